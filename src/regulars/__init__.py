@@ -1,0 +1,1 @@
+"""Regulars: what is known of one member and of all members, always true."""

@@ -1,0 +1,120 @@
+"""API tokens: printed once, kept as a hash, revocable, with an expiry."""
+
+import hashlib
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+PREFIX = "rg_"
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """What a token may do. `community_id` binds it to one community of the Profile API; `customers` None is all."""
+
+    id: int
+    organization_id: int
+    community_id: int | None
+    profile_id: UUID | None
+    name: str
+    hint: str
+    permits: tuple[str, ...]
+    customers: tuple[str, ...] | None
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+
+    def stands_at(self, now: datetime) -> bool:
+        """Whether it is neither revoked nor expired."""
+        return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
+
+
+_COLUMNS = """id, organization_id, community_id, profile_id, name, hint, permits, customers,
+    created_at, expires_at, revoked_at"""
+
+
+def hashed(secret: str) -> str:
+    """The hash that a token is kept as. It is random, so a fast hash is a safe one."""
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def _token(row: Any) -> Token:
+    values = dict(row)
+    values["permits"] = tuple(values["permits"])
+    values["customers"] = None if values["customers"] is None else tuple(values["customers"])
+    return Token(**values)
+
+
+@dataclass(frozen=True, slots=True)
+class NewToken:
+    """A token to be made."""
+
+    organization_id: int
+    name: str
+    permits: Sequence[str] = ()
+    customers: Sequence[str] | None = None
+    community_id: int | None = None
+    profile_id: UUID | None = None
+    expires_at: datetime | None = None
+
+
+async def create(connection: Any, new: NewToken, now: datetime) -> str:
+    """Makes a token and gives its secret, which is not kept and can't be had again."""
+    secret = PREFIX + secrets.token_urlsafe(32)
+    async with connection.transaction():
+        await connection.execute(f"SET LOCAL regulars.organization_id = '{int(new.organization_id)}'")
+        await connection.execute(
+            """
+            INSERT INTO tokens (
+                organization_id, community_id, profile_id, hash, hint, name, permits, customers,
+                created_at, expires_at
+            )
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+            """,
+            new.organization_id,
+            new.community_id,
+            new.profile_id,
+            hashed(secret),
+            secret[:7],
+            new.name,
+            list(new.permits),
+            None if new.customers is None else list(new.customers),
+            now,
+            new.expires_at,
+        )
+    return secret
+
+
+_SHOWN = f"""
+WITH shown AS MATERIALIZED (SELECT set_config('regulars.token_hash', $1, true) AS hash)
+SELECT found.*
+FROM shown
+CROSS JOIN LATERAL (SELECT {_COLUMNS} FROM tokens WHERE tokens.hash = shown.hash OFFSET 0) AS found
+"""
+
+
+async def shown(connection: Any, secret: str) -> Token | None:
+    """The token of a secret, whether it still stands or not; None for a secret that was never given out."""
+    row = await connection.fetchrow(_SHOWN, hashed(secret))
+    return None if row is None else _token(row)
+
+
+async def listed(connection: Any, organization_id: int) -> list[Token]:
+    """All tokens of an organization, the newest first."""
+    async with connection.transaction():
+        await connection.execute(f"SET LOCAL regulars.organization_id = '{int(organization_id)}'")
+        rows = await connection.fetch(f"SELECT {_COLUMNS} FROM tokens ORDER BY id DESC")
+    return [_token(row) for row in rows]
+
+
+async def revoke(connection: Any, organization_id: int, token_id: int, now: datetime) -> bool:
+    """Revokes a token of an organization; gives False where there is none, or it was revoked before."""
+    async with connection.transaction():
+        await connection.execute(f"SET LOCAL regulars.organization_id = '{int(organization_id)}'")
+        status: str = await connection.execute(
+            "UPDATE tokens SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL", token_id, now
+        )
+    return status == "UPDATE 1"

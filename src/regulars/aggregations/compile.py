@@ -1,0 +1,165 @@
+"""From declarations to one statement: the values of many profiles, each at its own instant."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+
+import sqlglot
+from sqlglot import exp
+
+from regulars.aggregations.aggregation import Aggregation, Registry
+
+Macro = Callable[..., str]
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """What differs from engine to engine: its dialect, its inputs, and how it says the declared functions."""
+
+    name: str
+    dialect: str
+    inputs: str
+    macros: dict[str, Macro]
+
+
+def _half_even(dividend: str, divisor: str) -> str:
+    # Exact on whole and decimal numbers alike; null where the divisor is null or 0.
+    return f"""
+        (SELECT quotient + CASE
+             WHEN 2 * abs(rest) > abs(divisor) OR (2 * abs(rest) = abs(divisor) AND mod(quotient, 2) <> 0)
+             THEN sign(rest) * sign(divisor) ELSE 0 END
+         FROM (SELECT div(dividend, divisor) AS quotient, dividend - divisor * div(dividend, divisor) AS rest, divisor
+               FROM (SELECT CAST({dividend} AS NUMERIC) AS dividend,
+                            CAST(nullif({divisor}, 0) AS NUMERIC) AS divisor) AS given) AS parts)"""
+
+
+POSTGRESQL = Engine(
+    name="postgresql",
+    dialect="postgres",
+    inputs=(files("regulars.aggregations") / "inputs.postgresql.sql").read_text(),
+    macros={
+        "within": lambda at, months: f"as_of < {at} + INTERVAL '{months} months'",
+        "leaves": lambda at, months: f"{at} + INTERVAL '{months} months'",
+        "half_even": _half_even,
+        "half_up": lambda a, b: f"(2 * ({a}) + ({b})) / (2 * ({b}))",
+        "whole": lambda a, b: f"({a}) / ({b})",
+        "days_after": lambda day, days: f"{day} + CAST({days} AS INT)",
+        "hour_of": lambda at: f"CAST(extract(hour FROM {at}) AS BIGINT)",
+        "weekday_of": lambda at: f"CAST(extract(isodow FROM {at}) AS BIGINT)",
+        # The number in order and the value in one bigint: no sort, and as exact as both fit 31 and 32 bits.
+        "first_of": lambda value, when: f"min(n * 4294967296 + {value}) FILTER (WHERE {when}) & 4294967295",
+        "last_of": lambda value, when: f"max(n * 4294967296 + {value}) FILTER (WHERE {when}) & 4294967295",
+        "most": lambda value, number, standing: (
+            f"(max(ARRAY[CAST({number} AS BIGINT), {standing}, {value}]) FILTER (WHERE {number} > 0))[3]"
+        ),
+        "in_order": lambda value, order, when: f"array_agg({value} ORDER BY {order}, {value}) FILTER (WHERE {when})",
+        "distinct_sorted": lambda value: f"array_agg(DISTINCT {value} ORDER BY {value})",
+        "empty_list": lambda: "CAST('{}' AS BIGINT[])",
+        "empty_strings": lambda: "CAST('{}' AS TEXT[])",
+    },
+)
+
+
+def translated(sql: str, engine: Engine) -> str:
+    """A declared piece of SQL in an engine's dialect, its declared functions spelled out."""
+    tree = sqlglot.parse_one(sql, dialect="postgres")
+
+    def spelled(node: exp.Expression) -> exp.Expression:
+        if isinstance(node, exp.Anonymous) and (macro := engine.macros.get(node.name.lower())):
+            arguments = [spell(each) for each in node.expressions]
+            text = macro(*arguments)
+            return exp.Paren(this=sqlglot.parse_one(text, dialect=engine.dialect))
+        return node
+
+    def spell(node: exp.Expression) -> str:
+        return node.transform(spelled).sql(dialect=engine.dialect)
+
+    return tree.transform(spelled).sql(dialect=engine.dialect, pretty=True, unsupported_level=sqlglot.ErrorLevel.RAISE)
+
+
+def _columns_used(sql: str) -> set[str]:
+    return {column.name for column in sqlglot.parse_one(sql, dialect="postgres").find_all(exp.Column)}
+
+
+def layers(aggregations: Iterable[Aggregation]) -> list[list[Aggregation]]:
+    """Expressions over other values in the order in which they can be computed.
+
+    Raises ValueError for two that need each other.
+    """
+    waiting = [each for each in aggregations if each.over is None and each.sql]
+    names = {each.name for each in waiting}
+    ordered: list[list[Aggregation]] = []
+    while waiting:
+        ready = [each for each in waiting if not (_columns_used(each.sql) & names) - {each.name}]
+        if not ready:
+            raise ValueError(f"these values need each other: {sorted(names)}")
+        ordered.append(ready)
+        names -= {each.name for each in ready}
+        waiting = [each for each in waiting if each not in ready]
+    return ordered
+
+
+def _indented(sql: str, by: int = 4) -> str:
+    return "\n".join(" " * by + line if line else line for line in sql.splitlines())
+
+
+def _grouped(registry: Registry, engine: Engine) -> list[tuple[str, str]]:
+    """One CTE for each relation that values are taken from, grouped by profile: (name, sql)."""
+    over: dict[str, list[str]] = {}
+    declared = (*registry.measures, *registry.aggregations, *registry.changes)
+    for each in declared:
+        if each.over is not None:
+            over.setdefault(each.over.name, []).append(f"{translated(each.sql, engine)} AS {each.name}")
+    return [
+        (
+            f"by_{relation}",
+            "SELECT k,\n" + ",\n".join(_indented(column, 7) for column in columns) + f"\nFROM {relation}\nGROUP BY k",
+        )
+        for relation, columns in over.items()
+    ]
+
+
+def _measured(registry: Registry, engine: Engine, grouped: Sequence[str]) -> str:
+    columns = []
+    for each in (*registry.measures, *registry.aggregations, *registry.changes):
+        if each.over is None:
+            continue
+        column = f"by_{each.over.name}.{each.name}"
+        empty = getattr(each, "when_empty", "")
+        columns.append(f"coalesce({column}, {translated(empty, engine)}) AS {each.name}" if empty else column)
+    joins = "\n".join(f"LEFT JOIN {name} ON {name}.k = member.k" for name in grouped)
+    return "SELECT member.*,\n" + ",\n".join(_indented(each, 7) for each in columns) + f"\nFROM member\n{joins}"
+
+
+def steps(registry: Registry, engine: Engine) -> tuple[str, str]:
+    """Everything up to the values: the common table expressions, and the name of the last, which has a row for
+    each profile with every measure and value by name.
+    """
+    found: list[tuple[str, str]] = [(each.name, translated(each.sql, engine)) for each in registry.relations]
+    grouped = _grouped(registry, engine)
+    found += grouped
+    last = "measured"
+    found.append((last, _measured(registry, engine, [name for name, _ in grouped])))
+    for number, layer in enumerate(layers(registry.aggregations), 1):
+        columns = ",\n".join(_indented(f"{translated(each.sql, engine)} AS {each.name}", 7) for each in layer)
+        found.append((f"layer_{number}", f"SELECT {last}.*,\n{columns}\nFROM {last}"))
+        last = f"layer_{number}"
+    body = ",\n".join(f"{name} AS (\n{_indented(sql)}\n)" for name, sql in found)
+    return f"{engine.inputs.strip()},\n{body}", last
+
+
+def compiled(registry: Registry, engine: Engine) -> str:
+    """The statement that gives, for each profile and instant asked for, `k`, `profile_id`, `calculated_at`,
+    `next_change_at`, `values_epoch` and every stored value by name.
+    """
+    body, last = steps(registry, engine)
+    changes = ",\n".join(
+        _indented(each.name if each.over is not None else translated(each.sql, engine), 11) for each in registry.changes
+    )
+    values = ",\n".join(f"       CAST({each.name} AS {each.type.column}) AS {each.name}" for each in registry.stored)
+    return (
+        f"WITH {body}\n"
+        f"SELECT k, profile_id, as_of AS calculated_at,\n"
+        f"       least(\n{changes}\n       ) AS next_change_at,\n"
+        f"       values_epoch,\n{values}\nFROM {last}"
+    )

@@ -1,0 +1,92 @@
+"""The codes that profiles are told apart by: how often, how recently, since when, through which channel."""
+
+from regulars.aggregations.aggregation import Aggregation, Change, Type
+from regulars.aggregations.definitions.inputs import FALLS_DUE, HISTORY, LAST_SALE_AT
+
+MEASURES = (LAST_SALE_AT,)
+
+RECENCY_FALLS = Change(
+    "recency_falls",
+    None,
+    """CASE WHEN within(last_sale_at, 3) THEN leaves(last_sale_at, 3)
+            WHEN within(last_sale_at, 6) THEN leaves(last_sale_at, 6)
+            WHEN within(last_sale_at, 12) THEN leaves(last_sale_at, 12) END""",
+)
+
+# From a year and a day on, a member is a year older every 365 days.
+JOIN_AGES = Change(
+    "join_ages",
+    None,
+    """local_midnight(
+           CASE WHEN today - joined_on <= 90 THEN days_after(joined_on, 91)
+                WHEN today - joined_on <= 365 THEN days_after(joined_on, 366)
+                ELSE days_after(joined_on, 365 * (whole(today - joined_on - 1, 365) + 1) + 1) END,
+           zone
+       )""",
+)
+
+AGGREGATIONS = (
+    Aggregation(
+        "dimension_frequency",
+        Type.CODE,
+        meaning="F0 no sale, F1 one, F2 two; from three on FL where the exact average interval between shop days is "
+        "above 30 days, else FH.",
+        sql="""CASE WHEN shop_count = 0 THEN 'F0'
+                    WHEN shop_count = 1 THEN 'F1'
+                    WHEN shop_count = 2 THEN 'F2'
+                    WHEN latest_shop_date - first_shop_date > 30 * (total_shop_days - 1) THEN 'FL'
+                    ELSE 'FH' END""",
+        changes=(FALLS_DUE,),
+        evidence="is_sale",
+    ),
+    Aggregation(
+        "dimension_recency",
+        Type.CODE,
+        meaning="By the last sale: R0 none, RC within 3 months, RS within 6, RA within 12, RI longer ago.",
+        sql="""CASE WHEN last_sale_at IS NULL THEN 'R0'
+                    WHEN within(last_sale_at, 3) THEN 'RC'
+                    WHEN within(last_sale_at, 6) THEN 'RS'
+                    WHEN within(last_sale_at, 12) THEN 'RA'
+                    ELSE 'RI' END""",
+        changes=(FALLS_DUE, RECENCY_FALLS),
+        evidence="is_sale AND n = last_sale_n",
+    ),
+    Aggregation(
+        "dimension_join",
+        Type.CODE,
+        meaning="By whole days since the join date, in the community's zone: JN up to 90, JC up to 365, J1 up to 730, "
+        "J2 up to 1095 and so on; JN for a join date in the future, null without one.",
+        sql="""CASE WHEN joined_on IS NULL THEN NULL
+                    WHEN today - joined_on <= 90 THEN 'JN'
+                    WHEN today - joined_on <= 365 THEN 'JC'
+                    ELSE 'J' || CAST(whole(today - joined_on - 1, 365) AS TEXT) END""",
+        changes=(JOIN_AGES,),
+        uses=("joined_at",),
+    ),
+    Aggregation(
+        "channel",
+        Type.CODE,
+        meaning="Over the sales: CM at a point of sale and on the web, CF point of sale only, CO web only; "
+        "null where no sale has a channel.",
+        over=HISTORY,
+        sql="""CASE bit_or(channels) FILTER (WHERE is_sale)
+               WHEN 1 THEN 'CF' WHEN 2 THEN 'CO' WHEN 3 THEN 'CM' END""",
+        changes=(FALLS_DUE,),
+        evidence="is_sale AND channels IS NOT NULL",
+    ),
+    Aggregation(
+        "join_hour",
+        Type.INTEGER,
+        meaning="The hour of the join instant, 0 to 23, in UTC.",
+        sql="hour_of(joined_at)",
+        uses=("joined_at",),
+    ),
+    Aggregation(
+        "join_day",
+        Type.CODE,
+        meaning="The weekday of the join instant, MON to SUN, in UTC.",
+        sql="""CASE weekday_of(joined_at) WHEN 1 THEN 'MON' WHEN 2 THEN 'TUE' WHEN 3 THEN 'WED' WHEN 4 THEN 'THU'
+                                         WHEN 5 THEN 'FRI' WHEN 6 THEN 'SAT' WHEN 7 THEN 'SUN' END""",
+        uses=("joined_at",),
+    ),
+)

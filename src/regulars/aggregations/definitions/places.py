@@ -1,0 +1,100 @@
+"""Where a profile shops."""
+
+from regulars.aggregations.aggregation import Aggregation, Measure, Relation, Type
+from regulars.aggregations.definitions.inputs import FALLS_DUE, HISTORY, LEAVES_12M, SALE_LEAVES_24M
+
+PLACES = Relation(
+    "places",
+    "One row for each location of the profile's transactions that move money: its sales and net spend, and its "
+    "standing among the profile's locations: larger for a later last sale, then for an earlier place in the order.",
+    """
+    SELECT visits.k, visits.location_id, sales, sales_24m, net, net_12m,
+           locations.external_id, locations.country, locations.iso_state, locations.state,
+           row_number() OVER (
+               PARTITION BY visits.k
+               ORDER BY last_sale_at NULLS FIRST, locations.external_id DESC NULLS FIRST, visits.location_id DESC
+           ) AS standing
+    FROM (
+        SELECT k, location_id,
+               count(*) FILTER (WHERE is_sale) AS sales,
+               count(*) FILTER (WHERE is_sale AND within_24m) AS sales_24m,
+               sum(amount) AS net,
+               sum(amount) FILTER (WHERE within_12m) AS net_12m,
+               max(transacted_at) FILTER (WHERE is_sale) AS last_sale_at
+        FROM history
+        WHERE location_id IS NOT NULL AND moves
+        GROUP BY k, location_id
+    ) AS visits
+    JOIN locations ON locations.location_id = visits.location_id
+    """,
+)
+
+RELATIONS = (PLACES,)
+
+MEASURES = (
+    Measure("sales_24m", HISTORY, "count(*) FILTER (WHERE is_sale AND within_24m)"),
+    Measure("favourite_24m", PLACES, "most(location_id, sales_24m, standing)"),
+    Measure("favourite_all", PLACES, "most(location_id, sales, standing)"),
+)
+
+_AT_A_LOCATION = "is_sale AND location_id IS NOT NULL"
+
+AGGREGATIONS = (
+    Aggregation(
+        "store_join",
+        Type.LOCATION,
+        meaning="The location of the first sale that has one.",
+        over=HISTORY,
+        sql=f"first_of(location_id, {_AT_A_LOCATION})",
+        changes=(FALLS_DUE,),
+        evidence=f"{_AT_A_LOCATION} AND n = first_location_n",
+    ),
+    Aggregation(
+        "most_transacted_location",
+        Type.LOCATION,
+        meaning="The location with most sales within 24 months, or of all time where those months hold no sale; "
+        "ties go to the later last sale, then to the order of locations.",
+        sql="CASE WHEN sales_24m > 0 THEN favourite_24m ELSE favourite_all END",
+        changes=(FALLS_DUE, SALE_LEAVES_24M),
+        evidence=f"{_AT_A_LOCATION} AND location_id = most_transacted_location AND (within_24m OR sales_24m = 0)",
+    ),
+    Aggregation(
+        "latest_transacted_location",
+        Type.LOCATION,
+        meaning="The location of the last sale that has one.",
+        over=HISTORY,
+        sql=f"last_of(location_id, {_AT_A_LOCATION})",
+        changes=(FALLS_DUE,),
+        evidence=f"{_AT_A_LOCATION} AND n = last_location_n",
+    ),
+    Aggregation(
+        "most_spend_location",
+        Type.LOCATION,
+        meaning="The location with the largest net spend of all time, where that is above 0; ties as for "
+        "most_transacted_location.",
+        over=PLACES,
+        sql="most(location_id, net, standing)",
+        changes=(FALLS_DUE,),
+        evidence="moves AND location_id = most_spend_location",
+    ),
+    Aggregation(
+        "most_spend_12m_location",
+        Type.LOCATION,
+        meaning="The location with the largest net spend within 12 months, where that is above 0; ties as for "
+        "most_transacted_location.",
+        over=PLACES,
+        sql="most(location_id, net_12m, standing)",
+        changes=(FALLS_DUE, LEAVES_12M),
+        evidence="moves AND within_12m AND location_id = most_spend_12m_location",
+    ),
+    Aggregation(
+        "transacted_locations",
+        Type.LOCATIONS,
+        meaning="The ids of the locations that the profile has bought at, in the order of locations.",
+        over=PLACES,
+        sql="in_order(location_id, external_id, sales > 0)",
+        when_empty="empty_list()",
+        changes=(FALLS_DUE,),
+        evidence=_AT_A_LOCATION,
+    ),
+)

@@ -1,0 +1,94 @@
+-- $1 the community, $2 profiles, $3 the instant for each of them.
+asked AS MATERIALIZED (
+    SELECT CAST(given.k AS int) AS k, given.profile_id, given.as_of,
+           -- Beyond these, no calendar arithmetic is needed to tell on which side of the window an instant is.
+           given.as_of - INTERVAL '12 months' - INTERVAL '4 days' AS before_12m,
+           given.as_of - INTERVAL '12 months' + INTERVAL '4 days' AS after_12m,
+           given.as_of - INTERVAL '24 months' - INTERVAL '4 days' AS before_24m,
+           given.as_of - INTERVAL '24 months' + INTERVAL '4 days' AS after_24m
+    FROM unnest($2::uuid[], $3::timestamptz[]) WITH ORDINALITY AS given (profile_id, as_of, k)
+),
+community AS MATERIALIZED (
+    SELECT communities.timezone AS zone, communities.currency, epochs.values_epoch
+    FROM communities
+    JOIN epochs ON epochs.community_id = communities.id
+    WHERE communities.id = $1
+),
+locations AS NOT MATERIALIZED (
+    SELECT id AS location_id, external_id, type, timezone, country, iso_state, state
+    FROM locations
+    WHERE community_id = $1
+),
+member AS MATERIALIZED (
+    SELECT asked.k, asked.profile_id, asked.as_of,
+           community.zone, community.currency, community.values_epoch,
+           profiles.joined_at,
+           profiles.joined_location_id,
+           profiles.preferred_location_id,
+           CAST(profiles.joined_at AT TIME ZONE community.zone AS date) AS joined_on,
+           CAST(asked.as_of AT TIME ZONE community.zone AS date) AS today,
+           (
+               SELECT min(ahead.transacted_at)
+               FROM transactions AS ahead
+               WHERE ahead.community_id = $1
+                 AND ahead.profile_id = asked.profile_id
+                 AND ahead.transacted_at > asked.as_of
+                 AND NOT ahead.is_void
+           ) AS falls_due_at
+    FROM asked
+    CROSS JOIN community
+    JOIN profiles
+      ON profiles.community_id = $1
+     AND profiles.profile_id = asked.profile_id
+     AND profiles.deleted_at IS NULL
+),
+history AS MATERIALIZED (
+    SELECT asked.k, told.transacted_at, told.amount, told.location_id, told.discount, told.list_value,
+           told.sold_products, told.sold_brands, told.id, told.sold_in_items,
+           told.sign = 1 AS is_sale,
+           told.sign <> 0 AS moves,
+           coalesce(
+               told.shop_date,
+               CAST(told.transacted_at AT TIME ZONE coalesce(place.timezone, community.zone) AS date)
+           ) AS shop_date,
+           coalesce(told.channels, CASE WHEN place.type = 'online' THEN 2 WHEN place.type <> '' THEN 1 END)
+               AS channels,
+           told.transacted_at > asked.before_12m
+               AND (told.transacted_at > asked.after_12m OR asked.as_of < told.transacted_at + INTERVAL '12 months')
+               AS within_12m,
+           told.transacted_at > asked.before_24m
+               AND (told.transacted_at > asked.after_24m OR asked.as_of < told.transacted_at + INTERVAL '24 months')
+               AS within_24m,
+           row_number() OVER (PARTITION BY asked.k ORDER BY told.transacted_at, told.external_id, told.id) AS n
+    FROM asked
+    CROSS JOIN community
+    JOIN transactions AS told
+      ON told.community_id = $1
+     AND told.profile_id = asked.profile_id
+     AND told.transacted_at <= asked.as_of
+     AND NOT told.is_void
+    -- Only where the transaction itself leaves its date or its channel open.
+    LEFT JOIN locations AS place
+      ON place.location_id = CASE WHEN told.shop_date IS NULL OR told.channels IS NULL THEN told.location_id END
+),
+sold AS (
+    SELECT lines.k, coalesce(brands.name, lines.brand) AS brand
+    FROM (
+        SELECT k, unnest(sold_products) AS product_id, unnest(sold_brands) AS brand
+        FROM history
+        WHERE sold_products IS NOT NULL OR sold_brands IS NOT NULL
+        UNION
+        SELECT history.k, items.product_id, items.brand
+        FROM history
+        JOIN transaction_items AS items ON items.community_id = $1 AND items.transaction_id = history.id
+        WHERE history.sold_in_items AND NOT items.is_void AND items.quantity > 0
+    ) AS lines
+    LEFT JOIN products ON products.community_id = $1 AND products.id = lines.product_id
+    LEFT JOIN brands ON brands.community_id = $1 AND brands.id = products.brand_id
+    WHERE coalesce(brands.name, lines.brand) IS NOT NULL
+),
+addresses AS NOT MATERIALIZED (
+    SELECT member.k, stored.is_default, stored.country, stored.iso_state, stored.state
+    FROM member
+    JOIN addresses AS stored ON stored.community_id = $1 AND stored.profile_id = member.profile_id
+)

@@ -1,0 +1,27 @@
+"""Keeps the values of profiles true in the transaction of the facts that move them."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+from regulars.aggregations.store import refresh_statement
+from regulars.storage.database import Scope
+
+
+async def refresh(scope: Scope, profile_ids: Sequence[UUID], causes: Sequence[str], as_of: datetime) -> None:
+    """Recomputes profiles at `as_of` by one statement, stores what moved, and tells the outbox why.
+
+    The caller holds the profiles' locks since an earlier statement of this transaction.
+    """
+    await scope.execute(
+        refresh_statement(), scope.community_id, list(profile_ids), [as_of] * len(profile_ids), list(causes)
+    )
+
+
+async def remove(scope: Scope, profile_ids: Sequence[UUID]) -> None:
+    """Removes the values of profiles that are no longer there: merged away, purged, deleted."""
+    await scope.execute(
+        "DELETE FROM aggregations WHERE community_id = $1 AND profile_id = ANY ($2)",
+        scope.community_id,
+        list(profile_ids),
+    )

@@ -1,0 +1,125 @@
+"""The table that keeps the values: its columns and its statements follow from the declarations."""
+
+import hashlib
+from functools import lru_cache
+
+from regulars.aggregations.compile import POSTGRESQL, compiled
+from regulars.aggregations.definitions import REGISTRY
+
+STORED = REGISTRY.stored
+NAMES = tuple(each.name for each in STORED)
+
+
+@lru_cache(maxsize=1)
+def statement() -> str:
+    """The values of profiles $2, each at its instant in $3, in community $1; see compile.compiled."""
+    return compiled(REGISTRY, POSTGRESQL)
+
+
+def definitions_version() -> str:
+    """Changes whenever any value may change its meaning."""
+    return hashlib.sha256(statement().encode()).hexdigest()[:16]
+
+
+_RECOMPUTE_ALL = """
+DO $recompute$
+DECLARE
+    each int;
+BEGIN
+    IF obj_description('aggregations'::regclass) IS DISTINCT FROM 'definitions {version}' THEN
+        FOR each IN SELECT id FROM communities ORDER BY id LOOP
+            PERFORM set_config('regulars.community_id', each::text, true);
+            UPDATE epochs SET values_epoch = values_epoch + 1 WHERE community_id = each;
+        END LOOP;
+        COMMENT ON TABLE aggregations IS 'definitions {version}';
+    END IF;
+END
+$recompute$
+"""
+
+
+def declared_columns() -> list[str]:
+    """The statements that give the table a column for each declaration, and mark all values as to be
+    recomputed when a definition has changed.
+    """
+    columns = [
+        f'ALTER TABLE aggregations ADD COLUMN IF NOT EXISTS "{each.name}" {each.type.column}' for each in STORED
+    ]
+    return [*columns, _RECOMPUTE_ALL.format(version=definitions_version())]
+
+
+def _changed(old: str, new: str) -> str:
+    return "\n       OR ".join(f"{old}.{name} IS DISTINCT FROM {new}.{name}" for name in NAMES)
+
+
+@lru_cache(maxsize=1)
+def refresh_statement() -> str:
+    """Recomputes profiles $2 at $3 with causes $4, stores what moved, and tells the outbox.
+
+    The profiles must be locked by an earlier statement of the same transaction.
+    """
+    columns = ", ".join(NAMES)
+    new = ", ".join(f"fresh.{name}" for name in NAMES)
+    updates = ",\n        ".join(f"{name} = excluded.{name}" for name in NAMES)
+    pairs = ",\n               ".join(
+        f"'{name}', CASE WHEN kept.{name} IS DISTINCT FROM fresh.{name} "
+        f"THEN jsonb_build_array(kept.{name}, fresh.{name}) END"
+        for name in NAMES
+    )
+    return f"""
+WITH fresh AS MATERIALIZED (
+{statement()}
+),
+kept AS MATERIALIZED (
+    SELECT stored.*
+    FROM fresh
+    JOIN aggregations AS stored ON stored.community_id = $1 AND stored.profile_id = fresh.profile_id
+),
+put AS (
+    INSERT INTO aggregations (community_id, profile_id, calculated_at, next_change_at, values_epoch, {columns})
+    SELECT $1, fresh.profile_id, fresh.calculated_at, fresh.next_change_at, fresh.values_epoch, {new}
+    FROM fresh
+    LEFT JOIN kept ON kept.profile_id = fresh.profile_id
+    WHERE kept.profile_id IS NULL
+       OR kept.next_change_at IS DISTINCT FROM fresh.next_change_at
+       OR kept.values_epoch <> fresh.values_epoch
+       OR {_changed("kept", "fresh")}
+    ON CONFLICT (community_id, profile_id) DO UPDATE
+    SET calculated_at = excluded.calculated_at,
+        next_change_at = excluded.next_change_at,
+        values_epoch = excluded.values_epoch,
+        {updates}
+)
+INSERT INTO outbox (community_id, day, profile_id, changed_at, cause, changes)
+SELECT $1, CAST(fresh.calculated_at AS date), fresh.profile_id, fresh.calculated_at, ($4::text[])[fresh.k],
+       jsonb_strip_nulls(jsonb_build_object(
+               {pairs}
+       ))
+FROM fresh
+LEFT JOIN kept ON kept.profile_id = fresh.profile_id
+WHERE kept.profile_id IS NULL
+   OR {_changed("kept", "fresh")}
+"""
+
+
+STORED_ROWS = f"""
+WITH scope AS MATERIALIZED (
+    SELECT CAST(set_config('regulars.community_id', $1::text, true) AS int) AS community_id
+)
+SELECT found.*
+FROM scope
+-- OFFSET keeps this within the scope: nothing is read before the setting stands.
+CROSS JOIN LATERAL (
+    SELECT stored.profile_id, stored.next_change_at,
+           stored.values_epoch < epochs.values_epoch AS outdated,
+           epochs.locations_epoch, communities.minor_digits,
+           {", ".join(f"stored.{name}" for name in NAMES)}
+    FROM aggregations AS stored
+    JOIN epochs ON epochs.community_id = scope.community_id
+    JOIN communities ON communities.id = scope.community_id
+    WHERE stored.community_id = scope.community_id
+      AND stored.profile_id = ANY ($2::uuid[])
+    OFFSET 0
+) AS found
+"""
+"""The values of profiles as they are kept, for one round trip without a transaction around it."""

@@ -1,0 +1,74 @@
+-- What transactions' rows say of themselves against what they were given, and references that lead nowhere.
+WITH club AS (
+    SELECT currency, minor_digits FROM communities WHERE id = $1
+),
+scaled AS (
+    SELECT t.id, t.amount, t.sign, t.total, t.shop_date, t.transacted_at, t.timezone, t.discount, t.list_value,
+           t.profile_id, t.location_id,
+           t.total * CASE WHEN t.currency IS NULL THEN 1 ELSE t.currency_rate END
+               * (10::numeric ^ club.minor_digits) AS minor,
+           CASE WHEN t.currency IS NULL THEN 1 ELSE t.currency_rate END AS rate
+    FROM transactions AS t
+    CROSS JOIN club
+    WHERE t.community_id = $1
+),
+lines AS (
+    SELECT i.transaction_id,
+           sum(coalesce(i.price_current, i.price_sell, 0) * i.quantity) AS list_value,
+           sum(
+               coalesce(
+                   (SELECT sum((d ->> 'amount')::numeric) FROM jsonb_array_elements(i.discounts) AS d), 0
+               )
+           ) AS discount
+    FROM transaction_items AS i
+    WHERE i.community_id = $1 AND NOT i.is_void AND i.quantity > 0
+    GROUP BY i.transaction_id
+),
+told AS (
+    SELECT 'transaction ' || id AS key, 'amount' AS name, amount::text AS kept,
+           -- Half-even: the even neighbour where both are equally near.
+           trim_scale(CASE WHEN abs(minor - trunc(minor)) = 0.5
+                           THEN 2 * round(minor / 2)
+                           ELSE round(minor) END)::text AS recomputed
+    FROM scaled
+    UNION ALL
+    SELECT 'transaction ' || id, 'sign', sign::text, sign(total)::int::text FROM scaled
+    UNION ALL
+    SELECT 'transaction ' || id, 'shop_date', shop_date::text, (transacted_at AT TIME ZONE timezone)::date::text
+    FROM scaled
+    UNION ALL
+    SELECT 'transaction ' || s.id, 'list_value', trim_scale(s.list_value)::text, trim_scale(lines.list_value * s.rate)::text
+    FROM scaled AS s
+    LEFT JOIN lines ON lines.transaction_id = s.id
+    UNION ALL
+    SELECT 'transaction ' || s.id, 'discount', trim_scale(s.discount)::text, trim_scale(lines.discount * s.rate)::text
+    FROM scaled AS s
+    LEFT JOIN lines ON lines.transaction_id = s.id
+    UNION ALL
+    SELECT 'transaction ' || s.id, 'profile_id', s.profile_id::text, NULL
+    FROM scaled AS s
+    WHERE s.profile_id IS NOT NULL
+      AND NOT EXISTS (SELECT FROM profiles AS p WHERE p.community_id = $1 AND p.profile_id = s.profile_id)
+    UNION ALL
+    SELECT 'transaction ' || s.id, 'location_id', s.location_id::text, NULL
+    FROM scaled AS s
+    WHERE s.location_id IS NOT NULL
+      AND NOT EXISTS (SELECT FROM locations AS l WHERE l.community_id = $1 AND l.id = s.location_id)
+    UNION ALL
+    SELECT 'item ' || i.id, 'transaction_id', i.transaction_id::text, NULL
+    FROM transaction_items AS i
+    WHERE i.community_id = $1
+      AND NOT EXISTS (SELECT FROM transactions AS t WHERE t.community_id = $1 AND t.id = i.transaction_id)
+    UNION ALL
+    SELECT 'profile ' || a.profile_id, 'aggregations', 'a row', NULL
+    FROM aggregations AS a
+    WHERE a.community_id = $1
+      AND NOT EXISTS (
+          SELECT FROM profiles AS p
+          WHERE p.community_id = $1 AND p.profile_id = a.profile_id AND p.deleted_at IS NULL
+      )
+)
+SELECT key, name, kept, recomputed
+FROM told
+WHERE kept IS DISTINCT FROM recomputed
+ORDER BY key, name

@@ -1,0 +1,90 @@
+"""Batches that are answered at once: the good rows are kept, a bad one is reported with its reason."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import msgspec
+import uuid_utils.compat
+
+from regulars.api.endpoint import data, decoded
+from regulars.api.errors import refusal_message
+from regulars.facts.refusals import Refused, refuse
+from regulars.facts.writing import Writing
+
+MOST = 10_000
+
+Put = Callable[[Writing, Sequence[Any]], Awaitable[list[str]]]
+
+_KEEP = """
+INSERT INTO import_batches (community_id, batch_id, entity, loaded, unchanged, rejected, created_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7)
+"""
+
+
+class Batch:
+    """One batch in the making: what each of its rows came to."""
+
+    def __init__(self, entity: str, rows: Sequence[msgspec.Raw]) -> None:
+        if len(rows) > MOST:
+            raise refuse(
+                entity, f"must be at most {MOST} at once: send the rest in another batch, or by /v1/import"
+            )
+        self.entity = entity
+        self.rows = rows
+        self.outcomes: dict[int, str | Refused] = {}
+
+    def checked(self, shape: Any, check: Callable[[Any], Any]) -> dict[int, Any]:
+        """The rows that stand the check, by their place."""
+        found = {}
+        for index, row in enumerate(self.rows):
+            try:
+                found[index] = check(decoded(bytes(row), shape))
+            except Refused as refused:
+                self.outcomes[index] = refused
+        return found
+
+    async def put(self, writing: Writing, rows: dict[int, Any], put: Put) -> None:
+        """Writes rows, all at once where all are good; else halves them until the bad ones stand alone."""
+        if not rows:
+            return
+        places = list(rows)
+        try:
+            async with writing.part():
+                outcomes = await put(writing, list(rows.values()))
+        except Refused as refused:
+            if len(rows) == 1:
+                self.outcomes[places[0]] = refused
+                return
+            half = len(places) // 2
+            for some in (places[:half], places[half:]):
+                await self.put(writing, {place: rows[place] for place in some}, put)
+        else:
+            self.outcomes |= dict(zip(places, outcomes, strict=True))
+
+    async def kept(self, writing: Writing) -> dict[str, object]:
+        """The answer: how many were loaded, unchanged and rejected, and why; kept for whoever asks again."""
+        batch_id = uuid_utils.compat.uuid7()
+        loaded, unchanged = (
+            sum(outcome == word for outcome in self.outcomes.values()) for word in ("loaded", "unchanged")
+        )
+        rejected = [
+            {
+                "index": index,
+                "message": refusal_message(outcome.errors),
+                "errors": {path: [text] for path, text in outcome.errors.items()},
+            }
+            for index, outcome in sorted(self.outcomes.items())
+            if isinstance(outcome, Refused)
+        ]
+        await writing.execute(
+            _KEEP, writing.community_id, batch_id, self.entity, loaded, unchanged, rejected, writing.now
+        )
+        return data(
+            {
+                "message": f"{loaded} loaded, {unchanged} unchanged, {len(rejected)} rejected.",
+                "batch_id": batch_id,
+                "loaded": loaded,
+                "unchanged": unchanged,
+                "rejected": rejected,
+            }
+        )

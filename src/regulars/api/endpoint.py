@@ -1,0 +1,141 @@
+"""An endpoint is data: its method, its path, what comes in and goes out. Routes and OpenAPI follow."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+from uuid import UUID
+
+import msgspec
+
+from regulars.api.errors import ApiError, refused
+from regulars.facts.refusals import NotFound
+from regulars.facts.resource import Resource
+from regulars.facts.writing import Writing
+
+if TYPE_CHECKING:
+    from regulars.api.server import Server
+
+
+class Caller(Enum):
+    """Who may call an endpoint."""
+
+    ANYONE = "anyone"
+    COMMUNITY = "a token of the community"
+    MEMBER = "a member's own token"
+
+
+@dataclass(slots=True)
+class Call:
+    """One request, checked: who asks, the parts of its path, its query, its body decoded."""
+
+    server: "Server"
+    community_id: int
+    path: Mapping[str, str]
+    query: Mapping[str, str]
+    body: Any
+    now: datetime
+    url: str
+    member: UUID | None = None
+
+    def integer(self, name: str) -> int:
+        """A part of the path that is an id. Raises NotFound for anything that is none."""
+        text = self.path[name]
+        if not text.isascii() or not text.isdigit() or len(text) > 18:
+            raise NotFound(f"There is nothing with the id {text}.")
+        return int(text)
+
+    def uuid(self, name: str = "id") -> UUID:
+        """A part of the path that is a UUID, the member's own where the token is a member's."""
+        if self.member is not None and name == "id":
+            return self.member
+        try:
+            return UUID(self.path[name])
+        except ValueError:
+            raise NotFound(f"There is no profile {self.path[name]}.") from None
+
+
+Reads = Callable[[Call], Awaitable[Any]]
+Writes = Callable[[Call, Writing], Awaitable[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One method of one path.
+
+    `reads` answers from the call; `writes` runs inside one commit: what it returns is the answer, and
+    nothing of it stays if it raises. `takes` is the struct that the body must fit; `shows` the resource that
+    the answer's data is made of, of which it `lists` many or shows one, for OpenAPI.
+    """
+
+    method: str
+    path: str
+    summary: str
+    reads: Reads | None = None
+    writes: Writes | None = None
+    takes: Any = None
+    shows: Resource | None = None
+    lists: bool = False
+    status: int = 200
+    caller: Caller = Caller.COMMUNITY
+    tag: str = ""
+    query: Mapping[str, str] = field(default_factory=dict)
+
+
+_decoders: dict[Any, msgspec.json.Decoder[Any]] = {}
+
+
+def decoded(body: bytes, shape: Any) -> Any:
+    """A JSON body as the struct it must fit; unknown keys are ignored and ids may be strings.
+
+    Raises ApiError 400 for what is no JSON, Refused by path for what does not fit.
+    """
+    decoder = _decoders.get(shape)
+    if decoder is None:
+        decoder = _decoders.setdefault(shape, msgspec.json.Decoder(shape, strict=False))
+    try:
+        return decoder.decode(body)
+    except msgspec.ValidationError as error:
+        raise refused(error) from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ApiError(400, f"The body is no JSON: {error}.") from None
+    except RecursionError:
+        raise ApiError(400, "The body is nested too deeply.") from None
+
+
+def data(value: object) -> dict[str, object]:
+    """The envelope of one thing."""
+    return {"data": value}
+
+
+def page(call: Call, things: list[dict[str, Any]], total: int, number: int, size: int) -> dict[str, object]:
+    """The envelope of a list: its data, links and meta."""
+    last = max(1, -(-total // size))
+
+    def url(to: int | None) -> str | None:
+        if to is None or not 1 <= to <= last:
+            return None
+        kept = {key: value for key, value in call.query.items() if not key.startswith("page[")}
+        return f"{call.url}?{urlencode({**kept, 'page[size]': size, 'page[number]': to}, safe='[]')}"
+
+    first = (number - 1) * size + 1 if things else None
+    numbers = [(str(each), each) for each in range(max(1, number - 3), min(last, number + 3) + 1)]
+    labels = [("&laquo; Previous", number - 1), *numbers, ("Next &raquo;", number + 1)]
+    return {
+        "data": things,
+        "links": {"first": url(1), "last": url(last), "prev": url(number - 1), "next": url(number + 1)},
+        "meta": {
+            "current_page": number,
+            "from": first,
+            "last_page": last,
+            "links": [
+                {"url": url(to), "label": label, "active": label == str(number)} for label, to in labels
+            ],
+            "path": call.url,
+            "per_page": size,
+            "to": first + len(things) - 1 if first is not None else None,
+            "total": total,
+        },
+    }

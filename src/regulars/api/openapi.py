@@ -1,0 +1,261 @@
+"""The API described for machines, OpenAPI 3.1: built from the endpoints, so that it never lags behind."""
+
+import re
+from collections.abc import Iterable, Sequence
+from importlib.metadata import version
+from typing import Any
+
+import msgspec
+
+from regulars.api.endpoint import Caller, Endpoint
+from regulars.facts.resource import OPERATORS, Field, Kind, Resource
+
+Schema = dict[str, Any]
+
+_TYPES: dict[Kind, Schema] = {
+    Kind.INTEGER: {"type": "integer"},
+    Kind.DECIMAL: {"type": "number"},
+    Kind.STRING: {"type": "string"},
+    Kind.BOOLEAN: {"type": "boolean"},
+    Kind.TIME: {"type": "string", "description": "UTC, YYYY-MM-DD HH:MM:SS"},
+    Kind.UUID: {"type": "string", "format": "uuid"},
+    Kind.LIST: {"type": "array", "items": {}},
+    Kind.OBJECT: {},
+}
+
+_SECURITY: dict[Caller, list[dict[str, list[str]]]] = {
+    Caller.COMMUNITY: [{"community": []}],
+    Caller.MEMBER: [{"member": []}],
+    Caller.ANYONE: [],
+}
+
+_SCHEMES = {
+    "community": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "A token of one community: `regulars token create --community SLUG`.",
+    },
+    "member": {
+        "type": "http",
+        "scheme": "bearer",
+        "bearerFormat": "JWT",
+        "description": "A member's own token: POST /id/api/v1/auth/token.",
+    },
+}
+
+_PAGING = {
+    "page[size]": ("How many on a page.", {"type": "integer", "minimum": 1, "maximum": 500, "default": 15}),
+    "page[number]": ("Which page, from 1.", {"type": "integer", "minimum": 1, "default": 1}),
+}
+
+_URL = {"type": ["string", "null"]}
+_COUNT = {"type": "integer"}
+_PLACE = {"type": ["integer", "null"]}
+
+_LINKS = {"type": "object", "properties": dict.fromkeys(("first", "last", "prev", "next"), _URL)}
+_META = {
+    "type": "object",
+    "properties": {
+        "current_page": _COUNT,
+        "from": _PLACE,
+        "last_page": _COUNT,
+        "links": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {"url": _URL, "label": {"type": "string"}, "active": {"type": "boolean"}},
+            },
+        },
+        "path": {"type": "string"},
+        "per_page": _COUNT,
+        "to": _PLACE,
+        "total": _COUNT,
+    },
+}
+_MESSAGE = {"type": "object", "properties": {"message": {"type": "string"}}, "required": ["message"]}
+_REFUSAL = {
+    "type": "object",
+    "properties": {
+        "message": {"type": "string"},
+        "errors": {
+            "type": "object",
+            "description": "What is wrong, by the path of the field, such as `items.0.quantity`.",
+            "additionalProperties": {"type": "array", "items": {"type": "string"}},
+        },
+    },
+    "required": ["message"],
+}
+
+_ERRORS = {
+    "400": ("NoJson", "The body is no JSON.", _MESSAGE),
+    "401": ("Unauthorized", "The token is missing, unknown, revoked or expired.", _MESSAGE),
+    "403": ("Forbidden", "The token is good for something else.", _MESSAGE),
+    "404": ("NotFound", "There is no such thing in this community.", _MESSAGE),
+    "422": ("Refused", "A field can't be taken as it is.", _REFUSAL),
+}
+
+
+def document(endpoints: Sequence[Endpoint]) -> Schema:
+    """The OpenAPI document of these endpoints; those that only refuse are left out."""
+    described = [each for each in endpoints if each.status < 400]
+    bodies = sorted({each.takes for each in described if each.takes is not None}, key=_shape_name)
+    shapes, components = msgspec.json.schema_components(bodies, ref_template="#/components/schemas/{name}")
+    taken = dict(zip(bodies, shapes, strict=True))
+    shown = {_schema_name(each.shows): _resource(each.shows) for each in described if each.shows is not None}
+    paths: dict[str, Schema] = {}
+    for endpoint in described:
+        paths.setdefault(endpoint.path, {})[endpoint.method.lower()] = _operation(endpoint, taken)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Regulars",
+            "version": version("regulars"),
+            "summary": "What is known of each member, always true, and the facts behind it.",
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": [{"url": "/"}],
+        "tags": [{"name": tag} for tag in dict.fromkeys(each.tag for each in described if each.tag)],
+        "paths": paths,
+        "components": {
+            "securitySchemes": _SCHEMES,
+            "schemas": {**_lax(components), **shown},
+            "responses": {
+                name: {"description": text, "content": _json(schema)}
+                for name, text, schema in _ERRORS.values()
+            },
+        },
+    }
+
+
+def _shape_name(shape: Any) -> str:
+    return str(getattr(shape, "__name__", shape))
+
+
+def _lax(schema: Any) -> Any:
+    """A body's schema as bodies are read: a number may come as a text, and a decimal is a number."""
+    if isinstance(schema, dict):
+        found = {key: _lax(value) for key, value in schema.items()}
+        if found.get("format") == "decimal":
+            return {"type": ["number", "string"]}
+        return found
+    return [_lax(each) for each in schema] if isinstance(schema, list) else schema
+
+
+def _json(schema: Schema) -> Schema:
+    return {"application/json": {"schema": schema}}
+
+
+# One operation ---------------------------------------------------------------------------------------
+
+
+def _operation(endpoint: Endpoint, taken: dict[Any, Schema]) -> Schema:
+    operation: Schema = {
+        "operationId": _operation_id(endpoint),
+        "summary": endpoint.summary,
+        "security": _SECURITY[endpoint.caller],
+        "parameters": list(_parameters(endpoint)),
+        "responses": {str(endpoint.status): _answer(endpoint), **_refusals(endpoint)},
+    }
+    if endpoint.tag:
+        operation["tags"] = [endpoint.tag]
+    if endpoint.takes is not None:
+        operation["requestBody"] = {"required": True, "content": _json(_lax(taken[endpoint.takes]))}
+    return operation
+
+
+def _operation_id(endpoint: Endpoint) -> str:
+    # The first version's paths have no prefix and keep apart from those that do.
+    path = endpoint.path.replace("/api/v3/", "/v3/").replace("{", "by_").replace("}", "")
+    return f"{endpoint.method.lower()}_{re.sub(r'[^A-Za-z0-9]+', '_', path).strip('_')}"
+
+
+def _parameters(endpoint: Endpoint) -> Iterable[Schema]:
+    for name in re.findall(r"{(\w+)}", endpoint.path):
+        yield {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+    for name, text in endpoint.query.items():
+        yield {"name": name, "in": "query", "description": text, "schema": {"type": "string"}}
+    if endpoint.lists and endpoint.shows is not None:
+        for name, (text, schema) in _PAGING.items():
+            yield {"name": name, "in": "query", "description": text, "schema": schema}
+        yield from _choosing(endpoint.shows)
+    if endpoint.method == "POST" and endpoint.writes is not None:
+        text = "The same key and body within 24 hours gives the first answer again."
+        schema = {"type": "string", "maxLength": 255}
+        yield {"name": "Idempotency-Key", "in": "header", "description": text, "schema": schema}
+
+
+def _choosing(resource: Resource) -> Iterable[Schema]:
+    fields = [each for each in resource.fields if each.kind not in (Kind.LIST, Kind.OBJECT)]
+    names = list(dict.fromkeys(each.name for each in fields))
+    yield {
+        "name": "sort",
+        "in": "query",
+        "description": f"Fields by comma, `-` for the largest first: {', '.join(names)}.",
+        "schema": {"type": "string"},
+    }
+    yield {
+        "name": "filter",
+        "in": "query",
+        "description": f"`filter[field]=v`, or `filter[field][op]=v` with {', '.join(OPERATORS)}.",
+        "style": "deepObject",
+        "explode": True,
+        "schema": {"type": "object", "properties": {name: {"type": "string"} for name in names}},
+    }
+
+
+def _answer(endpoint: Endpoint) -> Schema:
+    if endpoint.status == 204:
+        return {"description": "Done."}
+    if endpoint.shows is None:
+        return {"description": endpoint.summary, "content": _json({})}
+    one = {"$ref": f"#/components/schemas/{_schema_name(endpoint.shows)}"}
+    if not endpoint.lists:
+        return {
+            "description": endpoint.summary,
+            "content": _json({"type": "object", "properties": {"data": one}, "required": ["data"]}),
+        }
+    properties = {"data": {"type": "array", "items": one}, "links": _LINKS, "meta": _META}
+    schema = {"type": "object", "properties": properties, "required": list(properties)}
+    return {"description": endpoint.summary, "content": _json(schema)}
+
+
+def _refusals(endpoint: Endpoint) -> Schema:
+    statuses = []
+    if endpoint.takes is not None:
+        statuses += ["400", "422"]
+    if endpoint.query or endpoint.lists:
+        statuses += ["422"]
+    if endpoint.caller is not Caller.ANYONE:
+        statuses += ["401"]
+    if endpoint.caller is Caller.COMMUNITY:
+        statuses += ["403"]
+    if "{" in endpoint.path or endpoint.caller is Caller.MEMBER:
+        statuses += ["404"]
+    return {
+        status: {"$ref": f"#/components/responses/{_ERRORS[status][0]}"} for status in sorted(set(statuses))
+    }
+
+
+# What goes out ---------------------------------------------------------------------------------------
+
+
+def _schema_name(resource: Resource) -> str:
+    return "".join(part.capitalize() for part in re.split(r"[^A-Za-z0-9]+", resource.name))
+
+
+def _resource(resource: Resource) -> Schema:
+    shown = [each for each in resource.fields if each.shown]
+    return {
+        "title": _schema_name(resource),
+        "type": "object",
+        "properties": {each.name: _field(each, nullable=each.name != resource.key) for each in shown},
+    }
+
+
+def _field(field: Field, *, nullable: bool) -> Schema:
+    schema = dict(_TYPES[field.kind])
+    if nullable and "type" in schema:
+        schema["type"] = [schema["type"], "null"]
+    if field.meaning:
+        schema["description"] = field.meaning
+    return schema

@@ -1,0 +1,286 @@
+"""Profiles over HTTP: one by one, in batches, merged and forgotten."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from regulars.api.batches import Batch
+from regulars.api.endpoint import Call, Endpoint, data, page
+from regulars.facts import forgetting, given, merging, profile_lookup, profiles
+from regulars.facts.import_batches import IMPORT_BATCHES
+from regulars.facts.profile_lookup import Ref
+from regulars.facts.profile_rows import ProfileIn, ProfileRow, checked
+from regulars.facts.profiles import PROFILES
+from regulars.facts.refusals import NotFound, Refused, refuse
+from regulars.facts.resource import listed, listing
+from regulars.facts.writing import Writing
+from regulars.storage.database import Scope
+
+Shown = dict[str, Any]
+Include = Callable[[Call, Scope, list[Shown]], Awaitable[None]]
+
+INCLUDES: Mapping[str, Include] = {}
+"""What `include=` adds to profiles that are shown, by name."""
+
+
+def _includes(call: Call) -> list[Include]:
+    names = [name for part in call.query.get("include", "").split(",") if (name := part.strip())]
+    for name in names:
+        if name not in INCLUDES:
+            raise refuse("include", f"knows no {name!r}; there is: {', '.join(INCLUDES) or 'nothing'}")
+    return [INCLUDES[name] for name in names]
+
+
+async def _list(call: Call) -> dict[str, object]:
+    asked = listing(PROFILES, call.query)
+    includes = _includes(call)
+    async with call.server.database.reading(call.community_id) as scope:
+        things, total = await listed(PROFILES, scope, asked)
+        for include in includes:
+            await include(call, scope, things)
+    return page(call, things, total, asked.page.number, asked.page.size)
+
+
+async def read(call: Call) -> dict[str, object]:
+    """One profile, that of the path or the member's own."""
+    return await _one(call, call.uuid(), _includes(call))
+
+
+async def _one(call: Call, profile_id: UUID, includes: list[Include]) -> dict[str, object]:
+    async with call.server.database.reading(call.community_id) as scope:
+        await profile_lookup.living(scope, profile_id)
+        shown = await PROFILES.one(scope, profile_id)
+        for include in includes:
+            await include(call, scope, [shown])
+    return data(shown)
+
+
+async def _as_it_is(writing: Writing, profile_id: UUID) -> dict[str, object]:
+    return data(await PROFILES.one(writing, profile_id))
+
+
+async def _create(call: Call, writing: Writing) -> dict[str, object]:
+    profile_id = await profiles.create(writing, call.body)
+    if call.body.profile_type == "deleted":
+        return data({"id": profile_id, "profile_type": "deleted"})
+    return await _as_it_is(writing, profile_id)
+
+
+async def _update(call: Call, writing: Writing) -> dict[str, object]:
+    profile_id = call.uuid()
+    await profiles.update(writing, profile_id, call.body)
+    if call.body.profile_type == "deleted":
+        return data({"id": profile_id, "profile_type": "deleted"})
+    return await _as_it_is(writing, profile_id)
+
+
+async def _delete(call: Call, writing: Writing) -> None:
+    await profiles.delete(writing, call.uuid())
+
+
+class TypeIn(msgspec.Struct, frozen=True):
+    """The type that a profile is to have."""
+
+    profile_type: str
+
+
+async def _update_type(call: Call, writing: Writing) -> dict[str, object]:
+    profile_id = call.uuid()
+    row = checked(ProfileIn(profile_type=call.body.profile_type))
+    profile_type = row.columns["profile_type"]
+    await profiles.turn(writing, profile_id, profile_type)
+    if profile_type == "deleted":
+        return data({"id": profile_id, "profile_type": "deleted"})
+    return await _as_it_is(writing, profile_id)
+
+
+# Finding ------------------------------------------------------------------------------------------------
+
+
+class SearchIn(msgspec.Struct, frozen=True):
+    """A profile by `profile_id`, or by the handle of an identity and its identifier."""
+
+    type: str
+    id: str | int
+
+
+async def found(scope: Scope, handle: str, value: str | int) -> UUID:
+    """The living profile that a handle and a value mean. Raises NotFound and Refused."""
+    try:
+        ref = given.text(handle), given.code(value) or ""
+    except ValueError as error:
+        raise refuse("id", str(error)) from None
+    profile_id = (await profile_lookup.resolve(scope, [ref])).get(ref)
+    if profile_id is None:
+        raise NotFound(f"There is no profile whose {handle} is {ref[1]}.")
+    return profile_id
+
+
+async def _search(call: Call) -> dict[str, object]:
+    includes = _includes(call)
+    handle = "id" if call.body.type == "profile_id" else call.body.type
+    async with call.server.database.reading(call.community_id) as scope:
+        profile_id = await found(scope, handle, call.body.id)
+    return await _one(call, profile_id, includes)
+
+
+class AvailabilityIn(msgspec.Struct, frozen=True):
+    """An e-mail, a phone number, or both, that a profile is to have."""
+
+    email: given.Text = msgspec.UNSET
+    mobile_phone: given.Code = msgspec.UNSET
+
+
+async def _availability(call: Call) -> dict[str, object]:
+    row = checked(ProfileIn(email=call.body.email, mobile_phone=call.body.mobile_phone))
+    asked = [(name, value) for name, value in row.columns.items() if value is not None]
+    answer: dict[str, object] = {"email": None, "mobile_phone": None}
+    async with call.server.database.reading(call.community_id) as scope:
+        holders = await profile_lookup.resolve(scope, asked)
+        shown = await PROFILES.many(scope, list(holders.values()))
+    for name, value in asked:
+        holder = shown.get(holders.get((name, value)))
+        answer[name] = {"available": holder is None, "profile": holder and _named(holder)}
+    return data(answer)
+
+
+def _named(shown: Shown) -> dict[str, object]:
+    full_name = " ".join(filter(None, (shown["first_name"], shown["last_name"])))
+    return {"id": shown["id"], "full_name": full_name or None}
+
+
+# Merging and forgetting -----------------------------------------------------------------------------------
+
+
+class MergeIn(msgspec.Struct, frozen=True):
+    """Two profiles that are one member: the source becomes part of the destination."""
+
+    source_profile_id: UUID
+    destination_profile_id: UUID
+
+
+async def _merge(call: Call, writing: Writing) -> dict[str, object]:
+    await merging.merge(writing, call.body.source_profile_id, call.body.destination_profile_id)
+    return await _as_it_is(writing, call.body.destination_profile_id)
+
+
+async def _purge(call: Call, writing: Writing) -> None:
+    await forgetting.purge(writing, call.uuid())
+
+
+async def _depersonalise(call: Call, writing: Writing) -> dict[str, object]:
+    profile_id = call.uuid()
+    await forgetting.depersonalise(writing, profile_id)
+    return await _as_it_is(writing, profile_id)
+
+
+# Batches ------------------------------------------------------------------------------------------------
+
+
+class ProfilesIn(msgspec.Struct, frozen=True):
+    """Profiles, and by what those are known that there are: `email`, `mobile_phone`, `external_id`, or the
+    handle of an identity.
+    """
+
+    profiles: list[msgspec.Raw]
+    match_criteria: str = "email"
+
+
+def _ref(criteria: str, row: ProfileRow) -> Ref | None:
+    if criteria in ("email", "mobile_phone", "external_id"):
+        value = row.columns.get(criteria)
+    else:
+        value = next((each.identifier for each in row.identities if each.handle == criteria), None)
+    return None if value is None else (criteria, value)
+
+
+async def _loaded(call: Call, writing: Writing) -> Batch:
+    criteria = call.body.match_criteria
+    try:
+        given.text(criteria)
+    except ValueError as error:
+        raise refuse("match_criteria", str(error)) from None
+    batch = Batch("profiles", call.body.profiles)
+    rows = batch.checked(ProfileIn, checked)
+    refs = [_ref(criteria, row) for row in rows.values()]
+    results = await profiles.put_matching(writing, list(rows.values()), refs)
+    for place, result in zip(rows, results, strict=True):
+        batch.outcomes[place] = result if isinstance(result, Refused) else result.outcome
+    return batch
+
+
+async def _batch(call: Call, writing: Writing) -> dict[str, object]:
+    return await (await _loaded(call, writing)).kept(writing)
+
+
+async def _queue(call: Call, writing: Writing) -> dict[str, object]:
+    kept = await (await _loaded(call, writing)).kept(writing)
+    batch_id = kept["data"]["batch_id"]  # type: ignore[index]
+    return data({"message": "Profiles queued for batch import.", "batch_id": batch_id})
+
+
+async def _read_batch(call: Call) -> dict[str, object]:
+    batch_id = call.uuid("batch_id")
+    async with call.server.database.reading(call.community_id) as scope:
+        return data(await IMPORT_BATCHES.one(scope, batch_id))
+
+
+_AT = "/api/v3/profiles"
+_INCLUDE = {"include": "What to add, separated by commas."}
+
+
+def _endpoint(method: str, path: str, summary: str, **more: Any) -> Endpoint:
+    return Endpoint(method, f"{_AT}{path}", summary, tag="profiles", **more)
+
+
+ENDPOINTS: tuple[Endpoint, ...] = (
+    _endpoint("GET", "", "List profiles", reads=_list, shows=PROFILES, lists=True, query=_INCLUDE),
+    _endpoint(
+        "POST", "", "Make a profile: it joins", writes=_create, takes=ProfileIn, shows=PROFILES, status=201
+    ),
+    _endpoint(
+        "POST", "/search-id", "Find a profile by an identity", reads=_search, takes=SearchIn, shows=PROFILES
+    ),
+    _endpoint(
+        "POST",
+        "/availability",
+        "Tell whether an e-mail or a phone number is free",
+        reads=_availability,
+        takes=AvailabilityIn,
+    ),
+    _endpoint("POST", "/merge", "Merge two profiles", writes=_merge, takes=MergeIn, shows=PROFILES),
+    _endpoint("POST", "/batch.json", "Make or change many profiles", writes=_batch, takes=ProfilesIn),
+    _endpoint("POST", "/batch", "Queue many profiles", writes=_queue, takes=ProfilesIn),
+    _endpoint(
+        "GET", "/batch/{batch_id}", "Read what a batch came to", reads=_read_batch, shows=IMPORT_BATCHES
+    ),
+    _endpoint("GET", "/{id}", "Read a profile", reads=read, shows=PROFILES, query=_INCLUDE),
+    _endpoint(
+        "PUT", "/{id}", "Change what is given of a profile", writes=_update, takes=ProfileIn, shows=PROFILES
+    ),
+    _endpoint("DELETE", "/{id}", "Delete a profile: it leaves", writes=_delete, status=204),
+    _endpoint(
+        "PUT",
+        "/{id}/update-type",
+        "Give a profile a type; a deleted one that becomes active joins again",
+        writes=_update_type,
+        takes=TypeIn,
+        shows=PROFILES,
+    ),
+    _endpoint(
+        "DELETE",
+        "/{id}/purge",
+        "Take a profile and its transactions out of every table and count",
+        writes=_purge,
+        status=204,
+    ),
+    _endpoint(
+        "POST",
+        "/{id}/depersonalise",
+        "Blank what tells who a member is; it is still counted",
+        writes=_depersonalise,
+        shows=PROFILES,
+    ),
+)

@@ -1,0 +1,184 @@
+"""From a request to its answer: who asks, what came in, one read or one commit, and what goes out."""
+
+import time
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import unquote
+from uuid import UUID
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from regulars.access import members, tokens
+from regulars.aggregations.reading import Reader
+from regulars.api.endpoint import Call, Caller, Endpoint, decoded
+from regulars.api.errors import ApiError
+from regulars.facts.writing import Writing
+from regulars.ingest import idempotency
+from regulars.ingest.commit import commit, settle
+from regulars.ingest.grouping import Committers
+from regulars.settings import Settings
+from regulars.storage.database import Database
+
+_encoder = msgspec.json.Encoder(decimal_format="number")
+
+
+def encoded(value: object) -> bytes:
+    """An answer as JSON: money as numbers that keep their decimals."""
+    return _encoder.encode(value)
+
+
+class Server:
+    """What all requests of one process share."""
+
+    def __init__(self, settings: Settings, database: Database) -> None:
+        self.settings = settings
+        self.database = database
+        self.reader = Reader(database)
+        self.committers = Committers(database, settings.batch_rows)
+        self._tokens: dict[str, tuple[float, tokens.Token]] = {}
+        self._member_key: bytes | None = None
+
+    async def member_key(self) -> bytes:
+        """The key that members' tokens are signed with."""
+        if self._member_key is None:
+            async with self.database.unscoped() as connection:
+                self._member_key = await members.signing_key(connection, self.database.clock())
+        return self._member_key
+
+    async def finish(self) -> None:
+        """Waits for the writes and reads that were accepted."""
+        await self.committers.finish()
+        await self.reader.finish()
+
+    async def settle(self, writing: Writing) -> None:
+        """Makes what a writing touched true before its answer is read back."""
+        await settle(writing, self.database.clock)
+
+    # Who asks ---------------------------------------------------------------------------------------
+
+    async def token(self, secret: str) -> tokens.Token:
+        """The token of a secret that stands now. Raises ApiError 401."""
+        known = self._tokens.get(secret)
+        if known is not None and time.monotonic() < known[0]:
+            found: tokens.Token | None = known[1]
+        else:
+            async with self.database.unscoped() as connection:
+                found = await tokens.shown(connection, secret)
+            if found is not None:
+                if len(self._tokens) > 10_000:
+                    self._tokens.clear()
+                self._tokens[secret] = (time.monotonic() + self.settings.token_cache_seconds, found)
+        if found is None or not found.stands_at(self.database.clock()):
+            raise ApiError(
+                401,
+                "The token is unknown, revoked or expired: make one with `regulars token create`.",
+                headers={"WWW-Authenticate": "Bearer"},
+            )
+        return found
+
+    async def community_of(self, authorization: str) -> int:
+        """The community that a request's token is bound to. Raises ApiError 401 or 403."""
+        scheme, _, secret = authorization.partition(" ")
+        if scheme.lower() != "bearer" or not secret:
+            raise ApiError(
+                401, "Send `Authorization: Bearer <token>`.", headers={"WWW-Authenticate": "Bearer"}
+            )
+        found = await self.token(secret.strip())
+        if found.community_id is None:
+            raise ApiError(
+                403, "This token is bound to no community: make one with `regulars token create --community SLUG`."
+            )
+        return found.community_id
+
+    async def member_of(self, authorization: str) -> members.Member:
+        """The member whose own token a request carries. Raises ApiError 401."""
+        scheme, _, secret = authorization.partition(" ")
+        found = members.member(secret.strip(), await self.member_key(), self.database.clock())
+        if scheme.lower() != "bearer" or found is None:
+            raise ApiError(
+                401,
+                "The member's token is missing, forged or expired: get one by POST /id/api/v1/auth/token.",
+                headers={"WWW-Authenticate": "Bearer"},
+            )
+        return found
+
+    async def _caller(self, endpoint: Endpoint, request: Request) -> tuple[int, UUID | None]:
+        authorization = request.headers.get("authorization", "")
+        if endpoint.caller is Caller.ANYONE:
+            return 0, None
+        if endpoint.caller is Caller.MEMBER:
+            found = await self.member_of(authorization)
+            return found.community_id, found.profile_id
+        return await self.community_of(authorization), None
+
+    # One request ------------------------------------------------------------------------------------
+
+    async def answer(self, endpoint: Endpoint, request: Request) -> Response:
+        """The answer of an endpoint. Raises what `errors.response` turns into an answer."""
+        community_id, member = await self._caller(endpoint, request)
+        raw = await self._body(request) if request.method in ("POST", "PUT", "PATCH") else b""
+        call = Call(
+            server=self,
+            community_id=community_id,
+            path=_texts(request.path_params),
+            query=_texts(request.query_params),
+            body=decoded(raw or b"{}", endpoint.takes) if endpoint.takes is not None else raw,
+            now=self.database.clock(),
+            url=str(request.url.replace(query="")),
+            member=member,
+        )
+        if endpoint.reads is not None:
+            return _response(endpoint.status, await endpoint.reads(call))
+        return await self._write(endpoint, call, request, raw)
+
+    async def _write(self, endpoint: Endpoint, call: Call, request: Request, raw: bytes) -> Response:
+        writes = endpoint.writes
+        assert writes is not None, f"{endpoint.path} neither reads nor writes"  # noqa: S101
+        key = request.headers.get("idempotency-key", "") if endpoint.method == "POST" else ""
+        if not key:
+            async def work(writing: Any) -> Any:
+                return await writes(call, writing)
+
+            return _response(endpoint.status, await commit(self.database, call.community_id, work))
+
+        once = idempotency.keyed(key, f"{request.method} {request.url.path}".encode(), raw)
+
+        async def work_once(writing: Any) -> tuple[int, bytes]:
+            async def first() -> tuple[int, bytes]:
+                return endpoint.status, encoded(await writes(call, writing))
+
+            return await idempotency.answered(writing, once, first)
+
+        status, content = await commit(self.database, call.community_id, work_once)
+        return Response(content, status, media_type="application/json")
+
+    async def _body(self, request: Request) -> bytes:
+        most = self.settings.max_body_bytes
+        chunks: list[bytes] = []
+        size = 0
+        async for chunk in request.stream():
+            size += len(chunk)
+            if size > most:
+                raise ApiError(413, f"The body is larger than {most} bytes: send it in parts, or by /v1/import.")
+            chunks.append(chunk)
+        return b"".join(chunks)
+
+
+def _texts(values: Mapping[str, Any]) -> dict[str, str]:
+    found = {}
+    for name, value in values.items():
+        text = unquote(value) if isinstance(value, str) and "%" in value else str(value)
+        if "\0" in text or "\0" in name:
+            raise ApiError(422, f"{name} must not hold a NUL character.")
+        found[name] = text
+    return found
+
+
+def _response(status: int, value: object) -> Response:
+    if status == 204:
+        return Response(status_code=204)
+    if isinstance(value, Response):
+        return value
+    return Response(encoded(value), status, media_type="application/json")

@@ -1,0 +1,352 @@
+"""Addresses of a profile: any number, one of them the default at most."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from msgspec import UNSET
+
+from regulars.facts import countries, given, places
+from regulars.facts.refusals import NotFound, Refused
+from regulars.facts.resource import Field, Kind, Resource
+from regulars.facts.writing import Writing
+from regulars.storage.database import Scope
+
+MOST = 100
+"""No profile has more addresses."""
+
+
+class AddressIn(msgspec.Struct, frozen=True, kw_only=True):
+    """An address as it comes in. What is absent stays as it is."""
+
+    id: given.Id = UNSET
+    address_line_1: given.Text = UNSET
+    address_line_2: given.Text = UNSET
+    address_line_3: given.Text = UNSET
+    company: given.Text = UNSET
+    latitude: float | str | msgspec.UnsetType | None = UNSET
+    longitude: float | str | msgspec.UnsetType | None = UNSET
+    city: given.Text = UNSET
+    postcode: given.Code = UNSET
+    state: given.Text = UNSET
+    country: given.Text = UNSET
+    iso: given.Text = UNSET
+    iso_state: given.Text = UNSET
+    country_iso_3: given.Text = UNSET
+    notes: given.LongText = UNSET
+    external_id: given.Code = UNSET
+    name: given.Text = UNSET
+    type: given.Text = UNSET
+    phone: given.Code = UNSET
+    is_default: given.Flag = UNSET
+    meta: given.Collection = UNSET
+
+
+@dataclass(frozen=True, slots=True)
+class AddressRow:
+    """An address that was checked: what was given of it. `is_default` None was not given."""
+
+    id: int | None
+    is_default: bool | None
+    fields: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """An address as it is kept; `id` is None until it is."""
+
+    profile_id: UUID
+    id: int | None
+    is_default: bool
+    fields: Mapping[str, Any]
+
+    def changed(self, row: AddressRow) -> "Address":
+        """What a row makes of it."""
+        fields = {name: value for name, value in {**self.fields, **row.fields}.items() if value is not None}
+        is_default = self.is_default if row.is_default is None else row.is_default
+        return replace(self, fields=fields, is_default=is_default)
+
+    def columns(self) -> dict[str, Any]:
+        """It as a row of its table."""
+        return {
+            "profile_id": self.profile_id,
+            "id": self.id,
+            "is_default": self.is_default,
+            "fields": self.fields,
+            **places.derived(self.fields, self.fields.get("country_iso_3")),
+        }
+
+
+def _json(name: str, kind: Kind) -> Field:
+    return Field(name, kind, f"r.fields -> '{name}'")
+
+
+def _text(name: str) -> Field:
+    return Field(name, Kind.STRING, f"r.fields ->> '{name}'")
+
+
+ADDRESSES = Resource(
+    "address",
+    "addresses AS r",
+    (
+        Field("id", Kind.INTEGER),
+        *map(_text, ("address_line_1", "address_line_2", "address_line_3", "company")),
+        _json("latitude", Kind.DECIMAL),
+        _json("longitude", Kind.DECIMAL),
+        *map(_text, ("city", "postcode", "state", "country", "iso", "iso_state", "country_iso_3")),
+        *map(_text, ("notes", "external_id", "name", "type", "phone")),
+        Field("is_default", Kind.BOOLEAN),
+        _json("meta", Kind.OBJECT),
+        Field("profile_id", Kind.UUID),
+        Field("created_at", Kind.TIME),
+        Field("updated_at", Kind.TIME),
+    ),
+)
+
+_TEXTS = (
+    "address_line_1", "address_line_2", "address_line_3", "company", "city", "state", "country", "iso",
+    "iso_state", "notes", "name", "type",
+)  # fmt: skip
+
+
+def checked(address: AddressIn) -> AddressRow:
+    """An address held to its rules. Raises Refused by path."""
+    reading = given.Reading()
+    for name in _TEXTS:
+        reading.read(name, getattr(address, name), given.text)
+    for name in ("postcode", "external_id", "phone"):
+        reading.read(name, getattr(address, name), given.code)
+    for name in ("latitude", "longitude", "meta"):
+        reading.read(name, getattr(address, name), given.json)
+    reading.read("country_iso_3", address.country_iso_3, _country)
+    for part, text in places.errors(reading.columns).items():
+        reading.errors.setdefault(part, text)
+    return AddressRow(
+        id=address.id if isinstance(address.id, int) else None,
+        is_default=address.is_default if isinstance(address.is_default, bool) else None,
+        fields=reading.done(),
+    )
+
+
+def _country(text: str) -> str | None:
+    if not given.text(text).strip():
+        return None
+    countries.alpha_2(text)
+    return text
+
+
+def checked_list(addresses: Sequence[AddressIn]) -> tuple[AddressRow, ...]:
+    """All addresses of a profile, held to their rules. Raises Refused by path below the list."""
+    if len(addresses) > MOST:
+        raise Refused({"": f"must be at most {MOST} addresses"})
+    rows: list[AddressRow] = []
+    errors: dict[str, str] = {}
+    for index, address in enumerate(addresses):
+        try:
+            rows.append(checked(address))
+        except Refused as refusal:
+            errors |= refusal.within(str(index)).errors
+            continue
+        if rows[-1].is_default and any(each.is_default for each in rows[:-1]):
+            errors[f"{index}.is_default"] = "can be true for one address only"
+    if errors:
+        raise Refused(errors)
+    return tuple(rows)
+
+
+@dataclass(slots=True)
+class Changes:
+    """What is to be done to addresses, of any number of profiles."""
+
+    made: list[Address] = field(default_factory=list)
+    changed: list[Address] = field(default_factory=list)
+    gone: list[Address] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return bool(self.made or self.changed or self.gone)
+
+    def __iadd__(self, other: "Changes") -> "Changes":
+        self.made += other.made
+        self.changed += other.changed
+        self.gone += other.gone
+        return self
+
+
+def replaced(profile_id: UUID, kept: Sequence[Address], rows: Sequence[AddressRow]) -> Changes:
+    """What makes a list the addresses of a profile.
+
+    Rows match by id, then by external id, then where they say nothing new; the rest is made, and what no
+    row matches goes.
+    """
+    left = {each.id: each for each in kept}
+    wanted: list[Address] = []
+    for row in rows:
+        match = _match(left, row)
+        if match is None:
+            match = Address(profile_id, None, False, {})
+        else:
+            del left[match.id]
+        wanted.append(match.changed(row))
+    chosen = next((index for index, row in enumerate(rows) if row.is_default), None)
+    if chosen is not None:
+        wanted = [replace(each, is_default=index == chosen) for index, each in enumerate(wanted)]
+    before = {each.id: each for each in kept}
+    return Changes(
+        made=[each for each in wanted if each.id is None],
+        changed=[each for each in wanted if each.id is not None and before[each.id] != each],
+        gone=list(left.values()),
+    )
+
+
+def _match(left: Mapping[int | None, Address], row: AddressRow) -> Address | None:
+    if row.id in left and row.id is not None:
+        return left[row.id]
+    external_id = row.fields.get("external_id")
+    for each in left.values():
+        if external_id is not None and each.fields.get("external_id") == external_id:
+            return each
+    same = Address(UUID(int=0), None, False, {}).changed(row)
+    return next(
+        (each for each in left.values() if each.fields == same.fields and each.is_default == same.is_default),
+        None,
+    )
+
+
+# What is kept -----------------------------------------------------------------------------------------
+
+_COLUMNS = "profile_id, id, is_default, fields"
+_GIVEN = """json_to_recordset($2::json) AS given (
+    profile_id uuid, id bigint, is_default boolean, country text, iso_state text, state text, fields jsonb
+)"""
+
+
+async def of(scope: Scope, profile_ids: Iterable[UUID]) -> dict[UUID, list[Address]]:
+    """The addresses of profiles, in the order of their ids."""
+    rows = await scope.fetch(
+        f"SELECT {_COLUMNS} FROM addresses WHERE community_id = $1 AND profile_id = ANY ($2) ORDER BY id",
+        scope.community_id,
+        list(profile_ids),
+    )
+    found: dict[UUID, list[Address]] = {}
+    for row in rows:
+        kept = Address(row["profile_id"], row["id"], row["is_default"], msgspec.json.decode(row["fields"]))
+        found.setdefault(kept.profile_id, []).append(kept)
+    return found
+
+
+async def write(writing: Writing, changes: Changes) -> list[int]:
+    """Makes, changes and takes away addresses; gives the ids of those that were made, in their order."""
+    if changes.gone:
+        await writing.execute(
+            """
+            DELETE FROM addresses
+            USING unnest($2::uuid[], $3::bigint[]) AS gone (profile_id, id)
+            WHERE addresses.community_id = $1
+                AND addresses.profile_id = gone.profile_id AND addresses.id = gone.id
+            """,
+            writing.community_id,
+            [each.profile_id for each in changes.gone],
+            [each.id for each in changes.gone],
+        )
+    if changes.changed:
+        await writing.execute(
+            f"""
+            UPDATE addresses AS kept
+            SET is_default = given.is_default, country = given.country, iso_state = given.iso_state,
+                state = given.state, fields = given.fields, updated_at = $3
+            FROM {_GIVEN}
+            WHERE kept.community_id = $1 AND kept.profile_id = given.profile_id AND kept.id = given.id
+            """,
+            writing.community_id,
+            [each.columns() for each in changes.changed],
+            writing.now,
+        )
+    if not changes.made:
+        return []
+    made = await writing.fetch(
+        f"""
+        INSERT INTO addresses (
+            community_id, profile_id, is_default, country, iso_state, state, fields, created_at, updated_at
+        )
+        SELECT $1, profile_id, is_default, country, iso_state, state, fields, $3, $3
+        FROM {_GIVEN}
+        RETURNING id
+        """,
+        writing.community_id,
+        [each.columns() for each in changes.made],
+        writing.now,
+    )
+    return [row["id"] for row in made]
+
+
+# One address of a profile that is locked ----------------------------------------------------------------
+
+
+async def create(writing: Writing, profile_id: UUID, address: AddressIn) -> int:
+    """Makes an address; gives its id. Raises Refused."""
+    row = checked(address)
+    kept = (await of(writing, [profile_id])).get(profile_id, [])
+    if len(kept) >= MOST:
+        raise Refused({"": f"A profile has at most {MOST} addresses"})
+    new = Address(profile_id, None, False, {}).changed(row)
+    made = await write(writing, Changes(made=[new], changed=_no_default(kept) if new.is_default else []))
+    writing.touch(profile_id, "address.created")
+    return made[0]
+
+
+async def update(writing: Writing, profile_id: UUID, address_id: int, address: AddressIn) -> None:
+    """Changes what is given of an address. Raises Refused and NotFound."""
+    row = checked(address)
+    kept = (await of(writing, [profile_id])).get(profile_id, [])
+    before = _one(kept, address_id)
+    after = before.changed(row)
+    if after == before:
+        return
+    others = _no_default([each for each in kept if each is not before]) if after.is_default else []
+    await write(writing, Changes(changed=[after, *others]))
+    writing.touch(profile_id, "address.changed")
+
+
+async def delete(writing: Writing, profile_id: UUID, address_id: int) -> None:
+    """Takes an address away. Raises NotFound."""
+    kept = (await of(writing, [profile_id])).get(profile_id, [])
+    await write(writing, Changes(gone=[_one(kept, address_id)]))
+    writing.touch(profile_id, "address.deleted")
+
+
+async def there(scope: Scope, profile_id: UUID, address_id: int) -> None:
+    """Raises NotFound where a profile has no such address."""
+    _one((await of(scope, [profile_id])).get(profile_id, []), address_id)
+
+
+def _one(kept: Sequence[Address], address_id: int) -> Address:
+    found = next((each for each in kept if each.id == address_id), None)
+    if found is None:
+        raise NotFound(f"There is no address {address_id} of this profile.")
+    return found
+
+
+def _no_default(kept: Sequence[Address]) -> list[Address]:
+    return [replace(each, is_default=False) for each in kept if each.is_default]
+
+
+async def move(writing: Writing, source_id: UUID, destination_id: UUID) -> None:
+    """Gives all addresses of a profile to another one, whose default stays the default."""
+    await writing.execute(
+        """
+        UPDATE addresses AS moved
+        SET profile_id = $3,
+            is_default = moved.is_default AND NOT EXISTS (
+                SELECT FROM addresses
+                WHERE community_id = $1 AND profile_id = $3 AND is_default
+            ),
+            updated_at = $4
+        WHERE community_id = $1 AND profile_id = $2
+        """,
+        writing.community_id,
+        source_id,
+        destination_id,
+        writing.now,
+    )

@@ -1,0 +1,154 @@
+"""A community: one loyalty club, with its zone, its currency and its country."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from regulars.facts import countries, instants, money
+from regulars.facts.refusals import NotFound, Refused
+
+
+@dataclass(frozen=True, slots=True)
+class Community:
+    """What every fact of a community is read by. `minor_digits` are the decimals of its money."""
+
+    id: int
+    organization_id: int
+    slug: str
+    name: str
+    country: str
+    timezone: str
+    currency: str
+    minor_digits: int
+    attributes: Mapping[str, Any]
+
+
+_COLUMNS = "id, organization_id, slug, name, country, timezone, currency, minor_digits, attributes"
+
+
+def _community(row: Any) -> Community:
+    values = dict(row)
+    values["attributes"] = msgspec.json.decode(values["attributes"])
+    return Community(**values)
+
+
+async def by_id(connection: Any, community_id: int) -> Community:
+    """The community of an id. Raises NotFound."""
+    row = await connection.fetchrow(f"SELECT {_COLUMNS} FROM communities WHERE id = $1", community_id)
+    if row is None:
+        raise NotFound(f"There is no community {community_id}.")
+    return _community(row)
+
+
+async def by_slug(connection: Any, slug: str) -> Community:
+    """The community of a slug. Raises NotFound."""
+    row = await connection.fetchrow(f"SELECT {_COLUMNS} FROM communities WHERE slug = $1", slug)
+    if row is None:
+        raise NotFound(f"There is no community {slug!r}: `regulars community list` names them.")
+    return _community(row)
+
+
+async def every(connection: Any) -> list[Community]:
+    """All communities, by slug."""
+    return [_community(row) for row in await connection.fetch(f"SELECT {_COLUMNS} FROM communities ORDER BY slug")]
+
+
+async def organization_id(connection: Any, name: str, now: datetime) -> int:
+    """The id of the organization of that name, made where there is none."""
+    await connection.execute(
+        "INSERT INTO organizations (name, created_at) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING", name, now
+    )
+    found: int = await connection.fetchval("SELECT id FROM organizations WHERE name = $1", name)
+    return found
+
+
+_CREATE = """
+WITH given AS (
+    SELECT coalesce($9, nextval(pg_get_serial_sequence('communities', 'id')))::int AS id
+),
+made AS (
+    INSERT INTO communities (
+        id, organization_id, customer_id, loyalty_club_id, slug, name, country, timezone,
+        currency, minor_digits, attributes, created_at, updated_at
+    )
+    SELECT id, $1, coalesce($10, id), coalesce($11, id), $2, $3, $4, $5, $6, $7, $8, $12, $12
+    FROM given
+    RETURNING id
+)
+INSERT INTO epochs (community_id)
+SELECT id FROM made
+RETURNING community_id
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class NewCommunity:
+    """A community to be made. The two public numbers default to its id."""
+
+    slug: str
+    name: str
+    country: str
+    timezone: str
+    currency: str
+    organization: str = ""
+    attributes: Mapping[str, str] | None = None
+    id: int | None = None
+    customer_id: int | None = None
+    loyalty_club_id: int | None = None
+
+
+def _checked(new: NewCommunity) -> tuple[str, str, str]:
+    errors: dict[str, str] = {}
+    found: dict[str, str] = {}
+    for name, check in (("country", countries.alpha_2), ("currency", money.currency)):
+        try:
+            found[name] = check(getattr(new, name))
+        except ValueError as error:
+            errors[name] = str(error)
+    try:
+        instants.zone(new.timezone)
+    except ValueError as error:
+        errors["timezone"] = str(error)
+    if not new.slug or not all(letter.isalnum() or letter in "-_" for letter in new.slug):
+        errors["slug"] = "must be letters, digits, - and _"
+    if errors:
+        raise Refused(errors)
+    return found["country"], new.timezone, found["currency"]
+
+
+async def create(connection: Any, new: NewCommunity, now: datetime) -> Community:
+    """Makes a community, and its organization where there is none of that name.
+
+    Raises Refused by field; a slug or a number that is taken is refused too.
+    """
+    country, timezone, currency = _checked(new)
+    if await connection.fetchval("SELECT count(*) FROM communities WHERE slug = $1", new.slug):
+        raise Refused({"slug": "is taken by another community"})
+    async with connection.transaction():
+        organization = await organization_id(connection, new.organization or new.name, now)
+        if new.id is not None:
+            await connection.execute(f"SET LOCAL regulars.community_id = '{int(new.id)}'")
+        else:
+            # The id is not known yet, and the row of its epochs is its own.
+            next_id = await connection.fetchval("SELECT nextval(pg_get_serial_sequence('communities', 'id'))::int")
+            await connection.execute(f"SET LOCAL regulars.community_id = '{int(next_id)}'")
+        chosen = int(await connection.fetchval("SELECT current_setting('regulars.community_id')"))
+        await connection.execute(
+            _CREATE,
+            organization,
+            new.slug,
+            new.name,
+            country,
+            timezone,
+            currency,
+            money.minor_digits(currency),
+            dict(new.attributes or {}),
+            chosen,
+            new.customer_id,
+            new.loyalty_club_id,
+            now,
+        )
+    return await by_id(connection, chosen)

@@ -1,0 +1,105 @@
+"""Forgetting a member: purged without a trace, or without a name and still counted."""
+
+from dataclasses import replace
+from uuid import UUID
+
+from regulars.facts import profile_lookup
+from regulars.facts.profile_rows import Profile
+from regulars.facts.profile_writes import save
+from regulars.facts.writing import Writing
+
+_OF_PROFILES = ("addresses", "identities", "memberships", "transaction_claims", "outbox")
+
+_PURGE_ITEMS = """
+DELETE FROM transaction_items
+USING transactions
+WHERE transaction_items.community_id = $1
+    AND transactions.community_id = $1
+    AND transactions.id = transaction_items.transaction_id
+    AND transactions.profile_id = ANY ($2)
+"""
+
+
+async def purge(writing: Writing, profile_id: UUID) -> None:
+    """Takes a profile, deleted or not, and whoever was merged into it out of every table.
+
+    Raises NotFound where it is not there, or was merged itself.
+    """
+    community_id = writing.community_id
+    found = (await profile_lookup.locked(writing, [profile_id])).get(profile_id)
+    if found is None or found.merged_into is not None:
+        raise profile_lookup.gone(profile_id, None if found is None else found.merged_into)
+    rows = await writing.fetch(
+        "SELECT profile_id FROM profiles WHERE community_id = $1 AND merged_into = $2",
+        community_id,
+        profile_id,
+    )
+    gone = sorted([profile_id, *(row["profile_id"] for row in rows)])
+    await writing.execute(_PURGE_ITEMS, community_id, gone)
+    for table in ("transactions", *_OF_PROFILES):
+        await writing.execute(
+            f"DELETE FROM {table} WHERE community_id = $1 AND profile_id = ANY ($2)", community_id, gone
+        )
+    await _purge_answers(writing, gone)
+    await _purge_tokens(writing, gone)
+    await writing.execute(
+        "DELETE FROM profiles WHERE community_id = $1 AND profile_id = ANY ($2)", community_id, gone
+    )
+    for each in gone:
+        writing.remove(each)
+
+
+async def _purge_answers(writing: Writing, gone: list[UUID]) -> None:
+    # The first answers to requests with a key tell of the profile, too.
+    await writing.execute(
+        """
+        DELETE FROM idempotency_keys
+        USING unnest($2::text[]) AS gone (profile_id)
+        WHERE community_id = $1 AND position(convert_to(gone.profile_id, 'UTF8') IN answer) > 0
+        """,
+        writing.community_id,
+        [str(each) for each in gone],
+    )
+
+
+async def _purge_tokens(writing: Writing, gone: list[UUID]) -> None:
+    await writing.execute(
+        "SELECT set_config('regulars.organization_id', $1, true)", str(writing.community.organization_id)
+    )
+    await writing.execute(
+        "DELETE FROM tokens WHERE community_id = $1 AND profile_id = ANY ($2)", writing.community_id, gone
+    )
+
+
+_BLANK_ADDRESSES = """
+UPDATE addresses
+SET fields = jsonb_strip_nulls(jsonb_build_object(
+        'iso', fields -> 'iso',
+        'country', fields -> 'country',
+        'country_iso_3', fields -> 'country_iso_3',
+        'iso_state', fields -> 'iso_state',
+        'state', fields -> 'state'
+    )),
+    updated_at = $3
+WHERE community_id = $1 AND profile_id = $2
+"""
+
+# What stays is what values and counts are made of.
+_KEPT = (
+    "profile_id", "profile_type", "gender", "birth_year", "currency", "joined_at", "joined_location_id",
+    "preferred_location_id", "optin_channel", "optin_subchannel", "consents", "sms_status", "email_status",
+    "push_status", "subunit_ids", "group_ids", "favorite_stores",
+)  # fmt: skip
+
+
+async def depersonalise(writing: Writing, profile_id: UUID) -> None:
+    """Blanks what tells who a member is; no value and no count changes. Raises NotFound."""
+    before = await profile_lookup.locked_one(writing, profile_id)
+    bare = Profile(**{name: getattr(before, name) for name in _KEPT})
+    comms = {name: each for name, each in before.standing.comms.items() if isinstance(each, bool)}
+    await save(writing, [bare.with_standing(replace(before.standing, comms=comms).agreeing())])
+    await writing.execute(_BLANK_ADDRESSES, writing.community_id, profile_id, writing.now)
+    await writing.execute(
+        "DELETE FROM identities WHERE community_id = $1 AND profile_id = $2", writing.community_id, profile_id
+    )
+    writing.touch(profile_id, "profile.depersonalised")

@@ -1,0 +1,47 @@
+"""Instants as the API reads and writes them: `YYYY-MM-DD HH:MM:SS` in UTC, or ISO 8601 with an offset."""
+
+import zoneinfo
+from datetime import UTC, datetime
+from functools import lru_cache
+
+EARLIEST = datetime(1900, 1, 1, tzinfo=UTC)
+LATEST = datetime(3000, 1, 1, tzinfo=UTC)
+
+
+def instant(text: str) -> datetime:
+    """The instant that a text names, in UTC; without an offset it is UTC.
+
+    Raises ValueError for anything else, and for years outside 1900 to 2999.
+    """
+    try:
+        given = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError(
+            "must be a time: YYYY-MM-DD HH:MM:SS in UTC, or ISO 8601 with an offset"
+        ) from None
+    try:
+        found = given.replace(tzinfo=UTC) if given.tzinfo is None else given.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("must be a time in the years 1900 to 2999") from None
+    if not EARLIEST <= found < LATEST:
+        raise ValueError("must be a time in the years 1900 to 2999")
+    return found
+
+
+def written(at: datetime) -> str:
+    """An instant as the API writes it: UTC, cut to the second."""
+    return at.astimezone(UTC).isoformat(" ", "seconds")[:19]
+
+
+@lru_cache(maxsize=1024)
+def zone(name: str) -> zoneinfo.ZoneInfo:
+    """The time zone of an IANA name. Raises ValueError when there is none."""
+    try:
+        return zoneinfo.ZoneInfo(name)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError("must be an IANA time zone such as Europe/Oslo") from None
+
+
+def local_instant(naive: datetime, name: str) -> datetime:
+    """The instant of a wall-clock time in a zone: a repeated hour is the first, a skipped one moves forward."""
+    return naive.replace(tzinfo=zone(name), fold=0).astimezone(UTC)

@@ -1,0 +1,353 @@
+"""Products: what is sold, under which brand, in which variants; found or made for imports and tills."""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from regulars.facts import given, variants
+from regulars.facts.product import NEW, PRODUCTS, TABLE, BrandRef, ProductIn, ProductRow, checked
+from regulars.facts.product import brand_ids as brand_ids_of
+from regulars.facts.product import wanted as wanted_of
+from regulars.facts.refusals import NotFound, Refused, refuse
+from regulars.facts.table import Row, differing
+from regulars.facts.variants import VariantIn, VariantRow, Wanted
+from regulars.facts.writing import Writing
+
+__all__ = [
+    "PRODUCTS",
+    "InlineProduct",
+    "InlineVariant",
+    "ProductIn",
+    "ProductRow",
+    "checked",
+    "create",
+    "create_inline",
+    "delete",
+    "put_many",
+    "resolve_variants",
+    "there_is",
+    "update",
+]
+
+
+async def create(writing: Writing, product: ProductIn) -> int:
+    """Makes a product with its variants; gives its id. Raises Refused."""
+    row = checked(product)
+    (brand_id,) = await brand_ids_of(writing, [row])
+    product_id = await TABLE.insert_one(writing, row.merged(NEW, brand_id))
+    await variants.put(writing, wanted_of(product_id, row))
+    return product_id
+
+
+async def update(writing: Writing, product_id: int, product: ProductIn) -> None:
+    """Changes what is given of a product; variants are matched by id, sku or external id, new ones added.
+
+    Another brand shows in every profile that bought the product. Raises Refused and NotFound.
+    """
+    row = checked(product)
+    found = await TABLE.locked(writing, "id = $2", product_id)
+    if not found:
+        raise NotFound(f"There is no product {product_id}.")
+    before = found[0]
+    (brand_id,) = await brand_ids_of(writing, [row], {before["brand_id"]} - {None})
+    after = row.merged(before, brand_id)
+    if changed := differing(before, after):
+        await TABLE.update(writing, [after])
+        if "brand_id" in changed:
+            writing.raise_values_epoch()
+    await variants.put(writing, wanted_of(product_id, row))
+
+
+async def delete(writing: Writing, product_id: int) -> None:
+    """Takes a product and its variants out of lists; what was sold keeps its brand. Raises NotFound."""
+    if not await TABLE.delete(writing, "id = $2", product_id):
+        raise NotFound(f"There is no product {product_id}.")
+    await variants.TABLE.delete(writing, "product_id = $2", product_id)
+
+
+async def there_is(writing: Writing, product_id: int) -> None:
+    """Holds a product in place for this write. Raises NotFound."""
+    if not await TABLE.locked(writing, "id = $2", product_id):
+        raise NotFound(f"There is no product {product_id}.")
+
+
+# In bulk ------------------------------------------------------------------------------------------
+
+Key = tuple[str | None, str | None, int | None]
+"""What tells products apart: the external id; without one, name and brand."""
+
+
+class InlineProduct(msgspec.Struct, frozen=True, kw_only=True):
+    """The product of a variant that is sold before the catalogue knows it."""
+
+    external_id: given.Code = UNSET
+    name: given.Text = UNSET
+    title: given.Text = UNSET
+    brand: given.Text | BrandRef = UNSET
+    brand_id: given.Id = UNSET
+
+    def as_product(self) -> ProductIn:
+        """The product that it makes where there is none."""
+        return ProductIn(**{name: getattr(self, name) for name in self.__struct_fields__})
+
+
+class InlineVariant(VariantIn, frozen=True, kw_only=True):
+    """A variant that comes with what is sold: found by sku, then external id, else made."""
+
+    product_id: given.Id = UNSET
+    product: InlineProduct | UnsetType | None = UNSET
+
+
+_RESOLVE = """
+SELECT id, product_id, sku, external_id
+FROM product_variants
+WHERE community_id = $1 AND deleted_at IS NULL AND (id = ANY ($2) OR sku = ANY ($3) OR external_id = ANY ($4))
+"""
+
+Sold = tuple[int, int]
+"""A product's id and its variant's."""
+
+
+async def resolve_variants(
+    writing: Writing, variant_ids: Collection[int], skus: Collection[str]
+) -> tuple[dict[int, Sold], dict[str, Sold]]:
+    """(product id, variant id) by variant id and by sku; what is unknown is left out."""
+    asked = {variant_id for variant_id in variant_ids if 0 < variant_id <= given.LARGEST_ID}
+    rows = await writing.fetch(_RESOLVE, writing.community_id, sorted(asked), sorted(skus), [])
+    by_id = {row["id"]: (row["product_id"], row["id"]) for row in rows if row["id"] in asked}
+    by_sku = {row["sku"]: (row["product_id"], row["id"]) for row in rows if row["sku"] is not None}
+    return by_id, {sku: by_sku[sku] for sku in skus if sku in by_sku}
+
+
+def checked_inline(variant: InlineVariant) -> tuple[VariantRow, ProductRow]:
+    """An inline variant and its product, held to their rules. Raises Refused by path."""
+    errors: dict[str, str] = {}
+    row, product = VariantRow(None, {}, {}), ProductRow({}, {}, UNSET, "", ())
+    try:
+        row = variants.checked(variant)
+    except Refused as refused:
+        errors |= refused.errors
+    came = variant.product
+    try:
+        product = checked(
+            ProductIn(
+                external_id=came.external_id,
+                name=came.name,
+                title=came.title,
+                brand=came.brand,
+                brand_id=came.brand_id,
+            )
+            if isinstance(came, InlineProduct)
+            # Without a product of its own, what is sold under one name is one product.
+            else ProductIn(name=variant.name, title=variant.title)
+        )
+    except Refused as refused:
+        if isinstance(came, InlineProduct):
+            errors |= refused.within("product").errors
+    if errors:
+        raise Refused(errors)
+    return row, product
+
+
+async def create_inline(writing: Writing, inline: Sequence[InlineVariant]) -> list[Sold]:
+    """(product id, variant id) of each inline variant, made where there is none.
+
+    A variant that stands is taken as it is. Raises Refused for what breaks a rule, and for a `product_id`
+    that no product has.
+    """
+    rows = [checked_inline(each) for each in inline]
+    codes = [(row.columns.get("sku"), row.columns.get("external_id")) for row, _ in rows]
+    found = await writing.fetch(
+        _RESOLVE,
+        writing.community_id,
+        [],
+        sorted({sku for sku, _ in codes if sku}),
+        sorted({code for _, code in codes if code}),
+    )
+    by_sku = {row["sku"]: (row["product_id"], row["id"]) for row in found if row["sku"]}
+    by_code = {row["external_id"]: (row["product_id"], row["id"]) for row in found if row["external_id"]}
+    sold: dict[int, Sold] = {}
+    for index, (sku, code) in enumerate(codes):
+        if known := by_sku.get(sku) or by_code.get(code):
+            sold[index] = known
+    rest = [index for index in range(len(inline)) if index not in sold]
+    product_ids = await _products_of(writing, [(inline[index].product_id, rows[index][1]) for index in rest])
+    new = [
+        Wanted(product_id, rows[index][0], "product_variant")
+        for index, product_id in zip(rest, product_ids, strict=True)
+    ]
+    made = await variants.put(writing, new, only_make=True) if new else []
+    sold |= {
+        index: (product_id, variant_id) for index, (product_id, variant_id, _) in zip(rest, made, strict=True)
+    }
+    return [sold[index] for index in range(len(inline))]
+
+
+async def _products_of(writing: Writing, asked: Sequence[tuple[object, ProductRow]]) -> list[int]:
+    given_ids = {product_id for product_id, _ in asked if isinstance(product_id, int)}
+    known = await TABLE.ids(writing, given_ids) if given_ids else set()
+    if unknown := given_ids - known:
+        raise refuse("product_variant.product_id", f"is no product: there is none with the id {min(unknown)}")
+    named = [row for product_id, row in asked if not isinstance(product_id, int)]
+    brand_ids = await brand_ids_of(writing, named)
+    keys = [_key(row, brand_id) for row, brand_id in zip(named, brand_ids, strict=True)]
+    new = {key: row.merged(NEW, brand_id) for key, row, brand_id in zip(keys, named, brand_ids, strict=True)}
+    found, _ = await _found_or_made(writing, new, {})
+    ids = iter(found[key]["id"] for key in keys)
+    return [product_id if isinstance(product_id, int) else next(ids) for product_id, _ in asked]
+
+
+def _key(row: ProductRow, brand_id: int | UnsetType | None) -> Key:
+    if row.external_id is not None:
+        return row.external_id, None, None
+    return None, row.name, None if isinstance(brand_id, UnsetType) else brand_id
+
+
+def _key_of(row: Mapping[str, Any]) -> Key:
+    external_id = row["external_id"]
+    return (None, row["name"], row["brand_id"]) if external_id is None else (external_id, None, None)
+
+
+def _keys_in_order(keys: Collection[Key]) -> list[Key]:
+    return sorted(keys, key=lambda key: (key[0] or "", key[1] or "", key[2] or 0))
+
+
+_BY_KEY = """id IN (
+    SELECT id
+    FROM products
+    WHERE community_id = $1 AND external_id = ANY ($2) AND deleted_at IS NULL
+    UNION ALL
+    SELECT named.id
+    FROM unnest($3::text[], $4::bigint[]) AS asked (name, brand_id)
+    JOIN products AS named
+        ON named.community_id = $1
+        AND named.name = asked.name
+        AND named.brand_id IS NOT DISTINCT FROM asked.brand_id
+        AND named.external_id IS NULL
+        AND named.deleted_at IS NULL
+    UNION ALL
+    SELECT product_id
+    FROM product_variants
+    WHERE community_id = $1 AND sku = ANY ($5) AND deleted_at IS NULL
+)"""
+
+
+async def _found_or_made(
+    writing: Writing, new: Mapping[Key, Row], skus: Mapping[str, Key]
+) -> tuple[dict[Key, Row], set[Key]]:
+    """The products of these keys, locked, those that were missing made of `new`; and which were made.
+
+    A product that a till made unannounced has no external id yet: the row that brings one of its skus is
+    that product.
+    """
+    found: dict[Key, Row] = {}
+    made: set[Key] = set()
+    while missing := _keys_in_order(new.keys() - found.keys()):
+        found |= await _locked(writing, missing, skus)
+        # What has neither an id nor a name can't be told from others, and is always new.
+        rows = [new[key] for key in _keys_in_order(new.keys() - found.keys())]
+        for row in await TABLE.insert(writing, rows):
+            key = (
+                (row["external_id"], None, None)
+                if row["external_id"]
+                else (None, row["name"], row["brand_id"])
+            )
+            found[key] = row
+            made.add(key)
+    return found, made
+
+
+async def _locked(writing: Writing, keys: Sequence[Key], skus: Mapping[str, Key]) -> dict[Key, Row]:
+    wanted = set(keys)
+    named = [key for key in keys if key[0] is None and key[1] is not None]
+    rows = await TABLE.locked(
+        writing,
+        _BY_KEY,
+        [key[0] for key in keys if key[0] is not None],
+        [key[1] for key in named],
+        [key[2] for key in named],
+        sorted(sku for sku, key in skus.items() if key in wanted),
+    )
+    found: dict[Key, Row] = {}
+    adoptable: dict[int, Row] = {}
+    for row in rows:
+        key = _key_of(row)
+        if row["external_id"] is None:
+            adoptable[row["id"]] = row
+        if key in wanted and (row["external_id"] or row["name"]) is not None:
+            found[key] = row
+    return found | await _adopted(
+        writing, adoptable, {sku: key for sku, key in skus.items() if key not in found}
+    )
+
+
+async def _adopted(writing: Writing, adoptable: dict[int, Row], skus: Mapping[str, Key]) -> dict[Key, Row]:
+    if not adoptable or not skus:
+        return {}
+    _, sold = await resolve_variants(writing, (), skus)
+    found: dict[Key, Row] = {}
+    for sku, (product_id, _) in sold.items():
+        if product_id in adoptable:
+            found.setdefault(skus[sku], adoptable.pop(product_id))
+    return found
+
+
+def keyed(row: ProductRow) -> ProductRow:
+    """A row of an import that can be told from others. Raises Refused where it can't."""
+    if row.external_id is None and row.name is None:
+        raise refuse("external_id", "is required, or a name: it tells a row that comes again from a new one")
+    return row
+
+
+async def put_many(writing: Writing, rows: Sequence[ProductRow]) -> list[str]:
+    """Makes or changes products by external id, else by name and brand, with their variants.
+
+    Gives an outcome a row: `loaded`, or `unchanged` where it says nothing new. Raises Refused, for all rows,
+    where one names a brand's id that is none, or a sku of another product: bisect to find it.
+    """
+    brand_ids = await brand_ids_of(writing, [keyed(row) for row in rows])
+    keys = [_key(row, brand_id) for row, brand_id in zip(rows, brand_ids, strict=True)]
+    first: dict[Key, Row] = {}
+    skus: dict[str, Key] = {}
+    for key, row, brand_id in zip(keys, rows, brand_ids, strict=True):
+        first.setdefault(key, row.merged(NEW, brand_id))
+        if row.external_id is not None:
+            skus |= {sku: key for each in row.variants if (sku := each.columns.get("sku"))}
+    before, made = await _found_or_made(writing, first, skus)
+    states = dict(before)
+    outcomes = []
+    new = set(made)
+    for key, row, brand_id in zip(keys, rows, brand_ids, strict=True):
+        after = row.merged(states[key], brand_id)
+        outcomes.append("loaded" if key in new or after != states[key] else "unchanged")
+        states[key] = after
+        new.discard(key)
+    await _write(writing, before, states, made)
+    return await _with_variants(writing, [states[key]["id"] for key in keys], rows, outcomes)
+
+
+async def _write(
+    writing: Writing, before: Mapping[Key, Row], states: Mapping[Key, Row], made: set[Key]
+) -> None:
+    changed = {key: differing(before[key], state) for key, state in states.items()}
+    await TABLE.update(writing, [states[key] for key in _keys_in_order(states) if changed[key]])
+    if any("brand_id" in columns for key, columns in changed.items() if key not in made):
+        writing.raise_values_epoch()
+
+
+async def _with_variants(
+    writing: Writing, ids: Sequence[int], rows: Sequence[ProductRow], outcomes: list[str]
+) -> list[str]:
+    wanted = [
+        (index, each)
+        for index, (product_id, row) in enumerate(zip(ids, rows, strict=True))
+        for each in wanted_of(product_id, row)
+    ]
+    if wanted:
+        put = await variants.put(writing, [each for _, each in wanted])
+        for (index, _), (_, _, changed) in zip(wanted, put, strict=True):
+            if changed:
+                outcomes[index] = "loaded"
+    return outcomes

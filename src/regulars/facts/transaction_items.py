@@ -1,0 +1,296 @@
+"""The lines of a transaction: what was sold, at which price, with which discounts."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from regulars.facts import money
+from regulars.facts.given import Id
+from regulars.facts.given import json as kept_json
+from regulars.facts.refusals import Refused
+from regulars.facts.resource import Field, Kind, Resource
+
+Text = Annotated[str, Meta(max_length=255)]
+Name = Text | int
+"""A name or an id that some clients send as a number."""
+
+LARGEST_QUANTITY = Decimal(10) ** 7
+MOST_ITEMS = 2_000
+
+
+class DiscountIn(msgspec.Struct, frozen=True):
+    """What is read of a discount: its amount, of the whole line. Everything else in it is only kept."""
+
+    amount: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Discount:
+    """One discount of a line: its amount, and the JSON that is kept and shown of it."""
+
+    amount: Decimal
+    shown: object
+
+
+class ItemIn(msgspec.Struct, frozen=True, kw_only=True):
+    """One line as it comes in. The API asks for name, prices and quantity; files need none of them."""
+
+    id: Id = UNSET
+    external_id: Name | UnsetType | None = UNSET
+    name: Annotated[str, Meta(max_length=1000)] | int | UnsetType | None = UNSET
+    sku: Name | UnsetType | None = UNSET
+    brand: Text | UnsetType | None = UNSET
+    product_id: Id = UNSET
+    product_variant_id: Id = UNSET
+    product_variant: msgspec.Raw | UnsetType = UNSET
+    quantity: Decimal | UnsetType | None = UNSET
+    price_sell: Decimal | UnsetType | None = UNSET
+    price_current: Decimal | UnsetType | None = UNSET
+    price_original: Decimal | UnsetType | None = UNSET
+    price_tax: Decimal | UnsetType | None = UNSET
+    discount: Decimal | UnsetType | None = UNSET
+    discounts: tuple[msgspec.Raw, ...] | UnsetType | None = UNSET
+    is_void: bool | UnsetType | None = UNSET
+    tags: msgspec.Raw | UnsetType = UNSET
+    meta: msgspec.Raw | UnsetType = UNSET
+
+
+REQUIRED = ("name", "price_current", "price_sell", "quantity")
+"""What the API asks of a new line."""
+
+
+@dataclass(slots=True)
+class ItemRow:
+    """One line, checked.
+
+    It names its product by `variant` (a variant's id), `sku`, `inline`, or `product` (an id);
+    `product_id` and `product_variant_id` are what that turned out to be, known from the start where
+    `is_resolved` says that the line keeps the product it has.
+    """
+
+    id: int | None
+    external_id: str | None
+    name: str | None
+    sku: str | None
+    brand: str | None
+    product: int | None
+    variant: int | None
+    inline: msgspec.Raw | None
+    quantity: Decimal
+    price_sell: Decimal | None
+    price_current: Decimal | None
+    price_original: Decimal | None
+    price_tax: Decimal | None
+    discounts: tuple[Discount, ...]
+    is_void: bool
+    details: dict[str, Any] = field(default_factory=dict)
+    product_id: int | None = None
+    product_variant_id: int | None = None
+    is_resolved: bool = False
+
+    @property
+    def is_sold(self) -> bool:
+        """Whether it counts among the sold items."""
+        return not self.is_void and self.quantity > 0
+
+
+def present(value: Any) -> Any:
+    """A value as given; None where it was not sent."""
+    return None if value is UNSET else value
+
+
+def text(value: object, path: str, errors: dict[str, str]) -> str | None:
+    """A short text as given; a number is taken as its digits."""
+    if value is UNSET or value is None:
+        return None
+    found = str(value)
+    if "\0" in found:
+        errors[path] = "must not hold a NUL character"
+    if len(found) > 255:
+        errors[path] = "must be at most 255 characters"
+    return found or None
+
+
+def decimal(value: Any, path: str, errors: dict[str, str], largest: Decimal = money.LARGEST) -> Decimal | None:
+    """An exact decimal in range."""
+    if value is UNSET or value is None:
+        return None
+    try:
+        return money.exact(value, largest)
+    except ValueError as error:
+        errors[path] = str(error)
+        return None
+
+
+_json_decoder = msgspec.json.Decoder()
+_discount_decoder = msgspec.json.Decoder(DiscountIn, strict=False)
+
+
+def json(
+    raw: object, path: str, errors: dict[str, str], shape: type | tuple[type, ...] = (list, dict)
+) -> msgspec.Raw | None:
+    """JSON of the caller's own making, kept as it was written; None where there is none."""
+    if not isinstance(raw, msgspec.Raw) or bytes(raw) == b"null":
+        return None
+    try:
+        value = _json_decoder.decode(raw)
+        kept_json(value)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        errors[path] = "must be JSON"
+    except ValueError as error:
+        errors[path] = str(error)
+    else:
+        if not isinstance(value, shape):
+            errors[path] = "must be a list" if shape is list else "must be a list or an object"
+    return raw
+
+
+def _discounts(given: ItemIn, path: str, errors: dict[str, str]) -> tuple[Discount, ...]:
+    came: tuple[msgspec.Raw, ...] = present(given.discounts) or ()
+    if not came:
+        amount = decimal(given.discount, f"{path}.discount", errors)
+        return () if amount is None else (Discount(amount, {"amount": amount}),)
+    found = []
+    for place, raw in enumerate(came):
+        at = f"{path}.discounts.{place}"
+        try:
+            amount = decimal(_discount_decoder.decode(raw).amount, f"{at}.amount", errors)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            errors[at] = "must be an object with an amount"
+            continue
+        if amount is not None and json(raw, at, errors, dict) is not None:
+            found.append(Discount(amount, raw))
+    return tuple(found)
+
+
+def checked(given: ItemIn, path: str, errors: dict[str, str]) -> ItemRow:
+    """A line as it will be kept; what is wrong with it goes into `errors` by its path."""
+    quantity = decimal(given.quantity, f"{path}.quantity", errors, LARGEST_QUANTITY)
+    name = present(given.name)
+    if isinstance(name, str) and "\0" in name:
+        errors[f"{path}.name"] = "must not hold a NUL character"
+    details = {
+        "tags": json(given.tags, f"{path}.tags", errors, list),
+        "meta": json(given.meta, f"{path}.meta", errors),
+    }
+    inline = json(given.product_variant, f"{path}.product_variant", errors, dict)
+    return ItemRow(
+        id=present(given.id),
+        external_id=text(given.external_id, f"{path}.external_id", errors),
+        name=None if name is None else str(name),
+        sku=text(given.sku, f"{path}.sku", errors),
+        brand=text(given.brand, f"{path}.brand", errors),
+        product=present(given.product_id),
+        variant=present(given.product_variant_id),
+        inline=inline,
+        quantity=Decimal(1) if quantity is None else quantity,
+        price_sell=decimal(given.price_sell, f"{path}.price_sell", errors),
+        price_current=decimal(given.price_current, f"{path}.price_current", errors),
+        price_original=decimal(given.price_original, f"{path}.price_original", errors),
+        price_tax=decimal(given.price_tax, f"{path}.price_tax", errors),
+        discounts=_discounts(given, path, errors),
+        is_void=bool(present(given.is_void)),
+        details={key: value for key, value in details.items() if value is not None},
+    )
+
+
+def require(given: ItemIn, path: str) -> None:
+    """Raises Refused for the fields that the API asks of a new line and that are missing."""
+    missing = [name for name in REQUIRED if present(getattr(given, name)) is None]
+    if missing:
+        raise Refused({f"{path}.{name}": "is required" for name in missing})
+
+
+@dataclass(frozen=True, slots=True)
+class Sold:
+    """What a transaction's row keeps of its lines, so that its items need not be read for any value.
+
+    `discount` and `list_value` are exact, at the transaction's rate; `products` and `brands` are the
+    distinct pairs (product, brand on the line).
+    """
+
+    discount: Decimal | None
+    list_value: Decimal | None
+    products: tuple[int | None, ...] | None
+    brands: tuple[str | None, ...] | None
+    in_items: bool
+
+
+LARGEST_PAIRS = 900
+"""Bytes of pairs that an index row has room for; more are read from the items."""
+
+
+def sold(items: Sequence[ItemRow], rate: Decimal | None) -> Sold:
+    """What the sold ones among lines come to."""
+    discount = list_value = Decimal(0)
+    pairs: dict[tuple[int | None, str | None], None] = {}
+    any_sold = False
+    for item in items:
+        if not item.is_sold:
+            continue
+        any_sold = True
+        price = item.price_sell if item.price_current is None else item.price_current
+        if price is not None:
+            list_value = money.EXACT.add(list_value, money.EXACT.multiply(price, item.quantity))
+        for each in item.discounts:
+            discount = money.EXACT.add(discount, each.amount)
+        if item.product_id is not None or item.brand is not None:
+            pairs[(item.product_id, item.brand)] = None
+    if not any_sold:
+        return Sold(None, None, None, None, in_items=False)
+    if rate is not None:
+        discount = money.EXACT.multiply(discount, rate)
+        list_value = money.EXACT.multiply(list_value, rate)
+    size = sum(8 + len((brand or "").encode()) + 4 for _, brand in pairs)
+    if size > LARGEST_PAIRS:
+        return Sold(discount, list_value, None, None, in_items=True)
+    products = tuple(product for product, _ in pairs)
+    brands = tuple(brand for _, brand in pairs)
+    return Sold(
+        discount,
+        list_value,
+        products if any(each is not None for each in products) else None,
+        brands if any(each is not None for each in brands) else None,
+        in_items=False,
+    )
+
+
+ITEM_FIELDS = (
+    Field("id", Kind.INTEGER),
+    Field("transaction_id", Kind.INTEGER),
+    Field("external_id", Kind.STRING),
+    Field("name", Kind.STRING),
+    Field("sku", Kind.STRING),
+    Field("brand", Kind.STRING),
+    Field("product_id", Kind.INTEGER),
+    Field("product_variant_id", Kind.INTEGER),
+    Field("quantity", Kind.DECIMAL),
+    Field("price_sell", Kind.DECIMAL),
+    Field("price_current", Kind.DECIMAL),
+    Field("price_original", Kind.DECIMAL),
+    Field("price_tax", Kind.DECIMAL),
+    Field("discounts", Kind.LIST, "coalesce(r.discounts, '[]')"),
+    Field("is_void", Kind.BOOLEAN),
+    Field("tags", Kind.LIST, "coalesce(r.details -> 'tags', '[]')"),
+    Field("meta", Kind.OBJECT, "r.details -> 'meta'"),
+    Field("created_at", Kind.TIME),
+    Field("updated_at", Kind.TIME),
+)
+
+
+ITEMS = Resource("transaction item", "transaction_items AS r", ITEM_FIELDS)
+
+
+def json_of(fields: Sequence[Field], alias: str) -> str:
+    """SQL for an object of fields in their order, times in the API's form."""
+    parts = []
+    for each in fields:
+        value = (each.sql or f"r.{each.name}").replace("r.", f"{alias}.")
+        if each.kind is Kind.TIME:
+            value = f"to_char({value}, 'YYYY-MM-DD HH24:MI:SS')"
+        parts.append(f"'{each.name}', {value}")
+    return f"json_build_object({', '.join(parts)})"

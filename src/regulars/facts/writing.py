@@ -1,0 +1,64 @@
+"""One write in the making: its transaction, and what it has touched so far."""
+
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from regulars.facts.community import Community
+from regulars.storage.database import Scope
+
+
+@dataclass(slots=True)
+class Writing(Scope):
+    """A scope that facts are written in. The commit that opened it refreshes what was touched.
+
+    `touched` holds, by profile, the cause that goes to the outbox. `transaction_id` is the database's own
+    number for it, once profiles are locked.
+    """
+
+    community: Community
+    touched: dict[UUID, str] = field(default_factory=dict)
+    removed: set[UUID] = field(default_factory=set)
+    values_changed: bool = False
+    locations_changed: bool = False
+    transaction_id: str | None = None
+
+    def settled(self) -> None:
+        """Forgets what was touched, now that everything derived is true again."""
+        self.touched = {}
+        self.removed = set()
+        self.values_changed = self.locations_changed = False
+
+    def touch(self, profile_id: UUID, cause: str) -> None:
+        """Has a profile's values refreshed in this commit; the first cause given is kept."""
+        self.touched.setdefault(profile_id, cause)
+
+    def touch_all(self, profile_ids: Iterable[UUID], cause: str) -> None:
+        """Touches several profiles."""
+        for profile_id in profile_ids:
+            self.touch(profile_id, cause)
+
+    def remove(self, profile_id: UUID) -> None:
+        """Has a profile's values removed in this commit: it is merged away or purged."""
+        self.removed.add(profile_id)
+        self.touched.pop(profile_id, None)
+
+    def raise_values_epoch(self) -> None:
+        """Marks every profile of the community as to be recomputed: a fact that many share has changed."""
+        self.values_changed = True
+
+    def raise_locations_epoch(self) -> None:
+        """Marks embedded locations as changed; values stay as they are."""
+        self.locations_changed = True
+
+    @asynccontextmanager
+    async def part(self) -> AsyncIterator[None]:
+        """A savepoint that also forgets what was touched within it when it fails."""
+        before = (dict(self.touched), set(self.removed), self.values_changed, self.locations_changed)
+        try:
+            async with self.savepoint():
+                yield
+        except BaseException:
+            self.touched, self.removed, self.values_changed, self.locations_changed = before
+            raise

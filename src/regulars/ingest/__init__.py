@@ -1,0 +1,1 @@
+"""The door in: every write is a batch that one function commits."""

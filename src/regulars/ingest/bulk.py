@@ -1,0 +1,228 @@
+"""Loads files of facts: in batches, good rows kept, bad ones told with their line and reason."""
+
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import asyncpg
+
+from regulars.facts import community as communities
+from regulars.facts.community import Community
+from regulars.facts.refusals import Refused
+from regulars.facts.transactions import TransactionRow
+from regulars.facts.writing import Writing
+from regulars.ingest import together
+from regulars.ingest.ahead import prepared
+from regulars.ingest.columns import Columns
+from regulars.ingest.commit import PASSING, commit
+from regulars.ingest.entities import COMMUNITIES, ENTITIES, TRANSACTIONS, Entity, Outcome
+from regulars.ingest.grouping import Committers, refusal, rehearsed
+from regulars.ingest.rows import Line, Read, Rejection
+from regulars.ingest.transaction_lines import transaction
+from regulars.ingest.transactions import Kept, Mode, Put
+from regulars.storage.database import Database
+
+KEPT_REJECTIONS = 1_000
+
+
+@dataclass(slots=True)
+class Summary:
+    """What came of a file: how many rows were loaded, unchanged, rejected, and the first rejections."""
+
+    loaded: int = 0
+    unchanged: int = 0
+    rejected: int = 0
+    rejections: list[Rejection] = field(default_factory=list)
+
+    @property
+    def rows(self) -> int:
+        """How many rows were dealt with."""
+        return self.loaded + self.unchanged + self.rejected
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How to load.
+
+    `dry_run` undoes all that it does; `create_profiles` makes profiles that transactions name and that are
+    not there; `single` says that no external id comes twice, so that transactions need not be put together.
+    `rejected` is told of every rejection, `progress` after every batch.
+    """
+
+    batch_rows: int = 5_000
+    dry_run: bool = False
+    create_profiles: bool = False
+    single: bool = False
+    rejected: Callable[[Rejection], None] = lambda rejection: None
+    progress: Callable[[Summary], None] = lambda summary: None
+
+
+def columns_of(entity: str) -> Columns:
+    """The columns of an entity by name. Raises KeyError where there is none of that name."""
+    return {"communities": COMMUNITIES, "transactions": TRANSACTIONS}.get(entity) or ENTITIES[entity].columns
+
+
+@dataclass(slots=True)
+class _Batch:
+    """Rows that are ready to be put, each with its line, and those that are not."""
+
+    rows: list[tuple[int, Any]] = field(default_factory=list)
+    rejections: list[Rejection] = field(default_factory=list)
+
+
+async def load(
+    database: Database,
+    committers: Committers,
+    community_id: int,
+    entity: str,
+    read: Read,
+    options: Options | None = None,
+) -> Summary:
+    """Loads the rows of one file; gives what came of them once all is durable.
+
+    Raises Refused where the file as a whole is no good (a required column is missing), and what keeps a
+    batch from being committed; the batches before it are kept.
+    """
+    options = options or Options()
+    async with database.unscoped() as connection:
+        community = await communities.by_id(connection, community_id)
+    if entity == "transactions":
+        batches = _transactions(read, community, options)
+        put = partial(_put_transactions, database, committers, community_id, options)
+    else:
+        batches = _rows(read, ENTITIES[entity], community, options)
+        put = partial(_put_rows, database, community_id, ENTITIES[entity], options)
+    summary = Summary()
+    async with prepared(batches) as upcoming:
+        async for batch in upcoming:
+            for rejection in batch.rejections:
+                _reject(summary, rejection, options)
+            outcomes = await put([row for _, row in batch.rows]) if batch.rows else []
+            for (line, _), outcome in zip(batch.rows, outcomes, strict=True):
+                _count(summary, line, outcome, options)
+            options.progress(summary)
+    summary.rejections.sort(key=lambda each: each.line)
+    return summary
+
+
+def _reject(summary: Summary, rejection: Rejection, options: Options) -> None:
+    summary.rejected += 1
+    if len(summary.rejections) < KEPT_REJECTIONS:
+        summary.rejections.append(rejection)
+    options.rejected(rejection)
+
+
+def _count(summary: Summary, line: int, outcome: Outcome, options: Options) -> None:
+    if isinstance(outcome, Refused):
+        _reject(summary, Rejection(line, outcome.errors), options)
+    elif outcome == "loaded":
+        summary.loaded += 1
+    else:
+        summary.unchanged += 1
+
+
+# Prepared in a thread ---------------------------------------------------------------------------------------
+
+
+def _rows(
+    read: Read, entity: Entity, community: Community, options: Options
+) -> Generator[_Batch, None, None]:
+    batch = _Batch()
+    for row in read():
+        if isinstance(row, Rejection):
+            batch.rejections.append(row)
+        else:
+            try:
+                batch.rows.append((row.number, entity.decoded(row.content, community)))
+            except Refused as refused:
+                batch.rejections.append(Rejection(row.number, refused.errors))
+        if len(batch.rows) + len(batch.rejections) >= options.batch_rows:
+            yield batch
+            batch = _Batch()
+    yield batch
+
+
+def _transactions(read: Read, community: Community, options: Options) -> Generator[_Batch, None, None]:
+    batch = _Batch()
+    for group in _single(read) if options.single else together.groups(read):
+        if isinstance(group, Rejection):
+            batch.rejections.append(group)
+        else:
+            found = transaction(group, community)
+            if isinstance(found, TransactionRow):
+                batch.rows.append((_number(group[0]), found))
+            else:
+                batch.rejections += found
+        if len(batch.rows) + len(batch.rejections) >= options.batch_rows:
+            yield batch
+            batch = _Batch()
+    yield batch
+
+
+def _single(read: Read) -> Generator[together.Group | Rejection, None, None]:
+    for row in read():
+        yield row if isinstance(row, Rejection) else [row]
+
+
+def _number(row: Line | Rejection) -> int:
+    return row.number if isinstance(row, Line) else row.line
+
+
+# Put --------------------------------------------------------------------------------------------------------
+
+
+async def _put_transactions(
+    database: Database,
+    committers: Committers,
+    community_id: int,
+    options: Options,
+    rows: Sequence[TransactionRow],
+) -> list[Outcome]:
+    puts = [Put(row, Mode.UPSERT) for row in rows]
+    if options.dry_run:
+        outcomes = await rehearsed(database, community_id, puts, create_profiles=options.create_profiles)
+    else:
+        result = await committers.put(community_id, puts, create_profiles=options.create_profiles)
+        outcomes = result.outcomes
+    return [each.kind.value if isinstance(each, Kept) else each for each in outcomes]
+
+
+class _RehearsedError(Exception):
+    """Ends a transaction that was only to be tried."""
+
+    def __init__(self, outcomes: list[Outcome]) -> None:
+        super().__init__()
+        self.outcomes = outcomes
+
+
+async def _put_rows(
+    database: Database, community_id: int, entity: Entity, options: Options, rows: Sequence[Any]
+) -> list[Outcome]:
+    async def work(writing: Writing) -> list[Outcome]:
+        outcomes = await _by_halves(writing, entity, rows)
+        if options.dry_run:
+            raise _RehearsedError(outcomes)
+        return outcomes
+
+    try:
+        return await commit(database, community_id, work)
+    except _RehearsedError as rehearsed_:
+        return rehearsed_.outcomes
+
+
+async def _by_halves(writing: Writing, entity: Entity, rows: Sequence[Any]) -> list[Outcome]:
+    """Puts rows at once; where one can't be put, finds it by halving."""
+    try:
+        async with writing.part():
+            return list(await entity.put(writing, rows))
+    except PASSING:
+        raise
+    except (Refused, asyncpg.PostgresError) as error:
+        if len(rows) == 1:
+            return [error if isinstance(error, Refused) else refusal(error)]
+    middle = len(rows) // 2
+    return [
+        *await _by_halves(writing, entity, rows[:middle]),
+        *await _by_halves(writing, entity, rows[middle:]),
+    ]

@@ -1,0 +1,91 @@
+"""Columns of a file: which there must be, and how the text of a cell is a value of JSON."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from functools import cached_property
+from typing import Any
+
+import msgspec
+
+from regulars.facts.refusals import Refused
+
+
+class Cell(Enum):
+    """What the text of a cell stands for."""
+
+    TEXT = "text"
+    """Itself, a number or a truth too."""
+    EITHER = "either"
+    """Itself, unless it is a JSON object or list."""
+    LIST = "list"
+    """A JSON list, or its texts with commas, semicolons or bars between them."""
+    JSON = "json"
+    """A JSON object or list; what is neither is a text."""
+
+
+_SCALARS = (
+    msgspec.inspect.StrType,
+    msgspec.inspect.IntType,
+    msgspec.inspect.FloatType,
+    msgspec.inspect.DecimalType,
+    msgspec.inspect.BoolType,
+)
+_LISTS = (msgspec.inspect.ListType, msgspec.inspect.VarTupleType)
+
+
+def _cell(kind: msgspec.inspect.Type) -> Cell:
+    ways: Sequence[Any] = kind.types if isinstance(kind, msgspec.inspect.UnionType) else (kind,)
+    bare = [way.type if isinstance(way, msgspec.inspect.Metadata) else way for way in ways]
+    ways = [way for way in bare if not isinstance(way, msgspec.inspect.NoneType | msgspec.inspect.UnsetType)]
+    if all(isinstance(way, _SCALARS) for way in ways):
+        return Cell.TEXT
+    if any(isinstance(way, _SCALARS) for way in ways):
+        return Cell.EITHER
+    return Cell.LIST if any(isinstance(way, _LISTS) for way in ways) else Cell.JSON
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The columns of an entity: the struct that its rows fit, and which columns a table of it must have.
+
+    `required` holds alternatives: one of each must be there. `special` are cells that are not what their
+    field's type says.
+    """
+
+    shape: type[msgspec.Struct]
+    required: tuple[tuple[str, ...], ...]
+    special: Mapping[str, Cell]
+
+    @cached_property
+    def cells(self) -> Mapping[str, Cell]:
+        """What a cell stands for, by column."""
+        fields = msgspec.structs.fields(self.shape)
+        kinds = msgspec.inspect.type_info(self.shape).fields  # type: ignore[attr-defined]
+        found = {each.encode_name: _cell(kind.type) for each, kind in zip(fields, kinds, strict=True)}
+        return {**found, **self.special}
+
+    def require(self, there: Collection[str]) -> None:
+        """Raises Refused by column for what a table lacks."""
+        missing = {
+            ways[0]: f"is a required column, which the file lacks (it has: {', '.join(there) or 'none'})"
+            for ways in self.required
+            if not any(way in there for way in ways)
+        }
+        if missing:
+            raise Refused(missing)
+
+
+def value(cell: Cell, text: str) -> str | list[str] | msgspec.Raw:
+    """The value that the text of a cell stands for. Raises ValueError for what is to be JSON and is none."""
+    if cell is Cell.TEXT:
+        return text
+    if text[0] in "[{":
+        try:
+            return msgspec.json.decode(text, type=msgspec.Raw)
+        except msgspec.DecodeError as error:
+            raise ValueError(f"is no JSON: {error}") from None
+    if cell is Cell.LIST:
+        parts = text.replace(";", ",").replace("|", ",").split(",")
+        return [part.strip() for part in parts if part.strip()]
+    return text

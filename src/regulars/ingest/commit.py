@@ -1,0 +1,127 @@
+"""The one write: facts, the values that they move and what changed, in one database transaction."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+import asyncpg
+import structlog
+
+from regulars.aggregations.refresh import refresh, remove
+from regulars.facts import community as communities
+from regulars.facts.refusals import NotFound
+from regulars.facts.writing import Writing
+from regulars.storage import retention
+from regulars.storage.database import Database
+
+T = TypeVar("T")
+Work = Callable[[Writing], Awaitable[T]]
+
+ATTEMPTS = 6
+
+# What may pass when the whole transaction is done again.
+PASSING = (
+    asyncpg.DeadlockDetectedError,
+    asyncpg.SerializationError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    ConnectionError,
+)
+
+_log = structlog.get_logger("regulars.commit")
+
+
+class ProfileGoneError(NotFound):
+    """A profile was removed by another writer while this batch waited for its lock; done again, it is refused."""
+
+
+async def commit(database: Database, community_id: int, work: Work[T]) -> T:
+    """Runs `work` and refreshes what it touched in one transaction; gives what it returned.
+
+    A deadlock or a lost connection has the whole done again, so `work` must do nothing outside its
+    writing. Raises whatever `work` raises; then nothing of it stays.
+    """
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            return await _once(database, community_id, work)
+        except asyncpg.CheckViolationError as error:
+            if attempt == ATTEMPTS or "no partition" not in str(error):
+                raise
+            # Retention makes partitions ahead of time; where it could not, a write makes its own.
+            await retention.keep_day(database, database.clock().date())
+        except (*PASSING, ProfileGoneError) as error:
+            if attempt == ATTEMPTS:
+                raise
+            _log.warning("commit.again", attempt=attempt, why=type(error).__name__)
+            await asyncio.sleep(0.01 * 2**attempt)
+    raise AssertionError("the last attempt returns or raises")
+
+
+async def _once(database: Database, community_id: int, work: Work[T]) -> T:
+    transaction_id: str | None = None
+    try:
+        async with database.writing(community_id) as scope:
+            community = await communities.by_id(scope.connection, community_id)
+            writing = Writing(scope.connection, community_id, scope.now, community)
+            result = await work(writing)
+            await settle(writing, database.clock)
+            transaction_id = writing.transaction_id
+    except PASSING as error:
+        # A connection that is lost while it commits leaves open what came of it; the server knows.
+        if transaction_id is not None and await _was_committed(database, transaction_id, error):
+            return result
+        raise
+    return result
+
+
+async def _was_committed(database: Database, transaction_id: str, error: Exception) -> bool:
+    if isinstance(error, asyncpg.DeadlockDetectedError | asyncpg.SerializationError):
+        return False
+    while True:
+        async with database.unscoped() as connection:
+            status = await connection.fetchval("SELECT pg_xact_status($1::text::xid8)", transaction_id)
+        if status != "in progress":
+            return bool(status == "committed")
+        await asyncio.sleep(0.05)
+
+
+_LOCK = """
+SELECT profile_id, pg_current_xact_id()::text AS transaction_id
+FROM profiles
+WHERE community_id = $1 AND profile_id = ANY ($2) AND merged_into IS NULL
+ORDER BY profile_id
+FOR NO KEY UPDATE
+"""
+
+_RAISE_EPOCHS = """
+UPDATE epochs
+SET values_epoch = values_epoch + $2::bool::int,
+    locations_epoch = locations_epoch + $3::bool::int
+WHERE community_id = $1
+"""
+
+
+async def settle(writing: Writing, clock: Callable[[], Any]) -> None:
+    """Makes everything derived true again for what a writing touched."""
+    if writing.removed:
+        await remove(writing, sorted(writing.removed))
+    if writing.touched:
+        profile_ids = sorted(writing.touched)
+        # Locked in the order of their keys, and read by a later statement: its snapshot
+        # then holds all that earlier holders of these locks have committed.
+        locked = await writing.fetch(_LOCK, writing.community_id, profile_ids)
+        if len(locked) != len(profile_ids):
+            raise ProfileGoneError("A profile was removed meanwhile.")
+        writing.transaction_id = locked[0]["transaction_id"]
+        await refresh(writing, profile_ids, [writing.touched[each] for each in profile_ids], clock())
+    if writing.values_changed or writing.locations_changed:
+        # Last, for all writers of a community meet in this row.
+        await writing.execute(
+            _RAISE_EPOCHS,
+            writing.community_id,
+            writing.values_changed,
+            writing.values_changed or writing.locations_changed,
+        )
+    writing.settled()

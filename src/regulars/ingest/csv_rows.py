@@ -1,0 +1,153 @@
+"""CSV as RFC 4180 has it: a header, commas, quotes around what holds commas, quotes or line ends."""
+
+import csv
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+
+import msgspec
+
+from regulars.facts.refusals import Refused
+from regulars.ingest import lines as physical
+from regulars.ingest.columns import Columns, value
+from regulars.ingest.rows import Line, Rejection, Row
+
+MOST_LINES = 200
+"""No row has more lines; a quote that is still open then is a mistake."""
+
+csv.field_size_limit(physical.LONGEST)
+
+
+def rows(lines: Iterable[Row], columns: Columns) -> Iterator[Row]:
+    """The rows of a file as JSON objects, empty cells left out.
+
+    Raises Refused where there is no header, or it lacks a required column.
+    """
+    records = _records(lines)
+    header: list[str] | None = None
+    for record in records:
+        if isinstance(record, Rejection):
+            if header is None:
+                raise Refused({"": f"The header can't be read: line {record.line} {record.reason}"})
+            yield record
+        elif not record.content.strip():
+            continue
+        elif header is None:
+            header = _header(record, columns)
+        else:
+            yield _row(record, header, columns)
+    if header is None:
+        raise Refused({"": "The file is empty: its first line must name the columns"})
+
+
+def _header(record: Line, columns: Columns) -> list[str]:
+    if reason := physical.unreadable(record.content):
+        raise Refused({"": f"The header can't be read: it {reason}"})
+    names = [name.strip() for name in _cells(record.content.decode())]
+    for name in names:
+        if name and names.count(name) > 1:
+            raise Refused({name: "is a column twice: leave one out"})
+    columns.require([name for name in names if name])
+    return names
+
+
+def _cells(text: str) -> list[str]:
+    """Raises csv.Error for quotes that are not as they should be."""
+    if '"' not in text:
+        return text.split(",")
+    return next(csv.reader([text], strict=True))
+
+
+def _row(record: Line, header: Sequence[str], columns: Columns) -> Row:
+    number, content = record.number, record.content
+    reason = physical.unreadable(content)
+    if reason is not None:
+        legible = content.decode(errors="replace").replace("\0", "")
+        return Rejection(number, {"": reason}, _external_id(legible, header))
+    text = content.decode()
+    try:
+        cells = _cells(text)
+    except csv.Error as error:
+        return Rejection(number, {"": f"is no CSV: {error}"}, _external_id(text, header))
+    if len(cells) != len(header):
+        wrong = f"has {_counted(len(cells))}, the header has {len(header)}"
+        return Rejection(number, {"": wrong}, _external_id(text, header))
+    found: dict[str, object] = {}
+    errors: dict[str, str] = {}
+    kinds = columns.cells
+    for name, cell in zip(header, cells, strict=True):
+        if cell and name in kinds:
+            try:
+                found[name] = value(kinds[name], cell)
+            except ValueError as error:
+                errors[name] = str(error)
+    if errors:
+        return Rejection(number, errors, _external_id(text, header))
+    return Line(number, msgspec.json.encode(found))
+
+
+def _counted(cells: int) -> str:
+    return "1 cell" if cells == 1 else f"{cells} cells"
+
+
+def _external_id(text: str, header: Sequence[str]) -> str | None:
+    """The external id in a row that is otherwise no good."""
+    try:
+        found = dict(zip(header, _cells(text), strict=False)).get("external_id")
+    except csv.Error:
+        found = dict(zip(header, text.split(","), strict=False)).get("external_id", "").strip('"')
+    return found or None
+
+
+# Rows that go over several lines ------------------------------------------------------------------------
+
+
+def _records(lines: Iterable[Row]) -> Iterator[Row]:
+    """Lines put together to rows. A quote that is never closed spoils its own line alone."""
+    source = iter(lines)
+    again: deque[Row] = deque()
+    while (first := again.popleft() if again else next(source, None)) is not None:
+        if isinstance(first, Rejection) or not _open_after(first.content, inside=False):
+            yield first
+            continue
+        taken: list[Line] = [first]
+        size = len(first.content)
+        while True:
+            following = again.popleft() if again else next(source, None)
+            if isinstance(following, Line):
+                taken.append(following)
+                size += len(following.content)
+                if not _open_after(following.content, inside=True):
+                    yield Line(first.number, b"\n".join(line.content for line in taken))
+                    break
+                if size <= physical.LONGEST and len(taken) < MOST_LINES:
+                    continue
+                following = None
+            yield Rejection(first.number, {"": "has a quote that is never closed"})
+            again.extendleft(reversed([*taken[1:], *([following] if following else [])]))
+            break
+
+
+def _open_after(content: bytes, *, inside: bool) -> bool:
+    """Whether a quoted cell goes on after a line, given whether one was open before it."""
+    if not inside:
+        if b'"' not in content:
+            return False
+        if content.startswith(b'"'):
+            inside, at = True, 1
+        else:
+            at = 0
+    else:
+        at = 0
+    while True:
+        if inside:
+            at = content.find(b'"', at)
+            if at < 0:
+                return True
+            # Two quotes are one that belongs to the text.
+            inside = content[at + 1 : at + 2] == b'"'
+            at += 2 if inside else 1
+        else:
+            at = content.find(b',"', at)
+            if at < 0:
+                return False
+            inside, at = True, at + 2

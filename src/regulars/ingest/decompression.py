@@ -1,0 +1,116 @@
+"""Files as they are packed: plain, gzip or zstd, read in pieces however large they are unpacked."""
+
+import zlib
+from collections.abc import Callable, Iterator
+from enum import Enum
+from typing import BinaryIO
+
+import zstandard
+
+_READ = 64 * 1024
+_UNPACKED = 1024 * 1024
+# A kilobyte of zstd unpacks to 32 MB at worst, and there is no way to ask for less.
+_ZSTD_READ = 1024
+_ZSTD_WINDOW = 2**27
+
+
+class Packing(Enum):
+    """How a file is packed."""
+
+    PLAIN = "identity"
+    GZIP = "gzip"
+    ZSTD = "zstd"
+
+
+class BrokenOffError(ValueError):
+    """What is read ends before its end; the message says how. What came before it is good."""
+
+
+def packing_of(beginning: bytes) -> Packing:
+    """How a file with these first bytes is packed."""
+    if beginning.startswith(b"\x1f\x8b"):
+        return Packing.GZIP
+    if beginning.startswith(b"\x28\xb5\x2f\xfd"):
+        return Packing.ZSTD
+    return Packing.PLAIN
+
+
+def unpacked(
+    file: BinaryIO, packing: Packing, moved: Callable[[int], None], *, cut: bool = False
+) -> Iterator[bytes]:
+    """The content of a file in pieces; `moved` is told of every piece that was read, by its packed size.
+
+    Raises BrokenOffError after all that can be read of a file that is truncated or damaged, or that is known
+    to be `cut`.
+    """
+    size = _ZSTD_READ if packing is Packing.ZSTD else _READ
+    pieces = _pieces(file, size, moved)
+    if packing is Packing.PLAIN:
+        yield from pieces
+    else:
+        yield from _inflated(pieces, _Gzip if packing is Packing.GZIP else _Zstd)
+    if cut:
+        raise BrokenOffError("breaks off here: the connection was lost")
+
+
+def _pieces(file: BinaryIO, size: int, moved: Callable[[int], None]) -> Iterator[bytes]:
+    while piece := file.read(size):
+        moved(len(piece))
+        yield piece
+
+
+class _Gzip:
+    """Unpacks one member of a gzip file."""
+
+    def __init__(self) -> None:
+        self._zlib = zlib.decompressobj(zlib.MAX_WBITS | 16)
+
+    def feed(self, piece: bytes) -> Iterator[bytes]:
+        yield self._zlib.decompress(piece, _UNPACKED)
+        while self._zlib.unconsumed_tail:
+            yield self._zlib.decompress(self._zlib.unconsumed_tail, _UNPACKED)
+
+    @property
+    def ended(self) -> bool:
+        return self._zlib.eof
+
+    @property
+    def rest(self) -> bytes:
+        return self._zlib.unused_data
+
+
+class _Zstd:
+    """Unpacks one frame of a zstd file."""
+
+    def __init__(self) -> None:
+        self._zstd = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW).decompressobj()
+
+    def feed(self, piece: bytes) -> Iterator[bytes]:
+        yield self._zstd.decompress(piece)
+
+    @property
+    def ended(self) -> bool:
+        return self._zstd.eof
+
+    @property
+    def rest(self) -> bytes:
+        return self._zstd.unused_data
+
+
+def _inflated(pieces: Iterator[bytes], unpacker: type[_Gzip] | type[_Zstd]) -> Iterator[bytes]:
+    part = unpacker()
+    begun = False
+    try:
+        for piece in pieces:
+            rest = piece
+            while rest:
+                begun = True
+                yield from part.feed(rest)
+                rest = b""
+                if part.ended:
+                    # Several files packed one by one and put together are one file.
+                    rest, part, begun = part.rest, unpacker(), False
+    except (zlib.error, zstandard.ZstdError) as error:
+        raise BrokenOffError(f"breaks off here: the packed file is damaged ({error})") from None
+    if begun:
+        raise BrokenOffError("breaks off here: the packed file is truncated")

@@ -1,0 +1,101 @@
+"""Files of facts: CSV, NDJSON or Parquet, packed by gzip or zstd or not at all, read row by row."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+from regulars.ingest import csv_rows, ndjson_rows, parquet_rows
+from regulars.ingest.columns import Columns
+from regulars.ingest.decompression import Packing, packing_of, unpacked
+from regulars.ingest.lines import lines
+from regulars.ingest.rows import Row
+
+
+class Format(Enum):
+    """How rows are written in a file."""
+
+    CSV = "csv"
+    NDJSON = "ndjson"
+    PARQUET = "parquet"
+
+
+_BY_ENDING = {
+    ".csv": Format.CSV,
+    ".ndjson": Format.NDJSON,
+    ".jsonl": Format.NDJSON,
+    ".json": Format.NDJSON,
+    ".parquet": Format.PARQUET,
+    ".pq": Format.PARQUET,
+}
+_PACKED = (".gz", ".gzip", ".zst", ".zstd")
+
+
+class UnreadableFileError(ValueError):
+    """A file that can't be read at all; the message says why and what to do."""
+
+
+def format_of(path: Path) -> Format:
+    """The format that a file's name tells. Raises UnreadableFileError where it tells none."""
+    endings = [ending.lower() for ending in path.suffixes]
+    while endings and endings[-1] in _PACKED:
+        endings.pop()
+    found = _BY_ENDING.get(endings[-1]) if endings else None
+    if found is None:
+        raise UnreadableFileError(f"{path} does not say what it is: give --format csv, ndjson or parquet.")
+    return found
+
+
+@dataclass(slots=True)
+class Source:
+    """A file to be read, more than once if need be.
+
+    `position` is how far it was read the last time, of its `size`, both as it is packed. `cut` says that its
+    end was lost.
+    """
+
+    path: Path
+    format: Format
+    packing: Packing
+    size: int
+    cut: bool = False
+    position: int = 0
+
+    def rows(self, columns: Columns) -> Iterator[Row]:
+        """All rows from the beginning.
+
+        Raises Refused by column where a table lacks one that is required, UnreadableFileError where the
+        file can't be opened.
+        """
+        self.position = 0
+        try:
+            file = self.path.open("rb")
+        except OSError as error:
+            raise UnreadableFileError(f"{self.path} can't be read: {error.strerror}.") from None
+        with file:
+            if self.format is Format.PARQUET:
+                yield from parquet_rows.rows(file, columns, self._moved_to)
+                return
+            found = lines(unpacked(file, self.packing, self._moved_by, cut=self.cut))
+            if self.format is Format.CSV:
+                yield from csv_rows.rows(found, columns)
+            else:
+                yield from ndjson_rows.rows(found)
+
+    def _moved_by(self, size: int) -> None:
+        self.position += size
+
+    def _moved_to(self, position: int) -> None:
+        self.position = position
+
+
+def source(path: Path, form: Format | None = None) -> Source:
+    """A file by its name; how it is packed shows in its first bytes. Raises UnreadableFileError."""
+    try:
+        with path.open("rb") as file:
+            packing = packing_of(file.read(4))
+            size = os.fstat(file.fileno()).st_size
+    except OSError as error:
+        raise UnreadableFileError(f"{path} can't be read: {error.strerror}.") from None
+    return Source(path, form or format_of(path), packing, size)

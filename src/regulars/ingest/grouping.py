@@ -1,0 +1,244 @@
+"""Writes that arrive together are committed together, each caller answered for its own rows."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import asyncpg
+
+from regulars.facts.refusals import Refused, refuse
+from regulars.facts.transactions import TRANSACTIONS
+from regulars.facts.writing import Writing
+from regulars.ingest import idempotency
+from regulars.ingest.commit import PASSING, commit, settle
+from regulars.ingest.idempotency import Keyed
+from regulars.ingest.transactions import Kept, Outcome, Put, put
+from regulars.storage.database import Database
+
+Answer = tuple[int, bytes]
+Respond = Callable[[list[Outcome], Mapping[int, dict[str, Any]]], Answer]
+"""From what came of a caller's rows, and the transactions as they stand by id, to its answer."""
+
+
+@dataclass(slots=True)
+class Result:
+    """What one caller gets: what came of its rows, and its answer where it asked for one."""
+
+    outcomes: list[Outcome]
+    answer: Answer | None = None
+
+
+@dataclass(slots=True)
+class Submission:
+    """The rows of one caller."""
+
+    puts: list[Put]
+    respond: Respond | None
+    once: Keyed | None
+    create_profiles: bool
+    result: "asyncio.Future[Result]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+
+class Committers:
+    """One committer for each community of this process: while a batch commits, the next one gathers."""
+
+    def __init__(self, database: Database, batch_rows: int) -> None:
+        self._database = database
+        self._batch_rows = batch_rows
+        self._waiting: dict[int, list[Submission]] = {}
+        self._tasks: dict[int, asyncio.Task[None]] = {}
+
+    async def put(
+        self,
+        community_id: int,
+        puts: Sequence[Put],
+        *,
+        respond: Respond | None = None,
+        once: Keyed | None = None,
+        create_profiles: bool = False,
+    ) -> Result:
+        """Commits a caller's rows, with others' in one batch; gives what came of them once they are durable.
+
+        Raises what kept the whole batch from being committed, such as a lost database.
+        """
+        submission = Submission(list(puts), respond, once, create_profiles)
+        self._waiting.setdefault(community_id, []).append(submission)
+        if community_id not in self._tasks:
+            task = asyncio.create_task(self._serve(community_id))
+            self._tasks[community_id] = task
+            task.add_done_callback(lambda done: self._tasks.pop(community_id, None))
+        return await submission.result
+
+    async def _serve(self, community_id: int) -> None:
+        while waiting := self._waiting.get(community_id):
+            batch = self._next_batch(waiting)
+            try:
+                results = await commit_together(self._database, community_id, batch)
+            except Exception as error:
+                for submission in batch:
+                    _settle_future(submission, error)
+                continue
+            for submission, result in zip(batch, results, strict=True):
+                _settle_future(submission, result)
+
+    def _next_batch(self, waiting: list[Submission]) -> list[Submission]:
+        batch: list[Submission] = []
+        rows = 0
+        while waiting and (not batch or rows + len(waiting[0].puts) <= self._batch_rows):
+            # Rows that may make profiles are put with others of their kind.
+            if batch and waiting[0].create_profiles != batch[0].create_profiles:
+                break
+            submission = waiting.pop(0)
+            batch.append(submission)
+            rows += len(submission.puts)
+        return batch
+
+    async def finish(self) -> None:
+        """Waits until all that was accepted is committed."""
+        while self._tasks:
+            await asyncio.wait(list(self._tasks.values()))
+
+
+def _settle_future(submission: Submission, result: Result | Exception) -> None:
+    if submission.result.done():
+        # The caller went away; what it sent is committed all the same.
+        return
+    if isinstance(result, Exception):
+        submission.result.set_exception(result)
+    else:
+        submission.result.set_result(result)
+
+
+async def commit_together(database: Database, community_id: int, batch: Sequence[Submission]) -> list[Result]:
+    """Commits a batch in one transaction. A row that the database refuses is found by halving the batch, so
+    that only its own caller hears of it.
+    """
+
+    async def at_once(writing: Writing) -> list[Result]:
+        return await _answered(writing, batch, database, halving=False)
+
+    async def by_halves(writing: Writing) -> list[Result]:
+        return await _answered(writing, batch, database, halving=True)
+
+    try:
+        return await commit(database, community_id, at_once)
+    except PASSING:
+        raise
+    except asyncpg.PostgresError:
+        return await commit(database, community_id, by_halves)
+
+
+class _RehearsedError(Exception):
+    """Ends a transaction that was only to be tried."""
+
+    def __init__(self, outcomes: list[Outcome]) -> None:
+        super().__init__()
+        self.outcomes = outcomes
+
+
+async def rehearsed(
+    database: Database, community_id: int, puts: Sequence[Put], *, create_profiles: bool
+) -> list[Outcome]:
+    """What would come of rows. Nothing of it stays."""
+
+    async def work(writing: Writing) -> list[Outcome]:
+        raise _RehearsedError(await _by_halves(writing, puts, database, create_profiles=create_profiles))
+
+    try:
+        return await commit(database, community_id, work)
+    except _RehearsedError as rehearsal:
+        return rehearsal.outcomes
+
+
+async def _answered(
+    writing: Writing, batch: Sequence[Submission], database: Database, *, halving: bool
+) -> list[Result]:
+    results: list[Result | None] = [None] * len(batch)
+    keyed = [each.once for each in batch if each.once is not None]
+    earlier = await idempotency.earlier_answers(writing, keyed) if keyed else {}
+    repeats: dict[str, int] = {}
+    fresh: list[int] = []
+    for place, submission in enumerate(batch):
+        once = submission.once
+        if once is None:
+            fresh.append(place)
+        elif once.key in earlier:
+            answer = earlier[once.key]
+            results[place] = Result([idempotency.key_refusal()]) if answer is None else Result([], answer)
+        elif once.key in repeats:
+            first = batch[repeats[once.key]].once
+            if first is not None and first.request != once.request:
+                results[place] = Result([idempotency.key_refusal()])
+        else:
+            repeats[once.key] = place
+            fresh.append(place)
+    puts = [each for place in fresh for each in batch[place].puts]
+    create_profiles = bool(batch) and batch[0].create_profiles
+    take = _by_halves if halving else _whole
+    outcomes = await take(writing, puts, database, create_profiles=create_profiles)
+    for place, found in zip(fresh, await _results(writing, [batch[place] for place in fresh], outcomes), strict=True):
+        results[place] = found
+    for place, submission in enumerate(batch):
+        if results[place] is None and submission.once is not None:
+            # The same request twice in one batch: one write, one answer.
+            results[place] = results[repeats[submission.once.key]]
+    return [each for each in results if each is not None]
+
+
+async def _results(writing: Writing, batch: Sequence[Submission], outcomes: list[Outcome]) -> list[Result]:
+    shown_ids = []
+    start = 0
+    parts: list[list[Outcome]] = []
+    for submission in batch:
+        part = outcomes[start : start + len(submission.puts)]
+        start += len(submission.puts)
+        parts.append(part)
+        if submission.respond is not None:
+            shown_ids += [each.id for each in part if isinstance(each, Kept)]
+    shown = await TRANSACTIONS.many(writing, shown_ids) if shown_ids else {}
+    results = [
+        Result(part, None if submission.respond is None else submission.respond(part, shown))
+        for submission, part in zip(batch, parts, strict=True)
+    ]
+    kept = [
+        (submission.once, *result.answer)
+        for submission, result in zip(batch, results, strict=True)
+        if submission.once is not None and result.answer is not None and result.answer[0] < 400
+    ]
+    if kept:
+        await idempotency.keep(writing, kept)
+    return results
+
+
+async def _whole(
+    writing: Writing, puts: Sequence[Put], database: Database, *, create_profiles: bool
+) -> list[Outcome]:
+    outcomes = await put(writing, puts, create_profiles=create_profiles)
+    await settle(writing, database.clock)
+    return outcomes
+
+
+async def _by_halves(
+    writing: Writing, puts: Sequence[Put], database: Database, *, create_profiles: bool
+) -> list[Outcome]:
+    try:
+        async with writing.part():
+            return await _whole(writing, puts, database, create_profiles=create_profiles)
+    except PASSING:
+        raise
+    except asyncpg.PostgresError as error:
+        if len(puts) == 1:
+            return [refusal(error)]
+    middle = len(puts) // 2
+    return [
+        *await _by_halves(writing, puts[:middle], database, create_profiles=create_profiles),
+        *await _by_halves(writing, puts[middle:], database, create_profiles=create_profiles),
+    ]
+
+
+def refusal(error: asyncpg.PostgresError) -> Refused:
+    """Why the database does not take a row, in the words of the API."""
+    if isinstance(error, asyncpg.NumericValueOutOfRangeError):
+        return refuse("total", "makes the profile's spend larger than can be kept")
+    return refuse("", f"The database does not take this: {error}")

@@ -1,0 +1,56 @@
+"""Parquet: one row of the table a row, whatever types its columns have."""
+
+from collections.abc import Callable, Iterator
+from typing import Any, BinaryIO
+
+import msgspec
+import pyarrow
+import pyarrow.compute
+import pyarrow.parquet
+
+from regulars.ingest.columns import Columns
+from regulars.ingest.rows import Line, Rejection, Row
+
+_AT_ONCE = 1000
+
+_encoder = msgspec.json.Encoder(decimal_format="string")
+
+
+def rows(file: BinaryIO, columns: Columns, moved: Callable[[int], None]) -> Iterator[Row]:
+    """The rows of a table as JSON objects, nulls left out, numbered from 1.
+
+    `moved` is told of the size of all that was read. Raises Refused where a required column is missing.
+    """
+    number = 0
+    try:
+        table = pyarrow.parquet.ParquetFile(file)
+    except (pyarrow.ArrowException, OSError) as error:
+        yield Rejection(
+            1, {"": f"is where the file breaks off: it is no Parquet file, or damaged ({_line(error)})"}
+        )
+        return
+    columns.require(table.schema_arrow.names)
+    wanted = [name for name in table.schema_arrow.names if name in columns.cells]
+    try:
+        for batch in table.iter_batches(batch_size=_AT_ONCE, columns=wanted):
+            for record in _plain(batch).to_pylist():
+                number += 1
+                found = {name: value for name, value in record.items() if value is not None}
+                yield Line(number, _encoder.encode(found))
+            moved(file.tell())
+    except (pyarrow.ArrowException, OSError) as error:
+        yield Rejection(number + 1, {"": f"is where the file breaks off: it is damaged ({_line(error)})"})
+
+
+def _plain(batch: Any) -> Any:
+    """A batch whose times Python can tell: to the microsecond, as ours are."""
+    for place, field in enumerate(batch.schema):
+        if pyarrow.types.is_timestamp(field.type) and field.type.unit == "ns":
+            kind = pyarrow.timestamp("us", field.type.tz)
+            cast = pyarrow.compute.cast(batch.column(place), kind, safe=False)
+            batch = batch.set_column(place, field.name, cast)
+    return batch
+
+
+def _line(error: Exception) -> str:
+    return str(error).partition("\n")[0].strip().rstrip(".")

@@ -1,0 +1,176 @@
+"""Resolves what transactions name - profiles, locations, products - in one statement a kind."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from regulars.facts import instants, locations, product, products, profile_lookup, profiles
+from regulars.facts.products import InlineVariant
+from regulars.facts.refusals import Refused
+from regulars.facts.transaction_items import ItemRow
+from regulars.facts.transactions import EITHER, TransactionRow
+from regulars.facts.writing import Writing
+
+Refusals = dict[int, dict[str, str]]
+"""What is wrong with rows, by their place: messages by path."""
+
+
+async def resolve(
+    writing: Writing, rows: Sequence[TransactionRow], *, create_profiles: bool = False
+) -> dict[int, Refused]:
+    """Fills in the ids that rows refer to; by place, the refusals of rows that name what is not there.
+
+    An unknown location becomes a placeholder, an inline product is made; an unknown profile is refused
+    unless `create_profiles`. Nothing is made for a row that is refused for its profile.
+    """
+    refused: Refusals = {}
+    if not create_profiles:
+        await _profiles(writing, rows, refused, create=False)
+    good = [row for place, row in enumerate(rows) if place not in refused]
+    # The order in which things are made and locked is the same in every batch: places, products, profiles.
+    await _locations(writing, good)
+    await _products(writing, rows, refused)
+    if create_profiles:
+        await _profiles(writing, rows, refused, create=True)
+    return {place: Refused(errors) for place, errors in refused.items()}
+
+
+# Places ----------------------------------------------------------------------------------------------
+
+
+async def _locations(writing: Writing, rows: Sequence[TransactionRow]) -> None:
+    refs = {row.place for row in rows if row.place is not None}
+    if refs:
+        found = await locations.resolve(writing, refs, create=True)
+        for row in rows:
+            if row.place is not None:
+                row.location_id = found[row.place]
+    if any(row.local is not None for row in rows):
+        zones = await _zones(writing, rows)
+        for row in rows:
+            if row.local is not None:
+                zone = row.timezone or zones.get(row.location_id or 0) or writing.community.timezone
+                row.transacted_at = instants.local_instant(row.local, zone)
+
+
+async def _zones(writing: Writing, rows: Sequence[TransactionRow]) -> dict[int, str]:
+    open_ids = {row.location_id for row in rows if row.local is not None and row.timezone is None}
+    found = await writing.fetch(
+        "SELECT id, timezone FROM locations WHERE community_id = $1 AND id = ANY ($2) AND timezone IS NOT NULL",
+        writing.community_id,
+        sorted(each for each in open_ids if each is not None),
+    )
+    return {row["id"]: row["timezone"] for row in found}
+
+
+# Products --------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Named:
+    """A line that names its product, and where it is."""
+
+    place: int
+    path: str
+    item: ItemRow
+
+
+_inline_decoder = msgspec.json.Decoder(InlineVariant, strict=False)
+
+
+async def _products(writing: Writing, rows: Sequence[TransactionRow], refused: Refusals) -> None:
+    named = [
+        _Named(place, f"items.{number}", item)
+        for place, row in enumerate(rows)
+        if place not in refused
+        for number, item in enumerate(row.items)
+        if not item.is_resolved
+    ]
+    for each in named:
+        # A batch that is done again begins anew: what was made before may have been undone.
+        each.item.product_id = each.item.product_variant_id = None
+    await _make_inline(writing, [each for each in named if each.item.inline is not None], refused)
+    await _find(writing, [each for each in named if each.item.inline is None], refused)
+
+
+async def _make_inline(writing: Writing, named: Sequence[_Named], refused: Refusals) -> None:
+    if not named:
+        return
+    good: list[tuple[_Named, InlineVariant]] = []
+    for each in named:
+        try:
+            variant = _inline_decoder.decode(each.item.inline or b"")
+            products.checked_inline(variant)
+        except msgspec.ValidationError as error:
+            refused.setdefault(each.place, {})[f"{each.path}.product_variant"] = str(error)
+        except Refused as refusal:
+            found = refusal.within(f"{each.path}.product_variant")
+            refused.setdefault(each.place, {}).update(found.errors)
+        else:
+            good.append((each, variant))
+    asked = {variant.product_id for _, variant in good if isinstance(variant.product_id, int)}
+    known = await product.TABLE.ids(writing, asked) if asked else set()
+    for each, variant in good:
+        if isinstance(variant.product_id, int) and variant.product_id not in known:
+            refused.setdefault(each.place, {})[f"{each.path}.product_variant.product_id"] = (
+                f"there is no product {variant.product_id}"
+            )
+    good = [(each, variant) for each, variant in good if each.place not in refused]
+    made = await products.create_inline(writing, [variant for _, variant in good]) if good else []
+    for (each, _), (product_id, variant_id) in zip(good, made, strict=True):
+        each.item.product_id, each.item.product_variant_id = product_id, variant_id
+
+
+async def _find(writing: Writing, named: Sequence[_Named], refused: Refusals) -> None:
+    variants = {each.item.variant for each in named if each.item.variant is not None}
+    skus = {each.item.sku for each in named if each.item.sku is not None}
+    asked = {each.item.product for each in named if each.item.product is not None}
+    by_id, by_sku = await products.resolve_variants(writing, variants, skus) if variants or skus else ({}, {})
+    known = await product.TABLE.ids(writing, asked) if asked else set()
+    for each in named:
+        item = each.item
+        if item.variant is not None:
+            if item.variant in by_id:
+                item.product_id, item.product_variant_id = by_id[item.variant]
+            else:
+                refused.setdefault(each.place, {})[f"{each.path}.product_variant_id"] = (
+                    f"there is no product variant {item.variant}"
+                )
+        elif item.sku is not None and item.sku in by_sku:
+            item.product_id, item.product_variant_id = by_sku[item.sku]
+        elif item.product is not None:
+            if item.product in known:
+                item.product_id = item.product
+            else:
+                refused.setdefault(each.place, {})[f"{each.path}.product_id"] = (
+                    f"there is no product {item.product}"
+                )
+
+
+# Profiles --------------------------------------------------------------------------------------------
+
+
+async def _profiles(
+    writing: Writing, rows: Sequence[TransactionRow], refused: Refusals, *, create: bool
+) -> None:
+    named = [
+        (place, row, row.profile)
+        for place, row in enumerate(rows)
+        if row.profile is not None and place not in refused
+    ]
+    if not named:
+        return
+    refs = {ref for _, _, ref in named}
+    found = await profile_lookup.resolve(writing, refs)
+    if create:
+        missing = {value for handle, value in refs - found.keys() if handle == EITHER}
+        made = await profiles.create_missing(writing, missing) if missing else {}
+        found |= {(EITHER, external_id): profile_id for external_id, profile_id in made.items()}
+    for place, row, ref in named:
+        row.profile_id = found.get(ref)
+        if row.profile_id is None:
+            handle, value = ref
+            kind = "profile" if handle in (EITHER, "id") else f"profile with the {handle}"
+            path = "profile" if handle == EITHER else "profile_id"
+            refused[place] = {path: f"there is no {kind} {value}"}

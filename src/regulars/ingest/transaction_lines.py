@@ -1,0 +1,144 @@
+"""From lines of a file to a transaction: one line that holds it all, or one line an item."""
+
+from collections.abc import Sequence
+from dataclasses import fields
+from decimal import Decimal
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from regulars.facts import transactions
+from regulars.facts.community import Community
+from regulars.facts.refusals import Refused, misfit
+from regulars.facts.transaction_items import ItemIn, Name, Text, present
+from regulars.facts.transactions import TransactionIn, TransactionRow
+from regulars.ingest import together
+from regulars.ingest.rows import Line, Rejection, Row
+
+
+class TransactionLine(TransactionIn, frozen=True, kw_only=True):
+    """A transaction as a line of a file: with its items as a list, or with one item in columns."""
+
+    sku: Name | UnsetType | None = UNSET
+    name: Name | UnsetType | None = UNSET
+    brand: Text | UnsetType | None = UNSET
+    quantity: Decimal | UnsetType | None = UNSET
+    price_sell: Decimal | UnsetType | None = UNSET
+    price_current: Decimal | UnsetType | None = UNSET
+    discount: Decimal | UnsetType | None = UNSET
+
+
+ITEM_COLUMNS = ("sku", "name", "brand", "quantity", "price_sell", "price_current", "discount")
+
+_HEADER_COLUMNS = tuple(name for name in TransactionIn.__struct_fields__ if name != "items")
+_decoder = msgspec.json.Decoder(TransactionLine, strict=False)
+
+# What a line's column is called, where the checked row calls it otherwise.
+_COLUMN_OF = {"place": "location", "local": "transacted_at", "amount": "total"}
+_NOT_COMPARED = {"items", "fingerprint"}
+
+
+def transaction(group: Sequence[Row], community: Community) -> TransactionRow | list[Rejection]:
+    """The transaction that lines make, with the fingerprint of all they say; or what is wrong with them.
+
+    Where one line is no good, the transaction is not taken, for it would lack something.
+    """
+    if together.too_many(group):
+        number = group[0].number if isinstance(group[0], Line) else group[0].line
+        return [Rejection(number, {"items": f"must be at most {together.MOST_LINES}"})]
+    rejections = [row for row in group if isinstance(row, Rejection)]
+    lines: list[tuple[int, TransactionLine]] = []
+    for row in group:
+        if isinstance(row, Line):
+            try:
+                lines.append((row.number, decoded(row.content)))
+            except Refused as refused:
+                rejections.append(Rejection(row.number, refused.errors))
+    if not rejections:
+        rejections = _disagreeing(lines, community)
+    if rejections:
+        return sorted(rejections, key=lambda each: each.line)
+    return _checked(lines, community)
+
+
+def decoded(content: bytes) -> TransactionLine:
+    """A line as it came in. Raises Refused by path."""
+    try:
+        line = _decoder.decode(content)
+    except msgspec.ValidationError as error:
+        raise misfit(error) from None
+    except msgspec.DecodeError as error:
+        raise Refused({"": f"is no JSON: {error}"}) from None
+    if present(line.external_id) in (None, ""):
+        raise Refused({"external_id": "is required: it tells a transaction that comes again from a new one"})
+    if _is_of_an_item(line) and present(line.items):
+        raise Refused({"items": "come as a list or in columns of their own, not both"})
+    return line
+
+
+def _is_of_an_item(line: TransactionLine) -> bool:
+    return any(present(getattr(line, name)) is not None for name in ITEM_COLUMNS)
+
+
+def _header(line: TransactionLine) -> TransactionIn:
+    """What a line says of the transaction as a whole."""
+    found = {name: getattr(line, name) for name in _HEADER_COLUMNS}
+    return TransactionIn(**found, items=UNSET if _is_of_an_item(line) else line.items)
+
+
+def _disagreeing(lines: Sequence[tuple[int, TransactionLine]], community: Community) -> list[Rejection]:
+    """What lines say that the first does not."""
+    if len(lines) == 1:
+        return []
+    (number, first), *others = [(number, _header(line)) for number, line in lines]
+    rejections = []
+    for place, other in others:
+        if other != first:
+            try:
+                differing = _differing(first, other, community)
+            except Refused as refused:
+                rejections.append(Rejection(place, refused.errors))
+                continue
+            if differing:
+                text = f"differs from that of line {number}: lines with one external_id are one transaction"
+                rejections.append(Rejection(place, dict.fromkeys(differing, text)))
+    return rejections
+
+
+def _differing(one: TransactionIn, other: TransactionIn, community: Community) -> list[str]:
+    """The columns in which two headers differ; a number or a time may be written in several ways."""
+    rows = [transactions.checked(each, community, local=True) for each in (one, other)]
+    names = [each.name for each in fields(TransactionRow) if each.name not in _NOT_COMPARED]
+    found = [_COLUMN_OF.get(name, name) for name in names if getattr(rows[0], name) != getattr(rows[1], name)]
+    if (present(one.items) or ()) != (present(other.items) or ()):
+        found.append("items")
+    return list(dict.fromkeys(found))
+
+
+def _checked(
+    lines: Sequence[tuple[int, TransactionLine]], community: Community
+) -> TransactionRow | list[Rejection]:
+    number, first = lines[0]
+    given: TransactionIn = first
+    of_items = [(place, line) for place, line in lines if _is_of_an_item(line)]
+    if of_items:
+        items = tuple(ItemIn(**{name: getattr(line, name) for name in ITEM_COLUMNS}) for _, line in of_items)
+        given = msgspec.structs.replace(_header(first), items=items)
+    try:
+        row = transactions.checked(given, community, local=True)
+    except Refused as refused:
+        return _placed(number, [place for place, _ in of_items], refused)
+    row.fingerprint = transactions.fingerprint(given)
+    return row
+
+
+def _placed(number: int, places: Sequence[int], refused: Refused) -> list[Rejection]:
+    """What is wrong with a transaction, each at the line that says it."""
+    found: dict[int, dict[str, str]] = {}
+    for path, text in refused.errors.items():
+        parts = path.split(".", 2)
+        if places and parts[0] == "items" and len(parts) == 3:
+            found.setdefault(places[int(parts[1])], {})[parts[2]] = text
+        else:
+            found.setdefault(number, {})[path] = text
+    return [Rejection(line, errors) for line, errors in sorted(found.items())]

@@ -1,0 +1,259 @@
+"""Puts many transactions into their tables at once, and says which profiles they touch."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from dataclasses import replace as replaced
+from enum import Enum
+from importlib.resources import files
+from typing import Any
+
+import msgspec
+
+from regulars.facts.refusals import Refused, refuse
+from regulars.facts.transactions import TransactionRow
+from regulars.facts.writing import Writing
+from regulars.ingest import claims, references
+
+_INSERT = (files("regulars.ingest") / "transactions_insert.sql").read_text()
+_REPLACE = (files("regulars.ingest") / "transactions_replace.sql").read_text()
+_encoder = msgspec.json.Encoder(decimal_format="number")
+
+
+class Mode(Enum):
+    """What an external id that is there already means."""
+
+    CREATE = "create"
+    """A clash."""
+    UPSERT = "upsert"
+    """The same transaction again: replaced where it differs."""
+
+
+class Kind(Enum):
+    """What became of a row."""
+
+    LOADED = "loaded"
+    UNCHANGED = "unchanged"
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A transaction that is kept now."""
+
+    id: int
+    kind: Kind
+
+
+Outcome = Kept | Refused
+
+
+@dataclass(slots=True)
+class Put:
+    """One transaction to be put."""
+
+    row: TransactionRow
+    mode: Mode
+
+
+async def put(writing: Writing, puts: Sequence[Put], *, create_profiles: bool = False) -> list[Outcome]:
+    """Puts transactions, each with all its items; what came of each, in order.
+
+    A transaction whose references can't be resolved is refused, and only that one. What the database
+    refuses is raised. Rows with one external id are put in order.
+    """
+    outcomes: dict[int, Outcome] = {}
+    refusals = await references.resolve(writing, [each.row for each in puts], create_profiles=create_profiles)
+    outcomes.update(refusals)
+    waiting = [place for place in range(len(puts)) if place not in outcomes]
+    while waiting:
+        now, later = _distinct(puts, waiting)
+        for place, outcome in zip(now, await _put_distinct(writing, [puts[place] for place in now]), strict=True):
+            outcomes[place] = outcome
+        waiting = later
+    return [outcomes[place] for place in range(len(puts))]
+
+
+def _distinct(puts: Sequence[Put], places: Sequence[int]) -> tuple[list[int], list[int]]:
+    """The first of each external id, and the rest."""
+    seen: set[str] = set()
+    now: list[int] = []
+    later: list[int] = []
+    for place in places:
+        external_id = puts[place].row.external_id
+        if external_id is not None and external_id in seen:
+            later.append(place)
+            continue
+        if external_id is not None:
+            seen.add(external_id)
+        now.append(place)
+    return now, later
+
+
+async def _put_distinct(writing: Writing, puts: Sequence[Put]) -> list[Outcome]:
+    rows = [each.row for each in puts]
+    found = await writing.fetch(
+        _INSERT, writing.community_id, *_header(rows), writing.now, *_items(rows)
+    )
+    outcomes: dict[int, Outcome] = {}
+    clashes: list[int] = []
+    unowned: list[int] = []
+    for place, (row, made) in enumerate(zip(rows, found, strict=True)):
+        if made["id"] is None:
+            clashes.append(place)
+            continue
+        outcomes[place] = Kept(made["id"], Kind.LOADED)
+        if row.profile_id is not None:
+            writing.touch(row.profile_id, "transaction.created")
+        elif row.receipt_ref is not None:
+            unowned.append(made["id"])
+    if unowned:
+        await claims.attach_arrived(writing, unowned)
+    if clashes:
+        clashing = await _put_clashing(writing, [puts[place] for place in clashes])
+        outcomes |= zip(clashes, clashing, strict=True)
+    return [outcomes[place] for place in range(len(puts))]
+
+
+async def _put_clashing(writing: Writing, puts: Sequence[Put]) -> list[Outcome]:
+    """What comes of transactions whose external ids were there when they were to be made."""
+    known = await _known(writing, [each.row.external_id for each in puts])
+    outcomes: dict[int, Outcome] = {}
+    replacing: list[tuple[int, TransactionRow]] = []
+    unowned: list[int] = []
+    for place, each in enumerate(puts):
+        there = known.get(each.row.external_id)
+        if there is None:
+            # Deleted since: it is made after all, below.
+            continue
+        if each.mode is Mode.CREATE:
+            outcomes[place] = refuse(
+                "external_id", f"is taken by transaction {there['id']}: change that one by PUT or update-create"
+            )
+            continue
+        same = there["fingerprint"] is not None and there["fingerprint"] == each.row.fingerprint
+        outcomes[place] = Kept(there["id"], Kind.UNCHANGED if same else Kind.LOADED)
+        if not same:
+            row = _with_owner(each.row, there)
+            replacing.append((there["id"], row))
+            if there["profile_id"] is not None:
+                writing.touch(there["profile_id"], "transaction.updated")
+            elif row.profile_id is None and row.receipt_ref is not None:
+                unowned.append(there["id"])
+    if replacing:
+        await replace(writing, replacing)
+    if unowned:
+        await claims.attach_arrived(writing, unowned)
+    again = [place for place in range(len(puts)) if place not in outcomes]
+    if again:
+        made = await _put_distinct(writing, [puts[place] for place in again])
+        outcomes |= zip(again, made, strict=True)
+    return [outcomes[place] for place in range(len(puts))]
+
+
+def _with_owner(row: TransactionRow, there: Any) -> TransactionRow:
+    """A row that names nobody leaves a claimed transaction to whoever has claimed it."""
+    if row.profile is None and there["is_claimed"]:
+        return replaced(row, profile_id=there["profile_id"])
+    return row
+
+
+async def _known(writing: Writing, external_ids: Sequence[str | None]) -> dict[str | None, Any]:
+    rows = await writing.fetch(
+        """
+        SELECT known.id, known.external_id, known.fingerprint, known.profile_id,
+               EXISTS (
+                   SELECT FROM transaction_claims AS claim
+                   WHERE claim.community_id = $1 AND claim.transaction_id = known.id
+               ) AS is_claimed
+        FROM transactions AS known
+        WHERE known.community_id = $1 AND known.external_id = ANY ($2)
+        ORDER BY known.external_id
+        FOR NO KEY UPDATE
+        """,
+        writing.community_id,
+        external_ids,
+    )
+    return {row["external_id"]: row for row in rows}
+
+
+async def replace(writing: Writing, changed: Sequence[tuple[int, TransactionRow]]) -> None:
+    """Replaces transactions by id, resolved and locked, each with all its items."""
+    rows = [row for _, row in changed]
+    await writing.execute(
+        _REPLACE,
+        writing.community_id,
+        *_header(rows),
+        writing.now,
+        *_items(rows),
+        [transaction_id for transaction_id, _ in changed],
+        [item.id for row in rows for item in row.items],
+    )
+    for row in rows:
+        if row.profile_id is not None:
+            writing.touch(row.profile_id, "transaction.updated")
+
+
+def _header(rows: Sequence[TransactionRow]) -> tuple[list[Any], ...]:
+    """Columns $2 to $23. Decimals go as text: the server reads them faster than they can be packed here."""
+    sold = [row.sold for row in rows]
+    return (
+        [row.external_id for row in rows],
+        [row.profile_id for row in rows],
+        [row.transacted_at for row in rows],
+        [row.timezone for row in rows],
+        [str(row.total) for row in rows],
+        [row.currency for row in rows],
+        [None if row.currency_rate is None else str(row.currency_rate) for row in rows],
+        [row.location_id for row in rows],
+        [",".join(row.systems) for row in rows],
+        [row.is_void for row in rows],
+        [row.receipt_ref for row in rows],
+        [_json(row.details) for row in rows],
+        [row.fingerprint for row in rows],
+        [row.amount for row in rows],
+        [row.sign for row in rows],
+        [row.shop_date for row in rows],
+        [row.channels for row in rows],
+        [None if each.discount is None else str(each.discount) for each in sold],
+        [None if each.list_value is None else str(each.list_value) for each in sold],
+        [_array(each.products) for each in sold],
+        [_array(each.brands) for each in sold],
+        [each.in_items for each in sold],
+    )
+
+
+def _items(rows: Sequence[TransactionRow]) -> tuple[list[Any], ...]:
+    """Columns $25 to $39."""
+    owned = [(owner, item) for owner, row in enumerate(rows, 1) for item in row.items]
+    return (
+        [owner for owner, _ in owned],
+        [item.external_id for _, item in owned],
+        [item.name for _, item in owned],
+        [item.sku for _, item in owned],
+        [item.brand for _, item in owned],
+        [item.product_id for _, item in owned],
+        [item.product_variant_id for _, item in owned],
+        [str(item.quantity) for _, item in owned],
+        [None if item.price_sell is None else str(item.price_sell) for _, item in owned],
+        [None if item.price_current is None else str(item.price_current) for _, item in owned],
+        [None if item.price_original is None else str(item.price_original) for _, item in owned],
+        [None if item.price_tax is None else str(item.price_tax) for _, item in owned],
+        [_json([each.shown for each in item.discounts]) for _, item in owned],
+        [item.is_void for _, item in owned],
+        [_json(item.details) for _, item in owned],
+    )
+
+
+def _json(value: object) -> str | None:
+    return _encoder.encode(value).decode() if value else None
+
+
+def _array(values: Sequence[object] | None) -> str | None:
+    """A PostgreSQL array literal: arrays of different lengths can't be bound as one array of arrays."""
+    if values is None:
+        return None
+    return "{" + ",".join("NULL" if each is None else _quoted(each) for each in values) + "}"
+
+
+def _quoted(value: object) -> str:
+    text = str(value).replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{text}"'

@@ -1,0 +1,1 @@
+"""What runs later: the sweep of due profiles, retention."""

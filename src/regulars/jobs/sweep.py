@@ -1,0 +1,53 @@
+"""Recomputes the profiles whose values are due: by the clock, or because a fact that many share has changed."""
+
+from collections.abc import Callable
+
+from regulars.facts.writing import Writing
+from regulars.ingest.commit import commit
+from regulars.storage.database import Database
+
+PROFILES_AT_ONCE = 500
+
+_DUE = """
+SELECT profile_id
+FROM aggregations
+WHERE community_id = $1 AND next_change_at <= $2
+ORDER BY next_change_at
+LIMIT $3
+"""
+
+_OUTDATED = """
+SELECT profile_id
+FROM aggregations
+WHERE community_id = $1 AND values_epoch < (SELECT values_epoch FROM epochs WHERE community_id = $1)
+ORDER BY values_epoch
+LIMIT $2
+"""
+
+# One process sweeps a community at a time; the lock ends with the transaction, so poolers may stand between.
+_ALONE = "SELECT pg_try_advisory_xact_lock(hashtext('regulars.sweep'), $1)"
+
+
+async def sweep(database: Database, stopping: Callable[[], bool]) -> int:
+    """Visits what is due now in every community, and nothing else; gives how many profiles that were."""
+    async with database.unscoped() as connection:
+        community_ids = [row["id"] for row in await connection.fetch("SELECT id FROM communities ORDER BY id")]
+    swept = 0
+    for community_id in community_ids:
+        while not stopping():
+            found = await commit(database, community_id, _part)
+            swept += found
+            if found < PROFILES_AT_ONCE:
+                break
+    return swept
+
+
+async def _part(writing: Writing) -> int:
+    if not await writing.fetchval(_ALONE, writing.community_id):
+        return 0
+    due = await writing.fetch(_DUE, writing.community_id, writing.now, PROFILES_AT_ONCE)
+    writing.touch_all((row["profile_id"] for row in due), "clock")
+    room = PROFILES_AT_ONCE - len(due)
+    outdated = await writing.fetch(_OUTDATED, writing.community_id, room) if room else []
+    writing.touch_all((row["profile_id"] for row in outdated), "shared fact")
+    return len(writing.touched)

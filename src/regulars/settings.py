@@ -1,0 +1,94 @@
+"""Settings, each declared once: REGULARS_* variables win over regulars.toml, which wins over the defaults."""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+
+class SettingError(ValueError):
+    """A setting that can't be used; the message says which and what to do."""
+
+
+def _setting(default: object, meaning: str, *, secret: bool = False) -> Any:
+    return field(default=default, metadata={"meaning": meaning, "secret": secret})
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Every setting of the server and its commands."""
+
+    data: Path = _setting(Path("data"), "Data folder of the embedded database, used by every command.")
+    database_url: str = _setting(
+        "", "PostgreSQL 15 or later to use instead of the embedded one, as the app's own role.", secret=True
+    )
+    owner_url: str = _setting(
+        "",
+        "The same server as the role that owns the tables and migrates them; empty: database_url.",
+        secret=True,
+    )
+    host: str = _setting("127.0.0.1", "Address that the server listens on.")
+    port: int = _setting(8080, "Port that the server listens on.")
+    workers: int = _setting(1, "Processes that answer requests.")
+    connections: int = _setting(8, "Database connections that one process holds at most.")
+    max_body_bytes: int = _setting(10_000_000, "Largest body of a request, except a streamed import.")
+    batch_rows: int = _setting(5_000, "Most rows that one commit takes.")
+    token_cache_seconds: float = _setting(2.0, "How long a checked token is trusted before it is checked again.")
+    outbox_days: int = _setting(7, "How long changed values are kept in the outbox.")
+    sweep_seconds: float = _setting(5.0, "How often the sweep looks for values that are due.")
+    log_format: str = _setting("auto", "json, console, or auto: console on a terminal, else json.")
+    log_level: str = _setting("info", "debug, info, warning or error.")
+
+
+@dataclass(frozen=True)
+class Origin:
+    """One setting as it stands: its value, where it comes from, what it means."""
+
+    name: str
+    value: object
+    source: str
+    meaning: str
+    secret: bool
+
+
+def _converted(name: str, kind: object, given: object) -> object:
+    try:
+        if kind in (bool, "bool"):
+            return str(given).lower() in ("1", "true", "yes")
+        return {int: int, float: float, Path: Path, str: str}[kind](given)  # type: ignore[index]
+    except (TypeError, ValueError):
+        raise SettingError(f"REGULARS_{name.upper()} is {given!r}, which is not a {kind}: change it.") from None
+
+
+def origins(
+    environment: Mapping[str, str] | None = None, file: Path = Path("regulars.toml")
+) -> list[Origin]:
+    """Every setting with its value and its source.
+
+    Raises SettingError for an unknown name in the file, or a value of the wrong type.
+    """
+    environment = os.environ if environment is None else environment
+    written = tomllib.loads(file.read_text()) if file.exists() else {}
+    known = {each.name for each in fields(Settings)}
+    for name in written:
+        if name not in known:
+            raise SettingError(f"{file} sets {name!r}, which is no setting: remove it. Known: {sorted(known)}.")
+    found = []
+    for each in fields(Settings):
+        variable = f"REGULARS_{each.name.upper()}"
+        if variable in environment:
+            value, source = _converted(each.name, each.type, environment[variable]), variable
+        elif each.name in written:
+            value, source = _converted(each.name, each.type, written[each.name]), str(file)
+        else:
+            value, source = each.default, "default"
+        found.append(Origin(each.name, value, source, each.metadata["meaning"], each.metadata["secret"]))
+    return found
+
+
+def load(environment: Mapping[str, str] | None = None, file: Path = Path("regulars.toml")) -> Settings:
+    """The settings in force. Raises SettingError as `origins` does."""
+    values: dict[str, Any] = {origin.name: origin.value for origin in origins(environment, file)}
+    return Settings(**values)

@@ -1,0 +1,148 @@
+"""Connections to PostgreSQL, each statement within the community whose rows it may see."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import asyncpg
+import msgspec
+
+from regulars.clock import Clock, system_clock
+
+SESSION = {
+    # One shape of plan for one profile or thousands; a plan of its own for each call costs more than it saves.
+    "plan_cache_mode": "force_generic_plan",
+    "jit": "off",
+    "timezone": "UTC",
+    "application_name": "regulars",
+}
+
+
+_encoder = msgspec.json.Encoder(decimal_format="number")
+
+
+@dataclass(slots=True)
+class Scope:
+    """One database transaction within one community, at one instant `now` (UTC)."""
+
+    connection: Any
+    community_id: int
+    now: datetime
+
+    async def fetch(self, statement: str, *values: object) -> list[Any]:
+        """All rows of a statement."""
+        rows: list[Any] = await self.connection.fetch(statement, *values)
+        return rows
+
+    async def fetchrow(self, statement: str, *values: object) -> Any:
+        """The first row of a statement, or None."""
+        return await self.connection.fetchrow(statement, *values)
+
+    async def fetchval(self, statement: str, *values: object) -> Any:
+        """The first value of the first row, or None."""
+        return await self.connection.fetchval(statement, *values)
+
+    async def execute(self, statement: str, *values: object) -> str:
+        """Runs a statement; gives the server's word on it, such as `DELETE 3`."""
+        status: str = await self.connection.execute(statement, *values)
+        return status
+
+    @asynccontextmanager
+    async def savepoint(self) -> AsyncIterator[None]:
+        """What fails within the block is undone; what came before it stays. The error goes on."""
+        await self.connection.execute("SAVEPOINT part")
+        try:
+            yield
+        except BaseException:
+            if not self.connection.is_closed():
+                await self.connection.execute("ROLLBACK TO SAVEPOINT part; RELEASE SAVEPOINT part")
+            raise
+        await self.connection.execute("RELEASE SAVEPOINT part")
+
+
+def _decoded(text: str) -> msgspec.Raw:
+    return msgspec.Raw(text.encode())
+
+
+def _encoded(value: object) -> str:
+    return _encoder.encode(value).decode()
+
+
+async def _prepare_connection(connection: Any) -> None:
+    # JSON goes in as objects and comes out as text, for most of it is only echoed.
+    for kind in ("jsonb", "json"):
+        await connection.set_type_codec(kind, encoder=_encoded, decoder=_decoded, schema="pg_catalog")
+
+
+async def _leave_session_as_is(connection: Any) -> None:
+    # Nothing of ours outlives a transaction (SET LOCAL only), so there is nothing
+    # to reset and a round trip is saved with every use of a connection.
+    return
+
+
+class Database:
+    """A pool of connections of the app's role."""
+
+    def __init__(self, url: str, connections: int, clock: Clock = system_clock) -> None:
+        self._url = url
+        self._connections = connections
+        self.clock = clock
+        self.pool: Any = None
+
+    async def open(self) -> None:
+        """Connects. Raises OSError or asyncpg errors when the server can't be reached."""
+        self.pool = await asyncpg.create_pool(
+            self._url,
+            min_size=1,
+            max_size=self._connections,
+            server_settings=SESSION,
+            init=_prepare_connection,
+            reset=_leave_session_as_is,
+            command_timeout=600,
+        )
+
+    async def close(self) -> None:
+        """Waits for the statements that run, then disconnects."""
+        if self.pool is not None:
+            await self.pool.close()
+            self.pool = None
+
+    async def __aenter__(self) -> "Database":
+        await self.open()
+        return self
+
+    async def __aexit__(self, *exception: object) -> None:
+        await self.close()
+
+    @asynccontextmanager
+    async def unscoped(self) -> AsyncIterator[Any]:
+        """A bare connection: for tables that belong to no community, or one self-scoping statement."""
+        async with self.pool.acquire() as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def reading(self, community_id: int) -> AsyncIterator[Scope]:
+        """One snapshot of a community, read only."""
+        begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+        async with self._transaction(begin, community_id) as scope:
+            yield scope
+
+    @asynccontextmanager
+    async def writing(self, community_id: int) -> AsyncIterator[Scope]:
+        """One transaction of a community: committed at the end of the block, undone if it raises."""
+        async with self._transaction("BEGIN ISOLATION LEVEL READ COMMITTED", community_id) as scope:
+            yield scope
+
+    @asynccontextmanager
+    async def _transaction(self, begin: str, community_id: int) -> AsyncIterator[Scope]:
+        async with self.pool.acquire() as connection:
+            await connection.execute(f"{begin}; SET LOCAL regulars.community_id = '{int(community_id)}'")
+            try:
+                yield Scope(connection, community_id, self.clock())
+            except BaseException:
+                if not connection.is_closed():
+                    await connection.execute("ROLLBACK")
+                raise
+            await connection.execute("COMMIT")

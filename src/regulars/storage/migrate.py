@@ -1,0 +1,64 @@
+"""Brings a database to the present schema: numbered migrations, the columns that follow from
+declarations, isolation by row, and the grants of the app's role."""
+
+from collections.abc import Iterable
+from importlib.resources import as_file, files
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import psycopg
+import yoyo
+from psycopg import sql
+
+
+def _yoyo_address(url: str) -> str:
+    return url.replace("postgresql://", "postgresql+psycopg://", 1).replace("postgres://", "postgresql+psycopg://", 1)
+
+
+def role_of(url: str) -> str:
+    """The role that a database URL connects as."""
+    parts = urlsplit(url)
+    return unquote(parts.username or parse_qs(parts.query).get("user", [""])[0])
+
+
+def pending(owner_url: str) -> list[str]:
+    """The names of the migrations that are not applied yet."""
+    with as_file(files("regulars.storage") / "migrations") as folder:
+        backend = yoyo.get_backend(_yoyo_address(owner_url))
+        try:
+            return [each.id for each in backend.to_apply(yoyo.read_migrations(str(folder)))]
+        finally:
+            backend.connection.close()
+
+
+def migrate(owner_url: str, app_role: str, declared: Iterable[str]) -> list[str]:
+    """Applies what is missing, `declared` statements included; gives the names of the migrations applied.
+
+    Safe to call at every start and by several processes at once: one works, the others wait.
+    """
+    with psycopg.connect(owner_url, autocommit=True) as guard:
+        guard.execute("SELECT pg_advisory_lock(hashtext('regulars.migrate'))")
+        with as_file(files("regulars.storage") / "migrations") as folder:
+            backend = yoyo.get_backend(_yoyo_address(owner_url))
+            try:
+                steps = backend.to_apply(yoyo.read_migrations(str(folder)))
+                applied = [each.id for each in steps]
+                backend.apply_migrations(steps)
+            finally:
+                backend.connection.close()
+        with guard.transaction():
+            for statement in declared:
+                guard.execute(statement.encode())
+            guard.execute((files("regulars.storage") / "isolation.sql").read_bytes())
+            _grant(guard, app_role)
+    return applied
+
+
+def _grant(connection: psycopg.Connection, app_role: str) -> None:
+    role = sql.Identifier(app_role)
+    for statement in (
+        "GRANT USAGE ON SCHEMA public TO {}",
+        "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {}",
+        "GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO {}",
+        "GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA public TO {}",
+    ):
+        connection.execute(sql.SQL(statement).format(role))

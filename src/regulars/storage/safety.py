@@ -1,0 +1,114 @@
+"""What must be true of a database before members' data go in: its version, the app's role, isolation by row."""
+
+from dataclasses import dataclass
+from typing import Any
+
+OLDEST_MAJOR = 15
+
+# Below these, row-level security itself can be passed by (CVE-2024-10976, CVE-2025-8713):
+# https://www.postgresql.org/support/security/
+ISOLATION_FIXED_IN = {15: 14, 16: 10, 17: 6}
+
+# Below these, other known holes are open (fixed on 2026-05-14).
+HOLES_FIXED_IN = {15: 18, 16: 14, 17: 10, 18: 4}
+
+
+class UnsafeDatabaseError(RuntimeError):
+    """The database must not be used as it is; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is unsafe; `fatal` ones stop the server from starting."""
+
+    message: str
+    fatal: bool
+
+
+def version_findings(version_number: int) -> list[Finding]:
+    """What is known against a server's version, given as PostgreSQL's server_version_num (180004 is 18.4)."""
+    major, minor = divmod(version_number, 10_000)
+    if major < OLDEST_MAJOR:
+        return [Finding(f"PostgreSQL {major} is too old: use {OLDEST_MAJOR} or later.", fatal=True)]
+    if minor < ISOLATION_FIXED_IN.get(major, 0):
+        wanted = f"{major}.{HOLES_FIXED_IN[major]}"
+        return [
+            Finding(
+                f"PostgreSQL {major}.{minor} has known holes in row-level security: update to {wanted} or later.",
+                fatal=True,
+            )
+        ]
+    if minor < HOLES_FIXED_IN.get(major, 0):
+        wanted = f"{major}.{HOLES_FIXED_IN[major]}"
+        return [
+            Finding(f"PostgreSQL {major}.{minor} has known security holes: update to {wanted} or later.", fatal=False)
+        ]
+    return []
+
+
+_ROLE = """
+SELECT rolname, rolsuper, rolbypassrls
+FROM pg_roles
+WHERE rolname = current_user
+"""
+
+# Roles that this one may become count as well: SET ROLE is one statement away.
+_REACHABLE = """
+SELECT rolname
+FROM pg_roles
+WHERE (rolsuper OR rolbypassrls) AND rolname <> current_user AND pg_has_role(current_user, oid, 'MEMBER')
+ORDER BY rolname
+"""
+
+_OPEN_TABLES = """
+SELECT c.relname
+FROM pg_class AS c
+JOIN pg_namespace AS n ON n.oid = c.relnamespace
+JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attname = 'community_id' AND NOT a.attisdropped
+WHERE n.nspname = current_schema()
+  AND c.relkind IN ('r', 'p')
+  AND NOT (c.relrowsecurity AND c.relforcerowsecurity)
+ORDER BY c.relname
+"""
+
+_CREATE_ROLE = "CREATE ROLE regulars_app LOGIN PASSWORD '...' NOSUPERUSER NOBYPASSRLS;"
+
+
+async def findings(connection: Any) -> list[Finding]:
+    """Everything that is unsafe about the server and the role behind a connection."""
+    number = int(await connection.fetchval("SELECT current_setting('server_version_num')"))
+    found = version_findings(number)
+    role = await connection.fetchrow(_ROLE)
+    if role["rolsuper"] or role["rolbypassrls"]:
+        power = "is a superuser" if role["rolsuper"] else "has BYPASSRLS"
+        found.append(
+            Finding(
+                f"The role {role['rolname']} {power}, so the database would not keep customers apart. "
+                f"Make one that can't ({_CREATE_ROLE}), put it into REGULARS_DATABASE_URL, and the "
+                f"owner of the tables into REGULARS_OWNER_URL.",
+                fatal=True,
+            )
+        )
+    found.extend(
+        Finding(
+            f"The role {role['rolname']} may become {row['rolname']}, which passes row-level security: "
+            f"REVOKE {row['rolname']} FROM {role['rolname']};",
+            fatal=True,
+        )
+        for row in await connection.fetch(_REACHABLE)
+        if not role["rolsuper"]
+    )
+    found.extend(
+        Finding(f"The table {row['relname']} has no forced row-level security: run `regulars migrate`.", fatal=True)
+        for row in await connection.fetch(_OPEN_TABLES)
+    )
+    return found
+
+
+async def refuse_if_unsafe(connection: Any) -> list[Finding]:
+    """The findings that are no reason to stop. Raises UnsafeDatabaseError on the first that is."""
+    found = await findings(connection)
+    for each in found:
+        if each.fatal:
+            raise UnsafeDatabaseError(each.message)
+    return found

@@ -1,0 +1,225 @@
+"""Puts the oracle's facts into the database as they are, and reads back what the product makes of them."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from oracle import Facts, Item, Location, Transaction
+from regulars.aggregations import wire
+from regulars.aggregations.reading import Reader
+from regulars.facts import community as communities
+from regulars.facts.community import Community, NewCommunity
+from regulars.facts.transaction_items import ItemIn
+from regulars.facts.transactions import TransactionIn, TransactionRow, checked
+from regulars.facts.writing import Writing
+from regulars.ingest.commit import commit
+from regulars.ingest.transactions import Kept, Mode, Put, put
+from regulars.storage.database import Database
+
+_numbers = itertools.count(1)
+_encoder = msgspec.json.Encoder(decimal_format="number")
+
+
+async def stored(database: Database, facts: Facts) -> tuple[Community, Facts]:
+    """A community that holds these facts, and the facts with the ids that their transactions were given."""
+    async with database.unscoped() as connection:
+        community = await communities.create(
+            connection,
+            NewCommunity(
+                slug=f"case-{next(_numbers)}",
+                name="Case",
+                country=facts.community.country or "NO",
+                timezone=facts.community.timezone,
+                currency=facts.community.currency,
+            ),
+            database.clock(),
+        )
+
+    async def work(writing: Writing) -> dict[int, int]:
+        await _put_catalogue(writing, facts)
+        await _put_profiles(writing, facts)
+        given = sorted(facts.transactions.values(), key=lambda each: each.id)
+        outcomes = await put(writing, [Put(row(each, community), Mode.CREATE) for each in given])
+        kept = [each for each in outcomes if isinstance(each, Kept)]
+        assert len(kept) == len(given), outcomes
+        return {each.id: outcome.id for each, outcome in zip(given, kept, strict=True)}
+
+    ids = await commit(database, community.id, work)
+    renumbered = {ids[each.id]: replace(each, id=ids[each.id]) for each in facts.transactions.values()}
+    return community, replace(facts, transactions=renumbered)
+
+
+async def _put_catalogue(writing: Writing, facts: Facts) -> None:
+    for location in facts.locations.values():
+        await put_location(writing, location)
+    for product in facts.products.values():
+        brand_id = None
+        if product.brand is not None:
+            brand_id = await writing.fetchval(
+                """
+                INSERT INTO brands (community_id, name, created_at, updated_at) VALUES ($1, $2, $3, $3)
+                ON CONFLICT (community_id, name) WHERE deleted_at IS NULL DO UPDATE SET name = excluded.name
+                RETURNING id
+                """,
+                writing.community_id,
+                product.brand,
+                writing.now,
+            )
+        await writing.execute(
+            "INSERT INTO products (community_id, id, brand_id, created_at, updated_at) VALUES ($1, $2, $3, $4, $4)",
+            writing.community_id,
+            product.id,
+            brand_id,
+            writing.now,
+        )
+        await writing.execute(
+            """
+            INSERT INTO product_variants (community_id, id, product_id, sku, created_at, updated_at)
+            VALUES ($1, $2, $2, $3, $4, $4)
+            """,
+            writing.community_id,
+            product.id,
+            f"sku-{product.id}",
+            writing.now,
+        )
+
+
+async def put_location(writing: Writing, location: Location) -> None:
+    """Inserts a location under its own id."""
+    await writing.execute(
+        """
+        INSERT INTO locations (
+            community_id, id, external_id, type, timezone, country, iso_state, state, created_at, updated_at
+        )
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9)
+        """,
+        writing.community_id,
+        location.id,
+        location.external_id,
+        location.type,
+        location.timezone,
+        location.country,
+        location.iso_state,
+        location.state,
+        writing.now,
+    )
+
+
+async def _put_profiles(writing: Writing, facts: Facts) -> None:
+    for profile in facts.profiles.values():
+        await writing.execute(
+            """
+            INSERT INTO profiles (
+                community_id, profile_id, joined_at, joined_location_id, preferred_location_id,
+                created_at, updated_at
+            )
+            VALUES ($1, $2, $3, $4, $5, $6, $6)
+            """,
+            writing.community_id,
+            profile.id,
+            profile.joined_at,
+            profile.joined_location_id,
+            profile.preferred_location_id,
+            writing.now,
+        )
+        for address in profile.addresses:
+            await writing.execute(
+                """
+                INSERT INTO addresses (
+                    community_id, profile_id, is_default, country, iso_state, state, created_at, updated_at
+                )
+                VALUES ($1, $2, $3, $4, $5, $6, $7, $7)
+                """,
+                writing.community_id,
+                profile.id,
+                address.is_default,
+                address.country,
+                address.iso_state,
+                address.state,
+                writing.now,
+            )
+        writing.touch(profile.id, "profile.created")
+
+
+def row(given: Transaction, community: Community) -> TransactionRow:
+    """A transaction of the oracle's as the product checks it."""
+    body = given_as_json(given)
+    return checked(msgspec.json.decode(body, type=TransactionIn, strict=False), community)
+
+
+def given_as_json(given: Transaction) -> bytes:
+    """A transaction of the oracle's as a client sends it."""
+    return _encoder.encode(
+        {
+            "external_id": given.external_id,
+            "profile_id": None if given.profile_id is None else str(given.profile_id),
+            "transacted_at": given.transacted_at.isoformat(),
+            "timezone": given.timezone,
+            "total": given.total,
+            "currency": given.currency,
+            "currency_rate": given.currency_rate,
+            "location_id": given.location_id,
+            "systems": given.systems,
+            "is_void": given.is_void,
+            "items": [_item(each) for each in given.items],
+        }
+    )
+
+
+def _item(given: Item) -> dict[str, Any]:
+    return {
+        "name": "a thing",
+        "product_variant_id": given.product_id,
+        "brand": given.brand,
+        "quantity": given.quantity,
+        "price_current": given.price_current,
+        "price_sell": given.price_sell,
+        "discounts": [{"amount": amount} for amount in given.discounts],
+        "is_void": given.is_void,
+    }
+
+
+async def live(reader: Reader, community: Community, profile_id: UUID) -> dict[str, object]:
+    """The values of a profile now, in the oracle's form."""
+    found = await reader.read_many(community.id, [profile_id])
+    read = found[profile_id]
+    return in_oracle_form(read.row, read.as_of, community.minor_digits)
+
+
+async def as_of(reader: Reader, community: Community, profile_id: UUID, at: datetime) -> dict[str, object]:
+    """The values of a profile at an instant, in the oracle's form."""
+    (read,) = await reader.read_as_of(community.id, [(profile_id, at)])
+    assert read is not None
+    return in_oracle_form(read.row, at, community.minor_digits)
+
+
+def in_oracle_form(found: Mapping[str, Any], at: datetime, digits: int) -> dict[str, object]:
+    """Kept values with instants, locations and ids as they are, so that nothing is cut before it is compared."""
+    shown = wire.values(found, at, digits, _AsTheyAre())
+    for each in wire.ALL:
+        if each.type.column and each.type.name == "INSTANT":
+            shown[each.name] = found[each.name]
+    shown["profile_id"] = found["profile_id"]
+    shown["calculated_at"] = at
+    return shown
+
+
+class _AsTheyAre(dict[int, Any]):
+    def __missing__(self, key: int) -> int:
+        return key
+
+
+def differences(found: Mapping[str, object], expected: Mapping[str, object]) -> dict[str, tuple[object, object]]:
+    """What differs, by name: (found, expected). Decimals differ by their decimals too."""
+    return {
+        name: (found.get(name), value)
+        for name, value in expected.items()
+        if found.get(name) != value or (isinstance(value, Decimal) and str(found.get(name)) != str(value))
+    }

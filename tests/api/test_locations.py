@@ -1,0 +1,377 @@
+"""Locations over HTTP."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from conftest import Club, SetClock, clubs
+from regulars.facts import locations
+from regulars.facts.community import NewCommunity
+from regulars.ingest.commit import commit
+from regulars.storage.database import Database
+
+AT = "/api/v3/locations"
+KEYS = [
+    "id", "type", "name", "description", "phone", "email", "timezone", "external_id", "external_code",
+    "is_published", "is_permanently_closed", "address", "normal_hours", "special_hours", "tags",
+    "custom_fields", "created_at", "updated_at",
+]  # fmt: skip
+
+
+async def made(club: Club, **fields: Any) -> dict[str, Any]:
+    answer = await club.http.post(AT, json=fields)
+    assert answer.status_code == 201, answer.text
+    found: dict[str, Any] = answer.json()["data"]
+    return found
+
+
+async def epochs(club: Club) -> tuple[int, int]:
+    async with club.database.reading(club.community.id) as scope:
+        row = await scope.fetchrow(
+            "SELECT values_epoch, locations_epoch FROM epochs WHERE community_id = $1", club.community.id
+        )
+    return row["values_epoch"], row["locations_epoch"]
+
+
+async def derived(club: Club, location_id: int) -> tuple[str | None, str | None, str | None]:
+    async with club.database.reading(club.community.id) as scope:
+        row = await scope.fetchrow(
+            "SELECT country, iso_state, state FROM locations WHERE community_id = $1 AND id = $2",
+            club.community.id,
+            location_id,
+        )
+    return row["country"], row["iso_state"], row["state"]
+
+
+async def test_a_location_has_the_keys_of_the_public_api_in_their_order(club: Club) -> None:
+    found = await made(club, name="Omneo Store", phone="1131131", external_id="M10", external_code="10")
+    assert list(found) == KEYS
+    assert found | {"id": 1} == {
+        "id": 1,
+        "type": None,
+        "name": "Omneo Store",
+        "description": None,
+        "phone": "1131131",
+        "email": None,
+        "timezone": None,
+        "external_id": "M10",
+        "external_code": "10",
+        "is_published": True,
+        "is_permanently_closed": False,
+        "address": None,
+        "normal_hours": [],
+        "special_hours": [],
+        "tags": [],
+        "custom_fields": [],
+        "created_at": "2026-11-01 00:00:00",
+        "updated_at": "2026-11-01 00:00:00",
+    }
+    assert (await club.http.get(f"{AT}/{found['id']}")).json() == {"data": found}
+
+
+async def test_ids_of_other_systems_may_be_numbers(club: Club) -> None:
+    found = await made(club, external_id=10, external_code=7, phone=1131131)
+    assert (found["external_id"], found["external_code"], found["phone"]) == ("10", "7", "1131131")
+
+
+@pytest.mark.parametrize(
+    ("fields", "country"),
+    [
+        ({"address": {"iso": "NO", "country": "Sweden"}, "country_iso_3": "DNK"}, "NO"),
+        ({"address": {"country": "Sweden"}, "country_iso_3": "DNK"}, "SE"),
+        ({"address": {"iso": "", "country": "SWE"}}, "SE"),
+        ({"address": {"city": "Aarhus"}, "country_iso_3": "DNK"}, "DK"),
+        ({"country_iso_3": "dnk"}, "DK"),
+        ({"address": {"iso": None}}, None),
+    ],
+)
+async def test_the_country_is_the_first_that_is_present(
+    club: Club, fields: dict[str, Any], country: str | None
+) -> None:
+    found = await made(club, **fields)
+    assert (await derived(club, found["id"]))[0] == country
+
+
+async def test_an_address_keeps_keys_that_nobody_knows(club: Club) -> None:
+    address = {
+        "iso": "AU",
+        "iso_state": "AU-VIC",
+        "state": "Victoria",
+        "latitude": 37.8136,
+        "lift": {"floor": 2},
+    }
+    found = await made(club, address=address)
+    assert found["address"] == address
+    assert await derived(club, found["id"]) == ("AU", "AU-VIC", "Victoria")
+
+
+async def test_what_is_absent_stays_and_null_empties(club: Club) -> None:
+    found = await made(
+        club,
+        name="Shop",
+        type="store",
+        country_iso_3="NOR",
+        tags=["mall"],
+        is_published=False,
+        external_id="1",
+    )
+    answer = await club.http.put(
+        f"{AT}/{found['id']}", json={"name": None, "tags": None, "is_published": None}
+    )
+    changed = answer.json()["data"]
+    assert changed == found | {"name": None, "tags": [], "is_published": True}
+    assert (await derived(club, found["id"]))[0] == "NO"
+
+
+async def test_an_address_that_loses_its_country_falls_back_to_country_iso_3(club: Club) -> None:
+    found = await made(club, address={"iso": "SE"}, country_iso_3="NOR")
+    await club.http.put(f"{AT}/{found['id']}", json={"address": {"city": "Oslo"}})
+    assert (await derived(club, found["id"]))[0] == "NO"
+
+
+async def test_what_was_read_can_be_sent_back_and_changes_nothing(club: Club) -> None:
+    found = await made(club, name="Shop", timezone="Europe/Oslo", address={"iso": "NO"}, external_id="1")
+    before = await epochs(club)
+    club.clock.step(hours=1)
+    answer = await club.http.put(f"{AT}/{found['id']}", json=found)
+    assert answer.json()["data"] == found
+    assert await epochs(club) == before
+
+
+@pytest.mark.parametrize(
+    ("change", "values", "embedded"),
+    [
+        ({"name": "New"}, 0, 1),
+        ({"address": {"iso": "NO", "city": "Bergen"}}, 0, 1),
+        ({"address": {"iso": "SE"}}, 1, 1),
+        ({"address": {"iso": "NO", "iso_state": "NO-03"}}, 1, 1),
+        ({"address": {"iso": "NO", "state": "Oslo"}}, 1, 1),
+        ({"type": "online"}, 1, 1),
+        ({"timezone": "Asia/Tokyo"}, 1, 1),
+        ({"external_id": "2"}, 1, 1),
+        ({"type": "store"}, 0, 0),
+    ],
+)
+async def test_a_change_is_told_to_the_profiles_that_depend_on_it(
+    club: Club, change: dict[str, Any], values: int, embedded: int
+) -> None:
+    found = await made(club, external_id="1", type="store", timezone="Europe/Oslo", address={"iso": "NO"})
+    before = await epochs(club)
+    await club.http.put(f"{AT}/{found['id']}", json=change)
+    after = await epochs(club)
+    assert (after[0] - before[0], after[1] - before[1]) == (values, embedded)
+
+
+async def test_a_deleted_location_is_gone_and_its_external_id_free(club: Club) -> None:
+    found = await made(club, external_id="1", name="Old")
+    assert (await club.http.delete(f"{AT}/{found['id']}")).status_code == 204
+    assert (await club.http.get(f"{AT}/{found['id']}")).status_code == 404
+    assert (await club.http.put(f"{AT}/{found['id']}", json={"name": "x"})).status_code == 404
+    assert (await club.http.delete(f"{AT}/{found['id']}")).status_code == 404
+    assert (await club.http.get(AT)).json()["data"] == []
+    again = await made(club, external_id="1", name="New")
+    assert again["id"] != found["id"]
+
+
+async def test_a_deleted_location_is_still_embedded(club: Club) -> None:
+    found = await made(club, external_id="1", name="Old")
+    await club.http.delete(f"{AT}/{found['id']}")
+    async with club.database.reading(club.community.id) as scope:
+        embedded = await locations.EMBEDDED_LOCATIONS.many(scope, [found["id"]])
+        assert await locations.LOCATIONS.many(scope, [found["id"]]) == {}
+    assert list(embedded[found["id"]]) == KEYS
+    assert embedded[found["id"]]["name"] == "Old"
+
+
+async def test_an_external_id_that_is_taken_is_refused_by_field(club: Club) -> None:
+    await made(club, external_id="1")
+    other = await made(club, external_id="2")
+    for answer in (
+        await club.http.post(AT, json={"external_id": "1"}),
+        await club.http.put(f"{AT}/{other['id']}", json={"external_id": "1"}),
+    ):
+        assert answer.status_code == 422
+        assert answer.json()["errors"] == {"external_id": ["is taken by another: choose one that is free"]}
+
+
+_LONG = "x" * 256
+
+
+@pytest.mark.parametrize(
+    ("fields", "path"),
+    [
+        *(
+            ({name: 5}, name)
+            for name in ("type", "name", "description", "email", "timezone", "country_iso_3")
+        ),
+        *(({name: True}, name) for name in ("external_id", "external_code", "phone", "name")),
+        *(({name: {}}, name) for name in ("external_id", "name", "is_published", "tags", "normal_hours")),
+        *(({name: "x"}, name) for name in ("is_published", "is_permanently_closed", "address", "tags")),
+        *(
+            ({name: _LONG}, name)
+            for name in ("external_id", "external_code", "type", "name", "phone", "email", "timezone")
+        ),
+        *(
+            ({name: "a\0b"}, name)
+            for name in ("external_id", "type", "name", "description", "phone", "email", "timezone")
+        ),
+        ({"description": "x" * 65_536}, "description"),
+        ({"external_id": 10**300}, "external_id"),
+        ({"timezone": "Europe/Atlantis"}, "timezone"),
+        ({"timezone": "../../etc/passwd"}, "timezone"),
+        ({"country_iso_3": "Atlantis"}, "country_iso_3"),
+        ({"address": {"iso": "XX"}}, "address.iso"),
+        ({"address": {"iso": "NO", "country": "Atlantis"}}, "address.country"),
+        ({"address": {"country": 47}}, "address.country"),
+        ({"address": {"iso_state": ["NO-03"]}}, "address.iso_state"),
+        ({"address": {"state": _LONG}}, "address.state"),
+        ({"address": {"city": "a\0b"}}, "address"),
+        ({"address": {"a\0b": 1}}, "address"),
+        ({"address": []}, "address"),
+        ({"tags": ["a\0b"]}, "tags"),
+        ({"custom_fields": [{"deep": [[[[[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]]]]]}]}, "custom_fields"),
+        ({"special_hours": ["x" * 70_000]}, "special_hours"),
+    ],
+)
+async def test_a_field_that_does_not_fit_is_refused_by_path(
+    club: Club, fields: dict[str, Any], path: str
+) -> None:
+    answer = await club.http.post(AT, json=fields)
+    assert answer.status_code == 422
+    assert list(answer.json()["errors"]) == [path]
+    location = await made(club)
+    answer = await club.http.put(f"{AT}/{location['id']}", json=fields)
+    assert answer.status_code == 422
+
+
+async def test_all_that_breaks_a_rule_is_told_at_once(club: Club) -> None:
+    answer = await club.http.post(
+        AT, json={"name": "\0", "timezone": "x", "address": {"iso": "XX", "state": 1}}
+    )
+    assert set(answer.json()["errors"]) == {"name", "timezone", "address.iso", "address.state"}
+
+
+@pytest.mark.parametrize(
+    "content", [b'{"name": NaN}', b"{", b"\xff", b'{"a": ' + b"[" * 5_000 + b"]" * 5_000 + b"}"]
+)
+async def test_what_is_no_json_is_a_400(club: Club, content: bytes) -> None:
+    answer = await club.http.post(AT, content=content)
+    assert answer.status_code == 400
+    assert list(answer.json()) == ["message"]
+
+
+@pytest.mark.parametrize("location_id", ["0", "1e3", "x", "-1", "9" * 30, "%00", "٣"])
+async def test_an_id_that_is_none_is_not_found(club: Club, location_id: str) -> None:
+    for method in ("GET", "PUT", "DELETE"):
+        answer = await club.http.request(method, f"{AT}/{location_id}", json={})
+        assert answer.status_code in (404, 422), answer.text
+
+
+async def test_another_community_sees_nothing(club: Club, database: Database, clock: SetClock) -> None:
+    found = await made(club, external_id="1")
+    new = NewCommunity(
+        slug=f"{club.community.slug}-other", name="Other", country="SE", timezone="UTC", currency="SEK"
+    )
+    async for other in clubs(database, clock, new):
+        assert (await other.http.get(AT)).json()["data"] == []
+        assert (await other.http.get(f"{AT}/{found['id']}")).status_code == 404
+        assert (await other.http.delete(f"{AT}/{found['id']}")).status_code == 404
+        await made(other, external_id="1")
+
+
+# In bulk ---------------------------------------------------------------------------------------------
+
+
+async def test_a_batch_keeps_the_good_rows_and_tells_of_the_bad(club: Club) -> None:
+    rows = [
+        {"external_id": "a", "name": "A", "address": {"country": "Norway"}},
+        {"name": "nameless"},
+        {"external_id": "b", "timezone": "nowhere"},
+        {"external_id": "c", "name": 5},
+        {"external_id": "d"},
+    ]
+    first = (await club.http.post(f"{AT}/batch.json", json={"locations": rows})).json()["data"]
+    assert (first["loaded"], first["unchanged"]) == (2, 0)
+    assert [(each["index"], list(each["errors"])) for each in first["rejected"]] == [
+        (1, ["external_id"]),
+        (2, ["timezone"]),
+        (3, ["name"]),
+    ]
+    again = (await club.http.post(f"{AT}/batch.json", json={"locations": rows})).json()["data"]
+    assert (again["loaded"], again["unchanged"], len(again["rejected"])) == (0, 2, 3)
+    names = [each["external_id"] for each in (await club.http.get(AT)).json()["data"]]
+    assert names == ["a", "d"]
+
+
+async def test_a_row_of_a_batch_sees_the_rows_before_it(club: Club) -> None:
+    rows = [{"external_id": "a", "name": "A", "type": "store"}, {"external_id": "a", "name": "B"}]
+    batch = (await club.http.post(f"{AT}/batch.json", json={"locations": [*rows, rows[1]]})).json()["data"]
+    assert (batch["loaded"], batch["unchanged"]) == (2, 1)
+    (found,) = (await club.http.get(AT)).json()["data"]
+    assert (found["name"], found["type"]) == ("B", "store")
+
+
+async def test_a_batch_that_changes_what_stands_tells_the_profiles(club: Club) -> None:
+    await made(club, external_id="a", type="store")
+    before = await epochs(club)
+    await club.http.post(f"{AT}/batch.json", json={"locations": [{"external_id": "new"}]})
+    assert await epochs(club) == before
+    await club.http.post(f"{AT}/batch.json", json={"locations": [{"external_id": "a", "type": "online"}]})
+    assert await epochs(club) == (before[0] + 1, before[1] + 1)
+
+
+@pytest.mark.parametrize(
+    "body", [{}, {"locations": None}, {"locations": {}}, [], {"locations": [[], 5, None]}]
+)
+async def test_a_batch_of_another_shape_is_refused(club: Club, body: Any) -> None:
+    answer = await club.http.post(f"{AT}/batch.json", json=body)
+    if answer.status_code == 200:
+        assert len(answer.json()["data"]["rejected"]) == 3
+    else:
+        assert answer.status_code == 422
+
+
+# What transactions name ------------------------------------------------------------------------------
+
+
+async def test_a_reference_is_an_id_and_then_an_external_id(club: Club) -> None:
+    first = await made(club, external_id="S1")
+    taken = str(first["id"])
+    second = await made(club, external_id=taken)
+    third = await made(club, external_id="007")
+    deleted = await made(club, external_id="gone")
+    await club.http.delete(f"{AT}/{deleted['id']}")
+    refs = ["S1", taken, "007", "gone", str(deleted["id"]), "9" * 30]
+
+    found = await commit(club.database, club.community.id, lambda w: locations.resolve(w, refs, create=False))
+
+    assert found == {"S1": first["id"], taken: first["id"], "007": third["id"]}
+    assert second["id"] not in found.values()
+
+
+async def test_unknown_references_become_placeholders_once_however_many_ask(club: Club) -> None:
+    refs = [f"till-{number}" for number in range(30)]
+
+    async def ask(order: list[str]) -> dict[str, int]:
+        return await commit(
+            club.database, club.community.id, lambda w: locations.resolve(w, order, create=True)
+        )
+
+    answers = await asyncio.gather(ask(refs), ask(refs[::-1]), ask(refs[10:]), ask(refs))
+    assert answers[0] == answers[1] == answers[3]
+    assert answers[2] == {ref: answers[0][ref] for ref in refs[10:]}
+    placeholder = (await club.http.get(f"{AT}/{answers[0]['till-3']}")).json()["data"]
+    assert (placeholder["external_id"], placeholder["name"]) == ("till-3", None)
+    assert (await club.http.get(AT)).json()["meta"]["total"] == 30
+
+
+async def test_batches_at_once_make_each_location_once(club: Club) -> None:
+    rows = [{"external_id": f"L{number}", "name": f"Shop {number}"} for number in range(40)]
+    answers = await asyncio.gather(
+        *(club.http.post(f"{AT}/batch.json", json={"locations": order}) for order in (rows, rows[::-1], rows))
+    )
+    told = [answer.json()["data"] for answer in answers]
+    assert sum(each["loaded"] for each in told) == 40
+    assert sum(each["unchanged"] for each in told) == 80
+    assert (await club.http.get(AT)).json()["meta"]["total"] == 40

@@ -1,0 +1,104 @@
+"""The description of the API, and the page to try it at."""
+
+import re
+from typing import Any
+
+import pytest
+from openapi_spec_validator import OpenAPIV31SpecValidator
+
+from conftest import Club
+from regulars.api.endpoint import Caller
+from regulars.api.openapi import document
+from regulars.api.registry import ENDPOINTS
+
+DOCUMENT: dict[str, Any] = document(ENDPOINTS)
+
+
+def operations() -> list[tuple[str, str, dict[str, Any]]]:
+    return [
+        (path, method, operation)
+        for path, methods in DOCUMENT["paths"].items()
+        for method, operation in methods.items()
+    ]
+
+
+async def test_the_document_is_valid_and_served_without_a_token(club: Club) -> None:
+    answer = await club.http.get("/api/openapi.json", headers={"Authorization": ""})
+    assert answer.status_code == 200
+    assert answer.json() == DOCUMENT
+    OpenAPIV31SpecValidator(answer.json()).validate()
+
+
+def test_every_endpoint_is_described_under_a_name_of_its_own() -> None:
+    described = {(method.upper(), path) for path, method, _ in operations()}
+    assert described == {(each.method, each.path) for each in ENDPOINTS if each.status < 400}
+    names = [operation["operationId"] for _, _, operation in operations()]
+    assert len(names) == len(set(names))
+    assert all(re.fullmatch(r"[a-z][A-Za-z0-9_]*", name) for name in names)
+
+
+def test_every_operation_says_who_may_call_it_and_what_it_answers() -> None:
+    schemes = DOCUMENT["components"]["securitySchemes"]
+    callers = {(each.method.lower(), each.path): each.caller for each in ENDPOINTS}
+    for path, method, operation in operations():
+        assert operation["summary"]
+        assert operation["tags"]
+        named = [name for each in operation["security"] for name in each]
+        assert set(named) <= set(schemes)
+        assert bool(named) == (callers[method, path] is not Caller.ANYONE)
+        assert any(status.startswith("2") for status in operation["responses"])
+        parts = {each["name"] for each in operation["parameters"] if each["in"] == "path"}
+        assert parts == set(re.findall(r"{(\w+)}", path))
+
+
+def test_every_reference_leads_somewhere() -> None:
+    def follow(node: Any) -> None:
+        if isinstance(node, dict):
+            if "$ref" in node:
+                target: Any = DOCUMENT
+                for part in node["$ref"].removeprefix("#/").split("/"):
+                    target = target[part]
+            for each in node.values():
+                follow(each)
+        elif isinstance(node, list):
+            for each in node:
+                follow(each)
+
+    follow(DOCUMENT)
+
+
+def test_a_body_shows_the_limits_of_its_fields() -> None:
+    body = DOCUMENT["components"]["schemas"]["LocationIn"]["properties"]
+    assert {"type": "string", "maxLength": 255} in body["name"]["anyOf"]
+    variant = DOCUMENT["components"]["schemas"]["VariantIn"]["properties"]
+    assert {"type": ["number", "string"]} in variant["price"]["anyOf"]
+
+
+async def test_an_answer_has_the_fields_that_are_described(club: Club) -> None:
+    for path, body in (
+        ("locations", {"name": "Shop"}),
+        ("brands", {"name": "Acme"}),
+        ("products", {"name": "Shirt"}),
+        ("webhooks", {"trigger": "t", "url": "https://a.example"}),
+    ):
+        await club.http.post(f"/api/v3/{path}", json=body)
+        (found,) = (await club.http.get(f"/api/v3/{path}")).json()["data"]
+        schema = DOCUMENT["components"]["schemas"][path.removesuffix("s").capitalize()]
+        assert list(found) == list(schema["properties"])
+
+
+async def test_the_page_needs_nothing_from_elsewhere(club: Club) -> None:
+    page = await club.http.get("/api/docs", headers={"Authorization": ""})
+    assert page.status_code == 200
+    assert page.headers["content-type"].startswith("text/html")
+    assert "http" not in page.text
+    assert "default-src 'self'" in page.headers["content-security-policy"]
+    for address in re.findall(r'(?:src|href)="([^"]+)"', page.text):
+        answer = await club.http.get(f"/api/{address}", headers={"Authorization": ""})
+        assert answer.status_code == 200
+        assert len(answer.content) > 100
+
+
+@pytest.mark.parametrize("name", ["swagger-editor.js", "../core.py", "%2e%2e/core.py", ""])
+async def test_only_the_files_of_the_page_are_served(club: Club, name: str) -> None:
+    assert (await club.http.get(f"/api/docs/{name}")).status_code in (404, 307)

@@ -1,0 +1,466 @@
+"""Products and their variants over HTTP, and what tills sell unannounced."""
+
+import asyncio
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+import pytest
+
+from conftest import Club
+from regulars.facts import products
+from regulars.facts.products import InlineProduct, InlineVariant
+from regulars.facts.refusals import Refused
+from regulars.ingest.commit import commit
+
+AT = "/api/v3/products"
+
+
+async def made(club: Club, **fields: Any) -> dict[str, Any]:
+    answer = await club.http.post(AT, json=fields)
+    assert answer.status_code == 201, answer.text
+    found: dict[str, Any] = answer.json()["data"]
+    return found
+
+
+async def changed(club: Club, product: dict[str, Any], **fields: Any) -> dict[str, Any]:
+    answer = await club.http.put(f"{AT}/{product['id']}", json=fields)
+    assert answer.status_code == 200, answer.text
+    found: dict[str, Any] = answer.json()["data"]
+    return found
+
+
+async def listed(club: Club) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = (await club.http.get(AT)).json()["data"]
+    return found
+
+
+async def values_epoch(club: Club) -> int:
+    async with club.database.reading(club.community.id) as scope:
+        found: int = await scope.fetchval(
+            "SELECT values_epoch FROM epochs WHERE community_id = $1", club.community.id
+        )
+    return found
+
+
+async def test_a_product_comes_with_its_brand_and_variants(club: Club) -> None:
+    found = await made(
+        club,
+        external_id="P1",
+        name="Shirt",
+        brand="Acme",
+        description="Cotton",
+        tags=["knitwear"],
+        variants=[
+            {"sku": "S1", "name": "Small", "price": 199.5},
+            {"sku": 2, "external_id": "X2", "position": 1},
+        ],
+    )
+    assert list(found)[:6] == ["id", "external_id", "name", "title", "brand", "variants"]
+    assert list(found)[-2:] == ["created_at", "updated_at"]
+    assert (found["external_id"], found["name"], found["title"]) == ("P1", "Shirt", "Shirt")
+    assert found["brand"] == {"id": found["brand"]["id"], "name": "Acme"}
+    assert (found["description"], found["tags"], found["images"]) == ("Cotton", ["knitwear"], [])
+    first, second = found["variants"]
+    assert (first["sku"], first["name"], first["price"], first["product_id"]) == (
+        "S1",
+        "Small",
+        199.5,
+        found["id"],
+    )
+    assert (second["sku"], second["external_id"], second["position"]) == ("2", "X2", 1)
+    assert first["created_at"] == "2026-11-01 00:00:00"
+    assert (await club.http.get(f"{AT}/{found['id']}")).json() == {"data": found}
+
+
+async def test_a_variant_looks_the_same_within_its_product_and_alone(club: Club) -> None:
+    product = await made(
+        club, name="Shirt", variants=[{"sku": "S1", "price_cost": 1.25, "images": [{"url": "u"}]}]
+    )
+    (variant,) = product["variants"]
+    alone = (await club.http.get(f"{AT}/{product['id']}/variants/{variant['id']}")).json()["data"]
+    assert alone == variant
+    assert list(alone) == list(variant)
+    assert (await club.http.get(f"{AT}/{product['id']}/variants")).json()["data"] == [variant]
+
+
+async def test_money_keeps_its_decimals(club: Club) -> None:
+    product = await made(club, name="Shirt")
+    answer = await club.http.post(
+        f"{AT}/{product['id']}/variants",
+        content=b'{"sku": "S1", "price": 10.500, "price_cost": "9999999999.123456"}',
+    )
+    assert b'"price":10.500,' in answer.content
+    assert b'"price_cost":9999999999.123456,' in answer.content
+    whole = await club.http.get(f"{AT}/{product['id']}")
+    assert b'"price" : 10.500,' in whole.content
+
+
+async def test_title_is_another_word_for_name(club: Club) -> None:
+    product = await made(club, title="Shirt", variants=[{"title": "Small", "sku": "S1"}])
+    assert (product["name"], product["variants"][0]["name"]) == ("Shirt", "Small")
+    read = await changed(club, product, **product | {"title": "Blouse"})
+    assert (read["name"], read["title"]) == ("Blouse", "Blouse")
+    read = await changed(club, product, **read | {"name": "Tunic"})
+    assert (read["name"], read["title"]) == ("Tunic", "Tunic")
+
+
+async def test_what_was_read_can_be_sent_back_and_changes_nothing(club: Club) -> None:
+    product = await made(
+        club, name="Shirt", brand="Acme", variants=[{"sku": "S1", "price": 5.25}], meta={"a": 1}
+    )
+    before = await values_epoch(club)
+    await club.http.delete(f"/api/v3/brands/{product['brand']['id']}")
+    club.clock.step(hours=1)
+    assert await changed(club, product, **product) == product
+    assert await values_epoch(club) == before
+
+
+async def test_a_product_of_another_brand_is_told_to_the_profiles(club: Club) -> None:
+    product = await made(club, name="Shirt", brand="Acme")
+    before = await values_epoch(club)
+    await changed(club, product, name="Blouse", tags=["x"], brand="Acme")
+    assert await values_epoch(club) == before
+    other = (await changed(club, product, brand="Other"))["brand"]
+    assert (other["name"], await values_epoch(club)) == ("Other", before + 1)
+    assert (await changed(club, product, brand=None))["brand"] is None
+    assert (await changed(club, product, brand_id=str(other["id"])))["brand"] == other
+    assert (await changed(club, product, name="x"))["brand"] == other
+
+
+async def test_a_brand_that_is_none_is_refused_by_path(club: Club) -> None:
+    for fields, path in (
+        ({"brand_id": 10**9}, "brand_id"),
+        ({"brand": {"id": 10**9}}, "brand.id"),
+        ({"brand": {"name": "a\0"}}, "brand.name"),
+        ({"brand": "\0"}, "brand"),
+    ):
+        answer = await club.http.post(AT, json=fields)
+        assert (answer.status_code, list(answer.json()["errors"])) == (422, [path])
+
+
+async def test_variants_are_matched_by_id_then_sku_then_external_id_and_the_rest_added(club: Club) -> None:
+    product = await made(
+        club,
+        name="Shirt",
+        variants=[{"sku": "A", "name": "a"}, {"sku": "B", "name": "b"}, {"external_id": "C"}],
+    )
+    first, second, third = (each["id"] for each in product["variants"])
+    read = await changed(
+        club,
+        product,
+        variants=[
+            {"id": first, "sku": "A2"},
+            {"sku": "B", "price": 3},
+            {"external_id": "C", "name": "c"},
+            {"sku": "D"},
+        ],
+    )
+    assert [(each["id"], each["sku"], each["name"], each["price"]) for each in read["variants"][:3]] == [
+        (first, "A2", "a", None),
+        (second, "B", "b", 3),
+        (third, None, "c", None),
+    ]
+    assert [each["sku"] for each in read["variants"][3:]] == ["D"]
+
+
+async def test_a_sku_belongs_to_one_product(club: Club) -> None:
+    first = await made(club, name="Shirt", variants=[{"sku": "A"}])
+    answer = await club.http.post(AT, json={"name": "Blouse", "variants": [{"sku": "B"}, {"sku": "A"}]})
+    assert answer.json()["errors"] == {
+        "variants.1.sku": [f"belongs to product {first['id']}: choose one that is free"]
+    }
+    assert [each["name"] for each in await listed(club)] == ["Shirt"]
+    second = await made(club, name="Blouse", variants=[{"sku": "B"}])
+    for method, url in (
+        ("POST", f"{AT}/{second['id']}/variants"),
+        ("PUT", f"{AT}/{second['id']}/variants/{second['variants'][0]['id']}"),
+    ):
+        answer = await club.http.request(method, url, json={"sku": "A"})
+        assert answer.json()["errors"] == {"sku": ["is taken by another: choose one that is free"]}
+
+
+async def test_a_variant_is_made_changed_and_deleted(club: Club) -> None:
+    product = await made(club, name="Shirt")
+    url = f"{AT}/{product['id']}/variants"
+    answer = await club.http.post(url, json={"sku": "A", "name": "Small"})
+    variant = answer.json()["data"]
+    assert answer.status_code == 201
+    club.clock.step(hours=1)
+    read = (await club.http.put(f"{url}/{variant['id']}", json={"name": "Large"})).json()["data"]
+    assert read == variant | {"name": "Large", "title": "Large", "updated_at": "2026-11-01 01:00:00"}
+    assert (await club.http.delete(f"{url}/{variant['id']}")).status_code == 204
+    for method in ("GET", "PUT", "DELETE"):
+        assert (await club.http.request(method, f"{url}/{variant['id']}", json={})).status_code == 404
+    assert (await club.http.get(f"{AT}/{product['id']}")).json()["data"]["variants"] == []
+    assert (await club.http.post(url, json={"sku": "A"})).status_code == 201
+
+
+async def test_a_variant_is_found_under_its_own_product_alone(club: Club) -> None:
+    first = await made(club, name="Shirt", variants=[{"sku": "A"}])
+    second = await made(club, name="Blouse")
+    url = f"{AT}/{second['id']}/variants/{first['variants'][0]['id']}"
+    for method in ("GET", "PUT", "DELETE"):
+        assert (await club.http.request(method, url, json={})).status_code == 404
+    for method in ("GET", "POST"):
+        assert (await club.http.request(method, f"{AT}/{10**9}/variants", json={})).status_code == 404
+
+
+async def test_variants_show_their_product_where_asked(club: Club) -> None:
+    product = await made(club, name="Shirt", variants=[{"sku": "A"}])
+    url = f"{AT}/{product['id']}/variants"
+    (variant,) = (await club.http.get(url, params={"include": "product"})).json()["data"]
+    assert variant["product"] == product
+    alone = (await club.http.get(f"{url}/{variant['id']}", params={"include": "profile,product"})).json()[
+        "data"
+    ]
+    assert alone["product"] == product
+
+
+async def test_a_deleted_product_frees_its_ids_and_keeps_its_brand(club: Club) -> None:
+    product = await made(club, external_id="P1", name="Shirt", brand="Acme", variants=[{"sku": "A"}])
+    assert (await club.http.delete(f"{AT}/{product['id']}")).status_code == 204
+    for method in ("GET", "PUT", "DELETE"):
+        assert (await club.http.request(method, f"{AT}/{product['id']}", json={})).status_code == 404
+    assert await listed(club) == []
+    async with club.database.reading(club.community.id) as scope:
+        kept = await scope.fetchval(
+            "SELECT brand_id FROM products WHERE community_id = $1 AND id = $2",
+            club.community.id,
+            product["id"],
+        )
+    assert kept == product["brand"]["id"]
+    again = await made(club, external_id="P1", name="Shirt", variants=[{"sku": "A"}])
+    assert again["id"] != product["id"]
+
+
+async def test_products_without_an_id_are_told_apart_by_name_and_brand(club: Club) -> None:
+    await made(club, name="Shirt", brand="Acme")
+    await made(club, name="Shirt", brand="Other")
+    await made(club, name="Shirt", external_id="P1", brand="Acme")
+    answer = await club.http.post(AT, json={"name": "Shirt", "brand": "Acme"})
+    assert (answer.status_code, list(answer.json()["errors"])) == (422, ["name"])
+
+
+@pytest.mark.parametrize(
+    ("fields", "path"),
+    [
+        *(
+            ({name: 5}, name)
+            for name in ("name", "title", "brand", "description", "status", "currency", "tags")
+        ),
+        *(({name: "x"}, name) for name in ("position", "tags", "images", "variants", "brand_id", "meta")),
+        *(
+            ({name: "x" * 256}, name)
+            for name in ("external_id", "name", "brand", "handle", "type", "department")
+        ),
+        *(
+            ({name: "\0"}, name)
+            for name in ("external_id", "name", "title", "handle", "description", "web_url")
+        ),
+        ({"brand_id": 0}, "brand_id"),
+        ({"brand_id": 10**30}, "brand_id"),
+        ({"position": 10**30}, "position"),
+        ({"position": 1.5}, "position"),
+        ({"options": ["\0"]}, "options"),
+        ({"meta": {"\0": 1}}, "meta"),
+        ({"variants": [{}, {"price": "x"}]}, "variants.1.price"),
+        ({"variants": [{"price": "NaN"}]}, "variants.0.price"),
+        ({"variants": [{"price": "Infinity"}]}, "variants.0.price"),
+        ({"variants": [{"price": "1e999999"}]}, "variants.0.price"),
+        ({"variants": [{"price": 10**30}]}, "variants.0.price"),
+        ({"variants": [{"price": 0.0000001}]}, "variants.0.price"),
+        ({"variants": [{"price": True}]}, "variants.0.price"),
+        ({"variants": [{"price_cost": "nan"}]}, "variants.0.price_cost"),
+        ({"variants": [{"available_quantity": 2**31}]}, "variants.0.available_quantity"),
+        ({"variants": [{"sku": "\0"}]}, "variants.0.sku"),
+        ({"variants": [{"sku": "x" * 256}]}, "variants.0.sku"),
+        ({"variants": [{"id": 10**30}]}, "variants.0.id"),
+        ({"variants": [{"barcode": []}]}, "variants.0.barcode"),
+        ({"variants": [5]}, "variants.0"),
+    ],
+)
+async def test_a_field_that_does_not_fit_is_refused_by_path(
+    club: Club, fields: dict[str, Any], path: str
+) -> None:
+    answer = await club.http.post(AT, json=fields)
+    assert answer.status_code == 422
+    assert list(answer.json()["errors"]) == [path]
+    assert await listed(club) == []
+
+
+# In bulk ---------------------------------------------------------------------------------------------
+
+
+async def batch(club: Club, *rows: dict[str, Any]) -> dict[str, Any]:
+    answer = await club.http.post(f"{AT}/batch.json", json={"products": rows})
+    assert answer.status_code == 200, answer.text
+    found: dict[str, Any] = answer.json()["data"]
+    return found
+
+
+async def test_the_same_batch_again_adds_nothing(club: Club) -> None:
+    rows: list[dict[str, Any]] = [
+        {
+            "external_id": "P1",
+            "name": "Shirt",
+            "brand": "Acme",
+            "variants": [{"sku": "A"}, {"name": "plain"}],
+        },
+        {"name": "Sock", "brand": "Acme", "tags": ["x"], "variants": [{"sku": "B", "price": "1.50"}]},
+        {"name": "Sock", "variants": [{}]},
+    ]
+    assert (await batch(club, *rows))["loaded"] == 3
+    before = await listed(club)
+    epoch = await values_epoch(club)
+    again = await batch(club, *rows)
+    assert (again["loaded"], again["unchanged"], again["rejected"]) == (0, 3, [])
+    assert await listed(club) == before
+    assert await values_epoch(club) == epoch
+    rows[1]["variants"][0]["price"] = "1.75"
+    assert (await batch(club, *rows))["loaded"] == 1
+    assert await values_epoch(club) == epoch
+    rows[0]["brand"] = "Other"
+    assert (await batch(club, *rows))["loaded"] == 1
+    assert await values_epoch(club) == epoch + 1
+
+
+async def test_a_batch_keeps_the_good_rows_and_tells_of_the_bad(club: Club) -> None:
+    product = await made(club, external_id="P0", variants=[{"sku": "A"}])
+    told = await batch(
+        club,
+        {"external_id": "P1", "brand_id": product["id"] + 10**9},
+        {"external_id": "P2"},
+        {"external_id": "P3", "variants": [{"sku": "A"}]},
+        {"brand": "nameless"},
+        {"external_id": "P4", "name": 5},
+        {"external_id": "P5", "variants": [{"sku": "C"}]},
+        {"external_id": "P6", "variants": [{"sku": "C"}]},
+    )
+    assert told["loaded"] == 2
+    assert [(each["index"], list(each["errors"])) for each in told["rejected"]] == [
+        (0, ["brand_id"]),
+        (2, ["variants.0.sku"]),
+        (3, ["external_id"]),
+        (4, ["name"]),
+        (6, ["variants.0.sku"]),
+    ]
+    assert [each["external_id"] for each in await listed(club)] == ["P0", "P2", "P5"]
+
+
+async def test_batches_at_once_make_each_product_once(club: Club) -> None:
+    rows = [
+        {"external_id": f"P{number}", "brand": f"B{number % 3}", "variants": [{"sku": f"S{number}"}]}
+        for number in range(20)
+    ] + [{"name": f"N{number}", "brand": "B", "variants": [{"name": "one"}]} for number in range(10)]
+    told = await asyncio.gather(batch(club, *rows), batch(club, *rows[::-1]), batch(club, *rows))
+    assert [each["rejected"] for each in told] == [[], [], []]
+    assert sum(each["loaded"] for each in told) == 30
+    found = (await club.http.get(AT, params={"page[size]": 100})).json()["data"]
+    assert (len(found), sum(len(each["variants"]) for each in found)) == (30, 30)
+
+
+# What tills sell -------------------------------------------------------------------------------------
+
+
+async def inline(club: Club, *sold: InlineVariant) -> list[tuple[int, int]]:
+    return await commit(club.database, club.community.id, lambda w: products.create_inline(w, sold))
+
+
+async def test_variants_are_resolved_by_id_and_by_sku(club: Club) -> None:
+    product = await made(club, name="Shirt", variants=[{"sku": "A"}, {"sku": "B"}, {"sku": "C"}])
+    first, second, third = (each["id"] for each in product["variants"])
+    await club.http.delete(f"{AT}/{product['id']}/variants/{third}")
+    by_id, by_sku = await commit(
+        club.database,
+        club.community.id,
+        lambda w: products.resolve_variants(w, [first, third, 10**30, 0], ["B", "C", "none"]),
+    )
+    assert by_id == {first: (product["id"], first)}
+    assert by_sku == {"B": (product["id"], second)}
+
+
+async def test_an_inline_variant_is_made_with_its_product_and_brand(club: Club) -> None:
+    body = (
+        b'{"sku": 77, "name": "Small", "price": 5, "product": {"name": "Shirt", "brand": {"name": "Acme"}}}'
+    )
+    sold = msgspec.json.decode(body, type=InlineVariant, strict=False)
+    ((product_id, variant_id),) = await inline(club, sold)
+    (product,) = await listed(club)
+    assert (product["id"], product["name"], product["brand"]["name"]) == (product_id, "Shirt", "Acme")
+    assert [(each["id"], each["sku"], each["price"]) for each in product["variants"]] == [
+        (variant_id, "77", 5)
+    ]
+    assert await inline(club, sold) == [(product_id, variant_id)]
+
+
+async def test_an_inline_variant_that_stands_is_taken_as_it_is(club: Club) -> None:
+    product = await made(
+        club, name="Shirt", brand="Acme", variants=[{"sku": "A", "name": "a"}, {"external_id": "X"}]
+    )
+    first, second = (each["id"] for each in product["variants"])
+    found = await inline(
+        club,
+        InlineVariant(sku="A", name="other", product=InlineProduct(name="Other", brand="Other")),
+        InlineVariant(sku="unknown", external_id="X"),
+    )
+    assert found == [(product["id"], first), (product["id"], second)]
+    assert await listed(club) == [product]
+
+
+async def test_inline_variants_share_their_product(club: Club) -> None:
+    found = await inline(
+        club,
+        InlineVariant(sku="A", product=InlineProduct(external_id=1, name="Shirt")),
+        InlineVariant(sku="B", product=InlineProduct(external_id="1")),
+        InlineVariant(sku="C", product=InlineProduct(name="Sock", brand="Acme")),
+        InlineVariant(sku="D", product=InlineProduct(name="Sock", brand="Acme")),
+        InlineVariant(sku="E", product=InlineProduct(name="Sock")),
+        InlineVariant(sku="F", title="Sock"),
+        InlineVariant(sku="A"),
+    )
+    assert [product for product, _ in found] == [
+        found[0][0], found[0][0], found[2][0], found[2][0], found[4][0], found[4][0], found[0][0],
+    ]  # fmt: skip
+    assert len({product for product, _ in found}) == 3
+    assert found[6] == found[0]
+
+
+async def test_an_inline_variant_may_name_its_product_by_id(club: Club) -> None:
+    product = await made(club, name="Shirt")
+    ((product_id, _),) = await inline(club, InlineVariant(sku="A", product_id=product["id"]))
+    assert product_id == product["id"]
+    with pytest.raises(Refused) as refused:
+        await inline(club, InlineVariant(sku="B", product_id=10**9))
+    assert list(refused.value.errors) == ["product_variant.product_id"]
+
+
+async def test_an_inline_variant_that_breaks_a_rule_is_refused_by_path(club: Club) -> None:
+    with pytest.raises(Refused) as refused:
+        await inline(
+            club, InlineVariant(sku="\0", price=Decimal("NaN"), product=InlineProduct(name="\0", brand="\0"))
+        )
+    assert set(refused.value.errors) == {"sku", "price", "product.name", "product.brand"}
+
+
+async def test_inline_variants_are_made_once_however_many_sell_them(club: Club) -> None:
+    sold = [
+        InlineVariant(sku=f"S{number}", product=InlineProduct(name=f"N{number % 5}", brand="Acme"))
+        for number in range(20)
+    ]
+    answers = await asyncio.gather(inline(club, *sold), inline(club, *sold[::-1]), inline(club, *sold))
+    assert answers[0] == answers[1][::-1] == answers[2]
+    found = await listed(club)
+    assert (len(found), sum(len(each["variants"]) for each in found)) == (5, 20)
+
+
+async def test_the_catalogue_takes_over_what_a_till_made_unannounced(club: Club) -> None:
+    ((product_id, variant_id),) = await inline(club, InlineVariant(sku="A", name="SHIRT S"))
+    epoch = await values_epoch(club)
+    row = {"external_id": "P1", "name": "Shirt", "brand": "Acme", "variants": [{"sku": "A", "name": "Small"}]}
+    assert (await batch(club, row))["loaded"] == 1
+    (product,) = await listed(club)
+    assert (product["id"], product["external_id"], product["brand"]["name"]) == (product_id, "P1", "Acme")
+    assert [(each["id"], each["name"]) for each in product["variants"]] == [(variant_id, "Small")]
+    assert await values_epoch(club) == epoch + 1
+    assert (await batch(club, row))["unchanged"] == 1

@@ -1,0 +1,465 @@
+"""Profiles over HTTP: what goes in comes out, what can't be is refused by path."""
+
+from typing import Any
+
+import pytest
+
+from api.profile_calls import PROFILES, changed, errors, location, made, memberships, other_club, shown
+from conftest import Club
+
+__all__ = ["other_club"]
+
+EVERYTHING: dict[str, Any] = {
+    "external_id": "P-1",
+    "title": "Ms",
+    "first_name": "Kari",
+    "last_name": "Nordmann",
+    "email": "kari@example.com",
+    "gender": "female",
+    "mobile_phone": "+4790000000",
+    "birth_day": 29,
+    "birth_month": 2,
+    "birth_year": 1984,
+    "currency": "NOK",
+    "joined_at": "2026-08-03 10:11:12",
+    "tags": ["vip", {"handle": "staff"}],
+    "statuses": ["gold"],
+    "custom_fields": [{"namespace": "shoes", "handle": "size", "value": 38}],
+    "profile_type": "active",
+    "optin_channel": "web",
+    "optin_subchannel": "newsletter",
+    "consents": {"sms_marketing": True, "personal_offers": False},
+    "sms_status": "verified",
+    "email_status": "enabled",
+    "push_status": "disabled",
+    "subunit_ids": [3, 1],
+    "group_ids": [7],
+    "properties": {"language": "nb"},
+}
+
+
+async def test_every_field_that_goes_in_comes_out(club: Club) -> None:
+    store = await location(club, external_id="S1", name="Oslo")
+    profile = await made(
+        club,
+        **EVERYTHING,
+        joined_location_id=store,
+        preferred_location_external_id="S1",
+        favorite_stores=[store],
+        identities=[{"handle": "card", "identifier": 1234}],
+        addresses=[{"city": "Oslo", "iso": "NO", "is_default": True}],
+        attributes={"appearance": {"hair": "red"}},
+    )
+    assert profile | EVERYTHING == profile
+    assert profile == await shown(club, profile["id"])
+    assert (profile["joined_location_id"], profile["preferred_location_id"]) == (store, store)
+    assert profile["favorite_stores"] == [store]
+    assert profile["identities"][0]["identifier"] == "1234"
+    assert profile["addresses"][0]["city"] == "Oslo"
+    assert profile["attributes"]["appearance"] == {"hair": "red"}
+    assert isinstance(profile["member_id"], int)
+    assert profile["created_at"] == profile["updated_at"] == "2026-11-01 00:00:00"
+
+
+async def test_an_empty_profile_has_every_field(club: Club) -> None:
+    profile = await made(club)
+    assert profile["profile_type"] == "active"
+    assert profile["joined_at"] == "2026-11-01 00:00:00"
+    assert (profile["consents"], profile["properties"], profile["tags"], profile["favorite_stores"]) == (
+        {},
+        {},
+        [],
+        [],
+    )
+    assert list(profile)[:3] == ["id", "member_id", "external_id"]
+
+
+async def test_what_was_read_can_be_sent_back_and_changes_nothing(club: Club) -> None:
+    store = await location(club, external_id="S1")
+    profile = await made(
+        club,
+        **EVERYTHING,
+        joined_location_id=store,
+        identities=[{"handle": "card", "identifier": "1"}],
+        addresses=[{"city": "Oslo", "country": "Norway", "is_default": True}, {"city": "Bergen"}],
+    )
+    club.clock.step(days=1)
+    assert await changed(club, profile["id"], **profile) == profile
+
+
+async def test_a_deleted_location_can_be_sent_back(club: Club) -> None:
+    store = await location(club, external_id="S1")
+    profile = await made(club, joined_location_id=store)
+    assert (await club.http.delete(f"/api/v3/locations/{store}")).status_code == 204
+    assert (await changed(club, profile["id"], joined_location_id=store))["joined_location_id"] == store
+
+
+async def test_a_change_leaves_what_it_does_not_name(club: Club) -> None:
+    profile = await made(club, **EVERYTHING)
+    club.clock.step(days=1)
+    after = await changed(club, profile["id"], first_name="Kåre", title=None)
+    assert after == profile | {
+        "first_name": "Kåre",
+        "title": None,
+        "updated_at": "2026-11-02 00:00:00",
+    }
+
+
+async def test_numbers_arrive_as_strings_and_external_ids_as_numbers(club: Club) -> None:
+    profile = await made(club, external_id=17, mobile_phone=4790000001, birth_year="1990", group_ids=["5", 5])
+    assert (profile["external_id"], profile["mobile_phone"]) == ("17", "4790000001")
+    assert (profile["birth_year"], profile["group_ids"]) == (1990, [5])
+
+
+async def test_empty_texts_of_what_is_unique_are_null(club: Club) -> None:
+    for _ in range(2):
+        profile = await made(club, email="", mobile_phone=" ", external_id="", currency="")
+        assert [profile[name] for name in ("email", "mobile_phone", "external_id", "currency")] == [None] * 4
+
+
+async def test_unknown_keys_are_ignored(club: Club) -> None:
+    assert "shoe_size" not in await made(club, shoe_size=38, id="mine", member_id=1)
+
+
+# Joining --------------------------------------------------------------------------------------------------
+
+
+async def test_a_profile_joins_when_it_says(club: Club) -> None:
+    profile = await made(club, joined_at="2026-08-03T12:00:00+02:00")
+    assert profile["joined_at"] == "2026-08-03 10:00:00"
+    assert await memberships(club, profile["id"]) == [("in", "2026-08-03 10:00", True)]
+
+
+async def test_a_join_date_sent_as_null_stays_null(club: Club) -> None:
+    profile = await made(club, joined_at=None)
+    assert profile["joined_at"] is None
+    assert await memberships(club, profile["id"]) == [("in", "2026-11-01 00:00", True)]
+
+
+async def test_a_corrected_join_date_moves_the_join(club: Club) -> None:
+    profile = await made(club)
+    await changed(club, profile["id"], joined_at="2020-01-02")
+    assert await memberships(club, profile["id"]) == [("in", "2020-01-02 00:00", True)]
+    await changed(club, profile["id"], joined_at=None)
+    await changed(club, profile["id"], first_name="Ola")
+    assert await memberships(club, profile["id"]) == [("in", "2020-01-02 00:00", True)]
+
+
+async def test_a_join_date_after_none_moves_the_join_of_the_making(club: Club) -> None:
+    profile = await made(club, joined_at=None)
+    club.clock.step(days=3)
+    await changed(club, profile["id"], joined_at="2026-10-01")
+    assert await memberships(club, profile["id"]) == [("in", "2026-10-01 00:00", True)]
+
+
+async def test_deleting_is_leaving_and_the_profile_is_no_more_found(club: Club) -> None:
+    profile = await made(club, **EVERYTHING)
+    club.clock.step(days=1)
+    path = f"{PROFILES}/{profile['id']}"
+    assert (await club.http.delete(path)).status_code == 204
+    for method, more in (("GET", ""), ("DELETE", ""), ("GET", "/addresses"), ("GET", "/attributes/comms")):
+        answer = await club.http.request(method, path + more)
+        assert (answer.status_code, answer.json()) == (
+            404,
+            {"message": f"There is no profile {profile['id']}."},
+        )
+    assert (await club.http.get(PROFILES)).json()["meta"]["total"] == 0
+    assert await memberships(club, profile["id"]) == [
+        ("in", "2026-08-03 10:11", True),
+        ("out", "2026-11-02 00:00", True),
+    ]
+
+
+async def test_who_joins_again_keeps_the_id_and_all_else(club: Club) -> None:
+    profile = await made(club, **EVERYTHING, identities=[{"handle": "card", "identifier": "1"}])
+    path = f"{PROFILES}/{profile['id']}"
+    club.clock.step(days=1)
+    await club.http.delete(path)
+    club.clock.step(days=1)
+    answer = await club.http.put(f"{path}/update-type", json={"profile_type": "active"})
+    assert answer.status_code == 200
+    assert answer.json()["data"] == profile | {"updated_at": "2026-11-03 00:00:00"}
+    assert [each[0] for each in await memberships(club, profile["id"])] == ["in", "out", "in"]
+
+
+async def test_joining_while_in_is_ignored(club: Club) -> None:
+    profile = await made(club)
+    club.clock.step(days=1)
+    answer = await club.http.put(f"{PROFILES}/{profile['id']}/update-type", json={"profile_type": "active"})
+    assert answer.json()["data"]["profile_type"] == "active"
+    assert await memberships(club, profile["id"]) == [("in", "2026-11-01 00:00", True)]
+
+
+async def test_the_type_deleted_is_deleting_wherever_it_is_written(club: Club) -> None:
+    for way in ("create", "update", "update-type"):
+        profile_id = None if way == "create" else (await made(club))["id"]
+        path = {"create": "", "update": f"/{profile_id}", "update-type": f"/{profile_id}/update-type"}[way]
+        method = "POST" if way == "create" else "PUT"
+        answer = await club.http.request(method, PROFILES + path, json={"profile_type": "deleted"})
+        assert answer.json()["data"]["profile_type"] == "deleted"
+        gone = answer.json()["data"]["id"]
+        assert (await club.http.get(f"{PROFILES}/{gone}")).status_code == 404
+        assert [each[0] for each in await memberships(club, gone)] == ["in", "out"]
+
+
+async def test_another_type_is_only_a_type(club: Club) -> None:
+    profile = await made(club)
+    answer = await club.http.put(f"{PROFILES}/{profile['id']}/update-type", json={"profile_type": "system"})
+    assert answer.json()["data"]["profile_type"] == "system"
+    assert [each[0] for each in await memberships(club, profile["id"])] == ["in"]
+
+
+async def test_nobody_comes_back_to_an_email_that_another_took(club: Club) -> None:
+    profile = await made(club, email="kari@example.com")
+    await club.http.delete(f"{PROFILES}/{profile['id']}")
+    other = await made(club, email="Kari@Example.com")
+    path = f"/{profile['id']}/update-type"
+    assert await errors(club, "PUT", path, {"profile_type": "active"}) == {"email": ["The email exists"]}
+    await changed(club, other["id"], email=None)
+    assert (await club.http.put(PROFILES + path, json={"profile_type": "active"})).status_code == 200
+
+
+# Unique -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("field", "taken", "again", "message"),
+    [
+        ("mobile_phone", "+4790000000", "+4790000000", "The phone number exists"),
+        ("email", "kari@example.com", "KARI@example.COM", "The email exists"),
+        ("external_id", "P-1", "P-1", "The external id exists"),
+    ],
+)
+async def test_what_is_unique_is_refused_by_field(
+    club: Club, field: str, taken: str, again: str, message: str
+) -> None:
+    first = await made(club, **{field: taken})
+    assert await errors(club, "POST", "", {field: again}) == {field: [message]}
+    other = await made(club)
+    assert await errors(club, "PUT", f"/{other['id']}", {field: again}) == {field: [message]}
+    assert (await changed(club, first["id"], **{field: again}))[field] == again
+
+
+async def test_all_clashes_are_told_at_once(club: Club) -> None:
+    await made(club, email="kari@example.com", mobile_phone="+4790000000")
+    found = await errors(club, "POST", "", {"email": "kari@example.com", "mobile_phone": "+4790000000"})
+    assert found == {"email": ["The email exists"], "mobile_phone": ["The phone number exists"]}
+
+
+# Bad input --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("body", "path"),
+    [
+        ({"first_name": 3}, "first_name"),
+        ({"first_name": ["Kari"]}, "first_name"),
+        ({"first_name": "x" * 256}, "first_name"),
+        ({"first_name": "a\0b"}, "first_name"),
+        ({"gender": "x" * 65}, "gender"),
+        ({"email": "kari"}, "email"),
+        ({"email": "kari@a b"}, "email"),
+        ({"email": "a\0@b"}, "email"),
+        ({"mobile_phone": "1" * 65}, "mobile_phone"),
+        ({"external_id": "x" * 256}, "external_id"),
+        ({"external_id": 1.5}, "external_id"),
+        ({"birth_day": 0}, "birth_day"),
+        ({"birth_day": 32}, "birth_day"),
+        ({"birth_month": 13}, "birth_month"),
+        ({"birth_year": 0}, "birth_year"),
+        ({"birth_year": 10000}, "birth_year"),
+        ({"birth_year": int("9" * 30)}, "birth_year"),
+        ({"birth_day": 31, "birth_month": 4}, "birth_day"),
+        ({"birth_day": 29, "birth_month": 2, "birth_year": 1985}, "birth_day"),
+        ({"currency": "XXY"}, "currency"),
+        ({"joined_at": "0000-01-01"}, "joined_at"),
+        ({"joined_at": "10000-01-01 00:00:00"}, "joined_at"),
+        ({"joined_at": "yesterday"}, "joined_at"),
+        ({"joined_at": 5}, "joined_at"),
+        ({"joined_location_id": 99}, "joined_location_id"),
+        ({"joined_location_id": "S1"}, "joined_location_id"),
+        ({"joined_location_id": int("9" * 30)}, "joined_location_id"),
+        ({"joined_location_external_id": "S9"}, "joined_location_external_id"),
+        ({"preferred_location_external_code": "9"}, "preferred_location_external_code"),
+        ({"favorite_stores": [99]}, "favorite_stores.0"),
+        ({"favorite_stores": ["a\0"]}, "favorite_stores"),
+        ({"subunit_ids": ["x"]}, "subunit_ids.0"),
+        ({"subunit_ids": [-1]}, "subunit_ids.0"),
+        ({"group_ids": [int("9" * 30)]}, "group_ids.0"),
+        ({"group_ids": list(range(1001))}, "group_ids"),
+        ({"group_ids": {"1": 1}}, "group_ids"),
+        ({"sms_status": "fine"}, "sms_status"),
+        ({"consents": {"sms_marketing": "perhaps"}}, "consents"),
+        ({"consents": {"": True}}, "consents"),
+        ({"consents": []}, "consents"),
+        ({"properties": {"a\0": 1}}, "properties"),
+        ({"properties": {"a": "b" * 70_000}}, "properties"),
+        ({"attributes": {"comms": {"email_promo": "perhaps"}}}, "attributes"),
+        ({"attributes": {"comms": []}}, "attributes"),
+        ({"tags": ["a\0"]}, "tags"),
+        ({"profile_type": ""}, "profile_type"),
+        ({"identities": [{"handle": "card"}]}, "identities.0.identifier"),
+        ({"identities": [{"identifier": "1"}]}, "identities.0.handle"),
+        ({"addresses": [{"city": "Oslo"}, {"iso": "Narnia"}]}, "addresses.1.iso"),
+        ({"addresses": [{"country": "Narnia"}]}, "addresses.0.country"),
+        ({"addresses": [{"country_iso_3": "NAR"}]}, "addresses.0.country_iso_3"),
+        ({"addresses": [{"is_default": True}, {"is_default": True}]}, "addresses.1.is_default"),
+        ({"addresses": [{"city": 3}]}, "addresses.0.city"),
+        ({"addresses": [{}] * 101}, "addresses"),
+    ],
+)
+async def test_what_can_not_be_is_refused_by_path(club: Club, body: dict[str, Any], path: str) -> None:
+    profile = await made(club, first_name="Kari")
+    for method, where in (("POST", ""), ("PUT", f"/{profile['id']}")):
+        assert list(await errors(club, method, where, body)) == [path]
+    assert await shown(club, profile["id"]) == profile
+
+
+async def test_a_birth_date_is_checked_with_what_stands(club: Club) -> None:
+    profile = await made(club, birth_day=29, birth_month=2)
+    path = f"/{profile['id']}"
+    assert list(await errors(club, "PUT", path, {"birth_year": 2001})) == ["birth_year"]
+    assert list(await errors(club, "PUT", path, {"birth_month": 2, "birth_day": 30})) == ["birth_day"]
+    assert (await changed(club, profile["id"], birth_year=2000))["birth_year"] == 2000
+
+
+async def test_all_faults_are_told_at_once(club: Club) -> None:
+    found = await errors(club, "POST", "", {"birth_day": 40, "currency": "?", "sms_status": "fine"})
+    assert sorted(found) == ["birth_day", "currency", "sms_status"]
+
+
+async def test_a_body_that_is_no_object_is_refused(club: Club) -> None:
+    assert (await club.http.post(PROFILES, json=[])).status_code == 422
+    assert (await club.http.post(PROFILES, content=b"{")).status_code == 400
+
+
+# Lists ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("query", "names"),
+    [
+        ("filter[email]=KARI@EXAMPLE.COM", ["Kari"]),
+        ("filter[first_name][in]=kari,ola", ["Kari", "Ola"]),
+        ("filter[first_name][ne]=kari", ["Ola"]),
+        ("filter[tags.handle]=VIP", ["Kari"]),
+        ("filter[tags.handle][in]=staff,vip", ["Kari", "Ola"]),
+        ("filter[tags.handle][ne]=vip", ["Ola"]),
+        ("filter[statuses.handle][nullable]=1", ["Ola"]),
+        ("filter[statuses.handle][nullable]=0", ["Kari"]),
+        ("filter[identities.identifier]=a1", ["Ola"]),
+        ("filter[joined_location.name]=oslo", ["Kari"]),
+        ("filter[joined_at][gte]=2026-10-01", ["Ola"]),
+        ("filter[email][nullable]=1", ["Ola"]),
+        ("sort=-first_name", ["Ola", "Kari"]),
+        ("sort=joined_at", ["Kari", "Ola"]),
+        ("page[size]=1&page[number]=2", ["Ola"]),
+    ],
+)
+async def test_profiles_are_listed_filtered_and_sorted(club: Club, query: str, names: list[str]) -> None:
+    store = await location(club, name="Oslo")
+    await made(
+        club,
+        first_name="Kari",
+        email="kari@example.com",
+        tags=[{"handle": "vip"}],
+        statuses=["gold"],
+        joined_location_id=store,
+        joined_at="2026-01-01",
+    )
+    await made(club, first_name="Ola", tags=["staff"], identities=[{"handle": "card", "identifier": "A1"}])
+    answer = await club.http.get(f"{PROFILES}?{query}")
+    assert [each["first_name"] for each in answer.json()["data"]] == names
+
+
+@pytest.mark.parametrize(
+    "query", ["filter[shoe]=1", "filter[tags]=x", "sort=tags.handle", "include=tiers", "page[size]=0"]
+)
+async def test_a_list_that_can_not_be_is_refused(club: Club, query: str) -> None:
+    assert (await club.http.get(f"{PROFILES}?{query}")).status_code == 422
+
+
+async def test_another_clubs_profile_is_not_there(club: Club, other_club: Club) -> None:
+    theirs = await made(other_club, email="kari@example.com", external_id="P-1")
+    await made(club, email="kari@example.com", external_id="P-1")
+    path = f"{PROFILES}/{theirs['id']}"
+    assert (await club.http.get(path)).status_code == 404
+    assert (await club.http.put(path, json={"first_name": "Mine"})).status_code == 404
+    for more in ("", "/purge"):
+        assert (await club.http.delete(path + more)).status_code == 404
+    assert (await club.http.put(f"{path}/update-type", json={"profile_type": "active"})).status_code == 404
+    assert (await club.http.post(f"{path}/depersonalise")).status_code == 404
+    assert await shown(other_club, theirs["id"]) == theirs
+
+
+@pytest.mark.parametrize("profile_id", ["no-uuid", "00000000-0000-0000-0000-000000000000", "1"])
+async def test_a_profile_that_is_not_there_is_a_404(club: Club, profile_id: str) -> None:
+    answer = await club.http.get(f"{PROFILES}/{profile_id}")
+    assert (answer.status_code, answer.json()) == (404, {"message": f"There is no profile {profile_id}."})
+
+
+# Finding ----------------------------------------------------------------------------------------------------
+
+
+async def test_a_profile_is_found_by_what_others_call_it(club: Club) -> None:
+    profile = await made(
+        club,
+        external_id="P-1",
+        email="kari@example.com",
+        identities=[{"handle": "card", "identifier": "1234"}],
+    )
+    for by, value in (
+        ("profile_id", profile["id"]),
+        ("card", "1234"),
+        ("card", 1234),
+        ("email", "Kari@example.com"),
+        ("external_id", "P-1"),
+    ):
+        answer = await club.http.post(f"{PROFILES}/search-id", json={"type": by, "id": value})
+        assert (answer.status_code, answer.json()["data"]) == (200, profile)
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ({"type": "card", "id": "none"}, 404),
+        ({"type": "profile_id", "id": "none"}, 404),
+        ({"type": "card"}, 422),
+        ({"type": "ca\0rd", "id": "1"}, 422),
+        ({"type": "card", "id": "1\0"}, 422),
+    ],
+)
+async def test_who_can_not_be_found(club: Club, body: dict[str, Any], status: int) -> None:
+    assert (await club.http.post(f"{PROFILES}/search-id", json=body)).status_code == status
+
+
+async def test_availability_tells_who_has_an_email_or_a_phone(club: Club) -> None:
+    profile = await made(club, first_name="Kari", last_name="Nordmann", email="kari@example.com")
+    answer = await club.http.post(
+        f"{PROFILES}/availability", json={"email": "KARI@example.com", "mobile_phone": "+4790000000"}
+    )
+    assert answer.json() == {
+        "data": {
+            "email": {"available": False, "profile": {"id": profile["id"], "full_name": "Kari Nordmann"}},
+            "mobile_phone": {"available": True, "profile": None},
+        }
+    }
+    assert (await club.http.post(f"{PROFILES}/availability", json={})).json() == {
+        "data": {"email": None, "mobile_phone": None}
+    }
+    assert list(await errors(club, "POST", "/availability", {"email": "kari"})) == ["email"]
+
+
+# Again ----------------------------------------------------------------------------------------------------
+
+
+async def test_an_idempotency_key_gives_the_first_answer_again(club: Club) -> None:
+    headers = {"Idempotency-Key": "first"}
+    answers = [
+        await club.http.post(PROFILES, json={"email": "kari@example.com"}, headers=headers) for _ in range(2)
+    ]
+    assert answers[0].status_code == answers[1].status_code == 201
+    assert answers[0].json() == answers[1].json()
+    other = await club.http.post(PROFILES, json={"email": "ola@example.com"}, headers=headers)
+    assert (other.status_code, list(other.json()["errors"])) == (422, ["Idempotency-Key"])
+    assert (await club.http.get(PROFILES)).json()["meta"]["total"] == 1

@@ -1,0 +1,109 @@
+"""One embedded server for the whole run, a community of its own for each test, and a clock that tests set."""
+
+import itertools
+import os
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import pytest_asyncio
+from regulars.access import tokens
+from regulars.aggregations import store
+from regulars.api.app import application
+from regulars.api.server import Server
+from regulars.facts import community as communities
+from regulars.facts.community import Community, NewCommunity
+from regulars.storage import retention
+from regulars.settings import Settings
+from regulars.storage import embedded
+from regulars.storage.database import Database
+from regulars.storage.migrate import migrate, role_of
+
+START = datetime(2026, 11, 1, tzinfo=UTC)
+
+
+@dataclass
+class SetClock:
+    """A clock that stands still until it is set."""
+
+    at: datetime = START
+
+    def __call__(self) -> datetime:
+        return self.at
+
+    def step(self, **by: float) -> datetime:
+        """Moves on, by the arguments of timedelta."""
+        self.at += timedelta(**by)
+        return self.at
+
+
+@dataclass
+class Club:
+    """One community with everything a test needs to talk to it."""
+
+    community: Community
+    database: Database
+    clock: SetClock
+    server: Server
+    http: httpx.AsyncClient
+    token: str
+    more: dict[str, Any] = field(default_factory=dict)
+
+
+@pytest.fixture(scope="session")
+def database_urls() -> Iterator[tuple[str, str]]:
+    """The owner's and the app's URL of a server that lasts for the run."""
+    if os.environ.get("REGULARS_TEST_OWNER_URL"):
+        yield os.environ["REGULARS_TEST_OWNER_URL"], os.environ["REGULARS_TEST_DATABASE_URL"]
+        return
+    with tempfile.TemporaryDirectory(prefix="regulars-test-") as folder:
+        with embedded.running(Path(folder)) as urls:
+            migrate(urls[0], role_of(urls[1]), store.declared_columns())
+            yield urls
+
+
+@pytest.fixture
+def clock() -> SetClock:
+    """The clock of the test's server."""
+    return SetClock()
+
+
+@pytest_asyncio.fixture
+async def database(database_urls: tuple[str, str], clock: SetClock) -> AsyncIterator[Database]:
+    """A pool of the app's role."""
+    async with Database(database_urls[1], 4, clock) as opened:
+        await retention.keep(opened, 7)
+        yield opened
+
+
+_numbers = itertools.count(1)
+
+
+@pytest_asyncio.fixture
+async def club(database: Database, clock: SetClock) -> AsyncIterator[Club]:
+    """A fresh community in Norway, its token, and a client of the API."""
+    new = NewCommunity(slug=f"club-{next(_numbers)}", name="Club", country="NO", timezone="UTC", currency="NOK")
+    async for made in clubs(database, clock, new):
+        yield made
+
+
+async def clubs(database: Database, clock: SetClock, new: NewCommunity) -> AsyncIterator[Club]:
+    """A community as given, with a client of the API."""
+    async with database.unscoped() as connection:
+        community = await communities.create(connection, new, clock())
+        secret = await tokens.create(
+            connection,
+            tokens.NewToken(community.organization_id, "test", community_id=community.id),
+            clock(),
+        )
+    server = Server(Settings(), database)
+    transport = httpx.ASGITransport(app=application(server, jobs=False))
+    headers = {"Authorization": f"Bearer {secret}"}
+    async with httpx.AsyncClient(transport=transport, base_url="http://test", headers=headers) as http:
+        yield Club(community, database, clock, server, http, secret)
+    await server.finish()

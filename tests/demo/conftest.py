@@ -1,0 +1,55 @@
+"""The small club, generated once for all tests of it."""
+
+from collections import defaultdict
+from datetime import UTC, datetime
+
+import pytest
+
+from regulars.demo import mall
+from regulars.demo.rows import Location, Membership, Product, Profile, Transaction
+
+
+@pytest.fixture(scope="session")
+def as_of() -> datetime:
+    """The moment at which the history of the club ends."""
+    return datetime(2026, 7, 1, 12, tzinfo=UTC)
+
+
+@pytest.fixture(scope="session")
+def receipts(as_of: datetime) -> list[Transaction]:
+    """Every receipt of the club."""
+    return list(mall.transactions(as_of=as_of))
+
+
+@pytest.fixture(scope="session")
+def profiles(as_of: datetime) -> dict[str, Profile]:
+    """Every member, by external id."""
+    return {row["external_id"]: row for row in mall.profiles(as_of=as_of)}
+
+
+@pytest.fixture(scope="session")
+def memberships(as_of: datetime) -> list[Membership]:
+    """Every joining and leaving."""
+    return list(mall.memberships(as_of=as_of))
+
+
+@pytest.fixture(scope="session")
+def locations() -> dict[str, Location]:
+    """Every place, by external id."""
+    return {row["external_id"]: row for row in mall.locations()}
+
+
+@pytest.fixture(scope="session")
+def products() -> list[Product]:
+    """The catalogue."""
+    return list(mall.products())
+
+
+@pytest.fixture(scope="session")
+def sales_of(receipts: list[Transaction]) -> dict[str, list[Transaction]]:
+    """The counted sales of each member who has any, in the order of time."""
+    sales: dict[str, list[Transaction]] = defaultdict(list)
+    for row in sorted(receipts, key=lambda row: row["transacted_at"]):
+        if row["profile"] is not None and row["total"] > 0 and not row["is_void"]:
+            sales[row["profile"]].append(row)
+    return sales

@@ -1,0 +1,136 @@
+import json
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from itertools import islice
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from regulars.demo import mall
+from regulars.demo.rows import Location, Membership, Product, Profile, Transaction
+
+
+def as_bytes(rows: list[Transaction] | list[Profile] | list[Membership]) -> bytes:
+    return json.dumps(rows, default=str).encode()
+
+
+def test_the_same_seed_and_moment_give_the_same_bytes(as_of: datetime, receipts: list[Transaction]) -> None:
+    assert as_bytes(list(mall.transactions(as_of=as_of))) == as_bytes(receipts)
+    assert as_bytes(list(mall.profiles(as_of=as_of))) == as_bytes(list(mall.profiles(as_of=as_of)))
+    assert list(mall.products()) == list(mall.products())
+
+
+def test_another_seed_gives_other_members(as_of: datetime, profiles: dict[str, Profile]) -> None:
+    others = list(mall.profiles(as_of=as_of, seed=2))
+    same = [row for row in others if row["last_name"] == profiles[row["external_id"]]["last_name"]]
+    assert len(same) < 200
+
+
+def test_the_zone_in_which_as_of_is_written_changes_nothing(as_of: datetime) -> None:
+    in_oslo = as_of.astimezone(ZoneInfo("Europe/Oslo"))
+    assert as_bytes(list(islice(mall.transactions(as_of=in_oslo), 500))) == as_bytes(
+        list(islice(mall.transactions(as_of=as_of), 500))
+    )
+    assert as_bytes(list(islice(mall.profiles(as_of=in_oslo), 50))) == as_bytes(
+        list(islice(mall.profiles(as_of=as_of), 50))
+    )
+
+
+def test_an_as_of_without_zone_is_refused() -> None:
+    with pytest.raises(ValueError, match="as_of has no time zone"):
+        next(mall.transactions(as_of=datetime(2026, 7, 1)))  # noqa: DTZ001
+
+
+def test_the_small_club_has_2000_members_and_about_25000_receipts(
+    receipts: list[Transaction], profiles: dict[str, Profile]
+) -> None:
+    assert len(profiles) == 2_000
+    assert 24_000 < len(receipts) < 26_000
+
+
+def test_the_large_club_is_made_while_it_is_read(as_of: datetime) -> None:
+    assert len(list(islice(mall.transactions("large", as_of=as_of), 100))) == 100
+    assert next(mall.profiles("large", as_of=as_of))["external_id"] == "M000001"
+
+
+@pytest.mark.parametrize(
+    "as_of",
+    [
+        datetime(2024, 2, 29, 23, 30, tzinfo=UTC),
+        datetime(2025, 1, 1, tzinfo=UTC),
+        datetime(2026, 11, 29, 3, tzinfo=UTC),
+    ],
+)
+def test_any_moment_can_be_as_of_and_nothing_happens_from_it_on(as_of: datetime) -> None:
+    assert all(row["transacted_at"] < as_of for row in mall.transactions(as_of=as_of))
+    assert all(row["at"] < as_of for row in mall.memberships(as_of=as_of))
+
+
+def test_the_history_is_three_years_up_to_now(as_of: datetime, receipts: list[Transaction]) -> None:
+    times = [row["transacted_at"] for row in receipts]
+    assert as_of - timedelta(days=1097) < min(times) < as_of - timedelta(days=1080)
+    assert as_of - timedelta(days=1) < max(times) < as_of
+
+
+def test_the_club_is_norwegian() -> None:
+    assert mall.community() == {
+        "slug": "lyngtorget",
+        "name": "Lyngtorget Club",
+        "country": "NO",
+        "timezone": "Europe/Oslo",
+        "currency": "NOK",
+        "attributes": {"chain": "Lyngtorget", "country": "NO"},
+    }
+
+
+def test_there_are_stores_of_eight_malls_and_an_online_shop_a_country(locations: dict[str, Location]) -> None:
+    stores = [row for row in locations.values() if row["type"] == "store"]
+    online = [row for row in locations.values() if row["type"] == "online"]
+    assert len(stores) == 97
+    assert Counter(row["address"]["city"] for row in stores)["Umeå"] == 9
+    assert len({row["address"]["city"] for row in stores}) == 8
+    assert [row["address"]["iso"] for row in online] == ["NO", "SE", "DK", "FI", "PL"]
+    assert len({row["external_code"] for row in locations.values()}) == len(locations)
+    assert all(ZoneInfo(row["timezone"]) for row in locations.values())
+
+
+def test_a_store_tells_where_it_is_and_when_it_is_open(locations: dict[str, Location]) -> None:
+    store = locations["FI701"]
+    assert store["name"] == "Nordtråden Tampere"
+    assert store["address"] == {
+        "address_line_1": "Kanervatori 3",
+        "city": "Tampere",
+        "postcode": "33100",
+        "state": "Pirkanmaa",
+        "iso_state": "FI-11",
+        "country": "Finland",
+        "iso": "FI",
+    }
+    assert store["timezone"] == "Europe/Helsinki"
+    assert store["normal_hours"][-1] == {"day": "sunday", "open": "12:00", "close": "18:00"}
+
+
+def test_telephones_of_stores_and_members_do_not_meet(
+    locations: dict[str, Location], profiles: dict[str, Profile]
+) -> None:
+    phones = {row["phone"] for row in locations.values()}
+    assert len(phones) == len(locations)
+    assert phones.isdisjoint(row["mobile_phone"] or "" for row in profiles.values())
+
+
+def test_products_have_brands_and_variants_with_unique_skus(products: list[Product]) -> None:
+    skus = [variant["sku"] for product in products for variant in product["variants"]]
+    assert len(products) == 373
+    assert len(set(skus)) == len(skus) == 1_251
+    assert len({product["brand"] for product in products}) > 50
+
+
+def test_prices_depend_on_the_kind_of_goods(products: list[Product]) -> None:
+    def median(code: str) -> Decimal:
+        prices = sorted(
+            row["variants"][0]["price"] for row in products if row["external_id"].startswith(code)
+        )
+        return prices[len(prices) // 2]
+
+    assert median("GRO") < 70 < median("BEA") < 300 < median("SHO") < 1_200 < median("ELE") < 2_000
