@@ -1,6 +1,7 @@
 """Short forms of what tests of profiles do over and over."""
 
 from collections.abc import AsyncIterator
+from decimal import Decimal
 from typing import Any
 
 import pytest_asyncio
@@ -81,3 +82,54 @@ async def memberships(club: Club, profile_id: str) -> list[tuple[str, str, bool]
         profile_id,
     )
     return [(row["type"], f"{row['at']:%Y-%m-%d %H:%M}", row["counted"]) for row in found]
+
+
+async def bought(club: Club, profile_id: str, external_id: str, **columns: Any) -> None:
+    """A transaction of a profile with one item, as it is kept."""
+    values = {"total": Decimal(10), "amount": 1000, "sign": 1, "is_void": False, **columns}
+    async with club.database.writing(club.community.id) as scope:
+        transaction_id = await scope.fetchval(
+            f"""
+            INSERT INTO transactions (
+                community_id, id, external_id, profile_id, transacted_at, created_at, updated_at,
+                {", ".join(values)}
+            )
+            SELECT $1, nextval('transaction_ids'), $2, $3::text::uuid, $4, $4, $4,
+                {", ".join(f"${n}" for n in range(5, 5 + len(values)))}
+            RETURNING id
+            """,
+            club.community.id,
+            external_id,
+            profile_id,
+            club.clock(),
+            *values.values(),
+        )
+        await scope.execute(
+            """
+            INSERT INTO transaction_items (community_id, transaction_id, id, quantity, created_at, updated_at)
+            VALUES ($1, $2, nextval('transaction_item_ids'), 1, $3, $3)
+            """,
+            club.community.id,
+            transaction_id,
+            club.clock(),
+        )
+        await scope.execute(
+            """
+            INSERT INTO transaction_claims (
+                community_id, profile_id, receipt_ref, transacted_at, timezone, total,
+                location_external_code, transaction_id, created_at, updated_at
+            )
+            VALUES ($1, $2::text::uuid, $3, $5, 'UTC', 10, 'S1', $4, $5, $5)
+            """,
+            club.community.id,
+            profile_id,
+            external_id,
+            transaction_id,
+            club.clock(),
+        )
+
+
+async def owners(club: Club, table: str) -> list[str]:
+    """Whose the rows of a table are, in the order in which they came."""
+    found = await rows(club, f"SELECT profile_id FROM {table} WHERE community_id = $1 ORDER BY id")
+    return [str(row["profile_id"]) for row in found]

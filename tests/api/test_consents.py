@@ -15,7 +15,9 @@ async def _comms(club: Club, profile_id: str) -> dict[str, Any]:
     return comms
 
 
-async def _write(club: Club, profile_id: str, at: str = "attributes/comms", **comms: Any) -> dict[str, Any]:
+async def _write(
+    club: Club, profile_id: str, comms: dict[str, Any], at: str = "attributes/comms"
+) -> dict[str, Any]:
     answer = await club.http.put(f"{PROFILES}/{profile_id}/{at}", json=comms)
     assert answer.status_code == 200, answer.text
     written: dict[str, Any] = answer.json()["data"]
@@ -35,12 +37,12 @@ async def test_nothing_is_known_of_a_new_profile(club: Club) -> None:
 async def test_a_promo_is_the_consent_to_marketing(club: Club, channel: str) -> None:
     profile = await made(club, consents={f"{channel}_marketing": True})
     assert (await _comms(club, profile["id"]))[f"{channel}_promo"] is True
-    await _write(club, profile["id"], **{f"{channel}_promo": False})
+    await _write(club, profile["id"], {f"{channel}_promo": False})
     assert (await shown(club, profile["id"]))["consents"] == {f"{channel}_marketing": False}
     await changed(club, profile["id"], consents={f"{channel}_marketing": None})
     assert (await _comms(club, profile["id"]))[f"{channel}_promo"] is None
-    await _write(club, profile["id"], **{f"{channel}_promo": True})
-    await _write(club, profile["id"], **{f"{channel}_promo": None})
+    await _write(club, profile["id"], {f"{channel}_promo": True})
+    await _write(club, profile["id"], {f"{channel}_promo": None})
     assert (await shown(club, profile["id"]))["consents"] == {}
 
 
@@ -66,7 +68,7 @@ async def test_a_status_shows_as_flags(
         verification,
     ]
     # What was read says nothing new.
-    await _write(club, profile["id"], **comms)
+    await _write(club, profile["id"], comms)
     assert (await shown(club, profile["id"]))[f"{channel}_status"] == status
 
 
@@ -87,7 +89,7 @@ async def test_a_status_shows_as_flags(
 )
 async def test_flags_make_a_status(club: Club, written: dict[str, Any], status: str | None) -> None:
     profile = await made(club)
-    await _write(club, profile["id"], **written)
+    await _write(club, profile["id"], written)
     assert (await shown(club, profile["id"]))["sms_status"] == status
     at_once = await made(club, attributes={"comms": written})
     assert at_once["sms_status"] == status
@@ -103,16 +105,16 @@ async def test_taking_back_a_flag_uncovers_the_one_before(club: Club) -> None:
         ({"email_optout": False}, "hard_bounced"),
         ({"email_bounced": False}, "verified"),
     ):
-        await _write(club, profile["id"], **written)
+        await _write(club, profile["id"], written)
         assert (await shown(club, profile["id"]))["email_status"] == status
 
 
 async def test_a_status_that_is_written_settles_the_flags(club: Club) -> None:
     profile = await made(club, email_status="verified")
-    await _write(club, profile["id"], email_bounced=True)
+    await _write(club, profile["id"], {"email_bounced": True})
     await changed(club, profile["id"], email_status="enabled")
-    await _write(club, profile["id"], email_optout=True)
-    await _write(club, profile["id"], email_optout=False)
+    await _write(club, profile["id"], {"email_optout": True})
+    await _write(club, profile["id"], {"email_optout": False})
     assert (await shown(club, profile["id"]))["email_status"] == "enabled"
     await changed(club, profile["id"], email_status=None)
     assert (await _comms(club, profile["id"]))["email_optout"] is None
@@ -120,14 +122,14 @@ async def test_a_status_that_is_written_settles_the_flags(club: Club) -> None:
 
 async def test_subscribing_as_clients_do(club: Club) -> None:
     profile = await made(club, email_status="unsubscribed", consents={"email_marketing": False})
-    await _write(club, profile["id"], "comms", email_optout=False, email_promo=True)
+    await _write(club, profile["id"], {"email_optout": False, "email_promo": True}, "comms")
     after = await shown(club, profile["id"])
     assert (after["email_status"], after["consents"]) == ("enabled", {"email_marketing": True})
 
 
 async def test_other_comms_attributes_are_kept_as_they_are(club: Club) -> None:
     profile = await made(club, attributes={"comms": {"email_discover": True, "terms_accepted_version": "2"}})
-    comms = await _write(club, profile["id"], phone_optout=True, email_discover=None)
+    comms = await _write(club, profile["id"], {"phone_optout": True, "email_discover": None})
     assert (comms["phone_optout"], comms["terms_accepted_version"]) == (True, "2")
     assert "email_discover" not in comms
 

@@ -9,11 +9,13 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 import msgspec
+from starlette.requests import Request
 
 from regulars.api.errors import ApiError, refused
 from regulars.facts.refusals import NotFound
 from regulars.facts.resource import Resource
 from regulars.facts.writing import Writing
+from regulars.ingest.idempotency import Keyed
 
 if TYPE_CHECKING:
     from regulars.api.server import Server
@@ -29,7 +31,7 @@ class Caller(Enum):
 
 @dataclass(slots=True)
 class Call:
-    """One request, checked: who asks, the parts of its path, its query, its body decoded."""
+    """One request, checked: who asks, the parts of its path, its query, its body decoded, its Idempotency-Key."""
 
     server: "Server"
     community_id: int
@@ -39,6 +41,7 @@ class Call:
     now: datetime
     url: str
     member: UUID | None = None
+    once: Keyed | None = None
 
     def integer(self, name: str) -> int:
         """A part of the path that is an id. Raises NotFound for anything that is none."""
@@ -59,6 +62,7 @@ class Call:
 
 Reads = Callable[[Call], Awaitable[Any]]
 Writes = Callable[[Call, Writing], Awaitable[Any]]
+Streams = Callable[[Call, Request], Awaitable[Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +70,7 @@ class Endpoint:
     """One method of one path.
 
     `reads` answers from the call; `writes` runs inside one commit: what it returns is the answer, and
-    nothing of it stays if it raises. `takes` is the struct that the body must fit; `shows` the resource that
+    nothing of it stays if it raises; `streams` reads the body itself, piece by piece. `takes` is the struct that the body must fit; `shows` the resource that
     the answer's data is made of, of which it `lists` many or shows one, for OpenAPI.
     """
 
@@ -75,6 +79,7 @@ class Endpoint:
     summary: str
     reads: Reads | None = None
     writes: Writes | None = None
+    streams: Streams | None = None
     takes: Any = None
     shows: Resource | None = None
     lists: bool = False

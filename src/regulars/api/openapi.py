@@ -12,6 +12,8 @@ from regulars.facts.resource import OPERATORS, Field, Kind, Resource
 
 Schema = dict[str, Any]
 
+_ANYTHING: Schema = {"type": ["object", "array", "string", "number", "boolean", "null"]}
+
 _TYPES: dict[Kind, Schema] = {
     Kind.INTEGER: {"type": "integer"},
     Kind.DECIMAL: {"type": "number"},
@@ -19,8 +21,8 @@ _TYPES: dict[Kind, Schema] = {
     Kind.BOOLEAN: {"type": "boolean"},
     Kind.TIME: {"type": "string", "description": "UTC, YYYY-MM-DD HH:MM:SS"},
     Kind.UUID: {"type": "string", "format": "uuid"},
-    Kind.LIST: {"type": "array", "items": {}},
-    Kind.OBJECT: {},
+    Kind.LIST: {"type": "array", "items": _ANYTHING},
+    Kind.OBJECT: _ANYTHING,
 }
 
 _SECURITY: dict[Caller, list[dict[str, list[str]]]] = {
@@ -207,7 +209,7 @@ def _answer(endpoint: Endpoint) -> Schema:
     if endpoint.status == 204:
         return {"description": "Done."}
     if endpoint.shows is None:
-        return {"description": endpoint.summary, "content": _json({})}
+        return {"description": endpoint.summary, "content": _json(_ANYTHING)}
     one = {"$ref": f"#/components/schemas/{_schema_name(endpoint.shows)}"}
     if not endpoint.lists:
         return {
@@ -254,7 +256,7 @@ def _resource(resource: Resource) -> Schema:
 
 def _field(field: Field, *, nullable: bool) -> Schema:
     schema = dict(_TYPES[field.kind])
-    if nullable and "type" in schema:
+    if nullable and isinstance(schema["type"], str):
         schema["type"] = [schema["type"], "null"]
     if field.meaning:
         schema["description"] = field.meaning

@@ -1,6 +1,19 @@
 """Every endpoint there is. Routes, OpenAPI and the tests of access follow from this list."""
 
-from regulars.api import brands, locations, members, products, profile_parts, profiles, webhooks
+from regulars.api import (
+    brands,
+    claims,
+    imports,
+    locations,
+    members,
+    products,
+    profile_parts,
+    profile_transactions,
+    profiles,
+    transaction_items,
+    transactions,
+    webhooks,
+)
 from regulars.api.endpoint import Endpoint
 
 ENDPOINTS: tuple[Endpoint, ...] = (
@@ -11,4 +24,9 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *profiles.ENDPOINTS,
     *profile_parts.ENDPOINTS,
     *members.ENDPOINTS,
+    *imports.ENDPOINTS,
+    *transactions.ENDPOINTS,
+    *transaction_items.ENDPOINTS,
+    *profile_transactions.ENDPOINTS,
+    *claims.ENDPOINTS,
 )

@@ -6,18 +6,21 @@ from typing import Any
 from urllib.parse import unquote
 from uuid import UUID
 
+import asyncpg
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
 from regulars.access import members, tokens
 from regulars.aggregations.reading import Reader
-from regulars.api.endpoint import Call, Caller, Endpoint, decoded
+from regulars.api.endpoint import Call, Caller, Endpoint, Writes, decoded
 from regulars.api.errors import ApiError
+from regulars.facts import community as communities
+from regulars.facts.community import Community
 from regulars.facts.writing import Writing
 from regulars.ingest import idempotency
 from regulars.ingest.commit import commit, settle
-from regulars.ingest.grouping import Committers
+from regulars.ingest.grouping import Committers, refusal
 from regulars.settings import Settings
 from regulars.storage.database import Database
 
@@ -56,6 +59,11 @@ class Server:
         """Makes what a writing touched true before its answer is read back."""
         await settle(writing, self.database.clock)
 
+    async def community(self, community_id: int) -> Community:
+        """The community that facts are read by, as it is now: never kept, for its currency decides amounts."""
+        async with self.database.unscoped() as connection:
+            return await communities.by_id(connection, community_id)
+
     # Who asks ---------------------------------------------------------------------------------------
 
     async def token(self, secret: str) -> tokens.Token:
@@ -88,7 +96,8 @@ class Server:
         found = await self.token(secret.strip())
         if found.community_id is None:
             raise ApiError(
-                403, "This token is bound to no community: make one with `regulars token create --community SLUG`."
+                403,
+                "This token is bound to no community: make one with `regulars token create --community SLUG`.",
             )
         return found.community_id
 
@@ -118,7 +127,8 @@ class Server:
     async def answer(self, endpoint: Endpoint, request: Request) -> Response:
         """The answer of an endpoint. Raises what `errors.response` turns into an answer."""
         community_id, member = await self._caller(endpoint, request)
-        raw = await self._body(request) if request.method in ("POST", "PUT", "PATCH") else b""
+        has_body = request.method in ("POST", "PUT", "PATCH") and endpoint.streams is None
+        raw = await self._body(request) if has_body else b""
         call = Call(
             server=self,
             community_id=community_id,
@@ -129,30 +139,37 @@ class Server:
             url=str(request.url.replace(query="")),
             member=member,
         )
+        if endpoint.streams is not None:
+            return _response(endpoint.status, await endpoint.streams(call, request))
+        if key := request.headers.get("idempotency-key", "") if request.method == "POST" else "":
+            call.once = idempotency.keyed(key, f"POST {request.url.path}".encode(), raw)
         if endpoint.reads is not None:
             return _response(endpoint.status, await endpoint.reads(call))
-        return await self._write(endpoint, call, request, raw)
+        assert endpoint.writes is not None, f"{endpoint.path} neither reads nor writes"  # noqa: S101
+        return await self.written(call, endpoint.status, endpoint.writes)
 
-    async def _write(self, endpoint: Endpoint, call: Call, request: Request, raw: bytes) -> Response:
-        writes = endpoint.writes
-        assert writes is not None, f"{endpoint.path} neither reads nor writes"  # noqa: S101
-        key = request.headers.get("idempotency-key", "") if endpoint.method == "POST" else ""
-        if not key:
-            async def work(writing: Any) -> Any:
-                return await writes(call, writing)
+    async def written(self, call: Call, status: int, writes: Writes) -> Response:
+        """The answer of a handler that runs in one commit, given again where the request repeats one with its key.
 
-            return _response(endpoint.status, await commit(self.database, call.community_id, work))
+        Raises what the handler raises, and Refused where the database can't keep what follows from it.
+        """
+        once = call.once
 
-        once = idempotency.keyed(key, f"{request.method} {request.url.path}".encode(), raw)
+        async def work(writing: Writing) -> Response:
+            return _response(status, await writes(call, writing))
 
-        async def work_once(writing: Any) -> tuple[int, bytes]:
+        async def work_once(writing: Writing) -> Response:
             async def first() -> tuple[int, bytes]:
-                return endpoint.status, encoded(await writes(call, writing))
+                return status, encoded(await writes(call, writing))
 
-            return await idempotency.answered(writing, once, first)
+            assert once is not None  # noqa: S101
+            kept, content = await idempotency.answered(writing, once, first)
+            return Response(content, kept, media_type="application/json")
 
-        status, content = await commit(self.database, call.community_id, work_once)
-        return Response(content, status, media_type="application/json")
+        try:
+            return await commit(self.database, call.community_id, work if once is None else work_once)
+        except asyncpg.DataError as error:
+            raise refusal(error) from None
 
     async def _body(self, request: Request) -> bytes:
         most = self.settings.max_body_bytes
@@ -161,7 +178,9 @@ class Server:
         async for chunk in request.stream():
             size += len(chunk)
             if size > most:
-                raise ApiError(413, f"The body is larger than {most} bytes: send it in parts, or by /v1/import.")
+                raise ApiError(
+                    413, f"The body is larger than {most} bytes: send it in parts, or by /v1/import."
+                )
             chunks.append(chunk)
         return b"".join(chunks)
 

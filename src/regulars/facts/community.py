@@ -53,13 +53,17 @@ async def by_slug(connection: Any, slug: str) -> Community:
 
 async def every(connection: Any) -> list[Community]:
     """All communities, by slug."""
-    return [_community(row) for row in await connection.fetch(f"SELECT {_COLUMNS} FROM communities ORDER BY slug")]
+    return [
+        _community(row) for row in await connection.fetch(f"SELECT {_COLUMNS} FROM communities ORDER BY slug")
+    ]
 
 
 async def organization_id(connection: Any, name: str, now: datetime) -> int:
     """The id of the organization of that name, made where there is none."""
     await connection.execute(
-        "INSERT INTO organizations (name, created_at) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING", name, now
+        "INSERT INTO organizations (name, created_at) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING",
+        name,
+        now,
     )
     found: int = await connection.fetchval("SELECT id FROM organizations WHERE name = $1", name)
     return found
@@ -133,7 +137,9 @@ async def create(connection: Any, new: NewCommunity, now: datetime) -> Community
             await connection.execute(f"SET LOCAL regulars.community_id = '{int(new.id)}'")
         else:
             # The id is not known yet, and the row of its epochs is its own.
-            next_id = await connection.fetchval("SELECT nextval(pg_get_serial_sequence('communities', 'id'))::int")
+            next_id = await connection.fetchval(
+                "SELECT nextval(pg_get_serial_sequence('communities', 'id'))::int"
+            )
             await connection.execute(f"SET LOCAL regulars.community_id = '{int(next_id)}'")
         chosen = int(await connection.fetchval("SELECT current_setting('regulars.community_id')"))
         await connection.execute(
@@ -152,3 +158,55 @@ async def create(connection: Any, new: NewCommunity, now: datetime) -> Community
             now,
         )
     return await by_id(connection, chosen)
+
+
+_CHANGE = """
+UPDATE communities
+SET name = $2, country = $3, timezone = $4, currency = $5, minor_digits = $6,
+    attributes = coalesce($7, attributes),
+    customer_id = coalesce($8, customer_id),
+    loyalty_club_id = coalesce($9, loyalty_club_id),
+    updated_at = $10
+WHERE id = $1
+  AND (name, country, timezone, currency, attributes, customer_id, loyalty_club_id)
+      IS DISTINCT FROM
+      ($2, $3, $4, $5, coalesce($7, attributes), coalesce($8, customer_id), coalesce($9, loyalty_club_id))
+"""
+
+
+async def put(connection: Any, new: NewCommunity, now: datetime) -> bool:
+    """Makes a community, or changes the one of that slug; gives whether anything is new.
+
+    Raises Refused by field; the currency is fixed after the first transaction.
+    """
+    try:
+        before = await by_slug(connection, new.slug)
+    except NotFound:
+        await create(connection, new, now)
+        return True
+    country, timezone, currency = _checked(new)
+    async with connection.transaction():
+        await connection.execute(f"SET LOCAL regulars.community_id = '{int(before.id)}'")
+        if currency != before.currency and await connection.fetchval(
+            "SELECT EXISTS (SELECT FROM transactions WHERE community_id = $1)", before.id
+        ):
+            raise Refused({"currency": f"is fixed after the first transaction: it is {before.currency}"})
+        status = await connection.execute(
+            _CHANGE,
+            before.id,
+            new.name,
+            country,
+            timezone,
+            currency,
+            money.minor_digits(currency),
+            None if new.attributes is None else dict(new.attributes),
+            new.customer_id,
+            new.loyalty_club_id,
+            now,
+        )
+        # What every profile's values are read by has changed.
+        if (timezone, currency) != (before.timezone, before.currency):
+            await connection.execute(
+                "UPDATE epochs SET values_epoch = values_epoch + 1 WHERE community_id = $1", before.id
+            )
+    return bool(status == "UPDATE 1")

@@ -39,7 +39,7 @@ _PATH = re.compile(r"^(?P<text>.*) - at `(?P<key>key in )?\$(?P<path>.*)`$", re.
 
 
 def misfit(error: msgspec.ValidationError) -> Refused:
-    """A refusal from msgspec's own, its path in the API's form: `$.items[0].quantity` is `items.0.quantity`."""
+    """A refusal from msgspec's own, its path in our form: `$.items[0].quantity` is `items.0.quantity`."""
     match = _PATH.match(str(error))
     text, path = (match["text"], match["path"]) if match else (str(error), "")
     path = re.sub(r"\[(\d+|\.\.\.)\]", r".\1", path).lstrip(".")

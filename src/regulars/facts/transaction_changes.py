@@ -96,9 +96,7 @@ _MERGED = tuple(
 )
 
 
-def changed(
-    standing: Standing, given: TransactionIn, lines: Sequence[Line], community: Community
-) -> Change:
+def changed(standing: Standing, given: TransactionIn, lines: Sequence[Line], community: Community) -> Change:
     """A transaction with the given fields over its own: absent ones stay, null clears.
 
     Raises Refused by path.

@@ -135,7 +135,11 @@ class TransactionRow:
 
 _DETAIL_TEXTS = ("linked_receipt_ref", "type", "status", "order_number")
 _DETAIL_SUMS = ("total_original", "rounding", "margin")
-_DETAIL_JSON: Mapping[str, type | tuple[type, ...]] = {"tags": list, "meta": (list, dict), "payments": (list, dict)}
+_DETAIL_JSON: Mapping[str, type | tuple[type, ...]] = {
+    "tags": list,
+    "meta": (list, dict),
+    "payments": (list, dict),
+}
 
 
 def _details(given: TransactionIn, errors: dict[str, str]) -> dict[str, Any] | None:
@@ -269,9 +273,7 @@ def checked(given: TransactionIn, community: Community, *, local: bool = False) 
         is_void=bool(present(given.is_void)),
         receipt_ref=text(given.receipt_ref, "receipt_ref", errors),
         details=_details(given, errors),
-        items=[
-            transaction_items.checked(item, f"items.{place}", errors) for place, item in enumerate(items)
-        ],
+        items=[transaction_items.checked(item, f"items.{place}", errors) for place, item in enumerate(items)],
         amount=amount,
         fingerprint=None,
     )

@@ -1,6 +1,6 @@
 """Loads files of facts: in batches, good rows kept, bad ones told with their line and reason."""
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Awaitable, Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -8,15 +8,14 @@ from typing import Any
 import asyncpg
 
 from regulars.facts import community as communities
-from regulars.facts.community import Community
+from regulars.facts.community import Community, NewCommunity
 from regulars.facts.refusals import Refused
 from regulars.facts.transactions import TransactionRow
 from regulars.facts.writing import Writing
-from regulars.ingest import together
+from regulars.ingest import entities, together
 from regulars.ingest.ahead import prepared
-from regulars.ingest.columns import Columns
 from regulars.ingest.commit import PASSING, commit
-from regulars.ingest.entities import COMMUNITIES, ENTITIES, TRANSACTIONS, Entity, Outcome
+from regulars.ingest.entities import ENTITIES, PUTS, Outcome
 from regulars.ingest.grouping import Committers, refusal, rehearsed
 from regulars.ingest.rows import Line, Read, Rejection
 from regulars.ingest.transaction_lines import transaction
@@ -24,6 +23,8 @@ from regulars.ingest.transactions import Kept, Mode, Put
 from regulars.storage.database import Database
 
 KEPT_REJECTIONS = 1_000
+
+_Put = Callable[[Sequence[Any]], Awaitable[list[Outcome]]]
 
 
 @dataclass(slots=True)
@@ -58,11 +59,6 @@ class Options:
     progress: Callable[[Summary], None] = lambda summary: None
 
 
-def columns_of(entity: str) -> Columns:
-    """The columns of an entity by name. Raises KeyError where there is none of that name."""
-    return {"communities": COMMUNITIES, "transactions": TRANSACTIONS}.get(entity) or ENTITIES[entity].columns
-
-
 @dataclass(slots=True)
 class _Batch:
     """Rows that are ready to be put, each with its line, and those that are not."""
@@ -89,10 +85,21 @@ async def load(
         community = await communities.by_id(connection, community_id)
     if entity == "transactions":
         batches = _transactions(read, community, options)
-        put = partial(_put_transactions, database, committers, community_id, options)
+        put: _Put = partial(_put_transactions, database, committers, community_id, options)
     else:
-        batches = _rows(read, ENTITIES[entity], community, options)
-        put = partial(_put_rows, database, community_id, ENTITIES[entity], options)
+        batches = _rows(read, partial(ENTITIES[entity].decoded, community=community), options)
+        put = partial(_put_rows, database, community_id, PUTS[entity], options)
+    return await _loaded(batches, put, options)
+
+
+async def load_communities(database: Database, read: Read, options: Options | None = None) -> Summary:
+    """Makes or changes communities by slug; gives what came of the rows. Raises as `load` does."""
+    options = options or Options()
+    put = partial(_put_communities, database, options)
+    return await _loaded(_rows(read, entities.community, options), put, options)
+
+
+async def _loaded(batches: Generator[_Batch, None, None], put: _Put, options: Options) -> Summary:
     summary = Summary()
     async with prepared(batches) as upcoming:
         async for batch in upcoming:
@@ -125,16 +132,14 @@ def _count(summary: Summary, line: int, outcome: Outcome, options: Options) -> N
 # Prepared in a thread ---------------------------------------------------------------------------------------
 
 
-def _rows(
-    read: Read, entity: Entity, community: Community, options: Options
-) -> Generator[_Batch, None, None]:
+def _rows(read: Read, decoded: Callable[[bytes], Any], options: Options) -> Generator[_Batch, None, None]:
     batch = _Batch()
     for row in read():
         if isinstance(row, Rejection):
             batch.rejections.append(row)
         else:
             try:
-                batch.rows.append((row.number, entity.decoded(row.content, community)))
+                batch.rows.append((row.number, decoded(row.content)))
             except Refused as refused:
                 batch.rejections.append(Rejection(row.number, refused.errors))
         if len(batch.rows) + len(batch.rejections) >= options.batch_rows:
@@ -197,25 +202,25 @@ class _RehearsedError(Exception):
 
 
 async def _put_rows(
-    database: Database, community_id: int, entity: Entity, options: Options, rows: Sequence[Any]
+    database: Database, community_id: int, put: entities.Put, options: Options, rows: Sequence[Any]
 ) -> list[Outcome]:
     async def work(writing: Writing) -> list[Outcome]:
-        outcomes = await _by_halves(writing, entity, rows)
+        outcomes = await _by_halves(writing, put, rows)
         if options.dry_run:
             raise _RehearsedError(outcomes)
         return outcomes
 
     try:
         return await commit(database, community_id, work)
-    except _RehearsedError as rehearsed_:
-        return rehearsed_.outcomes
+    except _RehearsedError as rehearsal:
+        return rehearsal.outcomes
 
 
-async def _by_halves(writing: Writing, entity: Entity, rows: Sequence[Any]) -> list[Outcome]:
+async def _by_halves(writing: Writing, put: entities.Put, rows: Sequence[Any]) -> list[Outcome]:
     """Puts rows at once; where one can't be put, finds it by halving."""
     try:
         async with writing.part():
-            return list(await entity.put(writing, rows))
+            return list(await put(writing, rows))
     except PASSING:
         raise
     except (Refused, asyncpg.PostgresError) as error:
@@ -223,6 +228,26 @@ async def _by_halves(writing: Writing, entity: Entity, rows: Sequence[Any]) -> l
             return [error if isinstance(error, Refused) else refusal(error)]
     middle = len(rows) // 2
     return [
-        *await _by_halves(writing, entity, rows[:middle]),
-        *await _by_halves(writing, entity, rows[middle:]),
+        *await _by_halves(writing, put, rows[:middle]),
+        *await _by_halves(writing, put, rows[middle:]),
     ]
+
+
+async def _put_communities(
+    database: Database, options: Options, rows: Sequence[NewCommunity]
+) -> list[Outcome]:
+    outcomes: list[Outcome] = []
+    try:
+        async with database.unscoped() as connection, connection.transaction():
+            for new in rows:
+                try:
+                    async with connection.transaction():
+                        changed = await communities.put(connection, new, database.clock())
+                    outcomes.append("loaded" if changed else "unchanged")
+                except Refused as refused:
+                    outcomes.append(refused)
+            if options.dry_run:
+                raise _RehearsedError(outcomes)
+    except _RehearsedError:
+        pass
+    return outcomes

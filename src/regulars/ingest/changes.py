@@ -41,7 +41,9 @@ async def delete(writing: Writing, transaction_id: int) -> None:
     await claims.release(writing, transaction_id)
     for table, key in (("transaction_items", "transaction_id"), ("transactions", "id")):
         await writing.execute(
-            f"DELETE FROM {table} WHERE community_id = $1 AND {key} = $2", writing.community_id, transaction_id
+            f"DELETE FROM {table} WHERE community_id = $1 AND {key} = $2",
+            writing.community_id,
+            transaction_id,
         )
     if standing.profile_id is not None:
         writing.touch(standing.profile_id, "transaction.deleted")
@@ -72,7 +74,9 @@ async def change_item(writing: Writing, transaction_id: int, item_id: int, item:
     standing = await transaction_changes.locked(writing, transaction_id)
     _require(standing, item_id)
     lines = [
-        Line(transaction_changes.merged_item(line.item, item), line.before, "") if line.item.id == item_id else line
+        Line(transaction_changes.merged_item(line.item, item), line.before, "")
+        if line.item.id == item_id
+        else line
         for line in transaction_changes.kept_lines(standing)
     ]
     await _keep_lines(writing, standing, lines)

@@ -37,7 +37,7 @@ _LISTS = (msgspec.inspect.ListType, msgspec.inspect.VarTupleType)
 def _cell(kind: msgspec.inspect.Type) -> Cell:
     ways: Sequence[Any] = kind.types if isinstance(kind, msgspec.inspect.UnionType) else (kind,)
     bare = [way.type if isinstance(way, msgspec.inspect.Metadata) else way for way in ways]
-    ways = [way for way in bare if not isinstance(way, msgspec.inspect.NoneType | msgspec.inspect.UnsetType)]
+    ways = [way for way in bare if not isinstance(way, msgspec.inspect.NoneType)]
     if all(isinstance(way, _SCALARS) for way in ways):
         return Cell.TEXT
     if any(isinstance(way, _SCALARS) for way in ways):
@@ -83,7 +83,7 @@ def value(cell: Cell, text: str) -> str | list[str] | msgspec.Raw:
     if text[0] in "[{":
         try:
             return msgspec.json.decode(text, type=msgspec.Raw)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, RecursionError) as error:
             raise ValueError(f"is no JSON: {error}") from None
     if cell is Cell.LIST:
         parts = text.replace(";", ",").replace("|", ",").split(",")

@@ -19,22 +19,35 @@ Work = Callable[[Writing], Awaitable[T]]
 
 ATTEMPTS = 6
 
+ASKED_FOR = 600
+"""How often the server is asked what came of a commit, every 50 ms."""
+
+LOST = (
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    OSError,
+)
+"""The connection to the database is lost."""
+
 # What may pass when the whole transaction is done again.
 PASSING = (
     asyncpg.DeadlockDetectedError,
     asyncpg.SerializationError,
     asyncpg.LockNotAvailableError,
-    asyncpg.CannotConnectNowError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.InterfaceError,
-    ConnectionError,
+    *LOST,
 )
 
 _log = structlog.get_logger("regulars.commit")
 
 
 class ProfileGoneError(NotFound):
-    """A profile was removed by another writer while this batch waited for its lock; done again, it is refused."""
+    """A profile was removed or merged by another writer while this batch waited for its lock.
+
+    Done again, the batch finds the profile that it was merged into, or refuses the row.
+    """
 
 
 async def commit(database: Database, community_id: int, work: Work[T]) -> T:
@@ -67,24 +80,34 @@ async def _once(database: Database, community_id: int, work: Work[T]) -> T:
             writing = Writing(scope.connection, community_id, scope.now, community)
             result = await work(writing)
             await settle(writing, database.clock)
-            transaction_id = writing.transaction_id
-    except PASSING as error:
+            # What touched no profile may still have written.
+            transaction_id = writing.transaction_id or await writing.fetchval(_ITS_ID)
+    except LOST:
         # A connection that is lost while it commits leaves open what came of it; the server knows.
-        if transaction_id is not None and await _was_committed(database, transaction_id, error):
+        if transaction_id is not None and await _was_committed(database, transaction_id):
             return result
         raise
     return result
 
 
-async def _was_committed(database: Database, transaction_id: str, error: Exception) -> bool:
-    if isinstance(error, asyncpg.DeadlockDetectedError | asyncpg.SerializationError):
-        return False
-    while True:
-        async with database.unscoped() as connection:
-            status = await connection.fetchval("SELECT pg_xact_status($1::text::xid8)", transaction_id)
+_ITS_ID = "SELECT pg_current_xact_id_if_assigned()::text"
+
+
+class UnknownOutcomeError(Exception):
+    """The database was lost during a commit and has not come back: nobody knows whether it holds."""
+
+
+async def _was_committed(database: Database, transaction_id: str) -> bool:
+    for attempt in range(ASKED_FOR):
+        await asyncio.sleep(0 if attempt == 0 else 0.05)
+        try:
+            async with database.unscoped() as connection:
+                status = await connection.fetchval("SELECT pg_xact_status($1::text::xid8)", transaction_id)
+        except LOST:
+            continue
         if status != "in progress":
             return bool(status == "committed")
-        await asyncio.sleep(0.05)
+    raise UnknownOutcomeError("The database was lost during a commit: look whether it was kept.")
 
 
 _LOCK = """

@@ -1,20 +1,22 @@
-"""What can be loaded in bulk: the columns of each entity, the check of a row, and how many rows are put."""
+"""What can be loaded in bulk: the columns of each entity, the check of a row, and how rows are put."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
-from msgspec import UNSET, UnsetType
+from msgspec import UnsetType
 
-from regulars.facts import instants, locations, memberships, products, profile_lookup, profiles
-from regulars.facts.community import Community
+from regulars.facts import instants, locations, memberships, products, profile_rows, profiles
+from regulars.facts.community import Community, NewCommunity
 from regulars.facts.profile_rows import ProfileIn
 from regulars.facts.refusals import Refused, misfit, refuse
 from regulars.facts.writing import Writing
 from regulars.ingest.columns import Cell, Columns
 from regulars.ingest.transaction_lines import TransactionLine
+
+T = TypeVar("T")
 
 Outcome = str | Refused
 """`loaded`, `unchanged`, or why not."""
@@ -24,25 +26,23 @@ Put = Callable[[Writing, Sequence[Any]], Awaitable[Sequence[Outcome]]]
 
 @dataclass(frozen=True, slots=True)
 class Entity:
-    """One kind of fact: how a row is decoded and checked, and how rows are put.
+    """One kind of fact: its columns, and how a row is checked, which raises Refused by path."""
 
-    `checked` raises Refused by path.
-    """
-
-    name: str
     columns: Columns
     checked: Callable[[Any, Community], Any]
-    put: Put
 
     def decoded(self, content: bytes, community: Community) -> Any:
         """A row from its JSON object, held to its rules. Raises Refused by path."""
-        try:
-            given = msgspec.json.decode(content, type=self.columns.shape, strict=False)
-        except msgspec.ValidationError as error:
-            raise misfit(error) from None
-        except msgspec.DecodeError as error:
-            raise Refused({"": f"is no JSON: {error}"}) from None
-        return self.checked(given, community)
+        return self.checked(_fitting(content, self.columns.shape), community)
+
+
+def _fitting(content: bytes, shape: type[T]) -> T:
+    try:
+        return msgspec.json.decode(content, type=shape, strict=False)
+    except msgspec.ValidationError as error:
+        raise misfit(error) from None
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise Refused({"": f"is no JSON: {error}"}) from None
 
 
 def _with_external_id(checked: Callable[[Any], Any]) -> Callable[[Any, Community], Any]:
@@ -69,17 +69,11 @@ def _in_utc(text: str | UnsetType | None, community: Community) -> str | UnsetTy
 
 def _profile(given: ProfileIn, community: Community) -> Any:
     local = msgspec.structs.replace(given, joined_at=_in_utc(given.joined_at, community))
-    return _with_external_id(profiles.checked)(local, community)
+    return _with_external_id(profile_rows.checked)(local, community)
 
 
 def _membership(given: memberships.MembershipIn, community: Community) -> memberships.MembershipRow:
     return memberships.checked(msgspec.structs.replace(given, at=_in_utc(given.at, community)))
-
-
-async def _put_memberships(writing: Writing, rows: Sequence[memberships.MembershipRow]) -> Sequence[Outcome]:
-    refs = {(profile_lookup.EITHER, row.profile) for row in rows}
-    found = await profile_lookup.resolve(writing, refs)
-    return await memberships.put_known(writing, rows, {name: each for (_, name), each in found.items()})
 
 
 TRANSACTIONS = Columns(
@@ -90,33 +84,26 @@ TRANSACTIONS = Columns(
 """The columns of transactions, whose rows may have to be put together first."""
 
 ENTITIES: Mapping[str, Entity] = {
-    each.name: each
-    for each in (
-        Entity(
-            "locations",
-            Columns(locations.LocationIn, (("external_id",),), {}),
-            _with_external_id(locations.checked),
-            locations.put_many,
-        ),
-        Entity(
-            "products",
-            Columns(products.ProductIn, (("external_id",),), {}),
-            _with_external_id(products.checked),
-            products.put_many,
-        ),
-        Entity("profiles", Columns(ProfileIn, (("external_id",),), {}), _profile, profiles.put_many),
-        Entity(
-            "memberships",
-            Columns(memberships.MembershipIn, (("profile",), ("type",), ("at",)), {}),
-            _membership,
-            _put_memberships,
-        ),
-    )
+    "locations": Entity(
+        Columns(locations.LocationIn, (("external_id",),), {}), _with_external_id(locations.checked)
+    ),
+    "products": Entity(
+        Columns(products.ProductIn, (("external_id",),), {}), _with_external_id(products.checked)
+    ),
+    "profiles": Entity(Columns(ProfileIn, (("external_id",),), {}), _profile),
+    "memberships": Entity(
+        Columns(memberships.MembershipIn, (("profile",), ("type",), ("at",)), {}), _membership
+    ),
 }
-"""What is put by one statement or a few a batch, by name."""
+"""What is loaded into one community row by row, by name."""
 
-NAMES = ("communities", *ENTITIES, "transactions")
-"""All that can be loaded, in the order in which one needs the other."""
+PUTS: Mapping[str, Put] = {
+    "locations": locations.put_many,
+    "products": products.put_many,
+    "profiles": profiles.put_many,
+    "memberships": memberships.put_many,
+}
+"""How rows of an entity are put, as one set."""
 
 
 class CommunityIn(msgspec.Struct, frozen=True, kw_only=True):
@@ -128,7 +115,7 @@ class CommunityIn(msgspec.Struct, frozen=True, kw_only=True):
     timezone: str
     currency: str
     organization: str = ""
-    attributes: dict[str, str] | None | UnsetType = UNSET
+    attributes: dict[str, str] | None = None
     id: int | None = None
     customer_id: int | None = None
     loyalty_club_id: int | None = None
@@ -136,3 +123,18 @@ class CommunityIn(msgspec.Struct, frozen=True, kw_only=True):
 
 COMMUNITIES = Columns(CommunityIn, (("slug",), ("name",), ("country",), ("timezone",), ("currency",)), {})
 """The columns of communities."""
+
+
+def community(content: bytes) -> NewCommunity:
+    """A community from its JSON object. Raises Refused by path."""
+    return NewCommunity(**msgspec.structs.asdict(_fitting(content, CommunityIn)))
+
+
+NAMES = ("communities", *ENTITIES, "transactions")
+"""All that can be loaded, in the order in which one needs the other."""
+
+
+def columns_of(entity: str) -> Columns:
+    """The columns of an entity by name. Raises KeyError where there is none of that name."""
+    others = {"communities": COMMUNITIES, "transactions": TRANSACTIONS}
+    return others[entity] if entity in others else ENTITIES[entity].columns

@@ -1,7 +1,7 @@
 """Writes that arrive together are committed together, each caller answered for its own rows."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,13 +12,16 @@ from regulars.facts.transactions import TRANSACTIONS
 from regulars.facts.writing import Writing
 from regulars.ingest import idempotency
 from regulars.ingest.commit import PASSING, commit, settle
-from regulars.ingest.idempotency import Keyed
+from regulars.ingest.idempotency import Earlier, Keyed
 from regulars.ingest.transactions import Kept, Outcome, Put, put
 from regulars.storage.database import Database
 
 Answer = tuple[int, bytes]
-Respond = Callable[[list[Outcome], Mapping[int, dict[str, Any]]], Answer]
-"""From what came of a caller's rows, and the transactions as they stand by id, to its answer."""
+Shown = Mapping[int, dict[str, Any]]
+Respond = Callable[[Writing, list[Outcome], Shown], Awaitable[Answer | None]]
+"""From what came of a caller's rows, and the transactions as they stand by id where it asked for them, to its
+answer; None where it has none, as all was refused.
+"""
 
 
 @dataclass(slots=True)
@@ -37,7 +40,10 @@ class Submission:
     respond: Respond | None
     once: Keyed | None
     create_profiles: bool
-    result: "asyncio.Future[Result]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+    shows: bool
+    result: "asyncio.Future[Result]" = field(
+        default_factory=lambda: asyncio.get_running_loop().create_future()
+    )
 
 
 class Committers:
@@ -57,21 +63,23 @@ class Committers:
         respond: Respond | None = None,
         once: Keyed | None = None,
         create_profiles: bool = False,
+        shows: bool = False,
     ) -> Result:
         """Commits a caller's rows, with others' in one batch; gives what came of them once they are durable.
 
+        `respond` makes its answer in the same transaction, from the transactions themselves where it `shows`
+        them. With `once` the answer to an earlier request with that key is given again.
         Raises what kept the whole batch from being committed, such as a lost database.
         """
-        submission = Submission(list(puts), respond, once, create_profiles)
+        submission = Submission(list(puts), respond, once, create_profiles, shows)
         self._waiting.setdefault(community_id, []).append(submission)
         if community_id not in self._tasks:
-            task = asyncio.create_task(self._serve(community_id))
-            self._tasks[community_id] = task
-            task.add_done_callback(lambda done: self._tasks.pop(community_id, None))
+            self._tasks[community_id] = asyncio.create_task(self._serve(community_id))
         return await submission.result
 
     async def _serve(self, community_id: int) -> None:
-        while waiting := self._waiting.get(community_id):
+        waiting = self._waiting[community_id]
+        while waiting:
             batch = self._next_batch(waiting)
             try:
                 results = await commit_together(self._database, community_id, batch)
@@ -81,6 +89,8 @@ class Committers:
                 continue
             for submission, result in zip(batch, results, strict=True):
                 _settle_future(submission, result)
+        # Before anything else can run: whoever comes now starts another.
+        del self._tasks[community_id]
 
     def _next_batch(self, waiting: list[Submission]) -> list[Submission]:
         batch: list[Submission] = []
@@ -125,7 +135,7 @@ async def commit_together(database: Database, community_id: int, batch: Sequence
         return await commit(database, community_id, at_once)
     except PASSING:
         raise
-    except asyncpg.PostgresError:
+    except (asyncpg.PostgresError, Refused):
         return await commit(database, community_id, by_halves)
 
 
@@ -164,11 +174,9 @@ async def _answered(
         if once is None:
             fresh.append(place)
         elif once.key in earlier:
-            answer = earlier[once.key]
-            results[place] = Result([idempotency.key_refusal()]) if answer is None else Result([], answer)
+            results[place] = _repeated(earlier[once.key], once)
         elif once.key in repeats:
-            first = batch[repeats[once.key]].once
-            if first is not None and first.request != once.request:
+            if batch[repeats[once.key]].once != once:
                 results[place] = Result([idempotency.key_refusal()])
         else:
             repeats[once.key] = place
@@ -177,7 +185,9 @@ async def _answered(
     create_profiles = bool(batch) and batch[0].create_profiles
     take = _by_halves if halving else _whole
     outcomes = await take(writing, puts, database, create_profiles=create_profiles)
-    for place, found in zip(fresh, await _results(writing, [batch[place] for place in fresh], outcomes), strict=True):
+    for place, found in zip(
+        fresh, await _results(writing, [batch[place] for place in fresh], outcomes), strict=True
+    ):
         results[place] = found
     for place, submission in enumerate(batch):
         if results[place] is None and submission.once is not None:
@@ -186,25 +196,35 @@ async def _answered(
     return [each for each in results if each is not None]
 
 
+def _repeated(earlier: Earlier, once: Keyed) -> Result:
+    try:
+        return Result([], earlier.given_again(once))
+    except Refused as refused:
+        return Result([refused])
+
+
 async def _results(writing: Writing, batch: Sequence[Submission], outcomes: list[Outcome]) -> list[Result]:
-    shown_ids = []
     start = 0
     parts: list[list[Outcome]] = []
     for submission in batch:
-        part = outcomes[start : start + len(submission.puts)]
+        parts.append(outcomes[start : start + len(submission.puts)])
         start += len(submission.puts)
-        parts.append(part)
-        if submission.respond is not None:
-            shown_ids += [each.id for each in part if isinstance(each, Kept)]
+    shown_ids = [
+        each.id
+        for submission, part in zip(batch, parts, strict=True)
+        if submission.shows
+        for each in part
+        if isinstance(each, Kept)
+    ]
     shown = await TRANSACTIONS.many(writing, shown_ids) if shown_ids else {}
     results = [
-        Result(part, None if submission.respond is None else submission.respond(part, shown))
+        Result(part, None if submission.respond is None else await submission.respond(writing, part, shown))
         for submission, part in zip(batch, parts, strict=True)
     ]
     kept = [
         (submission.once, *result.answer)
         for submission, result in zip(batch, results, strict=True)
-        if submission.once is not None and result.answer is not None and result.answer[0] < 400
+        if submission.once is not None and result.answer is not None
     ]
     if kept:
         await idempotency.keep(writing, kept)
@@ -227,9 +247,9 @@ async def _by_halves(
             return await _whole(writing, puts, database, create_profiles=create_profiles)
     except PASSING:
         raise
-    except asyncpg.PostgresError as error:
+    except (asyncpg.PostgresError, Refused) as error:
         if len(puts) == 1:
-            return [refusal(error)]
+            return [error if isinstance(error, Refused) else refusal(error)]
     middle = len(puts) // 2
     return [
         *await _by_halves(writing, puts[:middle], database, create_profiles=create_profiles),
@@ -240,5 +260,7 @@ async def _by_halves(
 def refusal(error: asyncpg.PostgresError) -> Refused:
     """Why the database does not take a row, in the words of the API."""
     if isinstance(error, asyncpg.NumericValueOutOfRangeError):
-        return refuse("total", "makes the profile's spend larger than can be kept")
+        return refuse(
+            "", "Its sums make a value of the profile larger than can be kept: send smaller amounts"
+        )
     return refuse("", f"The database does not take this: {error}")

@@ -17,7 +17,7 @@ _MASK = 2**64 - 1
 
 
 class Repeats:
-    """The numbers that texts were hashed to more than once. A text that shares one by chance is among them."""
+    """Numbers that texts were hashed to more than once; a text that shares one by chance is among them."""
 
     def __init__(self, numbers: "array[int]") -> None:
         self._numbers = numbers
@@ -41,7 +41,7 @@ class Sorting:
         """Takes one text."""
         self._numbers.append(hash(text) & _MASK)
         if len(self._numbers) >= self._in_memory:
-            run = self._files.enter_context(tempfile.TemporaryFile(prefix="regulars-"))
+            run = self._files.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 - closed with the others
             run.write(array("Q", sorted(self._numbers)).tobytes())
             run.seek(0)
             self._runs.append(run)

@@ -45,6 +45,6 @@ def external_id_of(content: bytes) -> str | None:
     """The external id in a JSON object; None where there is none, or no way to tell."""
     try:
         found = _identified.decode(content).external_id
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
     return None if found is None or found == "" else str(found)

@@ -26,7 +26,7 @@ def groups(read: Read) -> Iterator[Group | Rejection]:
     with closing(_Waiting()) as waiting:
         for external_id, group in _adjacent(read()):
             if external_id is None:
-                yield from (each if isinstance(each, Rejection) else [each] for each in group)
+                yield group[0] if isinstance(group[0], Rejection) else group
             elif external_id in repeats:
                 waiting.add(external_id, group)
             else:

@@ -67,7 +67,7 @@ def decoded(content: bytes) -> TransactionLine:
         line = _decoder.decode(content)
     except msgspec.ValidationError as error:
         raise misfit(error) from None
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise Refused({"": f"is no JSON: {error}"}) from None
     if present(line.external_id) in (None, ""):
         raise Refused({"external_id": "is required: it tells a transaction that comes again from a new one"})

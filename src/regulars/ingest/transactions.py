@@ -66,7 +66,9 @@ async def put(writing: Writing, puts: Sequence[Put], *, create_profiles: bool = 
     waiting = [place for place in range(len(puts)) if place not in outcomes]
     while waiting:
         now, later = _distinct(puts, waiting)
-        for place, outcome in zip(now, await _put_distinct(writing, [puts[place] for place in now]), strict=True):
+        for place, outcome in zip(
+            now, await _put_distinct(writing, [puts[place] for place in now]), strict=True
+        ):
             outcomes[place] = outcome
         waiting = later
     return [outcomes[place] for place in range(len(puts))]
@@ -90,9 +92,7 @@ def _distinct(puts: Sequence[Put], places: Sequence[int]) -> tuple[list[int], li
 
 async def _put_distinct(writing: Writing, puts: Sequence[Put]) -> list[Outcome]:
     rows = [each.row for each in puts]
-    found = await writing.fetch(
-        _INSERT, writing.community_id, *_header(rows), writing.now, *_items(rows)
-    )
+    found = await writing.fetch(_INSERT, writing.community_id, *_header(rows), writing.now, *_items(rows))
     outcomes: dict[int, Outcome] = {}
     clashes: list[int] = []
     unowned: list[int] = []
@@ -126,7 +126,8 @@ async def _put_clashing(writing: Writing, puts: Sequence[Put]) -> list[Outcome]:
             continue
         if each.mode is Mode.CREATE:
             outcomes[place] = refuse(
-                "external_id", f"is taken by transaction {there['id']}: change that one by PUT or update-create"
+                "external_id",
+                f"is taken by transaction {there['id']}: change that one by PUT or update-create",
             )
             continue
         same = there["fingerprint"] is not None and there["fingerprint"] == each.row.fingerprint

@@ -1,0 +1,113 @@
+"""What one profile has bought, by product and by shop day."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+from uuid import UUID
+
+from regulars.facts import money
+from regulars.facts.community import Community
+from regulars.facts.resource import Field, Kind, Listing, Resource
+from regulars.facts.transactions import TRANSACTIONS
+from regulars.storage.database import Scope
+
+PURCHASED_PRODUCTS = Resource(
+    "purchased product",
+    """(
+    SELECT sale.community_id, sale.profile_id, line.product_id, line.product_variant_id, line.sku,
+           min(line.id) AS id,
+           (array_agg(line.name ORDER BY sale.transacted_at DESC, line.id DESC))[1] AS name,
+           (array_agg(line.brand ORDER BY sale.transacted_at DESC, line.id DESC))[1] AS line_brand,
+           sum(line.quantity) AS quantity,
+           count(DISTINCT sale.id) AS transactions_count,
+           min(sale.transacted_at) AS first_transacted_at,
+           max(sale.transacted_at) AS last_transacted_at
+    FROM transactions AS sale
+    JOIN transaction_items AS line
+      ON line.community_id = sale.community_id
+     AND line.transaction_id = sale.id
+     AND NOT line.is_void
+     AND line.quantity > 0
+    WHERE NOT sale.is_void
+    GROUP BY sale.community_id, sale.profile_id, line.product_id, line.product_variant_id, line.sku
+) AS r""",
+    (
+        Field("id", Kind.INTEGER, meaning="The first item that it was bought by."),
+        Field("product_id", Kind.INTEGER),
+        Field("product_variant_id", Kind.INTEGER),
+        Field("sku", Kind.STRING),
+        Field("name", Kind.STRING, meaning="As it was last sold."),
+        Field(
+            "brand",
+            Kind.STRING,
+            """coalesce((
+                SELECT brands.name
+                FROM products
+                JOIN brands ON brands.community_id = r.community_id AND brands.id = products.brand_id
+                WHERE products.community_id = r.community_id AND products.id = r.product_id
+            ), r.line_brand)""",
+        ),
+        Field("quantity", Kind.DECIMAL),
+        Field("transactions_count", Kind.INTEGER),
+        Field("first_transacted_at", Kind.TIME),
+        Field("last_transacted_at", Kind.TIME),
+    ),
+)
+"""The sold items of a profile's transactions, one row a product, variant and sku."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShopDay:
+    """The transactions of one local date. `total` is in minor units and leaves out void ones."""
+
+    date: date
+    total: int
+    transaction_ids: Sequence[int]
+
+
+_BY_DAY = """
+SELECT dated.day, coalesce(sum(dated.amount) FILTER (WHERE NOT dated.is_void), 0)::bigint AS total,
+       array_agg(dated.id ORDER BY dated.transacted_at DESC, dated.id DESC) AS ids,
+       count(*) OVER () AS days
+FROM (
+    SELECT r.id, r.transacted_at, r.amount, r.is_void,
+           coalesce(
+               r.shop_date, CAST(r.transacted_at AT TIME ZONE coalesce(place.timezone, {zone}) AS date)
+           ) AS day
+    FROM transactions AS r
+    LEFT JOIN locations AS place ON place.community_id = $1 AND place.id = r.location_id
+    WHERE r.community_id = $1 AND {conditions}
+) AS dated
+GROUP BY dated.day
+ORDER BY dated.day DESC
+LIMIT {size} OFFSET {start}
+"""
+
+
+async def shop_days(
+    scope: Scope, community: Community, profile_id: UUID, asked: Listing
+) -> tuple[list[dict[str, Any]], int]:
+    """One page of a profile's transactions by local date, the latest first, and how many dates there are.
+
+    Each is `{date, total, transactions_count, transactions}`; the total is net, in the community's currency.
+    """
+    owner = len(asked.values) + 2
+    statement = _BY_DAY.format(
+        zone=f"${owner + 1}",
+        conditions=" AND ".join((*asked.conditions, f"r.profile_id = ${owner}")),
+        size=asked.page.size,
+        start=(asked.page.number - 1) * asked.page.size,
+    )
+    rows = await scope.fetch(statement, scope.community_id, *asked.values, profile_id, community.timezone)
+    shown = await TRANSACTIONS.many(scope, [each for row in rows for each in row["ids"]])
+    days = [
+        {
+            "date": row["day"],
+            "total": money.from_minor_units(row["total"], community.minor_digits),
+            "transactions_count": len(row["ids"]),
+            "transactions": [shown[each] for each in row["ids"]],
+        }
+        for row in rows
+    ]
+    return days, rows[0]["days"] if rows else 0
