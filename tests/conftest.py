@@ -1,28 +1,24 @@
 """One embedded server for the whole run, a community of its own for each test, and a clock that tests set."""
 
 import itertools
-import os
-import tempfile
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 import pytest_asyncio
 from regulars.access import tokens
-from regulars.aggregations import store
 from regulars.api.app import application
 from regulars.api.server import Server
 from regulars.facts import community as communities
 from regulars.facts.community import Community, NewCommunity
 from regulars.storage import retention
 from regulars.settings import Settings
-from regulars.storage import embedded
 from regulars.storage.database import Database
-from regulars.storage.migrate import migrate, role_of
+
+from servers import Servers
 
 START = datetime(2026, 11, 1, tzinfo=UTC)
 
@@ -56,15 +52,16 @@ class Club:
 
 
 @pytest.fixture(scope="session")
-def database_urls() -> Iterator[tuple[str, str]]:
-    """The owner's and the app's URL of a server that lasts for the run."""
-    if os.environ.get("REGULARS_TEST_OWNER_URL"):
-        yield os.environ["REGULARS_TEST_OWNER_URL"], os.environ["REGULARS_TEST_DATABASE_URL"]
-        return
-    with tempfile.TemporaryDirectory(prefix="regulars-test-") as folder:
-        with embedded.running(Path(folder)) as urls:
-            migrate(urls[0], role_of(urls[1]), store.declared_columns())
-            yield urls
+def servers() -> Iterator[Servers]:
+    """The servers of the run."""
+    with Servers() as running:
+        yield running
+
+
+@pytest.fixture
+def database_urls(servers: Servers, request: pytest.FixtureRequest) -> tuple[str, str]:
+    """The owner's and the app's URL of a server that lasts for the run; see servers.on_both_servers."""
+    return servers.urls(getattr(request, "param", "embedded"))
 
 
 @pytest.fixture
@@ -88,6 +85,14 @@ _numbers = itertools.count(1)
 async def club(database: Database, clock: SetClock) -> AsyncIterator[Club]:
     """A fresh community in Norway, its token, and a client of the API."""
     new = NewCommunity(slug=f"club-{next(_numbers)}", name="Club", country="NO", timezone="UTC", currency="NOK")
+    async for made in clubs(database, clock, new):
+        yield made
+
+
+@pytest_asyncio.fixture
+async def other_club(database: Database, clock: SetClock) -> AsyncIterator[Club]:
+    """Another community beside the club, in the same database."""
+    new = NewCommunity(slug=f"club-{next(_numbers)}", name="Other", country="SE", timezone="UTC", currency="SEK")
     async for made in clubs(database, clock, new):
         yield made
 

@@ -333,52 +333,6 @@ async def test_a_body_that_is_no_object_is_refused(club: Club) -> None:
     assert (await club.http.post(PROFILES, content=b"{")).status_code == 400
 
 
-# Lists ------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("query", "names"),
-    [
-        ("filter[email]=KARI@EXAMPLE.COM", ["Kari"]),
-        ("filter[first_name][in]=kari,ola", ["Kari", "Ola"]),
-        ("filter[first_name][ne]=kari", ["Ola"]),
-        ("filter[tags.handle]=VIP", ["Kari"]),
-        ("filter[tags.handle][in]=staff,vip", ["Kari", "Ola"]),
-        ("filter[tags.handle][ne]=vip", ["Ola"]),
-        ("filter[statuses.handle][nullable]=1", ["Ola"]),
-        ("filter[statuses.handle][nullable]=0", ["Kari"]),
-        ("filter[identities.identifier]=a1", ["Ola"]),
-        ("filter[joined_location.name]=oslo", ["Kari"]),
-        ("filter[joined_at][gte]=2026-10-01", ["Ola"]),
-        ("filter[email][nullable]=1", ["Ola"]),
-        ("sort=-first_name", ["Ola", "Kari"]),
-        ("sort=joined_at", ["Kari", "Ola"]),
-        ("page[size]=1&page[number]=2", ["Ola"]),
-    ],
-)
-async def test_profiles_are_listed_filtered_and_sorted(club: Club, query: str, names: list[str]) -> None:
-    store = await location(club, name="Oslo")
-    await made(
-        club,
-        first_name="Kari",
-        email="kari@example.com",
-        tags=[{"handle": "vip"}],
-        statuses=["gold"],
-        joined_location_id=store,
-        joined_at="2026-01-01",
-    )
-    await made(club, first_name="Ola", tags=["staff"], identities=[{"handle": "card", "identifier": "A1"}])
-    answer = await club.http.get(f"{PROFILES}?{query}")
-    assert [each["first_name"] for each in answer.json()["data"]] == names
-
-
-@pytest.mark.parametrize(
-    "query", ["filter[shoe]=1", "filter[tags]=x", "sort=tags.handle", "include=tiers", "page[size]=0"]
-)
-async def test_a_list_that_can_not_be_is_refused(club: Club, query: str) -> None:
-    assert (await club.http.get(f"{PROFILES}?{query}")).status_code == 422
-
-
 async def test_another_clubs_profile_is_not_there(club: Club, other_club: Club) -> None:
     theirs = await made(other_club, email="kari@example.com", external_id="P-1")
     await made(club, email="kari@example.com", external_id="P-1")
@@ -396,58 +350,6 @@ async def test_another_clubs_profile_is_not_there(club: Club, other_club: Club) 
 async def test_a_profile_that_is_not_there_is_a_404(club: Club, profile_id: str) -> None:
     answer = await club.http.get(f"{PROFILES}/{profile_id}")
     assert (answer.status_code, answer.json()) == (404, {"message": f"There is no profile {profile_id}."})
-
-
-# Finding ----------------------------------------------------------------------------------------------------
-
-
-async def test_a_profile_is_found_by_what_others_call_it(club: Club) -> None:
-    profile = await made(
-        club,
-        external_id="P-1",
-        email="kari@example.com",
-        identities=[{"handle": "card", "identifier": "1234"}],
-    )
-    for by, value in (
-        ("profile_id", profile["id"]),
-        ("card", "1234"),
-        ("card", 1234),
-        ("email", "Kari@example.com"),
-        ("external_id", "P-1"),
-    ):
-        answer = await club.http.post(f"{PROFILES}/search-id", json={"type": by, "id": value})
-        assert (answer.status_code, answer.json()["data"]) == (200, profile)
-
-
-@pytest.mark.parametrize(
-    ("body", "status"),
-    [
-        ({"type": "card", "id": "none"}, 404),
-        ({"type": "profile_id", "id": "none"}, 404),
-        ({"type": "card"}, 422),
-        ({"type": "ca\0rd", "id": "1"}, 422),
-        ({"type": "card", "id": "1\0"}, 422),
-    ],
-)
-async def test_who_can_not_be_found(club: Club, body: dict[str, Any], status: int) -> None:
-    assert (await club.http.post(f"{PROFILES}/search-id", json=body)).status_code == status
-
-
-async def test_availability_tells_who_has_an_email_or_a_phone(club: Club) -> None:
-    profile = await made(club, first_name="Kari", last_name="Nordmann", email="kari@example.com")
-    answer = await club.http.post(
-        f"{PROFILES}/availability", json={"email": "KARI@example.com", "mobile_phone": "+4790000000"}
-    )
-    assert answer.json() == {
-        "data": {
-            "email": {"available": False, "profile": {"id": profile["id"], "full_name": "Kari Nordmann"}},
-            "mobile_phone": {"available": True, "profile": None},
-        }
-    }
-    assert (await club.http.post(f"{PROFILES}/availability", json={})).json() == {
-        "data": {"email": None, "mobile_phone": None}
-    }
-    assert list(await errors(club, "POST", "/availability", {"email": "kari"})) == ["email"]
 
 
 # Again ----------------------------------------------------------------------------------------------------

@@ -136,7 +136,7 @@ async def test_the_external_id_of_a_merged_or_deleted_profile_is_refused(club: C
     ]
 
 
-async def test_a_stale_row_of_two_writers_at_once_is_written_once(club: Club) -> None:
+async def test_two_writers_of_the_same_rows_at_once_write_them_once(club: Club) -> None:
     rows = [{"external_id": str(n), "email": f"{n}@example.com"} for n in range(50)]
     outcomes = await asyncio.gather(_load(club, *rows), _load(club, *reversed(rows)))
     assert sorted(each for some in outcomes for each in some if isinstance(each, str)) == (

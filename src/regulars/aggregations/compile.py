@@ -33,6 +33,16 @@ def _half_even(dividend: str, divisor: str) -> str:
                             CAST(nullif({divisor}, 0) AS NUMERIC) AS divisor) AS given) AS parts)"""
 
 
+def _local_midnight(day: str, zone: str) -> str:
+    # The first instant of a local date. A midnight that happens twice is the earlier one; one that is
+    # skipped is the instant at which the date begins. A function would cost more than the rest of the row.
+    return f"""
+        (SELECT CASE WHEN (midnight - INTERVAL '1 hour') AT TIME ZONE {zone} >= day
+                     THEN midnight - INTERVAL '1 hour' ELSE midnight END
+         FROM (SELECT CAST(day AS TIMESTAMP) AT TIME ZONE {zone} AS midnight, day
+               FROM (SELECT {day} AS day) AS given) AS found)"""
+
+
 POSTGRESQL = Engine(
     name="postgresql",
     dialect="postgres",
@@ -44,6 +54,7 @@ POSTGRESQL = Engine(
         "half_up": lambda a, b: f"(2 * ({a}) + ({b})) / (2 * ({b}))",
         "whole": lambda a, b: f"({a}) / ({b})",
         "days_after": lambda day, days: f"{day} + CAST({days} AS INT)",
+        "local_midnight": _local_midnight,
         "hour_of": lambda at: f"CAST(extract(hour FROM {at}) AS BIGINT)",
         "weekday_of": lambda at: f"CAST(extract(isodow FROM {at}) AS BIGINT)",
         # The number in order and the value in one bigint: no sort, and as exact as both fit 31 and 32 bits.

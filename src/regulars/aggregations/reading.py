@@ -97,22 +97,18 @@ class Reader:
 
     async def read_many(self, community_id: int, profile_ids: Sequence[UUID]) -> dict[UUID, Read]:
         """The values of profiles now, by profile; unknown ones are left out."""
-        now = self._database.clock()
         async with self._database.unscoped() as connection:
             rows = await connection.fetch(STORED_ROWS, str(community_id), profile_ids)
-        fresh = {row["profile_id"]: row for row in rows}
-        due = [
-            row["profile_id"]
-            for row in rows
-            if row["outdated"] or (row["next_change_at"] is not None and row["next_change_at"] <= now)
-        ]
         if not rows:
             return {}
-        digits, epoch = rows[0]["minor_digits"], rows[0]["locations_epoch"]
-        if due:
+        # Taken after the rows, so that none of them is of a later instant.
+        now = self._database.clock()
+        fresh = {row["profile_id"]: row for row in rows if not _is_due(row, now)}
+        if due := [row["profile_id"] for row in rows if _is_due(row, now)]:
             async with self._database.reading(community_id) as scope:
                 for row in await computed(scope, [(profile_id, now) for profile_id in due]):
                     fresh[row["profile_id"]] = row
+        digits, epoch = rows[0]["minor_digits"], rows[0]["locations_epoch"]
         locations = await self._locations(community_id, epoch, wire.location_ids(fresh.values()))
         return {profile_id: Read(row, now, digits, locations) for profile_id, row in fresh.items()}
 
@@ -145,6 +141,10 @@ class Reader:
     async def finish(self) -> None:
         """Waits for the reads that run."""
         await asyncio.gather(*self._tasks)
+
+
+def _is_due(row: Any, now: datetime) -> bool:
+    return row["outdated"] or (row["next_change_at"] is not None and row["next_change_at"] <= now)
 
 
 def _raw(value: object) -> msgspec.Raw:

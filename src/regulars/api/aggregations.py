@@ -13,7 +13,7 @@ from regulars.aggregations.aggregation import Aggregation
 from regulars.aggregations.reading import Read
 from regulars.api.endpoint import Call, Caller, Endpoint, data
 from regulars.api.errors import ApiError
-from regulars.facts import profiles
+from regulars.facts import profile_lookup
 from regulars.facts.instants import instant
 from regulars.facts.refusals import refuse
 from regulars.facts.writing import Writing
@@ -53,7 +53,8 @@ async def _read(call: Call, profile_id: UUID, as_of: datetime | None) -> Read:
         (found,) = await reader.read_as_of(call.community_id, [(profile_id, as_of)])
     if found is None:
         async with call.server.database.reading(call.community_id) as scope:
-            raise await profiles.missing(scope, profile_id)
+            await profile_lookup.living(scope, profile_id)
+        raise profile_lookup.gone(profile_id, None)
     return found
 
 
@@ -70,7 +71,7 @@ async def show_bare(call: Call) -> dict[str, Any]:
 async def calculate(call: Call, writing: Writing) -> dict[str, Any]:
     """Recalculates from the facts, stores, and gives the values."""
     profile_id = call.uuid()
-    await profiles.require(writing, profile_id)
+    await profile_lookup.living(writing, profile_id)
     writing.touch(profile_id, "recalculation")
     await call.server.settle(writing)
     (found,) = await call.server.reader.read_in(writing, [(profile_id, call.now)])

@@ -31,7 +31,7 @@ class Caller(Enum):
 
 @dataclass(slots=True)
 class Call:
-    """One request, checked: who asks, the parts of its path, its query, its body decoded, its Idempotency-Key."""
+    """One request, checked: who asks, the parts of its path, its query, its body decoded, its key."""
 
     server: "Server"
     community_id: int

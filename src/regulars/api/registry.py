@@ -1,6 +1,7 @@
 """Every endpoint there is. Routes, OpenAPI and the tests of access follow from this list."""
 
 from regulars.api import (
+    aggregations,
     brands,
     claims,
     imports,
@@ -17,6 +18,7 @@ from regulars.api import (
 from regulars.api.endpoint import Endpoint
 
 ENDPOINTS: tuple[Endpoint, ...] = (
+    *aggregations.ENDPOINTS,
     *locations.ENDPOINTS,
     *products.ENDPOINTS,
     *brands.ENDPOINTS,

@@ -149,7 +149,7 @@ class Server:
         return await self.written(call, endpoint.status, endpoint.writes)
 
     async def written(self, call: Call, status: int, writes: Writes) -> Response:
-        """The answer of a handler that runs in one commit, given again where the request repeats one with its key.
+        """The answer of a handler that runs in one commit; the first one where the request is a repeated one.
 
         Raises what the handler raises, and Refused where the database can't keep what follows from it.
         """

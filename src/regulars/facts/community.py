@@ -3,12 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from regulars.facts import countries, instants, money
 from regulars.facts.refusals import NotFound, Refused
+
+if TYPE_CHECKING:
+    from regulars.facts.writing import Writing
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,29 +187,61 @@ async def put(connection: Any, new: NewCommunity, now: datetime) -> bool:
     except NotFound:
         await create(connection, new, now)
         return True
-    country, timezone, currency = _checked(new)
     async with connection.transaction():
         await connection.execute(f"SET LOCAL regulars.community_id = '{int(before.id)}'")
-        if currency != before.currency and await connection.fetchval(
-            "SELECT EXISTS (SELECT FROM transactions WHERE community_id = $1)", before.id
-        ):
-            raise Refused({"currency": f"is fixed after the first transaction: it is {before.currency}"})
-        status = await connection.execute(
-            _CHANGE,
-            before.id,
-            new.name,
-            country,
-            timezone,
-            currency,
-            money.minor_digits(currency),
-            None if new.attributes is None else dict(new.attributes),
-            new.customer_id,
-            new.loyalty_club_id,
-            now,
-        )
-        # What every profile's values are read by has changed.
-        if (timezone, currency) != (before.timezone, before.currency):
+        is_new, moves_values = await _changed(connection, before, new, now)
+        if moves_values:
             await connection.execute(
                 "UPDATE epochs SET values_epoch = values_epoch + 1 WHERE community_id = $1", before.id
             )
-    return bool(status == "UPDATE 1")
+    return is_new
+
+
+async def change(
+    writing: "Writing",
+    *,
+    name: str | None = None,
+    country: str | None = None,
+    timezone: str | None = None,
+    currency: str | None = None,
+) -> Community:
+    """Changes what is given of a community; gives it as it is then.
+
+    Another zone or currency shows in the next read of every profile. Raises Refused by field; the currency is
+    fixed after the first transaction.
+    """
+    before = await by_id(writing.connection, writing.community_id)
+    new = NewCommunity(
+        before.slug,
+        before.name if name is None else name,
+        before.country if country is None else country,
+        before.timezone if timezone is None else timezone,
+        before.currency if currency is None else currency,
+    )
+    _, moves_values = await _changed(writing.connection, before, new, writing.now)
+    if moves_values:
+        writing.raise_values_epoch()
+    return await by_id(writing.connection, writing.community_id)
+
+
+async def _changed(connection: Any, before: Community, new: NewCommunity, now: datetime) -> tuple[bool, bool]:
+    """Whether anything is new, and whether it is something that every profile's values are read by."""
+    country, timezone, currency = _checked(new)
+    if currency != before.currency and await connection.fetchval(
+        "SELECT EXISTS (SELECT FROM transactions WHERE community_id = $1)", before.id
+    ):
+        raise Refused({"currency": f"is fixed after the first transaction: it is {before.currency}"})
+    status = await connection.execute(
+        _CHANGE,
+        before.id,
+        new.name,
+        country,
+        timezone,
+        currency,
+        money.minor_digits(currency),
+        None if new.attributes is None else dict(new.attributes),
+        new.customer_id,
+        new.loyalty_club_id,
+        now,
+    )
+    return status == "UPDATE 1", (timezone, currency) != (before.timezone, before.currency)

@@ -84,6 +84,8 @@ def _comms_value(name: str, value: object) -> object:
 def with_comms(standing: Standing, written: Mapping[str, Any]) -> Standing:
     """The standing after comms attributes were written. What says nothing new changes nothing."""
     changes = {name: value for name, value in written.items() if standing.comms.get(name) != value}
+    if not changes:
+        return standing
     shown = {**standing.comms, **changes}
     consents = dict(standing.consents)
     statuses = dict(standing.statuses)

@@ -366,6 +366,8 @@ def _located(ref: PlaceRef, location_ids: Mapping[PlaceRef, int], errors: dict[s
 
 
 def _with_consents(profile: Profile, row: ProfileRow) -> Profile:
+    if not row.consents and not row.channel_statuses and not row.comms:
+        return profile
     before = profile.standing
     # What was read is sent back with one of the views changed: only what says something new counts.
     answers = {name: each for name, each in row.consents.items() if before.consents.get(name) != each}

@@ -373,7 +373,8 @@ TRANSACTIONS = Resource(
         Field(
             "tags.handle",
             Kind.STRING,
-            "SELECT coalesce(tag ->> 'handle', tag #>> '{}') FROM jsonb_array_elements(r.details -> 'tags') AS tag",
+            "SELECT coalesce(tag ->> 'handle', tag #>> '{}') "
+            "FROM jsonb_array_elements(r.details -> 'tags') AS tag",
             shown=False,
             several=True,
         ),

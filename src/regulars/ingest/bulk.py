@@ -184,13 +184,39 @@ async def _put_transactions(
     options: Options,
     rows: Sequence[TransactionRow],
 ) -> list[Outcome]:
-    puts = [Put(row, Mode.UPSERT) for row in rows]
-    if options.dry_run:
-        outcomes = await rehearsed(database, community_id, puts, create_profiles=options.create_profiles)
-    else:
+    unchanged = await _unchanged(database, community_id, rows)
+    puts = [Put(row, Mode.UPSERT) for row in rows if (row.external_id, row.fingerprint) not in unchanged]
+    found: Sequence[Kept | Refused] = ()
+    if puts and options.dry_run:
+        found = await rehearsed(database, community_id, puts, create_profiles=options.create_profiles)
+    elif puts:
         result = await committers.put(community_id, puts, create_profiles=options.create_profiles)
-        outcomes = result.outcomes
-    return [each.kind.value if isinstance(each, Kept) else each for each in outcomes]
+        found = result.outcomes
+    outcomes = iter(each.kind.value if isinstance(each, Kept) else each for each in found)
+    return [
+        "unchanged" if (row.external_id, row.fingerprint) in unchanged else next(outcomes) for row in rows
+    ]
+
+
+_UNCHANGED = """
+SELECT kept.external_id, kept.fingerprint
+FROM unnest($2::text[], $3::bytea[]) AS given (external_id, fingerprint)
+JOIN transactions AS kept
+    ON kept.community_id = $1
+    AND kept.external_id = given.external_id
+    AND kept.fingerprint = given.fingerprint
+"""
+
+
+async def _unchanged(
+    database: Database, community_id: int, rows: Sequence[TransactionRow]
+) -> set[tuple[str | None, bytes | None]]:
+    """Which rows are there as they are: of a file that comes again nothing more need be done."""
+    async with database.reading(community_id) as scope:
+        found = await scope.fetch(
+            _UNCHANGED, community_id, [row.external_id for row in rows], [row.fingerprint for row in rows]
+        )
+    return {(row["external_id"], row["fingerprint"]) for row in found}
 
 
 class _RehearsedError(Exception):

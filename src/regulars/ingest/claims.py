@@ -24,7 +24,7 @@ ORDER BY claim.id
 FOR NO KEY UPDATE
 """
 
-# Times are compared by the second, as they are read. One transaction goes to one claim, the first to the first.
+# Times are compared by the second, as they are read. The first claim gets the first transaction.
 _ATTACH = """
 WITH unowned AS (
     SELECT arrived.id, arrived.receipt_ref, date_trunc('second', arrived.transacted_at) AS at,
@@ -117,7 +117,10 @@ FOR NO KEY UPDATE OF unowned
 
 
 async def claim(writing: Writing, profile_id: UUID, row: ClaimRow) -> int:
-    """Makes a claim, and attaches the first unowned transaction that it names; gives its id. Raises NotFound."""
+    """Makes a claim, and attaches the first unowned transaction that it names; gives its id.
+
+    Raises NotFound where there is no such profile.
+    """
     await writing.execute(_CLAIMING, str(writing.community_id))
     await profile_lookup.living(writing, profile_id)
     named = (row.receipt_ref, row.transacted_at, row.timezone, row.total, row.location_external_code)

@@ -65,6 +65,11 @@ class Columns:
         found = {each.encode_name: _cell(kind.type) for each, kind in zip(fields, kinds, strict=True)}
         return {**found, **self.special}
 
+    @cached_property
+    def structured(self) -> Sequence[str]:
+        """The columns whose cells may be more than texts."""
+        return tuple(name for name, cell in self.cells.items() if cell is not Cell.TEXT)
+
     def require(self, there: Collection[str]) -> None:
         """Raises Refused by column for what a table lacks."""
         missing = {
@@ -77,9 +82,7 @@ class Columns:
 
 
 def value(cell: Cell, text: str) -> str | list[str] | msgspec.Raw:
-    """The value that the text of a cell stands for. Raises ValueError for what is to be JSON and is none."""
-    if cell is Cell.TEXT:
-        return text
+    """The value that a structured cell's text stands for. Raises ValueError for what is to be JSON and is none."""
     if text[0] in "[{":
         try:
             return msgspec.json.decode(text, type=msgspec.Raw)

@@ -111,7 +111,7 @@ async def _was_committed(database: Database, transaction_id: str) -> bool:
 
 
 _LOCK = """
-SELECT profile_id, pg_current_xact_id()::text AS transaction_id
+SELECT profile_id, deleted_at IS NULL AS is_member, pg_current_xact_id()::text AS transaction_id
 FROM profiles
 WHERE community_id = $1 AND profile_id = ANY ($2) AND merged_into IS NULL
 ORDER BY profile_id
@@ -139,6 +139,8 @@ async def settle(writing: Writing, clock: Callable[[], Any]) -> None:
             raise ProfileGoneError("A profile was removed meanwhile.")
         writing.transaction_id = locked[0]["transaction_id"]
         await refresh(writing, profile_ids, [writing.touched[each] for each in profile_ids], clock())
+        if left := [row["profile_id"] for row in locked if not row["is_member"]]:
+            await remove(writing, left)
     if writing.values_changed or writing.locations_changed:
         # Last, for all writers of a community meet in this row.
         await writing.execute(

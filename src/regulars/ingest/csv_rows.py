@@ -71,13 +71,12 @@ def _row(record: Line, header: Sequence[str], columns: Columns) -> Row:
     if len(cells) != len(header):
         wrong = f"has {_counted(len(cells))}, the header has {len(header)}"
         return Rejection(number, {"": wrong}, _external_id(text, header))
-    found: dict[str, object] = {}
+    found: dict[str, object] = {name: cell for name, cell in zip(header, cells, strict=True) if cell}
     errors: dict[str, str] = {}
-    kinds = columns.cells
-    for name, cell in zip(header, cells, strict=True):
-        if cell and name in kinds:
+    for name in columns.structured:
+        if name in found:
             try:
-                found[name] = value(kinds[name], cell)
+                found[name] = value(columns.cells[name], str(found[name]))
             except ValueError as error:
                 errors[name] = str(error)
     if errors:

@@ -57,7 +57,10 @@ async def _locations(writing: Writing, rows: Sequence[TransactionRow]) -> None:
 async def _zones(writing: Writing, rows: Sequence[TransactionRow]) -> dict[int, str]:
     open_ids = {row.location_id for row in rows if row.local is not None and row.timezone is None}
     found = await writing.fetch(
-        "SELECT id, timezone FROM locations WHERE community_id = $1 AND id = ANY ($2) AND timezone IS NOT NULL",
+        """
+        SELECT id, timezone FROM locations
+        WHERE community_id = $1 AND id = ANY ($2) AND timezone IS NOT NULL
+        """,
         writing.community_id,
         sorted(each for each in open_ids if each is not None),
     )

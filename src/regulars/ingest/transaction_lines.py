@@ -30,7 +30,8 @@ class TransactionLine(TransactionIn, frozen=True, kw_only=True):
 
 ITEM_COLUMNS = ("sku", "name", "brand", "quantity", "price_sell", "price_current", "discount")
 
-_HEADER_COLUMNS = tuple(name for name in TransactionIn.__struct_fields__ if name != "items")
+_NO_ITEM = dict.fromkeys(ITEM_COLUMNS, UNSET)
+_NO_ITEMS = (ItemIn(), ItemIn(**dict.fromkeys(ITEM_COLUMNS)))
 _decoder = msgspec.json.Decoder(TransactionLine, strict=False)
 
 # What a line's column is called, where the checked row calls it otherwise.
@@ -77,13 +78,25 @@ def decoded(content: bytes) -> TransactionLine:
 
 
 def _is_of_an_item(line: TransactionLine) -> bool:
-    return any(present(getattr(line, name)) is not None for name in ITEM_COLUMNS)
+    return _item(line) not in _NO_ITEMS
 
 
-def _header(line: TransactionLine) -> TransactionIn:
+def _item(line: TransactionLine) -> ItemIn:
+    return ItemIn(
+        sku=line.sku,
+        name=line.name,
+        brand=line.brand,
+        quantity=line.quantity,
+        price_sell=line.price_sell,
+        price_current=line.price_current,
+        discount=line.discount,
+    )
+
+
+def _header(line: TransactionLine) -> TransactionLine:
     """What a line says of the transaction as a whole."""
-    found = {name: getattr(line, name) for name in _HEADER_COLUMNS}
-    return TransactionIn(**found, items=UNSET if _is_of_an_item(line) else line.items)
+    items = UNSET if _is_of_an_item(line) else line.items
+    return msgspec.structs.replace(line, items=items, **_NO_ITEM)
 
 
 def _disagreeing(lines: Sequence[tuple[int, TransactionLine]], community: Community) -> list[Rejection]:

@@ -66,10 +66,8 @@ async def put(writing: Writing, puts: Sequence[Put], *, create_profiles: bool = 
     waiting = [place for place in range(len(puts)) if place not in outcomes]
     while waiting:
         now, later = _distinct(puts, waiting)
-        for place, outcome in zip(
-            now, await _put_distinct(writing, [puts[place] for place in now]), strict=True
-        ):
-            outcomes[place] = outcome
+        made = await _put_distinct(writing, [puts[place] for place in now])
+        outcomes |= zip(now, made, strict=True)
         waiting = later
     return [outcomes[place] for place in range(len(puts))]
 

@@ -27,24 +27,29 @@ made AS (
     ON CONFLICT (community_id, external_id) DO NOTHING
     RETURNING id
 ),
+line AS MATERIALIZED (
+    -- Numbered in the order in which they came.
+    SELECT nextval('transaction_item_ids') AS id, row.*
+    FROM unnest(
+        $25::int[], $26::text[], $27::text[], $28::text[], $29::text[], $30::bigint[], $31::bigint[], $32::text[],
+        $33::text[], $34::text[], $35::text[], $36::text[], $37::text[], $38::bool[], $39::text[]
+    ) AS row (
+        owner, external_id, name, sku, brand, product_id, product_variant_id, quantity,
+        price_sell, price_current, price_original, price_tax, discounts, is_void, details
+    )
+),
 items AS (
     INSERT INTO transaction_items (
         community_id, transaction_id, id, external_id, name, sku, brand, product_id, product_variant_id,
         quantity, price_sell, price_current, price_original, price_tax, discounts, is_void, details,
         created_at, updated_at
     )
-    SELECT $1, made.id, nextval('transaction_item_ids'), item.external_id, item.name, item.sku, item.brand,
-           item.product_id, item.product_variant_id, item.quantity::numeric, item.price_sell::numeric,
-           item.price_current::numeric, item.price_original::numeric, item.price_tax::numeric,
-           item.discounts::jsonb, item.is_void, item.details::jsonb, $24, $24
-    FROM unnest(
-        $25::int[], $26::text[], $27::text[], $28::text[], $29::text[], $30::bigint[], $31::bigint[], $32::text[],
-        $33::text[], $34::text[], $35::text[], $36::text[], $37::text[], $38::bool[], $39::text[]
-    ) AS item (
-        owner, external_id, name, sku, brand, product_id, product_variant_id, quantity,
-        price_sell, price_current, price_original, price_tax, discounts, is_void, details
-    )
-    JOIN given ON given.place = item.owner
+    SELECT $1, made.id, line.id, line.external_id, line.name, line.sku, line.brand,
+           line.product_id, line.product_variant_id, line.quantity::numeric, line.price_sell::numeric,
+           line.price_current::numeric, line.price_original::numeric, line.price_tax::numeric,
+           line.discounts::jsonb, line.is_void, line.details::jsonb, $24, $24
+    FROM line
+    JOIN given ON given.place = line.owner
     JOIN made ON made.id = given.id
 )
 SELECT given.place, made.id

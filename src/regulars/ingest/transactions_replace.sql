@@ -40,9 +40,10 @@ replaced AS (
     FROM given
     WHERE kept.community_id = $1 AND kept.id = given.id
 ),
-item AS MATERIALIZED (
-    SELECT given.id AS transaction_id, coalesce(row.id, nextval('transaction_item_ids')) AS id,
-           row.external_id, row.name, row.sku, row.brand, row.product_id, row.product_variant_id,
+line AS MATERIALIZED (
+    -- Numbered in the order in which they came.
+    SELECT coalesce(row.id, nextval('transaction_item_ids')) AS id,
+           row.owner, row.external_id, row.name, row.sku, row.brand, row.product_id, row.product_variant_id,
            row.quantity::numeric AS quantity, row.price_sell::numeric AS price_sell,
            row.price_current::numeric AS price_current, row.price_original::numeric AS price_original,
            row.price_tax::numeric AS price_tax, row.discounts::jsonb AS discounts, row.is_void,
@@ -54,7 +55,11 @@ item AS MATERIALIZED (
         owner, external_id, name, sku, brand, product_id, product_variant_id, quantity,
         price_sell, price_current, price_original, price_tax, discounts, is_void, details, id
     )
-    JOIN given ON given.place = row.owner
+),
+item AS MATERIALIZED (
+    SELECT given.id AS transaction_id, line.*
+    FROM line
+    JOIN given ON given.place = line.owner
 ),
 dropped AS (
     DELETE FROM transaction_items AS kept

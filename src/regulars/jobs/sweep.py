@@ -32,13 +32,17 @@ async def sweep(database: Database, stopping: Callable[[], bool]) -> int:
     """Visits what is due now in every community, and nothing else; gives how many profiles that were."""
     async with database.unscoped() as connection:
         community_ids = [row["id"] for row in await connection.fetch("SELECT id FROM communities ORDER BY id")]
+    return sum([await sweep_community(database, community_id, stopping) for community_id in community_ids])
+
+
+async def sweep_community(database: Database, community_id: int, stopping: Callable[[], bool]) -> int:
+    """Visits what is due now in one community; gives how many profiles that were."""
     swept = 0
-    for community_id in community_ids:
-        while not stopping():
-            found = await commit(database, community_id, _part)
-            swept += found
-            if found < PROFILES_AT_ONCE:
-                break
+    while not stopping():
+        found = await commit(database, community_id, _part)
+        swept += found
+        if found < PROFILES_AT_ONCE:
+            break
     return swept
 
 

@@ -90,15 +90,14 @@ DISTRICTS = election(
     "The same vote among the states within that country: by level, 1 their ISO 3166-2 codes, 2 their names.",
     "k, level",
     """
-    SELECT votes.k, 1 AS level, votes.iso_state AS place, votes.source, votes.n
-    FROM votes
-    JOIN countries ON countries.k = votes.k AND countries.winner = votes.country
-    WHERE votes.iso_state IS NOT NULL
-    UNION ALL
-    SELECT votes.k, 2, votes.state, votes.source, votes.n
-    FROM votes
-    JOIN countries ON countries.k = votes.k AND countries.winner = votes.country
-    WHERE votes.state IS NOT NULL
+    SELECT k, level, CASE level WHEN 1 THEN iso_state ELSE state END AS place, source, n
+    FROM (
+        SELECT votes.k, votes.iso_state, votes.state, votes.source, votes.n
+        FROM votes
+        JOIN countries ON countries.k = votes.k AND countries.winner = votes.country
+    ) AS within
+    CROSS JOIN (SELECT 1 AS level UNION ALL SELECT 2) AS levels
+    WHERE CASE level WHEN 1 THEN iso_state ELSE state END IS NOT NULL
     """,
 )
 

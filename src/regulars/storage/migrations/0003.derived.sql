@@ -101,14 +101,3 @@ BEGIN
     RETURN dropped;
 END
 $$;
-
--- The first instant of a local date. A midnight that happens twice is the earlier
--- one; one that is skipped is the instant at which the date begins.
-CREATE FUNCTION local_midnight(day date, zone text) RETURNS timestamptz
-LANGUAGE sql STABLE PARALLEL SAFE AS $$
-    SELECT CASE
-        WHEN (later - interval '1 hour') AT TIME ZONE zone >= day THEN later - interval '1 hour'
-        ELSE later
-    END
-    FROM (SELECT day::timestamp AT TIME ZONE zone AS later) AS midnight
-$$;

@@ -1,0 +1,65 @@
+"""What tests of transactions ask of the API, in one word each."""
+
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+from conftest import Club
+
+V3 = "/api/v3"
+Json = dict[str, Any]
+
+_exact = msgspec.json.Decoder(float_hook=Decimal)
+
+
+def line(**more: Any) -> Json:
+    """A line that has all that is required."""
+    return {"name": "Socks", "price_current": 50, "price_sell": 50, "quantity": 2} | more
+
+
+def sale(total: float | str = 100, at: str = "2026-10-01 12:00:00", **more: Any) -> Json:
+    """A transaction that has all that is required."""
+    return {"total": total, "transacted_at": at, "timezone": "UTC", "items": [line()]} | more
+
+
+async def make(club: Club, body: Json, expected: int = 201) -> Json:
+    """Makes a transaction; gives it as it is shown."""
+    answer = await club.http.post(f"{V3}/transactions", json=body)
+    assert answer.status_code == expected, answer.text
+    found: Json = answer.json()
+    return found["data"] if expected == 201 else found
+
+
+async def change(club: Club, transaction: Json, expected: int = 200, /, **body: Any) -> Json:
+    """Changes a transaction; gives it as it is shown."""
+    answer = await club.http.put(f"{V3}/transactions/{transaction['id']}", json=body)
+    assert answer.status_code == expected, answer.text
+    found: Json = answer.json()
+    return found["data"] if expected == 200 else found
+
+
+async def read(club: Club, path: str, expected: int = 200, **query: str) -> Json:
+    """An answer as it came, numbers that have decimals as exact ones."""
+    answer = await club.http.get(path if path.startswith("/") else f"{V3}/{path}", params=query)
+    assert answer.status_code == expected, answer.text
+    found: Json = _exact.decode(answer.content)
+    return found
+
+
+async def profile(club: Club, **body: Any) -> str:
+    """Makes a profile; gives its id."""
+    answer = await club.http.post(f"{V3}/profiles", json=body)
+    assert answer.status_code == 201, answer.text
+    found: str = answer.json()["data"]["id"]
+    return found
+
+
+async def values(club: Club, profile_id: str) -> Json:
+    """A profile's aggregations."""
+    return (await read(club, f"profiles/{profile_id}/aggregations"))["data"]  # type: ignore[no-any-return]
+
+
+async def spend(club: Club, profile_id: str) -> tuple[int, Decimal]:
+    """How many sales a profile has, and its net spend of all time."""
+    found = await values(club, profile_id)
+    return found["shop_count"], found["spend_all"]
