@@ -18,6 +18,7 @@ from regulars.storage import retention
 from regulars.settings import Settings
 from regulars.storage.database import Database
 
+from randomness import SEED
 from servers import Servers
 
 START = datetime(2026, 11, 1, tzinfo=UTC)
@@ -49,6 +50,11 @@ class Club:
     http: httpx.AsyncClient
     token: str
     more: dict[str, Any] = field(default_factory=dict)
+
+
+def pytest_report_header() -> str:
+    """What it takes to draw the same again."""
+    return f"REGULARS_SEED={SEED}"
 
 
 @pytest.fixture(scope="session")

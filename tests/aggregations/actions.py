@@ -150,7 +150,7 @@ def clock_after(facts: Facts, action: Action, now: datetime) -> datetime:
     if isinstance(action.to, datetime):
         return max(now, action.to)
     ahead = {moment for profile_id in facts.profiles for moment in moments(facts, profile_id, now)}
-    boundary = _chosen(sorted(ahead), action.to.ordinal)
+    boundary = chosen(sorted(ahead), action.to.ordinal)
     return now if boundary is None else max(now, boundary + timedelta(microseconds=action.to.microseconds))
 
 
@@ -165,11 +165,11 @@ def apply(facts: Facts, action: Action, now: datetime, new_id: UUID | int) -> Fa
         case MergeProfiles(source, destination):
             return _merged(facts, source, destination)
         case ChangeLocation(ordinal, to):
-            location = _chosen(facts.locations.values(), ordinal)
+            location = chosen(facts.locations.values(), ordinal)
             changed = location and replace(to, id=location.id, external_id=location.external_id)
             return replace(facts, locations=facts.locations | {changed.id: changed}) if changed else facts
         case ChangeProduct(ordinal, brand):
-            product = _chosen(facts.products.values(), ordinal)
+            product = chosen(facts.products.values(), ordinal)
             rebranded = product and replace(product, brand=brand)
             return replace(facts, products=facts.products | {rebranded.id: rebranded}) if rebranded else facts
         case ChangeCommunityTimezone(timezone):
@@ -188,14 +188,14 @@ def _apply_to_profile(
         assert isinstance(new_id, UUID)
         profile: Profile | None = Profile(new_id, joined_at=now)
     else:
-        profile = _chosen(facts.profiles.values(), action.profile)
+        profile = chosen(facts.profiles.values(), action.profile)
     if profile is None:
         return facts
     changed = replace(
         profile,
         joined_at=profile.joined_at if isinstance(draft.joined_at, Sent) else draft.joined_at,
-        joined_location_id=_chosen(facts.locations, draft.joined_location),
-        preferred_location_id=_chosen(facts.locations, draft.preferred_location),
+        joined_location_id=chosen(facts.locations, draft.joined_location),
+        preferred_location_id=chosen(facts.locations, draft.preferred_location),
         addresses=draft.addresses,
     )
     return replace(facts, profiles=facts.profiles | {changed.id: changed})
@@ -205,16 +205,16 @@ def _apply_to_transaction(facts: Facts, action: TransactionAction, new_id: UUID 
     known = facts.transactions.values()
     if isinstance(action, CreateTransaction):
         assert isinstance(new_id, int)
-        owner = _chosen(facts.profiles, action.profile)
+        owner = chosen(facts.profiles, action.profile)
         return _with(facts, _resolved(facts, replace(action.draft, id=new_id, profile_id=owner)))
     if isinstance(action, ClaimTransaction | MoveTransaction):
         owned = isinstance(action, MoveTransaction)
-        transaction = _chosen(
+        transaction = chosen(
             [each for each in known if (each.profile_id is not None) == owned], action.transaction
         )
-        owner = _chosen(facts.profiles, action.profile)
+        owner = chosen(facts.profiles, action.profile)
         return _with(facts, replace(transaction, profile_id=owner)) if transaction and owner else facts
-    transaction = _chosen(known, action.transaction)
+    transaction = chosen(known, action.transaction)
     if transaction is None:
         return facts
     if isinstance(action, ChangeTransaction):
@@ -235,18 +235,18 @@ def _resolved(facts: Facts, draft: Transaction) -> Transaction:
     return replace(
         draft,
         external_id=None if draft.external_id in taken else draft.external_id,
-        location_id=_chosen(facts.locations, draft.location_id),
+        location_id=chosen(facts.locations, draft.location_id),
         items=tuple(
-            replace(item, product_id=_chosen(facts.products, item.product_id)) for item in draft.items
+            replace(item, product_id=chosen(facts.products, item.product_id)) for item in draft.items
         ),
     )
 
 
 def _merged(facts: Facts, source_ordinal: int, destination_ordinal: int) -> Facts:
     """Merged as the Profile API says: filled fields of the destination win, the earlier join stays."""
-    source = _chosen(facts.profiles.values(), source_ordinal)
+    source = chosen(facts.profiles.values(), source_ordinal)
     others = [each for each in facts.profiles.values() if each is not source]
-    destination = _chosen(others, destination_ordinal)
+    destination = chosen(others, destination_ordinal)
     if source is None or destination is None:
         return facts
     joins = [each.joined_at for each in (source, destination) if each.joined_at is not None]
@@ -271,5 +271,5 @@ def _filled(wins: Thing | None, fills: Thing | None) -> Thing | None:
     return fills if wins is None else wins
 
 
-def _chosen(existing: Collection[Thing], ordinal: int | None) -> Thing | None:
+def chosen(existing: Collection[Thing], ordinal: int | None) -> Thing | None:
     return None if ordinal is None or not existing else list(existing)[ordinal % len(existing)]

@@ -16,8 +16,7 @@ from regulars.aggregations import wire
 from regulars.aggregations.reading import Reader
 from regulars.facts import community as communities
 from regulars.facts.community import Community, NewCommunity
-from regulars.facts.transaction_items import ItemIn
-from regulars.facts.transactions import TransactionIn, TransactionRow, checked
+from regulars.facts.transactions import TransactionIn, TransactionRow, checked, fingerprint
 from regulars.facts.writing import Writing
 from regulars.ingest.commit import commit
 from regulars.ingest.transactions import Kept, Mode, Put, put
@@ -27,23 +26,24 @@ _numbers = itertools.count(1)
 _encoder = msgspec.json.Encoder(decimal_format="number")
 
 
+def community_of(facts: Facts) -> NewCommunity:
+    """The community of the oracle's facts, to be made."""
+    return NewCommunity(
+        slug=f"case-{next(_numbers)}",
+        name="Case",
+        country=facts.community.country or "NO",
+        timezone=facts.community.timezone,
+        currency=facts.community.currency,
+    )
+
+
 async def stored(database: Database, facts: Facts) -> tuple[Community, Facts]:
     """A community that holds these facts, and the facts with the ids that their transactions were given."""
     async with database.unscoped() as connection:
-        community = await communities.create(
-            connection,
-            NewCommunity(
-                slug=f"case-{next(_numbers)}",
-                name="Case",
-                country=facts.community.country or "NO",
-                timezone=facts.community.timezone,
-                currency=facts.community.currency,
-            ),
-            database.clock(),
-        )
+        community = await communities.create(connection, community_of(facts), database.clock())
 
     async def work(writing: Writing) -> dict[int, int]:
-        await _put_catalogue(writing, facts)
+        await put_catalogue(writing, facts)
         await _put_profiles(writing, facts)
         given = sorted(facts.transactions.values(), key=lambda each: each.id)
         outcomes = await put(writing, [Put(row(each, community), Mode.CREATE) for each in given])
@@ -56,7 +56,8 @@ async def stored(database: Database, facts: Facts) -> tuple[Community, Facts]:
     return community, replace(facts, transactions=renumbered)
 
 
-async def _put_catalogue(writing: Writing, facts: Facts) -> None:
+async def put_catalogue(writing: Writing, facts: Facts) -> None:
+    """Inserts the locations and products under their own ids; a product has one variant, with its id."""
     for location in facts.locations.values():
         await put_location(writing, location)
     for product in facts.products.values():
@@ -91,14 +92,20 @@ async def _put_catalogue(writing: Writing, facts: Facts) -> None:
         )
 
 
+def external_code(location_id: int) -> str:
+    """The code by which claims name a location."""
+    return f"code-{location_id}"
+
+
 async def put_location(writing: Writing, location: Location) -> None:
     """Inserts a location under its own id."""
     await writing.execute(
         """
         INSERT INTO locations (
-            community_id, id, external_id, type, timezone, country, iso_state, state, created_at, updated_at
+            community_id, id, external_id, external_code, type, timezone, country, iso_state, state,
+            created_at, updated_at
         )
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9)
+        VALUES ($1, $2, $3, $10, $4, $5, $6, $7, $8, $9, $9)
         """,
         writing.community_id,
         location.id,
@@ -109,6 +116,7 @@ async def put_location(writing: Writing, location: Location) -> None:
         location.iso_state,
         location.state,
         writing.now,
+        external_code(location.id),
     )
 
 
@@ -149,28 +157,33 @@ async def _put_profiles(writing: Writing, facts: Facts) -> None:
 
 
 def row(given: Transaction, community: Community) -> TransactionRow:
-    """A transaction of the oracle's as the product checks it."""
-    body = given_as_json(given)
-    return checked(msgspec.json.decode(body, type=TransactionIn, strict=False), community)
+    """A transaction of the oracle's as the product checks it, from a file."""
+    came = msgspec.json.decode(as_json(as_given(given)), type=TransactionIn, strict=False)
+    found = checked(came, community)
+    found.fingerprint = fingerprint(came)
+    return found
 
 
-def given_as_json(given: Transaction) -> bytes:
+def as_json(body: object) -> bytes:
+    """A body as it is sent: decimals with all their digits."""
+    return _encoder.encode(body)
+
+
+def as_given(given: Transaction) -> dict[str, Any]:
     """A transaction of the oracle's as a client sends it."""
-    return _encoder.encode(
-        {
-            "external_id": given.external_id,
-            "profile_id": None if given.profile_id is None else str(given.profile_id),
-            "transacted_at": given.transacted_at.isoformat(),
-            "timezone": given.timezone,
-            "total": given.total,
-            "currency": given.currency,
-            "currency_rate": given.currency_rate,
-            "location_id": given.location_id,
-            "systems": given.systems,
-            "is_void": given.is_void,
-            "items": [_item(each) for each in given.items],
-        }
-    )
+    return {
+        "external_id": given.external_id,
+        "profile_id": None if given.profile_id is None else str(given.profile_id),
+        "transacted_at": given.transacted_at.isoformat(timespec="microseconds"),
+        "timezone": given.timezone,
+        "total": given.total,
+        "currency": given.currency,
+        "currency_rate": given.currency_rate,
+        "location_id": given.location_id,
+        "systems": given.systems,
+        "is_void": given.is_void,
+        "items": [_item(each) for each in given.items],
+    }
 
 
 def _item(given: Item) -> dict[str, Any]:

@@ -189,7 +189,11 @@ async def turn(writing: Writing, profile_id: UUID, profile_type: str) -> None:
     if after != before:
         await again(writing, work)
     await memberships.turn(writing, [profile_id], "out" if leaves else "in")
-    writing.touch(profile_id, "profile.deleted" if leaves else "profile.updated")
+    if leaves:
+        # Its facts stay, and so would its values, were it to come back.
+        writing.remove(profile_id)
+    else:
+        writing.touch(profile_id, "profile.updated")
 
 
 async def delete(writing: Writing, profile_id: UUID) -> None:

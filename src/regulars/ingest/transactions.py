@@ -132,6 +132,9 @@ async def _put_clashing(writing: Writing, puts: Sequence[Put]) -> list[Outcome]:
         outcomes[place] = Kept(there["id"], Kind.UNCHANGED if same else Kind.LOADED)
         if not same:
             row = _with_owner(each.row, there)
+            for item in row.items:
+                # Not of a number that a file or another transaction's reader thought up.
+                item.id = None
             replacing.append((there["id"], row))
             if there["profile_id"] is not None:
                 writing.touch(there["profile_id"], "transaction.updated")

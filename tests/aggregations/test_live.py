@@ -1,0 +1,191 @@
+"""Whatever happens in a club, every value of every profile is what the oracle says: now, and as of any instant."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, seed, settings
+from hypothesis import strategies as st
+
+from aggregations.histories import History, histories, replay
+from aggregations.product import Product, with_location_ids
+from aggregations.stored import community_of, differences
+from conftest import Club, SetClock, clubs
+from oracle import Facts, moments, next_change_at, values
+from randomness import SEED, examples
+from regulars.aggregations.store import NAMES
+from regulars.aggregations.verify import verify
+from regulars.jobs.sweep import sweep_community
+from regulars.storage.database import Database
+from servers import on_both_servers
+
+pytestmark = on_both_servers
+
+LONG = settings(
+    deadline=None,
+    print_blob=True,
+    suppress_health_check=[
+        HealthCheck.function_scoped_fixture,
+        HealthCheck.too_slow,
+        HealthCheck.data_too_large,
+    ],
+)
+
+
+@asynccontextmanager
+async def product_of(history: History, database: Database, clock: SetClock) -> AsyncIterator[Product]:
+    """A club in which nothing has happened yet."""
+    clock.at = history.starts_at
+    async for club in clubs(database, clock, community_of(history.world)):
+        product = Product(club)
+        await product.begin(history.world)
+        yield product
+
+
+async def lived(product: Product, history: History, clock: SetClock, *, checked: bool = True) -> Facts:
+    """The facts once the history has happened, each value compared after every action."""
+    before = history.world
+    for number, (action, after, now) in enumerate(replay(history)):
+        clock.at = now
+        await product.do(action, before, after)
+        if checked:
+            await all_is_true(product, after, now)
+            if number % 7 == 0:
+                await is_sent_as_it_is(product, after, now)
+        before = after
+    return before
+
+
+async def all_is_true(product: Product, facts: Facts, now: datetime) -> None:
+    """Compares every value of every profile now."""
+    found = await product.values(list(facts.profiles))
+    for profile_id in facts.profiles:
+        assert differences(found[profile_id], values(facts, profile_id, now)) == {}
+
+
+async def is_sent_as_it_is(product: Product, facts: Facts, now: datetime) -> None:
+    """Compares what a client gets of the last profile."""
+    profile_id = list(facts.profiles)[-1]
+    expected = product.as_sent(values(facts, profile_id, now))
+    assert differences(with_location_ids(await product.sent(profile_id)), expected) == {}
+
+
+@seed(SEED)
+@settings(LONG, max_examples=examples(25))
+@given(history=histories(), data=st.data())
+async def test_every_value_is_true_after_everything_that_happens(
+    history: History, data: st.DataObject, database: Database, clock: SetClock
+) -> None:
+    async with product_of(history, database, clock) as product:
+        facts = await lived(product, history, clock)
+        await all_was_true(product, facts, clock.at, data)
+        await nothing_claims_too_much(product, facts, clock.at)
+        await the_outbox_tells_every_change(product)
+        assert await differing(product) == []
+
+
+async def all_was_true(product: Product, facts: Facts, now: datetime, data: st.DataObject) -> None:
+    """Compares the values at instants of the past, among them those at which something changes."""
+    asked: list[tuple[UUID, datetime]] = []
+    for profile_id in facts.profiles:
+        long_ago = now - timedelta(days=4 * 366)
+        boundaries = [each for each in moments(facts, profile_id, long_ago) if each <= now][-40:]
+        nudged = [each + timedelta(microseconds=by) for each in boundaries for by in (-1, 0)]
+        anywhere = st.timedeltas(timedelta(0), now - long_ago).map(lambda ago: now - ago)
+        choices = st.sampled_from(nudged) | anywhere if nudged else anywhere
+        asked += [(profile_id, at) for at in data.draw(st.lists(choices, min_size=4, max_size=8), "past")]
+    for (profile_id, at), found in zip(asked, await product.values_as_of(asked), strict=True):
+        assert differences(found, values(facts, profile_id, at)) == {}, at
+
+
+async def kept_rows(product: Product) -> dict[UUID, Any]:
+    """The rows that are kept of the profiles, by the oracle's ids, those left out that say they are outdated."""
+    community_id = product.club.community.id
+    async with product.club.database.reading(community_id) as scope:
+        rows = await scope.fetch(
+            """
+            SELECT profile_id, calculated_at, next_change_at
+            FROM aggregations
+            WHERE community_id = $1 AND values_epoch = (SELECT values_epoch FROM epochs WHERE community_id = $1)
+            """,
+            community_id,
+        )
+    known = {mine: theirs for theirs, mine in product.profiles.items()}
+    return {known[row["profile_id"]]: row for row in rows}
+
+
+async def nothing_claims_too_much(product: Product, facts: Facts, now: datetime) -> None:
+    """No row that is kept says that it stays true beyond the next change."""
+    for profile_id, row in (await kept_rows(product)).items():
+        kept = row["next_change_at"]
+        if kept is None or kept > now:
+            expected = next_change_at(facts, profile_id, now)
+            assert expected is None or (kept is not None and kept <= expected), (profile_id, kept, expected)
+
+
+async def the_outbox_tells_every_change(product: Product) -> None:
+    """The changes that were told, one after the other, lead to what is kept."""
+    community_id = product.club.community.id
+    async with product.club.database.reading(community_id) as scope:
+        told = await scope.fetch(
+            "SELECT profile_id, changes FROM outbox WHERE community_id = $1 ORDER BY id", community_id
+        )
+        kept = await scope.fetch(
+            "SELECT profile_id, to_jsonb(aggregations) AS kept FROM aggregations WHERE community_id = $1", community_id
+        )
+    last: dict[UUID, dict[str, object]] = {}
+    for row in told:
+        standing = last.setdefault(row["profile_id"], {})
+        for name, (old, new) in msgspec.json.decode(row["changes"]).items():
+            assert standing.get(name) == old, name
+            standing[name] = new
+    for row in kept:
+        found = msgspec.json.decode(row["kept"])
+        assert {name: last[row["profile_id"]].get(name) for name in NAMES} == {name: found[name] for name in NAMES}
+
+
+async def differing(product: Product) -> list[str]:
+    """What verify has to say."""
+    found = verify(product.club.database, product.club.community.id)
+    return [str(each) async for each in found if not isinstance(each, int)]
+
+
+# The clock -----------------------------------------------------------------------------------------------
+
+
+@seed(SEED)
+@settings(LONG, max_examples=examples(10))
+@given(history=histories(max_actions=20), data=st.data())
+async def test_the_sweep_visits_what_is_due_and_nothing_else(
+    history: History, data: st.DataObject, database: Database, clock: SetClock
+) -> None:
+    async with product_of(history, database, clock) as product:
+        facts = await lived(product, history, clock, checked=False)
+        for _ in range(3):
+            ahead = sorted({at for each in facts.profiles for at in moments(facts, each, clock.at)})
+            clock.at = data.draw(st.sampled_from(ahead[:6] or [clock.at]), "now")
+            before = await kept_rows(product)
+            up_to_date = {
+                each
+                for each, row in before.items()
+                if row["next_change_at"] is None or row["next_change_at"] > clock.at
+            }
+            await all_is_true(product, facts, clock.at)
+            swept = await sweep_community(database, product.club.community.id, lambda: False)
+            assert swept == len(facts.profiles) - len(up_to_date)
+            after = await kept_rows(product)
+            assert after.keys() == facts.profiles.keys()
+            for profile_id, row in after.items():
+                if profile_id in up_to_date:
+                    assert row == before[profile_id]
+                else:
+                    assert row["calculated_at"] == clock.at
+                assert row["next_change_at"] is None or row["next_change_at"] > clock.at
+            await nothing_claims_too_much(product, facts, clock.at)
+            assert await differing(product) == []

@@ -1,0 +1,106 @@
+"""The house: who may import whom, how long a file may be, and names that say what is inside."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parent.parent / "src" / "regulars"
+MODULES = sorted(SOURCE.rglob("*.py"))
+
+# Each room may use those before it, and itself. `demo` is data that stands alone.
+ROOMS = {
+    "clock": set[str](),
+    "settings": set[str](),
+    "logs": {"settings"},
+    "demo": set[str](),
+    "storage": {"clock", "settings"},
+    "access": {"clock"},
+    "facts": {"clock", "storage"},
+    "aggregations": {"clock", "storage", "facts"},
+    "ingest": {"clock", "storage", "facts", "aggregations"},
+    "jobs": {"clock", "settings", "storage", "facts", "aggregations", "ingest"},
+    "api": {"clock", "settings", "logs", "storage", "access", "facts", "aggregations", "ingest", "jobs"},
+}
+LONGEST = 400
+VAGUE = {"util", "utils", "helper", "helpers", "common", "misc", "base", "manager", "managers", "stuff"}
+
+
+def room(module: Path) -> str:
+    """The room that a module stands in."""
+    first = module.relative_to(SOURCE).parts[0]
+    return first.removesuffix(".py")
+
+
+def imported_rooms(module: Path) -> Iterator[str]:
+    """The rooms that a module imports from."""
+    for node in ast.walk(ast.parse(module.read_text())):
+        names: list[str] = []
+        if isinstance(node, ast.Import):
+            names = [each.name for each in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = [f"{node.module}.{each.name}" for each in node.names] if node.module == "regulars" else [node.module]
+        for name in names:
+            parts = name.split(".")
+            if parts[0] == "regulars" and len(parts) > 1:
+                yield parts[1]
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(SOURCE)))
+def test_a_module_imports_only_from_the_rooms_before_its_own(module: Path) -> None:
+    own = room(module)
+    allowed = ROOMS.get(own)
+    if allowed is None:
+        # The commands, and what runs the server, stand above all rooms; nobody imports them but each other.
+        assert own not in {used for other in MODULES if room(other) in ROOMS for used in imported_rooms(other)}
+        return
+    assert set(imported_rooms(module)) - {own} <= allowed
+
+
+def test_no_module_imports_itself_in_a_circle() -> None:
+    graph = {_name(module): set(_imports(module)) for module in MODULES}
+    for name in graph:
+        assert not _reaches(graph, name, name), f"{name} imports itself by way of others"
+
+
+def _name(module: Path) -> str:
+    parts = module.relative_to(SOURCE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def _imports(module: Path) -> Iterator[str]:
+    known = {_name(each) for each in MODULES}
+    tree = ast.parse(module.read_text())
+    # What is imported for types alone is no circle at run time.
+    typing_only = {
+        id(node)
+        for test in ast.walk(tree)
+        if isinstance(test, ast.If) and isinstance(test.test, ast.Name) and test.test.id == "TYPE_CHECKING"
+        for node in ast.walk(test)
+    }
+    for node in ast.walk(tree):
+        if id(node) in typing_only or not isinstance(node, ast.ImportFrom) or not node.module:
+            continue
+        for each in node.names:
+            deeper = f"{node.module}.{each.name}"
+            yield deeper if deeper in known else node.module
+
+
+def _reaches(graph: dict[str, set[str]], start: str, target: str) -> bool:
+    seen: set[str] = set()
+    waiting = list(graph[start])
+    while waiting:
+        name = waiting.pop()
+        if name == target:
+            return True
+        if name not in seen:
+            seen.add(name)
+            waiting += graph.get(name, ())
+    return False
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(SOURCE)))
+def test_files_are_short_and_named_for_what_they_hold(module: Path) -> None:
+    assert len(module.read_text().splitlines()) <= LONGEST
+    assert module.stem not in VAGUE
