@@ -53,35 +53,58 @@ class Origin:
     secret: bool
 
 
-def _converted(name: str, kind: object, given: object) -> object:
+_KINDS = {int: "a whole number", float: "a number"}
+
+
+def _converted(source: str, kind: Any, given: object) -> object:
     try:
-        if kind in (bool, "bool"):
-            return str(given).lower() in ("1", "true", "yes")
-        return {int: int, float: float, Path: Path, str: str}[kind](given)  # type: ignore[index]
+        return kind(given)
     except (TypeError, ValueError):
-        raise SettingError(f"REGULARS_{name.upper()} is {given!r}, which is not a {kind}: change it.") from None
+        raise SettingError(f"{source} is {given!r}, which is not {_KINDS[kind]}: change it.") from None
 
 
-def origins(
-    environment: Mapping[str, str] | None = None, file: Path = Path("regulars.toml")
-) -> list[Origin]:
+def _written(file: Path) -> dict[str, Any]:
+    if not file.exists():
+        return {}
+    try:
+        written = tomllib.loads(file.read_text())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingError(f"{file} is no TOML: {error}.") from None
+    known = {each.name for each in fields(Settings)}
+    for name in written:
+        if name not in known:
+            raise SettingError(
+                f"{file} sets {name!r}, which is no setting: remove it. Known: {', '.join(sorted(known))}."
+            )
+    return written
+
+
+def unknown(environment: Mapping[str, str] | None = None) -> list[str]:
+    """The REGULARS_* variables that are no setting, such as a name that is misspelt."""
+    environment = os.environ if environment is None else environment
+    known = {variable(each.name) for each in fields(Settings)}
+    return sorted(name for name in environment if name.startswith("REGULARS_") and name not in known)
+
+
+def variable(name: str) -> str:
+    """The environment variable of a setting."""
+    return f"REGULARS_{name.upper()}"
+
+
+def origins(environment: Mapping[str, str] | None = None, file: Path = Path("regulars.toml")) -> list[Origin]:
     """Every setting with its value and its source.
 
     Raises SettingError for an unknown name in the file, or a value of the wrong type.
     """
     environment = os.environ if environment is None else environment
-    written = tomllib.loads(file.read_text()) if file.exists() else {}
-    known = {each.name for each in fields(Settings)}
-    for name in written:
-        if name not in known:
-            raise SettingError(f"{file} sets {name!r}, which is no setting: remove it. Known: {sorted(known)}.")
+    written = _written(file)
     found = []
     for each in fields(Settings):
-        variable = f"REGULARS_{each.name.upper()}"
-        if variable in environment:
-            value, source = _converted(each.name, each.type, environment[variable]), variable
+        name = variable(each.name)
+        if name in environment:
+            value, source = _converted(name, each.type, environment[name]), name
         elif each.name in written:
-            value, source = _converted(each.name, each.type, written[each.name]), str(file)
+            value, source = _converted(f"{each.name} in {file}", each.type, written[each.name]), str(file)
         else:
             value, source = each.default, "default"
         found.append(Origin(each.name, value, source, each.metadata["meaning"], each.metadata["secret"]))

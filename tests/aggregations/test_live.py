@@ -66,7 +66,8 @@ async def all_is_true(product: Product, facts: Facts, now: datetime) -> None:
     """Compares every value of every profile now."""
     found = await product.values(list(facts.profiles))
     for profile_id in facts.profiles:
-        assert differences(found[profile_id], values(facts, profile_id, now)) == {}
+        wrong = differences(found[profile_id], values(facts, profile_id, now))
+        assert wrong == {}, wrong
 
 
 async def is_sent_as_it_is(product: Product, facts: Facts, now: datetime) -> None:

@@ -14,9 +14,7 @@ AT = "/api/v3/brands"
 
 async def values_epoch(club: Club) -> int:
     async with club.database.reading(club.community.id) as scope:
-        found: int = await scope.fetchval(
-            "SELECT values_epoch FROM epochs WHERE community_id = $1", club.community.id
-        )
+        found: int = await scope.fetchval("SELECT values_epoch FROM epochs WHERE community_id = $1", club.community.id)
     return found
 
 
@@ -64,9 +62,7 @@ async def test_a_name_that_is_taken_is_refused_until_its_brand_is_deleted(club: 
         ({"name": "a", "external_id": "\0"}, "external_id"),
     ],
 )
-async def test_a_field_that_does_not_fit_is_refused_by_path(
-    club: Club, fields: dict[str, Any], path: str
-) -> None:
+async def test_a_field_that_does_not_fit_is_refused_by_path(club: Club, fields: dict[str, Any], path: str) -> None:
     answer = await club.http.post(AT, json=fields)
     assert (answer.status_code, list(answer.json()["errors"])) == (422, [path])
 

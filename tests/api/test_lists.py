@@ -85,9 +85,7 @@ async def test_nested_names_and_money_are_filtered(club: Club) -> None:
     for name, brand, price in (("Shirt", "Acme", "9.50"), ("Sock", "Other", "10.00"), ("Cap", None, None)):
         body = {"name": name, "brand": brand, "variants": [{"sku": name, "price": price}]}
         product = (await club.http.post("/api/v3/products", json=body)).json()["data"]
-    answer = await club.http.get(
-        "/api/v3/products", params={"filter[brand.name]": "acme", "sort": "brand.name"}
-    )
+    answer = await club.http.get("/api/v3/products", params={"filter[brand.name]": "acme", "sort": "brand.name"})
     assert [each["name"] for each in answer.json()["data"]] == ["Shirt"]
     url = f"/api/v3/products/{product['id']}/variants"
     for price, sku in (("8.25", "a"), ("10", "b")):
@@ -104,9 +102,7 @@ async def test_nested_names_and_money_are_filtered(club: Club) -> None:
 
 async def test_pages_never_overlap_and_say_where_they_are(club: Club) -> None:
     await opened(club)
-    answer = (
-        await club.http.get(AT, params={"page[size]": 2, "page[number]": 2, "sort": "is_published"})
-    ).json()
+    answer = (await club.http.get(AT, params={"page[size]": 2, "page[number]": 2, "sort": "is_published"})).json()
     first = await ids(club, **{"page[size]": 2, "sort": "is_published"})
     assert first + [each["external_id"] for each in answer["data"]] == ["B2", "A1", "C3", "D4"]
     meta = answer["meta"]
@@ -193,9 +189,7 @@ async def test_what_can_not_be_understood_is_refused_by_path(club: Club, asked: 
 async def test_a_price_that_is_no_number_is_refused(club: Club) -> None:
     product = (await club.http.post("/api/v3/products", json={"name": "Shirt"})).json()["data"]
     for text in ("NaN", "x", "Infinity", ""):
-        answer = await club.http.get(
-            f"/api/v3/products/{product['id']}/variants", params={"filter[price]": text}
-        )
+        answer = await club.http.get(f"/api/v3/products/{product['id']}/variants", params={"filter[price]": text})
         assert (answer.status_code, list(answer.json()["errors"])) == (422, ["price"])
 
 

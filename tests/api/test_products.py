@@ -1,17 +1,11 @@
-"""Products and their variants over HTTP, and what tills sell unannounced."""
+"""Products and their variants over HTTP."""
 
 import asyncio
-from decimal import Decimal
 from typing import Any
 
-import msgspec
 import pytest
 
 from conftest import Club
-from regulars.facts import products
-from regulars.facts.products import InlineProduct, InlineVariant
-from regulars.facts.refusals import Refused
-from regulars.ingest.commit import commit
 
 AT = "/api/v3/products"
 
@@ -37,9 +31,7 @@ async def listed(club: Club) -> list[dict[str, Any]]:
 
 async def values_epoch(club: Club) -> int:
     async with club.database.reading(club.community.id) as scope:
-        found: int = await scope.fetchval(
-            "SELECT values_epoch FROM epochs WHERE community_id = $1", club.community.id
-        )
+        found: int = await scope.fetchval("SELECT values_epoch FROM epochs WHERE community_id = $1", club.community.id)
     return found
 
 
@@ -74,9 +66,7 @@ async def test_a_product_comes_with_its_brand_and_variants(club: Club) -> None:
 
 
 async def test_a_variant_looks_the_same_within_its_product_and_alone(club: Club) -> None:
-    product = await made(
-        club, name="Shirt", variants=[{"sku": "S1", "price_cost": 1.25, "images": [{"url": "u"}]}]
-    )
+    product = await made(club, name="Shirt", variants=[{"sku": "S1", "price_cost": 1.25, "images": [{"url": "u"}]}])
     (variant,) = product["variants"]
     alone = (await club.http.get(f"{AT}/{product['id']}/variants/{variant['id']}")).json()["data"]
     assert alone == variant
@@ -106,9 +96,7 @@ async def test_title_is_another_word_for_name(club: Club) -> None:
 
 
 async def test_what_was_read_can_be_sent_back_and_changes_nothing(club: Club) -> None:
-    product = await made(
-        club, name="Shirt", brand="Acme", variants=[{"sku": "S1", "price": 5.25}], meta={"a": 1}
-    )
+    product = await made(club, name="Shirt", brand="Acme", variants=[{"sku": "S1", "price": 5.25}], meta={"a": 1})
     before = await values_epoch(club)
     await club.http.delete(f"/api/v3/brands/{product['brand']['id']}")
     club.clock.step(hours=1)
@@ -167,9 +155,7 @@ async def test_variants_are_matched_by_id_then_sku_then_external_id_and_the_rest
 async def test_a_sku_belongs_to_one_product(club: Club) -> None:
     first = await made(club, name="Shirt", variants=[{"sku": "A"}])
     answer = await club.http.post(AT, json={"name": "Blouse", "variants": [{"sku": "B"}, {"sku": "A"}]})
-    assert answer.json()["errors"] == {
-        "variants.1.sku": [f"belongs to product {first['id']}: choose one that is free"]
-    }
+    assert answer.json()["errors"] == {"variants.1.sku": [f"belongs to product {first['id']}: choose one that is free"]}
     assert [each["name"] for each in await listed(club)] == ["Shirt"]
     second = await made(club, name="Blouse", variants=[{"sku": "B"}])
     for method, url in (
@@ -178,6 +164,18 @@ async def test_a_sku_belongs_to_one_product(club: Club) -> None:
     ):
         answer = await club.http.request(method, url, json={"sku": "A"})
         assert answer.json()["errors"] == {"sku": ["is taken by another: choose one that is free"]}
+
+
+async def test_variants_of_one_body_may_not_clash(club: Club) -> None:
+    taken = ["is taken by another variant: choose one that is free"]
+    rows = [{"sku": "A", "external_id": "X"}, {"sku": "B"}, {"sku": "B", "external_id": "X"}]
+    answer = await club.http.post(AT, json={"name": "Shirt", "variants": rows})
+    assert answer.json()["errors"] == {"variants.2.external_id": taken}
+    product = await made(club, name="Shirt", variants=rows[:2])
+    second = product["variants"][1]["id"]
+    answer = await club.http.put(f"{AT}/{product['id']}", json={"variants": [{"id": second, "sku": "A"}]})
+    assert answer.json()["errors"] == {"variants.0.sku": taken}
+    assert [each["sku"] for each in (await changed(club, product, variants=rows[:2]))["variants"]] == ["A", "B"]
 
 
 async def test_a_variant_is_made_changed_and_deleted(club: Club) -> None:
@@ -211,9 +209,7 @@ async def test_variants_show_their_product_where_asked(club: Club) -> None:
     url = f"{AT}/{product['id']}/variants"
     (variant,) = (await club.http.get(url, params={"include": "product"})).json()["data"]
     assert variant["product"] == product
-    alone = (await club.http.get(f"{url}/{variant['id']}", params={"include": "profile,product"})).json()[
-        "data"
-    ]
+    alone = (await club.http.get(f"{url}/{variant['id']}", params={"include": "profile,product"})).json()["data"]
     assert alone["product"] == product
 
 
@@ -245,19 +241,10 @@ async def test_products_without_an_id_are_told_apart_by_name_and_brand(club: Clu
 @pytest.mark.parametrize(
     ("fields", "path"),
     [
-        *(
-            ({name: 5}, name)
-            for name in ("name", "title", "brand", "description", "status", "currency", "tags")
-        ),
+        *(({name: 5}, name) for name in ("name", "title", "brand", "description", "status", "currency", "tags")),
         *(({name: "x"}, name) for name in ("position", "tags", "images", "variants", "brand_id", "meta")),
-        *(
-            ({name: "x" * 256}, name)
-            for name in ("external_id", "name", "brand", "handle", "type", "department")
-        ),
-        *(
-            ({name: "\0"}, name)
-            for name in ("external_id", "name", "title", "handle", "description", "web_url")
-        ),
+        *(({name: "x" * 256}, name) for name in ("external_id", "name", "brand", "handle", "type", "department")),
+        *(({name: "\0"}, name) for name in ("external_id", "name", "title", "handle", "description", "web_url")),
         ({"brand_id": 0}, "brand_id"),
         ({"brand_id": 10**30}, "brand_id"),
         ({"position": 10**30}, "position"),
@@ -280,9 +267,7 @@ async def test_products_without_an_id_are_told_apart_by_name_and_brand(club: Clu
         ({"variants": [5]}, "variants.0"),
     ],
 )
-async def test_a_field_that_does_not_fit_is_refused_by_path(
-    club: Club, fields: dict[str, Any], path: str
-) -> None:
+async def test_a_field_that_does_not_fit_is_refused_by_path(club: Club, fields: dict[str, Any], path: str) -> None:
     answer = await club.http.post(AT, json=fields)
     assert answer.status_code == 422
     assert list(answer.json()["errors"]) == [path]
@@ -358,109 +343,3 @@ async def test_batches_at_once_make_each_product_once(club: Club) -> None:
     assert sum(each["loaded"] for each in told) == 30
     found = (await club.http.get(AT, params={"page[size]": 100})).json()["data"]
     assert (len(found), sum(len(each["variants"]) for each in found)) == (30, 30)
-
-
-# What tills sell -------------------------------------------------------------------------------------
-
-
-async def inline(club: Club, *sold: InlineVariant) -> list[tuple[int, int]]:
-    return await commit(club.database, club.community.id, lambda w: products.create_inline(w, sold))
-
-
-async def test_variants_are_resolved_by_id_and_by_sku(club: Club) -> None:
-    product = await made(club, name="Shirt", variants=[{"sku": "A"}, {"sku": "B"}, {"sku": "C"}])
-    first, second, third = (each["id"] for each in product["variants"])
-    await club.http.delete(f"{AT}/{product['id']}/variants/{third}")
-    by_id, by_sku = await commit(
-        club.database,
-        club.community.id,
-        lambda w: products.resolve_variants(w, [first, third, 10**30, 0], ["B", "C", "none"]),
-    )
-    assert by_id == {first: (product["id"], first)}
-    assert by_sku == {"B": (product["id"], second)}
-
-
-async def test_an_inline_variant_is_made_with_its_product_and_brand(club: Club) -> None:
-    body = (
-        b'{"sku": 77, "name": "Small", "price": 5, "product": {"name": "Shirt", "brand": {"name": "Acme"}}}'
-    )
-    sold = msgspec.json.decode(body, type=InlineVariant, strict=False)
-    ((product_id, variant_id),) = await inline(club, sold)
-    (product,) = await listed(club)
-    assert (product["id"], product["name"], product["brand"]["name"]) == (product_id, "Shirt", "Acme")
-    assert [(each["id"], each["sku"], each["price"]) for each in product["variants"]] == [
-        (variant_id, "77", 5)
-    ]
-    assert await inline(club, sold) == [(product_id, variant_id)]
-
-
-async def test_an_inline_variant_that_stands_is_taken_as_it_is(club: Club) -> None:
-    product = await made(
-        club, name="Shirt", brand="Acme", variants=[{"sku": "A", "name": "a"}, {"external_id": "X"}]
-    )
-    first, second = (each["id"] for each in product["variants"])
-    found = await inline(
-        club,
-        InlineVariant(sku="A", name="other", product=InlineProduct(name="Other", brand="Other")),
-        InlineVariant(sku="unknown", external_id="X"),
-    )
-    assert found == [(product["id"], first), (product["id"], second)]
-    assert await listed(club) == [product]
-
-
-async def test_inline_variants_share_their_product(club: Club) -> None:
-    found = await inline(
-        club,
-        InlineVariant(sku="A", product=InlineProduct(external_id=1, name="Shirt")),
-        InlineVariant(sku="B", product=InlineProduct(external_id="1")),
-        InlineVariant(sku="C", product=InlineProduct(name="Sock", brand="Acme")),
-        InlineVariant(sku="D", product=InlineProduct(name="Sock", brand="Acme")),
-        InlineVariant(sku="E", product=InlineProduct(name="Sock")),
-        InlineVariant(sku="F", title="Sock"),
-        InlineVariant(sku="A"),
-    )
-    assert [product for product, _ in found] == [
-        found[0][0], found[0][0], found[2][0], found[2][0], found[4][0], found[4][0], found[0][0],
-    ]  # fmt: skip
-    assert len({product for product, _ in found}) == 3
-    assert found[6] == found[0]
-
-
-async def test_an_inline_variant_may_name_its_product_by_id(club: Club) -> None:
-    product = await made(club, name="Shirt")
-    ((product_id, _),) = await inline(club, InlineVariant(sku="A", product_id=product["id"]))
-    assert product_id == product["id"]
-    with pytest.raises(Refused) as refused:
-        await inline(club, InlineVariant(sku="B", product_id=10**9))
-    assert list(refused.value.errors) == ["product_variant.product_id"]
-
-
-async def test_an_inline_variant_that_breaks_a_rule_is_refused_by_path(club: Club) -> None:
-    with pytest.raises(Refused) as refused:
-        await inline(
-            club, InlineVariant(sku="\0", price=Decimal("NaN"), product=InlineProduct(name="\0", brand="\0"))
-        )
-    assert set(refused.value.errors) == {"sku", "price", "product.name", "product.brand"}
-
-
-async def test_inline_variants_are_made_once_however_many_sell_them(club: Club) -> None:
-    sold = [
-        InlineVariant(sku=f"S{number}", product=InlineProduct(name=f"N{number % 5}", brand="Acme"))
-        for number in range(20)
-    ]
-    answers = await asyncio.gather(inline(club, *sold), inline(club, *sold[::-1]), inline(club, *sold))
-    assert answers[0] == answers[1][::-1] == answers[2]
-    found = await listed(club)
-    assert (len(found), sum(len(each["variants"]) for each in found)) == (5, 20)
-
-
-async def test_the_catalogue_takes_over_what_a_till_made_unannounced(club: Club) -> None:
-    ((product_id, variant_id),) = await inline(club, InlineVariant(sku="A", name="SHIRT S"))
-    epoch = await values_epoch(club)
-    row = {"external_id": "P1", "name": "Shirt", "brand": "Acme", "variants": [{"sku": "A", "name": "Small"}]}
-    assert (await batch(club, row))["loaded"] == 1
-    (product,) = await listed(club)
-    assert (product["id"], product["external_id"], product["brand"]["name"]) == (product_id, "P1", "Acme")
-    assert [(each["id"], each["name"]) for each in product["variants"]] == [(variant_id, "Small")]
-    assert await values_epoch(club) == epoch + 1
-    assert (await batch(club, row))["unchanged"] == 1

@@ -12,9 +12,7 @@ CROSSING = {"and": [{"<": [{"var": "old.spend_12m"}, 1000]}, {">=": [{"var": "ne
 
 
 async def made(club: Club, **fields: Any) -> dict[str, Any]:
-    answer = await club.http.post(
-        AT, json={"trigger": "aggregation.changed", "url": "https://a.example/x"} | fields
-    )
+    answer = await club.http.post(AT, json={"trigger": "aggregation.changed", "url": "https://a.example/x"} | fields)
     assert answer.status_code == 201, answer.text
     found: dict[str, Any] = answer.json()["data"]
     return found
@@ -59,9 +57,7 @@ async def test_each_webhook_has_a_secret_of_its_own_that_changes_never(club: Clu
 
 async def test_what_is_absent_stays_and_null_empties(club: Club) -> None:
     found = await made(club, condition=CROSSING, queue="slow", is_active=False)
-    changed = await club.http.put(
-        f"{AT}/{found['id']}", json={"condition": None, "is_active": 1, "retry_daily": "2"}
-    )
+    changed = await club.http.put(f"{AT}/{found['id']}", json={"condition": None, "is_active": 1, "retry_daily": "2"})
     data = changed.json()["data"]
     assert (data["condition"], data["is_active"], data["retry_daily"], data["queue"]) == (
         None,
@@ -82,9 +78,7 @@ async def test_a_deleted_webhook_is_gone(club: Club) -> None:
 
 async def test_webhooks_are_filtered_by_any_of_their_fields(club: Club) -> None:
     first = await made(club, namespace="CRM", retry_daily=2, condition=CROSSING)
-    second = await made(
-        club, trigger="profile.created", is_active=False, user_id=9, retry_hourly=5, queue="q"
-    )
+    second = await made(club, trigger="profile.created", is_active=False, user_id=9, retry_hourly=5, queue="q")
     for name, value, expected in (
         ("id", first["id"], first),
         ("trigger", "PROFILE.created", second),
@@ -140,9 +134,7 @@ async def test_webhooks_are_filtered_by_any_of_their_fields(club: Club) -> None:
         ({"condition": list(range(1001))}, "condition"),
     ],
 )
-async def test_a_field_that_does_not_fit_is_refused_by_path(
-    club: Club, fields: dict[str, Any], path: str
-) -> None:
+async def test_a_field_that_does_not_fit_is_refused_by_path(club: Club, fields: dict[str, Any], path: str) -> None:
     answer = await club.http.post(AT, json={"trigger": "t", "url": "https://a.example"} | fields)
     assert answer.status_code == 422
     assert list(answer.json()["errors"]) == [path]
@@ -157,9 +149,7 @@ async def test_a_condition_is_nested_only_so_deep(club: Club) -> None:
     condition: Any = True
     for _ in range(19):
         condition = {"!": [condition]}
-    answer = await club.http.post(
-        AT, json={"trigger": "t", "url": "https://a.example", "condition": condition}
-    )
+    answer = await club.http.post(AT, json={"trigger": "t", "url": "https://a.example", "condition": condition})
     assert (answer.status_code, list(answer.json()["errors"])) == (422, ["condition"])
 
 

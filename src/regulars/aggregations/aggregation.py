@@ -69,7 +69,7 @@ class Change:
     sql: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Aggregation:
     """One value of a profile.
 
@@ -98,9 +98,14 @@ class Registry:
     relations: tuple[Relation, ...]
 
     def __post_init__(self) -> None:
-        names = [each.name for each in (*self.aggregations, *self.measures)]
+        names = [each.name for each in self.aggregations] + [each.name for each in self.measures]
         if repeated := {name for name in names if names.count(name) > 1}:
             raise ValueError(f"declared more than once: {sorted(repeated)}")
+
+    @property
+    def declared(self) -> tuple[Measure | Aggregation | Change, ...]:
+        """Everything that has SQL of its own."""
+        return (*self.measures, *self.aggregations, *self.changes)
 
     @property
     def changes(self) -> tuple[Change, ...]:

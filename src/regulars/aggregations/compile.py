@@ -117,8 +117,7 @@ def _indented(sql: str, by: int = 4) -> str:
 def _grouped(registry: Registry, engine: Engine) -> list[tuple[str, str]]:
     """One CTE for each relation that values are taken from, grouped by profile: (name, sql)."""
     over: dict[str, list[str]] = {}
-    declared = (*registry.measures, *registry.aggregations, *registry.changes)
-    for each in declared:
+    for each in registry.declared:
         if each.over is not None:
             over.setdefault(each.over.name, []).append(f"{translated(each.sql, engine)} AS {each.name}")
     return [
@@ -132,7 +131,7 @@ def _grouped(registry: Registry, engine: Engine) -> list[tuple[str, str]]:
 
 def _measured(registry: Registry, engine: Engine, grouped: Sequence[str]) -> str:
     columns = []
-    for each in (*registry.measures, *registry.aggregations, *registry.changes):
+    for each in registry.declared:
         if each.over is None:
             continue
         column = f"by_{each.over.name}.{each.name}"

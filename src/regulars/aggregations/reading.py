@@ -39,7 +39,7 @@ class Read:
     minor_digits: int
     locations: dict[int, msgspec.Raw]
 
-    def values(self, shown: Sequence[Aggregation] = wire.ALL) -> dict[str, Any]:
+    def values(self, shown: tuple[Aggregation, ...] = wire.ALL) -> dict[str, Any]:
         """The values as they go out."""
         return wire.values(self.row, self.as_of, self.minor_digits, self.locations, shown)
 

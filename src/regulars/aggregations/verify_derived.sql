@@ -5,11 +5,14 @@ WITH club AS (
 scaled AS (
     SELECT t.id, t.amount, t.sign, t.total, t.shop_date, t.transacted_at, t.timezone, t.discount, t.list_value,
            t.profile_id, t.location_id,
-           t.total * CASE WHEN t.currency IS NULL THEN 1 ELSE t.currency_rate END
-               * (10::numeric ^ club.minor_digits) AS minor,
-           CASE WHEN t.currency IS NULL THEN 1 ELSE t.currency_rate END AS rate
+           t.total * into_own.rate * (10::numeric ^ club.minor_digits) AS minor,
+           into_own.rate
     FROM transactions AS t
     CROSS JOIN club
+    CROSS JOIN LATERAL (
+        -- A rate that came with the community's own currency means nothing.
+        SELECT CASE WHEN coalesce(t.currency, club.currency) = club.currency THEN 1 ELSE t.currency_rate END AS rate
+    ) AS into_own
     WHERE t.community_id = $1
 ),
 lines AS (

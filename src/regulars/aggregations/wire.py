@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any
-from uuid import UUID
 
 from regulars.aggregations.aggregation import Aggregation, Type
 from regulars.aggregations.definitions import REGISTRY, SEED_ORDER
@@ -35,41 +35,42 @@ def location_ids(rows: Iterable[Mapping[str, Any]]) -> set[int]:
     return {row[name] for row in rows for name in _LOCATION_NAMES if row[name] is not None}
 
 
-def outside(value: Any, kind: Type, digits: int, locations: Locations) -> Any:
-    """One value as it goes out; `digits` are the decimals of the community's money."""
-    if value is None:
-        return None
-    convert = _CONVERSIONS.get(kind)
-    return value if convert is None else convert(value, digits, locations)
+Convert = Callable[[Any, int, Locations], Any]
 
-
-_CONVERSIONS: dict[Type, Callable[[Any, int, Locations], Any]] = {
+_CONVERSIONS: dict[Type, Convert] = {
     Type.MONEY: lambda value, digits, locations: from_minor_units(value, digits),
     Type.PERCENT: lambda value, digits, locations: from_minor_units(value, 2),
     Type.COUNTRY_ALPHA_3: lambda value, digits, locations: alpha_3(value),
     Type.INSTANT: lambda value, digits, locations: written(value),
     Type.LOCATION: lambda value, digits, locations: locations[value],
+    Type.PROFILE_ID: lambda value, digits, locations: str(value),
 }
 
 
+@cache
+def _plan(shown: tuple[Aggregation, ...]) -> tuple[tuple[str, str, Convert | None], ...]:
+    """For each value: its name, the column that it comes from (empty: none), and how it goes out.
+
+    Made once, for this is walked with every read.
+    """
+    return tuple(
+        (
+            each.name,
+            each.name if each.type.column or each.type is Type.PROFILE_ID else "",
+            _CONVERSIONS.get(each.type),
+        )
+        for each in shown
+    )
+
+
 def values(
-    row: Mapping[str, Any],
-    as_of: datetime,
-    digits: int,
-    locations: Locations,
-    shown: Sequence[Aggregation] = ALL,
+    row: Mapping[str, Any], as_of: datetime, digits: int, locations: Locations, shown: tuple[Aggregation, ...] = ALL
 ) -> dict[str, Any]:
-    """A profile's values as they go out, in order."""
+    """A profile's values as they go out, in order; `digits` are the decimals of the community's money."""
     found: dict[str, Any] = {}
-    for each in shown:
-        kind = each.type
-        if kind.column:
-            found[each.name] = outside(row[each.name], kind, digits, locations)
-        elif kind is Type.PROFILE_ID:
-            profile_id: UUID = row["profile_id"]
-            found[each.name] = str(profile_id)
-        elif kind is Type.AS_OF:
-            found[each.name] = written(as_of)
-        else:
-            found[each.name] = None
+    for name, column, convert in _plan(shown):
+        value = row[column] if column else None
+        found[name] = value if convert is None or value is None else convert(value, digits, locations)
+    if "calculated_at" in found:
+        found["calculated_at"] = written(as_of)
     return found

@@ -157,8 +157,10 @@ async def read_only(call: Call) -> None:
 _AS_OF = {"as_of": "A past instant, ISO 8601: the values as they were true then."}
 _NAME = {"name": "The name of an aggregation."}
 
+SHOW = Endpoint("GET", _V3, "Every value of a profile", reads=show, tag=_TAG, query=_AS_OF)
+
 ENDPOINTS = (
-    Endpoint("GET", _V3, "Every value of a profile", reads=show, tag=_TAG, query=_AS_OF),
+    SHOW,
     Endpoint(
         "GET",
         "/profiles/{id}/aggregations",
@@ -195,5 +197,8 @@ ENDPOINTS = (
         caller=Caller.MEMBER,
         tag="member",
     ),
-    *(Endpoint(method, _V3, "Not allowed: values are derived", reads=read_only, tag=_TAG) for method in ("POST", "PUT", "PATCH", "DELETE")),
+    *(
+        Endpoint(method, _V3, "Not allowed: values are derived", reads=read_only, tag=_TAG)
+        for method in ("POST", "PUT", "PATCH", "DELETE")
+    ),
 )

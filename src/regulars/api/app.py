@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from regulars.api import docs, errors
 from regulars.api.endpoint import Endpoint
+from regulars.api.quick_reads import QuickReads
 from regulars.api.registry import ENDPOINTS
 from regulars.api.server import Server, encoded
 from regulars.api.telemetry import Telemetry
@@ -63,7 +64,8 @@ def application(server: Server, *, jobs: bool = True) -> ASGIApp:
                 await connection.fetchval("SELECT 1")
         except Exception as error:
             _log.exception("health.failed")
-            return Response(encoded({"status": "down", "why": type(error).__name__}), 503, media_type="application/json")
+            down = {"status": "down", "why": type(error).__name__}
+            return Response(encoded(down), 503, media_type="application/json")
         return Response(encoded({"status": "ok"}), media_type="application/json")
 
     async def metrics(request: Request) -> Response:
@@ -105,4 +107,4 @@ def application(server: Server, *, jobs: bool = True) -> ASGIApp:
         lifespan=lifespan,
         exception_handlers={404: not_found, 405: not_allowed},
     )
-    return OneSlash(app)
+    return OneSlash(QuickReads(app, server, telemetry))

@@ -26,9 +26,7 @@ class Batch:
 
     def __init__(self, entity: str, rows: Sequence[msgspec.Raw]) -> None:
         if len(rows) > MOST:
-            raise refuse(
-                entity, f"must be at most {MOST} at once: send the rest in another batch, or by /v1/import"
-            )
+            raise refuse(entity, f"must be at most {MOST} at once: send the rest in another batch, or by /v1/import")
         self.entity = entity
         self.rows = rows
         self.outcomes: dict[int, str | Refused] = {}

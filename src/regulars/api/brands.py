@@ -25,9 +25,7 @@ _AT = "/api/v3/brands"
 
 ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint("GET", _AT, "List brands", reads=the_list(BRANDS), shows=BRANDS, lists=True, tag="brands"),
-    Endpoint(
-        "POST", _AT, "Make a brand", writes=_create, takes=BrandIn, shows=BRANDS, status=201, tag="brands"
-    ),
+    Endpoint("POST", _AT, "Make a brand", writes=_create, takes=BrandIn, shows=BRANDS, status=201, tag="brands"),
     Endpoint("GET", f"{_AT}/{{id}}", "Read a brand", reads=the_one(BRANDS), shows=BRANDS, tag="brands"),
     Endpoint(
         "PUT",

@@ -135,9 +135,7 @@ def page(call: Call, things: list[dict[str, Any]], total: int, number: int, size
             "current_page": number,
             "from": first,
             "last_page": last,
-            "links": [
-                {"url": url(to), "label": label, "active": label == str(number)} for label, to in labels
-            ],
+            "links": [{"url": url(to), "label": label, "active": label == str(number)} for label, to in labels],
             "path": call.url,
             "per_page": size,
             "to": first + len(things) - 1 if first is not None else None,

@@ -46,12 +46,13 @@ def refusal_message(errors: Mapping[str, str]) -> str:
 
 def response(error: Exception) -> Response:
     """The answer to an error that a request may run into."""
+    headers: dict[str, str] = {}
     if isinstance(error, Refused):
-        content, status, headers = body(refusal_message(error.errors), error.errors), 422, {}
+        content, status, headers = body(refusal_message(error.errors), error.errors), 422, headers
     elif isinstance(error, NotFound):
-        content, status, headers = body(str(error), extra=error.extra), 404, {}
+        content, status, headers = body(str(error), extra=error.extra), 404, headers
     elif isinstance(error, ApiError):
         content, status, headers = body(error.message, error.errors), error.status, error.headers
     else:
-        content, status, headers = body("Something went wrong here; it has been logged."), 500, {}
+        content, status, headers = body("Something went wrong here; it has been logged."), 500, headers
     return Response(content, status, headers, media_type="application/json")

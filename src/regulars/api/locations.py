@@ -45,9 +45,7 @@ async def _put_batch(call: Call, writing: Writing) -> dict[str, object]:
 _AT = "/api/v3/locations"
 
 ENDPOINTS: tuple[Endpoint, ...] = (
-    Endpoint(
-        "GET", _AT, "List locations", reads=the_list(LOCATIONS), shows=LOCATIONS, lists=True, tag="locations"
-    ),
+    Endpoint("GET", _AT, "List locations", reads=the_list(LOCATIONS), shows=LOCATIONS, lists=True, tag="locations"),
     Endpoint(
         "POST",
         _AT,
@@ -66,9 +64,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         takes=LocationBatch,
         tag="locations",
     ),
-    Endpoint(
-        "GET", f"{_AT}/{{id}}", "Read a location", reads=the_one(LOCATIONS), shows=LOCATIONS, tag="locations"
-    ),
+    Endpoint("GET", f"{_AT}/{{id}}", "Read a location", reads=the_one(LOCATIONS), shows=LOCATIONS, tag="locations"),
     Endpoint(
         "PUT",
         f"{_AT}/{{id}}",

@@ -122,8 +122,7 @@ def document(endpoints: Sequence[Endpoint]) -> Schema:
             "securitySchemes": _SCHEMES,
             "schemas": {**_lax(components), **shown},
             "responses": {
-                name: {"description": text, "content": _json(schema)}
-                for name, text, schema in _ERRORS.values()
+                name: {"description": text, "content": _json(schema)} for name, text, schema in _ERRORS.values()
             },
         },
     }
@@ -233,9 +232,7 @@ def _refusals(endpoint: Endpoint) -> Schema:
         statuses += ["403"]
     if "{" in endpoint.path or endpoint.caller is Caller.MEMBER:
         statuses += ["404"]
-    return {
-        status: {"$ref": f"#/components/responses/{_ERRORS[status][0]}"} for status in sorted(set(statuses))
-    }
+    return {status: {"$ref": f"#/components/responses/{_ERRORS[status][0]}"} for status in sorted(set(statuses))}
 
 
 # What goes out ---------------------------------------------------------------------------------------

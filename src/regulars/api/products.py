@@ -98,9 +98,7 @@ _VARIANTS_AT = f"{_AT}/{{id}}/variants"
 _INCLUDE = {"include": "`product` shows the product of each variant."}
 
 ENDPOINTS: tuple[Endpoint, ...] = (
-    Endpoint(
-        "GET", _AT, "List products", reads=the_list(PRODUCTS), shows=PRODUCTS, lists=True, tag="products"
-    ),
+    Endpoint("GET", _AT, "List products", reads=the_list(PRODUCTS), shows=PRODUCTS, lists=True, tag="products"),
     Endpoint(
         "POST",
         _AT,
@@ -119,9 +117,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         takes=ProductBatch,
         tag="products",
     ),
-    Endpoint(
-        "GET", f"{_AT}/{{id}}", "Read a product", reads=the_one(PRODUCTS), shows=PRODUCTS, tag="products"
-    ),
+    Endpoint("GET", f"{_AT}/{{id}}", "Read a product", reads=the_one(PRODUCTS), shows=PRODUCTS, tag="products"),
     Endpoint(
         "PUT",
         f"{_AT}/{{id}}",

@@ -66,6 +66,13 @@ class Server:
 
     # Who asks ---------------------------------------------------------------------------------------
 
+    def known_community(self, secret: str) -> int | None:
+        """The community of a token that was checked a moment ago and stands; None where it has to be looked up."""
+        known = self._tokens.get(secret)
+        if known is None or time.monotonic() >= known[0] or not known[1].stands_at(self.database.clock()):
+            return None
+        return known[1].community_id
+
     async def token(self, secret: str) -> tokens.Token:
         """The token of a secret that stands now. Raises ApiError 401."""
         known = self._tokens.get(secret)

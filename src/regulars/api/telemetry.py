@@ -23,13 +23,21 @@ class Telemetry:
         self._seconds = Histogram(
             "regulars_request_seconds", "Time to answer.", ["method", "path"], buckets=_SECONDS, registry=self.registry
         )
+        self._children: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         connections = Gauge("regulars_database_connections", "Connections held.", registry=self.registry)
         connections.set_function(lambda: float(server.database.pool.get_size()) if server.database.pool else 0.0)
 
     def answered(self, endpoint: Endpoint, status: int, seconds: float) -> None:
         """Counts one answer."""
-        self._requests.labels(endpoint.method, endpoint.path, str(status)).inc()
-        self._seconds.labels(endpoint.method, endpoint.path).observe(seconds)
+        key = (endpoint.method, endpoint.path, status)
+        if key not in self._children:
+            self._children[key] = (
+                self._requests.labels(endpoint.method, endpoint.path, str(status)),
+                self._seconds.labels(endpoint.method, endpoint.path),
+            )
+        count, histogram = self._children[key]
+        count.inc()
+        histogram.observe(seconds)
 
     def exposition(self) -> tuple[bytes, str]:
         """The metrics as Prometheus reads them, and their media type."""

@@ -25,9 +25,7 @@ async def _delete(call: Call, writing: Writing) -> None:
 _AT = "/api/v3/webhooks"
 
 ENDPOINTS: tuple[Endpoint, ...] = (
-    Endpoint(
-        "GET", _AT, "List webhooks", reads=the_list(WEBHOOKS), shows=WEBHOOKS, lists=True, tag="webhooks"
-    ),
+    Endpoint("GET", _AT, "List webhooks", reads=the_list(WEBHOOKS), shows=WEBHOOKS, lists=True, tag="webhooks"),
     Endpoint(
         "POST",
         _AT,
@@ -38,9 +36,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         status=201,
         tag="webhooks",
     ),
-    Endpoint(
-        "GET", f"{_AT}/{{id}}", "Read a webhook", reads=the_one(WEBHOOKS), shows=WEBHOOKS, tag="webhooks"
-    ),
+    Endpoint("GET", f"{_AT}/{{id}}", "Read a webhook", reads=the_one(WEBHOOKS), shows=WEBHOOKS, tag="webhooks"),
     Endpoint(
         "PUT",
         f"{_AT}/{{id}}",

@@ -50,5 +50,4 @@ def alpha_2(text: str) -> str:
 @lru_cache(maxsize=512)
 def alpha_3(code: str) -> str:
     """The ISO 3166-1 alpha-3 code of an alpha-2 code."""
-    found: str = pycountry.countries.get(alpha_2=code).alpha_3
-    return found
+    return str(pycountry.countries.lookup(code).alpha_3)

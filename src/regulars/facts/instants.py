@@ -30,7 +30,7 @@ def instant(text: str) -> datetime:
 
 def written(at: datetime) -> str:
     """An instant as the API writes it: UTC, cut to the second."""
-    return at.astimezone(UTC).isoformat(" ", "seconds")[:19]
+    return str(at if at.tzinfo is UTC else at.astimezone(UTC))[:19]
 
 
 @lru_cache(maxsize=1024)

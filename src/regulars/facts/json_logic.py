@@ -35,9 +35,7 @@ def condition(value: object) -> object:
 
 def _arguments(operation: dict[str, Any]) -> list[Any]:
     if len(operation) != 1:
-        raise ValueError(
-            'must be JSON Logic: an object holds one operator, such as {">": [{"var": "new"}, 1000]}'
-        )
+        raise ValueError('must be JSON Logic: an object holds one operator, such as {">": [{"var": "new"}, 1000]}')
     operator, arguments = next(iter(operation.items()))
     if operator not in OPERATORS:
         raise ValueError(f"must be JSON Logic: there is no operator {operator[:40]!r}")

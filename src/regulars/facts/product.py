@@ -193,7 +193,4 @@ async def brand_ids(
 
 def wanted(product_id: int, row: ProductRow) -> list[variants.Wanted]:
     """The variants that came with a product."""
-    return [
-        variants.Wanted(product_id, variant, f"variants.{index}")
-        for index, variant in enumerate(row.variants)
-    ]
+    return [variants.Wanted(product_id, variant, f"variants.{index}") for index, variant in enumerate(row.variants)]

@@ -179,9 +179,7 @@ async def create_inline(writing: Writing, inline: Sequence[InlineVariant]) -> li
         for index, product_id in zip(rest, product_ids, strict=True)
     ]
     made = await variants.put(writing, new, only_make=True) if new else []
-    sold |= {
-        index: (product_id, variant_id) for index, (product_id, variant_id, _) in zip(rest, made, strict=True)
-    }
+    sold |= {index: (product_id, variant_id) for index, (product_id, variant_id, _) in zip(rest, made, strict=True)}
     return [sold[index] for index in range(len(inline))]
 
 
@@ -249,11 +247,7 @@ async def _found_or_made(
         # What has neither an id nor a name can't be told from others, and is always new.
         rows = [new[key] for key in _keys_in_order(new.keys() - found.keys())]
         for row in await TABLE.insert(writing, rows):
-            key = (
-                (row["external_id"], None, None)
-                if row["external_id"]
-                else (None, row["name"], row["brand_id"])
-            )
+            key = (row["external_id"], None, None) if row["external_id"] else (None, row["name"], row["brand_id"])
             found[key] = row
             made.add(key)
     return found, made
@@ -278,9 +272,7 @@ async def _locked(writing: Writing, keys: Sequence[Key], skus: Mapping[str, Key]
             adoptable[row["id"]] = row
         if key in wanted and (row["external_id"] or row["name"]) is not None:
             found[key] = row
-    return found | await _adopted(
-        writing, adoptable, {sku: key for sku, key in skus.items() if key not in found}
-    )
+    return found | await _adopted(writing, adoptable, {sku: key for sku, key in skus.items() if key not in found})
 
 
 async def _adopted(writing: Writing, adoptable: dict[int, Row], skus: Mapping[str, Key]) -> dict[Key, Row]:
@@ -328,9 +320,7 @@ async def put_many(writing: Writing, rows: Sequence[ProductRow]) -> list[str]:
     return await _with_variants(writing, [states[key]["id"] for key in keys], rows, outcomes)
 
 
-async def _write(
-    writing: Writing, before: Mapping[Key, Row], states: Mapping[Key, Row], made: set[Key]
-) -> None:
+async def _write(writing: Writing, before: Mapping[Key, Row], states: Mapping[Key, Row], made: set[Key]) -> None:
     changed = {key: differing(before[key], state) for key, state in states.items()}
     await TABLE.update(writing, [states[key] for key in _keys_in_order(states) if changed[key]])
     if any("brand_id" in columns for key, columns in changed.items() if key not in made):

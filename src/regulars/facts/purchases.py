@@ -15,7 +15,8 @@ from regulars.storage.database import Scope
 PURCHASED_PRODUCTS = Resource(
     "purchased product",
     """(
-    SELECT sale.community_id, sale.profile_id, line.product_id, line.product_variant_id, line.sku,
+    SELECT sale.community_id, sale.profile_id, line.product_id, line.product_variant_id,
+           coalesce(variant.sku, line.sku) AS sku,
            min(line.id) AS id,
            (array_agg(line.name ORDER BY sale.transacted_at DESC, line.id DESC))[1] AS name,
            (array_agg(line.brand ORDER BY sale.transacted_at DESC, line.id DESC))[1] AS line_brand,
@@ -29,8 +30,12 @@ PURCHASED_PRODUCTS = Resource(
      AND line.transaction_id = sale.id
      AND NOT line.is_void
      AND line.quantity > 0
+    LEFT JOIN product_variants AS variant
+      ON variant.community_id = sale.community_id
+     AND variant.id = line.product_variant_id
     WHERE NOT sale.is_void
-    GROUP BY sale.community_id, sale.profile_id, line.product_id, line.product_variant_id, line.sku
+    GROUP BY sale.community_id, sale.profile_id, line.product_id, line.product_variant_id,
+             coalesce(variant.sku, line.sku)
 ) AS r""",
     (
         Field("id", Kind.INTEGER, meaning="The first item that it was bought by."),

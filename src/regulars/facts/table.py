@@ -140,8 +140,7 @@ class Table:
 
     def _decoded(self, row: Mapping[str, Any]) -> Row:
         return {
-            name: msgspec.json.decode(value) if isinstance(value, msgspec.Raw) else value
-            for name, value in row.items()
+            name: msgspec.json.decode(value) if isinstance(value, msgspec.Raw) else value for name, value in row.items()
         }
 
 

@@ -110,7 +110,9 @@ def changed(standing: Standing, given: TransactionIn, lines: Sequence[Line], com
         _require(lines)
     except Refused as refused:
         raise _renamed(refused, lines) from None
-    if row.transacted_at == standing.transacted_at.replace(microsecond=0):
+    if not _FRACTION & set(str(merged.transacted_at)) and row.transacted_at == standing.transacted_at.replace(
+        microsecond=0
+    ):
         # What was read is cut to the second; sent back, it is the same instant.
         row.transacted_at = standing.transacted_at
     _keep_references(standing, given, row)

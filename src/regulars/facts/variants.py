@@ -82,8 +82,7 @@ VARIANTS = Resource("variant", "product_variants AS r", _fields("r"), where="r.d
 def as_object(table: str) -> str:
     """The SQL of a variant as one JSON object, in the shape of its resource."""
     parts = [
-        f"'{each.name}', "
-        + (f"to_char({each.sql}, 'YYYY-MM-DD HH24:MI:SS')" if each.kind is Kind.TIME else each.sql)
+        f"'{each.name}', " + (f"to_char({each.sql}, 'YYYY-MM-DD HH24:MI:SS')" if each.kind is Kind.TIME else each.sql)
         for each in _fields(table)
     ]
     return f"json_build_object({', '.join(parts)})"
@@ -168,6 +167,8 @@ async def delete(writing: Writing, product_id: int, variant_id: int) -> None:
 
 # Many variants ---------------------------------------------------------------------------------------
 
+_ATTEMPTS = 10
+
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
@@ -212,6 +213,14 @@ class _Known:
         if row["sku"] is None and row["external_id"] is None:
             self.by_name.setdefault((row["product_id"], row["name"]), state)
 
+    def clash(self, state: _State) -> str:
+        """The field by which another variant is named already, or nothing."""
+        if self.by_sku.get(state.after["sku"], state) is not state:
+            return "sku"
+        if self.by_external_id.get(state.after["external_id"], state) is not state:
+            return "external_id"
+        return ""
+
     def match(self, wanted: Wanted) -> _State | None:
         """By id, then sku, then external id; what has none of these by its name within the product."""
         columns = wanted.row.columns
@@ -224,16 +233,14 @@ class _Known:
         return self.by_sku.get(sku or "") or self.by_external_id.get(external_id or "")
 
 
-async def put(
-    writing: Writing, wanted: Sequence[Wanted], only_make: bool = False
-) -> list[tuple[int, int, bool]]:
+async def put(writing: Writing, wanted: Sequence[Wanted], only_make: bool = False) -> list[tuple[int, int, bool]]:
     """Makes or changes variants; gives (product id, variant id, whether anything is new) of each.
 
     With `only_make`, one that stands is taken as it is, of whatever product. Raises Refused where a sku or
     an external id belongs to another product.
     """
     made_ids: set[int] = set()
-    while True:
+    for _ in range(_ATTEMPTS):
         known = await _known(writing, wanted)
         taken = [_take(known, each, only_make) for each in wanted]
         new = [each.after for each in known.states if each.before is None]
@@ -245,6 +252,8 @@ async def put(
         if len(made) == len(new):
             break
         # Another writer made one of them meanwhile: it is found when looked for again.
+    else:
+        raise refuse("variants", "are changed by others all the time: try again later")
     for row, kept in zip(new, made, strict=True):
         row["id"] = kept["id"]
     changed = {
@@ -287,5 +296,7 @@ def _take(known: _Known, wanted: Wanted, only_make: bool) -> _State:
         named = "sku" if wanted.row.columns.get("sku") == state.after["sku"] else "external_id"
         raise refuse(f"{wanted.path}.{named}", f"belongs to product {product_id}: choose one that is free")
     state.after = wanted.row.merged(state.after)
+    if named := known.clash(state):
+        raise refuse(f"{wanted.path}.{named}", "is taken by another variant: choose one that is free")
     known.index(state)
     return state

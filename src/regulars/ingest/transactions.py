@@ -133,7 +133,7 @@ async def _put_clashing(writing: Writing, puts: Sequence[Put]) -> list[Outcome]:
         if not same:
             row = _with_owner(each.row, there)
             for item in row.items:
-                # Not of a number that a file or another transaction's reader thought up.
+                # New ones: a number that came in may be another line's.
                 item.id = None
             replacing.append((there["id"], row))
             if there["profile_id"] is not None:

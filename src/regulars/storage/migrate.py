@@ -20,14 +20,10 @@ def role_of(url: str) -> str:
     return unquote(parts.username or parse_qs(parts.query).get("user", [""])[0])
 
 
-def pending(owner_url: str) -> list[str]:
-    """The names of the migrations that are not applied yet."""
+def migrations() -> list[str]:
+    """The names of all migrations, in their order."""
     with as_file(files("regulars.storage") / "migrations") as folder:
-        backend = yoyo.get_backend(_yoyo_address(owner_url))
-        try:
-            return [each.id for each in backend.to_apply(yoyo.read_migrations(str(folder)))]
-        finally:
-            backend.connection.close()
+        return [each.id for each in yoyo.read_migrations(str(folder))]
 
 
 def migrate(owner_url: str, app_role: str, declared: Iterable[str]) -> list[str]:

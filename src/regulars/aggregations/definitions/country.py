@@ -7,7 +7,6 @@ multiplied by the numbers of both shared sources, and all are whole.
 from regulars.aggregations.aggregation import Aggregation, Measure, Relation, Type
 from regulars.aggregations.definitions.inputs import FALLS_DUE, SALE_LEAVES_24M
 
-
 VOTES = Relation(
     "votes",
     "What speaks for a place: source 1 a location bought at within 24 months (n sales), 2 the joined or the "

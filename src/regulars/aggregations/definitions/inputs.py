@@ -28,4 +28,6 @@ SALES_12M = Measure("sales_12m", HISTORY, "count(*) FILTER (WHERE is_sale AND wi
 LAST_SALE_AT = Measure("last_sale_at", HISTORY, "max(transacted_at) FILTER (WHERE is_sale)")
 
 LEAVES_12M = Change("leaves_12m", HISTORY, "min(leaves(transacted_at, 12)) FILTER (WHERE within_12m)")
-SALE_LEAVES_24M = Change("sale_leaves_24m", HISTORY, "min(leaves(transacted_at, 24)) FILTER (WHERE is_sale AND within_24m)")
+SALE_LEAVES_24M = Change(
+    "sale_leaves_24m", HISTORY, "min(leaves(transacted_at, 24)) FILTER (WHERE is_sale AND within_24m)"
+)

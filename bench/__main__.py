@@ -1,0 +1,48 @@
+"""`python -m bench [NAME...] [--scale 0.1]`: runs benchmarks, keeps what they found, writes RESULTS.md."""
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+from bench import result
+from bench.benchmark import BENCHMARKS, measured
+from bench.render import rendered
+
+
+def main() -> int:
+    """Runs what was asked for. Exit code 1 where a target was missed at full size."""
+    names = [each.name for each in BENCHMARKS]
+    parser = argparse.ArgumentParser(prog="python -m bench", description="Measures every claim of speed.")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"which ones; all by default: {', '.join(names)}")
+    parser.add_argument("--scale", type=float, default=1.0, help="size of the data against that of the targets")
+    parser.add_argument("--results", type=Path, default=result.FOLDER, help="folder that keeps what was found")
+    parser.add_argument("--render", action="store_true", help="only write RESULTS.md from what is kept")
+    asked = parser.parse_args()
+    if unknown := set(asked.names) - set(names):
+        parser.error(f"there is no benchmark {', '.join(sorted(unknown))}: choose of {', '.join(names)}")
+    met = True
+    for benchmark in () if asked.render else BENCHMARKS:
+        if asked.names and benchmark.name not in asked.names:
+            continue
+        _say(f"{benchmark.name}: {benchmark.title} ...")
+        found = measured(benchmark, asked.scale)
+        result.keep(found, asked.results)
+        for figure in found.figures:
+            _say(f"  {figure.name}: {result.written(figure.value, figure.unit)}")
+        for target in found.targets:
+            _say(f"  {'met' if target.met else 'MISSED'}: {target.claim}: {target.measured}")
+            met = met and (target.met or asked.scale != 1)
+        _say(f"  {found.seconds:.0f} s")
+    page = asked.results.parent / "RESULTS.md"
+    page.write_text(rendered(result.kept(asked.results)))
+    _say(f"written: {page}")
+    return 0 if met else 1
+
+
+def _say(text: str) -> None:
+    print(f"{time.strftime('%H:%M:%S')} {text}", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,94 @@
+"""Fills a database fast: facts by set-based statements of the owner, values by the product's own refresh."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import psycopg
+from regulars.aggregations.store import refresh_statement
+
+from bench.place import Club, Store, row
+
+LOCATIONS = 200
+VARIANTS = 1_000
+
+AT_ONCE = 2_000
+"""Profiles that one statement refreshes."""
+
+_SQL = Path(__file__).parent / "sql"
+
+
+def sql(name: str) -> str:
+    """A statement of the benchmarks by the name of its file."""
+    return (_SQL / f"{name}.sql").read_text()
+
+
+def fill(store: Store, club: Club, profiles: int, transactions: int) -> None:
+    """Stores profiles with transactions, spread at random, and brings all their values up to date."""
+    with store.owner() as connection:
+        _run(connection, sql("fill_catalogue"), club.id, LOCATIONS, VARIANTS)
+        with _without_indexes(connection, "profiles"):
+            _run(connection, sql("fill_profiles"), club.id, profiles, LOCATIONS)
+        with _without_indexes(connection, "transactions"):
+            add_transactions(connection, club, transactions, profiles)
+    store.tidy("locations", "brands", "products", "product_variants", "profiles", "addresses", "transactions")
+    refresh_all(store, club)
+    store.tidy("aggregations")
+
+
+def add_transactions(connection: psycopg.Connection, club: Club, number: int, profiles: int) -> None:
+    """Stores transactions of random ones among the first profiles; their values are not refreshed."""
+    before = row(connection, "SELECT coalesce(max(id), 0) FROM transactions")[0]
+    values = (club.id, number, profiles, LOCATIONS, VARIANTS, before)
+    _run(connection, sql("fill_transactions"), *values)
+    connection.execute("SELECT setval('transaction_ids', (SELECT max(id) FROM transactions))")
+
+
+def _run(connection: psycopg.Connection, statement: str, *values: object) -> None:
+    with psycopg.RawCursor(connection) as cursor:
+        cursor.execute(statement.encode(), values)
+
+
+@contextmanager
+def _without_indexes(connection: psycopg.Connection, table: str) -> Iterator[None]:
+    """Drops a table's indexes, except its key, and builds them again at the end, which is faster."""
+    found = connection.execute(
+        "SELECT indexname, indexdef FROM pg_indexes WHERE tablename = %s AND indexname NOT LIKE '%%_pkey'", [table]
+    ).fetchall()
+    for name, _ in found:
+        connection.execute(f"DROP INDEX {name}".encode())
+    yield
+    for _, definition in found:
+        connection.execute(definition.encode())
+
+
+def refresh_all(store: Store, club: Club) -> None:
+    """Computes all values that are not there yet by the product's own refresh, and empties the outbox."""
+    with store.owner() as connection:
+        waiting = [
+            found[0]
+            for found in connection.execute(
+                """
+                SELECT profile_id FROM profiles WHERE community_id = %s
+                EXCEPT SELECT profile_id FROM aggregations WHERE community_id = %s
+                ORDER BY profile_id
+                """,
+                [club.id, club.id],
+            )
+        ]
+        now = row(connection, "SELECT now()")[0].astimezone(UTC)
+        parts = [waiting[start : start + AT_ONCE] for start in range(0, len(waiting), AT_ONCE)]
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(lambda half: _refresh(store, club, half, now), (parts[::2], parts[1::2])))
+        connection.execute("TRUNCATE outbox")
+
+
+def _refresh(store: Store, club: Club, parts: list[list[UUID]], now: datetime) -> None:
+    with store.app(club) as connection:
+        for part in parts:
+            causes: list[Any] = ["fill"] * len(part)
+            connection.execute(refresh_statement().encode(), [club.id, part, [now] * len(part), causes])

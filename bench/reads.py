@@ -1,0 +1,100 @@
+"""Reading values: requests a second against an empty route, and the latency at a fixed rate."""
+
+import itertools
+from collections.abc import Iterator
+
+from bench import load, processes
+from bench.fill import fill
+from bench.load import Load, Request
+from bench.place import Club, Place, place
+from bench.requests import reads, request
+from bench.result import Findings
+from bench.served import EMPTY
+from bench.serving import Served, serving
+
+CONNECTIONS = 64
+ROUNDS = 7
+RATE = 1_000
+
+
+def _empty(club: Club) -> Iterator[Request]:
+    return itertools.repeat(request(club, "GET", EMPTY))
+
+
+class _Cost:
+    """Requests a second, and the CPU that the server and PostgreSQL used for each."""
+
+    def __init__(self) -> None:
+        self.per_second: list[float] = []
+        self.server: list[float] = []
+        self.database: list[float] = []
+
+    def measure(self, where: Place, served: Served, requests: Iterator[Request], seconds: float) -> Load:
+        server, database = served.cpu_seconds(), processes.cpu_seconds(where.postmaster)
+        done = load.closed(served.port, requests, CONNECTIONS, seconds).require(200)
+        self.per_second.append(done.per_second)
+        self.server.append(1e6 * (served.cpu_seconds() - server) / done.answers)
+        self.database.append(1e6 * (processes.cpu_seconds(where.postmaster) - database) / done.answers)
+        return done
+
+
+def run(scale: float, findings: Findings) -> None:
+    """GET aggregations of random ones among a million profiles."""
+    profiles = max(1_000, int(1_000_000 * scale))
+    seconds = max(0.5, min(5.0, 5.0 * scale * 4))
+    findings.did(
+        f"{profiles:,} profiles with {4 * profiles:,} transactions; every value computed by the product's own refresh."
+    )
+    findings.did(
+        f"Closed loop of {CONNECTIONS} connections, rounds of {seconds:g} s that take turns; the load generator "
+        f"runs on the same cores. Reads are of random profiles."
+    )
+    with place() as where:
+        store = where.store()
+        club = store.club("reads")
+        fill(store, club, profiles, 4 * profiles)
+        for workers in (1, 2):
+            with serving(where, store, workers) as served:
+                _throughput(where, served, club, profiles, seconds, workers, findings)
+        with serving(where, store) as served:
+            _latency(served, club, profiles, max(1.0, min(30.0, 30 * scale * 4)), findings)
+
+
+def _throughput(
+    where: Place, served: Served, club: Club, profiles: int, seconds: float, workers: int, findings: Findings
+) -> None:
+    asked = reads(club, profiles)
+    empty, values = _Cost(), _Cost()
+    for _ in range(2):
+        _Cost().measure(where, served, asked, seconds / 2)
+    for _ in range(ROUNDS):
+        empty.measure(where, served, _empty(club), seconds)
+        values.measure(where, served, asked, seconds)
+    kind = f"{workers} worker{'s' if workers > 1 else ''}"
+    findings.found(f"empty route, {kind}", empty.per_second, "requests/s")
+    findings.found(f"GET aggregations, {kind}", values.per_second, "requests/s")
+    ratios = [value / none for value, none in zip(values.per_second, empty.per_second, strict=True)]
+    ratio = findings.found(f"GET aggregations / empty route, {kind}", ratios, "")
+    findings.found(f"CPU of the server for an empty answer, {kind}", empty.server, "µs")
+    findings.found(f"CPU of the server for a read, {kind}", values.server, "µs")
+    findings.found(f"CPU of PostgreSQL for a read, {kind}", values.database, "µs")
+    if workers == 1:
+        findings.at_least(
+            "GET aggregations: at least half the requests a second of an empty JSON route of the same server", ratio, 0.5
+        )
+
+
+def _latency(served: Served, club: Club, profiles: int, seconds: float, findings: Findings) -> None:
+    asked = reads(club, profiles, 100_000)
+    load.opened(served.port, asked, CONNECTIONS, seconds / 10, RATE)
+    rounds = [
+        load.opened(served.port, asked, CONNECTIONS, seconds, RATE).require(200) for _ in range(3)
+    ]
+    findings.did(f"Open loop: {RATE:,} reads a second fall due evenly for {seconds:g} s, three rounds.")
+    for percent in (50, 99, 99.9):
+        values = [each.percentile(percent) for each in rounds]
+        found = findings.found(f"GET aggregations at {RATE:,} requests/s, p{percent:g}", values, "ms")
+        if percent == 99:
+            findings.at_most(
+                f"GET aggregations: p99 under 5 ms at 1,000 requests/s with {profiles:,} profiles stored", found, 5, "ms"
+            )

@@ -1,0 +1,109 @@
+"""The requests of the benchmarks, as bytes that are ready to be sent."""
+
+import hashlib
+import itertools
+import random
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from uuid import UUID
+
+import msgspec
+
+from bench.fill import LOCATIONS, VARIANTS
+from bench.load import Request
+from bench.place import ZONE, Club
+
+_numbers = itertools.count(1)
+
+
+def profile_id(club: Club, number: int) -> UUID:
+    """The id of a club's profile by number from 1, as it was filled."""
+    return UUID(hashlib.md5(f"{club.id}-{number}".encode(), usedforsecurity=False).hexdigest())
+
+
+def request(club: Club, method: str, path: str, body: bytes = b"", kind: str = "") -> Request:
+    """One request with the club's token."""
+    head = f"{method} {path} HTTP/1.1\r\nhost: bench\r\nauthorization: Bearer {club.token}\r\n"
+    if body:
+        head += f"content-type: application/json\r\ncontent-length: {len(body)}\r\n"
+    return kind, head.encode() + b"\r\n" + body
+
+
+def reads(club: Club, profiles: int, number: int = 20_000) -> Iterator[Request]:
+    """Reads of the aggregations of random profiles, without end."""
+    chance = random.Random(1)
+    ready = [
+        request(club, "GET", f"/api/v3/profiles/{profile_id(club, chance.randint(1, profiles))}/aggregations")
+        for _ in range(number)
+    ]
+    return itertools.cycle(ready)
+
+
+def transaction(chance: random.Random, profile: str, *, lines: int = 2) -> dict[str, object]:
+    """A sale of now with some lines, each of a product that is known by its sku."""
+    items = []
+    for _ in range(lines):
+        price = chance.randint(20, 900)
+        items.append(
+            {
+                "name": "A thing",
+                "sku": f"SKU{chance.randint(1, VARIANTS):05}",
+                "quantity": chance.randint(1, 3),
+                "price_current": price,
+                "price_sell": price,
+            }
+        )
+    return {
+        "external_id": f"B{next(_numbers):010}-{chance.getrandbits(32):08x}",
+        "profile_id": profile,
+        "location_id": str(chance.randint(1, LOCATIONS)),
+        "transacted_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
+        "timezone": ZONE,
+        "total": sum(int(str(each["price_sell"])) * int(str(each["quantity"])) for each in items),
+        "systems": ["pos"],
+        "receipt_ref": f"R{chance.getrandbits(40):010x}",
+        "items": items,
+    }
+
+
+Writes = Callable[[int], list[Request]]
+
+
+def writes(club: Club, path: str, profiles: Sequence[int], number: int, kind: str = "") -> list[Request]:
+    """That many POSTs of one transaction each, of random ones among profiles."""
+    chance = random.Random()
+    return [
+        request(
+            club,
+            "POST",
+            path,
+            msgspec.json.encode(transaction(chance, str(profile_id(club, chance.choice(profiles))))),
+            kind,
+        )
+        for _ in range(number)
+    ]
+
+
+def batches(club: Club, profiles: Sequence[int], number: int, rows: int) -> list[Request]:
+    """That many POSTs of several transactions each."""
+    chance = random.Random()
+    found = []
+    for _ in range(number):
+        several = [
+            transaction(chance, str(profile_id(club, chance.choice(profiles)))) for _ in range(rows)
+        ]
+        content = msgspec.json.encode({"transactions": several})
+        found.append(request(club, "POST", "/api/v3/transactions/batch.json", content))
+    return found
+
+
+def file_lines(club: Club, profiles: int, number: int, *, lines: int, seed: int) -> Iterator[bytes]:
+    """Rows of a file of transactions of random profiles, NDJSON, a few hundred at a time."""
+    chance = random.Random(seed)
+    for start in range(0, number, 500):
+        rows = []
+        for _ in range(min(500, number - start)):
+            made = transaction(chance, str(profile_id(club, chance.randint(1, profiles))), lines=lines)
+            made["profile"] = made.pop("profile_id")
+            rows.append(msgspec.json.encode(made))
+        yield b"\n".join(rows) + b"\n"

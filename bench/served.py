@@ -1,0 +1,70 @@
+"""The product's application with two routes more, for granian: an empty answer, and a naive write."""
+
+import os
+
+from regulars.api.app import application
+from regulars.api.endpoint import decoded
+from regulars.api.server import Server, encoded
+from regulars.facts import community as communities
+from regulars.facts import transactions
+from regulars.facts.community import Community
+from regulars.facts.transactions import TRANSACTIONS, TransactionIn
+from regulars.facts.writing import Writing
+from regulars.ingest.transactions import Kept, Mode, Put, put
+from regulars.settings import load
+from regulars.storage.database import Database
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+EMPTY = "/bench/empty"
+NAIVE = "/bench/naive/transactions"
+
+_known: dict[int, Community] = {}
+
+
+async def _empty(request: Request) -> Response:
+    return JSONResponse({})
+
+
+async def _community(server: Server, community_id: int) -> Community:
+    if community_id not in _known:
+        async with server.database.unscoped() as connection:
+            _known[community_id] = await communities.by_id(connection, community_id)
+    return _known[community_id]
+
+
+def _naive(server: Server) -> Route:
+    """One transaction of the database for each request; a row trigger recomputes the profile (naive.sql)."""
+
+    async def create(request: Request) -> Response:
+        community_id = await server.community_of(request.headers.get("authorization", ""))
+        given = decoded(await request.body(), TransactionIn)
+        transactions.require(given)
+        community = await _community(server, community_id)
+        row = transactions.checked(given, community)
+        async with server.database.writing(community_id) as scope:
+            writing = Writing(scope.connection, community_id, scope.now, community)
+            (kept,) = await put(writing, [Put(row, Mode.CREATE)])
+            if not isinstance(kept, Kept):
+                raise kept
+            shown = await TRANSACTIONS.many(writing, [kept.id])
+        return Response(encoded({"data": shown[kept.id]}), 201, media_type="application/json")
+
+    return Route(NAIVE, create, methods=["POST"])
+
+
+def app() -> ASGIApp:
+    """The application of one worker, its settings in REGULARS_* variables."""
+    settings = load()
+    server = Server(settings, Database(settings.database_url, settings.connections))
+    made = application(server, jobs=os.environ.get("REGULARS_BENCH_JOBS", "1") == "1")
+    ours = Starlette(routes=[Route(EMPTY, _empty), _naive(server)])
+
+    async def either(scope: Scope, receive: Receive, send: Send) -> None:
+        chosen = ours if scope["type"] == "http" and scope["path"].startswith("/bench/") else made
+        await chosen(scope, receive, send)
+
+    return either

@@ -1,0 +1,104 @@
+"""Single writes: one POST a transaction by many clients, against a row trigger that recomputes the profile."""
+
+from collections.abc import Sequence
+
+from bench import load, processes
+from bench.fill import fill
+from bench.load import Load
+from bench.naive import recompute_by_trigger
+from bench.place import Club, Place, place, settled
+from bench.requests import writes
+from bench.result import Findings
+from bench.served import NAIVE
+from bench.serving import Served, serving
+
+CLIENTS = 64
+ROUNDS = 5
+HOT = 50
+PATH = "/api/v3/transactions"
+
+
+class _Way:
+    """One way to write, to the club that is its own."""
+
+    def __init__(self, where: Place, club: Club, path: str) -> None:
+        self._where = where
+        self._club = club
+        self._path = path
+        self.begin()
+
+    def begin(self) -> None:
+        """Forgets what was measured."""
+        self.loads: list[Load] = []
+        self.server: list[float] = []
+        self.database: list[float] = []
+
+    def measure(self, served: Served, profiles: Sequence[int], seconds: float) -> Load:
+        """One round."""
+        expected = self.loads[-1].per_second * 1.5 if self.loads else 4_000
+        requests = writes(self._club, self._path, profiles, int(expected * seconds) + CLIENTS)
+        server, database = served.cpu_seconds(), processes.cpu_seconds(self._where.postmaster)
+        done = load.closed(served.port, iter(requests), CLIENTS, seconds).require(201)
+        self.loads.append(done)
+        self.server.append(1e6 * (served.cpu_seconds() - server) / done.answers)
+        self.database.append(1e6 * (processes.cpu_seconds(self._where.postmaster) - database) / done.answers)
+        return done
+
+
+def run(scale: float, findings: Findings) -> None:
+    """The product and the naive way take turns, each with a club of its own of the same size."""
+    profiles = max(500, int(100_000 * scale))
+    seconds = max(1.0, min(8.0, 8 * scale * 4))
+    findings.did(
+        f"Two clubs in the same tables, each of {profiles:,} profiles with {10 * profiles:,} transactions. Naive: the "
+        f"same server and the same insert, in a database transaction of its own for each request; a row trigger locks "
+        f"the profile and upserts the values by the product's own compiled statement. It writes no outbox, so it does "
+        f"less."
+    )
+    findings.did(
+        f"{CLIENTS} clients in a closed loop, one POST a transaction with two lines, each found by its sku; rounds of "
+        f"{seconds:g} s that take turns; fsync and synchronous_commit are on; the load generator is on the same cores."
+    )
+    with place() as where:
+        store = where.store()
+        ours, naive = store.club("ours"), store.club("naive")
+        for club in (ours, naive):
+            fill(store, club, profiles, 10 * profiles)
+        recompute_by_trigger(store, naive)
+        ways = (_Way(where, ours, PATH), _Way(where, naive, NAIVE))
+        for workers in (1, 4):
+            with serving(where, store, workers) as served:
+                for hot in (False, True):
+                    with store.owner() as connection:
+                        settled(connection)
+                    chosen = range(1, HOT + 1) if hot else range(1, profiles + 1)
+                    case = f"{workers} process{'es' if workers > 1 else ''}{f', {HOT} hot profiles' if hot else ''}"
+                    _rounds(served, ways, chosen, seconds)
+                    _told(ways, case, 100 if hot else 50, findings)
+
+
+def _rounds(served: Served, ways: tuple[_Way, _Way], profiles: Sequence[int], seconds: float) -> None:
+    for way in ways:
+        way.begin()
+        # Statements are planned anew on every connection of every process.
+        way.measure(served, profiles, seconds)
+        way.begin()
+    for _ in range(ROUNDS):
+        for way in ways:
+            way.measure(served, profiles, seconds)
+
+
+def _told(ways: tuple[_Way, _Way], case: str, most: float, findings: Findings) -> None:
+    ours, naive = ways
+    findings.found(f"product, {case}", [each.per_second for each in ours.loads], "transactions/s")
+    findings.found(f"naive, {case}", [each.per_second for each in naive.loads], "transactions/s")
+    ratios = [one.per_second / other.per_second for one, other in zip(ours.loads, naive.loads, strict=True)]
+    ratio = findings.found(f"product / naive, {case}", ratios, "")
+    findings.found(f"product, {case}, p50", [each.percentile(50) for each in ours.loads], "ms")
+    slow = findings.found(f"product, {case}, p99", [each.percentile(99) for each in ours.loads], "ms")
+    findings.found(f"naive, {case}, p99", [each.percentile(99) for each in naive.loads], "ms")
+    for name, way in (("product", ours), ("naive", naive)):
+        findings.found(f"{name}, {case}, CPU of the server", way.server, "µs a transaction")
+        findings.found(f"{name}, {case}, CPU of PostgreSQL", way.database, "µs a transaction")
+    findings.at_least(f"Single writes, {CLIENTS} clients, {case}: at least 3 times the naive way", ratio, 3)
+    findings.at_most(f"Single writes, {CLIENTS} clients, {case}: p99 under {most:g} ms", slow, most, "ms")

@@ -1,0 +1,53 @@
+"""What every command is told: where the data are, and settings that its options override."""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+from cyclopts import Parameter
+
+from regulars import logs, running, settings
+from regulars.settings import Settings, variable
+from regulars.storage.database import Database
+
+T = TypeVar("T")
+
+
+class WrongUseError(Exception):
+    """A command that was asked in a way that can't be; the message says what to do."""
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Where:
+    """The option that all commands share."""
+
+    data: Annotated[Path | None, Parameter(help="Data folder of the embedded database.")] = None
+
+
+def settings_of(where: Where | None = None, **options: object) -> Settings:
+    """The settings in force for a command; logs go as they say. Raises SettingError.
+
+    An option that was given wins over the variable of its name.
+    """
+    if where is not None:
+        options["data"] = where.data
+    told = {variable(name): str(value) for name, value in options.items() if value is not None}
+    found = settings.load({**os.environ, **told})
+    logs.configure(found.log_format, found.log_level)
+    return found
+
+
+def with_database(where: Where | None, work: Callable[[Database], Awaitable[T]]) -> T:
+    """What `work` makes of the database that the settings mean."""
+    settings = settings_of(where)
+
+    async def done(found: running.Addresses) -> T:
+        async with running.pool(found, settings) as database:
+            return await work(database)
+
+    with running.ready(settings) as found:
+        return asyncio.run(done(found))

@@ -1,0 +1,150 @@
+"""`regulars migrate`, `backup` and `restore`: the database as a whole."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+import psycopg
+from cyclopts import App, Parameter
+
+from regulars import running
+from regulars.cli.asked import Where, WrongUseError, settings_of
+from regulars.running import UnreachableError
+from regulars.settings import Settings
+from regulars.storage import embedded
+
+
+def add_to(app: App) -> None:
+    """Adds the commands."""
+    for command in (migrate, backup, restore):
+        app.command(command)
+
+
+def migrate(*, where: Where | None = None) -> int:
+    """Brings the database to the present schema. The server does so itself where its role may.
+
+    Example: `REGULARS_OWNER_URL=postgresql://... regulars migrate`
+    """
+    with running.addresses(settings_of(where)) as found:
+        applied = _reached(found)
+    print("\n".join([*applied, f"{len(applied)} applied."]) if applied else "The database is up to date.")
+    return 0
+
+
+def _reached(found: running.Addresses) -> list[str]:
+    try:
+        return running.bring_up_to_date(found)
+    except psycopg.OperationalError as error:
+        raise running.unreachable(error) from None
+
+
+def backup(
+    file: Annotated[Path, Parameter(help="The file to write; there must be none of that name.")],
+    *,
+    where: Where | None = None,
+) -> int:
+    """Writes the whole database into one file, as of one instant, while the server runs.
+
+    Example: `regulars backup regulars-monday.dump`
+    """
+    settings = settings_of(where)
+    if file.exists():
+        raise WrongUseError(f"{file} is there already: choose another name.")
+    unfinished = file.with_name(f"{file.name}.unfinished")
+    with running.ready(settings) as found:
+        _require_all_rows(found.owner)
+        arguments = ["--format=custom", "--no-owner", "--no-privileges", f"--file={unfinished}"]
+        try:
+            _run(settings, "pg_dump", found.owner, arguments)
+            unfinished.rename(file)
+        finally:
+            unfinished.unlink(missing_ok=True)
+    print(f"{file}: {file.stat().st_size:,} bytes")
+    return 0
+
+
+def restore(
+    file: Annotated[Path, Parameter(help="A file that `regulars backup` wrote.")],
+    *,
+    replace: Annotated[
+        bool, Parameter(help="Put it in the place of the communities that are there.", negative="")
+    ] = False,
+    where: Where | None = None,
+) -> int:
+    """Puts what a backup holds into the database, all or nothing. Stop the server first.
+
+    Example: `regulars restore regulars-monday.dump --data ./restored`
+    """
+    settings = settings_of(where)
+    if not file.is_file():
+        raise WrongUseError(f"There is no file {file}.")
+    with running.addresses(settings) as found:
+        _reached(found)
+        if not replace and (there := _communities(found.owner)):
+            raise WrongUseError(
+                f"The database holds {there} communities: name another --data folder, or say --replace."
+            )
+        arguments = [
+            "--clean",
+            "--if-exists",
+            "--no-owner",
+            "--no-privileges",
+            "--single-transaction",
+            "--exit-on-error",
+        ]
+        _run(settings, "pg_restore", found.owner, [*arguments, str(file)])
+        running.bring_up_to_date(found)
+    with running.ready(settings) as found:
+        print(f"{_communities(found.owner)} communities are back.")
+    return 0
+
+
+def _communities(url: str) -> int:
+    with psycopg.connect(url) as connection:
+        row = connection.execute("SELECT count(*) FROM communities").fetchone()
+    return int(row[0]) if row else 0
+
+
+def _require_all_rows(url: str) -> None:
+    """Raises UnreachableError for a role that row-level security keeps rows from."""
+    with psycopg.connect(url) as connection:
+        row = connection.execute(
+            "SELECT rolname, rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user"
+        ).fetchone()
+    if row is None or not row[1]:
+        raise UnreachableError(
+            "The role of REGULARS_OWNER_URL does not see the rows of every community: name one with BYPASSRLS "
+            "for the backup."
+        )
+
+
+def _program(settings: Settings, name: str) -> str:
+    """The program for the server: its own, for one by URL the machine's."""
+    own = str(embedded.binaries() / name)
+    return (shutil.which(name) or own) if settings.database_url else own
+
+
+def _run(settings: Settings, name: str, url: str, arguments: Sequence[str]) -> None:
+    bare, password = _without_password(url)
+    environment = {**os.environ, "PGOPTIONS": "-c lock_timeout=10s"}
+    if password is not None:
+        # On the command line every user of the machine could read it.
+        environment["PGPASSWORD"] = password
+    command = [_program(settings, name), f"--dbname={bare}", *arguments]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)  # noqa: S603
+    if done.returncode:
+        said = done.stderr.strip().splitlines() or [f"{name} failed"]
+        reason = next((line for line in said if "error:" in line), said[0])
+        raise UnreachableError(f"{reason.strip().rstrip('.')}. Nothing was changed.")
+
+
+def _without_password(url: str) -> tuple[str, str | None]:
+    parts = urlsplit(url)
+    if parts.password is None:
+        return url, None
+    _, _, place = parts.netloc.rpartition("@")
+    return urlunsplit(parts._replace(netloc=f"{parts.username}@{place}")), unquote(parts.password)

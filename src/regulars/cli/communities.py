@@ -1,0 +1,88 @@
+"""`regulars community`: the loyalty clubs that are kept here."""
+
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+from regulars.cli.asked import Where, WrongUseError, with_database
+from regulars.cli.printing import table
+from regulars.clock import system_clock
+from regulars.facts import community as communities
+from regulars.facts.community import Community, NewCommunity
+from regulars.facts.refusals import Refused
+from regulars.storage.database import Database
+
+community = App(
+    name="community",
+    help="""Makes and lists communities: loyalty clubs, each with its zone, currency and country.
+
+    Example: `regulars community list`
+    """,
+)
+
+
+def add_to(app: App) -> None:
+    """Adds the commands."""
+    app.command(community)
+
+
+@community.command
+def create(
+    *,
+    slug: Annotated[str, Parameter(help="Its short name in addresses and commands.")],
+    name: Annotated[str, Parameter(help="What it is called.")],
+    country: Annotated[str, Parameter(help="ISO 3166-1 code, or the English name.")],
+    timezone: Annotated[str, Parameter(help="IANA name, such as Europe/Oslo.")],
+    currency: Annotated[str, Parameter(help="ISO 4217 code, fixed after the first transaction.")],
+    organization: Annotated[str, Parameter(help="Who runs it; its own name where not given.")] = "",
+    id: Annotated[int | None, Parameter(help="Its number, else the next one.")] = None,  # noqa: A002
+    customer_id: Annotated[int | None, Parameter(help="The number of its customer, else its own.")] = None,
+    loyalty_club_id: Annotated[int | None, Parameter(help="The number of its club, else its own.")] = None,
+    attribute: Annotated[tuple[str, ...], Parameter(help="What X-Customer may filter by, as key=value.")] = (),
+    where: Where | None = None,
+) -> int:
+    """Makes a community.
+
+    Example: `regulars community create --slug nord --name "Nord Club" --country NO --timezone Europe/Oslo
+    --currency NOK`
+    """
+    attributes = {}
+    for each in attribute:
+        key, separator, value = each.partition("=")
+        if not separator or not key:
+            raise WrongUseError(f"--attribute {each!r} is no key=value: write it as chain=Nord.")
+        attributes[key] = value
+    new = NewCommunity(
+        slug, name, country, timezone, currency, organization, attributes, id, customer_id, loyalty_club_id
+    )
+
+    async def work(database: Database) -> Community:
+        async with database.unscoped() as connection:
+            return await communities.create(connection, new, system_clock())
+
+    try:
+        made = with_database(where, work)
+    except Refused as refused:
+        field, text = next(iter(refused.errors.items()))
+        raise WrongUseError(f"--{field.replace('_', '-')} {text}.") from None
+    print(f"The community {made.slug} has the id {made.id}.")
+    return 0
+
+
+@community.command(name="list")
+def list_(*, where: Where | None = None) -> int:
+    """Lists the communities.
+
+    Example: `regulars community list`
+    """
+
+    async def work(database: Database) -> list[Community]:
+        async with database.unscoped() as connection:
+            return await communities.every(connection)
+
+    rows = [
+        [each.id, each.slug, each.name, each.country, each.timezone, each.currency]
+        for each in with_database(where, work)
+    ]
+    print(table(("id", "slug", "name", "country", "timezone", "currency"), rows))
+    return 0

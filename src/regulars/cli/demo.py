@@ -1,0 +1,190 @@
+"""`regulars demo`: two clubs to look at, loaded and served."""
+
+import asyncio
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+from cyclopts import App, Parameter
+
+from regulars import running
+from regulars.access import tokens
+from regulars.cli.asked import WrongUseError, settings_of
+from regulars.cli.printing import counted, telling
+from regulars.cli.serving import listening, run
+from regulars.clock import system_clock
+from regulars.demo import cdnow, mall
+from regulars.facts import community as communities
+from regulars.facts.community import Community, NewCommunity
+from regulars.facts.refusals import NotFound
+from regulars.ingest.bulk import Options, Summary, load
+from regulars.ingest.grouping import Committers
+from regulars.ingest.rows import Line
+from regulars.storage.database import Database
+
+ORGANIZATION = "Demo"
+
+_BEGUN, _LOADED = "demo", "demo_loaded"
+"""Attributes of a demo club: of which size and when its history ends, and that all of it is there."""
+
+Rows = Callable[[], Iterable[Mapping[str, Any]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Club:
+    """A club to load: what it is, and the rows of each entity, in the order in which they are loaded."""
+
+    new: NewCommunity
+    rows: Mapping[str, Rows]
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What can be looked at: a club, a token for it, and the member who bought most often."""
+
+    community: Community
+    token: str
+    profile_id: str
+
+
+def add_to(app: App) -> None:
+    """Adds the command."""
+    app.command(demo)
+
+
+def demo(
+    *,
+    size: Annotated[Literal["small", "large"], Parameter(help="How large the generated mall club is.")] = "small",
+    host: Annotated[str | None, Parameter(help="Address to listen on.")] = None,
+    port: Annotated[int | None, Parameter(help="Port to listen on; 0 takes one that is free.")] = None,
+    data: Annotated[Path | None, Parameter(help="Data folder of the embedded database.")] = None,
+) -> int:
+    """Loads two clubs, the real purchases of CDNOW and a generated mall club, and serves them.
+
+    What is loaded already is left as it is.
+
+    Example: `regulars demo --size small --port 8080`
+    """
+    settings = listening(settings_of(host=host, port=port, data=data))
+
+    async def loaded(found: running.Addresses) -> list[Shown]:
+        async with running.pool(found, settings) as database:
+            committers = Committers(database, settings.batch_rows)
+            first = _cdnow()
+            second = await _mall(database, size)
+            return [await _shown(database, committers, club) for club in (first, second)]
+
+    with running.ready(settings) as found:
+        shown = asyncio.run(loaded(found))
+        run(settings, found, partial(_tell, shown))
+    return 0
+
+
+def _cdnow() -> Club:
+    new = NewCommunity(**cdnow.community(), organization=ORGANIZATION)
+    return Club(new, {"profiles": cdnow.profiles, "transactions": cdnow.transactions})
+
+
+async def _mall(database: Database, size: Literal["small", "large"]) -> Club:
+    """The mall club; one that was begun has the same history again."""
+    row = mall.community()
+    begun = (await _attributes(database, row["slug"])).get(_BEGUN, "")
+    kept_size, _, kept_end = begun.partition(" ")
+    if begun and kept_size != size:
+        raise WrongUseError(f"The mall club here is {kept_size}: name another --data folder for a {size} one.")
+    as_of = datetime.fromisoformat(kept_end) if begun else datetime.now(UTC).replace(second=0, microsecond=0)
+    attributes = {**row["attributes"], _BEGUN: f"{size} {as_of.isoformat()}"}
+    new = replace(NewCommunity(**row, organization=ORGANIZATION), attributes=attributes)
+    return Club(
+        new,
+        {
+            "locations": mall.locations,
+            "products": mall.products,
+            "profiles": partial(mall.profiles, size, as_of=as_of),
+            "memberships": partial(mall.memberships, size, as_of=as_of),
+            "transactions": partial(mall.transactions, size, as_of=as_of),
+        },
+    )
+
+
+async def _attributes(database: Database, slug: str) -> Mapping[str, Any]:
+    async with database.unscoped() as connection:
+        try:
+            return (await communities.by_slug(connection, slug)).attributes
+        except NotFound:
+            return {}
+
+
+async def _shown(database: Database, committers: Committers, club: Club) -> Shown:
+    if _LOADED not in await _attributes(database, club.new.slug):
+        await _load(database, committers, club)
+    async with database.unscoped() as connection:
+        community = await communities.by_slug(connection, club.new.slug)
+        new = tokens.NewToken(community.organization_id, "demo", community_id=community.id)
+        token = await tokens.create(connection, new, system_clock())
+    async with database.reading(community.id) as scope:
+        profile_id = await scope.fetchval(
+            "SELECT profile_id FROM aggregations WHERE community_id = $1 ORDER BY shop_count DESC, profile_id LIMIT 1",
+            community.id,
+        )
+    return Shown(community, token, str(profile_id))
+
+
+async def _load(database: Database, committers: Committers, club: Club) -> None:
+    async with database.unscoped() as connection:
+        await communities.put(connection, club.new, system_clock())
+        community = await communities.by_slug(connection, club.new.slug)
+    for entity, rows in club.rows.items():
+        with telling(f"{community.name}: {entity}") as told:
+            options = Options(
+                single=True,
+                progress=lambda summary, told=told: told.at(0.0, counted(summary.rows, "row")),  # type: ignore[misc]
+            )
+            summary = await load(database, committers, community.id, entity, partial(_lines, rows), options)
+        print(_in_words(community, entity, summary), flush=True)
+    attributes = {**(club.new.attributes or {}), _LOADED: "yes"}
+    async with database.unscoped() as connection:
+        await communities.put(connection, replace(club.new, attributes=attributes), system_clock())
+
+
+def _lines(rows: Rows) -> Iterator[Line]:
+    for number, row in enumerate(rows(), 1):
+        yield Line(number, msgspec.json.encode(row))
+
+
+def _in_words(community: Community, entity: str, summary: Summary) -> str:
+    parts = [f"{summary.loaded:,} {entity}"]
+    if summary.unchanged:
+        parts.append(f"{summary.unchanged:,} were there")
+    if summary.rejected:
+        parts.append(f"{summary.rejected:,} rejected ({summary.rejections[0].reason})")
+    return f"{community.name}: {', '.join(parts)}"
+
+
+def _tell(shown: list[Shown], address: str) -> None:
+    real, generated = shown
+    profiles = f"{address}/api/v3/profiles"
+    lines = [
+        "",
+        f"Regulars answers at {address}. Read and try the API at {address}/api/docs",
+        "",
+        *(f"Token for {each.community.name}: {each.token}" for each in shown),
+        "",
+        "What is known of a customer of CDNOW, now:",
+        _curl(real, f"{profiles}/{real.profile_id}/aggregations"),
+        "the same as of the end of June 1998:",
+        _curl(real, f"{profiles}/{real.profile_id}/aggregations?as_of=1998-07-01T00:00:00Z"),
+        f"and of a member of {generated.community.name}, as a bare object:",
+        _curl(generated, f"{address}/profiles/{generated.profile_id}/aggregations"),
+        "",
+        "Ctrl-C stops it.",
+    ]
+    print("\n".join(lines), flush=True)
+
+
+def _curl(shown: Shown, url: str) -> str:
+    return f"  curl -H 'Authorization: Bearer {shown.token}' '{url}'"

@@ -1,0 +1,113 @@
+"""`regulars load`: facts from files."""
+
+import csv
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import App, Parameter
+
+from regulars.cli.asked import Where, WrongUseError, settings_of, with_database
+from regulars.cli.printing import counted, telling
+from regulars.facts import community as communities
+from regulars.facts.refusals import Refused
+from regulars.ingest import entities, files
+from regulars.ingest.bulk import Options, Summary, load, load_communities
+from regulars.ingest.files import Format, Source
+from regulars.ingest.grouping import Committers
+from regulars.ingest.rows import Rejection
+from regulars.storage.database import Database
+
+Entity = Literal["communities", "locations", "products", "profiles", "memberships", "transactions"]
+
+SHOWN_REJECTIONS = 10
+
+
+def add_to(app: App) -> None:
+    """Adds the command."""
+    app.command(load_files, name="load")
+
+
+def load_files(
+    entity: Annotated[Entity, Parameter(help="What the files hold.")],
+    file: Annotated[tuple[Path, ...], Parameter(help="CSV, NDJSON or Parquet, packed by gzip or zstd or not.")],
+    *,
+    community: Annotated[str | None, Parameter(help="The slug of the community it belongs to.")] = None,
+    format: Annotated[  # noqa: A002
+        Literal["csv", "ndjson", "parquet"] | None, Parameter(help="Where a file's name does not tell it.")
+    ] = None,
+    dry_run: Annotated[bool, Parameter(help="Only check.", negative="")] = False,
+    create_profiles: Annotated[
+        bool, Parameter(help="Make the profiles that transactions name and that are not there.", negative="")
+    ] = False,
+    rejects: Annotated[Path | None, Parameter(help="Write the rejected rows' places and reasons here, as CSV.")] = None,
+    where: Where | None = None,
+) -> int:
+    """Loads facts from files. Good rows are kept, bad ones told; the same file again changes nothing.
+
+    Example: `regulars load transactions sales.csv.gz --community cdnow --rejects rejected.csv`
+    """
+    if entity != "communities" and community is None:
+        raise WrongUseError("Say whose facts they are: --community SLUG. `regulars community list` names them.")
+    sources = [files.source(path, None if format is None else Format(format)) for path in file]
+    batch_rows = settings_of(where).batch_rows
+
+    async def work(database: Database, write: Callable[[str, Rejection], None]) -> int:
+        rejected = 0
+        committers = Committers(database, batch_rows)
+        async with database.unscoped() as connection:
+            community_id = 0 if community is None else (await communities.by_slug(connection, community)).id
+        for source in sources:
+            read = partial(source.rows, entities.columns_of(entity))
+            with telling(str(source.path)) as told:
+                options = Options(
+                    batch_rows=batch_rows,
+                    dry_run=dry_run,
+                    create_profiles=create_profiles,
+                    rejected=partial(write, str(source.path)),
+                    progress=lambda summary, source=source, told=told: told.at(  # type: ignore[misc]
+                        source.position / max(source.size, 1), counted(summary.rows, "row")
+                    ),
+                )
+                try:
+                    if entity == "communities":
+                        summary = await load_communities(database, read, options)
+                    else:
+                        summary = await load(database, committers, community_id, entity, read, options)
+                except Refused as refused:
+                    raise Refused(
+                        {f"{source.path}: {field}".rstrip(": "): text for field, text in refused.errors.items()}
+                    ) from None
+            _tell(source, summary, dry_run=dry_run)
+            rejected += summary.rejected
+        return rejected
+
+    with _rejects(rejects) as write:
+        return 1 if with_database(where, partial(work, write=write)) else 0
+
+
+@contextmanager
+def _rejects(path: Path | None) -> Iterator[Callable[[str, Rejection], None]]:
+    if path is None:
+        yield lambda file, rejection: None
+        return
+    try:
+        opened = path.open("w", newline="", encoding="utf-8")
+    except OSError as error:
+        raise WrongUseError(f"{path} can't be written: {error.strerror}.") from None
+    with opened:
+        rows = csv.writer(opened)
+        rows.writerow(("file", "line", "reason"))
+        yield lambda file, rejection: rows.writerow((file, rejection.line, rejection.reason))
+
+
+def _tell(source: Source, summary: Summary, *, dry_run: bool) -> None:
+    done = "would be loaded" if dry_run else "loaded"
+    print(f"{source.path}: {summary.loaded:,} {done}, {summary.unchanged:,} unchanged, {summary.rejected:,} rejected")
+    for rejection in summary.rejections[:SHOWN_REJECTIONS]:
+        sys.stderr.write(f"{source.path}, line {rejection.line}: {rejection.reason}\n")
+    if (more := summary.rejected - SHOWN_REJECTIONS) > 0:
+        sys.stderr.write(f"{source.path}: and {more:,} more; --rejects FILE writes all of them\n")

@@ -1,0 +1,165 @@
+"""`regulars serve` and `regulars worker`: the server with its jobs, or the jobs alone."""
+
+import asyncio
+import http.client
+import os
+import signal
+import socket
+import threading
+from collections.abc import Callable
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Annotated
+
+import structlog
+from cyclopts import App, Parameter
+from granian import Granian
+from granian.constants import Interfaces
+from granian.log import LogLevels
+
+from regulars import logs, running
+from regulars.api.asgi import PARENT
+from regulars.cli.asked import Where, WrongUseError, settings_of
+from regulars.jobs.runner import Jobs
+from regulars.running import Addresses
+from regulars.settings import Settings, variable
+
+FINISH_SECONDS = 60
+"""How long a process may take to finish what it accepted."""
+
+_log = structlog.get_logger("regulars.serve")
+
+
+def add_to(app: App) -> None:
+    """Adds the commands."""
+    app.command(serve)
+    app.command(worker)
+
+
+def serve(
+    *,
+    host: Annotated[str | None, Parameter(help="Address to listen on.")] = None,
+    port: Annotated[int | None, Parameter(help="Port to listen on; 0 takes one that is free.")] = None,
+    data: Annotated[Path | None, Parameter(help="Data folder of the embedded database.")] = None,
+    workers: Annotated[int | None, Parameter(help="Processes that answer requests.")] = None,
+) -> int:
+    """Runs the server and its jobs until it is stopped.
+
+    With REGULARS_DATABASE_URL it has no database of its own.
+
+    Example: `regulars serve --port 8080 --data ./data --workers 2`
+    """
+    settings = settings_of(host=host, port=port, data=data, workers=workers)
+    settings = listening(settings)
+    with running.ready(settings) as found:
+        run(
+            settings,
+            found,
+            lambda address: _tell(f"Regulars answers at {address}, and tells how at {address}/api/docs"),
+        )
+    return 0
+
+
+def _tell(line: str) -> None:
+    print(line, flush=True)
+
+
+def worker(*, where: Where | None = None) -> int:
+    """Runs the jobs alone, for machines that answer no requests.
+
+    Example: `REGULARS_DATABASE_URL=postgresql://... regulars worker`
+    """
+    settings = settings_of(where)
+
+    async def work(found: Addresses) -> None:
+        stopped = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+        async with running.pool(found, settings) as database:
+            jobs = Jobs(database, settings)
+            jobs.start()
+            _tell("Regulars works on its jobs.")
+            await stopped.wait()
+            await jobs.stop()
+
+    with running.ready(settings) as found:
+        asyncio.run(work(found))
+    return 0
+
+
+def listening(settings: Settings) -> Settings:
+    """The settings with a port that is free. Raises WrongUseError where it is taken."""
+    if not 0 <= settings.port < 65_536:
+        raise WrongUseError(f"There is no port {settings.port}: choose one from 1 to 65535.")
+    if settings.workers < 1:
+        raise WrongUseError("There must be at least 1 worker.")
+    try:
+        address = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(*address[:3]) as trial:
+            # The server's processes share their port; without this trial it would be shared with others too.
+            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            trial.bind(address[4])
+            return replace(settings, port=trial.getsockname()[1])
+    except OSError as error:
+        raise WrongUseError(
+            f"{settings.host}:{settings.port} can't be listened on ({error.strerror}): choose another by "
+            f"--host and --port."
+        ) from None
+
+
+def run(settings: Settings, found: Addresses, answering: Callable[[str], None]) -> None:
+    """Serves until SIGTERM or SIGINT; what was accepted by then is finished.
+
+    `answering` is told the server's address once it answers.
+    """
+    for name, value in _environment(settings, found).items():
+        os.environ[name] = value
+    server = Granian(
+        "regulars.api.asgi:app",
+        address=settings.host,
+        port=settings.port,
+        interface=Interfaces.ASGI,
+        workers=settings.workers,
+        factory=True,
+        websockets=False,
+        log_level=LogLevels.warning,
+        log_dictconfig=logs.configuration(settings.log_format, settings.log_level),
+        respawn_failed_workers=True,
+        workers_kill_timeout=FINISH_SECONDS,
+    )
+    stopped = threading.Event()
+    waiting = threading.Thread(target=_wait, args=(settings, stopped, answering), daemon=True)
+    waiting.start()
+    try:
+        server.serve()
+    finally:
+        stopped.set()
+        waiting.join()
+    _log.info("serve.stopped")
+
+
+def _environment(settings: Settings, found: Addresses) -> dict[str, str]:
+    """What the server's processes are told: the settings as they stand, and the database as the app."""
+    told = {variable(each.name): str(getattr(settings, each.name)) for each in fields(settings)}
+    return {
+        **told,
+        variable("database_url"): found.app,
+        variable("owner_url"): "",
+        PARENT: str(os.getpid()),
+    }
+
+
+def _wait(settings: Settings, stopped: threading.Event, answering: Callable[[str], None]) -> None:
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104
+    while not stopped.wait(0.05):
+        connection = http.client.HTTPConnection(host, settings.port, timeout=5)
+        try:
+            connection.request("GET", "/api/health")
+            if connection.getresponse().status == http.HTTPStatus.OK:
+                bracketed = f"[{host}]" if ":" in host else host
+                answering(f"http://{bracketed}:{settings.port}")
+                return
+        except OSError:
+            continue
+        finally:
+            connection.close()

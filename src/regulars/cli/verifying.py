@@ -1,0 +1,61 @@
+"""`regulars verify`: proof that what is kept is what the facts say."""
+
+from datetime import datetime
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+from regulars.aggregations.verify import verify
+from regulars.cli.asked import Where, WrongUseError, with_database
+from regulars.cli.printing import counted, telling
+from regulars.facts import community as communities
+from regulars.facts import instants
+from regulars.storage.database import Database
+
+
+def add_to(app: App) -> None:
+    """Adds the command."""
+    app.command(verify_, name="verify")
+
+
+def verify_(
+    *,
+    community: Annotated[str | None, Parameter(help="Only this one, by its slug; else all.")] = None,
+    as_of: Annotated[str | None, Parameter(help="The instant that values are compared at; now if not given.")] = None,
+    where: Where | None = None,
+) -> int:
+    """Recomputes every value from the facts and prints what differs from what is kept.
+
+    Example: `regulars verify --community cdnow`
+    """
+    at = _instant(as_of)
+
+    async def work(database: Database) -> int:
+        differing = 0
+        async with database.unscoped() as connection:
+            named = None if community is None else await communities.by_slug(connection, community)
+            chosen = await communities.every(connection) if named is None else [named]
+        for each in chosen:
+            profiles = found = 0
+            with telling(each.slug) as told:
+                async for difference in verify(database, each.id, at):
+                    if isinstance(difference, int):
+                        profiles = difference
+                        told.at(0.0, counted(profiles, "profile"))
+                    else:
+                        found += 1
+                        print(f"{each.slug}: {difference}", flush=True)
+            print(f"{each.slug}: {counted(profiles, 'profile')}, {counted(found, 'difference')}", flush=True)
+            differing += found
+        return differing
+
+    return 1 if with_database(where, work) else 0
+
+
+def _instant(text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        return instants.instant(text)
+    except ValueError as error:
+        raise WrongUseError(f"--as-of {error}.") from None

@@ -1,0 +1,115 @@
+"""The database that the settings mean: started if it is ours, migrated, and safe to put members' data in."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+
+import asyncpg
+import psycopg
+import structlog
+
+from regulars.aggregations import store
+from regulars.settings import Settings
+from regulars.storage import embedded, retention, safety
+from regulars.storage.database import Database
+from regulars.storage.migrate import migrate, migrations, role_of
+
+_log = structlog.get_logger("regulars.running")
+
+
+class UnreachableError(RuntimeError):
+    """The database can't be used; the message says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """The URLs of a database: as the role that owns the tables, and as the app's own."""
+
+    owner: str
+    app: str
+
+
+@contextmanager
+def addresses(settings: Settings) -> Iterator[Addresses]:
+    """Where the database is, while the block lasts; the embedded one runs at least as long."""
+    if settings.database_url:
+        yield Addresses(settings.owner_url or settings.database_url, settings.database_url)
+        return
+    with embedded.running(settings.data) as (owner, app):
+        yield Addresses(owner, app)
+
+
+@contextmanager
+def ready(settings: Settings) -> Iterator[Addresses]:
+    """Where the database is, once it has the present schema, is safe, and has the partitions it needs.
+
+    Raises UnreachableError, and safety.UnsafeDatabaseError for what members' data must not go into.
+    """
+    with addresses(settings) as found:
+        try:
+            applied = bring_up_to_date(found)
+            asyncio.run(_prepare(found.app, settings))
+        except (psycopg.OperationalError, OSError, asyncpg.PostgresConnectionError) as error:
+            raise unreachable(error) from None
+        if applied:
+            _log.info("database.migrated", migrations=applied)
+        yield found
+
+
+def unreachable(error: Exception) -> UnreachableError:
+    """An error of a connection, in words that say what to do."""
+    reason = str(error).strip().partition("\n")[0].rstrip(".")
+    return UnreachableError(f"The database can't be reached ({reason}): check that it runs, and REGULARS_DATABASE_URL.")
+
+
+def bring_up_to_date(found: Addresses) -> list[str]:
+    """Migrates, as the owner; gives the names of the migrations applied.
+
+    A role that may not is content with a schema that is up to date. Raises UnreachableError where it is not.
+    """
+    with psycopg.connect(found.owner, autocommit=True) as connection:
+        row = connection.execute("SELECT has_schema_privilege('public', 'CREATE')").fetchone()
+        if row is not None and not row[0]:
+            _require_up_to_date(connection)
+            return []
+    return migrate(found.owner, role_of(found.app), store.declared_columns())
+
+
+def _require_up_to_date(connection: psycopg.Connection) -> None:
+    lacking = lacking_migrations(connection)
+    if lacking or not _has_present_definitions(connection):
+        what = ", ".join(lacking) or "the present definitions"
+        raise UnreachableError(
+            f"The database lacks {what}, and this role may not migrate: run `regulars migrate` with "
+            f"REGULARS_OWNER_URL naming the role that owns the tables."
+        )
+
+
+def lacking_migrations(connection: psycopg.Connection) -> list[str]:
+    """The names of the migrations that are not applied; any role that may read the tables may ask."""
+    there = connection.execute("SELECT to_regclass('public._yoyo_migration') IS NOT NULL").fetchone()
+    applied = set()
+    if there is not None and there[0]:
+        applied = {row[0] for row in connection.execute("SELECT migration_id FROM _yoyo_migration")}
+    return [each for each in migrations() if each not in applied]
+
+
+def _has_present_definitions(connection: psycopg.Connection) -> bool:
+    row = connection.execute("SELECT obj_description('aggregations'::regclass)").fetchone()
+    return row is not None and row[0] == f"definitions {store.definitions_version()}"
+
+
+async def _prepare(url: str, settings: Settings) -> None:
+    async with Database(url, 1) as database:
+        async with database.unscoped() as connection:
+            for each in await safety.refuse_if_unsafe(connection):
+                _log.warning("database.unsafe", finding=each.message)
+        await retention.keep(database, settings.outbox_days)
+
+
+@asynccontextmanager
+async def pool(found: Addresses, settings: Settings) -> AsyncIterator[Database]:
+    """Connections of the app's role."""
+    async with Database(found.app, settings.connections) as database:
+        yield database

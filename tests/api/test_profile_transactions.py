@@ -1,0 +1,83 @@
+"""One profile's transactions: listed, by shop day, by what was bought; for a club and for the member."""
+
+from decimal import Decimal
+
+from conftest import Club
+from transaction_calls import V3, Json, change, line, make, profile, read, sale
+
+OWN = "/id/api/v1/profiles/me"
+
+
+async def own(club: Club, member: str, path: str, **query: str) -> Json:
+    answer = await club.http.post("/id/api/v1/auth/token", json={"id": member})
+    token = answer.json()["data"]["token"]
+    answer = await club.http.get(f"{OWN}/{path}", params=query, headers={"Authorization": f"Bearer {token}"})
+    assert answer.status_code == 200, answer.text
+    found: Json = answer.json()
+    return found
+
+
+async def shopping(club: Club) -> str:
+    member = await profile(club)
+    boots = {"sku": "S1", "product": {"name": "Boots", "brand": "X"}}
+    await make(
+        club,
+        sale("100.10", "2026-10-01 23:30:00", profile_id=member, timezone="Europe/Oslo", items=[line(product_variant=boots)]),
+    )
+    await make(
+        club,
+        sale("-10.00", "2026-10-02 10:00:00", profile_id=member, items=[line(sku="S1", quantity=3), line(quantity=-1)]),
+    )
+    voided = await make(club, sale(50, "2026-10-02 11:00:00", profile_id=member, items=[line(sku="S1", quantity=100)]))
+    await change(club, voided, is_void=True)
+    await make(club, sale(7, "2026-09-01 10:00:00", profile_id=member, items=[line(name="Soap", sku="S7", brand="Y")]))
+    await make(club, sale(1000))
+    return member
+
+
+async def test_transactions_are_grouped_by_shop_day(club: Club) -> None:
+    member = await shopping(club)
+    found = await read(club, f"profiles/{member}/group_transactions", include="profile")
+    assert [(day["date"], day["total"], day["transactions_count"]) for day in found["data"]] == [
+        ("2026-10-02", Decimal("90.10"), 3),
+        ("2026-09-01", Decimal("7.00"), 1),
+    ]
+    assert [each["total"] for each in found["data"][0]["transactions"]] == [50, Decimal("-10.00"), Decimal("100.10")]
+    assert found["data"][1]["transactions"][0]["profile"]["id"] == member
+    assert found["meta"]["total"] == 2
+    second = await read(club, f"profiles/{member}/group_transactions", **{"page[size]": "1", "page[number]": "2"})
+    assert [day["date"] for day in second["data"]] == ["2026-09-01"]
+    filtered = await read(club, f"profiles/{member}/group_transactions", **{"filter[total][lt]": "10"})
+    assert [day["total"] for day in filtered["data"]] == [Decimal("-10.00"), Decimal("7.00")]
+    beyond = await read(club, f"profiles/{member}/group_transactions", **{"page[number]": "9"})
+    assert beyond["data"] == []
+
+
+async def test_what_was_bought_is_listed_by_product(club: Club) -> None:
+    member = await shopping(club)
+    found = await read(club, f"profiles/{member}/transaction-products", sort="-quantity")
+    assert [
+        (each["sku"], each["name"], each["brand"], each["quantity"], each["transactions_count"])
+        for each in found["data"]
+    ] == [("S1", "Socks", "X", 5, 2), ("S7", "Soap", "Y", 2, 1)]
+    boots, soap = found["data"]
+    assert (boots["product"]["name"], soap["product"]) == ("Boots", None)
+    assert (boots["first_transacted_at"], boots["last_transacted_at"]) == ("2026-10-01 23:30:00", "2026-10-02 10:00:00")
+
+
+async def test_members_see_their_own(club: Club) -> None:
+    member, other = await shopping(club), await shopping(club)
+    for path in ("transactions", "find-transactions", "group_transactions", "transaction-products"):
+        assert await own(club, member, path) == {
+            **(await club.http.get(f"{V3}/profiles/{member}/{path}")).json(),
+            "links": (mine := await own(club, member, path))["links"],
+            "meta": mine["meta"],
+        }
+    found = await own(club, other, "find-transactions", **{"filter[total][gt]": "60"})
+    assert [each["profile_id"] for each in found["data"]] == [other]
+
+
+async def test_who_is_not_there_has_no_transactions(club: Club) -> None:
+    for member in ("x", "018f0000-0000-7000-8000-000000000000"):
+        for path in ("transactions", "find-transactions", "group_transactions", "transaction-products"):
+            await read(club, f"profiles/{member}/{path}", 404)

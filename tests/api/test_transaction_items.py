@@ -1,0 +1,241 @@
+"""The lines of a transaction: matched, changed, appended, voided; the total never follows them."""
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from conftest import Club
+from transaction_calls import V3, Json, change, line, make, profile, read, sale, values
+
+
+async def send(club: Club, method: str, path: str, body: Json | None = None, expected: int = 200) -> Json:
+    answer = await club.http.request(method, f"{V3}/transactions/{path}", json=body)
+    assert answer.status_code == expected, answer.text
+    found: Json = answer.json() if answer.content else {}
+    return found
+
+
+def names(transaction: Json) -> list[tuple[str, float]]:
+    return [(item["name"], item["quantity"]) for item in transaction["items"]]
+
+
+async def two(club: Club, **more: Any) -> Json:
+    items = [line(external_id="a", name="A", brand="X"), line(external_id="b", name="B", brand="Y")]
+    return await make(club, sale(items=items, **more))
+
+
+async def test_lines_come_in_the_order_in_which_they_were_sent(club: Club) -> None:
+    sent = [line(name=str(number), product_variant={"name": str(number)} if number % 3 else None) for number in range(30)]
+    made = await make(club, sale(items=sent))
+    assert [item["name"] for item in made["items"]] == [str(number) for number in range(30)]
+
+
+async def test_lines_are_matched_by_id_then_by_external_id_and_the_rest_is_appended(club: Club) -> None:
+    made = await two(club)
+    first, second = made["items"]
+    changed = await change(
+        club,
+        made,
+        items=[
+            {"id": str(first["id"]), "quantity": 5},
+            {"external_id": "b", "name": "B2"},
+            line(external_id="c", name="C"),
+            line(name="D", id=first["id"] + 1000),
+        ],
+    )
+    assert names(changed) == [("A", 5), ("B2", 2), ("C", 2), ("D", 2)]
+    assert [item["id"] for item in changed["items"][:2]] == [first["id"], second["id"]]
+    assert changed["total"] == 100
+    assert changed["items"][0]["created_at"] == first["created_at"]
+
+
+async def test_lines_with_one_external_id_are_matched_one_by_one(club: Club) -> None:
+    made = await make(club, sale(items=[line(external_id="a", name="1"), line(external_id="a", name="2")]))
+    changed = await change(
+        club,
+        made,
+        items=[{"external_id": "a", "quantity": 3}, {"external_id": "a", "quantity": 4}, line(external_id="a", name="3")],
+    )
+    assert names(changed) == [("1", 3), ("2", 4), ("3", 2)]
+
+
+async def test_one_line_may_be_meant_twice(club: Club) -> None:
+    made = await two(club)
+    line_id = made["items"][0]["id"]
+    changed = await change(club, made, items=[{"id": line_id, "quantity": 3}, {"id": line_id, "name": "Z"}])
+    assert names(changed) == [("Z", 3), ("B", 2)]
+
+
+async def test_without_items_the_lines_stay(club: Club) -> None:
+    made = await two(club)
+    assert names(await change(club, made, total=3)) == [("A", 2), ("B", 2)]
+    assert names(await change(club, made, delete_existing_items=True)) == [("A", 2), ("B", 2)]
+
+
+async def test_all_lines_can_be_replaced(club: Club) -> None:
+    made = await two(club)
+    second = made["items"][1]["id"]
+    changed = await change(
+        club,
+        made,
+        delete_existing_items=True,
+        items=[line(name="N"), line(name="B2", id=second), line(name="B3", id=second)],
+    )
+    assert sorted(names(changed)) == [("B2", 2), ("B3", 2), ("N", 2)]
+    assert [item["id"] == second for item in changed["items"] if item["name"] == "B2"] == [True]
+    assert (await change(club, made, delete_existing_items=True, items=[]))["items"] == []
+
+
+async def test_a_new_line_must_be_whole_and_is_told_by_its_path_as_it_came(club: Club) -> None:
+    made = await two(club)
+    refused = await change(club, made, 422, items=[{"external_id": "b", "quantity": "1e9"}, {"name": "C"}])
+    assert refused["errors"] == {"items.0.quantity": ["must be below 10000000 in size"]}
+    refused = await change(club, made, 422, items=[{"external_id": "b"}, {"name": "C"}])
+    assert refused["errors"] == {
+        "items.1.price_current": ["is required"],
+        "items.1.price_sell": ["is required"],
+        "items.1.quantity": ["is required"],
+    }
+    refused = await change(club, made, 422, items=[{"external_id": "b"}, line(product_variant_id=999999)])
+    assert refused["errors"] == {"items.1.product_variant_id": ["there is no product variant 999999"]}
+
+
+async def test_voiding_a_line_moves_its_brand_and_discount_but_never_the_total(club: Club) -> None:
+    member = await profile(club)
+    items = [line(brand="X", discounts=[{"amount": 10}]), line(brand="Y")]
+    made = await make(club, sale(profile_id=member, items=items))
+    found = await values(club, member)
+    assert (found["purchased_brands"], found["discount_avg"]) == (["X", "Y"], Decimal("5.00"))
+    changed = await change(club, made, items=[{"id": made["items"][0]["id"], "is_void": True}])
+    assert (changed["total"], changed["items"][0]["is_void"]) == (100, True)
+    found = await values(club, member)
+    assert (found["purchased_brands"], found["discount_avg"]) == (["Y"], Decimal("0.00"))
+    assert found["spend_all"] == Decimal("100.00")
+
+
+# One line by itself --------------------------------------------------------------------------------------
+
+
+async def test_lines_are_listed_read_appended_changed_and_deleted(club: Club) -> None:
+    member = await profile(club)
+    made = await two(club, profile_id=member)
+    at = f"{made['id']}/items"
+    added = (await send(club, "POST", at, line(name="C", brand="Z", external_id="a"), 201))["data"]
+    assert (added["name"], added["transaction_id"]) == ("C", made["id"])
+    assert (await values(club, member))["purchased_brands"] == ["X", "Y", "Z"]
+    assert (await send(club, "GET", f"{at}/{added['id']}"))["data"] == added
+    changed = (await send(club, "PUT", f"{at}/{added['id']}", {"brand": None, "quantity": "1.5"}))["data"]
+    assert (changed["brand"], changed["quantity"], changed["name"]) == (None, 1.5, "C")
+    assert (await values(club, member))["purchased_brands"] == ["X", "Y"]
+    listed = await read(club, f"transactions/{at}", **{"filter[name][in]": "a,c", "sort": "name"})
+    assert [item["name"] for item in listed["data"]] == ["A", "C"]
+    first = made["items"][0]["id"]
+    await send(club, "DELETE", f"{at}/{first}", expected=204)
+    assert (await values(club, member))["purchased_brands"] == ["Y"]
+    assert (await values(club, member))["spend_all"] == Decimal("100.00")
+    for method in ("GET", "DELETE"):
+        await send(club, method, f"{at}/{first}", expected=404)
+    await send(club, "PUT", f"{at}/{first}", {}, 404)
+
+
+async def test_a_line_that_is_refused_is_told_by_its_own_fields(club: Club) -> None:
+    made = await two(club)
+    refused = await send(club, "POST", f"{made['id']}/items", {"name": "C", "price_sell": 1, "price_current": 1}, 422)
+    assert refused["errors"] == {"quantity": ["is required"]}
+    path = f"{made['id']}/items/{made['items'][0]['id']}"
+    assert (await send(club, "PUT", path, {"price_sell": "NaN"}, 422))["errors"] == {"price_sell": ["must be a number"]}
+    refused = await send(club, "PUT", path, {"product_id": 999999}, 422)
+    assert refused["errors"] == {"product_id": ["there is no product 999999"]}
+
+
+async def test_lines_of_another_transaction_are_not_there(club: Club) -> None:
+    one, other = await two(club), await two(club)
+    path = f"{one['id']}/items/{other['items'][0]['id']}"
+    for method, body in (("GET", None), ("PUT", {}), ("DELETE", None)):
+        await send(club, method, path, body, 404)
+    await send(club, "GET", "999999/items/1", expected=404)
+    await send(club, "POST", "999999/items", line(), 404)
+
+
+# Products ------------------------------------------------------------------------------------------------
+
+
+async def product(club: Club, brand: str, sku: str) -> Json:
+    body = {"name": f"{brand} {sku}", "brand": brand, "variants": [{"sku": sku}]}
+    answer = await club.http.post(f"{V3}/products", json=body)
+    assert answer.status_code == 201, answer.text
+    found: Json = answer.json()["data"]
+    return found
+
+
+async def test_a_product_is_named_by_variant_or_by_sku_or_by_id(club: Club) -> None:
+    one = await product(club, "X", "S1")
+    variant = one["variants"][0]["id"]
+    named = [line(product_variant_id=str(variant)), line(sku="S1"), line(product_id=one["id"]), line(sku="S9")]
+    made = await make(club, sale(items=named))
+    assert [(item["product_id"], item["product_variant_id"]) for item in made["items"]] == [
+        (one["id"], variant),
+        (one["id"], variant),
+        (one["id"], None),
+        (None, None),
+    ]
+
+
+async def test_an_inline_variant_is_made_once(club: Club) -> None:
+    member = await profile(club)
+    inline = {"sku": "S1", "name": "42", "product": {"name": "Boots", "brand": "X"}}
+    made = await make(club, sale(profile_id=member, items=[line(product_variant=inline), line(product_variant=inline)]))
+    again = await make(club, sale(items=[line(sku="S1")]))
+    assert len({item["product_variant_id"] for item in (*made["items"], *again["items"])}) == 1
+    assert (await values(club, member))["purchased_brands"] == ["X"]
+    assert (await read(club, "products"))["meta"]["total"] == 1
+
+
+@pytest.mark.parametrize(
+    ("inline", "path"),
+    [
+        ({"sku": "x" * 256}, "items.0.product_variant"),
+        ({"sku": ["x"]}, "items.0.product_variant"),
+        ({"price": "1e99"}, "items.0.product_variant.price"),
+        ({"product_id": 999999}, "items.0.product_variant.product_id"),
+        ({"name": "a\0b"}, "items.0.product_variant"),
+        ("S1", "items.0.product_variant"),
+    ],
+)
+async def test_a_malformed_inline_variant_is_refused(club: Club, inline: Any, path: str) -> None:
+    refused = await make(club, sale(items=[line(product_variant=inline)]), 422)
+    assert list(refused["errors"]) == [path]
+    assert (await read(club, "products"))["data"] == []
+
+
+async def test_an_inline_variant_of_a_product_that_stands(club: Club) -> None:
+    one = await product(club, "X", "S1")
+    made = await make(club, sale(items=[line(product_variant={"sku": "S2", "product_id": one["id"]})]))
+    assert made["items"][0]["product_id"] == one["id"]
+
+
+async def test_what_newly_names_a_line_s_product_counts(club: Club) -> None:
+    member = await profile(club)
+    one, other = await product(club, "X", "S1"), await product(club, "Y", "S2")
+    made = await make(club, sale(profile_id=member, items=[line(sku="S1")]))
+    (item,) = made["items"]
+
+    async def brands(**body: Any) -> list[str]:
+        await change(club, made, items=[{**item, **body}])
+        return (await values(club, member))["purchased_brands"]  # type: ignore[no-any-return]
+
+    assert await brands(sku="S2") == ["Y"]
+    assert await brands(sku="S2", product_variant_id=one["variants"][0]["id"]) == ["X"]
+    assert await brands(sku="none", product_variant_id=None, product_id=other["id"]) == ["Y"]
+    assert await brands(sku=None, product_variant_id=None, product_id=None) == []
+    assert await brands(product_variant={"sku": "S3", "product": {"name": "Z", "brand": "Z"}}) == ["Z"]
+    assert await brands(sku=None, product_id=None, product_variant_id=None, brand="W") == ["W"]
+
+
+async def test_a_single_discount_stands_for_the_list_of_them(club: Club) -> None:
+    made = await make(club, sale(items=[line(discount="2.50")]))
+    assert made["items"][0]["discounts"] == [{"amount": 2.5}]
+    changed = await change(club, made, items=[{"id": made["items"][0]["id"], "discount": 3}])
+    assert changed["items"][0]["discounts"] == [{"amount": 3}]
+    changed = await change(club, made, items=[{"id": made["items"][0]["id"], "discounts": None}])
+    assert changed["items"][0]["discounts"] == []
