@@ -3,7 +3,7 @@
 import hashlib
 import itertools
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -66,9 +66,6 @@ def transaction(chance: random.Random, profile: str, *, lines: int = 2) -> dict[
     }
 
 
-Writes = Callable[[int], list[Request]]
-
-
 def writes(club: Club, path: str, profiles: Sequence[int], number: int, kind: str = "") -> list[Request]:
     """That many POSTs of one transaction each, of random ones among profiles."""
     chance = random.Random()
@@ -97,13 +94,14 @@ def batches(club: Club, profiles: Sequence[int], number: int, rows: int) -> list
     return found
 
 
-def file_lines(club: Club, profiles: int, number: int, *, lines: int, seed: int) -> Iterator[bytes]:
+def file_lines(club: Club, profiles: int, number: int, *, lines: int) -> Iterator[bytes]:
     """Rows of a file of transactions of random profiles, NDJSON, a few hundred at a time."""
-    chance = random.Random(seed)
+    chance = random.Random()
     for start in range(0, number, 500):
         rows = []
         for _ in range(min(500, number - start)):
             made = transaction(chance, str(profile_id(club, chance.randint(1, profiles))), lines=lines)
             made["profile"] = made.pop("profile_id")
+            made["location"] = made.pop("location_id")
             rows.append(msgspec.json.encode(made))
         yield b"\n".join(rows) + b"\n"

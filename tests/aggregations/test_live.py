@@ -25,7 +25,7 @@ from regulars.jobs.sweep import sweep_community
 from regulars.storage.database import Database
 from servers import on_both_servers
 
-pytestmark = on_both_servers
+pytestmark = [on_both_servers, pytest.mark.timeout(3000)]
 
 LONG = settings(
     deadline=None,
@@ -78,7 +78,7 @@ async def is_sent_as_it_is(product: Product, facts: Facts, now: datetime) -> Non
 
 
 @seed(SEED)
-@settings(LONG, max_examples=examples(25))
+@settings(LONG, max_examples=examples(18))
 @given(history=histories(), data=st.data())
 async def test_every_value_is_true_after_everything_that_happens(
     history: History, data: st.DataObject, database: Database, clock: SetClock
@@ -161,7 +161,7 @@ async def differing(product: Product) -> list[str]:
 
 
 @seed(SEED)
-@settings(LONG, max_examples=examples(10))
+@settings(LONG, max_examples=examples(8))
 @given(history=histories(max_actions=20), data=st.data())
 async def test_the_sweep_visits_what_is_due_and_nothing_else(
     history: History, data: st.DataObject, database: Database, clock: SetClock

@@ -4,8 +4,9 @@ import asyncio
 from typing import Any
 
 import pytest
+
+from api.transaction_calls import V3, Json, change, make, profile, read, sale, spend, values
 from conftest import Club
-from transaction_calls import V3, Json, change, make, profile, read, sale, spend, values
 
 
 async def store(club: Club, external_code: str | None = "10") -> str:

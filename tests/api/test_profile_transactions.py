@@ -2,8 +2,8 @@
 
 from decimal import Decimal
 
+from api.transaction_calls import V3, Json, change, line, make, profile, read, sale
 from conftest import Club
-from transaction_calls import V3, Json, change, line, make, profile, read, sale
 
 OWN = "/id/api/v1/profiles/me"
 
@@ -22,7 +22,13 @@ async def shopping(club: Club) -> str:
     boots = {"sku": "S1", "product": {"name": "Boots", "brand": "X"}}
     await make(
         club,
-        sale("100.10", "2026-10-01 23:30:00", profile_id=member, timezone="Europe/Oslo", items=[line(product_variant=boots)]),
+        sale(
+            "100.10",
+            "2026-10-01 23:30:00",
+            profile_id=member,
+            timezone="Europe/Oslo",
+            items=[line(product_variant=boots)],
+        ),
     )
     await make(
         club,

@@ -4,8 +4,9 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+
+from api.transaction_calls import V3, Json, change, line, make, profile, read, sale, values
 from conftest import Club
-from transaction_calls import V3, Json, change, line, make, profile, read, sale, values
 
 
 async def send(club: Club, method: str, path: str, body: Json | None = None, expected: int = 200) -> Json:
@@ -25,7 +26,9 @@ async def two(club: Club, **more: Any) -> Json:
 
 
 async def test_lines_come_in_the_order_in_which_they_were_sent(club: Club) -> None:
-    sent = [line(name=str(number), product_variant={"name": str(number)} if number % 3 else None) for number in range(30)]
+    sent = [
+        line(name=str(number), product_variant={"name": str(number)} if number % 3 else None) for number in range(30)
+    ]
     made = await make(club, sale(items=sent))
     assert [item["name"] for item in made["items"]] == [str(number) for number in range(30)]
 
@@ -54,7 +57,11 @@ async def test_lines_with_one_external_id_are_matched_one_by_one(club: Club) -> 
     changed = await change(
         club,
         made,
-        items=[{"external_id": "a", "quantity": 3}, {"external_id": "a", "quantity": 4}, line(external_id="a", name="3")],
+        items=[
+            {"external_id": "a", "quantity": 3},
+            {"external_id": "a", "quantity": 4},
+            line(external_id="a", name="3"),
+        ],
     )
     assert names(changed) == [("1", 3), ("2", 4), ("3", 2)]
 

@@ -3,8 +3,9 @@
 from typing import Any
 
 import pytest
+
+from api.transaction_calls import V3, change, line, make, profile, read, sale, spend
 from conftest import Club
-from transaction_calls import V3, change, line, make, profile, read, sale, spend
 
 _TIME = "must be a time in the years 1900 to 2999"
 

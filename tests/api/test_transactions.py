@@ -3,8 +3,9 @@
 from decimal import Decimal
 
 import pytest
+
+from api.transaction_calls import V3, change, line, make, profile, read, sale, spend, values
 from conftest import Club
-from transaction_calls import V3, change, line, make, profile, read, sale, spend, values
 
 
 async def test_a_transaction_is_shown_as_it_was_sent(club: Club) -> None:
@@ -147,7 +148,7 @@ async def test_a_changed_total_and_time_show_in_the_values(club: Club) -> None:
 async def test_a_back_dated_sale_becomes_the_first(club: Club) -> None:
     member = await profile(club)
     await make(club, sale(profile_id=member, location_id="A"))
-    await make(club, sale(profile_id=member, location_id="B", at="2026-01-01 00:00:00"))
+    await make(club, sale(100, "2026-01-01 00:00:00", profile_id=member, location_id="B"))
     found = await values(club, member)
     assert (found["store_join"]["external_id"], found["first_shop_date"]) == ("B", "2026-01-01")
 
@@ -193,9 +194,7 @@ async def test_a_foreign_currency_is_counted_at_its_rate(club: Club) -> None:
 
 
 async def test_a_profile_is_named_by_id_email_or_identity(club: Club) -> None:
-    member = await profile(
-        club, email="Ola@example.no", identities=[{"handle": "shopify", "identifier": "77"}]
-    )
+    member = await profile(club, email="Ola@example.no", identities=[{"handle": "shopify", "identifier": "77"}])
     for ref in (
         {"profile_id": member.upper()},
         {"profile_id": "ola@EXAMPLE.no", "profile_id_handle": "email"},
@@ -365,9 +364,7 @@ async def test_lists_are_filtered_sorted_and_paged(club: Club) -> None:
         (await make(club, sale(total, f"2026-10-0{day} 00:00:00", profile_id=member, location_id=place, tags=tags)))[
             "id"
         ]
-        for day, (total, place, tags) in enumerate(
-            [(10, "A", ["x"]), (-5, "B", [{"handle": "Y"}]), (30, "A", [])], 1
-        )
+        for day, (total, place, tags) in enumerate([(10, "A", ["x"]), (-5, "B", [{"handle": "Y"}]), (30, "A", [])], 1)
     ]
     await make(club, sale(1, profile_id=None))
 

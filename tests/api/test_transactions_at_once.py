@@ -5,8 +5,9 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+
+from api.transaction_calls import V3, Json, change, line, make, profile, read, sale, spend
 from conftest import Club
-from transaction_calls import V3, Json, change, line, make, profile, read, sale, spend
 
 _TOO_MUCH = line(price_current="0.000001", quantity="0.000001", discounts=[{"amount": 999_999_999_999}])
 
@@ -189,9 +190,7 @@ async def test_a_batch_keeps_the_good_rows_and_tells_of_the_bad(club: Club) -> N
     assert [each["index"] for each in found["rejected"]] == [1, 2, 3, 5, 6, 7]
     assert [each is not None for each in found["ids"]] == [place in (0, 4) for place in range(8)]
     assert found["rejected"][0]["errors"]["timezone"] == ["is required"]
-    assert found["rejected"][5]["errors"] == {
-        "items.0.product_variant.product_id": ["there is no product 999999"]
-    }
+    assert found["rejected"][5]["errors"] == {"items.0.product_variant.product_id": ["there is no product 999999"]}
     assert await spend(club, member) == (2, Decimal("50.00"))
     assert await spend(club, spender) == (0, Decimal("0.00"))
 

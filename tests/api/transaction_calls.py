@@ -4,6 +4,7 @@ from decimal import Decimal
 from typing import Any
 
 import msgspec
+
 from conftest import Club
 
 V3 = "/api/v3"
@@ -17,7 +18,7 @@ def line(**more: Any) -> Json:
     return {"name": "Socks", "price_current": 50, "price_sell": 50, "quantity": 2} | more
 
 
-def sale(total: float | str = 100, at: str = "2026-10-01 12:00:00", **more: Any) -> Json:
+def sale(total: float | str = 100, at: str = "2026-10-01 12:00:00", /, **more: Any) -> Json:
     """A transaction that has all that is required."""
     return {"total": total, "transacted_at": at, "timezone": "UTC", "items": [line()]} | more
 
@@ -38,7 +39,7 @@ async def change(club: Club, transaction: Json, expected: int = 200, /, **body: 
     return found["data"] if expected == 200 else found
 
 
-async def read(club: Club, path: str, expected: int = 200, **query: str) -> Json:
+async def read(club: Club, path: str, expected: int = 200, /, **query: Any) -> Json:
     """An answer as it came, numbers that have decimals as exact ones."""
     answer = await club.http.get(path if path.startswith("/") else f"{V3}/{path}", params=query)
     assert answer.status_code == expected, answer.text
@@ -59,7 +60,7 @@ async def values(club: Club, profile_id: str) -> Json:
     return (await read(club, f"profiles/{profile_id}/aggregations"))["data"]  # type: ignore[no-any-return]
 
 
-async def spend(club: Club, profile_id: str) -> tuple[int, Decimal]:
+async def spend(club: Club, profile_id: str) -> tuple[Any, Any]:
     """How many sales a profile has, and its net spend of all time."""
     found = await values(club, profile_id)
     return found["shop_count"], found["spend_all"]

@@ -33,7 +33,9 @@ class QuickReads:
 
     async def _answered(self, scope: Scope, send: Send) -> bool:
         path: str = scope["path"]
-        if scope["method"] != "GET" or scope["query_string"] or not path.startswith(_BEFORE) or not path.endswith(_AFTER):
+        if not (path.startswith(_BEFORE) and path.endswith(_AFTER)):
+            return False
+        if scope["method"] != "GET" or scope["query_string"]:
             return False
         began = time.perf_counter()
         community_id = self._community(scope)

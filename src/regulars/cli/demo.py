@@ -142,7 +142,7 @@ async def _load(database: Database, committers: Committers, club: Club) -> None:
         with telling(f"{community.name}: {entity}") as told:
             options = Options(
                 single=True,
-                progress=lambda summary, told=told: told.at(0.0, counted(summary.rows, "row")),  # type: ignore[misc]
+                progress=lambda summary, told=told: told.at(None, counted(summary.rows, "row")),  # type: ignore[misc]
             )
             summary = await load(database, committers, community.id, entity, partial(_lines, rows), options)
         print(_in_words(community, entity, summary), flush=True)

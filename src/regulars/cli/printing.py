@@ -33,13 +33,14 @@ class Telling:
         self._task = None if bar is None else bar.add_task(name, total=1.0, told="")
         self._last = time.monotonic()
 
-    def at(self, share: float, told: str) -> None:
-        """Tells which share is done, and in words what."""
+    def at(self, share: float | None, told: str) -> None:
+        """Tells which share is done, where it is known, and in words what."""
         if self._bar is not None and self._task is not None:
-            self._bar.update(self._task, completed=share, told=told)
+            self._bar.update(self._task, completed=share or 0.0, told=told)
         elif time.monotonic() - self._last >= _SECONDS_BETWEEN_LINES:
             self._last = time.monotonic()
-            sys.stderr.write(f"{self._name}: {share:.0%}, {told}\n")
+            done = "" if share is None else f"{share:.0%}, "
+            sys.stderr.write(f"{self._name}: {done}{told}\n")
 
 
 @contextmanager

@@ -41,7 +41,7 @@ def verify_(
                 async for difference in verify(database, each.id, at):
                     if isinstance(difference, int):
                         profiles = difference
-                        told.at(0.0, counted(profiles, "profile"))
+                        told.at(None, counted(profiles, "profile"))
                     else:
                         found += 1
                         print(f"{each.slug}: {difference}", flush=True)

@@ -7,6 +7,9 @@ from functools import lru_cache
 EARLIEST = datetime(1900, 1, 1, tzinfo=UTC)
 LATEST = datetime(3000, 1, 1, tzinfo=UTC)
 
+# Files of the zone database that are no zones, or this machine's own.
+_NO_PLACES = {"localtime", "posixrules", "Factory"}
+
 
 def instant(text: str) -> datetime:
     """The instant that a text names, in UTC; without an offset it is UTC.
@@ -36,6 +39,8 @@ def written(at: datetime) -> str:
 @lru_cache(maxsize=1024)
 def zone(name: str) -> zoneinfo.ZoneInfo:
     """The time zone of an IANA name. Raises ValueError when there is none."""
+    if name in _NO_PLACES:
+        raise ValueError("must be an IANA time zone such as Europe/Oslo")
     try:
         return zoneinfo.ZoneInfo(name)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):

@@ -36,6 +36,10 @@ def minor_digits(code: str) -> int:
 
 def exact(value: Decimal, largest: Decimal = LARGEST, decimals: int = MOST_DECIMALS) -> Decimal:
     """The value itself. Raises ValueError when it is no number, too large, or finer than `decimals`."""
+    whole, _, fraction = str(value).partition(".")
+    if len(whole) <= 6 and len(fraction) <= decimals and whole.isdecimal() and (not fraction or fraction.isdecimal()):
+        # What most prices look like needs no closer look.
+        return value
     if not value.is_finite():
         raise ValueError("must be a number")
     if abs(value) >= largest:

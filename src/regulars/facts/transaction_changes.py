@@ -110,10 +110,7 @@ def changed(standing: Standing, given: TransactionIn, lines: Sequence[Line], com
         _require(lines)
     except Refused as refused:
         raise _renamed(refused, lines) from None
-    if not _FRACTION & set(str(merged.transacted_at)) and row.transacted_at == standing.transacted_at.replace(
-        microsecond=0
-    ):
-        # What was read is cut to the second; sent back, it is the same instant.
+    if _is_the_one_read(row.transacted_at, str(merged.transacted_at), standing):
         row.transacted_at = standing.transacted_at
     _keep_references(standing, given, row)
     for line, kept in zip(lines, row.items, strict=True):
@@ -122,6 +119,11 @@ def changed(standing: Standing, given: TransactionIn, lines: Sequence[Line], com
             kept.product_variant_id = present(line.before.product_variant_id)
             kept.is_resolved = True
     return Change(row, tuple(lines))
+
+
+def _is_the_one_read(at: datetime | None, text: str, standing: Standing) -> bool:
+    # What was read is cut to the second; sent back, it is the same instant. A fraction is meant as it is.
+    return "." not in text and "," not in text and at == standing.transacted_at.replace(microsecond=0)
 
 
 def _keep_references(standing: Standing, given: TransactionIn, row: TransactionRow) -> None:

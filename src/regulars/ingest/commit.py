@@ -28,6 +28,8 @@ LOST = (
     asyncpg.CannotConnectNowError,
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
+    # What asyncpg says of a command on a connection whose end it is just being told.
+    asyncpg.InternalClientError,
     OSError,
 )
 """The connection to the database is lost."""
@@ -56,7 +58,9 @@ async def commit(database: Database, community_id: int, work: Work[T]) -> T:
     A deadlock or a lost connection has the whole done again, so `work` must do nothing outside its
     writing. Raises whatever `work` raises; then nothing of it stays.
     """
-    for attempt in range(1, ATTEMPTS + 1):
+    attempt = 0
+    while True:
+        attempt += 1
         try:
             return await _once(database, community_id, work)
         except asyncpg.CheckViolationError as error:
@@ -69,7 +73,6 @@ async def commit(database: Database, community_id: int, work: Work[T]) -> T:
                 raise
             _log.warning("commit.again", attempt=attempt, why=type(error).__name__)
             await asyncio.sleep(0.01 * 2**attempt)
-    raise AssertionError("the last attempt returns or raises")
 
 
 async def _once(database: Database, community_id: int, work: Work[T]) -> T:

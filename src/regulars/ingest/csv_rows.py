@@ -2,7 +2,7 @@
 
 import csv
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import msgspec
 
@@ -22,9 +22,12 @@ def rows(lines: Iterable[Row], columns: Columns) -> Iterator[Row]:
 
     Raises Refused where there is no header, or it lacks a required column.
     """
-    records = _records(lines)
     header: list[str] | None = None
-    for record in records:
+
+    def fits(content: bytes) -> bool:
+        return header is None or _width(content) == len(header)
+
+    for record in _records(lines, fits):
         if isinstance(record, Rejection):
             if header is None:
                 raise Refused({"": f"The header can't be read: line {record.line} {record.reason}"})
@@ -55,6 +58,14 @@ def _cells(text: str) -> list[str]:
     if '"' not in text:
         return text.split(",")
     return next(csv.reader([text], strict=True))
+
+
+def _width(content: bytes) -> int:
+    """How many cells a row has; -1 for what is no row."""
+    try:
+        return len(_cells(content.decode(errors="replace").replace("\0", "")))
+    except csv.Error:
+        return -1
 
 
 def _row(record: Line, header: Sequence[str], columns: Columns) -> Row:
@@ -100,7 +111,7 @@ def _external_id(text: str, header: Sequence[str]) -> str | None:
 # Rows that go over several lines ------------------------------------------------------------------------
 
 
-def _records(lines: Iterable[Row]) -> Iterator[Row]:
+def _records(lines: Iterable[Row], fits: Callable[[bytes], bool]) -> Iterator[Row]:
     """Lines put together to rows. A quote that is never closed spoils its own line alone."""
     source = iter(lines)
     again: deque[Row] = deque()
@@ -108,22 +119,29 @@ def _records(lines: Iterable[Row]) -> Iterator[Row]:
         if isinstance(first, Rejection) or not _open_after(first.content, inside=False):
             yield first
             continue
-        taken: list[Line] = [first]
-        size = len(first.content)
-        while True:
-            following = again.popleft() if again else next(source, None)
-            if isinstance(following, Line):
-                taken.append(following)
-                size += len(following.content)
-                if not _open_after(following.content, inside=True):
-                    yield Line(first.number, b"\n".join(line.content for line in taken))
-                    break
-                if size <= physical.LONGEST and len(taken) < MOST_LINES:
-                    continue
-                following = None
+        taken, following = _until_closed(first, again, source)
+        record = Line(first.number, b"\n".join(line.content for line in taken))
+        if following is None and fits(record.content):
+            yield record
+        else:
+            # What was taken for the rest of a quoted cell is rows of their own.
             yield Rejection(first.number, {"": "has a quote that is never closed"})
-            again.extendleft(reversed([*taken[1:], *([following] if following else [])]))
-            break
+            again.extendleft(reversed([*taken[1:], *([following] if isinstance(following, Rejection) else [])]))
+
+
+def _until_closed(first: Line, again: "deque[Row]", source: Iterator[Row]) -> tuple[list[Line], Rejection | str | None]:
+    """The lines up to the one that closes a quoted cell; and, where none does, what came instead."""
+    taken = [first]
+    size = len(first.content)
+    while size <= physical.LONGEST and len(taken) < MOST_LINES:
+        following = again.popleft() if again else next(source, None)
+        if not isinstance(following, Line):
+            return taken, following or "the end"
+        taken.append(following)
+        size += len(following.content)
+        if not _open_after(following.content, inside=True):
+            return taken, None
+    return taken, "too much"
 
 
 def _open_after(content: bytes, *, inside: bool) -> bool:

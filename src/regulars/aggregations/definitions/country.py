@@ -94,6 +94,7 @@ DISTRICTS = election(
         SELECT votes.k, votes.iso_state, votes.state, votes.source, votes.n
         FROM votes
         JOIN countries ON countries.k = votes.k AND countries.winner = votes.country
+        WHERE votes.iso_state IS NOT NULL OR votes.state IS NOT NULL
     ) AS within
     CROSS JOIN (SELECT 1 AS level UNION ALL SELECT 2) AS levels
     WHERE CASE level WHEN 1 THEN iso_state ELSE state END IS NOT NULL

@@ -1,0 +1,156 @@
+"""Bulk writes: transactions a second, durable and with all values fresh, and the CPU of each stage."""
+
+import asyncio
+import random
+import statistics
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from regulars.api.imports import BATCH_ROWS
+from regulars.ingest import bulk as loading
+from regulars.ingest import entities
+from regulars.ingest.files import Format, source
+from regulars.ingest.grouping import Committers
+from regulars.storage.database import Database
+
+from bench import load, processes
+from bench.fill import fill, sql
+from bench.place import Club, Place, place, settled
+from bench.requests import batches, file_lines, profile_id
+from bench.result import Findings, number
+from bench.serving import Served, serving
+from bench.stages import STAGES, Meter, refresh_by_part
+from bench.upload import imported
+
+ROUNDS = 3
+LEAST = 5_000
+
+
+def sizes(scale: float) -> tuple[int, int]:
+    """How many profiles and transactions are stored."""
+    return max(1_000, int(200_000 * scale)), max(10_000, int(2_000_000 * scale))
+
+
+def run(scale: float, findings: Findings) -> None:
+    """Files and batches of random profiles among 200,000 with 2 million transactions."""
+    profiles, stored = sizes(scale)
+    rows = max(2_000, int(60_000 * scale))
+    findings.did(f"{stored:,} transactions of {profiles:,} profiles stored; what comes in is of random profiles.")
+    findings.did(
+        f"Files of {rows:,} transactions by POST /v1/import/transactions, one after another, each transaction with no "
+        f"or with two lines, each line found by its sku. The rate counts from the first byte sent to the answer, when "
+        f"all is durable and every value fresh."
+    )
+    with place() as where:
+        store = where.store()
+        club = store.club("bulk")
+        fill(store, club, profiles, stored)
+        with serving(where, store) as served:
+            for lines in (0, 2):
+                case = f"import, {'two lines each' if lines else 'no lines'}"
+                send = partial(_import, served, club, profiles, rows, lines)
+                _rounds(where, served, case, send, findings)
+            send = partial(_batches, served, club, profiles, max(4, rows // 500))
+            _rounds(where, served, "batch.json of 500, two lines each, 4 clients", send, findings)
+        with store.owner() as connection:
+            settled(connection)
+        asyncio.run(_by_stage(where, store.app_url, club, profiles, rows, findings))
+
+
+Sent = Callable[[], tuple[int, float]]
+"""Sends a round; gives how many transactions that were, and in how many seconds."""
+
+
+def _rounds(where: Place, served: Served, case: str, send: Sent, findings: Findings) -> None:
+    rates, server, database = [], [], []
+    for place_ in range(ROUNDS + 1):
+        before = (served.cpu_seconds(), processes.cpu_seconds(where.postmaster))
+        rows, seconds = send()
+        if place_ == 0:
+            # Connections are opened and statements planned.
+            continue
+        rates.append(rows / seconds)
+        server.append(1e6 * (served.cpu_seconds() - before[0]) / rows)
+        database.append(1e6 * (processes.cpu_seconds(where.postmaster) - before[1]) / rows)
+    rate = findings.found(case, rates, "transactions/s")
+    findings.found(f"{case}: CPU of the server", server, "µs a transaction")
+    findings.found(f"{case}: CPU of PostgreSQL, all its processes", database, "µs a transaction")
+    findings.at_least(f"Bulk, {case}: at least {LEAST:,} transactions/s, durable and fresh", rate, LEAST)
+
+
+def _import(served: Served, club: Club, profiles: int, rows: int, lines: int) -> tuple[int, float]:
+    pieces = list(file_lines(club, profiles, rows, lines=lines))
+    began = time.perf_counter()
+    answer = imported(served.port, club, pieces)
+    seconds = time.perf_counter() - began
+    assert answer["loaded"] == rows, answer
+    return rows, seconds
+
+
+def _batches(served: Served, club: Club, profiles: int, number_of: int) -> tuple[int, float]:
+    requests = batches(club, range(1, profiles + 1), number_of, 500)
+    done = load.closed(served.port, iter(requests), 4, 600).require(200)
+    return number_of * 500, done.seconds
+
+
+# By stage -----------------------------------------------------------------------------------------------
+
+
+async def _by_stage(
+    where: Place, url: str, club: Club, profiles: int, rows: int, findings: Findings
+) -> None:
+    findings.did(
+        "By stage: the same files through the product's own loading in one process, with one connection; after "
+        "every statement the CPU of the loading thread and of the connection's process is noted. Parts of the refresh: "
+        "the statement cut off after each of them, on the same state, each time undone."
+    )
+    for lines in (0, 2):
+        path = where.folder / f"stages-{lines}.ndjson"
+        with path.open("wb") as file:
+            for piece in file_lines(club, profiles, rows, lines=lines):
+                file.write(piece)
+        async with Database(url, 1) as database:
+            await _load(database, club, path)
+            with path.open("wb") as file:
+                for piece in file_lines(club, profiles, rows, lines=lines):
+                    file.write(piece)
+            meter = Meter()
+            async with database.unscoped() as connection:
+                await meter.watch(connection)
+            with meter.parsing():
+                await _load(database, club, path)
+        case = "two lines each" if lines else "no lines"
+        _table(meter, rows, f"Microseconds a transaction by stage, {case}, batches of {BATCH_ROWS:,}", findings)
+    async with Database(url, 1) as database:
+        chance = random.Random(5)
+        chosen = [
+            sorted(profile_id(club, each) for each in chance.sample(range(1, profiles + 1), min(1_000, profiles // 2)))
+            for _ in range(5)
+        ]
+        found = await refresh_by_part(database, club.id, chosen, sql("one_sale_each"))
+    each: Callable[[list[int]], str] = lambda used: number(statistics.median(used) / len(chosen[0]) / 1000)
+    findings.table(
+        f"Microseconds of PostgreSQL a profile within the refresh, {len(chosen[0]):,} profiles at once",
+        ("part", "CPU"),
+        [(name, each(used)) for name, used in found.items()],
+    )
+
+
+async def _load(database: Database, club: Club, path: Path) -> None:
+    read: Any = partial(source(path, Format.NDJSON).rows, entities.columns_of("transactions"))
+    options = loading.Options(batch_rows=BATCH_ROWS)
+    summary = await loading.load(database, Committers(database, 5_000), club.id, "transactions", read, options)
+    assert not summary.rejected, summary.rejections[:3]
+
+
+def _table(meter: Meter, rows: int, title: str, findings: Findings) -> None:
+    def written(nanoseconds: int) -> str:
+        return number(nanoseconds / 1000 / rows)
+
+    costs = [(stage, meter.costs[stage]) for stage in STAGES]
+    lines = [(stage, written(cost.here), written(cost.database), written(cost.time)) for stage, cost in costs]
+    total = [written(sum(getattr(cost, kind) for _, cost in costs)) for kind in ("here", "database", "time")]
+    findings.table(title, ("stage", "CPU here", "CPU of PostgreSQL", "time"), [*lines, ("in all", *total)])

@@ -1,0 +1,201 @@
+"""Writes that arrive together: one commit, an answer for each, and no one else's refusal."""
+
+import asyncio
+from typing import Any
+
+import asyncpg
+import pytest
+
+from conftest import Club
+from ingest.puts import kept, row
+from regulars.facts import products
+from regulars.facts.refusals import Refused, refuse
+from regulars.facts.writing import Writing
+from regulars.ingest import grouping, idempotency, transactions
+from regulars.ingest.grouping import Committers, Shown
+from regulars.ingest.transactions import Kept, Mode, Outcome
+
+_TOO_MUCH = [{"price_current": "0.000001", "quantity": "0.000001", "discount": 999_999_999_999}]
+
+
+async def profile(club: Club, **body: Any) -> str:
+    answer = await club.http.post("/api/v3/profiles", json=body)
+    found: str = answer.json()["data"]["id"]
+    return found
+
+
+def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many callers each commit had."""
+    sizes: list[int] = []
+    together = grouping.commit_together
+
+    async def counting(database: Any, community_id: int, batch: Any) -> Any:
+        sizes.append(len(batch))
+        return await together(database, community_id, batch)
+
+    monkeypatch.setattr(grouping, "commit_together", counting)
+    return sizes
+
+
+async def test_what_arrives_together_is_committed_together(club: Club, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = counted(monkeypatch)
+    committers = Committers(club.database, 500)
+    rows = [row(club, external_id=str(number)) for number in range(20)]
+    results = await asyncio.gather(*(committers.put(club.community.id, [each]) for each in rows))
+    assert sum(sizes) == 20
+    assert len(sizes) <= 2
+    ids = [each.id for result in results for each in result.outcomes if isinstance(each, Kept)]
+    found = dict(await kept(club, "external_id, id"))
+    assert [found[str(number)] for number in range(20)] == ids
+    await committers.finish()
+
+
+async def test_batches_have_a_largest_size(club: Club, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = counted(monkeypatch)
+    committers = Committers(club.database, 4)
+    callers = [[row(club) for _ in range(size)] for size in (3, 1, 1, 9, 2)]
+    await asyncio.gather(*(committers.put(club.community.id, each) for each in callers))
+    assert sizes == [2, 1, 1, 1]
+    assert len(await kept(club, "id")) == 16
+
+
+async def test_rows_that_may_make_profiles_are_put_by_themselves(club: Club, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = counted(monkeypatch)
+    committers = Committers(club.database, 500)
+    results = await asyncio.gather(
+        *(
+            committers.put(club.community.id, [row(club, profile=f"P{place}")], create_profiles=create)
+            for place, create in enumerate((True, False, True))
+        )
+    )
+    assert sizes == [1, 1, 1]
+    assert [isinstance(result.outcomes[0], Kept) for result in results] == [True, False, True]
+
+
+async def test_only_the_row_that_the_database_refuses_is_refused(club: Club) -> None:
+    await profile(club, external_id="good")
+    await profile(club, external_id="bad")
+    committers = Committers(club.database, 500)
+    rows = [row(club, external_id=str(number), profile="good") for number in range(9)]
+    rows[4] = row(club, profile="bad", items=_TOO_MUCH)
+    results = await asyncio.gather(*(committers.put(club.community.id, [each]) for each in rows))
+    refused = [place for place, result in enumerate(results) if isinstance(result.outcomes[0], Refused)]
+    assert refused == [4]
+    assert len(await kept(club, "id")) == 8
+
+
+async def test_a_refusal_that_hits_a_whole_batch_is_its_own_row_s(club: Club, monkeypatch: pytest.MonkeyPatch) -> None:
+    create_inline = products.create_inline
+
+    async def gone(writing: Writing, inline: Any) -> Any:
+        # As when a product is deleted between the look and the making.
+        if any(each.sku == "gone" for each in inline):
+            raise refuse("product_variant.product_id", "is no product")
+        return await create_inline(writing, inline)
+
+    monkeypatch.setattr(products, "create_inline", gone)
+    committers = Committers(club.database, 500)
+    rows = [row(club, items=[{"product_variant": {"sku": sku, "name": sku}}]) for sku in ("a", "gone", "b")]
+    results = await asyncio.gather(*(committers.put(club.community.id, [each]) for each in rows))
+    assert [isinstance(result.outcomes[0], Kept) for result in results] == [True, False, True]
+
+
+def test_what_the_database_says_is_told() -> None:
+    assert "does not take this: odd" in str(grouping.refusal(asyncpg.PostgresError("odd")))
+
+
+# Answers -------------------------------------------------------------------------------------------------
+
+
+async def ids(writing: Writing, outcomes: list[Outcome], shown: Shown) -> tuple[int, bytes] | None:
+    found = [each.id for each in outcomes if isinstance(each, Kept)]
+    assert set(found) <= shown.keys()
+    return (201, repr(found).encode()) if found else None
+
+
+def key(name: str, body: bytes) -> idempotency.Keyed:
+    return idempotency.keyed(name, b"POST /", body)
+
+
+async def test_one_key_in_one_batch_and_after_writes_once(club: Club) -> None:
+    committers = Committers(club.database, 500)
+
+    async def sent(body: bytes) -> grouping.Result:
+        return await committers.put(club.community.id, [row(club)], respond=ids, once=key("k", body), shows=True)
+
+    first, same, other = await asyncio.gather(sent(b"1"), sent(b"1"), sent(b"2"))
+    assert first.answer == same.answer is not None
+    assert isinstance(other.outcomes[0], Refused)
+    later, another = await asyncio.gather(sent(b"1"), sent(b"3"))
+    assert later.answer == first.answer
+    assert isinstance(another.outcomes[0], Refused)
+    assert len(await kept(club, "id")) == 1
+
+
+async def test_a_refused_first_request_answers_those_that_came_with_it(club: Club) -> None:
+    committers = Committers(club.database, 500)
+    bad = row(club, profile="nobody")
+    results = await asyncio.gather(
+        *(committers.put(club.community.id, [bad], respond=ids, once=key("k", b"1"), shows=True) for _ in range(2))
+    )
+    assert [result.answer for result in results] == [None, None]
+    assert all(isinstance(result.outcomes[0], Refused) for result in results)
+
+
+# Trouble -------------------------------------------------------------------------------------------------
+
+
+async def test_what_keeps_a_batch_from_being_committed_is_told_to_each_and_the_next_goes_on(
+    club: Club, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    committers = Committers(club.database, 500)
+    together = grouping.commit_together
+
+    async def failing(database: Any, community_id: int, batch: Any) -> Any:
+        monkeypatch.setattr(grouping, "commit_together", together)
+        raise OSError("the disk is full")
+
+    monkeypatch.setattr(grouping, "commit_together", failing)
+    results = await asyncio.gather(
+        *(committers.put(club.community.id, [row(club)]) for _ in range(3)), return_exceptions=True
+    )
+    assert [type(result) for result in results] == [OSError] * 3
+    assert isinstance((await committers.put(club.community.id, [row(club)])).outcomes[0], Kept)
+
+
+@pytest.mark.parametrize("halving", [False, True])
+async def test_a_deadlock_is_not_a_refusal(club: Club, monkeypatch: pytest.MonkeyPatch, halving: bool) -> None:
+    calls = 0
+    put = transactions.put
+
+    async def deadlocked(writing: Writing, puts: Any, **more: Any) -> list[Outcome]:
+        nonlocal calls
+        calls += 1
+        if calls == 1 and halving:
+            raise refuse("", "no")
+        if calls <= 2:
+            await writing.execute("DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = 'deadlock_detected'; END $$")
+        return await put(writing, puts, **more)
+
+    monkeypatch.setattr(grouping, "put", deadlocked)
+    committers = Committers(club.database, 500)
+    assert isinstance((await committers.put(club.community.id, [row(club)])).outcomes[0], Kept)
+    assert len(await kept(club, "id")) == 1
+
+
+async def test_deadlocks_without_end_are_an_error(club: Club, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def deadlocked(writing: Writing, puts: Any, **more: Any) -> list[Outcome]:
+        raise asyncpg.DeadlockDetectedError
+
+    monkeypatch.setattr(grouping, "put", deadlocked)
+    with pytest.raises(asyncpg.DeadlockDetectedError):
+        await Committers(club.database, 500).put(club.community.id, [row(club)])
+
+
+async def test_a_caller_that_goes_away_has_its_row_kept(club: Club) -> None:
+    committers = Committers(club.database, 500)
+    waiting = asyncio.ensure_future(committers.put(club.community.id, [row(club, Mode.CREATE)]))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    await committers.finish()
+    assert len(await kept(club, "id")) == 1

@@ -1,0 +1,67 @@
+"""The first answer to a key is kept with its facts, and given again for a day."""
+
+from datetime import timedelta
+
+import pytest
+
+from conftest import Club
+from regulars.facts.refusals import Refused
+from regulars.facts.writing import Writing
+from regulars.ingest import idempotency
+from regulars.ingest.commit import commit
+
+
+async def answered(club: Club, key: str, body: bytes, answer: bytes) -> bytes:
+    async def first() -> tuple[int, bytes]:
+        return 201, answer
+
+    async def work(writing: Writing) -> bytes:
+        status, content = await idempotency.answered(writing, idempotency.keyed(key, b"POST /x", body), first)
+        assert status == 201
+        return content
+
+    return await commit(club.database, club.community.id, work)
+
+
+async def test_the_first_answer_is_given_again(club: Club) -> None:
+    assert await answered(club, "k", b"1", b"first") == b"first"
+    assert await answered(club, "k", b"1", b"second") == b"first"
+    assert await answered(club, "other", b"1", b"second") == b"second"
+
+
+async def test_another_body_or_path_is_another_request(club: Club) -> None:
+    await answered(club, "k", b"1", b"first")
+    with pytest.raises(Refused):
+        await answered(club, "k", b"2", b"second")
+    assert idempotency.keyed("k", b"POST /x", b"1") != idempotency.keyed("k", b"POST /y", b"1")
+
+
+async def test_keys_are_each_community_s_own(club: Club, other_club: Club) -> None:
+    await answered(club, "k", b"1", b"first")
+    assert await answered(other_club, "k", b"2", b"second") == b"second"
+
+
+async def test_a_key_is_kept_for_a_day_even_past_midnight(club: Club) -> None:
+    await answered(club, "k", b"1", b"first")
+    club.clock.at += timedelta(hours=23, minutes=59)
+    assert await answered(club, "k", b"1", b"second") == b"first"
+    club.clock.at += timedelta(minutes=1)
+    assert await answered(club, "k", b"1", b"second") == b"second"
+
+
+async def test_an_answer_that_was_not_given_is_not_kept(club: Club) -> None:
+    async def work(writing: Writing) -> None:
+        async def first() -> tuple[int, bytes]:
+            raise KeyError("x")
+
+        await idempotency.answered(writing, idempotency.keyed("k", b"POST /x", b"1"), first)
+
+    with pytest.raises(KeyError):
+        await commit(club.database, club.community.id, work)
+    assert await answered(club, "k", b"1", b"first") == b"first"
+
+
+@pytest.mark.parametrize("key", ["x" * 256, "a\nb"])
+def test_a_key_is_short_and_printable(key: str) -> None:
+    with pytest.raises(Refused):
+        idempotency.keyed(key, b"", b"")

@@ -1,0 +1,205 @@
+"""Many transactions put at once: made, replaced where they differ, left where they don't."""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from conftest import Club
+from ingest.puts import kept, put_all, row
+from regulars.facts.refusals import Refused
+from regulars.facts.writing import Writing
+from regulars.ingest import transactions as ingest
+from regulars.ingest.commit import commit
+from regulars.ingest.transactions import Kept, Kind, Mode
+
+V3 = "/api/v3"
+
+
+async def profile(club: Club, **body: Any) -> str:
+    answer = await club.http.post(f"{V3}/profiles", json=body)
+    assert answer.status_code == 201, answer.text
+    found: str = answer.json()["data"]["id"]
+    return found
+
+
+async def spend(club: Club, profile_id: str) -> float:
+    answer = await club.http.get(f"{V3}/profiles/{profile_id}/aggregations")
+    found: float = answer.json()["data"]["spend_all"]
+    return found
+
+
+def kinds(outcomes: list[Any]) -> list[Any]:
+    return [each.kind if isinstance(each, Kept) else list(each.errors) for each in outcomes]
+
+
+async def test_the_same_row_again_is_unchanged_and_another_replaces_it(club: Club) -> None:
+    member = await profile(club, external_id="P1")
+    first = row(club, external_id="A", profile="P1", items=[{"name": "x", "id": 5}])
+    assert kinds(await put_all(club, [first])) == [Kind.LOADED]
+    again = row(club, external_id="A", profile="P1", items=[{"name": "x", "id": 5}])
+    assert kinds(await put_all(club, [again])) == [Kind.UNCHANGED]
+    other = row(club, external_id="A", profile="P1", total=30, items=[{"name": "y", "id": 5}])
+    assert kinds(await put_all(club, [other])) == [Kind.LOADED]
+    assert await spend(club, member) == 30
+    assert await kept(club, "name", "transaction_items") == [("y",)]
+
+
+async def test_rows_with_one_external_id_are_put_in_order(club: Club) -> None:
+    rows = [row(club, external_id="A", total=total) for total in (1, 2, 3)] + [row(club, Mode.CREATE, external_id="A")]
+    assert kinds(await put_all(club, rows)) == [Kind.LOADED] * 3 + [["external_id"]]
+    assert await kept(club, "total") == [(Decimal(3),)]
+
+
+async def test_a_row_that_moves_to_another_profile_touches_both(club: Club) -> None:
+    one, other = await profile(club, external_id="P1"), await profile(club, external_id="P2")
+    await put_all(club, [row(club, external_id="A", profile="P1")])
+    await put_all(club, [row(club, external_id="A", profile="P2")])
+    assert (await spend(club, one), await spend(club, other)) == (0, 10)
+
+
+async def test_profiles_are_named_by_external_id_or_id_and_made_on_request(club: Club) -> None:
+    member = await profile(club, external_id="P1")
+    rows = [row(club, profile="P1"), row(club, profile=member), row(club, profile="P9"), row(club)]
+    assert kinds(await put_all(club, rows)) == [Kind.LOADED, Kind.LOADED, ["profile"], Kind.LOADED]
+    made = [row(club, profile="P8"), row(club, profile="P8"), row(club, profile="P1")]
+    assert kinds(await put_all(club, made, create_profiles=True)) == [Kind.LOADED] * 3
+    assert await spend(club, member) == 30
+    async with club.database.reading(club.community.id) as scope:
+        new = await scope.fetchval(
+            "SELECT profile_id FROM profiles WHERE community_id = $1 AND external_id = 'P8'", club.community.id
+        )
+    assert await spend(club, str(new)) == 20
+
+
+async def test_a_deleted_profile_is_not_made_again(club: Club) -> None:
+    member = await profile(club, external_id="P1")
+    await club.http.delete(f"{V3}/profiles/{member}")
+    rows = [row(club, profile="P1"), row(club, profile="P2")]
+    assert kinds(await put_all(club, rows, create_profiles=True)) == [["profile"], Kind.LOADED]
+
+
+async def test_local_times_are_read_in_the_zone_of_row_place_or_community(club: Club) -> None:
+    await club.http.post(f"{V3}/locations", json={"external_id": "OSL", "timezone": "Europe/Oslo"})
+    at = "2026-07-01 12:00:00"
+    rows = [
+        row(club, local=True, external_id="1", transacted_at=at, timezone="Asia/Tokyo", location="OSL"),
+        row(club, local=True, external_id="2", transacted_at=at, location="OSL"),
+        row(club, local=True, external_id="3", transacted_at=at),
+        row(club, local=True, external_id="4", transacted_at=f"{at}+02:00", location="OSL"),
+    ]
+    await put_all(club, rows)
+    assert await kept(club, "external_id, transacted_at") == [
+        ("1", datetime(2026, 7, 1, 3, tzinfo=UTC)),
+        ("2", datetime(2026, 7, 1, 10, tzinfo=UTC)),
+        ("3", datetime(2026, 7, 1, 12, tzinfo=UTC)),
+        ("4", datetime(2026, 7, 1, 10, tzinfo=UTC)),
+    ]
+
+
+async def test_rows_with_and_without_a_place_may_be_put_together(club: Club) -> None:
+    await put_all(club, [row(club, external_id="1", location="A"), row(club, external_id="2")])
+    assert [place is None for _, place in await kept(club, "external_id, location_id")] == [False, True]
+
+
+async def test_many_brands_of_one_transaction_are_read_from_its_lines(club: Club) -> None:
+    member = await profile(club, external_id="P1")
+    brands = [f'Brand {number:03} {{"quoted, \\\\"}}' for number in range(80)]
+    items = [{"name": "x", "brand": brand} for brand in brands]
+    await put_all(club, [row(club, profile="P1", items=items), row(club, profile="P1", items=items[:2])])
+    assert await kept(club, "sold_in_items, sold_brands") == [(False, brands[:2]), (True, None)]
+    answer = await club.http.get(f"{V3}/profiles/{member}/aggregations")
+    assert answer.json()["data"]["purchased_brands"] == brands
+
+
+# Claims --------------------------------------------------------------------------------------------------
+
+
+def receipt(club: Club, **more: Any) -> Any:
+    return row(club, external_id="A", location="M1", receipt_ref="r", timezone="UTC", **more)
+
+
+async def claimed(club: Club) -> str:
+    member = await profile(club, external_id="P1")
+    await club.http.post(f"{V3}/locations", json={"external_id": "M1", "external_code": "1"})
+    answer = await club.http.post(
+        f"{V3}/profiles/{member}/transactions/claims",
+        json={
+            "transaction_receipt_ref": "r",
+            "transaction_transacted_at": "2026-10-01 12:00:00",
+            "transaction_timezone": "UTC",
+            "transaction_total": 10,
+            "transaction_location_external_code": "1",
+        },
+    )
+    assert answer.status_code == 201
+    return member
+
+
+async def test_a_row_that_names_nobody_leaves_a_claimed_transaction_to_its_claimant(club: Club) -> None:
+    member = await claimed(club)
+    await put_all(club, [receipt(club)])
+    assert await spend(club, member) == 10
+    await put_all(club, [receipt(club, margin=5)])
+    assert await spend(club, member) == 10
+    other = await profile(club, external_id="P2")
+    await put_all(club, [receipt(club, profile="P2")])
+    assert (await spend(club, member), await spend(club, other)) == (0, 10)
+
+
+async def test_a_row_that_is_replaced_arrives_too(club: Club) -> None:
+    member = await claimed(club)
+    await put_all(club, [receipt(club, total=9)])
+    assert await spend(club, member) == 0
+    await put_all(club, [receipt(club)])
+    assert await spend(club, member) == 10
+
+
+# Other writers -------------------------------------------------------------------------------------------
+
+
+async def test_a_transaction_deleted_meanwhile_is_made_after_all(club: Club, monkeypatch: pytest.MonkeyPatch) -> None:
+    await put_all(club, [row(club, external_id="A", total=1)])
+    known = ingest._known
+    deleted: list[bool] = []
+
+    async def deleting(writing: Writing, external_ids: Any) -> Any:
+        # Another writer deletes it between the clash and the look at what it clashed with.
+        if not deleted:
+            deleted.append(True)
+            async with club.database.writing(club.community.id) as scope:
+                await scope.execute("DELETE FROM transactions WHERE community_id = $1", club.community.id)
+        return await known(writing, external_ids)
+
+    monkeypatch.setattr(ingest, "_known", deleting)
+    assert kinds(await put_all(club, [row(club, Mode.CREATE, external_id="A", total=2)])) == [Kind.LOADED]
+    assert await kept(club, "total") == [(Decimal(2),)]
+
+
+async def test_what_is_put_again_after_a_failure_is_resolved_anew(club: Club) -> None:
+    inline = {"sku": "S1", "product": {"name": "Boots"}}
+    puts = [row(club, items=[{"product_variant": inline}, {"sku": "S1"}])]
+    calls = 0
+
+    async def work(writing: Writing) -> Any:
+        nonlocal calls
+        calls += 1
+        outcomes = await ingest.put(writing, puts)
+        if calls == 1:
+            await writing.execute("DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = 'deadlock_detected'; END $$")
+        return outcomes
+
+    assert kinds(await commit(club.database, club.community.id, work)) == [Kind.LOADED]
+    variants = await kept(club, "id", "product_variants")
+    assert {each for (each,) in await kept(club, "product_variant_id", "transaction_items")} == {
+        each for (each,) in variants
+    }
+
+
+async def test_a_product_that_goes_meanwhile_refuses_only_its_row(club: Club) -> None:
+    refused = await put_all(
+        club, [row(club, items=[{"product_variant": {"product_id": 987654321}}]), row(club, external_id="B")]
+    )
+    assert isinstance(refused[0], Refused)
+    assert kinds(refused) == [["items.0.product_variant.product_id"], Kind.LOADED]
