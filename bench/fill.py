@@ -1,6 +1,6 @@
 """Fills a database fast: facts by set-based statements of the owner, values by the product's own refresh."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -27,14 +27,21 @@ def sql(name: str) -> str:
     return (_SQL / f"{name}.sql").read_text()
 
 
-def fill(store: Store, club: Club, profiles: int, transactions: int) -> None:
-    """Stores profiles with transactions, spread at random, and brings all their values up to date."""
+def fill(
+    store: Store, club: Club, profiles: int, transactions: int, *, changed: str = "", values: Sequence[object] = ()
+) -> None:
+    """Stores profiles with transactions, spread at random, and brings all their values up to date.
+
+    `changed` is a statement that makes the transactions what a benchmark needs, before there are values.
+    """
     with store.owner() as connection:
         _run(connection, sql("fill_catalogue"), club.id, LOCATIONS, VARIANTS)
         with _without_indexes(connection, "profiles"):
             _run(connection, sql("fill_profiles"), club.id, profiles, LOCATIONS)
         with _without_indexes(connection, "transactions"):
             add_transactions(connection, club, transactions, profiles)
+            if changed:
+                _run(connection, changed, *values)
     store.tidy("locations", "brands", "products", "product_variants", "profiles", "addresses", "transactions")
     refresh_all(store, club)
     store.tidy("aggregations")

@@ -123,28 +123,45 @@ async def test_a_connection_that_wrote_nothing_may_be_lost(
 class LostOnce(Database):
     """A database that can't be reached at first."""
 
-    lost = False
+    lost: asyncio.Event
 
     @asynccontextmanager
     async def unscoped(self) -> AsyncIterator[Any]:
-        if not self.lost:
-            self.lost = True
+        if not self.lost.is_set():
+            self.lost.set()
             raise ConnectionRefusedError
         async with super().unscoped() as connection:
             yield connection
 
 
 async def test_the_server_is_asked_until_it_knows(club: Club, database_urls: tuple[str, str], owner: Owner) -> None:
-    async with LostOnce(database_urls[1], 1, club.clock) as database:
+    database = LostOnce(database_urls[1], 1, club.clock)
+    database.lost = asyncio.Event()
+    async with database:
         under_way = owner.transaction()
         await under_way.start()
         transaction_id = await owner.fetchval("SELECT pg_current_xact_id()::text")
         asking = asyncio.create_task(commits._was_committed(database, transaction_id))
-        while not database.lost:
-            await asyncio.sleep(0)
+        await database.lost.wait()
         assert not asking.done()
         await under_way.commit()
         assert await asking is True
+
+
+async def test_a_rule_of_the_tables_that_is_broken_is_told(club: Club) -> None:
+    async def work(writing: Writing) -> None:
+        await writing.execute(
+            """
+            INSERT INTO memberships (community_id, profile_id, type, at, created_at)
+            VALUES ($1, $2, 'neither', $3, $3)
+            """,
+            writing.community_id,
+            uuid.uuid4(),
+            writing.now,
+        )
+
+    with pytest.raises(asyncpg.CheckViolationError):
+        await commit(club.database, club.community.id, work)
 
 
 async def test_a_write_makes_the_day_that_retention_could_not(club: Club) -> None:

@@ -75,7 +75,8 @@ class Aggregation:
 
     `sql` is an aggregate over the rows of `over`, or, where that is None, an expression over measures and
     other aggregations. `when_empty` is the value of a profile without such rows. `evidence` is a condition on
-    the rows of `history` that made the value (None: it is not made of transactions), for /explain.
+    the rows of `history` that made the value (None: it is not made of transactions), for /explain: they alone
+    would give the same value.
     """
 
     name: str

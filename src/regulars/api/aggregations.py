@@ -9,13 +9,14 @@ import msgspec
 from msgspec import Meta
 
 from regulars.aggregations import explain, history, wire
-from regulars.aggregations.aggregation import Aggregation
+from regulars.aggregations.aggregation import Aggregation, Type
 from regulars.aggregations.reading import Read
 from regulars.api.endpoint import Call, Caller, Endpoint, data
 from regulars.api.errors import ApiError
 from regulars.facts import profile_lookup
-from regulars.facts.instants import instant
+from regulars.facts.instants import instant, written
 from regulars.facts.refusals import refuse
+from regulars.facts.resource import Field, Kind, Resource
 from regulars.facts.writing import Writing
 
 _V3 = "/api/v3/profiles/{id}/aggregations"
@@ -111,18 +112,19 @@ async def query(call: Call) -> dict[str, Any]:
 async def show_explanation(call: Call) -> dict[str, Any]:
     """A value, what it means, and the facts that made it."""
     (aggregation,) = named([_required(call, "name")], "name")
-    profile_id = call.uuid()
-    as_of = past(call, "as_of")
-    found = await _read(call, profile_id, as_of or call.now)
+    profile_id, as_of = call.uuid(), past(call, "as_of") or call.now
     async with call.server.database.reading(call.community_id) as scope:
-        facts = await explain.facts(scope, profile_id, aggregation, found.as_of)
+        await profile_lookup.living(scope, profile_id)
+        (found,) = await call.server.reader.read_in(scope, [(profile_id, as_of)])
+        assert found is not None  # noqa: S101 - it lives in this snapshot
+        facts = await explain.facts(scope, profile_id, aggregation, as_of)
     return data(
         {
             "name": aggregation.name,
             "value": found.values((aggregation,))[aggregation.name],
             "type": aggregation.type.value[0],
             "definition": aggregation.meaning,
-            "as_of": found.values(wire.named(["calculated_at"]))["calculated_at"],
+            "as_of": written(as_of),
             **facts,
         }
     )
@@ -137,8 +139,8 @@ async def show_history(call: Call) -> dict[str, Any]:
         raise refuse("from", "is required: the instant to begin at")
     if start > end:
         raise refuse("from", "must not be after to")
-    await _read(call, profile_id, end)
     async with call.server.database.reading(call.community_id) as scope:
+        await profile_lookup.living(scope, profile_id)
         return data(await history.told(call.server.reader, scope, profile_id, aggregation, start, end))
 
 
@@ -154,10 +156,30 @@ async def read_only(call: Call) -> None:
     raise ApiError(405, "Aggregations are read only: they follow from the facts.", headers={"Allow": "GET"})
 
 
+_KINDS = {
+    Type.MONEY: Kind.DECIMAL,
+    Type.PERCENT: Kind.DECIMAL,
+    Type.INTEGER: Kind.INTEGER,
+    Type.INSTANT: Kind.TIME,
+    Type.AS_OF: Kind.TIME,
+    Type.LOCATION: Kind.OBJECT,
+    Type.LOCATIONS: Kind.LIST,
+    Type.STRINGS: Kind.LIST,
+    Type.PROFILE_ID: Kind.UUID,
+}
+
+VALUES = Resource(
+    "aggregations",
+    "aggregations AS r",
+    tuple(Field(each.name, _KINDS.get(each.type, Kind.STRING), meaning=each.meaning) for each in wire.ALL),
+    key="profile_id",
+)
+"""What the documents say of a profile's values, from their declarations."""
+
 _AS_OF = {"as_of": "A past instant, ISO 8601: the values as they were true then."}
 _NAME = {"name": "The name of an aggregation."}
 
-SHOW = Endpoint("GET", _V3, "Every value of a profile", reads=show, tag=_TAG, query=_AS_OF)
+SHOW = Endpoint("GET", _V3, "Every value of a profile", reads=show, shows=VALUES, tag=_TAG, query=_AS_OF)
 
 ENDPOINTS = (
     SHOW,
@@ -168,7 +190,14 @@ ENDPOINTS = (
         reads=show_bare,
         tag=_TAG,
     ),
-    Endpoint("GET", f"{_V3}/calculate", "Recalculate from the facts, store, and show", writes=calculate, tag=_TAG),
+    Endpoint(
+        "GET",
+        f"{_V3}/calculate",
+        "Recalculate from the facts, store, and show",
+        writes=calculate,
+        shows=VALUES,
+        tag=_TAG,
+    ),
     Endpoint(
         "GET",
         f"{_V3}/explain",
@@ -188,7 +217,7 @@ ENDPOINTS = (
     Endpoint(
         "POST", "/api/v3/profiles/aggregations/query", "The values of many profiles", reads=query, takes=Query, tag=_TAG
     ),
-    Endpoint("GET", _MINE, "The member's own values", reads=show, caller=Caller.MEMBER, tag="member"),
+    Endpoint("GET", _MINE, "The member's own values", reads=show, shows=VALUES, caller=Caller.MEMBER, tag="member"),
     Endpoint(
         "GET",
         f"{_MINE}/calculate",
@@ -198,7 +227,7 @@ ENDPOINTS = (
         tag="member",
     ),
     *(
-        Endpoint(method, _V3, "Not allowed: values are derived", reads=read_only, tag=_TAG)
+        Endpoint(method, _V3, "Not allowed: values are derived", reads=read_only, tag=_TAG, status=405)
         for method in ("POST", "PUT", "PATCH", "DELETE")
     ),
 )

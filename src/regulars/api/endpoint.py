@@ -69,9 +69,10 @@ Streams = Callable[[Call, Request], Awaitable[Any]]
 class Endpoint:
     """One method of one path.
 
-    `reads` answers from the call; `writes` runs inside one commit: what it returns is the answer, and
-    nothing of it stays if it raises; `streams` reads the body itself, piece by piece. `takes` is the struct that the body must fit; `shows` the resource that
-    the answer's data is made of, of which it `lists` many or shows one, for OpenAPI.
+    `reads` answers from the call; `writes` runs inside one commit: what it returns is the answer, and nothing
+    of it stays if it raises; `streams` reads the body itself, piece by piece. `takes` is the struct that the
+    body must fit; `shows` the resource that the answer's data is made of, of which it `lists` many or shows
+    one, for OpenAPI.
     """
 
     method: str

@@ -60,7 +60,7 @@ AGGREGATIONS = (
         over=DAYS,
         sql="min(later)",
         changes=(FALLS_DUE,),
-        evidence="is_sale AND shop_date = second_shop_date",
+        evidence="is_sale AND shop_date IN (first_shop_date, second_shop_date)",
     ),
     Aggregation(
         "previous_shop_date",
@@ -69,7 +69,7 @@ AGGREGATIONS = (
         over=DAYS,
         sql="max(earlier)",
         changes=(FALLS_DUE,),
-        evidence="is_sale AND shop_date = previous_shop_date",
+        evidence="is_sale AND shop_date IN (previous_shop_date, latest_shop_date)",
     ),
     Aggregation(
         "latest_shop_date",

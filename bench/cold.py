@@ -1,0 +1,142 @@
+"""Bulk writes with cold caches: how many pages are read a profile, and how fast it goes from there."""
+
+import random
+import time
+from collections import defaultdict
+from typing import Any
+from uuid import UUID
+
+import psycopg
+from regulars.aggregations.store import refresh_statement
+from regulars.ingest.commit import _LOCK as LOCK
+
+from bench.bulk import sizes
+from bench.fill import fill, sql
+from bench.place import Club, Place, Store, place, row
+from bench.requests import file_lines, profile_id
+from bench.result import Findings, number
+from bench.serving import serving
+from bench.upload import imported
+
+PROFILES = 500
+ROUNDS = 3
+MOST = 3
+
+
+def run(scale: float, findings: Findings) -> None:
+    """The refresh of 500 random profiles, and a file of transactions, each right after a cold start."""
+    profiles, stored = sizes(scale)
+    at_once = min(PROFILES, profiles // 4)
+    rows = max(1_000, int(20_000 * scale))
+    findings.did(f"{stored:,} transactions of {profiles:,} profiles stored; every other profile has an address.")
+    findings.did(
+        f"Pages: PostgreSQL is restarted and the machine's caches are dropped; the catalogue is in use, as it "
+        f"always is, and so are the roots of the indexes (50 other profiles are read first); then one sale is inserted "
+        f"for each of {at_once} random profiles, the profiles are locked, and the product's refresh runs under "
+        f"EXPLAIN (ANALYZE, BUFFERS). What a statement reads from disk counts; all is undone."
+    )
+    with place() as where:
+        store = where.store()
+        club = store.club("cold")
+        fill(store, club, profiles, stored)
+        in_order = [_pages(where, store, club, profiles, at_once, findings, seed, alone=False) for seed in range(ROUNDS)]
+        alone = [_pages(where, store, club, profiles, at_once, findings, seed, alone=True) for seed in range(ROUNDS)]
+        _told(in_order, alone, at_once, findings)
+        _speed(where, store, club, profiles, rows, findings)
+
+
+def _pages(
+    where: Place, store: Store, club: Club, profiles: int, at_once: int, findings: Findings, seed: int, *, alone: bool
+) -> dict[str, int]:
+    """Pages read from disk by statement and, within the refresh, by relation."""
+    if not where.restart_cold() and seed == 0 and not alone:
+        findings.did("The machine's own caches could not be dropped here: only PostgreSQL's were.")
+    chance = random.Random(seed)
+    numbers = chance.sample(range(1, profiles + 1), at_once + 50)
+    chosen = sorted(profile_id(club, each) for each in numbers[50:])
+    others = sorted(profile_id(club, each) for each in numbers[:50])
+    found: dict[str, int] = {}
+    with store.app(club) as connection:
+        connection.execute("BEGIN")
+        _refresh(connection, club, others)
+        if not alone:
+            found["insert"] = _read(_explained(connection, sql("one_sale_each"), [club.id, chosen]))
+            found["lock"] = _read(_explained(connection, LOCK, [club.id, chosen]))
+        plan = _refresh(connection, club, chosen)
+        found["refresh"] = _read(plan)
+        for relation, pages in _by_relation(plan).items():
+            found[f"refresh: {relation}"] = pages
+        connection.execute("ROLLBACK")
+    return found
+
+
+def _refresh(connection: psycopg.Connection, club: Club, chosen: list[UUID]) -> dict[str, Any]:
+    now = row(connection, "SELECT now()")[0]
+    values = [club.id, chosen, [now] * len(chosen), ["bench"] * len(chosen)]
+    return _explained(connection, refresh_statement(), values)
+
+
+def _explained(connection: psycopg.Connection, statement: str, values: list[Any]) -> dict[str, Any]:
+    found: dict[str, Any] = row(connection, f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {statement}", values)[0][0]
+    return found
+
+
+def _read(explained: dict[str, Any]) -> int:
+    """Pages that a whole statement read from disk, planning left out."""
+    return int(explained["Plan"]["Shared Read Blocks"])
+
+
+def _by_relation(explained: dict[str, Any]) -> dict[str, int]:
+    found: dict[str, int] = defaultdict(int)
+
+    def walk(node: dict[str, Any]) -> None:
+        parts = node.get("Plans", [])
+        own = node["Shared Read Blocks"] - sum(each["Shared Read Blocks"] for each in parts)
+        name = node.get("Relation Name") or "the rest"
+        if node["Node Type"].startswith("Index") and "Index Name" in node:
+            name = f"{name} by {node['Index Name']}"
+        found[name] += max(0, own)
+        for each in parts:
+            walk(each)
+
+    walk(explained["Plan"])
+    return {name: pages for name, pages in sorted(found.items(), key=lambda each: -each[1]) if pages}
+
+
+def _told(
+    in_order: list[dict[str, int]], alone: list[dict[str, int]], at_once: int, findings: Findings
+) -> None:
+    def rounds(found: list[dict[str, int]], name: str) -> list[float]:
+        return [each.get(name, 0) / at_once for each in found]
+
+    findings.found("pages read a profile by the insert", rounds(in_order, "insert"), "pages")
+    findings.found("pages read a profile by the lock", rounds(in_order, "lock"), "pages")
+    pages = findings.found("pages read a profile by the refresh that follows", rounds(in_order, "refresh"), "pages")
+    findings.at_most("After dropping caches, refresh within a write: at most 3 pages read a profile", pages, MOST)
+    pages = findings.found("pages read a profile by the refresh alone", rounds(alone, "refresh"), "pages")
+    findings.at_most("After dropping caches, refresh with nothing before it: at most 3 pages read a profile", pages, MOST)
+    names = sorted({name for each in (*in_order, *alone) for name in each if name.startswith("refresh: ")})
+    findings.table(
+        "Pages that the refresh reads a profile, by what they belong to (first of the rounds)",
+        ("relation", "within a write", "alone"),
+        [
+            (name.removeprefix("refresh: "), *(number(each[0].get(name, 0) / at_once) for each in (in_order, alone)))
+            for name in names
+        ],
+    )
+
+
+def _speed(where: Place, store: Store, club: Club, profiles: int, rows: int, findings: Findings) -> None:
+    findings.did(f"Speed: a file of {rows:,} transactions with two lines each, after a cold start and then again, warm.")
+    rates: dict[str, list[float]] = {"cold": [], "warm": []}
+    for _ in range(ROUNDS):
+        where.restart_cold()
+        with serving(where, store) as served:
+            for name, found in rates.items():
+                pieces = list(file_lines(club, profiles, rows, lines=2))
+                began = time.perf_counter()
+                answer = imported(served.port, club, pieces)
+                found.append(rows / (time.perf_counter() - began))
+                assert answer["loaded"] == rows, (name, answer)
+    for name, found in rates.items():
+        findings.found(f"import, two lines each, {name}", found, "transactions/s")

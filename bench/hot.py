@@ -1,0 +1,80 @@
+"""A profile with very many transactions: what its writes cost, and whether others wait for them."""
+
+import itertools
+from collections.abc import Iterator
+
+from bench import load
+from bench.fill import add_transactions, fill
+from bench.load import Load, Request
+from bench.place import Club, place, settled
+from bench.requests import writes
+from bench.result import Findings
+from bench.serving import Served, serving
+
+RATE = 100
+HOT = 1
+EVERY = 50
+ROUNDS = 5
+
+
+def run(scale: float, findings: Findings) -> None:
+    """Writes of one profile with 20,000 transactions among those of others."""
+    profiles = max(1_000, int(50_000 * scale))
+    many = max(500, int(20_000 * scale))
+    seconds = max(4.0, min(20.0, 20 * scale * 4))
+    findings.did(
+        f"{profiles:,} profiles with {10 * profiles:,} transactions, one of them with {many:,} of its own. Open loop: "
+        f"{RATE} writes a second to other profiles, for {seconds:g} s; in every second round each {EVERY}th write is one "
+        f"of that profile."
+    )
+    with place() as where:
+        store = where.store()
+        club = store.club("hot")
+        fill(store, club, profiles, 10 * profiles)
+        with store.owner() as connection:
+            # All of them of the first profile.
+            add_transactions(connection, club, many, 1)
+        store.tidy("transactions")
+        with serving(where, store) as served:
+            _round(served, club, profiles, 2, hot=True)
+            with store.owner() as connection:
+                settled(connection)
+            without, among = [], []
+            for _ in range(ROUNDS):
+                without.append(_round(served, club, profiles, seconds, hot=False))
+                among.append(_round(served, club, profiles, seconds, hot=True))
+    _told(without, among, many, findings)
+
+
+def _round(served: Served, club: Club, profiles: int, seconds: float, *, hot: bool) -> Load:
+    number = int(seconds * RATE) + 1
+    others = iter(writes(club, "/api/v3/transactions", range(2, profiles + 1), number, "other"))
+    slow = iter(writes(club, "/api/v3/transactions", [HOT], number // EVERY + 1, "hot"))
+
+    def mixed() -> Iterator[Request]:
+        for place_ in itertools.count(1):
+            yield next(slow) if hot and place_ % EVERY == 0 else next(others)
+
+    return load.opened(served.port, mixed(), 64, seconds, RATE).require(201)
+
+
+def _told(without: list[Load], among: list[Load], many: int, findings: Findings) -> None:
+    hot = findings.found("write of the large profile, p50", [each.percentile(50, "hot") for each in among], "ms")
+    findings.found("write of the large profile, slowest", [each.percentile(100, "hot") for each in among], "ms")
+    findings.at_most(f"A profile with {many:,} transactions: a write under 200 ms", hot, 200, "ms")
+    for percent in (50, 99, 100):
+        name = "slowest" if percent == 100 else f"p{percent}"
+        one = findings.found(f"writes of others, {name}", [each.percentile(percent, "other") for each in without], "ms")
+        other = findings.found(
+            f"writes of others among writes of the large profile, {name}",
+            [each.percentile(percent, "other") for each in among],
+            "ms",
+        )
+        if percent == 99:
+            findings.at_most(
+                f"A profile with {many:,} transactions delays no other profile's write by more than 50 ms (p99 with it "
+                f"less p99 without)",
+                other - one,
+                50,
+                "ms",
+            )

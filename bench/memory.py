@@ -1,0 +1,67 @@
+"""Memory of the server while millions of rows stream in."""
+
+import threading
+import time
+
+from bench import processes
+from bench.fill import fill
+from bench.place import place
+from bench.requests import file_lines
+from bench.result import Findings
+from bench.serving import Served, serving
+from bench.upload import imported
+
+MOST = 300
+"""MiB a worker."""
+
+
+class _Watch:
+    """Looks at a server's workers four times a second."""
+
+    def __init__(self, served: Served) -> None:
+        self._served = served
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._look)
+        self.seen: list[float] = []
+
+    def _look(self) -> None:
+        while not self._done.wait(0.25):
+            self.seen.append(max(processes.resident_mib(self._served.workers)))
+
+    def __enter__(self) -> "_Watch":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._done.set()
+        self._thread.join()
+
+
+def run(scale: float, findings: Findings) -> None:
+    """5 million transactions in one body of POST /v1/import/transactions, as one server with two workers takes them."""
+    profiles = max(1_000, int(200_000 * scale))
+    rows = max(5_000, int(5_000_000 * scale))
+    findings.did(
+        f"{rows:,} transactions without lines of {profiles:,} profiles in one body of POST /v1/import/transactions, "
+        f"made as it is sent; the resident memory of the two workers is looked at four times a second, and the kernel's "
+        f"own highest mark at the end."
+    )
+    with place() as where:
+        store = where.store()
+        club = store.club("memory")
+        fill(store, club, profiles, profiles)
+        with serving(where, store, 2) as served:
+            before = max(processes.resident_mib(served.workers))
+            began = time.perf_counter()
+            with _Watch(served) as watch:
+                answer = imported(served.port, club, file_lines(club, profiles, rows, lines=0))
+            seconds = time.perf_counter() - began
+            assert answer["loaded"] == rows, answer
+            highest = max(processes.highest_resident_mib(served.workers))
+    findings.found("resident memory of a worker before", before, "MiB")
+    quarters = [watch.seen[len(watch.seen) * part // 4] for part in range(4)]
+    for part, seen in enumerate(quarters):
+        findings.found(f"larger worker, {part} quarters of the way", seen, "MiB")
+    highest = findings.found("highest of a worker", highest, "MiB")
+    findings.found("rows", rows / seconds, "transactions/s")
+    findings.at_most(f"Memory while {rows:,} rows stream in: under {MOST} MB a worker", highest, MOST, "MiB")

@@ -1,0 +1,102 @@
+"""A full recompute of all profiles, against a plain GROUP BY over the same rows."""
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from regulars.aggregations.store import statement
+
+from bench.fill import fill
+from bench.place import Club, Store, place, row
+from bench.result import Findings
+
+AT_ONCE = 5_000
+MOST = 30
+ROUNDS = 3
+
+_GROUPED = """
+SELECT count(*), sum(n) FROM (
+    SELECT profile_id, count(*) AS n, sum(amount), min(transacted_at), max(transacted_at)
+    FROM transactions
+    WHERE community_id = $1
+    GROUP BY profile_id
+    OFFSET 0
+) AS grouped
+"""
+
+
+def run(scale: float, findings: Findings) -> None:
+    """5 million transactions over 500,000 profiles."""
+    profiles = max(2_000, int(500_000 * scale))
+    findings.did(
+        f"{10 * profiles:,} transactions of {profiles:,} profiles. Recompute: the product's compiled statement over "
+        f"all profiles, {AT_ONCE:,} at a time in the order of their ids. Plain: SELECT profile_id, count(*), "
+        f"sum(amount), min(transacted_at), max(transacted_at) FROM transactions GROUP BY profile_id. Neither sends its "
+        f"rows; both are as the app's role, in turns, once with one core each and once with all cores (two "
+        f"connections; parallel workers)."
+    )
+    with place() as where:
+        store = where.store()
+        club = store.club("recompute")
+        fill(store, club, profiles, 10 * profiles)
+        with store.owner() as connection:
+            found = connection.execute(
+                "SELECT profile_id FROM profiles WHERE community_id = %s ORDER BY profile_id", [club.id]
+            )
+            everyone = [each[0] for each in found]
+            now = row(connection, "SELECT now()")[0]
+        for cores in (1, 2):
+            _compare(store, club, everyone, now, cores, findings)
+
+
+def _compare(
+    store: Store, club: Club, everyone: list[UUID], now: datetime, cores: int, findings: Findings
+) -> None:
+    _grouped(store, club, cores)
+    recomputed, grouped, ratios = [], [], []
+    for _ in range(ROUNDS):
+        grouped.append(_grouped(store, club, cores))
+        recomputed.append(_recomputed(store, club, everyone, now, cores))
+        ratios.append(recomputed[-1] / grouped[-1])
+    kind = f"{cores} core{'s' if cores > 1 else ''}"
+    findings.found(f"plain GROUP BY, {kind}", grouped, "s")
+    whole = findings.found(f"full recompute, {kind}", recomputed, "s")
+    findings.found(f"full recompute, {kind}, a profile", 1e6 * whole / len(everyone), "µs")
+    ratio = findings.found(f"full recompute / plain GROUP BY, {kind}", ratios, "")
+    findings.at_most(
+        f"Full recompute of {10 * len(everyone):,} transactions over {len(everyone):,} profiles, {kind}: within {MOST} "
+        f"times a plain GROUP BY",
+        ratio,
+        MOST,
+    )
+
+
+def _grouped(store: Store, club: Club, cores: int) -> float:
+    with store.app(club) as connection:
+        connection.execute(f"SET max_parallel_workers_per_gather = {cores - 1}".encode())
+        began = time.perf_counter()
+        row(connection, _GROUPED, [club.id])
+        return time.perf_counter() - began
+
+
+def _recomputed(store: Store, club: Club, everyone: list[UUID], now: datetime, cores: int) -> float:
+    parts = [everyone[start : start + AT_ONCE] for start in range(0, len(everyone), AT_ONCE)]
+    began = time.perf_counter()
+    with ThreadPoolExecutor(cores) as pool:
+        halves = [parts[number::cores] for number in range(cores)]
+        counted = sum(pool.map(lambda half: _counted(store, club, half, now), halves))
+    seconds = time.perf_counter() - began
+    assert counted == len(everyone), counted
+    return seconds
+
+
+def _counted(store: Store, club: Club, parts: list[list[UUID]], now: datetime) -> int:
+    text = f"WITH fresh AS MATERIALIZED (\n{statement()}\n) SELECT count(*) FROM fresh"
+    found = 0
+    with store.app(club) as connection:
+        for part in parts:
+            values: list[Any] = [club.id, part, [now] * len(part)]
+            found += row(connection, text, values)[0]
+    return found

@@ -1,0 +1,343 @@
+"""Aggregations over HTTP: what is known of one profile, now and then, of many, and of oneself."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from aggregations.case import at
+from aggregations.stored import put_location
+from api.profile_calls import other_club
+from api.transaction_calls import V3, line, make, profile, read, sale, values
+from conftest import Club
+from oracle import Community, Facts, Location, Profile
+from oracle import values as oracle_values
+from regulars.aggregations.definitions import SEED_ORDER
+from regulars.facts.writing import Writing
+from regulars.ingest.commit import commit
+from servers import on_both_servers
+
+__all__ = ["other_club"]
+
+pytestmark = on_both_servers
+
+SAMPLE = Path(__file__).parent.parent / "data" / "aggregations_sample.json"
+QUERY = f"{V3}/profiles/aggregations/query"
+
+
+def of(profile_id: str, rest: str = "") -> str:
+    """The path of a profile's aggregations."""
+    return f"{V3}/profiles/{profile_id}/aggregations{rest}"
+
+
+async def status(club: Club, method: str, path: str, body: Any = None) -> int:
+    """How a request is answered."""
+    return (await club.http.request(method, path, json=body)).status_code
+
+
+# The two shapes -----------------------------------------------------------------------------------------
+
+
+async def test_the_first_versions_sample_comes_out_to_the_letter(club: Club) -> None:
+    club.clock.at = at("2020-05-18 08:52:49")
+
+    async def opened(writing: Writing) -> None:
+        await put_location(writing, Location(1, external_id="M10"))
+
+    await commit(club.database, club.community.id, opened)
+    club.clock.at = at("2020-08-25 08:59:51")
+    store = {"name": "Omneo Store", "phone": "1131131", "external_code": "10"}
+    assert await status(club, "PUT", f"{V3}/locations/1", store) == 200
+    club.clock.at = at("2020-12-07 13:05")
+    mine = await profile(club)
+    bought = line(product_variant={"sku": "S", "product": {"name": "Thing", "brand": "transaction-created"}})
+    await make(club, sale(2000, "2020-12-07 13:04:30", profile_id=mine, location_id=1, items=[bought]))
+
+    answer = await club.http.get(f"/profiles/{mine}/aggregations")
+    in_order = json.JSONDecoder(object_pairs_hook=list)
+    expected = SAMPLE.read_text().replace("922fafaf-1115-2221-a33-fed3333397", mine)
+    assert in_order.decode(answer.text) == in_order.decode(expected)
+
+
+async def test_the_newer_shape_has_every_value_of_the_specification(club: Club) -> None:
+    mine = await profile(club)
+    facts = Facts(Community(), {}, {}, {(me := uuid4()): Profile(me)}, {})
+    found = await values(club, mine)
+    assert set(found) == set(oracle_values(facts, me, club.clock()))
+    assert list(found)[: len(SEED_ORDER)] == list(SEED_ORDER)
+    assert list(found)[-1] == "calculated_at"
+    assert found["calculated_at"] == "2026-11-01 00:00:00"
+
+
+async def test_money_keeps_its_decimals(club: Club) -> None:
+    mine = await profile(club)
+    await make(club, sale("10.10", profile_id=mine))
+    assert '"spend_all":10.10,' in (await club.http.get(of(mine))).text
+
+
+async def test_a_doubled_slash_is_one(club: Club) -> None:
+    mine = await profile(club)
+    assert (await values(club, mine)) == (await read(club, f"//api/v3//profiles/{mine}/aggregations"))["data"]
+
+
+# Then and now -------------------------------------------------------------------------------------------
+
+
+async def test_as_of_gives_the_values_of_then_from_the_facts_of_now(club: Club) -> None:
+    mine = await profile(club, joined_at="2026-01-01")
+    await make(club, sale(100, "2026-09-01 12:00:00", profile_id=mine))
+    await make(club, sale(50, "2026-10-01 12:00:00", profile_id=mine))
+    for text, spent in [
+        ("2026-08-31T00:00:00Z", "0.00"),
+        ("2026-09-01 12:00:00", "100.00"),
+        ("2026-10-01T13:59:59+02:00", "100.00"),
+        ("2026-10-01T14:00:00+02:00", "150.00"),
+    ]:
+        found = (await read(club, of(mine), as_of=text))["data"]
+        assert str(found["spend_all"]) == spent, text
+    # An unescaped plus sign arrives as a space.
+    unescaped = await club.http.get(of(mine) + "?as_of=2026-10-01T14:00:00+02:00")
+    assert unescaped.json()["data"]["calculated_at"] == "2026-10-01 12:00:00"
+
+
+@pytest.mark.parametrize(
+    ("as_of", "message"),
+    [
+        ("2026-11-01 00:00:01", "must not be in the future"),
+        ("yesterday", "must be a time: YYYY-MM-DD HH:MM:SS in UTC, or ISO 8601 with an offset"),
+        ("1066-10-14", "must be a time in the years 1900 to 2999"),
+    ],
+)
+async def test_an_instant_that_is_none_or_to_come_is_refused(club: Club, as_of: str, message: str) -> None:
+    mine = await profile(club)
+    for path, name, query in [
+        ("", "as_of", ""),
+        ("/explain", "as_of", "&name=channel"),
+        ("/history", "to", "&name=channel&from=2020-01-01"),
+    ]:
+        answer = await club.http.get(f"{of(mine, path)}?{name}={as_of}{query}")
+        assert (answer.status_code, answer.json()["errors"]) == (422, {name: [message]})
+    answer = await club.http.post(QUERY, json={"profile_ids": [mine], "as_of": as_of})
+    assert (answer.status_code, answer.json()["errors"]) == (422, {"as_of": [message]})
+
+
+async def test_a_live_read_shows_what_the_clock_has_changed(club: Club) -> None:
+    mine = await profile(club)
+    await make(club, sale(100, "2026-10-01 12:00:00", profile_id=mine))
+    assert (await values(club, mine))["dimension_recency"] == "RC"
+    club.clock.at = at("2027-01-01 12:00")
+    assert (await values(club, mine))["dimension_recency"] == "RS"
+
+
+async def test_a_live_read_shows_a_location_as_it_is_now(club: Club) -> None:
+    store = (await club.http.post(f"{V3}/locations", json={"external_id": "S", "name": "Old"})).json()["data"]
+    mine = await profile(club)
+    await make(club, sale(100, profile_id=mine, location_id=store["id"]))
+    assert (await values(club, mine))["likely_country"] is None
+    change = {"name": "New", "address": {"iso": "NO"}}
+    changed = (await club.http.put(f"{V3}/locations/{store['id']}", json=change)).json()["data"]
+    found = await values(club, mine)
+    assert (found["store_join"], found["likely_country"]) == (changed, "NO")
+    assert (await read(club, f"/profiles/{mine}/aggregations"))["store_join"] == changed
+
+
+async def test_calculating_stores_and_gives_what_the_facts_say(club: Club) -> None:
+    mine = await profile(club)
+    await make(club, sale(100, profile_id=mine))
+    async with club.database.writing(club.community.id) as scope:
+        await scope.execute("UPDATE aggregations SET spend_all = 1 WHERE community_id = $1", club.community.id)
+    assert (await values(club, mine))["spend_all"] == Decimal("0.01")
+    recalculated = (await read(club, of(mine, "/calculate")))["data"]
+    assert recalculated["spend_all"] == Decimal("100.00")
+    assert await values(club, mine) == recalculated
+
+
+# Why ----------------------------------------------------------------------------------------------------
+
+
+async def test_an_explanation_has_the_value_its_definition_and_the_transactions(club: Club) -> None:
+    mine = await profile(club)
+    old = await make(club, sale(100, "2025-10-01 12:00:00", profile_id=mine))
+    new = await make(club, sale(50, "2026-10-01 12:00:00", profile_id=mine))
+    found = (await read(club, of(mine, "/explain"), name="spend_12m"))["data"]
+    assert [each["id"] for each in found.pop("transactions")] == [new["id"]]
+    assert found == {
+        "name": "spend_12m",
+        "value": Decimal("50.00"),
+        "type": "decimal",
+        "definition": "Net spend within 12 months: what was bought less what was returned.",
+        "as_of": "2026-11-01 00:00:00",
+        "transactions_count": 1,
+        "facts": {},
+    }
+    then = (await read(club, of(mine, "/explain"), name="spend_12m", as_of="2026-09-30 00:00:00"))["data"]
+    assert [each["id"] for each in then["transactions"]] == [old["id"]]
+
+
+async def test_a_value_without_transactions_is_explained_by_the_facts_used(club: Club) -> None:
+    mine = await profile(club, joined_at="2026-08-03 10:00:00", addresses=[{"iso": "NO", "state": "Oslo"}])
+    joined = (await read(club, of(mine, "/explain"), name="dimension_join"))["data"]
+    assert (joined["value"], joined["facts"]) == ("JN", {"joined_at": "2026-08-03 10:00:00"})
+    lives = (await read(club, of(mine, "/explain"), name="likely_country"))["data"]["facts"]
+    (address,) = lives.pop("addresses")
+    assert (address["country"], address["state"], address["is_default"]) == ("NO", "Oslo", False)
+    assert lives == {"joined_location_id": None, "preferred_location_id": None}
+
+
+@pytest.mark.parametrize(("path", "more"), [("/explain", ""), ("/history", "&from=2026-01-01")])
+async def test_only_what_has_a_name_is_explained(club: Club, path: str, more: str) -> None:
+    mine = await profile(club)
+    for query, message in [
+        ("name=luck", "there is no aggregation 'luck'"),
+        ("name=", "is required: the name of an aggregation"),
+        ("", "is required: the name of an aggregation"),
+    ]:
+        answer = await club.http.get(f"{of(mine, path)}?{query}{more}")
+        assert (answer.status_code, answer.json()["errors"]) == (422, {"name": [message]})
+
+
+# How it went --------------------------------------------------------------------------------------------
+
+
+async def test_a_history_has_the_value_at_its_start_and_every_change(club: Club) -> None:
+    mine = await profile(club)
+    await make(club, sale(100, "2025-10-01 12:00:00", profile_id=mine))
+    await make(club, sale(50, "2026-01-01 12:00:00", profile_id=mine))
+    asked = {"from": "2025-10-02 00:00:00", "to": "2026-10-31 00:00:00"}
+    assert (await read(club, of(mine, "/history"), name="spend_12m", **asked))["data"] == [
+        {"at": "2025-10-02 00:00:00", "value": Decimal("100.00")},
+        {"at": "2026-01-01 12:00:00", "value": Decimal("150.00")},
+        {"at": "2026-10-01 12:00:00", "value": Decimal("50.00")},
+    ]
+    until_now = await read(club, of(mine, "/history"), name="dimension_recency", **{"from": "2026-03-31 00:00:00"})
+    assert until_now["data"] == [
+        {"at": "2026-03-31 00:00:00", "value": "RC"},
+        {"at": "2026-04-01 12:00:00", "value": "RS"},
+        {"at": "2026-07-01 12:00:00", "value": "RA"},
+    ]
+
+
+async def test_a_history_begins_somewhere_and_ends_later(club: Club) -> None:
+    mine = await profile(club)
+    for query, errors in [
+        ("name=channel", {"from": ["is required: the instant to begin at"]}),
+        ("name=channel&from=2026-02-01&to=2026-01-01", {"from": ["must not be after to"]}),
+    ]:
+        answer = await club.http.get(f"{of(mine, '/history')}?{query}")
+        assert (answer.status_code, answer.json()["errors"]) == (422, errors)
+
+
+# Many ---------------------------------------------------------------------------------------------------
+
+
+async def asked(club: Club, body: Any) -> Any:
+    """What a query of many profiles is answered."""
+    answer = await club.http.post(QUERY, json=body)
+    assert answer.status_code == 200, answer.text
+    return answer.json()["data"]
+
+
+async def test_many_profiles_come_in_the_order_asked_and_unknown_ones_as_null(club: Club, other_club: Club) -> None:
+    first, second = await profile(club), await profile(club)
+    theirs = await profile(other_club)
+    names = ["shop_count", "profile_id"]
+    await make(club, sale(100, "2026-10-01 12:00:00", profile_id=second))
+    profile_ids = [second, str(uuid4()), first, "nobody", theirs, second]
+    bought = {"profile_id": second, "shop_count": 1}
+    expected = [bought, None, {"profile_id": first, "shop_count": 0}, None, None, bought]
+    assert await asked(club, {"profile_ids": profile_ids, "names": names}) == expected
+    now = {"profile_ids": profile_ids, "names": names, "as_of": "2026-11-01T00:00:00Z"}
+    assert await asked(club, now) == expected
+    then = await asked(club, {"profile_ids": profile_ids, "names": names, "as_of": "2026-09-30 00:00:00"})
+    assert [each and each["shop_count"] for each in then] == [0, None, 0, None, None, 0]
+
+
+async def test_without_names_a_query_gives_every_value(club: Club) -> None:
+    mine = await profile(club)
+    assert (await club.http.post(QUERY, json={"profile_ids": [mine]})).json()["data"] == [
+        (await club.http.get(of(mine))).json()["data"]
+    ]
+    assert await asked(club, {"profile_ids": []}) == []
+
+
+async def test_a_query_takes_a_thousand_profiles_and_not_one_more(club: Club) -> None:
+    mine = await profile(club)
+    thousand = {"profile_ids": [mine] * 1000, "names": ["shop_count"]}
+    assert await asked(club, thousand) == [{"shop_count": 0}] * 1000
+    answer = await club.http.post(QUERY, json={"profile_ids": [mine] * 1001})
+    assert (answer.status_code, list(answer.json()["errors"])) == (422, ["profile_ids"])
+
+
+async def test_a_query_for_a_value_that_is_not_there_is_refused(club: Club) -> None:
+    answer = await club.http.post(QUERY, json={"profile_ids": [], "names": ["luck"]})
+    assert (answer.status_code, answer.json()["errors"]) == (422, {"names": ["there is no aggregation 'luck'"]})
+
+
+# Who may ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
+async def test_nobody_writes_values(club: Club, method: str) -> None:
+    mine = await profile(club)
+    answer = await club.http.request(method, of(mine), json={"spend_all": 1})
+    assert (answer.status_code, answer.headers["Allow"]) == (405, "GET")
+    assert answer.json() == {"message": "Aggregations are read only: they follow from the facts."}
+
+
+async def test_the_first_versions_values_are_read_only_too(club: Club) -> None:
+    mine = await profile(club)
+    for method in ("POST", "PUT", "DELETE"):
+        assert await status(club, method, f"/profiles/{mine}/aggregations", {}) == 405
+
+
+ALL_PATHS = ("", "/calculate", "/explain?name=channel", "/history?name=channel&from=2026-01-01", "?as_of=2026-10-01")
+
+
+@pytest.mark.parametrize("path", ALL_PATHS)
+async def test_who_is_not_there_has_no_values(club: Club, other_club: Club, path: str) -> None:
+    for nobody in (str(uuid4()), "nobody", await profile(other_club)):
+        assert await status(club, "GET", of(nobody, path)) == 404
+
+
+@pytest.mark.parametrize("path", ALL_PATHS)
+async def test_who_left_has_no_values_until_they_come_back(club: Club, path: str) -> None:
+    mine = await profile(club)
+    await make(club, sale(100, profile_id=mine))
+    before = await values(club, mine)
+    assert await status(club, "DELETE", f"{V3}/profiles/{mine}") == 204
+    assert await status(club, "GET", of(mine, path)) == 404
+    assert await status(club, "GET", f"/profiles/{mine}/aggregations") == 404
+    assert await status(club, "PUT", f"{V3}/profiles/{mine}/update-type", {"profile_type": "active"}) == 200
+    assert await values(club, mine) == before
+
+
+@pytest.mark.parametrize("path", ALL_PATHS)
+async def test_who_was_merged_is_said_to_be_elsewhere(club: Club, path: str) -> None:
+    source, destination = await profile(club), await profile(club)
+    body = {"source_profile_id": source, "destination_profile_id": destination}
+    assert await status(club, "POST", f"{V3}/profiles/merge", body) == 200
+    answer = await club.http.get(of(source, path))
+    assert (answer.status_code, answer.json()["merged_into"]) == (404, destination)
+
+
+async def test_members_read_their_own_and_nothing_else(club: Club) -> None:
+    mine = await profile(club)
+    await make(club, sale(100, profile_id=mine))
+    made = await club.http.post("/id/api/v1/auth/token", json={"id": mine})
+    member = {"Authorization": f"Bearer {made.json()['data']['token']}"}
+    for path in ("", "/calculate"):
+        own = await club.http.get(f"/id/api/v1/profiles/me/aggregations{path}", headers=member)
+        assert own.json() == (await club.http.get(of(mine))).json()
+    assert (await club.http.get(of(mine), headers=member)).status_code == 401
+    assert await status(club, "GET", "/id/api/v1/profiles/me/aggregations") == 401
+
+
+async def test_without_a_token_nothing_is_read(club: Club) -> None:
+    mine = await profile(club)
+    for path in (of(mine), f"/profiles/{mine}/aggregations"):
+        assert (await club.http.get(path, headers={"Authorization": ""})).status_code == 401
