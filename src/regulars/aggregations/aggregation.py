@@ -10,8 +10,8 @@ class Type(Enum):
 
     MONEY = "decimal", "bigint"
     """Minor units of the community's currency inside, a decimal outside."""
-    PERCENT = "percentage", "bigint"
-    """Hundredths of a percent inside, a decimal with two places outside."""
+    PERCENT = "percentage", "numeric"
+    """Hundredths of a percent inside, a decimal with two places outside; of any size, for a price may be tiny."""
     INTEGER = "integer", "bigint"
     CODE = "code", "text"
     COUNTRY_ALPHA_3 = "ISO 3166-1 alpha-3", "text"

@@ -57,6 +57,6 @@ def minor_units(value: Decimal, rate: Decimal | None, digits: int) -> int:
     return int(amount.scaleb(digits, EXACT).quantize(Decimal(1), ROUND_HALF_EVEN, EXACT))
 
 
-def from_minor_units(units: int, digits: int) -> Decimal:
+def from_minor_units(units: int | Decimal, digits: int) -> Decimal:
     """Minor units as an exact decimal that keeps its digits: 5 with 2 digits is 0.05."""
     return Decimal(units).scaleb(-digits, EXACT)
