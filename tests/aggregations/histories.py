@@ -37,7 +37,7 @@ from aggregations.actions import (
 )
 from oracle import Address, Community, Facts, Item, Location, Product, Transaction
 
-__all__ = ["History", "apply", "clock_after", "histories", "replay"]
+__all__ = ["History", "apply", "clock_after", "histories", "outcomes", "replay"]
 
 ZONES = (
     "UTC",
@@ -122,6 +122,18 @@ def histories(draw: st.DrawFn, max_actions: int = 40) -> History:
     # Long on the whole, and yet what shrinking turns to None falls out.
     others = draw(st.lists(_actions(meeting), min_size=max_actions // 4, max_size=max_actions - 1))
     return History(draw(worlds()), starts_at, (first, *(each for each in others if each is not None)))
+
+
+@st.composite
+def outcomes(draw: st.DrawFn, max_actions: int = 40) -> tuple[Facts, datetime]:
+    """The facts that a history leaves, at whole seconds, and the time then."""
+    history = draw(histories(max_actions))
+    *_, (_, facts, now) = replay(history)
+    transactions = {
+        key: replace(each, transacted_at=each.transacted_at.replace(microsecond=0))
+        for key, each in facts.transactions.items()
+    }
+    return replace(facts, transactions=transactions), now.replace(microsecond=0) + timedelta(seconds=1)
 
 
 @st.composite

@@ -211,17 +211,22 @@ class Product:
         """The values of a profile as a client gets them, numbers with all their digits."""
         answer = await self.club.http.get(f"{_V3}/profiles/{self.profiles[known]}/aggregations")
         assert answer.status_code == 200, answer.text
-        data: dict[str, Any] = msgspec.json.Decoder(float_hook=Decimal).decode(answer.content)["data"]
+        data: dict[str, Any] = received(answer.content)["data"]
         return data
 
     def as_sent(self, expected: Mapping[str, object]) -> dict[str, object]:
         """The oracle's values as a client should get them, locations by their ids."""
-        return {name: _as_sent(value) for name, value in expected.items()} | {
+        return {name: as_sent(value) for name, value in expected.items()} | {
             "profile_id": str(self.profiles[UUID(str(expected["profile_id"]))])
         }
 
 
 LOCATIONS = tuple(each.name for each in wire.ALL if each.type is Type.LOCATION)
+
+
+def received(content: bytes) -> Any:
+    """JSON as a client reads it, numbers with all their digits."""
+    return msgspec.json.Decoder(float_hook=Decimal).decode(content)
 
 
 def with_location_ids(sent: Mapping[str, Any]) -> dict[str, Any]:
@@ -234,7 +239,8 @@ def with_location_ids(sent: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _as_sent(value: object) -> object:
+def as_sent(value: object) -> object:
+    """A value of the oracle's as a client gets it."""
     if isinstance(value, datetime):
         return written(value)
     return value.isoformat() if isinstance(value, date) else value

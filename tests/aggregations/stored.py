@@ -11,8 +11,10 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
+
 from oracle import Facts, Item, Location, Transaction
 from regulars.aggregations import wire
+from regulars.aggregations.aggregation import Type
 from regulars.aggregations.reading import Reader
 from regulars.facts import community as communities
 from regulars.facts.community import Community, NewCommunity
@@ -215,18 +217,18 @@ async def as_of(reader: Reader, community: Community, profile_id: UUID, at: date
 
 def in_oracle_form(found: Mapping[str, Any], at: datetime, digits: int) -> dict[str, object]:
     """Kept values with instants, locations and ids as they are, so that nothing is cut before it is compared."""
-    shown = wire.values(found, at, digits, _AsTheyAre())
+    shown = wire.values(found, at, digits, _NoLocations())
     for each in wire.ALL:
-        if each.type.column and each.type.name == "INSTANT":
+        if each.type in (Type.INSTANT, Type.LOCATION):
             shown[each.name] = found[each.name]
     shown["profile_id"] = found["profile_id"]
     shown["calculated_at"] = at
     return shown
 
 
-class _AsTheyAre(dict[int, Any]):
-    def __missing__(self, key: int) -> int:
-        return key
+class _NoLocations(dict[int, msgspec.Raw]):
+    def __missing__(self, key: int) -> msgspec.Raw:
+        return msgspec.Raw(b"null")
 
 
 def differences(found: Mapping[str, object], expected: Mapping[str, object]) -> dict[str, tuple[object, object]]:

@@ -1,6 +1,7 @@
 """Every worked case: the declarations give what the specification says, live and as of the same instant."""
 
 import pytest
+
 from aggregations.case import ME, Case
 from aggregations.cases import CASES
 from aggregations.stored import as_of, differences, live, stored

@@ -124,7 +124,7 @@ class Reader:
         rows = await computed(scope, asked)
         digits = await scope.fetchval("SELECT minor_digits FROM communities WHERE id = $1", scope.community_id)
         found = await EMBEDDED_LOCATIONS.many(scope, sorted(wire.location_ids(rows)))
-        locations = {key: _raw(value) for key, value in found.items()}
+        locations = {key: _embedded(value) for key, value in found.items()}
         by_place = {row["k"]: Read(row, row["calculated_at"], digits, locations) for row in rows}
         return [by_place.get(place) for place in range(1, len(asked) + 1)]
 
@@ -135,7 +135,7 @@ class Reader:
         if missing := needed - known.by_id.keys():
             async with self._database.reading(community_id) as scope:
                 found = await EMBEDDED_LOCATIONS.many(scope, sorted(missing))
-            known.by_id.update((key, _raw(value)) for key, value in found.items())
+            known.by_id.update((key, _embedded(value)) for key, value in found.items())
         return known.by_id
 
     async def finish(self) -> None:
@@ -147,5 +147,5 @@ def _is_due(row: Any, now: datetime) -> bool:
     return row["outdated"] or (row["next_change_at"] is not None and row["next_change_at"] <= now)
 
 
-def _raw(value: object) -> msgspec.Raw:
-    return msgspec.Raw(_encoder.encode(value))
+def _embedded(location: object) -> msgspec.Raw:
+    return msgspec.Raw(_encoder.encode(location))

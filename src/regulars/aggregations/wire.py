@@ -5,14 +5,16 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
+import msgspec
+
 from regulars.aggregations.aggregation import Aggregation, Type
 from regulars.aggregations.definitions import REGISTRY, SEED_ORDER
 from regulars.facts.countries import alpha_3
 from regulars.facts.instants import written
 from regulars.facts.money import from_minor_units
 
-Locations = Mapping[int, Any]
-"""Locations by id, each as it is embedded."""
+Locations = Mapping[int, msgspec.Raw]
+"""Locations by id, each as the JSON that is embedded."""
 
 _LOCATION_NAMES = tuple(each.name for each in REGISTRY.aggregations if each.type is Type.LOCATION)
 

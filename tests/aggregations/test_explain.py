@@ -1,0 +1,125 @@
+"""Why a value is what it is: the transactions that are shown are those that make it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+from uuid import UUID
+
+import pytest
+from hypothesis import HealthCheck, given, seed, settings
+from hypothesis import strategies as st
+
+from aggregations.case import ME, at, bought, case
+from aggregations.histories import outcomes
+from aggregations.stored import stored
+from conftest import SetClock
+from oracle import Facts, Item, Location, Product, transaction_order, values
+from randomness import SEED, examples
+from regulars.aggregations import explain
+from regulars.aggregations.definitions import REGISTRY
+from regulars.storage.database import Database, Scope
+
+MADE_OF_TRANSACTIONS = [each.name for each in REGISTRY.aggregations if each.evidence is not None]
+
+
+async def evidence(scope: Scope, profile_id: UUID, name: str, as_of: datetime) -> list[int]:
+    """The ids of the transactions that made a value, in order."""
+    found = await explain.facts(scope, profile_id, REGISTRY.by_name[name], as_of)
+    assert found["transactions_count"] == len(found["transactions"])
+    return [each["id"] for each in found["transactions"]]
+
+
+@seed(SEED)
+@settings(
+    max_examples=examples(10),
+    deadline=None,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(outcome=outcomes(max_actions=30), data=st.data())
+async def test_the_transactions_shown_alone_make_the_value(
+    outcome: tuple[Facts, datetime], data: st.DataObject, database: Database, clock: SetClock
+) -> None:
+    facts, now = outcome
+    clock.at = now
+    community, facts = await stored(database, facts)
+    names = data.draw(st.lists(st.sampled_from(MADE_OF_TRANSACTIONS), min_size=8, max_size=8, unique=True))
+    async with database.reading(community.id) as scope:
+        for profile_id in facts.profiles:
+            expected = values(facts, profile_id, now)
+            for name in names:
+                ids = await evidence(scope, profile_id, name, now)
+                shown = {key: facts.transactions[key] for key in ids}
+                assert ids == [each.id for each in sorted(shown.values(), key=transaction_order)]
+                alone = replace(facts, transactions=shown)
+                assert values(alone, profile_id, now)[name] == expected[name], name
+
+
+@pytest.mark.parametrize(
+    ("name", "days"),
+    [
+        ("spend_all", [1, 2, 3, 4, 5]),
+        ("shop_count", [1, 3, 4]),
+        ("spend_first_date", [1]),
+        ("spend_last_date", [5]),
+        ("dimension_recency", [4]),
+        ("store_join", [1]),
+        ("latest_transacted_location", [4]),
+        ("most_spend_location", [1]),
+        ("transacted_locations", [1, 4]),
+        ("purchased_brands", [1]),
+        ("first_shop_date", [1]),
+        ("second_shop_date", [1, 3]),
+        ("previous_shop_date", [3, 4]),
+        ("latest_shop_spend", [4]),
+        ("channel", [4]),
+        ("likely_country", [1]),
+    ],
+)
+async def test_only_what_made_a_value_is_shown(name: str, days: list[int], database: Database, clock: SetClock) -> None:
+    world = case(
+        "",
+        [
+            bought("2026-10-01 12:00", "100", 1, items=(Item(product_id=1), Item(is_void=True, brand="B"))),
+            bought("2026-10-02 12:00", "-10", 2, items=(Item(quantity=-1 * Item().quantity, brand="B"),)),
+            bought("2026-10-03 12:00", "30", items=(Item(),)),
+            bought("2026-10-04 12:00", "10", 2, systems=("web",)),
+            bought("2026-10-05 12:00", "0"),
+            bought("2026-10-06 12:00", "50", is_void=True),
+        ],
+        {},
+        locations=[Location(1, "10", country="NO"), Location(2, "9")],
+        products=[Product(1, "Acme")],
+    )
+    clock.at = world.as_of
+    community, facts = await stored(database, world.facts)
+    async with database.reading(community.id) as scope:
+        ids = await evidence(scope, ME, name, world.as_of)
+        assert [facts.transactions[each].transacted_at.day for each in ids] == days
+
+
+async def test_what_is_not_made_of_transactions_shows_none(database: Database, clock: SetClock) -> None:
+    world = case("", [bought("2026-10-01 12:00", "100", 1)], {}, joined="2026-08-03 10:11:12", preferred_location_id=2)
+    clock.at = world.as_of
+    community, _ = await stored(database, world.facts)
+    async with database.reading(community.id) as scope:
+        none = {"transactions_count": 0, "transactions": []}
+        for name, facts in [("join_day", {"joined_at": "2026-08-03 10:11:12"}), ("total_referred", {})]:
+            assert await explain.facts(scope, ME, REGISTRY.by_name[name], at("2026-11-01")) == none | {"facts": facts}
+        country = await explain.facts(scope, ME, REGISTRY.by_name["likely_country"], at("2026-11-01"))
+        assert country["facts"]["preferred_location_id"] == 2
+
+
+async def test_more_transactions_than_are_shown_are_counted(
+    database: Database, clock: SetClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = case("", [bought(f"2026-10-0{day} 12:00", "1") for day in range(1, 6)], {})
+    clock.at = world.as_of
+    community, _ = await stored(database, world.facts)
+    monkeypatch.setattr(explain, "MOST_SHOWN", 2)
+    explain.statement.cache_clear()
+    async with database.reading(community.id) as scope:
+        found = await explain.facts(scope, ME, REGISTRY.by_name["spend_all"], world.as_of)
+    explain.statement.cache_clear()
+    assert (found["transactions_count"], len(found["transactions"])) == (5, 2)
