@@ -1,13 +1,16 @@
 """Proof that live equals recomputed: every kept value against the facts, every derived column against its row."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from importlib.resources import files
 from typing import Any
 
+import msgspec
+
 from regulars.aggregations.store import NAMES, statement
+from regulars.facts import places
 from regulars.storage.database import Database
 
 PROFILES_AT_ONCE = 2_000
@@ -58,6 +61,21 @@ ORDER BY profile_id
 LIMIT $3
 """
 
+_LOCATIONS = """
+SELECT 'location ' || id AS key, address AS fields, extra ->> 'country_iso_3' AS country_iso_3,
+       country, iso_state, state
+FROM locations
+WHERE community_id = $1
+ORDER BY id
+"""
+
+_ADDRESSES = """
+SELECT 'address ' || id AS key, fields, fields ->> 'country_iso_3' AS country_iso_3, country, iso_state, state
+FROM addresses
+WHERE community_id = $1 AND profile_id = ANY ($2)
+ORDER BY id
+"""
+
 _DERIVED = (files("regulars.aggregations") / "verify_derived.sql").read_text()
 
 
@@ -77,15 +95,30 @@ async def verify(
                 break
             profile_ids = [row["profile_id"] for row in rows]
             found = await scope.fetch(_compared(), community_id, profile_ids, [at] * len(profile_ids))
+            addresses = await scope.fetch(_ADDRESSES, community_id, profile_ids)
         for row in found:
             for difference in _differences(row):
                 yield difference
+        for difference in _misplaced(addresses):
+            yield difference
         last = profile_ids[-1]
         seen += len(profile_ids)
         yield seen
     async with database.reading(community_id) as scope:
-        for row in await scope.fetch(_DERIVED, community_id):
-            yield Difference(row["key"], row["name"], row["kept"], row["recomputed"])
+        locations = await scope.fetch(_LOCATIONS, community_id)
+        derived = await scope.fetch(_DERIVED, community_id)
+    for difference in _misplaced(locations):
+        yield difference
+    for row in derived:
+        yield Difference(row["key"], row["name"], row["kept"], row["recomputed"])
+
+
+def _misplaced(rows: Sequence[Any]) -> Iterator[Difference]:
+    for row in rows:
+        fields = None if row["fields"] is None else msgspec.json.decode(row["fields"])
+        for name, recomputed in places.derived(fields, row["country_iso_3"]).items():
+            if row[name] != recomputed:
+                yield Difference(row["key"], name, row[name], recomputed)
 
 
 def _differences(row: Any) -> list[Difference]:

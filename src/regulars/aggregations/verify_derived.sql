@@ -4,7 +4,7 @@ WITH club AS (
 ),
 scaled AS (
     SELECT t.id, t.amount, t.sign, t.total, t.shop_date, t.transacted_at, t.timezone, t.discount, t.list_value,
-           t.profile_id, t.location_id,
+           t.profile_id, t.location_id, t.systems, t.channels, t.sold_products, t.sold_brands, t.sold_in_items,
            t.total * into_own.rate * (10::numeric ^ club.minor_digits) AS minor,
            into_own.rate
     FROM transactions AS t
@@ -22,7 +22,9 @@ lines AS (
                coalesce(
                    (SELECT sum((d ->> 'amount')::numeric) FROM jsonb_array_elements(i.discounts) AS d), 0
                )
-           ) AS discount
+           ) AS discount,
+           array_agg(DISTINCT ROW(i.product_id, i.brand)::text)
+               FILTER (WHERE i.product_id IS NOT NULL OR i.brand IS NOT NULL) AS sold
     FROM transaction_items AS i
     WHERE i.community_id = $1 AND NOT i.is_void AND i.quantity > 0
     GROUP BY i.transaction_id
@@ -48,6 +50,23 @@ told AS (
     FROM scaled AS s
     LEFT JOIN lines ON lines.transaction_id = s.id
     UNION ALL
+    SELECT 'transaction ' || id, 'channels', channels::text,
+           nullif(
+               CASE WHEN 'pos' = ANY (lower(systems::text)::text[]) THEN 1 ELSE 0 END
+                   + CASE WHEN 'web' = ANY (lower(systems::text)::text[]) THEN 2 ELSE 0 END,
+               0
+           )::text
+    FROM scaled
+    UNION ALL
+    SELECT 'transaction ' || s.id, 'sold', kept.sold::text, lines.sold::text
+    FROM scaled AS s
+    LEFT JOIN lines ON lines.transaction_id = s.id
+    CROSS JOIN LATERAL (
+        SELECT array_agg(DISTINCT ROW(pair.product_id, pair.brand)::text) AS sold
+        FROM unnest(s.sold_products, s.sold_brands) AS pair (product_id, brand)
+    ) AS kept
+    WHERE NOT s.sold_in_items
+    UNION ALL
     SELECT 'transaction ' || s.id, 'profile_id', s.profile_id::text, NULL
     FROM scaled AS s
     WHERE s.profile_id IS NOT NULL
@@ -62,6 +81,17 @@ told AS (
     FROM transaction_items AS i
     WHERE i.community_id = $1
       AND NOT EXISTS (SELECT FROM transactions AS t WHERE t.community_id = $1 AND t.id = i.transaction_id)
+    UNION ALL
+    SELECT 'address ' || a.id, 'profile_id', a.profile_id::text, NULL
+    FROM addresses AS a
+    WHERE a.community_id = $1
+      AND NOT EXISTS (SELECT FROM profiles AS p WHERE p.community_id = $1 AND p.profile_id = a.profile_id)
+    UNION ALL
+    SELECT 'claim ' || c.id, 'transaction_id', c.transaction_id::text, NULL
+    FROM transaction_claims AS c
+    WHERE c.community_id = $1
+      AND c.transaction_id IS NOT NULL
+      AND NOT EXISTS (SELECT FROM transactions AS t WHERE t.community_id = $1 AND t.id = c.transaction_id)
     UNION ALL
     SELECT 'profile ' || a.profile_id, 'aggregations', 'a row', NULL
     FROM aggregations AS a

@@ -7,8 +7,9 @@ from functools import lru_cache
 EARLIEST = datetime(1900, 1, 1, tzinfo=UTC)
 LATEST = datetime(3000, 1, 1, tzinfo=UTC)
 
-# Files of the zone database that are no zones, or this machine's own.
+# Files of the zone database that are no zones, or this machine's own; folders that the database does not know.
 _NO_PLACES = {"localtime", "posixrules", "Factory"}
+_OTHER_COUNTS = ("posix/", "right/")
 
 
 def instant(text: str) -> datetime:
@@ -39,7 +40,7 @@ def written(at: datetime) -> str:
 @lru_cache(maxsize=1024)
 def zone(name: str) -> zoneinfo.ZoneInfo:
     """The time zone of an IANA name. Raises ValueError when there is none."""
-    if name in _NO_PLACES:
+    if name in _NO_PLACES or name.startswith(_OTHER_COUNTS):
         raise ValueError("must be an IANA time zone such as Europe/Oslo")
     try:
         return zoneinfo.ZoneInfo(name)
