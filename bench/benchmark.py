@@ -7,21 +7,24 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from bench.machine import machine
-from bench.place import place
+from bench.place import Place, place
 from bench.result import Findings, Result
+from bench.size import FULL, Size
+
+Run = Callable[[Place, Size, Findings], None]
 
 
 @dataclass(frozen=True)
 class Benchmark:
-    """One benchmark: the module of its name has `run(scale, findings)`."""
+    """One benchmark: the module of its name has `run(where, size, findings)`."""
 
     name: str
     title: str
 
     @property
-    def run(self) -> Callable[[float, Findings], None]:
+    def run(self) -> Run:
         """What it does."""
-        found: Callable[[float, Findings], None] = importlib.import_module(f"bench.{self.name}").run
+        found: Run = importlib.import_module(f"bench.{self.name}").run
         return found
 
 
@@ -42,14 +45,14 @@ def measured(benchmark: Benchmark, scale: float) -> Result:
     """Runs a benchmark once."""
     began, start = datetime.now(UTC), time.monotonic()
     findings = Findings()
-    benchmark.run(scale, findings)
-    seconds = time.monotonic() - start
     with place() as where:
         on = machine(where.owner_url)
+        benchmark.run(where, Size(scale), findings)
+    seconds = time.monotonic() - start
     return Result(
         name=benchmark.name,
         title=benchmark.title,
-        command=f"python -m bench {benchmark.name}" + (f" --scale {scale:g}" if scale != 1 else ""),
+        command=f"python -m bench {benchmark.name}" + (f" --scale {scale:g}" if scale != FULL else ""),
         scale=scale,
         began=began.isoformat(timespec="seconds"),
         seconds=round(seconds, 1),

@@ -9,6 +9,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from bench import load, processes
+from bench.fill import fill, sql
+from bench.place import Club, Place, settled
+from bench.requests import batches, file_lines, profile_id
+from bench.result import Findings, number
+from bench.serving import Served, serving
+from bench.size import Size
+from bench.stages import STAGES, Meter, refresh_by_part
+from bench.upload import imported
 from regulars.api.imports import BATCH_ROWS
 from regulars.ingest import bulk as loading
 from regulars.ingest import entities
@@ -16,57 +25,48 @@ from regulars.ingest.files import Format, source
 from regulars.ingest.grouping import Committers
 from regulars.storage.database import Database
 
-from bench import load, processes
-from bench.fill import fill, sql
-from bench.place import Club, Place, place, settled
-from bench.requests import batches, file_lines, profile_id
-from bench.result import Findings, number
-from bench.serving import Served, serving
-from bench.stages import STAGES, Meter, refresh_by_part
-from bench.upload import imported
-
 ROUNDS = 3
 LEAST = 5_000
 
 
-def sizes(scale: float) -> tuple[int, int]:
+def sizes(size: Size) -> tuple[int, int]:
     """How many profiles and transactions are stored."""
-    return max(1_000, int(200_000 * scale)), max(10_000, int(2_000_000 * scale))
+    return size.rows(200_000, 1_000), size.rows(2_000_000, 10_000)
 
 
-def run(scale: float, findings: Findings) -> None:
+def run(where: Place, size: Size, findings: Findings) -> None:
     """Files and batches of random profiles among 200,000 with 2 million transactions."""
-    profiles, stored = sizes(scale)
-    rows = max(2_000, int(60_000 * scale))
+    profiles, stored = sizes(size)
+    rows = size.rows(60_000, 2_000)
     findings.did(f"{stored:,} transactions of {profiles:,} profiles stored; what comes in is of random profiles.")
     findings.did(
         f"Files of {rows:,} transactions by POST /v1/import/transactions, one after another, each transaction with no "
         f"or with two lines, each line found by its sku. The rate counts from the first byte sent to the answer, when "
         f"all is durable and every value fresh."
     )
-    with place() as where:
-        store = where.store()
-        club = store.club("bulk")
-        fill(store, club, profiles, stored)
-        with serving(where, store) as served:
-            for lines in (0, 2):
-                case = f"import, {'two lines each' if lines else 'no lines'}"
-                send = partial(_import, served, club, profiles, rows, lines)
-                _rounds(where, served, case, send, findings)
-            send = partial(_batches, served, club, profiles, max(4, rows // 500))
-            _rounds(where, served, "batch.json of 500, two lines each, 4 clients", send, findings)
-        with store.owner() as connection:
-            settled(connection)
-        asyncio.run(_by_stage(where, store.app_url, club, profiles, rows, findings))
+    store = where.store()
+    club = store.club("bulk")
+    fill(store, club, profiles, stored)
+    with serving(where, store) as served:
+        for lines in (0, 2):
+            case = f"import, {'two lines each' if lines else 'no lines'}"
+            send = partial(_import, served, club, profiles, rows, lines)
+            _rounds(where, served, case, size.rounds(ROUNDS), send, findings)
+        case = "batch.json of 500, two lines each, 4 clients"
+        send = partial(_batches, served, club, profiles, max(4, rows // 500))
+        _rounds(where, served, case, size.rounds(ROUNDS), send, findings)
+    with store.owner() as connection:
+        settled(connection)
+    asyncio.run(_by_stage(where, store.app_url, club, profiles, rows, findings))
 
 
 Sent = Callable[[], tuple[int, float]]
 """Sends a round; gives how many transactions that were, and in how many seconds."""
 
 
-def _rounds(where: Place, served: Served, case: str, send: Sent, findings: Findings) -> None:
+def _rounds(where: Place, served: Served, case: str, rounds: int, send: Sent, findings: Findings) -> None:
     rates, server, database = [], [], []
-    for place_ in range(ROUNDS + 1):
+    for place_ in range(rounds + 1):
         before = (served.cpu_seconds(), processes.cpu_seconds(where.postmaster))
         rows, seconds = send()
         if place_ == 0:
@@ -99,9 +99,7 @@ def _batches(served: Served, club: Club, profiles: int, number_of: int) -> tuple
 # By stage -----------------------------------------------------------------------------------------------
 
 
-async def _by_stage(
-    where: Place, url: str, club: Club, profiles: int, rows: int, findings: Findings
-) -> None:
+async def _by_stage(where: Place, url: str, club: Club, profiles: int, rows: int, findings: Findings) -> None:
     findings.did(
         "By stage: the same files through the product's own loading in one process, with one connection; after "
         "every statement the CPU of the loading thread and of the connection's process is noted. Parts of the refresh: "
@@ -131,7 +129,10 @@ async def _by_stage(
             for _ in range(5)
         ]
         found = await refresh_by_part(database, club.id, chosen, sql("one_sale_each"))
-    each: Callable[[list[int]], str] = lambda used: number(statistics.median(used) / len(chosen[0]) / 1000)
+
+    def each(used: list[int]) -> str:
+        return number(statistics.median(used) / len(chosen[0]) / 1000)
+
     findings.table(
         f"Microseconds of PostgreSQL a profile within the refresh, {len(chosen[0]):,} profiles at once",
         ("part", "CPU"),

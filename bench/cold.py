@@ -7,27 +7,31 @@ from typing import Any
 from uuid import UUID
 
 import psycopg
-from regulars.aggregations.store import refresh_statement
-from regulars.ingest.commit import _LOCK as LOCK
 
 from bench.bulk import sizes
 from bench.fill import fill, sql
-from bench.place import Club, Place, Store, place, row
+from bench.place import Club, Place, Store, row
 from bench.requests import file_lines, profile_id
 from bench.result import Findings, number
 from bench.serving import serving
+from bench.size import Size
 from bench.upload import imported
+from regulars.aggregations.store import refresh_statement
+from regulars.ingest.commit import _LOCK as LOCK
 
 PROFILES = 500
 ROUNDS = 3
 MOST = 3
 
+_TYPES = ("int", "uuid[]", "timestamptz[]", "text[]")
 
-def run(scale: float, findings: Findings) -> None:
+
+def run(where: Place, size: Size, findings: Findings) -> None:
     """The refresh of 500 random profiles, and a file of transactions, each right after a cold start."""
-    profiles, stored = sizes(scale)
+    profiles, stored = sizes(size)
+    rounds = size.rounds(ROUNDS)
     at_once = min(PROFILES, profiles // 4)
-    rows = max(1_000, int(20_000 * scale))
+    rows = size.rows(20_000, 1_000)
     findings.did(f"{stored:,} transactions of {profiles:,} profiles stored; every other profile has an address.")
     findings.did(
         f"Pages: PostgreSQL is restarted and the machine's caches are dropped; the catalogue is in use, as it "
@@ -35,14 +39,13 @@ def run(scale: float, findings: Findings) -> None:
         f"for each of {at_once} random profiles, the profiles are locked, and the product's refresh runs under "
         f"EXPLAIN (ANALYZE, BUFFERS). What a statement reads from disk counts; all is undone."
     )
-    with place() as where:
-        store = where.store()
-        club = store.club("cold")
-        fill(store, club, profiles, stored)
-        in_order = [_pages(where, store, club, profiles, at_once, findings, seed, alone=False) for seed in range(ROUNDS)]
-        alone = [_pages(where, store, club, profiles, at_once, findings, seed, alone=True) for seed in range(ROUNDS)]
-        _told(in_order, alone, at_once, findings)
-        _speed(where, store, club, profiles, rows, findings)
+    store = where.store()
+    club = store.club("cold")
+    fill(store, club, profiles, stored)
+    in_order = [_pages(where, store, club, profiles, at_once, findings, seed, alone=False) for seed in range(rounds)]
+    alone = [_pages(where, store, club, profiles, at_once, findings, seed, alone=True) for seed in range(rounds)]
+    _told(in_order, alone, at_once, findings)
+    _speed(where, store, club, profiles, rows, rounds, findings)
 
 
 def _pages(
@@ -77,8 +80,16 @@ def _refresh(connection: psycopg.Connection, club: Club, chosen: list[UUID]) -> 
 
 
 def _explained(connection: psycopg.Connection, statement: str, values: list[Any]) -> dict[str, Any]:
-    found: dict[str, Any] = row(connection, f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {statement}", values)[0][0]
-    return found
+    """What a statement does, by the plan that the product has: the one without the values."""
+    cursor = psycopg.ClientCursor(connection)
+    types = ", ".join(_TYPES[: len(values)])
+    cursor.execute(f"PREPARE explained ({types}) AS {statement}".encode())
+    given = ", ".join(["%s"] * len(values))
+    cursor.execute(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE explained ({given})".encode(), values)
+    ((found,),) = cursor.fetchall()
+    cursor.execute("DEALLOCATE explained")
+    plan: dict[str, Any] = found[0]
+    return plan
 
 
 def _read(explained: dict[str, Any]) -> int:
@@ -87,25 +98,21 @@ def _read(explained: dict[str, Any]) -> int:
 
 
 def _by_relation(explained: dict[str, Any]) -> dict[str, int]:
+    """Pages that the scans of a statement read; what reads from a scan is told the scan's pages again."""
     found: dict[str, int] = defaultdict(int)
 
     def walk(node: dict[str, Any]) -> None:
-        parts = node.get("Plans", [])
-        own = node["Shared Read Blocks"] - sum(each["Shared Read Blocks"] for each in parts)
-        name = node.get("Relation Name") or "the rest"
-        if node["Node Type"].startswith("Index") and "Index Name" in node:
-            name = f"{name} by {node['Index Name']}"
-        found[name] += max(0, own)
-        for each in parts:
+        if node["Node Type"].endswith("Scan") and "Relation Name" in node:
+            index = f" by {node['Index Name']}" if "Index Name" in node else ""
+            found[f"{node['Relation Name']}{index}"] += node["Shared Read Blocks"]
+        for each in node.get("Plans", []):
             walk(each)
 
     walk(explained["Plan"])
     return {name: pages for name, pages in sorted(found.items(), key=lambda each: -each[1]) if pages}
 
 
-def _told(
-    in_order: list[dict[str, int]], alone: list[dict[str, int]], at_once: int, findings: Findings
-) -> None:
+def _told(in_order: list[dict[str, int]], alone: list[dict[str, int]], at_once: int, findings: Findings) -> None:
     def rounds(found: list[dict[str, int]], name: str) -> list[float]:
         return [each.get(name, 0) / at_once for each in found]
 
@@ -114,7 +121,9 @@ def _told(
     pages = findings.found("pages read a profile by the refresh that follows", rounds(in_order, "refresh"), "pages")
     findings.at_most("After dropping caches, refresh within a write: at most 3 pages read a profile", pages, MOST)
     pages = findings.found("pages read a profile by the refresh alone", rounds(alone, "refresh"), "pages")
-    findings.at_most("After dropping caches, refresh with nothing before it: at most 3 pages read a profile", pages, MOST)
+    findings.at_most(
+        "After dropping caches, refresh with nothing before it: at most 3 pages read a profile", pages, MOST
+    )
     names = sorted({name for each in (*in_order, *alone) for name in each if name.startswith("refresh: ")})
     findings.table(
         "Pages that the refresh reads a profile, by what they belong to (first of the rounds)",
@@ -126,10 +135,12 @@ def _told(
     )
 
 
-def _speed(where: Place, store: Store, club: Club, profiles: int, rows: int, findings: Findings) -> None:
-    findings.did(f"Speed: a file of {rows:,} transactions with two lines each, after a cold start and then again, warm.")
+def _speed(where: Place, store: Store, club: Club, profiles: int, rows: int, rounds: int, findings: Findings) -> None:
+    findings.did(
+        f"Speed: a file of {rows:,} transactions with two lines each, after a cold start and then again, warm."
+    )
     rates: dict[str, list[float]] = {"cold": [], "warm": []}
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         where.restart_cold()
         with serving(where, store) as served:
             for name, found in rates.items():

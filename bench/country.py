@@ -1,18 +1,19 @@
 """A fact that very many profiles share: the country of a location that 100,000 profiles bought at."""
 
+import http.client
 import random
 import time
+from typing import Any
+
+import msgspec
 
 from bench import load
 from bench.fill import fill
-from bench.place import Club, Store, place, row
-from bench.requests import profile_id, reads, request
+from bench.place import Club, Place, Store, row
+from bench.requests import reads
 from bench.result import Findings
 from bench.serving import Served, serving
-
-import http.client
-
-import msgspec
+from bench.size import Size
 
 LOCATION = 7
 ROUNDS = 6
@@ -25,39 +26,41 @@ UPDATE transactions SET location_id = $2 WHERE community_id = $1 AND transacted_
 """All purchases of that time, so that they decide the country that is likely."""
 
 
-def run(scale: float, findings: Findings) -> None:
+def run(where: Place, size: Size, findings: Findings) -> None:
     """PUT the location, read a profile at once; then all others while the sweep brings them up to date."""
-    profiles = max(1_000, int(100_000 * scale))
+    profiles = size.rows(100_000, 1_000)
     findings.did(
         f"{profiles:,} profiles with {10 * profiles:,} transactions, all of the last 18 months at one location. Its "
-        f"country goes back and forth between France and Italy; right after the PUT the values of 20 of those profiles "
-        f"are read, which must name the new country; then reads of random profiles go on at 100 a second while the sweep "
-        f"works."
+        f"country goes back and forth between France and Italy; right after the PUT the values of 20 profiles that it "
+        f"decides for are read, which must name the new country; then reads of random profiles go on at 100 a second "
+        f"while the sweep works."
     )
-    with place() as where:
-        store = where.store()
-        club = store.club("country")
-        fill(store, club, profiles, 10 * profiles, changed=_BUY_THERE, values=(club.id, LOCATION))
-        with serving(where, store) as served:
-            _rounds(store, served, club, profiles, findings)
+    store = where.store()
+    club = store.club("country")
+    fill(store, club, profiles, 10 * profiles, changed=_BUY_THERE, values=(club.id, LOCATION))
+    with serving(where, store) as served:
+        _rounds(store, served, club, profiles, size, findings)
 
 
-def _rounds(store: Store, served: Served, club: Club, profiles: int, findings: Findings) -> None:
+def _rounds(store: Store, served: Served, club: Club, profiles: int, size: Size, findings: Findings) -> None:
     took: list[float] = []
     first: list[float] = []
     meanwhile: list[float] = []
     swept: list[float] = []
     wrong = 0
-    _call(served, club, "GET", f"/api/v3/locations/{LOCATION}")
-    for round_ in range(ROUNDS):
-        country = ("FR", "IT")[round_ % 2]
-        took.append(_call(served, club, "PUT", f"/api/v3/locations/{LOCATION}", {"address": {"country": country}})[0])
+    rounds = size.rounds(ROUNDS)
+    _put_country(served, club, "IT")
+    _await_sweep(store, club)
+    for round_ in range(rounds):
+        before, country = ("IT", "FR") if round_ % 2 == 0 else ("FR", "IT")
+        chosen = random.Random(round_).sample(_decided(store, club, before), 20)
+        took.append(_put_country(served, club, country))
         changed = time.perf_counter()
-        for each in random.Random(round_).sample(_buyers(store, club, profiles), 20):
+        for each in chosen:
             milliseconds, answer = _call(served, club, "GET", f"/api/v3/profiles/{each}/aggregations")
             first.append(milliseconds)
             wrong += answer["data"]["likely_country"] != country
-        busy = load.opened(served.port, reads(club, profiles, 2_000), 64, 5, 100).require(200)
+        busy = load.opened(served.port, reads(club, profiles, 2_000), 64, size.seconds(5), 100).require(200)
         meanwhile.append(busy.percentile(99))
         _await_sweep(store, club)
         swept.append(time.perf_counter() - changed)
@@ -66,19 +69,26 @@ def _rounds(store: Store, served: Served, club: Club, profiles: int, findings: F
     findings.found("reads at 100 a second while the sweep works, p99", meanwhile, "ms")
     findings.found("until the sweep has brought every profile up to date", swept, "s")
     findings.at_most(
-        f"Changing the country of a location that {profiles:,} profiles bought at: the PUT under {MOST} ms", slow, MOST, "ms"
+        f"Changing the country of a location that {profiles:,} profiles bought at: the PUT under {MOST} ms",
+        slow,
+        MOST,
+        "ms",
     )
-    findings.holds("... and right in the next read", f"{wrong} of {20 * ROUNDS} reads wrong", wrong == 0)
+    findings.holds("... and right in the next read", f"{wrong} of {20 * rounds} reads wrong", wrong == 0)
 
 
-def _buyers(store: Store, club: Club, profiles: int) -> list[str]:
-    """Profiles that have bought most at the location, so that it decides."""
+def _put_country(served: Served, club: Club, country: str) -> float:
+    return _call(served, club, "PUT", f"/api/v3/locations/{LOCATION}", {"address": {"country": country}})[0]
+
+
+def _decided(store: Store, club: Club, country: str) -> list[str]:
+    """Profiles for whom the location decides: no other place is in that country."""
     with store.owner() as connection:
         found = connection.execute(
-            "SELECT profile_id::text FROM aggregations WHERE community_id = %s AND most_transacted_location = %s LIMIT 500",
-            [club.id, LOCATION],
+            "SELECT profile_id::text FROM aggregations WHERE community_id = %s AND likely_country = %s LIMIT 500",
+            [club.id, country],
         ).fetchall()
-    assert len(found) >= min(500, profiles // 2), "too few profiles bought at the location"
+    assert len(found) >= 20, "the location decides for too few profiles"
     return [each[0] for each in found]
 
 
@@ -92,7 +102,7 @@ def _await_sweep(store: Store, club: Club) -> None:
             time.sleep(0.2)
 
 
-def _call(served: Served, club: Club, method: str, path: str, body: object = None) -> tuple[float, dict]:
+def _call(served: Served, club: Club, method: str, path: str, body: object = None) -> tuple[float, dict[str, Any]]:
     connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=600)
     began = time.perf_counter()
     connection.request(
@@ -106,4 +116,5 @@ def _call(served: Served, club: Club, method: str, path: str, body: object = Non
     milliseconds = 1000 * (time.perf_counter() - began)
     connection.close()
     assert response.status == 200, content
-    return milliseconds, msgspec.json.decode(content)
+    found: dict[str, Any] = msgspec.json.decode(content)
+    return milliseconds, found

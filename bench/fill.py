@@ -9,9 +9,9 @@ from typing import Any
 from uuid import UUID
 
 import psycopg
-from regulars.aggregations.store import refresh_statement
 
 from bench.place import Club, Store, row
+from regulars.aggregations.store import refresh_statement
 
 LOCATIONS = 200
 VARIANTS = 1_000
@@ -30,7 +30,7 @@ def sql(name: str) -> str:
 def fill(
     store: Store, club: Club, profiles: int, transactions: int, *, changed: str = "", values: Sequence[object] = ()
 ) -> None:
-    """Stores profiles with transactions, spread at random, and brings all their values up to date.
+    """Stores profiles with transactions at random, each in three stores of its own; brings all values up to date.
 
     `changed` is a statement that makes the transactions what a benchmark needs, before there are values.
     """

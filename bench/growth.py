@@ -5,10 +5,11 @@ import random
 from bench import load, processes
 from bench.fill import fill
 from bench.load import Load, Request
-from bench.place import Club, Place, Store, place, settled
+from bench.place import Club, Place, Store, settled
 from bench.requests import batches, writes
 from bench.result import Findings
 from bench.serving import Served, serving
+from bench.size import Size
 
 ROUNDS = 7
 MOST = 25
@@ -30,30 +31,29 @@ class _Side:
         return writes(self.club, PATH, self.profiles, number)
 
 
-def run(scale: float, findings: Findings) -> None:
+def run(where: Place, size: Size, findings: Findings) -> None:
     """The same writes, in turns, to a small and to a large database of one server."""
-    small, large = 10_000, max(20_000, int(1_000_000 * scale))
+    small, large = min(10_000, size.rows(100_000, 1_000)), size.rows(1_000_000, 2_000)
     findings.did(
         f"Two databases in one PostgreSQL server: {10 * small:,} transactions of {small:,} profiles, and "
         f"{10 * large:,} of {large:,}. Writes are of random profiles, with two lines each, by one client at a time, by "
         f"64 clients, and in batches of {BATCH} by one client; the two take turns."
     )
     findings.did("CPU is that of the server and of PostgreSQL with its background processes, a transaction.")
-    with place() as where:
-        stores = (where.store(), where.store("large"))
-        clubs = []
-        for store, profiles in zip(stores, (small, large), strict=True):
-            clubs.append(store.club("growth"))
-            fill(store, clubs[-1], profiles, 10 * profiles)
-        with serving(where, stores[0]) as one, serving(where, stores[1]) as other:
-            sides = (_Side(one, clubs[0], small), _Side(other, clubs[1], large))
-            for case, connections, number in (
-                ("single, 1 client", 1, 300),
-                ("single, 64 clients", 64, 4_000),
-                ("batches", 1, 40),
-            ):
-                _settled(stores)
-                _compare(where, sides, case, connections, max(64, int(number * min(1, scale * 4))), findings)
+    stores = (where.store(), where.store("large"))
+    clubs = []
+    for store, profiles in zip(stores, (small, large), strict=True):
+        clubs.append(store.club("growth"))
+        fill(store, clubs[-1], profiles, 10 * profiles)
+    with serving(where, stores[0]) as one, serving(where, stores[1]) as other:
+        sides = (_Side(one, clubs[0], small), _Side(other, clubs[1], large))
+        for case, connections, number in (
+            ("single, 1 client", 1, 300),
+            ("single, 64 clients", 64, 4_000),
+            ("batches", 1, 40),
+        ):
+            _settled(stores)
+            _compare(where, sides, case, connections, size.rows(number, 64), size.rounds(ROUNDS), findings)
 
 
 def _settled(stores: tuple[Store, Store]) -> None:
@@ -63,12 +63,12 @@ def _settled(stores: tuple[Store, Store]) -> None:
 
 
 def _compare(
-    where: Place, sides: tuple[_Side, _Side], case: str, connections: int, number: int, findings: Findings
+    where: Place, sides: tuple[_Side, _Side], case: str, connections: int, number: int, rounds: int, findings: Findings
 ) -> None:
     loads: tuple[list[Load], list[Load]] = ([], [])
     cpu: tuple[list[float], list[float]] = ([], [])
     rows = BATCH if case == "batches" else 1
-    for round_ in range(ROUNDS + 1):
+    for round_ in range(rounds + 1):
         # Which goes first changes, for what the first writes is still being written out while the second runs.
         for place_ in random.Random(round_).sample((0, 1), 2):
             side = sides[place_]
@@ -84,9 +84,7 @@ def _compare(
         findings.found(f"{name}, {size}: p50", [each.percentile(50) for each in found], "ms")
         findings.found(f"{name}, {size}: transactions/s", [each.per_second * rows for each in found], "")
         findings.found(f"{name}, {size}: CPU", used_, "µs a transaction")
-    slower = [
-        100 * (one.per_second / other.per_second - 1) for one, other in zip(*loads, strict=True)
-    ]
+    slower = [100 * (one.per_second / other.per_second - 1) for one, other in zip(*loads, strict=True)]
     growth = findings.found(f"{name}: time a write, large against small", slower, "percent more")
     findings.at_most(
         f"{name}: a write with {len(sides[1].profiles) * 10:,} transactions stored within {MOST} percent of one with "

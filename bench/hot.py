@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from bench import load
 from bench.fill import add_transactions, fill
 from bench.load import Load, Request
-from bench.place import Club, place, settled
+from bench.place import Club, Place, settled
 from bench.requests import writes
 from bench.result import Findings
 from bench.serving import Served, serving
+from bench.size import Size
 
 RATE = 100
 HOT = 1
@@ -17,32 +18,31 @@ EVERY = 50
 ROUNDS = 5
 
 
-def run(scale: float, findings: Findings) -> None:
+def run(where: Place, size: Size, findings: Findings) -> None:
     """Writes of one profile with 20,000 transactions among those of others."""
-    profiles = max(1_000, int(50_000 * scale))
-    many = max(500, int(20_000 * scale))
-    seconds = max(4.0, min(20.0, 20 * scale * 4))
+    profiles = size.rows(50_000, 1_000)
+    many = size.rows(20_000, 500)
+    seconds = max(2.0, size.seconds(20))
     findings.did(
         f"{profiles:,} profiles with {10 * profiles:,} transactions, one of them with {many:,} of its own. Open loop: "
-        f"{RATE} writes a second to other profiles, for {seconds:g} s; in every second round each {EVERY}th write is one "
-        f"of that profile."
+        f"{RATE} writes a second to other profiles, for {seconds:g} s; in every second round each {EVERY}th write is "
+        f"one of that profile."
     )
-    with place() as where:
-        store = where.store()
-        club = store.club("hot")
-        fill(store, club, profiles, 10 * profiles)
+    store = where.store()
+    club = store.club("hot")
+    fill(store, club, profiles, 10 * profiles)
+    with store.owner() as connection:
+        # All of them of the first profile.
+        add_transactions(connection, club, many, 1)
+    store.tidy("transactions")
+    with serving(where, store) as served:
+        _round(served, club, profiles, 2, hot=True)
         with store.owner() as connection:
-            # All of them of the first profile.
-            add_transactions(connection, club, many, 1)
-        store.tidy("transactions")
-        with serving(where, store) as served:
-            _round(served, club, profiles, 2, hot=True)
-            with store.owner() as connection:
-                settled(connection)
-            without, among = [], []
-            for _ in range(ROUNDS):
-                without.append(_round(served, club, profiles, seconds, hot=False))
-                among.append(_round(served, club, profiles, seconds, hot=True))
+            settled(connection)
+        without, among = [], []
+        for _ in range(size.rounds(ROUNDS)):
+            without.append(_round(served, club, profiles, seconds, hot=False))
+            among.append(_round(served, club, profiles, seconds, hot=True))
     _told(without, among, many, findings)
 
 

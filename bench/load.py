@@ -48,9 +48,7 @@ class Load:
 
     def percentile(self, percent: float, kind: str | None = None) -> float:
         """Milliseconds that so many percent of the requests took at most."""
-        found = sorted(
-            each for name, values in self.latencies.items() if kind in (None, name) for each in values
-        )
+        found = sorted(each for name, values in self.latencies.items() if kind in (None, name) for each in values)
         if not found:
             raise LoadError(f"there were no requests of kind {kind}")
         return 1000 * found[min(len(found) - 1, int(len(found) * percent / 100))]

@@ -5,10 +5,11 @@ import time
 
 from bench import processes
 from bench.fill import fill
-from bench.place import place
+from bench.place import Place
 from bench.requests import file_lines
 from bench.result import Findings
 from bench.serving import Served, serving
+from bench.size import Size
 from bench.upload import imported
 
 MOST = 300
@@ -37,27 +38,26 @@ class _Watch:
         self._thread.join()
 
 
-def run(scale: float, findings: Findings) -> None:
+def run(where: Place, size: Size, findings: Findings) -> None:
     """5 million transactions in one body of POST /v1/import/transactions, as one server with two workers takes them."""
-    profiles = max(1_000, int(200_000 * scale))
-    rows = max(5_000, int(5_000_000 * scale))
+    profiles = size.rows(200_000, 1_000)
+    rows = size.rows(5_000_000, 5_000)
     findings.did(
         f"{rows:,} transactions without lines of {profiles:,} profiles in one body of POST /v1/import/transactions, "
-        f"made as it is sent; the resident memory of the two workers is looked at four times a second, and the kernel's "
-        f"own highest mark at the end."
+        f"made as it is sent; the resident memory of the two workers is looked at four times a second, and the "
+        f"kernel's own highest mark at the end."
     )
-    with place() as where:
-        store = where.store()
-        club = store.club("memory")
-        fill(store, club, profiles, profiles)
-        with serving(where, store, 2) as served:
-            before = max(processes.resident_mib(served.workers))
-            began = time.perf_counter()
-            with _Watch(served) as watch:
-                answer = imported(served.port, club, file_lines(club, profiles, rows, lines=0))
-            seconds = time.perf_counter() - began
-            assert answer["loaded"] == rows, answer
-            highest = max(processes.highest_resident_mib(served.workers))
+    store = where.store()
+    club = store.club("memory")
+    fill(store, club, profiles, profiles)
+    with serving(where, store, 2) as served:
+        before = max(processes.resident_mib(served.workers))
+        began = time.perf_counter()
+        with _Watch(served) as watch:
+            answer = imported(served.port, club, file_lines(club, profiles, rows, lines=0))
+        seconds = time.perf_counter() - began
+        assert answer["loaded"] == rows, answer
+        highest = max(processes.highest_resident_mib(served.workers))
     findings.found("resident memory of a worker before", before, "MiB")
     quarters = [watch.seen[len(watch.seen) * part // 4] for part in range(4)]
     for part, seen in enumerate(quarters):

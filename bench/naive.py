@@ -2,10 +2,9 @@
 
 import re
 
-from regulars.aggregations.store import NAMES, statement
-
 from bench.fill import sql
 from bench.place import Club, Store
+from regulars.aggregations.store import NAMES, statement
 
 _VARIABLES = {"$1": "bench_club", "$2": "bench_profiles", "$3": "bench_at"}
 

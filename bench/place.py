@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+
 from regulars.access import tokens
 from regulars.aggregations import store
 from regulars.clock import system_clock

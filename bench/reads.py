@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from bench import load, processes
 from bench.fill import fill
 from bench.load import Load, Request
-from bench.place import Club, Place, place
+from bench.place import Club, Place
 from bench.requests import reads, request
 from bench.result import Findings
 from bench.served import EMPTY
 from bench.serving import Served, serving
+from bench.size import Size
 
 CONNECTIONS = 64
 ROUNDS = 7
@@ -38,10 +39,10 @@ class _Cost:
         return done
 
 
-def run(scale: float, findings: Findings) -> None:
+def run(where: Place, size: Size, findings: Findings) -> None:
     """GET aggregations of random ones among a million profiles."""
-    profiles = max(1_000, int(1_000_000 * scale))
-    seconds = max(0.5, min(5.0, 5.0 * scale * 4))
+    profiles = size.rows(1_000_000, 1_000)
+    seconds = size.seconds(5)
     findings.did(
         f"{profiles:,} profiles with {4 * profiles:,} transactions; every value computed by the product's own refresh."
     )
@@ -49,25 +50,25 @@ def run(scale: float, findings: Findings) -> None:
         f"Closed loop of {CONNECTIONS} connections, rounds of {seconds:g} s that take turns; the load generator "
         f"runs on the same cores. Reads are of random profiles."
     )
-    with place() as where:
-        store = where.store()
-        club = store.club("reads")
-        fill(store, club, profiles, 4 * profiles)
-        for workers in (1, 2):
-            with serving(where, store, workers) as served:
-                _throughput(where, served, club, profiles, seconds, workers, findings)
-        with serving(where, store) as served:
-            _latency(served, club, profiles, max(1.0, min(30.0, 30 * scale * 4)), findings)
+    store = where.store()
+    club = store.club("reads")
+    fill(store, club, profiles, 4 * profiles)
+    for workers in (1, 2):
+        with serving(where, store, workers) as served:
+            _throughput(where, served, club, profiles, workers, size, findings)
+    with serving(where, store) as served:
+        _latency(served, club, profiles, size, findings)
 
 
 def _throughput(
-    where: Place, served: Served, club: Club, profiles: int, seconds: float, workers: int, findings: Findings
+    where: Place, served: Served, club: Club, profiles: int, workers: int, size: Size, findings: Findings
 ) -> None:
     asked = reads(club, profiles)
     empty, values = _Cost(), _Cost()
+    seconds = size.seconds(5)
     for _ in range(2):
         _Cost().measure(where, served, asked, seconds / 2)
-    for _ in range(ROUNDS):
+    for _ in range(size.rounds(ROUNDS)):
         empty.measure(where, served, _empty(club), seconds)
         values.measure(where, served, asked, seconds)
     kind = f"{workers} worker{'s' if workers > 1 else ''}"
@@ -80,21 +81,25 @@ def _throughput(
     findings.found(f"CPU of PostgreSQL for a read, {kind}", values.database, "µs")
     if workers == 1:
         findings.at_least(
-            "GET aggregations: at least half the requests a second of an empty JSON route of the same server", ratio, 0.5
+            "GET aggregations: at least half the requests a second of an empty JSON route of the same server",
+            ratio,
+            0.5,
         )
 
 
-def _latency(served: Served, club: Club, profiles: int, seconds: float, findings: Findings) -> None:
+def _latency(served: Served, club: Club, profiles: int, size: Size, findings: Findings) -> None:
     asked = reads(club, profiles, 100_000)
-    load.opened(served.port, asked, CONNECTIONS, seconds / 10, RATE)
-    rounds = [
-        load.opened(served.port, asked, CONNECTIONS, seconds, RATE).require(200) for _ in range(3)
-    ]
+    seconds = size.seconds(30)
+    load.opened(served.port, asked, CONNECTIONS, max(1, seconds / 10), RATE)
+    rounds = [load.opened(served.port, asked, CONNECTIONS, seconds, RATE).require(200) for _ in range(size.rounds(3))]
     findings.did(f"Open loop: {RATE:,} reads a second fall due evenly for {seconds:g} s, three rounds.")
     for percent in (50, 99, 99.9):
         values = [each.percentile(percent) for each in rounds]
         found = findings.found(f"GET aggregations at {RATE:,} requests/s, p{percent:g}", values, "ms")
         if percent == 99:
             findings.at_most(
-                f"GET aggregations: p99 under 5 ms at 1,000 requests/s with {profiles:,} profiles stored", found, 5, "ms"
+                f"GET aggregations: p99 under 5 ms at 1,000 requests/s with {profiles:,} profiles stored",
+                found,
+                5,
+                "ms",
             )

@@ -6,11 +6,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from regulars.aggregations.store import statement
-
 from bench.fill import fill
-from bench.place import Club, Store, place, row
+from bench.place import Club, Place, Store, row
 from bench.result import Findings
+from bench.size import Size
+from regulars.aggregations.store import statement
 
 AT_ONCE = 5_000
 MOST = 30
@@ -27,9 +27,9 @@ SELECT count(*), sum(n) FROM (
 """
 
 
-def run(scale: float, findings: Findings) -> None:
+def run(where: Place, size: Size, findings: Findings) -> None:
     """5 million transactions over 500,000 profiles."""
-    profiles = max(2_000, int(500_000 * scale))
+    profiles = size.rows(500_000, 2_000)
     findings.did(
         f"{10 * profiles:,} transactions of {profiles:,} profiles. Recompute: the product's compiled statement over "
         f"all profiles, {AT_ONCE:,} at a time in the order of their ids. Plain: SELECT profile_id, count(*), "
@@ -37,26 +37,25 @@ def run(scale: float, findings: Findings) -> None:
         f"rows; both are as the app's role, in turns, once with one core each and once with all cores (two "
         f"connections; parallel workers)."
     )
-    with place() as where:
-        store = where.store()
-        club = store.club("recompute")
-        fill(store, club, profiles, 10 * profiles)
-        with store.owner() as connection:
-            found = connection.execute(
-                "SELECT profile_id FROM profiles WHERE community_id = %s ORDER BY profile_id", [club.id]
-            )
-            everyone = [each[0] for each in found]
-            now = row(connection, "SELECT now()")[0]
-        for cores in (1, 2):
-            _compare(store, club, everyone, now, cores, findings)
+    store = where.store()
+    club = store.club("recompute")
+    fill(store, club, profiles, 10 * profiles)
+    with store.owner() as connection:
+        found = connection.execute(
+            "SELECT profile_id FROM profiles WHERE community_id = %s ORDER BY profile_id", [club.id]
+        )
+        everyone = [each[0] for each in found]
+        now = row(connection, "SELECT now()")[0]
+    for cores in (1, 2):
+        _compare(store, club, everyone, now, cores, size, findings)
 
 
 def _compare(
-    store: Store, club: Club, everyone: list[UUID], now: datetime, cores: int, findings: Findings
+    store: Store, club: Club, everyone: list[UUID], now: datetime, cores: int, size: Size, findings: Findings
 ) -> None:
     _grouped(store, club, cores)
     recomputed, grouped, ratios = [], [], []
-    for _ in range(ROUNDS):
+    for _ in range(size.rounds(ROUNDS)):
         grouped.append(_grouped(store, club, cores))
         recomputed.append(_recomputed(store, club, everyone, now, cores))
         ratios.append(recomputed[-1] / grouped[-1])

@@ -39,8 +39,8 @@ def reads(club: Club, profiles: int, number: int = 20_000) -> Iterator[Request]:
     return itertools.cycle(ready)
 
 
-def transaction(chance: random.Random, profile: str, *, lines: int = 2) -> dict[str, object]:
-    """A sale of now with some lines, each of a product that is known by its sku."""
+def transaction(chance: random.Random, club: Club, number: int, *, lines: int = 2) -> dict[str, object]:
+    """A sale of now to a profile by number, in one of its stores; each line is of a product known by its sku."""
     items = []
     for _ in range(lines):
         price = chance.randint(20, 900)
@@ -55,8 +55,8 @@ def transaction(chance: random.Random, profile: str, *, lines: int = 2) -> dict[
         )
     return {
         "external_id": f"B{next(_numbers):010}-{chance.getrandbits(32):08x}",
-        "profile_id": profile,
-        "location_id": str(chance.randint(1, LOCATIONS)),
+        "profile_id": str(profile_id(club, number)),
+        "location_id": str(1 + (number * 7 + chance.randrange(3)) % LOCATIONS),
         "transacted_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
         "timezone": ZONE,
         "total": sum(int(str(each["price_sell"])) * int(str(each["quantity"])) for each in items),
@@ -74,7 +74,7 @@ def writes(club: Club, path: str, profiles: Sequence[int], number: int, kind: st
             club,
             "POST",
             path,
-            msgspec.json.encode(transaction(chance, str(profile_id(club, chance.choice(profiles))))),
+            msgspec.json.encode(transaction(chance, club, chance.choice(profiles))),
             kind,
         )
         for _ in range(number)
@@ -86,9 +86,7 @@ def batches(club: Club, profiles: Sequence[int], number: int, rows: int) -> list
     chance = random.Random()
     found = []
     for _ in range(number):
-        several = [
-            transaction(chance, str(profile_id(club, chance.choice(profiles)))) for _ in range(rows)
-        ]
+        several = [transaction(chance, club, chance.choice(profiles)) for _ in range(rows)]
         content = msgspec.json.encode({"transactions": several})
         found.append(request(club, "POST", "/api/v3/transactions/batch.json", content))
     return found
@@ -100,7 +98,7 @@ def file_lines(club: Club, profiles: int, number: int, *, lines: int) -> Iterato
     for start in range(0, number, 500):
         rows = []
         for _ in range(min(500, number - start)):
-            made = transaction(chance, str(profile_id(club, chance.randint(1, profiles))), lines=lines)
+            made = transaction(chance, club, chance.randint(1, profiles), lines=lines)
             made["profile"] = made.pop("profile_id")
             made["location"] = made.pop("location_id")
             rows.append(msgspec.json.encode(made))

@@ -2,6 +2,12 @@
 
 import os
 
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
 from regulars.api.app import application
 from regulars.api.endpoint import decoded
 from regulars.api.server import Server, encoded
@@ -13,11 +19,6 @@ from regulars.facts.writing import Writing
 from regulars.ingest.transactions import Kept, Mode, Put, put
 from regulars.settings import load
 from regulars.storage.database import Database
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
 
 EMPTY = "/bench/empty"
 NAIVE = "/bench/naive/transactions"

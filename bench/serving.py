@@ -44,7 +44,7 @@ def serving(place: Place, store: Store, workers: int = 1, **settings: str) -> It
     port = _free_port()
     variables = {f"REGULARS_{name.upper()}": value for name, value in settings.items()}
     log = place.folder / f"server-{port}.log"
-    command = [sys.executable, "-m", "granian", "--interface", "asgi", "--factory", "--no-ws", "--http", "1"]
+    command = [sys.executable, "-m", "granian", "--interface", "asgi", "--factory", "--no-ws"]
     command += ["--workers", str(workers), "--host", "127.0.0.1", "--port", str(port), "bench.served:app"]
     with log.open("wb") as output:
         process = subprocess.Popen(

@@ -7,13 +7,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from bench import processes
 from regulars.aggregations.store import refresh_statement, statement
 from regulars.ingest import bulk
 from regulars.ingest import commit as commits
 from regulars.ingest import transactions as puts
 from regulars.storage.database import Database
-
-from bench import processes
 
 
 @dataclass
@@ -75,11 +74,11 @@ class Meter:
         def metered(*given: Any) -> Generator[Any, None, None]:
             yield from self._metered(plain(*given))
 
-        bulk._transactions = metered
+        vars(bulk)["_transactions"] = metered
         try:
             yield
         finally:
-            bulk._transactions = plain
+            vars(bulk)["_transactions"] = plain
 
     def _metered(self, batches: Iterator[Any]) -> Iterator[Any]:
         cost = self.costs["parse"]

@@ -28,4 +28,4 @@ def imported(port: int, club: Club, pieces: Iterable[bytes]) -> dict[str, Any]:
     if response.status != 200:
         raise LoadError(f"the import was answered by {response.status}: {content[:500]!r}")
     found: dict[str, Any] = msgspec.json.decode(content)
-    return found.get("data", found)
+    return found

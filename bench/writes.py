@@ -6,11 +6,12 @@ from bench import load, processes
 from bench.fill import fill
 from bench.load import Load
 from bench.naive import recompute_by_trigger
-from bench.place import Club, Place, place, settled
+from bench.place import Club, Place, settled
 from bench.requests import writes
 from bench.result import Findings
 from bench.served import NAIVE
 from bench.serving import Served, serving
+from bench.size import Size
 
 CLIENTS = 64
 ROUNDS = 5
@@ -45,10 +46,10 @@ class _Way:
         return done
 
 
-def run(scale: float, findings: Findings) -> None:
+def run(where: Place, size: Size, findings: Findings) -> None:
     """The product and the naive way take turns, each with a club of its own of the same size."""
-    profiles = max(500, int(100_000 * scale))
-    seconds = max(1.0, min(8.0, 8 * scale * 4))
+    profiles = size.rows(100_000, 500)
+    seconds = size.seconds(8)
     findings.did(
         f"Two clubs in the same tables, each of {profiles:,} profiles with {10 * profiles:,} transactions. Naive: the "
         f"same server and the same insert, in a database transaction of its own for each request; a row trigger locks "
@@ -59,31 +60,30 @@ def run(scale: float, findings: Findings) -> None:
         f"{CLIENTS} clients in a closed loop, one POST a transaction with two lines, each found by its sku; rounds of "
         f"{seconds:g} s that take turns; fsync and synchronous_commit are on; the load generator is on the same cores."
     )
-    with place() as where:
-        store = where.store()
-        ours, naive = store.club("ours"), store.club("naive")
-        for club in (ours, naive):
-            fill(store, club, profiles, 10 * profiles)
-        recompute_by_trigger(store, naive)
-        ways = (_Way(where, ours, PATH), _Way(where, naive, NAIVE))
-        for workers in (1, 4):
-            with serving(where, store, workers) as served:
-                for hot in (False, True):
-                    with store.owner() as connection:
-                        settled(connection)
-                    chosen = range(1, HOT + 1) if hot else range(1, profiles + 1)
-                    case = f"{workers} process{'es' if workers > 1 else ''}{f', {HOT} hot profiles' if hot else ''}"
-                    _rounds(served, ways, chosen, seconds)
-                    _told(ways, case, 100 if hot else 50, findings)
+    store = where.store()
+    ours, naive = store.club("ours"), store.club("naive")
+    for club in (ours, naive):
+        fill(store, club, profiles, 10 * profiles)
+    recompute_by_trigger(store, naive)
+    ways = (_Way(where, ours, PATH), _Way(where, naive, NAIVE))
+    for workers in (1, 4):
+        with serving(where, store, workers) as served:
+            for hot in (False, True):
+                with store.owner() as connection:
+                    settled(connection)
+                chosen = range(1, HOT + 1) if hot else range(1, profiles + 1)
+                case = f"{workers} process{'es' if workers > 1 else ''}{f', {HOT} hot profiles' if hot else ''}"
+                _rounds(served, ways, chosen, seconds, size.rounds(ROUNDS))
+                _told(ways, case, 100 if hot else 50, findings)
 
 
-def _rounds(served: Served, ways: tuple[_Way, _Way], profiles: Sequence[int], seconds: float) -> None:
+def _rounds(served: Served, ways: tuple[_Way, _Way], profiles: Sequence[int], seconds: float, rounds: int) -> None:
     for way in ways:
         way.begin()
         # Statements are planned anew on every connection of every process.
         way.measure(served, profiles, seconds)
         way.begin()
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         for way in ways:
             way.measure(served, profiles, seconds)
 

@@ -1,10 +1,10 @@
--- $1 the community: stores and web shops, brands, products, each with one variant.
+-- $1 the community: stores, neighbours mostly in one country, and web shops, brands, products, each with one variant.
 WITH place AS (
     INSERT INTO locations (
         community_id, id, external_id, external_code, type, name, timezone, country, address, created_at, updated_at
     )
     SELECT $1, n, 'S' || n, 'S' || n, CASE WHEN n % 20 = 0 THEN 'online' ELSE 'store' END, 'Store ' || n,
-           'Europe/Oslo', codes[1 + n % 5], jsonb_build_object('country', codes[1 + n % 5]), now(), now()
+           'Europe/Oslo', codes[1 + n / 20 % 5], jsonb_build_object('country', codes[1 + n / 20 % 5]), now(), now()
     FROM generate_series(1, $2::int) AS n, (SELECT ARRAY['NO', 'SE', 'DK', 'FI', 'DE']) AS country (codes)
 ),
 brand AS (

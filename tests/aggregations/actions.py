@@ -130,17 +130,10 @@ class StepClock:
 
 
 TransactionAction = (
-    CreateTransaction
-    | ChangeTransaction
-    | VoidTransaction
-    | DeleteTransaction
-    | ClaimTransaction
-    | MoveTransaction
+    CreateTransaction | ChangeTransaction | VoidTransaction | DeleteTransaction | ClaimTransaction | MoveTransaction
 )
 ProfileAction = CreateProfile | ChangeProfile | MergeProfiles
-Action = (
-    ProfileAction | TransactionAction | ChangeLocation | ChangeProduct | ChangeCommunityTimezone | StepClock
-)
+Action = ProfileAction | TransactionAction | ChangeLocation | ChangeProduct | ChangeCommunityTimezone | StepClock
 
 
 def clock_after(facts: Facts, action: Action, now: datetime) -> datetime:
@@ -180,9 +173,7 @@ def apply(facts: Facts, action: Action, now: datetime, new_id: UUID | int) -> Fa
             return _apply_to_transaction(facts, action, new_id)
 
 
-def _apply_to_profile(
-    facts: Facts, action: CreateProfile | ChangeProfile, now: datetime, new_id: UUID | int
-) -> Facts:
+def _apply_to_profile(facts: Facts, action: CreateProfile | ChangeProfile, now: datetime, new_id: UUID | int) -> Facts:
     draft = action.draft
     if isinstance(action, CreateProfile):
         assert isinstance(new_id, UUID)
@@ -209,9 +200,7 @@ def _apply_to_transaction(facts: Facts, action: TransactionAction, new_id: UUID 
         return _with(facts, _resolved(facts, replace(action.draft, id=new_id, profile_id=owner)))
     if isinstance(action, ClaimTransaction | MoveTransaction):
         owned = isinstance(action, MoveTransaction)
-        transaction = chosen(
-            [each for each in known if (each.profile_id is not None) == owned], action.transaction
-        )
+        transaction = chosen([each for each in known if (each.profile_id is not None) == owned], action.transaction)
         owner = chosen(facts.profiles, action.profile)
         return _with(facts, replace(transaction, profile_id=owner)) if transaction and owner else facts
     transaction = chosen(known, action.transaction)
@@ -236,9 +225,7 @@ def _resolved(facts: Facts, draft: Transaction) -> Transaction:
         draft,
         external_id=None if draft.external_id in taken else draft.external_id,
         location_id=chosen(facts.locations, draft.location_id),
-        items=tuple(
-            replace(item, product_id=chosen(facts.products, item.product_id)) for item in draft.items
-        ),
+        items=tuple(replace(item, product_id=chosen(facts.products, item.product_id)) for item in draft.items),
     )
 
 

@@ -87,9 +87,7 @@ WORKED = [
         },
     ),
     *(
-        case(
-            f"of a sale in February, at {as_of}", [bought("2026-02-28 12:00", "10.00")], expected, as_of=as_of
-        )
+        case(f"of a sale in February, at {as_of}", [bought("2026-02-28 12:00", "10.00")], expected, as_of=as_of)
         for as_of, expected in [
             ("2026-05-28 11:59:59.999999", {"dimension_recency": "RC"}),
             ("2026-05-28 12:00", {"dimension_recency": "RS"}),

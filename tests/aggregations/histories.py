@@ -60,17 +60,14 @@ STATES = (
     Address("NZ", None, "Victoria"),
     Address(None, "NO-03", "Oslo"),
 )
-AMOUNTS = tuple(
-    map(Decimal, ("10.00", "0.00", "-10.00", "0.005", "0.015", "-0.005", "0.004", "2.675", "0.05", "1000"))
-)
+AMOUNTS = tuple(map(Decimal, ("10.00", "0.00", "-10.00", "0.005", "0.015", "-0.005", "0.004", "2.675", "0.05", "1000")))
 PRICES = tuple(map(Decimal, ("100.00", "19.99", "0", "0.005", "800")))
 DISCOUNTS = tuple(map(Decimal, ("1", "3", "0.125", "0")))
 QUANTITIES = tuple(map(Decimal, ("1", "2", "0.5", "0", "-1")))
 RATES = tuple(map(Decimal, ("0.5", "1.1", "0.333333", "150.25")))
 SYSTEMS = ((), ("pos",), ("web",), ("POS", "Web"), ("app",))
 NUDGES = tuple(
-    timedelta(microseconds=microseconds)
-    for microseconds in (0, 0, 0, 0, 1, -1, 30 * 60 * 10**6, -11 * 3600 * 10**6)
+    timedelta(microseconds=microseconds) for microseconds in (0, 0, 0, 0, 1, -1, 30 * 60 * 10**6, -11 * 3600 * 10**6)
 )
 
 
@@ -139,9 +136,7 @@ def outcomes(draw: st.DrawFn, max_actions: int = 40) -> tuple[Facts, datetime]:
 @st.composite
 def worlds(draw: st.DrawFn) -> Facts:
     """A community with up to 4 locations and 3 products, without profiles and transactions."""
-    community = Community(
-        draw(st.sampled_from(ZONES)), draw(st.sampled_from(("EUR", "NOK", "JPY", "KWD"))), "NO"
-    )
+    community = Community(draw(st.sampled_from(ZONES)), draw(st.sampled_from(("EUR", "NOK", "JPY", "KWD"))), "NO")
     external_ids = draw(st.permutations((None, None, None, None, *CODE_POINT_TRAPS)))
     drafts = draw(st.lists(_locations(), min_size=draw(st.sampled_from((0, 2, 3))), max_size=4))
     locations = [
@@ -150,9 +145,7 @@ def worlds(draw: st.DrawFn) -> Facts:
     ]
     brands = draw(st.lists(st.sampled_from(BRANDS), max_size=3))
     products = [Product(number, brand) for number, brand in enumerate(brands, start=1)]
-    return Facts(
-        community, {each.id: each for each in locations}, {each.id: each for each in products}, {}, {}
-    )
+    return Facts(community, {each.id: each for each in locations}, {each.id: each for each in products}, {}, {})
 
 
 def _ordinals() -> st.SearchStrategy[int]:
@@ -243,6 +236,4 @@ def _actions(instants: st.SearchStrategy[datetime]) -> st.SearchStrategy[Action 
         (1, st.builds(ChangeCommunityTimezone, st.sampled_from(ZONES))),
     ]
     # one_of would count equal strategies once.
-    return st.sampled_from([kind for weight, kind in weighted for _ in range(weight)]).flatmap(
-        lambda kind: kind
-    )
+    return st.sampled_from([kind for weight, kind in weighted for _ in range(weight)]).flatmap(lambda kind: kind)

@@ -30,9 +30,9 @@ from aggregations.actions import (
     VoidTransaction,
     chosen,
 )
-from aggregations.stored import as_given, as_json, external_code, in_oracle_form, put_catalogue, row
+from aggregations.stored import as_given, as_json, external_code, in_oracle_form, place, put_catalogue, row
 from conftest import Club
-from oracle import Address, Facts, Item, Location, Profile, Transaction
+from oracle import Facts, Item, Location, Profile, Transaction
 from regulars.aggregations import wire
 from regulars.aggregations.aggregation import Type
 from regulars.facts import community as communities
@@ -185,9 +185,7 @@ class Product:
 
     async def values(self, known: Sequence[UUID]) -> dict[UUID, dict[str, object]]:
         """The values of profiles now, by the oracle's ids and in its form."""
-        found = await self.club.server.reader.read_many(
-            self.club.community.id, [self.profiles[each] for each in known]
-        )
+        found = await self.club.server.reader.read_many(self.club.community.id, [self.profiles[each] for each in known])
         digits = self.club.community.minor_digits
         return {
             each: in_oracle_form(read.row, read.as_of, digits) | {"profile_id": each}
@@ -254,19 +252,15 @@ def _profile(draft: ProfileDraft, after: Profile) -> dict[str, object]:
     body: dict[str, object] = {
         "joined_location_id": after.joined_location_id,
         "preferred_location_id": after.preferred_location_id,
-        "addresses": [_place(each) | {"is_default": each.is_default} for each in after.addresses],
+        "addresses": [place(each) | {"is_default": each.is_default} for each in after.addresses],
     }
     if not isinstance(draft.joined_at, Sent):
         body["joined_at"] = None if draft.joined_at is None else draft.joined_at.isoformat(timespec="microseconds")
     return body
 
 
-def _place(place: Address | Location) -> dict[str, object]:
-    return {"iso": place.country, "iso_state": place.iso_state, "state": place.state}
-
-
 def _location(to: Location) -> dict[str, object]:
-    return {"type": to.type, "timezone": to.timezone, "address": _place(to)}
+    return {"type": to.type, "timezone": to.timezone, "address": place(to)}
 
 
 def _priced(given: Transaction) -> Transaction:

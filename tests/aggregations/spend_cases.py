@@ -126,9 +126,7 @@ MONEY = [
     ),
 ]
 
-DISCOUNTED = Item(
-    price_current=Decimal("100"), quantity=Decimal("2"), discounts=(Decimal("10"), Decimal("5"))
-)
+DISCOUNTED = Item(price_current=Decimal("100"), quantity=Decimal("2"), discounts=(Decimal("10"), Decimal("5")))
 GOODS = [
     case(
         "the discount is that of the sold items of sales, and of the line",
@@ -148,11 +146,7 @@ GOODS = [
     *(
         case(
             f"a discount of {discount} of 800 is a tie",
-            [
-                bought(
-                    AS_OF, "10.00", items=(Item(price_sell=Decimal("800"), discounts=(Decimal(discount),)),)
-                )
-            ],
+            [bought(AS_OF, "10.00", items=(Item(price_sell=Decimal("800"), discounts=(Decimal(discount),)),))],
             {"discount_avg": Decimal(percent)},
         )
         for discount, percent in [("1", "0.12"), ("3", "0.38")]  # 0.125 and 0.375
@@ -180,9 +174,7 @@ GOODS = [
         [
             bought("2026-10-01", "10.00", items=(Item(1, "Old"), Item(2, "acme"), Item(None, "Éclair"))),
             bought("2026-10-01", "-1.00", items=(Item(None, "Acme"), Item(None, "Acme"), Item(2))),
-            bought(
-                "2026-10-01", "1.00", items=(Item(None, "Void", is_void=True), Item(None, "0", Decimal("0")))
-            ),
+            bought("2026-10-01", "1.00", items=(Item(None, "Void", is_void=True), Item(None, "0", Decimal("0")))),
             bought("2026-12-01", "1.00", items=(Item(None, "Future"),)),
         ],
         {"purchased_brands": ["Acme", "Zeta", "acme", "Éclair"]},

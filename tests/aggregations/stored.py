@@ -12,7 +12,7 @@ from uuid import UUID
 
 import msgspec
 
-from oracle import Facts, Item, Location, Transaction
+from oracle import Address, Facts, Item, Location, Transaction
 from regulars.aggregations import wire
 from regulars.aggregations.aggregation import Type
 from regulars.aggregations.reading import Reader
@@ -94,6 +94,11 @@ async def put_catalogue(writing: Writing, facts: Facts) -> None:
         )
 
 
+def place(where: Address | Location) -> dict[str, object]:
+    """Where something is, as a client sends it."""
+    return {"iso": where.country, "iso_state": where.iso_state, "state": where.state}
+
+
 def external_code(location_id: int) -> str:
     """The code by which claims name a location."""
     return f"code-{location_id}"
@@ -104,10 +109,10 @@ async def put_location(writing: Writing, location: Location) -> None:
     await writing.execute(
         """
         INSERT INTO locations (
-            community_id, id, external_id, external_code, type, timezone, country, iso_state, state,
+            community_id, id, external_id, external_code, type, timezone, country, iso_state, state, address,
             created_at, updated_at
         )
-        VALUES ($1, $2, $3, $10, $4, $5, $6, $7, $8, $9, $9)
+        VALUES ($1, $2, $3, $10, $4, $5, $6, $7, $8, $11, $9, $9)
         """,
         writing.community_id,
         location.id,
@@ -119,6 +124,7 @@ async def put_location(writing: Writing, location: Location) -> None:
         location.state,
         writing.now,
         external_code(location.id),
+        place(location),
     )
 
 
@@ -143,9 +149,9 @@ async def _put_profiles(writing: Writing, facts: Facts) -> None:
             await writing.execute(
                 """
                 INSERT INTO addresses (
-                    community_id, profile_id, is_default, country, iso_state, state, created_at, updated_at
+                    community_id, profile_id, is_default, country, iso_state, state, fields, created_at, updated_at
                 )
-                VALUES ($1, $2, $3, $4, $5, $6, $7, $7)
+                VALUES ($1, $2, $3, $4, $5, $6, $8, $7, $7)
                 """,
                 writing.community_id,
                 profile.id,
@@ -154,6 +160,7 @@ async def _put_profiles(writing: Writing, facts: Facts) -> None:
                 address.iso_state,
                 address.state,
                 writing.now,
+                place(address),
             )
         writing.touch(profile.id, "profile.created")
 

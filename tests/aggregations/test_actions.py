@@ -112,9 +112,7 @@ def test_a_transaction_is_changed_voided_and_deleted() -> None:
     assert facts.transactions[2].location_id == 8
     assert facts.transactions[2].items == (Item(5),)
     changed = apply(facts, ChangeTransaction(0, bought("2026-10-02", "2", external_id="a")), NOW, 0)
-    assert changed.transactions[2] == replace(
-        bought("2026-10-02", "2", external_id="a"), id=2, profile_id=FIRST
-    )
+    assert changed.transactions[2] == replace(bought("2026-10-02", "2", external_id="a"), id=2, profile_id=FIRST)
     assert apply(facts, VoidTransaction(0), NOW, 0).transactions[2].is_void
     assert not apply(facts, DeleteTransaction(0), NOW, 0).transactions
 

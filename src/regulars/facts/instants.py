@@ -10,6 +10,8 @@ LATEST = datetime(3000, 1, 1, tzinfo=UTC)
 # Files of the zone database that are no zones, or this machine's own; folders that the database does not know.
 _NO_PLACES = {"localtime", "posixrules", "Factory"}
 _OTHER_COUNTS = ("posix/", "right/")
+# To PostgreSQL these are abbreviations, without summer time, before they are zones.
+_ABBREVIATIONS = {"CET": "Europe/Brussels", "EET": "Europe/Athens", "MET": "Europe/Brussels", "WET": "Europe/Lisbon"}
 
 
 def instant(text: str) -> datetime:
@@ -42,6 +44,8 @@ def zone(name: str) -> zoneinfo.ZoneInfo:
     """The time zone of an IANA name. Raises ValueError when there is none."""
     if name in _NO_PLACES or name.startswith(_OTHER_COUNTS):
         raise ValueError("must be an IANA time zone such as Europe/Oslo")
+    if name in _ABBREVIATIONS:
+        raise ValueError(f"must name a place, as {_ABBREVIATIONS[name]} does: {name} has no summer time everywhere")
     try:
         return zoneinfo.ZoneInfo(name)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):

@@ -15,7 +15,8 @@ async def prepared(things: Generator[T, None, Any]) -> AsyncIterator[AsyncIterat
 
     async def each() -> AsyncIterator[T]:
         nonlocal upcoming
-        while (thing := await upcoming) is not None:
+        # Who waits may be cancelled; what works in the thread can't be.
+        while (thing := await asyncio.shield(upcoming)) is not None:
             upcoming = asyncio.ensure_future(asyncio.to_thread(next, things, None))
             yield thing
 
@@ -24,6 +25,5 @@ async def prepared(things: Generator[T, None, Any]) -> AsyncIterator[AsyncIterat
     finally:
         # Whatever is under way in the thread ends first, for a generator can't be closed while it runs.
         await asyncio.wait([upcoming])
-        if not upcoming.cancelled():
-            upcoming.exception()
+        upcoming.exception()
         await asyncio.to_thread(things.close)

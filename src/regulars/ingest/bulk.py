@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -23,6 +24,9 @@ from regulars.ingest.transactions import Kept, Mode, Put
 from regulars.storage.database import Database
 
 KEPT_REJECTIONS = 1_000
+
+MANY_ROWS = 1_000
+"""A batch of so many may make a table so much larger that the database should look at it anew."""
 
 _Put = Callable[[Sequence[Any]], Awaitable[list[Outcome]]]
 
@@ -89,17 +93,17 @@ async def load(
     else:
         batches = _rows(read, partial(ENTITIES[entity].decoded, community=community), options)
         put = partial(_put_rows, database, community_id, PUTS[entity], options)
-    return await _loaded(batches, put, options)
+    return await _loaded(database, batches, put, options)
 
 
 async def load_communities(database: Database, read: Read, options: Options | None = None) -> Summary:
     """Makes or changes communities by slug; gives what came of the rows. Raises as `load` does."""
     options = options or Options()
     put = partial(_put_communities, database, options)
-    return await _loaded(_rows(read, entities.community, options), put, options)
+    return await _loaded(database, _rows(read, entities.community, options), put, options)
 
 
-async def _loaded(batches: Generator[_Batch, None, None], put: _Put, options: Options) -> Summary:
+async def _loaded(database: Database, batches: Generator[_Batch, None, None], put: _Put, options: Options) -> Summary:
     summary = Summary()
     async with prepared(batches) as upcoming:
         async for batch in upcoming:
@@ -108,6 +112,9 @@ async def _loaded(batches: Generator[_Batch, None, None], put: _Put, options: Op
             outcomes = await put([row for _, row in batch.rows]) if batch.rows else []
             for (line, _), outcome in zip(batch.rows, outcomes, strict=True):
                 _count(summary, line, outcome, options)
+            if len(batch.rows) >= MANY_ROWS:
+                async with database.unscoped() as connection:
+                    await connection.execute("SELECT gather_statistics()")
             options.progress(summary)
     summary.rejections.sort(key=lambda each: each.line)
     return summary
@@ -193,9 +200,7 @@ async def _put_transactions(
         result = await committers.put(community_id, puts, create_profiles=options.create_profiles)
         found = result.outcomes
     outcomes = iter(each.kind.value if isinstance(each, Kept) else each for each in found)
-    return [
-        "unchanged" if (row.external_id, row.fingerprint) in unchanged else next(outcomes) for row in rows
-    ]
+    return ["unchanged" if (row.external_id, row.fingerprint) in unchanged else next(outcomes) for row in rows]
 
 
 _UNCHANGED = """
@@ -259,21 +264,20 @@ async def _by_halves(writing: Writing, put: entities.Put, rows: Sequence[Any]) -
     ]
 
 
-async def _put_communities(
-    database: Database, options: Options, rows: Sequence[NewCommunity]
-) -> list[Outcome]:
-    outcomes: list[Outcome] = []
+async def _put_communities(database: Database, options: Options, rows: Sequence[NewCommunity]) -> list[Outcome]:
     try:
         async with database.unscoped() as connection, connection.transaction():
-            for new in rows:
-                try:
-                    async with connection.transaction():
-                        changed = await communities.put(connection, new, database.clock())
-                    outcomes.append("loaded" if changed else "unchanged")
-                except Refused as refused:
-                    outcomes.append(refused)
+            outcomes = [await _put_community(connection, new, database.clock()) for new in rows]
             if options.dry_run:
                 raise _RehearsedError(outcomes)
-    except _RehearsedError:
-        pass
-    return outcomes
+            return outcomes
+    except _RehearsedError as rehearsal:
+        return rehearsal.outcomes
+
+
+async def _put_community(connection: Any, new: NewCommunity, now: datetime) -> Outcome:
+    try:
+        async with connection.transaction():
+            return "loaded" if await communities.put(connection, new, now) else "unchanged"
+    except Refused as refused:
+        return refused

@@ -31,7 +31,6 @@ class TransactionLine(TransactionIn, frozen=True, kw_only=True):
 ITEM_COLUMNS = ("sku", "name", "brand", "quantity", "price_sell", "price_current", "discount")
 
 _NO_ITEM = dict.fromkeys(ITEM_COLUMNS, UNSET)
-_NO_ITEMS = (ItemIn(), ItemIn(**dict.fromkeys(ITEM_COLUMNS)))
 _decoder = msgspec.json.Decoder(TransactionLine, strict=False)
 
 # What a line's column is called, where the checked row calls it otherwise.
@@ -78,7 +77,16 @@ def decoded(content: bytes) -> TransactionLine:
 
 
 def _is_of_an_item(line: TransactionLine) -> bool:
-    return _item(line) not in _NO_ITEMS
+    given = (
+        line.sku,
+        line.name,
+        line.brand,
+        line.quantity,
+        line.price_sell,
+        line.price_current,
+        line.discount,
+    )
+    return any(value is not None and value is not UNSET for value in given)
 
 
 def _item(line: TransactionLine) -> ItemIn:
@@ -128,9 +136,7 @@ def _differing(one: TransactionIn, other: TransactionIn, community: Community) -
     return list(dict.fromkeys(found))
 
 
-def _checked(
-    lines: Sequence[tuple[int, TransactionLine]], community: Community
-) -> TransactionRow | list[Rejection]:
+def _checked(lines: Sequence[tuple[int, TransactionLine]], community: Community) -> TransactionRow | list[Rejection]:
     number, first = lines[0]
     given: TransactionIn = first
     of_items = [(place, line) for place, line in lines if _is_of_an_item(line)]

@@ -1,0 +1,84 @@
+"""From declarations to SQL: what each becomes, in which order, and what can't be declared."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from regulars.aggregations.aggregation import Aggregation, Registry, Type
+from regulars.aggregations.compile import POSTGRESQL, compiled, layers, translated
+from regulars.aggregations.definitions import REGISTRY
+
+GOLDEN = Path(__file__).parent / "golden" / "postgresql.sql"
+RENEW = "REGULARS_RENEW_GOLDEN=1 python -m pytest tests/aggregations/test_compile.py"
+
+
+def declared(name: str, sql: str) -> Aggregation:
+    """A declaration over other values."""
+    return Aggregation(name, Type.INTEGER, meaning="", sql=sql)
+
+
+def golden() -> str:
+    """What every declaration becomes, and the statement that they make together."""
+    parts = [f"-- Written by a test: {RENEW}\n"]
+    kinds = {
+        "relation": REGISTRY.relations,
+        "measure": REGISTRY.measures,
+        "change": REGISTRY.changes,
+        "aggregation": [each for each in REGISTRY.aggregations if each.sql],
+    }
+    for kind, declarations in kinds.items():
+        parts += [f"-- {kind} {each.name}\n{translated(each.sql, POSTGRESQL)};\n" for each in declarations]
+    parts.append(f"-- all of them\n{compiled(REGISTRY, POSTGRESQL)};\n")
+    return "\n".join(parts)
+
+
+def test_the_sql_of_every_definition_is_what_was_looked_at() -> None:
+    now = golden()
+    if os.environ.get("REGULARS_RENEW_GOLDEN"):
+        GOLDEN.write_text(now)
+    assert now == GOLDEN.read_text(), f"The SQL has changed. If that was meant, look at the difference after: {RENEW}"
+
+
+def test_values_are_computed_after_those_they_need() -> None:
+    chain = [declared("c", "b + 1"), declared("a", "shop_count"), declared("b", "a + a"), declared("d", "1")]
+    assert [[each.name for each in layer] for layer in layers(chain)] == [["a", "d"], ["b"], ["c"]]
+
+
+def test_values_over_relations_need_no_layer() -> None:
+    over = next(each for each in REGISTRY.aggregations if each.over is not None)
+    assert layers([over, *REGISTRY.by_name.values()])[0] != []
+    assert layers([over]) == []
+
+
+def test_values_that_need_each_other_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"need each other: \['a', 'b'\]"):
+        layers([declared("a", "b"), declared("b", "a"), declared("c", "1")])
+
+
+def test_a_name_is_declared_once() -> None:
+    again = REGISTRY.by_name["spend_all"]
+    with pytest.raises(ValueError, match=r"declared more than once: \['spend_all'\]"):
+        replace(REGISTRY, aggregations=(*REGISTRY.aggregations, again))
+
+
+def test_a_measure_may_not_have_the_name_of_a_value() -> None:
+    measure = replace(REGISTRY.measures[0], name="spend_all")
+    with pytest.raises(ValueError, match="declared more than once"):
+        Registry(REGISTRY.aggregations, (measure,), ())
+
+
+def test_declared_functions_may_stand_within_each_other() -> None:
+    assert (
+        translated("leaves(leaves(a, 3), 6)", POSTGRESQL)
+        == "(\n  (\n    a + INTERVAL '3 MONTHS'\n  ) + INTERVAL '6 MONTHS'\n)"
+    )
+
+
+def test_what_has_no_column_is_in_no_statement() -> None:
+    statement = compiled(REGISTRY, POSTGRESQL)
+    assert "total_referred" not in statement
+    assert all(f"AS {each.name}" in statement for each in REGISTRY.stored)

@@ -1,0 +1,102 @@
+"""Definitions keep to the SQL that means the same on every engine, and every one is known to the oracle."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from uuid import uuid4
+
+import pytest
+import sqlglot
+from sqlglot import exp
+from sqlglot.tokens import TokenType
+
+from aggregations.case import AS_OF, at
+from oracle import Community, Facts, Profile, values
+from regulars.aggregations.definitions import REGISTRY, SEED_ORDER
+
+FORBIDDEN: dict[str, type[exp.Expression] | tuple[type[exp.Expression], ...]] = {
+    "/ on integers": (exp.Div, exp.IntDiv),
+    "round": exp.Round,
+    "array_agg": exp.ArrayAgg,
+    "unnest": (exp.Unnest, exp.Explode),
+    "collations": exp.Collate,
+    "AT TIME ZONE": exp.AtTimeZone,
+    "to_char": (exp.TimeToStr, exp.ToChar),
+    "mode()": exp.Mode,
+}
+FORBIDDEN_NAMES = {"mode", "to_char", "timezone"}
+
+
+def declared() -> Iterator[tuple[str, str]]:
+    """Every piece of SQL that is declared, with the name of what it belongs to."""
+    for each in (*REGISTRY.relations, *REGISTRY.measures, *REGISTRY.changes):
+        yield each.name, each.sql
+    for aggregation in REGISTRY.aggregations:
+        for sql in (aggregation.sql, aggregation.when_empty, aggregation.evidence):
+            if sql:
+                yield aggregation.name, sql
+
+
+def aliases(sql: str) -> int:
+    """How often SQL says AS."""
+    return sum(token.token_type is TokenType.ALIAS for token in sqlglot.tokenize(sql, read="postgres"))
+
+
+def faults(sql: str) -> list[str]:
+    """What the one dialect forbids, as far as it is in a piece of SQL."""
+    tree = sqlglot.parse_one(sql, dialect="postgres")
+    found = [name for name, kinds in FORBIDDEN.items() if tree.find(*(kinds if isinstance(kinds, tuple) else (kinds,)))]
+    found += [each.name for each in tree.find_all(exp.Anonymous) if each.name.lower() in FORBIDDEN_NAMES]
+    # Written anew, every alias has its AS, and a cast by :: is one by CAST.
+    if aliases(sql) != aliases(tree.sql(dialect="postgres")):
+        found.append("bare alias or ::")
+    if any(not join.args.keys() & {"on", "using", "kind", "side"} for join in tree.find_all(exp.Join)):
+        found.append("comma join")
+    return found
+
+
+@pytest.mark.parametrize(("name", "sql"), [*declared()])
+def test_declared_sql_means_the_same_on_every_engine(name: str, sql: str) -> None:
+    assert faults(sql) == []
+
+
+@pytest.mark.parametrize(
+    ("sql", "fault"),
+    [
+        ("a / b", "/ on integers"),
+        ("round(a)", "round"),
+        ("array_agg(a ORDER BY b)", "array_agg"),
+        ("SELECT x FROM t, unnest(a) AS x", "unnest"),
+        ("SELECT unnest(a) AS x", "unnest"),
+        ("SELECT x FROM t, u", "comma join"),
+        ("mode() WITHIN GROUP (ORDER BY a)", "mode"),
+        ("to_char(a, 'YYYY')", "to_char"),
+        ("timezone('UTC', a)", "timezone"),
+        ('a COLLATE "C"', "collations"),
+        ("SELECT a b FROM t", "bare alias or ::"),
+        ("SELECT a AS b FROM t u", "bare alias or ::"),
+        ("a::bigint", "bare alias or ::"),
+        ("a AT TIME ZONE 'UTC'", "AT TIME ZONE"),
+    ],
+)
+def test_the_lint_finds_what_is_forbidden(sql: str, fault: str) -> None:
+    assert any(fault in each for each in faults(sql)), faults(sql)
+
+
+def test_every_value_says_what_it_means() -> None:
+    for each in REGISTRY.aggregations:
+        assert each.meaning.endswith("."), each.name
+        assert each.meaning[0].isupper() or each.meaning.startswith("likely_"), each.name
+
+
+def test_every_value_is_known_to_the_oracle_and_the_oracle_knows_no_other() -> None:
+    me = uuid4()
+    known = values(Facts(Community(), {}, {}, {me: Profile(me)}, {}), me, at(AS_OF))
+    assert set(known) == set(REGISTRY.by_name)
+    assert tuple(known)[: len(SEED_ORDER)] == SEED_ORDER
+
+
+def test_every_value_that_the_clock_may_change_says_when() -> None:
+    fixed = {"join_hour", "join_day"}
+    for each in REGISTRY.stored:
+        assert bool(each.changes) == (each.name not in fixed), each.name

@@ -1,0 +1,258 @@
+"""Facts in bulk over HTTP."""
+
+import csv
+import gzip
+import io
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from dataclasses import replace
+from decimal import Decimal
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import zstandard
+
+from conftest import Club, SetClock, clubs
+from regulars.api.app import application
+from regulars.demo import cdnow
+from regulars.facts.community import NewCommunity
+from regulars.ingest import bulk, entities, files
+from regulars.storage.database import Database
+
+NDJSON = {"Content-Type": "application/x-ndjson"}
+CSV = {"Content-Type": "text/csv; charset=utf-8"}
+HEADER = "external_id,profile,transacted_at,total\n"
+
+Json = dict[str, Any]
+
+
+async def post(club: Club, entity: str, content: Any, headers: Mapping[str, str] = NDJSON, status: int = 200) -> Json:
+    answer = await club.http.post(f"/v1/import/{entity}", content=content, headers=dict(headers))
+    assert answer.status_code == status, answer.text
+    found: Json = answer.json()
+    return found
+
+
+async def test_rows_are_counted_and_the_bad_ones_told_with_line_and_field(club: Club) -> None:
+    answer = await post(
+        club,
+        "transactions",
+        '{"external_id": "T1", "transacted_at": "2026-10-01T10:00:00Z", "total": 5}\n'
+        '{"external_id": "T2", "transacted_at": "2026-10-01T10:00:00Z"}\n'
+        "{\n",
+    )
+    assert answer["rejections"][1].pop("reason").startswith("is no JSON")
+    assert answer == {
+        "entity": "transactions",
+        "loaded": 1,
+        "unchanged": 0,
+        "rejected": 2,
+        "rejections": [
+            {"line": 2, "reason": "total is required", "errors": {"total": ["is required"]}},
+            {"line": 3},
+        ],
+    }
+
+
+@pytest.mark.parametrize(
+    ("headers", "pack"),
+    [
+        (CSV, str.encode),
+        (CSV | {"Content-Encoding": "identity"}, str.encode),
+        (CSV | {"Content-Encoding": "gzip"}, lambda text: gzip.compress(text.encode())),
+        (CSV | {"Content-Encoding": "zstd"}, lambda text: zstandard.compress(text.encode())),
+    ],
+)
+async def test_csv_may_be_packed_and_the_same_again_changes_nothing(club: Club, headers: Json, pack: Any) -> None:
+    content = pack(HEADER + "T1,,2026-10-01,5\nT2,,2026-10-02,6\n")
+    first, second = [await post(club, "transactions", content, headers) for _ in range(2)]
+    assert (first["loaded"], first["unchanged"]) == (2, 0)
+    assert (second["loaded"], second["unchanged"]) == (0, 2)
+
+
+async def test_a_truncated_body_keeps_and_tells_what_came_before(club: Club) -> None:
+    lines = "".join(f"T{number},,2026-10-01,{number}\n" for number in range(3_000))
+    packed = gzip.compress((HEADER + lines).encode())[:-2_000]
+    answer = await post(club, "transactions", packed, CSV | {"Content-Encoding": "gzip"})
+    assert answer["loaded"] > 1_000
+    (rejection,) = answer["rejections"]
+    assert rejection == {"line": answer["loaded"] + 2, "reason": "breaks off here: the packed file is truncated"}
+
+
+async def test_what_came_before_the_connection_was_lost_is_kept(club: Club) -> None:
+    """The client goes away in the middle of a line: that line is not taken for a whole one."""
+    pieces: list[Json] = [
+        {"type": "http.request", "body": (HEADER + "T1,,2026-10-01,5\nT2,,2026-10-01,6").encode(), "more_body": True},
+        {"type": "http.disconnect"},
+    ]
+    sent: list[Any] = []
+
+    async def receive() -> Json:
+        return pieces.pop(0)
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/v1/import/transactions",
+        "raw_path": b"/v1/import/transactions",
+        "query_string": b"",
+        "headers": [(b"content-type", b"text/csv"), (b"authorization", f"Bearer {club.token}".encode())],
+        "server": ("test", 80),
+        "scheme": "http",
+    }
+    await application(club.server, jobs=False)(scope, receive, send)
+    found = (await club.http.get("/api/v3/transactions")).json()["data"]
+    assert [each["external_id"] for each in found] == ["T1"]
+
+
+async def test_a_body_may_be_larger_than_that_of_other_requests(club: Club) -> None:
+    club.server.settings = replace(club.server.settings, max_body_bytes=1_000)
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for number in range(50):
+            yield f'{{"external_id": "M{number}", "first_name": "{"a" * 200}"}}\n'.encode()
+
+    assert (await post(club, "profiles", pieces()))["loaded"] == 50
+
+
+async def test_a_missing_column_is_a_422_that_names_it(club: Club) -> None:
+    answer = await post(club, "transactions", "external_id,profile,transacted_at\n", CSV, status=422)
+    assert list(answer["errors"]) == ["total"]
+    assert "which the file lacks" in answer["errors"]["total"][0]
+
+
+async def test_profiles_are_made_where_that_is_asked_for_and_nothing_is_kept_of_a_dry_run(club: Club) -> None:
+    content = HEADER + "T1,M1,2026-10-01,5\n"
+    assert (await post(club, "transactions", content, CSV))["rejected"] == 1
+    assert (await post(club, "transactions?create_profiles=1&dry_run=true", content, CSV))["loaded"] == 1
+    assert (await club.http.get("/api/v3/profiles")).json()["data"] == []
+    assert (await post(club, "transactions?create_profiles=1", content, CSV))["loaded"] == 1
+    assert [each["external_id"] for each in (await club.http.get("/api/v3/profiles")).json()["data"]] == ["M1"]
+    await post(club, "transactions?dry_run=maybe", content, CSV, status=422)
+
+
+async def test_a_request_with_a_key_gives_its_first_answer_again(club: Club) -> None:
+    content = HEADER + "T1,,2026-10-01,5\n"
+    keyed = CSV | {"Idempotency-Key": "monday"}
+    first = await post(club, "transactions", content, keyed)
+    assert first["loaded"] == 1
+    assert await post(club, "transactions", content, keyed) == first
+    assert (await post(club, "transactions", content, CSV))["unchanged"] == 1
+    other = await post(club, "transactions", content + "T2,,2026-10-01,5\n", keyed, status=422)
+    assert "Idempotency-Key" in other["errors"]
+
+
+@pytest.mark.parametrize(
+    ("entity", "headers", "status"),
+    [
+        ("transactions", {"Content-Type": "application/xml"}, 415),
+        ("transactions", NDJSON | {"Content-Encoding": "br"}, 415),
+        ("transactions", NDJSON | {"Authorization": ""}, 401),
+        ("communities", NDJSON, 403),
+        ("things", NDJSON, 404),
+    ],
+)
+async def test_what_can_not_be_imported_is_refused(club: Club, entity: str, headers: Json, status: int) -> None:
+    assert "message" in await post(club, entity, "{}", headers, status=status)
+
+
+# Real purchases ---------------------------------------------------------------------------------------------
+
+
+def as_csv(names: str, rows: Iterable[Iterable[object]]) -> Iterator[bytes]:
+    """A file in pieces of some thousand rows."""
+    written = io.StringIO()
+    lines = csv.writer(written)
+    lines.writerow(names.split())
+    for number, row in enumerate(rows):
+        lines.writerow(row)
+        if number % 5_000 == 0:
+            yield written.getvalue().encode()
+            written.seek(0)
+            written.truncate()
+    yield written.getvalue().encode()
+
+
+def customers() -> Iterator[bytes]:
+    return as_csv("external_id joined_at", ((row["external_id"], row["joined_at"]) for row in cdnow.profiles()))
+
+
+def purchases() -> Iterator[bytes]:
+    return as_csv(
+        "external_id profile transacted_at timezone total currency systems name quantity price_sell",
+        (
+            (
+                row["external_id"],
+                row["profile"],
+                row["transacted_at"],
+                row["timezone"],
+                row["total"],
+                row["currency"],
+                "web",
+                row["items"][0]["name"],
+                row["items"][0]["quantity"],
+                row["items"][0]["price_sell"],
+            )
+            for row in cdnow.transactions()
+        ),
+    )
+
+
+async def in_pieces(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
+    for piece in pieces:
+        yield piece
+
+
+async def from_files(club: Club, folder: Path) -> None:
+    for entity, pieces in (("profiles", customers()), ("transactions", purchases())):
+        path = folder / f"{entity}.csv.gz"
+        path.write_bytes(gzip.compress(b"".join(pieces), 1))
+        read = partial(files.source(path).rows, entities.columns_of(entity))
+        summary = await bulk.load(club.database, club.server.committers, club.community.id, entity, read)
+        assert summary.rejections == []
+
+
+async def over_http(club: Club, folder: Path) -> None:
+    assert (await post(club, "profiles", in_pieces(customers()), CSV))["loaded"] == 23_570
+    assert (await post(club, "transactions", in_pieces(purchases()), CSV))["loaded"] == 69_659
+
+
+async def values(club: Club) -> dict[str, Json]:
+    """The kept values of every profile by external id."""
+    async with club.database.reading(club.community.id) as scope:
+        rows = await scope.fetch(
+            """
+            SELECT profiles.external_id, to_jsonb(kept) AS kept
+            FROM aggregations AS kept
+            JOIN profiles ON profiles.community_id = $1 AND profiles.profile_id = kept.profile_id
+            WHERE kept.community_id = $1
+            """,
+            scope.community_id,
+        )
+    own = ("community_id", "profile_id", "calculated_at", "values_epoch")
+    found = {row["external_id"]: msgspec.json.decode(row["kept"]) for row in rows}
+    return {name: {key: each for key, each in row.items() if key not in own} for name, row in found.items()}
+
+
+async def test_real_purchases_come_out_as_published_from_a_file_as_over_http(
+    database: Database, clock: SetClock, tmp_path: Path
+) -> None:
+    """CDNOW, whole: 69,659 purchases of 23,570 customers for 2,500,315.63 dollars."""
+    found = []
+    for slug, load in (("cdnow-file", from_files), ("cdnow-http", over_http)):
+        async for club in clubs(database, clock, replace(NewCommunity(**cdnow.community()), slug=slug)):
+            await load(club, tmp_path)
+            async with database.reading(club.community.id) as scope:
+                stored = await scope.fetchrow(
+                    "SELECT count(*), sum(total) FROM transactions WHERE community_id = $1", scope.community_id
+                )
+            assert tuple(stored) == (69_659, Decimal("2500315.63"))
+            found.append(await values(club))
+    assert len(found[0]) == 23_570
+    assert sum(row["spend_all"] for row in found[0].values()) == 250_031_563
+    assert found[0] == found[1]

@@ -1,0 +1,34 @@
+"""The benchmarks run at a tiny size, so that they never rot; what they measure there means nothing."""
+
+from pathlib import Path
+
+import pytest
+from bench.benchmark import BENCHMARKS, Benchmark, measured
+
+from bench import render, result
+
+TINY = 0.001
+
+QUICK = [each for each in BENCHMARKS if each.name in ("reads", "writes", "recompute")]
+
+
+@pytest.mark.parametrize("benchmark", QUICK, ids=lambda each: each.name)
+def test_a_benchmark_runs_and_its_targets_are_told(benchmark: Benchmark, tmp_path: Path) -> None:
+    found = measured(benchmark, TINY)
+    result.keep(found, tmp_path)
+    assert result.kept(tmp_path) == {benchmark.name: found}
+    assert all(figure.low <= figure.value <= figure.high for figure in found.figures)
+    page = render.rendered({benchmark.name: found})
+    assert found.targets
+    for target in found.targets:
+        assert f"{target.claim} (at 0.001 of the size: no proof) | {target.measured}" in page
+
+
+def test_a_changed_country_is_right_in_the_next_read() -> None:
+    (country,) = (each for each in BENCHMARKS if each.name == "country")
+    (right,) = (each for each in measured(country, TINY).targets if "right in the next read" in each.claim)
+    assert right.met, right.measured
+
+
+def test_a_page_without_results_names_what_has_not_run() -> None:
+    assert "Not run yet: reads, writes, bulk, cold, recompute, growth, hot, country, memory." in render.rendered({})

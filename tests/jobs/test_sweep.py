@@ -1,0 +1,110 @@
+"""The sweep: what is due is computed again, in parts, by one process at a time."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from uuid import UUID
+
+import pytest
+
+from aggregations.case import ME, at, case
+from aggregations.stored import stored
+from conftest import SetClock
+from oracle import Facts
+from regulars.jobs import sweep as module
+from regulars.jobs.sweep import sweep, sweep_community
+from regulars.storage.database import Database
+
+
+def never() -> bool:
+    """Nobody asks to stop."""
+    return False
+
+
+async def kept(database: Database, clock: SetClock, profiles: int) -> int:
+    """A community of profiles that joined on one day and bought nothing."""
+    world = case("", [], {})
+    mine = world.facts.profiles[ME]
+    clock.at = world.as_of
+    members = {UUID(int=n): replace(mine, id=UUID(int=n)) for n in range(1, profiles + 1)}
+    community, _ = await stored(database, Facts(world.facts.community, {}, {}, members, {}))
+    return community.id
+
+
+async def joins(database: Database, community_id: int) -> set[str]:
+    """What is kept of the profiles."""
+    async with database.reading(community_id) as scope:
+        rows = await scope.fetch("SELECT dimension_join FROM aggregations WHERE community_id = $1", community_id)
+    return {row["dimension_join"] for row in rows}
+
+
+async def test_what_is_due_is_swept_in_parts(
+    database: Database, clock: SetClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "PROFILES_AT_ONCE", 2)
+    community_id = await kept(database, clock, 5)
+    assert await sweep_community(database, community_id, never) == 0
+    clock.at = at("2026-11-02")
+    assert await joins(database, community_id) == {"JN"}
+    assert await sweep_community(database, community_id, never) == 5
+    assert await joins(database, community_id) == {"JC"}
+    assert await sweep_community(database, community_id, never) == 0
+
+
+async def test_what_a_shared_fact_moved_fills_the_room_that_is_left(
+    database: Database, clock: SetClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "PROFILES_AT_ONCE", 3)
+    community_id = await kept(database, clock, 5)
+    async with database.writing(community_id) as scope:
+        await scope.execute("UPDATE epochs SET values_epoch = 2 WHERE community_id = $1", community_id)
+        await scope.execute(
+            "UPDATE aggregations SET next_change_at = $2 WHERE community_id = $1 AND profile_id <= $3",
+            community_id,
+            clock.at,
+            UUID(int=2),
+        )
+    assert await sweep_community(database, community_id, never) == 5
+    async with database.reading(community_id) as scope:
+        assert (
+            await scope.fetchval("SELECT min(values_epoch) FROM aggregations WHERE community_id = $1", community_id)
+            == 2
+        )
+
+
+async def test_one_process_sweeps_at_a_time(database: Database, clock: SetClock) -> None:
+    community_id = await kept(database, clock, 1)
+    clock.at = at("2026-11-02")
+    async with database.writing(community_id) as other:
+        assert await other.fetchval(module._ALONE, community_id)
+        assert await sweep_community(database, community_id, never) == 0
+    assert await sweep_community(database, community_id, never) == 1
+
+
+async def test_who_is_asked_to_stop_begins_no_part(database: Database, clock: SetClock) -> None:
+    community_id = await kept(database, clock, 1)
+    clock.at = at("2026-11-02")
+    assert await sweep_community(database, community_id, lambda: True) == 0
+
+
+async def test_every_community_is_swept(database: Database, clock: SetClock) -> None:
+    communities = [await kept(database, clock, 1), await kept(database, clock, 2)]
+    clock.at = at("2026-11-02")
+    assert await sweep(database, never) >= 3
+    for community_id in communities:
+        assert await joins(database, community_id) == {"JC"}
+
+
+async def test_a_sweep_tells_the_outbox_why(database: Database, clock: SetClock) -> None:
+    community_id = await kept(database, clock, 1)
+    clock.at = at("2026-11-02")
+    await sweep_community(database, community_id, never)
+    async with database.reading(community_id) as scope:
+        rows = await scope.fetch(
+            "SELECT cause, changes ->> 'dimension_join' AS joined FROM outbox WHERE community_id = $1 ORDER BY id",
+            community_id,
+        )
+    assert [(row["cause"], row["joined"]) for row in rows] == [
+        ("profile.created", '[null, "JN"]'),
+        ("clock", '["JN", "JC"]'),
+    ]

@@ -1,0 +1,62 @@
+"""Feeds keep the days they should: those to come are there, those past their time are gone."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import asyncpg
+import pytest
+
+from aggregations.case import at
+from api.transaction_calls import make, profile, sale, values
+from conftest import Club, SetClock
+from regulars.storage import retention
+from regulars.storage.database import Database
+from servers import on_both_servers
+
+
+async def days(database: Database, feed: str) -> list[str]:
+    """The days that a feed has room for."""
+    async with database.unscoped() as connection:
+        rows = await connection.fetch(
+            "SELECT inhrelid::regclass::text AS name FROM pg_inherits WHERE inhparent = $1::text::regclass ORDER BY 1",
+            feed,
+        )
+    return [row["name"].removeprefix(f"{feed}_") for row in rows]
+
+
+@on_both_servers
+async def test_days_to_come_are_made_and_old_ones_dropped(database: Database, clock: SetClock) -> None:
+    clock.at = at("2030-06-10 23:59")
+    await retention.keep(database, 7)
+    to_come = ["20300609", "20300610", "20300611", "20300612", "20300613"]
+    assert (await days(database, "outbox"))[-5:] == to_come
+    assert await days(database, "idempotency_keys") == to_come
+    clock.at = at("2030-06-17 00:00")
+    # The day of the outbox that is a week old stays; of the keys, only yesterday's.
+    assert await retention.keep(database, 7) == 1 + 5
+    assert await days(database, "outbox") == [*to_come[1:], *(f"203006{day}" for day in range(16, 21))]
+    assert await days(database, "idempotency_keys") == [f"203006{day}" for day in range(16, 21)]
+    assert await retention.keep(database, 7) == 0
+
+
+@on_both_servers
+async def test_a_write_on_a_day_that_nobody_prepared_makes_its_own(club: Club) -> None:
+    mine = await profile(club)
+    club.clock.at = at("2031-01-01")
+    headers = {"Idempotency-Key": "first of the year"}
+    for _ in range(2):
+        answer = await club.http.post(
+            "/api/v3/transactions", json=sale(10, "2030-12-31 12:00:00", profile_id=mine), headers=headers
+        )
+        assert answer.status_code == 201
+    assert (await values(club, mine))["shop_count"] == 1
+    await make(club, sale(10, "2030-12-31 13:00:00", profile_id=mine))
+    assert (await days(club.database, "outbox"))[-1] == "20310101"
+
+
+@pytest.mark.parametrize("function", ["keep_partition", "drop_partitions"])
+async def test_only_feeds_have_partitions(function: str, database: Database) -> None:
+    async with database.unscoped() as connection:
+        with pytest.raises(asyncpg.RaiseError, match="no partitioned feed is called transactions"):
+            await connection.execute(f"SELECT {function}('transactions', $1)", date(2030, 1, 1))

@@ -1,0 +1,62 @@
+"""A server as it is run: its own processes, its own database, asked over the network."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from regulars.access import tokens
+from regulars.clock import system_clock
+from regulars.facts import community as communities
+from regulars.facts.community import Community, NewCommunity
+from regulars.storage import embedded
+from regulars.storage.database import Database
+
+REGULARS = Path(sys.executable).parent / "regulars"
+
+
+@dataclass(frozen=True)
+class Served:
+    """Where a server answers, and its database as the app's role sees it."""
+
+    url: str
+    database_url: str
+
+
+@contextmanager
+def served(folder: Path, *, workers: int) -> Iterator[Served]:
+    """A server with its data in a folder, stopped with the block; it must end as it should."""
+    log = (folder / "log").open("wb")
+    command = [REGULARS, "serve", "--port", "0", "--data", folder / "data", "--workers", str(workers)]
+    with log, embedded.running(folder / "data") as (_, database_url):
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
+        try:
+            yield Served(_address(process, folder / "log"), database_url)
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.communicate(timeout=60)
+        assert process.returncode == 0, (folder / "log").read_text()
+
+
+def _address(process: subprocess.Popen[str], log: Path) -> str:
+    assert process.stdout is not None
+    for line in process.stdout:
+        if found := re.search(r"answers at (http://\S+?),? ", line):
+            return found[1]
+    raise AssertionError(log.read_text())
+
+
+async def community_with_token(database_url: str) -> tuple[Community, str]:
+    """A new community in Norway, and the secret of a token for it."""
+    async with Database(database_url, 1) as database, database.unscoped() as connection:
+        now = system_clock()
+        new = NewCommunity(slug="club", name="Club", country="NO", timezone="Europe/Oslo", currency="NOK")
+        community = await communities.create(connection, new, now)
+        asked = tokens.NewToken(community.organization_id, "writers", community_id=community.id)
+        return community, await tokens.create(connection, asked, now)
