@@ -9,16 +9,16 @@ from typing import Any
 import httpx
 import pytest
 import pytest_asyncio
+
+from randomness import SEED
 from regulars.access import tokens
 from regulars.api.app import application
 from regulars.api.server import Server
 from regulars.facts import community as communities
 from regulars.facts.community import Community, NewCommunity
-from regulars.storage import retention
 from regulars.settings import Settings
+from regulars.storage import retention
 from regulars.storage.database import Database
-
-from randomness import SEED
 from servers import Servers
 
 START = datetime(2026, 11, 1, tzinfo=UTC)

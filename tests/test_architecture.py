@@ -40,7 +40,8 @@ def imported_rooms(module: Path) -> Iterator[str]:
         if isinstance(node, ast.Import):
             names = [each.name for each in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
-            names = [f"{node.module}.{each.name}" for each in node.names] if node.module == "regulars" else [node.module]
+            whole = node.module == "regulars"
+            names = [f"regulars.{each.name}" for each in node.names] if whole else [node.module]
         for name in names:
             parts = name.split(".")
             if parts[0] == "regulars" and len(parts) > 1:
