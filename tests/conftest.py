@@ -1,55 +1,16 @@
-"""One embedded server for the whole run, a community of its own for each test, and a clock that tests set."""
+"""One server for the whole run, a community of its own for each test, and a clock that tests set."""
 
-import itertools
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from typing import Any
 
-import httpx
 import pytest
 import pytest_asyncio
 
+from clubs import Club, SetClock, clubs
 from randomness import SEED
-from regulars.access import tokens
-from regulars.api.app import application
-from regulars.api.server import Server
-from regulars.facts import community as communities
-from regulars.facts.community import Community, NewCommunity
-from regulars.settings import Settings
+from regulars.facts.community import NewCommunity
 from regulars.storage import retention
 from regulars.storage.database import Database
 from servers import Servers
-
-START = datetime(2026, 11, 1, tzinfo=UTC)
-
-
-@dataclass
-class SetClock:
-    """A clock that stands still until it is set."""
-
-    at: datetime = START
-
-    def __call__(self) -> datetime:
-        return self.at
-
-    def step(self, **by: float) -> datetime:
-        """Moves on, by the arguments of timedelta."""
-        self.at += timedelta(**by)
-        return self.at
-
-
-@dataclass
-class Club:
-    """One community with everything a test needs to talk to it."""
-
-    community: Community
-    database: Database
-    clock: SetClock
-    server: Server
-    http: httpx.AsyncClient
-    token: str
-    more: dict[str, Any] = field(default_factory=dict)
 
 
 def pytest_report_header() -> str:
@@ -71,6 +32,24 @@ def database_urls(servers: Servers, request: pytest.FixtureRequest) -> tuple[str
 
 
 @pytest.fixture
+def empty_urls(database_urls: tuple[str, str]) -> Iterator[tuple[str, str]]:
+    """The owner's and the app's URL of a database of the test's own, without a table."""
+    name = f"own_{next(_numbers)}"
+    with psycopg.connect(database_urls[0], autocommit=True) as owner:
+        owner.execute(f"CREATE DATABASE {name} TEMPLATE template0".encode())
+        yield tuple(url.replace("/regulars?", f"/{name}?") for url in database_urls)  # type: ignore[misc]
+        owner.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+
+
+@pytest_asyncio.fixture
+async def own_database(empty_urls: tuple[str, str], clock: SetClock) -> AsyncIterator[Database]:
+    """A pool of the app's role, of a database that no other test uses."""
+    await asyncio.to_thread(migrate, empty_urls[0], role_of(empty_urls[1]), store.declared_columns())
+    async with Database(empty_urls[1], 4, clock) as opened:
+        yield opened
+
+
+@pytest.fixture
 def clock() -> SetClock:
     """The clock of the test's server."""
     return SetClock()
@@ -82,9 +61,6 @@ async def database(database_urls: tuple[str, str], clock: SetClock) -> AsyncIter
     async with Database(database_urls[1], 4, clock) as opened:
         await retention.keep(opened, 7)
         yield opened
-
-
-_numbers = itertools.count(1)
 
 
 @pytest_asyncio.fixture
@@ -101,20 +77,3 @@ async def other_club(database: Database, clock: SetClock) -> AsyncIterator[Club]
     new = NewCommunity(slug=f"club-{next(_numbers)}", name="Other", country="SE", timezone="UTC", currency="SEK")
     async for made in clubs(database, clock, new):
         yield made
-
-
-async def clubs(database: Database, clock: SetClock, new: NewCommunity) -> AsyncIterator[Club]:
-    """A community as given, with a client of the API."""
-    async with database.unscoped() as connection:
-        community = await communities.create(connection, new, clock())
-        secret = await tokens.create(
-            connection,
-            tokens.NewToken(community.organization_id, "test", community_id=community.id),
-            clock(),
-        )
-    server = Server(Settings(), database)
-    transport = httpx.ASGITransport(app=application(server, jobs=False))
-    headers = {"Authorization": f"Bearer {secret}"}
-    async with httpx.AsyncClient(transport=transport, base_url="http://test", headers=headers) as http:
-        yield Club(community, database, clock, server, http, secret)
-    await server.finish()

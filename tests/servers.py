@@ -34,15 +34,14 @@ def given_by_the_environment() -> Iterator[Urls]:
 @contextmanager
 def embedded_server() -> Iterator[Urls]:
     """The PostgreSQL that comes with the package."""
-    with tempfile.TemporaryDirectory(prefix="regulars-test-") as folder:
-        with embedded.running(Path(folder)) as urls:
-            migrate(urls[0], role_of(urls[1]), store.declared_columns())
-            yield urls
+    with tempfile.TemporaryDirectory(prefix="regulars-test-") as folder, embedded.running(Path(folder)) as urls:
+        migrate(urls[0], role_of(urls[1]), store.declared_columns())
+        yield urls
 
 
 @contextmanager
 def oldest_server() -> Iterator[Urls]:
-    """A PostgreSQL 15 from the system's packages, whose tables belong to a role without any privilege."""
+    """A PostgreSQL 15 from the system's packages, whose tables belong to a role that is no superuser."""
     if not (OLDEST / "postgres").exists():
         reason = f"there is no PostgreSQL 15 in {OLDEST}: apt-get install postgresql-15"
         if os.environ.get("CI") == "true":
@@ -62,7 +61,7 @@ def oldest_server() -> Iterator[Urls]:
 
 def _prepared(folder: str) -> Urls:
     with psycopg.connect(_url(folder, "postgres", "postgres"), autocommit=True) as connection:
-        for role in ("regulars_owner", embedded.APP_ROLE):
+        for role in ("regulars_owner CREATEDB", embedded.APP_ROLE):
             connection.execute(f"CREATE ROLE {role} LOGIN NOSUPERUSER NOBYPASSRLS".encode())
         connection.execute(f"CREATE DATABASE {_DATABASE} OWNER regulars_owner TEMPLATE template0".encode())
     urls = _url(folder, "regulars_owner", _DATABASE), _url(folder, embedded.APP_ROLE, _DATABASE)

@@ -1,6 +1,6 @@
 """The server says that it is there."""
 
-from conftest import Club
+from clubs import Club
 
 
 async def test_health_needs_no_token(club: Club) -> None:

@@ -84,9 +84,7 @@ NEXT_CHANGES = [
     (case("day 91 after a join to come", [], {}, joined="2027-01-01 12:00"), "2027-04-02"),
     (case("the second year", [], {}, joined="2024-02-29", as_of="2025-03-01"), "2026-03-01"),
     (
-        case(
-            "a midnight in summer time", [], {}, community=IN_THE_ZONE["Pacific/Auckland"], as_of="2026-10-31"
-        ),
+        case("a midnight in summer time", [], {}, community=IN_THE_ZONE["Pacific/Auckland"], as_of="2026-10-31"),
         "2026-11-01 11:00",
     ),
     *(

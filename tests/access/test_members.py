@@ -12,7 +12,7 @@ import jwt
 import pytest
 
 from api.profile_calls import made, other_club
-from conftest import START, Club
+from clubs import START, Club
 from regulars.access import members
 from regulars.access.members import LIFETIME, Member, member, signed
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from api.profile_calls import made, other_club
-from conftest import Club
+from clubs import Club
 from regulars.access import tokens
 from regulars.access.tokens import NewToken, Token
 from regulars.api import server

@@ -31,7 +31,7 @@ from aggregations.actions import (
     chosen,
 )
 from aggregations.stored import as_given, as_json, external_code, in_oracle_form, place, put_catalogue, row
-from conftest import Club
+from clubs import Club
 from oracle import Facts, Item, Location, Profile, Transaction
 from regulars.aggregations import wire
 from regulars.aggregations.aggregation import Type

@@ -124,7 +124,7 @@ async def put_location(writing: Writing, location: Location) -> None:
         location.state,
         writing.now,
         external_code(location.id),
-        place(location),
+        place(location) if any(place(location).values()) else None,
     )
 
 

@@ -5,7 +5,7 @@ import pytest
 from aggregations.case import ME, Case
 from aggregations.cases import CASES
 from aggregations.stored import as_of, differences, live, stored
-from conftest import SetClock
+from clubs import SetClock
 from oracle import values
 from regulars.aggregations.reading import Reader
 from regulars.storage.database import Database

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from aggregations.case import ME, at, bought, case
 from aggregations.histories import outcomes
 from aggregations.stored import stored
-from conftest import SetClock
+from clubs import SetClock
 from oracle import Facts, Item, Location, Product, transaction_order, values
 from randomness import SEED, examples
 from regulars.aggregations import explain

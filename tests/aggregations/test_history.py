@@ -13,7 +13,7 @@ from aggregations.case import ME, at, bought, case
 from aggregations.histories import outcomes
 from aggregations.product import LOCATIONS, as_sent, received
 from aggregations.stored import stored
-from conftest import SetClock
+from clubs import SetClock
 from oracle import Facts, values
 from randomness import SEED, examples
 from regulars.aggregations import history

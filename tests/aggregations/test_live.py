@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from aggregations.histories import History, histories, replay
 from aggregations.product import Product, with_location_ids
 from aggregations.stored import community_of, differences
-from conftest import SetClock, clubs
+from clubs import SetClock, clubs
 from oracle import Facts, moments, next_change_at, values
 from randomness import SEED, examples
 from regulars.aggregations.store import NAMES

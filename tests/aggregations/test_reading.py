@@ -12,7 +12,7 @@ import pytest
 
 from aggregations.case import ME, at, bought, case
 from aggregations.stored import stored
-from conftest import SetClock
+from clubs import SetClock
 from regulars.aggregations import reading
 from regulars.aggregations.reading import Read, Reader
 from regulars.storage.database import Database

@@ -9,7 +9,7 @@ import pytest
 
 from aggregations.case import ME, Case, at, bought, case
 from aggregations.stored import stored
-from conftest import SetClock
+from clubs import SetClock
 from oracle import Address, Item, Location, Product
 from regulars.aggregations import verify as module
 from regulars.aggregations.verify import Difference, verify

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest_asyncio
 
-from conftest import Club, SetClock, clubs
+from clubs import Club, SetClock, clubs
 from regulars.facts.community import NewCommunity
 from regulars.storage.database import Database
 

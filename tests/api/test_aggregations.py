@@ -14,7 +14,7 @@ from aggregations.case import at
 from aggregations.stored import put_location
 from api.profile_calls import other_club
 from api.transaction_calls import V3, line, make, profile, read, sale, values
-from conftest import Club
+from clubs import Club
 from oracle import Community, Facts, Location, Profile
 from oracle import values as oracle_values
 from regulars.aggregations.definitions import SEED_ORDER

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from conftest import Club
+from clubs import Club
 from regulars.facts import brands
 from regulars.ingest.commit import commit
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from api.transaction_calls import V3, Json, change, make, profile, read, sale, spend, values
-from conftest import Club
+from clubs import Club
 
 
 async def store(club: Club, external_code: str | None = "10") -> str:

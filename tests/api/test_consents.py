@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from api.profile_calls import PROFILES, changed, errors, made, shown
-from conftest import Club
+from clubs import Club
 
 
 async def _comms(club: Club, profile_id: str) -> dict[str, Any]:
@@ -15,9 +15,7 @@ async def _comms(club: Club, profile_id: str) -> dict[str, Any]:
     return comms
 
 
-async def _write(
-    club: Club, profile_id: str, comms: dict[str, Any], at: str = "attributes/comms"
-) -> dict[str, Any]:
+async def _write(club: Club, profile_id: str, comms: dict[str, Any], at: str = "attributes/comms") -> dict[str, Any]:
     answer = await club.http.put(f"{PROFILES}/{profile_id}/{at}", json=comms)
     assert answer.status_code == 200, answer.text
     written: dict[str, Any] = answer.json()["data"]
@@ -158,9 +156,7 @@ async def test_consents_are_each_written_by_name(club: Club) -> None:
 async def test_comms_that_can_not_be_are_refused(club: Club, comms: dict[str, Any]) -> None:
     profile = await made(club)
     await errors(club, "PUT", f"/{profile['id']}/comms", comms)
-    assert list(await errors(club, "PUT", f"/{profile['id']}", {"attributes": {"comms": comms}})) == [
-        "attributes"
-    ]
+    assert list(await errors(club, "PUT", f"/{profile['id']}", {"attributes": {"comms": comms}})) == ["attributes"]
 
 
 async def test_comms_of_nobody_are_a_404(club: Club) -> None:

@@ -1,7 +1,7 @@
 """Forgetting a member: purged without a trace, or without a name and still counted."""
 
 from api.profile_calls import PROFILES, bought, errors, made, memberships, owners, rows, shown
-from conftest import Club
+from clubs import Club
 
 TABLES = (
     "profiles",
@@ -49,9 +49,7 @@ async def test_a_purged_profile_is_in_no_table(club: Club) -> None:
     assert (await club.http.delete(path)).status_code == 204
     assert await _counts(club) == before
     assert (await club.http.delete(path)).status_code == 404
-    assert (await club.http.get(f"{PROFILES}/{twin['id']}")).json() == {
-        "message": f"There is no profile {twin['id']}."
-    }
+    assert (await club.http.get(f"{PROFILES}/{twin['id']}")).json() == {"message": f"There is no profile {twin['id']}."}
     assert await owners(club, "transactions") == [kept["id"]]
 
 
@@ -118,10 +116,7 @@ async def test_a_depersonalised_profile_keeps_what_is_counted(club: Club) -> Non
         True,
     )
     told = [
-        {
-            name: each[name]
-            for name in ("city", "address_line_1", "notes", "iso", "country", "iso_state", "state")
-        }
+        {name: each[name] for name in ("city", "address_line_1", "notes", "iso", "country", "iso_state", "state")}
         for each in after["addresses"]
     ]
     bare = {"city": None, "address_line_1": None, "notes": None}

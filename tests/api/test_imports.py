@@ -14,7 +14,7 @@ import msgspec
 import pytest
 import zstandard
 
-from conftest import Club, SetClock, clubs
+from clubs import Club, SetClock, clubs
 from regulars.api.app import application
 from regulars.demo import cdnow
 from regulars.facts.community import NewCommunity

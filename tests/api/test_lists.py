@@ -5,7 +5,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from conftest import Club
+from clubs import Club
 
 AT = "/api/v3/locations"
 

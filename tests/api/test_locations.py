@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from conftest import Club, SetClock, clubs
+from clubs import Club, SetClock, clubs
 from regulars.facts import locations
 from regulars.facts.community import NewCommunity
 from regulars.ingest.commit import commit

@@ -8,7 +8,7 @@ import jwt
 import pytest
 
 from api.profile_calls import PROFILES, made, other_club
-from conftest import START, Club
+from clubs import START, Club
 
 __all__ = ["other_club"]
 
@@ -77,9 +77,9 @@ async def test_a_member_keeps_the_own_addresses_and_identities(club: Club) -> No
     path = f"/addresses/{address['id']}"
     changed = (await _as_member(club, token, "PUT", path, {"iso": "NO"})).json()["data"]
     assert changed == address | {"iso": "NO"}
-    identity = (
-        await _as_member(club, token, "POST", "/identities", {"handle": "card", "identifier": "1"})
-    ).json()["data"]
+    identity = (await _as_member(club, token, "POST", "/identities", {"handle": "card", "identifier": "1"})).json()[
+        "data"
+    ]
     at = f"/identities/id/{identity['id']}"
     after = (await _as_member(club, token, "PUT", at, {"identifier": "2"})).json()["data"]
     assert (await _as_member(club, token, "GET", "/identities/card")).json()["data"] == after

@@ -18,7 +18,7 @@ from api.profile_calls import (
     rows,
     shown,
 )
-from conftest import Club
+from clubs import Club
 
 __all__ = ["other_club"]
 
@@ -40,9 +40,7 @@ async def test_everything_of_the_source_moves(club: Club) -> None:
         identities=[{"handle": "card", "identifier": "1"}],
         addresses=[{"city": "Oslo"}, {"city": "Bergen"}],
     )
-    destination = await made(
-        club, identities=[{"handle": "shop", "identifier": "2"}], addresses=[{"city": "Voss"}]
-    )
+    destination = await made(club, identities=[{"handle": "shop", "identifier": "2"}], addresses=[{"city": "Voss"}])
     await bought(club, source["id"], "T-1")
     await bought(club, source["id"], "T-2", is_void=True)
     await bought(club, destination["id"], "T-3")
@@ -133,9 +131,7 @@ async def test_consents_and_groups_are_those_of_both(club: Club) -> None:
         properties={"language": "nb", "size": 38},
         attributes={"comms": {"phone_promo": True}, "appearance": {"hair": "red"}},
     )
-    destination = await made(
-        club, consents={"email_marketing": False}, group_ids=[2, 3], properties={"language": "en"}
-    )
+    destination = await made(club, consents={"email_marketing": False}, group_ids=[2, 3], properties={"language": "en"})
     merged = await _merged(club, source, destination)
     assert merged["consents"] == {"sms_marketing": True, "email_marketing": False, "phone_marketing": True}
     assert (merged["group_ids"], merged["subunit_ids"], merged["tags"]) == ([2, 3, 1], [4], ["vip"])
@@ -177,9 +173,7 @@ async def test_the_source_says_where_it_went_and_has_left(club: Club) -> None:
 
 
 async def test_nothing_personal_stays_with_the_source(club: Club) -> None:
-    source = await made(
-        club, first_name="Kari", email="kari@example.com", attributes={"comms": {"note": "x"}}
-    )
+    source = await made(club, first_name="Kari", email="kari@example.com", attributes={"comms": {"note": "x"}})
     await _merged(club, source, await made(club, first_name="Karin", email="karin@example.com"))
     [left] = await rows(
         club,

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from conftest import Club
+from clubs import Club
 from regulars.api.endpoint import Caller
 from regulars.api.openapi import document
 from regulars.api.registry import ENDPOINTS

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from api.profile_calls import PROFILES, errors, location, made
-from conftest import Club
+from clubs import Club
 
 
 @pytest.mark.parametrize(

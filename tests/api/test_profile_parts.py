@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from api.profile_calls import PROFILES, changed, errors, made, other_club, rows, shown
-from conftest import Club
+from clubs import Club
 
 __all__ = ["other_club"]
 
@@ -84,9 +84,7 @@ async def test_every_field_of_an_address_comes_out(club: Club) -> None:
         ({"city": "Oslo"}, None),
     ],
 )
-async def test_the_country_is_the_first_that_is_there(
-    club: Club, fields: dict[str, Any], country: str | None
-) -> None:
+async def test_the_country_is_the_first_that_is_there(club: Club, fields: dict[str, Any], country: str | None) -> None:
     profile = await made(club)
     await _address(club, profile["id"], **fields)
     assert await _countries(club, profile["id"]) == [(country, None, None)]
@@ -114,9 +112,7 @@ async def test_one_address_at_most_is_the_default(club: Club) -> None:
     path = f"{PROFILES}/{profile['id']}/addresses/{first['id']}"
     await club.http.put(path, json={"is_default": True})
     assert [each["is_default"] for each in await _addresses(club, profile["id"])] == [True, False]
-    await changed(
-        club, profile["id"], addresses=[first | {"is_default": False}, second | {"is_default": True}]
-    )
+    await changed(club, profile["id"], addresses=[first | {"is_default": False}, second | {"is_default": True}])
     assert [each["is_default"] for each in await _addresses(club, profile["id"])] == [False, True]
 
 
@@ -168,9 +164,7 @@ async def test_addresses_in_a_profile_are_all_of_them(club: Club) -> None:
         ({"postcode": 1.5}, "postcode"),
     ],
 )
-async def test_an_address_that_can_not_be_is_refused_by_path(
-    club: Club, body: dict[str, Any], path: str
-) -> None:
+async def test_an_address_that_can_not_be_is_refused_by_path(club: Club, body: dict[str, Any], path: str) -> None:
     profile = await made(club)
     address = await _address(club, profile["id"], city="Oslo")
     at = f"/{profile['id']}/addresses"
@@ -181,9 +175,7 @@ async def test_an_address_that_can_not_be_is_refused_by_path(
 async def test_addresses_are_filtered_and_paged(club: Club) -> None:
     profile = await made(club, addresses=[{"city": "Oslo"}, {"city": "Bergen"}])
     at = f"{PROFILES}/{profile['id']}/addresses"
-    assert [each["city"] for each in (await club.http.get(f"{at}?filter[city]=OSLO")).json()["data"]] == [
-        "Oslo"
-    ]
+    assert [each["city"] for each in (await club.http.get(f"{at}?filter[city]=OSLO")).json()["data"]] == ["Oslo"]
     page = (await club.http.get(f"{at}?page[size]=1&sort=-id")).json()
     assert ([each["city"] for each in page["data"]], page["meta"]["total"]) == (["Bergen"], 2)
 
@@ -232,9 +224,7 @@ async def test_an_identity_is_changed_and_deleted_both_ways(club: Club) -> None:
     for by in ("handle", "id"):
         identity = await _identity(club, profile["id"], handle="card", identifier=f"old {by}")
         path = f"{at}/card" if by == "handle" else f"{at}/id/{identity['id']}"
-        after = (await club.http.put(path, json={"identifier": f"new {by}", "is_active": False})).json()[
-            "data"
-        ]
+        after = (await club.http.put(path, json={"identifier": f"new {by}", "is_active": False})).json()["data"]
         assert after == identity | {"identifier": f"new {by}", "is_active": False}
         assert (await club.http.delete(path)).status_code == 204
         for method in ("GET", "PUT", "DELETE"):
@@ -261,9 +251,7 @@ async def test_an_identity_is_one_profiles_only(club: Club) -> None:
     at = f"/{other['id']}/identities"
     assert await errors(club, "PUT", f"{at}/card", body) == {"identifier": taken}
     assert await errors(club, "PUT", f"{at}/id/{other['identities'][0]['id']}", body) == {"identifier": taken}
-    assert await errors(club, "PUT", f"/{other['id']}", {"identities": [body]}) == {
-        "identities.0.identifier": taken
-    }
+    assert await errors(club, "PUT", f"/{other['id']}", {"identities": [body]}) == {"identities.0.identifier": taken}
     assert await errors(club, "POST", "", {"identities": [body]}) == {"identities.0.identifier": taken}
 
 
@@ -289,9 +277,7 @@ async def test_identities_in_a_profile_are_added_to_those_it_has(club: Club) -> 
         ({"handle": "card", "identifier": "1", "is_active": 5}, "is_active"),
     ],
 )
-async def test_an_identity_that_can_not_be_is_refused_by_path(
-    club: Club, body: dict[str, Any], path: str
-) -> None:
+async def test_an_identity_that_can_not_be_is_refused_by_path(club: Club, body: dict[str, Any], path: str) -> None:
     profile = await made(club)
     assert list(await errors(club, "POST", f"/{profile['id']}/identities", body)) == [path]
 

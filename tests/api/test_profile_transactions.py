@@ -3,7 +3,7 @@
 from decimal import Decimal
 
 from api.transaction_calls import V3, Json, change, line, make, profile, read, sale
-from conftest import Club
+from clubs import Club
 
 OWN = "/id/api/v1/profiles/me"
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from api.profile_calls import PROFILES, changed, errors, location, made, memberships, other_club, shown
-from conftest import Club
+from clubs import Club
 
 __all__ = ["other_club"]
 
@@ -230,9 +230,7 @@ async def test_nobody_comes_back_to_an_email_that_another_took(club: Club) -> No
         ("external_id", "P-1", "P-1", "The external id exists"),
     ],
 )
-async def test_what_is_unique_is_refused_by_field(
-    club: Club, field: str, taken: str, again: str, message: str
-) -> None:
+async def test_what_is_unique_is_refused_by_field(club: Club, field: str, taken: str, again: str, message: str) -> None:
     first = await made(club, **{field: taken})
     assert await errors(club, "POST", "", {field: again}) == {field: [message]}
     other = await made(club)
@@ -357,9 +355,7 @@ async def test_a_profile_that_is_not_there_is_a_404(club: Club, profile_id: str)
 
 async def test_an_idempotency_key_gives_the_first_answer_again(club: Club) -> None:
     headers = {"Idempotency-Key": "first"}
-    answers = [
-        await club.http.post(PROFILES, json={"email": "kari@example.com"}, headers=headers) for _ in range(2)
-    ]
+    answers = [await club.http.post(PROFILES, json={"email": "kari@example.com"}, headers=headers) for _ in range(2)]
     assert answers[0].status_code == answers[1].status_code == 201
     assert answers[0].json() == answers[1].json()
     other = await club.http.post(PROFILES, json={"email": "ola@example.com"}, headers=headers)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from api.transaction_calls import V3, Json, change, line, make, profile, read, sale, values
-from conftest import Club
+from clubs import Club
 
 
 async def send(club: Club, method: str, path: str, body: Json | None = None, expected: int = 200) -> Json:

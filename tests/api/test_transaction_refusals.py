@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from api.transaction_calls import V3, change, line, make, profile, read, sale, spend
-from conftest import Club
+from clubs import Club
 
 _TIME = "must be a time in the years 1900 to 2999"
 

@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 
 from api.transaction_calls import V3, change, line, make, profile, read, sale, spend, values
-from conftest import Club
+from clubs import Club
 
 
 async def test_a_transaction_is_shown_as_it_was_sent(club: Club) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from api.transaction_calls import V3, Json, change, line, make, profile, read, sale, spend
-from conftest import Club
+from clubs import Club
 
 _TOO_MUCH = line(price_current="0.000001", quantity="0.000001", discounts=[{"amount": 999_999_999_999}])
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from conftest import Club
+from clubs import Club
 
 AT = "/api/v3/webhooks"
 CROSSING = {"and": [{"<": [{"var": "old.spend_12m"}, 1000]}, {">=": [{"var": "new.spend_12m"}, 1000]}]}

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from conftest import Club
+from clubs import Club
 
 V3 = "/api/v3"
 Json = dict[str, Any]

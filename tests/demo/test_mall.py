@@ -128,9 +128,7 @@ def test_products_have_brands_and_variants_with_unique_skus(products: list[Produ
 
 def test_prices_depend_on_the_kind_of_goods(products: list[Product]) -> None:
     def median(code: str) -> Decimal:
-        prices = sorted(
-            row["variants"][0]["price"] for row in products if row["external_id"].startswith(code)
-        )
+        prices = sorted(row["variants"][0]["price"] for row in products if row["external_id"].startswith(code))
         return prices[len(prices) // 2]
 
     assert median("GRO") < 70 < median("BEA") < 300 < median("SHO") < 1_200 < median("ELE") < 2_000

@@ -59,9 +59,7 @@ def test_every_member_joins_first_and_few_leave_and_come_back(
     assert len({row["external_id"] for row in memberships}) == len(memberships)
 
 
-def test_nobody_buys_as_a_member_while_being_out(
-    receipts: list[Transaction], memberships: list[Membership]
-) -> None:
+def test_nobody_buys_as_a_member_while_being_out(receipts: list[Transaction], memberships: list[Membership]) -> None:
     left = {row["profile"]: row["at"] for row in memberships if row["type"] == "out"}
     back = {row["profile"]: row["at"] for row in memberships if row["external_id"].endswith("-3")}
     for row in receipts:
@@ -106,9 +104,7 @@ def test_statuses_fit_the_consents(profiles: dict[str, Profile]) -> None:
     assert set(statuses) == {"enabled", "verified", "hard_bounced", "unsubscribed", "disabled", None}
 
 
-def test_some_change_their_mind_after_joining(
-    profiles: dict[str, Profile], memberships: list[Membership]
-) -> None:
+def test_some_change_their_mind_after_joining(profiles: dict[str, Profile], memberships: list[Membership]) -> None:
     on_joining = {row["profile"]: row["consents"] for row in memberships if row["external_id"].endswith("-1")}
     changed = [member for member, row in profiles.items() if row["consents"] != on_joining[member]]
     assert 0.15 < len(changed) / len(profiles) < 0.35
@@ -129,9 +125,7 @@ def test_what_profiles_refer_to_exists(profiles: dict[str, Profile], locations: 
         )
 
 
-def test_known_birthdays_are_dates_of_people_between_15_and_92(
-    as_of: datetime, profiles: dict[str, Profile]
-) -> None:
+def test_known_birthdays_are_dates_of_people_between_15_and_92(as_of: datetime, profiles: dict[str, Profile]) -> None:
     years = [row["birth_year"] for row in profiles.values() if row["birth_year"] is not None]
     assert 1_600 < len(years) < 1_900
     assert min(years) >= as_of.year - 92

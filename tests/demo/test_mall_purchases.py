@@ -85,9 +85,7 @@ def test_no_local_time_is_skipped_or_repeated_by_the_clocks(receipts: list[Trans
         assert at.utcoffset() == at.replace(fold=1).utcoffset()
 
 
-def test_stores_sell_only_while_they_are_open(
-    receipts: list[Transaction], locations: dict[str, Location]
-) -> None:
+def test_stores_sell_only_while_they_are_open(receipts: list[Transaction], locations: dict[str, Location]) -> None:
     days = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
     hours = {
         (place, day["day"]): (time.fromisoformat(day["open"]), time.fromisoformat(day["close"]))

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from conftest import Club
+from clubs import Club
 from regulars.facts import products
 from regulars.facts.products import InlineProduct, InlineVariant
 from regulars.facts.refusals import Refused

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from api.profile_calls import PROFILES, made, memberships, other_club, shown
-from conftest import Club
+from clubs import Club
 from regulars.facts import memberships as memberships_facts
 from regulars.facts import profile_lookup, profiles
 from regulars.facts.memberships import MembershipIn
@@ -35,9 +35,7 @@ async def _load(club: Club, *rows: dict[str, Any]) -> list[object]:
 
 
 async def _load_memberships(club: Club, *rows: dict[str, Any]) -> list[object]:
-    checked_rows = [
-        memberships_facts.checked(msgspec.convert(row, MembershipIn, strict=False)) for row in rows
-    ]
+    checked_rows = [memberships_facts.checked(msgspec.convert(row, MembershipIn, strict=False)) for row in rows]
     return _told(await _commit(club, lambda writing: memberships_facts.put_many(writing, checked_rows)))
 
 
@@ -126,9 +124,7 @@ async def test_the_external_id_of_a_merged_or_deleted_profile_is_refused(club: C
     body = {"source_profile_id": gone["id"], "destination_profile_id": into["id"]}
     await club.http.post(f"{PROFILES}/merge", json=body)
     await club.http.delete(f"{PROFILES}/{deleted['id']}")
-    outcomes = await _load(
-        club, {"external_id": "1"}, {"external_id": "3"}, {"external_id": "2", "title": "Ms"}
-    )
+    outcomes = await _load(club, {"external_id": "1"}, {"external_id": "3"}, {"external_id": "2", "title": "Ms"})
     assert outcomes == [
         {"external_id": f"is of a profile that was merged into {into['id']}"},
         {"external_id": "is of a profile that was deleted: make it active first"},
@@ -146,9 +142,7 @@ async def test_two_writers_of_the_same_rows_at_once_write_them_once(club: Club) 
 
 
 async def test_two_requests_at_once_never_share_an_email(club: Club) -> None:
-    answers = await asyncio.gather(
-        *(club.http.post(PROFILES, json={"email": "kari@example.com"}) for _ in range(4))
-    )
+    answers = await asyncio.gather(*(club.http.post(PROFILES, json={"email": "kari@example.com"}) for _ in range(4)))
     assert sorted(answer.status_code for answer in answers) == [201, 422, 422, 422]
 
 
@@ -179,9 +173,7 @@ async def test_a_batch_matches_by_what_it_says(club: Club) -> None:
         {"email": "?"},
         {},
     ]
-    answer = await club.http.post(
-        f"{PROFILES}/batch.json", json={"match_criteria": "email", "profiles": rows}
-    )
+    answer = await club.http.post(f"{PROFILES}/batch.json", json={"match_criteria": "email", "profiles": rows})
     result = answer.json()["data"]
     assert (answer.status_code, result["loaded"], result["unchanged"]) == (200, 4, 0)
     assert [(each["index"], list(each["errors"])) for each in result["rejected"]] == [(3, ["email"])]

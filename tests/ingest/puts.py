@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from conftest import Club
+from clubs import Club
 from regulars.facts import transactions
 from regulars.facts.transactions import TransactionIn
 from regulars.facts.writing import Writing

@@ -11,7 +11,7 @@ import asyncpg
 import msgspec
 import pytest
 
-from conftest import Club
+from clubs import Club
 from regulars.facts import community as communities
 from regulars.facts.refusals import NotFound, Refused
 from regulars.facts.writing import Writing

@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from conftest import Club
+from clubs import Club
 from regulars.facts.refusals import NotFound
 from regulars.facts.writing import Writing
 from regulars.ingest import commit as commits

@@ -6,7 +6,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from conftest import Club
+from clubs import Club
 from ingest.puts import kept, row
 from regulars.facts import products
 from regulars.facts.refusals import Refused, refuse

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from conftest import Club
+from clubs import Club
 from regulars.facts.refusals import Refused
 from regulars.facts.writing import Writing
 from regulars.ingest import idempotency

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from conftest import Club
+from clubs import Club
 from ingest.puts import kept, put_all, row
 from regulars.facts.refusals import Refused
 from regulars.facts.writing import Writing

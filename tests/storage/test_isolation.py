@@ -12,7 +12,7 @@ import asyncpg
 import pytest_asyncio
 
 from api.profile_calls import other_club
-from conftest import START, Club
+from clubs import START, Club
 from regulars.aggregations.store import STORED_ROWS, refresh_statement
 from regulars.ingest import changes
 from regulars.storage.database import SESSION, Database

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
@@ -12,7 +10,7 @@ import pytest
 
 from aggregations.case import ME, bought, case
 from aggregations.stored import live, stored
-from conftest import SetClock
+from clubs import SetClock
 from regulars.aggregations import store
 from regulars.aggregations.reading import Reader
 from regulars.storage import retention
@@ -20,44 +18,32 @@ from regulars.storage.database import Database
 from regulars.storage.embedded import APP_ROLE
 from regulars.storage.migrate import migrate, migrations, role_of
 
-_numbers = itertools.count(1)
-
-
-@pytest.fixture
-def empty(database_urls: tuple[str, str]) -> Iterator[tuple[str, str]]:
-    """The owner's and the app's URL of a database without a table."""
-    name = f"empty_{next(_numbers)}"
-    with psycopg.connect(database_urls[0], autocommit=True) as owner:
-        owner.execute(f"CREATE DATABASE {name} TEMPLATE template0".encode())
-        yield tuple(url.replace("/regulars?", f"/{name}?") for url in database_urls)  # type: ignore[misc]
-        owner.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
-
 
 def bring_up(urls: tuple[str, str]) -> list[str]:
     """Migrates a database as the server does when it starts."""
     return migrate(urls[0], role_of(urls[1]), store.declared_columns())
 
 
-def test_an_empty_database_gets_everything_and_then_nothing_more(empty: tuple[str, str]) -> None:
-    assert bring_up(empty) == migrations()
+def test_an_empty_database_gets_everything_and_then_nothing_more(empty_urls: tuple[str, str]) -> None:
+    assert bring_up(empty_urls) == migrations()
     assert migrations() == sorted(migrations())
-    assert bring_up(empty) == []
-    with psycopg.connect(empty[0]) as owner:
+    assert bring_up(empty_urls) == []
+    with psycopg.connect(empty_urls[0]) as owner:
         columns = owner.execute(
             "SELECT attname FROM pg_attribute WHERE attrelid = 'aggregations'::regclass AND attnum > 0"
         ).fetchall()
     assert {name for (name,) in columns} >= set(store.NAMES)
 
 
-def test_of_many_that_start_at_once_one_migrates_and_the_others_wait(empty: tuple[str, str]) -> None:
+def test_of_many_that_start_at_once_one_migrates_and_the_others_wait(empty_urls: tuple[str, str]) -> None:
     with ThreadPoolExecutor(4) as threads:
-        applied = list(threads.map(bring_up, [empty] * 4))
+        applied = list(threads.map(bring_up, [empty_urls] * 4))
     assert sorted(applied) == [[], [], [], migrations()]
 
 
-def test_the_app_s_role_may_use_what_there_is_and_change_no_table(empty: tuple[str, str]) -> None:
-    bring_up(empty)
-    with psycopg.connect(empty[1], autocommit=True) as app:
+def test_the_app_s_role_may_use_what_there_is_and_change_no_table(empty_urls: tuple[str, str]) -> None:
+    bring_up(empty_urls)
+    with psycopg.connect(empty_urls[1], autocommit=True) as app:
         assert app.execute("SELECT count(*) FROM transactions").fetchone() == (0,)
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             app.execute("ALTER TABLE transactions DISABLE ROW LEVEL SECURITY")
@@ -78,12 +64,12 @@ def test_the_role_of_a_url_is_read_from_it(url: str, role: str) -> None:
 
 
 async def test_a_changed_definition_has_every_profile_computed_anew(
-    empty: tuple[str, str], clock: SetClock, monkeypatch: pytest.MonkeyPatch
+    empty_urls: tuple[str, str], clock: SetClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await asyncio.to_thread(bring_up, empty)
+    await asyncio.to_thread(bring_up, empty_urls)
     world = case("", [bought("2026-10-01 12:00", "10")], {})
     clock.at = world.as_of
-    async with Database(empty[1], 2, clock) as database:
+    async with Database(empty_urls[1], 2, clock) as database:
         await retention.keep(database, 7)
         first, _ = await stored(database, world.facts)
         second, _ = await stored(database, world.facts)
@@ -95,16 +81,16 @@ async def test_a_changed_definition_has_every_profile_computed_anew(
                     found.append(await scope.fetchval("SELECT values_epoch FROM epochs"))
             return found
 
-        await asyncio.to_thread(bring_up, empty)
+        await asyncio.to_thread(bring_up, empty_urls)
         assert await epochs() == [1, 1]
         async with database.writing(second.id) as scope:
             await scope.execute("UPDATE aggregations SET shop_count = 7")
         assert (await live(Reader(database), second, ME))["shop_count"] == 7
         monkeypatch.setattr(store, "definitions_version", lambda: "of another release")
-        await asyncio.to_thread(bring_up, empty)
+        await asyncio.to_thread(bring_up, empty_urls)
         assert await epochs() == [2, 2]
         assert (await live(Reader(database), second, ME))["shop_count"] == 1
-        await asyncio.to_thread(bring_up, empty)
+        await asyncio.to_thread(bring_up, empty_urls)
         assert await epochs() == [2, 2]
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from aggregations.case import at
 from api.transaction_calls import make, profile, sale, values
-from conftest import Club, SetClock
+from clubs import Club, SetClock
 from regulars.storage import retention
 from regulars.storage.database import Database
 from servers import on_both_servers
@@ -26,33 +26,33 @@ async def days(database: Database, feed: str) -> list[str]:
 
 
 @on_both_servers
-async def test_days_to_come_are_made_and_old_ones_dropped(database: Database, clock: SetClock) -> None:
+async def test_days_to_come_are_made_and_old_ones_dropped(own_database: Database, clock: SetClock) -> None:
     clock.at = at("2030-06-10 23:59")
-    await retention.keep(database, 7)
+    await retention.keep(own_database, 7)
     to_come = ["20300609", "20300610", "20300611", "20300612", "20300613"]
-    assert (await days(database, "outbox"))[-5:] == to_come
-    assert await days(database, "idempotency_keys") == to_come
+    assert await days(own_database, "outbox") == to_come
+    assert await days(own_database, "idempotency_keys") == to_come
     clock.at = at("2030-06-17 00:00")
     # The day of the outbox that is a week old stays; of the keys, only yesterday's.
-    assert await retention.keep(database, 7) == 1 + 5
-    assert await days(database, "outbox") == [*to_come[1:], *(f"203006{day}" for day in range(16, 21))]
-    assert await days(database, "idempotency_keys") == [f"203006{day}" for day in range(16, 21)]
-    assert await retention.keep(database, 7) == 0
+    assert await retention.keep(own_database, 7) == 1 + 5
+    assert await days(own_database, "outbox") == [*to_come[1:], *(f"203006{day}" for day in range(16, 21))]
+    assert await days(own_database, "idempotency_keys") == [f"203006{day}" for day in range(16, 21)]
+    assert await retention.keep(own_database, 7) == 0
 
 
 @on_both_servers
 async def test_a_write_on_a_day_that_nobody_prepared_makes_its_own(club: Club) -> None:
     mine = await profile(club)
-    club.clock.at = at("2031-01-01")
+    club.clock.at = at("2071-01-01")
     headers = {"Idempotency-Key": "first of the year"}
     for _ in range(2):
         answer = await club.http.post(
-            "/api/v3/transactions", json=sale(10, "2030-12-31 12:00:00", profile_id=mine), headers=headers
+            "/api/v3/transactions", json=sale(10, "2070-12-31 12:00:00", profile_id=mine), headers=headers
         )
         assert answer.status_code == 201
     assert (await values(club, mine))["shop_count"] == 1
-    await make(club, sale(10, "2030-12-31 13:00:00", profile_id=mine))
-    assert (await days(club.database, "outbox"))[-1] == "20310101"
+    await make(club, sale(10, "2070-12-31 13:00:00", profile_id=mine))
+    assert "20710101" in await days(club.database, "outbox")
 
 
 @pytest.mark.parametrize("function", ["keep_partition", "drop_partitions"])

@@ -49,14 +49,15 @@ class Served:
 
 @contextmanager
 def serving(data: Path, *arguments: str) -> Iterator[Served]:
-    process = subprocess.Popen(
-        [*REGULARS, "serve", "--port", "0", *arguments],
-        env=environment(data),
-        cwd=data,
-        stdout=subprocess.PIPE,
-        stderr=(data / "stderr").open("a"),
-        text=True,
-    )
+    with (data / "stderr").open("a") as stderr:
+        process = subprocess.Popen(
+            [*REGULARS, "serve", "--port", "0", *arguments],
+            env=environment(data),
+            cwd=data,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            text=True,
+        )
     try:
         assert process.stdout is not None
         line = process.stdout.readline()

@@ -59,4 +59,5 @@ def minor_units(value: Decimal, rate: Decimal | None, digits: int) -> int:
 
 def from_minor_units(units: int | Decimal, digits: int) -> Decimal:
     """Minor units as an exact decimal that keeps its digits: 5 with 2 digits is 0.05."""
-    return Decimal(units).scaleb(-digits, EXACT)
+    # The driver gives whole numbers of the database as 16E+6, which would go out without the decimals.
+    return Decimal(int(units)).scaleb(-digits, EXACT)

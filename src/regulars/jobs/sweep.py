@@ -2,11 +2,15 @@
 
 from collections.abc import Callable
 
+import structlog
+
 from regulars.facts.writing import Writing
 from regulars.ingest.commit import commit
 from regulars.storage.database import Database
 
 PROFILES_AT_ONCE = 500
+
+_log = structlog.get_logger("regulars.sweep")
 
 _DUE = """
 SELECT profile_id
@@ -29,10 +33,19 @@ _ALONE = "SELECT pg_try_advisory_xact_lock(hashtext('regulars.sweep'), $1)"
 
 
 async def sweep(database: Database, stopping: Callable[[], bool]) -> int:
-    """Visits what is due now in every community, and nothing else; gives how many profiles that were."""
+    """Visits what is due now in every community, and nothing else; gives how many profiles that were.
+
+    What goes wrong in one community is logged, and keeps none of the others waiting.
+    """
     async with database.unscoped() as connection:
         community_ids = [row["id"] for row in await connection.fetch("SELECT id FROM communities ORDER BY id")]
-    return sum([await sweep_community(database, community_id, stopping) for community_id in community_ids])
+    swept = 0
+    for community_id in community_ids:
+        try:
+            swept += await sweep_community(database, community_id, stopping)
+        except Exception:
+            _log.exception("sweep.failed", community=community_id)
+    return swept
 
 
 async def sweep_community(database: Database, community_id: int, stopping: Callable[[], bool]) -> int:

@@ -1,0 +1,70 @@
+"""Commands are run in this process, on the server of the run."""
+
+import itertools
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import structlog
+
+from regulars import cli
+
+
+@dataclass(frozen=True)
+class Done:
+    """What came of a command."""
+
+    code: int
+    out: str
+    err: str
+
+
+Command = Callable[..., Done]
+
+
+@pytest.fixture
+def command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Command]:
+    """Runs a command, in an empty folder; the loggers are as before afterwards."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("REGULARS_LOG_LEVEL", "warning")
+    root = logging.getLogger()
+    before = (root.handlers[:], root.level)
+
+    def run(*arguments: str) -> Done:
+        capsys.readouterr()
+        code = cli.run(arguments)
+        captured = capsys.readouterr()
+        return Done(code, captured.out, captured.err)
+
+    yield run
+    root.handlers[:], root.level = before
+    structlog.reset_defaults()
+
+
+@pytest.fixture
+def on_the_server(database_urls: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Has commands use the server of the run."""
+    monkeypatch.setenv("REGULARS_OWNER_URL", database_urls[0])
+    monkeypatch.setenv("REGULARS_DATABASE_URL", database_urls[1])
+
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture
+def slug(command: Command, on_the_server: None) -> str:
+    """A fresh community, made by the command for it."""
+    name = f"shop-{next(_numbers)}"
+    done = create_community(command, name)
+    assert done.code == 0, done.err
+    return name
+
+
+def create_community(command: Command, slug: str, *more: str) -> Done:
+    """Makes a community in Norway."""
+    return command(
+        *("community", "create", "--slug", slug, "--name", f"The {slug}", "--country", "Norway"),
+        *("--timezone", "Europe/Oslo", "--currency", "NOK", *more),
+    )

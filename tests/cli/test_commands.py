@@ -1,0 +1,178 @@
+"""What commands say, and the exit codes that they end with."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cli.conftest import Command, create_community
+
+COMMANDS = (
+    ["serve"],
+    ["worker"],
+    ["demo"],
+    ["token", "create"],
+    ["token", "list"],
+    ["token", "revoke"],
+    ["community", "create"],
+    ["community", "list"],
+    ["load"],
+    ["verify"],
+    ["migrate"],
+    ["backup"],
+    ["restore"],
+    ["doctor"],
+)
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_every_command_has_help_with_an_example(command: Command, words: list[str]) -> None:
+    done = command(*words, "--help")
+    assert (done.code, done.err) == (0, "")
+    assert "Example: " in done.out
+    assert " ".join(["regulars", *words]) in " ".join(done.out.split())
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["lod"], 'Unknown command "lod"'),
+        (["serve", "--prot", "1"], "Unknown option: --prot"),
+        (["serve", "--port", "http"], 'unable to convert "http" into int'),
+        (["serve", "--port", "99999"], "There is no port 99999"),
+        (["serve", "--workers", "0"], "There must be at least 1 worker"),
+        (["serve", "--host", "256.1.1.1"], "can't be listened on"),
+        (["load", "transactions", "sales.csv"], "--community SLUG"),
+        (["load", "transactions", "sales.csv", "--community", "nord"], "sales.csv can't be read: No such file"),
+        (["load", "things", "sales.csv"], "Invalid value"),
+        (["verify", "--as-of", "soon"], "--as-of must be a time"),
+        (["token", "create"], "--organization NAME, or --community SLUG"),
+        (["restore", "nothing.dump"], "There is no file nothing.dump"),
+    ],
+)
+def test_wrong_use_ends_with_2_and_one_sentence(
+    command: Command, on_the_server: None, words: list[str], said: str
+) -> None:
+    done = command(*words)
+    assert done.code == 2
+    assert said in done.err
+    assert done.err.startswith("regulars: ")
+    assert done.err.count("\n") == 1
+
+
+def test_a_wrong_setting_ends_with_2(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REGULARS_LOG_FORMAT", "xml")
+    assert command("migrate").code == 2
+
+
+def test_a_database_that_is_not_there_is_told_without_its_password(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REGULARS_DATABASE_URL", "postgresql://app:geheim@127.0.0.1:1/regulars")
+    for words in (["community", "list"], ["migrate"], ["doctor"]):
+        done = command(*words)
+        assert done.code == 1
+        assert "The database can't be reached" in done.out + done.err
+        assert "geheim" not in done.out + done.err
+
+
+def test_what_nobody_foresaw_is_one_sentence_too_and_a_traceback_where_asked_for(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REGULARS_DATABASE_URL", "postgresql://[")
+    done = command("migrate")
+    assert (done.code, done.err.count("\n")) == (1, 1)
+    assert "REGULARS_LOG_LEVEL=debug shows where" in done.err
+    monkeypatch.setenv("REGULARS_LOG_LEVEL", "debug")
+    assert "Traceback" in command("migrate").err
+
+
+def test_the_version_is_told(command: Command) -> None:
+    assert command("--version").out.strip() == "0.1.0"
+
+
+def test_the_package_runs_as_a_module() -> None:
+    done = subprocess.run([sys.executable, "-m", "regulars", "--version"], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "0.1.0\n")
+
+
+# Communities and tokens -------------------------------------------------------------------------------------
+
+
+def test_communities_are_made_and_listed(command: Command, slug: str) -> None:
+    line = next(line for line in command("community", "list").out.splitlines() if f" {slug} " in line)
+    assert line.split()[1:] == [slug, "The", slug, "NO", "Europe/Oslo", "NOK"]
+
+
+def test_a_community_that_can_not_be_made_is_told_by_its_option(command: Command, slug: str) -> None:
+    done = create_community(command, slug)
+    assert (done.code, done.err) == (2, "regulars: --slug is taken by another community.\n")
+    done = create_community(command, "other", "--attribute", "chain")
+    assert (done.code, done.err) == (2, "regulars: --attribute 'chain' is no key=value: write it as chain=Nord.\n")
+
+
+def test_numbers_and_attributes_of_a_community_are_as_given(command: Command, on_the_server: None) -> None:
+    done = create_community(
+        command, "numbered", "--id", "4711", "--attribute", "chain=Nord", "--organization", "Nord AS"
+    )
+    assert done.out == "The community numbered has the id 4711.\n"
+
+
+def test_a_token_is_printed_once_listed_by_its_beginning_and_revoked(command: Command, slug: str) -> None:
+    made = command("token", "create", "--community", slug, "--name", "till")
+    secret = made.out.strip()
+    assert secret.startswith("rg_")
+    assert made.err == "Keep it: it can't be shown again.\n"
+
+    def line() -> str:
+        listed = command("token", "list", "--organization", f"The {slug}")
+        assert secret not in listed.out
+        return listed.out.splitlines()[1]
+
+    assert secret[:7] in line()
+    assert "stands" in line()
+    token_id = line().split()[0]
+    assert command("token", "revoke", token_id).code == 0
+    assert "revoked" in line()
+    again = command("token", "revoke", token_id)
+    assert (again.code, again.err) == (
+        2,
+        f"regulars: There is no token {token_id} that stands: `regulars token list` shows them.\n",
+    )
+
+
+def test_a_token_of_an_organization_reaches_the_communities_it_names(command: Command, slug: str) -> None:
+    owner = ["token", "create", "--organization", f"The {slug}"]
+    assert command(*owner, "--customers", slug, "--permit", "Reporting:*", "--days", "-1").code == 0
+    line = command("token", "list", "--organization", f"The {slug}").out.splitlines()[1]
+    assert f"{slug}  Reporting:*" in line
+    assert "expired" in line
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--organization", "Nobody"], "There is no organization 'Nobody'"),
+        (["--community", "nowhere"], "There is no community 'nowhere'"),
+        (["--organization", "The {slug}", "--customers", "nowhere"], "There is no community 'nowhere'"),
+        (["--organization", "The {slug}", "--member", "M1"], "name it by --community SLUG"),
+        (["--community", "{slug}", "--member", "M1"], "There is no profile M1 in {slug}"),
+    ],
+)
+def test_a_token_for_what_is_not_there_is_refused(command: Command, slug: str, words: list[str], said: str) -> None:
+    done = command("token", "create", *(word.format(slug=slug) for word in words))
+    assert done.code == 2
+    assert said.format(slug=slug) in done.err
+
+
+def test_a_token_may_be_of_one_member(command: Command, slug: str, tmp_path: Path) -> None:
+    (tmp_path / "members.csv").write_text("external_id\nM1\n")
+    command("load", "profiles", "members.csv", "--community", slug)
+    assert command("token", "create", "--community", slug, "--member", "M1").code == 0
+
+
+def test_a_token_is_not_made_for_the_community_of_another(command: Command, slug: str, on_the_server: None) -> None:
+    create_community(command, f"{slug}-other")
+    done = command("token", "create", "--community", slug, "--organization", f"The {slug}-other")
+    assert (done.code, "is not of" in done.err) == (2, True)

@@ -1,0 +1,107 @@
+"""`regulars load` and `regulars verify`."""
+
+import csv
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from cli.conftest import Command
+
+SALES = "external_id,profile,transacted_at,total\nT1,M1,2026-10-01,5\nT2,M1,2026-10-02,x\nT3,M9,2026-10-02,1\n"
+
+
+@pytest.fixture
+def folder(command: Command, slug: str, tmp_path: Path) -> Path:
+    """A folder with files, for a community with one member."""
+    (tmp_path / "members.csv").write_text("external_id\nM1\n")
+    (tmp_path / "sales.csv").write_text(SALES)
+    done = command("load", "profiles", "members.csv", "--community", slug)
+    assert (done.code, done.out) == (0, "members.csv: 1 loaded, 0 unchanged, 0 rejected\n")
+    return tmp_path
+
+
+def test_good_rows_are_loaded_and_bad_ones_told(command: Command, slug: str, folder: Path) -> None:
+    done = command("load", "transactions", "sales.csv", "--community", slug, "--rejects", "rejected.csv")
+    assert (done.code, done.out) == (1, "sales.csv: 1 loaded, 0 unchanged, 2 rejected\n")
+    assert done.err.splitlines() == [
+        "sales.csv, line 3: total invalid decimal string",
+        "sales.csv, line 4: profile there is no profile M9",
+    ]
+    with (folder / "rejected.csv").open(newline="") as file:
+        assert list(csv.reader(file)) == [
+            ["file", "line", "reason"],
+            ["sales.csv", "3", "total invalid decimal string"],
+            ["sales.csv", "4", "profile there is no profile M9"],
+        ]
+
+
+def test_several_files_are_loaded_one_by_one_and_only_some_rejections_shown(
+    command: Command, slug: str, folder: Path
+) -> None:
+    (folder / "bad.csv").write_text("external_id,profile,transacted_at,total\n" + "T,,x,1\n,,x,1\n" * 15)
+    done = command("load", "transactions", "sales.csv", "bad.csv", "--community", slug, "--create-profiles")
+    assert done.code == 1
+    assert done.out.splitlines()[0] == "sales.csv: 2 loaded, 0 unchanged, 1 rejected"
+    assert done.err.splitlines()[-1].endswith("more; --rejects FILE writes all of them")
+
+
+def test_a_dry_run_says_what_would_be(command: Command, slug: str, folder: Path) -> None:
+    done = command("load", "transactions", "sales.csv", "--community", slug, "--dry-run")
+    assert done.out == "sales.csv: 1 would be loaded, 0 unchanged, 2 rejected\n"
+    assert command("load", "transactions", "sales.csv", "--community", slug).out.startswith("sales.csv: 1 loaded")
+
+
+def test_a_format_may_be_given(command: Command, slug: str, folder: Path) -> None:
+    (folder / "members").write_text('{"external_id": "M2"}\n')
+    assert command("load", "profiles", "members", "--community", slug).code == 2
+    assert command("load", "profiles", "members", "--community", slug, "--format", "ndjson").code == 0
+
+
+def test_communities_are_loaded_into_none(command: Command, slug: str, folder: Path) -> None:
+    (folder / "clubs.csv").write_text(
+        f"slug,name,country,timezone,currency\n{slug}-b,B,NO,Europe/Oslo,NOK\n{slug}-c,C,NO,Nowhere,NOK\n"
+    )
+    done = command("load", "communities", "clubs.csv")
+    assert (done.code, done.out) == (1, "clubs.csv: 1 loaded, 0 unchanged, 1 rejected\n")
+
+
+def test_a_missing_column_is_named_with_its_file(command: Command, slug: str, folder: Path) -> None:
+    done = command("load", "memberships", "members.csv", "--community", slug)
+    assert done.code == 1
+    assert done.err.startswith("regulars: members.csv: profile is a required column, which the file lacks")
+
+
+def test_rejects_must_be_writable(command: Command, slug: str, folder: Path) -> None:
+    done = command("load", "transactions", "sales.csv", "--community", slug, "--rejects", "no/where.csv")
+    assert (done.code, "no/where.csv can't be written" in done.err) == (2, True)
+
+
+def test_verify_finds_nothing_where_nothing_is_wrong(command: Command, slug: str, folder: Path) -> None:
+    command("load", "transactions", "sales.csv", "--community", slug)
+    done = command("verify", "--community", slug)
+    assert (done.code, done.out) == (0, f"{slug}: 1 profile, 0 differences\n")
+
+
+def test_verify_prints_what_differs_and_ends_with_1(
+    command: Command, slug: str, folder: Path, database_urls: tuple[str, str]
+) -> None:
+    command("load", "transactions", "sales.csv", "--community", slug)
+    with psycopg.connect(database_urls[0]) as connection:
+        connection.execute(
+            "SELECT set_config('regulars.community_id', (SELECT id::text FROM communities WHERE slug = %s), true)",
+            [slug],
+        )
+        connection.execute(
+            """
+            UPDATE aggregations
+            SET shop_count = 7
+            WHERE community_id = (SELECT id FROM communities WHERE slug = %s)
+            """,
+            [slug],
+        )
+    done = command("verify", "--community", slug)
+    assert done.code == 1
+    first, last = done.out.splitlines()
+    assert "shop_count is kept as 7, the facts say 1" in first
+    assert last == f"{slug}: 1 profile, 1 difference"

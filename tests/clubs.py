@@ -1,0 +1,63 @@
+"""What a test needs to talk to the product: a community, its token, a client, and a clock that it sets."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+
+from regulars.access import tokens
+from regulars.api.app import application
+from regulars.api.server import Server
+from regulars.facts import community as communities
+from regulars.facts.community import Community, NewCommunity
+from regulars.settings import Settings
+from regulars.storage.database import Database
+
+START = datetime(2026, 11, 1, tzinfo=UTC)
+
+
+@dataclass
+class SetClock:
+    """A clock that stands still until it is set."""
+
+    at: datetime = START
+
+    def __call__(self) -> datetime:
+        return self.at
+
+    def step(self, **by: float) -> datetime:
+        """Moves on, by the arguments of timedelta."""
+        self.at += timedelta(**by)
+        return self.at
+
+
+@dataclass
+class Club:
+    """One community with everything a test needs to talk to it."""
+
+    community: Community
+    database: Database
+    clock: SetClock
+    server: Server
+    http: httpx.AsyncClient
+    token: str
+    more: dict[str, Any] = field(default_factory=dict)
+
+
+async def clubs(database: Database, clock: SetClock, new: NewCommunity) -> AsyncIterator[Club]:
+    """A community as given, with a client of the API."""
+    async with database.unscoped() as connection:
+        community = await communities.create(connection, new, clock())
+        secret = await tokens.create(
+            connection,
+            tokens.NewToken(community.organization_id, "test", community_id=community.id),
+            clock(),
+        )
+    server = Server(Settings(), database)
+    transport = httpx.ASGITransport(app=application(server, jobs=False))
+    headers = {"Authorization": f"Bearer {secret}"}
+    async with httpx.AsyncClient(transport=transport, base_url="http://test", headers=headers) as http:
+        yield Club(community, database, clock, server, http, secret)
+    await server.finish()
