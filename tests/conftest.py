@@ -1,16 +1,23 @@
 """One server for the whole run, a community of its own for each test, and a clock that tests set."""
 
+import asyncio
+import itertools
 from collections.abc import AsyncIterator, Iterator
 
+import psycopg
 import pytest
 import pytest_asyncio
 
 from clubs import Club, SetClock, clubs
 from randomness import SEED
+from regulars.aggregations import store
 from regulars.facts.community import NewCommunity
 from regulars.storage import retention
 from regulars.storage.database import Database
+from regulars.storage.migrate import migrate, role_of
 from servers import Servers
+
+_numbers = itertools.count(1)
 
 
 def pytest_report_header() -> str:

@@ -73,26 +73,26 @@ def _url(folder: str, role: str, database: str) -> str:
     return f"postgresql://{role}@/{database}?host={folder}"
 
 
-def _unprivileged() -> pwd.struct_passwd | None:
-    # PostgreSQL refuses to run as root.
-    return pwd.getpwnam("postgres") if os.geteuid() == 0 else None
+# PostgreSQL refuses to run as root.
+_USER = pwd.getpwnam("postgres") if os.geteuid() == 0 and OLDEST.exists() else None
 
 
 def _give_away(folder: Path) -> None:
-    if user := _unprivileged():
-        shutil.chown(folder, user.pw_uid, user.pw_gid)
+    if _USER is not None:
+        shutil.chown(folder, _USER.pw_uid, _USER.pw_gid)
 
 
 def _run(program: str, *arguments: str) -> None:
-    user = _unprivileged()
     subprocess.run(
-        [OLDEST / program, *arguments],
+        [str(OLDEST / program), *arguments],
         check=True,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         cwd="/",
         env={"LC_ALL": "C.UTF-8", "PATH": os.defpath},
-        **({} if user is None else {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}),
+        user=None if _USER is None else _USER.pw_uid,
+        group=None if _USER is None else _USER.pw_gid,
+        extra_groups=None if _USER is None else [],
     )
 
 

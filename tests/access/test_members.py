@@ -11,12 +11,10 @@ from uuid import uuid4
 import jwt
 import pytest
 
-from api.profile_calls import made, other_club
+from api.profile_calls import made
 from clubs import START, Club
 from regulars.access import members
 from regulars.access.members import LIFETIME, Member, member, signed
-
-__all__ = ["other_club"]
 
 KEY = b"k" * 32
 WHO = Member(7, uuid4())

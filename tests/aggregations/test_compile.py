@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from regulars.aggregations.aggregation import Aggregation, Registry, Type
+from regulars.aggregations.aggregation import Aggregation, Change, Measure, Registry, Relation, Type
 from regulars.aggregations.compile import POSTGRESQL, compiled, layers, translated
 from regulars.aggregations.definitions import REGISTRY
 
@@ -24,7 +25,7 @@ def declared(name: str, sql: str) -> Aggregation:
 def golden() -> str:
     """What every declaration becomes, and the statement that they make together."""
     parts = [f"-- Written by a test: {RENEW}\n"]
-    kinds = {
+    kinds: dict[str, Sequence[Relation | Measure | Change | Aggregation]] = {
         "relation": REGISTRY.relations,
         "measure": REGISTRY.measures,
         "change": REGISTRY.changes,

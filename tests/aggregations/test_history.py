@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -58,9 +59,7 @@ async def test_between_two_changes_a_value_stays_as_it_was_told(
             for name in names:
                 changes = await told(scope, reader, profile_id, name, start, now)
                 assert changes[0]["at"] == as_sent(start)
-                assert all(
-                    one["value"] != next_one["value"] for one, next_one in zip(changes, changes[1:], strict=False)
-                )
+                assert all(one["value"] != later["value"] for one, later in pairwise(changes))
                 known = [at(each["at"]) for each in changes]
                 for instant in [start, *known, *(each.replace(tzinfo=start.tzinfo) for each in instants), now]:
                     last = [each["value"] for each in changes if at(each["at"]) <= instant][-1]

@@ -135,7 +135,7 @@ async def test_what_is_broken_is_found(
 async def test_a_profile_that_is_gone_is_missed(
     database: Database, database_urls: tuple[str, str], clock: SetClock
 ) -> None:
-    community_id, (first, second) = await kept(database, clock)
+    community_id, _ = await kept(database, clock)
     with psycopg.connect(database_urls[0]) as owner:
         owner.execute(f"SET LOCAL regulars.community_id = '{community_id}'".encode())
         owner.execute("DELETE FROM profiles WHERE community_id = %s", [community_id])

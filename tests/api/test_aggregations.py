@@ -12,7 +12,6 @@ import pytest
 
 from aggregations.case import at
 from aggregations.stored import put_location
-from api.profile_calls import other_club
 from api.transaction_calls import V3, line, make, profile, read, sale, values
 from clubs import Club
 from oracle import Community, Facts, Location, Profile
@@ -21,8 +20,6 @@ from regulars.aggregations.definitions import SEED_ORDER
 from regulars.facts.writing import Writing
 from regulars.ingest.commit import commit
 from servers import on_both_servers
-
-__all__ = ["other_club"]
 
 SAMPLE = Path(__file__).parent.parent / "data" / "aggregations_sample.json"
 QUERY = f"{V3}/profiles/aggregations/query"

@@ -2,6 +2,7 @@
 
 import itertools
 import logging
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +42,13 @@ def command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
     yield run
     root.handlers[:], root.level = before
     structlog.reset_defaults()
+
+
+@pytest.fixture
+def folder_of_a_server() -> Iterator[Path]:
+    """A folder that a server of its own may use, whose user is not the one that runs the tests."""
+    with tempfile.TemporaryDirectory(prefix="regulars-test-") as folder:
+        yield Path(folder)
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from regulars.storage import embedded
 
 
 @pytest.fixture
-def data(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    folder = tmp_path / "data"
+def data(monkeypatch: pytest.MonkeyPatch, folder_of_a_server: Path) -> Path:
+    folder = folder_of_a_server / "data"
     monkeypatch.setenv("REGULARS_DATA", str(folder))
     return folder
 
@@ -26,7 +26,7 @@ def test_what_is_backed_up_is_restored_elsewhere(command: Command, data: Path, t
     again = command("backup", "nord.dump")
     assert (again.code, again.err) == (2, "regulars: nord.dump is there already: choose another name.\n")
 
-    elsewhere = ["--data", str(tmp_path / "restored")]
+    elsewhere = ["--data", str(data.parent / "restored")]
     done = command("restore", "nord.dump", *elsewhere)
     assert (done.code, done.out) == (0, "1 communities are back.\n")
     assert command("verify", *elsewhere).out == "nord: 1 profile, 0 differences\n"
@@ -48,7 +48,7 @@ def test_doctor_tells_settings_versions_and_that_nothing_is_wrong(
 ) -> None:
     first = command("doctor")
     assert (first.code, f"There is no database in {data} yet" in first.out) == (0, True)
-    command("migrate")
+    command("community", "list")
     Path("regulars.toml").write_text("workers = 3\n")
     monkeypatch.setenv("REGULARS_WORKER", "3")
     done = command("doctor")
@@ -64,8 +64,8 @@ def test_doctor_tells_settings_versions_and_that_nothing_is_wrong(
     assert "--data" in other.out
 
 
-def test_what_is_unsafe_is_fatal(command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with embedded.running(tmp_path / "data") as (owner, app):
+def test_what_is_unsafe_is_fatal(command: Command, folder_of_a_server: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with embedded.running(folder_of_a_server / "data") as (owner, app):
         monkeypatch.setenv("REGULARS_DATABASE_URL", app)
         monkeypatch.setenv("REGULARS_OWNER_URL", owner)
         # The owner of this server is a superuser: members' data must not be read as it.
@@ -81,9 +81,9 @@ def test_what_is_unsafe_is_fatal(command: Command, tmp_path: Path, monkeypatch: 
 
 
 def test_a_role_that_may_not_migrate_is_content_with_what_is_up_to_date(
-    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    command: Command, folder_of_a_server: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with embedded.running(tmp_path / "data") as (owner, app):
+    with embedded.running(folder_of_a_server / "data") as (owner, app):
         monkeypatch.setenv("REGULARS_DATABASE_URL", app)
         lacking = command("community", "list")
         assert lacking.code == 1

@@ -11,14 +11,11 @@ from typing import Any
 import asyncpg
 import pytest_asyncio
 
-from api.profile_calls import other_club
 from clubs import START, Club
 from regulars.aggregations.store import STORED_ROWS, refresh_statement
 from regulars.ingest import changes
 from regulars.storage.database import SESSION, Database
 from servers import on_both_servers
-
-__all__ = ["other_club"]
 
 pytestmark = on_both_servers
 

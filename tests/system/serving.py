@@ -33,7 +33,7 @@ class Served:
 def served(folder: Path, *, workers: int) -> Iterator[Served]:
     """A server with its data in a folder, stopped with the block; it must end as it should."""
     log = (folder / "log").open("wb")
-    command = [REGULARS, "serve", "--port", "0", "--data", folder / "data", "--workers", str(workers)]
+    command = [str(REGULARS), "serve", "--port", "0", "--data", str(folder / "data"), "--workers", str(workers)]
     with log, embedded.running(folder / "data") as (_, database_url):
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
         try:

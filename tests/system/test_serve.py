@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -72,15 +73,15 @@ def serving(data: Path, *arguments: str) -> Iterator[Served]:
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def data() -> Iterator[Path]:
     """A data folder with one community."""
-    folder = tmp_path_factory.mktemp("data")
-    run(
-        folder,
-        *("community", "create", "--slug", "nord", "--name", "Nord", "--country", "NO"),
-        *("--timezone", "Europe/Oslo", "--currency", "NOK"),
-    )
-    return folder
+    with tempfile.TemporaryDirectory(prefix="regulars-test-") as folder:
+        run(
+            Path(folder),
+            *("community", "create", "--slug", "nord", "--name", "Nord", "--country", "NO"),
+            *("--timezone", "Europe/Oslo", "--currency", "NOK"),
+        )
+        yield Path(folder)
 
 
 @pytest.fixture(scope="module")

@@ -112,9 +112,7 @@ class Reader:
         locations = await self._locations(community_id, epoch, wire.location_ids(fresh.values()))
         return {profile_id: Read(row, now, digits, locations) for profile_id, row in fresh.items()}
 
-    async def read_as_of(
-        self, community_id: int, asked: Sequence[tuple[UUID, datetime]]
-    ) -> list[Read | None]:
+    async def read_as_of(self, community_id: int, asked: Sequence[tuple[UUID, datetime]]) -> list[Read | None]:
         """The values of profiles, each at its own instant, in the order asked; None for unknown profiles."""
         async with self._database.reading(community_id) as scope:
             return await self.read_in(scope, asked)

@@ -42,9 +42,7 @@ def declared_columns() -> list[str]:
     """The statements that give the table a column for each declaration, and mark all values as to be
     recomputed when a definition has changed.
     """
-    columns = [
-        f'ALTER TABLE aggregations ADD COLUMN IF NOT EXISTS "{each.name}" {each.type.column}' for each in STORED
-    ]
+    columns = [f'ALTER TABLE aggregations ADD COLUMN IF NOT EXISTS "{each.name}" {each.type.column}' for each in STORED]
     return [*columns, _RECOMPUTE_ALL.format(version=definitions_version())]
 
 

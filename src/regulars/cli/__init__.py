@@ -43,7 +43,6 @@ _WRONG = (
     asyncpg.PostgresError,
     asyncpg.InterfaceError,
     psycopg.Error,
-    OSError,
 )
 
 
@@ -63,6 +62,8 @@ def run(arguments: Sequence[str]) -> int:
         return _failed(str(error), WRONG_USE)
     except _WRONG as error:
         return _failed(str(error), FOUND_WRONG)
+    except OSError as error:
+        return _failed(f"{error.strerror or error}: {error.filename or 'try again'}.", FOUND_WRONG)
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
     except Exception as error:

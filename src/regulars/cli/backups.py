@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -16,6 +17,10 @@ from regulars.cli.asked import Where, WrongUseError, settings_of
 from regulars.running import UnreachableError
 from regulars.settings import Settings
 from regulars.storage import embedded
+
+
+_ALL_OR_NOTHING = ("--no-psqlrc", "--quiet", "--single-transaction", "--set=ON_ERROR_STOP=1")
+_EMPTY = "DROP SCHEMA public CASCADE; CREATE SCHEMA public"
 
 
 def add_to(app: App) -> None:
@@ -88,15 +93,11 @@ def restore(
             raise WrongUseError(
                 f"The database holds {there} communities: name another --data folder, or say --replace."
             )
-        arguments = [
-            "--clean",
-            "--if-exists",
-            "--no-owner",
-            "--no-privileges",
-            "--single-transaction",
-            "--exit-on-error",
-        ]
-        _run(settings, "pg_restore", found.owner, [*arguments, str(file)])
+        with tempfile.NamedTemporaryFile(dir=_folder(settings), prefix="restore-", suffix=".sql") as script:
+            # Written out first: of a damaged file nothing is carried out.
+            unpacked = ["--no-owner", "--no-privileges", f"--file={script.name}", str(file)]
+            _run(settings, "pg_restore", None, unpacked)
+            _run(settings, "psql", found.owner, [*_ALL_OR_NOTHING, f"--command={_EMPTY}", f"--file={script.name}"])
         running.bring_up_to_date(found)
     with running.ready(settings) as found:
         print(f"{_communities(found.owner)} communities are back.")
@@ -128,17 +129,24 @@ def _program(settings: Settings, name: str) -> str:
     return (shutil.which(name) or own) if settings.database_url else own
 
 
-def _run(settings: Settings, name: str, url: str, arguments: Sequence[str]) -> None:
-    bare, password = _without_password(url)
-    environment = {**os.environ, "PGOPTIONS": "-c lock_timeout=10s"}
-    if password is not None:
-        # On the command line every user of the machine could read it.
-        environment["PGPASSWORD"] = password
-    command = [_program(settings, name), f"--dbname={bare}", *arguments]
+def _folder(settings: Settings) -> Path | None:
+    """Where room for the data is to be expected; the machine's own place where they are elsewhere."""
+    return None if settings.database_url else settings.data.expanduser()
+
+
+def _run(settings: Settings, name: str, url: str | None, arguments: Sequence[str]) -> None:
+    environment = {**os.environ, "PGOPTIONS": "-c lock_timeout=10s -c client_min_messages=warning"}
+    command = [_program(settings, name), *arguments]
+    if url is not None:
+        bare, password = _without_password(url)
+        command.append(f"--dbname={bare}")
+        if password is not None:
+            # On the command line every user of the machine could read it.
+            environment["PGPASSWORD"] = password
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)  # noqa: S603
     if done.returncode:
         said = done.stderr.strip().splitlines() or [f"{name} failed"]
-        reason = next((line for line in said if "error:" in line), said[0])
+        reason = next((line for line in said if "error:" in line.lower()), said[0])
         raise UnreachableError(f"{reason.strip().rstrip('.')}. Nothing was changed.")
 
 

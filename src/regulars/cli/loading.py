@@ -78,9 +78,8 @@ def load_files(
                     else:
                         summary = await load(database, committers, community_id, entity, read, options)
                 except Refused as refused:
-                    raise Refused(
-                        {f"{source.path}: {field}".rstrip(": "): text for field, text in refused.errors.items()}
-                    ) from None
+                    wrong = (f"{field} {text}".strip() for field, text in refused.errors.items())
+                    raise Refused({str(source.path): "; ".join(wrong)}) from None
             _tell(source, summary, dry_run=dry_run)
             rejected += summary.rejected
         return rejected

@@ -56,9 +56,7 @@ async def by_slug(connection: Any, slug: str) -> Community:
 
 async def every(connection: Any) -> list[Community]:
     """All communities, by slug."""
-    return [
-        _community(row) for row in await connection.fetch(f"SELECT {_COLUMNS} FROM communities ORDER BY slug")
-    ]
+    return [_community(row) for row in await connection.fetch(f"SELECT {_COLUMNS} FROM communities ORDER BY slug")]
 
 
 async def organization_id(connection: Any, name: str, now: datetime) -> int:
@@ -140,9 +138,7 @@ async def create(connection: Any, new: NewCommunity, now: datetime) -> Community
             await connection.execute(f"SET LOCAL regulars.community_id = '{int(new.id)}'")
         else:
             # The id is not known yet, and the row of its epochs is its own.
-            next_id = await connection.fetchval(
-                "SELECT nextval(pg_get_serial_sequence('communities', 'id'))::int"
-            )
+            next_id = await connection.fetchval("SELECT nextval(pg_get_serial_sequence('communities', 'id'))::int")
             await connection.execute(f"SET LOCAL regulars.community_id = '{int(next_id)}'")
         chosen = int(await connection.fetchval("SELECT current_setting('regulars.community_id')"))
         await connection.execute(

@@ -22,9 +22,7 @@ def instant(text: str) -> datetime:
     try:
         given = datetime.fromisoformat(text)
     except ValueError:
-        raise ValueError(
-            "must be a time: YYYY-MM-DD HH:MM:SS in UTC, or ISO 8601 with an offset"
-        ) from None
+        raise ValueError("must be a time: YYYY-MM-DD HH:MM:SS in UTC, or ISO 8601 with an offset") from None
     try:
         found = given.replace(tzinfo=UTC) if given.tzinfo is None else given.astimezone(UTC)
     except OverflowError:

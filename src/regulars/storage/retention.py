@@ -23,7 +23,5 @@ async def keep(database: Database, outbox_days: int) -> int:
         await keep_day(database, today + timedelta(days=ahead))
     async with database.unscoped() as connection:
         for feed, days in zip(FEEDS, (outbox_days, 1), strict=True):
-            dropped += await connection.fetchval(
-                "SELECT drop_partitions($1, $2)", feed, today - timedelta(days=days)
-            )
+            dropped += await connection.fetchval("SELECT drop_partitions($1, $2)", feed, today - timedelta(days=days))
     return dropped

@@ -144,12 +144,8 @@ AGGREGATIONS = (
         "(weight 4), the joined location (2), the preferred location (2) and the addresses (2).",
     ),
     _elected("likely_country_score", Type.INTEGER, COUNTRIES, "min(score)", _SCORE.format("likely_country")),
-    _same(
-        "likely_country_iso", Type.COUNTRY_ALPHA_3, "likely_country", "likely_country as ISO 3166-1 alpha-3."
-    ),
-    _same(
-        "likely_country_iso_score", Type.INTEGER, "likely_country_score", _SCORE.format("likely_country_iso")
-    ),
+    _same("likely_country_iso", Type.COUNTRY_ALPHA_3, "likely_country", "likely_country as ISO 3166-1 alpha-3."),
+    _same("likely_country_iso_score", Type.INTEGER, "likely_country_score", _SCORE.format("likely_country_iso")),
     _elected(
         "likely_state_iso",
         Type.STRING,
