@@ -2,7 +2,9 @@
 
 import asyncio
 import itertools
+import tempfile
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -36,6 +38,13 @@ def servers() -> Iterator[Servers]:
 def database_urls(servers: Servers, request: pytest.FixtureRequest) -> tuple[str, str]:
     """The owner's and the app's URL of a server that lasts for the run; see servers.on_both_servers."""
     return servers.urls(getattr(request, "param", "embedded"))
+
+
+@pytest.fixture
+def data_folder() -> Iterator[Path]:
+    """A folder for a database of the test's own; pytest's folders are closed to the database's user."""
+    with tempfile.TemporaryDirectory(prefix="regulars-test-") as folder:
+        yield Path(folder)
 
 
 @pytest.fixture

@@ -9,8 +9,10 @@ from clubs import SetClock
 from oracle import values
 from regulars.aggregations.reading import Reader
 from regulars.storage.database import Database
+from servers import on_both_servers
 
 
+@on_both_servers
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 async def test_the_worked_cases_come_out(case: Case, database: Database, clock: SetClock) -> None:
     clock.at = case.as_of

@@ -11,6 +11,7 @@ from sqlglot import exp
 
 from aggregations.case import AS_OF, at
 from oracle import Community, Facts, Profile, values
+from regulars.aggregations.aggregation import Change, Measure, Relation
 from regulars.aggregations.definitions import REGISTRY, SEED_ORDER
 
 FORBIDDEN: dict[str, type[exp.Expression] | tuple[type[exp.Expression], ...]] = {
@@ -28,10 +29,8 @@ FORBIDDEN_NAMES = {"mode", "to_char", "timezone"}
 
 def declared() -> Iterator[tuple[str, str]]:
     """Every piece of SQL that is declared, with the name of what it belongs to."""
-    for relation in REGISTRY.relations:
-        yield relation.name, relation.sql
-    for each in (*REGISTRY.measures, *REGISTRY.changes):
-        yield each.name, each.sql
+    declarations: list[Relation | Measure | Change] = [*REGISTRY.relations, *REGISTRY.measures, *REGISTRY.changes]
+    yield from ((each.name, each.sql) for each in declarations)
     for aggregation in REGISTRY.aggregations:
         for sql in (aggregation.sql, aggregation.when_empty, aggregation.evidence):
             if sql:

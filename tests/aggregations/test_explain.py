@@ -32,7 +32,7 @@ async def evidence(scope: Scope, profile_id: UUID, name: str, as_of: datetime) -
 
 @seed(SEED)
 @settings(
-    max_examples=examples(10),
+    max_examples=examples(6),
     deadline=None,
     print_blob=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],

@@ -38,7 +38,7 @@ async def told(scope: Scope, reader: Reader, profile_id: Any, name: str, start: 
 
 @seed(SEED)
 @settings(
-    max_examples=examples(10),
+    max_examples=examples(8),
     deadline=None,
     print_blob=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],

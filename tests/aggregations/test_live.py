@@ -78,7 +78,7 @@ async def is_sent_as_it_is(product: Product, facts: Facts, now: datetime) -> Non
 
 
 @seed(SEED)
-@settings(LONG, max_examples=examples(18))
+@settings(LONG, max_examples=examples(14))
 @given(history=histories(), data=st.data())
 async def test_every_value_is_true_after_everything_that_happens(
     history: History, data: st.DataObject, database: Database, clock: SetClock
@@ -161,7 +161,7 @@ async def differing(product: Product) -> list[str]:
 
 
 @seed(SEED)
-@settings(LONG, max_examples=examples(8))
+@settings(LONG, max_examples=examples(6))
 @given(history=histories(max_actions=20), data=st.data())
 async def test_the_sweep_visits_what_is_due_and_nothing_else(
     history: History, data: st.DataObject, database: Database, clock: SetClock

@@ -23,18 +23,19 @@ def test_what_is_backed_up_is_restored_elsewhere(command: Command, data: Path, t
     done = command("backup", "nord.dump")
     assert done.code == 0, done.err
     assert done.out.startswith("nord.dump: ")
+    assert (tmp_path / "nord.dump").stat().st_mode & 0o777 == 0o600
     again = command("backup", "nord.dump")
     assert (again.code, again.err) == (2, "regulars: nord.dump is there already: choose another name.\n")
 
     elsewhere = ["--data", str(data.parent / "restored")]
     done = command("restore", "nord.dump", *elsewhere)
-    assert (done.code, done.out) == (0, "1 communities are back.\n")
+    assert (done.code, done.out) == (0, "nord.dump is restored (communities: 1).\n")
     assert command("verify", *elsewhere).out == "nord: 1 profile, 0 differences\n"
     unchanged = command("load", "transactions", "sales.csv", "--community", "nord", *elsewhere)
     assert unchanged.out == "sales.csv: 0 loaded, 1 unchanged, 0 rejected\n"
 
     refused = command("restore", "nord.dump", *elsewhere)
-    assert (refused.code, "holds 1 communities" in refused.err) == (2, True)
+    assert (refused.code, "is not empty (communities: 1)" in refused.err) == (2, True)
     assert command("restore", "nord.dump", "--replace", *elsewhere).code == 0
     (tmp_path / "broken.dump").write_bytes((tmp_path / "nord.dump").read_bytes()[:2_000])
     broken = command("restore", "broken.dump", "--replace", *elsewhere)

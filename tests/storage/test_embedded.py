@@ -46,8 +46,8 @@ def answers(url: str) -> bool:
         return False
 
 
-def test_two_processes_share_a_folder_and_the_last_stops_the_server(tmp_path: Path) -> None:
-    (first, url), (second, same) = start(tmp_path), start(tmp_path)
+def test_two_processes_share_a_folder_and_the_last_stops_the_server(data_folder: Path) -> None:
+    (first, url), (second, same) = start(data_folder), start(data_folder)
     assert url == same
     leave(first)
     assert answers(url)
@@ -55,9 +55,9 @@ def test_two_processes_share_a_folder_and_the_last_stops_the_server(tmp_path: Pa
     assert not answers(url)
 
 
-def test_what_was_written_is_there_the_next_time(tmp_path: Path) -> None:
+def test_what_was_written_is_there_the_next_time(data_folder: Path) -> None:
     for expected in (0, 1):
-        with embedded.running(tmp_path / "new" / "folder") as (owner, app):
+        with embedded.running(data_folder / "new" / "folder") as (owner, app):
             with psycopg.connect(owner, autocommit=True) as connection:
                 connection.execute("CREATE TABLE IF NOT EXISTS kept (n int)")
                 assert connection.execute("SELECT count(*) FROM kept").fetchone() == (expected,)

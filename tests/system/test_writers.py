@@ -27,8 +27,8 @@ PROCESSES, WRITERS, PROFILES = 4, 16, 50
 
 
 @pytest.mark.timeout(SECONDS * 2 + 120)
-async def test_what_was_answered_is_what_is_kept(tmp_path: Path) -> None:
-    with served(tmp_path, workers=2) as server:
+async def test_what_was_answered_is_what_is_kept(data_folder: Path) -> None:
+    with served(data_folder, workers=2) as server:
         community, token = await community_with_token(server.database_url)
         headers = {"Authorization": f"Bearer {token}"}
         async with httpx.AsyncClient(base_url=server.url, headers=headers, timeout=30) as http:

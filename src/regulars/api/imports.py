@@ -73,13 +73,9 @@ async def _import(call: Call, request: Request) -> object:
 
 def _entity(name: str) -> str:
     if name == "communities":
-        raise ApiError(
-            403, "A token of one community can't make others: use `regulars load communities FILE`."
-        )
+        raise ApiError(403, "A token of one community can't make others: use `regulars load communities FILE`.")
     if name not in entities.NAMES:
-        raise NotFound(
-            f"There is nothing called {name} to import: choose one of {', '.join(entities.NAMES)}."
-        )
+        raise NotFound(f"There is nothing called {name} to import: choose one of {', '.join(entities.NAMES)}.")
     return name
 
 

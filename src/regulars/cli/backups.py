@@ -18,7 +18,6 @@ from regulars.running import UnreachableError
 from regulars.settings import Settings
 from regulars.storage import embedded
 
-
 _ALL_OR_NOTHING = ("--no-psqlrc", "--quiet", "--single-transaction", "--set=ON_ERROR_STOP=1")
 _EMPTY = "DROP SCHEMA public CASCADE; CREATE SCHEMA public"
 
@@ -64,6 +63,8 @@ def backup(
         _require_all_rows(found.owner)
         arguments = ["--format=custom", "--no-owner", "--no-privileges", f"--file={unfinished}"]
         try:
+            # It holds all that is known of members: nobody else may read it.
+            unfinished.touch(mode=0o600)
             _run(settings, "pg_dump", found.owner, arguments)
             unfinished.rename(file)
         finally:
@@ -91,7 +92,7 @@ def restore(
         _reached(found)
         if not replace and (there := _communities(found.owner)):
             raise WrongUseError(
-                f"The database holds {there} communities: name another --data folder, or say --replace."
+                f"The database is not empty (communities: {there}): name another --data folder, or say --replace."
             )
         with tempfile.NamedTemporaryFile(dir=_folder(settings), prefix="restore-", suffix=".sql") as script:
             # Written out first: of a damaged file nothing is carried out.
@@ -100,7 +101,7 @@ def restore(
             _run(settings, "psql", found.owner, [*_ALL_OR_NOTHING, f"--command={_EMPTY}", f"--file={script.name}"])
         running.bring_up_to_date(found)
     with running.ready(settings) as found:
-        print(f"{_communities(found.owner)} communities are back.")
+        print(f"{file} is restored (communities: {_communities(found.owner)}).")
     return 0
 
 

@@ -103,7 +103,15 @@ class InlineVariant(VariantIn, frozen=True, kw_only=True):
 _RESOLVE = """
 SELECT id, product_id, sku, external_id
 FROM product_variants
-WHERE community_id = $1 AND deleted_at IS NULL AND (id = ANY ($2) OR sku = ANY ($3) OR external_id = ANY ($4))
+WHERE community_id = $1 AND deleted_at IS NULL AND id = ANY ($2)
+UNION
+SELECT id, product_id, sku, external_id
+FROM product_variants
+WHERE community_id = $1 AND deleted_at IS NULL AND sku = ANY ($3)
+UNION
+SELECT id, product_id, sku, external_id
+FROM product_variants
+WHERE community_id = $1 AND deleted_at IS NULL AND external_id = ANY ($4)
 """
 
 Sold = tuple[int, int]

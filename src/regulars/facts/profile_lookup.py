@@ -93,13 +93,14 @@ async def locked_one(writing: Writing, profile_id: UUID) -> Profile:
 
 # By what others call them -------------------------------------------------------------------------------
 
-# Merged profiles lead to the living one in one step.
+# Merged profiles lead to the living one in one step. Written as CASE, which is leakproof, where COALESCE is not
+# and would cost the index under row-level security.
 _BY_ID = """
 SELECT wanted.ref::text AS value, there.profile_id
 FROM unnest($2::uuid[]) AS wanted (ref)
 JOIN profiles AS meant ON meant.community_id = $1 AND meant.profile_id = wanted.ref
 JOIN profiles AS there
-    ON there.community_id = $1 AND there.profile_id = coalesce(meant.merged_into, meant.profile_id)
+    ON there.community_id = $1 AND there.profile_id = CASE WHEN meant.merged_into IS NULL THEN meant.profile_id ELSE meant.merged_into END
 WHERE there.deleted_at IS NULL
 """
 
@@ -107,7 +108,7 @@ _BY_EXTERNAL_ID = """
 SELECT meant.external_id AS value, there.profile_id
 FROM profiles AS meant
 JOIN profiles AS there
-    ON there.community_id = $1 AND there.profile_id = coalesce(meant.merged_into, meant.profile_id)
+    ON there.community_id = $1 AND there.profile_id = CASE WHEN meant.merged_into IS NULL THEN meant.profile_id ELSE meant.merged_into END
 WHERE meant.community_id = $1 AND meant.external_id = ANY ($2::text[]) AND there.deleted_at IS NULL
 """
 
@@ -115,7 +116,7 @@ _BY_EMAIL = """
 SELECT wanted.ref AS value, there.profile_id
 FROM unnest($2::text[]) AS wanted (ref)
 JOIN profiles AS there
-    ON there.community_id = $1 AND lower(there.email) = lower(wanted.ref) AND there.deleted_at IS NULL
+    ON there.community_id = $1 AND there.email_key = lower(wanted.ref) AND there.deleted_at IS NULL
 """
 
 _BY_PHONE = """

@@ -35,9 +35,7 @@ def packing_of(beginning: bytes) -> Packing:
     return Packing.PLAIN
 
 
-def unpacked(
-    file: BinaryIO, packing: Packing, moved: Callable[[int], None], *, cut: bool = False
-) -> Iterator[bytes]:
+def unpacked(file: BinaryIO, packing: Packing, moved: Callable[[int], None], *, cut: bool = False) -> Iterator[bytes]:
     """The content of a file in pieces; `moved` is told of every piece that was read, by its packed size.
 
     Raises BrokenOffError after all that can be read of a file that is truncated or damaged, or that is known

@@ -84,16 +84,10 @@ TRANSACTIONS = Columns(
 """The columns of transactions, whose rows may have to be put together first."""
 
 ENTITIES: Mapping[str, Entity] = {
-    "locations": Entity(
-        Columns(locations.LocationIn, (("external_id",),), {}), _with_external_id(locations.checked)
-    ),
-    "products": Entity(
-        Columns(products.ProductIn, (("external_id",),), {}), _with_external_id(products.checked)
-    ),
+    "locations": Entity(Columns(locations.LocationIn, (("external_id",),), {}), _with_external_id(locations.checked)),
+    "products": Entity(Columns(products.ProductIn, (("external_id",),), {}), _with_external_id(products.checked)),
     "profiles": Entity(Columns(ProfileIn, (("external_id",),), {}), _profile),
-    "memberships": Entity(
-        Columns(memberships.MembershipIn, (("profile",), ("type",), ("at",)), {}), _membership
-    ),
+    "memberships": Entity(Columns(memberships.MembershipIn, (("profile",), ("type",), ("at",)), {}), _membership),
 }
 """What is loaded into one community row by row, by name."""
 

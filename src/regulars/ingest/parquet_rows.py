@@ -25,9 +25,7 @@ def rows(file: BinaryIO, columns: Columns, moved: Callable[[int], None]) -> Iter
     try:
         table = pyarrow.parquet.ParquetFile(file)
     except (pyarrow.ArrowException, OSError) as error:
-        yield Rejection(
-            1, {"": f"is where the file breaks off: it is no Parquet file, or damaged ({_line(error)})"}
-        )
+        yield Rejection(1, {"": f"is where the file breaks off: it is no Parquet file, or damaged ({_line(error)})"})
         return
     columns.require(table.schema_arrow.names)
     wanted = [name for name in table.schema_arrow.names if name in columns.cells]

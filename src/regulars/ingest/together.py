@@ -89,9 +89,7 @@ class _Waiting:
             "SELECT external_id, number, content, errors FROM lines ORDER BY external_id, number"
         )
         for _, group in _adjacent(
-            Line(number, content)
-            if errors is None
-            else Rejection(number, msgspec.json.decode(errors), external_id)
+            Line(number, content) if errors is None else Rejection(number, msgspec.json.decode(errors), external_id)
             for external_id, number, content, errors in found
         ):
             yield group

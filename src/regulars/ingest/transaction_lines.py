@@ -141,7 +141,7 @@ def _checked(lines: Sequence[tuple[int, TransactionLine]], community: Community)
     given: TransactionIn = first
     of_items = [(place, line) for place, line in lines if _is_of_an_item(line)]
     if of_items:
-        items = tuple(ItemIn(**{name: getattr(line, name) for name in ITEM_COLUMNS}) for _, line in of_items)
+        items = tuple(_item(line) for _, line in of_items)
         given = msgspec.structs.replace(_header(first), items=items)
     try:
         row = transactions.checked(given, community, local=True)

@@ -101,6 +101,10 @@ class Database:
             init=_prepare_connection,
             reset=_leave_session_as_is,
             command_timeout=600,
+            # The statements that refresh values are longer than what is cached by default, and cost more to plan
+            # than to run; none of them goes stale by age.
+            max_cacheable_statement_size=0,
+            max_cached_statement_lifetime=0,
         )
 
     async def close(self) -> None:

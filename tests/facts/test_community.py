@@ -1,0 +1,96 @@
+"""A community is changed: what its profiles' values are read by shows at once, its currency stays."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from api.transaction_calls import make, profile, sale, values
+from clubs import Club
+from regulars.facts import community as communities
+from regulars.facts.community import Community
+from regulars.facts.refusals import Refused
+from regulars.facts.writing import Writing
+from regulars.ingest.commit import commit
+
+
+async def change(club: Club, **fields: Any) -> Community:
+    """Changes fields of the club's community; gives it as it is then."""
+
+    async def work(writing: Writing) -> Community:
+        return await communities.change(writing, **fields)
+
+    return await commit(club.database, club.community.id, work)
+
+
+async def epoch(club: Club) -> int:
+    """What the club's values are computed by."""
+    async with club.database.reading(club.community.id) as scope:
+        found: int = await scope.fetchval("SELECT values_epoch FROM epochs WHERE community_id = $1", club.community.id)
+        return found
+
+
+async def test_what_is_given_changes_and_the_rest_stays(club: Club) -> None:
+    before = club.community
+    changed = await change(club, name="New", country="sweden")
+    assert (changed.name, changed.country) == ("New", "SE")
+    assert (changed.timezone, changed.currency, changed.slug) == (before.timezone, before.currency, before.slug)
+    assert changed.attributes == before.attributes
+    async with club.database.unscoped() as connection:
+        assert await communities.by_id(connection, before.id) == changed
+
+
+async def test_another_zone_shows_in_the_next_read(club: Club) -> None:
+    mine = await profile(club, joined_at="2026-08-02 23:30:00")
+    # Without a zone of its own, as from a file.
+    await make(club, sale(10, "2026-10-01 23:30:00", profile_id=mine))
+    async with club.database.writing(club.community.id) as scope:
+        await scope.execute(
+            "UPDATE transactions SET timezone = NULL, shop_date = NULL WHERE community_id = $1", club.community.id
+        )
+    before = await values(club, mine)
+    assert (before["dimension_join"], before["first_shop_date"]) == ("JC", "2026-10-01")
+    await change(club, timezone="Pacific/Auckland")
+    after = await values(club, mine)
+    assert (after["dimension_join"], after["first_shop_date"]) == ("JN", "2026-10-02")
+    assert after["first_shop_days"] == before["first_shop_days"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "raised"),
+    [
+        ({"timezone": "Europe/Oslo"}, 1),
+        ({"currency": "EUR"}, 1),
+        ({"name": "New"}, 0),
+        ({"country": "SE"}, 0),
+        ({"timezone": "UTC", "currency": "NOK"}, 0),
+        ({}, 0),
+    ],
+)
+async def test_only_what_values_are_read_by_has_them_computed_anew(
+    club: Club, fields: dict[str, str], raised: int
+) -> None:
+    before = await epoch(club)
+    await change(club, **fields)
+    assert await epoch(club) == before + raised
+
+
+async def test_the_currency_is_fixed_after_the_first_transaction(club: Club) -> None:
+    changed = await change(club, currency="kwd")
+    assert (changed.currency, changed.minor_digits) == ("KWD", 3)
+    mine = await profile(club)
+    await make(club, sale("1.005", profile_id=mine))
+    assert str((await values(club, mine))["spend_all"]) == "1.005"
+    with pytest.raises(Refused) as refused:
+        await change(club, currency="NOK")
+    assert refused.value.errors == {"currency": "is fixed after the first transaction: it is KWD"}
+    assert (await change(club, currency="KWD", name="New")).name == "New"
+
+
+async def test_what_can_t_be_is_refused_by_field(club: Club) -> None:
+    with pytest.raises(Refused) as refused:
+        await change(club, country="Atlantis", timezone="Mars/Olympus", currency="XXY")
+    assert refused.value.errors.keys() == {"country", "timezone", "currency"}
+    async with club.database.unscoped() as connection:
+        assert await communities.by_id(connection, club.community.id) == club.community
