@@ -18,7 +18,7 @@ demo: $(INSTALLED)
 	$(BIN)/regulars demo
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest --cov --cov-report=term
+	$(BIN)/python -m pytest --numprocesses auto --dist worksteal --cov --cov-report=term
 
 check: $(INSTALLED)
 	$(BIN)/ruff check .

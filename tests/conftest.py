@@ -71,12 +71,28 @@ def clock() -> SetClock:
     return SetClock()
 
 
+@pytest_asyncio.fixture(scope="session")
+async def pools() -> AsyncIterator[dict[str, Database]]:
+    """One pool for each server, kept for the run: its statements are planned once."""
+    opened: dict[str, Database] = {}
+    yield opened
+    for each in opened.values():
+        await each.close()
+
+
 @pytest_asyncio.fixture
-async def database(database_urls: tuple[str, str], clock: SetClock) -> AsyncIterator[Database]:
-    """A pool of the app's role."""
-    async with Database(database_urls[1], 4, clock) as opened:
-        await retention.keep(opened, 7)
-        yield opened
+async def database(
+    database_urls: tuple[str, str], clock: SetClock, pools: dict[str, Database]
+) -> AsyncIterator[Database]:
+    """The database of the app's role, with the test's own clock."""
+    url = database_urls[1]
+    if url not in pools:
+        pools[url] = Database(url, 4)
+        await pools[url].open()
+    database = Database(url, 4, clock)
+    database.pool = pools[url].pool
+    await retention.keep(database, 7)
+    yield database
 
 
 @pytest_asyncio.fixture

@@ -35,6 +35,10 @@ def given_by_the_environment() -> Iterator[Urls]:
 def embedded_server() -> Iterator[Urls]:
     """The PostgreSQL that comes with the package."""
     with tempfile.TemporaryDirectory(prefix="regulars-test-") as folder, embedded.running(Path(folder)) as urls:
+        with psycopg.connect(urls[0], autocommit=True) as connection:
+            # What is durable is tested by tests that start servers of their own.
+            connection.execute("ALTER SYSTEM SET fsync = off")
+            connection.execute("SELECT pg_reload_conf()")
         migrate(urls[0], role_of(urls[1]), store.declared_columns())
         yield urls
 

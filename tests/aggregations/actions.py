@@ -99,10 +99,11 @@ class MergeProfiles:
 
 @dataclass(frozen=True)
 class ChangeLocation:
-    """Replaces these fields of the location by those of `to`, whose id and external_id mean nothing."""
+    """Replaces fields of the location by those of `to`: `only` this one, or all but the id and the external_id."""
 
     location: int
     to: Location
+    only: str | None = None
 
 
 @dataclass(frozen=True)
@@ -157,9 +158,13 @@ def apply(facts: Facts, action: Action, now: datetime, new_id: UUID | int) -> Fa
             return _apply_to_profile(facts, action, now, new_id)
         case MergeProfiles(source, destination):
             return _merged(facts, source, destination)
-        case ChangeLocation(ordinal, to):
+        case ChangeLocation(ordinal, to, only):
             location = chosen(facts.locations.values(), ordinal)
-            changed = location and replace(to, id=location.id, external_id=location.external_id)
+            changed = location and (
+                replace(location, **{only: getattr(to, only)})
+                if only
+                else replace(to, id=location.id, external_id=location.external_id)
+            )
             return replace(facts, locations=facts.locations | {changed.id: changed}) if changed else facts
         case ChangeProduct(ordinal, brand):
             product = chosen(facts.products.values(), ordinal)

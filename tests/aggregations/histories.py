@@ -60,6 +60,7 @@ STATES = (
     Address("NZ", None, "Victoria"),
     Address(None, "NO-03", "Oslo"),
 )
+LOCATION_FIELDS = ("type", "timezone", "country", "iso_state", "state")
 AMOUNTS = tuple(map(Decimal, ("10.00", "0.00", "-10.00", "0.005", "0.015", "-0.005", "0.004", "2.675", "0.05", "1000")))
 PRICES = tuple(map(Decimal, ("100.00", "19.99", "0", "0.005", "800")))
 DISCOUNTS = tuple(map(Decimal, ("1", "3", "0.125", "0")))
@@ -231,7 +232,7 @@ def _actions(instants: st.SearchStrategy[datetime]) -> st.SearchStrategy[Action 
         (1, st.builds(DeleteTransaction, ordinals)),
         (2, st.builds(ClaimTransaction, ordinals, ordinals)),
         (2, st.builds(MoveTransaction, ordinals, ordinals)),
-        (2, st.builds(ChangeLocation, ordinals, _locations())),
+        (3, st.builds(ChangeLocation, ordinals, _locations(), st.sampled_from((None, *LOCATION_FIELDS)))),
         (1, st.builds(ChangeProduct, ordinals, st.sampled_from(BRANDS))),
         (1, st.builds(ChangeCommunityTimezone, st.sampled_from(ZONES))),
     ]

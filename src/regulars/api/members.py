@@ -20,9 +20,7 @@ async def _token(call: Call) -> dict[str, object]:
     handle = call.body.id_handle or "id"
     async with call.server.database.reading(call.community_id) as scope:
         profile_id = await profiles.found(scope, "id" if handle == "profile_id" else handle, call.body.id)
-    token, expires = members.signed(
-        Member(call.community_id, profile_id), await call.server.member_key(), call.now
-    )
+    token, expires = members.signed(Member(call.community_id, profile_id), await call.server.member_key(), call.now)
     return data({"token": token, "exp": expires})
 
 

@@ -81,9 +81,7 @@ async def _read_identity(call: Call) -> dict[str, object]:
 async def _create_identity(call: Call, writing: Writing) -> dict[str, object]:
     profile_id = call.uuid()
     await profile_lookup.locked_one(writing, profile_id)
-    return await _part(
-        writing, IDENTITIES, profile_id, await identities.create(writing, profile_id, call.body)
-    )
+    return await _part(writing, IDENTITIES, profile_id, await identities.create(writing, profile_id, call.body))
 
 
 async def _update_identity(call: Call, writing: Writing) -> dict[str, object]:
@@ -139,16 +137,12 @@ def parts(at: str, caller: Caller = Caller.COMMUNITY, tag: str = "profiles") -> 
     identity = {"takes": IdentityIn, "shows": IDENTITIES}
     one_address = "/addresses/{address_id}"
     made: list[Endpoint] = [
-        endpoint(
-            "GET", "/addresses", "List addresses", reads=_the_list(ADDRESSES), shows=ADDRESSES, lists=True
-        ),
+        endpoint("GET", "/addresses", "List addresses", reads=_the_list(ADDRESSES), shows=ADDRESSES, lists=True),
         endpoint("POST", "/addresses", "Make an address", writes=_create_address, status=201, **address),
         endpoint("GET", one_address, "Read an address", reads=_read_address, shows=ADDRESSES),
         endpoint("PUT", one_address, "Change what is given of an address", writes=_update_address, **address),
         endpoint("DELETE", one_address, "Delete an address", writes=_delete_address, status=204),
-        endpoint(
-            "GET", "/identities", "List identities", reads=_the_list(IDENTITIES), shows=IDENTITIES, lists=True
-        ),
+        endpoint("GET", "/identities", "List identities", reads=_the_list(IDENTITIES), shows=IDENTITIES, lists=True),
         endpoint("POST", "/identities", "Make an identity", writes=_create_identity, status=201, **identity),
     ]
     for path, by in (
@@ -167,9 +161,7 @@ _AT = "/api/v3/profiles/{id}"
 
 ENDPOINTS: tuple[Endpoint, ...] = (
     *parts(_AT),
-    Endpoint(
-        "GET", f"{_AT}/attributes/comms", "Read how a profile is reached", reads=_read_comms, tag="profiles"
-    ),
+    Endpoint("GET", f"{_AT}/attributes/comms", "Read how a profile is reached", reads=_read_comms, tag="profiles"),
     *(
         Endpoint(
             "PUT",

@@ -237,12 +237,8 @@ def _endpoint(method: str, path: str, summary: str, **more: Any) -> Endpoint:
 
 ENDPOINTS: tuple[Endpoint, ...] = (
     _endpoint("GET", "", "List profiles", reads=_list, shows=PROFILES, lists=True, query=_INCLUDE),
-    _endpoint(
-        "POST", "", "Make a profile: it joins", writes=_create, takes=ProfileIn, shows=PROFILES, status=201
-    ),
-    _endpoint(
-        "POST", "/search-id", "Find a profile by an identity", reads=_search, takes=SearchIn, shows=PROFILES
-    ),
+    _endpoint("POST", "", "Make a profile: it joins", writes=_create, takes=ProfileIn, shows=PROFILES, status=201),
+    _endpoint("POST", "/search-id", "Find a profile by an identity", reads=_search, takes=SearchIn, shows=PROFILES),
     _endpoint(
         "POST",
         "/availability",
@@ -253,13 +249,9 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     _endpoint("POST", "/merge", "Merge two profiles", writes=_merge, takes=MergeIn, shows=PROFILES),
     _endpoint("POST", "/batch.json", "Make or change many profiles", writes=_batch, takes=ProfilesIn),
     _endpoint("POST", "/batch", "Queue many profiles", writes=_queue, takes=ProfilesIn),
-    _endpoint(
-        "GET", "/batch/{batch_id}", "Read what a batch came to", reads=_read_batch, shows=IMPORT_BATCHES
-    ),
+    _endpoint("GET", "/batch/{batch_id}", "Read what a batch came to", reads=_read_batch, shows=IMPORT_BATCHES),
     _endpoint("GET", "/{id}", "Read a profile", reads=read, shows=PROFILES, query=_INCLUDE),
-    _endpoint(
-        "PUT", "/{id}", "Change what is given of a profile", writes=_update, takes=ProfileIn, shows=PROFILES
-    ),
+    _endpoint("PUT", "/{id}", "Change what is given of a profile", writes=_update, takes=ProfileIn, shows=PROFILES),
     _endpoint("DELETE", "/{id}", "Delete a profile: it leaves", writes=_delete, status=204),
     _endpoint(
         "PUT",

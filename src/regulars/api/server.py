@@ -97,9 +97,7 @@ class Server:
         """The community that a request's token is bound to. Raises ApiError 401 or 403."""
         scheme, _, secret = authorization.partition(" ")
         if scheme.lower() != "bearer" or not secret:
-            raise ApiError(
-                401, "Send `Authorization: Bearer <token>`.", headers={"WWW-Authenticate": "Bearer"}
-            )
+            raise ApiError(401, "Send `Authorization: Bearer <token>`.", headers={"WWW-Authenticate": "Bearer"})
         found = await self.token(secret.strip())
         if found.community_id is None:
             raise ApiError(
@@ -185,9 +183,7 @@ class Server:
         async for chunk in request.stream():
             size += len(chunk)
             if size > most:
-                raise ApiError(
-                    413, f"The body is larger than {most} bytes: send it in parts, or by /v1/import."
-                )
+                raise ApiError(413, f"The body is larger than {most} bytes: send it in parts, or by /v1/import.")
             chunks.append(chunk)
         return b"".join(chunks)
 

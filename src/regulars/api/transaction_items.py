@@ -60,8 +60,6 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     _endpoint("GET", "", "List a transaction's items", reads=_list, shows=ITEMS, lists=True),
     _endpoint("POST", "", "Append an item", writes=_create, takes=ItemIn, shows=ITEMS, status=201),
     _endpoint("GET", "/{item_id}", "Read an item", reads=_read, shows=ITEMS),
-    _endpoint(
-        "PUT", "/{item_id}", "Change what is given of an item", writes=_change, takes=ItemIn, shows=ITEMS
-    ),
+    _endpoint("PUT", "/{item_id}", "Change what is given of an item", writes=_change, takes=ItemIn, shows=ITEMS),
     _endpoint("DELETE", "/{item_id}", "Delete an item", writes=_delete, status=204),
 )

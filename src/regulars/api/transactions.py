@@ -68,9 +68,7 @@ async def _new(call: Call, given: TransactionIn) -> Put:
 
 async def _create(call: Call) -> Response:
     put = await _new(call, call.body)
-    result = await call.server.committers.put(
-        call.community_id, [put], respond=_shown, once=call.once, shows=True
-    )
+    result = await call.server.committers.put(call.community_id, [put], respond=_shown, once=call.once, shows=True)
     return _answered(result.answer, result.outcomes)
 
 
@@ -113,22 +111,16 @@ async def _put_many(call: Call, *, queued: bool) -> Response:
         # From the start, for a batch that meets another's lock is answered anew.
         results: dict[int, Outcome] = dict(zip(good, outcomes, strict=True))
         batch.outcomes = refused | {
-            place: outcome if isinstance(outcome, Refused) else outcome.kind.value
-            for place, outcome in results.items()
+            place: outcome if isinstance(outcome, Refused) else outcome.kind.value for place, outcome in results.items()
         }
         kept: dict[str, Any] = await batch.kept(writing)
         if queued:
             said = {"message": "Transactions queued for batch import.", "batch_id": kept["data"]["batch_id"]}
             return 200, encoded(data(said))
-        ids = [
-            each.id if isinstance(each := results.get(place), Kept) else None
-            for place in range(len(batch.rows))
-        ]
+        ids = [each.id if isinstance(each := results.get(place), Kept) else None for place in range(len(batch.rows))]
         return 200, encoded(data({**kept["data"], "ids": ids}))
 
-    result = await call.server.committers.put(
-        call.community_id, list(good.values()), respond=respond, once=call.once
-    )
+    result = await call.server.committers.put(call.community_id, list(good.values()), respond=respond, once=call.once)
     return _answered(result.answer, result.outcomes)
 
 
@@ -195,9 +187,7 @@ def _endpoint(method: str, path: str, summary: str, **more: Any) -> Endpoint:
 
 ENDPOINTS: tuple[Endpoint, ...] = (
     _endpoint("GET", "", "List transactions", reads=_list, shows=TRANSACTIONS, lists=True, query=INCLUDES),
-    _endpoint(
-        "POST", "", "Make a transaction", reads=_create, takes=TransactionIn, shows=TRANSACTIONS, status=201
-    ),
+    _endpoint("POST", "", "Make a transaction", reads=_create, takes=TransactionIn, shows=TRANSACTIONS, status=201),
     _endpoint(
         "POST",
         "/update-create",

@@ -205,9 +205,7 @@ POLAND = Country(
     phone_series="+4892",
     phone_digits=7,
     street="ul. {street} {house}",
-    streets=_words(
-        "Długa Ogrodowa Szkolna Polna Leśna Słoneczna Krótka Kwiatowa Lipowa Brzozowa Parkowa Morska"
-    ),
+    streets=_words("Długa Ogrodowa Szkolna Polna Leśna Słoneczna Krótka Kwiatowa Lipowa Brzozowa Parkowa Morska"),
     towns=(
         Town("Gdańsk", "80-831", _POMORSKIE, "Gdańsk"),
         Town("Gdańsk", "80-288", _POMORSKIE, "Gdańsk"),

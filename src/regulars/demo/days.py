@@ -29,9 +29,7 @@ _YEAR = (1.0, 0.82, 0.92, 0.97, 1.0, 1.0, 0.88, 1.05, 0.95, 1.0, 1.15, 1.35)
 
 # How busy the online shops are from midnight on, hour by hour. Nobody buys while clocks are set forward or
 # back: so every local time in the data names one instant.
-_HOURS_ONLINE = tuple(
-    accumulate((2, 0, 0, 0, 0, 1, 2, 4, 6, 7, 8, 8, 9, 8, 7, 7, 8, 9, 10, 13, 16, 17, 13, 6))
-)
+_HOURS_ONLINE = tuple(accumulate((2, 0, 0, 0, 0, 1, 2, 4, 6, 7, 8, 8, 9, 8, 7, 7, 8, 9, 10, 13, 16, 17, 13, 6)))
 
 _KRONER_A_UNIT = {"SEK": 1.01, "DKK": 1.56, "EUR": 11.65, "PLN": 2.72}
 
@@ -84,9 +82,7 @@ def days_before(as_of: datetime) -> Days:
     busy = [_season(day) for day in dates]
     opening = {country.iso: [OPENING[country.iso].on(day) for day in dates] for country in COUNTRIES}
     in_store = {iso: _busy_in_store(dates, busy, hours) for iso, hours in opening.items()}
-    online = [
-        at * _WEEK_ONLINE[day.weekday()] * _rush_online(day) for day, at in zip(dates, busy, strict=True)
-    ]
+    online = [at * _WEEK_ONLINE[day.weekday()] * _rush_online(day) for day, at in zip(dates, busy, strict=True)]
     appeal = [_appeal_of_joining(number, day) for number, day in enumerate(dates)]
     return Days(
         as_of=as_of.astimezone(UTC),
@@ -132,11 +128,7 @@ def _season(day: date) -> float:
         return busy * 1.25
     if day.month == 12:
         # From the tenth on it grows day by day until the last one before Christmas Eve.
-        return (
-            busy * (1 + 0.07 * (day.day - 9))
-            if 10 <= day.day <= 23
-            else busy * (0.7 if day.day <= 26 else 1.1)
-        )
+        return busy * (1 + 0.07 * (day.day - 9)) if 10 <= day.day <= 23 else busy * (0.7 if day.day <= 26 else 1.1)
     return busy
 
 

@@ -150,9 +150,7 @@ def _last_day(segment: Segment, joined_day: int, days: Days, dice: Random) -> in
     return days.last
 
 
-def _left(
-    country: Country, joined_day: int, days: Days, dice: Random
-) -> tuple[datetime | None, datetime | None]:
+def _left(country: Country, joined_day: int, days: Days, dice: Random) -> tuple[datetime | None, datetime | None]:
     """When a member left and came back: a few do, none in the first month or the last days."""
     first, last = joined_day + 30, days.last - 2
     if dice.random() >= 0.07 or first >= last:

@@ -109,9 +109,7 @@ def _shelf(category: Category) -> Shelf:
 
 
 def _skus(made: _Made) -> list[Sku]:
-    prices = {
-        land.currency: price_point(made.amount * land.price_factor, land.currency) for land in COUNTRIES
-    }
+    prices = {land.currency: price_point(made.amount * land.price_factor, land.currency) for land in COUNTRIES}
     siblings = tuple(code for code, _ in made.variants())
     return [Sku(code, name, made.brand, prices, siblings) for code, name in made.variants()]
 

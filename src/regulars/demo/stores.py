@@ -118,9 +118,7 @@ def mall_of(city: str | None, country: Country) -> Mall:
 
 def location_rows() -> list[Location]:
     """Every shop, mall by mall, then the online shops: the same in every club."""
-    return [_store(shop) for shops in SHOPS.values() for shop in shops] + [
-        _online(shop) for shop in ONLINE.values()
-    ]
+    return [_store(shop) for shops in SHOPS.values() for shop in shops] + [_online(shop) for shop in ONLINE.values()]
 
 
 def _store(shop: Shop) -> Location:

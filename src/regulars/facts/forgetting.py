@@ -42,9 +42,7 @@ async def purge(writing: Writing, profile_id: UUID) -> None:
         )
     await _purge_answers(writing, gone)
     await _purge_tokens(writing, gone)
-    await writing.execute(
-        "DELETE FROM profiles WHERE community_id = $1 AND profile_id = ANY ($2)", community_id, gone
-    )
+    await writing.execute("DELETE FROM profiles WHERE community_id = $1 AND profile_id = ANY ($2)", community_id, gone)
     for each in gone:
         writing.remove(each)
 

@@ -211,9 +211,7 @@ async def put_many(writing: Writing, rows: Sequence[MembershipRow]) -> list[Outc
     return await again(writing, lambda: _put(writing, rows, profile_ids))
 
 
-async def _put(
-    writing: Writing, rows: Sequence[MembershipRow], profile_ids: Mapping[str, UUID]
-) -> list[Outcome]:
+async def _put(writing: Writing, rows: Sequence[MembershipRow], profile_ids: Mapping[str, UUID]) -> list[Outcome]:
     outcomes: list[Outcome] = []
     before = await _known(writing, rows, profile_ids)
     states: dict[object, dict[str, Any]] = {}

@@ -39,9 +39,7 @@ def gone(profile_id: UUID, merged_into: UUID | None) -> NotFound:
     """The answer for a profile that is not there, or no more."""
     if merged_into is None:
         return NotFound(f"There is no profile {profile_id}.")
-    return NotFound(
-        f"The profile {profile_id} was merged into {merged_into}.", {"merged_into": str(merged_into)}
-    )
+    return NotFound(f"The profile {profile_id} was merged into {merged_into}.", {"merged_into": str(merged_into)})
 
 
 _LOCKED = f"""
@@ -64,8 +62,7 @@ async def locked(writing: Writing, profile_ids: Iterable[UUID]) -> dict[UUID, Pr
 
 def _decoded(row: Any) -> dict[str, Any]:
     return {
-        name: msgspec.json.decode(value) if isinstance(value, msgspec.Raw) else value
-        for name, value in row.items()
+        name: msgspec.json.decode(value) if isinstance(value, msgspec.Raw) else value for name, value in row.items()
     }
 
 
@@ -100,7 +97,8 @@ SELECT wanted.ref::text AS value, there.profile_id
 FROM unnest($2::uuid[]) AS wanted (ref)
 JOIN profiles AS meant ON meant.community_id = $1 AND meant.profile_id = wanted.ref
 JOIN profiles AS there
-    ON there.community_id = $1 AND there.profile_id = CASE WHEN meant.merged_into IS NULL THEN meant.profile_id ELSE meant.merged_into END
+    ON there.community_id = $1
+    AND there.profile_id = CASE WHEN meant.merged_into IS NULL THEN meant.profile_id ELSE meant.merged_into END
 WHERE there.deleted_at IS NULL
 """
 
@@ -108,7 +106,8 @@ _BY_EXTERNAL_ID = """
 SELECT meant.external_id AS value, there.profile_id
 FROM profiles AS meant
 JOIN profiles AS there
-    ON there.community_id = $1 AND there.profile_id = CASE WHEN meant.merged_into IS NULL THEN meant.profile_id ELSE meant.merged_into END
+    ON there.community_id = $1
+    AND there.profile_id = CASE WHEN meant.merged_into IS NULL THEN meant.profile_id ELSE meant.merged_into END
 WHERE meant.community_id = $1 AND meant.external_id = ANY ($2::text[]) AND there.deleted_at IS NULL
 """
 

@@ -275,9 +275,7 @@ def _row(columns: dict[str, Any], others: dict[str, Any]) -> ProfileRow:
     statuses = {channel: f"{channel}_status" for channel in consents.WITH_STATUS}
     return ProfileRow(
         columns=columns,
-        places={
-            name: others[name] for name in ("joined_location_id", "preferred_location_id") if name in others
-        },
+        places={name: others[name] for name in ("joined_location_id", "preferred_location_id") if name in others},
         favorite_stores=others.get("favorite_stores"),
         consents=others.get("consents", {}),
         channel_statuses={channel: others[name] for channel, name in statuses.items() if name in others},
@@ -326,9 +324,7 @@ def _check_birth_date(whole: Mapping[str, Any], errors: dict[str, str], written:
         return
     # Without a year any 29 February may be.
     if day > calendar.monthrange(whole.get("birth_year") or 2000, month)[1]:
-        path = next(
-            (name for name in ("birth_day", "birth_month", "birth_year") if name in written), "birth_day"
-        )
+        path = next((name for name in ("birth_day", "birth_month", "birth_year") if name in written), "birth_day")
         errors.setdefault(path, "makes a date that does not exist")
 
 

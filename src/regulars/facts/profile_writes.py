@@ -45,9 +45,7 @@ class _Draft:
         return self.before != self.after or bool(self.addresses) or bool(self.identities)
 
 
-async def put(
-    writing: Writing, rows: Sequence[ProfileRow], targets: Sequence[UUID | None]
-) -> list[Written | Refused]:
+async def put(writing: Writing, rows: Sequence[ProfileRow], targets: Sequence[UUID | None]) -> list[Written | Refused]:
     """Writes rows, each to its own profile or, where the target is None, to a new one.
 
     Targets are living profiles, none of them twice. Gives for each row what came of it.
@@ -64,9 +62,7 @@ async def put(
     ]
 
 
-async def _drafted(
-    writing: Writing, rows: Sequence[ProfileRow], targets: Sequence[UUID | None]
-) -> list[_Draft]:
+async def _drafted(writing: Writing, rows: Sequence[ProfileRow], targets: Sequence[UUID | None]) -> list[_Draft]:
     refs = [ref for row in rows for ref in (*row.places.values(), *(row.favorite_stores or ())) if ref]
     places = await location_ids(writing, refs)
     kept = await profile_lookup.locked(writing, [target for target in targets if target is not None])

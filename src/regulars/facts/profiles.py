@@ -245,9 +245,7 @@ async def put_matching(
 async def _put_once_each(
     writing: Writing, rows: Sequence[ProfileRow], refs: Sequence[Ref | None], left: Sequence[int]
 ) -> dict[int, Written | Refused]:
-    targets, results = await _targets(
-        writing, [(index, ref) for index in left if (ref := refs[index]) is not None]
-    )
+    targets, results = await _targets(writing, [(index, ref) for index in left if (ref := refs[index]) is not None])
     chosen: dict[object, int] = {}
     for index in left:
         if index not in results:
@@ -273,9 +271,7 @@ async def _targets(
     for row in holders:
         ref = ("external_id", row["external_id"])
         if row["merged_into"] is not None:
-            refusals[ref] = refuse(
-                "external_id", f"is of a profile that was merged into {row['merged_into']}"
-            )
+            refusals[ref] = refuse("external_id", f"is of a profile that was merged into {row['merged_into']}")
         elif row["deleted_at"] is not None:
             refusals[ref] = refuse("external_id", "is of a profile that was deleted: make it active first")
         else:

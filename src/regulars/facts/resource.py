@@ -80,18 +80,14 @@ class Resource:
 
     async def one(self, scope: Scope, key: object, condition: str = "") -> dict[str, Any]:
         """The thing with that key, as it goes on the wire. Raises NotFound."""
-        found = await scope.fetchrow(
-            self.statement(condition or f"{self._key_sql()} = $2"), scope.community_id, key
-        )
+        found = await scope.fetchrow(self.statement(condition or f"{self._key_sql()} = $2"), scope.community_id, key)
         if found is None:
             raise NotFound(f"There is no {self.name} {key}.")
         return wire(found)
 
     async def many(self, scope: Scope, keys: Sequence[object]) -> dict[Any, dict[str, Any]]:
         """The things with those keys, by key; unknown keys are left out."""
-        found = await scope.fetch(
-            self.statement(f"{self._key_sql()} = ANY ($2)"), scope.community_id, list(keys)
-        )
+        found = await scope.fetch(self.statement(f"{self._key_sql()} = ANY ($2)"), scope.community_id, list(keys))
         return {row[self.key]: wire(row) for row in found}
 
     def _key_sql(self) -> str:

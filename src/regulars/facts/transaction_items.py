@@ -115,9 +115,7 @@ def text(value: object, path: str, errors: dict[str, str]) -> str | None:
     return found or None
 
 
-def decimal(
-    value: Any, path: str, errors: dict[str, str], largest: Decimal = money.LARGEST
-) -> Decimal | None:
+def decimal(value: Any, path: str, errors: dict[str, str], largest: Decimal = money.LARGEST) -> Decimal | None:
     """An exact decimal in range."""
     if value is UNSET or value is None:
         return None

@@ -330,10 +330,7 @@ _PLACE = f"""(
 
 
 def _place_field(name: str, kind: Kind) -> Field:
-    sql = (
-        f"(SELECT l.{name} FROM locations AS l "
-        f"WHERE l.community_id = r.community_id AND l.id = r.location_id)"
-    )
+    sql = f"(SELECT l.{name} FROM locations AS l WHERE l.community_id = r.community_id AND l.id = r.location_id)"
     return Field(f"location.{name}", kind, sql, shown=False)
 
 
@@ -373,8 +370,7 @@ TRANSACTIONS = Resource(
         Field(
             "tags.handle",
             Kind.STRING,
-            "SELECT coalesce(tag ->> 'handle', tag #>> '{}') "
-            "FROM jsonb_array_elements(r.details -> 'tags') AS tag",
+            "SELECT coalesce(tag ->> 'handle', tag #>> '{}') FROM jsonb_array_elements(r.details -> 'tags') AS tag",
             shown=False,
             several=True,
         ),

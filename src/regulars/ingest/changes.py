@@ -74,9 +74,7 @@ async def change_item(writing: Writing, transaction_id: int, item_id: int, item:
     standing = await transaction_changes.locked(writing, transaction_id)
     _require(standing, item_id)
     lines = [
-        Line(transaction_changes.merged_item(line.item, item), line.before, "")
-        if line.item.id == item_id
-        else line
+        Line(transaction_changes.merged_item(line.item, item), line.before, "") if line.item.id == item_id else line
         for line in transaction_changes.kept_lines(standing)
     ]
     await _keep_lines(writing, standing, lines)

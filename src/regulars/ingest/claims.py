@@ -84,9 +84,7 @@ async def attach_arrived(writing: Writing, transaction_ids: Sequence[int]) -> No
 
 
 async def _attach(writing: Writing, transaction_ids: Sequence[int], claim_ids: Sequence[int]) -> None:
-    rows = await writing.fetch(
-        _ATTACH, writing.community_id, list(transaction_ids), list(claim_ids), writing.now
-    )
+    rows = await writing.fetch(_ATTACH, writing.community_id, list(transaction_ids), list(claim_ids), writing.now)
     writing.touch_all((row["profile_id"] for row in rows), "transaction.claimed")
 
 

@@ -41,9 +41,7 @@ class Submission:
     once: Keyed | None
     create_profiles: bool
     shows: bool
-    result: "asyncio.Future[Result]" = field(
-        default_factory=lambda: asyncio.get_running_loop().create_future()
-    )
+    result: "asyncio.Future[Result]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
 
 class Committers:
@@ -185,9 +183,7 @@ async def _answered(
     create_profiles = bool(batch) and batch[0].create_profiles
     take = _by_halves if halving else _whole
     outcomes = await take(writing, puts, database, create_profiles=create_profiles)
-    for place, found in zip(
-        fresh, await _results(writing, [batch[place] for place in fresh], outcomes), strict=True
-    ):
+    for place, found in zip(fresh, await _results(writing, [batch[place] for place in fresh], outcomes), strict=True):
         results[place] = found
     for place, submission in enumerate(batch):
         if results[place] is None and submission.once is not None:
@@ -231,9 +227,7 @@ async def _results(writing: Writing, batch: Sequence[Submission], outcomes: list
     return results
 
 
-async def _whole(
-    writing: Writing, puts: Sequence[Put], database: Database, *, create_profiles: bool
-) -> list[Outcome]:
+async def _whole(writing: Writing, puts: Sequence[Put], database: Database, *, create_profiles: bool) -> list[Outcome]:
     outcomes = await put(writing, puts, create_profiles=create_profiles)
     await settle(writing, database.clock)
     return outcomes
@@ -260,7 +254,5 @@ async def _by_halves(
 def refusal(error: asyncpg.PostgresError) -> Refused:
     """Why the database does not take a row, in the words of the API."""
     if isinstance(error, asyncpg.NumericValueOutOfRangeError):
-        return refuse(
-            "", "Its sums make a value of the profile larger than can be kept: send smaller amounts"
-        )
+        return refuse("", "Its sums make a value of the profile larger than can be kept: send smaller amounts")
     return refuse("", f"The database does not take this: {error}")

@@ -146,21 +146,15 @@ async def _find(writing: Writing, named: Sequence[_Named], refused: Refusals) ->
             if item.product in known:
                 item.product_id = item.product
             else:
-                refused.setdefault(each.place, {})[f"{each.path}.product_id"] = (
-                    f"there is no product {item.product}"
-                )
+                refused.setdefault(each.place, {})[f"{each.path}.product_id"] = f"there is no product {item.product}"
 
 
 # Profiles --------------------------------------------------------------------------------------------
 
 
-async def _profiles(
-    writing: Writing, rows: Sequence[TransactionRow], refused: Refusals, *, create: bool
-) -> None:
+async def _profiles(writing: Writing, rows: Sequence[TransactionRow], refused: Refusals, *, create: bool) -> None:
     named = [
-        (place, row, row.profile)
-        for place, row in enumerate(rows)
-        if row.profile is not None and place not in refused
+        (place, row, row.profile) for place, row in enumerate(rows) if row.profile is not None and place not in refused
     ]
     if not named:
         return
