@@ -6,19 +6,20 @@ import json
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
 from aggregations.case import at
-from aggregations.stored import put_location
+from aggregations.stored import put_location, row
 from api.transaction_calls import V3, line, make, profile, read, sale, values
 from clubs import Club
-from oracle import Community, Facts, Location, Profile
+from oracle import Community, Facts, Location, Profile, Transaction
 from oracle import values as oracle_values
 from regulars.aggregations.definitions import SEED_ORDER
 from regulars.facts.writing import Writing
 from regulars.ingest.commit import commit
+from regulars.ingest.transactions import Mode, Put, put
 from servers import on_both_servers
 
 SAMPLE = Path(__file__).parent.parent / "data" / "aggregations_sample.json"
@@ -141,6 +142,64 @@ async def test_a_live_read_shows_a_location_as_it_is_now(club: Club) -> None:
     found = await values(club, mine)
     assert (found["store_join"], found["likely_country"]) == (changed, "NO")
     assert (await read(club, f"/profiles/{mine}/aggregations"))["store_join"] == changed
+
+
+@pytest.mark.parametrize(
+    ("change", "name", "before", "after"),
+    [
+        ({"type": "online"}, "channel", "CF", "CO"),
+        ({"timezone": "Pacific/Auckland"}, "first_shop_date", "2026-10-01", "2026-10-02"),
+        ({"address": {"iso": "NZ"}}, "likely_country", "NO", "NZ"),
+        ({"address": {"iso": "NO", "iso_state": "NO-46"}}, "likely_state_iso", "NO-03", "NO-46"),
+        ({"address": {"iso": "NO", "state": "Vestland"}}, "likely_region", "Oslo", "Vestland"),
+        ({"external_id": "Z"}, "transacted_locations", ["S", "T"], ["T", "Z"]),
+    ],
+)
+async def test_whatever_changes_of_a_location_shows_in_the_next_read(
+    club: Club, change: dict[str, Any], name: str, before: Any, after: Any
+) -> None:
+    store = {
+        "external_id": "S",
+        "type": "store",
+        "timezone": "UTC",
+        "address": {"iso": "NO", "iso_state": "NO-03", "state": "Oslo"},
+    }
+    ids = {
+        key: (await club.http.post(f"{V3}/locations", json=body)).json()["data"]["id"]
+        for key, body in {"S": store, "T": {"external_id": "T"}}.items()
+    }
+    ids["Z"] = ids["S"]
+    mine = await profile(club)
+
+    async def bought(writing: Writing) -> None:
+        # As from a file: the zone is the location's.
+        for number, (place, when) in enumerate([("S", "2026-10-01 12:30"), ("T", "2026-10-20 12:00")]):
+            given = Transaction(number, at(when), Decimal(10), UUID(mine), location_id=ids[place])
+            await put(writing, [Put(row(given, writing.community), Mode.CREATE)])
+
+    await commit(club.database, club.community.id, bought)
+
+    def as_ids(value: Any) -> Any:
+        return [ids[each] for each in value] if isinstance(value, list) else value
+
+    assert (await values(club, mine))[name] == as_ids(before)
+    assert await status(club, "PUT", f"{V3}/locations/{ids['S']}", change) == 200
+    assert (await values(club, mine))[name] == as_ids(after)
+
+
+async def test_another_brand_of_a_product_shows_in_the_next_read(club: Club) -> None:
+    body = {"name": "Socks", "brand": "Old", "variants": [{"sku": "S"}]}
+    product = (await club.http.post(f"{V3}/products", json=body)).json()["data"]
+    mine = await profile(club)
+    await make(club, sale(10, profile_id=mine, items=[line(sku="S")]))
+    assert (await values(club, mine))["purchased_brands"] == ["Old"]
+    for change, brands in [({"brand": "New"}, ["New"]), ({"brand": None}, [])]:
+        assert await status(club, "PUT", f"{V3}/products/{product['id']}", change) == 200
+        assert (await values(club, mine))["purchased_brands"] == brands
+    assert await status(club, "PUT", f"{V3}/products/{product['id']}", {"brand": "New"}) == 200
+    (brand,) = (await club.http.get(f"{V3}/brands", params={"filter[name]": "New"})).json()["data"]
+    assert await status(club, "PUT", f"{V3}/brands/{brand['id']}", {"name": "Newest"}) == 200
+    assert (await values(club, mine))["purchased_brands"] == ["Newest"]
 
 
 async def test_calculating_stores_and_gives_what_the_facts_say(club: Club) -> None:

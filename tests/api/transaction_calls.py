@@ -55,6 +55,18 @@ async def profile(club: Club, **body: Any) -> str:
     return found
 
 
+async def fill(club: Club, profile_id: str, room: int = 0) -> None:
+    """Gives a profile a sale so large that only `room` minor units more can be kept of what it spends."""
+    made = await make(club, sale(1, profile_id=profile_id))
+    async with club.database.writing(club.community.id) as scope:
+        await scope.execute(
+            "UPDATE transactions SET amount = $3 WHERE community_id = $1 AND id = $2",
+            club.community.id,
+            made["id"],
+            2**63 - 1 - room,
+        )
+
+
 async def values(club: Club, profile_id: str) -> Json:
     """A profile's aggregations."""
     return (await read(club, f"profiles/{profile_id}/aggregations"))["data"]  # type: ignore[no-any-return]

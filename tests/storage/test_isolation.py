@@ -33,8 +33,10 @@ _COLUMNS = """
 SELECT attname, format_type(atttypid, NULL) AS type
 FROM pg_attribute
 WHERE attrelid = $1::text::regclass AND attnum > 0 AND NOT attisdropped AND attnotnull AND NOT atthasdef
-    AND attidentity = ''
+    AND attidentity = '' AND attgenerated = ''
 """
+
+_GENERATED = "SELECT attname FROM pg_attribute WHERE attrelid = $1::text::regclass AND attgenerated <> ''"
 
 _VALUES = {
     "integer": 1,
@@ -80,14 +82,19 @@ async def filled(club: Club, other_club: Club, database_urls: tuple[str, str]) -
                 columns = await owner.fetch(_COLUMNS, table)
                 row = {column["attname"]: _VALUES[column["type"]] for column in columns}
                 row["community_id"] = each.community.id
-                names = ", ".join(row)
-                await owner.execute(
-                    f"INSERT INTO {table} ({names}) SELECT {names} FROM jsonb_populate_record(NULL::{table}, $1)", row
-                )
+                await owner.execute(insert_into(table, row), row)
             found = f"SELECT to_jsonb(t) FROM {table} AS t WHERE community_id = $1"
-            rows[table] = await owner.fetchval(found, each.community.id)
+            row = await owner.fetchval(found, each.community.id)
+            generated = {column["attname"] for column in await owner.fetch(_GENERATED, table)}
+            rows[table] = {name: value for name, value in row.items() if name not in generated}
     yield rows
     await owner.close()
+
+
+def insert_into(table: str, row: Row) -> str:
+    """The statement that puts a row into a table."""
+    names = ", ".join(row)
+    return f"INSERT INTO {table} ({names}) SELECT {names} FROM jsonb_populate_record(NULL::{table}, $1)"
 
 
 @asynccontextmanager
@@ -127,9 +134,7 @@ async def test_without_a_community_nothing_is_seen_and_nothing_written(club: Clu
             assert await connection.fetchval(f"SELECT count(*) FROM {table}") == 0, table
             assert await connection.execute(f"DELETE FROM {table}") == "DELETE 0", table
             assert await connection.execute(f"UPDATE {table} SET community_id = community_id") == "UPDATE 0", table
-            assert await refused(
-                connection, f"INSERT INTO {table} SELECT * FROM jsonb_populate_record(NULL::{table}, $1)", row
-            ), table
+            assert await refused(connection, insert_into(table, row), row), table
 
 
 async def test_within_a_community_nothing_of_another_is_seen_or_written(
@@ -146,9 +151,7 @@ async def test_within_a_community_nothing_of_another_is_seen_or_written(
             assert await connection.fetchval(f"SELECT count(*) FROM {table} {named}") == 0, table
             assert await connection.execute(f"DELETE FROM {table} {named}") == "DELETE 0", table
             assert await connection.execute(f"UPDATE {table} SET community_id = {own} {named}") == "UPDATE 0", table
-            assert await refused(
-                connection, f"INSERT INTO {table} SELECT * FROM jsonb_populate_record(NULL::{table}, $1)", row
-            ), table
+            assert await refused(connection, insert_into(table, row), row), table
             if count:
                 assert await refused(connection, f"UPDATE {table} SET community_id = {other}"), table
                 assert await connection.execute(f"DELETE FROM {table}") == "DELETE 1", table

@@ -776,7 +776,7 @@ history AS MATERIALIZED (
       ON place.location_id = CASE WHEN told.shop_date IS NULL OR told.channels IS NULL THEN told.location_id END
 ),
 sold AS (
-    SELECT lines.k, coalesce(brands.name, lines.brand) AS brand
+    SELECT lines.k, coalesce(product.brand, lines.brand) AS brand
     FROM (
         SELECT k, unnest(sold_products) AS product_id, unnest(sold_brands) AS brand
         FROM history
@@ -787,14 +787,25 @@ sold AS (
         JOIN transaction_items AS items ON items.community_id = $1 AND items.transaction_id = history.id
         WHERE history.sold_in_items AND NOT items.is_void AND items.quantity > 0
     ) AS lines
-    LEFT JOIN products ON products.community_id = $1 AND products.id = lines.product_id
-    LEFT JOIN brands ON brands.community_id = $1 AND brands.id = products.brand_id
-    WHERE coalesce(brands.name, lines.brand) IS NOT NULL
+    LEFT JOIN LATERAL (
+        SELECT brands.name AS brand
+        FROM products
+        JOIN brands ON brands.community_id = $1 AND brands.id = products.brand_id
+        WHERE products.community_id = $1 AND products.id = lines.product_id
+        OFFSET 0
+    ) AS product ON true
+    WHERE coalesce(product.brand, lines.brand) IS NOT NULL
 ),
 addresses AS NOT MATERIALIZED (
-    SELECT member.k, stored.is_default, stored.country, stored.iso_state, stored.state
+    -- OFFSET holds the planner to the index: by its guess of a thousand profiles it might read the whole table.
+    SELECT member.k, own.is_default, own.country, own.iso_state, own.state
     FROM member
-    JOIN addresses AS stored ON stored.community_id = $1 AND stored.profile_id = member.profile_id
+    CROSS JOIN LATERAL (
+        SELECT is_default, country, iso_state, state
+        FROM addresses AS stored
+        WHERE stored.community_id = $1 AND stored.profile_id = member.profile_id
+        OFFSET 0
+    ) AS own
 ),
 days AS (
     SELECT
