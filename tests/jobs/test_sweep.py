@@ -64,6 +64,7 @@ async def test_what_a_shared_fact_moved_fills_the_room_that_is_left(
             clock.at,
             UUID(int=2),
         )
+        await scope.execute("UPDATE aggregations SET values_epoch = 0 WHERE profile_id = $1", UUID(int=1))
     assert await sweep_community(database, community_id, never) == 5
     async with database.reading(community_id) as scope:
         assert (

@@ -23,9 +23,11 @@ LIMIT $3
 _OUTDATED = """
 SELECT profile_id
 FROM aggregations
-WHERE community_id = $1 AND values_epoch < (SELECT values_epoch FROM epochs WHERE community_id = $1)
+WHERE community_id = $1
+  AND values_epoch < (SELECT values_epoch FROM epochs WHERE community_id = $1)
+  AND (next_change_at > $2 OR next_change_at IS NULL)
 ORDER BY values_epoch
-LIMIT $2
+LIMIT $3
 """
 
 # One process sweeps a community at a time; the lock ends with the transaction, so poolers may stand between.
@@ -65,6 +67,6 @@ async def _part(writing: Writing) -> int:
     due = await writing.fetch(_DUE, writing.community_id, writing.now, PROFILES_AT_ONCE)
     writing.touch_all((row["profile_id"] for row in due), "clock")
     room = PROFILES_AT_ONCE - len(due)
-    outdated = await writing.fetch(_OUTDATED, writing.community_id, room) if room else []
+    outdated = await writing.fetch(_OUTDATED, writing.community_id, writing.now, room) if room else []
     writing.touch_all((row["profile_id"] for row in outdated), "shared fact")
     return len(writing.touched)
