@@ -747,23 +747,26 @@ member AS MATERIALIZED (
      AND profiles.deleted_at IS NULL
 ),
 history AS MATERIALIZED (
-    SELECT asked.k, told.transacted_at, told.amount, told.location_id, told.discount, told.list_value,
-           told.sold_products, told.sold_brands, told.id, told.sold_in_items,
-           told.sign = 1 AS is_sale,
-           told.sign <> 0 AS moves,
+    -- What is never null and of one width comes first: every relation below reads these rows again.
+    SELECT asked.k,
+           row_number() OVER (PARTITION BY asked.k ORDER BY told.transacted_at, told.external_id, told.id) AS n,
+           told.transacted_at, told.amount, told.id,
            coalesce(
                told.shop_date,
                CAST(told.transacted_at AT TIME ZONE coalesce(place.timezone, community.zone) AS date)
            ) AS shop_date,
-           coalesce(told.channels, CASE WHEN place.type = 'online' THEN 2 WHEN place.type <> '' THEN 1 END)
-               AS channels,
+           told.sign = 1 AS is_sale,
+           told.sign <> 0 AS moves,
            told.transacted_at > asked.before_12m
                AND (told.transacted_at > asked.after_12m OR asked.as_of < told.transacted_at + INTERVAL '12 months')
                AS within_12m,
            told.transacted_at > asked.before_24m
                AND (told.transacted_at > asked.after_24m OR asked.as_of < told.transacted_at + INTERVAL '24 months')
                AS within_24m,
-           row_number() OVER (PARTITION BY asked.k ORDER BY told.transacted_at, told.external_id, told.id) AS n
+           told.sold_in_items,
+           coalesce(told.channels, CASE WHEN place.type = 'online' THEN 2 WHEN place.type <> '' THEN 1 END)
+               AS channels,
+           told.location_id, told.discount, told.list_value, told.sold_products, told.sold_brands
     FROM asked
     CROSS JOIN community
     JOIN transactions AS told
@@ -775,26 +778,34 @@ history AS MATERIALIZED (
     LEFT JOIN locations AS place
       ON place.location_id = CASE WHEN told.shop_date IS NULL OR told.channels IS NULL THEN told.location_id END
 ),
-sold AS (
-    SELECT lines.k, coalesce(product.brand, lines.brand) AS brand
-    FROM (
-        SELECT k, unnest(sold_products) AS product_id, unnest(sold_brands) AS brand
-        FROM history
-        WHERE sold_products IS NOT NULL OR sold_brands IS NOT NULL
-        UNION
-        SELECT history.k, items.product_id, items.brand
-        FROM history
-        JOIN transaction_items AS items ON items.community_id = $1 AND items.transaction_id = history.id
-        WHERE history.sold_in_items AND NOT items.is_void AND items.quantity > 0
-    ) AS lines
-    LEFT JOIN LATERAL (
-        SELECT brands.name AS brand
+lines AS MATERIALIZED (
+    SELECT k, unnest(sold_products) AS product_id, unnest(sold_brands) AS brand
+    FROM history
+    WHERE sold_products IS NOT NULL OR sold_brands IS NOT NULL
+    UNION ALL
+    SELECT history.k, items.product_id, items.brand
+    FROM history
+    JOIN transaction_items AS items ON items.community_id = $1 AND items.transaction_id = history.id
+    WHERE history.sold_in_items AND NOT items.is_void AND items.quantity > 0
+),
+catalogue AS (
+    -- Each product once, however many profiles bought it.
+    SELECT bought.product_id, product.brand
+    FROM (SELECT DISTINCT product_id FROM lines) AS bought
+    CROSS JOIN LATERAL (
+        SELECT (
+            SELECT brands.name FROM brands WHERE brands.community_id = $1 AND brands.id = products.brand_id
+        ) AS brand
         FROM products
-        JOIN brands ON brands.community_id = $1 AND brands.id = products.brand_id
-        WHERE products.community_id = $1 AND products.id = lines.product_id
+        WHERE products.community_id = $1 AND products.id = bought.product_id
         OFFSET 0
-    ) AS product ON true
-    WHERE coalesce(product.brand, lines.brand) IS NOT NULL
+    ) AS product
+),
+sold AS (
+    SELECT lines.k, coalesce(catalogue.brand, lines.brand) AS brand
+    FROM lines
+    LEFT JOIN catalogue ON catalogue.product_id = lines.product_id
+    WHERE coalesce(catalogue.brand, lines.brand) IS NOT NULL
 ),
 addresses AS NOT MATERIALIZED (
     -- OFFSET holds the planner to the index: by its guess of a thousand profiles it might read the whole table.
