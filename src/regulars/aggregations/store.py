@@ -3,6 +3,7 @@
 import hashlib
 from functools import lru_cache
 
+from regulars.aggregations.aggregation import Aggregation
 from regulars.aggregations.compile import POSTGRESQL, compiled
 from regulars.aggregations.definitions import REGISTRY
 
@@ -50,6 +51,12 @@ def _changed(old: str, new: str) -> str:
     return "\n       OR ".join(f"{old}.{name} IS DISTINCT FROM {new}.{name}" for name in NAMES)
 
 
+def _json(of: Aggregation, row: str) -> str:
+    is_number = of.type.column in ("bigint", "numeric")
+    written = f"{row}.{of.name}" if is_number else f"to_json({row}.{of.name})"
+    return f"coalesce(CAST({written} AS text), 'null')"
+
+
 @lru_cache(maxsize=1)
 def refresh_statement() -> str:
     """Recomputes profiles $2 at $3 with causes $4, stores what moved, and tells the outbox.
@@ -59,10 +66,10 @@ def refresh_statement() -> str:
     columns = ", ".join(NAMES)
     new = ", ".join(f"fresh.{name}" for name in NAMES)
     updates = ",\n        ".join(f"{name} = excluded.{name}" for name in NAMES)
-    pairs = ",\n               ".join(
-        f"'{name}', CASE WHEN kept.{name} IS DISTINCT FROM fresh.{name} "
-        f"THEN jsonb_build_array(kept.{name}, fresh.{name}) END"
-        for name in NAMES
+    pairs = ",\n                   ".join(
+        f"CASE WHEN kept.{each.name} IS DISTINCT FROM fresh.{each.name} "
+        f"THEN concat('\"{each.name}\": [', {_json(each, 'kept')}, ', ', {_json(each, 'fresh')}, ']') END"
+        for each in STORED
     )
     return f"""
 WITH fresh AS MATERIALIZED (
@@ -89,14 +96,20 @@ put AS (
         {updates}
 )
 INSERT INTO outbox (community_id, day, profile_id, changed_at, cause, changes)
-SELECT $1, CAST(fresh.calculated_at AS date), fresh.profile_id, fresh.calculated_at, ($4::text[])[fresh.k],
-       jsonb_strip_nulls(jsonb_build_object(
-               {pairs}
-       ))
-FROM fresh
-LEFT JOIN kept ON kept.profile_id = fresh.profile_id
-WHERE kept.profile_id IS NULL
-   OR {_changed("kept", "fresh")}
+SELECT $1, CAST(calculated_at AS date), profile_id, calculated_at, ($4::text[])[k],
+       CAST(concat('{{', changes, '}}') AS json)
+FROM (
+    -- Put together as text, for jsonb_build_object costs as much as a fifth of the computation.
+    SELECT fresh.k, fresh.profile_id, fresh.calculated_at, kept.profile_id IS NULL AS is_new,
+           concat_ws(
+                   ', ',
+                   {pairs}
+           ) AS changes
+    FROM fresh
+    LEFT JOIN kept ON kept.profile_id = fresh.profile_id
+    OFFSET 0
+) AS compared
+WHERE is_new OR changes <> ''
 """
 
 

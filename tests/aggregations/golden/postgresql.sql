@@ -788,24 +788,23 @@ lines AS MATERIALIZED (
     JOIN transaction_items AS items ON items.community_id = $1 AND items.transaction_id = history.id
     WHERE history.sold_in_items AND NOT items.is_void AND items.quantity > 0
 ),
-catalogue AS (
+bought AS MATERIALIZED (
     -- Each product once, however many profiles bought it.
-    SELECT bought.product_id, product.brand
-    FROM (SELECT DISTINCT product_id FROM lines) AS bought
+    SELECT wanted.product_id, product.brand_id
+    FROM (SELECT DISTINCT product_id FROM lines) AS wanted
     CROSS JOIN LATERAL (
-        SELECT (
-            SELECT brands.name FROM brands WHERE brands.community_id = $1 AND brands.id = products.brand_id
-        ) AS brand
+        SELECT brand_id
         FROM products
-        WHERE products.community_id = $1 AND products.id = bought.product_id
+        WHERE products.community_id = $1 AND products.id = wanted.product_id
         OFFSET 0
     ) AS product
 ),
 sold AS (
-    SELECT lines.k, coalesce(catalogue.brand, lines.brand) AS brand
+    SELECT lines.k, coalesce(brands.name, lines.brand) AS brand
     FROM lines
-    LEFT JOIN catalogue ON catalogue.product_id = lines.product_id
-    WHERE coalesce(catalogue.brand, lines.brand) IS NOT NULL
+    LEFT JOIN bought ON bought.product_id = lines.product_id
+    LEFT JOIN brands ON brands.community_id = $1 AND brands.id = bought.brand_id
+    WHERE coalesce(brands.name, lines.brand) IS NOT NULL
 ),
 addresses AS NOT MATERIALIZED (
     -- OFFSET holds the planner to the index: by its guess of a thousand profiles it might read the whole table.

@@ -25,7 +25,7 @@ CREATE TABLE outbox (
     profile_id      uuid NOT NULL,
     changed_at      timestamptz NOT NULL,
     cause           text NOT NULL,
-    changes         jsonb NOT NULL,
+    changes         json NOT NULL,
     PRIMARY KEY (day, transaction_id, id)
 ) PARTITION BY RANGE (day);
 
