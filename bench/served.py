@@ -9,6 +9,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from regulars.api.app import application
+from regulars.api.asgi import spare_what_stays
 from regulars.api.endpoint import decoded
 from regulars.api.server import Server, encoded
 from regulars.facts import community as communities
@@ -62,6 +63,7 @@ def app() -> ASGIApp:
     settings = load()
     server = Server(settings, Database(settings.database_url, settings.connections))
     made = application(server, jobs=os.environ.get("REGULARS_BENCH_JOBS", "1") == "1")
+    spare_what_stays()
     ours = Starlette(routes=[Route(EMPTY, _empty), _naive(server)])
 
     async def either(scope: Scope, receive: Receive, send: Send) -> None:

@@ -12,6 +12,8 @@ from uuid import UUID
 
 import msgspec
 
+from aggregations.case import Case
+from clubs import SetClock
 from oracle import Address, Facts, Item, Location, Transaction
 from regulars.aggregations import wire
 from regulars.aggregations.aggregation import Type
@@ -56,6 +58,12 @@ async def stored(database: Database, facts: Facts) -> tuple[Community, Facts]:
     ids = await commit(database, community.id, work)
     renumbered = {ids[each.id]: replace(each, id=ids[each.id]) for each in facts.transactions.values()}
     return community, replace(facts, transactions=renumbered)
+
+
+async def stored_now(database: Database, clock: SetClock, world: Case) -> tuple[Community, Facts]:
+    """The same of a case, at its instant."""
+    clock.at = world.as_of
+    return await stored(database, world.facts)
 
 
 async def put_catalogue(writing: Writing, facts: Facts) -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from aggregations.case import ME, Case
 from aggregations.cases import CASES
-from aggregations.stored import as_of, differences, live, stored
+from aggregations.stored import as_of, differences, live, stored_now
 from clubs import SetClock
 from oracle import values
 from regulars.aggregations.reading import Reader
@@ -15,8 +15,7 @@ from servers import on_both_servers
 @on_both_servers
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 async def test_the_worked_cases_come_out(case: Case, database: Database, clock: SetClock) -> None:
-    clock.at = case.as_of
-    community, facts = await stored(database, case.facts)
+    community, facts = await stored_now(database, clock, case)
     reader = Reader(database)
     found = await live(reader, community, ME)
     assert differences(found, case.expected) == {}

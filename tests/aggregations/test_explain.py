@@ -7,15 +7,15 @@ from datetime import datetime
 from uuid import UUID
 
 import pytest
-from hypothesis import HealthCheck, given, seed, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from aggregations.case import ME, at, bought, case
 from aggregations.histories import outcomes
-from aggregations.stored import stored
+from aggregations.stored import stored, stored_now
 from clubs import SetClock
 from oracle import Facts, Item, Location, Product, transaction_order, values
-from randomness import SEED, examples
+from randomness import drawn
 from regulars.aggregations import explain
 from regulars.aggregations.definitions import REGISTRY
 from regulars.storage.database import Database, Scope
@@ -30,13 +30,7 @@ async def evidence(scope: Scope, profile_id: UUID, name: str, as_of: datetime) -
     return [each["id"] for each in found["transactions"]]
 
 
-@seed(SEED)
-@settings(
-    max_examples=examples(6),
-    deadline=None,
-    print_blob=True,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
+@drawn(6)
 @given(outcome=outcomes(max_actions=30), data=st.data())
 async def test_the_transactions_shown_alone_make_the_value(
     outcome: tuple[Facts, datetime], data: st.DataObject, database: Database, clock: SetClock
@@ -92,8 +86,7 @@ async def test_only_what_made_a_value_is_shown(name: str, days: list[int], datab
         locations=[Location(1, "10", country="NO"), Location(2, "9")],
         products=[Product(1, "Acme")],
     )
-    clock.at = world.as_of
-    community, facts = await stored(database, world.facts)
+    community, facts = await stored_now(database, clock, world)
     async with database.reading(community.id) as scope:
         ids = await evidence(scope, ME, name, world.as_of)
         assert [facts.transactions[each].transacted_at.day for each in ids] == days
@@ -101,8 +94,7 @@ async def test_only_what_made_a_value_is_shown(name: str, days: list[int], datab
 
 async def test_what_is_not_made_of_transactions_shows_none(database: Database, clock: SetClock) -> None:
     world = case("", [bought("2026-10-01 12:00", "100", 1)], {}, joined="2026-08-03 10:11:12", preferred_location_id=2)
-    clock.at = world.as_of
-    community, _ = await stored(database, world.facts)
+    community, _ = await stored_now(database, clock, world)
     async with database.reading(community.id) as scope:
         none = {"transactions_count": 0, "transactions": []}
         for name, facts in [("join_day", {"joined_at": "2026-08-03 10:11:12"}), ("total_referred", {})]:
@@ -115,8 +107,7 @@ async def test_more_transactions_than_are_shown_are_counted(
     database: Database, clock: SetClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world = case("", [bought(f"2026-10-0{day} 12:00", "1") for day in range(1, 6)], {})
-    clock.at = world.as_of
-    community, _ = await stored(database, world.facts)
+    community, _ = await stored_now(database, clock, world)
     monkeypatch.setattr(explain, "MOST_SHOWN", 2)
     explain.statement.cache_clear()
     async with database.reading(community.id) as scope:

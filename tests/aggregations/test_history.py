@@ -7,16 +7,16 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, seed, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from aggregations.case import ME, at, bought, case
 from aggregations.histories import outcomes
 from aggregations.product import LOCATIONS, as_sent, received
-from aggregations.stored import stored
+from aggregations.stored import stored, stored_now
 from clubs import SetClock
 from oracle import Facts, values
-from randomness import SEED, examples
+from randomness import drawn
 from regulars.aggregations import history
 from regulars.aggregations.definitions import REGISTRY
 from regulars.aggregations.reading import Reader
@@ -36,13 +36,7 @@ async def told(scope: Scope, reader: Reader, profile_id: Any, name: str, start: 
     return found
 
 
-@seed(SEED)
-@settings(
-    max_examples=examples(8),
-    deadline=None,
-    print_blob=True,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
+@drawn(8)
 @given(outcome=outcomes(max_actions=20), data=st.data())
 async def test_between_two_changes_a_value_stays_as_it_was_told(
     outcome: tuple[Facts, datetime], data: st.DataObject, database: Database, clock: SetClock
@@ -69,8 +63,7 @@ async def test_between_two_changes_a_value_stays_as_it_was_told(
 
 async def test_the_end_is_part_of_a_history_and_what_comes_after_is_not(database: Database, clock: SetClock) -> None:
     world = case("", [bought("2026-10-01 12:00", "1"), bought("2026-10-02 12:00", "1")], {})
-    clock.at = world.as_of
-    community, _ = await stored(database, world.facts)
+    community, _ = await stored_now(database, clock, world)
     start = at("2026-09-01")
     async with database.reading(community.id) as scope:
         for end, counts in [("2026-10-02 11:59:59", [0, 1]), ("2026-10-02 12:00", [0, 1, 2])]:
@@ -80,8 +73,7 @@ async def test_the_end_is_part_of_a_history_and_what_comes_after_is_not(database
 
 async def test_a_history_of_what_never_changes_is_one_value(database: Database, clock: SetClock) -> None:
     world = case("", [bought("2026-10-01 12:00", "1")], {})
-    clock.at = world.as_of
-    community, _ = await stored(database, world.facts)
+    community, _ = await stored_now(database, clock, world)
     async with database.reading(community.id) as scope:
         for name, value in [("total_referred", None), ("profile_id", str(ME))]:
             changes = await told(scope, Reader(database), ME, name, at("2026-09-01"), world.as_of)
@@ -93,8 +85,7 @@ async def test_a_history_of_too_many_instants_is_refused(
 ) -> None:
     monkeypatch.setattr(history, "MOST_STEPS", 3)
     world = case("", [bought(f"2026-10-0{day} 12:00", "1") for day in range(1, 6)], {})
-    clock.at = world.as_of
-    community, _ = await stored(database, world.facts)
+    community, _ = await stored_now(database, clock, world)
     async with database.reading(community.id) as scope:
         with pytest.raises(Refused, match="more than 3 instants"):
             await told(scope, Reader(database), ME, "shop_count", at("2026-09-01"), world.as_of)

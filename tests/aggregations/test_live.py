@@ -10,7 +10,7 @@ from uuid import UUID
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, seed, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from aggregations.histories import History, histories, replay
@@ -18,7 +18,7 @@ from aggregations.product import Product, with_location_ids
 from aggregations.stored import community_of, differences
 from clubs import SetClock, clubs
 from oracle import Facts, moments, next_change_at, values
-from randomness import SEED, examples
+from randomness import drawn
 from regulars.aggregations.store import NAMES
 from regulars.aggregations.verify import verify
 from regulars.jobs.sweep import sweep_community
@@ -26,16 +26,6 @@ from regulars.storage.database import Database
 from servers import on_both_servers
 
 pytestmark = [on_both_servers, pytest.mark.timeout(3000)]
-
-LONG = settings(
-    deadline=None,
-    print_blob=True,
-    suppress_health_check=[
-        HealthCheck.function_scoped_fixture,
-        HealthCheck.too_slow,
-        HealthCheck.data_too_large,
-    ],
-)
 
 
 @asynccontextmanager
@@ -77,8 +67,7 @@ async def is_sent_as_it_is(product: Product, facts: Facts, now: datetime) -> Non
     assert differences(with_location_ids(await product.sent(profile_id)), expected) == {}
 
 
-@seed(SEED)
-@settings(LONG, max_examples=examples(14))
+@drawn(14)
 @given(history=histories(), data=st.data())
 async def test_every_value_is_true_after_everything_that_happens(
     history: History, data: st.DataObject, database: Database, clock: SetClock
@@ -160,8 +149,7 @@ async def differing(product: Product) -> list[str]:
 # The clock -----------------------------------------------------------------------------------------------
 
 
-@seed(SEED)
-@settings(LONG, max_examples=examples(6))
+@drawn(6)
 @given(history=histories(max_actions=20), data=st.data())
 async def test_the_sweep_visits_what_is_due_and_nothing_else(
     history: History, data: st.DataObject, database: Database, clock: SetClock

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from aggregations.case import ME, at, bought, case
-from aggregations.stored import stored
+from aggregations.stored import stored_now
 from clubs import SetClock
 from regulars.aggregations import reading
 from regulars.aggregations.reading import Read, Reader
@@ -35,8 +35,7 @@ class Counting(Reader):
 
 async def kept(database: Database, clock: SetClock) -> int:
     """A community that holds the world."""
-    clock.at = WORLD.as_of
-    community, _ = await stored(database, WORLD.facts)
+    community, _ = await stored_now(database, clock, WORLD)
     return community.id
 
 

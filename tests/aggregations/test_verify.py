@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from aggregations.case import ME, Case, at, bought, case
-from aggregations.stored import stored
+from aggregations.stored import stored, stored_now
 from clubs import SetClock
 from oracle import Address, Item, Location, Product
 from regulars.aggregations import verify as module
@@ -38,8 +38,7 @@ async def found(database: Database, community_id: int) -> list[Difference]:
 
 async def kept(database: Database, clock: SetClock, world: Case = WORLD) -> tuple[int, list[int]]:
     """A community that holds the world, and its transactions' ids."""
-    clock.at = world.as_of
-    community, facts = await stored(database, world.facts)
+    community, facts = await stored_now(database, clock, world)
     return community.id, sorted(facts.transactions)
 
 

@@ -5,17 +5,12 @@ from typing import Any
 
 import pytest
 
+from api.product_calls import values_epoch
 from clubs import Club
 from regulars.facts import brands
 from regulars.ingest.commit import commit
 
 AT = "/api/v3/brands"
-
-
-async def values_epoch(club: Club) -> int:
-    async with club.database.reading(club.community.id) as scope:
-        found: int = await scope.fetchval("SELECT values_epoch FROM epochs WHERE community_id = $1", club.community.id)
-    return found
 
 
 async def test_a_brand_is_made_read_renamed_and_deleted(club: Club) -> None:

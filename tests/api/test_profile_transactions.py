@@ -1,4 +1,4 @@
-"""One profile's transactions: listed, by shop day, by what was bought; for a club and for the member."""
+"""One profile's transactions: listed, by local date, by what was bought; for a club and for the member."""
 
 from decimal import Decimal
 
@@ -41,7 +41,7 @@ async def shopping(club: Club) -> str:
     return member
 
 
-async def test_transactions_are_grouped_by_shop_day(club: Club) -> None:
+async def test_transactions_are_grouped_by_local_date(club: Club) -> None:
     member = await shopping(club)
     found = await read(club, f"profiles/{member}/group_transactions", include="profile")
     assert [(day["date"], day["total"], day["transactions_count"]) for day in found["data"]] == [

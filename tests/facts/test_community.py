@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from api.transaction_calls import make, profile, sale, values
 from clubs import Club
+from ingest.puts import kept, row
 from regulars.facts import community as communities
 from regulars.facts.community import Community
 from regulars.facts.refusals import Refused
 from regulars.facts.writing import Writing
+from regulars.ingest import bulk
 from regulars.ingest.commit import commit
+from regulars.ingest.rows import Line
+from regulars.ingest.transactions import put
 
 
 async def change(club: Club, **fields: Any) -> Community:
@@ -94,3 +100,57 @@ async def test_what_can_t_be_is_refused_by_field(club: Club) -> None:
     assert refused.value.errors.keys() == {"country", "timezone", "currency"}
     async with club.database.unscoped() as connection:
         assert await communities.by_id(connection, club.community.id) == club.community
+
+
+async def test_a_currency_waits_for_whoever_writes_now(club: Club) -> None:
+    changing: list[asyncio.Task[Community]] = []
+
+    async def work(writing: Writing) -> None:
+        await put(writing, [row(club)])
+        changing.append(asyncio.create_task(change(club, currency="BHD")))
+        async with club.database.unscoped() as connection:
+            while not await connection.fetchval(_IS_WAITING):
+                assert not changing[0].done()
+
+    await commit(club.database, club.community.id, work)
+    with pytest.raises(Refused, match="is fixed after the first transaction: it is NOK"):
+        await changing[0]
+
+
+_IS_WAITING = """
+SELECT EXISTS (
+    SELECT FROM pg_locks JOIN pg_database ON pg_database.oid = pg_locks.database
+    WHERE datname = current_database() AND locktype = 'advisory' AND NOT granted
+)
+"""
+
+
+def amount(total: float) -> dict[str, Any]:
+    """A sale that is told from others by its total."""
+    return sale(total, external_id=str(total), items=[])
+
+
+async def amounts(club: Club) -> list[int]:
+    """Minor units of all transactions."""
+    return [each for (each,) in await kept(club, "amount")]
+
+
+@pytest.mark.parametrize("path", ["", "/batch.json"])
+async def test_what_was_checked_by_the_currency_before_is_checked_anew(club: Club, path: str) -> None:
+    await club.server.committers.community(club.community.id)
+    await change(club, currency="BHD")
+    answer = await club.http.post(f"/api/v3/transactions{path}", json=amount(10.005))
+    assert answer.is_success
+    assert await amounts(club) == [10005]
+
+
+async def test_a_file_that_was_read_by_the_currency_before_is_refused(club: Club) -> None:
+    loop = asyncio.get_running_loop()
+
+    def read() -> Iterator[Line]:
+        asyncio.run_coroutine_threadsafe(change(club, currency="BHD"), loop).result()
+        yield Line(1, b'{"external_id": "1", "transacted_at": "2026-10-01T10:00:00Z", "total": 10.005}')
+
+    with pytest.raises(Refused, match="currency was changed while the file was read"):
+        await bulk.load(club.database, club.server.committers, club.community.id, "transactions", read)
+    assert await amounts(club) == []

@@ -7,31 +7,12 @@ from typing import Any
 import msgspec
 import pytest
 
+from api.product_calls import AT, listed, made, values_epoch
 from clubs import Club
 from regulars.facts import products
 from regulars.facts.products import InlineProduct, InlineVariant
 from regulars.facts.refusals import Refused
 from regulars.ingest.commit import commit
-
-AT = "/api/v3/products"
-
-
-async def made(club: Club, **fields: Any) -> dict[str, Any]:
-    answer = await club.http.post(AT, json=fields)
-    assert answer.status_code == 201, answer.text
-    found: dict[str, Any] = answer.json()["data"]
-    return found
-
-
-async def listed(club: Club) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = (await club.http.get(AT)).json()["data"]
-    return found
-
-
-async def values_epoch(club: Club) -> int:
-    async with club.database.reading(club.community.id) as scope:
-        found: int = await scope.fetchval("SELECT values_epoch FROM epochs WHERE community_id = $1", club.community.id)
-    return found
 
 
 async def imported(club: Club, row: dict[str, Any]) -> int:

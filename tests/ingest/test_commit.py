@@ -58,8 +58,8 @@ class EndingDatabase(Database):
         self._ended = False
 
     @asynccontextmanager
-    async def writing(self, community_id: int) -> AsyncIterator[Scope]:
-        async with super().writing(community_id) as scope:
+    async def writing(self, community_id: int, first: str = "") -> AsyncIterator[Scope]:
+        async with super().writing(community_id, first) as scope:
             yield scope
             if self._ended:
                 return

@@ -58,6 +58,14 @@ async def test_batches_have_a_largest_size(club: Club, monkeypatch: pytest.Monke
     assert len(await kept(club, "id")) == 16
 
 
+async def test_who_observes_is_told_of_each_batch_that_was_committed(club: Club) -> None:
+    committers = Committers(club.database, 500)
+    told: list[list[Outcome]] = []
+    committers.observe = lambda results: told.append([each for result in results for each in result.outcomes])
+    result = await committers.put(club.community.id, [row(club)])
+    assert told == [result.outcomes]
+
+
 async def test_rows_that_may_make_profiles_are_put_by_themselves(club: Club, monkeypatch: pytest.MonkeyPatch) -> None:
     sizes = counted(monkeypatch)
     committers = Committers(club.database, 500)

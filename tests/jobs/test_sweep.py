@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from uuid import UUID
 
 import pytest
@@ -12,7 +13,7 @@ from aggregations.stored import stored
 from clubs import SetClock
 from oracle import Facts
 from regulars.jobs import sweep as module
-from regulars.jobs.sweep import sweep, sweep_community
+from regulars.jobs.sweep import Waiting, sweep, sweep_community, waiting
 from regulars.storage.database import Database
 
 
@@ -110,3 +111,40 @@ async def test_a_sweep_tells_the_outbox_why(database: Database, clock: SetClock)
         ("profile.created", '[null, "JN"]'),
         ("clock", '["JN", "JC"]'),
     ]
+
+
+async def test_what_waits_for_the_sweep_is_counted(own_database: Database, clock: SetClock) -> None:
+    due, _, outdated = [await kept(own_database, clock, profiles) for profiles in (3, 2, 4)]
+    assert await waiting(own_database) == Waiting(0, 0)
+    async with own_database.writing(due) as scope:
+        await scope.execute(
+            "UPDATE aggregations SET next_change_at = $2 WHERE community_id = $1 AND profile_id <= $3",
+            due,
+            clock.at - timedelta(seconds=90),
+            UUID(int=2),
+        )
+    async with own_database.writing(outdated) as scope:
+        await scope.execute("UPDATE epochs SET values_epoch = values_epoch + 1 WHERE community_id = $1", outdated)
+    assert await waiting(own_database) == Waiting(2 + 4, 90)
+    await sweep(own_database, never)
+    assert await waiting(own_database) == Waiting(0, 0)
+
+
+async def test_of_many_that_wait_only_some_are_counted(
+    own_database: Database, clock: SetClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "COUNTED", 2)
+    await kept(own_database, clock, 3)
+    clock.at = at("2026-11-02")
+    assert (await waiting(own_database)).profiles == 2
+
+
+async def test_each_part_of_a_sweep_is_told(
+    own_database: Database, clock: SetClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "PROFILES_AT_ONCE", 2)
+    await kept(own_database, clock, 3)
+    clock.at = at("2026-11-02")
+    told: list[int] = []
+    assert await sweep(own_database, never, told.append) == 3
+    assert told == [2, 1]

@@ -48,6 +48,7 @@ _VALUES = {
     "uuid": "00000000-0000-0000-0000-000000000001",
     "date": START.date().isoformat(),
     "timestamp with time zone": START.isoformat(),
+    "json": {},
     "jsonb": {},
     "text[]": [],
     "bytea": "\\x00",
@@ -62,7 +63,8 @@ async def tables(database: Database) -> list[str]:
 
 async def as_text(connection: Any) -> None:
     """Has JSON go in and out as text."""
-    await connection.set_type_codec("jsonb", encoder=json.dumps, decoder=json.loads, schema="pg_catalog")
+    for kind in ("json", "jsonb"):
+        await connection.set_type_codec(kind, encoder=json.dumps, decoder=json.loads, schema="pg_catalog")
 
 
 @pytest_asyncio.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import date
 
 import asyncpg
@@ -38,6 +39,14 @@ async def test_days_to_come_are_made_and_old_ones_dropped(own_database: Database
     assert await days(own_database, "outbox") == [*to_come[1:], *(f"203006{day}" for day in range(16, 21))]
     assert await days(own_database, "idempotency_keys") == [f"203006{day}" for day in range(16, 21)]
     assert await retention.keep(own_database, 7) == 0
+
+
+@on_both_servers
+async def test_processes_that_start_together_make_a_day_once(own_database: Database, clock: SetClock) -> None:
+    for _ in range(10):
+        clock.step(days=30)
+        await asyncio.gather(*(retention.keep(own_database, 7) for _ in range(4)))
+        assert len(await days(own_database, "outbox")) == 5
 
 
 @on_both_servers

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
 from regulars.access import tokens
 from regulars.clock import system_clock
 from regulars.facts import community as communities
@@ -23,10 +25,11 @@ REGULARS = Path(sys.executable).parent / "regulars"
 
 @dataclass(frozen=True)
 class Served:
-    """Where a server answers, and its database as the app's role sees it."""
+    """Where a server answers, its database as the app's role sees it, and the process that was started."""
 
     url: str
     database_url: str
+    process_id: int
 
 
 @contextmanager
@@ -37,7 +40,7 @@ def served(folder: Path, *, workers: int) -> Iterator[Served]:
     with log, embedded.running(folder / "data") as (_, database_url):
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
         try:
-            yield Served(_address(process, folder / "log"), database_url)
+            yield Served(_address(process, folder / "log"), database_url, process.pid)
         finally:
             process.send_signal(signal.SIGTERM)
             process.communicate(timeout=60)
@@ -50,6 +53,12 @@ def _address(process: subprocess.Popen[str], log: Path) -> str:
         if found := re.search(r"answers at (http://\S+?),? ", line):
             return found[1]
     raise AssertionError(log.read_text())
+
+
+def metrics_folder(worker: psutil.Process) -> Path:
+    """The folder of the numbers that a server's processes share."""
+    (path,) = (Path(each.path) for each in worker.memory_maps() if "regulars-metrics-" in each.path)
+    return path.parent.parent
 
 
 async def community_with_token(database_url: str) -> tuple[Community, str]:

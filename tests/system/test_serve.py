@@ -17,6 +17,8 @@ import httpx
 import psutil
 import pytest
 
+from system.serving import metrics_folder
+
 REGULARS = [sys.executable, "-m", "regulars"]
 TIMEOUT = 60
 
@@ -180,9 +182,11 @@ def test_what_was_answered_is_there_after_the_server_was_killed(data: Path, head
         profile_id = make_profile(served.address, headers, "killed")
         workers = psutil.Process(served.process.pid).children()
         with Tills(served.address, headers, profile_id, "kill") as tills:
+            metrics = metrics_folder(workers[0])
             served.end(signal.SIGKILL)
-            # Nobody is left to answer from outdated memory.
+            # Nobody is left to answer from outdated memory, and nothing that they shared.
             assert psutil.wait_procs(workers, TIMEOUT)[1] == []
+            assert not metrics.exists()
     with serving(data) as served:
         there, shop_count = kept(served.address, headers, profile_id)
     assert set(tills.answered) <= there

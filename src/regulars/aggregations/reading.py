@@ -30,8 +30,7 @@ async def computed(scope: Scope, asked: Sequence[tuple[UUID, datetime]]) -> list
     return sorted(rows, key=lambda row: row["k"])
 
 
-@dataclass(frozen=True, slots=True)
-class Read:
+class Read(msgspec.Struct, frozen=True):
     """A profile's values with what is needed to send them."""
 
     row: Any
@@ -103,8 +102,14 @@ class Reader:
             return {}
         # Taken after the rows, so that none of them is of a later instant.
         now = self._database.clock()
-        fresh = {row["profile_id"]: row for row in rows if not _is_due(row, now)}
-        if due := [row["profile_id"] for row in rows if _is_due(row, now)]:
+        fresh: dict[UUID, Any] = {}
+        due: list[UUID] = []
+        for row in rows:
+            if _is_due(row, now):
+                due.append(row["profile_id"])
+            else:
+                fresh[row["profile_id"]] = row
+        if due:
             async with self._database.reading(community_id) as scope:
                 for row in await computed(scope, [(profile_id, now) for profile_id in due]):
                     fresh[row["profile_id"]] = row

@@ -1,8 +1,10 @@
 """Values as they go out: money as decimals, locations whole, codes as clients know them."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
+from operator import itemgetter
 from typing import Any
 
 import msgspec
@@ -16,7 +18,7 @@ from regulars.facts.money import from_minor_units
 Locations = Mapping[int, msgspec.Raw]
 """Locations by id, each as the JSON that is embedded."""
 
-_LOCATION_NAMES = tuple(each.name for each in REGISTRY.aggregations if each.type is Type.LOCATION)
+_locations_of = itemgetter(*(each.name for each in REGISTRY.aggregations if each.type is Type.LOCATION))
 
 ALL = REGISTRY.aggregations
 SEED = tuple(REGISTRY.by_name[name] for name in SEED_ORDER)
@@ -34,7 +36,11 @@ def named(names: Sequence[str] | None) -> tuple[Aggregation, ...]:
 
 def location_ids(rows: Iterable[Mapping[str, Any]]) -> set[int]:
     """The locations that rows of values embed."""
-    return {row[name] for row in rows for name in _LOCATION_NAMES if row[name] is not None}
+    found: set[Any] = set()
+    for row in rows:
+        found.update(_locations_of(row))
+    found.discard(None)
+    return found
 
 
 Convert = Callable[[Any, int, Locations], Any]
@@ -49,19 +55,28 @@ _CONVERSIONS: dict[Type, Convert] = {
 }
 
 
-@cache
-def _plan(shown: tuple[Aggregation, ...]) -> tuple[tuple[str, str, Convert | None], ...]:
-    """For each value: its name, the column that it comes from (empty: none), and how it goes out.
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """How rows become what is shown, made once, for it is walked with every read.
 
-    Made once, for this is walked with every read.
+    Most values go out as they are. They are taken from a row all at once, and only the others are looked at.
     """
-    return tuple(
-        (
-            each.name,
-            each.name if each.type.column or each.type is Type.PROFILE_ID else "",
-            _CONVERSIONS.get(each.type),
-        )
-        for each in shown
+
+    order: dict[str, Any]
+    columns: tuple[str, ...]
+    taken: Callable[[Mapping[str, Any]], tuple[Any, ...]]
+    converted: tuple[tuple[str, Convert], ...]
+
+
+@cache
+def _plan(shown: tuple[Aggregation, ...]) -> _Plan:
+    columns = tuple(each.name for each in shown if each.type.column or each.type is Type.PROFILE_ID)
+    return _Plan(
+        order=dict.fromkeys(each.name for each in shown),
+        columns=columns,
+        # Of one name itemgetter would give the bare value.
+        taken=itemgetter(*columns) if len(columns) > 1 else lambda row: tuple(row[name] for name in columns),
+        converted=tuple((each.name, _CONVERSIONS[each.type]) for each in shown if each.type in _CONVERSIONS),
     )
 
 
@@ -69,10 +84,13 @@ def values(
     row: Mapping[str, Any], as_of: datetime, digits: int, locations: Locations, shown: tuple[Aggregation, ...] = ALL
 ) -> dict[str, Any]:
     """A profile's values as they go out, in order; `digits` are the decimals of the community's money."""
-    found: dict[str, Any] = {}
-    for name, column, convert in _plan(shown):
-        value = row[column] if column else None
-        found[name] = value if convert is None or value is None else convert(value, digits, locations)
+    plan = _plan(shown)
+    found = plan.order.copy()
+    found.update(zip(plan.columns, plan.taken(row), strict=True))
+    for name, convert in plan.converted:
+        value = found[name]
+        if value is not None:
+            found[name] = convert(value, digits, locations)
     if "calculated_at" in found:
         found["calculated_at"] = written(as_of)
     return found

@@ -2,7 +2,8 @@
 
 import contextlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
+from pathlib import Path
 
 import structlog
 from starlette.applications import Starlette
@@ -15,6 +16,7 @@ from regulars.api import docs, errors
 from regulars.api.endpoint import Endpoint
 from regulars.api.quick_reads import QuickReads
 from regulars.api.registry import ENDPOINTS
+from regulars.api.routing import Handler, Routes
 from regulars.api.server import Server, encoded
 from regulars.api.telemetry import Telemetry
 from regulars.facts.refusals import NotFound, Refused
@@ -38,7 +40,7 @@ class OneSlash:
         await self.app(scope, receive, send)
 
 
-def _handler(server: Server, telemetry: Telemetry, endpoint: Endpoint) -> Callable[[Request], Awaitable[Response]]:
+def _handler(server: Server, telemetry: Telemetry, endpoint: Endpoint) -> Handler:
     async def handle(request: Request) -> Response:
         began = time.perf_counter()
         try:
@@ -54,9 +56,13 @@ def _handler(server: Server, telemetry: Telemetry, endpoint: Endpoint) -> Callab
     return handle
 
 
-def application(server: Server, *, jobs: bool = True) -> ASGIApp:
-    """The application of one process. `jobs` False leaves the sweep and retention to others."""
-    telemetry = Telemetry(server)
+def application(server: Server, *, jobs: bool = True, shared: Path | None = None) -> ASGIApp:
+    """The application of one process. `jobs` False leaves the sweep and retention to others.
+
+    Processes that have one folder `shared` tell each other their metrics by it.
+    """
+    telemetry = Telemetry(server, shared)
+    server.committers.observe = telemetry.committed
 
     async def health(request: Request) -> Response:
         try:
@@ -69,7 +75,7 @@ def application(server: Server, *, jobs: bool = True) -> ASGIApp:
         return Response(encoded({"status": "ok"}), media_type="application/json")
 
     async def metrics(request: Request) -> Response:
-        content, kind = telemetry.exposition()
+        content, kind = await telemetry.exposition()
         return Response(content, media_type=kind)
 
     async def not_found(request: Request, error: Exception) -> Response:
@@ -83,28 +89,31 @@ def application(server: Server, *, jobs: bool = True) -> ASGIApp:
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         await server.database.open()
-        work = Jobs(server.database, server.settings)
+        work = Jobs(server.database, server.settings, telemetry.swept)
         if jobs:
             work.start()
+        telemetry.start()
         _log.info("server.ready", workers=server.settings.workers)
         try:
             yield
         finally:
             # Granian stops taking requests first; what was accepted is finished here.
             await work.stop()
+            telemetry.stop()
             await server.finish()
             await server.database.close()
             _log.info("server.stopped")
 
-    by_path: dict[str, list[Route]] = {}
+    by_path: dict[str, list[tuple[Endpoint, Handler]]] = {}
     for endpoint in ENDPOINTS:
-        route = Route(endpoint.path, _handler(server, telemetry, endpoint), methods=[endpoint.method])
-        by_path.setdefault(endpoint.path, []).append(route)
-    routes = [route for group in by_path.values() for route in group]
+        by_path.setdefault(endpoint.path, []).append((endpoint, _handler(server, telemetry, endpoint)))
+    handlers = [each for group in by_path.values() for each in group]
+    routes = [Route(endpoint.path, handler, methods=[endpoint.method]) for endpoint, handler in handlers]
     routes += [Route("/api/health", health), Route("/metrics", metrics), *docs.routes(ENDPOINTS)]
     app = Starlette(
         routes=routes,
         lifespan=lifespan,
         exception_handlers={404: not_found, 405: not_allowed},
     )
-    return OneSlash(QuickReads(app, server, telemetry))
+    app.state.telemetry = telemetry
+    return OneSlash(QuickReads(Routes(app, handlers), server, telemetry))

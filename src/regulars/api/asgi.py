@@ -1,8 +1,11 @@
 """The application as an ASGI server starts it, in each of its processes: all it needs is in the environment."""
 
+import gc
 import os
+import shutil
 import signal
 import threading
+from pathlib import Path
 
 from starlette.types import ASGIApp
 
@@ -14,6 +17,9 @@ from regulars.storage.database import Database
 PARENT = "REGULARS_SERVED_BY"
 """The process that serves; without it its workers end."""
 
+SHARED = "REGULARS_METRICS_IN"
+"""The folder of the metrics that its workers share."""
+
 
 def app() -> ASGIApp:
     """The application of one process, as REGULARS_* variables and regulars.toml describe it.
@@ -22,17 +28,30 @@ def app() -> ASGIApp:
     """
     found = settings.load()
     logs.configure(found.log_format, found.log_level)
+    shared = Path(os.environ[SHARED]) if SHARED in os.environ else None
     if PARENT in os.environ:
-        _end_with(int(os.environ[PARENT]))
-    return application(Server(found, Database(found.database_url, found.connections)))
+        _end_with(int(os.environ[PARENT]), shared)
+    made = application(Server(found, Database(found.database_url, found.connections)), shared=shared)
+    spare_what_stays()
+    return made
 
 
-def _end_with(parent: int) -> None:
-    """Ends this process when the one that serves is gone, however it went."""
+def spare_what_stays() -> None:
+    """Leaves what is there now out of every garbage collection: modules, endpoints and documents stay to the end,
+    and to look through them would hold up all requests for tens of milliseconds each time.
+    """
+    gc.collect()
+    gc.freeze()
+
+
+def _end_with(parent: int, shared: Path | None) -> None:
+    """Ends this process when the one that serves is gone, however it went, and clears up after it."""
 
     def watch() -> None:
         while os.getppid() == parent:
             gone.wait(1.0)
+        if shared is not None:
+            shutil.rmtree(shared, ignore_errors=True)
         os.kill(os.getpid(), signal.SIGTERM)
 
     gone = threading.Event()

@@ -39,9 +39,14 @@ class Call:
     query: Mapping[str, str]
     body: Any
     now: datetime
-    url: str
+    request: Request
     member: UUID | None = None
     once: Keyed | None = None
+
+    @property
+    def url(self) -> str:
+        """The address that was called, without its query."""
+        return str(self.request.url.replace(query=""))
 
     def integer(self, name: str) -> int:
         """A part of the path that is an id. Raises NotFound for anything that is none."""
@@ -119,12 +124,13 @@ def data(value: object) -> dict[str, object]:
 def page(call: Call, things: list[dict[str, Any]], total: int, number: int, size: int) -> dict[str, object]:
     """The envelope of a list: its data, links and meta."""
     last = max(1, -(-total // size))
+    at = call.url
 
     def url(to: int | None) -> str | None:
         if to is None or not 1 <= to <= last:
             return None
         kept = {key: value for key, value in call.query.items() if not key.startswith("page[")}
-        return f"{call.url}?{urlencode({**kept, 'page[size]': size, 'page[number]': to}, safe='[]')}"
+        return f"{at}?{urlencode({**kept, 'page[size]': size, 'page[number]': to}, safe='[]')}"
 
     first = (number - 1) * size + 1 if things else None
     numbers = [(str(each), each) for each in range(max(1, number - 3), min(last, number + 3) + 1)]
@@ -137,7 +143,7 @@ def page(call: Call, things: list[dict[str, Any]], total: int, number: int, size
             "from": first,
             "last_page": last,
             "links": [{"url": url(to), "label": label, "active": label == str(number)} for label, to in labels],
-            "path": call.url,
+            "path": at,
             "per_page": size,
             "to": first + len(things) - 1 if first is not None else None,
             "total": total,

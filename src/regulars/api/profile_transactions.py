@@ -1,7 +1,8 @@
-"""The transactions of one profile over HTTP: listed, by shop day, and by what was bought."""
+"""The transactions of one profile over HTTP: listed, by local date, and by what was bought."""
 
 from regulars.api.endpoint import Call, Caller, Endpoint, page
 from regulars.api.transaction_includes import INCLUDES, include, include_products, included
+from regulars.facts import community as communities
 from regulars.facts import profile_lookup, purchases
 from regulars.facts.purchases import PURCHASED_PRODUCTS
 from regulars.facts.resource import listed, listing
@@ -36,10 +37,10 @@ async def _groups(call: Call) -> dict[str, object]:
     community's currency, void transactions left out. Filters are those of the list.
     """
     asked, names, profile_id = listing(TRANSACTIONS, call.query), included(call), call.uuid()
-    community = await call.server.community(call.community_id)
     async with call.server.database.reading(call.community_id) as scope:
+        community = await communities.by_id(scope.connection, call.community_id)
         await profile_lookup.living(scope, profile_id)
-        days, total = await purchases.shop_days(scope, community, profile_id, asked)
+        days, total = await purchases.by_local_date(scope, community, profile_id, asked)
         await include(scope, [each for day in days for each in day["transactions"]], names)
     return page(call, days, total, asked.page.number, asked.page.size)
 
@@ -67,7 +68,7 @@ def _endpoints(at: str, caller: Caller, tag: str) -> tuple[Endpoint, ...]:
         Endpoint(
             "GET",
             f"{at}/group_transactions",
-            "List a profile's transactions by shop day",
+            "List a profile's transactions by local date",
             reads=_groups,
             query=INCLUDES,
             caller=caller,

@@ -15,8 +15,6 @@ from regulars.access import members, tokens
 from regulars.aggregations.reading import Reader
 from regulars.api.endpoint import Call, Caller, Endpoint, Writes, decoded
 from regulars.api.errors import ApiError
-from regulars.facts import community as communities
-from regulars.facts.community import Community
 from regulars.facts.writing import Writing
 from regulars.ingest import idempotency
 from regulars.ingest.commit import commit, settle
@@ -58,11 +56,6 @@ class Server:
     async def settle(self, writing: Writing) -> None:
         """Makes what a writing touched true before its answer is read back."""
         await settle(writing, self.database.clock)
-
-    async def community(self, community_id: int) -> Community:
-        """The community that facts are read by, as it is now: never kept, for its currency decides amounts."""
-        async with self.database.unscoped() as connection:
-            return await communities.by_id(connection, community_id)
 
     # Who asks ---------------------------------------------------------------------------------------
 
@@ -138,10 +131,10 @@ class Server:
             server=self,
             community_id=community_id,
             path=_texts(request.path_params),
-            query=_texts(request.query_params),
+            query=_texts(request.query_params) if request.scope["query_string"] else {},
             body=decoded(raw or b"{}", endpoint.takes) if endpoint.takes is not None else raw,
             now=self.database.clock(),
-            url=str(request.url.replace(query="")),
+            request=request,
             member=member,
         )
         if endpoint.streams is not None:

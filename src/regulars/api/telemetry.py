@@ -1,44 +1,197 @@
-"""What Prometheus is told: requests, their time, batches, rows, what is due."""
+"""What Prometheus is told, by any process of a server: what all of them have counted, and what is due."""
 
+import asyncio
+import hashlib
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, exposition
+import structlog
+from prometheus_client import CollectorRegistry, ProcessCollector, exposition
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
 
+from regulars.api import metrics
 from regulars.api.endpoint import Endpoint
+from regulars.api.metrics import Declared, Kind
+from regulars.api.shared_numbers import SharedNumbers
+from regulars.ingest.bulk import Summary
+from regulars.ingest.grouping import Result
+from regulars.ingest.transactions import Kept
+from regulars.jobs.sweep import waiting
 
 if TYPE_CHECKING:
     from regulars.api.server import Server
 
-_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
+SAMPLED_SECONDS = 1.0
+"""How often a process tells the others what it holds."""
+
+ASKED_SECONDS = 5.0
+"""How long an answer of the database serves, so that scraping costs it little."""
+
+_log = structlog.get_logger("regulars.telemetry")
+
+
+def _laid_out() -> tuple[dict[tuple[str, ...], int], int]:
+    """Where the numbers of each series begin, by the metric's name and labels; and how many numbers there are."""
+    places: dict[tuple[str, ...], int] = {}
+    count = 0
+    for metric in metrics.SHARED:
+        for labels in metric.series:
+            places[metric.name, *labels] = count
+            count += metric.width
+    return places, count
+
+
+_PLACES, _COUNT = _laid_out()
+_VERSION = hashlib.sha256(repr(_PLACES).encode()).hexdigest()[:16]
 
 
 class Telemetry:
-    """The metrics of one process."""
+    """The numbers of one process, which shares them with those that have the same folder."""
 
-    def __init__(self, server: "Server") -> None:
-        self.registry = CollectorRegistry()
-        self._requests = Counter(
-            "regulars_requests", "Requests answered.", ["method", "path", "status"], registry=self.registry
-        )
-        self._seconds = Histogram(
-            "regulars_request_seconds", "Time to answer.", ["method", "path"], buckets=_SECONDS, registry=self.registry
-        )
-        self._children: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
-        connections = Gauge("regulars_database_connections", "Connections held.", registry=self.registry)
-        connections.set_function(lambda: float(server.database.pool.get_size()) if server.database.pool else 0.0)
+    def __init__(self, server: "Server", folder: Path | None = None) -> None:
+        self._server = server
+        if folder is not None:
+            # After an upgrade a process that comes later may have others to share.
+            folder /= _VERSION
+            folder.mkdir(exist_ok=True)
+        self._numbers = SharedNumbers(_COUNT, folder)
+        self._own = self._numbers.own
+        self._requests = {
+            (method, path): (
+                {each: _PLACES[metrics.REQUESTS.name, method, path, str(each)] for each in metrics.STATUSES},
+                _PLACES[metrics.DURATION.name, method, path],
+            )
+            for method, path in metrics.DURATION.series
+        }
+        self._rows = {labels[0]: _PLACES[metrics.ROWS.name, *labels] for labels in metrics.ROWS.series}
+        self._process = ProcessCollector(registry=None)
+        self._cpu_seconds = 0.0
+        self._sampling: asyncio.TimerHandle | None = None
+        self._asking = asyncio.Lock()
+        self._asked: tuple[float, dict[str, float]] = (0.0, {})
+
+    # Counted ----------------------------------------------------------------------------------------
 
     def answered(self, endpoint: Endpoint, status: int, seconds: float) -> None:
         """Counts one answer."""
-        key = (endpoint.method, endpoint.path, status)
-        if key not in self._children:
-            self._children[key] = (
-                self._requests.labels(endpoint.method, endpoint.path, str(status)),
-                self._seconds.labels(endpoint.method, endpoint.path),
-            )
-        count, histogram = self._children[key]
-        count.inc()
-        histogram.observe(seconds)
+        own = self._own
+        by_status, duration = self._requests[endpoint.method, endpoint.path]
+        own[by_status[status]] += 1
+        own[duration + metrics.bucket(seconds)] += 1
+        own[duration + metrics.SUM] += seconds
 
-    def exposition(self) -> tuple[bytes, str]:
-        """The metrics as Prometheus reads them, and their media type."""
-        return exposition.generate_latest(self.registry), exposition.CONTENT_TYPE_LATEST
+    def committed(self, results: Sequence[Result]) -> None:
+        """Counts one batch of transactions, and its rows."""
+        self._add(1, metrics.BATCHES)
+        # A request that came twice in one batch has its result twice.
+        for result in {id(each): each for each in results}.values():
+            for outcome in result.outcomes:
+                self._own[self._rows[outcome.kind.value if isinstance(outcome, Kept) else "refused"]] += 1
+
+    def importing(self, entity: str) -> Callable[[Summary], None]:
+        """What counts the rows of one import, told how far it is after each of its batches."""
+        counted = Summary()
+
+        def progress(summary: Summary) -> None:
+            for outcome in ("loaded", "unchanged", "rejected"):
+                now = getattr(summary, outcome)
+                self._add(now - getattr(counted, outcome), metrics.IMPORTED, entity, outcome)
+                setattr(counted, outcome, now)
+
+        return progress
+
+    def swept(self, profiles: int) -> None:
+        """Counts profiles that the sweep has computed again."""
+        self._add(profiles, metrics.SWEPT)
+
+    def _add(self, amount: float, metric: Declared, *labels: str) -> None:
+        self._own[_PLACES[metric.name, *labels]] += amount
+
+    # Sampled ----------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begins to tell the other processes what this one holds."""
+        self._sample()
+        self._sampling = asyncio.get_running_loop().call_later(SAMPLED_SECONDS, self.start)
+
+    def stop(self) -> None:
+        """Ends it."""
+        if self._sampling is not None:
+            self._sampling.cancel()
+
+    def _sample(self) -> None:
+        pool = self._server.database.pool
+        idle = 0 if pool is None else pool.get_idle_size()
+        self._set(idle, metrics.CONNECTIONS, "idle")
+        self._set(0 if pool is None else pool.get_size() - idle, metrics.CONNECTIONS, "used")
+        self._set(1, metrics.PROCESSES)
+        # Nothing, where the system has no /proc.
+        found = {metric.name: metric.samples[0].value for metric in self._process.collect()}
+        for metric in (metrics.MEMORY, metrics.FILES, metrics.STARTED):
+            self._set(found.get(metric.name, 0.0), metric)
+        # Those of a process that died go on, so that the sum never falls.
+        cpu_seconds = found.get(metrics.CPU.name, 0.0)
+        self._add(cpu_seconds - self._cpu_seconds, metrics.CPU)
+        self._cpu_seconds = cpu_seconds
+
+    def _set(self, value: float, metric: Declared, *labels: str) -> None:
+        self._own[_PLACES[metric.name, *labels]] = value
+
+    # Asked for --------------------------------------------------------------------------------------
+
+    async def _of_the_database(self) -> dict[str, float]:
+        """What waits in the database, by the metric's name."""
+        async with self._asking:
+            at, found = self._asked
+            if not found or time.monotonic() - at >= ASKED_SECONDS:
+                try:
+                    due = await waiting(self._server.database)
+                    found = {
+                        metrics.DATABASE_UP.name: 1,
+                        metrics.DUE.name: due.profiles,
+                        metrics.OLDEST_DUE.name: due.oldest_seconds,
+                    }
+                except Exception:
+                    _log.exception("metrics.failed")
+                    found = {metrics.DATABASE_UP.name: 0}
+                self._asked = time.monotonic(), found
+            return found
+
+    # Told -------------------------------------------------------------------------------------------
+
+    async def exposition(self) -> tuple[bytes, str]:
+        """The metrics of all processes as Prometheus reads them, and their media type."""
+        self._sample()
+        asked = await self._of_the_database()
+        registry = CollectorRegistry()
+        registry.register(_Told([*self._shared(), *_families_of(asked)]))
+        return exposition.generate_latest(registry), exposition.CONTENT_TYPE_LATEST
+
+    def _shared(self) -> Iterator[Metric]:
+        processes = list(self._numbers.of_all())
+        everyone = [numbers for _, numbers in processes]
+        living = [numbers for lives, numbers in processes if lives]
+        start = 0
+        for metric in metrics.SHARED:
+            end = start + len(metric.series) * metric.width
+            counted = living if metric.kind is Kind.GAUGE else everyone
+            found = list(map(metric.over_processes, zip(*(one[start:end] for one in counted), strict=True)))
+            yield metric.family([found[at : at + metric.width] for at in range(0, len(found), metric.width)])
+            start = end
+
+
+def _families_of(asked: dict[str, float]) -> Iterator[Metric]:
+    for metric in metrics.ASKED:
+        if metric.name in asked:
+            yield metric.family([[asked[metric.name]]])
+
+
+class _Told(Collector):
+    def __init__(self, families: list[Metric]) -> None:
+        self._families = families
+
+    def collect(self) -> list[Metric]:
+        return self._families

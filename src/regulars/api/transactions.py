@@ -1,6 +1,7 @@
 """Transactions over HTTP. New ones that come in together are committed together."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -13,13 +14,14 @@ from regulars.api.resources import as_it_is
 from regulars.api.server import encoded
 from regulars.api.transaction_includes import INCLUDES, include, included
 from regulars.facts import transactions
+from regulars.facts.community import Community
 from regulars.facts.refusals import NotFound, Refused
 from regulars.facts.resource import listed, listing
 from regulars.facts.transactions import TRANSACTIONS, TransactionIn
 from regulars.facts.writing import Writing
 from regulars.ingest import changes
-from regulars.ingest.grouping import Answer, Shown
-from regulars.ingest.transactions import Kept, Mode, Outcome, Put
+from regulars.ingest.grouping import Answer, Result, Shown
+from regulars.ingest.transactions import Kept, Mode, Outcome, OutdatedError, Put
 
 _AT = "/api/v3/transactions"
 _TAG = "transactions"
@@ -60,16 +62,27 @@ async def _shown(writing: Writing, outcomes: list[Outcome], shown: Shown) -> Ans
     return (201, encoded(data(shown[outcome.id]))) if isinstance(outcome, Kept) else None
 
 
-async def _new(call: Call, given: TransactionIn) -> Put:
+def _new(given: TransactionIn, community: Community) -> Put:
     transactions.require(given)
-    community = await call.server.community(call.community_id)
     return Put(transactions.checked(given, community), Mode.CREATE)
 
 
 async def _create(call: Call) -> Response:
-    put = await _new(call, call.body)
-    result = await call.server.committers.put(call.community_id, [put], respond=_shown, once=call.once, shows=True)
-    return _answered(result.answer, result.outcomes)
+    async def put(community: Community) -> Result:
+        new = _new(call.body, community)
+        return await call.server.committers.put(call.community_id, [new], respond=_shown, once=call.once, shows=True)
+
+    return await _put(call, put)
+
+
+async def _put(call: Call, put: Callable[[Community], Awaitable[Result]]) -> Response:
+    """The answer to rows that are checked by the community, anew where its currency has just been changed."""
+    while True:
+        try:
+            result = await put(await call.server.committers.community(call.community_id))
+        except OutdatedError:
+            continue
+        return _answered(result.answer, result.outcomes)
 
 
 def _answered(answer: Answer | None, outcomes: Sequence[Outcome]) -> Response:
@@ -97,14 +110,12 @@ def _rows(body: Many) -> Sequence[msgspec.Raw]:
 
 
 async def _put_many(call: Call, *, queued: bool) -> Response:
+    return await _put(call, partial(_batch_put, call, queued))
+
+
+async def _batch_put(call: Call, queued: bool, community: Community) -> Result:
     batch = Batch("transactions", _rows(call.body))
-    community = await call.server.community(call.community_id)
-
-    def checked(given: TransactionIn) -> Put:
-        transactions.require(given)
-        return Put(transactions.checked(given, community), Mode.CREATE)
-
-    good = batch.checked(TransactionIn, checked)
+    good = batch.checked(TransactionIn, partial(_new, community=community))
     refused = dict(batch.outcomes)
 
     async def respond(writing: Writing, outcomes: list[Outcome], shown: Shown) -> Answer:
@@ -120,8 +131,7 @@ async def _put_many(call: Call, *, queued: bool) -> Response:
         ids = [each.id if isinstance(each := results.get(place), Kept) else None for place in range(len(batch.rows))]
         return 200, encoded(data({**kept["data"], "ids": ids}))
 
-    result = await call.server.committers.put(call.community_id, list(good.values()), respond=respond, once=call.once)
-    return _answered(result.answer, result.outcomes)
+    return await call.server.committers.put(call.community_id, list(good.values()), respond=respond, once=call.once)
 
 
 async def _batch(call: Call) -> Response:

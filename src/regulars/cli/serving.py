@@ -5,6 +5,7 @@ import http.client
 import os
 import signal
 import socket
+import tempfile
 import threading
 from collections.abc import Callable
 from dataclasses import fields, replace
@@ -18,7 +19,7 @@ from granian.constants import Interfaces
 from granian.log import LogLevels
 
 from regulars import logs, running
-from regulars.api.asgi import PARENT
+from regulars.api.asgi import PARENT, SHARED
 from regulars.cli.asked import Where, WrongUseError, settings_of
 from regulars.jobs.runner import Jobs
 from regulars.running import Addresses
@@ -112,8 +113,14 @@ def run(settings: Settings, found: Addresses, answering: Callable[[str], None]) 
 
     `answering` is told the server's address once it answers.
     """
-    for name, value in _environment(settings, found).items():
-        os.environ[name] = value
+    with tempfile.TemporaryDirectory(prefix="regulars-metrics-", dir=_in_memory()) as shared:
+        for name, value in _environment(settings, found, shared).items():
+            os.environ[name] = value
+        _serve(settings, answering)
+    _log.info("serve.stopped")
+
+
+def _serve(settings: Settings, answering: Callable[[str], None]) -> None:
     server = Granian(
         "regulars.api.asgi:app",
         address=settings.host,
@@ -135,17 +142,22 @@ def run(settings: Settings, found: Addresses, answering: Callable[[str], None]) 
     finally:
         stopped.set()
         waiting.join()
-    _log.info("serve.stopped")
 
 
-def _environment(settings: Settings, found: Addresses) -> dict[str, str]:
-    """What the server's processes are told: the settings as they stand, and the database as the app."""
+def _in_memory() -> str | None:
+    """Where files never wait for a disk, if there is such a place: None leaves it to the system."""
+    return "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108
+
+
+def _environment(settings: Settings, found: Addresses, shared: str) -> dict[str, str]:
+    """What the server's processes are told: the settings as they stand, the database, what they share."""
     told = {variable(each.name): str(getattr(settings, each.name)) for each in fields(settings)}
     return {
         **told,
         variable("database_url"): found.app,
         variable("owner_url"): "",
         PARENT: str(os.getpid()),
+        SHARED: shared,
     }
 
 

@@ -46,6 +46,11 @@ async def by_id(connection: Any, community_id: int) -> Community:
     return _community(row)
 
 
+def holding_currency(community_id: int) -> str:
+    """A statement that has a community keep its currency until the transaction ends; others may hold it too."""
+    return f"SELECT pg_advisory_xact_lock_shared(hashtext('regulars.currency'), {int(community_id)})"
+
+
 async def by_slug(connection: Any, slug: str) -> Community:
     """The community of a slug. Raises NotFound."""
     row = await connection.fetchrow(f"SELECT {_COLUMNS} FROM communities WHERE slug = $1", slug)
@@ -223,10 +228,11 @@ async def change(
 async def _changed(connection: Any, before: Community, new: NewCommunity, now: datetime) -> tuple[bool, bool]:
     """Whether anything is new, and whether it is something that every profile's values are read by."""
     country, timezone, currency = _checked(new)
-    if currency != before.currency and await connection.fetchval(
-        "SELECT EXISTS (SELECT FROM transactions WHERE community_id = $1)", before.id
-    ):
-        raise Refused({"currency": f"is fixed after the first transaction: it is {before.currency}"})
+    if currency != before.currency:
+        # Whoever writes now reads amounts by the old one: they end first, and are seen by what follows.
+        await connection.execute("SELECT pg_advisory_xact_lock(hashtext('regulars.currency'), $1)", before.id)
+        if await connection.fetchval("SELECT EXISTS (SELECT FROM transactions WHERE community_id = $1)", before.id):
+            raise Refused({"currency": f"is fixed after the first transaction: it is {before.currency}"})
     status = await connection.execute(
         _CHANGE,
         before.id,

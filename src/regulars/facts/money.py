@@ -1,5 +1,6 @@
 """Money: exact decimals on the way in, whole minor units inside."""
 
+import re
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from functools import lru_cache
 
@@ -34,11 +35,13 @@ def minor_digits(code: str) -> int:
     return _MORE_DIGITS.get(code, 2)
 
 
+# What most prices look like.
+_ordinary = re.compile(r"-?[0-9]{1,6}(\.[0-9]{1,6})?").fullmatch
+
+
 def exact(value: Decimal, largest: Decimal = LARGEST, decimals: int = MOST_DECIMALS) -> Decimal:
     """The value itself. Raises ValueError when it is no number, too large, or finer than `decimals`."""
-    whole, _, fraction = str(value).partition(".")
-    if len(whole) <= 6 and len(fraction) <= decimals and whole.isdecimal() and (not fraction or fraction.isdecimal()):
-        # What most prices look like needs no closer look.
+    if decimals >= MOST_DECIMALS and _ordinary(str(value)):
         return value
     if not value.is_finite():
         raise ValueError("must be a number")
@@ -60,4 +63,4 @@ def minor_units(value: Decimal, rate: Decimal | None, digits: int) -> int:
 def from_minor_units(units: int | Decimal, digits: int) -> Decimal:
     """Minor units as an exact decimal that keeps its digits: 5 with 2 digits is 0.05."""
     # The driver gives whole numbers of the database as 16E+6, which would go out without the decimals.
-    return Decimal(int(units)).scaleb(-digits, EXACT)
+    return EXACT.scaleb(int(units), -digits)

@@ -1,5 +1,6 @@
 """Which profile is meant: by its id, its external id, its e-mail, or an identity."""
 
+import re
 from collections.abc import Collection, Iterable
 from typing import Any
 from uuid import UUID
@@ -10,6 +11,7 @@ import uuid_utils.compat
 from regulars.facts.profile_rows import COLUMNS, Profile
 from regulars.facts.refusals import NotFound
 from regulars.facts.writing import Writing
+from regulars.storage.arrays import array
 from regulars.storage.database import Scope
 
 Ref = tuple[str, str]
@@ -94,7 +96,7 @@ async def locked_one(writing: Writing, profile_id: UUID) -> Profile:
 # and would cost the index under row-level security.
 _BY_ID = """
 SELECT wanted.ref::text AS value, there.profile_id
-FROM unnest($2::uuid[]) AS wanted (ref)
+FROM unnest($2::text::uuid[]) AS wanted (ref)
 JOIN profiles AS meant ON meant.community_id = $1 AND meant.profile_id = wanted.ref
 JOIN profiles AS there
     ON there.community_id = $1
@@ -108,12 +110,12 @@ FROM profiles AS meant
 JOIN profiles AS there
     ON there.community_id = $1
     AND there.profile_id = CASE WHEN meant.merged_into IS NULL THEN meant.profile_id ELSE meant.merged_into END
-WHERE meant.community_id = $1 AND meant.external_id = ANY ($2::text[]) AND there.deleted_at IS NULL
+WHERE meant.community_id = $1 AND meant.external_id = ANY ($2::text::text[]) AND there.deleted_at IS NULL
 """
 
 _BY_EMAIL = """
 SELECT wanted.ref AS value, there.profile_id
-FROM unnest($2::text[]) AS wanted (ref)
+FROM unnest($2::text::text[]) AS wanted (ref)
 JOIN profiles AS there
     ON there.community_id = $1 AND there.email_key = lower(wanted.ref) AND there.deleted_at IS NULL
 """
@@ -121,7 +123,7 @@ JOIN profiles AS there
 _BY_PHONE = """
 SELECT there.mobile_phone AS value, there.profile_id
 FROM profiles AS there
-WHERE there.community_id = $1 AND there.mobile_phone = ANY ($2::text[]) AND there.deleted_at IS NULL
+WHERE there.community_id = $1 AND there.mobile_phone = ANY ($2::text::text[]) AND there.deleted_at IS NULL
 """
 
 _BY_IDENTITY = """
@@ -151,7 +153,7 @@ async def resolve(scope: Scope, refs: Collection[Ref]) -> dict[Ref, UUID]:
     for handle, statement in _OF_COLUMNS.items():
         values = by_handle.pop(handle, set()) | (either if handle == "external_id" else set())
         if values:
-            rows = await scope.fetch(statement, scope.community_id, sorted(values))
+            rows = await scope.fetch(statement, scope.community_id, array(sorted(values)))
             found |= {(handle, row["value"]): row["profile_id"] for row in rows}
     nameless = {value for value in either if ("external_id", value) not in found}
     found |= await _by_id(scope, by_handle.pop("id", set()) | nameless)
@@ -165,17 +167,23 @@ async def resolve(scope: Scope, refs: Collection[Ref]) -> dict[Ref, UUID]:
 
 
 async def _by_id(scope: Scope, values: Iterable[str]) -> dict[Ref, UUID]:
-    ids = {value: profile_id for value in values if (profile_id := _uuid(value)) is not None}
+    ids = {value: written for value in values if (written := _written(value)) is not None}
     if not ids:
         return {}
-    rows = await scope.fetch(_BY_ID, scope.community_id, sorted(set(ids.values())))
+    rows = await scope.fetch(_BY_ID, scope.community_id, array(sorted(set(ids.values()))))
     meant = {row["value"]: row["profile_id"] for row in rows}
-    return {("id", value): meant[str(each)] for value, each in ids.items() if str(each) in meant}
+    return {("id", value): meant[written] for value, written in ids.items() if written in meant}
 
 
-def _uuid(text: str) -> UUID | None:
+is_written_id = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}").fullmatch
+"""Whether a text is a UUID as it is written, so that it need not be read."""
+
+
+def _written(text: str) -> str | None:
+    if is_written_id(text):
+        return text
     try:
-        return UUID(text)
+        return str(UUID(text))
     except ValueError:
         return None
 

@@ -1,8 +1,5 @@
-"""What one profile has bought, by product and by shop day."""
+"""What one profile has bought, by product and by local date."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import date
 from typing import Any
 from uuid import UUID
 
@@ -62,16 +59,7 @@ PURCHASED_PRODUCTS = Resource(
 """The sold items of a profile's transactions, one row a product, variant and sku."""
 
 
-@dataclass(frozen=True, slots=True)
-class ShopDay:
-    """The transactions of one local date. `total` is in minor units and leaves out void ones."""
-
-    date: date
-    total: int
-    transaction_ids: Sequence[int]
-
-
-_BY_DAY = """
+_BY_LOCAL_DATE = """
 SELECT dated.day, coalesce(sum(dated.amount) FILTER (WHERE NOT dated.is_void), 0)::bigint AS total,
        array_agg(dated.id ORDER BY dated.transacted_at DESC, dated.id DESC) AS ids,
        count(*) OVER () AS days
@@ -90,7 +78,7 @@ LIMIT {size} OFFSET {start}
 """
 
 
-async def shop_days(
+async def by_local_date(
     scope: Scope, community: Community, profile_id: UUID, asked: Listing
 ) -> tuple[list[dict[str, Any]], int]:
     """One page of a profile's transactions by local date, the latest first, and how many dates there are.
@@ -98,7 +86,7 @@ async def shop_days(
     Each is `{date, total, transactions_count, transactions}`; the total is net, in the community's currency.
     """
     owner = len(asked.values) + 2
-    statement = _BY_DAY.format(
+    statement = _BY_LOCAL_DATE.format(
         zone=f"${owner + 1}",
         conditions=" AND ".join((*asked.conditions, f"r.profile_id = ${owner}")),
         size=asked.page.size,

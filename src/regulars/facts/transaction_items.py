@@ -1,8 +1,9 @@
 """The lines of a transaction: what was sold, at which price, with which discounts."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Decimal
+from operator import attrgetter
 from typing import Annotated, Any
 
 import msgspec
@@ -63,8 +64,7 @@ REQUIRED = ("name", "price_current", "price_sell", "quantity")
 """What the API asks of a new line."""
 
 
-@dataclass(slots=True)
-class ItemRow:
+class ItemRow(msgspec.Struct, kw_only=True):
     """One line, checked.
 
     It names its product by `variant` (a variant's id), `sku`, `inline`, or `product` (an id);
@@ -87,7 +87,7 @@ class ItemRow:
     price_tax: Decimal | None
     discounts: tuple[Discount, ...]
     is_void: bool
-    details: dict[str, Any] = field(default_factory=dict)
+    details: dict[str, Any] | None = None
     product_id: int | None = None
     product_variant_id: int | None = None
     is_resolved: bool = False
@@ -149,14 +149,14 @@ def json(
     return raw
 
 
-def _discounts(given: ItemIn, path: str, errors: dict[str, str]) -> tuple[Discount, ...]:
+def _discounts(given: ItemIn, errors: dict[str, str]) -> tuple[Discount, ...]:
     came: tuple[msgspec.Raw, ...] = present(given.discounts) or ()
     if not came:
-        amount = decimal(given.discount, f"{path}.discount", errors)
+        amount = decimal(given.discount, "discount", errors)
         return () if amount is None else (Discount(amount, {"amount": amount}),)
     found = []
     for place, raw in enumerate(came):
-        at = f"{path}.discounts.{place}"
+        at = f"discounts.{place}"
         try:
             amount = decimal(_discount_decoder.decode(raw).amount, f"{at}.amount", errors)
         except (msgspec.DecodeError, UnicodeDecodeError):
@@ -169,44 +169,56 @@ def _discounts(given: ItemIn, path: str, errors: dict[str, str]) -> tuple[Discou
 
 def checked(given: ItemIn, path: str, errors: dict[str, str]) -> ItemRow:
     """A line as it will be kept; what is wrong with it goes into `errors` by its path."""
-    quantity = decimal(given.quantity, f"{path}.quantity", errors, LARGEST_QUANTITY)
+    wrong: dict[str, str] = {}
+    row = _row(given, wrong)
+    for name, message in wrong.items():
+        errors[f"{path}.{name}"] = message
+    return row
+
+
+def _row(given: ItemIn, errors: dict[str, str]) -> ItemRow:
+    quantity = decimal(given.quantity, "quantity", errors, LARGEST_QUANTITY)
     name = present(given.name)
     if isinstance(name, str) and "\0" in name:
-        errors[f"{path}.name"] = "must not hold a NUL character"
-    details = {
-        "tags": json(given.tags, f"{path}.tags", errors, list),
-        "meta": json(given.meta, f"{path}.meta", errors),
-    }
-    inline = json(given.product_variant, f"{path}.product_variant", errors, dict)
+        errors["name"] = "must not hold a NUL character"
     return ItemRow(
         id=present(given.id),
-        external_id=text(given.external_id, f"{path}.external_id", errors),
+        external_id=text(given.external_id, "external_id", errors),
         name=None if name is None else str(name),
-        sku=text(given.sku, f"{path}.sku", errors),
-        brand=text(given.brand, f"{path}.brand", errors),
+        sku=text(given.sku, "sku", errors),
+        brand=text(given.brand, "brand", errors),
         product=present(given.product_id),
         variant=present(given.product_variant_id),
-        inline=inline,
+        inline=json(given.product_variant, "product_variant", errors, dict),
         quantity=Decimal(1) if quantity is None else quantity,
-        price_sell=decimal(given.price_sell, f"{path}.price_sell", errors),
-        price_current=decimal(given.price_current, f"{path}.price_current", errors),
-        price_original=decimal(given.price_original, f"{path}.price_original", errors),
-        price_tax=decimal(given.price_tax, f"{path}.price_tax", errors),
-        discounts=_discounts(given, path, errors),
+        price_sell=decimal(given.price_sell, "price_sell", errors),
+        price_current=decimal(given.price_current, "price_current", errors),
+        price_original=decimal(given.price_original, "price_original", errors),
+        price_tax=decimal(given.price_tax, "price_tax", errors),
+        discounts=_discounts(given, errors),
         is_void=bool(present(given.is_void)),
-        details={key: value for key, value in details.items() if value is not None},
+        details=_details(given, errors),
     )
+
+
+def _details(given: ItemIn, errors: dict[str, str]) -> dict[str, Any] | None:
+    if given.tags is UNSET and given.meta is UNSET:
+        return None
+    details = {"tags": json(given.tags, "tags", errors, list), "meta": json(given.meta, "meta", errors)}
+    return {key: value for key, value in details.items() if value is not None}
+
+
+_required = attrgetter(*REQUIRED)
 
 
 def require(given: ItemIn, path: str) -> None:
     """Raises Refused for the fields that the API asks of a new line and that are missing."""
-    missing = [name for name in REQUIRED if present(getattr(given, name)) is None]
+    missing = [name for name, value in zip(REQUIRED, _required(given), strict=True) if value is UNSET or value is None]
     if missing:
         raise Refused({f"{path}.{name}": "is required" for name in missing})
 
 
-@dataclass(frozen=True, slots=True)
-class Sold:
+class Sold(msgspec.Struct, frozen=True):
     """What a transaction's row keeps of its lines, so that its items need not be read for any value.
 
     `discount` and `list_value` are exact, at the transaction's rate; `products` and `brands` are the
@@ -245,16 +257,17 @@ def sold(items: Sequence[ItemRow], rate: Decimal | None) -> Sold:
     if rate is not None:
         discount = money.EXACT.multiply(discount, rate)
         list_value = money.EXACT.multiply(list_value, rate)
-    size = sum(8 + len((brand or "").encode()) + 4 for _, brand in pairs)
+    products = tuple([product for product, _ in pairs])
+    brands = tuple([brand for _, brand in pairs])
+    are_branded = brands.count(None) < len(brands)
+    size = 12 * len(pairs) + (len("".join([brand or "" for brand in brands]).encode()) if are_branded else 0)
     if size > LARGEST_PAIRS:
         return Sold(discount, list_value, None, None, in_items=True)
-    products = tuple(product for product, _ in pairs)
-    brands = tuple(brand for _, brand in pairs)
     return Sold(
         discount,
         list_value,
-        products if any(each is not None for each in products) else None,
-        brands if any(each is not None for each in brands) else None,
+        products if products.count(None) < len(products) else None,
+        brands if are_branded else None,
         in_items=False,
     )
 

@@ -2,9 +2,9 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from operator import attrgetter
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -74,12 +74,11 @@ class TransactionIn(msgspec.Struct, frozen=True, kw_only=True):
     delete_existing_items: bool | UnsetType | None = UNSET
 
 
-@dataclass(slots=True)
-class TransactionRow:
+class TransactionRow(msgspec.Struct, kw_only=True):
     """A transaction, checked: what will be kept of it, its references still by name.
 
     `local` is the wall-clock time of a file's row without an offset; its instant follows once the zone of
-    its location is known. `amount` is in minor units of the community's currency.
+    its location is known. `amount` is in minor units of `unit`, the community's currency as it was then.
     """
 
     external_id: str | None
@@ -97,20 +96,11 @@ class TransactionRow:
     details: dict[str, Any] | None
     items: list[ItemRow]
     amount: int
+    unit: str
     fingerprint: bytes | None
     profile_id: UUID | None = None
     location_id: int | None = None
     location_zone: str | None = None
-
-    @property
-    def sign(self) -> int:
-        """1 for a sale, -1 for a return, 0 for neither."""
-        return (self.total > 0) - (self.total < 0)
-
-    @property
-    def rate(self) -> Decimal | None:
-        """The rate into the community's currency, None where it is the same."""
-        return self.currency_rate
 
     @property
     def channels(self) -> int | None:
@@ -130,7 +120,7 @@ class TransactionRow:
     @property
     def sold(self) -> Sold:
         """What its sold items come to."""
-        return transaction_items.sold(self.items, self.rate)
+        return transaction_items.sold(self.items, self.currency_rate)
 
 
 _DETAIL_TEXTS = ("linked_receipt_ref", "type", "status", "order_number")
@@ -142,7 +132,13 @@ _DETAIL_JSON: Mapping[str, type | tuple[type, ...]] = {
 }
 
 
+_detailed = attrgetter(*_DETAIL_TEXTS, *_DETAIL_SUMS, *_DETAIL_JSON)
+_NO_DETAILS = _detailed(TransactionIn())
+
+
 def _details(given: TransactionIn, errors: dict[str, str]) -> dict[str, Any] | None:
+    if _detailed(given) == _NO_DETAILS:
+        return None
     found: dict[str, Any] = {}
     for name in _DETAIL_TEXTS:
         if (value := text(getattr(given, name), name, errors)) is not None:
@@ -195,7 +191,7 @@ def _profile(given: TransactionIn, errors: dict[str, str]) -> tuple[str, str] | 
     if ref is None:
         return None
     handle = text(given.profile_id_handle, "profile_id_handle", errors)
-    if handle is None:
+    if handle is None and not profile_lookup.is_written_id(ref):
         try:
             ref = str(UUID(ref))
         except ValueError:
@@ -275,6 +271,7 @@ def checked(given: TransactionIn, community: Community, *, local: bool = False) 
         details=_details(given, errors),
         items=[transaction_items.checked(item, f"items.{place}", errors) for place, item in enumerate(items)],
         amount=amount,
+        unit=community.currency,
         fingerprint=None,
     )
     if errors:
@@ -291,12 +288,16 @@ def fingerprint(given: TransactionIn) -> bytes:
     return hashlib.blake2b(_encoder.encode(given), digest_size=16).digest()
 
 
+_REQUIRED = ("items", "timezone", "total", "transacted_at")
+_required = attrgetter(*_REQUIRED)
+
+
 def require(given: TransactionIn) -> None:
     """Raises Refused for what the API asks of a new transaction and that is missing."""
     missing = {
         name: "is required"
-        for name in ("items", "timezone", "total", "transacted_at")
-        if present(getattr(given, name)) is None
+        for name, value in zip(_REQUIRED, _required(given), strict=True)
+        if value is UNSET or value is None
     }
     for place, item in enumerate(present(given.items) or ()):
         try:

@@ -1,5 +1,6 @@
 """Loads files of facts: in batches, good rows kept, bad ones told with their line and reason."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -10,7 +11,7 @@ import asyncpg
 
 from regulars.facts import community as communities
 from regulars.facts.community import Community, NewCommunity
-from regulars.facts.refusals import Refused
+from regulars.facts.refusals import Refused, refuse
 from regulars.facts.transactions import TransactionRow
 from regulars.facts.writing import Writing
 from regulars.ingest import entities, together
@@ -20,10 +21,17 @@ from regulars.ingest.entities import ENTITIES, PUTS, Outcome
 from regulars.ingest.grouping import Committers, refusal, rehearsed
 from regulars.ingest.rows import Line, Read, Rejection
 from regulars.ingest.transaction_lines import transaction
-from regulars.ingest.transactions import Kept, Mode, Put
+from regulars.ingest.transactions import Kept, Mode, OutdatedError, Put
+from regulars.storage.arrays import array
 from regulars.storage.database import Database
 
 KEPT_REJECTIONS = 1_000
+
+LANES = 2
+"""How many commits of one file are under way at once: what one connection can do is no more than one core."""
+
+LEAST_IN_LANE = 250
+"""Fewer rows are not worth a commit of their own."""
 
 MANY_ROWS = 1_000
 """A batch of so many may make a table so much larger that the database should look at it anew."""
@@ -93,7 +101,10 @@ async def load(
     else:
         batches = _rows(read, partial(ENTITIES[entity].decoded, community=community), options)
         put = partial(_put_rows, database, community_id, PUTS[entity], options)
-    return await _loaded(database, batches, put, options)
+    try:
+        return await _loaded(database, batches, put, options)
+    except OutdatedError:
+        raise refuse("", "The community's currency was changed while the file was read: load it again") from None
 
 
 async def load_communities(database: Database, read: Read, options: Options | None = None) -> Summary:
@@ -191,21 +202,40 @@ async def _put_transactions(
     options: Options,
     rows: Sequence[TransactionRow],
 ) -> list[Outcome]:
+    async def put(lane: int, places: Sequence[int]) -> Sequence[Kept | Refused]:
+        puts = [Put(rows[place], Mode.UPSERT) for place in places]
+        if options.dry_run:
+            return await rehearsed(database, community_id, puts, create_profiles=options.create_profiles)
+        result = await committers.put(community_id, puts, create_profiles=options.create_profiles, lane=lane)
+        return result.outcomes
+
     unchanged = await _unchanged(database, community_id, rows)
-    puts = [Put(row, Mode.UPSERT) for row in rows if (row.external_id, row.fingerprint) not in unchanged]
-    found: Sequence[Kept | Refused] = ()
-    if puts and options.dry_run:
-        found = await rehearsed(database, community_id, puts, create_profiles=options.create_profiles)
-    elif puts:
-        result = await committers.put(community_id, puts, create_profiles=options.create_profiles)
-        found = result.outcomes
-    outcomes = iter(each.kind.value if isinstance(each, Kept) else each for each in found)
-    return ["unchanged" if (row.external_id, row.fingerprint) in unchanged else next(outcomes) for row in rows]
+    outcomes: list[Outcome] = ["unchanged"] * len(rows)
+    changed = [place for place, row in enumerate(rows) if (row.external_id, row.fingerprint) not in unchanged]
+    lanes = _lanes(rows, changed)
+    # All of them end before an error goes on.
+    ended = await asyncio.gather(*map(put, range(LANES), lanes), return_exceptions=True)
+    for places, found in zip(lanes, ended, strict=True):
+        if isinstance(found, BaseException):
+            raise found
+        for place, each in zip(places, found, strict=True):
+            outcomes[place] = each.kind.value if isinstance(each, Kept) else each
+    return outcomes
+
+
+def _lanes(rows: Sequence[TransactionRow], places: Sequence[int]) -> list[list[int]]:
+    """The rows that are put at once: all those that name one profile in one lane, so that none waits for the other."""
+    if len(places) < LANES * LEAST_IN_LANE:
+        return [list(places)] if places else []
+    lanes: list[list[int]] = [[] for _ in range(LANES)]
+    for place in places:
+        lanes[hash(rows[place].profile or rows[place].external_id) % LANES].append(place)
+    return [lane for lane in lanes if lane]
 
 
 _UNCHANGED = """
 SELECT kept.external_id, kept.fingerprint
-FROM unnest($2::text[], $3::bytea[]) AS given (external_id, fingerprint)
+FROM unnest($2::text::text[], $3::bytea[]) AS given (external_id, fingerprint)
 JOIN transactions AS kept
     ON kept.community_id = $1
     AND kept.external_id = given.external_id
@@ -219,7 +249,7 @@ async def _unchanged(
     """Which rows are there as they are: of a file that comes again nothing more need be done."""
     async with database.reading(community_id) as scope:
         found = await scope.fetch(
-            _UNCHANGED, community_id, [row.external_id for row in rows], [row.fingerprint for row in rows]
+            _UNCHANGED, community_id, array([row.external_id for row in rows]), [row.fingerprint for row in rows]
         )
     return {(row["external_id"], row["fingerprint"]) for row in found}
 

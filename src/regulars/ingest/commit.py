@@ -12,6 +12,7 @@ from regulars.facts import community as communities
 from regulars.facts.refusals import NotFound
 from regulars.facts.writing import Writing
 from regulars.storage import retention
+from regulars.storage.arrays import array
 from regulars.storage.database import Database
 
 T = TypeVar("T")
@@ -78,7 +79,7 @@ async def commit(database: Database, community_id: int, work: Work[T]) -> T:
 async def _once(database: Database, community_id: int, work: Work[T]) -> T:
     transaction_id: str | None = None
     try:
-        async with database.writing(community_id) as scope:
+        async with database.writing(community_id, communities.holding_currency(community_id)) as scope:
             community = await communities.by_id(scope.connection, community_id)
             writing = Writing(scope.connection, community_id, scope.now, community)
             result = await work(writing)
@@ -116,7 +117,7 @@ async def _was_committed(database: Database, transaction_id: str) -> bool:
 _LOCK = """
 SELECT profile_id, deleted_at IS NULL AS is_member, pg_current_xact_id()::text AS transaction_id
 FROM profiles
-WHERE community_id = $1 AND profile_id = ANY ($2) AND merged_into IS NULL
+WHERE community_id = $1 AND profile_id = ANY ($2::text::uuid[]) AND merged_into IS NULL
 ORDER BY profile_id
 FOR NO KEY UPDATE
 """
@@ -137,7 +138,7 @@ async def settle(writing: Writing, clock: Callable[[], Any]) -> None:
         profile_ids = sorted(writing.touched)
         # Locked in the order of their keys, and read by a later statement: its snapshot
         # then holds all that earlier holders of these locks have committed.
-        locked = await writing.fetch(_LOCK, writing.community_id, profile_ids)
+        locked = await writing.fetch(_LOCK, writing.community_id, array(profile_ids))
         if len(locked) != len(profile_ids):
             raise ProfileGoneError("A profile was removed meanwhile.")
         writing.transaction_id = locked[0]["transaction_id"]

@@ -7,6 +7,8 @@ from typing import Any
 
 import asyncpg
 
+from regulars.facts import community as communities
+from regulars.facts.community import Community
 from regulars.facts.refusals import Refused, refuse
 from regulars.facts.transactions import TRANSACTIONS
 from regulars.facts.writing import Writing
@@ -44,14 +46,33 @@ class Submission:
     result: "asyncio.Future[Result]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
 
+Lane = tuple[int, int]
+"""A community, and which of its lanes."""
+
+
 class Committers:
-    """One committer for each community of this process: while a batch commits, the next one gathers."""
+    """The writers of this process, one for each lane of a community: while a batch commits, the next one gathers."""
 
     def __init__(self, database: Database, batch_rows: int) -> None:
         self._database = database
         self._batch_rows = batch_rows
-        self._waiting: dict[int, list[Submission]] = {}
-        self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._waiting: dict[Lane, list[Submission]] = {}
+        self._tasks: dict[Lane, asyncio.Task[None]] = {}
+        self.observe: Callable[[Sequence[Result]], None] = lambda results: None
+        """Is told of each batch once it is committed."""
+        self._communities: dict[int, Community] = {}
+
+    async def community(self, community_id: int) -> Community:
+        """The community that rows are checked by, as it was a moment ago: `put` tells when it is no more.
+
+        Raises NotFound.
+        """
+        known = self._communities.get(community_id)
+        if known is None:
+            async with self._database.unscoped() as connection:
+                known = await communities.by_id(connection, community_id)
+            self._communities[community_id] = known
+        return known
 
     async def put(
         self,
@@ -62,33 +83,39 @@ class Committers:
         once: Keyed | None = None,
         create_profiles: bool = False,
         shows: bool = False,
+        lane: int = 0,
     ) -> Result:
         """Commits a caller's rows, with others' in one batch; gives what came of them once they are durable.
 
+        What goes by another `lane` is committed at the same time; it gains where it is of other profiles.
         `respond` makes its answer in the same transaction, from the transactions themselves where it `shows`
         them. With `once` the answer to an earlier request with that key is given again.
-        Raises what kept the whole batch from being committed, such as a lost database.
+        Raises what kept the whole batch from being committed, such as a lost database, or OutdatedError where
+        rows have to be checked by the community as it is by now.
         """
         submission = Submission(list(puts), respond, once, create_profiles, shows)
-        self._waiting.setdefault(community_id, []).append(submission)
-        if community_id not in self._tasks:
-            self._tasks[community_id] = asyncio.create_task(self._serve(community_id))
+        line = community_id, lane
+        self._waiting.setdefault(line, []).append(submission)
+        if line not in self._tasks:
+            self._tasks[line] = asyncio.create_task(self._serve(line))
         return await submission.result
 
-    async def _serve(self, community_id: int) -> None:
-        waiting = self._waiting[community_id]
+    async def _serve(self, line: Lane) -> None:
+        waiting, (community_id, _) = self._waiting[line], line
         while waiting:
             batch = self._next_batch(waiting)
             try:
                 results = await commit_together(self._database, community_id, batch)
             except Exception as error:
+                self._communities.pop(community_id, None)
                 for submission in batch:
                     _settle_future(submission, error)
                 continue
+            self.observe(results)
             for submission, result in zip(batch, results, strict=True):
                 _settle_future(submission, result)
         # Before anything else can run: whoever comes now starts another.
-        del self._tasks[community_id]
+        del self._tasks[line]
 
     def _next_batch(self, waiting: list[Submission]) -> list[Submission]:
         batch: list[Submission] = []

@@ -1,7 +1,6 @@
 """Resolves what transactions name - profiles, locations, products - in one statement a kind."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import msgspec
 
@@ -70,13 +69,17 @@ async def _zones(writing: Writing, rows: Sequence[TransactionRow]) -> dict[int, 
 # Products --------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class _Named:
+class _Named(msgspec.Struct, frozen=True):
     """A line that names its product, and where it is."""
 
     place: int
-    path: str
+    number: int
     item: ItemRow
+
+    @property
+    def path(self) -> str:
+        """Where it is within its transaction."""
+        return f"items.{self.number}"
 
 
 _inline_decoder = msgspec.json.Decoder(InlineVariant, strict=False)
@@ -84,7 +87,7 @@ _inline_decoder = msgspec.json.Decoder(InlineVariant, strict=False)
 
 async def _products(writing: Writing, rows: Sequence[TransactionRow], refused: Refusals) -> None:
     named = [
-        _Named(place, f"items.{number}", item)
+        _Named(place, number, item)
         for place, row in enumerate(rows)
         if place not in refused
         for number, item in enumerate(row.items)

@@ -1,8 +1,8 @@
 """From lines of a file to a transaction: one line that holds it all, or one line an item."""
 
 from collections.abc import Sequence
-from dataclasses import fields
 from decimal import Decimal
+from operator import attrgetter
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -30,7 +30,9 @@ class TransactionLine(TransactionIn, frozen=True, kw_only=True):
 
 ITEM_COLUMNS = ("sku", "name", "brand", "quantity", "price_sell", "price_current", "discount")
 
+_columns = attrgetter(*ITEM_COLUMNS)
 _NO_ITEM = dict.fromkeys(ITEM_COLUMNS, UNSET)
+_NOT_GIVEN = tuple(_NO_ITEM.values())
 _decoder = msgspec.json.Decoder(TransactionLine, strict=False)
 
 # What a line's column is called, where the checked row calls it otherwise.
@@ -77,16 +79,8 @@ def decoded(content: bytes) -> TransactionLine:
 
 
 def _is_of_an_item(line: TransactionLine) -> bool:
-    given = (
-        line.sku,
-        line.name,
-        line.brand,
-        line.quantity,
-        line.price_sell,
-        line.price_current,
-        line.discount,
-    )
-    return any(value is not None and value is not UNSET for value in given)
+    given = _columns(line)
+    return given != _NOT_GIVEN and any(value is not None and value is not UNSET for value in given)
 
 
 def _item(line: TransactionLine) -> ItemIn:
@@ -129,7 +123,7 @@ def _disagreeing(lines: Sequence[tuple[int, TransactionLine]], community: Commun
 def _differing(one: TransactionIn, other: TransactionIn, community: Community) -> list[str]:
     """The columns in which two headers differ; a number or a time may be written in several ways."""
     rows = [transactions.checked(each, community, local=True) for each in (one, other)]
-    names = [each.name for each in fields(TransactionRow) if each.name not in _NOT_COMPARED]
+    names = [name for name in TransactionRow.__struct_fields__ if name not in _NOT_COMPARED]
     found = [_COLUMN_OF.get(name, name) for name in names if getattr(rows[0], name) != getattr(rows[1], name)]
     if (present(one.items) or ()) != (present(other.items) or ()):
         found.append("items")

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from dataclasses import replace as replaced
 from enum import Enum
 from importlib.resources import files
 from typing import Any
@@ -13,6 +12,7 @@ from regulars.facts.refusals import Refused, refuse
 from regulars.facts.transactions import TransactionRow
 from regulars.facts.writing import Writing
 from regulars.ingest import claims, references
+from regulars.storage.arrays import array
 
 _INSERT = (files("regulars.ingest") / "transactions_insert.sql").read_text()
 _REPLACE = (files("regulars.ingest") / "transactions_replace.sql").read_text()
@@ -54,12 +54,18 @@ class Put:
     mode: Mode
 
 
+class OutdatedError(Exception):
+    """The community's currency was changed since rows were checked by it: they have to be checked anew."""
+
+
 async def put(writing: Writing, puts: Sequence[Put], *, create_profiles: bool = False) -> list[Outcome]:
     """Puts transactions, each with all its items; what came of each, in order.
 
     A transaction whose references can't be resolved is refused, and only that one. What the database
-    refuses is raised. Rows with one external id are put in order.
+    refuses is raised. Rows with one external id are put in order. Raises OutdatedError.
     """
+    if any(each.row.unit != writing.community.currency for each in puts):
+        raise OutdatedError
     outcomes: dict[int, Outcome] = {}
     refusals = await references.resolve(writing, [each.row for each in puts], create_profiles=create_profiles)
     outcomes.update(refusals)
@@ -154,7 +160,7 @@ async def _put_clashing(writing: Writing, puts: Sequence[Put]) -> list[Outcome]:
 def _with_owner(row: TransactionRow, there: Any) -> TransactionRow:
     """A row that names nobody leaves a claimed transaction to whoever has claimed it."""
     if row.profile is None and there["is_claimed"]:
-        return replaced(row, profile_id=there["profile_id"])
+        return msgspec.structs.replace(row, profile_id=there["profile_id"])
     return row
 
 
@@ -194,68 +200,56 @@ async def replace(writing: Writing, changed: Sequence[tuple[int, TransactionRow]
             writing.touch(row.profile_id, "transaction.updated")
 
 
-def _header(rows: Sequence[TransactionRow]) -> tuple[list[Any], ...]:
-    """Columns $2 to $23. Decimals go as text: the server reads them faster than they can be packed here."""
+def _header(rows: Sequence[TransactionRow]) -> tuple[object, ...]:
+    """Columns $2 to $22."""
     sold = [row.sold for row in rows]
+    fingerprints = [row.fingerprint for row in rows]
     return (
-        [row.external_id for row in rows],
-        [row.profile_id for row in rows],
-        [row.transacted_at for row in rows],
-        [row.timezone for row in rows],
-        [str(row.total) for row in rows],
-        [row.currency for row in rows],
-        [None if row.currency_rate is None else str(row.currency_rate) for row in rows],
-        [row.location_id for row in rows],
-        [",".join(row.systems) for row in rows],
-        [row.is_void for row in rows],
-        [row.receipt_ref for row in rows],
-        [_json(row.details) for row in rows],
-        [row.fingerprint for row in rows],
-        [row.amount for row in rows],
-        [row.sign for row in rows],
-        [row.shop_date for row in rows],
-        [row.channels for row in rows],
-        [None if each.discount is None else str(each.discount) for each in sold],
-        [None if each.list_value is None else str(each.list_value) for each in sold],
-        [_array(each.products) for each in sold],
-        [_array(each.brands) for each in sold],
-        [each.in_items for each in sold],
+        array([row.external_id for row in rows]),
+        array([row.profile_id for row in rows]),
+        array([row.transacted_at for row in rows]),
+        array([row.timezone for row in rows]),
+        array([row.total for row in rows]),
+        array([row.currency for row in rows]),
+        array([row.currency_rate for row in rows]),
+        array([row.location_id for row in rows]),
+        array([",".join(row.systems) for row in rows]),
+        array([row.is_void for row in rows]),
+        array([row.receipt_ref for row in rows]),
+        array([_json(row.details) for row in rows]),
+        fingerprints if any(fingerprints) else [],
+        array([row.amount for row in rows]),
+        array([row.shop_date for row in rows]),
+        array([row.channels for row in rows]),
+        array([each.discount for each in sold]),
+        array([each.list_value for each in sold]),
+        array([None if each.products is None else array(each.products) for each in sold]),
+        array([None if each.brands is None else array(each.brands) for each in sold]),
+        array([each.in_items for each in sold]),
     )
 
 
-def _items(rows: Sequence[TransactionRow]) -> tuple[list[Any], ...]:
-    """Columns $25 to $39."""
-    owned = [(owner, item) for owner, row in enumerate(rows, 1) for item in row.items]
+def _items(rows: Sequence[TransactionRow]) -> tuple[str, ...]:
+    """Columns $24 to $38."""
+    items = [item for row in rows for item in row.items]
     return (
-        [owner for owner, _ in owned],
-        [item.external_id for _, item in owned],
-        [item.name for _, item in owned],
-        [item.sku for _, item in owned],
-        [item.brand for _, item in owned],
-        [item.product_id for _, item in owned],
-        [item.product_variant_id for _, item in owned],
-        [str(item.quantity) for _, item in owned],
-        [None if item.price_sell is None else str(item.price_sell) for _, item in owned],
-        [None if item.price_current is None else str(item.price_current) for _, item in owned],
-        [None if item.price_original is None else str(item.price_original) for _, item in owned],
-        [None if item.price_tax is None else str(item.price_tax) for _, item in owned],
-        [_json([each.shown for each in item.discounts]) for _, item in owned],
-        [item.is_void for _, item in owned],
-        [_json(item.details) for _, item in owned],
+        array([owner for owner, row in enumerate(rows, 1) for _ in row.items]),
+        array([item.external_id for item in items]),
+        array([item.name for item in items]),
+        array([item.sku for item in items]),
+        array([item.brand for item in items]),
+        array([item.product_id for item in items]),
+        array([item.product_variant_id for item in items]),
+        array([item.quantity for item in items]),
+        array([item.price_sell for item in items]),
+        array([item.price_current for item in items]),
+        array([item.price_original for item in items]),
+        array([item.price_tax for item in items]),
+        array([_json([each.shown for each in item.discounts]) for item in items]),
+        array([item.is_void for item in items]),
+        array([_json(item.details) for item in items]),
     )
 
 
 def _json(value: object) -> str | None:
     return _encoder.encode(value).decode() if value else None
-
-
-def _array(values: Sequence[object] | None) -> str | None:
-    """A PostgreSQL array literal: arrays of different lengths can't be bound as one array of arrays."""
-    if values is None:
-        return None
-    return "{" + ",".join("NULL" if each is None else _quoted(each) for each in values) + "}"
-
-
-def _quoted(value: object) -> str:
-    text = str(value).replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{text}"'

@@ -1,15 +1,20 @@
 -- New transactions with their items. One row goes out for each that came in: `place` is its number
--- from 1, and `id` is null where its external id was there before.
+-- from 1, and `id` is null where its external id was there before. Columns come as array literals; one that
+-- is shorter than others goes on in nulls.
 WITH given AS MATERIALIZED (
     SELECT nextval('transaction_ids') AS id, row.*
     FROM unnest(
-        $2::text[], $3::uuid[], $4::timestamptz[], $5::text[], $6::text[], $7::text[], $8::text[], $9::bigint[],
-        $10::text[], $11::bool[], $12::text[], $13::text[], $14::bytea[], $15::bigint[], $16::smallint[],
-        $17::date[], $18::smallint[], $19::text[], $20::text[], $21::text[], $22::text[], $23::bool[]
+        $2::text::text[], $3::text::uuid[], $4::text::timestamptz[], $5::text::text[], $6::text::numeric[],
+        $7::text::text[], $8::text::numeric[], $9::text::bigint[], $10::text::text[], $11::text::bool[],
+        $12::text::text[], $13::text::jsonb[], $14::bytea[], $15::text::bigint[], $16::text::date[],
+        $17::text::smallint[], $18::text::numeric[], $19::text::numeric[], $20::text::text[], $21::text::text[],
+        $22::text::bool[]
     ) WITH ORDINALITY AS row (
-        external_id, profile_id, transacted_at, timezone, total, currency, currency_rate, location_id,
-        systems, is_void, receipt_ref, details, fingerprint, amount, sign,
-        shop_date, channels, discount, list_value, sold_products, sold_brands, sold_in_items, place
+        external_id, profile_id, transacted_at, timezone, total,
+        currency, currency_rate, location_id, systems, is_void,
+        receipt_ref, details, fingerprint, amount, shop_date,
+        channels, discount, list_value, sold_products, sold_brands,
+        sold_in_items, place
     )
 ),
 made AS (
@@ -18,9 +23,9 @@ made AS (
         location_id, systems, is_void, receipt_ref, details, fingerprint, created_at, updated_at,
         amount, sign, shop_date, channels, discount, list_value, sold_products, sold_brands, sold_in_items
     )
-    SELECT $1, id, external_id, profile_id, transacted_at, timezone, total::numeric, currency, currency_rate::numeric,
-           location_id, string_to_array(systems, ','), is_void, receipt_ref, details::jsonb, fingerprint, $24, $24,
-           amount, sign, shop_date, channels, discount::numeric, list_value::numeric,
+    SELECT $1, id, external_id, profile_id, transacted_at, timezone, total, currency, currency_rate,
+           location_id, string_to_array(systems, ','), is_void, receipt_ref, details, fingerprint, $23, $23,
+           amount, sign(total)::smallint, shop_date, channels, discount, list_value,
            sold_products::bigint[], sold_brands::text[], sold_in_items
     FROM given
     ORDER BY external_id, place
@@ -31,11 +36,13 @@ line AS MATERIALIZED (
     -- Numbered in the order in which they came.
     SELECT nextval('transaction_item_ids') AS id, row.*
     FROM unnest(
-        $25::int[], $26::text[], $27::text[], $28::text[], $29::text[], $30::bigint[], $31::bigint[], $32::text[],
-        $33::text[], $34::text[], $35::text[], $36::text[], $37::text[], $38::bool[], $39::text[]
+        $24::text::int[], $25::text::text[], $26::text::text[], $27::text::text[], $28::text::text[],
+        $29::text::bigint[], $30::text::bigint[], $31::text::numeric[], $32::text::numeric[], $33::text::numeric[],
+        $34::text::numeric[], $35::text::numeric[], $36::text::jsonb[], $37::text::bool[], $38::text::jsonb[]
     ) AS row (
-        owner, external_id, name, sku, brand, product_id, product_variant_id, quantity,
-        price_sell, price_current, price_original, price_tax, discounts, is_void, details
+        owner, external_id, name, sku, brand,
+        product_id, product_variant_id, quantity, price_sell, price_current,
+        price_original, price_tax, discounts, is_void, details
     )
 ),
 items AS (
@@ -45,9 +52,8 @@ items AS (
         created_at, updated_at
     )
     SELECT $1, made.id, line.id, line.external_id, line.name, line.sku, line.brand,
-           line.product_id, line.product_variant_id, line.quantity::numeric, line.price_sell::numeric,
-           line.price_current::numeric, line.price_original::numeric, line.price_tax::numeric,
-           line.discounts::jsonb, line.is_void, line.details::jsonb, $24, $24
+           line.product_id, line.product_variant_id, line.quantity, line.price_sell, line.price_current,
+           line.price_original, line.price_tax, line.discounts, line.is_void, line.details, $23, $23
     FROM line
     JOIN given ON given.place = line.owner
     JOIN made ON made.id = given.id

@@ -3,13 +3,17 @@
 WITH given AS MATERIALIZED (
     SELECT row.*
     FROM unnest(
-        $2::text[], $3::uuid[], $4::timestamptz[], $5::text[], $6::text[], $7::text[], $8::text[], $9::bigint[],
-        $10::text[], $11::bool[], $12::text[], $13::text[], $14::bytea[], $15::bigint[], $16::smallint[],
-        $17::date[], $18::smallint[], $19::text[], $20::text[], $21::text[], $22::text[], $23::bool[], $40::bigint[]
+        $2::text::text[], $3::text::uuid[], $4::text::timestamptz[], $5::text::text[], $6::text::numeric[],
+        $7::text::text[], $8::text::numeric[], $9::text::bigint[], $10::text::text[], $11::text::bool[],
+        $12::text::text[], $13::text::jsonb[], $14::bytea[], $15::text::bigint[], $16::text::date[],
+        $17::text::smallint[], $18::text::numeric[], $19::text::numeric[], $20::text::text[], $21::text::text[],
+        $22::text::bool[], $39::bigint[]
     ) WITH ORDINALITY AS row (
-        external_id, profile_id, transacted_at, timezone, total, currency, currency_rate, location_id,
-        systems, is_void, receipt_ref, details, fingerprint, amount, sign,
-        shop_date, channels, discount, list_value, sold_products, sold_brands, sold_in_items, id, place
+        external_id, profile_id, transacted_at, timezone, total,
+        currency, currency_rate, location_id, systems, is_void,
+        receipt_ref, details, fingerprint, amount, shop_date,
+        channels, discount, list_value, sold_products, sold_brands,
+        sold_in_items, id, place
     )
 ),
 replaced AS (
@@ -18,22 +22,22 @@ replaced AS (
         profile_id = given.profile_id,
         transacted_at = given.transacted_at,
         timezone = given.timezone,
-        total = given.total::numeric,
+        total = given.total,
         currency = given.currency,
-        currency_rate = given.currency_rate::numeric,
+        currency_rate = given.currency_rate,
         location_id = given.location_id,
         systems = string_to_array(given.systems, ','),
         is_void = given.is_void,
         receipt_ref = given.receipt_ref,
-        details = given.details::jsonb,
+        details = given.details,
         fingerprint = given.fingerprint,
-        updated_at = $24,
+        updated_at = $23,
         amount = given.amount,
-        sign = given.sign,
+        sign = sign(given.total)::smallint,
         shop_date = given.shop_date,
         channels = given.channels,
-        discount = given.discount::numeric,
-        list_value = given.list_value::numeric,
+        discount = given.discount,
+        list_value = given.list_value,
         sold_products = given.sold_products::bigint[],
         sold_brands = given.sold_brands::text[],
         sold_in_items = given.sold_in_items
@@ -44,16 +48,17 @@ line AS MATERIALIZED (
     -- Numbered in the order in which they came.
     SELECT coalesce(row.id, nextval('transaction_item_ids')) AS id,
            row.owner, row.external_id, row.name, row.sku, row.brand, row.product_id, row.product_variant_id,
-           row.quantity::numeric AS quantity, row.price_sell::numeric AS price_sell,
-           row.price_current::numeric AS price_current, row.price_original::numeric AS price_original,
-           row.price_tax::numeric AS price_tax, row.discounts::jsonb AS discounts, row.is_void,
-           row.details::jsonb AS details
+           row.quantity, row.price_sell, row.price_current, row.price_original, row.price_tax, row.discounts,
+           row.is_void, row.details
     FROM unnest(
-        $25::int[], $26::text[], $27::text[], $28::text[], $29::text[], $30::bigint[], $31::bigint[], $32::text[],
-        $33::text[], $34::text[], $35::text[], $36::text[], $37::text[], $38::bool[], $39::text[], $41::bigint[]
+        $24::text::int[], $25::text::text[], $26::text::text[], $27::text::text[], $28::text::text[],
+        $29::text::bigint[], $30::text::bigint[], $31::text::numeric[], $32::text::numeric[], $33::text::numeric[],
+        $34::text::numeric[], $35::text::numeric[], $36::text::jsonb[], $37::text::bool[], $38::text::jsonb[],
+        $40::bigint[]
     ) AS row (
-        owner, external_id, name, sku, brand, product_id, product_variant_id, quantity,
-        price_sell, price_current, price_original, price_tax, discounts, is_void, details, id
+        owner, external_id, name, sku, brand,
+        product_id, product_variant_id, quantity, price_sell, price_current,
+        price_original, price_tax, discounts, is_void, details, id
     )
 ),
 item AS MATERIALIZED (
@@ -76,7 +81,7 @@ INSERT INTO transaction_items AS kept (
     created_at, updated_at
 )
 SELECT $1, transaction_id, id, external_id, name, sku, brand, product_id, product_variant_id,
-       quantity, price_sell, price_current, price_original, price_tax, discounts, is_void, details, $24, $24
+       quantity, price_sell, price_current, price_original, price_tax, discounts, is_void, details, $23, $23
 FROM item
 ON CONFLICT (community_id, transaction_id, id) DO UPDATE
 SET external_id = excluded.external_id,

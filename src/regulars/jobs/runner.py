@@ -14,11 +14,14 @@ _log = structlog.get_logger("regulars.jobs")
 
 
 class Jobs:
-    """The periodic work of one process."""
+    """The periodic work of one process. `swept` is told of the profiles that its sweeps compute again."""
 
-    def __init__(self, database: Database, settings: Settings) -> None:
+    def __init__(
+        self, database: Database, settings: Settings, swept: Callable[[int], None] = lambda profiles: None
+    ) -> None:
         self._database = database
         self._settings = settings
+        self._swept = swept
         self._tasks: list[asyncio.Task[None]] = []
         self._stopping = asyncio.Event()
 
@@ -26,7 +29,7 @@ class Jobs:
         """Begins; the first round is at once."""
         days = self._settings.outbox_days
         for name, every, work in (
-            ("sweep", self._settings.sweep_seconds, lambda: sweep.sweep(self._database, self._stopping.is_set)),
+            ("sweep", self._settings.sweep_seconds, self._sweep),
             ("retention", 600.0, lambda: retention.keep(self._database, days)),
         ):
             self._tasks.append(asyncio.create_task(self._repeat(name, every, work)))
@@ -35,6 +38,9 @@ class Jobs:
         """Lets the work that runs finish its step, and begins no more."""
         self._stopping.set()
         await asyncio.gather(*self._tasks)
+
+    async def _sweep(self) -> None:
+        await sweep.sweep(self._database, self._stopping.is_set, self._swept)
 
     async def _repeat(self, name: str, every: float, work: Callable[[], Awaitable[object]]) -> None:
         while not self._stopping.is_set():

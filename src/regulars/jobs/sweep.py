@@ -1,6 +1,7 @@
 """Recomputes the profiles whose values are due: by the clock, or because a fact that many share has changed."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import structlog
 
@@ -13,7 +14,7 @@ PROFILES_AT_ONCE = 500
 _log = structlog.get_logger("regulars.sweep")
 
 _DUE = """
-SELECT profile_id
+SELECT profile_id, next_change_at
 FROM aggregations
 WHERE community_id = $1 AND next_change_at <= $2
 ORDER BY next_change_at
@@ -21,7 +22,7 @@ LIMIT $3
 """
 
 _OUTDATED = """
-SELECT profile_id
+SELECT profile_id, next_change_at
 FROM aggregations
 WHERE community_id = $1
   AND values_epoch < (SELECT values_epoch FROM epochs WHERE community_id = $1)
@@ -30,32 +31,52 @@ ORDER BY values_epoch
 LIMIT $3
 """
 
+_WAITING = f"""
+SELECT count(*) AS profiles, min(next_change_at) FILTER (WHERE next_change_at <= $2) AS oldest
+FROM (({_DUE}) UNION ALL ({_OUTDATED})) AS waiting
+"""
+
+COUNTED = 10_000
+"""So many profiles of a community are counted at most for each reason: whoever waits for more need not know."""
+
 # One process sweeps a community at a time; the lock ends with the transaction, so poolers may stand between.
 _ALONE = "SELECT pg_try_advisory_xact_lock(hashtext('regulars.sweep'), $1)"
 
 
-async def sweep(database: Database, stopping: Callable[[], bool]) -> int:
+async def sweep(
+    database: Database, stopping: Callable[[], bool], observe: Callable[[int], None] = lambda profiles: None
+) -> int:
     """Visits what is due now in every community, and nothing else; gives how many profiles that were.
 
-    What goes wrong in one community is logged, and keeps none of the others waiting.
+    What goes wrong in one community is logged, and keeps none of the others waiting. `observe` is told of the
+    profiles of each part once it is committed.
     """
-    async with database.unscoped() as connection:
-        community_ids = [row["id"] for row in await connection.fetch("SELECT id FROM communities ORDER BY id")]
     swept = 0
-    for community_id in community_ids:
+    for community_id in await _community_ids(database):
         try:
-            swept += await sweep_community(database, community_id, stopping)
+            swept += await sweep_community(database, community_id, stopping, observe)
         except Exception:
             _log.exception("sweep.failed", community=community_id)
     return swept
 
 
-async def sweep_community(database: Database, community_id: int, stopping: Callable[[], bool]) -> int:
+async def _community_ids(database: Database) -> list[int]:
+    async with database.unscoped() as connection:
+        return [row["id"] for row in await connection.fetch("SELECT id FROM communities ORDER BY id")]
+
+
+async def sweep_community(
+    database: Database,
+    community_id: int,
+    stopping: Callable[[], bool],
+    observe: Callable[[int], None] = lambda profiles: None,
+) -> int:
     """Visits what is due now in one community; gives how many profiles that were."""
     swept = 0
     while not stopping():
         found = await commit(database, community_id, _part)
         swept += found
+        observe(found)
         if found < PROFILES_AT_ONCE:
             break
     return swept
@@ -70,3 +91,23 @@ async def _part(writing: Writing) -> int:
     outdated = await writing.fetch(_OUTDATED, writing.community_id, writing.now, room) if room else []
     writing.touch_all((row["profile_id"] for row in outdated), "shared fact")
     return len(writing.touched)
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """What the sweep has before it: how many profiles, and for how long the first of them has been due by the clock."""
+
+    profiles: int
+    oldest_seconds: float
+
+
+async def waiting(database: Database) -> Waiting:
+    """What is due now in all communities; of one that has much, COUNTED profiles for each reason."""
+    profiles, oldest_seconds = 0, 0.0
+    for community_id in await _community_ids(database):
+        async with database.reading(community_id) as scope:
+            found = await scope.fetchrow(_WAITING, community_id, scope.now, COUNTED)
+        profiles += found["profiles"]
+        if found["oldest"] is not None:
+            oldest_seconds = max(oldest_seconds, (scope.now - found["oldest"]).total_seconds())
+    return Waiting(profiles, oldest_seconds)

@@ -134,15 +134,18 @@ class Database:
             yield scope
 
     @asynccontextmanager
-    async def writing(self, community_id: int) -> AsyncIterator[Scope]:
-        """One transaction of a community: committed at the end of the block, undone if it raises."""
-        async with self._transaction("BEGIN ISOLATION LEVEL READ COMMITTED", community_id) as scope:
+    async def writing(self, community_id: int, first: str = "") -> AsyncIterator[Scope]:
+        """One transaction of a community: committed at the end of the block, undone if it raises.
+
+        `first` is a statement that it begins with, in the same round trip; what it gives is not read.
+        """
+        async with self._transaction("BEGIN ISOLATION LEVEL READ COMMITTED", community_id, first) as scope:
             yield scope
 
     @asynccontextmanager
-    async def _transaction(self, begin: str, community_id: int) -> AsyncIterator[Scope]:
+    async def _transaction(self, begin: str, community_id: int, first: str = "") -> AsyncIterator[Scope]:
         async with self.pool.acquire() as connection:
-            await connection.execute(f"{begin}; SET LOCAL regulars.community_id = '{int(community_id)}'")
+            await connection.execute(f"{begin}; SET LOCAL regulars.community_id = '{int(community_id)}'; {first}")
             try:
                 yield Scope(connection, community_id, self.clock())
             except BaseException:

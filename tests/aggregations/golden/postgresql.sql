@@ -133,9 +133,9 @@ FROM (
       bought,
       named,
       lived,
-      SUM(bought) OVER (PARTITION BY k) AS bought_in_all,
-      SUM(named) OVER (PARTITION BY k) AS named_in_all,
-      SUM(lived) OVER (PARTITION BY k) AS lived_in_all
+      CAST(SUM(bought) OVER (PARTITION BY k) AS BIGINT) AS bought_in_all,
+      CAST(SUM(named) OVER (PARTITION BY k) AS BIGINT) AS named_in_all,
+      CAST(SUM(lived) OVER (PARTITION BY k) AS BIGINT) AS lived_in_all
     FROM (
       SELECT
         k,
@@ -196,9 +196,9 @@ FROM (
       bought,
       named,
       lived,
-      SUM(bought) OVER (PARTITION BY k, level) AS bought_in_all,
-      SUM(named) OVER (PARTITION BY k, level) AS named_in_all,
-      SUM(lived) OVER (PARTITION BY k, level) AS lived_in_all
+      CAST(SUM(bought) OVER (PARTITION BY k, level) AS BIGINT) AS bought_in_all,
+      CAST(SUM(named) OVER (PARTITION BY k, level) AS BIGINT) AS named_in_all,
+      CAST(SUM(lived) OVER (PARTITION BY k, level) AS BIGINT) AS lived_in_all
     FROM (
       SELECT
         k,
@@ -950,9 +950,9 @@ countries AS (
           bought,
           named,
           lived,
-          SUM(bought) OVER (PARTITION BY k) AS bought_in_all,
-          SUM(named) OVER (PARTITION BY k) AS named_in_all,
-          SUM(lived) OVER (PARTITION BY k) AS lived_in_all
+          CAST(SUM(bought) OVER (PARTITION BY k) AS BIGINT) AS bought_in_all,
+          CAST(SUM(named) OVER (PARTITION BY k) AS BIGINT) AS named_in_all,
+          CAST(SUM(lived) OVER (PARTITION BY k) AS BIGINT) AS lived_in_all
         FROM (
           SELECT
             k,
@@ -1013,9 +1013,9 @@ districts AS (
           bought,
           named,
           lived,
-          SUM(bought) OVER (PARTITION BY k, level) AS bought_in_all,
-          SUM(named) OVER (PARTITION BY k, level) AS named_in_all,
-          SUM(lived) OVER (PARTITION BY k, level) AS lived_in_all
+          CAST(SUM(bought) OVER (PARTITION BY k, level) AS BIGINT) AS bought_in_all,
+          CAST(SUM(named) OVER (PARTITION BY k, level) AS BIGINT) AS named_in_all,
+          CAST(SUM(lived) OVER (PARTITION BY k, level) AS BIGINT) AS lived_in_all
         FROM (
           SELECT
             k,

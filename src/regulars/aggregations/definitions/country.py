@@ -59,9 +59,9 @@ def election(name: str, meaning: str, seat: str, voters: str) -> Relation:
                    ) AS cast_votes
             FROM (
                 SELECT {seat}, place, bought, named, lived,
-                       sum(bought) OVER (PARTITION BY {seat}) AS bought_in_all,
-                       sum(named) OVER (PARTITION BY {seat}) AS named_in_all,
-                       sum(lived) OVER (PARTITION BY {seat}) AS lived_in_all
+                       CAST(sum(bought) OVER (PARTITION BY {seat}) AS BIGINT) AS bought_in_all,
+                       CAST(sum(named) OVER (PARTITION BY {seat}) AS BIGINT) AS named_in_all,
+                       CAST(sum(lived) OVER (PARTITION BY {seat}) AS BIGINT) AS lived_in_all
                 FROM (
                     SELECT {seat}, place,
                            CAST(coalesce(sum(n) FILTER (WHERE source = 1), 0) AS BIGINT) AS bought,

@@ -165,7 +165,8 @@ CREATE TABLE addresses (
     fields        jsonb NOT NULL DEFAULT '{}',
     created_at    timestamptz NOT NULL,
     updated_at    timestamptz NOT NULL,
-    PRIMARY KEY (community_id, profile_id, id)
+    -- What the vote for a country reads, so that a refresh does not touch the table.
+    PRIMARY KEY (community_id, profile_id, id) INCLUDE (is_default, country, iso_state, state)
 );
 
 COMMENT ON COLUMN addresses.country IS

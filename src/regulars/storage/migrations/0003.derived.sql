@@ -65,7 +65,8 @@ BEGIN
         RETURN false;
     END IF;
     PERFORM pg_advisory_xact_lock(hashtext('regulars.partitions'));
-    IF to_regclass(name) IS NOT NULL THEN
+    -- Read from the table: to_regclass remembers that there was none before the lock.
+    IF EXISTS (SELECT FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relname = name) THEN
         RETURN false;
     END IF;
     EXECUTE format(
@@ -87,6 +88,8 @@ BEGIN
     IF parent NOT IN ('outbox', 'idempotency_keys') THEN
         RAISE EXCEPTION 'no partitioned feed is called %', parent;
     END IF;
+    -- Before the partitions are listed, so that no other process drops one meanwhile.
+    PERFORM pg_advisory_xact_lock(hashtext('regulars.partitions'));
     FOR name IN
         SELECT c.relname
         FROM pg_inherits AS i

@@ -1,0 +1,28 @@
+"""What tests of products ask of the API, in one word each."""
+
+from typing import Any
+
+from clubs import Club
+
+AT = "/api/v3/products"
+
+
+async def made(club: Club, **fields: Any) -> dict[str, Any]:
+    """A new product."""
+    answer = await club.http.post(AT, json=fields)
+    assert answer.status_code == 201, answer.text
+    found: dict[str, Any] = answer.json()["data"]
+    return found
+
+
+async def listed(club: Club) -> list[dict[str, Any]]:
+    """The products of the first page."""
+    found: list[dict[str, Any]] = (await club.http.get(AT)).json()["data"]
+    return found
+
+
+async def values_epoch(club: Club) -> int:
+    """Rises when a fact that many profiles share has changed."""
+    async with club.database.reading(club.community.id) as scope:
+        found: int = await scope.fetchval("SELECT values_epoch FROM epochs WHERE community_id = $1", club.community.id)
+    return found

@@ -1,0 +1,144 @@
+"""CSV: cells and columns, and what is said of rows that can't be read."""
+
+import pytest
+
+from ingest.reading import HEADER, PROFILES, Write, bad, good, read
+from regulars.facts.refusals import Refused
+from regulars.ingest.csv_rows import MOST_LINES
+from regulars.ingest.rows import Rejection
+
+
+def test_csv_rows_are_told_by_the_line_they_begin_at(write: Write) -> None:
+    content = (
+        b"\xef\xbb\xbf\n external_id , profile,transacted_at,total,unknown\r\n"
+        b'1,M1,2026-01-01,10.00,x\r\n\r\n"2","M ""1"", the\r\nfirst",2026-01-02,5,\r\n3,,2026-01-03,1,'
+    )
+    assert good(read(write("sales.csv", content))) == {
+        3: {"external_id": "1", "profile": "M1", "transacted_at": "2026-01-01", "total": "10.00", "unknown": "x"},
+        5: {"external_id": "2", "profile": 'M "1", the\nfirst', "transacted_at": "2026-01-02", "total": "5"},
+        7: {"external_id": "3", "transacted_at": "2026-01-03", "total": "1"},
+    }
+
+
+def test_cells_of_lists_and_objects_are_json(write: Write) -> None:
+    header = b"external_id,profile,transacted_at,total,systems,items,tags,meta,location\n"
+    rows = read(
+        write(
+            "sales.csv",
+            header
+            + b'1,,2026-01-01,1,pos;web,"[{""sku"": ""A""}]","[""a""]","{""till"": 1}",M10\n'
+            + b'2,,2026-01-01,1,"[""pos""]",,"gift, late","note","{""id"": 1}"\n'
+            + b'3,,2026-01-01,1,,"[{""sku"": ",,,\n',
+        )
+    )
+    assert [
+        {name: value for name, value in row.items() if name in ("systems", "items", "tags", "meta", "location")}
+        for row in good(rows).values()
+    ] == [
+        {
+            "systems": ["pos", "web"],
+            "items": [{"sku": "A"}],
+            "tags": ["a"],
+            "meta": {"till": 1},
+            "location": "M10",
+        },
+        {"systems": ["pos"], "tags": ["gift", "late"], "meta": "note", "location": {"id": 1}},
+    ]
+    assert bad(rows)[4].startswith("items is no JSON")
+
+
+def test_cells_of_texts_stay_texts_whatever_they_look_like(write: Write) -> None:
+    header = b"external_id,first_name,mobile_phone,favorite_stores,consents,birth_year\n"
+    rows = read(write("members.csv", header + b'007,[Ola],0047,N1|N2,"{""sms_marketing"": true}",1980\n'), PROFILES)
+    assert good(rows)[2] == {
+        "external_id": "007",
+        "first_name": "[Ola]",
+        "mobile_phone": "0047",
+        "favorite_stores": ["N1", "N2"],
+        "consents": {"sms_marketing": True},
+        "birth_year": "1980",
+    }
+
+
+def test_a_missing_column_is_named_with_those_that_are_there(write: Write) -> None:
+    with pytest.raises(Refused) as raised:
+        read(write("sales.csv", b"external_id,transacted_at,amount\n"))
+    lacks = "is a required column, which the file lacks (it has: external_id, transacted_at, amount)"
+    assert raised.value.errors == {"profile": lacks, "total": lacks}
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "The file is empty"),
+        (b"\n\n", "The file is empty"),
+        (b"external_id,total,total\n", "total: is a column twice"),
+        (b"external_id,\xff\n", "The header can't be read: it is not UTF-8"),
+        (b'external_id,"total\n', "The header can't be read: line 1 has a quote that is never closed"),
+    ],
+)
+def test_a_file_without_a_good_header_is_refused(write: Write, content: bytes, said: str) -> None:
+    with pytest.raises(Refused, match=said.replace("(", r"\(")):
+        read(write("sales.csv", content))
+
+
+def test_rows_that_are_no_good_are_told_and_the_others_kept(write: Write) -> None:
+    rows = read(
+        write(
+            "sales.csv",
+            HEADER
+            + b"1,,2026-01-01,1.00\n"
+            + b"2,,2026-01-01\n"
+            + b"3\n"
+            + b"4,,2026-01-01,\xff\n"
+            + b"5,\0,2026-01-01,1.00\n"
+            + b'6,"a"b,2026-01-01,1.00\n'
+            + b'7,5" disc,2026-01-01,1.00\n',
+        )
+    )
+    assert list(good(rows)) == [2, 8]
+    assert good(rows)[8]["profile"] == '5" disc'
+    assert bad(rows) == {
+        3: "has 3 cells, the header has 4",
+        4: "has 1 cell, the header has 4",
+        5: "is not UTF-8",
+        6: "holds a NUL character",
+        7: "is no CSV: ',' expected after '\"'",
+    }
+
+
+def test_a_row_that_is_no_good_still_tells_what_it_was_a_part_of(write: Write) -> None:
+    content = HEADER + b'1,"a"b,2026-01-01,1\n2,\xff,2026-01-01,1\n3,,2026-01-01\n,\xff,2026-01-01,1\n'
+    rows = read(write("sales.csv", content))
+    assert [row.external_id for row in rows if isinstance(row, Rejection)] == ["1", "2", "3", None]
+
+
+@pytest.mark.parametrize("more", [1, MOST_LINES + 50])
+def test_a_quote_that_is_never_closed_spoils_its_own_line_alone(write: Write, more: int) -> None:
+    others = b"".join(b"%d,,2026-01-01,1.00\n" % number for number in range(2, 2 + more))
+    rows = read(write("sales.csv", HEADER + b'1,"M1,2026-01-01,1.00\n' + others))
+    assert bad(rows) == {2: "has a quote that is never closed"}
+    assert [row["external_id"] for row in good(rows).values()] == [str(n) for n in range(2, 2 + more)]
+
+
+def test_two_quotes_that_are_never_closed_spoil_their_two_lines(write: Write) -> None:
+    content = HEADER + b'1,"M1,2026-01-01,1\n2,"""M2,2026-01-01,1\n3,,2026-01-01,1\n'
+    rows = read(write("sales.csv", content))
+    assert list(bad(rows)) == [2, 3]
+    assert list(good(rows)) == [4]
+
+
+def test_a_quote_that_the_next_rows_quote_would_close_leaves_that_row_alone(write: Write) -> None:
+    content = HEADER + b'1,"M1,2026-01-01,1\n2,"M2",2026-01-01,1\n3,,2026-01-01,1\n'
+    rows = read(write("sales.csv", content))
+    assert list(bad(rows)) == [2]
+    assert good(rows)[3]["profile"] == "M2"
+    assert list(good(rows)) == [3, 4]
+
+
+def test_where_a_quoted_cell_is_cut_off_the_break_is_told_too(write: Write) -> None:
+    rows = read(write("sales.csv", HEADER + b'1,"M1\n'), cut=True)
+    assert bad(rows) == {
+        2: "has a quote that is never closed",
+        3: "breaks off here: the connection was lost",
+    }

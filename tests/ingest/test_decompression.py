@@ -1,0 +1,74 @@
+"""Packed files, whole, truncated and damaged."""
+
+import gzip
+import io
+import os
+from collections.abc import Callable
+
+import pytest
+import zstandard
+
+from ingest.reading import HEADER, Write, bad, good, read
+from regulars.ingest import decompression
+from regulars.ingest.decompression import Packing
+from regulars.ingest.rows import Rejection
+
+CONTENT = HEADER + b"".join(b"%d,,2026-01-01,%d.00\n" % (number, number % 97) for number in range(20_000))
+
+
+def gzipped(content: bytes) -> bytes:
+    return gzip.compress(content)
+
+
+def zstd(content: bytes) -> bytes:
+    return zstandard.ZstdCompressor().compress(content)
+
+
+@pytest.mark.parametrize(("ending", "pack"), [(".gz", gzipped), (".zst", zstd)])
+class TestPacked:
+    def test_is_read_as_if_it_were_not(self, write: Write, ending: str, pack: Callable[[bytes], bytes]) -> None:
+        assert len(good(read(write(f"sales.csv{ending}", pack(CONTENT))))) == 20_000
+
+    def test_its_name_need_not_say_so(self, write: Write, ending: str, pack: Callable[[bytes], bytes]) -> None:
+        assert len(good(read(write("sales.csv", pack(CONTENT))))) == 20_000
+
+    def test_several_put_together_are_one(self, write: Write, ending: str, pack: Callable[[bytes], bytes]) -> None:
+        packed = pack(CONTENT) + pack(b"a,,2026-01-01,1\n") + pack(b"b,,2026-01-01,1\n")
+        rows = good(read(write("sales.csv", packed)))
+        assert [row["external_id"] for row in list(rows.values())[-3:]] == ["19999", "a", "b"]
+
+    def test_truncated_it_gives_the_rows_before_the_break_and_tells_of_it(
+        self, write: Write, ending: str, pack: Callable[[bytes], bytes]
+    ) -> None:
+        packed = pack(CONTENT * 2)
+        rows = read(write("sales.csv", packed[:-10]))
+        assert rows[-1] == Rejection(
+            rows[-1].line if isinstance(rows[-1], Rejection) else 0,
+            {"": "breaks off here: the packed file is truncated"},
+        )
+        assert len(good(rows)) > 20_000
+        # The line that is cut is never taken for a whole one.
+        totals = {row["external_id"]: row["total"] for row in good(rows).values() if row["total"] != "total"}
+        assert all(total == f"{int(number) % 97}.00" for number, total in totals.items())
+
+    def test_damaged_it_gives_the_rows_before_the_damage(
+        self, write: Write, ending: str, pack: Callable[[bytes], bytes]
+    ) -> None:
+        packed = bytearray(pack(CONTENT * 4))
+        packed[-len(packed) // 4 :] = os.urandom(len(packed) // 4)
+        rows = read(write("sales.csv", bytes(packed)))
+        assert "breaks off here: the packed file is damaged" in list(bad(rows).values())[-1]
+        assert len(good(rows)) > 0
+
+
+def test_a_small_file_that_unpacks_to_much_is_given_in_pieces() -> None:
+    packed = gzipped(b"\n" * 50_000_000)
+    pieces = list(decompression.unpacked(io.BytesIO(packed), Packing.GZIP, lambda size: None))
+    assert sum(map(len, pieces)) == 50_000_000
+    assert max(map(len, pieces)) <= 1024 * 1024
+
+
+def test_a_file_that_is_known_to_be_cut_says_so_and_drops_the_line_that_is_cut(write: Write) -> None:
+    rows = read(write("sales.csv", HEADER + b"1,,2026-01-01,1.00\n2,,2026-01-01,1"), cut=True)
+    assert list(good(rows)) == [2]
+    assert bad(rows) == {3: "breaks off here: the connection was lost"}

@@ -1,0 +1,90 @@
+"""A file is put by two commits at a time, each of profiles of its own."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import asyncpg
+import pytest
+
+from ingest.loading import Loading, counts, reasons
+from regulars.facts.transactions import EITHER
+from regulars.ingest import bulk, grouping
+from regulars.ingest.grouping import Submission
+
+PROFILES = 12
+ROWS = bulk.LANES * bulk.LEAST_IN_LANE
+
+
+def file(rows: int, bad: Sequence[int] = ()) -> str:
+    """Transactions of profiles that take turns, some of profiles that are not there."""
+    lines = [
+        f"T{number},{'X' if number in bad else 'M'}{number % PROFILES},2026-10-01T10:00:00Z,{number}"
+        for number in range(rows)
+    ]
+    return "external_id,profile,transacted_at,total\n" + "\n".join(lines) + "\n"
+
+
+async def profiles(load: Loading) -> None:
+    """Makes the profiles of the file."""
+    await load.profiles(*(f"M{number}" for number in range(PROFILES)))
+
+
+def watched(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """The profiles of each commit, as rows name them."""
+    found: list[list[str]] = []
+    together = grouping.commit_together
+
+    async def watching(database: Any, community_id: int, batch: Sequence[Submission]) -> Any:
+        found.append([put.row.profile[1] for each in batch for put in each.puts if put.row.profile])
+        return await together(database, community_id, batch)
+
+    monkeypatch.setattr(grouping, "commit_together", watching)
+    return found
+
+
+async def test_rows_of_one_profile_are_in_one_commit(load: Loading, monkeypatch: pytest.MonkeyPatch) -> None:
+    await profiles(load)
+    commits = watched(monkeypatch)
+    assert counts(await load("transactions", file(ROWS))) == (ROWS, 0, 0)
+    assert sum(map(len, commits)) == ROWS
+    named = [set(each) for each in commits]
+    assert sum(map(len, named)) == len(set().union(*named)) == PROFILES
+    for number in (0, PROFILES - 1):
+        spent = sum(range(number, ROWS, PROFILES))
+        assert (await load.values(f"M{number}"))["spend_all"] == spent
+
+
+async def test_fewer_rows_are_one_commit(load: Loading, monkeypatch: pytest.MonkeyPatch) -> None:
+    await profiles(load)
+    commits = watched(monkeypatch)
+    assert counts(await load("transactions", file(ROWS - 1))) == (ROWS - 1, 0, 0)
+    assert [len(each) for each in commits] == [ROWS - 1]
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+async def test_what_came_of_a_row_is_told_at_its_line(load: Loading, dry_run: bool) -> None:
+    await profiles(load)
+    bad = [0, 7, ROWS - 1]
+    summary = await load("transactions", file(ROWS, bad), dry_run=dry_run)
+    assert counts(summary) == (ROWS - len(bad), 0, len(bad))
+    assert reasons(summary) == {number + 2: f"profile there is no profile X{number % PROFILES}" for number in bad}
+
+
+async def test_what_ends_one_commit_leaves_the_other(load: Loading, monkeypatch: pytest.MonkeyPatch) -> None:
+    await profiles(load)
+    together = grouping.commit_together
+
+    async def failing(database: Any, community_id: int, batch: Sequence[Submission]) -> Any:
+        if any(put.row.profile == (EITHER, "M3") for each in batch for put in each.puts):
+            raise asyncpg.DeadlockDetectedError("without end")
+        return await together(database, community_id, batch)
+
+    monkeypatch.setattr(grouping, "commit_together", failing)
+    with pytest.raises(asyncpg.DeadlockDetectedError):
+        await load("transactions", file(ROWS))
+    kept = {row["external_id"] for row in (await load.transactions()).values()}
+    assert "T3" not in kept
+    monkeypatch.undo()
+    summary = await load("transactions", file(ROWS))
+    assert summary.loaded + summary.unchanged == ROWS
+    assert summary.loaded >= ROWS // PROFILES

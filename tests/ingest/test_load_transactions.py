@@ -1,0 +1,188 @@
+"""Files of transactions: what a line is, which lines are one transaction, and what moves with it."""
+
+from ingest.loading import Loading, counts, reasons
+from regulars.ingest import together
+
+
+async def test_a_file_of_transactions_moves_the_values_of_its_profiles(load: Loading) -> None:
+    await load.profiles("M1")
+    summary = await load(
+        "transactions",
+        "external_id,profile,transacted_at,total,systems\n"
+        "T1,M1,2026-10-01T12:00:00Z,100.00,pos\n"
+        "T2,M1,2026-10-02T12:00:00Z,-40.00,pos\n"
+        "T3,,2026-10-02T12:00:00Z,7.00,web\n",
+    )
+    assert counts(summary) == (3, 0, 0)
+    values = await load.values("M1")
+    assert (values["shop_count"], values["spend_all"], values["channel"]) == (1, 60.0, "CF")
+
+
+async def test_the_same_file_again_changes_nothing(load: Loading) -> None:
+    await load.profiles("M1")
+    content = (
+        "external_id,profile,transacted_at,total,sku,quantity\n"
+        "T1,M1,2026-10-01,9,A,1\nT2,M1,2026-10-02,5,A,1\nT1,M1,2026-10-01,9,B,2\n"
+    )
+    assert counts(await load("transactions", content)) == (2, 0, 0)
+    before = await load.transactions()
+    load.club.clock.step(days=1)
+    assert counts(await load("transactions", content)) == (0, 2, 0)
+    assert await load.transactions() == before
+
+
+async def test_a_later_file_replaces_a_transaction_with_all_its_items(load: Loading) -> None:
+    await load.profiles("M1")
+    header = "external_id,profile,transacted_at,total,sku\n"
+    await load("transactions", header + "T1,M1,2026-10-01,9,A\nT1,M1,2026-10-01,9,B\nT2,M1,2026-10-01,1,A\n")
+    again = await load("transactions", header + "T1,M1,2026-10-01,12,C\nT2,M1,2026-10-01,1,A\n")
+    assert counts(again) == (1, 1, 0)
+    transaction = (await load.transactions())["T1"]
+    assert [item["sku"] for item in transaction["items"]] == ["C"]
+    assert (await load.values("M1"))["spend_all"] == 13.0
+
+
+async def test_lines_of_one_external_id_are_one_transaction_whose_total_counts_once(load: Loading) -> None:
+    await load.profiles("M1")
+    summary = await load(
+        "transactions",
+        "external_id,profile,transacted_at,total,sku,name,brand,quantity,price_sell,price_current,discount\n"
+        "T1,M1,2026-10-01 10:00,30.00,A,Shirt,Tveitun,1,10,12,2\n"
+        "T2,M1,2026-10-02 10:00,5.00,D,,,,,,\n"
+        "T1,M1,2026-10-01T10:00,30,B,Scarf,Aune,2,10,10,\n",
+    )
+    assert counts(summary) == (2, 0, 0)
+    transaction = (await load.transactions())["T1"]
+    assert [(item["sku"], item["brand"], item["quantity"]) for item in transaction["items"]] == [
+        ("A", "Tveitun", 1),
+        ("B", "Aune", 2),
+    ]
+    assert transaction["items"][0]["discounts"][0]["amount"] == 2
+    values = await load.values("M1")
+    assert (values["spend_all"], values["purchased_brands"]) == (35.0, ["Aune", "Tveitun"])
+
+
+async def test_lines_that_disagree_on_the_transaction_are_rejected_with_the_field(load: Loading) -> None:
+    await load.profiles("M1")
+    summary = await load(
+        "transactions",
+        "external_id,profile,transacted_at,total,location,sku\n"
+        "T1,M1,2026-10-01,30,S1,A\n"
+        "T2,M1,2026-10-01,1,S1,A\n"
+        "T1,M1,2026-10-01,31,S2,B\n"
+        "T1,M1,today,30,S1,C\n",
+    )
+    assert counts(summary) == (1, 0, 2)
+    text = "differs from that of line 2: lines with one external_id are one transaction"
+    assert summary.rejections[0].errors == {"location": text, "total": text}
+    assert reasons(summary)[5].startswith("transacted_at must be a time")
+    assert list(await load.transactions()) == ["T2"]
+
+
+async def test_a_line_that_is_no_good_takes_its_transaction_with_it(load: Loading) -> None:
+    summary = await load(
+        "transactions",
+        "external_id,profile,transacted_at,total,sku,quantity\n"
+        "T1,,2026-10-01,30,A,1\n"
+        "T1,,2026-10-01,30,B,many\n"
+        "T2,,2026-10-01,1,A,1\n"
+        "T3,,2026-10-01,1\n"
+        "T3,,2026-10-01,1,A,1\n"
+        "T4,,2026-10-01,1,A,0.1234567\n",
+    )
+    assert counts(summary) == (1, 0, 3)
+    assert list(reasons(summary)) == [3, 5, 7]
+    assert reasons(summary)[7] == "quantity must have at most 6 decimals"
+    assert list(await load.transactions()) == ["T2"]
+
+
+async def test_a_line_said_twice_is_one_transaction_with_its_items_once(load: Loading) -> None:
+    line = '{"external_id": "T1", "transacted_at": "2026-10-01", "total": 5, "items": [{"sku": "A"}]}\n'
+    other = line.replace('"A"', '"B"').replace("T1", "T2")
+    summary = await load("transactions", line + line + other + other.replace('"B"', '"C"'), name="sales.ndjson")
+    assert counts(summary) == (1, 0, 1)
+    assert reasons(summary)[4].startswith("items differs from that of line 3")
+    assert [item["sku"] for item in (await load.transactions())["T1"]["items"]] == ["A"]
+
+
+async def test_items_come_as_a_list_or_in_columns(load: Loading) -> None:
+    summary = await load(
+        "transactions",
+        '{"external_id": "T1", "transacted_at": "2026-10-01", "total": 5, "items": [{"sku": "A"}], "sku": "B"}\n'
+        '{"external_id": "T2", "transacted_at": "2026-10-01", "total": 5, "items": [], "sku": "B"}\n'
+        '{"external_id": "T3", "transacted_at": "2026-10-01", "total": 5, "sku": null}\n',
+        name="sales.ndjson",
+    )
+    assert counts(summary) == (2, 0, 1)
+    assert reasons(summary) == {1: "items come as a list or in columns of their own, not both"}
+    rows = await load.transactions()
+    assert ([item["sku"] for item in rows["T2"]["items"]], rows["T3"]["items"]) == (["B"], [])
+
+
+async def test_rows_that_are_no_good_are_told_with_line_and_field(load: Loading) -> None:
+    summary = await load(
+        "transactions",
+        '{"external_id": "T1", "transacted_at": "2026-10-01", "total": "much"}\n'
+        '{"external_id": "T2", "transacted_at": "2026-10-01"}\n'
+        '{"external_id": "T3", "total": 1}\n'
+        '{"transacted_at": "2026-10-01", "total": 1}\n'
+        '{"external_id": "T5", "profile": "nobody", "transacted_at": "2026-10-01", "total": 1}\n'
+        "{\n"
+        '{"external_id": "T7", "transacted_at": "2026-10-01", "total": 1}\n'
+        '{"external_id": "T8", "transacted_at": "2026-10-01", "total": 1, "items": [{"quantity": 1e9}]}\n'
+        + "["
+        * 5_000,
+        name="sales.ndjson",
+    )
+    assert counts(summary) == (1, 0, 8)
+    found = reasons(summary)
+    assert found.pop(6).startswith("is no JSON")
+    assert found.pop(9).startswith("expected `object`")
+    assert found == {
+        1: "total invalid decimal string",
+        2: "total is required",
+        3: "transacted_at is required",
+        4: "external_id is required: it tells a transaction that comes again from a new one",
+        5: "profile there is no profile nobody",
+        8: "items.0.quantity must be below 10000000 in size",
+    }
+
+
+async def test_unknown_profiles_are_made_where_that_is_asked_for(load: Loading) -> None:
+    content = "external_id,profile,transacted_at,total\nT1,M1,2026-10-01,5\nT2,M1,2026-10-02,5\n"
+    assert counts(await load("transactions", content)) == (0, 0, 2)
+    assert counts(await load("transactions", content, create_profiles=True)) == (2, 0, 0)
+    assert (await load.values("M1"))["shop_count"] == 2
+
+
+async def test_a_transaction_has_no_more_lines_than_items_are_allowed(load: Loading) -> None:
+    lines = [f"T1,,2026-10-01,5,A{number}" for number in range(together.MOST_LINES + 5)]
+    far = ["T2,,2026-10-01,5,A", "T1,,2026-10-01,5,A"]
+    header = "external_id,profile,transacted_at,total,sku\n"
+    summary = await load("transactions", header + "\n".join([*lines, *far]))
+    assert counts(summary) == (1, 0, 1)
+    assert reasons(summary) == {2: "items must be at most 2000"}
+
+
+async def test_a_time_without_an_offset_is_local(load: Loading) -> None:
+    await load("locations", "external_id,timezone\nS1,Europe/Oslo\nS2,\n")
+    await load(
+        "transactions",
+        "external_id,profile,transacted_at,total,timezone,location\n"
+        "own,,2026-07-01 12:00,1,America/New_York,S1\n"
+        "place,,2026-07-01 12:00,1,,S1\n"
+        "club,,2026-07-01 12:00,1,,S2\n"
+        "offset,,2026-07-01T12:00:00+05:00,1,America/New_York,S1\n"
+        "midnight,,2026-07-01,1,,S1\n"
+        "twice,,2026-10-25 02:30,1,Europe/Oslo,\n"
+        "never,,2026-03-29 02:30,1,Europe/Oslo,\n",
+    )
+    assert {name: row["transacted_at"] for name, row in (await load.transactions()).items()} == {
+        "own": "2026-07-01 16:00:00",
+        "place": "2026-07-01 10:00:00",
+        "club": "2026-07-01 12:00:00",
+        "offset": "2026-07-01 07:00:00",
+        "midnight": "2026-06-30 22:00:00",
+        "twice": "2026-10-25 00:30:00",
+        "never": "2026-03-29 01:30:00",
+    }

@@ -1,0 +1,84 @@
+"""Parquet: columns of all types, and files that are damaged."""
+
+import os
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pyarrow
+import pyarrow.parquet
+import pytest
+
+from ingest.reading import PROFILES, Write, bad, good, read
+from regulars.facts.refusals import Refused
+
+
+def parquet(path: Path, columns: dict[str, Any], **options: Any) -> Path:
+    pyarrow.parquet.write_table(pyarrow.table(columns), path, **options)
+    return path
+
+
+def test_parquet_columns_of_all_types_are_read(tmp_path: Path) -> None:
+    at = datetime(2026, 1, 1, 12, 30, 0, 5)  # noqa: DTZ001 - a wall-clock time
+    path = parquet(
+        tmp_path / "sales.parquet",
+        {
+            "external_id": pyarrow.array([1, 2]),
+            "profile": pyarrow.array(["M1", None]).dictionary_encode(),
+            "transacted_at": pyarrow.array([at, None], pyarrow.timestamp("ns")),
+            "total": pyarrow.array([Decimal("10.50"), Decimal("-3.00")], pyarrow.decimal128(10, 2)),
+            "systems": pyarrow.array([["pos"], None]),
+            "items": pyarrow.array([[{"sku": "A", "quantity": 2.5}], []]),
+            "nothing_of_ours": pyarrow.array([1, 2]),
+        },
+    )
+    assert good(read(path)) == {
+        1: {
+            "external_id": 1,
+            "profile": "M1",
+            "transacted_at": "2026-01-01T12:30:00.000005",
+            "total": "10.50",
+            "systems": ["pos"],
+            "items": [{"sku": "A", "quantity": 2.5}],
+        },
+        2: {"external_id": 2, "total": "-3.00", "items": []},
+    }
+
+
+def test_parquet_times_keep_their_offset_and_dates_are_bare(tmp_path: Path) -> None:
+    columns: dict[str, Any] = {
+        "external_id": ["1", "2"],
+        "joined_at": pyarrow.array([datetime(2026, 1, 1, tzinfo=UTC)] * 2, pyarrow.timestamp("us", "Europe/Oslo")),
+    }
+    rows = good(read(parquet(tmp_path / "a.parquet", columns), PROFILES))
+    assert datetime.fromisoformat(rows[1]["joined_at"]) == datetime(2026, 1, 1, tzinfo=UTC)
+    columns["joined_at"] = pyarrow.array([date(2026, 1, 1)] * 2)
+    assert good(read(parquet(tmp_path / "b.parquet", columns), PROFILES))[1]["joined_at"] == "2026-01-01"
+
+
+def test_a_parquet_file_that_lacks_a_column_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(Refused) as raised:
+        read(parquet(tmp_path / "sales.parquet", {"external_id": ["1"]}))
+    assert set(raised.value.errors) == {"profile", "transacted_at", "total"}
+
+
+def test_a_damaged_parquet_file_gives_the_rows_before_the_damage(tmp_path: Path) -> None:
+    count = 50_000
+    ids = [f"{number}-{os.urandom(8).hex()}" for number in range(count)]
+    path = parquet(tmp_path / "members.parquet", {"external_id": ids}, row_group_size=5_000, compression="gzip")
+    content = bytearray(path.read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 20_000] = os.urandom(20_000)
+    path.write_bytes(bytes(content))
+    rows = read(path, PROFILES)
+    assert 0 < len(good(rows)) < count
+    (line,) = bad(rows)
+    assert line == len(good(rows)) + 1
+    assert bad(rows)[line].startswith("is where the file breaks off: it is damaged")
+
+
+def test_what_is_no_parquet_file_is_told_as_one_rejection(write: Write) -> None:
+    rows = read(write("sales.parquet", b"PAR1 and nothing more"))
+    assert list(bad(rows)) == [1]
+    assert "it is no Parquet file, or damaged" in bad(rows)[1]
