@@ -38,7 +38,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 async def test_what_arrives_together_is_committed_together(club: Club, monkeypatch: pytest.MonkeyPatch) -> None:
     sizes = counted(monkeypatch)
-    committers = Committers(club.database, 500)
+    committers = Committers(club.database, 500, lanes=1)
     rows = [row(club, external_id=str(number)) for number in range(20)]
     results = await asyncio.gather(*(committers.put(club.community.id, [each]) for each in rows))
     assert sum(sizes) == 20
@@ -49,9 +49,27 @@ async def test_what_arrives_together_is_committed_together(club: Club, monkeypat
     await committers.finish()
 
 
+async def test_many_rows_go_where_least_waits(club: Club, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = counted(monkeypatch)
+    committers = Committers(club.database, 500, lanes=2)
+    callers = [[row(club, external_id=f"{caller}-{number}") for number in range(3)] for caller in range(2)]
+    results = await asyncio.gather(*(committers.put(club.community.id, each) for each in callers))
+    assert sizes == [1, 1]
+    assert all(isinstance(each, Kept) for result in results for each in result.outcomes)
+
+
+async def test_rows_of_one_profile_wait_for_each_other(club: Club, monkeypatch: pytest.MonkeyPatch) -> None:
+    await profile(club, external_id="M1")
+    sizes = counted(monkeypatch)
+    committers = Committers(club.database, 500, lanes=2)
+    rows = [row(club, external_id=str(number), profile="M1") for number in range(20)]
+    await asyncio.gather(*(committers.put(club.community.id, [each]) for each in rows))
+    assert sizes == [20]
+
+
 async def test_batches_have_a_largest_size(club: Club, monkeypatch: pytest.MonkeyPatch) -> None:
     sizes = counted(monkeypatch)
-    committers = Committers(club.database, 4)
+    committers = Committers(club.database, 4, lanes=1)
     callers = [[row(club) for _ in range(size)] for size in (3, 1, 1, 9, 2)]
     await asyncio.gather(*(committers.put(club.community.id, each) for each in callers))
     assert sizes == [2, 1, 1, 1]
@@ -71,7 +89,7 @@ async def test_rows_that_may_make_profiles_are_put_by_themselves(club: Club, mon
     committers = Committers(club.database, 500)
     results = await asyncio.gather(
         *(
-            committers.put(club.community.id, [row(club, profile=f"P{place}")], create_profiles=create)
+            committers.put(club.community.id, [row(club, profile=f"P{place}")], create_profiles=create, lane=0)
             for place, create in enumerate((True, False, True))
         )
     )

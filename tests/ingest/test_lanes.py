@@ -12,7 +12,7 @@ from regulars.ingest import bulk, grouping
 from regulars.ingest.grouping import Submission
 
 PROFILES = 12
-ROWS = bulk.LANES * bulk.LEAST_IN_LANE
+ROWS = grouping.LANES * bulk.LEAST_IN_LANE
 
 
 def file(rows: int, bad: Sequence[int] = ()) -> str:

@@ -18,7 +18,7 @@ from regulars.api.errors import ApiError
 from regulars.facts.writing import Writing
 from regulars.ingest import idempotency
 from regulars.ingest.commit import commit, settle
-from regulars.ingest.grouping import Committers, refusal
+from regulars.ingest.grouping import LANES, Committers, refusal
 from regulars.settings import Settings
 from regulars.storage.database import Database
 
@@ -37,7 +37,8 @@ class Server:
         self.settings = settings
         self.database = database
         self.reader = Reader(database)
-        self.committers = Committers(database, settings.batch_rows)
+        # Several processes are as many writers already; more would only make their batches smaller.
+        self.committers = Committers(database, settings.batch_rows, LANES if settings.workers == 1 else 1)
         self._tokens: dict[str, tuple[float, tokens.Token]] = {}
         self._member_key: bytes | None = None
 

@@ -18,7 +18,7 @@ from regulars.ingest import entities, together
 from regulars.ingest.ahead import prepared
 from regulars.ingest.commit import PASSING, commit
 from regulars.ingest.entities import ENTITIES, PUTS, Outcome
-from regulars.ingest.grouping import Committers, refusal, rehearsed
+from regulars.ingest.grouping import LANES, Committers, lane_of, refusal, rehearsed
 from regulars.ingest.rows import Line, Read, Rejection
 from regulars.ingest.transaction_lines import transaction
 from regulars.ingest.transactions import Kept, Mode, OutdatedError, Put
@@ -26,9 +26,6 @@ from regulars.storage.arrays import array
 from regulars.storage.database import Database
 
 KEPT_REJECTIONS = 1_000
-
-LANES = 2
-"""How many commits of one file are under way at once: what one connection can do is no more than one core."""
 
 LEAST_IN_LANE = 250
 """Fewer rows are not worth a commit of their own."""
@@ -229,7 +226,7 @@ def _lanes(rows: Sequence[TransactionRow], places: Sequence[int]) -> list[list[i
         return [list(places)] if places else []
     lanes: list[list[int]] = [[] for _ in range(LANES)]
     for place in places:
-        lanes[hash(rows[place].profile or rows[place].external_id) % LANES].append(place)
+        lanes[lane_of(rows[place])].append(place)
     return [lane for lane in lanes if lane]
 
 

@@ -10,7 +10,7 @@ import asyncpg
 from regulars.facts import community as communities
 from regulars.facts.community import Community
 from regulars.facts.refusals import Refused, refuse
-from regulars.facts.transactions import TRANSACTIONS
+from regulars.facts.transactions import TRANSACTIONS, TransactionRow
 from regulars.facts.writing import Writing
 from regulars.ingest import idempotency
 from regulars.ingest.commit import PASSING, commit, settle
@@ -46,16 +46,25 @@ class Submission:
     result: "asyncio.Future[Result]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
 
+LANES = 2
+"""How many commits of a community one process has under way: while the database works on one, Python makes another."""
+
 Lane = tuple[int, int]
 """A community, and which of its lanes."""
+
+
+def lane_of(row: TransactionRow, lanes: int = LANES) -> int:
+    """The lane of a profile's rows: always the same, so that no commit waits for a profile of the other's."""
+    return hash(row.profile or row.external_id) % lanes
 
 
 class Committers:
     """The writers of this process, one for each lane of a community: while a batch commits, the next one gathers."""
 
-    def __init__(self, database: Database, batch_rows: int) -> None:
+    def __init__(self, database: Database, batch_rows: int, lanes: int = LANES) -> None:
         self._database = database
         self._batch_rows = batch_rows
+        self._lanes = lanes
         self._waiting: dict[Lane, list[Submission]] = {}
         self._tasks: dict[Lane, asyncio.Task[None]] = {}
         self.observe: Callable[[Sequence[Result]], None] = lambda results: None
@@ -83,22 +92,30 @@ class Committers:
         once: Keyed | None = None,
         create_profiles: bool = False,
         shows: bool = False,
-        lane: int = 0,
+        lane: int | None = None,
     ) -> Result:
         """Commits a caller's rows, with others' in one batch; gives what came of them once they are durable.
 
-        What goes by another `lane` is committed at the same time; it gains where it is of other profiles.
+        What goes by another `lane` is committed at the same time; without one, a single row goes by that of its
+        profile, and many go where least waits.
         `respond` makes its answer in the same transaction, from the transactions themselves where it `shows`
         them. With `once` the answer to an earlier request with that key is given again.
         Raises what kept the whole batch from being committed, such as a lost database, or OutdatedError where
         rows have to be checked by the community as it is by now.
         """
         submission = Submission(list(puts), respond, once, create_profiles, shows)
-        line = community_id, lane
+        line = community_id, self._lane(community_id, puts) if lane is None else lane
         self._waiting.setdefault(line, []).append(submission)
         if line not in self._tasks:
             self._tasks[line] = asyncio.create_task(self._serve(line))
         return await submission.result
+
+    def _lane(self, community_id: int, puts: Sequence[Put]) -> int:
+        if len(puts) == 1:
+            return lane_of(puts[0].row, self._lanes)
+        lines = [(community_id, lane) for lane in range(self._lanes)]
+        busy = [(line in self._tasks) + len(self._waiting.get(line, ())) for line in lines]
+        return busy.index(min(busy))
 
     async def _serve(self, line: Lane) -> None:
         waiting, (community_id, _) = self._waiting[line], line

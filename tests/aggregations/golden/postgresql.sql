@@ -800,7 +800,8 @@ bought AS MATERIALIZED (
     ) AS product
 ),
 sold AS (
-    SELECT lines.k, coalesce(brands.name, lines.brand) AS brand
+    -- Told apart before they are put in order, for there are far fewer brands than lines.
+    SELECT DISTINCT lines.k, coalesce(brands.name, lines.brand) AS brand
     FROM lines
     LEFT JOIN bought ON bought.product_id = lines.product_id
     LEFT JOIN brands ON brands.community_id = $1 AND brands.id = bought.brand_id

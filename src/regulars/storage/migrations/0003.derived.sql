@@ -122,7 +122,8 @@ BEGIN
         WHERE c.relnamespace = 'public'::regnamespace
           AND c.relkind = 'r'
           AND NOT c.relispartition
-          AND pg_stat_get_mod_since_analyze(c.oid) > greatest(1000, c.reltuples)
+          -- By its size, for what the statistics count is told up to a second late.
+          AND pg_relation_size(c.oid) > greatest(2 * c.relpages, 10) * current_setting('block_size')::bigint
         ORDER BY c.oid
     LOOP
         EXECUTE format('ANALYZE %s', grown);
