@@ -79,27 +79,34 @@ def _throughput(
     findings.found(f"CPU of the server for an empty answer, {kind}", empty.server, "µs")
     findings.found(f"CPU of the server for a read, {kind}", values.server, "µs")
     findings.found(f"CPU of PostgreSQL for a read, {kind}", values.database, "µs")
-    if workers == 1:
-        findings.at_least(
-            "GET aggregations: at least half the requests a second of an empty JSON route of the same server",
-            ratio,
-            0.5,
-        )
+    findings.at_least(
+        f"GET aggregations, {kind}: at least half the requests a second of an empty JSON route of the same server",
+        ratio,
+        0.5,
+    )
 
 
 def _latency(served: Served, club: Club, profiles: int, size: Size, findings: Findings) -> None:
-    asked = reads(club, profiles, 100_000)
+    asked = {"empty route": _empty(club), "GET aggregations": reads(club, profiles, 100_000)}
     seconds = size.seconds(30)
-    load.opened(served.port, asked, CONNECTIONS, max(1, seconds / 10), RATE)
-    rounds = [load.opened(served.port, asked, CONNECTIONS, seconds, RATE).require(200) for _ in range(size.rounds(3))]
-    findings.did(f"Open loop: {RATE:,} reads a second fall due evenly for {seconds:g} s, three rounds.")
-    for percent in (50, 99, 99.9):
-        values = [each.percentile(percent) for each in rounds]
-        found = findings.found(f"GET aggregations at {RATE:,} requests/s, p{percent:g}", values, "ms")
-        if percent == 99:
-            findings.at_most(
-                f"GET aggregations: p99 under 5 ms at 1,000 requests/s with {profiles:,} profiles stored",
-                found,
-                5,
-                "ms",
-            )
+    rounds: dict[str, list[Load]] = {name: [] for name in asked}
+    load.opened(served.port, asked["GET aggregations"], CONNECTIONS, max(1, seconds / 10), RATE)
+    for _ in range(size.rounds(3)):
+        for name, requests in asked.items():
+            done = load.opened(served.port, requests, CONNECTIONS, seconds, RATE)
+            rounds[name].append(done.require(200))
+    findings.did(
+        f"Open loop: {RATE:,} requests a second fall due evenly for {seconds:g} s, three rounds; what the empty route "
+        f"needs is the machine's and the load generator's own."
+    )
+    for name, loads in rounds.items():
+        for percent in (50, 99, 99.9):
+            values = [each.percentile(percent) for each in loads]
+            found = findings.found(f"{name} at {RATE:,} requests/s, p{percent:g}", values, "ms")
+            if percent == 99 and name != "empty route":
+                findings.at_most(
+                    f"GET aggregations: p99 under 5 ms at 1,000 requests/s with {profiles:,} profiles stored",
+                    found,
+                    5,
+                    "ms",
+                )

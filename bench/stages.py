@@ -101,7 +101,7 @@ def parts_of_refresh() -> list[tuple[str, str]]:
     computed = f"WITH fresh AS MATERIALIZED (\n{statement()}\n) SELECT count(*) FROM fresh"
     before_put, _, _ = whole.partition("),\nput AS (")
     compared = f"{before_put})\nSELECT count(*) FROM fresh LEFT JOIN kept ON kept.profile_id = fresh.profile_id"
-    upserted = f"{whole.rpartition(chr(10) + 'INSERT INTO outbox')[0]}\nSELECT count(*) FROM fresh"
+    upserted = f"{whole.rpartition(f',{chr(10)}told AS (')[0]}\nSELECT count(*) FROM fresh"
     return [("compute", computed), ("read what is kept", compared), ("upsert", upserted), ("outbox", whole)]
 
 

@@ -9,6 +9,7 @@ import pytest
 from api.transaction_calls import fill
 from clubs import Club
 from ingest.puts import kept, row
+from regulars.aggregations.store import MANY_SALES
 from regulars.facts import products
 from regulars.facts.refusals import Refused, refuse
 from regulars.facts.writing import Writing
@@ -65,6 +66,21 @@ async def test_rows_of_one_profile_wait_for_each_other(club: Club, monkeypatch: 
     rows = [row(club, external_id=str(number), profile="M1") for number in range(20)]
     await asyncio.gather(*(committers.put(club.community.id, [each]) for each in rows))
     assert sizes == [20]
+
+
+async def test_nobody_waits_for_a_profile_of_many_sales(club: Club, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(grouping, "MOST_SLOW", 1)
+    for name in ("large", "larger", "small"):
+        await profile(club, external_id=name)
+    committers = Committers(club.database, 5_000, lanes=1)
+    for name in ("large", "larger"):
+        many = [row(club, external_id=f"{name}-{number}", profile=name) for number in range(MANY_SALES)]
+        await committers.put(club.community.id, many)
+    sizes = counted(monkeypatch)
+    # Both are found out at once, only the last is remembered.
+    for profiles in (["large", "larger", "small"], ["larger", "small"], ["large", "small"], ["large", "small"]):
+        await asyncio.gather(*(committers.put(club.community.id, [row(club, profile=each)]) for each in profiles))
+    assert sizes == [3, 1, 1, 2, 1, 1]
 
 
 async def test_batches_have_a_largest_size(club: Club, monkeypatch: pytest.MonkeyPatch) -> None:

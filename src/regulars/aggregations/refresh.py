@@ -8,14 +8,16 @@ from regulars.aggregations.store import refresh_statement
 from regulars.storage.database import Scope
 
 
-async def refresh(scope: Scope, profile_ids: Sequence[UUID], causes: Sequence[str], as_of: datetime) -> None:
+async def refresh(scope: Scope, profile_ids: Sequence[UUID], causes: Sequence[str], as_of: datetime) -> list[UUID]:
     """Recomputes profiles at `as_of` by one statement, stores what moved, and tells the outbox why.
 
-    The caller holds the profiles' locks since an earlier statement of this transaction.
+    Gives the profiles of so many sales that this takes long. The caller holds the profiles' locks since an
+    earlier statement of this transaction.
     """
-    await scope.execute(
+    found = await scope.fetch(
         refresh_statement(), scope.community_id, list(profile_ids), [as_of] * len(profile_ids), list(causes)
     )
+    return [row["profile_id"] for row in found]
 
 
 async def remove(scope: Scope, profile_ids: Sequence[UUID]) -> None:

@@ -10,6 +10,9 @@ from regulars.aggregations.definitions import REGISTRY
 STORED = REGISTRY.stored
 NAMES = tuple(each.name for each in STORED)
 
+MANY_SALES = 1_000
+"""A profile of more sales than these takes so long to refresh that others should not wait for it."""
+
 
 @lru_cache(maxsize=1)
 def statement() -> str:
@@ -59,7 +62,7 @@ def _json(of: Aggregation, row: str) -> str:
 
 @lru_cache(maxsize=1)
 def refresh_statement() -> str:
-    """Recomputes profiles $2 at $3 with causes $4, stores what moved, and tells the outbox.
+    """Recomputes profiles $2 at $3 with causes $4, stores what moved, and tells the outbox; gives those of many sales.
 
     The profiles must be locked by an earlier statement of the same transaction.
     """
@@ -94,22 +97,25 @@ put AS (
         next_change_at = excluded.next_change_at,
         values_epoch = excluded.values_epoch,
         {updates}
+),
+told AS (
+    INSERT INTO outbox (community_id, day, profile_id, changed_at, cause, changes)
+    SELECT $1, CAST(calculated_at AS date), profile_id, calculated_at, ($4::text[])[k],
+           CAST(concat('{{', changes, '}}') AS json)
+    FROM (
+        -- Put together as text, for jsonb_build_object costs as much as a fifth of the computation.
+        SELECT fresh.k, fresh.profile_id, fresh.calculated_at, kept.profile_id IS NULL AS is_new,
+               concat_ws(
+                       ', ',
+                       {pairs}
+               ) AS changes
+        FROM fresh
+        LEFT JOIN kept ON kept.profile_id = fresh.profile_id
+        OFFSET 0
+    ) AS compared
+    WHERE is_new OR changes <> ''
 )
-INSERT INTO outbox (community_id, day, profile_id, changed_at, cause, changes)
-SELECT $1, CAST(calculated_at AS date), profile_id, calculated_at, ($4::text[])[k],
-       CAST(concat('{{', changes, '}}') AS json)
-FROM (
-    -- Put together as text, for jsonb_build_object costs as much as a fifth of the computation.
-    SELECT fresh.k, fresh.profile_id, fresh.calculated_at, kept.profile_id IS NULL AS is_new,
-           concat_ws(
-                   ', ',
-                   {pairs}
-           ) AS changes
-    FROM fresh
-    LEFT JOIN kept ON kept.profile_id = fresh.profile_id
-    OFFSET 0
-) AS compared
-WHERE is_new OR changes <> ''
+SELECT profile_id FROM fresh WHERE shop_count > {MANY_SALES}
 """
 
 

@@ -13,13 +13,14 @@ from regulars.storage.database import Scope
 class Writing(Scope):
     """A scope that facts are written in. The commit that opened it refreshes what was touched.
 
-    `touched` holds, by profile, the cause that goes to the outbox. `transaction_id` is the database's own
-    number for it, once profiles are locked.
+    `touched` holds, by profile, the cause that goes to the outbox. `slow` are the profiles whose refresh took
+    long. `transaction_id` is the database's own number for it, once profiles are locked.
     """
 
     community: Community
     touched: dict[UUID, str] = field(default_factory=dict)
     removed: set[UUID] = field(default_factory=set)
+    slow: set[UUID] = field(default_factory=set)
     values_changed: bool = False
     locations_changed: bool = False
     transaction_id: str | None = None

@@ -142,7 +142,8 @@ async def settle(writing: Writing, clock: Callable[[], Any]) -> None:
         if len(locked) != len(profile_ids):
             raise ProfileGoneError("A profile was removed meanwhile.")
         writing.transaction_id = locked[0]["transaction_id"]
-        await refresh(writing, profile_ids, [writing.touched[each] for each in profile_ids], clock())
+        causes = [writing.touched[each] for each in profile_ids]
+        writing.slow.update(await refresh(writing, profile_ids, causes, clock()))
         if left := [row["profile_id"] for row in locked if not row["is_member"]]:
             await remove(writing, left)
     if writing.values_changed or writing.locations_changed:

@@ -28,10 +28,14 @@ answer; None where it has none, as all was refused.
 
 @dataclass(slots=True)
 class Result:
-    """What one caller gets: what came of its rows, and its answer where it asked for one."""
+    """What one caller gets: what came of its rows, and its answer where it asked for one.
+
+    `is_slow` says that a profile among its rows took long to refresh.
+    """
 
     outcomes: list[Outcome]
     answer: Answer | None = None
+    is_slow: bool = False
 
 
 @dataclass(slots=True)
@@ -48,6 +52,9 @@ class Submission:
 
 LANES = 2
 """How many commits of a community one process has under way: while the database works on one, Python makes another."""
+
+MOST_SLOW = 1_000
+"""How many profiles a process remembers as slow to refresh."""
 
 Lane = tuple[int, int]
 """A community, and which of its lanes."""
@@ -70,6 +77,7 @@ class Committers:
         self.observe: Callable[[Sequence[Result]], None] = lambda results: None
         """Is told of each batch once it is committed."""
         self._communities: dict[int, Community] = {}
+        self._slow: set[tuple[int, tuple[str, str] | None]] = set()
 
     async def community(self, community_id: int) -> Community:
         """The community that rows are checked by, as it was a moment ago: `put` tells when it is no more.
@@ -112,7 +120,9 @@ class Committers:
 
     def _lane(self, community_id: int, puts: Sequence[Put]) -> int:
         if len(puts) == 1:
-            return lane_of(puts[0].row, self._lanes)
+            row = puts[0].row
+            # What takes long has a lane of its own, so that only its like waits for it.
+            return self._lanes if (community_id, row.profile) in self._slow else lane_of(row, self._lanes)
         lines = [(community_id, lane) for lane in range(self._lanes)]
         busy = [(line in self._tasks) + len(self._waiting.get(line, ())) for line in lines]
         return busy.index(min(busy))
@@ -130,9 +140,16 @@ class Committers:
                 continue
             self.observe(results)
             for submission, result in zip(batch, results, strict=True):
+                if result.is_slow and len(submission.puts) == 1:
+                    self._remember_slow(community_id, submission.puts[0].row)
                 _settle_future(submission, result)
         # Before anything else can run: whoever comes now starts another.
         del self._tasks[line]
+
+    def _remember_slow(self, community_id: int, row: TransactionRow) -> None:
+        if len(self._slow) >= MOST_SLOW:
+            self._slow.clear()
+        self._slow.add((community_id, row.profile))
 
     def _next_batch(self, waiting: list[Submission]) -> list[Submission]:
         batch: list[Submission] = []
@@ -258,7 +275,11 @@ async def _results(writing: Writing, batch: Sequence[Submission], outcomes: list
     ]
     shown = await TRANSACTIONS.many(writing, shown_ids) if shown_ids else {}
     results = [
-        Result(part, None if submission.respond is None else await submission.respond(writing, part, shown))
+        Result(
+            part,
+            None if submission.respond is None else await submission.respond(writing, part, shown),
+            bool(writing.slow) and any(each.row.profile_id in writing.slow for each in submission.puts),
+        )
         for submission, part in zip(batch, parts, strict=True)
     ]
     kept = [
