@@ -76,3 +76,8 @@ async def spend(club: Club, profile_id: str) -> tuple[Any, Any]:
     """How many sales a profile has, and its net spend of all time."""
     found = await values(club, profile_id)
     return found["shop_count"], found["spend_all"]
+
+
+def of(profile_id: str, rest: str = "") -> str:
+    """The path of a profile's aggregations."""
+    return f"{V3}/profiles/{profile_id}/aggregations{rest}"

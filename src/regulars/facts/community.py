@@ -46,9 +46,12 @@ async def by_id(connection: Any, community_id: int) -> Community:
     return _community(row)
 
 
+_CURRENCY = "hashtext('regulars.currency')"
+
+
 def holding_currency(community_id: int) -> str:
     """A statement that has a community keep its currency until the transaction ends; others may hold it too."""
-    return f"SELECT pg_advisory_xact_lock_shared(hashtext('regulars.currency'), {int(community_id)})"
+    return f"SELECT pg_advisory_xact_lock_shared({_CURRENCY}, {int(community_id)})"
 
 
 async def by_slug(connection: Any, slug: str) -> Community:
@@ -230,7 +233,7 @@ async def _changed(connection: Any, before: Community, new: NewCommunity, now: d
     country, timezone, currency = _checked(new)
     if currency != before.currency:
         # Whoever writes now reads amounts by the old one: they end first, and are seen by what follows.
-        await connection.execute("SELECT pg_advisory_xact_lock(hashtext('regulars.currency'), $1)", before.id)
+        await connection.execute(f"SELECT pg_advisory_xact_lock({_CURRENCY}, $1)", before.id)
         if await connection.fetchval("SELECT EXISTS (SELECT FROM transactions WHERE community_id = $1)", before.id):
             raise Refused({"currency": f"is fixed after the first transaction: it is {before.currency}"})
     status = await connection.execute(
