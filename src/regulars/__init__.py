@@ -1,1 +1,17 @@
 """Regulars: what is known of one member and of all members, always true."""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from regulars.bulk.compute import compute
+
+__all__ = ["compute"]
+
+
+def __getattr__(name: str) -> Any:
+    # Engines are loaded where they are asked for: a server's processes have no use for them.
+    if name == "compute":
+        from regulars.bulk.compute import compute
+
+        return compute
+    raise AttributeError(f"module 'regulars' has no attribute {name!r}")

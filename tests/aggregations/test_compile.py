@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from regulars.aggregations.aggregation import Aggregation, Change, Measure, Registry, Relation, Type
-from regulars.aggregations.compile import POSTGRESQL, compiled, layers, translated
+from regulars.aggregations.compile import compiled, layers, translated
 from regulars.aggregations.definitions import REGISTRY
+from regulars.aggregations.engines import POSTGRESQL
 
 GOLDEN = Path(__file__).parent / "golden" / "postgresql.sql"
 RENEW = "REGULARS_RENEW_GOLDEN=1 python -m pytest tests/aggregations/test_compile.py"

@@ -1,74 +1,12 @@
 """From declarations to one statement: the values of many profiles, each at its own instant."""
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from importlib.resources import files
+from collections.abc import Iterable, Sequence
 
 import sqlglot
 from sqlglot import exp
 
 from regulars.aggregations.aggregation import Aggregation, Registry
-
-Macro = Callable[..., str]
-
-
-@dataclass(frozen=True, slots=True)
-class Engine:
-    """What differs from engine to engine: its dialect, its inputs, and how it says the declared functions."""
-
-    name: str
-    dialect: str
-    inputs: str
-    macros: dict[str, Macro]
-
-
-def _half_even(dividend: str, divisor: str) -> str:
-    # Exact on whole and decimal numbers alike; null where the divisor is null or 0.
-    return f"""
-        (SELECT quotient + CASE
-             WHEN 2 * abs(rest) > abs(divisor) OR (2 * abs(rest) = abs(divisor) AND mod(quotient, 2) <> 0)
-             THEN sign(rest) * sign(divisor) ELSE 0 END
-         FROM (SELECT div(dividend, divisor) AS quotient, dividend - divisor * div(dividend, divisor) AS rest, divisor
-               FROM (SELECT CAST({dividend} AS NUMERIC) AS dividend,
-                            CAST(nullif({divisor}, 0) AS NUMERIC) AS divisor) AS given) AS parts)"""
-
-
-def _local_midnight(day: str, zone: str) -> str:
-    # The first instant of a local date. A midnight that happens twice is the earlier one; one that is
-    # skipped is the instant at which the date begins. A function would cost more than the rest of the row.
-    return f"""
-        (SELECT CASE WHEN (midnight - INTERVAL '1 hour') AT TIME ZONE {zone} >= day
-                     THEN midnight - INTERVAL '1 hour' ELSE midnight END
-         FROM (SELECT CAST(day AS TIMESTAMP) AT TIME ZONE {zone} AS midnight, day
-               FROM (SELECT {day} AS day) AS given) AS found)"""
-
-
-POSTGRESQL = Engine(
-    name="postgresql",
-    dialect="postgres",
-    inputs=(files("regulars.aggregations") / "inputs.postgresql.sql").read_text(),
-    macros={
-        "within": lambda at, months: f"as_of < {at} + INTERVAL '{months} months'",
-        "leaves": lambda at, months: f"{at} + INTERVAL '{months} months'",
-        "half_even": _half_even,
-        "half_up": lambda a, b: f"(2 * ({a}) + ({b})) / (2 * ({b}))",
-        "whole": lambda a, b: f"({a}) / ({b})",
-        "days_after": lambda day, days: f"{day} + CAST({days} AS INT)",
-        "local_midnight": _local_midnight,
-        "hour_of": lambda at: f"CAST(extract(hour FROM {at}) AS BIGINT)",
-        "weekday_of": lambda at: f"CAST(extract(isodow FROM {at}) AS BIGINT)",
-        # The number in order and the value in one bigint: no sort, and as exact as both fit 31 and 32 bits.
-        "first_of": lambda value, when: f"min(n * 4294967296 + {value}) FILTER (WHERE {when}) & 4294967295",
-        "last_of": lambda value, when: f"max(n * 4294967296 + {value}) FILTER (WHERE {when}) & 4294967295",
-        "most": lambda value, number, standing: (
-            f"(max(ARRAY[CAST({number} AS BIGINT), {standing}, {value}]) FILTER (WHERE {number} > 0))[3]"
-        ),
-        "in_order": lambda value, order, when: f"array_agg({value} ORDER BY {order}, {value}) FILTER (WHERE {when})",
-        "distinct_sorted": lambda value: f"array_agg(DISTINCT {value} ORDER BY {value})",
-        "empty_list": lambda: "CAST('{}' AS BIGINT[])",
-        "empty_strings": lambda: "CAST('{}' AS TEXT[])",
-    },
-)
+from regulars.aggregations.engines import Engine
 
 
 def translated(sql: str, engine: Engine) -> str:
@@ -141,11 +79,21 @@ def _measured(registry: Registry, engine: Engine, grouped: Sequence[str]) -> str
     return "SELECT member.*,\n" + ",\n".join(_indented(each, 7) for each in columns) + f"\nFROM member\n{joins}"
 
 
+def _shared_inputs(engine: Engine) -> list[tuple[str, str]]:
+    """The inputs that engines over files have in common, each as a CTE: (name, sql)."""
+    if not engine.shared_inputs:
+        return []
+    tree = sqlglot.parse_one(engine.shared_inputs, dialect="postgres")
+    return [
+        (each.alias, translated(each.this.sql(dialect="postgres"), engine)) for each in tree.args["with_"].expressions
+    ]
+
+
 def steps(registry: Registry, engine: Engine) -> tuple[str, str]:
     """Everything up to the values: the common table expressions, and the name of the last, which has a row for
     each profile with every measure and value by name.
     """
-    found: list[tuple[str, str]] = [(each.name, translated(each.sql, engine)) for each in registry.relations]
+    found = [*_shared_inputs(engine), *((each.name, translated(each.sql, engine)) for each in registry.relations)]
     grouped = _grouped(registry, engine)
     found += grouped
     last = "measured"
@@ -155,7 +103,14 @@ def steps(registry: Registry, engine: Engine) -> tuple[str, str]:
         found.append((f"layer_{number}", f"SELECT {last}.*,\n{columns}\nFROM {last}"))
         last = f"layer_{number}"
     body = ",\n".join(f"{name} AS (\n{_indented(sql)}\n)" for name, sql in found)
-    return f"{engine.inputs.strip()},\n{body}", last
+    return f"{engine.inputs.strip()},\n{body}" if engine.inputs else body, last
+
+
+def _column(of: Aggregation, engine: Engine) -> str:
+    column = engine.types.get(of.type.column, of.type.column)
+    return sqlglot.exp.DataType.build(column, dialect="postgres" if column == of.type.column else engine.dialect).sql(
+        dialect=engine.dialect
+    )
 
 
 def compiled(registry: Registry, engine: Engine) -> str:
@@ -166,7 +121,9 @@ def compiled(registry: Registry, engine: Engine) -> str:
     changes = ",\n".join(
         _indented(each.name if each.over is not None else translated(each.sql, engine), 11) for each in registry.changes
     )
-    values = ",\n".join(f"       CAST({each.name} AS {each.type.column}) AS {each.name}" for each in registry.stored)
+    values = ",\n".join(
+        f"       CAST({each.name} AS {_column(each, engine)}) AS {each.name}" for each in registry.stored
+    )
     return (
         f"WITH {body}\n"
         f"SELECT k, profile_id, as_of AS calculated_at,\n"

@@ -6,8 +6,9 @@ from typing import Any
 from uuid import UUID
 
 from regulars.aggregations.aggregation import Aggregation
-from regulars.aggregations.compile import POSTGRESQL, steps
+from regulars.aggregations.compile import steps
 from regulars.aggregations.definitions import REGISTRY
+from regulars.aggregations.engines import POSTGRESQL
 from regulars.facts.instants import written
 from regulars.facts.transactions import TRANSACTIONS
 from regulars.storage.database import Scope

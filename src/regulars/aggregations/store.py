@@ -4,8 +4,9 @@ import hashlib
 from functools import lru_cache
 
 from regulars.aggregations.aggregation import Aggregation
-from regulars.aggregations.compile import POSTGRESQL, compiled
+from regulars.aggregations.compile import compiled
 from regulars.aggregations.definitions import REGISTRY
+from regulars.aggregations.engines import POSTGRESQL
 
 STORED = REGISTRY.stored
 NAMES = tuple(each.name for each in STORED)

@@ -30,7 +30,8 @@ _COMMON_NAMES = {
 
 
 @lru_cache(maxsize=1)
-def _codes() -> dict[str, str]:
+def names() -> dict[str, str]:
+    """Every code and name that is understood, in small letters, with the alpha-2 code that it means."""
     codes = dict(_COMMON_NAMES)
     for country in pycountry.countries:
         for attribute in ("alpha_2", "alpha_3", "name", "common_name", "official_name"):
@@ -41,7 +42,7 @@ def _codes() -> dict[str, str]:
 
 def alpha_2(text: str) -> str:
     """The ISO 3166-1 alpha-2 code of a country. Raises ValueError when the text names none."""
-    code = _codes().get(text.strip().casefold())
+    code = names().get(text.strip().casefold())
     if code is None:
         raise ValueError("must be a country: ISO 3166-1 alpha-2, alpha-3, or its English name")
     return code

@@ -338,11 +338,15 @@ END;
       FROM (
         SELECT
           CASE
-            WHEN today - joined_on <= 90
+            WHEN (
+              today - joined_on
+            ) <= 90
             THEN (
               joined_on + CAST(91 AS INT)
             )
-            WHEN today - joined_on <= 365
+            WHEN (
+              today - joined_on
+            ) <= 365
             THEN (
               joined_on + CAST(366 AS INT)
             )
@@ -350,7 +354,9 @@ END;
               joined_on + CAST(365 * (
                 (
                   (
-                    today - joined_on - 1
+                    (
+                      today - joined_on
+                    ) - 1
                   ) / (
                     365
                   )
@@ -375,7 +381,9 @@ CASE
   THEN (
     (
       2 * (
-        latest_shop_date - first_shop_date
+        (
+          latest_shop_date - first_shop_date
+        )
       ) + (
         total_shop_days - 1
       )
@@ -460,7 +468,9 @@ CASE
   THEN 'F1'
   WHEN shop_count = 2
   THEN 'F2'
-  WHEN latest_shop_date - first_shop_date > 30 * (
+  WHEN (
+    latest_shop_date - first_shop_date
+  ) > 30 * (
     total_shop_days - 1
   )
   THEN 'FL'
@@ -490,13 +500,19 @@ END;
 CASE
   WHEN joined_on IS NULL
   THEN NULL
-  WHEN today - joined_on <= 90
+  WHEN (
+    today - joined_on
+  ) <= 90
   THEN 'JN'
-  WHEN today - joined_on <= 365
+  WHEN (
+    today - joined_on
+  ) <= 365
   THEN 'JC'
   ELSE 'J' || CAST((
     (
-      today - joined_on - 1
+      (
+        today - joined_on
+      ) - 1
     ) / (
       365
     )
@@ -580,13 +596,23 @@ MAX(earlier);
 MAX(shop_date);
 
 -- aggregation first_shop_days
-CASE WHEN first_shop_date < joined_on THEN 0 ELSE first_shop_date - joined_on END;
+CASE
+  WHEN first_shop_date < joined_on
+  THEN 0
+  ELSE (
+    first_shop_date - joined_on
+  )
+END;
 
 -- aggregation second_shop_days
-second_shop_date - first_shop_date;
+(
+  second_shop_date - first_shop_date
+);
 
 -- aggregation latest_shop_days
-latest_shop_date - previous_shop_date;
+(
+  latest_shop_date - previous_shop_date
+);
 
 -- aggregation average_shop_days
 CASE
@@ -594,7 +620,9 @@ CASE
   THEN (
     (
       2 * (
-        latest_shop_date - first_shop_date
+        (
+          latest_shop_date - first_shop_date
+        )
       ) + (
         total_shop_days
       )
@@ -1245,7 +1273,9 @@ layer_1 AS (
              THEN (
                (
                  2 * (
-                   latest_shop_date - first_shop_date
+                   (
+                     latest_shop_date - first_shop_date
+                   )
                  ) + (
                    total_shop_days - 1
                  )
@@ -1311,7 +1341,9 @@ layer_1 AS (
              THEN 'F1'
              WHEN shop_count = 2
              THEN 'F2'
-             WHEN latest_shop_date - first_shop_date > 30 * (
+             WHEN (
+               latest_shop_date - first_shop_date
+             ) > 30 * (
                total_shop_days - 1
              )
              THEN 'FL'
@@ -1337,13 +1369,19 @@ layer_1 AS (
            CASE
              WHEN joined_on IS NULL
              THEN NULL
-             WHEN today - joined_on <= 90
+             WHEN (
+               today - joined_on
+             ) <= 90
              THEN 'JN'
-             WHEN today - joined_on <= 365
+             WHEN (
+               today - joined_on
+             ) <= 365
              THEN 'JC'
              ELSE 'J' || CAST((
                (
-                 today - joined_on - 1
+                 (
+                   today - joined_on
+                 ) - 1
                ) / (
                  365
                )
@@ -1375,15 +1413,27 @@ layer_1 AS (
                ) AS parts
              )
            ) AS discount_avg,
-           CASE WHEN first_shop_date < joined_on THEN 0 ELSE first_shop_date - joined_on END AS first_shop_days,
-           second_shop_date - first_shop_date AS second_shop_days,
-           latest_shop_date - previous_shop_date AS latest_shop_days,
+           CASE
+             WHEN first_shop_date < joined_on
+             THEN 0
+             ELSE (
+               first_shop_date - joined_on
+             )
+           END AS first_shop_days,
+           (
+             second_shop_date - first_shop_date
+           ) AS second_shop_days,
+           (
+             latest_shop_date - previous_shop_date
+           ) AS latest_shop_days,
            CASE
              WHEN total_shop_days > 2
              THEN (
                (
                  2 * (
-                   latest_shop_date - first_shop_date
+                   (
+                     latest_shop_date - first_shop_date
+                   )
                  ) + (
                    total_shop_days
                  )
@@ -1468,11 +1518,15 @@ SELECT k, profile_id, as_of AS calculated_at,
                  FROM (
                    SELECT
                      CASE
-                       WHEN today - joined_on <= 90
+                       WHEN (
+                         today - joined_on
+                       ) <= 90
                        THEN (
                          joined_on + CAST(91 AS INT)
                        )
-                       WHEN today - joined_on <= 365
+                       WHEN (
+                         today - joined_on
+                       ) <= 365
                        THEN (
                          joined_on + CAST(366 AS INT)
                        )
@@ -1480,7 +1534,9 @@ SELECT k, profile_id, as_of AS calculated_at,
                          joined_on + CAST(365 * (
                            (
                              (
-                               today - joined_on - 1
+                               (
+                                 today - joined_on
+                               ) - 1
                              ) / (
                                365
                              )
@@ -1495,47 +1551,47 @@ SELECT k, profile_id, as_of AS calculated_at,
            sale_leaves_24m
        ) AS next_change_at,
        values_epoch,
-       CAST(shop_days AS bigint) AS shop_days,
-       CAST(spend_12m AS bigint) AS spend_12m,
-       CAST(spend_all AS bigint) AS spend_all,
-       CAST(spend_atv_12m AS bigint) AS spend_atv_12m,
-       CAST(spend_atv_all AS bigint) AS spend_atv_all,
-       CAST(spend_first_date AS timestamptz) AS spend_first_date,
-       CAST(spend_last_date AS timestamptz) AS spend_last_date,
-       CAST(dimension_frequency AS text) AS dimension_frequency,
-       CAST(dimension_recency AS text) AS dimension_recency,
-       CAST(dimension_join AS text) AS dimension_join,
-       CAST(channel AS text) AS channel,
-       CAST(shop_count AS bigint) AS shop_count,
-       CAST(store_join AS bigint) AS store_join,
-       CAST(likely_country AS text) AS likely_country,
-       CAST(likely_country_score AS bigint) AS likely_country_score,
-       CAST(purchased_brands AS text[]) AS purchased_brands,
-       CAST(most_transacted_location AS bigint) AS most_transacted_location,
-       CAST(spend_12m_now AS bigint) AS spend_12m_now,
-       CAST(discount_avg AS numeric) AS discount_avg,
-       CAST(first_shop_date AS date) AS first_shop_date,
-       CAST(second_shop_date AS date) AS second_shop_date,
-       CAST(previous_shop_date AS date) AS previous_shop_date,
-       CAST(latest_shop_date AS date) AS latest_shop_date,
-       CAST(first_shop_days AS bigint) AS first_shop_days,
-       CAST(second_shop_days AS bigint) AS second_shop_days,
-       CAST(latest_shop_days AS bigint) AS latest_shop_days,
-       CAST(average_shop_days AS bigint) AS average_shop_days,
-       CAST(total_shop_days AS bigint) AS total_shop_days,
-       CAST(at_risk_date AS date) AS at_risk_date,
-       CAST(latest_shop_spend AS bigint) AS latest_shop_spend,
-       CAST(latest_shop_currency AS text) AS latest_shop_currency,
-       CAST(join_hour AS bigint) AS join_hour,
-       CAST(join_day AS text) AS join_day,
-       CAST(latest_transacted_location AS bigint) AS latest_transacted_location,
-       CAST(most_spend_location AS bigint) AS most_spend_location,
-       CAST(most_spend_12m_location AS bigint) AS most_spend_12m_location,
-       CAST(transacted_locations AS bigint[]) AS transacted_locations,
-       CAST(likely_country_iso AS text) AS likely_country_iso,
-       CAST(likely_country_iso_score AS bigint) AS likely_country_iso_score,
-       CAST(likely_state_iso AS text) AS likely_state_iso,
-       CAST(likely_state_iso_score AS bigint) AS likely_state_iso_score,
-       CAST(likely_region AS text) AS likely_region,
-       CAST(likely_region_score AS bigint) AS likely_region_score
+       CAST(shop_days AS BIGINT) AS shop_days,
+       CAST(spend_12m AS BIGINT) AS spend_12m,
+       CAST(spend_all AS BIGINT) AS spend_all,
+       CAST(spend_atv_12m AS BIGINT) AS spend_atv_12m,
+       CAST(spend_atv_all AS BIGINT) AS spend_atv_all,
+       CAST(spend_first_date AS TIMESTAMPTZ) AS spend_first_date,
+       CAST(spend_last_date AS TIMESTAMPTZ) AS spend_last_date,
+       CAST(dimension_frequency AS TEXT) AS dimension_frequency,
+       CAST(dimension_recency AS TEXT) AS dimension_recency,
+       CAST(dimension_join AS TEXT) AS dimension_join,
+       CAST(channel AS TEXT) AS channel,
+       CAST(shop_count AS BIGINT) AS shop_count,
+       CAST(store_join AS BIGINT) AS store_join,
+       CAST(likely_country AS TEXT) AS likely_country,
+       CAST(likely_country_score AS BIGINT) AS likely_country_score,
+       CAST(purchased_brands AS TEXT[]) AS purchased_brands,
+       CAST(most_transacted_location AS BIGINT) AS most_transacted_location,
+       CAST(spend_12m_now AS BIGINT) AS spend_12m_now,
+       CAST(discount_avg AS DECIMAL) AS discount_avg,
+       CAST(first_shop_date AS DATE) AS first_shop_date,
+       CAST(second_shop_date AS DATE) AS second_shop_date,
+       CAST(previous_shop_date AS DATE) AS previous_shop_date,
+       CAST(latest_shop_date AS DATE) AS latest_shop_date,
+       CAST(first_shop_days AS BIGINT) AS first_shop_days,
+       CAST(second_shop_days AS BIGINT) AS second_shop_days,
+       CAST(latest_shop_days AS BIGINT) AS latest_shop_days,
+       CAST(average_shop_days AS BIGINT) AS average_shop_days,
+       CAST(total_shop_days AS BIGINT) AS total_shop_days,
+       CAST(at_risk_date AS DATE) AS at_risk_date,
+       CAST(latest_shop_spend AS BIGINT) AS latest_shop_spend,
+       CAST(latest_shop_currency AS TEXT) AS latest_shop_currency,
+       CAST(join_hour AS BIGINT) AS join_hour,
+       CAST(join_day AS TEXT) AS join_day,
+       CAST(latest_transacted_location AS BIGINT) AS latest_transacted_location,
+       CAST(most_spend_location AS BIGINT) AS most_spend_location,
+       CAST(most_spend_12m_location AS BIGINT) AS most_spend_12m_location,
+       CAST(transacted_locations AS BIGINT[]) AS transacted_locations,
+       CAST(likely_country_iso AS TEXT) AS likely_country_iso,
+       CAST(likely_country_iso_score AS BIGINT) AS likely_country_iso_score,
+       CAST(likely_state_iso AS TEXT) AS likely_state_iso,
+       CAST(likely_state_iso_score AS BIGINT) AS likely_state_iso_score,
+       CAST(likely_region AS TEXT) AS likely_region,
+       CAST(likely_region_score AS BIGINT) AS likely_region_score
 FROM layer_2;

@@ -18,9 +18,9 @@ JOIN_AGES = Change(
     "join_ages",
     None,
     """local_midnight(
-           CASE WHEN today - joined_on <= 90 THEN days_after(joined_on, 91)
-                WHEN today - joined_on <= 365 THEN days_after(joined_on, 366)
-                ELSE days_after(joined_on, 365 * (whole(today - joined_on - 1, 365) + 1) + 1) END,
+           CASE WHEN days_between(joined_on, today) <= 90 THEN days_after(joined_on, 91)
+                WHEN days_between(joined_on, today) <= 365 THEN days_after(joined_on, 366)
+                ELSE days_after(joined_on, 365 * (whole(days_between(joined_on, today) - 1, 365) + 1) + 1) END,
            zone
        )""",
 )
@@ -34,7 +34,7 @@ AGGREGATIONS = (
         sql="""CASE WHEN shop_count = 0 THEN 'F0'
                     WHEN shop_count = 1 THEN 'F1'
                     WHEN shop_count = 2 THEN 'F2'
-                    WHEN latest_shop_date - first_shop_date > 30 * (total_shop_days - 1) THEN 'FL'
+                    WHEN days_between(first_shop_date, latest_shop_date) > 30 * (total_shop_days - 1) THEN 'FL'
                     ELSE 'FH' END""",
         changes=(FALLS_DUE,),
         evidence="is_sale",
@@ -57,9 +57,9 @@ AGGREGATIONS = (
         meaning="By whole days since the join date, in the community's zone: JN up to 90, JC up to 365, J1 up to 730, "
         "J2 up to 1095 and so on; JN for a join date in the future, null without one.",
         sql="""CASE WHEN joined_on IS NULL THEN NULL
-                    WHEN today - joined_on <= 90 THEN 'JN'
-                    WHEN today - joined_on <= 365 THEN 'JC'
-                    ELSE 'J' || CAST(whole(today - joined_on - 1, 365) AS TEXT) END""",
+                    WHEN days_between(joined_on, today) <= 90 THEN 'JN'
+                    WHEN days_between(joined_on, today) <= 365 THEN 'JC'
+                    ELSE 'J' || CAST(whole(days_between(joined_on, today) - 1, 365) AS TEXT) END""",
         changes=(JOIN_AGES,),
         uses=("joined_at",),
     ),

@@ -1,0 +1,162 @@
+"""What differs from engine to engine: the dialect, the inputs, and how each says the declared functions."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib.resources import files
+
+Macro = Callable[..., str]
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """One engine. `inputs` are its own common table expressions; `shared_inputs` are in the dialect of the
+    declarations and are translated as they are. `types` are the columns that it has to call otherwise.
+    """
+
+    name: str
+    dialect: str
+    macros: Mapping[str, Macro]
+    inputs: str = ""
+    shared_inputs: str = ""
+    types: Mapping[str, str] = field(default_factory=dict)
+
+
+def _text(name: str) -> str:
+    return (files("regulars.aggregations") / name).read_text()
+
+
+def _postgresql_half_even(dividend: str, divisor: str) -> str:
+    # Exact on whole and decimal numbers alike; null where the divisor is null or 0.
+    return f"""
+        (SELECT quotient + CASE
+             WHEN 2 * abs(rest) > abs(divisor) OR (2 * abs(rest) = abs(divisor) AND mod(quotient, 2) <> 0)
+             THEN sign(rest) * sign(divisor) ELSE 0 END
+         FROM (SELECT div(dividend, divisor) AS quotient, dividend - divisor * div(dividend, divisor) AS rest, divisor
+               FROM (SELECT CAST({dividend} AS NUMERIC) AS dividend,
+                            CAST(nullif({divisor}, 0) AS NUMERIC) AS divisor) AS given) AS parts)"""
+
+
+def _postgresql_local_midnight(day: str, zone: str) -> str:
+    # The first instant of a local date. A midnight that happens twice is the earlier one; one that is
+    # skipped is the instant at which the date begins. A function would cost more than the rest of the row.
+    return f"""
+        (SELECT CASE WHEN (midnight - INTERVAL '1 hour') AT TIME ZONE {zone} >= day
+                     THEN midnight - INTERVAL '1 hour' ELSE midnight END
+         FROM (SELECT CAST(day AS TIMESTAMP) AT TIME ZONE {zone} AS midnight, day
+               FROM (SELECT {day} AS day) AS given) AS found)"""
+
+
+# What reads the same everywhere.
+_COMMON: Mapping[str, Macro] = {
+    "within": lambda at, months: f"as_of < {at} + INTERVAL '{months} months'",
+    "leaves": lambda at, months: f"{at} + INTERVAL '{months} months'",
+    "empty_list": lambda: "CAST('{}' AS BIGINT[])",
+}
+
+POSTGRESQL = Engine(
+    name="postgresql",
+    dialect="postgres",
+    inputs=_text("inputs.postgresql.sql"),
+    macros={
+        **_COMMON,
+        "half_even": _postgresql_half_even,
+        "half_up": lambda a, b: f"(2 * ({a}) + ({b})) / (2 * ({b}))",
+        "whole": lambda a, b: f"({a}) / ({b})",
+        "days_between": lambda first, last: f"{last} - {first}",
+        "days_after": lambda day, days: f"{day} + CAST({days} AS INT)",
+        "local_midnight": _postgresql_local_midnight,
+        "hour_of": lambda at: f"CAST(extract(hour FROM {at}) AS BIGINT)",
+        "weekday_of": lambda at: f"CAST(extract(isodow FROM {at}) AS BIGINT)",
+        # The number in order and the value in one bigint: no sort, and as exact as both fit 31 and 32 bits.
+        "first_of": lambda value, when: f"min(n * 4294967296 + {value}) FILTER (WHERE {when}) & 4294967295",
+        "last_of": lambda value, when: f"max(n * 4294967296 + {value}) FILTER (WHERE {when}) & 4294967295",
+        "most": lambda value, number, standing: (
+            f"(max(ARRAY[CAST({number} AS BIGINT), {standing}, {value}]) FILTER (WHERE {number} > 0))[3]"
+        ),
+        "in_order": lambda value, order, when: f"array_agg({value} ORDER BY {order}, {value}) FILTER (WHERE {when})",
+        "distinct_sorted": lambda value: f"array_agg(DISTINCT {value} ORDER BY {value})",
+        "empty_strings": lambda: "CAST('{}' AS TEXT[])",
+    },
+)
+
+
+def _half_even(whole_division: str) -> Macro:
+    """Half-even by whole division that cuts towards zero; null where the divisor is null or 0."""
+
+    def macro(dividend: str, divisor: str) -> str:
+        a, b = f"({dividend})", f"nullif({divisor}, 0)"
+        quotient = f"({a} {whole_division} {b})"
+        rest = f"({a} - {b} * {quotient})"
+        return f"""{quotient} + CASE
+            WHEN 2 * abs({rest}) > abs({b}) OR (2 * abs({rest}) = abs({b}) AND {quotient} % 2 <> 0)
+            THEN CASE WHEN ({a} < 0) = ({b} < 0) THEN 1 ELSE -1 END
+            ELSE 0 END"""
+
+    return macro
+
+
+_ORDER = "transacted_at, external_id IS NULL, external_id, id"
+
+DUCKDB = Engine(
+    name="duckdb",
+    dialect="duckdb",
+    shared_inputs=_text("inputs.files.sql"),
+    types={"numeric": "HUGEINT", "timestamptz": "TIMESTAMP"},
+    macros={
+        **_COMMON,
+        "half_even": _half_even("//"),
+        "half_up": lambda a, b: f"(2 * ({a}) + ({b})) // (2 * ({b}))",
+        "whole": lambda a, b: f"({a}) // ({b})",
+        "days_between": lambda first, last: f"{last} - {first}",
+        "days_after": lambda day, days: f"{day} + CAST({days} AS INT)",
+        "local_date": lambda at, zone: f"CAST(local_time({at}, {zone}) AS DATE)",
+        "instant_of": lambda wall, zone: f"instant_of({wall}, {zone})",
+        "local_midnight": lambda day, zone: f"instant_of(CAST({day} AS TIMESTAMP), {zone})",
+        "hour_of": lambda at: f"CAST(extract(hour FROM {at}) AS BIGINT)",
+        "weekday_of": lambda at: f"CAST(extract(isodow FROM {at}) AS BIGINT)",
+        "first_of": lambda value, when: f"arg_min({value}, ROW({_ORDER})) FILTER (WHERE {when})",
+        "last_of": lambda value, when: f"arg_max({value}, ROW({_ORDER})) FILTER (WHERE {when})",
+        "most": lambda value, number, standing: (
+            f"arg_max({value}, ROW({number}, {standing})) FILTER (WHERE {number} > 0)"
+        ),
+        "in_order": lambda value, order, when: f"array_agg({value} ORDER BY {order}, {value}) FILTER (WHERE {when})",
+        "distinct_sorted": lambda value: f"list_sort(array_agg(DISTINCT {value}))",
+        "empty_list": lambda: "CAST([] AS BIGINT[])",
+        "empty_strings": lambda: "CAST([] AS TEXT[])",
+    },
+)
+
+SPARK = Engine(
+    name="spark",
+    dialect="spark",
+    shared_inputs=_text("inputs.files.sql"),
+    types={"numeric": "DECIMAL(38, 0)", "timestamptz": "TIMESTAMP"},
+    macros={
+        **_COMMON,
+        "half_even": _half_even("DIV"),
+        "half_up": lambda a, b: f"(2 * ({a}) + ({b})) DIV (2 * ({b}))",
+        "whole": lambda a, b: f"({a}) DIV ({b})",
+        "days_between": lambda first, last: f"datediff({last}, {first})",
+        "days_after": lambda day, days: f"date_add({day}, CAST({days} AS INT))",
+        "local_date": lambda at, zone: f"CAST(from_utc_timestamp({at}, {zone}) AS DATE)",
+        # Of a time that comes twice the first; one that is skipped moves forward.
+        "instant_of": lambda wall, zone: f"to_utc_timestamp({wall}, {zone})",
+        "local_midnight": lambda day, zone: f"to_utc_timestamp(CAST({day} AS TIMESTAMP), {zone})",
+        "hour_of": lambda at: f"CAST(hour({at}) AS BIGINT)",
+        "weekday_of": lambda at: f"CAST(weekday({at}) + 1 AS BIGINT)",
+        "first_of": lambda value, when: f"min_by({value}, struct({_ORDER})) FILTER (WHERE {when})",
+        "last_of": lambda value, when: f"max_by({value}, struct({_ORDER})) FILTER (WHERE {when})",
+        "most": lambda value, number, standing: (
+            f"max_by({value}, struct({number}, {standing})) FILTER (WHERE {number} > 0)"
+        ),
+        "in_order": lambda value, order, when: (
+            f"transform(array_sort(collect_list(struct({order} IS NULL, {order}, {value} AS value)) "
+            f"FILTER (WHERE {when})), each -> each.value)"
+        ),
+        "distinct_sorted": lambda value: f"array_sort(collect_set({value}))",
+        "empty_list": lambda: "CAST(array() AS ARRAY<BIGINT>)",
+        "empty_strings": lambda: "CAST(array() AS ARRAY<STRING>)",
+    },
+)
+
+ENGINES = (POSTGRESQL, DUCKDB, SPARK)

@@ -1,0 +1,90 @@
+"""`regulars.compute`: every value of every profile, over files and tables, without a server."""
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+from regulars.bulk import given as things
+from regulars.bulk import tables
+from regulars.bulk.facts import Source
+from regulars.bulk.on_duckdb import OnDuckDB
+from regulars.bulk.plan import Asked, run
+from regulars.bulk.refusals import UnfitError
+from regulars.clock import system_clock
+from regulars.facts import instants
+
+Tell = Callable[[str], None]
+
+
+def compute(
+    transactions: Any,
+    profiles: Any = None,
+    locations: Any = None,
+    products: Any = None,
+    *,
+    as_of: Any = None,
+    columns: Mapping[str, Any] | None = None,
+    timezone: str = "UTC",
+    currency: str | None = None,
+    engine: str = "duckdb",
+    master: str | None = None,
+    spark: Any = None,
+    output: str | Path | None = None,
+    tell: Tell = lambda stage: None,
+) -> Any:
+    """All values of all profiles, or, with a table (profile, as_of) as `as_of`, of each pair at its own instant.
+
+    Tables are paths, patterns, folders or URLs of CSV or Parquet, pandas or Polars frames, Arrow tables, or Spark
+    DataFrames; `columns` says what theirs are called, such as {"profile": "customer_id"}. `as_of` is now where it is
+    not given; what happened later counts for nothing. Times without an offset are local: of the row's zone, else
+    of its location's, else of `timezone`. Money is in `currency`, exact.
+    Gives an Arrow table, or a Spark DataFrame with engine "spark"; None where `output` names a file to write.
+    Raises UnfitError where something can't be computed from, with the table, the column and what to do.
+    """
+    instant, pairs = _instant_or_pairs(as_of)
+    asked = Asked(timezone, currency, instant)
+    named = {"transactions": transactions, "profiles": profiles, "locations": locations, "products": products}
+    handed = {name: thing for name, thing in {**named, "as_of": pairs}.items() if thing is not None}
+    runner: Any
+    if engine == "duckdb":
+        runner = OnDuckDB()
+    elif engine == "spark":
+        from regulars.bulk.on_spark import OnSpark
+
+        runner = OnSpark(spark, master)
+    else:
+        raise UnfitError(f"engine must be duckdb or spark, not {engine!r}.")
+    sources = {name: _source(runner, name, thing, columns) for name, thing in handed.items()}
+    select = run(runner, sources, asked, tell)
+    if output is None:
+        return runner.table(select)
+    tell("writing")
+    runner.write(select, Path(output))
+    return None
+
+
+_TABLES = {each.name: each for each in tables.TABLES}
+
+
+def _source(runner: Any, name: str, thing: Any, columns: Mapping[str, Any] | None) -> Source:
+    table = _TABLES[name]
+    found: Source = runner.source(table, things.given(thing, table), things.named(columns, table))
+    return found
+
+
+def _instant_or_pairs(as_of: Any) -> tuple[datetime | None, Any]:
+    if as_of is None:
+        return system_clock(), None
+    if isinstance(as_of, datetime):
+        return (as_of.replace(tzinfo=UTC) if as_of.tzinfo is None else as_of.astimezone(UTC)), None
+    if isinstance(as_of, date):
+        return datetime(as_of.year, as_of.month, as_of.day, tzinfo=UTC), None
+    if isinstance(as_of, str):
+        try:
+            return instants.instant(as_of), None
+        except ValueError as error:
+            if as_of.endswith((".csv", ".parquet", ".csv.gz")) or Path(as_of).exists():
+                return None, as_of
+            raise UnfitError(f"as_of {error}.") from None
+    return None, as_of

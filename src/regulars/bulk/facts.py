@@ -1,0 +1,416 @@
+"""From tables as they were given to the facts that definitions are written over: SQL, step by step."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+
+from regulars.bulk import reading
+from regulars.bulk.reading import Dialect, Family, Given
+from regulars.bulk.refusals import UnfitError
+from regulars.bulk.tables import ITEM_COLUMNS, Kind, Table
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A table as it was given: the relation of its rows, and its columns by the names that ours have."""
+
+    table: Table
+    relation: str
+    columns: Mapping[str, Given]
+
+    def has(self, *names: str) -> bool:
+        """Whether any of these columns is there."""
+        return any(name in self.columns for name in names)
+
+
+@dataclass(frozen=True, slots=True)
+class Club:
+    """What all facts are read by."""
+
+    timezone: str
+    currency: str
+    minor_digits: int
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One relation of facts: `keeps` says that it is read more than once, and costs more than a scan."""
+
+    name: str
+    sql: str
+    keeps: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Faults:
+    """What may be wrong with a row, each by its number from 1."""
+
+    texts: list[str] = field(default_factory=list)
+
+    def number(self, text: str) -> int:
+        """The number of a fault."""
+        self.texts.append(text)
+        return len(self.texts)
+
+
+def typed(source: Source, dialect: Dialect, faults: Faults) -> str:
+    """The columns of a table as their kinds say, with `wrong`: the number of the first fault of a row, or null.
+
+    Raises UnfitError for a column that is missing, or of a type that can't be read.
+    """
+    columns, wrong = [], []
+    for each in source.table.columns:
+        given = source.columns.get(each.name)
+        place = f"{source.table.name}.{each.name}"
+        if given is None:
+            columns.append(f"{reading.nothing(each.kind, dialect)} AS {each.name}")
+            if each.kind is Kind.TIME:
+                columns.append(f"CAST(NULL AS TIMESTAMP) AS {each.name}_local")
+            continue
+        try:
+            read = reading.typed(each.kind, given, dialect)
+        except UnfitError as error:
+            raise UnfitError(f"{place} {error}.") from None
+        columns.append(f"{read} AS {each.name}")
+        understood = f"({read}) IS NOT NULL"
+        if each.kind is Kind.TIME:
+            local = reading.local_time(given, dialect)
+            columns.append(f"{local} AS {each.name}_local")
+            understood = f"(({read}) IS NOT NULL OR ({local}) IS NOT NULL)"
+        if each.required and each.name not in _MAY_BE_EMPTY:
+            number = faults.number(f"{place} is required, and must be {each.kind.value}")
+            wrong.append(f"WHEN NOT {understood} THEN {number}")
+        elif given.family in (Family.TEXT, Family.FLOAT, Family.DECIMAL, Family.INTEGER) and each.kind in _PARSED:
+            number = faults.number(f"{place} must be {each.kind.value}")
+            wrong.append(f"WHEN {reading.is_given(given)} AND NOT {understood} THEN {number}")
+    cases = "CASE " + " ".join(wrong) + " END" if wrong else "NULL"
+    body = ",\n       ".join([*columns, f"CAST({cases} AS INT) AS wrong"])
+    return f"SELECT {body}\nFROM {source.relation}"
+
+
+# Whoever bought nothing known by name is nobody: the row is read and leads nowhere.
+_MAY_BE_EMPTY = {"profile"}
+_PARSED = {Kind.TIME, Kind.MONEY, Kind.RATE, Kind.QUANTITY, Kind.FLAG}
+
+
+def locations(source: Source | None, transactions: Source, dialect: Dialect) -> list[Step]:
+    """The locations, numbered in their order, with the country and the state of their addresses."""
+    if source is None:
+        named = "SELECT DISTINCT location AS external_id FROM typed_transactions WHERE location IS NOT NULL"
+        nothing = ", ".join(f"{reading.nothing(Kind.TEXT, dialect)} AS {name}" for name in _PLACE)
+        every = f"SELECT external_id, {nothing} FROM ({named}) AS named"
+    else:
+        part = dialect.json_part
+        every = f"""SELECT external_id, type, timezone,
+       {_country([part("address", "iso"), part("address", "country"), "country_iso_3"])} AS country,
+       nullif({part("address", "iso_state")}, '') AS iso_state,
+       nullif({part("address", "state")}, '') AS state
+FROM typed_locations"""
+    numbered = "CAST(row_number() OVER (ORDER BY external_id) AS INT) AS location_id"
+    return [Step("fact_locations", f"SELECT {numbered}, placed.* FROM ({every}) AS placed", keeps=True)]
+
+
+_PLACE = ("type", "timezone", "country", "iso_state", "state")
+
+
+def _country(named: Sequence[str]) -> str:
+    """The alpha-2 code of the first of some texts that says anything."""
+    first = f"lower(trim(coalesce({', '.join(f'nullif(trim({each}), {chr(39) * 2})' for each in named)})))"
+    return f"(SELECT max(alpha_2) FROM country_names WHERE country_names.name = {first})"
+
+
+class Lines(Enum):
+    """Where the lines of transactions are."""
+
+    NOWHERE = 0
+    WITHIN = 1
+    """Each transaction is one row with one line in columns of its own."""
+    APART = 2
+    """A list in a column, or rows with one external id."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What is known of the transactions before their facts are made."""
+
+    club: Club
+    total_scale: int
+    has_rates: bool
+    has_zones: bool
+    repeats: bool
+    lines: "Lines"
+    has_profiles: bool
+    numbers_profiles: bool
+
+
+_HEADER = (
+    "profile", "transacted_at", "transacted_at_local", "total", "timezone", "currency", "currency_rate", "location",
+    "systems", "is_void", "items",
+)  # fmt: skip
+
+
+def headers(shape: Shape, faults: Faults) -> Step:
+    """One row a transaction: the lines of one external id put together, which must agree in all else."""
+    if not shape.repeats:
+        return Step("headers", "SELECT *, 1 AS lines FROM typed_transactions")
+    number = faults.number("transactions: rows with one external_id are one transaction, and must agree in all columns")
+    columns = ",\n       ".join(f"min({name}) AS {name}" for name in _HEADER)
+    differ = "\n            OR ".join(
+        f"min({name}) <> max({name}) OR count({name}) NOT IN (0, count(*))" for name in _HEADER
+    )
+    return Step(
+        "headers",
+        f"""SELECT external_id,
+       {columns},
+       count(*) AS lines,
+       coalesce(min(wrong), CASE WHEN {differ} THEN {number} END) AS wrong
+FROM typed_transactions
+GROUP BY external_id""",
+        keeps=True,
+    )
+
+
+def amount(shape: Shape, dialect: Dialect) -> str:
+    """A total in minor units of the club's currency, rounded half-even once."""
+    digits, whole = shape.club.minor_digits, dialect.whole
+    if not shape.has_rates:
+        if shape.total_scale <= digits:
+            return f"CAST(t.total * {10**digits} AS BIGINT)"
+        return dialect.engine.macros["half_even"](f"CAST(t.total * 1000000 AS {whole})", str(10 ** (6 - digits)))
+    units = f"CAST(t.total * 1000000 AS {whole}) * CAST({_RATE} * 1000000000000 AS {whole})"
+    return dialect.engine.macros["half_even"](units, f"CAST({10 ** (18 - digits)} AS {whole})")
+
+
+_RATE = "CASE WHEN t.is_foreign THEN t.currency_rate ELSE CAST(1 AS DECIMAL(19, 12)) END"
+
+
+def transactions(shape: Shape, dialect: Dialect, faults: Faults) -> Step:
+    """Every counted transaction of a profile, or a row that says what is wrong with it."""
+    club = shape.club
+    zone = f"coalesce(t.timezone, place.timezone, '{club.timezone}')" if shape.has_zones else f"'{club.timezone}'"
+    wrong = ["WHEN t.wrong IS NOT NULL THEN t.wrong"]
+
+    def refuse(when: str, text: str) -> None:
+        wrong.append(f"WHEN {when} THEN {faults.number(text)}")
+
+    refuse("t.location IS NOT NULL AND place.location_id IS NULL", "transactions.location is not among the locations")
+    if shape.has_rates:
+        refuse(
+            "t.is_foreign AND coalesce(t.currency_rate <= 0, TRUE)",
+            f"transactions.currency_rate must be above 0 where the currency is not the club's {club.currency}",
+        )
+    in_time = "t.at >= TIMESTAMP '1900-01-01 00:00:00' AND t.at < TIMESTAMP '3000-01-01 00:00:00'"
+    refuse(f"NOT ({in_time})", "transactions.transacted_at must be in the years 1900 to 2999")
+    if shape.has_profiles:
+        refuse("t.profile IS NOT NULL AND own.profile IS NULL", "transactions.profile is not among the profiles")
+    is_joined = shape.has_profiles or shape.numbers_profiles
+    join = "LEFT JOIN fact_profiles AS own ON own.profile_id = t.profile\n" if is_joined else ""
+    if shape.lines is Lines.APART:
+        join += "LEFT JOIN line_sums AS sold ON sold.external_id = t.external_id\n"
+        wrong.append("WHEN sold.wrong IS NOT NULL THEN sold.wrong")
+    elif shape.lines is Lines.WITHIN:
+        join += "LEFT JOIN fact_products AS product ON product.sku = t.sku\n"
+    has_local = "CASE WHEN t.transacted_at IS NULL THEN {} ELSE t.transacted_at END"
+    at = has_local.format(dialect.engine.macros["instant_of"]("t.transacted_at_local", zone))
+    local_date = dialect.engine.macros["local_date"]("t.at", "t.zone")
+    discount, list_value, brand = _sold(shape, dialect)
+    return Step(
+        "fact_transactions",
+        f"""SELECT {"own.profile" if is_joined else "t.profile"} AS profile,
+       t.external_id,
+       CAST(0 AS BIGINT) AS id,
+       t.at AS transacted_at,
+       CASE WHEN t.zone = 'UTC' THEN CAST(t.at AS DATE) ELSE {local_date} END AS shop_date,
+       {amount(shape, dialect)} AS amount,
+       CAST(CASE WHEN t.total > 0 THEN 1 WHEN t.total < 0 THEN -1 ELSE 0 END AS SMALLINT) AS sign,
+       CAST(coalesce({_channels()}, CASE WHEN place.type = 'online' THEN 2 WHEN place.type <> '' THEN 1 END)
+           AS SMALLINT) AS channels,
+       place.location_id,
+       {discount} AS discount,
+       {list_value} AS list_value,
+       {brand} AS sold_brand,
+       CAST(CASE {" ".join(wrong)} END AS INT) AS wrong
+FROM (
+    SELECT t.*, {at} AS at, {zone} AS zone,
+           coalesce(upper(trim(t.currency)) <> '{club.currency}', FALSE) AS is_foreign
+    FROM headers AS t
+    {"LEFT JOIN fact_locations AS place ON place.external_id = t.location" if shape.has_zones else ""}
+) AS t
+LEFT JOIN fact_locations AS place ON place.external_id = t.location
+{join}WHERE t.wrong IS NOT NULL OR (t.profile IS NOT NULL AND NOT coalesce(t.is_void, FALSE))""",
+        keeps=True,
+    )
+
+
+def _channels() -> str:
+    """The bits of the channels that a transaction's systems name."""
+    names = "concat(',', translate(lower(t.systems), ';|[]\" ', ',,,,,'), ',')"
+    return f"""nullif(
+           CASE WHEN {names} LIKE '%,pos,%' THEN 1 ELSE 0 END + CASE WHEN {names} LIKE '%,web,%' THEN 2 ELSE 0 END, 0
+       )"""
+
+
+_IS_SOLD = "coalesce({line}.quantity, 1) > 0"
+_PRICE = "coalesce({line}.price_current, {line}.price_sell, 0)"
+
+
+def _units(line: str, dialect: Dialect) -> tuple[str, str]:
+    """The discount of a line and its value at the current price, in millionths of millionths."""
+    whole = dialect.whole
+    price, quantity = _PRICE.format(line=line), f"coalesce({line}.quantity, 1)"
+    return (
+        f"CAST(coalesce({line}.discount, 0) * 1000000 AS {whole}) * 1000000",
+        f"CAST({price} * 1000000 AS {whole}) * CAST({quantity} * 1000000 AS {whole})",
+    )
+
+
+def _sold(shape: Shape, dialect: Dialect) -> tuple[str, str, str]:
+    """The discount, the list value and the brand of a transaction; the brand only where it has one line."""
+    nothing, no_brand = f"CAST(NULL AS {dialect.whole})", reading.nothing(Kind.TEXT, dialect)
+    # The scale of the rate is everywhere or nowhere, for the two are only ever compared with each other.
+    rate = f" * CAST({_RATE} * 1000000000000 AS {dialect.whole})" if shape.has_rates else ""
+    if shape.lines is Lines.NOWHERE:
+        return nothing, nothing, no_brand
+    if shape.lines is Lines.APART:
+        return f"sold.discount{rate}", f"sold.list_value{rate}", no_brand
+    is_line = f"({' OR '.join(f't.{name} IS NOT NULL' for name in ITEM_COLUMNS)}) AND {_IS_SOLD.format(line='t')}"
+    discount, list_value = (f"CASE WHEN {is_line} THEN {each}{rate} END" for each in _units("t", dialect))
+    brand = f"CASE WHEN {is_line} THEN coalesce(product.brand, t.brand) END"
+    return discount, list_value, brand
+
+
+_LINE_KINDS = {
+    "sku": Kind.TEXT, "brand": Kind.TEXT, "quantity": Kind.QUANTITY, "price_sell": Kind.MONEY,
+    "price_current": Kind.MONEY, "discount": Kind.MONEY, "is_void": Kind.FLAG,
+}  # fmt: skip
+
+
+def lines(source: Source, shape: Shape, dialect: Dialect, faults: Faults) -> list[Step]:
+    """The sold lines with their brands, and what the lines of each transaction come to."""
+    if shape.lines is not Lines.APART:
+        within = (
+            "SELECT profile, transacted_at, sold_brand AS brand FROM fact_transactions WHERE sold_brand IS NOT NULL"
+        )
+        return [Step("fact_lines", within)]
+    parts = []
+    if source.has(*ITEM_COLUMNS):
+        given = " OR ".join(f"{name} IS NOT NULL" for name in ITEM_COLUMNS)
+        columns = ", ".join(name for name in _LINE_KINDS if name != "is_void")
+        parts.append(
+            f"SELECT external_id, {columns}, FALSE AS is_void, CAST(NULL AS INT) AS wrong\n"
+            f"FROM typed_transactions\nWHERE {given}"
+        )
+    if source.has("items"):
+        parts.append(_listed(dialect, faults))
+    discount, list_value = _units("line", dialect)
+    is_sold = f"{_IS_SOLD.format(line='line')} AND NOT coalesce(line.is_void, FALSE)"
+    return [
+        Step("typed_lines", "\nUNION ALL\n".join(parts), keeps=True),
+        Step(
+            "line_sums",
+            f"""SELECT external_id,
+       sum({discount}) FILTER (WHERE {is_sold}) AS discount,
+       sum({list_value}) FILTER (WHERE {is_sold}) AS list_value,
+       min(wrong) AS wrong
+FROM typed_lines AS line
+GROUP BY external_id""",
+        ),
+        Step(
+            "fact_lines",
+            f"""SELECT told.profile, told.transacted_at, coalesce(product.brand, line.brand) AS brand
+FROM typed_lines AS line
+JOIN fact_transactions AS told ON told.external_id = line.external_id
+LEFT JOIN fact_products AS product ON product.sku = line.sku
+WHERE {is_sold} AND coalesce(product.brand, line.brand) IS NOT NULL""",
+        ),
+    ]
+
+
+def _listed(dialect: Dialect, faults: Faults) -> str:
+    """The lines that come as a list in one column."""
+    columns, wrong = [], []
+    for name, kind in _LINE_KINDS.items():
+        given = Given(f"listed.line.{name}", Family.TEXT)
+        read = reading.typed(kind, given, dialect)
+        if name == "discount":
+            read = f"coalesce({read}, {dialect.sum_of_amounts('listed.line.discounts')})"
+        columns.append(f"{read} AS {name}")
+        if kind in _PARSED:
+            number = faults.number(f"transactions.items.{name} must be {kind.value}")
+            wrong.append(f"WHEN {given.sql} <> '' AND ({read}) IS NULL THEN {number}")
+    unread = faults.number("transactions.items must be a list of objects, or its JSON")
+    rows = dialect.json_objects("items", (*_LINE_KINDS, "discounts"))
+    body = ",\n       ".join(columns)
+    return f"""SELECT external_id, {body},
+       CAST(CASE WHEN listed.line IS NULL THEN {unread} {" ".join(wrong)} END AS INT) AS wrong
+FROM (
+    SELECT external_id, {dialect.each_of(rows)} AS line
+    FROM typed_transactions
+    WHERE items IS NOT NULL
+) AS listed"""
+
+
+def products(source: Source | None, dialect: Dialect) -> Step:
+    """The brand of each sku."""
+    if source is None:
+        text = reading.nothing(Kind.TEXT, dialect)
+        return Step("fact_products", f"SELECT {text} AS sku, {text} AS brand WHERE 1 = 0")
+    variants = dialect.each_of(dialect.json_objects("variants", ("sku",)))
+    return Step(
+        "fact_products",
+        f"""SELECT sku, max(brand) AS brand
+FROM (
+    SELECT sku, brand FROM typed_products WHERE sku IS NOT NULL
+    UNION ALL
+    SELECT variant.each.sku, variant.brand
+    FROM (SELECT brand, {variants} AS each FROM typed_products WHERE variants IS NOT NULL) AS variant
+) AS named
+GROUP BY sku""",
+        keeps=True,
+    )
+
+
+def profiles(source: Source | None, shape: Shape, dialect: Dialect) -> list[Step]:
+    """The profiles, numbered in the order of their ids where the engine counts faster than it compares."""
+    number = "CAST(row_number() OVER (ORDER BY profile_id) AS INT)" if shape.numbers_profiles else "profile_id"
+    if source is None:
+        every = """SELECT DISTINCT profile AS profile_id, CAST(NULL AS TIMESTAMP) AS joined_at,
+       CAST(NULL AS INT) AS joined_location_id, CAST(NULL AS INT) AS preferred_location_id
+FROM typed_transactions
+WHERE profile IS NOT NULL"""
+    else:
+        at = dialect.engine.macros["instant_of"]("own.joined_at_local", f"'{shape.club.timezone}'")
+        every = f"""SELECT own.external_id AS profile_id, coalesce(own.joined_at, {at}) AS joined_at,
+       joined.location_id AS joined_location_id, preferred.location_id AS preferred_location_id
+FROM typed_profiles AS own
+LEFT JOIN fact_locations AS joined ON joined.external_id = own.joined_location_external_id
+LEFT JOIN fact_locations AS preferred ON preferred.external_id = own.preferred_location_external_id"""
+    return [
+        Step("fact_profiles", f"SELECT {number} AS profile, known.* FROM (\n{every}\n) AS known", keeps=True),
+        Step("fact_addresses", _addresses(source, dialect)),
+    ]
+
+
+def _addresses(source: Source | None, dialect: Dialect) -> str:
+    if source is None or not source.has("addresses"):
+        text = reading.nothing(Kind.TEXT, dialect)
+        return f"""SELECT profile, FALSE AS is_default, {text} AS country, {text} AS iso_state, {text} AS state
+FROM fact_profiles
+WHERE 1 = 0"""
+    rows = dialect.each_of(
+        dialect.json_objects("addresses", ("is_default", "iso", "country", "country_iso_3", *_STATE))
+    )
+    named = [f"address.{name}" for name in ("iso", "country", "country_iso_3")]
+    return f"""SELECT own.profile,
+       coalesce(lower(address.is_default) = 'true', FALSE) AS is_default,
+       {_country(named)} AS country,
+       nullif(address.iso_state, '') AS iso_state,
+       nullif(address.state, '') AS state
+FROM (
+    SELECT stored.external_id, stored.each.*
+    FROM (SELECT external_id, {rows} AS each FROM typed_profiles WHERE addresses IS NOT NULL) AS stored
+) AS address
+JOIN fact_profiles AS own ON own.profile_id = address.external_id"""
+
+
+_STATE = ("iso_state", "state")

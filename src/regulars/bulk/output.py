@@ -1,0 +1,39 @@
+"""Values as files: one form of CSV, whichever engine computed them."""
+
+from pathlib import Path
+
+import duckdb
+
+from regulars.aggregations.aggregation import Aggregation, Type
+from regulars.aggregations.definitions import REGISTRY
+
+_ORDER = "ORDER BY profile_id, calculated_at"
+
+
+def csv_of_parquet(pattern: str, path: Path) -> None:
+    """Writes the values of Parquet files as one CSV file."""
+    with duckdb.connect() as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        connection.execute(copy(f"SELECT * FROM read_parquet('{_quoted(pattern)}')", path))
+
+
+def copy(select: str, path: Path) -> str:
+    """The statement by which DuckDB writes values to one file: Parquet or CSV by its name, by profile and instant."""
+    if path.suffix == ".parquet":
+        return f"COPY (SELECT * FROM ({select}) {_ORDER}) TO '{_quoted(str(path))}' (FORMAT parquet, COMPRESSION zstd)"
+    columns = ", ".join(f"{_text(each)} AS {each.name}" for each in REGISTRY.aggregations)
+    return (
+        f"COPY (SELECT {columns} FROM ({select}) AS value {_ORDER}) TO '{_quoted(str(path))}' (FORMAT csv, HEADER true)"
+    )
+
+
+def _text(of: Aggregation) -> str:
+    """A value as CSV has it: instants as the API writes them, lists as JSON."""
+    column = f"value.{of.name}"
+    if of.type in (Type.INSTANT, Type.AS_OF):
+        return f"strftime(timezone('UTC', {column}), '%Y-%m-%d %H:%M:%S')"
+    return f"to_json({column})" if of.type in (Type.LOCATIONS, Type.STRINGS) else column
+
+
+def _quoted(text: str) -> str:
+    return text.replace("'", "''")

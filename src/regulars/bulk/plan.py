@@ -1,0 +1,163 @@
+"""The steps from what is given to values, the same on every engine; an engine only runs them."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+from regulars.bulk import facts, tables, values
+from regulars.bulk.facts import Club, Faults, Lines, Shape, Source, Step
+from regulars.bulk.reading import Dialect, Family
+from regulars.bulk.refusals import UnfitError
+from regulars.facts import countries, instants, money
+
+SHOWN = 3
+
+
+class Runner(Protocol):
+    """What an engine does: makes relations by name, and answers what is small."""
+
+    dialect: Dialect
+    numbers_profiles: bool
+
+    def make(self, step: Step) -> None:
+        """Makes a relation that later steps know by its name."""
+
+    def make_pairs(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        """Makes a small relation of texts."""
+
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        """The rows of something small."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is asked for: the zone and the currency of the club, and one instant or pairs (None)."""
+
+    timezone: str
+    currency: str | None
+    as_of: datetime | None
+
+
+def run(runner: Runner, sources: Mapping[str, Source], asked: Asked, tell: Callable[[str], None]) -> str:
+    """Makes every relation up to the values; gives the SELECT of them as they go out.
+
+    Raises UnfitError for whatever can't be computed from.
+    """
+    faults = Faults()
+    transactions = sources["transactions"]
+    zone(asked.timezone, "timezone")
+    _make_countries(runner)
+    tell("reading")
+    for name, source in sources.items():
+        runner.make(Step(f"typed_{name}", facts.typed(source, runner.dialect, faults)))
+    for name in sources.keys() - {"transactions"}:
+        _refuse(runner, f"typed_{name}", sources[name].table.key, faults)
+    shape = _shape(runner, sources, asked)
+    for step in facts.locations(sources.get("locations"), transactions, runner.dialect):
+        runner.make(step)
+    runner.make(facts.headers(shape, faults))
+    for step in facts.profiles(sources.get("profiles"), shape, runner.dialect):
+        runner.make(step)
+    runner.make(facts.products(sources.get("products"), runner.dialect))
+    steps = facts.lines(transactions, shape, runner.dialect, faults)
+    for step in steps[:-1]:
+        runner.make(step)
+    runner.make(facts.transactions(shape, runner.dialect, faults))
+    _refuse(runner, "fact_transactions", "external_id", faults)
+    runner.make(steps[-1])
+    runner.make(values.club_row(shape.club))
+    runner.make(values.asked(asked.as_of, shape.club, runner.dialect))
+    tell("computing")
+    runner.make(values.stored(runner.dialect))
+    return values.shown(shape.club, runner.dialect)
+
+
+def _make_countries(runner: Runner) -> None:
+    names = countries.names()
+    runner.make_pairs("country_names", ("name", "alpha_2"), [*names.items()])
+    codes = sorted(set(names.values()))
+    # An unknown country has an unknown code.
+    rows = [("", ""), *((code, countries.alpha_3(code)) for code in codes)]
+    runner.make_pairs("country_pairs", ("alpha_2", "alpha_3"), rows)
+    runner.make(Step("country_codes", "SELECT alpha_2, nullif(alpha_3, '') AS alpha_3 FROM country_pairs"))
+
+
+def _refuse(runner: Runner, relation: str, key: str, faults: Faults) -> None:
+    """Raises UnfitError with the first few kinds of faults of a relation, if there are any."""
+    found = runner.rows(
+        f"SELECT wrong, count(*), min(CAST({key} AS {runner.dialect.string})) FROM {relation} "
+        f"WHERE wrong IS NOT NULL GROUP BY wrong ORDER BY wrong"
+    )
+    told = [
+        f"{faults.texts[wrong - 1]} ({number:,} row{'' if number == 1 else 's'}"
+        + (f", such as {key} {first!r})" if first is not None else ")")
+        for wrong, number, first in found[:SHOWN]
+    ]
+    if told:
+        raise UnfitError("; ".join(told) + ".")
+
+
+def _shape(runner: Runner, sources: Mapping[str, Source], asked: Asked) -> Shape:
+    transactions = sources["transactions"]
+    club, has_rates = _club(runner, transactions, asked)
+    ((rows, ids),) = runner.rows("SELECT count(external_id), count(DISTINCT external_id) FROM typed_transactions")
+    lines = Lines.NOWHERE
+    if transactions.has("items", *tables.ITEM_COLUMNS):
+        lines = Lines.APART if rows != ids or transactions.has("items") else Lines.WITHIN
+    has_zones = transactions.has("timezone") or ("locations" in sources and sources["locations"].has("timezone"))
+    if transactions.has("timezone"):
+        _check_zones(runner, "typed_transactions", "transactions.timezone")
+    if "locations" in sources and sources["locations"].has("timezone"):
+        _check_zones(runner, "typed_locations", "locations.timezone")
+    total = transactions.columns["total"]
+    exact = {Family.DECIMAL: min(total.scale, 6), Family.INTEGER: 0}
+    return Shape(
+        club=club,
+        total_scale=exact.get(total.family, 6),
+        has_rates=has_rates,
+        has_zones=has_zones,
+        repeats=rows != ids,
+        lines=lines,
+        has_profiles="profiles" in sources,
+        numbers_profiles=runner.numbers_profiles,
+    )
+
+
+def _club(runner: Runner, transactions: Source, asked: Asked) -> tuple[Club, bool]:
+    """The club, and whether any transaction is in another currency than its own."""
+    found: list[str] = []
+    if transactions.has("currency"):
+        rows = runner.rows("SELECT DISTINCT upper(trim(currency)) FROM typed_transactions WHERE currency IS NOT NULL")
+        found = sorted(row[0] for row in rows)
+    if asked.currency is None and len(found) > 1:
+        raise UnfitError(
+            f"transactions.currency names several ({', '.join(found)}): say which one values are in, by currency."
+        )
+    own = asked.currency or (found[0] if found else "EUR")
+    for code in (own, *found):
+        try:
+            money.currency(code)
+        except ValueError as error:
+            raise UnfitError(f"currency {code!r} {error}.") from None
+    own = money.currency(own)
+    has_rates = bool(set(found) - {own})
+    if has_rates and not transactions.has("currency_rate"):
+        raise UnfitError(
+            f"transactions.currency names {', '.join(sorted(set(found) - {own}))} beside {own}: "
+            f"give each such row a currency_rate into {own}."
+        )
+    return Club(asked.timezone, own, money.minor_digits(own)), has_rates
+
+
+def zone(name: str, path: str) -> None:
+    """Raises UnfitError for what is no time zone."""
+    try:
+        instants.zone(name)
+    except ValueError as error:
+        raise UnfitError(f"{path} {name!r} {error}.") from None
+
+
+def _check_zones(runner: Runner, relation: str, path: str) -> None:
+    for (name,) in runner.rows(f"SELECT DISTINCT timezone FROM {relation} WHERE timezone IS NOT NULL"):
+        zone(name, path)

@@ -1,0 +1,113 @@
+"""The tables that values are computed from: their columns, what each may hold, and which there must be."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Kind(Enum):
+    """What a column holds, whatever type it comes in."""
+
+    TEXT = "a text or a whole number"
+    TIME = "a time: ISO 8601, or a column of times; without an offset it is local"
+    MONEY = "a decimal with at most 6 decimals, below 10^12 in size"
+    RATE = "a decimal above 0 with at most 12 decimals, below 10^7"
+    QUANTITY = "a decimal with at most 6 decimals, below 10^7 in size"
+    FLAG = "true or false"
+    NAMES = "a list of texts, or one text with commas, semicolons or bars between them"
+    OBJECTS = "a list of objects, or its JSON"
+    OBJECT = "an object, or its JSON"
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column by its name."""
+
+    name: str
+    kind: Kind
+    required: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One table: what a row is, and its columns. `key` tells its rows apart in messages."""
+
+    name: str
+    columns: tuple[Column, ...]
+    key: str
+
+    def column(self, name: str) -> Column:
+        """A column by its name. Raises KeyError."""
+        return {each.name: each for each in self.columns}[name]
+
+
+TRANSACTIONS = Table(
+    "transactions",
+    (
+        Column("external_id", Kind.TEXT, required=True),
+        Column("profile", Kind.TEXT, required=True),
+        Column("transacted_at", Kind.TIME, required=True),
+        Column("total", Kind.MONEY, required=True),
+        Column("timezone", Kind.TEXT),
+        Column("currency", Kind.TEXT),
+        Column("currency_rate", Kind.RATE),
+        Column("location", Kind.TEXT),
+        Column("systems", Kind.NAMES),
+        Column("is_void", Kind.FLAG),
+        Column("items", Kind.OBJECTS),
+        Column("sku", Kind.TEXT),
+        Column("name", Kind.TEXT),
+        Column("brand", Kind.TEXT),
+        Column("quantity", Kind.QUANTITY),
+        Column("price_sell", Kind.MONEY),
+        Column("price_current", Kind.MONEY),
+        Column("discount", Kind.MONEY),
+    ),
+    key="external_id",
+)
+"""Purchases and returns; with item columns, the lines of one external id are one transaction."""
+
+ITEM_COLUMNS = ("sku", "name", "brand", "quantity", "price_sell", "price_current", "discount")
+
+PROFILES = Table(
+    "profiles",
+    (
+        Column("external_id", Kind.TEXT, required=True),
+        Column("joined_at", Kind.TIME),
+        Column("joined_location_external_id", Kind.TEXT),
+        Column("preferred_location_external_id", Kind.TEXT),
+        Column("addresses", Kind.OBJECTS),
+    ),
+    key="external_id",
+)
+
+LOCATIONS = Table(
+    "locations",
+    (
+        Column("external_id", Kind.TEXT, required=True),
+        Column("type", Kind.TEXT),
+        Column("timezone", Kind.TEXT),
+        Column("country_iso_3", Kind.TEXT),
+        Column("address", Kind.OBJECT),
+    ),
+    key="external_id",
+)
+
+PRODUCTS = Table(
+    "products",
+    (
+        Column("external_id", Kind.TEXT, required=True),
+        Column("brand", Kind.TEXT),
+        Column("sku", Kind.TEXT),
+        Column("variants", Kind.OBJECTS),
+    ),
+    key="external_id",
+)
+
+PAIRS = Table(
+    "as_of",
+    (Column("profile", Kind.TEXT, required=True), Column("as_of", Kind.TIME, required=True)),
+    key="profile",
+)
+"""Instants to compute profiles at: one row of values for each, in their order."""
+
+TABLES = (TRANSACTIONS, PROFILES, LOCATIONS, PRODUCTS, PAIRS)
