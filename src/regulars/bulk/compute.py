@@ -7,10 +7,10 @@ from typing import Any
 
 from regulars.bulk import given as things
 from regulars.bulk import tables
-from regulars.bulk.facts import Source
 from regulars.bulk.on_duckdb import OnDuckDB
 from regulars.bulk.plan import Asked, run
 from regulars.bulk.refusals import UnfitError
+from regulars.bulk.shape import Source
 from regulars.clock import system_clock
 from regulars.facts import instants
 

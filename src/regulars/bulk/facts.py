@@ -1,56 +1,12 @@
 """From tables as they were given to the facts that definitions are written over: SQL, step by step."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from enum import Enum
+from collections.abc import Sequence
 
-from regulars.bulk import reading
-from regulars.bulk.reading import Dialect, Family, Given
+from regulars.bulk import lines, reading
+from regulars.bulk.reading import Dialect, Family
 from regulars.bulk.refusals import UnfitError
-from regulars.bulk.tables import ITEM_COLUMNS, Kind, Table
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """A table as it was given: the relation of its rows, and its columns by the names that ours have."""
-
-    table: Table
-    relation: str
-    columns: Mapping[str, Given]
-
-    def has(self, *names: str) -> bool:
-        """Whether any of these columns is there."""
-        return any(name in self.columns for name in names)
-
-
-@dataclass(frozen=True, slots=True)
-class Club:
-    """What all facts are read by."""
-
-    timezone: str
-    currency: str
-    minor_digits: int
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One relation of facts: `keeps` says that it is read more than once, and costs more than a scan."""
-
-    name: str
-    sql: str
-    keeps: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Faults:
-    """What may be wrong with a row, each by its number from 1."""
-
-    texts: list[str] = field(default_factory=list)
-
-    def number(self, text: str) -> int:
-        """The number of a fault."""
-        self.texts.append(text)
-        return len(self.texts)
+from regulars.bulk.shape import Faults, Lines, Shape, Source, Step
+from regulars.bulk.tables import Kind
 
 
 def typed(source: Source, dialect: Dialect, faults: Faults) -> str:
@@ -80,7 +36,9 @@ def typed(source: Source, dialect: Dialect, faults: Faults) -> str:
         if each.required and each.name not in _MAY_BE_EMPTY:
             number = faults.number(f"{place} is required, and must be {each.kind.value}")
             wrong.append(f"WHEN NOT {understood} THEN {number}")
-        elif given.family in (Family.TEXT, Family.FLOAT, Family.DECIMAL, Family.INTEGER) and each.kind in _PARSED:
+        elif (
+            given.family in (Family.TEXT, Family.FLOAT, Family.DECIMAL, Family.INTEGER) and each.kind in reading.PARSED
+        ):
             number = faults.number(f"{place} must be {each.kind.value}")
             wrong.append(f"WHEN {reading.is_given(given)} AND NOT {understood} THEN {number}")
     cases = "CASE " + " ".join(wrong) + " END" if wrong else "NULL"
@@ -90,10 +48,9 @@ def typed(source: Source, dialect: Dialect, faults: Faults) -> str:
 
 # Whoever bought nothing known by name is nobody: the row is read and leads nowhere.
 _MAY_BE_EMPTY = {"profile"}
-_PARSED = {Kind.TIME, Kind.MONEY, Kind.RATE, Kind.QUANTITY, Kind.FLAG}
 
 
-def locations(source: Source | None, transactions: Source, dialect: Dialect) -> list[Step]:
+def locations(source: Source | None, dialect: Dialect) -> Step:
     """The locations, numbered in their order, with the country and the state of their addresses."""
     if source is None:
         named = "SELECT DISTINCT location AS external_id FROM typed_transactions WHERE location IS NOT NULL"
@@ -107,7 +64,7 @@ def locations(source: Source | None, transactions: Source, dialect: Dialect) -> 
        nullif({part("address", "state")}, '') AS state
 FROM typed_locations"""
     numbered = "CAST(row_number() OVER (ORDER BY external_id) AS INT) AS location_id"
-    return [Step("fact_locations", f"SELECT {numbered}, placed.* FROM ({every}) AS placed", keeps=True)]
+    return Step("fact_locations", f"SELECT {numbered}, placed.* FROM ({every}) AS placed", keeps=True)
 
 
 _PLACE = ("type", "timezone", "country", "iso_state", "state")
@@ -117,30 +74,6 @@ def _country(named: Sequence[str]) -> str:
     """The alpha-2 code of the first of some texts that says anything."""
     first = f"lower(trim(coalesce({', '.join(f'nullif(trim({each}), {chr(39) * 2})' for each in named)})))"
     return f"(SELECT max(alpha_2) FROM country_names WHERE country_names.name = {first})"
-
-
-class Lines(Enum):
-    """Where the lines of transactions are."""
-
-    NOWHERE = 0
-    WITHIN = 1
-    """Each transaction is one row with one line in columns of its own."""
-    APART = 2
-    """A list in a column, or rows with one external id."""
-
-
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """What is known of the transactions before their facts are made."""
-
-    club: Club
-    total_scale: int
-    has_rates: bool
-    has_zones: bool
-    repeats: bool
-    lines: "Lines"
-    has_profiles: bool
-    numbers_profiles: bool
 
 
 _HEADER = (
@@ -177,11 +110,8 @@ def amount(shape: Shape, dialect: Dialect) -> str:
         if shape.total_scale <= digits:
             return f"CAST(t.total * {10**digits} AS BIGINT)"
         return dialect.engine.macros["half_even"](f"CAST(t.total * 1000000 AS {whole})", str(10 ** (6 - digits)))
-    units = f"CAST(t.total * 1000000 AS {whole}) * CAST({_RATE} * 1000000000000 AS {whole})"
+    units = f"CAST(t.total * 1000000 AS {whole}) * CAST({lines.RATE} * 1000000000000 AS {whole})"
     return dialect.engine.macros["half_even"](units, f"CAST({10 ** (18 - digits)} AS {whole})")
-
-
-_RATE = "CASE WHEN t.is_foreign THEN t.currency_rate ELSE CAST(1 AS DECIMAL(19, 12)) END"
 
 
 def transactions(shape: Shape, dialect: Dialect, faults: Faults) -> Step:
@@ -213,7 +143,7 @@ def transactions(shape: Shape, dialect: Dialect, faults: Faults) -> Step:
     has_local = "CASE WHEN t.transacted_at IS NULL THEN {} ELSE t.transacted_at END"
     at = has_local.format(dialect.engine.macros["instant_of"]("t.transacted_at_local", zone))
     local_date = dialect.engine.macros["local_date"]("t.at", "t.zone")
-    discount, list_value, brand = _sold(shape, dialect)
+    discount, list_value, brand = lines.sold(shape, dialect)
     return Step(
         "fact_transactions",
         f"""SELECT {"own.profile" if is_joined else "t.profile"} AS profile,
@@ -248,106 +178,6 @@ def _channels() -> str:
     return f"""nullif(
            CASE WHEN {names} LIKE '%,pos,%' THEN 1 ELSE 0 END + CASE WHEN {names} LIKE '%,web,%' THEN 2 ELSE 0 END, 0
        )"""
-
-
-_IS_SOLD = "coalesce({line}.quantity, 1) > 0"
-_PRICE = "coalesce({line}.price_current, {line}.price_sell, 0)"
-
-
-def _units(line: str, dialect: Dialect) -> tuple[str, str]:
-    """The discount of a line and its value at the current price, in millionths of millionths."""
-    whole = dialect.whole
-    price, quantity = _PRICE.format(line=line), f"coalesce({line}.quantity, 1)"
-    return (
-        f"CAST(coalesce({line}.discount, 0) * 1000000 AS {whole}) * 1000000",
-        f"CAST({price} * 1000000 AS {whole}) * CAST({quantity} * 1000000 AS {whole})",
-    )
-
-
-def _sold(shape: Shape, dialect: Dialect) -> tuple[str, str, str]:
-    """The discount, the list value and the brand of a transaction; the brand only where it has one line."""
-    nothing, no_brand = f"CAST(NULL AS {dialect.whole})", reading.nothing(Kind.TEXT, dialect)
-    # The scale of the rate is everywhere or nowhere, for the two are only ever compared with each other.
-    rate = f" * CAST({_RATE} * 1000000000000 AS {dialect.whole})" if shape.has_rates else ""
-    if shape.lines is Lines.NOWHERE:
-        return nothing, nothing, no_brand
-    if shape.lines is Lines.APART:
-        return f"sold.discount{rate}", f"sold.list_value{rate}", no_brand
-    is_line = f"({' OR '.join(f't.{name} IS NOT NULL' for name in ITEM_COLUMNS)}) AND {_IS_SOLD.format(line='t')}"
-    discount, list_value = (f"CASE WHEN {is_line} THEN {each}{rate} END" for each in _units("t", dialect))
-    brand = f"CASE WHEN {is_line} THEN coalesce(product.brand, t.brand) END"
-    return discount, list_value, brand
-
-
-_LINE_KINDS = {
-    "sku": Kind.TEXT, "brand": Kind.TEXT, "quantity": Kind.QUANTITY, "price_sell": Kind.MONEY,
-    "price_current": Kind.MONEY, "discount": Kind.MONEY, "is_void": Kind.FLAG,
-}  # fmt: skip
-
-
-def lines(source: Source, shape: Shape, dialect: Dialect, faults: Faults) -> list[Step]:
-    """The sold lines with their brands, and what the lines of each transaction come to."""
-    if shape.lines is not Lines.APART:
-        within = (
-            "SELECT profile, transacted_at, sold_brand AS brand FROM fact_transactions WHERE sold_brand IS NOT NULL"
-        )
-        return [Step("fact_lines", within)]
-    parts = []
-    if source.has(*ITEM_COLUMNS):
-        given = " OR ".join(f"{name} IS NOT NULL" for name in ITEM_COLUMNS)
-        columns = ", ".join(name for name in _LINE_KINDS if name != "is_void")
-        parts.append(
-            f"SELECT external_id, {columns}, FALSE AS is_void, CAST(NULL AS INT) AS wrong\n"
-            f"FROM typed_transactions\nWHERE {given}"
-        )
-    if source.has("items"):
-        parts.append(_listed(dialect, faults))
-    discount, list_value = _units("line", dialect)
-    is_sold = f"{_IS_SOLD.format(line='line')} AND NOT coalesce(line.is_void, FALSE)"
-    return [
-        Step("typed_lines", "\nUNION ALL\n".join(parts), keeps=True),
-        Step(
-            "line_sums",
-            f"""SELECT external_id,
-       sum({discount}) FILTER (WHERE {is_sold}) AS discount,
-       sum({list_value}) FILTER (WHERE {is_sold}) AS list_value,
-       min(wrong) AS wrong
-FROM typed_lines AS line
-GROUP BY external_id""",
-        ),
-        Step(
-            "fact_lines",
-            f"""SELECT told.profile, told.transacted_at, coalesce(product.brand, line.brand) AS brand
-FROM typed_lines AS line
-JOIN fact_transactions AS told ON told.external_id = line.external_id
-LEFT JOIN fact_products AS product ON product.sku = line.sku
-WHERE {is_sold} AND coalesce(product.brand, line.brand) IS NOT NULL""",
-        ),
-    ]
-
-
-def _listed(dialect: Dialect, faults: Faults) -> str:
-    """The lines that come as a list in one column."""
-    columns, wrong = [], []
-    for name, kind in _LINE_KINDS.items():
-        given = Given(f"listed.line.{name}", Family.TEXT)
-        read = reading.typed(kind, given, dialect)
-        if name == "discount":
-            read = f"coalesce({read}, {dialect.sum_of_amounts('listed.line.discounts')})"
-        columns.append(f"{read} AS {name}")
-        if kind in _PARSED:
-            number = faults.number(f"transactions.items.{name} must be {kind.value}")
-            wrong.append(f"WHEN {given.sql} <> '' AND ({read}) IS NULL THEN {number}")
-    unread = faults.number("transactions.items must be a list of objects, or its JSON")
-    rows = dialect.json_objects("items", (*_LINE_KINDS, "discounts"))
-    body = ",\n       ".join(columns)
-    return f"""SELECT external_id, {body},
-       CAST(CASE WHEN listed.line IS NULL THEN {unread} {" ".join(wrong)} END AS INT) AS wrong
-FROM (
-    SELECT external_id, {dialect.each_of(rows)} AS line
-    FROM typed_transactions
-    WHERE items IS NOT NULL
-) AS listed"""
 
 
 def products(source: Source | None, dialect: Dialect) -> Step:

@@ -7,10 +7,10 @@ from typing import Any
 import duckdb
 
 from regulars.bulk import output
-from regulars.bulk.facts import Source, Step
 from regulars.bulk.given import CSV, Files, matched
 from regulars.bulk.reading import DUCKDB_DIALECT, Family, Given
 from regulars.bulk.refusals import UnfitError
+from regulars.bulk.shape import Source, Step
 from regulars.bulk.tables import Table
 
 _SESSION = """

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from regulars.bulk import output
-from regulars.bulk.facts import Source, Step
 from regulars.bulk.given import CSV, Files, matched
 from regulars.bulk.reading import SPARK_DIALECT, Family, Given
 from regulars.bulk.refusals import MissingExtraError, UnfitError
+from regulars.bulk.shape import Source, Step
 from regulars.bulk.tables import Table
 
 try:

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
-from regulars.bulk import facts, tables, values
-from regulars.bulk.facts import Club, Faults, Lines, Shape, Source, Step
+from regulars.bulk import facts, lines, tables, values
 from regulars.bulk.reading import Dialect, Family
 from regulars.bulk.refusals import UnfitError
+from regulars.bulk.shape import Club, Faults, Lines, Shape, Source, Step
 from regulars.facts import countries, instants, money
 
 SHOWN = 3
@@ -54,18 +54,17 @@ def run(runner: Runner, sources: Mapping[str, Source], asked: Asked, tell: Calla
     for name in sources.keys() - {"transactions"}:
         _refuse(runner, f"typed_{name}", sources[name].table.key, faults)
     shape = _shape(runner, sources, asked)
-    for step in facts.locations(sources.get("locations"), transactions, runner.dialect):
-        runner.make(step)
+    runner.make(facts.locations(sources.get("locations"), runner.dialect))
     runner.make(facts.headers(shape, faults))
     for step in facts.profiles(sources.get("profiles"), shape, runner.dialect):
         runner.make(step)
     runner.make(facts.products(sources.get("products"), runner.dialect))
-    steps = facts.lines(transactions, shape, runner.dialect, faults)
-    for step in steps[:-1]:
+    sold = lines.steps(transactions, shape, runner.dialect, faults)
+    for step in sold[:-1]:
         runner.make(step)
     runner.make(facts.transactions(shape, runner.dialect, faults))
     _refuse(runner, "fact_transactions", "external_id", faults)
-    runner.make(steps[-1])
+    runner.make(sold[-1])
     runner.make(values.club_row(shape.club))
     runner.make(values.asked(asked.as_of, shape.club, runner.dialect))
     tell("computing")
@@ -102,9 +101,9 @@ def _shape(runner: Runner, sources: Mapping[str, Source], asked: Asked) -> Shape
     transactions = sources["transactions"]
     club, has_rates = _club(runner, transactions, asked)
     ((rows, ids),) = runner.rows("SELECT count(external_id), count(DISTINCT external_id) FROM typed_transactions")
-    lines = Lines.NOWHERE
+    where = Lines.NOWHERE
     if transactions.has("items", *tables.ITEM_COLUMNS):
-        lines = Lines.APART if rows != ids or transactions.has("items") else Lines.WITHIN
+        where = Lines.APART if rows != ids or transactions.has("items") else Lines.WITHIN
     has_zones = transactions.has("timezone") or ("locations" in sources and sources["locations"].has("timezone"))
     if transactions.has("timezone"):
         _check_zones(runner, "typed_transactions", "transactions.timezone")
@@ -118,7 +117,7 @@ def _shape(runner: Runner, sources: Mapping[str, Source], asked: Asked) -> Shape
         has_rates=has_rates,
         has_zones=has_zones,
         repeats=rows != ids,
-        lines=lines,
+        lines=where,
         has_profiles="profiles" in sources,
         numbers_profiles=runner.numbers_profiles,
     )

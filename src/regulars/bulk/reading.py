@@ -59,6 +59,9 @@ class Dialect:
 
 _OFFSET = r"[0-9:. ](Z|z|[+-][0-9][0-9](:?[0-9][0-9])?)$"
 
+PARSED = {Kind.TIME, Kind.MONEY, Kind.RATE, Kind.QUANTITY, Kind.FLAG}
+"""The kinds whose texts may be none."""
+
 SIZES = {Kind.MONEY: (18, 6), Kind.RATE: (19, 12), Kind.QUANTITY: (13, 6)}
 """Digits in all, and of them decimals."""
 
@@ -114,7 +117,9 @@ SPARK_DIALECT = Dialect(
         f"aggregate({c}, CAST(0 AS DECIMAL(38, 6)), (sum, d) -> sum + CAST(d.amount AS DECIMAL(18, 6)))"
     ),
     number_of_pair="concat_ws('@', profile, as_of)",
-    names_of_locations="transform(array_sort(collect_list(struct(location_id, external_id))), each -> each.external_id)",
+    names_of_locations=(
+        "transform(array_sort(collect_list(struct(location_id, external_id))), each -> each.external_id)"
+    ),
     name_at=lambda names, c: f"try_element_at({names}, CAST({c} AS INT))",
     names_at=lambda names, c: f"transform({c}, id -> element_at({names}, CAST(id AS INT)))",
     shown_instant=lambda c: c,

@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 from regulars.aggregations.aggregation import Aggregation, Type
 from regulars.aggregations.compile import compiled
 from regulars.aggregations.definitions import REGISTRY
-from regulars.bulk.facts import Club, Step
 from regulars.bulk.reading import Dialect
+from regulars.bulk.shape import Club, Step
 
 _BOUNDS = ("12 months", "24 months")
 
@@ -88,4 +88,5 @@ def _shown(of: Aggregation, club: Club, dialect: Dialect) -> str:
 
 
 def _decimal(column: str, digits: int) -> str:
-    return f"CAST(CAST({column} AS DECIMAL(34, 0)) * CAST({10**-digits:.{digits}f} AS DECIMAL(4, {digits})) AS DECIMAL(38, {digits}))"
+    unit = f"CAST({10**-digits:.{digits}f} AS DECIMAL(4, {digits}))"
+    return f"CAST(CAST({column} AS DECIMAL(34, 0)) * {unit} AS DECIMAL(38, {digits}))"

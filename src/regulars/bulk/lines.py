@@ -1,0 +1,108 @@
+"""The lines of transactions: what was sold, at which price, of which brand."""
+
+from regulars.bulk import reading
+from regulars.bulk.reading import Dialect, Family, Given
+from regulars.bulk.shape import Faults, Lines, Shape, Source, Step
+from regulars.bulk.tables import ITEM_COLUMNS, Kind
+
+RATE = "CASE WHEN t.is_foreign THEN t.currency_rate ELSE CAST(1 AS DECIMAL(19, 12)) END"
+"""The rate into the club's currency of a transaction `t`."""
+
+_IS_SOLD = "coalesce({line}.quantity, 1) > 0"
+_PRICE = "coalesce({line}.price_current, {line}.price_sell, 0)"
+
+
+def _value_units(line: str, dialect: Dialect) -> tuple[str, str]:
+    """The discount of a line and its value at the current price, in millionths of millionths."""
+    whole = dialect.whole
+    price, quantity = _PRICE.format(line=line), f"coalesce({line}.quantity, 1)"
+    return (
+        f"CAST(coalesce({line}.discount, 0) * 1000000 AS {whole}) * 1000000",
+        f"CAST({price} * 1000000 AS {whole}) * CAST({quantity} * 1000000 AS {whole})",
+    )
+
+
+def sold(shape: Shape, dialect: Dialect) -> tuple[str, str, str]:
+    """The discount, the list value and the brand of a transaction; the brand only where it has one line."""
+    nothing, no_brand = f"CAST(NULL AS {dialect.whole})", reading.nothing(Kind.TEXT, dialect)
+    # The scale of the rate is everywhere or nowhere, for the two are only ever compared with each other.
+    rate = f" * CAST({RATE} * 1000000000000 AS {dialect.whole})" if shape.has_rates else ""
+    if shape.lines is Lines.NOWHERE:
+        return nothing, nothing, no_brand
+    if shape.lines is Lines.APART:
+        return f"sold.discount{rate}", f"sold.list_value{rate}", no_brand
+    is_line = f"({' OR '.join(f't.{name} IS NOT NULL' for name in ITEM_COLUMNS)}) AND {_IS_SOLD.format(line='t')}"
+    discount, list_value = (f"CASE WHEN {is_line} THEN {each}{rate} END" for each in _value_units("t", dialect))
+    brand = f"CASE WHEN {is_line} THEN coalesce(product.brand, t.brand) END"
+    return discount, list_value, brand
+
+
+_LINE_KINDS = {
+    "sku": Kind.TEXT, "brand": Kind.TEXT, "quantity": Kind.QUANTITY, "price_sell": Kind.MONEY,
+    "price_current": Kind.MONEY, "discount": Kind.MONEY, "is_void": Kind.FLAG,
+}  # fmt: skip
+
+
+def steps(source: Source, shape: Shape, dialect: Dialect, faults: Faults) -> list[Step]:
+    """The sold lines with their brands, and what the lines of each transaction come to."""
+    if shape.lines is not Lines.APART:
+        within = (
+            "SELECT profile, transacted_at, sold_brand AS brand FROM fact_transactions WHERE sold_brand IS NOT NULL"
+        )
+        return [Step("fact_lines", within)]
+    parts = []
+    if source.has(*ITEM_COLUMNS):
+        given = " OR ".join(f"{name} IS NOT NULL" for name in ITEM_COLUMNS)
+        columns = ", ".join(name for name in _LINE_KINDS if name != "is_void")
+        parts.append(
+            f"SELECT external_id, {columns}, FALSE AS is_void, CAST(NULL AS INT) AS wrong\n"
+            f"FROM typed_transactions\nWHERE {given}"
+        )
+    if source.has("items"):
+        parts.append(_listed(dialect, faults))
+    discount, list_value = _value_units("line", dialect)
+    is_sold = f"{_IS_SOLD.format(line='line')} AND NOT coalesce(line.is_void, FALSE)"
+    return [
+        Step("typed_lines", "\nUNION ALL\n".join(parts), keeps=True),
+        Step(
+            "line_sums",
+            f"""SELECT external_id,
+       sum({discount}) FILTER (WHERE {is_sold}) AS discount,
+       sum({list_value}) FILTER (WHERE {is_sold}) AS list_value,
+       min(wrong) AS wrong
+FROM typed_lines AS line
+GROUP BY external_id""",
+        ),
+        Step(
+            "fact_lines",
+            f"""SELECT told.profile, told.transacted_at, coalesce(product.brand, line.brand) AS brand
+FROM typed_lines AS line
+JOIN fact_transactions AS told ON told.external_id = line.external_id
+LEFT JOIN fact_products AS product ON product.sku = line.sku
+WHERE {is_sold} AND coalesce(product.brand, line.brand) IS NOT NULL""",
+        ),
+    ]
+
+
+def _listed(dialect: Dialect, faults: Faults) -> str:
+    """The lines that come as a list in one column."""
+    columns, wrong = [], []
+    for name, kind in _LINE_KINDS.items():
+        given = Given(f"listed.line.{name}", Family.TEXT)
+        read = reading.typed(kind, given, dialect)
+        if name == "discount":
+            read = f"coalesce({read}, {dialect.sum_of_amounts('listed.line.discounts')})"
+        columns.append(f"{read} AS {name}")
+        if kind in reading.PARSED:
+            number = faults.number(f"transactions.items.{name} must be {kind.value}")
+            wrong.append(f"WHEN {given.sql} <> '' AND ({read}) IS NULL THEN {number}")
+    unread = faults.number("transactions.items must be a list of objects, or its JSON")
+    rows = dialect.json_objects("items", (*_LINE_KINDS, "discounts"))
+    body = ",\n       ".join(columns)
+    return f"""SELECT external_id, {body},
+       CAST(CASE WHEN listed.line IS NULL THEN {unread} {" ".join(wrong)} END AS INT) AS wrong
+FROM (
+    SELECT external_id, {dialect.each_of(rows)} AS line
+    FROM typed_transactions
+    WHERE items IS NOT NULL
+) AS listed"""
