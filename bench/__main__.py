@@ -5,7 +5,7 @@ import sys
 import time
 from pathlib import Path
 
-from bench import result
+from bench import capacity, chart, result
 from bench.benchmark import BENCHMARKS, measured
 from bench.render import rendered
 
@@ -35,8 +35,14 @@ def main() -> int:
             met = met and (target.met or asked.scale != 1)
         _say(f"  {found.seconds:.0f} s")
     page = asked.results.parent / "RESULTS.md"
-    page.write_text(rendered(result.kept(asked.results)))
+    kept = result.kept(asked.results)
+    chart.draw(kept, page.parent / chart.FOLDER)
+    page.write_text(rendered(kept))
     _say(f"written: {page}")
+    if asked.results == result.FOLDER:
+        kept = result.kept(asked.results)
+        capacity.PAGE.write_text(capacity.rewritten(capacity.PAGE.read_text(), kept))
+        _say(f"written: {capacity.PAGE}")
     return 0 if met else 1
 
 

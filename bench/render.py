@@ -14,8 +14,11 @@ takes turns in one run (A B A B ...). A figure is the median of its rounds, with
 """
 
 
+_CHARTED = {each.name: each for each in BENCHMARKS}
+
+
 def rendered(results: dict[str, Result]) -> str:
-    """The page."""
+    """The page. Its charts are those of bench/chart.py, in a folder beside it."""
     found = [results[each.name] for each in BENCHMARKS if each.name in results]
     parts = [_OPENING, *_overview(found), *_machines(found)]
     for result in found:
@@ -72,6 +75,8 @@ def _part(result: Result) -> Iterator[str]:
     if result.targets:
         rows = [(target.claim, target.measured, _verdict(target)) for target in result.targets]
         yield _table(("target", "measured", ""), rows)
+    if _CHARTED[result.name].charted(result):
+        yield f"![{result.title}](charts/{result.name}.png)\n"
     if result.figures:
         yield _table(("figure", "median", "spread"), [_figure(each) for each in result.figures])
     for table in result.tables:

@@ -1,4 +1,4 @@
-"""The product's application with two routes more, for granian: an empty answer, and a naive write."""
+"""The product's application with three routes more, for granian: an empty answer, a bare read, a naive write."""
 
 import os
 
@@ -22,6 +22,7 @@ from regulars.settings import load
 from regulars.storage.database import Database
 
 EMPTY = "/bench/empty"
+BARE = "/bench/bare"
 NAIVE = "/bench/naive/transactions"
 
 _known: dict[int, Community] = {}
@@ -36,6 +37,19 @@ async def _community(server: Server, community_id: int) -> Community:
         async with server.database.unscoped() as connection:
             _known[community_id] = await communities.by_id(connection, community_id)
     return _known[community_id]
+
+
+def _bare(server: Server) -> Route:
+    """One row by its key, as asyncpg gives it, as JSON: neither tokens nor communities, nor whether it is true now."""
+
+    async def read(request: Request) -> Response:
+        async with server.database.unscoped() as connection:
+            row = await connection.fetchrow(
+                "SELECT * FROM bench_values WHERE profile_id = $1", request.path_params["profile_id"]
+            )
+        return Response(encoded(dict(row)), media_type="application/json")
+
+    return Route(f"{BARE}/{{profile_id}}", read)
 
 
 def _naive(server: Server) -> Route:
@@ -64,7 +78,7 @@ def app() -> ASGIApp:
     server = Server(settings, Database(settings.database_url, settings.connections))
     made = application(server, jobs=os.environ.get("REGULARS_BENCH_JOBS", "1") == "1")
     spare_what_stays()
-    ours = Starlette(routes=[Route(EMPTY, _empty), _naive(server)])
+    ours = Starlette(routes=[Route(EMPTY, _empty), _bare(server), _naive(server)])
 
     async def either(scope: Scope, receive: Receive, send: Send) -> None:
         chosen = ours if scope["type"] == "http" and scope["path"].startswith("/bench/") else made

@@ -7,7 +7,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,29 +41,36 @@ def serving(place: Place, store: Store, workers: int = 1, **settings: str) -> It
 
     Raises RuntimeError with the end of its log where it does not come up.
     """
-    port = _free_port()
+    port = free_port()
     variables = {f"REGULARS_{name.upper()}": value for name, value in settings.items()}
-    log = place.folder / f"server-{port}.log"
     command = [sys.executable, "-m", "granian", "--interface", "asgi", "--factory", "--no-ws"]
     command += ["--workers", str(workers), "--host", "127.0.0.1", "--port", str(port), "bench.served:app"]
+    environment = {
+        "PYTHONPATH": os.pathsep.join([str(_ROOT), str(_ROOT / "src")]),
+        "TMPDIR": str(place.folder),
+        "REGULARS_DATABASE_URL": store.app_url,
+        "REGULARS_WORKERS": str(workers),
+        "REGULARS_LOG_LEVEL": "warning",
+        **variables,
+    }
+    with answering(command, port, place.folder / f"server-{port}.log", environment, "/api/health") as served:
+        yield served
+
+
+@contextmanager
+def answering(
+    command: Sequence[str], port: int, log: Path, variables: Mapping[str, str], health: str
+) -> Iterator[Served]:
+    """Runs a server until the block ends, which begins once the server answers at the path `health`.
+
+    Raises RuntimeError with the end of its log where it does not come up.
+    """
     with log.open("wb") as output:
         process = subprocess.Popen(
-            command,
-            cwd=_ROOT,
-            env={
-                **os.environ,
-                "PYTHONPATH": os.pathsep.join([str(_ROOT), str(_ROOT / "src")]),
-                "TMPDIR": str(place.folder),
-                "REGULARS_DATABASE_URL": store.app_url,
-                "REGULARS_WORKERS": str(workers),
-                "REGULARS_LOG_LEVEL": "warning",
-                **variables,
-            },
-            stdout=output,
-            stderr=subprocess.STDOUT,
+            command, cwd=_ROOT, env={**os.environ, **variables}, stdout=output, stderr=subprocess.STDOUT
         )
     try:
-        _await_answer(process, port, log)
+        _await_answer(process, f"http://127.0.0.1:{port}{health}", log)
         yield Served(port, process.pid)
     finally:
         process.terminate()
@@ -74,18 +81,19 @@ def serving(place: Place, store: Store, workers: int = 1, **settings: str) -> It
             process.wait()
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port that nothing listens on now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
 
 
-def _await_answer(process: "subprocess.Popen[bytes]", port: int, log: Path) -> None:
+def _await_answer(process: "subprocess.Popen[bytes]", url: str, log: Path) -> None:
     until = time.monotonic() + 60
     while time.monotonic() < until and process.poll() is None:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/health", timeout=5):
+            with urllib.request.urlopen(url, timeout=5):  # noqa: S310 - of this machine
                 return
         except (OSError, urllib.error.URLError):
             time.sleep(0.05)

@@ -19,7 +19,7 @@ ROOMS = {
     "access": {"clock"},
     "facts": {"clock", "storage"},
     "aggregations": {"clock", "storage", "facts"},
-    "bulk": {"clock", "facts", "aggregations"},
+    "bulk": {"clock", "storage", "facts", "aggregations"},
     "ingest": {"clock", "storage", "facts", "aggregations"},
     "jobs": {"clock", "settings", "storage", "facts", "aggregations", "ingest"},
     "api": {"clock", "settings", "logs", "storage", "access", "facts", "aggregations", "ingest", "jobs"},

@@ -12,9 +12,9 @@ import pytest
 from regulars.aggregations.aggregation import Aggregation, Change, Measure, Registry, Relation, Type
 from regulars.aggregations.compile import compiled, layers, translated
 from regulars.aggregations.definitions import REGISTRY
-from regulars.aggregations.engines import POSTGRESQL
+from regulars.aggregations.engines import ENGINES, POSTGRESQL, Engine
 
-GOLDEN = Path(__file__).parent / "golden" / "postgresql.sql"
+GOLDEN = Path(__file__).parent / "golden"
 RENEW = "REGULARS_RENEW_GOLDEN=1 python -m pytest tests/aggregations/test_compile.py"
 
 
@@ -23,8 +23,8 @@ def declared(name: str, sql: str) -> Aggregation:
     return Aggregation(name, Type.INTEGER, meaning="", sql=sql)
 
 
-def golden() -> str:
-    """What every declaration becomes, and the statement that they make together."""
+def golden(engine: Engine) -> str:
+    """What every declaration becomes on an engine, and the statement that they make together."""
     parts = [f"-- Written by a test: {RENEW}\n"]
     kinds: dict[str, Sequence[Relation | Measure | Change | Aggregation]] = {
         "relation": REGISTRY.relations,
@@ -33,16 +33,19 @@ def golden() -> str:
         "aggregation": [each for each in REGISTRY.aggregations if each.sql],
     }
     for kind, declarations in kinds.items():
-        parts += [f"-- {kind} {each.name}\n{translated(each.sql, POSTGRESQL)};\n" for each in declarations]
-    parts.append(f"-- all of them\n{compiled(REGISTRY, POSTGRESQL)};\n")
+        parts += [f"-- {kind} {each.name}\n{translated(each.sql, engine)};\n" for each in declarations]
+    parts.append(f"-- all of them\n{compiled(REGISTRY, engine)};\n")
     return "\n".join(parts)
 
 
-def test_the_sql_of_every_definition_is_what_was_looked_at() -> None:
-    now = golden()
+@pytest.mark.parametrize("engine", ENGINES, ids=lambda engine: engine.name)
+def test_the_sql_of_every_definition_is_what_was_looked_at(engine: Engine) -> None:
+    now, looked_at = golden(engine), GOLDEN / f"{engine.name}.sql"
     if os.environ.get("REGULARS_RENEW_GOLDEN"):
-        GOLDEN.write_text(now)
-    assert now == GOLDEN.read_text(), f"The SQL has changed. If that was meant, look at the difference after: {RENEW}"
+        looked_at.write_text(now)
+    assert now == looked_at.read_text(), (
+        f"The SQL has changed. If that was meant, look at the difference after: {RENEW}"
+    )
 
 
 def test_values_are_computed_after_those_they_need() -> None:

@@ -20,7 +20,7 @@ from clubs import SetClock, clubs
 from oracle import Facts, moments, next_change_at, values
 from randomness import drawn
 from regulars.aggregations.store import NAMES
-from regulars.aggregations.verify import verify
+from regulars.bulk.verify import verify
 from regulars.jobs.sweep import sweep_community
 from regulars.storage.database import Database
 from servers import on_both_servers

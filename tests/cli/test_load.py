@@ -81,6 +81,8 @@ def test_verify_finds_nothing_where_nothing_is_wrong(command: Command, slug: str
     command("load", "transactions", "sales.csv", "--community", slug)
     done = command("verify", "--community", slug)
     assert (done.code, done.out) == (0, f"{slug}: 1 profile, 0 differences\n")
+    done = command("verify", "--community", slug, "--as-of", "2026-10-01T12:00:00Z")
+    assert (done.code, done.out) == (0, f"{slug}: 1 profile, 0 differences\n")
 
 
 def test_verify_prints_what_differs_and_ends_with_1(

@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from randomness import SEED
-from regulars.aggregations.verify import verify
+from regulars.bulk.verify import verify
 from regulars.facts.community import Community
 from regulars.storage.database import Database
 from system.serving import community_with_token, served

@@ -89,9 +89,9 @@ def _shared_inputs(engine: Engine) -> list[tuple[str, str]]:
     ]
 
 
-def steps(registry: Registry, engine: Engine) -> tuple[str, str]:
-    """Everything up to the values: the common table expressions, and the name of the last, which has a row for
-    each profile with every measure and value by name.
+def relations(registry: Registry, engine: Engine) -> list[tuple[str, str]]:
+    """Everything up to the values, each a relation over those before it: (name, sql). The last has a row for each
+    profile with every measure and value by name.
     """
     found = [*_shared_inputs(engine), *((each.name, translated(each.sql, engine)) for each in registry.relations)]
     grouped = _grouped(registry, engine)
@@ -102,31 +102,41 @@ def steps(registry: Registry, engine: Engine) -> tuple[str, str]:
         columns = ",\n".join(_indented(f"{translated(each.sql, engine)} AS {each.name}", 7) for each in layer)
         found.append((f"layer_{number}", f"SELECT {last}.*,\n{columns}\nFROM {last}"))
         last = f"layer_{number}"
+    return found
+
+
+def steps(registry: Registry, engine: Engine) -> tuple[str, str]:
+    """The same as common table expressions, and the name of the last."""
+    found = relations(registry, engine)
     body = ",\n".join(f"{name} AS (\n{_indented(sql)}\n)" for name, sql in found)
-    return f"{engine.inputs.strip()},\n{body}" if engine.inputs else body, last
+    return f"{engine.inputs.strip()},\n{body}" if engine.inputs else body, found[-1][0]
 
 
-def _column(of: Aggregation, engine: Engine) -> str:
-    column = engine.types.get(of.type.column, of.type.column)
-    return sqlglot.exp.DataType.build(column, dialect="postgres" if column == of.type.column else engine.dialect).sql(
-        dialect=engine.dialect
-    )
+def _value(of: Aggregation, engine: Engine) -> str:
+    if finish := engine.finished.get(of.type):
+        return finish(of.name)
+    column = engine.types.get(of.type.column)
+    if column is None:
+        column = exp.DataType.build(of.type.column, dialect="postgres").sql(dialect=engine.dialect)
+    return f"CAST({of.name} AS {column})"
 
 
-def compiled(registry: Registry, engine: Engine) -> str:
-    """The statement that gives, for each profile and instant asked for, `k`, `profile_id`, `calculated_at`,
-    `next_change_at`, `values_epoch` and every stored value by name.
+def selected(registry: Registry, engine: Engine, last: str) -> str:
+    """From the last relation: `k`, `profile_id`, `calculated_at`, `next_change_at`, `values_epoch` and every stored
+    value by name.
     """
-    body, last = steps(registry, engine)
     changes = ",\n".join(
         _indented(each.name if each.over is not None else translated(each.sql, engine), 11) for each in registry.changes
     )
-    values = ",\n".join(
-        f"       CAST({each.name} AS {_column(each, engine)}) AS {each.name}" for each in registry.stored
-    )
+    values = ",\n".join(f"       {_value(each, engine)} AS {each.name}" for each in registry.stored)
     return (
-        f"WITH {body}\n"
         f"SELECT k, profile_id, as_of AS calculated_at,\n"
         f"       least(\n{changes}\n       ) AS next_change_at,\n"
         f"       values_epoch,\n{values}\nFROM {last}"
     )
+
+
+def compiled(registry: Registry, engine: Engine) -> str:
+    """The one statement that gives, for each profile and instant asked for, what `selected` says."""
+    body, last = steps(registry, engine)
+    return f"WITH {body}\n{selected(registry, engine, last)}"

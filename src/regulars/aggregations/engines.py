@@ -1,8 +1,10 @@
 """What differs from engine to engine: the dialect, the inputs, and how each says the declared functions."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.resources import files
+
+from regulars.aggregations.aggregation import Type
 
 Macro = Callable[..., str]
 
@@ -10,7 +12,8 @@ Macro = Callable[..., str]
 @dataclass(frozen=True, slots=True)
 class Engine:
     """One engine. `inputs` are its own common table expressions; `shared_inputs` are in the dialect of the
-    declarations and are translated as they are. `types` are the columns that it has to call otherwise.
+    declarations and are translated as they are. `types` are the columns that it has to call otherwise; `finished`
+    makes the value of a type out of what stands for it until then.
     """
 
     name: str
@@ -19,6 +22,7 @@ class Engine:
     inputs: str = ""
     shared_inputs: str = ""
     types: Mapping[str, str] = field(default_factory=dict)
+    finished: Mapping[Type, Macro] = field(default_factory=dict)
 
 
 def _text(name: str) -> str:
@@ -53,6 +57,12 @@ _COMMON: Mapping[str, Macro] = {
     "empty_list": lambda: "CAST('{}' AS BIGINT[])",
 }
 
+# The place in order and the value in one number: no sort, and as exact as the value fits 32 bits.
+_IN_ORDER: Mapping[str, Macro] = {
+    "first_of": lambda value, when: f"min(n * 4294967296 + {value}) FILTER (WHERE {when}) & 4294967295",
+    "last_of": lambda value, when: f"max(n * 4294967296 + {value}) FILTER (WHERE {when}) & 4294967295",
+}
+
 POSTGRESQL = Engine(
     name="postgresql",
     dialect="postgres",
@@ -67,9 +77,7 @@ POSTGRESQL = Engine(
         "local_midnight": _postgresql_local_midnight,
         "hour_of": lambda at: f"CAST(extract(hour FROM {at}) AS BIGINT)",
         "weekday_of": lambda at: f"CAST(extract(isodow FROM {at}) AS BIGINT)",
-        # The number in order and the value in one bigint: no sort, and as exact as both fit 31 and 32 bits.
-        "first_of": lambda value, when: f"min(n * 4294967296 + {value}) FILTER (WHERE {when}) & 4294967295",
-        "last_of": lambda value, when: f"max(n * 4294967296 + {value}) FILTER (WHERE {when}) & 4294967295",
+        **_IN_ORDER,
         "most": lambda value, number, standing: (
             f"(max(ARRAY[CAST({number} AS BIGINT), {standing}, {value}]) FILTER (WHERE {number} > 0))[3]"
         ),
@@ -95,8 +103,6 @@ def _half_even(whole_division: str) -> Macro:
     return macro
 
 
-_ORDER = "transacted_at, external_id IS NULL, external_id, id"
-
 DUCKDB = Engine(
     name="duckdb",
     dialect="duckdb",
@@ -104,6 +110,7 @@ DUCKDB = Engine(
     types={"numeric": "HUGEINT", "timestamptz": "TIMESTAMP"},
     macros={
         **_COMMON,
+        **_IN_ORDER,
         "half_even": _half_even("//"),
         "half_up": lambda a, b: f"(2 * ({a}) + ({b})) // (2 * ({b}))",
         "whole": lambda a, b: f"({a}) // ({b})",
@@ -114,17 +121,38 @@ DUCKDB = Engine(
         "local_midnight": lambda day, zone: f"instant_of(CAST({day} AS TIMESTAMP), {zone})",
         "hour_of": lambda at: f"CAST(extract(hour FROM {at}) AS BIGINT)",
         "weekday_of": lambda at: f"CAST(extract(isodow FROM {at}) AS BIGINT)",
-        "first_of": lambda value, when: f"arg_min({value}, ROW({_ORDER})) FILTER (WHERE {when})",
-        "last_of": lambda value, when: f"arg_max({value}, ROW({_ORDER})) FILTER (WHERE {when})",
         "most": lambda value, number, standing: (
             f"arg_max({value}, ROW({number}, {standing})) FILTER (WHERE {number} > 0)"
         ),
         "in_order": lambda value, order, when: f"array_agg({value} ORDER BY {order}, {value}) FILTER (WHERE {when})",
+        # Brands come as numbers in the order of their names: lists of texts cost several times as much.
         "distinct_sorted": lambda value: f"list_sort(array_agg(DISTINCT {value}))",
         "empty_list": lambda: "CAST([] AS BIGINT[])",
-        "empty_strings": lambda: "CAST([] AS TEXT[])",
+        "empty_strings": lambda: "CAST([] AS BIGINT[])",
+    },
+    finished={Type.STRINGS: lambda value: f"list_select((SELECT names FROM brand_names), {value})"},
+)
+
+FEW_BRANDS = 120
+
+DUCKDB_FEW_BRANDS = replace(
+    DUCKDB,
+    name="duckdb, few brands",
+    macros={
+        **DUCKDB.macros,
+        # So few that a bit each fits one number.
+        "distinct_sorted": lambda value: f"bit_or(CAST(1 AS HUGEINT) << CAST({value} AS INT))",
+        "empty_strings": lambda: "CAST(0 AS HUGEINT)",
+    },
+    finished={
+        Type.STRINGS: lambda value: (
+            f"list_filter((SELECT names FROM brand_names), "
+            f"lambda name, place: ({value} >> CAST(place AS INT)) & CAST(1 AS HUGEINT) = 1)"
+        )
     },
 )
+
+_ORDER = "transacted_at, external_id IS NULL, external_id, id"
 
 SPARK = Engine(
     name="spark",

@@ -1,14 +1,9 @@
--- From the tables that bulk/ prepares: asked (k, profile, profile_id, as_of and the bounds of the windows), club,
--- and facts with a profile's number in place of its id; money in minor units, instants in UTC, no void ones.
+-- From the tables that bulk/ prepares: asked (k, profile, profile_id, as_of), asked_transactions and asked_lines (the
+-- facts of each k up to its instant), ahead (of each k, the first transaction after it), club, and facts with a
+-- profile's number in place of its id; money in minor units, instants in UTC, no void ones.
 WITH locations AS (
     SELECT location_id, external_id, country, iso_state, state
     FROM fact_locations
-),
-ahead AS (
-    SELECT asked.k, min(told.transacted_at) AS falls_due_at
-    FROM asked
-    JOIN fact_transactions AS told ON told.profile = asked.profile AND told.transacted_at > asked.as_of
-    GROUP BY asked.k
 ),
 member AS (
     SELECT asked.k, asked.profile_id, asked.as_of,
@@ -23,23 +18,19 @@ member AS (
     LEFT JOIN ahead ON ahead.k = asked.k
 ),
 history AS (
-    SELECT asked.k, told.transacted_at, told.external_id, told.id,
-           told.amount, told.shop_date, told.location_id, told.channels, told.discount, told.list_value,
-           told.sign = 1 AS is_sale,
-           told.sign <> 0 AS moves,
-           told.transacted_at > asked.before_12m
-               AND (told.transacted_at > asked.after_12m OR asked.as_of < told.transacted_at + INTERVAL '12 months')
-               AS within_12m,
-           told.transacted_at > asked.before_24m
-               AND (told.transacted_at > asked.after_24m OR asked.as_of < told.transacted_at + INTERVAL '24 months')
-               AS within_24m
-    FROM asked
-    JOIN fact_transactions AS told ON told.profile = asked.profile AND told.transacted_at <= asked.as_of
+    SELECT k, n, transacted_at, external_id, id,
+           amount, shop_date, location_id, channels, discount, list_value,
+           sign = 1 AS is_sale,
+           sign <> 0 AS moves,
+           transacted_at > before_12m
+               AND (transacted_at > after_12m OR as_of < transacted_at + INTERVAL '12 months') AS within_12m,
+           transacted_at > before_24m
+               AND (transacted_at > after_24m OR as_of < transacted_at + INTERVAL '24 months') AS within_24m
+    FROM asked_transactions
 ),
 sold AS (
-    SELECT DISTINCT asked.k, line.brand
-    FROM asked
-    JOIN fact_lines AS line ON line.profile = asked.profile AND line.transacted_at <= asked.as_of
+    SELECT k, brand
+    FROM asked_lines
 ),
 addresses AS (
     SELECT asked.k, own.is_default, own.country, own.iso_state, own.state

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from regulars.bulk import given as things
-from regulars.bulk import tables
+from regulars.bulk import replacing, tables
 from regulars.bulk.on_duckdb import OnDuckDB
 from regulars.bulk.plan import Asked, run
-from regulars.bulk.refusals import UnfitError
+from regulars.bulk.refusals import NotThereError
 from regulars.bulk.shape import Source
 from regulars.clock import system_clock
 from regulars.facts import instants
@@ -42,6 +42,11 @@ def compute(
     Gives an Arrow table, or a Spark DataFrame with engine "spark"; None where `output` names a file to write.
     Raises UnfitError where something can't be computed from, with the table, the column and what to do.
     """
+    if engine not in ("duckdb", "spark"):
+        raise NotThereError(f"engine must be duckdb or spark, not {engine!r}.")
+    if transactions is None:
+        raise NotThereError("transactions are needed: values are made of them.")
+    place = None if output is None else replacing.place(output, may_be_folder=engine == "spark")
     instant, pairs = _instant_or_pairs(as_of)
     asked = Asked(timezone, currency, instant)
     named = {"transactions": transactions, "profiles": profiles, "locations": locations, "products": products}
@@ -49,18 +54,16 @@ def compute(
     runner: Any
     if engine == "duckdb":
         runner = OnDuckDB()
-    elif engine == "spark":
+    else:
         from regulars.bulk.on_spark import OnSpark
 
         runner = OnSpark(spark, master)
-    else:
-        raise UnfitError(f"engine must be duckdb or spark, not {engine!r}.")
     sources = {name: _source(runner, name, thing, columns) for name, thing in handed.items()}
     select = run(runner, sources, asked, tell)
-    if output is None:
+    if place is None:
         return runner.table(select)
     tell("writing")
-    runner.write(select, Path(output))
+    runner.write(select, place)
     return None
 
 
@@ -84,7 +87,7 @@ def _instant_or_pairs(as_of: Any) -> tuple[datetime | None, Any]:
         try:
             return instants.instant(as_of), None
         except ValueError as error:
-            if as_of.endswith((".csv", ".parquet", ".csv.gz")) or Path(as_of).exists():
+            if "://" in as_of or as_of.endswith(things.ENDINGS) or Path(as_of).exists():
                 return None, as_of
-            raise UnfitError(f"as_of {error}.") from None
+            raise NotThereError(f"as_of {error}.") from None
     return None, as_of

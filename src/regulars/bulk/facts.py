@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from regulars.bulk import lines, reading
-from regulars.bulk.reading import Dialect, Family
+from regulars.bulk.reading import Dialect
 from regulars.bulk.refusals import UnfitError
 from regulars.bulk.shape import Faults, Lines, Shape, Source, Step
 from regulars.bulk.tables import Kind
@@ -36,9 +36,7 @@ def typed(source: Source, dialect: Dialect, faults: Faults) -> str:
         if each.required and each.name not in _MAY_BE_EMPTY:
             number = faults.number(f"{place} is required, and must be {each.kind.value}")
             wrong.append(f"WHEN NOT {understood} THEN {number}")
-        elif (
-            given.family in (Family.TEXT, Family.FLOAT, Family.DECIMAL, Family.INTEGER) and each.kind in reading.PARSED
-        ):
+        elif reading.may_be_wrong(each.kind, given):
             number = faults.number(f"{place} must be {each.kind.value}")
             wrong.append(f"WHEN {reading.is_given(given)} AND NOT {understood} THEN {number}")
     cases = "CASE " + " ".join(wrong) + " END" if wrong else "NULL"
@@ -50,30 +48,51 @@ def typed(source: Source, dialect: Dialect, faults: Faults) -> str:
 _MAY_BE_EMPTY = {"profile"}
 
 
-def locations(source: Source | None, dialect: Dialect) -> Step:
+def locations(source: Source | None, dialect: Dialect, faults: Faults) -> Step:
     """The locations, numbered in their order, with the country and the state of their addresses."""
     if source is None:
         named = "SELECT DISTINCT location AS external_id FROM typed_transactions WHERE location IS NOT NULL"
         nothing = ", ".join(f"{reading.nothing(Kind.TEXT, dialect)} AS {name}" for name in _PLACE)
+        unknown = "FALSE"
         every = f"SELECT external_id, {nothing} FROM ({named}) AS named"
     else:
         part = dialect.json_part
-        every = f"""SELECT external_id, type, timezone,
-       {_country([part("address", "iso"), part("address", "country"), "country_iso_3"])} AS country,
-       nullif({part("address", "iso_state")}, '') AS iso_state,
-       nullif({part("address", "state")}, '') AS state
-FROM typed_locations"""
-    numbered = "CAST(row_number() OVER (ORDER BY external_id) AS INT) AS location_id"
-    return Step("fact_locations", f"SELECT {numbered}, placed.* FROM ({every}) AS placed", keeps=True)
+        named = _first_told([part("address", "iso"), part("address", "country"), "country_iso_3"])
+        every = f"""SELECT told.*, {_COUNTRY} AS country
+FROM (
+    SELECT external_id, type, timezone,
+           {named} AS named,
+           nullif({part("address", "iso_state")}, '') AS iso_state,
+           nullif({part("address", "state")}, '') AS state
+    FROM typed_locations
+) AS told"""
+        unknown = _UNKNOWN_COUNTRY.format("placed")
+    no_country = faults.number("locations: the country must be one of ISO 3166-1")
+    no_text = faults.number("locations.external_id holds a NUL character")
+    return Step(
+        "fact_locations",
+        f"""SELECT CAST(row_number() OVER (ORDER BY external_id) AS INT) AS location_id, placed.*,
+       CAST(CASE WHEN {unknown} THEN {no_country}
+                 WHEN {_has_nul("placed.external_id")} THEN {no_text} END AS INT) AS wrong
+FROM ({every}) AS placed""",
+        keeps=True,
+    )
 
 
 _PLACE = ("type", "timezone", "country", "iso_state", "state")
 
 
-def _country(named: Sequence[str]) -> str:
-    """The alpha-2 code of the first of some texts that says anything."""
-    first = f"lower(trim(coalesce({', '.join(f'nullif(trim({each}), {chr(39) * 2})' for each in named)})))"
-    return f"(SELECT max(alpha_2) FROM country_names WHERE country_names.name = {first})"
+_COUNTRY = "(SELECT max(alpha_2) FROM country_names WHERE country_names.name = told.named)"
+_UNKNOWN_COUNTRY = "{0}.named IS NOT NULL AND {0}.country IS NULL"
+
+
+def _first_told(texts: Sequence[str]) -> str:
+    """The first of some texts that says anything, as names of countries are kept."""
+    return f"lower(coalesce({', '.join(f'nullif(trim({each}), {chr(39) * 2})' for each in texts)}))"
+
+
+def _has_nul(column: str) -> str:
+    return f"contains({column}, chr(0))"
 
 
 _HEADER = (
@@ -109,8 +128,9 @@ def amount(shape: Shape, dialect: Dialect) -> str:
     if not shape.has_rates:
         if shape.total_scale <= digits:
             return f"CAST(t.total * {10**digits} AS BIGINT)"
-        return dialect.engine.macros["half_even"](f"CAST(t.total * 1000000 AS {whole})", str(10 ** (6 - digits)))
-    units = f"CAST(t.total * 1000000 AS {whole}) * CAST({lines.RATE} * 1000000000000 AS {whole})"
+        # Below 10^12 these fit.
+        return dialect.engine.macros["half_even"](lines.millionths("t.total", "BIGINT"), str(10 ** (6 - digits)))
+    units = f"{lines.millionths('t.total', whole)} * CAST({lines.RATE} * 1000000000000 AS {whole})"
     return dialect.engine.macros["half_even"](units, f"CAST({10 ** (18 - digits)} AS {whole})")
 
 
@@ -133,7 +153,7 @@ def transactions(shape: Shape, dialect: Dialect, faults: Faults) -> Step:
     refuse(f"NOT ({in_time})", "transactions.transacted_at must be in the years 1900 to 2999")
     if shape.has_profiles:
         refuse("t.profile IS NOT NULL AND own.profile IS NULL", "transactions.profile is not among the profiles")
-    is_joined = shape.has_profiles or shape.numbers_profiles
+    is_joined = shape.has_profiles or dialect.numbers
     join = "LEFT JOIN fact_profiles AS own ON own.profile_id = t.profile\n" if is_joined else ""
     if shape.lines is Lines.APART:
         join += "LEFT JOIN line_sums AS sold ON sold.external_id = t.external_id\n"
@@ -180,15 +200,17 @@ def _channels() -> str:
        )"""
 
 
-def products(source: Source | None, dialect: Dialect) -> Step:
+def products(source: Source | None, dialect: Dialect, faults: Faults) -> Step:
     """The brand of each sku."""
     if source is None:
         text = reading.nothing(Kind.TEXT, dialect)
-        return Step("fact_products", f"SELECT {text} AS sku, {text} AS brand WHERE 1 = 0")
+        return Step("fact_products", f"SELECT {text} AS sku, {text} AS brand, CAST(NULL AS INT) AS wrong WHERE 1 = 0")
     variants = dialect.each_of(dialect.json_objects("variants", ("sku",)))
+    number = faults.number("products: one sku can't be of two brands")
     return Step(
         "fact_products",
-        f"""SELECT sku, max(brand) AS brand
+        f"""SELECT sku, max(brand) AS brand,
+       CAST(CASE WHEN min(brand) <> max(brand) THEN {number} END AS INT) AS wrong
 FROM (
     SELECT sku, brand FROM typed_products WHERE sku IS NOT NULL
     UNION ALL
@@ -200,9 +222,10 @@ GROUP BY sku""",
     )
 
 
-def profiles(source: Source | None, shape: Shape, dialect: Dialect) -> list[Step]:
+def profiles(source: Source | None, shape: Shape, dialect: Dialect, faults: Faults) -> list[Step]:
     """The profiles, numbered in the order of their ids where the engine counts faster than it compares."""
-    number = "CAST(row_number() OVER (ORDER BY profile_id) AS INT)" if shape.numbers_profiles else "profile_id"
+    place = "CAST(row_number() OVER (ORDER BY profile_id) AS INT)" if dialect.numbers else "profile_id"
+    wrong = [f"WHEN {_has_nul('known.profile_id')} THEN {faults.number('a profile has a NUL character in its id')}"]
     if source is None:
         every = """SELECT DISTINCT profile AS profile_id, CAST(NULL AS TIMESTAMP) AS joined_at,
        CAST(NULL AS INT) AS joined_location_id, CAST(NULL AS INT) AS preferred_location_id
@@ -210,37 +233,66 @@ FROM typed_transactions
 WHERE profile IS NOT NULL"""
     else:
         at = dialect.engine.macros["instant_of"]("own.joined_at_local", f"'{shape.club.timezone}'")
+        if shape.has_locations:
+            for kind in ("joined", "preferred"):
+                number = faults.number(f"profiles.{kind}_location_external_id is not among the locations")
+                wrong.append(f"WHEN {kind}_place IS NOT NULL AND {kind}_location_id IS NULL THEN {number}")
         every = f"""SELECT own.external_id AS profile_id, coalesce(own.joined_at, {at}) AS joined_at,
-       joined.location_id AS joined_location_id, preferred.location_id AS preferred_location_id
+       joined.location_id AS joined_location_id, preferred.location_id AS preferred_location_id,
+       own.joined_location_external_id AS joined_place, own.preferred_location_external_id AS preferred_place
 FROM typed_profiles AS own
 LEFT JOIN fact_locations AS joined ON joined.external_id = own.joined_location_external_id
 LEFT JOIN fact_locations AS preferred ON preferred.external_id = own.preferred_location_external_id"""
     return [
-        Step("fact_profiles", f"SELECT {number} AS profile, known.* FROM (\n{every}\n) AS known", keeps=True),
-        Step("fact_addresses", _addresses(source, dialect)),
+        Step(
+            "fact_profiles",
+            f"""SELECT {place} AS profile, known.*,
+       CAST(CASE {" ".join(wrong)} END AS INT) AS wrong
+FROM (
+{every}
+) AS known""",
+            keeps=True,
+        ),
+        _addresses(source, dialect, faults),
     ]
 
 
-def _addresses(source: Source | None, dialect: Dialect) -> str:
+def _addresses(source: Source | None, dialect: Dialect, faults: Faults) -> Step:
     if source is None or not source.has("addresses"):
         text = reading.nothing(Kind.TEXT, dialect)
-        return f"""SELECT profile, FALSE AS is_default, {text} AS country, {text} AS iso_state, {text} AS state
+        return Step(
+            "fact_addresses",
+            f"""SELECT profile, profile_id, FALSE AS is_default,
+       {text} AS country, {text} AS iso_state, {text} AS state,
+       CAST(NULL AS INT) AS wrong
 FROM fact_profiles
-WHERE 1 = 0"""
+WHERE 1 = 0""",
+        )
     rows = dialect.each_of(
         dialect.json_objects("addresses", ("is_default", "iso", "country", "country_iso_3", *_STATE))
     )
-    named = [f"address.{name}" for name in ("iso", "country", "country_iso_3")]
-    return f"""SELECT own.profile,
-       coalesce(lower(address.is_default) = 'true', FALSE) AS is_default,
-       {_country(named)} AS country,
-       nullif(address.iso_state, '') AS iso_state,
-       nullif(address.state, '') AS state
+    unknown = faults.number("profiles.addresses: the country must be one of ISO 3166-1")
+    unread = faults.number("profiles.addresses must be a list of objects, or its JSON")
+    return Step(
+        "fact_addresses",
+        f"""SELECT own.profile, own.profile_id, address.is_default, address.country, address.iso_state, address.state,
+       CAST(CASE WHEN address.is_unread THEN {unread}
+                 WHEN {_UNKNOWN_COUNTRY.format("address")} THEN {unknown} END AS INT) AS wrong
 FROM (
-    SELECT stored.external_id, stored.each.*
-    FROM (SELECT external_id, {rows} AS each FROM typed_profiles WHERE addresses IS NOT NULL) AS stored
+    SELECT told.*, {_COUNTRY} AS country
+    FROM (
+        SELECT external_id,
+               each IS NULL AS is_unread,
+               coalesce(lower(each.is_default) = 'true', FALSE) AS is_default,
+               {_first_told([f"each.{name}" for name in ("iso", "country", "country_iso_3")])} AS named,
+               nullif(each.iso_state, '') AS iso_state,
+               nullif(each.state, '') AS state
+        FROM (SELECT external_id, {rows} AS each FROM typed_profiles WHERE addresses IS NOT NULL) AS stored
+    ) AS told
 ) AS address
-JOIN fact_profiles AS own ON own.profile_id = address.external_id"""
+JOIN fact_profiles AS own ON own.profile_id = address.external_id""",
+        keeps=True,
+    )
 
 
 _STATE = ("iso_state", "state")

@@ -1,82 +1,124 @@
 """What a caller hands over: a file, a folder, a pattern, a URL, or a table in memory."""
 
-from collections.abc import Mapping
+import glob
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from regulars.bulk.reading import Given
-from regulars.bulk.refusals import UnfitError
-from regulars.bulk.tables import Table
+from regulars.bulk.refusals import NotThereError
+from regulars.bulk.tables import TABLES, Table
 
 CSV, PARQUET = "csv", "parquet"
-_PACKED = (".gz", ".zst")
+ENDINGS = (".parquet", ".csv", ".csv.gz", ".csv.zst", ".tsv")
+_SIGNS = "*?["
 
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """Files of one format by their pattern."""
+    """Files of one format by their pattern: a path, or the URL of a store that an engine looks into itself."""
 
     pattern: str
     format: str
+    separator: str = ","
+
+    @property
+    def is_url(self) -> bool:
+        """Whether they lie elsewhere."""
+        return "://" in self.pattern
+
+    @property
+    def may_be_folder(self) -> bool:
+        """Whether a URL says neither a pattern nor a kind of file."""
+        return self.is_url and not any(sign in self.pattern for sign in _SIGNS) and _ending(self.pattern) is None
 
 
 def given(thing: Any, table: Table) -> Any:
-    """A path as Files, and what is no path as it is. Raises UnfitError for a folder without files."""
+    """A path as Files, and what is no path as it is. Raises NotThereError where there is nothing."""
     if not isinstance(thing, str | Path):
         return thing
-    text = str(thing)
+    text = local(thing)
     if "://" in text:
-        return Files(text.removeprefix("file://") if text.startswith("file://") else text, _format(text))
+        return files(text)
     path = Path(text)
     if path.is_dir():
-        return _folder(path, table)
-    if not any(sign in text for sign in "*?[") and not path.exists():
-        raise UnfitError(f"{table.name}: there is no file {text}.")
-    return Files(text, _format(text))
+        return folder(text, (str(each) for each in path.rglob("*")), table)
+    if any(sign in text for sign in _SIGNS) and not path.exists():
+        if not glob.glob(text, recursive=True):
+            raise NotThereError(f"{table.name}: no file is called like {text}.")
+    elif not path.exists():
+        raise NotThereError(f"{table.name}: there is no file {text}.")
+    elif path.stat().st_size == 0:
+        raise NotThereError(f"{table.name}: the file {text} is empty, and has not even names of columns.")
+    return files(text)
 
 
-def _folder(path: Path, table: Table) -> Files:
-    for ending in (PARQUET, CSV):
-        if any(path.rglob(f"*.{ending}")):
-            return Files(f"{path}/**/*.{ending}", ending)
-        if ending == CSV and any(path.rglob("*.csv.gz")):
-            return Files(f"{path}/**/*.csv.gz", CSV)
-    raise UnfitError(f"{table.name}: the folder {path} holds no .parquet and no .csv files.")
+def local(thing: str | Path) -> str:
+    """A path or a URL as text; a file:// URL as the path that it means."""
+    text = str(thing)
+    return url2pathname(urlsplit(text).path) if text.startswith("file://") else text
 
 
-def _format(text: str) -> str:
-    bare = text.lower()
-    for ending in _PACKED:
-        bare = bare.removesuffix(ending)
-    return CSV if bare.endswith((".csv", ".tsv", ".txt")) else PARQUET
+def folder(path: str, names: Iterable[str], table: Table) -> Files:
+    """The files below a folder, which must be of one kind, for a kind left out would be rows left out.
+
+    Raises NotThereError where there are none, or several kinds.
+    """
+    kinds = sorted({ending for name in names if (ending := _ending(name))})
+    if not kinds:
+        raise NotThereError(f"{table.name}: the folder {path} holds no .parquet and no .csv files.")
+    if len(kinds) > 1:
+        pattern = f"{path.rstrip('/')}/**/*{kinds[0]}"
+        raise NotThereError(f"{table.name}: the folder {path} holds {' and '.join(kinds)} files: say which, {pattern}.")
+    return files(f"{path.rstrip('/')}/**/*{kinds[0]}")
+
+
+def files(pattern: str) -> Files:
+    """The files of a pattern, by its ending: Parquet where it has none that is known."""
+    ending = _ending(pattern) or ".parquet"
+    if ending == ".parquet":
+        return Files(pattern, PARQUET)
+    return Files(pattern, CSV, "\t" if ending == ".tsv" else ",")
+
+
+def _ending(name: str) -> str | None:
+    return next((each for each in ENDINGS if name.lower().endswith(each)), None)
 
 
 def named(columns: Mapping[str, Any] | None, table: Table) -> dict[str, str]:
     """The caller's names for a table's columns: `{"profile": "customer_id"}` for the transactions, or by table.
 
-    Raises UnfitError for a column that the table does not have.
+    Raises NotThereError for a table or a column that there is not.
     """
     asked = dict(columns or {})
-    own = asked.get(table.name, {} if table.name != "transactions" else None)
-    if own is None:
-        own = {name: value for name, value in asked.items() if isinstance(value, str)}
-    known = {each.name for each in table.columns}
-    if unknown := sorted(set(own) - known):
-        raise UnfitError(f"columns: {table.name} has no column {unknown[0]}; it may have {', '.join(sorted(known))}.")
-    return dict(own)
+    by_table = {name: own for name, own in asked.items() if isinstance(own, Mapping)}
+    tables = [each.name for each in TABLES]
+    if unknown := sorted(by_table.keys() - set(tables)):
+        raise NotThereError(f"columns: there is no table {unknown[0]}; there may be {', '.join(tables)}.")
+    own = dict(by_table.get(table.name, {}))
+    if table.name == "transactions":
+        own |= {name: told for name, told in asked.items() if name not in by_table}
+    known = [each.name for each in table.columns]
+    if unknown := sorted(own.keys() - set(known)):
+        raise NotThereError(f"columns: {table.name} has no column {unknown[0]}; it may have {', '.join(known)}.")
+    return own
 
 
 def matched(table: Table, there: Mapping[str, Given], names: Mapping[str, str]) -> dict[str, Given]:
-    """The columns of a table by our names. Raises UnfitError for one that is missing."""
+    """The columns of a table by our names. Raises NotThereError for one that is missing."""
     found = {}
     for each in table.columns:
         name = names.get(each.name, each.name)
         if name in there:
             found[each.name] = there[name]
         elif each.required or each.name in names:
-            raise UnfitError(
-                f"{table.name} has no column {name} (it has: {', '.join(there) or 'none'}); "
-                f"columns={{'{each.name}': ...}} says what it is called."
+            place = each.name if table.name == "transactions" else f"{table.name}.{each.name}"
+            mapped = repr({each.name: "..."} if table.name == "transactions" else {table.name: {each.name: "..."}})
+            raise NotThereError(
+                f"{table.name} has no column {name}; it has {', '.join(there) or 'none'}. "
+                f"Say what it is called: --column {place}=..., in Python columns={mapped}."
             )
     return found

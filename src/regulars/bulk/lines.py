@@ -12,13 +12,18 @@ _IS_SOLD = "coalesce({line}.quantity, 1) > 0"
 _PRICE = "coalesce({line}.price_current, {line}.price_sell, 0)"
 
 
+def millionths(amount: str, whole: str) -> str:
+    """A decimal in whole millionths; it is made wide first, for a large one times a million is wider than it was."""
+    return f"CAST(CAST({amount} AS DECIMAL(25, 6)) * 1000000 AS {whole})"
+
+
 def _value_units(line: str, dialect: Dialect) -> tuple[str, str]:
     """The discount of a line and its value at the current price, in millionths of millionths."""
     whole = dialect.whole
     price, quantity = _PRICE.format(line=line), f"coalesce({line}.quantity, 1)"
     return (
-        f"CAST(coalesce({line}.discount, 0) * 1000000 AS {whole}) * 1000000",
-        f"CAST({price} * 1000000 AS {whole}) * CAST({quantity} * 1000000 AS {whole})",
+        f"{millionths(f'coalesce({line}.discount, 0)', whole)} * 1000000",
+        f"{millionths(price, whole)} * {millionths(quantity, whole)}",
     )
 
 
@@ -96,6 +101,10 @@ def _listed(dialect: Dialect, faults: Faults) -> str:
         if kind in reading.PARSED:
             number = faults.number(f"transactions.items.{name} must be {kind.value}")
             wrong.append(f"WHEN {given.sql} <> '' AND ({read}) IS NULL THEN {number}")
+    amount = Given("d.amount", Family.TEXT)
+    is_wrong = f"d.amount <> '' AND ({reading.typed(Kind.MONEY, amount, dialect)}) IS NULL"
+    number = faults.number(f"transactions.items.discounts.amount must be {Kind.MONEY.value}")
+    wrong.append(f"WHEN {dialect.some('listed.line.discounts', is_wrong)} THEN {number}")
     unread = faults.number("transactions.items must be a list of objects, or its JSON")
     rows = dialect.json_objects("items", (*_LINE_KINDS, "discounts"))
     body = ",\n       ".join(columns)

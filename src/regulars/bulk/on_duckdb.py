@@ -1,15 +1,14 @@
 """DuckDB: values over files and tables on one machine."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import duckdb
 
-from regulars.bulk import output
-from regulars.bulk.given import CSV, Files, matched
+from regulars.bulk import duckdb_files, output, replacing
+from regulars.bulk.given import Files, matched
 from regulars.bulk.reading import DUCKDB_DIALECT, Family, Given
-from regulars.bulk.refusals import UnfitError
+from regulars.bulk.refusals import NotThereError
 from regulars.bulk.shape import Source, Step
 from regulars.bulk.tables import Table
 
@@ -46,7 +45,6 @@ class OnDuckDB:
     """Runs steps in one connection of its own."""
 
     dialect = DUCKDB_DIALECT
-    numbers_profiles = True
 
     def __init__(self, connection: duckdb.DuckDBPyConnection | None = None) -> None:
         self.connection = connection or duckdb.connect()
@@ -59,8 +57,9 @@ class OnDuckDB:
 
     def make_pairs(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """Makes a small relation of texts."""
-        self.connection.execute(f"CREATE TEMP TABLE {name} ({', '.join(f'{each} VARCHAR' for each in columns)})")
-        self.connection.executemany(f"INSERT INTO {name} VALUES ({', '.join('?' * len(columns))})", rows)
+        listed = ", ".join(f"unnest(CAST(? AS VARCHAR[])) AS {each}" for each in columns)
+        lists = [[row[place] for row in rows] for place in range(len(columns))]
+        self.connection.execute(f"CREATE TEMP TABLE {name} AS SELECT {listed}", lists)
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         """The rows of something small."""
@@ -70,28 +69,31 @@ class OnDuckDB:
         try:
             return self.connection.execute(sql)
         except duckdb.Error as error:
-            raise _unfit(error) from None
+            raise duckdb_files.unfit(error) from None
 
     def source(self, table: Table, thing: Any, names: Mapping[str, str]) -> Source:
         """A table as it was given. Raises UnfitError for what can't be read, or lacks a required column."""
         relation = self._relation(table, thing)
-        there = {row[0]: row[1] for row in self.rows(f"DESCRIBE SELECT * FROM {relation}")}
-        return Source(
-            table, relation, matched(table, {name: _given(name, kind) for name, kind in there.items()}, names)
-        )
+        try:
+            rows = self.connection.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()
+        except duckdb.Error as error:
+            what = thing.pattern if isinstance(thing, Files) else f"a {type(thing).__name__}"
+            raise duckdb_files.unfit(error, f"{table.name}: {what}") from None
+        there = {name: _given(name, kind) for name, kind, *_ in rows}
+        return Source(table, relation, matched(table, there, names))
 
     def _relation(self, table: Table, thing: Any) -> str:
         if isinstance(thing, Files):
-            pattern = thing.pattern.replace("'", "''")
-            if thing.format == CSV:
-                return f"read_csv('{pattern}', header = true, all_varchar = true, union_by_name = true)"
-            return f"read_parquet('{pattern}', union_by_name = true)"
+            return duckdb_files.relation(self.connection, thing, table)
         name = f"given_{table.name}"
+        # What can be read once only is kept.
+        thing = thing.read_all() if hasattr(thing, "read_all") else thing
         try:
             self.connection.register(name, thing)
         except (duckdb.Error, TypeError, ValueError):
-            raise UnfitError(
-                f"{table.name}: give a path, a pandas or Polars frame, or an Arrow table, not a {type(thing).__name__}."
+            raise NotThereError(
+                f"{table.name}: give a path, a pandas or Polars frame, or an Arrow table of usual types, "
+                f"not {type(thing).__name__}."
             ) from None
         return name
 
@@ -100,18 +102,24 @@ class OnDuckDB:
         try:
             return self.connection.sql(f"{select}\nORDER BY value.k").to_arrow_table()
         except duckdb.Error as error:
-            raise _unfit(error) from None
+            raise duckdb_files.unfit(error) from None
 
-    def write(self, select: str, path: Path) -> None:
-        """Writes values to one file: Parquet or CSV by its name."""
-        self._run(output.copy(select, path))
+    def write(self, select: str, place: str) -> None:
+        """Writes values to one file, here or in an object store: Parquet or CSV by its name."""
+        with replacing.replacing(place) as path:
+            self._run(output.copy(select, path))
 
 
 def _given(name: str, kind: str) -> Given:
     quoted = '"' + name.replace('"', '""') + '"'
     bare = kind.split("(")[0]
-    if kind.endswith("]") or bare in ("STRUCT", "MAP"):
-        return Given(quoted, Family.NESTED)
+    if kind.endswith("]"):
+        return Given(quoted, Family.LIST)
+    if bare in ("STRUCT", "MAP"):
+        return Given(quoted, Family.OBJECT)
+    if bare == '"NULL"':
+        # A column in which nothing is, of no type.
+        return Given(f"CAST({quoted} AS VARCHAR)", Family.TEXT)
     if bare == "DECIMAL":
         return Given(quoted, Family.DECIMAL, int(kind.split(",")[1].strip(" )")))
     if bare in ("VARCHAR", "UUID", "ENUM", "JSON"):
@@ -120,21 +128,12 @@ def _given(name: str, kind: str) -> Given:
         return Given(quoted, Family.INTEGER)
     if bare in _TIMES:
         return Given(f"CAST({quoted} AS TIMESTAMP)", Family.LOCAL)
+    if bare.startswith(("TIMESTAMP WITH", "TIMESTAMPTZ")):
+        return Given(f"CAST({quoted} AS TIMESTAMPTZ)", Family.INSTANT)
     families = {
         "DOUBLE": Family.FLOAT,
         "FLOAT": Family.FLOAT,
         "BOOLEAN": Family.BOOLEAN,
-        "TIMESTAMP WITH TIME ZONE": Family.INSTANT,
         "DATE": Family.DATE,
     }
     return Given(quoted, families.get(bare, Family.OTHER))
-
-
-def _unfit(error: duckdb.Error) -> Exception:
-    """What is the caller's to mend, in a sentence; any other error as it is."""
-    first = str(error).partition("\n")[0].strip().rstrip(".")
-    if isinstance(error, duckdb.OutOfRangeException):
-        return UnfitError(f"amounts are too large to be exact: {first}.")
-    if isinstance(error, duckdb.IOException | duckdb.InvalidInputException | duckdb.HTTPException):
-        return UnfitError(f"a file can't be read: {first}.")
-    return error

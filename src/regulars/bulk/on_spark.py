@@ -1,5 +1,7 @@
 """Spark: values over a lake, on as many machines as there are. Needs `pip install 'regulars[spark]'`."""
 
+import os
+import re
 import shutil
 import tempfile
 import uuid
@@ -7,7 +9,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from regulars.bulk import output
+import pyarrow as pa
+
+from regulars.bulk import output, replacing
 from regulars.bulk.given import CSV, Files, matched
 from regulars.bulk.reading import SPARK_DIALECT, Family, Given
 from regulars.bulk.refusals import MissingExtraError, UnfitError
@@ -15,6 +19,7 @@ from regulars.bulk.shape import Source, Step
 from regulars.bulk.tables import Table
 
 try:
+    from py4j.protocol import Py4JJavaError
     from pyspark.errors import AnalysisException, PySparkException
     from pyspark.sql import DataFrame, SparkSession
     from pyspark.storagelevel import StorageLevel
@@ -22,6 +27,8 @@ except ImportError:
     raise MissingExtraError(
         "Spark is not installed: pip install 'regulars[spark]'; it needs Java 17 or later."
     ) from None
+
+_FAILED = (PySparkException, Py4JJavaError)
 
 _SETTINGS = {
     "spark.sql.session.timeZone": "UTC",
@@ -54,7 +61,6 @@ class OnSpark:
     """
 
     dialect = SPARK_DIALECT
-    numbers_profiles = False
 
     def __init__(self, session: Any = None, master: str | None = None) -> None:
         found = session or SparkSession.getActiveSession() or _started(master)
@@ -62,6 +68,7 @@ class OnSpark:
         for name, value in _SETTINGS.items():
             self._session.conf.set(name, value)
         self._kept: list[DataFrame] = []
+        self._given: list[str] = []
 
     def make(self, step: Step) -> None:
         """Makes a relation, kept on the executors' disks where it is read more than once."""
@@ -69,18 +76,33 @@ class OnSpark:
         if step.keeps:
             found = found.persist(StorageLevel.MEMORY_AND_DISK)
             self._kept.append(found)
+            found = self._as_rows(found)
         found.createOrReplaceTempView(step.name)
+
+    def _as_rows(self, kept: DataFrame) -> DataFrame:
+        """What is kept as bare rows, which are made again if they are lost.
+
+        Else Spark would analyse all that they come from with every statement that reads them: most of its time where
+        there are few rows. Its public ways to do so give up what is lost, or take every row apart.
+        """
+        try:
+            plan = kept._jdf.queryExecution()
+            rows = self._session._jsparkSession.internalCreateDataFrame(plan.toRdd(), kept._jdf.schema(), False)
+        except PySparkException as error:
+            raise _unfit(error) from None
+        return DataFrame(rows, self._session)
 
     def make_pairs(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """Makes a small relation of texts."""
-        schema = ", ".join(f"{each} string" for each in columns)
-        self._session.createDataFrame([tuple(row) for row in rows], schema).createOrReplaceTempView(name)
+        # From an Arrow table, for rows of Python's would have every executor start a Python of its own.
+        table = pa.table({each: [row[at] for row in rows] for at, each in enumerate(columns)})
+        self._session.createDataFrame(table).createOrReplaceTempView(name)
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         """The rows of something small."""
         try:
             return [tuple(row) for row in self._sql(sql).collect()]
-        except PySparkException as error:
+        except _FAILED as error:
             raise _unfit(error) from None
 
     def _sql(self, sql: str) -> DataFrame:
@@ -94,6 +116,7 @@ class OnSpark:
         frame = self._frame(table, thing)
         name = f"regulars_{table.name}_{uuid.uuid4().hex}"
         frame.createGlobalTempView(name)
+        self._given.append(name)
         there = {column: _given(column, kind) for column, kind in frame.dtypes}
         return Source(table, f"global_temp.{name}", matched(table, there, names))
 
@@ -105,9 +128,10 @@ class OnSpark:
             reader = reader.option("recursiveFileLookup", "true") if path != thing.pattern else reader
             try:
                 if thing.format == CSV:
-                    return reader.csv(path, header=True, enforceSchema=False, quote='"', escape='"')
+                    form = {"sep": thing.separator, "quote": '"', "escape": '"'}
+                    return reader.csv(path, header=True, enforceSchema=False, **form)
                 return reader.option("mergeSchema", "true").parquet(path)
-            except PySparkException as error:
+            except _FAILED as error:
                 raise _unfit(error) from None
         if hasattr(thing, "createGlobalTempView"):
             return thing
@@ -123,25 +147,41 @@ class OnSpark:
 
     def table(self, select: str) -> DataFrame:
         """The values as a DataFrame, which is computed where it is used."""
-        return self._sql(select)
+        found = self._sql(select)
+        self._forget_views()
+        return found
 
-    def write(self, select: str, path: str | Path) -> None:
+    def _forget_views(self) -> None:
+        # What was made of them knows them without their names.
+        for name in self._given:
+            self._session.catalog.dropGlobalTempView(name)
+        self._given = []
+
+    def write(self, select: str, place: str) -> None:
         """Writes values: a folder of Parquet files by the executors, or one CSV file put together of such a folder."""
         try:
-            if str(path).endswith(".csv"):
-                self._write_csv(select, Path(path))
-            else:
-                self._sql(select).write.mode("overwrite").parquet(str(path))
-        except PySparkException as error:
+            if "://" in place:
+                self._write_folder(select, place)
+                return
+            with replacing.replacing(place) as path:
+                if place.endswith(".csv"):
+                    self._write_csv(select, path)
+                else:
+                    self._write_folder(select, str(path))
+        except _FAILED as error:
             raise _unfit(error) from None
         finally:
+            self._forget_views()
             for each in self._kept:
                 each.unpersist()
+
+    def _write_folder(self, select: str, place: str) -> None:
+        self._sql(select).write.mode("overwrite").parquet(place)
 
     def _write_csv(self, select: str, path: Path) -> None:
         folder = tempfile.mkdtemp(prefix=".regulars-", dir=path.resolve().parent)
         try:
-            self._sql(select).write.mode("overwrite").parquet(folder)
+            self._write_folder(select, folder)
             output.csv_of_parquet(f"{folder}/*.parquet", path)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
@@ -149,6 +189,9 @@ class OnSpark:
 
 def _started(master: str | None) -> SparkSession:
     builder = SparkSession.builder.appName("regulars").config("spark.ui.showConsoleProgress", "false")
+    if master is None or master.startswith("local["):
+        # Two hundred parts, the default, are for clusters: on one machine most would be empty.
+        builder = builder.config("spark.sql.shuffle.partitions", str(2 * (os.cpu_count() or 4)))
     started: SparkSession = builder.master(master or "local[*]").getOrCreate()
     return started
 
@@ -157,11 +200,18 @@ def _given(name: str, kind: str) -> Given:
     quoted = "`" + name.replace("`", "``") + "`"
     if kind.startswith("decimal"):
         return Given(quoted, Family.DECIMAL, int(kind.split(",")[1].strip(" )")))
-    if kind.startswith(("array", "struct", "map")):
-        return Given(quoted, Family.NESTED)
+    if kind.startswith("array"):
+        return Given(quoted, Family.LIST)
+    if kind.startswith(("struct", "map")):
+        return Given(quoted, Family.OBJECT)
     return Given(quoted, _FAMILIES.get(kind, Family.OTHER))
 
 
 def _unfit(error: Exception) -> UnfitError:
-    first = str(error).strip().partition("\n")[0].rstrip(".")
-    return UnfitError(f"Spark can't compute this: {first}.")
+    if lacking := re.search(r'No FileSystem for scheme "\w+"|Class \S+FileSystem not found', str(error)):
+        return UnfitError(
+            f"Spark can't reach a URL: {lacking[0]}. It needs the jars of that store, and s3:// is s3a:// there: "
+            f"docs/compute.md says how."
+        )
+    lines = [line.strip(" :") for line in str(error).splitlines() if not line.startswith("An error occurred while")]
+    return UnfitError(f"Spark can't compute this: {lines[0].rstrip('.') if lines else type(error).__name__}.")

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
+from regulars.aggregations.engines import DUCKDB_FEW_BRANDS, FEW_BRANDS
 from regulars.bulk import facts, lines, tables, values
 from regulars.bulk.reading import Dialect, Family
 from regulars.bulk.refusals import UnfitError
@@ -18,7 +19,6 @@ class Runner(Protocol):
     """What an engine does: makes relations by name, and answers what is small."""
 
     dialect: Dialect
-    numbers_profiles: bool
 
     def make(self, step: Step) -> None:
         """Makes a relation that later steps know by its name."""
@@ -49,16 +49,19 @@ def run(runner: Runner, sources: Mapping[str, Source], asked: Asked, tell: Calla
     zone(asked.timezone, "timezone")
     _make_countries(runner)
     tell("reading")
-    for name, source in sources.items():
-        runner.make(Step(f"typed_{name}", facts.typed(source, runner.dialect, faults)))
-    for name in sources.keys() - {"transactions"}:
-        _refuse(runner, f"typed_{name}", sources[name].table.key, faults)
+    for source in sources.values():
+        _make_typed(runner, source, faults)
     shape = _shape(runner, sources, asked)
-    runner.make(facts.locations(sources.get("locations"), runner.dialect))
+    runner.make(facts.locations(sources.get("locations"), runner.dialect, faults))
+    _refuse(runner, "fact_locations", "external_id", faults)
     runner.make(facts.headers(shape, faults))
-    for step in facts.profiles(sources.get("profiles"), shape, runner.dialect):
+    for step in facts.profiles(sources.get("profiles"), shape, runner.dialect, faults):
         runner.make(step)
-    runner.make(facts.products(sources.get("products"), runner.dialect))
+        _refuse(runner, step.name, "profile_id", faults)
+    runner.make(facts.products(sources.get("products"), runner.dialect, faults))
+    _refuse(runner, "fact_products", "sku", faults)
+    if "as_of" in sources:
+        _refuse_unknown_pairs(runner)
     sold = lines.steps(transactions, shape, runner.dialect, faults)
     for step in sold[:-1]:
         runner.make(step)
@@ -66,10 +69,25 @@ def run(runner: Runner, sources: Mapping[str, Source], asked: Asked, tell: Calla
     _refuse(runner, "fact_transactions", "external_id", faults)
     runner.make(sold[-1])
     runner.make(values.club_row(shape.club))
-    runner.make(values.asked(asked.as_of, shape.club, runner.dialect))
     tell("computing")
-    runner.make(values.stored(runner.dialect))
+    compute_values(runner, shape.club, asked.as_of)
     return values.shown(shape.club, runner.dialect)
+
+
+def compute_values(runner: Runner, club: Club, as_of: datetime | None) -> None:
+    """From facts to `stored_values`: of all profiles at one instant, or, where that is None, of the pairs."""
+    dialect = runner.dialect
+    engine = dialect.engine
+    for step in values.ordered(dialect.numbers and bool(runner.rows(values.TIES)), dialect):
+        runner.make(step)
+    for step in values.brands(dialect):
+        runner.make(step)
+    if dialect.numbers and runner.rows("SELECT count(*) FROM fact_brands")[0][0] <= FEW_BRANDS:
+        engine = DUCKDB_FEW_BRANDS
+    for step in values.asked_in_pairs(club, dialect) if as_of is None else values.asked_at(as_of):
+        runner.make(step)
+    for step in values.stored(engine, dialect):
+        runner.make(step)
 
 
 def _make_countries(runner: Runner) -> None:
@@ -80,6 +98,49 @@ def _make_countries(runner: Runner) -> None:
     rows = [("", ""), *((code, countries.alpha_3(code)) for code in codes)]
     runner.make_pairs("country_pairs", ("alpha_2", "alpha_3"), rows)
     runner.make(Step("country_codes", "SELECT alpha_2, nullif(alpha_3, '') AS alpha_3 FROM country_pairs"))
+
+
+def _make_typed(runner: Runner, source: Source, faults: Faults) -> None:
+    """Makes the typed rows of a table; of what has an id, rows that are alike count once, and others must differ in it.
+
+    Raises UnfitError for wrong rows; those of transactions are told later, together with what else is wrong with them.
+    """
+    name, key = source.table.name, source.table.key
+    rows = facts.typed(source, runner.dialect, faults)
+    if source.table in (tables.TRANSACTIONS, tables.PAIRS):
+        runner.make(Step(f"typed_{name}", rows))
+    else:
+        runner.make(Step(f"read_{name}", rows))
+        ((told, ids),) = runner.rows(f"SELECT count({key}), count(DISTINCT {key}) FROM read_{name}")
+        runner.make(Step(f"typed_{name}", f"SELECT {'' if told == ids else 'DISTINCT '}* FROM read_{name}"))
+        if told != ids:
+            _refuse_twice(runner, name, key)
+    if source.table is not tables.TRANSACTIONS:
+        _refuse(runner, f"typed_{name}", key, faults)
+
+
+def _refuse_twice(runner: Runner, name: str, key: str) -> None:
+    ((number, first),) = runner.rows(
+        f"SELECT count(*), min({key}) FROM (SELECT {key} FROM typed_{name} GROUP BY {key} HAVING count(*) > 1) AS twice"
+    )
+    if number:
+        raise UnfitError(
+            f"{name}: rows with one {key} must agree in all columns ({number:,} do not, such as {first!r})."
+        )
+
+
+def _refuse_unknown_pairs(runner: Runner) -> None:
+    ((number, first),) = runner.rows(
+        """SELECT count(*), min(pair.profile)
+FROM typed_as_of AS pair
+LEFT JOIN fact_profiles AS own ON own.profile_id = pair.profile
+WHERE own.profile_id IS NULL"""
+    )
+    if number:
+        raise UnfitError(
+            f"as_of.profile is not among the profiles (such as {first!r}, of {number:,}): "
+            f"give a table of profiles that has those without transactions too."
+        )
 
 
 def _refuse(runner: Runner, relation: str, key: str, faults: Faults) -> None:
@@ -100,7 +161,10 @@ def _refuse(runner: Runner, relation: str, key: str, faults: Faults) -> None:
 def _shape(runner: Runner, sources: Mapping[str, Source], asked: Asked) -> Shape:
     transactions = sources["transactions"]
     club, has_rates = _club(runner, transactions, asked)
-    ((rows, ids),) = runner.rows("SELECT count(external_id), count(DISTINCT external_id) FROM typed_transactions")
+    ((rows, ids),) = runner.rows(
+        f"SELECT count(external_id), count(DISTINCT {runner.dialect.fingerprint('external_id')}) "
+        f"FROM typed_transactions WHERE external_id IS NOT NULL"
+    )
     where = Lines.NOWHERE
     if transactions.has("items", *tables.ITEM_COLUMNS):
         where = Lines.APART if rows != ids or transactions.has("items") else Lines.WITHIN
@@ -119,7 +183,7 @@ def _shape(runner: Runner, sources: Mapping[str, Source], asked: Asked) -> Shape
         repeats=rows != ids,
         lines=where,
         has_profiles="profiles" in sources,
-        numbers_profiles=runner.numbers_profiles,
+        has_locations="locations" in sources,
     )
 
 

@@ -20,7 +20,8 @@ class Family(Enum):
     INSTANT = "times with a zone"
     LOCAL = "times without a zone"
     DATE = "dates"
-    NESTED = "lists or objects"
+    LIST = "lists"
+    OBJECT = "objects"
     OTHER = "something else"
 
 
@@ -35,7 +36,11 @@ class Given:
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """How an engine says what reading needs. `parsed_instant` reads a text that ends in an offset."""
+    """How an engine says what reading needs.
+
+    `parsed_instant` reads a text that ends in an offset. `numbers` says that numbers stand for profiles, brands and
+    places in order, which one machine can give out; among many each keeps its name.
+    """
 
     engine: Engine
     string: str
@@ -44,10 +49,15 @@ class Dialect:
     utc: Callable[[str], str]
     json: Callable[[str], str]
     joined: Callable[[str], str]
+    is_list: Callable[[str], str]
+    is_object: Callable[[str], str]
     json_part: Callable[[str, str], str]
     json_objects: Callable[[str, Sequence[str]], str]
     each_of: Callable[[str], str]
     sum_of_amounts: Callable[[str], str]
+    some: Callable[[str, str], str]
+    numbers: bool
+    fingerprint: Callable[[str], str]
     number_of_pair: str
     names_of_locations: str
     name_at: Callable[[str, str], str]
@@ -59,7 +69,7 @@ class Dialect:
 
 _OFFSET = r"[0-9:. ](Z|z|[+-][0-9][0-9](:?[0-9][0-9])?)$"
 
-PARSED = {Kind.TIME, Kind.MONEY, Kind.RATE, Kind.QUANTITY, Kind.FLAG}
+PARSED = {Kind.TIME, Kind.MONEY, Kind.RATE, Kind.QUANTITY, Kind.FLAG, Kind.OBJECTS, Kind.OBJECT}
 """The kinds whose texts may be none."""
 
 SIZES = {Kind.MONEY: (18, 6), Kind.RATE: (19, 12), Kind.QUANTITY: (13, 6)}
@@ -87,12 +97,15 @@ DUCKDB_DIALECT = Dialect(
     utc=lambda c: f"timezone('UTC', {c})",
     json=lambda c: f"CAST(to_json({c}) AS VARCHAR)",
     joined=lambda c: f"array_to_string({c}, ',')",
+    is_list=lambda c: f"CASE WHEN json_valid({c}) THEN json_type({c}) = 'ARRAY' ELSE FALSE END",
+    is_object=lambda c: f"CASE WHEN json_valid({c}) THEN json_type({c}) = 'OBJECT' ELSE FALSE END",
     json_part=lambda c, name: f"json_extract_string({c}, '$.{name}')",
-    json_objects=lambda c, names: (
-        f"CASE WHEN json_valid({c}) THEN from_json({c}, '[{{{', '.join(_duckdb_field(each) for each in names)}}}]') END"
-    ),
+    json_objects=lambda c, names: f"from_json({c}, '[{{{', '.join(_duckdb_field(each) for each in names)}}}]')",
     each_of=lambda c: f"unnest({c})",
     sum_of_amounts=lambda c: f"list_sum(list_transform({c}, lambda d: TRY_CAST(d.amount AS DECIMAL(18, 6))))",
+    some=lambda c, condition: f"len(list_filter({c}, lambda d: {condition})) > 0",
+    numbers=True,
+    fingerprint=lambda c: f"hash({c})",
     number_of_pair="CAST(row_number() OVER (ORDER BY profile, as_of) AS INT)",
     names_of_locations="array_agg(external_id ORDER BY location_id)",
     name_at=lambda names, c: f"{names}[{c}]",
@@ -110,12 +123,17 @@ SPARK_DIALECT = Dialect(
     utc=lambda c: f"CAST({c} AS TIMESTAMP)",
     json=lambda c: f"to_json({c})",
     joined=lambda c: f"array_join({c}, ',')",
+    is_list=lambda c: f"schema_of_variant(try_parse_json({c})) LIKE 'ARRAY%'",
+    is_object=lambda c: f"schema_of_variant(try_parse_json({c})) LIKE 'OBJECT%'",
     json_part=lambda c, name: f"get_json_object({c}, '$.{name}')",
     json_objects=lambda c, names: f"from_json({c}, 'array<struct<{', '.join(_spark_field(each) for each in names)}>>')",
-    each_of=lambda c: f"explode_outer({c})",
+    each_of=lambda c: f"explode({c})",
     sum_of_amounts=lambda c: (
-        f"aggregate({c}, CAST(0 AS DECIMAL(38, 6)), (sum, d) -> sum + CAST(d.amount AS DECIMAL(18, 6)))"
+        f"aggregate({c}, CAST(0 AS DECIMAL(38, 6)), (sum, d) -> sum + TRY_CAST(d.amount AS DECIMAL(18, 6)))"
     ),
+    some=lambda c, condition: f"exists({c}, d -> {condition})",
+    numbers=False,
+    fingerprint=lambda c: f"xxhash64({c})",
     number_of_pair="concat_ws('@', profile, as_of)",
     names_of_locations=(
         "transform(array_sort(collect_list(struct(location_id, external_id))), each -> each.external_id)"
@@ -149,6 +167,13 @@ def local_time(given: Given, dialect: Dialect) -> str:
     return "CAST(NULL AS TIMESTAMP)" if given.family is Family.INSTANT else f"CAST({c} AS TIMESTAMP)"
 
 
+def may_be_wrong(kind: Kind, given: Given) -> bool:
+    """Whether a value of a column's type may be none of its kind."""
+    if kind is Kind.TEXT:
+        return given.family is Family.FLOAT
+    return kind in PARSED and given.family in (Family.TEXT, Family.FLOAT, Family.DECIMAL, Family.INTEGER)
+
+
 def is_given(given: Given) -> str:
     """Whether a row says anything in a column."""
     return f"{given.sql} <> ''" if given.family is Family.TEXT else f"{given.sql} IS NOT NULL"
@@ -166,13 +191,20 @@ def _as_text(kind: Kind, given: Given, dialect: Dialect) -> str:
     return f"CAST({given.sql} AS {dialect.string})"
 
 
+def _whole_as_text(kind: Kind, given: Given, dialect: Dialect) -> str:
+    # Whole numbers with gaps become floats on their way; what is too large for each to be told is none.
+    c = given.sql
+    is_whole = f"{c} = floor({c}) AND abs({c}) < 9007199254740992"
+    return f"CASE WHEN {is_whole} THEN CAST(CAST({c} AS BIGINT) AS {dialect.string}) END"
+
+
 def _exact(kind: Kind, given: Given, dialect: Dialect) -> str:
     digits, scale = SIZES[kind]
     c = given.sql
     if given.family is Family.DECIMAL and given.scale <= scale:
-        return f"TRY_CAST({c} AS DECIMAL({digits}, {given.scale}))"
+        return f"TRY_CAST({c} AS DECIMAL({digits - scale + given.scale}, {given.scale}))"
     if given.family is Family.INTEGER:
-        return f"TRY_CAST({c} AS DECIMAL({digits}, 0))"
+        return f"TRY_CAST({c} AS DECIMAL({digits - scale}, 0))"
     # A float is the decimal that it is written as; what has more decimals than there may be is not rounded.
     text = f"CAST({c} AS {dialect.string})" if given.family is Family.FLOAT else f"nullif(trim({c}), '')"
     text = c if given.family is Family.DECIMAL else text
@@ -198,6 +230,14 @@ def _joined(kind: Kind, given: Given, dialect: Dialect) -> str:
     return dialect.joined(given.sql)
 
 
+def _list(kind: Kind, given: Given, dialect: Dialect) -> str:
+    return f"CASE WHEN {dialect.is_list(given.sql)} THEN {given.sql} END"
+
+
+def _object(kind: Kind, given: Given, dialect: Dialect) -> str:
+    return f"CASE WHEN {dialect.is_object(given.sql)} THEN {given.sql} END"
+
+
 def _json(kind: Kind, given: Given, dialect: Dialect) -> str:
     return dialect.json(given.sql)
 
@@ -205,6 +245,7 @@ def _json(kind: Kind, given: Given, dialect: Dialect) -> str:
 _READ: Mapping[tuple[Kind, Family], Callable[[Kind, Given, Dialect], str]] = {
     (Kind.TEXT, Family.TEXT): _text,
     (Kind.TEXT, Family.INTEGER): _as_text,
+    (Kind.TEXT, Family.FLOAT): _whole_as_text,
     **{(Kind.TIME, family): _instant for family in (Family.TEXT, Family.INSTANT, Family.LOCAL, Family.DATE)},
     **{
         (kind, family): _exact
@@ -215,9 +256,9 @@ _READ: Mapping[tuple[Kind, Family], Callable[[Kind, Given, Dialect], str]] = {
     (Kind.FLAG, Family.INTEGER): _flag,
     (Kind.FLAG, Family.TEXT): _flag,
     (Kind.NAMES, Family.TEXT): _text,
-    (Kind.NAMES, Family.NESTED): _joined,
-    (Kind.OBJECTS, Family.TEXT): _text,
-    (Kind.OBJECTS, Family.NESTED): _json,
-    (Kind.OBJECT, Family.TEXT): _text,
-    (Kind.OBJECT, Family.NESTED): _json,
+    (Kind.NAMES, Family.LIST): _joined,
+    (Kind.OBJECTS, Family.TEXT): _list,
+    (Kind.OBJECTS, Family.LIST): _json,
+    (Kind.OBJECT, Family.TEXT): _object,
+    (Kind.OBJECT, Family.OBJECT): _json,
 }

@@ -72,4 +72,4 @@ class Shape:
     repeats: bool
     lines: "Lines"
     has_profiles: bool
-    numbers_profiles: bool
+    has_locations: bool

@@ -1,38 +1,146 @@
 """From facts to values as they go out: who is asked for and when, the compiled statement, money and places by name."""
 
 from datetime import UTC, datetime
+from functools import cache
 
 from regulars.aggregations.aggregation import Aggregation, Type
-from regulars.aggregations.compile import compiled
+from regulars.aggregations.compile import compiled, relations, selected
 from regulars.aggregations.definitions import REGISTRY
+from regulars.aggregations.engines import DUCKDB_FEW_BRANDS, ENGINES, Engine
 from regulars.bulk.reading import Dialect
 from regulars.bulk.shape import Club, Step
 
-_BOUNDS = ("12 months", "24 months")
+_ONE_TIE = 1_048_576
+"""More transactions of one profile at one instant than there can be."""
 
 
-def asked(as_of: datetime | None, club: Club, dialect: Dialect) -> Step:
-    """Whom values are asked for, and as of when: all profiles at one instant, or, where that is None, the pairs."""
-    if as_of is None:
-        at = dialect.engine.macros["instant_of"]("as_of_local", f"'{club.timezone}'")
-        who = f"""SELECT DISTINCT own.profile, own.profile_id, coalesce(pair.as_of, {at}) AS as_of
-    FROM typed_as_of AS pair
-    JOIN fact_profiles AS own ON own.profile_id = pair.profile"""
-        k = dialect.number_of_pair
-    else:
-        who = f"SELECT profile, profile_id, {timestamp(as_of)} AS as_of FROM fact_profiles"
-        k = "profile"
-    bounds = ",\n       ".join(
-        f"as_of - INTERVAL '{window}' {sign} INTERVAL '4 days' AS {side}_{window.split()[0]}m"
-        for window in _BOUNDS
+def ordered(has_ties: bool, dialect: Dialect) -> list[Step]:
+    """The transactions with `n`, a number in their order within a profile."""
+    if not dialect.numbers:
+        return [Step("ordered_transactions", "SELECT told.*, CAST(0 AS BIGINT) AS n FROM fact_transactions AS told")]
+    instant = f"CAST(epoch_us(told.transacted_at) AS HUGEINT) * {_ONE_TIE}"
+    if not has_ties:
+        return [Step("ordered_transactions", f"SELECT told.*, {instant} AS n FROM fact_transactions AS told")]
+    return [
+        Step(
+            "fact_ties",
+            """SELECT profile, transacted_at, external_id, id,
+       row_number() OVER (PARTITION BY profile, transacted_at ORDER BY external_id NULLS LAST, id) AS place
+FROM fact_transactions
+SEMI JOIN (
+    SELECT profile, transacted_at FROM fact_transactions GROUP BY ALL HAVING count(*) > 1
+) AS several USING (profile, transacted_at)""",
+            keeps=True,
+        ),
+        Step(
+            "ordered_transactions",
+            f"""SELECT told.*, {instant} + coalesce(tie.place, 0) AS n
+FROM fact_transactions AS told
+LEFT JOIN fact_ties AS tie
+  ON tie.profile = told.profile
+ AND tie.transacted_at = told.transacted_at
+ AND tie.external_id IS NOT DISTINCT FROM told.external_id
+ AND tie.id = told.id""",
+        ),
+    ]
+
+
+TIES = "SELECT profile FROM fact_transactions GROUP BY profile, transacted_at HAVING count(*) > 1 LIMIT 1"
+"""Whether any profile has two transactions at one instant."""
+
+
+def brands(dialect: Dialect) -> list[Step]:
+    """The sold lines with their brands, as numbers in the order of their names where an engine gives them."""
+    if not dialect.numbers:
+        return [Step("branded_lines", "SELECT * FROM fact_lines")]
+    return [
+        Step(
+            "fact_brands",
+            """SELECT brand AS name, row_number() OVER (ORDER BY brand) AS brand
+FROM (SELECT DISTINCT brand FROM fact_lines) AS named""",
+            keeps=True,
+        ),
+        Step(
+            "brand_names",
+            "SELECT coalesce(array_agg(name ORDER BY brand), []) AS names FROM fact_brands",
+            keeps=True,
+        ),
+        Step(
+            "branded_lines",
+            """SELECT line.profile, line.transacted_at, known.brand
+FROM fact_lines AS line
+JOIN fact_brands AS known ON known.name = line.brand""",
+        ),
+    ]
+
+
+def _bounds(as_of: str) -> str:
+    """Instants beyond which no calendar arithmetic is needed to tell on which side of a window one is."""
+    return ",\n       ".join(
+        f"{as_of} - INTERVAL '{months} months' {sign} INTERVAL '4 days' AS {side}_{months}m"
+        for months in (12, 24)
         for side, sign in (("before", "-"), ("after", "+"))
     )
-    return Step(
-        "asked",
-        f"SELECT {k} AS k, who.*,\n       -- Beyond these no calendar arithmetic is needed.\n       {bounds}\n"
-        f"FROM (\n    {who}\n) AS who",
-        keeps=True,
-    )
+
+
+def asked_at(as_of: datetime) -> list[Step]:
+    """All profiles at one instant: each stands for itself, and nothing needs to be joined."""
+    at = timestamp(as_of)
+    return [
+        Step("asked", f"SELECT profile AS k, profile, profile_id, {at} AS as_of FROM fact_profiles"),
+        Step(
+            "asked_transactions",
+            f"""SELECT profile AS k, told.*, {at} AS as_of,
+       {_bounds(at)}
+FROM ordered_transactions AS told
+WHERE transacted_at <= {at}""",
+        ),
+        Step("asked_lines", f"SELECT profile AS k, brand FROM branded_lines WHERE transacted_at <= {at}"),
+        Step(
+            "ahead",
+            f"""SELECT profile AS k, min(transacted_at) AS falls_due_at
+FROM fact_transactions
+WHERE transacted_at > {at}
+GROUP BY profile""",
+        ),
+    ]
+
+
+def asked_in_pairs(club: Club, dialect: Dialect) -> list[Step]:
+    """Profiles each at instants of its own, every pair once."""
+    at = dialect.engine.macros["instant_of"]("pair.as_of_local", f"'{club.timezone}'")
+    return [
+        Step(
+            "asked",
+            f"""SELECT {dialect.number_of_pair} AS k, pair.*
+FROM (
+    SELECT DISTINCT own.profile, own.profile_id, coalesce(pair.as_of, {at}) AS as_of
+    FROM typed_as_of AS pair
+    JOIN fact_profiles AS own ON own.profile_id = pair.profile
+) AS pair""",
+            keeps=True,
+        ),
+        Step(
+            "asked_transactions",
+            f"""SELECT asked.k, told.*, asked.as_of,
+       {_bounds("asked.as_of")}
+FROM asked
+JOIN ordered_transactions AS told ON told.profile = asked.profile AND told.transacted_at <= asked.as_of""",
+        ),
+        Step(
+            "asked_lines",
+            """SELECT asked.k, line.brand
+FROM asked
+JOIN branded_lines AS line ON line.profile = asked.profile AND line.transacted_at <= asked.as_of""",
+        ),
+        Step(
+            "ahead",
+            """SELECT asked.k, min(told.transacted_at) AS falls_due_at
+FROM asked
+JOIN fact_transactions AS told ON told.profile = asked.profile AND told.transacted_at > asked.as_of
+GROUP BY asked.k""",
+        ),
+    ]
 
 
 def timestamp(at: datetime) -> str:
@@ -47,9 +155,26 @@ def club_row(club: Club) -> Step:
     )
 
 
-def stored(dialect: Dialect) -> Step:
-    """The values as the live store keeps them, with when they change next."""
-    return Step("stored_values", compiled(REGISTRY, dialect.engine))
+_READ_AGAIN = {"history", "places", "votes", "countries"}
+
+
+def stored(engine: Engine, dialect: Dialect) -> list[Step]:
+    """The values as the live store keeps them, with when they change next: one statement where an engine computes a
+    relation once however often it is read, else relation by relation.
+    """
+    if dialect.numbers:
+        return [Step("stored_values", _statement(engine.name))]
+    found = relations(REGISTRY, engine)
+    return [
+        *(Step(name, sql, keeps=name in _READ_AGAIN) for name, sql in found),
+        Step("stored_values", selected(REGISTRY, engine, found[-1][0])),
+    ]
+
+
+@cache
+def _statement(engine: str) -> str:
+    # Translating every declaration takes as long as to compute a thousand profiles.
+    return compiled(REGISTRY, {each.name: each for each in (*ENGINES, DUCKDB_FEW_BRANDS)}[engine])
 
 
 def shown(club: Club, dialect: Dialect) -> str:

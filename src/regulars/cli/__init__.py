@@ -13,7 +13,8 @@ import psycopg
 from cyclopts import App, CycloptsError
 
 from regulars import logs
-from regulars.cli import backups, communities, demo, doctor, loading, serving, tokens, verifying
+from regulars.bulk.refusals import MissingExtraError, NotThereError, UnfitError
+from regulars.cli import backups, communities, computing, demo, doctor, loading, serving, tokens, verifying
 from regulars.cli.asked import WrongUseError
 from regulars.facts.refusals import NotFound, Refused
 from regulars.ingest.files import UnreadableFileError
@@ -32,12 +33,13 @@ app = App(
     version=version("regulars"),
     help_format="markdown",
 )
-for module in (serving, demo, tokens, communities, loading, verifying, backups, doctor):
+for module in (serving, demo, tokens, communities, loading, computing, verifying, backups, doctor):
     module.add_to(app)
 
-_WRONG_USE = (WrongUseError, SettingError, UnreadableFileError, NotFound)
+_WRONG_USE = (WrongUseError, SettingError, UnreadableFileError, NotFound, NotThereError, MissingExtraError)
 _WRONG = (
     Refused,
+    UnfitError,
     UnreachableError,
     UnsafeDatabaseError,
     asyncpg.PostgresError,

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from regulars.aggregations.verify import verify
+from regulars.bulk.verify import verify
 from regulars.cli.asked import Where, WrongUseError, with_database
 from regulars.cli.printing import counted, telling
 from regulars.facts import community as communities
@@ -21,10 +21,12 @@ def add_to(app: App) -> None:
 def verify_(
     *,
     community: Annotated[str | None, Parameter(help="Only this one, by its slug; else all.")] = None,
-    as_of: Annotated[str | None, Parameter(help="The instant that values are compared at; now if not given.")] = None,
+    as_of: Annotated[
+        str | None, Parameter(help="Compare what is answered for this instant; if not given, what is kept now.")
+    ] = None,
     where: Where | None = None,
 ) -> int:
-    """Recomputes every value from the facts and prints what differs from what is kept.
+    """Recomputes every value from the facts by DuckDB and prints what differs from what is kept.
 
     Example: `regulars verify --community cdnow`
     """

@@ -1,0 +1,263 @@
+"""Live values against Feast, which serves values that something else computed, and against a bare read by key."""
+
+import itertools
+import json
+import random
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import msgspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from bench import child, load
+from bench.child import APART, HAS_APART
+from bench.fill import fill, sql
+from bench.load import Load, Request
+from bench.place import Club, Place, Store
+from bench.requests import profile_id, reads, request, writes
+from bench.result import Findings
+from bench.served import BARE
+from bench.serving import Served, answering, free_port, serving
+from bench.size import Size
+from regulars.aggregations.definitions import REGISTRY
+
+CONNECTIONS = 64
+ROUNDS = 5
+FEAST_LEAST = 5
+BARE_MOST = 2
+
+OURS, BARE_READ, SQLITE, POSTGRESQL = "regulars", "bare read", "Feast on SQLite", "Feast on PostgreSQL"
+
+
+@dataclass
+class _Way:
+    """One way to read or to write: a server, and requests without end."""
+
+    name: str
+    served: Served
+    requests: Iterator[Request]
+    status: int = 200
+    connections: int = CONNECTIONS
+    loads: list[Load] = field(default_factory=list)
+
+    def measure(self, seconds: float) -> None:
+        """One round."""
+        done = load.closed(self.served.port, self.requests, self.connections, seconds)
+        self.loads.append(done.require(self.status))
+
+    @property
+    def per_second(self) -> list[float]:
+        """Answers a second, by round."""
+        return [each.per_second for each in self.loads]
+
+
+def run(where: Place, size: Size, findings: Findings) -> None:
+    """GET aggregations, the same values from Feast, one row by key; then purchases and pushes."""
+    if not HAS_APART:
+        raise RuntimeError(f"Feast can't be measured: {child.WITHOUT_APART}")
+    profiles = size.rows(20_000, 200)
+    store = where.store()
+    club = store.club("feast")
+    fill(store, club, profiles, 10 * profiles)
+    with store.owner() as connection:
+        connection.execute(sql("bare").format(club=club.id).encode())
+    store.tidy("bench_values")
+    values = where.folder / "values.parquet"
+    _write_values(store, club, values)
+    with ExitStack() as running:
+        ours = running.enter_context(serving(where, store))
+        online_stores: dict[str, Mapping[str, object]] = {
+            SQLITE: {"type": "sqlite", "path": str(where.folder / "online.db")},
+            POSTGRESQL: _postgresql(where.store("feast")),
+        }
+        feasts = {
+            name: running.enter_context(_feast(where, name, values, online_store))
+            for name, online_store in online_stores.items()
+        }
+        for feast in feasts.values():
+            _agreed(feast, values)
+        _reads(ours, feasts, club, profiles, size, findings)
+        _writes(ours, feasts, club, profiles, values, size, findings)
+
+
+# The feature stores --------------------------------------------------------------------------------------
+
+
+def _write_values(store: Store, club: Club, path: Path) -> None:
+    """Every stored value of every profile: numbers and instants as they are, the rest as texts."""
+    columns = ", ".join(
+        each.name
+        if each.type.column in ("bigint", "timestamptz")
+        else f"CAST(to_jsonb({each.name}) #>> '{{}}' AS text)"
+        for each in REGISTRY.stored
+    )
+    names = ["profile_id", *(each.name for each in REGISTRY.stored), "event_timestamp"]
+    with store.owner() as connection:
+        rows = connection.execute(
+            f"SELECT CAST(profile_id AS text), {columns}, calculated_at FROM aggregations "
+            f"WHERE community_id = {club.id} ORDER BY profile_id".encode()
+        ).fetchall()
+    kinds = {"bigint": pa.int64(), "timestamptz": pa.timestamp("us", "UTC")}
+    types = [pa.string(), *(kinds.get(each.type.column, pa.string()) for each in REGISTRY.stored), kinds["timestamptz"]]
+    arrays = [pa.array(column, kind) for column, kind in zip(zip(*rows, strict=True), types, strict=True)]
+    pq.write_table(pa.table(dict(zip(names, arrays, strict=True))), path)
+
+
+def _postgresql(store: Store) -> Mapping[str, object]:
+    """Feast's configuration of a database, as its owner, with as many connections as the product has."""
+    address = urlsplit(store.owner_url)
+    return {
+        "type": "postgres",
+        "host": parse_qs(address.query)["host"][0],
+        "port": 5432,
+        "database": address.path.strip("/"),
+        "user": address.username,
+        "password": "not asked for",
+        "sslmode": "disable",
+        "conn_type": "pool",
+        "min_conn": 1,
+        "max_conn": 16,
+    }
+
+
+def _feast(where: Place, name: str, values: Path, online_store: Mapping[str, object]) -> AbstractContextManager[Served]:
+    folder = where.folder / name.replace(" ", "-")
+    child.run("feast_store", folder, values, json.dumps(online_store), folder=where.folder, python=APART)
+    port = free_port()
+    command = [str(APART.with_name("feast")), "-c", str(folder), "serve", "--host", "127.0.0.1", "--port", str(port)]
+    command += ["--workers", "1", "--no-access-log", "--max-requests", "0", "--keep-alive-timeout", "600"]
+    variables = {"FEAST_USAGE": "False", "TMPDIR": str(where.folder), "HOME": str(where.folder)}
+    return answering(command, port, where.folder / f"feast-{port}.log", variables, "/health")
+
+
+def _agreed(feast: Served, values: Path) -> None:
+    """Holds a few profiles' features to the values that they were made of. Raises AssertionError."""
+    for row in pq.read_table(values).slice(0, 20).to_pylist():
+        body = {"feature_service": "all_values", "entities": {"profile_id": [row["profile_id"]]}}
+        asked = urllib.request.Request(
+            f"http://127.0.0.1:{feast.port}/get-online-features",
+            msgspec.json.encode(body),
+            {"content-type": "application/json"},
+        )
+        with urllib.request.urlopen(asked, timeout=60) as answer:  # noqa: S310 - of this machine
+            told = msgspec.json.decode(answer.read())
+        names = told["metadata"]["feature_names"]
+        features = dict(zip(names, (each["values"][0] for each in told["results"]), strict=True))
+        for name, value in row.items():
+            if name != "event_timestamp" and not isinstance(value, datetime):
+                assert features[name] == value, (name, features[name], value)
+
+
+# The race ------------------------------------------------------------------------------------------------
+
+
+def _reads(ours: Served, feasts: dict[str, Served], club: Club, profiles: int, size: Size, findings: Findings) -> None:
+    seconds = size.seconds(5)
+    findings.did(
+        f"{profiles:,} profiles with {10 * profiles:,} transactions; the {len(REGISTRY.stored)} values that regulars "
+        f"stores of each are Feast's features too, in one feature view and one feature service, and equal. Reads are "
+        f"of one random profile, by {CONNECTIONS} connections in a closed loop for {seconds:g} s; all take turns. "
+        f"Every server has one worker: Feast ({child.versions('feast', 'psycopg')}) its own feature server, feast serve, "
+        f"with 16 connections to PostgreSQL."
+    )
+    findings.did(
+        "Bare read: a route of the same server as regulars that reads one row of a table of values by its key and "
+        "gives it as JSON, without token, community, embedded locations, or whether the row is true by now. What "
+        "regulars answers is true at that instant; what Feast answers is what was pushed last."
+    )
+    numbers = range(1, profiles + 1)
+    ways = [
+        _Way(OURS, ours, reads(club, profiles)),
+        _Way(BARE_READ, ours, _cycled(numbers, lambda each: request(club, "GET", f"{BARE}/{profile_id(club, each)}"))),
+        *(_Way(name, served, _feast_reads(club, numbers)) for name, served in feasts.items()),
+    ]
+    _told(ways, "reads", seconds, size.rounds(ROUNDS), findings)
+    mine, bare, *theirs = ways
+    for way in theirs:
+        ratio = findings.found(f"reads: {OURS} / {way.name}", _ratios(mine, way), "")
+        findings.at_least(f"Live reads: at least {FEAST_LEAST} times the requests/s of {way.name}", ratio, FEAST_LEAST)
+    ratio = findings.found(f"reads: {BARE_READ} / {OURS}", _ratios(bare, mine), "")
+    findings.at_most(f"Live reads: within {BARE_MOST} times of a bare read by key", ratio, BARE_MOST)
+
+
+def _writes(
+    ours: Served,
+    feasts: dict[str, Served],
+    club: Club,
+    profiles: int,
+    values: Path,
+    size: Size,
+    findings: Findings,
+) -> None:
+    seconds = size.seconds(5)
+    findings.did(
+        "Writes, by as many connections: regulars takes a transaction with two lines, computes all values of its "
+        "profile and stores both; Feast takes the values of one profile, computed beforehand, by /push to the online "
+        "store. What computes them for Feast is not counted. On SQLite Feast has one client, for its server fails "
+        "where several push at once."
+    )
+    numbers = range(1, profiles + 1)
+    endless = itertools.chain.from_iterable(
+        writes(club, "/api/v3/transactions", numbers, 256) for _ in itertools.count()
+    )
+    pushes = _pushes(club, values)
+    ways = [
+        _Way(OURS, ours, endless, 201),
+        # Its threads share one connection to SQLite, and fail where two push at once.
+        _Way(SQLITE, feasts[SQLITE], itertools.cycle(pushes), connections=1),
+        _Way(POSTGRESQL, feasts[POSTGRESQL], itertools.cycle(pushes)),
+    ]
+    _told(ways, "writes", seconds, size.rounds(ROUNDS), findings)
+    for way in ways[1:]:
+        findings.found(f"writes: {OURS} / {way.name}", _ratios(ways[0], way), "")
+
+
+def _told(ways: list[_Way], kind: str, seconds: float, rounds: int, findings: Findings) -> None:
+    for way in ways:
+        way.measure(seconds / 2)
+        way.loads.clear()
+    for _ in range(rounds):
+        for way in ways:
+            way.measure(seconds)
+    for way in ways:
+        findings.found(f"{kind}: {way.name}", way.per_second, "requests/s")
+        findings.found(f"{kind}: {way.name}, p99", [each.percentile(99) for each in way.loads], "ms")
+
+
+def _ratios(some: _Way, other: _Way) -> list[float]:
+    return [one / another for one, another in zip(some.per_second, other.per_second, strict=True)]
+
+
+def _cycled(numbers: range, asked: Callable[[int], Request]) -> Iterator[Request]:
+    chance = random.Random(1)
+    return itertools.cycle([asked(chance.choice(numbers)) for _ in range(5_000)])
+
+
+def _feast_reads(club: Club, numbers: range) -> Iterator[Request]:
+    def asked(number: int) -> Request:
+        body = {"feature_service": "all_values", "entities": {"profile_id": [str(profile_id(club, number))]}}
+        return request(club, "POST", "/get-online-features", msgspec.json.encode(body))
+
+    return _cycled(numbers, asked)
+
+
+def _pushes(club: Club, values: Path) -> list[Request]:
+    """The values of some profiles as Feast takes them, each of now."""
+    rows = pq.read_table(values).slice(0, 500).to_pylist()
+    now = datetime.now(UTC).isoformat()
+    bodies = [{name: [_pushed(value)] for name, value in row.items()} | {"event_timestamp": [now]} for row in rows]
+    return [
+        request(club, "POST", "/push", msgspec.json.encode({"push_source_name": "values", "to": "online", "df": each}))
+        for each in bodies
+    ]
+
+
+def _pushed(value: object) -> object:
+    """A value as /push reads it: instants as seconds."""
+    return int(value.timestamp()) if isinstance(value, datetime) else value

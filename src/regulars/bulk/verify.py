@@ -1,0 +1,265 @@
+"""Proof that live equals recomputed: every kept value against DuckDB's, every derived column against its row."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from functools import cache
+from importlib.resources import files
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import pyarrow as pa
+
+from regulars.aggregations.store import NAMES, STORED, statement
+from regulars.bulk import clocks, from_store
+from regulars.bulk.from_store import DATE, FLAG, INSTANT, INTEGER, TEXT, Copied, Part
+from regulars.facts import places
+from regulars.storage.database import Database, Scope
+
+PROFILES_AT_ONCE = 50_000
+SALES_AT_ONCE = 500_000
+"""What is compared at once bounds the memory that it takes: 640 MiB for so many sales."""
+
+LIVE_AT_ONCE = 2_000
+"""So many profiles are computed at a past instant by one statement of the database."""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One thing that is kept, or stated in another way, and is not what the facts say.
+
+    `key` tells whose, `name` which.
+    """
+
+    key: str
+    name: str
+    kept: object
+    recomputed: object
+    stated: str = "is kept as"
+    against: str = "the facts say"
+
+    def __str__(self) -> str:
+        return f"{self.key}: {self.name} {self.stated} {self.kept!r}, {self.against} {self.recomputed!r}"
+
+
+# What a part holds at most is bounded by the sales as they are kept; a profile of more is a part by itself.
+_PART = """
+SELECT profile_id AS last, number
+FROM (
+    SELECT profile_id, number, sum(1 + sales) OVER (ORDER BY profile_id) AS weight
+    FROM (
+        SELECT own.profile_id, row_number() OVER (ORDER BY own.profile_id) AS number,
+               coalesce(kept.shop_count, 0) AS sales
+        FROM (
+            SELECT profile_id
+            FROM profiles
+            WHERE community_id = $1 AND profile_id >= $2 AND deleted_at IS NULL
+            ORDER BY profile_id
+            LIMIT $3
+        ) AS own
+        LEFT JOIN aggregations AS kept ON kept.community_id = $1 AND kept.profile_id = own.profile_id
+    ) AS counted
+) AS weighed
+WHERE weight <= $4 OR number = 1
+ORDER BY number DESC
+LIMIT 1
+"""
+
+_LOCATIONS = """
+SELECT 'location ' || id AS key, address AS fields, extra ->> 'country_iso_3' AS country_iso_3,
+       country, iso_state, state
+FROM locations
+WHERE community_id = $1
+ORDER BY id
+"""
+
+_ADDRESSES = """
+SELECT 'address ' || id AS key, fields, fields ->> 'country_iso_3' AS country_iso_3, country, iso_state, state
+FROM addresses
+WHERE community_id = $1 AND profile_id BETWEEN $2 AND $3
+ORDER BY id
+"""
+
+_DERIVED = (files("regulars.bulk") / "verify_derived.sql").read_text()
+
+_COMPARED = (*NAMES, "next_change_at")
+
+_LEAST, _GREATEST = UUID(int=0), UUID(int=2**128 - 1)
+
+
+async def verify(
+    database: Database, community_id: int, as_of: datetime | None = None
+) -> AsyncIterator[Difference | int]:
+    """Every difference between what is kept and what the facts say, and, after each part, the number of profiles
+    looked at so far.
+
+    With `as_of`, what is compared is not what is kept, but what is answered for that instant: of every profile.
+    """
+    first: UUID | None = _LEAST
+    seen, is_explained = 0, False
+    while first is not None:
+        async with database.reading(community_id) as scope:
+            found = await scope.fetchrow(_PART, community_id, first, PROFILES_AT_ONCE, SALES_AT_ONCE)
+            if found is None:
+                break
+            part = Part(first, found["last"])
+            facts = await from_store.facts(scope, part)
+            stated = await (_kept(scope, part) if as_of is None else _answered(scope, facts, as_of))
+            addresses = await scope.fetch(_ADDRESSES, community_id, part.first, part.last)
+            at = as_of or scope.now
+        # By then the snapshot is given back, and what else runs here goes on.
+        differing = await asyncio.to_thread(_differing, facts, stated, at, is_kept=as_of is None)
+        if differing and not is_explained:
+            is_explained = True
+            for difference in await _zones(database, community_id):
+                yield difference
+        for difference in differing:
+            yield difference
+        for difference in _misplaced(addresses):
+            yield difference
+        seen += found["number"]
+        yield seen
+        first = None if part.last == _GREATEST else UUID(int=part.last.int + 1)
+    async with database.reading(community_id) as scope:
+        locations = await scope.fetch(_LOCATIONS, community_id)
+        derived = await scope.fetch(_DERIVED, community_id)
+    for difference in _misplaced(locations):
+        yield difference
+    for row in derived:
+        yield Difference(row["key"], row["name"], row["kept"], row["recomputed"])
+
+
+async def _zones(database: Database, community_id: int) -> list[Difference]:
+    """What may explain the differences of many profiles, so that it is said before them."""
+    async with database.reading(community_id) as scope:
+        found = await clocks.differing(scope)
+    return [
+        Difference(f"time zone {zone}", f"{at} UTC", f"{stored}", f"{engines}", "is to the database", "to DuckDB")
+        for zone, at, stored, engines in found
+    ]
+
+
+def _misplaced(rows: Sequence[Any]) -> Iterator[Difference]:
+    for row in rows:
+        fields = None if row["fields"] is None else msgspec.json.decode(row["fields"])
+        for name, recomputed in places.derived(fields, row["country_iso_3"]).items():
+            if row[name] != recomputed:
+                yield Difference(row["key"], name, row[name], recomputed)
+
+
+# What is stated ---------------------------------------------------------------------------------------------
+
+_LISTS = {each.name: each.type.column.removesuffix("[]") for each in STORED if each.type.column.endswith("[]")}
+
+_ARROW = {"bigint": INTEGER, "numeric": TEXT, "text": TEXT, "date": DATE, "timestamptz": INSTANT}
+
+_STATED: dict[str, pa.DataType] = {
+    "profile_id": TEXT,
+    "is_missing": FLAG,
+    "is_claimed": FLAG,
+    "next_change_at": INSTANT,
+    # Lists travel as JSON.
+    **{each.name: _ARROW.get(each.type.column, TEXT) for each in STORED},
+}
+
+
+def _stated(row: str) -> str:
+    columns = [f"to_json({row}.{name})" if name in _LISTS else f"{row}.{name}" for name in NAMES]
+    return f"{row}.next_change_at, " + ", ".join(columns)
+
+
+# What is due by the clock, or by a shared fact, is computed when it is read: nothing kept is claimed of it.
+_KEPT = f"""
+SELECT own.profile_id,
+       kept.profile_id IS NULL AS is_missing,
+       kept.values_epoch = epochs.values_epoch
+           AND kept.calculated_at <= $4::timestamptz
+           AND (kept.next_change_at IS NULL OR kept.next_change_at > $4::timestamptz) AS is_claimed,
+       {_stated("kept")}
+FROM profiles AS own
+JOIN epochs ON epochs.community_id = own.community_id
+LEFT JOIN aggregations AS kept ON kept.community_id = $1 AND kept.profile_id = own.profile_id
+WHERE own.community_id = $1 AND own.profile_id BETWEEN $2::uuid AND $3::uuid AND own.deleted_at IS NULL
+"""
+
+
+async def _kept(scope: Scope, part: Part) -> pa.Table:
+    """The rows of values that are kept."""
+    return await from_store.copied(scope, _KEPT, (scope.community_id, part.first, part.last, scope.now), _STATED)
+
+
+@cache
+def _answer() -> str:
+    return f"""
+SELECT answer.profile_id, FALSE AS is_missing, TRUE AS is_claimed,
+       {_stated("answer")}
+FROM (
+{statement()}
+) AS answer
+"""
+
+
+async def _answered(scope: Scope, facts: Copied, as_of: datetime) -> pa.Table:
+    """What a read at `as_of` would be answered."""
+    profile_ids = facts.tables["fact_profiles"]["profile_id"].to_pylist()
+    parts = []
+    for start in range(0, len(profile_ids), LIVE_AT_ONCE):
+        some = profile_ids[start : start + LIVE_AT_ONCE]
+        arguments = (scope.community_id, some, [as_of] * len(some))
+        parts.append(await from_store.copied(scope, _answer(), arguments, _STATED))
+    return pa.concat_tables(parts)
+
+
+# What differs -----------------------------------------------------------------------------------------------
+
+
+def _comparable(name: str) -> str:
+    if name not in _LISTS:
+        return f"stated.{name}"
+    return f"""from_json(stated.{name}, '["{"BIGINT" if _LISTS[name] == "bigint" else "VARCHAR"}"]')"""
+
+
+_DIFFERING = f"""
+SELECT *
+FROM (
+    SELECT fresh.profile_id, stated.is_missing, stated.is_claimed,
+           {", ".join(f"{_comparable(name)} AS stated_{name}, fresh.{name}" for name in _COMPARED)}
+    FROM recomputed AS fresh
+    JOIN stated ON stated.profile_id = fresh.profile_id
+) AS compared
+WHERE is_missing
+   OR is_claimed AND ({" OR ".join(f"stated_{name} IS DISTINCT FROM {name}" for name in _COMPARED)})
+ORDER BY profile_id
+"""
+
+
+def _differing(facts: Copied, stated: pa.Table, at: datetime, *, is_kept: bool) -> list[Difference]:
+    runner = from_store.recomputed(facts, at)
+    runner.connection.register("stated", stated)
+    rows = from_store.rows_of(runner, _DIFFERING)
+    runner.connection.close()
+    return [each for row in rows for each in _differences(row, "is kept as" if is_kept else "is answered as")]
+
+
+def _differences(row: dict[str, Any], stated: str) -> list[Difference]:
+    key = f"profile {row['profile_id']}"
+    if row["is_missing"]:
+        return [Difference(key, "aggregations", None, "a row")]
+    return [
+        Difference(key, name, _value(name, row[f"stated_{name}"]), _value(name, row[name]), stated)
+        for name in _COMPARED
+        if row[f"stated_{name}"] != row[name]
+    ]
+
+
+_NUMBERS = {each.name for each in STORED if each.type.column == "numeric"}
+
+
+def _value(name: str, value: Any) -> object:
+    """A value as the database gives it."""
+    if isinstance(value, datetime):
+        return value.replace(tzinfo=UTC)
+    return Decimal(value) if name in _NUMBERS and value is not None else value

@@ -1,0 +1,105 @@
+"""`regulars compute`: every value of every profile over files, without a server."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import App, Parameter
+
+from regulars.cli.asked import WrongUseError
+from regulars.cli.printing import telling
+from regulars.facts import instants, money
+
+_FILES = "A file, a folder, a pattern or a URL of CSV or Parquet."
+
+
+def add_to(app: App) -> None:
+    """Adds the command."""
+    app.command(compute_values, name="compute")
+
+
+def compute_values(
+    *,
+    transactions: Annotated[str, Parameter(help=f"Purchases and returns. {_FILES}")],
+    output: Annotated[str, Parameter(name=("--output", "-o"), help="Where to: .csv or .parquet; by Spark a folder.")],
+    profiles: Annotated[str | None, Parameter(help="Members; else those that transactions name.")] = None,
+    locations: Annotated[str | None, Parameter(help="Stores: their countries, zones and kinds.")] = None,
+    products: Annotated[str | None, Parameter(help="The brands of what is sold, by sku.")] = None,
+    timezone: Annotated[str, Parameter(help="The zone of times without an offset, and of dates.")] = "UTC",
+    currency: Annotated[str | None, Parameter(help="What values are in; needed where there are several.")] = None,
+    as_of: Annotated[str | None, Parameter(help="The instant that values are true at; now if not given.")] = None,
+    pairs: Annotated[str | None, Parameter(help="A file of columns profile and as_of: values at each.")] = None,
+    engine: Annotated[Literal["duckdb", "spark"], Parameter(help="One machine, or many.")] = "duckdb",
+    master: Annotated[str | None, Parameter(help="Spark's, such as spark://host:7077; else all cores here.")] = None,
+    column: Annotated[
+        tuple[str, ...], Parameter(negative="", help="What a column is called: profile=customer_id, profiles.x=y.")
+    ] = (),
+) -> None:
+    """Computes all values of all profiles from files, by the definitions that the server lives by.
+
+    Example: `regulars compute --transactions purchases.csv --column profile=customer_id -o values.parquet`
+    """
+    _check_zone(timezone)
+    named = _currency(currency)
+    if as_of is not None and pairs is not None:
+        raise WrongUseError("Give --as-of or --pairs, not both.")
+    if master is not None and engine != "spark":
+        raise WrongUseError("--master is Spark's: give --engine spark too.")
+
+    # The engines take their time to load, which no other command should wait for.
+    from regulars.bulk.compute import compute
+
+    with telling(output) as told:
+        compute(
+            transactions,
+            profiles,
+            locations,
+            products,
+            as_of=_instant(as_of) if pairs is None else _table(pairs),
+            columns=_columns(column),
+            timezone=timezone,
+            currency=named,
+            engine=engine,
+            master=master,
+            output=output,
+            tell=lambda stage: told.at(None, stage),
+        )
+
+
+def _check_zone(name: str) -> None:
+    try:
+        instants.zone(name)
+    except ValueError as error:
+        raise WrongUseError(f"--timezone {name!r} {error}.") from None
+
+
+def _currency(code: str | None) -> str | None:
+    try:
+        return None if code is None else money.currency(code)
+    except ValueError as error:
+        raise WrongUseError(f"--currency {code!r} {error}.") from None
+
+
+def _instant(text: str | None) -> str | None:
+    try:
+        return text if text is None else instants.instant(text).isoformat()
+    except ValueError as error:
+        raise WrongUseError(f"--as-of {error}.") from None
+
+
+def _table(file: str) -> str | Path:
+    # A text by itself may be an instant.
+    return file if "://" in file else Path(file)
+
+
+def _columns(told: tuple[str, ...]) -> dict[str, str | dict[str, str]]:
+    """What columns are called, of the transactions by their names, of other tables by theirs."""
+    columns: dict[str, str | dict[str, str]] = {}
+    for each in told:
+        ours, equals, theirs = each.partition("=")
+        if not (ours and equals and theirs):
+            raise WrongUseError(f"--column {each!r} must be OURS=THEIRS, such as profile=customer_id.")
+        table, dot, name = ours.rpartition(".")
+        own = columns.setdefault(table, {}) if dot and table != "transactions" else columns
+        if isinstance(own, dict):
+            own[name] = theirs
+    return columns

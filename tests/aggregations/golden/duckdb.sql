@@ -1,0 +1,1656 @@
+-- Written by a test: REGULARS_RENEW_GOLDEN=1 python -m pytest tests/aggregations/test_compile.py
+
+-- relation days
+SELECT
+  k,
+  shop_date,
+  net,
+  LAG(shop_date) OVER (PARTITION BY k ORDER BY shop_date) AS earlier,
+  LEAD(shop_date) OVER (PARTITION BY k ORDER BY shop_date) AS later
+FROM (
+  SELECT
+    k,
+    shop_date,
+    SUM(amount) AS net
+  FROM history
+  GROUP BY
+    k,
+    shop_date
+  HAVING
+    BOOL_OR(CAST(is_sale AS BOOLEAN))
+) AS dated;
+
+-- relation places
+SELECT
+  visits.k,
+  visits.location_id,
+  sales,
+  sales_24m,
+  net,
+  net_12m,
+  locations.external_id,
+  locations.country,
+  locations.iso_state,
+  locations.state,
+  ROW_NUMBER() OVER (
+    PARTITION BY visits.k
+    ORDER BY last_sale_at NULLS FIRST, locations.external_id DESC NULLS FIRST, visits.location_id DESC NULLS FIRST
+  ) AS standing
+FROM (
+  SELECT
+    k,
+    location_id,
+    COUNT(*) FILTER(WHERE
+      is_sale) AS sales,
+    COUNT(*) FILTER(WHERE
+      is_sale AND within_24m) AS sales_24m,
+    SUM(amount) AS net,
+    SUM(amount) FILTER(WHERE
+      within_12m) AS net_12m,
+    MAX(transacted_at) FILTER(WHERE
+      is_sale) AS last_sale_at
+  FROM history
+  WHERE
+    location_id IS NOT NULL AND moves
+  GROUP BY
+    k,
+    location_id
+) AS visits
+JOIN locations
+  ON locations.location_id = visits.location_id;
+
+-- relation votes
+SELECT
+  k,
+  1 AS source,
+  sales_24m AS n,
+  country,
+  iso_state,
+  state
+FROM places
+WHERE
+  sales_24m > 0 AND country IS NOT NULL
+UNION ALL
+SELECT
+  named.k,
+  2,
+  1,
+  locations.country,
+  locations.iso_state,
+  locations.state
+FROM (
+  SELECT
+    k,
+    joined_location_id AS location_id
+  FROM member
+  UNION ALL
+  SELECT
+    k,
+    preferred_location_id
+  FROM member
+) AS named
+JOIN locations
+  ON locations.location_id = named.location_id
+WHERE
+  locations.country IS NOT NULL
+UNION ALL
+SELECT
+  k,
+  3,
+  CASE WHEN is_default THEN 2 ELSE 1 END,
+  country,
+  iso_state,
+  state
+FROM addresses
+WHERE
+  country IS NOT NULL;
+
+-- relation countries
+SELECT DISTINCT ON (k)
+  k,
+  place AS winner,
+  CASE
+    WHEN 4 * votes >= 3 * cast_votes
+    THEN 1
+    WHEN 2 * votes >= cast_votes
+    THEN 2
+    WHEN 4 * votes >= cast_votes
+    THEN 3
+    ELSE 4
+  END AS score
+FROM (
+  SELECT
+    k,
+    place,
+    4 * bought * GREATEST(lived_in_all, 1) + 2 * named * GREATEST(bought_in_all, 1) * GREATEST(lived_in_all, 1) + 2 * lived * GREATEST(bought_in_all, 1) AS votes,
+    GREATEST(bought_in_all, 1) * GREATEST(lived_in_all, 1) * (
+      CASE WHEN bought_in_all > 0 THEN 4 ELSE 0 END + 2 * named_in_all + CASE WHEN lived_in_all > 0 THEN 2 ELSE 0 END
+    ) AS cast_votes
+  FROM (
+    SELECT
+      k,
+      place,
+      bought,
+      named,
+      lived,
+      CAST(SUM(bought) OVER (PARTITION BY k) AS BIGINT) AS bought_in_all,
+      CAST(SUM(named) OVER (PARTITION BY k) AS BIGINT) AS named_in_all,
+      CAST(SUM(lived) OVER (PARTITION BY k) AS BIGINT) AS lived_in_all
+    FROM (
+      SELECT
+        k,
+        place,
+        CAST(COALESCE(SUM(n) FILTER(WHERE
+          source = 1), 0) AS BIGINT) AS bought,
+        COUNT(*) FILTER(WHERE
+          source = 2) AS named,
+        CAST(COALESCE(SUM(n) FILTER(WHERE
+          source = 3), 0) AS BIGINT) AS lived
+      FROM (
+        SELECT
+          k,
+          country AS place,
+          source,
+          n
+        FROM votes
+      ) AS voters
+      GROUP BY
+        k,
+        place
+    ) AS tallied
+  ) AS compared
+) AS counted
+ORDER BY
+  k,
+  votes DESC NULLS FIRST,
+  place;
+
+-- relation districts
+SELECT DISTINCT ON (k, level)
+  k,
+  level,
+  place AS winner,
+  CASE
+    WHEN 4 * votes >= 3 * cast_votes
+    THEN 1
+    WHEN 2 * votes >= cast_votes
+    THEN 2
+    WHEN 4 * votes >= cast_votes
+    THEN 3
+    ELSE 4
+  END AS score
+FROM (
+  SELECT
+    k,
+    level,
+    place,
+    4 * bought * GREATEST(lived_in_all, 1) + 2 * named * GREATEST(bought_in_all, 1) * GREATEST(lived_in_all, 1) + 2 * lived * GREATEST(bought_in_all, 1) AS votes,
+    GREATEST(bought_in_all, 1) * GREATEST(lived_in_all, 1) * (
+      CASE WHEN bought_in_all > 0 THEN 4 ELSE 0 END + 2 * named_in_all + CASE WHEN lived_in_all > 0 THEN 2 ELSE 0 END
+    ) AS cast_votes
+  FROM (
+    SELECT
+      k,
+      level,
+      place,
+      bought,
+      named,
+      lived,
+      CAST(SUM(bought) OVER (PARTITION BY k, level) AS BIGINT) AS bought_in_all,
+      CAST(SUM(named) OVER (PARTITION BY k, level) AS BIGINT) AS named_in_all,
+      CAST(SUM(lived) OVER (PARTITION BY k, level) AS BIGINT) AS lived_in_all
+    FROM (
+      SELECT
+        k,
+        level,
+        place,
+        CAST(COALESCE(SUM(n) FILTER(WHERE
+          source = 1), 0) AS BIGINT) AS bought,
+        COUNT(*) FILTER(WHERE
+          source = 2) AS named,
+        CAST(COALESCE(SUM(n) FILTER(WHERE
+          source = 3), 0) AS BIGINT) AS lived
+      FROM (
+        SELECT
+          k,
+          level,
+          CASE level WHEN 1 THEN iso_state ELSE state END AS place,
+          source,
+          n
+        FROM (
+          SELECT
+            votes.k,
+            votes.iso_state,
+            votes.state,
+            votes.source,
+            votes.n
+          FROM votes
+          JOIN countries
+            ON countries.k = votes.k AND countries.winner = votes.country
+          WHERE
+            votes.iso_state IS NOT NULL OR votes.state IS NOT NULL
+        ) AS within
+        CROSS JOIN (
+          SELECT
+            1 AS level
+          UNION ALL
+          SELECT
+            2
+        ) AS levels
+        WHERE
+          CASE level WHEN 1 THEN iso_state ELSE state END IS NOT NULL
+      ) AS voters
+      GROUP BY
+        k,
+        level,
+        place
+    ) AS tallied
+  ) AS compared
+) AS counted
+ORDER BY
+  k,
+  level,
+  votes DESC NULLS FIRST,
+  place;
+
+-- measure sales_12m
+COUNT(*) FILTER(WHERE
+  is_sale AND within_12m);
+
+-- measure discounts_given
+SUM(discount) FILTER(WHERE
+  is_sale);
+
+-- measure value_listed
+SUM(list_value) FILTER(WHERE
+  is_sale);
+
+-- measure last_sale_at
+MAX(transacted_at) FILTER(WHERE
+  is_sale);
+
+-- measure sales_24m
+COUNT(*) FILTER(WHERE
+  is_sale AND within_24m);
+
+-- measure favourite_24m
+(
+  ARG_MAX(location_id, ROW(sales_24m, standing)) FILTER(WHERE
+    sales_24m > 0)
+);
+
+-- measure favourite_all
+(
+  ARG_MAX(location_id, ROW(sales, standing)) FILTER(WHERE
+    sales > 0)
+);
+
+-- change falls_due
+falls_due_at;
+
+-- change leaves_12m
+MIN((
+  transacted_at + INTERVAL '12' MONTHS
+)) FILTER(WHERE
+  within_12m);
+
+-- change recency_falls
+CASE
+  WHEN (
+    as_of < last_sale_at + INTERVAL '3' MONTHS
+  )
+  THEN (
+    last_sale_at + INTERVAL '3' MONTHS
+  )
+  WHEN (
+    as_of < last_sale_at + INTERVAL '6' MONTHS
+  )
+  THEN (
+    last_sale_at + INTERVAL '6' MONTHS
+  )
+  WHEN (
+    as_of < last_sale_at + INTERVAL '12' MONTHS
+  )
+  THEN (
+    last_sale_at + INTERVAL '12' MONTHS
+  )
+END;
+
+-- change join_ages
+(
+  INSTANT_OF(
+    CAST(CASE
+      WHEN (
+        today - joined_on
+      ) <= 90
+      THEN (
+        joined_on + CAST(91 AS INT)
+      )
+      WHEN (
+        today - joined_on
+      ) <= 365
+      THEN (
+        joined_on + CAST(366 AS INT)
+      )
+      ELSE (
+        joined_on + CAST(365 * (
+          (
+            (
+              (
+                today - joined_on
+              ) - 1
+            ) // (
+              365
+            )
+          ) + 1
+        ) + 1 AS INT)
+      )
+    END AS TIMESTAMP),
+    zone
+  )
+);
+
+-- change sale_leaves_24m
+MIN((
+  transacted_at + INTERVAL '24' MONTHS
+)) FILTER(WHERE
+  is_sale AND within_24m);
+
+-- aggregation shop_days
+CASE
+  WHEN total_shop_days > 1
+  THEN (
+    (
+      2 * (
+        (
+          latest_shop_date - first_shop_date
+        )
+      ) + (
+        total_shop_days - 1
+      )
+    ) // (
+      2 * (
+        total_shop_days - 1
+      )
+    )
+  )
+END;
+
+-- aggregation spend_12m
+SUM(amount) FILTER(WHERE
+  within_12m);
+
+-- aggregation spend_all
+SUM(amount);
+
+-- aggregation spend_atv_12m
+(
+  (
+    (
+      spend_12m
+    ) // NULLIF(sales_12m, 0)
+  ) + CASE
+    WHEN 2 * ABS(
+      (
+        (
+          spend_12m
+        ) - NULLIF(sales_12m, 0) * (
+          (
+            spend_12m
+          ) // NULLIF(sales_12m, 0)
+        )
+      )
+    ) > ABS(NULLIF(sales_12m, 0))
+    OR (
+      2 * ABS(
+        (
+          (
+            spend_12m
+          ) - NULLIF(sales_12m, 0) * (
+            (
+              spend_12m
+            ) // NULLIF(sales_12m, 0)
+          )
+        )
+      ) = ABS(NULLIF(sales_12m, 0))
+      AND (
+        (
+          spend_12m
+        ) // NULLIF(sales_12m, 0)
+      ) % 2 <> 0
+    )
+    THEN CASE
+      WHEN (
+        (
+          spend_12m
+        ) < 0
+      ) = (
+        NULLIF(sales_12m, 0) < 0
+      )
+      THEN 1
+      ELSE -1
+    END
+    ELSE 0
+  END
+);
+
+-- aggregation spend_atv_all
+(
+  (
+    (
+      spend_all
+    ) // NULLIF(shop_count, 0)
+  ) + CASE
+    WHEN 2 * ABS(
+      (
+        (
+          spend_all
+        ) - NULLIF(shop_count, 0) * (
+          (
+            spend_all
+          ) // NULLIF(shop_count, 0)
+        )
+      )
+    ) > ABS(NULLIF(shop_count, 0))
+    OR (
+      2 * ABS(
+        (
+          (
+            spend_all
+          ) - NULLIF(shop_count, 0) * (
+            (
+              spend_all
+            ) // NULLIF(shop_count, 0)
+          )
+        )
+      ) = ABS(NULLIF(shop_count, 0))
+      AND (
+        (
+          spend_all
+        ) // NULLIF(shop_count, 0)
+      ) % 2 <> 0
+    )
+    THEN CASE
+      WHEN (
+        (
+          spend_all
+        ) < 0
+      ) = (
+        NULLIF(shop_count, 0) < 0
+      )
+      THEN 1
+      ELSE -1
+    END
+    ELSE 0
+  END
+);
+
+-- aggregation spend_first_date
+MIN(transacted_at);
+
+-- aggregation spend_last_date
+MAX(transacted_at);
+
+-- aggregation dimension_frequency
+CASE
+  WHEN shop_count = 0
+  THEN 'F0'
+  WHEN shop_count = 1
+  THEN 'F1'
+  WHEN shop_count = 2
+  THEN 'F2'
+  WHEN (
+    latest_shop_date - first_shop_date
+  ) > 30 * (
+    total_shop_days - 1
+  )
+  THEN 'FL'
+  ELSE 'FH'
+END;
+
+-- aggregation dimension_recency
+CASE
+  WHEN last_sale_at IS NULL
+  THEN 'R0'
+  WHEN (
+    as_of < last_sale_at + INTERVAL '3' MONTHS
+  )
+  THEN 'RC'
+  WHEN (
+    as_of < last_sale_at + INTERVAL '6' MONTHS
+  )
+  THEN 'RS'
+  WHEN (
+    as_of < last_sale_at + INTERVAL '12' MONTHS
+  )
+  THEN 'RA'
+  ELSE 'RI'
+END;
+
+-- aggregation dimension_join
+CASE
+  WHEN joined_on IS NULL
+  THEN NULL
+  WHEN (
+    today - joined_on
+  ) <= 90
+  THEN 'JN'
+  WHEN (
+    today - joined_on
+  ) <= 365
+  THEN 'JC'
+  ELSE 'J' || CAST((
+    (
+      (
+        today - joined_on
+      ) - 1
+    ) // (
+      365
+    )
+  ) AS TEXT)
+END;
+
+-- aggregation channel
+CASE BIT_OR(channels) FILTER(WHERE
+    is_sale)
+  WHEN 1
+  THEN 'CF'
+  WHEN 2
+  THEN 'CO'
+  WHEN 3
+  THEN 'CM'
+END;
+
+-- aggregation shop_count
+COUNT(*) FILTER(WHERE
+  is_sale);
+
+-- aggregation store_join
+(
+  MIN(n * 4294967296 + location_id) FILTER(WHERE
+    is_sale AND NOT location_id IS NULL) & 4294967295
+);
+
+-- aggregation likely_country
+MIN(winner);
+
+-- aggregation likely_country_score
+MIN(score);
+
+-- aggregation purchased_brands
+(
+  LIST_SORT(ARRAY_AGG(DISTINCT brand))
+);
+
+-- aggregation most_transacted_location
+CASE WHEN sales_24m > 0 THEN favourite_24m ELSE favourite_all END;
+
+-- aggregation spend_12m_now
+spend_12m;
+
+-- aggregation discount_avg
+(
+  (
+    (
+      discounts_given * 10000
+    ) // NULLIF(value_listed, 0)
+  ) + CASE
+    WHEN 2 * ABS(
+      (
+        (
+          discounts_given * 10000
+        ) - NULLIF(value_listed, 0) * (
+          (
+            discounts_given * 10000
+          ) // NULLIF(value_listed, 0)
+        )
+      )
+    ) > ABS(NULLIF(value_listed, 0))
+    OR (
+      2 * ABS(
+        (
+          (
+            discounts_given * 10000
+          ) - NULLIF(value_listed, 0) * (
+            (
+              discounts_given * 10000
+            ) // NULLIF(value_listed, 0)
+          )
+        )
+      ) = ABS(NULLIF(value_listed, 0))
+      AND (
+        (
+          discounts_given * 10000
+        ) // NULLIF(value_listed, 0)
+      ) % 2 <> 0
+    )
+    THEN CASE
+      WHEN (
+        (
+          discounts_given * 10000
+        ) < 0
+      ) = (
+        NULLIF(value_listed, 0) < 0
+      )
+      THEN 1
+      ELSE -1
+    END
+    ELSE 0
+  END
+);
+
+-- aggregation first_shop_date
+MIN(shop_date);
+
+-- aggregation second_shop_date
+MIN(later);
+
+-- aggregation previous_shop_date
+MAX(earlier);
+
+-- aggregation latest_shop_date
+MAX(shop_date);
+
+-- aggregation first_shop_days
+CASE
+  WHEN first_shop_date < joined_on
+  THEN 0
+  ELSE (
+    first_shop_date - joined_on
+  )
+END;
+
+-- aggregation second_shop_days
+(
+  second_shop_date - first_shop_date
+);
+
+-- aggregation latest_shop_days
+(
+  latest_shop_date - previous_shop_date
+);
+
+-- aggregation average_shop_days
+CASE
+  WHEN total_shop_days > 2
+  THEN (
+    (
+      2 * (
+        (
+          latest_shop_date - first_shop_date
+        )
+      ) + (
+        total_shop_days
+      )
+    ) // (
+      2 * (
+        total_shop_days
+      )
+    )
+  )
+END;
+
+-- aggregation total_shop_days
+COUNT(*);
+
+-- aggregation at_risk_date
+(
+  latest_shop_date + CAST(3 * average_shop_days AS INT)
+);
+
+-- aggregation latest_shop_spend
+MIN(net) FILTER(WHERE
+  later IS NULL);
+
+-- aggregation latest_shop_currency
+CASE WHEN latest_shop_date IS NOT NULL THEN currency END;
+
+-- aggregation join_hour
+(
+  CAST(EXTRACT(HOUR FROM joined_at) AS BIGINT)
+);
+
+-- aggregation join_day
+CASE (
+    CAST(EXTRACT(ISODOW FROM joined_at) AS BIGINT)
+  )
+  WHEN 1
+  THEN 'MON'
+  WHEN 2
+  THEN 'TUE'
+  WHEN 3
+  THEN 'WED'
+  WHEN 4
+  THEN 'THU'
+  WHEN 5
+  THEN 'FRI'
+  WHEN 6
+  THEN 'SAT'
+  WHEN 7
+  THEN 'SUN'
+END;
+
+-- aggregation latest_transacted_location
+(
+  MAX(n * 4294967296 + location_id) FILTER(WHERE
+    is_sale AND NOT location_id IS NULL) & 4294967295
+);
+
+-- aggregation most_spend_location
+(
+  ARG_MAX(location_id, ROW(net, standing)) FILTER(WHERE
+    net > 0)
+);
+
+-- aggregation most_spend_12m_location
+(
+  ARG_MAX(location_id, ROW(net_12m, standing)) FILTER(WHERE
+    net_12m > 0)
+);
+
+-- aggregation transacted_locations
+(
+  ARRAY_AGG(location_id ORDER BY external_id, location_id) FILTER(WHERE
+    sales > 0)
+);
+
+-- aggregation likely_country_iso
+likely_country;
+
+-- aggregation likely_country_iso_score
+likely_country_score;
+
+-- aggregation likely_state_iso
+MIN(winner) FILTER(WHERE
+  level = 1);
+
+-- aggregation likely_state_iso_score
+MIN(score) FILTER(WHERE
+  level = 1);
+
+-- aggregation likely_region
+MIN(winner) FILTER(WHERE
+  level = 2);
+
+-- aggregation likely_region_score
+MIN(score) FILTER(WHERE
+  level = 2);
+
+-- all of them
+WITH locations AS (
+    SELECT
+      location_id,
+      external_id,
+      country,
+      iso_state,
+      state
+    FROM fact_locations
+),
+member AS (
+    SELECT
+      asked.k,
+      asked.profile_id,
+      asked.as_of,
+      club.zone,
+      club.currency,
+      club.values_epoch,
+      own.joined_at,
+      own.joined_location_id,
+      own.preferred_location_id,
+      (
+        CAST(LOCAL_TIME(own.joined_at, club.zone) AS DATE)
+      ) AS joined_on,
+      (
+        CAST(LOCAL_TIME(asked.as_of, club.zone) AS DATE)
+      ) AS today,
+      ahead.falls_due_at
+    FROM asked
+    CROSS JOIN club
+    JOIN fact_profiles AS own
+      ON own.profile = asked.profile
+    LEFT JOIN ahead
+      ON ahead.k = asked.k
+),
+history AS (
+    SELECT
+      k,
+      n,
+      transacted_at,
+      external_id,
+      id,
+      amount,
+      shop_date,
+      location_id,
+      channels,
+      discount,
+      list_value,
+      sign = 1 AS is_sale,
+      sign <> 0 AS moves,
+      transacted_at > before_12m
+      AND (
+        transacted_at > after_12m OR as_of < transacted_at + INTERVAL '12' MONTHS
+      ) AS within_12m,
+      transacted_at > before_24m
+      AND (
+        transacted_at > after_24m OR as_of < transacted_at + INTERVAL '24' MONTHS
+      ) AS within_24m
+    FROM asked_transactions
+),
+sold AS (
+    SELECT
+      k,
+      brand
+    FROM asked_lines
+),
+addresses AS (
+    SELECT
+      asked.k,
+      own.is_default,
+      own.country,
+      own.iso_state,
+      own.state
+    FROM asked
+    JOIN fact_addresses AS own
+      ON own.profile = asked.profile
+),
+days AS (
+    SELECT
+      k,
+      shop_date,
+      net,
+      LAG(shop_date) OVER (PARTITION BY k ORDER BY shop_date) AS earlier,
+      LEAD(shop_date) OVER (PARTITION BY k ORDER BY shop_date) AS later
+    FROM (
+      SELECT
+        k,
+        shop_date,
+        SUM(amount) AS net
+      FROM history
+      GROUP BY
+        k,
+        shop_date
+      HAVING
+        BOOL_OR(CAST(is_sale AS BOOLEAN))
+    ) AS dated
+),
+places AS (
+    SELECT
+      visits.k,
+      visits.location_id,
+      sales,
+      sales_24m,
+      net,
+      net_12m,
+      locations.external_id,
+      locations.country,
+      locations.iso_state,
+      locations.state,
+      ROW_NUMBER() OVER (
+        PARTITION BY visits.k
+        ORDER BY last_sale_at NULLS FIRST, locations.external_id DESC NULLS FIRST, visits.location_id DESC NULLS FIRST
+      ) AS standing
+    FROM (
+      SELECT
+        k,
+        location_id,
+        COUNT(*) FILTER(WHERE
+          is_sale) AS sales,
+        COUNT(*) FILTER(WHERE
+          is_sale AND within_24m) AS sales_24m,
+        SUM(amount) AS net,
+        SUM(amount) FILTER(WHERE
+          within_12m) AS net_12m,
+        MAX(transacted_at) FILTER(WHERE
+          is_sale) AS last_sale_at
+      FROM history
+      WHERE
+        location_id IS NOT NULL AND moves
+      GROUP BY
+        k,
+        location_id
+    ) AS visits
+    JOIN locations
+      ON locations.location_id = visits.location_id
+),
+votes AS (
+    SELECT
+      k,
+      1 AS source,
+      sales_24m AS n,
+      country,
+      iso_state,
+      state
+    FROM places
+    WHERE
+      sales_24m > 0 AND country IS NOT NULL
+    UNION ALL
+    SELECT
+      named.k,
+      2,
+      1,
+      locations.country,
+      locations.iso_state,
+      locations.state
+    FROM (
+      SELECT
+        k,
+        joined_location_id AS location_id
+      FROM member
+      UNION ALL
+      SELECT
+        k,
+        preferred_location_id
+      FROM member
+    ) AS named
+    JOIN locations
+      ON locations.location_id = named.location_id
+    WHERE
+      locations.country IS NOT NULL
+    UNION ALL
+    SELECT
+      k,
+      3,
+      CASE WHEN is_default THEN 2 ELSE 1 END,
+      country,
+      iso_state,
+      state
+    FROM addresses
+    WHERE
+      country IS NOT NULL
+),
+countries AS (
+    SELECT DISTINCT ON (k)
+      k,
+      place AS winner,
+      CASE
+        WHEN 4 * votes >= 3 * cast_votes
+        THEN 1
+        WHEN 2 * votes >= cast_votes
+        THEN 2
+        WHEN 4 * votes >= cast_votes
+        THEN 3
+        ELSE 4
+      END AS score
+    FROM (
+      SELECT
+        k,
+        place,
+        4 * bought * GREATEST(lived_in_all, 1) + 2 * named * GREATEST(bought_in_all, 1) * GREATEST(lived_in_all, 1) + 2 * lived * GREATEST(bought_in_all, 1) AS votes,
+        GREATEST(bought_in_all, 1) * GREATEST(lived_in_all, 1) * (
+          CASE WHEN bought_in_all > 0 THEN 4 ELSE 0 END + 2 * named_in_all + CASE WHEN lived_in_all > 0 THEN 2 ELSE 0 END
+        ) AS cast_votes
+      FROM (
+        SELECT
+          k,
+          place,
+          bought,
+          named,
+          lived,
+          CAST(SUM(bought) OVER (PARTITION BY k) AS BIGINT) AS bought_in_all,
+          CAST(SUM(named) OVER (PARTITION BY k) AS BIGINT) AS named_in_all,
+          CAST(SUM(lived) OVER (PARTITION BY k) AS BIGINT) AS lived_in_all
+        FROM (
+          SELECT
+            k,
+            place,
+            CAST(COALESCE(SUM(n) FILTER(WHERE
+              source = 1), 0) AS BIGINT) AS bought,
+            COUNT(*) FILTER(WHERE
+              source = 2) AS named,
+            CAST(COALESCE(SUM(n) FILTER(WHERE
+              source = 3), 0) AS BIGINT) AS lived
+          FROM (
+            SELECT
+              k,
+              country AS place,
+              source,
+              n
+            FROM votes
+          ) AS voters
+          GROUP BY
+            k,
+            place
+        ) AS tallied
+      ) AS compared
+    ) AS counted
+    ORDER BY
+      k,
+      votes DESC NULLS FIRST,
+      place
+),
+districts AS (
+    SELECT DISTINCT ON (k, level)
+      k,
+      level,
+      place AS winner,
+      CASE
+        WHEN 4 * votes >= 3 * cast_votes
+        THEN 1
+        WHEN 2 * votes >= cast_votes
+        THEN 2
+        WHEN 4 * votes >= cast_votes
+        THEN 3
+        ELSE 4
+      END AS score
+    FROM (
+      SELECT
+        k,
+        level,
+        place,
+        4 * bought * GREATEST(lived_in_all, 1) + 2 * named * GREATEST(bought_in_all, 1) * GREATEST(lived_in_all, 1) + 2 * lived * GREATEST(bought_in_all, 1) AS votes,
+        GREATEST(bought_in_all, 1) * GREATEST(lived_in_all, 1) * (
+          CASE WHEN bought_in_all > 0 THEN 4 ELSE 0 END + 2 * named_in_all + CASE WHEN lived_in_all > 0 THEN 2 ELSE 0 END
+        ) AS cast_votes
+      FROM (
+        SELECT
+          k,
+          level,
+          place,
+          bought,
+          named,
+          lived,
+          CAST(SUM(bought) OVER (PARTITION BY k, level) AS BIGINT) AS bought_in_all,
+          CAST(SUM(named) OVER (PARTITION BY k, level) AS BIGINT) AS named_in_all,
+          CAST(SUM(lived) OVER (PARTITION BY k, level) AS BIGINT) AS lived_in_all
+        FROM (
+          SELECT
+            k,
+            level,
+            place,
+            CAST(COALESCE(SUM(n) FILTER(WHERE
+              source = 1), 0) AS BIGINT) AS bought,
+            COUNT(*) FILTER(WHERE
+              source = 2) AS named,
+            CAST(COALESCE(SUM(n) FILTER(WHERE
+              source = 3), 0) AS BIGINT) AS lived
+          FROM (
+            SELECT
+              k,
+              level,
+              CASE level WHEN 1 THEN iso_state ELSE state END AS place,
+              source,
+              n
+            FROM (
+              SELECT
+                votes.k,
+                votes.iso_state,
+                votes.state,
+                votes.source,
+                votes.n
+              FROM votes
+              JOIN countries
+                ON countries.k = votes.k AND countries.winner = votes.country
+              WHERE
+                votes.iso_state IS NOT NULL OR votes.state IS NOT NULL
+            ) AS within
+            CROSS JOIN (
+              SELECT
+                1 AS level
+              UNION ALL
+              SELECT
+                2
+            ) AS levels
+            WHERE
+              CASE level WHEN 1 THEN iso_state ELSE state END IS NOT NULL
+          ) AS voters
+          GROUP BY
+            k,
+            level,
+            place
+        ) AS tallied
+      ) AS compared
+    ) AS counted
+    ORDER BY
+      k,
+      level,
+      votes DESC NULLS FIRST,
+      place
+),
+by_history AS (
+    SELECT k,
+           COUNT(*) FILTER(WHERE
+             is_sale AND within_12m) AS sales_12m,
+           SUM(discount) FILTER(WHERE
+             is_sale) AS discounts_given,
+           SUM(list_value) FILTER(WHERE
+             is_sale) AS value_listed,
+           MAX(transacted_at) FILTER(WHERE
+             is_sale) AS last_sale_at,
+           COUNT(*) FILTER(WHERE
+             is_sale AND within_24m) AS sales_24m,
+           SUM(amount) FILTER(WHERE
+             within_12m) AS spend_12m,
+           SUM(amount) AS spend_all,
+           MIN(transacted_at) AS spend_first_date,
+           MAX(transacted_at) AS spend_last_date,
+           CASE BIT_OR(channels) FILTER(WHERE
+               is_sale)
+             WHEN 1
+             THEN 'CF'
+             WHEN 2
+             THEN 'CO'
+             WHEN 3
+             THEN 'CM'
+           END AS channel,
+           COUNT(*) FILTER(WHERE
+             is_sale) AS shop_count,
+           (
+             MIN(n * 4294967296 + location_id) FILTER(WHERE
+               is_sale AND NOT location_id IS NULL) & 4294967295
+           ) AS store_join,
+           (
+             MAX(n * 4294967296 + location_id) FILTER(WHERE
+               is_sale AND NOT location_id IS NULL) & 4294967295
+           ) AS latest_transacted_location,
+           MIN((
+             transacted_at + INTERVAL '12' MONTHS
+           )) FILTER(WHERE
+             within_12m) AS leaves_12m,
+           MIN((
+             transacted_at + INTERVAL '24' MONTHS
+           )) FILTER(WHERE
+             is_sale AND within_24m) AS sale_leaves_24m
+    FROM history
+    GROUP BY k
+),
+by_places AS (
+    SELECT k,
+           (
+             ARG_MAX(location_id, ROW(sales_24m, standing)) FILTER(WHERE
+               sales_24m > 0)
+           ) AS favourite_24m,
+           (
+             ARG_MAX(location_id, ROW(sales, standing)) FILTER(WHERE
+               sales > 0)
+           ) AS favourite_all,
+           (
+             ARG_MAX(location_id, ROW(net, standing)) FILTER(WHERE
+               net > 0)
+           ) AS most_spend_location,
+           (
+             ARG_MAX(location_id, ROW(net_12m, standing)) FILTER(WHERE
+               net_12m > 0)
+           ) AS most_spend_12m_location,
+           (
+             ARRAY_AGG(location_id ORDER BY external_id, location_id) FILTER(WHERE
+               sales > 0)
+           ) AS transacted_locations
+    FROM places
+    GROUP BY k
+),
+by_countries AS (
+    SELECT k,
+           MIN(winner) AS likely_country,
+           MIN(score) AS likely_country_score
+    FROM countries
+    GROUP BY k
+),
+by_sold AS (
+    SELECT k,
+           (
+             LIST_SORT(ARRAY_AGG(DISTINCT brand))
+           ) AS purchased_brands
+    FROM sold
+    GROUP BY k
+),
+by_days AS (
+    SELECT k,
+           MIN(shop_date) AS first_shop_date,
+           MIN(later) AS second_shop_date,
+           MAX(earlier) AS previous_shop_date,
+           MAX(shop_date) AS latest_shop_date,
+           COUNT(*) AS total_shop_days,
+           MIN(net) FILTER(WHERE
+             later IS NULL) AS latest_shop_spend
+    FROM days
+    GROUP BY k
+),
+by_districts AS (
+    SELECT k,
+           MIN(winner) FILTER(WHERE
+             level = 1) AS likely_state_iso,
+           MIN(score) FILTER(WHERE
+             level = 1) AS likely_state_iso_score,
+           MIN(winner) FILTER(WHERE
+             level = 2) AS likely_region,
+           MIN(score) FILTER(WHERE
+             level = 2) AS likely_region_score
+    FROM districts
+    GROUP BY k
+),
+measured AS (
+    SELECT member.*,
+           by_history.sales_12m,
+           by_history.discounts_given,
+           by_history.value_listed,
+           by_history.last_sale_at,
+           by_history.sales_24m,
+           by_places.favourite_24m,
+           by_places.favourite_all,
+           coalesce(by_history.spend_12m, 0) AS spend_12m,
+           coalesce(by_history.spend_all, 0) AS spend_all,
+           by_history.spend_first_date,
+           by_history.spend_last_date,
+           by_history.channel,
+           coalesce(by_history.shop_count, 0) AS shop_count,
+           by_history.store_join,
+           by_countries.likely_country,
+           by_countries.likely_country_score,
+           coalesce(by_sold.purchased_brands, (
+             CAST([] AS BIGINT[])
+           )) AS purchased_brands,
+           by_days.first_shop_date,
+           by_days.second_shop_date,
+           by_days.previous_shop_date,
+           by_days.latest_shop_date,
+           coalesce(by_days.total_shop_days, 0) AS total_shop_days,
+           by_days.latest_shop_spend,
+           by_history.latest_transacted_location,
+           by_places.most_spend_location,
+           by_places.most_spend_12m_location,
+           coalesce(by_places.transacted_locations, (
+             CAST([] AS BIGINT[])
+           )) AS transacted_locations,
+           by_districts.likely_state_iso,
+           by_districts.likely_state_iso_score,
+           by_districts.likely_region,
+           by_districts.likely_region_score,
+           by_history.leaves_12m,
+           by_history.sale_leaves_24m
+    FROM member
+    LEFT JOIN by_history ON by_history.k = member.k
+    LEFT JOIN by_places ON by_places.k = member.k
+    LEFT JOIN by_countries ON by_countries.k = member.k
+    LEFT JOIN by_sold ON by_sold.k = member.k
+    LEFT JOIN by_days ON by_days.k = member.k
+    LEFT JOIN by_districts ON by_districts.k = member.k
+),
+layer_1 AS (
+    SELECT measured.*,
+           CASE
+             WHEN total_shop_days > 1
+             THEN (
+               (
+                 2 * (
+                   (
+                     latest_shop_date - first_shop_date
+                   )
+                 ) + (
+                   total_shop_days - 1
+                 )
+               ) // (
+                 2 * (
+                   total_shop_days - 1
+                 )
+               )
+             )
+           END AS shop_days,
+           (
+             (
+               (
+                 spend_12m
+               ) // NULLIF(sales_12m, 0)
+             ) + CASE
+               WHEN 2 * ABS(
+                 (
+                   (
+                     spend_12m
+                   ) - NULLIF(sales_12m, 0) * (
+                     (
+                       spend_12m
+                     ) // NULLIF(sales_12m, 0)
+                   )
+                 )
+               ) > ABS(NULLIF(sales_12m, 0))
+               OR (
+                 2 * ABS(
+                   (
+                     (
+                       spend_12m
+                     ) - NULLIF(sales_12m, 0) * (
+                       (
+                         spend_12m
+                       ) // NULLIF(sales_12m, 0)
+                     )
+                   )
+                 ) = ABS(NULLIF(sales_12m, 0))
+                 AND (
+                   (
+                     spend_12m
+                   ) // NULLIF(sales_12m, 0)
+                 ) % 2 <> 0
+               )
+               THEN CASE
+                 WHEN (
+                   (
+                     spend_12m
+                   ) < 0
+                 ) = (
+                   NULLIF(sales_12m, 0) < 0
+                 )
+                 THEN 1
+                 ELSE -1
+               END
+               ELSE 0
+             END
+           ) AS spend_atv_12m,
+           (
+             (
+               (
+                 spend_all
+               ) // NULLIF(shop_count, 0)
+             ) + CASE
+               WHEN 2 * ABS(
+                 (
+                   (
+                     spend_all
+                   ) - NULLIF(shop_count, 0) * (
+                     (
+                       spend_all
+                     ) // NULLIF(shop_count, 0)
+                   )
+                 )
+               ) > ABS(NULLIF(shop_count, 0))
+               OR (
+                 2 * ABS(
+                   (
+                     (
+                       spend_all
+                     ) - NULLIF(shop_count, 0) * (
+                       (
+                         spend_all
+                       ) // NULLIF(shop_count, 0)
+                     )
+                   )
+                 ) = ABS(NULLIF(shop_count, 0))
+                 AND (
+                   (
+                     spend_all
+                   ) // NULLIF(shop_count, 0)
+                 ) % 2 <> 0
+               )
+               THEN CASE
+                 WHEN (
+                   (
+                     spend_all
+                   ) < 0
+                 ) = (
+                   NULLIF(shop_count, 0) < 0
+                 )
+                 THEN 1
+                 ELSE -1
+               END
+               ELSE 0
+             END
+           ) AS spend_atv_all,
+           CASE
+             WHEN shop_count = 0
+             THEN 'F0'
+             WHEN shop_count = 1
+             THEN 'F1'
+             WHEN shop_count = 2
+             THEN 'F2'
+             WHEN (
+               latest_shop_date - first_shop_date
+             ) > 30 * (
+               total_shop_days - 1
+             )
+             THEN 'FL'
+             ELSE 'FH'
+           END AS dimension_frequency,
+           CASE
+             WHEN last_sale_at IS NULL
+             THEN 'R0'
+             WHEN (
+               as_of < last_sale_at + INTERVAL '3' MONTHS
+             )
+             THEN 'RC'
+             WHEN (
+               as_of < last_sale_at + INTERVAL '6' MONTHS
+             )
+             THEN 'RS'
+             WHEN (
+               as_of < last_sale_at + INTERVAL '12' MONTHS
+             )
+             THEN 'RA'
+             ELSE 'RI'
+           END AS dimension_recency,
+           CASE
+             WHEN joined_on IS NULL
+             THEN NULL
+             WHEN (
+               today - joined_on
+             ) <= 90
+             THEN 'JN'
+             WHEN (
+               today - joined_on
+             ) <= 365
+             THEN 'JC'
+             ELSE 'J' || CAST((
+               (
+                 (
+                   today - joined_on
+                 ) - 1
+               ) // (
+                 365
+               )
+             ) AS TEXT)
+           END AS dimension_join,
+           CASE WHEN sales_24m > 0 THEN favourite_24m ELSE favourite_all END AS most_transacted_location,
+           spend_12m AS spend_12m_now,
+           (
+             (
+               (
+                 discounts_given * 10000
+               ) // NULLIF(value_listed, 0)
+             ) + CASE
+               WHEN 2 * ABS(
+                 (
+                   (
+                     discounts_given * 10000
+                   ) - NULLIF(value_listed, 0) * (
+                     (
+                       discounts_given * 10000
+                     ) // NULLIF(value_listed, 0)
+                   )
+                 )
+               ) > ABS(NULLIF(value_listed, 0))
+               OR (
+                 2 * ABS(
+                   (
+                     (
+                       discounts_given * 10000
+                     ) - NULLIF(value_listed, 0) * (
+                       (
+                         discounts_given * 10000
+                       ) // NULLIF(value_listed, 0)
+                     )
+                   )
+                 ) = ABS(NULLIF(value_listed, 0))
+                 AND (
+                   (
+                     discounts_given * 10000
+                   ) // NULLIF(value_listed, 0)
+                 ) % 2 <> 0
+               )
+               THEN CASE
+                 WHEN (
+                   (
+                     discounts_given * 10000
+                   ) < 0
+                 ) = (
+                   NULLIF(value_listed, 0) < 0
+                 )
+                 THEN 1
+                 ELSE -1
+               END
+               ELSE 0
+             END
+           ) AS discount_avg,
+           CASE
+             WHEN first_shop_date < joined_on
+             THEN 0
+             ELSE (
+               first_shop_date - joined_on
+             )
+           END AS first_shop_days,
+           (
+             second_shop_date - first_shop_date
+           ) AS second_shop_days,
+           (
+             latest_shop_date - previous_shop_date
+           ) AS latest_shop_days,
+           CASE
+             WHEN total_shop_days > 2
+             THEN (
+               (
+                 2 * (
+                   (
+                     latest_shop_date - first_shop_date
+                   )
+                 ) + (
+                   total_shop_days
+                 )
+               ) // (
+                 2 * (
+                   total_shop_days
+                 )
+               )
+             )
+           END AS average_shop_days,
+           CASE WHEN latest_shop_date IS NOT NULL THEN currency END AS latest_shop_currency,
+           (
+             CAST(EXTRACT(HOUR FROM joined_at) AS BIGINT)
+           ) AS join_hour,
+           CASE (
+               CAST(EXTRACT(ISODOW FROM joined_at) AS BIGINT)
+             )
+             WHEN 1
+             THEN 'MON'
+             WHEN 2
+             THEN 'TUE'
+             WHEN 3
+             THEN 'WED'
+             WHEN 4
+             THEN 'THU'
+             WHEN 5
+             THEN 'FRI'
+             WHEN 6
+             THEN 'SAT'
+             WHEN 7
+             THEN 'SUN'
+           END AS join_day,
+           likely_country AS likely_country_iso,
+           likely_country_score AS likely_country_iso_score
+    FROM measured
+),
+layer_2 AS (
+    SELECT layer_1.*,
+           (
+             latest_shop_date + CAST(3 * average_shop_days AS INT)
+           ) AS at_risk_date
+    FROM layer_1
+)
+SELECT k, profile_id, as_of AS calculated_at,
+       least(
+           falls_due_at,
+           leaves_12m,
+           CASE
+             WHEN (
+               as_of < last_sale_at + INTERVAL '3' MONTHS
+             )
+             THEN (
+               last_sale_at + INTERVAL '3' MONTHS
+             )
+             WHEN (
+               as_of < last_sale_at + INTERVAL '6' MONTHS
+             )
+             THEN (
+               last_sale_at + INTERVAL '6' MONTHS
+             )
+             WHEN (
+               as_of < last_sale_at + INTERVAL '12' MONTHS
+             )
+             THEN (
+               last_sale_at + INTERVAL '12' MONTHS
+             )
+           END,
+           (
+             INSTANT_OF(
+               CAST(CASE
+                 WHEN (
+                   today - joined_on
+                 ) <= 90
+                 THEN (
+                   joined_on + CAST(91 AS INT)
+                 )
+                 WHEN (
+                   today - joined_on
+                 ) <= 365
+                 THEN (
+                   joined_on + CAST(366 AS INT)
+                 )
+                 ELSE (
+                   joined_on + CAST(365 * (
+                     (
+                       (
+                         (
+                           today - joined_on
+                         ) - 1
+                       ) // (
+                         365
+                       )
+                     ) + 1
+                   ) + 1 AS INT)
+                 )
+               END AS TIMESTAMP),
+               zone
+             )
+           ),
+           sale_leaves_24m
+       ) AS next_change_at,
+       values_epoch,
+       CAST(shop_days AS BIGINT) AS shop_days,
+       CAST(spend_12m AS BIGINT) AS spend_12m,
+       CAST(spend_all AS BIGINT) AS spend_all,
+       CAST(spend_atv_12m AS BIGINT) AS spend_atv_12m,
+       CAST(spend_atv_all AS BIGINT) AS spend_atv_all,
+       CAST(spend_first_date AS TIMESTAMP) AS spend_first_date,
+       CAST(spend_last_date AS TIMESTAMP) AS spend_last_date,
+       CAST(dimension_frequency AS TEXT) AS dimension_frequency,
+       CAST(dimension_recency AS TEXT) AS dimension_recency,
+       CAST(dimension_join AS TEXT) AS dimension_join,
+       CAST(channel AS TEXT) AS channel,
+       CAST(shop_count AS BIGINT) AS shop_count,
+       CAST(store_join AS BIGINT) AS store_join,
+       CAST(likely_country AS TEXT) AS likely_country,
+       CAST(likely_country_score AS BIGINT) AS likely_country_score,
+       list_select((SELECT names FROM brand_names), purchased_brands) AS purchased_brands,
+       CAST(most_transacted_location AS BIGINT) AS most_transacted_location,
+       CAST(spend_12m_now AS BIGINT) AS spend_12m_now,
+       CAST(discount_avg AS HUGEINT) AS discount_avg,
+       CAST(first_shop_date AS DATE) AS first_shop_date,
+       CAST(second_shop_date AS DATE) AS second_shop_date,
+       CAST(previous_shop_date AS DATE) AS previous_shop_date,
+       CAST(latest_shop_date AS DATE) AS latest_shop_date,
+       CAST(first_shop_days AS BIGINT) AS first_shop_days,
+       CAST(second_shop_days AS BIGINT) AS second_shop_days,
+       CAST(latest_shop_days AS BIGINT) AS latest_shop_days,
+       CAST(average_shop_days AS BIGINT) AS average_shop_days,
+       CAST(total_shop_days AS BIGINT) AS total_shop_days,
+       CAST(at_risk_date AS DATE) AS at_risk_date,
+       CAST(latest_shop_spend AS BIGINT) AS latest_shop_spend,
+       CAST(latest_shop_currency AS TEXT) AS latest_shop_currency,
+       CAST(join_hour AS BIGINT) AS join_hour,
+       CAST(join_day AS TEXT) AS join_day,
+       CAST(latest_transacted_location AS BIGINT) AS latest_transacted_location,
+       CAST(most_spend_location AS BIGINT) AS most_spend_location,
+       CAST(most_spend_12m_location AS BIGINT) AS most_spend_12m_location,
+       CAST(transacted_locations AS BIGINT[]) AS transacted_locations,
+       CAST(likely_country_iso AS TEXT) AS likely_country_iso,
+       CAST(likely_country_iso_score AS BIGINT) AS likely_country_iso_score,
+       CAST(likely_state_iso AS TEXT) AS likely_state_iso,
+       CAST(likely_state_iso_score AS BIGINT) AS likely_state_iso_score,
+       CAST(likely_region AS TEXT) AS likely_region,
+       CAST(likely_region_score AS BIGINT) AS likely_region_score
+FROM layer_2;

@@ -1,0 +1,25 @@
+"""How many machines so many members need follows from what was measured."""
+
+import pytest
+from bench.capacity import Costs
+
+from bench import capacity, result
+
+
+def test_the_page_has_the_table_that_the_kept_results_make() -> None:
+    page = capacity.PAGE.read_text()
+    assert capacity.rewritten(page, result.kept(result.FOLDER)) == page
+
+
+def test_what_a_club_needs_follows_from_its_members() -> None:
+    of = Costs(write_here=0.001, write_there=0.002, read_here=0.0002, read_there=0.0)
+    # 365 million members buy 12 million times a day, 694.4 times in the busiest second.
+    members, a_day, peak, here, there, stored, machines, servers = capacity.row(365_000_000, of)
+    assert (members, a_day, peak) == ("365,000,000", "12,000,000", "694.4")
+    assert (here, there) == ("1.39", "1.39")
+    assert (stored, machines, servers) == ("21.1 TB", "1", "6")
+
+
+@pytest.mark.parametrize("members", capacity.MEMBERS)
+def test_every_club_needs_a_machine_and_a_server(members: int) -> None:
+    assert capacity.row(members, Costs(0, 0, 0, 0))[-2:-1] == ("1",)

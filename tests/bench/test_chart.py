@@ -1,0 +1,42 @@
+"""Each benchmark has a chart of figures that it finds, and the page shows it."""
+
+from pathlib import Path
+
+import msgspec
+import pytest
+from bench.benchmark import BENCHMARKS
+
+from bench import chart, render, result
+
+KEPT = result.kept(result.FOLDER)
+
+
+@pytest.mark.parametrize("name", sorted(KEPT))
+def test_every_bar_of_a_chart_is_a_figure_of_the_last_run(name: str) -> None:
+    (benchmark,) = (each for each in BENCHMARKS if each.name == name)
+    drawn = benchmark.charted(KEPT[name])
+    assert [each.name for each in drawn] == list(benchmark.bars)
+    assert len({each.unit for each in drawn}) == 1
+
+
+def test_the_page_shows_the_charts_that_are_drawn(tmp_path: Path) -> None:
+    chart.draw(KEPT, tmp_path)
+    page = render.rendered(KEPT)
+    assert {each.stem for each in tmp_path.iterdir()} == set(KEPT)
+    for name in KEPT:
+        assert f"(charts/{name}.png)" in page
+        assert (tmp_path / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_same_figures_make_the_same_file(tmp_path: Path) -> None:
+    reads = {"reads": KEPT["reads"]}
+    chart.draw(reads, tmp_path / "first")
+    chart.draw(reads, tmp_path / "again")
+    assert (tmp_path / "first/reads.png").read_bytes() == (tmp_path / "again/reads.png").read_bytes()
+
+
+def test_a_result_without_the_figures_of_its_chart_has_none(tmp_path: Path) -> None:
+    bare = {"reads": msgspec.structs.replace(KEPT["reads"], figures=[])}
+    chart.draw(bare, tmp_path)
+    assert not list(tmp_path.iterdir())
+    assert "charts/" not in render.rendered(bare)

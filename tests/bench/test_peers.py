@@ -1,0 +1,122 @@
+"""What the product is compared with does the same work: equal answers, or the benchmark fails."""
+
+import json
+import urllib.request
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from bench.agreement import SUBSET, agreed, same, same_days
+from bench.compute import race
+from bench.fill import fill, sql
+from bench.place import place
+from bench.requests import profile_id
+from bench.result import Findings
+from bench.served import BARE
+from bench.serving import serving
+from bench.size import Size
+
+from bench import child, purchases
+
+TINY = 0.0005
+
+
+def test_pandas_and_polars_find_what_the_product_finds_to_the_cent(tmp_path: Path) -> None:
+    given = purchases.made(tmp_path / "purchases", 3_000, 300)
+    findings = Findings()
+    race(given, Size(TINY), findings)
+    bought = agreed(given.folder / "ours.parquet", given.folder / "pandas.parquet")
+    assert bought == agreed(given.folder / "ours.parquet", given.folder / "polars.parquet")
+    assert 290 < bought <= 300
+    assert [each.claim.partition(": ")[2] for each in findings.targets] == [
+        "within 8 times a plain GROUP BY",
+        "at least 5 times as fast as 12 of them by pandas",
+    ]
+    assert all(each.value > 0 for each in findings.figures)
+
+
+def test_purchases_are_the_same_in_every_run_and_each_profile_has_one(tmp_path: Path) -> None:
+    first, again = (purchases.made(tmp_path / name, 2_000, 200) for name in ("first", "again"))
+    assert same(first.folder / "transactions.parquet", again.folder / "transactions.parquet") == 2_000
+    profiles = pq.read_table(first.folder / "transactions.parquet")["profile"]
+    assert len(profiles.unique()) == 200
+
+
+def _values(path: Path, *, spend: str = "10.00", profile: str = "profile_id", brands: tuple[str, ...] = ("A",)) -> Path:
+    at = datetime(2026, 10, 1, tzinfo=UTC)
+    row = dict.fromkeys(SUBSET, 1) | {
+        profile: "P1",
+        "spend_all": Decimal(spend),
+        "spend_first_date": at,
+        "purchased_brands": list(brands),
+    }
+    pq.write_table(pa.Table.from_pylist([row]), path)
+    return path
+
+
+def test_a_race_ends_where_a_cent_or_a_brand_differs(tmp_path: Path) -> None:
+    own = _values(tmp_path / "own.parquet")
+    assert agreed(own, _values(tmp_path / "peer.parquet", profile="profile")) == 1
+    with pytest.raises(AssertionError, match=r"of 1 profiles differ \{'spend_all': 1\}"):
+        agreed(own, _values(tmp_path / "peer.parquet", profile="profile", spend="10.01"))
+    with pytest.raises(AssertionError, match=r"of 1 profiles differ \{'purchased_brands': 1\}"):
+        agreed(own, _values(tmp_path / "peer.parquet", profile="profile", brands=("A", "B")))
+
+
+def test_a_race_ends_where_a_profile_is_missing(tmp_path: Path) -> None:
+    own = tmp_path / "own.parquet"
+    rows = [pq.read_table(_values(tmp_path / "one.parquet")).to_pylist()[0] | {"profile_id": each} for each in "12"]
+    pq.write_table(pa.Table.from_pylist(rows), own)
+    peer = pa.Table.from_pylist([rows[0] | {"profile": "1"}])
+    pq.write_table(peer, tmp_path / "peer.parquet")
+    with pytest.raises(AssertionError, match="1 profiles are missing"):
+        agreed(own, tmp_path / "peer.parquet")
+
+
+def test_values_of_spark_that_differ_by_one_row_are_told(tmp_path: Path) -> None:
+    one, other = _values(tmp_path / "one.parquet"), _values(tmp_path / "other.parquet", spend="9.99")
+    assert same(one, one) == 1
+    with pytest.raises(AssertionError, match="2 rows differ"):
+        same(one, other)
+
+
+def test_customers_with_another_number_of_days_than_lifetimes_finds_are_told(tmp_path: Path) -> None:
+    first, latest = datetime(2026, 1, 1, tzinfo=UTC).date(), datetime(2026, 1, 11, tzinfo=UTC).date()
+    own = {"profile_id": "1", "total_shop_days": 3, "first_shop_date": first, "latest_shop_date": latest}
+    pq.write_table(pa.Table.from_pylist([own]), tmp_path / "own.parquet")
+    sale = {"profile": "1", "total": Decimal("1.00")}
+    pq.write_table(pa.Table.from_pylist([sale]), tmp_path / "purchases.parquet")
+    files = (tmp_path / "purchases.parquet", tmp_path / "own.parquet", tmp_path / "summary.parquet")
+    summary = {"profile": "1", "frequency": 2.0, "recency": 10.0}
+    pq.write_table(pa.Table.from_pylist([summary]), files[2])
+    assert same_days(*files) == 1
+    pq.write_table(pa.Table.from_pylist([summary | {"recency": 9.0}]), files[2])
+    with pytest.raises(AssertionError, match="1 of 1 customers differ"):
+        same_days(*files)
+
+
+def test_a_script_that_fails_says_why(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match=r"(?s)grouped ended with 1:.*nowhere/transactions\.parquet"):
+        child.run("grouped", "nowhere", tmp_path / "out.parquet", folder=tmp_path)
+
+
+def test_the_bare_read_gives_the_row_that_the_store_keeps() -> None:
+    with place() as where:
+        store = where.store()
+        club = store.club("bare")
+        fill(store, club, 20, 200)
+        with store.owner() as connection:
+            connection.execute(sql("bare").format(club=club.id).encode())
+            kept = connection.execute(
+                "SELECT shop_count, spend_all FROM aggregations WHERE profile_id = %s", [profile_id(club, 7)]
+            ).fetchone()
+        with (
+            serving(where, store) as served,
+            urllib.request.urlopen(f"http://127.0.0.1:{served.port}{BARE}/{profile_id(club, 7)}") as answer,
+        ):
+            told = json.loads(answer.read())
+    assert kept == (told["shop_count"], told["spend_all"])
+    assert told["profile_id"] == str(profile_id(club, 7))

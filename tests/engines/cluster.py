@@ -1,0 +1,102 @@
+"""A Spark cluster of two executors on this machine, started once for the run."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+CLUSTER = "local-cluster[2,1,1024]"
+WITHIN_THE_DRIVER = "local[2]"
+
+_SETTINGS = {
+    # Whoever brings a session has settings of their own.
+    "spark.sql.session.timeZone": "Pacific/Auckland",
+    "spark.ui.enabled": "false",
+    "spark.ui.showConsoleProgress": "false",
+    # Nobody looks at plans, and writing them out takes longer than many a stage.
+    "spark.sql.maxPlanStringLength": "0",
+    "spark.log.level": "OFF",
+    # Few rows in many parts would spend their time on starting tasks.
+    "spark.sql.shuffle.partitions": "2",
+    "spark.default.parallelism": "2",
+    "spark.sql.execution.arrow.pyspark.enabled": "true",
+    # What runs for a minute is not worth compiling well.
+    "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
+    "spark.executor.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
+    "spark.driver.host": "127.0.0.1",
+    "spark.driver.bindAddress": "127.0.0.1",
+}
+
+
+@contextmanager
+def session() -> Iterator[Any]:
+    """A session on the cluster; in the driver alone where no cluster starts, which CI refuses."""
+    if shutil.which("java") is None:
+        _lacking(pytest.skip, "there is no Java for Spark: apt-get install openjdk-17-jre-headless")
+    with tempfile.TemporaryDirectory(prefix="regulars-spark-", ignore_cleanup_errors=True) as folder:
+        _set_up(Path(folder))
+        started = _started(folder)
+        try:
+            yield started
+        finally:
+            started.stop()
+
+
+def executors(spark: Any) -> list[psutil.Process]:
+    """The processes of the executors; none where the driver does their work."""
+    driver = psutil.Process(spark.sparkContext._gateway.proc.pid)
+    return [each for each in driver.children(recursive=True) if _is_executor(each)]
+
+
+def _is_executor(process: psutil.Process) -> bool:
+    try:
+        return _EXECUTOR in process.cmdline()
+    except psutil.Error:
+        # It has ended meanwhile.
+        return False
+
+
+_EXECUTOR = "org.apache.spark.executor.CoarseGrainedExecutorBackend"
+
+
+def _lacking(otherwise: Any, reason: str) -> None:
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason, pytrace=False)
+    otherwise(reason)
+
+
+def _set_up(folder: Path) -> None:
+    """A home for Spark that is not the package's folder: a cluster writes its logs there."""
+    import pyspark
+
+    for each in ("bin", "jars"):
+        (folder / each).symlink_to(Path(pyspark.__file__).parent / each)
+    os.environ |= {"SPARK_HOME": str(folder), "SPARK_LOCAL_IP": "127.0.0.1", "SPARK_LOCAL_DIRS": str(folder)}
+
+
+def _started(folder: str) -> Any:
+    from pyspark.sql import SparkSession
+
+    def start(master: str) -> Any:
+        builder = SparkSession.builder.master(master).appName("regulars-tests")
+        for name, value in {**_SETTINGS, "spark.sql.warehouse.dir": f"{folder}/warehouse"}.items():
+            builder = builder.config(name, value)
+        return builder.getOrCreate()
+
+    started = start(CLUSTER)
+    try:
+        started.range(2).count()
+    except Exception as error:
+        started.stop()
+        _lacking(warnings.warn, f"no {CLUSTER} starts here, {WITHIN_THE_DRIVER} does its work: {error}")
+        started = start(WITHIN_THE_DRIVER)
+    return started

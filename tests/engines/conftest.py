@@ -1,0 +1,31 @@
+"""The engines that are held to the oracle, each with tables in and a table out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from engines import cluster
+from engines.computing import Compute, on_duckdb, on_spark
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """One process of the run has them all, so that Spark is started once."""
+    for item in items:
+        if "engines" in item.path.parts:
+            item.add_marker(pytest.mark.xdist_group("spark"))
+
+
+@pytest.fixture(scope="session")
+def spark() -> Iterator[Any]:
+    """The session of the whole run."""
+    with cluster.session() as session:
+        yield session
+
+
+@pytest.fixture(params=["duckdb", "spark"])
+def compute(request: pytest.FixtureRequest) -> Compute:
+    """`regulars.compute` on each engine; always an Arrow table."""
+    return on_duckdb if request.param == "duckdb" else on_spark(request.getfixturevalue("spark"))

@@ -1,0 +1,56 @@
+"""Every worked case of the specification, on every engine that computes over files, beside drawn profiles."""
+
+from __future__ import annotations
+
+from itertools import cycle
+from pathlib import Path
+
+import pytest
+
+from aggregations.case import Case
+from aggregations.cases import CASES
+from aggregations.stored import differences
+from engines.computing import Compute, computed, wrong
+from engines.forms import Form, as_csv, as_parquet, as_table
+from engines.generated import club
+from engines.given_tables import gathered, moved_profile, moved_values, tables
+from oracle import Community
+from randomness import SEED
+
+# A computation by Spark takes seconds, however little it computes. A case of a currency is one in any zone.
+TOGETHER = {"JPY": "America/Havana", "KWD": "Australia/Lord_Howe"}
+_ZONES = {zone: currency for currency, zone in TOGETHER.items()}
+
+
+def _together(community: Community) -> Community:
+    zone, currency = community.timezone, community.currency
+    return Community(TOGETHER.get(currency, zone), _ZONES.get(zone, currency))
+
+
+COMMUNITIES: dict[Community, list[Case]] = {}
+for _case in CASES:
+    COMMUNITIES.setdefault(_together(_case.facts.community), []).append(_case)
+
+
+@pytest.mark.parametrize(
+    ("community", "form"),
+    [*zip(COMMUNITIES, cycle((as_table, as_csv, as_parquet)), strict=False)],
+    ids=lambda each: f"{each.timezone} {each.currency}" if isinstance(each, Community) else each.__name__,
+)
+def test_every_worked_case_gives_what_was_worked_out_by_hand(
+    compute: Compute, community: Community, form: Form, tmp_path: Path
+) -> None:
+    cases = COMMUNITIES[community]
+    drawn = club(SEED, 120, community)
+    facts = gathered([*(case.facts for case in cases), drawn.facts])
+    asked = [(moved_profile(number, *case.facts.profiles), case.as_of) for number, case in enumerate(cases)]
+    beside = [(moved_profile(len(cases), id_), at) for id_, at in drawn.asked]
+    given = {name: form(table, tmp_path / name) for name, table in tables(facts).items()}
+    found = computed(compute, facts, [*asked, *beside], **given)
+    differing = {
+        case.name: differences(found[key], moved_values(number, case.expected))
+        for number, (case, key) in enumerate(zip(cases, asked, strict=True))
+    }
+    assert {name: each for name, each in differing.items() if each} == {}
+    # And whatever a case does not name.
+    assert wrong(found, facts, [*asked, *beside]) == {}

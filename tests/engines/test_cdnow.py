@@ -1,0 +1,99 @@
+"""The real purchases of CDNOW: the same file from every engine, the published totals, and what the oracle says."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, time
+from decimal import Decimal
+from functools import cache
+from pathlib import Path
+from random import Random
+from typing import Any
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import duckdb
+import pyarrow as pa
+import pytest
+
+from aggregations.stored import differences
+from engines.computing import Compute, on_duckdb, on_spark
+from engines.given_tables import Tables
+from oracle import Community, Facts, Item, Profile, Transaction, values
+from randomness import SEED
+from regulars.demo import cdnow
+
+AS_OF = datetime(1998, 7, 1, tzinfo=UTC)
+ASKED: dict[str, Any] = {"as_of": AS_OF, "timezone": cdnow.TIMEZONE, "currency": cdnow.CURRENCY}
+
+
+@cache
+def purchases() -> Tables:
+    """The purchases, each with its one line in the same row, and the customers."""
+    rows = [{**row, **row["items"][0]} for row in cdnow.transactions()]
+    transactions = pa.Table.from_pylist(rows).drop_columns("items")
+    return {"transactions": transactions, "profiles": pa.Table.from_pylist([*cdnow.profiles()])}
+
+
+@pytest.fixture(scope="module")
+def on_one_machine(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The values as DuckDB writes them."""
+    return written(on_duckdb, tmp_path_factory.mktemp("duckdb"))
+
+
+def written(engine: Compute, folder: Path) -> Path:
+    """The values in a file of CSV."""
+    engine(**purchases(), **ASKED, output=folder / "values.csv")
+    return folder / "values.csv"
+
+
+def test_spark_writes_the_same_file_byte_by_byte(on_one_machine: Path, spark: Any, tmp_path: Path) -> None:
+    assert written(on_spark(spark), tmp_path).read_bytes() == on_one_machine.read_bytes()
+
+
+def test_the_values_add_up_to_what_was_published(on_one_machine: Path) -> None:
+    sums = f"""
+        SELECT count(*), sum(CAST(spend_all AS DECIMAL(18, 2))), sum(CAST(shop_count AS INT)), count(DISTINCT channel)
+        FROM read_csv('{on_one_machine}', all_varchar = true)
+    """
+    # 80 of the 69,659 purchases cost nothing, and are no sales.
+    assert duckdb.execute(sums).fetchall() == [(23_570, Decimal("2500315.63"), 69_579, 1)]
+
+
+def test_customers_have_the_values_that_the_oracle_says() -> None:
+    found = {row["profile_id"]: row for row in on_duckdb(**purchases(), **ASKED).to_pylist()}
+    some = Random(SEED).sample(sorted(found), 200)
+    facts = known_of(set(some))
+    differing = {}
+    for customer, own in facts.items():
+        expected = values(own, UUID(int=int(customer)), AS_OF) | {"profile_id": customer}
+        differing[customer] = differences(found[customer], expected)
+    assert {customer: each for customer, each in differing.items() if each} == {}
+    assert len(facts) == 200
+
+
+def known_of(customers: set[str]) -> dict[str, Facts]:
+    """The oracle's facts of some customers, those of each apart; a bare date is its local midnight."""
+    zone = ZoneInfo(cdnow.TIMEZONE)
+    bought: dict[str, dict[int, Transaction]] = {customer: {} for customer in customers}
+    for number, row in enumerate(cdnow.transactions()):
+        if row["profile"] in customers:
+            (disc,) = row["items"]
+            item = Item(quantity=Decimal(disc["quantity"]), price_current=disc["price_current"])
+            bought[row["profile"]][number] = Transaction(
+                number,
+                datetime.combine(row["transacted_at"], time(), zone),
+                row["total"],
+                UUID(int=int(row["profile"])),
+                row["external_id"],
+                timezone=row["timezone"],
+                systems=tuple(row["systems"]),
+                items=(item,),
+            )
+    community = Community(cdnow.TIMEZONE, cdnow.CURRENCY, "US")
+    joined = {row["external_id"]: datetime.combine(row["joined_at"], time(), zone) for row in cdnow.profiles()}
+    return {
+        customer: Facts(
+            community, {}, {}, {(id_ := UUID(int=int(customer))): Profile(id_, joined[customer])}, bought[customer]
+        )
+        for customer in customers
+    }
