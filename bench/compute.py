@@ -118,9 +118,9 @@ def _featuretools(where: Place, size: Size, findings: Findings) -> None:
         findings.did(f"Not measured: Featuretools, for {child.WITHOUT_APART}")
         return
     findings.did(
-        f"Featuretools ({child.versions('featuretools', 'pandas')}): its own primitives count, sum, first, last, mode, num_unique, avg_time_between of all time, and "
-        "count and sum of 365 days, on the first profiles of such purchases, ten for each; its spend of all time "
-        "equals that of regulars."
+        f"Featuretools ({child.versions('featuretools', 'pandas')}): its own primitives count, sum, first, last, mode, "
+        "num_unique, avg_time_between of all time, and count and sum of 365 days, of other such purchases, ten for "
+        "each profile; its spend of all time equals that of regulars."
     )
     rows = []
     for full in (1_000, 5_000, 20_000):
@@ -143,8 +143,9 @@ def _lifetimes(where: Place, size: Size, findings: Findings) -> None:
     folder = where.folder / "cdnow"
     _write_cdnow(folder)
     findings.did(
-        "CDNOW, 69,659 purchases of 23,570 customers, whole at any scale: lifetimes "
-        f"({child.versions('lifetimes', 'pandas')}) makes frequency, recency, age and monetary value of each customer, regulars all values; first and last days and the number of days agree."
+        f"CDNOW, 69,659 purchases of 23,570 customers, whole at any scale: {child.versions('lifetimes', 'pandas')} "
+        "make frequency, recency, age and monetary value of each customer, regulars all values. Where no purchase "
+        "was free, the number of days and the time from the first to the last agree."
     )
     theirs, own = folder / "summary.parquet", folder / "ours.parquet"
     ran: dict[str, list[Ran]] = {"lifetimes": [], "regulars": []}

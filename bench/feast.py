@@ -163,8 +163,8 @@ def _reads(ours: Served, feasts: dict[str, Served], club: Club, profiles: int, s
         f"{profiles:,} profiles with {10 * profiles:,} transactions; the {len(REGISTRY.stored)} values that regulars "
         f"stores of each are Feast's features too, in one feature view and one feature service, and equal. Reads are "
         f"of one random profile, by {CONNECTIONS} connections in a closed loop for {seconds:g} s; all take turns. "
-        f"Every server has one worker: Feast ({child.versions('feast', 'psycopg')}) its own feature server, feast serve, "
-        f"with 16 connections to PostgreSQL."
+        f"Every server has one worker: Feast its own feature server, feast serve, with 16 connections to PostgreSQL "
+        f"({child.versions('feast', 'psycopg')})."
     )
     findings.did(
         "Bare read: a route of the same server as regulars that reads one row of a table of values by its key and "

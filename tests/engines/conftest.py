@@ -11,13 +11,6 @@ from engines import cluster
 from engines.computing import Compute, on_duckdb, on_spark
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """One process of the run has them all, so that Spark is started once."""
-    for item in items:
-        if "engines" in item.path.parts:
-            item.add_marker(pytest.mark.xdist_group("spark"))
-
-
 @pytest.fixture(scope="session")
 def spark() -> Iterator[Any]:
     """The session of the whole run."""

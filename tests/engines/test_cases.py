@@ -17,6 +17,9 @@ from engines.given_tables import gathered, moved_profile, moved_values, tables
 from oracle import Community
 from randomness import SEED
 
+# One process of the run has them all, so that Spark is started once.
+pytestmark = pytest.mark.xdist_group("spark")
+
 # A computation by Spark takes seconds, however little it computes. A case of a currency is one in any zone.
 TOGETHER = {"JPY": "America/Havana", "KWD": "Australia/Lord_Howe"}
 _ZONES = {zone: currency for currency, zone in TOGETHER.items()}

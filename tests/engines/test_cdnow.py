@@ -22,6 +22,9 @@ from oracle import Community, Facts, Item, Profile, Transaction, values
 from randomness import SEED
 from regulars.demo import cdnow
 
+# One process of the run has them all, so that Spark is started once.
+pytestmark = pytest.mark.xdist_group("spark")
+
 AS_OF = datetime(1998, 7, 1, tzinfo=UTC)
 ASKED: dict[str, Any] = {"as_of": AS_OF, "timezone": cdnow.TIMEZONE, "currency": cdnow.CURRENCY}
 

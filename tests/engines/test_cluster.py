@@ -14,6 +14,9 @@ import pytest
 from engines import cluster
 from engines.computing import on_duckdb, on_spark
 
+# One process of the run has them all, so that Spark is started once.
+pytestmark = pytest.mark.xdist_group("spark")
+
 AS_OF = datetime(2026, 11, 1, tzinfo=UTC)
 MANY, OTHERS = 200_000, 2_000
 

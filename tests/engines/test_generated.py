@@ -16,6 +16,9 @@ from engines.given_tables import in_oracle_form, one_line_a_row, pairs, tables
 from oracle import Transaction
 from randomness import SEED, examples
 
+# One process of the run has them all, so that Spark is started once.
+pytestmark = pytest.mark.xdist_group("spark")
+
 
 @pytest.mark.parametrize("number", range(examples(4)))
 def test_every_value_of_every_profile_is_what_the_oracle_says_at_any_instant(number: int) -> None:

@@ -8,10 +8,14 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pyarrow as pa
+import pytest
 
 from aggregations.histories import ERAS, ZONES
 from engines.computing import on_duckdb
 from randomness import SEED
+
+# One process of the run has them all, so that Spark is started once.
+pytestmark = pytest.mark.xdist_group("spark")
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 

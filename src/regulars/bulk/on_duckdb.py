@@ -1,6 +1,9 @@
 """DuckDB: values over files and tables on one machine."""
 
+import tempfile
+import uuid
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -15,6 +18,7 @@ from regulars.bulk.tables import Table
 _SESSION = """
 SET TimeZone = 'UTC';
 SET preserve_insertion_order = false;
+SET memory_limit = '60%';
 -- The wall clock of an instant, and the instant of a wall clock: of a time that comes twice the first, and one that
 -- is skipped moves forward. Both follow from the offset of the day before.
 CREATE TEMP MACRO local_time(instant, zone) AS timezone(zone, timezone('UTC', instant));
@@ -49,6 +53,10 @@ class OnDuckDB:
     def __init__(self, connection: duckdb.DuckDBPyConnection | None = None) -> None:
         self.connection = connection or duckdb.connect()
         self.connection.execute(_SESSION)
+        # What does not fit goes to where temporary files go, and not into whatever folder it was called in; DuckDB makes
+        # this one only then, and takes it away.
+        spilled = Path(tempfile.gettempdir()) / f"regulars-{uuid.uuid4().hex}"
+        self.connection.execute(f"SET temp_directory = '{spilled}'")
 
     def make(self, step: Step) -> None:
         """Makes a relation: a table where it is read more than once."""
