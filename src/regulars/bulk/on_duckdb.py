@@ -53,8 +53,8 @@ class OnDuckDB:
     def __init__(self, connection: duckdb.DuckDBPyConnection | None = None) -> None:
         self.connection = connection or duckdb.connect()
         self.connection.execute(_SESSION)
-        # What does not fit goes to where temporary files go, and not into whatever folder it was called in; DuckDB makes
-        # this one only then, and takes it away.
+        # What does not fit goes to where temporary files go, and not into whatever folder this was called in. DuckDB
+        # makes this one only then, and takes it away.
         spilled = Path(tempfile.gettempdir()) / f"regulars-{uuid.uuid4().hex}"
         self.connection.execute(f"SET temp_directory = '{spilled}'")
 
