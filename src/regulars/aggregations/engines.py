@@ -54,11 +54,17 @@ def _postgresql_local_midnight(day: str, zone: str) -> str:
 _COMMON: Mapping[str, Macro] = {
     "within": lambda at, months: f"as_of < {at} + INTERVAL '{months} months'",
     "leaves": lambda at, months: f"{at} + INTERVAL '{months} months'",
-    "empty_list": lambda: "CAST('{}' AS BIGINT[])",
 }
 
-# The place in order and the value in one number: no sort, and as exact as the value fits 32 bits.
-_IN_ORDER: Mapping[str, Macro] = {
+# What PostgreSQL and DuckDB say alike.
+_ON_ONE_MACHINE: Mapping[str, Macro] = {
+    **_COMMON,
+    "days_between": lambda first, last: f"{last} - {first}",
+    "days_after": lambda day, days: f"{day} + CAST({days} AS INT)",
+    "hour_of": lambda at: f"CAST(extract(hour FROM {at}) AS BIGINT)",
+    "weekday_of": lambda at: f"CAST(extract(isodow FROM {at}) AS BIGINT)",
+    "in_order": lambda value, order, when: f"array_agg({value} ORDER BY {order}, {value}) FILTER (WHERE {when})",
+    # The place in order and the value in one number: no sort, and as exact as the value fits 32 bits.
     "first_of": lambda value, when: f"min(n * 4294967296 + {value}) FILTER (WHERE {when}) & 4294967295",
     "last_of": lambda value, when: f"max(n * 4294967296 + {value}) FILTER (WHERE {when}) & 4294967295",
 }
@@ -68,21 +74,16 @@ POSTGRESQL = Engine(
     dialect="postgres",
     inputs=_text("inputs.postgresql.sql"),
     macros={
-        **_COMMON,
+        **_ON_ONE_MACHINE,
         "half_even": _postgresql_half_even,
         "half_up": lambda a, b: f"(2 * ({a}) + ({b})) / (2 * ({b}))",
         "whole": lambda a, b: f"({a}) / ({b})",
-        "days_between": lambda first, last: f"{last} - {first}",
-        "days_after": lambda day, days: f"{day} + CAST({days} AS INT)",
         "local_midnight": _postgresql_local_midnight,
-        "hour_of": lambda at: f"CAST(extract(hour FROM {at}) AS BIGINT)",
-        "weekday_of": lambda at: f"CAST(extract(isodow FROM {at}) AS BIGINT)",
-        **_IN_ORDER,
         "most": lambda value, number, standing: (
             f"(max(ARRAY[CAST({number} AS BIGINT), {standing}, {value}]) FILTER (WHERE {number} > 0))[3]"
         ),
-        "in_order": lambda value, order, when: f"array_agg({value} ORDER BY {order}, {value}) FILTER (WHERE {when})",
         "distinct_sorted": lambda value: f"array_agg(DISTINCT {value} ORDER BY {value})",
+        "empty_list": lambda: "CAST('{}' AS BIGINT[])",
         "empty_strings": lambda: "CAST('{}' AS TEXT[])",
     },
 )
@@ -109,22 +110,16 @@ DUCKDB = Engine(
     shared_inputs=_text("inputs.files.sql"),
     types={"numeric": "HUGEINT", "timestamptz": "TIMESTAMP"},
     macros={
-        **_COMMON,
-        **_IN_ORDER,
+        **_ON_ONE_MACHINE,
         "half_even": _half_even("//"),
         "half_up": lambda a, b: f"(2 * ({a}) + ({b})) // (2 * ({b}))",
         "whole": lambda a, b: f"({a}) // ({b})",
-        "days_between": lambda first, last: f"{last} - {first}",
-        "days_after": lambda day, days: f"{day} + CAST({days} AS INT)",
         "local_date": lambda at, zone: f"CAST(local_time({at}, {zone}) AS DATE)",
         "instant_of": lambda wall, zone: f"instant_of({wall}, {zone})",
         "local_midnight": lambda day, zone: f"instant_of(CAST({day} AS TIMESTAMP), {zone})",
-        "hour_of": lambda at: f"CAST(extract(hour FROM {at}) AS BIGINT)",
-        "weekday_of": lambda at: f"CAST(extract(isodow FROM {at}) AS BIGINT)",
         "most": lambda value, number, standing: (
             f"arg_max({value}, ROW({number}, {standing})) FILTER (WHERE {number} > 0)"
         ),
-        "in_order": lambda value, order, when: f"array_agg({value} ORDER BY {order}, {value}) FILTER (WHERE {when})",
         # Brands come as numbers in the order of their names: lists of texts cost several times as much.
         "distinct_sorted": lambda value: f"list_sort(array_agg(DISTINCT {value}))",
         "empty_list": lambda: "CAST([] AS BIGINT[])",

@@ -104,7 +104,7 @@ _HEADER = (
 def headers(shape: Shape, faults: Faults) -> Step:
     """One row a transaction: the lines of one external id put together, which must agree in all else."""
     if not shape.repeats:
-        return Step("headers", "SELECT *, 1 AS lines FROM typed_transactions")
+        return Step("headers", "SELECT * FROM typed_transactions")
     number = faults.number("transactions: rows with one external_id are one transaction, and must agree in all columns")
     columns = ",\n       ".join(f"min({name}) AS {name}" for name in _HEADER)
     differ = "\n            OR ".join(
@@ -114,7 +114,6 @@ def headers(shape: Shape, faults: Faults) -> Step:
         "headers",
         f"""SELECT external_id,
        {columns},
-       count(*) AS lines,
        coalesce(min(wrong), CASE WHEN {differ} THEN {number} END) AS wrong
 FROM typed_transactions
 GROUP BY external_id""",
@@ -143,7 +142,7 @@ def transactions(shape: Shape, dialect: Dialect, faults: Faults) -> Step:
     def refuse(when: str, text: str) -> None:
         wrong.append(f"WHEN {when} THEN {faults.number(text)}")
 
-    refuse("t.location IS NOT NULL AND place.location_id IS NULL", "transactions.location is not among the locations")
+    refuse("t.location IS NOT NULL AND t.location_id IS NULL", "transactions.location is not among the locations")
     if shape.has_rates:
         refuse(
             "t.is_foreign AND coalesce(t.currency_rate <= 0, TRUE)",
@@ -173,20 +172,19 @@ def transactions(shape: Shape, dialect: Dialect, faults: Faults) -> Step:
        CASE WHEN t.zone = 'UTC' THEN CAST(t.at AS DATE) ELSE {local_date} END AS shop_date,
        {amount(shape, dialect)} AS amount,
        CAST(CASE WHEN t.total > 0 THEN 1 WHEN t.total < 0 THEN -1 ELSE 0 END AS SMALLINT) AS sign,
-       CAST(coalesce({_channels()}, CASE WHEN place.type = 'online' THEN 2 WHEN place.type <> '' THEN 1 END)
+       CAST(coalesce({_channels()}, CASE WHEN t.place_type = 'online' THEN 2 WHEN t.place_type <> '' THEN 1 END)
            AS SMALLINT) AS channels,
-       place.location_id,
+       t.location_id,
        {discount} AS discount,
        {list_value} AS list_value,
        {brand} AS sold_brand,
        CAST(CASE {" ".join(wrong)} END AS INT) AS wrong
 FROM (
-    SELECT t.*, {at} AS at, {zone} AS zone,
+    SELECT t.*, place.location_id, place.type AS place_type, {at} AS at, {zone} AS zone,
            coalesce(upper(trim(t.currency)) <> '{club.currency}', FALSE) AS is_foreign
     FROM headers AS t
-    {"LEFT JOIN fact_locations AS place ON place.external_id = t.location" if shape.has_zones else ""}
+    LEFT JOIN fact_locations AS place ON place.external_id = t.location
 ) AS t
-LEFT JOIN fact_locations AS place ON place.external_id = t.location
 {join}WHERE t.wrong IS NOT NULL OR (t.profile IS NOT NULL AND NOT coalesce(t.is_void, FALSE))""",
         keeps=True,
     )

@@ -50,8 +50,8 @@ class OnDuckDB:
 
     dialect = DUCKDB_DIALECT
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection | None = None) -> None:
-        self.connection = connection or duckdb.connect()
+    def __init__(self) -> None:
+        self.connection = duckdb.connect()
         self.connection.execute(_SESSION)
         # What does not fit goes to where temporary files go, and not into whatever folder this was called in. DuckDB
         # makes this one only then, and takes it away.

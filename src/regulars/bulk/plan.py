@@ -168,18 +168,16 @@ def _shape(runner: Runner, sources: Mapping[str, Source], asked: Asked) -> Shape
     where = Lines.NOWHERE
     if transactions.has("items", *tables.ITEM_COLUMNS):
         where = Lines.APART if rows != ids or transactions.has("items") else Lines.WITHIN
-    has_zones = transactions.has("timezone") or ("locations" in sources and sources["locations"].has("timezone"))
-    if transactions.has("timezone"):
-        _check_zones(runner, "typed_transactions", "transactions.timezone")
-    if "locations" in sources and sources["locations"].has("timezone"):
-        _check_zones(runner, "typed_locations", "locations.timezone")
+    zoned = [source for source in sources.values() if source.has("timezone")]
+    for source in zoned:
+        _check_zones(runner, source.table.name)
     total = transactions.columns["total"]
     exact = {Family.DECIMAL: min(total.scale, 6), Family.INTEGER: 0}
     return Shape(
         club=club,
         total_scale=exact.get(total.family, 6),
         has_rates=has_rates,
-        has_zones=has_zones,
+        has_zones=bool(zoned),
         repeats=rows != ids,
         lines=where,
         has_profiles="profiles" in sources,
@@ -221,6 +219,6 @@ def zone(name: str, path: str) -> None:
         raise UnfitError(f"{path} {name!r} {error}.") from None
 
 
-def _check_zones(runner: Runner, relation: str, path: str) -> None:
-    for (name,) in runner.rows(f"SELECT DISTINCT timezone FROM {relation} WHERE timezone IS NOT NULL"):
-        zone(name, path)
+def _check_zones(runner: Runner, table: str) -> None:
+    for (name,) in runner.rows(f"SELECT DISTINCT timezone FROM typed_{table} WHERE timezone IS NOT NULL"):
+        zone(name, f"{table}.timezone")

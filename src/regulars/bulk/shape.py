@@ -70,6 +70,6 @@ class Shape:
     has_rates: bool
     has_zones: bool
     repeats: bool
-    lines: "Lines"
+    lines: Lines
     has_profiles: bool
     has_locations: bool

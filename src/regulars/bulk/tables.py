@@ -35,10 +35,6 @@ class Table:
     columns: tuple[Column, ...]
     key: str
 
-    def column(self, name: str) -> Column:
-        """A column by its name. Raises KeyError."""
-        return {each.name: each for each in self.columns}[name]
-
 
 TRANSACTIONS = Table(
     "transactions",
