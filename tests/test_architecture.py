@@ -16,13 +16,18 @@ ROOMS = {
     "logs": {"settings"},
     "demo": set[str](),
     "storage": {"clock", "settings"},
-    "access": {"clock"},
+    "access": {"clock", "storage"},
     "facts": {"clock", "storage"},
     "aggregations": {"clock", "storage", "facts"},
     "bulk": {"clock", "storage", "facts", "aggregations"},
-    "ingest": {"clock", "storage", "facts", "aggregations"},
-    "jobs": {"clock", "settings", "storage", "facts", "aggregations", "ingest"},
-    "api": {"clock", "settings", "logs", "storage", "access", "facts", "aggregations", "ingest", "jobs"},
+    "reports": {"clock", "storage", "facts", "aggregations"},
+    "query": {"clock", "storage", "access", "facts", "aggregations", "reports"},
+    "ingest": {"clock", "storage", "facts", "aggregations", "reports"},
+    "jobs": {"clock", "settings", "storage", "facts", "aggregations", "reports", "ingest"},
+    "api": {
+        *("clock", "settings", "logs", "storage", "access"),
+        *("facts", "aggregations", "reports", "query", "ingest", "jobs"),
+    },
 }
 LONGEST = 400
 VAGUE = {"util", "utils", "helper", "helpers", "common", "misc", "base", "manager", "managers", "stuff"}

@@ -1,0 +1,1 @@
+"""From a request for a report to its answer."""

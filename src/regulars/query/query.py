@@ -1,0 +1,49 @@
+"""A request for a report, checked: what every answer is made from."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from regulars.reports.interval import Interval
+from regulars.reports.report import Aggregation, Field, Report
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """A comparison of one field. `part` is the name within an object field, such as sms_marketing in consents.
+
+    `type` is one of the filter's operations, spelled as documented; `value` is what it is compared with, checked and
+    converted to the field's own type: int, Decimal, str, bool, aware datetime, date, or a tuple of them; None is null.
+    """
+
+    type: str
+    field: Field
+    part: str | None
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Logical:
+    """`and`, `or` or `not` of other nodes; `not` has one."""
+
+    type: str
+    nodes: tuple["Node", ...]
+
+
+Node = Operation | Logical
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """One request. `start` and `end` are what `from` and `to` say, as written: aware where they had an offset, else
+    naive; which zone they are read in depends on the customers. `cursor` and `limit` are of records.
+    """
+
+    report: Report
+    filter: Node | None = None
+    aggregate_by: Aggregation | None = None
+    interval: Interval | None = None
+    start: datetime | None = None
+    end: datetime | None = None
+    cursor: str | None = None
+    limit: int = 1000

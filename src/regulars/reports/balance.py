@@ -1,0 +1,5 @@
+"""Who joins and who leaves."""
+
+from regulars.reports.report import Report
+
+REPORTS: tuple[Report, ...] = ()

@@ -1,0 +1,196 @@
+"""What a report is: one declaration, from which validation, SQL, metadata, permits, costs and documents follow."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from functools import cached_property
+
+from regulars.reports.interval import Interval
+
+
+class Format(Enum):
+    """The shape of an answer, and its `result_type`."""
+
+    RECORDS = "records"
+    TIMESERIES = "timeseries"
+    STATISTICS = "statistics"
+
+
+class Kind(Enum):
+    """The type of a field or measure: how it goes out, and what a filter's value must be."""
+
+    INTEGER = "integer"
+    NUMBER = "number"
+    MONEY = "money"
+    """Minor units of the community's currency inside, a decimal outside."""
+    PERCENT = "percentage"
+    """Hundredths of a percent inside, a decimal with two places outside."""
+    STRING = "string"
+    BOOLEAN = "boolean"
+    DATE = "date"
+    TIME = "time"
+    """Outside ISO 8601 in UTC with six decimals and Z."""
+    INTEGERS = "array of integers"
+    STRINGS = "array of strings"
+    FLAGS = "object of booleans"
+    """By name true or false; what was never asked is not there. Fields of it are addressed by dot."""
+    OBJECT = "object"
+    """Any names; fields of it are addressed by dot."""
+
+
+class Store(Enum):
+    """Where the rows of a report are."""
+
+    TABLES = "PostgreSQL, in one snapshot"
+    COLUMNS = "the community's columnar copy of its members, caught up with that snapshot"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The rows that a report is made of: a SELECT over one community, its rows called `r` by all other SQL.
+
+    Its parameters are names: $community and $club (the community's two numbers), $now, $today (the community's date
+    as a number, 20261124); in timeseries also $interval (such as '1d'), $starts and $ends (the instants at which the
+    buckets asked for begin and end, as arrays), and its rows have a `bucket`, the start of theirs; in statistics
+    $from and $to (from <= t < to).
+    """
+
+    store: Store
+    sql: str
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A value of an enum, in the order in which series are told apart."""
+
+    name: str
+    meaning: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A field of a report's rows.
+
+    `sql` is an expression over `r` (its own column unless it says else). FLAGS have two lists instead, of the names
+    that are true and of those that are false, in `flags`. `values` make it an enum. `groups` says that rows can be
+    grouped by it; `labels` are the keys of such a group, for an array in the singular. One that is not `shown` only
+    filters and groups. `by_header` says that it is filtered by the X-Customer header alone.
+    """
+
+    name: str
+    kind: Kind
+    meaning: str
+    sql: str = ""
+    filterable: bool = False
+    by_header: bool = False
+    values: tuple[Value, ...] = ()
+    groups: bool = False
+    labels: tuple[str, ...] = ()
+    shown: bool = True
+    flags: tuple[str, str] | None = None
+
+    @property
+    def expression(self) -> str:
+        """The SQL of it."""
+        return self.sql or f"r.{self.name}"
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """What a group by it is labelled with."""
+        return self.labels or (self.name,)
+
+
+COMMUNITY_ID = Field(
+    "community_id", Kind.INTEGER, "ID of community.", sql="$community", filterable=True, by_header=True, groups=True
+)
+LOYALTY_CLUB_ID = Field(
+    "loyalty_club_id",
+    Kind.INTEGER,
+    "ID of the loyalty club, the community's other number.",
+    sql="$club",
+    filterable=True,
+    by_header=True,
+    groups=True,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """A number of a group of rows: an aggregate over `r`, or the quotient of two other measures.
+
+    Measures with SQL add up over communities, for no member is in two of them; quotients are taken of what was added
+    up, null where the divisor is 0, half-even to `decimals`.
+    """
+
+    name: str
+    kind: Kind
+    meaning: str
+    sql: str = ""
+    quotient: tuple[str, str] | None = None
+    decimals: int = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Aggregation:
+    """A way to group a report's rows: the fields that label its groups."""
+
+    name: str
+    fields: tuple[str, ...]
+    meaning: str
+
+
+@dataclass(frozen=True)
+class Report:
+    """One report.
+
+    RECORDS: `key` are the fields that order its rows and tell them apart; one without a key is always a group, of the
+    whole community unless it is grouped otherwise. TIMESERIES and STATISTICS: `grouped_by` are the fields that label
+    groups where no aggregation is asked for. `metric` is the label that tells several measures apart, each a series of
+    its own; without it there is one measure, or, in records and statistics, each is a value by its name. `adds` says
+    that values of different groups may be added, so that there is an aggregation `total`.
+    """
+
+    name: str
+    format: Format
+    meaning: str
+    cost: int
+    fields: tuple[Field, ...]
+    source: Source
+    key: tuple[str, ...] = ()
+    grouped_by: tuple[str, ...] = ()
+    aggregations: tuple[Aggregation, ...] = ()
+    measures: tuple[Measure, ...] = ()
+    metric: str = ""
+    adds: bool = True
+    intervals: tuple[Interval, ...] = ()
+
+    def __post_init__(self) -> None:
+        names = [each.name for each in self.fields]
+        if repeated := {name for name in names if names.count(name) > 1}:
+            raise ValueError(f"{self.name}: declared more than once: {sorted(repeated)}")
+        wanted = {*self.key, *self.grouped_by, *(name for each in self.aggregations for name in each.fields)}
+        if unknown := wanted - set(names):
+            raise ValueError(f"{self.name}: no field is called {sorted(unknown)}")
+
+    @property
+    def permit(self) -> str:
+        """What a token needs to ask for it."""
+        return "Reporting:Api:Report:" + "".join(part.capitalize() for part in self.name.split("_"))
+
+    @cached_property
+    def by_field(self) -> Mapping[str, Field]:
+        """Its fields by name."""
+        return {each.name: each for each in self.fields}
+
+    @cached_property
+    def by_aggregation(self) -> Mapping[str, Aggregation]:
+        """Every way to group it, by name: those declared, one for each field that groups, and `total`."""
+        found = {each.name: each for each in self.aggregations}
+        prefix = "by_" if self.format is Format.RECORDS else ""
+        for each in self.fields:
+            if each.groups:
+                name = f"{prefix}{each.name}"
+                found.setdefault(name, Aggregation(name, (each.name,), f"By {each.name}."))
+        if self.format is not Format.RECORDS and self.adds:
+            found.setdefault("total", Aggregation("total", (), "All groups added up."))
+        return found
