@@ -20,7 +20,7 @@ ROOMS = {
     "facts": {"clock", "storage"},
     "aggregations": {"clock", "storage", "facts"},
     "bulk": {"clock", "storage", "facts", "aggregations"},
-    "ingest": {"clock", "storage", "facts", "aggregations"},
+    "ingest": {"clock", "storage", "facts", "aggregations", "bulk"},
     "jobs": {"clock", "settings", "storage", "facts", "aggregations", "ingest"},
     "api": {"clock", "settings", "logs", "storage", "access", "facts", "aggregations", "ingest", "jobs"},
 }

@@ -8,7 +8,7 @@ import msgspec
 
 from clubs import Club
 from regulars.ingest import bulk, entities, files
-from regulars.ingest.bulk import Options, Summary
+from regulars.ingest.batches import Options, Summary
 
 
 class Loading:

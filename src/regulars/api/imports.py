@@ -16,7 +16,8 @@ from regulars.api.errors import ApiError
 from regulars.facts.refusals import NotFound, refuse
 from regulars.facts.writing import Writing
 from regulars.ingest import entities, idempotency
-from regulars.ingest.bulk import Options, Summary, load
+from regulars.ingest.batches import Options, Summary
+from regulars.ingest.bulk import load
 from regulars.ingest.commit import commit
 from regulars.ingest.decompression import Packing
 from regulars.ingest.files import Format, Source

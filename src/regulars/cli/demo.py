@@ -21,7 +21,8 @@ from regulars.demo import cdnow, mall
 from regulars.facts import community as communities
 from regulars.facts.community import Community, NewCommunity
 from regulars.facts.refusals import NotFound
-from regulars.ingest.bulk import Options, Summary, load
+from regulars.ingest.batches import Options, Summary
+from regulars.ingest.bulk import load
 from regulars.ingest.grouping import Committers
 from regulars.ingest.rows import Line
 from regulars.storage.database import Database

@@ -15,7 +15,8 @@ from regulars.cli.printing import counted, telling
 from regulars.facts import community as communities
 from regulars.facts.refusals import Refused
 from regulars.ingest import entities, files
-from regulars.ingest.bulk import Options, Summary, load, load_communities
+from regulars.ingest.batches import Options, Summary
+from regulars.ingest.bulk import load, load_communities
 from regulars.ingest.files import Format, Source
 from regulars.ingest.grouping import Committers
 from regulars.ingest.rows import Rejection
