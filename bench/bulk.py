@@ -144,7 +144,7 @@ async def _by_stage(where: Place, url: str, club: Club, profiles: int, rows: int
 async def _load(database: Database, club: Club, path: Path) -> None:
     read: Any = partial(source(path, Format.NDJSON).rows, entities.columns_of("transactions"))
     options = Options(batch_rows=BATCH_ROWS)
-    summary = await loading.load(database, Committers(database, 5_000), club.id, "transactions", read, options)
+    summary = await loading.load_one(database, Committers(database, 5_000), club.id, "transactions", read, options)
     assert not summary.rejected, summary.rejections[:3]
 
 

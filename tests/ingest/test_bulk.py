@@ -56,7 +56,7 @@ async def test_a_missing_column_is_no_row_but_the_file(load: Loading) -> None:
 
 async def test_there_must_be_a_community(load: Loading) -> None:
     with pytest.raises(NotFound):
-        await bulk.load(load.club.database, load.club.server.committers, -1, "profiles", lambda: iter(()))
+        await bulk.load_one(load.club.database, load.club.server.committers, -1, "profiles", lambda: iter(()))
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ async def test_rows_that_are_known_to_be_single_are_not_looked_for_twice(load: L
         yield Rejection(2, {"": "is not UTF-8"})
 
     club = load.club
-    summary = await bulk.load(
+    summary = await bulk.load_one(
         club.database, club.server.committers, club.community.id, "transactions", read, Options(single=True)
     )
     assert (counts(summary), reads) == ((1, 0, 1), [1])

@@ -78,6 +78,9 @@ LOADING = "SELECT pg_advisory_xact_lock_shared(hashtext('regulars.load'), {})"
 ABANDONED = "SELECT pg_try_advisory_xact_lock(hashtext('regulars.load'), $1)"
 """Whether no load is under way, so that its marks are anybody's; none begins until the transaction ends."""
 
+ANY = "SELECT EXISTS (SELECT FROM aggregations WHERE community_id = $1 AND values_epoch < 0)"
+"""Whether anything is marked."""
+
 _ADOPT = f"""
 UPDATE aggregations
 SET values_epoch = -($2::bigint * {_ROOM} + (-values_epoch) % {_ROOM})

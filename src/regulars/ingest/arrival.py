@@ -1,4 +1,4 @@
-"""How the transactions of a load go in: the first refreshed with their batches, the rest marked, computed at the end."""
+"""How the transactions of a load go in: the first refreshed with their batch, the rest marked, computed at its end."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -14,7 +14,7 @@ from regulars.ingest.grouping import LANES, Committers, Submission, commit_toget
 from regulars.ingest.transactions import Kept, Mode, Put
 from regulars.storage.database import Database
 
-A = TypeVar("A")
+P = TypeVar("P")
 T = TypeVar("T")
 
 LEAST_IN_LANE = 250
@@ -32,15 +32,15 @@ class Arrival:
         self.community_id = community_id
         self._committers = committers
         self._held = held
-        self._seen = 0
+        self._expected = 0
         self.load: int | None = None
         """The number of the load, once it marks."""
 
-    async def seen(self, rows: int) -> None:
-        """Notes how many rows come next; a load that has seen many marks from then on."""
-        if self.load is None and self._seen >= REFRESHED:
+    async def expect(self, rows: int) -> None:
+        """Notes how many rows come next, as far as that is known; a load of many marks from then on."""
+        self._expected += rows
+        if self._expected > REFRESHED:
             await self.begin_marking()
-        self._seen += rows
 
     async def begin_marking(self) -> int:
         """Has whatever comes now only marked; gives the number of the load."""
@@ -69,12 +69,18 @@ class Arrival:
             found |= zip(places, outcomes, strict=True)
         return [found[place] for place in range(len(rows))]
 
+    async def _has_marks(self) -> bool:
+        async with self.database.reading(self.community_id) as scope:
+            return bool(await scope.fetchval(marks.ANY, self.community_id))
+
     async def commit(self, work: Work[T]) -> T:
         """Runs `work` in one transaction, as `commit` does."""
         return await commit(self.database, self.community_id, work, self.load)
 
     async def finish(self, told: Callable[[int], None] = lambda profiles: None) -> None:
-        """Computes what was marked; `told` hears of the profiles of each part."""
+        """Computes what was marked, by loads before that have died too; `told` hears of the profiles of each part."""
+        if self.load is None and await self._has_marks():
+            await self.begin_marking()
         if self.load is not None:
             await compute_marked(self.database, self.community_id, self.load, told)
 
@@ -89,7 +95,7 @@ async def arriving(database: Database, committers: Committers, community_id: int
         yield Arrival(database, committers, community_id, held)
 
 
-async def at_once(put: Callable[[A], Awaitable[T]], parts: Sequence[A]) -> list[T]:
+async def at_once(put: Callable[[P], Awaitable[T]], parts: Sequence[P]) -> list[T]:
     """What comes of several commits at once; all of them end before an error goes on."""
     ended = await asyncio.gather(*map(put, parts), return_exceptions=True)
     for each in ended:

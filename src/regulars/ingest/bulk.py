@@ -23,35 +23,39 @@ from regulars.storage.database import Database
 
 
 async def load(
+    arrival: Arrival, entity: str, read: Read, options: Options | None = None, source: Source | None = None
+) -> Summary:
+    """Loads the rows of one file; gives what came of them once all is durable.
+
+    With the file itself as `source`, plain rows of Parquet go in by columns. Values are all written once the arrival
+    is finished; until then they are computed when they are read.
+    Raises Refused where the file as a whole is no good (a required column is missing), and what keeps a
+    batch from being committed; the batches before it are kept.
+    """
+    options = options or Options()
+    async with arrival.database.unscoped() as connection:
+        community = await communities.by_id(connection, arrival.community_id)
+    if entity == "transactions":
+        return await history.load_file(arrival, community, read, source, options)
+    batches = _rows(read, partial(ENTITIES[entity].decoded, community=community), options)
+    put = partial(_put_rows, arrival.database, arrival.community_id, PUTS[entity], options)
+    return await _loaded(arrival.database, batches, put, options)
+
+
+async def load_one(
     database: Database,
     committers: Committers,
     community_id: int,
     entity: str,
     read: Read,
     options: Options | None = None,
-    *,
     source: Source | None = None,
-    arrival: Arrival | None = None,
 ) -> Summary:
-    """Loads the rows of one file; gives what came of them once all is durable.
-
-    With the file itself as `source`, plain rows of Parquet go in by columns. Several files of transactions are one
-    `arrival`, which whoever has begun it finishes.
-    Raises Refused where the file as a whole is no good (a required column is missing), and what keeps a
-    batch from being committed; the batches before it are kept.
-    """
-    options = options or Options()
-    async with database.unscoped() as connection:
-        community = await communities.by_id(connection, community_id)
-    if entity == "transactions":
-        if arrival is not None:
-            return await history.load_file(arrival, community, read, source, options)
-        async with arriving(database, committers, community_id) as own:
-            summary = await history.load_file(own, community, read, source, options)
-            await own.finish()
-        return summary
-    batches = _rows(read, partial(ENTITIES[entity].decoded, community=community), options)
-    return await _loaded(database, batches, partial(_put_rows, database, community_id, PUTS[entity], options), options)
+    """Loads one file as an arrival of its own: all values are written by then. Raises as `load` does."""
+    async with arriving(database, committers, community_id) as arrival:
+        summary = await load(arrival, entity, read, options, source)
+        await arrival.finish()
+    return summary
 
 
 async def load_communities(database: Database, read: Read, options: Options | None = None) -> Summary:

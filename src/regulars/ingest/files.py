@@ -95,6 +95,23 @@ class Source:
         self.position = position
 
 
+def below(path: Path) -> list[Path]:
+    """The files that a path stands for: those of a folder and of the folders in it, in the order of their names.
+
+    Hidden ones, and those that writers leave beside what they wrote, are left out. Raises UnreadableFileError.
+    """
+    if not path.is_dir():
+        return [path]
+    found = [
+        each
+        for each in sorted(path.rglob("*"))
+        if each.is_file() and not any(part.startswith((".", "_")) for part in each.relative_to(path).parts)
+    ]
+    if not found:
+        raise UnreadableFileError(f"{path} holds no files.")
+    return found
+
+
 def source(path: Path, form: Format | None = None) -> Source:
     """A file by its name; how it is packed shows in its first bytes. Raises UnreadableFileError."""
     try:

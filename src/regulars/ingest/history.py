@@ -54,16 +54,17 @@ async def _load_plain(
     with source.opened() as file:
         columns = entities.columns_of("transactions")
         tables = plain_rows(file, columns, community, options.batch_rows, left, source.moved_to)
+        expected = 0
         async with prepared(tables) as upcoming:
             async for lanes in upcoming:
-                rows = sum(map(len, lanes))
-                await arrival.seen(rows)
+                await arrival.expect(len(left.flags) - expected)
+                expected = len(left.flags)
                 for came in await at_once(partial(_put_lane, arrival, community, options), lanes):
                     summary.loaded += came.loaded
                     summary.unchanged += came.unchanged
                     for number in came.left:
                         left.add(number)
-                await looked_at(arrival.database, rows)
+                await looked_at(arrival.database, sum(map(len, lanes)))
                 options.progress(summary)
 
 
@@ -110,7 +111,6 @@ def _number(row: Line | Rejection) -> int:
 
 
 async def _put_transactions(arrival: Arrival, options: Options, rows: Sequence[TransactionRow]) -> list[Outcome]:
-    await arrival.seen(len(rows))
     unchanged = await _unchanged(arrival.database, arrival.community_id, rows)
     outcomes: list[Outcome] = ["unchanged"] * len(rows)
     changed = [place for place, row in enumerate(rows) if (row.external_id, row.fingerprint) not in unchanged]
@@ -122,6 +122,7 @@ async def _put_transactions(arrival: Arrival, options: Options, rows: Sequence[T
 
 async def _put_changed(arrival: Arrival, options: Options, rows: Sequence[TransactionRow]) -> Sequence[Kept | Refused]:
     if not options.dry_run:
+        await arrival.expect(len(rows))
         return await arrival.put(rows, create_profiles=options.create_profiles)
     puts = [Put(row, Mode.UPSERT) for row in rows]
     return await rehearsed(arrival.database, arrival.community_id, puts, create_profiles=options.create_profiles)

@@ -58,7 +58,8 @@ async def put_plain(writing: Writing, table: pa.Table, unit: str, *, create_prof
         owners = await _owners(writing, {named[place] for place in fresh}, create=True)
         left += [place for place in fresh if named[place] is not None and named[place] not in owners]
         fresh = _without(fresh, set(left))
-    raced = await _insert(writing, table if len(fresh) == len(table) else table.take(fresh), owners, location_ids)
+    taken = table if len(fresh) == len(table) else table.take(pa.array(fresh, pa.int64()))
+    raced = await _insert(writing, taken, owners, location_ids)
     numbers = table["number"].to_pylist()
     left += [fresh[place] for place in raced]
     return Came(len(fresh) - len(raced), sum(row["is_same"] for row in known), [numbers[place] for place in left])

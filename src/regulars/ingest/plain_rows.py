@@ -21,6 +21,9 @@ from regulars.facts.transactions import POS, WEB, TransactionIn
 from regulars.ingest.columns import Columns
 from regulars.ingest.grouping import LANES
 
+READ_AT_ONCE = 40_000
+"""To plan the statement for a few thousand rows costs as much as to run it."""
+
 
 @dataclass(slots=True)
 class Left:
@@ -47,8 +50,8 @@ COLUMNS = (
 def plain_rows(
     file: BinaryIO, columns: Columns, community: Community, rows: int, left: Left, moved: Callable[[int], None]
 ) -> Generator[list[pa.Table], None, None]:
-    """Plain rows, some thousands at a time, those of one profile always in the same of the tables; `left` is told of
-    the others. `moved` is told of the size of all that was read.
+    """Plain rows, at most so many `rows` at a time, those of one profile always in the same of the tables; `left` is
+    told of the others. `moved` is told of the size of all that was read.
 
     Raises Refused where a required column is missing.
     """
@@ -65,9 +68,12 @@ def plain_rows(
         connection.execute("SET TimeZone = 'UTC'")
         try:
             _find_repeats(connection, parquet)
-            for batch in parquet.iter_batches(batch_size=rows, columns=wanted):
-                yield _told_apart(connection, batch, community, start, left)
+            for batch in parquet.iter_batches(batch_size=READ_AT_ONCE, columns=wanted):
+                lanes = _told_apart(connection, batch, community, start, left)
                 start += len(batch)
+                in_lane = max(1, rows // LANES)
+                for first in range(0, max(map(len, lanes)), in_lane):
+                    yield [part for lane in lanes if len(part := lane.slice(first, in_lane))]
                 moved(file.tell())
         except (pa.ArrowException, duckdb.Error, OSError):
             for number in range(start + 1, len(left.flags) + 1):
@@ -96,15 +102,13 @@ def _told_apart(
     is_plain = found["is_plain"].combine_chunks().fill_null(False)
     for number in found["number"].filter(pyarrow.compute.invert(is_plain)).to_pylist():
         left.add(number)
-    plain = found.filter(is_plain)
-    return [
-        lane for n in range(LANES) if len(lane := _fingerprinted(plain.filter(pyarrow.compute.equal(plain["lane"], n))))
-    ]
+    plain = _fingerprinted(found.filter(is_plain))
+    return [plain.filter(pyarrow.compute.equal(plain["lane"], lane)).select(COLUMNS) for lane in range(LANES)]
 
 
 def _fingerprinted(table: pa.Table) -> pa.Table:
     digests = [hashlib.blake2b(each.encode(), digest_size=16).digest() for each in table["told"].to_pylist()]
-    return table.append_column("fingerprint", pa.array(digests, pa.binary())).select(COLUMNS)
+    return table.append_column("fingerprint", pa.array(digests, pa.binary()))
 
 
 # What is plain ------------------------------------------------------------------------------------------
