@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import psycopg
 import pyarrow as pa
 import pyarrow.parquet
@@ -26,9 +27,11 @@ from regulars.facts.community import NewCommunity
 from regulars.facts.writing import Writing
 from regulars.ingest import arrival as arrivals
 from regulars.ingest import bulk, computing, entities, files, plain_puts
+from regulars.ingest import commit as commits
 from regulars.ingest.arrival import Arrival, arriving
 from regulars.ingest.batches import Options, Summary
 from regulars.ingest.commit import commit
+from regulars.ingest.transactions import OutdatedError
 from regulars.jobs.sweep import sweep_community
 from regulars.storage import retention
 from regulars.storage.database import Database
@@ -203,6 +206,12 @@ async def test_columns_of_any_type_come_to_the_same_rows(
         "profile": pa.array([7, 8]),
         "transacted_at": pa.array(at).cast(pa.timestamp("us")).cast(times, safe=False),
         "total": pa.array([Decimal(5), Decimal(-3)]).cast(totals),
+        # Of types that say nothing here; a cell would be for the way by rows to refuse.
+        "timezone": pa.array([None, None], pa.int32()),
+        "currency": pa.array([None, None], pa.float64()),
+        "is_void": pa.array([None, None], pa.string()),
+        "systems": pa.array([None, None], pa.string()),
+        "receipt_ref": pa.array([None, None], pa.float64()),
     }
     path = tmp_path / "typed.parquet"
     pyarrow.parquet.write_table(pa.table(made), path)
@@ -346,6 +355,38 @@ async def test_what_the_database_refuses_by_columns_goes_row_by_row(
     await load.profiles(*MEMBERS)
     assert counts(await loaded(load, sales(tmp_path / "sales.parquet"))) == (200, 0, 0)
     assert await differences(load.club) == []
+
+
+async def test_what_passes_is_not_tried_row_by_row(
+    load: Loading, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def lost(*arguments: Any) -> None:
+        raise asyncpg.DeadlockDetectedError("again and again")
+
+    monkeypatch.setattr(plain_puts, "_insert", lost)
+    monkeypatch.setattr(commits, "ATTEMPTS", 1)
+    await load.profiles(*MEMBERS)
+    with pytest.raises(asyncpg.DeadlockDetectedError):
+        await loaded(load, sales(tmp_path / "sales.parquet"))
+
+
+async def test_a_row_that_another_load_makes_at_once_is_passed_over(
+    load: Loading, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await load.profiles(*MEMBERS)
+    path = sales(tmp_path / "sales.parquet")
+    assert counts(await loaded(load, path)) == (200, 0, 0)
+    monkeypatch.setattr(plain_puts, "_KNOWN", f"{plain_puts._KNOWN} WHERE given.place = 1")
+    assert counts(await loaded(load, path)) == (0, 200, 0)
+    assert await differences(load.club) == []
+
+
+async def test_rows_that_were_checked_by_another_currency_are_refused(load: Loading, tmp_path: Path) -> None:
+    async def work(writing: Writing) -> None:
+        await plain_puts.put_plain(writing, pa.table({}), "SEK", create_profiles=False)
+
+    with pytest.raises(OutdatedError):
+        await commit(load.club.database, load.club.community.id, work)
 
 
 async def test_a_damaged_file_breaks_off_where_it_would_row_by_row(load: Loading, tmp_path: Path) -> None:

@@ -74,9 +74,9 @@ async def _put_lane(arrival: Arrival, community: Community, options: Options, ta
 
     try:
         return await arrival.commit(work)
-    except PASSING:
-        raise
-    except asyncpg.PostgresError:
+    except asyncpg.PostgresError as error:
+        if isinstance(error, PASSING):
+            raise
         # Which row it is that the database refuses is found row by row.
         return Came(0, 0, table["number"].to_pylist())
 
