@@ -75,7 +75,8 @@ def plain_rows(
                 for first in range(0, max(map(len, lanes)), in_lane):
                     yield [part for lane in lanes if len(part := lane.slice(first, in_lane))]
                 moved(file.tell())
-        except (pa.ArrowException, duckdb.Error, OSError):
+        except (pa.ArrowException, OSError, duckdb.InvalidInputException):
+            # A damaged file, which DuckDB tells of the stream of its ids in its own way.
             for number in range(start + 1, len(left.flags) + 1):
                 left.add(number)
 
@@ -126,10 +127,13 @@ class _Cell:
 # What JSON writes as it is.
 _CHARACTER = r'[^\x00-\x1f\x7f"\\]'
 _SYSTEM = r'[^\x00-\x1f\x7f"\\,]{1,64}'
+# Written as decimals are; a zero has no sign.
 _NUMBER = r"-?(0|[1-9][0-9]{0,10})(\.[0-9]{1,6})?"
 _DATE = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
-_TIME = r"[0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{3}|\.[0-9]{6})?)?"
-_OFFSET = r"(Z|[+-][0-9]{2}:[0-9]{2})"
+# Some engines know an hour 24 and a second 60.
+_HOUR = r"([01][0-9]|2[0-3]):[0-5][0-9]"
+_TIME = _HOUR + r"(:[0-5][0-9](\.[0-9]{3}|\.[0-9]{6})?)?"
+_OFFSET = f"(Z|[+-]{_HOUR})"
 
 
 def _matches(text: str, pattern: str) -> str:
@@ -180,12 +184,14 @@ def _total(column: str, kind: pa.DataType, community: Community) -> _Cell | None
     if not (is_exact or pa.types.is_integer(kind) or pa.types.is_float64(kind) or _is_text(kind)):
         return None
     text = f"CAST({column} AS VARCHAR)"
-    units = f"(TRY_CAST({text} AS DECIMAL(18, 6)) * {10**community.minor_digits})"
+    # Only what is a number of usual size is counted, so that nothing overflows.
+    number = f"CASE WHEN {_matches(text, _NUMBER)} THEN CAST({text} AS DECIMAL(18, 6)) END"
+    units = f"(CAST({number} AS DECIMAL(24, 6)) * {10**community.minor_digits})"
     return _Cell(
         {"total": text, "amount": f"CAST(trunc({units}) AS BIGINT)"},
         _quoted(text),
         # What has to be rounded is left.
-        f"{_matches(text, _NUMBER)} AND {units} % 1 = 0",
+        f"{units} % 1 = 0 AND NOT ({units} = 0 AND starts_with({text}, '-'))",
     )
 
 
