@@ -104,15 +104,16 @@ async def compute_marked(
 
 
 async def _parts(database: Database, community_id: int, load: int) -> AsyncIterator[tuple[Part, int]]:
-    first: UUID | None = _LEAST
-    while first is not None:
+    first = _LEAST
+    while True:
         async with database.reading(community_id) as scope:
             found = await scope.fetchrow(_PART, community_id, first, load, PROFILES_AT_ONCE, SALES_AT_ONCE)
         if found is None:
             return
         part = Part(first, found["last"])
         yield part, found["number"]
-        first = None if part.last == _GREATEST else UUID(int=part.last.int + 1)
+        # The very last id is asked for again until it is computed.
+        first = UUID(int=min(part.last.int + 1, _GREATEST.int))
 
 
 async def _compute(database: Database, community_id: int, load: int, part: Part) -> None:
