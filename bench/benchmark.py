@@ -52,6 +52,11 @@ BENCHMARKS = (
         ("import, no lines", "import, two lines each", "batch.json of 500, two lines each, 4 clients"),
     ),
     Benchmark(
+        "history",
+        "Years of history",
+        ("plain COPY, without values", "regulars load, with values", "batch by batch, with values"),
+    ),
+    Benchmark(
         "cold",
         "Bulk writes with cold caches",
         ("import, two lines each, cold", "import, two lines each, warm"),

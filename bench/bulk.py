@@ -21,6 +21,7 @@ from bench.upload import imported
 from regulars.api.imports import BATCH_ROWS
 from regulars.ingest import bulk as loading
 from regulars.ingest import entities
+from regulars.ingest.batches import Options
 from regulars.ingest.files import Format, source
 from regulars.ingest.grouping import Committers
 from regulars.storage.database import Database
@@ -142,8 +143,8 @@ async def _by_stage(where: Place, url: str, club: Club, profiles: int, rows: int
 
 async def _load(database: Database, club: Club, path: Path) -> None:
     read: Any = partial(source(path, Format.NDJSON).rows, entities.columns_of("transactions"))
-    options = loading.Options(batch_rows=BATCH_ROWS)
-    summary = await loading.load(database, Committers(database, 5_000), club.id, "transactions", read, options)
+    options = Options(batch_rows=BATCH_ROWS)
+    summary = await loading.load_one(database, Committers(database, 5_000), club.id, "transactions", read, options)
     assert not summary.rejected, summary.rejections[:3]
 
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from bench import processes
 from regulars.aggregations.store import refresh_statement, statement
-from regulars.ingest import bulk
 from regulars.ingest import commit as commits
+from regulars.ingest import history
 from regulars.ingest import transactions as puts
 from regulars.storage.database import Database
 
@@ -28,7 +28,7 @@ STAGES = ("parse", "resolve", "insert", "lock", "refresh, upsert, outbox", "comm
 
 
 def _stage(query: str) -> str:
-    if query == puts._INSERT:
+    if query == puts.INSERT:
         return "insert"
     if query == commits._LOCK:
         return "lock"
@@ -69,16 +69,16 @@ class Meter:
     @contextmanager
     def parsing(self) -> Iterator[None]:
         """Notes within the block what reading and checking rows uses, which a thread does one batch ahead."""
-        plain = bulk._transactions
+        plain = history._transactions
 
         def metered(*given: Any) -> Generator[Any, None, None]:
             yield from self._metered(plain(*given))
 
-        vars(bulk)["_transactions"] = metered
+        vars(history)["_transactions"] = metered
         try:
             yield
         finally:
-            vars(bulk)["_transactions"] = plain
+            vars(history)["_transactions"] = plain
 
     def _metered(self, batches: Iterator[Any]) -> Iterator[Any]:
         cost = self.costs["parse"]

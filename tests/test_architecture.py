@@ -22,7 +22,7 @@ ROOMS = {
     "bulk": {"clock", "storage", "facts", "aggregations"},
     "reports": {"clock", "storage", "facts", "aggregations"},
     "query": {"clock", "storage", "access", "facts", "aggregations", "reports"},
-    "ingest": {"clock", "storage", "facts", "aggregations", "reports"},
+    "ingest": {"clock", "storage", "facts", "aggregations", "reports", "bulk"},
     "jobs": {"clock", "settings", "storage", "facts", "aggregations", "reports", "ingest"},
     "api": {
         *("clock", "settings", "logs", "storage", "access"),

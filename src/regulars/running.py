@@ -48,7 +48,7 @@ def ready(settings: Settings) -> Iterator[Addresses]:
     """
     with addresses(settings) as found:
         try:
-            applied = bring_up_to_date(found)
+            applied = [] if _is_up_to_date(found.app) else bring_up_to_date(found)
             asyncio.run(_prepare(found.app, settings))
         except (psycopg.OperationalError, OSError, asyncpg.PostgresConnectionError) as error:
             raise unreachable(error) from None
@@ -61,6 +61,24 @@ def unreachable(error: Exception) -> UnreachableError:
     """An error of a connection, in words that say what to do."""
     reason = str(error).strip().partition("\n")[0].rstrip(".")
     return UnreachableError(f"The database can't be reached ({reason}): check that it runs, and REGULARS_DATABASE_URL.")
+
+
+def _is_up_to_date(app_url: str) -> bool:
+    """Whether a schema is there as it should be, for the app's role to work with: then a command that starts beside
+    a server takes none of the locks of a migration.
+    """
+    with psycopg.connect(app_url, autocommit=True) as connection:
+        try:
+            return (
+                not lacking_migrations(connection) and _has_present_definitions(connection) and _may_write(connection)
+            )
+        except psycopg.errors.InsufficientPrivilege:
+            return False
+
+
+def _may_write(connection: psycopg.Connection) -> bool:
+    row = connection.execute("SELECT has_table_privilege('aggregations', 'INSERT')").fetchone()
+    return row is not None and bool(row[0])
 
 
 def bring_up_to_date(found: Addresses) -> list[str]:

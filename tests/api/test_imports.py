@@ -213,7 +213,7 @@ async def from_files(club: Club, folder: Path) -> None:
         path = folder / f"{entity}.csv.gz"
         path.write_bytes(gzip.compress(b"".join(pieces), 1))
         read = partial(files.source(path).rows, entities.columns_of(entity))
-        summary = await bulk.load(club.database, club.server.committers, club.community.id, entity, read)
+        summary = await bulk.load_one(club.database, club.server.committers, club.community.id, entity, read)
         assert summary.rejections == []
 
 

@@ -46,6 +46,22 @@ def test_several_files_are_loaded_one_by_one_and_only_some_rejections_shown(
     assert done.err.splitlines()[-1].endswith("more; --rejects FILE writes all of them")
 
 
+def test_a_folder_stands_for_its_files(command: Command, slug: str, folder: Path) -> None:
+    (folder / "lake/2026").mkdir(parents=True)
+    header, *rows = SALES.splitlines()
+    for name, row in zip(("lake/2025.csv", "lake/2026/10.csv"), (rows[0], rows[0].replace("T1", "T4")), strict=True):
+        (folder / name).write_text(f"{header}\n{row}\n")
+    (folder / "lake/_SUCCESS").write_text("")
+    done = command("load", "transactions", "lake", "--community", slug)
+    assert done.out.splitlines() == [
+        "lake/2025.csv: 1 loaded, 0 unchanged, 0 rejected",
+        "lake/2026/10.csv: 1 loaded, 0 unchanged, 0 rejected",
+    ]
+    (folder / "empty").mkdir()
+    done = command("load", "transactions", "empty", "--community", slug)
+    assert (done.code, done.err) == (2, "regulars: empty holds no files.\n")
+
+
 def test_a_dry_run_says_what_would_be(command: Command, slug: str, folder: Path) -> None:
     done = command("load", "transactions", "sales.csv", "--community", slug, "--dry-run")
     assert done.out == "sales.csv: 1 would be loaded, 0 unchanged, 2 rejected\n"

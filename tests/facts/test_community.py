@@ -152,5 +152,5 @@ async def test_a_file_that_was_read_by_the_currency_before_is_refused(club: Club
         yield Line(1, b'{"external_id": "1", "transacted_at": "2026-10-01T10:00:00Z", "total": 10.005}')
 
     with pytest.raises(Refused, match="currency was changed while the file was read"):
-        await bulk.load(club.database, club.server.committers, club.community.id, "transactions", read)
+        await bulk.load_one(club.database, club.server.committers, club.community.id, "transactions", read)
     assert await amounts(club) == []

@@ -8,7 +8,7 @@ import msgspec
 
 from clubs import Club
 from regulars.ingest import bulk, entities, files
-from regulars.ingest.bulk import Options, Summary
+from regulars.ingest.batches import Options, Summary
 
 
 class Loading:
@@ -22,7 +22,7 @@ class Loading:
         path = self._folder / name
         path.write_text(content)
         read = partial(files.source(path).rows, entities.columns_of(entity))
-        return await bulk.load(
+        return await bulk.load_one(
             self.club.database,
             self.club.server.committers,
             self.club.community.id,

@@ -12,9 +12,9 @@ from clubs import Club
 from ingest.loading import Loading, counts
 from regulars.facts.refusals import NotFound, Refused
 from regulars.facts.writing import Writing
-from regulars.ingest import bulk, entities
+from regulars.ingest import batches, bulk, entities
 from regulars.ingest.ahead import prepared
-from regulars.ingest.bulk import Options
+from regulars.ingest.batches import Options
 from regulars.ingest.rows import Line, Rejection
 
 
@@ -56,7 +56,7 @@ async def test_a_missing_column_is_no_row_but_the_file(load: Loading) -> None:
 
 async def test_there_must_be_a_community(load: Loading) -> None:
     with pytest.raises(NotFound):
-        await bulk.load(load.club.database, load.club.server.committers, -1, "profiles", lambda: iter(()))
+        await bulk.load_one(load.club.database, load.club.server.committers, -1, "profiles", lambda: iter(()))
 
 
 @pytest.mark.parametrize(
@@ -95,23 +95,23 @@ async def test_rows_that_are_known_to_be_single_are_not_looked_for_twice(load: L
         yield Rejection(2, {"": "is not UTF-8"})
 
     club = load.club
-    summary = await bulk.load(
+    summary = await bulk.load_one(
         club.database, club.server.committers, club.community.id, "transactions", read, Options(single=True)
     )
     assert (counts(summary), reads) == ((1, 0, 1), [1])
 
 
 async def test_many_rejections_are_counted_and_the_first_are_kept(load: Loading) -> None:
-    content = "external_id,birth_year\n" + "".join(f"M{number},0\n" for number in range(bulk.KEPT_REJECTIONS + 5))
+    content = "external_id,birth_year\n" + "".join(f"M{number},0\n" for number in range(batches.KEPT_REJECTIONS + 5))
     summary = await load("profiles", content, batch_rows=100)
-    assert counts(summary) == (0, 0, bulk.KEPT_REJECTIONS + 5)
-    assert [each.line for each in summary.rejections] == list(range(2, bulk.KEPT_REJECTIONS + 2))
+    assert counts(summary) == (0, 0, batches.KEPT_REJECTIONS + 5)
+    assert [each.line for each in summary.rejections] == list(range(2, batches.KEPT_REJECTIONS + 2))
 
 
 async def test_after_many_rows_the_database_knows_how_many_there_are(load: Loading) -> None:
-    rows = "".join(f"{load.club.community.slug}-{number}\n" for number in range(5 * bulk.MANY_ROWS))
-    summary = await load("locations", "external_id\n" + rows, batch_rows=bulk.MANY_ROWS)
-    assert counts(summary) == (5 * bulk.MANY_ROWS, 0, 0)
+    rows = "".join(f"{load.club.community.slug}-{number}\n" for number in range(5 * batches.MANY_ROWS))
+    summary = await load("locations", "external_id\n" + rows, batch_rows=batches.MANY_ROWS)
+    assert counts(summary) == (5 * batches.MANY_ROWS, 0, 0)
     async with load.club.database.unscoped() as connection:
         assert await connection.fetchval("SELECT reltuples FROM pg_class WHERE relname = 'locations'") > 0
 

@@ -75,6 +75,17 @@ def test_a_line_that_is_too_long_is_left_out_without_being_held(write: Write) ->
     assert bad(read(write("last.ndjson", too_long))) == {1: f"is longer than {lines.LONGEST} bytes"}
 
 
+def test_a_folder_is_its_files_but_for_hidden_ones(tmp_path: Path) -> None:
+    for name in ("b/_temporary/1.parquet", "b/1.parquet", "a.parquet", ".a.parquet.crc", "_SUCCESS"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    assert files.below(tmp_path) == [tmp_path / "a.parquet", tmp_path / "b/1.parquet"]
+    assert files.below(tmp_path / "a.parquet") == [tmp_path / "a.parquet"]
+    (tmp_path / "none").mkdir()
+    with pytest.raises(UnreadableFileError, match="holds no files"):
+        files.below(tmp_path / "none")
+
+
 @pytest.mark.parametrize("entity", entities.NAMES)
 def test_every_column_is_documented(entity: str) -> None:
     pages = (Path(__file__).parent.parent.parent / "docs" / "files.md").read_text().split("\n## ")

@@ -8,11 +8,11 @@ import pytest
 
 from ingest.loading import Loading, counts, reasons
 from regulars.facts.transactions import EITHER
-from regulars.ingest import bulk, grouping
+from regulars.ingest import arrival, grouping
 from regulars.ingest.grouping import Submission
 
 PROFILES = 12
-ROWS = grouping.LANES * bulk.LEAST_IN_LANE
+ROWS = grouping.LANES * arrival.LEAST_IN_LANE
 
 
 def file(rows: int, bad: Sequence[int] = ()) -> str:

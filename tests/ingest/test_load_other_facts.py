@@ -10,7 +10,7 @@ from clubs import Club
 from ingest.loading import Loading, counts, reasons
 from regulars.facts import community as communities
 from regulars.ingest import bulk
-from regulars.ingest.bulk import Options
+from regulars.ingest.batches import Options
 from regulars.ingest.rows import Line
 
 

@@ -3,6 +3,7 @@
 import hashlib
 from functools import lru_cache
 
+from regulars.aggregations import marks
 from regulars.aggregations.aggregation import Aggregation
 from regulars.aggregations.compile import compiled
 from regulars.aggregations.definitions import REGISTRY
@@ -67,6 +68,44 @@ def refresh_statement() -> str:
 
     The profiles must be locked by an earlier statement of the same transaction.
     """
+    return f"""{_storing(statement(), "($4::text[])[k]")}
+SELECT profile_id FROM fresh WHERE shop_count > {MANY_SALES}
+"""
+
+
+COMPUTED = "computed"
+"""The table, of one transaction, that values computed elsewhere come in by."""
+
+MAKE_COMPUTED = f"""
+CREATE TEMPORARY TABLE {COMPUTED} (
+    profile_id uuid, calculated_at timestamptz, next_change_at timestamptz, values_epoch bigint, mark bigint,
+    {", ".join(f"{each.name} {each.type.column}" for each in STORED)}
+) ON COMMIT DROP
+"""
+
+COMPUTED_COLUMNS = ("profile_id", "calculated_at", "next_change_at", "values_epoch", "mark", *NAMES)
+
+
+@lru_cache(maxsize=1)
+def store_computed() -> str:
+    """Stores values computed elsewhere for profiles that still bear the mark that they had then, and tells the outbox.
+
+    $1 the community; the profiles are locked by an earlier statement of the same transaction.
+    """
+    # What moved a profile since has taken its mark away, or put another in its place.
+    fresh = f"""
+    SELECT row_number() OVER () AS k, given.*
+    FROM pg_temp.{COMPUTED} AS given
+    JOIN aggregations AS marked
+        ON marked.community_id = $1
+        AND marked.profile_id = given.profile_id
+        AND marked.values_epoch = given.mark
+"""
+    return f"{_storing(fresh, marks.cause_of('fresh.mark'))}\nSELECT count(*) FROM fresh\n"
+
+
+def _storing(fresh: str, cause: str) -> str:
+    """The common table expressions that store rows of values where they moved, and tell the outbox."""
     columns = ", ".join(NAMES)
     new = ", ".join(f"fresh.{name}" for name in NAMES)
     updates = ",\n        ".join(f"{name} = excluded.{name}" for name in NAMES)
@@ -77,7 +116,7 @@ def refresh_statement() -> str:
     )
     return f"""
 WITH fresh AS MATERIALIZED (
-{statement()}
+{fresh}
 ),
 kept AS MATERIALIZED (
     SELECT stored.*
@@ -101,11 +140,11 @@ put AS (
 ),
 told AS (
     INSERT INTO outbox (community_id, day, profile_id, changed_at, cause, changes)
-    SELECT $1, CAST(calculated_at AS date), profile_id, calculated_at, ($4::text[])[k],
+    SELECT $1, CAST(calculated_at AS date), profile_id, calculated_at, cause,
            CAST(concat('{{', changes, '}}') AS json)
     FROM (
         -- Put together as text, for jsonb_build_object costs as much as a fifth of the computation.
-        SELECT fresh.k, fresh.profile_id, fresh.calculated_at, kept.profile_id IS NULL AS is_new,
+        SELECT {cause} AS cause, fresh.profile_id, fresh.calculated_at, kept.profile_id IS NULL AS is_new,
                concat_ws(
                        ', ',
                        {pairs}
@@ -115,9 +154,7 @@ told AS (
         OFFSET 0
     ) AS compared
     WHERE is_new OR changes <> ''
-)
-SELECT profile_id FROM fresh WHERE shop_count > {MANY_SALES}
-"""
+)"""
 
 
 STORED_ROWS = f"""

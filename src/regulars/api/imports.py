@@ -16,7 +16,8 @@ from regulars.api.errors import ApiError
 from regulars.facts.refusals import NotFound, refuse
 from regulars.facts.writing import Writing
 from regulars.ingest import entities, idempotency
-from regulars.ingest.bulk import Options, Summary, load
+from regulars.ingest.batches import Options, Summary
+from regulars.ingest.bulk import load_one
 from regulars.ingest.commit import commit
 from regulars.ingest.decompression import Packing
 from regulars.ingest.files import Format, Source
@@ -58,7 +59,7 @@ async def _import(call: Call, request: Request) -> object:
         if once is not None and (earlier := await _earlier(call, once)) is not None:
             return earlier
         importing = request.app.state.telemetry.importing(entity)
-        summary = await load(
+        summary = await load_one(
             call.server.database,
             call.server.committers,
             call.community_id,

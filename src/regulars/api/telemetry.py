@@ -16,7 +16,7 @@ from regulars.api import metrics
 from regulars.api.endpoint import Endpoint
 from regulars.api.metrics import Declared, Kind
 from regulars.api.shared_numbers import SharedNumbers
-from regulars.ingest.bulk import Summary
+from regulars.ingest.batches import Summary
 from regulars.ingest.grouping import Result
 from regulars.ingest.transactions import Kept
 from regulars.jobs.sweep import waiting

@@ -12,6 +12,7 @@ from uuid import UUID
 import pyarrow as pa
 import pyarrow.csv
 
+from regulars.aggregations import marks
 from regulars.bulk import values
 from regulars.bulk.on_duckdb import OnDuckDB
 from regulars.bulk.plan import compute_values
@@ -39,13 +40,19 @@ class Copied:
     tables: Mapping[str, pa.Table]
 
 
-# $1 the community, $2 and $3 the ends of the range.
-_ASKED = """
+# $1 the community, $2 and $3 the ends of the range, $4 a load where only what it has marked is asked for.
+_ASKED = f"""
 WITH asked AS MATERIALIZED (
     SELECT row_number() OVER (ORDER BY profile_id) AS profile, profile_id,
            joined_at, joined_location_id, preferred_location_id
     FROM profiles
     WHERE community_id = $1 AND profile_id BETWEEN $2::uuid AND $3::uuid AND deleted_at IS NULL
+      AND ($4::bigint IS NULL OR EXISTS (
+          SELECT
+          FROM aggregations AS kept
+          WHERE kept.community_id = $1 AND kept.profile_id = profiles.profile_id
+            AND {marks.is_of("$4::bigint", "kept.values_epoch")}
+      ))
 )"""
 
 _PROFILES = f"""{_ASKED}
@@ -123,10 +130,12 @@ _ADDRESS_COLUMNS = {"profile": INTEGER, "is_default": FLAG, **_PLACE}
 _LOCATION_COLUMNS = {"location_id": INTEGER, "external_id": TEXT, "type": TEXT, "timezone": TEXT, **_PLACE}
 
 
-async def facts(scope: Scope, part: Part) -> Copied:
-    """The facts of a part of a community's profiles as this snapshot has them."""
+async def facts(scope: Scope, part: Part, load: int | None = None) -> Copied:
+    """The facts of a part of a community's profiles as this snapshot has them; with a `load`, of those that it has
+    marked.
+    """
     community = await communities.by_id(scope.connection, scope.community_id)
-    ends = (scope.community_id, part.first, part.last)
+    ends = (scope.community_id, part.first, part.last, load)
     return Copied(
         Club(community.timezone, community.currency, community.minor_digits),
         {

@@ -21,7 +21,8 @@ from regulars.demo import cdnow, mall
 from regulars.facts import community as communities
 from regulars.facts.community import Community, NewCommunity
 from regulars.facts.refusals import NotFound
-from regulars.ingest.bulk import Options, Summary, load
+from regulars.ingest.batches import Options, Summary
+from regulars.ingest.bulk import load_one
 from regulars.ingest.grouping import Committers
 from regulars.ingest.rows import Line
 from regulars.storage.database import Database
@@ -144,7 +145,7 @@ async def _load(database: Database, committers: Committers, club: Club) -> None:
                 single=True,
                 progress=lambda summary, told=told: told.at(None, counted(summary.rows, "row")),  # type: ignore[misc]
             )
-            summary = await load(database, committers, community.id, entity, partial(_lines, rows), options)
+            summary = await load_one(database, committers, community.id, entity, partial(_lines, rows), options)
         print(_in_words(community, entity, summary), flush=True)
     attributes = {**(club.new.attributes or {}), _LOADED: "yes"}
     async with database.unscoped() as connection:

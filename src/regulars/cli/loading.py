@@ -15,7 +15,9 @@ from regulars.cli.printing import counted, telling
 from regulars.facts import community as communities
 from regulars.facts.refusals import Refused
 from regulars.ingest import entities, files
-from regulars.ingest.bulk import Options, Summary, load, load_communities
+from regulars.ingest.arrival import Arrival, arriving
+from regulars.ingest.batches import Options, Summary
+from regulars.ingest.bulk import load, load_communities
 from regulars.ingest.files import Format, Source
 from regulars.ingest.grouping import Committers
 from regulars.ingest.rows import Rejection
@@ -33,7 +35,10 @@ def add_to(app: App) -> None:
 
 def load_files(
     entity: Annotated[Entity, Parameter(help="What the files hold.")],
-    file: Annotated[tuple[Path, ...], Parameter(help="CSV, NDJSON or Parquet, packed by gzip or zstd or not.")],
+    file: Annotated[
+        tuple[Path, ...],
+        Parameter(help="CSV, NDJSON or Parquet, packed by gzip or zstd or not; a folder stands for all files in it."),
+    ],
     *,
     community: Annotated[str | None, Parameter(help="The slug of the community it belongs to.")] = None,
     format: Annotated[  # noqa: A002
@@ -52,14 +57,21 @@ def load_files(
     """
     if entity != "communities" and community is None:
         raise WrongUseError("Say whose facts they are: --community SLUG. `regulars community list` names them.")
-    sources = [files.source(path, None if format is None else Format(format)) for path in file]
+    form = None if format is None else Format(format)
+    sources = [files.source(path, form) for named in file for path in files.below(named)]
     batch_rows = settings_of(where).batch_rows
 
     async def work(database: Database, write: Callable[[str, Rejection], None]) -> int:
-        rejected = 0
-        committers = Committers(database, batch_rows)
         async with database.unscoped() as connection:
             community_id = 0 if community is None else (await communities.by_slug(connection, community)).id
+        async with arriving(database, Committers(database, batch_rows), community_id) as arrival:
+            rejected = await load_all(arrival, write)
+            with telling("values") as told:
+                await arrival.finish(lambda profiles: told.at(None, f"{counted(profiles, 'profile')} computed"))
+        return rejected
+
+    async def load_all(arrival: Arrival, write: Callable[[str, Rejection], None]) -> int:
+        rejected = 0
         for source in sources:
             read = partial(source.rows, entities.columns_of(entity))
             with telling(str(source.path)) as told:
@@ -74,9 +86,9 @@ def load_files(
                 )
                 try:
                     if entity == "communities":
-                        summary = await load_communities(database, read, options)
+                        summary = await load_communities(arrival.database, read, options)
                     else:
-                        summary = await load(database, committers, community_id, entity, read, options)
+                        summary = await load(arrival, entity, read, options, source)
                 except Refused as refused:
                     wrong = (f"{field} {text}".strip() for field, text in refused.errors.items())
                     raise Refused({str(source.path): "; ".join(wrong)}) from None

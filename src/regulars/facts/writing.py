@@ -14,7 +14,8 @@ class Writing(Scope):
     """A scope that facts are written in. The commit that opened it refreshes what was touched.
 
     `touched` holds, by profile, the cause that goes to the outbox. `slow` are the profiles whose refresh took
-    long. `transaction_id` is the database's own number for it, once profiles are locked.
+    long. `transaction_id` is the database's own number for it, once profiles are locked. With `load`, the number
+    of a load, what is touched is only marked, and computed when that load ends.
     """
 
     community: Community
@@ -24,6 +25,7 @@ class Writing(Scope):
     values_changed: bool = False
     locations_changed: bool = False
     transaction_id: str | None = None
+    load: int | None = None
 
     def settled(self) -> None:
         """Forgets what was touched, now that everything derived is true again."""

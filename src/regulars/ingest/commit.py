@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 import asyncpg
 import structlog
 
+from regulars.aggregations.marks import mark
 from regulars.aggregations.refresh import refresh, remove
 from regulars.facts import community as communities
 from regulars.facts.refusals import NotFound
@@ -53,8 +54,9 @@ class ProfileGoneError(NotFound):
     """
 
 
-async def commit(database: Database, community_id: int, work: Work[T]) -> T:
-    """Runs `work` and refreshes what it touched in one transaction; gives what it returned.
+async def commit(database: Database, community_id: int, work: Work[T], load: int | None = None) -> T:
+    """Runs `work` and refreshes what it touched in one transaction, or marks it for a `load` to compute at its end;
+    gives what it returned.
 
     A deadlock or a lost connection has the whole done again, so `work` must do nothing outside its
     writing. Raises whatever `work` raises; then nothing of it stays.
@@ -63,7 +65,7 @@ async def commit(database: Database, community_id: int, work: Work[T]) -> T:
     while True:
         attempt += 1
         try:
-            return await _once(database, community_id, work)
+            return await _once(database, community_id, work, load)
         except asyncpg.CheckViolationError as error:
             if attempt == ATTEMPTS or "no partition" not in str(error):
                 raise
@@ -76,12 +78,12 @@ async def commit(database: Database, community_id: int, work: Work[T]) -> T:
             await asyncio.sleep(0.01 * 2**attempt)
 
 
-async def _once(database: Database, community_id: int, work: Work[T]) -> T:
+async def _once(database: Database, community_id: int, work: Work[T], load: int | None) -> T:
     transaction_id: str | None = None
     try:
         async with database.writing(community_id, communities.holding_currency(community_id)) as scope:
             community = await communities.by_id(scope.connection, community_id)
-            writing = Writing(scope.connection, community_id, scope.now, community)
+            writing = Writing(scope.connection, community_id, scope.now, community, load=load)
             result = await work(writing)
             await settle(writing, database.clock)
             # What touched no profile may still have written.
@@ -143,7 +145,10 @@ async def settle(writing: Writing, clock: Callable[[], Any]) -> None:
             raise ProfileGoneError("A profile was removed meanwhile.")
         writing.transaction_id = locked[0]["transaction_id"]
         causes = [writing.touched[each] for each in profile_ids]
-        writing.slow.update(await refresh(writing, profile_ids, causes, clock()))
+        if writing.load is None:
+            writing.slow.update(await refresh(writing, profile_ids, causes, clock()))
+        else:
+            await mark(writing, writing.load, profile_ids, causes)
         if left := [row["profile_id"] for row in locked if not row["is_member"]]:
             await remove(writing, left)
     if writing.values_changed or writing.locations_changed:

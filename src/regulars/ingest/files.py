@@ -1,10 +1,11 @@
 """Files of facts: CSV, NDJSON or Parquet, packed by gzip or zstd or not at all, read row by row."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
+from typing import BinaryIO
 
 from regulars.ingest import csv_rows, ndjson_rows, parquet_rows
 from regulars.ingest.columns import Columns
@@ -62,20 +63,15 @@ class Source:
     cut: bool = False
     position: int = 0
 
-    def rows(self, columns: Columns) -> Iterator[Row]:
-        """All rows from the beginning.
+    def rows(self, columns: Columns, only: Callable[[int], bool] | None = None) -> Iterator[Row]:
+        """All rows from the beginning; of a table of Parquet `only` those of some numbers, where that is said.
 
         Raises Refused by column where a table lacks one that is required, UnreadableFileError where the
         file can't be opened.
         """
-        self.position = 0
-        try:
-            file = self.path.open("rb")
-        except OSError as error:
-            raise UnreadableFileError(f"{self.path} can't be read: {error.strerror}.") from None
-        with file:
+        with self.opened() as file:
             if self.format is Format.PARQUET:
-                yield from parquet_rows.rows(file, columns, self._moved_to)
+                yield from parquet_rows.rows(file, columns, self.moved_to, only)
                 return
             found = lines(unpacked(file, self.packing, self._moved_by, cut=self.cut))
             if self.format is Format.CSV:
@@ -86,8 +82,34 @@ class Source:
     def _moved_by(self, size: int) -> None:
         self.position += size
 
-    def _moved_to(self, position: int) -> None:
+    def opened(self) -> BinaryIO:
+        """The file itself, from the beginning. Raises UnreadableFileError."""
+        self.position = 0
+        try:
+            return self.path.open("rb")
+        except OSError as error:
+            raise UnreadableFileError(f"{self.path} can't be read: {error.strerror}.") from None
+
+    def moved_to(self, position: int) -> None:
+        """Notes how far it was read."""
         self.position = position
+
+
+def below(path: Path) -> list[Path]:
+    """The files that a path stands for: those of a folder and of the folders in it, in the order of their names.
+
+    Hidden ones, and those that writers leave beside what they wrote, are left out. Raises UnreadableFileError.
+    """
+    if not path.is_dir():
+        return [path]
+    found = [
+        each
+        for each in sorted(path.rglob("*"))
+        if each.is_file() and not any(part.startswith((".", "_")) for part in each.relative_to(path).parts)
+    ]
+    if not found:
+        raise UnreadableFileError(f"{path} holds no files.")
+    return found
 
 
 def source(path: Path, form: Format | None = None) -> Source:

@@ -179,9 +179,11 @@ def _settle_future(submission: Submission, result: Result | Exception) -> None:
         submission.result.set_result(result)
 
 
-async def commit_together(database: Database, community_id: int, batch: Sequence[Submission]) -> list[Result]:
+async def commit_together(
+    database: Database, community_id: int, batch: Sequence[Submission], load: int | None = None
+) -> list[Result]:
     """Commits a batch in one transaction. A row that the database refuses is found by halving the batch, so
-    that only its own caller hears of it.
+    that only its own caller hears of it. Profiles are refreshed, or marked for a `load` to compute at its end.
     """
 
     async def at_once(writing: Writing) -> list[Result]:
@@ -191,11 +193,11 @@ async def commit_together(database: Database, community_id: int, batch: Sequence
         return await _answered(writing, batch, database, halving=True)
 
     try:
-        return await commit(database, community_id, at_once)
+        return await commit(database, community_id, at_once, load)
     except PASSING:
         raise
     except (asyncpg.PostgresError, Refused):
-        return await commit(database, community_id, by_halves)
+        return await commit(database, community_id, by_halves, load)
 
 
 class _RehearsedError(Exception):

@@ -1,6 +1,6 @@
 """Parquet: one row of the table a row, whatever types its columns have."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, BinaryIO
 
 import msgspec
@@ -16,8 +16,10 @@ _AT_ONCE = 1000
 _encoder = msgspec.json.Encoder(decimal_format="string")
 
 
-def rows(file: BinaryIO, columns: Columns, moved: Callable[[int], None]) -> Iterator[Row]:
-    """The rows of a table as JSON objects, nulls left out, numbered from 1.
+def rows(
+    file: BinaryIO, columns: Columns, moved: Callable[[int], None], only: Callable[[int], bool] | None = None
+) -> Iterator[Row]:
+    """The rows of a table as JSON objects, nulls left out, numbered from 1; `only` those of some numbers.
 
     `moved` is told of the size of all that was read. Raises Refused where a required column is missing.
     """
@@ -31,10 +33,14 @@ def rows(file: BinaryIO, columns: Columns, moved: Callable[[int], None]) -> Iter
     wanted = [name for name in table.schema_arrow.names if name in columns.cells]
     try:
         for batch in table.iter_batches(batch_size=_AT_ONCE, columns=wanted):
-            for record in _plain(batch).to_pylist():
-                number += 1
+            numbers: Sequence[int] = range(number + 1, number + 1 + len(batch))
+            number += len(batch)
+            if only is not None:
+                numbers = [each for each in numbers if only(each)]
+                batch = batch.take(pyarrow.array([each - number + len(batch) - 1 for each in numbers], pyarrow.int64()))
+            for place, record in zip(numbers, _plain(batch).to_pylist(), strict=True):
                 found = {name: value for name, value in record.items() if value is not None}
-                yield Line(number, _encoder.encode(found))
+                yield Line(place, _encoder.encode(found))
             moved(file.tell())
     except (pyarrow.ArrowException, OSError) as error:
         yield Rejection(number + 1, {"": f"is where the file breaks off: it is damaged ({_line(error)})"})

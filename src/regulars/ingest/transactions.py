@@ -14,7 +14,9 @@ from regulars.facts.writing import Writing
 from regulars.ingest import claims, references
 from regulars.storage.arrays import array
 
-_INSERT = (files("regulars.ingest") / "transactions_insert.sql").read_text()
+INSERT = (files("regulars.ingest") / "transactions_insert.sql").read_text()
+"""New transactions: columns $2 to $22, the instant, and their items in $24 to $38."""
+
 _REPLACE = (files("regulars.ingest") / "transactions_replace.sql").read_text()
 _encoder = msgspec.json.Encoder(decimal_format="number")
 
@@ -96,7 +98,7 @@ def _distinct(puts: Sequence[Put], places: Sequence[int]) -> tuple[list[int], li
 
 async def _put_distinct(writing: Writing, puts: Sequence[Put]) -> list[Outcome]:
     rows = [each.row for each in puts]
-    found = await writing.fetch(_INSERT, writing.community_id, *_header(rows), writing.now, *_items(rows))
+    found = await writing.fetch(INSERT, writing.community_id, *_header(rows), writing.now, *_items(rows))
     outcomes: dict[int, Outcome] = {}
     clashes: list[int] = []
     unowned: list[int] = []
@@ -253,3 +255,7 @@ def _items(rows: Sequence[TransactionRow]) -> tuple[str, ...]:
 
 def _json(value: object) -> str | None:
     return _encoder.encode(value).decode() if value else None
+
+
+NO_ITEMS = _items([])
+"""Columns $24 to $38 of transactions without items."""

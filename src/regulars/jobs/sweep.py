@@ -1,10 +1,12 @@
 """Recomputes the profiles whose values are due: by the clock, or because a fact that many share has changed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import structlog
 
+from regulars.aggregations import marks
 from regulars.facts.writing import Writing
 from regulars.ingest.commit import commit
 from regulars.storage.database import Database
@@ -14,18 +16,20 @@ PROFILES_AT_ONCE = 500
 _log = structlog.get_logger("regulars.sweep")
 
 _DUE = """
-SELECT profile_id, next_change_at
+SELECT profile_id, next_change_at, values_epoch
 FROM aggregations
 WHERE community_id = $1 AND next_change_at <= $2
 ORDER BY next_change_at
 LIMIT $3
 """
 
+# What a load has marked is left to it for as long as it is under way.
 _OUTDATED = """
-SELECT profile_id, next_change_at
+SELECT profile_id, next_change_at, values_epoch
 FROM aggregations
 WHERE community_id = $1
   AND values_epoch < (SELECT values_epoch FROM epochs WHERE community_id = $1)
+  AND values_epoch >= $4
   AND (next_change_at > $2 OR next_change_at IS NULL)
 ORDER BY values_epoch
 LIMIT $3
@@ -86,11 +90,17 @@ async def _part(writing: Writing) -> int:
     if not await writing.fetchval(_ALONE, writing.community_id):
         return 0
     due = await writing.fetch(_DUE, writing.community_id, writing.now, PROFILES_AT_ONCE)
-    writing.touch_all((row["profile_id"] for row in due), "clock")
-    room = PROFILES_AT_ONCE - len(due)
-    outdated = await writing.fetch(_OUTDATED, writing.community_id, writing.now, room) if room else []
-    writing.touch_all((row["profile_id"] for row in outdated), "shared fact")
+    _touch(writing, due, "clock")
+    if room := PROFILES_AT_ONCE - len(due):
+        least = marks.LEAST if await writing.fetchval(marks.ABANDONED, writing.community_id) else 0
+        outdated = await writing.fetch(_OUTDATED, writing.community_id, writing.now, room, least)
+        _touch(writing, outdated, "shared fact")
     return len(writing.touched)
+
+
+def _touch(writing: Writing, rows: Sequence[Any], cause: str) -> None:
+    for row in rows:
+        writing.touch(row["profile_id"], marks.cause(row["values_epoch"]) or cause)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +116,7 @@ async def waiting(database: Database) -> Waiting:
     profiles, oldest_seconds = 0, 0.0
     for community_id in await _community_ids(database):
         async with database.reading(community_id) as scope:
-            found = await scope.fetchrow(_WAITING, community_id, scope.now, COUNTED)
+            found = await scope.fetchrow(_WAITING, community_id, scope.now, COUNTED, marks.LEAST)
         profiles += found["profiles"]
         if found["oldest"] is not None:
             oldest_seconds = max(oldest_seconds, (scope.now - found["oldest"]).total_seconds())

@@ -121,6 +121,15 @@ class Database:
         await self.close()
 
     @asynccontextmanager
+    async def apart(self) -> AsyncIterator[Any]:
+        """A connection of its own, for what is held for long: it takes none from the pool, which might run dry."""
+        connection = await asyncpg.connect(self._url, server_settings=SESSION, command_timeout=600)
+        try:
+            yield connection
+        finally:
+            await connection.close()
+
+    @asynccontextmanager
     async def unscoped(self) -> AsyncIterator[Any]:
         """A bare connection: for tables that belong to no community, or one self-scoping statement."""
         async with self.pool.acquire() as connection:

@@ -1,0 +1,188 @@
+"""Years of history from Parquet: as `regulars load` takes it, batch by batch, and as plain COPY takes the same rows."""
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import duckdb
+import psycopg
+
+from bench import processes
+from bench.fill import LOCATIONS, VARIANTS, sql
+from bench.place import Club, Place, Store, row, settled
+from bench.result import Findings, number
+from bench.size import Size
+from regulars.bulk.verify import verify
+from regulars.ingest import arrival, entities, files
+from regulars.ingest.batches import Options
+from regulars.ingest.bulk import load_one
+from regulars.ingest.grouping import Committers
+from regulars.storage.database import Database
+
+COPIED = "plain COPY, without values"
+LOADED = "regulars load, with values"
+BATCHED = "batch by batch, with values"
+
+Load = Callable[[Store, Club, Path], Coroutine[None, None, None]]
+
+ROUNDS = 3
+LEAST = 5_000
+MOST_OF_COPY = 3
+
+# Of random profiles, each in three stores of its own, over three years in the order of time; one in twenty a return.
+_SALES = """
+COPY (
+    SELECT 'T' || n AS external_id, 'C' || (1 + hash(n) % {profiles}) AS profile,
+           TIMESTAMP '2023-11-01 08:00:00' + to_seconds(CAST(n AS BIGINT) * 94000000 // {rows}) AS transacted_at,
+           'Europe/Oslo' AS timezone,
+           CAST((1000 + hash(n + 7) % 65535) * CASE WHEN n % 20 = 0 THEN -1 ELSE 1 END / 100 AS DECIMAL(12, 2))
+               AS total,
+           CAST(1 + (hash(n) % {profiles} * 7 + n % 3) % {locations} AS VARCHAR) AS location,
+           [CASE WHEN n % 5 = 0 THEN 'web' ELSE 'pos' END] AS systems, 'R' || n AS receipt_ref
+    FROM range({rows}) AS sale (n)
+) TO '{path}' (FORMAT parquet)
+"""
+
+
+def run(where: Place, size: Size, findings: Findings) -> None:
+    """2 million transactions of 200,000 profiles that bought nothing before."""
+    profiles, rows = size.rows(200_000, 500), size.rows(2_000_000, 5_000)
+    path = where.folder / "sales.parquet"
+    duckdb.sql(_SALES.format(profiles=profiles, rows=rows, locations=LOCATIONS, path=path))
+    findings.did(
+        f"A Parquet file of {rows:,} transactions without lines, over three years, of {profiles:,} profiles that are "
+        f"there and bought nothing before. All ways take the same file, in turns, each time into an empty store; the "
+        f"time is until all is durable and, but for COPY, every value of every profile is written."
+    )
+    findings.did(
+        "regulars load: plain rows by columns, profiles marked, values computed by DuckDB at the end. Batch by batch: "
+        "the same rows as Python objects, each batch of 5,000 with the refresh of its profiles. Plain COPY: the rows "
+        "that the load has made, as CSV, by the owner into a table of the same columns and indexes without row-level "
+        "security."
+    )
+    seconds: dict[str, list[float]] = {name: [] for name in (COPIED, LOADED, BATCHED)}
+    costs: list[tuple[str, str, str]] = []
+    differing = 0
+    for round_ in range(size.rounds(ROUNDS)):
+        for name, load in ((LOADED, _by_columns), (BATCHED, _by_batches)):
+            with _store(where, profiles) as (store, club):
+                used = _used(where, partial(_run, load, store, club, path))
+                seconds[name].append(used.seconds)
+                costs += [used.shown(name, rows)] if not round_ else []
+                if name == LOADED:
+                    differing += asyncio.run(_differences(store, club))
+                    used = _copied(where, store, rows)
+                    seconds[COPIED].append(used.seconds)
+                    costs += [used.shown(COPIED, rows)] if not round_ else []
+    rates = {
+        name: findings.found(name, [rows / each for each in found], "transactions/s") for name, found in seconds.items()
+    }
+    findings.table("Microseconds of CPU a transaction", ("way", "this process", "PostgreSQL"), costs)
+    mine = rates[LOADED]
+    findings.at_least(f"History: at least {LEAST:,} transactions/s, durable and fresh", mine, LEAST)
+    findings.at_most(
+        f"History: at most {MOST_OF_COPY} times the time of plain COPY, values included",
+        rates[COPIED] / mine,
+        MOST_OF_COPY,
+    )
+    findings.at_least("History: faster than batch by batch, times", mine / rates[BATCHED], 1)
+    findings.holds("History: verify finds no difference", f"{differing} differences", not differing)
+
+
+@dataclass(frozen=True)
+class _Use:
+    """What a way took: seconds, and CPU seconds of this process and of PostgreSQL."""
+
+    seconds: float
+    here: float
+    database: float
+
+    def shown(self, name: str, rows: int) -> tuple[str, str, str]:
+        """CPU as a row of a table."""
+        return name, number(1e6 * self.here / rows), number(1e6 * self.database / rows)
+
+
+def _used(where: Place, work: Callable[[], object]) -> _Use:
+    before = time.perf_counter(), time.process_time(), processes.cpu_seconds(where.postmaster)
+    work()
+    return _Use(
+        time.perf_counter() - before[0],
+        time.process_time() - before[1],
+        processes.cpu_seconds(where.postmaster) - before[2],
+    )
+
+
+@contextmanager
+def _store(where: Place, profiles: int) -> Iterator[tuple[Store, Club]]:
+    """A store with profiles and stores, and nothing bought."""
+    store = where.store("history")
+    club = store.club("history")
+    with store.owner() as connection, psycopg.RawCursor(connection) as cursor:
+        cursor.execute(sql("fill_catalogue").encode(), (club.id, LOCATIONS, VARIANTS))
+        cursor.execute(sql("fill_profiles").encode(), (club.id, profiles, LOCATIONS))
+        # Half of them say one country and are filed under another, which verify would tell.
+        connection.execute("DELETE FROM addresses")
+    store.tidy("locations", "profiles")
+    with store.owner() as connection:
+        settled(connection)
+    yield store, club
+    with psycopg.connect(where.owner_url, autocommit=True) as connection:
+        connection.execute("DROP DATABASE history WITH (FORCE)")
+
+
+def _run(load: Load, store: Store, club: Club, path: Path) -> None:
+    asyncio.run(load(store, club, path))
+
+
+async def _by_columns(store: Store, club: Club, path: Path) -> None:
+    await _load(store, club, path, by_columns=True)
+
+
+async def _by_batches(store: Store, club: Club, path: Path) -> None:
+    refreshed, arrival.REFRESHED = arrival.REFRESHED, 2**62
+    try:
+        await _load(store, club, path, by_columns=False)
+    finally:
+        arrival.REFRESHED = refreshed
+
+
+async def _load(store: Store, club: Club, path: Path, *, by_columns: bool) -> None:
+    source = files.source(path)
+    read = partial(source.rows, entities.columns_of("transactions"))
+    async with Database(store.app_url, 8) as database:
+        committers = Committers(database, 5_000)
+        summary = await load_one(
+            database, committers, club.id, "transactions", read, Options(), source if by_columns else None
+        )
+    assert not summary.rejected, summary.rejections[:3]
+
+
+async def _differences(store: Store, club: Club) -> int:
+    async with Database(store.app_url, 1) as database:
+        # Who has bought nothing has no row of values here, for no write has made the profile.
+        bought = [
+            each async for each in verify(database, club.id) if getattr(each, "name", "") not in ("", "aggregations")
+        ]
+    return len(bought)
+
+
+def _copied(where: Place, store: Store, rows: int) -> _Use:
+    path = where.folder / "sales.csv"
+    with store.owner() as connection:
+        with path.open("wb") as file, connection.cursor().copy("COPY transactions TO STDOUT (FORMAT csv)") as copy:
+            for piece in copy:
+                file.write(piece)
+        connection.execute("CREATE TABLE plain (LIKE transactions INCLUDING ALL)")
+
+        def work() -> None:
+            with path.open("rb") as file, connection.cursor().copy("COPY plain FROM STDIN (FORMAT csv)") as copy:
+                while piece := file.read(1 << 20):
+                    copy.write(piece)
+
+        used = _used(where, work)
+        assert row(connection, "SELECT count(*) FROM plain")[0] == rows
+    return used

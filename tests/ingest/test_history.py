@@ -1,0 +1,459 @@
+"""Histories: plain rows of Parquet go in by columns as they would row by row; values are marked, then written once."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import psycopg
+import pyarrow as pa
+import pyarrow.parquet
+import pytest
+
+from clubs import Club, SetClock, clubs
+from ingest.loading import Loading, counts, reasons
+from randomness import SEED
+from regulars.aggregations.store import NAMES
+from regulars.bulk.verify import verify
+from regulars.facts.community import Community, NewCommunity
+from regulars.facts.writing import Writing
+from regulars.ingest import arrival as arrivals
+from regulars.ingest import bulk, computing, entities, files, plain_puts
+from regulars.ingest import commit as commits
+from regulars.ingest.arrival import Arrival, arriving
+from regulars.ingest.batches import Options, Summary
+from regulars.ingest.commit import commit
+from regulars.ingest.plain_rows import Left, plain_rows
+from regulars.ingest.transactions import OutdatedError
+from regulars.jobs.sweep import sweep_community
+from regulars.storage import retention
+from regulars.storage.database import Database
+
+MEMBERS = [f"M{number}" for number in range(20)]
+
+
+@pytest.fixture(autouse=True)
+def marking(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Loads mark from their first row on, and what they mark is computed in several parts."""
+    monkeypatch.setattr(arrivals, "REFRESHED", 0)
+    monkeypatch.setattr(computing, "PROFILES_AT_ONCE", 7)
+    monkeypatch.setattr(computing, "WRITTEN_AT_ONCE", 3)
+
+
+def sales(path: Path, rows: int = 200, **more: list[Any]) -> Path:
+    """A file of random sales of members, and of nobody."""
+    chance = random.Random(SEED)
+    table = {
+        "external_id": [f"T{number}" for number in range(rows)],
+        "profile": [chance.choice([*MEMBERS, None]) for _ in range(rows)],
+        "transacted_at": [
+            datetime(2024, 1, 1, tzinfo=UTC).replace(tzinfo=None) + timedelta(minutes=chance.randrange(1_000_000))
+            for _ in range(rows)
+        ],
+        "total": [Decimal(chance.randrange(-5_000, 50_000)) / 100 for _ in range(rows)],
+        "location": [chance.choice(["S1", "S2", None]) for _ in range(rows)],
+        "systems": [chance.choice([["pos"], ["WEB", "app"], [], None]) for _ in range(rows)],
+        **more,
+    }
+    pyarrow.parquet.write_table(pa.table(table), path)
+    return path
+
+
+async def loaded(load: Loading, path: Path, *, by_rows: bool = False, **options: Any) -> Summary:
+    """What comes of a file, by columns or row by row."""
+    source = files.source(path)
+    read = partial(source.rows, entities.columns_of("transactions"))
+    club = load.club
+    place = (club.database, club.server.committers, club.community.id)
+    return await bulk.load_one(*place, "transactions", read, Options(**options), None if by_rows else source)
+
+
+@asynccontextmanager
+async def begun(load: Loading, path: Path) -> AsyncIterator[Arrival]:
+    """A load whose rows are in, and whose values are not computed."""
+    club = load.club
+    source = files.source(path)
+    async with arriving(club.database, club.server.committers, club.community.id) as arrival:
+        await bulk.load(
+            arrival, "transactions", partial(source.rows, entities.columns_of("transactions")), None, source
+        )
+        yield arrival
+
+
+async def rows_of(club: Club, statement: str) -> list[dict[str, Any]]:
+    async with club.database.reading(club.community.id) as scope:
+        return [dict(row) for row in await scope.fetch(statement, club.community.id)]
+
+
+async def marks(club: Club) -> int:
+    (row,) = await rows_of(club, "SELECT count(*) AS n FROM aggregations WHERE community_id = $1 AND values_epoch < 0")
+    return int(row["n"])
+
+
+async def differences(club: Club) -> list[str]:
+    """What verify finds, once it is seen that nothing is marked any more."""
+    assert await marks(club) == 0
+    found = [each async for each in verify(club.database, club.community.id)]
+    return [str(each) for each in found if not isinstance(each, int)]
+
+
+async def told(club: Club, cause: str) -> int:
+    (row,) = await rows_of(club, f"SELECT count(*) AS n FROM outbox WHERE community_id = $1 AND cause = '{cause}'")
+    return int(row["n"])
+
+
+KEPT = """
+SELECT told.*, own.external_id AS owner
+FROM transactions AS told
+LEFT JOIN profiles AS own USING (community_id, profile_id)
+WHERE told.community_id = $1
+ORDER BY told.external_id
+"""
+
+
+def comparable(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows but for what is new each time."""
+    return [{name: value for name, value in row.items() if name not in ("id", "profile_id")} for row in rows]
+
+
+AWKWARD: dict[str, list[Any]] = {
+    "texts": ["plain", "ødeløv", 'a "quote"', "back\\slash", "tab\tin", "nul\0", "x" * 255, "x" * 256, "", "77777"],
+    "times": [
+        "2026-10-01", "2026-10-01 12:30", "2026-10-01T12:30:15.250", "2026-10-01T12:30:15+02:00", "2026-10-01T12:30Z",
+        "2026-10-25 02:30", "2026-03-29 02:30", "2026-13-01", "1899-01-01", "today", "2026-10-01T24:00:00", None,
+    ],
+    "totals": [
+        "5", "5.00", "-0.5", "0", "-0", "005", "1e3", "1.234", "1.2340", "1.1234567", "999999999999", "99999999999.99",
+        "x", "", None,
+    ],
+    "zones": ["UTC", "Europe/Oslo", "America/New_York", "CET", "Nowhere/Land", "", None, None, None],
+    "currencies": ["NOK", "nok", "SEK", None, None, None],
+}  # fmt: skip
+
+
+def awkward(path: Path, rows: int = 600) -> Path:
+    """A file in which every column has cells of every form."""
+    chance = random.Random(SEED + 1)
+
+    def some(name: str, *usual: str | None) -> list[Any]:
+        return [chance.choice(AWKWARD[name]) if chance.random() < 0.2 else chance.choice(usual) for _ in range(rows)]
+
+    ids = [f"T{number if chance.random() < 0.95 else number // 2}" for number in range(rows)]
+    table = {
+        "external_id": [chance.choice(AWKWARD["texts"]) if chance.random() < 0.05 else each for each in ids],
+        "profile": some("texts", "M1", "M2", "nobody", None),
+        "transacted_at": some("times", "2026-10-01 12:00:00", "2026-01-01T10:00:00Z"),
+        "timezone": some("zones", "Europe/Oslo", None),
+        "total": some("totals", "5.00", "-2.5", "349"),
+        "currency": some("currencies", None),
+        "location": some("texts", "S1", "S2", None),
+        "systems": [chance.choice([["pos"], ["Web", "pos"], [], None, ["a,b"], [""], [None]]) for _ in range(rows)],
+        "is_void": [chance.choice([True, False, None]) for _ in range(rows)],
+        "receipt_ref": some("texts", None, "R1"),
+        "sku": [chance.choice([None] * 9 + ["A"]) for _ in range(rows)],
+        "type": [chance.choice([None] * 9 + ["sale"]) for _ in range(rows)],
+    }
+    pyarrow.parquet.write_table(pa.table(table), path)
+    return path
+
+
+def plain(path: Path, community: Community) -> int:
+    """How many rows of a file go by columns."""
+    left = Left()
+    with path.open("rb") as file:
+        columns = entities.columns_of("transactions")
+        found = list(plain_rows(file, columns, community, 100, left, lambda position: None))
+    number = sum(len(table) for tables in found for table in tables)
+    assert number + sum(left.flags) == len(left.flags)
+    return number
+
+
+@pytest.mark.parametrize("create_profiles", [False, True])
+async def test_by_columns_a_file_comes_to_the_same_rows_and_rejections(
+    load: Loading, tmp_path: Path, create_profiles: bool
+) -> None:
+    await load.profiles("M1", "M2")
+    await load("locations", "external_id,timezone\nS1,America/New_York\n")
+    path = awkward(tmp_path / "awkward.parquet")
+    assert plain(path, load.club.community) > 50
+    options: dict[str, Any] = {"batch_rows": 50, "create_profiles": create_profiles}
+    ways = []
+    for by_rows in (False, True):
+        async with load.club.database.writing(load.club.community.id) as scope:
+            for table in ("transactions", "transaction_items"):
+                await scope.execute(f"DELETE FROM {table} WHERE community_id = $1", load.club.community.id)
+        summary = await loaded(load, path, by_rows=by_rows, **options)
+        ways.append((counts(summary), reasons(summary), comparable(await rows_of(load.club, KEPT))))
+    assert ways[0][:2] == ways[1][:2]
+    differing = [
+        (one["external_id"], name, one[name], other[name])
+        for one, other in zip(ways[0][2], ways[1][2], strict=True)
+        for name in one
+        if one[name] != other[name]
+    ]
+    assert differing == []
+    assert min(ways[0][0][0], ways[0][0][2]) > 50
+    again = await loaded(load, path, **options)
+    assert counts(again) == (0, ways[0][0][0], ways[0][0][2])
+    assert await differences(load.club) == []
+
+
+@pytest.mark.parametrize(
+    ("times", "totals"),
+    [
+        (pa.timestamp("ns"), pa.float64()),
+        (pa.timestamp("ms", "UTC"), pa.decimal128(12, 2)),
+        (pa.timestamp("us", "Europe/Oslo"), pa.int64()),
+        (pa.date32(), pa.decimal128(9, 3)),
+        (pa.timestamp("s"), pa.float32()),
+    ],
+    ids=str,
+)
+async def test_columns_of_any_type_come_to_the_same_rows(
+    load: Loading, tmp_path: Path, times: pa.DataType, totals: pa.DataType
+) -> None:
+    await load.profiles("7", "8")
+    at = [datetime(2026, 10, 1, 12, 30, 15, micro, tzinfo=UTC) for micro in (0, 250_000)]
+    made = {
+        "external_id": pa.array([1, 2]),
+        "profile": pa.array([7, 8]),
+        "transacted_at": pa.array(at).cast(pa.timestamp("us")).cast(times, safe=False),
+        "total": pa.array([Decimal(5), Decimal(-3)]).cast(totals, safe=False),
+        # Of types that say nothing here; a cell would be for the way by rows to refuse.
+        "timezone": pa.array([None, None], pa.int32()),
+        "currency": pa.array([None, None], pa.float64()),
+        "is_void": pa.array([None, None], pa.string()),
+        "systems": pa.array([None, None], pa.string()),
+        "receipt_ref": pa.array([None, None], pa.float64()),
+    }
+    path = tmp_path / "typed.parquet"
+    pyarrow.parquet.write_table(pa.table(made), path)
+    assert counts(await loaded(load, path)) == (2, 0, 0)
+    assert counts(await loaded(load, path, by_rows=True)) == (0, 2, 0)
+    assert await differences(load.club) == []
+
+
+async def test_values_are_right_while_they_are_marked_and_written_once(load: Loading, tmp_path: Path) -> None:
+    await load.profiles(*MEMBERS)
+    path = sales(tmp_path / "sales.parquet")
+    async with begun(load, path) as arrival:
+        assert await marks(load.club) == len(MEMBERS)
+        assert await told(load.club, "transaction.created") == 0
+        before = {name: await load.values(name) for name in MEMBERS}
+        heard: list[int] = []
+        await arrival.finish(heard.append)
+    assert sum(heard) == len(MEMBERS)
+    assert before == {name: await load.values(name) for name in MEMBERS}
+    assert await told(load.club, "transaction.created") == len(MEMBERS)
+    assert await differences(load.club) == []
+
+
+async def test_the_outbox_tells_what_a_refresh_would_tell(
+    load: Loading, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ways = []
+    for refreshed in (0, 1_000_000):
+        monkeypatch.setattr(arrivals, "REFRESHED", refreshed)
+        names = [f"{name}-{refreshed}" for name in MEMBERS]
+        await load.profiles(*names[10:])
+        path = sales(tmp_path / "sales.parquet", 50, profile=[names[number % 20] for number in range(50)])
+        async with load.club.database.writing(load.club.community.id) as scope:
+            for table in ("transactions", "outbox"):
+                await scope.execute(f"DELETE FROM {table} WHERE community_id = $1", load.club.community.id)
+        await loaded(load, path, create_profiles=True)
+        rows = await rows_of(
+            load.club,
+            """
+            SELECT own.external_id, told.cause, told.changes
+            FROM outbox AS told
+            JOIN profiles AS own USING (community_id, profile_id)
+            WHERE community_id = $1
+            ORDER BY own.external_id
+            """,
+        )
+        ways.append([(row["external_id"].partition("-")[0], row["cause"], bytes(row["changes"])) for row in rows])
+    assert ways[0] == ways[1]
+    assert {cause for _, cause, _ in ways[0]} == {"transaction.created", "profile.created"}
+
+
+async def test_the_sweep_leaves_marks_to_a_load_until_it_has_died(load: Loading, tmp_path: Path) -> None:
+    await load.profiles(*MEMBERS)
+    club = load.club
+    async with begun(load, sales(tmp_path / "sales.parquet")):
+        assert await sweep_community(club.database, club.community.id, lambda: False) == 0
+        assert await marks(club) == len(MEMBERS)
+    assert await sweep_community(club.database, club.community.id, lambda: False) == len(MEMBERS)
+    assert await told(club, "transaction.created") == len(MEMBERS)
+    assert await differences(club) == []
+
+
+async def test_a_load_computes_what_one_that_died_has_marked(load: Loading, tmp_path: Path) -> None:
+    await load.profiles(*MEMBERS)
+    path = sales(tmp_path / "sales.parquet")
+    async with begun(load, path):
+        pass
+    assert await marks(load.club) == len(MEMBERS)
+    assert counts(await loaded(load, path)) == (0, 200, 0)
+    assert await differences(load.club) == []
+
+
+async def test_what_moves_while_it_is_computed_keeps_what_the_last_write_made_of_it(
+    load: Loading, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One profile is written live, one marked by another load, one removed, each after its facts were read."""
+    await load.profiles(*MEMBERS)
+    club = load.club
+    write = computing._write
+    other = sales(tmp_path / "other.parquet", 1, external_id=["other"], profile=["M1"], total=[Decimal(7)])
+    moved = asyncio.Event()
+
+    async def late(*arguments: Any) -> None:
+        if not moved.is_set():
+            moved.set()
+            ids = {
+                row["external_id"]: row["profile_id"]
+                for row in await rows_of(club, "SELECT external_id, profile_id FROM profiles WHERE community_id = $1")
+            }
+            body = {
+                "transactions": [
+                    {
+                        "external_id": "live",
+                        "profile_id": str(ids["M0"]),
+                        "transacted_at": "2026-10-01 12:00:00",
+                        "timezone": "UTC",
+                        "total": 3,
+                        "items": [],
+                    }
+                ]
+            }
+            assert (await club.http.post("/api/v3/transactions/batch.json", json=body)).status_code == 200
+            assert (await club.http.delete(f"/api/v3/profiles/{ids['M2']}")).is_success
+            async with begun(load, other):
+                pass
+        await write(*arguments)
+
+    monkeypatch.setattr(computing, "PROFILES_AT_ONCE", 100)
+    monkeypatch.setattr(computing, "_write", late)
+    async with begun(load, sales(tmp_path / "sales.parquet")) as arrival:
+        await arrival.finish()
+        assert await marks(club) == 1
+    monkeypatch.setattr(computing, "_write", write)
+    assert await sweep_community(club.database, club.community.id, lambda: False) == 1
+    assert await differences(club) == []
+
+
+async def test_where_no_temporary_table_may_be_made_the_database_computes(
+    own_database: Database, empty_urls: tuple[str, str], clock: SetClock, tmp_path: Path
+) -> None:
+    await retention.keep(own_database, 7)
+    with psycopg.connect(empty_urls[0], autocommit=True) as owner:
+        (name,) = owner.execute("SELECT current_database()").fetchone() or ("",)
+        owner.execute(f"REVOKE TEMPORARY ON DATABASE {name} FROM PUBLIC".encode())
+    new = NewCommunity(slug="own", name="Own", country="NO", timezone="UTC", currency="NOK")
+    async for club in clubs(own_database, clock, new):
+        load = Loading(club, tmp_path)
+        await load.profiles(*MEMBERS)
+        await loaded(load, sales(tmp_path / "sales.parquet"))
+        assert await told(club, "transaction.created") == len(MEMBERS)
+        assert await differences(club) == []
+
+
+async def test_what_the_database_refuses_by_columns_goes_row_by_row(
+    load: Loading, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refused(writing: Writing, *arguments: Any) -> None:
+        await writing.fetchval("SELECT 1 / 0")
+
+    monkeypatch.setattr(plain_puts, "_insert", refused)
+    await load.profiles(*MEMBERS)
+    assert counts(await loaded(load, sales(tmp_path / "sales.parquet"))) == (200, 0, 0)
+    assert await differences(load.club) == []
+
+
+async def test_what_passes_is_not_tried_row_by_row(
+    load: Loading, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def lost(*arguments: Any) -> None:
+        raise asyncpg.DeadlockDetectedError("again and again")
+
+    monkeypatch.setattr(plain_puts, "_insert", lost)
+    monkeypatch.setattr(commits, "ATTEMPTS", 1)
+    await load.profiles(*MEMBERS)
+    with pytest.raises(asyncpg.DeadlockDetectedError):
+        await loaded(load, sales(tmp_path / "sales.parquet"))
+
+
+async def test_a_row_that_another_load_makes_at_once_is_passed_over(
+    load: Loading, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await load.profiles(*MEMBERS)
+    path = sales(tmp_path / "sales.parquet")
+    assert counts(await loaded(load, path)) == (200, 0, 0)
+    monkeypatch.setattr(plain_puts, "_KNOWN", f"{plain_puts._KNOWN} WHERE given.place = 1")
+    assert counts(await loaded(load, path)) == (0, 200, 0)
+    assert await differences(load.club) == []
+
+
+async def test_rows_that_were_checked_by_another_currency_are_refused(load: Loading, tmp_path: Path) -> None:
+    async def work(writing: Writing) -> None:
+        await plain_puts.put_plain(writing, pa.table({}), "SEK", create_profiles=False)
+
+    with pytest.raises(OutdatedError):
+        await commit(load.club.database, load.club.community.id, work)
+
+
+async def test_a_damaged_file_breaks_off_where_it_would_row_by_row(load: Loading, tmp_path: Path) -> None:
+    await load.profiles(*MEMBERS)
+    path = sales(tmp_path / "sales.parquet", 100)
+    pyarrow.parquet.write_table(pyarrow.parquet.read_table(path), path, row_group_size=50, compression="none")
+    content = bytearray(path.read_bytes())
+    second = pyarrow.parquet.read_metadata(path).row_group(1).column(0)
+    start = second.dictionary_page_offset or second.data_page_offset
+    content[start : start + 40] = b"\xff" * 40
+    path.write_bytes(content)
+    by_columns = await loaded(load, path)
+    by_rows = await loaded(load, path, by_rows=True)
+    assert (by_columns.rejections, by_columns.loaded) == (by_rows.rejections, by_rows.unchanged)
+    path.write_bytes(b"PAR1 and nothing")
+    assert "damaged" in (await loaded(load, path)).rejections[0].reason
+
+
+async def test_every_value_of_a_marked_profile_is_stored_as_it_is_computed(load: Loading, tmp_path: Path) -> None:
+    """Lists, texts with quotes, decimals and dates go by COPY as they are."""
+    brands = ['a "b"', "c\\d", "e,f", "ø", "{}"]
+    lines = "".join(
+        f'T{n},M1,2026-10-0{n + 1},10,S{n},"{brand.replace(chr(34), chr(34) * 2)}",A\n'
+        for n, brand in enumerate(brands)
+    )
+    await load.profiles("M1")
+    await load("transactions", "external_id,profile,transacted_at,total,location,brand,name\n" + lines)
+    (row,) = await rows_of(load.club, f"SELECT {', '.join(NAMES)} FROM aggregations WHERE community_id = $1")
+    assert sorted(brands) == sorted(
+        next(
+            value for value in row.values() if isinstance(value, list) and value[:1] != [] and isinstance(value[0], str)
+        )
+    )
+    assert await differences(load.club) == []
+
+
+async def test_a_number_of_a_load_is_its_own(club: Club) -> None:
+    async with arriving(club.database, club.server.committers, club.community.id) as one:
+        first = await one.begin_marking()
+        assert await one.begin_marking() == first
+        async with arriving(club.database, club.server.committers, club.community.id) as two:
+            assert await two.begin_marking() > first
+
+
+async def test_a_write_of_no_load_refreshes(club: Club) -> None:
+    async def nothing(writing: Writing) -> int | None:
+        return writing.load
+
+    assert await commit(club.database, club.community.id, nothing) is None
