@@ -73,12 +73,15 @@ def _number(value: object) -> Decimal:
         found = value
     else:
         raise _misfit("not_a_number", "Must be a number, such as 42.5.")
-    if found.is_nan() or abs(found) >= LARGEST:
+    if not found.is_finite() or (found and found.adjusted() >= LARGEST.adjusted()):
         raise _misfit("not_a_number", f"Must be a number below {LARGEST:f} in size.")
     exponent = found.as_tuple().exponent
     if isinstance(exponent, int) and exponent < -MOST_DECIMALS:
         raise _misfit("not_a_number", f"Must be a number of at most {MOST_DECIMALS} decimals.")
-    return found
+    # Written out, for engines do not read every exponent: 0E+99999 is 0.
+    if not found:
+        return Decimal(0)
+    return Decimal(int(found)) if found == found.to_integral_value() else found
 
 
 def text(value: object) -> str:
