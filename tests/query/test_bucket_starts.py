@@ -148,6 +148,9 @@ def test_a_bucket_begins_with_the_first_instant_that_shares_it() -> None:
             # At 00:01 back to 23:01: midnight came twice, and for a minute there was tomorrow.
             ("America/St_Johns", "1d", "2006-10-29T12:00Z", "2006-10-29T02:30Z"),
             ("America/St_Johns", "1d", "2006-10-29T03:00Z", "2006-10-28T02:30Z"),
+            # At 01:00 back to 00:00, which came twice: seen from just before, and from after.
+            ("America/Havana", "1d", "2012-11-04T04:59:59Z", "2012-11-04T04:00Z"),
+            ("America/Havana", "1d", "2012-11-04T12:00Z", "2012-11-04T04:00Z"),
             # 30 December 2011 did not happen.
             ("Pacific/Apia", "1d", "2011-12-30T12:00Z", "2011-12-30T10:00Z"),
             ("Pacific/Apia", "1d", "2011-12-30T09:59Z", "2011-12-29T10:00Z"),
