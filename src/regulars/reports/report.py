@@ -97,7 +97,7 @@ class Field:
     @property
     def keys(self) -> tuple[str, ...]:
         """What a group by it is labelled with."""
-        return self.labels or (self.name,)
+        return self.labels or (("consent", "status") if self.kind is Kind.FLAGS else (self.name,))
 
 
 COMMUNITY_ID = Field(
@@ -139,15 +139,16 @@ class Aggregation:
     meaning: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Report:
-    """One report.
+    """One report, the same as itself alone: it is declared once, and compared with every request.
 
     RECORDS: `key` are the fields that order its rows and tell them apart; one without a key is always a group, of the
     whole community unless it is grouped otherwise. TIMESERIES and STATISTICS: `grouped_by` are the fields that label
     groups where no aggregation is asked for. `metric` is the label that tells several measures apart, each a series of
     its own; without it there is one measure, or, in records and statistics, each is a value by its name. `adds` says
-    that values of different groups may be added, so that there is an aggregation `total`.
+    that values of different groups may be added, so that there is an aggregation `total`. `at_end` says that values are
+    what holds at the end of a bucket, not what happens in it: of two that share a wall time the later counts.
     """
 
     name: str
@@ -162,6 +163,7 @@ class Report:
     measures: tuple[Measure, ...] = ()
     metric: str = ""
     adds: bool = True
+    at_end: bool = False
     intervals: tuple[Interval, ...] = ()
 
     def __post_init__(self) -> None:
