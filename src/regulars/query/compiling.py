@@ -91,6 +91,11 @@ _OF_CUSTOMER: Mapping[str, Callable[[Customer, datetime], Any]] = {
 _statements: dict[tuple[object, ...], Statement] = {}
 
 
+def forget() -> None:
+    """Compiles every shape anew from now on."""
+    _statements.clear()
+
+
 def planned(report: Report, node: Node | None, kind: tuple[object, ...], make: Callable[[], str]) -> Plan:
     """The plan of a filter and what is asked of its rows: `kind` tells statements apart, `make` writes one."""
     key = (report, kind, filter_sql.shape(node))
