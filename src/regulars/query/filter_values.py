@@ -1,5 +1,6 @@
 """What a filter may compare a field with: the operations of each kind, and its values as they are inside."""
 
+import re
 from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from decimal import Decimal
@@ -66,10 +67,16 @@ def _integer(value: object) -> int:
     return value
 
 
+# What most numbers look like.
+_ordinary = re.compile(r"-?[0-9]{1,9}\.[0-9]{1,9}").fullmatch
+
+
 def _number(value: object) -> Decimal:
     if type(value) is int:
         found = Decimal(value)
     elif isinstance(value, Decimal):
+        if _ordinary(str(value)):
+            return value
         found = value
     else:
         raise _misfit("not_a_number", "Must be a number, such as 42.5.")

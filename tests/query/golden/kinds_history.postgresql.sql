@@ -13,7 +13,7 @@ FROM (
         day date, at timestamptz, marks bigint[], tags text[], consents_true text[], consents_false text[],
         properties jsonb
     )
-    JOIN unnest(CAST($1 AS TIMESTAMPTZ[]), CAST($2 AS TIMESTAMPTZ[])) AS b (bucket, following) ON p.created_at >= b.bucket AND p.created_at < b.following
+    JOIN unnest(CAST($1 AS TIMESTAMPTZ[]), CAST($2 AS TIMESTAMPTZ[])) AS b (bucket, ends) ON p.created_at >= b.bucket AND p.created_at < b.ends
     WHERE p.community_id = CAST($3 AS INT)
 ) AS r
 GROUP BY 1, 2;
@@ -31,7 +31,7 @@ FROM (
         day date, at timestamptz, marks bigint[], tags text[], consents_true text[], consents_false text[],
         properties jsonb
     )
-    JOIN unnest(CAST($2 AS TIMESTAMPTZ[]), CAST($3 AS TIMESTAMPTZ[])) AS b (bucket, following) ON p.created_at >= b.bucket AND p.created_at < b.following
+    JOIN unnest(CAST($2 AS TIMESTAMPTZ[]), CAST($3 AS TIMESTAMPTZ[])) AS b (bucket, ends) ON p.created_at >= b.bucket AND p.created_at < b.ends
     WHERE p.community_id = CAST($1 AS INT)
 ) AS r
 GROUP BY 1;
@@ -49,7 +49,7 @@ FROM (
         day date, at timestamptz, marks bigint[], tags text[], consents_true text[], consents_false text[],
         properties jsonb
     )
-    JOIN unnest(CAST($2 AS TIMESTAMPTZ[]), CAST($3 AS TIMESTAMPTZ[])) AS b (bucket, following) ON p.created_at >= b.bucket AND p.created_at < b.following
+    JOIN unnest(CAST($2 AS TIMESTAMPTZ[]), CAST($3 AS TIMESTAMPTZ[])) AS b (bucket, ends) ON p.created_at >= b.bucket AND p.created_at < b.ends
     WHERE p.community_id = CAST($4 AS INT)
 ) AS r
 GROUP BY 1;
@@ -67,7 +67,7 @@ FROM (
         day date, at timestamptz, marks bigint[], tags text[], consents_true text[], consents_false text[],
         properties jsonb
     )
-    JOIN unnest(CAST($1 AS TIMESTAMPTZ[]), CAST($2 AS TIMESTAMPTZ[])) AS b (bucket, following) ON p.created_at >= b.bucket AND p.created_at < b.following
+    JOIN unnest(CAST($1 AS TIMESTAMPTZ[]), CAST($2 AS TIMESTAMPTZ[])) AS b (bucket, ends) ON p.created_at >= b.bucket AND p.created_at < b.ends
     WHERE p.community_id = CAST($3 AS INT)
 ) AS r
 GROUP BY 1, 2;
@@ -85,7 +85,7 @@ FROM (
         day date, at timestamptz, marks bigint[], tags text[], consents_true text[], consents_false text[],
         properties jsonb
     )
-    JOIN unnest(CAST($1 AS TIMESTAMPTZ[]), CAST($2 AS TIMESTAMPTZ[])) AS b (bucket, following) ON p.created_at >= b.bucket AND p.created_at < b.following
+    JOIN unnest(CAST($1 AS TIMESTAMPTZ[]), CAST($2 AS TIMESTAMPTZ[])) AS b (bucket, ends) ON p.created_at >= b.bucket AND p.created_at < b.ends
     WHERE p.community_id = CAST($3 AS INT)
 ) AS r
 GROUP BY 1, 2;
@@ -103,7 +103,7 @@ FROM (
         day date, at timestamptz, marks bigint[], tags text[], consents_true text[], consents_false text[],
         properties jsonb
     )
-    JOIN unnest(CAST($1 AS TIMESTAMPTZ[]), CAST($2 AS TIMESTAMPTZ[])) AS b (bucket, following) ON p.created_at >= b.bucket AND p.created_at < b.following
+    JOIN unnest(CAST($1 AS TIMESTAMPTZ[]), CAST($2 AS TIMESTAMPTZ[])) AS b (bucket, ends) ON p.created_at >= b.bucket AND p.created_at < b.ends
     WHERE p.community_id = CAST($3 AS INT)
 ) AS r
 GROUP BY 1, 2;
@@ -121,7 +121,7 @@ FROM (
         day date, at timestamptz, marks bigint[], tags text[], consents_true text[], consents_false text[],
         properties jsonb
     )
-    JOIN unnest(CAST($1 AS TIMESTAMPTZ[]), CAST($2 AS TIMESTAMPTZ[])) AS b (bucket, following) ON p.created_at >= b.bucket AND p.created_at < b.following
+    JOIN unnest(CAST($1 AS TIMESTAMPTZ[]), CAST($2 AS TIMESTAMPTZ[])) AS b (bucket, ends) ON p.created_at >= b.bucket AND p.created_at < b.ends
     WHERE p.community_id = CAST($3 AS INT)
 ) AS r
 GROUP BY 1, 2;
@@ -139,7 +139,7 @@ FROM (
         day date, at timestamptz, marks bigint[], tags text[], consents_true text[], consents_false text[],
         properties jsonb
     )
-    JOIN unnest(CAST($1 AS TIMESTAMPTZ[]), CAST($2 AS TIMESTAMPTZ[])) AS b (bucket, following) ON p.created_at >= b.bucket AND p.created_at < b.following
+    JOIN unnest(CAST($1 AS TIMESTAMPTZ[]), CAST($2 AS TIMESTAMPTZ[])) AS b (bucket, ends) ON p.created_at >= b.bucket AND p.created_at < b.ends
     WHERE p.community_id = CAST($3 AS INT)
 ) AS r
 GROUP BY 1, 2;
@@ -159,7 +159,7 @@ FROM (
             day date, at timestamptz, marks bigint[], tags text[], consents_true text[], consents_false text[],
             properties jsonb
         )
-        JOIN unnest(CAST($1 AS TIMESTAMPTZ[]), CAST($2 AS TIMESTAMPTZ[])) AS b (bucket, following) ON p.created_at >= b.bucket AND p.created_at < b.following
+        JOIN unnest(CAST($1 AS TIMESTAMPTZ[]), CAST($2 AS TIMESTAMPTZ[])) AS b (bucket, ends) ON p.created_at >= b.bucket AND p.created_at < b.ends
         WHERE p.community_id = CAST($3 AS INT)
     ) AS r
 ) AS r
@@ -180,7 +180,7 @@ FROM (
             day date, at timestamptz, marks bigint[], tags text[], consents_true text[], consents_false text[],
             properties jsonb
         )
-        JOIN unnest(CAST($1 AS TIMESTAMPTZ[]), CAST($2 AS TIMESTAMPTZ[])) AS b (bucket, following) ON p.created_at >= b.bucket AND p.created_at < b.following
+        JOIN unnest(CAST($1 AS TIMESTAMPTZ[]), CAST($2 AS TIMESTAMPTZ[])) AS b (bucket, ends) ON p.created_at >= b.bucket AND p.created_at < b.ends
         WHERE p.community_id = CAST($3 AS INT)
     ) AS r
 ) AS r
@@ -202,7 +202,7 @@ FROM (
             day date, at timestamptz, marks bigint[], tags text[], consents_true text[], consents_false text[],
             properties jsonb
         )
-        JOIN unnest(CAST($1 AS TIMESTAMPTZ[]), CAST($2 AS TIMESTAMPTZ[])) AS b (bucket, following) ON p.created_at >= b.bucket AND p.created_at < b.following
+        JOIN unnest(CAST($1 AS TIMESTAMPTZ[]), CAST($2 AS TIMESTAMPTZ[])) AS b (bucket, ends) ON p.created_at >= b.bucket AND p.created_at < b.ends
         WHERE p.community_id = CAST($3 AS INT)
     ) AS r
 ) AS r
@@ -221,7 +221,7 @@ FROM (
         day date, at timestamptz, marks bigint[], tags text[], consents_true text[], consents_false text[],
         properties jsonb
     )
-    JOIN unnest(CAST($1 AS TIMESTAMPTZ[]), CAST($2 AS TIMESTAMPTZ[])) AS b (bucket, following) ON p.created_at >= b.bucket AND p.created_at < b.following
+    JOIN unnest(CAST($1 AS TIMESTAMPTZ[]), CAST($2 AS TIMESTAMPTZ[])) AS b (bucket, ends) ON p.created_at >= b.bucket AND p.created_at < b.ends
     WHERE p.community_id = CAST($3 AS INT)
 ) AS r
 GROUP BY 1, 2;
@@ -238,7 +238,7 @@ FROM (
         day date, at timestamptz, marks bigint[], tags text[], consents_true text[], consents_false text[],
         properties jsonb
     )
-    JOIN unnest(CAST($1 AS TIMESTAMPTZ[]), CAST($2 AS TIMESTAMPTZ[])) AS b (bucket, following) ON p.created_at >= b.bucket AND p.created_at < b.following
+    JOIN unnest(CAST($1 AS TIMESTAMPTZ[]), CAST($2 AS TIMESTAMPTZ[])) AS b (bucket, ends) ON p.created_at >= b.bucket AND p.created_at < b.ends
     WHERE p.community_id = CAST($3 AS INT)
 ) AS r
 GROUP BY 1;
