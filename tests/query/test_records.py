@@ -229,13 +229,14 @@ async def test_groups_may_be_of_booleans_dates_and_expressions(club: Club, repor
 
 async def test_groups_are_added_up_over_communities_each_in_its_own_minor_units(club: Club, other_club: Club) -> None:
     first, second = things(club, club.database), things(other_club, other_club.database)
-    await first.insert([thing(1, name="a", spent=100), thing(2, name="b", spent=1)])
-    await second.insert([thing(1, name="a", spent=1_005), thing(2, name="a")])
+    await first.insert([thing(1, name="a", spent=100), thing(2, name="b"), thing(3, name="c", spent=1)])
+    await second.insert([thing(1, name="a", spent=1_005), thing(2, name="a"), thing(3, name="b", spent=10)])
     both = [first.customer, replace(second.customer, minor_digits=3)]
     found = await everything(first.stores, both, "kinds", aggregate_by="by_name")
     assert found == [
         {"name": "a", "count": 3, "spent_total": 2.005, "average": 0.67},
-        {"name": "b", "count": 1, "spent_total": 0.01, "average": 0.01},
+        {"name": "b", "count": 2, "spent_total": 0.01, "average": 0.0},
+        {"name": "c", "count": 1, "spent_total": 0.01, "average": 0.01},
     ]
 
 

@@ -44,6 +44,8 @@ class Statement:
 
     sql: str
     parameters: tuple[str, ...]
+    places: tuple[int | None, ...]
+    """Of each parameter its place among the filter's values, or None."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,15 +62,10 @@ class Plan:
         """
         store = self.report.source.store
         bound = filter_sql.values(self.query_filter, store, customer.minor_digits)
-        found: list[Any] = []
-        for name in self.statement.parameters:
-            if name in given:
-                found.append(given[name])
-            elif name[0] == "v" and name[1:].isdigit():
-                found.append(bound[int(name[1:]) - 1])
-            else:
-                found.append(_OF_CUSTOMER[name](customer, now))
-        return found
+        return [
+            bound[place] if place is not None else given[name] if name in given else _OF_CUSTOMER[name](customer, now)
+            for name, place in zip(self.statement.parameters, self.statement.places, strict=True)
+        ]
 
 
 def today(customer: Customer, now: datetime) -> int:
@@ -89,6 +86,11 @@ _OF_CUSTOMER: Mapping[str, Callable[[Customer, datetime], Any]] = {
 # Kept statements ------------------------------------------------------------------------------------------------
 
 _statements: dict[tuple[object, ...], Statement] = {}
+
+
+def forget() -> None:
+    """Compiles every shape anew from now on."""
+    _statements.clear()
 
 
 def planned(report: Report, node: Node | None, kind: tuple[object, ...], make: Callable[[], str]) -> Plan:
@@ -116,7 +118,12 @@ def numbered(sql: str) -> Statement:
         # What is bound by a filter or a cursor is typed where it stands.
         return f"CAST(${place} AS {_TYPES[name]})" if name in _TYPES else f"${place}"
 
-    return Statement(_numbered.sub(number, sql), tuple(names))
+    text = _numbered.sub(number, sql)
+    return Statement(text, tuple(names), tuple(map(_place, names)))
+
+
+def _place(name: str) -> int | None:
+    return int(name[1:]) - 1 if name[0] == "v" and name[1:].isdigit() else None
 
 
 # Groups ---------------------------------------------------------------------------------------------------------

@@ -38,12 +38,12 @@ def shape(node: Node | None) -> Shape:
 
 
 def _shape(node: Node, found: list[object]) -> None:
-    if isinstance(node, Logical):
+    if isinstance(node, Operation):
+        found += (node.type, node.field.name, _form(node))
+    else:
         found += (node.type, len(node.nodes))
         for each in node.nodes:
             _shape(each, found)
-    else:
-        found += (node.type, node.field.name, _form(node))
 
 
 def _form(operation: Operation) -> str:
