@@ -1,0 +1,41 @@
+"""What an organization has set for its reports."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Organization:
+    """An organization; None is the server's own setting, and for the smallest cell that every count is shown."""
+
+    id: int
+    name: str
+    smallest_cell: int | None
+    general_capacity: int | None
+    general_refill: int | None
+    reporting_capacity: int | None
+    reporting_refill: int | None
+
+
+SETTINGS = tuple(each.name for each in fields(Organization) if each.name not in ("id", "name"))
+_COLUMNS = ", ".join(("id", "name", *SETTINGS))
+
+
+async def every(connection: Any) -> list[Organization]:
+    """All organizations, by name."""
+    rows = await connection.fetch(f"SELECT {_COLUMNS} FROM organizations ORDER BY name")
+    return [Organization(**row) for row in rows]
+
+
+async def change(connection: Any, name: str, settings: Mapping[str, int | None]) -> Organization | None:
+    """Sets some of the settings of an organization and gives it as it is then; None where there is none of that name.
+
+    Raises asyncpg's CheckViolationError for a number that can't be.
+    """
+    chosen = {each: settings[each] for each in SETTINGS if each in settings}
+    sets = ", ".join(f"{each} = ${place}" for place, each in enumerate(chosen, 2))
+    row = await connection.fetchrow(
+        f"UPDATE organizations SET {sets} WHERE name = $1 RETURNING {_COLUMNS}", name, *chosen.values()
+    )
+    return None if row is None else Organization(**row)
