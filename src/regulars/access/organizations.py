@@ -18,8 +18,16 @@ class Organization:
     reporting_refill: int | None
 
 
-SETTINGS = tuple(each.name for each in fields(Organization) if each.name not in ("id", "name"))
-_COLUMNS = ", ".join(("id", "name", *SETTINGS))
+LARGEST: Mapping[str, int] = {
+    "smallest_cell": 1_000_000,
+    "general_capacity": 1_000_000_000,
+    "general_refill": 1_000_000,
+    "reporting_capacity": 1_000_000_000,
+    "reporting_refill": 1_000_000,
+}
+"""The settings, and how large each may be."""
+
+_COLUMNS = ", ".join(each.name for each in fields(Organization))
 
 
 async def every(connection: Any) -> list[Organization]:
@@ -33,7 +41,7 @@ async def change(connection: Any, name: str, settings: Mapping[str, int | None])
 
     Raises asyncpg's CheckViolationError for a number that can't be.
     """
-    chosen = {each: settings[each] for each in SETTINGS if each in settings}
+    chosen = {each: settings[each] for each in LARGEST if each in settings}
     sets = ", ".join(f"{each} = ${place}" for place, each in enumerate(chosen, 2))
     row = await connection.fetchrow(
         f"UPDATE organizations SET {sets} WHERE name = $1 RETURNING {_COLUMNS}", name, *chosen.values()
