@@ -1,6 +1,6 @@
 """Token buckets, kept by the database, so that they hold over all processes."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
@@ -30,6 +30,11 @@ class Owner:
 
     organization_id: int
     customer_id: int | None = None
+
+
+def owner(organization_id: int, customer_ids: Collection[int]) -> Owner:
+    """Whose bucket a request about these customers is charged to."""
+    return Owner(organization_id, next(iter(customer_ids)) if len(customer_ids) == 1 else None)
 
 
 @dataclass(frozen=True, slots=True)
