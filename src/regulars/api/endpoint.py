@@ -94,13 +94,23 @@ Asks = Callable[[ReportCall], Asked]
 
 
 @dataclass(frozen=True, slots=True)
+class Described:
+    """What goes in and out, as JSON Schema, with examples by name: a request and its answer each."""
+
+    takes: Mapping[str, Any]
+    gives: Mapping[str, Any]
+    examples: Mapping[str, tuple[object, object]]
+
+
+@dataclass(frozen=True, slots=True)
 class Endpoint:
     """One method of one path.
 
     `reads` answers from the call; `writes` runs inside one commit: what it returns is the answer, and nothing
-    of it stays if it raises; `streams` reads the body itself, piece by piece; `asks` checks and prices a request of
-    the Reporting API, which needs `permit`. `takes` is the struct that the body must fit; `shows` the resource that the answer's data is made of, of which it `lists` many or shows
-    one, for OpenAPI.
+    of it stays if it raises; `streams` reads the body itself, piece by piece; `asks` checks and prices a request
+    of the Reporting API, which needs `permit`. `takes` is the struct that the body must fit; `shows` the resource
+    that the answer's data is made of, of which it `lists` many or shows one, for OpenAPI; `described` says both
+    where they are no struct and no resource.
     """
 
     method: str
@@ -111,6 +121,7 @@ class Endpoint:
     streams: Streams | None = None
     asks: Asks | None = None
     permit: str = ""
+    described: Described | None = None
     takes: Any = None
     shows: Resource | None = None
     lists: bool = False

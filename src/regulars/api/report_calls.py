@@ -1,7 +1,7 @@
 """From a request of the Reporting API to its answer: who asks, about whom, what it costs, and what goes out."""
 
 from collections.abc import Awaitable, Callable
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import structlog
 from starlette.requests import Request
@@ -12,7 +12,7 @@ from regulars.access.customers import Customer, chosen, reach
 from regulars.access.denied import Denied
 from regulars.access.rate_limits import Charge, Kind, Limit, Owner
 from regulars.api.endpoint import Asked, Endpoint, ReportCall
-from regulars.api.errors import UNREACHABLE, ApiError, report_response
+from regulars.api.errors import ApiError, report_response
 from regulars.api.server import Server, encoded
 from regulars.query import costs
 from regulars.query.problems import InvalidParametersError
@@ -60,9 +60,7 @@ async def _token(server: Server, request: Request) -> tokens.Token:
     return await server.token(secret)
 
 
-async def _asked(
-    server: Server, endpoint: Endpoint, request: Request, token: tokens.Token
-) -> tuple[Owner, Asked]:
+async def _asked(server: Server, endpoint: Endpoint, request: Request, token: tokens.Token) -> tuple[Owner, Asked]:
     """Whose rate limit a request counts for, and what it asks: one that can't run costs, and says why when it runs."""
     assert endpoint.asks is not None, f"{endpoint.path} asks nothing"  # noqa: S101
     owner = Owner(token.organization_id)
@@ -87,9 +85,7 @@ async def _customers(server: Server, request: Request, token: tokens.Token) -> t
     headers = request.headers
     reached = reach(token)
     async with server.database.unscoped() as connection:
-        return await chosen(
-            connection, reached, headers.getlist("x-customer"), headers.getlist("x-loyalty-club-slug")
-        )
+        return await chosen(connection, reached, headers.getlist("x-customer"), headers.getlist("x-loyalty-club-slug"))
 
 
 async def _charge(server: Server, owner: Owner, cost: int) -> Charge:

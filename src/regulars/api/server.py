@@ -181,7 +181,7 @@ class Server:
         async for chunk in request.stream():
             size += len(chunk)
             if size > most:
-                raise ApiError(413, f"The body is larger than {most} bytes: send less at once; rows of facts by /v1/import.")
+                raise ApiError(413, f"The body is larger than {most} bytes: send it in parts, or rows by /v1/import.")
             chunks.append(chunk)
         return b"".join(chunks)
 
