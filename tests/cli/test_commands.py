@@ -20,6 +20,7 @@ COMMANDS = (
     ["community", "create"],
     ["community", "list"],
     ["load"],
+    ["query"],
     ["verify"],
     ["migrate"],
     ["backup"],

@@ -87,7 +87,8 @@ def _measures(report: Report) -> Iterator[str]:
     if not report.measures:
         return
     if report.metric:
-        yield f"\n## Series\n\nEach is labelled by `{report.metric}`.\n\n| `{report.metric}` | type | |\n|---|---|---|\n"
+        yield f"\n## Series\n\nEach is labelled by `{report.metric}`.\n"
+        yield f"\n| `{report.metric}` | type | |\n|---|---|---|\n"
     else:
         yield "\n## Values\n\n| value | type | |\n|---|---|---|\n"
     for each in report.measures:

@@ -22,6 +22,7 @@ from regulars.cli import (
     doctor,
     loading,
     organizations,
+    querying,
     serving,
     tokens,
     verifying,
@@ -44,7 +45,19 @@ app = App(
     version=version("regulars"),
     help_format="markdown",
 )
-for module in (serving, demo, tokens, organizations, communities, loading, computing, verifying, backups, doctor):
+for module in (
+    serving,
+    demo,
+    tokens,
+    organizations,
+    communities,
+    loading,
+    querying,
+    computing,
+    verifying,
+    backups,
+    doctor,
+):
     module.add_to(app)
 
 _WRONG_USE = (WrongUseError, SettingError, UnreadableFileError, NotFound, NotThereError, MissingExtraError)
