@@ -1,7 +1,7 @@
 """From a query to a statement for one community: its shape becomes SQL once, its values are bound each time."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -9,8 +9,8 @@ from typing import Any
 from regulars.access.customers import Customer
 from regulars.facts import instants
 from regulars.query import filter_sql
+from regulars.query.conditions import Condition, indented, joined
 from regulars.query.engines import OF_STORE, operand, spelled
-from regulars.query.filter_sql import indented, joined
 from regulars.query.query import Node, Query
 from regulars.reports.report import Aggregation, Field, Format, Kind, Measure, Report
 
@@ -30,6 +30,7 @@ _TYPES = {
     "from": "TIMESTAMPTZ",
     "to": "TIMESTAMPTZ",
     "limit": "BIGINT",
+    "part": "TEXT",
 }
 
 
@@ -90,7 +91,8 @@ _OF_CUSTOMER: Mapping[str, Callable[[Customer, datetime], Any]] = {
 _statements: dict[tuple[object, ...], Statement] = {}
 
 
-def _planned(report: Report, node: Node | None, kind: tuple[object, ...], make: Callable[[], str]) -> Plan:
+def planned(report: Report, node: Node | None, kind: tuple[object, ...], make: Callable[[], str]) -> Plan:
+    """The plan of a filter and what is asked of its rows: `kind` tells statements apart, `make` writes one."""
     key = (report, kind, filter_sql.shape(node))
     statement = _statements.get(key)
     if statement is None:
@@ -143,8 +145,13 @@ def _fields(report: Report, aggregation: Aggregation | None) -> tuple[Field, ...
 
 def labels(query: Query) -> tuple[Label, ...]:
     """The keys of a query's labels, in the order of the statement's columns."""
+    return labels_of(grouping(query))
+
+
+def labels_of(fields: Iterable[Field]) -> tuple[Label, ...]:
+    """The keys of groups by fields, in their order."""
     found: list[Label] = []
-    for field in grouping(query):
+    for field in fields:
         found.append(Label(field.keys[0], field))
         if field.kind is Kind.FLAGS:
             found.append(Label(field.keys[1], field, is_status=True))
@@ -160,21 +167,21 @@ def grouped(query: Query) -> Plan:
     """The statement that gives a query's groups of one community; in timeseries by bucket."""
     report, aggregation = query.report, query.aggregate_by
     kind = ("groups", aggregation.name if aggregation is not None else None)
-    return _planned(report, query.filter, kind, lambda: _grouped(report, aggregation, query.filter))
+    return planned(report, query.filter, kind, lambda: _grouped(report, aggregation, query.filter))
 
 
 def _grouped(report: Report, aggregation: Aggregation | None, node: Node | None) -> str:
     store = report.source.store
     columns = ["r.bucket AS bucket"] if report.format is Format.TIMESERIES else []
     keys = [1] if columns else []
-    inner = _rows(report, node)
+    inner = rows_of(report, node)
     for number, field in enumerate(_fields(report, aggregation), 1):
-        inner, expressions = _unnested(report, field, inner, f"element_{number}")
+        inner, expressions = unnested(report, field, inner, f"element_{number}")
         for key, expression in zip(field.keys, expressions, strict=False):
-            columns.append(f"{expression} AS {_quoted(key)}")
+            columns.append(f"{expression} AS {quoted(key)}")
             if not field.by_header:
                 keys.append(len(columns))
-    columns += (f"{spelled(each.sql, store)} AS {_quoted(each.name)}" for each in summed(report))
+    columns += (f"{spelled(each.sql, store)} AS {quoted(each.name)}" for each in summed(report))
     sql = f"SELECT\n{_listed(columns)}\n{inner}"
     if keys:
         return f"{sql}\nGROUP BY {', '.join(map(str, keys))}"
@@ -182,7 +189,7 @@ def _grouped(report: Report, aggregation: Aggregation | None, node: Node | None)
     return sql if not report.key and report.format is Format.RECORDS else f"{sql}\nHAVING count(*) > 0"
 
 
-def _unnested(report: Report, field: Field, rows: str, element: str) -> tuple[str, list[str]]:
+def unnested(report: Report, field: Field, rows: str, element: str) -> tuple[str, list[str]]:
     """The rows, once for each element of an array, and what their groups are labelled by."""
     store, says = report.source.store, OF_STORE[report.source.store].says
     if field.kind is Kind.FLAGS:
@@ -220,7 +227,7 @@ def listed(query: Query, after: Sequence[object] | None) -> Plan:
     """
     report = query.report
     nulls = None if after is None else tuple(each is None for each in after)
-    return _planned(report, query.filter, ("records", nulls), lambda: _records(report, query.filter, nulls))
+    return planned(report, query.filter, ("records", nulls), lambda: _records(report, query.filter, nulls))
 
 
 def bound_after(report: Report, after: Sequence[Any]) -> dict[str, Any]:
@@ -267,13 +274,13 @@ def _terms(report: Report, nulls: Sequence[bool]) -> list[_Term]:
     return found
 
 
-def _after(terms: Sequence[_Term]) -> str:
+def _after(terms: Sequence[_Term]) -> Condition:
     """What holds for the rows behind the one whose key is bound; nulls come first and equal each other."""
     term, *others = terms
-    behind = f"{term.sql} IS NOT NULL" if term.is_null else f"{term.sql} > {term.bound}"
+    behind = Condition(f"{term.sql} IS NOT NULL" if term.is_null else f"{term.sql} > {term.bound}")
     if not others:
         return behind
-    beside = f"{term.sql} IS NULL" if term.is_null else f"{term.sql} = {term.bound}"
+    beside = Condition(f"{term.sql} IS NULL" if term.is_null else f"{term.sql} = {term.bound}")
     return joined("OR", [behind, joined("AND", [beside, _after(others)])])
 
 
@@ -284,26 +291,26 @@ def _records(report: Report, node: Node | None, nulls: Sequence[bool] | None) ->
         if field.kind is Kind.FLAGS:
             columns += (spelled(each, store) for each in field.flags or ())
         else:
-            columns.append(f"{spelled(field.expression, store)} AS {_quoted(field.name)}")
+            columns.append(f"{spelled(field.expression, store)} AS {quoted(field.name)}")
     terms = _terms(report, nulls or [False] * len(key_fields(report)))
     order = ",\n".join(indented(f"{each.sql} NULLS FIRST") for each in terms)
-    rows = _rows(report, node, "" if nulls is None else _after(terms))
+    rows = rows_of(report, node, None if nulls is None else _after(terms))
     return f"SELECT\n{_listed(columns)}\n{rows}\nORDER BY\n{order}\nLIMIT $limit"
 
 
 # Parts ----------------------------------------------------------------------------------------------------------
 
 
-def _rows(report: Report, node: Node | None, more: str = "") -> str:
+def rows_of(report: Report, node: Node | None, after: Condition | None = None) -> str:
     """FROM and WHERE: the rows of the source that the filter lets through."""
     store = report.source.store
     found = f"FROM (\n{indented(spelled(report.source.sql, store))}\n) AS r"
     conditions = [filter_sql.condition(node, store)] if node is not None else []
-    conditions += [more] if more else []
-    return f"{found}\nWHERE " + joined("AND", conditions) if conditions else found
+    conditions += [after] if after is not None else []
+    return f"{found}\nWHERE {joined('AND', conditions).sql}" if conditions else found
 
 
-def _quoted(name: str) -> str:
+def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
