@@ -16,7 +16,7 @@ from clubs import START, SetClock
 from randomness import drawn
 from regulars.access.denied import Denied
 from regulars.access.organizations import change, every
-from regulars.access.rate_limits import Charge, Kind, Limit, Owner, charge
+from regulars.access.rate_limits import Charge, Kind, Limit, Owner, charge, lower
 from regulars.facts.community import organization_id
 from regulars.storage.database import Database
 from servers import on_both_servers
@@ -145,6 +145,17 @@ async def test_an_organization_s_own_limits_hold_at_once(buckets: Buckets) -> No
     assert (found.reporting_capacity, found.reporting_refill, found.smallest_cell) == (1000, 100, None)
     await buckets.set(reporting_capacity=None, reporting_refill=None)
     assert await buckets.remaining(1) == 9
+
+
+async def test_a_charge_is_lowered_where_a_request_cost_less(buckets: Buckets) -> None:
+    for customer_id in (None, 7):
+        owner = Owner(buckets.organization_id, customer_id)
+        charged = await buckets.charge(12, customer_id)
+        assert charged.remaining == -2
+        async with buckets.database.unscoped() as connection:
+            lowered = await lower(connection, owner, Kind.REPORTING, charged, 1)
+        assert lowered == Charge(charged.bucket, 9, 1)
+        assert await buckets.remaining(1, customer_id) == 8
 
 
 async def test_an_organization_that_is_not_there_is_not_changed(database: Database) -> None:

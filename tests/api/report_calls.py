@@ -12,6 +12,7 @@ import httpx
 
 from clubs import SetClock
 from query.declared import KINDS_COUNT, REGISTRY
+from query.happenings import HISTORY
 from regulars.access import tokens
 from regulars.access.organizations import change
 from regulars.access.tokens import NewToken
@@ -28,6 +29,8 @@ EVERYTHING = ("Reporting:*",)
 
 BROKEN = replace(KINDS_COUNT, name="broken", source=Source(Store.TABLES, "SELECT 1 WHERE 1 / 0 = 1"))
 """A report that can't be answered."""
+
+REPORTS = {**REGISTRY, BROKEN.name: BROKEN, HISTORY.name: HISTORY}
 
 _numbers = itertools.count(1)
 
@@ -90,7 +93,7 @@ async def reporting_on(
     foreign = await made("fremd", f"Foreign {number}")
     for place, each in enumerate((first, second, foreign), 1):
         await _row(database, each, {"id": place, "name": each.name, "size": "small", "points": place})
-    server = Server(settings or Settings(), database, {**REGISTRY, BROKEN.name: BROKEN})
+    server = Server(settings or Settings(), database, REPORTS)
     transport = httpx.ASGITransport(app=application(server, jobs=False))
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as http:
         found = Reporting(database, clock, organization, (first, second), foreign, http)

@@ -19,6 +19,8 @@ from regulars.api.errors import report_response
 from regulars.settings import Settings
 from regulars.storage.database import Database
 
+METADATA = "/v1/reporting/metadata"
+FIELD_METADATA = "/v1/reporting/field_metadata"
 LIMIT_HEADERS = {"ratelimit-bucket", "ratelimit-remaining", "ratelimit-cost"}
 
 
@@ -181,6 +183,45 @@ async def test_what_is_not_there_or_not_allowed_answers_in_this_api_s_shape(repo
     assert set((await reporting.http.get("/api/v3/nothing")).json()) == {"message"}
 
 
+async def test_every_format_is_answered_by_its_report(reporting: Reporting) -> None:
+    day = {"from": "2026-11-01T00:00:00", "to": "2026-11-01T23:00:00"}
+    for body, kind in (
+        ({"report": "kinds"}, "records"),
+        ({"report": "kinds_count"}, "records"),
+        ({"report": "kinds_stats", **day}, "statistics"),
+        ({"report": "happenings_history", "interval": "1d", **day}, "timeseries"),
+    ):
+        answer = await reporting.ask(body)
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["result_type"] == kind
+
+
+async def test_metadata_tell_of_the_reports_that_a_token_may_ask_for(reporting: Reporting) -> None:
+    some = await reporting.new_token(["Reporting:Api:Query", "Reporting:Api:Report:KindsCount"])
+    for body in (b"{}", b'{"report": null}', b" "):
+        answer = await reporting.ask(body, path=METADATA, token=some)
+        assert [each["name"] for each in answer.json()["reports"]] == ["kinds_count"]
+        assert limit(answer)[2] == 1
+    one = await reporting.ask({"report": "kinds_count"}, path=METADATA, token=some)
+    assert one.json()["report"]["permit"] == "Reporting:Api:Report:KindsCount"
+    denied = await reporting.ask({"report": "kinds"}, path=METADATA, token=some)
+    assert "Reporting:Api:Report:Kinds:" in refused(denied, 403)
+    refused(await reporting.ask({"report": "nothing"}, path=METADATA), 422)
+
+
+async def test_field_metadata_tell_the_values_of_the_customers_alone(reporting: Reporting) -> None:
+    body = {"report": "kinds", "field": "name"}
+    answer = await reporting.ask(body, path=FIELD_METADATA)
+    assert answer.json()["values"] == [{"value": "nord", "count": 1}, {"value": "syd", "count": 1}]
+    assert limit(answer)[2] == 1
+    one = await reporting.ask(body, path=FIELD_METADATA, customer=f"id={reporting.clubs[1].id}")
+    assert one.json()["values"] == [{"value": "syd", "count": 1}]
+    some = await reporting.new_token(["Reporting:Api:Query"])
+    denied = await reporting.ask(body, path=FIELD_METADATA, token=some)
+    assert "Reporting:Api:Report:Kinds:" in refused(denied, 403)
+    refused(await reporting.ask({"report": "kinds", "field": "note"}, path=FIELD_METADATA), 422)
+
+
 # What it costs -----------------------------------------------------------------------------------------------
 
 
@@ -224,6 +265,16 @@ async def test_what_fails_before_it_runs_costs_1_and_says_so(reporting: Reportin
     ):
         assert answer.status_code >= 400
         assert limit(answer) == (bucket, remaining, 1)
+
+
+async def test_what_only_the_customers_tell_wrong_costs_1_too(reporting: Reporting) -> None:
+    years = {"report": "happenings_history", "interval": "1d", "from": "2025-11-01", "to": "2026-11-01"}
+    answer = await reporting.ask(years)
+    refused(answer, 422)
+    assert answer.json()["details"]["interval"][0]["error"] == "too_many_time_points"
+    assert limit(answer)[1:] == (999, 1)
+    refused(await reporting.ask({"report": "kinds", "page_info": "made-up"}), 422)
+    assert limit(await reporting.ask())[1:] == (996, 2)
 
 
 async def test_a_client_waits_as_long_as_it_is_told_and_no_second_longer(reporting: Reporting) -> None:

@@ -4,6 +4,9 @@ from collections.abc import Iterable
 
 from regulars.access.denied import Denied
 
+REPORTING = "Reporting:*"
+"""All of it, as it is granted."""
+
 QUERY = "Reporting:Api:Query"
 """To ask for reports and their metadata; each report has a permit of its own besides."""
 

@@ -116,3 +116,19 @@ async def charge(connection: Any, owner: Owner, kind: Kind, cost: int, now: date
         f"The rate limit of {whose[0]} {whose[1]} is used up: try again in {seconds} seconds.",
         {**Charge(bucket, remaining, 0).headers, "retry-after": str(seconds)},
     )
+
+
+_LOWER = """
+UPDATE rate_limits
+SET remaining = remaining + $4
+WHERE organization_id = $1 AND customer_id IS NOT DISTINCT FROM $2 AND kind = $3
+RETURNING remaining
+"""
+
+
+async def lower(connection: Any, owner: Owner, kind: Kind, charged: Charge, cost: int) -> Charge:
+    """Lowers what a request was charged, once it turned out to cost less: it failed before it ran."""
+    remaining = await connection.fetchval(
+        _LOWER, owner.organization_id, owner.customer_id, kind.value, charged.cost - cost
+    )
+    return Charge(charged.bucket, remaining, cost)

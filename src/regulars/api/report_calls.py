@@ -35,6 +35,8 @@ async def answer(server: Server, endpoint: Endpoint, request: Request) -> Respon
         response = Response(encoded(await asked.answer()), endpoint.status, media_type="application/json")
     except Exception as error:
         response = _failed(endpoint, error)
+        if isinstance(error, InvalidParametersError) and charge.cost > costs.METADATA:
+            charge = await _lowered(server, owner, charge)
     response.headers.update(charge.headers)
     return response
 
@@ -92,3 +94,9 @@ async def _charge(server: Server, owner: Owner, cost: int) -> Charge:
     usual = Limit(server.settings.reporting_capacity, server.settings.reporting_refill)
     async with server.database.unscoped() as connection:
         return await rate_limits.charge(connection, owner, Kind.REPORTING, cost, server.database.clock(), usual)
+
+
+async def _lowered(server: Server, owner: Owner, charge: Charge) -> Charge:
+    """What is charged for parameters that only the customers told wrong, such as too many buckets in their zone."""
+    async with server.database.unscoped() as connection:
+        return await rate_limits.lower(connection, owner, Kind.REPORTING, charge, costs.METADATA)
