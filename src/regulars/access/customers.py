@@ -51,7 +51,7 @@ def reach(token: Token) -> Reach:
 
 _ALL = "all=all"
 _IDS = re.compile(r"[0-9]+(_[0-9]+)*")
-_FORMS = "write id=1, id=1_2, all=all, or filters such as chain=Nord;country=NO"
+_FORMS = "id=1, id=1_2, all=all, or filters such as chain=Nord;country=NO"
 
 # Larger numbers are nobody's, but no less well-formed.
 _LARGEST = str(2**31 - 1)
@@ -77,15 +77,15 @@ def choice(text: str) -> Choice:
     for part in text.split(";"):
         name, equals, value = (each.strip() for each in part.partition("="))
         if not equals or not name or not value or name in attributes or "\0" in part:
-            raise Denied(471, f"X-Customer is malformed: {_FORMS}.")
+            raise Denied(471, f"X-Customer is malformed: write {_FORMS}.")
         if name == "id":
             if ids is not None or not _IDS.fullmatch(value):
-                raise Denied(471, f"X-Customer names no ids: {_FORMS}.")
+                raise Denied(471, f"X-Customer names no ids: write {_FORMS}.")
             ids = frozenset(each.lstrip("0") or "0" for each in value.split("_"))
         else:
             attributes[name] = value
     if "all" in attributes:
-        raise Denied(471, f"X-Customer has all=all by itself: {_FORMS}.")
+        raise Denied(471, f"all=all in X-Customer stands alone: write {_FORMS}.")
     return Choice(ids, attributes)
 
 
@@ -118,7 +118,7 @@ async def chosen(
     """
     text, slug = _one("X-Customer", x_customer), _one("X-Loyalty-Club-Slug", x_loyalty_club_slug)
     if text is None and slug is None:
-        raise Denied(470, f"Say whom it is about: send X-Customer ({_FORMS}) or X-Loyalty-Club-Slug.")
+        raise Denied(470, f"Say whom it is about: send X-Customer ({_FORMS}), or X-Loyalty-Club-Slug.")
     named = None if text is None else await _of_choice(connection, reach, choice(text))
     if slug is None:
         assert named is not None  # noqa: S101

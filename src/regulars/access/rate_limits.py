@@ -113,7 +113,7 @@ async def charge(connection: Any, owner: Owner, kind: Kind, cost: int, now: date
     seconds = -(-(1 - remaining) // row["refill"]) + ahead
     raise Denied(
         429,
-        f"The rate limit of {whose[0]} {whose[1]} is used up: try again in {seconds} seconds.",
+        f"The rate limit of {whose[0]} {whose[1]} is used up: try again in {seconds} s.",
         {**Charge(bucket, remaining, 0).headers, "retry-after": str(seconds)},
     )
 

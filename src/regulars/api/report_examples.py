@@ -1,6 +1,6 @@
 """A request for each report and what its answer looks like, made from the report's declaration."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from itertools import count
 from typing import Any
 
@@ -9,7 +9,7 @@ from regulars.reports.report import COMMUNITY_ID, Aggregation, Field, Format, Ki
 Example = dict[str, Any]
 
 _VALUES: dict[Kind, Any] = {
-    Kind.INTEGER: 235,
+    Kind.INTEGER: 159,
     Kind.NUMBER: 0.25,
     Kind.MONEY: 349.0,
     Kind.PERCENT: 12.5,
@@ -23,13 +23,18 @@ _VALUES: dict[Kind, Any] = {
     Kind.OBJECT: {"language": "no"},
 }
 
+_COMMUNITY = 235
+
 _BUCKETS = ("2026-11-23T00:00:00.000+01:00", "2026-11-24T00:00:00.000+01:00")
 _RANGE = {"from": "2026-11-23T00:00:00", "to": "2026-11-24T23:59:59"}
 
 
 def request(report: Report, aggregation: Aggregation | None = None) -> Example:
-    """A body that asks for a report, filtered by the first field that filters it."""
-    found: Example = {"report": report.name, "filter": _filter(report)}
+    """A body that asks for a report, filtered where that leaves all that its answer shows."""
+    grouping = _grouping(report, aggregation)
+    found: Example = {"report": report.name}
+    if filtered := _filter(report, () if report.format is Format.RECORDS else grouping):
+        found["filter"] = filtered
     if aggregation is not None:
         found["aggregate_by"] = aggregation.name
     if report.format is Format.TIMESERIES:
@@ -39,9 +44,9 @@ def request(report: Report, aggregation: Aggregation | None = None) -> Example:
     return found
 
 
-def _filter(report: Report) -> Example | None:
+def _filter(report: Report, without: Collection[str]) -> Example | None:
     for field in report.fields:
-        if field.filterable and not field.by_header:
+        if field.filterable and not field.by_header and field.name not in without:
             match field.kind:
                 case Kind.FLAGS | Kind.OBJECT:
                     name, value = next(iter(_VALUES[field.kind].items()))
@@ -54,6 +59,8 @@ def _filter(report: Report) -> Example | None:
 
 def _value(field: Field, place: int = 0) -> Any:
     """A value that a field may have; those of an enum are another in each place."""
+    if field.by_header:
+        return _COMMUNITY
     return field.values[place % len(field.values)].name if field.values else _VALUES[field.kind]
 
 
@@ -72,7 +79,7 @@ def _records(report: Report, aggregation: Aggregation | None) -> Example:
     elif report.key:
         row = {each.name: _value(each) for each in report.fields if each.shown and each.kind is not Kind.OBJECT}
     else:
-        row = {COMMUNITY_ID.name: _VALUES[Kind.INTEGER], **_measured(report)}
+        row = {COMMUNITY_ID.name: _COMMUNITY, **_measured(report)}
     return {"records": [row], "pagination": {"next_page_info": None}, "result_type": "records"}
 
 

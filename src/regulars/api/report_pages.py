@@ -96,8 +96,10 @@ def _measures(report: Report) -> Iterator[str]:
 
 
 def _example(report: Report, aggregation: Aggregation | None) -> Iterator[str]:
-    body = msgspec.json.encode(report_examples.request(report, aggregation)).decode()
-    answer = msgspec.json.format(msgspec.json.encode(report_examples.answer(report, aggregation)), indent=2).decode()
+    body, answer = (
+        msgspec.json.format(msgspec.json.encode(each(report, aggregation)), indent=2).decode()
+        for each in (report_examples.request, report_examples.answer)
+    )
     yield (
         "```console\n"
         "$ curl -s localhost:8080/v1/reporting/query -H \"Authorization: Bearer $TOKEN\" -H 'X-Customer: all=all' \\\n"
