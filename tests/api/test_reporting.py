@@ -11,6 +11,7 @@ import asyncpg
 import httpx
 import pytest
 import pytest_asyncio
+import structlog
 
 from api.report_calls import BROKEN, QUERY, Reporting, names, reporting_on
 from clubs import SetClock
@@ -303,8 +304,11 @@ async def test_many_at_once_pass_no_more_than_there_is(reporting: Reporting) -> 
 
 
 async def test_a_failure_while_it_runs_is_500_with_what_it_has_cost(reporting: Reporting) -> None:
-    answer = await reporting.ask({"report": BROKEN.name})
+    with structlog.testing.capture_logs() as logged:
+        answer = await reporting.ask({"report": BROKEN.name})
     assert "logged" in refused(answer, 500)
+    assert [(each["event"], each["path"]) for each in logged] == [("request.failed", QUERY)]
+    assert isinstance(logged[0]["exc_info"], asyncpg.DivisionByZeroError)
     assert limit(answer)[1:] == (1000 - BROKEN.cost, BROKEN.cost)
 
 
