@@ -9,8 +9,11 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from hypothesis import given
+from hypothesis import strategies as st
 
 from clubs import SetClock
+from randomness import drawn
 from regulars.access.customers import Customer, Reach, chosen
 from regulars.access.denied import Denied
 from regulars.access.organizations import change
@@ -194,6 +197,35 @@ async def test_customers_come_in_the_order_of_their_ids_with_what_reports_need(m
         smallest_cell=5,
     )
     assert found[-1].customer_id == mall.pair
+
+
+_PIECES = (
+    *("id=", "all=all", "all", "_", ";", "=", "chain", "Cats", "country", "NO", "PL", "secret=yes", "name=Foreign"),
+    *("{oslo}", "{bergen}", "{pair}", "{foreign}", "0", "2147483648", "é", " ", "'", "%", "\\", "\N{SNOWMAN}"),
+)
+
+
+@drawn(150)
+@given(
+    x_customer=st.lists(st.lists(st.sampled_from(_PIECES), max_size=6).map("".join), max_size=2),
+    slugs=st.lists(st.sampled_from(["{oslo_slug}", "{foreign_slug}", "", "x'"]), max_size=2),
+)
+async def test_whatever_the_headers_say_they_choose_within_reach_or_are_denied(
+    mall: Mall, x_customer: list[str], slugs: list[str]
+) -> None:
+    names = {"oslo": mall.oslo.id, "bergen": mall.bergen.id, "pair": mall.pair, "foreign": mall.foreign.id}
+    by_slug = {"oslo_slug": mall.oslo.slug, "foreign_slug": mall.foreign.slug}
+    sent = [[each.format(**names, **by_slug) for each in given] for given in (x_customer, slugs)]
+    status, organizations = 200, set[int]()
+    try:
+        organizations = {each.organization_id for each in await mall.of_headers(sent[0], sent[1])}
+    except Denied as denied:
+        status = denied.status
+    if not x_customer and not slugs:
+        assert status == 470
+    else:
+        assert status in (200, 403, 471)
+        assert organizations == ({mall.oslo.organization_id} if status == 200 else set())
 
 
 # What a token reaches ----------------------------------------------------------------------------------------
