@@ -3,13 +3,19 @@
 import re
 from typing import Any
 
+import msgspec
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from clubs import Club
+from query.declared import REGISTRY
+from regulars.api import report_examples, report_schemas
 from regulars.api.endpoint import Caller
 from regulars.api.openapi import document
 from regulars.api.registry import ENDPOINTS
+from regulars.query.request import parse
+from regulars.reports.registry import REPORTS
+from regulars.reports.report import Report
 
 DOCUMENT: dict[str, Any] = document(ENDPOINTS)
 
@@ -102,3 +108,33 @@ async def test_the_page_needs_nothing_from_elsewhere(club: Club) -> None:
 @pytest.mark.parametrize("name", ["swagger-editor.js", "../core.py", "%2e%2e/core.py", ""])
 async def test_only_the_files_of_the_page_are_served(club: Club, name: str) -> None:
     assert (await club.http.get(f"/api/docs/{name}")).status_code in (404, 307)
+
+
+def test_operations_of_reports_name_their_headers_errors_and_examples() -> None:
+    described = document(ENDPOINTS)
+    for endpoint in ENDPOINTS:
+        if endpoint.caller is not Caller.REPORTING:
+            continue
+        operation = described["paths"][endpoint.path]["post"]
+        assert {"X-Customer", "X-Loyalty-Club-Slug"} == {each["name"] for each in operation["parameters"]}
+        assert {"401", "403", "422", "429", "470", "471"} <= set(operation["responses"])
+        assert "ratelimit-cost" in operation["responses"]["200"]["headers"]
+
+
+@pytest.mark.parametrize("report", [*REGISTRY.values(), *REPORTS], ids=lambda report: report.name)
+def test_an_example_of_each_report_is_a_request_that_can_be_asked(report: Report) -> None:
+    for aggregation in (None, *report.by_aggregation.values()):
+        body = msgspec.json.encode(report_examples.request(report, aggregation))
+        query = parse(body, {report.name: report})
+        assert (query.report, query.aggregate_by) == (report, aggregation)
+        answer = report_examples.answer(report, aggregation)
+        assert answer["result_type"] == report.format.value
+    schema = report_schemas.query([report])
+    request, given = schema.examples[report.name]
+    assert isinstance(request, dict)
+    assert set(request) <= set(schema.takes["properties"])
+    (kind,) = (
+        each for each in schema.gives["oneOf"] if each["properties"]["result_type"]["const"] == report.format.value
+    )
+    assert isinstance(given, dict)
+    assert set(given) == set(kind["properties"])

@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
 import structlog
@@ -12,8 +12,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from regulars.api import docs, errors
-from regulars.api.endpoint import Endpoint
+from regulars.api import docs, errors, report_calls
+from regulars.api.endpoint import Caller, Endpoint
 from regulars.api.quick_reads import QuickReads
 from regulars.api.registry import ENDPOINTS
 from regulars.api.routing import Handler, Routes
@@ -41,19 +41,36 @@ class OneSlash:
 
 
 def _handler(server: Server, telemetry: Telemetry, endpoint: Endpoint) -> Handler:
+    answer = report_calls.answer if endpoint.caller is Caller.REPORTING else _answer
+
     async def handle(request: Request) -> Response:
         began = time.perf_counter()
-        try:
-            response = await server.answer(endpoint, request)
-        except (Refused, NotFound, errors.ApiError) as error:
-            response = errors.response(error)
-        except Exception as error:
-            _log.exception("request.failed", method=endpoint.method, path=endpoint.path)
-            response = errors.response(error)
+        response = await answer(server, endpoint, request)
         telemetry.answered(endpoint, response.status_code, time.perf_counter() - began)
         return response
 
     return handle
+
+
+async def _answer(server: Server, endpoint: Endpoint, request: Request) -> Response:
+    """The answer of an endpoint of the Profile API, whatever happens."""
+    try:
+        return await server.answer(endpoint, request)
+    except (Refused, NotFound, errors.ApiError) as error:
+        return errors.response(error)
+    except Exception as error:
+        _log.exception("request.failed", method=endpoint.method, path=endpoint.path)
+        return errors.response(error)
+
+
+_REPORTING = "/v1/reporting"
+
+
+def _error(request: Request, message: str, status: int, headers: Mapping[str, str] | None = None) -> Response:
+    """An error of no endpoint, in the shape that those of its API have."""
+    of_reports = f"{request.url.path}/".startswith(f"{_REPORTING}/")
+    body = errors.report_body(message) if of_reports else errors.body(message)
+    return Response(body, status, headers, media_type="application/json")
 
 
 def application(server: Server, *, jobs: bool = True, shared: Path | None = None) -> ASGIApp:
@@ -79,12 +96,12 @@ def application(server: Server, *, jobs: bool = True, shared: Path | None = None
         return Response(content, media_type=kind)
 
     async def not_found(request: Request, error: Exception) -> Response:
-        return Response(errors.body(f"There is nothing at {request.url.path}."), 404, media_type="application/json")
+        return _error(request, f"There is nothing at {request.url.path}.", 404)
 
     async def not_allowed(request: Request, error: Exception) -> Response:
         headers = getattr(error, "headers", None) or {}
         message = f"{request.method} is not allowed at {request.url.path}; allowed: {headers.get('Allow', 'none')}."
-        return Response(errors.body(message), 405, headers, media_type="application/json")
+        return _error(request, message, 405, headers)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:

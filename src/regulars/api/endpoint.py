@@ -11,6 +11,8 @@ from uuid import UUID
 import msgspec
 from starlette.requests import Request
 
+from regulars.access.customers import Customer
+from regulars.access.tokens import Token
 from regulars.api.errors import ApiError, refused
 from regulars.facts.refusals import NotFound
 from regulars.facts.resource import Resource
@@ -27,6 +29,7 @@ class Caller(Enum):
     ANYONE = "anyone"
     COMMUNITY = "a token of the community"
     MEMBER = "a member's own token"
+    REPORTING = "a token with a permit of the Reporting API, for the customers that its headers name"
 
 
 @dataclass(slots=True)
@@ -65,9 +68,38 @@ class Call:
             raise NotFound(f"There is no profile {self.path[name]}.") from None
 
 
+@dataclass(frozen=True, slots=True)
+class ReportCall:
+    """One request of the Reporting API, let in: who asks, about whom, and the body as it came."""
+
+    server: "Server"
+    token: Token
+    customers: tuple[Customer, ...]
+    body: bytes
+    now: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a request of the Reporting API costs, known before it runs, and what answers it."""
+
+    cost: int
+    answer: Callable[[], Awaitable[Any]]
+
+
 Reads = Callable[[Call], Awaitable[Any]]
 Writes = Callable[[Call, Writing], Awaitable[Any]]
 Streams = Callable[[Call, Request], Awaitable[Any]]
+Asks = Callable[[ReportCall], Asked]
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """What goes in and out, as JSON Schema, with examples by name: a request and its answer each."""
+
+    takes: Mapping[str, Any]
+    gives: Mapping[str, Any]
+    examples: Mapping[str, tuple[object, object]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +107,10 @@ class Endpoint:
     """One method of one path.
 
     `reads` answers from the call; `writes` runs inside one commit: what it returns is the answer, and nothing
-    of it stays if it raises; `streams` reads the body itself, piece by piece. `takes` is the struct that the
-    body must fit; `shows` the resource that the answer's data is made of, of which it `lists` many or shows
-    one, for OpenAPI.
+    of it stays if it raises; `streams` reads the body itself, piece by piece; `asks` checks and prices a request
+    of the Reporting API, which needs `permit`. `takes` is the struct that the body must fit; `shows` the resource
+    that the answer's data is made of, of which it `lists` many or shows one, for OpenAPI; `described` says both
+    where they are no struct and no resource.
     """
 
     method: str
@@ -86,6 +119,9 @@ class Endpoint:
     reads: Reads | None = None
     writes: Writes | None = None
     streams: Streams | None = None
+    asks: Asks | None = None
+    permit: str = ""
+    described: Described | None = None
     takes: Any = None
     shows: Resource | None = None
     lists: bool = False

@@ -1,14 +1,29 @@
-"""Errors of the Profile API: their status, and what is wrong by the path of the field."""
+"""Errors of the Profile API and of the Reporting API: their status, and what is wrong by the path of the field."""
 
 from collections.abc import Mapping
 
+import asyncpg
 import msgspec
 from starlette.responses import Response
 
+from regulars.access.denied import Denied
 from regulars.facts.refusals import NotFound, Refused
 from regulars.facts.refusals import misfit as refused
+from regulars.query.problems import InvalidParametersError
+from regulars.query.request import NotJsonError
 
-__all__ = ["ApiError", "body", "refusal_message", "refused", "response"]
+__all__ = ["ApiError", "body", "refusal_message", "refused", "report_body", "report_response", "response"]
+
+UNREACHABLE = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.InterfaceError,
+    OSError,
+)
+"""Errors that say of the database, not of a request, that it can't answer."""
+
+_UNFORESEEN = "Something went wrong here; it has been logged."
 
 
 class ApiError(Exception):
@@ -54,5 +69,26 @@ def response(error: Exception) -> Response:
     elif isinstance(error, ApiError):
         content, status, headers = body(error.message, error.errors), error.status, error.headers
     else:
-        content, status, headers = body("Something went wrong here; it has been logged."), 500, headers
+        content, status, headers = body(_UNFORESEEN), 500, headers
+    return Response(content, status, headers, media_type="application/json")
+
+
+def report_body(message: str, details: Mapping[str, object] | None = None) -> bytes:
+    """`{"error"}`, and for parameters that can't be `{"error", "details"}` in the shape of the request."""
+    return msgspec.json.encode({"error": message, **({} if details is None else {"details": details})})
+
+
+def report_response(error: Exception) -> Response:
+    """The answer of the Reporting API to an error that a request may run into."""
+    headers: dict[str, str] = {}
+    if isinstance(error, InvalidParametersError):
+        content, status = report_body("Invalid parameters", error.details), 422
+    elif isinstance(error, Denied | ApiError):
+        content, status, headers = report_body(error.message), error.status, error.headers
+    elif isinstance(error, NotJsonError):
+        content, status = report_body(str(error)), 400
+    elif isinstance(error, UNREACHABLE):
+        content, status = report_body("The database can't be reached now: try again in a moment."), 503
+    else:
+        content, status = report_body(_UNFORESEEN), 500
     return Response(content, status, headers, media_type="application/json")

@@ -74,7 +74,7 @@ SUM = len(_BOUNDS)
 """The place of the sum among them."""
 
 _PATHS = tuple((each.method, each.path) for each in ENDPOINTS)
-STATUSES = tuple(each.value for each in HTTPStatus if each >= HTTPStatus.OK)
+STATUSES = (*(each.value for each in HTTPStatus if each >= HTTPStatus.OK), 470, 471)
 
 REQUESTS = Declared(
     "regulars_requests",

@@ -1,12 +1,13 @@
 """The API described for machines, OpenAPI 3.1: built from the endpoints, so that it never lags behind."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
 
 import msgspec
 
+from regulars.api import report_schemas
 from regulars.api.endpoint import Caller, Endpoint
 from regulars.facts.resource import OPERATORS, Field, Kind, Resource
 
@@ -28,6 +29,7 @@ _TYPES: dict[Kind, Schema] = {
 _SECURITY: dict[Caller, list[dict[str, list[str]]]] = {
     Caller.COMMUNITY: [{"community": []}],
     Caller.MEMBER: [{"member": []}],
+    Caller.REPORTING: [{"reporting": []}, {"client": []}],
     Caller.ANYONE: [],
 }
 
@@ -43,9 +45,30 @@ _SCHEMES = {
         "bearerFormat": "JWT",
         "description": "A member's own token: POST /id/api/v1/auth/token.",
     },
+    "reporting": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "A token with permits: `regulars token create --organization NAME --permit 'Reporting:*'`.",
+    },
+    "client": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "X-Client-Authorization",
+        "description": "The same token, in a header of its own.",
+    },
 }
 
-_PAGING = {
+_CHOOSING_CUSTOMERS: dict[str, tuple[str, Schema]] = {
+    "X-Customer": (
+        "Customers: `id=1`, `id=1_2`, `all=all`, or filters by their attributes, `chain=Nord;country=NO`.",
+        {"type": "string"},
+    ),
+    "X-Loyalty-Club-Slug": ("One loyalty club by its slug. One of the two headers is needed.", {"type": "string"}),
+}
+
+_REPORT_ERROR = {"$ref": "#/components/schemas/ReportError"}
+
+_PAGING: dict[str, tuple[str, Schema]] = {
     "page[size]": ("How many on a page.", {"type": "integer", "minimum": 1, "maximum": 500, "default": 15}),
     "page[number]": ("Which page, from 1.", {"type": "integer", "minimum": 1, "default": 1}),
 }
@@ -96,6 +119,24 @@ _ERRORS = {
     "422": ("Refused", "A field can't be taken as it is.", _REFUSAL),
 }
 
+_REPORT_ERRORS = {
+    "400": ("ReportNoJson", "The body is no object in JSON."),
+    "401": ("ReportUnauthorized", "The token is missing, unknown, revoked or expired."),
+    "403": ("ReportForbidden", "The token lacks a permit, which is named, or does not reach a customer."),
+    "413": ("ReportTooLarge", "The body is too large."),
+    "422": ("ReportInvalid", "Parameters that can't be; `details` has the shape of the request."),
+    "429": ("ReportLimited", "The rate limit is used up: `Retry-After` says for how many seconds."),
+    "470": ("ReportHeaderMissing", "Neither X-Customer nor X-Loyalty-Club-Slug was sent."),
+    "471": ("ReportHeaderWrong", "X-Customer or X-Loyalty-Club-Slug is malformed, or they disagree."),
+    "503": ("ReportUnavailable", "The database can't be reached now."),
+}
+
+_LIMIT_HEADERS = {
+    "ratelimit-bucket": {"description": "The bucket that was charged.", "schema": {"type": "string"}},
+    "ratelimit-remaining": {"description": "What is left in it; may be below 0.", "schema": {"type": "integer"}},
+    "ratelimit-cost": {"description": "What this request has cost.", "schema": {"type": "integer"}},
+}
+
 
 def document(endpoints: Sequence[Endpoint]) -> Schema:
     """The OpenAPI document of these endpoints; those that only refuse are left out."""
@@ -120,9 +161,13 @@ def document(endpoints: Sequence[Endpoint]) -> Schema:
         "paths": paths,
         "components": {
             "securitySchemes": _SCHEMES,
-            "schemas": {**_lax(components), **shown},
+            "schemas": {**_lax(components), **shown, **report_schemas.COMPONENTS},
             "responses": {
-                name: {"description": text, "content": _json(schema)} for name, text, schema in _ERRORS.values()
+                **{name: {"description": text, "content": _json(schema)} for name, text, schema in _ERRORS.values()},
+                **{
+                    name: {"description": text, "headers": _LIMIT_HEADERS, "content": _json(_REPORT_ERROR)}
+                    for name, text in _REPORT_ERRORS.values()
+                },
             },
         },
     }
@@ -142,8 +187,9 @@ def _lax(schema: Any) -> Any:
     return [_lax(each) for each in schema] if isinstance(schema, list) else schema
 
 
-def _json(schema: Schema) -> Schema:
-    return {"application/json": {"schema": schema}}
+def _json(schema: Mapping[str, Any], examples: Mapping[str, object] | None = None) -> Schema:
+    shown = {"examples": {name: {"value": value} for name, value in examples.items()}} if examples else {}
+    return {"application/json": {"schema": schema, **shown}}
 
 
 # One operation ---------------------------------------------------------------------------------------
@@ -161,6 +207,9 @@ def _operation(endpoint: Endpoint, taken: dict[Any, Schema]) -> Schema:
         operation["tags"] = [endpoint.tag]
     if endpoint.takes is not None:
         operation["requestBody"] = {"required": True, "content": _json(_lax(taken[endpoint.takes]))}
+    if endpoint.described is not None:
+        asked = {name: request for name, (request, _) in endpoint.described.examples.items()}
+        operation["requestBody"] = {"required": True, "content": _json(endpoint.described.takes, asked)}
     return operation
 
 
@@ -173,6 +222,9 @@ def _operation_id(endpoint: Endpoint) -> str:
 def _parameters(endpoint: Endpoint) -> Iterable[Schema]:
     for name in re.findall(r"{(\w+)}", endpoint.path):
         yield {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+    if endpoint.caller is Caller.REPORTING:
+        for name, (text, schema) in _CHOOSING_CUSTOMERS.items():
+            yield {"name": name, "in": "header", "description": text, "schema": schema}
     for name, text in endpoint.query.items():
         yield {"name": name, "in": "query", "description": text, "schema": {"type": "string"}}
     if endpoint.lists and endpoint.shows is not None:
@@ -207,6 +259,10 @@ def _choosing(resource: Resource) -> Iterable[Schema]:
 def _answer(endpoint: Endpoint) -> Schema:
     if endpoint.status == 204:
         return {"description": "Done."}
+    if endpoint.described is not None:
+        given = {name: answer for name, (_, answer) in endpoint.described.examples.items()}
+        content = _json(endpoint.described.gives, given)
+        return {"description": endpoint.summary, "headers": _LIMIT_HEADERS, "content": content}
     if endpoint.shows is None:
         return {"description": endpoint.summary, "content": _json(_ANYTHING)}
     one = {"$ref": f"#/components/schemas/{_schema_name(endpoint.shows)}"}
@@ -221,6 +277,8 @@ def _answer(endpoint: Endpoint) -> Schema:
 
 
 def _refusals(endpoint: Endpoint) -> Schema:
+    if endpoint.caller is Caller.REPORTING:
+        return {status: {"$ref": f"#/components/responses/{name}"} for status, (name, _) in _REPORT_ERRORS.items()}
     statuses = []
     if endpoint.takes is not None:
         statuses += ["400", "422"]

@@ -11,6 +11,7 @@ from regulars.api import (
     profile_parts,
     profile_transactions,
     profiles,
+    reporting,
     transaction_items,
     transactions,
     webhooks,
@@ -31,4 +32,5 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *transaction_items.ENDPOINTS,
     *profile_transactions.ENDPOINTS,
     *claims.ENDPOINTS,
+    *reporting.ENDPOINTS,
 )

@@ -19,6 +19,9 @@ from regulars.facts.writing import Writing
 from regulars.ingest import idempotency
 from regulars.ingest.commit import commit, settle
 from regulars.ingest.grouping import LANES, Committers, refusal
+from regulars.query.execution import Stores
+from regulars.reports.registry import BY_NAME
+from regulars.reports.report import Report
 from regulars.settings import Settings
 from regulars.storage.database import Database
 
@@ -33,9 +36,11 @@ def encoded(value: object) -> bytes:
 class Server:
     """What all requests of one process share."""
 
-    def __init__(self, settings: Settings, database: Database) -> None:
+    def __init__(self, settings: Settings, database: Database, reports: Mapping[str, Report] = BY_NAME) -> None:
         self.settings = settings
         self.database = database
+        self.reports = reports
+        self.stores = Stores(database)
         self.reader = Reader(database)
         # Several processes are as many writers already; more would only make their batches smaller.
         self.committers = Committers(database, settings.batch_rows, LANES if settings.workers == 1 else 1)
@@ -127,7 +132,7 @@ class Server:
         """The answer of an endpoint. Raises what `errors.response` turns into an answer."""
         community_id, member = await self._caller(endpoint, request)
         has_body = request.method in ("POST", "PUT", "PATCH") and endpoint.streams is None
-        raw = await self._body(request) if has_body else b""
+        raw = await self.body(request) if has_body else b""
         call = Call(
             server=self,
             community_id=community_id,
@@ -170,14 +175,15 @@ class Server:
         except asyncpg.DataError as error:
             raise refusal(error) from None
 
-    async def _body(self, request: Request) -> bytes:
+    async def body(self, request: Request) -> bytes:
+        """The whole body of a request. Raises ApiError 413."""
         most = self.settings.max_body_bytes
         chunks: list[bytes] = []
         size = 0
         async for chunk in request.stream():
             size += len(chunk)
             if size > most:
-                raise ApiError(413, f"The body is larger than {most} bytes: send it in parts, or by /v1/import.")
+                raise ApiError(413, f"The body is larger than {most} bytes: send it in parts, or rows by /v1/import.")
             chunks.append(chunk)
         return b"".join(chunks)
 

@@ -14,7 +14,19 @@ from cyclopts import App, CycloptsError
 
 from regulars import logs
 from regulars.bulk.refusals import MissingExtraError, NotThereError, UnfitError
-from regulars.cli import backups, communities, computing, demo, doctor, loading, serving, tokens, verifying
+from regulars.cli import (
+    backups,
+    communities,
+    computing,
+    demo,
+    doctor,
+    loading,
+    organizations,
+    querying,
+    serving,
+    tokens,
+    verifying,
+)
 from regulars.cli.asked import WrongUseError
 from regulars.facts.refusals import NotFound, Refused
 from regulars.ingest.files import UnreadableFileError
@@ -33,7 +45,19 @@ app = App(
     version=version("regulars"),
     help_format="markdown",
 )
-for module in (serving, demo, tokens, communities, loading, computing, verifying, backups, doctor):
+for module in (
+    serving,
+    demo,
+    tokens,
+    organizations,
+    communities,
+    loading,
+    querying,
+    computing,
+    verifying,
+    backups,
+    doctor,
+):
     module.add_to(app)
 
 _WRONG_USE = (WrongUseError, SettingError, UnreadableFileError, NotFound, NotThereError, MissingExtraError)

@@ -12,7 +12,7 @@ import msgspec
 from cyclopts import App, Parameter
 
 from regulars import running
-from regulars.access import tokens
+from regulars.access import permits, tokens
 from regulars.cli.asked import WrongUseError, settings_of
 from regulars.cli.printing import counted, telling
 from regulars.cli.serving import listening, run
@@ -52,6 +52,14 @@ class Shown:
     profile_id: str
 
 
+@dataclass(frozen=True, slots=True)
+class Demo:
+    """Both clubs, and a token for the reports of their organization."""
+
+    clubs: list[Shown]
+    reporting_token: str
+
+
 def add_to(app: App) -> None:
     """Adds the command."""
     app.command(demo)
@@ -72,12 +80,13 @@ def demo(
     """
     settings = listening(settings_of(host=host, port=port, data=data))
 
-    async def loaded(found: running.Addresses) -> list[Shown]:
+    async def loaded(found: running.Addresses) -> Demo:
         async with running.pool(found, settings) as database:
             committers = Committers(database, settings.batch_rows)
             first = _cdnow()
             second = await _mall(database, size)
-            return [await _shown(database, committers, club) for club in (first, second)]
+            clubs = [await _shown(database, committers, club) for club in (first, second)]
+            return Demo(clubs, await _reporting_token(database, clubs[0].community))
 
     with running.ready(settings) as found:
         shown = asyncio.run(loaded(found))
@@ -135,6 +144,12 @@ async def _shown(database: Database, committers: Committers, club: Club) -> Show
     return Shown(community, token, str(profile_id))
 
 
+async def _reporting_token(database: Database, community: Community) -> str:
+    async with database.unscoped() as connection:
+        new = tokens.NewToken(community.organization_id, "demo of reports", [permits.REPORTING])
+        return await tokens.create(connection, new, system_clock())
+
+
 async def _load(database: Database, committers: Committers, club: Club) -> None:
     async with database.unscoped() as connection:
         await communities.put(connection, club.new, system_clock())
@@ -166,26 +181,34 @@ def _in_words(community: Community, entity: str, summary: Summary) -> str:
     return f"{community.name}: {', '.join(parts)}"
 
 
-def _tell(shown: list[Shown], address: str) -> None:
-    real, generated = shown
+def _tell(shown: Demo, address: str) -> None:
+    real, generated = shown.clubs
     profiles = f"{address}/api/v3/profiles"
     lines = [
         "",
         f"Regulars answers at {address}. Read and try the API at {address}/api/docs",
         "",
-        *(f"Token for {each.community.name}: {each.token}" for each in shown),
+        *(f"Token for {each.community.name}: {each.token}" for each in shown.clubs),
+        f"Token for reports: {shown.reporting_token}",
         "",
         "What is known of a customer of CDNOW, now:",
-        _curl(real, f"{profiles}/{real.profile_id}/aggregations"),
+        _curl(real.token, f"{profiles}/{real.profile_id}/aggregations"),
         "the same as of the end of June 1998:",
-        _curl(real, f"{profiles}/{real.profile_id}/aggregations?as_of=1998-07-01T00:00:00Z"),
+        _curl(real.token, f"{profiles}/{real.profile_id}/aggregations?as_of=1998-07-01T00:00:00Z"),
         f"and of a member of {generated.community.name}, as a bare object:",
-        _curl(generated, f"{address}/profiles/{generated.profile_id}/aggregations"),
+        _curl(generated.token, f"{address}/profiles/{generated.profile_id}/aggregations"),
+        f"How many members of {generated.community.name} stand in each group:",
+        _curl(
+            shown.reporting_token,
+            f"{address}/v1/reporting/query",
+            f"-H 'X-Loyalty-Club-Slug: {generated.community.slug}'",
+            """-d '{"report": "members_grouped_count"}'""",
+        ),
         "",
         "Ctrl-C stops it.",
     ]
     print("\n".join(lines), flush=True)
 
 
-def _curl(shown: Shown, url: str) -> str:
-    return f"  curl -H 'Authorization: Bearer {shown.token}' '{url}'"
+def _curl(token: str, url: str, *more: str) -> str:
+    return " ".join((f"  curl -H 'Authorization: Bearer {token}'", *more, f"'{url}'"))

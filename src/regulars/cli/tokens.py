@@ -1,18 +1,20 @@
 """`regulars token`: who may ask."""
 
 import sys
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
-from regulars.access import tokens
+from regulars.access import permits, tokens
 from regulars.cli.asked import Where, WrongUseError, with_database
 from regulars.cli.printing import table
 from regulars.clock import system_clock
 from regulars.facts import community as communities
 from regulars.facts import profile_lookup
 from regulars.facts.community import Community
+from regulars.reports.registry import REPORTS
 from regulars.storage.database import Database
 
 token = App(
@@ -45,8 +47,16 @@ def create(
 ) -> int:
     """Makes a token and prints it, this once: only its hash is kept.
 
+    Reports need the permit Reporting:Api:Query, and each report its own, such as
+    Reporting:Api:Report:MembersGroupedCount; exports need Reporting:Api:Export, those over all customers
+    Reporting:Api:TenantsExport.
+
     Example: `regulars token create --organization CDNOW --permit 'Reporting:*'`
+
+    One report, of two communities: `regulars token create --organization "Mall" --customers nord,syd
+    --permit Reporting:Api:Query --permit Reporting:Api:Report:MembersGroupedCount`
     """
+    _check(permit)
 
     async def work(database: Database) -> str:
         now = system_clock()
@@ -66,6 +76,13 @@ def create(
     print(with_database(where, work))
     sys.stderr.write("Keep it: it can't be shown again.\n")
     return 0
+
+
+def _check(granted: Sequence[str]) -> None:
+    known = (*permits.EVERY, *(each.permit for each in REPORTS))
+    for each in granted:
+        if not any(permits.holds((each,), permit) for permit in known):
+            raise WrongUseError(f"There is no permit {each!r}: there are {', '.join(known)}, and * as an ending.")
 
 
 async def _organization(connection: Any, name: str | None, community: Community | None) -> int:

@@ -1,0 +1,102 @@
+"""From a request of the Reporting API to its answer: who asks, about whom, what it costs, and what goes out."""
+
+from collections.abc import Awaitable, Callable
+from typing import NoReturn
+
+import structlog
+from starlette.requests import Request
+from starlette.responses import Response
+
+from regulars.access import permits, rate_limits, tokens
+from regulars.access.customers import Customer, chosen, reach
+from regulars.access.denied import Denied
+from regulars.access.rate_limits import Charge, Kind, Limit, Owner
+from regulars.api.endpoint import Asked, Endpoint, ReportCall
+from regulars.api.errors import ApiError, report_response
+from regulars.api.server import Server, encoded
+from regulars.query import costs
+from regulars.query.problems import InvalidParametersError
+from regulars.query.request import NotJsonError
+
+_log = structlog.get_logger("regulars.api")
+
+_REFUSALS = (Denied, ApiError, InvalidParametersError, NotJsonError)
+
+
+async def answer(server: Server, endpoint: Endpoint, request: Request) -> Response:
+    """The answer of an endpoint, whatever happens; the headers of the rate limit are with it once it is known whose."""
+    try:
+        token = await _token(server, request)
+        owner, asked = await _asked(server, endpoint, request, token)
+        charge = await _charge(server, owner, asked.cost)
+    except Exception as error:
+        return _failed(endpoint, error)
+    try:
+        response = Response(encoded(await asked.answer()), endpoint.status, media_type="application/json")
+    except Exception as error:
+        response = _failed(endpoint, error)
+        if isinstance(error, InvalidParametersError) and charge.cost > costs.METADATA:
+            charge = await _lowered(server, owner, charge)
+    response.headers.update(charge.headers)
+    return response
+
+
+def _failed(endpoint: Endpoint, error: Exception) -> Response:
+    if not isinstance(error, _REFUSALS):
+        _log.error("request.failed", method=endpoint.method, path=endpoint.path, exc_info=error)
+    return report_response(error)
+
+
+async def _token(server: Server, request: Request) -> tokens.Token:
+    """The token that a request carries. Raises ApiError 401."""
+    secret = request.headers.get("x-client-authorization", "").strip()
+    if not secret:
+        scheme, _, shown = request.headers.get("authorization", "").partition(" ")
+        secret = shown.strip() if scheme.lower() == "bearer" else ""
+    if not secret:
+        raise ApiError(
+            401,
+            "Send `X-Client-Authorization: <token>` or `Authorization: Bearer <token>`.",
+            headers={"WWW-Authenticate": "Bearer"},
+        )
+    return await server.token(secret)
+
+
+async def _asked(server: Server, endpoint: Endpoint, request: Request, token: tokens.Token) -> tuple[Owner, Asked]:
+    """Whose rate limit a request counts for, and what it asks: one that can't run costs, and says why when it runs."""
+    assert endpoint.asks is not None, f"{endpoint.path} asks nothing"  # noqa: S101
+    owner = Owner(token.organization_id)
+    try:
+        permits.require(token.permits, endpoint.permit)
+        customers = await _customers(server, request, token)
+        owner = rate_limits.owner(token.organization_id, {each.customer_id for each in customers})
+        body = await server.body(request)
+        return owner, endpoint.asks(ReportCall(server, token, customers, body, server.database.clock()))
+    except _REFUSALS as refusal:
+        return owner, Asked(costs.METADATA, _refusing(refusal))
+
+
+def _refusing(refusal: Exception) -> Callable[[], Awaitable[NoReturn]]:
+    async def refuse() -> NoReturn:
+        raise refusal
+
+    return refuse
+
+
+async def _customers(server: Server, request: Request, token: tokens.Token) -> tuple[Customer, ...]:
+    headers = request.headers
+    reached = reach(token)
+    async with server.database.unscoped() as connection:
+        return await chosen(connection, reached, headers.getlist("x-customer"), headers.getlist("x-loyalty-club-slug"))
+
+
+async def _charge(server: Server, owner: Owner, cost: int) -> Charge:
+    usual = Limit(server.settings.reporting_capacity, server.settings.reporting_refill)
+    async with server.database.unscoped() as connection:
+        return await rate_limits.charge(connection, owner, Kind.REPORTING, cost, server.database.clock(), usual)
+
+
+async def _lowered(server: Server, owner: Owner, charge: Charge) -> Charge:
+    """What is charged for parameters that only the customers told wrong, such as too many buckets in their zone."""
+    async with server.database.unscoped() as connection:
+        return await rate_limits.lower(connection, owner, Kind.REPORTING, charge, costs.METADATA)

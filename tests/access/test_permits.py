@@ -1,0 +1,41 @@
+"""Permits: what a token may do, and what it is told that it lacks."""
+
+import pytest
+
+from regulars.access import permits
+from regulars.access.denied import Denied
+
+REPORT = "Reporting:Api:Report:MembersGroupedCount"
+
+
+@pytest.mark.parametrize(
+    ("granted", "permit", "held"),
+    [
+        ((permits.QUERY,), permits.QUERY, True),
+        ((), permits.QUERY, False),
+        ((permits.QUERY,), REPORT, False),
+        ((permits.QUERY, REPORT), REPORT, True),
+        ((REPORT,), f"{REPORT}s", False),
+        ((f"{REPORT}s",), REPORT, False),
+        (("*",), REPORT, True),
+        (("Reporting:*",), REPORT, True),
+        (("Reporting:Api:Report:*",), REPORT, True),
+        (("Reporting:Api:Report:*",), permits.QUERY, False),
+        (("Reporting:Api:Report:Members*",), REPORT, True),
+        (("Reporting:Api:Report:Member*s",), REPORT, False),
+        (("reporting:*",), REPORT, False),
+        (("Reporting:Api:Query*",), permits.QUERY, True),
+        ((permits.EXPORT,), permits.TENANTS_EXPORT, False),
+    ],
+)
+def test_a_permit_is_held_by_its_name_or_by_a_beginning_of_it(
+    granted: tuple[str, ...], permit: str, held: bool
+) -> None:
+    assert permits.holds(granted, permit) is held
+
+
+def test_a_denial_names_the_permit_that_is_missing() -> None:
+    permits.require(("Reporting:*",), REPORT)
+    with pytest.raises(Denied, match=f"lacks the permit {REPORT}:") as denied:
+        permits.require((permits.QUERY,), REPORT)
+    assert denied.value.status == 403
