@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from regulars.aggregations.store import SHARED_FACT
 from regulars.facts.writing import Writing
 from regulars.ingest.commit import commit
 from regulars.storage.database import Database
@@ -89,7 +90,7 @@ async def _part(writing: Writing) -> int:
     writing.touch_all((row["profile_id"] for row in due), "clock")
     room = PROFILES_AT_ONCE - len(due)
     outdated = await writing.fetch(_OUTDATED, writing.community_id, writing.now, room) if room else []
-    writing.touch_all((row["profile_id"] for row in outdated), "shared fact")
+    writing.touch_all((row["profile_id"] for row in outdated), SHARED_FACT)
     return len(writing.touched)
 
 
