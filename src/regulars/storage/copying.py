@@ -1,7 +1,7 @@
 """From a statement to columns: what it gives, by COPY, as Arrow reads it."""
 
 import tempfile
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -21,10 +21,18 @@ async def copied(
     """What a statement gives, a few thousand rows at a time, as columns of these types."""
     with tempfile.SpooledTemporaryFile(_IN_MEMORY) as received:
         # As text, for Arrow reads it faster than rows are fetched, and nothing needs to be known of the types' bytes.
-        await connection.copy_from_query(statement, *arguments, output=received, format="csv")
+        await connection.copy_from_query(statement, *arguments, output=_writer(received), format="csv")
         is_empty = not received.tell()
         received.seek(0)
         yield pa.schema(list(columns.items())).empty_table().to_reader() if is_empty else _reader(received, columns)
+
+
+def _writer(received: Any) -> Callable[[bytes], Awaitable[None]]:
+    # A file itself would be written to in another thread, which takes longer for each small piece than to write it.
+    async def write(piece: bytes) -> None:
+        received.write(piece)
+
+    return write
 
 
 def _reader(received: Any, columns: Mapping[str, pa.DataType]) -> pa.RecordBatchReader:
