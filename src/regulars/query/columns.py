@@ -73,7 +73,9 @@ class _Copy:
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """A request: its transaction's connection, what its snapshot sees, and its instant."""
+    """A request: its transaction's connection, what its snapshot sees, and its instant. `waiting` are the profiles that
+    have become members by the clock, or ceased to be, which is still to be written.
+    """
 
     connection: Any
     community_id: int
@@ -81,6 +83,7 @@ class _Asked:
     now: datetime
     visible: Visible
     epoch: int
+    waiting: Sequence[UUID]
     until: float
 
 
@@ -104,9 +107,11 @@ class Copies:
         """
         plan = planned(statement)
         until = time.monotonic() + self._seconds
-        state = await connection.fetchrow(_STATE, customer.community_id)
+        state = await connection.fetchrow(_STATE, customer.community_id, now)
         visible = Visible.of(state["visible"])
-        asked = _Asked(connection, customer.community_id, plan, now, visible, state["values_epoch"], until)
+        asked = _Asked(
+            connection, customer.community_id, plan, now, visible, state["values_epoch"], state["waiting"], until
+        )
         async with self._locks.setdefault(customer.community_id, asyncio.Lock()):
             copy = await self._caught_up(asked)
         return await asyncio.to_thread(copy.table.rows, plan, values)
@@ -125,6 +130,8 @@ class Copies:
                 copy = await self._made(asked, (*copy.table.columns, *asked.plan.columns))
             else:
                 await _widen(copy, asked)
+        if asked.waiting and not copy.visible.sees_more_than(asked.visible):
+            await _settle(copy, asked)
         copy.asked_at = time.monotonic()
         self._copies[asked.community_id] = copy
         if asked.plan.has_values:
@@ -179,6 +186,13 @@ async def _catch_up(copy: _Copy, asked: _Asked) -> None:
     copy.caught_up(asked.visible, asked.now)
 
 
+async def _settle(copy: _Copy, asked: _Asked) -> None:
+    columns = copy.table.columns
+    select = _at(asked.community_id, columns, asked.waiting, asked.now)
+    async with copied(asked.connection, select, {**_read(columns), "is_member": pa.bool_()}) as given:
+        await _in_thread(copy.table.change, given, copy.version)
+
+
 async def _widen(copy: _Copy, asked: _Asked) -> None:
     missing = [each for each in _complete(asked.plan.columns) if each not in copy.table.columns]
     # When they are due is read again, for the values that are there may have been brought up to date here.
@@ -216,7 +230,8 @@ async def _in_thread(work: Callable[..., Result], *arguments: Any) -> Result:
 
 
 _STATE = """
-SELECT CAST(pg_current_snapshot() AS text) AS visible, values_epoch
+SELECT CAST(pg_current_snapshot() AS text) AS visible, values_epoch,
+       ARRAY(SELECT profile_id FROM members WHERE community_id = $1 AND next_change_at <= $2) AS waiting
 FROM epochs
 WHERE community_id = $1
 """
@@ -271,6 +286,25 @@ FROM (
     WHERE community_id = {community_id} AND {unseen}{told if _values_join(columns) else ""}
 ) AS changed
 JOIN members ON members.community_id = {community_id} AND members.profile_id = changed.profile_id{_values_join(columns)}
+"""
+
+
+def _at(community_id: int, columns: Sequence[Column], profile_ids: Sequence[UUID], now: datetime) -> str:
+    return f"""
+SELECT {_selected(columns)}, members.groups <> '{{}}' AND coalesce(
+    (
+        SELECT type = 'in'
+        FROM memberships
+        WHERE memberships.community_id = {community_id} AND memberships.profile_id = members.profile_id
+          AND memberships.counted AND memberships.at <= '{now.isoformat()}'
+        ORDER BY at DESC, id DESC
+        LIMIT 1
+    ),
+    false
+) AS is_member
+FROM members{_values_join(columns)}
+WHERE members.community_id = {community_id}
+  AND members.profile_id = ANY ('{{{",".join(map(str, profile_ids))}}}'::uuid[])
 """
 
 

@@ -1,6 +1,6 @@
 """The columns of a columnar copy: how PostgreSQL gives them, and what DuckDB keeps them as."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -9,7 +9,9 @@ from uuid import UUID
 import msgspec
 import pyarrow as pa
 
+from regulars.aggregations.aggregation import Aggregation, Type
 from regulars.aggregations.definitions import REGISTRY
+from regulars.facts.countries import alpha_3, names
 from regulars.storage.copying import INSTANT
 
 
@@ -24,11 +26,19 @@ class _Form:
     """DuckDB's type of an element of a list."""
 
 
+_CODES = {code: alpha_3(code) for code in sorted(set(names().values()))}
+
+
+def _texts(texts: Iterable[str]) -> str:
+    return f"[{', '.join(map(repr, texts))}]"
+
+
 _TEXT, _INTEGER = _Form(pa.string()), _Form(pa.int64())
 _DATE, _INSTANT = _Form(pa.date32()), _Form(INSTANT)
 _UUID = _Form(pa.string(), kept="CAST({} AS UUID)")
 # What is larger than any number is not known.
 _WHOLE = _Form(pa.string(), kept="TRY_CAST({} AS DECIMAL(38, 0))")
+_ALPHA_3 = _Form(pa.string(), kept=f"list_extract({_texts(_CODES.values())}, list_position({_texts(_CODES)}, {{}}))")
 # Nothing asked for is as nothing known: an empty list.
 _INTEGERS = _Form(
     pa.string(), "translate(CAST({} AS text), '{{}}', '[]')", "coalesce(CAST({} AS BIGINT[]), [])", "BIGINT"
@@ -104,7 +114,13 @@ _FORMS = {
 NEXT_CHANGE = Column("next_change_at", "aggregations", _INSTANT)
 EPOCH = Column("values_epoch", "aggregations", _INTEGER)
 
-VALUES = {each.name: Column(each.name, "aggregations", _FORMS[each.type.column]) for each in REGISTRY.stored}
+
+def _value(of: Aggregation) -> Column:
+    form = _ALPHA_3 if of.type is Type.COUNTRY_ALPHA_3 else _FORMS[of.type.column]
+    return Column(of.name, "aggregations", form)
+
+
+VALUES = {each.name: _value(each) for each in REGISTRY.stored}
 """The columns that aggregations are kept in, by name."""
 
 COLUMNS: Mapping[str, Column] = {**{each.name: each for each in (*_MEMBERS, NEXT_CHANGE, EPOCH)}, **VALUES}

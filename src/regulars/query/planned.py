@@ -72,6 +72,9 @@ def planned(statement: str) -> Plan:
     tests: list[_ListTest] = []
 
     def marked(node: exp.Expression) -> exp.Expression:
+        if isinstance(node, exp.JSONExtractScalar):
+            # Its arrow would bind less than what stands beside it.
+            return exp.Anonymous(this="json_extract_string", expressions=[node.this, node.expression])
         test = _list_test(node)
         if test is None:
             return node

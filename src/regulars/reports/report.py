@@ -156,7 +156,8 @@ class Report:
     groups where no aggregation is asked for. `metric` is the label that tells several measures apart, each a series of
     its own; without it there is one measure, or, in records and statistics, each is a value by its name. `adds` says
     that values of different groups may be added, so that there is an aggregation `total`. `grains` are smaller
-    sources of the same values, the smallest first.
+    sources of the same values, the smallest first. `counts` is the measure that counts members: where it is small, an
+    organization may have a group hidden.
     """
 
     name: str
@@ -173,6 +174,7 @@ class Report:
     adds: bool = True
     intervals: tuple[Interval, ...] = ()
     grains: tuple[Grain, ...] = ()
+    counts: str = ""
 
     def __post_init__(self) -> None:
         names = [each.name for each in self.fields]
