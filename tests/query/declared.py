@@ -65,7 +65,7 @@ CROSS JOIN LATERAL jsonb_to_record(p.properties) AS t (
 WHERE p.community_id = $community
 """
 
-_KINDS = Report(
+KINDS = Report(
     name="kinds",
     format=Format.RECORDS,
     meaning="Rows with a field of every kind.",
@@ -76,8 +76,6 @@ _KINDS = Report(
     aggregations=(Aggregation("by_size_and_mark", ("size", "marks"), "By size and mark."),),
     measures=MEASURES,
 )
-KINDS = _KINDS
-
 KINDS_IN_COLUMNS = Report(
     name="kinds_in_columns",
     format=Format.RECORDS,

@@ -9,8 +9,8 @@ from typing import Any
 from regulars.access.customers import Customer
 from regulars.facts import instants
 from regulars.query import filter_sql
+from regulars.query.conditions import Condition, indented, joined
 from regulars.query.engines import OF_STORE, operand, spelled
-from regulars.query.filter_sql import indented, joined
 from regulars.query.query import Node, Query
 from regulars.reports.report import Aggregation, Field, Format, Kind, Measure, Report
 
@@ -267,13 +267,13 @@ def _terms(report: Report, nulls: Sequence[bool]) -> list[_Term]:
     return found
 
 
-def _after(terms: Sequence[_Term]) -> str:
+def _after(terms: Sequence[_Term]) -> Condition:
     """What holds for the rows behind the one whose key is bound; nulls come first and equal each other."""
     term, *others = terms
-    behind = f"{term.sql} IS NOT NULL" if term.is_null else f"{term.sql} > {term.bound}"
+    behind = Condition(f"{term.sql} IS NOT NULL" if term.is_null else f"{term.sql} > {term.bound}")
     if not others:
         return behind
-    beside = f"{term.sql} IS NULL" if term.is_null else f"{term.sql} = {term.bound}"
+    beside = Condition(f"{term.sql} IS NULL" if term.is_null else f"{term.sql} = {term.bound}")
     return joined("OR", [behind, joined("AND", [beside, _after(others)])])
 
 
@@ -287,20 +287,20 @@ def _records(report: Report, node: Node | None, nulls: Sequence[bool] | None) ->
             columns.append(f"{spelled(field.expression, store)} AS {_quoted(field.name)}")
     terms = _terms(report, nulls or [False] * len(key_fields(report)))
     order = ",\n".join(indented(f"{each.sql} NULLS FIRST") for each in terms)
-    rows = _rows(report, node, "" if nulls is None else _after(terms))
+    rows = _rows(report, node, None if nulls is None else _after(terms))
     return f"SELECT\n{_listed(columns)}\n{rows}\nORDER BY\n{order}\nLIMIT $limit"
 
 
 # Parts ----------------------------------------------------------------------------------------------------------
 
 
-def _rows(report: Report, node: Node | None, more: str = "") -> str:
+def _rows(report: Report, node: Node | None, after: Condition | None = None) -> str:
     """FROM and WHERE: the rows of the source that the filter lets through."""
     store = report.source.store
     found = f"FROM (\n{indented(spelled(report.source.sql, store))}\n) AS r"
     conditions = [filter_sql.condition(node, store)] if node is not None else []
-    conditions += [more] if more else []
-    return f"{found}\nWHERE " + joined("AND", conditions) if conditions else found
+    conditions += [after] if after is not None else []
+    return f"{found}\nWHERE {joined('AND', conditions).sql}" if conditions else found
 
 
 def _quoted(name: str) -> str:

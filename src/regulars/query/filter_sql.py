@@ -10,6 +10,7 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import Any
 
 from regulars.facts.money import EXACT
+from regulars.query.conditions import Condition, denied, joined
 from regulars.query.engines import OF_STORE, Engine, operand, spelled
 from regulars.query.filter_values import LISTS
 from regulars.query.query import Logical, Node, Operation
@@ -140,7 +141,7 @@ def _exact(value: Decimal, digits: int) -> int | None:
 # Text -----------------------------------------------------------------------------------------------------------
 
 
-def condition(node: Node, store: Store) -> str:
+def condition(node: Node, store: Store) -> Condition:
     """A filter as a condition over `r`. Comparisons with null may give null; what is above them takes it as false."""
     return _Writing(store).node(node)
 
@@ -153,7 +154,7 @@ class _Writing:
         self._engine = OF_STORE[store]
         self._count = 0
 
-    def node(self, node: Node) -> str:
+    def node(self, node: Node) -> Condition:
         if isinstance(node, Operation):
             return self._operation(node)
         if node.type == "not":
@@ -164,7 +165,7 @@ class _Writing:
         self._count += 1
         return f"CAST($v{self._count} AS {type_})"
 
-    def _operation(self, operation: Operation) -> str:
+    def _operation(self, operation: Operation) -> Condition:
         field = operation.field
         if field.kind is Kind.FLAGS:
             return self._flag(operation)
@@ -174,47 +175,47 @@ class _Writing:
             return self._list(operation)
         return self._scalar(operation)
 
-    def _scalar(self, operation: Operation) -> str:
+    def _scalar(self, operation: Operation) -> Condition:
         field, form = operation.field, _form(operation)
         expression = operand(field, self._store)
         return self._compared(operation.type, expression, self._engine.types[field.kind], form, field.kind in SCALED)
 
-    def _compared(self, kind: str, x: str, type_: str, form: str, may_be_none: bool = False) -> str:
+    def _compared(self, kind: str, x: str, type_: str, form: str, may_be_none: bool = False) -> Condition:
         if kind in _SIGNS:
-            return f"{x} {_SIGNS[kind]} {self._place(type_)}"
+            return Condition(f"{x} {_SIGNS[kind]} {self._place(type_)}")
         if kind == "between":
-            return f"{x} BETWEEN {self._place(type_)} AND {self._place(type_)}"
+            return Condition(f"{x} BETWEEN {self._place(type_)} AND {self._place(type_)}")
         if kind == "starts_with":
-            return f"starts_with({x}, {self._place(type_)})"
+            return Condition(f"starts_with({x}, {self._place(type_)})")
         if kind == "contains":
-            return f"strpos({x}, {self._place(type_)}) > 0"
+            return Condition(f"strpos({x}, {self._place(type_)}) > 0")
         if kind in ("in", "not_in"):
-            any_of = [self._engine.says.is_any(x, self._place(f"{type_}[]"))] if "v" in form else []
-            return _either(kind, [*any_of, *([f"{x} IS NULL"] if "n" in form else [])])
+            any_of = [Condition(self._engine.says.is_any(x, self._place(f"{type_}[]")))] if "v" in form else []
+            return _either(kind, [*any_of, *([Condition(f"{x} IS NULL")] if "n" in form else [])])
         is_not = kind == "not_equal"
         if form == "n":
-            return f"{x} IS NOT NULL" if is_not else f"{x} IS NULL"
+            return Condition(f"{x} IS NOT NULL" if is_not else f"{x} IS NULL")
         if is_not and may_be_none:
-            return f"({x} = {self._place(type_)}) IS NOT TRUE"
-        return f"{x} {'IS DISTINCT FROM' if is_not else '='} {self._place(type_)}"
+            return denied(Condition(f"{x} = {self._place(type_)}"))
+        return Condition(f"{x} {'IS DISTINCT FROM' if is_not else '='} {self._place(type_)}")
 
-    def _list(self, operation: Operation) -> str:
+    def _list(self, operation: Operation) -> Condition:
         says, form, x = self._engine.says, _form(operation), operand(operation.field, self._store)
         type_ = self._engine.types[operation.field.kind]
         if operation.type == "contains":
-            return says.has(x, self._place(type_))
-        any_of = [says.has_any(x, self._place(f"{type_}[]"))] if "v" in form else []
-        return _either(operation.type, [*any_of, *([says.is_empty(x)] if "n" in form else [])])
+            return Condition(says.has(x, self._place(type_)))
+        any_of = [Condition(says.has_any(x, self._place(f"{type_}[]")))] if "v" in form else []
+        return _either(operation.type, [*any_of, *([Condition(says.is_empty(x))] if "n" in form else [])])
 
-    def _flag(self, operation: Operation) -> str:
+    def _flag(self, operation: Operation) -> Condition:
         says, form = self._engine.says, _form(operation)
         name = self._place("TEXT")
         trues, falses = (spelled(each, self._store) for each in operation.field.flags or ())
-        is_true, is_false = says.has(trues, name), says.has(falses, name)
-        found = {"t": is_true, "f": is_false, "n": f"({is_true} OR {is_false}) IS NOT TRUE"}
+        is_true, is_false = Condition(says.has(trues, name)), Condition(says.has(falses, name))
+        found = {"t": is_true, "f": is_false, "n": denied(joined("OR", [is_true, is_false], between=" "))}
         return _either(operation.type, [found[letter] for letter in form])
 
-    def _part(self, operation: Operation) -> str:
+    def _part(self, operation: Operation) -> Condition:
         says, form = self._engine.says, _form(operation)
         x, name = operand(operation.field, self._store), self._place("TEXT")
         of_type: dict[str, tuple[Callable[[str, str], str], str]] = {
@@ -235,51 +236,20 @@ class _Writing:
         x: str,
         name: str,
         of_type: dict[str, tuple[Callable[[str, str], str], str]],
-    ) -> Iterator[str]:
+    ) -> Iterator[Condition]:
         several = isinstance(operation.value, tuple)
         for letter, (taken, type_) in of_type.items():
             if letter in form:
                 value = f"({taken(x, name)})"
                 if several:
-                    yield self._engine.says.is_any(value, self._place(f"{type_}[]"))
+                    yield Condition(self._engine.says.is_any(value, self._place(f"{type_}[]")))
                 else:
-                    yield f"{value} = {self._place(type_)}"
+                    yield Condition(f"{value} = {self._place(type_)}")
         if "n" in form:
-            yield self._engine.says.is_null(x, name)
+            yield Condition(self._engine.says.is_null(x, name))
 
 
-def _either(kind: str, conditions: Sequence[str]) -> str:
+def _either(kind: str, conditions: Sequence[Condition]) -> Condition:
     """One of the conditions, or none of them where the operation denies."""
-    some = " OR ".join(conditions) or "FALSE"
+    some = joined("OR", conditions or [Condition("FALSE")], between=" ")
     return denied(some) if kind in _NEGATED else some
-
-
-def denied(condition: str) -> str:
-    """What holds where a condition is false or null."""
-    return f"(\n{indented(condition)}\n) IS NOT TRUE" if "\n" in condition else f"({condition}) IS NOT TRUE"
-
-
-def joined(word: str, conditions: Sequence[str]) -> str:
-    """Conditions joined by AND or OR, each on lines of its own."""
-    return f"\n{word} ".join(map(_enclosed, conditions)) if len(conditions) > 1 else conditions[0]
-
-
-def _enclosed(condition: str) -> str:
-    if "\n" in condition and not condition.startswith("(\n"):
-        return f"(\n{indented(condition)}\n)"
-    return f"({condition})" if _is_compound(condition) else condition
-
-
-def _is_compound(condition: str) -> bool:
-    """Whether AND or OR stands outside of all parentheses."""
-    depth = 0
-    for word in condition.split(" "):
-        if depth == 0 and word in ("AND", "OR"):
-            return True
-        depth += word.count("(") - word.count(")")
-    return False
-
-
-def indented(sql: str) -> str:
-    """Lines of SQL one step to the right."""
-    return "\n".join(f"    {line}" if line else line for line in sql.splitlines())
