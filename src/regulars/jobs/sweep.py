@@ -1,4 +1,7 @@
-"""Recomputes the profiles whose values are due: by the clock, or because a fact that many share has changed."""
+"""Recomputes the profiles whose values are due: by the clock, or because a fact that many share has changed.
+
+With them go those whose membership begins or ends by the clock, and those that no commit has derived yet.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -29,6 +32,14 @@ WHERE community_id = $1
   AND values_epoch < (SELECT values_epoch FROM epochs WHERE community_id = $1)
   AND (next_change_at > $2 OR next_change_at IS NULL)
 ORDER BY values_epoch
+LIMIT $3
+"""
+
+_DUE_MEMBERS = """
+SELECT profile_id
+FROM members
+WHERE community_id = $1 AND next_change_at <= $2
+ORDER BY next_change_at
 LIMIT $3
 """
 
@@ -91,7 +102,9 @@ async def _part(writing: Writing) -> int:
     room = PROFILES_AT_ONCE - len(due)
     outdated = await writing.fetch(_OUTDATED, writing.community_id, writing.now, room) if room else []
     writing.touch_all((row["profile_id"] for row in outdated), SHARED_FACT)
-    return len(writing.touched)
+    for row in await writing.fetch(_DUE_MEMBERS, writing.community_id, writing.now, PROFILES_AT_ONCE):
+        writing.members.add(row["profile_id"])
+    return max(len(writing.touched), len(writing.members))
 
 
 @dataclass(frozen=True, slots=True)

@@ -140,11 +140,15 @@ class Measure:
 
 @dataclass(frozen=True, slots=True)
 class Aggregation:
-    """A way to group a report's rows: the fields that label its groups."""
+    """A way to group a report's rows: the fields that label its groups.
+
+    `measures` are measured instead of the report's own, where it has any.
+    """
 
     name: str
     fields: tuple[str, ...]
     meaning: str
+    measures: tuple[Measure, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
