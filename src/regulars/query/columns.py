@@ -29,6 +29,9 @@ SECONDS = 3.0
 IDLE_SECONDS = 3_600.0
 """A copy that nobody asked for so long is dropped: it is made faster than it is caught up."""
 
+_LEAST_MEGABYTES = 64
+"""With less no copy works at all."""
+
 _REMEMBERED = 256
 
 _LONGEST_COMMIT = timedelta(days=1)
@@ -57,7 +60,6 @@ class _Copy:
     visible: Visible
     now: datetime
     asked_at: float
-    size: int
     version: int = 0
     versions: deque[tuple[int, Visible]] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
 
@@ -96,6 +98,15 @@ class Copies:
         self._copies: OrderedDict[int, _Copy] = OrderedDict()
         self._locks: dict[int, asyncio.Lock] = {}
 
+    @property
+    def kept(self) -> list[int]:
+        """The communities that there are copies of, the least recently used first."""
+        return list(self._copies)
+
+    def table(self, community_id: int) -> MemberTable:
+        """The table of a community that there is a copy of."""
+        return self._copies[community_id].table
+
     async def rows(
         self, connection: Any, customer: Customer, now: datetime, statement: str, values: Sequence[Any]
     ) -> list[tuple[Any, ...]]:
@@ -108,6 +119,8 @@ class Copies:
         plan = planned(statement)
         until = time.monotonic() + self._seconds
         state = await connection.fetchrow(_STATE, customer.community_id, now)
+        if state is None:
+            raise LookupError("The connection is in another community.")
         visible = Visible.of(state["visible"])
         asked = _Asked(
             connection, customer.community_id, plan, now, visible, state["values_epoch"], state["waiting"], until
@@ -136,16 +149,15 @@ class Copies:
         self._copies[asked.community_id] = copy
         if asked.plan.has_values:
             await self._bring_up_to_date(copy, asked)
-        copy.size = copy.table.bytes
         self._keep_within_limit()
         return copy
 
     async def _made(self, asked: _Asked, wanted: Sequence[Column]) -> _Copy:
         columns = _complete((*FIRST, *wanted))
-        table = MemberTable(self._megabytes)
+        table = MemberTable(max(self._megabytes, _LEAST_MEGABYTES))
         async with copied(asked.connection, _members(asked.community_id, columns), _read(columns)) as given:
             await _in_thread(table.fill, given, columns)
-        copy = _Copy(table, asked.visible, asked.now, time.monotonic(), table.bytes)
+        copy = _Copy(table, asked.visible, asked.now, time.monotonic())
         copy.caught_up(asked.visible, asked.now)
         return copy
 
@@ -172,7 +184,8 @@ class Copies:
             del self._copies[community_id]
 
     def _keep_within_limit(self) -> None:
-        while len(self._copies) > 1 and sum(copy.size for copy in self._copies.values()) > self._megabytes * 1_000_000:
+        most = self._megabytes * 1_000_000
+        while len(self._copies) > 1 and sum(copy.table.bytes for copy in self._copies.values()) > most:
             self._copies.popitem(last=False)
 
 
