@@ -12,7 +12,6 @@ import pytest
 
 from clubs import Club
 from query.copying import asked, asked_in
-from regulars.aggregations.store import SHARED_FACT
 from regulars.jobs.sweep import sweep_community
 from regulars.query import columns, member_table
 from regulars.query.columns import CatchingUpError, Copies
@@ -287,8 +286,17 @@ async def test_who_has_no_values_is_not_asked_for_again(club: Club) -> None:
     assert await count(club, copies) == 2
 
 
-def test_the_sweep_and_the_refresh_agree_on_the_cause() -> None:
-    assert SHARED_FACT == "shared fact"
+async def test_what_somebody_else_brought_up_to_date_is_not_computed_again(club: Club) -> None:
+    copies = Copies(100)
+    await member(club, joined_at="2026-10-01 12:00:00")
+    assert await asked(club, copies, RECENCY, ["R0"]) == [(1,)]
+    async with club.database.writing(club.community.id) as scope:
+        await scope.execute(
+            "UPDATE epochs SET values_epoch = values_epoch + 1 WHERE community_id = $1", scope.community_id
+        )
+    assert await sweep_community(club.database, club.community.id, lambda: False) == 1
+    assert await asked(club, copies, RECENCY, ["R0"]) == [(1,)]
+    assert copies.table(club.community.id).oldest_epoch == 2
 
 
 async def test_a_small_club_is_there_in_no_time(club: Club) -> None:

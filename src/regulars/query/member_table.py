@@ -196,12 +196,8 @@ class MemberTable:
         self._look()
 
     def _packed(self) -> None:
-        try:
-            self._connection.execute(f"DROP TABLE staged; CHECKPOINT {DATABASE}")
-            self._changed = 0
-        except duckdb.TransactionException:
-            # Somebody reads; it is tried again after the next change.
-            self._changed = _CHANGES_BEFORE_PACKED
+        self._connection.execute(f"DROP TABLE staged; CHECKPOINT {DATABASE}")
+        self._changed = 0
         self._look()
 
     def _look(self) -> None:
