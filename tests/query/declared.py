@@ -65,6 +65,11 @@ CROSS JOIN LATERAL jsonb_to_record(p.properties) AS t (
 WHERE p.community_id = $community
 """
 
+IN_BUCKETS = PROFILES.replace("t.*", "b.bucket, t.*").replace(
+    "WHERE",
+    "JOIN unnest($starts, $ends) AS b (bucket, ends) ON p.created_at >= b.bucket AND p.created_at < b.ends\nWHERE",
+)
+
 KINDS = Report(
     name="kinds",
     format=Format.RECORDS,
@@ -104,10 +109,7 @@ KINDS_HISTORY = Report(
     meaning="Rows over time.",
     cost=3,
     fields=FIELDS,
-    source=Source(
-        Store.TABLES,
-        "SELECT p.created_at AS bucket, t.* FROM (" + PROFILES.replace("t.*", "p.created_at, t.*") + ") AS t",
-    ),
+    source=Source(Store.TABLES, IN_BUCKETS),
     grouped_by=("size",),
     measures=MEASURES[:1],
     intervals=EVERY,

@@ -1,7 +1,7 @@
 """From a query to a statement for one community: its shape becomes SQL once, its values are bound each time."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -30,6 +30,7 @@ _TYPES = {
     "from": "TIMESTAMPTZ",
     "to": "TIMESTAMPTZ",
     "limit": "BIGINT",
+    "part": "TEXT",
 }
 
 
@@ -43,6 +44,8 @@ class Statement:
 
     sql: str
     parameters: tuple[str, ...]
+    places: tuple[int | None, ...]
+    """Of each parameter its place among the filter's values, or None."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,15 +62,10 @@ class Plan:
         """
         store = self.report.source.store
         bound = filter_sql.values(self.query_filter, store, customer.minor_digits)
-        found: list[Any] = []
-        for name in self.statement.parameters:
-            if name in given:
-                found.append(given[name])
-            elif name[0] == "v" and name[1:].isdigit():
-                found.append(bound[int(name[1:]) - 1])
-            else:
-                found.append(_OF_CUSTOMER[name](customer, now))
-        return found
+        return [
+            bound[place] if place is not None else given[name] if name in given else _OF_CUSTOMER[name](customer, now)
+            for name, place in zip(self.statement.parameters, self.statement.places, strict=True)
+        ]
 
 
 def today(customer: Customer, now: datetime) -> int:
@@ -90,7 +88,13 @@ _OF_CUSTOMER: Mapping[str, Callable[[Customer, datetime], Any]] = {
 _statements: dict[tuple[object, ...], Statement] = {}
 
 
-def _planned(report: Report, node: Node | None, kind: tuple[object, ...], make: Callable[[], str]) -> Plan:
+def forget() -> None:
+    """Compiles every shape anew from now on."""
+    _statements.clear()
+
+
+def planned(report: Report, node: Node | None, kind: tuple[object, ...], make: Callable[[], str]) -> Plan:
+    """The plan of a filter and what is asked of its rows: `kind` tells statements apart, `make` writes one."""
     key = (report, kind, filter_sql.shape(node))
     statement = _statements.get(key)
     if statement is None:
@@ -114,7 +118,12 @@ def numbered(sql: str) -> Statement:
         # What is bound by a filter or a cursor is typed where it stands.
         return f"CAST(${place} AS {_TYPES[name]})" if name in _TYPES else f"${place}"
 
-    return Statement(_numbered.sub(number, sql), tuple(names))
+    text = _numbered.sub(number, sql)
+    return Statement(text, tuple(names), tuple(map(_place, names)))
+
+
+def _place(name: str) -> int | None:
+    return int(name[1:]) - 1 if name[0] == "v" and name[1:].isdigit() else None
 
 
 # Groups ---------------------------------------------------------------------------------------------------------
@@ -143,8 +152,13 @@ def _fields(report: Report, aggregation: Aggregation | None) -> tuple[Field, ...
 
 def labels(query: Query) -> tuple[Label, ...]:
     """The keys of a query's labels, in the order of the statement's columns."""
+    return labels_of(grouping(query))
+
+
+def labels_of(fields: Iterable[Field]) -> tuple[Label, ...]:
+    """The keys of groups by fields, in their order."""
     found: list[Label] = []
-    for field in grouping(query):
+    for field in fields:
         found.append(Label(field.keys[0], field))
         if field.kind is Kind.FLAGS:
             found.append(Label(field.keys[1], field, is_status=True))
@@ -160,21 +174,21 @@ def grouped(query: Query) -> Plan:
     """The statement that gives a query's groups of one community; in timeseries by bucket."""
     report, aggregation = query.report, query.aggregate_by
     kind = ("groups", aggregation.name if aggregation is not None else None)
-    return _planned(report, query.filter, kind, lambda: _grouped(report, aggregation, query.filter))
+    return planned(report, query.filter, kind, lambda: _grouped(report, aggregation, query.filter))
 
 
 def _grouped(report: Report, aggregation: Aggregation | None, node: Node | None) -> str:
     store = report.source.store
     columns = ["r.bucket AS bucket"] if report.format is Format.TIMESERIES else []
     keys = [1] if columns else []
-    inner = _rows(report, node)
+    inner = rows_of(report, node)
     for number, field in enumerate(_fields(report, aggregation), 1):
-        inner, expressions = _unnested(report, field, inner, f"element_{number}")
+        inner, expressions = unnested(report, field, inner, f"element_{number}")
         for key, expression in zip(field.keys, expressions, strict=False):
-            columns.append(f"{expression} AS {_quoted(key)}")
+            columns.append(f"{expression} AS {quoted(key)}")
             if not field.by_header:
                 keys.append(len(columns))
-    columns += (f"{spelled(each.sql, store)} AS {_quoted(each.name)}" for each in summed(report))
+    columns += (f"{spelled(each.sql, store)} AS {quoted(each.name)}" for each in summed(report))
     sql = f"SELECT\n{_listed(columns)}\n{inner}"
     if keys:
         return f"{sql}\nGROUP BY {', '.join(map(str, keys))}"
@@ -182,7 +196,7 @@ def _grouped(report: Report, aggregation: Aggregation | None, node: Node | None)
     return sql if not report.key and report.format is Format.RECORDS else f"{sql}\nHAVING count(*) > 0"
 
 
-def _unnested(report: Report, field: Field, rows: str, element: str) -> tuple[str, list[str]]:
+def unnested(report: Report, field: Field, rows: str, element: str) -> tuple[str, list[str]]:
     """The rows, once for each element of an array, and what their groups are labelled by."""
     store, says = report.source.store, OF_STORE[report.source.store].says
     if field.kind is Kind.FLAGS:
@@ -220,7 +234,7 @@ def listed(query: Query, after: Sequence[object] | None) -> Plan:
     """
     report = query.report
     nulls = None if after is None else tuple(each is None for each in after)
-    return _planned(report, query.filter, ("records", nulls), lambda: _records(report, query.filter, nulls))
+    return planned(report, query.filter, ("records", nulls), lambda: _records(report, query.filter, nulls))
 
 
 def bound_after(report: Report, after: Sequence[Any]) -> dict[str, Any]:
@@ -284,17 +298,17 @@ def _records(report: Report, node: Node | None, nulls: Sequence[bool] | None) ->
         if field.kind is Kind.FLAGS:
             columns += (spelled(each, store) for each in field.flags or ())
         else:
-            columns.append(f"{spelled(field.expression, store)} AS {_quoted(field.name)}")
+            columns.append(f"{spelled(field.expression, store)} AS {quoted(field.name)}")
     terms = _terms(report, nulls or [False] * len(key_fields(report)))
     order = ",\n".join(indented(f"{each.sql} NULLS FIRST") for each in terms)
-    rows = _rows(report, node, None if nulls is None else _after(terms))
+    rows = rows_of(report, node, None if nulls is None else _after(terms))
     return f"SELECT\n{_listed(columns)}\n{rows}\nORDER BY\n{order}\nLIMIT $limit"
 
 
 # Parts ----------------------------------------------------------------------------------------------------------
 
 
-def _rows(report: Report, node: Node | None, after: Condition | None = None) -> str:
+def rows_of(report: Report, node: Node | None, after: Condition | None = None) -> str:
     """FROM and WHERE: the rows of the source that the filter lets through."""
     store = report.source.store
     found = f"FROM (\n{indented(spelled(report.source.sql, store))}\n) AS r"
@@ -303,7 +317,7 @@ def _rows(report: Report, node: Node | None, after: Condition | None = None) -> 
     return f"{found}\nWHERE {joined('AND', conditions).sql}" if conditions else found
 
 
-def _quoted(name: str) -> str:
+def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 

@@ -38,12 +38,12 @@ def shape(node: Node | None) -> Shape:
 
 
 def _shape(node: Node, found: list[object]) -> None:
-    if isinstance(node, Logical):
+    if isinstance(node, Operation):
+        found += (node.type, node.field.name, _form(node))
+    else:
         found += (node.type, len(node.nodes))
         for each in node.nodes:
             _shape(each, found)
-    else:
-        found += (node.type, node.field.name, _form(node))
 
 
 def _form(operation: Operation) -> str:
@@ -90,6 +90,8 @@ def _values(node: Node, engine: Engine, minor_digits: int, found: list[Any]) -> 
         return
     value = node.value
     if node.part is not None:
+        if value == ():
+            return
         if node.field.kind is Kind.FLAGS:
             found.append(node.part)
             return
@@ -167,6 +169,8 @@ class _Writing:
 
     def _operation(self, operation: Operation) -> Condition:
         field = operation.field
+        if operation.value == ():
+            return _either(operation.type, [])
         if field.kind is Kind.FLAGS:
             return self._flag(operation)
         if field.kind is Kind.OBJECT:

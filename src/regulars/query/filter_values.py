@@ -1,5 +1,6 @@
 """What a filter may compare a field with: the operations of each kind, and its values as they are inside."""
 
+import re
 from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from decimal import Decimal
@@ -66,19 +67,28 @@ def _integer(value: object) -> int:
     return value
 
 
+# What most numbers look like.
+_ordinary = re.compile(r"-?[0-9]{1,9}\.[0-9]{1,9}").fullmatch
+
+
 def _number(value: object) -> Decimal:
     if type(value) is int:
         found = Decimal(value)
     elif isinstance(value, Decimal):
+        if _ordinary(str(value)):
+            return value
         found = value
     else:
         raise _misfit("not_a_number", "Must be a number, such as 42.5.")
-    if found.is_nan() or abs(found) >= LARGEST:
+    if not found.is_finite() or (found and found.adjusted() >= LARGEST.adjusted()):
         raise _misfit("not_a_number", f"Must be a number below {LARGEST:f} in size.")
     exponent = found.as_tuple().exponent
     if isinstance(exponent, int) and exponent < -MOST_DECIMALS:
         raise _misfit("not_a_number", f"Must be a number of at most {MOST_DECIMALS} decimals.")
-    return found
+    # Written out, for engines do not read every exponent: 0E+99999 is 0.
+    if not found:
+        return Decimal(0)
+    return Decimal(int(found)) if found == found.to_integral_value() else found
 
 
 def text(value: object) -> str:
@@ -146,16 +156,29 @@ _CHECKS: Mapping[Kind, Callable[[object], Value]] = {
 }
 
 
-def scalar(operation: str, field: Field, value: object) -> Value:
-    """One value, of a list its element, as the field has it inside. Raises MisfitError.
+Check = Callable[[object], Value]
+
+
+def check(operation: str, field: Field) -> Check:
+    """What makes a value, of a list each element, what the field has inside; it raises MisfitError.
 
     Money and percentages stay the decimals that they are outside: minor units depend on the customer.
     """
-    found = _CHECKS[field.kind](value)
-    if field.values and operation not in TEXT:
-        names = [each.name for each in field.values]
+    if field.kind is Kind.OBJECT and operation in ORDER:
+        return _number
+    if operation in TEXT and field.kind not in LISTS:
+        return text
+    return _one_of(field) if field.values else _CHECKS[field.kind]
+
+
+def _one_of(field: Field) -> Check:
+    checked = _CHECKS[field.kind]
+    names = {each.name for each in field.values}
+
+    def among(value: object) -> Value:
+        found = checked(value)
         if str(found) not in names:
-            raise MisfitError(not_among(names, "The value"))
-    if field.kind is Kind.OBJECT and operation in ORDER and not isinstance(found, Decimal):
-        raise _misfit("not_a_number", "Must be a number, such as 42.5.")
-    return text(found) if operation in TEXT and field.kind is Kind.OBJECT else found
+            raise MisfitError(not_among((each.name for each in field.values), "The value"))
+        return found
+
+    return among
