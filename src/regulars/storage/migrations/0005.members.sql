@@ -78,6 +78,8 @@ COMMENT ON COLUMN members.next_change_at IS 'When a membership that lies ahead b
 CREATE INDEX members_changed ON members (community_id, transaction_id);
 CREATE INDEX members_due ON members (community_id, next_change_at) WHERE next_change_at IS NOT NULL;
 
+CREATE INDEX members_purged ON members (community_id, updated_at) WHERE member_id IS NULL;
+
 -- As what a profile stood before its present state.
 CREATE TABLE member_states (
     community_id      int NOT NULL,
@@ -266,6 +268,27 @@ BEGIN
         END LOOP;
     END LOOP;
     RETURN dropped;
+END
+$$;
+
+-- A restored database may give out lower transaction ids than it did where it was saved: what lies above all of them
+-- would be passed over. Gives how many watermarks were taken back.
+CREATE FUNCTION repair_fold_marks() RETURNS int
+LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
+DECLARE
+    each int;
+    changed int;
+    repaired int := 0;
+BEGIN
+    FOR each IN SELECT id FROM communities ORDER BY id LOOP
+        PERFORM set_config('regulars.community_id', each::text, true);
+        UPDATE fold_marks
+        SET watermark = '0'
+        WHERE community_id = each AND watermark > pg_snapshot_xmax(pg_current_snapshot());
+        GET DIAGNOSTICS changed = ROW_COUNT;
+        repaired := repaired + changed;
+    END LOOP;
+    RETURN repaired;
 END
 $$;
 
