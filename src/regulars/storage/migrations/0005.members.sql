@@ -9,12 +9,9 @@ COMMENT ON COLUMN profiles.phone_country IS
 -- What a member came through: the first word of the opt-in channel, where it names a platform.
 CREATE FUNCTION optin_platform(channel text) RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
-SELECT CASE
-    WHEN channel IS NULL THEN NULL
-    WHEN lower(substring(channel FROM '[[:alnum:]]+')) IN ('ios', 'android', 'web', 'pos', 'api', 'import')
-    THEN lower(substring(channel FROM '[[:alnum:]]+'))
-    ELSE 'other'
-END
+SELECT CASE WHEN channel IS NOT NULL THEN coalesce(
+    substring(lower(channel) FROM '^[^[:alnum:]]*(ios|android|web|pos|api|import)(?![[:alnum:]])'), 'other'
+) END
 $$;
 
 -- Of a birth date and a day, both as numbers such as 20261124.
@@ -30,11 +27,7 @@ $$;
 
 CREATE FUNCTION day_number(at timestamptz, zone text) RETURNS int
 LANGUAGE sql STABLE PARALLEL SAFE AS $$
-SELECT CAST(
-    10000 * extract(year FROM at AT TIME ZONE zone)
-    + 100 * extract(month FROM at AT TIME ZONE zone)
-    + extract(day FROM at AT TIME ZONE zone) AS int
-)
+SELECT CAST(to_char(at AT TIME ZONE zone, 'YYYYMMDD') AS int)
 $$;
 
 -- All of it is derived, in the transaction of the facts. A profile that was purged leaves its id for some days,
@@ -212,8 +205,12 @@ BEGIN
 END
 $$;
 
-SELECT partition_rollups('group_rollups');
-SELECT partition_rollups('balance_rollups');
+DO $$
+BEGIN
+    PERFORM partition_rollups('group_rollups');
+    PERFORM partition_rollups('balance_rollups');
+END
+$$;
 
 -- The partitions that all rollups of a step need from `first` to `last`; those before are dropped. A partition
 -- holds a `unit`: day, month or year. Gives how many were dropped.
