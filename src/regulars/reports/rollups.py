@@ -36,7 +36,7 @@ async def keep(database: Database) -> int:
     return dropped
 
 
-ROLLED = ("group_rollups", "balance_rollups")
+ROLLED = ("group_rollups", "balance_rollups", "snapshot_rollups")
 
 PURGED_KEPT = timedelta(days=2)
 """How long copies have to take out a profile that was purged."""

@@ -187,6 +187,57 @@ CREATE TABLE balance_rollups (
     PRIMARY KEY (community_id, step, grain, bucket, dimensions)
 ) PARTITION BY LIST (step);
 
+-- Snapshots: every 15 minutes each member is counted among those that are alike. `alike` is a digest of what they
+-- share; a row of snapshot_members says from which snapshot to which one was counted there, so that a purge takes
+-- it out of each.
+CREATE TABLE snapshot_counts (
+    community_id      int NOT NULL,
+    alike             uuid NOT NULL,
+    members_count     bigint NOT NULL,
+    optin_channel     text COLLATE "C",
+    optin_subchannel  text COLLATE "C",
+    optin_platform    text COLLATE "C",
+    gender            text COLLATE "C",
+    age               text COLLATE "C",
+    country           text COLLATE "C",
+    consents_true     text[] COLLATE "C" NOT NULL,
+    consents_false    text[] COLLATE "C" NOT NULL,
+    PRIMARY KEY (community_id, alike)
+);
+
+CREATE TABLE snapshot_members (
+    community_id  int NOT NULL,
+    profile_id    uuid NOT NULL,
+    since         timestamptz NOT NULL,
+    until         timestamptz NOT NULL,
+    alike         uuid NOT NULL,
+    PRIMARY KEY (community_id, profile_id, since)
+);
+
+CREATE TABLE snapshot_rollups (
+    community_id  int NOT NULL,
+    step          text COLLATE "C" NOT NULL DEFAULT '5m',
+    bucket        timestamptz NOT NULL,
+    alike         uuid NOT NULL,
+    n             bigint NOT NULL,
+    PRIMARY KEY (community_id, step, bucket, alike)
+) PARTITION BY LIST (step);
+
+-- Without a gap snapshots were taken from first_at to last_at.
+CREATE TABLE snapshot_runs (
+    community_id  int NOT NULL,
+    first_at      timestamptz NOT NULL,
+    last_at       timestamptz NOT NULL,
+    PRIMARY KEY (community_id, first_at)
+);
+
+-- Members that no commit has changed since are as they were in the last snapshot, on the same day.
+CREATE TABLE snapshot_marks (
+    community_id  int PRIMARY KEY,
+    watermark     xid8 NOT NULL DEFAULT '0',
+    day           int NOT NULL DEFAULT 0
+);
+
 -- Rollups whose buckets are dropped in time have partitions by time, those kept forever have none.
 CREATE FUNCTION partition_rollups(parent text) RETURNS void
 LANGUAGE plpgsql AS $$
@@ -209,6 +260,7 @@ DO $$
 BEGIN
     PERFORM partition_rollups('group_rollups');
     PERFORM partition_rollups('balance_rollups');
+    PERFORM partition_rollups('snapshot_rollups');
 END
 $$;
 
@@ -283,6 +335,9 @@ BEGIN
         SET watermark = '0'
         WHERE community_id = each AND watermark > pg_snapshot_xmax(pg_current_snapshot());
         GET DIAGNOSTICS changed = ROW_COUNT;
+        UPDATE snapshot_marks
+        SET watermark = '0'
+        WHERE community_id = each AND watermark > pg_snapshot_xmax(pg_current_snapshot());
         repaired := repaired + changed;
     END LOOP;
     RETURN repaired;
