@@ -44,7 +44,7 @@ async def purge(writing: Writing, profile_id: UUID) -> None:
     await _purge_tokens(writing, gone)
     await writing.execute("DELETE FROM profiles WHERE community_id = $1 AND profile_id = ANY ($2)", community_id, gone)
     for each in gone:
-        writing.remove(each)
+        writing.purge(each)
 
 
 async def _purge_answers(writing: Writing, gone: list[UUID]) -> None:

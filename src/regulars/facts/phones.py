@@ -19,9 +19,10 @@ def country(number: str | None) -> str | None:
         parsed = phonenumbers.parse(re.sub(r"^00", "+", text))
     except phonenumbers.NumberParseException:
         return None
-    if parsed.country_code == 1:
+    code = parsed.country_code
+    if code is None or code == 1:
         return None
-    regions = phonenumbers.region_codes_for_country_code(parsed.country_code)
+    regions = phonenumbers.region_codes_for_country_code(code)
     region = regions[0] if len(regions) == 1 else phonenumbers.region_code_for_number(parsed)
     # 001 stands for what belongs to no country, such as +800.
     return region if region and region.isalpha() else None

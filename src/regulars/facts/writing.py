@@ -23,6 +23,7 @@ class Writing(Scope):
     touched: dict[UUID, str] = field(default_factory=dict)
     members: set[UUID] = field(default_factory=set)
     removed: set[UUID] = field(default_factory=set)
+    purged: set[UUID] = field(default_factory=set)
     slow: set[UUID] = field(default_factory=set)
     values_changed: bool = False
     locations_changed: bool = False
@@ -34,6 +35,7 @@ class Writing(Scope):
         self.touched = {}
         self.members = set()
         self.removed = set()
+        self.purged = set()
         self.values_changed = self.locations_changed = False
 
     def touch(self, profile_id: UUID, cause: str) -> None:
@@ -61,6 +63,11 @@ class Writing(Scope):
         self.members.add(profile_id)
         self.touched.pop(profile_id, None)
 
+    def purge(self, profile_id: UUID) -> None:
+        """Has a profile removed in this commit from all that is known of members, of the past too."""
+        self.remove(profile_id)
+        self.purged.add(profile_id)
+
     def raise_values_epoch(self) -> None:
         """Marks every profile of the community as to be recomputed: a fact that many share has changed."""
         self.values_changed = True
@@ -72,12 +79,12 @@ class Writing(Scope):
     @asynccontextmanager
     async def part(self) -> AsyncIterator[None]:
         """A savepoint that also forgets what was touched within it when it fails."""
-        before = (
-            dict(self.touched), set(self.members), set(self.removed), self.values_changed, self.locations_changed
-        )  # fmt: skip
+        before = (dict(self.touched), set(self.members), set(self.removed), set(self.purged))
+        changed = (self.values_changed, self.locations_changed)
         try:
             async with self.savepoint():
                 yield
         except BaseException:
-            self.touched, self.members, self.removed, self.values_changed, self.locations_changed = before
+            self.touched, self.members, self.removed, self.purged = before
+            self.values_changed, self.locations_changed = changed
             raise

@@ -22,6 +22,7 @@ from regulars.ingest.grouping import LANES, Committers, lane_of, refusal, rehear
 from regulars.ingest.rows import Line, Read, Rejection
 from regulars.ingest.transaction_lines import transaction
 from regulars.ingest.transactions import Kept, Mode, OutdatedError, Put
+from regulars.reports import snapshots
 from regulars.storage.arrays import array
 from regulars.storage.database import Database
 
@@ -32,6 +33,9 @@ LEAST_IN_LANE = 250
 
 MANY_ROWS = 1_000
 """A batch of so many may make a table so much larger that the database should look at it anew."""
+
+_JOINING = ("profiles", "memberships")
+"""What tells who was a member long before it came."""
 
 _Put = Callable[[Sequence[Any]], Awaitable[list[Outcome]]]
 
@@ -98,10 +102,14 @@ async def load(
     else:
         batches = _rows(read, partial(ENTITIES[entity].decoded, community=community), options)
         put = partial(_put_rows, database, community_id, PUTS[entity], options)
+    began = database.clock()
     try:
-        return await _loaded(database, batches, put, options)
+        summary = await _loaded(database, batches, put, options)
     except OutdatedError:
         raise refuse("", "The community's currency was changed while the file was read: load it again") from None
+    if entity in _JOINING and summary.loaded and not options.dry_run:
+        await snapshots.fill(database, community_id, began)
+    return summary
 
 
 async def load_communities(database: Database, read: Read, options: Options | None = None) -> Summary:

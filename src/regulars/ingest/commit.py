@@ -11,7 +11,7 @@ from regulars.aggregations.refresh import refresh, remove
 from regulars.facts import community as communities
 from regulars.facts.refusals import NotFound
 from regulars.facts.writing import Writing
-from regulars.reports import folding
+from regulars.reports import folding, rollups, snapshots
 from regulars.reports.derive import derive
 from regulars.storage import retention
 from regulars.storage.arrays import array
@@ -71,6 +71,7 @@ async def commit(database: Database, community_id: int, work: Work[T]) -> T:
                 raise
             # Retention makes partitions ahead of time; where it could not, a write makes its own.
             await retention.keep_day(database, database.clock().date())
+            await rollups.keep(database)
         except (*PASSING, ProfileGoneError) as error:
             if attempt == ATTEMPTS:
                 raise
@@ -157,6 +158,8 @@ async def settle(writing: Writing, clock: Callable[[], Any]) -> None:
             await remove(writing, left)
     if writing.members:
         writing.moves += await derive(writing, writing.community, writing.members)
+    if writing.purged:
+        await snapshots.recount(writing, writing.purged)
     if writing.values_changed or writing.locations_changed:
         # Last, for all writers of a community meet in this row.
         await writing.execute(

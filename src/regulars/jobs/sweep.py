@@ -6,16 +6,13 @@ With them go those whose membership begins or ends by the clock, and those that 
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import structlog
-
 from regulars.aggregations.store import SHARED_FACT
 from regulars.facts.writing import Writing
 from regulars.ingest.commit import commit
+from regulars.jobs import communities
 from regulars.storage.database import Database
 
 PROFILES_AT_ONCE = 500
-
-_log = structlog.get_logger("regulars.sweep")
 
 _DUE = """
 SELECT profile_id, next_change_at
@@ -63,18 +60,11 @@ async def sweep(
     What goes wrong in one community is logged, and keeps none of the others waiting. `observe` is told of the
     profiles of each part once it is committed.
     """
-    swept = 0
-    for community_id in await _community_ids(database):
-        try:
-            swept += await sweep_community(database, community_id, stopping, observe)
-        except Exception:
-            _log.exception("sweep.failed", community=community_id)
-    return swept
-
-
-async def _community_ids(database: Database) -> list[int]:
-    async with database.unscoped() as connection:
-        return [row["id"] for row in await connection.fetch("SELECT id FROM communities ORDER BY id")]
+    return await communities.each(
+        "sweep",
+        await communities.ids(database),
+        lambda community_id: sweep_community(database, community_id, stopping, observe),
+    )
 
 
 async def sweep_community(
@@ -118,7 +108,7 @@ class Waiting:
 async def waiting(database: Database) -> Waiting:
     """What is due now in all communities; of one that has much, COUNTED profiles for each reason."""
     profiles, oldest_seconds = 0, 0.0
-    for community_id in await _community_ids(database):
+    for community_id in await communities.ids(database):
         async with database.reading(community_id) as scope:
             found = await scope.fetchrow(_WAITING, community_id, scope.now, COUNTED)
         profiles += found["profiles"]

@@ -72,9 +72,10 @@ def planned(statement: str) -> Plan:
     tests: list[_ListTest] = []
 
     def marked(node: exp.Expression) -> exp.Expression:
-        if isinstance(node, exp.JSONExtractScalar):
+        if isinstance(node, exp.JSONExtract | exp.JSONExtractScalar):
             # Its arrow would bind less than what stands beside it.
-            return exp.Anonymous(this="json_extract_string", expressions=[node.this, node.expression])
+            name = "json_extract" if isinstance(node, exp.JSONExtract) else "json_extract_string"
+            return exp.Anonymous(this=name, expressions=[node.this, node.expression])
         test = _list_test(node)
         if test is None:
             return node

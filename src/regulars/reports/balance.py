@@ -1,5 +1,7 @@
 """Who joins and who leaves."""
 
+from collections.abc import Mapping
+
 from regulars.reports.counts import UNFOLDED
 from regulars.reports.interval import EVERY
 from regulars.reports.report import (
@@ -43,12 +45,14 @@ CONSENTS = Field(
 )
 DIMENSIONS = (OPTIN_CHANNEL, OPTIN_SUBCHANNEL, OPTIN_PLATFORM, GENDER, AGE, CONSENTS)
 
-_COLUMNS = {each.name: (each.name,) for each in DIMENSIONS} | {"consents": ("consents_true", "consents_false")}
+COLUMNS: Mapping[str, tuple[str, ...]] = {each.name: (each.name,) for each in DIMENSIONS} | {
+    "consents": ("consents_true", "consents_false")
+}
 
 
 def _joins(grain: str, fields: tuple[str, ...]) -> Source:
     """What is kept of a grain, folded and unfolded; what was taken back is not there."""
-    columns = "".join(f", {column}" for field in fields for column in _COLUMNS[field])
+    columns = "".join(f", {column}" for field in fields for column in COLUMNS[field])
     return Source(
         Store.TABLES,
         f"""
@@ -87,7 +91,7 @@ MEMBER_BALANCE = Report(
         ),
         *DIMENSIONS,
     ),
-    source=_joins("all", tuple(_COLUMNS)),
+    source=_joins("all", tuple(COLUMNS)),
     grains=(
         Grain(("type",), _joins("", ())),
         *(Grain(("type", each.name), _joins(each.name, (each.name,))) for each in DIMENSIONS),

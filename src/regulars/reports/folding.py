@@ -24,11 +24,19 @@ SELECT EXISTS (
 )
 """
 
+DELTAS = ("group_deltas", "balance_deltas")
+
 _appended: dict[int, int] = {}
+
+
+def unfolded() -> list[int]:
+    """The communities that this process has appended to since it last folded them."""
+    return list(_appended)
 
 
 async def fold(database: Database, community_id: int) -> int:
     """Folds what is appended to a community; gives how many rows that were, 0 where another process is at it."""
+    _appended.pop(community_id, None)
     return await _whole(database, community_id, waiting=False)
 
 
@@ -38,8 +46,15 @@ async def bound(database: Database, community_id: int, moves: int) -> None:
         return
     _appended[community_id] = _appended.get(community_id, 0) + moves
     if _appended[community_id] >= MOST_UNFOLDED:
-        _appended[community_id] = 0
+        del _appended[community_id]
         await _whole(database, community_id, waiting=True)
+
+
+async def repair(database: Database) -> int:
+    """Has folds begin anew where the database was restored to lower transaction ids; gives for how many communities."""
+    async with database.unscoped() as connection:
+        repaired: int = await connection.fetchval("SELECT repair_fold_marks()")
+    return repaired
 
 
 async def _whole(database: Database, community_id: int, *, waiting: bool) -> int:
@@ -75,11 +90,8 @@ async def fold_here(scope: Scope) -> int:
     return folded
 
 
-async def has_unfolded(scope: Scope) -> bool:
-    """Whether there is anything to fold."""
-    return any(
-        [
-            await scope.fetchval(_UNFOLDED.format(table=table), scope.community_id)
-            for table in ("group_deltas", "balance_deltas")
-        ]
-    )
+async def fold_left(database: Database, community_id: int) -> int:
+    """Folds what other processes have left; gives how many rows that were."""
+    async with database.reading(community_id) as scope:
+        found = [await scope.fetchval(_UNFOLDED.format(table=table), community_id) for table in DELTAS]
+    return await fold(database, community_id) if any(found) else 0

@@ -187,7 +187,8 @@ class Report:
         wanted = {
             *self.key,
             *self.grouped_by,
-            *(name for each in (*self.aggregations, *self.grains) for name in each.fields),
+            *(name for each in self.aggregations for name in each.fields),
+            *(name for each in self.grains for name in each.fields),
         }
         if unknown := wanted - set(names):
             raise ValueError(f"{self.name}: no field is called {sorted(unknown)}")

@@ -36,11 +36,17 @@ async def keep(database: Database) -> int:
     return dropped
 
 
-ROLLED = ("group_rollups", "balance_rollups")
+ROLLED = ("group_rollups", "balance_rollups", "snapshot_rollups")
+
+PURGED_KEPT = timedelta(days=2)
+"""How long copies have to take out a profile that was purged."""
 
 
-async def expire(database: Database, community_id: int) -> None:
-    """Takes away the buckets of a community that are past their term in partitions that are not."""
+async def expire(database: Database, community_id: int) -> int:
+    """Takes away what is past its term in a community: buckets within partitions that stay, ids of purged profiles.
+
+    Gives how many ids.
+    """
     async with database.writing(community_id) as scope:
         for interval in UNITS:
             for table in ROLLED:
@@ -50,3 +56,9 @@ async def expire(database: Database, community_id: int) -> None:
                     interval.written,
                     first_kept(interval, scope.now),
                 )
+        status = await scope.execute(
+            "DELETE FROM members WHERE community_id = $1 AND member_id IS NULL AND updated_at < $2",
+            community_id,
+            scope.now - PURGED_KEPT,
+        )
+    return int(status.rpartition(" ")[2])

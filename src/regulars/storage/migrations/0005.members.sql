@@ -9,12 +9,9 @@ COMMENT ON COLUMN profiles.phone_country IS
 -- What a member came through: the first word of the opt-in channel, where it names a platform.
 CREATE FUNCTION optin_platform(channel text) RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
-SELECT CASE
-    WHEN channel IS NULL THEN NULL
-    WHEN lower(substring(channel FROM '[[:alnum:]]+')) IN ('ios', 'android', 'web', 'pos', 'api', 'import')
-    THEN lower(substring(channel FROM '[[:alnum:]]+'))
-    ELSE 'other'
-END
+SELECT CASE WHEN channel IS NOT NULL THEN coalesce(
+    substring(lower(channel) FROM '^[^[:alnum:]]*(ios|android|web|pos|api|import)(?![[:alnum:]])'), 'other'
+) END
 $$;
 
 -- Of a birth date and a day, both as numbers such as 20261124.
@@ -30,11 +27,7 @@ $$;
 
 CREATE FUNCTION day_number(at timestamptz, zone text) RETURNS int
 LANGUAGE sql STABLE PARALLEL SAFE AS $$
-SELECT CAST(
-    10000 * extract(year FROM at AT TIME ZONE zone)
-    + 100 * extract(month FROM at AT TIME ZONE zone)
-    + extract(day FROM at AT TIME ZONE zone) AS int
-)
+SELECT CAST(to_char(at AT TIME ZONE zone, 'YYYYMMDD') AS int)
 $$;
 
 -- All of it is derived, in the transaction of the facts. A profile that was purged leaves its id for some days,
@@ -77,6 +70,8 @@ COMMENT ON COLUMN members.next_change_at IS 'When a membership that lies ahead b
 
 CREATE INDEX members_changed ON members (community_id, transaction_id);
 CREATE INDEX members_due ON members (community_id, next_change_at) WHERE next_change_at IS NOT NULL;
+
+CREATE INDEX members_purged ON members (community_id, updated_at) WHERE member_id IS NULL;
 
 -- As what a profile stood before its present state.
 CREATE TABLE member_states (
@@ -192,6 +187,57 @@ CREATE TABLE balance_rollups (
     PRIMARY KEY (community_id, step, grain, bucket, dimensions)
 ) PARTITION BY LIST (step);
 
+-- Snapshots: every 15 minutes each member is counted among those that are alike. `alike` is a digest of what they
+-- share; a row of snapshot_members says from which snapshot to which one was counted there, so that a purge takes
+-- it out of each.
+CREATE TABLE snapshot_counts (
+    community_id      int NOT NULL,
+    alike             uuid NOT NULL,
+    members_count     bigint NOT NULL,
+    optin_channel     text COLLATE "C",
+    optin_subchannel  text COLLATE "C",
+    optin_platform    text COLLATE "C",
+    gender            text COLLATE "C",
+    age               text COLLATE "C",
+    country           text COLLATE "C",
+    consents_true     text[] COLLATE "C" NOT NULL,
+    consents_false    text[] COLLATE "C" NOT NULL,
+    PRIMARY KEY (community_id, alike)
+);
+
+CREATE TABLE snapshot_members (
+    community_id  int NOT NULL,
+    profile_id    uuid NOT NULL,
+    since         timestamptz NOT NULL,
+    until         timestamptz NOT NULL,
+    alike         uuid NOT NULL,
+    PRIMARY KEY (community_id, profile_id, since)
+);
+
+CREATE TABLE snapshot_rollups (
+    community_id  int NOT NULL,
+    step          text COLLATE "C" NOT NULL DEFAULT '5m',
+    bucket        timestamptz NOT NULL,
+    alike         uuid NOT NULL,
+    n             bigint NOT NULL,
+    PRIMARY KEY (community_id, step, bucket, alike)
+) PARTITION BY LIST (step);
+
+-- Without a gap snapshots were taken from first_at to last_at.
+CREATE TABLE snapshot_runs (
+    community_id  int NOT NULL,
+    first_at      timestamptz NOT NULL,
+    last_at       timestamptz NOT NULL,
+    PRIMARY KEY (community_id, first_at)
+);
+
+-- Members that no commit has changed since are as they were in the last snapshot, on the same day.
+CREATE TABLE snapshot_marks (
+    community_id  int PRIMARY KEY,
+    watermark     xid8 NOT NULL DEFAULT '0',
+    day           int NOT NULL DEFAULT 0
+);
+
 -- Rollups whose buckets are dropped in time have partitions by time, those kept forever have none.
 CREATE FUNCTION partition_rollups(parent text) RETURNS void
 LANGUAGE plpgsql AS $$
@@ -210,8 +256,13 @@ BEGIN
 END
 $$;
 
-SELECT partition_rollups('group_rollups');
-SELECT partition_rollups('balance_rollups');
+DO $$
+BEGIN
+    PERFORM partition_rollups('group_rollups');
+    PERFORM partition_rollups('balance_rollups');
+    PERFORM partition_rollups('snapshot_rollups');
+END
+$$;
 
 -- The partitions that all rollups of a step need from `first` to `last`; those before are dropped. A partition
 -- holds a `unit`: day, month or year. Gives how many were dropped.
@@ -266,6 +317,30 @@ BEGIN
         END LOOP;
     END LOOP;
     RETURN dropped;
+END
+$$;
+
+-- A restored database may give out lower transaction ids than it did where it was saved: what lies above all of them
+-- would be passed over. Gives how many watermarks were taken back.
+CREATE FUNCTION repair_fold_marks() RETURNS int
+LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
+DECLARE
+    each int;
+    changed int;
+    repaired int := 0;
+BEGIN
+    FOR each IN SELECT id FROM communities ORDER BY id LOOP
+        PERFORM set_config('regulars.community_id', each::text, true);
+        UPDATE fold_marks
+        SET watermark = '0'
+        WHERE community_id = each AND watermark > pg_snapshot_xmax(pg_current_snapshot());
+        GET DIAGNOSTICS changed = ROW_COUNT;
+        UPDATE snapshot_marks
+        SET watermark = '0'
+        WHERE community_id = each AND watermark > pg_snapshot_xmax(pg_current_snapshot());
+        repaired := repaired + changed;
+    END LOOP;
+    RETURN repaired;
 END
 $$;
 
