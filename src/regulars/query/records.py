@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from regulars.access.customers import Customer
-from regulars.query import cursors, groups
+from regulars.query import cursors, groups, small_groups
 from regulars.query.compiling import (
     bound_after,
     grouped,
@@ -128,5 +128,12 @@ async def _groups(
         in_order = [each for each in in_order if each[0] > last]
     page = [label for _, label in in_order[: query.limit]]
     digits = customers[0].minor_digits
-    found = [{**groups.labelled(keys, label, digits), **groups.measured(report, sums[label])} for label in page]
+    masked = small_groups.hidden(report, sums, small_groups.smallest_cell(customers))
+    found = [
+        {
+            **groups.labelled(keys, label, digits),
+            **(small_groups.masked(report) if label in masked else groups.measured(report, sums[label])),
+        }
+        for label in page
+    ]
     return found, list(page[-1]) if len(in_order) > query.limit else None
