@@ -13,7 +13,7 @@ from regulars.storage import retention
 from regulars.storage.database import Database
 
 FOLD_SECONDS = 0.2
-LEFT_SECONDS = 60.0
+LEFT_SECONDS = 10.0
 """A process folds what it has appended itself at once, and what others left behind now and then."""
 
 EXPIRY_SECONDS = 6 * 3600.0
