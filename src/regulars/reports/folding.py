@@ -1,8 +1,7 @@
 """Adds up what commits append: one folder a community at a time, while reads add folded and unfolded."""
 
+from functools import partial
 from importlib.resources import files
-
-import asyncpg
 
 from regulars.reports import rollups, snapshots
 from regulars.reports.interval import EVERY
@@ -67,14 +66,7 @@ async def repair(database: Database) -> int:
 
 
 async def _whole(database: Database, community_id: int, *, waiting: bool) -> int:
-    try:
-        return await _once(database, community_id, waiting=waiting)
-    except asyncpg.CheckViolationError as error:
-        if "no partition" not in str(error):
-            raise
-        # Retention makes partitions ahead of time; where it could not, the fold makes its own.
-        await rollups.keep(database)
-        return await _once(database, community_id, waiting=waiting)
+    return await rollups.with_room(database, partial(_once, database, community_id, waiting=waiting))
 
 
 async def _once(database: Database, community_id: int, *, waiting: bool) -> int:

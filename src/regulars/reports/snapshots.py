@@ -2,10 +2,9 @@
 
 from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from importlib.resources import files
 from uuid import UUID
-
-import asyncpg
 
 from regulars.reports import rollups
 from regulars.reports.interval import FROM_AN_HOUR
@@ -43,13 +42,7 @@ async def rebuild(scope: Scope, zone: str) -> None:
 
 async def take(database: Database, community_id: int) -> int:
     """Takes a snapshot of a community; gives how many members are counted otherwise than in the one before."""
-    try:
-        return await _take(database, community_id)
-    except asyncpg.CheckViolationError as error:
-        if "no partition" not in str(error):
-            raise
-        await rollups.keep(database)
-        return await _take(database, community_id)
+    return await rollups.with_room(database, partial(_take, database, community_id))
 
 
 async def _take(database: Database, community_id: int) -> int:
