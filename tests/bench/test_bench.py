@@ -31,5 +31,5 @@ def test_a_changed_country_is_right_in_the_next_read() -> None:
 
 
 def test_a_page_without_results_names_what_has_not_run() -> None:
-    names = "reads, writes, bulk, cold, recompute, growth, hot, country, memory, compute, lake, feast"
+    names = "reads, writes, bulk, cold, recompute, growth, partitions, hot, country, memory, compute, lake, feast"
     assert f"Not run yet: {names}." in render.rendered({})
