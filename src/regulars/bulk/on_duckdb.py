@@ -8,6 +8,7 @@ from typing import Any
 
 import duckdb
 
+from regulars.aggregations.aggregation import Aggregation
 from regulars.bulk import duckdb_files, output, replacing
 from regulars.bulk.given import Files, matched
 from regulars.bulk.reading import DUCKDB_DIALECT, Family, Given
@@ -112,10 +113,10 @@ class OnDuckDB:
         except duckdb.Error as error:
             raise duckdb_files.unfit(error) from None
 
-    def write(self, select: str, place: str) -> None:
+    def write(self, select: str, place: str, shown: Sequence[Aggregation]) -> None:
         """Writes values to one file, here or in an object store: Parquet or CSV by its name."""
         with replacing.replacing(place) as path:
-            self._run(output.copy(select, path))
+            self._run(output.copy(select, path, shown))
 
 
 def _given(name: str, kind: str) -> Given:

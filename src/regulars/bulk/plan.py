@@ -1,13 +1,18 @@
 """The steps from what is given to values, the same on every engine; an engine only runs them."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any, Protocol
 
+from regulars.aggregations.aggregation import Aggregation, Registry
+from regulars.aggregations.choosing import chosen, names_read
+from regulars.aggregations.definitions import REGISTRY
 from regulars.aggregations.engines import DUCKDB_FEW_BRANDS, FEW_BRANDS
 from regulars.bulk import facts, lines, tables, values
-from regulars.bulk.reading import Dialect, Family
+from regulars.bulk.needed import needed
+from regulars.bulk.reading import Dialect, Family, Given
 from regulars.bulk.refusals import UnfitError
 from regulars.bulk.shape import Club, Faults, Lines, Shape, Source, Step
 from regulars.facts import countries, instants, money
@@ -32,11 +37,12 @@ class Runner(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What is asked for: the zone and the currency of the club, and one instant or pairs (None)."""
+    """What is asked for: the zone and the currency of the club, one instant or pairs (None), and which values."""
 
     timezone: str
     currency: str | None
     as_of: datetime | None
+    shown: tuple[Aggregation, ...]
 
 
 def run(runner: Runner, sources: Mapping[str, Source], asked: Asked, tell: Callable[[str], None]) -> str:
@@ -45,13 +51,15 @@ def run(runner: Runner, sources: Mapping[str, Source], asked: Asked, tell: Calla
     Raises UnfitError for whatever can't be computed from.
     """
     faults = Faults()
+    registry = _needed_for(tuple(each.name for each in asked.shown))
+    sources = needed(sources, names_read(registry))
     transactions = sources["transactions"]
     zone(asked.timezone, "timezone")
     _make_countries(runner)
     tell("reading")
     for source in sources.values():
         _make_typed(runner, source, faults)
-    shape = _shape(runner, sources, asked)
+    shape = _shape(runner, sources, asked, names_read(registry))
     runner.make(facts.locations(sources.get("locations"), runner.dialect, faults))
     _refuse(runner, "fact_locations", "external_id", faults)
     runner.make(facts.headers(shape, faults))
@@ -63,30 +71,47 @@ def run(runner: Runner, sources: Mapping[str, Source], asked: Asked, tell: Calla
     if "as_of" in sources:
         _refuse_unknown_pairs(runner)
     sold = lines.steps(transactions, shape, runner.dialect, faults)
-    for step in sold[:-1]:
+    for step in (*sold[:-1], *facts.looked_up(shape, runner.dialect)):
         runner.make(step)
     runner.make(facts.transactions(shape, runner.dialect, faults))
     _refuse(runner, "fact_transactions", "external_id", faults)
     runner.make(sold[-1])
     runner.make(values.club_row(shape.club))
     tell("computing")
-    compute_values(runner, shape.club, asked.as_of)
-    return values.shown(shape.club, runner.dialect)
+    is_branded = runner.dialect.numbers and shape.lines is not Lines.APART
+    compute_values(runner, shape.club, asked.as_of, registry, is_branded=is_branded)
+    return values.shown(asked.shown, shape.club, runner.dialect)
 
 
-def compute_values(runner: Runner, club: Club, as_of: datetime | None) -> None:
-    """From facts to `stored_values`: of all profiles at one instant, or, where that is None, of the pairs."""
+@cache
+def _needed_for(names: tuple[str, ...]) -> Registry:
+    # The same each time, so that its statement is translated once.
+    return chosen(REGISTRY, names)
+
+
+def compute_values(
+    runner: Runner,
+    club: Club,
+    as_of: datetime | None,
+    registry: Registry = REGISTRY,
+    *,
+    is_branded: bool = False,
+) -> None:
+    """From facts to `stored_values`: of all profiles at one instant, or, where that is None, of the pairs.
+
+    `is_branded` says that the brands of the lines are numbers already.
+    """
     dialect = runner.dialect
     engine = dialect.engine
     for step in values.ordered(dialect.numbers and bool(runner.rows(values.TIES)), dialect):
         runner.make(step)
-    for step in values.brands(dialect):
+    for step in [] if is_branded else values.brands(dialect):
         runner.make(step)
     if dialect.numbers and runner.rows("SELECT count(*) FROM fact_brands")[0][0] <= FEW_BRANDS:
         engine = DUCKDB_FEW_BRANDS
     for step in values.asked_in_pairs(club, dialect) if as_of is None else values.asked_at(as_of):
         runner.make(step)
-    for step in values.stored(engine, dialect):
+    for step in values.stored(registry, engine, dialect):
         runner.make(step)
 
 
@@ -158,12 +183,14 @@ def _refuse(runner: Runner, relation: str, key: str, faults: Faults) -> None:
         raise UnfitError("; ".join(told) + ".")
 
 
-def _shape(runner: Runner, sources: Mapping[str, Source], asked: Asked) -> Shape:
+def _shape(runner: Runner, sources: Mapping[str, Source], asked: Asked, read: Set[str]) -> Shape:
     transactions = sources["transactions"]
     club, has_rates = _club(runner, transactions, asked)
+    # Two ids of one fingerprint only cost time.
     ((rows, ids),) = runner.rows(
-        f"SELECT count(external_id), count(DISTINCT {runner.dialect.fingerprint('external_id')}) "
-        f"FROM typed_transactions WHERE external_id IS NOT NULL"
+        f"SELECT coalesce(sum(number), 0), count(*) FROM ("
+        f"SELECT count(*) AS number FROM typed_transactions WHERE external_id IS NOT NULL "
+        f"GROUP BY {runner.dialect.fingerprint('external_id')}) AS counted"
     )
     where = Lines.NOWHERE
     if transactions.has("items", *tables.ITEM_COLUMNS):
@@ -171,11 +198,10 @@ def _shape(runner: Runner, sources: Mapping[str, Source], asked: Asked) -> Shape
     zoned = [source for source in sources.values() if source.has("timezone")]
     for source in zoned:
         _check_zones(runner, source.table.name)
-    total = transactions.columns["total"]
-    exact = {Family.DECIMAL: min(total.scale, 6), Family.INTEGER: 0}
     return Shape(
         club=club,
-        total_scale=exact.get(total.family, 6),
+        read=read,
+        scales={name: _scale(given) for name, given in transactions.columns.items()},
         has_rates=has_rates,
         has_zones=bool(zoned),
         repeats=rows != ids,
@@ -183,6 +209,11 @@ def _shape(runner: Runner, sources: Mapping[str, Source], asked: Asked) -> Shape
         has_profiles="profiles" in sources,
         has_locations="locations" in sources,
     )
+
+
+def _scale(of: Given) -> int:
+    """How many decimals a column has once it is read."""
+    return {Family.DECIMAL: min(of.scale, 6), Family.INTEGER: 0}.get(of.family, 6)
 
 
 def _club(runner: Runner, transactions: Source, asked: Asked) -> tuple[Club, bool]:
