@@ -15,8 +15,9 @@ def chosen(registry: Registry, names: Iterable[str]) -> Registry:
     It knows nothing of when values change. Raises KeyError for a name that no value has.
     """
     kept: dict[str, Aggregation | Measure] = {}
-    known = {each.name: each for each in (*registry.aggregations, *registry.measures)}
-    waiting = [registry.by_name[name] for name in names]
+    known: dict[str, Aggregation | Measure] = {each.name: each for each in registry.measures}
+    known |= registry.by_name
+    waiting: list[Aggregation | Measure] = [registry.by_name[name] for name in names]
     while waiting:
         each = waiting.pop()
         if each.name not in kept:
@@ -52,9 +53,22 @@ def names_read(registry: Registry) -> frozenset[str]:
     return frozenset(found)
 
 
+def ordered_calls(registry: Registry) -> list[tuple[str, str]]:
+    """What takes the value of the first or the last of several rows; each also with the values in reverse, from
+    2^32 - 1 down: where the two disagree, rows that are alike in order have different values.
+    """
+    found: list[tuple[str, str]] = []
+    for each in registry.aggregations:
+        for call in _parsed(each.sql or "NULL").find_all(exp.Anonymous):
+            if call.name in ("first_of", "last_of"):
+                value, when = (argument.sql(dialect="postgres") for argument in call.expressions)
+                found.append((f"{call.name}({value}, {when})", f"{call.name}(4294967295 - {value}, {when})"))
+    return found
+
+
 def _columns(of: Aggregation | Measure) -> set[str]:
     return {column.name for column in _parsed(of.sql).find_all(exp.Column)} if of.sql else set()
 
 
-def _parsed(sql: str) -> exp.Expression:
+def _parsed(sql: str) -> exp.Expr:
     return sqlglot.parse_one(sql, dialect="postgres")

@@ -80,7 +80,7 @@ def _measured(registry: Registry, engine: Engine, grouped: Sequence[str]) -> str
     return f"{selected}\nFROM member\n{joins}"
 
 
-def _shared_inputs(engine: Engine) -> list[tuple[str, str]]:
+def shared_inputs(engine: Engine) -> list[tuple[str, str]]:
     """The inputs that engines over files have in common, each as a CTE: (name, sql)."""
     if not engine.shared_inputs:
         return []
@@ -94,7 +94,7 @@ def relations(registry: Registry, engine: Engine) -> list[tuple[str, str]]:
     """Everything up to the values, each a relation over those before it: (name, sql). The last has a row for each
     profile with every measure and value by name.
     """
-    found = [*_shared_inputs(engine), *((each.name, translated(each.sql, engine)) for each in registry.relations)]
+    found = [*shared_inputs(engine), *((each.name, translated(each.sql, engine)) for each in registry.relations)]
     grouped = _grouped(registry, engine)
     found += grouped
     last = "measured"

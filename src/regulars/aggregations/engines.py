@@ -112,6 +112,9 @@ def _half_even(whole_division: str) -> Macro:
     return macro
 
 
+MOST_LOCATIONS = 2**20
+"""DuckDB has their order and an instant in one number."""
+
 DUCKDB = Engine(
     name="duckdb",
     dialect="duckdb",
@@ -131,10 +134,11 @@ DUCKDB = Engine(
         "next_to_last": lambda day, earlier: f"list_extract(max({day}, 2), 2)",
         "of_last": lambda value, day, later: f"arg_max({value}, {day})",
         "standing": lambda k, at, external_id, location_id: (
-            f"CAST(coalesce(epoch_us({at}) + 72057594037927936, 0) AS HUGEINT) * 4294967296 + locations.backwards"
+            f"CAST(coalesce(epoch_us({at}) + 2300000000000000, 0) AS HUGEINT) * {MOST_LOCATIONS} + locations.backwards"
         ),
+        # Both in one number: from 1900 to 3000 a standing is below 2^75, which leaves 2^52 for money.
         "most": lambda value, number, standing: (
-            f"arg_max({value}, ROW({number}, {standing})) FILTER (WHERE {number} > 0)"
+            f"arg_max({value}, CAST({number} AS HUGEINT) * {2**75} + {standing}) FILTER (WHERE {number} > 0)"
         ),
         # Brands come as numbers in the order of their names: lists of texts cost several times as much.
         "distinct_sorted": lambda value: f"list_sort(array_agg(DISTINCT {value}))",

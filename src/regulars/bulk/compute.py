@@ -40,9 +40,10 @@ def compute(
 
     Tables are paths, patterns, folders or URLs of CSV or Parquet, pandas or Polars frames, Arrow tables, or Spark
     DataFrames; `columns` says what theirs are called, such as {"profile": "customer_id"}. `as_of` is now where it is
-    not given; what happened later counts for nothing. `values` names those to compute, which cost only what they need;
-    profile_id and calculated_at always come with them. Without it all are. Times without an offset are local: of the row's zone, else
-    of its location's, else of `timezone`. Money is in `currency`, exact.
+    not given; what happened later counts for nothing. `values` names those that are wanted, all where it is not given:
+    only what they need is read, checked and computed; profile_id and calculated_at always come with them.
+    Times without an offset are local: of the row's zone, else of its location's, else of `timezone`. Money is in
+    `currency`, exact.
     Gives an Arrow table, or a Spark DataFrame with engine "spark"; None where `output` names a file to write.
     Raises UnfitError where something can't be computed from, with the table, the column and what to do.
     """

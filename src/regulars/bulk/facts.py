@@ -150,7 +150,12 @@ def _is_dated_by_days(shape: Shape, dialect: Dialect) -> bool:
     return dialect.numbers and not shape.has_zones and shape.club.timezone != "UTC"
 
 
-def transactions(shape: Shape, dialect: Dialect, faults: Faults) -> Step:
+def keeps_ids(shape: Shape, dialect: Dialect) -> bool:
+    """Whether facts need the ids of transactions in any case: else only ties, and what is wrong, depend on them."""
+    return not dialect.numbers or shape.lines is Lines.APART
+
+
+def transactions(shape: Shape, dialect: Dialect, faults: Faults, *, has_ids: bool) -> Step:
     """Every counted transaction of a profile, or a row that says what is wrong with it."""
     club = shape.club
     zone = f"coalesce(t.timezone, place.timezone, '{club.timezone}')" if shape.has_zones else f"'{club.timezone}'"
@@ -175,15 +180,17 @@ def transactions(shape: Shape, dialect: Dialect, faults: Faults) -> Step:
         join += "LEFT JOIN line_sums AS sold ON sold.external_id = t.external_id\n"
         wrong.append("WHEN sold.wrong IS NOT NULL THEN sold.wrong")
     elif shape.lines is Lines.WITHIN:
-        join += "LEFT JOIN fact_products AS product ON product.sku = t.sku\n"
+        if shape.has_products:
+            join += "LEFT JOIN fact_products AS product ON product.sku = t.sku\n"
         if dialect.numbers:
-            join += f"LEFT JOIN fact_brands AS labelled ON labelled.name = {lines.NAME}\n"
+            join += f"LEFT JOIN fact_brands AS labelled ON labelled.name = {lines.brand_name(shape)}\n"
     has_local = "CASE WHEN t.transacted_at IS NULL THEN {} ELSE t.transacted_at END"
     at = has_local.format(dialect.engine.macros["instant_of"]("t.transacted_at_local", zone))
     shop_date = dialect.engine.macros["local_date"]("t.at", "t.zone")
     if _is_dated_by_days(shape, dialect):
         join += "LEFT JOIN zone_days AS part ON part.utc_day = CAST(t.at AS DATE)\n"
-        shop_date = f"CASE WHEN t.at < part.turns_at THEN part.earlier WHEN t.at >= part.turns_at THEN part.later ELSE {shop_date} END"
+        known = "WHEN t.at < part.turns_at THEN part.earlier WHEN t.at >= part.turns_at THEN part.later"
+        shop_date = f"CASE {known} ELSE {shop_date} END"
     channels = lookups.channels("t.systems")
     if dialect.numbers and "systems" in shape.scales:
         join += "LEFT JOIN known_systems AS known ON known.systems = t.systems\n"
@@ -194,7 +201,7 @@ def transactions(shape: Shape, dialect: Dialect, faults: Faults) -> Step:
     return Step(
         "fact_transactions",
         f"""SELECT {"own.profile" if is_joined else "t.profile"} AS profile,
-       t.external_id,
+       {"t.external_id" if has_ids else reading.nothing(Kind.FLAG, dialect)} AS external_id,
        CAST(0 AS TINYINT) AS id,
        t.at AS transacted_at,
        CASE WHEN t.zone = 'UTC' THEN CAST(t.at AS DATE) ELSE {shop_date} END AS shop_date,
@@ -206,7 +213,7 @@ def transactions(shape: Shape, dialect: Dialect, faults: Faults) -> Step:
        {discount} AS discount,
        {list_value} AS list_value,
        {brand} AS sold_brand,
-       CAST(CASE {" ".join(wrong)} END AS INT) AS wrong
+       CAST(CASE {" ".join(wrong)} END AS SMALLINT) AS wrong
 FROM (
     SELECT t.*, place.location_id, place.type AS place_type, {at} AS at, {zone} AS zone,
            coalesce(upper(trim(t.currency)) <> '{club.currency}', FALSE) AS is_foreign

@@ -8,9 +8,6 @@ from regulars.bulk.tables import ITEM_COLUMNS, Kind
 RATE = "CASE WHEN t.is_foreign THEN t.currency_rate ELSE CAST(1 AS DECIMAL(19, 12)) END"
 """The rate into the club's currency of a transaction `t`."""
 
-NAME = "coalesce(product.brand, t.brand)"
-"""The brand of a transaction `t` that is one line, by its name."""
-
 _IS_SOLD = "coalesce({line}.quantity, 1) > 0"
 _PRICE = "coalesce({line}.price_current, {line}.price_sell, 0)"
 
@@ -37,10 +34,10 @@ def _value_of_row(shape: Shape, dialect: Dialect) -> tuple[str, str]:
     discount = "coalesce(t.discount, 0)" if "discount" in scales else "0"
     in_discount = scales.get("discount", 0)
     most = max(in_discount, in_price + in_quantity)
+    value = f"{_units(price, in_price, whole)} * {_units(quantity, in_quantity, whole)}"
     return (
         f"{_units(discount, in_discount, whole)} * {10 ** (most - in_discount)}",
-        f"{_units(price, in_price, whole)} * {_units(quantity, in_quantity, whole)} * "
-        f"{10 ** (most - in_price - in_quantity)}",
+        f"{value} * {10 ** (most - in_price - in_quantity)}",
     )
 
 
@@ -67,8 +64,13 @@ def sold(shape: Shape, dialect: Dialect) -> tuple[str, str, str]:
     discount, list_value = (f"CASE WHEN {is_line} THEN {each}{rate} END" for each in _value_of_row(shape, dialect))
     if "brand" not in shape.read:
         return discount, list_value, no_brand
-    brand = "labelled.brand" if dialect.numbers else NAME
+    brand = "labelled.brand" if dialect.numbers else brand_name(shape)
     return discount, list_value, f"CASE WHEN {is_line} THEN {brand} END"
+
+
+def brand_name(shape: Shape) -> str:
+    """The brand of a transaction `t` that is one line, by its name."""
+    return "coalesce(product.brand, t.brand)" if shape.has_products else "t.brand"
 
 
 _LINE_KINDS = {

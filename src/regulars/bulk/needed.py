@@ -36,8 +36,6 @@ def needed(sources: Mapping[str, Source], read: Set[str]) -> dict[str, Source]:
         stay.add(("transactions", "location"))
     goes = may_go - stay
     return {
-        name: replace(
-            source, columns={own: given for own, given in source.columns.items() if (name, own) not in goes}
-        )
+        name: replace(source, columns={own: given for own, given in source.columns.items() if (name, own) not in goes})
         for name, source in sources.items()
     }

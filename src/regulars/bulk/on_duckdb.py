@@ -62,7 +62,7 @@ class OnDuckDB:
     def make(self, step: Step) -> None:
         """Makes a relation: a table where it is read more than once."""
         kind = "TABLE" if step.keeps else "VIEW"
-        self._run(f"CREATE TEMP {kind} {step.name} AS\n{step.sql}")
+        self._run(f"CREATE OR REPLACE TEMP {kind} {step.name} AS\n{step.sql}")
 
     def make_pairs(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """Makes a small relation of texts."""

@@ -20,7 +20,8 @@ def csv_of_parquet(pattern: str, path: Path, shown: Sequence[Aggregation]) -> No
 def copy(select: str, path: Path, shown: Sequence[Aggregation]) -> str:
     """The statement by which DuckDB writes values to one file: Parquet or CSV by its name, by profile and instant."""
     if path.suffix == ".parquet":
-        return f"COPY (SELECT * FROM ({select}) {_ORDER}) TO '{_quoted(str(path))}' (FORMAT parquet, COMPRESSION zstd)"
+        # Numbers are in that order too, and faster compared.
+        return f"COPY ({select}\nORDER BY value.k) TO '{_quoted(str(path))}' (FORMAT parquet, COMPRESSION zstd)"
     columns = ", ".join(f"{_text(each)} AS {each.name}" for each in shown)
     return (
         f"COPY (SELECT {columns} FROM ({select}) AS value {_ORDER}) TO '{_quoted(str(path))}' (FORMAT csv, HEADER true)"

@@ -3,14 +3,15 @@
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache
+from functools import cache, partial
 from typing import Any, Protocol
 
 from regulars.aggregations.aggregation import Aggregation, Registry
 from regulars.aggregations.choosing import chosen, names_read
 from regulars.aggregations.definitions import REGISTRY
-from regulars.aggregations.engines import DUCKDB_FEW_BRANDS, FEW_BRANDS
+from regulars.aggregations.engines import DUCKDB_FEW_BRANDS, FEW_BRANDS, MOST_LOCATIONS
 from regulars.bulk import facts, lines, tables, values
+from regulars.bulk.identity import is_one_row_each
 from regulars.bulk.needed import needed
 from regulars.bulk.reading import Dialect, Family, Given
 from regulars.bulk.refusals import UnfitError
@@ -73,13 +74,23 @@ def run(runner: Runner, sources: Mapping[str, Source], asked: Asked, tell: Calla
     sold = lines.steps(transactions, shape, runner.dialect, faults)
     for step in (*sold[:-1], *facts.looked_up(shape, runner.dialect)):
         runner.make(step)
-    runner.make(facts.transactions(shape, runner.dialect, faults))
+
+    def make_transactions(*, has_ids: bool) -> None:
+        runner.make(facts.transactions(shape, runner.dialect, faults, has_ids=has_ids))
+
+    has_ids = facts.keeps_ids(shape, runner.dialect)
+    make_transactions(has_ids=has_ids)
+    if not has_ids and runner.rows("SELECT wrong FROM fact_transactions WHERE wrong IS NOT NULL LIMIT 1"):
+        make_transactions(has_ids=True)
     _refuse(runner, "fact_transactions", "external_id", faults)
     runner.make(sold[-1])
     runner.make(values.club_row(shape.club))
     tell("computing")
     is_branded = runner.dialect.numbers and shape.lines is not Lines.APART
-    compute_values(runner, shape.club, asked.as_of, registry, is_branded=is_branded)
+    with_ids = partial(make_transactions, has_ids=True)
+    compute_values(
+        runner, shape.club, asked.as_of, registry, is_branded=is_branded, with_ids=None if has_ids else with_ids
+    )
     return values.shown(asked.shown, shape.club, runner.dialect)
 
 
@@ -96,21 +107,31 @@ def compute_values(
     registry: Registry = REGISTRY,
     *,
     is_branded: bool = False,
+    with_ids: Callable[[], None] | None = None,
 ) -> None:
     """From facts to `stored_values`: of all profiles at one instant, or, where that is None, of the pairs.
 
-    `is_branded` says that the brands of the lines are numbers already.
+    `is_branded` says that the brands of the lines are numbers already; `with_ids` makes the transactions anew, with
+    their ids, where they have none.
     """
     dialect = runner.dialect
     engine = dialect.engine
-    for step in values.ordered(dialect.numbers and bool(runner.rows(values.TIES)), dialect):
-        runner.make(step)
+    if dialect.numbers and runner.rows("SELECT count(*) FROM fact_locations")[0][0] >= MOST_LOCATIONS:
+        raise UnfitError(f"locations: there are more than {MOST_LOCATIONS - 1:,}.")
     for step in [] if is_branded else values.brands(dialect):
         runner.make(step)
     if dialect.numbers and runner.rows("SELECT count(*) FROM fact_brands")[0][0] <= FEW_BRANDS:
         engine = DUCKDB_FEW_BRANDS
+    for step in values.ordered(False, dialect):
+        runner.make(step)
     for step in values.asked_in_pairs(club, dialect) if as_of is None else values.asked_at(as_of):
         runner.make(step)
+    ties = values.deciding_ties(registry, engine) if dialect.numbers else None
+    if ties is not None and runner.rows(ties):
+        if with_ids is not None:
+            with_ids()
+        for step in values.ordered(True, dialect):
+            runner.make(step)
     for step in values.stored(registry, engine, dialect):
         runner.make(step)
 
@@ -186,15 +207,10 @@ def _refuse(runner: Runner, relation: str, key: str, faults: Faults) -> None:
 def _shape(runner: Runner, sources: Mapping[str, Source], asked: Asked, read: Set[str]) -> Shape:
     transactions = sources["transactions"]
     club, has_rates = _club(runner, transactions, asked)
-    # Two ids of one fingerprint only cost time.
-    ((rows, ids),) = runner.rows(
-        f"SELECT coalesce(sum(number), 0), count(*) FROM ("
-        f"SELECT count(*) AS number FROM typed_transactions WHERE external_id IS NOT NULL "
-        f"GROUP BY {runner.dialect.fingerprint('external_id')}) AS counted"
-    )
+    repeats = not is_one_row_each(runner, transactions)
     where = Lines.NOWHERE
     if transactions.has("items", *tables.ITEM_COLUMNS):
-        where = Lines.APART if rows != ids or transactions.has("items") else Lines.WITHIN
+        where = Lines.APART if repeats or transactions.has("items") else Lines.WITHIN
     zoned = [source for source in sources.values() if source.has("timezone")]
     for source in zoned:
         _check_zones(runner, source.table.name)
@@ -204,10 +220,11 @@ def _shape(runner: Runner, sources: Mapping[str, Source], asked: Asked, read: Se
         scales={name: _scale(given) for name, given in transactions.columns.items()},
         has_rates=has_rates,
         has_zones=bool(zoned),
-        repeats=rows != ids,
+        repeats=repeats,
         lines=where,
         has_profiles="profiles" in sources,
         has_locations="locations" in sources,
+        has_products="products" in sources,
     )
 
 

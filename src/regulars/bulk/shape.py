@@ -76,3 +76,4 @@ class Shape:
     lines: Lines
     has_profiles: bool
     has_locations: bool
+    has_products: bool

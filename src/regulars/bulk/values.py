@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 from functools import cache
 
 from regulars.aggregations.aggregation import Aggregation, Registry, Type
-from regulars.aggregations.compile import compiled, relations, selected
+from regulars.aggregations.choosing import ordered_calls
+from regulars.aggregations.compile import compiled, relations, selected, shared_inputs, translated
 from regulars.aggregations.engines import DUCKDB_FEW_BRANDS, ENGINES, Engine
 from regulars.bulk import lookups
 from regulars.bulk.reading import Dialect
@@ -46,8 +47,14 @@ LEFT JOIN fact_ties AS tie
     ]
 
 
-TIES = "SELECT profile FROM fact_transactions GROUP BY profile, transacted_at HAVING count(*) > 1 LIMIT 1"
-"""Whether any profile has two transactions at one instant."""
+def deciding_ties(registry: Registry, engine: Engine) -> str | None:
+    """Profiles for which it matters which of several transactions at one instant is first; None where it never does."""
+    calls = ordered_calls(registry)
+    if not calls:
+        return None
+    differ = [f"{translated(call, engine)} <> 4294967295 - {translated(mirrored, engine)}" for call, mirrored in calls]
+    inputs = ",\n".join(f"{name} AS (\n{sql}\n)" for name, sql in shared_inputs(engine))
+    return f"WITH {inputs}\nSELECT k\nFROM history\nGROUP BY k\nHAVING " + "\n    OR ".join(differ) + "\nLIMIT 1"
 
 
 def brands(dialect: Dialect) -> list[Step]:

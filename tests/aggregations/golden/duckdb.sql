@@ -33,7 +33,7 @@ SELECT
   locations.iso_state,
   locations.state,
   (
-    CAST(COALESCE(EPOCH_US(last_sale_at) + 72057594037927936, 0) AS INT128) * 4294967296 + locations.backwards
+    CAST(COALESCE(EPOCH_US(last_sale_at) + 2300000000000000, 0) AS INT128) * 1048576 + locations.backwards
   ) AS standing
 FROM (
   SELECT
@@ -274,13 +274,13 @@ COUNT(*) FILTER(WHERE
 
 -- measure favourite_24m
 (
-  ARG_MAX(location_id, ROW(sales_24m, standing)) FILTER(WHERE
+  ARG_MAX(location_id, CAST(sales_24m AS INT128) * 37778931862957161709568 + standing) FILTER(WHERE
     sales_24m > 0)
 );
 
 -- measure favourite_all
 (
-  ARG_MAX(location_id, ROW(sales, standing)) FILTER(WHERE
+  ARG_MAX(location_id, CAST(sales AS INT128) * 37778931862957161709568 + standing) FILTER(WHERE
     sales > 0)
 );
 
@@ -742,13 +742,13 @@ END;
 
 -- aggregation most_spend_location
 (
-  ARG_MAX(location_id, ROW(net, standing)) FILTER(WHERE
+  ARG_MAX(location_id, CAST(net AS INT128) * 37778931862957161709568 + standing) FILTER(WHERE
     net > 0)
 );
 
 -- aggregation most_spend_12m_location
 (
-  ARG_MAX(location_id, ROW(net_12m, standing)) FILTER(WHERE
+  ARG_MAX(location_id, CAST(net_12m AS INT128) * 37778931862957161709568 + standing) FILTER(WHERE
     net_12m > 0)
 );
 
@@ -891,7 +891,7 @@ places AS (
       locations.iso_state,
       locations.state,
       (
-        CAST(COALESCE(EPOCH_US(last_sale_at) + 72057594037927936, 0) AS INT128) * 4294967296 + locations.backwards
+        CAST(COALESCE(EPOCH_US(last_sale_at) + 2300000000000000, 0) AS INT128) * 1048576 + locations.backwards
       ) AS standing
     FROM (
       SELECT
@@ -1160,19 +1160,19 @@ by_history AS (
 by_places AS (
     SELECT k,
            (
-             ARG_MAX(location_id, ROW(sales_24m, standing)) FILTER(WHERE
+             ARG_MAX(location_id, CAST(sales_24m AS INT128) * 37778931862957161709568 + standing) FILTER(WHERE
                sales_24m > 0)
            ) AS favourite_24m,
            (
-             ARG_MAX(location_id, ROW(sales, standing)) FILTER(WHERE
+             ARG_MAX(location_id, CAST(sales AS INT128) * 37778931862957161709568 + standing) FILTER(WHERE
                sales > 0)
            ) AS favourite_all,
            (
-             ARG_MAX(location_id, ROW(net, standing)) FILTER(WHERE
+             ARG_MAX(location_id, CAST(net AS INT128) * 37778931862957161709568 + standing) FILTER(WHERE
                net > 0)
            ) AS most_spend_location,
            (
-             ARG_MAX(location_id, ROW(net_12m, standing)) FILTER(WHERE
+             ARG_MAX(location_id, CAST(net_12m AS INT128) * 37778931862957161709568 + standing) FILTER(WHERE
                net_12m > 0)
            ) AS most_spend_12m_location,
            (
