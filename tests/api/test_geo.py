@@ -37,8 +37,7 @@ async def reporting(database: Database, clock: SetClock, atlas: Atlas) -> AsyncI
 
 async def store(reporting: Reporting, club: Community, name: str | None, **address: Any) -> str:
     """Makes a store of a club; gives its id among places."""
-    more = {} if name is None else {"name": name}
-    location = LocationIn(address=address, **more)
+    location = LocationIn(address=address, name=name)
     id_ = await commit(reporting.database, club.id, lambda writing: locations.create(writing, location))
     return f"location:{club.id}:{id_}"
 

@@ -178,7 +178,7 @@ def test_the_files_are_made_once_and_mapped_by_all(towns: Towns, towns_folder: P
     before = made.stat().st_mtime_ns
     another = Atlas(towns_folder, 15_000)
 
-    async def at_once() -> list[Towns]:
+    async def at_once() -> tuple[Towns, Towns]:
         return await asyncio.gather(another.towns(), another.towns())
 
     one, other = asyncio.run(at_once())

@@ -1,5 +1,7 @@
 """Places over HTTP: coordinates of addresses, towns and stores by name and by id."""
 
+import asyncio
+
 from regulars.access import permits
 from regulars.api import geo_schemas
 from regulars.api.endpoint import Asked, Caller, Endpoint, ReportCall
@@ -13,7 +15,8 @@ def _coordinates(call: ReportCall) -> Asked:
     asked = place_requests.parse_addresses(call.body)
 
     async def found() -> object:
-        return places.coordinates(asked, await call.server.atlas.towns())
+        # A thousand of them take tens of milliseconds, in which others are answered too.
+        return await asyncio.to_thread(places.coordinates, asked, await call.server.atlas.towns())
 
     return Asked(costs.GEO, found)
 

@@ -1,5 +1,6 @@
 """Places: towns of the world and the customers' own stores, found by name, by id, and put on a map."""
 
+import asyncio
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -106,14 +107,12 @@ def state_code(country: str, text: str | None) -> str | None:
 
 def coordinates(addresses: Iterable[Address], towns: Towns) -> dict[str, Any]:
     """Where addresses are, each as its town is, in their order; null for one that is not known."""
-    known: dict[Address, dict[str, Any] | None] = {}
-    found = []
-    for each in addresses:
-        if each not in known:
-            town = _town(each, towns)
-            known[each] = None if town is None else {**town.point._asdict(), "place_id": _town_id(town)}
-        found.append(known[each])
-    return {"coordinates": found}
+    found = (_town(each, towns) for each in addresses)
+    return {
+        "coordinates": [
+            None if town is None else {**town.point._asdict(), "place_id": _town_id(town)} for town in found
+        ]
+    }
 
 
 def _town(address: Address, towns: Towns) -> Town | None:
@@ -131,7 +130,7 @@ async def search(asked: Search, customers: Sequence[Customer], stores: Stores, t
     """The towns and stores that fit best, best first."""
     fitting: list[tuple[float, dict[str, Any]]] = [
         (each.score, _shown_town(each.town, asked.near))
-        for each in towns.search(asked.query, asked.country, asked.near, asked.limit)
+        for each in await asyncio.to_thread(towns.search, asked.query, asked.country, asked.near, asked.limit)
     ]
     sought = folded(asked.query)
     for location in await _locations(customers, stores) if sought else ():

@@ -3,6 +3,7 @@
 import re
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,7 +13,7 @@ import numpy.typing as npt
 
 from regulars.towns import ranking
 from regulars.towns.building import FIRST, FLAGS, ISO_STATES, OWN, on_sphere
-from regulars.towns.folding import folded
+from regulars.towns.folding import folded, remembered
 from regulars.towns.ranking import Point
 
 _Indexes = npt.NDArray[np.integer[Any]]
@@ -59,9 +60,15 @@ class Towns:
         self._names, self._name_starts = column("name_text"), column("name_starts")
         self._folded, self._folded_starts = column("folded_text").tobytes(), column("folded_starts")
         self._text, self._starts, self._entries = column("text"), column("starts"), column("entries")
+        # Addresses are mostly of the same towns.
+        self._remembered = lru_cache(maxsize=10_000)(self._named)
 
     def __len__(self) -> int:
         return len(self._ids)
+
+    def __getitem__(self, index: int) -> Town:
+        """The town of a place in the order of people, most first."""
+        return self._town(index)
 
     # One town ------------------------------------------------------------------------------------------------
 
@@ -78,7 +85,10 @@ class Towns:
         `country` is ISO 3166-1 alpha-2; `state` tells towns apart, as ISO 3166-2 without the country, where GeoNames
         has that.
         """
-        sought = folded(name).encode() + b"\n"
+        return self._remembered(country, remembered(name), state)
+
+    def _named(self, country: str, name: str, state: str | None) -> Town | None:
+        sought = name.encode() + b"\n"
         low, high = self._range(sought)
         entries = self._entries[low:high]
         entries = entries[(entries & FIRST) > 0]
@@ -108,11 +118,17 @@ class Towns:
     def _range(self, sought: bytes) -> tuple[int, int]:
         """The words from which on a name begins with a text."""
 
-        def begins(start: Any) -> bytes:
-            return self._text[start : start + len(sought)].tobytes()
+        text, starts = self._text.data, self._starts.data
 
-        low = bisect_left(self._starts, sought, key=begins)
-        return low, bisect_right(self._starts, sought, lo=low, key=begins)
+        def begins(start: int) -> bytes:
+            return bytes(text[start : start + len(sought)])
+
+        low = bisect_left(starts, sought, key=begins)
+        # Mostly few: the end is looked for from here in steps that double.
+        step = 1
+        while low + step < len(starts) and begins(starts[low + step]) == sought:
+            step *= 2
+        return low, bisect_right(starts, sought, lo=low, hi=min(low + step, len(starts)), key=begins)
 
     # Many towns ----------------------------------------------------------------------------------------------
 
