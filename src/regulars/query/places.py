@@ -4,7 +4,7 @@ import asyncio
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import pycountry
@@ -128,8 +128,8 @@ def _town(address: Address, towns: Towns) -> Town | None:
 
 async def search(asked: Search, customers: Sequence[Customer], stores: Stores, towns: Towns) -> dict[str, Any]:
     """The towns and stores that fit best, best first."""
-    fitting: list[tuple[float, dict[str, Any]]] = [
-        (each.score, _shown_town(each.town, asked.near))
+    found = [
+        (each.score, partial(_shown_town, each.town, asked.near))
         for each in await asyncio.to_thread(towns.search, asked.query, asked.country, asked.near, asked.limit)
     ]
     sought = folded(asked.query)
@@ -138,9 +138,9 @@ async def search(asked: Search, customers: Sequence[Customer], stores: Stores, t
         if match is None or asked.country not in (None, location.country):
             continue
         at = _placed(location, towns)
-        fitting.append((_score(match, at, asked.near), _shown_location(location, at, asked.near)))
-    fitting.sort(key=lambda each: -each[0])
-    return {"places": [shown for _, shown in fitting[: asked.limit]]}
+        found.append((_score(match, at, asked.near), partial(_shown_location, location, at, asked.near)))
+    found.sort(key=lambda each: -each[0])
+    return {"places": [shown() for _, shown in found[: asked.limit]]}
 
 
 def _match(sought: str, location: Location) -> Match | None:

@@ -52,6 +52,9 @@ def nearness(km: Any) -> Any:
 
 def apart(one: Point, other: Point) -> float:
     """The distance of two points, in km."""
-    (lat1, lng1), (lat2, lng2) = ((math.radians(each.lat), math.radians(each.lng)) for each in (one, other))
-    half = math.sin((lat2 - lat1) / 2) ** 2 + math.cos(lat1) * math.cos(lat2) * math.sin((lng2 - lng1) / 2) ** 2
+    lat, other_lat = math.radians(one.lat), math.radians(other.lat)
+    half = (
+        math.sin((other_lat - lat) / 2) ** 2
+        + math.cos(lat) * math.cos(other_lat) * math.sin(math.radians(other.lng - one.lng) / 2) ** 2
+    )
     return 2 * EARTH_KM * math.asin(math.sqrt(min(half, 1.0)))
