@@ -127,6 +127,7 @@ BENCHMARKS = (
             )
         ),
     ),
+    Benchmark("geo", "Finding towns", ("search, p50", "search, p95")),
     Benchmark(
         "feast",
         "Live values, against a feature store",
