@@ -96,6 +96,17 @@ BENCHMARKS = (
     ),
     Benchmark("lake", "All values on Spark", ("DuckDB", "Spark, 1 executor", "Spark, 2 executors")),
     Benchmark(
+        "planning",
+        "Planning a request for a report",
+        tuple(
+            f"{case}, known"
+            for case in (
+                *("no filter", "one comparison", "a comparison of each kind"),
+                *("10 levels, 100 nodes", "a list of 1,000 values"),
+            )
+        ),
+    ),
+    Benchmark(
         "feast",
         "Live values, against a feature store",
         (

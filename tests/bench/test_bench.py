@@ -9,7 +9,7 @@ from bench import render, result
 
 TINY = 0.001
 
-QUICK = [each for each in BENCHMARKS if each.name in ("reads", "writes", "recompute")]
+QUICK = [each for each in BENCHMARKS if each.name in ("reads", "writes", "recompute", "planning")]
 
 
 @pytest.mark.parametrize("benchmark", QUICK, ids=lambda each: each.name)
@@ -31,5 +31,5 @@ def test_a_changed_country_is_right_in_the_next_read() -> None:
 
 
 def test_a_page_without_results_names_what_has_not_run() -> None:
-    names = "reads, writes, bulk, cold, recompute, growth, hot, country, memory, compute, lake, feast"
+    names = "reads, writes, bulk, cold, recompute, growth, hot, country, memory, compute, lake, planning, feast"
     assert f"Not run yet: {names}." in render.rendered({})

@@ -1,12 +1,13 @@
 """Members' own tokens: signed JWTs whose claim `pid` is the one profile that they are good for."""
 
-import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import jwt
+
+from regulars.access import signing
 
 LIFETIME = timedelta(hours=1)
 _ALGORITHM = "HS256"
@@ -22,17 +23,7 @@ class Member:
 
 async def signing_key(connection: Any, now: datetime) -> bytes:
     """The key that members' tokens are signed with, made on first use and shared by all processes."""
-    await connection.execute(
-        """
-        INSERT INTO signing_keys (purpose, secret, created_at)
-        VALUES ('members', $1, $2)
-        ON CONFLICT (purpose) DO NOTHING
-        """,
-        secrets.token_bytes(32),
-        now,
-    )
-    key: bytes = await connection.fetchval("SELECT secret FROM signing_keys WHERE purpose = 'members'")
-    return key
+    return await signing.key(connection, "members", now)
 
 
 def signed(member: Member, key: bytes, now: datetime) -> tuple[str, int]:

@@ -38,6 +38,42 @@ class InvalidParametersError(ValueError):
         return tree
 
 
+class Problems:
+    """What is found wrong with a request, gathered so that all of it is told at once."""
+
+    def __init__(self) -> None:
+        self.found: dict[tuple[str | int, ...], list[Problem]] = {}
+
+    def add(self, path: tuple[str | int, ...], problem: Problem) -> None:
+        """One more thing wrong at a path."""
+        self.found.setdefault(path, []).append(problem)
+
+    def replaced(self, path: tuple[str | int, ...], problem: Problem) -> None:
+        """One thing wrong at a path, in the place of all that was found at it and below."""
+        self.found = {other: each for other, each in self.found.items() if other[: len(path)] != path}
+        self.add(path, problem)
+
+    def error(self) -> InvalidParametersError:
+        """All of it as one error."""
+        return InvalidParametersError(self.found)
+
+
+def missing(what: str) -> Problem:
+    """Something that has to be there is not."""
+    return Problem("presence", f"{what} is missing.")
+
+
+def unknown(name: str, known: Iterable[str]) -> Problem:
+    """A key that nothing reads."""
+    return Problem("unknown", f"There is no {name!r} here: known are {', '.join(known)}.")
+
+
+def not_among(names: Iterable[str], what: str) -> Problem:
+    """A value that is none of those there are."""
+    options = list(names)
+    return Problem("inclusion", f"{what} must be one of {', '.join(options)}.", {"in": options})
+
+
 def invalid(path: tuple[str | int, ...], code: str, message: str, **options: Any) -> InvalidParametersError:
     """A request with one thing wrong."""
     return InvalidParametersError({path: [Problem(code, message, options)]})

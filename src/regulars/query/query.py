@@ -4,12 +4,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import msgspec
+
 from regulars.reports.interval import Interval
 from regulars.reports.report import Aggregation, Field, Report
 
 
-@dataclass(frozen=True, slots=True)
-class Operation:
+class Operation(msgspec.Struct, frozen=True):
     """A comparison of one field. `part` is the name within an object field, such as sms_marketing in consents.
 
     `type` is one of the filter's operations, spelled as documented; `value` is what it is compared with, checked and
@@ -22,8 +23,7 @@ class Operation:
     value: Any
 
 
-@dataclass(frozen=True, slots=True)
-class Logical:
+class Logical(msgspec.Struct, frozen=True):
     """`and`, `or` or `not` of other nodes; `not` has one."""
 
     type: str

@@ -105,7 +105,7 @@ class Field:
     @property
     def keys(self) -> tuple[str, ...]:
         """What a group by it is labelled with."""
-        return self.labels or (self.name,)
+        return self.labels or (("consent", "status") if self.kind is Kind.FLAGS else (self.name,))
 
 
 COMMUNITY_ID = Field(
@@ -151,9 +151,9 @@ class Aggregation:
     measures: tuple[Measure, ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Report:
-    """One report.
+    """One report, the same as itself alone: it is declared once, and compared with every request.
 
     RECORDS: `key` are the fields that order its rows and tell them apart; one without a key is always a group, of the
     whole community unless it is grouped otherwise. TIMESERIES and STATISTICS: `grouped_by` are the fields that label

@@ -1,0 +1,114 @@
+"""What a request for a report costs before any engine is asked: read, checked, compiled, its values bound."""
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from bench.place import Place
+from bench.result import Findings
+from bench.size import Size
+from regulars.access.customers import Customer
+from regulars.query import compiling
+from regulars.query.compiling import listed
+from regulars.query.request import parse
+from regulars.reports.report import COMMUNITY_ID, Field, Format, Kind, Report, Source, Store
+
+ROUNDS = 15
+MOST = 0.3
+
+_NOW = datetime(2026, 11, 24, tzinfo=UTC)
+_CLUB = Customer(7, 7, 7, 1, "club", "Club", "Europe/Oslo", "NOK", 2, {})
+
+_REPORT = Report(
+    name="planned",
+    format=Format.RECORDS,
+    meaning="Members as they are asked for most.",
+    cost=10,
+    fields=(
+        COMMUNITY_ID,
+        Field("member_id", Kind.INTEGER, "Number.", filterable=True),
+        *(Field(f"text_{n}", Kind.STRING, "A text.", filterable=True) for n in range(10)),
+        *(Field(f"number_{n}", Kind.INTEGER, "A number.", filterable=True) for n in range(10)),
+        Field("spent", Kind.MONEY, "An amount.", filterable=True),
+        Field("group_ids", Kind.INTEGERS, "Groups.", filterable=True),
+        Field("consents", Kind.FLAGS, "Consents.", filterable=True, flags=("r.consents_true", "r.consents_false")),
+        Field("properties", Kind.OBJECT, "Properties.", filterable=True),
+        Field("created_at", Kind.TIME, "When.", filterable=True),
+    ),
+    source=Source(Store.TABLES, "SELECT * FROM members AS m WHERE m.community_id = $community AND m.is_member"),
+    key=("community_id", "member_id"),
+)
+_REGISTRY = {_REPORT.name: _REPORT}
+
+Tree = dict[str, Any]
+
+
+def _compared(operation: str, field: str, value: object) -> Tree:
+    return {"type": operation, "field": field, "value": value}
+
+
+_EVERY_KIND = (
+    _compared("equal", "text_1", "a"),
+    _compared("between", "number_1", [1, 7]),
+    _compared("greater_than", "spent", 100.5),
+    _compared("in", "group_ids", [1, 2, 3]),
+    _compared("equal", "consents.sms_marketing", True),
+    _compared("equal", "properties.language", "no"),
+    _compared("less_than", "created_at", "2026-11-24T08:00:00Z"),
+)
+
+
+def _deep() -> Tree:
+    """10 levels and 100 nodes."""
+    tree: Tree = {"type": "or", "operations": [_EVERY_KIND[n % 7] for n in range(11)]}
+    for level in range(8):
+        kind = ("and", "or")[level % 2]
+        tree = {"type": kind, "operations": [tree, *(_EVERY_KIND[(level + n) % 7] for n in range(10))]}
+    return tree
+
+
+_CASES: dict[str, Tree | None] = {
+    "no filter": None,
+    "one comparison": _EVERY_KIND[0],
+    "a comparison of each kind": {"type": "and", "operations": list(_EVERY_KIND)},
+    "10 levels, 100 nodes": _deep(),
+    "a list of 1,000 values": _compared("in", "number_1", list(range(1_000))),
+}
+
+
+def _planned(body: bytes) -> list[Any]:
+    return listed(parse(body, _REGISTRY), None).values(_CLUB, _NOW, {"limit": 1_001})
+
+
+def _anew(body: bytes) -> list[Any]:
+    compiling.forget()
+    return _planned(body)
+
+
+def run(where: Place, size: Size, findings: Findings) -> None:
+    """Every case again and again, by processor time."""
+    times = size.rows(200, 5)
+    findings.did(
+        f"The product's own functions, from a body's bytes to a statement and its values: {times:,} times in a round, "
+        f"processor time of one, the median of {ROUNDS} rounds. Known: the shape was compiled before, as for all "
+        f"requests of a shape but the first; new: it is compiled each time."
+    )
+    for name, tree in _CASES.items():
+        body = msgspec.json.encode({"report": _REPORT.name, "filter": tree})
+        for kind, planned in (("known", _planned), ("new", _anew)):
+            median = findings.found(f"{name}, {kind}", _rounds(planned, body, times, size.rounds(ROUNDS)), "ms")
+            findings.at_most(f"A request is planned, {name}, {kind} shape: under {MOST} ms", median, MOST, "ms")
+
+
+def _rounds(planned: Callable[[bytes], object], body: bytes, times: int, rounds: int) -> list[float]:
+    planned(body)
+    found = []
+    for _ in range(rounds):
+        began = time.process_time()
+        for _ in range(times):
+            planned(body)
+        found.append(1_000 * (time.process_time() - began) / times)
+    return found

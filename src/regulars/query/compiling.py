@@ -1,0 +1,329 @@
+"""From a query to a statement for one community: its shape becomes SQL once, its values are bound each time."""
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from regulars.access.customers import Customer
+from regulars.facts import instants
+from regulars.query import filter_sql
+from regulars.query.conditions import Condition, indented, joined
+from regulars.query.engines import OF_STORE, operand, spelled
+from regulars.query.query import Node, Query
+from regulars.reports.report import Aggregation, Field, Format, Kind, Measure, Report
+
+MOST_STATEMENTS = 2_000
+"""So many shapes are kept; what was compiled first goes first."""
+
+# Bound by name; a type spares the engine from guessing.
+_TYPES = {
+    "community": "INT",
+    "club": "INT",
+    "now": "TIMESTAMPTZ",
+    "today": "INT",
+    "zone": "TEXT",
+    "interval": "TEXT",
+    "starts": "TIMESTAMPTZ[]",
+    "ends": "TIMESTAMPTZ[]",
+    "from": "TIMESTAMPTZ",
+    "to": "TIMESTAMPTZ",
+    "limit": "BIGINT",
+    "part": "TEXT",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """A statement of one shape. `parameters` are the names of its values in their order.
+
+    Its rows are, of groups: the bucket in timeseries, the labels, the measures with SQL of their own; of records: the
+    columns of the shown fields (two for FLAGS), then of the fields of the key that are not shown.
+    """
+
+    sql: str
+    parameters: tuple[str, ...]
+    places: tuple[int | None, ...]
+    """Of each parameter its place among the filter's values, or None."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A statement and what is bound to it."""
+
+    statement: Statement
+    query_filter: Node | None
+    report: Report
+
+    def values(self, customer: Customer, now: datetime, given: Mapping[str, Any]) -> list[Any]:
+        """The values of its parameters for a customer. `given` are those by name that follow from the request:
+        interval, starts, ends, from, to, limit and the cursor's.
+        """
+        store = self.report.source.store
+        bound = filter_sql.values(self.query_filter, store, customer.minor_digits)
+        return [
+            bound[place] if place is not None else given[name] if name in given else _OF_CUSTOMER[name](customer, now)
+            for name, place in zip(self.statement.parameters, self.statement.places, strict=True)
+        ]
+
+
+def today(customer: Customer, now: datetime) -> int:
+    """The date of a community as a number, such as 20261124."""
+    local = now.astimezone(instants.zone(customer.timezone))
+    return local.year * 10_000 + local.month * 100 + local.day
+
+
+_OF_CUSTOMER: Mapping[str, Callable[[Customer, datetime], Any]] = {
+    "community": lambda customer, now: customer.community_id,
+    "club": lambda customer, now: customer.loyalty_club_id,
+    "now": lambda customer, now: now,
+    "today": today,
+    "zone": lambda customer, now: customer.timezone,
+}
+
+
+# Kept statements ------------------------------------------------------------------------------------------------
+
+_statements: dict[tuple[object, ...], Statement] = {}
+
+
+def forget() -> None:
+    """Compiles every shape anew from now on."""
+    _statements.clear()
+
+
+def planned(report: Report, node: Node | None, kind: tuple[object, ...], make: Callable[[], str]) -> Plan:
+    """The plan of a filter and what is asked of its rows: `kind` tells statements apart, `make` writes one."""
+    key = (report, kind, filter_sql.shape(node))
+    statement = _statements.get(key)
+    if statement is None:
+        statement = numbered(make())
+        while len(_statements) >= MOST_STATEMENTS:
+            del _statements[next(iter(_statements))]
+        _statements[key] = statement
+    return Plan(statement, node, report)
+
+
+_numbered = re.compile(r"\$([a-z][a-z0-9_]*)")
+
+
+def numbered(sql: str) -> Statement:
+    """A statement whose named parameters are numbered in the order in which they come up, and typed."""
+    names: dict[str, int] = {}
+
+    def number(match: re.Match[str]) -> str:
+        name = match[1]
+        place = names.setdefault(name, len(names) + 1)
+        # What is bound by a filter or a cursor is typed where it stands.
+        return f"CAST(${place} AS {_TYPES[name]})" if name in _TYPES else f"${place}"
+
+    text = _numbered.sub(number, sql)
+    return Statement(text, tuple(names), tuple(map(_place, names)))
+
+
+def _place(name: str) -> int | None:
+    return int(name[1:]) - 1 if name[0] == "v" and name[1:].isdigit() else None
+
+
+# Groups ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """One key of a group's label, and the field that it comes from. `status` is that of FLAGS."""
+
+    key: str
+    field: Field
+    is_status: bool = False
+
+
+def grouping(query: Query) -> tuple[Field, ...]:
+    """The fields that a query's groups are labelled with."""
+    return _fields(query.report, query.aggregate_by)
+
+
+def _fields(report: Report, aggregation: Aggregation | None) -> tuple[Field, ...]:
+    names: Sequence[str] = aggregation.fields if aggregation is not None else report.grouped_by
+    if aggregation is None and report.format is Format.RECORDS and not report.key and not names:
+        names = ("community_id",)
+    return tuple(report.by_field[name] for name in names)
+
+
+def labels(query: Query) -> tuple[Label, ...]:
+    """The keys of a query's labels, in the order of the statement's columns."""
+    return labels_of(grouping(query))
+
+
+def labels_of(fields: Iterable[Field]) -> tuple[Label, ...]:
+    """The keys of groups by fields, in their order."""
+    found: list[Label] = []
+    for field in fields:
+        found.append(Label(field.keys[0], field))
+        if field.kind is Kind.FLAGS:
+            found.append(Label(field.keys[1], field, is_status=True))
+    return tuple(found)
+
+
+def summed(report: Report) -> tuple[Measure, ...]:
+    """The measures that a statement of groups gives, in the order of its columns."""
+    return tuple(each for each in report.measures if each.sql)
+
+
+def grouped(query: Query) -> Plan:
+    """The statement that gives a query's groups of one community; in timeseries by bucket."""
+    report, aggregation = query.report, query.aggregate_by
+    kind = ("groups", aggregation.name if aggregation is not None else None)
+    return planned(report, query.filter, kind, lambda: _grouped(report, aggregation, query.filter))
+
+
+def _grouped(report: Report, aggregation: Aggregation | None, node: Node | None) -> str:
+    store = report.source.store
+    columns = ["r.bucket AS bucket"] if report.format is Format.TIMESERIES else []
+    keys = [1] if columns else []
+    inner = rows_of(report, node)
+    for number, field in enumerate(_fields(report, aggregation), 1):
+        inner, expressions = unnested(report, field, inner, f"element_{number}")
+        for key, expression in zip(field.keys, expressions, strict=False):
+            columns.append(f"{expression} AS {quoted(key)}")
+            if not field.by_header:
+                keys.append(len(columns))
+    columns += (f"{spelled(each.sql, store)} AS {quoted(each.name)}" for each in summed(report))
+    sql = f"SELECT\n{_listed(columns)}\n{inner}"
+    if keys:
+        return f"{sql}\nGROUP BY {', '.join(map(str, keys))}"
+    # A community without rows is a group of its own only where the report says how large the community is.
+    return sql if not report.key and report.format is Format.RECORDS else f"{sql}\nHAVING count(*) > 0"
+
+
+def unnested(report: Report, field: Field, rows: str, element: str) -> tuple[str, list[str]]:
+    """The rows, once for each element of an array, and what their groups are labelled by."""
+    store, says = report.source.store, OF_STORE[report.source.store].says
+    if field.kind is Kind.FLAGS:
+        trues, falses = (spelled(each, store) for each in field.flags or ())
+        elements, found = says.joined(trues, falses), [f"r.{element}", says.has(trues, f"r.{element}")]
+    elif field.kind in (Kind.INTEGERS, Kind.STRINGS):
+        elements, found = says.elements(spelled(field.expression, store)), [f"r.{element}"]
+    else:
+        return rows, [spelled(field.expression, store)]
+    return f"FROM (\n{indented(f'SELECT r.*, {elements} AS {element}')}\n{indented(rows)}\n) AS r", found
+
+
+# Records --------------------------------------------------------------------------------------------------------
+
+
+def key_fields(report: Report) -> tuple[Field, ...]:
+    """The fields that order the rows of one community and tell them apart."""
+    found = (report.by_field[name] for name in report.key)
+    return tuple(each for each in found if not each.by_header)
+
+
+def shown_fields(report: Report) -> tuple[Field, ...]:
+    """The fields of a record, in their order."""
+    return tuple(each for each in report.fields if each.shown)
+
+
+def hidden_key_fields(report: Report) -> tuple[Field, ...]:
+    """The fields of the key that a record does not show."""
+    return tuple(each for each in key_fields(report) if not each.shown)
+
+
+def listed(query: Query, after: Sequence[object] | None) -> Plan:
+    """The statement that gives a query's records of one community in the order of the report's key, from the one
+    behind `after`, the key of a record; its values are bound as c1, c2 and so on, those that are not null.
+    """
+    report = query.report
+    nulls = None if after is None else tuple(each is None for each in after)
+    return planned(report, query.filter, ("records", nulls), lambda: _records(report, query.filter, nulls))
+
+
+def bound_after(report: Report, after: Sequence[Any]) -> dict[str, Any]:
+    """The values of a key by the names that `listed` binds them as."""
+    found: dict[str, Any] = {}
+    for place, (field, value) in enumerate(zip(key_fields(report), after, strict=True), 1):
+        found[f"c{place}"] = value
+        if field.values:
+            found[f"rank{place}"] = rank(field, value)
+    return found
+
+
+def rank(field: Field, value: object) -> int:
+    """The place of a value among those of an enum: null first, then as declared, then what is not declared."""
+    if value is None:
+        return -1
+    names = [each.name for each in field.values]
+    return names.index(str(value)) if str(value) in names else len(names)
+
+
+@dataclass(frozen=True, slots=True)
+class _Term:
+    """One expression that records are ordered by, and what it is compared with."""
+
+    sql: str
+    bound: str
+    is_null: bool = False
+
+
+def _terms(report: Report, nulls: Sequence[bool]) -> list[_Term]:
+    store = report.source.store
+    engine = OF_STORE[store]
+    found: list[_Term] = []
+    for place, (field, is_null) in enumerate(zip(key_fields(report), nulls, strict=True), 1):
+        expression = operand(field, store)
+        if field.values:
+            ranks = " ".join(f"WHEN {_literal(each.name)} THEN {n}" for n, each in enumerate(field.values))
+            ranked = f"CASE {expression} {ranks} ELSE {len(field.values)} END"
+            found.append(
+                _Term(f"CASE WHEN {expression} IS NULL THEN -1 ELSE {ranked} END", f"CAST($rank{place} AS INT)")
+            )
+        collated = f"{expression}{engine.collation}" if field.kind is Kind.STRING else expression
+        found.append(_Term(collated, f"CAST($c{place} AS {engine.types[field.kind]})", is_null))
+    return found
+
+
+def _after(terms: Sequence[_Term]) -> Condition:
+    """What holds for the rows behind the one whose key is bound; nulls come first and equal each other."""
+    term, *others = terms
+    behind = Condition(f"{term.sql} IS NOT NULL" if term.is_null else f"{term.sql} > {term.bound}")
+    if not others:
+        return behind
+    beside = Condition(f"{term.sql} IS NULL" if term.is_null else f"{term.sql} = {term.bound}")
+    return joined("OR", [behind, joined("AND", [beside, _after(others)])])
+
+
+def _records(report: Report, node: Node | None, nulls: Sequence[bool] | None) -> str:
+    store = report.source.store
+    columns: list[str] = []
+    for field in (*shown_fields(report), *hidden_key_fields(report)):
+        if field.kind is Kind.FLAGS:
+            columns += (spelled(each, store) for each in field.flags or ())
+        else:
+            columns.append(f"{spelled(field.expression, store)} AS {quoted(field.name)}")
+    terms = _terms(report, nulls or [False] * len(key_fields(report)))
+    order = ",\n".join(indented(f"{each.sql} NULLS FIRST") for each in terms)
+    rows = rows_of(report, node, None if nulls is None else _after(terms))
+    return f"SELECT\n{_listed(columns)}\n{rows}\nORDER BY\n{order}\nLIMIT $limit"
+
+
+# Parts ----------------------------------------------------------------------------------------------------------
+
+
+def rows_of(report: Report, node: Node | None, after: Condition | None = None) -> str:
+    """FROM and WHERE: the rows of the source that the filter lets through."""
+    store = report.source.store
+    found = f"FROM (\n{indented(spelled(report.source.sql, store))}\n) AS r"
+    conditions = [filter_sql.condition(node, store)] if node is not None else []
+    conditions += [after] if after is not None else []
+    return f"{found}\nWHERE {joined('AND', conditions).sql}" if conditions else found
+
+
+def quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _listed(columns: Sequence[str]) -> str:
+    return ",\n".join(indented(each) for each in columns)

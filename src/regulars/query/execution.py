@@ -1,0 +1,70 @@
+"""Where a query's rows are asked for: one snapshot for all its communities, each under its own row-level security."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+from regulars.access import signing
+from regulars.access.customers import Customer
+from regulars.reports.report import Store
+from regulars.storage.database import Database
+
+
+class Copies(Protocol):
+    """The columnar copies that this process keeps of communities."""
+
+    async def rows(
+        self, connection: Any, customer: Customer, now: datetime, statement: str, values: Sequence[Any]
+    ) -> list[tuple[Any, ...]]:
+        """The rows of a statement over the copy of a community, caught up with the transaction of a connection whose
+        community is set.
+        """
+
+
+class Stores:
+    """What answers are made from."""
+
+    def __init__(self, database: Database, copies: Copies | None = None) -> None:
+        self.database = database
+        self.copies = copies
+        self._cursor_key: bytes | None = None
+
+    @asynccontextmanager
+    async def snapshot(self, customers: Sequence[Customer], now: datetime | None = None) -> AsyncIterator["Snapshot"]:
+        """One read-only transaction in which all customers are seen as they are at one moment: `now`, which is the
+        clock's unless it is given.
+        """
+        first = customers[0]
+        async with self.database.reading(first.community_id) as scope:
+            yield Snapshot(scope.connection, now or scope.now, self.copies, first.community_id)
+
+    async def cursor_key(self) -> bytes:
+        """The key that cursors are signed with, the same in all processes."""
+        if self._cursor_key is None:
+            async with self.database.unscoped() as connection:
+                self._cursor_key = await signing.key(connection, "cursors", self.database.clock())
+        return self._cursor_key
+
+
+@dataclass(slots=True)
+class Snapshot:
+    """One transaction, at one instant `now`, whose community is that of the customer asked last."""
+
+    connection: Any
+    now: datetime
+    copies: Copies | None
+    _community_id: int
+
+    async def rows(self, customer: Customer, store: Store, statement: str, values: Sequence[Any]) -> list[Any]:
+        """The rows of a compiled statement for a customer's community: each with its values by place."""
+        if customer.community_id != self._community_id:
+            await self.connection.execute(f"SET LOCAL regulars.community_id = '{int(customer.community_id)}'")
+            self._community_id = customer.community_id
+        if store is Store.TABLES:
+            found: list[Any] = await self.connection.fetch(statement, *values)
+            return found
+        if self.copies is None:
+            raise RuntimeError("This process keeps no columnar copies of its members.")
+        return await self.copies.rows(self.connection, customer, self.now, statement, values)

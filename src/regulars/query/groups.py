@@ -1,0 +1,79 @@
+"""Groups of rows, put together over communities: numbers added up, quotients taken of what was added, in order."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import ROUND_HALF_EVEN, Decimal
+from typing import Any
+
+from regulars.access.customers import Customer
+from regulars.facts.money import EXACT
+from regulars.query.compiling import Label, rank, summed
+from regulars.query.values import converted
+from regulars.reports.report import Kind, Measure, Report
+
+LabelValues = tuple[Any, ...]
+Sums = list[Any]
+
+
+def added(report: Report, width: int, answers: Iterable[tuple[Customer, Iterable[Sequence[Any]]]]) -> dict[Any, Sums]:
+    """The measures of each group by the first `width` columns of its rows, added up over communities.
+
+    Numbers are as they go out, for minor units are each community's own. What is null in one counts as nothing.
+    """
+    measures = summed(report)
+    found: dict[LabelValues, Sums] = {}
+    for customer, rows in answers:
+        for row in rows:
+            label = tuple(row[:width])
+            given = [
+                converted(value, each.kind, customer.minor_digits)
+                for value, each in zip(row[width:], measures, strict=True)
+            ]
+            known = found.get(label)
+            found[label] = given if known is None else [_sum(a, b) for a, b in zip(known, given, strict=True)]
+    return found
+
+
+def _sum(a: Any, b: Any) -> Any:
+    if a is None or b is None:
+        return b if a is None else a
+    return EXACT.add(a, b) if isinstance(a, Decimal) else a + b
+
+
+def measured(report: Report, sums: Sequence[Any]) -> dict[str, Any]:
+    """Every measure of a group by name, from those that were added up."""
+    known = {each.name: value for each, value in zip(summed(report), sums, strict=True)}
+    return {each.name: known[each.name] if each.sql else quotient(each, known) for each in report.measures}
+
+
+def quotient(measure: Measure, known: Mapping[str, Any]) -> Decimal | None:
+    """One measure by another, half-even to its decimals; null where either is null or the divisor is 0."""
+    dividend, divisor = (known[name] for name in measure.quotient or ())
+    if dividend is None or not divisor:
+        return None
+    exact = EXACT.divide(Decimal(dividend), Decimal(divisor))
+    return exact.quantize(Decimal(1).scaleb(-measure.decimals), ROUND_HALF_EVEN, EXACT)
+
+
+def order(labels: Sequence[Label], values: Sequence[Any], nulls_last: bool = False) -> tuple[Any, ...]:
+    """What groups are sorted by: enums as declared, texts by code point, numbers by value."""
+    return tuple(_order(each, value, nulls_last) for each, value in zip(labels, values, strict=True))
+
+
+def _order(label: Label, value: Any, nulls_last: bool) -> tuple[Any, ...]:
+    if value is None:
+        return (2 if nulls_last else 0,)
+    if label.field.values and not label.is_status:
+        return 1, rank(label.field, value), value
+    return 1, value
+
+
+def labelled(labels: Sequence[Label], values: Sequence[Any], minor_digits: int) -> dict[str, Any]:
+    """A group's label as it goes out."""
+    return {
+        each.key: value if each.is_status else converted(value, _element(each.field.kind), minor_digits)
+        for each, value in zip(labels, values, strict=True)
+    }
+
+
+def _element(kind: Kind) -> Kind:
+    return Kind.STRING if kind in (Kind.INTEGERS, Kind.STRINGS, Kind.FLAGS) else kind

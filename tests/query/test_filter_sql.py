@@ -1,0 +1,82 @@
+"""Filters as SQL: one line a case in filters.*.txt, as tree, SQL and values. A new case is a line with a tree."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import msgspec
+import pytest
+
+from query.declared import KINDS, KINDS_IN_COLUMNS, REGISTRY
+from query.lines import asked, cases, compared
+from regulars.query import filter_sql
+from regulars.query.engines import OF_STORE
+from regulars.query.query import Node
+from regulars.query.request import parse
+from regulars.reports.report import Report, Store
+
+FILES = {"filters.postgresql.txt": KINDS, "filters.duckdb.txt": KINDS_IN_COLUMNS}
+
+_encoder = msgspec.json.Encoder(decimal_format="number")
+
+
+def read(tree: str, report: Report = KINDS) -> Node:
+    """The filter that a tree means."""
+    found = parse(f'{{"report": "{report.name}", "filter": {tree}}}'.encode(), REGISTRY).filter
+    assert found is not None
+    return found
+
+
+def on_one_line(sql: str) -> str:
+    """SQL without its layout."""
+    return re.sub(r"\( | \)", lambda match: match[0].strip(), " ".join(sql.split()))
+
+
+def sql_and_values(tree: str, report: Report) -> tuple[str, str]:
+    """What becomes of a tree, for a customer whose money has two digits."""
+    node, store = read(tree, report), report.source.store
+    found = _encoder.encode(filter_sql.values(node, store, 2)).decode()
+    return on_one_line(filter_sql.condition(node, store).sql), found
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_every_filter_is_the_sql_that_was_looked_at(name: str) -> None:
+    compared(name, lambda tree: sql_and_values(tree, FILES[name]))
+
+
+def test_both_engines_have_the_same_cases() -> None:
+    first, second = ([asked(line) for line in cases(name)] for name in FILES)
+    assert first == second
+
+
+@pytest.mark.parametrize("store", Store, ids=lambda store: store.name)
+def test_every_placeholder_has_a_value_and_every_value_a_placeholder(store: Store) -> None:
+    for line in cases("filters.postgresql.txt"):
+        node = read(asked(line))
+        places = set(re.findall(r"\$v(\d+)", filter_sql.condition(node, store).sql))
+        bound = filter_sql.values(node, store, 2)
+        assert places == {str(place) for place in range(1, len(bound) + 1)}, line
+
+
+def test_filters_of_one_shape_have_one_text_and_others_have_another() -> None:
+    by_shape: dict[filter_sql.Shape, set[str]] = {}
+    for line in cases("filters.postgresql.txt"):
+        node = read(asked(line))
+        by_shape.setdefault(filter_sql.shape(node), set()).add(filter_sql.condition(node, Store.TABLES).sql)
+    assert [shape for shape, texts in by_shape.items() if len(texts) > 1] == []
+    assert len(by_shape) > 60
+
+
+def test_no_value_is_ever_in_the_text() -> None:
+    secret = "'; DROP TABLE profiles; --"
+    for field in ("name", f"properties.{secret}", f"consents.{secret}"):
+        value = True if field.startswith("consents") else secret
+        for store in Store:
+            node = read(json.dumps({"type": "equal", "field": field, "value": value}))
+            assert "DROP" not in filter_sql.condition(node, store).sql
+            assert any("DROP" in str(each) for each in filter_sql.values(node, store, 2))
+
+
+def test_the_engines_are_those_of_the_stores() -> None:
+    assert set(OF_STORE) == set(Store)

@@ -1,0 +1,177 @@
+"""What reports are, and the values of their fields, as a client asks for them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from typing import Any
+
+import msgspec
+import pytest
+
+from clubs import START, Club
+from query.asking import outside
+from query.declared import KINDS, KINDS_COUNT, KINDS_HISTORY, KINDS_STATS, REGISTRY
+from query.test_records import REPORTS, thing
+from query.things import Things, insert, things
+from regulars.query import costs
+from regulars.query.field_metadata import field_metadata
+from regulars.query.filter_values import OPERATIONS
+from regulars.query.metadata import described, metadata
+from regulars.query.request import parse, parse_field_metadata
+from regulars.reports.registry import BY_NAME
+from regulars.reports.report import Kind
+
+# Metadata -------------------------------------------------------------------------------------------------------
+
+
+def test_a_report_tells_all_that_is_needed_to_ask_for_it() -> None:
+    found = metadata(KINDS, [])["report"]
+    assert {name: found[name] for name in ("name", "format", "permit", "cost")} == {
+        "name": "kinds",
+        "format": "records",
+        "permit": "Reporting:Api:Report:Kinds",
+        "cost": 2,
+    }
+    assert "intervals" not in found
+    fields = {each["name"]: each for each in found["fields"]}
+    assert fields["size"] == {
+        "name": "size",
+        "type": "enum",
+        "description": "An enum whose order is not that of its letters.",
+        "filterable": True,
+        "readonly": True,
+        "shown": True,
+        "operations": list(OPERATIONS[Kind.STRING]),
+        "values": [
+            {"value": "small", "description": "The least."},
+            {"value": "large", "description": "The greatest."},
+        ],
+    }
+    assert fields["community_id"]["filterable_by"] == "X-Customer header"
+    assert "operations" not in fields["community_id"]
+    assert "operations" not in fields["note"]
+    assert fields["at"]["type"] == "time"
+
+
+def test_aggregations_tell_what_they_return_or_what_series_are_labelled_with() -> None:
+    found = {each["name"]: each for each in described(KINDS)["aggregations"]}
+    assert [(each["key"], each["type"]) for each in found["by_size_and_mark"]["returned_fields"]] == [
+        ("size", "enum"),
+        ("mark", "integer"),
+        ("count", "integer"),
+        ("spent_total", "money"),
+        ("average", "money"),
+    ]
+    assert [(each["key"], each["type"]) for each in found["by_consents"]["returned_fields"]][:2] == [
+        ("consent", "string"),
+        ("status", "boolean"),
+    ]
+    history = described(replace(KINDS_HISTORY, metric="metric"))
+    assert history["intervals"] == ["auto", "5m", "1h", "1d", "1w", "1mo"]
+    labels = {each["name"]: each["labels"] for each in history["aggregations"]}
+    assert labels["size"] == [{"key": "size", "type": "enum"}, {"key": "metric", "type": "enum"}]
+    assert labels["total"] == [{"key": "metric", "type": "enum"}]
+
+
+def test_without_a_report_those_are_told_that_are_allowed() -> None:
+    found = metadata(None, [KINDS, KINDS_COUNT])
+    assert [each["name"] for each in found["reports"]] == ["kinds", "kinds_count"]
+
+
+@pytest.mark.parametrize("report", {**BY_NAME, **REGISTRY}.values(), ids=lambda report: report.name)
+def test_every_report_can_be_told(report: Any) -> None:
+    found = json.loads(msgspec.json.encode(described(report)))
+    assert found["description"].endswith(".")
+    assert all(each["description"].endswith(".") for each in (*found["fields"], *found["aggregations"]))
+
+
+def test_what_a_filter_costs() -> None:
+    leaf = {"type": "equal", "field": "name", "value": "a"}
+    both = {"type": "and", "operations": [leaf, leaf]}
+    either = {"type": "or", "operations": [both, {"type": "not", "operation": leaf}]}
+    for filter_, cost in ((None, 2), (leaf, 2), (both, 3), (either, 7)):
+        query = parse(msgspec.json.encode({"report": "kinds", "filter": filter_}), REGISTRY)
+        assert costs.cost(query) == cost
+    assert costs.METADATA == 1
+
+
+# Values of a field ----------------------------------------------------------------------------------------------
+
+
+async def values(of: Things, report: str, field: str, *others: Things, **body: Any) -> list[tuple[Any, int]]:
+    """The values of a field with their counts."""
+    asked = parse_field_metadata(msgspec.json.encode({"report": report, "field": field, **body}), REGISTRY)
+    customers = [of.customer, *(each.customer for each in others)]
+    found = outside(await field_metadata(asked, customers, of.stores, START))
+    assert found["report"] == report
+    assert found["field"] == field
+    return [(each["value"], each["count"]) for each in found["values"]]
+
+
+@REPORTS
+async def test_values_come_most_frequent_first(club: Club, report: str) -> None:
+    of = things(club, club.database)
+    await of.insert(
+        [
+            thing(1, size="large", marks=[1, 2], tags=["a"], consents_true=["sms"], day=date(2026, 11, 1), spent=150),
+            thing(2, size="large", marks=[2], consents_false=["sms"], at=datetime(2026, 11, 1, tzinfo=UTC)),
+            thing(3, size="small", marks=[2, 3], consents_true=["email"], properties={"language": "no", "n": 1}),
+            thing(4, properties={"language": "no", "n": None}),
+            thing(5, size="small", properties={"language": [1]}),
+        ]
+    )
+    assert await values(of, report, "size") == [("small", 2), ("large", 2), (None, 1)]
+    assert await values(of, report, "marks") == [(2, 3), (None, 2), (1, 1), (3, 1)]
+    assert await values(of, report, "tags") == [(None, 4), ("a", 1)]
+    assert await values(of, report, "day") == [(None, 4), ("2026-11-01", 1)]
+    assert await values(of, report, "at") == [(None, 4), ("2026-11-01T00:00:00.000000Z", 1)]
+    assert await values(of, report, "spent") == [(None, 4), (1.5, 1)]
+    assert await values(of, report, "consents") == [("sms", 2), ("email", 1)]
+    assert await values(of, report, "consents.sms") == [(None, 3), (False, 1), (True, 1)]
+    assert await values(of, report, "properties") == [("language", 3), ("n", 2)]
+    assert await values(of, report, "properties.language") == [(None, 2), ("no", 2), ([1], 1)]
+    assert await values(of, report, "properties.n") == [(None, 4), (1, 1)]
+    only = {"type": "equal", "field": "size", "value": "small"}
+    assert await values(of, report, "marks", filter=only) == [(None, 1), (2, 1), (3, 1)]
+
+
+async def test_at_most_a_thousand_values_come(club: Club) -> None:
+    of = things(club, club.database)
+    await insert(club, [thing(number, name=f"{number // 2:04}") for number in range(2_101)])
+    found = await values(of, "kinds", "name")
+    assert found == [(f"{number:04}", 2) for number in range(1_000)]
+
+
+async def test_values_are_added_up_over_communities(club: Club, other_club: Club) -> None:
+    first, second = things(club, club.database), things(other_club, other_club.database)
+    await first.insert([thing(1, size="small"), thing(2, size="small"), thing(3, size="large")])
+    await second.insert([thing(1, size="large"), thing(2, size="large")])
+    assert await values(first, "kinds", "size", second) == [("large", 3), ("small", 2)]
+
+
+async def test_counts_smaller_than_a_customer_shows_are_left_out(club: Club, other_club: Club) -> None:
+    first, second = things(club, club.database), things(other_club, other_club.database)
+    await first.insert([thing(1, size="small"), thing(2, size="small"), thing(3, size="large")])
+    await second.insert([thing(1, size="large")])
+    first.customer = replace(first.customer, smallest_cell=2)
+    assert await values(first, "kinds", "size") == [("small", 2)]
+    assert await values(first, "kinds", "size", second) == [("small", 2), ("large", 1)]
+
+
+async def test_statistics_and_timeseries_are_looked_through_between_two_times(club: Club) -> None:
+    of = things(club, club.database)
+    await of.insert([thing(1, size="small"), thing(2, size="small"), thing(3, size="large")])
+    of.customer = replace(of.customer, timezone="Europe/Oslo")
+    for report in (KINDS_STATS.name, KINDS_HISTORY.name):
+        during = {"from": "2026-11-01T00:30:00", "to": "2026-11-02T00:00:00Z"}
+        assert await values(of, report, "size", **during) == [("small", 2), ("large", 1)]
+    before = {"from": "2026-09-01", "to": "2026-10-31T12:00:00"}
+    assert await values(of, KINDS_STATS.name, "size", **before) == []
+
+
+async def test_a_report_of_counts_counts_what_it_measures(club: Club) -> None:
+    of = things(club, club.database)
+    await of.insert([thing(1, size="small"), thing(2)])
+    assert await values(of, "kinds_count", "size") == [(None, 1), ("small", 1)]

@@ -1,0 +1,143 @@
+"""What is wrong with a request, in its own shape: one line a case in errors.txt, as body and details."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+import pytest
+
+from query.declared import REGISTRY
+from query.lines import compared
+from regulars.query.problems import InvalidParametersError
+from regulars.query.request import NotJsonError, parse, parse_field_metadata, parse_metadata
+
+
+def details(body: str) -> tuple[str]:
+    """What is said of a body."""
+    with pytest.raises(InvalidParametersError) as caught:
+        parse(body.encode(), REGISTRY)
+    return (json.dumps(caught.value.details),)
+
+
+def test_all_that_is_wrong_is_told_at_its_place() -> None:
+    compared("errors.txt", details)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"{", b"\xff", b"[]", b"7", b'"text"', b"null", b'{"report": NaN}', b'{"a": ' * 5000 + b"1" + b"}" * 5000],
+    ids=lambda body: body[:12].decode(errors="replace"),
+)
+def test_what_is_no_object_in_json_is_told_apart(body: bytes) -> None:
+    with pytest.raises(NotJsonError, match="The body"):
+        parse(body, REGISTRY)
+
+
+def _codes(tree: Any) -> list[str]:
+    if isinstance(tree, list):
+        return [each["error"] for each in tree]
+    return [code for each in tree.values() for code in _codes(each)]
+
+
+def said(body: bytes) -> list[str]:
+    """The codes of all that is wrong with a body."""
+    with pytest.raises(InvalidParametersError) as caught:
+        parse(body, REGISTRY)
+    return _codes(caught.value.details)
+
+
+LEAF = '{"type":"equal","field":"name","value":"a"}'
+
+
+def test_a_hundred_nodes_pass_and_one_more_does_not() -> None:
+    for leaves, codes in ((99, []), (100, ["too_many_nodes"])):
+        body = f'{{"report":"kinds","filter":{{"type":"or","operations":[{",".join([LEAF] * leaves)}]}}}}'.encode()
+        if codes:
+            assert said(body) == codes
+        else:
+            assert parse(body, REGISTRY).filter is not None
+
+
+def test_too_many_nodes_stand_for_all_that_is_wrong_in_the_filter() -> None:
+    wrong = '{"type":"equal","field":"nothing","value":"a"}'
+    body = f'{{"report":"kinds","limit":0,"filter":{{"type":"or","operations":[{",".join([wrong] * 200)}]}}}}'
+    assert sorted(said(body.encode())) == ["greater_than_or_equal_to", "too_many_nodes"]
+
+
+@pytest.mark.parametrize(
+    ("filter_", "code"),
+    [
+        ("[" + ",".join([LEAF] * 25_000) + "]", "must_be_an_object"),
+        ('{"type":"and","operations":[' + ",".join([LEAF] * 25_000) + "]}", "too_many_nodes"),
+        ('{"type":"equal","field":"name","value":"' + "a" * 2**20 + '"}', "too_long"),
+        ('{"type":"in","field":"points","value":[' + ",".join(["1"] * 2**19) + "]}", "too_long"),
+        ('{"type":"equal","field":"points","value":' + "1" * 4000 + "}", "less_than_or_equal_to"),
+        ('{"type":"equal","field":"score","value":1e999999999}', "not_a_number"),
+        ('{"type":"equal","field":"score","value":1e99999999999999999999}', "not_a_number"),
+        ('{"type":"equal","field":"score","value":0.' + "1" * 2**20 + "}", "not_a_number"),
+        ('{"type":"not","operation":' * 50 + LEAF + "}" * 50, "too_deep"),
+    ],
+    ids=lambda text: text[:40],
+)
+def test_a_megabyte_of_filter_is_refused_at_once(filter_: str, code: str) -> None:
+    began = time.process_time()
+    assert said(f'{{"report":"kinds","filter":{filter_}}}'.encode()) == [code]
+    assert time.process_time() - began < 2
+
+
+def test_times_are_kept_as_they_are_written() -> None:
+    body = b'{"report":"kinds_stats","from":"2026-11-24T08:00:00","to":"2026-11-24T08:00:00.5+02:00"}'
+    query = parse(body, REGISTRY)
+    assert query.start is not None
+    assert query.end is not None
+    assert query.start.tzinfo is None
+    assert query.end.isoformat() == "2026-11-24T08:00:00.500000+02:00"
+
+
+def test_auto_is_no_interval_of_its_own() -> None:
+    body = b'{"report":"kinds_history","from":"2026-11-23","to":"2026-11-24","interval":"%s"}'
+    assert parse(body % b"auto", REGISTRY).interval is None
+    chosen = parse(body % b"1mo", REGISTRY).interval
+    assert chosen is not None
+    assert chosen.written == "1mo"
+
+
+@pytest.mark.parametrize(
+    ("body", "codes"),
+    [
+        ('{"report":"nothing"}', ["inclusion"]),
+        ('{"report":"kinds","format":"csv"}', ["unknown"]),
+    ],
+)
+def test_metadata_are_asked_of_reports_that_there_are(body: str, codes: list[str]) -> None:
+    with pytest.raises(InvalidParametersError) as caught:
+        parse_metadata(body.encode(), REGISTRY)
+    assert _codes(caught.value.details) == codes
+
+
+@pytest.mark.parametrize("body", [b"", b" ", b"{}", b'{"report":null}'])
+def test_metadata_of_all_reports_need_no_report(body: bytes) -> None:
+    assert parse_metadata(body, REGISTRY) is None
+
+
+@pytest.mark.parametrize(
+    ("body", "codes"),
+    [
+        ("{}", ["presence"]),
+        ('{"report":"kinds"}', ["presence"]),
+        ('{"report":"kinds","field":"nothing"}', ["inclusion"]),
+        ('{"report":"kinds","field":7}', ["inclusion"]),
+        ('{"report":"kinds","field":"note"}', ["not_filterable"]),
+        ('{"report":"kinds","field":"community_id"}', ["not_filterable"]),
+        ('{"report":"kinds","field":"properties.\\u0000"}', ["invalid_characters"]),
+        ('{"report":"kinds","field":"size","limit":7,"from":"2026-11-24"}', ["unknown", "unknown"]),
+        ('{"report":"kinds","field":"size","filter":7}', ["must_be_an_object"]),
+        ('{"report":"kinds_stats","field":"size"}', ["presence", "presence"]),
+    ],
+)
+def test_field_metadata_are_asked_of_fields_that_are_filterable(body: str, codes: list[str]) -> None:
+    with pytest.raises(InvalidParametersError) as caught:
+        parse_field_metadata(body.encode(), REGISTRY)
+    assert _codes(caught.value.details) == codes

@@ -1,0 +1,91 @@
+"""Every statement that reports and queries are made of names its community, for it is set for that one alone."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sqlglot
+from sqlglot import exp
+
+from query.declared import REGISTRY as OURS
+from regulars.reports.registry import BY_NAME
+from regulars.reports.report import Report, Store
+
+SOURCE = Path(__file__).parents[2] / "src" / "regulars"
+MODULES = [*sorted((SOURCE / "reports").rglob("*.py")), *sorted((SOURCE / "query").rglob("*.py"))]
+FILES = [*sorted((SOURCE / "reports").rglob("*.sql")), *sorted((SOURCE / "query").rglob("*.sql"))]
+
+# What a statement over a table begins with; a piece of one without a table needs no community.
+_READS = re.compile(r"\b(?:FROM|JOIN|UPDATE|INTO)\s+([a-z_]+)\b(?!\s*\()")
+_STATEMENT = re.compile(r"^\s*(?:SELECT|INSERT|UPDATE|DELETE|WITH|MERGE)\b")
+
+
+def texts(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """The texts of a module, those put together of parts as one, and where they stand."""
+    within = {
+        id(part)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.JoinedStr)
+        for part in ast.walk(node)
+        if part is not node
+    }
+    for node in ast.walk(tree):
+        if id(node) in within:
+            continue
+        if isinstance(node, ast.JoinedStr):
+            parts = (each.value if isinstance(each, ast.Constant) else "{}" for each in node.values)
+            yield node.lineno, "".join(map(str, parts))
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.lineno, node.value
+
+
+def faults(source: str) -> list[str]:
+    """Statements of a module that read or write a table and name no community."""
+    return [
+        f"line {line}: {' '.join(text.split())[:80]}"
+        for line, text in texts(ast.parse(source))
+        if _STATEMENT.match(text) and _READS.search(text) and "community" not in text
+    ]
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(SOURCE)))
+def test_no_statement_of_reports_and_queries_is_without_its_community(module: Path) -> None:
+    found = faults(module.read_text())
+    # A columnar copy is of one community, and is called `members` there.
+    assert [each for each in found if not re.search(r"\bFROM (members|things)\b", each)] == []
+
+
+def test_no_file_of_sql_is_without_its_community() -> None:
+    assert [file.name for file in FILES if "community_id" not in file.read_text()] == []
+
+
+@pytest.mark.parametrize("report", [*BY_NAME.values(), *OURS.values()], ids=lambda report: report.name)
+def test_the_source_of_every_report_over_tables_is_of_one_community(report: Report) -> None:
+    if report.source.store is Store.TABLES:
+        assert "$community" in report.source.sql
+        tree = sqlglot.parse_one(report.source.sql, dialect="postgres")
+        named = {each.alias for each in tree.find_all(exp.CTE)}
+        for select in tree.find_all(exp.Select):
+            tables = {each.name for each in select.find_all(exp.Table)} - named
+            names = {each.name for each in select.find_all(exp.Column)}
+            assert not tables or "community_id" in names, select.sql()[:200]
+
+
+@pytest.mark.parametrize(
+    ("source", "count"),
+    [
+        ('"SELECT 1 FROM profiles"', 1),
+        ('f"SELECT 1 FROM profiles WHERE id = {x}"', 1),
+        ('"""\\n    DELETE FROM profiles\\n"""', 1),
+        ('"UPDATE profiles SET x = 1 WHERE community_id = $1"', 0),
+        ('f"SELECT 1 FROM ({x}) AS r"', 0),
+        ('f"SELECT now()"', 0),
+        ('"Select one from those there are."', 0),
+    ],
+)
+def test_the_lint_finds_statements_without_a_community(source: str, count: int) -> None:
+    assert len(faults(source)) == count
