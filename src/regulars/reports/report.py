@@ -159,8 +159,9 @@ class Report:
     whole community unless it is grouped otherwise. TIMESERIES and STATISTICS: `grouped_by` are the fields that label
     groups where no aggregation is asked for. `metric` is the label that tells several measures apart, each a series of
     its own; without it there is one measure, or, in records and statistics, each is a value by its name. `adds` says
-    that values of different groups may be added, so that there is an aggregation `total`. `grains` are smaller
-    sources of the same values, the smallest first.
+    that values of different groups may be added, so that there is an aggregation `total`. `at_end` says that values are
+    what holds at the end of a bucket, not what happens in it: of two that share a wall time the later counts. `grains`
+    are smaller sources of the same values, the smallest first.
     """
 
     name: str
@@ -175,6 +176,7 @@ class Report:
     measures: tuple[Measure, ...] = ()
     metric: str = ""
     adds: bool = True
+    at_end: bool = False
     intervals: tuple[Interval, ...] = ()
     grains: tuple[Grain, ...] = ()
 

@@ -68,7 +68,7 @@ LANGUAGE sql STABLE PARALLEL SAFE AS $$
 SELECT CASE
     WHEN step = '5m' THEN CASE
         WHEN (at - interval '5 minutes') AT TIME ZONE zone = at AT TIME ZONE zone - interval '5 minutes'
-        THEN at - (at AT TIME ZONE zone - date_bin('5 minutes', at AT TIME ZONE zone, '2000-01-01'))
+        THEN date_bin('5 minutes', at, date_trunc('hour', at, zone))
         ELSE bucket_start_near_change(at, step, zone)
     END
     WHEN step = '1h' THEN CASE
@@ -76,7 +76,14 @@ SELECT CASE
         THEN date_trunc('hour', at, zone)
         ELSE bucket_start_near_change(at, step, zone)
     END
-    -- Clocks are moved by 24 hours at most, and no zone's were ever moved twice within four days.
+    -- Clocks are moved by 24 hours at most, and no zone's were ever moved twice within 76 hours. Those that are put
+    -- back soon after `at` may repeat the midnight before it.
+    WHEN step = '1d' THEN CASE
+        WHEN (at - interval '50 hours') AT TIME ZONE zone
+            = (at + interval '26 hours') AT TIME ZONE zone - interval '76 hours'
+        THEN date_trunc('day', at, zone)
+        ELSE bucket_start_near_change(at, step, zone)
+    END
     WHEN (date_trunc(calendar_unit(step), at, zone) - interval '26 hours') AT TIME ZONE zone
         = date_trunc(calendar_unit(step), at, zone) AT TIME ZONE zone - interval '26 hours'
     THEN date_trunc(calendar_unit(step), at, zone)
