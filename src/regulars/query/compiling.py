@@ -11,8 +11,8 @@ from regulars.facts import instants
 from regulars.query import filter_sql
 from regulars.query.conditions import Condition, indented, joined
 from regulars.query.engines import OF_STORE, operand, spelled
-from regulars.query.query import Node, Query
-from regulars.reports.report import Aggregation, Field, Format, Kind, Measure, Report
+from regulars.query.query import Node, Operation, Query
+from regulars.reports.report import Aggregation, Field, Format, Kind, Measure, Report, Source
 
 MOST_STATEMENTS = 2_000
 """So many shapes are kept; what was compiled first goes first."""
@@ -179,21 +179,41 @@ def grouped(query: Query) -> Plan:
 
 def _grouped(report: Report, aggregation: Aggregation | None, node: Node | None) -> str:
     store = report.source.store
+    fields = _fields(report, aggregation)
     columns = ["r.bucket AS bucket"] if report.format is Format.TIMESERIES else []
-    keys = [1] if columns else []
-    inner = rows_of(report, node)
-    for number, field in enumerate(_fields(report, aggregation), 1):
+    keys = ["1"] if columns else []
+    inner = rows_of(report, node, source=report.source_of({each.name for each in fields} | fields_of(node)))
+    for number, field in enumerate(fields, 1):
         inner, expressions = unnested(report, field, inner, f"element_{number}")
         for key, expression in zip(field.keys, expressions, strict=False):
             columns.append(f"{expression} AS {quoted(key)}")
             if not field.by_header:
-                keys.append(len(columns))
+                keys.append(str(len(columns)))
+    labels = len(columns)
     columns += (f"{spelled(each.sql, store)} AS {quoted(each.name)}" for each in summed(report))
     sql = f"SELECT\n{_listed(columns)}\n{inner}"
+    if shared := {each.unique_by for each in summed(report) if each.unique_by}:
+        return _counted(report, f"{sql}\nGROUP BY {', '.join((*keys, *shared))}", labels)
     if keys:
-        return f"{sql}\nGROUP BY {', '.join(map(str, keys))}"
+        return f"{sql}\nGROUP BY {', '.join(keys)}"
     # A community without rows is a group of its own only where the report says how large the community is.
     return sql if not report.key and report.format is Format.RECORDS else f"{sql}\nHAVING count(*) > 0"
+
+
+def _counted(report: Report, sets: str, labels: int) -> str:
+    """Groups whose members are still apart in sets, put together: bits counted, numbers added up."""
+    keys = [str(place) for place in range(1, labels + 1)]
+    names = ", ".join(f"label_{key}" for key in keys)
+    measures = summed(report)
+    columns = [f"s.label_{key}" for key in keys]
+    for each in measures:
+        value = f"s.{quoted(each.name)}"
+        total = f"sum(bit_count({value}))" if each.unique_by else f"sum({value})"
+        whole = f"CAST(coalesce({total}, 0) AS bigint)" if each.kind is Kind.INTEGER else total
+        columns.append(f"{whole} AS {quoted(each.name)}")
+    given = ", ".join((*([names] if names else []), *(quoted(each.name) for each in measures)))
+    sql = f"SELECT\n{_listed(columns)}\nFROM (\n{indented(sets)}\n) AS s ({given})"
+    return f"{sql}\nGROUP BY {', '.join(keys)}" if keys else f"{sql}\nHAVING count(*) > 0"
 
 
 def unnested(report: Report, field: Field, rows: str, element: str) -> tuple[str, list[str]]:
@@ -308,10 +328,19 @@ def _records(report: Report, node: Node | None, nulls: Sequence[bool] | None) ->
 # Parts ----------------------------------------------------------------------------------------------------------
 
 
-def rows_of(report: Report, node: Node | None, after: Condition | None = None) -> str:
-    """FROM and WHERE: the rows of the source that the filter lets through."""
+def fields_of(node: Node | None) -> set[str]:
+    """The names of the fields that a filter asks about."""
+    if node is None:
+        return set()
+    if isinstance(node, Operation):
+        return {node.field.name}
+    return {name for each in node.nodes for name in fields_of(each)}
+
+
+def rows_of(report: Report, node: Node | None, after: Condition | None = None, source: Source | None = None) -> str:
+    """FROM and WHERE: the rows of a source, the report's own unless another is given, that the filter lets through."""
     store = report.source.store
-    found = f"FROM (\n{indented(spelled(report.source.sql, store))}\n) AS r"
+    found = f"FROM (\n{indented(spelled((source or report.source).sql, store))}\n) AS r"
     conditions = [filter_sql.condition(node, store)] if node is not None else []
     conditions += [after] if after is not None else []
     return f"{found}\nWHERE {joined('AND', conditions).sql}" if conditions else found
