@@ -55,9 +55,14 @@ _WATERMARK = """coalesce((
         SELECT watermark FROM purchase_marks WHERE community_id = $community AND timezone = $zone
     ), '0')"""
 
+# Where clocks are put back over midnight days are not in the order of their instants; shorter buckets always are.
+_BUCKET = """CASE
+    WHEN $interval IN ('5m', '1h') THEN ($starts::timestamptz[])[width_bucket({at}, $starts::timestamptz[])]
+    ELSE bucket_start({at}, $interval, $zone)
+END"""
+
 _OF_SERIES = """
-    SELECT ($starts::timestamptz[])[width_bucket(whole.bucket, $starts::timestamptz[])] AS label,
-           step, whole.bucket, whole.ends
+    SELECT bucket_start(whole.bucket, $interval, $zone) AS label, step, whole.bucket, whole.ends
     FROM (SELECT CASE $interval WHEN '1mo' THEN '1mo' ELSE '1d' END AS step) AS steps
     CROSS JOIN LATERAL whole_buckets(
         step, ($starts::timestamptz[])[1], ($ends::timestamptz[])[cardinality($ends::timestamptz[])], $zone
@@ -234,7 +239,7 @@ def _report(name: str, form: Format, meaning: str, cost: int) -> Report:
             "($starts::timestamptz[])[1]",
             "($ends::timestamptz[])[cardinality($ends::timestamptz[])]",
         )
-        label = "($starts::timestamptz[])[width_bucket({at}, $starts::timestamptz[])]"
+        label = _BUCKET
     else:
         cover, since, until, label = _OF_RANGE, "$from", "$to", "CAST(NULL AS timestamptz)"
     fields = "".join(f", p.{each.name}" for each in FIELDS)
