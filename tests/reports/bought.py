@@ -103,11 +103,11 @@ class Bought:
         by: str | None = None,
         bucket: Callable[[datetime], Hashable] = lambda at: None,
         only: Callable[[Json], bool] = lambda each: True,
-    ) -> dict[Hashable, Json]:
+    ) -> dict[tuple[Hashable, Any], Json]:
         """The measures of each bucket and value."""
-        sales: dict[Hashable, int] = defaultdict(int)
-        amounts: dict[Hashable, Decimal] = defaultdict(Decimal)
-        members: dict[Hashable, set[Any]] = defaultdict(set)
+        sales: dict[tuple[Hashable, Any], int] = defaultdict(int)
+        amounts: dict[tuple[Hashable, Any], Decimal] = defaultdict(Decimal)
+        members: dict[tuple[Hashable, Any], set[Any]] = defaultdict(set)
         for each in filter(only, self.counted(since, until, now)):
             under = each["brands"] if by == "brand" else {each[by] if by else None: each["amount"]}
             for value, amount in under.items():

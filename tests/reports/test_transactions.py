@@ -44,7 +44,9 @@ async def test_sales_count_returns_lower_the_amount_and_whoever_is_anonymous_is_
     await make(club, sale("0.00", "2026-10-02 11:00:00", profile_id=two))
     for _ in range(2):
         assert await stats(club, *YEAR) == {None: values(2, "110.01", 2, "55.00")}
-        assert await series(club, Interval.DAY, *(datetime(2026, 10, day) for day in (1, 3))) == {
+        assert await series(
+            club, Interval.DAY, datetime(2026, 10, 1, tzinfo=UTC), datetime(2026, 10, 3, tzinfo=UTC)
+        ) == {
             (datetime(2026, 10, 1, tzinfo=UTC), None): values(1, "100.00", 1, "100.00"),
             (datetime(2026, 10, 2, tzinfo=UTC), None): values(1, "10.01", 2, "10.01"),
         }
@@ -105,7 +107,7 @@ async def test_a_void_takes_a_buyer_out_only_where_nothing_else_was_bought(club:
     await fold(club)
     await change(club, first, is_void=True)
     await change(club, only, is_void=True)
-    day = datetime(2026, 10, 1), datetime(2026, 10, 2)
+    day = datetime(2026, 10, 1, tzinfo=UTC), datetime(2026, 10, 1, 23, tzinfo=UTC)
     for _ in range(2):
         assert await stats(club, *day) == {}
         assert await series(club, Interval.DAY, *day) == {}
@@ -126,7 +128,7 @@ async def test_what_is_dated_ahead_counts_from_then_on(club: Club) -> None:
     club.clock.step(minutes=30)
     for _ in range(3):
         assert await stats(club, *YEAR) == {None: values(1, "10.00", 1, "10.00")}
-        hour = datetime(2026, 11, 1), datetime(2026, 11, 1, 1)
+        hour = datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 11, 1, 1, tzinfo=UTC)
         assert list(await series(club, Interval.HOUR, *hour)) == [(datetime(2026, 11, 1, tzinfo=UTC), None)]
         await fold(club)
 
@@ -139,7 +141,7 @@ async def test_by_another_clock_all_is_added_up_anew(club: Club) -> None:
     async with club.database.unscoped() as connection:
         club.community = await communities.by_id(connection, club.community.id)
     for _ in range(2):
-        found = await series(club, Interval.DAY, datetime(2026, 10, 1), datetime(2026, 10, 3))
+        found = await series(club, Interval.DAY, datetime(2026, 10, 1, tzinfo=UTC), datetime(2026, 10, 3, tzinfo=UTC))
         assert found == {(datetime(2026, 10, 1, 22, tzinfo=UTC), None): values(1, "10.00", 1, "10.00")}
         await purchases.fold(club.database, club.community.id)
 

@@ -260,9 +260,7 @@ def _report(name: str, form: Format, meaning: str, cost: int) -> Report:
             Measure("transactions", Kind.INTEGER, "Sales.", "sum(r.sales)"),
             Measure("net_amount", Kind.MONEY, "What was paid, less what was given back.", "sum(r.amount)"),
             Measure("members", Kind.INTEGER, "Different members.", "bit_or(r.members)", unique_by="r.chunk"),
-            Measure(
-                "average_value", Kind.MONEY, "Net amount of a sale.", quotient=("net_amount", "transactions")
-            ),
+            Measure("average_value", Kind.MONEY, "Net amount of a sale.", quotient=("net_amount", "transactions")),
         ),
         metric="metric",
         adds=False,
