@@ -16,6 +16,7 @@ import pytest_asyncio
 from api.transaction_calls import V3, line, make, profile, sale
 from clubs import Club, SetClock, clubs
 from randomness import SEED, examples
+from regulars.bulk.verify import Difference, verify
 from regulars.facts.community import NewCommunity
 from regulars.query import intervals
 from regulars.query.query import Logical, Operation
@@ -215,6 +216,8 @@ async def test_whatever_is_bought_both_reports_are_a_plain_recount(oslo: Club, e
         await world.check()
         await purchases.fold(oslo.database, oslo.community.id)
         await world.check()
+    told = [each async for each in verify(oslo.database, oslo.community.id)]
+    assert [str(each) for each in told if isinstance(each, Difference)] == []
 
 
 async def test_a_stream_that_is_shuffled_and_repeated_gives_the_same(oslo: Club) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from api.transaction_calls import V3, change, line, make, profile, sale
 from clubs import Club
+from regulars.bulk.verify import Difference, verify
 from regulars.facts import community as communities
 from regulars.query.problems import InvalidParametersError
 from regulars.query.query import Operation
@@ -203,3 +204,22 @@ async def test_a_database_restored_to_lower_transaction_ids_is_added_up_anew(clu
     for _ in range(2):
         assert await stats(club, *YEAR) == {None: values(2, "20.00", 1, "10.00")}
         await fold(club)
+
+
+async def test_verify_finds_what_is_not_as_the_purchases_say(club: Club) -> None:
+    who = await profile(club)
+    made = await make(club, sale(10, profile_id=who))
+    await make(club, sale(10, profile_id=who))
+    await fold(club)
+    for statement in (
+        "UPDATE purchases SET amount = 1 WHERE community_id = $1 AND id = $2",
+        "UPDATE purchase_rollups SET sales = 3 WHERE community_id = $1 AND step = '1d' AND grain = '' AND $2 > 0",
+        "DELETE FROM unique_sets WHERE community_id = $1 AND step = '1mo' AND grain = 'age' AND $2 > 0",
+    ):
+        async with club.database.writing(club.community.id) as scope:
+            await scope.execute(statement, club.community.id, made["id"])
+    told = [each async for each in verify(club.database, club.community.id)]
+    found = {(each.key, each.name) for each in told if isinstance(each, Difference)}
+    assert (f"transaction {made['id']}", "purchase") in found
+    assert ("1d 2026-10-01 00:00:00+00", "purchases") in {(key.strip(), name) for key, name in found}
+    assert ("1mo 2026-10-01 00:00:00+00 age", "buyers") in found

@@ -84,6 +84,7 @@ ORDER BY id
 """
 
 _DERIVED = (files("regulars.bulk") / "verify_derived.sql").read_text()
+_PURCHASES = (files("regulars.bulk") / "verify_purchases.sql").read_text()
 
 _COMPARED = (*NAMES, "next_change_at")
 
@@ -125,7 +126,7 @@ async def verify(
         first = None if part.last == _GREATEST else UUID(int=part.last.int + 1)
     async with database.reading(community_id) as scope:
         locations = await scope.fetch(_LOCATIONS, community_id)
-        derived = await scope.fetch(_DERIVED, community_id)
+        derived = [row for each in (_DERIVED, _PURCHASES) for row in await scope.fetch(each, community_id)]
     for difference in _misplaced(locations):
         yield difference
     for row in derived:
