@@ -64,9 +64,9 @@ _COLUMNS = f"at, sales, amount, member_id, {', '.join(GRAINS)}, brands, brand_am
 
 # Once for each value that a purchase is counted under.
 _PARTS = f"""
-    SELECT '' AS grain, CAST(NULL AS text) AS value, CAST(p.amount AS numeric) AS amount
-    UNION ALL
-    {" UNION ALL ".join(f"SELECT '{grain}', CAST(p.{grain} AS text), p.amount" for grain in GRAINS)}
+    VALUES
+        ('', CAST(NULL AS text), CAST(p.amount AS numeric)),
+        {", ".join(f"('{grain}', CAST(p.{grain} AS text), p.amount)" for grain in GRAINS)}
     UNION ALL
     SELECT 'brand', brand, brand_amount FROM unnest(p.brands, p.brand_amounts) AS line (brand, brand_amount)
 """
@@ -89,46 +89,46 @@ _TAKEN_BACK = f"""
       AND since < $3::text::xid8 AND until >= $3::text::xid8 AND until < $4::text::xid8
 """
 
-_PLACED = "CROSS JOIN LATERAL (VALUES ('1d', p.day), ('1mo', p.month)) AS placed (step, bucket)"
-
 # What was told of community $1, by the clock of zone $2, by transactions from watermark $3 up to $4.
 _FOLD = f"""
-WITH moves AS MATERIALIZED (
-    SELECT *, bucket_start(at, '1d', $2) AS day, bucket_start(at, '1mo', $2) AS month
-    FROM (
-        SELECT 1 AS sign, {_COLUMNS}
-        FROM purchases
-        WHERE community_id = $1 AND counted AND since >= $3::text::xid8 AND since < $4::text::xid8
-        UNION ALL
-        SELECT 1, {_COLUMNS}
-        FROM purchase_changes
-        WHERE community_id = $1 AND counted
-          AND since >= $3::text::xid8 AND since < $4::text::xid8 AND until >= $4::text::xid8
-        UNION ALL
-        SELECT -1, * FROM ({_TAKEN_BACK}) AS taken_back
-    ) AS told
-    OFFSET 0
-),
-parts AS MATERIALIZED (
-    SELECT p.sign, p.day, p.month, p.sales, p.member_id, part.grain, part.value, part.amount
-    FROM moves AS p
-    CROSS JOIN LATERAL ({_PARTS}) AS part
-),
-numbers AS MATERIALIZED (
+WITH sets AS MATERIALIZED (
     SELECT
-        day, month, grain, value, sum(sign) AS purchases, sum(sign * sales) AS sales, sum(sign * amount) AS amount
-    FROM parts
-    GROUP BY day, month, grain, value
+        p.day, part.grain, part.value, p.chunk,
+        sum(p.sign) AS purchases, sum(p.sign * p.sales) AS sales, sum(p.sign * part.amount) AS amount,
+        count(*) AS moves, bit_or(p.members) AS members
+    FROM (
+        SELECT
+            *, bucket_start(at, '1d', $2) AS day, member_chunk(member_id) AS chunk, CASE sign WHEN 1 THEN member_bit(member_id) END AS members
+        FROM (
+            SELECT 1 AS sign, {_COLUMNS}
+            FROM purchases
+            WHERE community_id = $1 AND counted AND since >= $3::text::xid8 AND since < $4::text::xid8
+            UNION ALL
+            SELECT 1, {_COLUMNS}
+            FROM purchase_changes
+            WHERE community_id = $1 AND counted
+              AND since >= $3::text::xid8 AND since < $4::text::xid8 AND until >= $4::text::xid8
+            UNION ALL
+            SELECT -1, * FROM ({_TAKEN_BACK}) AS taken_back
+        ) AS told
+        -- Each bit is set once, and then shared by the fields.
+        OFFSET 0
+    ) AS p
+    CROSS JOIN LATERAL ({_PARTS}) AS part (grain, value, amount)
+    GROUP BY p.day, part.grain, part.value, p.chunk
 ),
-members AS MATERIALIZED (
-    SELECT DISTINCT day, month, grain, value, member_id FROM parts WHERE sign = 1 AND member_id IS NOT NULL
+placed AS MATERIALIZED (
+    SELECT '1d' AS step, day AS bucket, grain, value, chunk, purchases, sales, amount, members
+    FROM sets
+    UNION ALL
+    SELECT '1mo', bucket_start(day, '1mo', $2), grain, value, chunk, purchases, sales, amount, members
+    FROM sets
 ),
 rolled AS (
     INSERT INTO purchase_rollups AS kept (community_id, step, grain, bucket, value, purchases, sales, amount)
-    SELECT $1, placed.step, grain, placed.bucket, value, sum(purchases), sum(sales), sum(amount)
-    FROM numbers AS p
-    {_PLACED}
-    GROUP BY placed.step, grain, placed.bucket, value
+    SELECT $1, step, grain, bucket, value, sum(purchases), sum(sales), sum(amount)
+    FROM placed
+    GROUP BY step, grain, bucket, value
     HAVING sum(purchases) <> 0 OR sum(sales) <> 0 OR sum(amount) <> 0
     ON CONFLICT (community_id, step, grain, bucket, value) DO UPDATE
     SET purchases = kept.purchases + excluded.purchases,
@@ -136,7 +136,7 @@ rolled AS (
         amount = kept.amount + excluded.amount
 ),
 joined AS (
-    {uniques.added(FAMILY, f"(SELECT placed.*, grain, value, member_id FROM members AS p {_PLACED}) AS placed")}
+    {uniques.added(FAMILY, "placed")}
 ),
 forgotten AS (
     DELETE FROM purchase_changes WHERE community_id = $1 AND until < $4::text::xid8
@@ -147,7 +147,7 @@ marked AS (
     ON CONFLICT (community_id) DO UPDATE
     SET watermark = excluded.watermark, timezone = excluded.timezone
 )
-SELECT count(*) FROM moves
+SELECT coalesce(sum(moves), 0)::bigint FROM sets WHERE grain = ''
 """
 
 # Who has no purchase left in a bucket where one was taken back.
@@ -156,19 +156,16 @@ _LEFT = uniques.taken_out(
     f"""
     SELECT DISTINCT lost.step, lost.bucket, lost.grain, lost.value, lost.member_id
     FROM (
-        SELECT placed.step, placed.bucket, part.grain, part.value, p.member_id
-        FROM (
-            SELECT *, bucket_start(at, '1d', $2) AS day, bucket_start(at, '1mo', $2) AS month
-            FROM ({_TAKEN_BACK}) AS taken_back
-            WHERE member_id IS NOT NULL
-        ) AS p
-        {_PLACED}
-        CROSS JOIN LATERAL ({_PARTS}) AS part
+        SELECT steps.step, bucket_start(p.at, steps.step, $2) AS bucket, part.grain, part.value, p.member_id
+        FROM ({_TAKEN_BACK}) AS p
+        CROSS JOIN (VALUES {", ".join(f"('{step}')" for step in uniques.STEPS)}) AS steps (step)
+        CROSS JOIN LATERAL ({_PARTS}) AS part (grain, value, amount)
+        WHERE p.member_id IS NOT NULL
     ) AS lost
     WHERE NOT EXISTS (
         SELECT
         FROM ({_BEFORE}) AS p
-        CROSS JOIN LATERAL ({_PARTS}) AS part
+        CROSS JOIN LATERAL ({_PARTS}) AS part (grain, value, amount)
         WHERE p.member_id = lost.member_id
           AND p.at >= lost.bucket AND p.at < lost.bucket + interval '33 days'
           AND part.grain = lost.grain

@@ -13,13 +13,15 @@ BITS = "bit_or(member_bit({member}))"
 
 
 def added(family: str, parts: str) -> str:
-    """A statement's part that adds members to sets: `parts` is a relation of step, bucket, grain, value, member_id."""
+    """A statement's part that adds members to sets: `parts` is a relation of step, bucket, grain, value, chunk and
+    members: sets of bits, null where there is nobody to add.
+    """
     return f"""
     INSERT INTO unique_sets AS kept (community_id, family, step, grain, bucket, value, chunk, members)
-    SELECT $1, '{family}', step, grain, bucket, value, member_chunk(member_id), bit_or(member_bit(member_id))
+    SELECT $1, '{family}', step, grain, bucket, value, chunk, bit_or(members)
     FROM {parts}
-    WHERE member_id IS NOT NULL
-    GROUP BY step, grain, bucket, value, member_chunk(member_id)
+    WHERE members IS NOT NULL
+    GROUP BY step, grain, bucket, value, chunk
     ON CONFLICT (community_id, family, step, grain, bucket, value, chunk) DO UPDATE
     SET members = kept.members | excluded.members
     -- Who is in it already moves nothing.
