@@ -63,12 +63,12 @@ def measured(report: Report, sums: Sequence[Any]) -> dict[str, Any]:
 
 
 def quotient(measure: Measure, known: Mapping[str, Any]) -> Decimal | None:
-    """One measure by another, half-even to its decimals; null where either is null or the divisor is 0."""
+    """One measure by another, half-even to its decimals or the dividend's; null where one is null or the divisor 0."""
     dividend, divisor = (known[name] for name in measure.quotient or ())
     if dividend is None or not divisor:
         return None
     exact = EXACT.divide(Decimal(dividend), Decimal(divisor))
-    unit = Decimal(dividend) if measure.kind is Kind.MONEY else Decimal(1).scaleb(-measure.decimals)
+    unit = Decimal(dividend) if measure.decimals is None else Decimal(1).scaleb(-measure.decimals)
     return exact.quantize(unit, ROUND_HALF_EVEN, EXACT)
 
 

@@ -98,7 +98,8 @@ WITH sets AS MATERIALIZED (
         count(*) AS moves, bit_or(p.members) AS members
     FROM (
         SELECT
-            *, bucket_start(at, '1d', $2) AS day, member_chunk(member_id) AS chunk, CASE sign WHEN 1 THEN member_bit(member_id) END AS members
+            *, bucket_start(at, '1d', $2) AS day, member_chunk(member_id) AS chunk,
+            CASE sign WHEN 1 THEN member_bit(member_id) END AS members
         FROM (
             SELECT 1 AS sign, {_COLUMNS}
             FROM purchases
@@ -154,6 +155,7 @@ SELECT coalesce(sum(moves), 0)::bigint FROM sets WHERE grain = ''
 _LEFT = uniques.taken_out(
     FAMILY,
     f"""
+    -- Of community $1.
     SELECT DISTINCT lost.step, lost.bucket, lost.grain, lost.value, lost.member_id
     FROM (
         SELECT steps.step, bucket_start(p.at, steps.step, $2) AS bucket, part.grain, part.value, p.member_id

@@ -55,18 +55,20 @@ _WATERMARK = """coalesce((
         SELECT watermark FROM purchase_marks WHERE community_id = $community AND timezone = $zone
     ), '0')"""
 
+_STARTS = "CAST($starts AS timestamptz[])"
+_FIRST = f"({_STARTS})[1]"
+_LAST = "(SELECT max(moment) FROM unnest(CAST($ends AS timestamptz[])) AS moment)"
+
 # Where clocks are put back over midnight days are not in the order of their instants; shorter buckets always are.
-_BUCKET = """CASE
-    WHEN $interval IN ('5m', '1h') THEN ($starts::timestamptz[])[width_bucket({at}, $starts::timestamptz[])]
-    ELSE bucket_start({at}, $interval, $zone)
+_BUCKET = f"""CASE
+    WHEN $interval IN ('5m', '1h') THEN ({_STARTS})[width_bucket({{at}}, {_STARTS})]
+    ELSE bucket_start({{at}}, $interval, $zone)
 END"""
 
-_OF_SERIES = """
+_OF_SERIES = f"""
     SELECT bucket_start(whole.bucket, $interval, $zone) AS label, step, whole.bucket, whole.ends
     FROM (SELECT CASE $interval WHEN '1mo' THEN '1mo' ELSE '1d' END AS step) AS steps
-    CROSS JOIN LATERAL whole_buckets(
-        step, ($starts::timestamptz[])[1], ($ends::timestamptz[])[cardinality($ends::timestamptz[])], $zone
-    ) AS whole
+    CROSS JOIN LATERAL whole_buckets(step, {_FIRST}, {_LAST}, $zone) AS whole
     WHERE $interval NOT IN ('5m', '1h')
 """
 
@@ -234,12 +236,7 @@ FROM sets
 
 def _report(name: str, form: Format, meaning: str, cost: int) -> Report:
     if form is Format.TIMESERIES:
-        cover, since, until = (
-            _OF_SERIES,
-            "($starts::timestamptz[])[1]",
-            "($ends::timestamptz[])[cardinality($ends::timestamptz[])]",
-        )
-        label = _BUCKET
+        cover, since, until, label = _OF_SERIES, _FIRST, _LAST, _BUCKET
     else:
         cover, since, until, label = _OF_RANGE, "$from", "$to", "CAST(NULL AS timestamptz)"
     fields = "".join(f", p.{each.name}" for each in FIELDS)
@@ -260,7 +257,13 @@ def _report(name: str, form: Format, meaning: str, cost: int) -> Report:
             Measure("transactions", Kind.INTEGER, "Sales.", "sum(r.sales)"),
             Measure("net_amount", Kind.MONEY, "What was paid, less what was given back.", "sum(r.amount)"),
             Measure("members", Kind.INTEGER, "Different members.", "bit_or(r.members)", unique_by="r.chunk"),
-            Measure("average_value", Kind.MONEY, "Net amount of a sale.", quotient=("net_amount", "transactions")),
+            Measure(
+                "average_value",
+                Kind.MONEY,
+                "Net amount of a sale.",
+                quotient=("net_amount", "transactions"),
+                decimals=None,
+            ),
         ),
         metric="metric",
         adds=False,
