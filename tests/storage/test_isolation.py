@@ -52,7 +52,7 @@ _VALUES = {
     "jsonb": {},
     "text[]": [],
     "numeric[]": [],
-    "bit": "0" * 8192,
+    "bit": "0" * 1024,
     "xid8": "1",
     "bytea": "\\x00",
 }

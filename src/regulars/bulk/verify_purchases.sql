@@ -51,9 +51,9 @@ buyers AS (
     GROUP BY step, grain, bucket, value
 ),
 counted AS (
-    SELECT step, grain, bucket, value, array_agg(8192 * chunk + bit ORDER BY chunk, bit)::text AS members
+    SELECT step, grain, bucket, value, array_agg(1024 * chunk + bit ORDER BY chunk, bit)::text AS members
     FROM unique_sets
-    CROSS JOIN generate_series(0, 8191) AS bit
+    CROSS JOIN generate_series(0, 1023) AS bit
     WHERE community_id = $1 AND family = 'purchases' AND get_bit(members, bit) = 1
     GROUP BY step, grain, bucket, value
 ),

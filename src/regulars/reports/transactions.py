@@ -148,16 +148,15 @@ span AS MATERIALIZED (
 ),
 late AS MATERIALIZED (
     SELECT {kept}
-    FROM purchases AS p
+    FROM (
+        SELECT * FROM purchases WHERE community_id = $community AND since >= {_WATERMARK}
+        UNION ALL
+        SELECT * FROM purchases WHERE community_id = $community AND since IS NULL
+        -- Found by what told them, whatever the planner believes of their number.
+        OFFSET 0
+    ) AS p
     {read}
-    WHERE {asked} AND p.since >= {_WATERMARK}
-      AND p.at >= (SELECT since FROM span) AND p.at < (SELECT until FROM span)
-    UNION ALL
-    SELECT {kept}
-    FROM purchases AS p
-    {read}
-    WHERE {asked} AND p.since IS NULL
-      AND p.at >= (SELECT since FROM span) AND p.at < (SELECT until FROM span)
+    WHERE {asked} AND p.at >= (SELECT since FROM span) AND p.at < (SELECT until FROM span)
 ),
 beside AS MATERIALIZED (
     SELECT {kept}
@@ -188,9 +187,12 @@ numbers AS (
     FROM (
         SELECT cover.label, kept.value, kept.purchases, kept.sales, kept.amount
         FROM cover
-        JOIN purchase_rollups AS kept
-          ON kept.community_id = $community AND kept.step = cover.step AND kept.grain = '{grain}'
-         AND kept.bucket = cover.bucket
+        CROSS JOIN LATERAL (
+            SELECT value, purchases, sales, amount
+            FROM purchase_rollups
+            WHERE community_id = $community AND step = cover.step AND grain = '{grain}' AND bucket = cover.bucket
+            OFFSET 0
+        ) AS kept
         WHERE {_WATERMARK} > '0'
         UNION ALL
         SELECT {label.format(at="at")}, value, 1, sales, amount FROM late
@@ -205,9 +207,13 @@ numbers AS (
 sets AS (
     SELECT cover.label, kept.value, kept.chunk, kept.members
     FROM cover
-    JOIN unique_sets AS kept
-      ON kept.community_id = $community AND kept.family = '{FAMILY}' AND kept.step = cover.step
-     AND kept.grain = '{grain}' AND kept.bucket = cover.bucket
+    CROSS JOIN LATERAL (
+        SELECT value, chunk, members
+        FROM unique_sets
+        WHERE community_id = $community AND family = '{FAMILY}' AND step = cover.step AND grain = '{grain}'
+          AND bucket = cover.bucket
+        OFFSET 0
+    ) AS kept
     WHERE {_WATERMARK} > '0' AND cover.bucket NOT IN (SELECT bucket FROM doubtful)
     UNION ALL
     SELECT label, value, member_chunk(member_id), bit_or(member_bit(member_id))
@@ -225,7 +231,7 @@ sets AS (
     WHERE member_id IS NOT NULL
     GROUP BY label, value, member_chunk(member_id)
 )
-SELECT label AS bucket{shown}, sales, amount, CAST(NULL AS bigint) AS chunk, CAST(NULL AS bit(8192)) AS members
+SELECT label AS bucket{shown}, sales, amount, CAST(NULL AS bigint) AS chunk, CAST(NULL AS bit(1024)) AS members
 FROM numbers
 UNION ALL
 SELECT label{shown}, 0, 0, chunk, members

@@ -1,7 +1,7 @@
 """Exact numbers of different members over any range: who is counted in a day or a month is a set of bits.
 
 A set is kept by family (what happened), step (1d or 1mo), bucket, grain (the field whose values are kept apart, or
-empty), value and chunk of member numbers: a row of `unique_sets` of 8192 bits. Sets of several buckets are joined by
+empty), value and chunk of member numbers: a row of `unique_sets` of 1024 bits. Sets of several buckets are joined by
 bit_or; a family adds to them what it folds, takes out who has nothing left there, and hands what is not folded yet to
 a read as sets of its own, so that all of it is joined.
 """
@@ -49,7 +49,7 @@ emptied AS (
       AND (kept.step, kept.grain, kept.bucket, kept.chunk)
           = (leaving.step, leaving.grain, leaving.bucket, leaving.chunk)
       AND kept.value IS NOT DISTINCT FROM leaving.value
-      AND kept.members & ~leaving.members = CAST(0 AS bit(8192))
+      AND kept.members & ~leaving.members = CAST(0 AS bit(1024))
 )
 UPDATE unique_sets AS kept
 SET members = kept.members & ~leaving.members
@@ -58,5 +58,5 @@ WHERE kept.community_id = $1 AND kept.family = '{family}'
   AND (kept.step, kept.grain, kept.bucket, kept.chunk)
       = (leaving.step, leaving.grain, leaving.bucket, leaving.chunk)
   AND kept.value IS NOT DISTINCT FROM leaving.value
-  AND kept.members & ~leaving.members <> CAST(0 AS bit(8192))
+  AND kept.members & ~leaving.members <> CAST(0 AS bit(1024))
 """

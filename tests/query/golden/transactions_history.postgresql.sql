@@ -128,7 +128,7 @@ FROM (
             WHERE member_id IS NOT NULL
             GROUP BY label, value, member_chunk(member_id)
         )
-        SELECT label AS bucket, sales, amount, CAST(NULL AS bigint) AS chunk, CAST(NULL AS bit(8192)) AS members
+        SELECT label AS bucket, sales, amount, CAST(NULL AS bigint) AS chunk, CAST(NULL AS bit(1024)) AS members
         FROM numbers
         UNION ALL
         SELECT label, 0, 0, chunk, members
@@ -268,7 +268,7 @@ FROM (
             WHERE member_id IS NOT NULL
             GROUP BY label, value, member_chunk(member_id)
         )
-        SELECT label AS bucket, sales, amount, CAST(NULL AS bigint) AS chunk, CAST(NULL AS bit(8192)) AS members
+        SELECT label AS bucket, sales, amount, CAST(NULL AS bigint) AS chunk, CAST(NULL AS bit(1024)) AS members
         FROM numbers
         UNION ALL
         SELECT label, 0, 0, chunk, members
@@ -408,7 +408,7 @@ FROM (
             WHERE member_id IS NOT NULL
             GROUP BY label, value, member_chunk(member_id)
         )
-        SELECT label AS bucket, sales, amount, CAST(NULL AS bigint) AS chunk, CAST(NULL AS bit(8192)) AS members
+        SELECT label AS bucket, sales, amount, CAST(NULL AS bigint) AS chunk, CAST(NULL AS bit(1024)) AS members
         FROM numbers
         UNION ALL
         SELECT label, 0, 0, chunk, members
@@ -548,7 +548,7 @@ FROM (
             WHERE member_id IS NOT NULL
             GROUP BY label, value, member_chunk(member_id)
         )
-        SELECT label AS bucket, CAST(value AS bigint) AS location, sales, amount, CAST(NULL AS bigint) AS chunk, CAST(NULL AS bit(8192)) AS members
+        SELECT label AS bucket, CAST(value AS bigint) AS location, sales, amount, CAST(NULL AS bigint) AS chunk, CAST(NULL AS bit(1024)) AS members
         FROM numbers
         UNION ALL
         SELECT label, CAST(value AS bigint) AS location, 0, 0, chunk, members
@@ -688,7 +688,7 @@ FROM (
             WHERE member_id IS NOT NULL
             GROUP BY label, value, member_chunk(member_id)
         )
-        SELECT label AS bucket, CAST(value AS text) AS channel, sales, amount, CAST(NULL AS bigint) AS chunk, CAST(NULL AS bit(8192)) AS members
+        SELECT label AS bucket, CAST(value AS text) AS channel, sales, amount, CAST(NULL AS bigint) AS chunk, CAST(NULL AS bit(1024)) AS members
         FROM numbers
         UNION ALL
         SELECT label, CAST(value AS text) AS channel, 0, 0, chunk, members
@@ -828,7 +828,7 @@ FROM (
             WHERE member_id IS NOT NULL
             GROUP BY label, value, member_chunk(member_id)
         )
-        SELECT label AS bucket, CAST(value AS text) AS dimension_frequency, sales, amount, CAST(NULL AS bigint) AS chunk, CAST(NULL AS bit(8192)) AS members
+        SELECT label AS bucket, CAST(value AS text) AS dimension_frequency, sales, amount, CAST(NULL AS bigint) AS chunk, CAST(NULL AS bit(1024)) AS members
         FROM numbers
         UNION ALL
         SELECT label, CAST(value AS text) AS dimension_frequency, 0, 0, chunk, members
@@ -968,7 +968,7 @@ FROM (
             WHERE member_id IS NOT NULL
             GROUP BY label, value, member_chunk(member_id)
         )
-        SELECT label AS bucket, CAST(value AS text) AS dimension_recency, sales, amount, CAST(NULL AS bigint) AS chunk, CAST(NULL AS bit(8192)) AS members
+        SELECT label AS bucket, CAST(value AS text) AS dimension_recency, sales, amount, CAST(NULL AS bigint) AS chunk, CAST(NULL AS bit(1024)) AS members
         FROM numbers
         UNION ALL
         SELECT label, CAST(value AS text) AS dimension_recency, 0, 0, chunk, members
@@ -1108,7 +1108,7 @@ FROM (
             WHERE member_id IS NOT NULL
             GROUP BY label, value, member_chunk(member_id)
         )
-        SELECT label AS bucket, CAST(value AS text) AS dimension_join, sales, amount, CAST(NULL AS bigint) AS chunk, CAST(NULL AS bit(8192)) AS members
+        SELECT label AS bucket, CAST(value AS text) AS dimension_join, sales, amount, CAST(NULL AS bigint) AS chunk, CAST(NULL AS bit(1024)) AS members
         FROM numbers
         UNION ALL
         SELECT label, CAST(value AS text) AS dimension_join, 0, 0, chunk, members
@@ -1248,7 +1248,7 @@ FROM (
             WHERE member_id IS NOT NULL
             GROUP BY label, value, member_chunk(member_id)
         )
-        SELECT label AS bucket, CAST(value AS text) AS gender, sales, amount, CAST(NULL AS bigint) AS chunk, CAST(NULL AS bit(8192)) AS members
+        SELECT label AS bucket, CAST(value AS text) AS gender, sales, amount, CAST(NULL AS bigint) AS chunk, CAST(NULL AS bit(1024)) AS members
         FROM numbers
         UNION ALL
         SELECT label, CAST(value AS text) AS gender, 0, 0, chunk, members
@@ -1388,7 +1388,7 @@ FROM (
             WHERE member_id IS NOT NULL
             GROUP BY label, value, member_chunk(member_id)
         )
-        SELECT label AS bucket, CAST(value AS text) AS age, sales, amount, CAST(NULL AS bigint) AS chunk, CAST(NULL AS bit(8192)) AS members
+        SELECT label AS bucket, CAST(value AS text) AS age, sales, amount, CAST(NULL AS bigint) AS chunk, CAST(NULL AS bit(1024)) AS members
         FROM numbers
         UNION ALL
         SELECT label, CAST(value AS text) AS age, 0, 0, chunk, members
@@ -1528,7 +1528,7 @@ FROM (
             WHERE member_id IS NOT NULL
             GROUP BY label, value, member_chunk(member_id)
         )
-        SELECT label AS bucket, CAST(value AS text) AS brand, sales, amount, CAST(NULL AS bigint) AS chunk, CAST(NULL AS bit(8192)) AS members
+        SELECT label AS bucket, CAST(value AS text) AS brand, sales, amount, CAST(NULL AS bigint) AS chunk, CAST(NULL AS bit(1024)) AS members
         FROM numbers
         UNION ALL
         SELECT label, CAST(value AS text) AS brand, 0, 0, chunk, members

@@ -135,7 +135,7 @@ FROM (
             WHERE member_id IS NOT NULL
             GROUP BY label, value, member_chunk(member_id)
         )
-        SELECT label AS bucket, sales, amount, CAST(NULL AS bigint) AS chunk, CAST(NULL AS bit(8192)) AS members
+        SELECT label AS bucket, sales, amount, CAST(NULL AS bigint) AS chunk, CAST(NULL AS bit(1024)) AS members
         FROM numbers
         UNION ALL
         SELECT label, 0, 0, chunk, members
@@ -282,7 +282,7 @@ FROM (
             WHERE member_id IS NOT NULL
             GROUP BY label, value, member_chunk(member_id)
         )
-        SELECT label AS bucket, sales, amount, CAST(NULL AS bigint) AS chunk, CAST(NULL AS bit(8192)) AS members
+        SELECT label AS bucket, sales, amount, CAST(NULL AS bigint) AS chunk, CAST(NULL AS bit(1024)) AS members
         FROM numbers
         UNION ALL
         SELECT label, 0, 0, chunk, members
@@ -429,7 +429,7 @@ FROM (
             WHERE member_id IS NOT NULL
             GROUP BY label, value, member_chunk(member_id)
         )
-        SELECT label AS bucket, sales, amount, CAST(NULL AS bigint) AS chunk, CAST(NULL AS bit(8192)) AS members
+        SELECT label AS bucket, sales, amount, CAST(NULL AS bigint) AS chunk, CAST(NULL AS bit(1024)) AS members
         FROM numbers
         UNION ALL
         SELECT label, 0, 0, chunk, members
@@ -576,7 +576,7 @@ FROM (
             WHERE member_id IS NOT NULL
             GROUP BY label, value, member_chunk(member_id)
         )
-        SELECT label AS bucket, CAST(value AS bigint) AS location, sales, amount, CAST(NULL AS bigint) AS chunk, CAST(NULL AS bit(8192)) AS members
+        SELECT label AS bucket, CAST(value AS bigint) AS location, sales, amount, CAST(NULL AS bigint) AS chunk, CAST(NULL AS bit(1024)) AS members
         FROM numbers
         UNION ALL
         SELECT label, CAST(value AS bigint) AS location, 0, 0, chunk, members
@@ -723,7 +723,7 @@ FROM (
             WHERE member_id IS NOT NULL
             GROUP BY label, value, member_chunk(member_id)
         )
-        SELECT label AS bucket, CAST(value AS text) AS channel, sales, amount, CAST(NULL AS bigint) AS chunk, CAST(NULL AS bit(8192)) AS members
+        SELECT label AS bucket, CAST(value AS text) AS channel, sales, amount, CAST(NULL AS bigint) AS chunk, CAST(NULL AS bit(1024)) AS members
         FROM numbers
         UNION ALL
         SELECT label, CAST(value AS text) AS channel, 0, 0, chunk, members
@@ -870,7 +870,7 @@ FROM (
             WHERE member_id IS NOT NULL
             GROUP BY label, value, member_chunk(member_id)
         )
-        SELECT label AS bucket, CAST(value AS text) AS dimension_frequency, sales, amount, CAST(NULL AS bigint) AS chunk, CAST(NULL AS bit(8192)) AS members
+        SELECT label AS bucket, CAST(value AS text) AS dimension_frequency, sales, amount, CAST(NULL AS bigint) AS chunk, CAST(NULL AS bit(1024)) AS members
         FROM numbers
         UNION ALL
         SELECT label, CAST(value AS text) AS dimension_frequency, 0, 0, chunk, members
@@ -1017,7 +1017,7 @@ FROM (
             WHERE member_id IS NOT NULL
             GROUP BY label, value, member_chunk(member_id)
         )
-        SELECT label AS bucket, CAST(value AS text) AS dimension_recency, sales, amount, CAST(NULL AS bigint) AS chunk, CAST(NULL AS bit(8192)) AS members
+        SELECT label AS bucket, CAST(value AS text) AS dimension_recency, sales, amount, CAST(NULL AS bigint) AS chunk, CAST(NULL AS bit(1024)) AS members
         FROM numbers
         UNION ALL
         SELECT label, CAST(value AS text) AS dimension_recency, 0, 0, chunk, members
@@ -1164,7 +1164,7 @@ FROM (
             WHERE member_id IS NOT NULL
             GROUP BY label, value, member_chunk(member_id)
         )
-        SELECT label AS bucket, CAST(value AS text) AS dimension_join, sales, amount, CAST(NULL AS bigint) AS chunk, CAST(NULL AS bit(8192)) AS members
+        SELECT label AS bucket, CAST(value AS text) AS dimension_join, sales, amount, CAST(NULL AS bigint) AS chunk, CAST(NULL AS bit(1024)) AS members
         FROM numbers
         UNION ALL
         SELECT label, CAST(value AS text) AS dimension_join, 0, 0, chunk, members
@@ -1311,7 +1311,7 @@ FROM (
             WHERE member_id IS NOT NULL
             GROUP BY label, value, member_chunk(member_id)
         )
-        SELECT label AS bucket, CAST(value AS text) AS gender, sales, amount, CAST(NULL AS bigint) AS chunk, CAST(NULL AS bit(8192)) AS members
+        SELECT label AS bucket, CAST(value AS text) AS gender, sales, amount, CAST(NULL AS bigint) AS chunk, CAST(NULL AS bit(1024)) AS members
         FROM numbers
         UNION ALL
         SELECT label, CAST(value AS text) AS gender, 0, 0, chunk, members
@@ -1458,7 +1458,7 @@ FROM (
             WHERE member_id IS NOT NULL
             GROUP BY label, value, member_chunk(member_id)
         )
-        SELECT label AS bucket, CAST(value AS text) AS age, sales, amount, CAST(NULL AS bigint) AS chunk, CAST(NULL AS bit(8192)) AS members
+        SELECT label AS bucket, CAST(value AS text) AS age, sales, amount, CAST(NULL AS bigint) AS chunk, CAST(NULL AS bit(1024)) AS members
         FROM numbers
         UNION ALL
         SELECT label, CAST(value AS text) AS age, 0, 0, chunk, members
@@ -1605,7 +1605,7 @@ FROM (
             WHERE member_id IS NOT NULL
             GROUP BY label, value, member_chunk(member_id)
         )
-        SELECT label AS bucket, CAST(value AS text) AS brand, sales, amount, CAST(NULL AS bigint) AS chunk, CAST(NULL AS bit(8192)) AS members
+        SELECT label AS bucket, CAST(value AS text) AS brand, sales, amount, CAST(NULL AS bigint) AS chunk, CAST(NULL AS bit(1024)) AS members
         FROM numbers
         UNION ALL
         SELECT label, CAST(value AS text) AS brand, 0, 0, chunk, members

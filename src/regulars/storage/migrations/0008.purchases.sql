@@ -60,7 +60,7 @@ CREATE UNIQUE INDEX purchase_rollups_by_bucket ON purchase_rollups (community_id
 
 CREATE INDEX purchase_rollups_empty ON purchase_rollups (community_id) WHERE purchases = 0;
 
--- Who is counted in a bucket: a bit each of the 8192 members whose numbers share a chunk.
+-- Who is counted in a bucket: a bit each of the 1024 members whose numbers share a chunk.
 CREATE TABLE unique_sets (
     community_id  int NOT NULL,
     family        text COLLATE "C" NOT NULL,
@@ -69,23 +69,20 @@ CREATE TABLE unique_sets (
     bucket        timestamptz NOT NULL,
     value         text COLLATE "C",
     chunk         bigint NOT NULL,
-    members       bit(8192) NOT NULL
-) WITH (toast_tuple_target = 128, fillfactor = 80);
-
--- Few members of a chunk are compressed to some fifty bytes.
-ALTER TABLE unique_sets ALTER COLUMN members SET STORAGE MAIN;
+    members       bit(1024) NOT NULL
+) WITH (fillfactor = 80);
 
 CREATE UNIQUE INDEX unique_sets_by_bucket ON unique_sets (community_id, family, step, grain, bucket, value, chunk)
     NULLS NOT DISTINCT;
 
 CREATE FUNCTION member_chunk(member_id bigint) RETURNS bigint
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
-SELECT member_id >> 13
+SELECT member_id >> 10
 $$;
 
 CREATE FUNCTION member_bit(member_id bigint) RETURNS bit
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
-SELECT set_bit(CAST(0 AS bit(8192)), CAST(member_id & 8191 AS int), 1)
+SELECT set_bit(CAST(0 AS bit(1024)), CAST(member_id & 1023 AS int), 1)
 $$;
 
 -- The local days or months, by step, that lie within two instants as a whole.
