@@ -16,9 +16,7 @@ FROM (
         WITH cover AS MATERIALIZED (
             SELECT bucket_start(whole.bucket, CAST($1 AS TEXT), CAST($2 AS TEXT)) AS label, step, whole.bucket, whole.ends
             FROM (SELECT CASE CAST($1 AS TEXT) WHEN '1mo' THEN '1mo' ELSE '1d' END AS step) AS steps
-            CROSS JOIN LATERAL whole_buckets(
-                step, (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[1], (CAST($4 AS TIMESTAMPTZ[])::timestamptz[])[cardinality(CAST($4 AS TIMESTAMPTZ[])::timestamptz[])], CAST($2 AS TEXT)
-            ) AS whole
+            CROSS JOIN LATERAL whole_buckets(step, (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[1], (SELECT max(moment) FROM unnest(CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[])) AS moment), CAST($2 AS TEXT)) AS whole
             WHERE CAST($1 AS TEXT) NOT IN ('5m', '1h')
         ),
         span AS MATERIALIZED (
@@ -26,35 +24,34 @@ FROM (
         ),
         late AS MATERIALIZED (
             SELECT p.at, p.sales, p.member_id, part.value, part.amount
-            FROM purchases AS p
-            CROSS JOIN LATERAL (SELECT CAST(NULL AS text), CAST(p.amount AS numeric)) AS part (value, amount)
-            WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[1] AND p.at < (CAST($4 AS TIMESTAMPTZ[])::timestamptz[])[cardinality(CAST($4 AS TIMESTAMPTZ[])::timestamptz[])] AND p.at <= CAST($6 AS TIMESTAMPTZ) AND p.since >= coalesce((
+            FROM (
+                SELECT * FROM purchases WHERE community_id = CAST($5 AS INT) AND since >= coalesce((
                 SELECT watermark FROM purchase_marks WHERE community_id = CAST($5 AS INT) AND timezone = CAST($2 AS TEXT)
             ), '0')
-              AND p.at >= (SELECT since FROM span) AND p.at < (SELECT until FROM span)
-            UNION ALL
-            SELECT p.at, p.sales, p.member_id, part.value, part.amount
-            FROM purchases AS p
+                UNION ALL
+                SELECT * FROM purchases WHERE community_id = CAST($5 AS INT) AND since IS NULL
+                -- Found by what told them, whatever the planner believes of their number.
+                OFFSET 0
+            ) AS p
             CROSS JOIN LATERAL (SELECT CAST(NULL AS text), CAST(p.amount AS numeric)) AS part (value, amount)
-            WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[1] AND p.at < (CAST($4 AS TIMESTAMPTZ[])::timestamptz[])[cardinality(CAST($4 AS TIMESTAMPTZ[])::timestamptz[])] AND p.at <= CAST($6 AS TIMESTAMPTZ) AND p.since IS NULL
-              AND p.at >= (SELECT since FROM span) AND p.at < (SELECT until FROM span)
+            WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[1] AND p.at < (SELECT max(moment) FROM unnest(CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[])) AS moment) AND p.at <= CAST($6 AS TIMESTAMPTZ) AND p.at >= (SELECT since FROM span) AND p.at < (SELECT until FROM span)
         ),
         beside AS MATERIALIZED (
             SELECT p.at, p.sales, p.member_id, part.value, part.amount
             FROM purchases AS p
             CROSS JOIN LATERAL (SELECT CAST(NULL AS text), CAST(p.amount AS numeric)) AS part (value, amount)
-            WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[1] AND p.at < (CAST($4 AS TIMESTAMPTZ[])::timestamptz[])[cardinality(CAST($4 AS TIMESTAMPTZ[])::timestamptz[])] AND p.at <= CAST($6 AS TIMESTAMPTZ) AND p.at < (SELECT since FROM span)
+            WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[1] AND p.at < (SELECT max(moment) FROM unnest(CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[])) AS moment) AND p.at <= CAST($6 AS TIMESTAMPTZ) AND p.at < (SELECT since FROM span)
             UNION ALL
             SELECT p.at, p.sales, p.member_id, part.value, part.amount
             FROM purchases AS p
             CROSS JOIN LATERAL (SELECT CAST(NULL AS text), CAST(p.amount AS numeric)) AS part (value, amount)
-            WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[1] AND p.at < (CAST($4 AS TIMESTAMPTZ[])::timestamptz[])[cardinality(CAST($4 AS TIMESTAMPTZ[])::timestamptz[])] AND p.at <= CAST($6 AS TIMESTAMPTZ) AND p.at >= (SELECT until FROM span)
+            WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[1] AND p.at < (SELECT max(moment) FROM unnest(CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[])) AS moment) AND p.at <= CAST($6 AS TIMESTAMPTZ) AND p.at >= (SELECT until FROM span)
         ),
         taken_back AS MATERIALIZED (
             SELECT p.at, p.sales, p.member_id, part.value, part.amount
             FROM purchase_changes AS p
             CROSS JOIN LATERAL (SELECT CAST(NULL AS text), CAST(p.amount AS numeric)) AS part (value, amount)
-            WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[1] AND p.at < (CAST($4 AS TIMESTAMPTZ[])::timestamptz[])[cardinality(CAST($4 AS TIMESTAMPTZ[])::timestamptz[])] AND p.at <= CAST($6 AS TIMESTAMPTZ) AND p.since < coalesce((
+            WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[1] AND p.at < (SELECT max(moment) FROM unnest(CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[])) AS moment) AND p.at <= CAST($6 AS TIMESTAMPTZ) AND p.since < coalesce((
                 SELECT watermark FROM purchase_marks WHERE community_id = CAST($5 AS INT) AND timezone = CAST($2 AS TEXT)
             ), '0') AND p.until >= coalesce((
                 SELECT watermark FROM purchase_marks WHERE community_id = CAST($5 AS INT) AND timezone = CAST($2 AS TEXT)
@@ -72,25 +69,28 @@ FROM (
             FROM (
                 SELECT cover.label, kept.value, kept.purchases, kept.sales, kept.amount
                 FROM cover
-                JOIN purchase_rollups AS kept
-                  ON kept.community_id = CAST($5 AS INT) AND kept.step = cover.step AND kept.grain = ''
-                 AND kept.bucket = cover.bucket
+                CROSS JOIN LATERAL (
+                    SELECT value, purchases, sales, amount
+                    FROM purchase_rollups
+                    WHERE community_id = CAST($5 AS INT) AND step = cover.step AND grain = '' AND bucket = cover.bucket
+                    OFFSET 0
+                ) AS kept
                 WHERE coalesce((
                 SELECT watermark FROM purchase_marks WHERE community_id = CAST($5 AS INT) AND timezone = CAST($2 AS TEXT)
             ), '0') > '0'
                 UNION ALL
                 SELECT CASE
-            WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[width_bucket(at, CAST($3 AS TIMESTAMPTZ[])::timestamptz[])]
+            WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[width_bucket(at, CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))]
             ELSE bucket_start(at, CAST($1 AS TEXT), CAST($2 AS TEXT))
         END, value, 1, sales, amount FROM late
                 UNION ALL
                 SELECT CASE
-            WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[width_bucket(at, CAST($3 AS TIMESTAMPTZ[])::timestamptz[])]
+            WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[width_bucket(at, CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))]
             ELSE bucket_start(at, CAST($1 AS TEXT), CAST($2 AS TEXT))
         END, value, 1, sales, amount FROM beside
                 UNION ALL
                 SELECT CASE
-            WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[width_bucket(at, CAST($3 AS TIMESTAMPTZ[])::timestamptz[])]
+            WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[width_bucket(at, CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))]
             ELSE bucket_start(at, CAST($1 AS TEXT), CAST($2 AS TEXT))
         END, value, -1, -sales, -amount FROM taken_back
             ) AS told
@@ -100,9 +100,13 @@ FROM (
         sets AS (
             SELECT cover.label, kept.value, kept.chunk, kept.members
             FROM cover
-            JOIN unique_sets AS kept
-              ON kept.community_id = CAST($5 AS INT) AND kept.family = 'purchases' AND kept.step = cover.step
-             AND kept.grain = '' AND kept.bucket = cover.bucket
+            CROSS JOIN LATERAL (
+                SELECT value, chunk, members
+                FROM unique_sets
+                WHERE community_id = CAST($5 AS INT) AND family = 'purchases' AND step = cover.step AND grain = ''
+                  AND bucket = cover.bucket
+                OFFSET 0
+            ) AS kept
             WHERE coalesce((
                 SELECT watermark FROM purchase_marks WHERE community_id = CAST($5 AS INT) AND timezone = CAST($2 AS TEXT)
             ), '0') > '0' AND cover.bucket NOT IN (SELECT bucket FROM doubtful)
@@ -110,12 +114,12 @@ FROM (
             SELECT label, value, member_chunk(member_id), bit_or(member_bit(member_id))
             FROM (
                 SELECT CASE
-            WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[width_bucket(at, CAST($3 AS TIMESTAMPTZ[])::timestamptz[])]
+            WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[width_bucket(at, CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))]
             ELSE bucket_start(at, CAST($1 AS TEXT), CAST($2 AS TEXT))
         END AS label, value, member_id FROM late
                 UNION
                 SELECT CASE
-            WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[width_bucket(at, CAST($3 AS TIMESTAMPTZ[])::timestamptz[])]
+            WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[width_bucket(at, CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))]
             ELSE bucket_start(at, CAST($1 AS TEXT), CAST($2 AS TEXT))
         END, value, member_id FROM beside
                 UNION
@@ -123,7 +127,7 @@ FROM (
                 FROM doubtful
                 JOIN purchases AS p ON p.at >= doubtful.bucket AND p.at < doubtful.ends
                 CROSS JOIN LATERAL (SELECT CAST(NULL AS text), CAST(p.amount AS numeric)) AS part (value, amount)
-                WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[1] AND p.at < (CAST($4 AS TIMESTAMPTZ[])::timestamptz[])[cardinality(CAST($4 AS TIMESTAMPTZ[])::timestamptz[])] AND p.at <= CAST($6 AS TIMESTAMPTZ)
+                WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[1] AND p.at < (SELECT max(moment) FROM unnest(CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[])) AS moment) AND p.at <= CAST($6 AS TIMESTAMPTZ)
             ) AS buyers
             WHERE member_id IS NOT NULL
             GROUP BY label, value, member_chunk(member_id)
@@ -156,9 +160,7 @@ FROM (
         WITH cover AS MATERIALIZED (
             SELECT bucket_start(whole.bucket, CAST($2 AS TEXT), CAST($3 AS TEXT)) AS label, step, whole.bucket, whole.ends
             FROM (SELECT CASE CAST($2 AS TEXT) WHEN '1mo' THEN '1mo' ELSE '1d' END AS step) AS steps
-            CROSS JOIN LATERAL whole_buckets(
-                step, (CAST($4 AS TIMESTAMPTZ[])::timestamptz[])[1], (CAST($5 AS TIMESTAMPTZ[])::timestamptz[])[cardinality(CAST($5 AS TIMESTAMPTZ[])::timestamptz[])], CAST($3 AS TEXT)
-            ) AS whole
+            CROSS JOIN LATERAL whole_buckets(step, (CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[]))[1], (SELECT max(moment) FROM unnest(CAST(CAST($5 AS TIMESTAMPTZ[]) AS timestamptz[])) AS moment), CAST($3 AS TEXT)) AS whole
             WHERE CAST($2 AS TEXT) NOT IN ('5m', '1h')
         ),
         span AS MATERIALIZED (
@@ -166,35 +168,34 @@ FROM (
         ),
         late AS MATERIALIZED (
             SELECT p.at, p.sales, p.member_id, part.value, part.amount
-            FROM purchases AS p
-            CROSS JOIN LATERAL (SELECT CAST(NULL AS text), CAST(p.amount AS numeric)) AS part (value, amount)
-            WHERE p.community_id = CAST($1 AS INT) AND p.counted AND p.at >= (CAST($4 AS TIMESTAMPTZ[])::timestamptz[])[1] AND p.at < (CAST($5 AS TIMESTAMPTZ[])::timestamptz[])[cardinality(CAST($5 AS TIMESTAMPTZ[])::timestamptz[])] AND p.at <= CAST($6 AS TIMESTAMPTZ) AND p.since >= coalesce((
+            FROM (
+                SELECT * FROM purchases WHERE community_id = CAST($1 AS INT) AND since >= coalesce((
                 SELECT watermark FROM purchase_marks WHERE community_id = CAST($1 AS INT) AND timezone = CAST($3 AS TEXT)
             ), '0')
-              AND p.at >= (SELECT since FROM span) AND p.at < (SELECT until FROM span)
-            UNION ALL
-            SELECT p.at, p.sales, p.member_id, part.value, part.amount
-            FROM purchases AS p
+                UNION ALL
+                SELECT * FROM purchases WHERE community_id = CAST($1 AS INT) AND since IS NULL
+                -- Found by what told them, whatever the planner believes of their number.
+                OFFSET 0
+            ) AS p
             CROSS JOIN LATERAL (SELECT CAST(NULL AS text), CAST(p.amount AS numeric)) AS part (value, amount)
-            WHERE p.community_id = CAST($1 AS INT) AND p.counted AND p.at >= (CAST($4 AS TIMESTAMPTZ[])::timestamptz[])[1] AND p.at < (CAST($5 AS TIMESTAMPTZ[])::timestamptz[])[cardinality(CAST($5 AS TIMESTAMPTZ[])::timestamptz[])] AND p.at <= CAST($6 AS TIMESTAMPTZ) AND p.since IS NULL
-              AND p.at >= (SELECT since FROM span) AND p.at < (SELECT until FROM span)
+            WHERE p.community_id = CAST($1 AS INT) AND p.counted AND p.at >= (CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[]))[1] AND p.at < (SELECT max(moment) FROM unnest(CAST(CAST($5 AS TIMESTAMPTZ[]) AS timestamptz[])) AS moment) AND p.at <= CAST($6 AS TIMESTAMPTZ) AND p.at >= (SELECT since FROM span) AND p.at < (SELECT until FROM span)
         ),
         beside AS MATERIALIZED (
             SELECT p.at, p.sales, p.member_id, part.value, part.amount
             FROM purchases AS p
             CROSS JOIN LATERAL (SELECT CAST(NULL AS text), CAST(p.amount AS numeric)) AS part (value, amount)
-            WHERE p.community_id = CAST($1 AS INT) AND p.counted AND p.at >= (CAST($4 AS TIMESTAMPTZ[])::timestamptz[])[1] AND p.at < (CAST($5 AS TIMESTAMPTZ[])::timestamptz[])[cardinality(CAST($5 AS TIMESTAMPTZ[])::timestamptz[])] AND p.at <= CAST($6 AS TIMESTAMPTZ) AND p.at < (SELECT since FROM span)
+            WHERE p.community_id = CAST($1 AS INT) AND p.counted AND p.at >= (CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[]))[1] AND p.at < (SELECT max(moment) FROM unnest(CAST(CAST($5 AS TIMESTAMPTZ[]) AS timestamptz[])) AS moment) AND p.at <= CAST($6 AS TIMESTAMPTZ) AND p.at < (SELECT since FROM span)
             UNION ALL
             SELECT p.at, p.sales, p.member_id, part.value, part.amount
             FROM purchases AS p
             CROSS JOIN LATERAL (SELECT CAST(NULL AS text), CAST(p.amount AS numeric)) AS part (value, amount)
-            WHERE p.community_id = CAST($1 AS INT) AND p.counted AND p.at >= (CAST($4 AS TIMESTAMPTZ[])::timestamptz[])[1] AND p.at < (CAST($5 AS TIMESTAMPTZ[])::timestamptz[])[cardinality(CAST($5 AS TIMESTAMPTZ[])::timestamptz[])] AND p.at <= CAST($6 AS TIMESTAMPTZ) AND p.at >= (SELECT until FROM span)
+            WHERE p.community_id = CAST($1 AS INT) AND p.counted AND p.at >= (CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[]))[1] AND p.at < (SELECT max(moment) FROM unnest(CAST(CAST($5 AS TIMESTAMPTZ[]) AS timestamptz[])) AS moment) AND p.at <= CAST($6 AS TIMESTAMPTZ) AND p.at >= (SELECT until FROM span)
         ),
         taken_back AS MATERIALIZED (
             SELECT p.at, p.sales, p.member_id, part.value, part.amount
             FROM purchase_changes AS p
             CROSS JOIN LATERAL (SELECT CAST(NULL AS text), CAST(p.amount AS numeric)) AS part (value, amount)
-            WHERE p.community_id = CAST($1 AS INT) AND p.counted AND p.at >= (CAST($4 AS TIMESTAMPTZ[])::timestamptz[])[1] AND p.at < (CAST($5 AS TIMESTAMPTZ[])::timestamptz[])[cardinality(CAST($5 AS TIMESTAMPTZ[])::timestamptz[])] AND p.at <= CAST($6 AS TIMESTAMPTZ) AND p.since < coalesce((
+            WHERE p.community_id = CAST($1 AS INT) AND p.counted AND p.at >= (CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[]))[1] AND p.at < (SELECT max(moment) FROM unnest(CAST(CAST($5 AS TIMESTAMPTZ[]) AS timestamptz[])) AS moment) AND p.at <= CAST($6 AS TIMESTAMPTZ) AND p.since < coalesce((
                 SELECT watermark FROM purchase_marks WHERE community_id = CAST($1 AS INT) AND timezone = CAST($3 AS TEXT)
             ), '0') AND p.until >= coalesce((
                 SELECT watermark FROM purchase_marks WHERE community_id = CAST($1 AS INT) AND timezone = CAST($3 AS TEXT)
@@ -212,25 +213,28 @@ FROM (
             FROM (
                 SELECT cover.label, kept.value, kept.purchases, kept.sales, kept.amount
                 FROM cover
-                JOIN purchase_rollups AS kept
-                  ON kept.community_id = CAST($1 AS INT) AND kept.step = cover.step AND kept.grain = ''
-                 AND kept.bucket = cover.bucket
+                CROSS JOIN LATERAL (
+                    SELECT value, purchases, sales, amount
+                    FROM purchase_rollups
+                    WHERE community_id = CAST($1 AS INT) AND step = cover.step AND grain = '' AND bucket = cover.bucket
+                    OFFSET 0
+                ) AS kept
                 WHERE coalesce((
                 SELECT watermark FROM purchase_marks WHERE community_id = CAST($1 AS INT) AND timezone = CAST($3 AS TEXT)
             ), '0') > '0'
                 UNION ALL
                 SELECT CASE
-            WHEN CAST($2 AS TEXT) IN ('5m', '1h') THEN (CAST($4 AS TIMESTAMPTZ[])::timestamptz[])[width_bucket(at, CAST($4 AS TIMESTAMPTZ[])::timestamptz[])]
+            WHEN CAST($2 AS TEXT) IN ('5m', '1h') THEN (CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[]))[width_bucket(at, CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[]))]
             ELSE bucket_start(at, CAST($2 AS TEXT), CAST($3 AS TEXT))
         END, value, 1, sales, amount FROM late
                 UNION ALL
                 SELECT CASE
-            WHEN CAST($2 AS TEXT) IN ('5m', '1h') THEN (CAST($4 AS TIMESTAMPTZ[])::timestamptz[])[width_bucket(at, CAST($4 AS TIMESTAMPTZ[])::timestamptz[])]
+            WHEN CAST($2 AS TEXT) IN ('5m', '1h') THEN (CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[]))[width_bucket(at, CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[]))]
             ELSE bucket_start(at, CAST($2 AS TEXT), CAST($3 AS TEXT))
         END, value, 1, sales, amount FROM beside
                 UNION ALL
                 SELECT CASE
-            WHEN CAST($2 AS TEXT) IN ('5m', '1h') THEN (CAST($4 AS TIMESTAMPTZ[])::timestamptz[])[width_bucket(at, CAST($4 AS TIMESTAMPTZ[])::timestamptz[])]
+            WHEN CAST($2 AS TEXT) IN ('5m', '1h') THEN (CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[]))[width_bucket(at, CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[]))]
             ELSE bucket_start(at, CAST($2 AS TEXT), CAST($3 AS TEXT))
         END, value, -1, -sales, -amount FROM taken_back
             ) AS told
@@ -240,9 +244,13 @@ FROM (
         sets AS (
             SELECT cover.label, kept.value, kept.chunk, kept.members
             FROM cover
-            JOIN unique_sets AS kept
-              ON kept.community_id = CAST($1 AS INT) AND kept.family = 'purchases' AND kept.step = cover.step
-             AND kept.grain = '' AND kept.bucket = cover.bucket
+            CROSS JOIN LATERAL (
+                SELECT value, chunk, members
+                FROM unique_sets
+                WHERE community_id = CAST($1 AS INT) AND family = 'purchases' AND step = cover.step AND grain = ''
+                  AND bucket = cover.bucket
+                OFFSET 0
+            ) AS kept
             WHERE coalesce((
                 SELECT watermark FROM purchase_marks WHERE community_id = CAST($1 AS INT) AND timezone = CAST($3 AS TEXT)
             ), '0') > '0' AND cover.bucket NOT IN (SELECT bucket FROM doubtful)
@@ -250,12 +258,12 @@ FROM (
             SELECT label, value, member_chunk(member_id), bit_or(member_bit(member_id))
             FROM (
                 SELECT CASE
-            WHEN CAST($2 AS TEXT) IN ('5m', '1h') THEN (CAST($4 AS TIMESTAMPTZ[])::timestamptz[])[width_bucket(at, CAST($4 AS TIMESTAMPTZ[])::timestamptz[])]
+            WHEN CAST($2 AS TEXT) IN ('5m', '1h') THEN (CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[]))[width_bucket(at, CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[]))]
             ELSE bucket_start(at, CAST($2 AS TEXT), CAST($3 AS TEXT))
         END AS label, value, member_id FROM late
                 UNION
                 SELECT CASE
-            WHEN CAST($2 AS TEXT) IN ('5m', '1h') THEN (CAST($4 AS TIMESTAMPTZ[])::timestamptz[])[width_bucket(at, CAST($4 AS TIMESTAMPTZ[])::timestamptz[])]
+            WHEN CAST($2 AS TEXT) IN ('5m', '1h') THEN (CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[]))[width_bucket(at, CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[]))]
             ELSE bucket_start(at, CAST($2 AS TEXT), CAST($3 AS TEXT))
         END, value, member_id FROM beside
                 UNION
@@ -263,7 +271,7 @@ FROM (
                 FROM doubtful
                 JOIN purchases AS p ON p.at >= doubtful.bucket AND p.at < doubtful.ends
                 CROSS JOIN LATERAL (SELECT CAST(NULL AS text), CAST(p.amount AS numeric)) AS part (value, amount)
-                WHERE p.community_id = CAST($1 AS INT) AND p.counted AND p.at >= (CAST($4 AS TIMESTAMPTZ[])::timestamptz[])[1] AND p.at < (CAST($5 AS TIMESTAMPTZ[])::timestamptz[])[cardinality(CAST($5 AS TIMESTAMPTZ[])::timestamptz[])] AND p.at <= CAST($6 AS TIMESTAMPTZ)
+                WHERE p.community_id = CAST($1 AS INT) AND p.counted AND p.at >= (CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[]))[1] AND p.at < (SELECT max(moment) FROM unnest(CAST(CAST($5 AS TIMESTAMPTZ[]) AS timestamptz[])) AS moment) AND p.at <= CAST($6 AS TIMESTAMPTZ)
             ) AS buyers
             WHERE member_id IS NOT NULL
             GROUP BY label, value, member_chunk(member_id)
@@ -296,9 +304,7 @@ FROM (
         WITH cover AS MATERIALIZED (
             SELECT bucket_start(whole.bucket, CAST($2 AS TEXT), CAST($3 AS TEXT)) AS label, step, whole.bucket, whole.ends
             FROM (SELECT CASE CAST($2 AS TEXT) WHEN '1mo' THEN '1mo' ELSE '1d' END AS step) AS steps
-            CROSS JOIN LATERAL whole_buckets(
-                step, (CAST($4 AS TIMESTAMPTZ[])::timestamptz[])[1], (CAST($5 AS TIMESTAMPTZ[])::timestamptz[])[cardinality(CAST($5 AS TIMESTAMPTZ[])::timestamptz[])], CAST($3 AS TEXT)
-            ) AS whole
+            CROSS JOIN LATERAL whole_buckets(step, (CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[]))[1], (SELECT max(moment) FROM unnest(CAST(CAST($5 AS TIMESTAMPTZ[]) AS timestamptz[])) AS moment), CAST($3 AS TEXT)) AS whole
             WHERE CAST($2 AS TEXT) NOT IN ('5m', '1h')
         ),
         span AS MATERIALIZED (
@@ -306,35 +312,34 @@ FROM (
         ),
         late AS MATERIALIZED (
             SELECT p.at, p.sales, p.member_id, part.value, part.amount
-            FROM purchases AS p
-            CROSS JOIN LATERAL (SELECT CAST(NULL AS text), CAST(p.amount AS numeric)) AS part (value, amount)
-            WHERE p.community_id = CAST($6 AS INT) AND p.counted AND p.at >= (CAST($4 AS TIMESTAMPTZ[])::timestamptz[])[1] AND p.at < (CAST($5 AS TIMESTAMPTZ[])::timestamptz[])[cardinality(CAST($5 AS TIMESTAMPTZ[])::timestamptz[])] AND p.at <= CAST($7 AS TIMESTAMPTZ) AND p.since >= coalesce((
+            FROM (
+                SELECT * FROM purchases WHERE community_id = CAST($6 AS INT) AND since >= coalesce((
                 SELECT watermark FROM purchase_marks WHERE community_id = CAST($6 AS INT) AND timezone = CAST($3 AS TEXT)
             ), '0')
-              AND p.at >= (SELECT since FROM span) AND p.at < (SELECT until FROM span)
-            UNION ALL
-            SELECT p.at, p.sales, p.member_id, part.value, part.amount
-            FROM purchases AS p
+                UNION ALL
+                SELECT * FROM purchases WHERE community_id = CAST($6 AS INT) AND since IS NULL
+                -- Found by what told them, whatever the planner believes of their number.
+                OFFSET 0
+            ) AS p
             CROSS JOIN LATERAL (SELECT CAST(NULL AS text), CAST(p.amount AS numeric)) AS part (value, amount)
-            WHERE p.community_id = CAST($6 AS INT) AND p.counted AND p.at >= (CAST($4 AS TIMESTAMPTZ[])::timestamptz[])[1] AND p.at < (CAST($5 AS TIMESTAMPTZ[])::timestamptz[])[cardinality(CAST($5 AS TIMESTAMPTZ[])::timestamptz[])] AND p.at <= CAST($7 AS TIMESTAMPTZ) AND p.since IS NULL
-              AND p.at >= (SELECT since FROM span) AND p.at < (SELECT until FROM span)
+            WHERE p.community_id = CAST($6 AS INT) AND p.counted AND p.at >= (CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[]))[1] AND p.at < (SELECT max(moment) FROM unnest(CAST(CAST($5 AS TIMESTAMPTZ[]) AS timestamptz[])) AS moment) AND p.at <= CAST($7 AS TIMESTAMPTZ) AND p.at >= (SELECT since FROM span) AND p.at < (SELECT until FROM span)
         ),
         beside AS MATERIALIZED (
             SELECT p.at, p.sales, p.member_id, part.value, part.amount
             FROM purchases AS p
             CROSS JOIN LATERAL (SELECT CAST(NULL AS text), CAST(p.amount AS numeric)) AS part (value, amount)
-            WHERE p.community_id = CAST($6 AS INT) AND p.counted AND p.at >= (CAST($4 AS TIMESTAMPTZ[])::timestamptz[])[1] AND p.at < (CAST($5 AS TIMESTAMPTZ[])::timestamptz[])[cardinality(CAST($5 AS TIMESTAMPTZ[])::timestamptz[])] AND p.at <= CAST($7 AS TIMESTAMPTZ) AND p.at < (SELECT since FROM span)
+            WHERE p.community_id = CAST($6 AS INT) AND p.counted AND p.at >= (CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[]))[1] AND p.at < (SELECT max(moment) FROM unnest(CAST(CAST($5 AS TIMESTAMPTZ[]) AS timestamptz[])) AS moment) AND p.at <= CAST($7 AS TIMESTAMPTZ) AND p.at < (SELECT since FROM span)
             UNION ALL
             SELECT p.at, p.sales, p.member_id, part.value, part.amount
             FROM purchases AS p
             CROSS JOIN LATERAL (SELECT CAST(NULL AS text), CAST(p.amount AS numeric)) AS part (value, amount)
-            WHERE p.community_id = CAST($6 AS INT) AND p.counted AND p.at >= (CAST($4 AS TIMESTAMPTZ[])::timestamptz[])[1] AND p.at < (CAST($5 AS TIMESTAMPTZ[])::timestamptz[])[cardinality(CAST($5 AS TIMESTAMPTZ[])::timestamptz[])] AND p.at <= CAST($7 AS TIMESTAMPTZ) AND p.at >= (SELECT until FROM span)
+            WHERE p.community_id = CAST($6 AS INT) AND p.counted AND p.at >= (CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[]))[1] AND p.at < (SELECT max(moment) FROM unnest(CAST(CAST($5 AS TIMESTAMPTZ[]) AS timestamptz[])) AS moment) AND p.at <= CAST($7 AS TIMESTAMPTZ) AND p.at >= (SELECT until FROM span)
         ),
         taken_back AS MATERIALIZED (
             SELECT p.at, p.sales, p.member_id, part.value, part.amount
             FROM purchase_changes AS p
             CROSS JOIN LATERAL (SELECT CAST(NULL AS text), CAST(p.amount AS numeric)) AS part (value, amount)
-            WHERE p.community_id = CAST($6 AS INT) AND p.counted AND p.at >= (CAST($4 AS TIMESTAMPTZ[])::timestamptz[])[1] AND p.at < (CAST($5 AS TIMESTAMPTZ[])::timestamptz[])[cardinality(CAST($5 AS TIMESTAMPTZ[])::timestamptz[])] AND p.at <= CAST($7 AS TIMESTAMPTZ) AND p.since < coalesce((
+            WHERE p.community_id = CAST($6 AS INT) AND p.counted AND p.at >= (CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[]))[1] AND p.at < (SELECT max(moment) FROM unnest(CAST(CAST($5 AS TIMESTAMPTZ[]) AS timestamptz[])) AS moment) AND p.at <= CAST($7 AS TIMESTAMPTZ) AND p.since < coalesce((
                 SELECT watermark FROM purchase_marks WHERE community_id = CAST($6 AS INT) AND timezone = CAST($3 AS TEXT)
             ), '0') AND p.until >= coalesce((
                 SELECT watermark FROM purchase_marks WHERE community_id = CAST($6 AS INT) AND timezone = CAST($3 AS TEXT)
@@ -352,25 +357,28 @@ FROM (
             FROM (
                 SELECT cover.label, kept.value, kept.purchases, kept.sales, kept.amount
                 FROM cover
-                JOIN purchase_rollups AS kept
-                  ON kept.community_id = CAST($6 AS INT) AND kept.step = cover.step AND kept.grain = ''
-                 AND kept.bucket = cover.bucket
+                CROSS JOIN LATERAL (
+                    SELECT value, purchases, sales, amount
+                    FROM purchase_rollups
+                    WHERE community_id = CAST($6 AS INT) AND step = cover.step AND grain = '' AND bucket = cover.bucket
+                    OFFSET 0
+                ) AS kept
                 WHERE coalesce((
                 SELECT watermark FROM purchase_marks WHERE community_id = CAST($6 AS INT) AND timezone = CAST($3 AS TEXT)
             ), '0') > '0'
                 UNION ALL
                 SELECT CASE
-            WHEN CAST($2 AS TEXT) IN ('5m', '1h') THEN (CAST($4 AS TIMESTAMPTZ[])::timestamptz[])[width_bucket(at, CAST($4 AS TIMESTAMPTZ[])::timestamptz[])]
+            WHEN CAST($2 AS TEXT) IN ('5m', '1h') THEN (CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[]))[width_bucket(at, CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[]))]
             ELSE bucket_start(at, CAST($2 AS TEXT), CAST($3 AS TEXT))
         END, value, 1, sales, amount FROM late
                 UNION ALL
                 SELECT CASE
-            WHEN CAST($2 AS TEXT) IN ('5m', '1h') THEN (CAST($4 AS TIMESTAMPTZ[])::timestamptz[])[width_bucket(at, CAST($4 AS TIMESTAMPTZ[])::timestamptz[])]
+            WHEN CAST($2 AS TEXT) IN ('5m', '1h') THEN (CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[]))[width_bucket(at, CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[]))]
             ELSE bucket_start(at, CAST($2 AS TEXT), CAST($3 AS TEXT))
         END, value, 1, sales, amount FROM beside
                 UNION ALL
                 SELECT CASE
-            WHEN CAST($2 AS TEXT) IN ('5m', '1h') THEN (CAST($4 AS TIMESTAMPTZ[])::timestamptz[])[width_bucket(at, CAST($4 AS TIMESTAMPTZ[])::timestamptz[])]
+            WHEN CAST($2 AS TEXT) IN ('5m', '1h') THEN (CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[]))[width_bucket(at, CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[]))]
             ELSE bucket_start(at, CAST($2 AS TEXT), CAST($3 AS TEXT))
         END, value, -1, -sales, -amount FROM taken_back
             ) AS told
@@ -380,9 +388,13 @@ FROM (
         sets AS (
             SELECT cover.label, kept.value, kept.chunk, kept.members
             FROM cover
-            JOIN unique_sets AS kept
-              ON kept.community_id = CAST($6 AS INT) AND kept.family = 'purchases' AND kept.step = cover.step
-             AND kept.grain = '' AND kept.bucket = cover.bucket
+            CROSS JOIN LATERAL (
+                SELECT value, chunk, members
+                FROM unique_sets
+                WHERE community_id = CAST($6 AS INT) AND family = 'purchases' AND step = cover.step AND grain = ''
+                  AND bucket = cover.bucket
+                OFFSET 0
+            ) AS kept
             WHERE coalesce((
                 SELECT watermark FROM purchase_marks WHERE community_id = CAST($6 AS INT) AND timezone = CAST($3 AS TEXT)
             ), '0') > '0' AND cover.bucket NOT IN (SELECT bucket FROM doubtful)
@@ -390,12 +402,12 @@ FROM (
             SELECT label, value, member_chunk(member_id), bit_or(member_bit(member_id))
             FROM (
                 SELECT CASE
-            WHEN CAST($2 AS TEXT) IN ('5m', '1h') THEN (CAST($4 AS TIMESTAMPTZ[])::timestamptz[])[width_bucket(at, CAST($4 AS TIMESTAMPTZ[])::timestamptz[])]
+            WHEN CAST($2 AS TEXT) IN ('5m', '1h') THEN (CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[]))[width_bucket(at, CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[]))]
             ELSE bucket_start(at, CAST($2 AS TEXT), CAST($3 AS TEXT))
         END AS label, value, member_id FROM late
                 UNION
                 SELECT CASE
-            WHEN CAST($2 AS TEXT) IN ('5m', '1h') THEN (CAST($4 AS TIMESTAMPTZ[])::timestamptz[])[width_bucket(at, CAST($4 AS TIMESTAMPTZ[])::timestamptz[])]
+            WHEN CAST($2 AS TEXT) IN ('5m', '1h') THEN (CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[]))[width_bucket(at, CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[]))]
             ELSE bucket_start(at, CAST($2 AS TEXT), CAST($3 AS TEXT))
         END, value, member_id FROM beside
                 UNION
@@ -403,7 +415,7 @@ FROM (
                 FROM doubtful
                 JOIN purchases AS p ON p.at >= doubtful.bucket AND p.at < doubtful.ends
                 CROSS JOIN LATERAL (SELECT CAST(NULL AS text), CAST(p.amount AS numeric)) AS part (value, amount)
-                WHERE p.community_id = CAST($6 AS INT) AND p.counted AND p.at >= (CAST($4 AS TIMESTAMPTZ[])::timestamptz[])[1] AND p.at < (CAST($5 AS TIMESTAMPTZ[])::timestamptz[])[cardinality(CAST($5 AS TIMESTAMPTZ[])::timestamptz[])] AND p.at <= CAST($7 AS TIMESTAMPTZ)
+                WHERE p.community_id = CAST($6 AS INT) AND p.counted AND p.at >= (CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[]))[1] AND p.at < (SELECT max(moment) FROM unnest(CAST(CAST($5 AS TIMESTAMPTZ[]) AS timestamptz[])) AS moment) AND p.at <= CAST($7 AS TIMESTAMPTZ)
             ) AS buyers
             WHERE member_id IS NOT NULL
             GROUP BY label, value, member_chunk(member_id)
@@ -436,9 +448,7 @@ FROM (
         WITH cover AS MATERIALIZED (
             SELECT bucket_start(whole.bucket, CAST($1 AS TEXT), CAST($2 AS TEXT)) AS label, step, whole.bucket, whole.ends
             FROM (SELECT CASE CAST($1 AS TEXT) WHEN '1mo' THEN '1mo' ELSE '1d' END AS step) AS steps
-            CROSS JOIN LATERAL whole_buckets(
-                step, (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[1], (CAST($4 AS TIMESTAMPTZ[])::timestamptz[])[cardinality(CAST($4 AS TIMESTAMPTZ[])::timestamptz[])], CAST($2 AS TEXT)
-            ) AS whole
+            CROSS JOIN LATERAL whole_buckets(step, (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[1], (SELECT max(moment) FROM unnest(CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[])) AS moment), CAST($2 AS TEXT)) AS whole
             WHERE CAST($1 AS TEXT) NOT IN ('5m', '1h')
         ),
         span AS MATERIALIZED (
@@ -446,35 +456,34 @@ FROM (
         ),
         late AS MATERIALIZED (
             SELECT p.at, p.sales, p.member_id, part.value, part.amount
-            FROM purchases AS p
-            CROSS JOIN LATERAL (SELECT CAST(p.location AS text), CAST(p.amount AS numeric)) AS part (value, amount)
-            WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[1] AND p.at < (CAST($4 AS TIMESTAMPTZ[])::timestamptz[])[cardinality(CAST($4 AS TIMESTAMPTZ[])::timestamptz[])] AND p.at <= CAST($6 AS TIMESTAMPTZ) AND p.since >= coalesce((
+            FROM (
+                SELECT * FROM purchases WHERE community_id = CAST($5 AS INT) AND since >= coalesce((
                 SELECT watermark FROM purchase_marks WHERE community_id = CAST($5 AS INT) AND timezone = CAST($2 AS TEXT)
             ), '0')
-              AND p.at >= (SELECT since FROM span) AND p.at < (SELECT until FROM span)
-            UNION ALL
-            SELECT p.at, p.sales, p.member_id, part.value, part.amount
-            FROM purchases AS p
+                UNION ALL
+                SELECT * FROM purchases WHERE community_id = CAST($5 AS INT) AND since IS NULL
+                -- Found by what told them, whatever the planner believes of their number.
+                OFFSET 0
+            ) AS p
             CROSS JOIN LATERAL (SELECT CAST(p.location AS text), CAST(p.amount AS numeric)) AS part (value, amount)
-            WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[1] AND p.at < (CAST($4 AS TIMESTAMPTZ[])::timestamptz[])[cardinality(CAST($4 AS TIMESTAMPTZ[])::timestamptz[])] AND p.at <= CAST($6 AS TIMESTAMPTZ) AND p.since IS NULL
-              AND p.at >= (SELECT since FROM span) AND p.at < (SELECT until FROM span)
+            WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[1] AND p.at < (SELECT max(moment) FROM unnest(CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[])) AS moment) AND p.at <= CAST($6 AS TIMESTAMPTZ) AND p.at >= (SELECT since FROM span) AND p.at < (SELECT until FROM span)
         ),
         beside AS MATERIALIZED (
             SELECT p.at, p.sales, p.member_id, part.value, part.amount
             FROM purchases AS p
             CROSS JOIN LATERAL (SELECT CAST(p.location AS text), CAST(p.amount AS numeric)) AS part (value, amount)
-            WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[1] AND p.at < (CAST($4 AS TIMESTAMPTZ[])::timestamptz[])[cardinality(CAST($4 AS TIMESTAMPTZ[])::timestamptz[])] AND p.at <= CAST($6 AS TIMESTAMPTZ) AND p.at < (SELECT since FROM span)
+            WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[1] AND p.at < (SELECT max(moment) FROM unnest(CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[])) AS moment) AND p.at <= CAST($6 AS TIMESTAMPTZ) AND p.at < (SELECT since FROM span)
             UNION ALL
             SELECT p.at, p.sales, p.member_id, part.value, part.amount
             FROM purchases AS p
             CROSS JOIN LATERAL (SELECT CAST(p.location AS text), CAST(p.amount AS numeric)) AS part (value, amount)
-            WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[1] AND p.at < (CAST($4 AS TIMESTAMPTZ[])::timestamptz[])[cardinality(CAST($4 AS TIMESTAMPTZ[])::timestamptz[])] AND p.at <= CAST($6 AS TIMESTAMPTZ) AND p.at >= (SELECT until FROM span)
+            WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[1] AND p.at < (SELECT max(moment) FROM unnest(CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[])) AS moment) AND p.at <= CAST($6 AS TIMESTAMPTZ) AND p.at >= (SELECT until FROM span)
         ),
         taken_back AS MATERIALIZED (
             SELECT p.at, p.sales, p.member_id, part.value, part.amount
             FROM purchase_changes AS p
             CROSS JOIN LATERAL (SELECT CAST(p.location AS text), CAST(p.amount AS numeric)) AS part (value, amount)
-            WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[1] AND p.at < (CAST($4 AS TIMESTAMPTZ[])::timestamptz[])[cardinality(CAST($4 AS TIMESTAMPTZ[])::timestamptz[])] AND p.at <= CAST($6 AS TIMESTAMPTZ) AND p.since < coalesce((
+            WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[1] AND p.at < (SELECT max(moment) FROM unnest(CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[])) AS moment) AND p.at <= CAST($6 AS TIMESTAMPTZ) AND p.since < coalesce((
                 SELECT watermark FROM purchase_marks WHERE community_id = CAST($5 AS INT) AND timezone = CAST($2 AS TEXT)
             ), '0') AND p.until >= coalesce((
                 SELECT watermark FROM purchase_marks WHERE community_id = CAST($5 AS INT) AND timezone = CAST($2 AS TEXT)
@@ -492,25 +501,28 @@ FROM (
             FROM (
                 SELECT cover.label, kept.value, kept.purchases, kept.sales, kept.amount
                 FROM cover
-                JOIN purchase_rollups AS kept
-                  ON kept.community_id = CAST($5 AS INT) AND kept.step = cover.step AND kept.grain = 'location'
-                 AND kept.bucket = cover.bucket
+                CROSS JOIN LATERAL (
+                    SELECT value, purchases, sales, amount
+                    FROM purchase_rollups
+                    WHERE community_id = CAST($5 AS INT) AND step = cover.step AND grain = 'location' AND bucket = cover.bucket
+                    OFFSET 0
+                ) AS kept
                 WHERE coalesce((
                 SELECT watermark FROM purchase_marks WHERE community_id = CAST($5 AS INT) AND timezone = CAST($2 AS TEXT)
             ), '0') > '0'
                 UNION ALL
                 SELECT CASE
-            WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[width_bucket(at, CAST($3 AS TIMESTAMPTZ[])::timestamptz[])]
+            WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[width_bucket(at, CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))]
             ELSE bucket_start(at, CAST($1 AS TEXT), CAST($2 AS TEXT))
         END, value, 1, sales, amount FROM late
                 UNION ALL
                 SELECT CASE
-            WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[width_bucket(at, CAST($3 AS TIMESTAMPTZ[])::timestamptz[])]
+            WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[width_bucket(at, CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))]
             ELSE bucket_start(at, CAST($1 AS TEXT), CAST($2 AS TEXT))
         END, value, 1, sales, amount FROM beside
                 UNION ALL
                 SELECT CASE
-            WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[width_bucket(at, CAST($3 AS TIMESTAMPTZ[])::timestamptz[])]
+            WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[width_bucket(at, CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))]
             ELSE bucket_start(at, CAST($1 AS TEXT), CAST($2 AS TEXT))
         END, value, -1, -sales, -amount FROM taken_back
             ) AS told
@@ -520,9 +532,13 @@ FROM (
         sets AS (
             SELECT cover.label, kept.value, kept.chunk, kept.members
             FROM cover
-            JOIN unique_sets AS kept
-              ON kept.community_id = CAST($5 AS INT) AND kept.family = 'purchases' AND kept.step = cover.step
-             AND kept.grain = 'location' AND kept.bucket = cover.bucket
+            CROSS JOIN LATERAL (
+                SELECT value, chunk, members
+                FROM unique_sets
+                WHERE community_id = CAST($5 AS INT) AND family = 'purchases' AND step = cover.step AND grain = 'location'
+                  AND bucket = cover.bucket
+                OFFSET 0
+            ) AS kept
             WHERE coalesce((
                 SELECT watermark FROM purchase_marks WHERE community_id = CAST($5 AS INT) AND timezone = CAST($2 AS TEXT)
             ), '0') > '0' AND cover.bucket NOT IN (SELECT bucket FROM doubtful)
@@ -530,12 +546,12 @@ FROM (
             SELECT label, value, member_chunk(member_id), bit_or(member_bit(member_id))
             FROM (
                 SELECT CASE
-            WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[width_bucket(at, CAST($3 AS TIMESTAMPTZ[])::timestamptz[])]
+            WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[width_bucket(at, CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))]
             ELSE bucket_start(at, CAST($1 AS TEXT), CAST($2 AS TEXT))
         END AS label, value, member_id FROM late
                 UNION
                 SELECT CASE
-            WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[width_bucket(at, CAST($3 AS TIMESTAMPTZ[])::timestamptz[])]
+            WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[width_bucket(at, CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))]
             ELSE bucket_start(at, CAST($1 AS TEXT), CAST($2 AS TEXT))
         END, value, member_id FROM beside
                 UNION
@@ -543,7 +559,7 @@ FROM (
                 FROM doubtful
                 JOIN purchases AS p ON p.at >= doubtful.bucket AND p.at < doubtful.ends
                 CROSS JOIN LATERAL (SELECT CAST(p.location AS text), CAST(p.amount AS numeric)) AS part (value, amount)
-                WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[1] AND p.at < (CAST($4 AS TIMESTAMPTZ[])::timestamptz[])[cardinality(CAST($4 AS TIMESTAMPTZ[])::timestamptz[])] AND p.at <= CAST($6 AS TIMESTAMPTZ)
+                WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[1] AND p.at < (SELECT max(moment) FROM unnest(CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[])) AS moment) AND p.at <= CAST($6 AS TIMESTAMPTZ)
             ) AS buyers
             WHERE member_id IS NOT NULL
             GROUP BY label, value, member_chunk(member_id)
@@ -576,9 +592,7 @@ FROM (
         WITH cover AS MATERIALIZED (
             SELECT bucket_start(whole.bucket, CAST($1 AS TEXT), CAST($2 AS TEXT)) AS label, step, whole.bucket, whole.ends
             FROM (SELECT CASE CAST($1 AS TEXT) WHEN '1mo' THEN '1mo' ELSE '1d' END AS step) AS steps
-            CROSS JOIN LATERAL whole_buckets(
-                step, (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[1], (CAST($4 AS TIMESTAMPTZ[])::timestamptz[])[cardinality(CAST($4 AS TIMESTAMPTZ[])::timestamptz[])], CAST($2 AS TEXT)
-            ) AS whole
+            CROSS JOIN LATERAL whole_buckets(step, (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[1], (SELECT max(moment) FROM unnest(CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[])) AS moment), CAST($2 AS TEXT)) AS whole
             WHERE CAST($1 AS TEXT) NOT IN ('5m', '1h')
         ),
         span AS MATERIALIZED (
@@ -586,35 +600,34 @@ FROM (
         ),
         late AS MATERIALIZED (
             SELECT p.at, p.sales, p.member_id, part.value, part.amount
-            FROM purchases AS p
-            CROSS JOIN LATERAL (SELECT CAST(p.channel AS text), CAST(p.amount AS numeric)) AS part (value, amount)
-            WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[1] AND p.at < (CAST($4 AS TIMESTAMPTZ[])::timestamptz[])[cardinality(CAST($4 AS TIMESTAMPTZ[])::timestamptz[])] AND p.at <= CAST($6 AS TIMESTAMPTZ) AND p.since >= coalesce((
+            FROM (
+                SELECT * FROM purchases WHERE community_id = CAST($5 AS INT) AND since >= coalesce((
                 SELECT watermark FROM purchase_marks WHERE community_id = CAST($5 AS INT) AND timezone = CAST($2 AS TEXT)
             ), '0')
-              AND p.at >= (SELECT since FROM span) AND p.at < (SELECT until FROM span)
-            UNION ALL
-            SELECT p.at, p.sales, p.member_id, part.value, part.amount
-            FROM purchases AS p
+                UNION ALL
+                SELECT * FROM purchases WHERE community_id = CAST($5 AS INT) AND since IS NULL
+                -- Found by what told them, whatever the planner believes of their number.
+                OFFSET 0
+            ) AS p
             CROSS JOIN LATERAL (SELECT CAST(p.channel AS text), CAST(p.amount AS numeric)) AS part (value, amount)
-            WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[1] AND p.at < (CAST($4 AS TIMESTAMPTZ[])::timestamptz[])[cardinality(CAST($4 AS TIMESTAMPTZ[])::timestamptz[])] AND p.at <= CAST($6 AS TIMESTAMPTZ) AND p.since IS NULL
-              AND p.at >= (SELECT since FROM span) AND p.at < (SELECT until FROM span)
+            WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[1] AND p.at < (SELECT max(moment) FROM unnest(CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[])) AS moment) AND p.at <= CAST($6 AS TIMESTAMPTZ) AND p.at >= (SELECT since FROM span) AND p.at < (SELECT until FROM span)
         ),
         beside AS MATERIALIZED (
             SELECT p.at, p.sales, p.member_id, part.value, part.amount
             FROM purchases AS p
             CROSS JOIN LATERAL (SELECT CAST(p.channel AS text), CAST(p.amount AS numeric)) AS part (value, amount)
-            WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[1] AND p.at < (CAST($4 AS TIMESTAMPTZ[])::timestamptz[])[cardinality(CAST($4 AS TIMESTAMPTZ[])::timestamptz[])] AND p.at <= CAST($6 AS TIMESTAMPTZ) AND p.at < (SELECT since FROM span)
+            WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[1] AND p.at < (SELECT max(moment) FROM unnest(CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[])) AS moment) AND p.at <= CAST($6 AS TIMESTAMPTZ) AND p.at < (SELECT since FROM span)
             UNION ALL
             SELECT p.at, p.sales, p.member_id, part.value, part.amount
             FROM purchases AS p
             CROSS JOIN LATERAL (SELECT CAST(p.channel AS text), CAST(p.amount AS numeric)) AS part (value, amount)
-            WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[1] AND p.at < (CAST($4 AS TIMESTAMPTZ[])::timestamptz[])[cardinality(CAST($4 AS TIMESTAMPTZ[])::timestamptz[])] AND p.at <= CAST($6 AS TIMESTAMPTZ) AND p.at >= (SELECT until FROM span)
+            WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[1] AND p.at < (SELECT max(moment) FROM unnest(CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[])) AS moment) AND p.at <= CAST($6 AS TIMESTAMPTZ) AND p.at >= (SELECT until FROM span)
         ),
         taken_back AS MATERIALIZED (
             SELECT p.at, p.sales, p.member_id, part.value, part.amount
             FROM purchase_changes AS p
             CROSS JOIN LATERAL (SELECT CAST(p.channel AS text), CAST(p.amount AS numeric)) AS part (value, amount)
-            WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[1] AND p.at < (CAST($4 AS TIMESTAMPTZ[])::timestamptz[])[cardinality(CAST($4 AS TIMESTAMPTZ[])::timestamptz[])] AND p.at <= CAST($6 AS TIMESTAMPTZ) AND p.since < coalesce((
+            WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[1] AND p.at < (SELECT max(moment) FROM unnest(CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[])) AS moment) AND p.at <= CAST($6 AS TIMESTAMPTZ) AND p.since < coalesce((
                 SELECT watermark FROM purchase_marks WHERE community_id = CAST($5 AS INT) AND timezone = CAST($2 AS TEXT)
             ), '0') AND p.until >= coalesce((
                 SELECT watermark FROM purchase_marks WHERE community_id = CAST($5 AS INT) AND timezone = CAST($2 AS TEXT)
@@ -632,25 +645,28 @@ FROM (
             FROM (
                 SELECT cover.label, kept.value, kept.purchases, kept.sales, kept.amount
                 FROM cover
-                JOIN purchase_rollups AS kept
-                  ON kept.community_id = CAST($5 AS INT) AND kept.step = cover.step AND kept.grain = 'channel'
-                 AND kept.bucket = cover.bucket
+                CROSS JOIN LATERAL (
+                    SELECT value, purchases, sales, amount
+                    FROM purchase_rollups
+                    WHERE community_id = CAST($5 AS INT) AND step = cover.step AND grain = 'channel' AND bucket = cover.bucket
+                    OFFSET 0
+                ) AS kept
                 WHERE coalesce((
                 SELECT watermark FROM purchase_marks WHERE community_id = CAST($5 AS INT) AND timezone = CAST($2 AS TEXT)
             ), '0') > '0'
                 UNION ALL
                 SELECT CASE
-            WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[width_bucket(at, CAST($3 AS TIMESTAMPTZ[])::timestamptz[])]
+            WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[width_bucket(at, CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))]
             ELSE bucket_start(at, CAST($1 AS TEXT), CAST($2 AS TEXT))
         END, value, 1, sales, amount FROM late
                 UNION ALL
                 SELECT CASE
-            WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[width_bucket(at, CAST($3 AS TIMESTAMPTZ[])::timestamptz[])]
+            WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[width_bucket(at, CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))]
             ELSE bucket_start(at, CAST($1 AS TEXT), CAST($2 AS TEXT))
         END, value, 1, sales, amount FROM beside
                 UNION ALL
                 SELECT CASE
-            WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[width_bucket(at, CAST($3 AS TIMESTAMPTZ[])::timestamptz[])]
+            WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[width_bucket(at, CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))]
             ELSE bucket_start(at, CAST($1 AS TEXT), CAST($2 AS TEXT))
         END, value, -1, -sales, -amount FROM taken_back
             ) AS told
@@ -660,9 +676,13 @@ FROM (
         sets AS (
             SELECT cover.label, kept.value, kept.chunk, kept.members
             FROM cover
-            JOIN unique_sets AS kept
-              ON kept.community_id = CAST($5 AS INT) AND kept.family = 'purchases' AND kept.step = cover.step
-             AND kept.grain = 'channel' AND kept.bucket = cover.bucket
+            CROSS JOIN LATERAL (
+                SELECT value, chunk, members
+                FROM unique_sets
+                WHERE community_id = CAST($5 AS INT) AND family = 'purchases' AND step = cover.step AND grain = 'channel'
+                  AND bucket = cover.bucket
+                OFFSET 0
+            ) AS kept
             WHERE coalesce((
                 SELECT watermark FROM purchase_marks WHERE community_id = CAST($5 AS INT) AND timezone = CAST($2 AS TEXT)
             ), '0') > '0' AND cover.bucket NOT IN (SELECT bucket FROM doubtful)
@@ -670,12 +690,12 @@ FROM (
             SELECT label, value, member_chunk(member_id), bit_or(member_bit(member_id))
             FROM (
                 SELECT CASE
-            WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[width_bucket(at, CAST($3 AS TIMESTAMPTZ[])::timestamptz[])]
+            WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[width_bucket(at, CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))]
             ELSE bucket_start(at, CAST($1 AS TEXT), CAST($2 AS TEXT))
         END AS label, value, member_id FROM late
                 UNION
                 SELECT CASE
-            WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[width_bucket(at, CAST($3 AS TIMESTAMPTZ[])::timestamptz[])]
+            WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[width_bucket(at, CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))]
             ELSE bucket_start(at, CAST($1 AS TEXT), CAST($2 AS TEXT))
         END, value, member_id FROM beside
                 UNION
@@ -683,7 +703,7 @@ FROM (
                 FROM doubtful
                 JOIN purchases AS p ON p.at >= doubtful.bucket AND p.at < doubtful.ends
                 CROSS JOIN LATERAL (SELECT CAST(p.channel AS text), CAST(p.amount AS numeric)) AS part (value, amount)
-                WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[1] AND p.at < (CAST($4 AS TIMESTAMPTZ[])::timestamptz[])[cardinality(CAST($4 AS TIMESTAMPTZ[])::timestamptz[])] AND p.at <= CAST($6 AS TIMESTAMPTZ)
+                WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[1] AND p.at < (SELECT max(moment) FROM unnest(CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[])) AS moment) AND p.at <= CAST($6 AS TIMESTAMPTZ)
             ) AS buyers
             WHERE member_id IS NOT NULL
             GROUP BY label, value, member_chunk(member_id)
@@ -716,9 +736,7 @@ FROM (
         WITH cover AS MATERIALIZED (
             SELECT bucket_start(whole.bucket, CAST($1 AS TEXT), CAST($2 AS TEXT)) AS label, step, whole.bucket, whole.ends
             FROM (SELECT CASE CAST($1 AS TEXT) WHEN '1mo' THEN '1mo' ELSE '1d' END AS step) AS steps
-            CROSS JOIN LATERAL whole_buckets(
-                step, (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[1], (CAST($4 AS TIMESTAMPTZ[])::timestamptz[])[cardinality(CAST($4 AS TIMESTAMPTZ[])::timestamptz[])], CAST($2 AS TEXT)
-            ) AS whole
+            CROSS JOIN LATERAL whole_buckets(step, (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[1], (SELECT max(moment) FROM unnest(CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[])) AS moment), CAST($2 AS TEXT)) AS whole
             WHERE CAST($1 AS TEXT) NOT IN ('5m', '1h')
         ),
         span AS MATERIALIZED (
@@ -726,35 +744,34 @@ FROM (
         ),
         late AS MATERIALIZED (
             SELECT p.at, p.sales, p.member_id, part.value, part.amount
-            FROM purchases AS p
-            CROSS JOIN LATERAL (SELECT CAST(p.dimension_frequency AS text), CAST(p.amount AS numeric)) AS part (value, amount)
-            WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[1] AND p.at < (CAST($4 AS TIMESTAMPTZ[])::timestamptz[])[cardinality(CAST($4 AS TIMESTAMPTZ[])::timestamptz[])] AND p.at <= CAST($6 AS TIMESTAMPTZ) AND p.since >= coalesce((
+            FROM (
+                SELECT * FROM purchases WHERE community_id = CAST($5 AS INT) AND since >= coalesce((
                 SELECT watermark FROM purchase_marks WHERE community_id = CAST($5 AS INT) AND timezone = CAST($2 AS TEXT)
             ), '0')
-              AND p.at >= (SELECT since FROM span) AND p.at < (SELECT until FROM span)
-            UNION ALL
-            SELECT p.at, p.sales, p.member_id, part.value, part.amount
-            FROM purchases AS p
+                UNION ALL
+                SELECT * FROM purchases WHERE community_id = CAST($5 AS INT) AND since IS NULL
+                -- Found by what told them, whatever the planner believes of their number.
+                OFFSET 0
+            ) AS p
             CROSS JOIN LATERAL (SELECT CAST(p.dimension_frequency AS text), CAST(p.amount AS numeric)) AS part (value, amount)
-            WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[1] AND p.at < (CAST($4 AS TIMESTAMPTZ[])::timestamptz[])[cardinality(CAST($4 AS TIMESTAMPTZ[])::timestamptz[])] AND p.at <= CAST($6 AS TIMESTAMPTZ) AND p.since IS NULL
-              AND p.at >= (SELECT since FROM span) AND p.at < (SELECT until FROM span)
+            WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[1] AND p.at < (SELECT max(moment) FROM unnest(CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[])) AS moment) AND p.at <= CAST($6 AS TIMESTAMPTZ) AND p.at >= (SELECT since FROM span) AND p.at < (SELECT until FROM span)
         ),
         beside AS MATERIALIZED (
             SELECT p.at, p.sales, p.member_id, part.value, part.amount
             FROM purchases AS p
             CROSS JOIN LATERAL (SELECT CAST(p.dimension_frequency AS text), CAST(p.amount AS numeric)) AS part (value, amount)
-            WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[1] AND p.at < (CAST($4 AS TIMESTAMPTZ[])::timestamptz[])[cardinality(CAST($4 AS TIMESTAMPTZ[])::timestamptz[])] AND p.at <= CAST($6 AS TIMESTAMPTZ) AND p.at < (SELECT since FROM span)
+            WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[1] AND p.at < (SELECT max(moment) FROM unnest(CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[])) AS moment) AND p.at <= CAST($6 AS TIMESTAMPTZ) AND p.at < (SELECT since FROM span)
             UNION ALL
             SELECT p.at, p.sales, p.member_id, part.value, part.amount
             FROM purchases AS p
             CROSS JOIN LATERAL (SELECT CAST(p.dimension_frequency AS text), CAST(p.amount AS numeric)) AS part (value, amount)
-            WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[1] AND p.at < (CAST($4 AS TIMESTAMPTZ[])::timestamptz[])[cardinality(CAST($4 AS TIMESTAMPTZ[])::timestamptz[])] AND p.at <= CAST($6 AS TIMESTAMPTZ) AND p.at >= (SELECT until FROM span)
+            WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[1] AND p.at < (SELECT max(moment) FROM unnest(CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[])) AS moment) AND p.at <= CAST($6 AS TIMESTAMPTZ) AND p.at >= (SELECT until FROM span)
         ),
         taken_back AS MATERIALIZED (
             SELECT p.at, p.sales, p.member_id, part.value, part.amount
             FROM purchase_changes AS p
             CROSS JOIN LATERAL (SELECT CAST(p.dimension_frequency AS text), CAST(p.amount AS numeric)) AS part (value, amount)
-            WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[1] AND p.at < (CAST($4 AS TIMESTAMPTZ[])::timestamptz[])[cardinality(CAST($4 AS TIMESTAMPTZ[])::timestamptz[])] AND p.at <= CAST($6 AS TIMESTAMPTZ) AND p.since < coalesce((
+            WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[1] AND p.at < (SELECT max(moment) FROM unnest(CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[])) AS moment) AND p.at <= CAST($6 AS TIMESTAMPTZ) AND p.since < coalesce((
                 SELECT watermark FROM purchase_marks WHERE community_id = CAST($5 AS INT) AND timezone = CAST($2 AS TEXT)
             ), '0') AND p.until >= coalesce((
                 SELECT watermark FROM purchase_marks WHERE community_id = CAST($5 AS INT) AND timezone = CAST($2 AS TEXT)
@@ -772,25 +789,28 @@ FROM (
             FROM (
                 SELECT cover.label, kept.value, kept.purchases, kept.sales, kept.amount
                 FROM cover
-                JOIN purchase_rollups AS kept
-                  ON kept.community_id = CAST($5 AS INT) AND kept.step = cover.step AND kept.grain = 'dimension_frequency'
-                 AND kept.bucket = cover.bucket
+                CROSS JOIN LATERAL (
+                    SELECT value, purchases, sales, amount
+                    FROM purchase_rollups
+                    WHERE community_id = CAST($5 AS INT) AND step = cover.step AND grain = 'dimension_frequency' AND bucket = cover.bucket
+                    OFFSET 0
+                ) AS kept
                 WHERE coalesce((
                 SELECT watermark FROM purchase_marks WHERE community_id = CAST($5 AS INT) AND timezone = CAST($2 AS TEXT)
             ), '0') > '0'
                 UNION ALL
                 SELECT CASE
-            WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[width_bucket(at, CAST($3 AS TIMESTAMPTZ[])::timestamptz[])]
+            WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[width_bucket(at, CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))]
             ELSE bucket_start(at, CAST($1 AS TEXT), CAST($2 AS TEXT))
         END, value, 1, sales, amount FROM late
                 UNION ALL
                 SELECT CASE
-            WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[width_bucket(at, CAST($3 AS TIMESTAMPTZ[])::timestamptz[])]
+            WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[width_bucket(at, CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))]
             ELSE bucket_start(at, CAST($1 AS TEXT), CAST($2 AS TEXT))
         END, value, 1, sales, amount FROM beside
                 UNION ALL
                 SELECT CASE
-            WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[width_bucket(at, CAST($3 AS TIMESTAMPTZ[])::timestamptz[])]
+            WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[width_bucket(at, CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))]
             ELSE bucket_start(at, CAST($1 AS TEXT), CAST($2 AS TEXT))
         END, value, -1, -sales, -amount FROM taken_back
             ) AS told
@@ -800,9 +820,13 @@ FROM (
         sets AS (
             SELECT cover.label, kept.value, kept.chunk, kept.members
             FROM cover
-            JOIN unique_sets AS kept
-              ON kept.community_id = CAST($5 AS INT) AND kept.family = 'purchases' AND kept.step = cover.step
-             AND kept.grain = 'dimension_frequency' AND kept.bucket = cover.bucket
+            CROSS JOIN LATERAL (
+                SELECT value, chunk, members
+                FROM unique_sets
+                WHERE community_id = CAST($5 AS INT) AND family = 'purchases' AND step = cover.step AND grain = 'dimension_frequency'
+                  AND bucket = cover.bucket
+                OFFSET 0
+            ) AS kept
             WHERE coalesce((
                 SELECT watermark FROM purchase_marks WHERE community_id = CAST($5 AS INT) AND timezone = CAST($2 AS TEXT)
             ), '0') > '0' AND cover.bucket NOT IN (SELECT bucket FROM doubtful)
@@ -810,12 +834,12 @@ FROM (
             SELECT label, value, member_chunk(member_id), bit_or(member_bit(member_id))
             FROM (
                 SELECT CASE
-            WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[width_bucket(at, CAST($3 AS TIMESTAMPTZ[])::timestamptz[])]
+            WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[width_bucket(at, CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))]
             ELSE bucket_start(at, CAST($1 AS TEXT), CAST($2 AS TEXT))
         END AS label, value, member_id FROM late
                 UNION
                 SELECT CASE
-            WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[width_bucket(at, CAST($3 AS TIMESTAMPTZ[])::timestamptz[])]
+            WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[width_bucket(at, CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))]
             ELSE bucket_start(at, CAST($1 AS TEXT), CAST($2 AS TEXT))
         END, value, member_id FROM beside
                 UNION
@@ -823,7 +847,7 @@ FROM (
                 FROM doubtful
                 JOIN purchases AS p ON p.at >= doubtful.bucket AND p.at < doubtful.ends
                 CROSS JOIN LATERAL (SELECT CAST(p.dimension_frequency AS text), CAST(p.amount AS numeric)) AS part (value, amount)
-                WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[1] AND p.at < (CAST($4 AS TIMESTAMPTZ[])::timestamptz[])[cardinality(CAST($4 AS TIMESTAMPTZ[])::timestamptz[])] AND p.at <= CAST($6 AS TIMESTAMPTZ)
+                WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[1] AND p.at < (SELECT max(moment) FROM unnest(CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[])) AS moment) AND p.at <= CAST($6 AS TIMESTAMPTZ)
             ) AS buyers
             WHERE member_id IS NOT NULL
             GROUP BY label, value, member_chunk(member_id)
@@ -856,9 +880,7 @@ FROM (
         WITH cover AS MATERIALIZED (
             SELECT bucket_start(whole.bucket, CAST($1 AS TEXT), CAST($2 AS TEXT)) AS label, step, whole.bucket, whole.ends
             FROM (SELECT CASE CAST($1 AS TEXT) WHEN '1mo' THEN '1mo' ELSE '1d' END AS step) AS steps
-            CROSS JOIN LATERAL whole_buckets(
-                step, (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[1], (CAST($4 AS TIMESTAMPTZ[])::timestamptz[])[cardinality(CAST($4 AS TIMESTAMPTZ[])::timestamptz[])], CAST($2 AS TEXT)
-            ) AS whole
+            CROSS JOIN LATERAL whole_buckets(step, (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[1], (SELECT max(moment) FROM unnest(CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[])) AS moment), CAST($2 AS TEXT)) AS whole
             WHERE CAST($1 AS TEXT) NOT IN ('5m', '1h')
         ),
         span AS MATERIALIZED (
@@ -866,35 +888,34 @@ FROM (
         ),
         late AS MATERIALIZED (
             SELECT p.at, p.sales, p.member_id, part.value, part.amount
-            FROM purchases AS p
-            CROSS JOIN LATERAL (SELECT CAST(p.dimension_recency AS text), CAST(p.amount AS numeric)) AS part (value, amount)
-            WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[1] AND p.at < (CAST($4 AS TIMESTAMPTZ[])::timestamptz[])[cardinality(CAST($4 AS TIMESTAMPTZ[])::timestamptz[])] AND p.at <= CAST($6 AS TIMESTAMPTZ) AND p.since >= coalesce((
+            FROM (
+                SELECT * FROM purchases WHERE community_id = CAST($5 AS INT) AND since >= coalesce((
                 SELECT watermark FROM purchase_marks WHERE community_id = CAST($5 AS INT) AND timezone = CAST($2 AS TEXT)
             ), '0')
-              AND p.at >= (SELECT since FROM span) AND p.at < (SELECT until FROM span)
-            UNION ALL
-            SELECT p.at, p.sales, p.member_id, part.value, part.amount
-            FROM purchases AS p
+                UNION ALL
+                SELECT * FROM purchases WHERE community_id = CAST($5 AS INT) AND since IS NULL
+                -- Found by what told them, whatever the planner believes of their number.
+                OFFSET 0
+            ) AS p
             CROSS JOIN LATERAL (SELECT CAST(p.dimension_recency AS text), CAST(p.amount AS numeric)) AS part (value, amount)
-            WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[1] AND p.at < (CAST($4 AS TIMESTAMPTZ[])::timestamptz[])[cardinality(CAST($4 AS TIMESTAMPTZ[])::timestamptz[])] AND p.at <= CAST($6 AS TIMESTAMPTZ) AND p.since IS NULL
-              AND p.at >= (SELECT since FROM span) AND p.at < (SELECT until FROM span)
+            WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[1] AND p.at < (SELECT max(moment) FROM unnest(CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[])) AS moment) AND p.at <= CAST($6 AS TIMESTAMPTZ) AND p.at >= (SELECT since FROM span) AND p.at < (SELECT until FROM span)
         ),
         beside AS MATERIALIZED (
             SELECT p.at, p.sales, p.member_id, part.value, part.amount
             FROM purchases AS p
             CROSS JOIN LATERAL (SELECT CAST(p.dimension_recency AS text), CAST(p.amount AS numeric)) AS part (value, amount)
-            WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[1] AND p.at < (CAST($4 AS TIMESTAMPTZ[])::timestamptz[])[cardinality(CAST($4 AS TIMESTAMPTZ[])::timestamptz[])] AND p.at <= CAST($6 AS TIMESTAMPTZ) AND p.at < (SELECT since FROM span)
+            WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[1] AND p.at < (SELECT max(moment) FROM unnest(CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[])) AS moment) AND p.at <= CAST($6 AS TIMESTAMPTZ) AND p.at < (SELECT since FROM span)
             UNION ALL
             SELECT p.at, p.sales, p.member_id, part.value, part.amount
             FROM purchases AS p
             CROSS JOIN LATERAL (SELECT CAST(p.dimension_recency AS text), CAST(p.amount AS numeric)) AS part (value, amount)
-            WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[1] AND p.at < (CAST($4 AS TIMESTAMPTZ[])::timestamptz[])[cardinality(CAST($4 AS TIMESTAMPTZ[])::timestamptz[])] AND p.at <= CAST($6 AS TIMESTAMPTZ) AND p.at >= (SELECT until FROM span)
+            WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[1] AND p.at < (SELECT max(moment) FROM unnest(CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[])) AS moment) AND p.at <= CAST($6 AS TIMESTAMPTZ) AND p.at >= (SELECT until FROM span)
         ),
         taken_back AS MATERIALIZED (
             SELECT p.at, p.sales, p.member_id, part.value, part.amount
             FROM purchase_changes AS p
             CROSS JOIN LATERAL (SELECT CAST(p.dimension_recency AS text), CAST(p.amount AS numeric)) AS part (value, amount)
-            WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[1] AND p.at < (CAST($4 AS TIMESTAMPTZ[])::timestamptz[])[cardinality(CAST($4 AS TIMESTAMPTZ[])::timestamptz[])] AND p.at <= CAST($6 AS TIMESTAMPTZ) AND p.since < coalesce((
+            WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[1] AND p.at < (SELECT max(moment) FROM unnest(CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[])) AS moment) AND p.at <= CAST($6 AS TIMESTAMPTZ) AND p.since < coalesce((
                 SELECT watermark FROM purchase_marks WHERE community_id = CAST($5 AS INT) AND timezone = CAST($2 AS TEXT)
             ), '0') AND p.until >= coalesce((
                 SELECT watermark FROM purchase_marks WHERE community_id = CAST($5 AS INT) AND timezone = CAST($2 AS TEXT)
@@ -912,25 +933,28 @@ FROM (
             FROM (
                 SELECT cover.label, kept.value, kept.purchases, kept.sales, kept.amount
                 FROM cover
-                JOIN purchase_rollups AS kept
-                  ON kept.community_id = CAST($5 AS INT) AND kept.step = cover.step AND kept.grain = 'dimension_recency'
-                 AND kept.bucket = cover.bucket
+                CROSS JOIN LATERAL (
+                    SELECT value, purchases, sales, amount
+                    FROM purchase_rollups
+                    WHERE community_id = CAST($5 AS INT) AND step = cover.step AND grain = 'dimension_recency' AND bucket = cover.bucket
+                    OFFSET 0
+                ) AS kept
                 WHERE coalesce((
                 SELECT watermark FROM purchase_marks WHERE community_id = CAST($5 AS INT) AND timezone = CAST($2 AS TEXT)
             ), '0') > '0'
                 UNION ALL
                 SELECT CASE
-            WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[width_bucket(at, CAST($3 AS TIMESTAMPTZ[])::timestamptz[])]
+            WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[width_bucket(at, CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))]
             ELSE bucket_start(at, CAST($1 AS TEXT), CAST($2 AS TEXT))
         END, value, 1, sales, amount FROM late
                 UNION ALL
                 SELECT CASE
-            WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[width_bucket(at, CAST($3 AS TIMESTAMPTZ[])::timestamptz[])]
+            WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[width_bucket(at, CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))]
             ELSE bucket_start(at, CAST($1 AS TEXT), CAST($2 AS TEXT))
         END, value, 1, sales, amount FROM beside
                 UNION ALL
                 SELECT CASE
-            WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[width_bucket(at, CAST($3 AS TIMESTAMPTZ[])::timestamptz[])]
+            WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[width_bucket(at, CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))]
             ELSE bucket_start(at, CAST($1 AS TEXT), CAST($2 AS TEXT))
         END, value, -1, -sales, -amount FROM taken_back
             ) AS told
@@ -940,9 +964,13 @@ FROM (
         sets AS (
             SELECT cover.label, kept.value, kept.chunk, kept.members
             FROM cover
-            JOIN unique_sets AS kept
-              ON kept.community_id = CAST($5 AS INT) AND kept.family = 'purchases' AND kept.step = cover.step
-             AND kept.grain = 'dimension_recency' AND kept.bucket = cover.bucket
+            CROSS JOIN LATERAL (
+                SELECT value, chunk, members
+                FROM unique_sets
+                WHERE community_id = CAST($5 AS INT) AND family = 'purchases' AND step = cover.step AND grain = 'dimension_recency'
+                  AND bucket = cover.bucket
+                OFFSET 0
+            ) AS kept
             WHERE coalesce((
                 SELECT watermark FROM purchase_marks WHERE community_id = CAST($5 AS INT) AND timezone = CAST($2 AS TEXT)
             ), '0') > '0' AND cover.bucket NOT IN (SELECT bucket FROM doubtful)
@@ -950,12 +978,12 @@ FROM (
             SELECT label, value, member_chunk(member_id), bit_or(member_bit(member_id))
             FROM (
                 SELECT CASE
-            WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[width_bucket(at, CAST($3 AS TIMESTAMPTZ[])::timestamptz[])]
+            WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[width_bucket(at, CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))]
             ELSE bucket_start(at, CAST($1 AS TEXT), CAST($2 AS TEXT))
         END AS label, value, member_id FROM late
                 UNION
                 SELECT CASE
-            WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[width_bucket(at, CAST($3 AS TIMESTAMPTZ[])::timestamptz[])]
+            WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[width_bucket(at, CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))]
             ELSE bucket_start(at, CAST($1 AS TEXT), CAST($2 AS TEXT))
         END, value, member_id FROM beside
                 UNION
@@ -963,7 +991,7 @@ FROM (
                 FROM doubtful
                 JOIN purchases AS p ON p.at >= doubtful.bucket AND p.at < doubtful.ends
                 CROSS JOIN LATERAL (SELECT CAST(p.dimension_recency AS text), CAST(p.amount AS numeric)) AS part (value, amount)
-                WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[1] AND p.at < (CAST($4 AS TIMESTAMPTZ[])::timestamptz[])[cardinality(CAST($4 AS TIMESTAMPTZ[])::timestamptz[])] AND p.at <= CAST($6 AS TIMESTAMPTZ)
+                WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[1] AND p.at < (SELECT max(moment) FROM unnest(CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[])) AS moment) AND p.at <= CAST($6 AS TIMESTAMPTZ)
             ) AS buyers
             WHERE member_id IS NOT NULL
             GROUP BY label, value, member_chunk(member_id)
@@ -996,9 +1024,7 @@ FROM (
         WITH cover AS MATERIALIZED (
             SELECT bucket_start(whole.bucket, CAST($1 AS TEXT), CAST($2 AS TEXT)) AS label, step, whole.bucket, whole.ends
             FROM (SELECT CASE CAST($1 AS TEXT) WHEN '1mo' THEN '1mo' ELSE '1d' END AS step) AS steps
-            CROSS JOIN LATERAL whole_buckets(
-                step, (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[1], (CAST($4 AS TIMESTAMPTZ[])::timestamptz[])[cardinality(CAST($4 AS TIMESTAMPTZ[])::timestamptz[])], CAST($2 AS TEXT)
-            ) AS whole
+            CROSS JOIN LATERAL whole_buckets(step, (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[1], (SELECT max(moment) FROM unnest(CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[])) AS moment), CAST($2 AS TEXT)) AS whole
             WHERE CAST($1 AS TEXT) NOT IN ('5m', '1h')
         ),
         span AS MATERIALIZED (
@@ -1006,35 +1032,34 @@ FROM (
         ),
         late AS MATERIALIZED (
             SELECT p.at, p.sales, p.member_id, part.value, part.amount
-            FROM purchases AS p
-            CROSS JOIN LATERAL (SELECT CAST(p.dimension_join AS text), CAST(p.amount AS numeric)) AS part (value, amount)
-            WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[1] AND p.at < (CAST($4 AS TIMESTAMPTZ[])::timestamptz[])[cardinality(CAST($4 AS TIMESTAMPTZ[])::timestamptz[])] AND p.at <= CAST($6 AS TIMESTAMPTZ) AND p.since >= coalesce((
+            FROM (
+                SELECT * FROM purchases WHERE community_id = CAST($5 AS INT) AND since >= coalesce((
                 SELECT watermark FROM purchase_marks WHERE community_id = CAST($5 AS INT) AND timezone = CAST($2 AS TEXT)
             ), '0')
-              AND p.at >= (SELECT since FROM span) AND p.at < (SELECT until FROM span)
-            UNION ALL
-            SELECT p.at, p.sales, p.member_id, part.value, part.amount
-            FROM purchases AS p
+                UNION ALL
+                SELECT * FROM purchases WHERE community_id = CAST($5 AS INT) AND since IS NULL
+                -- Found by what told them, whatever the planner believes of their number.
+                OFFSET 0
+            ) AS p
             CROSS JOIN LATERAL (SELECT CAST(p.dimension_join AS text), CAST(p.amount AS numeric)) AS part (value, amount)
-            WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[1] AND p.at < (CAST($4 AS TIMESTAMPTZ[])::timestamptz[])[cardinality(CAST($4 AS TIMESTAMPTZ[])::timestamptz[])] AND p.at <= CAST($6 AS TIMESTAMPTZ) AND p.since IS NULL
-              AND p.at >= (SELECT since FROM span) AND p.at < (SELECT until FROM span)
+            WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[1] AND p.at < (SELECT max(moment) FROM unnest(CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[])) AS moment) AND p.at <= CAST($6 AS TIMESTAMPTZ) AND p.at >= (SELECT since FROM span) AND p.at < (SELECT until FROM span)
         ),
         beside AS MATERIALIZED (
             SELECT p.at, p.sales, p.member_id, part.value, part.amount
             FROM purchases AS p
             CROSS JOIN LATERAL (SELECT CAST(p.dimension_join AS text), CAST(p.amount AS numeric)) AS part (value, amount)
-            WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[1] AND p.at < (CAST($4 AS TIMESTAMPTZ[])::timestamptz[])[cardinality(CAST($4 AS TIMESTAMPTZ[])::timestamptz[])] AND p.at <= CAST($6 AS TIMESTAMPTZ) AND p.at < (SELECT since FROM span)
+            WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[1] AND p.at < (SELECT max(moment) FROM unnest(CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[])) AS moment) AND p.at <= CAST($6 AS TIMESTAMPTZ) AND p.at < (SELECT since FROM span)
             UNION ALL
             SELECT p.at, p.sales, p.member_id, part.value, part.amount
             FROM purchases AS p
             CROSS JOIN LATERAL (SELECT CAST(p.dimension_join AS text), CAST(p.amount AS numeric)) AS part (value, amount)
-            WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[1] AND p.at < (CAST($4 AS TIMESTAMPTZ[])::timestamptz[])[cardinality(CAST($4 AS TIMESTAMPTZ[])::timestamptz[])] AND p.at <= CAST($6 AS TIMESTAMPTZ) AND p.at >= (SELECT until FROM span)
+            WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[1] AND p.at < (SELECT max(moment) FROM unnest(CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[])) AS moment) AND p.at <= CAST($6 AS TIMESTAMPTZ) AND p.at >= (SELECT until FROM span)
         ),
         taken_back AS MATERIALIZED (
             SELECT p.at, p.sales, p.member_id, part.value, part.amount
             FROM purchase_changes AS p
             CROSS JOIN LATERAL (SELECT CAST(p.dimension_join AS text), CAST(p.amount AS numeric)) AS part (value, amount)
-            WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[1] AND p.at < (CAST($4 AS TIMESTAMPTZ[])::timestamptz[])[cardinality(CAST($4 AS TIMESTAMPTZ[])::timestamptz[])] AND p.at <= CAST($6 AS TIMESTAMPTZ) AND p.since < coalesce((
+            WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[1] AND p.at < (SELECT max(moment) FROM unnest(CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[])) AS moment) AND p.at <= CAST($6 AS TIMESTAMPTZ) AND p.since < coalesce((
                 SELECT watermark FROM purchase_marks WHERE community_id = CAST($5 AS INT) AND timezone = CAST($2 AS TEXT)
             ), '0') AND p.until >= coalesce((
                 SELECT watermark FROM purchase_marks WHERE community_id = CAST($5 AS INT) AND timezone = CAST($2 AS TEXT)
@@ -1052,25 +1077,28 @@ FROM (
             FROM (
                 SELECT cover.label, kept.value, kept.purchases, kept.sales, kept.amount
                 FROM cover
-                JOIN purchase_rollups AS kept
-                  ON kept.community_id = CAST($5 AS INT) AND kept.step = cover.step AND kept.grain = 'dimension_join'
-                 AND kept.bucket = cover.bucket
+                CROSS JOIN LATERAL (
+                    SELECT value, purchases, sales, amount
+                    FROM purchase_rollups
+                    WHERE community_id = CAST($5 AS INT) AND step = cover.step AND grain = 'dimension_join' AND bucket = cover.bucket
+                    OFFSET 0
+                ) AS kept
                 WHERE coalesce((
                 SELECT watermark FROM purchase_marks WHERE community_id = CAST($5 AS INT) AND timezone = CAST($2 AS TEXT)
             ), '0') > '0'
                 UNION ALL
                 SELECT CASE
-            WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[width_bucket(at, CAST($3 AS TIMESTAMPTZ[])::timestamptz[])]
+            WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[width_bucket(at, CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))]
             ELSE bucket_start(at, CAST($1 AS TEXT), CAST($2 AS TEXT))
         END, value, 1, sales, amount FROM late
                 UNION ALL
                 SELECT CASE
-            WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[width_bucket(at, CAST($3 AS TIMESTAMPTZ[])::timestamptz[])]
+            WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[width_bucket(at, CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))]
             ELSE bucket_start(at, CAST($1 AS TEXT), CAST($2 AS TEXT))
         END, value, 1, sales, amount FROM beside
                 UNION ALL
                 SELECT CASE
-            WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[width_bucket(at, CAST($3 AS TIMESTAMPTZ[])::timestamptz[])]
+            WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[width_bucket(at, CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))]
             ELSE bucket_start(at, CAST($1 AS TEXT), CAST($2 AS TEXT))
         END, value, -1, -sales, -amount FROM taken_back
             ) AS told
@@ -1080,9 +1108,13 @@ FROM (
         sets AS (
             SELECT cover.label, kept.value, kept.chunk, kept.members
             FROM cover
-            JOIN unique_sets AS kept
-              ON kept.community_id = CAST($5 AS INT) AND kept.family = 'purchases' AND kept.step = cover.step
-             AND kept.grain = 'dimension_join' AND kept.bucket = cover.bucket
+            CROSS JOIN LATERAL (
+                SELECT value, chunk, members
+                FROM unique_sets
+                WHERE community_id = CAST($5 AS INT) AND family = 'purchases' AND step = cover.step AND grain = 'dimension_join'
+                  AND bucket = cover.bucket
+                OFFSET 0
+            ) AS kept
             WHERE coalesce((
                 SELECT watermark FROM purchase_marks WHERE community_id = CAST($5 AS INT) AND timezone = CAST($2 AS TEXT)
             ), '0') > '0' AND cover.bucket NOT IN (SELECT bucket FROM doubtful)
@@ -1090,12 +1122,12 @@ FROM (
             SELECT label, value, member_chunk(member_id), bit_or(member_bit(member_id))
             FROM (
                 SELECT CASE
-            WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[width_bucket(at, CAST($3 AS TIMESTAMPTZ[])::timestamptz[])]
+            WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[width_bucket(at, CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))]
             ELSE bucket_start(at, CAST($1 AS TEXT), CAST($2 AS TEXT))
         END AS label, value, member_id FROM late
                 UNION
                 SELECT CASE
-            WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[width_bucket(at, CAST($3 AS TIMESTAMPTZ[])::timestamptz[])]
+            WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[width_bucket(at, CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))]
             ELSE bucket_start(at, CAST($1 AS TEXT), CAST($2 AS TEXT))
         END, value, member_id FROM beside
                 UNION
@@ -1103,7 +1135,7 @@ FROM (
                 FROM doubtful
                 JOIN purchases AS p ON p.at >= doubtful.bucket AND p.at < doubtful.ends
                 CROSS JOIN LATERAL (SELECT CAST(p.dimension_join AS text), CAST(p.amount AS numeric)) AS part (value, amount)
-                WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[1] AND p.at < (CAST($4 AS TIMESTAMPTZ[])::timestamptz[])[cardinality(CAST($4 AS TIMESTAMPTZ[])::timestamptz[])] AND p.at <= CAST($6 AS TIMESTAMPTZ)
+                WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[1] AND p.at < (SELECT max(moment) FROM unnest(CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[])) AS moment) AND p.at <= CAST($6 AS TIMESTAMPTZ)
             ) AS buyers
             WHERE member_id IS NOT NULL
             GROUP BY label, value, member_chunk(member_id)
@@ -1136,9 +1168,7 @@ FROM (
         WITH cover AS MATERIALIZED (
             SELECT bucket_start(whole.bucket, CAST($1 AS TEXT), CAST($2 AS TEXT)) AS label, step, whole.bucket, whole.ends
             FROM (SELECT CASE CAST($1 AS TEXT) WHEN '1mo' THEN '1mo' ELSE '1d' END AS step) AS steps
-            CROSS JOIN LATERAL whole_buckets(
-                step, (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[1], (CAST($4 AS TIMESTAMPTZ[])::timestamptz[])[cardinality(CAST($4 AS TIMESTAMPTZ[])::timestamptz[])], CAST($2 AS TEXT)
-            ) AS whole
+            CROSS JOIN LATERAL whole_buckets(step, (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[1], (SELECT max(moment) FROM unnest(CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[])) AS moment), CAST($2 AS TEXT)) AS whole
             WHERE CAST($1 AS TEXT) NOT IN ('5m', '1h')
         ),
         span AS MATERIALIZED (
@@ -1146,35 +1176,34 @@ FROM (
         ),
         late AS MATERIALIZED (
             SELECT p.at, p.sales, p.member_id, part.value, part.amount
-            FROM purchases AS p
-            CROSS JOIN LATERAL (SELECT CAST(p.gender AS text), CAST(p.amount AS numeric)) AS part (value, amount)
-            WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[1] AND p.at < (CAST($4 AS TIMESTAMPTZ[])::timestamptz[])[cardinality(CAST($4 AS TIMESTAMPTZ[])::timestamptz[])] AND p.at <= CAST($6 AS TIMESTAMPTZ) AND p.since >= coalesce((
+            FROM (
+                SELECT * FROM purchases WHERE community_id = CAST($5 AS INT) AND since >= coalesce((
                 SELECT watermark FROM purchase_marks WHERE community_id = CAST($5 AS INT) AND timezone = CAST($2 AS TEXT)
             ), '0')
-              AND p.at >= (SELECT since FROM span) AND p.at < (SELECT until FROM span)
-            UNION ALL
-            SELECT p.at, p.sales, p.member_id, part.value, part.amount
-            FROM purchases AS p
+                UNION ALL
+                SELECT * FROM purchases WHERE community_id = CAST($5 AS INT) AND since IS NULL
+                -- Found by what told them, whatever the planner believes of their number.
+                OFFSET 0
+            ) AS p
             CROSS JOIN LATERAL (SELECT CAST(p.gender AS text), CAST(p.amount AS numeric)) AS part (value, amount)
-            WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[1] AND p.at < (CAST($4 AS TIMESTAMPTZ[])::timestamptz[])[cardinality(CAST($4 AS TIMESTAMPTZ[])::timestamptz[])] AND p.at <= CAST($6 AS TIMESTAMPTZ) AND p.since IS NULL
-              AND p.at >= (SELECT since FROM span) AND p.at < (SELECT until FROM span)
+            WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[1] AND p.at < (SELECT max(moment) FROM unnest(CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[])) AS moment) AND p.at <= CAST($6 AS TIMESTAMPTZ) AND p.at >= (SELECT since FROM span) AND p.at < (SELECT until FROM span)
         ),
         beside AS MATERIALIZED (
             SELECT p.at, p.sales, p.member_id, part.value, part.amount
             FROM purchases AS p
             CROSS JOIN LATERAL (SELECT CAST(p.gender AS text), CAST(p.amount AS numeric)) AS part (value, amount)
-            WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[1] AND p.at < (CAST($4 AS TIMESTAMPTZ[])::timestamptz[])[cardinality(CAST($4 AS TIMESTAMPTZ[])::timestamptz[])] AND p.at <= CAST($6 AS TIMESTAMPTZ) AND p.at < (SELECT since FROM span)
+            WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[1] AND p.at < (SELECT max(moment) FROM unnest(CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[])) AS moment) AND p.at <= CAST($6 AS TIMESTAMPTZ) AND p.at < (SELECT since FROM span)
             UNION ALL
             SELECT p.at, p.sales, p.member_id, part.value, part.amount
             FROM purchases AS p
             CROSS JOIN LATERAL (SELECT CAST(p.gender AS text), CAST(p.amount AS numeric)) AS part (value, amount)
-            WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[1] AND p.at < (CAST($4 AS TIMESTAMPTZ[])::timestamptz[])[cardinality(CAST($4 AS TIMESTAMPTZ[])::timestamptz[])] AND p.at <= CAST($6 AS TIMESTAMPTZ) AND p.at >= (SELECT until FROM span)
+            WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[1] AND p.at < (SELECT max(moment) FROM unnest(CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[])) AS moment) AND p.at <= CAST($6 AS TIMESTAMPTZ) AND p.at >= (SELECT until FROM span)
         ),
         taken_back AS MATERIALIZED (
             SELECT p.at, p.sales, p.member_id, part.value, part.amount
             FROM purchase_changes AS p
             CROSS JOIN LATERAL (SELECT CAST(p.gender AS text), CAST(p.amount AS numeric)) AS part (value, amount)
-            WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[1] AND p.at < (CAST($4 AS TIMESTAMPTZ[])::timestamptz[])[cardinality(CAST($4 AS TIMESTAMPTZ[])::timestamptz[])] AND p.at <= CAST($6 AS TIMESTAMPTZ) AND p.since < coalesce((
+            WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[1] AND p.at < (SELECT max(moment) FROM unnest(CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[])) AS moment) AND p.at <= CAST($6 AS TIMESTAMPTZ) AND p.since < coalesce((
                 SELECT watermark FROM purchase_marks WHERE community_id = CAST($5 AS INT) AND timezone = CAST($2 AS TEXT)
             ), '0') AND p.until >= coalesce((
                 SELECT watermark FROM purchase_marks WHERE community_id = CAST($5 AS INT) AND timezone = CAST($2 AS TEXT)
@@ -1192,25 +1221,28 @@ FROM (
             FROM (
                 SELECT cover.label, kept.value, kept.purchases, kept.sales, kept.amount
                 FROM cover
-                JOIN purchase_rollups AS kept
-                  ON kept.community_id = CAST($5 AS INT) AND kept.step = cover.step AND kept.grain = 'gender'
-                 AND kept.bucket = cover.bucket
+                CROSS JOIN LATERAL (
+                    SELECT value, purchases, sales, amount
+                    FROM purchase_rollups
+                    WHERE community_id = CAST($5 AS INT) AND step = cover.step AND grain = 'gender' AND bucket = cover.bucket
+                    OFFSET 0
+                ) AS kept
                 WHERE coalesce((
                 SELECT watermark FROM purchase_marks WHERE community_id = CAST($5 AS INT) AND timezone = CAST($2 AS TEXT)
             ), '0') > '0'
                 UNION ALL
                 SELECT CASE
-            WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[width_bucket(at, CAST($3 AS TIMESTAMPTZ[])::timestamptz[])]
+            WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[width_bucket(at, CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))]
             ELSE bucket_start(at, CAST($1 AS TEXT), CAST($2 AS TEXT))
         END, value, 1, sales, amount FROM late
                 UNION ALL
                 SELECT CASE
-            WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[width_bucket(at, CAST($3 AS TIMESTAMPTZ[])::timestamptz[])]
+            WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[width_bucket(at, CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))]
             ELSE bucket_start(at, CAST($1 AS TEXT), CAST($2 AS TEXT))
         END, value, 1, sales, amount FROM beside
                 UNION ALL
                 SELECT CASE
-            WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[width_bucket(at, CAST($3 AS TIMESTAMPTZ[])::timestamptz[])]
+            WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[width_bucket(at, CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))]
             ELSE bucket_start(at, CAST($1 AS TEXT), CAST($2 AS TEXT))
         END, value, -1, -sales, -amount FROM taken_back
             ) AS told
@@ -1220,9 +1252,13 @@ FROM (
         sets AS (
             SELECT cover.label, kept.value, kept.chunk, kept.members
             FROM cover
-            JOIN unique_sets AS kept
-              ON kept.community_id = CAST($5 AS INT) AND kept.family = 'purchases' AND kept.step = cover.step
-             AND kept.grain = 'gender' AND kept.bucket = cover.bucket
+            CROSS JOIN LATERAL (
+                SELECT value, chunk, members
+                FROM unique_sets
+                WHERE community_id = CAST($5 AS INT) AND family = 'purchases' AND step = cover.step AND grain = 'gender'
+                  AND bucket = cover.bucket
+                OFFSET 0
+            ) AS kept
             WHERE coalesce((
                 SELECT watermark FROM purchase_marks WHERE community_id = CAST($5 AS INT) AND timezone = CAST($2 AS TEXT)
             ), '0') > '0' AND cover.bucket NOT IN (SELECT bucket FROM doubtful)
@@ -1230,12 +1266,12 @@ FROM (
             SELECT label, value, member_chunk(member_id), bit_or(member_bit(member_id))
             FROM (
                 SELECT CASE
-            WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[width_bucket(at, CAST($3 AS TIMESTAMPTZ[])::timestamptz[])]
+            WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[width_bucket(at, CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))]
             ELSE bucket_start(at, CAST($1 AS TEXT), CAST($2 AS TEXT))
         END AS label, value, member_id FROM late
                 UNION
                 SELECT CASE
-            WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[width_bucket(at, CAST($3 AS TIMESTAMPTZ[])::timestamptz[])]
+            WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[width_bucket(at, CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))]
             ELSE bucket_start(at, CAST($1 AS TEXT), CAST($2 AS TEXT))
         END, value, member_id FROM beside
                 UNION
@@ -1243,7 +1279,7 @@ FROM (
                 FROM doubtful
                 JOIN purchases AS p ON p.at >= doubtful.bucket AND p.at < doubtful.ends
                 CROSS JOIN LATERAL (SELECT CAST(p.gender AS text), CAST(p.amount AS numeric)) AS part (value, amount)
-                WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[1] AND p.at < (CAST($4 AS TIMESTAMPTZ[])::timestamptz[])[cardinality(CAST($4 AS TIMESTAMPTZ[])::timestamptz[])] AND p.at <= CAST($6 AS TIMESTAMPTZ)
+                WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[1] AND p.at < (SELECT max(moment) FROM unnest(CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[])) AS moment) AND p.at <= CAST($6 AS TIMESTAMPTZ)
             ) AS buyers
             WHERE member_id IS NOT NULL
             GROUP BY label, value, member_chunk(member_id)
@@ -1276,9 +1312,7 @@ FROM (
         WITH cover AS MATERIALIZED (
             SELECT bucket_start(whole.bucket, CAST($1 AS TEXT), CAST($2 AS TEXT)) AS label, step, whole.bucket, whole.ends
             FROM (SELECT CASE CAST($1 AS TEXT) WHEN '1mo' THEN '1mo' ELSE '1d' END AS step) AS steps
-            CROSS JOIN LATERAL whole_buckets(
-                step, (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[1], (CAST($4 AS TIMESTAMPTZ[])::timestamptz[])[cardinality(CAST($4 AS TIMESTAMPTZ[])::timestamptz[])], CAST($2 AS TEXT)
-            ) AS whole
+            CROSS JOIN LATERAL whole_buckets(step, (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[1], (SELECT max(moment) FROM unnest(CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[])) AS moment), CAST($2 AS TEXT)) AS whole
             WHERE CAST($1 AS TEXT) NOT IN ('5m', '1h')
         ),
         span AS MATERIALIZED (
@@ -1286,35 +1320,34 @@ FROM (
         ),
         late AS MATERIALIZED (
             SELECT p.at, p.sales, p.member_id, part.value, part.amount
-            FROM purchases AS p
-            CROSS JOIN LATERAL (SELECT CAST(p.age AS text), CAST(p.amount AS numeric)) AS part (value, amount)
-            WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[1] AND p.at < (CAST($4 AS TIMESTAMPTZ[])::timestamptz[])[cardinality(CAST($4 AS TIMESTAMPTZ[])::timestamptz[])] AND p.at <= CAST($6 AS TIMESTAMPTZ) AND p.since >= coalesce((
+            FROM (
+                SELECT * FROM purchases WHERE community_id = CAST($5 AS INT) AND since >= coalesce((
                 SELECT watermark FROM purchase_marks WHERE community_id = CAST($5 AS INT) AND timezone = CAST($2 AS TEXT)
             ), '0')
-              AND p.at >= (SELECT since FROM span) AND p.at < (SELECT until FROM span)
-            UNION ALL
-            SELECT p.at, p.sales, p.member_id, part.value, part.amount
-            FROM purchases AS p
+                UNION ALL
+                SELECT * FROM purchases WHERE community_id = CAST($5 AS INT) AND since IS NULL
+                -- Found by what told them, whatever the planner believes of their number.
+                OFFSET 0
+            ) AS p
             CROSS JOIN LATERAL (SELECT CAST(p.age AS text), CAST(p.amount AS numeric)) AS part (value, amount)
-            WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[1] AND p.at < (CAST($4 AS TIMESTAMPTZ[])::timestamptz[])[cardinality(CAST($4 AS TIMESTAMPTZ[])::timestamptz[])] AND p.at <= CAST($6 AS TIMESTAMPTZ) AND p.since IS NULL
-              AND p.at >= (SELECT since FROM span) AND p.at < (SELECT until FROM span)
+            WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[1] AND p.at < (SELECT max(moment) FROM unnest(CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[])) AS moment) AND p.at <= CAST($6 AS TIMESTAMPTZ) AND p.at >= (SELECT since FROM span) AND p.at < (SELECT until FROM span)
         ),
         beside AS MATERIALIZED (
             SELECT p.at, p.sales, p.member_id, part.value, part.amount
             FROM purchases AS p
             CROSS JOIN LATERAL (SELECT CAST(p.age AS text), CAST(p.amount AS numeric)) AS part (value, amount)
-            WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[1] AND p.at < (CAST($4 AS TIMESTAMPTZ[])::timestamptz[])[cardinality(CAST($4 AS TIMESTAMPTZ[])::timestamptz[])] AND p.at <= CAST($6 AS TIMESTAMPTZ) AND p.at < (SELECT since FROM span)
+            WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[1] AND p.at < (SELECT max(moment) FROM unnest(CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[])) AS moment) AND p.at <= CAST($6 AS TIMESTAMPTZ) AND p.at < (SELECT since FROM span)
             UNION ALL
             SELECT p.at, p.sales, p.member_id, part.value, part.amount
             FROM purchases AS p
             CROSS JOIN LATERAL (SELECT CAST(p.age AS text), CAST(p.amount AS numeric)) AS part (value, amount)
-            WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[1] AND p.at < (CAST($4 AS TIMESTAMPTZ[])::timestamptz[])[cardinality(CAST($4 AS TIMESTAMPTZ[])::timestamptz[])] AND p.at <= CAST($6 AS TIMESTAMPTZ) AND p.at >= (SELECT until FROM span)
+            WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[1] AND p.at < (SELECT max(moment) FROM unnest(CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[])) AS moment) AND p.at <= CAST($6 AS TIMESTAMPTZ) AND p.at >= (SELECT until FROM span)
         ),
         taken_back AS MATERIALIZED (
             SELECT p.at, p.sales, p.member_id, part.value, part.amount
             FROM purchase_changes AS p
             CROSS JOIN LATERAL (SELECT CAST(p.age AS text), CAST(p.amount AS numeric)) AS part (value, amount)
-            WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[1] AND p.at < (CAST($4 AS TIMESTAMPTZ[])::timestamptz[])[cardinality(CAST($4 AS TIMESTAMPTZ[])::timestamptz[])] AND p.at <= CAST($6 AS TIMESTAMPTZ) AND p.since < coalesce((
+            WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[1] AND p.at < (SELECT max(moment) FROM unnest(CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[])) AS moment) AND p.at <= CAST($6 AS TIMESTAMPTZ) AND p.since < coalesce((
                 SELECT watermark FROM purchase_marks WHERE community_id = CAST($5 AS INT) AND timezone = CAST($2 AS TEXT)
             ), '0') AND p.until >= coalesce((
                 SELECT watermark FROM purchase_marks WHERE community_id = CAST($5 AS INT) AND timezone = CAST($2 AS TEXT)
@@ -1332,25 +1365,28 @@ FROM (
             FROM (
                 SELECT cover.label, kept.value, kept.purchases, kept.sales, kept.amount
                 FROM cover
-                JOIN purchase_rollups AS kept
-                  ON kept.community_id = CAST($5 AS INT) AND kept.step = cover.step AND kept.grain = 'age'
-                 AND kept.bucket = cover.bucket
+                CROSS JOIN LATERAL (
+                    SELECT value, purchases, sales, amount
+                    FROM purchase_rollups
+                    WHERE community_id = CAST($5 AS INT) AND step = cover.step AND grain = 'age' AND bucket = cover.bucket
+                    OFFSET 0
+                ) AS kept
                 WHERE coalesce((
                 SELECT watermark FROM purchase_marks WHERE community_id = CAST($5 AS INT) AND timezone = CAST($2 AS TEXT)
             ), '0') > '0'
                 UNION ALL
                 SELECT CASE
-            WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[width_bucket(at, CAST($3 AS TIMESTAMPTZ[])::timestamptz[])]
+            WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[width_bucket(at, CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))]
             ELSE bucket_start(at, CAST($1 AS TEXT), CAST($2 AS TEXT))
         END, value, 1, sales, amount FROM late
                 UNION ALL
                 SELECT CASE
-            WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[width_bucket(at, CAST($3 AS TIMESTAMPTZ[])::timestamptz[])]
+            WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[width_bucket(at, CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))]
             ELSE bucket_start(at, CAST($1 AS TEXT), CAST($2 AS TEXT))
         END, value, 1, sales, amount FROM beside
                 UNION ALL
                 SELECT CASE
-            WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[width_bucket(at, CAST($3 AS TIMESTAMPTZ[])::timestamptz[])]
+            WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[width_bucket(at, CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))]
             ELSE bucket_start(at, CAST($1 AS TEXT), CAST($2 AS TEXT))
         END, value, -1, -sales, -amount FROM taken_back
             ) AS told
@@ -1360,9 +1396,13 @@ FROM (
         sets AS (
             SELECT cover.label, kept.value, kept.chunk, kept.members
             FROM cover
-            JOIN unique_sets AS kept
-              ON kept.community_id = CAST($5 AS INT) AND kept.family = 'purchases' AND kept.step = cover.step
-             AND kept.grain = 'age' AND kept.bucket = cover.bucket
+            CROSS JOIN LATERAL (
+                SELECT value, chunk, members
+                FROM unique_sets
+                WHERE community_id = CAST($5 AS INT) AND family = 'purchases' AND step = cover.step AND grain = 'age'
+                  AND bucket = cover.bucket
+                OFFSET 0
+            ) AS kept
             WHERE coalesce((
                 SELECT watermark FROM purchase_marks WHERE community_id = CAST($5 AS INT) AND timezone = CAST($2 AS TEXT)
             ), '0') > '0' AND cover.bucket NOT IN (SELECT bucket FROM doubtful)
@@ -1370,12 +1410,12 @@ FROM (
             SELECT label, value, member_chunk(member_id), bit_or(member_bit(member_id))
             FROM (
                 SELECT CASE
-            WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[width_bucket(at, CAST($3 AS TIMESTAMPTZ[])::timestamptz[])]
+            WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[width_bucket(at, CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))]
             ELSE bucket_start(at, CAST($1 AS TEXT), CAST($2 AS TEXT))
         END AS label, value, member_id FROM late
                 UNION
                 SELECT CASE
-            WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[width_bucket(at, CAST($3 AS TIMESTAMPTZ[])::timestamptz[])]
+            WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[width_bucket(at, CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))]
             ELSE bucket_start(at, CAST($1 AS TEXT), CAST($2 AS TEXT))
         END, value, member_id FROM beside
                 UNION
@@ -1383,7 +1423,7 @@ FROM (
                 FROM doubtful
                 JOIN purchases AS p ON p.at >= doubtful.bucket AND p.at < doubtful.ends
                 CROSS JOIN LATERAL (SELECT CAST(p.age AS text), CAST(p.amount AS numeric)) AS part (value, amount)
-                WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[1] AND p.at < (CAST($4 AS TIMESTAMPTZ[])::timestamptz[])[cardinality(CAST($4 AS TIMESTAMPTZ[])::timestamptz[])] AND p.at <= CAST($6 AS TIMESTAMPTZ)
+                WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[1] AND p.at < (SELECT max(moment) FROM unnest(CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[])) AS moment) AND p.at <= CAST($6 AS TIMESTAMPTZ)
             ) AS buyers
             WHERE member_id IS NOT NULL
             GROUP BY label, value, member_chunk(member_id)
@@ -1416,9 +1456,7 @@ FROM (
         WITH cover AS MATERIALIZED (
             SELECT bucket_start(whole.bucket, CAST($1 AS TEXT), CAST($2 AS TEXT)) AS label, step, whole.bucket, whole.ends
             FROM (SELECT CASE CAST($1 AS TEXT) WHEN '1mo' THEN '1mo' ELSE '1d' END AS step) AS steps
-            CROSS JOIN LATERAL whole_buckets(
-                step, (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[1], (CAST($4 AS TIMESTAMPTZ[])::timestamptz[])[cardinality(CAST($4 AS TIMESTAMPTZ[])::timestamptz[])], CAST($2 AS TEXT)
-            ) AS whole
+            CROSS JOIN LATERAL whole_buckets(step, (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[1], (SELECT max(moment) FROM unnest(CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[])) AS moment), CAST($2 AS TEXT)) AS whole
             WHERE CAST($1 AS TEXT) NOT IN ('5m', '1h')
         ),
         span AS MATERIALIZED (
@@ -1426,35 +1464,34 @@ FROM (
         ),
         late AS MATERIALIZED (
             SELECT p.at, p.sales, p.member_id, part.value, part.amount
-            FROM purchases AS p
-            CROSS JOIN LATERAL (SELECT brand, amount FROM unnest(p.brands, p.brand_amounts) AS line (brand, amount)) AS part (value, amount)
-            WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[1] AND p.at < (CAST($4 AS TIMESTAMPTZ[])::timestamptz[])[cardinality(CAST($4 AS TIMESTAMPTZ[])::timestamptz[])] AND p.at <= CAST($6 AS TIMESTAMPTZ) AND p.since >= coalesce((
+            FROM (
+                SELECT * FROM purchases WHERE community_id = CAST($5 AS INT) AND since >= coalesce((
                 SELECT watermark FROM purchase_marks WHERE community_id = CAST($5 AS INT) AND timezone = CAST($2 AS TEXT)
             ), '0')
-              AND p.at >= (SELECT since FROM span) AND p.at < (SELECT until FROM span)
-            UNION ALL
-            SELECT p.at, p.sales, p.member_id, part.value, part.amount
-            FROM purchases AS p
+                UNION ALL
+                SELECT * FROM purchases WHERE community_id = CAST($5 AS INT) AND since IS NULL
+                -- Found by what told them, whatever the planner believes of their number.
+                OFFSET 0
+            ) AS p
             CROSS JOIN LATERAL (SELECT brand, amount FROM unnest(p.brands, p.brand_amounts) AS line (brand, amount)) AS part (value, amount)
-            WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[1] AND p.at < (CAST($4 AS TIMESTAMPTZ[])::timestamptz[])[cardinality(CAST($4 AS TIMESTAMPTZ[])::timestamptz[])] AND p.at <= CAST($6 AS TIMESTAMPTZ) AND p.since IS NULL
-              AND p.at >= (SELECT since FROM span) AND p.at < (SELECT until FROM span)
+            WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[1] AND p.at < (SELECT max(moment) FROM unnest(CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[])) AS moment) AND p.at <= CAST($6 AS TIMESTAMPTZ) AND p.at >= (SELECT since FROM span) AND p.at < (SELECT until FROM span)
         ),
         beside AS MATERIALIZED (
             SELECT p.at, p.sales, p.member_id, part.value, part.amount
             FROM purchases AS p
             CROSS JOIN LATERAL (SELECT brand, amount FROM unnest(p.brands, p.brand_amounts) AS line (brand, amount)) AS part (value, amount)
-            WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[1] AND p.at < (CAST($4 AS TIMESTAMPTZ[])::timestamptz[])[cardinality(CAST($4 AS TIMESTAMPTZ[])::timestamptz[])] AND p.at <= CAST($6 AS TIMESTAMPTZ) AND p.at < (SELECT since FROM span)
+            WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[1] AND p.at < (SELECT max(moment) FROM unnest(CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[])) AS moment) AND p.at <= CAST($6 AS TIMESTAMPTZ) AND p.at < (SELECT since FROM span)
             UNION ALL
             SELECT p.at, p.sales, p.member_id, part.value, part.amount
             FROM purchases AS p
             CROSS JOIN LATERAL (SELECT brand, amount FROM unnest(p.brands, p.brand_amounts) AS line (brand, amount)) AS part (value, amount)
-            WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[1] AND p.at < (CAST($4 AS TIMESTAMPTZ[])::timestamptz[])[cardinality(CAST($4 AS TIMESTAMPTZ[])::timestamptz[])] AND p.at <= CAST($6 AS TIMESTAMPTZ) AND p.at >= (SELECT until FROM span)
+            WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[1] AND p.at < (SELECT max(moment) FROM unnest(CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[])) AS moment) AND p.at <= CAST($6 AS TIMESTAMPTZ) AND p.at >= (SELECT until FROM span)
         ),
         taken_back AS MATERIALIZED (
             SELECT p.at, p.sales, p.member_id, part.value, part.amount
             FROM purchase_changes AS p
             CROSS JOIN LATERAL (SELECT brand, amount FROM unnest(p.brands, p.brand_amounts) AS line (brand, amount)) AS part (value, amount)
-            WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[1] AND p.at < (CAST($4 AS TIMESTAMPTZ[])::timestamptz[])[cardinality(CAST($4 AS TIMESTAMPTZ[])::timestamptz[])] AND p.at <= CAST($6 AS TIMESTAMPTZ) AND p.since < coalesce((
+            WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[1] AND p.at < (SELECT max(moment) FROM unnest(CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[])) AS moment) AND p.at <= CAST($6 AS TIMESTAMPTZ) AND p.since < coalesce((
                 SELECT watermark FROM purchase_marks WHERE community_id = CAST($5 AS INT) AND timezone = CAST($2 AS TEXT)
             ), '0') AND p.until >= coalesce((
                 SELECT watermark FROM purchase_marks WHERE community_id = CAST($5 AS INT) AND timezone = CAST($2 AS TEXT)
@@ -1472,25 +1509,28 @@ FROM (
             FROM (
                 SELECT cover.label, kept.value, kept.purchases, kept.sales, kept.amount
                 FROM cover
-                JOIN purchase_rollups AS kept
-                  ON kept.community_id = CAST($5 AS INT) AND kept.step = cover.step AND kept.grain = 'brand'
-                 AND kept.bucket = cover.bucket
+                CROSS JOIN LATERAL (
+                    SELECT value, purchases, sales, amount
+                    FROM purchase_rollups
+                    WHERE community_id = CAST($5 AS INT) AND step = cover.step AND grain = 'brand' AND bucket = cover.bucket
+                    OFFSET 0
+                ) AS kept
                 WHERE coalesce((
                 SELECT watermark FROM purchase_marks WHERE community_id = CAST($5 AS INT) AND timezone = CAST($2 AS TEXT)
             ), '0') > '0'
                 UNION ALL
                 SELECT CASE
-            WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[width_bucket(at, CAST($3 AS TIMESTAMPTZ[])::timestamptz[])]
+            WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[width_bucket(at, CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))]
             ELSE bucket_start(at, CAST($1 AS TEXT), CAST($2 AS TEXT))
         END, value, 1, sales, amount FROM late
                 UNION ALL
                 SELECT CASE
-            WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[width_bucket(at, CAST($3 AS TIMESTAMPTZ[])::timestamptz[])]
+            WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[width_bucket(at, CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))]
             ELSE bucket_start(at, CAST($1 AS TEXT), CAST($2 AS TEXT))
         END, value, 1, sales, amount FROM beside
                 UNION ALL
                 SELECT CASE
-            WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[width_bucket(at, CAST($3 AS TIMESTAMPTZ[])::timestamptz[])]
+            WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[width_bucket(at, CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))]
             ELSE bucket_start(at, CAST($1 AS TEXT), CAST($2 AS TEXT))
         END, value, -1, -sales, -amount FROM taken_back
             ) AS told
@@ -1500,9 +1540,13 @@ FROM (
         sets AS (
             SELECT cover.label, kept.value, kept.chunk, kept.members
             FROM cover
-            JOIN unique_sets AS kept
-              ON kept.community_id = CAST($5 AS INT) AND kept.family = 'purchases' AND kept.step = cover.step
-             AND kept.grain = 'brand' AND kept.bucket = cover.bucket
+            CROSS JOIN LATERAL (
+                SELECT value, chunk, members
+                FROM unique_sets
+                WHERE community_id = CAST($5 AS INT) AND family = 'purchases' AND step = cover.step AND grain = 'brand'
+                  AND bucket = cover.bucket
+                OFFSET 0
+            ) AS kept
             WHERE coalesce((
                 SELECT watermark FROM purchase_marks WHERE community_id = CAST($5 AS INT) AND timezone = CAST($2 AS TEXT)
             ), '0') > '0' AND cover.bucket NOT IN (SELECT bucket FROM doubtful)
@@ -1510,12 +1554,12 @@ FROM (
             SELECT label, value, member_chunk(member_id), bit_or(member_bit(member_id))
             FROM (
                 SELECT CASE
-            WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[width_bucket(at, CAST($3 AS TIMESTAMPTZ[])::timestamptz[])]
+            WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[width_bucket(at, CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))]
             ELSE bucket_start(at, CAST($1 AS TEXT), CAST($2 AS TEXT))
         END AS label, value, member_id FROM late
                 UNION
                 SELECT CASE
-            WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[width_bucket(at, CAST($3 AS TIMESTAMPTZ[])::timestamptz[])]
+            WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[width_bucket(at, CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))]
             ELSE bucket_start(at, CAST($1 AS TEXT), CAST($2 AS TEXT))
         END, value, member_id FROM beside
                 UNION
@@ -1523,7 +1567,7 @@ FROM (
                 FROM doubtful
                 JOIN purchases AS p ON p.at >= doubtful.bucket AND p.at < doubtful.ends
                 CROSS JOIN LATERAL (SELECT brand, amount FROM unnest(p.brands, p.brand_amounts) AS line (brand, amount)) AS part (value, amount)
-                WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[1] AND p.at < (CAST($4 AS TIMESTAMPTZ[])::timestamptz[])[cardinality(CAST($4 AS TIMESTAMPTZ[])::timestamptz[])] AND p.at <= CAST($6 AS TIMESTAMPTZ)
+                WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[1] AND p.at < (SELECT max(moment) FROM unnest(CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[])) AS moment) AND p.at <= CAST($6 AS TIMESTAMPTZ)
             ) AS buyers
             WHERE member_id IS NOT NULL
             GROUP BY label, value, member_chunk(member_id)

@@ -48,18 +48,17 @@ FROM (
         ),
         late AS MATERIALIZED (
             SELECT p.at, p.sales, p.member_id, part.value, part.amount
-            FROM purchases AS p
-            CROSS JOIN LATERAL (SELECT CAST(NULL AS text), CAST(p.amount AS numeric)) AS part (value, amount)
-            WHERE p.community_id = CAST($4 AS INT) AND p.counted AND p.at >= CAST($1 AS TIMESTAMPTZ) AND p.at < CAST($2 AS TIMESTAMPTZ) AND p.at <= CAST($3 AS TIMESTAMPTZ) AND p.since >= coalesce((
+            FROM (
+                SELECT * FROM purchases WHERE community_id = CAST($4 AS INT) AND since >= coalesce((
                 SELECT watermark FROM purchase_marks WHERE community_id = CAST($4 AS INT) AND timezone = CAST($5 AS TEXT)
             ), '0')
-              AND p.at >= (SELECT since FROM span) AND p.at < (SELECT until FROM span)
-            UNION ALL
-            SELECT p.at, p.sales, p.member_id, part.value, part.amount
-            FROM purchases AS p
+                UNION ALL
+                SELECT * FROM purchases WHERE community_id = CAST($4 AS INT) AND since IS NULL
+                -- Found by what told them, whatever the planner believes of their number.
+                OFFSET 0
+            ) AS p
             CROSS JOIN LATERAL (SELECT CAST(NULL AS text), CAST(p.amount AS numeric)) AS part (value, amount)
-            WHERE p.community_id = CAST($4 AS INT) AND p.counted AND p.at >= CAST($1 AS TIMESTAMPTZ) AND p.at < CAST($2 AS TIMESTAMPTZ) AND p.at <= CAST($3 AS TIMESTAMPTZ) AND p.since IS NULL
-              AND p.at >= (SELECT since FROM span) AND p.at < (SELECT until FROM span)
+            WHERE p.community_id = CAST($4 AS INT) AND p.counted AND p.at >= CAST($1 AS TIMESTAMPTZ) AND p.at < CAST($2 AS TIMESTAMPTZ) AND p.at <= CAST($3 AS TIMESTAMPTZ) AND p.at >= (SELECT since FROM span) AND p.at < (SELECT until FROM span)
         ),
         beside AS MATERIALIZED (
             SELECT p.at, p.sales, p.member_id, part.value, part.amount
@@ -94,9 +93,12 @@ FROM (
             FROM (
                 SELECT cover.label, kept.value, kept.purchases, kept.sales, kept.amount
                 FROM cover
-                JOIN purchase_rollups AS kept
-                  ON kept.community_id = CAST($4 AS INT) AND kept.step = cover.step AND kept.grain = ''
-                 AND kept.bucket = cover.bucket
+                CROSS JOIN LATERAL (
+                    SELECT value, purchases, sales, amount
+                    FROM purchase_rollups
+                    WHERE community_id = CAST($4 AS INT) AND step = cover.step AND grain = '' AND bucket = cover.bucket
+                    OFFSET 0
+                ) AS kept
                 WHERE coalesce((
                 SELECT watermark FROM purchase_marks WHERE community_id = CAST($4 AS INT) AND timezone = CAST($5 AS TEXT)
             ), '0') > '0'
@@ -113,9 +115,13 @@ FROM (
         sets AS (
             SELECT cover.label, kept.value, kept.chunk, kept.members
             FROM cover
-            JOIN unique_sets AS kept
-              ON kept.community_id = CAST($4 AS INT) AND kept.family = 'purchases' AND kept.step = cover.step
-             AND kept.grain = '' AND kept.bucket = cover.bucket
+            CROSS JOIN LATERAL (
+                SELECT value, chunk, members
+                FROM unique_sets
+                WHERE community_id = CAST($4 AS INT) AND family = 'purchases' AND step = cover.step AND grain = ''
+                  AND bucket = cover.bucket
+                OFFSET 0
+            ) AS kept
             WHERE coalesce((
                 SELECT watermark FROM purchase_marks WHERE community_id = CAST($4 AS INT) AND timezone = CAST($5 AS TEXT)
             ), '0') > '0' AND cover.bucket NOT IN (SELECT bucket FROM doubtful)
@@ -195,18 +201,17 @@ FROM (
         ),
         late AS MATERIALIZED (
             SELECT p.at, p.sales, p.member_id, part.value, part.amount
-            FROM purchases AS p
-            CROSS JOIN LATERAL (SELECT CAST(NULL AS text), CAST(p.amount AS numeric)) AS part (value, amount)
-            WHERE p.community_id = CAST($1 AS INT) AND p.counted AND p.at >= CAST($2 AS TIMESTAMPTZ) AND p.at < CAST($3 AS TIMESTAMPTZ) AND p.at <= CAST($4 AS TIMESTAMPTZ) AND p.since >= coalesce((
+            FROM (
+                SELECT * FROM purchases WHERE community_id = CAST($1 AS INT) AND since >= coalesce((
                 SELECT watermark FROM purchase_marks WHERE community_id = CAST($1 AS INT) AND timezone = CAST($5 AS TEXT)
             ), '0')
-              AND p.at >= (SELECT since FROM span) AND p.at < (SELECT until FROM span)
-            UNION ALL
-            SELECT p.at, p.sales, p.member_id, part.value, part.amount
-            FROM purchases AS p
+                UNION ALL
+                SELECT * FROM purchases WHERE community_id = CAST($1 AS INT) AND since IS NULL
+                -- Found by what told them, whatever the planner believes of their number.
+                OFFSET 0
+            ) AS p
             CROSS JOIN LATERAL (SELECT CAST(NULL AS text), CAST(p.amount AS numeric)) AS part (value, amount)
-            WHERE p.community_id = CAST($1 AS INT) AND p.counted AND p.at >= CAST($2 AS TIMESTAMPTZ) AND p.at < CAST($3 AS TIMESTAMPTZ) AND p.at <= CAST($4 AS TIMESTAMPTZ) AND p.since IS NULL
-              AND p.at >= (SELECT since FROM span) AND p.at < (SELECT until FROM span)
+            WHERE p.community_id = CAST($1 AS INT) AND p.counted AND p.at >= CAST($2 AS TIMESTAMPTZ) AND p.at < CAST($3 AS TIMESTAMPTZ) AND p.at <= CAST($4 AS TIMESTAMPTZ) AND p.at >= (SELECT since FROM span) AND p.at < (SELECT until FROM span)
         ),
         beside AS MATERIALIZED (
             SELECT p.at, p.sales, p.member_id, part.value, part.amount
@@ -241,9 +246,12 @@ FROM (
             FROM (
                 SELECT cover.label, kept.value, kept.purchases, kept.sales, kept.amount
                 FROM cover
-                JOIN purchase_rollups AS kept
-                  ON kept.community_id = CAST($1 AS INT) AND kept.step = cover.step AND kept.grain = ''
-                 AND kept.bucket = cover.bucket
+                CROSS JOIN LATERAL (
+                    SELECT value, purchases, sales, amount
+                    FROM purchase_rollups
+                    WHERE community_id = CAST($1 AS INT) AND step = cover.step AND grain = '' AND bucket = cover.bucket
+                    OFFSET 0
+                ) AS kept
                 WHERE coalesce((
                 SELECT watermark FROM purchase_marks WHERE community_id = CAST($1 AS INT) AND timezone = CAST($5 AS TEXT)
             ), '0') > '0'
@@ -260,9 +268,13 @@ FROM (
         sets AS (
             SELECT cover.label, kept.value, kept.chunk, kept.members
             FROM cover
-            JOIN unique_sets AS kept
-              ON kept.community_id = CAST($1 AS INT) AND kept.family = 'purchases' AND kept.step = cover.step
-             AND kept.grain = '' AND kept.bucket = cover.bucket
+            CROSS JOIN LATERAL (
+                SELECT value, chunk, members
+                FROM unique_sets
+                WHERE community_id = CAST($1 AS INT) AND family = 'purchases' AND step = cover.step AND grain = ''
+                  AND bucket = cover.bucket
+                OFFSET 0
+            ) AS kept
             WHERE coalesce((
                 SELECT watermark FROM purchase_marks WHERE community_id = CAST($1 AS INT) AND timezone = CAST($5 AS TEXT)
             ), '0') > '0' AND cover.bucket NOT IN (SELECT bucket FROM doubtful)
@@ -342,18 +354,17 @@ FROM (
         ),
         late AS MATERIALIZED (
             SELECT p.at, p.sales, p.member_id, part.value, part.amount
-            FROM purchases AS p
-            CROSS JOIN LATERAL (SELECT CAST(NULL AS text), CAST(p.amount AS numeric)) AS part (value, amount)
-            WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= CAST($2 AS TIMESTAMPTZ) AND p.at < CAST($3 AS TIMESTAMPTZ) AND p.at <= CAST($4 AS TIMESTAMPTZ) AND p.since >= coalesce((
+            FROM (
+                SELECT * FROM purchases WHERE community_id = CAST($5 AS INT) AND since >= coalesce((
                 SELECT watermark FROM purchase_marks WHERE community_id = CAST($5 AS INT) AND timezone = CAST($6 AS TEXT)
             ), '0')
-              AND p.at >= (SELECT since FROM span) AND p.at < (SELECT until FROM span)
-            UNION ALL
-            SELECT p.at, p.sales, p.member_id, part.value, part.amount
-            FROM purchases AS p
+                UNION ALL
+                SELECT * FROM purchases WHERE community_id = CAST($5 AS INT) AND since IS NULL
+                -- Found by what told them, whatever the planner believes of their number.
+                OFFSET 0
+            ) AS p
             CROSS JOIN LATERAL (SELECT CAST(NULL AS text), CAST(p.amount AS numeric)) AS part (value, amount)
-            WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= CAST($2 AS TIMESTAMPTZ) AND p.at < CAST($3 AS TIMESTAMPTZ) AND p.at <= CAST($4 AS TIMESTAMPTZ) AND p.since IS NULL
-              AND p.at >= (SELECT since FROM span) AND p.at < (SELECT until FROM span)
+            WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= CAST($2 AS TIMESTAMPTZ) AND p.at < CAST($3 AS TIMESTAMPTZ) AND p.at <= CAST($4 AS TIMESTAMPTZ) AND p.at >= (SELECT since FROM span) AND p.at < (SELECT until FROM span)
         ),
         beside AS MATERIALIZED (
             SELECT p.at, p.sales, p.member_id, part.value, part.amount
@@ -388,9 +399,12 @@ FROM (
             FROM (
                 SELECT cover.label, kept.value, kept.purchases, kept.sales, kept.amount
                 FROM cover
-                JOIN purchase_rollups AS kept
-                  ON kept.community_id = CAST($5 AS INT) AND kept.step = cover.step AND kept.grain = ''
-                 AND kept.bucket = cover.bucket
+                CROSS JOIN LATERAL (
+                    SELECT value, purchases, sales, amount
+                    FROM purchase_rollups
+                    WHERE community_id = CAST($5 AS INT) AND step = cover.step AND grain = '' AND bucket = cover.bucket
+                    OFFSET 0
+                ) AS kept
                 WHERE coalesce((
                 SELECT watermark FROM purchase_marks WHERE community_id = CAST($5 AS INT) AND timezone = CAST($6 AS TEXT)
             ), '0') > '0'
@@ -407,9 +421,13 @@ FROM (
         sets AS (
             SELECT cover.label, kept.value, kept.chunk, kept.members
             FROM cover
-            JOIN unique_sets AS kept
-              ON kept.community_id = CAST($5 AS INT) AND kept.family = 'purchases' AND kept.step = cover.step
-             AND kept.grain = '' AND kept.bucket = cover.bucket
+            CROSS JOIN LATERAL (
+                SELECT value, chunk, members
+                FROM unique_sets
+                WHERE community_id = CAST($5 AS INT) AND family = 'purchases' AND step = cover.step AND grain = ''
+                  AND bucket = cover.bucket
+                OFFSET 0
+            ) AS kept
             WHERE coalesce((
                 SELECT watermark FROM purchase_marks WHERE community_id = CAST($5 AS INT) AND timezone = CAST($6 AS TEXT)
             ), '0') > '0' AND cover.bucket NOT IN (SELECT bucket FROM doubtful)
@@ -489,18 +507,17 @@ FROM (
         ),
         late AS MATERIALIZED (
             SELECT p.at, p.sales, p.member_id, part.value, part.amount
-            FROM purchases AS p
-            CROSS JOIN LATERAL (SELECT CAST(p.location AS text), CAST(p.amount AS numeric)) AS part (value, amount)
-            WHERE p.community_id = CAST($4 AS INT) AND p.counted AND p.at >= CAST($1 AS TIMESTAMPTZ) AND p.at < CAST($2 AS TIMESTAMPTZ) AND p.at <= CAST($3 AS TIMESTAMPTZ) AND p.since >= coalesce((
+            FROM (
+                SELECT * FROM purchases WHERE community_id = CAST($4 AS INT) AND since >= coalesce((
                 SELECT watermark FROM purchase_marks WHERE community_id = CAST($4 AS INT) AND timezone = CAST($5 AS TEXT)
             ), '0')
-              AND p.at >= (SELECT since FROM span) AND p.at < (SELECT until FROM span)
-            UNION ALL
-            SELECT p.at, p.sales, p.member_id, part.value, part.amount
-            FROM purchases AS p
+                UNION ALL
+                SELECT * FROM purchases WHERE community_id = CAST($4 AS INT) AND since IS NULL
+                -- Found by what told them, whatever the planner believes of their number.
+                OFFSET 0
+            ) AS p
             CROSS JOIN LATERAL (SELECT CAST(p.location AS text), CAST(p.amount AS numeric)) AS part (value, amount)
-            WHERE p.community_id = CAST($4 AS INT) AND p.counted AND p.at >= CAST($1 AS TIMESTAMPTZ) AND p.at < CAST($2 AS TIMESTAMPTZ) AND p.at <= CAST($3 AS TIMESTAMPTZ) AND p.since IS NULL
-              AND p.at >= (SELECT since FROM span) AND p.at < (SELECT until FROM span)
+            WHERE p.community_id = CAST($4 AS INT) AND p.counted AND p.at >= CAST($1 AS TIMESTAMPTZ) AND p.at < CAST($2 AS TIMESTAMPTZ) AND p.at <= CAST($3 AS TIMESTAMPTZ) AND p.at >= (SELECT since FROM span) AND p.at < (SELECT until FROM span)
         ),
         beside AS MATERIALIZED (
             SELECT p.at, p.sales, p.member_id, part.value, part.amount
@@ -535,9 +552,12 @@ FROM (
             FROM (
                 SELECT cover.label, kept.value, kept.purchases, kept.sales, kept.amount
                 FROM cover
-                JOIN purchase_rollups AS kept
-                  ON kept.community_id = CAST($4 AS INT) AND kept.step = cover.step AND kept.grain = 'location'
-                 AND kept.bucket = cover.bucket
+                CROSS JOIN LATERAL (
+                    SELECT value, purchases, sales, amount
+                    FROM purchase_rollups
+                    WHERE community_id = CAST($4 AS INT) AND step = cover.step AND grain = 'location' AND bucket = cover.bucket
+                    OFFSET 0
+                ) AS kept
                 WHERE coalesce((
                 SELECT watermark FROM purchase_marks WHERE community_id = CAST($4 AS INT) AND timezone = CAST($5 AS TEXT)
             ), '0') > '0'
@@ -554,9 +574,13 @@ FROM (
         sets AS (
             SELECT cover.label, kept.value, kept.chunk, kept.members
             FROM cover
-            JOIN unique_sets AS kept
-              ON kept.community_id = CAST($4 AS INT) AND kept.family = 'purchases' AND kept.step = cover.step
-             AND kept.grain = 'location' AND kept.bucket = cover.bucket
+            CROSS JOIN LATERAL (
+                SELECT value, chunk, members
+                FROM unique_sets
+                WHERE community_id = CAST($4 AS INT) AND family = 'purchases' AND step = cover.step AND grain = 'location'
+                  AND bucket = cover.bucket
+                OFFSET 0
+            ) AS kept
             WHERE coalesce((
                 SELECT watermark FROM purchase_marks WHERE community_id = CAST($4 AS INT) AND timezone = CAST($5 AS TEXT)
             ), '0') > '0' AND cover.bucket NOT IN (SELECT bucket FROM doubtful)
@@ -636,18 +660,17 @@ FROM (
         ),
         late AS MATERIALIZED (
             SELECT p.at, p.sales, p.member_id, part.value, part.amount
-            FROM purchases AS p
-            CROSS JOIN LATERAL (SELECT CAST(p.channel AS text), CAST(p.amount AS numeric)) AS part (value, amount)
-            WHERE p.community_id = CAST($4 AS INT) AND p.counted AND p.at >= CAST($1 AS TIMESTAMPTZ) AND p.at < CAST($2 AS TIMESTAMPTZ) AND p.at <= CAST($3 AS TIMESTAMPTZ) AND p.since >= coalesce((
+            FROM (
+                SELECT * FROM purchases WHERE community_id = CAST($4 AS INT) AND since >= coalesce((
                 SELECT watermark FROM purchase_marks WHERE community_id = CAST($4 AS INT) AND timezone = CAST($5 AS TEXT)
             ), '0')
-              AND p.at >= (SELECT since FROM span) AND p.at < (SELECT until FROM span)
-            UNION ALL
-            SELECT p.at, p.sales, p.member_id, part.value, part.amount
-            FROM purchases AS p
+                UNION ALL
+                SELECT * FROM purchases WHERE community_id = CAST($4 AS INT) AND since IS NULL
+                -- Found by what told them, whatever the planner believes of their number.
+                OFFSET 0
+            ) AS p
             CROSS JOIN LATERAL (SELECT CAST(p.channel AS text), CAST(p.amount AS numeric)) AS part (value, amount)
-            WHERE p.community_id = CAST($4 AS INT) AND p.counted AND p.at >= CAST($1 AS TIMESTAMPTZ) AND p.at < CAST($2 AS TIMESTAMPTZ) AND p.at <= CAST($3 AS TIMESTAMPTZ) AND p.since IS NULL
-              AND p.at >= (SELECT since FROM span) AND p.at < (SELECT until FROM span)
+            WHERE p.community_id = CAST($4 AS INT) AND p.counted AND p.at >= CAST($1 AS TIMESTAMPTZ) AND p.at < CAST($2 AS TIMESTAMPTZ) AND p.at <= CAST($3 AS TIMESTAMPTZ) AND p.at >= (SELECT since FROM span) AND p.at < (SELECT until FROM span)
         ),
         beside AS MATERIALIZED (
             SELECT p.at, p.sales, p.member_id, part.value, part.amount
@@ -682,9 +705,12 @@ FROM (
             FROM (
                 SELECT cover.label, kept.value, kept.purchases, kept.sales, kept.amount
                 FROM cover
-                JOIN purchase_rollups AS kept
-                  ON kept.community_id = CAST($4 AS INT) AND kept.step = cover.step AND kept.grain = 'channel'
-                 AND kept.bucket = cover.bucket
+                CROSS JOIN LATERAL (
+                    SELECT value, purchases, sales, amount
+                    FROM purchase_rollups
+                    WHERE community_id = CAST($4 AS INT) AND step = cover.step AND grain = 'channel' AND bucket = cover.bucket
+                    OFFSET 0
+                ) AS kept
                 WHERE coalesce((
                 SELECT watermark FROM purchase_marks WHERE community_id = CAST($4 AS INT) AND timezone = CAST($5 AS TEXT)
             ), '0') > '0'
@@ -701,9 +727,13 @@ FROM (
         sets AS (
             SELECT cover.label, kept.value, kept.chunk, kept.members
             FROM cover
-            JOIN unique_sets AS kept
-              ON kept.community_id = CAST($4 AS INT) AND kept.family = 'purchases' AND kept.step = cover.step
-             AND kept.grain = 'channel' AND kept.bucket = cover.bucket
+            CROSS JOIN LATERAL (
+                SELECT value, chunk, members
+                FROM unique_sets
+                WHERE community_id = CAST($4 AS INT) AND family = 'purchases' AND step = cover.step AND grain = 'channel'
+                  AND bucket = cover.bucket
+                OFFSET 0
+            ) AS kept
             WHERE coalesce((
                 SELECT watermark FROM purchase_marks WHERE community_id = CAST($4 AS INT) AND timezone = CAST($5 AS TEXT)
             ), '0') > '0' AND cover.bucket NOT IN (SELECT bucket FROM doubtful)
@@ -783,18 +813,17 @@ FROM (
         ),
         late AS MATERIALIZED (
             SELECT p.at, p.sales, p.member_id, part.value, part.amount
-            FROM purchases AS p
-            CROSS JOIN LATERAL (SELECT CAST(p.dimension_frequency AS text), CAST(p.amount AS numeric)) AS part (value, amount)
-            WHERE p.community_id = CAST($4 AS INT) AND p.counted AND p.at >= CAST($1 AS TIMESTAMPTZ) AND p.at < CAST($2 AS TIMESTAMPTZ) AND p.at <= CAST($3 AS TIMESTAMPTZ) AND p.since >= coalesce((
+            FROM (
+                SELECT * FROM purchases WHERE community_id = CAST($4 AS INT) AND since >= coalesce((
                 SELECT watermark FROM purchase_marks WHERE community_id = CAST($4 AS INT) AND timezone = CAST($5 AS TEXT)
             ), '0')
-              AND p.at >= (SELECT since FROM span) AND p.at < (SELECT until FROM span)
-            UNION ALL
-            SELECT p.at, p.sales, p.member_id, part.value, part.amount
-            FROM purchases AS p
+                UNION ALL
+                SELECT * FROM purchases WHERE community_id = CAST($4 AS INT) AND since IS NULL
+                -- Found by what told them, whatever the planner believes of their number.
+                OFFSET 0
+            ) AS p
             CROSS JOIN LATERAL (SELECT CAST(p.dimension_frequency AS text), CAST(p.amount AS numeric)) AS part (value, amount)
-            WHERE p.community_id = CAST($4 AS INT) AND p.counted AND p.at >= CAST($1 AS TIMESTAMPTZ) AND p.at < CAST($2 AS TIMESTAMPTZ) AND p.at <= CAST($3 AS TIMESTAMPTZ) AND p.since IS NULL
-              AND p.at >= (SELECT since FROM span) AND p.at < (SELECT until FROM span)
+            WHERE p.community_id = CAST($4 AS INT) AND p.counted AND p.at >= CAST($1 AS TIMESTAMPTZ) AND p.at < CAST($2 AS TIMESTAMPTZ) AND p.at <= CAST($3 AS TIMESTAMPTZ) AND p.at >= (SELECT since FROM span) AND p.at < (SELECT until FROM span)
         ),
         beside AS MATERIALIZED (
             SELECT p.at, p.sales, p.member_id, part.value, part.amount
@@ -829,9 +858,12 @@ FROM (
             FROM (
                 SELECT cover.label, kept.value, kept.purchases, kept.sales, kept.amount
                 FROM cover
-                JOIN purchase_rollups AS kept
-                  ON kept.community_id = CAST($4 AS INT) AND kept.step = cover.step AND kept.grain = 'dimension_frequency'
-                 AND kept.bucket = cover.bucket
+                CROSS JOIN LATERAL (
+                    SELECT value, purchases, sales, amount
+                    FROM purchase_rollups
+                    WHERE community_id = CAST($4 AS INT) AND step = cover.step AND grain = 'dimension_frequency' AND bucket = cover.bucket
+                    OFFSET 0
+                ) AS kept
                 WHERE coalesce((
                 SELECT watermark FROM purchase_marks WHERE community_id = CAST($4 AS INT) AND timezone = CAST($5 AS TEXT)
             ), '0') > '0'
@@ -848,9 +880,13 @@ FROM (
         sets AS (
             SELECT cover.label, kept.value, kept.chunk, kept.members
             FROM cover
-            JOIN unique_sets AS kept
-              ON kept.community_id = CAST($4 AS INT) AND kept.family = 'purchases' AND kept.step = cover.step
-             AND kept.grain = 'dimension_frequency' AND kept.bucket = cover.bucket
+            CROSS JOIN LATERAL (
+                SELECT value, chunk, members
+                FROM unique_sets
+                WHERE community_id = CAST($4 AS INT) AND family = 'purchases' AND step = cover.step AND grain = 'dimension_frequency'
+                  AND bucket = cover.bucket
+                OFFSET 0
+            ) AS kept
             WHERE coalesce((
                 SELECT watermark FROM purchase_marks WHERE community_id = CAST($4 AS INT) AND timezone = CAST($5 AS TEXT)
             ), '0') > '0' AND cover.bucket NOT IN (SELECT bucket FROM doubtful)
@@ -930,18 +966,17 @@ FROM (
         ),
         late AS MATERIALIZED (
             SELECT p.at, p.sales, p.member_id, part.value, part.amount
-            FROM purchases AS p
-            CROSS JOIN LATERAL (SELECT CAST(p.dimension_recency AS text), CAST(p.amount AS numeric)) AS part (value, amount)
-            WHERE p.community_id = CAST($4 AS INT) AND p.counted AND p.at >= CAST($1 AS TIMESTAMPTZ) AND p.at < CAST($2 AS TIMESTAMPTZ) AND p.at <= CAST($3 AS TIMESTAMPTZ) AND p.since >= coalesce((
+            FROM (
+                SELECT * FROM purchases WHERE community_id = CAST($4 AS INT) AND since >= coalesce((
                 SELECT watermark FROM purchase_marks WHERE community_id = CAST($4 AS INT) AND timezone = CAST($5 AS TEXT)
             ), '0')
-              AND p.at >= (SELECT since FROM span) AND p.at < (SELECT until FROM span)
-            UNION ALL
-            SELECT p.at, p.sales, p.member_id, part.value, part.amount
-            FROM purchases AS p
+                UNION ALL
+                SELECT * FROM purchases WHERE community_id = CAST($4 AS INT) AND since IS NULL
+                -- Found by what told them, whatever the planner believes of their number.
+                OFFSET 0
+            ) AS p
             CROSS JOIN LATERAL (SELECT CAST(p.dimension_recency AS text), CAST(p.amount AS numeric)) AS part (value, amount)
-            WHERE p.community_id = CAST($4 AS INT) AND p.counted AND p.at >= CAST($1 AS TIMESTAMPTZ) AND p.at < CAST($2 AS TIMESTAMPTZ) AND p.at <= CAST($3 AS TIMESTAMPTZ) AND p.since IS NULL
-              AND p.at >= (SELECT since FROM span) AND p.at < (SELECT until FROM span)
+            WHERE p.community_id = CAST($4 AS INT) AND p.counted AND p.at >= CAST($1 AS TIMESTAMPTZ) AND p.at < CAST($2 AS TIMESTAMPTZ) AND p.at <= CAST($3 AS TIMESTAMPTZ) AND p.at >= (SELECT since FROM span) AND p.at < (SELECT until FROM span)
         ),
         beside AS MATERIALIZED (
             SELECT p.at, p.sales, p.member_id, part.value, part.amount
@@ -976,9 +1011,12 @@ FROM (
             FROM (
                 SELECT cover.label, kept.value, kept.purchases, kept.sales, kept.amount
                 FROM cover
-                JOIN purchase_rollups AS kept
-                  ON kept.community_id = CAST($4 AS INT) AND kept.step = cover.step AND kept.grain = 'dimension_recency'
-                 AND kept.bucket = cover.bucket
+                CROSS JOIN LATERAL (
+                    SELECT value, purchases, sales, amount
+                    FROM purchase_rollups
+                    WHERE community_id = CAST($4 AS INT) AND step = cover.step AND grain = 'dimension_recency' AND bucket = cover.bucket
+                    OFFSET 0
+                ) AS kept
                 WHERE coalesce((
                 SELECT watermark FROM purchase_marks WHERE community_id = CAST($4 AS INT) AND timezone = CAST($5 AS TEXT)
             ), '0') > '0'
@@ -995,9 +1033,13 @@ FROM (
         sets AS (
             SELECT cover.label, kept.value, kept.chunk, kept.members
             FROM cover
-            JOIN unique_sets AS kept
-              ON kept.community_id = CAST($4 AS INT) AND kept.family = 'purchases' AND kept.step = cover.step
-             AND kept.grain = 'dimension_recency' AND kept.bucket = cover.bucket
+            CROSS JOIN LATERAL (
+                SELECT value, chunk, members
+                FROM unique_sets
+                WHERE community_id = CAST($4 AS INT) AND family = 'purchases' AND step = cover.step AND grain = 'dimension_recency'
+                  AND bucket = cover.bucket
+                OFFSET 0
+            ) AS kept
             WHERE coalesce((
                 SELECT watermark FROM purchase_marks WHERE community_id = CAST($4 AS INT) AND timezone = CAST($5 AS TEXT)
             ), '0') > '0' AND cover.bucket NOT IN (SELECT bucket FROM doubtful)
@@ -1077,18 +1119,17 @@ FROM (
         ),
         late AS MATERIALIZED (
             SELECT p.at, p.sales, p.member_id, part.value, part.amount
-            FROM purchases AS p
-            CROSS JOIN LATERAL (SELECT CAST(p.dimension_join AS text), CAST(p.amount AS numeric)) AS part (value, amount)
-            WHERE p.community_id = CAST($4 AS INT) AND p.counted AND p.at >= CAST($1 AS TIMESTAMPTZ) AND p.at < CAST($2 AS TIMESTAMPTZ) AND p.at <= CAST($3 AS TIMESTAMPTZ) AND p.since >= coalesce((
+            FROM (
+                SELECT * FROM purchases WHERE community_id = CAST($4 AS INT) AND since >= coalesce((
                 SELECT watermark FROM purchase_marks WHERE community_id = CAST($4 AS INT) AND timezone = CAST($5 AS TEXT)
             ), '0')
-              AND p.at >= (SELECT since FROM span) AND p.at < (SELECT until FROM span)
-            UNION ALL
-            SELECT p.at, p.sales, p.member_id, part.value, part.amount
-            FROM purchases AS p
+                UNION ALL
+                SELECT * FROM purchases WHERE community_id = CAST($4 AS INT) AND since IS NULL
+                -- Found by what told them, whatever the planner believes of their number.
+                OFFSET 0
+            ) AS p
             CROSS JOIN LATERAL (SELECT CAST(p.dimension_join AS text), CAST(p.amount AS numeric)) AS part (value, amount)
-            WHERE p.community_id = CAST($4 AS INT) AND p.counted AND p.at >= CAST($1 AS TIMESTAMPTZ) AND p.at < CAST($2 AS TIMESTAMPTZ) AND p.at <= CAST($3 AS TIMESTAMPTZ) AND p.since IS NULL
-              AND p.at >= (SELECT since FROM span) AND p.at < (SELECT until FROM span)
+            WHERE p.community_id = CAST($4 AS INT) AND p.counted AND p.at >= CAST($1 AS TIMESTAMPTZ) AND p.at < CAST($2 AS TIMESTAMPTZ) AND p.at <= CAST($3 AS TIMESTAMPTZ) AND p.at >= (SELECT since FROM span) AND p.at < (SELECT until FROM span)
         ),
         beside AS MATERIALIZED (
             SELECT p.at, p.sales, p.member_id, part.value, part.amount
@@ -1123,9 +1164,12 @@ FROM (
             FROM (
                 SELECT cover.label, kept.value, kept.purchases, kept.sales, kept.amount
                 FROM cover
-                JOIN purchase_rollups AS kept
-                  ON kept.community_id = CAST($4 AS INT) AND kept.step = cover.step AND kept.grain = 'dimension_join'
-                 AND kept.bucket = cover.bucket
+                CROSS JOIN LATERAL (
+                    SELECT value, purchases, sales, amount
+                    FROM purchase_rollups
+                    WHERE community_id = CAST($4 AS INT) AND step = cover.step AND grain = 'dimension_join' AND bucket = cover.bucket
+                    OFFSET 0
+                ) AS kept
                 WHERE coalesce((
                 SELECT watermark FROM purchase_marks WHERE community_id = CAST($4 AS INT) AND timezone = CAST($5 AS TEXT)
             ), '0') > '0'
@@ -1142,9 +1186,13 @@ FROM (
         sets AS (
             SELECT cover.label, kept.value, kept.chunk, kept.members
             FROM cover
-            JOIN unique_sets AS kept
-              ON kept.community_id = CAST($4 AS INT) AND kept.family = 'purchases' AND kept.step = cover.step
-             AND kept.grain = 'dimension_join' AND kept.bucket = cover.bucket
+            CROSS JOIN LATERAL (
+                SELECT value, chunk, members
+                FROM unique_sets
+                WHERE community_id = CAST($4 AS INT) AND family = 'purchases' AND step = cover.step AND grain = 'dimension_join'
+                  AND bucket = cover.bucket
+                OFFSET 0
+            ) AS kept
             WHERE coalesce((
                 SELECT watermark FROM purchase_marks WHERE community_id = CAST($4 AS INT) AND timezone = CAST($5 AS TEXT)
             ), '0') > '0' AND cover.bucket NOT IN (SELECT bucket FROM doubtful)
@@ -1224,18 +1272,17 @@ FROM (
         ),
         late AS MATERIALIZED (
             SELECT p.at, p.sales, p.member_id, part.value, part.amount
-            FROM purchases AS p
-            CROSS JOIN LATERAL (SELECT CAST(p.gender AS text), CAST(p.amount AS numeric)) AS part (value, amount)
-            WHERE p.community_id = CAST($4 AS INT) AND p.counted AND p.at >= CAST($1 AS TIMESTAMPTZ) AND p.at < CAST($2 AS TIMESTAMPTZ) AND p.at <= CAST($3 AS TIMESTAMPTZ) AND p.since >= coalesce((
+            FROM (
+                SELECT * FROM purchases WHERE community_id = CAST($4 AS INT) AND since >= coalesce((
                 SELECT watermark FROM purchase_marks WHERE community_id = CAST($4 AS INT) AND timezone = CAST($5 AS TEXT)
             ), '0')
-              AND p.at >= (SELECT since FROM span) AND p.at < (SELECT until FROM span)
-            UNION ALL
-            SELECT p.at, p.sales, p.member_id, part.value, part.amount
-            FROM purchases AS p
+                UNION ALL
+                SELECT * FROM purchases WHERE community_id = CAST($4 AS INT) AND since IS NULL
+                -- Found by what told them, whatever the planner believes of their number.
+                OFFSET 0
+            ) AS p
             CROSS JOIN LATERAL (SELECT CAST(p.gender AS text), CAST(p.amount AS numeric)) AS part (value, amount)
-            WHERE p.community_id = CAST($4 AS INT) AND p.counted AND p.at >= CAST($1 AS TIMESTAMPTZ) AND p.at < CAST($2 AS TIMESTAMPTZ) AND p.at <= CAST($3 AS TIMESTAMPTZ) AND p.since IS NULL
-              AND p.at >= (SELECT since FROM span) AND p.at < (SELECT until FROM span)
+            WHERE p.community_id = CAST($4 AS INT) AND p.counted AND p.at >= CAST($1 AS TIMESTAMPTZ) AND p.at < CAST($2 AS TIMESTAMPTZ) AND p.at <= CAST($3 AS TIMESTAMPTZ) AND p.at >= (SELECT since FROM span) AND p.at < (SELECT until FROM span)
         ),
         beside AS MATERIALIZED (
             SELECT p.at, p.sales, p.member_id, part.value, part.amount
@@ -1270,9 +1317,12 @@ FROM (
             FROM (
                 SELECT cover.label, kept.value, kept.purchases, kept.sales, kept.amount
                 FROM cover
-                JOIN purchase_rollups AS kept
-                  ON kept.community_id = CAST($4 AS INT) AND kept.step = cover.step AND kept.grain = 'gender'
-                 AND kept.bucket = cover.bucket
+                CROSS JOIN LATERAL (
+                    SELECT value, purchases, sales, amount
+                    FROM purchase_rollups
+                    WHERE community_id = CAST($4 AS INT) AND step = cover.step AND grain = 'gender' AND bucket = cover.bucket
+                    OFFSET 0
+                ) AS kept
                 WHERE coalesce((
                 SELECT watermark FROM purchase_marks WHERE community_id = CAST($4 AS INT) AND timezone = CAST($5 AS TEXT)
             ), '0') > '0'
@@ -1289,9 +1339,13 @@ FROM (
         sets AS (
             SELECT cover.label, kept.value, kept.chunk, kept.members
             FROM cover
-            JOIN unique_sets AS kept
-              ON kept.community_id = CAST($4 AS INT) AND kept.family = 'purchases' AND kept.step = cover.step
-             AND kept.grain = 'gender' AND kept.bucket = cover.bucket
+            CROSS JOIN LATERAL (
+                SELECT value, chunk, members
+                FROM unique_sets
+                WHERE community_id = CAST($4 AS INT) AND family = 'purchases' AND step = cover.step AND grain = 'gender'
+                  AND bucket = cover.bucket
+                OFFSET 0
+            ) AS kept
             WHERE coalesce((
                 SELECT watermark FROM purchase_marks WHERE community_id = CAST($4 AS INT) AND timezone = CAST($5 AS TEXT)
             ), '0') > '0' AND cover.bucket NOT IN (SELECT bucket FROM doubtful)
@@ -1371,18 +1425,17 @@ FROM (
         ),
         late AS MATERIALIZED (
             SELECT p.at, p.sales, p.member_id, part.value, part.amount
-            FROM purchases AS p
-            CROSS JOIN LATERAL (SELECT CAST(p.age AS text), CAST(p.amount AS numeric)) AS part (value, amount)
-            WHERE p.community_id = CAST($4 AS INT) AND p.counted AND p.at >= CAST($1 AS TIMESTAMPTZ) AND p.at < CAST($2 AS TIMESTAMPTZ) AND p.at <= CAST($3 AS TIMESTAMPTZ) AND p.since >= coalesce((
+            FROM (
+                SELECT * FROM purchases WHERE community_id = CAST($4 AS INT) AND since >= coalesce((
                 SELECT watermark FROM purchase_marks WHERE community_id = CAST($4 AS INT) AND timezone = CAST($5 AS TEXT)
             ), '0')
-              AND p.at >= (SELECT since FROM span) AND p.at < (SELECT until FROM span)
-            UNION ALL
-            SELECT p.at, p.sales, p.member_id, part.value, part.amount
-            FROM purchases AS p
+                UNION ALL
+                SELECT * FROM purchases WHERE community_id = CAST($4 AS INT) AND since IS NULL
+                -- Found by what told them, whatever the planner believes of their number.
+                OFFSET 0
+            ) AS p
             CROSS JOIN LATERAL (SELECT CAST(p.age AS text), CAST(p.amount AS numeric)) AS part (value, amount)
-            WHERE p.community_id = CAST($4 AS INT) AND p.counted AND p.at >= CAST($1 AS TIMESTAMPTZ) AND p.at < CAST($2 AS TIMESTAMPTZ) AND p.at <= CAST($3 AS TIMESTAMPTZ) AND p.since IS NULL
-              AND p.at >= (SELECT since FROM span) AND p.at < (SELECT until FROM span)
+            WHERE p.community_id = CAST($4 AS INT) AND p.counted AND p.at >= CAST($1 AS TIMESTAMPTZ) AND p.at < CAST($2 AS TIMESTAMPTZ) AND p.at <= CAST($3 AS TIMESTAMPTZ) AND p.at >= (SELECT since FROM span) AND p.at < (SELECT until FROM span)
         ),
         beside AS MATERIALIZED (
             SELECT p.at, p.sales, p.member_id, part.value, part.amount
@@ -1417,9 +1470,12 @@ FROM (
             FROM (
                 SELECT cover.label, kept.value, kept.purchases, kept.sales, kept.amount
                 FROM cover
-                JOIN purchase_rollups AS kept
-                  ON kept.community_id = CAST($4 AS INT) AND kept.step = cover.step AND kept.grain = 'age'
-                 AND kept.bucket = cover.bucket
+                CROSS JOIN LATERAL (
+                    SELECT value, purchases, sales, amount
+                    FROM purchase_rollups
+                    WHERE community_id = CAST($4 AS INT) AND step = cover.step AND grain = 'age' AND bucket = cover.bucket
+                    OFFSET 0
+                ) AS kept
                 WHERE coalesce((
                 SELECT watermark FROM purchase_marks WHERE community_id = CAST($4 AS INT) AND timezone = CAST($5 AS TEXT)
             ), '0') > '0'
@@ -1436,9 +1492,13 @@ FROM (
         sets AS (
             SELECT cover.label, kept.value, kept.chunk, kept.members
             FROM cover
-            JOIN unique_sets AS kept
-              ON kept.community_id = CAST($4 AS INT) AND kept.family = 'purchases' AND kept.step = cover.step
-             AND kept.grain = 'age' AND kept.bucket = cover.bucket
+            CROSS JOIN LATERAL (
+                SELECT value, chunk, members
+                FROM unique_sets
+                WHERE community_id = CAST($4 AS INT) AND family = 'purchases' AND step = cover.step AND grain = 'age'
+                  AND bucket = cover.bucket
+                OFFSET 0
+            ) AS kept
             WHERE coalesce((
                 SELECT watermark FROM purchase_marks WHERE community_id = CAST($4 AS INT) AND timezone = CAST($5 AS TEXT)
             ), '0') > '0' AND cover.bucket NOT IN (SELECT bucket FROM doubtful)
@@ -1518,18 +1578,17 @@ FROM (
         ),
         late AS MATERIALIZED (
             SELECT p.at, p.sales, p.member_id, part.value, part.amount
-            FROM purchases AS p
-            CROSS JOIN LATERAL (SELECT brand, amount FROM unnest(p.brands, p.brand_amounts) AS line (brand, amount)) AS part (value, amount)
-            WHERE p.community_id = CAST($4 AS INT) AND p.counted AND p.at >= CAST($1 AS TIMESTAMPTZ) AND p.at < CAST($2 AS TIMESTAMPTZ) AND p.at <= CAST($3 AS TIMESTAMPTZ) AND p.since >= coalesce((
+            FROM (
+                SELECT * FROM purchases WHERE community_id = CAST($4 AS INT) AND since >= coalesce((
                 SELECT watermark FROM purchase_marks WHERE community_id = CAST($4 AS INT) AND timezone = CAST($5 AS TEXT)
             ), '0')
-              AND p.at >= (SELECT since FROM span) AND p.at < (SELECT until FROM span)
-            UNION ALL
-            SELECT p.at, p.sales, p.member_id, part.value, part.amount
-            FROM purchases AS p
+                UNION ALL
+                SELECT * FROM purchases WHERE community_id = CAST($4 AS INT) AND since IS NULL
+                -- Found by what told them, whatever the planner believes of their number.
+                OFFSET 0
+            ) AS p
             CROSS JOIN LATERAL (SELECT brand, amount FROM unnest(p.brands, p.brand_amounts) AS line (brand, amount)) AS part (value, amount)
-            WHERE p.community_id = CAST($4 AS INT) AND p.counted AND p.at >= CAST($1 AS TIMESTAMPTZ) AND p.at < CAST($2 AS TIMESTAMPTZ) AND p.at <= CAST($3 AS TIMESTAMPTZ) AND p.since IS NULL
-              AND p.at >= (SELECT since FROM span) AND p.at < (SELECT until FROM span)
+            WHERE p.community_id = CAST($4 AS INT) AND p.counted AND p.at >= CAST($1 AS TIMESTAMPTZ) AND p.at < CAST($2 AS TIMESTAMPTZ) AND p.at <= CAST($3 AS TIMESTAMPTZ) AND p.at >= (SELECT since FROM span) AND p.at < (SELECT until FROM span)
         ),
         beside AS MATERIALIZED (
             SELECT p.at, p.sales, p.member_id, part.value, part.amount
@@ -1564,9 +1623,12 @@ FROM (
             FROM (
                 SELECT cover.label, kept.value, kept.purchases, kept.sales, kept.amount
                 FROM cover
-                JOIN purchase_rollups AS kept
-                  ON kept.community_id = CAST($4 AS INT) AND kept.step = cover.step AND kept.grain = 'brand'
-                 AND kept.bucket = cover.bucket
+                CROSS JOIN LATERAL (
+                    SELECT value, purchases, sales, amount
+                    FROM purchase_rollups
+                    WHERE community_id = CAST($4 AS INT) AND step = cover.step AND grain = 'brand' AND bucket = cover.bucket
+                    OFFSET 0
+                ) AS kept
                 WHERE coalesce((
                 SELECT watermark FROM purchase_marks WHERE community_id = CAST($4 AS INT) AND timezone = CAST($5 AS TEXT)
             ), '0') > '0'
@@ -1583,9 +1645,13 @@ FROM (
         sets AS (
             SELECT cover.label, kept.value, kept.chunk, kept.members
             FROM cover
-            JOIN unique_sets AS kept
-              ON kept.community_id = CAST($4 AS INT) AND kept.family = 'purchases' AND kept.step = cover.step
-             AND kept.grain = 'brand' AND kept.bucket = cover.bucket
+            CROSS JOIN LATERAL (
+                SELECT value, chunk, members
+                FROM unique_sets
+                WHERE community_id = CAST($4 AS INT) AND family = 'purchases' AND step = cover.step AND grain = 'brand'
+                  AND bucket = cover.bucket
+                OFFSET 0
+            ) AS kept
             WHERE coalesce((
                 SELECT watermark FROM purchase_marks WHERE community_id = CAST($4 AS INT) AND timezone = CAST($5 AS TEXT)
             ), '0') > '0' AND cover.bucket NOT IN (SELECT bucket FROM doubtful)
