@@ -12,6 +12,7 @@ from regulars.ingest.commit import Work, commit
 from regulars.ingest.computing import compute_marked
 from regulars.ingest.grouping import LANES, Committers, Submission, commit_together, lane_of
 from regulars.ingest.transactions import Kept, Mode, Put
+from regulars.reports import purchases
 from regulars.storage.database import Database
 
 P = TypeVar("P")
@@ -83,6 +84,8 @@ class Arrival:
             await self.begin_marking()
         if self.load is not None:
             await compute_marked(self.database, self.community_id, self.load, told)
+            # At once, for purchases that are folded in no order of time move the same days and sets again and again.
+            await purchases.fold(self.database, self.community_id, waiting=True)
 
 
 @asynccontextmanager

@@ -81,7 +81,8 @@ async def commit(database: Database, community_id: int, work: Work[T], load: int
             await asyncio.sleep(0.01 * 2**attempt)
         else:
             await folding.bound(database, community_id, writing.moves)
-            await purchases.bound(database, community_id, writing.bought, writing.taken_back)
+            if load is None:
+                await purchases.bound(database, community_id, writing.bought, writing.taken_back)
             return result
 
 

@@ -58,7 +58,8 @@ fresh AS MATERIALIZED (
     LEFT JOIN LATERAL (
         SELECT dimension_frequency, dimension_recency, dimension_join
         FROM aggregations
-        WHERE community_id = $1 AND profile_id = t.profile_id
+        -- What a load has marked is not known at its commits.
+        WHERE community_id = $1 AND profile_id = t.profile_id AND values_epoch >= 0
         OFFSET 0
     ) AS known ON TRUE
     CROSS JOIN LATERAL (
