@@ -19,9 +19,9 @@ ROOMS = {
     "access": {"clock", "storage"},
     "facts": {"clock", "storage"},
     "aggregations": {"clock", "storage", "facts"},
-    "bulk": {"clock", "storage", "facts", "aggregations"},
     "reports": {"clock", "storage", "facts", "aggregations"},
     "query": {"clock", "storage", "access", "facts", "aggregations", "reports"},
+    "bulk": {"clock", "storage", "access", "facts", "aggregations", "reports", "query"},
     "ingest": {"clock", "storage", "facts", "aggregations", "reports", "bulk"},
     "jobs": {"clock", "settings", "storage", "facts", "aggregations", "reports", "ingest"},
     "api": {

@@ -1,5 +1,6 @@
 """How PostgreSQL and DuckDB say what filters and groups need, and declarations where the two differ."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -7,6 +8,7 @@ from typing import Protocol
 
 from regulars.aggregations import engines
 from regulars.aggregations.compile import translated
+from regulars.query import lake
 from regulars.reports.report import Field, Kind, Store
 
 
@@ -142,10 +144,31 @@ def _declared(engine: engines.Engine, says: Dialect) -> engines.Engine:
     return replace(engine, macros={**engine.macros, **macros})
 
 
-POSTGRESQL = Engine(_declared(engines.POSTGRESQL, _Postgresql()), _Postgresql(), _TYPES, ' COLLATE "C"')
-DUCKDB = Engine(_declared(engines.DUCKDB, _Duckdb()), _Duckdb(), {**_TYPES, Kind.NUMBER: "DECIMAL(38, 15)"})
+_SPARK_TYPES = {
+    **_TYPES,
+    Kind.NUMBER: "DECIMAL(38, 15)",
+    Kind.STRING: "STRING",
+    Kind.TIME: "TIMESTAMP",
+    Kind.STRINGS: "STRING",
+}
 
-OF_STORE: Mapping[Store, Engine] = {Store.TABLES: POSTGRESQL, Store.COLUMNS: DUCKDB}
+
+def _over_files(engine: engines.Engine, words: Mapping[str, engines.Macro]) -> engines.Engine:
+    return replace(engine, macros={**engine.macros, **words})
+
+
+POSTGRESQL = Engine(_declared(engines.POSTGRESQL, _Postgresql()), _Postgresql(), _TYPES, ' COLLATE "C"')
+DUCKDB = Engine(
+    _over_files(_declared(engines.DUCKDB, _Duckdb()), lake.ON_DUCKDB),
+    _Duckdb(),
+    {**_TYPES, Kind.NUMBER: "DECIMAL(38, 15)"},
+)
+SPARK = Engine(_over_files(_declared(engines.SPARK, lake.Spark()), lake.ON_SPARK), lake.Spark(), _SPARK_TYPES)
+
+OF_STORE: Mapping[Store, Engine] = {Store.TABLES: POSTGRESQL, Store.COLUMNS: DUCKDB, Store.LAKE: SPARK}
+
+
+_SPARK_PARAMETER = re.compile(r"\$\{(\w+)\}")
 
 
 @lru_cache(maxsize=4096)
@@ -156,7 +179,8 @@ def spelled(sql: str, store: Store) -> str:
     engine = OF_STORE[store].declared
     if store is Store.TABLES and not any(f"{name}(" in sql for name in engine.macros):
         return sql.strip()
-    return translated(sql, engine)
+    # Spark's own variables look like parameters.
+    return _SPARK_PARAMETER.sub(r"$\1", translated(sql, engine))
 
 
 def operand(field: Field, store: Store) -> str:

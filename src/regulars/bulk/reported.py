@@ -1,0 +1,94 @@
+"""The relations that a report over files is asked of, made step by step, the same on every engine."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from regulars.bulk import member_facts, plan
+from regulars.bulk.lists import Lists
+from regulars.bulk.plan import Asked, Runner
+from regulars.bulk.shape import Club, Faults, Source, Step
+from regulars.facts import money, phones
+from regulars.query.query import Query
+from regulars.reports.derive import PERSONAL, plain
+from regulars.reports.member_fields import VALUES
+from regulars.reports.report import Field
+
+_VALUES = {each.name for each in VALUES}
+_OF_GROUPS = ("members_grouped_count", "members_count_history")
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What of the members a query is about, beside what every profile says: their values, their countries."""
+
+    values: bool
+    country: bool
+
+    @staticmethod
+    def of(query: Query, asked: Collection[Field]) -> "Needs":
+        """What a query needs that filters and groups by these fields."""
+        report = query.report
+        is_listed = bool(report.key) and query.aggregate_by is None
+        names = {each.name.removeprefix("aggregations.") for each in asked}
+        names |= {each.name for each in report.fields if each.shown} if is_listed else set()
+        values = bool(names & _VALUES) or report.name == "member_aggregations"
+        return Needs(values, "country" in names or report.name in _OF_GROUPS)
+
+
+def make(
+    runner: Runner,
+    lists: Lists,
+    sources: Mapping[str, Source],
+    needs: Needs,
+    asked: tuple[str, str | None, datetime],
+    personal: Sequence[str],
+    tell: Callable[[str], None],
+) -> Club:
+    """Makes `members`, `joins` and `turns`; gives the club, whose money values are in.
+
+    Raises UnfitError for whatever can't be computed from.
+    """
+    timezone, currency, now = asked
+    profiles, told = sources["profiles"], sources.get("memberships")
+    if needs.values:
+        of_values = {name: source for name, source in sources.items() if name != "memberships"}
+        plan.run(runner, of_values, Asked(timezone, currency, now), tell)
+        currency = runner.rows("SELECT currency FROM club")[0][0]
+    else:
+        plan.make_countries(runner)
+        tell("reading")
+        plan.make_typed(runner, profiles, Faults())
+    faults = Faults()
+    _refuse(runner, member_facts.wrong_profiles(faults), "external_id", faults)
+    if told is not None:
+        plan.make_typed(runner, told, faults)
+        _refuse(runner, member_facts.wrong_memberships(faults), "profile", faults)
+    _make_countries(runner, lists, profiles, needs, faults)
+    own = currency or "EUR"
+    club = Club(timezone, own, money.minor_digits(own))
+    never = sorted({*PERSONAL, *map(plain, personal)})
+    for step in (
+        *member_facts.states(club, now, never, runner.dialect, lists),
+        *member_facts.memberships(told, club, now, runner.dialect, lists),
+        member_facts.members(runner.dialect, has_values=needs.values),
+    ):
+        runner.make(step)
+    return club
+
+
+def _make_countries(runner: Runner, lists: Lists, profiles: Source, needs: Needs, faults: Faults) -> None:
+    """Makes the countries that addresses tell, and, of who has none, those that phones tell."""
+    runner.make(member_facts.home_countries(profiles, runner.dialect, lists, faults))
+    plan.refuse(runner, "home_countries", "external_id", faults)
+    numbers: list[tuple[Any, ...]] = []
+    if needs.country and profiles.has("mobile_phone"):
+        numbers = runner.rows(member_facts.PHONES)
+    told = ((number, phones.country(number)) for (number,) in numbers)
+    runner.make_pairs("phone_countries", ("number", "country"), [(a, b) for a, b in told if b is not None])
+
+
+def _refuse(runner: Runner, rows: str, key: str, faults: Faults) -> None:
+    runner.make(Step(f"checked_{key}s", rows))
+    plan.refuse(runner, f"checked_{key}s", key, faults)
