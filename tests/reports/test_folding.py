@@ -62,6 +62,7 @@ async def test_readers_see_whole_commits_while_writers_write_and_the_folder_fold
 
 async def test_a_fold_that_fails_leaves_everything_to_the_next(club: Club) -> None:
     await join(club, 3)
+    assert club.community.id in folding.unfolded()
     async with club.database.unscoped() as connection:
         await connection.execute(f"BEGIN; SET LOCAL regulars.community_id = '{club.community.id}'")
         assert await connection.fetchval(folding._ALONE, club.community.id)
@@ -70,6 +71,7 @@ async def test_a_fold_that_fails_leaves_everything_to_the_next(club: Club) -> No
         await connection.execute("ROLLBACK")
     assert await women(club) == 3
     assert await fold(club.database, club.community.id) > 0
+    assert club.community.id not in folding.unfolded()
     assert await women(club) == 3
     assert await fold(club.database, club.community.id) == 0
 

@@ -12,6 +12,7 @@ import pytest
 
 from clubs import Club
 from randomness import SEED, examples
+from regulars.bulk.verify import verify
 from regulars.facts import memberships
 from regulars.facts.memberships import MembershipIn
 from regulars.ingest.commit import commit
@@ -135,8 +136,14 @@ class World:
     async def check(self) -> None:
         """All that is kept is what a plain recount says."""
         await self.check_now()
+        await self.check_verified()
         for interval, width, count in (("5m", 5, 150), ("1h", 60, 150), ("1d", 60 * 24, 120)):
             await self.check_over_time(interval, timedelta(minutes=width), count)
+
+    async def check_verified(self) -> None:
+        """What `regulars verify` recomputes is what is kept."""
+        found = [each async for each in verify(self.club.database, self.club.community.id) if not isinstance(each, int)]
+        assert [str(each) for each in found] == []
 
     async def check_now(self) -> None:
         database, community_id = self.club.database, self.club.community.id

@@ -6,14 +6,14 @@ from functools import partial
 
 import structlog
 
-from regulars.jobs import communities, sweep
+from regulars.jobs import communities, queue, sweep
 from regulars.reports import folding, rollups
 from regulars.settings import Settings
 from regulars.storage import retention
 from regulars.storage.database import Database
 
 FOLD_SECONDS = 0.2
-LEFT_SECONDS = 60.0
+LEFT_SECONDS = 10.0
 """A process folds what it has appended itself at once, and what others left behind now and then."""
 
 EXPIRY_SECONDS = 6 * 3600.0
@@ -31,6 +31,7 @@ class Jobs:
         self._settings = settings
         self._swept = swept
         self._tasks: list[asyncio.Task[None]] = []
+        self._queue: asyncio.Task[None] | None = None
         self._stopping = asyncio.Event()
 
     def start(self) -> None:
@@ -43,10 +44,14 @@ class Jobs:
             ("expiry", EXPIRY_SECONDS, self._expire),
         ):
             self._tasks.append(asyncio.create_task(self._repeat(name, every, work)))
+        self._queue = asyncio.create_task(queue.serve(self._database), name="queue")
 
     async def stop(self) -> None:
         """Lets the work that runs finish its step, and begins no more."""
         self._stopping.set()
+        if self._queue is not None:
+            self._queue.cancel()
+            await asyncio.wait([self._queue])
         await asyncio.gather(*self._tasks)
 
     async def _sweep(self) -> None:

@@ -44,6 +44,26 @@ ORDER BY next_change_at
 LIMIT $3
 """
 
+# The mark of how far they are derived moves with them.
+_NOT_DERIVED = """
+WITH mark AS (
+    SELECT derived_up_to FROM fold_marks WHERE community_id = $1 AND derived_up_to IS NOT NULL
+),
+found AS MATERIALIZED (
+    SELECT profile_id
+    FROM profiles
+    WHERE community_id = $1 AND profile_id > (SELECT derived_up_to FROM mark)
+    ORDER BY profile_id
+    LIMIT $2
+),
+moved AS (
+    UPDATE fold_marks
+    SET derived_up_to = (SELECT profile_id FROM found ORDER BY profile_id DESC LIMIT 1)
+    WHERE community_id = $1 AND derived_up_to IS NOT NULL
+)
+SELECT profile_id FROM found
+"""
+
 _WAITING = f"""
 SELECT count(*) AS profiles, min(next_change_at) FILTER (WHERE next_change_at <= $2) AS oldest
 FROM (({_DUE}) UNION ALL ({_OUTDATED})) AS waiting
@@ -98,6 +118,8 @@ async def _part(writing: Writing) -> int:
         outdated = await writing.fetch(_OUTDATED, writing.community_id, writing.now, room, least)
         _touch(writing, outdated, SHARED_FACT)
     for row in await writing.fetch(_DUE_MEMBERS, writing.community_id, writing.now, PROFILES_AT_ONCE):
+        writing.members.add(row["profile_id"])
+    for row in await writing.fetch(_NOT_DERIVED, writing.community_id, PROFILES_AT_ONCE):
         writing.members.add(row["profile_id"])
     return max(len(writing.touched), len(writing.members))
 

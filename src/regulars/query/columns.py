@@ -86,7 +86,6 @@ class _Asked:
     visible: Visible
     epoch: int
     waiting: Sequence[UUID]
-    until: float
 
 
 class Copies:
@@ -117,14 +116,11 @@ class Copies:
         CatchingUpError.
         """
         plan = planned(statement)
-        until = time.monotonic() + self._seconds
         state = await connection.fetchrow(_STATE, customer.community_id, now)
         if state is None:
             raise LookupError("The connection is in another community.")
         visible = Visible.of(state["visible"])
-        asked = _Asked(
-            connection, customer.community_id, plan, now, visible, state["values_epoch"], state["waiting"], until
-        )
+        asked = _Asked(connection, customer.community_id, plan, now, visible, state["values_epoch"], state["waiting"])
         async with self._locks.setdefault(customer.community_id, asyncio.Lock()):
             copy = await self._caught_up(asked)
         return await asyncio.to_thread(copy.table.rows, plan, values)
@@ -172,7 +168,7 @@ class Copies:
             profile_ids = await asyncio.to_thread(table.due, asked.now, asked.epoch, version, AT_ONCE)
             if not profile_ids:
                 break
-            if done and time.monotonic() > asked.until:
+            if done and time.monotonic() > began + self._seconds:
                 rest = await asyncio.to_thread(table.count_due, asked.now, asked.epoch)
                 raise CatchingUpError(min(60, math.ceil(rest * (time.monotonic() - began) / done)))
             await _revise(copy, asked, profile_ids)

@@ -113,7 +113,12 @@ class MemberTable:
         changed = self._stage(given.to_reader(), columns)
         settings = [f"{name} = {value}" for name, value in self._named(columns[1:]).items()]
         self._connection.execute(
-            f"UPDATE {_MEMBERS} AS kept SET {', '.join(settings)} FROM staged WHERE kept.profile_id = staged.profile_id"
+            f"""
+            UPDATE {DATABASE}.members AS kept  -- of one community
+            SET {", ".join(settings)}
+            FROM staged
+            WHERE kept.profile_id = staged.profile_id
+            """
         )
         self._settled(changed)
 

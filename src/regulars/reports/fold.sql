@@ -106,9 +106,9 @@ rolled_joins AS (
     SET n = kept.n + excluded.n
 ),
 marked AS (
-    INSERT INTO fold_marks AS kept (community_id, watermark)
-    SELECT $1, pg_snapshot_xmin(pg_current_snapshot())
+    INSERT INTO fold_marks AS kept (community_id, watermark, zone)
+    SELECT $1, pg_snapshot_xmin(pg_current_snapshot()), $2
     ON CONFLICT (community_id) DO UPDATE
-    SET watermark = excluded.watermark
+    SET watermark = excluded.watermark, zone = excluded.zone
 )
 SELECT (SELECT count(*) FROM moves) + (SELECT count(*) FROM joins)

@@ -1,10 +1,9 @@
 """Adds up what commits append: one folder a community at a time, while reads add folded and unfolded."""
 
+from functools import partial
 from importlib.resources import files
 
-import asyncpg
-
-from regulars.reports import rollups
+from regulars.reports import rollups, snapshots
 from regulars.reports.interval import EVERY
 from regulars.storage.database import Database, Scope
 
@@ -12,6 +11,15 @@ MOST_UNFOLDED = 20_000
 """A process that has appended so many rows folds them before it writes on."""
 
 _FOLD = (files("regulars.reports") / "fold.sql").read_text()
+
+_REBUILD = (files("regulars.reports") / "rebuild.sql").read_text()
+
+_ZONES = """
+SELECT c.timezone, coalesce(f.zone <> c.timezone, FALSE) AS is_another
+FROM communities AS c
+LEFT JOIN fold_marks AS f ON f.community_id = c.id
+WHERE c.id = $1
+"""
 
 _ALONE = "SELECT pg_try_advisory_xact_lock(hashtext('regulars.fold'), $1)"
 _WAIT = "SELECT pg_advisory_xact_lock(hashtext('regulars.fold'), $1)"
@@ -58,14 +66,7 @@ async def repair(database: Database) -> int:
 
 
 async def _whole(database: Database, community_id: int, *, waiting: bool) -> int:
-    try:
-        return await _once(database, community_id, waiting=waiting)
-    except asyncpg.CheckViolationError as error:
-        if "no partition" not in str(error):
-            raise
-        # Retention makes partitions ahead of time; where it could not, the fold makes its own.
-        await rollups.keep(database)
-        return await _once(database, community_id, waiting=waiting)
+    return await rollups.with_room(database, partial(_once, database, community_id, waiting=waiting))
 
 
 async def _once(database: Database, community_id: int, *, waiting: bool) -> int:
@@ -78,20 +79,32 @@ async def _once(database: Database, community_id: int, *, waiting: bool) -> int:
 
 
 async def fold_here(scope: Scope) -> int:
-    """Folds within a transaction that holds the folder's lock since an earlier statement."""
-    zone = await scope.fetchval("SELECT timezone FROM communities WHERE id = $1", scope.community_id)
+    """Folds within a transaction that holds the folder's lock since an earlier statement.
+
+    Where the community's zone is another one by now, everything by bucket is made anew first.
+    """
+    zones = await scope.fetchrow(_ZONES, scope.community_id)
+    if zones["is_another"]:
+        await _rebuild(scope, zones["timezone"])
     folded: int = await scope.fetchval(
         _FOLD,
         scope.community_id,
-        zone,
+        zones["timezone"],
         [interval.written for interval in EVERY],
         rollups.firsts_kept(scope.now),
     )
     return folded
 
 
+async def _rebuild(scope: Scope, zone: str) -> None:
+    await snapshots.alone(scope)
+    await scope.execute(_REBUILD, scope.community_id, zone)
+    await snapshots.rebuild(scope, zone)
+
+
 async def fold_left(database: Database, community_id: int) -> int:
     """Folds what other processes have left; gives how many rows that were."""
     async with database.reading(community_id) as scope:
+        zones = await scope.fetchrow(_ZONES, community_id)
         found = [await scope.fetchval(_UNFOLDED.format(table=table), community_id) for table in DELTAS]
-    return await fold(database, community_id) if any(found) else 0
+    return await fold(database, community_id) if zones["is_another"] or any(found) else 0

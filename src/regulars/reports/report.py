@@ -19,6 +19,9 @@ class Format(Enum):
 class Kind(Enum):
     """The type of a field or measure: how it goes out, and what a filter's value must be."""
 
+    # One of a kind, looked up with every value of a filter: hashed as what it is, not by its name.
+    __hash__ = object.__hash__
+
     INTEGER = "integer"
     NUMBER = "number"
     MONEY = "money"
@@ -40,6 +43,8 @@ class Kind(Enum):
 
 class Store(Enum):
     """Where the rows of a report are."""
+
+    __hash__ = object.__hash__
 
     TABLES = "PostgreSQL, in one snapshot"
     COLUMNS = "the community's columnar copy of its members, caught up with that snapshot; or files, by DuckDB"

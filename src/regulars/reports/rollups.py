@@ -1,6 +1,9 @@
 """What is kept by bucket of time: room for buckets to come, and none for those past their term."""
 
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
+
+import asyncpg
 
 from regulars.reports.interval import EVERY, Interval
 from regulars.storage.database import Database
@@ -34,6 +37,20 @@ async def keep(database: Database) -> int:
                 "SELECT keep_rollups($1, $2, $3, $4)", interval.written, unit, first_kept(interval, now), now + _AHEAD
             )
     return dropped
+
+
+async def with_room(database: Database, work: Callable[[], Awaitable[int]]) -> int:
+    """Does what writes into rollups; where it lacks a partition, once more after they are made.
+
+    Retention makes them ahead of time; where it could not, whoever writes does.
+    """
+    try:
+        return await work()
+    except asyncpg.CheckViolationError as error:
+        if "no partition" not in str(error):
+            raise
+    await keep(database)
+    return await work()
 
 
 ROLLED = ("group_rollups", "balance_rollups", "snapshot_rollups")

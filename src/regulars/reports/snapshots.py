@@ -2,10 +2,9 @@
 
 from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from importlib.resources import files
 from uuid import UUID
-
-import asyncpg
 
 from regulars.reports import rollups
 from regulars.reports.interval import FROM_AN_HOUR
@@ -16,6 +15,7 @@ APART = timedelta(minutes=15)
 _STEPS = [interval.written for interval in FROM_AN_HOUR]
 _TAKE = (files("regulars.reports") / "snapshot.sql").read_text()
 _RECOUNT = (files("regulars.reports") / "recount.sql").read_text()
+_REBUILD = (files("regulars.reports") / "rebuild_snapshots.sql").read_text()
 _WAIT = "SELECT pg_advisory_xact_lock(hashtext('regulars.snapshots'), $1)"
 _ZONE = "SELECT timezone, day_number($2, timezone) AS day FROM communities WHERE id = $1"
 
@@ -30,20 +30,24 @@ def _firsts_kept(now: datetime) -> list[datetime | None]:
     return [rollups.first_kept(interval, now) for interval in FROM_AN_HOUR]
 
 
+async def alone(scope: Scope) -> None:
+    """Waits until nobody else changes snapshots of the community, until the transaction ends."""
+    await scope.fetchval(_WAIT, scope.community_id)
+
+
+async def rebuild(scope: Scope, zone: str) -> None:
+    """Makes the rollups anew where there are none, by the clock of a zone. The caller is alone."""
+    await scope.execute(_REBUILD, scope.community_id, zone, _STEPS, _firsts_kept(scope.now))
+
+
 async def take(database: Database, community_id: int) -> int:
     """Takes a snapshot of a community; gives how many members are counted otherwise than in the one before."""
-    try:
-        return await _take(database, community_id)
-    except asyncpg.CheckViolationError as error:
-        if "no partition" not in str(error):
-            raise
-        await rollups.keep(database)
-        return await _take(database, community_id)
+    return await rollups.with_room(database, partial(_take, database, community_id))
 
 
 async def _take(database: Database, community_id: int) -> int:
     async with database.writing(community_id) as scope:
-        await scope.fetchval(_WAIT, community_id)
+        await alone(scope)
         at = instant(scope.now)
         community = await scope.fetchrow(_ZONE, community_id, scope.now)
         moved: int = await scope.fetchval(
@@ -57,7 +61,7 @@ async def recount(scope: Scope, profile_ids: Collection[UUID]) -> int:
 
     For a purge, and for what was loaded of years before. Gives of how many spans they are.
     """
-    await scope.fetchval(_WAIT, scope.community_id)
+    await alone(scope)
     zone = await scope.fetchval("SELECT timezone FROM communities WHERE id = $1", scope.community_id)
     spans: int = await scope.fetchval(
         _RECOUNT,

@@ -144,9 +144,19 @@ CREATE INDEX balance_deltas_unfolded ON balance_deltas (community_id, transactio
 
 -- Below its watermark nothing is left to fold: what a read passes over without looking at what was taken away.
 CREATE TABLE fold_marks (
-    community_id  int PRIMARY KEY,
-    watermark     xid8 NOT NULL DEFAULT '0'
+    community_id   int PRIMARY KEY,
+    watermark      xid8 NOT NULL DEFAULT '0',
+    zone           text,
+    derived_up_to  uuid
 );
+
+COMMENT ON COLUMN fold_marks.zone IS 'The zone by whose clock buckets were made; another one has them made anew.';
+COMMENT ON COLUMN fold_marks.derived_up_to IS
+    'Profiles beyond it are still to be derived by the sweep; null where none is.';
+
+-- What was there before this is derived by the sweep.
+INSERT INTO fold_marks (community_id, derived_up_to)
+SELECT id, '00000000-0000-0000-0000-000000000000' FROM communities;
 
 CREATE TABLE group_counts (
     community_id    int NOT NULL,
