@@ -20,7 +20,6 @@ ROOMS = {
     "facts": {"clock", "storage"},
     "aggregations": {"clock", "storage", "facts"},
     "reports": {"clock", "storage", "facts", "aggregations"},
-    "bulk": {"clock", "storage", "facts", "aggregations", "reports"},
     "query": {"clock", "storage", "access", "facts", "aggregations", "reports"},
     "bulk": {"clock", "storage", "access", "facts", "aggregations", "reports", "query"},
     "ingest": {"clock", "storage", "facts", "aggregations", "reports", "bulk"},

@@ -1,8 +1,8 @@
 """`regulars.compute_report`: a report over files and tables, without a server, in the API's own shape."""
 
 from collections.abc import Coroutine, Mapping, Sequence
-from dataclasses import replace
-from datetime import date
+from dataclasses import dataclass, replace
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +12,13 @@ from regulars.access.customers import Customer
 from regulars.bulk import given as things
 from regulars.bulk import reported, tables
 from regulars.bulk.compute import Tell, instant_of
-from regulars.bulk.lists import ON_DUCKDB, ON_SPARK
 from regulars.bulk.on_duckdb import OnDuckDB
 from regulars.bulk.plan import zone
 from regulars.bulk.refusals import NotThereError
 from regulars.bulk.report_files import place, write
 from regulars.bulk.report_stores import FileStores
-from regulars.facts import money
-from regulars.query.answers import answer, asked_fields
+from regulars.bulk.reported import Needs, Told
+from regulars.query.answers import answer
 from regulars.query.query import Query
 from regulars.query.request import parse
 from regulars.reports.over_files import FACTS, over_files
@@ -70,46 +69,15 @@ def compute_report(
     if profiles is None:
         raise NotThereError("profiles are needed: they are who a report is about.")
     path = None if output is None else place(output)
-    store = Store.COLUMNS if engine == "duckdb" else Store.LAKE
     body = {"report": report, "filter": filter, "aggregate_by": aggregate_by, "interval": interval}
-    query = _query(body | {"from": _written(start), "to": _written(end)}, store)
+    query = query_of(body | {"from": _written(start), "to": _written(end)}, engine)
     zone(timezone, "timezone")
-    now = instant_of(as_of)
-    needs = reported.Needs.of(query, asked_fields(query))
-    if needs.values and transactions is None:
-        raise NotThereError("transactions are needed: the report asks for values that are made of them.")
-    handed = {"profiles": profiles, "memberships": memberships}
-    if needs.values:
-        handed |= {"transactions": transactions, "locations": locations, "products": products}
-    runner: Any
-    if engine == "duckdb":
-        runner = OnDuckDB()
-    else:
-        from regulars.bulk.on_spark import OnSpark
-
-        runner = OnSpark(spark, master)
-    sources = {
-        name: runner.source(_TABLES[name], things.given(thing, _TABLES[name]), things.named(columns, _TABLES[name]))
-        for name, thing in handed.items()
-        if thing is not None
-    }
-    lists = ON_DUCKDB if engine == "duckdb" else ON_SPARK
-    club = reported.make(runner, lists, sources, needs, (timezone, currency, now), personal, tell)
-    customer = Customer(
-        community_id=community_id,
-        loyalty_club_id=community_id,
-        customer_id=community_id,
-        organization_id=community_id,
-        slug="",
-        name="",
-        timezone=timezone,
-        currency=club.currency,
-        minor_digits=money.minor_digits(club.currency),
-        attributes={},
-    )
+    told = {"profiles": profiles, "memberships": memberships}
+    values = {"transactions": transactions, "locations": locations, "products": products}
+    club = Told(timezone, currency, instant_of(as_of), community_id, tuple(personal))
+    opened = open_files(_runner(engine, spark, master), told | values, Needs.of(query), club, columns, tell)
     tell("computing")
-    found = _at_once(answer(query, (customer,), FileStores(runner.answer, now), now))
-    found.pop("pagination", None)
+    found = opened.answer(query)
     if path is None:
         return found
     tell("writing")
@@ -117,6 +85,64 @@ def compute_report(
     return None
 
 
+def _runner(engine: str, spark: Any, master: str | None) -> Any:
+    if engine == "duckdb":
+        return OnDuckDB()
+    from regulars.bulk.on_spark import OnSpark
+
+    return OnSpark(spark, master)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenFiles:
+    """Tables whose relations are made, so that a report may be asked of them."""
+
+    runner: Any
+    customer: Customer
+    now: datetime
+
+    def answer(self, query: Query) -> dict[str, Any]:
+        """What the API would answer, on one page."""
+        stores = FileStores(self.runner.answer, self.now)
+        found = _at_once(answer(query, (self.customer,), stores, self.now))
+        found.pop("pagination", None)
+        for record in found.get("records", ()):
+            for name, value in record.items():
+                if isinstance(value, msgspec.Raw):
+                    record[name] = msgspec.json.decode(value)
+        return found
+
+
+def open_files(
+    runner: Any, things_: Mapping[str, Any], needs: Needs, told: Told, columns: Mapping[str, Any] | None, tell: Tell
+) -> OpenFiles:
+    """Reads tables as far as a report needs them, on an engine. Raises UnfitError for what can't be computed from."""
+    if needs.values and things_["transactions"] is None:
+        raise NotThereError("transactions are needed: the report asks for values that are made of them.")
+    wanted = (*_ALWAYS, *(_FOR_VALUES if needs.values else ()))
+    sources = {
+        name: runner.source(_TABLES[name], things.given(thing, _TABLES[name]), things.named(columns, _TABLES[name]))
+        for name, thing in things_.items()
+        if thing is not None and name in wanted
+    }
+    club = reported.make(runner, sources, needs, told, tell)
+    customer = Customer(
+        community_id=told.community_id,
+        loyalty_club_id=told.community_id,
+        customer_id=told.community_id,
+        organization_id=told.community_id,
+        slug="",
+        name="",
+        timezone=told.timezone,
+        currency=club.currency,
+        minor_digits=club.minor_digits,
+        attributes={},
+    )
+    return OpenFiles(runner, customer, told.now)
+
+
+_ALWAYS = ("profiles", "memberships")
+_FOR_VALUES = ("transactions", "locations", "products")
 _TABLES = {each.name: each for each in tables.TABLES} | {"profiles": tables.REPORTED_PROFILES}
 
 
@@ -124,8 +150,9 @@ def _written(at: str | date | None) -> str | None:
     return at.isoformat() if isinstance(at, date) else at
 
 
-def _query(body: Mapping[str, Any], store: Store) -> Query:
+def query_of(body: Mapping[str, Any], engine: str) -> Query:
     """The query of a request. Raises NotThereError for a report that files have nothing for."""
+    store = Store.COLUMNS if engine == "duckdb" else Store.LAKE
     name = body["report"]
     if name not in FACTS:
         why = "is not told by files" if name in BY_NAME else "is no report"

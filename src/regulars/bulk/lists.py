@@ -40,7 +40,8 @@ ON_DUCKDB = Lists(
     no_ids="CAST([] AS BIGINT[])",
     is_any=lambda c: f"len({c}) > 0",
     ids=lambda c: (
-        f"list_filter(TRY_CAST({c} AS BIGINT[]), lambda id, place: list_position(TRY_CAST({c} AS BIGINT[]), id) = place)"
+        f"list_filter(TRY_CAST({c} AS BIGINT[]), "
+        f"lambda id, place: list_position(TRY_CAST({c} AS BIGINT[]), id) = place)"
     ),
     named=lambda c, word: (
         f"list_sort(list_transform(list_filter("
@@ -82,3 +83,6 @@ ON_SPARK = Lists(
     has=lambda c, value: f"array_contains({c}, {value})",
     first_word=lambda c: f"regexp_extract(lower({c}), '^[^{_SPARK_LETTERS}]*([{_SPARK_LETTERS}]+)', 1)",
 )
+
+LISTS = {"duckdb": ON_DUCKDB, "spark": ON_SPARK}
+"""Each engine's way, by its name."""

@@ -89,8 +89,8 @@ LEFT JOIN phone_countries AS phone ON phone.number = own.mobile_phone""",
        {
                 lists.some(
                     (
-                        f"CASE WHEN read.sms_status = 'verified' AND {lists.has('read.consents_true', _quoted('sms_marketing'))}"
-                        " THEN 'sms' END",
+                        "CASE WHEN read.sms_status = 'verified' AND "
+                        f"{lists.has('read.consents_true', _quoted('sms_marketing'))} THEN 'sms' END",
                         "CASE WHEN read.email_status IN ('enabled', 'verified') AND "
                         f"{lists.has('read.consents_true', _quoted('email_marketing'))} THEN 'email' END",
                         "CASE WHEN read.push_status = 'enabled' THEN 'push' END",
@@ -181,8 +181,9 @@ FROM typed_memberships AS told"""
        CAST(year(date) * 10000 + month(date) * 100 + day(date) AS INT) AS day
 FROM (
     SELECT told.*, {date} AS date,
-           lag(type, 1, 'out') OVER (PARTITION BY profile_id ORDER BY told.at, told.rank, told.external_id, told.type) AS before
+           lag(type, 1, 'out') OVER in_order AS before
     FROM told_memberships AS told
+    WINDOW in_order AS (PARTITION BY told.profile_id ORDER BY told.at, told.rank, told.external_id, told.type)
 ) AS seen
 WHERE type <> before""",
             keeps=True,

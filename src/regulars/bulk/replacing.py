@@ -22,10 +22,9 @@ def place(output: str | Path, *, may_be_folder: bool, endings: tuple[str, ...] =
     if "://" in text and may_be_folder and text.endswith(".csv"):
         raise NotThereError(f"Spark writes a folder of Parquet files to {text}: name it without .csv.")
     if not text.endswith(endings) and (not may_be_folder or text in ("-", "")):
+        named = " or ".join(", ".join(endings).rsplit(", ", 1))
         folder = ", or a folder" if may_be_folder else ""
-        raise NotThereError(
-            f"values can't be written to {text!r}: name a file that ends in {' or '.join(', '.join(endings).rsplit(', ', 1))}{folder}."
-        )
+        raise NotThereError(f"values can't be written to {text!r}: name a file that ends in {named}{folder}.")
     if "://" in text:
         return text
     path = Path(text)

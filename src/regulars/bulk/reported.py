@@ -1,19 +1,19 @@
 """The relations that a report over files is asked of, made step by step, the same on every engine."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from regulars.bulk import member_facts, plan
-from regulars.bulk.lists import Lists
+from regulars.bulk.lists import LISTS, Lists
 from regulars.bulk.plan import Asked, Runner
 from regulars.bulk.shape import Club, Faults, Source, Step
 from regulars.facts import money, phones
+from regulars.query.answers import asked_fields
 from regulars.query.query import Query
 from regulars.reports.derive import PERSONAL, plain
 from regulars.reports.member_fields import VALUES
-from regulars.reports.report import Field
 
 _VALUES = {each.name for each in VALUES}
 _OF_GROUPS = ("members_grouped_count", "members_count_history")
@@ -27,34 +27,38 @@ class Needs:
     country: bool
 
     @staticmethod
-    def of(query: Query, asked: Collection[Field]) -> "Needs":
-        """What a query needs that filters and groups by these fields."""
+    def of(query: Query) -> "Needs":
+        """What a query needs."""
         report = query.report
         is_listed = bool(report.key) and query.aggregate_by is None
-        names = {each.name.removeprefix("aggregations.") for each in asked}
+        names = {each.name.removeprefix("aggregations.") for each in asked_fields(query)}
         names |= {each.name for each in report.fields if each.shown} if is_listed else set()
         values = bool(names & _VALUES) or report.name == "member_aggregations"
         return Needs(values, "country" in names or report.name in _OF_GROUPS)
 
 
-def make(
-    runner: Runner,
-    lists: Lists,
-    sources: Mapping[str, Source],
-    needs: Needs,
-    asked: tuple[str, str | None, datetime],
-    personal: Sequence[str],
-    tell: Callable[[str], None],
-) -> Club:
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What is told of the club, and the instant that it is asked at. `personal` are properties that stay out."""
+
+    timezone: str
+    currency: str | None
+    now: datetime
+    community_id: int = 1
+    personal: tuple[str, ...] = ()
+
+
+def make(runner: Runner, sources: Mapping[str, Source], needs: Needs, asked: Told, tell: Callable[[str], None]) -> Club:
     """Makes `members`, `joins` and `turns`; gives the club, whose money values are in.
 
     Raises UnfitError for whatever can't be computed from.
     """
-    timezone, currency, now = asked
+    lists = LISTS[runner.dialect.engine.name]
+    currency = asked.currency
     profiles, told = sources["profiles"], sources.get("memberships")
     if needs.values:
         of_values = {name: source for name, source in sources.items() if name != "memberships"}
-        plan.run(runner, of_values, Asked(timezone, currency, now), tell)
+        plan.run(runner, of_values, Asked(asked.timezone, currency, asked.now), tell)
         currency = runner.rows("SELECT currency FROM club")[0][0]
     else:
         plan.make_countries(runner)
@@ -67,11 +71,11 @@ def make(
         _refuse(runner, member_facts.wrong_memberships(faults), "profile", faults)
     _make_countries(runner, lists, profiles, needs, faults)
     own = currency or "EUR"
-    club = Club(timezone, own, money.minor_digits(own))
-    never = sorted({*PERSONAL, *map(plain, personal)})
+    club = Club(asked.timezone, own, money.minor_digits(own))
+    never = sorted({*PERSONAL, *map(plain, asked.personal)})
     for step in (
-        *member_facts.states(club, now, never, runner.dialect, lists),
-        *member_facts.memberships(told, club, now, runner.dialect, lists),
+        *member_facts.states(club, asked.now, never, runner.dialect, lists),
+        *member_facts.memberships(told, club, asked.now, runner.dialect, lists),
         member_facts.members(runner.dialect, has_values=needs.values),
     ):
         runner.make(step)

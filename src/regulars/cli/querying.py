@@ -11,7 +11,7 @@ from regulars.access.customers import Reach, chosen
 from regulars.access.denied import Denied
 from regulars.cli import charts
 from regulars.cli.answers import as_csv, as_json, as_table
-from regulars.cli.asked import Where, WrongUseError, with_database
+from regulars.cli.asked import Where, WrongUseError, with_database, wrong_use
 from regulars.query import answers
 from regulars.query.execution import Stores
 from regulars.query.problems import InvalidParametersError
@@ -65,7 +65,7 @@ def query(
         unknown = f"There is no customer {customer!r}: `regulars community list` names the clubs."
         raise WrongUseError(unknown if denied.status == 403 else denied.message) from None
     except InvalidParametersError as error:
-        raise _wrong(error) from None
+        raise wrong_use(error) from None
     if chart is not None:
         chart.write_text(charts.page(asked.report.name, answer))
         print(f"{chart} shows {asked.report.name}.")
@@ -82,12 +82,7 @@ def _parsed(body: str) -> Query:
     except NotJsonError as error:
         raise WrongUseError(str(error)) from None
     except InvalidParametersError as error:
-        raise _wrong(error) from None
-
-
-def _wrong(error: InvalidParametersError) -> WrongUseError:
-    told = (f"{'.'.join(map(str, path))}: {each.message}" for path, found in error.problems.items() for each in found)
-    return WrongUseError(" ".join(told))
+        raise wrong_use(error) from None
 
 
 def _headers(customer: str) -> tuple[Sequence[str], Sequence[str]]:

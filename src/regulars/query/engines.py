@@ -19,6 +19,7 @@ class Dialect(Protocol):
     def has(self, values: str, value: str) -> str: ...
     def has_any(self, values: str, others: str) -> str: ...
     def is_empty(self, values: str) -> str: ...
+    def nth(self, values: str, place: str) -> str: ...
     def elements(self, values: str) -> str: ...
     def joined(self, values: str, others: str) -> str: ...
     def keys(self, document: str) -> str: ...
@@ -42,6 +43,9 @@ class _Postgresql:
 
     def is_empty(self, values: str) -> str:
         return f"coalesce(cardinality({values}), 0) = 0"
+
+    def nth(self, values: str, place: str) -> str:
+        return f"({values})[{place}]"
 
     def elements(self, values: str) -> str:
         return f"unnest(CASE WHEN cardinality({values}) > 0 THEN {values} ELSE array_append({values}, NULL) END)"
@@ -83,6 +87,9 @@ class _Duckdb:
 
     def is_empty(self, values: str) -> str:
         return f"coalesce(len({values}), 0) = 0"
+
+    def nth(self, values: str, place: str) -> str:
+        return f"list_extract({values}, {place})"
 
     def elements(self, values: str) -> str:
         return f"unnest(CASE WHEN len({values}) > 0 THEN {values} ELSE [NULL] END)"
@@ -140,7 +147,12 @@ _TYPES = {
 
 
 def _declared(engine: engines.Engine, says: Dialect) -> engines.Engine:
-    macros: dict[str, engines.Macro] = {"has_element": says.has, "has_any": says.has_any, "is_empty": says.is_empty}
+    macros: dict[str, engines.Macro] = {
+        "has_element": says.has,
+        "has_any": says.has_any,
+        "is_empty": says.is_empty,
+        "nth": says.nth,
+    }
     return replace(engine, macros={**engine.macros, **macros})
 
 
@@ -174,7 +186,8 @@ _SPARK_PARAMETER = re.compile(r"\$\{(\w+)\}")
 @lru_cache(maxsize=4096)
 def spelled(sql: str, store: Store) -> str:
     """A declared piece of SQL as the engine of a store says it. Declarations are in PostgreSQL's dialect and may use
-    the functions that aggregations declare, and has_element(list, value), has_any(list, list), is_empty(list).
+    the functions that aggregations declare, and has_element(list, value), has_any(list, list), is_empty(list),
+    nth(list, place from 1).
     """
     engine = OF_STORE[store].declared
     if store is Store.TABLES and not any(f"{name}(" in sql for name in engine.macros):

@@ -20,6 +20,9 @@ class Spark:
     def is_empty(self, values: str) -> str:
         return f"coalesce(size({values}), 0) = 0"
 
+    def nth(self, values: str, place: str) -> str:
+        return f"element_at({values}, CAST({place} AS INT))"
+
     def elements(self, values: str) -> str:
         return f"explode_outer({values})"
 
@@ -88,9 +91,9 @@ ON_DUCKDB: Mapping[str, Macro] = {
     "passed": lambda instants, at: f"len(list_filter({instants}, lambda instant: instant <= {at}))",
     "bucket_of": _duckdb_bucket,
 }
-"""What rows over facts need: `each_of` is a row an element; `each_bucket` a row a bucket, its `starts` and `ends` and its
-`place` from 0; `passed` counts the instants of a list that one is not before; `bucket_of` tells buckets apart, but for
-those in which clocks are changed.
+"""What rows over facts need: `each_of` is a row an element; `each_bucket` a row a bucket, its `starts` and `ends` and
+its `place` from 0; `passed` counts the instants of a list that one is not before; `bucket_of` tells buckets apart, but
+for those in which clocks are changed.
 """
 
 ON_SPARK: Mapping[str, Macro] = {

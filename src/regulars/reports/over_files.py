@@ -1,8 +1,8 @@
 """The rows of reports as facts in files tell them: the same fields and measures, over relations made of files.
 
-What the live store keeps folded is told here by what it is folded from: `turns`, a row each time that a profile came in
-(n is 1) or left (-1), with the groups that it stands in; `joins`, the same rows with what the member joined as. Both are
-of what counts, and `at` is an instant. Files know a profile as it is, not as it was: who has moved to another group
+What the live store keeps folded is told here by what it is folded from: `turns`, a row each time that a profile came
+in (n is 1) or left (-1), with the groups that it stands in; `joins`, the same rows with what the member joined as. Both
+are of what counts, and `at` is an instant. Files know a profile as it is, not as it was: who has moved to another group
 stands there since joining.
 """
 
@@ -93,9 +93,10 @@ WHERE starts <= $now
 """
 
 
+_OF_JOINS = ", ".join(f"told.{column}" for columns in COLUMNS.values() for column in columns)
+
 _BALANCE = f"""
-SELECT asked.bucket.starts AS bucket, told.type, {", ".join(f"told.{each}" for own in COLUMNS.values() for each in own)},
-       1 AS n
+SELECT asked.bucket.starts AS bucket, told.type, {_OF_JOINS}, 1 AS n
 FROM (SELECT each_bucket($starts, $ends) AS bucket) AS asked
 JOIN joins AS told ON told.at >= asked.bucket.starts AND told.at < asked.bucket.ends
 WHERE told.at <= $now
