@@ -72,6 +72,13 @@ BENCHMARKS = (
         tuple(f"{side}: CPU" for side in _SIDES),
     ),
     Benchmark(
+        "partitions",
+        "Tables in parts by a hash of the profile",
+        tuple(
+            f"{case} of 1,000, {way}" for case in ("insert", "refresh") for way in ("one table", "8 parts", "32 parts")
+        ),
+    ),
+    Benchmark(
         "hot",
         "A profile with very many transactions",
         (

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pyarrow as pa
 import pytest
 
@@ -11,8 +13,9 @@ from regulars.query.copied_columns import COLUMNS, PROFILE_ID, Column
 from regulars.query.elements import MOST, Elements
 from regulars.query.member_table import MemberTable
 from regulars.query.planned import planned
+from regulars.query.query import Query
 from regulars.query.visible import Visible
-from regulars.reports.counts import REPORTS as COUNTS
+from regulars.reports.registry import BY_NAME
 
 SUBUNITS, GENDER = COLUMNS["subunit_ids"], COLUMNS["gender"]
 
@@ -159,15 +162,16 @@ def test_other_tables_than_the_members_are_as_they_are() -> None:
 
 
 def test_a_report_that_counts_no_members_hides_nothing() -> None:
-    assert small_groups.hidden(COUNTS[-1], {("a",): [1]}, 0) == set()
+    assert small_groups.hidden(Query(BY_NAME["members_count"]), {("a",): [1]}, 0) == set()
     it = Customer(1, 1, 1, 1, "a", "A", "UTC", "NOK", 2, {}, 5)
     assert small_groups.smallest_cell([it]) == 5
     assert small_groups.smallest_cell([]) == 0
 
 
 def test_small_values_of_a_series_are_hidden() -> None:
-    assert small_groups.shown([None, 0, 2, -2, 5], 5) == ([None, 0, None, None, 5], True)
-    assert small_groups.shown([None, 0, 5], 5) == ([None, 0, 5], False)
+    history = BY_NAME["members_count_history"]
+    assert [small_groups.is_small(history, value, 5) for value in (0, 2, -2, 5)] == [False, True, True, False]
+    assert not small_groups.is_small(dataclasses.replace(history, counts=""), 2, 5)
 
 
 def test_words_have_as_many_bits_as_an_unsigned_number() -> None:

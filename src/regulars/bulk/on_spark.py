@@ -37,6 +37,8 @@ _SETTINGS = {
     # Splits what one profile with very many purchases would make one task of.
     "spark.sql.adaptive.enabled": "true",
     "spark.sql.adaptive.skewJoin.enabled": "true",
+    # A table that was handed over would be read by the driver, row by row, with every plan that it stands in.
+    "spark.sql.optimizer.excludedRules": "org.apache.spark.sql.catalyst.optimizer.ConvertToLocalRelation",
 }
 
 _FAMILIES = {

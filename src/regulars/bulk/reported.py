@@ -10,7 +10,8 @@ from regulars.bulk.lists import LISTS, Lists
 from regulars.bulk.plan import Asked, Runner
 from regulars.bulk.shape import Club, Faults, Source, Step
 from regulars.facts import money, phones
-from regulars.query.answers import asked_fields
+from regulars.query import filter_sql
+from regulars.query.compiling import grouping
 from regulars.query.query import Query
 from regulars.reports.derive import PERSONAL, plain
 from regulars.reports.member_fields import VALUES
@@ -31,7 +32,8 @@ class Needs:
         """What a query needs."""
         report = query.report
         is_listed = bool(report.key) and query.aggregate_by is None
-        names = {each.name.removeprefix("aggregations.") for each in asked_fields(query)}
+        asked = {*filter_sql.fields(query.filter), *(each.name for each in grouping(query))}
+        names = {each.removeprefix("aggregations.") for each in asked}
         names |= {each.name for each in report.fields if each.shown} if is_listed else set()
         values = bool(names & _VALUES) or report.name == "member_aggregations"
         return Needs(values, "country" in names or report.name in _OF_GROUPS)

@@ -8,6 +8,7 @@ stands there since joining.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 
 from regulars.aggregations.aggregation import Type
 from regulars.aggregations.definitions import REGISTRY
@@ -116,6 +117,7 @@ FACTS: Mapping[str, Facts] = {
 """What can be asked of files, by the names of the reports."""
 
 
+@cache
 def over_files(report: Report, store: Store) -> Report:
     """A report whose rows come from files."""
     facts = FACTS[report.name]

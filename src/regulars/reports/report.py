@@ -56,9 +56,9 @@ class Source:
     """The rows that a report is made of: a SELECT over one community, its rows called `r` by all other SQL.
 
     Its parameters are names: $community and $club (the community's two numbers), $now, $today (the community's date
-    as a number, 20261124); in timeseries also $interval (such as '1d'), $starts and $ends (the instants at which the
-    buckets asked for begin and end, as arrays), and its rows have a `bucket`, the start of theirs; in statistics
-    $from and $to (from <= t < to).
+    as a number, 20261124), $smallest (the least count that is shown, 0 shows all); in timeseries also $interval (such
+    as '1d'), $starts and $ends (the instants at which the buckets asked for begin and end, as arrays), and its rows
+    have a `bucket`, the start of theirs; in statistics $from and $to (from <= t < to).
     """
 
     store: Store
@@ -205,6 +205,10 @@ class Report:
     def permit(self) -> str:
         """What a token needs to ask for it."""
         return "Reporting:Api:Report:" + "".join(part.capitalize() for part in self.name.split("_"))
+
+    def measures_of(self, aggregation: Aggregation | None) -> tuple[Measure, ...]:
+        """What its groups are measured by."""
+        return self.measures if aggregation is None else aggregation.measures or self.measures
 
     def source_of(self, fields: Collection[str]) -> Source:
         """The smallest source that has all fields that a request filters and groups by."""

@@ -123,7 +123,7 @@ class Database:
     @asynccontextmanager
     async def apart(self) -> AsyncIterator[Any]:
         """A connection of its own, for what is held for long: it takes none from the pool, which might run dry."""
-        connection = await asyncpg.connect(self._url, server_settings=SESSION, command_timeout=600)
+        connection = await asyncpg.connect(self.url, server_settings=SESSION, command_timeout=600)
         try:
             yield connection
         finally:
