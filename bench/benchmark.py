@@ -113,7 +113,7 @@ BENCHMARKS = (
     Benchmark(
         "compute",
         "All values over files",
-        ("regulars, all values", "plain GROUP BY", "Polars, 12 values", "pandas, 12 values"),
+        ("regulars, all values", "plain GROUP BY", "regulars, 12 values", "Polars, 12 values", "pandas, 12 values"),
     ),
     Benchmark("lake", "All values on Spark", ("DuckDB", "Spark, 1 executor", "Spark, 2 executors")),
     Benchmark(
@@ -127,6 +127,7 @@ BENCHMARKS = (
             )
         ),
     ),
+    Benchmark("geo", "Finding towns", ("search, p50", "search, p95")),
     Benchmark(
         "feast",
         "Live values, against a feature store",

@@ -44,9 +44,9 @@ def unfit(error: duckdb.Error, what: str = "a file") -> Exception:
         return UnfitError(f"{what} can't be read: nothing is there.")
     if "obstore" in text:
         return UnfitError(f"{what} can't be read: {object_stores.reason(text)}.")
-    # A Parquet file that is cut within has no class of error of its own.
-    is_bare = type(error) is duckdb.Error
-    if is_bare or isinstance(error, duckdb.IOException | duckdb.InvalidInputException | duckdb.HTTPException):
+    is_of_a_file = isinstance(error, duckdb.IOException | duckdb.InvalidInputException | duckdb.HTTPException)
+    # From 2.0 on, what is wrong with a Parquet file has no class of its own.
+    if is_of_a_file or type(error) is duckdb.Error:
         named = re.search(r"^ *file = (.+)$", text, re.MULTILINE)
         file = named[1] if named and what == "a file" else what
         return UnfitError(f"{file} can't be read: {_cause(text)}.")

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from regulars.aggregations import wire
 from regulars.bulk import member_facts, plan
 from regulars.bulk.lists import LISTS, Lists
 from regulars.bulk.plan import Asked, Runner
@@ -60,7 +61,7 @@ def make(runner: Runner, sources: Mapping[str, Source], needs: Needs, asked: Tol
     profiles, told = sources["profiles"], sources.get("memberships")
     if needs.values:
         of_values = {name: source for name, source in sources.items() if name != "memberships"}
-        plan.run(runner, of_values, Asked(asked.timezone, currency, asked.now), tell)
+        plan.run(runner, of_values, Asked(asked.timezone, currency, asked.now, wire.ALL), tell)
         currency = runner.rows("SELECT currency FROM club")[0][0]
     else:
         plan.make_countries(runner)
