@@ -14,10 +14,12 @@ class Writing(Scope):
     """A scope that facts are written in. The commit that opened it refreshes what was touched.
 
     `touched` holds, by profile, the cause that goes to the outbox; `members` the profiles of which more than their
-    purchases may have changed, so that who is a member, and as what, is derived anew. `slow` are the profiles whose
+    purchases may have changed, so that who is a member, and as what, is derived anew; `transactions` the ids of those
+    that were made, changed or taken away, so that reports are told of them. `slow` are the profiles whose
     refresh took long. `transaction_id` is the database's own number for it, once profiles are locked. With `load`, the
     number of a load, what is touched is only marked, and computed when that load ends. `moves` is how many rows it
-    appended for the folder.
+    appended for the folder; `bought` of how many transactions reports were told, `taken_back` of how many of these
+    otherwise than before.
     """
 
     community: Community
@@ -25,12 +27,15 @@ class Writing(Scope):
     members: set[UUID] = field(default_factory=set)
     removed: set[UUID] = field(default_factory=set)
     purged: set[UUID] = field(default_factory=set)
+    transactions: set[int] = field(default_factory=set)
     slow: set[UUID] = field(default_factory=set)
     values_changed: bool = False
     locations_changed: bool = False
     transaction_id: str | None = None
     load: int | None = None
     moves: int = 0
+    bought: int = 0
+    taken_back: int = 0
 
     def settled(self) -> None:
         """Forgets what was touched, now that everything derived is true again."""
@@ -38,6 +43,7 @@ class Writing(Scope):
         self.members = set()
         self.removed = set()
         self.purged = set()
+        self.transactions = set()
         self.values_changed = self.locations_changed = False
 
     def touch(self, profile_id: UUID, cause: str) -> None:
@@ -81,12 +87,14 @@ class Writing(Scope):
     @asynccontextmanager
     async def part(self) -> AsyncIterator[None]:
         """A savepoint that also forgets what was touched within it when it fails."""
-        before = (dict(self.touched), set(self.members), set(self.removed), set(self.purged))
+        before = (
+            dict(self.touched), set(self.members), set(self.removed), set(self.purged), set(self.transactions)
+        )  # fmt: skip
         changed = (self.values_changed, self.locations_changed)
         try:
             async with self.savepoint():
                 yield
         except BaseException:
-            self.touched, self.members, self.removed, self.purged = before
+            self.touched, self.members, self.removed, self.purged, self.transactions = before
             self.values_changed, self.locations_changed = changed
             raise
