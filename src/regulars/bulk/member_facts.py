@@ -89,10 +89,14 @@ LEFT JOIN phone_countries AS phone ON phone.number = own.mobile_phone""",
        {
                 lists.some(
                     (
-                        "CASE WHEN read.sms_status = 'verified' AND "
-                        f"{lists.has('read.consents_true', _quoted('sms_marketing'))} THEN 'sms' END",
-                        "CASE WHEN read.email_status IN ('enabled', 'verified') AND "
-                        f"{lists.has('read.consents_true', _quoted('email_marketing'))} THEN 'email' END",
+                        (
+                            "CASE WHEN read.sms_status = 'verified' AND "
+                            f"{lists.has('read.consents_true', _quoted('sms_marketing'))} THEN 'sms' END"
+                        ),
+                        (
+                            "CASE WHEN read.email_status IN ('enabled', 'verified') AND "
+                            f"{lists.has('read.consents_true', _quoted('email_marketing'))} THEN 'email' END"
+                        ),
                         "CASE WHEN read.push_status = 'enabled' THEN 'push' END",
                     )
                 )
