@@ -21,8 +21,8 @@ ROOMS = {
     "facts": {"clock", "storage"},
     "aggregations": {"clock", "storage", "facts"},
     "reports": {"clock", "storage", "facts", "aggregations"},
-    "bulk": {"clock", "storage", "facts", "aggregations", "reports"},
     "query": {"clock", "storage", "access", "facts", "aggregations", "reports", "towns"},
+    "bulk": {"clock", "storage", "access", "facts", "aggregations", "reports", "query"},
     "ingest": {"clock", "storage", "facts", "aggregations", "reports", "bulk"},
     "jobs": {"clock", "settings", "storage", "facts", "aggregations", "reports", "ingest"},
     "api": {

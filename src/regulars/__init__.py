@@ -4,8 +4,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from regulars.bulk.compute import compute
+    from regulars.bulk.compute_report import compute_report
 
-__all__ = ["compute"]
+__all__ = ["compute", "compute_report"]
 
 
 def __getattr__(name: str) -> Any:
@@ -14,4 +15,8 @@ def __getattr__(name: str) -> Any:
         from regulars.bulk.compute import compute
 
         return compute
+    if name == "compute_report":
+        from regulars.bulk.compute_report import compute_report
+
+        return compute_report
     raise AttributeError(f"module 'regulars' has no attribute {name!r}")

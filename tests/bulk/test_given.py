@@ -55,7 +55,8 @@ def test_a_missing_column_is_told_with_those_that_are_there(tmp_path: Path) -> N
 def test_a_name_for_what_is_not_there_is_refused() -> None:
     assert not_there(table(), columns={"who": "customer"}).startswith("columns: transactions has no column who; it may")
     assert not_there(table(), columns={"people": {"profile": "customer"}}) == (
-        "columns: there is no table people; there may be transactions, profiles, locations, products, as_of."
+        "columns: there is no table people; "
+        "there may be transactions, profiles, memberships, locations, products, as_of."
     )
 
 

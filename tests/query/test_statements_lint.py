@@ -16,7 +16,9 @@ from regulars.reports.registry import BY_NAME
 from regulars.reports.report import Report, Store
 
 SOURCE = Path(__file__).parents[2] / "src" / "regulars"
-MODULES = [*sorted((SOURCE / "reports").rglob("*.py")), *sorted((SOURCE / "query").rglob("*.py"))]
+# Files are one community's, and have no number for it.
+_OF_FILES = SOURCE / "reports" / "over_files.py"
+MODULES = [*sorted({*(SOURCE / "reports").rglob("*.py")} - {_OF_FILES}), *sorted((SOURCE / "query").rglob("*.py"))]
 FILES = [*sorted((SOURCE / "reports").rglob("*.sql")), *sorted((SOURCE / "query").rglob("*.sql"))]
 
 # What a statement over a table begins with; a piece of one without a table needs no community.

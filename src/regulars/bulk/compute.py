@@ -93,6 +93,14 @@ def _source(runner: Any, name: str, thing: Any, columns: Mapping[str, Any] | Non
     return found
 
 
+def instant_of(as_of: Any) -> datetime:
+    """One instant; now where none is given. Raises NotThereError for what is none."""
+    at, _ = _instant_or_pairs(as_of)
+    if at is None:
+        raise NotThereError("as_of must be one instant: a report is asked at one.")
+    return at
+
+
 def _instant_or_pairs(as_of: Any) -> tuple[datetime | None, Any]:
     if as_of is None:
         return system_clock(), None

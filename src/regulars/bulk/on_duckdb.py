@@ -74,6 +74,13 @@ class OnDuckDB:
         """The rows of something small."""
         return self._run(sql).fetchall()
 
+    def answer(self, statement: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+        """The rows of a report's statement with its values by place."""
+        try:
+            return self.connection.execute(statement, list(values)).fetchall()
+        except duckdb.Error as error:
+            raise duckdb_files.unfit(error) from None
+
     def _run(self, sql: str) -> duckdb.DuckDBPyConnection:
         try:
             return self.connection.execute(sql)

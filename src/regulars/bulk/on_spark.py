@@ -108,6 +108,20 @@ class OnSpark:
         except _FAILED as error:
             raise _unfit(error) from None
 
+    def answer(self, statement: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+        """The rows of a report's statement with its values by place, all of them in the driver."""
+        self._session.conf.set("spark.sql.ansi.doubleQuotedIdentifiers", "true")
+        named = {f"p{place}": value for place, value in enumerate(values, 1)}
+        try:
+            found = self._session.sql(_in_spark(statement, values), args=named).toArrow()
+        except _FAILED as error:
+            raise _unfit(error) from None
+        finally:
+            self._session.conf.set("spark.sql.ansi.doubleQuotedIdentifiers", "false")
+            self._forget_views()
+        columns = [column.to_pylist() for column in found.columns]
+        return list(zip(*columns, strict=True))
+
     def _sql(self, sql: str) -> DataFrame:
         try:
             return self._session.sql(sql)
@@ -188,6 +202,27 @@ class OnSpark:
             output.csv_of_parquet(f"{folder}/*.parquet", path, shown)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+_TYPES = {"TEXT": "STRING", "TIMESTAMPTZ": "TIMESTAMP"}
+_WORDS = {"starts_with(": "startswith(", "strpos(": "instr("}
+
+
+def _in_spark(statement: str, values: Sequence[Any]) -> str:
+    """A compiled statement with parameters as Spark has them. A limit must be a number in the text."""
+
+    def typed(match: re.Match[str]) -> str:
+        type_, list_ = match[2], match[3]
+        type_ = _TYPES.get(type_, type_)
+        return f"CAST(:p{match[1]} AS {f'ARRAY<{type_}>' if list_ else type_})"
+
+    statement = re.sub(
+        r"LIMIT CAST\(\$(\d+) AS BIGINT\)", lambda limit: f"LIMIT {values[int(limit[1]) - 1]}", statement
+    )
+    statement = re.sub(r"CAST\(\$(\d+) AS ([A-Z]+(?:\([^)]*\))?)(\[\])?\)", typed, statement)
+    for ours, theirs in _WORDS.items():
+        statement = statement.replace(ours, theirs)
+    return statement
 
 
 def _started(master: str | None) -> SparkSession:

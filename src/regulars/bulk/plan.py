@@ -56,19 +56,19 @@ def run(runner: Runner, sources: Mapping[str, Source], asked: Asked, tell: Calla
     sources = needed(sources, names_read(registry))
     transactions = sources["transactions"]
     zone(asked.timezone, "timezone")
-    _make_countries(runner)
+    make_countries(runner)
     tell("reading")
     for source in sources.values():
-        _make_typed(runner, source, faults)
+        make_typed(runner, source, faults)
     shape = _shape(runner, sources, asked, names_read(registry))
     runner.make(facts.locations(sources.get("locations"), runner.dialect, faults))
-    _refuse(runner, "fact_locations", "external_id", faults)
+    refuse(runner, "fact_locations", "external_id", faults)
     runner.make(facts.headers(shape, faults))
     for step in facts.profiles(sources.get("profiles"), shape, runner.dialect, faults):
         runner.make(step)
-        _refuse(runner, step.name, "profile_id", faults)
+        refuse(runner, step.name, "profile_id", faults)
     runner.make(facts.products(sources.get("products"), runner.dialect, faults))
-    _refuse(runner, "fact_products", "sku", faults)
+    refuse(runner, "fact_products", "sku", faults)
     if "as_of" in sources:
         _refuse_unknown_pairs(runner)
     sold = lines.steps(transactions, shape, runner.dialect, faults)
@@ -82,7 +82,7 @@ def run(runner: Runner, sources: Mapping[str, Source], asked: Asked, tell: Calla
     make_transactions(has_ids=has_ids)
     if not has_ids and runner.rows("SELECT wrong FROM fact_transactions WHERE wrong IS NOT NULL LIMIT 1"):
         make_transactions(has_ids=True)
-    _refuse(runner, "fact_transactions", "external_id", faults)
+    refuse(runner, "fact_transactions", "external_id", faults)
     runner.make(sold[-1])
     runner.make(values.club_row(shape.club))
     tell("computing")
@@ -136,7 +136,8 @@ def compute_values(
         runner.make(step)
 
 
-def _make_countries(runner: Runner) -> None:
+def make_countries(runner: Runner) -> None:
+    """Makes the names of countries, and their codes."""
     names = countries.names()
     runner.make_pairs("country_names", ("name", "alpha_2"), [*names.items()])
     codes = sorted(set(names.values()))
@@ -146,14 +147,14 @@ def _make_countries(runner: Runner) -> None:
     runner.make(Step("country_codes", "SELECT alpha_2, nullif(alpha_3, '') AS alpha_3 FROM country_pairs"))
 
 
-def _make_typed(runner: Runner, source: Source, faults: Faults) -> None:
+def make_typed(runner: Runner, source: Source, faults: Faults) -> None:
     """Makes the typed rows of a table; of what has an id, rows that are alike count once, and others must differ in it.
 
     Raises UnfitError for wrong rows; those of transactions are told later, together with what else is wrong with them.
     """
     name, key = source.table.name, source.table.key
     rows = facts.typed(source, runner.dialect, faults)
-    if source.table in (tables.TRANSACTIONS, tables.PAIRS):
+    if source.table in _OF_ANY_NUMBER:
         runner.make(Step(f"typed_{name}", rows))
     else:
         runner.make(Step(f"read_{name}", rows))
@@ -162,7 +163,11 @@ def _make_typed(runner: Runner, source: Source, faults: Faults) -> None:
         if told != ids:
             _refuse_twice(runner, name, key)
     if source.table is not tables.TRANSACTIONS:
-        _refuse(runner, f"typed_{name}", key, faults)
+        refuse(runner, f"typed_{name}", key, faults)
+
+
+_OF_ANY_NUMBER = (tables.TRANSACTIONS, tables.MEMBERSHIPS, tables.PAIRS)
+"""What has no id of its own in each row."""
 
 
 def _refuse_twice(runner: Runner, name: str, key: str) -> None:
@@ -189,7 +194,7 @@ WHERE own.profile_id IS NULL"""
         )
 
 
-def _refuse(runner: Runner, relation: str, key: str, faults: Faults) -> None:
+def refuse(runner: Runner, relation: str, key: str, faults: Faults) -> None:
     """Raises UnfitError with the first few kinds of faults of a relation, if there are any."""
     found = runner.rows(
         f"SELECT wrong, count(*), min(CAST({key} AS {runner.dialect.string})) FROM {relation} "

@@ -69,13 +69,16 @@ class Dialect:
 
 _OFFSET = r"[0-9:. ](Z|z|[+-][0-9][0-9](:?[0-9][0-9])?)$"
 
-PARSED = {Kind.TIME, Kind.MONEY, Kind.RATE, Kind.QUANTITY, Kind.FLAG, Kind.OBJECTS, Kind.OBJECT}
+PARSED = {
+    *(Kind.TIME, Kind.MONEY, Kind.RATE, Kind.QUANTITY, Kind.FLAG, Kind.OBJECTS, Kind.OBJECT),
+    *(Kind.WHOLE, Kind.IDS),
+}
 """The kinds whose texts may be none."""
 
 SIZES = {Kind.MONEY: (18, 6), Kind.RATE: (19, 12), Kind.QUANTITY: (13, 6)}
 """Digits in all, and of them decimals."""
 
-_TYPES = {Kind.TIME: "TIMESTAMP", Kind.FLAG: "BOOLEAN"} | {
+_TYPES = {Kind.TIME: "TIMESTAMP", Kind.FLAG: "BOOLEAN", Kind.WHOLE: "BIGINT"} | {
     kind: f"DECIMAL({digits}, {scale})" for kind, (digits, scale) in SIZES.items()
 }
 
@@ -219,6 +222,14 @@ def _instant(kind: Kind, given: Given, dialect: Dialect) -> str:
     return dialect.utc(c) if given.family is Family.INSTANT else "CAST(NULL AS TIMESTAMP)"
 
 
+def _whole(kind: Kind, given: Given, dialect: Dialect) -> str:
+    # A text with a point would be rounded.
+    c = given.sql
+    is_whole = f"trim({c}) NOT LIKE '%.%' AND lower({c}) NOT LIKE '%e%'" if given.family is Family.TEXT else "TRUE"
+    is_whole = f"{c} = floor({c})" if given.family in (Family.FLOAT, Family.DECIMAL) else is_whole
+    return f"CASE WHEN {is_whole} THEN TRY_CAST({c} AS BIGINT) END"
+
+
 def _flag(kind: Kind, given: Given, dialect: Dialect) -> str:
     c = given.sql
     if given.family is Family.INTEGER:
@@ -255,6 +266,9 @@ _READ: Mapping[tuple[Kind, Family], Callable[[Kind, Given, Dialect], str]] = {
     (Kind.FLAG, Family.BOOLEAN): _itself,
     (Kind.FLAG, Family.INTEGER): _flag,
     (Kind.FLAG, Family.TEXT): _flag,
+    **{(Kind.WHOLE, family): _whole for family in (Family.TEXT, Family.INTEGER, Family.DECIMAL, Family.FLOAT)},
+    (Kind.IDS, Family.TEXT): _list,
+    (Kind.IDS, Family.LIST): _json,
     (Kind.NAMES, Family.TEXT): _text,
     (Kind.NAMES, Family.LIST): _joined,
     (Kind.OBJECTS, Family.TEXT): _list,

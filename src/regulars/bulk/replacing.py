@@ -16,14 +16,15 @@ _FILES = (".csv", ".parquet")
 _OF_SPARK = ("part-", "_", ".")
 
 
-def place(output: str | Path, *, may_be_folder: bool) -> str:
+def place(output: str | Path, *, may_be_folder: bool, endings: tuple[str, ...] = _FILES) -> str:
     """An output as a path or a URL. Raises NotThereError for one that can't be written to."""
     text = local(output)
     if "://" in text and may_be_folder and text.endswith(".csv"):
         raise NotThereError(f"Spark writes a folder of Parquet files to {text}: name it without .csv.")
-    if not text.endswith(_FILES) and (not may_be_folder or text in ("-", "")):
+    if not text.endswith(endings) and (not may_be_folder or text in ("-", "")):
+        named = " or ".join(", ".join(endings).rsplit(", ", 1))
         folder = ", or a folder" if may_be_folder else ""
-        raise NotThereError(f"values can't be written to {text!r}: name a file that ends in .csv or .parquet{folder}.")
+        raise NotThereError(f"values can't be written to {text!r}: name a file that ends in {named}{folder}.")
     if "://" in text:
         return text
     path = Path(text)

@@ -13,6 +13,8 @@ class Kind(Enum):
     RATE = "a decimal above 0 with at most 12 decimals, below 10^7"
     QUANTITY = "a decimal with at most 6 decimals, below 10^7 in size"
     FLAG = "true or false"
+    WHOLE = "a whole number"
+    IDS = "a list of whole numbers, or its JSON"
     NAMES = "a list of texts, or one text with commas, semicolons or bars between them"
     OBJECTS = "a list of objects, or its JSON"
     OBJECT = "an object, or its JSON"
@@ -76,6 +78,49 @@ PROFILES = Table(
     key="external_id",
 )
 
+REPORTED_PROFILES = Table(
+    "profiles",
+    (
+        *PROFILES.columns,
+        Column("member_id", Kind.WHOLE),
+        Column("profile_type", Kind.TEXT),
+        Column("created_at", Kind.TIME),
+        Column("updated_at", Kind.TIME),
+        Column("optin_channel", Kind.TEXT),
+        Column("optin_subchannel", Kind.TEXT),
+        Column("gender", Kind.TEXT),
+        Column("birth_day", Kind.WHOLE),
+        Column("birth_month", Kind.WHOLE),
+        Column("birth_year", Kind.WHOLE),
+        Column("mobile_phone", Kind.TEXT),
+        Column("consents", Kind.OBJECT),
+        Column("sms_status", Kind.TEXT),
+        Column("email_status", Kind.TEXT),
+        Column("push_status", Kind.TEXT),
+        Column("subunit_ids", Kind.IDS),
+        Column("group_ids", Kind.IDS),
+        Column("favorite_stores", Kind.IDS),
+        Column("properties", Kind.OBJECT),
+    ),
+    key="external_id",
+)
+"""Profiles with what reports need of them; values are computed without it."""
+
+MEMBERSHIPS = Table(
+    "memberships",
+    (
+        Column("profile", Kind.TEXT, required=True),
+        Column("type", Kind.TEXT, required=True),
+        Column("at", Kind.TIME, required=True),
+        Column("external_id", Kind.TEXT),
+        Column("optin_channel", Kind.TEXT),
+        Column("optin_subchannel", Kind.TEXT),
+        Column("consents", Kind.OBJECT),
+    ),
+    key="profile",
+)
+"""Joins and leaves, beside the first join that each profile is by itself."""
+
 LOCATIONS = Table(
     "locations",
     (
@@ -106,4 +151,4 @@ PAIRS = Table(
 )
 """Instants to compute profiles at: one row of values for each, in their order."""
 
-TABLES = (TRANSACTIONS, PROFILES, LOCATIONS, PRODUCTS, PAIRS)
+TABLES = (TRANSACTIONS, PROFILES, MEMBERSHIPS, LOCATIONS, PRODUCTS, PAIRS)

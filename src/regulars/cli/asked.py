@@ -10,6 +10,7 @@ from typing import Annotated, TypeVar
 from cyclopts import Parameter
 
 from regulars import logs, running, settings
+from regulars.query.problems import InvalidParametersError
 from regulars.settings import Settings, variable
 from regulars.storage.database import Database
 
@@ -18,6 +19,12 @@ T = TypeVar("T")
 
 class WrongUseError(Exception):
     """A command that was asked in a way that can't be; the message says what to do."""
+
+
+def wrong_use(error: InvalidParametersError) -> WrongUseError:
+    """What is wrong with the request of a report, each with its path."""
+    told = (f"{'.'.join(map(str, path))}: {each.message}" for path, found in error.problems.items() for each in found)
+    return WrongUseError(" ".join(told))
 
 
 @Parameter(name="*")

@@ -1,13 +1,15 @@
 """`regulars compute`: every value of every profile over files, without a server."""
 
+import json
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 
-from regulars.cli.asked import WrongUseError
+from regulars.cli.asked import WrongUseError, wrong_use
 from regulars.cli.printing import telling
 from regulars.facts import instants, money
+from regulars.query.problems import InvalidParametersError
 
 _FILES = "A file, a folder, a pattern or a URL of CSV or Parquet."
 
@@ -19,8 +21,12 @@ def add_to(app: App) -> None:
 
 def compute_values(
     *,
-    transactions: Annotated[str, Parameter(help=f"Purchases and returns. {_FILES}")],
+    transactions: Annotated[str | None, Parameter(help=f"Purchases and returns. {_FILES}")] = None,
     output: Annotated[str, Parameter(name=("--output", "-o"), help="Where to: .csv or .parquet; by Spark a folder.")],
+    report: Annotated[str | None, Parameter(help="A report instead of values, such as members_count.")] = None,
+    query: Annotated[str, Parameter(help="What is asked of it: filter, aggregate_by, interval, from, to.")] = "{}",
+    memberships: Annotated[str | None, Parameter(help="Joins and leaves, for reports.")] = None,
+    community_id: Annotated[int, Parameter(help="The number that a report has for the club.")] = 1,
     profiles: Annotated[str | None, Parameter(help="Members; else those that transactions name.")] = None,
     locations: Annotated[str | None, Parameter(help="Stores: their countries, zones and kinds.")] = None,
     products: Annotated[str | None, Parameter(help="The brands of what is sold, by sku.")] = None,
@@ -37,9 +43,12 @@ def compute_values(
         tuple[str, ...], Parameter(negative="", help="What a column is called: profile=customer_id, profiles.x=y.")
     ] = (),
 ) -> None:
-    """Computes all values of all profiles from files, by the definitions that the server lives by.
+    """Computes all values of all profiles from files, or a report, by the definitions that the server lives by.
 
     Example: `regulars compute --transactions purchases.csv --column profile=customer_id -o values.parquet`
+
+    A report: `regulars compute --report members_count --profiles members.parquet --query '{"aggregate_by": "by_age"}'
+    -o ages.csv`
     """
     _check_zone(timezone)
     named = _currency(currency)
@@ -47,6 +56,32 @@ def compute_values(
         raise WrongUseError("Give --as-of or --pairs, not both.")
     if master is not None and engine != "spark":
         raise WrongUseError("--master is Spark's: give --engine spark too.")
+
+    if report is not None:
+        if pairs is not None:
+            raise WrongUseError("--pairs are for values: a report is asked at one instant, --as-of.")
+        _report(
+            report,
+            query,
+            transactions=transactions,
+            profiles=profiles,
+            locations=locations,
+            products=products,
+            memberships=memberships,
+            as_of=_instant(as_of),
+            columns=_columns(column),
+            timezone=timezone,
+            currency=named,
+            community_id=community_id,
+            engine=engine,
+            master=master,
+            output=output,
+        )
+        return
+    if transactions is None:
+        raise WrongUseError("Give --transactions: values are made of them; or --report, of --profiles.")
+    if memberships is not None or query != "{}":
+        raise WrongUseError("--memberships and --query are for a report: name it, --report members_count.")
 
     # The engines take their time to load, which no other command should wait for.
     from regulars.bulk.compute import compute
@@ -67,6 +102,28 @@ def compute_values(
             output=output,
             tell=lambda stage: told.at(None, stage),
         )
+
+
+_ASKED = {"filter": "filter", "aggregate_by": "aggregate_by", "interval": "interval", "from": "start", "to": "end"}
+
+
+def _report(name: str, query: str, **given: Any) -> None:
+    try:
+        body = json.loads(query)
+    except ValueError as error:
+        raise WrongUseError(f"--query is no JSON: {error}.") from None
+    if not isinstance(body, dict) or (unknown := sorted(body.keys() - _ASKED.keys())):
+        what = "must be an object" if not isinstance(body, dict) else f"has {unknown[0]}"
+        raise WrongUseError(f"--query {what}: it may have {', '.join(_ASKED)}.")
+
+    from regulars.bulk.compute_report import compute_report
+
+    asked = {_ASKED[key]: value for key, value in body.items()}
+    try:
+        with telling(given["output"]) as told:
+            compute_report(name, **given, **asked, tell=lambda stage: told.at(None, stage))
+    except InvalidParametersError as error:
+        raise wrong_use(error) from None
 
 
 def _check_zone(name: str) -> None:

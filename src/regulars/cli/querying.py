@@ -11,7 +11,7 @@ from regulars.access.customers import Reach, chosen
 from regulars.access.denied import Denied
 from regulars.cli import charts
 from regulars.cli.answers import as_csv, as_json, as_table
-from regulars.cli.asked import Where, WrongUseError, settings_of, with_database
+from regulars.cli.asked import Where, WrongUseError, settings_of, with_database, wrong_use
 from regulars.query import answers
 from regulars.query.columns import Copies
 from regulars.query.execution import Stores
@@ -69,7 +69,7 @@ def query(
         unknown = f"There is no customer {customer!r}: `regulars community list` names the clubs."
         raise WrongUseError(unknown if denied.status == 403 else denied.message) from None
     except InvalidParametersError as error:
-        raise _wrong(error) from None
+        raise wrong_use(error) from None
     if chart is not None:
         chart.write_text(charts.page(asked.report.name, answer))
         print(f"{chart} shows {asked.report.name}.")
@@ -86,12 +86,7 @@ def _parsed(body: str) -> Query:
     except NotJsonError as error:
         raise WrongUseError(str(error)) from None
     except InvalidParametersError as error:
-        raise _wrong(error) from None
-
-
-def _wrong(error: InvalidParametersError) -> WrongUseError:
-    told = (f"{'.'.join(map(str, path))}: {each.message}" for path, found in error.problems.items() for each in found)
-    return WrongUseError(" ".join(told))
+        raise wrong_use(error) from None
 
 
 def _headers(customer: str) -> tuple[Sequence[str], Sequence[str]]:

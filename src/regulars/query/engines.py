@@ -1,5 +1,6 @@
 """How PostgreSQL and DuckDB say what filters and groups need, and declarations where the two differ."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -7,6 +8,7 @@ from typing import Protocol
 
 from regulars.aggregations import engines
 from regulars.aggregations.compile import translated
+from regulars.query import lake
 from regulars.reports.report import Field, Kind, Store
 
 
@@ -17,6 +19,7 @@ class Dialect(Protocol):
     def has(self, values: str, value: str) -> str: ...
     def has_any(self, values: str, others: str) -> str: ...
     def is_empty(self, values: str) -> str: ...
+    def nth(self, values: str, place: str) -> str: ...
     def elements(self, values: str) -> str: ...
     def joined(self, values: str, others: str) -> str: ...
     def keys(self, document: str) -> str: ...
@@ -40,6 +43,9 @@ class _Postgresql:
 
     def is_empty(self, values: str) -> str:
         return f"coalesce(cardinality({values}), 0) = 0"
+
+    def nth(self, values: str, place: str) -> str:
+        return f"({values})[{place}]"
 
     def elements(self, values: str) -> str:
         return f"unnest(CASE WHEN cardinality({values}) > 0 THEN {values} ELSE array_append({values}, NULL) END)"
@@ -81,6 +87,9 @@ class _Duckdb:
 
     def is_empty(self, values: str) -> str:
         return f"coalesce(len({values}), 0) = 0"
+
+    def nth(self, values: str, place: str) -> str:
+        return f"list_extract({values}, {place})"
 
     def elements(self, values: str) -> str:
         return f"unnest(CASE WHEN len({values}) > 0 THEN {values} ELSE [NULL] END)"
@@ -138,25 +147,53 @@ _TYPES = {
 
 
 def _declared(engine: engines.Engine, says: Dialect) -> engines.Engine:
-    macros: dict[str, engines.Macro] = {"has_element": says.has, "has_any": says.has_any, "is_empty": says.is_empty}
+    macros: dict[str, engines.Macro] = {
+        "has_element": says.has,
+        "has_any": says.has_any,
+        "is_empty": says.is_empty,
+        "nth": says.nth,
+    }
     return replace(engine, macros={**engine.macros, **macros})
 
 
-POSTGRESQL = Engine(_declared(engines.POSTGRESQL, _Postgresql()), _Postgresql(), _TYPES, ' COLLATE "C"')
-DUCKDB = Engine(_declared(engines.DUCKDB, _Duckdb()), _Duckdb(), {**_TYPES, Kind.NUMBER: "DECIMAL(38, 15)"})
+_SPARK_TYPES = {
+    **_TYPES,
+    Kind.NUMBER: "DECIMAL(38, 15)",
+    Kind.STRING: "STRING",
+    Kind.TIME: "TIMESTAMP",
+    Kind.STRINGS: "STRING",
+}
 
-OF_STORE: Mapping[Store, Engine] = {Store.TABLES: POSTGRESQL, Store.COLUMNS: DUCKDB}
+
+def _over_files(engine: engines.Engine, words: Mapping[str, engines.Macro]) -> engines.Engine:
+    return replace(engine, macros={**engine.macros, **words})
+
+
+POSTGRESQL = Engine(_declared(engines.POSTGRESQL, _Postgresql()), _Postgresql(), _TYPES, ' COLLATE "C"')
+DUCKDB = Engine(
+    _over_files(_declared(engines.DUCKDB, _Duckdb()), lake.ON_DUCKDB),
+    _Duckdb(),
+    {**_TYPES, Kind.NUMBER: "DECIMAL(38, 15)"},
+)
+SPARK = Engine(_over_files(_declared(engines.SPARK, lake.Spark()), lake.ON_SPARK), lake.Spark(), _SPARK_TYPES)
+
+OF_STORE: Mapping[Store, Engine] = {Store.TABLES: POSTGRESQL, Store.COLUMNS: DUCKDB, Store.LAKE: SPARK}
+
+
+_SPARK_PARAMETER = re.compile(r"\$\{(\w+)\}")
 
 
 @lru_cache(maxsize=4096)
 def spelled(sql: str, store: Store) -> str:
     """A declared piece of SQL as the engine of a store says it. Declarations are in PostgreSQL's dialect and may use
-    the functions that aggregations declare, and has_element(list, value), has_any(list, list), is_empty(list).
+    the functions that aggregations declare, and has_element(list, value), has_any(list, list), is_empty(list),
+    nth(list, place from 1).
     """
     engine = OF_STORE[store].declared
     if store is Store.TABLES and not any(f"{name}(" in sql for name in engine.macros):
         return sql.strip()
-    return translated(sql, engine)
+    # Spark's own variables look like parameters.
+    return _SPARK_PARAMETER.sub(r"$\1", translated(sql, engine))
 
 
 def operand(field: Field, store: Store) -> str:

@@ -19,7 +19,8 @@ PERSONAL = (
 _DERIVE = (files("regulars.reports") / "derive.sql").read_text()
 
 
-def _plain(name: str) -> str:
+def plain(name: str) -> str:
+    """The name of a property as it is compared: small letters and digits alone."""
     return "".join(letter for letter in name.lower() if letter.isalnum())
 
 
@@ -29,7 +30,7 @@ def personal(community: Community) -> list[str]:
     """
     more: Any = community.attributes.get("personal") or ()
     names = more.split(",") if isinstance(more, str) else more
-    return sorted({*PERSONAL, *(_plain(str(each)) for each in names)})
+    return sorted({*PERSONAL, *(plain(str(each)) for each in names)})
 
 
 async def derive(scope: Scope, community: Community, profile_ids: Collection[UUID]) -> int:

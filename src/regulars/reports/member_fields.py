@@ -57,9 +57,10 @@ CODES = {
 
 # In completed years, five a step: both dates are numbers, such as 20261124.
 _AGE_GROUP = f"""CASE WHEN r.birth_date IS NOT NULL
-    THEN (ARRAY[{", ".join(f"'{each.name}'" for each in AGES)}])[
+    THEN nth(
+        ARRAY[{", ".join(f"'{each.name}'" for each in AGES)}],
         1 + greatest(least(whole($today - r.birth_date, 50000), 16) - 2, 0)
-    ] END"""
+    ) END"""
 
 ID = Field("id", Kind.INTEGER, "ID of the member.", sql="r.member_id")
 

@@ -47,7 +47,8 @@ class Store(Enum):
     __hash__ = object.__hash__
 
     TABLES = "PostgreSQL, in one snapshot"
-    COLUMNS = "the community's columnar copy of its members, caught up with that snapshot"
+    COLUMNS = "the community's columnar copy of its members, caught up with that snapshot; or files, by DuckDB"
+    LAKE = "files, by Spark"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,297 @@
+"""From profiles and memberships as they were given to who is a member and as what: SQL, step by step.
+
+What the live store derives in `reports/derive.sql`, of the present state alone. The relations at its end are `members`,
+`joins` and `turns`, those that `reports/over_files.py` is written over.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from regulars.aggregations.aggregation import Aggregation, Type
+from regulars.aggregations.definitions import REGISTRY
+from regulars.bulk import reading, values
+from regulars.bulk.lists import Lists
+from regulars.bulk.reading import Dialect
+from regulars.bulk.shape import Club, Faults, Source, Step
+from regulars.bulk.tables import Kind
+from regulars.facts.consents import STATUSES, WITH_STATUS
+
+CHANNELS = ("sms", "email", "push", "anything")
+
+
+def home_countries(profiles: Source, dialect: Dialect, lists: Lists, faults: Faults) -> Step:
+    """Of each profile the country of its address: the default one's, else that of the first that tells one."""
+    if not profiles.has("addresses"):
+        text = reading.nothing(Kind.TEXT, dialect)
+        return Step("home_countries", f"SELECT {text} AS external_id, {text} AS country, NULL AS wrong WHERE 1 = 0")
+    listed = lists.numbered(dialect.json_objects("addresses", ("is_default", "iso", "country", "country_iso_3")))
+    named = "coalesce({})".format(
+        ", ".join(f"nullif(trim(each.element.{name}), '')" for name in ("iso", "country", "country_iso_3"))
+    )
+    unknown = faults.number("profiles.addresses: the country must be one of ISO 3166-1")
+    return Step(
+        "home_countries",
+        f"""SELECT external_id, country, wrong
+FROM (
+    SELECT told.external_id, known.alpha_2 AS country,
+           CAST(CASE WHEN told.named IS NOT NULL AND known.alpha_2 IS NULL THEN {unknown} END AS INT) AS wrong,
+           row_number() OVER (
+               PARTITION BY told.external_id
+               ORDER BY CASE WHEN known.alpha_2 IS NULL THEN 1 ELSE 0 END, told.is_default DESC, told.place
+           ) AS choice
+    FROM (
+        SELECT external_id, each.place,
+               coalesce(lower(each.element.is_default) = 'true', FALSE) AS is_default,
+               lower({named}) AS named
+        FROM (SELECT external_id, {dialect.each_of(listed)} AS each FROM typed_profiles WHERE addresses IS NOT NULL)
+    ) AS told
+    LEFT JOIN country_names AS known ON known.name = told.named
+) AS found
+WHERE wrong IS NOT NULL OR (choice = 1 AND country IS NOT NULL)""",
+        keeps=True,
+    )
+
+
+def states(club: Club, as_of: datetime, personal: Sequence[str], dialect: Dialect, lists: Lists) -> list[Step]:
+    """As what each profile stands."""
+    word = lists.first_word("own.optin_channel")
+    local = {each: dialect.engine.macros["instant_of"](f"{each}_local", f"'{club.timezone}'") for each in _TIMES}
+    times = {each: f"coalesce(own.{each}, {local[each].replace(each, f'own.{each}')})" for each in _TIMES}
+    now = values.timestamp(as_of)
+    return [
+        Step(
+            "read_states",
+            f"""SELECT own.external_id AS profile_id, own.gender, own.optin_channel, own.optin_subchannel,
+       own.sms_status, own.email_status, own.push_status,
+       CASE WHEN {word} IN ('ios', 'android', 'web', 'pos', 'api', 'import') THEN {word}
+            WHEN own.optin_channel IS NOT NULL THEN 'other' END AS optin_platform,
+       CAST(10000 * own.birth_year + 100 * coalesce(own.birth_month, 1) + coalesce(own.birth_day, 1) AS INT)
+           AS birth_date,
+       own.birth_year - own.birth_year % 5 AS birth_year_group,
+       coalesce({lists.ids("own.subunit_ids")}, {lists.no_ids}) AS subunit_ids,
+       coalesce({lists.ids("own.group_ids")}, {lists.no_ids}) AS group_ids,
+       coalesce({lists.ids("own.favorite_stores")}, {lists.no_ids}) AS favorite_stores,
+       coalesce({lists.named("own.consents", "true")}, {lists.no_texts}) AS consents_true,
+       coalesce({lists.named("own.consents", "false")}, {lists.no_texts}) AS consents_false,
+       coalesce({lists.without("own.properties", personal)}, '{{}}') AS properties,
+       coalesce(home.country, phone.country) AS country,
+       coalesce(own.profile_type, 'active') NOT IN ('deleted', 'system', 'temporary') AS is_somebody,
+       own.member_id, {times["joined_at"]} AS joined_at,
+       coalesce({times["created_at"]}, {now}) AS created_at,
+       coalesce({times["updated_at"]}, {times["created_at"]}, {now}) AS updated_at
+FROM typed_profiles AS own
+LEFT JOIN home_countries AS home ON home.external_id = own.external_id
+LEFT JOIN phone_countries AS phone ON phone.number = own.mobile_phone""",
+        ),
+        Step(
+            "reached_states",
+            f"""SELECT read.*,
+       {
+                lists.some(
+                    (
+                        (
+                            "CASE WHEN read.sms_status = 'verified' AND "
+                            f"{lists.has('read.consents_true', _quoted('sms_marketing'))} THEN 'sms' END"
+                        ),
+                        (
+                            "CASE WHEN read.email_status IN ('enabled', 'verified') AND "
+                            f"{lists.has('read.consents_true', _quoted('email_marketing'))} THEN 'email' END"
+                        ),
+                        "CASE WHEN read.push_status = 'enabled' THEN 'push' END",
+                    )
+                )
+            } AS reaching
+FROM read_states AS read""",
+        ),
+        Step(
+            "states",
+            f"""SELECT marked.*, {_groups(lists)} AS groups
+FROM (
+    SELECT reached.*,
+           {
+                lists.some(
+                    (
+                        *(
+                            f"CASE WHEN {lists.has('reaching', _quoted(each))} THEN {_quoted(each)} END"
+                            for each in CHANNELS[:3]
+                        ),
+                        f"CASE WHEN {lists.is_any('reaching')} THEN 'anything' END",
+                    )
+                )
+            } AS marketing
+    FROM reached_states AS reached
+) AS marked""",
+            keeps=True,
+        ),
+    ]
+
+
+_TIMES = ("joined_at", "created_at", "updated_at")
+
+
+def _quoted(text: str) -> str:
+    return f"'{text}'"
+
+
+def _groups(lists: Lists) -> str:
+    single = ("optin_channel", "optin_subchannel", "optin_platform", "birth_year_group", "country", "gender")
+    # Beside null a text is null, and is left out.
+    told = lists.some(("'all:'", *(f"'{name}:' || marked.{name}" for name in single)))
+    reach = lists.some(
+        tuple(
+            f"CASE WHEN {lists.has('marked.marketing', _quoted(each))} THEN 'marketing_true:{each}' "
+            f"ELSE 'marketing_false:{each}' END"
+            for each in CHANNELS
+        )
+    )
+    several = (
+        ("consents_true", "consent_true"),
+        ("consents_false", "consent_false"),
+        ("subunit_ids", "subunit_id"),
+        ("group_ids", "group_id"),
+        ("favorite_stores", "favorite_store"),
+    )
+    return lists.concat((told, reach, *(lists.prefixed(f"marked.{column}", f"{name}:") for column, name in several)))
+
+
+def memberships(source: Source | None, club: Club, as_of: datetime, dialect: Dialect, lists: Lists) -> list[Step]:
+    """Who came in and who left: each profile by being made, and what the table of memberships tells.
+
+    An `in` while in, an `out` while out do not count.
+    """
+    at = dialect.engine.macros["instant_of"]("told.at_local", f"'{club.timezone}'")
+    joins = f"""SELECT profile_id, 'in' AS type, coalesce(joined_at, created_at) AS at, optin_channel, optin_subchannel,
+       consents_true, consents_false, 1 AS rank, CAST(NULL AS {dialect.string}) AS external_id
+FROM states"""
+    told = f"""SELECT told.profile, told.type, coalesce(told.at, {at}), told.optin_channel, told.optin_subchannel,
+       CASE WHEN told.consents IS NOT NULL THEN {lists.named("told.consents", "true")} END,
+       CASE WHEN told.consents IS NOT NULL THEN {lists.named("told.consents", "false")} END,
+       CASE WHEN told.external_id IS NULL THEN 0 ELSE 2 END, told.external_id
+FROM typed_memberships AS told"""
+    age = f"""CASE
+           WHEN s.birth_date IS NULL THEN NULL
+           WHEN c.day - s.birth_date < 150000 THEN '-14'
+           WHEN c.day - s.birth_date >= 800000 THEN '80-'
+           ELSE concat(CAST({_fifths("c.day - s.birth_date", dialect)} * 5 AS {dialect.string}), '-',
+                       CAST({_fifths("c.day - s.birth_date", dialect)} * 5 + 4 AS {dialect.string}))
+       END"""
+    word = lists.first_word("c.optin_channel")
+    date = dialect.engine.macros["local_date"]("told.at", f"'{club.timezone}'")
+    return [
+        Step("told_memberships", joins if source is None else f"{joins}\nUNION ALL\n{told}"),
+        Step(
+            "counted_memberships",
+            f"""SELECT seen.*,
+       CAST(year(date) * 10000 + month(date) * 100 + day(date) AS INT) AS day
+FROM (
+    SELECT told.*, {date} AS date,
+           lag(type, 1, 'out') OVER in_order AS before
+    FROM told_memberships AS told
+    WINDOW in_order AS (PARTITION BY told.profile_id ORDER BY told.at, told.rank, told.external_id, told.type)
+) AS seen
+WHERE type <> before""",
+            keeps=True,
+        ),
+        Step(
+            "joins",
+            f"""SELECT c.profile_id, c.at, c.type,
+       coalesce(c.optin_channel, s.optin_channel) AS optin_channel,
+       coalesce(c.optin_subchannel, s.optin_subchannel) AS optin_subchannel,
+       CASE WHEN c.optin_channel IS NULL THEN s.optin_platform
+            WHEN {word} IN ('ios', 'android', 'web', 'pos', 'api', 'import') THEN {word}
+            ELSE 'other' END AS optin_platform,
+       s.gender, {age} AS age,
+       coalesce(c.consents_true, s.consents_true) AS consents_true,
+       coalesce(c.consents_false, s.consents_false) AS consents_false
+FROM counted_memberships AS c
+JOIN states AS s ON s.profile_id = c.profile_id
+WHERE s.is_somebody""",
+        ),
+        Step(
+            "turns",
+            """SELECT c.profile_id, c.at, CASE c.type WHEN 'in' THEN 1 ELSE -1 END AS n, s.groups
+FROM counted_memberships AS c
+JOIN states AS s ON s.profile_id = c.profile_id
+WHERE s.is_somebody""",
+        ),
+        Step(
+            "member_states",
+            f"""SELECT s.*
+FROM states AS s
+JOIN (
+    SELECT profile_id
+    FROM counted_memberships AS counted
+    WHERE counted.at <= {values.timestamp(as_of)}
+    GROUP BY profile_id
+    HAVING sum(CASE type WHEN 'in' THEN 1 ELSE -1 END) > 0
+) AS there ON there.profile_id = s.profile_id
+WHERE s.is_somebody""",
+        ),
+    ]
+
+
+def _fifths(years: str, dialect: Dialect) -> str:
+    return dialect.engine.macros["whole"](years, "50000")
+
+
+def members(dialect: Dialect, *, has_values: bool) -> Step:
+    """The members as the live copy has them, with the columns of values where these are computed."""
+    number = "coalesce(s.member_id, row_number() OVER (ORDER BY s.profile_id))"
+    told = [f"{_value(each, dialect)} AS {each.name}" for each in REGISTRY.stored] if has_values else []
+    joined = f"""
+JOIN stored_values AS value ON value.profile_id = s.profile_id
+CROSS JOIN (SELECT {dialect.names_of_locations} AS names FROM fact_locations) AS place
+JOIN country_codes ON country_codes.alpha_2 = coalesce(value.likely_country, '')"""
+    return Step(
+        "members",
+        f"""SELECT {number} AS member_id, s.profile_id, s.birth_date, s.optin_channel, s.optin_subchannel,
+       s.optin_platform, s.gender, s.country, s.sms_status, s.email_status, s.push_status, s.subunit_ids, s.group_ids,
+       s.favorite_stores, s.consents_true, s.consents_false, s.marketing,
+       {dialect.shown_instant("s.created_at")} AS created_at, {dialect.shown_instant("s.updated_at")} AS updated_at,
+       {", ".join(("s.properties", *told))}
+FROM member_states AS s{joined if has_values else ""}""",
+    )
+
+
+def _value(of: Aggregation, dialect: Dialect) -> str:
+    """A value as reports have it: money in minor units, places by their external ids."""
+    column = f"value.{of.name}"
+    match of.type:
+        case Type.COUNTRY_ALPHA_3:
+            return "country_codes.alpha_3"
+        case Type.LOCATION:
+            return dialect.name_at("place.names", column)
+        case Type.LOCATIONS:
+            return dialect.names_at("place.names", column)
+        case Type.INSTANT:
+            return dialect.shown_instant(column)
+        case _:
+            return column
+
+
+PHONES = """SELECT DISTINCT own.mobile_phone
+FROM typed_profiles AS own
+LEFT JOIN home_countries AS home ON home.external_id = own.external_id
+WHERE own.mobile_phone IS NOT NULL AND home.external_id IS NULL"""
+"""The numbers that may tell where somebody lives whose address does not."""
+
+
+def wrong_profiles(faults: Faults) -> str:
+    """What of typed profiles has values that none may have, by the number of the first fault."""
+    listed, known = ", ".join(STATUSES), ", ".join(map(_quoted, STATUSES))
+    status = [
+        f"WHEN {each}_status NOT IN ({known}) THEN {faults.number(f'profiles.{each}_status must be one of {listed}')}"
+        for each in WITH_STATUS
+    ]
+    return f"SELECT external_id, CAST(CASE {' '.join(status)} END AS INT) AS wrong FROM typed_profiles"
+
+
+def wrong_memberships(faults: Faults) -> str:
+    """The same of memberships."""
+    kind = faults.number("memberships.type must be in or out")
+    stranger = faults.number("memberships.profile is not among the profiles")
+    return f"""SELECT told.profile,
+       CAST(CASE WHEN told.type NOT IN ('in', 'out') THEN {kind}
+                 WHEN own.external_id IS NULL THEN {stranger} END AS INT) AS wrong
+FROM typed_memberships AS told
+LEFT JOIN typed_profiles AS own ON own.external_id = told.profile"""

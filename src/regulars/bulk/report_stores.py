@@ -1,0 +1,39 @@
+"""Where a report's rows are asked for when they are in files: the relations that an engine has made of them."""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Any
+
+from regulars.access.customers import Customer
+from regulars.query.execution import Snapshot, Stores
+from regulars.reports.report import Store
+
+Ask = Callable[[str, Sequence[Any]], list[tuple[Any, ...]]]
+"""The rows of a compiled statement with its values by place."""
+
+
+class FileStores(Stores):
+    """Files as answers are made from them: what is asked is asked of one engine, and all of it at `now`."""
+
+    def __init__(self, ask: Ask, now: datetime) -> None:
+        self._ask = ask
+        self._now = now
+
+    @asynccontextmanager
+    async def snapshot(self, customers: Sequence[Customer], now: datetime | None = None) -> AsyncIterator[Snapshot]:
+        """The files as they are."""
+        yield _Files(None, now or self._now, None, customers[0].community_id, self._ask)
+
+    async def cursor_key(self) -> bytes:
+        """Nothing is paged, so no cursor leaves."""
+        return b""
+
+
+class _Files(Snapshot):
+    def __init__(self, connection: Any, now: datetime, copies: None, community_id: int, ask: Ask) -> None:
+        super().__init__(connection, now, copies, community_id)
+        self._ask = ask
+
+    async def rows(self, customer: Customer, store: Store, statement: str, values: Sequence[Any]) -> list[Any]:
+        return self._ask(statement, [list(each) if isinstance(each, tuple) else each for each in values])

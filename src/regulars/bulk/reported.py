@@ -1,0 +1,101 @@
+"""The relations that a report over files is asked of, made step by step, the same on every engine."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from regulars.aggregations import wire
+from regulars.bulk import member_facts, plan
+from regulars.bulk.lists import LISTS, Lists
+from regulars.bulk.plan import Asked, Runner
+from regulars.bulk.shape import Club, Faults, Source, Step
+from regulars.facts import money, phones
+from regulars.query import filter_sql
+from regulars.query.compiling import grouping
+from regulars.query.query import Query
+from regulars.reports.derive import PERSONAL, plain
+from regulars.reports.member_fields import VALUES
+
+_VALUES = {each.name for each in VALUES}
+_OF_GROUPS = ("members_grouped_count", "members_count_history")
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What of the members a query is about, beside what every profile says: their values, their countries."""
+
+    values: bool
+    country: bool
+
+    @staticmethod
+    def of(query: Query) -> "Needs":
+        """What a query needs."""
+        report = query.report
+        is_listed = bool(report.key) and query.aggregate_by is None
+        asked = {*filter_sql.fields(query.filter), *(each.name for each in grouping(query))}
+        names = {each.removeprefix("aggregations.") for each in asked}
+        names |= {each.name for each in report.fields if each.shown} if is_listed else set()
+        values = bool(names & _VALUES) or report.name == "member_aggregations"
+        return Needs(values, "country" in names or report.name in _OF_GROUPS)
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What is told of the club, and the instant that it is asked at. `personal` are properties that stay out."""
+
+    timezone: str
+    currency: str | None
+    now: datetime
+    community_id: int = 1
+    personal: tuple[str, ...] = ()
+
+
+def make(runner: Runner, sources: Mapping[str, Source], needs: Needs, asked: Told, tell: Callable[[str], None]) -> Club:
+    """Makes `members`, `joins` and `turns`; gives the club, whose money values are in.
+
+    Raises UnfitError for whatever can't be computed from.
+    """
+    lists = LISTS[runner.dialect.engine.name]
+    currency = asked.currency
+    profiles, told = sources["profiles"], sources.get("memberships")
+    if needs.values:
+        of_values = {name: source for name, source in sources.items() if name != "memberships"}
+        plan.run(runner, of_values, Asked(asked.timezone, currency, asked.now, wire.ALL), tell)
+        currency = runner.rows("SELECT currency FROM club")[0][0]
+    else:
+        plan.make_countries(runner)
+        tell("reading")
+        plan.make_typed(runner, profiles, Faults())
+    faults = Faults()
+    _refuse(runner, member_facts.wrong_profiles(faults), "external_id", faults)
+    if told is not None:
+        plan.make_typed(runner, told, faults)
+        _refuse(runner, member_facts.wrong_memberships(faults), "profile", faults)
+    _make_countries(runner, lists, profiles, needs, faults)
+    own = currency or "EUR"
+    club = Club(asked.timezone, own, money.minor_digits(own))
+    never = sorted({*PERSONAL, *map(plain, asked.personal)})
+    for step in (
+        *member_facts.states(club, asked.now, never, runner.dialect, lists),
+        *member_facts.memberships(told, club, asked.now, runner.dialect, lists),
+        member_facts.members(runner.dialect, has_values=needs.values),
+    ):
+        runner.make(step)
+    return club
+
+
+def _make_countries(runner: Runner, lists: Lists, profiles: Source, needs: Needs, faults: Faults) -> None:
+    """Makes the countries that addresses tell, and, of who has none, those that phones tell."""
+    runner.make(member_facts.home_countries(profiles, runner.dialect, lists, faults))
+    plan.refuse(runner, "home_countries", "external_id", faults)
+    numbers: list[tuple[Any, ...]] = []
+    if needs.country and profiles.has("mobile_phone"):
+        numbers = runner.rows(member_facts.PHONES)
+    told = ((number, phones.country(number)) for (number,) in numbers)
+    runner.make_pairs("phone_countries", ("number", "country"), [(a, b) for a, b in told if b is not None])
+
+
+def _refuse(runner: Runner, rows: str, key: str, faults: Faults) -> None:
+    runner.make(Step(f"checked_{key}s", rows))
+    plan.refuse(runner, f"checked_{key}s", key, faults)

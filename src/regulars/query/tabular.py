@@ -1,0 +1,65 @@
+"""An answer of a report as text or as a table of rows, whatever its format."""
+
+import csv
+import io
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+Answer = Mapping[str, Any]
+Row = Sequence[Any]
+
+_encoder = msgspec.json.Encoder(decimal_format="number")
+
+
+def as_json(answer: Answer) -> str:
+    """The answer as the API gives it, laid out."""
+    return msgspec.json.format(_encoder.encode(answer), indent=2).decode() + "\n"
+
+
+def as_csv(answer: Answer) -> str:
+    """RFC 4180 with a header: a line a record; of a timeseries a line a value, with its bucket, zone and labels.
+
+    Arrays and objects are JSON, null is empty.
+    """
+    header, rows = long(answer)
+    written = io.StringIO()
+    # The module's own line ends are RFC 4180's.
+    writer = csv.writer(written)
+    writer.writerow(header)
+    writer.writerows([text(value) for value in row] for row in rows)
+    return written.getvalue()
+
+
+def text(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool | list | dict):
+        return json.dumps(value, ensure_ascii=False)
+    return str(value)
+
+
+def long(answer: Answer) -> tuple[list[str], Iterator[Row] | list[Row]]:
+    """Header and rows, a row a record, a group or a value."""
+    if answer["result_type"] == "records":
+        return _of_objects(answer["records"])
+    if answer["result_type"] == "statistics":
+        return _of_objects([{**each["label"], **each["values"]} for each in answer["statistics"]])
+    labels = list(dict.fromkeys(key for each in answer["series"] for key in each["label"]))
+
+    def values() -> Iterator[Row]:
+        for each in answer["series"]:
+            named = [each["label"].get(key) for key in labels]
+            zone = each.get("timezone", answer["range_timezone"])
+            for bucket, value in zip(answer["time_buckets"], each["values"], strict=True):
+                if value is not None:
+                    yield [bucket, zone, *named, value]
+
+    return ["bucket", "timezone", *labels, "value"], values()
+
+
+def _of_objects(objects: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[Row]]:
+    keys = list(dict.fromkeys(key for each in objects for key in each))
+    return keys, [[each.get(key) for key in keys] for each in objects]

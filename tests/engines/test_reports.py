@@ -1,0 +1,178 @@
+"""Reports over files say what the live store says of the same members, on every engine."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import pytest_asyncio
+
+from clubs import Club, SetClock, clubs
+from engines.reported import as_tables, drawn, load
+from ingest.loading import Loading
+from query.copying import customer
+from randomness import SEED
+from regulars.bulk.compute_report import open_files, query_of
+from regulars.bulk.on_duckdb import OnDuckDB
+from regulars.bulk.reported import Needs, Told
+from regulars.facts.community import NewCommunity
+from regulars.query.answers import answer
+from regulars.query.columns import Copies
+from regulars.query.execution import Stores
+from regulars.query.request import parse
+from regulars.reports.folding import fold
+from regulars.reports.registry import BY_NAME
+from regulars.storage.database import Database
+from reports import members_drawn
+
+_numbers = itertools.count(1)
+
+pytestmark = pytest.mark.xdist_group("spark")
+
+Body = dict[str, Any]
+_encoder = msgspec.json.Encoder(decimal_format="number")
+
+RANGE = {"from": "2025-10-20T00:00:00", "to": "2026-11-01T00:00:00"}
+SHORT = {"from": "2026-10-24T12:00:00", "to": "2026-10-26T04:00:00"}
+
+
+def requests(chance: random.Random) -> list[Body]:
+    """One of each kind: records, groups, series, in several intervals, filtered at random."""
+    trees = [members_drawn.tree(chance) for _ in range(4)]
+    gender = {"type": "in", "field": "gender", "value": ["female", None]}
+    kind = {"type": "in", "field": "grouping_type", "value": ["gender", "country", "consent_true"]}
+    return [
+        {"report": "members"},
+        {"report": "members", "filter": trees[0]},
+        *({"report": "members_count", "filter": each} for each in trees),
+        *(
+            {"report": "members_count", "aggregate_by": f"by_{name}"}
+            for name in ("consents", "age", "country", "favorite_store", "marketing_via_anything")
+        ),
+        {"report": "member_aggregations"},
+        {"report": "member_aggregations", "aggregate_by": "by_recency_and_frequency"},
+        {"report": "members_grouped_count"},
+        {"report": "members_count_history", "interval": "1mo", "aggregate_by": "total", **RANGE},
+        {"report": "members_count_history", "interval": "1mo", "filter": kind, **RANGE},
+        {"report": "members_count_history", "interval": "1h", "filter": kind, **SHORT},
+        {"report": "member_balance", "interval": "1w", **RANGE},
+        {"report": "member_balance", "interval": "1mo", "aggregate_by": "consents", **RANGE},
+        {"report": "member_balance", "interval": "1d", "aggregate_by": "age", "filter": gender, **SHORT},
+        {"report": "member_balance", "interval": "1mo", "aggregate_by": "total", **RANGE},
+    ]
+
+
+ON_SPARK: list[Body] = [
+    {
+        "report": "members_count",
+        "aggregate_by": "by_consents",
+        "filter": {
+            "type": "or",
+            "operations": [
+                {"type": "equal", "field": "properties.language", "value": "no"},
+                {"type": "in", "field": "subunit_ids", "value": [2, None]},
+                {"type": "starts_with", "field": "optin_channel", "value": "web"},
+                {"type": "greater_than", "field": "properties.size", "value": 40},
+                {"type": "in", "field": "properties.vip", "value": [True, None, "yes"]},
+                {"type": "equal", "field": "marketing_via_anything", "value": True},
+            ],
+        },
+    },
+    {"report": "members"},
+    {"report": "members_count_history", "interval": "1mo", **RANGE},
+    {"report": "member_balance", "interval": "1w", "aggregate_by": "age", **RANGE},
+]
+
+
+class Both:
+    """A club that is asked live and in files."""
+
+    def __init__(self, club: Club, tables: dict[str, Any]) -> None:
+        self._club = club
+        self._tables = tables
+        self._stores = Stores(club.database, Copies(200))
+
+    async def live(self, body: Body) -> Any:
+        """What the API would answer."""
+        query = parse(msgspec.json.encode(body | ({"limit": 10_000} if "from" not in body else {})), BY_NAME)
+        return _comparable(await answer(query, (customer(self._club),), self._stores, self._club.clock()))
+
+    def computed(self, bodies: list[Body], engine: str, runner: Any) -> list[Any]:
+        """What files say to requests, of relations that are made once."""
+        queries = [query_of(body, engine) for body in bodies]
+        needs = Needs(
+            values=any(Needs.of(each).values for each in queries),
+            country=any(Needs.of(each).country for each in queries),
+        )
+        it = self._club.community
+        told = Told(it.timezone, it.currency, self._club.clock(), it.id)
+        opened = open_files(runner, self._tables, needs, told, None, lambda stage: None)
+        return [_comparable(opened.answer(each)) for each in queries]
+
+    async def differing(self, bodies: list[Body], engine: str, runner: Any) -> dict[str, list[str]]:
+        """Where files say else than the API, by request, the first of each."""
+        found = self.computed(bodies, engine, runner)
+        wrong = [differing(each, await self.live(body)) for each, body in zip(found, bodies, strict=True)]
+        return {str(body): each[:5] for body, each in zip(bodies, wrong, strict=True) if each}
+
+
+def _comparable(answer: Any) -> Any:
+    """Plain values, without what only one side knows: pages, places by their numbers, the commit that counted."""
+    found = msgspec.json.decode(_encoder.encode(answer))
+    found.pop("pagination", None)
+    for each in found.get("records", ()):
+        if "grouping_type" in each:
+            each.pop("updated_at", None)
+        for name in [name for name in each if "location" in name or name == "store_join"]:
+            del each[name]
+    return found
+
+
+@pytest_asyncio.fixture(params=["Europe/Oslo", "America/St_Johns"])
+async def both(
+    request: pytest.FixtureRequest, database: Database, clock: SetClock, tmp_path: Path
+) -> AsyncIterator[Both]:
+    """A club in a zone, loaded and folded."""
+    slug = f"both-{request.param.rpartition('/')[2].lower()}-{next(_numbers)}"
+    async for club in clubs(database, clock, NewCommunity(slug, "Both", "NO", request.param, "NOK")):
+        loading = Loading(club, tmp_path)
+        await loading("locations", "external_id\nS1\nS2\nS3")
+        rows = await _fetch(club, "SELECT id FROM locations WHERE community_id = $1 ORDER BY id")
+        club_drawn = drawn(random.Random(SEED), [row["id"] for row in rows], 40)
+        await load(club, loading, club_drawn)
+        await fold(club.database, club.community.id)
+        yield Both(club, await as_tables(club, club_drawn))
+
+
+async def _fetch(club: Club, statement: str) -> Any:
+    async with club.database.reading(club.community.id) as scope:
+        return await scope.fetch(statement, club.community.id)
+
+
+def differing(found: Any, expected: Any, at: str = "") -> list[str]:
+    """Where two answers differ: path, what was found, what was expected."""
+    if isinstance(found, dict) and isinstance(expected, dict):
+        keys = dict.fromkeys((*found, *expected))
+        return [each for key in keys for each in differing(found.get(key), expected.get(key), f"{at}.{key}")]
+    if isinstance(found, list) and isinstance(expected, list) and len(found) == len(expected):
+        return [
+            each for place in range(len(found)) for each in differing(found[place], expected[place], f"{at}.{place}")
+        ]
+    return [] if found == expected else [f"{at}: {found!r} != {expected!r}"]
+
+
+async def test_duckdb_says_what_the_api_says(both: Both) -> None:
+    assert await both.differing(requests(random.Random(SEED)), "duckdb", OnDuckDB()) == {}
+
+
+@pytest.mark.parametrize("both", ["Europe/Oslo"], indirect=True)
+async def test_spark_says_what_the_api_says(both: Both, spark: Any) -> None:
+    from regulars.bulk.on_spark import OnSpark
+
+    assert await both.differing(ON_SPARK, "spark", OnSpark(spark)) == {}
+    spark.catalog.clearCache()
