@@ -39,6 +39,9 @@ from regulars.storage.database import Database
 
 MEMBERS = [f"M{number}" for number in range(20)]
 
+BOUGHT = ("purchases", "purchase_changes", "purchase_rollups", "purchase_marks", "unique_sets")
+"""What is derived of transactions for reports."""
+
 
 @pytest.fixture(autouse=True)
 def marking(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -188,7 +191,7 @@ async def test_by_columns_a_file_comes_to_the_same_rows_and_rejections(
     ways = []
     for by_rows in (False, True):
         async with load.club.database.writing(load.club.community.id) as scope:
-            for table in ("transactions", "transaction_items"):
+            for table in ("transactions", "transaction_items", *BOUGHT):
                 await scope.execute(f"DELETE FROM {table} WHERE community_id = $1", load.club.community.id)
         summary = await loaded(load, path, by_rows=by_rows, **options)
         ways.append((counts(summary), reasons(summary), comparable(await rows_of(load.club, KEPT))))
@@ -266,7 +269,7 @@ async def test_the_outbox_tells_what_a_refresh_would_tell(
         await load.profiles(*names[10:])
         path = sales(tmp_path / "sales.parquet", 50, profile=[names[number % 20] for number in range(50)])
         async with load.club.database.writing(load.club.community.id) as scope:
-            for table in ("transactions", "outbox"):
+            for table in ("transactions", "outbox", *BOUGHT):
                 await scope.execute(f"DELETE FROM {table} WHERE community_id = $1", load.club.community.id)
         await loaded(load, path, create_profiles=True)
         rows = await rows_of(

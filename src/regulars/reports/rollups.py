@@ -2,11 +2,14 @@
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 import asyncpg
 
 from regulars.reports.interval import EVERY, Interval
 from regulars.storage.database import Database
+
+T = TypeVar("T")
 
 UNITS = {Interval.MINUTES_5: "day", Interval.HOUR: "month", Interval.DAY: "year"}
 """What a partition holds of each interval whose buckets are dropped in time."""
@@ -39,7 +42,7 @@ async def keep(database: Database) -> int:
     return dropped
 
 
-async def with_room(database: Database, work: Callable[[], Awaitable[int]]) -> int:
+async def with_room(database: Database, work: Callable[[], Awaitable[T]]) -> T:
     """Does what writes into rollups; where it lacks a partition, once more after they are made.
 
     Retention makes them ahead of time; where it could not, whoever writes does.

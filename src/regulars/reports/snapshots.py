@@ -88,12 +88,15 @@ async def fill(database: Database, community_id: int, since: datetime) -> int:
     """Counts who has memberships that came since an instant in the snapshots of the past; gives how many these are."""
     filled = 0
     last = UUID(int=0)
-    while True:
-        async with database.writing(community_id) as scope:
-            found = [row["profile_id"] for row in await scope.fetch(_LOADED, community_id, since, last)]
-            if found:
-                await recount(scope, found)
-        if not found:
-            return filled
+    while found := await rollups.with_room(database, partial(_fill, database, community_id, since, last)):
         last = found[-1]
         filled += len(found)
+    return filled
+
+
+async def _fill(database: Database, community_id: int, since: datetime, last: UUID) -> list[UUID]:
+    async with database.writing(community_id) as scope:
+        found = [row["profile_id"] for row in await scope.fetch(_LOADED, community_id, since, last)]
+        if found:
+            await recount(scope, found)
+    return found
