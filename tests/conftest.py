@@ -14,6 +14,7 @@ from clubs import Club, SetClock, clubs
 from randomness import SEED
 from regulars.aggregations import store
 from regulars.facts.community import NewCommunity
+from regulars.reports import rollups
 from regulars.storage import retention
 from regulars.storage.database import Database
 from regulars.storage.migrate import migrate, role_of
@@ -92,6 +93,7 @@ async def database(
     database = Database(url, 4, clock)
     database.pool = pools[url].pool
     await retention.keep(database, 7)
+    await rollups.keep(database)
     yield database
 
 

@@ -10,6 +10,7 @@ import psycopg
 import structlog
 
 from regulars.aggregations import store
+from regulars.reports import folding, rollups
 from regulars.settings import Settings
 from regulars.storage import embedded, retention, safety
 from regulars.storage.database import Database
@@ -124,6 +125,8 @@ async def _prepare(url: str, settings: Settings) -> None:
             for each in await safety.refuse_if_unsafe(connection):
                 _log.warning("database.unsafe", finding=each.message)
         await retention.keep(database, settings.outbox_days)
+        await rollups.keep(database)
+        await folding.repair(database)
 
 
 @asynccontextmanager

@@ -17,6 +17,8 @@ from regulars.aggregations.store import NAMES, STORED, statement
 from regulars.bulk import clocks, from_store
 from regulars.bulk.from_store import DATE, FLAG, INSTANT, INTEGER, TEXT, Copied, Part
 from regulars.facts import places
+from regulars.reports import rollups
+from regulars.reports.interval import EVERY
 from regulars.storage.database import Database, Scope
 
 PROFILES_AT_ONCE = 50_000
@@ -85,6 +87,8 @@ ORDER BY id
 
 _DERIVED = (files("regulars.bulk") / "verify_derived.sql").read_text()
 
+_MEMBERS = (files("regulars.bulk") / "verify_members.sql").read_text()
+
 _COMPARED = (*NAMES, "next_change_at")
 
 _LEAST, _GREATEST = UUID(int=0), UUID(int=2**128 - 1)
@@ -126,10 +130,18 @@ async def verify(
     async with database.reading(community_id) as scope:
         locations = await scope.fetch(_LOCATIONS, community_id)
         derived = await scope.fetch(_DERIVED, community_id)
+        # Reports have no past of their own: what was answered then is what is kept for then.
+        members = [] if as_of is not None else await _of_members(scope)
     for difference in _misplaced(locations):
         yield difference
-    for row in derived:
+    for row in [*derived, *members]:
         yield Difference(row["key"], row["name"], row["kept"], row["recomputed"])
+
+
+async def _of_members(scope: Scope) -> list[Any]:
+    """What differs of who is a member, and of the counts, their history and the balance."""
+    steps = [interval.written for interval in EVERY]
+    return await scope.fetch(_MEMBERS, scope.community_id, scope.now, steps, rollups.firsts_kept(scope.now))
 
 
 async def _zones(database: Database, community_id: int) -> list[Difference]:

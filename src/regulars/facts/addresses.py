@@ -292,7 +292,7 @@ async def create(writing: Writing, profile_id: UUID, address: AddressIn) -> int:
         raise Refused({"": f"A profile has at most {MOST} addresses"})
     new = Address(profile_id, None, False, {}).changed(row)
     made = await write(writing, Changes(made=[new], changed=_no_default(kept) if new.is_default else []))
-    writing.touch(profile_id, "address.created")
+    writing.touch_member(profile_id, "address.created")
     return made[0]
 
 
@@ -306,14 +306,14 @@ async def update(writing: Writing, profile_id: UUID, address_id: int, address: A
         return
     others = _no_default([each for each in kept if each is not before]) if after.is_default else []
     await write(writing, Changes(changed=[after, *others]))
-    writing.touch(profile_id, "address.changed")
+    writing.touch_member(profile_id, "address.changed")
 
 
 async def delete(writing: Writing, profile_id: UUID, address_id: int) -> None:
     """Takes an address away. Raises NotFound."""
     kept = (await of(writing, [profile_id])).get(profile_id, [])
     await write(writing, Changes(gone=[_one(kept, address_id)]))
-    writing.touch(profile_id, "address.deleted")
+    writing.touch_member(profile_id, "address.deleted")
 
 
 async def there(scope: Scope, profile_id: UUID, address_id: int) -> None:

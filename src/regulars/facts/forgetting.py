@@ -44,7 +44,7 @@ async def purge(writing: Writing, profile_id: UUID) -> None:
     await _purge_tokens(writing, gone)
     await writing.execute("DELETE FROM profiles WHERE community_id = $1 AND profile_id = ANY ($2)", community_id, gone)
     for each in gone:
-        writing.remove(each)
+        writing.purge(each)
 
 
 async def _purge_answers(writing: Writing, gone: list[UUID]) -> None:
@@ -86,7 +86,7 @@ WHERE community_id = $1 AND profile_id = $2
 _KEPT = (
     "profile_id", "profile_type", "gender", "birth_year", "currency", "joined_at", "joined_location_id",
     "preferred_location_id", "optin_channel", "optin_subchannel", "consents", "sms_status", "email_status",
-    "push_status", "subunit_ids", "group_ids", "favorite_stores",
+    "push_status", "subunit_ids", "group_ids", "favorite_stores", "phone_country",
 )  # fmt: skip
 
 
@@ -100,4 +100,4 @@ async def depersonalise(writing: Writing, profile_id: UUID) -> None:
     await writing.execute(
         "DELETE FROM identities WHERE community_id = $1 AND profile_id = $2", writing.community_id, profile_id
     )
-    writing.touch(profile_id, "profile.depersonalised")
+    writing.touch_member(profile_id, "profile.depersonalised")

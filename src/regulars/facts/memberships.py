@@ -266,3 +266,4 @@ async def _write(writing: Writing, states: Collection[dict[str, Any]], touched: 
     if kept:
         await writing.execute(_UPDATE, writing.community_id, kept)
     await count(writing, touched)
+    writing.members |= touched

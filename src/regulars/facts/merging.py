@@ -51,7 +51,7 @@ async def merge(writing: Writing, source_id: UUID, destination_id: UUID) -> None
     await save(writing, [_united(source, destination)])
     await _move(writing, source_id, destination_id)
     writing.remove(source_id)
-    writing.touch(destination_id, "profile.merged")
+    writing.touch_member(destination_id, "profile.merged")
 
 
 def _there(found: Mapping[UUID, Profile], path: str, profile_id: UUID) -> Profile:
@@ -66,6 +66,8 @@ def _united(source: Profile, destination: Profile) -> Profile:
     changes: dict[str, Any] = {
         name: value for name in _FILLED if (value := _filled(destination, source, name)) is not None
     }
+    if destination.mobile_phone is None:
+        changes["phone_country"] = source.phone_country or destination.phone_country
     if all(getattr(destination, name) is None for name in _BIRTH):
         changes |= {name: getattr(source, name) for name in _BIRTH}
     for name in _UNITED:

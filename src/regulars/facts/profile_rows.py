@@ -11,7 +11,7 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from regulars.facts import addresses, consents, given, identities, instants, money
+from regulars.facts import addresses, consents, given, identities, instants, money, phones
 from regulars.facts.addresses import AddressIn, AddressRow
 from regulars.facts.consents import Standing
 from regulars.facts.identities import IdentityIn, IdentityRow
@@ -74,6 +74,7 @@ COLUMNS: Mapping[str, str] = {
     "last_name": "text",
     "email": "text",
     "mobile_phone": "text",
+    "phone_country": "text",
     "gender": "text",
     "birth_day": "smallint",
     "birth_month": "smallint",
@@ -113,6 +114,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     last_name: str | None = None
     email: str | None = None
     mobile_phone: str | None = None
+    phone_country: str | None = None
     gender: str | None = None
     birth_day: int | None = None
     birth_month: int | None = None
@@ -345,6 +347,8 @@ def changed(before: Profile, row: ProfileRow, location_ids: Mapping[PlaceRef, in
     if row.attributes:
         kept = {**before.attributes, **row.attributes}
         columns["attributes"] = {name: value for name, value in kept.items() if value is not None}
+    if columns.get("mobile_phone", before.mobile_phone) != before.mobile_phone:
+        columns["phone_country"] = phones.country(columns["mobile_phone"])
     after = msgspec.structs.replace(before, **columns)
     _check_birth_date(
         {name: getattr(after, name) for name in ("birth_day", "birth_month", "birth_year")}, errors, columns

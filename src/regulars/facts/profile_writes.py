@@ -212,8 +212,8 @@ async def _write(writing: Writing, drafts: Sequence[_Draft]) -> None:
     await addresses.write(writing, parts)
     await identities.write(writing, [each for draft in drafts for each in draft.identities])
     await _write_memberships(writing, drafts)
-    writing.touch_all((each.profile_id for each in made), "profile.created")
-    writing.touch_all((each.profile_id for each in kept), "profile.updated")
+    writing.touch_members((each.profile_id for each in made), "profile.created")
+    writing.touch_members((each.profile_id for each in kept), "profile.updated")
 
 
 async def _write_memberships(writing: Writing, drafts: Sequence[_Draft]) -> None:

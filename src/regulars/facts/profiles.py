@@ -193,7 +193,7 @@ async def turn(writing: Writing, profile_id: UUID, profile_type: str) -> None:
         # Its facts stay, and so would its values, were it to come back.
         writing.remove(profile_id)
     else:
-        writing.touch(profile_id, "profile.updated")
+        writing.touch_member(profile_id, "profile.updated")
 
 
 async def delete(writing: Writing, profile_id: UUID) -> None:
@@ -305,7 +305,7 @@ async def create_missing(writing: Writing, external_ids: Collection[str]) -> dic
         rows = await writing.fetch(_MISSING, writing.community_id, new_ids, missing, writing.now)
         made = [row["profile_id"] for row in rows]
         await memberships.join(writing, [memberships.Join(each, writing.now) for each in made])
-        writing.touch_all(made, "profile.created")
+        writing.touch_members(made, "profile.created")
         # Whoever made some of them at once had made them when the statement returned.
         found = await profile_lookup.resolve(writing, refs)
     return {external_id: profile_id for (_, external_id), profile_id in found.items()}

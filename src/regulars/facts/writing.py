@@ -13,24 +13,31 @@ from regulars.storage.database import Scope
 class Writing(Scope):
     """A scope that facts are written in. The commit that opened it refreshes what was touched.
 
-    `touched` holds, by profile, the cause that goes to the outbox. `slow` are the profiles whose refresh took
-    long. `transaction_id` is the database's own number for it, once profiles are locked. With `load`, the number
-    of a load, what is touched is only marked, and computed when that load ends.
+    `touched` holds, by profile, the cause that goes to the outbox; `members` the profiles of which more than their
+    purchases may have changed, so that who is a member, and as what, is derived anew. `slow` are the profiles whose
+    refresh took long. `transaction_id` is the database's own number for it, once profiles are locked. With `load`,
+    the number of a load, what is touched is only marked, and computed when that load ends. `moves` is how many rows it
+    appended for the folder.
     """
 
     community: Community
     touched: dict[UUID, str] = field(default_factory=dict)
+    members: set[UUID] = field(default_factory=set)
     removed: set[UUID] = field(default_factory=set)
+    purged: set[UUID] = field(default_factory=set)
     slow: set[UUID] = field(default_factory=set)
     values_changed: bool = False
     locations_changed: bool = False
     transaction_id: str | None = None
     load: int | None = None
+    moves: int = 0
 
     def settled(self) -> None:
         """Forgets what was touched, now that everything derived is true again."""
         self.touched = {}
+        self.members = set()
         self.removed = set()
+        self.purged = set()
         self.values_changed = self.locations_changed = False
 
     def touch(self, profile_id: UUID, cause: str) -> None:
@@ -42,10 +49,26 @@ class Writing(Scope):
         for profile_id in profile_ids:
             self.touch(profile_id, cause)
 
+    def touch_member(self, profile_id: UUID, cause: str) -> None:
+        """Has a profile's values refreshed, and who it is as a member derived anew."""
+        self.touch(profile_id, cause)
+        self.members.add(profile_id)
+
+    def touch_members(self, profile_ids: Iterable[UUID], cause: str) -> None:
+        """Touches several profiles as members."""
+        for profile_id in profile_ids:
+            self.touch_member(profile_id, cause)
+
     def remove(self, profile_id: UUID) -> None:
-        """Has a profile's values removed in this commit: it is merged away or purged."""
+        """Has a profile's values removed in this commit: it leaves, is merged away or purged."""
         self.removed.add(profile_id)
+        self.members.add(profile_id)
         self.touched.pop(profile_id, None)
+
+    def purge(self, profile_id: UUID) -> None:
+        """Has a profile removed in this commit from all that is known of members, of the past too."""
+        self.remove(profile_id)
+        self.purged.add(profile_id)
 
     def raise_values_epoch(self) -> None:
         """Marks every profile of the community as to be recomputed: a fact that many share has changed."""
@@ -58,10 +81,12 @@ class Writing(Scope):
     @asynccontextmanager
     async def part(self) -> AsyncIterator[None]:
         """A savepoint that also forgets what was touched within it when it fails."""
-        before = (dict(self.touched), set(self.removed), self.values_changed, self.locations_changed)
+        before = (dict(self.touched), set(self.members), set(self.removed), set(self.purged))
+        changed = (self.values_changed, self.locations_changed)
         try:
             async with self.savepoint():
                 yield
         except BaseException:
-            self.touched, self.removed, self.values_changed, self.locations_changed = before
+            self.touched, self.members, self.removed, self.purged = before
+            self.values_changed, self.locations_changed = changed
             raise

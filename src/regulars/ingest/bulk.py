@@ -19,7 +19,11 @@ from regulars.ingest.entities import ENTITIES, PUTS, Outcome
 from regulars.ingest.files import Source
 from regulars.ingest.grouping import Committers, refusal
 from regulars.ingest.rows import Read, Rejection
+from regulars.reports import snapshots
 from regulars.storage.database import Database
+
+_JOINING = ("profiles", "memberships")
+"""What tells who was a member long before it came."""
 
 
 async def load(
@@ -39,7 +43,11 @@ async def load(
         return await history.load_file(arrival, community, read, source, options)
     batches = _rows(read, partial(ENTITIES[entity].decoded, community=community), options)
     put = partial(_put_rows, arrival.database, arrival.community_id, PUTS[entity], options)
-    return await _loaded(arrival.database, batches, put, options)
+    began = arrival.database.clock()
+    summary = await _loaded(arrival.database, batches, put, options)
+    if entity in _JOINING and summary.loaded and not options.dry_run:
+        await snapshots.fill(arrival.database, arrival.community_id, began)
+    return summary
 
 
 async def load_one(

@@ -12,6 +12,8 @@ from regulars.aggregations.refresh import refresh, remove
 from regulars.facts import community as communities
 from regulars.facts.refusals import NotFound
 from regulars.facts.writing import Writing
+from regulars.reports import folding, rollups, snapshots
+from regulars.reports.derive import derive
 from regulars.storage import retention
 from regulars.storage.arrays import array
 from regulars.storage.database import Database
@@ -65,35 +67,41 @@ async def commit(database: Database, community_id: int, work: Work[T], load: int
     while True:
         attempt += 1
         try:
-            return await _once(database, community_id, work, load)
+            result, moves = await _once(database, community_id, work, load)
         except asyncpg.CheckViolationError as error:
             if attempt == ATTEMPTS or "no partition" not in str(error):
                 raise
             # Retention makes partitions ahead of time; where it could not, a write makes its own.
             await retention.keep_day(database, database.clock().date())
+            await rollups.keep(database)
         except (*PASSING, ProfileGoneError) as error:
             if attempt == ATTEMPTS:
                 raise
             _log.warning("commit.again", attempt=attempt, why=type(error).__name__)
             await asyncio.sleep(0.01 * 2**attempt)
+        else:
+            await folding.bound(database, community_id, moves)
+            return result
 
 
-async def _once(database: Database, community_id: int, work: Work[T], load: int | None) -> T:
+async def _once(database: Database, community_id: int, work: Work[T], load: int | None) -> tuple[T, int]:
     transaction_id: str | None = None
+    moves = 0
     try:
         async with database.writing(community_id, communities.holding_currency(community_id)) as scope:
             community = await communities.by_id(scope.connection, community_id)
             writing = Writing(scope.connection, community_id, scope.now, community, load=load)
             result = await work(writing)
             await settle(writing, database.clock)
+            moves = writing.moves
             # What touched no profile may still have written.
             transaction_id = writing.transaction_id or await writing.fetchval(_ITS_ID)
     except LOST:
         # A connection that is lost while it commits leaves open what came of it; the server knows.
         if transaction_id is not None and await _was_committed(database, transaction_id):
-            return result
+            return result, moves
         raise
-    return result
+    return result, moves
 
 
 _ITS_ID = "SELECT pg_current_xact_id_if_assigned()::text"
@@ -117,9 +125,10 @@ async def _was_committed(database: Database, transaction_id: str) -> bool:
 
 
 _LOCK = """
-SELECT profile_id, deleted_at IS NULL AS is_member, pg_current_xact_id()::text AS transaction_id
+SELECT profile_id, deleted_at IS NULL AS is_there, merged_into IS NOT NULL AS is_merged,
+       pg_current_xact_id()::text AS transaction_id
 FROM profiles
-WHERE community_id = $1 AND profile_id = ANY ($2::text::uuid[]) AND merged_into IS NULL
+WHERE community_id = $1 AND profile_id = ANY ($2::text::uuid[])
 ORDER BY profile_id
 FOR NO KEY UPDATE
 """
@@ -136,21 +145,26 @@ async def settle(writing: Writing, clock: Callable[[], Any]) -> None:
     """Makes everything derived true again for what a writing touched."""
     if writing.removed:
         await remove(writing, sorted(writing.removed))
-    if writing.touched:
-        profile_ids = sorted(writing.touched)
-        # Locked in the order of their keys, and read by a later statement: its snapshot
-        # then holds all that earlier holders of these locks have committed.
-        locked = await writing.fetch(_LOCK, writing.community_id, array(profile_ids))
-        if len(locked) != len(profile_ids):
+    if there := sorted({*writing.touched, *writing.members} - writing.removed):
+        # Locked in the order of their keys, and read by later statements: their snapshots
+        # then hold all that earlier holders of these locks have committed.
+        locked = await writing.fetch(_LOCK, writing.community_id, array(there))
+        if writing.touched.keys() - {row["profile_id"] for row in locked if not row["is_merged"]}:
             raise ProfileGoneError("A profile was removed meanwhile.")
-        writing.transaction_id = locked[0]["transaction_id"]
-        causes = [writing.touched[each] for each in profile_ids]
-        if writing.load is None:
-            writing.slow.update(await refresh(writing, profile_ids, causes, clock()))
-        else:
-            await mark(writing, writing.load, profile_ids, causes)
-        if left := [row["profile_id"] for row in locked if not row["is_member"]]:
+        writing.transaction_id = next((row["transaction_id"] for row in locked), None)
+        if writing.touched:
+            profile_ids = sorted(writing.touched)
+            causes = [writing.touched[each] for each in profile_ids]
+            if writing.load is None:
+                writing.slow.update(await refresh(writing, profile_ids, causes, clock()))
+            else:
+                await mark(writing, writing.load, profile_ids, causes)
+        if left := [row["profile_id"] for row in locked if not row["is_there"]]:
             await remove(writing, left)
+    if writing.members:
+        writing.moves += await derive(writing, writing.community, writing.members)
+    if writing.purged:
+        await snapshots.recount(writing, writing.purged)
     if writing.values_changed or writing.locations_changed:
         # Last, for all writers of a community meet in this row.
         await writing.execute(

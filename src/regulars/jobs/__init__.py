@@ -1,1 +1,1 @@
-"""What runs later: the sweep of due profiles, retention."""
+"""What runs later: the sweep of due profiles, the folder, snapshots, retention."""

@@ -2,13 +2,21 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 import structlog
 
-from regulars.jobs import sweep
+from regulars.jobs import communities, queue, sweep
+from regulars.reports import folding, rollups
 from regulars.settings import Settings
 from regulars.storage import retention
 from regulars.storage.database import Database
+
+FOLD_SECONDS = 0.2
+LEFT_SECONDS = 10.0
+"""A process folds what it has appended itself at once, and what others left behind now and then."""
+
+EXPIRY_SECONDS = 6 * 3600.0
 
 _log = structlog.get_logger("regulars.jobs")
 
@@ -23,24 +31,46 @@ class Jobs:
         self._settings = settings
         self._swept = swept
         self._tasks: list[asyncio.Task[None]] = []
+        self._queue: asyncio.Task[None] | None = None
         self._stopping = asyncio.Event()
 
     def start(self) -> None:
         """Begins; the first round is at once."""
-        days = self._settings.outbox_days
         for name, every, work in (
             ("sweep", self._settings.sweep_seconds, self._sweep),
-            ("retention", 600.0, lambda: retention.keep(self._database, days)),
+            ("fold", FOLD_SECONDS, self._fold),
+            ("fold of what is left", LEFT_SECONDS, self._fold_left),
+            ("retention", 600.0, self._keep),
+            ("expiry", EXPIRY_SECONDS, self._expire),
         ):
             self._tasks.append(asyncio.create_task(self._repeat(name, every, work)))
+        self._queue = asyncio.create_task(queue.serve(self._database), name="queue")
 
     async def stop(self) -> None:
         """Lets the work that runs finish its step, and begins no more."""
         self._stopping.set()
+        if self._queue is not None:
+            self._queue.cancel()
+            await asyncio.wait([self._queue])
         await asyncio.gather(*self._tasks)
 
     async def _sweep(self) -> None:
         await sweep.sweep(self._database, self._stopping.is_set, self._swept)
+
+    async def _fold(self) -> None:
+        await communities.each("fold", folding.unfolded(), partial(folding.fold, self._database))
+
+    async def _fold_left(self) -> None:
+        every = await communities.ids(self._database)
+        await communities.each("fold", every, partial(folding.fold_left, self._database))
+
+    async def _keep(self) -> None:
+        await retention.keep(self._database, self._settings.outbox_days)
+        await rollups.keep(self._database)
+
+    async def _expire(self) -> None:
+        every = await communities.ids(self._database)
+        await communities.each("expiry", every, partial(rollups.expire, self._database))
 
     async def _repeat(self, name: str, every: float, work: Callable[[], Awaitable[object]]) -> None:
         while not self._stopping.is_set():

@@ -1,19 +1,19 @@
-"""Recomputes the profiles whose values are due: by the clock, or because a fact that many share has changed."""
+"""Recomputes the profiles whose values are due: by the clock, or because a fact that many share has changed.
+
+With them go those whose membership begins or ends by the clock, and those that no commit has derived yet.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import structlog
-
 from regulars.aggregations import marks
 from regulars.facts.writing import Writing
 from regulars.ingest.commit import commit
+from regulars.jobs import communities
 from regulars.storage.database import Database
 
 PROFILES_AT_ONCE = 500
-
-_log = structlog.get_logger("regulars.sweep")
 
 _DUE = """
 SELECT profile_id, next_change_at, values_epoch
@@ -33,6 +33,34 @@ WHERE community_id = $1
   AND (next_change_at > $2 OR next_change_at IS NULL)
 ORDER BY values_epoch
 LIMIT $3
+"""
+
+_DUE_MEMBERS = """
+SELECT profile_id
+FROM members
+WHERE community_id = $1 AND next_change_at <= $2
+ORDER BY next_change_at
+LIMIT $3
+"""
+
+# The mark of how far they are derived moves with them.
+_NOT_DERIVED = """
+WITH mark AS (
+    SELECT derived_up_to FROM fold_marks WHERE community_id = $1 AND derived_up_to IS NOT NULL
+),
+found AS MATERIALIZED (
+    SELECT profile_id
+    FROM profiles
+    WHERE community_id = $1 AND profile_id > (SELECT derived_up_to FROM mark)
+    ORDER BY profile_id
+    LIMIT $2
+),
+moved AS (
+    UPDATE fold_marks
+    SET derived_up_to = (SELECT profile_id FROM found ORDER BY profile_id DESC LIMIT 1)
+    WHERE community_id = $1 AND derived_up_to IS NOT NULL
+)
+SELECT profile_id FROM found
 """
 
 _WAITING = f"""
@@ -55,18 +83,11 @@ async def sweep(
     What goes wrong in one community is logged, and keeps none of the others waiting. `observe` is told of the
     profiles of each part once it is committed.
     """
-    swept = 0
-    for community_id in await _community_ids(database):
-        try:
-            swept += await sweep_community(database, community_id, stopping, observe)
-        except Exception:
-            _log.exception("sweep.failed", community=community_id)
-    return swept
-
-
-async def _community_ids(database: Database) -> list[int]:
-    async with database.unscoped() as connection:
-        return [row["id"] for row in await connection.fetch("SELECT id FROM communities ORDER BY id")]
+    return await communities.each(
+        "sweep",
+        await communities.ids(database),
+        lambda community_id: sweep_community(database, community_id, stopping, observe),
+    )
 
 
 async def sweep_community(
@@ -95,7 +116,11 @@ async def _part(writing: Writing) -> int:
         least = marks.LEAST if await writing.fetchval(marks.ABANDONED, writing.community_id) else 0
         outdated = await writing.fetch(_OUTDATED, writing.community_id, writing.now, room, least)
         _touch(writing, outdated, "shared fact")
-    return len(writing.touched)
+    for row in await writing.fetch(_DUE_MEMBERS, writing.community_id, writing.now, PROFILES_AT_ONCE):
+        writing.members.add(row["profile_id"])
+    for row in await writing.fetch(_NOT_DERIVED, writing.community_id, PROFILES_AT_ONCE):
+        writing.members.add(row["profile_id"])
+    return max(len(writing.touched), len(writing.members))
 
 
 def _touch(writing: Writing, rows: Sequence[Any], cause: str) -> None:
@@ -114,7 +139,7 @@ class Waiting:
 async def waiting(database: Database) -> Waiting:
     """What is due now in all communities; of one that has much, COUNTED profiles for each reason."""
     profiles, oldest_seconds = 0, 0.0
-    for community_id in await _community_ids(database):
+    for community_id in await communities.ids(database):
         async with database.reading(community_id) as scope:
             found = await scope.fetchrow(_WAITING, community_id, scope.now, COUNTED, marks.LEAST)
         profiles += found["profiles"]

@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 
-from regulars.reports import balance, counts, members, transactions
+from regulars.reports import balance, counts, members, snapshot_count, transactions
 from regulars.reports.report import Report
 
 REPORTS: tuple[Report, ...] = (
     *members.REPORTS,
     *counts.REPORTS,
     *balance.REPORTS,
+    *snapshot_count.REPORTS,
     *transactions.REPORTS,
 )
 

@@ -1,6 +1,6 @@
 """What a report is: one declaration, from which validation, SQL, metadata, permits, costs and documents follow."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
@@ -57,6 +57,14 @@ class Source:
 
     store: Store
     sql: str
+
+
+@dataclass(frozen=True, slots=True)
+class Grain:
+    """Rows added up further than a report's own, for requests that ask for no other fields than these."""
+
+    fields: tuple[str, ...]
+    source: Source
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,11 +140,15 @@ class Measure:
 
 @dataclass(frozen=True, slots=True)
 class Aggregation:
-    """A way to group a report's rows: the fields that label its groups."""
+    """A way to group a report's rows: the fields that label its groups.
+
+    `measures` are measured instead of the report's own, where it has any.
+    """
 
     name: str
     fields: tuple[str, ...]
     meaning: str
+    measures: tuple[Measure, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,6 +161,7 @@ class Report:
     its own; without it there is one measure, or, in records and statistics, each is a value by its name. `adds` says
     that values of different groups may be added, so that there is an aggregation `total`. `at_end` says that values are
     what holds at the end of a bucket, not what happens in it: of two that share a wall time the later counts.
+    `grains` are smaller sources of the same values, the smallest first.
     """
 
     name: str
@@ -165,12 +178,18 @@ class Report:
     adds: bool = True
     at_end: bool = False
     intervals: tuple[Interval, ...] = ()
+    grains: tuple[Grain, ...] = ()
 
     def __post_init__(self) -> None:
         names = [each.name for each in self.fields]
         if repeated := {name for name in names if names.count(name) > 1}:
             raise ValueError(f"{self.name}: declared more than once: {sorted(repeated)}")
-        wanted = {*self.key, *self.grouped_by, *(name for each in self.aggregations for name in each.fields)}
+        wanted = {
+            *self.key,
+            *self.grouped_by,
+            *(name for each in self.aggregations for name in each.fields),
+            *(name for each in self.grains for name in each.fields),
+        }
         if unknown := wanted - set(names):
             raise ValueError(f"{self.name}: no field is called {sorted(unknown)}")
 
@@ -178,6 +197,11 @@ class Report:
     def permit(self) -> str:
         """What a token needs to ask for it."""
         return "Reporting:Api:Report:" + "".join(part.capitalize() for part in self.name.split("_"))
+
+    def source_of(self, fields: Collection[str]) -> Source:
+        """The smallest source that has all fields that a request filters and groups by."""
+        asked = {name for name in fields if not self.by_field[name].by_header}
+        return next((each.source for each in self.grains if asked <= set(each.fields)), self.source)
 
     @cached_property
     def by_field(self) -> Mapping[str, Field]:

@@ -83,10 +83,10 @@ async def _leave_session_as_is(connection: Any) -> None:
 
 
 class Database:
-    """A pool of connections of the app's role."""
+    """A pool of connections of the app's role to `url`."""
 
     def __init__(self, url: str, connections: int, clock: Clock = system_clock) -> None:
-        self._url = url
+        self.url = url
         self._connections = connections
         self.clock = clock
         self.pool: Any = None
@@ -94,7 +94,7 @@ class Database:
     async def open(self) -> None:
         """Connects. Raises OSError or asyncpg errors when the server can't be reached."""
         self.pool = await asyncpg.create_pool(
-            self._url,
+            self.url,
             min_size=1,
             max_size=self._connections,
             server_settings=SESSION,
@@ -123,7 +123,7 @@ class Database:
     @asynccontextmanager
     async def apart(self) -> AsyncIterator[Any]:
         """A connection of its own, for what is held for long: it takes none from the pool, which might run dry."""
-        connection = await asyncpg.connect(self._url, server_settings=SESSION, command_timeout=600)
+        connection = await asyncpg.connect(self.url, server_settings=SESSION, command_timeout=600)
         try:
             yield connection
         finally:

@@ -1,0 +1,28 @@
+"""The country that a phone number tells."""
+
+import re
+
+import phonenumbers
+
+_INTERNATIONAL = re.compile(r"(?:\+|00)[\d\s().\-/]+")
+
+
+def country(number: str | None) -> str | None:
+    """ISO 3166-1 alpha-2 of an international number (`+` or `00` first).
+
+    None where there is no number, it does not say its country, or several share the code, as those of +1 do.
+    """
+    text = (number or "").strip()
+    if not _INTERNATIONAL.fullmatch(text):
+        return None
+    try:
+        parsed = phonenumbers.parse(re.sub(r"^00", "+", text))
+    except phonenumbers.NumberParseException:
+        return None
+    code = parsed.country_code
+    if code is None or code == 1:
+        return None
+    regions = phonenumbers.region_codes_for_country_code(code)
+    region = regions[0] if len(regions) == 1 else phonenumbers.region_code_for_number(parsed)
+    # 001 stands for what belongs to no country, such as +800.
+    return region if region and region.isalpha() else None

@@ -1,0 +1,110 @@
+"""Adds up what commits append: one folder a community at a time, while reads add folded and unfolded."""
+
+from functools import partial
+from importlib.resources import files
+
+from regulars.reports import rollups, snapshots
+from regulars.reports.interval import EVERY
+from regulars.storage.database import Database, Scope
+
+MOST_UNFOLDED = 20_000
+"""A process that has appended so many rows folds them before it writes on."""
+
+_FOLD = (files("regulars.reports") / "fold.sql").read_text()
+
+_REBUILD = (files("regulars.reports") / "rebuild.sql").read_text()
+
+_ZONES = """
+SELECT c.timezone, coalesce(f.zone <> c.timezone, FALSE) AS is_another
+FROM communities AS c
+LEFT JOIN fold_marks AS f ON f.community_id = c.id
+WHERE c.id = $1
+"""
+
+_ALONE = "SELECT pg_try_advisory_xact_lock(hashtext('regulars.fold'), $1)"
+_WAIT = "SELECT pg_advisory_xact_lock(hashtext('regulars.fold'), $1)"
+
+_UNFOLDED = """
+SELECT EXISTS (
+    SELECT FROM {table}
+    WHERE community_id = $1
+      AND transaction_id >= coalesce((SELECT watermark FROM fold_marks WHERE community_id = $1), '0')
+)
+"""
+
+DELTAS = ("group_deltas", "balance_deltas")
+
+_appended: dict[int, int] = {}
+
+
+def unfolded() -> list[int]:
+    """The communities that this process has appended to since it last folded them."""
+    return list(_appended)
+
+
+async def fold(database: Database, community_id: int) -> int:
+    """Folds what is appended to a community; gives how many rows that were, 0 where another process is at it."""
+    _appended.pop(community_id, None)
+    return await _whole(database, community_id, waiting=False)
+
+
+async def bound(database: Database, community_id: int, moves: int) -> None:
+    """Keeps what is unfolded within bounds: of a writer that has appended much, the next write waits for the fold."""
+    if not moves:
+        return
+    _appended[community_id] = _appended.get(community_id, 0) + moves
+    if _appended[community_id] >= MOST_UNFOLDED:
+        del _appended[community_id]
+        await _whole(database, community_id, waiting=True)
+
+
+async def repair(database: Database) -> int:
+    """Has folds begin anew where the database was restored to lower transaction ids; gives for how many communities."""
+    async with database.unscoped() as connection:
+        repaired: int = await connection.fetchval("SELECT repair_fold_marks()")
+    return repaired
+
+
+async def _whole(database: Database, community_id: int, *, waiting: bool) -> int:
+    return await rollups.with_room(database, partial(_once, database, community_id, waiting=waiting))
+
+
+async def _once(database: Database, community_id: int, *, waiting: bool) -> int:
+    async with database.writing(community_id) as scope:
+        if waiting:
+            await scope.fetchval(_WAIT, community_id)
+        elif not await scope.fetchval(_ALONE, community_id):
+            return 0
+        return await fold_here(scope)
+
+
+async def fold_here(scope: Scope) -> int:
+    """Folds within a transaction that holds the folder's lock since an earlier statement.
+
+    Where the community's zone is another one by now, everything by bucket is made anew first.
+    """
+    zones = await scope.fetchrow(_ZONES, scope.community_id)
+    if zones["is_another"]:
+        await _rebuild(scope, zones["timezone"])
+    folded: int = await scope.fetchval(
+        _FOLD,
+        scope.community_id,
+        zones["timezone"],
+        [interval.written for interval in EVERY],
+        rollups.firsts_kept(scope.now),
+    )
+    return folded
+
+
+async def _rebuild(scope: Scope, zone: str) -> None:
+    await snapshots.alone(scope)
+    await scope.execute(_REBUILD, scope.community_id, zone)
+    await snapshots.rebuild(scope, zone)
+
+
+async def fold_left(database: Database, community_id: int) -> int:
+    """Folds what other processes have left; gives how many rows that were."""
+    async with database.reading(community_id) as scope:
+        zones = await scope.fetchrow(_ZONES, community_id)
+        found = [await scope.fetchval(_UNFOLDED.format(table=table), community_id) for table in DELTAS]
+    return await fold(database, community_id) if zones["is_another"] or any(found) else 0

@@ -1,0 +1,81 @@
+"""What is kept by bucket of time: room for buckets to come, and none for those past their term."""
+
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+
+import asyncpg
+
+from regulars.reports.interval import EVERY, Interval
+from regulars.storage.database import Database
+
+UNITS = {Interval.MINUTES_5: "day", Interval.HOUR: "month", Interval.DAY: "year"}
+"""What a partition holds of each interval whose buckets are dropped in time."""
+
+_SLACK = timedelta(days=2)
+"""A bucket begins up to so much earlier than its term says, by its own width and the zone."""
+
+_AHEAD = timedelta(days=3)
+
+
+def first_kept(interval: Interval, now: datetime) -> datetime | None:
+    """Buckets that begin before this are past their term in every zone; None where none ever are."""
+    return None if interval.kept is None else now - interval.kept - _SLACK
+
+
+def firsts_kept(now: datetime) -> list[datetime | None]:
+    """The same of every interval, in their order."""
+    return [first_kept(interval, now) for interval in EVERY]
+
+
+async def keep(database: Database) -> int:
+    """Makes the partitions that are needed now and soon, and drops expired ones; gives how many were dropped."""
+    now = database.clock()
+    dropped = 0
+    async with database.unscoped() as connection:
+        for interval, unit in UNITS.items():
+            dropped += await connection.fetchval(
+                "SELECT keep_rollups($1, $2, $3, $4)", interval.written, unit, first_kept(interval, now), now + _AHEAD
+            )
+    return dropped
+
+
+async def with_room(database: Database, work: Callable[[], Awaitable[int]]) -> int:
+    """Does what writes into rollups; where it lacks a partition, once more after they are made.
+
+    Retention makes them ahead of time; where it could not, whoever writes does.
+    """
+    try:
+        return await work()
+    except asyncpg.CheckViolationError as error:
+        if "no partition" not in str(error):
+            raise
+    await keep(database)
+    return await work()
+
+
+ROLLED = ("group_rollups", "balance_rollups", "snapshot_rollups")
+
+PURGED_KEPT = timedelta(days=2)
+"""How long copies have to take out a profile that was purged."""
+
+
+async def expire(database: Database, community_id: int) -> int:
+    """Takes away what is past its term in a community: buckets within partitions that stay, ids of purged profiles.
+
+    Gives how many ids.
+    """
+    async with database.writing(community_id) as scope:
+        for interval in UNITS:
+            for table in ROLLED:
+                await scope.execute(
+                    f"DELETE FROM {table} WHERE community_id = $1 AND step = $2 AND bucket < $3",
+                    community_id,
+                    interval.written,
+                    first_kept(interval, scope.now),
+                )
+        status = await scope.execute(
+            "DELETE FROM members WHERE community_id = $1 AND member_id IS NULL AND updated_at < $2",
+            community_id,
+            scope.now - PURGED_KEPT,
+        )
+    return int(status.rpartition(" ")[2])

@@ -1,0 +1,75 @@
+"""How many members there were, as seen in the last snapshot of each bucket."""
+
+from regulars.reports.balance import COLUMNS, DIMENSIONS
+from regulars.reports.interval import FROM_AN_HOUR
+from regulars.reports.report import (
+    COMMUNITY_ID,
+    Aggregation,
+    Field,
+    Format,
+    Grain,
+    Kind,
+    Measure,
+    Report,
+    Source,
+    Store,
+)
+
+COUNTRY = Field("country", Kind.STRING, "ISO 3166-1 alpha-2 country.", filterable=True, groups=True)
+
+_DIMENSIONS = (*DIMENSIONS, COUNTRY)
+_COLUMNS = {**COLUMNS, "country": ("country",)}
+
+
+def _seen(fields: tuple[str, ...]) -> Source:
+    """The number in the last snapshot of each bucket: that of the last one of all, less what came after the bucket."""
+    columns = "".join(f"{column}, " for field in fields for column in _COLUMNS[field])
+    return Source(
+        Store.TABLES,
+        f"""
+SELECT {columns}($starts::timestamptz[])[i] AS bucket, CAST(members_count AS bigint) AS members_count
+FROM (
+    SELECT {columns}i, sum(sum(n)) OVER (PARTITION BY {columns}TRUE ORDER BY i DESC) AS members_count
+    FROM (
+        SELECT {columns}i, CASE i WHEN cardinality($starts::timestamptz[]) THEN n ELSE 0 END AS n
+        FROM (
+            SELECT {columns}sum(members_count) AS n
+            FROM snapshot_counts
+            WHERE community_id = $community
+            GROUP BY {columns}community_id
+        ) AS latest
+        CROSS JOIN generate_subscripts($starts::timestamptz[], 1) AS i
+        UNION ALL
+        SELECT {columns}width_bucket(bucket, $ends::timestamptz[]), -n
+        FROM snapshot_rollups
+        JOIN snapshot_counts USING (community_id, alike)
+        WHERE community_id = $community AND step = $interval AND bucket >= ($ends::timestamptz[])[1]
+    ) AS moves
+    GROUP BY {columns}i
+) AS levels
+WHERE EXISTS (
+    SELECT FROM snapshot_runs
+    WHERE community_id = $community
+        AND first_at < ($ends::timestamptz[])[i] AND last_at >= ($starts::timestamptz[])[i]
+)
+""",
+    )
+
+
+MEMBERS_COUNT_SNAPSHOT = Report(
+    "members_count_snapshot",
+    Format.TIMESERIES,
+    "Number of members, from snapshots every 15 minutes: the last one of each bucket.",
+    cost=3,
+    fields=(COMMUNITY_ID, *_DIMENSIONS),
+    source=_seen(tuple(_COLUMNS)),
+    grains=(
+        Grain((), _seen(())),
+        *(Grain((each.name,), _seen((each.name,))) for each in _DIMENSIONS),
+    ),
+    aggregations=(Aggregation("total", (), "The number of members."),),
+    measures=(Measure("members_count", Kind.INTEGER, "Count of members", "sum(r.members_count)"),),
+    intervals=FROM_AN_HOUR,
+)
+
+REPORTS: tuple[Report, ...] = (MEMBERS_COUNT_SNAPSHOT,)

@@ -1,0 +1,99 @@
+"""How many members there were, as seen every 15 minutes: kept as what changed from one snapshot to the next."""
+
+from collections.abc import Collection
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from importlib.resources import files
+from uuid import UUID
+
+from regulars.reports import rollups
+from regulars.reports.interval import FROM_AN_HOUR
+from regulars.storage.database import Database, Scope
+
+APART = timedelta(minutes=15)
+
+_STEPS = [interval.written for interval in FROM_AN_HOUR]
+_TAKE = (files("regulars.reports") / "snapshot.sql").read_text()
+_RECOUNT = (files("regulars.reports") / "recount.sql").read_text()
+_REBUILD = (files("regulars.reports") / "rebuild_snapshots.sql").read_text()
+_WAIT = "SELECT pg_advisory_xact_lock(hashtext('regulars.snapshots'), $1)"
+_ZONE = "SELECT timezone, day_number($2, timezone) AS day FROM communities WHERE id = $1"
+
+
+def instant(now: datetime) -> datetime:
+    """The last quarter of an hour that has begun: what a snapshot taken now is of."""
+    epoch = datetime(2000, 1, 1, tzinfo=UTC)
+    return epoch + (now - epoch) // APART * APART
+
+
+def _firsts_kept(now: datetime) -> list[datetime | None]:
+    return [rollups.first_kept(interval, now) for interval in FROM_AN_HOUR]
+
+
+async def alone(scope: Scope) -> None:
+    """Waits until nobody else changes snapshots of the community, until the transaction ends."""
+    await scope.fetchval(_WAIT, scope.community_id)
+
+
+async def rebuild(scope: Scope, zone: str) -> None:
+    """Makes the rollups anew where there are none, by the clock of a zone. The caller is alone."""
+    await scope.execute(_REBUILD, scope.community_id, zone, _STEPS, _firsts_kept(scope.now))
+
+
+async def take(database: Database, community_id: int) -> int:
+    """Takes a snapshot of a community; gives how many members are counted otherwise than in the one before."""
+    return await rollups.with_room(database, partial(_take, database, community_id))
+
+
+async def _take(database: Database, community_id: int) -> int:
+    async with database.writing(community_id) as scope:
+        await alone(scope)
+        at = instant(scope.now)
+        community = await scope.fetchrow(_ZONE, community_id, scope.now)
+        moved: int = await scope.fetchval(
+            _TAKE, community_id, at, community["day"], community["timezone"], _STEPS, _firsts_kept(scope.now)
+        )
+    return moved
+
+
+async def recount(scope: Scope, profile_ids: Collection[UUID]) -> int:
+    """Counts profiles in all snapshots of the past anew, by their memberships; who is gone is in none any more.
+
+    For a purge, and for what was loaded of years before. Gives of how many spans they are.
+    """
+    await alone(scope)
+    zone = await scope.fetchval("SELECT timezone FROM communities WHERE id = $1", scope.community_id)
+    spans: int = await scope.fetchval(
+        _RECOUNT,
+        scope.community_id,
+        sorted(profile_ids),
+        zone,
+        _STEPS,
+        _firsts_kept(scope.now),
+        instant(scope.now),
+    )
+    return spans
+
+
+_LOADED = """
+SELECT DISTINCT profile_id
+FROM memberships
+WHERE community_id = $1 AND created_at >= $2 AND profile_id > $3
+ORDER BY profile_id
+LIMIT 5000
+"""
+
+
+async def fill(database: Database, community_id: int, since: datetime) -> int:
+    """Counts who has memberships that came since an instant in the snapshots of the past; gives how many these are."""
+    filled = 0
+    last = UUID(int=0)
+    while True:
+        async with database.writing(community_id) as scope:
+            found = [row["profile_id"] for row in await scope.fetch(_LOADED, community_id, since, last)]
+            if found:
+                await recount(scope, found)
+        if not found:
+            return filled
+        last = found[-1]
+        filled += len(found)

@@ -1,0 +1,42 @@
+"""The queue: what is due at a set time is done once, by the app's role, without listening."""
+
+from __future__ import annotations
+
+import asyncio
+
+from api.profile_calls import made
+from clubs import Club
+from regulars.jobs.queue import queue, work
+from regulars.jobs.runner import Jobs
+from regulars.settings import Settings
+from servers import on_both_servers
+
+pytestmark = on_both_servers
+
+
+async def snapshots(club: Club) -> int:
+    """How many members were counted in a snapshot."""
+    async with club.database.reading(club.community.id) as scope:
+        found: int = await scope.fetchval(
+            "SELECT count(*) FROM snapshot_members WHERE community_id = $1", club.community.id
+        )
+    return found
+
+
+async def test_a_snapshot_of_every_community_is_a_job_of_each_quarter_of_an_hour(club: Club) -> None:
+    await made(club, gender="female")
+    app = queue(club.database)
+    [periodic] = app.periodic_registry.periodic_tasks.values()
+    assert periodic.cron == "*/15 * * * *"
+    async with app.open_async():
+        await app.tasks["take_snapshots"].defer_async(timestamp=0)
+        await work(app, wait=False)
+    assert await snapshots(club) == 1
+
+
+async def test_jobs_begin_and_end(club: Club) -> None:
+    jobs = Jobs(club.database, Settings())
+    jobs.start()
+    await asyncio.sleep(0)
+    await jobs.stop()
+    assert not any(task.get_name() == "queue" for task in asyncio.all_tasks())

@@ -1,0 +1,91 @@
+"""What keeps reports true when more than a member changes: zones, what was there before, and what is wrong."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import pytest
+
+from api.profile_calls import changed, made
+from clubs import Club
+from regulars.bulk.verify import verify
+from regulars.facts import community as communities
+from regulars.ingest.commit import commit
+from regulars.jobs.sweep import sweep_community
+from regulars.reports.folding import fold, fold_left
+from regulars.reports.snapshots import take
+from reports.asking import rows_of
+
+
+async def differences(club: Club) -> list[str]:
+    """What verify tells of the community."""
+    return [str(each) async for each in verify(club.database, club.community.id) if not isinstance(each, int)]
+
+
+async def buckets(club: Club, table: str, step: str) -> set[str]:
+    """The buckets of a rollup, in UTC."""
+    async with club.database.reading(club.community.id) as scope:
+        rows = await scope.fetch(
+            f"SELECT DISTINCT bucket FROM {table} WHERE community_id = $1 AND step = $2 AND n <> 0",
+            club.community.id,
+            step,
+        )
+    return {f"{row['bucket']:%m-%d %H:%M}" for row in rows}
+
+
+async def test_another_zone_has_all_buckets_made_anew(club: Club) -> None:
+    one = await made(club, gender="female", joined_at="2026-10-20 20:30:00")
+    await take(club.database, club.community.id)
+    await fold(club.database, club.community.id)
+    assert await buckets(club, "group_rollups", "1d") == {"10-20 00:00"}
+    told = await rows_of(club.database, club.community.id, "members_grouped_count", [])
+    club.clock.step(hours=30)
+    await commit(
+        club.database, club.community.id, lambda writing: communities.change(writing, timezone="Asia/Kathmandu")
+    )
+    await changed(club, one["id"], gender="male")
+    now = await rows_of(club.database, club.community.id, "members_grouped_count", [])
+    assert await fold_left(club.database, club.community.id) > 0
+    # A day begins at 18:15 UTC there.
+    assert await buckets(club, "group_rollups", "1d") == {"10-20 18:15", "11-01 18:15"}
+    assert await buckets(club, "balance_rollups", "1d") == {"10-20 18:15"}
+    assert await buckets(club, "snapshot_rollups", "1d") == {"10-31 18:15"}
+    assert sorted(map(str, await rows_of(club.database, club.community.id, "members_grouped_count", []))) == sorted(
+        map(str, now)
+    )
+    assert {str(row) for row in told} & {str(row) for row in now}
+    assert await differences(club) == []
+
+
+async def test_profiles_that_were_there_before_are_derived_by_the_sweep(club: Club) -> None:
+    await made(club, gender="female")
+    async with club.database.writing(club.community.id) as scope:
+        for table in ("members", "membership_events", "group_deltas", "balance_deltas"):
+            await scope.execute(f"DELETE FROM {table} WHERE community_id = $1", club.community.id)
+        await scope.execute(
+            "INSERT INTO fold_marks (community_id, derived_up_to) VALUES ($1, $2)", club.community.id, UUID(int=0)
+        )
+    assert await differences(club) != []
+    assert await sweep_community(club.database, club.community.id, lambda: False) == 1
+    assert await differences(club) == []
+    assert await sweep_community(club.database, club.community.id, lambda: False) == 0
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ("UPDATE members SET is_member = FALSE", "is_member is kept as 'false', the facts say 'true'"),
+        ("UPDATE members SET groups = '{all:}'", "groups is kept as '{all:}'"),
+        ("UPDATE group_counts SET members_count = 2", "group gender:female: members_count is kept as '2'"),
+        ("UPDATE group_rollups SET n = 3 WHERE step = '1d'", "change in the 1d from 2026-11-01"),
+        ("UPDATE balance_rollups SET n = 3 WHERE step = '1w'", "balance: in in the 1w from 2026-10-26"),
+        ("DELETE FROM members", "profile"),
+    ],
+)
+async def test_verify_names_what_is_wrong(club: Club, wrong: str, told: str) -> None:
+    await made(club, gender="female")
+    await fold(club.database, club.community.id)
+    assert await differences(club) == []
+    async with club.database.writing(club.community.id) as scope:
+        await scope.execute(wrong)
+    assert any(told in each for each in await differences(club))
