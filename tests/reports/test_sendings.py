@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+import random
+from datetime import datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from clubs import START, Club
 from ingest.loading import counts, reasons
+from randomness import SEED
+from regulars.facts import community as communities
 from regulars.facts.sending_events import EVENTS
-from reports.messaging import Post
+from regulars.ingest.commit import commit
+from regulars.reports.messages import rebuild_left
+from reports.messaging import Post, Recipient, bucket, counters, history, recipients, told
 
 DAY = START - timedelta(days=1)
 RANGE = {"from": "2026-10-29T00:00:00Z", "to": "2026-11-01T00:00:00Z"}
@@ -128,3 +134,191 @@ async def test_a_sending_that_comes_again_changes_what_it_said(post: Post) -> No
         "created_at must be a time: YYYY-MM-DD HH:MM:SS in UTC, or ISO 8601 with an offset",
         2: "external_id is required",
     }
+
+
+# Drawn ------------------------------------------------------------------------------------------------------
+
+
+MEMBERS = {
+    f"M{n}": Recipient(
+        "female" if n % 2 else "male", datetime(1950 + 3 * n, 11, 1 + n), ("ios", "android", "web")[n % 3]
+    )
+    for n in range(12)
+}
+SENDINGS = ("S1", "S2", "S3")
+
+
+async def with_members(post: Post) -> None:
+    """Loads the members."""
+    rows = [
+        {
+            "external_id": name,
+            "gender": member.gender,
+            "birth_year": member.born.year,
+            "birth_month": member.born.month,
+            "birth_day": member.born.day,
+            "optin_channel": member.platform,
+            "joined_at": "2026-01-01T00:00:00Z",
+        }
+        for name, member in MEMBERS.items()
+    ]
+    assert counts(await post.load("profiles", rows)) == (len(rows), 0, 0)
+
+
+def drawn(chance: random.Random, number: int) -> list[dict[str, Any]]:
+    """Events of dispatches, several to some members, some of them twice."""
+    profiles = {f"D{n}": chance.choice(list(MEMBERS)) for n in range(15)}
+    found = []
+    for n in range(number):
+        dispatch = chance.choice(list(profiles))
+        at = START - timedelta(minutes=chance.choice([chance.randint(1, 300), chance.randint(1, 60 * 24 * 40)]))
+        found.append(
+            {
+                "external_id": f"E{n}",
+                "sending": chance.choice(SENDINGS),
+                "dispatch": dispatch,
+                "profile": profiles[dispatch],
+                "event": chance.choice(EVENTS),
+                "at": at.isoformat(),
+            }
+        )
+    return found + chance.sample(found, number // 3)
+
+
+async def test_in_whatever_order_events_come_they_are_counted_as_a_plain_loop_counts_them(post: Post) -> None:
+    await with_members(post)
+    chance = random.Random(SEED)
+    for round_number in range(2):
+        events = drawn(chance, 150)
+        prefix = f"R{round_number}-"
+        events = [each | {"sending": prefix + each["sending"]} for each in events]
+        chance.shuffle(events)
+        known = [
+            {"external_id": prefix + each, "channel": "email", "reporting_id": 100 * (round_number + 1) + n}
+            for n, each in enumerate(SENDINGS)
+        ]
+        await post.load("sendings", known[:1])
+        await post.load("sending_events", events, batch_rows=chance.choice([1, 7, 40, 1000]))
+        await post.load("sendings", known[1:])
+        await equal(post, told(events), {prefix + each: known[n]["reporting_id"] for n, each in enumerate(SENDINGS)})
+
+
+async def equal(post: Post, events: list[dict[str, Any]], reporting_ids: dict[str, Any]) -> None:
+    """Holds that every report says of these sendings what a plain loop does."""
+    zone = ZoneInfo(post.club.community.timezone)
+    records = await post.sendings()
+    for name, reporting_id in reporting_ids.items():
+        own = [each for each in events if each["sending"] == name]
+        expected = counters(own)
+        assert {key: records[reporting_id][key] for key in expected} == expected
+    ours = {"type": "in", "field": "reporting_id", "value": list(reporting_ids.values())}
+    for interval, days in (("5m", 0.3), ("1h", 3), ("1d", 50), ("1mo", 80)):
+        asked = {
+            "from": (START - timedelta(days=days)).isoformat(),
+            "to": START.isoformat(),
+            "interval": interval,
+            "filter": ours,
+        }
+        shown = await post.series("sendings_events_history", **asked)
+        assert shown == within(history(events, interval, zone), post, asked)
+        if interval != "5m":
+            for by in ("gender", "age", "optin_platform"):
+                shown = await post.series("sendings_recipients_statistics", **asked, aggregate_by=by)
+                expected_series = recipients(events, by, interval, zone, MEMBERS)
+                assert shown == within(expected_series, post, asked), by
+    for days in (1, 12, 60):
+        since, until = START - timedelta(days=days), START - timedelta(days=days / 8)
+        own = [each for each in events if since <= datetime.fromisoformat(each["at"]) < until]
+        answer = await post.ask(
+            "sendings_stats", **{"from": since.isoformat(), "to": until.isoformat(), "filter": ours}
+        )
+        if not own:
+            assert answer["statistics"] == []
+            continue
+        keyed = [each | {"dispatch": f"{each['sending']} {each['dispatch']}"} for each in own]
+        expected = {key.removesuffix("_count"): value for key, value in counters(keyed).items()}
+        ((found),) = answer["statistics"]
+        assert {key: found["values"][key] for key in expected if key not in ("members", "new")} == {
+            key: value for key, value in expected.items() if key not in ("members", "new")
+        }
+
+
+def within(
+    series: dict[tuple[Any, ...], dict[str, int]], post: Post, asked: dict[str, Any]
+) -> dict[tuple[Any, ...], dict[str, int]]:
+    """What lies in the buckets that are asked for."""
+    zone = ZoneInfo(post.club.community.timezone)
+    since, until = (bucket(datetime.fromisoformat(asked[end]), asked["interval"], zone) for end in ("from", "to"))
+    found = {
+        label: {
+            each: n
+            for each, n in values.items()
+            if datetime.fromisoformat(since) <= datetime.fromisoformat(each) <= datetime.fromisoformat(until)
+        }
+        for label, values in series.items()
+    }
+    return {label: values for label, values in found.items() if values}
+
+
+async def test_a_purge_takes_a_member_s_messages_out_and_a_merge_moves_them(post: Post) -> None:
+    await with_members(post)
+    chance = random.Random(SEED + 1)
+    events = drawn(chance, 150)
+    reporting_ids = {}
+    for n, name in enumerate(SENDINGS):
+        reporting_ids[name] = n
+        await post.load("sendings", [{"external_id": name, "channel": "push", "reporting_id": n + 1}])
+        reporting_ids[name] = n + 1
+    await post.load("sending_events", events)
+    ids = {
+        each["external_id"]: each["id"]
+        for each in (await post.club.http.get("/api/v3/profiles?page[size]=500")).json()["data"]
+    }
+    gone = sorted({each["profile"] for each in events})[:2]
+    for name in gone:
+        answer = await post.club.http.delete(f"/api/v3/profiles/{ids[name]}/purge")
+        assert answer.status_code in (200, 204), answer.text
+    left = [each for each in told(events) if each["profile"] not in gone]
+    await equal(post, left, reporting_ids)
+    source, destination = sorted({each["profile"] for each in left})[:2]
+    answer = await post.club.http.post(
+        "/api/v3/profiles/merge",
+        json={"source_profile_id": ids[source], "destination_profile_id": ids[destination]},
+    )
+    assert answer.status_code == 200, answer.text
+    merged = [each | {"profile": destination if each["profile"] == source else each["profile"]} for each in left]
+    records = await post.sendings()
+    for name, reporting_id in reporting_ids.items():
+        expected = counters([each for each in merged if each["sending"] == name])
+        assert {key: records[reporting_id][key] for key in expected} == expected
+    total = await post.series(
+        "sendings_recipients_statistics", **{"from": "2026-09-01", "to": "2026-11-01", "interval": "1mo"}
+    )
+    once = {(each["sending"], each["profile"]) for each in merged if each["event"] == "transmitted"}
+    assert sum(sum(values.values()) for values in total.values()) == len(once)
+
+
+async def test_another_zone_has_all_buckets_made_anew(post: Post) -> None:
+    await post.load("sendings", [SENDING])
+    await post.load("sending_events", [event(1, "transmitted"), event(23, "opened"), event(23.1, "clicked")])
+    assert await rebuild_left(post.club.database, post.club.community.id) == 0
+    await commit(
+        post.club.database,
+        post.club.community.id,
+        lambda writing: communities.change(writing, timezone="Asia/Kathmandu"),
+    )
+    assert await rebuild_left(post.club.database, post.club.community.id) == 1
+    assert await rebuild_left(post.club.database, post.club.community.id) == 0
+    async with post.club.database.reading(post.club.community.id) as scope:
+        rows = await scope.fetch(
+            "SELECT bucket, event, n FROM sending_rollups WHERE community_id = $1 AND step = '1d'", scope.community_id
+        )
+        recipients_there = await scope.fetch(
+            "SELECT bucket, n FROM recipient_rollups WHERE community_id = $1 AND step = '1d'", scope.community_id
+        )
+    assert sorted((f"{row['bucket']:%m-%d %H:%M}", row["event"], row["n"]) for row in rows) == [
+        ("10-30 18:15", "transmitted", 1),
+        ("10-31 18:15", "clicked", 1),
+        ("10-31 18:15", "opened", 1),
+    ]
+    assert [(f"{row['bucket']:%m-%d %H:%M}", row["n"]) for row in recipients_there] == [("10-30 18:15", 1)]

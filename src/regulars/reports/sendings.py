@@ -61,7 +61,6 @@ _ATTRIBUTES = (
 def _range(interval: Interval) -> str:
     """From the first bucket that has events, and is kept, to the last one; that is open as long as it runs."""
     step = interval.written
-    width = {"5m": "5 minutes", "1h": "1 hour", "1d": "1 day", "1w": "7 days", "1mo": "1 month"}[step]
     first = "first_at"
     is_kept = "last_at IS NOT NULL"
     if interval.kept is not None:
