@@ -95,6 +95,15 @@ BENCHMARKS = (
         ),
     ),
     Benchmark(
+        "segments",
+        "Ad-hoc counts of members, four clients at once",
+        tuple(
+            f"{kind}: {way}, p95"
+            for kind in ("two scalars", "range and scalar", "array and consent", "or")
+            for way in ("copy", "PostgreSQL", "PostgreSQL, narrow table")
+        ),
+    ),
+    Benchmark(
         "compute",
         "All values over files",
         ("regulars, all values", "plain GROUP BY", "Polars, 12 values", "pandas, 12 values"),

@@ -42,6 +42,9 @@ class Settings:
     reporting_refill: int = _setting(50, "Tokens that are added to it every second.")
     outbox_days: int = _setting(7, "How long changed values are kept in the outbox.")
     sweep_seconds: float = _setting(5.0, "How often the sweep looks for values that are due.")
+    copies_megabytes: int = _setting(
+        1_024, "Memory of one process for columnar copies of members: about 100 a million, the least used go first."
+    )
     log_format: str = _setting("auto", "json, console, or auto: console on a terminal, else json.")
     log_level: str = _setting("info", "debug, info, warning or error.")
 

@@ -170,7 +170,7 @@ async def _put_profiles(writing: Writing, facts: Facts) -> None:
                 writing.now,
                 place(address),
             )
-        writing.touch(profile.id, "profile.created")
+        writing.touch_member(profile.id, "profile.created")
 
 
 def row(given: Transaction, community: Community) -> TransactionRow:

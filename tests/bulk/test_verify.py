@@ -153,6 +153,7 @@ async def test_a_profile_that_is_gone_is_missed(
     assert sorted((each.key.split()[0], each.name) for each in told if isinstance(each, Difference)) == [
         ("address", "profile_id"),
         ("profile", "aggregations"),
+        ("profile", "members"),
         ("transaction", "profile_id"),
         ("transaction", "profile_id"),
     ]

@@ -88,11 +88,11 @@ async def test_random_filters_mean_what_plain_python_says(club: Club) -> None:
     await of.insert(given)
     for _ in range(examples(100)):
         filter_ = tree(chance)
-        expected = [row["id"] for row in given if holds(filter_, with_decimals(row))]
+        expected = [row["id"] for row in given if holds(filter_, with_lists(row))]
         for report in REPORTS:
             assert await ids(of, report, filter_) == expected, (report, filter_)
 
 
-def with_decimals(row: Row) -> Row:
+def with_lists(row: Row) -> Row:
     """A row whose lists are never null, which is the same as empty."""
     return {**row, "marks": row["marks"] or [], "tags": row["tags"] or []}

@@ -1,93 +1,268 @@
-"""Who is a member, and as what, as reports see it."""
+"""members, members_count and member_aggregations say what plain Python says of the same members."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from datetime import timedelta
+import asyncio
+import random
+from collections import Counter
 from typing import Any
 
-import asyncpg
+import msgspec
 import pytest
 
-from api.profile_calls import changed, made
 from clubs import Club
-from regulars.jobs.sweep import sweep_community
-from regulars.reports import rollups
-from regulars.reports.derive import personal
+from query.copying import customer
+from query.oracle import holds
+from randomness import SEED
+from regulars.access.customers import Customer
+from regulars.aggregations.definitions import REGISTRY
+from regulars.query.columns import Copies
+from regulars.query.execution import Stores
+from regulars.query.records import records
+from regulars.query.request import parse
+from regulars.reports import member_fields
+from regulars.reports.members import REPORTS
+from regulars.reports.registry import BY_NAME
+from reports import members_drawn as drawn
+
+_encoder = msgspec.json.Encoder(decimal_format="number")
+
+Members = dict[str, drawn.Drawn]
 
 
-async def member(club: Club) -> dict[str, Any]:
-    """The only row of members."""
-    async with club.database.reading(club.community.id) as scope:
-        [row] = await scope.fetch("SELECT * FROM members WHERE community_id = $1", club.community.id)
-    return dict(row)
+class Asked:
+    """Asks reports of a club, and knows its members by their ids."""
+
+    def __init__(self, club: Club, smallest_cell: int | None = None) -> None:
+        self.club = club
+        self.members: Members = {}
+        self.stores = Stores(club.database, Copies(200))
+        self.customer = customer(club, smallest_cell)
+
+    async def answer(self, *customers: Customer, **body: Any) -> dict[str, Any]:
+        """What a request is answered."""
+        query = parse(msgspec.json.encode(body), BY_NAME)
+        asked = customers or (self.customer,)
+        found = await records(query, asked, self.stores, self.club.clock())
+        answer: dict[str, Any] = msgspec.json.decode(_encoder.encode(found))
+        return answer
+
+    async def records(self, **body: Any) -> list[dict[str, Any]]:
+        """The records of one page."""
+        found: list[dict[str, Any]] = (await self.answer(**body))["records"]
+        return found
+
+    async def join(self, member: drawn.Drawn) -> str:
+        """A member joins, and buys."""
+        sent = {"joined_at": "2026-10-01 12:00:00", **drawn.as_sent(member)}
+        made = await self.club.http.post("/api/v3/profiles", json=sent)
+        assert made.status_code == 201, made.text
+        profile_id: str = made.json()["data"]["id"]
+        if member["spent"]:
+            body = {
+                "external_id": profile_id,
+                "profile_id": profile_id,
+                "transacted_at": "2026-10-31 12:00:00",
+                "timezone": "UTC",
+                "total": member["spent"],
+                "systems": ["pos"],
+                "items": [],
+            }
+            answer = await self.club.http.post("/api/v3/transactions", json=body)
+            assert answer.status_code == 201, answer.text
+        self.members[profile_id] = member
+        return profile_id
+
+    async def change(self, profile_id: str, member: drawn.Drawn) -> None:
+        """A member becomes another, but has spent what it has spent."""
+        member = member | {"spent": self.members[profile_id]["spent"]}
+        sent = {name: value for name, value in member.items() if name != "spent"}
+        sent["consents"] = {name: member["consents"].get(name) for name in drawn.CONSENTS}
+        answer = await self.club.http.put(f"/api/v3/profiles/{profile_id}", json=sent)
+        assert answer.status_code == 200, answer.text
+        self.members[profile_id] = member
+
+    def rows(self) -> list[drawn.Drawn]:
+        """The members as the reports have them."""
+        return [drawn.fields(each, self.club.clock().date()) for each in self.members.values()]
 
 
-async def test_a_member_is_derived_with_the_profile(club: Club) -> None:
-    one = await made(
-        club,
-        gender="female", birth_year=1987, birth_month=5, optin_channel="POS-2", mobile_phone="+46701234567",
-        consents={"sms_marketing": True, "club": False}, sms_status="verified", push_status="enabled",
-    )  # fmt: skip
-    row = await member(club)
-    assert row["is_member"]
-    assert row["member_id"] == one["member_id"]
-    assert (row["optin_platform"], row["birth_date"], row["country"]) == ("pos", 19870501, "SE")
-    assert (row["consents_true"], row["consents_false"]) == (["sms_marketing"], ["club"])
-    assert row["marketing"] == ["sms", "push", "anything"]
-    await changed(club, one["id"], addresses=[{"country": "DK"}, {"country": "FI", "is_default": True}])
-    assert (await member(club))["country"] == "FI"
-    await club.http.delete(f"/api/v3/profiles/{one['id']}")
-    assert not (await member(club))["is_member"]
+async def test_counts_equal_plain_python_while_members_change(club: Club) -> None:
+    chance = random.Random(SEED)
+    asked = Asked(club)
+    for _ in range(25):
+        await asked.join(drawn.member(chance))
+    for _ in range(40):
+        await asked.change(chance.choice(list(asked.members)), drawn.member(chance))
+        tree = drawn.tree(chance)
+        expected = sum(holds(tree, row) for row in asked.rows())
+        count, listed = await asyncio.gather(
+            asked.records(report="members_count", filter=tree),
+            asked.records(report="members", filter=tree),
+        )
+        assert count == [{"community_id": club.community.id, "members_count": expected}], tree
+        assert len(listed) == expected, tree
 
 
-async def test_what_tells_who_a_member_is_stays_out(club: Club) -> None:
-    await made(club, properties={"language": "nb", "E-Mail": "a@b.no", "First name": "Kari", "shoe_size": 38})
-    assert bytes((await member(club))["properties"]) == b'{"language": "nb", "shoe_size": 38}'
-    assert "shoesize" not in personal(club.community)
-    for named in ("shoe_size, pet", ["Shoe size"]):
-        assert "shoesize" in personal(replace(club.community, attributes={"personal": named}))
+async def test_counts_while_others_write_are_those_of_some_moment(club: Club) -> None:
+    chance = random.Random(SEED)
+    asked = Asked(club)
+    await asked.join(drawn.member(chance))
+    counts: list[int] = []
+
+    async def count() -> None:
+        while len(asked.members) < 15:
+            before = len(asked.members)
+            (row,) = await asked.records(report="members_count")
+            assert before <= row["members_count"] <= 15
+            counts.append(row["members_count"])
+
+    async def write() -> None:
+        for _ in range(14):
+            await asked.join(drawn.member(chance))
+
+    await asyncio.gather(write(), count(), count())
+    assert counts == sorted(counts)
 
 
-async def test_who_is_depersonalised_counts_as_before(club: Club) -> None:
-    one = await made(club, mobile_phone="+46701234567", gender="male", birth_year=1987, consents={"club": True})
-    before = await member(club)
-    await club.http.post(f"/api/v3/profiles/{one['id']}/depersonalise")
-    after = await member(club)
-    assert after["country"] == "SE"
-    assert after["groups"] == before["groups"]
+async def test_groups_equal_plain_python(club: Club) -> None:
+    chance = random.Random(SEED)
+    asked = Asked(club)
+    for _ in range(25):
+        await asked.join(drawn.member(chance))
+    for name in ("gender", "optin_channel", "optin_platform", "age", "birth_year_group", "marketing_via_email"):
+        found = await asked.records(report="members_count", aggregate_by=f"by_{name}")
+        assert {row[name]: row["members_count"] for row in found} == Counter(row[name] for row in asked.rows())
+    found = await asked.records(report="members_count", aggregate_by="by_subunit")
+    expected = Counter(each for row in asked.rows() for each in row["subunit_ids"] or [None])
+    assert {row["subunit"]: row["members_count"] for row in found} == expected
+    found = await asked.records(report="members_count", aggregate_by="by_consents")
+    given = Counter(pair for each in asked.members.values() for pair in each["consents"].items())
+    assert {(row["consent"], row["status"]): row["members_count"] for row in found} == given
+    found = await asked.records(report="members_count", aggregate_by="by_aggregations.dimension_frequency")
+    frequency = "aggregations.dimension_frequency"
+    assert {row[frequency]: row["members_count"] for row in found} == Counter(row[frequency] for row in asked.rows())
 
 
-async def test_who_joins_ahead_is_no_member_before(club: Club) -> None:
-    await made(club, joined_at="2026-11-01 05:00:00")
-    row = await member(club)
-    assert not row["is_member"]
-    assert row["next_change_at"] == club.clock.at + timedelta(hours=5)
-    club.clock.step(hours=5)
-    await sweep_community(club.database, club.community.id, lambda: False)
-    row = await member(club)
-    assert row["is_member"]
-    assert row["next_change_at"] is None
+async def test_members_are_listed_page_by_page_without_what_tells_who_they_are(club: Club) -> None:
+    asked = Asked(club)
+    for number in range(5):
+        await asked.join(drawn.member(random.Random(number)) | {"gender": "female"})
+    first = await asked.answer(report="members", limit=3)
+    rest = await asked.answer(report="members", limit=3, page_info=first["pagination"]["next_page_info"])
+    found = [*first["records"], *rest["records"]]
+    assert len({row["id"] for row in found}) == 5
+    assert [row["id"] for row in found] == sorted(row["id"] for row in found)
+    assert rest["pagination"]["next_page_info"] is None
+    assert list(found[0]) == [
+        *("id", "community_id", "optin_channel", "optin_subchannel", "optin_platform", "gender", "age"),
+        *("birth_year_group", "subunit_ids", "group_ids", "favorite_stores", "properties", "consents"),
+        *("marketing_via_sms", "marketing_via_email", "marketing_via_push", "marketing_via_anything"),
+        *("sms_status", "email_status", "push_status", "country", "created_at", "updated_at"),
+    ]
+    assert found[0]["created_at"] == "2026-11-01T00:00:00.000000Z"
+    assert found[0]["gender"] == "female"
 
 
-async def test_what_is_wrong_with_a_row_is_no_lack_of_room(club: Club) -> None:
-    async def work() -> int:
-        raise asyncpg.CheckViolationError("type must be in or out")
-
-    with pytest.raises(asyncpg.CheckViolationError, match="in or out"):
-        await rollups.with_room(club.database, work)
+async def test_a_community_without_members_counts_none(club: Club) -> None:
+    asked = Asked(club)
+    assert await asked.records(report="members_count") == [{"community_id": club.community.id, "members_count": 0}]
+    assert await asked.records(report="members_count", aggregate_by="by_gender") == []
 
 
-async def test_who_lacks_room_makes_it(club: Club) -> None:
-    club.clock.step(days=30_000)
+async def test_several_communities_are_added_up(club: Club, other_club: Club) -> None:
+    asked, other = Asked(club), Asked(other_club)
+    for one in (asked, asked, other):
+        await one.join(drawn.member(random.Random(1)) | {"gender": "male"})
+    both = (asked.customer, other.customer)
+    found = await asked.answer(*both, report="members_count")
+    assert [row["members_count"] for row in found["records"]] == [2, 1]
+    found = await asked.answer(*both, report="members_count", aggregate_by="by_gender")
+    assert found["records"] == [{"gender": "male", "members_count": 3}]
 
-    async def work() -> int:
-        async with club.database.writing(club.community.id) as scope:
-            written = await scope.execute(
-                "INSERT INTO group_rollups VALUES ($1, '5m', $2, 'gender', 'female', 1)",
-                club.community.id,
-                club.clock.at,
-            )
-        return int(written.rpartition(" ")[2])
 
-    assert await rollups.with_room(club.database, work) == 1
+async def test_aggregations_of_members_are_listed_and_added_up(club: Club) -> None:
+    asked = Asked(club)
+    for spent in (0, 250, 1000):
+        await asked.join(drawn.member(random.Random(1)) | {"spent": spent})
+    found = await asked.records(report="member_aggregations")
+    assert [row["spend_all"] for row in found] == [0, 250, 1000]
+    assert list(found[0]) == ["id", "community_id", *(each.name for each in REGISTRY.stored)]
+    assert await asked.records(report="member_aggregations", aggregate_by="by_recency_and_frequency") == [
+        {
+            "dimension_recency": recency,
+            "dimension_frequency": frequency,
+            "members_count": count,
+            "spend_12m_sum": spent,
+            "spend_all_sum": spent,
+            "shop_count_sum": sales,
+        }
+        for recency, frequency, count, spent, sales in (("R0", "F0", 1, 0, 0), ("RC", "F1", 2, 1250, 2))
+    ]
+
+
+async def test_a_country_has_three_letters_where_clients_know_it_so(club: Club) -> None:
+    asked = Asked(club)
+    sent = {"joined_at": "2026-10-01 12:00:00", "addresses": [{"iso": "NO", "is_default": True}]}
+    assert (await club.http.post("/api/v3/profiles", json=sent)).status_code == 201
+    tree = {"type": "equal", "field": "aggregations.likely_country_iso", "value": "NOR"}
+    assert (await asked.records(report="members_count", filter=tree))[0]["members_count"] == 1
+
+
+# Small groups -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("sizes", "expected"),
+    [
+        ({"a": 5, "b": 6}, {"a": 5, "b": 6}),
+        ({"a": 2, "b": 6, "c": 7}, {"a": None, "b": None, "c": 7}),
+        ({"a": 2, "b": 1, "c": 7}, {"a": None, "b": None, "c": 7}),
+        ({"a": 2}, {"a": None}),
+    ],
+)
+async def test_small_groups_are_hidden(club: Club, sizes: dict[str, int], expected: dict[str, int | None]) -> None:
+    asked = Asked(club, smallest_cell=3)
+    for gender, size in sizes.items():
+        for _ in range(size):
+            await asked.join(drawn.member(random.Random(1)) | {"gender": gender})
+    found = await asked.records(report="members_count", aggregate_by="by_gender")
+    assert {row["gender"]: row["members_count"] for row in found} == expected
+    assert [row.get("masked", False) for row in found] == [row["members_count"] is None for row in found]
+    found = await asked.records(report="member_aggregations", aggregate_by="by_channel", filter=None)
+    assert all(row["spend_all_sum"] is not None or row["masked"] for row in found)
+
+
+async def test_a_small_count_is_hidden_and_none_is_not(club: Club) -> None:
+    asked = Asked(club, smallest_cell=3)
+    assert (await asked.records(report="members_count"))[0]["members_count"] == 0
+    await asked.join(drawn.member(random.Random(1)))
+    assert await asked.records(report="members_count") == [
+        {"community_id": club.community.id, "members_count": None, "masked": True}
+    ]
+
+
+# Declarations -----------------------------------------------------------------------------------------------
+
+
+def test_every_stored_aggregation_filters_members() -> None:
+    for report in REPORTS[:2]:
+        for each in REGISTRY.stored:
+            assert report.by_field[f"aggregations.{each.name}"].filterable
+
+
+def test_codes_are_those_of_the_definitions() -> None:
+    for name, values in member_fields.CODES.items():
+        for value in values:
+            assert f"'{value.name}'" in REGISTRY.by_name[name].sql
+        assert len(values) == REGISTRY.by_name[name].sql.count("THEN '") + REGISTRY.by_name[name].sql.count("ELSE '")
+
+
+def test_no_aggregation_is_called_what_a_member_is_called() -> None:
+    assert not {each.name for each in REGISTRY.stored} & {each.name for each in member_fields.FIELDS}
+
+
+def test_nothing_tells_who_a_member_is() -> None:
+    told = {"first_name", "last_name", "email", "mobile_phone", "birth_date", "birth_day", "address", "profile_id"}
+    for report in REPORTS:
+        assert not told & set(report.by_field)

@@ -62,9 +62,17 @@ def _json(of: Aggregation, row: str) -> str:
     return f"coalesce(CAST({written} AS text), 'null')"
 
 
+SHARED_FACT = "shared fact"
+"""The cause of a refresh that nothing but a raised epoch asks for."""
+
+
 @lru_cache(maxsize=1)
 def refresh_statement() -> str:
     """Recomputes profiles $2 at $3 with causes $4, stores what moved, and tells the outbox; gives those of many sales.
+
+    Where the values stay, and only the instant of their next change or their epoch moves, the outbox is told of no
+    changes: whoever keeps a copy may have brought it up to date from facts that this commit changes. A refresh for
+    the epoch's sake changes no facts.
 
     The profiles must be locked by an earlier statement of the same transaction.
     """
@@ -145,6 +153,10 @@ told AS (
     FROM (
         -- Put together as text, for jsonb_build_object costs as much as a fifth of the computation.
         SELECT {cause} AS cause, fresh.profile_id, fresh.calculated_at, kept.profile_id IS NULL AS is_new,
+               {cause} <> '{SHARED_FACT}' AND (
+                   kept.next_change_at IS DISTINCT FROM fresh.next_change_at
+                   OR kept.values_epoch <> fresh.values_epoch
+               ) AS is_otherwise_due,
                concat_ws(
                        ', ',
                        {pairs}
@@ -153,7 +165,7 @@ told AS (
         LEFT JOIN kept ON kept.profile_id = fresh.profile_id
         OFFSET 0
     ) AS compared
-    WHERE is_new OR changes <> ''
+    WHERE is_new OR is_otherwise_due OR changes <> ''
 )"""
 
 

@@ -9,6 +9,7 @@ from starlette.responses import Response
 from regulars.access.denied import Denied
 from regulars.facts.refusals import NotFound, Refused
 from regulars.facts.refusals import misfit as refused
+from regulars.query.columns import CatchingUpError
 from regulars.query.problems import InvalidParametersError
 from regulars.query.request import NotJsonError
 
@@ -87,6 +88,8 @@ def report_response(error: Exception) -> Response:
         content, status, headers = report_body(error.message), error.status, error.headers
     elif isinstance(error, NotJsonError):
         content, status = report_body(str(error)), 400
+    elif isinstance(error, CatchingUpError):
+        content, status, headers = report_body(str(error)), 503, {"Retry-After": str(error.retry_after)}
     elif isinstance(error, UNREACHABLE):
         content, status = report_body("The database can't be reached now: try again in a moment."), 503
     else:

@@ -75,16 +75,16 @@ def answer(report: Report, aggregation: Aggregation | None = None) -> Example:
 
 def _records(report: Report, aggregation: Aggregation | None) -> Example:
     if aggregation is not None:
-        row = next(iter(_labels(report, aggregation.fields))) | _measured(report)
+        row = next(iter(_labels(report, aggregation.fields))) | _measured(report, aggregation)
     elif report.key:
         row = {each.name: _value(each) for each in report.fields if each.shown and each.kind is not Kind.OBJECT}
     else:
-        row = {COMMUNITY_ID.name: _COMMUNITY, **_measured(report)}
+        row = {COMMUNITY_ID.name: _COMMUNITY, **_measured(report, None)}
     return {"records": [row], "pagination": {"next_page_info": None}, "result_type": "records"}
 
 
-def _measured(report: Report) -> Example:
-    return {each.name: _VALUES[each.kind] for each in report.measures}
+def _measured(report: Report, aggregation: Aggregation | None) -> Example:
+    return {each.name: _VALUES[each.kind] for each in report.measures_of(aggregation)}
 
 
 def _timeseries(report: Report, aggregation: Aggregation | None) -> Example:
@@ -107,7 +107,7 @@ def _timeseries(report: Report, aggregation: Aggregation | None) -> Example:
 def _statistics(report: Report, aggregation: Aggregation | None) -> Example:
     labels = next(iter(_labels(report, _grouping(report, aggregation))))
     return {
-        "statistics": [{"label": labels, "values": _measured(report)}],
+        "statistics": [{"label": labels, "values": _measured(report, aggregation)}],
         **_RANGE,
         "result_type": "statistics",
     }

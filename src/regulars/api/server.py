@@ -19,6 +19,7 @@ from regulars.facts.writing import Writing
 from regulars.ingest import idempotency
 from regulars.ingest.commit import commit, settle
 from regulars.ingest.grouping import LANES, Committers, refusal
+from regulars.query.columns import Copies
 from regulars.query.execution import Stores
 from regulars.reports.registry import BY_NAME
 from regulars.reports.report import Report
@@ -40,7 +41,7 @@ class Server:
         self.settings = settings
         self.database = database
         self.reports = reports
-        self.stores = Stores(database)
+        self.stores = Stores(database, Copies(settings.copies_megabytes))
         self.reader = Reader(database)
         # Several processes are as many writers already; more would only make their batches smaller.
         self.committers = Committers(database, settings.batch_rows, LANES if settings.workers == 1 else 1)

@@ -11,8 +11,9 @@ from regulars.access.customers import Reach, chosen
 from regulars.access.denied import Denied
 from regulars.cli import charts
 from regulars.cli.answers import as_csv, as_json, as_table
-from regulars.cli.asked import Where, WrongUseError, with_database
+from regulars.cli.asked import Where, WrongUseError, settings_of, with_database
 from regulars.query import answers
+from regulars.query.columns import Copies
 from regulars.query.execution import Stores
 from regulars.query.problems import InvalidParametersError
 from regulars.query.query import Query
@@ -54,10 +55,13 @@ def query(
     if chart is not None and asked.report.format is not Format.TIMESERIES:
         raise WrongUseError(f"{asked.report.name} is no timeseries and has no chart: leave -o out, or say csv or json.")
 
+    copies_megabytes = settings_of(where).copies_megabytes
+
     async def work(database: Database) -> Mapping[str, Any]:
         async with database.unscoped() as connection:
             customers = await chosen(connection, Reach(), *_headers(customer))
-        return await answers.answer(asked, customers, Stores(database), database.clock())
+        stores = Stores(database, Copies(copies_megabytes))
+        return await answers.answer(asked, customers, stores, database.clock())
 
     try:
         answer = with_database(where, work)

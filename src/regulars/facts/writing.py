@@ -15,8 +15,8 @@ class Writing(Scope):
 
     `touched` holds, by profile, the cause that goes to the outbox; `members` the profiles of which more than their
     purchases may have changed, so that who is a member, and as what, is derived anew. `slow` are the profiles whose
-    refresh took long. `transaction_id` is the database's own number for it, once profiles are locked. With `load`,
-    the number of a load, what is touched is only marked, and computed when that load ends. `moves` is how many rows it
+    refresh took long. `transaction_id` is the database's own number for it, once profiles are locked. With `load`, the
+    number of a load, what is touched is only marked, and computed when that load ends. `moves` is how many rows it
     appended for the folder.
     """
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from regulars.aggregations import marks
+from regulars.aggregations.store import SHARED_FACT
 from regulars.facts.writing import Writing
 from regulars.ingest.commit import commit
 from regulars.jobs import communities
@@ -115,7 +116,7 @@ async def _part(writing: Writing) -> int:
     if room := PROFILES_AT_ONCE - len(due):
         least = marks.LEAST if await writing.fetchval(marks.ABANDONED, writing.community_id) else 0
         outdated = await writing.fetch(_OUTDATED, writing.community_id, writing.now, room, least)
-        _touch(writing, outdated, "shared fact")
+        _touch(writing, outdated, SHARED_FACT)
     for row in await writing.fetch(_DUE_MEMBERS, writing.community_id, writing.now, PROFILES_AT_ONCE):
         writing.members.add(row["profile_id"])
     for row in await writing.fetch(_NOT_DERIVED, writing.community_id, PROFILES_AT_ONCE):

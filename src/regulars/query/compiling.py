@@ -12,7 +12,7 @@ from regulars.query import filter_sql
 from regulars.query.conditions import Condition, indented, joined
 from regulars.query.engines import OF_STORE, operand, spelled
 from regulars.query.query import Node, Query
-from regulars.reports.report import Aggregation, Field, Format, Kind, Measure, Report
+from regulars.reports.report import Aggregation, Field, Format, Kind, Measure, Report, Source
 
 MOST_STATEMENTS = 2_000
 """So many shapes are kept; what was compiled first goes first."""
@@ -24,6 +24,7 @@ _TYPES = {
     "now": "TIMESTAMPTZ",
     "today": "INT",
     "zone": "TEXT",
+    "smallest": "BIGINT",
     "interval": "TEXT",
     "starts": "TIMESTAMPTZ[]",
     "ends": "TIMESTAMPTZ[]",
@@ -80,6 +81,7 @@ _OF_CUSTOMER: Mapping[str, Callable[[Customer, datetime], Any]] = {
     "now": lambda customer, now: now,
     "today": today,
     "zone": lambda customer, now: customer.timezone,
+    "smallest": lambda customer, now: customer.smallest_cell or 0,
 }
 
 
@@ -165,9 +167,9 @@ def labels_of(fields: Iterable[Field]) -> tuple[Label, ...]:
     return tuple(found)
 
 
-def summed(report: Report) -> tuple[Measure, ...]:
-    """The measures that a statement of groups gives, in the order of its columns."""
-    return tuple(each for each in report.measures if each.sql)
+def summed(measures: Iterable[Measure]) -> tuple[Measure, ...]:
+    """Those of the measures that a statement of groups gives, in the order of its columns."""
+    return tuple(each for each in measures if each.sql)
 
 
 def grouped(query: Query) -> Plan:
@@ -181,14 +183,17 @@ def _grouped(report: Report, aggregation: Aggregation | None, node: Node | None)
     store = report.source.store
     columns = ["r.bucket AS bucket"] if report.format is Format.TIMESERIES else []
     keys = [1] if columns else []
-    inner = rows_of(report, node)
-    for number, field in enumerate(_fields(report, aggregation), 1):
+    fields = _fields(report, aggregation)
+    asked = {*filter_sql.fields(node), *(each.name for each in fields)}
+    inner = rows_of(report.source_of(asked), node)
+    for number, field in enumerate(fields, 1):
         inner, expressions = unnested(report, field, inner, f"element_{number}")
         for key, expression in zip(field.keys, expressions, strict=False):
             columns.append(f"{expression} AS {quoted(key)}")
             if not field.by_header:
                 keys.append(len(columns))
-    columns += (f"{spelled(each.sql, store)} AS {quoted(each.name)}" for each in summed(report))
+    measures = summed(report.measures_of(aggregation))
+    columns += (f"{spelled(each.sql, store)} AS {quoted(each.name)}" for each in measures)
     sql = f"SELECT\n{_listed(columns)}\n{inner}"
     if keys:
         return f"{sql}\nGROUP BY {', '.join(map(str, keys))}"
@@ -301,18 +306,17 @@ def _records(report: Report, node: Node | None, nulls: Sequence[bool] | None) ->
             columns.append(f"{spelled(field.expression, store)} AS {quoted(field.name)}")
     terms = _terms(report, nulls or [False] * len(key_fields(report)))
     order = ",\n".join(indented(f"{each.sql} NULLS FIRST") for each in terms)
-    rows = rows_of(report, node, None if nulls is None else _after(terms))
+    rows = rows_of(report.source, node, None if nulls is None else _after(terms))
     return f"SELECT\n{_listed(columns)}\n{rows}\nORDER BY\n{order}\nLIMIT $limit"
 
 
 # Parts ----------------------------------------------------------------------------------------------------------
 
 
-def rows_of(report: Report, node: Node | None, after: Condition | None = None) -> str:
-    """FROM and WHERE: the rows of the source that the filter lets through."""
-    store = report.source.store
-    found = f"FROM (\n{indented(spelled(report.source.sql, store))}\n) AS r"
-    conditions = [filter_sql.condition(node, store)] if node is not None else []
+def rows_of(source: Source, node: Node | None, after: Condition | None = None) -> str:
+    """FROM and WHERE: the rows of a source that the filter lets through."""
+    found = f"FROM (\n{indented(spelled(source.sql, source.store))}\n) AS r"
+    conditions = [filter_sql.condition(node, source.store)] if node is not None else []
     conditions += [after] if after is not None else []
     return f"{found}\nWHERE {joined('AND', conditions).sql}" if conditions else found
 

@@ -53,7 +53,7 @@ def _plan(asked: FieldQuery, is_alone: bool) -> Plan:
 def _sql(asked: FieldQuery, is_alone: bool) -> str:
     report, store = asked.report, asked.report.source.store
     rows, value = _values(asked)
-    measures = summed(report) if report.format is not Format.RECORDS or not report.key else ()
+    measures = summed(report.measures) if report.format is not Format.RECORDS or not report.key else ()
     count = spelled(measures[0].sql, store) if measures else "count(*)"
     sql = f"SELECT\n    {value} AS value,\n    {count} AS count\n{rows}\nGROUP BY 1"
     # With several communities a value may be frequent in all of them together alone.
@@ -64,7 +64,7 @@ def _values(asked: FieldQuery) -> tuple[str, str]:
     """The rows, and the value that they are counted by."""
     report, field = asked.report, asked.field
     says, store = OF_STORE[report.source.store].says, report.source.store
-    rows = rows_of(report, asked.filter)
+    rows = rows_of(report.source, asked.filter)
     if asked.part is None:
         if field.kind is not Kind.OBJECT:
             rows, (value, *_) = unnested(report, field, rows, "element")

@@ -37,6 +37,15 @@ def shape(node: Node | None) -> Shape:
     return tuple(found)
 
 
+def fields(node: Node | None) -> set[str]:
+    """The names of the fields that a filter compares."""
+    if node is None:
+        return set()
+    if isinstance(node, Operation):
+        return {node.field.name}
+    return {name for each in node.nodes for name in fields(each)}
+
+
 def _shape(node: Node, found: list[object]) -> None:
     if isinstance(node, Operation):
         found += (node.type, node.field.name, _form(node))

@@ -28,7 +28,7 @@ MOST_NODES = 100
 LOGICAL = ("and", "or", "not")
 COMPARISONS = (*EQUALITY, *ORDER, *TEXT)
 # Older clients know one operation by a name with a slip in it.
-_OTHER_SPELLINGS = {"greated_than": "greater_than"}
+_SPELLINGS = {**{name: name for name in COMPARISONS}, "greated_than": "greater_than"}
 
 _OF_LISTS = frozenset(("in", "not_in", "between"))
 
@@ -153,16 +153,15 @@ class _Reading:
             message = f"A filter has at most {DEEPEST} levels."
             raise _WrongError(Problem("too_deep", message, {"max": DEEPEST}))
         kind = tree.get("type")
+        if isinstance(kind, str) and (comparison := _SPELLINGS.get(kind)):
+            return self._operation(comparison, tree, link)
         if kind == "and" or kind == "or":
             return self._several(kind, tree, link, level)
         if kind == "not":
             return self._negated(tree, link, level)
         if kind is None:
             raise _WrongError(missing("The type of the node"), "type")
-        kind = _OTHER_SPELLINGS.get(kind, kind) if isinstance(kind, str) else None
-        if kind not in COMPARISONS:
-            raise _WrongError(not_among((*LOGICAL, *COMPARISONS), "The type"), "type")
-        return self._operation(kind, tree, link)
+        raise _WrongError(not_among((*LOGICAL, *COMPARISONS), "The type"), "type")
 
     def _keys(self, tree: Mapping[str, Any], link: _Link, known: Sequence[str]) -> None:
         for name in tree:

@@ -8,25 +8,27 @@ from regulars.access.customers import Customer
 from regulars.facts.money import EXACT
 from regulars.query.compiling import Label, rank, summed
 from regulars.query.values import converted
-from regulars.reports.report import Kind, Measure, Report
+from regulars.reports.report import Kind, Measure
 
 LabelValues = tuple[Any, ...]
 Sums = list[Any]
 
 
-def added(report: Report, width: int, answers: Iterable[tuple[Customer, Iterable[Sequence[Any]]]]) -> dict[Any, Sums]:
+def added(
+    measures: Sequence[Measure], width: int, answers: Iterable[tuple[Customer, Iterable[Sequence[Any]]]]
+) -> dict[Any, Sums]:
     """The measures of each group by the first `width` columns of its rows, added up over communities.
 
     Numbers are as they go out, for minor units are each community's own. What is null in one counts as nothing.
     """
-    measures = summed(report)
+    given_by = summed(measures)
     found: dict[LabelValues, Sums] = {}
     for customer, rows in answers:
         for row in rows:
             label = tuple(row[:width])
             given = [
                 converted(value, each.kind, customer.minor_digits)
-                for value, each in zip(row[width:], measures, strict=True)
+                for value, each in zip(row[width:], given_by, strict=True)
             ]
             known = found.get(label)
             found[label] = given if known is None else [_sum(a, b) for a, b in zip(known, given, strict=True)]
@@ -39,10 +41,10 @@ def _sum(a: Any, b: Any) -> Any:
     return EXACT.add(a, b) if isinstance(a, Decimal) else a + b
 
 
-def measured(report: Report, sums: Sequence[Any]) -> dict[str, Any]:
+def measured(measures: Sequence[Measure], sums: Sequence[Any]) -> dict[str, Any]:
     """Every measure of a group by name, from those that were added up."""
-    known = {each.name: value for each, value in zip(summed(report), sums, strict=True)}
-    return {each.name: known[each.name] if each.sql else quotient(each, known) for each in report.measures}
+    known = {each.name: value for each, value in zip(summed(measures), sums, strict=True)}
+    return {each.name: known[each.name] if each.sql else quotient(each, known) for each in measures}
 
 
 def quotient(measure: Measure, known: Mapping[str, Any]) -> Decimal | None:

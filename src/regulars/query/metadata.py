@@ -62,7 +62,10 @@ def _aggregation(report: Report, aggregation: Aggregation) -> dict[str, Any]:
     found: dict[str, Any] = {"name": aggregation.name, "description": aggregation.meaning}
     if report.format is Format.TIMESERIES:
         return {**found, "labels": labels}
-    measures = [{"key": each.name, "type": each.kind.value, "description": each.meaning} for each in report.measures]
+    measures = [
+        {"key": each.name, "type": each.kind.value, "description": each.meaning}
+        for each in report.measures_of(aggregation)
+    ]
     return {**found, "returned_fields": [*labels, *measures]}
 
 

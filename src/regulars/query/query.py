@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from regulars.reports.interval import Interval
-from regulars.reports.report import Aggregation, Field, Report
+from regulars.reports.report import Aggregation, Field, Measure, Report
 
 
 class Operation(msgspec.Struct, frozen=True):
@@ -47,3 +47,8 @@ class Query:
     end: datetime | None = None
     cursor: str | None = None
     limit: int = 1000
+
+    @property
+    def measures(self) -> tuple[Measure, ...]:
+        """What its groups are measured by."""
+        return self.report.measures_of(self.aggregate_by)

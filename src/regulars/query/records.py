@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from regulars.access.customers import Customer
-from regulars.query import cursors, groups
+from regulars.query import cursors, groups, small_groups
 from regulars.query.compiling import (
     bound_after,
     grouped,
@@ -91,6 +91,7 @@ class _Shape:
                 self._columns.append((field, width))
             width += 2 if field.kind is Kind.FLAGS else 1
         self._key = [places[each.name] for each in key_fields(report)]
+        self._counts = places.get(report.counts)
 
     def key(self, row: Row) -> list[Any]:
         """The values of a row that order it within its community."""
@@ -99,7 +100,12 @@ class _Shape:
     def written(self, rows: Sequence[Row], customer: Customer) -> list[dict[str, Any]]:
         """Rows of a customer as they go out."""
         taken = [(field.name, self._taken(field, place, customer)) for field, place in self._columns]
-        return [{name: take(row) for name, take in taken} for row in rows]
+        found = [{name: take(row) for name, take in taken} for row in rows]
+        if self._counts is not None and customer.smallest_cell:
+            for row, record in zip(rows, found, strict=True):
+                if row[self._counts] is None:
+                    record["masked"] = True
+        return found
 
     def _taken(self, field: Field, place: int, customer: Customer) -> Callable[[Row], Any]:
         if field.kind is Kind.FLAGS:
@@ -121,12 +127,21 @@ async def _groups(
             values = plan.values(customer, now, {})
             rows = await snapshot.rows(customer, report.source.store, plan.statement.sql, values)
             answers.append((customer, rows))
-    sums = groups.added(report, len(keys), answers)
+    sums = groups.added(query.measures, len(keys), answers)
     in_order = sorted((groups.order(keys, label), label) for label in sums)
     if start is not None:
         last = groups.order(keys, cursors.restored(start, [each.field for each in keys]))
         in_order = [each for each in in_order if each[0] > last]
     page = [label for _, label in in_order[: query.limit]]
     digits = customers[0].minor_digits
-    found = [{**groups.labelled(keys, label, digits), **groups.measured(report, sums[label])} for label in page]
+    masked = small_groups.hidden(query, sums, small_groups.smallest_cell(customers))
+    found = [
+        {
+            **groups.labelled(keys, label, digits),
+            **(
+                small_groups.masked(query.measures) if label in masked else groups.measured(query.measures, sums[label])
+            ),
+        }
+        for label in page
+    ]
     return found, list(page[-1]) if len(in_order) > query.limit else None

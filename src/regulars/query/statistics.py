@@ -25,13 +25,13 @@ async def statistics(query: Query, customers: Sequence[Customer], stores: Stores
             start, end = asked.within(instants.zone(customer.timezone))
             values = plan.values(customer, now, {"from": start, "to": end})
             answers.append((customer, await snapshot.rows(customer, store, plan.statement.sql, values)))
-    sums = groups.added(query.report, len(keys), answers)
+    sums = groups.added(query.measures, len(keys), answers)
     digits = customers[0].minor_digits
     return {
         "statistics": [
             {
                 "label": groups.labelled(keys, label, digits),
-                "values": groups.measured(query.report, sums[label]),
+                "values": groups.measured(query.measures, sums[label]),
             }
             for label in sorted(sums, key=lambda label: groups.order(keys, label, nulls_last=True))
         ],

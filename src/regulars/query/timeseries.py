@@ -1,13 +1,13 @@
 """Timeseries: what a report measures in each bucket of local time, one series a group."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from regulars.access.customers import Customer
 from regulars.facts import instants
-from regulars.query import groups, intervals, ranges
+from regulars.query import groups, intervals, ranges, small_groups
 from regulars.query.compiling import Label, grouped, labels
 from regulars.query.execution import Stores
 from regulars.query.intervals import Bucket
@@ -50,8 +50,8 @@ async def timeseries(query: Query, customers: Sequence[Customer], stores: Stores
             if query.report.at_end:
                 rows = grid.last(customer, rows, len(keys.labels))
             answers.append((customer, keys.told_apart(grid.placed(customer, rows), customer)))
-    digits = customers[0].minor_digits
-    return answer(asked, interval, _series(query.report, keys, answers, digits))
+    series = _series(query, keys, answers, customers)
+    return answer(asked, interval, series)
 
 
 def _interval(query: Query, asked: Range, customers: Sequence[Customer], now: datetime) -> Interval:
@@ -120,28 +120,44 @@ class _Keys:
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """One series: its label as it goes out, its values by bucket, none of them null, and, across zones, its zone."""
+    """One series: its label as it goes out, its values by bucket, none of them null, and, across zones, its zone.
+
+    `is_masked` says that some of them are hidden, for they count too few members.
+    """
 
     label: Mapping[str, Any]
     values: Mapping[datetime, Any]
     timezone: str | None = None
+    is_masked: bool = False
 
 
 def _series(
-    report: Report, keys: _Keys, answers: Iterable[tuple[Customer, Iterable[Row]]], minor_digits: int
+    query: Query, keys: _Keys, answers: Iterable[tuple[Customer, Iterable[Row]]], customers: Sequence[Customer]
 ) -> list[Series]:
     """What the customers' rows add up to, in the order in which it goes out."""
-    metric = _metric(report)
+    metric = _metric(query.report)
+    minor_digits, smallest = customers[0].minor_digits, small_groups.smallest_cell(customers)
     label_keys = (*metric, *keys.all)
     found: dict[tuple[Any, ...], dict[datetime, Any]] = {}
-    for (zone, bucket, *label), sums in groups.added(report, 2 + len(keys.all), answers).items():
-        for name, value in groups.measured(report, sums).items():
+    masked: set[tuple[Any, ...]] = set()
+    for (zone, bucket, *label), sums in groups.added(query.measures, 2 + len(keys.all), answers).items():
+        for name, value in groups.measured(query.measures, sums).items():
             if value is not None:
-                named = (name, *label) if metric else tuple(label)
-                found.setdefault((named, zone), {})[bucket] = value
+                key = ((name, *label) if metric else tuple(label)), zone
+                values = found.setdefault(key, {})
+                if small_groups.is_small(query.report, value, smallest):
+                    masked.add(key)
+                else:
+                    values[bucket] = value
     in_order = sorted(found, key=lambda key: (groups.order(label_keys, key[0], nulls_last=True), key[1] or ""))
     return [
-        Series(groups.labelled(label_keys, label, minor_digits), found[label, zone], zone) for label, zone in in_order
+        Series(
+            groups.labelled(label_keys, label, minor_digits),
+            found[label, zone],
+            zone,
+            is_masked=(label, zone) in masked,
+        )
+        for label, zone in in_order
     ]
 
 
@@ -174,7 +190,8 @@ def answer(asked: Range, interval: Interval, series: Sequence[Series]) -> Answer
 
 def _written(series: Series, buckets: Sequence[datetime]) -> Answer:
     zone = {"timezone": series.timezone} if series.timezone is not None else {}
-    return {**zone, "label": series.label, "values": [series.values.get(each) for each in buckets]}
+    mark = {"masked": True} if series.is_masked else {}
+    return {**zone, "label": series.label, "values": [series.values.get(each) for each in buckets], **mark}
 
 
 def _cut(series: Sequence[Series]) -> tuple[list[Series], bool]:
@@ -184,7 +201,7 @@ def _cut(series: Sequence[Series]) -> tuple[list[Series], bool]:
     for each in series:
         if len(each.values) > left:
             earliest = dict(sorted(each.values.items())[:left])
-            return shown + ([Series(each.label, earliest, each.timezone)] if earliest else []), True
+            return shown + ([replace(each, values=earliest)] if earliest else []), True
         shown.append(each)
         left -= len(each.values)
     return shown, False

@@ -115,6 +115,7 @@ MEMBER_BALANCE = Report(
         ),
     ),
     measures=(Measure("members_count", Kind.INTEGER, "Count of members", "sum(r.n)"),),
+    counts="members_count",
     intervals=EVERY,
 )
 

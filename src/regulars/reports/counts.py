@@ -39,10 +39,12 @@ _VALUE = Field("grouping_value", Kind.STRING, "Indicates aggregation group value
 
 # Now ----------------------------------------------------------------------------------------------------
 
-# Of one commit only what is left of its differences counts, and a commit that leaves none changed no count.
+# A count that is hidden is unknown to filters, too. Of one commit only what is left of its differences counts, and a
+# commit that leaves none changed no count.
 _NOW = f"""
 SELECT
-    grouping_type, grouping_value, CAST(sum(n) AS bigint) AS members_count,
+    grouping_type, grouping_value,
+    CASE WHEN sum(n) <= 0 OR sum(n) >= $smallest THEN CAST(sum(n) AS bigint) END AS members_count,
     coalesce(max(changed_at) FILTER (WHERE changes), min(changed_at)) AS updated_at
 FROM (
     SELECT grouping_type, grouping_value, members_count AS n, updated_at AS changed_at, TRUE AS changes
@@ -87,6 +89,7 @@ MEMBERS_GROUPED_COUNT = Report(
         ),
     ),
     measures=(Measure("members_count", Kind.INTEGER, "Count of members", "sum(r.members_count)"),),
+    counts="members_count",
 )
 
 # Over time ----------------------------------------------------------------------------------------------
@@ -199,6 +202,8 @@ MEMBERS_COUNT_HISTORY = Report(
         Aggregation("total", (), "The number of members."),
     ),
     measures=(Measure("members_count", Kind.INTEGER, "Count of members", "sum(r.members_count)"),),
+    at_end=True,
+    counts="members_count",
     intervals=EVERY,
 )
 

@@ -19,6 +19,9 @@ class Format(Enum):
 class Kind(Enum):
     """The type of a field or measure: how it goes out, and what a filter's value must be."""
 
+    # One of a kind, looked up with every value of a filter: hashed as what it is, not by its name.
+    __hash__ = object.__hash__
+
     INTEGER = "integer"
     NUMBER = "number"
     MONEY = "money"
@@ -41,6 +44,8 @@ class Kind(Enum):
 class Store(Enum):
     """Where the rows of a report are."""
 
+    __hash__ = object.__hash__
+
     TABLES = "PostgreSQL, in one snapshot"
     COLUMNS = "the community's columnar copy of its members, caught up with that snapshot"
 
@@ -50,9 +55,9 @@ class Source:
     """The rows that a report is made of: a SELECT over one community, its rows called `r` by all other SQL.
 
     Its parameters are names: $community and $club (the community's two numbers), $now, $today (the community's date
-    as a number, 20261124); in timeseries also $interval (such as '1d'), $starts and $ends (the instants at which the
-    buckets asked for begin and end, as arrays), and its rows have a `bucket`, the start of theirs; in statistics
-    $from and $to (from <= t < to).
+    as a number, 20261124), $smallest (the least count that is shown, 0 shows all); in timeseries also $interval (such
+    as '1d'), $starts and $ends (the instants at which the buckets asked for begin and end, as arrays), and its rows
+    have a `bucket`, the start of theirs; in statistics $from and $to (from <= t < to).
     """
 
     store: Store
@@ -160,8 +165,9 @@ class Report:
     groups where no aggregation is asked for. `metric` is the label that tells several measures apart, each a series of
     its own; without it there is one measure, or, in records and statistics, each is a value by its name. `adds` says
     that values of different groups may be added, so that there is an aggregation `total`. `at_end` says that values are
-    what holds at the end of a bucket, not what happens in it: of two that share a wall time the later counts.
-    `grains` are smaller sources of the same values, the smallest first.
+    what holds at the end of a bucket, not what happens in it: of two that share a wall time the later counts. `grains`
+    are smaller sources of the same values, the smallest first. `counts` is the measure that counts members: where it is
+    small, an organization may have a group hidden.
     """
 
     name: str
@@ -179,6 +185,7 @@ class Report:
     at_end: bool = False
     intervals: tuple[Interval, ...] = ()
     grains: tuple[Grain, ...] = ()
+    counts: str = ""
 
     def __post_init__(self) -> None:
         names = [each.name for each in self.fields]
@@ -197,6 +204,10 @@ class Report:
     def permit(self) -> str:
         """What a token needs to ask for it."""
         return "Reporting:Api:Report:" + "".join(part.capitalize() for part in self.name.split("_"))
+
+    def measures_of(self, aggregation: Aggregation | None) -> tuple[Measure, ...]:
+        """What its groups are measured by."""
+        return self.measures if aggregation is None else aggregation.measures or self.measures
 
     def source_of(self, fields: Collection[str]) -> Source:
         """The smallest source that has all fields that a request filters and groups by."""

@@ -69,6 +69,8 @@ MEMBERS_COUNT_SNAPSHOT = Report(
     ),
     aggregations=(Aggregation("total", (), "The number of members."),),
     measures=(Measure("members_count", Kind.INTEGER, "Count of members", "sum(r.members_count)"),),
+    at_end=True,
+    counts="members_count",
     intervals=FROM_AN_HOUR,
 )
 

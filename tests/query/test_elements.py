@@ -1,0 +1,180 @@
+"""Lists as bits, statements as plans, snapshots in a line: the parts of a copy by themselves."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pyarrow as pa
+import pytest
+
+from regulars.access.customers import Customer
+from regulars.query import elements, member_table, small_groups
+from regulars.query.copied_columns import COLUMNS, PROFILE_ID, Column
+from regulars.query.elements import MOST, Elements
+from regulars.query.member_table import MemberTable
+from regulars.query.planned import planned
+from regulars.query.query import Query
+from regulars.query.visible import Visible
+from regulars.reports.registry import BY_NAME
+
+SUBUNITS, GENDER = COLUMNS["subunit_ids"], COLUMNS["gender"]
+
+
+def rows(first: int, lists: list[str | None], *, with_flag: bool = False) -> pa.RecordBatchReader:
+    """Rows of members by their numbers, each with a list as JSON."""
+    ids = [f"00000000-0000-0000-0000-{number:012}" for number in range(first, first + len(lists))]
+    columns = {"profile_id": pa.array(ids), "subunit_ids": pa.array(lists, pa.string())}
+    if with_flag:
+        columns["is_member"] = pa.array([True] * len(lists))
+    return pa.table(columns).to_reader()
+
+
+def filled(lists: list[str | None]) -> MemberTable:
+    """A table of such members."""
+    table = MemberTable(100)
+    table.fill(rows(1, lists), [PROFILE_ID, SUBUNITS])
+    return table
+
+
+def count(table: MemberTable, condition: str, *values: object) -> int:
+    """How many members a condition holds for."""
+    ((found,),) = table.rows(planned(f"SELECT count(*) FROM members AS r WHERE {condition}"), values)
+    return int(found)
+
+
+@pytest.mark.parametrize(
+    ("condition", "values", "expected"),
+    [
+        ("list_has_any(r.subunit_ids, CAST($1 AS BIGINT[]))", [[1, 70]], 2),
+        ("list_has_any(r.subunit_ids, CAST($1 AS BIGINT[]))", [[99]], 0),
+        ("list_has_any(r.subunit_ids, CAST($1 AS BIGINT[]))", [[]], 0),
+        ("list_contains(r.subunit_ids, CAST($1 AS BIGINT))", [1], 2),
+        ("list_contains(r.subunit_ids, 1)", [], 2),
+        ("1 = ANY (r.subunit_ids)", [], 2),
+        ("(list_contains(r.subunit_ids, 1)) IS NOT TRUE", [], 2),
+        ("list_contains(r.subunit_ids, len(r.subunit_ids))", [], 2),
+        ("list_contains(CAST($1 AS BIGINT[]), len(r.subunit_ids))", [[2]], 1),
+        ("r.subunit_ids = []", [], 2),
+        ("list_contains(r.subunit_ids, $1) AND len(r.subunit_ids) = $2", [1, 2], 1),
+    ],
+)
+def test_a_list_is_tested_by_its_bits(condition: str, values: list[object], expected: int) -> None:
+    assert count(filled(["[1,2]", "[1]", None, "[]"]), condition, *values) == expected
+
+
+def test_more_than_one_word_of_elements() -> None:
+    table = filled([f"[{number}]" for number in range(100)])
+    assert table.elements["subunit_ids"].words == 2
+    assert count(table, "list_has_any(r.subunit_ids, $1)", [0, 99, 100]) == 2
+    table.change(rows(500, [f"[{number}, 0]" for number in range(100, 140)], with_flag=True), 1)
+    assert table.elements["subunit_ids"].words == 3
+    assert count(table, "list_has_any(r.subunit_ids, $1)", [0]) == 41
+    assert count(table, "list_has_any(r.subunit_ids, $1)", [139, 5]) == 2
+
+
+def test_too_many_kinds_of_elements_are_tested_list_by_list() -> None:
+    table = filled([f"[{number}, 7]" for number in range(MOST)])
+    known = table.elements["subunit_ids"]
+    assert [known.are_too_many, known.words] == [False, 32]
+    table.change(rows(5_000, [f"[{MOST}, 7]", f"[{MOST + 1}]"], with_flag=True), 1)
+    assert [known.are_too_many, known.words] == [True, 32]
+    assert count(table, "list_has_any(r.subunit_ids, $1)", [MOST, MOST + 1, 3]) == 3
+    assert count(table, "list_contains(r.subunit_ids, $1)", 7) == MOST + 1
+
+
+def test_an_element_that_is_being_learned_is_in_no_row_yet() -> None:
+    known = Elements("tags")
+    assert known.masks(pa.array(['["a", null]', None])).to_pylist() == [[1], None]
+    assert known.any_of(["a"], "r") == "false"
+
+
+def test_nothing_changed_is_nothing_done() -> None:
+    table = filled(["[1]"])
+    table.change(rows(1, [], with_flag=True), 1)
+    assert count(table, "r.version = 0") == 1
+
+
+def test_many_changes_are_packed_while_others_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(member_table, "_CHANGES_BEFORE_PACKED", 2)
+    table = filled(["[1]"] * 10)
+    reading = table._connection.cursor()
+    reading.execute("BEGIN; SELECT count(*) FROM community.members")
+    table.change(rows(1, ["[2]"] * 5, with_flag=True), 1)
+    assert count(table, "list_contains(r.subunit_ids, $1)", 2) == 5
+    reading.execute("COMMIT")
+    table.change(rows(1, ["[3]"], with_flag=True), 1)
+    assert count(table, "list_contains(r.subunit_ids, $1)", 3) == 1
+
+
+def test_a_table_larger_than_its_memory_waits_on_the_disk() -> None:
+    table = MemberTable(64)
+    for part in range(6):
+        texts = [f"{part}-{number}-" + "x" * 200 for number in range(60_000)]
+        ids = [f"00000000-0000-{part:04}-0000-{number:012}" for number in range(60_000)]
+        given = {"profile_id": ids, "gender": texts, "is_member": [True] * 60_000}
+        if part == 0:
+            table.fill(pa.table({key: given[key] for key in ("profile_id", "gender")}).to_reader(), _COLUMNS)
+        else:
+            table.change(pa.table(given).to_reader(), part)
+    assert count(table, "starts_with(r.gender, $1)", "5-59999") == 1
+    assert count(table, "true") == 360_000
+    assert table.bytes < 100_000_000
+
+
+_COLUMNS: list[Column] = [PROFILE_ID, GENDER]
+
+
+@pytest.mark.parametrize(
+    ("later", "earlier", "expected"),
+    [
+        ("10:10:", "10:10:", False),
+        ("10:12:", "10:10:", True),
+        ("10:11:10", "10:10:", False),
+        ("10:12:10", "10:10:", True),
+        ("10:10:", "9:10:9", True),
+        ("9:10:9", "10:10:", False),
+        ("9:12:9,10,11", "9:10:9", False),
+    ],
+)
+def test_a_snapshot_sees_more_or_does_not(later: str, earlier: str, expected: bool) -> None:
+    assert Visible.of(later).sees_more_than(Visible.of(earlier)) is expected
+
+
+def test_what_a_snapshot_does_not_see_begins_with_the_oldest_that_ran() -> None:
+    assert Visible.of("5:10:5,7").unseen == (
+        "transaction_id >= '5'::xid8 AND (transaction_id >= '10'::xid8 "
+        "OR transaction_id = '5'::xid8 OR transaction_id = '7'::xid8)"
+    )
+
+
+@pytest.mark.parametrize("name", ["json_extract", "json_extract_string"])
+def test_parts_of_objects_are_asked_for_by_function(name: str) -> None:
+    plan = planned(f"SELECT 1 FROM members AS r WHERE {name}(r.properties, $1) IS NULL")
+    text, bound = plan.asked({}, ["/a"])
+    assert f"{name}(r.properties, $1) is null" in text.lower()
+    assert bound == {"1": "/a"}
+
+
+def test_other_tables_than_the_members_are_as_they_are() -> None:
+    table = filled(["[1]", "[2]"])
+    few = "WITH few AS (SELECT 1 AS id) SELECT count(*) FROM members AS r, few"
+    assert table.rows(planned(few), []) == [(2,)]
+
+
+def test_a_report_that_counts_no_members_hides_nothing() -> None:
+    assert small_groups.hidden(Query(BY_NAME["members_count"]), {("a",): [1]}, 0) == set()
+    it = Customer(1, 1, 1, 1, "a", "A", "UTC", "NOK", 2, {}, 5)
+    assert small_groups.smallest_cell([it]) == 5
+    assert small_groups.smallest_cell([]) == 0
+
+
+def test_small_values_of_a_series_are_hidden() -> None:
+    history = BY_NAME["members_count_history"]
+    assert [small_groups.is_small(history, value, 5) for value in (0, 2, -2, 5)] == [False, True, True, False]
+    assert not small_groups.is_small(dataclasses.replace(history, counts=""), 2, 5)
+
+
+def test_words_have_as_many_bits_as_an_unsigned_number() -> None:
+    known = Elements("tags")
+    masks = known.masks(pa.array([f"[{number}]" for number in range(elements.BITS)])).to_pylist()
+    assert masks[-1] == [2**63]
