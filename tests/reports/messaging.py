@@ -49,9 +49,7 @@ class Post:
     def customer(self) -> Customer:
         """The club as who is asked for."""
         own = self.club.community
-        return Customer(
-            own.id, own.id, own.id, 1, own.slug, own.name, own.timezone, own.currency, own.minor_digits, {}
-        )
+        return Customer(own.id, own.id, own.id, 1, own.slug, own.name, own.timezone, own.currency, own.minor_digits, {})
 
     async def load(self, entity: str, rows: Iterable[Row | bytes], batch_rows: int = 5_000) -> Summary:
         """Loads rows as NDJSON."""

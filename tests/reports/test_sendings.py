@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -28,7 +29,7 @@ def post(club: Club) -> Post:
     return Post(club)
 
 
-def event(number: int, kind: str, dispatch: str = "D1", sending: str = "S1", **more: Any) -> dict[str, Any]:
+def event(number: float, kind: str, dispatch: str = "D1", sending: str = "S1", **more: Any) -> dict[str, Any]:
     """An event of a dispatch, an hour after the one before."""
     at = (DAY + timedelta(hours=number)).isoformat()
     return {"external_id": f"E{number}", "sending": sending, "dispatch": dispatch, "event": kind, "at": at, **more}
@@ -203,7 +204,7 @@ async def test_in_whatever_order_events_come_they_are_counted_as_a_plain_loop_co
         await equal(post, told(events), {prefix + each: known[n]["reporting_id"] for n, each in enumerate(SENDINGS)})
 
 
-async def equal(post: Post, events: list[dict[str, Any]], reporting_ids: dict[str, Any]) -> None:
+async def equal(post: Post, events: Sequence[Mapping[str, Any]], reporting_ids: dict[str, Any]) -> None:
     """Holds that every report says of these sendings what a plain loop does."""
     zone = ZoneInfo(post.club.community.timezone)
     records = await post.sendings()
@@ -235,7 +236,7 @@ async def equal(post: Post, events: list[dict[str, Any]], reporting_ids: dict[st
         if not own:
             assert answer["statistics"] == []
             continue
-        keyed = [each | {"dispatch": f"{each['sending']} {each['dispatch']}"} for each in own]
+        keyed = [{**each, "dispatch": f"{each['sending']} {each['dispatch']}"} for each in own]
         expected = {key.removesuffix("_count"): value for key, value in counters(keyed).items()}
         ((found),) = answer["statistics"]
         assert {key: found["values"][key] for key in expected if key not in ("members", "new")} == {
@@ -286,7 +287,7 @@ async def test_a_purge_takes_a_member_s_messages_out_and_a_merge_moves_them(post
         json={"source_profile_id": ids[source], "destination_profile_id": ids[destination]},
     )
     assert answer.status_code == 200, answer.text
-    merged = [each | {"profile": destination if each["profile"] == source else each["profile"]} for each in left]
+    merged = [{**each, "profile": destination if each["profile"] == source else each["profile"]} for each in left]
     records = await post.sendings()
     for name, reporting_id in reporting_ids.items():
         expected = counters([each for each in merged if each["sending"] == name])

@@ -25,8 +25,9 @@ recipients AS MATERIALIZED (
 placed AS MATERIALIZED (
     SELECT at, step, bucket
     FROM (
-        SELECT seen.at, steps.step, steps.first_kept, bucket_start(seen.at, steps.step, (SELECT timezone FROM zone)) AS bucket
+        SELECT seen.at, steps.step, steps.first_kept, bucket_start(seen.at, steps.step, zone.timezone) AS bucket
         FROM (SELECT at FROM events UNION SELECT at FROM recipients) AS seen
+        CROSS JOIN zone
         CROSS JOIN unnest($3::text[], $4::timestamptz[]) AS steps (step, first_kept)
         OFFSET 0
     ) AS all_steps

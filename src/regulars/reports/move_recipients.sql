@@ -28,8 +28,9 @@ rolled AS (
     SET n = kept.n - 1
     FROM (
         SELECT
-            d.sending_id, d.dimensions, steps.step, bucket_start(d.at, steps.step, (SELECT timezone FROM zone)) AS bucket
+            d.sending_id, d.dimensions, steps.step, bucket_start(d.at, steps.step, zone.timezone) AS bucket
         FROM doubled AS d
+        CROSS JOIN zone
         CROSS JOIN unnest($4::text[], $5::timestamptz[]) AS steps (step, first_kept)
         OFFSET 0
     ) AS moved

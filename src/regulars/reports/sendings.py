@@ -141,8 +141,8 @@ _EVENT = Field(
 )
 
 _WITHIN = """k.community_id = $community AND k.step = $interval
-  AND k.bucket >= ($starts::timestamptz[])[1]
-  AND k.bucket < ($ends::timestamptz[])[cardinality($ends::timestamptz[])]
+  AND k.bucket >= (SELECT min(start) FROM unnest($starts) AS begins (start))
+  AND k.bucket <= (SELECT max(start) FROM unnest($starts) AS begins (start))
   AND k.n <> 0"""
 
 SENDINGS_EVENTS_HISTORY = Report(

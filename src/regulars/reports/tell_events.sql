@@ -57,7 +57,7 @@ put_events AS (
 touched AS MATERIALIZED (
     SELECT
         dispatch_id, bit_or(1 << event) AS bits, min(at) FILTER (WHERE event = 2) AS transmitted_at,
-        CAST(min(CAST(profile_id AS text)) AS uuid) AS profile_id
+        CAST(min(CAST(profile_id AS text) COLLATE "C") AS uuid) AS profile_id
     FROM fresh
     GROUP BY dispatch_id
 ),
@@ -80,12 +80,13 @@ told AS MATERIALIZED (
         c.gender, c.age, c.optin_platform, c.country,
         CASE WHEN c.is_moved THEN m.gender ELSE c.gender END AS gender_now,
         CASE
-            WHEN c.is_moved THEN age_group(m.birth_date, day_number(c.transmitted_now, (SELECT timezone FROM zone)))
+            WHEN c.is_moved THEN age_group(m.birth_date, day_number(c.transmitted_now, zone.timezone))
             ELSE c.age
         END AS age_now,
         CASE WHEN c.is_moved THEN m.optin_platform ELSE c.optin_platform END AS platform_now,
         CASE WHEN c.is_moved THEN m.country ELSE c.country END AS country_now
     FROM changed AS c
+    CROSS JOIN zone
     LEFT JOIN LATERAL (
         SELECT gender, birth_date, optin_platform, country
         FROM members
@@ -151,13 +152,12 @@ recipients AS (
         FROM (
             SELECT id, sending_id, profile_id, transmitted_at, gender, age, optin_platform, country
             FROM peers
-            WHERE id NOT IN (SELECT dispatch_id FROM told)
+            WHERE id NOT IN (SELECT dispatch_id FROM told WHERE is_moved OR is_linked)
             UNION ALL
             SELECT
-                told.dispatch_id, told.sending_id, told.profile_now, told.transmitted_now, told.gender_now,
-                told.age_now, told.platform_now, told.country_now
+                dispatch_id, sending_id, profile_now, transmitted_now, gender_now, age_now, platform_now, country_now
             FROM told
-            JOIN affected ON affected.sending_id = told.sending_id AND affected.profile_id = told.profile_now
+            WHERE (is_moved OR is_linked) AND profile_now IS NOT NULL
         ) AS now
         WHERE transmitted_at IS NOT NULL
         ORDER BY sending_id, profile_id, transmitted_at, id
@@ -172,7 +172,10 @@ moves AS MATERIALIZED (
     FROM (
         SELECT sending_id, bucket, event, count(*) AS n
         FROM (
-            SELECT sending_id, event, bucket_start(at, '5m', (SELECT timezone FROM zone)) AS bucket FROM fresh OFFSET 0
+            SELECT sending_id, event, bucket_start(at, '5m', zone.timezone) AS bucket
+            FROM fresh
+            CROSS JOIN zone
+            OFFSET 0
         ) AS bucketed
         GROUP BY sending_id, bucket, event
     ) AS netted
@@ -182,8 +185,9 @@ recipient_moves AS MATERIALIZED (
         sending_id, bucket, gender, age, optin_platform, country, sum(n) AS n,
         CAST(md5(CAST(ROW(gender, age, optin_platform, country) AS text)) AS uuid) AS dimensions
     FROM (
-        SELECT recipients.*, bucket_start(transmitted_at, '5m', (SELECT timezone FROM zone)) AS bucket
+        SELECT recipients.*, bucket_start(transmitted_at, '5m', zone.timezone) AS bucket
         FROM recipients
+        CROSS JOIN zone
         OFFSET 0
     ) AS bucketed
     GROUP BY sending_id, bucket, gender, age, optin_platform, country
@@ -194,8 +198,9 @@ buckets AS MATERIALIZED (
     FROM (
         SELECT
             seen.bucket AS since, steps.step, steps.first_kept,
-            bucket_start(seen.bucket, steps.step, (SELECT timezone FROM zone)) AS bucket
+            bucket_start(seen.bucket, steps.step, zone.timezone) AS bucket
         FROM (SELECT bucket FROM moves UNION SELECT bucket FROM recipient_moves) AS seen
+        CROSS JOIN zone
         CROSS JOIN unnest($8::text[], $9::timestamptz[]) AS steps (step, first_kept)
         OFFSET 0
     ) AS all_steps
@@ -223,60 +228,61 @@ rolled_recipients AS (
     ON CONFLICT (community_id, step, sending_id, bucket, dimensions) DO UPDATE
     SET n = kept.n + excluded.n
 ),
-of_events AS MATERIALIZED (
+numbers AS MATERIALIZED (
     SELECT
-        sending_id, min(at) AS first_at, max(at) AS last_at,
-        count(*) FILTER (WHERE event = 1) AS scheduled,
-        count(*) FILTER (WHERE event = 2) AS transmitted,
-        count(*) FILTER (WHERE event = 3) AS delivered,
-        count(*) FILTER (WHERE event = 4) AS failed,
-        count(*) FILTER (WHERE event = 5) AS opened,
-        count(*) FILTER (WHERE event = 6) AS clicked,
-        count(*) FILTER (WHERE event = 7) AS bounced,
-        count(*) FILTER (WHERE event = 8) AS unsubscribed,
-        count(*) FILTER (WHERE event = 9) AS complained
-    FROM fresh
+        sending_id, min(first_at) AS first_at, max(last_at) AS last_at, sum(dispatches) AS dispatches,
+        sum(members) AS members, sum(new) AS new, sum(unique_opened) AS unique_opened,
+        sum(unique_clicked) AS unique_clicked,
+        coalesce(sum(n) FILTER (WHERE event = 1), 0) AS scheduled,
+        coalesce(sum(n) FILTER (WHERE event = 2), 0) AS transmitted,
+        coalesce(sum(n) FILTER (WHERE event = 3), 0) AS delivered,
+        coalesce(sum(n) FILTER (WHERE event = 4), 0) AS failed,
+        coalesce(sum(n) FILTER (WHERE event = 5), 0) AS opened,
+        coalesce(sum(n) FILTER (WHERE event = 6), 0) AS clicked,
+        coalesce(sum(n) FILTER (WHERE event = 7), 0) AS bounced,
+        coalesce(sum(n) FILTER (WHERE event = 8), 0) AS unsubscribed,
+        coalesce(sum(n) FILTER (WHERE event = 9), 0) AS complained
+    FROM (
+        SELECT
+            sending_id, event, count(*) AS n, min(at) AS first_at, max(at) AS last_at,
+            0 AS dispatches, 0 AS members, 0 AS new, 0 AS unique_opened, 0 AS unique_clicked
+        FROM fresh
+        GROUP BY sending_id, event
+        UNION ALL
+        SELECT
+            sending_id, NULL, 0, NULL, NULL,
+            count(*) FILTER (WHERE is_new), 0,
+            count(*) FILTER (WHERE seen_now = 2) - count(*) FILTER (WHERE seen = 2),
+            count(*) FILTER (WHERE seen_now & 32 <> 0) - count(*) FILTER (WHERE seen & 32 <> 0),
+            count(*) FILTER (WHERE seen_now & 64 <> 0) - count(*) FILTER (WHERE seen & 64 <> 0)
+        FROM told
+        GROUP BY sending_id
+        UNION ALL
+        SELECT sending_id, NULL, 0, NULL, NULL, 0, count(*), 0, 0, 0
+        FROM (SELECT sending_id, profile_id FROM affected EXCEPT SELECT sending_id, profile_id FROM peers) AS others
+        GROUP BY sending_id
+    ) AS parts
     GROUP BY sending_id
-),
-of_dispatches AS MATERIALIZED (
-    SELECT
-        sending_id,
-        count(*) FILTER (WHERE is_new) AS dispatches,
-        count(*) FILTER (WHERE seen_now = 2) - count(*) FILTER (WHERE seen = 2) AS new,
-        count(*) FILTER (WHERE seen_now & 32 <> 0) - count(*) FILTER (WHERE seen & 32 <> 0) AS unique_opened,
-        count(*) FILTER (WHERE seen_now & 64 <> 0) - count(*) FILTER (WHERE seen & 64 <> 0) AS unique_clicked
-    FROM told
-    GROUP BY sending_id
-),
-of_members AS MATERIALIZED (
-    SELECT affected.sending_id, count(*) AS members
-    FROM affected
-    LEFT JOIN (SELECT DISTINCT sending_id, profile_id FROM peers) AS before
-        ON before.sending_id = affected.sending_id AND before.profile_id = affected.profile_id
-    WHERE before.sending_id IS NULL
-    GROUP BY affected.sending_id
 ),
 counted AS (
     UPDATE sendings AS kept
-    SET dispatches_count = kept.dispatches_count + d.dispatches,
-        members_count = kept.members_count + coalesce(m.members, 0),
-        new_count = kept.new_count + d.new,
+    SET dispatches_count = kept.dispatches_count + e.dispatches,
+        members_count = kept.members_count + e.members,
+        new_count = kept.new_count + e.new,
         scheduled_count = kept.scheduled_count + e.scheduled,
         transmitted_count = kept.transmitted_count + e.transmitted,
         delivered_count = kept.delivered_count + e.delivered,
         failed_count = kept.failed_count + e.failed,
         opened_count = kept.opened_count + e.opened,
-        unique_opened_count = kept.unique_opened_count + d.unique_opened,
+        unique_opened_count = kept.unique_opened_count + e.unique_opened,
         clicked_count = kept.clicked_count + e.clicked,
-        unique_clicked_count = kept.unique_clicked_count + d.unique_clicked,
+        unique_clicked_count = kept.unique_clicked_count + e.unique_clicked,
         bounced_count = kept.bounced_count + e.bounced,
         unsubscribed_count = kept.unsubscribed_count + e.unsubscribed,
         complained_count = kept.complained_count + e.complained,
         first_at = least(kept.first_at, e.first_at),
         last_at = greatest(kept.last_at, e.last_at)
-    FROM of_events AS e
-    JOIN of_dispatches AS d ON d.sending_id = e.sending_id
-    LEFT JOIN of_members AS m ON m.sending_id = e.sending_id
+    FROM numbers AS e
     WHERE kept.community_id = $1 AND kept.id = e.sending_id
 )
 SELECT place FROM fresh
