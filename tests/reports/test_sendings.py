@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -18,6 +18,7 @@ from regulars.facts.sending_events import EVENTS
 from regulars.ingest.commit import commit
 from regulars.reports.messages import rebuild_left
 from reports.messaging import Post, Recipient, bucket, counters, history, recipients, told
+from reports.test_upkeep import differences
 
 DAY = START - timedelta(days=1)
 RANGE = {"from": "2026-10-29T00:00:00Z", "to": "2026-11-01T00:00:00Z"}
@@ -129,6 +130,11 @@ async def test_a_sending_that_comes_again_changes_what_it_said(post: Post) -> No
     assert counts(await post.load("sendings", [changed, changed])) == (1, 1, 0)
     record = (await post.sendings())[42]
     assert (record["campaign_id"], record["created_at"]) == (8, "2026-11-01T00:00:00.000000Z")
+    parts = [{"external_id": "S3", "channel": "sms", "reporting_id": 3}, {"external_id": "S3", "channel": "push"}]
+    assert counts(await post.load("sendings", parts)) == (1, 1, 0)
+    assert counts(await post.load("sendings", [parts[1] | {"created_at": "2026-10-01 00:00:00"}])) == (1, 0, 0)
+    record = (await post.sendings())[3]
+    assert (record["channel"], record["created_at"]) == ("push", "2026-10-01T00:00:00.000000Z")
     wrong = {"external_id": "S2", "channel": "pigeon", "created_at": "soon"}
     assert reasons(await post.load("sendings", [wrong, {"channel": "sms"}])) == {
         1: "channel must be one of sms, email, push; "
@@ -142,7 +148,7 @@ async def test_a_sending_that_comes_again_changes_what_it_said(post: Post) -> No
 
 MEMBERS = {
     f"M{n}": Recipient(
-        "female" if n % 2 else "male", datetime(1950 + 3 * n, 11, 1 + n), ("ios", "android", "web")[n % 3]
+        "female" if n % 2 else "male", datetime(1950 + 3 * n, 11, 1 + n, tzinfo=UTC), ("ios", "android", "web")[n % 3]
     )
     for n in range(12)
 }
@@ -227,6 +233,7 @@ async def equal(post: Post, events: Sequence[Mapping[str, Any]], reporting_ids: 
                 shown = await post.series("sendings_recipients_statistics", **asked, aggregate_by=by)
                 expected_series = recipients(events, by, interval, zone, MEMBERS)
                 assert shown == within(expected_series, post, asked), by
+    assert await differences(post.club) == []
     for days in (1, 12, 60):
         since, until = START - timedelta(days=days), START - timedelta(days=days / 8)
         own = [each for each in events if since <= datetime.fromisoformat(each["at"]) < until]
@@ -259,6 +266,29 @@ def within(
         for label, values in series.items()
     }
     return {label: values for label, values in found.items() if values}
+
+
+async def test_verify_tells_what_is_kept_wrong_of_a_sending(post: Post) -> None:
+    await post.load("sendings", [SENDING])
+    await post.load("sending_events", [event(1, "transmitted"), event(2, "opened")])
+    assert await differences(post.club) == []
+    async with post.club.database.writing(post.club.community.id) as scope:
+        await scope.execute("UPDATE sendings SET opened_count = 3 WHERE community_id = $1", scope.community_id)
+        await scope.execute(
+            "UPDATE sending_rollups SET n = 4 WHERE community_id = $1 AND step = '1w'", scope.community_id
+        )
+        await scope.execute(
+            "UPDATE recipient_rollups SET n = 5 WHERE community_id = $1 AND step = '1mo'", scope.community_id
+        )
+        await scope.execute("UPDATE sending_dispatches SET seen = 2 WHERE community_id = $1", scope.community_id)
+    found = [each.partition(": ")[2] for each in await differences(post.club)]
+    assert found == [
+        "seen is kept as '2 since 2026-10-31 01:00:00+00', the facts say '36 since 2026-10-31 01:00:00+00'",
+        "opened in the 1w from 2026-10-26 00:00:00+00 is kept as '4', the facts say '1'",
+        "opened_count is kept as '3', the facts say '1'",
+        "recipients  in the 1mo from 2026-10-01 00:00:00+00 is kept as '5', the facts say '1'",
+        "transmitted in the 1w from 2026-10-26 00:00:00+00 is kept as '4', the facts say '1'",
+    ]
 
 
 async def test_a_purge_takes_a_member_s_messages_out_and_a_merge_moves_them(post: Post) -> None:

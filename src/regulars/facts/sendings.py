@@ -1,7 +1,7 @@
 """Sendings: messages that go to many, one dispatch a recipient."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
 
@@ -89,7 +89,7 @@ _COLUMNS = {
 }
 _NAMES = [name for name in _COLUMNS if name not in ("external_id", "created_at")]
 
-# A row that says nothing new is not written. One that does not say when it was made keeps what is known of that.
+# A row that says nothing new is not written; what it does not say stays.
 _PUT = f"""
 INSERT INTO sendings AS kept (community_id, is_known, {", ".join(_COLUMNS)})
 SELECT $1, TRUE, {", ".join(name for name in _COLUMNS if name != "created_at")}, coalesce(created_at, $2)
@@ -98,28 +98,41 @@ FROM unnest({", ".join(f"${n}::text::{kind}[]" for n, kind in enumerate(_COLUMNS
 ORDER BY external_id
 ON CONFLICT (community_id, external_id) DO UPDATE
 SET is_known = TRUE,
-    {", ".join(f"{name} = excluded.{name}" for name in _NAMES)},
+    {", ".join(f"{name} = coalesce(excluded.{name}, kept.{name})" for name in _NAMES)},
     created_at = CASE
         WHEN kept.is_known AND excluded.created_at = $2 THEN kept.created_at ELSE excluded.created_at
     END
 WHERE NOT kept.is_known
    OR ({", ".join(f"kept.{name}" for name in _NAMES)})
-      IS DISTINCT FROM ({", ".join(f"excluded.{name}" for name in _NAMES)})
+      IS DISTINCT FROM ({", ".join(f"coalesce(excluded.{name}, kept.{name})" for name in _NAMES)})
    OR excluded.created_at NOT IN (kept.created_at, $2)
 RETURNING external_id
 """
 
 
 async def put_many(writing: Writing, rows: Sequence[SendingRow]) -> list[Outcome]:
-    """Writes sendings by external id; gives an outcome a row. Of two of one id the later one counts.
+    """Writes sendings by external id, of each what is given; gives an outcome a row, of one id's the last one's.
 
     Events of it that are there already are its own from then on.
     """
-    latest = {row.external_id: row for row in rows}
+    latest: dict[str, SendingRow] = {}
+    last = {row.external_id: place for place, row in enumerate(rows)}
+    for row in rows:
+        latest[row.external_id] = _over(row, latest.get(row.external_id))
     columns = [array([getattr(row, name) for row in latest.values()]) for name in _COLUMNS]
     found = await writing.fetch(_PUT, writing.community_id, writing.now, *columns)
     written = {row["external_id"] for row in found}
-    return ["loaded" if latest[row.external_id] is row and row.external_id in written else "unchanged" for row in rows]
+    return [
+        "loaded" if last[row.external_id] == place and row.external_id in written else "unchanged"
+        for place, row in enumerate(rows)
+    ]
+
+
+def _over(row: SendingRow, before: SendingRow | None) -> SendingRow:
+    if before is None:
+        return row
+    given = {name: value for name in _COLUMNS if (value := getattr(row, name)) is not None}
+    return replace(before, **given)
 
 
 _BY_EXTERNAL_ID = """
