@@ -67,7 +67,7 @@ def _range(interval: Interval) -> str:
         kept_since = f"CAST($now AS timestamptz) - interval '{interval.kept.days} days'"
         first = f"greatest(first_at, {kept_since})"
         is_kept = f"last_at >= {kept_since}"
-    return f"""'{step}', CASE WHEN {is_kept} THEN jsonb_build_object(
+    return f"""'{step}', CASE WHEN {is_kept} THEN json_build_object(
                 'from', utc_text(bucket_start({first}, '{step}', zone)),
                 'to', CASE
                     WHEN bucket_start($now, '{step}', zone) > bucket_start(last_at, '{step}', zone)
@@ -82,7 +82,7 @@ _SENDINGS = f"""
 SELECT
     id, {", ".join(_ATTRIBUTES)}, {", ".join(COUNTERS)}, created_at,
     CAST((
-        SELECT jsonb_build_object(
+        SELECT json_build_object(
             {_RANGES}
         )
         FROM (SELECT timezone AS zone FROM communities WHERE id = $community) AS own

@@ -32,36 +32,36 @@ FROM (
     SELECT
         id, language, channel, service_type, reporting_id, source_id, source_app, source_type, audience_id, campaign_id, dispatches_count, members_count, new_count, delivered_count, failed_count, opened_count, unique_opened_count, clicked_count, unique_clicked_count, bounced_count, unsubscribed_count, complained_count, transmitted_count, created_at,
         CAST((
-            SELECT jsonb_build_object(
-                '5m', CASE WHEN last_at >= CAST(CAST($2 AS TIMESTAMPTZ) AS timestamptz) - interval '14 days' THEN jsonb_build_object(
+            SELECT json_build_object(
+                '5m', CASE WHEN last_at >= CAST(CAST($2 AS TIMESTAMPTZ) AS timestamptz) - interval '14 days' THEN json_build_object(
                     'from', utc_text(bucket_start(greatest(first_at, CAST(CAST($2 AS TIMESTAMPTZ) AS timestamptz) - interval '14 days'), '5m', zone)),
                     'to', CASE
                         WHEN bucket_start(CAST($2 AS TIMESTAMPTZ), '5m', zone) > bucket_start(last_at, '5m', zone)
                         THEN utc_text(bucket_start(last_at, '5m', zone))
                     END
                 ) END,
-                '1h', CASE WHEN last_at >= CAST(CAST($2 AS TIMESTAMPTZ) AS timestamptz) - interval '184 days' THEN jsonb_build_object(
+                '1h', CASE WHEN last_at >= CAST(CAST($2 AS TIMESTAMPTZ) AS timestamptz) - interval '184 days' THEN json_build_object(
                     'from', utc_text(bucket_start(greatest(first_at, CAST(CAST($2 AS TIMESTAMPTZ) AS timestamptz) - interval '184 days'), '1h', zone)),
                     'to', CASE
                         WHEN bucket_start(CAST($2 AS TIMESTAMPTZ), '1h', zone) > bucket_start(last_at, '1h', zone)
                         THEN utc_text(bucket_start(last_at, '1h', zone))
                     END
                 ) END,
-                '1d', CASE WHEN last_at >= CAST(CAST($2 AS TIMESTAMPTZ) AS timestamptz) - interval '731 days' THEN jsonb_build_object(
+                '1d', CASE WHEN last_at >= CAST(CAST($2 AS TIMESTAMPTZ) AS timestamptz) - interval '731 days' THEN json_build_object(
                     'from', utc_text(bucket_start(greatest(first_at, CAST(CAST($2 AS TIMESTAMPTZ) AS timestamptz) - interval '731 days'), '1d', zone)),
                     'to', CASE
                         WHEN bucket_start(CAST($2 AS TIMESTAMPTZ), '1d', zone) > bucket_start(last_at, '1d', zone)
                         THEN utc_text(bucket_start(last_at, '1d', zone))
                     END
                 ) END,
-                '1w', CASE WHEN last_at IS NOT NULL THEN jsonb_build_object(
+                '1w', CASE WHEN last_at IS NOT NULL THEN json_build_object(
                     'from', utc_text(bucket_start(first_at, '1w', zone)),
                     'to', CASE
                         WHEN bucket_start(CAST($2 AS TIMESTAMPTZ), '1w', zone) > bucket_start(last_at, '1w', zone)
                         THEN utc_text(bucket_start(last_at, '1w', zone))
                     END
                 ) END,
-                '1mo', CASE WHEN last_at IS NOT NULL THEN jsonb_build_object(
+                '1mo', CASE WHEN last_at IS NOT NULL THEN json_build_object(
                     'from', utc_text(bucket_start(first_at, '1mo', zone)),
                     'to', CASE
                         WHEN bucket_start(CAST($2 AS TIMESTAMPTZ), '1mo', zone) > bucket_start(last_at, '1mo', zone)
@@ -110,36 +110,36 @@ FROM (
     SELECT
         id, language, channel, service_type, reporting_id, source_id, source_app, source_type, audience_id, campaign_id, dispatches_count, members_count, new_count, delivered_count, failed_count, opened_count, unique_opened_count, clicked_count, unique_clicked_count, bounced_count, unsubscribed_count, complained_count, transmitted_count, created_at,
         CAST((
-            SELECT jsonb_build_object(
-                '5m', CASE WHEN last_at >= CAST(CAST($2 AS TIMESTAMPTZ) AS timestamptz) - interval '14 days' THEN jsonb_build_object(
+            SELECT json_build_object(
+                '5m', CASE WHEN last_at >= CAST(CAST($2 AS TIMESTAMPTZ) AS timestamptz) - interval '14 days' THEN json_build_object(
                     'from', utc_text(bucket_start(greatest(first_at, CAST(CAST($2 AS TIMESTAMPTZ) AS timestamptz) - interval '14 days'), '5m', zone)),
                     'to', CASE
                         WHEN bucket_start(CAST($2 AS TIMESTAMPTZ), '5m', zone) > bucket_start(last_at, '5m', zone)
                         THEN utc_text(bucket_start(last_at, '5m', zone))
                     END
                 ) END,
-                '1h', CASE WHEN last_at >= CAST(CAST($2 AS TIMESTAMPTZ) AS timestamptz) - interval '184 days' THEN jsonb_build_object(
+                '1h', CASE WHEN last_at >= CAST(CAST($2 AS TIMESTAMPTZ) AS timestamptz) - interval '184 days' THEN json_build_object(
                     'from', utc_text(bucket_start(greatest(first_at, CAST(CAST($2 AS TIMESTAMPTZ) AS timestamptz) - interval '184 days'), '1h', zone)),
                     'to', CASE
                         WHEN bucket_start(CAST($2 AS TIMESTAMPTZ), '1h', zone) > bucket_start(last_at, '1h', zone)
                         THEN utc_text(bucket_start(last_at, '1h', zone))
                     END
                 ) END,
-                '1d', CASE WHEN last_at >= CAST(CAST($2 AS TIMESTAMPTZ) AS timestamptz) - interval '731 days' THEN jsonb_build_object(
+                '1d', CASE WHEN last_at >= CAST(CAST($2 AS TIMESTAMPTZ) AS timestamptz) - interval '731 days' THEN json_build_object(
                     'from', utc_text(bucket_start(greatest(first_at, CAST(CAST($2 AS TIMESTAMPTZ) AS timestamptz) - interval '731 days'), '1d', zone)),
                     'to', CASE
                         WHEN bucket_start(CAST($2 AS TIMESTAMPTZ), '1d', zone) > bucket_start(last_at, '1d', zone)
                         THEN utc_text(bucket_start(last_at, '1d', zone))
                     END
                 ) END,
-                '1w', CASE WHEN last_at IS NOT NULL THEN jsonb_build_object(
+                '1w', CASE WHEN last_at IS NOT NULL THEN json_build_object(
                     'from', utc_text(bucket_start(first_at, '1w', zone)),
                     'to', CASE
                         WHEN bucket_start(CAST($2 AS TIMESTAMPTZ), '1w', zone) > bucket_start(last_at, '1w', zone)
                         THEN utc_text(bucket_start(last_at, '1w', zone))
                     END
                 ) END,
-                '1mo', CASE WHEN last_at IS NOT NULL THEN jsonb_build_object(
+                '1mo', CASE WHEN last_at IS NOT NULL THEN json_build_object(
                     'from', utc_text(bucket_start(first_at, '1mo', zone)),
                     'to', CASE
                         WHEN bucket_start(CAST($2 AS TIMESTAMPTZ), '1mo', zone) > bucket_start(last_at, '1mo', zone)
@@ -189,36 +189,36 @@ FROM (
     SELECT
         id, language, channel, service_type, reporting_id, source_id, source_app, source_type, audience_id, campaign_id, dispatches_count, members_count, new_count, delivered_count, failed_count, opened_count, unique_opened_count, clicked_count, unique_clicked_count, bounced_count, unsubscribed_count, complained_count, transmitted_count, created_at,
         CAST((
-            SELECT jsonb_build_object(
-                '5m', CASE WHEN last_at >= CAST(CAST($2 AS TIMESTAMPTZ) AS timestamptz) - interval '14 days' THEN jsonb_build_object(
+            SELECT json_build_object(
+                '5m', CASE WHEN last_at >= CAST(CAST($2 AS TIMESTAMPTZ) AS timestamptz) - interval '14 days' THEN json_build_object(
                     'from', utc_text(bucket_start(greatest(first_at, CAST(CAST($2 AS TIMESTAMPTZ) AS timestamptz) - interval '14 days'), '5m', zone)),
                     'to', CASE
                         WHEN bucket_start(CAST($2 AS TIMESTAMPTZ), '5m', zone) > bucket_start(last_at, '5m', zone)
                         THEN utc_text(bucket_start(last_at, '5m', zone))
                     END
                 ) END,
-                '1h', CASE WHEN last_at >= CAST(CAST($2 AS TIMESTAMPTZ) AS timestamptz) - interval '184 days' THEN jsonb_build_object(
+                '1h', CASE WHEN last_at >= CAST(CAST($2 AS TIMESTAMPTZ) AS timestamptz) - interval '184 days' THEN json_build_object(
                     'from', utc_text(bucket_start(greatest(first_at, CAST(CAST($2 AS TIMESTAMPTZ) AS timestamptz) - interval '184 days'), '1h', zone)),
                     'to', CASE
                         WHEN bucket_start(CAST($2 AS TIMESTAMPTZ), '1h', zone) > bucket_start(last_at, '1h', zone)
                         THEN utc_text(bucket_start(last_at, '1h', zone))
                     END
                 ) END,
-                '1d', CASE WHEN last_at >= CAST(CAST($2 AS TIMESTAMPTZ) AS timestamptz) - interval '731 days' THEN jsonb_build_object(
+                '1d', CASE WHEN last_at >= CAST(CAST($2 AS TIMESTAMPTZ) AS timestamptz) - interval '731 days' THEN json_build_object(
                     'from', utc_text(bucket_start(greatest(first_at, CAST(CAST($2 AS TIMESTAMPTZ) AS timestamptz) - interval '731 days'), '1d', zone)),
                     'to', CASE
                         WHEN bucket_start(CAST($2 AS TIMESTAMPTZ), '1d', zone) > bucket_start(last_at, '1d', zone)
                         THEN utc_text(bucket_start(last_at, '1d', zone))
                     END
                 ) END,
-                '1w', CASE WHEN last_at IS NOT NULL THEN jsonb_build_object(
+                '1w', CASE WHEN last_at IS NOT NULL THEN json_build_object(
                     'from', utc_text(bucket_start(first_at, '1w', zone)),
                     'to', CASE
                         WHEN bucket_start(CAST($2 AS TIMESTAMPTZ), '1w', zone) > bucket_start(last_at, '1w', zone)
                         THEN utc_text(bucket_start(last_at, '1w', zone))
                     END
                 ) END,
-                '1mo', CASE WHEN last_at IS NOT NULL THEN jsonb_build_object(
+                '1mo', CASE WHEN last_at IS NOT NULL THEN json_build_object(
                     'from', utc_text(bucket_start(first_at, '1mo', zone)),
                     'to', CASE
                         WHEN bucket_start(CAST($2 AS TIMESTAMPTZ), '1mo', zone) > bucket_start(last_at, '1mo', zone)
@@ -256,36 +256,36 @@ FROM (
     SELECT
         id, language, channel, service_type, reporting_id, source_id, source_app, source_type, audience_id, campaign_id, dispatches_count, members_count, new_count, delivered_count, failed_count, opened_count, unique_opened_count, clicked_count, unique_clicked_count, bounced_count, unsubscribed_count, complained_count, transmitted_count, created_at,
         CAST((
-            SELECT jsonb_build_object(
-                '5m', CASE WHEN last_at >= CAST(CAST($2 AS TIMESTAMPTZ) AS timestamptz) - interval '14 days' THEN jsonb_build_object(
+            SELECT json_build_object(
+                '5m', CASE WHEN last_at >= CAST(CAST($2 AS TIMESTAMPTZ) AS timestamptz) - interval '14 days' THEN json_build_object(
                     'from', utc_text(bucket_start(greatest(first_at, CAST(CAST($2 AS TIMESTAMPTZ) AS timestamptz) - interval '14 days'), '5m', zone)),
                     'to', CASE
                         WHEN bucket_start(CAST($2 AS TIMESTAMPTZ), '5m', zone) > bucket_start(last_at, '5m', zone)
                         THEN utc_text(bucket_start(last_at, '5m', zone))
                     END
                 ) END,
-                '1h', CASE WHEN last_at >= CAST(CAST($2 AS TIMESTAMPTZ) AS timestamptz) - interval '184 days' THEN jsonb_build_object(
+                '1h', CASE WHEN last_at >= CAST(CAST($2 AS TIMESTAMPTZ) AS timestamptz) - interval '184 days' THEN json_build_object(
                     'from', utc_text(bucket_start(greatest(first_at, CAST(CAST($2 AS TIMESTAMPTZ) AS timestamptz) - interval '184 days'), '1h', zone)),
                     'to', CASE
                         WHEN bucket_start(CAST($2 AS TIMESTAMPTZ), '1h', zone) > bucket_start(last_at, '1h', zone)
                         THEN utc_text(bucket_start(last_at, '1h', zone))
                     END
                 ) END,
-                '1d', CASE WHEN last_at >= CAST(CAST($2 AS TIMESTAMPTZ) AS timestamptz) - interval '731 days' THEN jsonb_build_object(
+                '1d', CASE WHEN last_at >= CAST(CAST($2 AS TIMESTAMPTZ) AS timestamptz) - interval '731 days' THEN json_build_object(
                     'from', utc_text(bucket_start(greatest(first_at, CAST(CAST($2 AS TIMESTAMPTZ) AS timestamptz) - interval '731 days'), '1d', zone)),
                     'to', CASE
                         WHEN bucket_start(CAST($2 AS TIMESTAMPTZ), '1d', zone) > bucket_start(last_at, '1d', zone)
                         THEN utc_text(bucket_start(last_at, '1d', zone))
                     END
                 ) END,
-                '1w', CASE WHEN last_at IS NOT NULL THEN jsonb_build_object(
+                '1w', CASE WHEN last_at IS NOT NULL THEN json_build_object(
                     'from', utc_text(bucket_start(first_at, '1w', zone)),
                     'to', CASE
                         WHEN bucket_start(CAST($2 AS TIMESTAMPTZ), '1w', zone) > bucket_start(last_at, '1w', zone)
                         THEN utc_text(bucket_start(last_at, '1w', zone))
                     END
                 ) END,
-                '1mo', CASE WHEN last_at IS NOT NULL THEN jsonb_build_object(
+                '1mo', CASE WHEN last_at IS NOT NULL THEN json_build_object(
                     'from', utc_text(bucket_start(first_at, '1mo', zone)),
                     'to', CASE
                         WHEN bucket_start(CAST($2 AS TIMESTAMPTZ), '1mo', zone) > bucket_start(last_at, '1mo', zone)
@@ -320,36 +320,36 @@ FROM (
     SELECT
         id, language, channel, service_type, reporting_id, source_id, source_app, source_type, audience_id, campaign_id, dispatches_count, members_count, new_count, delivered_count, failed_count, opened_count, unique_opened_count, clicked_count, unique_clicked_count, bounced_count, unsubscribed_count, complained_count, transmitted_count, created_at,
         CAST((
-            SELECT jsonb_build_object(
-                '5m', CASE WHEN last_at >= CAST(CAST($1 AS TIMESTAMPTZ) AS timestamptz) - interval '14 days' THEN jsonb_build_object(
+            SELECT json_build_object(
+                '5m', CASE WHEN last_at >= CAST(CAST($1 AS TIMESTAMPTZ) AS timestamptz) - interval '14 days' THEN json_build_object(
                     'from', utc_text(bucket_start(greatest(first_at, CAST(CAST($1 AS TIMESTAMPTZ) AS timestamptz) - interval '14 days'), '5m', zone)),
                     'to', CASE
                         WHEN bucket_start(CAST($1 AS TIMESTAMPTZ), '5m', zone) > bucket_start(last_at, '5m', zone)
                         THEN utc_text(bucket_start(last_at, '5m', zone))
                     END
                 ) END,
-                '1h', CASE WHEN last_at >= CAST(CAST($1 AS TIMESTAMPTZ) AS timestamptz) - interval '184 days' THEN jsonb_build_object(
+                '1h', CASE WHEN last_at >= CAST(CAST($1 AS TIMESTAMPTZ) AS timestamptz) - interval '184 days' THEN json_build_object(
                     'from', utc_text(bucket_start(greatest(first_at, CAST(CAST($1 AS TIMESTAMPTZ) AS timestamptz) - interval '184 days'), '1h', zone)),
                     'to', CASE
                         WHEN bucket_start(CAST($1 AS TIMESTAMPTZ), '1h', zone) > bucket_start(last_at, '1h', zone)
                         THEN utc_text(bucket_start(last_at, '1h', zone))
                     END
                 ) END,
-                '1d', CASE WHEN last_at >= CAST(CAST($1 AS TIMESTAMPTZ) AS timestamptz) - interval '731 days' THEN jsonb_build_object(
+                '1d', CASE WHEN last_at >= CAST(CAST($1 AS TIMESTAMPTZ) AS timestamptz) - interval '731 days' THEN json_build_object(
                     'from', utc_text(bucket_start(greatest(first_at, CAST(CAST($1 AS TIMESTAMPTZ) AS timestamptz) - interval '731 days'), '1d', zone)),
                     'to', CASE
                         WHEN bucket_start(CAST($1 AS TIMESTAMPTZ), '1d', zone) > bucket_start(last_at, '1d', zone)
                         THEN utc_text(bucket_start(last_at, '1d', zone))
                     END
                 ) END,
-                '1w', CASE WHEN last_at IS NOT NULL THEN jsonb_build_object(
+                '1w', CASE WHEN last_at IS NOT NULL THEN json_build_object(
                     'from', utc_text(bucket_start(first_at, '1w', zone)),
                     'to', CASE
                         WHEN bucket_start(CAST($1 AS TIMESTAMPTZ), '1w', zone) > bucket_start(last_at, '1w', zone)
                         THEN utc_text(bucket_start(last_at, '1w', zone))
                     END
                 ) END,
-                '1mo', CASE WHEN last_at IS NOT NULL THEN jsonb_build_object(
+                '1mo', CASE WHEN last_at IS NOT NULL THEN json_build_object(
                     'from', utc_text(bucket_start(first_at, '1mo', zone)),
                     'to', CASE
                         WHEN bucket_start(CAST($1 AS TIMESTAMPTZ), '1mo', zone) > bucket_start(last_at, '1mo', zone)
@@ -384,36 +384,36 @@ FROM (
     SELECT
         id, language, channel, service_type, reporting_id, source_id, source_app, source_type, audience_id, campaign_id, dispatches_count, members_count, new_count, delivered_count, failed_count, opened_count, unique_opened_count, clicked_count, unique_clicked_count, bounced_count, unsubscribed_count, complained_count, transmitted_count, created_at,
         CAST((
-            SELECT jsonb_build_object(
-                '5m', CASE WHEN last_at >= CAST(CAST($1 AS TIMESTAMPTZ) AS timestamptz) - interval '14 days' THEN jsonb_build_object(
+            SELECT json_build_object(
+                '5m', CASE WHEN last_at >= CAST(CAST($1 AS TIMESTAMPTZ) AS timestamptz) - interval '14 days' THEN json_build_object(
                     'from', utc_text(bucket_start(greatest(first_at, CAST(CAST($1 AS TIMESTAMPTZ) AS timestamptz) - interval '14 days'), '5m', zone)),
                     'to', CASE
                         WHEN bucket_start(CAST($1 AS TIMESTAMPTZ), '5m', zone) > bucket_start(last_at, '5m', zone)
                         THEN utc_text(bucket_start(last_at, '5m', zone))
                     END
                 ) END,
-                '1h', CASE WHEN last_at >= CAST(CAST($1 AS TIMESTAMPTZ) AS timestamptz) - interval '184 days' THEN jsonb_build_object(
+                '1h', CASE WHEN last_at >= CAST(CAST($1 AS TIMESTAMPTZ) AS timestamptz) - interval '184 days' THEN json_build_object(
                     'from', utc_text(bucket_start(greatest(first_at, CAST(CAST($1 AS TIMESTAMPTZ) AS timestamptz) - interval '184 days'), '1h', zone)),
                     'to', CASE
                         WHEN bucket_start(CAST($1 AS TIMESTAMPTZ), '1h', zone) > bucket_start(last_at, '1h', zone)
                         THEN utc_text(bucket_start(last_at, '1h', zone))
                     END
                 ) END,
-                '1d', CASE WHEN last_at >= CAST(CAST($1 AS TIMESTAMPTZ) AS timestamptz) - interval '731 days' THEN jsonb_build_object(
+                '1d', CASE WHEN last_at >= CAST(CAST($1 AS TIMESTAMPTZ) AS timestamptz) - interval '731 days' THEN json_build_object(
                     'from', utc_text(bucket_start(greatest(first_at, CAST(CAST($1 AS TIMESTAMPTZ) AS timestamptz) - interval '731 days'), '1d', zone)),
                     'to', CASE
                         WHEN bucket_start(CAST($1 AS TIMESTAMPTZ), '1d', zone) > bucket_start(last_at, '1d', zone)
                         THEN utc_text(bucket_start(last_at, '1d', zone))
                     END
                 ) END,
-                '1w', CASE WHEN last_at IS NOT NULL THEN jsonb_build_object(
+                '1w', CASE WHEN last_at IS NOT NULL THEN json_build_object(
                     'from', utc_text(bucket_start(first_at, '1w', zone)),
                     'to', CASE
                         WHEN bucket_start(CAST($1 AS TIMESTAMPTZ), '1w', zone) > bucket_start(last_at, '1w', zone)
                         THEN utc_text(bucket_start(last_at, '1w', zone))
                     END
                 ) END,
-                '1mo', CASE WHEN last_at IS NOT NULL THEN jsonb_build_object(
+                '1mo', CASE WHEN last_at IS NOT NULL THEN json_build_object(
                     'from', utc_text(bucket_start(first_at, '1mo', zone)),
                     'to', CASE
                         WHEN bucket_start(CAST($1 AS TIMESTAMPTZ), '1mo', zone) > bucket_start(last_at, '1mo', zone)
@@ -448,36 +448,36 @@ FROM (
     SELECT
         id, language, channel, service_type, reporting_id, source_id, source_app, source_type, audience_id, campaign_id, dispatches_count, members_count, new_count, delivered_count, failed_count, opened_count, unique_opened_count, clicked_count, unique_clicked_count, bounced_count, unsubscribed_count, complained_count, transmitted_count, created_at,
         CAST((
-            SELECT jsonb_build_object(
-                '5m', CASE WHEN last_at >= CAST(CAST($1 AS TIMESTAMPTZ) AS timestamptz) - interval '14 days' THEN jsonb_build_object(
+            SELECT json_build_object(
+                '5m', CASE WHEN last_at >= CAST(CAST($1 AS TIMESTAMPTZ) AS timestamptz) - interval '14 days' THEN json_build_object(
                     'from', utc_text(bucket_start(greatest(first_at, CAST(CAST($1 AS TIMESTAMPTZ) AS timestamptz) - interval '14 days'), '5m', zone)),
                     'to', CASE
                         WHEN bucket_start(CAST($1 AS TIMESTAMPTZ), '5m', zone) > bucket_start(last_at, '5m', zone)
                         THEN utc_text(bucket_start(last_at, '5m', zone))
                     END
                 ) END,
-                '1h', CASE WHEN last_at >= CAST(CAST($1 AS TIMESTAMPTZ) AS timestamptz) - interval '184 days' THEN jsonb_build_object(
+                '1h', CASE WHEN last_at >= CAST(CAST($1 AS TIMESTAMPTZ) AS timestamptz) - interval '184 days' THEN json_build_object(
                     'from', utc_text(bucket_start(greatest(first_at, CAST(CAST($1 AS TIMESTAMPTZ) AS timestamptz) - interval '184 days'), '1h', zone)),
                     'to', CASE
                         WHEN bucket_start(CAST($1 AS TIMESTAMPTZ), '1h', zone) > bucket_start(last_at, '1h', zone)
                         THEN utc_text(bucket_start(last_at, '1h', zone))
                     END
                 ) END,
-                '1d', CASE WHEN last_at >= CAST(CAST($1 AS TIMESTAMPTZ) AS timestamptz) - interval '731 days' THEN jsonb_build_object(
+                '1d', CASE WHEN last_at >= CAST(CAST($1 AS TIMESTAMPTZ) AS timestamptz) - interval '731 days' THEN json_build_object(
                     'from', utc_text(bucket_start(greatest(first_at, CAST(CAST($1 AS TIMESTAMPTZ) AS timestamptz) - interval '731 days'), '1d', zone)),
                     'to', CASE
                         WHEN bucket_start(CAST($1 AS TIMESTAMPTZ), '1d', zone) > bucket_start(last_at, '1d', zone)
                         THEN utc_text(bucket_start(last_at, '1d', zone))
                     END
                 ) END,
-                '1w', CASE WHEN last_at IS NOT NULL THEN jsonb_build_object(
+                '1w', CASE WHEN last_at IS NOT NULL THEN json_build_object(
                     'from', utc_text(bucket_start(first_at, '1w', zone)),
                     'to', CASE
                         WHEN bucket_start(CAST($1 AS TIMESTAMPTZ), '1w', zone) > bucket_start(last_at, '1w', zone)
                         THEN utc_text(bucket_start(last_at, '1w', zone))
                     END
                 ) END,
-                '1mo', CASE WHEN last_at IS NOT NULL THEN jsonb_build_object(
+                '1mo', CASE WHEN last_at IS NOT NULL THEN json_build_object(
                     'from', utc_text(bucket_start(first_at, '1mo', zone)),
                     'to', CASE
                         WHEN bucket_start(CAST($1 AS TIMESTAMPTZ), '1mo', zone) > bucket_start(last_at, '1mo', zone)
@@ -512,36 +512,36 @@ FROM (
     SELECT
         id, language, channel, service_type, reporting_id, source_id, source_app, source_type, audience_id, campaign_id, dispatches_count, members_count, new_count, delivered_count, failed_count, opened_count, unique_opened_count, clicked_count, unique_clicked_count, bounced_count, unsubscribed_count, complained_count, transmitted_count, created_at,
         CAST((
-            SELECT jsonb_build_object(
-                '5m', CASE WHEN last_at >= CAST(CAST($1 AS TIMESTAMPTZ) AS timestamptz) - interval '14 days' THEN jsonb_build_object(
+            SELECT json_build_object(
+                '5m', CASE WHEN last_at >= CAST(CAST($1 AS TIMESTAMPTZ) AS timestamptz) - interval '14 days' THEN json_build_object(
                     'from', utc_text(bucket_start(greatest(first_at, CAST(CAST($1 AS TIMESTAMPTZ) AS timestamptz) - interval '14 days'), '5m', zone)),
                     'to', CASE
                         WHEN bucket_start(CAST($1 AS TIMESTAMPTZ), '5m', zone) > bucket_start(last_at, '5m', zone)
                         THEN utc_text(bucket_start(last_at, '5m', zone))
                     END
                 ) END,
-                '1h', CASE WHEN last_at >= CAST(CAST($1 AS TIMESTAMPTZ) AS timestamptz) - interval '184 days' THEN jsonb_build_object(
+                '1h', CASE WHEN last_at >= CAST(CAST($1 AS TIMESTAMPTZ) AS timestamptz) - interval '184 days' THEN json_build_object(
                     'from', utc_text(bucket_start(greatest(first_at, CAST(CAST($1 AS TIMESTAMPTZ) AS timestamptz) - interval '184 days'), '1h', zone)),
                     'to', CASE
                         WHEN bucket_start(CAST($1 AS TIMESTAMPTZ), '1h', zone) > bucket_start(last_at, '1h', zone)
                         THEN utc_text(bucket_start(last_at, '1h', zone))
                     END
                 ) END,
-                '1d', CASE WHEN last_at >= CAST(CAST($1 AS TIMESTAMPTZ) AS timestamptz) - interval '731 days' THEN jsonb_build_object(
+                '1d', CASE WHEN last_at >= CAST(CAST($1 AS TIMESTAMPTZ) AS timestamptz) - interval '731 days' THEN json_build_object(
                     'from', utc_text(bucket_start(greatest(first_at, CAST(CAST($1 AS TIMESTAMPTZ) AS timestamptz) - interval '731 days'), '1d', zone)),
                     'to', CASE
                         WHEN bucket_start(CAST($1 AS TIMESTAMPTZ), '1d', zone) > bucket_start(last_at, '1d', zone)
                         THEN utc_text(bucket_start(last_at, '1d', zone))
                     END
                 ) END,
-                '1w', CASE WHEN last_at IS NOT NULL THEN jsonb_build_object(
+                '1w', CASE WHEN last_at IS NOT NULL THEN json_build_object(
                     'from', utc_text(bucket_start(first_at, '1w', zone)),
                     'to', CASE
                         WHEN bucket_start(CAST($1 AS TIMESTAMPTZ), '1w', zone) > bucket_start(last_at, '1w', zone)
                         THEN utc_text(bucket_start(last_at, '1w', zone))
                     END
                 ) END,
-                '1mo', CASE WHEN last_at IS NOT NULL THEN jsonb_build_object(
+                '1mo', CASE WHEN last_at IS NOT NULL THEN json_build_object(
                     'from', utc_text(bucket_start(first_at, '1mo', zone)),
                     'to', CASE
                         WHEN bucket_start(CAST($1 AS TIMESTAMPTZ), '1mo', zone) > bucket_start(last_at, '1mo', zone)
@@ -576,36 +576,36 @@ FROM (
     SELECT
         id, language, channel, service_type, reporting_id, source_id, source_app, source_type, audience_id, campaign_id, dispatches_count, members_count, new_count, delivered_count, failed_count, opened_count, unique_opened_count, clicked_count, unique_clicked_count, bounced_count, unsubscribed_count, complained_count, transmitted_count, created_at,
         CAST((
-            SELECT jsonb_build_object(
-                '5m', CASE WHEN last_at >= CAST(CAST($1 AS TIMESTAMPTZ) AS timestamptz) - interval '14 days' THEN jsonb_build_object(
+            SELECT json_build_object(
+                '5m', CASE WHEN last_at >= CAST(CAST($1 AS TIMESTAMPTZ) AS timestamptz) - interval '14 days' THEN json_build_object(
                     'from', utc_text(bucket_start(greatest(first_at, CAST(CAST($1 AS TIMESTAMPTZ) AS timestamptz) - interval '14 days'), '5m', zone)),
                     'to', CASE
                         WHEN bucket_start(CAST($1 AS TIMESTAMPTZ), '5m', zone) > bucket_start(last_at, '5m', zone)
                         THEN utc_text(bucket_start(last_at, '5m', zone))
                     END
                 ) END,
-                '1h', CASE WHEN last_at >= CAST(CAST($1 AS TIMESTAMPTZ) AS timestamptz) - interval '184 days' THEN jsonb_build_object(
+                '1h', CASE WHEN last_at >= CAST(CAST($1 AS TIMESTAMPTZ) AS timestamptz) - interval '184 days' THEN json_build_object(
                     'from', utc_text(bucket_start(greatest(first_at, CAST(CAST($1 AS TIMESTAMPTZ) AS timestamptz) - interval '184 days'), '1h', zone)),
                     'to', CASE
                         WHEN bucket_start(CAST($1 AS TIMESTAMPTZ), '1h', zone) > bucket_start(last_at, '1h', zone)
                         THEN utc_text(bucket_start(last_at, '1h', zone))
                     END
                 ) END,
-                '1d', CASE WHEN last_at >= CAST(CAST($1 AS TIMESTAMPTZ) AS timestamptz) - interval '731 days' THEN jsonb_build_object(
+                '1d', CASE WHEN last_at >= CAST(CAST($1 AS TIMESTAMPTZ) AS timestamptz) - interval '731 days' THEN json_build_object(
                     'from', utc_text(bucket_start(greatest(first_at, CAST(CAST($1 AS TIMESTAMPTZ) AS timestamptz) - interval '731 days'), '1d', zone)),
                     'to', CASE
                         WHEN bucket_start(CAST($1 AS TIMESTAMPTZ), '1d', zone) > bucket_start(last_at, '1d', zone)
                         THEN utc_text(bucket_start(last_at, '1d', zone))
                     END
                 ) END,
-                '1w', CASE WHEN last_at IS NOT NULL THEN jsonb_build_object(
+                '1w', CASE WHEN last_at IS NOT NULL THEN json_build_object(
                     'from', utc_text(bucket_start(first_at, '1w', zone)),
                     'to', CASE
                         WHEN bucket_start(CAST($1 AS TIMESTAMPTZ), '1w', zone) > bucket_start(last_at, '1w', zone)
                         THEN utc_text(bucket_start(last_at, '1w', zone))
                     END
                 ) END,
-                '1mo', CASE WHEN last_at IS NOT NULL THEN jsonb_build_object(
+                '1mo', CASE WHEN last_at IS NOT NULL THEN json_build_object(
                     'from', utc_text(bucket_start(first_at, '1mo', zone)),
                     'to', CASE
                         WHEN bucket_start(CAST($1 AS TIMESTAMPTZ), '1mo', zone) > bucket_start(last_at, '1mo', zone)
@@ -640,36 +640,36 @@ FROM (
     SELECT
         id, language, channel, service_type, reporting_id, source_id, source_app, source_type, audience_id, campaign_id, dispatches_count, members_count, new_count, delivered_count, failed_count, opened_count, unique_opened_count, clicked_count, unique_clicked_count, bounced_count, unsubscribed_count, complained_count, transmitted_count, created_at,
         CAST((
-            SELECT jsonb_build_object(
-                '5m', CASE WHEN last_at >= CAST(CAST($1 AS TIMESTAMPTZ) AS timestamptz) - interval '14 days' THEN jsonb_build_object(
+            SELECT json_build_object(
+                '5m', CASE WHEN last_at >= CAST(CAST($1 AS TIMESTAMPTZ) AS timestamptz) - interval '14 days' THEN json_build_object(
                     'from', utc_text(bucket_start(greatest(first_at, CAST(CAST($1 AS TIMESTAMPTZ) AS timestamptz) - interval '14 days'), '5m', zone)),
                     'to', CASE
                         WHEN bucket_start(CAST($1 AS TIMESTAMPTZ), '5m', zone) > bucket_start(last_at, '5m', zone)
                         THEN utc_text(bucket_start(last_at, '5m', zone))
                     END
                 ) END,
-                '1h', CASE WHEN last_at >= CAST(CAST($1 AS TIMESTAMPTZ) AS timestamptz) - interval '184 days' THEN jsonb_build_object(
+                '1h', CASE WHEN last_at >= CAST(CAST($1 AS TIMESTAMPTZ) AS timestamptz) - interval '184 days' THEN json_build_object(
                     'from', utc_text(bucket_start(greatest(first_at, CAST(CAST($1 AS TIMESTAMPTZ) AS timestamptz) - interval '184 days'), '1h', zone)),
                     'to', CASE
                         WHEN bucket_start(CAST($1 AS TIMESTAMPTZ), '1h', zone) > bucket_start(last_at, '1h', zone)
                         THEN utc_text(bucket_start(last_at, '1h', zone))
                     END
                 ) END,
-                '1d', CASE WHEN last_at >= CAST(CAST($1 AS TIMESTAMPTZ) AS timestamptz) - interval '731 days' THEN jsonb_build_object(
+                '1d', CASE WHEN last_at >= CAST(CAST($1 AS TIMESTAMPTZ) AS timestamptz) - interval '731 days' THEN json_build_object(
                     'from', utc_text(bucket_start(greatest(first_at, CAST(CAST($1 AS TIMESTAMPTZ) AS timestamptz) - interval '731 days'), '1d', zone)),
                     'to', CASE
                         WHEN bucket_start(CAST($1 AS TIMESTAMPTZ), '1d', zone) > bucket_start(last_at, '1d', zone)
                         THEN utc_text(bucket_start(last_at, '1d', zone))
                     END
                 ) END,
-                '1w', CASE WHEN last_at IS NOT NULL THEN jsonb_build_object(
+                '1w', CASE WHEN last_at IS NOT NULL THEN json_build_object(
                     'from', utc_text(bucket_start(first_at, '1w', zone)),
                     'to', CASE
                         WHEN bucket_start(CAST($1 AS TIMESTAMPTZ), '1w', zone) > bucket_start(last_at, '1w', zone)
                         THEN utc_text(bucket_start(last_at, '1w', zone))
                     END
                 ) END,
-                '1mo', CASE WHEN last_at IS NOT NULL THEN jsonb_build_object(
+                '1mo', CASE WHEN last_at IS NOT NULL THEN json_build_object(
                     'from', utc_text(bucket_start(first_at, '1mo', zone)),
                     'to', CASE
                         WHEN bucket_start(CAST($1 AS TIMESTAMPTZ), '1mo', zone) > bucket_start(last_at, '1mo', zone)
@@ -704,36 +704,36 @@ FROM (
     SELECT
         id, language, channel, service_type, reporting_id, source_id, source_app, source_type, audience_id, campaign_id, dispatches_count, members_count, new_count, delivered_count, failed_count, opened_count, unique_opened_count, clicked_count, unique_clicked_count, bounced_count, unsubscribed_count, complained_count, transmitted_count, created_at,
         CAST((
-            SELECT jsonb_build_object(
-                '5m', CASE WHEN last_at >= CAST(CAST($1 AS TIMESTAMPTZ) AS timestamptz) - interval '14 days' THEN jsonb_build_object(
+            SELECT json_build_object(
+                '5m', CASE WHEN last_at >= CAST(CAST($1 AS TIMESTAMPTZ) AS timestamptz) - interval '14 days' THEN json_build_object(
                     'from', utc_text(bucket_start(greatest(first_at, CAST(CAST($1 AS TIMESTAMPTZ) AS timestamptz) - interval '14 days'), '5m', zone)),
                     'to', CASE
                         WHEN bucket_start(CAST($1 AS TIMESTAMPTZ), '5m', zone) > bucket_start(last_at, '5m', zone)
                         THEN utc_text(bucket_start(last_at, '5m', zone))
                     END
                 ) END,
-                '1h', CASE WHEN last_at >= CAST(CAST($1 AS TIMESTAMPTZ) AS timestamptz) - interval '184 days' THEN jsonb_build_object(
+                '1h', CASE WHEN last_at >= CAST(CAST($1 AS TIMESTAMPTZ) AS timestamptz) - interval '184 days' THEN json_build_object(
                     'from', utc_text(bucket_start(greatest(first_at, CAST(CAST($1 AS TIMESTAMPTZ) AS timestamptz) - interval '184 days'), '1h', zone)),
                     'to', CASE
                         WHEN bucket_start(CAST($1 AS TIMESTAMPTZ), '1h', zone) > bucket_start(last_at, '1h', zone)
                         THEN utc_text(bucket_start(last_at, '1h', zone))
                     END
                 ) END,
-                '1d', CASE WHEN last_at >= CAST(CAST($1 AS TIMESTAMPTZ) AS timestamptz) - interval '731 days' THEN jsonb_build_object(
+                '1d', CASE WHEN last_at >= CAST(CAST($1 AS TIMESTAMPTZ) AS timestamptz) - interval '731 days' THEN json_build_object(
                     'from', utc_text(bucket_start(greatest(first_at, CAST(CAST($1 AS TIMESTAMPTZ) AS timestamptz) - interval '731 days'), '1d', zone)),
                     'to', CASE
                         WHEN bucket_start(CAST($1 AS TIMESTAMPTZ), '1d', zone) > bucket_start(last_at, '1d', zone)
                         THEN utc_text(bucket_start(last_at, '1d', zone))
                     END
                 ) END,
-                '1w', CASE WHEN last_at IS NOT NULL THEN jsonb_build_object(
+                '1w', CASE WHEN last_at IS NOT NULL THEN json_build_object(
                     'from', utc_text(bucket_start(first_at, '1w', zone)),
                     'to', CASE
                         WHEN bucket_start(CAST($1 AS TIMESTAMPTZ), '1w', zone) > bucket_start(last_at, '1w', zone)
                         THEN utc_text(bucket_start(last_at, '1w', zone))
                     END
                 ) END,
-                '1mo', CASE WHEN last_at IS NOT NULL THEN jsonb_build_object(
+                '1mo', CASE WHEN last_at IS NOT NULL THEN json_build_object(
                     'from', utc_text(bucket_start(first_at, '1mo', zone)),
                     'to', CASE
                         WHEN bucket_start(CAST($1 AS TIMESTAMPTZ), '1mo', zone) > bucket_start(last_at, '1mo', zone)
@@ -768,36 +768,36 @@ FROM (
     SELECT
         id, language, channel, service_type, reporting_id, source_id, source_app, source_type, audience_id, campaign_id, dispatches_count, members_count, new_count, delivered_count, failed_count, opened_count, unique_opened_count, clicked_count, unique_clicked_count, bounced_count, unsubscribed_count, complained_count, transmitted_count, created_at,
         CAST((
-            SELECT jsonb_build_object(
-                '5m', CASE WHEN last_at >= CAST(CAST($1 AS TIMESTAMPTZ) AS timestamptz) - interval '14 days' THEN jsonb_build_object(
+            SELECT json_build_object(
+                '5m', CASE WHEN last_at >= CAST(CAST($1 AS TIMESTAMPTZ) AS timestamptz) - interval '14 days' THEN json_build_object(
                     'from', utc_text(bucket_start(greatest(first_at, CAST(CAST($1 AS TIMESTAMPTZ) AS timestamptz) - interval '14 days'), '5m', zone)),
                     'to', CASE
                         WHEN bucket_start(CAST($1 AS TIMESTAMPTZ), '5m', zone) > bucket_start(last_at, '5m', zone)
                         THEN utc_text(bucket_start(last_at, '5m', zone))
                     END
                 ) END,
-                '1h', CASE WHEN last_at >= CAST(CAST($1 AS TIMESTAMPTZ) AS timestamptz) - interval '184 days' THEN jsonb_build_object(
+                '1h', CASE WHEN last_at >= CAST(CAST($1 AS TIMESTAMPTZ) AS timestamptz) - interval '184 days' THEN json_build_object(
                     'from', utc_text(bucket_start(greatest(first_at, CAST(CAST($1 AS TIMESTAMPTZ) AS timestamptz) - interval '184 days'), '1h', zone)),
                     'to', CASE
                         WHEN bucket_start(CAST($1 AS TIMESTAMPTZ), '1h', zone) > bucket_start(last_at, '1h', zone)
                         THEN utc_text(bucket_start(last_at, '1h', zone))
                     END
                 ) END,
-                '1d', CASE WHEN last_at >= CAST(CAST($1 AS TIMESTAMPTZ) AS timestamptz) - interval '731 days' THEN jsonb_build_object(
+                '1d', CASE WHEN last_at >= CAST(CAST($1 AS TIMESTAMPTZ) AS timestamptz) - interval '731 days' THEN json_build_object(
                     'from', utc_text(bucket_start(greatest(first_at, CAST(CAST($1 AS TIMESTAMPTZ) AS timestamptz) - interval '731 days'), '1d', zone)),
                     'to', CASE
                         WHEN bucket_start(CAST($1 AS TIMESTAMPTZ), '1d', zone) > bucket_start(last_at, '1d', zone)
                         THEN utc_text(bucket_start(last_at, '1d', zone))
                     END
                 ) END,
-                '1w', CASE WHEN last_at IS NOT NULL THEN jsonb_build_object(
+                '1w', CASE WHEN last_at IS NOT NULL THEN json_build_object(
                     'from', utc_text(bucket_start(first_at, '1w', zone)),
                     'to', CASE
                         WHEN bucket_start(CAST($1 AS TIMESTAMPTZ), '1w', zone) > bucket_start(last_at, '1w', zone)
                         THEN utc_text(bucket_start(last_at, '1w', zone))
                     END
                 ) END,
-                '1mo', CASE WHEN last_at IS NOT NULL THEN jsonb_build_object(
+                '1mo', CASE WHEN last_at IS NOT NULL THEN json_build_object(
                     'from', utc_text(bucket_start(first_at, '1mo', zone)),
                     'to', CASE
                         WHEN bucket_start(CAST($1 AS TIMESTAMPTZ), '1mo', zone) > bucket_start(last_at, '1mo', zone)
@@ -832,36 +832,36 @@ FROM (
     SELECT
         id, language, channel, service_type, reporting_id, source_id, source_app, source_type, audience_id, campaign_id, dispatches_count, members_count, new_count, delivered_count, failed_count, opened_count, unique_opened_count, clicked_count, unique_clicked_count, bounced_count, unsubscribed_count, complained_count, transmitted_count, created_at,
         CAST((
-            SELECT jsonb_build_object(
-                '5m', CASE WHEN last_at >= CAST(CAST($1 AS TIMESTAMPTZ) AS timestamptz) - interval '14 days' THEN jsonb_build_object(
+            SELECT json_build_object(
+                '5m', CASE WHEN last_at >= CAST(CAST($1 AS TIMESTAMPTZ) AS timestamptz) - interval '14 days' THEN json_build_object(
                     'from', utc_text(bucket_start(greatest(first_at, CAST(CAST($1 AS TIMESTAMPTZ) AS timestamptz) - interval '14 days'), '5m', zone)),
                     'to', CASE
                         WHEN bucket_start(CAST($1 AS TIMESTAMPTZ), '5m', zone) > bucket_start(last_at, '5m', zone)
                         THEN utc_text(bucket_start(last_at, '5m', zone))
                     END
                 ) END,
-                '1h', CASE WHEN last_at >= CAST(CAST($1 AS TIMESTAMPTZ) AS timestamptz) - interval '184 days' THEN jsonb_build_object(
+                '1h', CASE WHEN last_at >= CAST(CAST($1 AS TIMESTAMPTZ) AS timestamptz) - interval '184 days' THEN json_build_object(
                     'from', utc_text(bucket_start(greatest(first_at, CAST(CAST($1 AS TIMESTAMPTZ) AS timestamptz) - interval '184 days'), '1h', zone)),
                     'to', CASE
                         WHEN bucket_start(CAST($1 AS TIMESTAMPTZ), '1h', zone) > bucket_start(last_at, '1h', zone)
                         THEN utc_text(bucket_start(last_at, '1h', zone))
                     END
                 ) END,
-                '1d', CASE WHEN last_at >= CAST(CAST($1 AS TIMESTAMPTZ) AS timestamptz) - interval '731 days' THEN jsonb_build_object(
+                '1d', CASE WHEN last_at >= CAST(CAST($1 AS TIMESTAMPTZ) AS timestamptz) - interval '731 days' THEN json_build_object(
                     'from', utc_text(bucket_start(greatest(first_at, CAST(CAST($1 AS TIMESTAMPTZ) AS timestamptz) - interval '731 days'), '1d', zone)),
                     'to', CASE
                         WHEN bucket_start(CAST($1 AS TIMESTAMPTZ), '1d', zone) > bucket_start(last_at, '1d', zone)
                         THEN utc_text(bucket_start(last_at, '1d', zone))
                     END
                 ) END,
-                '1w', CASE WHEN last_at IS NOT NULL THEN jsonb_build_object(
+                '1w', CASE WHEN last_at IS NOT NULL THEN json_build_object(
                     'from', utc_text(bucket_start(first_at, '1w', zone)),
                     'to', CASE
                         WHEN bucket_start(CAST($1 AS TIMESTAMPTZ), '1w', zone) > bucket_start(last_at, '1w', zone)
                         THEN utc_text(bucket_start(last_at, '1w', zone))
                     END
                 ) END,
-                '1mo', CASE WHEN last_at IS NOT NULL THEN jsonb_build_object(
+                '1mo', CASE WHEN last_at IS NOT NULL THEN json_build_object(
                     'from', utc_text(bucket_start(first_at, '1mo', zone)),
                     'to', CASE
                         WHEN bucket_start(CAST($1 AS TIMESTAMPTZ), '1mo', zone) > bucket_start(last_at, '1mo', zone)
@@ -896,36 +896,36 @@ FROM (
     SELECT
         id, language, channel, service_type, reporting_id, source_id, source_app, source_type, audience_id, campaign_id, dispatches_count, members_count, new_count, delivered_count, failed_count, opened_count, unique_opened_count, clicked_count, unique_clicked_count, bounced_count, unsubscribed_count, complained_count, transmitted_count, created_at,
         CAST((
-            SELECT jsonb_build_object(
-                '5m', CASE WHEN last_at >= CAST(CAST($2 AS TIMESTAMPTZ) AS timestamptz) - interval '14 days' THEN jsonb_build_object(
+            SELECT json_build_object(
+                '5m', CASE WHEN last_at >= CAST(CAST($2 AS TIMESTAMPTZ) AS timestamptz) - interval '14 days' THEN json_build_object(
                     'from', utc_text(bucket_start(greatest(first_at, CAST(CAST($2 AS TIMESTAMPTZ) AS timestamptz) - interval '14 days'), '5m', zone)),
                     'to', CASE
                         WHEN bucket_start(CAST($2 AS TIMESTAMPTZ), '5m', zone) > bucket_start(last_at, '5m', zone)
                         THEN utc_text(bucket_start(last_at, '5m', zone))
                     END
                 ) END,
-                '1h', CASE WHEN last_at >= CAST(CAST($2 AS TIMESTAMPTZ) AS timestamptz) - interval '184 days' THEN jsonb_build_object(
+                '1h', CASE WHEN last_at >= CAST(CAST($2 AS TIMESTAMPTZ) AS timestamptz) - interval '184 days' THEN json_build_object(
                     'from', utc_text(bucket_start(greatest(first_at, CAST(CAST($2 AS TIMESTAMPTZ) AS timestamptz) - interval '184 days'), '1h', zone)),
                     'to', CASE
                         WHEN bucket_start(CAST($2 AS TIMESTAMPTZ), '1h', zone) > bucket_start(last_at, '1h', zone)
                         THEN utc_text(bucket_start(last_at, '1h', zone))
                     END
                 ) END,
-                '1d', CASE WHEN last_at >= CAST(CAST($2 AS TIMESTAMPTZ) AS timestamptz) - interval '731 days' THEN jsonb_build_object(
+                '1d', CASE WHEN last_at >= CAST(CAST($2 AS TIMESTAMPTZ) AS timestamptz) - interval '731 days' THEN json_build_object(
                     'from', utc_text(bucket_start(greatest(first_at, CAST(CAST($2 AS TIMESTAMPTZ) AS timestamptz) - interval '731 days'), '1d', zone)),
                     'to', CASE
                         WHEN bucket_start(CAST($2 AS TIMESTAMPTZ), '1d', zone) > bucket_start(last_at, '1d', zone)
                         THEN utc_text(bucket_start(last_at, '1d', zone))
                     END
                 ) END,
-                '1w', CASE WHEN last_at IS NOT NULL THEN jsonb_build_object(
+                '1w', CASE WHEN last_at IS NOT NULL THEN json_build_object(
                     'from', utc_text(bucket_start(first_at, '1w', zone)),
                     'to', CASE
                         WHEN bucket_start(CAST($2 AS TIMESTAMPTZ), '1w', zone) > bucket_start(last_at, '1w', zone)
                         THEN utc_text(bucket_start(last_at, '1w', zone))
                     END
                 ) END,
-                '1mo', CASE WHEN last_at IS NOT NULL THEN jsonb_build_object(
+                '1mo', CASE WHEN last_at IS NOT NULL THEN json_build_object(
                     'from', utc_text(bucket_start(first_at, '1mo', zone)),
                     'to', CASE
                         WHEN bucket_start(CAST($2 AS TIMESTAMPTZ), '1mo', zone) > bucket_start(last_at, '1mo', zone)
