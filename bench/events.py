@@ -59,7 +59,7 @@ def run(where: Place, size: Size, findings: Findings) -> None:
     findings.did(
         f"{part.events * parts:,} events of {sendings:,} sendings, five a dispatch, to 20,000 profiles, as NDJSON in "
         f"batches of {BATCH_ROWS:,}: each until it is durable, with all counters and buckets. After the first tenth "
-        f"and at the end, sendings_events_history of one sending is asked for {READS} times by hour, another one each time."
+        f"and at the end, sendings_events_history of one sending is asked for {READS} times by hour, each time another."
     )
     store = where.store("events")
     club = store.club("events")

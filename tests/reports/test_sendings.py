@@ -143,6 +143,43 @@ async def test_a_sending_that_comes_again_changes_what_it_said(post: Post) -> No
     }
 
 
+async def test_a_batch_without_an_event_is_none(post: Post) -> None:
+    summary = await post.load("sending_events", [event(1, "opened", profile="nobody")])
+    assert counts(summary) == (0, 0, 1)
+
+
+async def test_days_without_a_partition_get_theirs_by_the_write(post: Post) -> None:
+    post.club.clock.step(days=400)
+    await post.load("sendings", [SENDING])
+    at = (post.club.clock() - timedelta(hours=1)).isoformat()
+    assert counts(await post.load("sending_events", [event(1, "opened") | {"at": at}])) == (1, 0, 0)
+    asked = {"from": at, "to": at, "interval": "5m"}
+    assert await post.series("sendings_events_history", **asked) == {("opened",): {"2027-12-05T23:00:00.000+00:00": 1}}
+
+
+async def test_a_recipient_who_becomes_known_later_counts_from_then_on(post: Post) -> None:
+    await with_members(post)
+    await post.load("sendings", [SENDING])
+    await post.load("sending_events", [event(1, "transmitted"), event(2, "transmitted", dispatch="D2")])
+    by_gender = {**RANGE, "interval": "1d", "aggregate_by": "gender"}
+    day = "2026-10-31T00:00:00.000+00:00"
+    assert await post.series("sendings_recipients_statistics", **by_gender) == {(None,): {day: 2}}
+    assert (await post.sendings())[42]["members_count"] == 0
+    known = [event(3, "opened", profile="M1"), event(4, "opened", dispatch="D2", profile="M1")]
+    assert counts(await post.load("sending_events", known)) == (2, 0, 0)
+    assert await post.series("sendings_recipients_statistics", **by_gender) == {("female",): {day: 1}}
+    assert (await post.sendings())[42]["members_count"] == 1
+    assert await differences(post.club) == []
+
+
+async def test_one_dispatch_may_have_any_number_of_events(post: Post) -> None:
+    await post.load("sendings", [SENDING])
+    events = [event(n / 3600, "opened") | {"external_id": f"E{n}"} for n in range(20_000)]
+    assert counts(await post.load("sending_events", events)) == (20_000, 0, 0)
+    record = (await post.sendings())[42]
+    assert (record["opened_count"], record["unique_opened_count"], record["dispatches_count"]) == (20_000, 1, 1)
+
+
 # Drawn ------------------------------------------------------------------------------------------------------
 
 

@@ -146,17 +146,15 @@ async def move(scope: Scope, merged: Mapping[UUID, UUID]) -> None:
 async def rebuild_left(database: Database, community_id: int) -> int:
     """Makes all buckets anew where the community's zone is another one by now; gives 1 then, else 0."""
     async with database.reading(community_id) as scope:
-        if await scope.fetchval(_IS_ANOTHER, community_id) is None:
-            return 0
-    return await rollups.with_room(database, partial(_rebuild, database, community_id))
+        zone = await scope.fetchval(_IS_ANOTHER, community_id)
+    if zone is None:
+        return 0
+    return await rollups.with_room(database, partial(_rebuild, database, community_id, zone))
 
 
-async def _rebuild(database: Database, community_id: int) -> int:
+async def _rebuild(database: Database, community_id: int, zone: str) -> int:
     async with database.writing(community_id) as scope:
         await scope.execute("SELECT FROM sendings WHERE community_id = $1 ORDER BY id FOR NO KEY UPDATE", community_id)
-        zone = await scope.fetchval(_IS_ANOTHER, community_id)
-        if zone is None:
-            return 0
         for table in ("sending_rollups", "recipient_rollups"):
             await scope.execute(f"DELETE FROM {table} WHERE community_id = $1", community_id)
         await scope.execute(_REBUILD, community_id, zone, _STEPS, rollups.firsts_kept(scope.now))
