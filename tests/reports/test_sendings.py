@@ -130,7 +130,10 @@ async def test_a_sending_that_comes_again_changes_what_it_said(post: Post) -> No
     assert counts(await post.load("sendings", [changed, changed])) == (1, 1, 0)
     record = (await post.sendings())[42]
     assert (record["campaign_id"], record["created_at"]) == (8, "2026-11-01T00:00:00.000000Z")
-    parts = [{"external_id": "S3", "channel": "sms", "reporting_id": 3}, {"external_id": "S3", "channel": "push"}]
+    parts: list[dict[str, Any]] = [
+        {"external_id": "S3", "channel": "sms", "reporting_id": 3},
+        {"external_id": "S3", "channel": "push"},
+    ]
     assert counts(await post.load("sendings", parts)) == (1, 1, 0)
     assert counts(await post.load("sendings", [parts[1] | {"created_at": "2026-10-01 00:00:00"}])) == (1, 0, 0)
     record = (await post.sendings())[3]
