@@ -80,6 +80,13 @@ BENCHMARKS = (
         tuple(f"{side}: CPU" for side in _SIDES),
     ),
     Benchmark(
+        "partitions",
+        "Tables in parts by a hash of the profile",
+        tuple(
+            f"{case} of 1,000, {way}" for case in ("insert", "refresh") for way in ("one table", "8 parts", "32 parts")
+        ),
+    ),
+    Benchmark(
         "hot",
         "A profile with very many transactions",
         (
@@ -114,7 +121,7 @@ BENCHMARKS = (
     Benchmark(
         "compute",
         "All values over files",
-        ("regulars, all values", "plain GROUP BY", "Polars, 12 values", "pandas, 12 values"),
+        ("regulars, all values", "plain GROUP BY", "regulars, 12 values", "Polars, 12 values", "pandas, 12 values"),
     ),
     Benchmark("lake", "All values on Spark", ("DuckDB", "Spark, 1 executor", "Spark, 2 executors")),
     Benchmark(
@@ -128,6 +135,7 @@ BENCHMARKS = (
             )
         ),
     ),
+    Benchmark("geo", "Finding towns", ("search, p50", "search, p95")),
     Benchmark(
         "feast",
         "Live values, against a feature store",

@@ -12,6 +12,7 @@ from regulars.aggregations.store import refresh_statement, statement
 from regulars.ingest import commit as commits
 from regulars.ingest import history
 from regulars.ingest import transactions as puts
+from regulars.reports import purchases
 from regulars.storage.database import Database
 
 
@@ -24,7 +25,7 @@ class Cost:
     time: int = 0
 
 
-STAGES = ("parse", "resolve", "insert", "lock", "refresh, upsert, outbox", "commit", "begin and other")
+STAGES = ("parse", "resolve", "insert", "lock", "refresh, upsert, outbox", "tell reports", "commit", "begin and other")
 
 
 def _stage(query: str) -> str:
@@ -34,6 +35,8 @@ def _stage(query: str) -> str:
         return "lock"
     if query == refresh_statement():
         return "refresh, upsert, outbox"
+    if query == purchases._TELL:
+        return "tell reports"
     if query.startswith("COMMIT"):
         return "commit"
     if query.startswith("BEGIN") or "FROM communities" in query:

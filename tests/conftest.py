@@ -18,6 +18,7 @@ from regulars.reports import rollups
 from regulars.storage import retention
 from regulars.storage.database import Database
 from regulars.storage.migrate import migrate, role_of
+from regulars.towns.atlas import Atlas
 from servers import Servers
 
 _numbers = itertools.count(1)
@@ -39,6 +40,19 @@ def servers() -> Iterator[Servers]:
 def database_urls(servers: Servers, request: pytest.FixtureRequest) -> tuple[str, str]:
     """The owner's and the app's URL of a server that lasts for the run; see servers.on_both_servers."""
     return servers.urls(getattr(request, "param", "embedded"))
+
+
+@pytest.fixture(scope="session")
+def towns_folder() -> Iterator[Path]:
+    """A folder for the files of towns, which are made once a run."""
+    with tempfile.TemporaryDirectory(prefix="regulars-test-towns-") as folder:
+        yield Path(folder)
+
+
+@pytest.fixture
+def atlas(towns_folder: Path) -> Atlas:
+    """The towns of 15,000 people and more: enough to see how towns are found, and made in seconds."""
+    return Atlas(towns_folder, 15_000)
 
 
 @pytest.fixture

@@ -1,16 +1,17 @@
-"""All values by the product on DuckDB: from a folder of Parquet to one file."""
+"""Values by the product on DuckDB, all or some: from a folder of Parquet to one file."""
 
 import regulars
 from bench.peers.timed import timed
 
 
-def all_values(folder: str, output: str, as_of: str, timezone: str, currency: str) -> None:
-    """Everything that the definitions know."""
+def values(folder: str, output: str, as_of: str, timezone: str, currency: str, *names: str) -> None:
+    """Everything that the definitions know, or the values of these names."""
     regulars.compute(
         f"{folder}/transactions.parquet",
         f"{folder}/profiles.parquet",
         f"{folder}/locations.parquet",
         as_of=as_of,
+        values=names or None,
         timezone=timezone,
         currency=currency,
         output=output,
@@ -18,4 +19,4 @@ def all_values(folder: str, output: str, as_of: str, timezone: str, currency: st
 
 
 if __name__ == "__main__":
-    timed(all_values)
+    timed(values)

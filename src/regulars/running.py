@@ -10,7 +10,7 @@ import psycopg
 import structlog
 
 from regulars.aggregations import store
-from regulars.reports import folding, rollups
+from regulars.reports import folding, purchases, rollups
 from regulars.settings import Settings
 from regulars.storage import embedded, retention, safety
 from regulars.storage.database import Database
@@ -127,6 +127,7 @@ async def _prepare(url: str, settings: Settings) -> None:
         await retention.keep(database, settings.outbox_days)
         await rollups.keep(database)
         await folding.repair(database)
+        await purchases.repair(database)
 
 
 @asynccontextmanager

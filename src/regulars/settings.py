@@ -21,6 +21,9 @@ class Settings:
     """Every setting of the server and its commands."""
 
     data: Path = _setting(Path("data"), "Data folder of the embedded database, used by every command.")
+    cache: Path = _setting(
+        Path("~/.cache/regulars"), "Folder of files that are made again where they are missing: the towns of the world."
+    )
     database_url: str = _setting(
         "", "PostgreSQL 15 or later to use instead of the embedded one, as the app's own role.", secret=True
     )

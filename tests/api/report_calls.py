@@ -23,6 +23,7 @@ from regulars.facts.community import Community, NewCommunity
 from regulars.reports.report import Source, Store
 from regulars.settings import Settings
 from regulars.storage.database import Database
+from regulars.towns.atlas import Atlas
 
 QUERY = "/v1/reporting/query"
 EVERYTHING = ("Reporting:*",)
@@ -78,7 +79,7 @@ class Reporting:
 
 @asynccontextmanager
 async def reporting_on(
-    database: Database, clock: SetClock, settings: Settings | None = None
+    database: Database, clock: SetClock, settings: Settings | None = None, atlas: Atlas | None = None
 ) -> AsyncIterator[Reporting]:
     """Fresh ones."""
     number = next(_numbers)
@@ -94,6 +95,7 @@ async def reporting_on(
     for place, each in enumerate((first, second, foreign), 1):
         await _row(database, each, {"id": place, "name": each.name, "size": "small", "points": place})
     server = Server(settings or Settings(), database, REPORTS)
+    server.atlas = atlas or server.atlas
     transport = httpx.ASGITransport(app=application(server, jobs=False))
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as http:
         found = Reporting(database, clock, organization, (first, second), foreign, http)

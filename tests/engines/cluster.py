@@ -17,6 +17,10 @@ import pytest
 CLUSTER = "local-cluster[2,1,1024]"
 WITHIN_THE_DRIVER = "local[2]"
 
+# What runs for a minute is not worth compiling well. The place for what is compiled is by itself so small then that
+# after a few computations much is thrown away and compiled anew.
+_JAVA = "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m -XX:+UseSerialGC"
+
 _SETTINGS = {
     # Whoever brings a session has settings of their own.
     "spark.sql.session.timeZone": "Pacific/Auckland",
@@ -24,14 +28,14 @@ _SETTINGS = {
     "spark.ui.showConsoleProgress": "false",
     # Nobody looks at plans, and writing them out takes longer than many a stage.
     "spark.sql.maxPlanStringLength": "0",
+    "spark.sql.ui.explainMode": "simple",
     "spark.log.level": "OFF",
     # Few rows in many parts would spend their time on starting tasks.
     "spark.sql.shuffle.partitions": "2",
     "spark.default.parallelism": "2",
     "spark.sql.execution.arrow.pyspark.enabled": "true",
-    # What runs for a minute is not worth compiling well.
-    "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
-    "spark.executor.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
+    "spark.driver.extraJavaOptions": _JAVA,
+    "spark.executor.extraJavaOptions": _JAVA,
     "spark.driver.host": "127.0.0.1",
     "spark.driver.bindAddress": "127.0.0.1",
 }

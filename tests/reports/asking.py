@@ -19,7 +19,8 @@ async def rows_of(
     values: Mapping[str, Any] | None = None,
 ) -> list[dict[str, Any]]:
     """The rows of the smallest source of a report that has these fields."""
-    given = {"community": community_id, "club": community_id, "now": database.clock(), **(values or {})}
+    given = {"community": community_id, "club": community_id, "now": database.clock(), "smallest": 0}
+    given |= values or {}
     names: list[str] = []
 
     def number(match: re.Match[str]) -> str:

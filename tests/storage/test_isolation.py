@@ -51,6 +51,9 @@ _VALUES = {
     "json": {},
     "jsonb": {},
     "text[]": [],
+    "numeric[]": [],
+    "bit": "0" * 1024,
+    "xid8": "1",
     "bytea": "\\x00",
 }
 

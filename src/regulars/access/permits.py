@@ -16,7 +16,10 @@ EXPORT = "Reporting:Api:Export"
 TENANTS_EXPORT = "Reporting:Api:TenantsExport"
 """The same over all customers that the token reaches."""
 
-EVERY = (QUERY, EXPORT, TENANTS_EXPORT)
+GEO = "Reporting:Api:Geo"
+"""To find towns and the customers' stores: what a map needs, and nothing of members."""
+
+EVERY = (QUERY, EXPORT, TENANTS_EXPORT, GEO)
 
 
 def holds(granted: Iterable[str], permit: str) -> bool:

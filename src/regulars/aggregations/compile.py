@@ -76,10 +76,11 @@ def _measured(registry: Registry, engine: Engine, grouped: Sequence[str]) -> str
         empty = getattr(each, "when_empty", "")
         columns.append(f"coalesce({column}, {translated(empty, engine)}) AS {each.name}" if empty else column)
     joins = "\n".join(f"LEFT JOIN {name} ON {name}.k = member.k" for name in grouped)
-    return "SELECT member.*,\n" + ",\n".join(_indented(each, 7) for each in columns) + f"\nFROM member\n{joins}"
+    selected = ",\n".join(["SELECT member.*", *(_indented(each, 7) for each in columns)])
+    return f"{selected}\nFROM member\n{joins}"
 
 
-def _shared_inputs(engine: Engine) -> list[tuple[str, str]]:
+def shared_inputs(engine: Engine) -> list[tuple[str, str]]:
     """The inputs that engines over files have in common, each as a CTE: (name, sql)."""
     if not engine.shared_inputs:
         return []
@@ -93,7 +94,7 @@ def relations(registry: Registry, engine: Engine) -> list[tuple[str, str]]:
     """Everything up to the values, each a relation over those before it: (name, sql). The last has a row for each
     profile with every measure and value by name.
     """
-    found = [*_shared_inputs(engine), *((each.name, translated(each.sql, engine)) for each in registry.relations)]
+    found = [*shared_inputs(engine), *((each.name, translated(each.sql, engine)) for each in registry.relations)]
     grouped = _grouped(registry, engine)
     found += grouped
     last = "measured"
@@ -122,18 +123,19 @@ def _value(of: Aggregation, engine: Engine) -> str:
 
 
 def selected(registry: Registry, engine: Engine, last: str) -> str:
-    """From the last relation: `k`, `profile_id`, `calculated_at`, `next_change_at`, `values_epoch` and every stored
-    value by name.
+    """From the last relation: `k`, `profile_id`, `calculated_at`, `next_change_at` where the registry knows of changes,
+    `values_epoch` and every stored value by name.
     """
     changes = ",\n".join(
         _indented(each.name if each.over is not None else translated(each.sql, engine), 11) for each in registry.changes
     )
-    values = ",\n".join(f"       {_value(each, engine)} AS {each.name}" for each in registry.stored)
-    return (
-        f"SELECT k, profile_id, as_of AS calculated_at,\n"
-        f"       least(\n{changes}\n       ) AS next_change_at,\n"
-        f"       values_epoch,\n{values}\nFROM {last}"
-    )
+    columns = [
+        "SELECT k, profile_id, as_of AS calculated_at",
+        *([f"       least(\n{changes}\n       ) AS next_change_at"] if changes else []),
+        "       values_epoch",
+        *(f"       {_value(each, engine)} AS {each.name}" for each in registry.stored),
+    ]
+    return ",\n".join(columns) + f"\nFROM {last}"
 
 
 def compiled(registry: Registry, engine: Engine) -> str:

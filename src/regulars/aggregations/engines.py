@@ -52,6 +52,14 @@ def _postgresql_local_midnight(day: str, zone: str) -> str:
 
 # What reads the same everywhere.
 _COMMON: Mapping[str, Macro] = {
+    # Days come once each, with the one before and the one after.
+    "next_to_first": lambda day, later: f"min({later})",
+    "next_to_last": lambda day, earlier: f"max({earlier})",
+    "of_last": lambda value, day, later: f"min({value}) FILTER (WHERE {later} IS NULL)",
+    "standing": lambda k, at, external_id, location_id: (
+        f"row_number() OVER (PARTITION BY {k} "
+        f"ORDER BY {at} NULLS FIRST, {external_id} DESC NULLS FIRST, {location_id} DESC)"
+    ),
     "within": lambda at, months: f"as_of < {at} + INTERVAL '{months} months'",
     "leaves": lambda at, months: f"{at} + INTERVAL '{months} months'",
 }
@@ -104,6 +112,9 @@ def _half_even(whole_division: str) -> Macro:
     return macro
 
 
+MOST_LOCATIONS = 2**20
+"""DuckDB has their order and an instant in one number."""
+
 DUCKDB = Engine(
     name="duckdb",
     dialect="duckdb",
@@ -114,11 +125,20 @@ DUCKDB = Engine(
         "half_even": _half_even("//"),
         "half_up": lambda a, b: f"(2 * ({a}) + ({b})) // (2 * ({b}))",
         "whole": lambda a, b: f"({a}) // ({b})",
+        "local_time": lambda at, zone: f"local_time({at}, {zone})",
         "local_date": lambda at, zone: f"CAST(local_time({at}, {zone}) AS DATE)",
         "instant_of": lambda wall, zone: f"instant_of({wall}, {zone})",
         "local_midnight": lambda day, zone: f"instant_of(CAST({day} AS TIMESTAMP), {zone})",
+        # Without windows, which sort.
+        "next_to_first": lambda day, later: f"list_extract(min({day}, 2), 2)",
+        "next_to_last": lambda day, earlier: f"list_extract(max({day}, 2), 2)",
+        "of_last": lambda value, day, later: f"arg_max({value}, {day})",
+        "standing": lambda k, at, external_id, location_id: (
+            f"CAST(coalesce(epoch_us({at}) + 2300000000000000, 0) AS HUGEINT) * {MOST_LOCATIONS} + locations.backwards"
+        ),
+        # Both in one number: from 1900 to 3000 a standing is below 2^75, which leaves 2^52 for money.
         "most": lambda value, number, standing: (
-            f"arg_max({value}, ROW({number}, {standing})) FILTER (WHERE {number} > 0)"
+            f"arg_max({value}, CAST({number} AS HUGEINT) * {2**75} + {standing}) FILTER (WHERE {number} > 0)"
         ),
         # Brands come as numbers in the order of their names: lists of texts cost several times as much.
         "distinct_sorted": lambda value: f"list_sort(array_agg(DISTINCT {value}))",

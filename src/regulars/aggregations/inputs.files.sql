@@ -2,7 +2,8 @@
 -- facts of each k up to its instant), ahead (of each k, the first transaction after it), club, and facts with a
 -- profile's number in place of its id; money in minor units, instants in UTC, no void ones.
 WITH locations AS (
-    SELECT location_id, external_id, country, iso_state, state
+    SELECT location_id, external_id, country, iso_state, state,
+           row_number() OVER (ORDER BY external_id DESC NULLS FIRST, location_id DESC) AS backwards
     FROM fact_locations
 ),
 member AS (

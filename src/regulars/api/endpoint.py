@@ -70,11 +70,12 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class ReportCall:
-    """One request of the Reporting API, let in: who asks, about whom, and the body as it came."""
+    """One request of the Reporting API, let in: who asks, about whom, the parts of its path, the body as it came."""
 
     server: "Server"
     token: Token
     customers: tuple[Customer, ...]
+    path: Mapping[str, str]
     body: bytes
     now: datetime
 
@@ -95,9 +96,9 @@ Asks = Callable[[ReportCall], Asked]
 
 @dataclass(frozen=True, slots=True)
 class Described:
-    """What goes in and out, as JSON Schema, with examples by name: a request and its answer each."""
+    """What goes in, if anything, and out, as JSON Schema, with examples by name: a request and its answer each."""
 
-    takes: Mapping[str, Any]
+    takes: Mapping[str, Any] | None
     gives: Mapping[str, Any]
     examples: Mapping[str, tuple[object, object]]
 

@@ -123,6 +123,7 @@ _REPORT_ERRORS = {
     "400": ("ReportNoJson", "The body is no object in JSON."),
     "401": ("ReportUnauthorized", "The token is missing, unknown, revoked or expired."),
     "403": ("ReportForbidden", "The token lacks a permit, which is named, or does not reach a customer."),
+    "404": ("ReportNotFound", "There is no such thing, or it is of customers that were not asked for."),
     "413": ("ReportTooLarge", "The body is too large."),
     "422": ("ReportInvalid", "Parameters that can't be; `details` has the shape of the request."),
     "429": ("ReportLimited", "The rate limit is used up: `Retry-After` says for how many seconds."),
@@ -207,7 +208,7 @@ def _operation(endpoint: Endpoint, taken: dict[Any, Schema]) -> Schema:
         operation["tags"] = [endpoint.tag]
     if endpoint.takes is not None:
         operation["requestBody"] = {"required": True, "content": _json(_lax(taken[endpoint.takes]))}
-    if endpoint.described is not None:
+    if endpoint.described is not None and endpoint.described.takes is not None:
         asked = {name: request for name, (request, _) in endpoint.described.examples.items()}
         operation["requestBody"] = {"required": True, "content": _json(endpoint.described.takes, asked)}
     return operation
@@ -278,7 +279,11 @@ def _answer(endpoint: Endpoint) -> Schema:
 
 def _refusals(endpoint: Endpoint) -> Schema:
     if endpoint.caller is Caller.REPORTING:
-        return {status: {"$ref": f"#/components/responses/{name}"} for status, (name, _) in _REPORT_ERRORS.items()}
+        return {
+            status: {"$ref": f"#/components/responses/{name}"}
+            for status, (name, _) in _REPORT_ERRORS.items()
+            if status != "404" or "{" in endpoint.path
+        }
     statuses = []
     if endpoint.takes is not None:
         statuses += ["400", "422"]

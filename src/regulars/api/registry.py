@@ -4,6 +4,7 @@ from regulars.api import (
     aggregations,
     brands,
     claims,
+    geo,
     imports,
     locations,
     members,
@@ -33,4 +34,5 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *profile_transactions.ENDPOINTS,
     *claims.ENDPOINTS,
     *reporting.ENDPOINTS,
+    *geo.ENDPOINTS,
 )

@@ -71,7 +71,9 @@ async def _asked(server: Server, endpoint: Endpoint, request: Request, token: to
         customers = await _customers(server, request, token)
         owner = rate_limits.owner(token.organization_id, {each.customer_id for each in customers})
         body = await server.body(request)
-        return owner, endpoint.asks(ReportCall(server, token, customers, body, server.database.clock()))
+        return owner, endpoint.asks(
+            ReportCall(server, token, customers, request.path_params, body, server.database.clock())
+        )
     except _REFUSALS as refusal:
         return owner, Asked(costs.METADATA, _refusing(refusal))
 

@@ -25,6 +25,7 @@ from regulars.reports.registry import BY_NAME
 from regulars.reports.report import Report
 from regulars.settings import Settings
 from regulars.storage.database import Database
+from regulars.towns.atlas import Atlas
 
 _encoder = msgspec.json.Encoder(decimal_format="number")
 
@@ -42,6 +43,7 @@ class Server:
         self.database = database
         self.reports = reports
         self.stores = Stores(database, Copies(settings.copies_megabytes))
+        self.atlas = Atlas(settings.cache)
         self.reader = Reader(database)
         # Several processes are as many writers already; more would only make their batches smaller.
         self.committers = Committers(database, settings.batch_rows, LANES if settings.workers == 1 else 1)

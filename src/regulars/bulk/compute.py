@@ -1,10 +1,12 @@
 """`regulars.compute`: every value of every profile, over files and tables, without a server."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
+from regulars.aggregations import wire
+from regulars.aggregations.aggregation import Aggregation
 from regulars.bulk import given as things
 from regulars.bulk import replacing, tables
 from regulars.bulk.on_duckdb import OnDuckDB
@@ -24,6 +26,7 @@ def compute(
     products: Any = None,
     *,
     as_of: Any = None,
+    values: Sequence[str] | None = None,
     columns: Mapping[str, Any] | None = None,
     timezone: str = "UTC",
     currency: str | None = None,
@@ -33,12 +36,14 @@ def compute(
     output: str | Path | None = None,
     tell: Tell = lambda stage: None,
 ) -> Any:
-    """All values of all profiles, or, with a table (profile, as_of) as `as_of`, of each pair at its own instant.
+    """The values of all profiles, or, with a table (profile, as_of) as `as_of`, of each pair at its own instant.
 
     Tables are paths, patterns, folders or URLs of CSV or Parquet, pandas or Polars frames, Arrow tables, or Spark
     DataFrames; `columns` says what theirs are called, such as {"profile": "customer_id"}. `as_of` is now where it is
-    not given; what happened later counts for nothing. Times without an offset are local: of the row's zone, else
-    of its location's, else of `timezone`. Money is in `currency`, exact.
+    not given; what happened later counts for nothing. `values` names those that are wanted, all where it is not given:
+    only what they need is read, checked and computed; profile_id and calculated_at always come with them.
+    Times without an offset are local: of the row's zone, else of its location's, else of `timezone`. Money is in
+    `currency`, exact.
     Gives an Arrow table, or a Spark DataFrame with engine "spark"; None where `output` names a file to write.
     Raises UnfitError where something can't be computed from, with the table, the column and what to do.
     """
@@ -48,7 +53,8 @@ def compute(
         raise NotThereError("transactions are needed: values are made of them.")
     place = None if output is None else replacing.place(output, may_be_folder=engine == "spark")
     instant, pairs = _instant_or_pairs(as_of)
-    asked = Asked(timezone, currency, instant)
+    shown = _shown(values)
+    asked = Asked(timezone, currency, instant, shown)
     named = {"transactions": transactions, "profiles": profiles, "locations": locations, "products": products}
     handed = {name: thing for name, thing in {**named, "as_of": pairs}.items() if thing is not None}
     runner: Any
@@ -63,9 +69,20 @@ def compute(
     if place is None:
         return runner.table(select)
     tell("writing")
-    runner.write(select, place)
+    runner.write(select, place, shown)
     return None
 
+
+def _shown(names: Sequence[str] | None) -> tuple[Aggregation, ...]:
+    """The values that go out. Raises NotThereError for a name that none has."""
+    try:
+        return wire.named(None if names is None else [*_ALWAYS, *names])
+    except KeyError as error:
+        known = ", ".join(each.name for each in wire.ALL)
+        raise NotThereError(f"values: there is no {error.args[0]}; there are {known}.") from None
+
+
+_ALWAYS = ("profile_id", "calculated_at")
 
 _TABLES = {each.name: each for each in tables.TABLES}
 

@@ -44,7 +44,9 @@ def unfit(error: duckdb.Error, what: str = "a file") -> Exception:
         return UnfitError(f"{what} can't be read: nothing is there.")
     if "obstore" in text:
         return UnfitError(f"{what} can't be read: {object_stores.reason(text)}.")
-    if isinstance(error, duckdb.IOException | duckdb.InvalidInputException | duckdb.HTTPException):
+    is_of_a_file = isinstance(error, duckdb.IOException | duckdb.InvalidInputException | duckdb.HTTPException)
+    # From 2.0 on, what is wrong with a Parquet file has no class of its own.
+    if is_of_a_file or type(error) is duckdb.Error:
         named = re.search(r"^ *file = (.+)$", text, re.MULTILINE)
         file = named[1] if named and what == "a file" else what
         return UnfitError(f"{file} can't be read: {_cause(text)}.")

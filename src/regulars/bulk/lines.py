@@ -17,6 +17,30 @@ def millionths(amount: str, whole: str) -> str:
     return f"CAST(CAST({amount} AS DECIMAL(25, 6)) * 1000000 AS {whole})"
 
 
+def _units(amount: str, scale: int, whole: str) -> str:
+    """A decimal of so many places in whole numbers of the last of them; it is made wide first where it has to be."""
+    if scale <= 2:
+        return f"CAST(CAST({amount} * {10**scale} AS BIGINT) AS {whole})"
+    return f"CAST(CAST({amount} AS DECIMAL(25, {scale})) * {10**scale} AS {whole})"
+
+
+def _value_of_row(shape: Shape, dialect: Dialect) -> tuple[str, str]:
+    """The same of a row `t` that is a transaction with one line, in the largest unit that both are whole in."""
+    scales, whole = shape.scales, dialect.whole
+    prices = [name for name in ("price_current", "price_sell") if name in scales]
+    in_price, in_quantity = max((scales[name] for name in prices), default=0), scales.get("quantity", 0)
+    price = f"coalesce({', '.join([*(f't.{name}' for name in prices), '0'])})"
+    quantity = "coalesce(t.quantity, 1)" if "quantity" in scales else "1"
+    discount = "coalesce(t.discount, 0)" if "discount" in scales else "0"
+    in_discount = scales.get("discount", 0)
+    most = max(in_discount, in_price + in_quantity)
+    value = f"{_units(price, in_price, whole)} * {_units(quantity, in_quantity, whole)}"
+    return (
+        f"{_units(discount, in_discount, whole)} * {10 ** (most - in_discount)}",
+        f"{value} * {10 ** (most - in_price - in_quantity)}",
+    )
+
+
 def _value_units(line: str, dialect: Dialect) -> tuple[str, str]:
     """The discount of a line and its value at the current price, in millionths of millionths."""
     whole = dialect.whole
@@ -37,9 +61,16 @@ def sold(shape: Shape, dialect: Dialect) -> tuple[str, str, str]:
     if shape.lines is Lines.APART:
         return f"sold.discount{rate}", f"sold.list_value{rate}", no_brand
     is_line = f"({' OR '.join(f't.{name} IS NOT NULL' for name in ITEM_COLUMNS)}) AND {_IS_SOLD.format(line='t')}"
-    discount, list_value = (f"CASE WHEN {is_line} THEN {each}{rate} END" for each in _value_units("t", dialect))
-    brand = f"CASE WHEN {is_line} THEN coalesce(product.brand, t.brand) END"
-    return discount, list_value, brand
+    discount, list_value = (f"CASE WHEN {is_line} THEN {each}{rate} END" for each in _value_of_row(shape, dialect))
+    if "brand" not in shape.read:
+        return discount, list_value, no_brand
+    brand = "labelled.brand" if dialect.numbers else brand_name(shape)
+    return discount, list_value, f"CASE WHEN {is_line} THEN {brand} END"
+
+
+def brand_name(shape: Shape) -> str:
+    """The brand of a transaction `t` that is one line, by its name."""
+    return "coalesce(product.brand, t.brand)" if shape.has_products else "t.brand"
 
 
 _LINE_KINDS = {
@@ -51,10 +82,11 @@ _LINE_KINDS = {
 def steps(source: Source, shape: Shape, dialect: Dialect, faults: Faults) -> list[Step]:
     """The sold lines with their brands, and what the lines of each transaction come to."""
     if shape.lines is not Lines.APART:
+        name = "branded_lines" if dialect.numbers else "fact_lines"
         within = (
             "SELECT profile, transacted_at, sold_brand AS brand FROM fact_transactions WHERE sold_brand IS NOT NULL"
         )
-        return [Step("fact_lines", within)]
+        return [Step(name, within)]
     parts = []
     if source.has(*ITEM_COLUMNS):
         given = " OR ".join(f"{name} IS NOT NULL" for name in ITEM_COLUMNS)

@@ -8,6 +8,7 @@ from typing import Any
 
 import duckdb
 
+from regulars.aggregations.aggregation import Aggregation
 from regulars.bulk import duckdb_files, output, replacing
 from regulars.bulk.given import Files, matched
 from regulars.bulk.reading import DUCKDB_DIALECT, Family, Given
@@ -61,7 +62,7 @@ class OnDuckDB:
     def make(self, step: Step) -> None:
         """Makes a relation: a table where it is read more than once."""
         kind = "TABLE" if step.keeps else "VIEW"
-        self._run(f"CREATE TEMP {kind} {step.name} AS\n{step.sql}")
+        self._run(f"CREATE OR REPLACE TEMP {kind} {step.name} AS\n{step.sql}")
 
     def make_pairs(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """Makes a small relation of texts."""
@@ -112,10 +113,10 @@ class OnDuckDB:
         except duckdb.Error as error:
             raise duckdb_files.unfit(error) from None
 
-    def write(self, select: str, place: str) -> None:
+    def write(self, select: str, place: str, shown: Sequence[Aggregation]) -> None:
         """Writes values to one file, here or in an object store: Parquet or CSV by its name."""
         with replacing.replacing(place) as path:
-            self._run(output.copy(select, path))
+            self._run(output.copy(select, path, shown))
 
 
 def _given(name: str, kind: str) -> Given:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from regulars.aggregations.aggregation import Aggregation
 from regulars.bulk import output, replacing
 from regulars.bulk.given import CSV, Files, matched
 from regulars.bulk.reading import SPARK_DIALECT, Family, Given
@@ -37,6 +38,8 @@ _SETTINGS = {
     # Splits what one profile with very many purchases would make one task of.
     "spark.sql.adaptive.enabled": "true",
     "spark.sql.adaptive.skewJoin.enabled": "true",
+    # A table that was handed over would be read by the driver, row by row, with every plan that it stands in.
+    "spark.sql.optimizer.excludedRules": "org.apache.spark.sql.catalyst.optimizer.ConvertToLocalRelation",
 }
 
 _FAMILIES = {
@@ -157,7 +160,7 @@ class OnSpark:
             self._session.catalog.dropGlobalTempView(name)
         self._given = []
 
-    def write(self, select: str, place: str) -> None:
+    def write(self, select: str, place: str, shown: Sequence[Aggregation]) -> None:
         """Writes values: a folder of Parquet files by the executors, or one CSV file put together of such a folder."""
         try:
             if "://" in place:
@@ -165,7 +168,7 @@ class OnSpark:
                 return
             with replacing.replacing(place) as path:
                 if place.endswith(".csv"):
-                    self._write_csv(select, path)
+                    self._write_csv(select, path, shown)
                 else:
                     self._write_folder(select, str(path))
         except _FAILED as error:
@@ -178,11 +181,11 @@ class OnSpark:
     def _write_folder(self, select: str, place: str) -> None:
         self._sql(select).write.mode("overwrite").parquet(place)
 
-    def _write_csv(self, select: str, path: Path) -> None:
+    def _write_csv(self, select: str, path: Path, shown: Sequence[Aggregation]) -> None:
         folder = tempfile.mkdtemp(prefix=".regulars-", dir=path.resolve().parent)
         try:
             self._write_folder(select, folder)
-            output.csv_of_parquet(f"{folder}/*.parquet", path)
+            output.csv_of_parquet(f"{folder}/*.parquet", path, shown)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 

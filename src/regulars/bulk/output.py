@@ -1,27 +1,28 @@
 """Values as files: one form of CSV, whichever engine computed them."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import duckdb
 
 from regulars.aggregations.aggregation import Aggregation, Type
-from regulars.aggregations.definitions import REGISTRY
 
 _ORDER = "ORDER BY profile_id, calculated_at"
 
 
-def csv_of_parquet(pattern: str, path: Path) -> None:
+def csv_of_parquet(pattern: str, path: Path, shown: Sequence[Aggregation]) -> None:
     """Writes the values of Parquet files as one CSV file."""
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
-        connection.execute(copy(f"SELECT * FROM read_parquet('{_quoted(pattern)}')", path))
+        connection.execute(copy(f"SELECT * FROM read_parquet('{_quoted(pattern)}')", path, shown))
 
 
-def copy(select: str, path: Path) -> str:
+def copy(select: str, path: Path, shown: Sequence[Aggregation]) -> str:
     """The statement by which DuckDB writes values to one file: Parquet or CSV by its name, by profile and instant."""
     if path.suffix == ".parquet":
-        return f"COPY (SELECT * FROM ({select}) {_ORDER}) TO '{_quoted(str(path))}' (FORMAT parquet, COMPRESSION zstd)"
-    columns = ", ".join(f"{_text(each)} AS {each.name}" for each in REGISTRY.aggregations)
+        # Numbers are in that order too, and faster compared.
+        return f"COPY ({select}\nORDER BY value.k) TO '{_quoted(str(path))}' (FORMAT parquet, COMPRESSION zstd)"
+    columns = ", ".join(f"{_text(each)} AS {each.name}" for each in shown)
     return (
         f"COPY (SELECT {columns} FROM ({select}) AS value {_ORDER}) TO '{_quoted(str(path))}' (FORMAT csv, HEADER true)"
     )

@@ -1,13 +1,19 @@
 """The steps from what is given to values, the same on every engine; an engine only runs them."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache, partial
 from typing import Any, Protocol
 
-from regulars.aggregations.engines import DUCKDB_FEW_BRANDS, FEW_BRANDS
+from regulars.aggregations.aggregation import Aggregation, Registry
+from regulars.aggregations.choosing import chosen, names_read
+from regulars.aggregations.definitions import REGISTRY
+from regulars.aggregations.engines import DUCKDB_FEW_BRANDS, FEW_BRANDS, MOST_LOCATIONS
 from regulars.bulk import facts, lines, tables, values
-from regulars.bulk.reading import Dialect, Family
+from regulars.bulk.identity import is_one_row_each
+from regulars.bulk.needed import needed
+from regulars.bulk.reading import Dialect, Family, Given
 from regulars.bulk.refusals import UnfitError
 from regulars.bulk.shape import Club, Faults, Lines, Shape, Source, Step
 from regulars.facts import countries, instants, money
@@ -32,11 +38,12 @@ class Runner(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What is asked for: the zone and the currency of the club, and one instant or pairs (None)."""
+    """What is asked for: the zone and the currency of the club, one instant or pairs (None), and which values."""
 
     timezone: str
     currency: str | None
     as_of: datetime | None
+    shown: tuple[Aggregation, ...]
 
 
 def run(runner: Runner, sources: Mapping[str, Source], asked: Asked, tell: Callable[[str], None]) -> str:
@@ -45,13 +52,15 @@ def run(runner: Runner, sources: Mapping[str, Source], asked: Asked, tell: Calla
     Raises UnfitError for whatever can't be computed from.
     """
     faults = Faults()
+    registry = _needed_for(tuple(each.name for each in asked.shown))
+    sources = needed(sources, names_read(registry))
     transactions = sources["transactions"]
     zone(asked.timezone, "timezone")
     _make_countries(runner)
     tell("reading")
     for source in sources.values():
         _make_typed(runner, source, faults)
-    shape = _shape(runner, sources, asked)
+    shape = _shape(runner, sources, asked, names_read(registry))
     runner.make(facts.locations(sources.get("locations"), runner.dialect, faults))
     _refuse(runner, "fact_locations", "external_id", faults)
     runner.make(facts.headers(shape, faults))
@@ -63,30 +72,67 @@ def run(runner: Runner, sources: Mapping[str, Source], asked: Asked, tell: Calla
     if "as_of" in sources:
         _refuse_unknown_pairs(runner)
     sold = lines.steps(transactions, shape, runner.dialect, faults)
-    for step in sold[:-1]:
+    for step in (*sold[:-1], *facts.looked_up(shape, runner.dialect)):
         runner.make(step)
-    runner.make(facts.transactions(shape, runner.dialect, faults))
+
+    def make_transactions(*, has_ids: bool) -> None:
+        runner.make(facts.transactions(shape, runner.dialect, faults, has_ids=has_ids))
+
+    has_ids = facts.keeps_ids(shape, runner.dialect)
+    make_transactions(has_ids=has_ids)
+    if not has_ids and runner.rows("SELECT wrong FROM fact_transactions WHERE wrong IS NOT NULL LIMIT 1"):
+        make_transactions(has_ids=True)
     _refuse(runner, "fact_transactions", "external_id", faults)
     runner.make(sold[-1])
     runner.make(values.club_row(shape.club))
     tell("computing")
-    compute_values(runner, shape.club, asked.as_of)
-    return values.shown(shape.club, runner.dialect)
+    is_branded = runner.dialect.numbers and shape.lines is not Lines.APART
+    with_ids = partial(make_transactions, has_ids=True)
+    compute_values(
+        runner, shape.club, asked.as_of, registry, is_branded=is_branded, with_ids=None if has_ids else with_ids
+    )
+    return values.shown(asked.shown, shape.club, runner.dialect)
 
 
-def compute_values(runner: Runner, club: Club, as_of: datetime | None) -> None:
-    """From facts to `stored_values`: of all profiles at one instant, or, where that is None, of the pairs."""
+@cache
+def _needed_for(names: tuple[str, ...]) -> Registry:
+    # The same each time, so that its statement is translated once.
+    return chosen(REGISTRY, names)
+
+
+def compute_values(
+    runner: Runner,
+    club: Club,
+    as_of: datetime | None,
+    registry: Registry = REGISTRY,
+    *,
+    is_branded: bool = False,
+    with_ids: Callable[[], None] | None = None,
+) -> None:
+    """From facts to `stored_values`: of all profiles at one instant, or, where that is None, of the pairs.
+
+    `is_branded` says that the brands of the lines are numbers already; `with_ids` makes the transactions anew, with
+    their ids, where they have none.
+    """
     dialect = runner.dialect
     engine = dialect.engine
-    for step in values.ordered(dialect.numbers and bool(runner.rows(values.TIES)), dialect):
-        runner.make(step)
-    for step in values.brands(dialect):
+    if dialect.numbers and runner.rows("SELECT count(*) FROM fact_locations")[0][0] >= MOST_LOCATIONS:
+        raise UnfitError(f"locations: there are more than {MOST_LOCATIONS - 1:,}.")
+    for step in [] if is_branded else values.brands(dialect):
         runner.make(step)
     if dialect.numbers and runner.rows("SELECT count(*) FROM fact_brands")[0][0] <= FEW_BRANDS:
         engine = DUCKDB_FEW_BRANDS
+    for step in values.ordered(False, dialect):
+        runner.make(step)
     for step in values.asked_in_pairs(club, dialect) if as_of is None else values.asked_at(as_of):
         runner.make(step)
-    for step in values.stored(engine, dialect):
+    ties = values.deciding_ties(registry, engine) if dialect.numbers else None
+    if ties is not None and runner.rows(ties):
+        if with_ids is not None:
+            with_ids()
+        for step in values.ordered(True, dialect):
+            runner.make(step)
+    for step in values.stored(registry, engine, dialect):
         runner.make(step)
 
 
@@ -158,31 +204,33 @@ def _refuse(runner: Runner, relation: str, key: str, faults: Faults) -> None:
         raise UnfitError("; ".join(told) + ".")
 
 
-def _shape(runner: Runner, sources: Mapping[str, Source], asked: Asked) -> Shape:
+def _shape(runner: Runner, sources: Mapping[str, Source], asked: Asked, read: Set[str]) -> Shape:
     transactions = sources["transactions"]
     club, has_rates = _club(runner, transactions, asked)
-    ((rows, ids),) = runner.rows(
-        f"SELECT count(external_id), count(DISTINCT {runner.dialect.fingerprint('external_id')}) "
-        f"FROM typed_transactions WHERE external_id IS NOT NULL"
-    )
+    repeats = not is_one_row_each(runner, transactions)
     where = Lines.NOWHERE
     if transactions.has("items", *tables.ITEM_COLUMNS):
-        where = Lines.APART if rows != ids or transactions.has("items") else Lines.WITHIN
+        where = Lines.APART if repeats or transactions.has("items") else Lines.WITHIN
     zoned = [source for source in sources.values() if source.has("timezone")]
     for source in zoned:
         _check_zones(runner, source.table.name)
-    total = transactions.columns["total"]
-    exact = {Family.DECIMAL: min(total.scale, 6), Family.INTEGER: 0}
     return Shape(
         club=club,
-        total_scale=exact.get(total.family, 6),
+        read=read,
+        scales={name: _scale(given) for name, given in transactions.columns.items()},
         has_rates=has_rates,
         has_zones=bool(zoned),
-        repeats=rows != ids,
+        repeats=repeats,
         lines=where,
         has_profiles="profiles" in sources,
         has_locations="locations" in sources,
+        has_products="products" in sources,
     )
+
+
+def _scale(of: Given) -> int:
+    """How many decimals a column has once it is read."""
+    return {Family.DECIMAL: min(of.scale, 6), Family.INTEGER: 0}.get(of.family, 6)
 
 
 def _club(runner: Runner, transactions: Source, asked: Asked) -> tuple[Club, bool]:

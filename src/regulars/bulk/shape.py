@@ -1,6 +1,6 @@
 """What a computation is told and finds out before it begins: its tables, its club, what its rows are like."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -63,13 +63,17 @@ class Lines(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What is known of the transactions before their facts are made."""
+    """What is known of the transactions before their facts are made: what of them definitions read, how many decimals
+    the columns have that are given.
+    """
 
     club: Club
-    total_scale: int
+    read: Set[str]
+    scales: Mapping[str, int]
     has_rates: bool
     has_zones: bool
     repeats: bool
     lines: Lines
     has_profiles: bool
     has_locations: bool
+    has_products: bool

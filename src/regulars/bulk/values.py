@@ -1,12 +1,14 @@
 """From facts to values as they go out: who is asked for and when, the compiled statement, money and places by name."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import cache
 
-from regulars.aggregations.aggregation import Aggregation, Type
-from regulars.aggregations.compile import compiled, relations, selected
-from regulars.aggregations.definitions import REGISTRY
+from regulars.aggregations.aggregation import Aggregation, Registry, Type
+from regulars.aggregations.choosing import ordered_calls
+from regulars.aggregations.compile import compiled, relations, selected, shared_inputs, translated
 from regulars.aggregations.engines import DUCKDB_FEW_BRANDS, ENGINES, Engine
+from regulars.bulk import lookups
 from regulars.bulk.reading import Dialect
 from regulars.bulk.shape import Club, Step
 
@@ -45,8 +47,14 @@ LEFT JOIN fact_ties AS tie
     ]
 
 
-TIES = "SELECT profile FROM fact_transactions GROUP BY profile, transacted_at HAVING count(*) > 1 LIMIT 1"
-"""Whether any profile has two transactions at one instant."""
+def deciding_ties(registry: Registry, engine: Engine) -> str | None:
+    """Profiles for which it matters which of several transactions at one instant is first; None where it never does."""
+    calls = ordered_calls(registry)
+    if not calls:
+        return None
+    differ = [f"{translated(call, engine)} <> 4294967295 - {translated(mirrored, engine)}" for call, mirrored in calls]
+    inputs = ",\n".join(f"{name} AS (\n{sql}\n)" for name, sql in shared_inputs(engine))
+    return f"WITH {inputs}\nSELECT k\nFROM history\nGROUP BY k\nHAVING " + "\n    OR ".join(differ) + "\nLIMIT 1"
 
 
 def brands(dialect: Dialect) -> list[Step]:
@@ -54,17 +62,7 @@ def brands(dialect: Dialect) -> list[Step]:
     if not dialect.numbers:
         return [Step("branded_lines", "SELECT * FROM fact_lines")]
     return [
-        Step(
-            "fact_brands",
-            """SELECT brand AS name, row_number() OVER (ORDER BY brand) AS brand
-FROM (SELECT DISTINCT brand FROM fact_lines) AS named""",
-            keeps=True,
-        ),
-        Step(
-            "brand_names",
-            "SELECT coalesce(array_agg(name ORDER BY brand), []) AS names FROM fact_brands",
-            keeps=True,
-        ),
+        *lookups.brands("SELECT DISTINCT brand FROM fact_lines"),
         Step(
             "branded_lines",
             """SELECT line.profile, line.transacted_at, known.brand
@@ -158,35 +156,39 @@ def club_row(club: Club) -> Step:
 _READ_AGAIN = {"history", "places", "votes", "countries"}
 
 
-def stored(engine: Engine, dialect: Dialect) -> list[Step]:
+def stored(registry: Registry, engine: Engine, dialect: Dialect) -> list[Step]:
     """The values as the live store keeps them, with when they change next: one statement where an engine computes a
     relation once however often it is read, else relation by relation.
     """
     if dialect.numbers:
-        return [Step("stored_values", _statement(engine.name))]
-    found = relations(REGISTRY, engine)
+        return [Step("stored_values", _statement(registry, engine.name))]
+    found = relations(registry, engine)
     return [
         *(Step(name, sql, keeps=name in _READ_AGAIN) for name, sql in found),
-        Step("stored_values", selected(REGISTRY, engine, found[-1][0])),
+        Step("stored_values", selected(registry, engine, found[-1][0])),
     ]
 
 
 @cache
-def _statement(engine: str) -> str:
+def _statement(registry: Registry, engine: str) -> str:
     # Translating every declaration takes as long as to compute a thousand profiles.
-    return compiled(REGISTRY, {each.name: each for each in (*ENGINES, DUCKDB_FEW_BRANDS)}[engine])
+    return compiled(registry, {each.name: each for each in (*ENGINES, DUCKDB_FEW_BRANDS)}[engine])
 
 
-def shown(club: Club, dialect: Dialect) -> str:
-    """The values as they go out, in their order: decimals, instants in UTC, locations by their external ids."""
-    columns = ",\n       ".join(f"{_shown(each, club, dialect)} AS {each.name}" for each in REGISTRY.aggregations)
-    return f"""SELECT {columns}
-FROM stored_values AS value
+def shown(aggregations: Sequence[Aggregation], club: Club, dialect: Dialect) -> str:
+    """Values as they go out: decimals, instants in UTC, locations by their external ids."""
+    columns = ",\n       ".join(f"{_shown(each, club, dialect)} AS {each.name}" for each in aggregations)
+    kinds = {each.type for each in aggregations}
+    select = f"SELECT {columns}\nFROM stored_values AS value"
+    if kinds & {Type.LOCATION, Type.LOCATIONS}:
+        select += f"""
 CROSS JOIN (
     SELECT {dialect.names_of_locations} AS names
     FROM fact_locations
-) AS place
-JOIN country_codes ON country_codes.alpha_2 = coalesce(value.likely_country, '')"""
+) AS place"""
+    if Type.COUNTRY_ALPHA_3 in kinds:
+        select += "\nJOIN country_codes ON country_codes.alpha_2 = coalesce(value.likely_country, '')"
+    return select
 
 
 def _shown(of: Aggregation, club: Club, dialect: Dialect) -> str:

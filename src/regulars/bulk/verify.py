@@ -86,6 +86,7 @@ ORDER BY id
 """
 
 _DERIVED = (files("regulars.bulk") / "verify_derived.sql").read_text()
+_PURCHASES = (files("regulars.bulk") / "verify_purchases.sql").read_text()
 
 _MEMBERS = (files("regulars.bulk") / "verify_members.sql").read_text()
 
@@ -131,7 +132,7 @@ async def verify(
         first = None if part.last == _GREATEST else UUID(int=part.last.int + 1)
     async with database.reading(community_id) as scope:
         locations = await scope.fetch(_LOCATIONS, community_id)
-        derived = await scope.fetch(_DERIVED, community_id)
+        derived = [row for each in (_DERIVED, _PURCHASES) for row in await scope.fetch(each, community_id)]
         # Reports have no past of their own: what was answered then is what is kept for then.
         reports = [] if as_of is not None else await _of_reports(scope)
     for difference in _misplaced(locations):

@@ -28,6 +28,9 @@ def compute_values(
     currency: Annotated[str | None, Parameter(help="What values are in; needed where there are several.")] = None,
     as_of: Annotated[str | None, Parameter(help="The instant that values are true at; now if not given.")] = None,
     pairs: Annotated[str | None, Parameter(help="A file of columns profile and as_of: values at each.")] = None,
+    values: Annotated[
+        tuple[str, ...], Parameter(negative="", help="Only these values, as spend_all,shop_count; all if not given.")
+    ] = (),
     engine: Annotated[Literal["duckdb", "spark"], Parameter(help="One machine, or many.")] = "duckdb",
     master: Annotated[str | None, Parameter(help="Spark's, such as spark://host:7077; else all cores here.")] = None,
     column: Annotated[
@@ -55,6 +58,7 @@ def compute_values(
             locations,
             products,
             as_of=_instant(as_of) if pairs is None else _table(pairs),
+            values=_names(values),
             columns=_columns(column),
             timezone=timezone,
             currency=named,
@@ -89,6 +93,10 @@ def _instant(text: str | None) -> str | None:
 def _table(file: str) -> str | Path:
     # A text by itself may be an instant.
     return file if "://" in file else Path(file)
+
+
+def _names(told: tuple[str, ...]) -> list[str] | None:
+    return [name.strip() for each in told for name in each.split(",")] or None
 
 
 def _columns(told: tuple[str, ...]) -> dict[str, str | dict[str, str]]:

@@ -36,7 +36,11 @@ async def purge(writing: Writing, profile_id: UUID) -> None:
     )
     gone = sorted([profile_id, *(row["profile_id"] for row in rows)])
     await writing.execute(_PURGE_ITEMS, community_id, gone)
-    for table in ("transactions", *_OF_PROFILES):
+    bought = await writing.fetch(
+        "DELETE FROM transactions WHERE community_id = $1 AND profile_id = ANY ($2) RETURNING id", community_id, gone
+    )
+    writing.transactions.update(row["id"] for row in bought)
+    for table in _OF_PROFILES:
         await writing.execute(
             f"DELETE FROM {table} WHERE community_id = $1 AND profile_id = ANY ($2)", community_id, gone
         )

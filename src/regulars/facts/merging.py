@@ -103,6 +103,7 @@ _MOVE_TRANSACTIONS = """
 UPDATE transactions
 SET profile_id = $3, updated_at = $4
 WHERE community_id = $1 AND profile_id = $2 AND {which}
+RETURNING id
 """
 
 # Two indexes hold a profile's transactions: those that count, and the void ones.
@@ -116,13 +117,14 @@ async def _lock_transactions(writing: Writing, profile_id: UUID) -> None:
 
 async def _move(writing: Writing, source_id: UUID, destination_id: UUID) -> None:
     for which in _WHICH:
-        await writing.execute(
+        moved = await writing.fetch(
             _MOVE_TRANSACTIONS.format(which=which),
             writing.community_id,
             source_id,
             destination_id,
             writing.now,
         )
+        writing.transactions.update(row["id"] for row in moved)
     for table in ("transaction_claims", "identities"):
         await writing.execute(
             f"""

@@ -14,10 +14,12 @@ class Writing(Scope):
     """A scope that facts are written in. The commit that opened it refreshes what was touched.
 
     `touched` holds, by profile, the cause that goes to the outbox; `members` the profiles of which more than their
-    purchases may have changed, so that who is a member, and as what, is derived anew. `slow` are the profiles whose
+    purchases may have changed, so that who is a member, and as what, is derived anew; `transactions` the ids of those
+    that were made, changed or taken away, so that reports are told of them. `slow` are the profiles whose
     refresh took long. `transaction_id` is the database's own number for it, once profiles are locked. With `load`, the
     number of a load, what is touched is only marked, and computed when that load ends. `moves` is how many rows it
-    appended for the folder.
+    appended for the folder; `bought` of how many transactions reports were told, `taken_back` of how many of these
+    otherwise than before.
     """
 
     community: Community
@@ -26,12 +28,15 @@ class Writing(Scope):
     removed: set[UUID] = field(default_factory=set)
     purged: set[UUID] = field(default_factory=set)
     merged: dict[UUID, UUID] = field(default_factory=dict)
+    transactions: set[int] = field(default_factory=set)
     slow: set[UUID] = field(default_factory=set)
     values_changed: bool = False
     locations_changed: bool = False
     transaction_id: str | None = None
     load: int | None = None
     moves: int = 0
+    bought: int = 0
+    taken_back: int = 0
 
     def settled(self) -> None:
         """Forgets what was touched, now that everything derived is true again."""
@@ -40,6 +45,7 @@ class Writing(Scope):
         self.removed = set()
         self.purged = set()
         self.merged = {}
+        self.transactions = set()
         self.values_changed = self.locations_changed = False
 
     def touch(self, profile_id: UUID, cause: str) -> None:
@@ -89,12 +95,17 @@ class Writing(Scope):
     @asynccontextmanager
     async def part(self) -> AsyncIterator[None]:
         """A savepoint that also forgets what was touched within it when it fails."""
-        before = (dict(self.touched), set(self.members), set(self.removed), set(self.purged), dict(self.merged))
+        before = (
+            dict(self.touched), set(self.members), set(self.removed), set(self.purged), dict(self.merged),
+            set(self.transactions),
+        )  # fmt: skip
         changed = (self.values_changed, self.locations_changed)
         try:
             async with self.savepoint():
                 yield
         except BaseException:
-            self.touched, self.members, self.removed, self.purged, self.merged = before
+            (
+                self.touched, self.members, self.removed, self.purged, self.merged, self.transactions,
+            ) = before  # fmt: skip
             self.values_changed, self.locations_changed = changed
             raise

@@ -45,6 +45,7 @@ async def delete(writing: Writing, transaction_id: int) -> None:
             writing.community_id,
             transaction_id,
         )
+    writing.transactions.add(transaction_id)
     if standing.profile_id is not None:
         writing.touch(standing.profile_id, "transaction.deleted")
 

@@ -68,7 +68,7 @@ UPDATE transactions AS unowned
 SET profile_id = matched.profile_id, updated_at = $4
 FROM matched
 WHERE unowned.community_id = $1 AND unowned.id = matched.transaction_id
-RETURNING unowned.profile_id
+RETURNING unowned.id, unowned.profile_id
 """
 
 
@@ -85,6 +85,7 @@ async def attach_arrived(writing: Writing, transaction_ids: Sequence[int]) -> No
 
 async def _attach(writing: Writing, transaction_ids: Sequence[int], claim_ids: Sequence[int]) -> None:
     rows = await writing.fetch(_ATTACH, writing.community_id, list(transaction_ids), list(claim_ids), writing.now)
+    writing.transactions.update(row["id"] for row in rows)
     writing.touch_all((row["profile_id"] for row in rows), "transaction.claimed")
 
 
@@ -171,4 +172,5 @@ async def unattach(writing: Writing, profile_id: UUID, transaction_id: int) -> N
         transaction_id,
         writing.now,
     )
+    writing.transactions.add(transaction_id)
     writing.touch(profile_id, "transaction.unattached")

@@ -12,7 +12,7 @@ from regulars.aggregations.refresh import refresh, remove
 from regulars.facts import community as communities
 from regulars.facts.refusals import NotFound
 from regulars.facts.writing import Writing
-from regulars.reports import folding, messages, rollups, snapshots
+from regulars.reports import folding, messages, purchases, rollups, snapshots
 from regulars.reports.derive import derive
 from regulars.storage import retention
 from regulars.storage.arrays import array
@@ -67,7 +67,7 @@ async def commit(database: Database, community_id: int, work: Work[T], load: int
     while True:
         attempt += 1
         try:
-            result, moves = await _once(database, community_id, work, load)
+            result, writing = await _once(database, community_id, work, load)
         except asyncpg.CheckViolationError as error:
             if attempt == ATTEMPTS or not rollups.lacks_room(error):
                 raise
@@ -80,28 +80,27 @@ async def commit(database: Database, community_id: int, work: Work[T], load: int
             _log.warning("commit.again", attempt=attempt, why=type(error).__name__)
             await asyncio.sleep(0.01 * 2**attempt)
         else:
-            await folding.bound(database, community_id, moves)
+            await folding.bound(database, community_id, writing.moves)
+            await purchases.bound(database, community_id, writing.bought, writing.taken_back)
             return result
 
 
-async def _once(database: Database, community_id: int, work: Work[T], load: int | None) -> tuple[T, int]:
+async def _once(database: Database, community_id: int, work: Work[T], load: int | None) -> tuple[T, Writing]:
     transaction_id: str | None = None
-    moves = 0
     try:
         async with database.writing(community_id, communities.holding_currency(community_id)) as scope:
             community = await communities.by_id(scope.connection, community_id)
             writing = Writing(scope.connection, community_id, scope.now, community, load=load)
             result = await work(writing)
             await settle(writing, database.clock)
-            moves = writing.moves
             # What touched no profile may still have written.
             transaction_id = writing.transaction_id or await writing.fetchval(_ITS_ID)
     except LOST:
         # A connection that is lost while it commits leaves open what came of it; the server knows.
         if transaction_id is not None and await _was_committed(database, transaction_id):
-            return result, moves
+            return result, writing
         raise
-    return result, moves
+    return result, writing
 
 
 _ITS_ID = "SELECT pg_current_xact_id_if_assigned()::text"
@@ -163,6 +162,9 @@ async def settle(writing: Writing, clock: Callable[[], Any]) -> None:
             await remove(writing, left)
     if writing.members:
         writing.moves += await derive(writing, writing.community, writing.members)
+    if writing.transactions:
+        writing.bought += len(writing.transactions)
+        writing.taken_back += await purchases.tell(writing, writing.community, writing.transactions)
     if writing.purged:
         await snapshots.recount(writing, writing.purged)
         await messages.forget(writing, writing.purged)

@@ -121,6 +121,7 @@ async def _insert(
     made = [(place, row["id"]) for place, row in enumerate(found) if row["id"] is not None]
     moved = {profile_ids[place] for place, _ in made}
     writing.touch_all((each for each in moved if each is not None), "transaction.created")
+    writing.transactions.update(id_ for _, id_ in made)
     receipts = column["receipt_ref"]
     unowned = [id_ for place, id_ in made if profile_ids[place] is None and receipts[place] is not None]
     if unowned:

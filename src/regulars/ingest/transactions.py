@@ -107,6 +107,7 @@ async def _put_distinct(writing: Writing, puts: Sequence[Put]) -> list[Outcome]:
             clashes.append(place)
             continue
         outcomes[place] = Kept(made["id"], Kind.LOADED)
+        writing.transactions.add(made["id"])
         if row.profile_id is not None:
             writing.touch(row.profile_id, "transaction.created")
         elif row.receipt_ref is not None:
@@ -188,6 +189,7 @@ async def _known(writing: Writing, external_ids: Sequence[str | None]) -> dict[s
 async def replace(writing: Writing, changed: Sequence[tuple[int, TransactionRow]]) -> None:
     """Replaces transactions by id, resolved and locked, each with all its items."""
     rows = [row for _, row in changed]
+    writing.transactions.update(transaction_id for transaction_id, _ in changed)
     await writing.execute(
         _REPLACE,
         writing.community_id,

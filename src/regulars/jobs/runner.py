@@ -7,7 +7,7 @@ from functools import partial
 import structlog
 
 from regulars.jobs import communities, queue, sweep
-from regulars.reports import folding, messages, rollups
+from regulars.reports import folding, messages, purchases, rollups
 from regulars.settings import Settings
 from regulars.storage import retention
 from regulars.storage.database import Database
@@ -59,11 +59,13 @@ class Jobs:
 
     async def _fold(self) -> None:
         await communities.each("fold", folding.unfolded(), partial(folding.fold, self._database))
+        await communities.each("fold", purchases.unfolded(), partial(purchases.fold, self._database))
 
     async def _fold_left(self) -> None:
         every = await communities.ids(self._database)
         await communities.each("fold", every, partial(folding.fold_left, self._database))
         await communities.each("sendings", every, partial(messages.rebuild_left, self._database))
+        await communities.each("fold", every, partial(purchases.fold_left, self._database))
 
     async def _keep(self) -> None:
         await retention.keep(self._database, self._settings.outbox_days)

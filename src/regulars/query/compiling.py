@@ -181,9 +181,9 @@ def grouped(query: Query) -> Plan:
 
 def _grouped(report: Report, aggregation: Aggregation | None, node: Node | None) -> str:
     store = report.source.store
-    columns = ["r.bucket AS bucket"] if report.format is Format.TIMESERIES else []
-    keys = [1] if columns else []
     fields = _fields(report, aggregation)
+    columns = ["r.bucket AS bucket"] if report.format is Format.TIMESERIES else []
+    keys = ["1"] if columns else []
     asked = {*filter_sql.fields(node), *(each.name for each in fields)}
     inner = rows_of(report.source_of(asked), node)
     for number, field in enumerate(fields, 1):
@@ -191,14 +191,32 @@ def _grouped(report: Report, aggregation: Aggregation | None, node: Node | None)
         for key, expression in zip(field.keys, expressions, strict=False):
             columns.append(f"{expression} AS {quoted(key)}")
             if not field.by_header:
-                keys.append(len(columns))
+                keys.append(str(len(columns)))
+    labels = len(columns)
     measures = summed(report.measures_of(aggregation))
     columns += (f"{spelled(each.sql, store)} AS {quoted(each.name)}" for each in measures)
     sql = f"SELECT\n{_listed(columns)}\n{inner}"
+    if shared := {each.unique_by for each in measures if each.unique_by}:
+        return _counted(measures, f"{sql}\nGROUP BY {', '.join((*keys, *shared))}", labels)
     if keys:
-        return f"{sql}\nGROUP BY {', '.join(map(str, keys))}"
+        return f"{sql}\nGROUP BY {', '.join(keys)}"
     # A community without rows is a group of its own only where the report says how large the community is.
     return sql if not report.key and report.format is Format.RECORDS else f"{sql}\nHAVING count(*) > 0"
+
+
+def _counted(measures: Sequence[Measure], sets: str, labels: int) -> str:
+    """Groups whose members are still apart in sets, put together: bits counted, numbers added up."""
+    keys = [str(place) for place in range(1, labels + 1)]
+    names = ", ".join(f"label_{key}" for key in keys)
+    columns = [f"s.label_{key}" for key in keys]
+    for each in measures:
+        value = f"s.{quoted(each.name)}"
+        total = f"sum(bit_count({value}))" if each.unique_by else f"sum({value})"
+        whole = f"CAST(coalesce({total}, 0) AS bigint)" if each.kind is Kind.INTEGER else total
+        columns.append(f"{whole} AS {quoted(each.name)}")
+    given = ", ".join((*([names] if names else []), *(quoted(each.name) for each in measures)))
+    sql = f"SELECT\n{_listed(columns)}\nFROM (\n{indented(sets)}\n) AS s ({given})"
+    return f"{sql}\nGROUP BY {', '.join(keys)}" if keys else f"{sql}\nHAVING count(*) > 0"
 
 
 def unnested(report: Report, field: Field, rows: str, element: str) -> tuple[str, list[str]]:

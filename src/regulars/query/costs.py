@@ -8,6 +8,10 @@ METADATA = 1
 """What a request for metadata costs, and one that fails before it runs."""
 
 
+GEO = 1
+"""What each request about places costs."""
+
+
 def of_filter(node: Node | None) -> int:
     """The cost of a filter: 1 for each `and` and `not`, 3 for each `or`."""
     if not isinstance(node, Logical):

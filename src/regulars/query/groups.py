@@ -6,7 +6,9 @@ from typing import Any
 
 from regulars.access.customers import Customer
 from regulars.facts.money import EXACT
-from regulars.query.compiling import Label, rank, summed
+from regulars.query.compiling import Label, grouping, rank, summed
+from regulars.query.problems import invalid
+from regulars.query.query import Query
 from regulars.query.values import converted
 from regulars.reports.report import Kind, Measure
 
@@ -35,6 +37,21 @@ def added(
     return found
 
 
+def require_one_currency(query: Query, customers: Sequence[Customer]) -> None:
+    """Raises InvalidParametersError where money of several currencies would be added up."""
+    currencies = sorted({each.currency for each in customers})
+    is_money = any(each.kind is Kind.MONEY for each in query.measures)
+    if not is_money or len(currencies) == 1 or any(each.by_header for each in grouping(query)):
+        return
+    raise invalid(
+        ("aggregate_by",),
+        "several_currencies",
+        f"The customers have different currencies ({', '.join(currencies)}), and money of several is not added up: "
+        "ask for customers of one currency, or aggregate by community_id.",
+        currencies=currencies,
+    )
+
+
 def _sum(a: Any, b: Any) -> Any:
     if a is None or b is None:
         return b if a is None else a
@@ -48,12 +65,13 @@ def measured(measures: Sequence[Measure], sums: Sequence[Any]) -> dict[str, Any]
 
 
 def quotient(measure: Measure, known: Mapping[str, Any]) -> Decimal | None:
-    """One measure by another, half-even to its decimals; null where either is null or the divisor is 0."""
+    """One measure by another, half-even to its decimals or the dividend's; null where one is null or the divisor 0."""
     dividend, divisor = (known[name] for name in measure.quotient or ())
     if dividend is None or not divisor:
         return None
     exact = EXACT.divide(Decimal(dividend), Decimal(divisor))
-    return exact.quantize(Decimal(1).scaleb(-measure.decimals), ROUND_HALF_EVEN, EXACT)
+    unit = Decimal(dividend) if measure.decimals is None else Decimal(1).scaleb(-measure.decimals)
+    return exact.quantize(unit, ROUND_HALF_EVEN, EXACT)
 
 
 def order(labels: Sequence[Label], values: Sequence[Any], nulls_last: bool = False) -> tuple[Any, ...]:

@@ -120,6 +120,7 @@ async def _groups(
     query: Query, customers: Sequence[Customer], stores: Stores, now: datetime, start: list[Any] | None
 ) -> Page:
     """Groups over all communities, by their labels."""
+    groups.require_one_currency(query, customers)
     report, keys, plan = query.report, labels(query), grouped(query)
     answers = []
     async with stores.snapshot(customers, now) as snapshot:

@@ -47,7 +47,8 @@ def _decimal(written: str) -> Decimal:
 _decoder = msgspec.json.Decoder(float_hook=_decimal)
 
 
-def _decoded(body: bytes) -> Body:
+def decoded(body: bytes) -> Body:
+    """The object that a body is; numbers with a point are decimals. Raises NotJsonError."""
     try:
         found = _decoder.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -64,10 +65,10 @@ def parse(body: bytes, registry: Registry) -> Query:
 
     Raises NotJsonError for what is no object in JSON, InvalidParametersError with all that is wrong with it.
     """
-    given = _decoded(body)
+    given = decoded(body)
     problems = Problems()
     report = _report(given, registry, problems)
-    _unknown_keys(given, _ANY_KEYS if report is None else _KEYS[report.format], problems)
+    unknown_keys(given, _ANY_KEYS if report is None else _KEYS[report.format], problems)
     if report is None:
         raise problems.error()
     query = Query(
@@ -95,10 +96,10 @@ class FieldQuery:
 
 def parse_metadata(body: bytes, registry: Registry) -> Report | None:
     """The report that a body asks the metadata of; None for all. Raises as parse does; an empty body asks for all."""
-    given = _decoded(body) if body.strip() else {}
+    given = decoded(body) if body.strip() else {}
     problems = Problems()
     report = _report(given, registry, problems) if given.get("report") is not None else None
-    _unknown_keys(given, ("report",), problems)
+    unknown_keys(given, ("report",), problems)
     if problems.found:
         raise problems.error()
     return report
@@ -106,10 +107,10 @@ def parse_metadata(body: bytes, registry: Registry) -> Report | None:
 
 def parse_field_metadata(body: bytes, registry: Registry) -> FieldQuery:
     """The values that a body asks for. Raises as parse does."""
-    given = _decoded(body)
+    given = decoded(body)
     problems = Problems()
     report = _report(given, registry, problems)
-    _unknown_keys(given, ("report", "field", "filter", "from", "to"), problems)
+    unknown_keys(given, ("report", "field", "filter", "from", "to"), problems)
     if report is None:
         raise problems.error()
     field = _filterable(given, report, problems)
@@ -126,10 +127,11 @@ def parse_field_metadata(body: bytes, registry: Registry) -> FieldQuery:
     return FieldQuery(report, field, filters.part(field, given["field"]), node, start, end)
 
 
-def _unknown_keys(given: Body, known: Sequence[str], problems: Problems) -> None:
+def unknown_keys(given: Body, known: Sequence[str], problems: Problems, path: tuple[str | int, ...] = ()) -> None:
+    """Finds every key that nothing reads."""
     for key in given:
         if key not in known:
-            problems.add((key,), unknown(key, known))
+            problems.add((*path, key), unknown(key, known))
 
 
 def _report(given: Body, registry: Registry, problems: Problems) -> Report | None:

@@ -15,8 +15,9 @@ from regulars.query.query import Query
 async def statistics(query: Query, customers: Sequence[Customer], stores: Stores, now: datetime) -> dict[str, Any]:
     """The answer to a query in statistics, from one snapshot at `now`: what happened at from <= t < to.
 
-    Raises InvalidParametersError for a range that ends before it begins.
+    Raises InvalidParametersError for a range that ends before it begins, and for money of several currencies.
     """
+    groups.require_one_currency(query, customers)
     asked = ranges.asked(query, customers)
     keys, plan, store = labels(query), grouped(query), query.report.source.store
     answers = []

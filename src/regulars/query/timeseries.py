@@ -27,8 +27,10 @@ async def timeseries(query: Query, customers: Sequence[Customer], stores: Stores
     """The answer to a query in timeseries, from one snapshot at `now`.
 
     With customers in one zone, buckets are its instants; with several, they are wall times that all zones share.
-    Raises InvalidParametersError for a range that ends before it begins or has too many buckets.
+    Raises InvalidParametersError for a range that ends before it begins or has too many buckets, and for money of
+    several currencies.
     """
+    groups.require_one_currency(query, customers)
     asked = ranges.asked(query, customers)
     interval = _interval(query, asked, customers, now)
     grid = _Grid(asked, interval, customers, now)

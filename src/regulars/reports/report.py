@@ -132,7 +132,8 @@ class Measure:
     """A number of a group of rows: an aggregate over `r`, or the quotient of two other measures.
 
     Measures with SQL add up over communities, for no member is in two of them; quotients are taken of what was added
-    up, null where the divisor is 0, half-even to `decimals`.
+    up, null where the divisor is 0, half-even to `decimals`, or to as many as the dividend has. `unique_by` says that
+    it is a number of different members: the SQL joins sets of bits, among rows that share this expression.
     """
 
     name: str
@@ -140,7 +141,8 @@ class Measure:
     meaning: str
     sql: str = ""
     quotient: tuple[str, str] | None = None
-    decimals: int = 4
+    decimals: int | None = 4
+    unique_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)

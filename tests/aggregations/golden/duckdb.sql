@@ -32,9 +32,8 @@ SELECT
   locations.country,
   locations.iso_state,
   locations.state,
-  ROW_NUMBER() OVER (
-    PARTITION BY visits.k
-    ORDER BY last_sale_at NULLS FIRST, locations.external_id DESC NULLS FIRST, visits.location_id DESC NULLS FIRST
+  (
+    CAST(COALESCE(EPOCH_US(last_sale_at) + 2300000000000000, 0) AS INT128) * 1048576 + locations.backwards
   ) AS standing
 FROM (
   SELECT
@@ -275,13 +274,13 @@ COUNT(*) FILTER(WHERE
 
 -- measure favourite_24m
 (
-  ARG_MAX(location_id, ROW(sales_24m, standing)) FILTER(WHERE
+  ARG_MAX(location_id, CAST(sales_24m AS INT128) * 37778931862957161709568 + standing) FILTER(WHERE
     sales_24m > 0)
 );
 
 -- measure favourite_all
 (
-  ARG_MAX(location_id, ROW(sales, standing)) FILTER(WHERE
+  ARG_MAX(location_id, CAST(sales AS INT128) * 37778931862957161709568 + standing) FILTER(WHERE
     sales > 0)
 );
 
@@ -643,10 +642,14 @@ spend_12m;
 MIN(shop_date);
 
 -- aggregation second_shop_date
-MIN(later);
+(
+  LIST_EXTRACT(MIN(shop_date, 2), 2)
+);
 
 -- aggregation previous_shop_date
-MAX(earlier);
+(
+  LIST_EXTRACT(MAX(shop_date, 2), 2)
+);
 
 -- aggregation latest_shop_date
 MAX(shop_date);
@@ -699,8 +702,9 @@ COUNT(*);
 );
 
 -- aggregation latest_shop_spend
-MIN(net) FILTER(WHERE
-  later IS NULL);
+(
+  ARG_MAX(net, shop_date)
+);
 
 -- aggregation latest_shop_currency
 CASE WHEN latest_shop_date IS NOT NULL THEN currency END;
@@ -738,13 +742,13 @@ END;
 
 -- aggregation most_spend_location
 (
-  ARG_MAX(location_id, ROW(net, standing)) FILTER(WHERE
+  ARG_MAX(location_id, CAST(net AS INT128) * 37778931862957161709568 + standing) FILTER(WHERE
     net > 0)
 );
 
 -- aggregation most_spend_12m_location
 (
-  ARG_MAX(location_id, ROW(net_12m, standing)) FILTER(WHERE
+  ARG_MAX(location_id, CAST(net_12m AS INT128) * 37778931862957161709568 + standing) FILTER(WHERE
     net_12m > 0)
 );
 
@@ -783,7 +787,8 @@ WITH locations AS (
       external_id,
       country,
       iso_state,
-      state
+      state,
+      ROW_NUMBER() OVER (ORDER BY external_id DESC NULLS FIRST, location_id DESC NULLS FIRST) AS backwards
     FROM fact_locations
 ),
 member AS (
@@ -885,9 +890,8 @@ places AS (
       locations.country,
       locations.iso_state,
       locations.state,
-      ROW_NUMBER() OVER (
-        PARTITION BY visits.k
-        ORDER BY last_sale_at NULLS FIRST, locations.external_id DESC NULLS FIRST, visits.location_id DESC NULLS FIRST
+      (
+        CAST(COALESCE(EPOCH_US(last_sale_at) + 2300000000000000, 0) AS INT128) * 1048576 + locations.backwards
       ) AS standing
     FROM (
       SELECT
@@ -1156,19 +1160,19 @@ by_history AS (
 by_places AS (
     SELECT k,
            (
-             ARG_MAX(location_id, ROW(sales_24m, standing)) FILTER(WHERE
+             ARG_MAX(location_id, CAST(sales_24m AS INT128) * 37778931862957161709568 + standing) FILTER(WHERE
                sales_24m > 0)
            ) AS favourite_24m,
            (
-             ARG_MAX(location_id, ROW(sales, standing)) FILTER(WHERE
+             ARG_MAX(location_id, CAST(sales AS INT128) * 37778931862957161709568 + standing) FILTER(WHERE
                sales > 0)
            ) AS favourite_all,
            (
-             ARG_MAX(location_id, ROW(net, standing)) FILTER(WHERE
+             ARG_MAX(location_id, CAST(net AS INT128) * 37778931862957161709568 + standing) FILTER(WHERE
                net > 0)
            ) AS most_spend_location,
            (
-             ARG_MAX(location_id, ROW(net_12m, standing)) FILTER(WHERE
+             ARG_MAX(location_id, CAST(net_12m AS INT128) * 37778931862957161709568 + standing) FILTER(WHERE
                net_12m > 0)
            ) AS most_spend_12m_location,
            (
@@ -1196,12 +1200,17 @@ by_sold AS (
 by_days AS (
     SELECT k,
            MIN(shop_date) AS first_shop_date,
-           MIN(later) AS second_shop_date,
-           MAX(earlier) AS previous_shop_date,
+           (
+             LIST_EXTRACT(MIN(shop_date, 2), 2)
+           ) AS second_shop_date,
+           (
+             LIST_EXTRACT(MAX(shop_date, 2), 2)
+           ) AS previous_shop_date,
            MAX(shop_date) AS latest_shop_date,
            COUNT(*) AS total_shop_days,
-           MIN(net) FILTER(WHERE
-             later IS NULL) AS latest_shop_spend
+           (
+             ARG_MAX(net, shop_date)
+           ) AS latest_shop_spend
     FROM days
     GROUP BY k
 ),

@@ -32,9 +32,11 @@ SELECT
   locations.country,
   locations.iso_state,
   locations.state,
-  ROW_NUMBER() OVER (
-    PARTITION BY visits.k
-    ORDER BY last_sale_at NULLS FIRST, locations.external_id DESC, visits.location_id DESC
+  (
+    ROW_NUMBER() OVER (
+      PARTITION BY visits.k
+      ORDER BY last_sale_at NULLS FIRST, locations.external_id DESC, visits.location_id DESC
+    )
   ) AS standing
 FROM (
   SELECT
@@ -587,10 +589,14 @@ spend_12m;
 MIN(shop_date);
 
 -- aggregation second_shop_date
-MIN(later);
+(
+  MIN(later)
+);
 
 -- aggregation previous_shop_date
-MAX(earlier);
+(
+  MAX(earlier)
+);
 
 -- aggregation latest_shop_date
 MAX(shop_date);
@@ -643,8 +649,10 @@ COUNT(*);
 );
 
 -- aggregation latest_shop_spend
-MIN(net) FILTER(WHERE
-  later IS NULL);
+(
+  MIN(net) FILTER(WHERE
+    later IS NULL)
+);
 
 -- aggregation latest_shop_currency
 CASE WHEN latest_shop_date IS NOT NULL THEN currency END;
@@ -878,9 +886,11 @@ places AS (
       locations.country,
       locations.iso_state,
       locations.state,
-      ROW_NUMBER() OVER (
-        PARTITION BY visits.k
-        ORDER BY last_sale_at NULLS FIRST, locations.external_id DESC, visits.location_id DESC
+      (
+        ROW_NUMBER() OVER (
+          PARTITION BY visits.k
+          ORDER BY last_sale_at NULLS FIRST, locations.external_id DESC, visits.location_id DESC
+        )
       ) AS standing
     FROM (
       SELECT
@@ -1197,12 +1207,18 @@ by_sold AS (
 by_days AS (
     SELECT k,
            MIN(shop_date) AS first_shop_date,
-           MIN(later) AS second_shop_date,
-           MAX(earlier) AS previous_shop_date,
+           (
+             MIN(later)
+           ) AS second_shop_date,
+           (
+             MAX(earlier)
+           ) AS previous_shop_date,
            MAX(shop_date) AS latest_shop_date,
            COUNT(*) AS total_shop_days,
-           MIN(net) FILTER(WHERE
-             later IS NULL) AS latest_shop_spend
+           (
+             MIN(net) FILTER(WHERE
+               later IS NULL)
+           ) AS latest_shop_spend
     FROM days
     GROUP BY k
 ),

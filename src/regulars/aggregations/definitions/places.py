@@ -10,10 +10,7 @@ PLACES = Relation(
     """
     SELECT visits.k, visits.location_id, sales, sales_24m, net, net_12m,
            locations.external_id, locations.country, locations.iso_state, locations.state,
-           row_number() OVER (
-               PARTITION BY visits.k
-               ORDER BY last_sale_at NULLS FIRST, locations.external_id DESC NULLS FIRST, visits.location_id DESC
-           ) AS standing
+           standing(visits.k, last_sale_at, locations.external_id, visits.location_id) AS standing
     FROM (
         SELECT k, location_id,
                count(*) FILTER (WHERE is_sale) AS sales,

@@ -1,0 +1,176 @@
+"""Transactions and values in one table each, against the same in parts by a hash of (community, profile)."""
+
+import random
+import time
+from collections import defaultdict
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import psycopg
+
+from bench.fill import fill, sql
+from bench.place import Club, Place, Store, row, settled
+from bench.processes import thread_cpu_nanoseconds
+from bench.recompute import recomputed
+from bench.result import Findings
+from bench.size import Size
+from regulars.aggregations.store import refresh_statement
+
+PARTS = (8, 32)
+ROUNDS = 5
+BATCH = 1_000
+EVERY = 20
+"""Before a vacuum, the rows of one profile in so many are updated."""
+
+_TABLES = ("transactions", "aggregations")
+_MOVED = {
+    # Each leaves a dead row behind it in the table, and in its indexes.
+    "transactions": "UPDATE transactions SET shop_date = shop_date + 1",
+    "aggregations": "UPDATE aggregations SET next_change_at = next_change_at + interval '1 second'",
+}
+
+
+@dataclass
+class _Way:
+    """One way to keep the rows, and what was measured of it by name: (number, unit) of each round."""
+
+    name: str
+    store: Store
+    club: Club
+    found: dict[tuple[str, str], list[float]] = field(default_factory=lambda: defaultdict(list))
+
+    def keep(self, name: str, value: float, unit: str) -> None:
+        """Keeps one number of this round."""
+        self.found[name, unit].append(value)
+
+
+def run(where: Place, size: Size, findings: Findings) -> None:
+    """10 million transactions of 1 million profiles, three times in one server."""
+    profiles = size.rows(1_000_000, 2_000)
+    findings.did(
+        f"{10 * profiles:,} transactions of {profiles:,} profiles with their values, in three databases of one server: "
+        f"as the product keeps them, and both tables in {' and in '.join(map(str, PARTS))} parts by a hash of "
+        f"(community_id, profile_id), with the same indexes, but the key and the external id unique within a profile "
+        f"only. All take turns. A sale is inserted of random profiles, then the product's own statement "
+        f"refreshes their values, which move. Their CPU is that of the connection, a profile."
+    )
+    findings.did(
+        f"Vacuum: after an update of the rows of one profile in {EVERY}, without parallel workers, as autovacuum does; "
+        f"the longest is that of one part. A first write is that of a new connection, which plans it."
+    )
+    ways = _ways(where, profiles)
+    everyone = _everyone(ways[0])
+    with ways[0].store.owner() as connection:
+        now = row(connection, "SELECT now()")[0]
+    for round_ in range(size.rounds(ROUNDS)):
+        for way in random.Random(round_).sample(ways, len(ways)):
+            chosen = random.Random(round_)
+            _write(way, everyone, now, chosen, size)
+            seconds = recomputed(way.store, way.club, everyone[: size.rows(200_000, 500)], now, 1)
+            way.keep("recompute, 1 core", seconds, "s")
+            _vacuum(way, round_)
+    _told(ways, findings)
+
+
+def _ways(where: Place, profiles: int) -> list[_Way]:
+    store = where.store()
+    club = store.club("partitions")
+    fill(store, club, profiles, 10 * profiles)
+    ways = [_Way("one table", store, club)]
+    for parts in PARTS:
+        name = f"parts_{parts}"
+        with psycopg.connect(store.owner_url.replace("/regulars?", "/postgres?"), autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name} TEMPLATE regulars".encode())
+        split = Store(*(url.replace("/regulars?", f"/{name}?") for url in (store.owner_url, store.app_url)))
+        with split.owner() as connection:
+            connection.execute(sql("partition").format(parts=parts).encode())
+        # Whose rows are whose, and what the app may do, are said of the new tables too.
+        ways.append(_Way(f"{parts} parts", where.store(name), club))
+    for way in ways:
+        way.store.tidy(*_TABLES)
+        with way.store.owner() as connection:
+            settled(connection)
+    return ways
+
+
+def _everyone(way: _Way) -> list[UUID]:
+    with way.store.owner() as connection:
+        found = connection.execute("SELECT profile_id FROM profiles ORDER BY profile_id").fetchall()
+    return [each[0] for each in found]
+
+
+# Writes --------------------------------------------------------------------------------------------------
+
+
+def _write(way: _Way, everyone: list[UUID], now: datetime, chosen: random.Random, size: Size) -> None:
+    with way.store.app(way.club) as connection:
+        began = time.perf_counter()
+        _sale_each(connection, way.club, everyone[:1], now)
+        way.keep("first write of a connection", 1e3 * (time.perf_counter() - began), "ms")
+        for profiles, times in ((1, size.rows(500, 5)), (BATCH, size.rows(10, 2))):
+            costs = [_sale_each(connection, way.club, chosen.sample(everyone, profiles), now) for _ in range(times)]
+            for name, used in zip(("insert", "refresh"), map(sum, zip(*costs, strict=True)), strict=True):
+                way.keep(f"{name} of {profiles:,}", used / 1e3 / times / profiles, "µs")
+
+
+def _sale_each(connection: psycopg.Connection, club: Club, profiles: list[UUID], now: datetime) -> tuple[int, int]:
+    """Inserts a sale of each profile and refreshes their values; gives the nanoseconds that each used."""
+    process = connection.info.backend_pid
+    connection.execute(b"BEGIN")
+    before = thread_cpu_nanoseconds(process)
+    connection.execute(sql("one_sale_each").encode(), [club.id, profiles], prepare=True)
+    between = thread_cpu_nanoseconds(process)
+    values: list[Any] = [club.id, profiles, [now] * len(profiles), ["bench"] * len(profiles)]
+    connection.execute(refresh_statement().encode(), values, prepare=True)
+    after = thread_cpu_nanoseconds(process)
+    connection.execute(b"COMMIT")
+    return between - before, after - between
+
+
+# Vacuum --------------------------------------------------------------------------------------------------
+
+
+_PARTS = """
+SELECT coalesce(part.inhrelid, whole.oid)::regclass AS part
+FROM pg_class AS whole
+LEFT JOIN pg_inherits AS part ON part.inhparent = whole.oid
+WHERE whole.oid = %s::regclass
+"""
+"""The parts of a table; itself where it has none."""
+
+
+def _vacuum(way: _Way, round_: int) -> None:
+    with way.store.owner() as connection:
+        for table in _TABLES:
+            some = f"WHERE (hashtextextended(profile_id::text, 0) & 1023) % {EVERY} = {round_}"
+            connection.execute(f"{_MOVED[table]} {some}".encode())
+            seconds = [_timed(connection, f"VACUUM (PARALLEL 0) {part}") for part in _parts(connection, table)]
+            way.keep(f"vacuum of {table}", sum(seconds), "s")
+            way.keep(f"vacuum of {table}, longest", max(seconds), "s")
+            indexes = f"SELECT sum(pg_indexes_size(part)) / 2 ^ 20 FROM ({_PARTS}) AS parts"
+            way.keep(f"indexes of {table}", float(row(connection, indexes, [table])[0]), "MiB")
+
+
+def _parts(connection: psycopg.Connection, table: str) -> list[str]:
+    return [each[0] for each in connection.execute(f"SELECT part::text FROM ({_PARTS}) AS parts".encode(), [table])]
+
+
+def _timed(connection: psycopg.Connection, statement: str) -> float:
+    began = time.perf_counter()
+    connection.execute(statement.encode())
+    return time.perf_counter() - began
+
+
+def _told(ways: list[_Way], findings: Findings) -> None:
+    whole, *split = ways
+    rows = []
+    for (name, unit), one in whole.found.items():
+        told = [findings.found(f"{name}, {whole.name}", one, unit)]
+        for way in split:
+            told.append(findings.found(f"{name}, {way.name}", way.found[name, unit], unit))
+            ratios = [other / base for other, base in zip(way.found[name, unit], one, strict=True)]
+            findings.found(f"{name}: {way.name} / {whole.name}", ratios, "")
+        rows.append([f"{name}, {unit}", *(f"{each:,.1f}" for each in told)])
+    findings.table("Medians", ["", *(way.name for way in ways)], rows)

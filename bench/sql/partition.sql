@@ -1,0 +1,35 @@
+-- Transactions and values as they are, in {parts} parts each by a hash of (community, profile). An index can be unique
+-- only together with what it is split by, so that the key of a transaction and its external id are so within a profile.
+ALTER TABLE transactions RENAME TO whole_transactions;
+ALTER TABLE aggregations RENAME TO whole_aggregations;
+CREATE TABLE transactions (LIKE whole_transactions INCLUDING DEFAULTS) PARTITION BY HASH (community_id, profile_id);
+CREATE TABLE aggregations (LIKE whole_aggregations INCLUDING DEFAULTS) PARTITION BY HASH (community_id, profile_id);
+DO $split$
+BEGIN
+    FOR n IN 0 .. {parts} - 1 LOOP
+        EXECUTE format(
+            'CREATE TABLE transactions_%s PARTITION OF transactions FOR VALUES WITH (MODULUS {parts}, REMAINDER %s)', n, n
+        );
+        EXECUTE format(
+            'CREATE TABLE aggregations_%s PARTITION OF aggregations FOR VALUES WITH (MODULUS {parts}, REMAINDER %s) '
+            'WITH (fillfactor = 85)', n, n
+        );
+    END LOOP;
+    EXECUTE format('COMMENT ON TABLE aggregations IS %L', obj_description('whole_aggregations'::regclass));
+END
+$split$;
+INSERT INTO transactions SELECT * FROM whole_transactions;
+INSERT INTO aggregations SELECT * FROM whole_aggregations;
+DROP TABLE whole_transactions, whole_aggregations;
+
+CREATE UNIQUE INDEX transactions_pkey ON transactions (community_id, id, profile_id);
+CREATE UNIQUE INDEX transactions_by_external_id ON transactions (community_id, external_id, profile_id);
+CREATE INDEX transactions_unowned ON transactions (community_id, receipt_ref) WHERE profile_id IS NULL;
+CREATE INDEX transactions_history ON transactions (community_id, profile_id, transacted_at, id)
+    INCLUDE (external_id, amount, sign, shop_date, channels, location_id,
+             discount, list_value, sold_products, sold_brands, sold_in_items)
+    WHERE NOT is_void AND profile_id IS NOT NULL;
+CREATE INDEX transactions_void ON transactions (community_id, profile_id) WHERE is_void AND profile_id IS NOT NULL;
+ALTER TABLE aggregations ADD PRIMARY KEY (community_id, profile_id);
+CREATE INDEX aggregations_due ON aggregations (community_id, next_change_at) WHERE next_change_at IS NOT NULL;
+CREATE INDEX aggregations_by_epoch ON aggregations (community_id, values_epoch);

@@ -1,0 +1,41 @@
+"""Which columns of given tables values are made of: the others are neither read nor checked."""
+
+from collections.abc import Mapping, Set
+from dataclasses import replace
+
+from regulars.bulk.shape import Source
+from regulars.bulk.tables import ITEM_COLUMNS
+
+_PRICES = {"items", *ITEM_COLUMNS}
+
+# By what definitions read; what is not told here is read in any case.
+_MADE_OF: Mapping[str, Mapping[str, Set[str]]] = {
+    "discount": {"transactions": _PRICES},
+    "list_value": {"transactions": _PRICES},
+    "brand": {"transactions": {"items", "sku", "brand", "quantity"}, "products": {"sku", "brand", "variants"}},
+    "channels": {"transactions": {"systems", "location"}},
+    "location_id": {"transactions": {"location"}},
+    "joined_on": {"profiles": {"joined_at"}},
+    "joined_at": {"profiles": {"joined_at"}},
+    "joined_location_id": {"profiles": {"joined_location_external_id"}},
+    "preferred_location_id": {"profiles": {"preferred_location_external_id"}},
+    "is_default": {"profiles": {"addresses"}},
+}
+
+
+def needed(sources: Mapping[str, Source], read: Set[str]) -> dict[str, Source]:
+    """The tables with the columns that definitions need who read these names."""
+    may_go: set[tuple[str, str]] = set()
+    stay: set[tuple[str, str]] = set()
+    for name, tables in _MADE_OF.items():
+        made_of = {(table, column) for table, columns in tables.items() for column in columns}
+        may_go |= made_of
+        stay |= made_of if name in read else set()
+    if "locations" in sources and sources["locations"].has("timezone"):
+        # What is local is so by the location.
+        stay.add(("transactions", "location"))
+    goes = may_go - stay
+    return {
+        name: replace(source, columns={own: given for own, given in source.columns.items() if (name, own) not in goes})
+        for name, source in sources.items()
+    }

@@ -1,0 +1,229 @@
+"""Places over HTTP: towns of the world, the customers' stores, and never a store of others."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+import pytest_asyncio
+from jsonschema import Draft202012Validator
+
+from api.report_calls import Reporting, reporting_on
+from clubs import SetClock
+from regulars.api import geo_schemas
+from regulars.facts import locations
+from regulars.facts.community import Community
+from regulars.facts.locations import LocationIn
+from regulars.ingest.commit import commit
+from regulars.query import places
+from regulars.query.place_requests import MOST_ADDRESSES
+from regulars.storage.database import Database
+from regulars.towns.atlas import Atlas
+
+COORDINATES = "/v1/reporting/geo/locations/coordinates"
+PLACES = "/v1/reporting/geo/places"
+
+OSLO = {"lat": 59.91273, "lng": 10.74609}
+
+
+@pytest_asyncio.fixture
+async def reporting(database: Database, clock: SetClock, atlas: Atlas) -> AsyncIterator[Reporting]:
+    """Two clubs of an organization and a foreign one."""
+    async with reporting_on(database, clock, atlas=atlas) as found:
+        yield found
+
+
+async def store(reporting: Reporting, club: Community, name: str | None, **address: Any) -> str:
+    """Makes a store of a club; gives its id among places."""
+    location = LocationIn(address=address, name=name)
+    id_ = await commit(reporting.database, club.id, lambda writing: locations.create(writing, location))
+    return f"location:{club.id}:{id_}"
+
+
+async def search(reporting: Reporting, query: str, **more: Any) -> list[dict[str, Any]]:
+    """The places that are found."""
+    customer = more.pop("customer", "all=all")
+    answer = await reporting.ask({"query": query, **more}, path=PLACES, customer=customer)
+    assert answer.status_code == 200, answer.text
+    Draft202012Validator(geo_schemas.SEARCH.gives).validate(answer.json())
+    found: list[dict[str, Any]] = answer.json()["places"]
+    return found
+
+
+async def show(reporting: Reporting, id_: str, customer: str = "all=all") -> httpx.Response:
+    """One place."""
+    headers = {"X-Client-Authorization": reporting.token, "X-Customer": customer}
+    return await reporting.http.get(f"{PLACES}/{id_}", headers=headers)
+
+
+async def test_addresses_come_out_as_coordinates_in_their_order(reporting: Reporting) -> None:
+    asked = [
+        {"country": "NO", "city": "Oslo", "postcode": "0150"},
+        {"country": "Norway", "city": "OSLO "},
+        {"country": "NO", "city": "Malmö"},
+        {"country": "SWE", "city": "malmo"},
+        {"country": "US", "city": "Springfield", "state": "Illinois"},
+        {"country": "US", "city": "Springfield", "state": "US-MA"},
+        {"country": "US", "city": "Springfield", "state": "Hawaii"},
+        {"country": "Atlantis", "city": "Oslo"},
+    ]
+    answer = await reporting.ask({"locations": asked}, path=COORDINATES)
+    assert answer.status_code == 200, answer.text
+    Draft202012Validator(geo_schemas.COORDINATES.gives).validate(answer.json())
+    found = answer.json()["coordinates"]
+    assert found[0] == found[1] == {**OSLO, "place_id": "geonames:3143244"}
+    assert found[2] is found[6] is found[7] is None
+    assert found[3]["place_id"] == "geonames:2692969"
+    assert [round(each["lng"]) for each in found[4:6]] == [-90, -73]
+    assert answer.headers["ratelimit-cost"] == "1"
+    place = (await show(reporting, found[4]["place_id"])).json()["place"]
+    assert (place["name"], place["state"]) == ("Springfield", "IL")
+
+
+async def test_a_thousand_addresses_are_answered_and_one_more_is_refused(reporting: Reporting) -> None:
+    asked = [{"country": "NO", "city": f"Oslo{'x' * (n % 2)}"} for n in range(MOST_ADDRESSES)]
+    found = (await reporting.ask({"locations": asked}, path=COORDINATES)).json()["coordinates"]
+    assert [each is None for each in found] == [n % 2 == 1 for n in range(MOST_ADDRESSES)]
+    answer = await reporting.ask({"locations": [*asked, asked[0]]}, path=COORDINATES)
+    assert answer.status_code == 422
+    assert answer.json()["details"]["locations"][0]["options"] == {"maximum": MOST_ADDRESSES}
+
+
+async def test_a_search_finds_towns_and_the_customers_own_stores(reporting: Reporting) -> None:
+    nord, syd = reporting.clubs
+    one = await store(
+        reporting, nord, "Nörd Malmö Triangeln", country="SE", city="Malmö", latitude="55.59", longitude=13
+    )
+    other = await store(reporting, syd, "Syd", iso="SE", city="Malmö")
+    await store(reporting, reporting.foreign, "Malmö Fremd", country="SE", city="Malmö")
+    await store(reporting, nord, None, country="SE", city="Malmö")
+    found = await search(reporting, "malmo")
+    assert [each["id"] for each in found][:3] == ["geonames:2692969", one, other]
+    assert "Malmö Fremd" not in {each["name"] for each in found}
+    town, first, second = found[:3]
+    assert (town["type"], town["name"], town["timezone"], town["community_id"]) == (
+        "town",
+        "Malmö",
+        "Europe/Stockholm",
+        None,
+    )
+    assert (first["type"], first["community_id"], first["population"]) == ("location", nord.id, None)
+    # Its own coordinates, and else those of its town.
+    assert first["coordinates"] == {"lat": 55.59, "lng": 13.0}
+    assert second["coordinates"] == town["coordinates"]
+    assert [each["id"] for each in await search(reporting, "nord malmo")] == [one]
+    assert other not in {each["id"] for each in await search(reporting, "malmo", customer=f"id={nord.id}")}
+
+
+async def test_a_search_keeps_to_a_country_and_puts_what_is_near_first(reporting: Reporting) -> None:
+    nord = reporting.clubs[0]
+    far = await store(reporting, nord, "Corner A", country="SE", city="Malmö")
+    close = await store(reporting, nord, "Corner B", country="NO", city="Oslo")
+    nowhere = await store(reporting, nord, "Corner C", city="Oslo")
+    unknown = await store(reporting, nord, "Corner D", country="NO", city="Atlantis")
+    found = await search(reporting, "corner", near=OSLO)
+    assert [each["id"] for each in found][:4] == [close, far, nowhere, unknown]
+    assert [each["distance_km"] for each in found][:4] == [0.0, pytest.approx(497, abs=1), None, None]
+    assert [each["coordinates"] is None for each in found[:4]] == [False, False, True, True]
+    assert [each["id"] for each in await search(reporting, "corner", near=OSLO, limit=2)] == [close, far]
+    assert [each["id"] for each in await search(reporting, "corner", country="Sweden")] == [far]
+    assert (await search(reporting, "paris", country="USA"))[0]["country"] == "US"
+    assert await search(reporting, "?!") == []
+
+
+async def test_a_place_is_shown_by_the_id_that_the_search_gave(reporting: Reporting) -> None:
+    nord = reporting.clubs[0]
+    id_ = await store(reporting, nord, "Nord", country="NO", city="Oslo")
+    for found in await search(reporting, "oslo", limit=100) + await search(reporting, "nord", limit=1):
+        answer = await show(reporting, found["id"])
+        assert answer.status_code == 200, answer.text
+        Draft202012Validator(geo_schemas.PLACE.gives).validate(answer.json())
+        assert answer.json() == {"place": found}
+    assert (await show(reporting, id_)).json()["place"]["coordinates"] == OSLO
+
+
+async def test_a_store_of_others_is_no_place_whether_it_exists_or_not(reporting: Reporting) -> None:
+    nord, syd = reporting.clubs
+    theirs = await store(reporting, reporting.foreign, "Fremd", country="NO", city="Oslo")
+    own = await store(reporting, nord, "Nord", country="NO", city="Oslo")
+    absent = f"location:{reporting.foreign.id}:999999999"
+    answers = [await show(reporting, each) for each in (theirs, absent)]
+    assert [each.status_code for each in answers] == [404, 404]
+    assert answers[0].content == answers[1].content
+    assert set(answers[0].json()) == {"error"}
+    assert (await show(reporting, own, f"id={nord.id}")).status_code == 200
+    assert (await show(reporting, own, f"id={syd.id}")).status_code == 404
+    # The number of a store of one's own with another's community, and the other way round.
+    number = theirs.rpartition(":")[2]
+    assert (await show(reporting, f"location:{nord.id}:{number}")).status_code == 404
+
+
+async def test_a_store_that_was_deleted_is_no_place(reporting: Reporting) -> None:
+    nord = reporting.clubs[0]
+    id_ = await store(reporting, nord, "Gone", country="NO", city="Oslo")
+    number = int(id_.rpartition(":")[2])
+    await commit(reporting.database, nord.id, lambda writing: locations.delete(writing, number))
+    assert (await show(reporting, id_)).status_code == 404
+    assert id_ not in {each["id"] for each in await search(reporting, "gone")}
+
+
+@pytest.mark.parametrize(
+    "id_",
+    ["1", "geonames:1", "geonames:", "geonames:03143244", "geonames:9999999999", "location:1", "a:b:c", "%00", "%FF"],
+)
+async def test_what_is_no_id_is_no_place(reporting: Reporting, id_: str) -> None:
+    assert (await show(reporting, id_)).status_code == 404
+
+
+async def test_parameters_that_can_not_be_are_told_in_the_shape_of_the_request(reporting: Reporting) -> None:
+    answer = await reporting.ask({"query": "x" * 10_240, "near": {"lat": 91, "lng": 0}}, path=PLACES)
+    assert answer.status_code == 422
+    details = answer.json()["details"]
+    assert details["query"][0]["options"] == {"maximum": 255}
+    assert details["near"]["lat"][0]["error"] == "inclusion"
+    answer = await reporting.ask(b'{"query": "\xff"}', path=PLACES)
+    assert (answer.status_code, set(answer.json())) == (400, {"error"})
+
+
+async def test_a_token_for_places_alone_finds_places_and_no_report(reporting: Reporting) -> None:
+    token = await reporting.new_token(["Reporting:Api:Geo"])
+    assert (await reporting.ask({"query": "oslo"}, path=PLACES, token=token)).status_code == 200
+    assert (await reporting.ask(token=token)).status_code == 403
+    answer = await reporting.ask({"query": "o"}, path=PLACES, token=await reporting.new_token(["Reporting:Api:Query"]))
+    assert "Reporting:Api:Geo" in answer.json()["error"]
+
+
+@pytest.mark.parametrize(
+    ("latitude", "longitude"),
+    [
+        (None, None),
+        ("1", None),
+        ("", ""),
+        ("a", "1"),
+        ("nan", "1"),
+        ("1", "inf"),
+        ("91", "0"),
+        ("0", "-181"),
+        ("[]", "1"),
+    ],
+)
+def test_coordinates_that_are_none_place_nothing(latitude: str | None, longitude: str | None) -> None:
+    assert places.point(latitude, longitude) is None
+
+
+@pytest.mark.parametrize(
+    ("country", "text", "code"),
+    [
+        ("US", "IL", "IL"),
+        ("US", "us-il", "IL"),
+        ("US", "illinois", "IL"),
+        ("CH", "Zurich", "ZH"),
+        ("NO", "Oslo", "03"),
+        ("US", "", None),
+        ("US", None, None),
+    ],
+)
+def test_a_state_is_known_by_its_code_or_its_name(country: str, text: str | None, code: str | None) -> None:
+    assert places.state_code(country, text) == code
