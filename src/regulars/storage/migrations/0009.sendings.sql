@@ -1,5 +1,5 @@
 -- What is sent to members and what comes of it: sendings, their dispatches, and the events of those.
--- depends: 0007.jobs
+-- depends: 0008.purchases
 
 CREATE FUNCTION sending_event(code smallint) RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
