@@ -57,6 +57,14 @@ BENCHMARKS = (
         ("plain COPY, without values", "regulars load, with values", "batch by batch, with values"),
     ),
     Benchmark(
+        "events",
+        "Events of sendings",
+        (
+            "history of one sending with a tenth of the events, p95",
+            "history of one sending with all events, p95",
+        ),
+    ),
+    Benchmark(
         "cold",
         "Bulk writes with cold caches",
         ("import, two lines each, cold", "import, two lines each, warm"),

@@ -90,6 +90,8 @@ _PURCHASES = (files("regulars.bulk") / "verify_purchases.sql").read_text()
 
 _MEMBERS = (files("regulars.bulk") / "verify_members.sql").read_text()
 
+_SENDINGS = (files("regulars.bulk") / "verify_sendings.sql").read_text()
+
 _COMPARED = (*NAMES, "next_change_at")
 
 _LEAST, _GREATEST = UUID(int=0), UUID(int=2**128 - 1)
@@ -132,17 +134,18 @@ async def verify(
         locations = await scope.fetch(_LOCATIONS, community_id)
         derived = [row for each in (_DERIVED, _PURCHASES) for row in await scope.fetch(each, community_id)]
         # Reports have no past of their own: what was answered then is what is kept for then.
-        members = [] if as_of is not None else await _of_members(scope)
+        reports = [] if as_of is not None else await _of_reports(scope)
     for difference in _misplaced(locations):
         yield difference
-    for row in [*derived, *members]:
+    for row in [*derived, *reports]:
         yield Difference(row["key"], row["name"], row["kept"], row["recomputed"])
 
 
-async def _of_members(scope: Scope) -> list[Any]:
-    """What differs of who is a member, and of the counts, their history and the balance."""
-    steps = [interval.written for interval in EVERY]
-    return await scope.fetch(_MEMBERS, scope.community_id, scope.now, steps, rollups.firsts_kept(scope.now))
+async def _of_reports(scope: Scope) -> list[Any]:
+    """What differs of who is a member, of the counts, their history and the balance, and of sendings."""
+    steps, firsts = [interval.written for interval in EVERY], rollups.firsts_kept(scope.now)
+    members = await scope.fetch(_MEMBERS, scope.community_id, scope.now, steps, firsts)
+    return [*members, *await scope.fetch(_SENDINGS, scope.community_id, steps, firsts)]
 
 
 async def _zones(database: Database, community_id: int) -> list[Difference]:

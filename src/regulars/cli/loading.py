@@ -23,7 +23,16 @@ from regulars.ingest.grouping import Committers
 from regulars.ingest.rows import Rejection
 from regulars.storage.database import Database
 
-Entity = Literal["communities", "locations", "products", "profiles", "memberships", "transactions"]
+Entity = Literal[
+    "communities",
+    "locations",
+    "products",
+    "profiles",
+    "memberships",
+    "sendings",
+    "sending_events",
+    "transactions",
+]
 
 SHOWN_REJECTIONS = 10
 

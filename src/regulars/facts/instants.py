@@ -34,6 +34,13 @@ def instant(text: str) -> datetime:
     return found
 
 
+def in_zone(text: str, zone: str) -> datetime:
+    """The instant that a text of a file names, in UTC; without an offset it is of a zone. Raises ValueError."""
+    at = instant(text)
+    naive = datetime.fromisoformat(text)
+    return at if naive.tzinfo else local_instant(naive, zone)
+
+
 def written(at: datetime) -> str:
     """An instant as the API writes it: UTC, cut to the second."""
     if at.tzinfo is not UTC:

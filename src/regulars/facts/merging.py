@@ -50,8 +50,7 @@ async def merge(writing: Writing, source_id: UUID, destination_id: UUID) -> None
     await save(writing, [tombstone])
     await save(writing, [_united(source, destination)])
     await _move(writing, source_id, destination_id)
-    writing.remove(source_id)
-    writing.touch_member(destination_id, "profile.merged")
+    writing.merge(source_id, destination_id)
 
 
 def _there(found: Mapping[UUID, Profile], path: str, profile_id: UUID) -> Profile:

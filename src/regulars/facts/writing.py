@@ -27,6 +27,7 @@ class Writing(Scope):
     members: set[UUID] = field(default_factory=set)
     removed: set[UUID] = field(default_factory=set)
     purged: set[UUID] = field(default_factory=set)
+    merged: dict[UUID, UUID] = field(default_factory=dict)
     transactions: set[int] = field(default_factory=set)
     slow: set[UUID] = field(default_factory=set)
     values_changed: bool = False
@@ -43,6 +44,7 @@ class Writing(Scope):
         self.members = set()
         self.removed = set()
         self.purged = set()
+        self.merged = {}
         self.transactions = set()
         self.values_changed = self.locations_changed = False
 
@@ -76,6 +78,12 @@ class Writing(Scope):
         self.remove(profile_id)
         self.purged.add(profile_id)
 
+    def merge(self, source_id: UUID, destination_id: UUID) -> None:
+        """Has a profile removed in this commit, and what is counted of it counted of the one that it went into."""
+        self.remove(source_id)
+        self.merged[source_id] = destination_id
+        self.touch_member(destination_id, "profile.merged")
+
     def raise_values_epoch(self) -> None:
         """Marks every profile of the community as to be recomputed: a fact that many share has changed."""
         self.values_changed = True
@@ -88,13 +96,16 @@ class Writing(Scope):
     async def part(self) -> AsyncIterator[None]:
         """A savepoint that also forgets what was touched within it when it fails."""
         before = (
-            dict(self.touched), set(self.members), set(self.removed), set(self.purged), set(self.transactions)
+            dict(self.touched), set(self.members), set(self.removed), set(self.purged), dict(self.merged),
+            set(self.transactions),
         )  # fmt: skip
         changed = (self.values_changed, self.locations_changed)
         try:
             async with self.savepoint():
                 yield
         except BaseException:
-            self.touched, self.members, self.removed, self.purged, self.transactions = before
+            (
+                self.touched, self.members, self.removed, self.purged, self.merged, self.transactions,
+            ) = before  # fmt: skip
             self.values_changed, self.locations_changed = changed
             raise

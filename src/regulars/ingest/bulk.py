@@ -19,7 +19,7 @@ from regulars.ingest.entities import ENTITIES, PUTS, Outcome
 from regulars.ingest.files import Source
 from regulars.ingest.grouping import Committers, refusal
 from regulars.ingest.rows import Read, Rejection
-from regulars.reports import snapshots
+from regulars.reports import rollups, snapshots
 from regulars.storage.database import Database
 
 _JOINING = ("profiles", "memberships")
@@ -133,6 +133,9 @@ async def _by_halves(writing: Writing, put: entities.Put, rows: Sequence[Any]) -
     except PASSING:
         raise
     except (Refused, asyncpg.PostgresError) as error:
+        # The commit makes the room, and does the whole again.
+        if rollups.lacks_room(error):
+            raise
         if len(rows) == 1:
             return [error if isinstance(error, Refused) else refusal(error)]
     middle = len(rows) // 2

@@ -12,7 +12,7 @@ from regulars.aggregations.refresh import refresh, remove
 from regulars.facts import community as communities
 from regulars.facts.refusals import NotFound
 from regulars.facts.writing import Writing
-from regulars.reports import folding, purchases, rollups, snapshots
+from regulars.reports import folding, messages, purchases, rollups, snapshots
 from regulars.reports.derive import derive
 from regulars.storage import retention
 from regulars.storage.arrays import array
@@ -69,7 +69,7 @@ async def commit(database: Database, community_id: int, work: Work[T], load: int
         try:
             result, writing = await _once(database, community_id, work, load)
         except asyncpg.CheckViolationError as error:
-            if attempt == ATTEMPTS or "no partition" not in str(error):
+            if attempt == ATTEMPTS or not rollups.lacks_room(error):
                 raise
             # Retention makes partitions ahead of time; where it could not, a write makes its own.
             await retention.keep_day(database, database.clock().date())
@@ -168,6 +168,9 @@ async def settle(writing: Writing, clock: Callable[[], Any]) -> None:
         writing.taken_back += await purchases.tell(writing, writing.community, writing.transactions)
     if writing.purged:
         await snapshots.recount(writing, writing.purged)
+        await messages.forget(writing, writing.purged)
+    if writing.merged:
+        await messages.move(writing, writing.merged)
     if writing.values_changed or writing.locations_changed:
         # Last, for all writers of a community meet in this row.
         await writing.execute(

@@ -8,11 +8,21 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import UnsetType
 
-from regulars.facts import instants, locations, memberships, products, profile_rows, profiles
+from regulars.facts import (
+    instants,
+    locations,
+    memberships,
+    products,
+    profile_rows,
+    profiles,
+    sending_events,
+    sendings,
+)
 from regulars.facts.community import Community, NewCommunity
 from regulars.facts.profile_rows import ProfileIn
 from regulars.facts.refusals import Refused, misfit, refuse
 from regulars.facts.writing import Writing
+from regulars.ingest import messages
 from regulars.ingest.columns import Cell, Columns
 from regulars.ingest.transaction_lines import TransactionLine
 
@@ -76,6 +86,14 @@ def _membership(given: memberships.MembershipIn, community: Community) -> member
     return memberships.checked(msgspec.structs.replace(given, at=_in_utc(given.at, community)))
 
 
+def _sending(given: sendings.SendingIn, community: Community) -> sendings.SendingRow:
+    return sendings.checked(msgspec.structs.replace(given, created_at=_in_utc(given.created_at, community)))
+
+
+def _sending_event(given: sending_events.SendingEventIn, community: Community) -> sending_events.SendingEventRow:
+    return sending_events.checked(given, community.timezone)
+
+
 TRANSACTIONS = Columns(
     TransactionLine,
     (("external_id",), ("profile", "profile_id"), ("transacted_at",), ("total",)),
@@ -88,6 +106,15 @@ ENTITIES: Mapping[str, Entity] = {
     "products": Entity(Columns(products.ProductIn, (("external_id",),), {}), _with_external_id(products.checked)),
     "profiles": Entity(Columns(ProfileIn, (("external_id",),), {}), _profile),
     "memberships": Entity(Columns(memberships.MembershipIn, (("profile",), ("type",), ("at",)), {}), _membership),
+    "sendings": Entity(Columns(sendings.SendingIn, (("external_id",), ("channel",)), {}), _sending),
+    "sending_events": Entity(
+        Columns(
+            sending_events.SendingEventIn,
+            (("external_id",), ("sending",), ("dispatch", "profile"), ("event",), ("at",)),
+            {},
+        ),
+        _sending_event,
+    ),
 }
 """What is loaded into one community row by row, by name."""
 
@@ -96,6 +123,8 @@ PUTS: Mapping[str, Put] = {
     "products": products.put_many,
     "profiles": profiles.put_many,
     "memberships": memberships.put_many,
+    "sendings": sendings.put_many,
+    "sending_events": messages.put_many,
 }
 """How rows of an entity are put, as one set."""
 

@@ -26,6 +26,9 @@ AT_ONCE = 2_000
 SECONDS = 3.0
 """How long a request has values brought up to date before it asks its client to come back."""
 
+LOADING_SECONDS = 30
+"""When to ask again while a load of years of history is under way."""
+
 IDLE_SECONDS = 3_600.0
 """A copy that nobody asked for so long is dropped: it is made faster than it is caught up."""
 
@@ -76,7 +79,8 @@ class _Copy:
 @dataclass(frozen=True, slots=True)
 class _Asked:
     """A request: its transaction's connection, what its snapshot sees, and its instant. `waiting` are the profiles that
-    have become members by the clock, or ceased to be, which is still to be written.
+    have become members by the clock, or ceased to be, which is still to be written; `marked` those whose values a load
+    has still to compute, one more than are computed here where there are more.
     """
 
     connection: Any
@@ -86,6 +90,7 @@ class _Asked:
     visible: Visible
     epoch: int
     waiting: Sequence[UUID]
+    marked: Sequence[UUID]
 
 
 class Copies:
@@ -116,11 +121,12 @@ class Copies:
         CatchingUpError.
         """
         plan = planned(statement)
-        state = await connection.fetchrow(_STATE, customer.community_id, now)
+        state = await connection.fetchrow(_STATE, customer.community_id, now, AT_ONCE + 1)
         if state is None:
             raise LookupError("The connection is in another community.")
         visible = Visible.of(state["visible"])
-        asked = _Asked(connection, customer.community_id, plan, now, visible, state["values_epoch"], state["waiting"])
+        epoch, waiting, marked = state["values_epoch"], state["waiting"], state["marked"]
+        asked = _Asked(connection, customer.community_id, plan, now, visible, epoch, waiting, marked)
         async with self._locks.setdefault(customer.community_id, asyncio.Lock()):
             copy = await self._caught_up(asked)
         return await asyncio.to_thread(copy.table.rows, plan, values)
@@ -144,6 +150,7 @@ class Copies:
         copy.asked_at = time.monotonic()
         self._copies[asked.community_id] = copy
         if asked.plan.has_values:
+            await _compute_marked(copy, asked)
             await self._bring_up_to_date(copy, asked)
         self._keep_within_limit()
         return copy
@@ -195,6 +202,14 @@ async def _catch_up(copy: _Copy, asked: _Asked) -> None:
     copy.caught_up(asked.visible, asked.now)
 
 
+async def _compute_marked(copy: _Copy, asked: _Asked) -> None:
+    """Brings up to date what a load under way has marked: it tells of each profile only at its end."""
+    if len(asked.marked) > AT_ONCE:
+        raise CatchingUpError(LOADING_SECONDS)
+    if asked.marked:
+        await _revise(copy, asked, asked.marked)
+
+
 async def _settle(copy: _Copy, asked: _Asked) -> None:
     columns = copy.table.columns
     select = _at(asked.community_id, columns, asked.waiting, asked.now)
@@ -240,7 +255,10 @@ async def _in_thread(work: Callable[..., Result], *arguments: Any) -> Result:
 
 _STATE = """
 SELECT CAST(pg_current_snapshot() AS text) AS visible, values_epoch,
-       ARRAY(SELECT profile_id FROM members WHERE community_id = $1 AND next_change_at <= $2) AS waiting
+       ARRAY(SELECT profile_id FROM members WHERE community_id = $1 AND next_change_at <= $2) AS waiting,
+       ARRAY(
+           SELECT profile_id FROM aggregations WHERE community_id = $1 AND values_epoch < 0 LIMIT $3
+       ) AS marked
 FROM epochs
 WHERE community_id = $1
 """

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from regulars.reports import balance, counts, members, snapshot_count, transactions
+from regulars.reports import balance, counts, members, sendings, snapshot_count, transactions
 from regulars.reports.report import Report
 
 REPORTS: tuple[Report, ...] = (
@@ -10,6 +10,7 @@ REPORTS: tuple[Report, ...] = (
     *counts.REPORTS,
     *balance.REPORTS,
     *snapshot_count.REPORTS,
+    *sendings.REPORTS,
     *transactions.REPORTS,
 )
 

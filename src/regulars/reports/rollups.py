@@ -42,6 +42,11 @@ async def keep(database: Database) -> int:
     return dropped
 
 
+def lacks_room(error: BaseException) -> bool:
+    """Whether a write failed for want of a partition."""
+    return isinstance(error, asyncpg.CheckViolationError) and "no partition" in str(error)
+
+
 async def with_room(database: Database, work: Callable[[], Awaitable[T]]) -> T:
     """Does what writes into rollups; where it lacks a partition, once more after they are made.
 
@@ -50,13 +55,13 @@ async def with_room(database: Database, work: Callable[[], Awaitable[T]]) -> T:
     try:
         return await work()
     except asyncpg.CheckViolationError as error:
-        if "no partition" not in str(error):
+        if not lacks_room(error):
             raise
     await keep(database)
     return await work()
 
 
-ROLLED = ("group_rollups", "balance_rollups", "snapshot_rollups")
+ROLLED = ("group_rollups", "balance_rollups", "snapshot_rollups", "sending_rollups", "recipient_rollups")
 
 PURGED_KEPT = timedelta(days=2)
 """How long copies have to take out a profile that was purged."""

@@ -1,0 +1,163 @@
+"""Sendings: messages that go to many, one dispatch a recipient."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+from msgspec import UNSET
+
+from regulars.facts import given, instants
+from regulars.facts.refusals import Refused
+from regulars.facts.writing import Writing
+from regulars.storage.arrays import array
+
+Outcome = Literal["loaded", "unchanged"] | Refused
+
+CHANNELS = ("sms", "email", "push")
+
+
+class SendingIn(msgspec.Struct, frozen=True, kw_only=True):
+    """A sending as it comes in. `external_id` is what its events name it by."""
+
+    external_id: given.Code = UNSET
+    reporting_id: given.Id = UNSET
+    language: given.Text = UNSET
+    channel: given.Text = UNSET
+    service_type: given.Text = UNSET
+    source_id: given.Code = UNSET
+    source_app: given.Text = UNSET
+    source_type: given.Text = UNSET
+    audience_id: given.Id = UNSET
+    campaign_id: given.Id = UNSET
+    created_at: given.Text = UNSET
+
+
+@dataclass(frozen=True, slots=True)
+class SendingRow:
+    """A sending that was checked."""
+
+    external_id: str
+    channel: str
+    reporting_id: int | None = None
+    language: str | None = None
+    service_type: str | None = None
+    source_id: str | None = None
+    source_app: str | None = None
+    source_type: str | None = None
+    audience_id: int | None = None
+    campaign_id: int | None = None
+    created_at: datetime | None = None
+
+
+def checked(sending: SendingIn) -> SendingRow:
+    """A sending held to its rules. Raises Refused by path."""
+    reading = given.Reading()
+    reading.read("external_id", sending.external_id, given.code)
+    reading.read("channel", sending.channel, _channel)
+    reading.read("source_id", sending.source_id, given.code)
+    reading.read("created_at", sending.created_at, instants.instant)
+    for name in ("language", "service_type", "source_app", "source_type"):
+        reading.read(name, getattr(sending, name), given.text)
+    for name in ("reporting_id", "audience_id", "campaign_id"):
+        reading.read(name, getattr(sending, name), int)
+    for name in ("external_id", "channel"):
+        if reading.columns.get(name) is None:
+            reading.errors.setdefault(name, "is required")
+    return SendingRow(**reading.done())
+
+
+def _channel(text: str) -> str:
+    if text not in CHANNELS:
+        raise ValueError(f"must be one of {', '.join(CHANNELS)}")
+    return text
+
+
+_COLUMNS = {
+    "external_id": "text",
+    "reporting_id": "bigint",
+    "language": "text",
+    "channel": "text",
+    "service_type": "text",
+    "source_id": "text",
+    "source_app": "text",
+    "source_type": "text",
+    "audience_id": "bigint",
+    "campaign_id": "bigint",
+    "created_at": "timestamptz",
+}
+_NAMES = [name for name in _COLUMNS if name not in ("external_id", "created_at")]
+
+# A row that says nothing new is not written; what it does not say stays.
+_PUT = f"""
+INSERT INTO sendings AS kept (community_id, is_known, {", ".join(_COLUMNS)})
+SELECT $1, TRUE, {", ".join(name for name in _COLUMNS if name != "created_at")}, coalesce(created_at, $2)
+FROM unnest({", ".join(f"${n}::text::{kind}[]" for n, kind in enumerate(_COLUMNS.values(), 3))})
+    AS given ({", ".join(_COLUMNS)})
+ORDER BY external_id
+ON CONFLICT (community_id, external_id) DO UPDATE
+SET is_known = TRUE,
+    {", ".join(f"{name} = coalesce(excluded.{name}, kept.{name})" for name in _NAMES)},
+    created_at = CASE
+        WHEN kept.is_known AND excluded.created_at = $2 THEN kept.created_at ELSE excluded.created_at
+    END
+WHERE NOT kept.is_known
+   OR ({", ".join(f"kept.{name}" for name in _NAMES)})
+      IS DISTINCT FROM ({", ".join(f"coalesce(excluded.{name}, kept.{name})" for name in _NAMES)})
+   OR excluded.created_at NOT IN (kept.created_at, $2)
+RETURNING external_id
+"""
+
+
+async def put_many(writing: Writing, rows: Sequence[SendingRow]) -> list[Outcome]:
+    """Writes sendings by external id, of each what is given; gives an outcome a row, of one id's the last one's.
+
+    Events of it that are there already are its own from then on.
+    """
+    latest: dict[str, SendingRow] = {}
+    last = {row.external_id: place for place, row in enumerate(rows)}
+    for row in rows:
+        latest[row.external_id] = _over(row, latest.get(row.external_id))
+    columns = [array([getattr(row, name) for row in latest.values()]) for name in _COLUMNS]
+    found = await writing.fetch(_PUT, writing.community_id, writing.now, *columns)
+    written = {row["external_id"] for row in found}
+    return [
+        "loaded" if last[row.external_id] == place and row.external_id in written else "unchanged"
+        for place, row in enumerate(rows)
+    ]
+
+
+def _over(row: SendingRow, before: SendingRow | None) -> SendingRow:
+    if before is None:
+        return row
+    given = {name: value for name in _COLUMNS if (value := getattr(row, name)) is not None}
+    return replace(before, **given)
+
+
+_BY_EXTERNAL_ID = """
+SELECT id, external_id FROM sendings WHERE community_id = $1 AND external_id = ANY ($2)
+"""
+
+_EXPECT = """
+INSERT INTO sendings (community_id, external_id, is_known, created_at)
+SELECT $1, external_id, FALSE, $3
+FROM unnest($2::text[]) AS given (external_id)
+ORDER BY external_id
+ON CONFLICT (community_id, external_id) DO NOTHING
+"""
+
+
+async def expected(writing: Writing, external_ids: Collection[str]) -> dict[str, int]:
+    """The ids of sendings by external id; those that are not there yet are expected to come."""
+    wanted = sorted(external_ids)
+    found = await _ids(writing, wanted)
+    if missing := [each for each in wanted if each not in found]:
+        await writing.execute(_EXPECT, writing.community_id, missing, writing.now)
+        found |= await _ids(writing, missing)
+    return found
+
+
+async def _ids(writing: Writing, external_ids: Sequence[str]) -> dict[str, int]:
+    rows = await writing.fetch(_BY_EXTERNAL_ID, writing.community_id, external_ids)
+    return {row["external_id"]: row["id"] for row in rows}

@@ -1,0 +1,162 @@
+"""Keeps true what is counted of sendings, in the transaction of the events and of whatever becomes of recipients.
+
+Unlike the counts of members it is counted at once: what tells events of a sending holds its row, so that each sending
+has one writer at a time, and a batch changes each number once.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from importlib.resources import files
+from uuid import UUID
+
+from regulars.reports import rollups
+from regulars.reports.interval import EVERY
+from regulars.storage.arrays import array
+from regulars.storage.database import Database, Scope
+
+NOBODY = UUID(int=0)
+"""Stands for the recipient of a dispatch that names none."""
+
+_STEPS = [interval.written for interval in EVERY]
+
+_TELL = (files("regulars.reports") / "tell_events.sql").read_text()
+_FORGET = (files("regulars.reports") / "forget_recipients.sql").read_text()
+_MOVE = (files("regulars.reports") / "move_recipients.sql").read_text()
+_REBUILD = (files("regulars.reports") / "rebuild_sendings.sql").read_text()
+
+# Who tells events shares it, who changes recipients has it alone: a recipient who is gone gets no events any more.
+_SHARE = "SELECT pg_advisory_xact_lock_shared(hashtext('regulars.recipients'), $1)"
+_ALONE = "SELECT pg_advisory_xact_lock(hashtext('regulars.recipients'), $1)"
+
+_ZONE = """
+INSERT INTO sending_zones (community_id, zone)
+SELECT id, timezone
+FROM communities
+WHERE id = $1 AND NOT EXISTS (SELECT FROM sending_zones WHERE community_id = $1)
+ON CONFLICT DO NOTHING
+"""
+
+_LOCK = """
+SELECT FROM sendings WHERE community_id = $1 AND id = ANY ($2::text::bigint[]) ORDER BY id FOR NO KEY UPDATE
+"""
+
+_SENDINGS_OF = """
+SELECT DISTINCT sending_id FROM sending_dispatches WHERE community_id = $1 AND profile_id = ANY ($2)
+"""
+
+# By index, each kind of event apart.
+_SPAN = """
+UPDATE sendings AS kept
+SET first_at = span.first_at, last_at = span.last_at
+FROM (
+    SELECT wanted.id, min(of_event.first_at) AS first_at, max(of_event.last_at) AS last_at
+    FROM unnest($2::bigint[]) AS wanted (id)
+    CROSS JOIN generate_series(1, 9) AS events (event)
+    CROSS JOIN LATERAL (
+        SELECT min(at) AS first_at, max(at) AS last_at
+        FROM sending_events
+        WHERE community_id = $1 AND sending_id = wanted.id AND event = CAST(events.event AS smallint)
+    ) AS of_event
+    GROUP BY wanted.id
+) AS span
+WHERE kept.community_id = $1 AND kept.id = span.id
+"""
+
+_IS_ANOTHER = """
+SELECT c.timezone
+FROM communities AS c
+JOIN sending_zones AS z ON z.community_id = c.id
+WHERE c.id = $1 AND z.zone <> c.timezone
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Events:
+    """Columns of events: sendings by id, digests of their dispatches and of their own ids, codes, instants, and
+    recipients.
+    """
+
+    sending_ids: Sequence[int]
+    dispatches: Sequence[UUID]
+    keys: Sequence[UUID]
+    codes: Sequence[int]
+    at: Sequence[datetime]
+    profile_ids: Sequence[UUID]
+
+
+async def sharing_recipients(scope: Scope) -> None:
+    """Holds until the end of the transaction that no recipient is purged or merged: who they are is looked up next."""
+    await scope.fetchval(_SHARE, scope.community_id)
+
+
+async def tell(scope: Scope, events: Events) -> set[int]:
+    """Keeps and counts events; gives the places of those that were not there yet.
+
+    The caller shares the recipients since an earlier statement.
+    """
+    await scope.execute(_ZONE, scope.community_id)
+    await _lock(scope, set(events.sending_ids))
+    rows = await scope.fetch(
+        _TELL,
+        scope.community_id,
+        array(events.sending_ids),
+        array(events.dispatches),
+        array(events.keys),
+        array(events.codes),
+        array(events.at),
+        array(events.profile_ids),
+        _STEPS,
+        rollups.firsts_kept(scope.now),
+    )
+    return {row["place"] - 1 for row in rows}
+
+
+async def _lock(scope: Scope, sending_ids: Collection[int]) -> None:
+    await scope.execute(_LOCK, scope.community_id, array(sorted(sending_ids)))
+
+
+async def _held(scope: Scope, profile_ids: Collection[UUID]) -> list[int]:
+    """The sendings that went to profiles, held, as nobody tells events of them any more."""
+    await scope.fetchval(_ALONE, scope.community_id)
+    rows = await scope.fetch(_SENDINGS_OF, scope.community_id, sorted(profile_ids))
+    sending_ids = sorted(row["sending_id"] for row in rows)
+    await _lock(scope, sending_ids)
+    return sending_ids
+
+
+async def forget(scope: Scope, profile_ids: Collection[UUID]) -> None:
+    """Takes recipients, and all that was sent to them, out of whatever is counted."""
+    if not await _held(scope, profile_ids):
+        return
+    steps, firsts = _STEPS, rollups.firsts_kept(scope.now)
+    rows = await scope.fetch(_FORGET, scope.community_id, sorted(profile_ids), steps, firsts)
+    await scope.execute(_SPAN, scope.community_id, [row["sending_id"] for row in rows])
+
+
+async def move(scope: Scope, merged: Mapping[UUID, UUID]) -> None:
+    """What was sent to profiles was sent to those that they were merged into."""
+    if await _held(scope, merged):
+        for source_id, destination_id in merged.items():
+            steps, firsts = _STEPS, rollups.firsts_kept(scope.now)
+            await scope.execute(_MOVE, scope.community_id, source_id, destination_id, steps, firsts)
+
+
+async def rebuild_left(database: Database, community_id: int) -> int:
+    """Makes all buckets anew where the community's zone is another one by now; gives 1 then, else 0."""
+    async with database.reading(community_id) as scope:
+        zone = await scope.fetchval(_IS_ANOTHER, community_id)
+    if zone is None:
+        return 0
+    return await rollups.with_room(database, partial(_rebuild, database, community_id, zone))
+
+
+async def _rebuild(database: Database, community_id: int, zone: str) -> int:
+    async with database.writing(community_id) as scope:
+        await scope.execute("SELECT FROM sendings WHERE community_id = $1 ORDER BY id FOR NO KEY UPDATE", community_id)
+        for table in ("sending_rollups", "recipient_rollups"):
+            await scope.execute(f"DELETE FROM {table} WHERE community_id = $1", community_id)
+        await scope.execute(_REBUILD, community_id, zone, _STEPS, rollups.firsts_kept(scope.now))
+        await scope.execute("UPDATE sending_zones SET zone = $2 WHERE community_id = $1", community_id, zone)
+    return 1
