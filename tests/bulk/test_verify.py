@@ -156,6 +156,8 @@ async def test_a_profile_that_is_gone_is_missed(
         ("profile", "members"),
         ("transaction", "profile_id"),
         ("transaction", "profile_id"),
+        ("transaction", "purchase"),
+        ("transaction", "purchase"),
     ]
     assert not any(isinstance(each, int) for each in told)
 

@@ -16,6 +16,7 @@ from query.declared import KINDS, REGISTRY
 from query.things import Row, Things, customer, rows, things
 from randomness import SEED
 from regulars.query.execution import Stores
+from regulars.query.problems import InvalidParametersError
 from regulars.reports.report import (
     COMMUNITY_ID,
     Aggregation,
@@ -231,13 +232,20 @@ async def test_groups_are_added_up_over_communities_each_in_its_own_minor_units(
     first, second = things(club, club.database), things(other_club, other_club.database)
     await first.insert([thing(1, name="a", spent=100), thing(2, name="b"), thing(3, name="c", spent=1)])
     await second.insert([thing(1, name="a", spent=1_005), thing(2, name="a"), thing(3, name="b", spent=10)])
-    both = [first.customer, replace(second.customer, minor_digits=3)]
+    both = [first.customer, replace(second.customer, minor_digits=3, currency=first.customer.currency)]
     found = await everything(first.stores, both, "kinds", aggregate_by="by_name")
     assert found == [
         {"name": "a", "count": 3, "spent_total": 2.005, "average": 0.67},
         {"name": "b", "count": 2, "spent_total": 0.01, "average": 0.0},
         {"name": "c", "count": 1, "spent_total": 0.01, "average": 0.01},
     ]
+
+
+async def test_money_of_several_currencies_is_not_added_up(club: Club, other_club: Club) -> None:
+    first, second = things(club, club.database), things(other_club, other_club.database)
+    both = [first.customer, second.customer]
+    with pytest.raises(InvalidParametersError, match="different currencies"):
+        await ask(first.stores, both, "kinds", aggregate_by="by_name")
 
 
 async def test_a_report_without_a_key_counts_every_community_none_too(club: Club, other_club: Club) -> None:
