@@ -145,3 +145,18 @@ def test_a_folder_of_parquet_is_read(command: Command, folder: Path) -> None:
     pq.write_table(pa.table(sale), folder / "sales" / "part-0.parquet")
     assert command("compute", "--transactions", "sales", *NOW, "-o", "values.csv").code == 0
     assert [row["spend_all"] for row in rows(folder / "values.csv")] == ["1.00"]
+
+
+def test_some_values_may_be_asked_for(command: Command, folder: Path) -> None:
+    told = ("--values", "shop_count,spend_all", "--values", "dimension_recency")
+    done = command("compute", "--transactions", "sales.csv", *NOW, *told, "-o", "values.csv")
+    assert (done.code, done.err) == (0, "")
+    assert [*rows(folder / "values.csv")[0]] == [
+        "profile_id", "spend_all", "dimension_recency", "shop_count", "calculated_at",
+    ]  # fmt: skip
+
+
+def test_an_unknown_value_is_wrong_use(command: Command, folder: Path) -> None:
+    done = command("compute", "--transactions", "sales.csv", "--values", "spend_13m", "-o", "values.csv")
+    assert done.code == 2
+    assert "there is no spend_13m; there are profile_id, shop_days, spend_12m" in done.err
