@@ -142,8 +142,7 @@ async def _written(joining: _Joining, writers: int, rows: int, batch: int = BATC
     times: list[float] = []
 
     async def write() -> None:
-        for _ in left:
-            times.append(await joining.put(joining.rows(batch)))
+        times.extend([await joining.put(joining.rows(batch)) for _ in left])
 
     await asyncio.gather(*(write() for _ in range(writers)))
     return times
@@ -263,7 +262,7 @@ async def _by_stage(store: Store, rows: int, findings: Findings) -> None:
                 await folding.fold(database, club.id)
         await folding.fold(database, club.id)
     costs = [(stage, meter.costs[stage]) for stage in STAGES]
-    lines = [
+    told = [
         (stage, *(number(each / 1000 / rows) for each in (cost.here, cost.database, cost.time)))
         for stage, cost in costs
     ]
@@ -273,7 +272,7 @@ async def _by_stage(store: Store, rows: int, findings: Findings) -> None:
     findings.table(
         f"Microseconds a member by stage, batches of {BATCH:,}",
         ("stage", "CPU here", "CPU of PostgreSQL", "time"),
-        [*lines, ("in all", *total)],
+        [*told, ("in all", *total)],
     )
 
 
