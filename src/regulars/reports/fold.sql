@@ -95,9 +95,9 @@ rolled_joins AS (
         age, consents_true, consents_false, n
     )
     SELECT
-        $1, buckets.step, grain, buckets.bucket, dimensions, any_value(type), any_value(optin_channel),
-        any_value(optin_subchannel), any_value(optin_platform), any_value(gender), any_value(age),
-        any_value(consents_true), any_value(consents_false), sum(n)
+        $1, buckets.step, grain, buckets.bucket, dimensions, min(type), min(optin_channel),
+        min(optin_subchannel), min(optin_platform), min(gender), min(age),
+        min(consents_true), min(consents_false), sum(n)
     FROM grains
     JOIN buckets ON buckets.since = grains.bucket
     GROUP BY buckets.step, grain, buckets.bucket, dimensions
