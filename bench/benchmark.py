@@ -119,6 +119,23 @@ BENCHMARKS = (
         ),
     ),
     Benchmark(
+        "counts",
+        "Counts of groups, and the balance of members",
+        (
+            "members_grouped_count, few members",
+            "members_grouped_count, many members",
+            "GROUP BY over one field, PostgreSQL, many members",
+            "GROUP BY over one field, DuckDB, many members",
+            "GROUP BY over all groups, PostgreSQL, many members",
+            "GROUP BY over all groups, DuckDB, many members",
+        ),
+    ),
+    Benchmark(
+        "joins",
+        "Members who join, in batches",
+        tuple(f"{n} writer{'s' if n > 1 else ''}" for n in (1, 4, 8)),
+    ),
+    Benchmark(
         "compute",
         "All values over files",
         ("regulars, all values", "plain GROUP BY", "regulars, 12 values", "Polars, 12 values", "pandas, 12 values"),

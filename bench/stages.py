@@ -2,7 +2,7 @@
 
 import time
 from collections import defaultdict
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -45,9 +45,12 @@ def _stage(query: str) -> str:
 
 
 class Meter:
-    """Notes after every statement of one connection what it used, here and in PostgreSQL."""
+    """Notes after every statement of one connection what it used, here and in PostgreSQL; `stage` tells of which
+    stage a statement is.
+    """
 
-    def __init__(self) -> None:
+    def __init__(self, stage: Callable[[str], str] = _stage) -> None:
+        self._stage = stage
         self.costs: dict[str, Cost] = defaultdict(Cost)
         self._process = 0
         self._last = (0, 0, 0)
@@ -63,11 +66,22 @@ class Meter:
 
     def _noted(self, record: Any) -> None:
         now = self._now()
-        cost = self.costs[_stage(record.query)]
+        cost = self.costs[self._stage(record.query)]
         cost.here += now[0] - self._last[0]
         cost.database += now[1] - self._last[1]
         cost.time += now[2] - self._last[2]
         self._last = now
+
+    @contextmanager
+    def apart(self, stage: str) -> Iterator[None]:
+        """Notes what the block itself uses here as a stage of its own; it runs no statements."""
+        before = self._now()
+        self._last = before
+        yield
+        self._last = self._now()
+        cost = self.costs[stage]
+        cost.here += self._last[0] - before[0]
+        cost.time += self._last[2] - before[2]
 
     @contextmanager
     def parsing(self) -> Iterator[None]:

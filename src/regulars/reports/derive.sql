@@ -147,14 +147,14 @@ passed AS MATERIALIZED (
 states AS MATERIALIZED (
     SELECT
         profile_id, since, until, groups, optin_channel, optin_subchannel, optin_platform, gender, birth_date,
-        consents_true, consents_false
+        consents_true, consents_false, CAST(NULL AS jsonb) AS consents
     FROM past
     UNION ALL
-    SELECT * FROM passed
+    SELECT *, NULL FROM passed
     UNION ALL
     SELECT
         profile_id, state_since, 'infinity', groups, optin_channel, optin_subchannel, optin_platform, gender,
-        birth_date, consents_true, consents_false
+        birth_date, consents_true, consents_false, consents
     FROM fresh
 ),
 known_states AS MATERIALIZED (
@@ -163,20 +163,23 @@ known_states AS MATERIALIZED (
     SELECT profile_id, state_since, 'infinity', groups FROM kept
 ),
 -- Each membership as it was at that moment: of what it does not say itself, what was known of the profile. Who
--- leaves by becoming of another type leaves as what it was; who comes in by it comes as what it is.
+-- leaves by becoming of another type leaves as what it was; who comes in by it comes as what it is. What it says as
+-- the profile does, which is most often so, is not taken apart once more.
 events AS MATERIALIZED (
     SELECT DISTINCT ON (c.id)
         c.profile_id, c.id AS membership_id, c.type, c.at, s.groups <> '{}' AS is_told,
         coalesce(c.optin_channel, s.optin_channel) AS optin_channel,
         coalesce(c.optin_subchannel, s.optin_subchannel) AS optin_subchannel,
-        CASE WHEN c.optin_channel IS NULL THEN s.optin_platform ELSE optin_platform(c.optin_channel) END
-            AS optin_platform,
+        CASE
+            WHEN c.optin_channel IS NULL OR c.optin_channel = s.optin_channel THEN s.optin_platform
+            ELSE optin_platform(c.optin_channel)
+        END AS optin_platform,
         s.gender,
         age_group(s.birth_date, day_number(c.at, $4)) AS age,
-        CASE WHEN c.consents IS NULL THEN s.consents_true ELSE ARRAY(
+        CASE WHEN c.consents IS NULL OR c.consents = s.consents THEN s.consents_true ELSE ARRAY(
             SELECT key FROM jsonb_each(c.consents) WHERE value = 'true' ORDER BY key COLLATE "C"
         ) END AS consents_true,
-        CASE WHEN c.consents IS NULL THEN s.consents_false ELSE ARRAY(
+        CASE WHEN c.consents IS NULL OR c.consents = s.consents THEN s.consents_false ELSE ARRAY(
             SELECT key FROM jsonb_each(c.consents) WHERE value = 'false' ORDER BY key COLLATE "C"
         ) END AS consents_false
     FROM counted AS c

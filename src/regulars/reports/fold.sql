@@ -56,52 +56,51 @@ rolled_moves AS (
 ),
 grains AS MATERIALIZED (
     SELECT
-        bucket, type, optin_channel, optin_subchannel, optin_platform, gender, age, consents_true, consents_false,
-        sum(n) AS n,
-        CASE grouping(optin_channel, optin_subchannel, optin_platform, gender, age, consents_true)
-            WHEN 63 THEN ''
-            WHEN 31 THEN 'optin_channel'
-            WHEN 47 THEN 'optin_subchannel'
-            WHEN 55 THEN 'optin_platform'
-            WHEN 59 THEN 'gender'
-            WHEN 61 THEN 'age'
-            WHEN 62 THEN 'consents'
-            ELSE 'all'
-        END AS grain
-    FROM joins
-    GROUP BY bucket, type, GROUPING SETS (
-        (),
-        (optin_channel),
-        (optin_subchannel),
-        (optin_platform),
-        (gender),
-        (age),
-        (consents_true, consents_false),
-        (optin_channel, optin_subchannel, optin_platform, gender, age, consents_true, consents_false)
-    )
-    HAVING sum(n) <> 0
+        added_up.*,
+        CAST(md5(CAST(ROW(
+            type, optin_channel, optin_subchannel, optin_platform, gender, age, consents_true, consents_false
+        ) AS text)) AS uuid) AS dimensions
+    FROM (
+        SELECT
+            bucket, type, optin_channel, optin_subchannel, optin_platform, gender, age, consents_true, consents_false,
+            sum(n) AS n,
+            CASE grouping(optin_channel, optin_subchannel, optin_platform, gender, age, consents_true)
+                WHEN 63 THEN ''
+                WHEN 31 THEN 'optin_channel'
+                WHEN 47 THEN 'optin_subchannel'
+                WHEN 55 THEN 'optin_platform'
+                WHEN 59 THEN 'gender'
+                WHEN 61 THEN 'age'
+                WHEN 62 THEN 'consents'
+                ELSE 'all'
+            END AS grain
+        FROM joins
+        GROUP BY bucket, type, GROUPING SETS (
+            (),
+            (optin_channel),
+            (optin_subchannel),
+            (optin_platform),
+            (gender),
+            (age),
+            (consents_true, consents_false),
+            (optin_channel, optin_subchannel, optin_platform, gender, age, consents_true, consents_false)
+        )
+        HAVING sum(n) <> 0
+    ) AS added_up
 ),
+-- The digest says all that the fields say.
 rolled_joins AS (
     INSERT INTO balance_rollups AS kept (
         community_id, step, grain, bucket, dimensions, type, optin_channel, optin_subchannel, optin_platform, gender,
         age, consents_true, consents_false, n
     )
     SELECT
-        $1, step, grain, bucket, dimensions, type, optin_channel, optin_subchannel, optin_platform, gender, age,
-        consents_true, consents_false, sum(n)
-    FROM (
-        SELECT
-            buckets.step, buckets.bucket, grains.grain, grains.type, optin_channel, optin_subchannel, optin_platform,
-            gender, age, consents_true, consents_false, n,
-            CAST(md5(CAST(ROW(
-                type, optin_channel, optin_subchannel, optin_platform, gender, age, consents_true, consents_false
-            ) AS text)) AS uuid) AS dimensions
-        FROM grains
-        JOIN buckets ON buckets.since = grains.bucket
-    ) AS rolled
-    GROUP BY
-        step, grain, bucket, dimensions, type, optin_channel, optin_subchannel, optin_platform, gender, age,
-        consents_true, consents_false
+        $1, buckets.step, grain, buckets.bucket, dimensions, min(type), min(optin_channel),
+        min(optin_subchannel), min(optin_platform), min(gender), min(age),
+        min(consents_true), min(consents_false), sum(n)
+    FROM grains
+    JOIN buckets ON buckets.since = grains.bucket
+    GROUP BY buckets.step, grain, buckets.bucket, dimensions
     ON CONFLICT (community_id, step, grain, bucket, dimensions) DO UPDATE
     SET n = kept.n + excluded.n
 ),

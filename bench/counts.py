@@ -1,0 +1,259 @@
+"""Counts of groups, balance and history: what they cost does not follow from how many members there are."""
+
+import asyncio
+import json
+import time
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import msgspec
+
+from bench.fill import sql
+from bench.place import ZONE, Club, Place, Store
+from bench.result import Findings, number
+from bench.size import Size
+from regulars.access.customers import Customer
+from regulars.query.execution import Stores
+from regulars.query.records import records
+from regulars.query.request import parse
+from regulars.query.timeseries import timeseries
+from regulars.reports import folding, rollups
+from regulars.reports.registry import BY_NAME
+from regulars.storage.database import Database
+
+ROUNDS = 5
+FEW = 10_000
+DAYS = 150
+
+GROUPED: dict[str, tuple[str, str]] = {
+    "all groups": (
+        "SELECT name, count(*) FROM (SELECT unnest(groups) AS name FROM members {where}) AS stood GROUP BY name",
+        "GROUP BY over all groups",
+    ),
+    "one field": ("SELECT gender, count(*) FROM members {where} GROUP BY gender", "GROUP BY over one field"),
+}
+"""What a database without kept counts does: for all that the report answers, and for one type of thirteen alone."""
+
+BALANCES: dict[str, dict[str, Any]] = {
+    "joined and left": {},
+    "by optin_platform": {"aggregate_by": "optin_platform"},
+    "by consents": {"aggregate_by": "consents"},
+    "of one gender": {"filter": {"type": "equal", "field": "gender", "value": "female"}},
+    "of one gender and age": {
+        "filter": {
+            "type": "and",
+            "operations": [
+                {"type": "equal", "field": "gender", "value": "female"},
+                {"type": "equal", "field": "age", "value": "30-34"},
+            ],
+        }
+    },
+}
+TWO_FIELDS = "of one gender and age"
+"""Is asked of what is kept apart by all fields, so it has no target."""
+
+Ask = Callable[[], Awaitable[Any]]
+
+
+def run(where: Place, size: Size, findings: Findings) -> None:
+    """Communities of few and of very many members; then a community of many joins a day."""
+    many, few = size.rows(5_000_000, 2 * FEW), FEW
+    findings.did(
+        f"Two clubs of {few:,} and {many:,} members, who stand in the same some 600 groups; the whole of "
+        f"members_grouped_count is asked for in turns, from the body of the request to the body of the answer, in one "
+        f"process under row-level security. GROUP BY: over the same table under row-level security, and in DuckDB over "
+        f"a copy of the columns that it needs, with all cores."
+    )
+    store = where.store()
+    asyncio.run(_room(store))
+    clubs = {few: store.club("few"), many: store.club("many")}
+    with store.owner() as connection, connection.cursor() as cursor:
+        for members, club in clubs.items():
+            cursor.execute(sql("fill_counted").replace("$1", str(club.id)).replace("$2", str(members)).encode())
+            cursor.execute(sql("fill_counts").replace("$1", str(club.id)).encode())
+    store.tidy("members", "group_counts")
+    asyncio.run(_counts(store, clubs, size, findings))
+    _in_duckdb(store, clubs[many], where.folder, size, findings)
+    joins = size.rows(2_000, 20)
+    findings.did(
+        f"Balance and history: a club in which {joins:,} a day joined on the last {DAYS} days, nearly each unlike all "
+        f"others; from then on as above."
+    )
+    asyncio.run(_over_time(store, store.club("balance"), joins, size, findings))
+
+
+async def _room(store: Store) -> None:
+    async with Database(store.app_url, 1) as database:
+        await rollups.keep(database)
+
+
+def _customer(club: Club) -> Customer:
+    return Customer(club.id, club.id, 1, 1, "counts", "Counts", ZONE, "NOK", 2, {})
+
+
+def _asking(database: Database, club: Club, answer: Any, body: dict[str, Any]) -> Ask:
+    stores, content = Stores(database), json.dumps(body).encode()
+
+    async def ask() -> bytes:
+        found = await answer(parse(content, BY_NAME), [_customer(club)], stores, database.clock())
+        return msgspec.json.encode(found)
+
+    return ask
+
+
+# Now ----------------------------------------------------------------------------------------------------
+
+
+async def _counts(store: Store, clubs: dict[int, Club], size: Size, findings: Findings) -> None:
+    few, many = clubs
+    requests = size.rows(200, 10)
+    async with Database(store.app_url, 2) as database:
+        asks = {
+            members: _asking(database, club, records, {"report": "members_grouped_count"})
+            for members, club in clubs.items()
+        }
+        answers = {members: msgspec.json.decode(await ask())["records"] for members, ask in asks.items()}
+        assert len(answers[few]) == len(answers[many]), [len(each) for each in answers.values()]
+        times = await _in_turns(asks, requests, size.rounds(ROUNDS))
+        costs = {
+            members: findings.found(f"members_grouped_count, {name} members", times[members], "ms")
+            for members, name in ((few, "few"), (many, "many"))
+        }
+        ratios = [of_many / of_few for of_few, of_many in zip(times[few], times[many], strict=True)]
+        ratio = findings.found("members_grouped_count, many members / few", ratios, "")
+        claim = f"members_grouped_count costs the same for {few:,} and for {many:,} members, within 20 percent"
+        findings.holds(claim, f"{number(ratio)} times", 1 / 1.2 <= ratio <= 1.2)
+        for name, (statement, title) in GROUPED.items():
+            ask = _scanning(database, clubs[many], statement)
+            took = findings.found(f"{title}, PostgreSQL, many members", await _each(ask, size.rounds(3)), "ms")
+            findings.at_least(
+                f"members_grouped_count: at least 50 times less than a GROUP BY in PostgreSQL, {name}",
+                took / costs[many],
+                50,
+                "times",
+            )
+        with store.owner() as connection:
+            moves = folding.MOST_UNFOLDED
+            statement = sql("appended_moves").replace("$1", str(clubs[many].id)).replace("$2", str(moves))
+            connection.execute(statement.encode())
+        unfolded = await _each(asks[many], size.rounds(ROUNDS))
+        findings.found(f"members_grouped_count with {moves:,} rows that are not folded yet", unfolded, "ms")
+
+
+def _scanning(database: Database, club: Club, statement: str) -> Ask:
+    text = statement.format(where=f"WHERE community_id = {club.id} AND is_member")
+
+    async def ask() -> None:
+        async with database.reading(club.id) as scope:
+            await scope.fetch(text)
+
+    return ask
+
+
+def _in_duckdb(store: Store, club: Club, folder: Path, size: Size, findings: Findings) -> None:
+    found = {figure.name: figure.value for figure in findings.figures}
+    with _copied(store, club, folder) as copy:
+        for statement, title in GROUPED.values():
+            text = statement.format(where="")
+            copy.execute(text).fetchall()
+            times = []
+            for _ in range(size.rounds(ROUNDS)):
+                began = time.perf_counter()
+                copy.execute(text).fetchall()
+                times.append(1e3 * (time.perf_counter() - began))
+            took = findings.found(f"{title}, DuckDB, many members", times, "ms")
+            kept = found["members_grouped_count, many members"]
+            findings.found(f"{title}, DuckDB / members_grouped_count", took / kept, "times")
+
+
+@contextmanager
+def _copied(store: Store, club: Club, folder: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A DuckDB that has the columns of a club's members."""
+    path = folder / "members.csv"
+    statement = f"SELECT gender, array_to_string(groups, '|') FROM members WHERE community_id = {club.id} AND is_member"
+    with (
+        store.owner() as connection,
+        connection.cursor() as cursor,
+        path.open("wb") as file,
+        cursor.copy(f"COPY ({statement}) TO STDOUT (FORMAT csv)".encode()) as rows,
+    ):
+        for piece in rows:
+            file.write(piece)
+    with duckdb.connect() as copy:
+        copy.execute(
+            "CREATE TABLE members AS SELECT gender, string_split(names, '|') AS groups FROM "
+            f"read_csv('{path}', header = false, columns = {{'gender': 'VARCHAR', 'names': 'VARCHAR'}})"
+        )
+        path.unlink()
+        yield copy
+
+
+# Over time ----------------------------------------------------------------------------------------------
+
+
+async def _over_time(store: Store, club: Club, joins: int, size: Size, findings: Findings) -> None:
+    async with Database(store.app_url, 2) as database:
+        for part in range(2):
+            with store.owner() as connection:
+                statement = sql("appended_joins").replace("$1", str(club.id)).replace("$2", str(DAYS))
+                connection.execute(
+                    statement.replace("$3", str(joins // 2)).replace("(day, '-'", f"({part}, day").encode()
+                )
+            await folding.fold(database, club.id)
+        with store.owner() as connection:
+            for table in ("balance_rollups", "balance_deltas"):
+                connection.execute(f"VACUUM (ANALYZE) {table}".encode())
+        now = database.clock()
+        body: dict[str, Any] = {
+            "report": "member_balance",
+            "interval": "1d",
+            "from": (now - timedelta(days=DAYS - 1)).isoformat(),
+            "to": now.isoformat(),
+        }
+        requests = size.rows(100, 5)
+        for name, more in BALANCES.items():
+            ask = _asking(database, club, timeseries, body | more)
+            assert msgspec.json.decode(await ask())["data_points"], name
+            rounds = [await _each(ask, requests) for _ in range(size.rounds(3))]
+            findings.found(
+                f"{DAYS} days of member_balance, {name}, p50", [_percentile(each, 50) for each in rounds], "ms"
+            )
+            slow = findings.found(
+                f"{DAYS} days of member_balance, {name}, p95", [_percentile(each, 95) for each in rounds], "ms"
+            )
+            if name != TWO_FIELDS:
+                findings.at_most(f"{DAYS} days of daily member_balance, {name}: p95 under 20 ms", slow, 20, "ms")
+
+
+# Asking -------------------------------------------------------------------------------------------------
+
+
+async def _in_turns(asks: dict[int, Ask], requests: int, rounds: int) -> dict[int, list[float]]:
+    """The median of each round, in milliseconds; requests of all take turns."""
+    medians: dict[int, list[float]] = {key: [] for key in asks}
+    for _ in range(rounds):
+        times: dict[int, list[float]] = {key: [] for key in asks}
+        for _ in range(requests):
+            for key, ask in asks.items():
+                times[key] += await _each(ask, 1)
+        for key, of_round in times.items():
+            medians[key].append(_percentile(of_round, 50))
+    return medians
+
+
+async def _each(ask: Ask, requests: int) -> list[float]:
+    """How long each of some requests took, one after the other, in milliseconds."""
+    times = []
+    for _ in range(requests):
+        began = time.perf_counter()
+        await ask()
+        times.append(1e3 * (time.perf_counter() - began))
+    return times
+
+
+def _percentile(times: Sequence[float], percent: int) -> float:
+    return sorted(times)[min(len(times) - 1, len(times) * percent // 100)]

@@ -1,0 +1,281 @@
+"""Members who join, in batches: counts, balance and values fresh in the same commit, the folder at work beside it."""
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any
+
+import asyncpg
+import msgspec
+
+from bench import processes
+from bench.fill import LOCATIONS, VARIANTS, sql
+from bench.place import Place, Store
+from bench.result import Findings, number
+from bench.size import Size
+from bench.stages import Meter
+from regulars.aggregations.store import refresh_statement
+from regulars.facts import community as communities
+from regulars.facts import memberships, profiles
+from regulars.facts.community import Community
+from regulars.ingest import commit as commits
+from regulars.ingest.commit import commit
+from regulars.ingest.entities import ENTITIES
+from regulars.jobs.runner import FOLD_SECONDS
+from regulars.reports import derive, folding, rollups
+from regulars.storage.database import Database
+
+ROUNDS = 3
+BATCH = 1_000
+WRITERS = (1, 4, 8)
+LEAST = 10_000
+HELD_COMMITS = 15_000
+
+STAGES = (
+    "parse and check", "find and compare", "insert profiles", "insert memberships", "lock", "refresh", "derive",
+    "commit, begin", "fold",
+)  # fmt: skip
+
+
+def run(where: Place, size: Size, findings: Findings) -> None:
+    """Rates, then writers beside a snapshot that is held, then the stages."""
+    rows = size.rows(40_000, 2_000)
+    findings.did(
+        f"Profiles that are new to one community, each with a dozen groups and nearly each unlike all others in the "
+        f"balance, in batches of {BATCH:,} by the product's own commit, as files and the API have it; the writers are "
+        f"connections of one process, and the folder folds every {FOLD_SECONDS:g} s. The rate counts until all is "
+        f"durable, and what is left is folded."
+    )
+    store = where.store()
+    asyncio.run(_measured(where, store, rows, size, findings))
+
+
+async def _measured(where: Place, store: Store, rows: int, size: Size, findings: Findings) -> None:
+    async with Database(store.app_url, 1) as database:
+        await rollups.keep(database)
+    for writers in WRITERS:
+        club = await asyncio.to_thread(store.club, f"joins-{writers}")
+        with store.owner() as connection:
+            connection.execute(
+                sql("fill_catalogue")
+                .replace("$1", str(club.id))
+                .replace("$2", str(LOCATIONS))
+                .replace("$3", str(VARIANTS))
+                .encode()
+            )
+        async with Database(store.app_url, writers + 2) as database:
+            joining = await _Joining.of(database, club.id)
+            await _written(joining, writers, writers * BATCH)
+            rates, here, there, slowest = [], [], [], []
+            for _ in range(size.rounds(ROUNDS)):
+                before = (time.process_time(), processes.cpu_seconds(where.postmaster), time.perf_counter())
+                async with _folder(joining):
+                    slowest.append(_percentile(await _written(joining, writers, rows), 99))
+                await folding.fold(database, club.id)
+                rates.append(rows / (time.perf_counter() - before[2]))
+                here.append(1e6 * (time.process_time() - before[0]) / rows)
+                there.append(1e6 * (processes.cpu_seconds(where.postmaster) - before[1]) / rows)
+        case = f"{writers} writer{'s' if writers > 1 else ''}"
+        rate = findings.found(case, rates, "members/s")
+        findings.found(f"{case}: a batch of {BATCH:,}, p99", slowest, "ms")
+        findings.found(f"{case}: CPU of the process", here, "µs a member")
+        findings.found(f"{case}: CPU of PostgreSQL, all its processes", there, "µs a member")
+        findings.at_least(f"Member joins, {case}: at least {LEAST:,}/s with all counts and rollups", rate, LEAST)
+    await _while_a_snapshot_is_held(store, size, findings)
+    await _by_stage(store, rows, findings)
+
+
+class _Joining:
+    """Members who join a community, each once."""
+
+    def __init__(self, database: Database, community: Community) -> None:
+        self.database = database
+        self.community = community
+        self._chance = random.Random(community.id)
+        self._number = 0
+
+    @classmethod
+    async def of(cls, database: Database, community_id: int) -> "_Joining":
+        """Of a community by number."""
+        async with database.unscoped() as connection:
+            return cls(database, await communities.by_id(connection, community_id))
+
+    def content(self) -> bytes:
+        """The next who joins, as a line of a file."""
+        chance = self._chance
+        self._number += 1
+        return msgspec.json.encode(
+            {
+                "external_id": f"J{self._number:09}",
+                "first_name": f"First {self._number % 1000}",
+                "last_name": f"Last {self._number % 5000}",
+                "email": f"j{self._number}@example.com",
+                "gender": chance.choice(("female", "male", "other")),
+                "birth_year": chance.randint(1940, 2008),
+                "birth_month": chance.randint(1, 12),
+                "birth_day": chance.randint(1, 28),
+                "optin_channel": chance.choice(("ios app", "android app", "web", "pos")),
+                "optin_subchannel": f"store {chance.randrange(40)}",
+                "consents": {name: chance.random() < 0.6 for name in ("email_marketing", "sms_marketing", "profiling")},
+                "subunit_ids": [chance.randint(1, 50)],
+            }
+        )
+
+    def rows(self, number_of: int) -> list[Any]:
+        """The next so many, checked."""
+        return [ENTITIES["profiles"].decoded(self.content(), self.community) for _ in range(number_of)]
+
+    async def put(self, rows: Sequence[Any]) -> float:
+        """Has them join in one commit; gives how long that took, in milliseconds."""
+        began = time.perf_counter()
+        outcomes = await commit(self.database, self.community.id, partial(profiles.put_many, rows=rows))
+        assert set(outcomes) == {"loaded"}, outcomes[:3]
+        return 1e3 * (time.perf_counter() - began)
+
+
+async def _written(joining: _Joining, writers: int, rows: int, batch: int = BATCH) -> list[float]:
+    """Has writers share out rows in batches; gives how long each batch took, in milliseconds."""
+    left = iter(range(0, rows, batch))
+    times: list[float] = []
+
+    async def write() -> None:
+        times.extend([await joining.put(joining.rows(batch)) for _ in left])
+
+    await asyncio.gather(*(write() for _ in range(writers)))
+    return times
+
+
+@asynccontextmanager
+async def _folder(joining: _Joining, seen: Callable[[], Awaitable[None]] | None = None) -> Any:
+    """Folds as the server's folder does; `seen` is asked before each fold."""
+    stopping = asyncio.Event()
+
+    async def work() -> None:
+        while not stopping.is_set():
+            if seen is not None:
+                await seen()
+            await folding.fold(joining.database, joining.community.id)
+            await asyncio.wait([asyncio.ensure_future(stopping.wait())], timeout=FOLD_SECONDS)
+
+    working = asyncio.create_task(work())
+    try:
+        yield
+    finally:
+        stopping.set()
+        await working
+
+
+def _percentile(times: Sequence[float], percent: int) -> float:
+    return sorted(times)[min(len(times) - 1, len(times) * percent // 100)]
+
+
+# A snapshot that is held --------------------------------------------------------------------------------
+
+_UNFOLDED = """
+SELECT count(*)
+FROM {table}
+WHERE community_id = $1
+    AND transaction_id >= coalesce((SELECT watermark FROM fold_marks WHERE community_id = $1), '0')
+"""
+
+
+async def _while_a_snapshot_is_held(store: Store, size: Size, findings: Findings) -> None:
+    number_of, writers = size.rows(HELD_COMMITS, 100), 4
+    findings.did(
+        f"A snapshot that is held: {writers} writers commit {number_of:,} joins one by one, first by themselves, then "
+        f"while another connection holds a snapshot from before the first of them. The tail is counted before each "
+        f"fold."
+    )
+    club = await asyncio.to_thread(store.club, "held")
+    tails: list[float] = []
+    async with Database(store.app_url, writers + 3) as database:
+        joining = await _Joining.of(database, club.id)
+
+        async def count() -> None:
+            async with database.reading(club.id) as scope:
+                tails.append(
+                    sum([await scope.fetchval(_UNFOLDED.format(table=each), club.id) for each in folding.DELTAS])
+                )
+
+        await _written(joining, writers, number_of // 10, 1)
+        async with _folder(joining, count):
+            alone = await _written(joining, writers, number_of, 1)
+        before = max(tails)
+        tails.clear()
+        holder = await asyncpg.connect(store.owner_url)
+        async with holder.transaction(isolation="repeatable_read"):
+            await holder.fetchval("SELECT count(*) FROM communities")
+            async with _folder(joining, count):
+                held = await _written(joining, writers, number_of, 1)
+        await holder.close()
+    usual = findings.found("a join by itself, p99", _percentile(alone, 99), "ms")
+    slow = findings.found("a join by itself while a snapshot is held, p99", _percentile(held, 99), "ms")
+    findings.found("rows not folded yet, at most", before, "")
+    most = findings.found("rows not folded yet while a snapshot is held, at most", max(tails), "")
+    findings.at_most(
+        f"A snapshot held for {number_of:,} commits: p99 at most twice the usual", slow / usual, 2, "times"
+    )
+    findings.at_most(
+        f"A snapshot held for {number_of:,} commits: never more than {folding.MOST_UNFOLDED:,} rows are not folded",
+        most,
+        folding.MOST_UNFOLDED,
+        "rows",
+    )
+
+
+# By stage -----------------------------------------------------------------------------------------------
+
+
+def _stage(query: str) -> str:
+    known = {
+        commits._LOCK: "lock",
+        refresh_statement(): "refresh",
+        derive._DERIVE: "derive",
+        folding._FOLD: "fold",
+        memberships._INSERT: "insert memberships",
+    }
+    if query in known:
+        return known[query]
+    if "INSERT INTO profiles" in query:
+        return "insert profiles"
+    return "commit, begin" if query.startswith(("COMMIT", "BEGIN")) else "find and compare"
+
+
+async def _by_stage(store: Store, rows: int, findings: Findings) -> None:
+    findings.did("By stage: one writer, who folds after every fifth batch; CPU of the process and of its connection.")
+    club = await asyncio.to_thread(store.club, "stages")
+    meter = Meter(_stage)
+    async with Database(store.app_url, 1) as database:
+        joining = await _Joining.of(database, club.id)
+        await _written(joining, 1, 2 * BATCH)
+        await folding.fold(database, club.id)
+        async with database.unscoped() as connection:
+            await meter.watch(connection)
+        for place, lines in enumerate(_lines(joining, rows)):
+            with meter.apart("parse and check"):
+                checked = [ENTITIES["profiles"].decoded(line, joining.community) for line in lines]
+            await joining.put(checked)
+            if place % 5 == 4:
+                await folding.fold(database, club.id)
+        await folding.fold(database, club.id)
+    costs = [(stage, meter.costs[stage]) for stage in STAGES]
+    told = [
+        (stage, *(number(each / 1000 / rows) for each in (cost.here, cost.database, cost.time)))
+        for stage, cost in costs
+    ]
+    total = [
+        number(sum(getattr(cost, kind) for _, cost in costs) / 1000 / rows) for kind in ("here", "database", "time")
+    ]
+    findings.table(
+        f"Microseconds a member by stage, batches of {BATCH:,}",
+        ("stage", "CPU here", "CPU of PostgreSQL", "time"),
+        [*told, ("in all", *total)],
+    )
+
+
+def _lines(joining: _Joining, rows: int) -> Iterator[list[bytes]]:
+    for _ in range(0, rows, BATCH):
+        yield [joining.content() for _ in range(BATCH)]
