@@ -22,6 +22,7 @@ from regulars.facts import community as communities
 from regulars.facts import memberships, profiles
 from regulars.facts.community import Community
 from regulars.ingest import commit as commits
+from regulars.ingest.batches import looked_at
 from regulars.ingest.commit import commit
 from regulars.ingest.entities import ENTITIES
 from regulars.jobs.runner import FOLD_SECONDS
@@ -133,6 +134,7 @@ class _Joining:
         began = time.perf_counter()
         outcomes = await commit(self.database, self.community.id, partial(profiles.put_many, rows=rows))
         assert set(outcomes) == {"loaded"}, outcomes[:3]
+        await looked_at(self.database, len(rows))
         return 1e3 * (time.perf_counter() - began)
 
 
