@@ -104,7 +104,7 @@ async def test_of_changed_lines_the_values_are_computed(lake: Lake, column: str)
 
 
 @pytest.mark.parametrize("asked", [{"currency": "EUR"}, {"timezone": "Asia/Tokyo"}])
-async def test_of_another_club_no_value_is_taken(lake: Lake, asked: dict[str, str]) -> None:
+async def test_of_another_club_no_value_is_taken(lake: Lake, asked: dict[str, Any]) -> None:
     assert await lake.taken(lake.computed(**asked)) == 0
 
 
