@@ -62,6 +62,18 @@ def test_a_folder_stands_for_its_files(command: Command, slug: str, folder: Path
     assert (done.code, done.err) == (2, "regulars: empty holds no files.\n")
 
 
+def test_values_over_the_same_transactions_are_taken_over(command: Command, slug: str, folder: Path) -> None:
+    (folder / "sales.csv").write_text("external_id,profile,transacted_at,total\nT1,M1,2026-10-01T10:00:00Z,5\n")
+    (folder / "members.csv").write_text("external_id,joined_at\nM1,2026-10-01T09:00:00Z\n")
+    assert command("load", "profiles", "members.csv", "--community", slug).code == 0
+    asked = ("--timezone", "Europe/Oslo", "--currency", "NOK", "--for-loading", "-o", "values.parquet")
+    assert command("compute", "--transactions", "sales.csv", "--profiles", "members.csv", *asked).code == 0
+    done = command("load", "transactions", "sales.csv", "--community", slug, "--values", "values.parquet")
+    assert done.out.splitlines()[1:] == ["values.parquet: values of 1 profile taken over"]
+    done = command("load", "profiles", "members.csv", "--community", slug, "--values", "values.parquet")
+    assert (done.code, done.err.count("--values goes with transactions")) == (2, 1)
+
+
 def test_a_dry_run_says_what_would_be(command: Command, slug: str, folder: Path) -> None:
     done = command("load", "transactions", "sales.csv", "--community", slug, "--dry-run")
     assert done.out == "sales.csv: 1 would be loaded, 0 unchanged, 2 rejected\n"

@@ -314,7 +314,7 @@ async def test_what_moves_while_it_is_computed_keeps_what_the_last_write_made_of
     """One profile is written live, one marked by another load, one removed, each after its facts were read."""
     await load.profiles(*MEMBERS)
     club = load.club
-    write = computing._write
+    write = computing.write
     other = sales(tmp_path / "other.parquet", 1, external_id=["other"], profile=["M1"], total=[Decimal(7)])
     moved = asyncio.Event()
 
@@ -344,11 +344,11 @@ async def test_what_moves_while_it_is_computed_keeps_what_the_last_write_made_of
         await write(*arguments)
 
     monkeypatch.setattr(computing, "PROFILES_AT_ONCE", 100)
-    monkeypatch.setattr(computing, "_write", late)
+    monkeypatch.setattr(computing, "write", late)
     async with begun(load, sales(tmp_path / "sales.parquet")) as arrival:
         await arrival.finish()
         assert await marks(club) == 1
-    monkeypatch.setattr(computing, "_write", write)
+    monkeypatch.setattr(computing, "write", write)
     assert await sweep_community(club.database, club.community.id, lambda: False) == 1
     assert await differences(club) == []
 

@@ -93,6 +93,8 @@ POSTGRESQL = Engine(
         "distinct_sorted": lambda value: f"array_agg(DISTINCT {value} ORDER BY {value})",
         "empty_list": lambda: "CAST('{}' AS BIGINT[])",
         "empty_strings": lambda: "CAST('{}' AS TEXT[])",
+        "micros": lambda at: f"CAST(extract(epoch FROM {at}) * 1000000 AS BIGINT)",
+        "digest": lambda text: f"CAST(CAST('x' || substr(md5({text}), 1, 15) AS BIT(60)) AS BIGINT)",
     },
 )
 
@@ -144,6 +146,8 @@ DUCKDB = Engine(
         "distinct_sorted": lambda value: f"list_sort(array_agg(DISTINCT {value}))",
         "empty_list": lambda: "CAST([] AS BIGINT[])",
         "empty_strings": lambda: "CAST([] AS BIGINT[])",
+        "micros": lambda at: f"epoch_us({at})",
+        "digest": lambda text: f"CAST('0x' || substr(md5({text}), 1, 15) AS BIGINT)",
     },
     finished={Type.STRINGS: lambda value: f"list_select((SELECT names FROM brand_names), {value})"},
 )
@@ -199,6 +203,8 @@ SPARK = Engine(
         "distinct_sorted": lambda value: f"array_sort(collect_set({value}))",
         "empty_list": lambda: "CAST(array() AS ARRAY<BIGINT>)",
         "empty_strings": lambda: "CAST(array() AS ARRAY<STRING>)",
+        "micros": lambda at: f"unix_micros({at})",
+        "digest": lambda text: f"CAST(conv(substr(md5({text}), 1, 15), 16, 10) AS DECIMAL(20, 0))",
     },
 )
 

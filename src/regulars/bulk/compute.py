@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
-from regulars.aggregations import wire
+from regulars.aggregations import evidence, wire
 from regulars.aggregations.aggregation import Aggregation
 from regulars.bulk import given as things
 from regulars.bulk import replacing, tables
@@ -34,6 +34,7 @@ def compute(
     master: str | None = None,
     spark: Any = None,
     output: str | Path | None = None,
+    for_loading: bool = False,
     tell: Tell = lambda stage: None,
 ) -> Any:
     """The values of all profiles, or, with a table (profile, as_of) as `as_of`, of each pair at its own instant.
@@ -44,6 +45,7 @@ def compute(
     only what they need is read, checked and computed; profile_id and calculated_at always come with them.
     Times without an offset are local: of the row's zone, else of its location's, else of `timezone`. Money is in
     `currency`, exact.
+    `for_loading` adds when values change and evidence of their facts, by which `regulars load --values` takes them.
     Gives an Arrow table, or a Spark DataFrame with engine "spark"; None where `output` names a file to write.
     Raises UnfitError where something can't be computed from, with the table, the column and what to do.
     """
@@ -54,7 +56,13 @@ def compute(
     place = None if output is None else replacing.place(output, may_be_folder=engine == "spark")
     instant, pairs = _instant_or_pairs(as_of)
     shown = _shown(values)
-    asked = Asked(timezone, currency, instant, shown)
+    if for_loading:
+        if values is not None or pairs is not None:
+            raise NotThereError("for_loading takes all values, at one instant: give neither values nor pairs.")
+        if place is not None and place.endswith(".csv"):
+            raise NotThereError("for_loading writes Parquet: let output end in .parquet, or be a folder of Spark's.")
+        shown = (*shown, *evidence.SIDE)
+    asked = Asked(timezone, currency, instant, shown, for_loading)
     named = {"transactions": transactions, "profiles": profiles, "locations": locations, "products": products}
     handed = {name: thing for name, thing in {**named, "as_of": pairs}.items() if thing is not None}
     runner: Any

@@ -10,6 +10,7 @@ from regulars.aggregations.aggregation import Aggregation, Registry
 from regulars.aggregations.choosing import chosen, names_read
 from regulars.aggregations.definitions import REGISTRY
 from regulars.aggregations.engines import DUCKDB_FEW_BRANDS, FEW_BRANDS, MOST_LOCATIONS
+from regulars.aggregations.evidence import LOADABLE
 from regulars.bulk import facts, lines, tables, values
 from regulars.bulk.identity import is_one_row_each
 from regulars.bulk.needed import needed
@@ -38,12 +39,15 @@ class Runner(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What is asked for: the zone and the currency of the club, one instant or pairs (None), and which values."""
+    """What is asked for: the zone and the currency of the club, one instant or pairs (None), and which values;
+    `for_loading` has them computed with when they change, and with evidence of their facts.
+    """
 
     timezone: str
     currency: str | None
     as_of: datetime | None
     shown: tuple[Aggregation, ...]
+    for_loading: bool = False
 
 
 def run(runner: Runner, sources: Mapping[str, Source], asked: Asked, tell: Callable[[str], None]) -> str:
@@ -52,7 +56,7 @@ def run(runner: Runner, sources: Mapping[str, Source], asked: Asked, tell: Calla
     Raises UnfitError for whatever can't be computed from.
     """
     faults = Faults()
-    registry = _needed_for(tuple(each.name for each in asked.shown))
+    registry = LOADABLE if asked.for_loading else _needed_for(tuple(each.name for each in asked.shown))
     sources = needed(sources, names_read(registry))
     transactions = sources["transactions"]
     zone(asked.timezone, "timezone")

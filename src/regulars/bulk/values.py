@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import cache
 
+from regulars.aggregations import evidence
 from regulars.aggregations.aggregation import Aggregation, Registry, Type
 from regulars.aggregations.choosing import ordered_calls
 from regulars.aggregations.compile import compiled, relations, selected, shared_inputs, translated
@@ -193,6 +194,8 @@ CROSS JOIN (
 
 def _shown(of: Aggregation, club: Club, dialect: Dialect) -> str:
     column = f"value.{of.name}"
+    if of is evidence.EVIDENCE:
+        return f"'{evidence.version()} ' || {column}"
     match of.type:
         case Type.MONEY:
             return _decimal(column, club.minor_digits)

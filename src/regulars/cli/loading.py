@@ -3,7 +3,7 @@
 import csv
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
@@ -19,6 +19,7 @@ from regulars.ingest.arrival import Arrival, arriving
 from regulars.ingest.batches import Options, Summary
 from regulars.ingest.bulk import load, load_communities
 from regulars.ingest.files import Format, Source
+from regulars.ingest.given_values import GivenValues
 from regulars.ingest.grouping import Committers
 from regulars.ingest.rows import Rejection
 from regulars.storage.database import Database
@@ -58,6 +59,10 @@ def load_files(
         bool, Parameter(help="Make the profiles that transactions name and that are not there.", negative="")
     ] = False,
     rejects: Annotated[Path | None, Parameter(help="Write the rejected rows' places and reasons here, as CSV.")] = None,
+    values: Annotated[
+        Path | None,
+        Parameter(help="Values of the same transactions, by `regulars compute --for-loading`; a file or a folder."),
+    ] = None,
     where: Where | None = None,
 ) -> int:
     """Loads facts from files. Good rows are kept, bad ones told; the same file again changes nothing.
@@ -66,6 +71,8 @@ def load_files(
     """
     if entity != "communities" and community is None:
         raise WrongUseError("Say whose facts they are: --community SLUG. `regulars community list` names them.")
+    if values is not None and (entity != "transactions" or dry_run):
+        raise WrongUseError("--values goes with transactions that are loaded: not with other facts, nor --dry-run.")
     form = None if format is None else Format(format)
     sources = [files.source(path, form) for named in file for path in files.below(named)]
     batch_rows = settings_of(where).batch_rows
@@ -73,10 +80,17 @@ def load_files(
     async def work(database: Database, write: Callable[[str, Rejection], None]) -> int:
         async with database.unscoped() as connection:
             community_id = 0 if community is None else (await communities.by_slug(connection, community)).id
-        async with arriving(database, Committers(database, batch_rows), community_id) as arrival:
-            rejected = await load_all(arrival, write)
-            with telling("values") as told:
-                await arrival.finish(lambda profiles: told.at(None, f"{counted(profiles, 'profile')} computed"))
+        with nullcontext() if values is None else closing(GivenValues(values)) as given:
+            async with arriving(database, Committers(database, batch_rows), community_id) as arrival:
+                if given is not None:
+                    await arrival.begin_marking()
+                rejected = await load_all(arrival, write)
+                with telling("values") as told:
+                    taken = await arrival.finish(
+                        lambda profiles: told.at(None, f"{counted(profiles, 'profile')} computed"), given
+                    )
+            if given is not None:
+                print(f"{values}: values of {counted(taken, 'profile')} taken over")
         return rejected
 
     async def load_all(arrival: Arrival, write: Callable[[str, Rejection], None]) -> int:

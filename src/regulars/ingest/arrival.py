@@ -10,6 +10,7 @@ from regulars.facts.refusals import Refused
 from regulars.facts.transactions import TransactionRow
 from regulars.ingest.commit import Work, commit
 from regulars.ingest.computing import compute_marked
+from regulars.ingest.given_values import GivenValues, take
 from regulars.ingest.grouping import LANES, Committers, Submission, commit_together, lane_of
 from regulars.ingest.transactions import Kept, Mode, Put
 from regulars.reports import purchases
@@ -78,14 +79,23 @@ class Arrival:
         """Runs `work` in one transaction, as `commit` does."""
         return await commit(self.database, self.community_id, work, self.load)
 
-    async def finish(self, told: Callable[[int], None] = lambda profiles: None) -> None:
-        """Computes what was marked, by loads before that have died too; `told` hears of the profiles of each part."""
+    async def finish(
+        self, told: Callable[[int], None] = lambda profiles: None, given: GivenValues | None = None
+    ) -> int:
+        """Computes what was marked, by loads before that have died too; `told` hears of the profiles of each part.
+
+        Of `given`, values computed elsewhere, those are taken whose facts are the store's; gives how many.
+        """
+        taken = 0
         if self.load is None and await self._has_marks():
             await self.begin_marking()
+        if self.load is not None and given is not None:
+            taken = await take(self.database, self.community_id, self.load, given)
         if self.load is not None:
             await compute_marked(self.database, self.community_id, self.load, told)
             # At once, for purchases that are folded in no order of time move the same days and sets again and again.
             await purchases.fold(self.database, self.community_id, waiting=True)
+        return taken
 
 
 @asynccontextmanager

@@ -73,7 +73,7 @@ FROM aggregations
 WHERE community_id = $1 AND profile_id = ANY ($2) AND values_epoch < 0
 """
 
-_MARKED_COLUMNS = {"profile_id": TEXT, "mark": INTEGER, "values_epoch": INTEGER}
+MARKED_COLUMNS = {"profile_id": TEXT, "mark": INTEGER, "values_epoch": INTEGER}
 
 _LEAST, _GREATEST = UUID(int=0), UUID(int=2**128 - 1)
 
@@ -85,13 +85,13 @@ async def compute_marked(
 
     The load marks no more by then.
     """
-    parts = _parts(database, community_id, load)
+    found_parts = parts(database, community_id, load)
     free = asyncio.Lock()
 
     async def work() -> None:
         while True:
             async with free:
-                found = await anext(parts, None)
+                found = await anext(found_parts, None)
             if found is None:
                 return
             part, profiles = found
@@ -103,7 +103,8 @@ async def compute_marked(
             group.create_task(work())
 
 
-async def _parts(database: Database, community_id: int, load: int) -> AsyncIterator[tuple[Part, int]]:
+async def parts(database: Database, community_id: int, load: int) -> AsyncIterator[tuple[Part, int]]:
+    """What a load has marked, in parts of a size that fits memory, each with how many profiles it holds."""
     first = _LEAST
     while True:
         async with database.reading(community_id) as scope:
@@ -120,12 +121,12 @@ async def _compute(database: Database, community_id: int, load: int, part: Part)
     async with database.reading(community_id) as scope:
         facts = await from_store.facts(scope, part, load)
         ends = (community_id, part.first, part.last, load)
-        marked = await from_store.copied(scope, _MARKED, ends, _MARKED_COLUMNS)
+        marked = await from_store.copied(scope, _MARKED, ends, MARKED_COLUMNS)
         at = scope.now
     try:
         table = await asyncio.to_thread(_computed, facts, marked, at)
         for start in range(0, len(table), WRITTEN_AT_ONCE):
-            await _write(database, community_id, table.slice(start, WRITTEN_AT_ONCE))
+            await write(database, community_id, table.slice(start, WRITTEN_AT_ONCE))
     except (duckdb.Error, asyncpg.InsufficientPrivilegeError) as error:
         # A sum that is too large for the engine, or a role that may make no temporary table.
         _log.warning("load.computed_live", why=type(error).__name__)
@@ -135,7 +136,7 @@ async def _compute(database: Database, community_id: int, load: int, part: Part)
 # By DuckDB ----------------------------------------------------------------------------------------------
 
 
-def _written(name: str, kind: str) -> str:
+def written(name: str, kind: str) -> str:
     """A value as COPY reads it: lists as the database writes them."""
     if not kind.endswith("[]"):
         return f"value.{name}"
@@ -146,7 +147,7 @@ def _written(name: str, kind: str) -> str:
 
 _COMPUTED = f"""
 SELECT value.profile_id, value.calculated_at, value.next_change_at, marked.values_epoch, marked.mark,
-       {", ".join(_written(each.name, each.type.column) for each in store.STORED)}
+       {", ".join(written(each.name, each.type.column) for each in store.STORED)}
 FROM recomputed AS value
 JOIN marked USING (profile_id)
 ORDER BY value.profile_id
@@ -163,16 +164,17 @@ def _computed(facts: Copied, marked: pa.Table, at: datetime) -> pa.Table:
         runner.connection.close()
 
 
-async def _write(database: Database, community_id: int, table: pa.Table) -> None:
-    written = BytesIO()
-    pyarrow.csv.write_csv(table, written, pyarrow.csv.WriteOptions(include_header=False))
+async def write(database: Database, community_id: int, table: pa.Table) -> None:
+    """Writes columns of `store.COMPUTED` for the profiles that still bear their marks."""
+    rows = BytesIO()
+    pyarrow.csv.write_csv(table, rows, pyarrow.csv.WriteOptions(include_header=False))
     profile_ids = [UUID(each) for each in table["profile_id"].to_pylist()]
 
     async def work(writing: Writing) -> None:
         await writing.execute(store.MAKE_COMPUTED)
-        written.seek(0)
+        rows.seek(0)
         await writing.connection.copy_to_table(
-            store.COMPUTED, source=written, columns=store.COMPUTED_COLUMNS, format="csv"
+            store.COMPUTED, source=rows, columns=store.COMPUTED_COLUMNS, format="csv"
         )
         await profile_lookup.lock(writing, profile_ids)
         await writing.fetchval(store.store_computed(), community_id)

@@ -1,0 +1,153 @@
+"""Values computed over a lake: taken where the store has the facts that they were computed from, and nowhere else."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+
+from clubs import START
+from ingest.loading import Loading
+from ingest.test_history import MEMBERS, begun, differences, sales
+from regulars.bulk.compute import compute
+from regulars.bulk.refusals import NotThereError
+from regulars.ingest import arrival as arrivals
+from regulars.ingest import computing
+from regulars.ingest.given_values import GivenValues
+
+PROFILES = "external_id,joined_at,joined_location_external_id\n" + "\n".join(
+    f"M{number},2024-0{1 + number % 9}-03T10:00:00Z,{'S1' if number % 3 else ''}" for number in range(20)
+)
+LOCATIONS = "external_id,type,timezone,country_iso_3\nS1,store,Europe/Oslo,NOR\nS2,online,,SWE"
+
+
+@pytest.fixture(autouse=True)
+def marking(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Loads mark from their first row on, and what they mark is taken in several parts."""
+    monkeypatch.setattr(arrivals, "REFRESHED", 0)
+    monkeypatch.setattr(computing, "PROFILES_AT_ONCE", 7)
+    monkeypatch.setattr(computing, "WRITTEN_AT_ONCE", 3)
+
+
+class Lake:
+    """A club's facts as files, and the values over them."""
+
+    def __init__(self, load: Loading, folder: Path) -> None:
+        self.load = load
+        self.folder = folder
+        bought = [["Aker", "Bø", 'a "quote"', None][number % 4] for number in range(200)]
+        priced = [None if brand is None else "10.10" for brand in bought]
+        self.sales = sales(
+            folder / "sales.parquet",
+            sku=[None if brand is None else "A" for brand in bought],
+            brand=bought,
+            quantity=[None if brand is None else "1" for brand in bought],
+            price_sell=priced,
+            price_current=[None if brand is None else "13.37" for brand in bought],
+            discount=[None if brand is None else "3.27" for brand in bought],
+        )
+        (folder / "profiles.csv").write_text(PROFILES)
+        (folder / "locations.csv").write_text(LOCATIONS)
+
+    def computed(self, sold: Path | None = None, **asked: Any) -> Path:
+        path = self.folder / "values.parquet"
+        asked = {"currency": "NOK", "as_of": START, "for_loading": True, **asked}
+        profiles, locations = (str(self.folder / f"{name}.csv") for name in ("profiles", "locations"))
+        compute(str(sold or self.sales), profiles, locations, output=path, **asked)
+        return path
+
+    async def taken(self, values: Path) -> int:
+        """How many profiles' values a load of the sales takes over, once it is seen that all of them are right."""
+        await self.load("locations", LOCATIONS)
+        await self.load("profiles", PROFILES)
+        given = GivenValues(values)
+        async with begun(self.load, self.sales) as arrival:
+            taken = await arrival.finish(given=given)
+        given.close()
+        assert await differences(self.load.club) == []
+        return taken
+
+
+@pytest.fixture
+def lake(load: Loading, tmp_path: Path) -> Lake:
+    """The lake of a club that has nothing yet."""
+    return Lake(load, tmp_path)
+
+
+async def test_values_over_the_same_facts_are_taken_as_they_are(lake: Lake) -> None:
+    assert await lake.taken(lake.computed()) == len(MEMBERS)
+
+
+async def test_of_changed_purchases_the_values_are_computed(lake: Lake) -> None:
+    table = pq.read_table(lake.sales)
+    owner = table["profile"].to_pylist()
+    (place,) = [owner.index("M3")]
+    total = table["total"].to_pylist()
+    total[place] += 1
+    other = lake.folder / "other.parquet"
+    pq.write_table(table.set_column(table.schema.get_field_index("total"), "total", pa.array(total)), other)
+    assert await lake.taken(lake.computed(other)) == len(MEMBERS) - 1
+
+
+@pytest.mark.parametrize("column", ["brand", "discount"])
+async def test_of_changed_lines_the_values_are_computed(lake: Lake, column: str) -> None:
+    table = pq.read_table(lake.sales)
+    changed = [None if each is None else "Ny" if column == "brand" else "5" for each in table[column].to_pylist()]
+    other = lake.folder / "other.parquet"
+    pq.write_table(table.set_column(table.schema.get_field_index(column), column, pa.array(changed)), other)
+    assert await lake.taken(lake.computed(other)) == 0
+
+
+@pytest.mark.parametrize("asked", [{"currency": "EUR"}, {"timezone": "Asia/Tokyo"}])
+async def test_of_another_club_no_value_is_taken(lake: Lake, asked: dict[str, Any]) -> None:
+    assert await lake.taken(lake.computed(**asked)) == 0
+
+
+async def test_profiles_that_are_not_there_are_computed(lake: Lake) -> None:
+    path = lake.computed()
+    pq.write_table(pq.read_table(path).slice(0, 4), path)
+    assert await lake.taken(path) == 4
+
+
+async def test_values_that_time_has_changed_are_computed(lake: Lake) -> None:
+    assert await lake.taken(lake.computed(as_of=START - timedelta(days=300))) < len(MEMBERS)
+
+
+async def test_values_of_the_future_are_computed(lake: Lake) -> None:
+    assert await lake.taken(lake.computed(as_of=START + timedelta(days=1))) == 0
+
+
+async def test_values_of_a_wrong_type_are_computed(lake: Lake) -> None:
+    path = lake.computed()
+    table = pq.read_table(path)
+    words = pa.array(["much"] * len(table))
+    pq.write_table(table.set_column(table.schema.get_field_index("spend_all"), "spend_all", words), path)
+    assert await lake.taken(path) == 0
+
+
+async def test_what_lacks_evidence_is_refused(lake: Lake, tmp_path: Path) -> None:
+    with pytest.raises(NotThereError, match="lacks next_change_at, evidence: let `regulars compute --for-loading`"):
+        GivenValues(lake.computed(for_loading=False))
+    nothing = tmp_path / "nothing.parquet"
+    with pytest.raises(NotThereError, match="no Parquet that can be read"):
+        GivenValues(nothing)
+    path = lake.computed()
+    table = pq.read_table(path)
+    pq.write_table(pa.concat_tables([table, table]), path)
+    with pytest.raises(NotThereError, match="each profile once"):
+        GivenValues(path)
+    older = pc.replace_substring_regex(table["evidence"], "^[0-9a-f]+", "0")
+    pq.write_table(table.set_column(table.schema.get_field_index("evidence"), "evidence", older), path)
+    with pytest.raises(NotThereError, match="another release"):
+        GivenValues(path)
+
+
+def test_what_is_to_be_loaded_is_all_values_in_parquet(lake: Lake) -> None:
+    for asked in ({"values": ["spend_all"]}, {"output": "values.csv"}):
+        with pytest.raises(NotThereError, match="for_loading"):
+            compute(str(lake.sales), for_loading=True, **asked)
