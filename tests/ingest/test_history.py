@@ -353,6 +353,18 @@ async def test_what_moves_while_it_is_computed_keeps_what_the_last_write_made_of
     assert await differences(club) == []
 
 
+async def test_what_a_load_that_died_has_marked_the_next_one_computes(
+    load: Loading, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await load.profiles(*MEMBERS)
+    async with begun(load, sales(tmp_path / "died.parquet")):
+        pass
+    assert await marks(load.club) > 0
+    monkeypatch.setattr(arrivals, "REFRESHED", 1_000_000)
+    await load("transactions", f"external_id,profile,transacted_at,total\nnext,{MEMBERS[0]},2026-10-01,3\n")
+    assert await differences(load.club) == []
+
+
 async def test_where_no_temporary_table_may_be_made_the_database_computes(
     own_database: Database, empty_urls: tuple[str, str], clock: SetClock, tmp_path: Path
 ) -> None:

@@ -7,11 +7,13 @@ import time
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 
 from clubs import Club
 from query.copying import asked, asked_in
+from regulars.aggregations import marks
 from regulars.jobs.sweep import sweep_community
 from regulars.query import columns, member_table
 from regulars.query.columns import CatchingUpError, Copies
@@ -267,6 +269,23 @@ async def test_values_older_than_the_epoch_are_brought_up_to_date(club: Club) ->
     assert await asked(club, copies, join, first) == [(1,)]
     await sweep_community(club.database, club.community.id, lambda: False)
     assert await asked(club, copies, join, first) == [(1,)]
+
+
+async def test_what_a_load_under_way_has_marked_is_computed_unless_it_is_much(
+    club: Club, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copies = Copies(100)
+    profile_id = await member(club)
+    await sale(club, profile_id, "2026-10-30 12:00:00")
+    assert await count(club, copies, "r.dimension_recency = $1", ["RC"]) == 1
+    async with club.database.writing(club.community.id) as scope:
+        await marks.mark(scope, 1, [UUID(profile_id)], ["transaction.updated"])
+        await scope.execute("UPDATE transactions SET is_void = true WHERE community_id = $1", scope.community_id)
+    assert await count(club, copies, "r.dimension_recency = $1", ["R0"]) == 1
+    monkeypatch.setattr(columns, "AT_ONCE", 0)
+    with pytest.raises(CatchingUpError, match="Ask again in 30 seconds"):
+        await count(club, copies, "r.dimension_recency = $1", ["R0"])
+    assert await count(club, copies) == 1
 
 
 async def test_who_has_no_values_is_not_asked_for_again(club: Club) -> None:

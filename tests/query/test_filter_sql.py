@@ -80,3 +80,12 @@ def test_no_value_is_ever_in_the_text() -> None:
 
 def test_the_engines_are_those_of_the_stores() -> None:
     assert set(OF_STORE) == set(Store)
+
+
+def test_an_element_of_a_list_is_said_in_the_words_of_tables() -> None:
+    assert OF_STORE[Store.TABLES].says.nth("r.flags", "1") == "(r.flags)[1]"
+
+
+def test_money_that_is_unknown_binds_nothing() -> None:
+    node = read('{"type": "equal", "field": "spent", "value": null}')
+    assert filter_sql.values(node, Store.TABLES, 2) == []

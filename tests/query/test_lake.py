@@ -15,3 +15,7 @@ def test_a_part_is_a_path_that_takes_its_name_as_it_is(name: str, path: str) -> 
 
 def test_the_names_of_an_object_are_a_row_each() -> None:
     assert Spark().keys("r.properties") == "explode(json_object_keys(r.properties))"
+
+
+def test_the_elements_of_a_list_are_a_row_each_and_none_is_one() -> None:
+    assert Spark().elements("r.subunit_ids") == "explode_outer(r.subunit_ids)"

@@ -20,6 +20,7 @@ from regulars.query.columns import Copies
 from regulars.query.execution import Stores
 from regulars.query.records import records
 from regulars.query.request import parse
+from regulars.query.timeseries import timeseries
 from regulars.reports import member_fields
 from regulars.reports.members import REPORTS
 from regulars.reports.registry import BY_NAME
@@ -240,6 +241,25 @@ async def test_a_small_count_is_hidden_and_none_is_not(club: Club) -> None:
     assert await asked.records(report="members_count") == [
         {"community_id": club.community.id, "members_count": None, "masked": True}
     ]
+
+
+async def test_a_small_count_is_hidden_from_filters_and_in_series(club: Club) -> None:
+    asked = Asked(club, smallest_cell=3)
+    for gender in ("a", "b", "b", "b"):
+        await asked.join(drawn.member(random.Random(1)) | {"gender": gender})
+    of_gender = {"type": "equal", "field": "grouping_type", "value": "gender"}
+    found = await asked.records(report="members_grouped_count", filter=of_gender)
+    assert [(row["grouping_value"], row["members_count"], row.get("masked")) for row in found] == [
+        ("a", None, True),
+        ("b", 3, None),
+    ]
+    is_one = {"type": "equal", "field": "members_count", "value": 1}
+    both = {"type": "and", "operations": [of_gender, is_one]}
+    assert await asked.records(report="members_grouped_count", filter=both) == []
+    body = {"report": "members_count_history", "filter": of_gender, "from": "2026-10-31", "to": "2026-10-31"}
+    query = parse(msgspec.json.encode({**body, "interval": "1d"}), BY_NAME)
+    answer = await timeseries(query, [asked.customer], asked.stores, club.clock())
+    assert [(each["values"], each.get("masked")) for each in answer["series"]] == [([None], True), ([3], None)]
 
 
 # Declarations -----------------------------------------------------------------------------------------------

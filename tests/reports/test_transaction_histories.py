@@ -39,7 +39,7 @@ LENGTHS = {Interval.MINUTES_5: 0.4, Interval.HOUR: 5, Interval.DAY: 140, Interva
 @pytest_asyncio.fixture
 async def oslo(database: Database, clock: SetClock) -> AsyncIterator[Club]:
     """A club whose clocks were put back a week ago."""
-    name = f"oslo-{next(_numbers)}"
+    name = f"oslo-buys-{next(_numbers)}"
     async for made in clubs(database, clock, NewCommunity(name, "Oslo", "NO", "Europe/Oslo", "NOK")):
         yield made
 
