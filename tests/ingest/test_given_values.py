@@ -130,6 +130,15 @@ async def test_values_of_a_wrong_type_are_computed(lake: Lake) -> None:
     assert await lake.taken(path) == 0
 
 
+def test_evidence_that_is_no_text_is_refused(lake: Lake, tmp_path: Path) -> None:
+    table = pq.read_table(lake.computed())
+    lists = pa.array([[1]] * len(table))
+    other = tmp_path / "other.parquet"
+    pq.write_table(table.set_column(table.schema.get_field_index("evidence"), "evidence", lists), other)
+    with pytest.raises(NotThereError, match=r"other\.parquet can't be read: "):
+        GivenValues(other)
+
+
 async def test_what_lacks_evidence_is_refused(lake: Lake, tmp_path: Path) -> None:
     with pytest.raises(NotThereError, match="lacks next_change_at, evidence: let `regulars compute --for-loading`"):
         GivenValues(lake.computed(for_loading=False))
