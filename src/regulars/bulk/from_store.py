@@ -18,9 +18,9 @@ from regulars.bulk.on_duckdb import OnDuckDB
 from regulars.bulk.plan import compute_values
 from regulars.bulk.shape import Club, Step
 from regulars.facts import community as communities
+from regulars.storage.copying import INSTANT, as_written
 from regulars.storage.database import Scope
 
-INSTANT = pa.timestamp("us", "UTC")
 DATE, INTEGER, TEXT, FLAG = pa.date32(), pa.int64(), pa.string(), pa.bool_()
 
 
@@ -168,20 +168,7 @@ async def copied(
 def _read(received: BytesIO, columns: Mapping[str, pa.DataType]) -> pa.Table:
     if not received.tell():
         return pa.schema(list(columns.items())).empty_table()
-    return pyarrow.csv.read_csv(
-        pa.BufferReader(received.getbuffer()),
-        read_options=pyarrow.csv.ReadOptions(column_names=list(columns), block_size=1 << 24),
-        parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True),
-        # An empty text is quoted, null is not.
-        convert_options=pyarrow.csv.ConvertOptions(
-            column_types=dict(columns),
-            null_values=[""],
-            true_values=["t"],
-            false_values=["f"],
-            strings_can_be_null=True,
-            quoted_strings_can_be_null=False,
-        ),
-    )
+    return pyarrow.csv.read_csv(pa.BufferReader(received.getbuffer()), **as_written(columns))
 
 
 # Discounts and list values have up to 24 decimals. They are only compared with each other, so each profile's are

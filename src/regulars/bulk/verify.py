@@ -15,10 +15,11 @@ import pyarrow as pa
 
 from regulars.aggregations.store import NAMES, STORED, statement
 from regulars.bulk import clocks, from_store
-from regulars.bulk.from_store import DATE, FLAG, INSTANT, INTEGER, TEXT, Copied, Part
+from regulars.bulk.from_store import DATE, FLAG, INTEGER, TEXT, Copied, Part
 from regulars.facts import places
 from regulars.reports import rollups
 from regulars.reports.interval import EVERY
+from regulars.storage.copying import INSTANT
 from regulars.storage.database import Database, Scope
 
 PROFILES_AT_ONCE = 50_000

@@ -14,12 +14,13 @@ from regulars.aggregations import evidence, marks, store
 from regulars.aggregations.aggregation import Aggregation, Type
 from regulars.aggregations.definitions import REGISTRY
 from regulars.bulk import from_store, values
-from regulars.bulk.from_store import INSTANT, INTEGER, TEXT, Part
+from regulars.bulk.from_store import INTEGER, TEXT, Part
 from regulars.bulk.on_duckdb import OnDuckDB
 from regulars.bulk.refusals import NotThereError
 from regulars.facts import community as communities
 from regulars.facts import countries
 from regulars.ingest import computing
+from regulars.storage.copying import INSTANT
 from regulars.storage.database import Database
 
 _log = structlog.get_logger("regulars.load")

@@ -36,12 +36,16 @@ def _writer(received: Any) -> Callable[[bytes], Awaitable[None]]:
 
 
 def _reader(received: Any, columns: Mapping[str, pa.DataType]) -> pa.RecordBatchReader:
-    return pyarrow.csv.open_csv(
-        received,
-        read_options=pyarrow.csv.ReadOptions(column_names=list(columns), block_size=1 << 24),
-        parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True),
+    return pyarrow.csv.open_csv(received, **as_written(columns))
+
+
+def as_written(columns: Mapping[str, pa.DataType]) -> dict[str, Any]:
+    """How Arrow reads what COPY writes of columns of these types, as arguments of its readers."""
+    return {
+        "read_options": pyarrow.csv.ReadOptions(column_names=list(columns), block_size=1 << 24),
+        "parse_options": pyarrow.csv.ParseOptions(newlines_in_values=True),
         # An empty text is quoted, null is not.
-        convert_options=pyarrow.csv.ConvertOptions(
+        "convert_options": pyarrow.csv.ConvertOptions(
             column_types=dict(columns),
             null_values=[""],
             true_values=["t"],
@@ -49,4 +53,4 @@ def _reader(received: Any, columns: Mapping[str, pa.DataType]) -> pa.RecordBatch
             strings_can_be_null=True,
             quoted_strings_can_be_null=False,
         ),
-    )
+    }
