@@ -2,8 +2,8 @@
 
 import gzip
 import io
-import os
 from collections.abc import Callable
+from random import Random
 
 import pytest
 import zstandard
@@ -55,9 +55,13 @@ class TestPacked:
         self, write: Write, ending: str, pack: Callable[[bytes], bytes]
     ) -> None:
         packed = bytearray(pack(CONTENT * 4))
-        packed[-len(packed) // 4 :] = os.urandom(len(packed) // 4)
+        packed[-len(packed) // 4 :] = Random(7).randbytes(len(packed) // 4)
         rows = read(write("sales.csv", bytes(packed)))
-        assert "breaks off here: the packed file is damaged" in list(bad(rows).values())[-1]
+        # To zlib, one damage in twenty looks like data that goes on beyond the end.
+        told = list(bad(rows).values())[-1]
+        assert told.startswith(
+            ("breaks off here: the packed file is damaged", "breaks off here: the packed file is truncated")
+        )
         assert len(good(rows)) > 0
 
 

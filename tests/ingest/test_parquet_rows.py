@@ -1,9 +1,9 @@
 """Parquet: columns of all types, and files that are damaged."""
 
-import os
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pyarrow
@@ -64,12 +64,12 @@ def test_a_parquet_file_that_lacks_a_column_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_damaged_parquet_file_gives_the_rows_before_the_damage(tmp_path: Path) -> None:
-    count = 50_000
-    ids = [f"{number}-{os.urandom(8).hex()}" for number in range(count)]
+    count, dice = 50_000, Random(7)
+    ids = [f"{number}-{dice.randbytes(8).hex()}" for number in range(count)]
     path = parquet(tmp_path / "members.parquet", {"external_id": ids}, row_group_size=5_000, compression="gzip")
     content = bytearray(path.read_bytes())
     middle = len(content) // 2
-    content[middle : middle + 20_000] = os.urandom(20_000)
+    content[middle : middle + 20_000] = dice.randbytes(20_000)
     path.write_bytes(bytes(content))
     rows = read(path, PROFILES)
     assert 0 < len(good(rows)) < count
