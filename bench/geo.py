@@ -14,6 +14,7 @@ from bench.result import Findings
 from bench.size import Size
 from regulars.access.customers import Reach, chosen
 from regulars.query.execution import Stores
+from regulars.query.own_locations import OwnLocations
 from regulars.query.place_requests import MOST_ADDRESSES, Address, Search
 from regulars.query.places import coordinates, search
 from regulars.storage.database import Database
@@ -111,15 +112,15 @@ async def _asked(url: str, towns: Towns, size: Size) -> list[float]:
     async with Database(url, 2) as database:
         async with database.unscoped() as connection:
             customers = await chosen(connection, Reach(), [], ["places"])
-        stores = Stores(database)
-        await search(Search("nord", None, None, 10), customers, stores, towns)
+        locations = OwnLocations(Stores(database))
+        await search(Search("nord", None, None, 10), customers, locations, towns)
         for _ in range(size.rounds(5)):
             took = []
             for number in range(size.rows(200, 20)):
                 name = "nord" if number % 2 else _drawn(towns, dice).name
                 asked = Search(name[: dice.randint(2, 8)], None, Point(59.91, 10.75), 10)
                 began = time.perf_counter()
-                await search(asked, customers, stores, towns)
+                await search(asked, customers, locations, towns)
                 took.append(1_000 * (time.perf_counter() - began))
             found.append(statistics.quantiles(took, n=20)[-1])
     return found

@@ -17,7 +17,7 @@ from regulars.facts import locations
 from regulars.facts.community import Community
 from regulars.facts.locations import LocationIn
 from regulars.ingest.commit import commit
-from regulars.query import places
+from regulars.query import own_locations, states
 from regulars.query.place_requests import MOST_ADDRESSES
 from regulars.storage.database import Database
 from regulars.towns.atlas import Atlas
@@ -210,7 +210,7 @@ async def test_a_token_for_places_alone_finds_places_and_no_report(reporting: Re
     ],
 )
 def test_coordinates_that_are_none_place_nothing(latitude: str | None, longitude: str | None) -> None:
-    assert places.point(latitude, longitude) is None
+    assert own_locations.point(latitude, longitude) is None
 
 
 @pytest.mark.parametrize(
@@ -226,4 +226,4 @@ def test_coordinates_that_are_none_place_nothing(latitude: str | None, longitude
     ],
 )
 def test_a_state_is_known_by_its_code_or_its_name(country: str, text: str | None, code: str | None) -> None:
-    assert places.state_code(country, text) == code
+    assert states.state_code(country, text) == code

@@ -25,7 +25,7 @@ def _search(call: ReportCall) -> Asked:
     asked = place_requests.parse_search(call.body)
 
     async def found() -> object:
-        return await places.search(asked, call.customers, call.server.stores, await call.server.atlas.towns())
+        return await places.search(asked, call.customers, call.server.locations, await call.server.atlas.towns())
 
     return Asked(costs.GEO, found)
 
@@ -33,7 +33,7 @@ def _search(call: ReportCall) -> Asked:
 def _place(call: ReportCall) -> Asked:
     async def found() -> object:
         towns = await call.server.atlas.towns()
-        place = await places.place(call.path["id"], call.customers, call.server.stores, towns)
+        place = await places.place(call.path["id"], call.customers, call.server.locations, towns)
         if place is None:
             raise ApiError(404, "There is no such place, or it is a store of customers that were not asked for.")
         return {"place": place}

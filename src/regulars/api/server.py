@@ -21,6 +21,7 @@ from regulars.ingest.commit import commit, settle
 from regulars.ingest.grouping import LANES, Committers, refusal
 from regulars.query.columns import Copies
 from regulars.query.execution import Stores
+from regulars.query.own_locations import OwnLocations
 from regulars.reports.registry import BY_NAME
 from regulars.reports.report import Report
 from regulars.settings import Settings
@@ -43,6 +44,7 @@ class Server:
         self.database = database
         self.reports = reports
         self.stores = Stores(database, Copies(settings.copies_megabytes))
+        self.locations = OwnLocations(self.stores)
         self.atlas = Atlas(settings.cache)
         self.reader = Reader(database)
         # Several processes are as many writers already; more would only make their batches smaller.

@@ -162,16 +162,19 @@ def _merged(before: Mapping[str, Any], row: LocationRow) -> Row:
     return {**after, **places.derived(after["address"], extra.get("country_iso_3"))}
 
 
-def _raise_epochs(writing: Writing, changed: set[str]) -> None:
+def _raise_epochs(writing: Writing, changed: set[str], *, is_another: bool = False) -> None:
+    """Tells of columns that changed, and of locations that are there from now on, or no more."""
     if changed & _VALUES_DEPEND_ON:
         writing.raise_values_epoch()
-    if changed:
+    if changed or is_another:
         writing.raise_locations_epoch()
 
 
 async def create(writing: Writing, location: LocationIn) -> int:
     """Makes a location; gives its id. Raises Refused."""
-    return await _TABLE.insert_one(writing, _merged(_NEW, checked(location)))
+    made = await _TABLE.insert_one(writing, _merged(_NEW, checked(location)))
+    _raise_epochs(writing, set(), is_another=True)
+    return made
 
 
 async def update(writing: Writing, location_id: int, location: LocationIn) -> None:
@@ -190,6 +193,7 @@ async def delete(writing: Writing, location_id: int) -> None:
     """Takes a location out of lists; what refers to it keeps it. Raises NotFound."""
     if not await _TABLE.delete(writing, "id = $2", location_id):
         raise NotFound(f"There is no location {location_id}.")
+    _raise_epochs(writing, set(), is_another=True)
 
 
 _RESOLVE = """
@@ -255,7 +259,7 @@ async def put_many(writing: Writing, rows: Sequence[LocationRow]) -> list[str]:
     after, outcomes = _folded(rows, before)
     changed = {key: differing(state, after[key]) for key, state in before.items()}
     await _TABLE.update(writing, [after[key] for key, columns in changed.items() if columns])
-    _raise_epochs(writing, set().union(*changed.values()))
+    _raise_epochs(writing, set().union(*changed.values()), is_another=bool(made))
     return outcomes
 
 
