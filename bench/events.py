@@ -3,9 +3,9 @@
 import asyncio
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from random import Random
 
 import msgspec
 
@@ -28,8 +28,22 @@ from regulars.storage.database import Database
 LEAST = 20_000
 MOST_MILLISECONDS = 20
 BATCH_ROWS = 5_000
-KINDS = ("scheduled", "transmitted", "delivered", "opened", "clicked")
 READS = 200
+
+DISPATCHES = 290
+"""Of each sending."""
+KINDS = (
+    ("scheduled", 1.0, 0),
+    ("transmitted", 1.0, 2),
+    ("delivered", 1.0, 4),
+    ("opened", 0.4, 3_600),
+    ("clicked", 0.05, 3_660),
+)
+"""Kinds of events, of which share of dispatches there is one, and after how many seconds on average."""
+EVERY = 3.6
+"""Seconds from one sending to the next."""
+PARTS = 10
+SCATTERED = 20_000
 
 _encode = msgspec.json.Encoder().encode
 
@@ -40,63 +54,59 @@ WHERE relkind = 'r' AND relname ~ '^(sending_events|sending_dispatches|sending_r
 """
 
 
-@dataclass(frozen=True)
-class _Amount:
-    sendings: int
-    dispatches: int
-    """Of each sending."""
-
-    @property
-    def events(self) -> int:
-        return self.sendings * self.dispatches * len(KINDS)
-
-
 def run(where: Place, size: Size, findings: Findings) -> None:
     """10 million events of 10,000 sendings, told tenth by tenth."""
-    sendings = size.rows(10_000, 50)
-    part = _Amount(sendings, 20)
-    parts = 10
+    part = size.rows(1_000, 5)
+    shares = ", ".join(f"{kind} {share:.0%}" for kind, share, _ in KINDS)
     findings.did(
-        f"{part.events * parts:,} events of {sendings:,} sendings, five a dispatch, to 20,000 profiles, as NDJSON in "
+        f"{part * PARTS:,} sendings, one every {EVERY} s, of {DISPATCHES} dispatches each to 20,000 profiles, and "
+        f"their events ({shares} of dispatches; opened after an hour on average) in the order of time, as NDJSON in "
         f"batches of {BATCH_ROWS:,}: each until it is durable, with all counters and buckets. After the first tenth "
-        f"and at the end, sendings_events_history of one sending is asked for {READS} times by hour, each time another."
+        f"and at the end, sendings_events_history of one sending is asked for {READS} times by hour, each time "
+        f"another. Scattered: each event of a batch of another sending."
     )
     store = where.store("events")
     club = store.club("events")
-    asyncio.run(_run(where, store, club, part, parts, findings))
+    asyncio.run(_run(where, store, club, part, findings))
 
 
-async def _run(where: Place, store: Store, club: Club, part: _Amount, parts: int, findings: Findings) -> None:
+async def _run(where: Place, store: Store, club: Club, part: int, findings: Findings) -> None:
     async with Database(store.app_url, 4) as database:
         await rollups.keep(database)
         load = partial(_load, database, Committers(database, BATCH_ROWS), club)
         await load("profiles", _lines({"external_id": f"C{n}", "gender": "female"} for n in range(20_000)))
-        known = ({"external_id": f"S{n}", "channel": "email", "reporting_id": n + 1} for n in range(part.sendings))
+        known = ({"external_id": f"S{n}", "channel": "email", "reporting_id": n + 1} for n in range(part * PARTS))
         await load("sendings", _lines(known))
-        began = datetime.now(UTC) - timedelta(hours=parts + 3)
+        began = datetime.now(UTC) - timedelta(seconds=part * PARTS * EVERY, hours=24)
         rates: list[float] = []
         here: list[float] = []
         there: list[float] = []
         reads: dict[int, list[float]] = {}
-        for number in range(parts):
-            events = list(_events(part, number, began))
+        told = 0
+        for number in range(PARTS):
+            events = list(_events(range(number * part, (number + 1) * part), began))
+            told += len(events)
             before = time.perf_counter(), time.process_time(), processes.cpu_seconds(where.postmaster)
             await load("sending_events", events)
-            rates.append(part.events / (time.perf_counter() - before[0]))
-            here.append(1e6 * (time.process_time() - before[1]) / part.events)
-            there.append(1e6 * (processes.cpu_seconds(where.postmaster) - before[2]) / part.events)
-            if number in (0, parts - 1):
-                reads[number] = await _reads(database, club, part.sendings, began)
+            rates.append(len(events) / (time.perf_counter() - before[0]))
+            here.append(1e6 * (time.process_time() - before[1]) / len(events))
+            there.append(1e6 * (processes.cpu_seconds(where.postmaster) - before[2]) / len(events))
+            if number in (0, PARTS - 1):
+                reads[number] = await _reads(database, club, (number + 1) * part, began)
         with store.owner() as connection:
             room = connection.execute(_ROOM.encode()).fetchone()
+        scattered = list(_scattered(part * PARTS, began))
+        clock = time.perf_counter()
+        await load("sending_events", scattered)
+        findings.found("events told, scattered", len(scattered) / (time.perf_counter() - clock), "events/s")
     assert room is not None
     rate = findings.found("events told", rates, "events/s")
     findings.found("CPU of this process", here, "µs an event")
     findings.found("CPU of PostgreSQL", there, "µs an event")
-    findings.found("room", float(room[0]) / (part.events * parts), "bytes an event")
+    findings.found("room", float(room[0]) / told, "bytes an event")
     findings.at_least(f"Events: at least {LEAST:,} events/s, durable, all counters and buckets fresh", rate, LEAST)
     few = findings.found("history of one sending with a tenth of the events, p95", reads[0], "ms")
-    many = findings.found("history of one sending with all events, p95", reads[parts - 1], "ms")
+    many = findings.found("history of one sending with all events, p95", reads[PARTS - 1], "ms")
     findings.at_most(f"History of one sending: p95 under {MOST_MILLISECONDS} ms", many, MOST_MILLISECONDS)
     findings.at_most("History of one sending: no slower with ten times the events, times", many / few, 1.5)
 
@@ -105,20 +115,35 @@ def _lines(rows: Iterable[dict[str, object]]) -> Iterator[bytes]:
     return (_encode(each) + b"\n" for each in rows)
 
 
-def _events(part: _Amount, number: int, began: datetime) -> Iterator[bytes]:
-    """Kind by kind, as they would come: of all sendings, spread over the hours of that tenth."""
-    for place, kind in enumerate(KINDS):
-        for n in range(part.sendings * part.dispatches):
-            sending, dispatch = n % part.sendings, number * part.dispatches + n // part.sendings
-            at = began + timedelta(hours=number, minutes=12 * place, seconds=n % 600)
-            event = {
-                "external_id": f"{sending}-{dispatch}-{kind}",
-                "sending": f"S{sending}",
-                "profile": f"C{(sending * 31 + dispatch) % 20_000}",
-                "event": kind,
-                "at": at.isoformat(),
-            }
-            yield _encode(event) + b"\n"
+def _events(sendings: Iterable[int], began: datetime) -> list[bytes]:
+    """The events of sendings in the order of time. The seed is 7."""
+    dice = Random(7)
+    timed = [
+        (sending * EVERY + (dice.expovariate(1 / after) if after else 0), sending, dispatch, kind)
+        for sending in sendings
+        for dispatch in range(DISPATCHES)
+        for kind, share, after in KINDS
+        if dice.random() < share
+    ]
+    return [
+        _event(sending, dispatch, kind, began + timedelta(seconds=at)) for at, sending, dispatch, kind in sorted(timed)
+    ]
+
+
+def _scattered(sendings: int, began: datetime) -> Iterator[bytes]:
+    for n in range(SCATTERED):
+        yield _event(n % sendings, n // sendings, "complained", began + timedelta(minutes=n % 600))
+
+
+def _event(sending: int, dispatch: int, kind: str, at: datetime) -> bytes:
+    event = {
+        "external_id": f"{sending}-{dispatch}-{kind}",
+        "sending": f"S{sending}",
+        "profile": f"C{(sending * 31 + dispatch) % 20_000}",
+        "event": kind,
+        "at": at.isoformat(),
+    }
+    return _encode(event) + b"\n"
 
 
 async def _load(database: Database, committers: Committers, club: Club, entity: str, pieces: Iterable[bytes]) -> None:
