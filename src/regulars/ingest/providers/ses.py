@@ -10,7 +10,7 @@ import msgspec
 
 from regulars.facts import instants
 from regulars.facts.providers import Setup
-from regulars.facts.refusals import refuse
+from regulars.facts.refusals import Refused, refuse
 from regulars.ingest.providers import sns
 from regulars.ingest.providers.outside import Outside
 from regulars.ingest.providers.provider import Content, Delivery, Provider, Told, decoded
@@ -102,8 +102,7 @@ def _told(envelope: sns.Envelope) -> list[Told]:
     kind = record.event_type or record.notification_type
     if kind is None:
         raise refuse("eventType", "is required")
-    detail = decoded(envelope.message, dict[str, msgspec.Raw]).get(_detail_name(kind))
-    found = _Detail() if detail is None else decoded(detail, _Detail)
+    found = _detail(envelope.message, "failure" if kind == "Rendering Failure" else kind[:1].lower() + kind[1:])
     if kind == "Subscription" and found.new_topic_preferences.left - found.old_topic_preferences.left:
         kind = "Subscription opt-out"
     at = found.timestamp or record.mail.timestamp or envelope.timestamp
@@ -117,9 +116,12 @@ def _told(envelope: sns.Envelope) -> list[Told]:
     return [Told(each, kind, happened_at, record.mail.message_id, named) for each in ids]
 
 
-def _detail_name(kind: str) -> str:
-    """Where a record keeps what there is to say of its kind: `Delivery` under `delivery`."""
-    return "failure" if kind == "Rendering Failure" else kind[:1].lower() + kind[1:]
+def _detail(record: str, name: str) -> _Detail:
+    content = decoded(record, dict[str, msgspec.Raw]).get(name)
+    try:
+        return _Detail() if content is None else decoded(content, _Detail)
+    except Refused as refused:
+        raise refused.within(name) from None
 
 
 SES = Provider(
