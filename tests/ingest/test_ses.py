@@ -237,7 +237,7 @@ async def test_certificates_are_fetched_from_sns_alone(ses: Provided, url: str) 
 @pytest.mark.parametrize(
     "validity", [{"until": datetime(2026, 10, 31, tzinfo=UTC)}, {"since": datetime(2026, 11, 2, tzinfo=UTC)}]
 )
-async def test_a_certificate_must_hold(ses: Provided, validity: dict[str, datetime]) -> None:
+async def test_a_certificate_must_hold(ses: Provided, validity: dict[str, Any]) -> None:
     ses.internet.pages[CERTIFICATE_URL] = certificate(**validity)
     answer = await ses.ses("Open")
     assert (answer.status_code, "does not hold now" in answer.json()["message"]) == (401, True)

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from functools import partial
 
 import structlog
-from asyncpg import DataError
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -17,7 +16,6 @@ from regulars.facts import providers
 from regulars.facts.providers import Setup
 from regulars.facts.refusals import NotFound, Refused
 from regulars.ingest.commit import commit
-from regulars.ingest.grouping import refusal
 from regulars.ingest.providers.outside import OutOfReachError
 from regulars.ingest.providers.provider import Delivery, Distrusted, Provider
 from regulars.ingest.providers.taking import Taken, take
@@ -60,12 +58,8 @@ async def _answer(server: Server, provider: Provider, request: Request) -> Respo
     content = await provider.read(await _delivery(server, request), setup, server.outside)
     if content.said:
         return Response(encoded({"message": content.said}), media_type="application/json")
-    try:
-        taken = await commit(
-            server.database, community_id, partial(take, provider=provider, setup=setup, content=content)
-        )
-    except DataError as error:
-        raise refusal(error) from None
+    work = partial(take, provider=provider, setup=setup, content=content)
+    taken = await commit(server.database, community_id, work)
     request.app.state.telemetry.told(provider.name, taken.counts)
     status = provider.refused_by if taken.is_refused else 200
     return Response(encoded(_told(taken)), status, media_type="application/json")
