@@ -298,6 +298,12 @@ def counts(answer: httpx.Response) -> dict[str, int]:
     return {name: number for name, number in answer.json().items() if isinstance(number, int) and number}
 
 
+def wrong(answer: httpx.Response) -> list[str]:
+    """The paths of what is wrong with the one thing that was told."""
+    found = answer.json()
+    return list((found["rejections"][0] if "rejections" in found else found).get("errors", {}))
+
+
 def said(answer: httpx.Response) -> tuple[int, str]:
     """The status, and what the answer says."""
     return answer.status_code, answer.json()["message"]

@@ -50,7 +50,9 @@ def _refused(status: int, message: str) -> Response:
 
 
 def _body(refused: Refused) -> bytes:
-    return errors.body(errors.refusal_message(refused.errors), refused.errors)
+    return errors.body(
+        errors.refusal_message(refused.errors), {path: text for path, text in refused.errors.items() if path}
+    )
 
 
 async def _answer(server: Server, provider: Provider, request: Request) -> Response:
