@@ -166,3 +166,22 @@ async def test_a_key_is_shown_nowhere(provided: Provided) -> None:
         (found,) = await providers.every(scope)
     assert SIGNING_KEY not in repr(found)
     assert replace(found, keys=()).provider == "mailgun"
+
+
+async def test_of_a_member_who_was_forgotten_nothing_comes_back_and_of_one_who_was_merged_it_goes_on(
+    provided: Provided,
+) -> None:
+    http = provided.club.http
+    await provided.set_up("sendgrid", KEYS["sendgrid"])
+    ids = {}
+    for name in ("C1", "C2", "C3"):
+        ids[name] = (await http.post("/api/v3/profiles", json={"external_id": name})).json()["data"]["id"]
+    batch = [provided.sendgrid_event("open", regulars_profile=name, sg_message_id=f"m-{name}") for name in ("C1", "C2")]
+    await provided.sendgrid(batch)
+    await http.delete(f"/api/v3/profiles/{ids['C1']}/purge")
+    body = {"source_profile_id": ids["C2"], "destination_profile_id": ids["C3"]}
+    await http.post("/api/v3/profiles/merge", json=body)
+    assert counts(await provided.sendgrid(batch)) == {"unchanged": 1, "rejected": 1}
+    later = provided.sendgrid_event("click", regulars_profile="C2", sg_message_id="m-C2")
+    assert counts(await provided.sendgrid([later])) == {"loaded": 1}
+    assert await provided.told() == [("autumn", "opened", "C3"), ("autumn", "clicked", "C3")]

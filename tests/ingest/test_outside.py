@@ -72,6 +72,13 @@ async def test_what_is_too_large_moved_or_broken_is_out_of_reach(own: tuple[str,
         await https(f"{address}/{path}", trusting)
 
 
+async def test_what_is_told_of_it_is_without_the_query(own: tuple[str, ssl.SSLContext]) -> None:
+    address, trusting = own
+    with pytest.raises(OutOfReachError) as told:
+        await https(f"{address}/nowhere?Token=2336412f37", trusting)
+    assert "2336412f37" not in str(told.value)
+
+
 async def test_who_is_not_trusted_is_not_asked(own: tuple[str, ssl.SSLContext]) -> None:
     with pytest.raises(OutOfReachError, match="CERTIFICATE_VERIFY_FAILED"):
         await https(f"{own[0]}/found")

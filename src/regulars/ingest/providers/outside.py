@@ -33,14 +33,16 @@ class _NoRedirects(request.HTTPRedirectHandler):
 
 
 def _got(url: str, context: ssl.SSLContext) -> bytes:
+    # What is told of it is logged, and a query may hold a token.
+    told = url.partition("?")[0]
     opener = request.build_opener(_NoRedirects, request.HTTPSHandler(context=context))
     try:
         with opener.open(url, timeout=SECONDS) as answer:
             content: bytes = answer.read(LARGEST + 1)
     except (OSError, ValueError) as error:
-        raise OutOfReachError(f"{url} does not answer: {error}.") from None
+        raise OutOfReachError(f"{told} does not answer: {error}.") from None
     if len(content) > LARGEST:
-        raise OutOfReachError(f"{url} answers with more than {LARGEST} bytes.")
+        raise OutOfReachError(f"{told} answers with more than {LARGEST} bytes.")
     return content
 
 
