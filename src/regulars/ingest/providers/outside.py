@@ -5,7 +5,7 @@ import ssl
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
-from urllib import request
+from urllib import error, request
 
 from cryptography import x509
 
@@ -39,8 +39,11 @@ def _got(url: str, context: ssl.SSLContext) -> bytes:
     try:
         with opener.open(url, timeout=SECONDS) as answer:
             content: bytes = answer.read(LARGEST + 1)
-    except (OSError, ValueError) as error:
-        raise OutOfReachError(f"{told} does not answer: {error}.") from None
+    except error.HTTPError as answered:
+        answered.close()
+        raise OutOfReachError(f"{told} answers {answered.code}.") from None
+    except (OSError, ValueError) as failed:
+        raise OutOfReachError(f"{told} does not answer: {failed}.") from None
     if len(content) > LARGEST:
         raise OutOfReachError(f"{told} answers with more than {LARGEST} bytes.")
     return content
