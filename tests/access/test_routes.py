@@ -95,7 +95,7 @@ async def test_a_token_that_ended_is_401(reporting: Reporting) -> None:
 async def test_a_token_of_another_organization_is_refused(reporting: Reporting) -> None:
     nord = reporting.clubs[0]
     theirs = await reporting.new_token(EVERYTHING, reporting.foreign)
-    expected = each(ENDPOINTS, {Caller.COMMUNITY: 403, Caller.MEMBER: 401, Caller.REPORTING: 403})
+    expected = each(ENDPOINTS, {Caller.COMMUNITY: 403, Caller.MEMBER: 401, Caller.PROVIDER: 401, Caller.REPORTING: 403})
     for customer, slug in ((f"id={nord.id}", None), (None, nord.slug)):
         assert await refused(reporting, ENDPOINTS, theirs, customer, slug) == expected
 

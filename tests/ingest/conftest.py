@@ -6,6 +6,7 @@ import pytest
 
 from clubs import Club
 from ingest.loading import Loading
+from ingest.provided import Provided
 from ingest.reading import Write
 
 
@@ -25,3 +26,9 @@ def write(tmp_path: Path) -> Write:
 def load(club: Club, tmp_path: Path) -> Loading:
     """Loads files into the club."""
     return Loading(club, tmp_path)
+
+
+@pytest.fixture
+def provided(club: Club) -> Provided:
+    """The club as providers reach it."""
+    return Provided(club)

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from regulars.api import docs, errors, report_calls
+from regulars.api import docs, errors, provider_calls, report_calls
 from regulars.api.endpoint import Caller, Endpoint
 from regulars.api.quick_reads import QuickReads
 from regulars.api.registry import ENDPOINTS
@@ -40,8 +40,12 @@ class OneSlash:
         await self.app(scope, receive, send)
 
 
+_ANSWERS = {Caller.REPORTING: report_calls.answer, Caller.PROVIDER: provider_calls.answer}
+"""What answers some callers in another way than the Profile API."""
+
+
 def _handler(server: Server, telemetry: Telemetry, endpoint: Endpoint) -> Handler:
-    answer = report_calls.answer if endpoint.caller is Caller.REPORTING else _answer
+    answer = _ANSWERS.get(endpoint.caller, _answer)
 
     async def handle(request: Request) -> Response:
         began = time.perf_counter()

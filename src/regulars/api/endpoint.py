@@ -18,6 +18,7 @@ from regulars.facts.refusals import NotFound
 from regulars.facts.resource import Resource
 from regulars.facts.writing import Writing
 from regulars.ingest.idempotency import Keyed
+from regulars.ingest.providers.provider import Provider
 
 if TYPE_CHECKING:
     from regulars.api.server import Server
@@ -29,6 +30,7 @@ class Caller(Enum):
     ANYONE = "anyone"
     COMMUNITY = "a token of the community"
     MEMBER = "a member's own token"
+    PROVIDER = "a provider of mail or SMS, by its signature"
     REPORTING = "a token with a permit of the Reporting API, for the customers that its headers name"
 
 
@@ -96,11 +98,15 @@ Asks = Callable[[ReportCall], Asked]
 
 @dataclass(frozen=True, slots=True)
 class Described:
-    """What goes in, if anything, and out, as JSON Schema, with examples by name: a request and its answer each."""
+    """What goes in, if anything, and out, as JSON Schema, with examples by name: a request and its answer each.
+
+    `media` is the type of what goes in.
+    """
 
     takes: Mapping[str, Any] | None
     gives: Mapping[str, Any]
     examples: Mapping[str, tuple[object, object]]
+    media: str = "application/json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,9 +115,9 @@ class Endpoint:
 
     `reads` answers from the call; `writes` runs inside one commit: what it returns is the answer, and nothing
     of it stays if it raises; `streams` reads the body itself, piece by piece; `asks` checks and prices a request
-    of the Reporting API, which needs `permit`. `takes` is the struct that the body must fit; `shows` the resource
-    that the answer's data is made of, of which it `lists` many or shows one, for OpenAPI; `described` says both
-    where they are no struct and no resource.
+    of the Reporting API, which needs `permit`; `provider` reads what it has signed. `takes` is the struct that the
+    body must fit; `shows` the resource that the answer's data is made of, of which it `lists` many or shows one, for
+    OpenAPI; `described` says both where they are no struct and no resource.
     """
 
     method: str
@@ -122,6 +128,7 @@ class Endpoint:
     streams: Streams | None = None
     asks: Asks | None = None
     permit: str = ""
+    provider: Provider | None = None
     described: Described | None = None
     takes: Any = None
     shows: Resource | None = None

@@ -11,6 +11,8 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 
 from regulars.api.registry import ENDPOINTS
 from regulars.ingest import entities
+from regulars.ingest.providers.registry import PROVIDERS
+from regulars.ingest.providers.taking import OUTCOMES
 
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 """Seconds that a request may take, as upper bounds."""
@@ -116,6 +118,13 @@ IMPORTED = Declared(
         for outcome in ("loaded", "unchanged", "rejected")
     ),
 )
+PROVIDER_EVENTS = Declared(
+    "regulars_provider_events",
+    Kind.COUNTER,
+    "Events of sendings that providers have told, by what became of them.",
+    ("provider", "outcome"),
+    tuple((provider.name, outcome) for provider in PROVIDERS for outcome in OUTCOMES),
+)
 SWEPT = Declared("regulars_swept_profiles", Kind.COUNTER, "Profiles whose values the sweep computed again.")
 CONNECTIONS = Declared(
     "regulars_database_connections",
@@ -140,7 +149,10 @@ STARTED = Declared(
     shown_at_zero=False,
 )
 
-SHARED = (REQUESTS, DURATION, BATCHES, ROWS, IMPORTED, SWEPT, CONNECTIONS, PROCESSES, CPU, MEMORY, FILES, STARTED)
+SHARED = (
+    *(REQUESTS, DURATION, BATCHES, ROWS, IMPORTED, PROVIDER_EVENTS, SWEPT),
+    *(CONNECTIONS, PROCESSES, CPU, MEMORY, FILES, STARTED),
+)
 """What each process tells the others."""
 
 DATABASE_UP = Declared("regulars_database_up", Kind.GAUGE, "1 if the database answers, else 0.")

@@ -30,6 +30,7 @@ _SECURITY: dict[Caller, list[dict[str, list[str]]]] = {
     Caller.COMMUNITY: [{"community": []}],
     Caller.MEMBER: [{"member": []}],
     Caller.REPORTING: [{"reporting": []}, {"client": []}],
+    Caller.PROVIDER: [{"signature": []}],
     Caller.ANYONE: [],
 }
 
@@ -44,6 +45,11 @@ _SCHEMES = {
         "scheme": "bearer",
         "bearerFormat": "JWT",
         "description": "A member's own token: POST /id/api/v1/auth/token.",
+    },
+    "signature": {
+        "type": "http",
+        "scheme": "signature",
+        "description": "The provider's own signature, by a key that `regulars provider set` was given.",
     },
     "reporting": {
         "type": "http",
@@ -119,6 +125,12 @@ _ERRORS = {
     "422": ("Refused", "A field can't be taken as it is.", _REFUSAL),
 }
 
+_PROVIDER_ERRORS = {
+    "401": ("Distrusted", "The provider is not set up, or this is not known to be from it.", _MESSAGE),
+    "413": ("TooLarge", "The body is too large.", _MESSAGE),
+    "503": ("Unavailable", "The database, or a certificate, can't be had now: send it again.", _MESSAGE),
+}
+
 _REPORT_ERRORS = {
     "400": ("ReportNoJson", "The body is no object in JSON."),
     "401": ("ReportUnauthorized", "The token is missing, unknown, revoked or expired."),
@@ -164,7 +176,10 @@ def document(endpoints: Sequence[Endpoint]) -> Schema:
             "securitySchemes": _SCHEMES,
             "schemas": {**_lax(components), **shown, **report_schemas.COMPONENTS},
             "responses": {
-                **{name: {"description": text, "content": _json(schema)} for name, text, schema in _ERRORS.values()},
+                **{
+                    name: {"description": text, "content": _json(schema)}
+                    for name, text, schema in (*_ERRORS.values(), *_PROVIDER_ERRORS.values())
+                },
                 **{
                     name: {"description": text, "headers": _LIMIT_HEADERS, "content": _json(_REPORT_ERROR)}
                     for name, text in _REPORT_ERRORS.values()
@@ -188,9 +203,11 @@ def _lax(schema: Any) -> Any:
     return [_lax(each) for each in schema] if isinstance(schema, list) else schema
 
 
-def _json(schema: Mapping[str, Any], examples: Mapping[str, object] | None = None) -> Schema:
+def _json(
+    schema: Mapping[str, Any], examples: Mapping[str, object] | None = None, media: str = "application/json"
+) -> Schema:
     shown = {"examples": {name: {"value": value} for name, value in examples.items()}} if examples else {}
-    return {"application/json": {"schema": schema, **shown}}
+    return {media: {"schema": schema, **shown}}
 
 
 # One operation ---------------------------------------------------------------------------------------
@@ -210,7 +227,10 @@ def _operation(endpoint: Endpoint, taken: dict[Any, Schema]) -> Schema:
         operation["requestBody"] = {"required": True, "content": _json(_lax(taken[endpoint.takes]))}
     if endpoint.described is not None and endpoint.described.takes is not None:
         asked = {name: request for name, (request, _) in endpoint.described.examples.items()}
-        operation["requestBody"] = {"required": True, "content": _json(endpoint.described.takes, asked)}
+        operation["requestBody"] = {
+            "required": True,
+            "content": _json(endpoint.described.takes, asked, endpoint.described.media),
+        }
     return operation
 
 
@@ -263,7 +283,8 @@ def _answer(endpoint: Endpoint) -> Schema:
     if endpoint.described is not None:
         given = {name: answer for name, (_, answer) in endpoint.described.examples.items()}
         content = _json(endpoint.described.gives, given)
-        return {"description": endpoint.summary, "headers": _LIMIT_HEADERS, "content": content}
+        headers = {"headers": _LIMIT_HEADERS} if endpoint.caller is Caller.REPORTING else {}
+        return {"description": endpoint.summary, **headers, "content": content}
     if endpoint.shows is None:
         return {"description": endpoint.summary, "content": _json(_ANYTHING)}
     one = {"$ref": f"#/components/schemas/{_schema_name(endpoint.shows)}"}
@@ -284,6 +305,10 @@ def _refusals(endpoint: Endpoint) -> Schema:
             for status, (name, _) in _REPORT_ERRORS.items()
             if status != "404" or "{" in endpoint.path
         }
+    if endpoint.provider is not None:
+        named = {status: name for status, (name, _, _) in _PROVIDER_ERRORS.items()}
+        named[str(endpoint.provider.refused_by)] = _ERRORS["422"][0]
+        return {status: {"$ref": f"#/components/responses/{name}"} for status, name in sorted(named.items())}
     statuses = []
     if endpoint.takes is not None:
         statuses += ["400", "422"]

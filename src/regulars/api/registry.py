@@ -12,6 +12,7 @@ from regulars.api import (
     profile_parts,
     profile_transactions,
     profiles,
+    providers,
     reporting,
     transaction_items,
     transactions,
@@ -33,6 +34,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *transaction_items.ENDPOINTS,
     *profile_transactions.ENDPOINTS,
     *claims.ENDPOINTS,
+    *providers.ENDPOINTS,
     *reporting.ENDPOINTS,
     *geo.ENDPOINTS,
 )

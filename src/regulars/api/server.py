@@ -19,6 +19,7 @@ from regulars.facts.writing import Writing
 from regulars.ingest import idempotency
 from regulars.ingest.commit import commit, settle
 from regulars.ingest.grouping import LANES, Committers, refusal
+from regulars.ingest.providers.outside import Outside
 from regulars.query.columns import Copies
 from regulars.query.execution import Stores
 from regulars.query.own_locations import OwnLocations
@@ -47,6 +48,7 @@ class Server:
         self.locations = OwnLocations(self.stores)
         self.atlas = Atlas(settings.cache)
         self.reader = Reader(database)
+        self.outside = Outside()
         # Several processes are as many writers already; more would only make their batches smaller.
         self.committers = Committers(database, settings.batch_rows, LANES if settings.workers == 1 else 1)
         self._tokens: dict[str, tuple[float, tokens.Token]] = {}

@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -102,6 +102,11 @@ class Telemetry:
                 setattr(counted, outcome, now)
 
         return progress
+
+    def told(self, provider: str, counts: Mapping[str, int]) -> None:
+        """Counts events that a provider has told, by what became of them."""
+        for outcome, number in counts.items():
+            self._add(number, metrics.PROVIDER_EVENTS, provider, outcome)
 
     def swept(self, profiles: int) -> None:
         """Counts profiles that the sweep has computed again."""

@@ -113,6 +113,11 @@ class NewCommunity:
     loyalty_club_id: int | None = None
 
 
+def is_slug(text: str) -> bool:
+    """Whether a community may have this slug."""
+    return bool(text) and all(letter.isalnum() or letter in "-_" for letter in text)
+
+
 def _checked(new: NewCommunity) -> tuple[str, str, str]:
     errors: dict[str, str] = {}
     found: dict[str, str] = {}
@@ -125,7 +130,7 @@ def _checked(new: NewCommunity) -> tuple[str, str, str]:
         instants.zone(new.timezone)
     except ValueError as error:
         errors["timezone"] = str(error)
-    if not new.slug or not all(letter.isalnum() or letter in "-_" for letter in new.slug):
+    if not is_slug(new.slug):
         errors["slug"] = "must be letters, digits, - and _"
     if errors:
         raise Refused(errors)

@@ -1,0 +1,118 @@
+"""From a provider's request to its answer: whose it is, what it tells, and what became of that."""
+
+from collections.abc import Iterator
+from functools import partial
+
+import structlog
+from starlette.requests import Request
+from starlette.responses import Response
+
+from regulars.api import errors
+from regulars.api.endpoint import Endpoint
+from regulars.api.errors import ApiError
+from regulars.api.server import Server, encoded
+from regulars.facts import community as communities
+from regulars.facts import providers
+from regulars.facts.providers import Setup
+from regulars.facts.refusals import NotFound, Refused
+from regulars.ingest.commit import commit
+from regulars.ingest.providers.outside import OutOfReachError
+from regulars.ingest.providers.provider import Delivery, Distrusted, Provider
+from regulars.ingest.providers.taking import Taken, take
+
+_log = structlog.get_logger("regulars.api")
+
+
+async def answer(server: Server, endpoint: Endpoint, request: Request) -> Response:
+    """The answer of an endpoint, whatever happens: 5xx only where the same request may go well later."""
+    provider = endpoint.provider
+    assert provider is not None, f"{endpoint.path} is no provider's"  # noqa: S101
+    try:
+        return await _answer(server, provider, request)
+    except Distrusted as distrusted:
+        return _refused(401, str(distrusted))
+    except Refused as refused:
+        return Response(_body(refused), provider.refused_by, media_type="application/json")
+    except ApiError as error:
+        return errors.response(error)
+    except OutOfReachError as error:
+        _log.warning("provider.out_of_reach", provider=provider.name, why=str(error))
+        return _refused(503, str(error))
+    except errors.UNREACHABLE:
+        return _refused(503, "The database can't be reached now: try again in a moment.")
+    except Exception as error:
+        _log.exception("request.failed", method=endpoint.method, path=endpoint.path)
+        return errors.response(error)
+
+
+def _refused(status: int, message: str) -> Response:
+    return Response(errors.body(message), status, media_type="application/json")
+
+
+def _body(refused: Refused) -> bytes:
+    return errors.body(
+        errors.refusal_message(refused.errors), {path: text for path, text in refused.errors.items() if path}
+    )
+
+
+async def _answer(server: Server, provider: Provider, request: Request) -> Response:
+    community_id, setup = await _setup(server, provider, request.path_params["community"])
+    content = await provider.read(await _delivery(server, request), setup, server.outside)
+    if content.said:
+        return Response(encoded({"message": content.said}), media_type="application/json")
+    work = partial(take, provider=provider, setup=setup, content=content)
+    taken = await commit(server.database, community_id, work)
+    request.app.state.telemetry.told(provider.name, taken.counts)
+    status = provider.refused_by if taken.is_refused else 200
+    return Response(encoded(_told(taken)), status, media_type="application/json")
+
+
+async def _setup(server: Server, provider: Provider, slug: str) -> tuple[int, Setup]:
+    """The community of a slug, and how it has set the provider up. Raises Distrusted."""
+    if communities.is_slug(slug):
+        try:
+            async with server.database.unscoped() as connection:
+                community = await communities.by_slug(connection, slug)
+            async with server.database.reading(community.id) as scope:
+                setup = await providers.found(scope, provider.name)
+        except NotFound:
+            setup = None
+        if setup is not None:
+            return community.id, setup
+    raise Distrusted(
+        f"{provider.title} is not set up for this community: "
+        f"`regulars provider set {provider.name} --community SLUG` gives it its key."
+    )
+
+
+async def _delivery(server: Server, request: Request) -> Delivery:
+    return Delivery(
+        urls=tuple(dict.fromkeys(_urls(request))),
+        query=request.scope["query_string"].decode("latin-1"),
+        headers=request.headers,
+        body=await server.body(request),
+        at=server.database.clock(),
+    )
+
+
+def _urls(request: Request) -> Iterator[str]:
+    """The addresses, without their query, that may have been called: a proxy may have taken off TLS, or the name."""
+    path = request.scope.get("raw_path", request.url.path.encode()).partition(b"?")[0].decode("latin-1")
+    for host in (request.headers.get("x-forwarded-host", ""), request.headers.get("host", "")):
+        name, _, port = host.rpartition(":") if host.rpartition(":")[2].isdigit() else (host, "", "")
+        for scheme, usual in (("https", "443"), ("http", "80")):
+            yield f"{scheme}://{host}{path}"
+            yield f"{scheme}://{name}{path}"
+            yield f"{scheme}://{name}:{port or usual}{path}"
+
+
+def _told(taken: Taken) -> dict[str, object]:
+    rejections = [
+        {
+            "index": place,
+            "reason": errors.refusal_message(refused.errors),
+            "errors": {path: [text] for path, text in refused.errors.items() if path},
+        }
+        for place, refused in taken.rejections.items()
+    ]
+    return {**taken.counts, "rejections": rejections}

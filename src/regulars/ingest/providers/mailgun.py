@@ -1,0 +1,150 @@
+"""Mailgun: an event at a time, whose time and token are signed by HMAC, and not the event.
+
+https://documentation.mailgun.com/docs/mailgun/user-manual/webhooks/securing-webhooks
+"""
+
+import hashlib
+import hmac
+from typing import Any
+
+import msgspec
+
+from regulars.facts.providers import Setup
+from regulars.ingest.providers.outside import Outside
+from regulars.ingest.providers.provider import (
+    Content,
+    Delivery,
+    Distrusted,
+    Provider,
+    Token,
+    Told,
+    decoded,
+    of_epoch,
+    signed_at,
+    timely,
+)
+
+EVENTS = {
+    "accepted": "transmitted",
+    "delivered": "delivered",
+    "rejected": "failed",
+    "failed suppressed": "failed",
+    "failed permanent": "bounced",
+    "opened": "opened",
+    "clicked": "clicked",
+    "unsubscribed": "unsubscribed",
+    "complained": "complained",
+}
+"""`failed` is told apart by its severity, and by whether Mailgun tried at all."""
+
+SHORTEST_KEY = 16
+
+
+class _Signature(msgspec.Struct, frozen=True, rename={"parent": "parent-signature"}):
+    timestamp: str | int
+    token: str
+    signature: str
+    parent: str | None = None
+
+
+class _Body(msgspec.Struct, frozen=True, rename={"data": "event-data"}):
+    signature: _Signature
+    data: msgspec.Raw
+
+
+class _Headers(msgspec.Struct, frozen=True, rename={"message_id": "message-id"}):
+    message_id: str | None = None
+
+
+class _Message(msgspec.Struct, frozen=True):
+    headers: _Headers | None = None
+
+
+class _Client(msgspec.Struct, frozen=True):
+    bot: str | None = None
+
+
+class _Event(msgspec.Struct, frozen=True, rename={"variables": "user-variables", "client": "client-info"}):
+    event: str
+    id: str | None = None
+    timestamp: float | None = None
+    severity: str | None = None
+    reason: str | None = None
+    recipient: str | None = None
+    message: _Message | None = None
+    variables: Any = None
+    client: _Client | None = None
+
+    @property
+    def kind(self) -> str:
+        """Its kind as EVENTS has it."""
+        if self.event != "failed":
+            return self.event
+        is_suppressed = (self.reason or "").startswith("suppress-")
+        return "failed suppressed" if is_suppressed else f"failed {self.severity}"
+
+    @property
+    def message_id(self) -> str | None:
+        """The message to one recipient: those of a batch have one id together."""
+        found = self.message and self.message.headers and self.message.headers.message_id
+        return f"{found} {(self.recipient or '').lower()}" if found else None
+
+
+def _checked_key(text: str) -> str:
+    if len(text) < SHORTEST_KEY or not text.isascii() or not text.isprintable():
+        raise ValueError("must be the HTTP webhook signing key, as Mailgun shows it")
+    return text
+
+
+def _signed_by(key: str, given: _Signature) -> bool:
+    wanted = hmac.new(key.encode(), f"{given.timestamp}{given.token}".encode(), hashlib.sha256).hexdigest().encode()
+    # Of a subaccount's event, the account that it belongs to signs too.
+    return any(hmac.compare_digest(wanted, each.encode()) for each in (given.signature, given.parent or ""))
+
+
+async def _read(delivery: Delivery, setup: Setup, outside: Outside) -> Content:
+    body = decoded(delivery.body, _Body)
+    if not any(_signed_by(key, body.signature) for key in setup.keys):
+        raise Distrusted("The signature is not by a key that is set for Mailgun.")
+    timely(signed_at(str(body.signature.timestamp)), delivery.at)
+    event = decoded(body.data, _Event)
+    told = Told(
+        event.id,
+        event.kind,
+        of_epoch(event.timestamp, "timestamp"),
+        event.message_id,
+        event.variables if isinstance(event.variables, dict) else {},
+        bool(event.client and event.client.bot),
+    )
+    # The same event may be written otherwise when it comes again.
+    content = msgspec.json.encode(decoded(body.data, dict[str, Any]), order="deterministic")
+    return Content([told], Token(body.signature.token, content))
+
+
+MAILGUN = Provider(
+    name="mailgun",
+    title="Mailgun",
+    key="the HTTP webhook signing key",
+    events=EVENTS,
+    paths={"external_id": "id", "dispatch": "message.headers.message-id", "at": "timestamp"},
+    checked_key=_checked_key,
+    read=_read,
+    # The one status after which Mailgun does not try again for hours.
+    refused_by=406,
+    example={
+        "signature": {
+            "timestamp": "1793350802",
+            "token": "e0b5477167110d68991efc6b9f89f0a11066af27834600e123",
+            "signature": "12d99f5a15355c180971bed7494d578b093c958f57766f3fe750761baed12345",
+        },
+        "event-data": {
+            "event": "delivered",
+            "id": "CPgfbmQMTCKtHW6uIWtuVe",
+            "timestamp": 1793350802.5,
+            "recipient": "kari@example.com",
+            "message": {"headers": {"message-id": "20261030090000.1.42@club.example"}},
+            "user-variables": {"regulars_sending": "autumn", "regulars_profile": "C1"},
+        },
+    },
+)
+"""The declaration."""

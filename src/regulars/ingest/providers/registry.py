@@ -1,0 +1,11 @@
+"""Every provider there is. Routes, the command, metrics and the documents follow from this list."""
+
+from regulars.ingest.providers.mailgun import MAILGUN
+from regulars.ingest.providers.provider import Provider
+from regulars.ingest.providers.sendgrid import SENDGRID
+from regulars.ingest.providers.ses import SES
+from regulars.ingest.providers.twilio import TWILIO
+
+PROVIDERS: tuple[Provider, ...] = (SES, SENDGRID, MAILGUN, TWILIO)
+
+BY_NAME = {each.name: each for each in PROVIDERS}

@@ -1,0 +1,148 @@
+"""Amazon SES: events of mail, published to a topic of Amazon SNS.
+
+https://docs.aws.amazon.com/ses/latest/dg/event-publishing-retrieving-sns-contents.html
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from regulars.facts import instants
+from regulars.facts.providers import Setup
+from regulars.facts.refusals import Refused, refuse
+from regulars.ingest.providers import sns
+from regulars.ingest.providers.outside import Outside
+from regulars.ingest.providers.provider import Content, Delivery, Provider, Told, decoded
+
+EVENTS = {
+    "Send": "transmitted",
+    "Delivery": "delivered",
+    "Reject": "failed",
+    "Rendering Failure": "failed",
+    "Bounce": "bounced",
+    "Open": "opened",
+    "Click": "clicked",
+    "Subscription opt-out": "unsubscribed",
+    "Complaint": "complained",
+}
+"""`Subscription` is told apart by whether a member has left something by it."""
+
+PROBE = "Successfully validated SNS topic for Amazon SES event publishing."
+"""What SES publishes, in words, when a topic is set for it."""
+
+
+class _Recipient(msgspec.Struct, frozen=True, rename="camel"):
+    email_address: str
+
+
+class _Topic(msgspec.Struct, frozen=True, rename="camel"):
+    topic_name: str = ""
+    subscription_status: str = ""
+
+
+class _Preferences(msgspec.Struct, frozen=True, rename="camel"):
+    unsubscribe_all: bool = False
+    topic_subscription_status: Sequence[_Topic] = ()
+
+    @property
+    def left(self) -> set[str]:
+        """The topics that a member has left; a name that no topic has stands for all."""
+        names = {each.topic_name for each in self.topic_subscription_status if each.subscription_status == "OptOut"}
+        return names | {""} if self.unsubscribe_all else names
+
+
+_NOTHING = _Preferences()
+
+
+class _Detail(msgspec.Struct, frozen=True, rename="camel"):
+    """What there is to say of one kind of event."""
+
+    timestamp: str | None = None
+    bounced_recipients: Sequence[_Recipient] = ()
+    complained_recipients: Sequence[_Recipient] = ()
+    recipients: Sequence[str] = ()
+    new_topic_preferences: _Preferences = _NOTHING
+    old_topic_preferences: _Preferences = _NOTHING
+
+    @property
+    def addresses(self) -> list[str]:
+        """The recipients that it happened to, where that is told."""
+        return [each.email_address for each in (*self.bounced_recipients, *self.complained_recipients)] or list(
+            self.recipients
+        )
+
+
+class _Mail(msgspec.Struct, frozen=True, rename="camel"):
+    message_id: str | None = None
+    timestamp: str | None = None
+    tags: Mapping[str, Sequence[Any]] | None = None
+
+
+class _Record(msgspec.Struct, frozen=True, rename="camel"):
+    mail: _Mail
+    event_type: str | None = None
+    notification_type: str | None = None
+
+
+async def _read(delivery: Delivery, setup: Setup, outside: Outside) -> Content:
+    envelope = await sns.opened(delivery.body, setup.keys, delivery.at, outside)
+    if envelope.type == sns.SUBSCRIPTION:
+        await sns.confirm(envelope, outside)
+        return Content(said="The subscription is confirmed.")
+    if envelope.type == sns.ENDED:
+        return Content(said="The subscription has ended: SNS sends no more.")
+    if envelope.message == PROBE:
+        return Content(said="SES publishes to this topic.")
+    return Content(_told(envelope))
+
+
+def _told(envelope: sns.Envelope) -> list[Told]:
+    record = decoded(envelope.message, _Record)
+    kind = record.event_type or record.notification_type
+    if kind is None:
+        raise refuse("eventType", "is required")
+    found = _detail(envelope.message, "failure" if kind == "Rendering Failure" else kind[:1].lower() + kind[1:])
+    if kind == "Subscription" and found.new_topic_preferences.left - found.old_topic_preferences.left:
+        kind = "Subscription opt-out"
+    at = found.timestamp or record.mail.timestamp or envelope.timestamp
+    try:
+        happened_at = instants.instant(at)
+    except ValueError as error:
+        raise refuse("timestamp", str(error)) from None
+    named = {name: values[0] for name, values in (record.mail.tags or {}).items() if values}
+    # SES does not say who of several recipients has opened or clicked: it is the message then.
+    ids = [f"{envelope.message_id} {each.lower()}" for each in found.addresses] or [envelope.message_id]
+    return [Told(each, kind, happened_at, record.mail.message_id, named) for each in ids]
+
+
+def _detail(record: str, name: str) -> _Detail:
+    content = decoded(record, dict[str, msgspec.Raw]).get(name)
+    try:
+        return _Detail() if content is None else decoded(content, _Detail)
+    except Refused as refused:
+        raise refused.within(name) from None
+
+
+SES = Provider(
+    name="ses",
+    title="Amazon SES",
+    key="the ARN of the SNS topic that SES publishes to",
+    events=EVENTS,
+    paths={"external_id": "MessageId", "dispatch": "mail.messageId", "at": "timestamp"},
+    checked_key=sns.checked_topic,
+    read=_read,
+    # SNS says so, whatever is in it.
+    media="text/plain",
+    example={
+        "Type": "Notification",
+        "MessageId": "22b80b92-fdea-4c2c-8f9d-bdfb0c7bf324",
+        "TopicArn": "arn:aws:sns:eu-north-1:123456789012:mail",
+        "Message": '{"eventType": "Delivery", "mail": {"messageId": "0100", "tags": {"regulars_sending": ["autumn"]}}}',
+        "Timestamp": "2026-10-30T09:00:02.000Z",
+        "SignatureVersion": "2",
+        "Signature": "...",
+        "SigningCertURL": "https://sns.eu-north-1.amazonaws.com/SimpleNotificationService-0123456789abcdef.pem",
+    },
+)
+"""The declaration."""

@@ -1,0 +1,98 @@
+"""Takes what a provider tells: each event to ours, and all of a request into the store at once."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from regulars.facts import sending_events
+from regulars.facts.providers import Setup
+from regulars.facts.refusals import Refused, refuse
+from regulars.facts.sending_events import SendingEventIn, SendingEventRow
+from regulars.facts.writing import Writing
+from regulars.ingest import messages
+from regulars.ingest.providers import used_tokens
+from regulars.ingest.providers.provider import Content, Provider, Told
+
+OUTCOMES = ("loaded", "unchanged", "ignored", "by_machine", "unnamed", "rejected")
+"""What can become of an event: kept; there already; of a kind that is none of ours; not done by a member; of a message
+that names no sending; wrong.
+"""
+
+
+@dataclass(slots=True)
+class Taken:
+    """How many events came to what, and why those that were rejected were, by their place from 0."""
+
+    counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(OUTCOMES, 0))
+    rejections: dict[int, Refused] = field(default_factory=dict)
+
+    def add(self, place: int, outcome: str | Refused) -> None:
+        """Counts what became of one."""
+        if isinstance(outcome, Refused):
+            self.rejections[place] = outcome
+        self.counts["rejected" if isinstance(outcome, Refused) else outcome] += 1
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether nothing could be taken of what was told."""
+        return 0 < len(self.rejections) == sum(self.counts.values())
+
+
+async def take(writing: Writing, provider: Provider, setup: Setup, content: Content) -> Taken:
+    """Writes the events that are good, as one set, and says what became of each.
+
+    Raises Refused where a token came before with another event.
+    """
+    if content.token is not None:
+        await used_tokens.use(writing, provider.name, content.token)
+    found = [_row(each, provider, setup, writing.community.timezone) for each in content.events]
+    rows = [each for each in found if isinstance(each, SendingEventRow)]
+    written = iter(await messages.put_many(writing, rows) if rows else ())
+    taken = Taken()
+    for place, each in enumerate(found):
+        outcome = next(written) if isinstance(each, SendingEventRow) else each
+        taken.add(place, _in_their_words(outcome, provider, setup) if isinstance(outcome, Refused) else outcome)
+    return taken
+
+
+def _row(told: Told | Refused, provider: Provider, setup: Setup, zone: str) -> SendingEventRow | Refused | str:
+    """An event of ours that was checked, or what became of it."""
+    if isinstance(told, Refused):
+        return told
+    event = provider.events.get(told.kind)
+    if event is None:
+        return "ignored"
+    if told.by_machine:
+        return "by_machine"
+    try:
+        sending = _named(told.named, setup.sending_name)
+        if sending is None:
+            return "unnamed"
+        given = SendingEventIn(
+            external_id=told.id,
+            sending=sending,
+            dispatch=_named(told.named, setup.dispatch_name) or told.message,
+            profile=_named(told.named, setup.profile_name),
+            event=event,
+            at=None if told.at is None else told.at.isoformat(),
+        )
+        return sending_events.checked(given, zone)
+    except Refused as refused:
+        return refused
+
+
+def _named(named: Mapping[str, Any], name: str) -> str | None:
+    """What a sender gave under a name; an empty text is nothing. Raises Refused for what is no text and no number."""
+    value = named.get(name)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise refuse(name, "must be a text")
+    return str(value) or None
+
+
+def _in_their_words(refused: Refused, provider: Provider, setup: Setup) -> Refused:
+    """A refusal by the paths that the provider's fields have."""
+    names = {"sending": setup.sending_name, "profile": setup.profile_name, "dispatch": setup.dispatch_name}
+    paths = {**names, **provider.paths}
+    return Refused({paths.get(path, path): text for path, text in refused.errors.items()})

@@ -1,0 +1,226 @@
+"""Events of Mailgun, whose signature is over a token: it is good for one event."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from clubs import Club
+from ingest.loading import Loading
+from ingest.provided import SIGNING_KEY, Provided, counts, said, wrong
+from regulars.ingest.providers.mailgun import MAILGUN
+
+KINDS: list[tuple[str, dict[str, Any], str]] = [
+    ("accepted", {}, "transmitted"),
+    ("delivered", {}, "delivered"),
+    ("rejected", {}, "failed"),
+    ("failed", {"severity": "permanent", "reason": "suppress-bounce"}, "failed"),
+    ("failed", {"severity": "permanent", "reason": "bounce"}, "bounced"),
+    ("opened", {"client-info": {"client-type": "browser", "bot": ""}}, "opened"),
+    ("clicked", {"url": "https://club.example"}, "clicked"),
+    ("unsubscribed", {}, "unsubscribed"),
+    ("complained", {}, "complained"),
+]
+
+OTHERS: list[tuple[str, dict[str, Any], str]] = [
+    ("failed", {"severity": "temporary", "reason": "generic"}, "ignored"),
+    ("stored", {}, "ignored"),
+    ("opened", {"client-info": {"bot": "apple"}}, "by_machine"),
+    ("clicked", {"client-info": {"bot": "generic"}}, "by_machine"),
+    ("delivered", {"user-variables": {}}, "unnamed"),
+    ("delivered", {"user-variables": []}, "unnamed"),
+    ("delivered", {"user-variables": None}, "unnamed"),
+]
+
+
+@pytest.fixture
+async def mailgun(provided: Provided) -> Provided:
+    """Mailgun is set up."""
+    await provided.set_up("mailgun", SIGNING_KEY)
+    return provided
+
+
+async def test_each_kind_is_an_event_of_ours(mailgun: Provided, load: Loading) -> None:
+    await load.profiles("C1")
+    named = {"user-variables": {"regulars_sending": "autumn", "regulars_profile": "C1"}}
+    for kind, fields, _ in KINDS:
+        answer = await mailgun.mailgun(mailgun.mailgun_event(kind, **named, **fields))
+        assert (answer.status_code, counts(answer)) == (200, {"loaded": 1}), kind
+    assert sorted(await mailgun.told()) == sorted(("autumn", event, "C1") for _, _, event in KINDS)
+    assert await mailgun.dispatches() == 1
+    assert set(await mailgun.times()) == {datetime(2026, 10, 31, 23, 58, 59, 750_000, UTC)}
+
+
+@pytest.mark.parametrize(("kind", "fields", "outcome"), OTHERS)
+async def test_what_is_not_ours_is_taken_and_counted(
+    mailgun: Provided, kind: str, fields: dict[str, Any], outcome: str
+) -> None:
+    answer = await mailgun.mailgun(mailgun.mailgun_event(kind, **fields))
+    assert (answer.status_code, counts(answer)) == (200, {outcome: 1})
+    assert await mailgun.told() == []
+
+
+async def test_mails_of_one_batch_have_one_id_and_are_a_dispatch_each(mailgun: Provided) -> None:
+    for recipient in ("kari@example.com", "ola@example.com", "Ola@example.com"):
+        await mailgun.mailgun(mailgun.mailgun_event("delivered", recipient=recipient))
+    assert await mailgun.dispatches() == 2
+
+
+async def test_a_dispatch_may_be_named(mailgun: Provided) -> None:
+    for number, message in (("1", "m1"), ("1", "m2"), ("2", "m3")):
+        variables = {"regulars_sending": "autumn", "regulars_dispatch": number}
+        headers = {"headers": {"message-id": message}}
+        await mailgun.mailgun(mailgun.mailgun_event("opened", message=headers, **{"user-variables": variables}))
+    assert await mailgun.dispatches() == 2
+
+
+async def test_other_names_can_be_set(provided: Provided, load: Loading) -> None:
+    await load.profiles("C1")
+    await provided.set_up("mailgun", SIGNING_KEY, sending_name="campaign", profile_name="member", dispatch_name="mail")
+    variables = {"campaign": 12, "member": "C1", "mail": "x", "regulars_sending": "other"}
+    answer = await provided.mailgun(provided.mailgun_event("opened", **{"user-variables": variables}))
+    assert counts(answer) == {"loaded": 1}
+    assert await provided.told() == [("12", "opened", "C1")]
+    variables["member"] = "C2"
+    answer = await provided.mailgun(provided.mailgun_event("opened", **{"user-variables": variables}))
+    assert answer.json()["rejections"][0]["errors"] == {"member": ["There is no profile C2"]}
+
+
+async def test_the_account_of_a_subaccount_signs_too(mailgun: Provided) -> None:
+    signature = mailgun.mailgun_signature()
+    own = mailgun.mailgun_signature(token=signature["token"], key="key-of-the-subaccount")["signature"]
+    body = {
+        "signature": {**signature, "signature": own, "parent-signature": signature["signature"]},
+        "event-data": mailgun.mailgun_event("opened"),
+    }
+    answer = await mailgun.post("mailgun", json.dumps(body).encode(), {})
+    assert counts(answer) == {"loaded": 1}
+
+
+# Tokens ---------------------------------------------------------------------------------------------------------
+
+
+async def test_an_event_that_comes_again_with_its_token_changes_nothing(mailgun: Provided) -> None:
+    event = mailgun.mailgun_event("opened")
+    for expected in ({"loaded": 1}, {"unchanged": 1}):
+        answer = await mailgun.mailgun(event, token="t")
+        assert (answer.status_code, counts(answer)) == (200, expected)
+    in_another_order = dict(reversed(event.items()))
+    assert counts(await mailgun.mailgun(in_another_order, token="t")) == {"unchanged": 1}
+    assert counts(await mailgun.mailgun(event)) == {"unchanged": 1}
+
+
+async def test_a_token_that_comes_with_another_event_is_refused(mailgun: Provided) -> None:
+    await mailgun.mailgun(mailgun.mailgun_event("delivered"), token="t")
+    answer = await mailgun.mailgun(mailgun.mailgun_event("opened"), token="t")
+    assert (answer.status_code, answer.json()["errors"]) == (
+        406,
+        {"signature.token": ["came before with another event: this is a replay"]},
+    )
+    assert await mailgun.told() == [("autumn", "delivered", None)]
+
+
+async def test_a_token_is_kept_as_long_as_it_may_come(mailgun: Provided) -> None:
+    kept = "SELECT token FROM provider_tokens WHERE community_id = $1"
+    await mailgun.mailgun(mailgun.mailgun_event("opened"), token="t", signed_at=mailgun.now + 300)
+    mailgun.club.clock.at += timedelta(hours=25, minutes=5)
+    signed_at = mailgun.now - 25 * 3600
+    answer = await mailgun.mailgun(mailgun.mailgun_event("opened"), token="t", signed_at=signed_at)
+    assert answer.status_code == 406
+    assert len(await mailgun.rows(kept)) == 1
+    mailgun.club.clock.step(minutes=6)
+    assert (await mailgun.mailgun(mailgun.mailgun_event("opened"), token="t", signed_at=signed_at)).status_code == 401
+    await mailgun.mailgun(mailgun.mailgun_event("opened"), token="u")
+    assert len(await mailgun.rows(kept)) == 1
+
+
+async def test_a_token_is_of_one_community(mailgun: Provided, other_club: Club) -> None:
+    other = Provided(other_club)
+    await other.set_up("mailgun", SIGNING_KEY)
+    await mailgun.mailgun(mailgun.mailgun_event("opened"), token="t")
+    assert counts(await other.mailgun(other.mailgun_event("opened"), token="t")) == {"loaded": 1}
+
+
+# What is wrong --------------------------------------------------------------------------------------------------
+
+
+async def test_what_another_key_has_signed_is_refused(mailgun: Provided) -> None:
+    answer = await mailgun.mailgun(mailgun.mailgun_event("opened"), key="key-fedcba9876543210")
+    assert said(answer) == (401, "The signature is not by a key that is set for Mailgun.")
+    assert await mailgun.told() == []
+
+
+@pytest.mark.parametrize(
+    ("signed_at", "says"),
+    [
+        (1_793_491_200 - 25 * 3600 - 1, "signed more than 25 hours ago"),
+        (1_793_491_200 + 301, "more than 5 minutes ahead"),
+        ("soon", "no Unix time"),
+    ],
+)
+async def test_a_replay_and_a_wrong_clock_are_refused(mailgun: Provided, signed_at: int | str, says: str) -> None:
+    assert mailgun.now == 1_793_491_200
+    answer = await mailgun.mailgun(mailgun.mailgun_event("opened"), signed_at=signed_at)
+    assert answer.status_code == 401
+    assert says in answer.json()["message"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "path"),
+    [
+        ({"id": None}, "id"),
+        ({"id": 5}, "id"),
+        ({"timestamp": None}, "timestamp"),
+        ({"timestamp": 1e300}, "timestamp"),
+        ({"timestamp": "soon"}, "timestamp"),
+        ({"message": None}, "message.headers.message-id"),
+        ({"message": {"headers": {}}}, "message.headers.message-id"),
+        ({"message": {"headers": {"message-id": "x" * 256}}}, "message.headers.message-id"),
+        ({"user-variables": {"regulars_sending": {"a": 1}}}, "regulars_sending"),
+        ({"user-variables": {"regulars_sending": "a", "regulars_profile": [1]}}, "regulars_profile"),
+        ({"event": None}, "event"),
+    ],
+)
+async def test_an_event_that_can_not_be_taken_is_not_sent_again(
+    mailgun: Provided, fields: dict[str, Any], path: str
+) -> None:
+    answer = await mailgun.mailgun({**mailgun.mailgun_event("opened"), **fields})
+    assert answer.status_code == 406
+    assert wrong(answer) == [path]
+    assert await mailgun.told() == []
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"event=opened&token=t",
+        b"[]",
+        b"{}",
+        b'{"signature": {"timestamp": 1, "token": "t", "signature": "s"}}',
+        b'{"signature": {"timestamp": 1.5, "token": "t", "signature": "s"}, "event-data": {}}',
+        b"\xff",
+        b"[" * 100_000,
+    ],
+    ids=lambda body: str(body[:30]),
+)
+async def test_what_can_not_be_read_is_refused(mailgun: Provided, body: bytes) -> None:
+    answer = await mailgun.post("mailgun", body, {})
+    assert answer.status_code == 406
+    assert answer.json()["message"]
+
+
+async def test_signatures_with_other_letters_are_only_wrong(mailgun: Provided) -> None:
+    signature = {**mailgun.mailgun_signature(), "signature": "é" * 64}
+    body = json.dumps({"signature": signature, "event-data": {}}).encode()
+    assert (await mailgun.post("mailgun", body, {})).status_code == 401
+
+
+def test_only_what_may_be_a_key_can_be_set() -> None:
+    assert MAILGUN.checked_key(SIGNING_KEY) == SIGNING_KEY
+    for other in ("", "short", "é" * 32, "a" * 16 + "\t"):
+        with pytest.raises(ValueError, match="must be the HTTP webhook signing key"):
+            MAILGUN.checked_key(other)

@@ -1,0 +1,121 @@
+"""What is fetched over HTTPS, from a server of the test's own."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives import serialization
+
+from ingest.provided import CERTIFICATE_URL, Internet, certificate, rsa_key
+from regulars.ingest.providers import outside
+from regulars.ingest.providers.outside import OutOfReachError, Outside, https
+
+_PAGES: dict[str, tuple[int, bytes]] = {
+    "/found": (200, b"content"),
+    "/asked?a=1": (200, b"with a query"),
+    "/large": (200, b"x" * (outside.LARGEST + 1)),
+    "/moved": (302, b""),
+    "/broken": (500, b""),
+}
+
+
+class _Pages(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        status, content = _PAGES.get(self.path, (404, b""))
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(content)))
+        if status == 302:
+            self.send_header("Location", "/found")
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *given: object) -> None:
+        pass
+
+
+class _Server(HTTPServer):
+    def __init__(self, context: ssl.SSLContext) -> None:
+        super().__init__(("localhost", 0), _Pages)
+        self._context = context
+
+    def get_request(self) -> tuple[ssl.SSLSocket, Any]:
+        accepted, address = self.socket.accept()
+        # Who does not trust it breaks off: that is the request's end then, and not the server's.
+        return self._context.wrap_socket(accepted, server_side=True, do_handshake_on_connect=False), address
+
+    def handle_error(self, *given: object) -> None:
+        pass
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Iterator[tuple[str, ssl.SSLContext]]:
+    """The address of a server over HTTPS, and whom to trust to reach it."""
+    pem = certificate(name="localhost")
+    key = rsa_key().private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    (tmp_path / "server.pem").write_bytes(pem + key)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "server.pem")
+    server = _Server(context)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    yield f"https://localhost:{server.server_port}", ssl.create_default_context(cadata=pem.decode())
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+async def test_what_is_there_is_given(own: tuple[str, ssl.SSLContext]) -> None:
+    address, trusting = own
+    assert await https(f"{address}/found", trusting) == b"content"
+    assert await https(f"{address}/asked?a=1", trusting) == b"with a query"
+
+
+@pytest.mark.parametrize(
+    ("path", "says"),
+    [
+        ("large", "answers with more than"),
+        ("moved", "answers 302"),
+        ("broken", "answers 500"),
+        ("nowhere", "answers 404"),
+    ],
+)
+async def test_what_is_too_large_moved_or_broken_is_out_of_reach(
+    own: tuple[str, ssl.SSLContext], path: str, says: str
+) -> None:
+    address, trusting = own
+    with pytest.raises(OutOfReachError, match=f"{path} {says}"):
+        await https(f"{address}/{path}", trusting)
+
+
+async def test_what_is_told_of_it_is_without_the_query(own: tuple[str, ssl.SSLContext]) -> None:
+    address, trusting = own
+    with pytest.raises(OutOfReachError) as told:
+        await https(f"{address}/nowhere?Token=2336412f37", trusting)
+    assert "2336412f37" not in str(told.value)
+
+
+async def test_who_is_not_trusted_is_not_asked(own: tuple[str, ssl.SSLContext]) -> None:
+    with pytest.raises(OutOfReachError, match="CERTIFICATE_VERIFY_FAILED"):
+        await https(f"{own[0]}/found")
+
+
+async def test_certificates_that_are_asked_for_at_once_are_fetched_once_and_not_kept_without_end() -> None:
+    addresses = [CERTIFICATE_URL.replace("0123", f"{number:04}") for number in range(outside.MOST_KEPT + 1)]
+    internet = Internet(dict.fromkeys(addresses, certificate()))
+    known = Outside(internet.fetch)
+    await asyncio.gather(*(known.certificate(addresses[0]) for _ in range(5)))
+    assert internet.asked == addresses[:1]
+    for address in addresses:
+        await known.certificate(address)
+    assert internet.asked == addresses
+    await known.certificate(addresses[0])
+    assert internet.asked == [*addresses, addresses[0]]

@@ -1,0 +1,72 @@
+"""Whatever a provider signs is answered: taken, or refused with a reason, and never half kept."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from clubs import Club
+from ingest.provided import AUTH_TOKEN, SIGNING_KEY, TOPIC, Provided, counts, verification_key
+from randomness import drawn
+from regulars.ingest.providers.registry import BY_NAME
+
+_TEXTS = st.text(max_size=20) | st.sampled_from(["autumn", "C1", "\0", "x" * 300, "2026-10-31T09:00:00Z", "1793437202"])
+_SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | _TEXTS
+_ANYTHING = st.recursive(
+    _SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_TEXTS, inner, max_size=3), max_leaves=6
+)
+
+
+def _objects(kinds: list[str], kind: str, *names: str) -> st.SearchStrategy[dict[str, Any]]:
+    """Objects whose fields are there or not, with anything in them, and mostly of a kind that there is."""
+    fields: dict[str, st.SearchStrategy[Any]] = dict.fromkeys(names, _ANYTHING)
+    return st.fixed_dictionaries({kind: st.sampled_from(kinds) | _ANYTHING}, optional=fields)
+
+
+_KINDS = {name: [each.split()[0] for each in provider.events] for name, provider in BY_NAME.items()}
+_NAMES = ("regulars_sending", "regulars_profile", "regulars_dispatch")
+_SENDGRID = _objects(
+    _KINDS["sendgrid"], "event", "timestamp", "sg_event_id", "sg_message_id", "sg_machine_open", *_NAMES
+)
+_MAILGUN = _objects(
+    _KINDS["mailgun"],
+    *("event", "id", "timestamp", "severity", "reason", "recipient", "message", "user-variables", "client-info"),
+)
+_SES = _objects(_KINDS["ses"], "eventType", "mail", "delivery", "bounce", "complaint", "subscription", "open")
+
+
+@pytest.fixture
+async def provided(club: Club) -> Provided:
+    """All providers are set up."""
+    made = Provided(club)
+    keys = {"ses": TOPIC, "sendgrid": verification_key(), "mailgun": SIGNING_KEY, "twilio": AUTH_TOKEN}
+    for name, key in keys.items():
+        await made.set_up(name, key)
+    return made
+
+
+@drawn(25)
+@given(
+    batch=st.lists(_SENDGRID | _ANYTHING, max_size=5),
+    event=_MAILGUN | _ANYTHING,
+    record=_SES | _ANYTHING,
+    parameters=st.dictionaries(st.sampled_from(["MessageSid", "MessageStatus", *_NAMES]) | _TEXTS, _TEXTS, max_size=4),
+)
+async def test_whatever_is_signed_is_answered(
+    provided: Provided, batch: list[Any], event: Any, record: Any, parameters: dict[str, str]
+) -> None:
+    before = len(await provided.told())
+    answers = [
+        await provided.sendgrid(batch),
+        await provided.mailgun(event),
+        await provided.sns(provided.envelope(json.dumps(record))),
+        await provided.twilio(parameters),
+    ]
+    assert all(answer.status_code in (200, 406, 422) for answer in answers), [answer.text for answer in answers]
+    loaded = sum(counts(answer).get("loaded", 0) for answer in answers)
+    assert len(await provided.told()) == before + loaded
+    assert sum(counts(answers[0]).values()) == len(batch)

@@ -1,0 +1,109 @@
+"""docs/providers.md is true: what it sends is taken as it says, and its tables are the declarations."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from clubs import Club
+from ingest.provided import AUTH_TOKEN, SIGNING_KEY, TOPIC, Provided, verification_key
+from query.lines import RENEW, renewing
+from regulars.facts.sending_events import EVENTS
+from regulars.ingest.providers.registry import PROVIDERS
+from reports.messaging import Post
+
+PAGE = Path(__file__).parent.parent.parent / "docs" / "providers.md"
+_SENT = re.compile(r"```(json|bash) (ses|sendgrid|mailgun|twilio)\n(.*?)```\n\n```json answer\n(.*?)```", re.DOTALL)
+_LOADED = re.compile(r"```ndjson sendings\n(.*?)```", re.DOTALL)
+_ASKED = re.compile(r"```json ask\n(.*?)```\n\n```json counted\n(.*?)```", re.DOTALL)
+_ROW = re.compile(r"^\| `(\w+)` \|(.*)\|$", re.MULTILINE)
+
+
+class Page:
+    """The page, whose answers are held to what is answered, or renewed by it."""
+
+    def __init__(self) -> None:
+        self.text = PAGE.read_text()
+
+    def holds(self, after: str, written: str, found: Any) -> None:
+        """Whether the page says, after some text, what was found."""
+        told = json.dumps(found, indent=2) + "\n"
+        if renewing():
+            before, _, rest = self.text.partition(after)
+            self.text = before + after + rest.replace(written, told, 1)
+        else:
+            assert told == written, f"The page says otherwise: {RENEW.replace('query', 'ingest')}"
+
+
+def words_of(script: str, environment: Mapping[str, str]) -> list[str]:
+    """The words that a script prints, each with a NUL behind it."""
+    done = subprocess.run(
+        ["bash", "-euc", script], capture_output=True, check=True, env={"PATH": os.defpath, **environment}
+    )
+    return done.stdout.decode().split("\0")[:-1]
+
+
+async def by_shell(club: Club, script: str) -> Any:
+    """What a script of the page is answered, whose curl asks the club, at the club's time."""
+    told = 'date() { echo "$NOW"; }; curl() { printf "%s\\0" "$@"; }; '
+    now = str(int(club.clock().timestamp()))
+    words = iter(words_of(told + script.replace("/nord/", f"/{club.community.slug}/"), {"NOW": now}))
+    url, headers, data = "", {"Authorization": ""}, []
+    for word in words:
+        if word == "-H":
+            name, _, value = next(words).partition(": ")
+            headers[name] = value
+        elif word == "-d":
+            data.append(next(words))
+        elif word != "-s":
+            url = word
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    return (await club.http.post(url, content="&".join(data), headers={**form, **headers})).json()
+
+
+async def test_the_page_is_answered_as_it_says(club: Club, provided: Provided) -> None:
+    post, page = Post(club), Page()
+    await post.load("profiles", [{"external_id": f"C{number}"} for number in (1, 2, 3)])
+    keys = {"ses": TOPIC, "sendgrid": verification_key(), "mailgun": SIGNING_KEY, "twilio": AUTH_TOKEN}
+    for name, key in keys.items():
+        await provided.set_up(name, key)
+    sent = _SENT.findall(page.text)
+    assert {name for _, name, _, _ in sent} == set(keys)
+    for kind, name, content, answer in sent:
+        if kind == "bash":
+            found = await by_shell(club, content)
+        elif name == "ses":
+            found = (await provided.sns(provided.envelope(content))).json()
+        else:
+            found = (await provided.sendgrid(content.encode())).json()
+        page.holds(content, answer, found)
+    (sendings,) = _LOADED.findall(page.text)
+    await post.load("sendings", sendings.encode().splitlines())
+    ((asked, counted),) = _ASKED.findall(page.text)
+    body = json.loads(asked)
+    page.holds(asked, counted, await post.ask(body.pop("report"), **body))
+    if renewing():
+        PAGE.write_text(page.text)
+
+
+def test_the_table_of_events_is_that_of_the_declarations() -> None:
+    rows = {event: cells.split("|") for event, cells in _ROW.findall(PAGE.read_text()) if event in EVENTS}
+    assert list(rows) == [*EVENTS[:4], *EVENTS[4:]]
+    for place, provider in enumerate(PROVIDERS):
+        written = {kind: event for event, cells in rows.items() for kind in re.findall(r"`([^`]+)`", cells[place])}
+        assert written == dict(provider.events), provider.title
+
+
+@pytest.mark.parametrize("provider", PROVIDERS, ids=lambda provider: provider.name)
+def test_the_page_names_each_provider_and_its_key(provider: Any) -> None:
+    text = PAGE.read_text()
+    assert f"| {provider.title} | `{provider.name}` | {provider.key} |" in text
+    assert f"\n## {provider.title}\n" in text
+    assert set(provider.events.values()) <= set(EVENTS)

@@ -1,0 +1,210 @@
+"""Batches of SendGrid: signed, mapped, kept where they are good, told where they are not."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
+from ingest.loading import Loading
+from ingest.provided import Provided, counts, ec_key, said, verification_key
+from regulars.ingest.providers.sendgrid import SENDGRID
+
+KINDS = {
+    "processed": "transmitted",
+    "delivered": "delivered",
+    "dropped": "failed",
+    "bounce": "bounced",
+    "open": "opened",
+    "click": "clicked",
+    "unsubscribe": "unsubscribed",
+    "group_unsubscribe": "unsubscribed",
+    "spamreport": "complained",
+}
+
+
+@pytest.fixture
+async def sendgrid(provided: Provided) -> Provided:
+    """SendGrid is set up."""
+    await provided.set_up("sendgrid", verification_key())
+    return provided
+
+
+async def test_each_kind_is_an_event_of_ours(sendgrid: Provided, load: Loading) -> None:
+    await load.profiles("C1")
+    answer = await sendgrid.sendgrid([sendgrid.sendgrid_event(kind, regulars_profile="C1") for kind in KINDS])
+    assert (answer.status_code, counts(answer)) == (200, {"loaded": len(KINDS)})
+    told = await sendgrid.told()
+    assert sorted(told) == sorted(("autumn", event, "C1") for event in KINDS.values())
+    assert await sendgrid.dispatches() == 1
+    assert set(await sendgrid.times()) == {datetime(2026, 10, 31, 23, 59, tzinfo=UTC)}
+
+
+async def test_what_comes_again_changes_nothing(sendgrid: Provided) -> None:
+    batch = [sendgrid.sendgrid_event("delivered"), sendgrid.sendgrid_event("open")]
+    assert counts(await sendgrid.sendgrid(batch)) == {"loaded": 2}
+    again = await sendgrid.sendgrid(batch, signed_at=sendgrid.now - 10)
+    assert (again.status_code, counts(again)) == (200, {"unchanged": 2})
+    more = await sendgrid.sendgrid([*batch, sendgrid.sendgrid_event("open"), batch[0]])
+    assert counts(more) == {"loaded": 1, "unchanged": 3}
+    assert len(await sendgrid.told()) == 3
+
+
+async def test_other_kinds_opens_of_machines_and_mails_of_no_sending_are_taken_and_counted(sendgrid: Provided) -> None:
+    event = sendgrid.sendgrid_event
+    answer = await sendgrid.sendgrid(
+        [
+            event("deferred"),
+            event("group_resubscribe"),
+            {"event": "account_status_change", "type": "compliance_suspend", "timestamp": sendgrid.now},
+            event("open", sg_machine_open=True),
+            event("open", sg_machine_open=False),
+            event("delivered", regulars_sending=None),
+            event("delivered", regulars_sending=""),
+        ]
+    )
+    assert answer.status_code == 200
+    assert counts(answer) == {"ignored": 3, "by_machine": 1, "loaded": 1, "unnamed": 2}
+    assert await sendgrid.told() == [("autumn", "opened", None)]
+    metrics = (await sendgrid.club.http.get("/metrics")).text
+    assert 'regulars_provider_events_total{outcome="ignored",provider="sendgrid"} 3.0' in metrics
+    assert 'regulars_provider_events_total{outcome="by_machine",provider="sendgrid"} 1.0' in metrics
+
+
+async def test_of_a_batch_the_good_are_kept_and_the_bad_are_told_with_their_place(
+    sendgrid: Provided, load: Loading
+) -> None:
+    await load.profiles("C1")
+    event = sendgrid.sendgrid_event
+    bad: dict[int, tuple[Any, str]] = {
+        1: (event("open", regulars_profile="C9"), "regulars_profile"),
+        2: (event("open", timestamp="soon"), "timestamp"),
+        3: (event("open", timestamp=-(10**15)), "timestamp"),
+        4: (event("open", timestamp=None), "timestamp"),
+        5: (event("open", sg_event_id=None), "sg_event_id"),
+        6: (event("open", sg_message_id="x" * 256), "sg_message_id"),
+        7: (event("open", sg_message_id=None), "sg_message_id"),
+        8: (event("open", regulars_sending=["autumn"]), "regulars_sending"),
+        9: (event("open", regulars_sending=True), "regulars_sending"),
+        10: (event("open", regulars_sending="a\0"), "regulars_sending"),
+        11: (event("open", timestamp=sendgrid.now + 2 * 86_400), "timestamp"),
+        12: ({"sg_event_id": "1"}, "event"),
+        13: ("open", ""),
+        14: (None, ""),
+        15: (event("open", sg_event_id="x" * 256), "sg_event_id"),
+    }
+    batch = [event("delivered", regulars_profile="C1"), *(each for each, _ in bad.values())]
+    batch.append(event("click", regulars_sending=4711))
+    answer = await sendgrid.sendgrid(batch)
+    assert answer.status_code == 200
+    assert counts(answer) == {"loaded": 2, "rejected": len(bad)}
+    rejections = {each["index"]: each for each in answer.json()["rejections"]}
+    assert {place: next(iter(each["errors"]), "") for place, each in rejections.items()} == {
+        place: path for place, (_, path) in bad.items()
+    }
+    assert rejections[1]["reason"] == "regulars_profile There is no profile C9."
+    assert await sendgrid.told() == [("4711", "clicked", None), ("autumn", "delivered", "C1")]
+
+
+async def test_a_batch_of_which_nothing_can_be_taken_is_refused(sendgrid: Provided) -> None:
+    answer = await sendgrid.sendgrid([sendgrid.sendgrid_event("open", timestamp="soon")])
+    assert (answer.status_code, counts(answer)) == (422, {"rejected": 1})
+    assert await sendgrid.told() == []
+
+
+async def test_an_empty_batch_is_taken(sendgrid: Provided) -> None:
+    answer = await sendgrid.sendgrid([])
+    assert (answer.status_code, counts(answer)) == (200, {})
+
+
+async def test_an_event_that_is_no_text_in_utf_8_is_told_and_the_others_are_kept(sendgrid: Provided) -> None:
+    body = (
+        b'[{"event": "open", "timestamp": %d, "sg_event_id": "1", "sg_message_id": "m", "regulars_sending": "\xff"},'
+        b' {"event": "open", "timestamp": %d, "sg_event_id": "2", "sg_message_id": "m", "regulars_sending": "a"}]'
+    ) % (sendgrid.now, sendgrid.now)
+    answer = await sendgrid.sendgrid(body)
+    assert (answer.status_code, counts(answer)) == (200, {"loaded": 1, "rejected": 1})
+    assert "This is no JSON" in answer.json()["rejections"][0]["reason"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"{", b"{}", b'"open"', b"null", b"\xff\xfe", b"[" * 100_000, rb'["\ud800"]', b"[1,]"],
+    ids=lambda body: str(body[:8]),
+)
+async def test_what_is_no_batch_is_refused(sendgrid: Provided, body: bytes) -> None:
+    answer = await sendgrid.sendgrid(body)
+    assert answer.status_code == 422
+    assert answer.json()["message"]
+    assert await sendgrid.told() == []
+
+
+# Who sends it ---------------------------------------------------------------------------------------------------
+
+NOT_BY_ITS_KEY = (401, "The signature is not by a key that is set for SendGrid.")
+
+
+async def test_what_another_key_has_signed_is_refused(sendgrid: Provided) -> None:
+    batch = [sendgrid.sendgrid_event("open")]
+    other = ec.generate_private_key(ec.SECP256R1())
+    assert said(await sendgrid.sendgrid(batch, key=other)) == NOT_BY_ITS_KEY
+    for signature in ("AAAA", "MEUCIQ=="):
+        answer = await sendgrid.sendgrid(batch, **{"X-Twilio-Email-Event-Webhook-Signature": signature})
+        assert said(answer) == NOT_BY_ITS_KEY
+    later = {"X-Twilio-Email-Event-Webhook-Timestamp": str(sendgrid.now + 1)}
+    assert said(await sendgrid.sendgrid(batch, **later)) == NOT_BY_ITS_KEY
+    assert await sendgrid.told() == []
+
+
+async def test_without_a_signature_nothing_is_taken(sendgrid: Provided) -> None:
+    for name in ("Signature", "Timestamp"):
+        for value in ("", "no base64!")[: 1 if name == "Timestamp" else 2]:
+            answer = await sendgrid.sendgrid([], **{f"X-Twilio-Email-Event-Webhook-{name}": value})
+            assert answer.status_code == 401
+            assert "is missing: have SendGrid sign" in answer.json()["message"]
+
+
+async def test_one_of_several_keys_is_enough(provided: Provided) -> None:
+    other = ec.generate_private_key(ec.SECP256R1())
+    await provided.set_up("sendgrid", verification_key(other), verification_key())
+    for key in (other, ec_key()):
+        assert counts(await provided.sendgrid([provided.sendgrid_event("open")], key=key)) == {"loaded": 1}
+
+
+@pytest.mark.parametrize(
+    ("seconds", "says"),
+    [
+        (-25 * 3600 - 1, "signed more than 25 hours ago"),
+        (301, "more than 5 minutes ahead"),
+        ("1793350802.5", "no Unix time"),
+        ("-1", "no Unix time"),
+        ("9" * 11, "no Unix time"),
+    ],
+)
+async def test_a_replay_and_a_wrong_clock_are_refused(sendgrid: Provided, seconds: int | str, says: str) -> None:
+    signed_at = seconds if isinstance(seconds, str) else sendgrid.now + seconds
+    answer = await sendgrid.sendgrid([sendgrid.sendgrid_event("open")], signed_at=signed_at)
+    assert answer.status_code == 401
+    assert says in answer.json()["message"]
+    assert await sendgrid.told() == []
+
+
+async def test_what_was_tried_again_for_a_day_is_taken(sendgrid: Provided) -> None:
+    for seconds in (-25 * 3600, 300):
+        event = sendgrid.sendgrid_event("open")
+        assert counts(await sendgrid.sendgrid([event], signed_at=sendgrid.now + seconds)) == {"loaded": 1}
+
+
+def test_only_a_key_of_p_256_can_be_set() -> None:
+    assert SENDGRID.checked_key(verification_key()) == verification_key()
+    for wrong in (
+        "",
+        "no key",
+        "AAAA",
+        verification_key(ec.generate_private_key(ec.SECP384R1())),
+        verification_key(rsa.generate_private_key(65537, 2048)),
+    ):
+        with pytest.raises(ValueError, match="must be the verification key"):
+            SENDGRID.checked_key(wrong)

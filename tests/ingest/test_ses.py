@@ -1,0 +1,332 @@
+"""Events of Amazon SES, in messages of Amazon SNS that a certificate signs."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from ingest.loading import Loading
+from ingest.provided import (
+    CERTIFICATE_URL,
+    CONFIRMS,
+    REGION,
+    SNS,
+    TOPIC,
+    Provided,
+    certificate,
+    counts,
+    said,
+    sns_signature,
+    wrong,
+)
+from regulars.ingest.providers.ses import PROBE, SES
+
+KARI, OLA = {"emailAddress": "kari@example.com"}, {"emailAddress": "Ola@example.com"}
+NEWS_LEFT = {"topicName": "news", "subscriptionStatus": "OptOut"}
+NEWS_KEPT = {"topicName": "news", "subscriptionStatus": "OptIn"}
+
+KINDS: list[tuple[str, dict[str, Any], str]] = [
+    ("Send", {}, "transmitted"),
+    ("Delivery", {"recipients": ["kari@example.com"]}, "delivered"),
+    ("Reject", {"reason": "Bad content"}, "failed"),
+    ("Rendering Failure", {"errorMessage": "Attribute 'name' is not present"}, "failed"),
+    ("Bounce", {"bounceType": "Permanent", "bouncedRecipients": [KARI]}, "bounced"),
+    ("Open", {"ipAddress": "192.0.2.1", "userAgent": "Mozilla/5.0"}, "opened"),
+    ("Click", {"link": "https://club.example"}, "clicked"),
+    ("Subscription", {"newTopicPreferences": {"unsubscribeAll": True}}, "unsubscribed"),
+    (
+        "Subscription",
+        {
+            "newTopicPreferences": {"unsubscribeAll": False, "topicSubscriptionStatus": [NEWS_LEFT]},
+            "oldTopicPreferences": {"unsubscribeAll": False, "topicSubscriptionStatus": [NEWS_KEPT]},
+        },
+        "unsubscribed",
+    ),
+    ("Complaint", {"complainedRecipients": [KARI], "complaintFeedbackType": "abuse"}, "complained"),
+]
+
+OTHERS: list[tuple[str, dict[str, Any]]] = [
+    ("DeliveryDelay", {"delayType": "MailboxFull", "delayedRecipients": [KARI]}),
+    (
+        "Subscription",
+        {
+            "newTopicPreferences": {"unsubscribeAll": False, "topicSubscriptionStatus": [NEWS_KEPT]},
+            "oldTopicPreferences": {"unsubscribeAll": True},
+        },
+    ),
+    ("Something new", {}),
+]
+
+
+@pytest.fixture
+async def ses(provided: Provided) -> Provided:
+    """SES is set up."""
+    await provided.set_up("ses", "arn:aws:sns:eu-west-1:123456789012:other", TOPIC)
+    return provided
+
+
+async def test_each_kind_is_an_event_of_ours(ses: Provided, load: Loading) -> None:
+    await load.profiles("C1")
+    mail = {"tags": {"regulars_sending": ["autumn"], "regulars_profile": ["C1"], "empty": []}}
+    for kind, detail, _ in KINDS:
+        answer = await ses.ses(kind, mail, **detail)
+        assert (answer.status_code, counts(answer)) == (200, {"loaded": 1}), kind
+    assert sorted(await ses.told()) == sorted(("autumn", event, "C1") for _, _, event in KINDS)
+    assert await ses.dispatches() == 1
+    assert ses.internet.asked == [CERTIFICATE_URL]
+
+
+async def test_an_event_happened_when_its_own_time_says_else_when_the_mail_was_sent(ses: Provided) -> None:
+    at = "2026-10-31T12:00:00.250Z"
+    await ses.ses("Open", timestamp=at)
+    await ses.ses("Send")
+    await ses.ses("Send", {"timestamp": None, "messageId": "m2"})
+    assert await ses.times() == [
+        datetime(2026, 10, 31, 12, 0, 0, 250_000, UTC),
+        datetime(2026, 10, 31, 23, 58, tzinfo=UTC),
+        datetime(2026, 10, 31, 23, 59, 55, tzinfo=UTC),
+    ]
+
+
+@pytest.mark.parametrize(("kind", "detail"), OTHERS)
+async def test_other_kinds_are_taken_and_counted(ses: Provided, kind: str, detail: dict[str, Any]) -> None:
+    answer = await ses.ses(kind, **detail)
+    assert (answer.status_code, counts(answer)) == (200, {"ignored": 1})
+
+
+async def test_a_mail_of_no_sending_is_taken_and_counted(ses: Provided) -> None:
+    assert counts(await ses.ses("Open", {"tags": None})) == {"unnamed": 1}
+    notification = {"notificationType": "Bounce", "mail": {"messageId": "m"}, "bounce": {"bouncedRecipients": [KARI]}}
+    assert counts(await ses.sns(ses.envelope(json.dumps(notification)))) == {"unnamed": 1}
+
+
+async def test_each_recipient_that_it_happened_to_is_an_event(ses: Provided) -> None:
+    answer = await ses.ses("Bounce", bouncedRecipients=[KARI, OLA])
+    assert counts(answer) == {"loaded": 2}
+    assert await ses.dispatches() == 1
+
+
+@pytest.mark.parametrize("version", ["1", "2"])
+async def test_a_message_that_comes_again_changes_nothing(ses: Provided, version: str) -> None:
+    envelope = ses.envelope(json.dumps(ses.ses_event("Open")), SignatureVersion=version)
+    for expected in ({"loaded": 1}, {"unchanged": 1}):
+        answer = await ses.sns(envelope)
+        assert (answer.status_code, counts(answer)) == (200, expected)
+    del envelope["Subject"]
+    assert counts(await ses.sns(envelope)) == {"unchanged": 1}
+
+
+# Subscriptions --------------------------------------------------------------------------------------------------
+
+
+def subscription(ses: Provided, **fields: Any) -> dict[str, Any]:
+    """A message that asks to confirm a subscription."""
+    asked = {"Type": "SubscriptionConfirmation", "Token": "2336412f37", "SubscribeURL": CONFIRMS, "Subject": None}
+    return ses.envelope("You have chosen to subscribe to the topic.", **{**asked, **fields})
+
+
+async def test_a_subscription_of_the_topic_is_confirmed(ses: Provided) -> None:
+    assert said(await ses.sns(subscription(ses))) == (200, "The subscription is confirmed.")
+    assert ses.internet.asked == [CERTIFICATE_URL, CONFIRMS]
+
+
+async def test_a_confirmation_that_does_not_go_through_is_asked_for_again(ses: Provided) -> None:
+    del ses.internet.pages[CONFIRMS]
+    assert said(await ses.sns(subscription(ses))) == (503, f"{CONFIRMS} does not answer.")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        None,
+        f"{SNS}/?Action=Unsubscribe",
+        f"{SNS}/?Action=ConfirmSubscription&Action=DeleteTopic",
+        "https://elsewhere.example/?Action=ConfirmSubscription",
+        f"https://sns.{REGION}.amazonaws.com.elsewhere.example/?Action=ConfirmSubscription",
+        f"https://sns.{REGION}.amazonaws.com:8080/?Action=ConfirmSubscription",
+        f"https://sns.{REGION}.amazonaws.com@elsewhere.example/?Action=ConfirmSubscription",
+        f"http://sns.{REGION}.amazonaws.com/?Action=ConfirmSubscription",
+        "https://sns.us-east-1.amazonaws.com/?Action=ConfirmSubscription",
+        f"{SNS}/?Action=ConfirmSubscription\r\nHost: elsewhere.example",
+        f"{SNS}/?Action=ConfirmSubscription HTTP/1.1",
+    ],
+)
+async def test_only_links_of_sns_itself_are_followed(ses: Provided, url: str | None) -> None:
+    answer = await ses.sns(subscription(ses, SubscribeURL=url))
+    assert answer.status_code == 401
+    assert "nothing is fetched from elsewhere" in answer.json()["message"]
+    assert ses.internet.asked == [CERTIFICATE_URL]
+
+
+async def test_what_sns_and_ses_say_besides_is_taken(ses: Provided) -> None:
+    ended = subscription(ses, Type="UnsubscribeConfirmation")
+    assert said(await ses.sns(ended)) == (200, "The subscription has ended: SNS sends no more.")
+    assert said(await ses.sns(ses.envelope(PROBE))) == (200, "SES publishes to this topic.")
+
+
+# Who sends it ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"Message": '{"eventType": "Open", "mail": {}}'},
+        {"MessageId": "other"},
+        {"Subject": "other"},
+        {"Subject": None},
+        {"Timestamp": "2026-11-01T00:00:00.000Z"},
+        {"SignatureVersion": "1"},
+        {"Signature": "AAAA"},
+        {"Signature": "no base64!"},
+        {"Type": "SubscriptionConfirmation", "SubscribeURL": CONFIRMS, "Token": "t"},
+    ],
+)
+async def test_what_is_not_signed_so_is_refused(ses: Provided, fields: dict[str, Any]) -> None:
+    answer = await ses.sns(ses.envelope(json.dumps(ses.ses_event("Open"))), **fields)
+    assert said(answer) == (401, "The signature is not by the certificate that the message names.")
+    assert await ses.told() == []
+    assert ses.internet.asked == [CERTIFICATE_URL]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"TopicArn": f"arn:aws:sns:{REGION}:999999999999:mail"},
+        {"Type": "Other"},
+        {"SignatureVersion": "3"},
+        {"Timestamp": "soon"},
+        {"Timestamp": "2026-10-30T22:59:59.000Z"},
+        {"Timestamp": "2026-11-01T00:05:01.000Z"},
+    ],
+)
+async def test_messages_of_others_and_of_other_times_are_refused(ses: Provided, fields: dict[str, Any]) -> None:
+    answer = await ses.sns(ses.envelope(json.dumps(ses.ses_event("Open")), **fields))
+    assert answer.status_code == 401
+    assert await ses.told() == []
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        CERTIFICATE_URL.replace("https", "http"),
+        CERTIFICATE_URL.replace(REGION, "us-east-1"),
+        CERTIFICATE_URL.replace(f"sns.{REGION}", "sns.s3"),
+        CERTIFICATE_URL.replace(f"sns.{REGION}", f"bucket.sns.{REGION}"),
+        CERTIFICATE_URL.replace("amazonaws.com", "amazonaws.com.elsewhere.example"),
+        CERTIFICATE_URL.replace("amazonaws.com", "amazonaws.com:444"),
+        CERTIFICATE_URL.replace("https://", "https://sns@"),
+        CERTIFICATE_URL.replace(".com/", ".com/../"),
+        CERTIFICATE_URL.replace(".com/", ".com/x/"),
+        f"{CERTIFICATE_URL}?x",
+        f"{CERTIFICATE_URL}#x",
+        f"{SNS}/other.pem",
+        f"{SNS}/SimpleNotificationService-.pem",
+        "file:///etc/passwd",
+        "",
+    ],
+)
+async def test_certificates_are_fetched_from_sns_alone(ses: Provided, url: str) -> None:
+    answer = await ses.sns(ses.envelope(json.dumps(ses.ses_event("Open")), SigningCertURL=url))
+    assert said(answer) == (401, f"The certificate is not one of {SNS}: nothing is fetched from elsewhere.")
+    assert ses.internet.asked == []
+
+
+@pytest.mark.parametrize(
+    "validity", [{"until": datetime(2026, 10, 31, tzinfo=UTC)}, {"since": datetime(2026, 11, 2, tzinfo=UTC)}]
+)
+async def test_a_certificate_must_hold(ses: Provided, validity: dict[str, Any]) -> None:
+    ses.internet.pages[CERTIFICATE_URL] = certificate(**validity)
+    answer = await ses.ses("Open")
+    assert (answer.status_code, "does not hold now" in answer.json()["message"]) == (401, True)
+
+
+async def test_a_certificate_of_another_kind_of_key_signs_nothing(ses: Provided) -> None:
+    ses.internet.pages[CERTIFICATE_URL] = certificate(ec.generate_private_key(ec.SECP256R1()))
+    assert (await ses.ses("Open")).status_code == 401
+
+
+async def test_a_certificate_that_can_not_be_had_is_asked_for_again(ses: Provided) -> None:
+    page = ses.internet.pages.pop(CERTIFICATE_URL)
+    assert said(await ses.ses("Open")) == (503, f"{CERTIFICATE_URL} does not answer.")
+    ses.internet.pages[CERTIFICATE_URL] = b"<html/>"
+    assert said(await ses.ses("Open")) == (503, f"{CERTIFICATE_URL} is no certificate.")
+    ses.internet.pages[CERTIFICATE_URL] = page
+    assert counts(await ses.ses("Open")) == {"loaded": 1}
+    assert counts(await ses.ses("Open")) == {"loaded": 1}
+    assert ses.internet.asked == [CERTIFICATE_URL] * 3
+
+
+async def test_the_time_may_be_a_day_and_an_hour_past(ses: Provided) -> None:
+    for step in (timedelta(hours=25), -timedelta(minutes=5)):
+        at = (ses.club.clock() - step).isoformat(timespec="milliseconds")
+        assert counts(await ses.sns(ses.envelope(json.dumps(ses.ses_event("Open")), Timestamp=at))) == {"loaded": 1}
+
+
+# What is wrong --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("message", "path"),
+    [
+        ("not JSON", ""),
+        ("[]", ""),
+        ("{}", "mail"),
+        ('{"eventType": "Open"}', "mail"),
+        ('{"mail": {}}', "eventType"),
+        ('{"mail": {}, "eventType": 5}', "eventType"),
+        ('{"mail": {"timestamp": "soon"}, "eventType": "Send"}', "timestamp"),
+        ('{"mail": {"tags": {"regulars_sending": "autumn"}}, "eventType": "Send"}', "mail.tags...."),
+        ('{"mail": {"tags": {"regulars_sending": ["a"]}}, "eventType": "Send"}', "mail.messageId"),
+        (
+            '{"mail": {}, "eventType": "Bounce", "bounce": {"bouncedRecipients": [{}]}}',
+            "bounce.bouncedRecipients.0.emailAddress",
+        ),
+        ('{"mail": {}, "eventType": "Delivery", "delivery": {"recipients": [5]}}', "delivery.recipients.0"),
+        ('{"mail": {}, "eventType": "Delivery", "delivery": []}', "delivery"),
+    ],
+)
+async def test_an_event_that_can_not_be_taken_is_refused_by_path(ses: Provided, message: str, path: str) -> None:
+    answer = await ses.sns(ses.envelope(message))
+    assert answer.status_code == 422
+    assert next(iter(wrong(answer)), "") == path
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"{}", b"\xff", b"[" * 100_000], ids=lambda body: str(body[:4]))
+async def test_what_is_no_message_is_refused(ses: Provided, body: bytes) -> None:
+    answer = await ses.post("ses", body, {"Content-Type": "text/plain"})
+    assert answer.status_code == 422
+    assert ses.internet.asked == []
+
+
+async def test_a_member_that_is_not_there_is_told(ses: Provided) -> None:
+    answer = await ses.ses("Open", {"tags": {"regulars_sending": ["autumn"], "regulars_profile": ["C9"]}})
+    assert (answer.status_code, answer.json()["rejections"][0]["errors"]) == (
+        422,
+        {"regulars_profile": ["There is no profile C9"]},
+    )
+
+
+def test_only_a_topic_can_be_set() -> None:
+    for topic in (TOPIC, "arn:aws-us-gov:sns:us-gov-west-1:123456789012:mail.fifo"):
+        assert SES.checked_key(topic) == topic
+    for other in (
+        "",
+        "mail",
+        "arn:aws:sqs:eu-north-1:123456789012:mail",
+        "arn:aws:sns:s3:123456789012:mail",
+        "arn:aws:sns:s3-us-west-2:123456789012:mail",
+        "arn:aws:sns:eu-north-1:123:mail",
+        f"{TOPIC}\n",
+    ):
+        with pytest.raises(ValueError, match="must be the ARN"):
+            SES.checked_key(other)
+
+
+def test_the_tests_sign_what_the_documentation_says_is_signed() -> None:
+    envelope = {"Type": "Notification", "Message": "m", "MessageId": "1", "Timestamp": "t", "TopicArn": "a"}
+    without_subject = sns_signature({**envelope, "SignatureVersion": "2"})
+    assert without_subject != sns_signature({**envelope, "SignatureVersion": "2", "Subject": "s"})
