@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import AsyncIterator, Iterable, Mapping
 from datetime import timedelta
@@ -376,6 +377,17 @@ async def test_in_whatever_order_events_come_all_reports_are_what_a_plain_loop_c
     await shuffled.load("offers", offer_rows(["O2", "O3", "O4"]))
     for shop in shops:
         await equal(shop, events, chance)
+
+
+async def test_writers_at_once_lose_nothing_and_count_nothing_twice(shop: Shop) -> None:
+    await with_members(shop)
+    chance = random.Random(SEED + 2)
+    events = drawn(chance, 200)
+    parts = [chance.sample(events, len(events)) for _ in range(3)]
+    loads = [shop.load("offer_events", part, batch_rows=30) for part in parts]
+    summaries = await asyncio.gather(*loads, shop.load("offers", offer_rows(OFFERS), batch_rows=1))
+    assert sum(each.loaded for each in summaries[:-1]) == 200
+    await equal(shop, events, chance)
 
 
 async def test_a_purge_takes_a_member_s_events_out_and_a_merge_moves_them(shop: Shop) -> None:
