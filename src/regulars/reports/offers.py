@@ -146,6 +146,7 @@ def _history(name: str, events: Sequence[str], meaning: str, counted: Measure) -
         cost=3,
         fields=(
             COMMUNITY_ID,
+            LOYALTY_CLUB_ID,
             *_LABELS,
             Field(
                 "event",
@@ -172,6 +173,7 @@ WHERE o.community_id = $community AND o.is_known
         grouped_by=("event",),
         aggregations=(
             Aggregation("community_id", ("community_id", "event"), "By community and event."),
+            Aggregation("loyalty_club_id", ("loyalty_club_id", "event"), "By loyalty club and event."),
             *(Aggregation(each.name, ("event", each.name), f"By event and {each.keys[0]}.") for each in _LABELS),
         ),
         measures=(counted,),
@@ -204,7 +206,7 @@ def _stats(name: str, events: Sequence[str], meaning: str, rate: Measure) -> Rep
         Format.STATISTICS,
         meaning,
         cost=2,
-        fields=(COMMUNITY_ID, *_LABELS),
+        fields=(COMMUNITY_ID, LOYALTY_CLUB_ID, *_LABELS),
         source=Source(
             Store.TABLES,
             f"""

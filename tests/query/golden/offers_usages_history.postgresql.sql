@@ -41,6 +41,27 @@ FROM (
 ) AS r
 GROUP BY 1, 3;
 
+-- loyalty_club_id: club, community, interval, starts
+SELECT
+    r.bucket AS bucket,
+    CAST($1 AS INT) AS "loyalty_club_id",
+    r.event AS "event",
+    sum(r.n) AS "usages_count"
+FROM (
+    SELECT
+        k.bucket, k.offer_id, o.collection_ids, o.campaign_id, o.type, k.event, k.n,
+        CASE k.location_id WHEN 0 THEN o.location_id ELSE k.location_id END AS store_id
+    FROM offers AS o
+    JOIN offer_rollups AS k ON k.offer_id = o.id
+    WHERE o.community_id = CAST($2 AS INT) AND o.is_known
+      AND k.event IN ('granted', 'used')
+      AND k.community_id = CAST($2 AS INT) AND k.step = CAST($3 AS TEXT)
+      AND k.bucket >= (SELECT min(start) FROM unnest(CAST($4 AS TIMESTAMPTZ[])) AS begins (start))
+      AND k.bucket <= (SELECT max(start) FROM unnest(CAST($4 AS TIMESTAMPTZ[])) AS begins (start))
+      AND k.n <> 0
+) AS r
+GROUP BY 1, 3;
+
 -- offer_id: community, interval, starts
 SELECT
     r.bucket AS bucket,
