@@ -9,9 +9,10 @@ from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
+import pytest
 import pytest_asyncio
 
-from clubs import START, SetClock, clubs
+from clubs import START, Club, SetClock, clubs
 from ingest.loading import counts
 from randomness import SEED
 from regulars.facts.community import NewCommunity
@@ -33,6 +34,12 @@ REPORTS = {
     ("seen", "clicked"): ("offers_events_history", "offers_events_stats", "click"),
     ("granted", "used"): ("offers_usages_history", "offers_usages_stats", "usage"),
 }
+
+
+@pytest.fixture
+def shop(club: Club) -> Shop:
+    """A club that makes offers."""
+    return Shop(club)
 
 
 @pytest_asyncio.fixture
