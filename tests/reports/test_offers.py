@@ -276,7 +276,7 @@ async def test_verify_tells_what_is_kept_wrong_of_an_offer(shop: Shop) -> None:
     await shop.load("profiles", [{"external_id": "A"}])
     await shop.load("offer_events", [event(1, "seen", profile="A"), event(2, "used", location="web")])
     assert await differences(shop.club) == []
-    store = (await shop.ids("locations"))["web"]
+    store, first = (await shop.ids("locations"))["web"], "2026-10-31 01:00:00+00"
     async with shop.club.database.writing(shop.club.community.id) as scope:
         for change in (
             "UPDATE offers SET seen_count = 3 WHERE community_id = $1",
@@ -285,6 +285,7 @@ async def test_verify_tells_what_is_kept_wrong_of_an_offer(shop: Shop) -> None:
             "UPDATE offer_rollups SET n = 4 WHERE community_id = $1 AND step = '1w' AND event = 'used'",
             "UPDATE offer_events SET profile_id = CAST(md5('x') AS uuid) WHERE community_id = $1 AND event = 1",
             "DELETE FROM offer_rollups WHERE community_id = $1 AND step = '1mo'",
+            "UPDATE offers SET last_at = first_at WHERE community_id = $1",
         ):
             await scope.execute(change, scope.community_id)
     async with shop.club.database.reading(shop.club.community.id) as scope:
@@ -295,6 +296,7 @@ async def test_verify_tells_what_is_kept_wrong_of_an_offer(shop: Shop) -> None:
     assert found == [
         f"profile_id is kept as '{nobody}', the facts say None",
         "collection_ids is kept as '0', the facts say None",
+        f"first_at, last_at is kept as '{first} {first}', the facts say '{first} 2026-10-31 02:00:00+00'",
         "location_id is kept as '0', the facts say None",
         "seen at 0 in the 1mo from 2026-10-01 00:00:00+00 is kept as '0', the facts say '1'",
         "seen_count is kept as '3', the facts say '1'",

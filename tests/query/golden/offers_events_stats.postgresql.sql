@@ -24,7 +24,7 @@ FROM (
               AND event IN (1, 2) AND at >= CAST($2 AS TIMESTAMPTZ) AND at < CAST($3 AS TIMESTAMPTZ)
             OFFSET 0
         ) AS e
-        WHERE o.community_id = CAST($1 AS INT) AND o.is_known
+        WHERE o.community_id = CAST($1 AS INT) AND o.is_known AND o.first_at < CAST($3 AS TIMESTAMPTZ) AND o.last_at >= CAST($2 AS TIMESTAMPTZ)
     ) AS r
     GROUP BY r.profile_id
 ) AS s ("seen", "clicked", "unique_seen", "unique_clicked")
@@ -56,7 +56,7 @@ FROM (
               AND event IN (1, 2) AND at >= CAST($2 AS TIMESTAMPTZ) AND at < CAST($3 AS TIMESTAMPTZ)
             OFFSET 0
         ) AS e
-        WHERE o.community_id = CAST($1 AS INT) AND o.is_known
+        WHERE o.community_id = CAST($1 AS INT) AND o.is_known AND o.first_at < CAST($3 AS TIMESTAMPTZ) AND o.last_at >= CAST($2 AS TIMESTAMPTZ)
     ) AS r
     GROUP BY r.profile_id
 ) AS s (label_1, "seen", "clicked", "unique_seen", "unique_clicked")
@@ -88,7 +88,7 @@ FROM (
               AND event IN (1, 2) AND at >= CAST($3 AS TIMESTAMPTZ) AND at < CAST($4 AS TIMESTAMPTZ)
             OFFSET 0
         ) AS e
-        WHERE o.community_id = CAST($2 AS INT) AND o.is_known
+        WHERE o.community_id = CAST($2 AS INT) AND o.is_known AND o.first_at < CAST($4 AS TIMESTAMPTZ) AND o.last_at >= CAST($3 AS TIMESTAMPTZ)
     ) AS r
     GROUP BY r.profile_id
 ) AS s (label_1, "seen", "clicked", "unique_seen", "unique_clicked")
@@ -120,7 +120,7 @@ FROM (
               AND event IN (1, 2) AND at >= CAST($2 AS TIMESTAMPTZ) AND at < CAST($3 AS TIMESTAMPTZ)
             OFFSET 0
         ) AS e
-        WHERE o.community_id = CAST($1 AS INT) AND o.is_known
+        WHERE o.community_id = CAST($1 AS INT) AND o.is_known AND o.first_at < CAST($3 AS TIMESTAMPTZ) AND o.last_at >= CAST($2 AS TIMESTAMPTZ)
     ) AS r
     GROUP BY 1, r.profile_id
 ) AS s (label_1, "seen", "clicked", "unique_seen", "unique_clicked")
@@ -154,7 +154,7 @@ FROM (
                   AND event IN (1, 2) AND at >= CAST($2 AS TIMESTAMPTZ) AND at < CAST($3 AS TIMESTAMPTZ)
                 OFFSET 0
             ) AS e
-            WHERE o.community_id = CAST($1 AS INT) AND o.is_known
+            WHERE o.community_id = CAST($1 AS INT) AND o.is_known AND o.first_at < CAST($3 AS TIMESTAMPTZ) AND o.last_at >= CAST($2 AS TIMESTAMPTZ)
         ) AS r
     ) AS r
     GROUP BY 1, r.profile_id
@@ -187,7 +187,7 @@ FROM (
               AND event IN (1, 2) AND at >= CAST($2 AS TIMESTAMPTZ) AND at < CAST($3 AS TIMESTAMPTZ)
             OFFSET 0
         ) AS e
-        WHERE o.community_id = CAST($1 AS INT) AND o.is_known
+        WHERE o.community_id = CAST($1 AS INT) AND o.is_known AND o.first_at < CAST($3 AS TIMESTAMPTZ) AND o.last_at >= CAST($2 AS TIMESTAMPTZ)
     ) AS r
     GROUP BY 1, r.profile_id
 ) AS s (label_1, "seen", "clicked", "unique_seen", "unique_clicked")
@@ -219,7 +219,7 @@ FROM (
               AND event IN (1, 2) AND at >= CAST($2 AS TIMESTAMPTZ) AND at < CAST($3 AS TIMESTAMPTZ)
             OFFSET 0
         ) AS e
-        WHERE o.community_id = CAST($1 AS INT) AND o.is_known
+        WHERE o.community_id = CAST($1 AS INT) AND o.is_known AND o.first_at < CAST($3 AS TIMESTAMPTZ) AND o.last_at >= CAST($2 AS TIMESTAMPTZ)
     ) AS r
     GROUP BY 1, r.profile_id
 ) AS s (label_1, "seen", "clicked", "unique_seen", "unique_clicked")
@@ -251,7 +251,7 @@ FROM (
               AND event IN (1, 2) AND at >= CAST($2 AS TIMESTAMPTZ) AND at < CAST($3 AS TIMESTAMPTZ)
             OFFSET 0
         ) AS e
-        WHERE o.community_id = CAST($1 AS INT) AND o.is_known
+        WHERE o.community_id = CAST($1 AS INT) AND o.is_known AND o.first_at < CAST($3 AS TIMESTAMPTZ) AND o.last_at >= CAST($2 AS TIMESTAMPTZ)
     ) AS r
     GROUP BY 1, r.profile_id
 ) AS s (label_1, "seen", "clicked", "unique_seen", "unique_clicked")

@@ -24,7 +24,7 @@ FROM (
               AND event IN (3, 4) AND at >= CAST($2 AS TIMESTAMPTZ) AND at < CAST($3 AS TIMESTAMPTZ)
             OFFSET 0
         ) AS e
-        WHERE o.community_id = CAST($1 AS INT) AND o.is_known
+        WHERE o.community_id = CAST($1 AS INT) AND o.is_known AND o.first_at < CAST($3 AS TIMESTAMPTZ) AND o.last_at >= CAST($2 AS TIMESTAMPTZ)
     ) AS r
     GROUP BY r.profile_id
 ) AS s ("granted", "used", "unique_granted", "unique_used")
@@ -56,7 +56,7 @@ FROM (
               AND event IN (3, 4) AND at >= CAST($2 AS TIMESTAMPTZ) AND at < CAST($3 AS TIMESTAMPTZ)
             OFFSET 0
         ) AS e
-        WHERE o.community_id = CAST($1 AS INT) AND o.is_known
+        WHERE o.community_id = CAST($1 AS INT) AND o.is_known AND o.first_at < CAST($3 AS TIMESTAMPTZ) AND o.last_at >= CAST($2 AS TIMESTAMPTZ)
     ) AS r
     GROUP BY r.profile_id
 ) AS s (label_1, "granted", "used", "unique_granted", "unique_used")
@@ -88,7 +88,7 @@ FROM (
               AND event IN (3, 4) AND at >= CAST($3 AS TIMESTAMPTZ) AND at < CAST($4 AS TIMESTAMPTZ)
             OFFSET 0
         ) AS e
-        WHERE o.community_id = CAST($2 AS INT) AND o.is_known
+        WHERE o.community_id = CAST($2 AS INT) AND o.is_known AND o.first_at < CAST($4 AS TIMESTAMPTZ) AND o.last_at >= CAST($3 AS TIMESTAMPTZ)
     ) AS r
     GROUP BY r.profile_id
 ) AS s (label_1, "granted", "used", "unique_granted", "unique_used")
@@ -120,7 +120,7 @@ FROM (
               AND event IN (3, 4) AND at >= CAST($2 AS TIMESTAMPTZ) AND at < CAST($3 AS TIMESTAMPTZ)
             OFFSET 0
         ) AS e
-        WHERE o.community_id = CAST($1 AS INT) AND o.is_known
+        WHERE o.community_id = CAST($1 AS INT) AND o.is_known AND o.first_at < CAST($3 AS TIMESTAMPTZ) AND o.last_at >= CAST($2 AS TIMESTAMPTZ)
     ) AS r
     GROUP BY 1, r.profile_id
 ) AS s (label_1, "granted", "used", "unique_granted", "unique_used")
@@ -154,7 +154,7 @@ FROM (
                   AND event IN (3, 4) AND at >= CAST($2 AS TIMESTAMPTZ) AND at < CAST($3 AS TIMESTAMPTZ)
                 OFFSET 0
             ) AS e
-            WHERE o.community_id = CAST($1 AS INT) AND o.is_known
+            WHERE o.community_id = CAST($1 AS INT) AND o.is_known AND o.first_at < CAST($3 AS TIMESTAMPTZ) AND o.last_at >= CAST($2 AS TIMESTAMPTZ)
         ) AS r
     ) AS r
     GROUP BY 1, r.profile_id
@@ -187,7 +187,7 @@ FROM (
               AND event IN (3, 4) AND at >= CAST($2 AS TIMESTAMPTZ) AND at < CAST($3 AS TIMESTAMPTZ)
             OFFSET 0
         ) AS e
-        WHERE o.community_id = CAST($1 AS INT) AND o.is_known
+        WHERE o.community_id = CAST($1 AS INT) AND o.is_known AND o.first_at < CAST($3 AS TIMESTAMPTZ) AND o.last_at >= CAST($2 AS TIMESTAMPTZ)
     ) AS r
     GROUP BY 1, r.profile_id
 ) AS s (label_1, "granted", "used", "unique_granted", "unique_used")
@@ -219,7 +219,7 @@ FROM (
               AND event IN (3, 4) AND at >= CAST($2 AS TIMESTAMPTZ) AND at < CAST($3 AS TIMESTAMPTZ)
             OFFSET 0
         ) AS e
-        WHERE o.community_id = CAST($1 AS INT) AND o.is_known
+        WHERE o.community_id = CAST($1 AS INT) AND o.is_known AND o.first_at < CAST($3 AS TIMESTAMPTZ) AND o.last_at >= CAST($2 AS TIMESTAMPTZ)
     ) AS r
     GROUP BY 1, r.profile_id
 ) AS s (label_1, "granted", "used", "unique_granted", "unique_used")
@@ -251,7 +251,7 @@ FROM (
               AND event IN (3, 4) AND at >= CAST($2 AS TIMESTAMPTZ) AND at < CAST($3 AS TIMESTAMPTZ)
             OFFSET 0
         ) AS e
-        WHERE o.community_id = CAST($1 AS INT) AND o.is_known
+        WHERE o.community_id = CAST($1 AS INT) AND o.is_known AND o.first_at < CAST($3 AS TIMESTAMPTZ) AND o.last_at >= CAST($2 AS TIMESTAMPTZ)
     ) AS r
     GROUP BY 1, r.profile_id
 ) AS s (label_1, "granted", "used", "unique_granted", "unique_used")
