@@ -32,6 +32,9 @@ Entity = Literal[
     "memberships",
     "sendings",
     "sending_events",
+    "offer_collections",
+    "offers",
+    "offer_events",
     "transactions",
 ]
 

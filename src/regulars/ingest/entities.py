@@ -12,6 +12,9 @@ from regulars.facts import (
     instants,
     locations,
     memberships,
+    offer_collections,
+    offer_events,
+    offers,
     products,
     profile_rows,
     profiles,
@@ -23,6 +26,7 @@ from regulars.facts.profile_rows import ProfileIn
 from regulars.facts.refusals import Refused, misfit, refuse
 from regulars.facts.writing import Writing
 from regulars.ingest import messages
+from regulars.ingest import offer_events as happened
 from regulars.ingest.columns import Cell, Columns
 from regulars.ingest.transaction_lines import TransactionLine
 
@@ -94,6 +98,18 @@ def _sending_event(given: sending_events.SendingEventIn, community: Community) -
     return sending_events.checked(given, community.timezone)
 
 
+def _offer_collection(given: offer_collections.OfferCollectionIn, community: Community) -> Mapping[str, Any]:
+    return offer_collections.checked(given)
+
+
+def _offer(given: offers.OfferIn, community: Community) -> Mapping[str, Any]:
+    return offers.checked(given, community.timezone)
+
+
+def _offer_event(given: offer_events.OfferEventIn, community: Community) -> offer_events.OfferEventRow:
+    return offer_events.checked(given, community.timezone)
+
+
 TRANSACTIONS = Columns(
     TransactionLine,
     (("external_id",), ("profile", "profile_id"), ("transacted_at",), ("total",)),
@@ -115,6 +131,13 @@ ENTITIES: Mapping[str, Entity] = {
         ),
         _sending_event,
     ),
+    "offer_collections": Entity(
+        Columns(offer_collections.OfferCollectionIn, (("external_id",),), {}), _offer_collection
+    ),
+    "offers": Entity(Columns(offers.OfferIn, (("external_id",),), {}), _offer),
+    "offer_events": Entity(
+        Columns(offer_events.OfferEventIn, (("external_id",), ("offer",), ("event",), ("at",)), {}), _offer_event
+    ),
 }
 """What is loaded into one community row by row, by name."""
 
@@ -125,6 +148,9 @@ PUTS: Mapping[str, Put] = {
     "memberships": memberships.put_many,
     "sendings": sendings.put_many,
     "sending_events": messages.put_many,
+    "offer_collections": offer_collections.put_many,
+    "offers": offers.put_many,
+    "offer_events": happened.put_many,
 }
 """How rows of an entity are put, as one set."""
 

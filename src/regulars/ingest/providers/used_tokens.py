@@ -3,8 +3,8 @@
 from datetime import datetime
 from typing import Any
 
+from regulars.facts.given import digest
 from regulars.facts.refusals import refuse
-from regulars.facts.sending_events import digest
 from regulars.facts.writing import Writing
 from regulars.ingest.providers.provider import AHEAD, OLDEST, Token
 

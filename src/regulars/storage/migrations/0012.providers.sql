@@ -1,5 +1,5 @@
 -- Providers of mail and SMS, which tell by webhooks what became of a community's messages.
--- depends: 0009.sendings
+-- depends: 0011.offers
 
 -- What a provider signs is its own by any of `keys`, so that one can be replaced without a gap. Messages name their
 -- sending, recipient and dispatch under the three names. `url` is the address that it calls, where a proxy hides it.
