@@ -20,6 +20,7 @@ from engines.generated import alone
 from engines.given_tables import Tables, tables
 from oracle import Facts, Item, Transaction, values
 from regulars.bulk.compute_report import open_files, query_of
+from regulars.bulk.purchase_facts import Purchases
 from regulars.bulk.reported import Needs, Told
 from reports.bought import DIMENSIONS
 from reports.standing import age_group
@@ -122,8 +123,9 @@ def opened(
     runner: Any, engine: str, facts: Facts, given: Mapping[str, Any], now: datetime, bodies: Sequence[Json]
 ) -> Callable[[Json], Json]:
     """Files of which all of these may be asked: what asks one."""
-    fields = [Needs.of(query_of(body, engine)).purchases or frozenset() for body in bodies]
-    needs = Needs(purchases=frozenset().union(*fields))
+    each = [Purchases.of(query_of(body, engine)) for body in bodies]
+    fields = frozenset().union(*(one.fields for one in each))
+    needs = Needs(purchases=Purchases(fields, min(one.since for one in each), max(one.until for one in each)))
     told = Told(facts.community.timezone, facts.community.currency, now)
     files = open_files(runner, given, needs, told, None, lambda stage: None)
     return lambda body: files.answer(query_of(body, engine))

@@ -14,13 +14,14 @@ from regulars.bulk import reported, tables
 from regulars.bulk.compute import Tell, instant_of
 from regulars.bulk.on_duckdb import OnDuckDB
 from regulars.bulk.plan import zone
-from regulars.bulk.refusals import NotThereError
+from regulars.bulk.refusals import NotThereError, UnfitError
 from regulars.bulk.report_files import place, write
 from regulars.bulk.report_stores import FileStores
 from regulars.bulk.reported import Needs, Told
 from regulars.query.answers import answer
 from regulars.query.query import Query
 from regulars.query.request import parse
+from regulars.query.timeseries import MOST_POINTS
 from regulars.reports.over_files import FACTS, over_files
 from regulars.reports.registry import BY_NAME
 from regulars.reports.report import Format, Store
@@ -85,6 +86,11 @@ def compute_report(
     found = opened.answer(query)
     if path is None:
         return found
+    if found.get("truncated") and not path.endswith(".json"):
+        raise UnfitError(
+            f"the answer is cut to {MOST_POINTS:,} values, and only a .json file can say so: "
+            "ask for fewer groups, a shorter range or a coarser interval."
+        )
     tell("writing")
     write(found, path)
     return None

@@ -10,6 +10,7 @@ from regulars.aggregations.choosing import names_read
 from regulars.bulk import lines, member_facts, plan, purchase_facts
 from regulars.bulk.lists import LISTS, Lists
 from regulars.bulk.plan import Asked, Runner
+from regulars.bulk.purchase_facts import Purchases
 from regulars.bulk.refusals import UnfitError
 from regulars.bulk.shape import Club, Faults, Lines, Source, Step
 from regulars.facts import money, phones
@@ -27,21 +28,21 @@ _OF_GROUPS = ("members_grouped_count", "members_count_history")
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """What a query is about: of the members, beside what every profile says, their values, their countries; or these
-    fields of purchases.
+    """What a query is about: of the members, beside what every profile says, their values, their countries; or
+    purchases.
     """
 
     values: bool = False
     country: bool = False
-    purchases: frozenset[str] | None = None
+    purchases: Purchases | None = None
 
     @staticmethod
     def of(query: Query) -> "Needs":
         """What a query needs."""
         report = query.report
-        asked = {*filter_sql.fields(query.filter), *(each.name for each in grouping(query))}
         if report.name in _OF_PURCHASES:
-            return Needs(purchases=frozenset(name for name in asked if not report.by_field[name].by_header))
+            return Needs(purchases=Purchases.of(query))
+        asked = {*filter_sql.fields(query.filter), *(each.name for each in grouping(query))}
         is_listed = bool(report.key) and query.aggregate_by is None
         names = {each.removeprefix("aggregations.") for each in asked}
         names |= {each.name for each in report.fields if each.shown} if is_listed else set()
@@ -61,34 +62,31 @@ class Told:
 
 
 def make_purchases(
-    runner: Runner, sources: Mapping[str, Source], fields: frozenset[str], asked: Told, tell: Callable[[str], None]
+    runner: Runner, sources: Mapping[str, Source], wanted: Purchases, asked: Told, tell: Callable[[str], None]
 ) -> Club:
     """Makes `purchases` and, where they are asked for by brand, `bought_brands`; gives the club.
 
     Raises UnfitError for whatever can't be computed from.
     """
-    dimensions = tuple(name for name in purchase_facts.DIMENSIONS if name in fields)
-    registry = plan.needed_for(dimensions)
-    read = names_read(registry) | purchase_facts.read(fields)
-    has_profiles, is_branded = "profiles" in sources, purchase_facts.BRAND in fields
+    registry = plan.needed_for(wanted.dimensions)
+    read = names_read(registry) | wanted.read
+    has_profiles = "profiles" in sources
     if has_profiles:
-        own, named = sources["profiles"], purchase_facts.of_profiles(fields)
+        own, named = sources["profiles"], wanted.of_profiles
         columns = {name: given for name, given in own.columns.items() if name in named}
         sources = {**sources, "profiles": replace(own, columns=columns)}
     by = Asked(asked.timezone, asked.currency, None, ())
     made = plan.make_facts(runner, sources, by, read, tell, has_anonymous=True)
-    if is_branded and made.shape.lines is Lines.NOWHERE:
+    if wanted.is_branded and made.shape.lines is Lines.NOWHERE:
         raise UnfitError("transactions have no lines, and brand is of lines: give items, or columns from sku on.")
     tell("computing")
-    if dimensions:
-        runner.make(purchase_facts.buyers(asked.now))
+    if wanted.dimensions:
+        runner.make(purchase_facts.buyers(wanted, asked.now))
         plan.make_values(runner, made, None, registry)
-    runner.make(
-        purchase_facts.purchases(fields, made.shape.club, runner.dialect, has_ids=is_branded, has_profiles=has_profiles)
-    )
-    if is_branded:
+    runner.make(purchase_facts.purchases(wanted, made.shape, runner.dialect))
+    if wanted.is_branded:
         runner.make(lines.brand_amounts(made.shape, runner.dialect))
-        runner.make(purchase_facts.bought_brands(fields))
+        runner.make(purchase_facts.bought_brands(wanted))
     return made.shape.club
 
 

@@ -106,7 +106,7 @@ WHERE told.at <= $now
 """
 
 # Buckets of days are those of local dates, which are not in the order of instants where clocks are put back over
-# midnight.
+# midnight; by a day at most, which spares the rest a look at the clock. Shorter buckets always are in order.
 _BOUGHT_OVER_TIME = """
 WITH asked AS (
     SELECT each.bucket.starts, each.bucket.ends,
@@ -116,7 +116,9 @@ WITH asked AS (
 SELECT asked.starts AS bucket, bought.*
 FROM {} AS bought
 JOIN asked ON asked.number = bucket_number(bought.at, $starts, $interval, $zone)
-WHERE bought.at >= (SELECT min(starts) FROM asked) AND bought.at < (SELECT max(ends) FROM asked)
+WHERE bought.at >= (SELECT min(starts) FROM asked) - INTERVAL '1 day'
+  AND bought.at < (SELECT max(ends) FROM asked) + INTERVAL '1 day'
+  AND (bought.at < (SELECT max(ends) FROM asked) OR $interval NOT IN ('5m', '1h'))
   AND bought.at <= $now
 """
 
