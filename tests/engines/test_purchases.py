@@ -6,7 +6,7 @@ import itertools
 import json
 import random
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -22,6 +22,7 @@ from api.transaction_calls import V3, line, make, sale
 from clubs import Club, SetClock, clubs
 from engines import recounted
 from engines.generated import club as generated
+from engines.given_tables import one_line_a_row
 from oracle import Community, Facts
 from randomness import SEED, examples
 from regulars.bulk.on_duckdb import OnDuckDB
@@ -120,14 +121,20 @@ def requests(chance: random.Random, now: datetime) -> list[Request]:
 def differing(runner: Any, engine: str, zone: str, seed: int, profiles: int) -> list[Any]:
     """Where files of drawn facts say else than a recount of them."""
     chance, facts = random.Random(seed), generated(seed, profiles, Community(zone, "NOK")).facts
+    if chance.random() < 0.3:
+        # Without another currency amounts are made in another way.
+        own = {id_: replace(told, currency=None) for id_, told in facts.transactions.items()}
+        facts = replace(facts, transactions=own)
     instants = sorted(each.transacted_at for each in facts.transactions.values())
     # Most has happened, some of it just now.
     now = instants[len(instants) * chance.choice((6, 8, 9)) // 10] + timedelta(minutes=chance.choice((0, 1, 70)))
     known = recounted.buyers(facts, chance)
     bought = recounted.recounted(facts, known, now)
     asked = requests(chance, now)
-    bodies = [each.body for each in asked]
-    ask = recounted.opened(runner, engine, facts, recounted.as_tables(facts, known), now, bodies)
+    given = recounted.as_tables(facts, known)
+    if chance.random() < 0.5:
+        given["transactions"] = one_line_a_row(given["transactions"])
+    ask = recounted.opened(runner, engine, facts, given, now, [each.body for each in asked])
     pairs = [(each, each.found(ask(each.body)), each.expected(bought, now, ZoneInfo(zone))) for each in asked]
     return [pair for pair in pairs if pair[1] != pair[2]]
 
