@@ -36,6 +36,11 @@ async def stats(
     query = Query(report, only, report.by_aggregation[by] if by else None, None, start, end)
     customers = [customer_of(each.community) for each in some]
     answer = await statistics(query, customers, Stores(some[0].database), some[0].clock.at)
+    return by_label(answer)
+
+
+def by_label(answer: Json) -> dict[Any, Json]:
+    """The values of statistics, by label."""
     return {next(iter(each["label"].values()), None): each["values"] for each in answer["statistics"]}
 
 
@@ -46,6 +51,11 @@ async def series(
     report = TRANSACTIONS_HISTORY
     query = Query(report, only, report.by_aggregation[by] if by else None, interval, start, end)
     answer = await timeseries(query, [customer_of(club.community)], Stores(club.database), club.clock.at)
+    return by_bucket(answer)
+
+
+def by_bucket(answer: Json) -> dict[Any, Json]:
+    """The values of a timeseries that is whole, by bucket and label."""
     assert "truncated" not in answer
     found: dict[Any, Json] = {}
     for each in answer["series"]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import ROUND_HALF_EVEN, Decimal
@@ -89,12 +89,6 @@ class Bought:
             "brands": {brand: cents(amount) for brand, amount in brands.items()},
         }
 
-    def counted(self, since: datetime, until: datetime, now: datetime) -> Iterator[Json]:
-        """What was bought from `since` to before `until`."""
-        for each in self.transactions:
-            if not each["is_void"] and since <= each["at"] < until and each["at"] <= now:
-                yield each
-
     def measured(
         self,
         since: datetime,
@@ -105,22 +99,42 @@ class Bought:
         only: Callable[[Json], bool] = lambda each: True,
     ) -> dict[tuple[Hashable, Any], Json]:
         """The measures of each bucket and value."""
-        sales: dict[tuple[Hashable, Any], int] = defaultdict(int)
-        amounts: dict[tuple[Hashable, Any], Decimal] = defaultdict(Decimal)
-        members: dict[tuple[Hashable, Any], set[Any]] = defaultdict(set)
-        for each in filter(only, self.counted(since, until, now)):
-            under = each["brands"] if by == "brand" else {each[by] if by else None: each["amount"]}
-            for value, amount in under.items():
-                key = (bucket(each["at"]), value)
-                sales[key] += each["total"] > 0
-                amounts[key] += amount
-                members[key] |= {each["profile"]} - {None}
-        return {
-            key: {
-                "transactions": number,
-                "net_amount": amounts[key],
-                "members": len(members[key]),
-                "average_value": cents(amounts[key] / number) if number else None,
-            }
-            for key, number in sales.items()
+        return measured(self.transactions, since, until, now, by, bucket, only)
+
+
+def counted(transactions: Iterable[Json], since: datetime, until: datetime, now: datetime) -> Iterator[Json]:
+    """What was bought from `since` to before `until`."""
+    for each in transactions:
+        if not each["is_void"] and since <= each["at"] < until and each["at"] <= now:
+            yield each
+
+
+def measured(
+    transactions: Iterable[Json],
+    since: datetime,
+    until: datetime,
+    now: datetime,
+    by: str | None = None,
+    bucket: Callable[[datetime], Hashable] = lambda at: None,
+    only: Callable[[Json], bool] = lambda each: True,
+) -> dict[tuple[Hashable, Any], Json]:
+    """The measures of each bucket and value."""
+    sales: dict[tuple[Hashable, Any], int] = defaultdict(int)
+    amounts: dict[tuple[Hashable, Any], Decimal] = defaultdict(Decimal)
+    members: dict[tuple[Hashable, Any], set[Any]] = defaultdict(set)
+    for each in filter(only, counted(transactions, since, until, now)):
+        under = each["brands"] if by == "brand" else {each[by] if by else None: each["amount"]}
+        for value, amount in under.items():
+            key = (bucket(each["at"]), value)
+            sales[key] += each["total"] > 0
+            amounts[key] += amount
+            members[key] |= {each["profile"]} - {None}
+    return {
+        key: {
+            "transactions": number,
+            "net_amount": amounts[key],
+            "members": len(members[key]),
+            "average_value": cents(amounts[key] / number) if number else None,
         }
+        for key, number in sales.items()
+    }

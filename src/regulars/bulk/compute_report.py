@@ -14,13 +14,14 @@ from regulars.bulk import reported, tables
 from regulars.bulk.compute import Tell, instant_of
 from regulars.bulk.on_duckdb import OnDuckDB
 from regulars.bulk.plan import zone
-from regulars.bulk.refusals import NotThereError
+from regulars.bulk.refusals import NotThereError, UnfitError
 from regulars.bulk.report_files import place, write
 from regulars.bulk.report_stores import FileStores
 from regulars.bulk.reported import Needs, Told
 from regulars.query.answers import answer
 from regulars.query.query import Query
 from regulars.query.request import parse
+from regulars.query.timeseries import MOST_POINTS
 from regulars.reports.over_files import FACTS, over_files
 from regulars.reports.registry import BY_NAME
 from regulars.reports.report import Format, Store
@@ -54,32 +55,42 @@ def compute_report(
     output: str | Path | None = None,
     tell: Tell = lambda stage: None,
 ) -> Any:
-    """A report's answer, as /v1/reporting/query gives it, of members in tables like those of `compute`.
+    """A report's answer, as /v1/reporting/query gives it, of tables like those of `compute`.
 
     `profiles` are the members and what is known of them; each joined at its `joined_at`, else its `created_at`, else
     `as_of`. `memberships` are further joins and leaves. Values of members (`aggregations.*`, `member_aggregations`)
-    need `transactions`. `filter`, `aggregate_by` and `interval` are as in a request, `start` and `end` its `from` and
-    `to`. `as_of` is the instant that it is asked at, now where it is not given. `personal` names properties that stay
-    out, beside those that always do.
+    need `transactions`. So do `transactions_history` and `transactions_stats`; there, `profiles` tell of buyers, who
+    are as of the instant of each purchase, and may be left out.
+    `filter`, `aggregate_by` and `interval` are as in a request, `start` and `end` its `from` and `to`. `as_of` is the
+    instant that it is asked at, now where it is not given. `personal` names properties that stay out, beside those that
+    always do.
     Nothing is paged: records are all there. Gives the answer; None where `output` names a .json, .csv or .parquet file.
     Raises UnfitError for what can't be computed from, InvalidParametersError for a request that is wrong.
     """
     if engine not in ("duckdb", "spark"):
         raise NotThereError(f"engine must be duckdb or spark, not {engine!r}.")
-    if profiles is None:
-        raise NotThereError("profiles are needed: they are who a report is about.")
     path = None if output is None else place(output)
     body = {"report": report, "filter": filter, "aggregate_by": aggregate_by, "interval": interval}
     query = query_of(body | {"from": _written(start), "to": _written(end)}, engine)
     zone(timezone, "timezone")
-    told = {"profiles": profiles, "memberships": memberships}
-    values = {"transactions": transactions, "locations": locations, "products": products}
+    named = {
+        "profiles": profiles,
+        "memberships": memberships,
+        "transactions": transactions,
+        "locations": locations,
+        "products": products,
+    }
     club = Told(timezone, currency, instant_of(as_of), community_id, tuple(personal))
-    opened = open_files(_runner(engine, spark, master), told | values, Needs.of(query), club, columns, tell)
+    opened = open_files(_runner(engine, spark, master), named, Needs.of(query), club, columns, tell)
     tell("computing")
     found = opened.answer(query)
     if path is None:
         return found
+    if found.get("truncated") and not path.endswith(".json"):
+        raise UnfitError(
+            f"the answer is cut to {MOST_POINTS:,} values, and only a .json file can say so: "
+            "ask for fewer groups, a shorter range or a coarser interval."
+        )
     tell("writing")
     write(found, path)
     return None
@@ -117,15 +128,16 @@ def open_files(
     runner: Any, things_: Mapping[str, Any], needs: Needs, told: Told, columns: Mapping[str, Any] | None, tell: Tell
 ) -> OpenFiles:
     """Reads tables as far as a report needs them, on an engine. Raises UnfitError for what can't be computed from."""
-    if needs.values and things_["transactions"] is None:
-        raise NotThereError("transactions are needed: the report asks for values that are made of them.")
-    wanted = (*_ALWAYS, *(_FOR_VALUES if needs.values else ()))
+    wanted = _wanted(things_, needs)
     sources = {
         name: runner.source(_TABLES[name], things.given(thing, _TABLES[name]), things.named(columns, _TABLES[name]))
         for name, thing in things_.items()
         if thing is not None and name in wanted
     }
-    club = reported.make(runner, sources, needs, told, tell)
+    if needs.purchases is None:
+        club = reported.make(runner, sources, needs, told, tell)
+    else:
+        club = reported.make_purchases(runner, sources, needs.purchases, told, tell)
     customer = Customer(
         community_id=told.community_id,
         loyalty_club_id=told.community_id,
@@ -141,8 +153,23 @@ def open_files(
     return OpenFiles(runner, customer, told.now)
 
 
-_ALWAYS = ("profiles", "memberships")
-_FOR_VALUES = ("transactions", "locations", "products")
+_OF_MEMBERS = ("profiles", "memberships")
+_OF_PURCHASES = ("transactions", "locations", "products")
+
+
+def _wanted(things_: Mapping[str, Any], needs: Needs) -> Sequence[str]:
+    """The tables that are read. Raises NotThereError for one that is needed and not there."""
+    is_about_members = needs.purchases is None
+    if is_about_members and things_["profiles"] is None:
+        raise NotThereError("profiles are needed: they are who the report is about.")
+    if (needs.values or not is_about_members) and things_["transactions"] is None:
+        what = "asks for values that are made of them" if is_about_members else "is about them"
+        raise NotThereError(f"transactions are needed: the report {what}.")
+    if not is_about_members:
+        return ("profiles", *_OF_PURCHASES)
+    return (*_OF_MEMBERS, *_OF_PURCHASES) if needs.values else _OF_MEMBERS
+
+
 _TABLES = {each.name: each for each in tables.TABLES} | {"profiles": tables.REPORTED_PROFILES}
 
 

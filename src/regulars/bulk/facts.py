@@ -156,7 +156,9 @@ def keeps_ids(shape: Shape, dialect: Dialect) -> bool:
 
 
 def transactions(shape: Shape, dialect: Dialect, faults: Faults, *, has_ids: bool) -> Step:
-    """Every counted transaction of a profile, or a row that says what is wrong with it."""
+    """Every counted transaction of a profile, or of anybody where these are facts too; or a row that says what is wrong
+    with it.
+    """
     club = shape.club
     zone = f"coalesce(t.timezone, place.timezone, '{club.timezone}')" if shape.has_zones else f"'{club.timezone}'"
     wrong = ["WHEN t.wrong IS NOT NULL THEN t.wrong"]
@@ -197,6 +199,7 @@ def transactions(shape: Shape, dialect: Dialect, faults: Faults, *, has_ids: boo
         channels = "known.channels"
     # What is grouped by profile then finds each together: half of the time, and memory that does not grow with rows.
     in_order = "\nORDER BY own.profile" if dialect.numbers else ""
+    whose = "" if shape.has_anonymous else "t.profile IS NOT NULL AND "
     discount, list_value, brand = lines.sold(shape, dialect)
     return Step(
         "fact_transactions",
@@ -216,11 +219,11 @@ def transactions(shape: Shape, dialect: Dialect, faults: Faults, *, has_ids: boo
        CAST(CASE {" ".join(wrong)} END AS SMALLINT) AS wrong
 FROM (
     SELECT t.*, place.location_id, place.type AS place_type, {at} AS at, {zone} AS zone,
-           coalesce(upper(trim(t.currency)) <> '{club.currency}', FALSE) AS is_foreign
+           {lines.is_foreign(club)} AS is_foreign
     FROM headers AS t
     LEFT JOIN fact_locations AS place ON place.external_id = t.location
 ) AS t
-{join}WHERE t.wrong IS NOT NULL OR (t.profile IS NOT NULL AND NOT coalesce(t.is_void, FALSE)){in_order}""",
+{join}WHERE t.wrong IS NOT NULL OR ({whose}NOT coalesce(t.is_void, FALSE)){in_order}""",
         keeps=True,
     )
 

@@ -2,11 +2,17 @@
 
 from regulars.bulk import reading
 from regulars.bulk.reading import Dialect, Family, Given
-from regulars.bulk.shape import Faults, Lines, Shape, Source, Step
+from regulars.bulk.shape import Club, Faults, Lines, Shape, Source, Step
 from regulars.bulk.tables import ITEM_COLUMNS, Kind
 
 RATE = "CASE WHEN t.is_foreign THEN t.currency_rate ELSE CAST(1 AS DECIMAL(19, 12)) END"
 """The rate into the club's currency of a transaction `t`."""
+
+
+def is_foreign(club: Club) -> str:
+    """Whether a transaction `t` is in another currency than the club's."""
+    return f"coalesce(upper(trim(t.currency)) <> '{club.currency}', FALSE)"
+
 
 _IS_SOLD = "coalesce({line}.quantity, 1) > 0"
 _PRICE = "coalesce({line}.price_current, {line}.price_sell, 0)"
@@ -144,6 +150,32 @@ def _listed(dialect: Dialect, faults: Faults) -> str:
        CAST(CASE WHEN listed.line IS NULL THEN {unread} {" ".join(wrong)} END AS INT) AS wrong
 FROM (
     SELECT external_id, {dialect.each_of(rows)} AS line
-    FROM typed_transactions
+    FROM headers
     WHERE items IS NOT NULL
 ) AS listed"""
+
+
+def brand_amounts(shape: Shape, dialect: Dialect) -> Step:
+    """What was paid for the lines of each brand in a transaction, in minor units, rounded half-even once."""
+    units, scale = "sold.units", 12
+    join = ""
+    if shape.has_rates:
+        units, scale = f"sold.units * CAST({RATE} * 1000000000000 AS {dialect.whole})", 24
+        join = f"""
+JOIN (
+    SELECT t.external_id, t.currency_rate, {is_foreign(shape.club)} AS is_foreign FROM headers AS t
+) AS t ON t.external_id = sold.external_id"""
+    price, quantity = (millionths(f"coalesce(line.{each})", dialect.whole) for each in ("price_sell, 0", "quantity, 1"))
+    divisor = f"CAST({10 ** (scale - shape.club.minor_digits)} AS {dialect.whole})"
+    rounded = dialect.engine.macros["half_even"](units, divisor)
+    return Step(
+        "brand_amounts",
+        f"""SELECT sold.external_id, sold.brand, CAST({rounded} AS BIGINT) AS amount
+FROM (
+    SELECT line.external_id, coalesce(product.brand, line.brand) AS brand, sum({price} * {quantity}) AS units
+    FROM typed_lines AS line
+    LEFT JOIN fact_products AS product ON product.sku = line.sku
+    WHERE NOT coalesce(line.is_void, FALSE)
+    GROUP BY line.external_id, coalesce(product.brand, line.brand)
+) AS sold{join}""",
+    )

@@ -65,8 +65,7 @@ def states(club: Club, as_of: datetime, personal: Sequence[str], dialect: Dialec
        own.sms_status, own.email_status, own.push_status,
        CASE WHEN {word} IN ('ios', 'android', 'web', 'pos', 'api', 'import') THEN {word}
             WHEN own.optin_channel IS NOT NULL THEN 'other' END AS optin_platform,
-       CAST(10000 * own.birth_year + 100 * coalesce(own.birth_month, 1) + coalesce(own.birth_day, 1) AS INT)
-           AS birth_date,
+       {birth_date("own")} AS birth_date,
        own.birth_year - own.birth_year % 5 AS birth_year_group,
        coalesce({lists.ids("own.subunit_ids")}, {lists.no_ids}) AS subunit_ids,
        coalesce({lists.ids("own.group_ids")}, {lists.no_ids}) AS group_ids,
@@ -168,13 +167,7 @@ FROM states"""
        CASE WHEN told.consents IS NOT NULL THEN {lists.named("told.consents", "false")} END,
        CASE WHEN told.external_id IS NULL THEN 0 ELSE 2 END, told.external_id
 FROM typed_memberships AS told"""
-    age = f"""CASE
-           WHEN s.birth_date IS NULL THEN NULL
-           WHEN c.day - s.birth_date < 150000 THEN '-14'
-           WHEN c.day - s.birth_date >= 800000 THEN '80-'
-           ELSE concat(CAST({_fifths("c.day - s.birth_date", dialect)} * 5 AS {dialect.string}), '-',
-                       CAST({_fifths("c.day - s.birth_date", dialect)} * 5 + 4 AS {dialect.string}))
-       END"""
+    age = age_group("s.birth_date", "c.day", dialect)
     word = lists.first_word("c.optin_channel")
     date = dialect.engine.macros["local_date"]("told.at", f"'{club.timezone}'")
     return [
@@ -182,7 +175,7 @@ FROM typed_memberships AS told"""
         Step(
             "counted_memberships",
             f"""SELECT seen.*,
-       CAST(year(date) * 10000 + month(date) * 100 + day(date) AS INT) AS day
+       {day_number("date")} AS day
 FROM (
     SELECT told.*, {date} AS date,
            lag(type, 1, 'out') OVER in_order AS before
@@ -230,8 +223,26 @@ WHERE s.is_somebody""",
     ]
 
 
-def _fifths(years: str, dialect: Dialect) -> str:
-    return dialect.engine.macros["whole"](years, "50000")
+def birth_date(profile: str) -> str:
+    """When a typed profile was born, as a number such as 20261124."""
+    year, month, day = (f"{profile}.birth_{each}" for each in ("year", "month", "day"))
+    return f"CAST(10000 * {year} + 100 * coalesce({month}, 1) + coalesce({day}, 1) AS INT)"
+
+
+def day_number(date: str) -> str:
+    """A date as such a number."""
+    return f"CAST(year({date}) * 10000 + month({date}) * 100 + day({date}) AS INT)"
+
+
+def age_group(birth_date: str, day: str, dialect: Dialect) -> str:
+    """The age in completed years, by five, of a birth date and a day, both such numbers."""
+    fifths = dialect.engine.macros["whole"](f"{day} - {birth_date}", "50000")
+    return f"""CASE
+           WHEN {birth_date} IS NULL THEN NULL
+           WHEN {day} - {birth_date} < 150000 THEN '-14'
+           WHEN {day} - {birth_date} >= 800000 THEN '80-'
+           ELSE concat(CAST({fifths} * 5 AS {dialect.string}), '-', CAST({fifths} * 5 + 4 AS {dialect.string}))
+       END"""
 
 
 def members(dialect: Dialect, *, has_values: bool) -> Step:

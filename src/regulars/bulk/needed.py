@@ -6,13 +6,18 @@ from dataclasses import replace
 from regulars.bulk.shape import Source
 from regulars.bulk.tables import ITEM_COLUMNS
 
+BRAND_AMOUNT = "brand_amount"
+"""What is read where the lines of each brand are added up."""
+
 _PRICES = {"items", *ITEM_COLUMNS}
+_BRANDS = {"sku", "brand", "variants"}
 
 # By what definitions read; what is not told here is read in any case.
 _MADE_OF: Mapping[str, Mapping[str, Set[str]]] = {
     "discount": {"transactions": _PRICES},
     "list_value": {"transactions": _PRICES},
-    "brand": {"transactions": {"items", "sku", "brand", "quantity"}, "products": {"sku", "brand", "variants"}},
+    BRAND_AMOUNT: {"transactions": _PRICES, "products": _BRANDS},
+    "brand": {"transactions": {"items", "sku", "brand", "quantity"}, "products": _BRANDS},
     "channels": {"transactions": {"systems", "location"}},
     "location_id": {"transactions": {"location"}},
     "joined_on": {"profiles": {"joined_at"}},

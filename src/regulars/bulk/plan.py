@@ -1,7 +1,7 @@
 """The steps from what is given to values, the same on every engine; an engine only runs them."""
 
 from collections.abc import Callable, Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache, partial
 from typing import Any, Protocol
@@ -13,7 +13,7 @@ from regulars.aggregations.engines import DUCKDB_FEW_BRANDS, FEW_BRANDS, MOST_LO
 from regulars.aggregations.evidence import LOADABLE
 from regulars.bulk import facts, lines, tables, values
 from regulars.bulk.identity import is_one_row_each
-from regulars.bulk.needed import needed
+from regulars.bulk.needed import BRAND_AMOUNT, needed
 from regulars.bulk.reading import Dialect, Family, Given
 from regulars.bulk.refusals import UnfitError
 from regulars.bulk.shape import Club, Faults, Lines, Shape, Source, Step
@@ -55,16 +55,45 @@ def run(runner: Runner, sources: Mapping[str, Source], asked: Asked, tell: Calla
 
     Raises UnfitError for whatever can't be computed from.
     """
+    registry = LOADABLE if asked.for_loading else needed_for(tuple(each.name for each in asked.shown))
+    made = make_facts(runner, sources, asked, names_read(registry), tell)
+    tell("computing")
+    make_values(runner, made, asked.as_of, registry)
+    return values.shown(asked.shown, made.shape.club, runner.dialect)
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What the facts that were made are like; `with_ids` makes the transactions anew, with their ids, where they have
+    none.
+    """
+
+    shape: Shape
+    with_ids: Callable[[], None] | None
+
+
+def make_facts(
+    runner: Runner,
+    sources: Mapping[str, Source],
+    asked: Asked,
+    read: Set[str],
+    tell: Callable[[str], None],
+    *,
+    has_anonymous: bool = False,
+) -> Made:
+    """Makes the facts that whatever reads these names is written over; by `has_anonymous` also of who is not known.
+
+    Raises UnfitError for whatever can't be computed from.
+    """
     faults = Faults()
-    registry = LOADABLE if asked.for_loading else _needed_for(tuple(each.name for each in asked.shown))
-    sources = needed(sources, names_read(registry))
+    sources = needed(sources, read)
     transactions = sources["transactions"]
     zone(asked.timezone, "timezone")
     make_countries(runner)
     tell("reading")
     for source in sources.values():
         make_typed(runner, source, faults)
-    shape = _shape(runner, sources, asked, names_read(registry))
+    shape = replace(_shape(runner, sources, asked, read), has_anonymous=has_anonymous)
     runner.make(facts.locations(sources.get("locations"), runner.dialect, faults))
     refuse(runner, "fact_locations", "external_id", faults)
     runner.make(facts.headers(shape, faults))
@@ -89,19 +118,20 @@ def run(runner: Runner, sources: Mapping[str, Source], asked: Asked, tell: Calla
     refuse(runner, "fact_transactions", "external_id", faults)
     runner.make(sold[-1])
     runner.make(values.club_row(shape.club))
-    tell("computing")
-    is_branded = runner.dialect.numbers and shape.lines is not Lines.APART
-    with_ids = partial(make_transactions, has_ids=True)
-    compute_values(
-        runner, shape.club, asked.as_of, registry, is_branded=is_branded, with_ids=None if has_ids else with_ids
-    )
-    return values.shown(asked.shown, shape.club, runner.dialect)
+    return Made(shape, None if has_ids else partial(make_transactions, has_ids=True))
 
 
 @cache
-def _needed_for(names: tuple[str, ...]) -> Registry:
+def needed_for(names: tuple[str, ...]) -> Registry:
+    """The values of these names and what they are made of."""
     # The same each time, so that its statement is translated once.
     return chosen(REGISTRY, names)
+
+
+def make_values(runner: Runner, made: Made, as_of: datetime | None, registry: Registry) -> None:
+    """From facts that were made to `stored_values`; see `compute_values`."""
+    is_branded = runner.dialect.numbers and made.shape.lines is not Lines.APART
+    compute_values(runner, made.shape.club, as_of, registry, is_branded=is_branded, with_ids=made.with_ids)
 
 
 def compute_values(
@@ -219,7 +249,8 @@ def _shape(runner: Runner, sources: Mapping[str, Source], asked: Asked, read: Se
     repeats = not is_one_row_each(runner, transactions)
     where = Lines.NOWHERE
     if transactions.has("items", *tables.ITEM_COLUMNS):
-        where = Lines.APART if repeats or transactions.has("items") else Lines.WITHIN
+        is_apart = repeats or transactions.has("items") or BRAND_AMOUNT in read
+        where = Lines.APART if is_apart else Lines.WITHIN
     zoned = [source for source in sources.values() if source.has("timezone")]
     for source in zoned:
         _check_zones(runner, source.table.name)

@@ -1,39 +1,49 @@
 """The relations that a report over files is asked of, made step by step, the same on every engine."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from regulars.aggregations import wire
-from regulars.bulk import member_facts, plan
+from regulars.aggregations.choosing import names_read
+from regulars.bulk import lines, member_facts, plan, purchase_facts
 from regulars.bulk.lists import LISTS, Lists
 from regulars.bulk.plan import Asked, Runner
-from regulars.bulk.shape import Club, Faults, Source, Step
+from regulars.bulk.purchase_facts import Purchases
+from regulars.bulk.refusals import UnfitError
+from regulars.bulk.shape import Club, Faults, Lines, Source, Step
 from regulars.facts import money, phones
 from regulars.query import filter_sql
 from regulars.query.compiling import grouping
 from regulars.query.query import Query
+from regulars.reports import transactions
 from regulars.reports.derive import PERSONAL, plain
 from regulars.reports.member_fields import VALUES
 
 _VALUES = {each.name for each in VALUES}
+_OF_PURCHASES = {each.name for each in transactions.REPORTS}
 _OF_GROUPS = ("members_grouped_count", "members_count_history")
 
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """What of the members a query is about, beside what every profile says: their values, their countries."""
+    """What a query is about: of the members, beside what every profile says, their values, their countries; or
+    purchases.
+    """
 
-    values: bool
-    country: bool
+    values: bool = False
+    country: bool = False
+    purchases: Purchases | None = None
 
     @staticmethod
     def of(query: Query) -> "Needs":
         """What a query needs."""
         report = query.report
-        is_listed = bool(report.key) and query.aggregate_by is None
+        if report.name in _OF_PURCHASES:
+            return Needs(purchases=Purchases.of(query))
         asked = {*filter_sql.fields(query.filter), *(each.name for each in grouping(query))}
+        is_listed = bool(report.key) and query.aggregate_by is None
         names = {each.removeprefix("aggregations.") for each in asked}
         names |= {each.name for each in report.fields if each.shown} if is_listed else set()
         values = bool(names & _VALUES) or report.name == "member_aggregations"
@@ -49,6 +59,35 @@ class Told:
     now: datetime
     community_id: int = 1
     personal: tuple[str, ...] = ()
+
+
+def make_purchases(
+    runner: Runner, sources: Mapping[str, Source], wanted: Purchases, asked: Told, tell: Callable[[str], None]
+) -> Club:
+    """Makes `purchases` and, where they are asked for by brand, `bought_brands`; gives the club.
+
+    Raises UnfitError for whatever can't be computed from.
+    """
+    registry = plan.needed_for(wanted.dimensions)
+    read = names_read(registry) | wanted.read
+    has_profiles = "profiles" in sources
+    if has_profiles:
+        own, named = sources["profiles"], wanted.of_profiles
+        columns = {name: given for name, given in own.columns.items() if name in named}
+        sources = {**sources, "profiles": replace(own, columns=columns)}
+    by = Asked(asked.timezone, asked.currency, None, ())
+    made = plan.make_facts(runner, sources, by, read, tell, has_anonymous=True)
+    if wanted.is_branded and made.shape.lines is Lines.NOWHERE:
+        raise UnfitError("transactions have no lines, and brand is of lines: give items, or columns from sku on.")
+    tell("computing")
+    if wanted.dimensions:
+        runner.make(purchase_facts.buyers(wanted, asked.now))
+        plan.make_values(runner, made, None, registry)
+    runner.make(purchase_facts.purchases(wanted, made.shape, runner.dialect))
+    if wanted.is_branded:
+        runner.make(lines.brand_amounts(made.shape, runner.dialect))
+        runner.make(purchase_facts.bought_brands(wanted))
+    return made.shape.club
 
 
 def make(runner: Runner, sources: Mapping[str, Source], needs: Needs, asked: Told, tell: Callable[[str], None]) -> Club:

@@ -77,3 +77,5 @@ class Shape:
     has_profiles: bool
     has_locations: bool
     has_products: bool
+    has_anonymous: bool = False
+    """Whether what nobody known by name bought is a fact too."""

@@ -22,10 +22,15 @@ def add_to(app: App) -> None:
 def compute_values(
     *,
     transactions: Annotated[str | None, Parameter(help=f"Purchases and returns. {_FILES}")] = None,
-    output: Annotated[str, Parameter(name=("--output", "-o"), help="Where to: .csv or .parquet; by Spark a folder.")],
-    report: Annotated[str | None, Parameter(help="A report instead of values, such as members_count.")] = None,
+    output: Annotated[
+        str,
+        Parameter(
+            name=("--output", "-o"), help="To .csv or .parquet; values by Spark to a folder, a report to .json too."
+        ),
+    ],
+    report: Annotated[str | None, Parameter(help="A report of members or of transactions instead of values.")] = None,
     query: Annotated[str, Parameter(help="What is asked of it: filter, aggregate_by, interval, from, to.")] = "{}",
-    memberships: Annotated[str | None, Parameter(help="Joins and leaves, for reports.")] = None,
+    memberships: Annotated[str | None, Parameter(help="Joins and leaves, for reports of members.")] = None,
     community_id: Annotated[int, Parameter(help="The number that a report has for the club.")] = 1,
     profiles: Annotated[str | None, Parameter(help="Members; else those that transactions name.")] = None,
     locations: Annotated[str | None, Parameter(help="Stores: their countries, zones and kinds.")] = None,
@@ -52,6 +57,9 @@ def compute_values(
 
     A report: `regulars compute --report members_count --profiles members.parquet --query '{"aggregate_by": "by_age"}'
     -o ages.csv`
+
+    Of transactions: `regulars compute --report transactions_stats --transactions purchases.csv --query
+    '{"from": "2026-01-01", "to": "2026-11-01"}' -o year.csv`; buyers are as of the instant of each purchase.
     """
     _check_zone(timezone)
     named = _currency(currency)
@@ -82,7 +90,7 @@ def compute_values(
         )
         return
     if transactions is None:
-        raise WrongUseError("Give --transactions: values are made of them; or --report, of --profiles.")
+        raise WrongUseError("Give --transactions: values are made of them; or --report, which says what it needs.")
     if memberships is not None or query != "{}":
         raise WrongUseError("--memberships and --query are for a report: name it, --report members_count.")
 

@@ -56,28 +56,54 @@ class Spark:
         return f'$["{name}"]' if "'" in name else f"$['{name}']"
 
 
+def _midnight(wall: str, interval: str) -> str:
+    """The wall time at which a bucket of days begins."""
+    return f"""CASE {interval}
+        WHEN '1d' THEN date_trunc('day', {wall})
+        WHEN '1w' THEN date_trunc('week', {wall})
+        ELSE date_trunc('month', {wall})
+    END"""
+
+
+def _numbered(passed: str, days: str, interval: str) -> str:
+    return f"CASE WHEN {interval} IN ('5m', '1h') THEN {passed} ELSE {days} END"
+
+
+def _duckdb_number(at: str, starts: str, interval: str, zone: str) -> str:
+    # Starts come with a zone, and what has one already would be moved the other way.
+    midnight = _midnight(f"local_time(CAST({at} AS TIMESTAMP), {zone})", interval)
+    return _numbered(_duckdb_passed(starts, at), f"CAST({midnight} AS DATE) - DATE '1970-01-01'", interval)
+
+
+def _spark_number(at: str, starts: str, interval: str, zone: str) -> str:
+    midnight = _midnight(f"from_utc_timestamp({at}, {zone})", interval)
+    return _numbered(_spark_passed(starts, at), f"unix_date(CAST({midnight} AS DATE))", interval)
+
+
+def _duckdb_passed(instants: str, at: str) -> str:
+    return f"len(list_filter({instants}, lambda instant: instant <= {at}))"
+
+
+def _spark_passed(instants: str, at: str) -> str:
+    return f"size(filter({instants}, instant -> instant <= {at}))"
+
+
 def _duckdb_bucket(at: str, interval: str, zone: str) -> str:
     wall = f"local_time({at}, {zone})"
-    midnights = " ".join(
-        f"WHEN '{step}' THEN date_trunc('{unit}', {wall})" for step, unit in (("1d", "day"), ("1w", "week"))
-    )
     return f"""CASE {interval}
         WHEN '5m' THEN {at} - ({wall} - time_bucket(INTERVAL '5 minutes', {wall}))
         WHEN '1h' THEN {at} - ({wall} - date_trunc('hour', {wall}))
-        ELSE instant_of(CAST(CASE {interval} {midnights} ELSE date_trunc('month', {wall}) END AS TIMESTAMP), {zone})
+        ELSE instant_of(CAST({_midnight(wall, interval)} AS TIMESTAMP), {zone})
     END"""
 
 
 def _spark_bucket(at: str, interval: str, zone: str) -> str:
     wall = f"from_utc_timestamp({at}, {zone})"
     fives = f"timestamp_seconds(unix_seconds({wall}) - pmod(unix_seconds({wall}), 300))"
-    midnights = " ".join(
-        f"WHEN '{step}' THEN date_trunc('{unit}', {wall})" for step, unit in (("1d", "day"), ("1w", "week"))
-    )
     return f"""CASE {interval}
         WHEN '5m' THEN {at} - ({wall} - {fives})
         WHEN '1h' THEN {at} - ({wall} - date_trunc('hour', {wall}))
-        ELSE to_utc_timestamp(CASE {interval} {midnights} ELSE date_trunc('month', {wall}) END, {zone})
+        ELSE to_utc_timestamp({_midnight(wall, interval)}, {zone})
     END"""
 
 
@@ -88,12 +114,14 @@ ON_DUCKDB: Mapping[str, Macro] = {
         f"unnest(list_transform(list_zip({starts}, {ends}), "
         f"lambda pair, place: {{'starts': pair[1], 'ends': pair[2], 'place': place - 1}}))"
     ),
-    "passed": lambda instants, at: f"len(list_filter({instants}, lambda instant: instant <= {at}))",
+    "passed": _duckdb_passed,
     "bucket_of": _duckdb_bucket,
+    "bucket_number": _duckdb_number,
 }
 """What rows over facts need: `each_of` is a row an element; `each_bucket` a row a bucket, its `starts` and `ends` and
 its `place` from 0; `passed` counts the instants of a list that one is not before; `bucket_of` tells buckets apart, but
-for those in which clocks are changed.
+for those in which clocks are changed; `bucket_number` is one number for all instants of a bucket, of whose starts it
+is told.
 """
 
 ON_SPARK: Mapping[str, Macro] = {
@@ -103,6 +131,7 @@ ON_SPARK: Mapping[str, Macro] = {
         f"explode(transform({starts}, (instant, place) -> "
         f"struct(instant AS starts, element_at({ends}, place + 1) AS ends, place AS place)))"
     ),
-    "passed": lambda instants, at: f"size(filter({instants}, instant -> instant <= {at}))",
+    "passed": _spark_passed,
     "bucket_of": _spark_bucket,
+    "bucket_number": _spark_number,
 }

@@ -3,7 +3,8 @@
 What the live store keeps folded is told here by what it is folded from: `turns`, a row each time that a profile came
 in (n is 1) or left (-1), with the groups that it stands in; `joins`, the same rows with what the member joined as. Both
 are of what counts, and `at` is an instant. Files know a profile as it is, not as it was: who has moved to another group
-stands there since joining.
+stands there since joining. `purchases` are what was bought, with the buyer as of that instant, and `bought_brands`
+the same once for each brand; `member` tells buyers apart, null where nobody knows who it was.
 """
 
 from collections.abc import Mapping
@@ -12,9 +13,10 @@ from functools import cache
 
 from regulars.aggregations.aggregation import Type
 from regulars.aggregations.definitions import REGISTRY
+from regulars.reports import transactions
 from regulars.reports.balance import COLUMNS
 from regulars.reports.interval import EVERY
-from regulars.reports.report import Field, Grain, Kind, Report, Source, Store
+from regulars.reports.report import Field, Grain, Kind, Measure, Report, Source, Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +105,31 @@ JOIN joins AS told ON told.at >= asked.bucket.starts AND told.at < asked.bucket.
 WHERE told.at <= $now
 """
 
+# Buckets of days are those of local dates, which are not in the order of instants where clocks are put back over
+# midnight; by a day at most, which spares the rest a look at the clock. Shorter buckets always are in order.
+_BOUGHT_OVER_TIME = """
+WITH asked AS (
+    SELECT each.bucket.starts, each.bucket.ends,
+           bucket_number(each.bucket.starts, $starts, $interval, $zone) AS number
+    FROM (SELECT each_bucket($starts, $ends) AS bucket) AS each
+)
+SELECT asked.starts AS bucket, bought.*
+FROM {} AS bought
+JOIN asked ON asked.number = bucket_number(bought.at, $starts, $interval, $zone)
+WHERE bought.at >= (SELECT min(starts) FROM asked) - INTERVAL '1 day'
+  AND bought.at < (SELECT max(ends) FROM asked) + INTERVAL '1 day'
+  AND (bought.at < (SELECT max(ends) FROM asked) OR $interval NOT IN ('5m', '1h'))
+  AND bought.at <= $now
+"""
+
+_BOUGHT = "SELECT bought.* FROM {} AS bought WHERE bought.at >= $from AND bought.at < $to AND bought.at <= $now"
+
+
+def _of_purchases(sql: str) -> Facts:
+    fields = tuple(each.name for each in transactions.FIELDS)
+    return Facts(sql.format("bought_brands"), ((fields, sql.format("purchases")),))
+
+
 FACTS: Mapping[str, Facts] = {
     "members": _MEMBERS,
     "members_count": _MEMBERS,
@@ -113,6 +140,8 @@ FACTS: Mapping[str, Facts] = {
         (((), _over_time("", "name = 'all:'")),),
     ),
     "member_balance": Facts(_BALANCE),
+    transactions.TRANSACTIONS_HISTORY.name: _of_purchases(_BOUGHT_OVER_TIME),
+    transactions.TRANSACTIONS_STATS.name: _of_purchases(_BOUGHT),
 }
 """What can be asked of files, by the names of the reports."""
 
@@ -126,10 +155,16 @@ def over_files(report: Report, store: Store) -> Report:
         fields=tuple(_named(each) for each in report.fields),
         source=Source(store, facts.sql),
         grains=tuple(Grain(fields, Source(store, sql)) for fields, sql in facts.grains),
+        measures=tuple(_counted(each) for each in report.measures),
     )
 
 
-_PLACES = {
+def _counted(measure: Measure) -> Measure:
+    """A measure as files have it: of different members, where the live store has sets of bits, each by itself."""
+    return replace(measure, sql="count(DISTINCT r.member)", unique_by="") if measure.unique_by else measure
+
+
+_PLACES = {transactions.LOCATION.name: Kind.STRING} | {
     each.name: Kind.STRING if each.type is Type.LOCATION else Kind.STRINGS
     for each in REGISTRY.stored
     if each.type in (Type.LOCATION, Type.LOCATIONS)

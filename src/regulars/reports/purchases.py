@@ -9,9 +9,10 @@ from regulars.storage.database import Database, Scope
 
 FAMILY = "purchases"
 
-GRAINS = (
-    "location", "channel", "dimension_frequency", "dimension_recency", "dimension_join", "gender", "age",
-)  # fmt: skip
+DIMENSIONS = ("dimension_frequency", "dimension_recency", "dimension_join")
+"""The fields that are values of the buyer."""
+
+GRAINS = ("location", "channel", *DIMENSIONS, "gender", "age")
 """The fields whose values are added up apart, each by itself; so are brands."""
 
 WORTH_FOLDING = 5_000

@@ -1,0 +1,284 @@
+"""Reports of transactions over files say what a plain recount says, and what the live store says that was there."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import random
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import msgspec
+import pyarrow as pa
+import pytest
+import pytest_asyncio
+
+from aggregations.histories import ZONES
+from api.transaction_calls import V3, line, make, sale
+from clubs import Club, SetClock, clubs
+from engines import recounted
+from engines.generated import club as generated
+from engines.given_tables import one_line_a_row
+from oracle import Community, Facts
+from randomness import SEED, examples
+from regulars.bulk.on_duckdb import OnDuckDB
+from regulars.facts.community import NewCommunity
+from regulars.query import intervals
+from regulars.query.answers import answer
+from regulars.query.execution import Stores
+from regulars.query.request import parse
+from regulars.reports import purchases
+from regulars.reports.interval import EVERY, Interval
+from regulars.reports.registry import BY_NAME
+from regulars.storage.database import Database
+from reports.asking_transactions import by_bucket, by_label, customer_of
+from reports.bought import measured
+
+pytestmark = pytest.mark.xdist_group("spark")
+
+_numbers = itertools.count(1)
+Json = dict[str, Any]
+Means = Callable[[Json], bool]
+
+FIELDS = [
+    None, "location", "channel", "brand", "gender", "age", "dimension_frequency", "dimension_recency",
+    "dimension_join",
+]  # fmt: skip
+DAYS = {Interval.MINUTES_5: 0.2, Interval.HOUR: 1.5, Interval.DAY: 40, Interval.WEEK: 200, Interval.MONTH: 600}
+FILTERS: list[tuple[Json | None, Means]] = [
+    (None, lambda each: True),
+    ({"type": "in", "field": "gender", "value": ["female", None]}, lambda each: each["gender"] in ("female", None)),
+    (
+        {
+            "type": "and",
+            "operations": [
+                {"type": "not_equal", "field": "dimension_frequency", "value": "F1"},
+                {"type": "in", "field": "channel", "value": ["CO", "CF"]},
+            ],
+        },
+        lambda each: each["dimension_frequency"] != "F1" and each["channel"] in ("CO", "CF"),
+    ),
+]
+
+
+def written(at: datetime) -> str:
+    """An instant as a request has it."""
+    return at.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request, and what it means."""
+
+    report: str
+    by: str | None
+    only: Json | None
+    means: Means
+    start: datetime
+    end: datetime
+    interval: Interval | None = None
+
+    @property
+    def body(self) -> Json:
+        """As it is sent."""
+        body = {"report": self.report, "aggregate_by": self.by, "filter": self.only}
+        body |= {"from": written(self.start), "to": written(self.end)}
+        return body if self.interval is None else body | {"interval": self.interval.written}
+
+    def found(self, answer: Json) -> dict[Any, Json]:
+        """An answer as values by label, or by bucket and label."""
+        return by_label(answer) if self.interval is None else by_bucket(answer)
+
+    def expected(self, bought: Sequence[Json], now: datetime, zone: ZoneInfo) -> dict[Any, Json]:
+        """The same of a recount."""
+        if self.interval is None:
+            found = measured(bought, self.start, self.end, now, self.by, only=self.means)
+            return {key[1]: each for key, each in found.items()}
+        first, last = (intervals.floor(each, self.interval, zone) for each in (self.start, self.end))
+        bucket = partial(intervals.floor, interval=self.interval, zone=zone)
+        end = intervals.following(last, self.interval, zone)
+        return measured(bought, first, end, now, self.by, bucket, self.means)
+
+
+def requests(chance: random.Random, now: datetime) -> list[Request]:
+    """Both reports by each field, over ranges and in intervals that are drawn."""
+    found = []
+    for by in FIELDS:
+        only, means = chance.choice(FILTERS)
+        start = now - timedelta(minutes=chance.choice([3_000, 70_000, 1_500_000]))
+        end = start + timedelta(minutes=chance.choice([3_000, 70_000, 3_000_000]))
+        found.append(Request("transactions_stats", by, only, means, start, end))
+        interval = chance.choice(EVERY)
+        start = now - timedelta(days=DAYS[interval])
+        found.append(Request("transactions_history", by, only, means, start, now, interval))
+    return found
+
+
+def differing(runner: Any, engine: str, zone: str, seed: int, profiles: int, number: int) -> list[Any]:
+    """Where files of drawn facts say else than a recount of them, of so many requests."""
+    chance, facts = random.Random(seed), generated(seed, profiles, Community(zone, "NOK")).facts
+    if chance.random() < 0.3:
+        # Without another currency amounts are made in another way.
+        own = {id_: replace(told, currency=None) for id_, told in facts.transactions.items()}
+        facts = replace(facts, transactions=own)
+    instants = sorted(each.transacted_at for each in facts.transactions.values())
+    # Most has happened, some of it just now.
+    now = instants[len(instants) * chance.choice((6, 8, 9)) // 10] + timedelta(minutes=chance.choice((0, 1, 70)))
+    known = recounted.buyers(facts, chance)
+    bought = recounted.recounted(facts, known, now)
+    asked = chance.sample(requests(chance, now), number)
+    given = recounted.as_tables(facts, known)
+    if chance.random() < 0.5:
+        given["transactions"] = one_line_a_row(given["transactions"])
+    ask = recounted.opened(runner, engine, facts, given, now, [each.body for each in asked])
+    pairs = [(each, each.found(ask(each.body)), each.expected(bought, now, ZoneInfo(zone))) for each in asked]
+    return [pair for pair in pairs if pair[1] != pair[2]]
+
+
+@pytest.mark.parametrize("example", range(examples(4)))
+def test_duckdb_says_what_a_recount_says(example: int) -> None:
+    zone = ZONES[(SEED + example) % len(ZONES)]
+    assert differing(OnDuckDB(), "duckdb", zone, SEED + example, 100, 18) == []
+
+
+def test_spark_says_what_a_recount_says(spark: Any) -> None:
+    from regulars.bulk.on_spark import OnSpark
+
+    assert differing(OnSpark(spark), "spark", ZONES[SEED % len(ZONES)], SEED, 40, 6) == []
+    spark.catalog.clearCache()
+
+
+# The live store --------------------------------------------------------------------------------------------------
+
+
+class Shops:
+    """A club in which things are bought one after another, each at its time; and the same as tables."""
+
+    def __init__(self, club: Club, chance: random.Random) -> None:
+        self.club = club
+        self.chance = chance
+        self.places: dict[str, int] = {}
+        self.tables: dict[str, list[Json]] = {"profiles": [], "transactions": [], "locations": [], "products": []}
+
+    async def begin(self) -> None:
+        """Places, products and the first members."""
+        for number, kind in enumerate(("online", "store", None)):
+            place = f"M{number}"
+            own = {"external_id": place, "type": kind}
+            made = await self._made("locations", {**own, "name": "A place"})
+            self.places[place] = made["id"]
+            self.tables["locations"].append(own)
+        product: Json = {"external_id": "P", "brand": "Own", "variants": [{"sku": "S"}]}
+        await self._made("products", {**product, "name": "A thing"})
+        self.tables["products"].append(product)
+        for _ in range(3):
+            await self.join()
+
+    async def join(self) -> None:
+        """Somebody becomes a member, who may say to have been one for long."""
+        pick = self.chance.choice
+        number, now = len(self.tables["profiles"]), self.club.clock.at
+        body: Json = {
+            "external_id": f"C{number}",
+            "gender": pick([None, "female", "male"]),
+            "birth_year": pick([None, 1950, 1987, 2010]),
+            "birth_month": pick([None, 2, 11]),
+            "joined_at": pick([None, written(now), written(now - timedelta(days=360))]),
+        }
+        made = await self._made("profiles", body)
+        self.tables["profiles"].append(body | {"id": made["id"]})
+
+    async def buy(self) -> None:
+        """Something is bought or given back, now."""
+        pick, now = self.chance.choice, self.club.clock.at
+        owner: Json | None = pick([None, *self.tables["profiles"]])
+        place, location_id = pick([(None, None), *self.places.items()])
+        items = [
+            line(
+                brand=pick([None, "A", "B"]),
+                sku=pick([None, "S"]),
+                price_sell=pick(["10", "0.05", "3.333"]),
+                quantity=pick([1, 2, -1]),
+                is_void=self.chance.random() < 0.2,
+            )
+            for _ in range(self.chance.randint(1, 3))
+        ]
+        body: Json = {
+            "external_id": f"T{len(self.tables['transactions'])}",
+            "is_void": self.chance.random() < 0.1,
+            "systems": pick([[], ["pos"], ["web", "POS"], ["other"]]),
+            "items": items,
+        }
+        body |= pick([{}, {}, {"currency": "EUR", "currency_rate": pick(["10.125", "11"])}])
+        total = pick(["100", "35.55", "-20", "0", "0.01"])
+        known = {"profile_id": owner and owner["id"], "location_id": location_id}
+        await make(self.club, sale(total, now.strftime("%Y-%m-%d %H:%M:%S"), **body, **known))
+        told = {"profile": owner and owner["external_id"], "location": place, "transacted_at": written(now)}
+        self.tables["transactions"].append(body | told | {"total": total})
+
+    async def _made(self, what: str, body: Json) -> Json:
+        answer = await self.club.http.post(f"{V3}/{what}", json=body)
+        assert answer.status_code == 201, answer.text
+        made: Json = answer.json()["data"]
+        return made
+
+    def as_tables(self) -> dict[str, pa.Table]:
+        """What happened as tables, of texts; lists as their JSON."""
+        return {name: _as_table(rows) for name, rows in self.tables.items()}
+
+    async def answer(self, body: Json) -> Json:
+        """What the API says."""
+        query = parse(msgspec.json.encode(body), BY_NAME)
+        return await answer(query, (customer_of(self.club.community),), Stores(self.club.database), self.club.clock.at)
+
+    def located(self, found: dict[Any, Json]) -> dict[Any, Json]:
+        """Values by location, by what files call it."""
+        names: dict[Any, str] = {number: name for name, number in self.places.items()}
+        return {
+            (key[0], names.get(key[1])) if isinstance(key, tuple) else names.get(key): each
+            for key, each in found.items()
+        }
+
+
+def _as_table(rows: Sequence[Json]) -> pa.Table:
+    def text(value: Any) -> str | None:
+        return None if value is None else json.dumps(value) if isinstance(value, list) else str(value)
+
+    names = dict.fromkeys(name for row in rows for name in row)
+    return pa.table({name: pa.array([text(row.get(name)) for row in rows], pa.string()) for name in names})
+
+
+@pytest_asyncio.fixture
+async def shops(database: Database, clock: SetClock) -> AsyncIterator[Shops]:
+    """A club of two years, half of it folded."""
+    clock.at = datetime(2024, 10, 1, 8, tzinfo=UTC)
+    name = f"shops-{next(_numbers)}"
+    async for club in clubs(database, clock, NewCommunity(name, "Shops", "NO", "Europe/Oslo", "NOK")):
+        told = Shops(club, random.Random(SEED))
+        await told.begin()
+        for number in range(60):
+            clock.step(minutes=told.chance.choice((1, 30, 700, 3_000, 60_000)))
+            if told.chance.random() < 0.1:
+                await told.join()
+            await told.buy()
+            if number == 30:
+                await purchases.fold_left(club.database, club.community.id)
+        yield told
+
+
+async def test_files_say_what_the_live_store_says_that_was_there(shops: Shops) -> None:
+    now = shops.club.clock.at
+    asked = [each for _ in range(3) for each in requests(shops.chance, now)]
+    facts = Facts(Community("Europe/Oslo", "NOK"), {}, {}, {}, {})
+    ask = recounted.opened(OnDuckDB(), "duckdb", facts, shops.as_tables(), now, [each.body for each in asked])
+    wrong = []
+    for each in asked:
+        live = each.found(await shops.answer(each.body))
+        live = shops.located(live) if each.by == "location" else live
+        found = each.found(ask(each.body))
+        wrong += [] if found == live else [(each, found, live)]
+    assert wrong == []
