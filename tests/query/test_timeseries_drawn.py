@@ -41,7 +41,8 @@ CHANGES = [
         "2026-10-25T01:00Z",
     ]
 ]
-LENGTHS = {"5m": timedelta(hours=12), "1h": timedelta(days=6), "1d": timedelta(days=9), "1w": timedelta(days=60)}
+# At most 150 buckets, an hour that comes twice among them.
+LENGTHS = {"5m": timedelta(hours=11), "1h": timedelta(days=6), "1d": timedelta(days=9), "1w": timedelta(days=60)}
 GROUPINGS = {
     None: None,
     "total": (),
