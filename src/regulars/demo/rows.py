@@ -159,3 +159,30 @@ class Transaction(TypedDict):
     linked_receipt_ref: str | None
     tags: list[str]
     items: list[Item]
+
+
+class Sending(TypedDict):
+    """A message to many, in one language and by one channel; `campaign_id` is what its languages have in common."""
+
+    external_id: str
+    reporting_id: int | None
+    language: str
+    channel: Literal["email", "sms", "push"]
+    service_type: Literal["campaigns", "triggered", "rewards_notifications"]
+    source_id: str
+    source_app: str
+    source_type: str
+    audience_id: int
+    campaign_id: int | None
+    created_at: datetime
+
+
+class SendingEvent(TypedDict):
+    """What happens to the dispatch of a sending to a member; `dispatch` tells several to one member apart."""
+
+    external_id: str
+    sending: str
+    dispatch: str
+    profile: str
+    event: str
+    at: datetime
