@@ -6,7 +6,18 @@ from datetime import UTC, datetime
 import pytest
 
 from regulars.demo import mall
-from regulars.demo.rows import Location, Membership, Product, Profile, Sending, SendingEvent, Transaction
+from regulars.demo.rows import (
+    LinkVisit,
+    Location,
+    Membership,
+    Offer,
+    OfferEvent,
+    Product,
+    Profile,
+    Sending,
+    SendingEvent,
+    Transaction,
+)
 
 
 @pytest.fixture(scope="session")
@@ -74,3 +85,21 @@ def dispatches(sending_events: list[SendingEvent]) -> dict[str, list[SendingEven
     for row in sending_events:
         found[row["dispatch"]].append(row)
     return found
+
+
+@pytest.fixture(scope="session")
+def link_visits(as_of: datetime) -> list[LinkVisit]:
+    """Every visit of a page."""
+    return list(mall.link_visits(as_of=as_of))
+
+
+@pytest.fixture(scope="session")
+def offers(as_of: datetime) -> dict[str, Offer]:
+    """Every offer, by external id."""
+    return {row["external_id"]: row for row in mall.offers(as_of=as_of)}
+
+
+@pytest.fixture(scope="session")
+def offer_events(as_of: datetime) -> list[OfferEvent]:
+    """Everything that happened to offers."""
+    return list(mall.offer_events(as_of=as_of))

@@ -3,13 +3,12 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
-from msgspec import Struct
-
 from regulars.demo import mailings
 from regulars.demo.dispatches import Happening, of_campaign, of_occasions
 from regulars.demo.mailings import BIRTHDAY, MISSED, WELCOME, Mailing
+from regulars.demo.period import Period
 from regulars.demo.recipients import Recipient
-from regulars.demo.rows import Transaction
+from regulars.demo.takers import Purchase
 
 AWAY = timedelta(days=180)
 """After so long without a purchase a member is missed."""
@@ -19,61 +18,45 @@ _WELCOMED_AFTER = timedelta(minutes=4)
 Occasion = tuple[datetime, Recipient]
 
 
-class Period(Struct, frozen=True, eq=False):
-    """The days over which there are messages: so many before `as_of`, a dispatch after the other at a pace.
-
-    throughput:  dispatches of a mailing in a second
-    """
-
-    as_of: datetime
-    length: int
-    throughput: float
-    seed: int
-
-    @property
-    def since(self) -> datetime:
-        """When it begins."""
-        return self.as_of - timedelta(days=self.length)
-
-
 def happenings(
-    period: Period, readers: Sequence[Recipient], purchases: Mapping[str, Sequence[datetime]]
+    period: Period, readers: Sequence[Recipient], sales: Iterable[Purchase], grants: Mapping[str, Sequence[datetime]]
 ) -> Iterator[Happening]:
-    """All events of all dispatches; `purchases` tells when members bought, from `AWAY` before the period on."""
+    """All events of all dispatches.
+
+    `sales` are those from `AWAY` before the period on, in order; `grants` tells when offers were granted, by member.
+    """
+    bought: dict[str, list[datetime]] = {}
+    for sale in sales:
+        bought.setdefault(sale.member, []).append(sale.at)
     reading: dict[str, list[Recipient]] = {language: [] for language in mailings.LANGUAGES}
     for reader in readers:
         reading[reader.language].append(reader)
     for mailing in mailings.campaigns(period.as_of, period.length):
         yield from of_campaign(mailing, reading[mailing.language], period.throughput, period.as_of, period.seed)
     for mailing in mailings.set_off(period.as_of, period.length):
-        occasions = _occasions(mailing, reading[mailing.language], period, purchases)
+        occasions = _occasions(mailing, reading[mailing.language], period, bought, grants)
         in_order = sorted(occasions, key=lambda occasion: occasion[0])
         yield from of_occasions(mailing, in_order, period.as_of, period.seed)
 
 
-def purchases_since(since: datetime, receipts: Iterable[Transaction]) -> dict[str, list[datetime]]:
-    """When each member bought from an instant on, in order."""
-    found: dict[str, list[datetime]] = {}
-    for receipt in receipts:
-        is_bought = receipt["type"] == "sale" and not receipt["is_void"]
-        if receipt["profile"] is not None and is_bought and receipt["transacted_at"] >= since:
-            found.setdefault(receipt["profile"], []).append(receipt["transacted_at"])
-    return {member: sorted(times) for member, times in found.items()}
-
-
 def _occasions(
-    mailing: Mailing, readers: Iterable[Recipient], period: Period, purchases: Mapping[str, Sequence[datetime]]
+    mailing: Mailing,
+    readers: Iterable[Recipient],
+    period: Period,
+    bought: Mapping[str, Sequence[datetime]],
+    grants: Mapping[str, Sequence[datetime]],
 ) -> Iterator[Occasion]:
     """When members set off a mailing, by member."""
     for reader in readers:
+        number = reader.member.external_id
         if mailing.kind is WELCOME:
             found = _joinings(reader)
         elif mailing.kind is BIRTHDAY:
             found = _birthdays(mailing, reader, period)
         elif mailing.kind is MISSED:
-            found = _absences(mailing, purchases.get(reader.member.external_id, ()))
+            found = _absences(mailing, bought.get(number, ()))
         else:
-            found = iter(())
+            found = iter(grants.get(number, ()))
         yield from ((at, reader) for at in found if mailing.at <= at < period.as_of)
 
 

@@ -133,7 +133,7 @@ def row(mailing: Mailing) -> Sending:
     """A mailing as a sending. What members set off has no number to report by, and is of no campaign."""
     kind = mailing.kind
     local = mailing.at.astimezone(mailing.zone)
-    campaign = int(f"{local:%y%m%d}{kind.number}") if kind.service_type == "campaigns" else None
+    campaign = campaign_number(kind, local) if kind.service_type == "campaigns" else None
     place = _PLACES[mailing.language]
     return {
         "external_id": mailing.external_id,
@@ -148,6 +148,11 @@ def row(mailing: Mailing) -> Sending:
         "campaign_id": campaign,
         "created_at": mailing.scheduled_at if campaign is not None else mailing.at,
     }
+
+
+def campaign_number(kind: Kind, day: date) -> int:
+    """The number of the campaign that a kind of mailing is on a day."""
+    return int(f"{day:%y%m%d}{kind.number}")
 
 
 def _on(day: date) -> Iterator[tuple[Kind, str]]:

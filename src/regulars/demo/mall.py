@@ -3,7 +3,7 @@
 Three years of a club with eight malls in Norway, Sweden, Denmark, Finland and Poland and an online shop in
 each country: members who come every week, now and then, once, no more or never, passers-by, sales, returns
 and exchanges, with the seasons, opening hours, time zones and currencies of the place; and what the club has
-written to its members of late, by e-mail, text message and push, and how they took it.
+written and offered to its members of late, and how they took it.
 
 All rows follow from `size`, `seed` and `as_of` alone: the same three give the same rows in the same order.
 Nothing happens at or after `as_of`. Rows are made while they are read: of what the club needs to know of all
@@ -11,24 +11,29 @@ its members at once, a reader's habits and when it bought of late are held, not 
 """
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Literal
 
 from msgspec import Struct
 
 from regulars.demo import mailings, purchases
+from regulars.demo import offers as offering
 from regulars.demo import profiles as personal
-from regulars.demo.correspondence import AWAY, Period, happenings, purchases_since
 from regulars.demo.countries import NORWAY
 from regulars.demo.days import Days, days_before
-from regulars.demo.dispatches import Happening
+from regulars.demo.lately import Lately, lately
 from regulars.demo.members import Member, members
+from regulars.demo.period import Period
 from regulars.demo.products import product_rows
-from regulars.demo.recipients import recipients
 from regulars.demo.rows import (
     Community,
+    LinkVisit,
     Location,
     Membership,
+    Offer,
+    OfferCollection,
+    OfferEvent,
     Product,
     Profile,
     Sending,
@@ -122,18 +127,49 @@ def sendings(size: Size = "small", *, as_of: datetime) -> Iterator[Sending]:
 
 def sending_events(size: Size = "small", *, as_of: datetime, seed: int = SEED) -> Iterator[SendingEvent]:
     """What happened to each dispatch, sending by sending, of each dispatch in the order of time."""
-    for happening in _happenings(size, as_of, seed):
+    for happening in _lately(size, as_of, seed).happenings():
         yield happening.row()
 
 
-def _happenings(size: Size, as_of: datetime, seed: int) -> Iterator[Happening]:
+def link_visits(size: Size = "small", *, as_of: datetime, seed: int = SEED) -> Iterator[LinkVisit]:
+    """Every visit of a page: from sendings, then from offers, then from elsewhere."""
+    return _lately(size, as_of, seed).visits()
+
+
+def offer_collections() -> Iterator[OfferCollection]:
+    """What offers are shown under: the same in every club."""
+    yield from offering.collections()
+
+
+def offers(size: Size = "small", *, as_of: datetime, seed: int = SEED) -> Iterator[Offer]:
+    """Every offer of a shop, in the order in which they begin, with those that are made and do not yet hold."""
+    return _lately(size, as_of, seed).offer_rows()
+
+
+def offer_events(size: Size = "small", *, as_of: datetime, seed: int = SEED) -> Iterator[OfferEvent]:
+    """What members did with offers, offer by offer in the order of time: each use is on a receipt of the member."""
+    for touch in _lately(size, as_of, seed).touches():
+        yield touch.row()
+
+
+def _lately(size: Size, as_of: datetime, seed: int) -> Lately:
+    # What tells of it is asked for one after the other.
+    return _lately_until(size, as_of.astimezone(UTC), seed)
+
+
+@lru_cache(maxsize=1)
+def _lately_until(size: Size, as_of: datetime, seed: int) -> Lately:
     extent = EXTENTS[size]
     days = days_before(as_of)
-    period = Period(as_of=days.as_of, length=extent.days_of_mail, throughput=extent.throughput, seed=seed)
-    campaigns = mailings.campaigns(days.as_of, extent.days_of_mail)
-    readers = list(recipients(_members(size, days, seed), campaigns, days.as_of, seed))
+    period = Period(
+        as_of=days.as_of,
+        length=extent.days_of_mail,
+        throughput=extent.throughput,
+        crowd=extent.members / EXTENTS["small"].members,
+        seed=seed,
+    )
     receipts = purchases.of_members(_members(size, days, seed), days, seed)
-    return happenings(period, readers, purchases_since(period.since - AWAY, receipts))
+    return lately(period, _members(size, days, seed), receipts)
 
 
 def _members(size: Size, days: Days, seed: int) -> Iterator[Member]:

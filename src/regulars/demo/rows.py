@@ -186,3 +186,50 @@ class SendingEvent(TypedDict):
     profile: str
     event: str
     at: datetime
+
+
+class LinkVisit(TypedDict):
+    """Somebody opening a page of the club: led there by a sending, by an offer or by anything else."""
+
+    external_id: str
+    at: datetime
+    url: str
+    sending: str | None
+    offer: str | None
+    profile: str | None
+    visitor: str
+
+
+class OfferCollection(TypedDict):
+    """What offers are shown under."""
+
+    external_id: str
+    name: str
+
+
+class Offer(TypedDict):
+    """What a shop gives to members for some days; `stock` is how many there are, None for any number."""
+
+    external_id: str
+    name: str
+    type: Literal["discount", "multibuy", "gift"]
+    status: Literal["planned", "active", "sold_out", "ended"]
+    collections: list[str]
+    location: str
+    campaign_id: int | None
+    usable_since: datetime
+    usable_until: datetime
+    stock: int | None
+    created_at: datetime
+
+
+class OfferEvent(TypedDict):
+    """Somebody seeing, opening, getting or using an offer; `transaction` is the receipt on which it was used."""
+
+    external_id: str
+    offer: str
+    event: Literal["seen", "clicked", "granted", "used"]
+    at: datetime
+    profile: str | None
+    transaction: str | None
+    location: str | None
