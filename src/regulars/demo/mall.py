@@ -67,8 +67,8 @@ class Extent(Struct, frozen=True):
 EXTENTS: dict[Size, Extent] = {
     # 25,000 receipts, 120,000 events of messages
     "small": Extent(members=2_000, pace=0.81, anonymous_sales=2_000, days_of_mail=182, throughput=0.5),
-    # 1,500,000 receipts, 1,300,000 events of messages
-    "large": Extent(members=100_000, pace=0.955, anonymous_sales=120_000, days_of_mail=56, throughput=30),
+    # 1,500,000 receipts, 1,100,000 events of messages
+    "large": Extent(members=100_000, pace=0.955, anonymous_sales=120_000, days_of_mail=28, throughput=30),
 }
 
 
