@@ -7,7 +7,7 @@ from pathlib import Path
 from clubs import Club
 from regulars.facts import given, urls
 from reports.messaging import Post
-from reports.worked import answered
+from reports.worked import answered, held
 
 PAGE = Path(__file__).parent.parent.parent / "docs" / "links.md"
 
@@ -15,7 +15,7 @@ PAGE = Path(__file__).parent.parent.parent / "docs" / "links.md"
 async def test_the_page_answers_what_it_says(club: Club) -> None:
     post = Post(club)
     await post.load("profiles", [{"external_id": name} for name in ("C1", "C2", "C3")])
-    assert await answered(post, PAGE) == 7
+    held(PAGE, await answered(post, PAGE.read_text()))
 
 
 def test_the_page_names_every_limit() -> None:
