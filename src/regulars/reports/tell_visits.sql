@@ -30,9 +30,12 @@ fresh AS MATERIALIZED (
     ORDER BY g.key, g.place
 ),
 known AS MATERIALIZED (
-    SELECT named.visitor, named.is_profile, v.number
+    SELECT named.visitor, named.is_profile, named.place, v.number
     FROM (
-        SELECT visitor, bool_or(is_profile) AS is_profile FROM fresh WHERE visitor IS NOT NULL GROUP BY visitor
+        SELECT visitor, is_profile, min(place) AS place
+        FROM fresh
+        WHERE visitor IS NOT NULL
+        GROUP BY visitor, is_profile
     ) AS named
     LEFT JOIN LATERAL (
         SELECT number FROM link_visitors WHERE community_id = $1 AND key = named.visitor OFFSET 0
@@ -41,10 +44,10 @@ known AS MATERIALIZED (
 met AS MATERIALIZED (
     SELECT
         visitor, is_profile,
-        CAST((SELECT coalesce(max(number), 0) FROM link_visitors WHERE community_id = $1) + row_number() OVER () AS int)
-            AS number
+        CAST(last.number + row_number() OVER (ORDER BY place) AS int) AS number
     FROM known
-    WHERE number IS NULL
+    CROSS JOIN (SELECT coalesce(max(number), 0) AS number FROM link_visitors WHERE community_id = $1) AS last
+    WHERE known.number IS NULL
 ),
 put_visitors AS (
     INSERT INTO link_visitors (community_id, key, number, is_profile)
