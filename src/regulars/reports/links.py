@@ -4,6 +4,8 @@ A bucket of a link holds the numbers of its visitors, so those of any links and 
 for. A range is made of whole months, of the whole days beside them, and of visits themselves where neither serves.
 """
 
+from datetime import timedelta
+
 from regulars.facts.link_visits import SOURCE_TYPES
 from regulars.facts.urls import UTM
 from regulars.reports.interval import EVERY, Interval
@@ -132,7 +134,7 @@ WHERE {_IS_KNOWN}
     intervals=EVERY,
 )
 
-_DAYS_KEPT = f"CAST($now AS timestamptz) - interval '{Interval.DAY.kept.days if Interval.DAY.kept else 0} days'"
+_DAYS_KEPT = f"CAST($now AS timestamptz) - interval '{(Interval.DAY.kept or timedelta.max).days} days'"
 
 # Whole months; whole days before and behind them, or without a month, that are kept; what is left over between them.
 _STATS = f"""
