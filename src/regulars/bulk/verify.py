@@ -92,6 +92,7 @@ _PURCHASES = (files("regulars.bulk") / "verify_purchases.sql").read_text()
 _MEMBERS = (files("regulars.bulk") / "verify_members.sql").read_text()
 
 _SENDINGS = (files("regulars.bulk") / "verify_sendings.sql").read_text()
+_LINKS = (files("regulars.bulk") / "verify_links.sql").read_text()
 
 _COMPARED = (*NAMES, "next_change_at")
 
@@ -143,10 +144,11 @@ async def verify(
 
 
 async def _of_reports(scope: Scope) -> list[Any]:
-    """What differs of who is a member, of the counts, their history and the balance, and of sendings."""
+    """What differs of members, of their counts, history and balance, of sendings, and of visits of links."""
     steps, firsts = [interval.written for interval in EVERY], rollups.firsts_kept(scope.now)
     members = await scope.fetch(_MEMBERS, scope.community_id, scope.now, steps, firsts)
-    return [*members, *await scope.fetch(_SENDINGS, scope.community_id, steps, firsts)]
+    others = [row for each in (_SENDINGS, _LINKS) for row in await scope.fetch(each, scope.community_id, steps, firsts)]
+    return [*members, *others]
 
 
 async def _zones(database: Database, community_id: int) -> list[Difference]:

@@ -10,6 +10,7 @@ from msgspec import UnsetType
 
 from regulars.facts import (
     instants,
+    link_visits,
     locations,
     memberships,
     products,
@@ -22,7 +23,7 @@ from regulars.facts.community import Community, NewCommunity
 from regulars.facts.profile_rows import ProfileIn
 from regulars.facts.refusals import Refused, misfit, refuse
 from regulars.facts.writing import Writing
-from regulars.ingest import messages
+from regulars.ingest import messages, visits
 from regulars.ingest.columns import Cell, Columns
 from regulars.ingest.transaction_lines import TransactionLine
 
@@ -94,6 +95,10 @@ def _sending_event(given: sending_events.SendingEventIn, community: Community) -
     return sending_events.checked(given, community.timezone)
 
 
+def _link_visit(given: link_visits.LinkVisitIn, community: Community) -> link_visits.LinkVisitRow:
+    return link_visits.checked(given, community.timezone)
+
+
 TRANSACTIONS = Columns(
     TransactionLine,
     (("external_id",), ("profile", "profile_id"), ("transacted_at",), ("total",)),
@@ -115,6 +120,9 @@ ENTITIES: Mapping[str, Entity] = {
         ),
         _sending_event,
     ),
+    "link_visits": Entity(
+        Columns(link_visits.LinkVisitIn, (("external_id",), ("url", "host"), ("at",)), {}), _link_visit
+    ),
 }
 """What is loaded into one community row by row, by name."""
 
@@ -125,6 +133,7 @@ PUTS: Mapping[str, Put] = {
     "memberships": memberships.put_many,
     "sendings": sendings.put_many,
     "sending_events": messages.put_many,
+    "link_visits": visits.put_many,
 }
 """How rows of an entity are put, as one set."""
 

@@ -134,7 +134,8 @@ class Measure:
 
     Measures with SQL add up over communities, for no member is in two of them; quotients are taken of what was added
     up, null where the divisor is 0, half-even to `decimals`, or to as many as the dividend has. `unique_by` says that
-    it is a number of different members: the SQL joins sets of bits, among rows that share this expression.
+    it is a number of different members: the SQL joins sets of bits, among rows that share this expression. `is_unique`
+    says that the SQL joins numbers, four bytes each, of which the different ones are counted.
     """
 
     name: str
@@ -144,6 +145,7 @@ class Measure:
     quotient: tuple[str, str] | None = None
     decimals: int | None = 4
     unique_by: str = ""
+    is_unique: bool = False
 
 
 @dataclass(frozen=True, slots=True)
