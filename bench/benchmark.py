@@ -82,6 +82,16 @@ BENCHMARKS = (
         ),
     ),
     Benchmark(
+        "offers",
+        "Events of offers",
+        (
+            "history of one offer with a fifth of the events, p95",
+            "history of one offer with all events, p95",
+            "statistics of one offer, a week, p95",
+            "statistics of a collection, a week, p95",
+        ),
+    ),
+    Benchmark(
         "cold",
         "Bulk writes with cold caches",
         ("import, two lines each, cold", "import, two lines each, warm"),

@@ -2,36 +2,24 @@
 
 import asyncio
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
-import msgspec
-
-from bench import processes
+from bench import processes, telling
 from bench.place import Club, Place, Store
 from bench.result import Findings
 from bench.size import Size
-from regulars.access.customers import Customer
-from regulars.ingest import bulk, ndjson_rows
-from regulars.ingest.batches import Options
+from bench.telling import BATCH_ROWS, as_lines, encode, p95
 from regulars.ingest.grouping import Committers
-from regulars.ingest.lines import lines
-from regulars.query.execution import Stores
-from regulars.query.request import parse
-from regulars.query.timeseries import timeseries
 from regulars.reports import rollups
-from regulars.reports.registry import BY_NAME
 from regulars.storage.database import Database
 
 LEAST = 20_000
 MOST_MILLISECONDS = 20
-BATCH_ROWS = 5_000
 KINDS = ("scheduled", "transmitted", "delivered", "opened", "clicked")
 READS = 200
-
-_encode = msgspec.json.Encoder().encode
 
 _ROOM = """
 SELECT sum(pg_total_relation_size(oid))
@@ -69,10 +57,10 @@ def run(where: Place, size: Size, findings: Findings) -> None:
 async def _run(where: Place, store: Store, club: Club, part: _Amount, parts: int, findings: Findings) -> None:
     async with Database(store.app_url, 4) as database:
         await rollups.keep(database)
-        load = partial(_load, database, Committers(database, BATCH_ROWS), club)
-        await load("profiles", _lines({"external_id": f"C{n}", "gender": "female"} for n in range(20_000)))
+        load = partial(telling.load, database, Committers(database, BATCH_ROWS), club)
+        await load("profiles", as_lines({"external_id": f"C{n}", "gender": "female"} for n in range(20_000)))
         known = ({"external_id": f"S{n}", "channel": "email", "reporting_id": n + 1} for n in range(part.sendings))
-        await load("sendings", _lines(known))
+        await load("sendings", as_lines(known))
         began = datetime.now(UTC) - timedelta(hours=parts + 3)
         rates: list[float] = []
         here: list[float] = []
@@ -86,7 +74,7 @@ async def _run(where: Place, store: Store, club: Club, part: _Amount, parts: int
             here.append(1e6 * (time.process_time() - before[1]) / part.events)
             there.append(1e6 * (processes.cpu_seconds(where.postmaster) - before[2]) / part.events)
             if number in (0, parts - 1):
-                reads[number] = await _reads(database, club, part.sendings, began)
+                reads[number] = await p95(database, club, _bodies(part.sendings, began))
         with store.owner() as connection:
             room = connection.execute(_ROOM.encode()).fetchone()
     assert room is not None
@@ -99,10 +87,6 @@ async def _run(where: Place, store: Store, club: Club, part: _Amount, parts: int
     many = findings.found("history of one sending with all events, p95", reads[parts - 1], "ms")
     findings.at_most(f"History of one sending: p95 under {MOST_MILLISECONDS} ms", many, MOST_MILLISECONDS)
     findings.at_most("History of one sending: no slower with ten times the events, times", many / few, 1.5)
-
-
-def _lines(rows: Iterable[dict[str, object]]) -> Iterator[bytes]:
-    return (_encode(each) + b"\n" for each in rows)
 
 
 def _events(part: _Amount, number: int, began: datetime) -> Iterator[bytes]:
@@ -118,37 +102,15 @@ def _events(part: _Amount, number: int, began: datetime) -> Iterator[bytes]:
                 "event": kind,
                 "at": at.isoformat(),
             }
-            yield _encode(event) + b"\n"
+            yield encode(event) + b"\n"
 
 
-async def _load(database: Database, committers: Committers, club: Club, entity: str, pieces: Iterable[bytes]) -> None:
-    options = Options(batch_rows=BATCH_ROWS)
-    summary = await bulk.load_one(
-        database, committers, club.id, entity, lambda: ndjson_rows.rows(lines(pieces)), options
-    )
-    assert not summary.rejected, summary.rejections[:3]
-
-
-async def _reads(database: Database, club: Club, sendings: int, began: datetime) -> list[float]:
-    """The 95th percentile of milliseconds, of five rounds."""
-    customer = Customer(club.id, club.id, club.id, 1, "events", "events", "Europe/Oslo", "NOK", 2, {})
-    found = []
-    for round_number in range(5):
-        took = []
-        for n in range(READS // 5):
-            body = {
-                "report": "sendings_events_history",
-                "filter": {
-                    "type": "equal",
-                    "field": "reporting_id",
-                    "value": 1 + (round_number * READS + n * 37) % sendings,
-                },
-                "interval": "1h",
-                "from": began.isoformat(),
-                "to": datetime.now(UTC).isoformat(),
-            }
-            before = time.perf_counter()
-            await timeseries(parse(_encode(body), BY_NAME), [customer], Stores(database), datetime.now(UTC))
-            took.append(1e3 * (time.perf_counter() - before))
-        found.append(sorted(took)[int(0.95 * len(took))])
-    return found
+def _bodies(sendings: int, began: datetime) -> Iterator[dict[str, object]]:
+    for n in range(READS):
+        yield {
+            "report": "sendings_events_history",
+            "filter": {"type": "equal", "field": "reporting_id", "value": 1 + n * 37 % sendings},
+            "interval": "1h",
+            "from": began.isoformat(),
+            "to": datetime.now(UTC).isoformat(),
+        }

@@ -7,7 +7,7 @@ from pathlib import Path
 from clubs import Club
 from regulars.facts.sending_events import EVENTS
 from reports.messaging import Post
-from reports.worked import answered, held
+from reports.pages import answered, held
 
 PAGE = Path(__file__).parent.parent.parent / "docs" / "sendings.md"
 
@@ -18,7 +18,7 @@ async def test_the_page_answers_what_it_says(club: Club) -> None:
     await post.load(
         "profiles", [{"external_id": name, "birth_year": year, "gender": "female"} for name, year in years.items()]
     )
-    held(PAGE, await answered(post, PAGE.read_text()))
+    held(PAGE, await answered(post, PAGE.read_text(), {"sendings": "sendings"}))
 
 
 def test_the_page_names_every_event() -> None:

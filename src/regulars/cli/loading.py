@@ -33,6 +33,9 @@ Entity = Literal[
     "sendings",
     "sending_events",
     "link_visits",
+    "offer_collections",
+    "offers",
+    "offer_events",
     "transactions",
 ]
 

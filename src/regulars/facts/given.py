@@ -1,7 +1,9 @@
 """What came in for a fact, field by field: read, held to its limits, and refused by path."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from hashlib import blake2b
 from typing import Annotated, Any
+from uuid import UUID
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -18,6 +20,7 @@ LongText = Annotated[str, msgspec.Meta(max_length=65_535)] | UnsetType | None
 Code = Annotated[str, msgspec.Meta(max_length=LONGEST)] | int | UnsetType | None
 """An id of another system: a text, though some send a number."""
 Id = Annotated[int, msgspec.Meta(ge=1, le=LARGEST_ID)] | UnsetType | None
+Count = Annotated[int, msgspec.Meta(ge=0, le=LARGEST_ID)] | UnsetType | None
 Whole = Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)] | UnsetType | None
 Flag = bool | UnsetType | None
 Several = list[Any] | UnsetType | None
@@ -37,6 +40,18 @@ def code(value: str | int) -> str | None:
     if len(found) > LONGEST:
         raise ValueError(f"must be at most {LONGEST} characters")
     return found or None
+
+
+def one_of(text: str, codes: Mapping[str, int]) -> int:
+    """What a name is kept as. Raises ValueError for one that is none of these."""
+    if text not in codes:
+        raise ValueError(f"must be one of {', '.join(codes)}")
+    return codes[text]
+
+
+def digest(text: str) -> UUID:
+    """What an id of another system is kept as: 16 bytes, however long it is."""
+    return UUID(bytes=blake2b(text.encode(), digest_size=16).digest())
 
 
 def json(value: object) -> object:
@@ -78,6 +93,12 @@ class Reading:
             self.columns[path] = empty if given is None else check(given)
         except ValueError as error:
             self.errors[path] = str(error)
+
+    def require(self, *paths: str) -> None:
+        """Holds that fields were given, each with a value."""
+        for path in paths:
+            if self.columns.get(path) is None:
+                self.errors.setdefault(path, "is required")
 
     def done(self) -> dict[str, Any]:
         """The columns that were given. Raises Refused for all that was wrong."""

@@ -11,7 +11,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from regulars.facts import given, instants, urls
-from regulars.facts.sending_events import digest
+from regulars.facts.given import digest
 
 SOURCE_TYPES = ("sending", "offer", "other")
 """What leads to links."""

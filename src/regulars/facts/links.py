@@ -5,8 +5,8 @@ from uuid import UUID
 
 import msgspec
 
+from regulars.facts.given import digest
 from regulars.facts.link_visits import Link
-from regulars.facts.sending_events import digest
 from regulars.facts.urls import UTM
 from regulars.facts.writing import Writing
 from regulars.storage.arrays import array

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from hashlib import blake2b
 from uuid import UUID
 
 import msgspec
@@ -52,32 +51,19 @@ def checked(event: SendingEventIn, zone: str) -> SendingEventRow:
     reading = given.Reading()
     for name in ("external_id", "sending", "dispatch", "profile"):
         reading.read(name, getattr(event, name), given.code)
-    reading.read("event", event.event, _code)
+    reading.read("event", event.event, partial(given.one_of, codes=CODES))
     reading.read("at", event.at, partial(instants.in_zone, zone=zone))
-    for name in ("external_id", "sending", "event", "at"):
-        if reading.columns.get(name) is None:
-            reading.errors.setdefault(name, "is required")
+    reading.require("external_id", "sending", "event", "at")
     columns = reading.columns
     dispatch, profile = columns.get("dispatch"), columns.get("profile")
     if dispatch is None and profile is None and not reading.errors:
         reading.errors["dispatch"] = "is required, or else a profile"
     reading.done()
     return SendingEventRow(
-        digest(columns["external_id"]),
+        given.digest(columns["external_id"]),
         columns["sending"],
-        digest(f"dispatch {dispatch}" if dispatch is not None else f"profile {profile}"),
+        given.digest(f"dispatch {dispatch}" if dispatch is not None else f"profile {profile}"),
         profile,
         columns["event"],
         columns["at"],
     )
-
-
-def _code(text: str) -> int:
-    if text not in CODES:
-        raise ValueError(f"must be one of {', '.join(EVENTS)}")
-    return CODES[text]
-
-
-def digest(text: str) -> UUID:
-    """What an id of another system is kept as: 16 bytes, however long it is."""
-    return UUID(bytes=blake2b(text.encode(), digest_size=16).digest())

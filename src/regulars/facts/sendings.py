@@ -1,6 +1,6 @@
 """Sendings: messages that go to many, one dispatch a recipient."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
@@ -62,9 +62,7 @@ def checked(sending: SendingIn) -> SendingRow:
         reading.read(name, getattr(sending, name), given.text)
     for name in ("reporting_id", "audience_id", "campaign_id"):
         reading.read(name, getattr(sending, name), int)
-    for name in ("external_id", "channel"):
-        if reading.columns.get(name) is None:
-            reading.errors.setdefault(name, "is required")
+    reading.require("external_id", "channel")
     return SendingRow(**reading.done())
 
 
@@ -133,31 +131,3 @@ def _over(row: SendingRow, before: SendingRow | None) -> SendingRow:
         return row
     given = {name: value for name in _COLUMNS if (value := getattr(row, name)) is not None}
     return replace(before, **given)
-
-
-_BY_EXTERNAL_ID = """
-SELECT id, external_id FROM sendings WHERE community_id = $1 AND external_id = ANY ($2)
-"""
-
-_EXPECT = """
-INSERT INTO sendings (community_id, external_id, is_known, created_at)
-SELECT $1, external_id, FALSE, $3
-FROM unnest($2::text[]) AS given (external_id)
-ORDER BY external_id
-ON CONFLICT (community_id, external_id) DO NOTHING
-"""
-
-
-async def expected(writing: Writing, external_ids: Collection[str]) -> dict[str, int]:
-    """The ids of sendings by external id; those that are not there yet are expected to come."""
-    wanted = sorted(external_ids)
-    found = await _ids(writing, wanted)
-    if missing := [each for each in wanted if each not in found]:
-        await writing.execute(_EXPECT, writing.community_id, missing, writing.now)
-        found |= await _ids(writing, missing)
-    return found
-
-
-async def _ids(writing: Writing, external_ids: Sequence[str]) -> dict[str, int]:
-    rows = await writing.fetch(_BY_EXTERNAL_ID, writing.community_id, external_ids)
-    return {row["external_id"]: row["id"] for row in rows}

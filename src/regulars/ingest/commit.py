@@ -12,7 +12,7 @@ from regulars.aggregations.refresh import refresh, remove
 from regulars.facts import community as communities
 from regulars.facts.refusals import NotFound
 from regulars.facts.writing import Writing
-from regulars.reports import folding, messages, purchases, rollups, snapshots, visits
+from regulars.reports import folding, messages, purchases, rollups, snapshots, usages, visits
 from regulars.reports.derive import derive
 from regulars.storage import retention
 from regulars.storage.arrays import array
@@ -170,9 +170,11 @@ async def settle(writing: Writing, clock: Callable[[], Any]) -> None:
         await snapshots.recount(writing, writing.purged)
         await messages.forget(writing, writing.purged)
         await visits.forget(writing, writing.purged)
+        await usages.forget(writing, writing.purged)
     if writing.merged:
         await messages.move(writing, writing.merged)
         await visits.move(writing, writing.merged)
+        await usages.move(writing, writing.merged)
     if writing.values_changed or writing.locations_changed:
         # Last, for all writers of a community meet in this row.
         await writing.execute(

@@ -13,6 +13,9 @@ from regulars.facts import (
     link_visits,
     locations,
     memberships,
+    offer_collections,
+    offer_events,
+    offers,
     products,
     profile_rows,
     profiles,
@@ -24,6 +27,7 @@ from regulars.facts.profile_rows import ProfileIn
 from regulars.facts.refusals import Refused, misfit, refuse
 from regulars.facts.writing import Writing
 from regulars.ingest import messages, visits
+from regulars.ingest import offer_events as happened
 from regulars.ingest.columns import Cell, Columns
 from regulars.ingest.transaction_lines import TransactionLine
 
@@ -99,6 +103,18 @@ def _link_visit(given: link_visits.LinkVisitIn, community: Community) -> link_vi
     return link_visits.checked(given, community.timezone)
 
 
+def _offer_collection(given: offer_collections.OfferCollectionIn, community: Community) -> Mapping[str, Any]:
+    return offer_collections.checked(given)
+
+
+def _offer(given: offers.OfferIn, community: Community) -> Mapping[str, Any]:
+    return offers.checked(given, community.timezone)
+
+
+def _offer_event(given: offer_events.OfferEventIn, community: Community) -> offer_events.OfferEventRow:
+    return offer_events.checked(given, community.timezone)
+
+
 TRANSACTIONS = Columns(
     TransactionLine,
     (("external_id",), ("profile", "profile_id"), ("transacted_at",), ("total",)),
@@ -123,6 +139,13 @@ ENTITIES: Mapping[str, Entity] = {
     "link_visits": Entity(
         Columns(link_visits.LinkVisitIn, (("external_id",), ("url", "host"), ("at",)), {}), _link_visit
     ),
+    "offer_collections": Entity(
+        Columns(offer_collections.OfferCollectionIn, (("external_id",),), {}), _offer_collection
+    ),
+    "offers": Entity(Columns(offers.OfferIn, (("external_id",),), {}), _offer),
+    "offer_events": Entity(
+        Columns(offer_events.OfferEventIn, (("external_id",), ("offer",), ("event",), ("at",)), {}), _offer_event
+    ),
 }
 """What is loaded into one community row by row, by name."""
 
@@ -134,6 +157,9 @@ PUTS: Mapping[str, Put] = {
     "sendings": sendings.put_many,
     "sending_events": messages.put_many,
     "link_visits": visits.put_many,
+    "offer_collections": offer_collections.put_many,
+    "offers": offers.put_many,
+    "offer_events": happened.put_many,
 }
 """How rows of an entity are put, as one set."""
 

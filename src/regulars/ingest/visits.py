@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from regulars.facts import links, profile_lookup, sendings
+from regulars.facts import expected, links, profile_lookup
 from regulars.facts.link_visits import LinkVisitRow
 from regulars.facts.refusals import Refused, refuse
 from regulars.facts.writing import Writing
-from regulars.ingest.messages import AHEAD
+from regulars.ingest.happenings import AHEAD
 from regulars.reports import visits
 from regulars.reports.visits import NOBODY, Visits
 
@@ -39,7 +39,7 @@ async def _put(writing: Writing, rows: Sequence[LinkVisitRow], profiles: Mapping
         return []
     named = {row.link for row in rows}
     sent = {link.source for link in named if link.source_type == "sending" and link.source is not None}
-    sending_ids = await sendings.expected(writing, sent) if sent else {}
+    sending_ids = await expected.ids(writing, "sendings", sent) if sent else {}
     link_ids = await links.expected(writing, named, sending_ids)
     fresh = await visits.tell(
         writing,

@@ -7,36 +7,21 @@ has one writer at a time, and a batch changes each number once.
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
 from importlib.resources import files
 from uuid import UUID
 
-from regulars.reports import rollups
+from regulars.reports import people, rollups, zones
 from regulars.reports.interval import EVERY
 from regulars.storage.arrays import array
 from regulars.storage.database import Database, Scope
 
-NOBODY = UUID(int=0)
-"""Stands for the recipient of a dispatch that names none."""
-
 _STEPS = [interval.written for interval in EVERY]
+_ZONES = "sending_zones"
 
 _TELL = (files("regulars.reports") / "tell_events.sql").read_text()
 _FORGET = (files("regulars.reports") / "forget_recipients.sql").read_text()
 _MOVE = (files("regulars.reports") / "move_recipients.sql").read_text()
 _REBUILD = (files("regulars.reports") / "rebuild_sendings.sql").read_text()
-
-# Who tells events shares it, who changes recipients has it alone: a recipient who is gone gets no events any more.
-_SHARE = "SELECT pg_advisory_xact_lock_shared(hashtext('regulars.recipients'), $1)"
-_ALONE = "SELECT pg_advisory_xact_lock(hashtext('regulars.recipients'), $1)"
-
-_ZONE = """
-INSERT INTO sending_zones (community_id, zone)
-SELECT id, timezone
-FROM communities
-WHERE id = $1 AND NOT EXISTS (SELECT FROM sending_zones WHERE community_id = $1)
-ON CONFLICT DO NOTHING
-"""
 
 _LOCK = """
 SELECT FROM sendings WHERE community_id = $1 AND id = ANY ($2::text::bigint[]) ORDER BY id FOR NO KEY UPDATE
@@ -64,13 +49,6 @@ FROM (
 WHERE kept.community_id = $1 AND kept.id = span.id
 """
 
-_IS_ANOTHER = """
-SELECT c.timezone
-FROM communities AS c
-JOIN sending_zones AS z ON z.community_id = c.id
-WHERE c.id = $1 AND z.zone <> c.timezone
-"""
-
 
 @dataclass(frozen=True, slots=True)
 class Events:
@@ -86,17 +64,12 @@ class Events:
     profile_ids: Sequence[UUID]
 
 
-async def sharing_recipients(scope: Scope) -> None:
-    """Holds until the end of the transaction that no recipient is purged or merged: who they are is looked up next."""
-    await scope.fetchval(_SHARE, scope.community_id)
-
-
 async def tell(scope: Scope, events: Events) -> set[int]:
     """Keeps and counts events; gives the places of those that were not there yet.
 
-    The caller shares the recipients since an earlier statement.
+    The caller has people staying since an earlier statement.
     """
-    await scope.execute(_ZONE, scope.community_id)
+    await zones.begin(scope, _ZONES)
     await _lock(scope, set(events.sending_ids))
     rows = await scope.fetch(
         _TELL,
@@ -119,7 +92,7 @@ async def _lock(scope: Scope, sending_ids: Collection[int]) -> None:
 
 async def _held(scope: Scope, profile_ids: Collection[UUID]) -> list[int]:
     """The sendings that went to profiles, held, as nobody tells events of them any more."""
-    await scope.fetchval(_ALONE, scope.community_id)
+    await people.changing(scope)
     rows = await scope.fetch(_SENDINGS_OF, scope.community_id, sorted(profile_ids))
     sending_ids = sorted(row["sending_id"] for row in rows)
     await _lock(scope, sending_ids)
@@ -145,18 +118,12 @@ async def move(scope: Scope, merged: Mapping[UUID, UUID]) -> None:
 
 async def rebuild_left(database: Database, community_id: int) -> int:
     """Makes all buckets anew where the community's zone is another one by now; gives 1 then, else 0."""
-    async with database.reading(community_id) as scope:
-        zone = await scope.fetchval(_IS_ANOTHER, community_id)
-    if zone is None:
-        return 0
-    return await rollups.with_room(database, partial(_rebuild, database, community_id, zone))
+    return await zones.follow(database, community_id, _ZONES, _rebuild)
 
 
-async def _rebuild(database: Database, community_id: int, zone: str) -> int:
-    async with database.writing(community_id) as scope:
-        await scope.execute("SELECT FROM sendings WHERE community_id = $1 ORDER BY id FOR NO KEY UPDATE", community_id)
-        for table in ("sending_rollups", "recipient_rollups"):
-            await scope.execute(f"DELETE FROM {table} WHERE community_id = $1", community_id)
-        await scope.execute(_REBUILD, community_id, zone, _STEPS, rollups.firsts_kept(scope.now))
-        await scope.execute("UPDATE sending_zones SET zone = $2 WHERE community_id = $1", community_id, zone)
-    return 1
+async def _rebuild(scope: Scope, zone: str) -> None:
+    community_id = scope.community_id
+    await scope.execute("SELECT FROM sendings WHERE community_id = $1 ORDER BY id FOR NO KEY UPDATE", community_id)
+    for table in ("sending_rollups", "recipient_rollups"):
+        await scope.execute(f"DELETE FROM {table} WHERE community_id = $1", community_id)
+    await scope.execute(_REBUILD, community_id, zone, _STEPS, rollups.firsts_kept(scope.now))

@@ -20,6 +20,13 @@ _SLACK = timedelta(days=2)
 _AHEAD = timedelta(days=3)
 
 
+WITHIN = """k.community_id = $community AND k.step = $interval
+  AND k.bucket >= (SELECT min(start) FROM unnest($starts) AS begins (start))
+  AND k.bucket <= (SELECT max(start) FROM unnest($starts) AS begins (start))
+  AND k.n <> 0"""
+"""Of rollups `k` those in the buckets that a timeseries asks for."""
+
+
 def first_kept(interval: Interval, now: datetime) -> datetime | None:
     """Buckets that begin before this are past their term in every zone; None where none ever are."""
     return None if interval.kept is None else now - interval.kept - _SLACK
@@ -68,6 +75,7 @@ ROLLED = (
     "sending_rollups",
     "recipient_rollups",
     "link_rollups",
+    "offer_rollups",
 )
 
 PURGED_KEPT = timedelta(days=2)

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from regulars.facts.sending_events import EVENTS
 from regulars.facts.sendings import CHANNELS
+from regulars.reports import rollups
 from regulars.reports.balance import AGE, GENDER, OPTIN_PLATFORM
 from regulars.reports.interval import EVERY, FROM_AN_HOUR, Interval
 from regulars.reports.report import (
@@ -140,11 +141,6 @@ _EVENT = Field(
     groups=True,
 )
 
-_WITHIN = """k.community_id = $community AND k.step = $interval
-  AND k.bucket >= (SELECT min(start) FROM unnest($starts) AS begins (start))
-  AND k.bucket <= (SELECT max(start) FROM unnest($starts) AS begins (start))
-  AND k.n <> 0"""
-
 SENDINGS_EVENTS_HISTORY = Report(
     "sendings_events_history",
     Format.TIMESERIES,
@@ -158,7 +154,7 @@ SELECT k.bucket, k.sending_id, s.reporting_id, s.campaign_id, s.channel, k.event
 FROM sendings AS s
 JOIN sending_rollups AS k ON k.sending_id = s.id
 WHERE s.community_id = $community AND s.is_known
-  AND {_WITHIN}
+  AND {rollups.WITHIN}
 """,
     ),
     grouped_by=("event",),
@@ -195,7 +191,7 @@ SELECT k.bucket, k.sending_id, s.reporting_id, k.gender, k.age, k.optin_platform
 FROM sendings AS s
 JOIN recipient_rollups AS k ON k.sending_id = s.id
 WHERE s.community_id = $community AND s.is_known
-  AND {_WITHIN}
+  AND {rollups.WITHIN}
 """,
     ),
     measures=(Measure("recipients_count", Kind.INTEGER, "Count of recipients", "sum(r.n)"),),

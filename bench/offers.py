@@ -1,0 +1,143 @@
+"""Events of offers: how fast they are told, what room they take, and how fast what comes of them is read."""
+
+import asyncio
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from functools import partial
+
+from bench import processes, telling
+from bench.place import Club, Place, Store
+from bench.result import Findings
+from bench.size import Size
+from bench.telling import BATCH_ROWS, as_lines, encode, p95
+from regulars.ingest.grouping import Committers
+from regulars.reports import rollups
+from regulars.storage.database import Database
+
+LEAST = 20_000
+MOST_MILLISECONDS = 20
+PARTS = 5
+DAYS = 10
+"""Of events, in each part."""
+KINDS = ("seen", "seen", "seen", "seen", "seen", "seen", "clicked", "granted", "granted", "used")
+COLLECTIONS = 100
+READS = 200
+
+_ROOM = """
+SELECT sum(pg_total_relation_size(oid)) FROM pg_class WHERE relkind = 'r' AND relname ~ '^(offers|offer_)'
+"""
+
+
+def run(where: Place, size: Size, findings: Findings) -> None:
+    """10 million events of 10,000 offers, told fifth by fifth."""
+    offers, events, members = size.rows(10_000, 50), size.rows(2_000_000, 2_000), size.rows(200_000, 500)
+    findings.did(
+        f"{events * PARTS:,} events of {offers:,} offers in {COLLECTIONS} collections and 50 stores, by {members:,} "
+        f"members, over {DAYS * PARTS} days, as NDJSON in batches of {BATCH_ROWS:,}: each until durable, with all "
+        f"counters and buckets. After the first fifth and at the end, offers_events_history of one offer is asked for "
+        f"by day, over the first {DAYS} days, {READS} times, each time another. At the end offers_events_stats, whose "
+        f"different members are counted exactly, is asked for of one offer and of one collection over the last week, "
+        f"and of all over the last week and over all {DAYS * PARTS} days."
+    )
+    store = where.store("offers")
+    club = store.club("offers")
+    asyncio.run(_run(where, store, club, (offers, events, members), findings))
+
+
+async def _run(where: Place, store: Store, club: Club, amount: tuple[int, int, int], findings: Findings) -> None:
+    offers, events, members = amount
+    async with Database(store.app_url, 4) as database:
+        await rollups.keep(database)
+        load = partial(telling.load, database, Committers(database, BATCH_ROWS), club)
+        await load("profiles", as_lines({"external_id": f"C{n}", "gender": "female"} for n in range(members)))
+        await load("offers", as_lines(_offer(n) for n in range(offers)))
+        ids = [each for n, each in enumerate(await _ids(database, club, "offers")) if n % 5 == 0][:READS]
+        collections = await _ids(database, club, "offer_collections")
+        began = datetime.now(UTC) - timedelta(days=DAYS * PARTS)
+        rates: list[float] = []
+        here: list[float] = []
+        there: list[float] = []
+        reads: dict[int, list[float]] = {}
+        for number in range(PARTS):
+            content = list(_events(amount, number, began))
+            before = time.perf_counter(), time.process_time(), processes.cpu_seconds(where.postmaster)
+            await load("offer_events", content)
+            rates.append(events / (time.perf_counter() - before[0]))
+            here.append(1e6 * (time.process_time() - before[1]) / events)
+            there.append(1e6 * (processes.cpu_seconds(where.postmaster) - before[2]) / events)
+            if number in (0, PARTS - 1):
+                reads[number] = await p95(database, club, _histories(ids, began))
+        stats = partial(_stats, began + timedelta(days=DAYS * PARTS - 7))
+        one = await p95(database, club, (stats("offer_id", each) for each in ids))
+        collection = await p95(database, club, (stats("collection_ids", [each]) for each in collections))
+        week = await p95(database, club, (stats() for _ in range(5)))
+        everything = await p95(database, club, (_stats(began) for _ in range(5)))
+        with store.owner() as connection:
+            room = connection.execute(_ROOM.encode()).fetchone()
+    assert room is not None
+    rate = findings.found("events told", rates, "events/s")
+    findings.found("CPU of this process", here, "µs an event")
+    findings.found("CPU of PostgreSQL", there, "µs an event")
+    findings.found("room", float(room[0]) / (events * PARTS), "bytes an event")
+    findings.at_least(f"Events: at least {LEAST:,} events/s, durable, all counters and buckets fresh", rate, LEAST)
+    few = findings.found("history of one offer with a fifth of the events, p95", reads[0], "ms")
+    many = findings.found("history of one offer with all events, p95", reads[PARTS - 1], "ms")
+    findings.at_most(f"History of one offer: p95 under {MOST_MILLISECONDS} ms", many, MOST_MILLISECONDS)
+    findings.at_most("History of one offer: no slower with five times the events, times", many / few, 1.5)
+    findings.found("statistics of one offer, a week, p95", one, "ms")
+    findings.found("statistics of a collection, a week, p95", collection, "ms")
+    findings.found("statistics of all offers, a week, p95", week, "ms")
+    findings.found("statistics of all offers, all events, p95", everything, "ms")
+
+
+async def _ids(database: Database, club: Club, table: str) -> list[int]:
+    async with database.reading(club.id) as scope:
+        rows = await scope.fetch(f"SELECT id FROM {table} WHERE community_id = $1 ORDER BY id", club.id)
+    return [row["id"] for row in rows]
+
+
+def _offer(number: int) -> dict[str, object]:
+    return {
+        "external_id": f"O{number}",
+        "name": f"Offer {number}",
+        "type": ("discount", "gift", "bonus")[number % 3],
+        "collections": [f"K{number % COLLECTIONS}", f"K{number * 7 % COLLECTIONS}"],
+        "location": f"store-{number % 50}",
+    }
+
+
+def _events(amount: tuple[int, int, int], number: int, began: datetime) -> Iterator[bytes]:
+    """In the order of their time; some offers are seen much more often than others."""
+    offers, events, members = amount
+    for n in range(events):
+        offer = (n * 7919 % offers) * (n * 104_729 % offers) // offers
+        event = {
+            "external_id": f"{number}-{n}",
+            "offer": f"O{offer}",
+            "event": KINDS[n % len(KINDS)],
+            "profile": f"C{n * 31_337 % members}",
+            "at": (began + timedelta(days=DAYS * (number + n / events))).isoformat(),
+        }
+        yield encode(event) + b"\n"
+
+
+def _histories(ids: list[int], began: datetime) -> Iterator[dict[str, object]]:
+    for each in ids:
+        yield {
+            "report": "offers_events_history",
+            "filter": {"type": "equal", "field": "offer_id", "value": each},
+            "interval": "1d",
+            "from": began.isoformat(),
+            "to": (began + timedelta(days=DAYS - 1)).isoformat(),
+        }
+
+
+def _stats(since: datetime, field: str | None = None, value: object = None) -> dict[str, object]:
+    kind = "in" if isinstance(value, list) else "equal"
+    return {
+        "report": "offers_events_stats",
+        "filter": None if field is None else {"type": kind, "field": field, "value": value},
+        "from": since.isoformat(),
+        "to": datetime.now(UTC).isoformat(),
+    }

@@ -1,0 +1,105 @@
+-- Written by a test: REGULARS_RENEW_GOLDEN=1 python -m pytest tests/query/test_golden.py
+
+-- records: club, community, limit
+SELECT
+    r.id AS "id",
+    CAST($1 AS INT) AS "loyalty_club_id",
+    r.external_id AS "external_id",
+    r.name AS "name",
+    r.offers_count AS "offers_count",
+    r.grants_count AS "grants_count",
+    r.uses_count AS "uses_count",
+    r.seen_count AS "seen_count",
+    r.clicked_count AS "clicked_count",
+    r.created_at AS "created_at"
+FROM (
+    SELECT
+        c.id, c.external_id, c.name, c.created_at, coalesce(own.offers_count, 0) AS offers_count,
+        coalesce(own.grants_count, 0) AS grants_count, coalesce(own.uses_count, 0) AS uses_count, coalesce(own.seen_count, 0) AS seen_count, coalesce(own.clicked_count, 0) AS clicked_count
+    FROM offer_collections AS c
+    LEFT JOIN (
+        SELECT
+            collection_id, count(*) AS offers_count,
+            sum(granted_count) AS grants_count, sum(used_count) AS uses_count, sum(seen_count) AS seen_count, sum(clicked_count) AS clicked_count
+        FROM (
+            SELECT unnest(collection_ids) AS collection_id, granted_count, used_count, seen_count, clicked_count
+            FROM offers
+            WHERE community_id = CAST($2 AS INT) AND is_known
+        ) AS listed
+        GROUP BY collection_id
+    ) AS own ON own.collection_id = c.id
+    WHERE c.community_id = CAST($2 AS INT)
+) AS r
+ORDER BY
+    r.id NULLS FIRST
+LIMIT CAST($3 AS BIGINT);
+
+-- records behind a cursor: club, community, c1, limit
+SELECT
+    r.id AS "id",
+    CAST($1 AS INT) AS "loyalty_club_id",
+    r.external_id AS "external_id",
+    r.name AS "name",
+    r.offers_count AS "offers_count",
+    r.grants_count AS "grants_count",
+    r.uses_count AS "uses_count",
+    r.seen_count AS "seen_count",
+    r.clicked_count AS "clicked_count",
+    r.created_at AS "created_at"
+FROM (
+    SELECT
+        c.id, c.external_id, c.name, c.created_at, coalesce(own.offers_count, 0) AS offers_count,
+        coalesce(own.grants_count, 0) AS grants_count, coalesce(own.uses_count, 0) AS uses_count, coalesce(own.seen_count, 0) AS seen_count, coalesce(own.clicked_count, 0) AS clicked_count
+    FROM offer_collections AS c
+    LEFT JOIN (
+        SELECT
+            collection_id, count(*) AS offers_count,
+            sum(granted_count) AS grants_count, sum(used_count) AS uses_count, sum(seen_count) AS seen_count, sum(clicked_count) AS clicked_count
+        FROM (
+            SELECT unnest(collection_ids) AS collection_id, granted_count, used_count, seen_count, clicked_count
+            FROM offers
+            WHERE community_id = CAST($2 AS INT) AND is_known
+        ) AS listed
+        GROUP BY collection_id
+    ) AS own ON own.collection_id = c.id
+    WHERE c.community_id = CAST($2 AS INT)
+) AS r
+WHERE r.id > CAST($3 AS BIGINT)
+ORDER BY
+    r.id NULLS FIRST
+LIMIT CAST($4 AS BIGINT);
+
+-- records behind a cursor of nulls: club, community, limit
+SELECT
+    r.id AS "id",
+    CAST($1 AS INT) AS "loyalty_club_id",
+    r.external_id AS "external_id",
+    r.name AS "name",
+    r.offers_count AS "offers_count",
+    r.grants_count AS "grants_count",
+    r.uses_count AS "uses_count",
+    r.seen_count AS "seen_count",
+    r.clicked_count AS "clicked_count",
+    r.created_at AS "created_at"
+FROM (
+    SELECT
+        c.id, c.external_id, c.name, c.created_at, coalesce(own.offers_count, 0) AS offers_count,
+        coalesce(own.grants_count, 0) AS grants_count, coalesce(own.uses_count, 0) AS uses_count, coalesce(own.seen_count, 0) AS seen_count, coalesce(own.clicked_count, 0) AS clicked_count
+    FROM offer_collections AS c
+    LEFT JOIN (
+        SELECT
+            collection_id, count(*) AS offers_count,
+            sum(granted_count) AS grants_count, sum(used_count) AS uses_count, sum(seen_count) AS seen_count, sum(clicked_count) AS clicked_count
+        FROM (
+            SELECT unnest(collection_ids) AS collection_id, granted_count, used_count, seen_count, clicked_count
+            FROM offers
+            WHERE community_id = CAST($2 AS INT) AND is_known
+        ) AS listed
+        GROUP BY collection_id
+    ) AS own ON own.collection_id = c.id
+    WHERE c.community_id = CAST($2 AS INT)
+) AS r
+WHERE r.id IS NOT NULL
+ORDER BY
+    r.id NULLS FIRST
+LIMIT CAST($3 AS BIGINT);

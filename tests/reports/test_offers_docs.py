@@ -1,0 +1,30 @@
+"""docs/offers.md is true: what it loads comes to what it says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from clubs import Club
+from regulars.facts.offer_events import EVENTS
+from reports.offering import Shop
+from reports.pages import answered, held
+
+PAGE = Path(__file__).parent.parent.parent / "docs" / "offers.md"
+TABLES = {
+    "offers": "offers",
+    "offers_collections": "offer_collections",
+    "offer_id": "offers",
+    "collection_ids": "offer_collections",
+    "collection_id": "offer_collections",
+    "store_id": "locations",
+}
+
+
+async def test_the_page_answers_what_it_says(club: Club) -> None:
+    shop = Shop(club)
+    await shop.load("profiles", [{"external_id": name} for name in ("C1", "C2", "C3")])
+    held(PAGE, await answered(shop, PAGE.read_text(), TABLES))
+
+
+def test_the_page_names_every_event() -> None:
+    assert ", ".join(f"`{each}`" for each in EVENTS) in " ".join(PAGE.read_text().split())
