@@ -257,10 +257,14 @@ def test_birthdays_welcomes_and_absences_set_off_messages(
         assert timedelta(days=179) < when - bought[-1] < timedelta(days=182)
 
 
-def test_who_is_granted_an_offer_is_told_by_push_at_once(
+def test_who_is_granted_a_personal_offer_is_told_by_push_at_once(
     sendings: dict[str, Sending], dispatches: Dispatches, offer_events: list[OfferEvent]
 ) -> None:
-    granted = {(row["profile"], row["at"].date()): row["at"] for row in offer_events if row["event"] == "granted"}
+    granted = {
+        (row["profile"], row["at"].date()): row["at"]
+        for row in offer_events
+        if row["event"] == "granted" and row["offer"].endswith("-personal")
+    }
     rewards = of_kind("reward", sendings, dispatches)
     assert len(rewards) > 300
     for events in rewards.values():

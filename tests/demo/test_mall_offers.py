@@ -69,10 +69,8 @@ def test_events_lie_in_the_days_of_their_offer_and_come_in_order(
         assert times[-1] < as_of
 
 
-def test_who_opens_an_offer_has_seen_it_and_who_has_a_personal_one_got_it(
-    offers: dict[str, Offer], offer_events: list[OfferEvent]
-) -> None:
-    for offer, events in of_offer(offer_events).items():
+def test_who_opens_an_offer_has_seen_it_and_who_uses_it_got_it(offer_events: list[OfferEvent]) -> None:
+    for events in of_offer(offer_events).values():
         seen, granted = set(), set()
         for row in events:
             if row["event"] == "granted":
@@ -81,9 +79,21 @@ def test_who_opens_an_offer_has_seen_it_and_who_has_a_personal_one_got_it(
                 seen.add(row["profile"])
             elif row["event"] == "clicked":
                 assert row["profile"] in seen
-            if "for-you" in offers[offer]["collections"]:
+            else:
                 assert row["profile"] in granted
-        assert ("for-you" in offers[offer]["collections"]) or not granted
+
+
+def test_a_personal_offer_shows_to_those_alone_to_whom_the_club_granted_it_at_first(
+    offers: dict[str, Offer], offer_events: list[OfferEvent]
+) -> None:
+    for offer, events in of_offer(offer_events).items():
+        if "for-you" in offers[offer]["collections"]:
+            granted = [row["profile"] for row in events if row["event"] == "granted"]
+            assert {row["profile"] for row in events} == set(granted)
+            assert len(set(granted)) == len(granted)
+            first = timedelta(seconds=10)
+            at_first = [row for row in events if row["at"] < offers[offer]["usable_since"] + first]
+            assert [row["event"] for row in at_first] == ["granted"] * len(granted)
 
 
 def test_an_offer_is_used_on_a_receipt_of_the_member_in_that_shop(
@@ -108,15 +118,22 @@ def test_no_more_is_granted_or_used_than_there_is(offers: dict[str, Offer], offe
     counts = Counter((row["offer"], row["event"]) for row in offer_events)
     for (offer, event), count in counts.items():
         stock = offers[offer]["stock"]
-        assert stock is None or event not in ("granted", "used") or count <= stock
+        if stock is not None and event == "used":
+            assert count <= stock
+        if stock is not None and event == "granted" and "for-you" in offers[offer]["collections"]:
+            assert count <= stock
 
 
 def test_personal_offers_go_to_who_takes_them_and_is_in(
-    profiles: dict[str, Profile], memberships: list[Membership], offer_events: list[OfferEvent]
+    profiles: dict[str, Profile],
+    memberships: list[Membership],
+    offers: dict[str, Offer],
+    offer_events: list[OfferEvent],
 ) -> None:
     out = {row["profile"]: row["at"] for row in memberships if row["type"] == "out"}
     back = {row["profile"]: row["at"] for row in memberships if row["external_id"].endswith("-3")}
-    granted = [row for row in offer_events if row["event"] == "granted"]
+    personal = {key for key, row in offers.items() if "for-you" in row["collections"]}
+    granted = [row for row in offer_events if row["event"] == "granted" and row["offer"] in personal]
     assert len(granted) > 1_500
     for row in granted:
         member = row["profile"] or ""

@@ -129,6 +129,10 @@ async def _mall(database: Database, size: mall.Size) -> Club:
             "transactions": partial(mall.transactions, size, as_of=as_of),
             "sendings": partial(mall.sendings, size, as_of=as_of),
             "sending_events": partial(mall.sending_events, size, as_of=as_of),
+            "offer_collections": mall.offer_collections,
+            "offers": partial(mall.offers, size, as_of=as_of),
+            "offer_events": partial(mall.offer_events, size, as_of=as_of),
+            "link_visits": partial(mall.link_visits, size, as_of=as_of),
         },
     )
 
@@ -225,36 +229,43 @@ def _tell(shown: Demo, query: str, address: str) -> None:
         _curl(generated.token, f"{address}/profiles/{generated.profile_id}/aggregations"),
         f"How many members of {generated.community.name} stand in each group:",
         _asked(shown, address, {"report": "members_grouped_count"}),
-        *_told_of_sendings(shown, address, query),
+        *_of_the_club(shown, address, query),
         "",
         "Ctrl-C stops it.",
     ]
     print("\n".join(lines), flush=True)
 
 
-def _told_of_sendings(shown: Demo, address: str, query: str) -> list[str]:
-    """What to ask about sendings: the latest newsletter, then all of the last weeks."""
+def _of_the_club(shown: Demo, address: str, query: str) -> list[str]:
+    """What to ask of what the club sent and offered: the latest newsletter, then all of the last weeks."""
     club = shown.clubs[1].community
     size, as_of = _begun(club.attributes)
-    newsletters = [row for row in mall.sendings(size, as_of=as_of) if row["source_type"] == "newsletter"]
-    latest = {"type": "equal", "field": "campaign_id", "value": newsletters[-1]["campaign_id"]}
+    latest = [row for row in mall.sendings(size, as_of=as_of) if row["source_type"] == "newsletter"][-1]
     weeks = {"from": f"{as_of - timedelta(days=28):%Y-%m-%d}", "to": f"{as_of:%Y-%m-%d}"}
-    statistics = {"report": "sendings_stats", "aggregate_by": "channel", **weeks}
+
+    def where(field: str, value: object) -> Mapping[str, Any]:
+        return {"filter": {"type": "equal", "field": field, "value": value}}
+
+    def in_shell(report: Mapping[str, Any]) -> str:
+        return f"  {query} '{json.dumps(report)}' --customer {club.slug}"
+
     return [
-        "What became of the latest newsletter, in each language:",
-        _asked(shown, address, {"report": "sendings", "filter": latest}),
-        "and of all that was sent in four weeks, by channel, from another shell:",
-        f"  {query} '{_json(statistics)}' --customer {club.slug}",
+        "What became of its latest newsletter, in each language:",
+        _asked(shown, address, {"report": "sendings", **where("campaign_id", latest["campaign_id"])}),
+        "and of all that it sent in four weeks, from another shell:",
+        in_shell({"report": "sendings_stats", "aggregate_by": "channel", **weeks}),
+        "The links of that newsletter, and who led how many to the club's pages:",
+        in_shell({"report": "sendings_links", **where("utm_campaign", latest["source_id"])}),
+        in_shell({"report": "links_visits_stats", "aggregate_by": "utm_source", **weeks}),
+        "Its offers, by what they are shown under, and how often they were used:",
+        in_shell({"report": "offers_collections"}),
+        in_shell({"report": "offers_usages_stats", "aggregate_by": "type", **weeks}),
     ]
 
 
 def _asked(shown: Demo, address: str, report: Mapping[str, Any]) -> str:
     club = f"-H 'X-Loyalty-Club-Slug: {shown.clubs[1].community.slug}'"
-    return _curl(shown.reporting_token, f"{address}/v1/reporting/query", club, f"-d '{_json(report)}'")
-
-
-def _json(report: Mapping[str, Any]) -> str:
-    return json.dumps(report)
+    return _curl(shown.reporting_token, f"{address}/v1/reporting/query", club, f"-d '{json.dumps(report)}'")
 
 
 def _curl(token: str, url: str, *more: str) -> str:

@@ -159,7 +159,7 @@ def _offer(kind: Kind, shop: Shop, day: date, period: Period) -> Offer:
 
 
 def _name(offered: OfferType, shop: Shop, dice: Random) -> str:
-    goods = dice.choice(sorted(shop.category.goods))
+    goods = f"{dice.choice(shop.category.kinds)} {dice.choice(sorted(shop.category.goods))}"
     if offered == "multibuy":
         return f"3 for 2 at {shop.chain}: {goods}"
     if offered == "gift":

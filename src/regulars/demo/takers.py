@@ -1,7 +1,8 @@
-"""What members do with offers: see them in the app, open them, get them granted, and use them when they shop.
+"""What members do with offers: see them in the app, open them, take them, and use them when they shop.
 
-An offer is used on a receipt that there is: of that member, in that shop, while it can be used. A few per cent of
-those who see an offer use it, as is published of coupons in apps; of those to whom it was granted, more.
+An offer is granted to who takes it in the app or at the till, a personal one by the club. It is used on a receipt that
+there is: of that member, in that shop, while it can be used. A few per cent of those who see an offer use it, as is
+published of coupons in apps.
 """
 
 from bisect import bisect_left
@@ -26,9 +27,11 @@ _OPENS, _OPENS_A_GRANT = 0.13, 0.4
 _UNKNOWN = 0.1
 _DAYS_UNTIL_SEEN = 2.6
 
-# Of those who buy in the shop while they could use it: who has it, who knows it, who looks into the app at the till,
-# who is told of it by the till.
-_USES_A_GRANT, _USES_WHAT_IS_KNOWN, _LOOKS_AT_THE_TILL, _IS_TOLD = 0.8, 0.65, 0.4, 0.08
+_TAKES = 0.5
+
+# Of those who buy in the shop while they could use it: who has it, who has seen it, who looks into the app at the till,
+# who has no app and is told of it by the till.
+_USES_WHAT_IS_GRANTED, _REMEMBERS, _LOOKS_AT_THE_TILL, _IS_TOLD = 0.8, 0.5, 0.4, 0.08
 
 
 class Purchase(Struct, frozen=True, eq=False):
@@ -114,9 +117,8 @@ class Takers:
         dice = Random(f"takers of {offer.external_id} of {self._seed}")
         having = self.granted(offer)
         moments: list[Moment] = [(granted_at(offer, place), "granted", each, None) for place, each in enumerate(having)]
-        seen = self._sights(offer, having, dice)
-        moments += seen
-        moments += self._uses(offer, {id(each) for each in having}, _first_seen(seen), dice)
+        moments += self._sights(offer, having, dice)
+        moments += self._uses(offer, _first("granted", moments), _first("seen", moments), dice)
         moments.sort(key=lambda moment: moment[0])
         for number, (at, event, recipient, transaction) in enumerate(moments, 1):
             if at < self._as_of:
@@ -139,31 +141,30 @@ class Takers:
                 found += _sight(offer, reader if is_known else None, opens, dice)
         return [moment for moment in found if moment[2] is None or _is_in(moment[2], moment[0])]
 
-    def _uses(self, offer: Offer, having: set[int], seen: Mapping[str, datetime], dice: Random) -> list[Moment]:
+    def _uses(
+        self, offer: Offer, having: Mapping[str, datetime], seen: Mapping[str, datetime], dice: Random
+    ) -> list[Moment]:
         """The purchases on which an offer is used, as long as there are any left: once by each member."""
         found: list[Moment] = []
         used: set[str] = set()
         for purchase in self._purchases(offer):
-            reader = self._by_number[purchase.member]
+            member, at = purchase.member, purchase.at
+            reader = self._by_number[member]
             chance = dice.random()
-            is_known = purchase.member in seen and seen[purchase.member] < purchase.at
-            if purchase.member in used or (offer.stock is not None and len(used) >= offer.stock):
+            if member in used or len(used) == offer.stock:
                 continue
-            if offer.kind == "personal":
-                uses = id(reader) in having and chance < _USES_A_GRANT and purchase.at > _all_granted(offer, having)
-            elif is_known:
-                uses = chance < _USES_WHAT_IS_KNOWN
-            elif not reader.has_app:
-                uses = chance < _IS_TOLD
+            taken: Iterable[Moment] = ()
+            if member in having and having[member] < at:
+                uses = chance < _USES_WHAT_IS_GRANTED
+            elif offer.kind == "personal":
+                uses = False
             else:
-                uses = chance < _LOOKS_AT_THE_TILL
-                if uses:
-                    at = max(purchase.at - timedelta(seconds=60 + 200 * dice.random()), offer.since)
-                    found.append((at, "seen", reader, None))
-                    found.append((at + timedelta(seconds=8 + 20 * dice.random()), "clicked", reader, None))
+                is_known = member in seen and seen[member] < at
+                uses = chance < (_REMEMBERS if is_known else _LOOKS_AT_THE_TILL if reader.has_app else _IS_TOLD)
+                taken = _taken_at_the_till(reader, max(at - timedelta(minutes=2), offer.since), is_known, dice)
             if uses:
-                used.add(purchase.member)
-                found.append((purchase.at, "used", reader, purchase.transaction))
+                used.add(member)
+                found += [*taken, (at, "used", reader, purchase.transaction)]
         return found
 
     def _purchases(self, offer: Offer) -> Sequence[Purchase]:
@@ -180,7 +181,10 @@ def _sight(offer: Offer, reader: Recipient | None, opens: float, dice: Random) -
         return
     yield at, "seen", reader, None
     if dice.random() < opens:
-        yield at + timedelta(seconds=4 + 40 * dice.random()), "clicked", reader, None
+        clicked = at + timedelta(seconds=4 + 40 * dice.random())
+        yield clicked, "clicked", reader, None
+        if offer.kind != "personal" and reader is not None and dice.random() < _TAKES:
+            yield clicked + timedelta(seconds=2 + 15 * dice.random()), "granted", reader, None
     if dice.random() < _SEES_AGAIN and (again := _in_the_app(offer, dice)) is not None:
         yield again, "seen", reader, None
 
@@ -194,10 +198,20 @@ def _in_the_app(offer: Offer, dice: Random) -> datetime | None:
     return at if offer.since <= at < offer.until - timedelta(minutes=1) else None
 
 
-def _first_seen(moments: Iterable[Moment]) -> dict[str, datetime]:
+def _taken_at_the_till(reader: Recipient, at: datetime, is_known: bool, dice: Random) -> Iterator[Moment]:
+    """An offer looked up in the app while waiting to pay; without an app the till grants it."""
+    if reader.has_app:
+        if not is_known:
+            yield at, "seen", reader, None
+        yield at + timedelta(seconds=5 + 20 * dice.random()), "clicked", reader, None
+    yield at + timedelta(seconds=30 + 20 * dice.random()), "granted", reader, None
+
+
+def _first(wanted: Event, moments: Iterable[Moment]) -> dict[str, datetime]:
+    """When an event first happened to each member."""
     found: dict[str, datetime] = {}
     for at, event, reader, _ in moments:
-        if event == "seen" and reader is not None:
+        if event == wanted and reader is not None:
             key = reader.member.external_id
             found[key] = min(at, found.get(key, at))
     return found
@@ -206,10 +220,6 @@ def _first_seen(moments: Iterable[Moment]) -> dict[str, datetime]:
 def granted_at(offer: Offer, place: int) -> datetime:
     """When the member in a place among those to whom an offer is granted gets it."""
     return offer.since + timedelta(seconds=1 + place / 10)
-
-
-def _all_granted(offer: Offer, having: set[int]) -> datetime:
-    return granted_at(offer, len(having))
 
 
 def _is_in(reader: Recipient, at: datetime) -> bool:
