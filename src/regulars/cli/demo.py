@@ -88,6 +88,7 @@ def demo(
             first = _cdnow()
             second = await _mall(database, size)
             clubs = [await _shown(database, committers, club) for club in (first, second)]
+            mall.forget()
             return Demo(clubs, await _reporting_token(database, clubs[0].community))
 
     with running.ready(settings) as found:

@@ -29,7 +29,7 @@ LANGUAGES = {
 
 _PLACES = {name: place for place, name in enumerate(LANGUAGES, 1)}
 _CHANNELS = ("email", "sms", "push")
-_PLANNED_AHEAD = timedelta(days=7)
+_PLANNED_AHEAD = timedelta(days=3)
 _THURSDAY, _FRIDAY = 3, 4
 
 

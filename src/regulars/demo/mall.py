@@ -152,8 +152,13 @@ def offer_events(size: Size = "small", *, as_of: datetime, seed: int = SEED) -> 
         yield touch.row()
 
 
+def forget() -> None:
+    """Lets go of what is known of all members at once, when nothing is asked for any more."""
+    _lately_until.cache_clear()
+
+
 def _lately(size: Size, as_of: datetime, seed: int) -> Lately:
-    # What tells of it is asked for one after the other.
+    # Four kinds of rows are asked for one after the other, and all need it.
     return _lately_until(size, as_of.astimezone(UTC), seed)
 
 
