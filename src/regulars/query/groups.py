@@ -26,11 +26,11 @@ FEW = 512
 class Numbers:
     """Numbers, four bytes each, by the community that gave them out: what is added up may hold the same again."""
 
-    of_community: Mapping[int, bytes]
+    of_community: Mapping[int, tuple[bytes, ...]]
 
     def __add__(self, other: "Numbers") -> "Numbers":
         mine, others = self.of_community, other.of_community
-        return Numbers({each: mine.get(each, b"") + others.get(each, b"") for each in {*mine, *others}})
+        return Numbers({each: mine.get(each, ()) + others.get(each, ()) for each in {*mine, *others}})
 
     @property
     def different(self) -> int:
@@ -38,8 +38,8 @@ class Numbers:
         return sum(map(_different, self.of_community.values()))
 
 
-def _different(numbers: bytes) -> int:
-    found = np.frombuffer(numbers, ">i4").astype(np.int32)
+def _different(parts: Sequence[bytes]) -> int:
+    found = np.frombuffer(b"".join(parts), ">i4").astype(np.int32)
     if found.size < FEW:
         return len(np.unique(found))
     # They are dense, so that this takes a byte for each there is and no sorting.
@@ -61,7 +61,7 @@ def added(
         for row in rows:
             label = tuple(row[:width])
             given = [
-                Numbers({customer.community_id: value})
+                Numbers({customer.community_id: (value,)})
                 if each.is_unique
                 else converted(value, each.kind, customer.minor_digits)
                 for value, each in zip(row[width:], given_by, strict=True)

@@ -52,17 +52,19 @@ def _measures(visits: str, unique_visits: str) -> tuple[Measure, ...]:
             Kind.INTEGER,
             "Different visitors: profiles, and those who are none by what tells them apart.",
             "coalesce(string_agg(r.visitors, ''), '')",
+            unique_by="r.part",
             is_unique=True,
         ),
     )
 
 
+# What is joined in parts is cheaper than what is joined as one: a text that grows to megabytes is copied ever again.
 _OF_LINK = f"""l.source_type,
     CASE l.source_type
         WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
         ELSE l.offer
     END AS source_id,
-    l.host, l.path, {", ".join(f"l.{name}" for name in UTM)}"""
+    l.host, l.path, {", ".join(f"l.{name}" for name in UTM)}, l.id & 7 AS part"""
 
 # Links of a sending that has not come yet are not reported.
 _KNOWN = """FROM links AS l
@@ -136,6 +138,27 @@ WHERE {_IS_KNOWN}
 
 _DAYS_KEPT = f"CAST($now AS timestamptz) - interval '{(Interval.DAY.kept or timedelta.max).days} days'"
 
+
+def _end(of: str, step: str, is_behind: bool) -> str:
+    return f"(SELECT {of} FROM pieces WHERE step = '{step}' AND is_behind = {is_behind})"
+
+
+def _piece(step: str, *, is_behind: bool) -> str:
+    """The rollups of one piece of the range, found link by link, for an index holds a link's in their order."""
+    return f"""
+SELECT {_OF_LINK}, k.visits, k.visitors
+{_KNOWN}
+CROSS JOIN LATERAL (
+    SELECT visits, visitors
+    FROM link_rollups
+    WHERE community_id = $community AND step = '{step}' AND link_id = l.id
+      AND bucket >= {_end("since", step, is_behind)}
+      AND bucket < {_end("until", step, is_behind)}
+    OFFSET 0
+) AS k
+WHERE {_IS_KNOWN}"""
+
+
 # Whole months; whole days before and behind them, or without a month, that are kept; what is left over between them.
 _STATS = f"""
 WITH span AS MATERIALIZED (
@@ -163,9 +186,9 @@ days AS MATERIALIZED (
     WHERE d.bucket >= {_DAYS_KEPT} AND (d.ends <= middle.since OR d.bucket >= middle.until OR middle.since IS NULL)
 ),
 pieces AS MATERIALIZED (
-    SELECT '1mo' AS step, since, until FROM middle WHERE since IS NOT NULL
+    SELECT '1mo' AS step, FALSE AS is_behind, since, until FROM middle WHERE since IS NOT NULL
     UNION ALL
-    SELECT '1d', min(bucket), max(ends) FROM days GROUP BY is_behind
+    SELECT '1d', is_behind, min(bucket), max(ends) FROM days GROUP BY is_behind
 ),
 gaps AS MATERIALIZED (
     SELECT since, until
@@ -175,13 +198,8 @@ gaps AS MATERIALIZED (
     ) AS between_them
     WHERE since < until
 ),
-told AS (
-    SELECT k.link_id, k.visits, k.visitors
-    FROM pieces AS p
-    JOIN link_rollups AS k ON k.step = p.step AND k.bucket >= p.since AND k.bucket < p.until
-    WHERE k.community_id = $community
-    UNION ALL
-    SELECT v.link_id, count(*), string_agg(int4send(v.visitor), '')
+beside AS MATERIALIZED (
+    SELECT v.link_id, count(*) AS visits, string_agg(int4send(v.visitor), '') AS visitors
     FROM gaps AS g
     CROSS JOIN LATERAL (
         SELECT link_id, visitor
@@ -191,10 +209,13 @@ told AS (
     ) AS v
     GROUP BY v.link_id
 )
-SELECT {_OF_LINK}, told.visits, told.visitors
+SELECT {_OF_LINK}, b.visits, b.visitors
 {_KNOWN}
-JOIN told ON told.link_id = l.id
+JOIN beside AS b ON b.link_id = l.id
 WHERE {_IS_KNOWN}
+UNION ALL{_piece("1mo", is_behind=False)}
+UNION ALL{_piece("1d", is_behind=False)}
+UNION ALL{_piece("1d", is_behind=True)}
 """
 
 LINKS_VISITS_STATS = Report(

@@ -19,7 +19,7 @@ from regulars.storage.database import Database, Scope
 NOBODY = UUID(int=0)
 """Stands for the visitor of a visit that names none."""
 
-SEGMENT = 128
+SEGMENT = 256
 """So many visits of a bucket share a row. One that grows is written anew with each batch that adds to it; in a row of
 its own a visit takes many times the room."""
 

@@ -30,9 +30,9 @@ FROM (
         WHERE d.bucket >= CAST(CAST($3 AS TIMESTAMPTZ) AS timestamptz) - interval '731 days' AND (d.ends <= middle.since OR d.bucket >= middle.until OR middle.since IS NULL)
     ),
     pieces AS MATERIALIZED (
-        SELECT '1mo' AS step, since, until FROM middle WHERE since IS NOT NULL
+        SELECT '1mo' AS step, FALSE AS is_behind, since, until FROM middle WHERE since IS NOT NULL
         UNION ALL
-        SELECT '1d', min(bucket), max(ends) FROM days GROUP BY is_behind
+        SELECT '1d', is_behind, min(bucket), max(ends) FROM days GROUP BY is_behind
     ),
     gaps AS MATERIALIZED (
         SELECT since, until
@@ -42,13 +42,8 @@ FROM (
         ) AS between_them
         WHERE since < until
     ),
-    told AS (
-        SELECT k.link_id, k.visits, k.visitors
-        FROM pieces AS p
-        JOIN link_rollups AS k ON k.step = p.step AND k.bucket >= p.since AND k.bucket < p.until
-        WHERE k.community_id = CAST($4 AS INT)
-        UNION ALL
-        SELECT v.link_id, count(*), string_agg(int4send(v.visitor), '')
+    beside AS MATERIALIZED (
+        SELECT v.link_id, count(*) AS visits, string_agg(int4send(v.visitor), '') AS visitors
         FROM gaps AS g
         CROSS JOIN LATERAL (
             SELECT link_id, visitor
@@ -63,13 +58,67 @@ FROM (
             WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
             ELSE l.offer
         END AS source_id,
-        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, told.visits, told.visitors
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, b.visits, b.visitors
     FROM links AS l
     LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
-    JOIN told ON told.link_id = l.id
+    JOIN beside AS b ON b.link_id = l.id
+    WHERE l.community_id = CAST($4 AS INT) AND (l.sending_id IS NULL OR s.is_known)
+    UNION ALL
+    SELECT l.source_type,
+        CASE l.source_type
+            WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
+            ELSE l.offer
+        END AS source_id,
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, k.visits, k.visitors
+    FROM links AS l
+    LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
+    CROSS JOIN LATERAL (
+        SELECT visits, visitors
+        FROM link_rollups
+        WHERE community_id = CAST($4 AS INT) AND step = '1mo' AND link_id = l.id
+          AND bucket >= (SELECT since FROM pieces WHERE step = '1mo' AND is_behind = False)
+          AND bucket < (SELECT until FROM pieces WHERE step = '1mo' AND is_behind = False)
+        OFFSET 0
+    ) AS k
+    WHERE l.community_id = CAST($4 AS INT) AND (l.sending_id IS NULL OR s.is_known)
+    UNION ALL
+    SELECT l.source_type,
+        CASE l.source_type
+            WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
+            ELSE l.offer
+        END AS source_id,
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, k.visits, k.visitors
+    FROM links AS l
+    LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
+    CROSS JOIN LATERAL (
+        SELECT visits, visitors
+        FROM link_rollups
+        WHERE community_id = CAST($4 AS INT) AND step = '1d' AND link_id = l.id
+          AND bucket >= (SELECT since FROM pieces WHERE step = '1d' AND is_behind = False)
+          AND bucket < (SELECT until FROM pieces WHERE step = '1d' AND is_behind = False)
+        OFFSET 0
+    ) AS k
+    WHERE l.community_id = CAST($4 AS INT) AND (l.sending_id IS NULL OR s.is_known)
+    UNION ALL
+    SELECT l.source_type,
+        CASE l.source_type
+            WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
+            ELSE l.offer
+        END AS source_id,
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, k.visits, k.visitors
+    FROM links AS l
+    LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
+    CROSS JOIN LATERAL (
+        SELECT visits, visitors
+        FROM link_rollups
+        WHERE community_id = CAST($4 AS INT) AND step = '1d' AND link_id = l.id
+          AND bucket >= (SELECT since FROM pieces WHERE step = '1d' AND is_behind = True)
+          AND bucket < (SELECT until FROM pieces WHERE step = '1d' AND is_behind = True)
+        OFFSET 0
+    ) AS k
     WHERE l.community_id = CAST($4 AS INT) AND (l.sending_id IS NULL OR s.is_known)
 ) AS r
-HAVING count(*) > 0;
+GROUP BY r.part;
 
 -- community_id: community, from, to, now, zone
 SELECT
@@ -102,9 +151,9 @@ FROM (
         WHERE d.bucket >= CAST(CAST($4 AS TIMESTAMPTZ) AS timestamptz) - interval '731 days' AND (d.ends <= middle.since OR d.bucket >= middle.until OR middle.since IS NULL)
     ),
     pieces AS MATERIALIZED (
-        SELECT '1mo' AS step, since, until FROM middle WHERE since IS NOT NULL
+        SELECT '1mo' AS step, FALSE AS is_behind, since, until FROM middle WHERE since IS NOT NULL
         UNION ALL
-        SELECT '1d', min(bucket), max(ends) FROM days GROUP BY is_behind
+        SELECT '1d', is_behind, min(bucket), max(ends) FROM days GROUP BY is_behind
     ),
     gaps AS MATERIALIZED (
         SELECT since, until
@@ -114,13 +163,8 @@ FROM (
         ) AS between_them
         WHERE since < until
     ),
-    told AS (
-        SELECT k.link_id, k.visits, k.visitors
-        FROM pieces AS p
-        JOIN link_rollups AS k ON k.step = p.step AND k.bucket >= p.since AND k.bucket < p.until
-        WHERE k.community_id = CAST($1 AS INT)
-        UNION ALL
-        SELECT v.link_id, count(*), string_agg(int4send(v.visitor), '')
+    beside AS MATERIALIZED (
+        SELECT v.link_id, count(*) AS visits, string_agg(int4send(v.visitor), '') AS visitors
         FROM gaps AS g
         CROSS JOIN LATERAL (
             SELECT link_id, visitor
@@ -135,13 +179,67 @@ FROM (
             WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
             ELSE l.offer
         END AS source_id,
-        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, told.visits, told.visitors
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, b.visits, b.visitors
     FROM links AS l
     LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
-    JOIN told ON told.link_id = l.id
+    JOIN beside AS b ON b.link_id = l.id
+    WHERE l.community_id = CAST($1 AS INT) AND (l.sending_id IS NULL OR s.is_known)
+    UNION ALL
+    SELECT l.source_type,
+        CASE l.source_type
+            WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
+            ELSE l.offer
+        END AS source_id,
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, k.visits, k.visitors
+    FROM links AS l
+    LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
+    CROSS JOIN LATERAL (
+        SELECT visits, visitors
+        FROM link_rollups
+        WHERE community_id = CAST($1 AS INT) AND step = '1mo' AND link_id = l.id
+          AND bucket >= (SELECT since FROM pieces WHERE step = '1mo' AND is_behind = False)
+          AND bucket < (SELECT until FROM pieces WHERE step = '1mo' AND is_behind = False)
+        OFFSET 0
+    ) AS k
+    WHERE l.community_id = CAST($1 AS INT) AND (l.sending_id IS NULL OR s.is_known)
+    UNION ALL
+    SELECT l.source_type,
+        CASE l.source_type
+            WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
+            ELSE l.offer
+        END AS source_id,
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, k.visits, k.visitors
+    FROM links AS l
+    LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
+    CROSS JOIN LATERAL (
+        SELECT visits, visitors
+        FROM link_rollups
+        WHERE community_id = CAST($1 AS INT) AND step = '1d' AND link_id = l.id
+          AND bucket >= (SELECT since FROM pieces WHERE step = '1d' AND is_behind = False)
+          AND bucket < (SELECT until FROM pieces WHERE step = '1d' AND is_behind = False)
+        OFFSET 0
+    ) AS k
+    WHERE l.community_id = CAST($1 AS INT) AND (l.sending_id IS NULL OR s.is_known)
+    UNION ALL
+    SELECT l.source_type,
+        CASE l.source_type
+            WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
+            ELSE l.offer
+        END AS source_id,
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, k.visits, k.visitors
+    FROM links AS l
+    LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
+    CROSS JOIN LATERAL (
+        SELECT visits, visitors
+        FROM link_rollups
+        WHERE community_id = CAST($1 AS INT) AND step = '1d' AND link_id = l.id
+          AND bucket >= (SELECT since FROM pieces WHERE step = '1d' AND is_behind = True)
+          AND bucket < (SELECT until FROM pieces WHERE step = '1d' AND is_behind = True)
+        OFFSET 0
+    ) AS k
     WHERE l.community_id = CAST($1 AS INT) AND (l.sending_id IS NULL OR s.is_known)
 ) AS r
-HAVING count(*) > 0;
+GROUP BY r.part;
 
 -- loyalty_club_id: club, from, to, now, community, zone
 SELECT
@@ -174,9 +272,9 @@ FROM (
         WHERE d.bucket >= CAST(CAST($4 AS TIMESTAMPTZ) AS timestamptz) - interval '731 days' AND (d.ends <= middle.since OR d.bucket >= middle.until OR middle.since IS NULL)
     ),
     pieces AS MATERIALIZED (
-        SELECT '1mo' AS step, since, until FROM middle WHERE since IS NOT NULL
+        SELECT '1mo' AS step, FALSE AS is_behind, since, until FROM middle WHERE since IS NOT NULL
         UNION ALL
-        SELECT '1d', min(bucket), max(ends) FROM days GROUP BY is_behind
+        SELECT '1d', is_behind, min(bucket), max(ends) FROM days GROUP BY is_behind
     ),
     gaps AS MATERIALIZED (
         SELECT since, until
@@ -186,13 +284,8 @@ FROM (
         ) AS between_them
         WHERE since < until
     ),
-    told AS (
-        SELECT k.link_id, k.visits, k.visitors
-        FROM pieces AS p
-        JOIN link_rollups AS k ON k.step = p.step AND k.bucket >= p.since AND k.bucket < p.until
-        WHERE k.community_id = CAST($5 AS INT)
-        UNION ALL
-        SELECT v.link_id, count(*), string_agg(int4send(v.visitor), '')
+    beside AS MATERIALIZED (
+        SELECT v.link_id, count(*) AS visits, string_agg(int4send(v.visitor), '') AS visitors
         FROM gaps AS g
         CROSS JOIN LATERAL (
             SELECT link_id, visitor
@@ -207,13 +300,67 @@ FROM (
             WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
             ELSE l.offer
         END AS source_id,
-        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, told.visits, told.visitors
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, b.visits, b.visitors
     FROM links AS l
     LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
-    JOIN told ON told.link_id = l.id
+    JOIN beside AS b ON b.link_id = l.id
+    WHERE l.community_id = CAST($5 AS INT) AND (l.sending_id IS NULL OR s.is_known)
+    UNION ALL
+    SELECT l.source_type,
+        CASE l.source_type
+            WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
+            ELSE l.offer
+        END AS source_id,
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, k.visits, k.visitors
+    FROM links AS l
+    LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
+    CROSS JOIN LATERAL (
+        SELECT visits, visitors
+        FROM link_rollups
+        WHERE community_id = CAST($5 AS INT) AND step = '1mo' AND link_id = l.id
+          AND bucket >= (SELECT since FROM pieces WHERE step = '1mo' AND is_behind = False)
+          AND bucket < (SELECT until FROM pieces WHERE step = '1mo' AND is_behind = False)
+        OFFSET 0
+    ) AS k
+    WHERE l.community_id = CAST($5 AS INT) AND (l.sending_id IS NULL OR s.is_known)
+    UNION ALL
+    SELECT l.source_type,
+        CASE l.source_type
+            WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
+            ELSE l.offer
+        END AS source_id,
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, k.visits, k.visitors
+    FROM links AS l
+    LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
+    CROSS JOIN LATERAL (
+        SELECT visits, visitors
+        FROM link_rollups
+        WHERE community_id = CAST($5 AS INT) AND step = '1d' AND link_id = l.id
+          AND bucket >= (SELECT since FROM pieces WHERE step = '1d' AND is_behind = False)
+          AND bucket < (SELECT until FROM pieces WHERE step = '1d' AND is_behind = False)
+        OFFSET 0
+    ) AS k
+    WHERE l.community_id = CAST($5 AS INT) AND (l.sending_id IS NULL OR s.is_known)
+    UNION ALL
+    SELECT l.source_type,
+        CASE l.source_type
+            WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
+            ELSE l.offer
+        END AS source_id,
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, k.visits, k.visitors
+    FROM links AS l
+    LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
+    CROSS JOIN LATERAL (
+        SELECT visits, visitors
+        FROM link_rollups
+        WHERE community_id = CAST($5 AS INT) AND step = '1d' AND link_id = l.id
+          AND bucket >= (SELECT since FROM pieces WHERE step = '1d' AND is_behind = True)
+          AND bucket < (SELECT until FROM pieces WHERE step = '1d' AND is_behind = True)
+        OFFSET 0
+    ) AS k
     WHERE l.community_id = CAST($5 AS INT) AND (l.sending_id IS NULL OR s.is_known)
 ) AS r
-HAVING count(*) > 0;
+GROUP BY r.part;
 
 -- source_type: from, to, now, community, zone
 SELECT
@@ -246,9 +393,9 @@ FROM (
         WHERE d.bucket >= CAST(CAST($3 AS TIMESTAMPTZ) AS timestamptz) - interval '731 days' AND (d.ends <= middle.since OR d.bucket >= middle.until OR middle.since IS NULL)
     ),
     pieces AS MATERIALIZED (
-        SELECT '1mo' AS step, since, until FROM middle WHERE since IS NOT NULL
+        SELECT '1mo' AS step, FALSE AS is_behind, since, until FROM middle WHERE since IS NOT NULL
         UNION ALL
-        SELECT '1d', min(bucket), max(ends) FROM days GROUP BY is_behind
+        SELECT '1d', is_behind, min(bucket), max(ends) FROM days GROUP BY is_behind
     ),
     gaps AS MATERIALIZED (
         SELECT since, until
@@ -258,13 +405,8 @@ FROM (
         ) AS between_them
         WHERE since < until
     ),
-    told AS (
-        SELECT k.link_id, k.visits, k.visitors
-        FROM pieces AS p
-        JOIN link_rollups AS k ON k.step = p.step AND k.bucket >= p.since AND k.bucket < p.until
-        WHERE k.community_id = CAST($4 AS INT)
-        UNION ALL
-        SELECT v.link_id, count(*), string_agg(int4send(v.visitor), '')
+    beside AS MATERIALIZED (
+        SELECT v.link_id, count(*) AS visits, string_agg(int4send(v.visitor), '') AS visitors
         FROM gaps AS g
         CROSS JOIN LATERAL (
             SELECT link_id, visitor
@@ -279,13 +421,67 @@ FROM (
             WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
             ELSE l.offer
         END AS source_id,
-        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, told.visits, told.visitors
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, b.visits, b.visitors
     FROM links AS l
     LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
-    JOIN told ON told.link_id = l.id
+    JOIN beside AS b ON b.link_id = l.id
+    WHERE l.community_id = CAST($4 AS INT) AND (l.sending_id IS NULL OR s.is_known)
+    UNION ALL
+    SELECT l.source_type,
+        CASE l.source_type
+            WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
+            ELSE l.offer
+        END AS source_id,
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, k.visits, k.visitors
+    FROM links AS l
+    LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
+    CROSS JOIN LATERAL (
+        SELECT visits, visitors
+        FROM link_rollups
+        WHERE community_id = CAST($4 AS INT) AND step = '1mo' AND link_id = l.id
+          AND bucket >= (SELECT since FROM pieces WHERE step = '1mo' AND is_behind = False)
+          AND bucket < (SELECT until FROM pieces WHERE step = '1mo' AND is_behind = False)
+        OFFSET 0
+    ) AS k
+    WHERE l.community_id = CAST($4 AS INT) AND (l.sending_id IS NULL OR s.is_known)
+    UNION ALL
+    SELECT l.source_type,
+        CASE l.source_type
+            WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
+            ELSE l.offer
+        END AS source_id,
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, k.visits, k.visitors
+    FROM links AS l
+    LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
+    CROSS JOIN LATERAL (
+        SELECT visits, visitors
+        FROM link_rollups
+        WHERE community_id = CAST($4 AS INT) AND step = '1d' AND link_id = l.id
+          AND bucket >= (SELECT since FROM pieces WHERE step = '1d' AND is_behind = False)
+          AND bucket < (SELECT until FROM pieces WHERE step = '1d' AND is_behind = False)
+        OFFSET 0
+    ) AS k
+    WHERE l.community_id = CAST($4 AS INT) AND (l.sending_id IS NULL OR s.is_known)
+    UNION ALL
+    SELECT l.source_type,
+        CASE l.source_type
+            WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
+            ELSE l.offer
+        END AS source_id,
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, k.visits, k.visitors
+    FROM links AS l
+    LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
+    CROSS JOIN LATERAL (
+        SELECT visits, visitors
+        FROM link_rollups
+        WHERE community_id = CAST($4 AS INT) AND step = '1d' AND link_id = l.id
+          AND bucket >= (SELECT since FROM pieces WHERE step = '1d' AND is_behind = True)
+          AND bucket < (SELECT until FROM pieces WHERE step = '1d' AND is_behind = True)
+        OFFSET 0
+    ) AS k
     WHERE l.community_id = CAST($4 AS INT) AND (l.sending_id IS NULL OR s.is_known)
 ) AS r
-GROUP BY 1;
+GROUP BY 1, r.part;
 
 -- source_id: from, to, now, community, zone
 SELECT
@@ -318,9 +514,9 @@ FROM (
         WHERE d.bucket >= CAST(CAST($3 AS TIMESTAMPTZ) AS timestamptz) - interval '731 days' AND (d.ends <= middle.since OR d.bucket >= middle.until OR middle.since IS NULL)
     ),
     pieces AS MATERIALIZED (
-        SELECT '1mo' AS step, since, until FROM middle WHERE since IS NOT NULL
+        SELECT '1mo' AS step, FALSE AS is_behind, since, until FROM middle WHERE since IS NOT NULL
         UNION ALL
-        SELECT '1d', min(bucket), max(ends) FROM days GROUP BY is_behind
+        SELECT '1d', is_behind, min(bucket), max(ends) FROM days GROUP BY is_behind
     ),
     gaps AS MATERIALIZED (
         SELECT since, until
@@ -330,13 +526,8 @@ FROM (
         ) AS between_them
         WHERE since < until
     ),
-    told AS (
-        SELECT k.link_id, k.visits, k.visitors
-        FROM pieces AS p
-        JOIN link_rollups AS k ON k.step = p.step AND k.bucket >= p.since AND k.bucket < p.until
-        WHERE k.community_id = CAST($4 AS INT)
-        UNION ALL
-        SELECT v.link_id, count(*), string_agg(int4send(v.visitor), '')
+    beside AS MATERIALIZED (
+        SELECT v.link_id, count(*) AS visits, string_agg(int4send(v.visitor), '') AS visitors
         FROM gaps AS g
         CROSS JOIN LATERAL (
             SELECT link_id, visitor
@@ -351,13 +542,67 @@ FROM (
             WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
             ELSE l.offer
         END AS source_id,
-        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, told.visits, told.visitors
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, b.visits, b.visitors
     FROM links AS l
     LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
-    JOIN told ON told.link_id = l.id
+    JOIN beside AS b ON b.link_id = l.id
+    WHERE l.community_id = CAST($4 AS INT) AND (l.sending_id IS NULL OR s.is_known)
+    UNION ALL
+    SELECT l.source_type,
+        CASE l.source_type
+            WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
+            ELSE l.offer
+        END AS source_id,
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, k.visits, k.visitors
+    FROM links AS l
+    LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
+    CROSS JOIN LATERAL (
+        SELECT visits, visitors
+        FROM link_rollups
+        WHERE community_id = CAST($4 AS INT) AND step = '1mo' AND link_id = l.id
+          AND bucket >= (SELECT since FROM pieces WHERE step = '1mo' AND is_behind = False)
+          AND bucket < (SELECT until FROM pieces WHERE step = '1mo' AND is_behind = False)
+        OFFSET 0
+    ) AS k
+    WHERE l.community_id = CAST($4 AS INT) AND (l.sending_id IS NULL OR s.is_known)
+    UNION ALL
+    SELECT l.source_type,
+        CASE l.source_type
+            WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
+            ELSE l.offer
+        END AS source_id,
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, k.visits, k.visitors
+    FROM links AS l
+    LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
+    CROSS JOIN LATERAL (
+        SELECT visits, visitors
+        FROM link_rollups
+        WHERE community_id = CAST($4 AS INT) AND step = '1d' AND link_id = l.id
+          AND bucket >= (SELECT since FROM pieces WHERE step = '1d' AND is_behind = False)
+          AND bucket < (SELECT until FROM pieces WHERE step = '1d' AND is_behind = False)
+        OFFSET 0
+    ) AS k
+    WHERE l.community_id = CAST($4 AS INT) AND (l.sending_id IS NULL OR s.is_known)
+    UNION ALL
+    SELECT l.source_type,
+        CASE l.source_type
+            WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
+            ELSE l.offer
+        END AS source_id,
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, k.visits, k.visitors
+    FROM links AS l
+    LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
+    CROSS JOIN LATERAL (
+        SELECT visits, visitors
+        FROM link_rollups
+        WHERE community_id = CAST($4 AS INT) AND step = '1d' AND link_id = l.id
+          AND bucket >= (SELECT since FROM pieces WHERE step = '1d' AND is_behind = True)
+          AND bucket < (SELECT until FROM pieces WHERE step = '1d' AND is_behind = True)
+        OFFSET 0
+    ) AS k
     WHERE l.community_id = CAST($4 AS INT) AND (l.sending_id IS NULL OR s.is_known)
 ) AS r
-GROUP BY 1;
+GROUP BY 1, r.part;
 
 -- host: from, to, now, community, zone
 SELECT
@@ -390,9 +635,9 @@ FROM (
         WHERE d.bucket >= CAST(CAST($3 AS TIMESTAMPTZ) AS timestamptz) - interval '731 days' AND (d.ends <= middle.since OR d.bucket >= middle.until OR middle.since IS NULL)
     ),
     pieces AS MATERIALIZED (
-        SELECT '1mo' AS step, since, until FROM middle WHERE since IS NOT NULL
+        SELECT '1mo' AS step, FALSE AS is_behind, since, until FROM middle WHERE since IS NOT NULL
         UNION ALL
-        SELECT '1d', min(bucket), max(ends) FROM days GROUP BY is_behind
+        SELECT '1d', is_behind, min(bucket), max(ends) FROM days GROUP BY is_behind
     ),
     gaps AS MATERIALIZED (
         SELECT since, until
@@ -402,13 +647,8 @@ FROM (
         ) AS between_them
         WHERE since < until
     ),
-    told AS (
-        SELECT k.link_id, k.visits, k.visitors
-        FROM pieces AS p
-        JOIN link_rollups AS k ON k.step = p.step AND k.bucket >= p.since AND k.bucket < p.until
-        WHERE k.community_id = CAST($4 AS INT)
-        UNION ALL
-        SELECT v.link_id, count(*), string_agg(int4send(v.visitor), '')
+    beside AS MATERIALIZED (
+        SELECT v.link_id, count(*) AS visits, string_agg(int4send(v.visitor), '') AS visitors
         FROM gaps AS g
         CROSS JOIN LATERAL (
             SELECT link_id, visitor
@@ -423,13 +663,67 @@ FROM (
             WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
             ELSE l.offer
         END AS source_id,
-        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, told.visits, told.visitors
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, b.visits, b.visitors
     FROM links AS l
     LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
-    JOIN told ON told.link_id = l.id
+    JOIN beside AS b ON b.link_id = l.id
+    WHERE l.community_id = CAST($4 AS INT) AND (l.sending_id IS NULL OR s.is_known)
+    UNION ALL
+    SELECT l.source_type,
+        CASE l.source_type
+            WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
+            ELSE l.offer
+        END AS source_id,
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, k.visits, k.visitors
+    FROM links AS l
+    LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
+    CROSS JOIN LATERAL (
+        SELECT visits, visitors
+        FROM link_rollups
+        WHERE community_id = CAST($4 AS INT) AND step = '1mo' AND link_id = l.id
+          AND bucket >= (SELECT since FROM pieces WHERE step = '1mo' AND is_behind = False)
+          AND bucket < (SELECT until FROM pieces WHERE step = '1mo' AND is_behind = False)
+        OFFSET 0
+    ) AS k
+    WHERE l.community_id = CAST($4 AS INT) AND (l.sending_id IS NULL OR s.is_known)
+    UNION ALL
+    SELECT l.source_type,
+        CASE l.source_type
+            WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
+            ELSE l.offer
+        END AS source_id,
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, k.visits, k.visitors
+    FROM links AS l
+    LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
+    CROSS JOIN LATERAL (
+        SELECT visits, visitors
+        FROM link_rollups
+        WHERE community_id = CAST($4 AS INT) AND step = '1d' AND link_id = l.id
+          AND bucket >= (SELECT since FROM pieces WHERE step = '1d' AND is_behind = False)
+          AND bucket < (SELECT until FROM pieces WHERE step = '1d' AND is_behind = False)
+        OFFSET 0
+    ) AS k
+    WHERE l.community_id = CAST($4 AS INT) AND (l.sending_id IS NULL OR s.is_known)
+    UNION ALL
+    SELECT l.source_type,
+        CASE l.source_type
+            WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
+            ELSE l.offer
+        END AS source_id,
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, k.visits, k.visitors
+    FROM links AS l
+    LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
+    CROSS JOIN LATERAL (
+        SELECT visits, visitors
+        FROM link_rollups
+        WHERE community_id = CAST($4 AS INT) AND step = '1d' AND link_id = l.id
+          AND bucket >= (SELECT since FROM pieces WHERE step = '1d' AND is_behind = True)
+          AND bucket < (SELECT until FROM pieces WHERE step = '1d' AND is_behind = True)
+        OFFSET 0
+    ) AS k
     WHERE l.community_id = CAST($4 AS INT) AND (l.sending_id IS NULL OR s.is_known)
 ) AS r
-GROUP BY 1;
+GROUP BY 1, r.part;
 
 -- path: from, to, now, community, zone
 SELECT
@@ -462,9 +756,9 @@ FROM (
         WHERE d.bucket >= CAST(CAST($3 AS TIMESTAMPTZ) AS timestamptz) - interval '731 days' AND (d.ends <= middle.since OR d.bucket >= middle.until OR middle.since IS NULL)
     ),
     pieces AS MATERIALIZED (
-        SELECT '1mo' AS step, since, until FROM middle WHERE since IS NOT NULL
+        SELECT '1mo' AS step, FALSE AS is_behind, since, until FROM middle WHERE since IS NOT NULL
         UNION ALL
-        SELECT '1d', min(bucket), max(ends) FROM days GROUP BY is_behind
+        SELECT '1d', is_behind, min(bucket), max(ends) FROM days GROUP BY is_behind
     ),
     gaps AS MATERIALIZED (
         SELECT since, until
@@ -474,13 +768,8 @@ FROM (
         ) AS between_them
         WHERE since < until
     ),
-    told AS (
-        SELECT k.link_id, k.visits, k.visitors
-        FROM pieces AS p
-        JOIN link_rollups AS k ON k.step = p.step AND k.bucket >= p.since AND k.bucket < p.until
-        WHERE k.community_id = CAST($4 AS INT)
-        UNION ALL
-        SELECT v.link_id, count(*), string_agg(int4send(v.visitor), '')
+    beside AS MATERIALIZED (
+        SELECT v.link_id, count(*) AS visits, string_agg(int4send(v.visitor), '') AS visitors
         FROM gaps AS g
         CROSS JOIN LATERAL (
             SELECT link_id, visitor
@@ -495,13 +784,67 @@ FROM (
             WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
             ELSE l.offer
         END AS source_id,
-        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, told.visits, told.visitors
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, b.visits, b.visitors
     FROM links AS l
     LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
-    JOIN told ON told.link_id = l.id
+    JOIN beside AS b ON b.link_id = l.id
+    WHERE l.community_id = CAST($4 AS INT) AND (l.sending_id IS NULL OR s.is_known)
+    UNION ALL
+    SELECT l.source_type,
+        CASE l.source_type
+            WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
+            ELSE l.offer
+        END AS source_id,
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, k.visits, k.visitors
+    FROM links AS l
+    LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
+    CROSS JOIN LATERAL (
+        SELECT visits, visitors
+        FROM link_rollups
+        WHERE community_id = CAST($4 AS INT) AND step = '1mo' AND link_id = l.id
+          AND bucket >= (SELECT since FROM pieces WHERE step = '1mo' AND is_behind = False)
+          AND bucket < (SELECT until FROM pieces WHERE step = '1mo' AND is_behind = False)
+        OFFSET 0
+    ) AS k
+    WHERE l.community_id = CAST($4 AS INT) AND (l.sending_id IS NULL OR s.is_known)
+    UNION ALL
+    SELECT l.source_type,
+        CASE l.source_type
+            WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
+            ELSE l.offer
+        END AS source_id,
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, k.visits, k.visitors
+    FROM links AS l
+    LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
+    CROSS JOIN LATERAL (
+        SELECT visits, visitors
+        FROM link_rollups
+        WHERE community_id = CAST($4 AS INT) AND step = '1d' AND link_id = l.id
+          AND bucket >= (SELECT since FROM pieces WHERE step = '1d' AND is_behind = False)
+          AND bucket < (SELECT until FROM pieces WHERE step = '1d' AND is_behind = False)
+        OFFSET 0
+    ) AS k
+    WHERE l.community_id = CAST($4 AS INT) AND (l.sending_id IS NULL OR s.is_known)
+    UNION ALL
+    SELECT l.source_type,
+        CASE l.source_type
+            WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
+            ELSE l.offer
+        END AS source_id,
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, k.visits, k.visitors
+    FROM links AS l
+    LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
+    CROSS JOIN LATERAL (
+        SELECT visits, visitors
+        FROM link_rollups
+        WHERE community_id = CAST($4 AS INT) AND step = '1d' AND link_id = l.id
+          AND bucket >= (SELECT since FROM pieces WHERE step = '1d' AND is_behind = True)
+          AND bucket < (SELECT until FROM pieces WHERE step = '1d' AND is_behind = True)
+        OFFSET 0
+    ) AS k
     WHERE l.community_id = CAST($4 AS INT) AND (l.sending_id IS NULL OR s.is_known)
 ) AS r
-GROUP BY 1;
+GROUP BY 1, r.part;
 
 -- utm_source: from, to, now, community, zone
 SELECT
@@ -534,9 +877,9 @@ FROM (
         WHERE d.bucket >= CAST(CAST($3 AS TIMESTAMPTZ) AS timestamptz) - interval '731 days' AND (d.ends <= middle.since OR d.bucket >= middle.until OR middle.since IS NULL)
     ),
     pieces AS MATERIALIZED (
-        SELECT '1mo' AS step, since, until FROM middle WHERE since IS NOT NULL
+        SELECT '1mo' AS step, FALSE AS is_behind, since, until FROM middle WHERE since IS NOT NULL
         UNION ALL
-        SELECT '1d', min(bucket), max(ends) FROM days GROUP BY is_behind
+        SELECT '1d', is_behind, min(bucket), max(ends) FROM days GROUP BY is_behind
     ),
     gaps AS MATERIALIZED (
         SELECT since, until
@@ -546,13 +889,8 @@ FROM (
         ) AS between_them
         WHERE since < until
     ),
-    told AS (
-        SELECT k.link_id, k.visits, k.visitors
-        FROM pieces AS p
-        JOIN link_rollups AS k ON k.step = p.step AND k.bucket >= p.since AND k.bucket < p.until
-        WHERE k.community_id = CAST($4 AS INT)
-        UNION ALL
-        SELECT v.link_id, count(*), string_agg(int4send(v.visitor), '')
+    beside AS MATERIALIZED (
+        SELECT v.link_id, count(*) AS visits, string_agg(int4send(v.visitor), '') AS visitors
         FROM gaps AS g
         CROSS JOIN LATERAL (
             SELECT link_id, visitor
@@ -567,13 +905,67 @@ FROM (
             WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
             ELSE l.offer
         END AS source_id,
-        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, told.visits, told.visitors
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, b.visits, b.visitors
     FROM links AS l
     LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
-    JOIN told ON told.link_id = l.id
+    JOIN beside AS b ON b.link_id = l.id
+    WHERE l.community_id = CAST($4 AS INT) AND (l.sending_id IS NULL OR s.is_known)
+    UNION ALL
+    SELECT l.source_type,
+        CASE l.source_type
+            WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
+            ELSE l.offer
+        END AS source_id,
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, k.visits, k.visitors
+    FROM links AS l
+    LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
+    CROSS JOIN LATERAL (
+        SELECT visits, visitors
+        FROM link_rollups
+        WHERE community_id = CAST($4 AS INT) AND step = '1mo' AND link_id = l.id
+          AND bucket >= (SELECT since FROM pieces WHERE step = '1mo' AND is_behind = False)
+          AND bucket < (SELECT until FROM pieces WHERE step = '1mo' AND is_behind = False)
+        OFFSET 0
+    ) AS k
+    WHERE l.community_id = CAST($4 AS INT) AND (l.sending_id IS NULL OR s.is_known)
+    UNION ALL
+    SELECT l.source_type,
+        CASE l.source_type
+            WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
+            ELSE l.offer
+        END AS source_id,
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, k.visits, k.visitors
+    FROM links AS l
+    LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
+    CROSS JOIN LATERAL (
+        SELECT visits, visitors
+        FROM link_rollups
+        WHERE community_id = CAST($4 AS INT) AND step = '1d' AND link_id = l.id
+          AND bucket >= (SELECT since FROM pieces WHERE step = '1d' AND is_behind = False)
+          AND bucket < (SELECT until FROM pieces WHERE step = '1d' AND is_behind = False)
+        OFFSET 0
+    ) AS k
+    WHERE l.community_id = CAST($4 AS INT) AND (l.sending_id IS NULL OR s.is_known)
+    UNION ALL
+    SELECT l.source_type,
+        CASE l.source_type
+            WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
+            ELSE l.offer
+        END AS source_id,
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, k.visits, k.visitors
+    FROM links AS l
+    LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
+    CROSS JOIN LATERAL (
+        SELECT visits, visitors
+        FROM link_rollups
+        WHERE community_id = CAST($4 AS INT) AND step = '1d' AND link_id = l.id
+          AND bucket >= (SELECT since FROM pieces WHERE step = '1d' AND is_behind = True)
+          AND bucket < (SELECT until FROM pieces WHERE step = '1d' AND is_behind = True)
+        OFFSET 0
+    ) AS k
     WHERE l.community_id = CAST($4 AS INT) AND (l.sending_id IS NULL OR s.is_known)
 ) AS r
-GROUP BY 1;
+GROUP BY 1, r.part;
 
 -- utm_medium: from, to, now, community, zone
 SELECT
@@ -606,9 +998,9 @@ FROM (
         WHERE d.bucket >= CAST(CAST($3 AS TIMESTAMPTZ) AS timestamptz) - interval '731 days' AND (d.ends <= middle.since OR d.bucket >= middle.until OR middle.since IS NULL)
     ),
     pieces AS MATERIALIZED (
-        SELECT '1mo' AS step, since, until FROM middle WHERE since IS NOT NULL
+        SELECT '1mo' AS step, FALSE AS is_behind, since, until FROM middle WHERE since IS NOT NULL
         UNION ALL
-        SELECT '1d', min(bucket), max(ends) FROM days GROUP BY is_behind
+        SELECT '1d', is_behind, min(bucket), max(ends) FROM days GROUP BY is_behind
     ),
     gaps AS MATERIALIZED (
         SELECT since, until
@@ -618,13 +1010,8 @@ FROM (
         ) AS between_them
         WHERE since < until
     ),
-    told AS (
-        SELECT k.link_id, k.visits, k.visitors
-        FROM pieces AS p
-        JOIN link_rollups AS k ON k.step = p.step AND k.bucket >= p.since AND k.bucket < p.until
-        WHERE k.community_id = CAST($4 AS INT)
-        UNION ALL
-        SELECT v.link_id, count(*), string_agg(int4send(v.visitor), '')
+    beside AS MATERIALIZED (
+        SELECT v.link_id, count(*) AS visits, string_agg(int4send(v.visitor), '') AS visitors
         FROM gaps AS g
         CROSS JOIN LATERAL (
             SELECT link_id, visitor
@@ -639,13 +1026,67 @@ FROM (
             WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
             ELSE l.offer
         END AS source_id,
-        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, told.visits, told.visitors
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, b.visits, b.visitors
     FROM links AS l
     LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
-    JOIN told ON told.link_id = l.id
+    JOIN beside AS b ON b.link_id = l.id
+    WHERE l.community_id = CAST($4 AS INT) AND (l.sending_id IS NULL OR s.is_known)
+    UNION ALL
+    SELECT l.source_type,
+        CASE l.source_type
+            WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
+            ELSE l.offer
+        END AS source_id,
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, k.visits, k.visitors
+    FROM links AS l
+    LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
+    CROSS JOIN LATERAL (
+        SELECT visits, visitors
+        FROM link_rollups
+        WHERE community_id = CAST($4 AS INT) AND step = '1mo' AND link_id = l.id
+          AND bucket >= (SELECT since FROM pieces WHERE step = '1mo' AND is_behind = False)
+          AND bucket < (SELECT until FROM pieces WHERE step = '1mo' AND is_behind = False)
+        OFFSET 0
+    ) AS k
+    WHERE l.community_id = CAST($4 AS INT) AND (l.sending_id IS NULL OR s.is_known)
+    UNION ALL
+    SELECT l.source_type,
+        CASE l.source_type
+            WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
+            ELSE l.offer
+        END AS source_id,
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, k.visits, k.visitors
+    FROM links AS l
+    LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
+    CROSS JOIN LATERAL (
+        SELECT visits, visitors
+        FROM link_rollups
+        WHERE community_id = CAST($4 AS INT) AND step = '1d' AND link_id = l.id
+          AND bucket >= (SELECT since FROM pieces WHERE step = '1d' AND is_behind = False)
+          AND bucket < (SELECT until FROM pieces WHERE step = '1d' AND is_behind = False)
+        OFFSET 0
+    ) AS k
+    WHERE l.community_id = CAST($4 AS INT) AND (l.sending_id IS NULL OR s.is_known)
+    UNION ALL
+    SELECT l.source_type,
+        CASE l.source_type
+            WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
+            ELSE l.offer
+        END AS source_id,
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, k.visits, k.visitors
+    FROM links AS l
+    LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
+    CROSS JOIN LATERAL (
+        SELECT visits, visitors
+        FROM link_rollups
+        WHERE community_id = CAST($4 AS INT) AND step = '1d' AND link_id = l.id
+          AND bucket >= (SELECT since FROM pieces WHERE step = '1d' AND is_behind = True)
+          AND bucket < (SELECT until FROM pieces WHERE step = '1d' AND is_behind = True)
+        OFFSET 0
+    ) AS k
     WHERE l.community_id = CAST($4 AS INT) AND (l.sending_id IS NULL OR s.is_known)
 ) AS r
-GROUP BY 1;
+GROUP BY 1, r.part;
 
 -- utm_campaign: from, to, now, community, zone
 SELECT
@@ -678,9 +1119,9 @@ FROM (
         WHERE d.bucket >= CAST(CAST($3 AS TIMESTAMPTZ) AS timestamptz) - interval '731 days' AND (d.ends <= middle.since OR d.bucket >= middle.until OR middle.since IS NULL)
     ),
     pieces AS MATERIALIZED (
-        SELECT '1mo' AS step, since, until FROM middle WHERE since IS NOT NULL
+        SELECT '1mo' AS step, FALSE AS is_behind, since, until FROM middle WHERE since IS NOT NULL
         UNION ALL
-        SELECT '1d', min(bucket), max(ends) FROM days GROUP BY is_behind
+        SELECT '1d', is_behind, min(bucket), max(ends) FROM days GROUP BY is_behind
     ),
     gaps AS MATERIALIZED (
         SELECT since, until
@@ -690,13 +1131,8 @@ FROM (
         ) AS between_them
         WHERE since < until
     ),
-    told AS (
-        SELECT k.link_id, k.visits, k.visitors
-        FROM pieces AS p
-        JOIN link_rollups AS k ON k.step = p.step AND k.bucket >= p.since AND k.bucket < p.until
-        WHERE k.community_id = CAST($4 AS INT)
-        UNION ALL
-        SELECT v.link_id, count(*), string_agg(int4send(v.visitor), '')
+    beside AS MATERIALIZED (
+        SELECT v.link_id, count(*) AS visits, string_agg(int4send(v.visitor), '') AS visitors
         FROM gaps AS g
         CROSS JOIN LATERAL (
             SELECT link_id, visitor
@@ -711,13 +1147,67 @@ FROM (
             WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
             ELSE l.offer
         END AS source_id,
-        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, told.visits, told.visitors
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, b.visits, b.visitors
     FROM links AS l
     LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
-    JOIN told ON told.link_id = l.id
+    JOIN beside AS b ON b.link_id = l.id
+    WHERE l.community_id = CAST($4 AS INT) AND (l.sending_id IS NULL OR s.is_known)
+    UNION ALL
+    SELECT l.source_type,
+        CASE l.source_type
+            WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
+            ELSE l.offer
+        END AS source_id,
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, k.visits, k.visitors
+    FROM links AS l
+    LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
+    CROSS JOIN LATERAL (
+        SELECT visits, visitors
+        FROM link_rollups
+        WHERE community_id = CAST($4 AS INT) AND step = '1mo' AND link_id = l.id
+          AND bucket >= (SELECT since FROM pieces WHERE step = '1mo' AND is_behind = False)
+          AND bucket < (SELECT until FROM pieces WHERE step = '1mo' AND is_behind = False)
+        OFFSET 0
+    ) AS k
+    WHERE l.community_id = CAST($4 AS INT) AND (l.sending_id IS NULL OR s.is_known)
+    UNION ALL
+    SELECT l.source_type,
+        CASE l.source_type
+            WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
+            ELSE l.offer
+        END AS source_id,
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, k.visits, k.visitors
+    FROM links AS l
+    LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
+    CROSS JOIN LATERAL (
+        SELECT visits, visitors
+        FROM link_rollups
+        WHERE community_id = CAST($4 AS INT) AND step = '1d' AND link_id = l.id
+          AND bucket >= (SELECT since FROM pieces WHERE step = '1d' AND is_behind = False)
+          AND bucket < (SELECT until FROM pieces WHERE step = '1d' AND is_behind = False)
+        OFFSET 0
+    ) AS k
+    WHERE l.community_id = CAST($4 AS INT) AND (l.sending_id IS NULL OR s.is_known)
+    UNION ALL
+    SELECT l.source_type,
+        CASE l.source_type
+            WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
+            ELSE l.offer
+        END AS source_id,
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, k.visits, k.visitors
+    FROM links AS l
+    LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
+    CROSS JOIN LATERAL (
+        SELECT visits, visitors
+        FROM link_rollups
+        WHERE community_id = CAST($4 AS INT) AND step = '1d' AND link_id = l.id
+          AND bucket >= (SELECT since FROM pieces WHERE step = '1d' AND is_behind = True)
+          AND bucket < (SELECT until FROM pieces WHERE step = '1d' AND is_behind = True)
+        OFFSET 0
+    ) AS k
     WHERE l.community_id = CAST($4 AS INT) AND (l.sending_id IS NULL OR s.is_known)
 ) AS r
-GROUP BY 1;
+GROUP BY 1, r.part;
 
 -- utm_content: from, to, now, community, zone
 SELECT
@@ -750,9 +1240,9 @@ FROM (
         WHERE d.bucket >= CAST(CAST($3 AS TIMESTAMPTZ) AS timestamptz) - interval '731 days' AND (d.ends <= middle.since OR d.bucket >= middle.until OR middle.since IS NULL)
     ),
     pieces AS MATERIALIZED (
-        SELECT '1mo' AS step, since, until FROM middle WHERE since IS NOT NULL
+        SELECT '1mo' AS step, FALSE AS is_behind, since, until FROM middle WHERE since IS NOT NULL
         UNION ALL
-        SELECT '1d', min(bucket), max(ends) FROM days GROUP BY is_behind
+        SELECT '1d', is_behind, min(bucket), max(ends) FROM days GROUP BY is_behind
     ),
     gaps AS MATERIALIZED (
         SELECT since, until
@@ -762,13 +1252,8 @@ FROM (
         ) AS between_them
         WHERE since < until
     ),
-    told AS (
-        SELECT k.link_id, k.visits, k.visitors
-        FROM pieces AS p
-        JOIN link_rollups AS k ON k.step = p.step AND k.bucket >= p.since AND k.bucket < p.until
-        WHERE k.community_id = CAST($4 AS INT)
-        UNION ALL
-        SELECT v.link_id, count(*), string_agg(int4send(v.visitor), '')
+    beside AS MATERIALIZED (
+        SELECT v.link_id, count(*) AS visits, string_agg(int4send(v.visitor), '') AS visitors
         FROM gaps AS g
         CROSS JOIN LATERAL (
             SELECT link_id, visitor
@@ -783,13 +1268,67 @@ FROM (
             WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
             ELSE l.offer
         END AS source_id,
-        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, told.visits, told.visitors
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, b.visits, b.visitors
     FROM links AS l
     LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
-    JOIN told ON told.link_id = l.id
+    JOIN beside AS b ON b.link_id = l.id
+    WHERE l.community_id = CAST($4 AS INT) AND (l.sending_id IS NULL OR s.is_known)
+    UNION ALL
+    SELECT l.source_type,
+        CASE l.source_type
+            WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
+            ELSE l.offer
+        END AS source_id,
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, k.visits, k.visitors
+    FROM links AS l
+    LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
+    CROSS JOIN LATERAL (
+        SELECT visits, visitors
+        FROM link_rollups
+        WHERE community_id = CAST($4 AS INT) AND step = '1mo' AND link_id = l.id
+          AND bucket >= (SELECT since FROM pieces WHERE step = '1mo' AND is_behind = False)
+          AND bucket < (SELECT until FROM pieces WHERE step = '1mo' AND is_behind = False)
+        OFFSET 0
+    ) AS k
+    WHERE l.community_id = CAST($4 AS INT) AND (l.sending_id IS NULL OR s.is_known)
+    UNION ALL
+    SELECT l.source_type,
+        CASE l.source_type
+            WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
+            ELSE l.offer
+        END AS source_id,
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, k.visits, k.visitors
+    FROM links AS l
+    LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
+    CROSS JOIN LATERAL (
+        SELECT visits, visitors
+        FROM link_rollups
+        WHERE community_id = CAST($4 AS INT) AND step = '1d' AND link_id = l.id
+          AND bucket >= (SELECT since FROM pieces WHERE step = '1d' AND is_behind = False)
+          AND bucket < (SELECT until FROM pieces WHERE step = '1d' AND is_behind = False)
+        OFFSET 0
+    ) AS k
+    WHERE l.community_id = CAST($4 AS INT) AND (l.sending_id IS NULL OR s.is_known)
+    UNION ALL
+    SELECT l.source_type,
+        CASE l.source_type
+            WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
+            ELSE l.offer
+        END AS source_id,
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, k.visits, k.visitors
+    FROM links AS l
+    LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
+    CROSS JOIN LATERAL (
+        SELECT visits, visitors
+        FROM link_rollups
+        WHERE community_id = CAST($4 AS INT) AND step = '1d' AND link_id = l.id
+          AND bucket >= (SELECT since FROM pieces WHERE step = '1d' AND is_behind = True)
+          AND bucket < (SELECT until FROM pieces WHERE step = '1d' AND is_behind = True)
+        OFFSET 0
+    ) AS k
     WHERE l.community_id = CAST($4 AS INT) AND (l.sending_id IS NULL OR s.is_known)
 ) AS r
-GROUP BY 1;
+GROUP BY 1, r.part;
 
 -- utm_term: from, to, now, community, zone
 SELECT
@@ -822,9 +1361,9 @@ FROM (
         WHERE d.bucket >= CAST(CAST($3 AS TIMESTAMPTZ) AS timestamptz) - interval '731 days' AND (d.ends <= middle.since OR d.bucket >= middle.until OR middle.since IS NULL)
     ),
     pieces AS MATERIALIZED (
-        SELECT '1mo' AS step, since, until FROM middle WHERE since IS NOT NULL
+        SELECT '1mo' AS step, FALSE AS is_behind, since, until FROM middle WHERE since IS NOT NULL
         UNION ALL
-        SELECT '1d', min(bucket), max(ends) FROM days GROUP BY is_behind
+        SELECT '1d', is_behind, min(bucket), max(ends) FROM days GROUP BY is_behind
     ),
     gaps AS MATERIALIZED (
         SELECT since, until
@@ -834,13 +1373,8 @@ FROM (
         ) AS between_them
         WHERE since < until
     ),
-    told AS (
-        SELECT k.link_id, k.visits, k.visitors
-        FROM pieces AS p
-        JOIN link_rollups AS k ON k.step = p.step AND k.bucket >= p.since AND k.bucket < p.until
-        WHERE k.community_id = CAST($4 AS INT)
-        UNION ALL
-        SELECT v.link_id, count(*), string_agg(int4send(v.visitor), '')
+    beside AS MATERIALIZED (
+        SELECT v.link_id, count(*) AS visits, string_agg(int4send(v.visitor), '') AS visitors
         FROM gaps AS g
         CROSS JOIN LATERAL (
             SELECT link_id, visitor
@@ -855,10 +1389,64 @@ FROM (
             WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
             ELSE l.offer
         END AS source_id,
-        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, told.visits, told.visitors
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, b.visits, b.visitors
     FROM links AS l
     LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
-    JOIN told ON told.link_id = l.id
+    JOIN beside AS b ON b.link_id = l.id
+    WHERE l.community_id = CAST($4 AS INT) AND (l.sending_id IS NULL OR s.is_known)
+    UNION ALL
+    SELECT l.source_type,
+        CASE l.source_type
+            WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
+            ELSE l.offer
+        END AS source_id,
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, k.visits, k.visitors
+    FROM links AS l
+    LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
+    CROSS JOIN LATERAL (
+        SELECT visits, visitors
+        FROM link_rollups
+        WHERE community_id = CAST($4 AS INT) AND step = '1mo' AND link_id = l.id
+          AND bucket >= (SELECT since FROM pieces WHERE step = '1mo' AND is_behind = False)
+          AND bucket < (SELECT until FROM pieces WHERE step = '1mo' AND is_behind = False)
+        OFFSET 0
+    ) AS k
+    WHERE l.community_id = CAST($4 AS INT) AND (l.sending_id IS NULL OR s.is_known)
+    UNION ALL
+    SELECT l.source_type,
+        CASE l.source_type
+            WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
+            ELSE l.offer
+        END AS source_id,
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, k.visits, k.visitors
+    FROM links AS l
+    LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
+    CROSS JOIN LATERAL (
+        SELECT visits, visitors
+        FROM link_rollups
+        WHERE community_id = CAST($4 AS INT) AND step = '1d' AND link_id = l.id
+          AND bucket >= (SELECT since FROM pieces WHERE step = '1d' AND is_behind = False)
+          AND bucket < (SELECT until FROM pieces WHERE step = '1d' AND is_behind = False)
+        OFFSET 0
+    ) AS k
+    WHERE l.community_id = CAST($4 AS INT) AND (l.sending_id IS NULL OR s.is_known)
+    UNION ALL
+    SELECT l.source_type,
+        CASE l.source_type
+            WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
+            ELSE l.offer
+        END AS source_id,
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, k.visits, k.visitors
+    FROM links AS l
+    LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
+    CROSS JOIN LATERAL (
+        SELECT visits, visitors
+        FROM link_rollups
+        WHERE community_id = CAST($4 AS INT) AND step = '1d' AND link_id = l.id
+          AND bucket >= (SELECT since FROM pieces WHERE step = '1d' AND is_behind = True)
+          AND bucket < (SELECT until FROM pieces WHERE step = '1d' AND is_behind = True)
+        OFFSET 0
+    ) AS k
     WHERE l.community_id = CAST($4 AS INT) AND (l.sending_id IS NULL OR s.is_known)
 ) AS r
-GROUP BY 1;
+GROUP BY 1, r.part;

@@ -19,14 +19,14 @@ FROM (
             WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
             ELSE l.offer
         END AS source_id,
-        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, k.visits, k.visitors
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, k.visits, k.visitors
     FROM links AS l
     LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
     JOIN link_rollups AS k ON k.link_id = l.id
     WHERE l.community_id = CAST($2 AS INT) AND (l.sending_id IS NULL OR s.is_known) AND l.sending_id IS NOT NULL
       AND k.community_id = CAST($2 AS INT) AND k.step = '1mo'
 ) AS r
-GROUP BY 2, 3, 4, 5, 6, 7, 8, 9;
+GROUP BY 2, 3, 4, 5, 6, 7, 8, 9, r.part;
 
 -- by_loyalty_club_id: club, community
 SELECT
@@ -39,13 +39,14 @@ FROM (
             WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
             ELSE l.offer
         END AS source_id,
-        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, k.visits, k.visitors
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, k.visits, k.visitors
     FROM links AS l
     LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
     JOIN link_rollups AS k ON k.link_id = l.id
     WHERE l.community_id = CAST($2 AS INT) AND (l.sending_id IS NULL OR s.is_known) AND l.sending_id IS NOT NULL
       AND k.community_id = CAST($2 AS INT) AND k.step = '1mo'
-) AS r;
+) AS r
+GROUP BY r.part;
 
 -- by_source_id: community
 SELECT
@@ -58,14 +59,14 @@ FROM (
             WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
             ELSE l.offer
         END AS source_id,
-        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, k.visits, k.visitors
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, k.visits, k.visitors
     FROM links AS l
     LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
     JOIN link_rollups AS k ON k.link_id = l.id
     WHERE l.community_id = CAST($1 AS INT) AND (l.sending_id IS NULL OR s.is_known) AND l.sending_id IS NOT NULL
       AND k.community_id = CAST($1 AS INT) AND k.step = '1mo'
 ) AS r
-GROUP BY 1;
+GROUP BY 1, r.part;
 
 -- by_host: community
 SELECT
@@ -78,14 +79,14 @@ FROM (
             WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
             ELSE l.offer
         END AS source_id,
-        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, k.visits, k.visitors
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, k.visits, k.visitors
     FROM links AS l
     LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
     JOIN link_rollups AS k ON k.link_id = l.id
     WHERE l.community_id = CAST($1 AS INT) AND (l.sending_id IS NULL OR s.is_known) AND l.sending_id IS NOT NULL
       AND k.community_id = CAST($1 AS INT) AND k.step = '1mo'
 ) AS r
-GROUP BY 1;
+GROUP BY 1, r.part;
 
 -- by_path: community
 SELECT
@@ -98,14 +99,14 @@ FROM (
             WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
             ELSE l.offer
         END AS source_id,
-        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, k.visits, k.visitors
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, k.visits, k.visitors
     FROM links AS l
     LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
     JOIN link_rollups AS k ON k.link_id = l.id
     WHERE l.community_id = CAST($1 AS INT) AND (l.sending_id IS NULL OR s.is_known) AND l.sending_id IS NOT NULL
       AND k.community_id = CAST($1 AS INT) AND k.step = '1mo'
 ) AS r
-GROUP BY 1;
+GROUP BY 1, r.part;
 
 -- by_utm_campaign: community
 SELECT
@@ -118,14 +119,14 @@ FROM (
             WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
             ELSE l.offer
         END AS source_id,
-        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, k.visits, k.visitors
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, k.visits, k.visitors
     FROM links AS l
     LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
     JOIN link_rollups AS k ON k.link_id = l.id
     WHERE l.community_id = CAST($1 AS INT) AND (l.sending_id IS NULL OR s.is_known) AND l.sending_id IS NOT NULL
       AND k.community_id = CAST($1 AS INT) AND k.step = '1mo'
 ) AS r
-GROUP BY 1;
+GROUP BY 1, r.part;
 
 -- by_utm_content: community
 SELECT
@@ -138,14 +139,14 @@ FROM (
             WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
             ELSE l.offer
         END AS source_id,
-        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, k.visits, k.visitors
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, k.visits, k.visitors
     FROM links AS l
     LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
     JOIN link_rollups AS k ON k.link_id = l.id
     WHERE l.community_id = CAST($1 AS INT) AND (l.sending_id IS NULL OR s.is_known) AND l.sending_id IS NOT NULL
       AND k.community_id = CAST($1 AS INT) AND k.step = '1mo'
 ) AS r
-GROUP BY 1;
+GROUP BY 1, r.part;
 
 -- by_utm_medium: community
 SELECT
@@ -158,14 +159,14 @@ FROM (
             WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
             ELSE l.offer
         END AS source_id,
-        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, k.visits, k.visitors
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, k.visits, k.visitors
     FROM links AS l
     LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
     JOIN link_rollups AS k ON k.link_id = l.id
     WHERE l.community_id = CAST($1 AS INT) AND (l.sending_id IS NULL OR s.is_known) AND l.sending_id IS NOT NULL
       AND k.community_id = CAST($1 AS INT) AND k.step = '1mo'
 ) AS r
-GROUP BY 1;
+GROUP BY 1, r.part;
 
 -- by_utm_source: community
 SELECT
@@ -178,14 +179,14 @@ FROM (
             WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
             ELSE l.offer
         END AS source_id,
-        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, k.visits, k.visitors
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, k.visits, k.visitors
     FROM links AS l
     LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
     JOIN link_rollups AS k ON k.link_id = l.id
     WHERE l.community_id = CAST($1 AS INT) AND (l.sending_id IS NULL OR s.is_known) AND l.sending_id IS NOT NULL
       AND k.community_id = CAST($1 AS INT) AND k.step = '1mo'
 ) AS r
-GROUP BY 1;
+GROUP BY 1, r.part;
 
 -- by_utm_term: community
 SELECT
@@ -198,14 +199,14 @@ FROM (
             WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
             ELSE l.offer
         END AS source_id,
-        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, k.visits, k.visitors
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, k.visits, k.visitors
     FROM links AS l
     LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
     JOIN link_rollups AS k ON k.link_id = l.id
     WHERE l.community_id = CAST($1 AS INT) AND (l.sending_id IS NULL OR s.is_known) AND l.sending_id IS NOT NULL
       AND k.community_id = CAST($1 AS INT) AND k.step = '1mo'
 ) AS r
-GROUP BY 1;
+GROUP BY 1, r.part;
 
 -- by_community_id: community
 SELECT
@@ -218,10 +219,11 @@ FROM (
             WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
             ELSE l.offer
         END AS source_id,
-        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, k.visits, k.visitors
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, k.visits, k.visitors
     FROM links AS l
     LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
     JOIN link_rollups AS k ON k.link_id = l.id
     WHERE l.community_id = CAST($1 AS INT) AND (l.sending_id IS NULL OR s.is_known) AND l.sending_id IS NOT NULL
       AND k.community_id = CAST($1 AS INT) AND k.step = '1mo'
-) AS r;
+) AS r
+GROUP BY r.part;

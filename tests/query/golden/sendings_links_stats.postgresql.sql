@@ -12,14 +12,14 @@ FROM (
             WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
             ELSE l.offer
         END AS source_id,
-        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, k.visits, k.visitors
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, k.visits, k.visitors
     FROM links AS l
     LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
     JOIN link_rollups AS k ON k.link_id = l.id
     WHERE l.community_id = CAST($2 AS INT) AND (l.sending_id IS NULL OR s.is_known) AND l.sending_id IS NOT NULL
       AND k.community_id = CAST($2 AS INT) AND k.step = '1mo'
 ) AS r
-GROUP BY 2;
+GROUP BY 2, r.part;
 
 -- by_loyalty_club_id: club, community
 SELECT
@@ -32,13 +32,14 @@ FROM (
             WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
             ELSE l.offer
         END AS source_id,
-        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, k.visits, k.visitors
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, k.visits, k.visitors
     FROM links AS l
     LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
     JOIN link_rollups AS k ON k.link_id = l.id
     WHERE l.community_id = CAST($2 AS INT) AND (l.sending_id IS NULL OR s.is_known) AND l.sending_id IS NOT NULL
       AND k.community_id = CAST($2 AS INT) AND k.step = '1mo'
-) AS r;
+) AS r
+GROUP BY r.part;
 
 -- by_source_id: community
 SELECT
@@ -51,14 +52,14 @@ FROM (
             WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
             ELSE l.offer
         END AS source_id,
-        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, k.visits, k.visitors
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, k.visits, k.visitors
     FROM links AS l
     LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
     JOIN link_rollups AS k ON k.link_id = l.id
     WHERE l.community_id = CAST($1 AS INT) AND (l.sending_id IS NULL OR s.is_known) AND l.sending_id IS NOT NULL
       AND k.community_id = CAST($1 AS INT) AND k.step = '1mo'
 ) AS r
-GROUP BY 1;
+GROUP BY 1, r.part;
 
 -- by_community_id: community
 SELECT
@@ -71,10 +72,11 @@ FROM (
             WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
             ELSE l.offer
         END AS source_id,
-        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, k.visits, k.visitors
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, k.visits, k.visitors
     FROM links AS l
     LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
     JOIN link_rollups AS k ON k.link_id = l.id
     WHERE l.community_id = CAST($1 AS INT) AND (l.sending_id IS NULL OR s.is_known) AND l.sending_id IS NOT NULL
       AND k.community_id = CAST($1 AS INT) AND k.step = '1mo'
-) AS r;
+) AS r
+GROUP BY r.part;
