@@ -67,7 +67,11 @@ async def _run(where: Place, store: Store, club: Club, amount: tuple[int, int, i
             here.append(1e6 * (time.process_time() - before[1]) / events)
             there.append(1e6 * (processes.cpu_seconds(where.postmaster) - before[2]) / events)
             if number in (0, PARTS - 1):
-                reads[number] = await p95(database, club, _histories(ids, began))
+                first = partial(_history, began, began + timedelta(days=DAYS - 1), "offer_id")
+                reads[number] = await p95(database, club, map(first, ids))
+        histories = partial(_history, began + timedelta(days=DAYS * (PARTS - 1)), datetime.now(UTC))
+        collected = await p95(database, club, (histories("collection_ids", [each]) for each in collections))
+        whole = await p95(database, club, (histories(None, None) for _ in range(5)))
         stats = partial(_stats, began + timedelta(days=DAYS * PARTS - 7))
         one = await p95(database, club, (stats("offer_id", each) for each in ids))
         collection = await p95(database, club, (stats("collection_ids", [each]) for each in collections))
@@ -85,6 +89,8 @@ async def _run(where: Place, store: Store, club: Club, amount: tuple[int, int, i
     many = findings.found("history of one offer with all events, p95", reads[PARTS - 1], "ms")
     findings.at_most(f"History of one offer: p95 under {MOST_MILLISECONDS} ms", many, MOST_MILLISECONDS)
     findings.at_most("History of one offer: no slower with five times the events, times", many / few, 1.5)
+    findings.found(f"history of a collection, {DAYS} days, p95", collected, "ms")
+    findings.found(f"history of all offers, {DAYS} days, p95", whole, "ms")
     findings.found("statistics of one offer, a week, p95", one, "ms")
     findings.found("statistics of a collection, a week, p95", collection, "ms")
     findings.found("statistics of all offers, a week, p95", week, "ms")
@@ -122,22 +128,25 @@ def _events(amount: tuple[int, int, int], number: int, began: datetime) -> Itera
         yield encode(event) + b"\n"
 
 
-def _histories(ids: list[int], began: datetime) -> Iterator[dict[str, object]]:
-    for each in ids:
-        yield {
-            "report": "offers_events_history",
-            "filter": {"type": "equal", "field": "offer_id", "value": each},
-            "interval": "1d",
-            "from": began.isoformat(),
-            "to": (began + timedelta(days=DAYS - 1)).isoformat(),
-        }
+def _history(since: datetime, until: datetime, field: str | None, value: object) -> dict[str, object]:
+    return {
+        "report": "offers_events_history",
+        "filter": _filter(field, value),
+        "interval": "1d",
+        "from": since.isoformat(),
+        "to": until.isoformat(),
+    }
+
+
+def _filter(field: str | None, value: object) -> dict[str, object] | None:
+    kind = "in" if isinstance(value, list) else "equal"
+    return None if field is None else {"type": kind, "field": field, "value": value}
 
 
 def _stats(since: datetime, field: str | None = None, value: object = None) -> dict[str, object]:
-    kind = "in" if isinstance(value, list) else "equal"
     return {
         "report": "offers_events_stats",
-        "filter": None if field is None else {"type": kind, "field": field, "value": value},
+        "filter": _filter(field, value),
         "from": since.isoformat(),
         "to": datetime.now(UTC).isoformat(),
     }

@@ -1,5 +1,6 @@
 import json
 from collections import Counter
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import islice
@@ -37,9 +38,10 @@ def test_the_zone_in_which_as_of_is_written_changes_nothing(as_of: datetime) -> 
     )
 
 
-def test_an_as_of_without_zone_is_refused() -> None:
+@pytest.mark.parametrize("rows", [mall.transactions, mall.sendings, mall.sending_events, mall.offer_events])
+def test_an_as_of_without_zone_is_refused(rows: Callable[..., Iterator[object]]) -> None:
     with pytest.raises(ValueError, match="as_of has no time zone"):
-        next(mall.transactions(as_of=datetime(2026, 7, 1)))  # noqa: DTZ001
+        next(rows(as_of=datetime(2026, 7, 1)))  # noqa: DTZ001
 
 
 def test_the_small_club_has_2000_members_and_about_25000_receipts(

@@ -12,6 +12,8 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from query.timeseries_oracle import first_instant, is_kept, read
+from regulars.facts import community as communities
+from regulars.ingest.commit import commit
 from reports.clubhouse import Clubhouse, Row
 
 FIELDS = ("offer_id", "collection_ids", "store_id", "campaign_id", "type")
@@ -27,6 +29,12 @@ class Shop(Clubhouse):
     async def offers(self, **body: Any) -> dict[str, Any]:
         """The records of offers by name."""
         return {each["name"]: each for each in (await self.ask("offers", **body))["records"]}
+
+    async def moved(self, zone: str) -> None:
+        """Has the club live in another zone."""
+        await commit(
+            self.club.database, self.club.community.id, lambda writing: communities.change(writing, timezone=zone)
+        )
 
     async def statistics(self, report: str, **body: Any) -> dict[tuple[Any, ...], dict[str, Any]]:
         """The values of statistics by label."""

@@ -63,6 +63,13 @@ FROM (
     ) AS both_ways
     GROUP BY offer_id, event, location_id, step, bucket
     UNION ALL
+    SELECT 'offer ' || o.id, 'first_at, last_at', concat_ws(' ', o.first_at, o.last_at), concat_ws(' ', e.first_at, e.last_at)
+    FROM offers AS o
+    JOIN (
+        SELECT offer_id, min(at) AS first_at, max(at) AS last_at FROM events GROUP BY offer_id
+    ) AS e ON e.offer_id = o.id
+    WHERE o.community_id = $1 AND (e.first_at < o.first_at OR e.last_at > o.last_at OR o.first_at IS NULL)
+    UNION ALL
     SELECT 'events of offer ' || e.offer_id, 'offer_id', e.offer_id::text, NULL
     FROM (SELECT DISTINCT offer_id FROM events) AS e
     WHERE NOT EXISTS (SELECT FROM offers AS o WHERE o.community_id = $1 AND o.id = e.offer_id)

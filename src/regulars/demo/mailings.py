@@ -125,7 +125,7 @@ def campaigns(as_of: datetime, length: int) -> list[Mailing]:
 
 def set_off(as_of: datetime, length: int) -> list[Mailing]:
     """What members set off themselves, in each language."""
-    began = as_of.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=length - 1)
+    began = as_of.replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=length - 1)
     return [Mailing(kind, kind.name, language, began) for kind in TRIGGERED for language in LANGUAGES]
 
 

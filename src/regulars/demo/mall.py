@@ -11,7 +11,7 @@ its members at once, a reader's habits and when it bought of late are held, not 
 """
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import lru_cache
 from typing import Literal
 
@@ -120,8 +120,8 @@ def transactions(size: Size = "small", *, as_of: datetime, seed: int = SEED) -> 
 
 def sendings(size: Size = "small", *, as_of: datetime) -> Iterator[Sending]:
     """Every message to many: campaigns in each language, with those that are scheduled, and what members set off."""
-    length = EXTENTS[size].days_of_mail
-    for mailing in (*mailings.campaigns(as_of, length), *mailings.set_off(as_of, length)):
+    length, end = EXTENTS[size].days_of_mail, days_before(as_of).as_of
+    for mailing in (*mailings.campaigns(end, length), *mailings.set_off(end, length)):
         yield mailings.row(mailing)
 
 
@@ -159,7 +159,7 @@ def forget() -> None:
 
 def _lately(size: Size, as_of: datetime, seed: int) -> Lately:
     # Four kinds of rows are asked for one after the other, and all need it.
-    return _lately_until(size, as_of.astimezone(UTC), seed)
+    return _lately_until(size, days_before(as_of).as_of, seed)
 
 
 @lru_cache(maxsize=1)

@@ -138,6 +138,7 @@ WHERE c.community_id = $community
 _LABELS = (_OFFER_ID, _COLLECTION_IDS, _STORE_ID, _CAMPAIGN_ID, _TYPE)
 
 
+# By the key of each offer that has anything in the range, for the buckets of a range lie far apart.
 def _history(name: str, events: Sequence[str], meaning: str, counted: Measure) -> Report:
     return Report(
         name,
@@ -146,6 +147,7 @@ def _history(name: str, events: Sequence[str], meaning: str, counted: Measure) -
         cost=3,
         fields=(
             COMMUNITY_ID,
+            LOYALTY_CLUB_ID,
             *_LABELS,
             Field(
                 "event",
@@ -160,18 +162,25 @@ def _history(name: str, events: Sequence[str], meaning: str, counted: Measure) -
             Store.TABLES,
             f"""
 SELECT
-    k.bucket, k.offer_id, o.collection_ids, o.campaign_id, o.type, k.event, k.n,
+    k.bucket, o.id AS offer_id, o.collection_ids, o.campaign_id, o.type, k.event, k.n,
     CASE k.location_id WHEN 0 THEN o.location_id ELSE k.location_id END AS store_id
 FROM offers AS o
-JOIN offer_rollups AS k ON k.offer_id = o.id
+CROSS JOIN LATERAL (
+    SELECT k.bucket, k.event, k.location_id, k.n
+    FROM offer_rollups AS k
+    WHERE k.offer_id = o.id AND k.event IN ({", ".join(f"'{each}'" for each in events)})
+      AND {rollups.WITHIN}
+    OFFSET 0
+) AS k
 WHERE o.community_id = $community AND o.is_known
-  AND k.event IN ({", ".join(f"'{each}'" for each in events)})
-  AND {rollups.WITHIN}
+  AND o.first_at < (SELECT max(ends) FROM unnest($ends) AS ending (ends))
+  AND o.last_at >= (SELECT min(start) FROM unnest($starts) AS begins (start))
 """,
         ),
         grouped_by=("event",),
         aggregations=(
             Aggregation("community_id", ("community_id", "event"), "By community and event."),
+            Aggregation("loyalty_club_id", ("loyalty_club_id", "event"), "By loyalty club and event."),
             *(Aggregation(each.name, ("event", each.name), f"By event and {each.keys[0]}.") for each in _LABELS),
         ),
         measures=(counted,),
@@ -204,7 +213,7 @@ def _stats(name: str, events: Sequence[str], meaning: str, rate: Measure) -> Rep
         Format.STATISTICS,
         meaning,
         cost=2,
-        fields=(COMMUNITY_ID, *_LABELS),
+        fields=(COMMUNITY_ID, LOYALTY_CLUB_ID, *_LABELS),
         source=Source(
             Store.TABLES,
             f"""
@@ -219,7 +228,7 @@ CROSS JOIN LATERAL (
       AND event IN ({", ".join(str(CODES[each]) for each in events)}) AND at >= $from AND at < $to
     OFFSET 0
 ) AS e
-WHERE o.community_id = $community AND o.is_known
+WHERE o.community_id = $community AND o.is_known AND o.first_at < $to AND o.last_at >= $from
 """,
         ),
         measures=(

@@ -77,10 +77,12 @@ counted AS (
     SET seen_count = kept.seen_count + told.seen,
         clicked_count = kept.clicked_count + told.clicked,
         granted_count = kept.granted_count + told.granted,
-        used_count = kept.used_count + told.used
+        used_count = kept.used_count + told.used,
+        first_at = least(kept.first_at, told.first_at),
+        last_at = greatest(kept.last_at, told.last_at)
     FROM (
         SELECT
-            offer_id,
+            offer_id, min(at) AS first_at, max(at) AS last_at,
             count(*) FILTER (WHERE event = 1) AS seen,
             count(*) FILTER (WHERE event = 2) AS clicked,
             count(*) FILTER (WHERE event = 3) AS granted,

@@ -1,26 +1,32 @@
 -- Written by a test: REGULARS_RENEW_GOLDEN=1 python -m pytest tests/query/test_golden.py
 
--- not grouped otherwise: community, interval, starts
+-- not grouped otherwise: community, interval, starts, ends
 SELECT
     r.bucket AS bucket,
     r.event AS "event",
     sum(r.n) AS "events_count"
 FROM (
     SELECT
-        k.bucket, k.offer_id, o.collection_ids, o.campaign_id, o.type, k.event, k.n,
+        k.bucket, o.id AS offer_id, o.collection_ids, o.campaign_id, o.type, k.event, k.n,
         CASE k.location_id WHEN 0 THEN o.location_id ELSE k.location_id END AS store_id
     FROM offers AS o
-    JOIN offer_rollups AS k ON k.offer_id = o.id
-    WHERE o.community_id = CAST($1 AS INT) AND o.is_known
-      AND k.event IN ('seen', 'clicked')
-      AND k.community_id = CAST($1 AS INT) AND k.step = CAST($2 AS TEXT)
+    CROSS JOIN LATERAL (
+        SELECT k.bucket, k.event, k.location_id, k.n
+        FROM offer_rollups AS k
+        WHERE k.offer_id = o.id AND k.event IN ('seen', 'clicked')
+          AND k.community_id = CAST($1 AS INT) AND k.step = CAST($2 AS TEXT)
       AND k.bucket >= (SELECT min(start) FROM unnest(CAST($3 AS TIMESTAMPTZ[])) AS begins (start))
       AND k.bucket <= (SELECT max(start) FROM unnest(CAST($3 AS TIMESTAMPTZ[])) AS begins (start))
       AND k.n <> 0
+        OFFSET 0
+    ) AS k
+    WHERE o.community_id = CAST($1 AS INT) AND o.is_known
+      AND o.first_at < (SELECT max(ends) FROM unnest(CAST($4 AS TIMESTAMPTZ[])) AS ending (ends))
+      AND o.last_at >= (SELECT min(start) FROM unnest(CAST($3 AS TIMESTAMPTZ[])) AS begins (start))
 ) AS r
 GROUP BY 1, 2;
 
--- community_id: community, interval, starts
+-- community_id: community, interval, starts, ends
 SELECT
     r.bucket AS bucket,
     CAST($1 AS INT) AS "community_id",
@@ -28,20 +34,53 @@ SELECT
     sum(r.n) AS "events_count"
 FROM (
     SELECT
-        k.bucket, k.offer_id, o.collection_ids, o.campaign_id, o.type, k.event, k.n,
+        k.bucket, o.id AS offer_id, o.collection_ids, o.campaign_id, o.type, k.event, k.n,
         CASE k.location_id WHEN 0 THEN o.location_id ELSE k.location_id END AS store_id
     FROM offers AS o
-    JOIN offer_rollups AS k ON k.offer_id = o.id
-    WHERE o.community_id = CAST($1 AS INT) AND o.is_known
-      AND k.event IN ('seen', 'clicked')
-      AND k.community_id = CAST($1 AS INT) AND k.step = CAST($2 AS TEXT)
+    CROSS JOIN LATERAL (
+        SELECT k.bucket, k.event, k.location_id, k.n
+        FROM offer_rollups AS k
+        WHERE k.offer_id = o.id AND k.event IN ('seen', 'clicked')
+          AND k.community_id = CAST($1 AS INT) AND k.step = CAST($2 AS TEXT)
       AND k.bucket >= (SELECT min(start) FROM unnest(CAST($3 AS TIMESTAMPTZ[])) AS begins (start))
       AND k.bucket <= (SELECT max(start) FROM unnest(CAST($3 AS TIMESTAMPTZ[])) AS begins (start))
       AND k.n <> 0
+        OFFSET 0
+    ) AS k
+    WHERE o.community_id = CAST($1 AS INT) AND o.is_known
+      AND o.first_at < (SELECT max(ends) FROM unnest(CAST($4 AS TIMESTAMPTZ[])) AS ending (ends))
+      AND o.last_at >= (SELECT min(start) FROM unnest(CAST($3 AS TIMESTAMPTZ[])) AS begins (start))
 ) AS r
 GROUP BY 1, 3;
 
--- offer_id: community, interval, starts
+-- loyalty_club_id: club, community, interval, starts, ends
+SELECT
+    r.bucket AS bucket,
+    CAST($1 AS INT) AS "loyalty_club_id",
+    r.event AS "event",
+    sum(r.n) AS "events_count"
+FROM (
+    SELECT
+        k.bucket, o.id AS offer_id, o.collection_ids, o.campaign_id, o.type, k.event, k.n,
+        CASE k.location_id WHEN 0 THEN o.location_id ELSE k.location_id END AS store_id
+    FROM offers AS o
+    CROSS JOIN LATERAL (
+        SELECT k.bucket, k.event, k.location_id, k.n
+        FROM offer_rollups AS k
+        WHERE k.offer_id = o.id AND k.event IN ('seen', 'clicked')
+          AND k.community_id = CAST($2 AS INT) AND k.step = CAST($3 AS TEXT)
+      AND k.bucket >= (SELECT min(start) FROM unnest(CAST($4 AS TIMESTAMPTZ[])) AS begins (start))
+      AND k.bucket <= (SELECT max(start) FROM unnest(CAST($4 AS TIMESTAMPTZ[])) AS begins (start))
+      AND k.n <> 0
+        OFFSET 0
+    ) AS k
+    WHERE o.community_id = CAST($2 AS INT) AND o.is_known
+      AND o.first_at < (SELECT max(ends) FROM unnest(CAST($5 AS TIMESTAMPTZ[])) AS ending (ends))
+      AND o.last_at >= (SELECT min(start) FROM unnest(CAST($4 AS TIMESTAMPTZ[])) AS begins (start))
+) AS r
+GROUP BY 1, 3;
+
+-- offer_id: community, interval, starts, ends
 SELECT
     r.bucket AS bucket,
     r.event AS "event",
@@ -49,20 +88,26 @@ SELECT
     sum(r.n) AS "events_count"
 FROM (
     SELECT
-        k.bucket, k.offer_id, o.collection_ids, o.campaign_id, o.type, k.event, k.n,
+        k.bucket, o.id AS offer_id, o.collection_ids, o.campaign_id, o.type, k.event, k.n,
         CASE k.location_id WHEN 0 THEN o.location_id ELSE k.location_id END AS store_id
     FROM offers AS o
-    JOIN offer_rollups AS k ON k.offer_id = o.id
-    WHERE o.community_id = CAST($1 AS INT) AND o.is_known
-      AND k.event IN ('seen', 'clicked')
-      AND k.community_id = CAST($1 AS INT) AND k.step = CAST($2 AS TEXT)
+    CROSS JOIN LATERAL (
+        SELECT k.bucket, k.event, k.location_id, k.n
+        FROM offer_rollups AS k
+        WHERE k.offer_id = o.id AND k.event IN ('seen', 'clicked')
+          AND k.community_id = CAST($1 AS INT) AND k.step = CAST($2 AS TEXT)
       AND k.bucket >= (SELECT min(start) FROM unnest(CAST($3 AS TIMESTAMPTZ[])) AS begins (start))
       AND k.bucket <= (SELECT max(start) FROM unnest(CAST($3 AS TIMESTAMPTZ[])) AS begins (start))
       AND k.n <> 0
+        OFFSET 0
+    ) AS k
+    WHERE o.community_id = CAST($1 AS INT) AND o.is_known
+      AND o.first_at < (SELECT max(ends) FROM unnest(CAST($4 AS TIMESTAMPTZ[])) AS ending (ends))
+      AND o.last_at >= (SELECT min(start) FROM unnest(CAST($3 AS TIMESTAMPTZ[])) AS begins (start))
 ) AS r
 GROUP BY 1, 2, 3;
 
--- collection_ids: community, interval, starts
+-- collection_ids: community, interval, starts, ends
 SELECT
     r.bucket AS bucket,
     r.event AS "event",
@@ -72,21 +117,27 @@ FROM (
     SELECT r.*, unnest(CASE WHEN cardinality(r.collection_ids) > 0 THEN r.collection_ids ELSE array_append(r.collection_ids, NULL) END) AS element_2
     FROM (
         SELECT
-            k.bucket, k.offer_id, o.collection_ids, o.campaign_id, o.type, k.event, k.n,
+            k.bucket, o.id AS offer_id, o.collection_ids, o.campaign_id, o.type, k.event, k.n,
             CASE k.location_id WHEN 0 THEN o.location_id ELSE k.location_id END AS store_id
         FROM offers AS o
-        JOIN offer_rollups AS k ON k.offer_id = o.id
-        WHERE o.community_id = CAST($1 AS INT) AND o.is_known
-          AND k.event IN ('seen', 'clicked')
-          AND k.community_id = CAST($1 AS INT) AND k.step = CAST($2 AS TEXT)
+        CROSS JOIN LATERAL (
+            SELECT k.bucket, k.event, k.location_id, k.n
+            FROM offer_rollups AS k
+            WHERE k.offer_id = o.id AND k.event IN ('seen', 'clicked')
+              AND k.community_id = CAST($1 AS INT) AND k.step = CAST($2 AS TEXT)
           AND k.bucket >= (SELECT min(start) FROM unnest(CAST($3 AS TIMESTAMPTZ[])) AS begins (start))
           AND k.bucket <= (SELECT max(start) FROM unnest(CAST($3 AS TIMESTAMPTZ[])) AS begins (start))
           AND k.n <> 0
+            OFFSET 0
+        ) AS k
+        WHERE o.community_id = CAST($1 AS INT) AND o.is_known
+          AND o.first_at < (SELECT max(ends) FROM unnest(CAST($4 AS TIMESTAMPTZ[])) AS ending (ends))
+          AND o.last_at >= (SELECT min(start) FROM unnest(CAST($3 AS TIMESTAMPTZ[])) AS begins (start))
     ) AS r
 ) AS r
 GROUP BY 1, 2, 3;
 
--- store_id: community, interval, starts
+-- store_id: community, interval, starts, ends
 SELECT
     r.bucket AS bucket,
     r.event AS "event",
@@ -94,20 +145,26 @@ SELECT
     sum(r.n) AS "events_count"
 FROM (
     SELECT
-        k.bucket, k.offer_id, o.collection_ids, o.campaign_id, o.type, k.event, k.n,
+        k.bucket, o.id AS offer_id, o.collection_ids, o.campaign_id, o.type, k.event, k.n,
         CASE k.location_id WHEN 0 THEN o.location_id ELSE k.location_id END AS store_id
     FROM offers AS o
-    JOIN offer_rollups AS k ON k.offer_id = o.id
-    WHERE o.community_id = CAST($1 AS INT) AND o.is_known
-      AND k.event IN ('seen', 'clicked')
-      AND k.community_id = CAST($1 AS INT) AND k.step = CAST($2 AS TEXT)
+    CROSS JOIN LATERAL (
+        SELECT k.bucket, k.event, k.location_id, k.n
+        FROM offer_rollups AS k
+        WHERE k.offer_id = o.id AND k.event IN ('seen', 'clicked')
+          AND k.community_id = CAST($1 AS INT) AND k.step = CAST($2 AS TEXT)
       AND k.bucket >= (SELECT min(start) FROM unnest(CAST($3 AS TIMESTAMPTZ[])) AS begins (start))
       AND k.bucket <= (SELECT max(start) FROM unnest(CAST($3 AS TIMESTAMPTZ[])) AS begins (start))
       AND k.n <> 0
+        OFFSET 0
+    ) AS k
+    WHERE o.community_id = CAST($1 AS INT) AND o.is_known
+      AND o.first_at < (SELECT max(ends) FROM unnest(CAST($4 AS TIMESTAMPTZ[])) AS ending (ends))
+      AND o.last_at >= (SELECT min(start) FROM unnest(CAST($3 AS TIMESTAMPTZ[])) AS begins (start))
 ) AS r
 GROUP BY 1, 2, 3;
 
--- campaign_id: community, interval, starts
+-- campaign_id: community, interval, starts, ends
 SELECT
     r.bucket AS bucket,
     r.event AS "event",
@@ -115,20 +172,26 @@ SELECT
     sum(r.n) AS "events_count"
 FROM (
     SELECT
-        k.bucket, k.offer_id, o.collection_ids, o.campaign_id, o.type, k.event, k.n,
+        k.bucket, o.id AS offer_id, o.collection_ids, o.campaign_id, o.type, k.event, k.n,
         CASE k.location_id WHEN 0 THEN o.location_id ELSE k.location_id END AS store_id
     FROM offers AS o
-    JOIN offer_rollups AS k ON k.offer_id = o.id
-    WHERE o.community_id = CAST($1 AS INT) AND o.is_known
-      AND k.event IN ('seen', 'clicked')
-      AND k.community_id = CAST($1 AS INT) AND k.step = CAST($2 AS TEXT)
+    CROSS JOIN LATERAL (
+        SELECT k.bucket, k.event, k.location_id, k.n
+        FROM offer_rollups AS k
+        WHERE k.offer_id = o.id AND k.event IN ('seen', 'clicked')
+          AND k.community_id = CAST($1 AS INT) AND k.step = CAST($2 AS TEXT)
       AND k.bucket >= (SELECT min(start) FROM unnest(CAST($3 AS TIMESTAMPTZ[])) AS begins (start))
       AND k.bucket <= (SELECT max(start) FROM unnest(CAST($3 AS TIMESTAMPTZ[])) AS begins (start))
       AND k.n <> 0
+        OFFSET 0
+    ) AS k
+    WHERE o.community_id = CAST($1 AS INT) AND o.is_known
+      AND o.first_at < (SELECT max(ends) FROM unnest(CAST($4 AS TIMESTAMPTZ[])) AS ending (ends))
+      AND o.last_at >= (SELECT min(start) FROM unnest(CAST($3 AS TIMESTAMPTZ[])) AS begins (start))
 ) AS r
 GROUP BY 1, 2, 3;
 
--- type: community, interval, starts
+-- type: community, interval, starts, ends
 SELECT
     r.bucket AS bucket,
     r.event AS "event",
@@ -136,35 +199,47 @@ SELECT
     sum(r.n) AS "events_count"
 FROM (
     SELECT
-        k.bucket, k.offer_id, o.collection_ids, o.campaign_id, o.type, k.event, k.n,
+        k.bucket, o.id AS offer_id, o.collection_ids, o.campaign_id, o.type, k.event, k.n,
         CASE k.location_id WHEN 0 THEN o.location_id ELSE k.location_id END AS store_id
     FROM offers AS o
-    JOIN offer_rollups AS k ON k.offer_id = o.id
-    WHERE o.community_id = CAST($1 AS INT) AND o.is_known
-      AND k.event IN ('seen', 'clicked')
-      AND k.community_id = CAST($1 AS INT) AND k.step = CAST($2 AS TEXT)
+    CROSS JOIN LATERAL (
+        SELECT k.bucket, k.event, k.location_id, k.n
+        FROM offer_rollups AS k
+        WHERE k.offer_id = o.id AND k.event IN ('seen', 'clicked')
+          AND k.community_id = CAST($1 AS INT) AND k.step = CAST($2 AS TEXT)
       AND k.bucket >= (SELECT min(start) FROM unnest(CAST($3 AS TIMESTAMPTZ[])) AS begins (start))
       AND k.bucket <= (SELECT max(start) FROM unnest(CAST($3 AS TIMESTAMPTZ[])) AS begins (start))
       AND k.n <> 0
+        OFFSET 0
+    ) AS k
+    WHERE o.community_id = CAST($1 AS INT) AND o.is_known
+      AND o.first_at < (SELECT max(ends) FROM unnest(CAST($4 AS TIMESTAMPTZ[])) AS ending (ends))
+      AND o.last_at >= (SELECT min(start) FROM unnest(CAST($3 AS TIMESTAMPTZ[])) AS begins (start))
 ) AS r
 GROUP BY 1, 2, 3;
 
--- event: community, interval, starts
+-- event: community, interval, starts, ends
 SELECT
     r.bucket AS bucket,
     r.event AS "event",
     sum(r.n) AS "events_count"
 FROM (
     SELECT
-        k.bucket, k.offer_id, o.collection_ids, o.campaign_id, o.type, k.event, k.n,
+        k.bucket, o.id AS offer_id, o.collection_ids, o.campaign_id, o.type, k.event, k.n,
         CASE k.location_id WHEN 0 THEN o.location_id ELSE k.location_id END AS store_id
     FROM offers AS o
-    JOIN offer_rollups AS k ON k.offer_id = o.id
-    WHERE o.community_id = CAST($1 AS INT) AND o.is_known
-      AND k.event IN ('seen', 'clicked')
-      AND k.community_id = CAST($1 AS INT) AND k.step = CAST($2 AS TEXT)
+    CROSS JOIN LATERAL (
+        SELECT k.bucket, k.event, k.location_id, k.n
+        FROM offer_rollups AS k
+        WHERE k.offer_id = o.id AND k.event IN ('seen', 'clicked')
+          AND k.community_id = CAST($1 AS INT) AND k.step = CAST($2 AS TEXT)
       AND k.bucket >= (SELECT min(start) FROM unnest(CAST($3 AS TIMESTAMPTZ[])) AS begins (start))
       AND k.bucket <= (SELECT max(start) FROM unnest(CAST($3 AS TIMESTAMPTZ[])) AS begins (start))
       AND k.n <> 0
+        OFFSET 0
+    ) AS k
+    WHERE o.community_id = CAST($1 AS INT) AND o.is_known
+      AND o.first_at < (SELECT max(ends) FROM unnest(CAST($4 AS TIMESTAMPTZ[])) AS ending (ends))
+      AND o.last_at >= (SELECT min(start) FROM unnest(CAST($3 AS TIMESTAMPTZ[])) AS begins (start))
 ) AS r
 GROUP BY 1, 2;
