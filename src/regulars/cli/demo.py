@@ -82,7 +82,7 @@ def demo(
     """
     settings = listening(settings_of(host=host, port=port, data=data))
 
-    async def loaded(found: running.Addresses) -> Demo:
+    async def prepared(found: running.Addresses) -> Demo:
         async with running.pool(found, settings) as database:
             committers = Committers(database, settings.batch_rows)
             first = _cdnow()
@@ -92,7 +92,7 @@ def demo(
             return Demo(clubs, await _reporting_token(database, clubs[0].community))
 
     with running.ready(settings) as found:
-        shown = asyncio.run(loaded(found))
+        shown = asyncio.run(prepared(found))
         run(settings, found, partial(_tell, shown, _query(data)))
     return 0
 
@@ -153,7 +153,7 @@ async def _attributes(database: Database, slug: str) -> Mapping[str, Any]:
 
 
 async def _shown(database: Database, committers: Committers, club: Club) -> Shown:
-    community = await _loaded(database, committers, club)
+    community = await loaded(database, committers, club)
     async with database.unscoped() as connection:
         new = tokens.NewToken(community.organization_id, "demo", community_id=community.id)
         token = await tokens.create(connection, new, system_clock())
@@ -171,7 +171,7 @@ async def _reporting_token(database: Database, community: Community) -> str:
         return await tokens.create(connection, new, system_clock())
 
 
-async def _loaded(database: Database, committers: Committers, club: Club) -> Community:
+async def loaded(database: Database, committers: Committers, club: Club) -> Community:
     """The club with all its entities; those that are there are not loaded again."""
     there = (await _attributes(database, club.new.slug)).get(_LOADED, "").split()
     community = await _noted(database, club, there)
@@ -230,14 +230,14 @@ def _tell(shown: Demo, query: str, address: str) -> None:
         _curl(generated.token, f"{address}/profiles/{generated.profile_id}/aggregations"),
         f"How many members of {generated.community.name} stand in each group:",
         _asked(shown, address, {"report": "members_grouped_count"}),
-        *_of_the_club(shown, address, query),
+        *to_ask(shown, address, query),
         "",
         "Ctrl-C stops it.",
     ]
     print("\n".join(lines), flush=True)
 
 
-def _of_the_club(shown: Demo, address: str, query: str) -> list[str]:
+def to_ask(shown: Demo, address: str, query: str) -> list[str]:
     """What to ask of what the club sent and offered: the latest newsletter, then all of the last weeks."""
     club = shown.clubs[1].community
     size, as_of = _begun(club.attributes)
