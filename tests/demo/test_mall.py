@@ -67,6 +67,10 @@ def test_the_large_club_is_made_while_it_is_read(as_of: datetime) -> None:
 def test_any_moment_can_be_as_of_and_nothing_happens_from_it_on(as_of: datetime) -> None:
     assert all(row["transacted_at"] < as_of for row in mall.transactions(as_of=as_of))
     assert all(row["at"] < as_of for row in mall.memberships(as_of=as_of))
+    assert all(row["created_at"] < as_of for row in mall.sendings(as_of=as_of))
+    assert all(row["at"] < as_of for row in mall.sending_events(as_of=as_of))
+    assert all(row["created_at"] < as_of for row in mall.offers(as_of=as_of))
+    assert all(row["at"] < as_of for row in mall.offer_events(as_of=as_of))
 
 
 def test_the_history_is_three_years_up_to_now(as_of: datetime, receipts: list[Transaction]) -> None:

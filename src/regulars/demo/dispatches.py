@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 from msgspec import Struct
 
 from regulars.demo.mailings import Mailing
-from regulars.demo.recipients import Reach, Recipient
+from regulars.demo.recipients import Ending, Recipient
 from regulars.demo.rows import SendingEvent
 
 _LAST_OPEN = timedelta(days=30)
@@ -75,11 +75,11 @@ def of_campaign(
     place = 0
     for recipient in recipients:
         if recipient.is_reached(channel, mailing.at):
-            # The last message reaches its end, whatever becomes of it.
-            ending = recipient.reach[channel]
+            reach = recipient.reach[channel]
+            ending = reach.ending if reach.until == mailing.at else None
             at = mailing.at + timedelta(seconds=(place + dice.random()) / throughput)
             place += 1
-            moments = _moments(mailing, recipient, at, ending if ending.until == mailing.at else None, dice)
+            moments = _moments(mailing, recipient, at, ending, dice)
             if mailing.kind.planned:
                 moments = [(mailing.scheduled_at, "scheduled", None), *moments]
             yield from _told(mailing, recipient, mailing.at, moments, as_of)
@@ -105,8 +105,8 @@ def _told(
             yield Happening(mailing, recipient, dispatch, number, event, when, link)
 
 
-def _moments(mailing: Mailing, recipient: Recipient, at: datetime, last: Reach | None, dice: Random) -> list[Moment]:
-    ending = None if last is None else last.ending
+def _moments(mailing: Mailing, recipient: Recipient, at: datetime, ending: Ending | None, dice: Random) -> list[Moment]:
+    """The events of a dispatch that goes out at an instant; one that ends a channel's reach comes to that end."""
     moments: list[Moment] = [(at, "transmitted", None)]
     arrived = _ARRIVALS[mailing.kind.channel](at, ending, dice)
     moments.append(arrived)
@@ -115,7 +115,7 @@ def _moments(mailing: Mailing, recipient: Recipient, at: datetime, last: Reach |
     return moments
 
 
-def _email_arrives(at: datetime, ending: str | None, dice: Random) -> Moment:
+def _email_arrives(at: datetime, ending: Ending | None, dice: Random) -> Moment:
     chance = dice.random()
     if ending == "bounced" or (chance < _MAILBOX_FULL and ending is None):
         return _after(at, 4, 0.7, dice), "bounced", None
@@ -125,7 +125,7 @@ def _email_arrives(at: datetime, ending: str | None, dice: Random) -> Moment:
     return _after(at, 3, 0.7, dice), "delivered", None
 
 
-def _sms_arrives(at: datetime, ending: str | None, dice: Random) -> Moment:
+def _sms_arrives(at: datetime, ending: Ending | None, dice: Random) -> Moment:
     chance = dice.random()
     if ending == "bounced" or (chance < _NUMBER_OUT_OF_USE and ending is None):
         return _after(at, 5, 0.5, dice), "failed", None
@@ -134,7 +134,7 @@ def _sms_arrives(at: datetime, ending: str | None, dice: Random) -> Moment:
     return _after(at, 4, 0.6, dice), "delivered", None
 
 
-def _push_arrives(at: datetime, ending: str | None, dice: Random) -> Moment:
+def _push_arrives(at: datetime, ending: Ending | None, dice: Random) -> Moment:
     chance = dice.random()
     if chance < _APP_REMOVED:
         return _after(at, 1, 0.4, dice), "failed", None
@@ -144,7 +144,7 @@ def _push_arrives(at: datetime, ending: str | None, dice: Random) -> Moment:
 
 
 def _email_is_read(
-    mailing: Mailing, recipient: Recipient, at: datetime, ending: str | None, dice: Random
+    mailing: Mailing, recipient: Recipient, at: datetime, ending: Ending | None, dice: Random
 ) -> list[Moment]:
     kind, zone = mailing.kind, mailing.zone
     if ending is None and dice.random() >= min(kind.opened * recipient.zest, 0.96):
@@ -161,7 +161,7 @@ def _email_is_read(
 
 
 def _sms_is_read(
-    mailing: Mailing, recipient: Recipient, at: datetime, ending: str | None, dice: Random
+    mailing: Mailing, recipient: Recipient, at: datetime, ending: Ending | None, dice: Random
 ) -> list[Moment]:
     zone = mailing.zone
     if ending is not None:
@@ -172,7 +172,7 @@ def _sms_is_read(
 
 
 def _push_is_read(
-    mailing: Mailing, recipient: Recipient, at: datetime, ending: str | None, dice: Random
+    mailing: Mailing, recipient: Recipient, at: datetime, ending: Ending | None, dice: Random
 ) -> list[Moment]:
     if dice.random() >= min(mailing.kind.opened * recipient.zest, 0.96):
         return []

@@ -195,7 +195,7 @@ def _in_the_app(offer: Offer, dice: Random) -> datetime | None:
     day = first + timedelta(days=int(dice.expovariate(1 / _DAYS_UNTIL_SEEN)))
     hour, minute = divmod(minute_online(dice.random()), 60)
     at = datetime.combine(day, time(hour, minute, int(60 * dice.random())), offer.zone).astimezone(UTC)
-    return at if offer.since <= at < offer.until - timedelta(minutes=1) else None
+    return at if offer.since <= at < offer.until - timedelta(minutes=2) else None
 
 
 def _taken_at_the_till(reader: Recipient, at: datetime, is_known: bool, dice: Random) -> Iterator[Moment]:
