@@ -64,8 +64,9 @@ def run(where: Place, size: Size, findings: Findings) -> None:
         f"{part.visits * PARTS:,} visits of a year by {part.visitors:,} visitors, as NDJSON in batches of "
         f"{BATCH_ROWS:,}: each until it is durable, with all buckets. Seven of ten come from {part.sendings * PARTS:,} "
         f"sendings of {LINKS_OF_SENDING} links each, mostly within days of each other, the others of {OTHER_LINKS} "
-        f"links all the year. Then each question is asked {ROUNDS} times {READS} times, of a year that begins on another "
-        f"day each time. Last, visits that are each of a link of its own are told, to see what room the sparsest buckets take."
+        f"links all the year. Then each question is asked {ROUNDS} times {READS} times, of a year that begins on "
+        f"another day each time. Last, visits that are each of a link of its own are told, to see what room the "
+        f"sparsest buckets take."
     )
     store = where.store("links")
     asyncio.run(_run(where, store, store.club("links"), part, findings))
