@@ -3,11 +3,10 @@
 import asyncio
 import random
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any
 
 import msgspec
 
@@ -29,6 +28,8 @@ from regulars.reports.registry import BY_NAME
 from regulars.reports.report import Format
 from regulars.storage.database import Database
 
+Load = Callable[[str, Iterable[bytes]], Awaitable[None]]
+
 LEAST = 5_000
 MOST_MILLISECONDS = 100
 MOST_BYTES = 2_000
@@ -37,6 +38,7 @@ PARTS = 10
 LINKS_OF_SENDING = 8
 OTHER_LINKS = 200
 READS = 20
+ROUNDS = 5
 
 _encode = msgspec.json.Encoder().encode
 
@@ -62,15 +64,15 @@ def run(where: Place, size: Size, findings: Findings) -> None:
         f"{part.visits * PARTS:,} visits of a year by {part.visitors:,} visitors, as NDJSON in batches of "
         f"{BATCH_ROWS:,}: each until it is durable, with all buckets. Seven of ten come from {part.sendings * PARTS:,} "
         f"sendings of {LINKS_OF_SENDING} links each, mostly within days of each other, the others of {OTHER_LINKS} "
-        f"links all the year. Then each question is asked {READS} times, of a year that begins on another day each "
-        f"time. Last, visits that are each of a link of its own are told, to see what room the sparsest buckets take."
+        f"links all the year. Then each question is asked {ROUNDS} times {READS} times, of a year that begins on "
+        f"another day each time. Last, visits that are each of a link of its own are told, to see what room the "
+        f"sparsest buckets take."
     )
     store = where.store("links")
     asyncio.run(_run(where, store, store.club("links"), part, findings))
 
 
 async def _run(where: Place, store: Store, club: Club, part: _Amount, findings: Findings) -> None:
-    chance = random.Random(1)
     began = datetime.now(UTC) - timedelta(days=365)
     async with Database(store.app_url, 4) as database:
         await rollups.keep(database)
@@ -79,37 +81,33 @@ async def _run(where: Place, store: Store, club: Club, part: _Amount, findings: 
             {"external_id": f"S{n}", "channel": "email", "reporting_id": n + 1} for n in range(part.sendings * PARTS)
         )
         await load("sendings", _lines(known))
-        rates: list[float] = []
-        here: list[float] = []
-        there: list[float] = []
-        for number in range(PARTS):
-            visits = list(_visits(chance, part, number, began))
-            before = time.perf_counter(), time.process_time(), processes.cpu_seconds(where.postmaster)
-            await load("link_visits", visits)
-            rates.append(part.visits / (time.perf_counter() - before[0]))
-            here.append(1e6 * (time.process_time() - before[1]) / part.visits)
-            there.append(1e6 * (processes.cpu_seconds(where.postmaster) - before[2]) / part.visits)
-        rate = findings.found("visits told", rates, "visits/s")
-        findings.found("CPU of this process", here, "µs a visit")
-        findings.found("CPU of PostgreSQL", there, "µs a visit")
-        findings.at_least(f"Visits: at least {LEAST:,} visits/s, durable, all buckets fresh", rate, LEAST)
-        before_room = _room(store)
-        findings.found("room", before_room / (part.visits * PARTS), "bytes a visit")
+        await _told(where, load, part, began, findings)
+        room = _room(store)
+        findings.found("room", room / (part.visits * PARTS), "bytes a visit")
         await _asked(database, club, began, findings)
-        lone = [
-            _encode(
-                {"external_id": f"L{n}", "at": _at(began, n % 365), "url": f"https://l.example/{n}", "visitor": f"l{n}"}
-            )
-            + b"\n"
-            for n in range(part.visits // 10)
-        ]
-        await load("link_visits", lone)
-        sparsest = findings.found(
-            "room, each of a link of its own", (_room(store) - before_room) / len(lone), "bytes a visit"
-        )
-        findings.at_most(
-            f"Visits of a link each, by a visitor each: at most {MOST_BYTES:,} bytes", sparsest, MOST_BYTES
-        )
+        lone = part.visits // 10
+        await load("link_visits", _lines(_lone(lone, began)))
+        sparsest = findings.found("room, each of a link of its own", (_room(store) - room) / lone, "bytes a visit")
+    claim = f"Visits of a link each, by a visitor each: at most {MOST_BYTES:,} bytes"
+    findings.at_most(claim, sparsest, MOST_BYTES)
+
+
+async def _told(where: Place, load: Load, part: _Amount, began: datetime, findings: Findings) -> None:
+    chance = random.Random(1)
+    rates: list[float] = []
+    here: list[float] = []
+    there: list[float] = []
+    for number in range(PARTS):
+        visits = list(_visits(chance, part, number, began))
+        before = time.perf_counter(), time.process_time(), processes.cpu_seconds(where.postmaster)
+        await load("link_visits", visits)
+        rates.append(part.visits / (time.perf_counter() - before[0]))
+        here.append(1e6 * (time.process_time() - before[1]) / part.visits)
+        there.append(1e6 * (processes.cpu_seconds(where.postmaster) - before[2]) / part.visits)
+    rate = findings.found("visits told", rates, "visits/s")
+    findings.found("CPU of this process", here, "µs a visit")
+    findings.found("CPU of PostgreSQL", there, "µs a visit")
+    findings.at_least(f"Visits: at least {LEAST:,} visits/s, durable, all buckets fresh", rate, LEAST)
 
 
 def _room(store: Store) -> float:
@@ -121,6 +119,11 @@ def _room(store: Store) -> float:
 
 def _lines(rows: Iterable[dict[str, object]]) -> Iterator[bytes]:
     return (_encode(each) + b"\n" for each in rows)
+
+
+def _lone(number: int, began: datetime) -> Iterator[dict[str, object]]:
+    for n in range(number):
+        yield {"external_id": f"L{n}", "at": _at(began, n % 365), "url": f"https://l.example/{n}", "visitor": f"l{n}"}
 
 
 def _at(began: datetime, days: float) -> str:
@@ -157,7 +160,7 @@ async def _load(database: Database, committers: Committers, club: Club, entity: 
     assert not summary.rejected, summary.rejections[:3]
 
 
-_QUESTIONS: Mapping[str, dict[str, Any]] = {
+_QUESTIONS: Mapping[str, Mapping[str, object]] = {
     "of all links": {},
     "by host": {"aggregate_by": "host"},
     "by source": {"aggregate_by": "source_id"},
@@ -175,23 +178,29 @@ async def _asked(database: Database, club: Club, began: datetime, findings: Find
     customer = Customer(club.id, club.id, club.id, 1, "links", "links", "Europe/Oslo", "NOK", 2, {})
     worst = 0.0
     for name, asked in _QUESTIONS.items():
-        took = []
-        for n in range(READS):
-            since = began + timedelta(days=n - READS / 2, hours=n % 24)
-            report = "links_visits_history" if "interval" in asked else "links_visits_stats"
-            body = {
-                "report": report,
-                "from": since.isoformat(),
-                "to": (since + timedelta(days=365)).isoformat(),
-                **asked,
-            }
-            before = time.perf_counter()
-            query = parse(_encode(body), BY_NAME)
-            answer = statistics if query.report.format is Format.STATISTICS else timeseries
-            await answer(query, [customer], Stores(database), datetime.now(UTC))
-            took.append(1e3 * (time.perf_counter() - before))
-        found = findings.found(f"different visitors of a year, {name}, p95", sorted(took)[int(0.95 * READS)], "ms")
+        rounds = [await _round(database, customer, began, asked, 7 * number) for number in range(ROUNDS)]
+        found = findings.found(f"different visitors of a year, {name}, p95", rounds, "ms")
         worst = max(worst, found)
-    findings.at_most(
-        f"Different visitors of a year: p95 under {MOST_MILLISECONDS} ms, whatever is asked", worst, MOST_MILLISECONDS
-    )
+    claim = f"Different visitors of a year: p95 under {MOST_MILLISECONDS} ms, whatever is asked"
+    findings.at_most(claim, worst, MOST_MILLISECONDS)
+
+
+async def _round(
+    database: Database, customer: Customer, began: datetime, asked: Mapping[str, object], first: int
+) -> float:
+    """The 95th percentile of milliseconds."""
+    took = []
+    for n in range(READS):
+        since = began + timedelta(days=n - first, hours=n % 24)
+        body = {
+            "report": "links_visits_history" if "interval" in asked else "links_visits_stats",
+            "from": since.isoformat(),
+            "to": (since + timedelta(days=365)).isoformat(),
+            **asked,
+        }
+        before = time.perf_counter()
+        query = parse(_encode(body), BY_NAME)
+        answer = statistics if query.report.format is Format.STATISTICS else timeseries
+        await answer(query, [customer], Stores(database), datetime.now(UTC))
+        took.append(1e3 * (time.perf_counter() - before))
+    return sorted(took)[int(0.95 * (READS - 1))]

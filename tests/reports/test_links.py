@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import random
 import re
+from collections import Counter
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,7 +19,11 @@ from ingest.loading import counts, reasons
 from randomness import SEED
 from regulars.facts import community as communities
 from regulars.ingest.commit import commit
+from regulars.query.execution import Stores
+from regulars.query.field_metadata import field_metadata
+from regulars.query.request import parse_field_metadata
 from regulars.reports import rollups
+from regulars.reports.registry import BY_NAME
 from regulars.reports.visits import SEGMENT, rebuild_left
 from reports.messaging import Post, bucket
 from reports.test_upkeep import differences
@@ -400,11 +407,27 @@ async def test_verify_tells_what_is_kept_wrong_of_visits(post: Post) -> None:
     ]
 
 
-@pytest.mark.parametrize("field", FIELDS)
-async def test_every_field_of_a_link_has_its_values(post: Post, field: str) -> None:
+async def test_every_field_of_a_link_has_its_values(post: Post) -> None:
     chance = random.Random(SEED + 14)
-    visits = drawn(chance, 60)
+    visits = told(drawn(chance, 60))
     await visited(post, visits, chance)
-    answer = await post.ask("links_visits_stats", aggregate_by=field, **ALL | {"from": "2026-01-01"})
-    shown = {each["label"][field] for each in answer["statistics"]}
-    assert shown == {link(each)[field] for each in visits}
+    for field in FIELDS:
+        answer = await post.ask("links_visits_stats", aggregate_by=field, **ALL | {"from": "2026-01-01"})
+        shown = {each["label"][field]: each["values"]["visits"] for each in answer["statistics"]}
+        assert shown == Counter(link(each)[field] for each in visits), field
+        body = {"report": "links_visits_stats", "field": field, **ALL, "from": "2026-01-01"}
+        found = await field_metadata(
+            parse_field_metadata(json.dumps(body).encode(), BY_NAME), [post.customer], Stores(post.club.database), START
+        )
+        assert {each["value"]: each["count"] for each in found["values"]} == shown, field
+
+
+async def test_visits_that_come_at_the_same_time_are_told_one_after_the_other(post: Post) -> None:
+    chance = random.Random(SEED + 15)
+    visits = drawn(chance, 150)
+    await visited(post, [], chance)
+    halves = [chance.sample(visits, len(visits)) for _ in range(3)]
+    summaries = await asyncio.gather(*(post.load("link_visits", each, batch_rows=11) for each in halves))
+    assert sum(each.loaded for each in summaries) == len(told(visits))
+    assert not any(each.rejected for each in summaries)
+    await equal(post, told(visits), "UTC", chance)

@@ -64,7 +64,7 @@ _OF_LINK = f"""l.source_type,
         WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
         ELSE l.offer
     END AS source_id,
-    l.host, l.path, {", ".join(f"l.{name}" for name in UTM)}, l.id & 7 AS part"""
+    l.host, l.path, {", ".join(f"l.{name}" for name in UTM)}, l.id & 3 AS part"""
 
 # Links of a sending that has not come yet are not reported.
 _KNOWN = """FROM links AS l

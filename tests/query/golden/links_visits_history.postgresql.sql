@@ -11,7 +11,7 @@ FROM (
             WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
             ELSE l.offer
         END AS source_id,
-        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, k.visits, k.visitors
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 3 AS part, k.visits, k.visitors
     FROM links AS l
     LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
     JOIN link_rollups AS k ON k.link_id = l.id
@@ -34,7 +34,7 @@ FROM (
             WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
             ELSE l.offer
         END AS source_id,
-        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, k.visits, k.visitors
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 3 AS part, k.visits, k.visitors
     FROM links AS l
     LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
     JOIN link_rollups AS k ON k.link_id = l.id
@@ -57,7 +57,7 @@ FROM (
             WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
             ELSE l.offer
         END AS source_id,
-        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, k.visits, k.visitors
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 3 AS part, k.visits, k.visitors
     FROM links AS l
     LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
     JOIN link_rollups AS k ON k.link_id = l.id
@@ -80,7 +80,7 @@ FROM (
             WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
             ELSE l.offer
         END AS source_id,
-        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, k.visits, k.visitors
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 3 AS part, k.visits, k.visitors
     FROM links AS l
     LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
     JOIN link_rollups AS k ON k.link_id = l.id
@@ -103,7 +103,7 @@ FROM (
             WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
             ELSE l.offer
         END AS source_id,
-        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, k.visits, k.visitors
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 3 AS part, k.visits, k.visitors
     FROM links AS l
     LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
     JOIN link_rollups AS k ON k.link_id = l.id
@@ -126,7 +126,7 @@ FROM (
             WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
             ELSE l.offer
         END AS source_id,
-        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, k.visits, k.visitors
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 3 AS part, k.visits, k.visitors
     FROM links AS l
     LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
     JOIN link_rollups AS k ON k.link_id = l.id
@@ -149,7 +149,7 @@ FROM (
             WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
             ELSE l.offer
         END AS source_id,
-        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, k.visits, k.visitors
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 3 AS part, k.visits, k.visitors
     FROM links AS l
     LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
     JOIN link_rollups AS k ON k.link_id = l.id
@@ -172,7 +172,7 @@ FROM (
             WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
             ELSE l.offer
         END AS source_id,
-        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, k.visits, k.visitors
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 3 AS part, k.visits, k.visitors
     FROM links AS l
     LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
     JOIN link_rollups AS k ON k.link_id = l.id
@@ -195,7 +195,7 @@ FROM (
             WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
             ELSE l.offer
         END AS source_id,
-        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, k.visits, k.visitors
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 3 AS part, k.visits, k.visitors
     FROM links AS l
     LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
     JOIN link_rollups AS k ON k.link_id = l.id
@@ -218,7 +218,7 @@ FROM (
             WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
             ELSE l.offer
         END AS source_id,
-        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, k.visits, k.visitors
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 3 AS part, k.visits, k.visitors
     FROM links AS l
     LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
     JOIN link_rollups AS k ON k.link_id = l.id
@@ -241,7 +241,7 @@ FROM (
             WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
             ELSE l.offer
         END AS source_id,
-        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, k.visits, k.visitors
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 3 AS part, k.visits, k.visitors
     FROM links AS l
     LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
     JOIN link_rollups AS k ON k.link_id = l.id
@@ -264,7 +264,7 @@ FROM (
             WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
             ELSE l.offer
         END AS source_id,
-        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, k.visits, k.visitors
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 3 AS part, k.visits, k.visitors
     FROM links AS l
     LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
     JOIN link_rollups AS k ON k.link_id = l.id

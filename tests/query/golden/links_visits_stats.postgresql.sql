@@ -58,7 +58,7 @@ FROM (
             WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
             ELSE l.offer
         END AS source_id,
-        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, b.visits, b.visitors
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 3 AS part, b.visits, b.visitors
     FROM links AS l
     LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
     JOIN beside AS b ON b.link_id = l.id
@@ -69,7 +69,7 @@ FROM (
             WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
             ELSE l.offer
         END AS source_id,
-        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, k.visits, k.visitors
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 3 AS part, k.visits, k.visitors
     FROM links AS l
     LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
     CROSS JOIN LATERAL (
@@ -87,7 +87,7 @@ FROM (
             WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
             ELSE l.offer
         END AS source_id,
-        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, k.visits, k.visitors
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 3 AS part, k.visits, k.visitors
     FROM links AS l
     LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
     CROSS JOIN LATERAL (
@@ -105,7 +105,7 @@ FROM (
             WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
             ELSE l.offer
         END AS source_id,
-        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, k.visits, k.visitors
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 3 AS part, k.visits, k.visitors
     FROM links AS l
     LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
     CROSS JOIN LATERAL (
@@ -179,7 +179,7 @@ FROM (
             WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
             ELSE l.offer
         END AS source_id,
-        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, b.visits, b.visitors
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 3 AS part, b.visits, b.visitors
     FROM links AS l
     LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
     JOIN beside AS b ON b.link_id = l.id
@@ -190,7 +190,7 @@ FROM (
             WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
             ELSE l.offer
         END AS source_id,
-        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, k.visits, k.visitors
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 3 AS part, k.visits, k.visitors
     FROM links AS l
     LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
     CROSS JOIN LATERAL (
@@ -208,7 +208,7 @@ FROM (
             WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
             ELSE l.offer
         END AS source_id,
-        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, k.visits, k.visitors
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 3 AS part, k.visits, k.visitors
     FROM links AS l
     LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
     CROSS JOIN LATERAL (
@@ -226,7 +226,7 @@ FROM (
             WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
             ELSE l.offer
         END AS source_id,
-        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, k.visits, k.visitors
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 3 AS part, k.visits, k.visitors
     FROM links AS l
     LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
     CROSS JOIN LATERAL (
@@ -300,7 +300,7 @@ FROM (
             WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
             ELSE l.offer
         END AS source_id,
-        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, b.visits, b.visitors
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 3 AS part, b.visits, b.visitors
     FROM links AS l
     LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
     JOIN beside AS b ON b.link_id = l.id
@@ -311,7 +311,7 @@ FROM (
             WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
             ELSE l.offer
         END AS source_id,
-        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, k.visits, k.visitors
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 3 AS part, k.visits, k.visitors
     FROM links AS l
     LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
     CROSS JOIN LATERAL (
@@ -329,7 +329,7 @@ FROM (
             WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
             ELSE l.offer
         END AS source_id,
-        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, k.visits, k.visitors
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 3 AS part, k.visits, k.visitors
     FROM links AS l
     LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
     CROSS JOIN LATERAL (
@@ -347,7 +347,7 @@ FROM (
             WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
             ELSE l.offer
         END AS source_id,
-        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, k.visits, k.visitors
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 3 AS part, k.visits, k.visitors
     FROM links AS l
     LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
     CROSS JOIN LATERAL (
@@ -421,7 +421,7 @@ FROM (
             WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
             ELSE l.offer
         END AS source_id,
-        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, b.visits, b.visitors
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 3 AS part, b.visits, b.visitors
     FROM links AS l
     LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
     JOIN beside AS b ON b.link_id = l.id
@@ -432,7 +432,7 @@ FROM (
             WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
             ELSE l.offer
         END AS source_id,
-        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, k.visits, k.visitors
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 3 AS part, k.visits, k.visitors
     FROM links AS l
     LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
     CROSS JOIN LATERAL (
@@ -450,7 +450,7 @@ FROM (
             WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
             ELSE l.offer
         END AS source_id,
-        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, k.visits, k.visitors
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 3 AS part, k.visits, k.visitors
     FROM links AS l
     LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
     CROSS JOIN LATERAL (
@@ -468,7 +468,7 @@ FROM (
             WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
             ELSE l.offer
         END AS source_id,
-        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, k.visits, k.visitors
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 3 AS part, k.visits, k.visitors
     FROM links AS l
     LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
     CROSS JOIN LATERAL (
@@ -542,7 +542,7 @@ FROM (
             WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
             ELSE l.offer
         END AS source_id,
-        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, b.visits, b.visitors
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 3 AS part, b.visits, b.visitors
     FROM links AS l
     LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
     JOIN beside AS b ON b.link_id = l.id
@@ -553,7 +553,7 @@ FROM (
             WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
             ELSE l.offer
         END AS source_id,
-        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, k.visits, k.visitors
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 3 AS part, k.visits, k.visitors
     FROM links AS l
     LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
     CROSS JOIN LATERAL (
@@ -571,7 +571,7 @@ FROM (
             WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
             ELSE l.offer
         END AS source_id,
-        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, k.visits, k.visitors
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 3 AS part, k.visits, k.visitors
     FROM links AS l
     LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
     CROSS JOIN LATERAL (
@@ -589,7 +589,7 @@ FROM (
             WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
             ELSE l.offer
         END AS source_id,
-        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, k.visits, k.visitors
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 3 AS part, k.visits, k.visitors
     FROM links AS l
     LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
     CROSS JOIN LATERAL (
@@ -663,7 +663,7 @@ FROM (
             WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
             ELSE l.offer
         END AS source_id,
-        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, b.visits, b.visitors
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 3 AS part, b.visits, b.visitors
     FROM links AS l
     LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
     JOIN beside AS b ON b.link_id = l.id
@@ -674,7 +674,7 @@ FROM (
             WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
             ELSE l.offer
         END AS source_id,
-        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, k.visits, k.visitors
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 3 AS part, k.visits, k.visitors
     FROM links AS l
     LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
     CROSS JOIN LATERAL (
@@ -692,7 +692,7 @@ FROM (
             WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
             ELSE l.offer
         END AS source_id,
-        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, k.visits, k.visitors
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 3 AS part, k.visits, k.visitors
     FROM links AS l
     LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
     CROSS JOIN LATERAL (
@@ -710,7 +710,7 @@ FROM (
             WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
             ELSE l.offer
         END AS source_id,
-        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, k.visits, k.visitors
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 3 AS part, k.visits, k.visitors
     FROM links AS l
     LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
     CROSS JOIN LATERAL (
@@ -784,7 +784,7 @@ FROM (
             WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
             ELSE l.offer
         END AS source_id,
-        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, b.visits, b.visitors
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 3 AS part, b.visits, b.visitors
     FROM links AS l
     LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
     JOIN beside AS b ON b.link_id = l.id
@@ -795,7 +795,7 @@ FROM (
             WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
             ELSE l.offer
         END AS source_id,
-        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, k.visits, k.visitors
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 3 AS part, k.visits, k.visitors
     FROM links AS l
     LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
     CROSS JOIN LATERAL (
@@ -813,7 +813,7 @@ FROM (
             WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
             ELSE l.offer
         END AS source_id,
-        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, k.visits, k.visitors
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 3 AS part, k.visits, k.visitors
     FROM links AS l
     LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
     CROSS JOIN LATERAL (
@@ -831,7 +831,7 @@ FROM (
             WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
             ELSE l.offer
         END AS source_id,
-        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, k.visits, k.visitors
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 3 AS part, k.visits, k.visitors
     FROM links AS l
     LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
     CROSS JOIN LATERAL (
@@ -905,7 +905,7 @@ FROM (
             WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
             ELSE l.offer
         END AS source_id,
-        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, b.visits, b.visitors
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 3 AS part, b.visits, b.visitors
     FROM links AS l
     LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
     JOIN beside AS b ON b.link_id = l.id
@@ -916,7 +916,7 @@ FROM (
             WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
             ELSE l.offer
         END AS source_id,
-        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, k.visits, k.visitors
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 3 AS part, k.visits, k.visitors
     FROM links AS l
     LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
     CROSS JOIN LATERAL (
@@ -934,7 +934,7 @@ FROM (
             WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
             ELSE l.offer
         END AS source_id,
-        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, k.visits, k.visitors
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 3 AS part, k.visits, k.visitors
     FROM links AS l
     LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
     CROSS JOIN LATERAL (
@@ -952,7 +952,7 @@ FROM (
             WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
             ELSE l.offer
         END AS source_id,
-        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, k.visits, k.visitors
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 3 AS part, k.visits, k.visitors
     FROM links AS l
     LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
     CROSS JOIN LATERAL (
@@ -1026,7 +1026,7 @@ FROM (
             WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
             ELSE l.offer
         END AS source_id,
-        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, b.visits, b.visitors
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 3 AS part, b.visits, b.visitors
     FROM links AS l
     LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
     JOIN beside AS b ON b.link_id = l.id
@@ -1037,7 +1037,7 @@ FROM (
             WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
             ELSE l.offer
         END AS source_id,
-        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, k.visits, k.visitors
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 3 AS part, k.visits, k.visitors
     FROM links AS l
     LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
     CROSS JOIN LATERAL (
@@ -1055,7 +1055,7 @@ FROM (
             WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
             ELSE l.offer
         END AS source_id,
-        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, k.visits, k.visitors
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 3 AS part, k.visits, k.visitors
     FROM links AS l
     LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
     CROSS JOIN LATERAL (
@@ -1073,7 +1073,7 @@ FROM (
             WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
             ELSE l.offer
         END AS source_id,
-        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, k.visits, k.visitors
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 3 AS part, k.visits, k.visitors
     FROM links AS l
     LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
     CROSS JOIN LATERAL (
@@ -1147,7 +1147,7 @@ FROM (
             WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
             ELSE l.offer
         END AS source_id,
-        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, b.visits, b.visitors
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 3 AS part, b.visits, b.visitors
     FROM links AS l
     LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
     JOIN beside AS b ON b.link_id = l.id
@@ -1158,7 +1158,7 @@ FROM (
             WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
             ELSE l.offer
         END AS source_id,
-        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, k.visits, k.visitors
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 3 AS part, k.visits, k.visitors
     FROM links AS l
     LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
     CROSS JOIN LATERAL (
@@ -1176,7 +1176,7 @@ FROM (
             WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
             ELSE l.offer
         END AS source_id,
-        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, k.visits, k.visitors
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 3 AS part, k.visits, k.visitors
     FROM links AS l
     LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
     CROSS JOIN LATERAL (
@@ -1194,7 +1194,7 @@ FROM (
             WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
             ELSE l.offer
         END AS source_id,
-        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, k.visits, k.visitors
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 3 AS part, k.visits, k.visitors
     FROM links AS l
     LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
     CROSS JOIN LATERAL (
@@ -1268,7 +1268,7 @@ FROM (
             WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
             ELSE l.offer
         END AS source_id,
-        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, b.visits, b.visitors
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 3 AS part, b.visits, b.visitors
     FROM links AS l
     LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
     JOIN beside AS b ON b.link_id = l.id
@@ -1279,7 +1279,7 @@ FROM (
             WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
             ELSE l.offer
         END AS source_id,
-        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, k.visits, k.visitors
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 3 AS part, k.visits, k.visitors
     FROM links AS l
     LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
     CROSS JOIN LATERAL (
@@ -1297,7 +1297,7 @@ FROM (
             WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
             ELSE l.offer
         END AS source_id,
-        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, k.visits, k.visitors
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 3 AS part, k.visits, k.visitors
     FROM links AS l
     LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
     CROSS JOIN LATERAL (
@@ -1315,7 +1315,7 @@ FROM (
             WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
             ELSE l.offer
         END AS source_id,
-        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, k.visits, k.visitors
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 3 AS part, k.visits, k.visitors
     FROM links AS l
     LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
     CROSS JOIN LATERAL (
@@ -1389,7 +1389,7 @@ FROM (
             WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
             ELSE l.offer
         END AS source_id,
-        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, b.visits, b.visitors
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 3 AS part, b.visits, b.visitors
     FROM links AS l
     LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
     JOIN beside AS b ON b.link_id = l.id
@@ -1400,7 +1400,7 @@ FROM (
             WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
             ELSE l.offer
         END AS source_id,
-        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, k.visits, k.visitors
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 3 AS part, k.visits, k.visitors
     FROM links AS l
     LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
     CROSS JOIN LATERAL (
@@ -1418,7 +1418,7 @@ FROM (
             WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
             ELSE l.offer
         END AS source_id,
-        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, k.visits, k.visitors
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 3 AS part, k.visits, k.visitors
     FROM links AS l
     LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
     CROSS JOIN LATERAL (
@@ -1436,7 +1436,7 @@ FROM (
             WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
             ELSE l.offer
         END AS source_id,
-        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, k.visits, k.visitors
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 3 AS part, k.visits, k.visitors
     FROM links AS l
     LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
     CROSS JOIN LATERAL (

@@ -19,7 +19,7 @@ FROM (
             WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
             ELSE l.offer
         END AS source_id,
-        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, k.visits, k.visitors
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 3 AS part, k.visits, k.visitors
     FROM links AS l
     LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
     JOIN link_rollups AS k ON k.link_id = l.id
@@ -39,7 +39,7 @@ FROM (
             WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
             ELSE l.offer
         END AS source_id,
-        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, k.visits, k.visitors
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 3 AS part, k.visits, k.visitors
     FROM links AS l
     LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
     JOIN link_rollups AS k ON k.link_id = l.id
@@ -59,7 +59,7 @@ FROM (
             WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
             ELSE l.offer
         END AS source_id,
-        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, k.visits, k.visitors
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 3 AS part, k.visits, k.visitors
     FROM links AS l
     LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
     JOIN link_rollups AS k ON k.link_id = l.id
@@ -79,7 +79,7 @@ FROM (
             WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
             ELSE l.offer
         END AS source_id,
-        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, k.visits, k.visitors
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 3 AS part, k.visits, k.visitors
     FROM links AS l
     LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
     JOIN link_rollups AS k ON k.link_id = l.id
@@ -99,7 +99,7 @@ FROM (
             WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
             ELSE l.offer
         END AS source_id,
-        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, k.visits, k.visitors
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 3 AS part, k.visits, k.visitors
     FROM links AS l
     LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
     JOIN link_rollups AS k ON k.link_id = l.id
@@ -119,7 +119,7 @@ FROM (
             WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
             ELSE l.offer
         END AS source_id,
-        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, k.visits, k.visitors
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 3 AS part, k.visits, k.visitors
     FROM links AS l
     LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
     JOIN link_rollups AS k ON k.link_id = l.id
@@ -139,7 +139,7 @@ FROM (
             WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
             ELSE l.offer
         END AS source_id,
-        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, k.visits, k.visitors
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 3 AS part, k.visits, k.visitors
     FROM links AS l
     LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
     JOIN link_rollups AS k ON k.link_id = l.id
@@ -159,7 +159,7 @@ FROM (
             WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
             ELSE l.offer
         END AS source_id,
-        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, k.visits, k.visitors
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 3 AS part, k.visits, k.visitors
     FROM links AS l
     LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
     JOIN link_rollups AS k ON k.link_id = l.id
@@ -179,7 +179,7 @@ FROM (
             WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
             ELSE l.offer
         END AS source_id,
-        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, k.visits, k.visitors
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 3 AS part, k.visits, k.visitors
     FROM links AS l
     LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
     JOIN link_rollups AS k ON k.link_id = l.id
@@ -199,7 +199,7 @@ FROM (
             WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
             ELSE l.offer
         END AS source_id,
-        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, k.visits, k.visitors
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 3 AS part, k.visits, k.visitors
     FROM links AS l
     LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
     JOIN link_rollups AS k ON k.link_id = l.id
@@ -219,7 +219,7 @@ FROM (
             WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
             ELSE l.offer
         END AS source_id,
-        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, k.visits, k.visitors
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 3 AS part, k.visits, k.visitors
     FROM links AS l
     LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
     JOIN link_rollups AS k ON k.link_id = l.id

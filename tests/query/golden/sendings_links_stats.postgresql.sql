@@ -12,7 +12,7 @@ FROM (
             WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
             ELSE l.offer
         END AS source_id,
-        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, k.visits, k.visitors
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 3 AS part, k.visits, k.visitors
     FROM links AS l
     LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
     JOIN link_rollups AS k ON k.link_id = l.id
@@ -32,7 +32,7 @@ FROM (
             WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
             ELSE l.offer
         END AS source_id,
-        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, k.visits, k.visitors
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 3 AS part, k.visits, k.visitors
     FROM links AS l
     LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
     JOIN link_rollups AS k ON k.link_id = l.id
@@ -52,7 +52,7 @@ FROM (
             WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
             ELSE l.offer
         END AS source_id,
-        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, k.visits, k.visitors
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 3 AS part, k.visits, k.visitors
     FROM links AS l
     LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
     JOIN link_rollups AS k ON k.link_id = l.id
@@ -72,7 +72,7 @@ FROM (
             WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
             ELSE l.offer
         END AS source_id,
-        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 7 AS part, k.visits, k.visitors
+        l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 3 AS part, k.visits, k.visitors
     FROM links AS l
     LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
     JOIN link_rollups AS k ON k.link_id = l.id
