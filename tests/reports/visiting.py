@@ -90,3 +90,13 @@ def counted(visits: Iterable[Row], by: Callable[[Row], Hashable]) -> Counted:
 def in_bucket(interval: str, zone: str) -> Callable[[Row], str]:
     """The bucket of a visit as it is written."""
     return lambda visit: bucket(datetime.fromisoformat(visit["at"]), interval, ZoneInfo(zone))
+
+
+ALL = {"from": "2026-10-01", "to": "2026-11-02"}
+"""When all visits by `visit` are."""
+
+
+def visit(number: int, **more: Any) -> dict[str, Any]:
+    """A visit of one link, each a second after the one before."""
+    at = (START - timedelta(days=1) + timedelta(seconds=number)).isoformat()
+    return {"external_id": f"E{number}", "at": at, "url": "https://a.example/x", "visitor": f"k{number}", **more}
