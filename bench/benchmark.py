@@ -65,6 +65,23 @@ BENCHMARKS = (
         ),
     ),
     Benchmark(
+        "links",
+        "Visits of links",
+        tuple(
+            f"different visitors of a year, {asked}, p95"
+            for asked in (
+                "of all links",
+                "by host",
+                "by source",
+                "of a campaign",
+                "of one sending",
+                "of half of the paths",
+                "of all links, by month",
+                "of all links, by week",
+            )
+        ),
+    ),
+    Benchmark(
         "offers",
         "Events of offers",
         (

@@ -212,3 +212,17 @@ async def test_one_claim_gets_one_of_many_that_come_at_once(club: Club) -> None:
     made = await asyncio.gather(*(make(club, receipt(external_id=each)) for each in "abcdef"))
     assert [each["profile_id"] for each in made].count(member) == 1
     assert (await spend(club, member))[0] == 1
+
+
+async def test_a_claim_waits_again_when_who_has_its_purchase_by_now_is_purged(club: Club) -> None:
+    await store(club)
+    member, other = await profile(club), await profile(club)
+    made = await make(club, receipt())
+    claimed = await claim(club, member)
+    await change(club, made, profile_id=other)
+    answer = await club.http.delete(f"{V3}/profiles/{other}/purge")
+    assert answer.status_code == 204, answer.text
+    shown = (await read(club, f"profiles/{member}/transactions/claims/{claimed['id']}"))["data"]
+    assert shown["transaction_id"] is None
+    # It comes again, and is the member's.
+    assert (await make(club, receipt()))["profile_id"] == member

@@ -8,6 +8,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from cli.conftest import Command
@@ -129,6 +130,16 @@ def test_csv_is_as_rfc_4180_has_it() -> None:
         ["1", 'a "b", c\nd', '["x", "y"]', "true", ""],
         ["20", "Łódź", "[]", "", "7"],
     ]
+
+
+def test_an_object_that_comes_as_json_is_a_cell_as_it_came() -> None:
+    answer = {
+        "records": [{"id": 1, "ranges": msgspec.Raw(b'{"1d": {"from": null}}')}],
+        "pagination": {"next_page_info": None},
+        "result_type": "records",
+    }
+    assert as_csv(answer) == 'id,ranges\r\n1,"{""1d"": {""from"": null}}"\r\n'
+    assert as_table(answer).splitlines()[-1].split("   ")[-1] == '{"1d": {"from": null}}'
 
 
 def test_a_timeseries_is_long_in_csv_and_wide_in_a_table() -> None:

@@ -1,5 +1,6 @@
 import json
 from collections import Counter
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import islice
@@ -37,9 +38,10 @@ def test_the_zone_in_which_as_of_is_written_changes_nothing(as_of: datetime) -> 
     )
 
 
-def test_an_as_of_without_zone_is_refused() -> None:
+@pytest.mark.parametrize("rows", [mall.transactions, mall.sendings, mall.sending_events, mall.offer_events])
+def test_an_as_of_without_zone_is_refused(rows: Callable[..., Iterator[object]]) -> None:
     with pytest.raises(ValueError, match="as_of has no time zone"):
-        next(mall.transactions(as_of=datetime(2026, 7, 1)))  # noqa: DTZ001
+        next(rows(as_of=datetime(2026, 7, 1)))  # noqa: DTZ001
 
 
 def test_the_small_club_has_2000_members_and_about_25000_receipts(
@@ -65,6 +67,10 @@ def test_the_large_club_is_made_while_it_is_read(as_of: datetime) -> None:
 def test_any_moment_can_be_as_of_and_nothing_happens_from_it_on(as_of: datetime) -> None:
     assert all(row["transacted_at"] < as_of for row in mall.transactions(as_of=as_of))
     assert all(row["at"] < as_of for row in mall.memberships(as_of=as_of))
+    assert all(row["created_at"] < as_of for row in mall.sendings(as_of=as_of))
+    assert all(row["at"] < as_of for row in mall.sending_events(as_of=as_of))
+    assert all(row["created_at"] < as_of for row in mall.offers(as_of=as_of))
+    assert all(row["at"] < as_of for row in mall.offer_events(as_of=as_of))
 
 
 def test_the_history_is_three_years_up_to_now(as_of: datetime, receipts: list[Transaction]) -> None:

@@ -79,7 +79,7 @@ def _records(report: Report, aggregation: Aggregation | None) -> Example:
     elif report.key:
         row = {each.name: _value(each) for each in report.fields if each.shown and each.kind is not Kind.OBJECT}
     else:
-        row = {COMMUNITY_ID.name: _COMMUNITY, **_measured(report, None)}
+        row = next(iter(_labels(report, report.grouped_by or (COMMUNITY_ID.name,)))) | _measured(report, None)
     return {"records": [row], "pagination": {"next_page_info": None}, "result_type": "records"}
 
 

@@ -92,6 +92,7 @@ _PURCHASES = (files("regulars.bulk") / "verify_purchases.sql").read_text()
 _MEMBERS = (files("regulars.bulk") / "verify_members.sql").read_text()
 
 _SENDINGS = (files("regulars.bulk") / "verify_sendings.sql").read_text()
+_LINKS = (files("regulars.bulk") / "verify_links.sql").read_text()
 _OFFERS = (files("regulars.bulk") / "verify_offers.sql").read_text()
 
 _COMPARED = (*NAMES, "next_change_at")
@@ -144,11 +145,15 @@ async def verify(
 
 
 async def _of_reports(scope: Scope) -> list[Any]:
-    """What differs of who is a member, of the counts, their history and the balance, of sendings and of offers."""
+    """What differs of members, of their counts, history and balance, of sendings, visits of links, and offers."""
     steps, firsts = [interval.written for interval in EVERY], rollups.firsts_kept(scope.now)
     members = await scope.fetch(_MEMBERS, scope.community_id, scope.now, steps, firsts)
-    told = [row for each in (_SENDINGS, _OFFERS) for row in await scope.fetch(each, scope.community_id, steps, firsts)]
-    return [*members, *told]
+    others = [
+        row
+        for each in (_SENDINGS, _LINKS, _OFFERS)
+        for row in await scope.fetch(each, scope.community_id, steps, firsts)
+    ]
+    return [*members, *others]
 
 
 async def _zones(database: Database, community_id: int) -> list[Difference]:

@@ -1,12 +1,14 @@
 """`regulars demo`: two clubs to look at, loaded and served."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import msgspec
 from cyclopts import App, Parameter
@@ -30,7 +32,7 @@ from regulars.storage.database import Database
 ORGANIZATION = "Demo"
 
 _BEGUN, _LOADED = "demo", "demo_loaded"
-"""Attributes of a demo club: of which size and when its history ends, and that all of it is there."""
+"""Attributes of a demo club: of which size and when its history ends, and the entities that are there."""
 
 Rows = Callable[[], Iterable[Mapping[str, Any]]]
 
@@ -67,7 +69,7 @@ def add_to(app: App) -> None:
 
 def demo(
     *,
-    size: Annotated[Literal["small", "large"], Parameter(help="How large the generated mall club is.")] = "small",
+    size: Annotated[mall.Size, Parameter(help="How large the generated mall club is.")] = "small",
     host: Annotated[str | None, Parameter(help="Address to listen on.")] = None,
     port: Annotated[int | None, Parameter(help="Port to listen on; 0 takes one that is free.")] = None,
     data: Annotated[Path | None, Parameter(help="Data folder of the embedded database.")] = None,
@@ -80,18 +82,26 @@ def demo(
     """
     settings = listening(settings_of(host=host, port=port, data=data))
 
-    async def loaded(found: running.Addresses) -> Demo:
+    async def prepared(found: running.Addresses) -> Demo:
         async with running.pool(found, settings) as database:
             committers = Committers(database, settings.batch_rows)
             first = _cdnow()
             second = await _mall(database, size)
             clubs = [await _shown(database, committers, club) for club in (first, second)]
+            mall.forget()
             return Demo(clubs, await _reporting_token(database, clubs[0].community))
 
     with running.ready(settings) as found:
-        shown = asyncio.run(loaded(found))
-        run(settings, found, partial(_tell, shown))
+        shown = asyncio.run(prepared(found))
+        run(settings, found, partial(_tell, shown, _query(data)))
     return 0
+
+
+def _query(data: Path | None) -> str:
+    """How `regulars query` is called beside this command."""
+    called = Path(sys.argv[0])
+    command = str(called) if called.name == "regulars" else "regulars"
+    return f"{command} query" if data is None else f"{command} query --data {data}"
 
 
 def _cdnow() -> Club:
@@ -99,16 +109,17 @@ def _cdnow() -> Club:
     return Club(new, {"profiles": cdnow.profiles, "transactions": cdnow.transactions})
 
 
-async def _mall(database: Database, size: Literal["small", "large"]) -> Club:
+async def _mall(database: Database, size: mall.Size) -> Club:
     """The mall club; one that was begun has the same history again."""
     row = mall.community()
-    begun = (await _attributes(database, row["slug"])).get(_BEGUN, "")
-    kept_size, _, kept_end = begun.partition(" ")
-    if begun and kept_size != size:
-        raise WrongUseError(f"The mall club here is {kept_size}: name another --data folder for a {size} one.")
-    as_of = datetime.fromisoformat(kept_end) if begun else datetime.now(UTC).replace(second=0, microsecond=0)
-    attributes = {**row["attributes"], _BEGUN: f"{size} {as_of.isoformat()}"}
-    new = replace(NewCommunity(**row, organization=ORGANIZATION), attributes=attributes)
+    attributes = await _attributes(database, row["slug"])
+    as_of = datetime.now(UTC).replace(second=0, microsecond=0)
+    if _BEGUN in attributes:
+        begun_size, as_of = _begun(attributes)
+        if begun_size != size:
+            raise WrongUseError(f"The mall club here is {begun_size}: name another --data folder for a {size} one.")
+    noted = {**row["attributes"], _BEGUN: f"{size} {as_of.isoformat()}"}
+    new = replace(NewCommunity(**row, organization=ORGANIZATION), attributes=noted)
     return Club(
         new,
         {
@@ -117,8 +128,20 @@ async def _mall(database: Database, size: Literal["small", "large"]) -> Club:
             "profiles": partial(mall.profiles, size, as_of=as_of),
             "memberships": partial(mall.memberships, size, as_of=as_of),
             "transactions": partial(mall.transactions, size, as_of=as_of),
+            "sendings": partial(mall.sendings, size, as_of=as_of),
+            "sending_events": partial(mall.sending_events, size, as_of=as_of),
+            "offer_collections": mall.offer_collections,
+            "offers": partial(mall.offers, size, as_of=as_of),
+            "offer_events": partial(mall.offer_events, size, as_of=as_of),
+            "link_visits": partial(mall.link_visits, size, as_of=as_of),
         },
     )
+
+
+def _begun(attributes: Mapping[str, Any]) -> tuple[mall.Size, datetime]:
+    """Of which size the mall club is, and when its history ends."""
+    size, _, as_of = attributes[_BEGUN].partition(" ")
+    return size, datetime.fromisoformat(as_of)
 
 
 async def _attributes(database: Database, slug: str) -> Mapping[str, Any]:
@@ -130,10 +153,8 @@ async def _attributes(database: Database, slug: str) -> Mapping[str, Any]:
 
 
 async def _shown(database: Database, committers: Committers, club: Club) -> Shown:
-    if _LOADED not in await _attributes(database, club.new.slug):
-        await _load(database, committers, club)
+    community = await loaded(database, committers, club)
     async with database.unscoped() as connection:
-        community = await communities.by_slug(connection, club.new.slug)
         new = tokens.NewToken(community.organization_id, "demo", community_id=community.id)
         token = await tokens.create(connection, new, system_clock())
     async with database.reading(community.id) as scope:
@@ -150,11 +171,13 @@ async def _reporting_token(database: Database, community: Community) -> str:
         return await tokens.create(connection, new, system_clock())
 
 
-async def _load(database: Database, committers: Committers, club: Club) -> None:
-    async with database.unscoped() as connection:
-        await communities.put(connection, club.new, system_clock())
-        community = await communities.by_slug(connection, club.new.slug)
+async def loaded(database: Database, committers: Committers, club: Club) -> Community:
+    """The club with all its entities; those that are there are not loaded again."""
+    there = (await _attributes(database, club.new.slug)).get(_LOADED, "").split()
+    community = await _noted(database, club, there)
     for entity, rows in club.rows.items():
+        if entity in there:
+            continue
         with telling(f"{community.name}: {entity}") as told:
             options = Options(
                 single=True,
@@ -162,9 +185,17 @@ async def _load(database: Database, committers: Committers, club: Club) -> None:
             )
             summary = await load_one(database, committers, community.id, entity, partial(_lines, rows), options)
         print(_in_words(community, entity, summary), flush=True)
-    attributes = {**(club.new.attributes or {}), _LOADED: "yes"}
+        there.append(entity)
+        await _noted(database, club, there)
+    return community
+
+
+async def _noted(database: Database, club: Club, there: Sequence[str]) -> Community:
+    """The club, with a note of which entities are there."""
+    attributes = {**(club.new.attributes or {}), _LOADED: " ".join(there)}
     async with database.unscoped() as connection:
         await communities.put(connection, replace(club.new, attributes=attributes), system_clock())
+        return await communities.by_slug(connection, club.new.slug)
 
 
 def _lines(rows: Rows) -> Iterator[Line]:
@@ -181,7 +212,7 @@ def _in_words(community: Community, entity: str, summary: Summary) -> str:
     return f"{community.name}: {', '.join(parts)}"
 
 
-def _tell(shown: Demo, address: str) -> None:
+def _tell(shown: Demo, query: str, address: str) -> None:
     real, generated = shown.clubs
     profiles = f"{address}/api/v3/profiles"
     lines = [
@@ -198,16 +229,44 @@ def _tell(shown: Demo, address: str) -> None:
         f"and of a member of {generated.community.name}, as a bare object:",
         _curl(generated.token, f"{address}/profiles/{generated.profile_id}/aggregations"),
         f"How many members of {generated.community.name} stand in each group:",
-        _curl(
-            shown.reporting_token,
-            f"{address}/v1/reporting/query",
-            f"-H 'X-Loyalty-Club-Slug: {generated.community.slug}'",
-            """-d '{"report": "members_grouped_count"}'""",
-        ),
+        _asked(shown, address, {"report": "members_grouped_count"}),
+        *to_ask(shown, address, query),
         "",
         "Ctrl-C stops it.",
     ]
     print("\n".join(lines), flush=True)
+
+
+def to_ask(shown: Demo, address: str, query: str) -> list[str]:
+    """What to ask of what the club sent and offered: the latest newsletter, then all of the last weeks."""
+    club = shown.clubs[1].community
+    size, as_of = _begun(club.attributes)
+    latest = [row for row in mall.sendings(size, as_of=as_of) if row["source_type"] == "newsletter"][-1]
+    weeks = {"from": f"{as_of - timedelta(days=28):%Y-%m-%d}", "to": f"{as_of:%Y-%m-%d}"}
+
+    def where(field: str, value: object) -> Mapping[str, Any]:
+        return {"filter": {"type": "equal", "field": field, "value": value}}
+
+    def in_shell(report: Mapping[str, Any]) -> str:
+        return f"  {query} '{json.dumps(report)}' --customer {club.slug}"
+
+    return [
+        "What became of its latest newsletter, in each language:",
+        _asked(shown, address, {"report": "sendings", **where("campaign_id", latest["campaign_id"])}),
+        "and of all that it sent in four weeks, from another shell:",
+        in_shell({"report": "sendings_stats", "aggregate_by": "channel", **weeks}),
+        "The links of that newsletter, and who led how many to the club's pages:",
+        in_shell({"report": "sendings_links", **where("utm_campaign", latest["source_id"])}),
+        in_shell({"report": "links_visits_stats", "aggregate_by": "utm_source", **weeks}),
+        "Its offers, by what they are shown under, and how often they were used:",
+        in_shell({"report": "offers_collections"}),
+        in_shell({"report": "offers_usages_stats", "aggregate_by": "type", **weeks}),
+    ]
+
+
+def _asked(shown: Demo, address: str, report: Mapping[str, Any]) -> str:
+    club = f"-H 'X-Loyalty-Club-Slug: {shown.clubs[1].community.slug}'"
+    return _curl(shown.reporting_token, f"{address}/v1/reporting/query", club, f"-d '{json.dumps(report)}'")
 
 
 def _curl(token: str, url: str, *more: str) -> str:

@@ -32,6 +32,7 @@ Entity = Literal[
     "memberships",
     "sendings",
     "sending_events",
+    "link_visits",
     "offer_collections",
     "offers",
     "offer_events",

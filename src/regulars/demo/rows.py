@@ -159,3 +159,77 @@ class Transaction(TypedDict):
     linked_receipt_ref: str | None
     tags: list[str]
     items: list[Item]
+
+
+class Sending(TypedDict):
+    """A message to many, in one language and by one channel; `campaign_id` is what its languages have in common."""
+
+    external_id: str
+    reporting_id: int | None
+    language: str
+    channel: Literal["email", "sms", "push"]
+    service_type: Literal["campaigns", "triggered", "rewards_notifications"]
+    source_id: str
+    source_app: str
+    source_type: str
+    audience_id: int
+    campaign_id: int | None
+    created_at: datetime
+
+
+class SendingEvent(TypedDict):
+    """What happens to the dispatch of a sending to a member; `dispatch` tells several to one member apart."""
+
+    external_id: str
+    sending: str
+    dispatch: str
+    profile: str
+    event: str
+    at: datetime
+
+
+class LinkVisit(TypedDict):
+    """Somebody opening a page of the club: led there by a sending, by an offer or by anything else."""
+
+    external_id: str
+    at: datetime
+    url: str
+    sending: str | None
+    offer: str | None
+    profile: str | None
+    visitor: str
+
+
+class OfferCollection(TypedDict):
+    """What offers are shown under."""
+
+    external_id: str
+    name: str
+
+
+class Offer(TypedDict):
+    """What a shop gives to members for some days; `stock` is how many there are, None for any number."""
+
+    external_id: str
+    name: str
+    type: Literal["discount", "multibuy", "gift"]
+    status: Literal["planned", "active", "sold_out", "ended"]
+    collections: list[str]
+    location: str
+    campaign_id: int | None
+    usable_since: datetime
+    usable_until: datetime
+    stock: int | None
+    created_at: datetime
+
+
+class OfferEvent(TypedDict):
+    """Somebody seeing, opening, getting or using an offer; `transaction` is the receipt on which it was used."""
+
+    external_id: str
+    offer: str
+    event: Literal["seen", "clicked", "granted", "used"]
+    at: datetime
+    profile: str | None
+    transaction: str | None
+    location: str | None

@@ -19,6 +19,13 @@ WHERE transaction_items.community_id = $1
     AND transactions.profile_id = ANY ($2)
 """
 
+# What was claimed by one may have become another's since; the claim waits again.
+_RELEASE_CLAIMS = """
+UPDATE transaction_claims
+SET transaction_id = NULL, updated_at = $3
+WHERE community_id = $1 AND transaction_id = ANY ($2)
+"""
+
 
 async def purge(writing: Writing, profile_id: UUID) -> None:
     """Takes a profile, deleted or not, and whoever was merged into it out of every table.
@@ -39,11 +46,13 @@ async def purge(writing: Writing, profile_id: UUID) -> None:
     bought = await writing.fetch(
         "DELETE FROM transactions WHERE community_id = $1 AND profile_id = ANY ($2) RETURNING id", community_id, gone
     )
-    writing.transactions.update(row["id"] for row in bought)
+    transaction_ids = [row["id"] for row in bought]
+    writing.transactions.update(transaction_ids)
     for table in _OF_PROFILES:
         await writing.execute(
             f"DELETE FROM {table} WHERE community_id = $1 AND profile_id = ANY ($2)", community_id, gone
         )
+    await writing.execute(_RELEASE_CLAIMS, community_id, transaction_ids, writing.now)
     await _purge_answers(writing, gone)
     await _purge_tokens(writing, gone)
     await writing.execute("DELETE FROM profiles WHERE community_id = $1 AND profile_id = ANY ($2)", community_id, gone)

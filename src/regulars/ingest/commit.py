@@ -12,7 +12,7 @@ from regulars.aggregations.refresh import refresh, remove
 from regulars.facts import community as communities
 from regulars.facts.refusals import NotFound
 from regulars.facts.writing import Writing
-from regulars.reports import folding, messages, purchases, rollups, snapshots, usages
+from regulars.reports import folding, messages, purchases, rollups, snapshots, usages, visits
 from regulars.reports.derive import derive
 from regulars.storage import retention
 from regulars.storage.arrays import array
@@ -169,9 +169,11 @@ async def settle(writing: Writing, clock: Callable[[], Any]) -> None:
     if writing.purged:
         await snapshots.recount(writing, writing.purged)
         await messages.forget(writing, writing.purged)
+        await visits.forget(writing, writing.purged)
         await usages.forget(writing, writing.purged)
     if writing.merged:
         await messages.move(writing, writing.merged)
+        await visits.move(writing, writing.merged)
         await usages.move(writing, writing.merged)
     if writing.values_changed or writing.locations_changed:
         # Last, for all writers of a community meet in this row.

@@ -10,6 +10,7 @@ from msgspec import UnsetType
 
 from regulars.facts import (
     instants,
+    link_visits,
     locations,
     memberships,
     offer_collections,
@@ -25,7 +26,7 @@ from regulars.facts.community import Community, NewCommunity
 from regulars.facts.profile_rows import ProfileIn
 from regulars.facts.refusals import Refused, misfit, refuse
 from regulars.facts.writing import Writing
-from regulars.ingest import messages
+from regulars.ingest import messages, visits
 from regulars.ingest import offer_events as happened
 from regulars.ingest.columns import Cell, Columns
 from regulars.ingest.transaction_lines import TransactionLine
@@ -98,6 +99,10 @@ def _sending_event(given: sending_events.SendingEventIn, community: Community) -
     return sending_events.checked(given, community.timezone)
 
 
+def _link_visit(given: link_visits.LinkVisitIn, community: Community) -> link_visits.LinkVisitRow:
+    return link_visits.checked(given, community.timezone)
+
+
 def _offer_collection(given: offer_collections.OfferCollectionIn, community: Community) -> Mapping[str, Any]:
     return offer_collections.checked(given)
 
@@ -131,6 +136,9 @@ ENTITIES: Mapping[str, Entity] = {
         ),
         _sending_event,
     ),
+    "link_visits": Entity(
+        Columns(link_visits.LinkVisitIn, (("external_id",), ("url", "host"), ("at",)), {}), _link_visit
+    ),
     "offer_collections": Entity(
         Columns(offer_collections.OfferCollectionIn, (("external_id",),), {}), _offer_collection
     ),
@@ -148,6 +156,7 @@ PUTS: Mapping[str, Put] = {
     "memberships": memberships.put_many,
     "sendings": sendings.put_many,
     "sending_events": messages.put_many,
+    "link_visits": visits.put_many,
     "offer_collections": offer_collections.put_many,
     "offers": offers.put_many,
     "offer_events": happened.put_many,

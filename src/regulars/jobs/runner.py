@@ -7,7 +7,7 @@ from functools import partial
 import structlog
 
 from regulars.jobs import communities, queue, sweep
-from regulars.reports import folding, messages, purchases, rollups, usages
+from regulars.reports import folding, messages, purchases, rollups, usages, visits
 from regulars.settings import Settings
 from regulars.storage import retention
 from regulars.storage.database import Database
@@ -65,6 +65,7 @@ class Jobs:
         every = await communities.ids(self._database)
         await communities.each("fold", every, partial(folding.fold_left, self._database))
         await communities.each("sendings", every, partial(messages.rebuild_left, self._database))
+        await communities.each("visits", every, partial(visits.rebuild_left, self._database))
         await communities.each("offers", every, partial(usages.rebuild_left, self._database))
         await communities.each("fold", every, partial(purchases.fold_left, self._database))
 

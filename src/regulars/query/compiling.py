@@ -197,7 +197,9 @@ def _grouped(report: Report, aggregation: Aggregation | None, node: Node | None)
     columns += (f"{spelled(each.sql, store)} AS {quoted(each.name)}" for each in measures)
     sql = f"SELECT\n{_listed(columns)}\n{inner}"
     if shared := {each.unique_by for each in measures if each.unique_by}:
-        return _counted(measures, f"{sql}\nGROUP BY {', '.join((*keys, *shared))}", labels)
+        joined_apart = f"{sql}\nGROUP BY {', '.join((*keys, *shared))}"
+        is_counted_later = any(each.is_unique for each in measures)
+        return joined_apart if is_counted_later else _counted(measures, joined_apart, labels)
     if keys:
         return f"{sql}\nGROUP BY {', '.join(keys)}"
     # A community without rows is a group of its own only where the report says how large the community is.

@@ -1,8 +1,11 @@
 """Groups of rows, put together over communities: numbers added up, quotients taken of what was added, in order."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any
+
+import numpy as np
 
 from regulars.access.customers import Customer
 from regulars.facts.money import EXACT
@@ -14,6 +17,35 @@ from regulars.reports.report import Kind, Measure
 
 LabelValues = tuple[Any, ...]
 Sums = list[Any]
+
+FEW = 512
+"""So few numbers are sorted to find those that are alike; more are ticked off."""
+
+
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """Numbers, four bytes each, by the community that gave them out: what is added up may hold the same again."""
+
+    of_community: Mapping[int, tuple[bytes, ...]]
+
+    def __add__(self, other: "Numbers") -> "Numbers":
+        mine, others = self.of_community, other.of_community
+        return Numbers({each: mine.get(each, ()) + others.get(each, ()) for each in {*mine, *others}})
+
+    @property
+    def different(self) -> int:
+        """How many different ones there are."""
+        return sum(map(_different, self.of_community.values()))
+
+
+def _different(parts: Sequence[bytes]) -> int:
+    found = np.frombuffer(b"".join(parts), ">i4").astype(np.int32)
+    if found.size < FEW:
+        return len(np.unique(found))
+    # They are dense, so that this takes a byte for each there is and no sorting.
+    there = np.zeros(found.max() + 1, np.bool_)
+    there[found] = True
+    return int(np.count_nonzero(there))
 
 
 def added(
@@ -29,7 +61,9 @@ def added(
         for row in rows:
             label = tuple(row[:width])
             given = [
-                converted(value, each.kind, customer.minor_digits)
+                Numbers({customer.community_id: (value,)})
+                if each.is_unique
+                else converted(value, each.kind, customer.minor_digits)
                 for value, each in zip(row[width:], given_by, strict=True)
             ]
             known = found.get(label)
@@ -60,7 +94,10 @@ def _sum(a: Any, b: Any) -> Any:
 
 def measured(measures: Sequence[Measure], sums: Sequence[Any]) -> dict[str, Any]:
     """Every measure of a group by name, from those that were added up."""
-    known = {each.name: value for each, value in zip(summed(measures), sums, strict=True)}
+    known = {
+        each.name: value.different if isinstance(value, Numbers) else value
+        for each, value in zip(summed(measures), sums, strict=True)
+    }
     return {each.name: known[each.name] if each.sql else quotient(each, known) for each in measures}
 
 

@@ -34,8 +34,11 @@ def as_csv(answer: Answer) -> str:
 
 
 def text(value: object) -> str:
+    """A value as a cell: null is empty, arrays and objects are JSON."""
     if value is None:
         return ""
+    if isinstance(value, msgspec.Raw):
+        return bytes(value).decode()
     if isinstance(value, bool | list | dict):
         return json.dumps(value, ensure_ascii=False)
     return str(value)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from regulars.reports import balance, counts, members, offers, sendings, snapshot_count, transactions
+from regulars.reports import balance, counts, links, members, offers, sendings, snapshot_count, transactions
 from regulars.reports.report import Report
 
 REPORTS: tuple[Report, ...] = (
@@ -11,6 +11,7 @@ REPORTS: tuple[Report, ...] = (
     *balance.REPORTS,
     *snapshot_count.REPORTS,
     *sendings.REPORTS,
+    *links.REPORTS,
     *offers.REPORTS,
     *transactions.REPORTS,
 )

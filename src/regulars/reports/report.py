@@ -134,7 +134,9 @@ class Measure:
 
     Measures with SQL add up over communities, for no member is in two of them; quotients are taken of what was added
     up, null where the divisor is 0, half-even to `decimals`, or to as many as the dividend has. `unique_by` says that
-    it is a number of different members: the SQL joins sets of bits, among rows that share this expression.
+    it is a number of different members: the SQL joins sets of bits, among rows that share this expression. Where it
+    `is_unique` the SQL joins numbers instead, four bytes each, that other rows may have as well: the different ones are
+    counted when all is joined.
     """
 
     name: str
@@ -144,6 +146,7 @@ class Measure:
     quotient: tuple[str, str] | None = None
     decimals: int | None = 4
     unique_by: str = ""
+    is_unique: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,8 +69,14 @@ async def with_room(database: Database, work: Callable[[], Awaitable[T]]) -> T:
 
 
 ROLLED = (
-    "group_rollups", "balance_rollups", "snapshot_rollups", "sending_rollups", "recipient_rollups", "offer_rollups",
-)  # fmt: skip
+    "group_rollups",
+    "balance_rollups",
+    "snapshot_rollups",
+    "sending_rollups",
+    "recipient_rollups",
+    "link_rollups",
+    "offer_rollups",
+)
 
 PURGED_KEPT = timedelta(days=2)
 """How long copies have to take out a profile that was purged."""

@@ -1,5 +1,5 @@
 -- What members are offered and what they make of it: offers, the collections that they are in, and their events.
--- depends: 0009.sendings
+-- depends: 0010.links
 
 CREATE FUNCTION offer_event(code smallint) RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$

@@ -1,0 +1,206 @@
+"""Visits of links: how fast they are told, what room they take, and how fast different visitors are counted."""
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
+
+import msgspec
+
+from bench import processes
+from bench.place import Club, Place, Store
+from bench.result import Findings
+from bench.size import Size
+from regulars.access.customers import Customer
+from regulars.ingest import bulk, ndjson_rows
+from regulars.ingest.batches import Options
+from regulars.ingest.grouping import Committers
+from regulars.ingest.lines import lines
+from regulars.query.execution import Stores
+from regulars.query.request import parse
+from regulars.query.statistics import statistics
+from regulars.query.timeseries import timeseries
+from regulars.reports import rollups
+from regulars.reports.registry import BY_NAME
+from regulars.reports.report import Format
+from regulars.storage.database import Database
+
+Load = Callable[[str, Iterable[bytes]], Awaitable[None]]
+
+LEAST = 5_000
+MOST_MILLISECONDS = 100
+MOST_BYTES = 2_000
+BATCH_ROWS = 5_000
+PARTS = 10
+LINKS_OF_SENDING = 8
+OTHER_LINKS = 200
+READS = 20
+ROUNDS = 5
+
+_encode = msgspec.json.Encoder().encode
+
+_ROOM = """
+SELECT sum(pg_total_relation_size(oid)) FROM pg_class WHERE relkind = 'r' AND relname ~ '^(links$|link_)'
+"""
+
+
+@dataclass(frozen=True)
+class _Amount:
+    """Of a part, which is a tenth of a year."""
+
+    visits: int
+    sendings: int
+    visitors: int
+    """Of the whole year."""
+
+
+def run(where: Place, size: Size, findings: Findings) -> None:
+    """3 million visits of a year, told tenth by tenth."""
+    part = _Amount(size.rows(300_000, 500), size.rows(40, 2), size.rows(300_000, 200))
+    findings.did(
+        f"{part.visits * PARTS:,} visits of a year by {part.visitors:,} visitors, as NDJSON in batches of "
+        f"{BATCH_ROWS:,}: each until it is durable, with all buckets. Seven of ten come from {part.sendings * PARTS:,} "
+        f"sendings of {LINKS_OF_SENDING} links each, mostly within days of each other, the others of {OTHER_LINKS} "
+        f"links all the year. Then each question is asked {ROUNDS} times {READS} times, of a year that begins on "
+        f"another day each time. Last, visits that are each of a link of its own are told, to see what room the "
+        f"sparsest buckets take."
+    )
+    store = where.store("links")
+    asyncio.run(_run(where, store, store.club("links"), part, findings))
+
+
+async def _run(where: Place, store: Store, club: Club, part: _Amount, findings: Findings) -> None:
+    began = datetime.now(UTC) - timedelta(days=365)
+    async with Database(store.app_url, 4) as database:
+        await rollups.keep(database)
+        load = partial(_load, database, Committers(database, BATCH_ROWS), club)
+        known = (
+            {"external_id": f"S{n}", "channel": "email", "reporting_id": n + 1} for n in range(part.sendings * PARTS)
+        )
+        await load("sendings", _lines(known))
+        await _told(where, load, part, began, findings)
+        room = _room(store)
+        findings.found("room", room / (part.visits * PARTS), "bytes a visit")
+        await _asked(database, club, began, findings)
+        lone = part.visits // 10
+        await load("link_visits", _lines(_lone(lone, began)))
+        sparsest = findings.found("room, each of a link of its own", (_room(store) - room) / lone, "bytes a visit")
+    claim = f"Visits of a link each, by a visitor each: at most {MOST_BYTES:,} bytes"
+    findings.at_most(claim, sparsest, MOST_BYTES)
+
+
+async def _told(where: Place, load: Load, part: _Amount, began: datetime, findings: Findings) -> None:
+    chance = random.Random(1)
+    rates: list[float] = []
+    here: list[float] = []
+    there: list[float] = []
+    for number in range(PARTS):
+        visits = list(_visits(chance, part, number, began))
+        before = time.perf_counter(), time.process_time(), processes.cpu_seconds(where.postmaster)
+        await load("link_visits", visits)
+        rates.append(part.visits / (time.perf_counter() - before[0]))
+        here.append(1e6 * (time.process_time() - before[1]) / part.visits)
+        there.append(1e6 * (processes.cpu_seconds(where.postmaster) - before[2]) / part.visits)
+    rate = findings.found("visits told", rates, "visits/s")
+    findings.found("CPU of this process", here, "µs a visit")
+    findings.found("CPU of PostgreSQL", there, "µs a visit")
+    findings.at_least(f"Visits: at least {LEAST:,} visits/s, durable, all buckets fresh", rate, LEAST)
+
+
+def _room(store: Store) -> float:
+    with store.owner() as connection:
+        found = connection.execute(_ROOM.encode()).fetchone()
+    assert found is not None
+    return float(found[0])
+
+
+def _lines(rows: Iterable[dict[str, object]]) -> Iterator[bytes]:
+    return (_encode(each) + b"\n" for each in rows)
+
+
+def _lone(number: int, began: datetime) -> Iterator[dict[str, object]]:
+    for n in range(number):
+        yield {"external_id": f"L{n}", "at": _at(began, n % 365), "url": f"https://l.example/{n}", "visitor": f"l{n}"}
+
+
+def _at(began: datetime, days: float) -> str:
+    return (began + timedelta(days=days)).isoformat()
+
+
+def _visits(chance: random.Random, part: _Amount, number: int, began: datetime) -> Iterator[bytes]:
+    """In the order of their time within an hour or so, as they would come."""
+    days = 365 / PARTS
+    found: list[tuple[float, dict[str, object]]] = []
+    for n in range(part.visits):
+        who = f"cookie-{int(part.visitors * chance.random() ** 1.5)}"
+        visit: dict[str, object] = {"external_id": f"{number}-{n}", "visitor": who}
+        if chance.random() < 0.7:
+            sending = number * part.sendings + chance.randrange(part.sendings)
+            day = min(days * (sending % part.sendings) / part.sendings + chance.expovariate(0.7), days)
+            link = int(LINKS_OF_SENDING * chance.random() ** 2)
+            query = f"utm_source=mail&utm_campaign=c{sending % 50}&utm_content={link}&token={n}"
+            visit |= {"sending": f"S{sending}", "url": f"https://shop.example/{sending}/{link}?{query}"}
+        else:
+            day = days * chance.random()
+            link = int(OTHER_LINKS * chance.random() ** 3)
+            visit["url"] = f"https://www{link % 5}.example/{link}"
+        found.append((day, visit | {"at": _at(began, number * days + day)}))
+    found.sort(key=lambda each: each[0] + chance.random() / 24)
+    return (_encode(each) + b"\n" for _, each in found)
+
+
+async def _load(database: Database, committers: Committers, club: Club, entity: str, pieces: Iterable[bytes]) -> None:
+    options = Options(batch_rows=BATCH_ROWS)
+    summary = await bulk.load_one(
+        database, committers, club.id, entity, lambda: ndjson_rows.rows(lines(pieces)), options
+    )
+    assert not summary.rejected, summary.rejections[:3]
+
+
+_QUESTIONS: Mapping[str, Mapping[str, object]] = {
+    "of all links": {},
+    "by host": {"aggregate_by": "host"},
+    "by source": {"aggregate_by": "source_id"},
+    "of a campaign": {"filter": {"type": "equal", "field": "utm_campaign", "value": "c7"}},
+    "of one sending": {"filter": {"type": "equal", "field": "source_id", "value": "7"}},
+    "of half of the paths": {
+        "filter": {"type": "not", "operation": {"type": "contains", "field": "path", "value": "7"}}
+    },
+    "of all links, by month": {"interval": "1mo"},
+    "of all links, by week": {"interval": "1w"},
+}
+
+
+async def _asked(database: Database, club: Club, began: datetime, findings: Findings) -> None:
+    customer = Customer(club.id, club.id, club.id, 1, "links", "links", "Europe/Oslo", "NOK", 2, {})
+    worst = 0.0
+    for name, asked in _QUESTIONS.items():
+        rounds = [await _round(database, customer, began, asked, 7 * number) for number in range(ROUNDS)]
+        found = findings.found(f"different visitors of a year, {name}, p95", rounds, "ms")
+        worst = max(worst, found)
+    claim = f"Different visitors of a year: p95 under {MOST_MILLISECONDS} ms, whatever is asked"
+    findings.at_most(claim, worst, MOST_MILLISECONDS)
+
+
+async def _round(
+    database: Database, customer: Customer, began: datetime, asked: Mapping[str, object], first: int
+) -> float:
+    """The 95th percentile of milliseconds."""
+    took = []
+    for n in range(READS):
+        since = began + timedelta(days=n - first, hours=n % 24)
+        body = {
+            "report": "links_visits_history" if "interval" in asked else "links_visits_stats",
+            "from": since.isoformat(),
+            "to": (since + timedelta(days=365)).isoformat(),
+            **asked,
+        }
+        before = time.perf_counter()
+        query = parse(_encode(body), BY_NAME)
+        answer = statistics if query.report.format is Format.STATISTICS else timeseries
+        await answer(query, [customer], Stores(database), datetime.now(UTC))
+        took.append(1e3 * (time.perf_counter() - before))
+    return sorted(took)[int(0.95 * (READS - 1))]

@@ -1,0 +1,232 @@
+"""Visits of the links that sendings, offers and others lead to, and the different visitors among them.
+
+A bucket of a link holds the numbers of its visitors, so those of any links and buckets are joined when they are asked
+for. A range is made of whole months, of the whole days beside them, and of visits themselves where neither serves.
+"""
+
+from datetime import timedelta
+
+from regulars.facts.link_visits import SOURCE_TYPES
+from regulars.facts.urls import UTM
+from regulars.reports.interval import EVERY, Interval
+from regulars.reports.report import (
+    COMMUNITY_ID,
+    LOYALTY_CLUB_ID,
+    Field,
+    Format,
+    Kind,
+    Measure,
+    Report,
+    Source,
+    Store,
+    Value,
+)
+
+
+def _text(name: str, meaning: str) -> Field:
+    return Field(name, Kind.STRING, meaning, filterable=True, groups=True)
+
+
+_SOURCE_TYPE = Field(
+    "source_type",
+    Kind.STRING,
+    "What led to the link.",
+    filterable=True,
+    values=tuple(map(Value, SOURCE_TYPES)),
+    groups=True,
+)
+_SOURCE_ID = _text(
+    "source_id",
+    "Of a sending its reporting_id, or its service_type where it has none; of an offer its external id.",
+)
+_HOST = _text("host", "Name of the host, in lower case and ASCII.")
+_PATH = _text("path", "Path, as it was given.")
+_UTM = {name: _text(name, f"The {name} of the link's query.") for name in UTM}
+
+
+def _measures(visits: str, unique_visits: str) -> tuple[Measure, ...]:
+    return (
+        Measure(visits, Kind.INTEGER, "Visits.", "sum(r.visits)"),
+        Measure(
+            unique_visits,
+            Kind.INTEGER,
+            "Different visitors: profiles, and those who are none by what tells them apart.",
+            "coalesce(string_agg(r.visitors, ''), '')",
+            unique_by="r.part",
+            is_unique=True,
+        ),
+    )
+
+
+# What is joined in parts is cheaper than what is joined as one: a text that grows to megabytes is copied ever again.
+_OF_LINK = f"""l.source_type,
+    CASE l.source_type
+        WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
+        ELSE l.offer
+    END AS source_id,
+    l.host, l.path, {", ".join(f"l.{name}" for name in UTM)}, l.id & 3 AS part"""
+
+# Links of a sending that has not come yet are not reported.
+_KNOWN = """FROM links AS l
+LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id"""
+_IS_KNOWN = "l.community_id = $community AND (l.sending_id IS NULL OR s.is_known)"
+
+# Sendings' links ------------------------------------------------------------------------------------------------
+
+_IN_ALL = Source(
+    Store.TABLES,
+    f"""
+SELECT {_OF_LINK}, k.visits, k.visitors
+{_KNOWN}
+JOIN link_rollups AS k ON k.link_id = l.id
+WHERE {_IS_KNOWN} AND l.sending_id IS NOT NULL
+  AND k.community_id = $community AND k.step = '1mo'
+""",
+)
+
+
+def _of_sendings(name: str, meaning: str, cost: int, fields: tuple[Field, ...]) -> Report:
+    return Report(
+        name,
+        Format.RECORDS,
+        meaning,
+        cost=cost,
+        fields=(LOYALTY_CLUB_ID, *fields, COMMUNITY_ID),
+        source=_IN_ALL,
+        grouped_by=(LOYALTY_CLUB_ID.name, *(each.name for each in fields)),
+        measures=_measures("visits_count", "unique_visits_count"),
+    )
+
+
+SENDINGS_LINKS = _of_sendings(
+    "sendings_links",
+    "The links of sendings, and how often they were visited.",
+    3,
+    (_SOURCE_ID, _HOST, _PATH, *(_UTM[name] for name in sorted(UTM))),
+)
+SENDINGS_LINKS_STATS = _of_sendings(
+    "sendings_links_stats", "How often the links of sendings were visited.", 2, (_SOURCE_ID,)
+)
+
+# All links ------------------------------------------------------------------------------------------------------
+
+_FIELDS = (COMMUNITY_ID, LOYALTY_CLUB_ID, _SOURCE_TYPE, _SOURCE_ID, _HOST, _PATH, *_UTM.values())
+
+LINKS_VISITS_HISTORY = Report(
+    "links_visits_history",
+    Format.TIMESERIES,
+    "Visits of links over time, and the different visitors of each bucket.",
+    cost=3,
+    fields=_FIELDS,
+    source=Source(
+        Store.TABLES,
+        f"""
+SELECT k.bucket, {_OF_LINK}, k.visits, k.visitors
+{_KNOWN}
+JOIN link_rollups AS k ON k.link_id = l.id
+WHERE {_IS_KNOWN}
+  AND k.community_id = $community AND k.step = $interval
+  AND k.bucket >= (SELECT min(start) FROM unnest($starts) AS begins (start))
+  AND k.bucket <= (SELECT max(start) FROM unnest($starts) AS begins (start))
+""",
+    ),
+    measures=_measures("visits", "unique_visits"),
+    metric="metric",
+    adds=False,
+    intervals=EVERY,
+)
+
+_DAYS_KEPT = f"CAST($now AS timestamptz) - interval '{(Interval.DAY.kept or timedelta.max).days} days'"
+
+
+def _end(of: str, step: str, is_behind: bool) -> str:
+    return f"(SELECT {of} FROM pieces WHERE step = '{step}' AND is_behind = {is_behind})"
+
+
+def _piece(step: str, *, is_behind: bool) -> str:
+    """The rollups of one piece of the range, found link by link, for an index holds a link's in their order."""
+    return f"""
+SELECT {_OF_LINK}, k.visits, k.visitors
+{_KNOWN}
+CROSS JOIN LATERAL (
+    SELECT visits, visitors
+    FROM link_rollups
+    WHERE community_id = $community AND step = '{step}' AND link_id = l.id
+      AND bucket >= {_end("since", step, is_behind)}
+      AND bucket < {_end("until", step, is_behind)}
+    OFFSET 0
+) AS k
+WHERE {_IS_KNOWN}"""
+
+
+# Whole months; whole days before and behind them, or without a month, that are kept; what is left over between them.
+_STATS = f"""
+WITH span AS MATERIALIZED (
+    SELECT
+        greatest($from, min(at) - interval '62 days') AS since,
+        least($to, $now + interval '62 days') AS until
+    FROM link_visits
+    WHERE community_id = $community
+),
+months AS MATERIALIZED (
+    SELECT m.bucket, m.ends FROM span CROSS JOIN LATERAL whole_buckets('1mo', since, until, $zone) AS m
+),
+middle AS MATERIALIZED (
+    SELECT min(bucket) AS since, max(ends) AS until FROM months
+),
+days AS MATERIALIZED (
+    SELECT d.bucket, d.ends, coalesce(d.bucket >= middle.until, FALSE) AS is_behind
+    FROM span
+    CROSS JOIN middle
+    CROSS JOIN LATERAL (
+        SELECT * FROM whole_buckets('1d', span.since, least(span.until, span.since + interval '62 days'), $zone)
+        UNION
+        SELECT * FROM whole_buckets('1d', greatest(span.since, span.until - interval '62 days'), span.until, $zone)
+    ) AS d
+    WHERE d.bucket >= {_DAYS_KEPT} AND (d.ends <= middle.since OR d.bucket >= middle.until OR middle.since IS NULL)
+),
+pieces AS MATERIALIZED (
+    SELECT '1mo' AS step, FALSE AS is_behind, since, until FROM middle WHERE since IS NOT NULL
+    UNION ALL
+    SELECT '1d', is_behind, min(bucket), max(ends) FROM days GROUP BY is_behind
+),
+gaps AS MATERIALIZED (
+    SELECT since, until
+    FROM (
+        SELECT coalesce(lag(until) OVER (ORDER BY since), $from) AS since, since AS until
+        FROM (SELECT since, until FROM pieces UNION ALL SELECT $to, $to) AS ends
+    ) AS between_them
+    WHERE since < until
+),
+beside AS MATERIALIZED (
+    SELECT v.link_id, count(*) AS visits, string_agg(int4send(v.visitor), '') AS visitors
+    FROM gaps AS g
+    CROSS JOIN LATERAL (
+        SELECT link_id, visitor
+        FROM link_visits
+        WHERE community_id = $community AND at >= g.since AND at < g.until
+        OFFSET 0
+    ) AS v
+    GROUP BY v.link_id
+)
+SELECT {_OF_LINK}, b.visits, b.visitors
+{_KNOWN}
+JOIN beside AS b ON b.link_id = l.id
+WHERE {_IS_KNOWN}
+UNION ALL{_piece("1mo", is_behind=False)}
+UNION ALL{_piece("1d", is_behind=False)}
+UNION ALL{_piece("1d", is_behind=True)}
+"""
+
+LINKS_VISITS_STATS = Report(
+    "links_visits_stats",
+    Format.STATISTICS,
+    "Visits of links in a range of time, and the different visitors among them.",
+    cost=2,
+    fields=_FIELDS,
+    source=Source(Store.TABLES, _STATS),
+    measures=_measures("visits", "unique_visits"),
+    adds=False,
+)
+
+REPORTS: tuple[Report, ...] = (SENDINGS_LINKS, SENDINGS_LINKS_STATS, LINKS_VISITS_HISTORY, LINKS_VISITS_STATS)

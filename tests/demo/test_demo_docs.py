@@ -1,0 +1,32 @@
+"""docs/demo.md is true: what it says of mailings is what they are."""
+
+import re
+from pathlib import Path
+
+from regulars.demo import mailings
+from regulars.demo.mailings import Kind
+
+PAGE = Path(__file__).parent.parent.parent / "docs" / "demo.md"
+KINDS = [each for each in vars(mailings).values() if isinstance(each, Kind)]
+ROW = re.compile(r"^\| ([a-z-]+) \| (email|sms|push) \| (.*?) \| (.*?) ?\| (.*?) \|$", re.MULTILINE)
+
+
+def percent(share: float) -> str:
+    """A share as the page prints it."""
+    return f"{round(share * 100, 1):g} %"
+
+
+def test_the_page_tells_of_every_mailing_how_it_is_taken() -> None:
+    told = {(name, channel): (opened, followed) for name, channel, _, opened, followed in ROW.findall(PAGE.read_text())}
+    assert told == {
+        (kind.name, kind.channel): (percent(kind.opened), f"{percent(kind.clicked)} of opened")
+        if kind.opened
+        else ("", percent(kind.clicked))
+        for kind in KINDS
+    }
+
+
+def test_the_page_tells_at_which_hour_each_goes_out() -> None:
+    when = {(name, channel): when for name, channel, when, _, _ in ROW.findall(PAGE.read_text())}
+    for kind in KINDS:
+        assert kind.hour is None or when[kind.name, kind.channel].endswith(f", {kind.hour:%H:%M}")

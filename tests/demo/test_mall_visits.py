@@ -1,0 +1,85 @@
+"""Visits of the club's pages."""
+
+from collections import Counter
+from datetime import datetime, timedelta
+from itertools import islice
+from urllib.parse import parse_qs, urlsplit
+
+from regulars.demo import mall
+from regulars.demo.rows import LinkVisit, Offer, OfferEvent, Profile, Sending, SendingEvent
+
+
+def utm(visit: LinkVisit) -> dict[str, str]:
+    """What the query of a visit says."""
+    return {name: values[0] for name, values in parse_qs(urlsplit(visit["url"]).query).items()}
+
+
+def test_the_same_seed_and_moment_give_the_same_visits(as_of: datetime, link_visits: list[LinkVisit]) -> None:
+    assert list(islice(mall.link_visits(as_of=as_of, seed=2), 50)) != link_visits[:50]
+    assert list(mall.link_visits(as_of=as_of)) == link_visits
+
+
+def test_visits_come_of_sendings_of_offers_and_of_neither(
+    as_of: datetime, link_visits: list[LinkVisit], sendings: dict[str, Sending], offers: dict[str, Offer]
+) -> None:
+    assert len({row["external_id"] for row in link_visits}) == len(link_visits)
+    assert all(row["at"] < as_of for row in link_visits)
+    kinds = Counter((row["sending"] is not None, row["offer"] is not None) for row in link_visits)
+    assert kinds[True, True] == 0
+    assert all(kinds[kind] > 1_000 for kind in [(True, False), (False, True), (False, False)])
+    assert {row["sending"] for row in link_visits if row["sending"]} <= set(sendings)
+    assert {row["offer"] for row in link_visits if row["offer"]} <= set(offers)
+
+
+def test_a_visit_from_a_sending_follows_on_a_click(
+    link_visits: list[LinkVisit], sending_events: list[SendingEvent]
+) -> None:
+    clicks = {row["external_id"]: row for row in sending_events if row["event"] == "clicked"}
+    visits = [row for row in link_visits if row["sending"] and not row["external_id"].endswith("-f")]
+    assert 0.93 < len(visits) / len(clicks) <= 1
+    for row in visits:
+        click = clicks[row["external_id"]]
+        assert timedelta(0) < row["at"] - click["at"] < timedelta(seconds=3)
+        assert row["sending"] == click["sending"]
+        assert row["profile"] in (click["profile"], None)
+
+
+def test_a_visit_from_an_offer_follows_on_its_click(
+    link_visits: list[LinkVisit], offer_events: list[OfferEvent]
+) -> None:
+    clicks = {row["external_id"]: row for row in offer_events if row["event"] == "clicked"}
+    visits = [row for row in link_visits if row["offer"]]
+    assert len(visits) == len(clicks)
+    assert all(row["profile"] == clicks[row["external_id"]]["profile"] for row in visits)
+
+
+def test_urls_say_of_which_campaign_they_are(link_visits: list[LinkVisit], sendings: dict[str, Sending]) -> None:
+    for row in link_visits:
+        said = utm(row)
+        if row["sending"]:
+            sending = sendings[row["sending"]]
+            assert said["utm_campaign"] == sending["source_id"]
+            assert said["utm_medium"] == sending["channel"]
+            assert ("utm_content" in said) == (sending["channel"] != "sms")
+        else:
+            assert set(said) == {"utm_source", "utm_medium", "utm_campaign"}
+    hosts = Counter(urlsplit(row["url"]).hostname for row in link_visits)
+    assert set(hosts) == {"www.lyngtorget.example", "lyng.example"}
+
+
+def test_the_first_link_of_a_newsletter_gets_most_and_the_next_ones_less(link_visits: list[LinkVisit]) -> None:
+    links = Counter(utm(row)["utm_content"] for row in link_visits if (row["sending"] or "").startswith("newsletter"))
+    assert list(dict(links.most_common(3))) == ["link-1", "link-2", "link-3"]
+    assert 0.4 < links["link-1"] / links.total() < 0.62
+
+
+def test_who_is_not_known_has_a_cookie_and_some_come_again(
+    link_visits: list[LinkVisit], profiles: dict[str, Profile]
+) -> None:
+    assert all(row["visitor"] for row in link_visits)
+    known = [row for row in link_visits if row["profile"] is not None]
+    assert {row["profile"] for row in known} <= set(profiles)
+    assert 0.3 < len(known) / len(link_visits) < 0.7
+    elsewhere = [row for row in link_visits if not row["sending"] and not row["offer"]]
+    assert all(row["profile"] is None for row in elsewhere)
+    assert 0.2 < len({row["visitor"] for row in elsewhere}) / len(elsewhere) < 0.9

@@ -1,0 +1,168 @@
+"""Visits of links as they come in: one by one, in a bucket with many others, wrong, early, and twice."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+
+import pytest
+
+from clubs import START, Club
+from ingest.loading import counts, reasons
+from regulars.reports.visits import SEGMENT
+from reports.messaging import Post
+from reports.test_upkeep import differences
+from reports.visiting import ALL, SENDINGS, visit
+
+
+@pytest.fixture
+def post(club: Club) -> Post:
+    """A club whose links are visited."""
+    return Post(club)
+
+
+async def test_days_without_a_partition_get_theirs_by_the_write(post: Post) -> None:
+    post.club.clock.step(days=400)
+    at = (post.club.clock() - timedelta(hours=1)).isoformat()
+    assert counts(await post.load("link_visits", [visit(1) | {"at": at}])) == (1, 0, 0)
+    found = await post.series("links_visits_history", **{"from": at, "to": at, "interval": "5m"})
+    assert found[("visits",)] == {"2027-12-05T23:00:00.000+00:00": 1}
+
+
+async def test_visits_of_a_bucket_share_rows_that_stay_small(post: Post) -> None:
+    number = 5 * SEGMENT
+    for start in range(0, number, 100):
+        visits = [visit(n, visitor=f"k{n % 300}") for n in range(start, min(start + 100, number))]
+        await post.load("link_visits", visits)
+    (found,) = (await post.ask("links_visits_stats", **ALL))["statistics"]
+    assert found["values"] == {"visits": number, "unique_visits": 300}
+    async with post.club.database.reading(post.club.community.id) as scope:
+        rows = await scope.fetch(
+            "SELECT visits FROM link_rollups WHERE community_id = $1 AND step = '1mo'", scope.community_id
+        )
+    assert [row["visits"] for row in rows] == [SEGMENT] * 5
+    assert await differences(post.club) == []
+
+
+async def test_many_visitors_of_one_link_are_counted_exactly(post: Post) -> None:
+    visits = [visit(n, visitor=f"k{n % 2_000}") for n in range(5_000)]
+    await post.load("link_visits", visits)
+    (found,) = (await post.ask("links_visits_stats", **ALL))["statistics"]
+    assert found["values"] == {"visits": 5_000, "unique_visits": 2_000}
+
+
+async def test_a_repeat_changes_nothing(post: Post) -> None:
+    visits = [visit(1), visit(2), visit(1)]
+    assert counts(await post.load("link_visits", visits)) == (2, 1, 0)
+    assert counts(await post.load("link_visits", visits)) == (0, 3, 0)
+
+
+async def test_visits_of_a_sending_that_is_not_there_yet_are_reported_once_it_comes(post: Post) -> None:
+    await post.load("link_visits", [visit(1, sending="S1"), visit(2, offer="O1")])
+    assert (await post.ask("sendings_links_stats"))["records"] == []
+    shown = await post.ask("links_visits_stats", aggregate_by="source_id", **ALL)
+    assert [each["label"] for each in shown["statistics"]] == [{"source_id": "O1"}]
+    await post.load("sendings", [SENDINGS["S1"]])
+    (record,) = (await post.ask("sendings_links_stats"))["records"]
+    assert list(record) == ["loyalty_club_id", "source_id", "visits_count", "unique_visits_count"]
+    assert (record["source_id"], record["visits_count"], record["unique_visits_count"]) == ("41", 1, 1)
+    (record,) = (await post.ask("sendings_links"))["records"]
+    assert list(record) == [
+        "loyalty_club_id", "source_id", "host", "path", "utm_campaign", "utm_content", "utm_medium", "utm_source",
+        "utm_term", "visits_count", "unique_visits_count",
+    ]  # fmt: skip
+
+
+async def test_what_is_no_visit_is_rejected_with_its_reason(post: Post) -> None:
+    summary = await post.load(
+        "link_visits",
+        [
+            visit(1, url="shop.example/boots"),
+            visit(2, url="https://a.example/" + "x" * 10_240),
+            visit(3, url="https://a.example/" + "x" * 2_048),
+            visit(4, url="https://" + "x" * 10_240),
+            visit(5, url="https://a.example/?utm_term=" + "x" * 256),
+            visit(6, url="https://a.example/?utm_term=%00"),
+            visit(7, url="https://a.example/\0"),
+            visit(8, profile="nobody"),
+            visit(9, sending="S1", offer="O1"),
+            visit(10) | {"at": (START + timedelta(days=2)).isoformat()},
+            {"url": None},
+            {"external_id": "E", "at": "yesterday"},
+            b'{"url": "\xff"}',
+            visit(14, host="a_example!"),
+            visit(15, host="x." * 127 + "xx"),
+            visit(16, at=(START + timedelta(hours=23)).isoformat()),
+            visit(17, visitor="x" * 256),
+        ],
+    )
+    assert counts(summary) == (1, 0, 16)
+    no_url = "url must be a URL with a host, such as https://shop.example/autumn?utm_source=mail"
+    assert reasons(summary) == {
+        1: no_url,
+        2: "url expected `str` of length <= 8192",
+        3: "url has a path of more than 2048 characters",
+        4: "url expected `str` of length <= 8192",
+        5: "url has a utm_term of more than 255 characters",
+        6: "url must not hold a NUL character",
+        7: "url must not hold a NUL character",
+        8: "profile There is no profile nobody",
+        9: "offer stands beside a sending: a visit comes from one of them",
+        10: "at lies more than a day ahead: set the clock that it comes from",
+        11: "external_id is required; at is required; host is required, or else a url",
+        12: "at must be a time: YYYY-MM-DD HH:MM:SS in UTC, or ISO 8601 with an offset; "
+        "host is required, or else a url",
+        13: "is not UTF-8",
+        14: "host must be the name of a host, such as shop.example",
+        15: "host must be at most 253 characters, as the names of hosts are",
+        17: "visitor expected `str` of length <= 255",
+    }
+
+
+async def test_a_batch_without_a_visit_is_none(post: Post) -> None:
+    assert counts(await post.load("link_visits", [visit(1, profile="nobody")])) == (0, 0, 1)
+
+
+async def test_visits_come_over_http_as_csv(post: Post) -> None:
+    content = (
+        "external_id,at,url,host,path,utm_source,sending\n"
+        "V1,2026-10-31 23:30,https://A.example/x?utm_source=mail&utm_term=t,,,,S1\n"
+        "V2,2026-10-31 23:30,https://A.example/x?utm_source=mail&utm_term=t,b.example,/y?z#a,app,\n"
+    )
+    answer = await post.club.http.post(
+        "/v1/import/link_visits", content=content, headers={"Content-Type": "text/csv; charset=utf-8"}
+    )
+    assert answer.json()["loaded"] == 2, answer.text
+    async with post.club.database.reading(post.club.community.id) as scope:
+        rows = await scope.fetch(
+            "SELECT host, path, utm_source, utm_term FROM links WHERE community_id = $1 ORDER BY host",
+            scope.community_id,
+        )
+    assert [tuple(row) for row in rows] == [("a.example", "/x", "mail", "t"), ("b.example", "/y", "app", "t")]
+
+
+async def test_verify_tells_what_is_kept_wrong_of_visits(post: Post) -> None:
+    await post.load("profiles", [{"external_id": "M1"}])
+    await post.load(
+        "link_visits", [visit(1), visit(2, visitor=None), visit(3, sending="S1"), visit(4, profile="M1", offer="O")]
+    )
+    assert await differences(post.club) == []
+    async with post.club.database.writing(post.club.community.id) as scope:
+        for statement in (
+            "UPDATE link_rollups SET visits = 3 WHERE community_id = $1 AND step = '1w' AND visits = 2",
+            "UPDATE link_rollups SET visitors = int4send(9) WHERE community_id = $1 AND step = '1mo' AND visits = 2",
+            "DELETE FROM sendings WHERE community_id = $1",
+            "DELETE FROM links WHERE community_id = $1 AND offer = 'O'",
+            "UPDATE link_visitors SET number = number + 6 WHERE community_id = $1 AND NOT is_profile AND number = 1",
+            "UPDATE link_visitors SET key = gen_random_uuid() WHERE community_id = $1 AND is_profile",
+        ):
+            await scope.execute(statement, scope.community_id)
+    found = sorted(each.partition(": ")[2] for each in await differences(post.club))
+    assert [re.sub(r"_id is kept as '[0-9a-f-]+'", "_id is kept as 'one'", each) for each in found] == [
+        "link is kept as 'a row', the facts say None",
+        "profile_id is kept as 'one', the facts say None",
+        "sending_id is kept as 'one', the facts say None",
+        "visitor is kept as 'a row', the facts say None",
+        "visits in the 1mo from 2026-10-01 00:00:00+00 is kept as '0 by 1, 1 by 9', the facts say '1 by 1, 0 by 9'",
+        "visits in the 1w from 2026-10-26 00:00:00+00 is kept as '2 by 0', the facts say '1 by 0'",
+    ]
