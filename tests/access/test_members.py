@@ -6,7 +6,7 @@ import base64
 import json
 from datetime import timedelta
 from typing import Any
-from uuid import uuid4
+from uuid import UUID
 
 import jwt
 import pytest
@@ -17,7 +17,7 @@ from regulars.access import members
 from regulars.access.members import LIFETIME, Member, member, signed
 
 KEY = b"k" * 32
-WHO = Member(7, uuid4())
+WHO = Member(7, UUID(int=4711))
 CLAIMS: dict[str, Any] = {
     "pid": str(WHO.profile_id),
     "community": 7,
