@@ -1,6 +1,6 @@
 """Loads files of facts: in batches, good rows kept, bad ones told with their line and reason."""
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Awaitable, Callable, Generator, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -18,12 +18,18 @@ from regulars.ingest.commit import PASSING, commit
 from regulars.ingest.entities import ENTITIES, PUTS, Outcome
 from regulars.ingest.files import Source
 from regulars.ingest.grouping import Committers, refusal
+from regulars.ingest.member_counts import may_count
 from regulars.ingest.rows import Read, Rejection
-from regulars.reports import rollups, snapshots
+from regulars.reports import rollups
 from regulars.storage.database import Database
 
 _JOINING = ("profiles", "memberships")
 """What tells who was a member long before it came."""
+
+JOINING_AT_ONCE = 25_000
+"""So many rows of a large load are one commit: the more, the less is added twice to the same counts, and the longer
+whoever changes the same profiles waits.
+"""
 
 
 async def load(
@@ -41,13 +47,12 @@ async def load(
         community = await communities.by_id(connection, arrival.community_id)
     if entity == "transactions":
         return await history.load_file(arrival, community, read, source, options)
-    batches = _rows(read, partial(ENTITIES[entity].decoded, community=community), options)
+    decoded = partial(ENTITIES[entity].decoded, community=community)
     put = partial(_put_rows, arrival.database, arrival.community_id, PUTS[entity], options)
-    began = arrival.database.clock()
-    summary = await _loaded(arrival.database, batches, put, options)
-    if entity in _JOINING and summary.loaded and not options.dry_run:
-        await snapshots.fill(arrival.database, arrival.community_id, began)
-    return summary
+    if entity not in _JOINING or options.dry_run:
+        return await _loaded(arrival.database, _rows(read, decoded, options.batch_rows), put, options)
+    batches = _rows(read, decoded, max(JOINING_AT_ONCE, options.batch_rows))
+    return await _loaded(arrival.database, batches, partial(_put_joining, arrival, put, options), options)
 
 
 async def load_one(
@@ -70,7 +75,7 @@ async def load_communities(database: Database, read: Read, options: Options | No
     """Makes or changes communities by slug; gives what came of the rows. Raises as `load` does."""
     options = options or Options()
     put = partial(_put_communities, database, options)
-    return await _loaded(database, _rows(read, entities.community, options), put, options)
+    return await _loaded(database, _rows(read, entities.community, options.batch_rows), put, options)
 
 
 async def _loaded(database: Database, batches: Generator[Batch, None, None], put: PutRows, options: Options) -> Summary:
@@ -83,7 +88,7 @@ async def _loaded(database: Database, batches: Generator[Batch, None, None], put
 # Prepared in a thread ---------------------------------------------------------------------------------------
 
 
-def _rows(read: Read, decoded: Callable[[bytes], Any], options: Options) -> Generator[Batch, None, None]:
+def _rows(read: Read, decoded: Callable[[bytes], Any], at_once: int) -> Generator[Batch, None, None]:
     batch = Batch()
     for row in read():
         if isinstance(row, Rejection):
@@ -93,7 +98,7 @@ def _rows(read: Read, decoded: Callable[[bytes], Any], options: Options) -> Gene
                 batch.rows.append((row.number, decoded(row.content)))
             except Refused as refused:
                 batch.rejections.append(Rejection(row.number, refused.errors))
-        if len(batch.rows) + len(batch.rejections) >= options.batch_rows:
+        if len(batch.rows) + len(batch.rejections) >= at_once:
             yield batch
             batch = Batch()
     yield batch
@@ -110,10 +115,29 @@ class _RehearsedError(Exception):
         self.outcomes = outcomes
 
 
+async def _put_joining(
+    arrival: Arrival, put: Callable[..., Awaitable[list[Outcome]]], options: Options, rows: Sequence[Any]
+) -> list[Outcome]:
+    if arrival.is_large(len(rows)) and await may_count(arrival.database):
+        return await put(rows, of_history=True, at_once=True)
+    outcomes: list[Outcome] = []
+    for start in range(0, len(rows), options.batch_rows):
+        outcomes += await put(rows[start : start + options.batch_rows], of_history=True)
+    return outcomes
+
+
 async def _put_rows(
-    database: Database, community_id: int, put: entities.Put, options: Options, rows: Sequence[Any]
+    database: Database,
+    community_id: int,
+    put: entities.Put,
+    options: Options,
+    rows: Sequence[Any],
+    *,
+    of_history: bool = False,
+    at_once: bool = False,
 ) -> list[Outcome]:
     async def work(writing: Writing) -> list[Outcome]:
+        writing.of_history, writing.at_once = of_history, at_once
         outcomes = await _by_halves(writing, put, rows)
         if options.dry_run:
             raise _RehearsedError(outcomes)

@@ -12,6 +12,7 @@ from regulars.aggregations.refresh import refresh, remove
 from regulars.facts import community as communities
 from regulars.facts.refusals import NotFound
 from regulars.facts.writing import Writing
+from regulars.ingest import member_counts
 from regulars.reports import folding, messages, purchases, rollups, snapshots
 from regulars.reports.derive import derive
 from regulars.storage import retention
@@ -161,8 +162,12 @@ async def settle(writing: Writing, clock: Callable[[], Any]) -> None:
                 await mark(writing, writing.load, profile_ids, causes)
         if left := [row["profile_id"] for row in locked if not row["is_there"]]:
             await remove(writing, left)
-    if writing.members:
+    if writing.members and writing.at_once:
+        await member_counts.count(writing)
+    elif writing.members:
         writing.moves += await derive(writing, writing.community, writing.members)
+        if writing.of_history:
+            await snapshots.recount(writing, await snapshots.joined(writing, writing.members))
     if writing.transactions:
         writing.bought += len(writing.transactions)
         writing.taken_back += await purchases.tell(writing, writing.community, writing.transactions)

@@ -228,6 +228,7 @@ moved AS MATERIALIZED (
     GROUP BY groups, at
     HAVING sum(n) <> 0
 ),
+-- Appended for the folder.
 group_moves AS (
     INSERT INTO group_deltas (community_id, bucket, grouping_type, grouping_value, n, changed_at)
     SELECT
@@ -268,6 +269,7 @@ balance_moves AS (
     HAVING sum(n) <> 0
     RETURNING 1
 ),
+-- Kept of each profile.
 put_states AS (
     INSERT INTO member_states (
         community_id, profile_id, since, until, groups, optin_channel, optin_subchannel, optin_platform, gender,
