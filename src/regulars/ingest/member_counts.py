@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from datetime import UTC
 from importlib.resources import files
 from io import BytesIO
-from uuid import UUID
 
 import pyarrow as pa
 import pyarrow.csv
@@ -17,6 +16,7 @@ from regulars.facts.writing import Writing
 from regulars.reports import folding, rollups, snapshots
 from regulars.reports.derive import collect
 from regulars.reports.interval import EVERY
+from regulars.storage.arrays import array
 from regulars.storage.copying import INSTANT
 from regulars.storage.database import Database, Scope
 
@@ -53,8 +53,11 @@ async def count(writing: Writing) -> None:
     last = snapshots.instant(writing.now)
     runner = OnDuckDB()
     try:
-        for name, relation in {**_MOVED, **_STOOD}.items():
-            table = await copied(writing, relation.statement, _bound(relation, writing, recounted), relation.columns)
+        await writing.execute(_MAKE_RECOUNTED)
+        await writing.execute(_RECOUNTED, array(recounted))
+        for name, relation in _RELATIONS.items():
+            values = (writing.community_id,) if "$1" in relation.statement else ()
+            table = await copied(writing, relation.statement, values, relation.columns)
             runner.connection.register(name, table)
         runner.connection.execute("SET VARIABLE last = ?", [last.replace(tzinfo=None)])
         ((first,),) = runner.rows("SELECT coalesce(min(instant), getvariable('last')) FROM events")
@@ -70,15 +73,19 @@ async def count(writing: Writing) -> None:
         runner.connection.close()
     await writing.execute(_PUT["told_groups"], writing.community_id, writing.now)
     await writing.execute(_PUT["told_joins"], writing.community_id)
-    await writing.execute(_PUT["told_alike"], writing.community_id, recounted, last)
+    await writing.execute(_PUT["told_alike"], writing.community_id, last)
 
 
 # From the store -----------------------------------------------------------------------------------------
 
 
+_MAKE_RECOUNTED = "CREATE TEMPORARY TABLE recounted (profile_id uuid) ON COMMIT DROP"
+_RECOUNTED = "INSERT INTO pg_temp.recounted SELECT * FROM unnest($1::text::uuid[])"
+
+
 @dataclass(frozen=True, slots=True)
 class _Relation:
-    """What is copied from the database: of community $1 and profiles $2, or of this transaction's own."""
+    """What is copied from the database: of community $1, or of this transaction's own tables."""
 
     statement: str
     columns: Mapping[str, pa.DataType]
@@ -89,24 +96,21 @@ _FIELDS = {"optin_channel": TEXT, "optin_subchannel": TEXT, "optin_platform": TE
 _ALIKE = {**_FIELDS, "age": TEXT, "country": TEXT, **_CONSENTS}
 _JOINS = {"type": TEXT, **_FIELDS, "age": TEXT, **_CONSENTS}
 
-_MOVED = {
+_STATE = f"""{", ".join(_FIELDS)}, birth_date,
+           substr((SELECT name FROM unnest(groups) AS name WHERE name LIKE 'country:%'), 9) AS country,
+           {", ".join(_CONSENTS)}"""
+
+_RELATIONS = {
     "moved_groups": _Relation(
         "SELECT to_json(groups), at, n FROM pg_temp.moved_groups", {"groups": TEXT, "instant": INSTANT, "n": INTEGER}
     ),
     "moved_joins": _Relation(
         f"SELECT {', '.join(_JOINS)}, at, n FROM pg_temp.moved_joins", {**_JOINS, "instant": INSTANT, "n": INTEGER}
     ),
-}
-
-_STATE = f"""{", ".join(_FIELDS)}, birth_date,
-           substr((SELECT name FROM unnest(groups) AS name WHERE name LIKE 'country:%'), 9) AS country,
-           {", ".join(_CONSENTS)}"""
-
-_STOOD = {
     "states": _Relation(
         f"""
 SELECT s.*
-FROM unnest($2::uuid[]) AS wanted (profile_id)
+FROM pg_temp.recounted AS wanted
 CROSS JOIN LATERAL (
     SELECT profile_id, nullif(since, '-infinity') AS since, until, {_STATE}
     FROM member_states
@@ -131,7 +135,7 @@ CROSS JOIN LATERAL (
     "events": _Relation(
         """
 SELECT e.*
-FROM unnest($2::uuid[]) AS wanted (profile_id)
+FROM pg_temp.recounted AS wanted
 CROSS JOIN LATERAL (
     SELECT profile_id, membership_id, type, at
     FROM membership_events
@@ -144,7 +148,7 @@ CROSS JOIN LATERAL (
     "counted": _Relation(
         f"""
 SELECT s.profile_id, s.since, nullif(s.until, 'infinity'), {", ".join(f"alike.{name}" for name in _ALIKE)}
-FROM unnest($2::uuid[]) AS wanted (profile_id)
+FROM pg_temp.recounted AS wanted
 CROSS JOIN LATERAL (
     SELECT * FROM snapshot_members WHERE community_id = $1 AND profile_id = wanted.profile_id OFFSET 0
 ) AS s
@@ -153,10 +157,6 @@ JOIN snapshot_counts AS alike ON alike.community_id = $1 AND alike.alike = s.ali
         {"profile_id": TEXT, "since": INSTANT, "until": INSTANT, **_ALIKE},
     ),
 }
-
-
-def _bound(relation: _Relation, scope: Scope, profile_ids: list[UUID]) -> tuple[object, ...]:
-    return (scope.community_id, profile_ids) if "$2" in relation.statement else ()
 
 
 _DAYS = """
@@ -178,7 +178,7 @@ SELECT instant FROM snapshot_edges
 
 # By the one function that says where buckets begin.
 _BUCKETS = """
-SELECT instant, step, bucket
+SELECT instant, step, '"' || bucket || '"'
 FROM (
     SELECT told.instant, steps.step, steps.first_kept, bucket_start(told.instant, steps.step, $1) AS bucket
     FROM pg_temp.instants AS told
@@ -191,11 +191,11 @@ WHERE first_kept IS NULL OR bucket >= first_kept
 
 
 async def _buckets(scope: Scope, instants: pa.Table, zone: str) -> pa.Table:
-    """In which bucket of each step instants are, as far as these are kept."""
+    """In which bucket of each step instants are, as far as these are kept; buckets as they stand in lists."""
     await _put(scope, instants.cast(pa.schema({"instant": INSTANT})), "instants", "instant timestamptz")
     steps = [interval.written for interval in EVERY]
     values = (zone, steps, rollups.firsts_kept(scope.now))
-    return await copied(scope, _BUCKETS, values, {"instant": INSTANT, "step": TEXT, "bucket": INSTANT})
+    return await copied(scope, _BUCKETS, values, {"instant": INSTANT, "step": TEXT, "bucket": TEXT})
 
 
 # Into the store -----------------------------------------------------------------------------------------

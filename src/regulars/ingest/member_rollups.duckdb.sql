@@ -1,6 +1,6 @@
 -- What is to be added to counts, rollups and snapshots, each in one row with lists of its buckets, as the database
 -- reads them: of `moved_groups`, `moved_joins`, `snapshot_edges`, `wanted`, and of `buckets` (in which bucket of each
--- step an instant is, where that is still kept).
+-- step an instant is, where that is still kept; written as it stands in lists).
 CREATE TEMP MACRO listed(values) AS '{' || array_to_string(values, ',') || '}';
 CREATE TEMP MACRO written(instant) AS coalesce(strftime(instant, '%Y-%m-%dT%H:%M:%S.%f+00'), 'infinity');
 
@@ -22,7 +22,7 @@ totals AS (
 )
 SELECT
     split_part(name, ':', 1) AS grouping_type, substr(name, 1 + position(':' IN name)) AS grouping_value,
-    CAST(any_value(totals.n) AS BIGINT) AS n, listed(list(step)) AS steps, listed(list(written(bucket))) AS buckets,
+    CAST(any_value(totals.n) AS BIGINT) AS n, listed(list(step)) AS steps, listed(list(bucket)) AS buckets,
     listed(list(CAST(rolled.n AS BIGINT))) AS numbers
 FROM totals
 JOIN rolled USING (name)
@@ -64,7 +64,7 @@ rolled AS (
 )
 SELECT
     grain, type, optin_channel, optin_subchannel, optin_platform, gender, age, consents_true, consents_false,
-    listed(list(step)) AS steps, listed(list(written(bucket))) AS buckets,
+    listed(list(step)) AS steps, listed(list(bucket)) AS buckets,
     listed(list(CAST(n AS BIGINT))) AS numbers
 FROM rolled
 GROUP BY grain, type, optin_channel, optin_subchannel, optin_platform, gender, age, consents_true, consents_false;
@@ -73,7 +73,7 @@ CREATE TEMP TABLE told_alike AS
 WITH rolled AS (
     SELECT
         optin_channel, optin_subchannel, optin_platform, gender, age, country, consents_true, consents_false,
-        list(step) AS steps, list(written(bucket)) AS buckets, list(n) AS numbers
+        list(step) AS steps, list(bucket) AS buckets, list(n) AS numbers
     FROM (
         SELECT snapshot_edges.* EXCLUDE (instant, n), step, bucket, CAST(sum(n) AS BIGINT) AS n
         FROM snapshot_edges

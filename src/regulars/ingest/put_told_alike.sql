@@ -1,4 +1,4 @@
--- Counts profiles $2 of community $1 in snapshots up to $3 as pg_temp.told_alike has them, and in no others; adds what
+-- Counts profiles pg_temp.recounted of community $1 in snapshots up to $2 as pg_temp.told_alike has them, and in no others; adds what
 -- that changes. The caller holds the lock of snapshots.
 WITH told AS MATERIALIZED (
     SELECT
@@ -16,7 +16,7 @@ wanted AS MATERIALIZED (
 ),
 dropped AS (
     DELETE FROM snapshot_members
-    WHERE community_id = $1 AND profile_id = ANY ($2::uuid[])
+    WHERE community_id = $1 AND profile_id = ANY (ARRAY(SELECT profile_id FROM pg_temp.recounted))
         AND (profile_id, since) NOT IN (SELECT profile_id, since FROM wanted)
 ),
 put_members AS (
@@ -55,4 +55,4 @@ extended AS (
     RETURNING 1
 )
 INSERT INTO snapshot_runs (community_id, first_at, last_at)
-SELECT $1, min(since), $3 FROM wanted HAVING min(since) IS NOT NULL AND NOT EXISTS (SELECT FROM extended)
+SELECT $1, min(since), $2 FROM wanted HAVING min(since) IS NOT NULL AND NOT EXISTS (SELECT FROM extended)
