@@ -17,6 +17,7 @@ from randomness import SEED, examples
 from regulars.bulk.verify import verify
 from regulars.ingest import arrival as arrivals
 from regulars.ingest import bulk
+from regulars.ingest.rows import Line
 from regulars.reports import snapshots
 from regulars.reports.folding import fold
 from reports.asking import over_time, rows_of
@@ -128,43 +129,111 @@ async def differences(club: Club) -> list[str]:
     return [str(each) for each in found if not isinstance(each, int)]
 
 
+async def move(club: Club, zone: str) -> None:
+    """Has a club live by the clock of another zone."""
+    mine = club.community
+    row = {"slug": mine.slug, "name": mine.name, "country": mine.country, "timezone": zone, "currency": mine.currency}
+    assert counts(await bulk.load_communities(club.database, lambda: iter([Line(1, msgspec.json.encode(row))])))[2] == 0
+
+
 @pytest.fixture
-def at_once(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Loads are large from their first row on."""
     monkeypatch.setattr(arrivals, "REFRESHED", 0)
-    monkeypatch.setattr(bulk, "JOINING_AT_ONCE", 40)
-    return monkeypatch
 
 
-@pytest.mark.parametrize("example", range(examples(3)))
+ZONES = ["Europe/Oslo", "America/St_Johns", "UTC"]
+
+
+@pytest.mark.parametrize("example", range(examples(2)))
 async def test_both_ways_come_to_the_same_tables_and_answers(
     club: Club, other_club: Club, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, example: int
 ) -> None:
     chance = random.Random(SEED + example)
-    clock = club.clock
-    clock.step(hours=13, minutes=7)
+    began = club.clock.step(hours=13, minutes=7)
     files: list[tuple[str, str]] = []
-    known = 0
-    for _ in range(2):
-        fresh = [drawn(chance, number, clock.at) for number in range(known, known + 50)]
-        again = [drawn(chance, chance.randrange(known), clock.at) for _ in range(10)] if known else []
-        known += 50
+    for known in (0, 50):
+        fresh = [drawn(chance, number, began) for number in range(known, known + 50)]
+        again = [drawn(chance, chance.randrange(known), began) for _ in range(10)] if known else []
         files.append(("profiles", lines([*fresh, *again])))
-        files.append(("memberships", lines([turned(chance, n, known, clock.at) for n in range(60)])))
-    for large, mine in ((False, club), (True, other_club)):
-        monkeypatch.setattr(arrivals, "REFRESHED", 0 if large else 2**60)
-        monkeypatch.setattr(bulk, "JOINING_AT_ONCE", 1)
-        load = Loading(mine, tmp_path)
-        clock.at -= timedelta(hours=2) * large
+        files.append(("memberships", lines([turned(chance, n, known + 50, began) for n in range(60)])))
+    # The same commits, so that the same is told of when a count was changed.
+    for mine, refreshed, batches in ((club, 2**60, 1), (other_club, 0, 2)):
+        monkeypatch.setattr(arrivals, "REFRESHED", refreshed)
+        monkeypatch.setattr(bulk, "BATCHES_AT_ONCE", batches)
+        mine.clock.at = began
+        await move(mine, ZONES[example % len(ZONES)])
         for entity, content in files:
-            summary = await load(entity, content, "facts.ndjson", batch_rows=40)
+            summary = await Loading(mine, tmp_path)(entity, content, "facts.ndjson", batch_rows=40 // batches)
             assert summary.loaded
             await fold(mine.database, mine.community.id)
-            clock.step(minutes=30)
+            mine.clock.step(minutes=30)
     one, other = await kept(club), await kept(other_club)
     for name in TABLES:
         assert one[name] == other[name], name
     assert await answers(club) == await answers(other_club)
     assert await differences(other_club) == []
-    await snapshots.take(other_club.database, other_club.community.id)
-    assert counts(await Loading(club, tmp_path)("profiles", files[0][1], "facts.ndjson"))[0] >= 0
+    assert await snapshots.take(other_club.database, other_club.community.id) == await snapshots.take(
+        club.database, club.community.id
+    )
+
+
+async def appended(club: Club) -> int:
+    async with club.database.reading(club.community.id) as scope:
+        found: int = await scope.fetchval(
+            "SELECT count(*) FROM group_deltas WHERE community_id = $1", club.community.id
+        )
+    return found
+
+
+@pytest.mark.usefixtures("at_once")
+async def test_nothing_is_left_to_the_folder(load: Loading) -> None:
+    chance = random.Random(SEED)
+    await load("profiles", lines([drawn(chance, n, load.club.clock.at) for n in range(30)]), "p.ndjson")
+    assert await appended(load.club) == 0
+    assert await differences(load.club) == []
+
+
+@pytest.mark.usefixtures("at_once")
+async def test_the_same_file_again_changes_nothing(load: Loading) -> None:
+    chance = random.Random(SEED)
+    rows = lines([drawn(chance, n, load.club.clock.at) for n in range(30)])
+    first = await load("profiles", rows, "p.ndjson")
+    before = await kept(load.club)
+    load.club.clock.step(minutes=5)
+    again = await load("profiles", rows, "p.ndjson")
+    assert (again.loaded, again.unchanged + again.rejected) == (0, 30), first
+    assert await kept(load.club) == before
+
+
+@pytest.mark.usefixtures("at_once")
+async def test_rows_that_change_known_members_alone_leave_the_past_as_it_was(load: Loading) -> None:
+    rows = [{"external_id": f"M{n}", "gender": "male", "joined_at": "2026-10-01T10:00:00Z"} for n in range(5)]
+    await load("profiles", lines(rows), "p.ndjson")
+    before = (await kept(load.club))["snapshot_members"]
+    load.club.clock.step(hours=2)
+    changed = [{"external_id": f"M{n}", "gender": "female"} for n in range(5)]
+    assert counts(await load("profiles", lines(changed), "p.ndjson")) == (5, 0, 0)
+    assert (await kept(load.club))["snapshot_members"] == before
+    assert await differences(load.club) == []
+
+
+@pytest.mark.usefixtures("at_once")
+async def test_a_club_that_has_moved_to_another_zone_has_its_buckets_made_anew_by_the_load(load: Loading) -> None:
+    chance = random.Random(SEED)
+    club = load.club
+    await load("profiles", lines([drawn(chance, n, club.clock.at) for n in range(20)]), "p.ndjson")
+    await move(club, "Asia/Tokyo")
+    club.clock.step(minutes=5)
+    await load("profiles", lines([drawn(chance, n, club.clock.at) for n in range(20, 40)]), "p.ndjson")
+    assert await differences(club) == []
+    by_load = await kept(club)
+    await fold(club.database, club.community.id)
+    assert await kept(club) == by_load
+
+
+@pytest.mark.usefixtures("at_once")
+async def test_a_row_that_is_refused_leaves_the_others_counted(load: Loading) -> None:
+    rows = [{"external_id": f"M{n}", "email": f"m{n % 3}@example.com"} for n in range(5)]
+    assert counts(await load("profiles", lines(rows), "p.ndjson")) == (3, 0, 2)
+    assert await differences(load.club) == []

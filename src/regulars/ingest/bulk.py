@@ -26,9 +26,9 @@ from regulars.storage.database import Database
 _JOINING = ("profiles", "memberships")
 """What tells who was a member long before it came."""
 
-JOINING_AT_ONCE = 25_000
-"""So many rows of a large load are one commit: the more, the less is added twice to the same counts, and the longer
-whoever changes the same profiles waits.
+BATCHES_AT_ONCE = 5
+"""So many batches of a large load are one commit: the more, the less is added to the same counts again and again, and
+the longer waits whoever changes the same profiles.
 """
 
 
@@ -51,7 +51,7 @@ async def load(
     put = partial(_put_rows, arrival.database, arrival.community_id, PUTS[entity], options)
     if entity not in _JOINING or options.dry_run:
         return await _loaded(arrival.database, _rows(read, decoded, options.batch_rows), put, options)
-    batches = _rows(read, decoded, max(JOINING_AT_ONCE, options.batch_rows))
+    batches = _rows(read, decoded, BATCHES_AT_ONCE * options.batch_rows)
     return await _loaded(arrival.database, batches, partial(_put_joining, arrival, put, options), options)
 
 
