@@ -42,9 +42,9 @@ SELECT
 FROM birthdays
 LEFT JOIN days AS began ON began.day = turned
 LEFT JOIN days AS ended ON ended.day = turns_next
--- No day before the first of them matters, nor one after the last.
-WHERE (turned IS NULL OR turned <= (SELECT max(day) FROM days))
-  AND (turns_next IS NULL OR turns_next >= (SELECT min(day) FROM days))
+-- Days of any zone are within two of those of UTC; what is left out is before or after the time in question.
+WHERE (turned IS NULL OR turned <= least(CAST(stood_until AS DATE), CAST(getvariable('last') AS DATE)) + 2)
+  AND (turns_next IS NULL OR turns_next >= CAST(stood_since AS DATE) - 2)
 UNION ALL BY NAME
 SELECT * EXCLUDE (birth_date), CAST(NULL AS VARCHAR) AS age FROM stood WHERE birth_date IS NULL;
 

@@ -19,11 +19,13 @@ PERSONAL = (
 _DERIVE = (files("regulars.reports") / "derive.sql").read_text()
 
 # The same, but that nothing is appended for the folder: every change as it is goes into tables of the transaction.
-_APPENDED, _KEPT = "-- Appended for the folder.\n", "-- Kept of each profile.\n"
+_APPENDED, _KEPT = "-- Appended for the folder, netted.\n", "-- Kept of each profile.\n"
 _COLLECT = f"""{_DERIVE.partition(_APPENDED)[0]}
 group_moves AS (
     INSERT INTO pg_temp.moved_groups (groups, at, n)
-    SELECT groups, at, n FROM moved
+    SELECT groups, since, sign FROM stood WHERE since < until AND groups <> '{{}}'
+    UNION ALL
+    SELECT groups, until, -sign FROM stood WHERE since < until AND until < 'infinity' AND groups <> '{{}}'
     RETURNING 1
 ),
 balance_moves AS (
