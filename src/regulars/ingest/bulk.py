@@ -21,14 +21,15 @@ from regulars.ingest.grouping import Committers, refusal
 from regulars.ingest.member_counts import may_count
 from regulars.ingest.rows import Read, Rejection
 from regulars.reports import rollups
+from regulars.storage.arrays import array
 from regulars.storage.database import Database
 
 _JOINING = ("profiles", "memberships")
 """What tells who was a member long before it came."""
 
 BATCHES_AT_ONCE = 5
-"""So many batches of a large load are one commit: the more, the less is added to the same counts again and again, and
-the longer waits whoever changes the same profiles.
+"""So many batches of new profiles are one commit of a large load: the more, the less is added to the same counts again
+and again.
 """
 
 
@@ -52,7 +53,7 @@ async def load(
     if entity not in _JOINING or options.dry_run:
         return await _loaded(arrival.database, _rows(read, decoded, options.batch_rows), put, options)
     batches = _rows(read, decoded, BATCHES_AT_ONCE * options.batch_rows)
-    return await _loaded(arrival.database, batches, partial(_put_joining, arrival, put, options), options)
+    return await _loaded(arrival.database, batches, partial(_put_joining, arrival, entity, put, options), options)
 
 
 async def load_one(
@@ -116,14 +117,44 @@ class _RehearsedError(Exception):
 
 
 async def _put_joining(
-    arrival: Arrival, put: Callable[..., Awaitable[list[Outcome]]], options: Options, rows: Sequence[Any]
+    arrival: Arrival,
+    entity: str,
+    put: Callable[..., Awaitable[list[Outcome]]],
+    options: Options,
+    rows: Sequence[Any],
 ) -> list[Outcome]:
-    if arrival.is_large(len(rows)) and await may_count(arrival.database):
-        return await put(rows, of_history=True, at_once=True)
-    outcomes: list[Outcome] = []
-    for start in range(0, len(rows), options.batch_rows):
-        outcomes += await put(rows[start : start + options.batch_rows], of_history=True)
-    return outcomes
+    at_once = arrival.is_large(len(rows)) and await may_count(arrival.database)
+    outcomes: dict[int, Outcome] = {}
+    if at_once and entity == "profiles":
+        parts = await _new_apart(arrival, rows, options.batch_rows)
+    else:
+        parts = _parts(range(len(rows)), options.batch_rows)
+    for places in parts:
+        found = await put([rows[place] for place in places], of_history=True, at_once=at_once)
+        outcomes |= zip(places, found, strict=True)
+    return [outcomes[place] for place in range(len(rows))]
+
+
+_KNOWN = "SELECT external_id FROM profiles WHERE community_id = $1 AND external_id = ANY ($2::text::text[])"
+
+
+async def _new_apart(arrival: Arrival, rows: Sequence[Any], batch_rows: int) -> list[Sequence[int]]:
+    """The places of rows of profiles by commit: those that are there, in batches, so that nobody waits long for one of
+    them; all that are new; then whatever the file says of these again.
+    """
+    names = [row.external_id for row in rows]
+    async with arrival.database.reading(arrival.community_id) as scope:
+        known = {row["external_id"] for row in await scope.fetch(_KNOWN, arrival.community_id, array(names))}
+    first = {name: place for place, name in reversed(list(enumerate(names))) if name not in known}
+    new = sorted(first.values())
+    is_new = set(new)
+    there = [place for place, name in enumerate(names) if name in known]
+    again = [place for place, name in enumerate(names) if name not in known and place not in is_new]
+    return [*_parts(there, batch_rows), *_parts(new, len(rows)), *_parts(again, batch_rows)]
+
+
+def _parts(places: Sequence[int], at_most: int) -> list[Sequence[int]]:
+    return [places[start : start + at_most] for start in range(0, len(places), at_most)]
 
 
 async def _put_rows(
