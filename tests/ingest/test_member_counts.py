@@ -80,7 +80,6 @@ TABLES = {
     "snapshot_members": "FROM snapshot_members AS t JOIN profiles AS p USING (community_id, profile_id)",
     "snapshot_runs": "FROM snapshot_runs AS t",
     "aggregations": "FROM aggregations AS t JOIN profiles AS p USING (community_id, profile_id)",
-    "outbox": "FROM outbox AS t JOIN profiles AS p USING (community_id, profile_id)",
 }
 NEW_EACH_TIME = {"community_id", "profile_id", "member_id", "membership_id", "transaction_id", "id", "values_epoch"}
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from operator import attrgetter
 from typing import Any, TypeVar
 
 import asyncpg
@@ -125,6 +126,9 @@ async def _was_committed(database: Database, transaction_id: str) -> bool:
     raise UnknownOutcomeError("The database was lost during a commit: look whether it was kept.")
 
 
+_NUMBER = attrgetter("int")
+"""The order of ids, many times faster than by themselves."""
+
 _LOCK = """
 SELECT profile_id, deleted_at IS NULL AS is_there, merged_into IS NOT NULL AS is_merged,
        pg_current_xact_id()::text AS transaction_id
@@ -146,7 +150,7 @@ async def settle(writing: Writing, clock: Callable[[], Any]) -> None:
     """Makes everything derived true again for what a writing touched."""
     if writing.removed:
         await remove(writing, sorted(writing.removed))
-    if there := sorted({*writing.touched, *writing.members} - writing.removed):
+    if there := sorted({*writing.touched, *writing.members} - writing.removed, key=_NUMBER):
         # Locked in the order of their keys, and read by later statements: their snapshots
         # then hold all that earlier holders of these locks have committed.
         locked = await writing.fetch(_LOCK, writing.community_id, array(there))
@@ -154,7 +158,7 @@ async def settle(writing: Writing, clock: Callable[[], Any]) -> None:
             raise ProfileGoneError("A profile was removed meanwhile.")
         writing.transaction_id = next((row["transaction_id"] for row in locked), None)
         if writing.touched:
-            profile_ids = sorted(writing.touched)
+            profile_ids = sorted(writing.touched, key=_NUMBER)
             causes = [writing.touched[each] for each in profile_ids]
             if writing.load is None:
                 writing.slow.update(await refresh(writing, profile_ids, causes, clock()))

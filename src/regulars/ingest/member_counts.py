@@ -22,6 +22,11 @@ from regulars.storage.database import Database, Scope
 
 _SPANS = (files("regulars.ingest") / "member_spans.duckdb.sql").read_text()
 _ROLLUPS = (files("regulars.ingest") / "member_rollups.duckdb.sql").read_text()
+_UNCOUNTED = """
+DELETE FROM snapshot_members
+WHERE community_id = $1 AND profile_id = ANY (ARRAY(SELECT profile_id FROM pg_temp.recounted))
+"""
+
 _PUT = {
     name: (files("regulars.ingest") / f"put_{name}.sql").read_text()
     for name in ("told_groups", "told_joins", "told_alike")
@@ -73,6 +78,7 @@ async def count(writing: Writing) -> None:
         runner.connection.close()
     await writing.execute(_PUT["told_groups"], writing.community_id, writing.now)
     await writing.execute(_PUT["told_joins"], writing.community_id)
+    await writing.execute(_UNCOUNTED, writing.community_id)
     await writing.execute(_PUT["told_alike"], writing.community_id, last)
 
 

@@ -1,5 +1,5 @@
--- Counts profiles pg_temp.recounted of community $1 in snapshots up to $2 as pg_temp.told_alike has them, and in no others; adds what
--- that changes. The caller holds the lock of snapshots.
+-- Counts profiles pg_temp.recounted of community $1 in snapshots up to $2 as pg_temp.told_alike has them, and adds what
+-- that changes. They are in none by now. The caller holds the lock of snapshots.
 WITH told AS MATERIALIZED (
     SELECT
         given.*,
@@ -14,16 +14,9 @@ wanted AS MATERIALIZED (
     CROSS JOIN unnest(told.profile_ids, told.sinces, told.untils) AS each (profile_id, since, until)
     ORDER BY each.profile_id
 ),
-dropped AS (
-    DELETE FROM snapshot_members
-    WHERE community_id = $1 AND profile_id = ANY (ARRAY(SELECT profile_id FROM pg_temp.recounted))
-        AND (profile_id, since) NOT IN (SELECT profile_id, since FROM wanted)
-),
 put_members AS (
     INSERT INTO snapshot_members (community_id, profile_id, since, until, alike)
     SELECT $1, profile_id, since, until, alike FROM wanted
-    ON CONFLICT (community_id, profile_id, since) DO UPDATE
-    SET until = excluded.until, alike = excluded.alike
 ),
 put AS (
     INSERT INTO snapshot_counts AS kept (
@@ -37,13 +30,24 @@ put AS (
     ORDER BY alike
     ON CONFLICT (community_id, alike) DO UPDATE
     SET members_count = kept.members_count + excluded.members_count
+    -- What was inserted was never locked.
+    RETURNING kept.alike, kept.xmax = 0 AS is_new
 ),
-rolled AS (
-    INSERT INTO snapshot_rollups AS kept (community_id, step, bucket, alike, n)
-    SELECT $1, each.step, each.bucket, told.alike, each.n
+rolled AS MATERIALIZED (
+    SELECT put.is_new, told.alike, each.step, each.bucket, each.n
     FROM told
+    JOIN put ON put.alike = told.alike
     CROSS JOIN unnest(told.steps, told.buckets, told.numbers) AS each (step, bucket, n)
     ORDER BY each.step, each.bucket, told.alike
+),
+-- An insert that looks for no conflict costs half of one that does.
+begun_rollups AS (
+    INSERT INTO snapshot_rollups (community_id, step, bucket, alike, n)
+    SELECT $1, step, bucket, alike, n FROM rolled WHERE is_new
+),
+added AS (
+    INSERT INTO snapshot_rollups AS kept (community_id, step, bucket, alike, n)
+    SELECT $1, step, bucket, alike, n FROM rolled WHERE NOT is_new
     ON CONFLICT (community_id, step, bucket, alike) DO UPDATE
     SET n = kept.n + excluded.n
 ),

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from importlib.resources import files
+from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
@@ -85,4 +86,5 @@ async def collect(scope: Scope, community: Community, profile_ids: Collection[UU
 
 
 def _asked(scope: Scope, community: Community, profile_ids: Collection[UUID]) -> tuple[object, ...]:
-    return scope.community_id, sorted(profile_ids), scope.now, community.timezone, personal(community)
+    in_order = sorted(profile_ids, key=attrgetter("int"))
+    return scope.community_id, in_order, scope.now, community.timezone, personal(community)

@@ -85,5 +85,5 @@ ORDER BY profile_id
 
 async def joined(scope: Scope, profile_ids: Collection[UUID]) -> list[UUID]:
     """Those of some profiles whose memberships came with this transaction."""
-    rows = await scope.fetch(_JOINED, scope.community_id, sorted(profile_ids), scope.now)
+    rows = await scope.fetch(_JOINED, scope.community_id, list(profile_ids), scope.now)
     return [row["profile_id"] for row in rows]
