@@ -17,7 +17,7 @@ from ingest.loading import Loading, counts
 from randomness import SEED, examples
 from regulars.bulk.verify import verify
 from regulars.ingest import arrival as arrivals
-from regulars.ingest import bulk
+from regulars.ingest import bulk, member_counts
 from regulars.ingest.rows import Line
 from regulars.reports import snapshots
 from regulars.reports.folding import fold
@@ -238,4 +238,16 @@ async def test_a_club_that_has_moved_to_another_zone_has_its_buckets_made_anew_b
 async def test_a_row_that_is_refused_leaves_the_others_counted(load: Loading) -> None:
     rows = [{"external_id": f"M{n}", "email": f"m{n % 3}@example.com"} for n in range(5)]
     assert counts(await load("profiles", lines(rows), "p.ndjson")) == (3, 0, 2)
+    assert await differences(load.club) == []
+
+
+@pytest.mark.usefixtures("at_once")
+async def test_what_is_too_much_for_the_engine_is_counted_as_any_write_is(
+    load: Loading, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(member_counts, "_SPANS", "SELECT error('too much')")
+    chance = random.Random(SEED)
+    summary = await load("profiles", lines([drawn(chance, n, load.club.clock.at) for n in range(30)]), "p.ndjson")
+    assert summary.loaded
+    assert await appended(load.club) > 0
     assert await differences(load.club) == []

@@ -6,6 +6,8 @@ from functools import partial
 from typing import Any
 
 import asyncpg
+import duckdb
+import structlog
 
 from regulars.facts import community as communities
 from regulars.facts.community import NewCommunity
@@ -23,6 +25,8 @@ from regulars.ingest.rows import Read, Rejection
 from regulars.reports import rollups
 from regulars.storage.arrays import array
 from regulars.storage.database import Database
+
+_log = structlog.get_logger("regulars.load")
 
 _JOINING = ("profiles", "memberships")
 """What tells who was a member long before it came."""
@@ -130,7 +134,13 @@ async def _put_joining(
     else:
         parts = _parts(range(len(rows)), options.batch_rows)
     for places in parts:
-        found = await put([rows[place] for place in places], of_history=True, at_once=at_once)
+        some = [rows[place] for place in places]
+        try:
+            found = await put(some, of_history=True, at_once=at_once)
+        except duckdb.Error as error:
+            # More than its memory holds, most likely. Nothing of the commit has stayed.
+            _log.warning("load.counted_live", why=type(error).__name__)
+            found = await put(some, of_history=True)
         outcomes |= zip(places, found, strict=True)
     return [outcomes[place] for place in range(len(rows))]
 
