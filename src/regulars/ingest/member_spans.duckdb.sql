@@ -9,6 +9,12 @@ CREATE TEMP MACRO snapshot_from(instant) AS
 CREATE TEMP MACRO turns(birth_date, years) AS
     make_date(birth_date // 10000 + years, birth_date // 100 % 100, 1) + CAST(birth_date % 100 - 1 AS INTEGER);
 
+-- One number for all that those who are counted alike share; no text of the database's holds a zero.
+CREATE TEMP MACRO kind_of(a, b, c, d, e, f, g, h) AS md5_number(concat_ws(
+    chr(0), coalesce('=' || a, ''), coalesce('=' || b, ''), coalesce('=' || c, ''), coalesce('=' || d, ''),
+    coalesce('=' || e, ''), coalesce('=' || f, ''), coalesce('=' || g, ''), coalesce('=' || h, '')
+));
+
 CREATE TEMP TABLE aged AS
 WITH spans AS (
     SELECT
@@ -49,27 +55,33 @@ UNION ALL BY NAME
 SELECT * EXCLUDE (birth_date), CAST(NULL AS VARCHAR) AS age FROM stood WHERE birth_date IS NULL;
 
 CREATE TEMP TABLE wanted AS
-SELECT * REPLACE (
-    snapshot_from(since) AS since,
-    -- The last snapshot knows nothing of what comes after it.
-    CASE WHEN until <= getvariable('last') THEN snapshot_from(until) END AS until
-)
+SELECT
+    * REPLACE (
+        snapshot_from(since) AS since,
+        -- The last snapshot knows nothing of what comes after it.
+        CASE WHEN until <= getvariable('last') THEN snapshot_from(until) END AS until
+    ),
+    kind_of(optin_channel, optin_subchannel, optin_platform, gender, age, country, consents_true, consents_false) AS kind
 FROM aged
 WHERE since < until AND snapshot_from(since) <= getvariable('last')
   AND (until > getvariable('last') OR snapshot_from(since) < snapshot_from(until));
 
-CREATE TEMP TABLE snapshot_edges AS
+CREATE TEMP TABLE left_behind AS
 SELECT
-    optin_channel, optin_subchannel, optin_platform, gender, age, country, consents_true, consents_false, instant,
-    sum(n) AS n
+    *,
+    kind_of(optin_channel, optin_subchannel, optin_platform, gender, age, country, consents_true, consents_false) AS kind
+FROM counted;
+
+CREATE TEMP TABLE snapshot_edges AS
+SELECT kind, instant, sum(n) AS n
 FROM (
-    SELECT *, since AS instant, 1 AS n FROM wanted
-    UNION ALL BY NAME
-    SELECT *, until AS instant, -1 AS n FROM wanted WHERE until IS NOT NULL
-    UNION ALL BY NAME
-    SELECT *, since AS instant, -1 AS n FROM counted
-    UNION ALL BY NAME
-    SELECT *, until AS instant, 1 AS n FROM counted WHERE until IS NOT NULL
+    SELECT kind, since AS instant, 1 AS n FROM wanted
+    UNION ALL
+    SELECT kind, until, -1 FROM wanted WHERE until IS NOT NULL
+    UNION ALL
+    SELECT kind, since, -1 FROM left_behind
+    UNION ALL
+    SELECT kind, until, 1 FROM left_behind WHERE until IS NOT NULL
 )
 GROUP BY ALL
 HAVING sum(n) <> 0;
