@@ -57,6 +57,15 @@ BENCHMARKS = (
         ("plain COPY, without values", "regulars load, with values", "batch by batch, with values"),
     ),
     Benchmark(
+        "members",
+        "Members of years from a file",
+        (
+            "plain COPY, nothing derived",
+            "regulars load, all reports true",
+            "batch by batch, all reports true",
+        ),
+    ),
+    Benchmark(
         "events",
         "Events of sendings",
         (

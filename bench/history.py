@@ -70,7 +70,7 @@ def run(where: Place, size: Size, findings: Findings) -> None:
     for round_ in range(size.rounds(ROUNDS)):
         for name, load in ((LOADED, _by_columns), (BATCHED, _by_batches)):
             with _store(where, profiles) as (store, club):
-                used = _used(where, partial(_run, load, store, club, path))
+                used = used_by(where, partial(_run, load, store, club, path))
                 seconds[name].append(used.seconds)
                 costs += [used.shown(name, rows)] if not round_ else []
                 if name == LOADED:
@@ -94,7 +94,7 @@ def run(where: Place, size: Size, findings: Findings) -> None:
 
 
 @dataclass(frozen=True)
-class _Use:
+class Use:
     """What a way took: seconds, and CPU seconds of this process and of PostgreSQL."""
 
     seconds: float
@@ -106,10 +106,10 @@ class _Use:
         return name, number(1e6 * self.here / rows), number(1e6 * self.database / rows)
 
 
-def _used(where: Place, work: Callable[[], object]) -> _Use:
+def used_by(where: Place, work: Callable[[], object]) -> Use:
     before = time.perf_counter(), time.process_time(), processes.cpu_seconds(where.postmaster)
     work()
-    return _Use(
+    return Use(
         time.perf_counter() - before[0],
         time.process_time() - before[1],
         processes.cpu_seconds(where.postmaster) - before[2],
@@ -170,7 +170,7 @@ async def _differences(store: Store, club: Club) -> int:
     return len(bought)
 
 
-def _copied(where: Place, store: Store, rows: int) -> _Use:
+def _copied(where: Place, store: Store, rows: int) -> Use:
     path = where.folder / "sales.csv"
     with store.owner() as connection:
         with path.open("wb") as file, connection.cursor().copy("COPY transactions TO STDOUT (FORMAT csv)") as copy:
@@ -183,6 +183,6 @@ def _copied(where: Place, store: Store, rows: int) -> _Use:
                 while piece := file.read(1 << 20):
                     copy.write(piece)
 
-        used = _used(where, work)
+        used = used_by(where, work)
         assert row(connection, "SELECT count(*) FROM plain")[0] == rows
     return used

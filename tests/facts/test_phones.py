@@ -1,7 +1,11 @@
 """The country of a phone number: what it says itself, and nothing where several countries share it."""
 
+import random
+
+import phonenumbers
 import pytest
 
+from randomness import SEED
 from regulars.facts.phones import country
 
 
@@ -24,3 +28,11 @@ from regulars.facts.phones import country
 )
 def test_a_number_tells_its_country_or_nothing(number: str | None, told: str | None) -> None:
     assert country(number) == told
+
+
+def test_a_plain_number_tells_what_it_tells_when_it_is_written_with_spaces() -> None:
+    chance = random.Random(SEED)
+    for code in (*phonenumbers.COUNTRY_CODE_TO_REGION_CODE, 2, 210, 999):
+        for _ in range(5):
+            rest = "".join(chance.choices("0123456789", k=chance.randint(7, 11)))
+            assert country(f"+{code}{rest}") == country(f"+{code} {rest}"), f"+{code}{rest}"

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from api.profile_calls import changed, made
 from clubs import Club
-from regulars.reports.snapshots import fill, instant, take
+from regulars.reports.snapshots import instant, joined, recount, take
 from reports.asking import over_time
 
 
@@ -74,12 +75,14 @@ async def test_an_age_changes_with_the_day(club: Club) -> None:
 
 
 async def test_what_was_loaded_fills_the_snapshots_of_the_past(club: Club) -> None:
-    start = club.clock.at
-    await made(club, birth_year=2006, birth_month=10, birth_day=30, joined_at="2026-10-28 10:00:00")
+    first = await made(club, birth_year=2006, birth_month=10, birth_day=30, joined_at="2026-10-28 10:00:00")
     left = await made(club, joined_at="2026-10-29 10:00:00")
     await club.http.delete(f"/api/v3/profiles/{left['id']}")
     await take(club.database, club.community.id)
-    assert await fill(club.database, club.community.id, start) == 2
+    async with club.database.writing(club.community.id) as scope:
+        came = await joined(scope, [UUID(each["id"]) for each in (first, left)])
+        assert len(came) == 2
+        await recount(scope, came)
     days = {"interval": "1d", "hours": 6, "width": 24}
     assert await seen(club, **days) == {(4,): 1, (3,): 2, (2,): 2, (1,): 2, (0,): 1}  # type: ignore[arg-type]
     ages = await seen(club, "age", **days)  # type: ignore[arg-type]

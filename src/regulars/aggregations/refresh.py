@@ -7,17 +7,22 @@ from uuid import UUID
 from regulars.aggregations.store import refresh_statement
 from regulars.storage.database import Scope
 
+AT_ONCE = 5_000
+"""Of more profiles than these what a statement sorts and joins no longer fits its memory."""
+
 
 async def refresh(scope: Scope, profile_ids: Sequence[UUID], causes: Sequence[str], as_of: datetime) -> list[UUID]:
-    """Recomputes profiles at `as_of` by one statement, stores what moved, and tells the outbox why.
+    """Recomputes profiles at `as_of` by a statement, stores what moved, and tells the outbox why.
 
     Gives the profiles of so many sales that this takes long. The caller holds the profiles' locks since an
     earlier statement of this transaction.
     """
-    found = await scope.fetch(
-        refresh_statement(), scope.community_id, list(profile_ids), [as_of] * len(profile_ids), list(causes)
-    )
-    return [row["profile_id"] for row in found]
+    slow: list[UUID] = []
+    for start in range(0, len(profile_ids), AT_ONCE):
+        some, why = list(profile_ids[start : start + AT_ONCE]), list(causes[start : start + AT_ONCE])
+        found = await scope.fetch(refresh_statement(), scope.community_id, some, [as_of] * len(some), why)
+        slow += [row["profile_id"] for row in found]
+    return slow
 
 
 async def remove(scope: Scope, profile_ids: Sequence[UUID]) -> None:

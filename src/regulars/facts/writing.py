@@ -19,7 +19,8 @@ class Writing(Scope):
     refresh took long. `transaction_id` is the database's own number for it, once profiles are locked. With `load`, the
     number of a load, what is touched is only marked, and computed when that load ends. `moves` is how many rows it
     appended for the folder; `bought` of how many transactions reports were told, `taken_back` of how many of these
-    otherwise than before.
+    otherwise than before. With `of_history`, memberships that come are counted in the snapshots of the past too; with
+    `at_once`, what changes of members is added to all counts in this commit, and nothing is left to the folder.
     """
 
     community: Community
@@ -34,6 +35,8 @@ class Writing(Scope):
     locations_changed: bool = False
     transaction_id: str | None = None
     load: int | None = None
+    of_history: bool = False
+    at_once: bool = False
     moves: int = 0
     bought: int = 0
     taken_back: int = 0

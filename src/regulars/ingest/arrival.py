@@ -40,9 +40,13 @@ class Arrival:
 
     async def expect(self, rows: int) -> None:
         """Notes how many rows come next, as far as that is known; a load of many marks from then on."""
-        self._expected += rows
-        if self._expected > REFRESHED:
+        if self.is_large(rows):
             await self.begin_marking()
+
+    def is_large(self, rows: int) -> bool:
+        """Notes how many rows come next; gives whether the load is one of many by then."""
+        self._expected += rows
+        return self._expected > REFRESHED
 
     async def begin_marking(self) -> int:
         """Has whatever comes now only marked; gives the number of the load."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from importlib.resources import files
+from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
@@ -17,6 +18,39 @@ PERSONAL = (
 """Properties that tell who somebody is, in small letters and digits alone: they stay out of all reports."""
 
 _DERIVE = (files("regulars.reports") / "derive.sql").read_text()
+
+# The same, but that nothing is appended for the folder: every change as it is goes into tables of the transaction.
+_APPENDED, _KEPT = "-- Appended for the folder, netted.\n", "-- Kept of each profile.\n"
+_COLLECT = f"""{_DERIVE.partition(_APPENDED)[0]}
+group_moves AS (
+    INSERT INTO pg_temp.moved_groups (groups, at, n)
+    SELECT groups, since, sign FROM stood WHERE since < until AND groups <> '{{}}'
+    UNION ALL
+    SELECT groups, until, -sign FROM stood WHERE since < until AND until < 'infinity' AND groups <> '{{}}'
+    RETURNING 1
+),
+balance_moves AS (
+    INSERT INTO pg_temp.moved_joins (
+        n, at, type, optin_channel, optin_subchannel, optin_platform, gender, age, consents_true, consents_false
+    )
+    SELECT 1, at, type, optin_channel, optin_subchannel, optin_platform, gender, age, consents_true, consents_false
+    FROM events
+    WHERE is_told
+    UNION ALL
+    SELECT -1, at, type, optin_channel, optin_subchannel, optin_platform, gender, age, consents_true, consents_false
+    FROM told
+    WHERE is_told
+    RETURNING 1
+),
+{_DERIVE.partition(_KEPT)[2]}"""
+
+_MAKE_COLLECTED = """
+CREATE TEMPORARY TABLE moved_groups (groups text[], at timestamptz, n bigint) ON COMMIT DROP;
+CREATE TEMPORARY TABLE moved_joins (
+    n bigint, at timestamptz, type text, optin_channel text, optin_subchannel text, optin_platform text, gender text,
+    age text, consents_true text[], consents_false text[]
+) ON COMMIT DROP
+"""
 
 
 def plain(name: str) -> str:
@@ -38,7 +72,19 @@ async def derive(scope: Scope, community: Community, profile_ids: Collection[UUI
 
     Gives how many rows were appended. The caller holds the profiles' locks since an earlier statement.
     """
-    moves: int = await scope.fetchval(
-        _DERIVE, scope.community_id, sorted(profile_ids), scope.now, community.timezone, personal(community)
-    )
+    moves: int = await scope.fetchval(_DERIVE, *_asked(scope, community, profile_ids))
     return moves
+
+
+async def collect(scope: Scope, community: Community, profile_ids: Collection[UUID]) -> None:
+    """Derives as `derive` does, but appends nothing: what changes is in tables of this transaction, for the caller to
+    add up before it commits. `moved_groups` has how many stand in groups from an instant on, `moved_joins` who came
+    and went; taken back is what is counted below zero.
+    """
+    await scope.execute(_MAKE_COLLECTED)
+    await scope.execute(_COLLECT, *_asked(scope, community, profile_ids))
+
+
+def _asked(scope: Scope, community: Community, profile_ids: Collection[UUID]) -> tuple[object, ...]:
+    in_order = sorted(profile_ids, key=attrgetter("int"))
+    return scope.community_id, in_order, scope.now, community.timezone, personal(community)

@@ -201,19 +201,21 @@ spans AS MATERIALIZED (
     FROM events
     WINDOW later AS (PARTITION BY profile_id ORDER BY at, membership_id)
 ),
+stood AS MATERIALIZED (
+    SELECT span.profile_id, span.sign, s.groups, greatest(span.at, s.since) AS since, least(span.until, s.until) AS until
+    FROM spans AS span
+    JOIN states AS s ON s.profile_id = span.profile_id
+    WHERE span.type = 'in' AND span.sign = 1
+    UNION ALL
+    SELECT span.profile_id, span.sign, s.groups, greatest(span.at, s.since), least(span.until, s.until)
+    FROM spans AS span
+    JOIN known_states AS s ON s.profile_id = span.profile_id
+    WHERE span.type = 'in' AND span.sign = -1
+),
+-- Appended for the folder, netted.
 pieces AS MATERIALIZED (
     SELECT profile_id, groups, since, until, sum(sign) AS n
-    FROM (
-        SELECT span.profile_id, span.sign, s.groups, greatest(span.at, s.since) AS since, least(span.until, s.until) AS until
-        FROM spans AS span
-        JOIN states AS s ON s.profile_id = span.profile_id
-        WHERE span.type = 'in' AND span.sign = 1
-        UNION ALL
-        SELECT span.profile_id, span.sign, s.groups, greatest(span.at, s.since), least(span.until, s.until)
-        FROM spans AS span
-        JOIN known_states AS s ON s.profile_id = span.profile_id
-        WHERE span.type = 'in' AND span.sign = -1
-    ) AS stood
+    FROM stood
     WHERE since < until AND groups <> '{}'
     GROUP BY profile_id, groups, since, until
     HAVING sum(sign) <> 0
@@ -268,6 +270,7 @@ balance_moves AS (
     HAVING sum(n) <> 0
     RETURNING 1
 ),
+-- Kept of each profile.
 put_states AS (
     INSERT INTO member_states (
         community_id, profile_id, since, until, groups, optin_channel, optin_subchannel, optin_platform, gender,

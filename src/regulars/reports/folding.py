@@ -96,6 +96,31 @@ async def fold_here(scope: Scope) -> int:
     return folded
 
 
+_KEEP_ZONE = """
+INSERT INTO fold_marks AS kept (community_id, zone)
+VALUES ($1, $2)
+ON CONFLICT (community_id) DO UPDATE
+SET zone = excluded.zone
+WHERE kept.zone IS DISTINCT FROM excluded.zone
+"""
+
+
+async def held(scope: Scope) -> str | None:
+    """Waits for the folder's lock, held until the transaction ends, for whoever adds to counts and rollups by itself.
+
+    Gives the zone by whose clock its buckets are to be. None where the zone was another one: then all that members
+    have been told of is in the buckets that are made anew here, and nothing is to be added.
+    """
+    await scope.fetchval(_WAIT, scope.community_id)
+    zones = await scope.fetchrow(_ZONES, scope.community_id)
+    if zones["is_another"]:
+        await fold_here(scope)
+        return None
+    zone: str = zones["timezone"]
+    await scope.execute(_KEEP_ZONE, scope.community_id, zone)
+    return zone
+
+
 async def _rebuild(scope: Scope, zone: str) -> None:
     await snapshots.alone(scope)
     await scope.execute(_REBUILD, scope.community_id, zone)

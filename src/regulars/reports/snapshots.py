@@ -75,28 +75,15 @@ async def recount(scope: Scope, profile_ids: Collection[UUID]) -> int:
     return spans
 
 
-_LOADED = """
+_JOINED = """
 SELECT DISTINCT profile_id
 FROM memberships
-WHERE community_id = $1 AND created_at >= $2 AND profile_id > $3
+WHERE community_id = $1 AND profile_id = ANY ($2) AND created_at >= $3
 ORDER BY profile_id
-LIMIT 5000
 """
 
 
-async def fill(database: Database, community_id: int, since: datetime) -> int:
-    """Counts who has memberships that came since an instant in the snapshots of the past; gives how many these are."""
-    filled = 0
-    last = UUID(int=0)
-    while found := await rollups.with_room(database, partial(_fill, database, community_id, since, last)):
-        last = found[-1]
-        filled += len(found)
-    return filled
-
-
-async def _fill(database: Database, community_id: int, since: datetime, last: UUID) -> list[UUID]:
-    async with database.writing(community_id) as scope:
-        found = [row["profile_id"] for row in await scope.fetch(_LOADED, community_id, since, last)]
-        if found:
-            await recount(scope, found)
-    return found
+async def joined(scope: Scope, profile_ids: Collection[UUID]) -> list[UUID]:
+    """Those of some profiles whose memberships came with this transaction."""
+    rows = await scope.fetch(_JOINED, scope.community_id, list(profile_ids), scope.now)
+    return [row["profile_id"] for row in rows]

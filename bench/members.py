@@ -1,0 +1,167 @@
+"""Members of years from a file: as `regulars load` takes them, batch by batch, and by plain COPY of the same rows."""
+
+import asyncio
+import random
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from functools import partial
+from pathlib import Path
+
+import msgspec
+import psycopg
+
+from bench.history import Use, used_by
+from bench.place import Club, Place, Store, row
+from bench.result import Findings
+from bench.size import Size
+from regulars.ingest import arrival, entities, files
+from regulars.ingest.bulk import load_one
+from regulars.ingest.grouping import Committers
+from regulars.reports import folding, rollups
+from regulars.storage.database import Database
+
+COPIED = "plain COPY, nothing derived"
+LOADED = "regulars load, all reports true"
+BATCHED = "batch by batch, all reports true"
+
+TABLES = ("profiles", "memberships")
+ROUNDS = 3
+LEAST = 3
+MONTHS = 96
+_BEGAN = datetime.fromisoformat("2018-11-01T00:00:00")
+
+# What reports of members are made of, in one number each, whichever way it came about.
+_KEPT = """
+SELECT
+    (SELECT sum(members_count) FROM group_counts),
+    (SELECT sum(n * extract(epoch FROM bucket)) FROM group_rollups),
+    (SELECT sum(n * extract(epoch FROM bucket)) FROM balance_rollups),
+    (SELECT sum(n * extract(epoch FROM bucket)) FROM snapshot_rollups),
+    (SELECT sum(members_count) FROM snapshot_counts)
+"""
+
+
+def run(where: Place, size: Size, findings: Findings) -> None:
+    """200,000 profiles that joined over eight years, each with a dozen groups."""
+    rows = size.rows(200_000, 500)
+    path = where.folder / "members.ndjson"
+    path.write_bytes(b"".join(_lines(rows)))
+    findings.did(
+        f"A file of {rows:,} profiles that joined over {MONTHS // 12} years, in the order of time, each with a dozen "
+        f"groups and nearly each unlike all others in the balance and in snapshots. All ways take the same members, in "
+        f"turns, each time into an empty store; the time is until all is durable and, but for COPY, every report of "
+        f"members is true, snapshots of the past and values included."
+    )
+    findings.did(
+        "regulars load: 25,000 rows a commit, what they change of counts, rollups and snapshots added up by DuckDB. "
+        "Batch by batch: 5,000 rows a commit, differences appended and folded, snapshots recounted. Plain COPY: the "
+        "rows of profiles and memberships that the load has made, as CSV, by the owner into tables of the same columns "
+        "and indexes without row-level security."
+    )
+    rates: dict[str, list[float]] = {name: [] for name in (COPIED, LOADED, BATCHED)}
+    cpu: dict[str, list[float]] = {name: [] for name in rates}
+    kept: set[tuple[object, ...]] = set()
+
+    def measured(name: str, work: Callable[[], object]) -> None:
+        use: Use = used_by(where, work)
+        rates[name].append(rows / use.seconds)
+        cpu[name].append(1e6 * (use.here + use.database) / rows)
+
+    for _ in range(size.rounds(ROUNDS)):
+        for name, large in ((LOADED, True), (BATCHED, False)):
+            store = where.store("members")
+            club = store.club("members")
+            measured(name, partial(_run, store, club, path, large=large))
+            with store.owner() as connection:
+                kept.add(row(connection, _KEPT))
+            if large:
+                copies = _written(where, store)
+                measured(COPIED, partial(_copied, store, copies))
+            with psycopg.connect(where.owner_url, autocommit=True) as connection:
+                connection.execute("DROP DATABASE members WITH (FORCE)")
+    for name, found in rates.items():
+        findings.found(name, found, "members/s")
+    shown = {name: findings.found(f"{name}: CPU of all processes", found, "µs a member") for name, found in cpu.items()}
+    findings.found("CPU of regulars load, times that of plain COPY", shown[LOADED] / shown[COPIED], "")
+    findings.at_least(
+        f"Members: a load costs {LEAST} times less CPU than batch by batch",
+        shown[BATCHED] / shown[LOADED],
+        LEAST,
+        "times",
+    )
+    findings.holds("Members: both ways keep the same numbers", f"{len(kept)} answers", len(kept) == 1)
+
+
+def _lines(rows: int) -> list[bytes]:
+    chance = random.Random(1)
+    apart = timedelta(days=MONTHS * 30) / rows
+    return [msgspec.json.encode(_member(chance, number, _BEGAN + number * apart)) + b"\n" for number in range(rows)]
+
+
+def _member(chance: random.Random, number: int, joined_at: datetime) -> dict[str, object]:
+    return {
+        "external_id": f"J{number:09}",
+        "first_name": f"First {number % 1000}",
+        "last_name": f"Last {number % 5000}",
+        "email": f"j{number}@example.com",
+        "mobile_phone": f"+479{number:07}",
+        "gender": chance.choice(("female", "male", "other")),
+        "birth_year": chance.randint(1940, 2008),
+        "birth_month": chance.randint(1, 12),
+        "birth_day": chance.randint(1, 28),
+        "joined_at": joined_at.isoformat() + "Z",
+        "optin_channel": chance.choice(("ios app", "android app", "web", "pos")),
+        "optin_subchannel": f"store {chance.randrange(40)}",
+        "consents": {name: chance.random() < 0.6 for name in ("email_marketing", "sms_marketing", "profiling")},
+        "subunit_ids": [chance.randint(1, 50)],
+    }
+
+
+def _run(store: Store, club: Club, path: Path, *, large: bool) -> None:
+    refreshed, arrival.REFRESHED = arrival.REFRESHED, 0 if large else 2**62
+    try:
+        asyncio.run(_load(store, club, path))
+    finally:
+        arrival.REFRESHED = refreshed
+
+
+async def _load(store: Store, club: Club, path: Path) -> None:
+    read = partial(files.source(path).rows, entities.columns_of("profiles"))
+    async with Database(store.app_url, 4) as database:
+        await rollups.keep(database)
+        summary = await load_one(database, Committers(database, 5_000), club.id, "profiles", read)
+        await folding.fold(database, club.id)
+    assert not summary.rejected, summary.rejections[:3]
+
+
+def _written(where: Place, store: Store) -> dict[str, Path]:
+    found = {table: where.folder / f"{table}.csv" for table in TABLES}
+    with store.owner() as connection:
+        for table, path in found.items():
+            columns = ", ".join(_columns(store, table))
+            statement = f"COPY {table} ({columns}) TO STDOUT (FORMAT csv)"
+            with path.open("wb") as file, connection.cursor().copy(statement.encode()) as copy:
+                for piece in copy:
+                    file.write(piece)
+            connection.execute(f"CREATE TABLE plain_{table} (LIKE {table} INCLUDING ALL)".encode())
+    return found
+
+
+def _columns(store: Store, table: str) -> list[str]:
+    """The columns that are told; others are generated."""
+    with store.owner() as connection:
+        found = connection.execute(
+            "SELECT attname FROM pg_attribute WHERE attrelid = %s::regclass AND attnum > 0 AND attgenerated = ''"
+            " AND NOT attisdropped ORDER BY attnum",
+            [table],
+        ).fetchall()
+    return [name for (name,) in found]
+
+
+def _copied(store: Store, copies: dict[str, Path]) -> None:
+    with store.owner() as connection:
+        for table, path in copies.items():
+            statement = f"COPY plain_{table} ({', '.join(_columns(store, table))}) FROM STDIN (FORMAT csv)"
+            with path.open("rb") as file, connection.cursor().copy(statement.encode()) as copy:
+                while piece := file.read(1 << 20):
+                    copy.write(piece)
