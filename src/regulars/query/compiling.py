@@ -28,6 +28,7 @@ _TYPES = {
     "interval": "TEXT",
     "starts": "TIMESTAMPTZ[]",
     "ends": "TIMESTAMPTZ[]",
+    "most": "BIGINT",
     "from": "TIMESTAMPTZ",
     "to": "TIMESTAMPTZ",
     "limit": "BIGINT",
@@ -59,7 +60,7 @@ class Plan:
 
     def values(self, customer: Customer, now: datetime, given: Mapping[str, Any]) -> list[Any]:
         """The values of its parameters for a customer. `given` are those by name that follow from the request:
-        interval, starts, ends, from, to, limit and the cursor's.
+        interval, starts, ends, most, from, to, limit and the cursor's.
         """
         store = self.report.source.store
         bound = filter_sql.values(self.query_filter, store, customer.minor_digits)
@@ -198,6 +199,9 @@ def _grouped(report: Report, aggregation: Aggregation | None, node: Node | None)
     sql = f"SELECT\n{_listed(columns)}\n{inner}"
     if shared := {each.unique_by for each in measures if each.unique_by}:
         return _counted(measures, f"{sql}\nGROUP BY {', '.join((*keys, *shared))}", labels)
+    if report.in_order and {each.name for each in fields} >= set(report.grouped_by):
+        order = ", ".join((*report.in_order, "1"))
+        return f"{sql}\nGROUP BY {order}, {', '.join(keys[1:])}\nORDER BY {order}\nLIMIT $most"
     if keys:
         return f"{sql}\nGROUP BY {', '.join(keys)}"
     # A community without rows is a group of its own only where the report says how large the community is.

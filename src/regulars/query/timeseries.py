@@ -19,6 +19,11 @@ from regulars.reports.report import COMMUNITY_ID, Field, Kind, Report, Value
 MOST_POINTS = 1_000
 """So many values that are not null go out; what comes after them is cut off."""
 
+_MOST_ROWS = 2 * (MOST_POINTS + 1)
+"""So many values of one community, of those that go out first, are more than go out: across zones two buckets may share
+a wall time.
+"""
+
 Row = Sequence[Any]
 Answer = dict[str, Any]
 
@@ -46,6 +51,8 @@ async def timeseries(query: Query, customers: Sequence[Customer], stores: Stores
                 "interval": interval.written,
                 "starts": [each.start for each in buckets],
                 "ends": [each.end for each in buckets],
+                # What is hidden is no value, so there is no telling how many rows it takes.
+                "most": None if small_groups.smallest_cell(customers) else _MOST_ROWS,
             }
             values = plan.values(customer, now, given)
             rows = await snapshot.rows(customer, store, plan.statement.sql, values)

@@ -126,6 +126,7 @@ def over_files(report: Report, store: Store) -> Report:
         fields=tuple(_named(each) for each in report.fields),
         source=Source(store, facts.sql),
         grains=tuple(Grain(fields, Source(store, sql)) for fields, sql in facts.grains),
+        in_order=(),
     )
 
 
