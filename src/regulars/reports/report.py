@@ -103,6 +103,10 @@ class Field:
     shown: bool = True
     flags: tuple[str, str] | None = None
 
+    def __hash__(self) -> int:
+        # Looked up with every comparison of a filter.
+        return hash(self.name)
+
     @property
     def expression(self) -> str:
         """The SQL of it."""
