@@ -56,6 +56,8 @@ def count(table: MemberTable, condition: str, *values: object) -> int:
         ("list_contains(CAST($1 AS BIGINT[]), len(r.subunit_ids))", [[2]], 1),
         ("r.subunit_ids = []", [], 2),
         ("list_contains(r.subunit_ids, $1) AND len(r.subunit_ids) = $2", [1, 2], 1),
+        ("list_contains(r.subunit_ids, $1) OR nullif(len(r.subunit_ids), 0) = $2", [1, 2], 2),
+        ("nullif(len(r.subunit_ids), 0) = $2 OR nullif(len(r.subunit_ids), 1) = $1", [0, 2], 3),
     ],
 )
 def test_a_list_is_tested_by_its_bits(condition: str, values: list[object], expected: int) -> None:
@@ -159,6 +161,37 @@ def test_other_tables_than_the_members_are_as_they_are() -> None:
     table = filled(["[1]", "[2]"])
     few = "WITH few AS (SELECT 1 AS id) SELECT count(*) FROM members AS r, few"
     assert table.rows(planned(few), []) == [(2,)]
+
+
+@pytest.mark.parametrize(
+    ("statement", "is_counted_on_the_way"),
+    [
+        ("SELECT count(*) FROM (SELECT * FROM members) AS r WHERE r.gender = 'a' OR r.gender IS NULL", True),
+        ("SELECT 7, count(*) AS n FROM members AS r WHERE r.gender = 'a' OR (r.gender = 'b' OR r.gender = 'c')", True),
+        ("SELECT count(*) FROM members AS r WHERE r.gender = 'a'", False),
+        ("SELECT count(*) FROM members AS r WHERE r.gender = 'a' OR (r.gender <> 'b' AND r.country = 'NO')", False),
+        ("SELECT count(*) FROM members AS r WHERE r.gender = 'a' AND (r.gender = 'b' OR r.country = 'NO')", False),
+        ("SELECT r.gender, count(*) FROM members AS r WHERE r.gender = 'a' OR r.gender = 'b' GROUP BY 1", False),
+        ("SELECT count(*) FROM members AS r WHERE r.gender = 'a' OR r.gender = 'b' HAVING count(*) > 0", False),
+        ("SELECT count(*), sum(r.spend_all) FROM members AS r WHERE r.gender = 'a' OR r.gender = 'b'", False),
+        ("SELECT r.gender FROM members AS r WHERE r.gender = 'a' OR r.gender = 'b'", False),
+        ("SELECT count(*) FROM members", False),
+    ],
+)
+def test_what_one_of_several_comparisons_holds_for_is_counted_on_the_way(
+    statement: str, is_counted_on_the_way: bool
+) -> None:
+    text, _ = planned(statement).asked({}, [])
+    assert ("COUNT_IF(" in text) == is_counted_on_the_way
+    assert ("WHERE" in text) == (" WHERE " in statement and not is_counted_on_the_way)
+
+
+def test_all_columns_of_the_members_are_not_gone_through() -> None:
+    text, _ = planned("SELECT r.gender FROM (SELECT * FROM members) AS r").asked({}, [])
+    assert text == "SELECT r.gender FROM community.members AS r"
+    for statement in ("SELECT * FROM members", "SELECT r.gender FROM (SELECT gender FROM members) AS r"):
+        text, _ = planned(statement).asked({}, [])
+        assert text == statement.replace("members", "community.members")
 
 
 def test_a_report_that_counts_no_members_hides_nothing() -> None:

@@ -2,8 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+import pytest
+
 from clubs import Club
+from query.copying import customer
+from regulars.query.execution import Stores
+from regulars.query.request import parse
+from regulars.query.timeseries import MOST_POINTS, timeseries
+from regulars.reports.counts import GROUPING_TYPES
 from regulars.reports.folding import fold
+from regulars.reports.registry import BY_NAME
 
 
 async def counts(club: Club) -> dict[tuple[str, str], int]:
@@ -46,3 +58,55 @@ async def test_a_member_stands_in_groups(club: Club) -> None:
     assert set((await counts(club)).values()) == {0}
     assert await fold(club.database, club.community.id) > 0
     assert set((await counts(club)).values()) == {0}
+
+
+Value = tuple[str, str, str, int]
+"""Of one group at the end of one bucket."""
+
+
+async def history(club: Club, smallest_cell: int | None, **more: Any) -> tuple[list[Value], int, bool]:
+    """150 days of groups: values in their order, how many series are hidden in part, whether something is left out."""
+    now = club.clock.at
+    days = {"interval": "1d", "from": (now - timedelta(days=149)).isoformat(), "to": now.isoformat()}
+    query = parse(msgspec.json.encode({"report": "members_count_history", **days, **more}), BY_NAME)
+    found = await timeseries(query, [customer(club, smallest_cell)], Stores(club.database), now)
+    values = [
+        (each["label"]["grouping_type"], each["label"]["grouping_value"], bucket, value)
+        for each in found["series"]
+        for bucket, value in zip(found["time_buckets"], each["values"], strict=True)
+        if value is not None
+    ]
+    return values, sum("masked" in each for each in found["series"]), "truncated" in found
+
+
+@pytest.mark.parametrize(("smallest_cell", "is_hidden"), [(None, False), (2, True)])
+async def test_history_is_cut_as_if_every_group_had_been_asked_for(
+    club: Club, smallest_cell: int | None, is_hidden: bool
+) -> None:
+    for days, told in (
+        (200, {"gender": "female", "birth_year": 1987, "subunit_ids": [2, 10], "group_ids": [*range(8, 14)]}),
+        (200, {"gender": "female", "birth_year": 1951, "subunit_ids": [2, 10, 3], "optin_channel": "web"}),
+        (90, {"gender": "male", "birth_year": 1951, "subunit_ids": [10, 3, 7], "optin_channel": "web"}),
+        (1, {"gender": "female", "birth_year": 1987, "subunit_ids": [7, 1], "optin_channel": "web"}),
+    ):
+        joined = club.clock.at - timedelta(days=days)
+        answer = await club.http.post("/api/v3/profiles", json={**told, "joined_at": f"{joined:%Y-%m-%d %H:%M:%S}"})
+        assert answer.status_code == 201, answer.text
+        if days == 90:
+            await fold(club.database, club.community.id)
+    every: list[Value] = []
+    groups = [each for each in await counts(club) if each[0] != "all"]
+    for name, value in sorted(groups, key=lambda each: (GROUPING_TYPES.index(each[0]), each[1])):
+        of_group = [
+            {"type": "equal", "field": "grouping_type", "value": name},
+            {"type": "equal", "field": "grouping_value", "value": value},
+        ]
+        values, _, is_cut = await history(club, smallest_cell, filter={"type": "and", "operations": of_group})
+        assert not is_cut
+        every += values
+    # More than are made of one community, where some are not.
+    assert len(every) > (MOST_POINTS if is_hidden else 2 * (MOST_POINTS + 1))
+    values, masked, is_cut = await history(club, smallest_cell)
+    assert values == every[:MOST_POINTS]
+    assert is_cut
+    assert (masked > 0) == is_hidden

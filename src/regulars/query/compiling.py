@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from regulars.access.customers import Customer
@@ -28,6 +29,7 @@ _TYPES = {
     "interval": "TEXT",
     "starts": "TIMESTAMPTZ[]",
     "ends": "TIMESTAMPTZ[]",
+    "most": "BIGINT",
     "from": "TIMESTAMPTZ",
     "to": "TIMESTAMPTZ",
     "limit": "BIGINT",
@@ -59,7 +61,7 @@ class Plan:
 
     def values(self, customer: Customer, now: datetime, given: Mapping[str, Any]) -> list[Any]:
         """The values of its parameters for a customer. `given` are those by name that follow from the request:
-        interval, starts, ends, from, to, limit and the cursor's.
+        interval, starts, ends, most, from, to, limit and the cursor's.
         """
         store = self.report.source.store
         bound = filter_sql.values(self.query_filter, store, customer.minor_digits)
@@ -107,23 +109,23 @@ def planned(report: Report, node: Node | None, kind: tuple[object, ...], make: C
     return Plan(statement, node, report)
 
 
-_numbered = re.compile(r"\$([a-z][a-z0-9_]*)")
+_named = re.compile(r"\$([a-z][a-z0-9_]*)")
 
 
 def numbered(sql: str) -> Statement:
     """A statement whose named parameters are numbered in the order in which they come up, and typed."""
-    names: dict[str, int] = {}
+    pieces = _named.split(sql)
+    names = tuple(dict.fromkeys(pieces[1::2]))
+    # What is bound by a filter or a cursor is typed where it stands.
+    placed = {
+        name: f"CAST(${place} AS {_TYPES[name]})" if name in _TYPES else f"${place}"
+        for place, name in enumerate(names, 1)
+    }
+    pieces[1::2] = [placed[name] for name in pieces[1::2]]
+    return Statement("".join(pieces), names, tuple(map(_place, names)))
 
-    def number(match: re.Match[str]) -> str:
-        name = match[1]
-        place = names.setdefault(name, len(names) + 1)
-        # What is bound by a filter or a cursor is typed where it stands.
-        return f"CAST(${place} AS {_TYPES[name]})" if name in _TYPES else f"${place}"
 
-    text = _numbered.sub(number, sql)
-    return Statement(text, tuple(names), tuple(map(_place, names)))
-
-
+@lru_cache(maxsize=4096)
 def _place(name: str) -> int | None:
     return int(name[1:]) - 1 if name[0] == "v" and name[1:].isdigit() else None
 
@@ -200,6 +202,9 @@ def _grouped(report: Report, aggregation: Aggregation | None, node: Node | None)
         joined_apart = f"{sql}\nGROUP BY {', '.join((*keys, *shared))}"
         is_counted_later = any(each.is_unique for each in measures)
         return joined_apart if is_counted_later else _counted(measures, joined_apart, labels)
+    if report.in_order and {each.name for each in fields} >= set(report.grouped_by):
+        order = ", ".join((*report.in_order, "1"))
+        return f"{sql}\nGROUP BY {order}, {', '.join(keys[1:])}\nORDER BY {order}\nLIMIT $most"
     if keys:
         return f"{sql}\nGROUP BY {', '.join(keys)}"
     # A community without rows is a group of its own only where the report says how large the community is.

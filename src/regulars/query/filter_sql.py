@@ -5,23 +5,25 @@ on, in the order of their values. What a comparison binds follows from its form:
 within objects, of which types it is.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from functools import lru_cache
 from typing import Any
 
 from regulars.facts.money import EXACT
 from regulars.query.conditions import Condition, denied, joined
 from regulars.query.engines import OF_STORE, Engine, operand, spelled
-from regulars.query.filter_values import LISTS
+from regulars.query.filter_values import EQUALITY, LISTS
 from regulars.query.query import Logical, Node, Operation
-from regulars.reports.report import Kind, Store
+from regulars.reports.report import Field, Kind, Store
 
 Shape = tuple[object, ...]
 """The tree without its values, written from the root on: an operation as (type, field, form), and ("and", 3) before
 the three nodes below it."""
 
 _SIGNS = {"greater_than": ">", "greater_or_equal_to": ">=", "less_than": "<", "less_or_equal_to": "<="}
-_NEGATED = {"not_equal": "equal", "not_in": "in"}
 
 SCALED = frozenset((Kind.MONEY, Kind.PERCENT))
 
@@ -154,46 +156,104 @@ def _exact(value: Decimal, digits: int) -> int | None:
 
 def condition(node: Node, store: Store) -> Condition:
     """A filter as a condition over `r`. Comparisons with null may give null; what is above them takes it as false."""
-    return _Writing(store).node(node)
+    writing = _Writing(store)
+    sql = writing.written(node, "\n")
+    return Condition(sql % tuple(writing.numbers), _is_joined(node, store))
+
+
+def _is_joined(node: Node, store: Store) -> bool:
+    if isinstance(node, Operation):
+        return _comparison(node.type, node.field, _form(node), store).is_joined
+    return node.type != "not" and (len(node.nodes) > 1 or _is_joined(node.nodes[0], store))
 
 
 class _Writing:
-    """One filter as it is written."""
+    """One filter as it is written, from its root on: with %d where a number goes, which come in `numbers`.
+
+    `line` begins a line where a node stands.
+    """
 
     def __init__(self, store: Store) -> None:
+        self._store = store
+        self._values = 0
+        self.numbers: list[int] = []
+
+    def written(self, node: Node, line: str, *, is_beside: bool = False) -> str:
+        """The SQL of a node; `is_beside` says that it stands beside AND or OR."""
+        if isinstance(node, Operation):
+            comparison = _comparison(node.type, node.field, _form(node), self._store)
+            self.numbers += [self._values + each for each in comparison.places]
+            self._values += comparison.values
+            sql = comparison.beside if is_beside else comparison.alone
+            return sql.replace("\n", line) if "\n" in sql else sql
+        if node.type == "not":
+            return f"{self._enclosed(node.nodes[0], line)} IS NOT TRUE"
+        if len(node.nodes) == 1:
+            return self.written(node.nodes[0], line, is_beside=is_beside)
+        if is_beside:
+            return self._enclosed(node, line)
+        return f"{line}{node.type.upper()} ".join([self.written(each, line, is_beside=True) for each in node.nodes])
+
+    def _enclosed(self, node: Node, line: str) -> str:
+        deeper = f"{line}    "
+        sql = self.written(node, deeper)
+        return f"({deeper}{sql}{line})" if "\n" in sql else f"({sql})"
+
+
+@dataclass(frozen=True, slots=True)
+class _Comparison:
+    """A comparison as SQL by itself and beside AND and OR, with %d where the number of a value goes.
+
+    `places` are those of its values in that order, from 1, and `values` is how many values it has.
+    """
+
+    alone: str
+    beside: str
+    is_joined: bool
+    places: tuple[int, ...]
+    values: int
+
+
+_value = re.compile(r"\$v(\d+)")
+
+
+@lru_cache(maxsize=4096)
+def _comparison(kind: str, field: Field, form: str, store: Store) -> _Comparison:
+    """A comparison of a form, written once and numbered wherever it stands."""
+    found = _Comparing(kind, field, form, store).condition()
+    alone, beside = (_value.sub("$v%d", sql.replace("%", "%%")) for sql in (found.sql, found.enclosed))
+    places = tuple(map(int, _value.findall(found.sql)))
+    return _Comparison(alone, beside, found.is_joined, places, max(places, default=0))
+
+
+class _Comparing:
+    """One comparison as it is written, its values $v1, $v2 and so on."""
+
+    def __init__(self, kind: str, field: Field, form: str, store: Store) -> None:
+        self._kind = kind
+        self._field = field
+        self._form = form
         self._store = store
         self._engine = OF_STORE[store]
         self._count = 0
 
-    def node(self, node: Node) -> Condition:
-        if isinstance(node, Operation):
-            return self._operation(node)
-        if node.type == "not":
-            return denied(self.node(node.nodes[0]))
-        return joined(node.type.upper(), [self.node(each) for each in node.nodes])
+    def condition(self) -> Condition:
+        if not self._form:
+            return self._either([])
+        if self._field.kind is Kind.FLAGS:
+            return self._flag()
+        if self._field.kind is Kind.OBJECT:
+            return self._part()
+        if self._field.kind in LISTS:
+            return self._list()
+        return self._scalar(operand(self._field, self._store), self._field.kind)
 
     def _place(self, type_: str) -> str:
         self._count += 1
         return f"CAST($v{self._count} AS {type_})"
 
-    def _operation(self, operation: Operation) -> Condition:
-        field = operation.field
-        if operation.value == ():
-            return _either(operation.type, [])
-        if field.kind is Kind.FLAGS:
-            return self._flag(operation)
-        if field.kind is Kind.OBJECT:
-            return self._part(operation)
-        if field.kind in LISTS:
-            return self._list(operation)
-        return self._scalar(operation)
-
-    def _scalar(self, operation: Operation) -> Condition:
-        field, form = operation.field, _form(operation)
-        expression = operand(field, self._store)
-        return self._compared(operation.type, expression, self._engine.types[field.kind], form, field.kind in SCALED)
-
-    def _compared(self, kind: str, x: str, type_: str, form: str, may_be_none: bool = False) -> Condition:
+    def _scalar(self, x: str, type_of: Kind) -> Condition:
+        kind, type_ = self._kind, self._engine.types[type_of]
         if kind in _SIGNS:
             return Condition(f"{x} {_SIGNS[kind]} {self._place(type_)}")
         if kind == "between":
@@ -203,66 +263,56 @@ class _Writing:
         if kind == "contains":
             return Condition(f"strpos({x}, {self._place(type_)}) > 0")
         if kind in ("in", "not_in"):
-            any_of = [Condition(self._engine.says.is_any(x, self._place(f"{type_}[]")))] if "v" in form else []
-            return _either(kind, [*any_of, *([Condition(f"{x} IS NULL")] if "n" in form else [])])
+            any_of = [Condition(self._engine.says.is_any(x, self._place(f"{type_}[]")))] if "v" in self._form else []
+            return self._either([*any_of, *([Condition(f"{x} IS NULL")] if "n" in self._form else [])])
         is_not = kind == "not_equal"
-        if form == "n":
+        if self._form == "n":
             return Condition(f"{x} IS NOT NULL" if is_not else f"{x} IS NULL")
-        if is_not and may_be_none:
+        if is_not and type_of in SCALED:
             return denied(Condition(f"{x} = {self._place(type_)}"))
         return Condition(f"{x} {'IS DISTINCT FROM' if is_not else '='} {self._place(type_)}")
 
-    def _list(self, operation: Operation) -> Condition:
-        says, form, x = self._engine.says, _form(operation), operand(operation.field, self._store)
-        type_ = self._engine.types[operation.field.kind]
-        if operation.type == "contains":
+    def _list(self) -> Condition:
+        says, x = self._engine.says, operand(self._field, self._store)
+        type_ = self._engine.types[self._field.kind]
+        if self._kind == "contains":
             return Condition(says.has(x, self._place(type_)))
-        any_of = [Condition(says.has_any(x, self._place(f"{type_}[]")))] if "v" in form else []
-        return _either(operation.type, [*any_of, *([Condition(says.is_empty(x))] if "n" in form else [])])
+        any_of = [Condition(says.has_any(x, self._place(f"{type_}[]")))] if "v" in self._form else []
+        return self._either([*any_of, *([Condition(says.is_empty(x))] if "n" in self._form else [])])
 
-    def _flag(self, operation: Operation) -> Condition:
-        says, form = self._engine.says, _form(operation)
-        name = self._place("TEXT")
-        trues, falses = (spelled(each, self._store) for each in operation.field.flags or ())
+    def _flag(self) -> Condition:
+        says, name = self._engine.says, self._place("TEXT")
+        trues, falses = (spelled(each, self._store) for each in self._field.flags or ())
         is_true, is_false = Condition(says.has(trues, name)), Condition(says.has(falses, name))
         found = {"t": is_true, "f": is_false, "n": denied(joined("OR", [is_true, is_false], between=" "))}
-        return _either(operation.type, [found[letter] for letter in form])
+        return self._either([found[letter] for letter in self._form])
 
-    def _part(self, operation: Operation) -> Condition:
-        says, form = self._engine.says, _form(operation)
-        x, name = operand(operation.field, self._store), self._place("TEXT")
-        of_type: dict[str, tuple[Callable[[str, str], str], str]] = {
-            "b": (says.boolean, self._engine.types[Kind.BOOLEAN]),
-            "d": (says.number, self._engine.types[Kind.NUMBER]),
-            "s": (says.string, self._engine.types[Kind.STRING]),
+    def _part(self) -> Condition:
+        says, x, name = self._engine.says, operand(self._field, self._store), self._place("TEXT")
+        of_type: dict[str, tuple[Callable[[str, str], str], Kind]] = {
+            "b": (says.boolean, Kind.BOOLEAN),
+            "d": (says.number, Kind.NUMBER),
+            "s": (says.string, Kind.STRING),
         }
-        if operation.type in ("equal", "not_equal", "in", "not_in"):
-            conditions = list(self._typed(operation, form, x, name, of_type))
-            return _either(operation.type, conditions)
-        taken, type_ = of_type["d" if operation.type == "between" else form]
-        return self._compared(operation.type, f"({taken(x, name)})", type_, "v")
+        if self._kind in EQUALITY:
+            return self._either(list(self._typed(x, name, of_type)))
+        taken, type_of = of_type[self._form]
+        return self._scalar(f"({taken(x, name)})", type_of)
 
     def _typed(
-        self,
-        operation: Operation,
-        form: str,
-        x: str,
-        name: str,
-        of_type: dict[str, tuple[Callable[[str, str], str], str]],
+        self, x: str, name: str, of_type: Mapping[str, tuple[Callable[[str, str], str], Kind]]
     ) -> Iterator[Condition]:
-        several = isinstance(operation.value, tuple)
-        for letter, (taken, type_) in of_type.items():
-            if letter in form:
-                value = f"({taken(x, name)})"
-                if several:
+        for letter, (taken, type_of) in of_type.items():
+            if letter in self._form:
+                value, type_ = f"({taken(x, name)})", self._engine.types[type_of]
+                if self._kind in ("in", "not_in"):
                     yield Condition(self._engine.says.is_any(value, self._place(f"{type_}[]")))
                 else:
                     yield Condition(f"{value} = {self._place(type_)}")
-        if "n" in form:
+        if "n" in self._form:
             yield Condition(self._engine.says.is_null(x, name))
 
-
-def _either(kind: str, conditions: Sequence[Condition]) -> Condition:
-    """One of the conditions, or none of them where the operation denies."""
-    some = joined("OR", conditions or [Condition("FALSE")], between=" ")
-    return denied(some) if kind in _NEGATED else some
+    def _either(self, conditions: Sequence[Condition]) -> Condition:
+        """One of the conditions, or none of them where the comparison denies."""
+        some = joined("OR", conditions or [Condition("FALSE")], between=" ")
+        return denied(some) if self._kind in ("not_equal", "not_in") else some

@@ -1,8 +1,9 @@
 """Groups of rows, put together over communities: numbers added up, quotients taken of what was added, in order."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Decimal
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from regulars.facts.money import EXACT
 from regulars.query.compiling import Label, grouping, rank, summed
 from regulars.query.problems import invalid
 from regulars.query.query import Query
-from regulars.query.values import converted
+from regulars.query.values import converted, converter
 from regulars.reports.report import Kind, Measure
 
 LabelValues = tuple[Any, ...]
@@ -58,17 +59,27 @@ def added(
     given_by = summed(measures)
     found: dict[LabelValues, Sums] = {}
     for customer, rows in answers:
+        convert = [_as_outside(each, customer) for each in given_by]
         for row in rows:
             label = tuple(row[:width])
             given = [
-                Numbers({customer.community_id: (value,)})
-                if each.is_unique
-                else converted(value, each.kind, customer.minor_digits)
-                for value, each in zip(row[width:], given_by, strict=True)
+                None if value is None else as_outside(value)
+                for value, as_outside in zip(row[width:], convert, strict=True)
             ]
             known = found.get(label)
             found[label] = given if known is None else [_sum(a, b) for a, b in zip(known, given, strict=True)]
     return found
+
+
+def _as_outside(measure: Measure, customer: Customer) -> Callable[[Any], Any]:
+    """What makes of a number what can be added to those of other communities."""
+    if measure.is_unique:
+        return lambda value: Numbers({customer.community_id: (value,)})
+    return converter(measure.kind, customer.minor_digits) or _as_it_is
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
 
 
 def require_one_currency(query: Query, customers: Sequence[Customer]) -> None:
@@ -94,16 +105,23 @@ def _sum(a: Any, b: Any) -> Any:
 
 def measured(measures: Sequence[Measure], sums: Sequence[Any]) -> dict[str, Any]:
     """Every measure of a group by name, from those that were added up."""
-    known = {
-        each.name: value.different if isinstance(value, Numbers) else value
-        for each, value in zip(summed(measures), sums, strict=True)
-    }
-    return {each.name: known[each.name] if each.sql else quotient(each, known) for each in measures}
+    return {each.name: taken(each, measures)(sums) for each in measures}
 
 
-def quotient(measure: Measure, known: Mapping[str, Any]) -> Decimal | None:
-    """One measure by another, half-even to its decimals or the dividend's; null where one is null or the divisor 0."""
-    dividend, divisor = (known[name] for name in measure.quotient or ())
+def taken(measure: Measure, measures: Sequence[Measure]) -> Callable[[Sequence[Any]], Any]:
+    """What gives one of the measures of a group, from those that were added up."""
+    given_by = {each.name: (place, each) for place, each in enumerate(summed(measures))}
+    if measure.sql:
+        place, _ = given_by[measure.name]
+        return (lambda sums: sums[place].different) if measure.is_unique else itemgetter(place)
+    dividend, divisor = (taken(given_by[name][1], measures) for name in measure.quotient or ())
+    return lambda sums: _quotient(measure, dividend(sums), divisor(sums))
+
+
+def _quotient(measure: Measure, dividend: Any, divisor: Any) -> Decimal | None:
+    """One number by another, half-even to the measure's decimals or the dividend's; null where one is null or the
+    divisor 0.
+    """
     if dividend is None or not divisor:
         return None
     exact = EXACT.divide(Decimal(dividend), Decimal(divisor))

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from regulars.query.problems import InvalidParametersError, invalid
@@ -108,7 +109,7 @@ def _offset(at: datetime, zone: ZoneInfo) -> timedelta | None:
 # Which buckets --------------------------------------------------------------------------------------------------
 
 
-def between(start: datetime, end: datetime, interval: Interval, zone: ZoneInfo) -> list[Bucket]:
+def between(start: datetime, end: datetime, interval: Interval, zone: ZoneInfo) -> tuple[Bucket, ...]:
     """The buckets of a zone from the one that holds `start` to the one that holds `end`, both whole.
 
     Raises InvalidParametersError where there are too many.
@@ -141,13 +142,15 @@ def on_walls(start: datetime, end: datetime, interval: Interval, zone: ZoneInfo)
     return {each: wall for each, wall in shown.items() if first <= wall <= last}
 
 
-def _listed(first: datetime, last: datetime, interval: Interval, zone: ZoneInfo) -> list[Bucket]:
+@lru_cache(maxsize=64)
+def _listed(first: datetime, last: datetime, interval: Interval, zone: ZoneInfo) -> tuple[Bucket, ...]:
+    # Kept, for who looks at a chart asks for the same buckets again.
     found = []
     while first <= last:
         end = following(first, interval, zone)
         found.append(Bucket(first, end))
         first = end
-    return found
+    return tuple(found)
 
 
 def _about(first: datetime, last: datetime, interval: Interval, zone: ZoneInfo) -> int:

@@ -19,6 +19,11 @@ from regulars.reports.report import COMMUNITY_ID, Field, Kind, Report, Value
 MOST_POINTS = 1_000
 """So many values that are not null go out; what comes after them is cut off."""
 
+_MOST_ROWS = 2 * (MOST_POINTS + 1)
+"""So many values of one community, of those that go out first, are more than go out: across zones two buckets may share
+a wall time.
+"""
+
 Row = Sequence[Any]
 Answer = dict[str, Any]
 
@@ -46,6 +51,8 @@ async def timeseries(query: Query, customers: Sequence[Customer], stores: Stores
                 "interval": interval.written,
                 "starts": [each.start for each in buckets],
                 "ends": [each.end for each in buckets],
+                # What is hidden is no value, so there is no telling how many rows it takes.
+                "most": None if small_groups.smallest_cell(customers) else _MOST_ROWS,
             }
             values = plan.values(customer, now, given)
             rows = await snapshot.rows(customer, store, plan.statement.sql, values)
@@ -135,32 +142,27 @@ class Series:
 
 def _series(
     query: Query, keys: _Keys, answers: Iterable[tuple[Customer, Iterable[Row]]], customers: Sequence[Customer]
-) -> list[Series]:
-    """What the customers' rows add up to, in the order in which it goes out."""
+) -> Iterator[Series]:
+    """What the customers' rows add up to, in the order in which it goes out, each series made when it is asked for."""
     metric = _metric(query.report)
     minor_digits, smallest = customers[0].minor_digits, small_groups.smallest_cell(customers)
-    label_keys = (*metric, *keys.all)
-    found: dict[tuple[Any, ...], dict[datetime, Any]] = {}
-    masked: set[tuple[Any, ...]] = set()
+    found: dict[tuple[tuple[Any, ...], str | None], dict[datetime, groups.Sums]] = {}
     for (zone, bucket, *label), sums in groups.added(query.measures, 2 + len(keys.all), answers).items():
-        for name, value in groups.measured(query.measures, sums).items():
-            if value is not None:
-                key = ((name, *label) if metric else tuple(label)), zone
-                values = found.setdefault(key, {})
-                if small_groups.is_small(query.report, value, smallest):
-                    masked.add(key)
-                else:
-                    values[bucket] = value
-    in_order = sorted(found, key=lambda key: (groups.order(label_keys, key[0], nulls_last=True), key[1] or ""))
-    return [
-        Series(
-            groups.labelled(label_keys, label, minor_digits),
-            found[label, zone],
-            zone,
-            is_masked=(label, zone) in masked,
-        )
-        for label, zone in in_order
-    ]
+        found.setdefault((tuple(label), zone), {})[bucket] = sums
+    in_order = sorted(found, key=lambda key: (groups.order(keys.all, key[0], nulls_last=True), key[1] or ""))
+    for measure in query.measures:
+        take = groups.taken(measure, query.measures)
+        for label, zone in in_order:
+            values = {bucket: value for bucket, sums in found[label, zone].items() if (value := take(sums)) is not None}
+            shown = values if not smallest else _large(query.report, values, smallest)
+            if values:
+                name = (measure.name, *label) if metric else label
+                labelled = groups.labelled((*metric, *keys.all), name, minor_digits)
+                yield Series(labelled, shown, zone, is_masked=len(shown) < len(values))
+
+
+def _large(report: Report, values: Mapping[datetime, Any], smallest: int) -> Mapping[datetime, Any]:
+    return {bucket: value for bucket, value in values.items() if not small_groups.is_small(report, value, smallest)}
 
 
 def _metric(report: Report) -> tuple[Label, ...]:
@@ -174,8 +176,8 @@ def _metric(report: Report) -> tuple[Label, ...]:
 # The answer -----------------------------------------------------------------------------------------------------
 
 
-def answer(asked: Range, interval: Interval, series: Sequence[Series]) -> Answer:
-    """Series as they go out, cut to as many values as go out."""
+def answer(asked: Range, interval: Interval, series: Iterable[Series]) -> Answer:
+    """Series as they go out, cut to as many values as go out; those behind the cut are not asked for."""
     shown, is_cut = _cut(series)
     buckets = sorted({bucket for each in shown for bucket in each.values})
     points = sum(len(each.values) for each in shown)
@@ -196,7 +198,7 @@ def _written(series: Series, buckets: Sequence[datetime]) -> Answer:
     return {**zone, "label": series.label, "values": [series.values.get(each) for each in buckets], **mark}
 
 
-def _cut(series: Sequence[Series]) -> tuple[list[Series], bool]:
+def _cut(series: Iterable[Series]) -> tuple[list[Series], bool]:
     """Whole series in their order, of the last one its earliest values, and whether anything is left out."""
     shown: list[Series] = []
     left = MOST_POINTS

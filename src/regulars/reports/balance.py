@@ -56,7 +56,7 @@ def _joins(grain: str, fields: tuple[str, ...]) -> Source:
     return Source(
         Store.TABLES,
         f"""
-SELECT bucket, type{columns}, sum(n) AS n
+SELECT bucket, type{columns}, CAST(sum(n) AS bigint) AS n
 FROM (
     SELECT bucket, type{columns}, n
     FROM balance_rollups
@@ -109,12 +109,12 @@ MEMBER_BALANCE = Report(
                     "members_count",
                     Kind.INTEGER,
                     "Members who joined less those who left",
-                    "sum(CASE r.type WHEN 'in' THEN r.n ELSE -r.n END)",
+                    "CAST(sum(CASE r.type WHEN 'in' THEN r.n ELSE -r.n END) AS bigint)",
                 ),
             ),
         ),
     ),
-    measures=(Measure("members_count", Kind.INTEGER, "Count of members", "sum(r.n)"),),
+    measures=(Measure("members_count", Kind.INTEGER, "Count of members", "CAST(sum(r.n) AS bigint)"),),
     counts="members_count",
     intervals=EVERY,
 )

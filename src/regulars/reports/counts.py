@@ -101,88 +101,91 @@ _TERMS = " ".join(
 _KEPT = f"coalesce($now::timestamptz - CASE $interval {_TERMS} END, '-infinity')"
 """From when on buckets are kept."""
 
+_PLACE = f"array_position(ARRAY[{', '.join(map(repr, GROUPING_TYPES))}], grouping_type)"
+
 
 def _over_time(columns: str, which: str) -> str:
     """The number at the end of each bucket: the one that is true now, less all that came later.
 
     A group begins with the first bucket in which its number changes; of what is longer ago than buckets are kept its
-    months tell, which are kept forever.
+    months tell, which are kept forever. Groups come in their order, each computed when its turn comes, so that whoever
+    takes the first ones does not wait for the others.
     """
     return f"""
 SELECT {columns} ($starts::timestamptz[])[i] AS bucket, CAST(members_count AS bigint) AS members_count
 FROM (
-    SELECT
-        grouping_type, grouping_value, i, began,
-        now.n - sum(coalesce(later.n, 0)) OVER (
-            PARTITION BY grouping_type, grouping_value ORDER BY i DESC
-        ) AS members_count
+    SELECT grouping_type, grouping_value, {_PLACE} AS place, sum(n) AS n, min(month) AS month
     FROM (
-        SELECT
-            grouping_type, grouping_value, sum(n) AS n,
-            CASE WHEN min(month) < ($starts::timestamptz[])[1] - interval '32 days' THEN min(month) ELSE (
-                SELECT min(bucket)
-                FROM (
-                    SELECT bucket
-                    FROM (
-                        SELECT bucket, n
-                        FROM group_rollups
-                        WHERE community_id = $community AND step = $interval
-                            AND grouping_type = own.grouping_type AND grouping_value = own.grouping_value
-                        UNION ALL
-                        SELECT bucket_start(bucket, $interval, {ZONE}), n
-                        FROM group_deltas
-                        WHERE community_id = $community
-                            AND grouping_type = own.grouping_type AND grouping_value = own.grouping_value
-                            AND {UNFOLDED}
-                    ) AS moves
-                    WHERE bucket >= {_KEPT}
-                    GROUP BY bucket
-                    HAVING sum(n) <> 0
-                ) AS moved
-            ) END AS began
-        FROM (
-            SELECT grouping_type, grouping_value, members_count AS n, CAST(NULL AS timestamptz) AS month
-            FROM group_counts
-            WHERE community_id = $community AND {which}
-            UNION ALL
-            SELECT grouping_type, grouping_value, n, CAST(NULL AS timestamptz)
-            FROM group_deltas
-            WHERE community_id = $community AND {which}
-                AND {UNFOLDED}
-            UNION ALL
-            SELECT grouping_type, grouping_value, 0, bucket
-            FROM (
-                SELECT grouping_type, grouping_value, bucket, n
-                FROM group_rollups
-                WHERE community_id = $community AND step = '1mo' AND {which}
-                UNION ALL
-                SELECT grouping_type, grouping_value, bucket_start(bucket, '1mo', {ZONE}), n
-                FROM group_deltas
-                WHERE community_id = $community AND {which}
-                    AND {UNFOLDED}
-            ) AS moves
-            GROUP BY grouping_type, grouping_value, bucket
-            HAVING sum(n) <> 0
-        ) AS own
-        GROUP BY grouping_type, grouping_value
-    ) AS now
-    CROSS JOIN generate_subscripts($starts::timestamptz[], 1) AS i
-    LEFT JOIN (
-        SELECT grouping_type, grouping_value, width_bucket(bucket, $ends::timestamptz[]) AS i, sum(n) AS n
+        SELECT grouping_type, grouping_value, members_count AS n, CAST(NULL AS timestamptz) AS month
+        FROM group_counts
+        WHERE community_id = $community AND {which}
+        UNION ALL
+        SELECT grouping_type, grouping_value, n, CAST(NULL AS timestamptz)
+        FROM group_deltas
+        WHERE community_id = $community AND {which}
+            AND {UNFOLDED}
+        UNION ALL
+        SELECT grouping_type, grouping_value, 0, bucket
         FROM (
             SELECT grouping_type, grouping_value, bucket, n
             FROM group_rollups
-            WHERE community_id = $community AND step = $interval AND {which}
-                AND bucket >= ($ends::timestamptz[])[1]
+            WHERE community_id = $community AND step = '1mo' AND {which}
             UNION ALL
-            SELECT grouping_type, grouping_value, bucket, n
+            SELECT grouping_type, grouping_value, bucket_start(bucket, '1mo', {ZONE}), n
             FROM group_deltas
             WHERE community_id = $community AND {which}
+                AND {UNFOLDED}
+        ) AS moves
+        GROUP BY grouping_type, grouping_value, bucket
+        HAVING sum(n) <> 0
+    ) AS known
+    GROUP BY grouping_type, grouping_value
+    ORDER BY place, grouping_value
+) AS own
+CROSS JOIN LATERAL (
+    SELECT
+        i,
+        own.n - sum(coalesce(later.n, 0)) OVER (ORDER BY i DESC) AS members_count,
+        CASE WHEN own.month < ($starts::timestamptz[])[1] - interval '32 days' THEN own.month ELSE (
+            SELECT min(bucket)
+            FROM (
+                SELECT bucket
+                FROM (
+                    SELECT bucket, n
+                    FROM group_rollups
+                    WHERE community_id = $community AND step = $interval
+                        AND grouping_type = own.grouping_type AND grouping_value = own.grouping_value
+                    UNION ALL
+                    SELECT bucket_start(bucket, $interval, {ZONE}), n
+                    FROM group_deltas
+                    WHERE community_id = $community
+                        AND grouping_type = own.grouping_type AND grouping_value = own.grouping_value
+                        AND {UNFOLDED}
+                ) AS moves
+                WHERE bucket >= {_KEPT}
+                GROUP BY bucket
+                HAVING sum(n) <> 0
+            ) AS moved
+        ) END AS began
+    FROM generate_subscripts($starts::timestamptz[], 1) AS i
+    LEFT JOIN (
+        SELECT width_bucket(bucket, $ends::timestamptz[]) AS i, sum(n) AS n
+        FROM (
+            SELECT bucket, n
+            FROM group_rollups
+            WHERE community_id = $community AND step = $interval
+                AND grouping_type = own.grouping_type AND grouping_value = own.grouping_value
+                AND bucket >= ($ends::timestamptz[])[1]
+            UNION ALL
+            SELECT bucket, n
+            FROM group_deltas
+            WHERE community_id = $community
+                AND grouping_type = own.grouping_type AND grouping_value = own.grouping_value
                 AND bucket >= ($ends::timestamptz[])[1]
                 AND {UNFOLDED}
         ) AS moves
-        GROUP BY 1, 2, 3
-    ) AS later USING (grouping_type, grouping_value, i)
+        GROUP BY 1
+    ) AS later USING (i)
 ) AS levels
 WHERE ($starts::timestamptz[])[i] <= $now AND (began < ($ends::timestamptz[])[i] OR members_count <> 0)
 """
@@ -194,14 +197,15 @@ MEMBERS_COUNT_HISTORY = Report(
     "How many members stood in each group at the end of each bucket; `total` is the number of members.",
     cost=3,
     fields=(COMMUNITY_ID, _TYPE, _VALUE),
-    source=Source(Store.TABLES, _over_time("grouping_type, grouping_value,", "grouping_type <> 'all'")),
+    source=Source(Store.TABLES, _over_time("grouping_type, grouping_value, place,", "grouping_type <> 'all'")),
     grains=(Grain((), Source(Store.TABLES, _over_time("", "grouping_type = 'all'"))),),
     grouped_by=("grouping_type", "grouping_value"),
     aggregations=(
         Aggregation("community_id", ("community_id", "grouping_type", "grouping_value"), "By community and group."),
         Aggregation("total", (), "The number of members."),
     ),
-    measures=(Measure("members_count", Kind.INTEGER, "Count of members", "sum(r.members_count)"),),
+    measures=(Measure("members_count", Kind.INTEGER, "Count of members", "CAST(sum(r.members_count) AS bigint)"),),
+    in_order=("r.place", "r.grouping_value"),
     at_end=True,
     counts="members_count",
     intervals=EVERY,

@@ -156,6 +156,7 @@ def over_files(report: Report, store: Store) -> Report:
         source=Source(store, facts.sql),
         grains=tuple(Grain(fields, Source(store, sql)) for fields, sql in facts.grains),
         measures=tuple(_counted(each) for each in report.measures),
+        in_order=(),
     )
 
 

@@ -103,6 +103,10 @@ class Field:
     shown: bool = True
     flags: tuple[str, str] | None = None
 
+    def __hash__(self) -> int:
+        # Looked up with every comparison of a filter.
+        return hash(self.name)
+
     @property
     def expression(self) -> str:
         """The SQL of it."""
@@ -173,7 +177,9 @@ class Report:
     that values of different groups may be added, so that there is an aggregation `total`. `at_end` says that values are
     what holds at the end of a bucket, not what happens in it: of two that share a wall time the later counts. `grains`
     are smaller sources of the same values, the smallest first. `counts` is the measure that counts members: where it is
-    small, an organization may have a group hidden.
+    small, an organization may have a group hidden. `in_order` are expressions over `r` that put the groups of
+    `grouped_by` in the order in which they go out, for a timeseries of one measure that is never null: no more of them
+    are made than go out.
     """
 
     name: str
@@ -189,6 +195,7 @@ class Report:
     metric: str = ""
     adds: bool = True
     at_end: bool = False
+    in_order: tuple[str, ...] = ()
     intervals: tuple[Interval, ...] = ()
     grains: tuple[Grain, ...] = ()
     counts: str = ""

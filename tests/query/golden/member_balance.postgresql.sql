@@ -4,9 +4,9 @@
 SELECT
     r.bucket AS bucket,
     r.type AS "type",
-    sum(r.n) AS "members_count"
+    CAST(sum(r.n) AS bigint) AS "members_count"
 FROM (
-    SELECT bucket, type, sum(n) AS n
+    SELECT bucket, type, CAST(sum(n) AS bigint) AS n
     FROM (
         SELECT bucket, type, n
         FROM balance_rollups
@@ -31,9 +31,9 @@ SELECT
     r.bucket AS bucket,
     CAST($1 AS INT) AS "community_id",
     r.type AS "type",
-    sum(r.n) AS "members_count"
+    CAST(sum(r.n) AS bigint) AS "members_count"
 FROM (
-    SELECT bucket, type, sum(n) AS n
+    SELECT bucket, type, CAST(sum(n) AS bigint) AS n
     FROM (
         SELECT bucket, type, n
         FROM balance_rollups
@@ -58,9 +58,9 @@ SELECT
     r.bucket AS bucket,
     r.type AS "type",
     r.optin_channel AS "optin_channel",
-    sum(r.n) AS "members_count"
+    CAST(sum(r.n) AS bigint) AS "members_count"
 FROM (
-    SELECT bucket, type, optin_channel, sum(n) AS n
+    SELECT bucket, type, optin_channel, CAST(sum(n) AS bigint) AS n
     FROM (
         SELECT bucket, type, optin_channel, n
         FROM balance_rollups
@@ -85,9 +85,9 @@ SELECT
     r.bucket AS bucket,
     r.type AS "type",
     r.optin_subchannel AS "optin_subchannel",
-    sum(r.n) AS "members_count"
+    CAST(sum(r.n) AS bigint) AS "members_count"
 FROM (
-    SELECT bucket, type, optin_subchannel, sum(n) AS n
+    SELECT bucket, type, optin_subchannel, CAST(sum(n) AS bigint) AS n
     FROM (
         SELECT bucket, type, optin_subchannel, n
         FROM balance_rollups
@@ -112,9 +112,9 @@ SELECT
     r.bucket AS bucket,
     r.type AS "type",
     r.optin_platform AS "optin_platform",
-    sum(r.n) AS "members_count"
+    CAST(sum(r.n) AS bigint) AS "members_count"
 FROM (
-    SELECT bucket, type, optin_platform, sum(n) AS n
+    SELECT bucket, type, optin_platform, CAST(sum(n) AS bigint) AS n
     FROM (
         SELECT bucket, type, optin_platform, n
         FROM balance_rollups
@@ -139,9 +139,9 @@ SELECT
     r.bucket AS bucket,
     r.type AS "type",
     r.gender AS "gender",
-    sum(r.n) AS "members_count"
+    CAST(sum(r.n) AS bigint) AS "members_count"
 FROM (
-    SELECT bucket, type, gender, sum(n) AS n
+    SELECT bucket, type, gender, CAST(sum(n) AS bigint) AS n
     FROM (
         SELECT bucket, type, gender, n
         FROM balance_rollups
@@ -166,9 +166,9 @@ SELECT
     r.bucket AS bucket,
     r.type AS "type",
     r.age AS "age",
-    sum(r.n) AS "members_count"
+    CAST(sum(r.n) AS bigint) AS "members_count"
 FROM (
-    SELECT bucket, type, age, sum(n) AS n
+    SELECT bucket, type, age, CAST(sum(n) AS bigint) AS n
     FROM (
         SELECT bucket, type, age, n
         FROM balance_rollups
@@ -194,11 +194,11 @@ SELECT
     r.type AS "type",
     r.element_2 AS "consent",
     r.element_2 = ANY (r.consents_true) AS "status",
-    sum(r.n) AS "members_count"
+    CAST(sum(r.n) AS bigint) AS "members_count"
 FROM (
     SELECT r.*, unnest(r.consents_true || r.consents_false) AS element_2
     FROM (
-        SELECT bucket, type, consents_true, consents_false, sum(n) AS n
+        SELECT bucket, type, consents_true, consents_false, CAST(sum(n) AS bigint) AS n
         FROM (
             SELECT bucket, type, consents_true, consents_false, n
             FROM balance_rollups
@@ -222,9 +222,9 @@ GROUP BY 1, 2, 3, 4;
 -- total: community, interval, starts, ends
 SELECT
     r.bucket AS bucket,
-    sum(CASE r.type WHEN 'in' THEN r.n ELSE -r.n END) AS "members_count"
+    CAST(sum(CASE r.type WHEN 'in' THEN r.n ELSE -r.n END) AS bigint) AS "members_count"
 FROM (
-    SELECT bucket, type, sum(n) AS n
+    SELECT bucket, type, CAST(sum(n) AS bigint) AS n
     FROM (
         SELECT bucket, type, n
         FROM balance_rollups
