@@ -1,7 +1,7 @@
 -- For which snapshots members count as what, and what that changes: of `states` (as what each stood, since when and
 -- until when), `events` (who came in and went), `counted` (the snapshots that they are counted in), `days` (when each
--- day begins in the community's zone) and the variable `last`, when the last snapshot was. Where `since` is null it is ever since, where
--- `until` is null it is still so.
+-- day begins in the community's zone) and the variable `last`, when the last snapshot was. Where `since` is null it is
+-- ever since, where `until` is null it is still so.
 CREATE TEMP MACRO snapshot_from(instant) AS
     -- The first quarter of an hour that does not begin before it; counted from long ago, for division cuts towards 0.
     make_timestamp((epoch_us(instant) + 90000000900000000 - 1) // 900000000 * 900000000 - 90000000000000000);
@@ -61,7 +61,9 @@ SELECT
         -- The last snapshot knows nothing of what comes after it.
         CASE WHEN until <= getvariable('last') THEN snapshot_from(until) END AS until
     ),
-    kind_of(optin_channel, optin_subchannel, optin_platform, gender, age, country, consents_true, consents_false) AS kind
+    kind_of(
+        optin_channel, optin_subchannel, optin_platform, gender, age, country, consents_true, consents_false
+    ) AS kind
 FROM aged
 WHERE since < until AND snapshot_from(since) <= getvariable('last')
   AND (until > getvariable('last') OR snapshot_from(since) < snapshot_from(until));
@@ -69,7 +71,9 @@ WHERE since < until AND snapshot_from(since) <= getvariable('last')
 CREATE TEMP TABLE left_behind AS
 SELECT
     *,
-    kind_of(optin_channel, optin_subchannel, optin_platform, gender, age, country, consents_true, consents_false) AS kind
+    kind_of(
+        optin_channel, optin_subchannel, optin_platform, gender, age, country, consents_true, consents_false
+    ) AS kind
 FROM counted;
 
 CREATE TEMP TABLE snapshot_edges AS
