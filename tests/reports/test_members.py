@@ -109,21 +109,21 @@ async def test_counts_while_others_write_are_those_of_some_moment(club: Club) ->
     chance = random.Random(SEED)
     asked = Asked(club)
     await asked.join(drawn.member(chance))
-    counts: list[int] = []
 
     async def count() -> None:
+        counts: list[int] = []
         while len(asked.members) < 15:
             before = len(asked.members)
             (row,) = await asked.records(report="members_count")
             assert before <= row["members_count"] <= 15
             counts.append(row["members_count"])
+        assert counts == sorted(counts)
 
     async def write() -> None:
         for _ in range(14):
             await asked.join(drawn.member(chance))
 
     await asyncio.gather(write(), count(), count())
-    assert counts == sorted(counts)
 
 
 async def test_groups_equal_plain_python(club: Club) -> None:

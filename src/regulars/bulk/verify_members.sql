@@ -80,19 +80,26 @@ turns AS MATERIALIZED (
     JOIN own ON own.profile_id = m.profile_id
     WHERE m.community_id = $1 AND m.counted AND m.at <= $2 AND m.at < own.next_change_at
 ),
+turns_of AS MATERIALIZED (
+    SELECT profile_id, array_agg(at ORDER BY at, id) AS at, array_agg(type ORDER BY at, id) AS types
+    FROM turns
+    GROUP BY profile_id
+),
 instants AS MATERIALIZED (
-    SELECT
-        profile_id, at,
-        (
-            SELECT type FROM turns WHERE turns.profile_id = each.profile_id AND turns.at <= each.at
-            ORDER BY turns.at DESC, turns.id DESC
-            LIMIT 1
-        ) AS type
+    SELECT each.profile_id, each.at, latest.type
     FROM (
         SELECT profile_id, at FROM turns
         UNION
         SELECT profile_id, since FROM states WHERE since > '-infinity'
     ) AS each
+    LEFT JOIN turns_of AS own ON own.profile_id = each.profile_id
+    LEFT JOIN LATERAL (
+        SELECT turn.type
+        FROM unnest(own.at, own.types) WITH ORDINALITY AS turn (at, type, place)
+        WHERE turn.at <= each.at
+        ORDER BY turn.place DESC
+        LIMIT 1
+    ) AS latest ON TRUE
 ),
 stood AS MATERIALIZED (
     SELECT instants.profile_id, instants.at, name AS what
@@ -189,12 +196,9 @@ FROM (
     LEFT JOIN members AS m ON m.community_id = $1 AND m.profile_id = own.profile_id
     UNION ALL
     SELECT 'profile ' || m.profile_id, 'is_member', m.is_member::text,
-           coalesce(
-               m.groups <> '{}' AND 'in' = (
-                   SELECT type FROM turns WHERE turns.profile_id = m.profile_id ORDER BY at DESC, id DESC LIMIT 1
-               ), FALSE
-           )::text
+           coalesce(m.groups <> '{}' AND 'in' = turns_of.types[cardinality(turns_of.types)], FALSE)::text
     FROM members AS m
+    LEFT JOIN turns_of ON turns_of.profile_id = m.profile_id
     WHERE m.community_id = $1
     UNION ALL
     SELECT 'profile ' || m.profile_id, 'members', 'a row', NULL
