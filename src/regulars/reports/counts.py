@@ -114,18 +114,23 @@ def _over_time(columns: str, which: str) -> str:
     return f"""
 SELECT {columns} ($starts::timestamptz[])[i] AS bucket, CAST(members_count AS bigint) AS members_count
 FROM (
-    SELECT grouping_type, grouping_value, {_PLACE} AS place, sum(n) AS n, min(month) AS month
+    SELECT
+        grouping_type, grouping_value, {_PLACE} AS place, sum(n) AS n, min(month) AS month,
+        array_agg(bucket) FILTER (WHERE bucket IS NOT NULL) AS unfolded_buckets,
+        array_agg(n) FILTER (WHERE bucket IS NOT NULL) AS unfolded_moves
     FROM (
-        SELECT grouping_type, grouping_value, members_count AS n, CAST(NULL AS timestamptz) AS month
+        SELECT
+            grouping_type, grouping_value, members_count AS n, CAST(NULL AS timestamptz) AS month,
+            CAST(NULL AS timestamptz) AS bucket
         FROM group_counts
         WHERE community_id = $community AND {which}
         UNION ALL
-        SELECT grouping_type, grouping_value, n, CAST(NULL AS timestamptz)
+        SELECT grouping_type, grouping_value, n, CAST(NULL AS timestamptz), bucket
         FROM group_deltas
         WHERE community_id = $community AND {which}
             AND {UNFOLDED}
         UNION ALL
-        SELECT grouping_type, grouping_value, 0, bucket
+        SELECT grouping_type, grouping_value, 0, bucket, CAST(NULL AS timestamptz)
         FROM (
             SELECT grouping_type, grouping_value, bucket, n
             FROM group_rollups
@@ -157,10 +162,7 @@ CROSS JOIN LATERAL (
                         AND grouping_type = own.grouping_type AND grouping_value = own.grouping_value
                     UNION ALL
                     SELECT bucket_start(bucket, $interval, {ZONE}), n
-                    FROM group_deltas
-                    WHERE community_id = $community
-                        AND grouping_type = own.grouping_type AND grouping_value = own.grouping_value
-                        AND {UNFOLDED}
+                    FROM unnest(own.unfolded_buckets, own.unfolded_moves) AS unfolded (bucket, n)
                 ) AS moves
                 WHERE bucket >= {_KEPT}
                 GROUP BY bucket
@@ -178,11 +180,8 @@ CROSS JOIN LATERAL (
                 AND bucket >= ($ends::timestamptz[])[1]
             UNION ALL
             SELECT bucket, n
-            FROM group_deltas
-            WHERE community_id = $community
-                AND grouping_type = own.grouping_type AND grouping_value = own.grouping_value
-                AND bucket >= ($ends::timestamptz[])[1]
-                AND {UNFOLDED}
+            FROM unnest(own.unfolded_buckets, own.unfolded_moves) AS unfolded (bucket, n)
+            WHERE bucket >= ($ends::timestamptz[])[1]
         ) AS moves
         GROUP BY 1
     ) AS later USING (i)

@@ -9,20 +9,25 @@ SELECT
 FROM (
     SELECT grouping_type, grouping_value, place, (CAST($1 AS TIMESTAMPTZ[])::timestamptz[])[i] AS bucket, CAST(members_count AS bigint) AS members_count
     FROM (
-        SELECT grouping_type, grouping_value, array_position(ARRAY['optin_channel', 'optin_subchannel', 'optin_platform', 'birth_year_group', 'consent_true', 'consent_false', 'marketing_true', 'marketing_false', 'subunit_id', 'group_id', 'favorite_store', 'country', 'gender'], grouping_type) AS place, sum(n) AS n, min(month) AS month
+        SELECT
+            grouping_type, grouping_value, array_position(ARRAY['optin_channel', 'optin_subchannel', 'optin_platform', 'birth_year_group', 'consent_true', 'consent_false', 'marketing_true', 'marketing_false', 'subunit_id', 'group_id', 'favorite_store', 'country', 'gender'], grouping_type) AS place, sum(n) AS n, min(month) AS month,
+            array_agg(bucket) FILTER (WHERE bucket IS NOT NULL) AS unfolded_buckets,
+            array_agg(n) FILTER (WHERE bucket IS NOT NULL) AS unfolded_moves
         FROM (
-            SELECT grouping_type, grouping_value, members_count AS n, CAST(NULL AS timestamptz) AS month
+            SELECT
+                grouping_type, grouping_value, members_count AS n, CAST(NULL AS timestamptz) AS month,
+                CAST(NULL AS timestamptz) AS bucket
             FROM group_counts
             WHERE community_id = CAST($2 AS INT) AND grouping_type <> 'all'
             UNION ALL
-            SELECT grouping_type, grouping_value, n, CAST(NULL AS timestamptz)
+            SELECT grouping_type, grouping_value, n, CAST(NULL AS timestamptz), bucket
             FROM group_deltas
             WHERE community_id = CAST($2 AS INT) AND grouping_type <> 'all'
                 AND transaction_id >= coalesce(
                     (SELECT watermark FROM fold_marks WHERE community_id = CAST($2 AS INT)), '0'
                 )
             UNION ALL
-            SELECT grouping_type, grouping_value, 0, bucket
+            SELECT grouping_type, grouping_value, 0, bucket, CAST(NULL AS timestamptz)
             FROM (
                 SELECT grouping_type, grouping_value, bucket, n
                 FROM group_rollups
@@ -56,12 +61,7 @@ FROM (
                             AND grouping_type = own.grouping_type AND grouping_value = own.grouping_value
                         UNION ALL
                         SELECT bucket_start(bucket, CAST($3 AS TEXT), (SELECT timezone FROM communities WHERE id = CAST($2 AS INT))), n
-                        FROM group_deltas
-                        WHERE community_id = CAST($2 AS INT)
-                            AND grouping_type = own.grouping_type AND grouping_value = own.grouping_value
-                            AND transaction_id >= coalesce(
-                    (SELECT watermark FROM fold_marks WHERE community_id = CAST($2 AS INT)), '0'
-                )
+                        FROM unnest(own.unfolded_buckets, own.unfolded_moves) AS unfolded (bucket, n)
                     ) AS moves
                     WHERE bucket >= coalesce(CAST($4 AS TIMESTAMPTZ)::timestamptz - CASE CAST($3 AS TEXT) WHEN '5m' THEN interval '14 days' WHEN '1h' THEN interval '184 days' WHEN '1d' THEN interval '731 days' END, '-infinity')
                     GROUP BY bucket
@@ -79,13 +79,8 @@ FROM (
                     AND bucket >= (CAST($5 AS TIMESTAMPTZ[])::timestamptz[])[1]
                 UNION ALL
                 SELECT bucket, n
-                FROM group_deltas
-                WHERE community_id = CAST($2 AS INT)
-                    AND grouping_type = own.grouping_type AND grouping_value = own.grouping_value
-                    AND bucket >= (CAST($5 AS TIMESTAMPTZ[])::timestamptz[])[1]
-                    AND transaction_id >= coalesce(
-                    (SELECT watermark FROM fold_marks WHERE community_id = CAST($2 AS INT)), '0'
-                )
+                FROM unnest(own.unfolded_buckets, own.unfolded_moves) AS unfolded (bucket, n)
+                WHERE bucket >= (CAST($5 AS TIMESTAMPTZ[])::timestamptz[])[1]
             ) AS moves
             GROUP BY 1
         ) AS later USING (i)
@@ -106,20 +101,25 @@ SELECT
 FROM (
     SELECT grouping_type, grouping_value, place, (CAST($2 AS TIMESTAMPTZ[])::timestamptz[])[i] AS bucket, CAST(members_count AS bigint) AS members_count
     FROM (
-        SELECT grouping_type, grouping_value, array_position(ARRAY['optin_channel', 'optin_subchannel', 'optin_platform', 'birth_year_group', 'consent_true', 'consent_false', 'marketing_true', 'marketing_false', 'subunit_id', 'group_id', 'favorite_store', 'country', 'gender'], grouping_type) AS place, sum(n) AS n, min(month) AS month
+        SELECT
+            grouping_type, grouping_value, array_position(ARRAY['optin_channel', 'optin_subchannel', 'optin_platform', 'birth_year_group', 'consent_true', 'consent_false', 'marketing_true', 'marketing_false', 'subunit_id', 'group_id', 'favorite_store', 'country', 'gender'], grouping_type) AS place, sum(n) AS n, min(month) AS month,
+            array_agg(bucket) FILTER (WHERE bucket IS NOT NULL) AS unfolded_buckets,
+            array_agg(n) FILTER (WHERE bucket IS NOT NULL) AS unfolded_moves
         FROM (
-            SELECT grouping_type, grouping_value, members_count AS n, CAST(NULL AS timestamptz) AS month
+            SELECT
+                grouping_type, grouping_value, members_count AS n, CAST(NULL AS timestamptz) AS month,
+                CAST(NULL AS timestamptz) AS bucket
             FROM group_counts
             WHERE community_id = CAST($1 AS INT) AND grouping_type <> 'all'
             UNION ALL
-            SELECT grouping_type, grouping_value, n, CAST(NULL AS timestamptz)
+            SELECT grouping_type, grouping_value, n, CAST(NULL AS timestamptz), bucket
             FROM group_deltas
             WHERE community_id = CAST($1 AS INT) AND grouping_type <> 'all'
                 AND transaction_id >= coalesce(
                     (SELECT watermark FROM fold_marks WHERE community_id = CAST($1 AS INT)), '0'
                 )
             UNION ALL
-            SELECT grouping_type, grouping_value, 0, bucket
+            SELECT grouping_type, grouping_value, 0, bucket, CAST(NULL AS timestamptz)
             FROM (
                 SELECT grouping_type, grouping_value, bucket, n
                 FROM group_rollups
@@ -153,12 +153,7 @@ FROM (
                             AND grouping_type = own.grouping_type AND grouping_value = own.grouping_value
                         UNION ALL
                         SELECT bucket_start(bucket, CAST($3 AS TEXT), (SELECT timezone FROM communities WHERE id = CAST($1 AS INT))), n
-                        FROM group_deltas
-                        WHERE community_id = CAST($1 AS INT)
-                            AND grouping_type = own.grouping_type AND grouping_value = own.grouping_value
-                            AND transaction_id >= coalesce(
-                    (SELECT watermark FROM fold_marks WHERE community_id = CAST($1 AS INT)), '0'
-                )
+                        FROM unnest(own.unfolded_buckets, own.unfolded_moves) AS unfolded (bucket, n)
                     ) AS moves
                     WHERE bucket >= coalesce(CAST($4 AS TIMESTAMPTZ)::timestamptz - CASE CAST($3 AS TEXT) WHEN '5m' THEN interval '14 days' WHEN '1h' THEN interval '184 days' WHEN '1d' THEN interval '731 days' END, '-infinity')
                     GROUP BY bucket
@@ -176,13 +171,8 @@ FROM (
                     AND bucket >= (CAST($5 AS TIMESTAMPTZ[])::timestamptz[])[1]
                 UNION ALL
                 SELECT bucket, n
-                FROM group_deltas
-                WHERE community_id = CAST($1 AS INT)
-                    AND grouping_type = own.grouping_type AND grouping_value = own.grouping_value
-                    AND bucket >= (CAST($5 AS TIMESTAMPTZ[])::timestamptz[])[1]
-                    AND transaction_id >= coalesce(
-                    (SELECT watermark FROM fold_marks WHERE community_id = CAST($1 AS INT)), '0'
-                )
+                FROM unnest(own.unfolded_buckets, own.unfolded_moves) AS unfolded (bucket, n)
+                WHERE bucket >= (CAST($5 AS TIMESTAMPTZ[])::timestamptz[])[1]
             ) AS moves
             GROUP BY 1
         ) AS later USING (i)
@@ -200,20 +190,25 @@ SELECT
 FROM (
     SELECT  (CAST($1 AS TIMESTAMPTZ[])::timestamptz[])[i] AS bucket, CAST(members_count AS bigint) AS members_count
     FROM (
-        SELECT grouping_type, grouping_value, array_position(ARRAY['optin_channel', 'optin_subchannel', 'optin_platform', 'birth_year_group', 'consent_true', 'consent_false', 'marketing_true', 'marketing_false', 'subunit_id', 'group_id', 'favorite_store', 'country', 'gender'], grouping_type) AS place, sum(n) AS n, min(month) AS month
+        SELECT
+            grouping_type, grouping_value, array_position(ARRAY['optin_channel', 'optin_subchannel', 'optin_platform', 'birth_year_group', 'consent_true', 'consent_false', 'marketing_true', 'marketing_false', 'subunit_id', 'group_id', 'favorite_store', 'country', 'gender'], grouping_type) AS place, sum(n) AS n, min(month) AS month,
+            array_agg(bucket) FILTER (WHERE bucket IS NOT NULL) AS unfolded_buckets,
+            array_agg(n) FILTER (WHERE bucket IS NOT NULL) AS unfolded_moves
         FROM (
-            SELECT grouping_type, grouping_value, members_count AS n, CAST(NULL AS timestamptz) AS month
+            SELECT
+                grouping_type, grouping_value, members_count AS n, CAST(NULL AS timestamptz) AS month,
+                CAST(NULL AS timestamptz) AS bucket
             FROM group_counts
             WHERE community_id = CAST($2 AS INT) AND grouping_type = 'all'
             UNION ALL
-            SELECT grouping_type, grouping_value, n, CAST(NULL AS timestamptz)
+            SELECT grouping_type, grouping_value, n, CAST(NULL AS timestamptz), bucket
             FROM group_deltas
             WHERE community_id = CAST($2 AS INT) AND grouping_type = 'all'
                 AND transaction_id >= coalesce(
                     (SELECT watermark FROM fold_marks WHERE community_id = CAST($2 AS INT)), '0'
                 )
             UNION ALL
-            SELECT grouping_type, grouping_value, 0, bucket
+            SELECT grouping_type, grouping_value, 0, bucket, CAST(NULL AS timestamptz)
             FROM (
                 SELECT grouping_type, grouping_value, bucket, n
                 FROM group_rollups
@@ -247,12 +242,7 @@ FROM (
                             AND grouping_type = own.grouping_type AND grouping_value = own.grouping_value
                         UNION ALL
                         SELECT bucket_start(bucket, CAST($3 AS TEXT), (SELECT timezone FROM communities WHERE id = CAST($2 AS INT))), n
-                        FROM group_deltas
-                        WHERE community_id = CAST($2 AS INT)
-                            AND grouping_type = own.grouping_type AND grouping_value = own.grouping_value
-                            AND transaction_id >= coalesce(
-                    (SELECT watermark FROM fold_marks WHERE community_id = CAST($2 AS INT)), '0'
-                )
+                        FROM unnest(own.unfolded_buckets, own.unfolded_moves) AS unfolded (bucket, n)
                     ) AS moves
                     WHERE bucket >= coalesce(CAST($4 AS TIMESTAMPTZ)::timestamptz - CASE CAST($3 AS TEXT) WHEN '5m' THEN interval '14 days' WHEN '1h' THEN interval '184 days' WHEN '1d' THEN interval '731 days' END, '-infinity')
                     GROUP BY bucket
@@ -270,13 +260,8 @@ FROM (
                     AND bucket >= (CAST($5 AS TIMESTAMPTZ[])::timestamptz[])[1]
                 UNION ALL
                 SELECT bucket, n
-                FROM group_deltas
-                WHERE community_id = CAST($2 AS INT)
-                    AND grouping_type = own.grouping_type AND grouping_value = own.grouping_value
-                    AND bucket >= (CAST($5 AS TIMESTAMPTZ[])::timestamptz[])[1]
-                    AND transaction_id >= coalesce(
-                    (SELECT watermark FROM fold_marks WHERE community_id = CAST($2 AS INT)), '0'
-                )
+                FROM unnest(own.unfolded_buckets, own.unfolded_moves) AS unfolded (bucket, n)
+                WHERE bucket >= (CAST($5 AS TIMESTAMPTZ[])::timestamptz[])[1]
             ) AS moves
             GROUP BY 1
         ) AS later USING (i)
