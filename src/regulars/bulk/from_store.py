@@ -60,6 +60,15 @@ SELECT profile, profile_id, joined_at, joined_location_id, preferred_location_id
 FROM asked
 """
 
+# By the key of each profile, whatever the planner takes a community for of which it knows nothing yet: else it may hold
+# each row of one table beside all of the other.
+_TOLD = """CROSS JOIN LATERAL (
+    SELECT *
+    FROM transactions
+    WHERE community_id = $1 AND profile_id = asked.profile_id AND NOT is_void
+    OFFSET 0
+) AS told"""
+
 _TRANSACTIONS = f"""{_ASKED}
 SELECT asked.profile, told.id, told.external_id, told.transacted_at,
        told.amount, told.sign, told.shop_date, told.channels, told.location_id,
@@ -67,18 +76,20 @@ SELECT asked.profile, told.id, told.external_id, told.transacted_at,
        CASE WHEN NOT told.sold_in_items THEN told.sold_products END AS sold_products,
        CASE WHEN NOT told.sold_in_items THEN to_json(told.sold_brands) END AS sold_brands
 FROM asked
-JOIN transactions AS told USING (profile_id)
-WHERE told.community_id = $1 AND told.profile_id BETWEEN $2::uuid AND $3::uuid AND NOT told.is_void
+{_TOLD}
 """
 
 # Only of the transactions that have too many lines to keep what was sold by themselves.
 _LINES = f"""{_ASKED}
 SELECT asked.profile, told.transacted_at, items.product_id, items.brand
 FROM asked
-JOIN transactions AS told USING (profile_id)
-JOIN transaction_items AS items ON items.community_id = $1 AND items.transaction_id = told.id
-WHERE told.community_id = $1 AND told.profile_id BETWEEN $2::uuid AND $3::uuid AND NOT told.is_void
-  AND told.sold_in_items AND NOT items.is_void AND items.quantity > 0
+{_TOLD}
+CROSS JOIN LATERAL (
+    SELECT product_id, brand
+    FROM transaction_items
+    WHERE told.sold_in_items AND community_id = $1 AND transaction_id = told.id AND NOT is_void AND quantity > 0
+    OFFSET 0
+) AS items
 """
 
 _PRODUCTS = """
@@ -91,8 +102,12 @@ WHERE products.community_id = $1
 _ADDRESSES = f"""{_ASKED}
 SELECT asked.profile, own.is_default, own.country, own.iso_state, own.state
 FROM asked
-JOIN addresses AS own USING (profile_id)
-WHERE own.community_id = $1
+CROSS JOIN LATERAL (
+    SELECT is_default, country, iso_state, state
+    FROM addresses
+    WHERE community_id = $1 AND profile_id = asked.profile_id
+    OFFSET 0
+) AS own
 """
 
 _LOCATIONS = """

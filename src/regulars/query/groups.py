@@ -75,11 +75,9 @@ def _as_outside(measure: Measure, customer: Customer) -> Callable[[Any], Any]:
     """What makes of a number what can be added to those of other communities."""
     if measure.is_unique:
         return lambda value: Numbers({customer.community_id: (value,)})
-    return converter(measure.kind, customer.minor_digits) or _as_it_is
-
-
-def _as_it_is(value: Any) -> Any:
-    return value
+    convert = converter(measure.kind, customer.minor_digits)
+    assert convert is not None  # noqa: S101 - what is measured is a number
+    return convert
 
 
 def require_one_currency(query: Query, customers: Sequence[Customer]) -> None:
