@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from clubs import START
+from ingest.histories import MEMBERS, begun, differences, sales
 from ingest.loading import Loading
-from ingest.test_history import MEMBERS, begun, differences, sales
 from regulars.bulk.compute import compute
 from regulars.bulk.refusals import NotThereError
 from regulars.ingest import arrival as arrivals

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import random
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from decimal import Decimal
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,28 +15,34 @@ import pyarrow.parquet
 import pytest
 
 from clubs import Club, SetClock, clubs
+from ingest.histories import (
+    BOUGHT,
+    KEPT,
+    MEMBERS,
+    awkward,
+    begun,
+    comparable,
+    differences,
+    loaded,
+    marks,
+    plain,
+    rows_of,
+    sales,
+    told,
+)
 from ingest.loading import Loading, counts, reasons
-from randomness import SEED
 from regulars.aggregations.store import NAMES
-from regulars.bulk.verify import verify
-from regulars.facts.community import Community, NewCommunity
+from regulars.facts.community import NewCommunity
 from regulars.facts.writing import Writing
 from regulars.ingest import arrival as arrivals
-from regulars.ingest import bulk, computing, entities, files, plain_puts
 from regulars.ingest import commit as commits
-from regulars.ingest.arrival import Arrival, arriving
-from regulars.ingest.batches import Options, Summary
+from regulars.ingest import computing, plain_puts
+from regulars.ingest.arrival import arriving
 from regulars.ingest.commit import commit
-from regulars.ingest.plain_rows import Left, plain_rows
 from regulars.ingest.transactions import OutdatedError
 from regulars.jobs.sweep import sweep_community
 from regulars.storage import retention
 from regulars.storage.database import Database
-
-MEMBERS = [f"M{number}" for number in range(20)]
-
-BOUGHT = ("purchases", "purchase_changes", "purchase_rollups", "purchase_marks", "unique_sets")
-"""What is derived of transactions for reports."""
 
 
 @pytest.fixture(autouse=True)
@@ -49,134 +51,6 @@ def marking(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(arrivals, "REFRESHED", 0)
     monkeypatch.setattr(computing, "PROFILES_AT_ONCE", 7)
     monkeypatch.setattr(computing, "WRITTEN_AT_ONCE", 3)
-
-
-def sales(path: Path, rows: int = 200, **more: list[Any]) -> Path:
-    """A file of random sales of members, and of nobody."""
-    chance = random.Random(SEED)
-    table = {
-        "external_id": [f"T{number}" for number in range(rows)],
-        "profile": [chance.choice([*MEMBERS, None]) for _ in range(rows)],
-        "transacted_at": [
-            datetime(2024, 1, 1, tzinfo=UTC).replace(tzinfo=None) + timedelta(minutes=chance.randrange(1_000_000))
-            for _ in range(rows)
-        ],
-        "total": [Decimal(chance.randrange(-5_000, 50_000)) / 100 for _ in range(rows)],
-        "location": [chance.choice(["S1", "S2", None]) for _ in range(rows)],
-        "systems": [chance.choice([["pos"], ["WEB", "app"], [], None]) for _ in range(rows)],
-        **more,
-    }
-    pyarrow.parquet.write_table(pa.table(table), path)
-    return path
-
-
-async def loaded(load: Loading, path: Path, *, by_rows: bool = False, **options: Any) -> Summary:
-    """What comes of a file, by columns or row by row."""
-    source = files.source(path)
-    read = partial(source.rows, entities.columns_of("transactions"))
-    club = load.club
-    place = (club.database, club.server.committers, club.community.id)
-    return await bulk.load_one(*place, "transactions", read, Options(**options), None if by_rows else source)
-
-
-@asynccontextmanager
-async def begun(load: Loading, path: Path) -> AsyncIterator[Arrival]:
-    """A load whose rows are in, and whose values are not computed."""
-    club = load.club
-    source = files.source(path)
-    async with arriving(club.database, club.server.committers, club.community.id) as arrival:
-        await bulk.load(
-            arrival, "transactions", partial(source.rows, entities.columns_of("transactions")), None, source
-        )
-        yield arrival
-
-
-async def rows_of(club: Club, statement: str) -> list[dict[str, Any]]:
-    async with club.database.reading(club.community.id) as scope:
-        return [dict(row) for row in await scope.fetch(statement, club.community.id)]
-
-
-async def marks(club: Club) -> int:
-    (row,) = await rows_of(club, "SELECT count(*) AS n FROM aggregations WHERE community_id = $1 AND values_epoch < 0")
-    return int(row["n"])
-
-
-async def differences(club: Club) -> list[str]:
-    """What verify finds, once it is seen that nothing is marked any more."""
-    assert await marks(club) == 0
-    found = [each async for each in verify(club.database, club.community.id)]
-    return [str(each) for each in found if not isinstance(each, int)]
-
-
-async def told(club: Club, cause: str) -> int:
-    (row,) = await rows_of(club, f"SELECT count(*) AS n FROM outbox WHERE community_id = $1 AND cause = '{cause}'")
-    return int(row["n"])
-
-
-KEPT = """
-SELECT told.*, own.external_id AS owner
-FROM transactions AS told
-LEFT JOIN profiles AS own USING (community_id, profile_id)
-WHERE told.community_id = $1
-ORDER BY told.external_id
-"""
-
-
-def comparable(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Rows but for what is new each time."""
-    return [{name: value for name, value in row.items() if name not in ("id", "profile_id")} for row in rows]
-
-
-AWKWARD: dict[str, list[Any]] = {
-    "texts": ["plain", "ødeløv", 'a "quote"', "back\\slash", "tab\tin", "nul\0", "x" * 255, "x" * 256, "", "77777"],
-    "times": [
-        "2026-10-01", "2026-10-01 12:30", "2026-10-01T12:30:15.250", "2026-10-01T12:30:15+02:00", "2026-10-01T12:30Z",
-        "2026-10-25 02:30", "2026-03-29 02:30", "2026-13-01", "1899-01-01", "today", "2026-10-01T24:00:00", None,
-    ],
-    "totals": [
-        "5", "5.00", "-0.5", "0", "-0", "005", "1e3", "1.234", "1.2340", "1.1234567", "999999999999", "99999999999.99",
-        "x", "", None,
-    ],
-    "zones": ["UTC", "Europe/Oslo", "America/New_York", "CET", "Nowhere/Land", "", None, None, None],
-    "currencies": ["NOK", "nok", "SEK", None, None, None],
-}  # fmt: skip
-
-
-def awkward(path: Path, rows: int = 600) -> Path:
-    """A file in which every column has cells of every form."""
-    chance = random.Random(SEED + 1)
-
-    def some(name: str, *usual: str | None) -> list[Any]:
-        return [chance.choice(AWKWARD[name]) if chance.random() < 0.2 else chance.choice(usual) for _ in range(rows)]
-
-    ids = [f"T{number if chance.random() < 0.95 else number // 2}" for number in range(rows)]
-    table = {
-        "external_id": [chance.choice(AWKWARD["texts"]) if chance.random() < 0.05 else each for each in ids],
-        "profile": some("texts", "M1", "M2", "nobody", None),
-        "transacted_at": some("times", "2026-10-01 12:00:00", "2026-01-01T10:00:00Z"),
-        "timezone": some("zones", "Europe/Oslo", None),
-        "total": some("totals", "5.00", "-2.5", "349"),
-        "currency": some("currencies", None),
-        "location": some("texts", "S1", "S2", None),
-        "systems": [chance.choice([["pos"], ["Web", "pos"], [], None, ["a,b"], [""], [None]]) for _ in range(rows)],
-        "is_void": [chance.choice([True, False, None]) for _ in range(rows)],
-        "receipt_ref": some("texts", None, "R1"),
-        "sku": [chance.choice([None] * 9 + ["A"]) for _ in range(rows)],
-        "type": [chance.choice([None] * 9 + ["sale"]) for _ in range(rows)],
-    }
-    pyarrow.parquet.write_table(pa.table(table), path)
-    return path
-
-
-def plain(path: Path, community: Community) -> int:
-    """How many rows of a file go by columns."""
-    left = Left()
-    with path.open("rb") as file:
-        columns = entities.columns_of("transactions")
-        found = list(plain_rows(file, columns, community, 100, left, lambda position: None))
-    number = sum(len(table) for tables in found for table in tables)
-    assert number + sum(left.flags) == len(left.flags)
-    return number
 
 
 @pytest.mark.parametrize("create_profiles", [False, True])

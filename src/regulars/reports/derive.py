@@ -17,16 +17,20 @@ PERSONAL = (
 )  # fmt: skip
 """Properties that tell who somebody is, in small letters and digits alone: they stay out of all reports."""
 
-_DERIVE = (files("regulars.reports") / "derive.sql").read_text()
 
-# The same, but that nothing is appended for the folder: every change as it is goes into tables of the transaction.
-_APPENDED, _KEPT = "-- Appended for the folder, netted.\n", "-- Kept of each profile.\n"
-_COLLECT = f"""{_DERIVE.partition(_APPENDED)[0]}
+def _part(name: str) -> str:
+    return (files("regulars.reports") / f"{name}.sql").read_text()
+
+
+_DERIVE = _part("derive") + _part("derive_appended") + _part("derive_kept")
+
+# In place of what is appended for the folder: every change as it is goes into tables of the transaction.
+_COLLECTED = """
 group_moves AS (
     INSERT INTO pg_temp.moved_groups (groups, at, n)
-    SELECT groups, since, sign FROM stood WHERE since < until AND groups <> '{{}}'
+    SELECT groups, since, sign FROM stood WHERE since < until AND groups <> '{}'
     UNION ALL
-    SELECT groups, until, -sign FROM stood WHERE since < until AND until < 'infinity' AND groups <> '{{}}'
+    SELECT groups, until, -sign FROM stood WHERE since < until AND until < 'infinity' AND groups <> '{}'
     RETURNING 1
 ),
 balance_moves AS (
@@ -42,7 +46,8 @@ balance_moves AS (
     WHERE is_told
     RETURNING 1
 ),
-{_DERIVE.partition(_KEPT)[2]}"""
+"""
+_COLLECT = _part("derive") + _COLLECTED + _part("derive_kept")
 
 _MAKE_COLLECTED = """
 CREATE TEMPORARY TABLE moved_groups (groups text[], at timestamptz, n bigint) ON COMMIT DROP;
