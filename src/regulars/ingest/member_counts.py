@@ -63,7 +63,7 @@ async def count(writing: Writing) -> None:
         await writing.execute(_MAKE_RECOUNTED)
         await writing.execute(_RECOUNTED, array(recounted))
         for name, relation in _RELATIONS.items():
-            values = (writing.community_id,) if "$1" in relation.statement else ()
+            values = (writing.community_id, recounted) if "$1" in relation.statement else ()
             table = await copied(writing, relation.statement, values, relation.columns)
             runner.connection.register(name, table)
         runner.connection.execute("SET VARIABLE last = ?", [last.replace(tzinfo=None)])
@@ -93,7 +93,11 @@ _RECOUNTED = "INSERT INTO pg_temp.recounted SELECT * FROM unnest($1::text::uuid[
 
 @dataclass(frozen=True, slots=True)
 class _Relation:
-    """What is copied from the database: of community $1, or of this transaction's own tables."""
+    """What is copied from the database: of profiles $2 of community $1, or of this transaction's own tables.
+
+    Profiles stand in the statement as a constant, of which the database makes a hash: while it knows nothing of a new
+    community it may read all of it by any index, and then looks each row up.
+    """
 
     statement: str
     columns: Mapping[str, pa.DataType]
@@ -117,18 +121,13 @@ _RELATIONS = {
     ),
     "states": _Relation(
         f"""
-SELECT s.*
-FROM pg_temp.recounted AS wanted
-CROSS JOIN LATERAL (
-    SELECT profile_id, nullif(since, '-infinity') AS since, until, {_STATE}
-    FROM member_states
-    WHERE community_id = $1 AND profile_id = wanted.profile_id AND groups <> '{{}}'
-    UNION ALL
-    SELECT profile_id, nullif(state_since, '-infinity'), NULL, {_STATE}
-    FROM members
-    WHERE community_id = $1 AND profile_id = wanted.profile_id AND groups <> '{{}}'
-    OFFSET 0
-) AS s
+SELECT profile_id, nullif(since, '-infinity'), until, {_STATE}
+FROM member_states
+WHERE community_id = $1 AND profile_id = ANY ($2::uuid[]) AND groups <> '{{}}'
+UNION ALL
+SELECT profile_id, nullif(state_since, '-infinity'), NULL, {_STATE}
+FROM members
+WHERE community_id = $1 AND profile_id = ANY ($2::uuid[]) AND groups <> '{{}}'
 """,
         {
             "profile_id": TEXT,
@@ -142,25 +141,18 @@ CROSS JOIN LATERAL (
     ),
     "events": _Relation(
         """
-SELECT e.*
-FROM pg_temp.recounted AS wanted
-CROSS JOIN LATERAL (
-    SELECT profile_id, membership_id, type, at
-    FROM membership_events
-    WHERE community_id = $1 AND profile_id = wanted.profile_id
-    OFFSET 0
-) AS e
+SELECT profile_id, membership_id, type, at
+FROM membership_events
+WHERE community_id = $1 AND profile_id = ANY ($2::uuid[])
 """,
         {"profile_id": TEXT, "membership_id": INTEGER, "type": TEXT, "instant": INSTANT},
     ),
     "counted": _Relation(
         f"""
 SELECT s.profile_id, s.since, nullif(s.until, 'infinity'), {", ".join(f"alike.{name}" for name in _ALIKE)}
-FROM pg_temp.recounted AS wanted
-CROSS JOIN LATERAL (
-    SELECT * FROM snapshot_members WHERE community_id = $1 AND profile_id = wanted.profile_id OFFSET 0
-) AS s
+FROM snapshot_members AS s
 JOIN snapshot_counts AS alike ON alike.community_id = $1 AND alike.alike = s.alike
+WHERE s.community_id = $1 AND s.profile_id = ANY ($2::uuid[])
 """,
         {"profile_id": TEXT, "since": INSTANT, "until": INSTANT, **_ALIKE},
     ),
