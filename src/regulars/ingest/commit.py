@@ -17,7 +17,6 @@ from regulars.ingest import member_counts
 from regulars.reports import folding, messages, purchases, rollups, snapshots, usages, visits
 from regulars.reports.derive import derive
 from regulars.storage import retention
-from regulars.storage.arrays import array
 from regulars.storage.database import Database
 
 T = TypeVar("T")
@@ -129,11 +128,12 @@ async def _was_committed(database: Database, transaction_id: str) -> bool:
 _NUMBER = attrgetter("int")
 """The order of ids, many times faster than by themselves."""
 
+# As a constant the list is made a hash: of a community that it knows nothing of yet the database may read all.
 _LOCK = """
 SELECT profile_id, deleted_at IS NULL AS is_there, merged_into IS NOT NULL AS is_merged,
        pg_current_xact_id()::text AS transaction_id
 FROM profiles
-WHERE community_id = $1 AND profile_id = ANY ($2::text::uuid[])
+WHERE community_id = $1 AND profile_id = ANY ($2)
 ORDER BY profile_id
 FOR NO KEY UPDATE
 """
@@ -153,7 +153,7 @@ async def settle(writing: Writing, clock: Callable[[], Any]) -> None:
     if there := sorted({*writing.touched, *writing.members} - writing.removed, key=_NUMBER):
         # Locked in the order of their keys, and read by later statements: their snapshots
         # then hold all that earlier holders of these locks have committed.
-        locked = await writing.fetch(_LOCK, writing.community_id, array(there))
+        locked = await writing.fetch(_LOCK, writing.community_id, there)
         if writing.touched.keys() - {row["profile_id"] for row in locked if not row["is_merged"]}:
             raise ProfileGoneError("A profile was removed meanwhile.")
         writing.transaction_id = next((row["transaction_id"] for row in locked), None)
