@@ -1,10 +1,13 @@
 """What is done at set times, once for all processes: jobs in a queue on the same PostgreSQL."""
 
 import asyncio
+from contextlib import suppress
 from functools import partial
+from typing import Any
 
 import procrastinate
 import structlog
+from procrastinate.worker import Worker
 
 from regulars.jobs import communities
 from regulars.reports import snapshots
@@ -41,25 +44,54 @@ def queue(database: Database) -> procrastinate.App:
     return app
 
 
-async def work(app: procrastinate.App, *, wait: bool = True) -> None:
-    """Does what is in the queue, until it is cancelled; without `wait` until nothing is left."""
-    await app.run_worker_async(
+async def work(app: procrastinate.App, stopping: asyncio.Event | None = None) -> None:
+    """Does what is in the queue until it is told to stop, and ends the job that runs; without `stopping` until
+    nothing is left.
+    """
+    worker = Worker(
+        app,
         queues=[QUEUE],
-        wait=wait,
+        wait=stopping is not None,
         concurrency=1,
         listen_notify=False,
         fetch_job_polling_interval=POLLED_SECONDS,
         install_signal_handlers=False,
         delete_jobs="successful",
     )
+    running = asyncio.create_task(worker.run())
+    if stopping is not None:
+        await _either(running, stopping)
+        worker.stop()
+    await running
 
 
-async def serve(database: Database) -> None:
-    """Works on the queue until it is cancelled, through losses of the database."""
-    while True:
+async def serve(database: Database, stopping: asyncio.Event) -> None:
+    """Works on the queue until it is told to stop, through losses of the database."""
+    while not stopping.is_set():
         try:
-            async with queue(database).open_async() as app:
-                await work(app)
+            await _connected(queue(database), stopping)
         except Exception:
             _log.exception("job.failed", job="queue")
-        await asyncio.sleep(RETRY_SECONDS)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(stopping.wait(), RETRY_SECONDS)
+
+
+async def _connected(app: procrastinate.App, stopping: asyncio.Event) -> None:
+    opening = asyncio.ensure_future(app.open_async())
+    await _either(opening, stopping)
+    try:
+        # A pool that is cancelled while it opens may open all the same, so nobody stops by a cancellation alone: a
+        # worker that began after it would run for ever.
+        if not opening.cancel():
+            opening.result()
+            await work(app, stopping)
+    finally:
+        await asyncio.wait([opening])
+        await app.close_async()
+
+
+async def _either(running: asyncio.Future[Any], stopping: asyncio.Event) -> None:
+    """Waits for the end of `running`, or for `stopping`."""
+    stopped = asyncio.create_task(stopping.wait())
+    await asyncio.wait([running, stopped], return_when=asyncio.FIRST_COMPLETED)
+    stopped.cancel()

@@ -31,7 +31,6 @@ class Jobs:
         self._settings = settings
         self._swept = swept
         self._tasks: list[asyncio.Task[None]] = []
-        self._queue: asyncio.Task[None] | None = None
         self._stopping = asyncio.Event()
 
     def start(self) -> None:
@@ -44,14 +43,11 @@ class Jobs:
             ("expiry", EXPIRY_SECONDS, self._expire),
         ):
             self._tasks.append(asyncio.create_task(self._repeat(name, every, work)))
-        self._queue = asyncio.create_task(queue.serve(self._database), name="queue")
+        self._tasks.append(asyncio.create_task(queue.serve(self._database, self._stopping), name="queue"))
 
     async def stop(self) -> None:
         """Lets the work that runs finish its step, and begins no more."""
         self._stopping.set()
-        if self._queue is not None:
-            self._queue.cancel()
-            await asyncio.wait([self._queue])
         await asyncio.gather(*self._tasks)
 
     async def _sweep(self) -> None:
