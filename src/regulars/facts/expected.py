@@ -19,7 +19,7 @@ async def ids(writing: Writing, table: str, external_ids: Collection[str]) -> di
             SELECT $1, external_id, FALSE, $3
             FROM unnest($2::text[]) AS given (external_id)
             ORDER BY external_id
-            ON CONFLICT (community_id, external_id) DO NOTHING
+            ON CONFLICT (community_id, external_id) WHERE external_id IS NOT NULL DO NOTHING
             """,
             writing.community_id,
             missing,

@@ -94,7 +94,7 @@ SELECT $1, TRUE, {", ".join(name for name in _COLUMNS if name != "created_at")},
 FROM unnest({", ".join(f"${n}::text::{kind}[]" for n, kind in enumerate(_COLUMNS.values(), 3))})
     AS given ({", ".join(_COLUMNS)})
 ORDER BY external_id
-ON CONFLICT (community_id, external_id) DO UPDATE
+ON CONFLICT (community_id, external_id) WHERE external_id IS NOT NULL DO UPDATE
 SET is_known = TRUE,
     {", ".join(f"{name} = coalesce(excluded.{name}, kept.{name})" for name in _NAMES)},
     created_at = CASE

@@ -29,7 +29,7 @@ made AS (
            sold_products::bigint[], sold_brands::text[], sold_in_items
     FROM given
     ORDER BY external_id, place
-    ON CONFLICT (community_id, external_id) DO NOTHING
+    ON CONFLICT (community_id, external_id) WHERE external_id IS NOT NULL DO NOTHING
     RETURNING id
 ),
 line AS MATERIALIZED (

@@ -15,10 +15,19 @@ async def ids(database: Database) -> list[int]:
         return [row["id"] for row in await connection.fetch("SELECT id FROM communities ORDER BY id")]
 
 
-async def each(name: str, community_ids: Iterable[int], work: Callable[[int], Awaitable[int]]) -> int:
-    """Does some work for communities, one after the other; gives the sum of what it gave."""
+async def each(
+    name: str,
+    community_ids: Iterable[int],
+    work: Callable[[int], Awaitable[int]],
+    stopping: Callable[[], bool] = lambda: False,
+) -> int:
+    """Does some work for communities, one after the other, until all are done or it must stop; gives the sum of what
+    it gave.
+    """
     done = 0
     for community_id in community_ids:
+        if stopping():
+            break
         try:
             done += await work(community_id)
         except Exception:

@@ -1,7 +1,7 @@
 """Runs what is due later, in every process; locks in the database keep two from doing the same."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 
 import structlog
@@ -54,16 +54,16 @@ class Jobs:
         await sweep.sweep(self._database, self._stopping.is_set, self._swept)
 
     async def _fold(self) -> None:
-        await communities.each("fold", folding.unfolded(), partial(folding.fold, self._database))
-        await communities.each("fold", purchases.unfolded(), partial(purchases.fold, self._database))
+        await self._each("fold", folding.unfolded(), partial(folding.fold, self._database))
+        await self._each("fold", purchases.unfolded(), partial(purchases.fold, self._database))
 
     async def _fold_left(self) -> None:
         every = await communities.ids(self._database)
-        await communities.each("fold", every, partial(folding.fold_left, self._database))
-        await communities.each("sendings", every, partial(messages.rebuild_left, self._database))
-        await communities.each("visits", every, partial(visits.rebuild_left, self._database))
-        await communities.each("offers", every, partial(usages.rebuild_left, self._database))
-        await communities.each("fold", every, partial(purchases.fold_left, self._database))
+        await self._each("fold", every, partial(folding.fold_left, self._database))
+        await self._each("sendings", every, partial(messages.rebuild_left, self._database))
+        await self._each("visits", every, partial(visits.rebuild_left, self._database))
+        await self._each("offers", every, partial(usages.rebuild_left, self._database))
+        await self._each("fold", every, partial(purchases.fold_left, self._database))
 
     async def _keep(self) -> None:
         await retention.keep(self._database, self._settings.outbox_days)
@@ -71,7 +71,10 @@ class Jobs:
 
     async def _expire(self) -> None:
         every = await communities.ids(self._database)
-        await communities.each("expiry", every, partial(rollups.expire, self._database))
+        await self._each("expiry", every, partial(rollups.expire, self._database))
+
+    async def _each(self, name: str, community_ids: Iterable[int], work: Callable[[int], Awaitable[int]]) -> None:
+        await communities.each(name, community_ids, work, self._stopping.is_set)
 
     async def _repeat(self, name: str, every: float, work: Callable[[], Awaitable[object]]) -> None:
         while not self._stopping.is_set():

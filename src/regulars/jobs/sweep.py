@@ -88,6 +88,7 @@ async def sweep(
         "sweep",
         await communities.ids(database),
         lambda community_id: sweep_community(database, community_id, stopping, observe),
+        stopping,
     )
 
 
