@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from random import Random
@@ -32,8 +32,20 @@ KINDS = (
 """Kinds of events, of which share of dispatches there is one, and after how many seconds on average."""
 EVERY = 3.6
 """Seconds from one sending to the next."""
+WELCOME = (("transmitted", 1.0, 0), ("delivered", 1.0, 2), ("opened", 0.58, 86_400), ("opened", 0.2, 604_800))
+WELCOME_ID = 1_000_000
+TWO_YEARS = 63_072_000
 PARTS = 10
 SCATTERED = 20_000
+
+_BY_EVENTS = """
+SELECT
+    count(DISTINCT dispatch_id), count(DISTINCT dispatch_id) FILTER (WHERE event = 5),
+    count(DISTINCT dispatch_id) FILTER (WHERE event = 6), count(*) FILTER (WHERE event = 3)
+FROM sending_events
+WHERE community_id = $1 AND at >= $2 AND at < $3
+  AND sending_id = (SELECT id FROM sendings WHERE community_id = $1 AND external_id = 'welcome')
+"""
 
 _ROOM = """
 SELECT sum(pg_total_relation_size(oid))
@@ -44,21 +56,24 @@ WHERE relkind = 'r' AND relname ~ '^(sending_events|sending_dispatches|sending_r
 
 def run(where: Place, size: Size, findings: Findings) -> None:
     """10 million events of 10,000 sendings, told tenth by tenth."""
-    part = size.rows(1_000, 5)
+    part, welcome = size.rows(1_000, 5), size.rows(100_000, 500)
     shares = ", ".join(f"{kind} {share:.0%}" for kind, share, _ in KINDS)
     findings.did(
         f"{part * PARTS:,} sendings, one every {EVERY} s, of {DISPATCHES} dispatches each to 20,000 profiles, and "
         f"their events ({shares} of dispatches; opened after an hour on average) in the order of time, as NDJSON in "
         f"batches of {BATCH_ROWS:,}: each until it is durable, with all counters and buckets. After the first tenth "
         f"and at the end, sendings_events_history of one sending is asked for {READS} times by hour, each time "
-        f"another. Scattered: each event of a batch of another sending."
+        f"another. Scattered: each event of a batch of another sending. A sending of two years has {welcome:,} "
+        f"dispatches, opened after a day on average; sendings_stats of a year of it, between any two seconds, and the "
+        f"same counted from its events in the range take turns."
     )
     store = where.store("events")
     club = store.club("events")
-    asyncio.run(_run(where, store, club, part, findings))
+    asyncio.run(_run(where, store, club, (part, welcome), findings))
 
 
-async def _run(where: Place, store: Store, club: Club, part: int, findings: Findings) -> None:
+async def _run(where: Place, store: Store, club: Club, amount: tuple[int, int], findings: Findings) -> None:
+    part, welcome = amount
     async with Database(store.app_url, 4) as database:
         await rollups.keep(database)
         load = partial(telling.load, database, Committers(database, BATCH_ROWS), club)
@@ -87,6 +102,7 @@ async def _run(where: Place, store: Store, club: Club, part: int, findings: Find
         clock = time.perf_counter()
         await load("sending_events", scattered)
         findings.found("events told, scattered", len(scattered) / (time.perf_counter() - clock), "events/s")
+        await _year(database, load, club, welcome, findings)
     assert room is not None
     rate = findings.found("events told", rates, "events/s")
     findings.found("CPU of this process", here, "µs an event")
@@ -97,6 +113,52 @@ async def _run(where: Place, store: Store, club: Club, part: int, findings: Find
     many = findings.found("history of one sending with all events, p95", reads[PARTS - 1], "ms")
     findings.at_most(f"History of one sending: p95 under {MOST_MILLISECONDS} ms", many, MOST_MILLISECONDS)
     findings.at_most("History of one sending: no slower with ten times the events, times", many / few, 1.5)
+
+
+async def _year(
+    database: Database,
+    load: Callable[[str, Iterable[bytes]], Awaitable[None]],
+    club: Club,
+    dispatches: int,
+    findings: Findings,
+) -> None:
+    """A year of a sending that goes on, by the product and from its events."""
+    await load("sendings", as_lines([{"external_id": "welcome", "channel": "email", "reporting_id": WELCOME_ID}]))
+    began = datetime.now(UTC) - timedelta(seconds=TWO_YEARS, days=200)
+    dice = Random(7)
+    events: Iterator[dict[str, object]] = (
+        {
+            "external_id": f"{number}-{each}",
+            "sending": "welcome",
+            "dispatch": str(number),
+            "event": kind,
+            "at": (
+                began + timedelta(seconds=number * TWO_YEARS / dispatches + after * dice.expovariate(1))
+            ).isoformat(),
+        }
+        for number in range(dispatches)
+        for each, (kind, share, after) in enumerate(WELCOME)
+        if dice.random() < share
+    )
+    await load("sending_events", as_lines(events))
+    starts = [began + timedelta(seconds=dice.randrange(TWO_YEARS // 2)) for _ in range(READS // 4)]
+    took: list[float] = []
+    for since in starts:
+        before = time.perf_counter()
+        async with database.reading(club.id) as scope:
+            await scope.fetchrow(_BY_EVENTS, club.id, since, since + timedelta(days=365))
+        took.append(1e3 * (time.perf_counter() - before))
+    bodies: list[dict[str, object]] = [
+        {
+            "report": "sendings_stats",
+            "filter": {"type": "equal", "field": "reporting_id", "value": WELCOME_ID},
+            "from": since.isoformat(),
+            "to": (since + timedelta(days=365)).isoformat(),
+        }
+        for since in starts
+    ]
+    findings.found("a year of a sending that goes on, p95", await p95(database, club, bodies), "ms")
+    findings.found("the same from its events, p95", sorted(took)[int(0.95 * len(took))], "ms")
 
 
 def _events(sendings: Iterable[int], began: datetime) -> list[bytes]:

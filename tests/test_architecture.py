@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -40,9 +41,20 @@ def room(module: Path) -> str:
     return first.removesuffix(".py")
 
 
-def imported_rooms(module: Path) -> Iterator[str]:
+@cache
+def parsed(module: Path) -> ast.Module:
+    """What a module says."""
+    return ast.parse(module.read_text())
+
+
+@cache
+def imported_rooms(module: Path) -> frozenset[str]:
     """The rooms that a module imports from."""
-    for node in ast.walk(ast.parse(module.read_text())):
+    return frozenset(_imported_rooms(module))
+
+
+def _imported_rooms(module: Path) -> Iterator[str]:
+    for node in ast.walk(parsed(module)):
         names: list[str] = []
         if isinstance(node, ast.Import):
             names = [each.name for each in node.names]
@@ -63,7 +75,7 @@ def test_a_module_imports_only_from_the_rooms_before_its_own(module: Path) -> No
         # The commands, and what runs the server, stand above all rooms; nobody imports them but each other.
         assert own not in {used for other in MODULES if room(other) in ROOMS for used in imported_rooms(other)}
         return
-    assert set(imported_rooms(module)) - {own} <= allowed
+    assert imported_rooms(module) - {own} <= allowed
 
 
 def test_no_module_imports_itself_in_a_circle() -> None:
@@ -77,9 +89,11 @@ def _name(module: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
+NAMES = {_name(each) for each in MODULES}
+
+
 def _imports(module: Path) -> Iterator[str]:
-    known = {_name(each) for each in MODULES}
-    tree = ast.parse(module.read_text())
+    tree = parsed(module)
     # What is imported for types alone is no circle at run time.
     typing_only = {
         id(node)
@@ -92,7 +106,7 @@ def _imports(module: Path) -> Iterator[str]:
             continue
         for each in node.names:
             deeper = f"{node.module}.{each.name}"
-            yield deeper if deeper in known else node.module
+            yield deeper if deeper in NAMES else node.module
 
 
 def _reaches(graph: dict[str, set[str]], start: str, target: str) -> bool:

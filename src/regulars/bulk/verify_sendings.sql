@@ -17,7 +17,7 @@ seen AS MATERIALIZED (
     GROUP BY dispatch_id, sending_id
 ),
 dispatches AS MATERIALIZED (
-    SELECT id, sending_id, profile_id, seen, transmitted_at, gender, age, optin_platform, country
+    SELECT id, sending_id, profile_id, seen, days, transmitted_at, gender, age, optin_platform, country
     FROM sending_dispatches
     WHERE community_id = $1
 ),
@@ -29,6 +29,26 @@ firsts AS MATERIALIZED (
     WHERE seen.transmitted_at IS NOT NULL
     ORDER BY
         d.sending_id, coalesce(CAST(d.profile_id AS text), CAST(d.id AS text)), seen.transmitted_at, d.id
+),
+days AS MATERIALIZED (
+    SELECT dispatch_id, array_agg((day - date '2000-01-01') * 1024 + bits ORDER BY day) AS days
+    FROM (
+        SELECT dispatch_id, utc_day(at) AS day, bit_or(1 << event) | 1 AS bits FROM events GROUP BY dispatch_id, utc_day(at)
+    ) AS of_days
+    GROUP BY dispatch_id
+),
+chains AS MATERIALIZED (
+    SELECT sending_id, event, day, previous, count(*) AS n
+    FROM (
+        SELECT
+            e.sending_id, kind.event, utc_day(e.at) AS day,
+            coalesce(
+                lag(utc_day(e.at)) OVER (PARTITION BY e.dispatch_id, kind.event ORDER BY e.at), '-infinity'
+            ) AS previous
+        FROM events AS e
+        CROSS JOIN LATERAL (VALUES (e.event), (CAST(0 AS smallint))) AS kind (event)
+    ) AS by_day
+    GROUP BY sending_id, event, day, previous
 ),
 numbers AS MATERIALIZED (
     SELECT sending_id, sending_event(event) || '_count' AS name, count(*) AS n FROM events GROUP BY sending_id, event
@@ -114,6 +134,23 @@ FROM (
         SELECT sending_id, what, step, bucket, 0, n FROM moves
     ) AS both_ways
     GROUP BY sending_id, what, step, bucket
+    UNION ALL
+    SELECT
+        'sending ' || sending_id,
+        coalesce(sending_event(event), 'anything') || ' on ' || day || ', last on ' || previous, sum(kept)::text,
+        sum(recomputed)::text
+    FROM (
+        SELECT sending_id, event, day, previous, n AS kept, 0 AS recomputed
+        FROM sending_days
+        WHERE community_id = $1
+        UNION ALL
+        SELECT sending_id, event, day, previous, 0, n FROM chains
+    ) AS both_ways
+    GROUP BY sending_id, event, day, previous
+    UNION ALL
+    SELECT 'dispatch ' || d.id, 'days', d.days::text, days.days::text
+    FROM dispatches AS d
+    LEFT JOIN days ON days.dispatch_id = d.id
     UNION ALL
     SELECT
         'dispatch ' || d.id, 'seen', d.seen || ' since ' || coalesce(d.transmitted_at::text, ''),

@@ -11,7 +11,26 @@ gone AS MATERIALIZED (
 events AS MATERIALIZED (
     DELETE FROM sending_events
     WHERE community_id = $1 AND dispatch_id = ANY (ARRAY(SELECT id FROM gone))
-    RETURNING sending_id, event, at
+    RETURNING dispatch_id, sending_id, event, at
+),
+rolled_days AS (
+    UPDATE sending_days AS kept
+    SET n = kept.n - moved.n
+    FROM (
+        SELECT sending_id, event, day, previous, count(*) AS n
+        FROM (
+            SELECT
+                e.sending_id, kind.event, utc_day(e.at) AS day,
+                coalesce(
+                    lag(utc_day(e.at)) OVER (PARTITION BY e.dispatch_id, kind.event ORDER BY e.at), '-infinity'
+                ) AS previous
+            FROM events AS e
+            CROSS JOIN LATERAL (VALUES (e.event), (0)) AS kind (event)
+        ) AS by_day
+        GROUP BY sending_id, event, day, previous
+    ) AS moved
+    WHERE kept.community_id = $1 AND kept.sending_id = moved.sending_id AND kept.event = moved.event
+      AND kept.day = moved.day AND kept.previous = moved.previous
 ),
 recipients AS MATERIALIZED (
     SELECT DISTINCT ON (sending_id, profile_id)

@@ -210,29 +210,118 @@ _TOTALS = {
     "unique_clicked": "Dispatches in which something was clicked.",
 }
 
-# A sending all of whose events lie within the range has been counted already.
+_UNIQUE = {"dispatches": 0, "unique_opened": 5, "unique_clicked": 6}
+"""The event, 0 for any, that a dispatch counts once of."""
+
+_EVENT_CODES = {name: code for code, name in enumerate(EVENTS, 1)}
+
+
+def _total(name: str) -> str:
+    if name in _UNIQUE:
+        return f"coalesce(sum(t.dispatches) FILTER (WHERE t.event = {_UNIQUE[name]}), 0) AS {name}"
+    return f"coalesce(sum(t.n) FILTER (WHERE t.event = {_EVENT_CODES[name]}), 0) AS {name}"
+
+
+_EACH_TOTAL = ",\n    ".join(map(_total, _TOTALS))
+
+_AS_EVENTS = 8
+"""To look for a dispatch costs as much as to read so many events."""
+
+# A sending all of whose events lie within the range has been counted already. Of one that the range cuts whole days are
+# counted by the days, and the hours beside them by events, without the dispatches that the days have counted; where
+# most of it lies beside them, all is counted by events.
 _STATS = f"""
+WITH whole AS MATERIALIZED (
+    SELECT
+        since, until, CAST(since AS timestamp) AT TIME ZONE 'UTC' AS begins,
+        CAST(until AS timestamp) AT TIME ZONE 'UTC' AS ends
+    FROM (SELECT utc_day($from - interval '1 microsecond') + 1 AS since, utc_day($to) AS until) AS days
+),
+cut AS MATERIALIZED (
+    SELECT s.id, s.reporting_id, s.campaign_id, s.channel, d.inside > {_AS_EVENTS} * d.beside AS has_days
+    FROM sendings AS s
+    CROSS JOIN whole
+    CROSS JOIN LATERAL (
+        SELECT
+            coalesce(sum(n) FILTER (WHERE day >= whole.since AND day < whole.until), 0) AS inside,
+            coalesce(sum(n) FILTER (WHERE day < whole.since OR day >= whole.until), 0) AS beside
+        FROM sending_days
+        WHERE community_id = $community AND sending_id = s.id AND event = 0
+          AND day >= utc_day($from) AND day <= utc_day($to - interval '1 microsecond')
+        OFFSET 0
+    ) AS d
+    WHERE s.community_id = $community AND s.is_known
+      AND s.first_at < $to AND s.last_at >= $from AND (s.first_at < $from OR s.last_at >= $to)
+),
+beside AS MATERIALIZED (
+    SELECT c.id, c.has_days, e.dispatch_id, e.event, count(*) AS n
+    FROM cut AS c
+    CROSS JOIN whole
+    CROSS JOIN LATERAL (
+        SELECT $from AS since, CASE WHEN c.has_days THEN whole.begins ELSE $to END AS until
+        UNION ALL
+        SELECT whole.ends, $to WHERE c.has_days
+    ) AS span
+    CROSS JOIN generate_series(1, {len(EVENTS)}) AS kind (event)
+    CROSS JOIN LATERAL (
+        SELECT dispatch_id, event
+        FROM sending_events
+        WHERE community_id = $community AND sending_id = c.id AND event = CAST(kind.event AS smallint)
+          AND at >= span.since AND at < span.until
+        OFFSET 0
+    ) AS e
+    GROUP BY c.id, c.has_days, e.dispatch_id, e.event
+),
+others AS MATERIALIZED (
+    SELECT d.id, d.bits & ~coalesce(counted.bits, 0) AS bits
+    FROM (
+        SELECT id, has_days, dispatch_id, bit_or(1 << event) | 1 AS bits FROM beside GROUP BY id, has_days, dispatch_id
+    ) AS d
+    CROSS JOIN whole
+    CROSS JOIN LATERAL (
+        SELECT bit_or(1 << event) | 1 AS bits
+        FROM sending_events
+        WHERE d.has_days AND community_id = $community AND dispatch_id = d.dispatch_id
+          AND at >= whole.begins AND at < whole.ends
+        OFFSET 0
+    ) AS counted
+),
+totals AS MATERIALIZED (
+    SELECT c.id, k.event, sum(k.n) AS n, sum(k.n) FILTER (WHERE k.previous < whole.since) AS dispatches
+    FROM cut AS c
+    CROSS JOIN whole
+    CROSS JOIN LATERAL (
+        SELECT event, previous, n
+        FROM sending_days
+        WHERE c.has_days AND community_id = $community AND sending_id = c.id
+          AND event = ANY ('{{{", ".join(map(str, range(len(EVENTS) + 1)))}}}')
+          AND day >= whole.since AND day < whole.until
+        OFFSET 0
+    ) AS k
+    GROUP BY c.id, k.event
+    UNION ALL
+    SELECT id, event, sum(n), 0
+    FROM beside
+    GROUP BY id, event
+    UNION ALL
+    SELECT o.id, kind.event, 0, count(*)
+    FROM others AS o
+    JOIN unnest(CAST('{{{", ".join(map(str, _UNIQUE.values()))}}}' AS int[])) AS kind (event)
+        ON o.bits & (1 << kind.event) <> 0
+    GROUP BY o.id, kind.event
+)
 SELECT
     id AS sending_id, reporting_id, campaign_id, channel,
     {", ".join(f"{name}_count AS {name}" for name in _TOTALS)}
 FROM sendings
 WHERE community_id = $community AND is_known AND first_at >= $from AND last_at < $to
 UNION ALL
-SELECT s.id, s.reporting_id, s.campaign_id, s.channel, {", ".join(f"e.{name}" for name in _TOTALS)}
-FROM sendings AS s
-CROSS JOIN LATERAL (
-    SELECT
-        count(DISTINCT dispatch_id) AS dispatches,
-        count(DISTINCT dispatch_id) FILTER (WHERE event = 5) AS unique_opened,
-        count(DISTINCT dispatch_id) FILTER (WHERE event = 6) AS unique_clicked,
-        {", ".join(f"count(*) FILTER (WHERE event = {code}) AS {name}" for code, name in enumerate(EVENTS, 1))}
-    FROM sending_events
-    WHERE community_id = $community AND sending_id = s.id AND at >= $from AND at < $to
-    OFFSET 0
-) AS e
-WHERE s.community_id = $community AND s.is_known
-  AND s.first_at < $to AND s.last_at >= $from AND (s.first_at < $from OR s.last_at >= $to)
-  AND e.dispatches > 0
+SELECT
+    c.id, c.reporting_id, c.campaign_id, c.channel,
+    {_EACH_TOTAL}
+FROM cut AS c
+JOIN totals AS t ON t.id = c.id
+GROUP BY c.id, c.reporting_id, c.campaign_id, c.channel
 """
 
 SENDINGS_STATS = Report(

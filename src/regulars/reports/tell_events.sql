@@ -26,10 +26,11 @@ known AS MATERIALIZED (
     SELECT
         named.sending_id, named.dispatch_key, d.id IS NULL AS is_new,
         coalesce(d.id, nextval('sending_dispatches_id_seq')) AS dispatch_id, coalesce(d.seen, 0) AS seen,
+        coalesce(d.days, '{}') AS days,
         d.profile_id, d.transmitted_at, d.gender, d.age, d.optin_platform, d.country
     FROM (SELECT sending_id, dispatch_key FROM given GROUP BY sending_id, dispatch_key) AS named
     LEFT JOIN LATERAL (
-        SELECT id, seen, profile_id, transmitted_at, gender, age, optin_platform, country
+        SELECT id, seen, days, profile_id, transmitted_at, gender, age, optin_platform, country
         FROM sending_dispatches
         WHERE community_id = $1 AND sending_id = named.sending_id AND key = named.dispatch_key
         OFFSET 0
@@ -37,7 +38,8 @@ known AS MATERIALIZED (
 ),
 fresh AS MATERIALIZED (
     SELECT DISTINCT ON (k.dispatch_id, g.key)
-        k.dispatch_id, k.sending_id, g.key, g.event, g.at, g.profile_id, g.place
+        k.dispatch_id, k.sending_id, g.key, g.event, g.at, g.profile_id, g.place,
+        utc_day(g.at) - date '2000-01-01' AS day
     FROM given AS g
     JOIN known AS k ON k.sending_id = g.sending_id AND k.dispatch_key = g.dispatch_key
     LEFT JOIN LATERAL (
@@ -61,9 +63,27 @@ touched AS MATERIALIZED (
     FROM fresh
     GROUP BY dispatch_id
 ),
+days AS MATERIALIZED (
+    SELECT sending_id, dispatch_id, day, bit_or(bits) AS bits, bit_or(bits_now) AS bits_now
+    FROM (
+        SELECT k.sending_id, k.dispatch_id, entry >> 10 AS day, entry & 1023 AS bits, entry & 1023 AS bits_now
+        FROM known AS k
+        CROSS JOIN LATERAL unnest(k.days) AS entry
+        UNION ALL
+        SELECT sending_id, dispatch_id, day, 0, 1 | (1 << event)
+        FROM fresh
+    ) AS each
+    GROUP BY sending_id, dispatch_id, day
+),
+days_now AS MATERIALIZED (
+    SELECT dispatch_id, array_agg(day * 1024 + bits_now ORDER BY day) AS days
+    FROM days
+    GROUP BY dispatch_id
+    HAVING bool_or(bits_now <> bits)
+),
 changed AS MATERIALIZED (
     SELECT
-        k.*, k.seen | t.bits AS seen_now,
+        k.*, k.seen | t.bits AS seen_now, coalesce(d.days, k.days) AS days_now,
         coalesce(k.profile_id, t.profile_id) AS profile_now,
         least(k.transmitted_at, t.transmitted_at) AS transmitted_now,
         k.profile_id IS NULL AND t.profile_id IS NOT NULL AS is_linked,
@@ -72,10 +92,12 @@ changed AS MATERIALIZED (
                 AND coalesce(k.transmitted_at, t.transmitted_at) IS NOT NULL AS is_moved
     FROM known AS k
     JOIN touched AS t ON t.dispatch_id = k.dispatch_id
+    LEFT JOIN days_now AS d ON d.dispatch_id = k.dispatch_id
 ),
 told AS MATERIALIZED (
     SELECT
         c.sending_id, c.dispatch_key, c.dispatch_id, c.is_new, c.is_linked, c.is_moved, c.seen, c.seen_now,
+        c.days, c.days_now,
         c.profile_id, c.profile_now, c.transmitted_at, c.transmitted_now,
         c.gender, c.age, c.optin_platform, c.country,
         CASE WHEN c.is_moved THEN m.gender ELSE c.gender END AS gender_now,
@@ -96,17 +118,19 @@ told AS MATERIALIZED (
 ),
 put_dispatches AS (
     INSERT INTO sending_dispatches (
-        id, sending_id, key, profile_id, transmitted_at, community_id, seen, gender, age, optin_platform, country
+        id, sending_id, key, profile_id, transmitted_at, community_id, seen, days, gender, age, optin_platform,
+        country
     )
     SELECT
-        dispatch_id, sending_id, dispatch_key, profile_now, transmitted_now, $1, seen_now, gender_now, age_now,
-        platform_now, country_now
+        dispatch_id, sending_id, dispatch_key, profile_now, transmitted_now, $1, seen_now, days_now, gender_now,
+        age_now, platform_now, country_now
     FROM told
     WHERE is_new
 ),
 changed_dispatches AS (
     UPDATE sending_dispatches AS kept
     SET seen = told.seen_now,
+        days = told.days_now,
         profile_id = told.profile_now,
         transmitted_at = told.transmitted_now,
         gender = told.gender_now,
@@ -115,7 +139,7 @@ changed_dispatches AS (
         country = told.country_now
     FROM told
     WHERE kept.community_id = $1 AND kept.sending_id = told.sending_id AND kept.key = told.dispatch_key
-      AND NOT told.is_new AND (told.seen_now <> told.seen OR told.is_linked OR told.is_moved)
+      AND NOT told.is_new AND (told.days_now <> told.days OR told.is_linked OR told.is_moved)
 ),
 -- A recipient counts once a sending, whatever number of dispatches it has there: by the first that was transmitted.
 affected AS MATERIALIZED (
@@ -226,6 +250,69 @@ rolled_recipients AS (
     GROUP BY b.step, m.sending_id, b.bucket, m.dimensions, m.gender, m.age, m.optin_platform, m.country
     HAVING sum(m.n) <> 0
     ON CONFLICT (community_id, step, sending_id, bucket, dimensions) DO UPDATE
+    SET n = kept.n + excluded.n
+),
+-- Of each kind of event, and of any, the days of a dispatch are a chain: a day that comes into it has one before it,
+-- and the one behind it has another before it by now.
+chains AS MATERIALIZED (
+    SELECT
+        d.sending_id, kind.event, d.day, d.bits & (1 << kind.event) <> 0 AS was,
+        max(d.day) FILTER (WHERE d.bits & (1 << kind.event) <> 0) OVER earlier AS previous,
+        max(d.day) OVER earlier AS previous_now
+    FROM told AS t
+    JOIN days AS d ON d.dispatch_id = t.dispatch_id
+    JOIN generate_series(0, 9) AS kind (event) ON d.bits_now & (1 << kind.event) <> 0
+    WHERE t.days_now <> t.days AND cardinality(t.days_now) > 1
+    WINDOW earlier AS (
+        PARTITION BY d.dispatch_id, kind.event ORDER BY d.day ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+    )
+),
+-- Most have one day, with none before it.
+only_days AS MATERIALIZED (
+    SELECT o.sending_id, kind.event, o.day, sum(o.n) AS n
+    FROM (
+        SELECT
+            sending_id, days_now[1] >> 10 AS day, days_now[1] & ~coalesce(days[1], 0) & 1023 AS bits, count(*) AS n
+        FROM told
+        WHERE days_now <> days AND cardinality(days_now) = 1
+        GROUP BY 1, 2, 3
+    ) AS o
+    JOIN generate_series(0, 9) AS kind (event) ON o.bits & (1 << kind.event) <> 0
+    GROUP BY o.sending_id, kind.event, o.day
+),
+day_moves AS (
+    SELECT sending_id, event, day, previous_now AS previous, 1 AS n
+    FROM chains
+    WHERE NOT was OR previous_now IS DISTINCT FROM previous
+    UNION ALL
+    SELECT sending_id, event, day, previous, -1
+    FROM chains
+    WHERE was AND previous_now IS DISTINCT FROM previous
+    UNION ALL
+    SELECT sending_id, event, day, NULL, n
+    FROM only_days
+    UNION ALL
+    -- What is not the first of a day has the day itself before it.
+    SELECT sending_id, event, day, day, -1
+    FROM chains
+    WHERE NOT was
+    UNION ALL
+    SELECT sending_id, event, day, day, -n
+    FROM only_days
+    UNION ALL
+    SELECT sending_id, kind.event, day, day, sum(n)
+    FROM (SELECT sending_id, event, day, count(*) AS n FROM fresh GROUP BY sending_id, event, day) AS each
+    CROSS JOIN LATERAL (VALUES (0), (each.event)) AS kind (event)
+    GROUP BY sending_id, kind.event, day
+),
+rolled_days AS (
+    INSERT INTO sending_days AS kept (sending_id, n, community_id, day, previous, event)
+    SELECT
+        sending_id, sum(n), $1, date '2000-01-01' + day, coalesce(date '2000-01-01' + previous, '-infinity'), event
+    FROM day_moves
+    GROUP BY sending_id, event, day, previous
+    HAVING sum(n) <> 0
+    ON CONFLICT (community_id, sending_id, event, day, previous) DO UPDATE
     SET n = kept.n + excluded.n
 ),
 numbers AS MATERIALIZED (

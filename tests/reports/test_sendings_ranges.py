@@ -1,0 +1,118 @@
+"""Statistics of sendings that a range cuts: by whole days and the events beside them, as a plain loop counts them."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from clubs import START, Club
+from ingest.loading import counts
+from randomness import SEED, examples
+from regulars.facts.sending_events import EVENTS
+from reports.messaging import Post, counters, told
+from reports.test_upkeep import differences
+
+SENDING = {"external_id": "welcome", "channel": "email", "reporting_id": 42, "service_type": "triggered"}
+DAYS = 60
+
+
+@pytest.fixture
+async def post(club: Club) -> Post:
+    """A club with a sending that goes on and on."""
+    found = Post(club)
+    await found.load("sendings", [SENDING])
+    return found
+
+
+def event(number: int, kind: str, dispatch: str, at: datetime) -> dict[str, Any]:
+    return {
+        "external_id": f"E{number}",
+        "sending": "welcome",
+        "dispatch": dispatch,
+        "event": kind,
+        "at": at.isoformat(),
+    }
+
+
+async def statistics(post: Post, since: datetime, until: datetime) -> dict[str, Any] | None:
+    """What is counted of all sendings in a range; None of nothing."""
+    answer = await post.ask("sendings_stats", **{"from": since.isoformat(), "to": until.isoformat()})
+    return answer["statistics"][0]["values"] if answer["statistics"] else None
+
+
+def expected(events: Iterable[Mapping[str, Any]], since: datetime, until: datetime) -> dict[str, int] | None:
+    """The same by a loop."""
+    inside = [{**each, "profile": None} for each in events if since <= datetime.fromisoformat(each["at"]) < until]
+    if not inside:
+        return None
+    totals = {name.removesuffix("_count"): n for name, n in counters(inside).items()}
+    return {name: n for name, n in totals.items() if name not in ("members", "new")}
+
+
+async def test_who_opened_before_a_range_and_within_it_is_one_of_the_range(post: Post) -> None:
+    day = START - timedelta(days=20)
+    at = [day + timedelta(days=days) for days in (0, 0.1, 4, 4.5, 9)]
+    events = [event(number, "opened", "D1", each) for number, each in enumerate(at)]
+    events += [event(10, "opened", "D2", day + timedelta(days=1)), event(11, "clicked", "D2", day + timedelta(days=9))]
+    assert counts(await post.load("sending_events", events)) == (7, 0, 0)
+    found = {
+        days: await statistics(post, day + timedelta(days=days[0]), day + timedelta(days=days[1]))
+        for days in ((1, 30), (2, 9), (4, 5), (5, 9), (-9, 9), (1, 2))
+    }
+    assert {
+        days: values and (values["dispatches"], values["opened"], values["unique_opened"], values["unique_clicked"])
+        for days, values in found.items()
+    } == {
+        (1, 30): (2, 4, 2, 1),
+        (2, 9): (1, 2, 1, 0),
+        (4, 5): (1, 2, 1, 0),
+        (5, 9): None,
+        (-9, 9): (2, 5, 2, 0),
+        (1, 2): (1, 1, 1, 0),
+    }
+
+
+async def test_any_range_is_counted_as_a_plain_loop_counts_it(post: Post) -> None:
+    chance = random.Random(SEED)
+    kept: list[dict[str, Any]] = []
+    for number in range(3):
+        events = [
+            event(
+                number * 1000 + n,
+                chance.choice(EVENTS),
+                f"D{chance.randrange(25)}",
+                START - timedelta(seconds=chance.randrange(DAYS * 86_400)),
+            )
+            for n in range(150)
+        ]
+        events += chance.sample(events, 30)
+        chance.shuffle(events)
+        await post.load("sending_events", events, batch_rows=chance.choice([1, 9, 50, 500]))
+        kept += events
+    assert await differences(post.club) == []
+    once = told(kept)
+    for _ in range(examples(40)):
+        since = START - timedelta(days=chance.randrange(DAYS))
+        until = since + timedelta(days=chance.randrange(1, DAYS))
+        for beside in (timedelta(0), timedelta(seconds=chance.randrange(86_400))):
+            asked = since - beside, until + beside
+            found = await statistics(post, *asked)
+            if found is not None:
+                found = {name: found[name] for name in expected(once, *asked) or found}
+            assert found == expected(once, *asked), asked
+
+
+async def test_verify_tells_which_day_is_kept_wrong(post: Post) -> None:
+    await post.load("sending_events", [event(1, "opened", "D1", START - timedelta(days=2))])
+    async with post.club.database.writing(post.club.community.id) as scope:
+        await scope.execute("UPDATE sending_days SET n = 2 WHERE community_id = $1 AND event = 5", scope.community_id)
+        await scope.execute("UPDATE sending_dispatches SET days = '{1}' WHERE community_id = $1", scope.community_id)
+    found = [each.partition(": ")[2] for each in await differences(post.club)]
+    assert found == [
+        "days is kept as '{1}', the facts say '{10034209}'",
+        "opened on 2026-10-30, last on -infinity is kept as '2', the facts say '1'",
+    ]
