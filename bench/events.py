@@ -64,8 +64,8 @@ def run(where: Place, size: Size, findings: Findings) -> None:
         f"batches of {BATCH_ROWS:,}: each until it is durable, with all counters and buckets. After the first tenth "
         f"and at the end, sendings_events_history of one sending is asked for {READS} times by hour, each time "
         f"another. Scattered: each event of a batch of another sending. A sending of two years has {welcome:,} "
-        f"dispatches, opened after a day on average; sendings_stats of a year of it, between any two seconds, and the "
-        f"same counted from its events in the range take turns."
+        f"dispatches, opened after a day on average; sendings_stats of a year of it, between any two seconds, follows "
+        f"the same counted from its events in the range."
     )
     store = where.store("events")
     club = store.club("events")
