@@ -50,7 +50,7 @@ WHERE community_id = $1 AND at >= $2 AND at < $3
 _ROOM = """
 SELECT sum(pg_total_relation_size(oid))
 FROM pg_class
-WHERE relkind = 'r' AND relname ~ '^(sending_events|sending_dispatches|sending_rollups|recipient_rollups|sendings)'
+WHERE relkind = 'r' AND relname ~ '^(sending_(events|dispatches|days|rollups)|recipient_rollups|sendings)'
 """
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import psycopg
+import pytest
 
 from regulars.aggregations import store
 from regulars.storage.database import SESSION
@@ -25,27 +28,28 @@ ORDER BY t.relname
 """
 
 
-def test_no_other_index_seems_as_good_as_the_key(empty_urls: tuple[str, str]) -> None:
+@pytest.fixture
+def app(empty_urls: tuple[str, str]) -> Iterator[psycopg.Connection]:
+    """The app's role in a database that has no statistics, and nothing to read yet."""
     migrate(empty_urls[0], role_of(empty_urls[1]), store.declared_columns())
+    with psycopg.connect(empty_urls[1], autocommit=True) as connection:
+        connection.execute(f"SET plan_cache_mode = {SESSION['plan_cache_mode']}".encode())
+        connection.execute("SET enable_seqscan = off")
+        yield connection
+
+
+def test_no_other_index_seems_as_good_as_the_key(app: psycopg.Connection) -> None:
     looked_up = {}
-    with psycopg.connect(empty_urls[1], autocommit=True) as app:
-        app.execute(f"SET plan_cache_mode = {SESSION['plan_cache_mode']}".encode())
-        # There is nothing to read yet.
-        app.execute("SET enable_seqscan = off")
-        for table, key, columns in app.execute(_KEYS).fetchall():
-            if columns[0] == "community_id integer":
-                looked_up[table] = (key, _index(app, table, dict(each.split(" ", 1) for each in columns)))
+    for table, key, columns in app.execute(_KEYS).fetchall():
+        if columns[0] == "community_id integer":
+            looked_up[table] = (key, _index(app, table, dict(each.split(" ", 1) for each in columns)))
     assert looked_up.keys() >= {"profiles", "members", "aggregations", "transactions", "sending_events", "link_visits"}
     assert {table: found for table, (key, found) in looked_up.items() if found != key} == {}
 
 
-def test_a_profile_s_purchases_are_found_by_the_profile(empty_urls: tuple[str, str]) -> None:
-    migrate(empty_urls[0], role_of(empty_urls[1]), store.declared_columns())
-    with psycopg.connect(empty_urls[1], autocommit=True) as app:
-        app.execute(f"SET plan_cache_mode = {SESSION['plan_cache_mode']}".encode())
-        app.execute("SET enable_seqscan = off")
-        columns = {"community_id": "integer", "profile_id": "uuid"}
-        assert _index(app, "transactions", columns, "NOT is_void AND transacted_at > now()") == "transactions_history"
+def test_a_profile_s_purchases_are_found_by_the_profile(app: psycopg.Connection) -> None:
+    columns = {"community_id": "integer", "profile_id": "uuid"}
+    assert _index(app, "transactions", columns, "NOT is_void AND transacted_at > now()") == "transactions_history"
 
 
 def _index(app: psycopg.Connection, table: str, columns: dict[str, str], more: str = "TRUE") -> str:

@@ -33,7 +33,9 @@ firsts AS MATERIALIZED (
 days AS MATERIALIZED (
     SELECT dispatch_id, array_agg((day - date '2000-01-01') * 1024 + bits ORDER BY day) AS days
     FROM (
-        SELECT dispatch_id, utc_day(at) AS day, bit_or(1 << event) | 1 AS bits FROM events GROUP BY dispatch_id, utc_day(at)
+        SELECT dispatch_id, utc_day(at) AS day, bit_or(1 << event) | 1 AS bits
+        FROM events
+        GROUP BY dispatch_id, utc_day(at)
     ) AS of_days
     GROUP BY dispatch_id
 ),

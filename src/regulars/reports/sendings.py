@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from regulars.facts.sending_events import EVENTS
+from regulars.facts.sending_events import CODES, EVENTS
 from regulars.facts.sendings import CHANNELS
 from regulars.reports import rollups
 from regulars.reports.balance import AGE, GENDER, OPTIN_PLATFORM
@@ -210,19 +210,18 @@ _TOTALS = {
     "unique_clicked": "Dispatches in which something was clicked.",
 }
 
-_UNIQUE = {"dispatches": 0, "unique_opened": 5, "unique_clicked": 6}
+_UNIQUE = {"dispatches": 0, "unique_opened": CODES["opened"], "unique_clicked": CODES["clicked"]}
 """The event, 0 for any, that a dispatch counts once of."""
-
-_EVENT_CODES = {name: code for code, name in enumerate(EVENTS, 1)}
 
 
 def _total(name: str) -> str:
     if name in _UNIQUE:
         return f"coalesce(sum(t.dispatches) FILTER (WHERE t.event = {_UNIQUE[name]}), 0) AS {name}"
-    return f"coalesce(sum(t.n) FILTER (WHERE t.event = {_EVENT_CODES[name]}), 0) AS {name}"
+    return f"coalesce(sum(t.n) FILTER (WHERE t.event = {CODES[name]}), 0) AS {name}"
 
 
 _EACH_TOTAL = ",\n    ".join(map(_total, _TOTALS))
+_CODES = ", ".join(map(str, [0, *CODES.values()]))
 
 _AS_EVENTS = 8
 """To look for a dispatch costs as much as to read so many events."""
@@ -294,7 +293,7 @@ totals AS MATERIALIZED (
         SELECT event, previous, n
         FROM sending_days
         WHERE c.has_days AND community_id = $community AND sending_id = c.id
-          AND event = ANY ('{{{", ".join(map(str, range(len(EVENTS) + 1)))}}}')
+          AND event = ANY ('{{{_CODES}}}')
           AND day >= whole.since AND day < whole.until
         OFFSET 0
     ) AS k
