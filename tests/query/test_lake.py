@@ -2,7 +2,7 @@
 
 import pytest
 
-from regulars.query.lake import Spark
+from regulars.query.lake import ON_SPARK, Spark
 
 
 @pytest.mark.parametrize(
@@ -19,3 +19,12 @@ def test_the_names_of_an_object_are_a_row_each() -> None:
 
 def test_the_elements_of_a_list_are_a_row_each_and_none_is_one() -> None:
     assert Spark().elements("r.subunit_ids") == "explode_outer(r.subunit_ids)"
+
+
+def test_a_bucket_is_numbered_by_its_day_on_the_clock_and_one_of_minutes_or_an_hour_by_the_starts_before_it() -> None:
+    wall = "from_utc_timestamp(b.at, zone)"
+    assert " ".join(ON_SPARK["bucket_number"]("b.at", "starts", "step", "zone").split()) == (
+        "CASE WHEN step IN ('5m', '1h') THEN size(filter(starts, instant -> instant <= b.at)) "
+        f"ELSE unix_date(CAST(CASE step WHEN '1d' THEN date_trunc('day', {wall}) "
+        f"WHEN '1w' THEN date_trunc('week', {wall}) ELSE date_trunc('month', {wall}) END AS DATE)) END"
+    )
