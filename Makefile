@@ -7,7 +7,7 @@ INSTALLED := $(VENV)/.installed
 PEERS := $(VENV)/peers
 PEERS_INSTALLED := $(VENV)/.peers-installed
 
-.PHONY: demo test check bench docs clean
+.PHONY: demo test check bench trust docs clean
 
 $(INSTALLED): pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit("Regulars needs Python 3.11 or later") if sys.version_info < (3, 11) else None'
@@ -36,6 +36,9 @@ check: $(INSTALLED)
 
 bench: $(PEERS_INSTALLED)
 	$(BIN)/python -m bench
+
+trust: $(INSTALLED)
+	$(BIN)/python -m trust
 
 docs: $(INSTALLED)
 	$(BIN)/python -m regulars.api.report_pages docs/reports

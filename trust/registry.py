@@ -1,0 +1,90 @@
+"""The proofs by name, and how one is run."""
+
+import importlib
+import random
+import signal
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from types import FrameType
+
+from trust.machine import machine
+from trust.processes import run_folder
+from trust.result import Check, Result
+from trust.run import FULL, Run
+
+
+@dataclass(frozen=True)
+class Proof:
+    """One proof: the module of its name has `run(run: Run) -> None`.
+
+    `minutes` is what it takes at full size on two cores; a run that takes twice as long is aborted.
+    """
+
+    name: str
+    title: str
+    minutes: float
+
+    @property
+    def run(self) -> Callable[[Run], None]:
+        """What it does."""
+        found: Callable[[Run], None] = importlib.import_module(f"trust.{self.name}").run
+        return found
+
+
+PROOFS = (
+    Proof("kills", "Processes killed under mixed writes", 15),
+    Proof("faults", "Faults of the database", 2),
+    Proof("connections", "Silent and slow clients", 3),
+    Proof("fuzzing", "Hostile values", 6),
+    Proof("contention", "Many writers on few profiles", 2),
+    Proof("isolation", "Two organizations side by side", 3),
+    Proof("canaries", "Erased personal data", 2),
+)
+
+
+def run_proof(proof: Proof, scale: float = FULL, seed: int | None = None) -> Result:
+    """Runs a proof once. An exception within it becomes a failed check, so that the other proofs still run."""
+    began, start = datetime.now(UTC), time.monotonic()
+    chosen = random.SystemRandom().randrange(2**31) if seed is None else seed
+    with run_folder() as folder:
+        run = Run(folder, chosen, scale)
+        try:
+            with _deadline(proof.minutes * 2 * max(scale, 0.5)):
+                proof.run(run)
+        except Exception as error:
+            traceback.print_exc()
+            run.checks.append(Check("the proof runs to its end", f"{type(error).__name__}: {error}"[:500], False))
+    return Result(
+        name=proof.name,
+        title=proof.title,
+        command=f"python -m trust {proof.name} --seed {chosen}" + (f" --scale {scale:g}" if scale != FULL else ""),
+        seed=chosen,
+        scale=scale,
+        began=began.isoformat(timespec="seconds"),
+        seconds=round(time.monotonic() - start, 1),
+        machine=machine(),
+        description=run.description,
+        figures=run.figures,
+        checks=run.checks,
+        tables=run.tables,
+    )
+
+
+@contextmanager
+def _deadline(minutes: float) -> Iterator[None]:
+    """Raises TimeoutError in the main thread when the time is up."""
+
+    def expired(number: int, frame: FrameType | None) -> None:
+        raise TimeoutError(f"the proof is not finished after {minutes:g} minutes")
+
+    before = signal.signal(signal.SIGALRM, expired)
+    signal.setitimer(signal.ITIMER_REAL, minutes * 60)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)

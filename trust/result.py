@@ -1,0 +1,83 @@
+"""What a proof found: figures, checks that hold or fail, and where and how it ran."""
+
+from pathlib import Path
+
+import msgspec
+
+FOLDER = Path(__file__).parent / "results"
+
+
+class Machine(msgspec.Struct, frozen=True):
+    """What a proof ran on."""
+
+    processor: str
+    cores: int
+    memory_gib: float
+    system: str
+    versions: dict[str, str]
+
+
+class Figure(msgspec.Struct, frozen=True):
+    """One number: how many requests were sent, how many kills were survived, how long a restart took."""
+
+    name: str
+    value: int | float
+    unit: str = ""
+
+
+class Check(msgspec.Struct, frozen=True):
+    """A claim, what was measured of it, and whether it holds."""
+
+    claim: str
+    measured: str
+    holds: bool
+
+
+class Table(msgspec.Struct, frozen=True):
+    """Figures that are read side by side."""
+
+    title: str
+    columns: list[str]
+    rows: list[list[str]]
+
+
+class Result(msgspec.Struct, kw_only=True):
+    """All that one proof found in one run. `scale` 1 is the full size."""
+
+    name: str
+    title: str
+    command: str
+    seed: int
+    scale: float
+    began: str
+    seconds: float
+    machine: Machine
+    description: list[str] = []
+    figures: list[Figure] = []
+    checks: list[Check] = []
+    tables: list[Table] = []
+
+    @property
+    def holds(self) -> bool:
+        """Whether there are checks and all of them hold."""
+        return bool(self.checks) and all(check.holds for check in self.checks)
+
+
+def number(value: int | float) -> str:
+    """A number with the digits that matter."""
+    if value == int(value):
+        return f"{value:,.0f}"
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
+
+
+def store(result: Result, folder: Path = FOLDER) -> None:
+    """Stores a result as the last run of its proof."""
+    folder.mkdir(parents=True, exist_ok=True)
+    content = msgspec.json.format(msgspec.json.encode(result), indent=2)
+    (folder / f"{result.name}.json").write_bytes(content + b"\n")
+
+
+def stored(folder: Path = FOLDER) -> dict[str, Result]:
+    """The last run of each proof, by name."""
+    found = [msgspec.json.decode(path.read_bytes(), type=Result) for path in sorted(folder.glob("*.json"))]
+    return {result.name: result for result in found}

@@ -1,0 +1,64 @@
+"""One run of a proof: its size, its seed, its folder, and the figures and checks that it records."""
+
+import random
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from trust.result import Check, Figure, Table
+
+FULL = 1.0
+
+
+class Run:
+    """What a proof is run with, and what it records.
+
+    `folder` is empty, on disk, readable by the embedded PostgreSQL, and removed after the run together with every
+    process that was started in it (see trust/processes.py).
+    """
+
+    def __init__(self, folder: Path, seed: int, scale: float = FULL) -> None:
+        self.folder = folder
+        self.seed = seed
+        self.scale = scale
+        self.random = random.Random(seed)
+        self.description: list[str] = []
+        self.figures: list[Figure] = []
+        self.checks: list[Check] = []
+        self.tables: list[Table] = []
+
+    def count(self, full: int, least: int) -> int:
+        """How many kills, requests or values a run of this size has."""
+        return max(least, int(full * self.scale))
+
+    def seconds(self, full: float, least: float) -> float:
+        """How long a part of a run of this size lasts."""
+        return max(least, full * self.scale)
+
+    def describe(self, text: str) -> None:
+        """Says in a sentence or two what is done, for the page."""
+        self.description.append(text)
+
+    def figure(self, name: str, value: int | float, unit: str = "") -> None:
+        """Records a number."""
+        self.figures.append(Figure(name, value, unit))
+
+    def check(self, claim: str, measured: object, holds: bool) -> None:
+        """Records whether a claim holds, with what was measured."""
+        self.checks.append(Check(claim, str(measured), holds))
+        if not holds:
+            self.say(f"FAILED: {claim}: {measured}")
+
+    def none(self, claim: str, violations: Sequence[object], of: int, noun: str) -> None:
+        """Records that none of `of` things violates a claim; prints the first ten violations."""
+        for each in violations[:10]:
+            self.say(f"  {each}")
+        self.check(claim, f"{len(violations):,} violations in {of:,} {noun}", not violations and of > 0)
+
+    def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+        """Records figures that are read side by side."""
+        self.tables.append(Table(title, list(columns), [[str(cell) for cell in row] for row in rows]))
+
+    def say(self, text: str) -> None:
+        """Prints progress, with the time."""
+        print(f"{time.strftime('%H:%M:%S')} {text}", flush=True)
