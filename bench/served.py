@@ -56,7 +56,9 @@ def _naive(server: Server) -> Route:
     """One transaction of the database for each request; a row trigger recomputes the profile (naive.sql)."""
 
     async def create(request: Request) -> Response:
-        community_id = await server.community_of(request.headers.get("authorization", ""))
+        token = await server.community_of(request.headers.get("authorization", ""))
+        assert token.community_id is not None
+        community_id = token.community_id
         given = decoded(await request.body(), TransactionIn)
         transactions.require(given)
         community = await _community(server, community_id)

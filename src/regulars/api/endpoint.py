@@ -12,6 +12,7 @@ import msgspec
 from starlette.requests import Request
 
 from regulars.access.customers import Customer
+from regulars.access.principals import Principal, PrincipalKind
 from regulars.access.tokens import Token
 from regulars.api.errors import ApiError, refused
 from regulars.facts.refusals import NotFound
@@ -39,13 +40,13 @@ class Call:
     """One request, checked: who asks, the parts of its path, its query, its body decoded, its key."""
 
     server: "Server"
+    principal: Principal
     community_id: int
     path: Mapping[str, str]
     query: Mapping[str, str]
     body: Any
     now: datetime
     request: Request
-    member: UUID | None = None
     once: Keyed | None = None
 
     @property
@@ -62,8 +63,8 @@ class Call:
 
     def uuid(self, name: str = "id") -> UUID:
         """A part of the path that is a UUID, the member's own where the token is a member's."""
-        if self.member is not None and name == "id":
-            return self.member
+        if self.principal.kind is PrincipalKind.MEMBER and self.principal.profile_id is not None and name == "id":
+            return self.principal.profile_id
         try:
             return UUID(self.path[name])
         except ValueError:

@@ -4,7 +4,6 @@ import time
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import unquote
-from uuid import UUID
 
 import asyncpg
 import msgspec
@@ -12,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from regulars.access import members, tokens
+from regulars.access.principals import ANONYMOUS, Principal, principal_of_member, principal_of_token
 from regulars.aggregations.reading import Reader
 from regulars.api.endpoint import Call, Caller, Endpoint, Writes, decoded
 from regulars.api.errors import ApiError
@@ -99,8 +99,8 @@ class Server:
             )
         return found
 
-    async def community_of(self, authorization: str) -> int:
-        """The community that a request's token is bound to. Raises ApiError 401 or 403."""
+    async def community_of(self, authorization: str) -> tokens.Token:
+        """A request's token, which is bound to a community. Raises ApiError 401 or 403."""
         scheme, _, secret = authorization.partition(" ")
         if scheme.lower() != "bearer" or not secret:
             raise ApiError(401, "Send `Authorization: Bearer <token>`.", headers={"WWW-Authenticate": "Bearer"})
@@ -110,7 +110,7 @@ class Server:
                 403,
                 "This token is bound to no community: make one with `regulars token create --community SLUG`.",
             )
-        return found.community_id
+        return found
 
     async def member_of(self, authorization: str) -> members.Member:
         """The member whose own token a request carries. Raises ApiError 401."""
@@ -124,31 +124,30 @@ class Server:
             )
         return found
 
-    async def _caller(self, endpoint: Endpoint, request: Request) -> tuple[int, UUID | None]:
+    async def _principal(self, endpoint: Endpoint, request: Request) -> Principal:
         authorization = request.headers.get("authorization", "")
         if endpoint.caller is Caller.ANYONE:
-            return 0, None
+            return ANONYMOUS
         if endpoint.caller is Caller.MEMBER:
-            found = await self.member_of(authorization)
-            return found.community_id, found.profile_id
-        return await self.community_of(authorization), None
+            return principal_of_member(await self.member_of(authorization))
+        return principal_of_token(await self.community_of(authorization))
 
     # One request ------------------------------------------------------------------------------------
 
     async def answer(self, endpoint: Endpoint, request: Request) -> Response:
         """The answer of an endpoint. Raises what `errors.response` turns into an answer."""
-        community_id, member = await self._caller(endpoint, request)
+        principal = await self._principal(endpoint, request)
         has_body = request.method in ("POST", "PUT", "PATCH") and endpoint.streams is None
         raw = await self.body(request) if has_body else b""
         call = Call(
             server=self,
-            community_id=community_id,
+            principal=principal,
+            community_id=principal.community_id or 0,
             path=_texts(request.path_params),
             query=_texts(request.query_params) if request.scope["query_string"] else {},
             body=decoded(raw or b"{}", endpoint.takes) if endpoint.takes is not None else raw,
             now=self.database.clock(),
             request=request,
-            member=member,
         )
         if endpoint.streams is not None:
             return _response(endpoint.status, await endpoint.streams(call, request))
