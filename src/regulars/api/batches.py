@@ -7,7 +7,7 @@ import msgspec
 import uuid_utils.compat
 
 from regulars.api.endpoint import data, decoded
-from regulars.api.errors import refusal_message
+from regulars.api.errors import ApiError, refusal_message
 from regulars.facts.refusals import Refused, refuse
 from regulars.facts.writing import Writing
 
@@ -39,6 +39,9 @@ class Batch:
                 found[index] = check(decoded(bytes(row), shape))
             except Refused as refused:
                 self.outcomes[index] = refused
+            except ApiError as error:
+                # A text that is no UTF-8 is found when its row is read: it is this row's error alone.
+                self.outcomes[index] = refuse("", error.message)
         return found
 
     async def put(self, writing: Writing, rows: dict[int, Any], put: Put) -> None:

@@ -104,6 +104,7 @@ def wire(row: Mapping[str, Any]) -> dict[str, Any]:
 
 _COMPARISONS = {"eq": "=", "ne": "<>", "gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
 OPERATORS = (*_COMPARISONS, "in", "nullable")
+_MOST_DIGITS = 100
 _FILTER = re.compile(r"filter\[([A-Za-z0-9_.]+)\](?:\[([a-z]+)\])?$")
 
 
@@ -131,6 +132,10 @@ def _decimal(text: str) -> Decimal:
         raise ValueError("must be a number") from None
     if not found.is_finite():
         raise ValueError("must be a number")
+    _, digits, exponent = found.as_tuple()
+    # PostgreSQL reads no exponent of more than five digits.
+    if len(digits) > _MOST_DIGITS or not (-_MOST_DIGITS <= int(exponent) <= _MOST_DIGITS):
+        raise ValueError(f"must be a number of at most {_MOST_DIGITS} digits")
     return found
 
 

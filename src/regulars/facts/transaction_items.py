@@ -126,7 +126,18 @@ def decimal(value: Any, path: str, errors: dict[str, str], largest: Decimal = mo
         return None
 
 
-_json_decoder = msgspec.json.Decoder()
+_LARGEST_EXPONENT = 308
+
+
+def _float(written: str) -> float:
+    # The database reads what was written, and refuses exponents that a float rounds to 0.
+    mantissa, _, exponent = written.lower().partition("e")
+    if len(mantissa) > _LARGEST_EXPONENT or abs(int(exponent or 0)) > _LARGEST_EXPONENT:
+        raise ValueError("out of range")
+    return float(written)
+
+
+_json_decoder = msgspec.json.Decoder(float_hook=_float)
 _discount_decoder = msgspec.json.Decoder(DiscountIn, strict=False)
 
 
@@ -139,6 +150,8 @@ def json(
     try:
         value = _json_decoder.decode(raw)
         kept_json(value)
+    except msgspec.ValidationError:
+        errors[path] = "must hold numbers within the range of a 64-bit float"
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         errors[path] = "must be JSON"
     except ValueError as error:

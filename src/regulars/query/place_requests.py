@@ -1,6 +1,5 @@
 """Requests about places, read and checked."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -143,9 +142,9 @@ def _degrees(given: Body, key: str, most: int, problems: Problems) -> float:
     value = given.get(key)
     if value is None:
         problem = missing(f"The number {key}")
-    elif isinstance(value, bool) or not isinstance(value, int | Decimal):
+    elif type(value) is not int and not (isinstance(value, Decimal) and value.is_finite()):
         problem = Problem("not_a_number", "Must be a number of degrees.")
-    elif not (math.isfinite(value) and -most <= value <= most):
+    elif not -most <= value <= most:
         problem = Problem("inclusion", f"Must be from {-most} to {most}.", {"in": [-most, most]})
     else:
         return float(value)

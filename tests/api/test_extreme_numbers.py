@@ -1,0 +1,129 @@
+"""A number with an exponent beyond all bounds is refused at its path, and costs no other row."""
+
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+import pytest
+
+from api.report_calls import reporting_on
+from api.transaction_calls import V3, line, make, profile, read, sale
+from clubs import Club, SetClock
+from regulars.storage.database import Database
+from regulars.towns.atlas import Atlas
+
+HUGE = ("1e999999999", '"1e999999999"', "-1e999999999", '"1e99999999999999999999"', "1e1000000")
+NUMBERS = (
+    *("total", "currency_rate", "total_original", "rounding", "margin"),
+    *(f"items.0.{name}" for name in ("quantity", "price_sell", "price_current", "price_tax", "discount")),
+    "items.0.discounts.0.amount",
+)
+
+
+def written(body: object, number: str) -> bytes:
+    """A body as JSON, with a number as it is written in the place of the text HERE."""
+    return msgspec.json.encode(body).replace(b'"HERE"', number.encode())
+
+
+def sale_with(name: str) -> dict[str, Any]:
+    """A sale of which one number is HERE."""
+    if name.endswith("amount"):
+        return sale(items=[line(discounts=[{"amount": "HERE"}])])
+    if name.startswith("items"):
+        return sale(items=[line(**{name.rpartition(".")[2]: "HERE"})])
+    return sale(currency="EUR") | {name: "HERE"} if name == "currency_rate" else sale() | {name: "HERE"}
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+async def test_a_huge_number_of_a_transaction_is_refused_at_its_path(club: Club, name: str) -> None:
+    for number in HUGE:
+        answer = await club.http.post(f"{V3}/transactions", content=written(sale_with(name), number))
+        assert answer.status_code == 422, (number, answer.text)
+        assert next(iter(answer.json()["errors"])) in (name, name.rpartition(".")[0]), (number, answer.text)
+
+
+async def test_a_huge_number_of_a_claim_is_refused_at_its_path(club: Club) -> None:
+    claim = {
+        "transaction_receipt_ref": "r",
+        "transaction_transacted_at": "2026-10-01 12:00:00",
+        "transaction_timezone": "UTC",
+        "transaction_total": "HERE",
+        "transaction_location_external_code": "L",
+    }
+    at = f"{V3}/profiles/{await profile(club)}/transactions/claims"
+    for number in HUGE:
+        answer = await club.http.post(at, content=written(claim, number))
+        assert (answer.status_code, list(answer.json()["errors"])) == (422, ["transaction_total"]), answer.text
+
+
+@pytest.mark.parametrize("number", ["1e999999999", "0e999999999", "1e-999999999", "0." + "1" * 400, "9" * 5000])
+async def test_json_that_is_only_kept_holds_no_huge_number(club: Club, number: str) -> None:
+    for name in ("meta", "payments", "tags"):
+        answer = await club.http.post(f"{V3}/transactions", content=written(sale(**{name: ["HERE"]}), number))
+        assert (answer.status_code, list(answer.json()["errors"])) == (422, [name]), answer.text
+
+
+async def test_one_row_with_a_huge_number_costs_no_other_row_of_its_batch(club: Club) -> None:
+    rows = [sale(external_id="a"), sale("HERE", external_id="b"), sale(external_id="c")]
+    for number in HUGE:
+        body = written({"transactions": rows}, number)
+        answer = (await club.http.post(f"{V3}/transactions/batch.json", content=body)).json()["data"]
+        assert [each["index"] for each in answer["rejected"] if "total" in each["errors"]] == [1]
+    assert {each["external_id"] for each in (await read(club, "transactions"))["data"]} == {"a", "c"}
+
+
+async def test_one_row_that_is_no_text_costs_no_other_row_of_its_batch(club: Club) -> None:
+    rows = [sale(external_id="a"), sale(external_id="HERE")]
+    body = written({"transactions": rows}, '"HERE"').replace(b"HERE", b"\xff")
+    answer = await club.http.post(f"{V3}/transactions/batch.json", content=body)
+    assert answer.status_code == 200, answer.text
+    assert (answer.json()["data"]["loaded"], len(answer.json()["data"]["rejected"])) == (1, 1)
+
+
+@pytest.mark.parametrize("kind", ["text/csv", "application/x-ndjson"])
+async def test_one_row_with_a_huge_number_costs_no_other_row_of_its_import(club: Club, kind: str) -> None:
+    rows = [("a", "5"), ("b", "1e999999999"), ("c", "6")]
+    if kind == "text/csv":
+        lines = [
+            "external_id,profile,transacted_at,total",
+            *(f"{name},,2026-10-01T12:00:00Z,{total}" for name, total in rows),
+        ]
+    else:
+        lines = [
+            f'{{"external_id":"{name}","transacted_at":"2026-10-01T12:00:00Z","total":{total}}}' for name, total in rows
+        ]
+    headers = {"Content-Type": kind}
+    answer = await club.http.post("/v1/import/transactions", content="\n".join(lines), headers=headers)
+    assert answer.status_code == 200, answer.text
+    found = answer.json()
+    assert (found["loaded"], found["rejected"]) == (2, 1)
+    assert list(found["rejections"][0]["errors"]) == ["total"]
+
+
+@pytest.mark.parametrize("text", ["1e999999999", "-1e999999999", "1e-999999999", "9" * 5_000, "1e999999999999999999"])
+async def test_a_filter_by_a_huge_number_is_refused(club: Club, text: str) -> None:
+    await make(club, sale())
+    refused = await read(club, "transactions", 422, **{"filter[total][lt]": text})
+    assert list(refused["errors"]) == ["total"]
+
+
+async def test_a_filter_by_a_number_that_is_merely_large_is_answered(club: Club) -> None:
+    await make(club, sale())
+    assert len((await read(club, "transactions", **{"filter[total][lt]": "1e99"}))["data"]) == 1
+    assert (await read(club, "transactions", **{"filter[total][gt]": "1e99"}))["data"] == []
+
+
+@pytest.mark.parametrize("number", [*HUGE, "9" * 400, "-" + "9" * 4000, "1e400", "0e999999999999999999999"])
+async def test_degrees_beyond_all_bounds_are_refused(
+    database: Database, clock: SetClock, atlas: Atlas, number: str
+) -> None:
+    async with reporting_on(database, clock, atlas=atlas) as reporting:
+        body = written({"query": "Oslo", "near": {"lat": "HERE", "lng": 10}}, number)
+        answer = await reporting.ask(body, path="/v1/reporting/geo/places")
+        assert (answer.status_code, list(answer.json()["details"])) == (422, ["near"]), answer.text
+
+
+async def test_numbers_that_are_only_kept_come_back_as_they_were(club: Club) -> None:
+    body = written(sale(meta={"a": "HERE"}), "1.5e300")
+    made = (await club.http.post(f"{V3}/transactions", content=body)).json()["data"]
+    assert Decimal(str(made["meta"]["a"])) == Decimal("1.5e300")
