@@ -11,7 +11,6 @@ TABLES = (
     "transactions",
     "transaction_items",
     "transaction_claims",
-    "idempotency_keys",
     "outbox",
     "aggregations",
 )

@@ -118,7 +118,8 @@ class Endpoint:
     of it stays if it raises; `streams` reads the body itself, piece by piece; `asks` checks and prices a request
     of the Reporting API, which needs `permit`; `provider` reads what it has signed. `takes` is the struct that the
     body must fit; `shows` the resource that the answer's data is made of, of which it `lists` many or shows one, for
-    OpenAPI; `described` says both where they are no struct and no resource.
+    OpenAPI; `described` says both where they are no struct and no resource. `groups` says that `reads` writes, in one
+    commit with the requests that arrive at the same time.
     """
 
     method: str
@@ -138,6 +139,12 @@ class Endpoint:
     caller: Caller = Caller.COMMUNITY
     tag: str = ""
     query: Mapping[str, str] = field(default_factory=dict)
+    groups: bool = False
+
+    @property
+    def takes_idempotency_key(self) -> bool:
+        """Whether a repeated request with the same Idempotency-Key gets the first response."""
+        return self.method == "POST" and (self.writes is not None or self.streams is not None or self.groups)
 
 
 _decoders: dict[Any, msgspec.json.Decoder[Any]] = {}

@@ -7,7 +7,7 @@ import msgspec
 from starlette.responses import Response
 
 from regulars.access.denied import Denied
-from regulars.facts.refusals import NotFound, Refused
+from regulars.facts.refusals import Erased, NotFound, Refused
 from regulars.facts.refusals import misfit as refused
 from regulars.query.columns import CatchingUpError
 from regulars.query.problems import InvalidParametersError
@@ -63,7 +63,9 @@ def refusal_message(errors: Mapping[str, str]) -> str:
 def response(error: Exception) -> Response:
     """The answer to an error that a request may run into."""
     headers: dict[str, str] = {}
-    if isinstance(error, Refused):
+    if isinstance(error, Erased):
+        content, status, headers = body(error.message), error.status, headers
+    elif isinstance(error, Refused):
         content, status, headers = body(refusal_message(error.errors), error.errors), 422, headers
     elif isinstance(error, NotFound):
         content, status, headers = body(str(error), extra=error.extra), 404, headers

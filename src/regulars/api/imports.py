@@ -125,7 +125,7 @@ async def _received(request: Request, file: IO[bytes]) -> tuple[int, bytes, bool
 def _once(request: Request, digest: bytes) -> Keyed | None:
     key = request.headers.get("idempotency-key", "")
     target = f"POST {request.url.path}?{request.url.query}".encode()
-    return idempotency.keyed(key, target, digest) if key else None
+    return idempotency.keyed(key, target, digest, idempotency.IMPORT) if key else None
 
 
 async def _earlier(call: Call, once: Keyed) -> Response | None:

@@ -122,6 +122,7 @@ _ERRORS = {
     "401": ("Unauthorized", "The token is missing, unknown, revoked or expired.", _MESSAGE),
     "403": ("Forbidden", "The token is good for something else.", _MESSAGE),
     "404": ("NotFound", "There is no such thing in this community.", _MESSAGE),
+    "410": ("Erased", "It was processed before; a profile that it concerned, and the answer, were erased.", _MESSAGE),
     "422": ("Refused", "A field can't be taken as it is.", _REFUSAL),
 }
 
@@ -252,8 +253,12 @@ def _parameters(endpoint: Endpoint) -> Iterable[Schema]:
         for name, (text, schema) in _PAGING.items():
             yield {"name": name, "in": "query", "description": text, "schema": schema}
         yield from _choosing(endpoint.shows)
-    if endpoint.method == "POST" and endpoint.writes is not None:
-        text = "The same key and body within 24 hours gives the first answer again."
+    if endpoint.takes_idempotency_key:
+        text = (
+            "The same key and body within 24 hours gives the first answer again, or 410 once a profile that it "
+            "concerned was erased; another body with that key is 422. Keys of tokens of the community, of imports and "
+            "of each member are independent of each other."
+        )
         schema = {"type": "string", "maxLength": 255}
         yield {"name": "Idempotency-Key", "in": "header", "description": text, "schema": schema}
 
@@ -320,6 +325,8 @@ def _refusals(endpoint: Endpoint) -> Schema:
         statuses += ["403"]
     if "{" in endpoint.path or endpoint.caller is Caller.MEMBER:
         statuses += ["404"]
+    if endpoint.takes_idempotency_key:
+        statuses += ["410", "422"]
     return {status: {"$ref": f"#/components/responses/{_ERRORS[status][0]}"} for status in sorted(set(statuses))}
 
 

@@ -15,6 +15,7 @@ from regulars.access.principals import ANONYMOUS, Principal, principal_of_member
 from regulars.aggregations.reading import Reader
 from regulars.api.endpoint import Call, Caller, Endpoint, Writes, decoded
 from regulars.api.errors import ApiError
+from regulars.facts import profile_lookup
 from regulars.facts.writing import Writing
 from regulars.ingest import idempotency
 from regulars.ingest.commit import commit, settle
@@ -152,7 +153,7 @@ class Server:
         if endpoint.streams is not None:
             return _response(endpoint.status, await endpoint.streams(call, request))
         if key := request.headers.get("idempotency-key", "") if request.method == "POST" else "":
-            call.once = idempotency.keyed(key, f"POST {request.url.path}".encode(), raw)
+            call.once = idempotency.keyed(key, f"POST {request.url.path}".encode(), raw, _namespace(call))
         if endpoint.reads is not None:
             return _response(endpoint.status, await endpoint.reads(call))
         assert endpoint.writes is not None, f"{endpoint.path} neither reads nor writes"  # noqa: S101
@@ -173,7 +174,7 @@ class Server:
                 return status, encoded(await writes(call, writing))
 
             assert once is not None  # noqa: S101
-            kept, content = await idempotency.answered(writing, once, first)
+            kept, content = await idempotency.answered(writing, once, first, _concerned(call))
             return Response(content, kept, media_type="application/json")
 
         try:
@@ -192,6 +193,19 @@ class Server:
                 raise ApiError(413, f"The body is larger than {most} bytes: send it in parts, or rows by /v1/import.")
             chunks.append(chunk)
         return b"".join(chunks)
+
+
+def _namespace(call: Call) -> str:
+    """Whose idempotency keys a request's key is among."""
+    return idempotency.COMMUNITY if call.member is None else idempotency.member_namespace(call.member)
+
+
+def _concerned(call: Call) -> set[UUID]:
+    """The profile that a request is about by its path or its token: it may be shown without being touched."""
+    if call.member is not None:
+        return {call.member}
+    text = call.path.get("id", "")
+    return {UUID(text)} if profile_lookup.is_written_id(text.lower()) else set()
 
 
 def _texts(values: Mapping[str, Any]) -> dict[str, str]:

@@ -197,17 +197,27 @@ def _endpoint(method: str, path: str, summary: str, **more: Any) -> Endpoint:
 
 ENDPOINTS: tuple[Endpoint, ...] = (
     _endpoint("GET", "", "List transactions", reads=_list, shows=TRANSACTIONS, lists=True, query=INCLUDES),
-    _endpoint("POST", "", "Make a transaction", reads=_create, takes=TransactionIn, shows=TRANSACTIONS, status=201),
+    _endpoint(
+        "POST",
+        "",
+        "Make a transaction",
+        reads=_create,
+        groups=True,
+        takes=TransactionIn,
+        shows=TRANSACTIONS,
+        status=201,
+    ),
     _endpoint(
         "POST",
         "/update-create",
         "Change the transaction with that external id or id, or make it",
         reads=_update_or_create,
+        groups=True,
         takes=TransactionIn,
         shows=TRANSACTIONS,
     ),
-    _endpoint("POST", "/batch.json", "Make many transactions", reads=_batch, takes=Many),
-    _endpoint("POST", "/queue", "Queue one or many transactions", reads=_queue, takes=Many),
+    _endpoint("POST", "/batch.json", "Make many transactions", reads=_batch, groups=True, takes=Many),
+    _endpoint("POST", "/queue", "Queue one or many transactions", reads=_queue, groups=True, takes=Many),
     _endpoint(
         "GET",
         "/external/{external_id}",

@@ -10,13 +10,15 @@ from regulars.facts.writing import Writing
 
 _OF_PROFILES = ("addresses", "identities", "memberships", "transaction_claims", "outbox")
 
-_PURGE_ITEMS = """
-DELETE FROM transaction_items
-USING transactions
-WHERE transaction_items.community_id = $1
-    AND transactions.community_id = $1
-    AND transactions.id = transaction_items.transaction_id
-    AND transactions.profile_id = ANY ($2)
+# Two indexes hold a profile's transactions: those that count, and the void ones.
+_TRANSACTIONS = """
+SELECT id
+FROM transactions
+WHERE community_id = $1 AND profile_id = ANY ($2) AND NOT is_void
+UNION ALL
+SELECT id
+FROM transactions
+WHERE community_id = $1 AND profile_id = ANY ($2) AND is_void
 """
 
 # What was claimed by one may have become another's since; the claim waits again.
@@ -42,35 +44,45 @@ async def purge(writing: Writing, profile_id: UUID) -> None:
         profile_id,
     )
     gone = sorted([profile_id, *(row["profile_id"] for row in rows)])
-    await writing.execute(_PURGE_ITEMS, community_id, gone)
-    bought = await writing.fetch(
-        "DELETE FROM transactions WHERE community_id = $1 AND profile_id = ANY ($2) RETURNING id", community_id, gone
-    )
-    transaction_ids = [row["id"] for row in bought]
+    transaction_ids = await _transactions(writing, gone)
+    await _blank_responses(writing, gone, transaction_ids)
+    for table, column in (("transaction_items", "transaction_id"), ("transactions", "id")):
+        await writing.execute(
+            f"DELETE FROM {table} WHERE community_id = $1 AND {column} = ANY ($2)", community_id, transaction_ids
+        )
     writing.transactions.update(transaction_ids)
     for table in _OF_PROFILES:
         await writing.execute(
             f"DELETE FROM {table} WHERE community_id = $1 AND profile_id = ANY ($2)", community_id, gone
         )
     await writing.execute(_RELEASE_CLAIMS, community_id, transaction_ids, writing.now)
-    await _purge_answers(writing, gone)
     await _purge_tokens(writing, gone)
     await writing.execute("DELETE FROM profiles WHERE community_id = $1 AND profile_id = ANY ($2)", community_id, gone)
     for each in gone:
         writing.purge(each)
 
 
-async def _purge_answers(writing: Writing, gone: list[UUID]) -> None:
-    # The first answers to requests with a key tell of the profile, too.
-    await writing.execute(
-        """
-        DELETE FROM idempotency_keys
-        USING unnest($2::text[]) AS gone (profile_id)
-        WHERE community_id = $1 AND position(convert_to(gone.profile_id, 'UTF8') IN answer) > 0
-        """,
-        writing.community_id,
-        [str(each) for each in gone],
-    )
+async def _transactions(writing: Writing, profile_ids: list[UUID]) -> list[int]:
+    rows = await writing.fetch(_TRANSACTIONS, writing.community_id, profile_ids)
+    return [row["id"] for row in rows]
+
+
+# The key and the digest of the request stay, so that a late retry is recognised and does not make the member again.
+_BLANK_RESPONSES = """
+UPDATE idempotency_keys
+SET status = NULL, answer = NULL, profile_id = NULL, profile_ids = NULL, transaction_id = NULL
+WHERE community_id = $1 AND {concerns}
+"""
+
+
+async def _blank_responses(writing: Writing, profile_ids: list[UUID], transaction_ids: list[int]) -> None:
+    """Blanks the stored responses to requests with an Idempotency-Key that concern profiles or transactions."""
+    for concerns, ids in (
+        ("profile_id = ANY ($2)", profile_ids),
+        ("profile_ids IS NOT NULL AND profile_ids && $2", profile_ids),
+        ("transaction_id = ANY ($2)", transaction_ids),
+    ):
+        await writing.execute(_BLANK_RESPONSES.format(concerns=concerns), writing.community_id, ids)
 
 
 async def _purge_tokens(writing: Writing, gone: list[UUID]) -> None:
@@ -106,6 +118,7 @@ _KEPT = (
 async def depersonalise(writing: Writing, profile_id: UUID) -> None:
     """Blanks what tells who a member is; no value and no count changes. Raises NotFound."""
     before = await profile_lookup.locked_one(writing, profile_id)
+    await _blank_responses(writing, [profile_id], await _transactions(writing, [profile_id]))
     bare = Profile(**{name: getattr(before, name) for name in _KEPT})
     comms = {name: each for name, each in before.standing.comms.items() if isinstance(each, bool)}
     await save(writing, [bare.with_standing(replace(before.standing, comms=comms).agreeing())])

@@ -20,6 +20,16 @@ class Refused(ValueError):  # noqa: N818 - it is the field's word, and not alway
         return Refused({f"{prefix}.{path}" if path else prefix: text for path, text in self.errors.items()})
 
 
+class Erased(Refused):
+    """A request that was processed before, and whose response was erased with a profile that it concerned."""
+
+    status = 410
+
+    def __init__(self, message: str) -> None:
+        self.message = message
+        super().__init__({"": message})
+
+
 class NotFound(LookupError):  # noqa: N818
     """There is no such thing in this community. `extra` goes into the answer (`merged_into`)."""
 

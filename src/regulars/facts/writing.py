@@ -10,6 +10,14 @@ from regulars.storage.database import Scope
 
 
 @dataclass(slots=True)
+class Concerned:
+    """The profiles and transactions that a write touched from its beginning."""
+
+    profiles: set[UUID] = field(default_factory=set)
+    transactions: set[int] = field(default_factory=set)
+
+
+@dataclass(slots=True)
 class Writing(Scope):
     """A scope that facts are written in. The commit that opened it refreshes what was touched.
 
@@ -40,9 +48,16 @@ class Writing(Scope):
     moves: int = 0
     bought: int = 0
     taken_back: int = 0
+    _settled: Concerned = field(default_factory=Concerned)
+
+    def concerned(self) -> Concerned:
+        """The profiles and transactions that were touched so far, settled or not."""
+        profiles = {*self.touched, *self.members, *self.removed, *self.merged, *self.merged.values()}
+        return Concerned(self._settled.profiles | profiles, self._settled.transactions | self.transactions)
 
     def settled(self) -> None:
         """Forgets what was touched, now that everything derived is true again."""
+        self._settled = self.concerned()
         self.touched = {}
         self.members = set()
         self.removed = set()

@@ -121,7 +121,8 @@ async def claim(writing: Writing, profile_id: UUID, row: ClaimRow) -> int:
     Raises NotFound where there is no such profile.
     """
     await writing.execute(_CLAIMING, str(writing.community_id))
-    await profile_lookup.living(writing, profile_id)
+    # Locked, or a purge that runs at the same time would leave the claim behind.
+    await profile_lookup.locked_one(writing, profile_id)
     named = (row.receipt_ref, row.transacted_at, row.timezone, row.total, row.location_external_code)
     claim_id: int = await writing.fetchval(_INSERT, writing.community_id, profile_id, *named, writing.now)
     unowned = await writing.fetchval(_LOCK_UNOWNED, writing.community_id, *named)

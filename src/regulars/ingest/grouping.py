@@ -14,7 +14,7 @@ from regulars.facts.transactions import TRANSACTIONS, TransactionRow
 from regulars.facts.writing import Writing
 from regulars.ingest import idempotency
 from regulars.ingest.commit import PASSING, commit, settle
-from regulars.ingest.idempotency import Earlier, Keyed
+from regulars.ingest.idempotency import Earlier, Keyed, Stored
 from regulars.ingest.transactions import Kept, Outcome, Put, put
 from regulars.storage.database import Database
 
@@ -228,7 +228,7 @@ async def _answered(
     results: list[Result | None] = [None] * len(batch)
     keyed = [each.once for each in batch if each.once is not None]
     earlier = await idempotency.earlier_answers(writing, keyed) if keyed else {}
-    repeats: dict[str, int] = {}
+    repeats: dict[bytes, int] = {}
     fresh: list[int] = []
     for place, submission in enumerate(batch):
         once = submission.once
@@ -285,13 +285,19 @@ async def _results(writing: Writing, batch: Sequence[Submission], outcomes: list
         for submission, part in zip(batch, parts, strict=True)
     ]
     kept = [
-        (submission.once, *result.answer)
-        for submission, result in zip(batch, results, strict=True)
+        _stored(submission, submission.once, part, *result.answer)
+        for submission, part, result in zip(batch, parts, results, strict=True)
         if submission.once is not None and result.answer is not None
     ]
     if kept:
         await idempotency.keep(writing, kept)
     return results
+
+
+def _stored(submission: Submission, once: Keyed, outcomes: list[Outcome], status: int, content: bytes) -> Stored:
+    profile_ids = {each.row.profile_id for each in submission.puts if each.row.profile_id is not None}
+    ids = [each.id for each in outcomes if isinstance(each, Kept)]
+    return Stored(once, status, content, profile_ids, ids[0] if submission.shows and len(ids) == 1 else None)
 
 
 async def _whole(writing: Writing, puts: Sequence[Put], database: Database, *, create_profiles: bool) -> list[Outcome]:

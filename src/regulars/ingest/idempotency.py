@@ -1,30 +1,49 @@
-"""Requests with an Idempotency-Key: the first answer is kept with its facts and given again."""
+"""Requests with an Idempotency-Key: the first response is stored with its facts and sent again."""
 
 import hashlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from uuid import UUID
 
-from regulars.facts.refusals import Refused, refuse
+from regulars.facts.refusals import Erased, Refused, refuse
 from regulars.facts.writing import Writing
 
 KEPT = timedelta(hours=24)
 LONGEST = 255
 
+COMMUNITY = "community"
+"""The namespace of keys that tokens of a community share: a token that was rotated still finds its responses."""
+
+IMPORT = "import"
+"""The namespace of keys of imports."""
+
+
+def member_namespace(profile_id: UUID) -> str:
+    """The namespace of one member's keys."""
+    return f"member:{profile_id}"
+
 
 @dataclass(frozen=True, slots=True)
 class Keyed:
-    """A key, and the digest of the request that it came with."""
+    """The digest of a key within its namespace, and that of the request that it came with."""
 
-    key: str
+    key: bytes
     request: bytes
 
 
-def keyed(key: str, target: bytes, body: bytes) -> Keyed:
-    """The key of a request. Raises Refused when it is too long or not printable."""
+def keyed(key: str, target: bytes, body: bytes, namespace: str = COMMUNITY) -> Keyed:
+    """The key of a request. Raises Refused when it is too long or not printable.
+
+    Only a digest of the key is stored, for clients put names and e-mails into keys.
+    """
     if len(key) > LONGEST or not key.isprintable():
         raise refuse("Idempotency-Key", f"must be at most {LONGEST} printable characters")
-    return Keyed(key, hashlib.blake2b(target + b"\n" + body, digest_size=16).digest())
+    return Keyed(
+        # As SQL computes it for keys that were stored in plain text before: migration 0016.
+        hashlib.sha256(f"{namespace}\n{key}".encode()).digest(),
+        hashlib.blake2b(target + b"\n" + body, digest_size=16).digest(),
+    )
 
 
 _EARLIER = """
@@ -34,28 +53,51 @@ WHERE community_id = $1 AND key = ANY ($2) AND day >= $3 AND created_at > $4
 """
 
 _KEEP = """
-INSERT INTO idempotency_keys (community_id, day, key, request, status, answer, created_at)
-SELECT $1, $2, kept.key, kept.request, kept.status, kept.answer, $3
-FROM unnest($4::text[], $5::bytea[], $6::smallint[], $7::bytea[]) AS kept (key, request, status, answer)
+INSERT INTO idempotency_keys (
+    community_id, day, created_at, key, request, status, answer, profile_id, profile_ids, transaction_id
+)
+SELECT $1, $2, $3, kept.key, kept.request, kept.status, kept.answer, kept.profile_id, kept.profile_ids::uuid[],
+    kept.transaction_id
+FROM unnest($4::bytea[], $5::bytea[], $6::smallint[], $7::bytea[], $8::uuid[], $9::text[], $10::bigint[])
+    AS kept (key, request, status, answer, profile_id, profile_ids, transaction_id)
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Earlier:
-    """The answer that was given to the first request under a key."""
+    """The response that was sent to the first request under a key; None once it was erased."""
 
     request: bytes
-    status: int
-    answer: bytes
+    status: int | None
+    answer: bytes | None
 
     def given_again(self, once: Keyed) -> tuple[int, bytes]:
-        """The answer, to the same request. Raises Refused for another one."""
+        """The response, to the same request. Raises Refused for another one, Erased where it was erased."""
         if self.request != once.request:
             raise key_refusal()
+        if self.status is None or self.answer is None:
+            raise Erased(
+                "This request was processed before, and a profile that it concerned has been erased since, with the "
+                "response: do not send it again."
+            )
         return self.status, self.answer
 
 
-async def earlier_answers(writing: Writing, asked: list[Keyed]) -> dict[str, Earlier]:
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A response to store, and whom it concerns: it is blanked with any of these profiles.
+
+    `transaction_id` is the transaction that it shows, for that may come to belong to a profile later.
+    """
+
+    once: Keyed
+    status: int
+    content: bytes
+    profile_ids: Collection[UUID]
+    transaction_id: int | None = None
+
+
+async def earlier_answers(writing: Writing, asked: list[Keyed]) -> dict[bytes, Earlier]:
     """By key: the first answer of the last 24 hours; keys that are new are left out.
 
     The keys stay locked until the transaction ends, so that two requests with one key never both write.
@@ -66,8 +108,8 @@ async def earlier_answers(writing: Writing, asked: list[Keyed]) -> dict[str, Ear
         """
         SELECT pg_advisory_xact_lock(number)
         FROM (
-            SELECT DISTINCT hashtextextended($1::text || ':' || key, 0) AS number
-            FROM unnest($2::text[]) AS key
+            SELECT DISTINCT hashtextextended($1::text || ':' || encode(key, 'hex'), 0) AS number
+            FROM unnest($2::bytea[]) AS key
             ORDER BY number
         ) AS locks
         """,
@@ -79,32 +121,42 @@ async def earlier_answers(writing: Writing, asked: list[Keyed]) -> dict[str, Ear
     return {row["key"]: Earlier(row["request"], row["status"], row["answer"]) for row in rows}
 
 
-async def keep(writing: Writing, answers: list[tuple[Keyed, int, bytes]]) -> None:
-    """Keeps the answers to new keys, in the transaction of their facts."""
+async def keep(writing: Writing, answers: Sequence[Stored]) -> None:
+    """Stores the responses to new keys, in the transaction of their facts."""
+    several = [sorted(map(str, each.profile_ids)) if len(each.profile_ids) > 1 else None for each in answers]
     await writing.execute(
         _KEEP,
         writing.community_id,
         writing.now.date(),
         writing.now,
-        [each.key for each, _, _ in answers],
-        [each.request for each, _, _ in answers],
-        [status for _, status, _ in answers],
-        [answer for _, _, answer in answers],
+        [each.once.key for each in answers],
+        [each.once.request for each in answers],
+        [each.status for each in answers],
+        [each.content for each in answers],
+        [next(iter(each.profile_ids)) if len(each.profile_ids) == 1 else None for each in answers],
+        [None if ids is None else f"{{{','.join(ids)}}}" for ids in several],
+        [each.transaction_id for each in answers],
     )
 
 
 async def answered(
-    writing: Writing, once: Keyed, first: Callable[[], Awaitable[tuple[int, bytes]]]
+    writing: Writing,
+    once: Keyed,
+    first: Callable[[], Awaitable[tuple[int, bytes]]],
+    profile_ids: Collection[UUID] = (),
 ) -> tuple[int, bytes]:
-    """The answer to a request with a key: the earlier one, or `first`, which is then kept.
+    """The answer to a request with a key: the earlier one, or `first`, which is then stored.
 
-    Raises Refused where the key came with another request before.
+    It concerns `profile_ids` and every profile that the writing touched. Raises Refused where the key came with
+    another request before, Erased where the earlier answer was erased with a profile.
     """
     earlier = await earlier_answers(writing, [once])
     if once.key in earlier:
         return earlier[once.key].given_again(once)
     status, content = await first()
-    await keep(writing, [(once, status, content)])
+    concerned = writing.concerned()
+    transaction_id = next(iter(concerned.transactions)) if len(concerned.transactions) == 1 else None
+    await keep(writing, [Stored(once, status, content, concerned.profiles | set(profile_ids), transaction_id)])
     return status, content
 
 

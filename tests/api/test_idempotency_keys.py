@@ -1,0 +1,149 @@
+"""Idempotency keys: each caller has its own, and an erased member is never answered for or made again."""
+
+from typing import Any
+
+import httpx
+
+from api.profile_calls import PROFILES, made, rows
+from clubs import Club
+from regulars.api.members import ME
+
+TRANSACTIONS = "/api/v3/transactions"
+CANARY = "Canary-7c1d"
+
+
+async def _post(club: Club, path: str, body: Any, key: str, token: str | None = None) -> httpx.Response:
+    headers = {"Idempotency-Key": key} | ({} if token is None else {"Authorization": f"Bearer {token}"})
+    return await club.http.post(path, json=body, headers=headers)
+
+
+async def _token(club: Club, profile_id: str) -> str:
+    answer = await club.http.post("/id/api/v1/auth/token", json={"id": profile_id})
+    token: str = answer.json()["data"]["token"]
+    return token
+
+
+def _sale(external_id: str, **fields: Any) -> dict[str, Any]:
+    return {
+        "external_id": external_id,
+        "transacted_at": "2026-10-01 12:00:00",
+        "timezone": "UTC",
+        "total": 10,
+        "items": [{"name": "Tea", "quantity": 1, "price_current": 10, "price_sell": 10}],
+        **fields,
+    }
+
+
+async def _is_erased(answer: httpx.Response) -> bool:
+    body = answer.json()
+    assert answer.status_code == 410, answer.text
+    assert list(body) == ["message"]
+    assert "erased" in body["message"]
+    return CANARY not in answer.text
+
+
+async def _assert_erased_after(club: Club, profile_id: str, path: str, body: Any) -> None:
+    """Both ways of erasing a profile leave nothing to answer a repeated request with."""
+    first = await _post(club, path, body, "k")
+    assert first.status_code in (200, 201), first.text
+    assert (await _post(club, path, body, "k")).content == first.content
+    answer = await club.http.post(f"{PROFILES}/{profile_id}/depersonalise")
+    assert answer.status_code == 200
+    assert await _is_erased(await _post(club, path, body, "k"))
+    kept = await rows(club, "SELECT answer, status FROM idempotency_keys WHERE community_id = $1")
+    assert [(row["answer"], row["status"]) for row in kept] == [(None, None)]
+
+
+async def test_two_members_may_use_the_same_key(club: Club) -> None:
+    one, two = await made(club), await made(club)
+    cities = []
+    for profile in (one, two):
+        token = await _token(club, profile["id"])
+        answer = await _post(club, f"{ME}/addresses", {"city": "Oslo"}, "k", token)
+        assert answer.status_code == 201, answer.text
+        assert (await _post(club, f"{ME}/addresses", {"city": "Oslo"}, "k", token)).content == answer.content
+        cities.append((answer.json()["data"]["profile_id"], answer.json()["data"]["city"]))
+    assert cities == [(one["id"], "Oslo"), (two["id"], "Oslo")]
+
+
+async def test_a_member_can_not_block_the_key_of_a_till(club: Club) -> None:
+    profile = await made(club)
+    token = await _token(club, profile["id"])
+    assert (await _post(club, f"{ME}/addresses", {"city": "Oslo"}, "till-1-42", token)).status_code == 201
+    assert (await _post(club, TRANSACTIONS, _sale("T-1"), "till-1-42")).status_code == 201
+
+
+async def test_an_import_and_a_till_may_use_the_same_key(club: Club) -> None:
+    assert (await _post(club, TRANSACTIONS, _sale("T-1"), "k")).status_code == 201
+    headers = {"Idempotency-Key": "k", "Content-Type": "application/x-ndjson"}
+    imported = await club.http.post("/v1/import/locations", content=b'{"external_id": "1"}', headers=headers)
+    assert imported.status_code == 200, imported.text
+
+
+async def test_a_purged_profile_is_not_made_again_by_a_late_retry(club: Club) -> None:
+    body = {"first_name": CANARY, "email": "kari@example.com"}
+    first = await _post(club, PROFILES, body, "k")
+    survivor = await made(club)
+    merge = {"source_profile_id": first.json()["data"]["id"], "destination_profile_id": survivor["id"]}
+    assert (await club.http.post(f"{PROFILES}/merge", json=merge)).status_code == 200
+    assert (await club.http.delete(f"{PROFILES}/{survivor['id']}/purge")).status_code == 204
+    assert await _is_erased(await _post(club, PROFILES, body, "k"))
+    assert await rows(club, "SELECT FROM profiles WHERE community_id = $1") == []
+    other = await _post(club, PROFILES, {"first_name": "Ola"}, "k")
+    assert (other.status_code, list(other.json()["errors"])) == (422, ["Idempotency-Key"])
+
+
+async def test_what_is_answered_of_a_part_of_a_profile_is_erased(club: Club) -> None:
+    profile = await made(club)
+    path = f"{PROFILES}/{profile['id']}/addresses"
+    await _assert_erased_after(club, profile["id"], path, {"city": CANARY})
+
+
+async def test_what_is_answered_of_a_waiting_claim_is_erased(club: Club) -> None:
+    profile = await made(club)
+    claim = {
+        "transaction_receipt_ref": CANARY,
+        "transaction_transacted_at": "2026-10-01 12:00:00",
+        "transaction_timezone": "UTC",
+        "transaction_total": 10,
+        "transaction_location_external_code": "S1",
+    }
+    await _assert_erased_after(club, profile["id"], f"{PROFILES}/{profile['id']}/transactions/claims", claim)
+
+
+async def test_what_is_answered_of_a_transaction_is_erased(club: Club) -> None:
+    profile = await made(club)
+    body = _sale("T-1", profile_id=profile["id"], meta={"note": CANARY})
+    await _assert_erased_after(club, profile["id"], TRANSACTIONS, body)
+
+
+async def test_a_sale_that_became_a_member_s_later_is_erased_with_the_member(club: Club) -> None:
+    profile = await made(club)
+    body = _sale("T-1", meta={"note": CANARY})
+    first = await _post(club, TRANSACTIONS, body, "k")
+    path = f"{TRANSACTIONS}/{first.json()['data']['id']}"
+    assert (await club.http.put(path, json={"profile_id": profile["id"]})).status_code == 200
+    assert (await club.http.delete(f"{PROFILES}/{profile['id']}/purge")).status_code == 204
+    assert await _is_erased(await _post(club, TRANSACTIONS, body, "k"))
+
+
+async def test_an_added_item_s_answer_is_erased_with_the_member(club: Club) -> None:
+    profile = await made(club)
+    sale = (await club.http.post(TRANSACTIONS, json=_sale("T-1", profile_id=profile["id"]))).json()["data"]
+    item = {"name": CANARY, "quantity": 1, "price_current": 0, "price_sell": 0}
+    await _assert_erased_after(club, profile["id"], f"{TRANSACTIONS}/{sale['id']}/items", item)
+
+
+async def test_a_batch_is_erased_with_any_of_its_members(club: Club) -> None:
+    body = {"profiles": [{"email": f"{name}@example.com", "first_name": CANARY} for name in ("kari", "ola")]}
+    first = await _post(club, f"{PROFILES}/batch.json", body, "profiles")
+    assert first.json()["data"]["loaded"] == 2
+    found = await club.http.post(f"{PROFILES}/search-id", json={"type": "email", "id": "ola@example.com"})
+    profile_id = found.json()["data"]["id"]
+    sales = [_sale("T-1", profile_id=profile_id), _sale("T-2")]
+    assert (await _post(club, f"{TRANSACTIONS}/batch.json", sales, "sales")).status_code == 200
+    assert (await club.http.delete(f"{PROFILES}/{profile_id}/purge")).status_code == 204
+    assert await _is_erased(await _post(club, f"{PROFILES}/batch.json", body, "profiles"))
+    assert await _is_erased(await _post(club, f"{TRANSACTIONS}/batch.json", sales, "sales"))
+    [emails] = await rows(club, "SELECT array_agg(email) AS all FROM profiles WHERE community_id = $1")
+    assert emails["all"] == ["kari@example.com"]
