@@ -1,11 +1,14 @@
 """Idempotency keys: each caller has its own, and an erased member is never answered for or made again."""
 
 from typing import Any
+from uuid import UUID
 
 import httpx
 
 from api.profile_calls import PROFILES, made, rows
 from clubs import Club
+from regulars.access import tokens
+from regulars.access.tokens import NewToken
 from regulars.api.members import ME
 
 TRANSACTIONS = "/api/v3/transactions"
@@ -71,6 +74,26 @@ async def test_a_member_can_not_block_the_key_of_a_till(club: Club) -> None:
     token = await _token(club, profile["id"])
     assert (await _post(club, f"{ME}/addresses", {"city": "Oslo"}, "till-1-42", token)).status_code == 201
     assert (await _post(club, TRANSACTIONS, _sale("T-1"), "till-1-42")).status_code == 201
+
+
+async def test_a_token_bound_to_a_member_has_keys_of_its_own(club: Club) -> None:
+    profile = await made(club)
+    path = f"{PROFILES}/{profile['id']}/addresses"
+    new = NewToken(
+        club.community.organization_id, "bound", community_id=club.community.id, profile_id=UUID(profile["id"])
+    )
+    async with club.database.unscoped() as connection:
+        secret = await tokens.create(connection, new, club.clock())
+    assert (await _post(club, path, {"city": "Oslo"}, "k", secret)).status_code == 201
+    assert (await _post(club, path, {"city": "Bergen"}, "k")).status_code == 201
+
+
+async def test_a_rotated_token_still_gets_the_first_answer(club: Club) -> None:
+    first = await _post(club, TRANSACTIONS, _sale("T-1"), "k")
+    async with club.database.unscoped() as connection:
+        new = NewToken(club.community.organization_id, "another", community_id=club.community.id)
+        secret = await tokens.create(connection, new, club.clock())
+    assert (await _post(club, TRANSACTIONS, _sale("T-1"), "k", secret)).content == first.content
 
 
 async def test_an_import_and_a_till_may_use_the_same_key(club: Club) -> None:

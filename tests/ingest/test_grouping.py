@@ -155,7 +155,7 @@ async def ids(writing: Writing, outcomes: list[Outcome], shown: Shown) -> tuple[
 
 
 def key(name: str, body: bytes) -> idempotency.Keyed:
-    return idempotency.keyed(name, b"POST /", body)
+    return idempotency.keyed(name, b"POST /", body, "community")
 
 
 async def test_one_key_in_one_batch_and_after_writes_once(club: Club) -> None:

@@ -16,7 +16,9 @@ async def answered(club: Club, key: str, body: bytes, answer: bytes) -> bytes:
         return 201, answer
 
     async def work(writing: Writing) -> bytes:
-        status, content = await idempotency.answered(writing, idempotency.keyed(key, b"POST /x", body), first)
+        status, content = await idempotency.answered(
+            writing, idempotency.keyed(key, b"POST /x", body, "community"), first
+        )
         assert status == 201
         return content
 
@@ -33,7 +35,7 @@ async def test_another_body_or_path_is_another_request(club: Club) -> None:
     await answered(club, "k", b"1", b"first")
     with pytest.raises(Refused):
         await answered(club, "k", b"2", b"second")
-    assert idempotency.keyed("k", b"POST /x", b"1") != idempotency.keyed("k", b"POST /y", b"1")
+    assert len({idempotency.keyed("k", target, b"1", "community") for target in (b"POST /x", b"POST /y")}) == 2
 
 
 async def test_keys_are_each_community_s_own(club: Club, other_club: Club) -> None:
@@ -54,7 +56,7 @@ async def test_an_answer_that_was_not_given_is_not_kept(club: Club) -> None:
         async def first() -> tuple[int, bytes]:
             raise KeyError("x")
 
-        await idempotency.answered(writing, idempotency.keyed("k", b"POST /x", b"1"), first)
+        await idempotency.answered(writing, idempotency.keyed("k", b"POST /x", b"1", "community"), first)
 
     with pytest.raises(KeyError):
         await commit(club.database, club.community.id, work)
@@ -64,4 +66,4 @@ async def test_an_answer_that_was_not_given_is_not_kept(club: Club) -> None:
 @pytest.mark.parametrize("key", ["x" * 256, "a\nb"])
 def test_a_key_is_short_and_printable(key: str) -> None:
     with pytest.raises(Refused):
-        idempotency.keyed(key, b"", b"")
+        idempotency.keyed(key, b"", b"", "community")

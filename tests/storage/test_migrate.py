@@ -7,12 +7,14 @@ from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import pytest
+import yoyo
 
 from aggregations.case import ME, bought, case
 from aggregations.stored import live, stored
 from clubs import SetClock
 from regulars.aggregations import store
 from regulars.aggregations.reading import Reader
+from regulars.ingest import idempotency
 from regulars.storage import retention
 from regulars.storage.database import Database
 from regulars.storage.embedded import APP_ROLE
@@ -96,3 +98,47 @@ async def test_a_changed_definition_has_every_profile_computed_anew(
 
 def test_the_app_s_role_has_no_power(database_urls: tuple[str, str]) -> None:
     assert role_of(database_urls[1]) == APP_ROLE
+
+
+_ANSWERS = {
+    "profile": '{"data":{"id":"01a23180-ddb6-745d-81bf-3bc9c65a7d5d","member_id":3}}',
+    "address": '{"data":{"id":7,"city":"Oslo","profile_id":"01a23180-ddb6-745d-81bf-3bc9c65a7d5d"}}',
+    "sale": '{"data":{"id":12,"external_id":"T-1","profile_id":null}}',
+    "item": '{"data":{"id":13,"transaction_id":12,"name":"Tea"}}',
+    "batch": '{"data":{"message":"1 loaded","batch_id":"01a23180-0000-745d-81bf-3bc9c65a7d5d"}}',
+}
+
+
+def test_responses_that_were_stored_under_plain_keys_are_found_and_say_whom_they_concern(
+    empty_urls: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    every = yoyo.read_migrations
+    before = [name for name in migrations() if name < "0016"]
+    with monkeypatch.context() as patched:
+        patched.setattr(yoyo, "read_migrations", lambda folder: every(folder).filter(lambda each: each.id in before))
+        assert bring_up(empty_urls) == before
+    with psycopg.connect(empty_urls[0], autocommit=True) as owner:
+        owner.execute("SELECT keep_partition('idempotency_keys', '2026-11-01')")
+        for key, answer in _ANSWERS.items():
+            owner.execute(
+                "INSERT INTO idempotency_keys VALUES (1, '2026-11-01', %s, '', 201, %s, '2026-11-01')",
+                (key, answer.encode()),
+            )
+        bring_up(empty_urls)
+        found = {
+            key: owner.execute(
+                """
+                SELECT coalesce(profile_id, profile_ids[1])::text, transaction_id FROM idempotency_keys WHERE key = %s
+                """,
+                (idempotency.keyed(key, b"", b"", "community").key,),
+            ).fetchone()
+            for key in _ANSWERS
+        }
+    profile_id = "01a23180-ddb6-745d-81bf-3bc9c65a7d5d"
+    assert found == {
+        "profile": (profile_id, None),
+        "address": (profile_id, 7),
+        "sale": (None, 12),
+        "item": (None, 12),
+        "batch": (None, None),
+    }

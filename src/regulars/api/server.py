@@ -4,6 +4,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import unquote
+from uuid import UUID
 
 import asyncpg
 import msgspec
@@ -15,7 +16,6 @@ from regulars.access.principals import ANONYMOUS, Principal, principal_of_member
 from regulars.aggregations.reading import Reader
 from regulars.api.endpoint import Call, Caller, Endpoint, Writes, decoded
 from regulars.api.errors import ApiError
-from regulars.facts import profile_lookup
 from regulars.facts.writing import Writing
 from regulars.ingest import idempotency
 from regulars.ingest.commit import commit, settle
@@ -153,7 +153,7 @@ class Server:
         if endpoint.streams is not None:
             return _response(endpoint.status, await endpoint.streams(call, request))
         if key := request.headers.get("idempotency-key", "") if request.method == "POST" else "":
-            call.once = idempotency.keyed(key, f"POST {request.url.path}".encode(), raw, _namespace(call))
+            call.once = idempotency.keyed(key, f"POST {request.url.path}".encode(), raw, _namespace(call.principal))
         if endpoint.reads is not None:
             return _response(endpoint.status, await endpoint.reads(call))
         assert endpoint.writes is not None, f"{endpoint.path} neither reads nor writes"  # noqa: S101
@@ -195,17 +195,23 @@ class Server:
         return b"".join(chunks)
 
 
-def _namespace(call: Call) -> str:
-    """Whose idempotency keys a request's key is among."""
-    return idempotency.COMMUNITY if call.member is None else idempotency.member_namespace(call.member)
+def _namespace(principal: Principal) -> str:
+    """Whose idempotency keys a request's key is among: its kind of caller's, and its profile's where it has one.
+
+    Not its token's, so that a retry with a token that was rotated meanwhile gets the first answer.
+    """
+    kind = principal.kind.name.lower()
+    return kind if principal.profile_id is None else f"{kind}:{principal.profile_id}"
 
 
 def _concerned(call: Call) -> set[UUID]:
     """The profile that a request is about by its path or its token: it may be shown without being touched."""
-    if call.member is not None:
-        return {call.member}
-    text = call.path.get("id", "")
-    return {UUID(text)} if profile_lookup.is_written_id(text.lower()) else set()
+    if call.principal.profile_id is not None:
+        return {call.principal.profile_id}
+    try:
+        return {UUID(call.path["id"])}
+    except (KeyError, ValueError):
+        return set()
 
 
 def _texts(values: Mapping[str, Any]) -> dict[str, str]:

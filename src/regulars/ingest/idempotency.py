@@ -12,16 +12,8 @@ from regulars.facts.writing import Writing
 KEPT = timedelta(hours=24)
 LONGEST = 255
 
-COMMUNITY = "community"
-"""The namespace of keys that tokens of a community share: a token that was rotated still finds its responses."""
-
 IMPORT = "import"
 """The namespace of keys of imports."""
-
-
-def member_namespace(profile_id: UUID) -> str:
-    """The namespace of one member's keys."""
-    return f"member:{profile_id}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +24,9 @@ class Keyed:
     request: bytes
 
 
-def keyed(key: str, target: bytes, body: bytes, namespace: str = COMMUNITY) -> Keyed:
-    """The key of a request. Raises Refused when it is too long or not printable.
+def keyed(key: str, target: bytes, body: bytes, namespace: str) -> Keyed:
+    """The key of a request; `namespace` is the callers' that it is unique among. Raises Refused when it is too long
+    or not printable.
 
     Only a digest of the key is stored, for clients put names and e-mails into keys.
     """
