@@ -61,3 +61,34 @@ async def clubs(database: Database, clock: SetClock, new: NewCommunity) -> Async
     async with httpx.AsyncClient(transport=transport, base_url="http://test", headers=headers) as http:
         yield Club(community, database, clock, server, http, secret)
     await server.finish()
+
+
+async def broken_off(club: Club, method: str, path: str, begun: bytes, **headers: str) -> httpx.Response:
+    """What answers a request of which the client sends the beginning and goes away."""
+    coming: list[dict[str, Any]] = [
+        {"type": "http.request", "body": begun, "more_body": True},
+        {"type": "http.disconnect"},
+    ]
+    sent: list[Any] = []
+
+    async def receive() -> dict[str, Any]:
+        return coming.pop(0)
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    named = {"host": "test", "authorization": f"Bearer {club.token}", "content-type": "application/json", **headers}
+    scope = {
+        "type": "http",
+        "method": method,
+        "path": path,
+        "raw_path": path.encode(),
+        "root_path": "",
+        "query_string": b"",
+        "scheme": "http",
+        "headers": [(name.encode(), value.encode()) for name, value in named.items()],
+        "client": ("127.0.0.1", 1),
+        "state": {},
+    }
+    await application(club.server, jobs=False)(scope, receive, send)
+    return httpx.Response(sent[0]["status"], headers=sent[0]["headers"], content=sent[1]["body"])

@@ -34,6 +34,12 @@ class Settings:
     )
     host: str = _setting("127.0.0.1", "Address that the server listens on.")
     port: int = _setting(8080, "Port that the server listens on.")
+    public_url: str = _setting(
+        "", "Address that clients call, such as https://regulars.example; empty: what the request says."
+    )
+    trusted_proxies: str = _setting(
+        "", "Networks (CIDR, separated by commas) of proxies whose X-Forwarded-Proto, -Host and -For are believed."
+    )
     workers: int = _setting(1, "Processes that answer requests.")
     connections: int = _setting(8, "Database connections that one process holds at most.")
     max_body_bytes: int = _setting(10_000_000, "Largest body of a request, except a streamed import.")

@@ -6,8 +6,9 @@ import asyncio
 from dataclasses import replace
 
 import pytest
+import structlog
 
-from clubs import Club
+from clubs import Club, broken_off
 from ingest.provided import AUTH_TOKEN, SIGNING_KEY, TOPIC, Provided, counts, said, verification_key
 from regulars.api.openapi import document
 from regulars.api.providers import ENDPOINTS
@@ -35,7 +36,7 @@ def test_each_provider_has_an_endpoint_of_its_own() -> None:
         assert endpoint.provider is not None
         operation = described[endpoint.path]["post"]
         assert set(operation["requestBody"]["content"]) == {endpoint.provider.media}
-        assert set(operation["responses"]) == {"200", "401", "413", "503", str(endpoint.provider.refused_by)}
+        assert set(operation["responses"]) == {"200", "400", "401", "413", "503", str(endpoint.provider.refused_by)}
         assert "headers" not in operation["responses"]["200"]
 
 
@@ -87,10 +88,32 @@ async def test_a_body_that_is_too_large_is_refused(provided: Provided, name: str
     answer = await provided.post(name, b"x" * 1_001, {"Content-Type": BY_NAME[name].media})
     assert answer.status_code == 413
     assert (await provided.post(name, b"x" * 1_000, {"Content-Type": BY_NAME[name].media})).status_code in (
+        400,
         401,
-        406,
-        422,
     )
+
+
+@pytest.mark.parametrize("name", NAMES)
+async def test_a_body_that_breaks_off_is_refused_and_is_one_line_of_the_log(provided: Provided, name: str) -> None:
+    await provided.set_up(name, KEYS[name])
+    with structlog.testing.capture_logs() as logged:
+        answer = await broken_off(provided.club, "POST", provided.path(name), b'{"signature": ')
+    assert said(answer) == (400, "The body is truncated or malformed after 14 bytes: send it again.")
+    assert [(each["event"], each["log_level"]) for each in logged] == [("request.truncated", "info")]
+
+
+@pytest.mark.parametrize(
+    ("name", "body"),
+    [("ses", b"{"), ("mailgun", b'{"signature": '), ("twilio", b"MessageSid=%ff"), ("twilio", b"\xff")],
+)
+async def test_a_body_that_is_malformed_is_refused_and_is_one_line_of_the_log(
+    provided: Provided, name: str, body: bytes
+) -> None:
+    await provided.set_up(name, KEYS[name])
+    with structlog.testing.capture_logs() as logged:
+        answer = await provided.post(name, body, {"Content-Type": BY_NAME[name].media})
+    assert answer.status_code == 400
+    assert [(each["event"], each["log_level"]) for each in logged] == [("request.malformed", "info")]
 
 
 async def test_while_the_database_is_away_a_provider_is_told_to_come_again(provided: Provided) -> None:

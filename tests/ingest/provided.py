@@ -85,10 +85,11 @@ def certificate(
 
 @dataclass
 class Internet:
-    """What is to be had outside, and which addresses were asked for."""
+    """What is to be had outside, which addresses were asked for, and a clock in seconds."""
 
     pages: dict[str, bytes] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
+    at: float = 0.0
 
     async def fetch(self, url: str) -> bytes:
         """What is at an address, while others go on. Raises OutOfReachError."""
@@ -104,8 +105,9 @@ class Provided:
 
     def __init__(self, club: Club) -> None:
         self.club = club
+        self.tokens = club.community.slug
         self.internet = Internet({CERTIFICATE_URL: certificate(), CONFIRMS: b"<ConfirmSubscriptionResponse/>"})
-        club.server.outside = Outside(self.internet.fetch)
+        club.server.outside = Outside(self.internet.fetch, lambda: self.internet.at)
 
     async def set_up(self, name: str, *keys: str, **names: Any) -> None:
         """Sets a provider up."""
@@ -192,8 +194,8 @@ class Provided:
     def mailgun_signature(
         self, token: str | None = None, signed_at: int | str | None = None, key: str = SIGNING_KEY
     ) -> dict[str, Any]:
-        """What Mailgun signs."""
-        token = f"token-{next(_numbers)}" if token is None else token
+        """What Mailgun signs; tokens of another community are others, unless `tokens` is the same."""
+        token = f"{self.tokens}-{next(_numbers) if token is None else token}"
         timestamp = str(self.now if signed_at is None else signed_at)
         signature = hmac.new(key.encode(), f"{timestamp}{token}".encode(), hashlib.sha256).hexdigest()
         return {"timestamp": timestamp, "token": token, "signature": signature}

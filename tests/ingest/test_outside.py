@@ -119,3 +119,42 @@ async def test_certificates_that_are_asked_for_at_once_are_fetched_once_and_not_
     assert internet.asked == addresses
     await known.certificate(addresses[0])
     assert internet.asked == [*addresses, addresses[0]]
+
+
+async def test_what_can_not_be_fetched_is_tried_again_after_a_while_and_only_so_often() -> None:
+    internet, at = Internet(), [1000.0]
+    known = Outside(internet.fetch, lambda: at[0])
+
+    async def refused(address: str) -> str:
+        with pytest.raises(OutOfReachError) as raised:
+            await known.certificate(address)
+        return str(raised.value)
+
+    for says in ("does not answer.", "It is tried again within 10 seconds."):
+        assert [says in each for each in await asyncio.gather(*(refused(CERTIFICATE_URL) for _ in range(5)))] == [
+            True
+        ] * 5
+    assert internet.asked == [CERTIFICATE_URL]
+    others = [CERTIFICATE_URL.replace("0123", f"{number:04}") for number in range(100)]
+    told = await asyncio.gather(*map(refused, others))
+    assert sum("too many certificates" in each for each in told) == 100 - (outside.MOST_FAILURES - 1)
+    assert len(internet.asked) == outside.MOST_FAILURES
+    at[0] += outside.FAILURE_SECONDS
+    internet.pages[CERTIFICATE_URL] = certificate()
+    await known.certificate(CERTIFICATE_URL)
+    assert len(internet.asked) == outside.MOST_FAILURES + 1
+
+
+async def test_a_fetch_that_one_request_gives_up_goes_on_for_the_others() -> None:
+    answer = asyncio.Event()
+
+    async def fetch(url: str) -> bytes:
+        await answer.wait()
+        return certificate()
+
+    known = Outside(fetch)
+    given_up, other = (asyncio.create_task(known.certificate(CERTIFICATE_URL)) for _ in range(2))
+    await asyncio.sleep(0)
+    given_up.cancel()
+    answer.set()
+    assert await other is await known.certificate(CERTIFICATE_URL)

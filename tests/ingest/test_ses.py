@@ -23,6 +23,7 @@ from ingest.provided import (
     sns_signature,
     wrong,
 )
+from regulars.ingest.providers.outside import FAILURE_SECONDS
 from regulars.ingest.providers.ses import PROBE, SES
 
 KARI, OLA = {"emailAddress": "kari@example.com"}, {"emailAddress": "Ola@example.com"}
@@ -252,8 +253,10 @@ async def test_a_certificate_of_another_kind_of_key_signs_nothing(ses: Provided)
 async def test_a_certificate_that_can_not_be_had_is_asked_for_again(ses: Provided) -> None:
     page = ses.internet.pages.pop(CERTIFICATE_URL)
     assert said(await ses.ses("Open")) == (503, f"{CERTIFICATE_URL} does not answer.")
+    ses.internet.at += FAILURE_SECONDS
     ses.internet.pages[CERTIFICATE_URL] = b"<html/>"
     assert said(await ses.ses("Open")) == (503, f"{CERTIFICATE_URL} is no certificate.")
+    ses.internet.at += FAILURE_SECONDS
     ses.internet.pages[CERTIFICATE_URL] = page
     assert counts(await ses.ses("Open")) == {"loaded": 1}
     assert counts(await ses.ses("Open")) == {"loaded": 1}
@@ -298,7 +301,7 @@ async def test_an_event_that_can_not_be_taken_is_refused_by_path(ses: Provided, 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"{}", b"\xff", b"[" * 100_000], ids=lambda body: str(body[:4]))
 async def test_what_is_no_message_is_refused(ses: Provided, body: bytes) -> None:
     answer = await ses.post("ses", body, {"Content-Type": "text/plain"})
-    assert answer.status_code == 422
+    assert answer.status_code == (422 if body[:1] == b"[" or body == b"{}" else 400)
     assert ses.internet.asked == []
 
 

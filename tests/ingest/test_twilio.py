@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from datetime import UTC, datetime
+from typing import Any
 from urllib.parse import urlencode
 
 import pytest
@@ -12,11 +13,13 @@ import pytest
 from clubs import START
 from ingest.loading import Loading
 from ingest.provided import AUTH_TOKEN, Provided, counts, twilio_signature, wrong
+from regulars.api.public_address import PublicAddress
 from regulars.facts.providers import Setup
 from regulars.facts.refusals import Refused
 from regulars.ingest.providers.outside import Outside
 from regulars.ingest.providers.provider import Delivery
 from regulars.ingest.providers.twilio import TWILIO
+from regulars.settings import Settings
 
 SID = "SM0123456789abcdef0123456789abcdef"
 STATUSES = {
@@ -124,11 +127,30 @@ async def test_a_proxy_may_take_off_tls_and_twilio_may_name_the_port(twilio: Pro
     assert counts(await twilio.twilio(status("sent"), address=address)) == {"loaded": 1}
 
 
-async def test_a_proxy_may_tell_the_host_that_was_called(twilio: Provided) -> None:
-    headers = {"X-Forwarded-Host": "hooks.example:8443"}
-    for number, address in enumerate(("https://hooks.example:8443", "https://hooks.example")):
-        answer = await twilio.twilio(status("sent", f"SM{number}"), address=address, **headers)
-        assert counts(answer) == {"loaded": 1}
+@pytest.mark.parametrize(
+    ("settings", "headers", "accepted", "refused"),
+    [
+        ({}, {}, "https://test", "https://hooks.example"),
+        ({"trusted_proxies": "10.0.0.0/8"}, {}, "https://test", "https://hooks.example"),
+        ({"trusted_proxies": "127.0.0.0/8"}, {}, "https://hooks.example:8443", "https://test"),
+        ({"trusted_proxies": "127.0.0.0/8"}, {}, "https://hooks.example", "http://hooks.example"),
+        ({"public_url": "https://club.example"}, {}, "https://club.example:443", "https://hooks.example"),
+        ({"public_url": "https://club.example/api/"}, {}, "https://club.example/api", "https://club.example"),
+        (
+            {"public_url": "https://club.example"},
+            {"Host": "club.example"},
+            "https://club.example",
+            "http://club.example",
+        ),
+    ],
+)
+async def test_only_settings_and_trusted_proxies_say_which_address_was_called(
+    twilio: Provided, settings: dict[str, Any], headers: dict[str, str], accepted: str, refused: str
+) -> None:
+    twilio.club.server.public_address = PublicAddress(Settings(**settings))
+    told = {"X-Forwarded-Host": "hooks.example:8443", "X-Forwarded-Proto": "https", **headers}
+    assert (await twilio.twilio(status("sent"), address=refused, **told)).status_code == 401
+    assert counts(await twilio.twilio(status("sent"), address=accepted, **told)) == {"loaded": 1}
 
 
 async def test_where_the_address_is_set_no_other_will_do(provided: Provided) -> None:
@@ -196,7 +218,7 @@ async def test_a_status_that_can_not_be_taken_is_refused(
 async def test_parameters_that_can_not_be_read_are_refused(twilio: Provided, body: bytes, query: str) -> None:
     headers = {"Content-Type": "application/x-www-form-urlencoded", "X-Twilio-Signature": "AAAA"}
     answer = await twilio.post("twilio", body, headers, query)
-    assert answer.status_code == 422
+    assert answer.status_code == 400
     assert "can't be read" in answer.json()["message"]
 
 

@@ -52,7 +52,7 @@ class Call:
     @property
     def url(self) -> str:
         """The address that was called, without its query."""
-        return str(self.request.url.replace(query=""))
+        return self.server.public_address.url(self.request.scope)
 
     def integer(self, name: str) -> int:
         """A part of the path that is an id. Raises NotFound for anything that is none."""

@@ -127,6 +127,7 @@ _ERRORS = {
 }
 
 _PROVIDER_ERRORS = {
+    "400": ("Unreadable", "The body is truncated or malformed.", _MESSAGE),
     "401": ("Distrusted", "The provider is not set up, or this is not known to be from it.", _MESSAGE),
     "413": ("TooLarge", "The body is too large.", _MESSAGE),
     "503": ("Unavailable", "The database, or a certificate, can't be had now: send it again.", _MESSAGE),

@@ -1,6 +1,5 @@
 """From a provider's request to its answer: whose it is, what it tells, and what became of that."""
 
-from collections.abc import Iterator
 from functools import partial
 
 import structlog
@@ -17,7 +16,7 @@ from regulars.facts.providers import Setup
 from regulars.facts.refusals import NotFound, Refused
 from regulars.ingest.commit import commit
 from regulars.ingest.providers.outside import OutOfReachError
-from regulars.ingest.providers.provider import Delivery, Distrusted, Provider
+from regulars.ingest.providers.provider import Delivery, Distrusted, Provider, UnreadableError
 from regulars.ingest.providers.taking import Taken, take
 
 _log = structlog.get_logger("regulars.api")
@@ -31,6 +30,9 @@ async def answer(server: Server, endpoint: Endpoint, request: Request) -> Respon
         return await _answer(server, provider, request)
     except Distrusted as distrusted:
         return _refused(401, str(distrusted))
+    except UnreadableError as error:
+        _log.info("request.malformed", method=endpoint.method, path=endpoint.path, why=str(error))
+        return _refused(400, str(error))
     except Refused as refused:
         return Response(_body(refused), provider.refused_by, media_type="application/json")
     except ApiError as error:
@@ -87,23 +89,12 @@ async def _setup(server: Server, provider: Provider, slug: str) -> tuple[int, Se
 
 async def _delivery(server: Server, request: Request) -> Delivery:
     return Delivery(
-        urls=tuple(dict.fromkeys(_urls(request))),
+        urls=server.public_address.signed_urls(request.scope),
         query=request.scope["query_string"].decode("latin-1"),
         headers=request.headers,
         body=await server.body(request),
         at=server.database.clock(),
     )
-
-
-def _urls(request: Request) -> Iterator[str]:
-    """The addresses, without their query, that may have been called: a proxy may have taken off TLS, or the name."""
-    path = request.scope.get("raw_path", request.url.path.encode()).partition(b"?")[0].decode("latin-1")
-    for host in (request.headers.get("x-forwarded-host", ""), request.headers.get("host", "")):
-        name, _, port = host.rpartition(":") if host.rpartition(":")[2].isdigit() else (host, "", "")
-        for scheme, usual in (("https", "443"), ("http", "80")):
-            yield f"{scheme}://{host}{path}"
-            yield f"{scheme}://{name}{path}"
-            yield f"{scheme}://{name}:{port or usual}{path}"
 
 
 def _told(taken: Taken) -> dict[str, object]:

@@ -8,7 +8,8 @@ from uuid import UUID
 
 import asyncpg
 import msgspec
-from starlette.requests import Request
+import structlog
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from regulars.access import members, tokens
@@ -16,6 +17,7 @@ from regulars.access.principals import ANONYMOUS, Principal, principal_of_member
 from regulars.aggregations.reading import Reader
 from regulars.api.endpoint import Call, Caller, Endpoint, Writes, decoded
 from regulars.api.errors import ApiError
+from regulars.api.public_address import PublicAddress
 from regulars.facts.writing import Writing
 from regulars.ingest import idempotency
 from regulars.ingest.commit import commit, settle
@@ -30,6 +32,8 @@ from regulars.settings import Settings
 from regulars.storage.database import Database
 from regulars.towns.atlas import Atlas
 
+_log = structlog.get_logger("regulars.api")
+
 _encoder = msgspec.json.Encoder(decimal_format="number")
 
 
@@ -43,6 +47,7 @@ class Server:
 
     def __init__(self, settings: Settings, database: Database, reports: Mapping[str, Report] = BY_NAME) -> None:
         self.settings = settings
+        self.public_address = PublicAddress(settings)
         self.database = database
         self.reports = reports
         self.stores = Stores(database, Copies(settings.copies_megabytes))
@@ -183,15 +188,23 @@ class Server:
             raise refusal(error) from None
 
     async def body(self, request: Request) -> bytes:
-        """The whole body of a request. Raises ApiError 413."""
+        """The whole body of a request. Raises ApiError 413, and 400 where it breaks off."""
         most = self.settings.max_body_bytes
         chunks: list[bytes] = []
         size = 0
-        async for chunk in request.stream():
-            size += len(chunk)
-            if size > most:
-                raise ApiError(413, f"The body is larger than {most} bytes: send it in parts, or rows by /v1/import.")
-            chunks.append(chunk)
+        try:
+            async for chunk in request.stream():
+                size += len(chunk)
+                if size > most:
+                    message = f"The body is larger than {most} bytes: send it in parts, or rows by /v1/import."
+                    raise ApiError(413, message)
+                chunks.append(chunk)
+        except ClientDisconnect:
+            # A client that went away does not read this answer; one whose chunks are malformed does.
+            _log.info(
+                "request.truncated", method=request.method, path=request.scope.get("endpoint_path", ""), bytes=size
+            )
+            raise ApiError(400, f"The body is truncated or malformed after {size} bytes: send it again.") from None
         return b"".join(chunks)
 
 

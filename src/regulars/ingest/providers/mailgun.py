@@ -19,6 +19,7 @@ from regulars.ingest.providers.provider import (
     Token,
     Told,
     decoded,
+    decoded_body,
     of_epoch,
     signed_at,
     timely,
@@ -103,8 +104,9 @@ def _signed_by(key: str, given: _Signature) -> bool:
 
 
 async def _read(delivery: Delivery, setup: Setup, outside: Outside) -> Content:
-    body = decoded(delivery.body, _Body)
-    if not any(_signed_by(key, body.signature) for key in setup.keys):
+    body = decoded_body(delivery.body, _Body)
+    keys = tuple(key for key in setup.keys if _signed_by(key, body.signature))
+    if not keys:
         raise Distrusted("The signature is not by a key that is set for Mailgun.")
     timely(signed_at(str(body.signature.timestamp)), delivery.at)
     event = decoded(body.data, _Event)
@@ -118,7 +120,7 @@ async def _read(delivery: Delivery, setup: Setup, outside: Outside) -> Content:
     )
     # The same event may be written otherwise when it comes again.
     content = msgspec.json.encode(decoded(body.data, dict[str, Any]), order="deterministic")
-    return Content([told], Token(body.signature.token, content))
+    return Content([told], Token(body.signature.token, content, keys))
 
 
 MAILGUN = Provider(

@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
@@ -16,6 +17,13 @@ LARGEST = 64 * 1024
 """Most bytes of an answer."""
 
 MOST_KEPT = 16
+"""Most certificates that are kept; the oldest goes first."""
+
+FAILURE_SECONDS = 10.0
+"""How long an address that failed is not tried again."""
+
+MOST_FAILURES = 10
+"""Most addresses that are being fetched or that failed within FAILURE_SECONDS."""
 
 Fetch = Callable[[str], Awaitable[bytes]]
 """Gives what is at an address. Raises OutOfReachError."""
@@ -58,26 +66,57 @@ async def https(url: str, context: ssl.SSLContext | None = None) -> bytes:
 
 
 class Outside:
-    """What is outside, as one process knows it: a certificate is fetched once."""
+    """What is outside, as one process knows it: a certificate is fetched once, and what can't be fetched seldom.
 
-    def __init__(self, fetch: Fetch = https) -> None:
+    Anybody may send a message that names a certificate, so what they can have fetched is bounded: a failure is
+    remembered for FAILURE_SECONDS, and while MOST_FAILURES are remembered nothing new is fetched.
+    """
+
+    def __init__(self, fetch: Fetch = https, clock: Callable[[], float] = time.monotonic) -> None:
         self.fetch = fetch
+        self._clock = clock
         self._certificates: dict[str, x509.Certificate] = {}
-        self._fetching = asyncio.Lock()
+        self._failures: dict[str, tuple[float, OutOfReachError]] = {}
+        self._fetching: dict[str, asyncio.Task[x509.Certificate | OutOfReachError]] = {}
 
     async def certificate(self, url: str) -> x509.Certificate:
         """The certificate at an address that the caller trusts. Raises OutOfReachError."""
-        if url not in self._certificates:
-            async with self._fetching:
-                if url not in self._certificates:
-                    self._keep(url, await self.fetch(url))
-        return self._certificates[url]
+        if url in self._certificates:
+            return self._certificates[url]
+        if url not in self._fetching:
+            self._require_untried(url)
+            self._fetching[url] = asyncio.create_task(self._fetched(url))
+        # One request that is given up does not end the fetch that others wait for.
+        found = await asyncio.shield(self._fetching[url])
+        if isinstance(found, OutOfReachError):
+            raise OutOfReachError(str(found))
+        return found
 
-    def _keep(self, url: str, content: bytes) -> None:
+    def _require_untried(self, url: str) -> None:
+        now = self._clock()
+        self._failures = {each: failure for each, failure in self._failures.items() if now < failure[0]}
+        if url in self._failures:
+            raise OutOfReachError(f"{self._failures[url][1]} It is tried again within {FAILURE_SECONDS:.0f} seconds.")
+        if len(self._failures) + len(self._fetching) >= MOST_FAILURES:
+            raise OutOfReachError(f"{url} is not fetched now: too many certificates could not be fetched recently.")
+
+    async def _fetched(self, url: str) -> x509.Certificate | OutOfReachError:
         try:
-            found = x509.load_pem_x509_certificate(content)
-        except ValueError:
-            raise OutOfReachError(f"{url} is no certificate.") from None
-        if len(self._certificates) >= MOST_KEPT:
-            self._certificates.clear()
-        self._certificates[url] = found
+            found = _certificate(url, await self.fetch(url))
+        except OutOfReachError as error:
+            self._failures[url] = self._clock() + FAILURE_SECONDS, error
+            return error
+        else:
+            while len(self._certificates) >= MOST_KEPT:
+                del self._certificates[next(iter(self._certificates))]
+            self._certificates[url] = found
+            return found
+        finally:
+            del self._fetching[url]
+
+
+def _certificate(url: str, content: bytes) -> x509.Certificate:
+    try:
+        return x509.load_pem_x509_certificate(content)
+    except ValueError:
+        raise OutOfReachError(f"{url} is no certificate.") from None

@@ -25,6 +25,10 @@ class Distrusted(Exception):  # noqa: N818 - it is what becomes of a request, an
     """A request that is not known to come from the provider; the message says why and what to do."""
 
 
+class UnreadableError(Exception):
+    """A body that is truncated or malformed; the message says where."""
+
+
 @dataclass(frozen=True, slots=True)
 class Delivery:
     """One request as it came: the addresses that it may have been sent to, its query, its headers by names in small
@@ -56,10 +60,11 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A token that was signed instead of the content that came with it."""
+    """A token that was signed instead of the content that came with it, and the keys that signed it."""
 
     text: str
     content: bytes
+    keys: tuple[str, ...] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +82,8 @@ class Provider:
 
     `events` gives our event for each of its kinds; those that are not in it are none of ours. `paths` names its fields
     where ours are refused. `read` gives what a request tells, once it is known to be the provider's own: it raises
-    Distrusted where it is not, Refused where it can't be read, OutOfReachError where that can't be found out now.
+    Distrusted where it is not, UnreadableError where the body is malformed, Refused where it has another shape, and
+    OutOfReachError where that can't be found out now.
     `refused_by` is the status of a refusal.
     """
 
@@ -99,11 +105,19 @@ class Provider:
 def decoded(content: bytes | msgspec.Raw | str, shape: type[T]) -> T:
     """JSON that must fit a shape. Raises Refused by path."""
     try:
+        return decoded_body(content, shape)
+    except UnreadableError as error:
+        raise refuse("", str(error).removesuffix(".")) from None
+
+
+def decoded_body(content: bytes | msgspec.Raw | str, shape: type[T]) -> T:
+    """A whole body of JSON that must fit a shape. Raises UnreadableError, and Refused by path."""
+    try:
         return msgspec.json.decode(content, type=shape, strict=False)
     except msgspec.ValidationError as error:
         raise misfit(error) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise refuse("", f"This is no JSON: {error}") from None
+        raise UnreadableError(f"This is no JSON: {error}.") from None
 
 
 def of_epoch(seconds: float | None, path: str) -> datetime | None:

@@ -23,6 +23,7 @@ from regulars.ingest.providers.provider import (
     Provider,
     Told,
     decoded,
+    decoded_body,
     of_epoch,
     signed_at,
     timely,
@@ -99,7 +100,7 @@ async def _read(delivery: Delivery, setup: Setup, outside: Outside) -> Content:
     if not any(_signed_by(key, signature, signed) for key in setup.keys):
         raise Distrusted("The signature is not by a key that is set for SendGrid.")
     timely(signed_at(timestamp), delivery.at)
-    return Content([_told(each) for each in decoded(delivery.body, list[msgspec.Raw])])
+    return Content([_told(each) for each in decoded_body(delivery.body, list[msgspec.Raw])])
 
 
 SENDGRID = Provider(

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.hashes import SHA1, SHA256, HashAlgorithm
 
 from regulars.facts import instants
 from regulars.ingest.providers.outside import Outside
-from regulars.ingest.providers.provider import Distrusted, decoded, timely
+from regulars.ingest.providers.provider import Distrusted, decoded_body, timely
 
 NOTIFICATION, SUBSCRIPTION, ENDED = "Notification", "SubscriptionConfirmation", "UnsubscribeConfirmation"
 
@@ -91,20 +91,20 @@ def _is_at(url: str, host: str) -> bool:
 async def opened(body: bytes, topics: Collection[str], now: datetime, outside: Outside) -> Envelope:
     """A message of one of these topics.
 
-    That SNS has signed it says nothing by itself, for anybody may have a topic. Raises Refused, Distrusted, and
-    OutOfReachError.
+    That SNS has signed it says nothing by itself, for anybody may have a topic. Raises UnreadableError, Refused,
+    Distrusted, and OutOfReachError.
     """
-    envelope = decoded(body, Envelope)
+    envelope = decoded_body(body, Envelope)
     if envelope.topic not in topics:
         raise Distrusted("The message is of a topic that is not set for Amazon SES.")
     if envelope.type not in (NOTIFICATION, SUBSCRIPTION, ENDED):
         raise Distrusted(f"There is no type of message {envelope.type!r} in Amazon SNS.")
-    await _check_signature(envelope, now, outside)
     try:
         at = instants.instant(envelope.timestamp)
     except ValueError:
         raise Distrusted("The Timestamp of the message is no time.") from None
     timely(at, now)
+    await _check_signature(envelope, now, outside)
     return envelope
 
 

@@ -13,7 +13,15 @@ from urllib.parse import parse_qsl
 from regulars.facts.providers import Setup
 from regulars.facts.refusals import refuse
 from regulars.ingest.providers.outside import Outside
-from regulars.ingest.providers.provider import Content, Delivery, Distrusted, Provider, Told, decoded
+from regulars.ingest.providers.provider import (
+    Content,
+    Delivery,
+    Distrusted,
+    Provider,
+    Told,
+    UnreadableError,
+    decoded_body,
+)
 
 SIGNATURE = "X-Twilio-Signature"
 FORM = "application/x-www-form-urlencoded"
@@ -46,7 +54,7 @@ def _parameters(text: str) -> Parameters:
     try:
         return parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=MOST_PARAMETERS)
     except ValueError as error:
-        raise refuse("", f"The parameters can't be read: {error}") from None
+        raise UnreadableError(f"The parameters can't be read: {error}.") from None
 
 
 def _signed_text(url: str, parameters: Parameters) -> str:
@@ -74,14 +82,14 @@ async def _read(delivery: Delivery, setup: Setup, outside: Outside) -> Content:
     if not _is_signed(given, setup.keys, urls, sent):
         raise Distrusted(
             f"{SIGNATURE} is not by a token that is set for Twilio, or not for this address: "
-            "behind a proxy, set the one that Twilio calls by --url."
+            "behind a proxy, set REGULARS_PUBLIC_URL, or the address that Twilio calls by --url."
         )
     named: dict[str, Any] = dict(asked)
     if is_form:
         named |= dict(sent)
     else:
         _check_body(delivery.body, named.get("bodySHA256", ""))
-        named |= decoded(delivery.body, dict[str, Any])
+        named |= decoded_body(delivery.body, dict[str, Any])
     kind = str(named.get("MessageStatus") or named.get("SmsStatus") or "")
     if not kind:
         raise refuse("MessageStatus", "is required")
@@ -95,7 +103,7 @@ def _text(body: bytes) -> str:
     try:
         return body.decode()
     except UnicodeDecodeError as error:
-        raise refuse("", f"The parameters can't be read: {error}") from None
+        raise UnreadableError(f"The parameters can't be read: {error}.") from None
 
 
 def _check_body(body: bytes, digest: str) -> None:

@@ -1,4 +1,4 @@
-"""Tokens that are signed in place of what comes with them: each is good for one content."""
+"""Tokens that are signed in place of what comes with them: each is good for one content of one community."""
 
 from datetime import datetime
 from typing import Any
@@ -8,30 +8,39 @@ from regulars.facts.refusals import refuse
 from regulars.facts.writing import Writing
 from regulars.ingest.providers.provider import AHEAD, OLDEST, Token
 
-# A token that is in use by another request is waited for.
+MOST_EXPIRED = 1_000
+"""Most expired tokens that one use deletes."""
+
+# A token that another request is using is waited for. An expired one that another request deletes is left to it.
 _USE = """
-WITH forgotten AS (
-    DELETE FROM provider_tokens WHERE community_id = $1 AND at < $5
+WITH expired AS (
+    DELETE FROM provider_tokens
+    WHERE (provider, key, token) IN (
+        SELECT provider, key, token FROM provider_tokens WHERE at < $5 ORDER BY at LIMIT $7 FOR UPDATE SKIP LOCKED
+    )
 )
-INSERT INTO provider_tokens (community_id, provider, token, content, at)
-VALUES ($1, $2, $3, $4, $6)
-ON CONFLICT (community_id, provider, token) DO NOTHING
+INSERT INTO provider_tokens (provider, key, token, content, at)
+SELECT $1, key, $3, $4, $6 FROM unnest($2::uuid[]) AS key ORDER BY key
+ON CONFLICT (provider, key, token) DO NOTHING
 """
 
-_CONTENT = "SELECT content FROM provider_tokens WHERE community_id = $1 AND provider = $2 AND token = $3"
+_CONTENTS = "SELECT content FROM provider_tokens WHERE provider = $1 AND key = ANY ($2) AND token = $3"
 
 
-def _forgotten_before(now: datetime) -> datetime:
-    """Until then a token may be signed and be taken still."""
+def _expired_before(now: datetime) -> datetime:
+    """Until then a token may be signed and still be accepted."""
     return now - OLDEST - 2 * AHEAD
 
 
 async def use(writing: Writing, provider: str, token: Token) -> None:
-    """Keeps that a token was used for a content. Raises Refused where it came before with another one."""
-    key, content = digest(token.text), digest(token.content.decode())
-    await writing.execute(
-        _USE, writing.community_id, provider, key, content, _forgotten_before(writing.now), writing.now
-    )
-    found: Any = await writing.fetchval(_CONTENT, writing.community_id, provider, key)
-    if found != content:
+    """Records that a token was used for a content of this community.
+
+    Raises Refused where any community that shares the key has used it for another content, or another community at all.
+    """
+    keys = sorted({digest(key) for key in token.keys})
+    key, content = digest(token.text), digest(f"{writing.community_id} {token.content.decode()}")
+    before, now = _expired_before(writing.now), writing.now
+    await writing.execute(_USE, provider, keys, key, content, before, now, MOST_EXPIRED)
+    found: list[Any] = await writing.fetch(_CONTENTS, provider, keys, key)
+    if any(row["content"] != content for row in found):
         raise refuse("signature.token", "came before with another event: this is a replay")

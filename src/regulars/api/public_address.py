@@ -1,0 +1,143 @@
+"""The address that clients call: by configuration, else by what a trusted proxy or the request itself says."""
+
+import re
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from urllib.parse import quote, urlsplit
+
+from starlette.types import Scope
+
+from regulars.settings import SettingError, Settings
+
+Network = IPv4Network | IPv6Network
+
+LONGEST_HOST = 255
+
+_HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9_.-]{1,253})(?::[0-9]{1,5})?")
+_DEFAULT_PORTS = {"http": "80", "https": "443"}
+_KEPT_IN_PATHS = "%/:@!$&'()*+,;=~-._"
+
+
+def is_host(text: str) -> bool:
+    """Whether a text is a host with or without a port, as a Host header holds it."""
+    return len(text) <= LONGEST_HOST and _HOST.fullmatch(text) is not None
+
+
+def checked_public_url(text: str) -> str:
+    """The setting public_url without a slash at its end; empty where it is not set. Raises SettingError."""
+    if not text:
+        return ""
+    parts = urlsplit(text)
+    is_plain = parts.scheme in _DEFAULT_PORTS and is_host(parts.netloc) and not parts.query and not parts.fragment
+    if not is_plain or not text.isascii() or not text.isprintable() or " " in text:
+        raise SettingError(
+            f"public_url is {text!r}, which is no address of a server: set it to one such as https://regulars.example."
+        )
+    return text.rstrip("/")
+
+
+def checked_networks(text: str) -> tuple[Network, ...]:
+    """The setting trusted_proxies, networks in CIDR notation separated by commas. Raises SettingError."""
+    try:
+        return tuple(ip_network(each.strip()) for each in text.split(",") if each.strip())
+    except ValueError as error:
+        raise SettingError(
+            f"trusted_proxies is {text!r}, of which {error}: set it to networks such as 10.0.0.0/8, 127.0.0.1/32."
+        ) from None
+
+
+class PublicAddress:
+    """What is known of the address that a request was sent to, and of who sent it.
+
+    X-Forwarded-Proto, X-Forwarded-Host and X-Forwarded-For are read only where a trusted proxy has sent the request.
+    Raises SettingError for settings that can't be used.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.configured = checked_public_url(settings.public_url)
+        self._proxies = checked_networks(settings.trusted_proxies)
+
+    def origin(self, scope: Scope) -> str:
+        """Scheme and host that clients call, and the path before ours if there is one: https://regulars.example."""
+        if self.configured:
+            return self.configured
+        scheme, host = scope["scheme"], _last(scope, b"host")
+        if self._is_trusted(_peer(scope)):
+            told = _last(scope, b"x-forwarded-proto").lower()
+            scheme = told if told in _DEFAULT_PORTS else scheme
+            told = _last(scope, b"x-forwarded-host")
+            host = told if is_host(told) else host
+        return f"{scheme}://{host}"
+
+    def url(self, scope: Scope) -> str:
+        """The address that was called, without its query."""
+        return f"{self.origin(scope)}{_path(scope)}"
+
+    def signed_urls(self, scope: Scope) -> tuple[str, ...]:
+        """The address that was called, as a caller may have written it in what it signs, without its query.
+
+        The port may be spelled out. Where neither public_url nor a trusted proxy says it, TLS may have ended before us.
+        """
+        origin, path = self.origin(scope), _path(scope)
+        is_certain = bool(self.configured) or self._is_trusted(_peer(scope))
+        scheme, _, rest = origin.partition("://")
+        schemes = (scheme,) if is_certain else tuple(_DEFAULT_PORTS)
+        return tuple(dict.fromkeys(f"{each}{path}" for name in schemes for each in _spellings(name, rest)))
+
+    def client(self, scope: Scope) -> str:
+        """The address of the client: the last one that is no trusted proxy's."""
+        peer = _peer(scope)
+        told = [each.strip() for value in _values(scope, b"x-forwarded-for") for each in value.split(",")]
+        while told and self._is_trusted(peer) and _is_address(told[-1]):
+            peer = told.pop()
+        return peer
+
+    def _is_trusted(self, address: str) -> bool:
+        return bool(self._proxies) and _is_within(address, self._proxies)
+
+
+@lru_cache(maxsize=1024)
+def _is_within(address: str, networks: Sequence[Network]) -> bool:
+    if not _is_address(address):
+        return False
+    found = ip_address(address)
+    mapped = getattr(found, "ipv4_mapped", None)
+    return any((mapped or found) in each for each in networks)
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _peer(scope: Scope) -> str:
+    client = scope.get("client")
+    return str(client[0]) if client else ""
+
+
+def _values(scope: Scope, name: bytes) -> Iterable[str]:
+    return (value.decode("latin-1") for each, value in scope["headers"] if each == name)
+
+
+def _last(scope: Scope, name: bytes) -> str:
+    """The last of the values of a header, which the nearest proxy has written; empty where there is none."""
+    *_, found = ("", *_values(scope, name))
+    return found.rpartition(",")[2].strip()
+
+
+def _path(scope: Scope) -> str:
+    raw: bytes = scope.get("raw_path") or scope["path"].encode()
+    return quote(raw, safe=_KEPT_IN_PATHS)
+
+
+def _spellings(scheme: str, rest: str) -> tuple[str, ...]:
+    """An origin with its port spelled out and left out: Twilio leaves it out of some addresses that have one."""
+    host, slash, prefix = rest.partition("/")
+    name, _, port = host.rpartition(":")
+    if not port.isdigit():
+        name, port = host, _DEFAULT_PORTS[scheme]
+    return tuple(f"{scheme}://{each}{slash}{prefix}" for each in (f"{name}:{port}", name))
