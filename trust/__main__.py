@@ -1,4 +1,7 @@
-"""`python -m trust [NAME...] [--scale 0.1] [--seed N]`: runs proofs, stores their results, writes docs/trust.md."""
+"""`python -m trust [NAME...] [--scale 0.1] [--seed N]`: runs proofs, stores their results, writes docs/trust.md.
+
+A run that was aborted goes on after its last finished part when it is started again.
+"""
 
 import argparse
 import signal
@@ -29,7 +32,8 @@ def main() -> int:
         if options.names and proof.name not in options.names:
             continue
         _say(f"{proof.name}: {proof.title}, about {proof.minutes * min(options.scale, 1):.0f} minutes")
-        found = run_proof(proof, options.scale, options.seed)
+        progress = options.results / f"{proof.name}.progress"
+        found = run_proof(proof, options.scale, options.seed, progress)
         result.store(found, options.results)
         for figure in found.figures:
             _say(f"  {figure.name}: {result.number(figure.value)} {figure.unit}".rstrip())

@@ -9,12 +9,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from types import FrameType
+
+import msgspec
 
 from trust.machine import machine
 from trust.processes import run_folder
 from trust.result import Check, Result
-from trust.run import FULL, Run
+from trust.run import FULL, Progress, Run
 
 
 @dataclass(frozen=True)
@@ -46,18 +49,23 @@ PROOFS = (
 )
 
 
-def run_proof(proof: Proof, scale: float = FULL, seed: int | None = None) -> Result:
-    """Runs a proof once. An exception within it becomes a failed check, so that the other proofs still run."""
+def run_proof(proof: Proof, scale: float = FULL, seed: int | None = None, progress: Path | None = None) -> Result:
+    """Runs a proof once, or the rest of it where its progress file is of an aborted run of this size.
+
+    An exception within the proof becomes a failed check, so that the other proofs still run.
+    """
     began, start = datetime.now(UTC), time.monotonic()
-    chosen = random.SystemRandom().randrange(2**31) if seed is None else seed
+    chosen = _seed(scale, seed, progress)
     with run_folder() as folder:
-        run = Run(folder, chosen, scale)
+        run = Run(folder, chosen, scale, progress)
         try:
             with _deadline(proof.minutes * 2 * max(scale, 0.5)):
                 proof.run(run)
         except Exception as error:
             traceback.print_exc()
             run.checks.append(Check("the proof runs to its end", f"{type(error).__name__}: {error}"[:500], False))
+    if progress is not None:
+        progress.unlink(missing_ok=True)
     return Result(
         name=proof.name,
         title=proof.title,
@@ -72,6 +80,16 @@ def run_proof(proof: Proof, scale: float = FULL, seed: int | None = None) -> Res
         checks=run.checks,
         tables=run.tables,
     )
+
+
+def _seed(scale: float, seed: int | None, progress: Path | None) -> int:
+    """The seed of the run; a progress file of another run is removed."""
+    if progress is not None and progress.exists():
+        aborted = msgspec.json.decode(progress.read_bytes(), type=Progress[msgspec.Raw])
+        if aborted.scale == scale and seed in (None, aborted.seed):
+            return aborted.seed
+        progress.unlink()
+    return random.SystemRandom().randrange(2**31) if seed is None else seed
 
 
 @contextmanager

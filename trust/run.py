@@ -4,10 +4,23 @@ import random
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Generic, TypeVar
+
+import msgspec
 
 from trust.result import Check, Figure, Table
 
 FULL = 1.0
+
+T = TypeVar("T")
+
+
+class Progress(msgspec.Struct, Generic[T], frozen=True):
+    """The finished parts of a run that is under way, or was aborted."""
+
+    seed: int
+    scale: float
+    parts: list[T]
 
 
 class Run:
@@ -17,8 +30,9 @@ class Run:
     process that was started in it (see trust/processes.py).
     """
 
-    def __init__(self, folder: Path, seed: int, scale: float = FULL) -> None:
+    def __init__(self, folder: Path, seed: int, scale: float = FULL, progress_file: Path | None = None) -> None:
         self.folder = folder
+        self.progress_file = progress_file
         self.seed = seed
         self.scale = scale
         self.random = random.Random(seed)
@@ -58,6 +72,20 @@ class Run:
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         """Records figures that are read side by side."""
         self.tables.append(Table(title, list(columns), [[str(cell) for cell in row] for row in rows]))
+
+    # A run that is aborted ------------------------------------------------------------------------------
+
+    def progress(self, kind: type[T]) -> list[T]:
+        """The parts of this run that were finished before it was aborted."""
+        if self.progress_file is None or not self.progress_file.exists():
+            return []
+        return msgspec.json.decode(self.progress_file.read_bytes(), type=Progress[kind]).parts  # type: ignore[valid-type]
+
+    def save_progress(self, parts: list[T]) -> None:
+        """Stores the parts that are finished, so that a run with the same seed and size goes on after them."""
+        if self.progress_file is not None:
+            self.progress_file.parent.mkdir(parents=True, exist_ok=True)
+            self.progress_file.write_bytes(msgspec.json.encode(Progress(self.seed, self.scale, parts)))
 
     def say(self, text: str) -> None:
         """Prints progress, with the time."""

@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -157,6 +158,14 @@ def create_community(folder: Path, slug: str, organization: str = "") -> None:
 def create_token(folder: Path, *arguments: str) -> str:
     """Creates a token, for example by `"--community", "club"`, and returns its secret."""
     return command(folder, "token", "create", *arguments)
+
+
+def free_port() -> int:
+    """A port that nothing listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
 
 
 def connect(url: str) -> "psycopg.Connection[tuple[object, ...]]":

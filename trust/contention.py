@@ -1,0 +1,116 @@
+"""Many writers on few profiles: every acknowledged write is counted once, and no writer sees a deadlock."""
+
+import asyncio
+import multiprocessing
+import time
+from concurrent.futures import ProcessPoolExecutor
+
+import httpx
+
+from trust.ledger import Ledger, differences, united
+from trust.run import Run
+from trust.server import RunningServer, command, connect, create_community, create_token, serving
+from trust.writers import (
+    Way,
+    Writer,
+    batch,
+    change,
+    delete,
+    events,
+    imported,
+    move,
+    repeated,
+    single,
+    wrong_spend,
+)
+
+WRITERS, PROCESSES, PROFILES = 16, 4, 30
+SECONDS = 60.0
+SERVER_WORKERS = 2
+
+WAYS: tuple[Way, ...] = (*[single] * 5, *[batch] * 2, imported, events, *[change] * 2, delete, *[move] * 2, repeated)
+
+
+def run(run: Run) -> None:
+    """Writers in several processes, all on the same profiles, for a set time."""
+    seconds = run.seconds(SECONDS, 2)
+    run.describe(
+        f"{WRITERS} clients in {PROCESSES} processes write to the same {PROFILES} profiles for {seconds:g} s, to a "
+        f"server of {SERVER_WORKERS} processes: transactions one by one, in batches and in imports, several at once "
+        f"with the same Idempotency-Key, changes, moves from one profile to another, deletions, and events of sendings."
+    )
+    with serving(run.folder / "server", workers=SERVER_WORKERS) as server:
+        create_community(server.folder, "club")
+        token = create_token(server.folder, "--community", "club")
+        shared = asyncio.run(_profiles(server, token))
+        ledger = united(_written(server, token, shared, run.seed, seconds))
+        ledger.profiles |= dict.fromkeys(shared, "active")
+        _check(run, server, token, ledger, shared)
+
+
+async def _profiles(server: RunningServer, token: str) -> list[str]:
+    async with _client(server.url, token) as http:
+        answers = [await http.post("/api/v3/profiles", json={"first_name": "Kari"}) for _ in range(PROFILES)]
+    return [answer.json()["data"]["id"] for answer in answers]
+
+
+def _client(url: str, token: str) -> httpx.AsyncClient:
+    return httpx.AsyncClient(base_url=url, headers={"Authorization": f"Bearer {token}"}, timeout=30)
+
+
+def _written(server: RunningServer, token: str, shared: list[str], seed: int, seconds: float) -> list[Ledger]:
+    numbers = [list(range(process, WRITERS, PROCESSES)) for process in range(PROCESSES)]
+    with ProcessPoolExecutor(PROCESSES, mp_context=multiprocessing.get_context("spawn")) as processes:
+        parts = [processes.submit(_write, server.url, token, shared, each, seed, seconds) for each in numbers]
+        return [ledger for part in parts for ledger in part.result(timeout=seconds + 120)]
+
+
+def _write(url: str, token: str, shared: list[str], numbers: list[int], seed: int, seconds: float) -> list[Ledger]:
+    """What runs in each process."""
+    return asyncio.run(_write_all(url, token, shared, numbers, seed, seconds))
+
+
+async def _write_all(
+    url: str, token: str, shared: list[str], numbers: list[int], seed: int, seconds: float
+) -> list[Ledger]:
+    until = time.monotonic() + seconds
+    async with _client(url, token) as http:
+        writers = [Writer(http, f"w{number}", seed, shared, WAYS) for number in numbers]
+        await asyncio.gather(*(each.write(lambda: time.monotonic() > until) for each in writers))
+    return [each.ledger for each in writers]
+
+
+def _check(run: Run, server: RunningServer, token: str, ledger: Ledger, shared: list[str]) -> None:
+    with connect(server.owner_url) as connection:
+        row = connection.execute("SELECT id FROM communities WHERE slug = 'club'").fetchone()
+        assert row is not None
+        different = differences(ledger, connection, int(str(row[0])))
+        deadlocks = connection.execute("SELECT sum(deadlocks)::int FROM pg_stat_database").fetchone()
+    assert deadlocks is not None
+    wrong = asyncio.run(_wrong_spend(server, token, ledger, shared))
+    faults = sum(count for status, count in ledger.answers.items() if not status.startswith("2"))
+    run.figure("requests sent", sum(ledger.answers.values()))
+    run.figure("writes acknowledged", sum(ledger.acknowledged.values()))
+    run.figure("transactions stored", len(ledger.sales))
+    run.figure("deadlocks that PostgreSQL resolved, the server then tried again", int(str(deadlocks[0])))
+    run.none(
+        "every acknowledged write is present exactly once, and nothing else",
+        different,
+        len(ledger.sales) + len(ledger.removed) + sum(ledger.events.values()),
+        "transactions and events",
+    )
+    run.none("each profile's spend is the sum of its acknowledged transactions", wrong, PROFILES, "profiles")
+    sent = sum(ledger.answers.values())
+    run.check("no client sees a deadlock or any other error", f"{faults} of {sent:,} answers", not faults)
+    run.none("every answer is the expected one", ledger.violations, sent, "requests")
+    try:
+        verified, clean = command(server.folder, "verify").splitlines()[-1], True
+    except RuntimeError as error:
+        verified, clean = str(error)[-300:], False
+    run.check("`regulars verify` finds no difference", verified, clean)
+    run.table("Acknowledged writes by kind", ("write", "number"), sorted(ledger.acknowledged.items()))
+
+
+async def _wrong_spend(server: RunningServer, token: str, ledger: Ledger, shared: list[str]) -> list[str]:
+    async with _client(server.url, token) as http:
+        return await wrong_spend(http, ledger, shared)

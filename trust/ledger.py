@@ -1,0 +1,143 @@
+"""What a server acknowledged, and how that compares with what its database holds."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+import psycopg
+
+
+@dataclass(frozen=True)
+class Sale:
+    """A transaction as it was last acknowledged: whose it is, and its total. Each has its own receipt number."""
+
+    profile_id: str | None
+    total: Decimal
+    id: int | None = None
+
+
+@dataclass(frozen=True)
+class Request:
+    """A request with an Idempotency-Key, and the answer that it got."""
+
+    path: str
+    body: bytes
+    content_type: str
+    key: str
+    status: int
+    answer: bytes
+
+
+@dataclass
+class Ledger:
+    """What one writer knows: what was acknowledged, what was never answered, and which answers were wrong."""
+
+    sales: dict[str, Sale] = field(default_factory=dict)
+    """By receipt number: what must be there, once."""
+    removed: set[str] = field(default_factory=set)
+    """Receipt numbers that must not be there."""
+    unanswered: set[str] = field(default_factory=set)
+    """Receipt numbers of writes that were given up: they may be there, at most once."""
+    events: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """How many events of a kind a sending has."""
+    profiles: dict[str, str] = field(default_factory=dict)
+    """What became of a profile, by its id: active, merged, deleted or purged."""
+    requests: list[Request] = field(default_factory=list)
+    acknowledged: Counter[str] = field(default_factory=Counter)
+    """How many writes of each kind were acknowledged."""
+    answers: Counter[str] = field(default_factory=Counter)
+    """How often each status came back; `no answer` where the connection was lost."""
+    violations: list[str] = field(default_factory=list)
+
+    def add(self, other: "Ledger") -> None:
+        """Adds what another writer knows."""
+        self.sales |= other.sales
+        self.removed |= other.removed
+        self.unanswered |= other.unanswered
+        self.events += other.events
+        self.profiles |= other.profiles
+        self.requests += other.requests
+        self.acknowledged += other.acknowledged
+        self.answers += other.answers
+        self.violations += other.violations
+
+    def spend(self) -> dict[str, Decimal]:
+        """The sum of totals by profile."""
+        sums = {each: Decimal(0) for each, state in self.profiles.items() if state == "active"}
+        for sale in self.sales.values():
+            if sale.profile_id in sums:
+                sums[sale.profile_id] += sale.total
+        return sums
+
+
+def united(ledgers: Iterable[Ledger]) -> Ledger:
+    """What all writers together know."""
+    found = Ledger()
+    for each in ledgers:
+        found.add(each)
+    return found
+
+
+def differences(ledger: Ledger, connection: "psycopg.Connection[Any]", community_id: int) -> list[str]:
+    """In what a database differs from what was acknowledged, one sentence each."""
+    rows = connection.execute(
+        "SELECT receipt_ref, total, profile_id::text FROM transactions WHERE community_id = %s", [community_id]
+    ).fetchall()
+    stored: dict[str, list[tuple[Decimal, str | None]]] = {}
+    for receipt, total, profile_id in rows:
+        stored.setdefault(receipt, []).append((total, profile_id))
+    return [
+        *_of_sales(ledger, stored),
+        *_of_events(ledger, connection, community_id),
+        *_of_profiles(ledger, connection, community_id),
+    ]
+
+
+def _of_sales(ledger: Ledger, stored: dict[str, list[tuple[Decimal, str | None]]]) -> list[str]:
+    found = []
+    for receipt, sale in ledger.sales.items():
+        there = stored.get(receipt, [])
+        if receipt in ledger.unanswered:
+            # A change of it was never answered; it may have either total.
+            there = [(sale.total, sale.profile_id)] if len(there) == 1 else there
+        if there != [(sale.total, sale.profile_id)]:
+            found.append(f"transaction {receipt} was acknowledged as {sale}, stored is {there or 'nothing'}")
+    deleted = sorted(ledger.removed & stored.keys())
+    found += [f"transaction {receipt} was deleted, stored is {stored[receipt]}" for receipt in deleted]
+    for receipt in sorted(stored.keys() - ledger.sales.keys() - ledger.removed):
+        if receipt not in ledger.unanswered:
+            found.append(f"transaction {receipt} is stored and was never sent: {stored[receipt]}")
+        elif len(stored[receipt]) > 1:
+            found.append(f"transaction {receipt} was never answered and is stored {len(stored[receipt])} times")
+    return found
+
+
+def _of_events(ledger: Ledger, connection: "psycopg.Connection[Any]", community_id: int) -> list[str]:
+    rows = connection.execute(
+        "SELECT external_id, opened_count, clicked_count FROM sendings WHERE community_id = %s", [community_id]
+    ).fetchall()
+    stored = {(name, kind): count for name, *counts in rows for kind, count in zip(EVENTS, counts, strict=True)}
+    return [
+        f"sending {name}: {count} events `{kind}` were acknowledged, {stored.get((name, kind), 0)} are counted"
+        for (name, kind), count in sorted(ledger.events.items())
+        if stored.get((name, kind), 0) != count
+    ]
+
+
+EVENTS = ("opened", "clicked")
+
+
+def _of_profiles(ledger: Ledger, connection: "psycopg.Connection[Any]", community_id: int) -> list[str]:
+    rows = connection.execute(
+        "SELECT profile_id::text, CASE WHEN merged_into IS NOT NULL THEN 'merged' "
+        "WHEN deleted_at IS NOT NULL THEN 'deleted' ELSE 'active' END FROM profiles WHERE community_id = %s",
+        [community_id],
+    ).fetchall()
+    stored = dict(rows)
+    return [
+        f"profile {each} was acknowledged as {state}, stored is {stored.get(each, 'purged')}"
+        for each, state in sorted(ledger.profiles.items())
+        if stored.get(each, "purged") != state
+    ]

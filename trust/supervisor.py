@@ -1,0 +1,64 @@
+"""Keeps a server running as a service manager would: where it ends, it is started again on the same port."""
+
+import signal
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+from trust import server
+from trust.server import RunningServer
+
+RETRY_SECONDS = 0.3
+
+
+class Supervisor:
+    """A server that is started again whenever its process ends."""
+
+    def __init__(self, folder: Path, port: int, *, workers: int) -> None:
+        self.folder = folder
+        self.port = port
+        self.workers = workers
+        self.restarts = 0
+        self.exits: list[int] = []
+        """The exit code of each process that ended."""
+        self.running = server.start(folder, port=port, workers=workers)
+        self._stopped = threading.Event()
+        self._watching = threading.Thread(target=self._watch, daemon=True)
+        self._watching.start()
+
+    def _watch(self) -> None:
+        while not self._stopped.wait(0.02):
+            if self.running.process.poll() is None:
+                continue
+            self.exits.append(server.stop(self.running))
+            while not self._stopped.is_set():
+                try:
+                    self.running = server.start(self.folder, port=self.port, workers=self.workers)
+                except RuntimeError:
+                    # Such as a port or data that a process which is about to end still holds.
+                    self._stopped.wait(RETRY_SECONDS)
+                else:
+                    self.restarts += 1
+                    break
+
+    def restart(self) -> None:
+        """Kills the server, as an operator would who finds that it does not answer."""
+        self.running.process.kill()
+
+    def stop(self) -> tuple[int, float]:
+        """Ends the server by SIGTERM; gives its exit code and the seconds that it took."""
+        self._stopped.set()
+        self._watching.join(60)
+        began = time.monotonic()
+        try:
+            code = server.stop(self.running, signal.SIGTERM)
+        except subprocess.TimeoutExpired:
+            self.running.process.kill()
+            code = server.stop(self.running)
+        return code, time.monotonic() - began
+
+    @property
+    def server(self) -> RunningServer:
+        """The server that runs now."""
+        return self.running
