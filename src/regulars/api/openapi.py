@@ -322,7 +322,7 @@ def _refusals(endpoint: Endpoint) -> Schema:
         statuses += ["422"]
     if endpoint.caller is not Caller.ANYONE:
         statuses += ["401"]
-    if endpoint.caller is Caller.COMMUNITY:
+    if endpoint.caller in (Caller.COMMUNITY, Caller.MEMBER):
         statuses += ["403"]
     if "{" in endpoint.path or endpoint.caller is Caller.MEMBER:
         statuses += ["404"]

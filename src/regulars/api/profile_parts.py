@@ -3,8 +3,11 @@
 from typing import Any
 from uuid import UUID
 
+from msgspec import UNSET
+
 from regulars.api.endpoint import Call, Caller, Endpoint, Reads, data, page
-from regulars.facts import addresses, consents, identities, profile_lookup, profiles
+from regulars.api.errors import ApiError
+from regulars.facts import addresses, consents, identities, member_handles, profile_lookup, profiles
 from regulars.facts.addresses import ADDRESSES, AddressIn
 from regulars.facts.identities import IDENTITIES, IdentityIn
 from regulars.facts.profiles import COMMS
@@ -66,6 +69,22 @@ async def _delete_address(call: Call, writing: Writing) -> None:
 # Identities ---------------------------------------------------------------------------------------------
 
 
+async def _require_handle(call: Call, writing: Writing, profile_id: UUID, which: str | int | None = None) -> None:
+    """Holds a member to the handles that members may write: the one that is given, and that of what is changed.
+
+    Raises Refused for the one that is given, ApiError 403 for an identity that only the community changes.
+    """
+    if not call.principal.is_member:
+        return
+    handle = getattr(call.body, "handle", UNSET)
+    if isinstance(handle, str) and (problem := member_handles.problem(writing.community, handle)):
+        raise refuse("handle", problem)
+    if which is not None:
+        for identity in await identities.of(writing, profile_id, which):
+            if problem := member_handles.problem(writing.community, identity.handle):
+                raise ApiError(403, f"The handle {identity.handle} {problem}.")
+
+
 def _which(call: Call) -> str | int:
     return call.integer("identity_id") if "identity_id" in call.path else call.path["handle"]
 
@@ -81,12 +100,14 @@ async def _read_identity(call: Call) -> dict[str, object]:
 async def _create_identity(call: Call, writing: Writing) -> dict[str, object]:
     profile_id = call.uuid()
     await profile_lookup.locked_one(writing, profile_id)
+    await _require_handle(call, writing, profile_id)
     return await _part(writing, IDENTITIES, profile_id, await identities.create(writing, profile_id, call.body))
 
 
 async def _update_identity(call: Call, writing: Writing) -> dict[str, object]:
     profile_id = call.uuid()
     await profile_lookup.locked_one(writing, profile_id)
+    await _require_handle(call, writing, profile_id, _which(call))
     identity_id = await identities.update(writing, profile_id, _which(call), call.body)
     return await _part(writing, IDENTITIES, profile_id, identity_id)
 
@@ -94,6 +115,7 @@ async def _update_identity(call: Call, writing: Writing) -> dict[str, object]:
 async def _delete_identity(call: Call, writing: Writing) -> None:
     profile_id = call.uuid()
     await profile_lookup.locked_one(writing, profile_id)
+    await _require_handle(call, writing, profile_id, _which(call))
     await identities.delete(writing, profile_id, _which(call))
 
 

@@ -8,7 +8,7 @@ import msgspec
 
 from regulars.api.batches import Batch
 from regulars.api.endpoint import Call, Endpoint, data, page
-from regulars.facts import forgetting, given, merging, profile_lookup, profiles
+from regulars.facts import forgetting, given, identities, member_handles, merging, profile_lookup, profiles
 from regulars.facts.import_batches import IMPORT_BATCHES
 from regulars.facts.profile_lookup import Ref
 from regulars.facts.profile_rows import ProfileIn, ProfileRow, checked
@@ -68,8 +68,24 @@ async def _create(call: Call, writing: Writing) -> dict[str, object]:
     return await _as_it_is(writing, profile_id)
 
 
+async def _require_own(call: Call, writing: Writing, profile_id: UUID) -> None:
+    """Holds a caller who is bound to one profile to what members may write of how others name it. Raises Refused."""
+    if not call.principal.is_member:
+        return
+    if call.body.external_id is not msgspec.UNSET:
+        raise refuse("external_id", "is the community's to give: a token that is bound to one profile can't write it")
+    written = call.body.identities or ()
+    ids = {each.id for each in written if isinstance(each.id, int)}
+    before = {each.id: each.handle for each in await identities.of_profile(writing, profile_id) if each.id in ids}
+    for index, each in enumerate(written):
+        for handle in (each.handle, before.get(each.id)):
+            if isinstance(handle, str) and (problem := member_handles.problem(writing.community, handle)):
+                raise refuse(f"identities.{index}.handle", problem)
+
+
 async def _update(call: Call, writing: Writing) -> dict[str, object]:
     profile_id = call.uuid()
+    await _require_own(call, writing, profile_id)
     await profiles.update(writing, profile_id, call.body)
     if call.body.profile_type == "deleted":
         return data({"id": profile_id, "profile_type": "deleted"})

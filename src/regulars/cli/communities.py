@@ -1,5 +1,6 @@
 """`regulars community`: the loyalty clubs that are kept here."""
 
+from collections.abc import Iterable
 from typing import Annotated
 
 from cyclopts import App, Parameter
@@ -8,13 +9,14 @@ from regulars.cli.asked import Where, WrongUseError, with_database
 from regulars.cli.printing import table
 from regulars.clock import system_clock
 from regulars.facts import community as communities
+from regulars.facts import member_handles
 from regulars.facts.community import Community, NewCommunity
-from regulars.facts.refusals import Refused
+from regulars.facts.refusals import NotFound, Refused
 from regulars.storage.database import Database
 
 community = App(
     name="community",
-    help="""Makes and lists communities: loyalty clubs, each with its zone, currency and country.
+    help="""Makes, changes and lists communities: loyalty clubs, each with its zone, currency and country.
 
     Example: `regulars community list`
     """,
@@ -69,6 +71,45 @@ def create(
     return 0
 
 
+@community.command(name="set")
+def set_(
+    slug: Annotated[str, Parameter(help="The community, as `regulars community list` shows it.")],
+    *,
+    member_handle: Annotated[
+        tuple[str, ...], Parameter(help="A handle of identities that members may write; may be repeated.")
+    ] = (),
+    no_member_handles: Annotated[bool, Parameter(negative="", help="Members write no identities.")] = False,
+    any_member_handle: Annotated[
+        bool, Parameter(negative="", help="Members write all identities but reserved ones.")
+    ] = False,
+    where: Where | None = None,
+) -> int:
+    """Sets which identities members may write with their own tokens, from the next request on.
+
+    Example: `regulars community set nord --member-handle app --member-handle newsletter`
+    """
+    if bool(member_handle) + no_member_handles + any_member_handle != 1:
+        raise WrongUseError("Say one of --member-handle HANDLE, --no-member-handles and --any-member-handle.")
+
+    async def work(database: Database) -> None:
+        handles = None if any_member_handle else member_handles.checked(member_handle)
+        async with database.unscoped() as connection:
+            await communities.set_member_handles(connection, slug, handles, system_clock())
+
+    try:
+        with_database(where, work)
+    except NotFound as error:
+        raise WrongUseError(str(error)) from None
+    except Refused as refused:
+        raise WrongUseError(f"--member-handle {next(iter(refused.errors.values()))}.") from None
+    print(f"{slug}: members write {_handles(None if any_member_handle else member_handle)}.")
+    return 0
+
+
+def _handles(handles: Iterable[str] | None) -> str:
+    return "any but reserved" if handles is None else ", ".join(sorted(handles)) or "none"
+
+
 @community.command(name="list")
 def list_(*, where: Where | None = None) -> int:
     """Lists the communities.
@@ -81,8 +122,8 @@ def list_(*, where: Where | None = None) -> int:
             return await communities.every(connection)
 
     rows = [
-        [each.id, each.slug, each.name, each.country, each.timezone, each.currency]
+        [each.id, each.slug, each.name, each.country, each.timezone, each.currency, _handles(each.member_handles)]
         for each in with_database(where, work)
     ]
-    print(table(("id", "slug", "name", "country", "timezone", "currency"), rows))
+    print(table(("id", "slug", "name", "country", "timezone", "currency", "member handles"), rows))
     return 0

@@ -1,6 +1,6 @@
 """A community: one loyalty club, with its zone, its currency and its country."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -27,14 +27,18 @@ class Community:
     currency: str
     minor_digits: int
     attributes: Mapping[str, Any]
+    member_handles: frozenset[str] | None = None
+    """The handles of the identities that members may write; None is any but the reserved ones."""
 
 
-_COLUMNS = "id, organization_id, slug, name, country, timezone, currency, minor_digits, attributes"
+_COLUMNS = "id, organization_id, slug, name, country, timezone, currency, minor_digits, attributes, member_handles"
 
 
 def _community(row: Any) -> Community:
     values = dict(row)
     values["attributes"] = msgspec.json.decode(values["attributes"])
+    if values["member_handles"] is not None:
+        values["member_handles"] = frozenset(values["member_handles"])
     return Community(**values)
 
 
@@ -231,6 +235,16 @@ async def change(
     if moves_values:
         writing.raise_values_epoch()
     return await by_id(writing.connection, writing.community_id)
+
+
+async def set_member_handles(connection: Any, slug: str, handles: Sequence[str] | None, now: datetime) -> None:
+    """Sets which handles of identities a community's members may write; None is any but the reserved ones.
+
+    Raises NotFound.
+    """
+    statement = "UPDATE communities SET member_handles = $2, updated_at = $3 WHERE slug = $1"
+    if await connection.execute(statement, slug, handles, now) == "UPDATE 0":
+        await by_slug(connection, slug)
 
 
 async def _changed(connection: Any, before: Community, new: NewCommunity, now: datetime) -> tuple[bool, bool]:

@@ -221,6 +221,11 @@ async def create(writing: Writing, profile_id: UUID, identity: IdentityIn) -> in
     return made
 
 
+async def of_profile(scope: Scope, profile_id: UUID) -> list[Identity]:
+    """All identities of a profile."""
+    return await _kept(scope, "profile_id = $2", profile_id)
+
+
 async def of(scope: Scope, profile_id: UUID, which: str | int) -> list[Identity]:
     """The identities of a profile with that handle, or that id. Raises NotFound where there is none."""
     column = "id" if isinstance(which, int) else "handle"

@@ -1,0 +1,45 @@
+"""Which identities a member may write: never a reserved handle, and only those that the community lists, if it does."""
+
+import unicodedata
+from collections.abc import Sequence
+
+from regulars.facts import given
+from regulars.facts.community import Community
+from regulars.facts.refusals import refuse
+
+RESERVED = ("id", "profile_id", "email", "external_id", "mobile_phone")
+"""Handles that mean a profile's own fields: facts of a till that name one must not lead to whoever wrote it."""
+
+_UNSEEN = ("C", "Z", "M")
+"""The Unicode categories of what no reader sees or takes for a letter: controls, formats, blanks, marks."""
+
+
+def normalised(handle: str) -> str:
+    """A handle as a reader takes it: without case, blanks, accents, unseen characters and other forms of letters."""
+    letters = unicodedata.normalize("NFKD", unicodedata.normalize("NFKC", handle).casefold())
+    return "".join(letter for letter in letters if unicodedata.category(letter)[0] not in _UNSEEN)
+
+
+def problem(community: Community, handle: str) -> str | None:
+    """Why a member of a community may not write identities with a handle; None where the member may."""
+    if normalised(handle) in RESERVED:
+        return f"is reserved: members can't write identities with the handle {', '.join(RESERVED)}"
+    allowed = community.member_handles
+    if allowed is None or handle in allowed:
+        return None
+    if not allowed:
+        return "can't be written by members: this community lets them write no identities"
+    return f"can't be written by members: this community lets them write {', '.join(sorted(allowed))}"
+
+
+def checked(handles: Sequence[str]) -> list[str]:
+    """Handles that a community is to let members write. Raises Refused for an empty, overlong or reserved one."""
+    for handle in handles:
+        try:
+            if not given.code(handle):
+                raise ValueError("must not be empty")
+        except ValueError as error:
+            raise refuse("member_handle", str(error)) from None
+        if normalised(handle) in RESERVED:
+            raise refuse("member_handle", f"{handle!r} is reserved: members never write {', '.join(RESERVED)}")
+    return sorted(set(handles))

@@ -1,0 +1,128 @@
+"""A member writes no identity that others name profiles by: no reserved handle, and none that the community keeps."""
+
+from typing import Any
+from uuid import UUID
+
+import httpx
+import pytest
+
+from api.profile_calls import PROFILES, made
+from clubs import Club
+from regulars.access import tokens
+from regulars.access.tokens import NewToken
+from regulars.api.members import ME
+from regulars.facts import community as communities
+
+
+class Member:
+    """A member's own client."""
+
+    def __init__(self, club: Club, secret: str, at: str) -> None:
+        self._club, self._secret, self._at = club, secret, at
+
+    async def call(self, method: str, path: str, body: Any = None) -> httpx.Response:
+        """An answer to the member."""
+        headers = {"Authorization": f"Bearer {self._secret}"}
+        return await self._club.http.request(method, f"{self._at}{path}", json=body, headers=headers)
+
+
+async def _by_jwt(club: Club, profile: dict[str, Any]) -> Member:
+    answer = await club.http.post("/id/api/v1/auth/token", json={"id": profile["id"]})
+    return Member(club, answer.json()["data"]["token"], ME)
+
+
+async def _by_token(club: Club, profile: dict[str, Any]) -> Member:
+    new = NewToken(
+        club.community.organization_id, "own", community_id=club.community.id, profile_id=UUID(profile["id"])
+    )
+    async with club.database.unscoped() as connection:
+        secret = await tokens.create(connection, new, club.clock())
+    return Member(club, secret, f"{PROFILES}/{profile['id']}")
+
+
+BOTH = pytest.mark.parametrize("as_member", [_by_jwt, _by_token])
+
+RESERVED = ["id", "profile_id", "email", "external_id", "mobile_phone"]
+WRITTEN_OTHERWISE = [
+    "EMAIL",
+    " email ",
+    "\uff45mail",
+    "e\u200bmail",
+    "ema\u00edl",
+    "external\u00a0_id",
+    "Mobile_Phone\t",
+]
+
+
+async def _let_members_write(club: Club, *handles: str) -> None:
+    async with club.database.unscoped() as connection:
+        await communities.set_member_handles(connection, club.community.slug, handles, club.clock())
+
+
+@BOTH
+async def test_a_reserved_handle_is_refused_however_it_is_written(club: Club, as_member: Any) -> None:
+    profile = await made(club, identities=[{"handle": "app", "identifier": "1"}])
+    member = await as_member(club, profile)
+    for handle in RESERVED + WRITTEN_OTHERWISE:
+        body = {"handle": handle, "identifier": "kari@example.com"}
+        for method, path in (("POST", "/identities"), ("PUT", "/identities/app")):
+            answer = await member.call(method, path, body)
+            assert (answer.status_code, list(answer.json()["errors"])) == (422, ["handle"]), (method, handle)
+
+
+@BOTH
+async def test_what_the_community_wrote_under_a_reserved_handle_is_not_a_member_s_to_change(
+    club: Club, as_member: Any
+) -> None:
+    profile = await made(club, identities=[{"handle": "Email", "identifier": "kari@example.com"}])
+    identity_id = profile["identities"][0]["id"]
+    member = await as_member(club, profile)
+    for path in ("/identities/Email", f"/identities/id/{identity_id}"):
+        assert (await member.call("PUT", path, {"identifier": "ola@example.com"})).status_code == 403
+        assert (await member.call("DELETE", path)).status_code == 403
+        assert (await member.call("GET", path)).status_code == 200
+
+
+@BOTH
+async def test_a_community_can_keep_its_cards_to_itself(club: Club, as_member: Any) -> None:
+    profile = await made(club, identities=[{"handle": "card", "identifier": "1"}])
+    member = await as_member(club, profile)
+    await _let_members_write(club, "app")
+    refused = await member.call("POST", "/identities", {"handle": "card", "identifier": "2"})
+    assert refused.json()["errors"] == {
+        "handle": ["can't be written by members: this community lets them write app"],
+    }
+    assert (await member.call("DELETE", "/identities/card")).status_code == 403
+    assert (await member.call("POST", "/identities", {"handle": "app", "identifier": "2"})).status_code == 201
+    await _let_members_write(club)
+    refused = await member.call("POST", "/identities", {"handle": "app", "identifier": "3"})
+    assert refused.json()["errors"] == {
+        "handle": ["can't be written by members: this community lets them write no identities"],
+    }
+
+
+async def test_the_community_s_own_tokens_write_any_handle(club: Club) -> None:
+    await _let_members_write(club)
+    profile = await made(club)
+    for handle in ("card", "email"):
+        body = {"handle": handle, "identifier": "1"}
+        assert (await club.http.post(f"{PROFILES}/{profile['id']}/identities", json=body)).status_code == 201
+
+
+async def test_a_token_bound_to_a_profile_can_not_take_a_name_by_changing_the_profile(club: Club) -> None:
+    profile = await made(club, identities=[{"handle": "card", "identifier": "1"}])
+    member = await _by_token(club, profile)
+    await _let_members_write(club, "app")
+    card = profile["identities"][0]["id"]
+    for body, path in (
+        ({"external_id": "P-2"}, "external_id"),
+        ({"identities": [{"handle": "Email", "identifier": "2"}]}, "identities.0.handle"),
+        ({"identities": [{"handle": "app", "identifier": "2"}, {"handle": "card", "identifier": "2"}]},
+         "identities.1.handle"),
+        ({"identities": [{"id": card, "handle": "app", "identifier": "2"}]}, "identities.0.handle"),
+    ):  # fmt: skip
+        answer = await member.call("PUT", "", body)
+        assert (answer.status_code, list(answer.json()["errors"])) == (422, [path]), body
+    assert (await member.call("PUT", "", {"first_name": "Kari"})).status_code == 200
+    body = {"identities": [{"handle": "app", "identifier": "2"}]}
+    assert (await member.call("PUT", "", body)).status_code == 200
