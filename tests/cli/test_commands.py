@@ -119,7 +119,7 @@ def test_the_package_runs_as_a_module() -> None:
 
 def test_communities_are_made_and_listed(command: Command, slug: str) -> None:
     line = next(line for line in command("community", "list").out.splitlines() if f" {slug} " in line)
-    assert line.split()[1:] == [slug, "The", slug, "NO", "Europe/Oslo", "NOK"]
+    assert line.split()[1:] == [slug, "The", slug, "NO", "Europe/Oslo", "NOK", "any", "but", "reserved"]
 
 
 def test_a_community_that_can_not_be_made_is_told_by_its_option(command: Command, slug: str) -> None:

@@ -1,5 +1,5 @@
 -- A provider's token is good once in all communities that share the key that signed it, not once in each.
--- depends: 0014.sending_days
+-- depends: 0016.member_handles
 
 -- Which key signed a token of before is not known. Such tokens expire within 25 hours.
 DROP TABLE provider_tokens;
