@@ -7,20 +7,24 @@ from concurrent.futures import ProcessPoolExecutor
 
 import httpx
 
+from trust.clubs import Club, create_club
 from trust.ledger import Ledger, differences, united
 from trust.run import Run
-from trust.server import RunningServer, command, connect, create_community, create_token, serving
+from trust.server import RunningServer, command, connect, serving
 from trust.writers import (
     Way,
     Writer,
     batch,
     change,
     delete,
+    duplicate,
     events,
     imported,
+    invalid,
     move,
     repeated,
     single,
+    void,
     wrong_spend,
 )
 
@@ -28,7 +32,19 @@ WRITERS, PROCESSES, PROFILES = 16, 4, 30
 SECONDS = 60.0
 SERVER_WORKERS = 2
 
-WAYS: tuple[Way, ...] = (*[single] * 5, *[batch] * 2, imported, events, *[change] * 2, delete, *[move] * 2, repeated)
+WAYS: tuple[Way, ...] = (
+    *[single] * 5,
+    *[batch] * 2,
+    *[change] * 2,
+    *[move] * 2,
+    imported,
+    events,
+    void,
+    delete,
+    duplicate,
+    invalid,
+    repeated,
+)
 
 
 def run(run: Run) -> None:
@@ -37,15 +53,16 @@ def run(run: Run) -> None:
     run.describe(
         f"{WRITERS} clients in {PROCESSES} processes write to the same {PROFILES} profiles for {seconds:g} s, to a "
         f"server of {SERVER_WORKERS} processes: transactions one by one, in batches and in imports, several at once "
-        f"with the same Idempotency-Key, changes, moves from one profile to another, deletions, and events of sendings."
+        f"with the same Idempotency-Key, with external ids that another client may have taken and with invalid rows; "
+        f"they change and void transactions, move them from one profile to another and delete them, and import events "
+        f"of sendings."
     )
     with serving(run.folder / "server", workers=SERVER_WORKERS) as server:
-        create_community(server.folder, "club")
-        token = create_token(server.folder, "--community", "club")
-        shared = asyncio.run(_profiles(server, token))
-        ledger = united(_written(server, token, shared, run.seed, seconds))
+        club = create_club(server)
+        shared = asyncio.run(_profiles(server, club.token))
+        ledger = united(_written(server, club.token, shared, run.seed, seconds))
         ledger.profiles |= dict.fromkeys(shared, "active")
-        _check(run, server, token, ledger, shared)
+        _check(run, server, club, ledger, shared)
 
 
 async def _profiles(server: RunningServer, token: str) -> list[str]:
@@ -80,15 +97,13 @@ async def _write_all(
     return [each.ledger for each in writers]
 
 
-def _check(run: Run, server: RunningServer, token: str, ledger: Ledger, shared: list[str]) -> None:
+def _check(run: Run, server: RunningServer, club: Club, ledger: Ledger, shared: list[str]) -> None:
     with connect(server.owner_url) as connection:
-        row = connection.execute("SELECT id FROM communities WHERE slug = 'club'").fetchone()
-        assert row is not None
-        different = differences(ledger, connection, int(str(row[0])))
+        different = differences(ledger, connection, club.id)
         deadlocks = connection.execute("SELECT sum(deadlocks)::int FROM pg_stat_database").fetchone()
     assert deadlocks is not None
-    wrong = asyncio.run(_wrong_spend(server, token, ledger, shared))
-    faults = sum(count for status, count in ledger.answers.items() if not status.startswith("2"))
+    wrong = asyncio.run(_wrong_spend(server, club.token, ledger, shared))
+    faults = sum(count for status, count in ledger.answers.items() if status[0] not in "24")
     run.figure("requests sent", sum(ledger.answers.values()))
     run.figure("writes acknowledged", sum(ledger.acknowledged.values()))
     run.figure("transactions stored", len(ledger.sales))
@@ -101,7 +116,7 @@ def _check(run: Run, server: RunningServer, token: str, ledger: Ledger, shared: 
     )
     run.none("each profile's spend is the sum of its acknowledged transactions", wrong, PROFILES, "profiles")
     sent = sum(ledger.answers.values())
-    run.check("no client sees a deadlock or any other error", f"{faults} of {sent:,} answers", not faults)
+    run.check("no client sees a deadlock or any other fault", f"{faults} of {sent:,} answers", not faults)
     run.none("every answer is the expected one", ledger.violations, sent, "requests")
     try:
         verified, clean = command(server.folder, "verify").splitlines()[-1], True

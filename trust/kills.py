@@ -13,10 +13,11 @@ from pathlib import Path
 import httpx
 import msgspec
 
+from trust.clubs import Club, create_club
 from trust.ledger import Ledger, differences, united
 from trust.processes import processes_in
 from trust.run import Run
-from trust.server import command, connect, create_community, create_token, free_port
+from trust.server import command, connect, free_port
 from trust.supervisor import Supervisor
 from trust.targets import COMMIT_DELAY, KILLS, LOST, Kill, slow_commits
 from trust.writers import Writer, answered_again, single, wrong_spend
@@ -96,6 +97,7 @@ class _Scene:
 
     run: Run
     supervisor: Supervisor
+    club: Club
     draw: random.Random
     probe: Writer
     found: Round
@@ -106,9 +108,8 @@ async def _round(run: Run, number: int, kills: list[Kill]) -> Round:
     supervisor = Supervisor(folder, free_port(), workers=SERVER_WORKERS)
     draw, seed = random.Random(f"{run.seed}-{number}"), run.seed + number
     try:
-        await asyncio.to_thread(create_community, folder, "club")
-        token = await asyncio.to_thread(create_token, folder, "--community", "club")
-        headers = {"Authorization": f"Bearer {token}"}
+        club = await asyncio.to_thread(create_club, supervisor.server)
+        headers = {"Authorization": f"Bearer {club.token}"}
         limits = httpx.Limits(max_connections=WRITERS + 2)
         async with httpx.AsyncClient(
             base_url=supervisor.server.url, headers=headers, timeout=10, limits=limits
@@ -116,7 +117,7 @@ async def _round(run: Run, number: int, kills: list[Kill]) -> Round:
             shared = [await _profile(http) for _ in range(SHARED_PROFILES)]
             slow_commits(supervisor.server)
             probe = Writer(http, "probe", seed, shared)
-            scene = _Scene(run, supervisor, draw, probe, found)
+            scene = _Scene(run, supervisor, club, draw, probe, found)
             writers = [Writer(http, f"w{each}", seed, shared) for each in range(WRITERS)]
             stop = asyncio.Event()
             writing = [asyncio.create_task(each.write(stop.is_set)) for each in writers]
@@ -185,9 +186,7 @@ async def _compare(scene: _Scene, http: httpx.AsyncClient, ledger: Ledger, share
     found, folder = scene.found, scene.supervisor.folder
     ledger.profiles |= dict.fromkeys(shared, "active")
     with connect(scene.supervisor.server.owner_url) as connection:
-        row = connection.execute("SELECT id FROM communities WHERE slug = 'club'").fetchone()
-        assert row is not None
-        found.differences = differences(ledger, connection, int(str(row[0])))
+        found.differences = differences(ledger, connection, scene.club.id)
     found.differences += await wrong_spend(http, ledger, shared)
     found.compared = len(ledger.sales) + len(ledger.removed) + sum(ledger.events.values()) + len(ledger.profiles)
     requests = scene.draw.sample(ledger.requests, min(REPEATED, len(ledger.requests)))

@@ -11,11 +11,21 @@ import psycopg
 
 @dataclass(frozen=True)
 class Sale:
-    """A transaction as it was last acknowledged: whose it is, and its total. Each has its own receipt number."""
+    """A transaction as it was last acknowledged. Each has a receipt number of its own."""
 
     profile_id: str | None
     total: Decimal
+    is_void: bool = False
     id: int | None = None
+
+    @property
+    def stored(self) -> "Stored":
+        """What its row must hold."""
+        return self.total, self.profile_id, self.is_void
+
+
+Stored = tuple[Decimal, str | None, bool]
+"""Total, profile, and whether it is void."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +77,7 @@ class Ledger:
         """The sum of totals by profile."""
         sums = {each: Decimal(0) for each, state in self.profiles.items() if state == "active"}
         for sale in self.sales.values():
-            if sale.profile_id in sums:
+            if sale.profile_id in sums and not sale.is_void:
                 sums[sale.profile_id] += sale.total
         return sums
 
@@ -83,11 +93,11 @@ def united(ledgers: Iterable[Ledger]) -> Ledger:
 def differences(ledger: Ledger, connection: "psycopg.Connection[Any]", community_id: int) -> list[str]:
     """In what a database differs from what was acknowledged, one sentence each."""
     rows = connection.execute(
-        "SELECT receipt_ref, total, profile_id::text FROM transactions WHERE community_id = %s", [community_id]
+        "SELECT receipt_ref, total, profile_id::text, is_void FROM transactions WHERE community_id = %s", [community_id]
     ).fetchall()
-    stored: dict[str, list[tuple[Decimal, str | None]]] = {}
-    for receipt, total, profile_id in rows:
-        stored.setdefault(receipt, []).append((total, profile_id))
+    stored: dict[str, list[Stored]] = {}
+    for receipt, *row in rows:
+        stored.setdefault(receipt, []).append((row[0], row[1], row[2]))
     return [
         *_of_sales(ledger, stored),
         *_of_events(ledger, connection, community_id),
@@ -95,14 +105,14 @@ def differences(ledger: Ledger, connection: "psycopg.Connection[Any]", community
     ]
 
 
-def _of_sales(ledger: Ledger, stored: dict[str, list[tuple[Decimal, str | None]]]) -> list[str]:
+def _of_sales(ledger: Ledger, stored: dict[str, list[Stored]]) -> list[str]:
     found = []
     for receipt, sale in ledger.sales.items():
         there = stored.get(receipt, [])
         if receipt in ledger.unanswered:
-            # A change of it was never answered; it may have either total.
-            there = [(sale.total, sale.profile_id)] if len(there) == 1 else there
-        if there != [(sale.total, sale.profile_id)]:
+            # A change of it was never answered; it may be stored with it or without.
+            there = [sale.stored] if len(there) == 1 else there
+        if there != [sale.stored]:
             found.append(f"transaction {receipt} was acknowledged as {sale}, stored is {there or 'nothing'}")
     deleted = sorted(ledger.removed & stored.keys())
     found += [f"transaction {receipt} was deleted, stored is {stored[receipt]}" for receipt in deleted]

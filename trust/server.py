@@ -145,21 +145,6 @@ def serving(folder: Path, *, port: int = 0, workers: int = 1, **settings: object
             stop(running)
 
 
-def create_community(folder: Path, slug: str, organization: str = "") -> None:
-    """Creates a community in Norway beside a server that may run."""
-    more = ("--organization", organization) if organization else ()
-    command(
-        folder,
-        *("community", "create", "--slug", slug, "--name", slug.title(), "--country", "NO"),
-        *("--timezone", "Europe/Oslo", "--currency", "NOK", *more),
-    )
-
-
-def create_token(folder: Path, *arguments: str) -> str:
-    """Creates a token, for example by `"--community", "club"`, and returns its secret."""
-    return command(folder, "token", "create", *arguments)
-
-
 def free_port() -> int:
     """A port that nothing listens on now."""
     with socket.socket() as probe:

@@ -144,7 +144,7 @@ class Writer:
 
     def acknowledge(self, body: dict[str, Any], transaction_id: int | None) -> None:
         """Notes a transaction as acknowledged."""
-        sale = Sale(body["profile_id"], Decimal(str(body["total"])), transaction_id)
+        sale = Sale(body["profile_id"], Decimal(str(body["total"])), id=transaction_id)
         self.ledger.sales[body["receipt_ref"]] = sale
 
     def own(self) -> str | None:
@@ -245,6 +245,45 @@ async def move(writer: Writer) -> None:
         writer.ledger.acknowledged["move to another profile"] += 1
 
 
+async def void(writer: Writer) -> None:
+    """A transaction counts no longer, or counts again."""
+    if (receipt := writer.own()) is not None:
+        sale = writer.ledger.sales[receipt]
+        await writer.change("PUT", f"{TRANSACTIONS}/{sale.id}", {"is_void": not sale.is_void}, 200, receipt)
+        writer.ledger.sales[receipt] = replace(sale, is_void=not sale.is_void)
+        writer.ledger.acknowledged["void or valid again"] += 1
+
+
+async def duplicate(writer: Writer) -> None:
+    """An external id that another writer may have taken: then the transaction is refused."""
+    receipt = writer.next_name()
+    body = writer.sale(receipt, writer.random.choice(writer.shared), named=False)
+    body["external_id"] = f"shared-{writer.random.randrange(500)}"
+    content, headers = json.dumps(body).encode(), {"Idempotency-Key": receipt, "Content-Type": JSON}
+    answer, _ = await writer.answered("POST", TRANSACTIONS, content, headers, (receipt,))
+    shown = json.loads(answer.content)
+    if answer.status_code == 201:
+        writer.acknowledge(body, shown["data"]["id"])
+        writer.ledger.acknowledged["transaction"] += 1
+    else:
+        assert answer.status_code == 422, answer.text
+        assert shown["errors"].keys() == {"external_id"}, answer.text
+        writer.ledger.removed.add(receipt)
+
+
+async def invalid(writer: Writer) -> None:
+    """A batch whose second row is refused; the first is stored."""
+    receipts = (writer.next_name(), writer.next_name())
+    bodies = [writer.sale(each, writer.random.choice(writer.shared), named=True) for each in receipts]
+    bodies[1] |= writer.random.choice([{"total": None}, {"profile_id": "nobody"}, {"transacted_at": "soon"}])
+    shown = await writer.post(f"{TRANSACTIONS}/batch.json", {"transactions": bodies}, 200, receipts)
+    ids = shown["data"]["ids"]
+    assert [each is None for each in ids] == [False, True], f"the second of two rows is invalid: {shown}"
+    writer.acknowledge(bodies[0], ids[0])
+    writer.ledger.removed.add(receipts[1])
+    writer.ledger.acknowledged["batch.json with an invalid row"] += 1
+
+
 async def repeated(writer: Writer) -> None:
     """One transaction, sent three times at once with the same key."""
     receipt = writer.next_name()
@@ -325,6 +364,8 @@ WAYS: tuple[Way, ...] = (
     *[events] * 2,
     *[change] * 2,
     move,
+    void,
+    invalid,
     repeated,
     delete,
     *[join] * 2,

@@ -184,16 +184,3 @@ def shown(answer: httpx.Response) -> dict[str, Any]:
     """The data of an answer, numbers with all their digits."""
     found: dict[str, Any] = json.loads(answer.text, parse_float=Decimal)["data"]
     return found
-
-
-def write(url: str, token: str, profiles: list[str], numbers: list[int], seed: int, seconds: float) -> list[Report]:
-    """Has several writers write from this process; gives what they report."""
-
-    async def work() -> list[Report]:
-        headers = {"Authorization": f"Bearer {token}"}
-        limits = httpx.Limits(max_connections=4 * len(numbers))
-        async with httpx.AsyncClient(base_url=url, headers=headers, timeout=TIMEOUT, limits=limits) as http:
-            writers = [Writer(http, number, seed, profiles) for number in numbers]
-            return await asyncio.gather(*(each.write(seconds) for each in writers))
-
-    return asyncio.run(work())
