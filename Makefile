@@ -7,7 +7,7 @@ INSTALLED := $(VENV)/.installed
 PEERS := $(VENV)/peers
 PEERS_INSTALLED := $(VENV)/.peers-installed
 
-.PHONY: demo test check bench trust docs clean
+.PHONY: demo test test-long check bench trust docs clean
 
 $(INSTALLED): pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit("Regulars needs Python 3.11 or later") if sys.version_info < (3, 11) else None'
@@ -28,6 +28,10 @@ demo: $(INSTALLED)
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest --numprocesses auto --dist loadgroup --cov --cov-report=term
+
+# The suite with its long tests, and more examples of what is drawn.
+test-long: $(INSTALLED)
+	REGULARS_EXAMPLES=200 $(BIN)/python -m pytest --numprocesses auto --dist loadgroup --long
 
 check: $(INSTALLED)
 	$(BIN)/ruff check .

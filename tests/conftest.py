@@ -24,6 +24,18 @@ from servers import Servers
 _numbers = itertools.count(1)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--long` runs what a short form stands for otherwise."""
+    parser.addoption("--long", action="store_true", help="run the tests marked long as well")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leaves out the long tests."""
+    if not config.getoption("--long"):
+        config.hook.pytest_deselected(items=[each for each in items if each.get_closest_marker("long")])
+        items[:] = [each for each in items if not each.get_closest_marker("long")]
+
+
 def pytest_report_header() -> str:
     """What it takes to draw the same again."""
     return f"REGULARS_SEED={SEED}"

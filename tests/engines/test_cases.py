@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import cycle
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -35,11 +37,17 @@ for _case in CASES:
     COMMUNITIES.setdefault(_together(_case.facts.community), []).append(_case)
 
 
-@pytest.mark.parametrize(
-    ("community", "form"),
-    [*zip(COMMUNITIES, cycle((as_table, as_csv, as_parquet)), strict=False)],
-    ids=lambda each: f"{each.timezone} {each.currency}" if isinstance(each, Community) else each.__name__,
-)
+def _runs() -> Iterator[Any]:
+    """Each engine with each community, in one form of its tables; Spark has one community a form, others are long."""
+    forms = (as_table, as_csv, as_parquet)
+    for number, (community, form) in enumerate(zip(COMMUNITIES, cycle(forms), strict=False)):
+        for engine in ("duckdb", "spark"):
+            long = [pytest.mark.long] if engine == "spark" and number >= len(forms) else []
+            name = f"{engine}-{community.timezone} {community.currency}-{form.__name__}"
+            yield pytest.param(engine, community, form, marks=long, id=name)
+
+
+@pytest.mark.parametrize(("compute", "community", "form"), [*_runs()], indirect=["compute"])
 def test_every_worked_case_gives_what_was_worked_out_by_hand(
     compute: Compute, community: Community, form: Form, tmp_path: Path
 ) -> None:
