@@ -43,6 +43,7 @@ class Settings:
     workers: int = _setting(1, "Processes that answer requests.")
     connections: int = _setting(8, "Database connections that one process holds at most.")
     max_body_bytes: int = _setting(10_000_000, "Largest body of a request, except a streamed import.")
+    max_report_bytes: int = _setting(1_000_000, "Largest body of a request of the Reporting API.")
     batch_rows: int = _setting(5_000, "Most rows that one commit takes.")
     token_cache_seconds: float = _setting(2.0, "How long a checked token is trusted before it is checked again.")
     general_capacity: int = _setting(1_000, "Tokens that a general rate limit holds where an organization sets none.")

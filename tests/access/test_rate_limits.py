@@ -16,7 +16,7 @@ from clubs import START, SetClock
 from randomness import drawn
 from regulars.access.denied import Denied
 from regulars.access.organizations import change, every
-from regulars.access.rate_limits import Charge, Kind, Limit, Owner, charge, lower
+from regulars.access.rate_limits import Charge, Kind, Limit, Owner, charge, recharge
 from regulars.facts.community import organization_id
 from regulars.storage.database import Database
 from servers import on_both_servers
@@ -153,7 +153,7 @@ async def test_a_charge_is_lowered_where_a_request_cost_less(buckets: Buckets) -
         charged = await buckets.charge(12, customer_id)
         assert charged.remaining == -2
         async with buckets.database.unscoped() as connection:
-            lowered = await lower(connection, owner, Kind.REPORTING, charged, 1)
+            lowered = await recharge(connection, owner, Kind.REPORTING, charged, 1)
         assert lowered == Charge(charged.bucket, 9, 1)
         assert await buckets.remaining(1, customer_id) == 8
 

@@ -167,7 +167,7 @@ async def test_parameters_that_can_not_be_are_told_in_the_shape_of_the_request(r
 
 
 async def test_a_body_that_is_too_large_is_413(database: Database, clock: SetClock) -> None:
-    async with reporting_on(database, clock, Settings(max_body_bytes=1000)) as reporting:
+    async with reporting_on(database, clock, Settings(max_report_bytes=1000)) as reporting:
         answer = await reporting.ask({"report": "kinds", "filter": "x" * 1000})
         assert "1000 bytes" in refused(answer, 413)
         assert limit(answer)[2] == 1

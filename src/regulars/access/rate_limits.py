@@ -118,7 +118,7 @@ async def charge(connection: Any, owner: Owner, kind: Kind, cost: int, now: date
     )
 
 
-_LOWER = """
+_RECHARGE = """
 UPDATE rate_limits
 SET remaining = remaining + $4
 WHERE organization_id = $1 AND customer_id IS NOT DISTINCT FROM $2 AND kind = $3
@@ -126,9 +126,11 @@ RETURNING remaining
 """
 
 
-async def lower(connection: Any, owner: Owner, kind: Kind, charged: Charge, cost: int) -> Charge:
-    """Lowers what a request was charged, once it turned out to cost less: it failed before it ran."""
+async def recharge(connection: Any, owner: Owner, kind: Kind, charged: Charge, cost: int) -> Charge:
+    """Changes what a request was charged, once its cost is known: less where it failed before it ran, more where it was
+    charged before it was parsed.
+    """
     remaining = await connection.fetchval(
-        _LOWER, owner.organization_id, owner.customer_id, kind.value, charged.cost - cost
+        _RECHARGE, owner.organization_id, owner.customer_id, kind.value, charged.cost - cost
     )
     return Charge(charged.bucket, remaining, cost)

@@ -31,7 +31,8 @@ def named(names: Sequence[str] | None) -> tuple[Aggregation, ...]:
     for name in names:
         if name not in REGISTRY.by_name:
             raise KeyError(name)
-    return tuple(each for each in ALL if each.name in set(names))
+    wanted = set(names)
+    return tuple(each for each in ALL if each.name in wanted)
 
 
 def location_ids(rows: Iterable[Mapping[str, Any]]) -> set[int]:

@@ -1,13 +1,14 @@
 """Batches that are answered at once: the good rows are kept, a bad one is reported with its reason."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from itertools import islice
 from typing import Any
 
 import msgspec
 import uuid_utils.compat
 
 from regulars.api.endpoint import data, decoded
-from regulars.api.errors import ApiError, refusal_message
+from regulars.api.errors import MOST_ERRORS, ApiError, refusal_message
 from regulars.facts.refusals import Refused, refuse
 from regulars.facts.writing import Writing
 
@@ -72,7 +73,7 @@ class Batch:
             {
                 "index": index,
                 "message": refusal_message(outcome.errors),
-                "errors": {path: [text] for path, text in outcome.errors.items()},
+                "errors": {path: [text] for path, text in islice(outcome.errors.items(), MOST_ERRORS)},
             }
             for index, outcome in sorted(self.outcomes.items())
             if isinstance(outcome, Refused)

@@ -14,6 +14,7 @@ from starlette.requests import Request
 from regulars.access.customers import Customer
 from regulars.access.principals import Principal, PrincipalKind
 from regulars.access.tokens import Token
+from regulars.api import bodies
 from regulars.api.errors import ApiError, refused
 from regulars.facts.refusals import NotFound
 from regulars.facts.resource import Resource
@@ -85,10 +86,14 @@ class ReportCall:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a request of the Reporting API costs, known before it runs, and what answers it."""
+    """What a request of the Reporting API costs, known before it runs, and what answers it.
+
+    `is_large` where the answer may be so large that it keeps Python busy.
+    """
 
     cost: int
     answer: Callable[[], Awaitable[Any]]
+    is_large: bool = False
 
 
 Reads = Callable[[Call], Awaitable[Any]]
@@ -155,6 +160,7 @@ def decoded(body: bytes, shape: Any) -> Any:
 
     Raises ApiError 400 for what is no JSON, Refused by path for what does not fit.
     """
+    bodies.require_few_values(body, bodies.most_values(shape))
     decoder = _decoders.get(shape)
     if decoder is None:
         decoder = _decoders.setdefault(shape, msgspec.json.Decoder(shape, strict=False))

@@ -1,12 +1,14 @@
 """Errors of the Profile API and of the Reporting API: their status, and what is wrong by the path of the field."""
 
 from collections.abc import Mapping
+from itertools import islice
 
 import asyncpg
 import msgspec
 from starlette.responses import Response
 
 from regulars.access.denied import Denied
+from regulars.api.turns import BusyError
 from regulars.facts.refusals import Erased, NotFound, Refused
 from regulars.facts.refusals import misfit as refused
 from regulars.query.columns import CatchingUpError
@@ -27,6 +29,10 @@ UNREACHABLE = (
 _UNFORESEEN = "Something went wrong here; it has been logged."
 
 
+MOST_ERRORS = 100
+"""So many fields of a refusal are named; its message says how many there are."""
+
+
 class ApiError(Exception):
     """An answer that is no success: status, message, and headers that go with it."""
 
@@ -45,10 +51,10 @@ class ApiError(Exception):
 
 
 def body(message: str, errors: Mapping[str, str] | None = None, extra: Mapping[str, object] | None = None) -> bytes:
-    """`{"message"}`, and for refusals `{"message", "errors": {path: [text]}}`."""
+    """`{"message"}`, and for refusals `{"message", "errors": {path: [text]}}`, at most MOST_ERRORS of them."""
     answer: dict[str, object] = {"message": message, **(extra or {})}
     if errors:
-        answer["errors"] = {path: [text] for path, text in errors.items()}
+        answer["errors"] = {path: [text] for path, text in islice(errors.items(), MOST_ERRORS)}
     return msgspec.json.encode(answer)
 
 
@@ -76,21 +82,27 @@ def response(error: Exception) -> Response:
     return Response(content, status, headers, media_type="application/json")
 
 
-def report_body(message: str, details: Mapping[str, object] | None = None) -> bytes:
-    """`{"error"}`, and for parameters that can't be `{"error", "details"}` in the shape of the request."""
-    return msgspec.json.encode({"error": message, **({} if details is None else {"details": details})})
+def report_body(message: str, details: Mapping[str, object] | None = None, *, is_truncated: bool = False) -> bytes:
+    """`{"error"}`, and for parameters that can't be `{"error", "details"}` in the shape of the request.
+
+    `"truncated": true` where there may be more that is wrong.
+    """
+    answer: dict[str, object] = {"error": message, **({} if details is None else {"details": details})}
+    if is_truncated:
+        answer["truncated"] = True
+    return msgspec.json.encode(answer)
 
 
 def report_response(error: Exception) -> Response:
     """The answer of the Reporting API to an error that a request may run into."""
     headers: dict[str, str] = {}
     if isinstance(error, InvalidParametersError):
-        content, status = report_body("Invalid parameters", error.details), 422
+        content, status = report_body("Invalid parameters", error.details, is_truncated=error.is_truncated), 422
     elif isinstance(error, Denied | ApiError):
         content, status, headers = report_body(error.message), error.status, error.headers
     elif isinstance(error, NotJsonError):
         content, status = report_body(str(error)), 400
-    elif isinstance(error, CatchingUpError):
+    elif isinstance(error, CatchingUpError | BusyError):
         content, status, headers = report_body(str(error)), 503, {"Retry-After": str(error.retry_after)}
     elif isinstance(error, UNREACHABLE):
         content, status = report_body("The database can't be reached now: try again in a moment."), 503

@@ -219,7 +219,7 @@ async def _loaded(call: Call, writing: Writing) -> Batch:
     except ValueError as error:
         raise refuse("match_criteria", str(error)) from None
     batch = Batch("profiles", call.body.profiles)
-    rows = batch.checked(ProfileIn, checked)
+    rows = await call.server.beside.run(batch.checked, ProfileIn, checked)
     refs = [_ref(criteria, row) for row in rows.values()]
     results = await profiles.put_matching(writing, list(rows.values()), refs)
     for place, result in zip(rows, results, strict=True):

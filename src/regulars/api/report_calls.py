@@ -11,9 +11,11 @@ from regulars.access import permits, rate_limits, tokens
 from regulars.access.customers import Customer, chosen, reach
 from regulars.access.denied import Denied
 from regulars.access.rate_limits import Charge, Kind, Limit, Owner
+from regulars.api import bodies
 from regulars.api.endpoint import Asked, Endpoint, ReportCall
 from regulars.api.errors import ApiError, report_response
 from regulars.api.server import Server, encoded
+from regulars.api.turns import BusyError
 from regulars.query import costs
 from regulars.query.problems import InvalidParametersError
 from regulars.query.request import NotJsonError
@@ -27,16 +29,25 @@ async def answer(server: Server, endpoint: Endpoint, request: Request) -> Respon
     """The answer of an endpoint, whatever happens; the headers of the rate limit are with it once it is known whose."""
     try:
         token = await _token(server, request)
-        owner, asked = await _asked(server, endpoint, request, token)
-        charge = await _charge(server, owner, asked.cost)
+        owner, call = await _call(server, endpoint, request, token)
+        charge = None
+        if isinstance(call, ReportCall) and len(call.body) > bodies.SMALL:
+            # Parsing it takes long, so it is charged before.
+            charge = await _charge(server, owner, costs.METADATA)
+        asked = await _asked(endpoint, call)
+        if charge is None:
+            charge = await _charge(server, owner, asked.cost)
+        elif asked.cost != charge.cost:
+            charge = await _recharged(server, owner, charge, asked.cost)
     except Exception as error:
         return _failed(endpoint, error)
     try:
-        response = Response(encoded(await asked.answer()), endpoint.status, media_type="application/json")
+        content = await _answered(server, token, asked)
+        response = Response(content, endpoint.status, media_type="application/json")
     except Exception as error:
         response = _failed(endpoint, error)
-        if isinstance(error, InvalidParametersError) and charge.cost > costs.METADATA:
-            charge = await _lowered(server, owner, charge)
+        if isinstance(error, InvalidParametersError | BusyError) and charge.cost > costs.METADATA:
+            charge = await _recharged(server, owner, charge, costs.METADATA)
     response.headers.update(charge.headers)
     return response
 
@@ -62,20 +73,45 @@ async def _token(server: Server, request: Request) -> tokens.Token:
     return await server.token(secret)
 
 
-async def _asked(server: Server, endpoint: Endpoint, request: Request, token: tokens.Token) -> tuple[Owner, Asked]:
-    """Whose rate limit a request counts for, and what it asks: one that can't run costs, and says why when it runs."""
-    assert endpoint.asks is not None, f"{endpoint.path} asks nothing"  # noqa: S101
+async def _call(
+    server: Server, endpoint: Endpoint, request: Request, token: tokens.Token
+) -> tuple[Owner, ReportCall | Asked]:
+    """Whose rate limit a request counts for, and the request: one that is refused costs, and says why when it runs."""
     owner = Owner(token.organization_id)
     try:
         permits.require(token.permits, endpoint.permit)
         customers = await _customers(server, request, token)
         owner = rate_limits.owner(token.organization_id, {each.customer_id for each in customers})
-        body = await server.body(request)
-        return owner, endpoint.asks(
-            ReportCall(server, token, customers, request.path_params, body, server.database.clock())
-        )
+        body = await bodies.read(request, server.settings.max_report_bytes)
+        bodies.require_few_values(body)
+        return owner, ReportCall(server, token, customers, request.path_params, body, server.database.clock())
     except _REFUSALS as refusal:
         return owner, Asked(costs.METADATA, _refusing(refusal))
+
+
+async def _asked(endpoint: Endpoint, call: ReportCall | Asked) -> Asked:
+    """What a request asks: one that can't run says why when it runs."""
+    assert endpoint.asks is not None, f"{endpoint.path} asks nothing"  # noqa: S101
+    if isinstance(call, Asked):
+        return call
+    try:
+        if len(call.body) <= bodies.SMALL:
+            return endpoint.asks(call)
+        return await call.server.beside.run(endpoint.asks, call)
+    except _REFUSALS as refusal:
+        return Asked(costs.METADATA, _refusing(refusal))
+
+
+async def _answered(server: Server, token: tokens.Token, asked: Asked) -> bytes:
+    """The answer as it goes out, once it is its organization's turn."""
+    if not asked.is_large:
+        async with server.reports_at_once.of(token.organization_id):
+            return encoded(await asked.answer())
+    async with (
+        server.large_reports_at_once.of(token.organization_id),
+        server.reports_at_once.of(token.organization_id),
+    ):
+        return await server.beside.run(bodies.encoded_in_parts, await asked.answer())
 
 
 def _refusing(refusal: Exception) -> Callable[[], Awaitable[NoReturn]]:
@@ -98,7 +134,9 @@ async def _charge(server: Server, owner: Owner, cost: int) -> Charge:
         return await rate_limits.charge(connection, owner, Kind.REPORTING, cost, server.database.clock(), usual)
 
 
-async def _lowered(server: Server, owner: Owner, charge: Charge) -> Charge:
-    """What is charged for parameters that only the customers told wrong, such as too many buckets in their zone."""
+async def _recharged(server: Server, owner: Owner, charge: Charge, cost: int) -> Charge:
+    """A charge that is changed once the cost is known, such as that of parameters that only the customers told wrong:
+    too many buckets in their zone.
+    """
     async with server.database.unscoped() as connection:
-        return await rate_limits.lower(connection, owner, Kind.REPORTING, charge, costs.METADATA)
+        return await rate_limits.recharge(connection, owner, Kind.REPORTING, charge, cost)

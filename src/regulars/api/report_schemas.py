@@ -58,6 +58,7 @@ COMPONENTS: Mapping[str, Schema] = {
         "properties": {
             "error": _TEXT,
             "details": {"type": "object", "description": "What is wrong, in the shape of the request (422)."},
+            "truncated": {"type": "boolean", "description": "Only the first 100 errors are in `details`."},
         },
         "required": ["error"],
     },

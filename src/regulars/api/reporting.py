@@ -14,7 +14,11 @@ _TAG = "reporting"
 def _query(call: ReportCall) -> Asked:
     query = request.parse(call.body, call.server.reports)
     permits.require(call.token.permits, query.report.permit)
-    return Asked(costs.cost(query), lambda: answers.answer(query, call.customers, call.server.stores, call.now))
+    return Asked(
+        costs.cost(query),
+        lambda: answers.answer(query, call.customers, call.server.stores, call.server.database.clock()),
+        is_large=query.limit > request.DEFAULT_RECORDS,
+    )
 
 
 def _metadata(call: ReportCall) -> Asked:
@@ -32,7 +36,10 @@ def _metadata(call: ReportCall) -> Asked:
 def _field_metadata(call: ReportCall) -> Asked:
     asked = request.parse_field_metadata(call.body, call.server.reports)
     permits.require(call.token.permits, asked.report.permit)
-    return Asked(costs.METADATA, lambda: field_metadata(asked, call.customers, call.server.stores, call.now))
+    return Asked(
+        costs.METADATA,
+        lambda: field_metadata(asked, call.customers, call.server.stores, call.server.database.clock()),
+    )
 
 
 ENDPOINTS: tuple[Endpoint, ...] = (

@@ -7,17 +7,18 @@ from urllib.parse import unquote
 from uuid import UUID
 
 import asyncpg
-import msgspec
-import structlog
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 
 from regulars.access import members, tokens
 from regulars.access.principals import ANONYMOUS, Principal, principal_of_member, principal_of_token
 from regulars.aggregations.reading import Reader
+from regulars.api import bodies
+from regulars.api.bodies import Beside, encoded
 from regulars.api.endpoint import Call, Caller, Endpoint, Writes, decoded
 from regulars.api.errors import ApiError
 from regulars.api.public_address import PublicAddress
+from regulars.api.turns import Turns
 from regulars.facts.writing import Writing
 from regulars.ingest import idempotency
 from regulars.ingest.commit import commit, settle
@@ -32,14 +33,7 @@ from regulars.settings import Settings
 from regulars.storage.database import Database
 from regulars.towns.atlas import Atlas
 
-_log = structlog.get_logger("regulars.api")
-
-_encoder = msgspec.json.Encoder(decimal_format="number")
-
-
-def encoded(value: object) -> bytes:
-    """An answer as JSON: money as numbers that keep their decimals."""
-    return _encoder.encode(value)
+__all__ = ["Server", "encoded"]
 
 
 class Server:
@@ -55,6 +49,10 @@ class Server:
         self.atlas = Atlas(settings.cache)
         self.reader = Reader(database)
         self.outside = Outside()
+        self.beside = Beside()
+        # Reports leave connections to others, and large answers, which keep Python busy, to other reports.
+        self.reports_at_once = Turns(max(1, settings.connections // 2))
+        self.large_reports_at_once = Turns(1)
         # Several processes are as many writers already; more would only make their batches smaller.
         self.committers = Committers(database, settings.batch_rows, LANES if settings.workers == 1 else 1)
         self._tokens: dict[str, tuple[float, tokens.Token]] = {}
@@ -71,6 +69,7 @@ class Server:
         """Waits for the writes and reads that were accepted."""
         await self.committers.finish()
         await self.reader.finish()
+        self.beside.close()
 
     async def settle(self, writing: Writing) -> None:
         """Makes what a writing touched true before its answer is read back."""
@@ -151,7 +150,7 @@ class Server:
             community_id=principal.community_id or 0,
             path=_texts(request.path_params),
             query=_texts(request.query_params) if request.scope["query_string"] else {},
-            body=decoded(raw or b"{}", endpoint.takes) if endpoint.takes is not None else raw,
+            body=raw if endpoint.takes is None else await self.decoded(raw, endpoint.takes),
             now=self.database.clock(),
             request=request,
         )
@@ -189,23 +188,14 @@ class Server:
 
     async def body(self, request: Request) -> bytes:
         """The whole body of a request. Raises ApiError 413, and 400 where it breaks off."""
-        most = self.settings.max_body_bytes
-        chunks: list[bytes] = []
-        size = 0
-        try:
-            async for chunk in request.stream():
-                size += len(chunk)
-                if size > most:
-                    message = f"The body is larger than {most} bytes: send it in parts, or rows by /v1/import."
-                    raise ApiError(413, message)
-                chunks.append(chunk)
-        except ClientDisconnect:
-            # A client that went away does not read this answer; one whose chunks are malformed does.
-            _log.info(
-                "request.truncated", method=request.method, path=request.scope.get("endpoint_path", ""), bytes=size
-            )
-            raise ApiError(400, f"The body is truncated or malformed after {size} bytes: send it again.") from None
-        return b"".join(chunks)
+        return await bodies.read(request, self.settings.max_body_bytes)
+
+    async def decoded(self, body: bytes, shape: Any) -> Any:
+        """A body as `endpoint.decoded` gives it, which raises; a large one beside the event loop."""
+        if len(body) <= bodies.SMALL:
+            return decoded(body or b"{}", shape)
+        bodies.require_few_values(body, bodies.most_values(shape))
+        return await self.beside.run(decoded, body, shape)
 
 
 def _namespace(principal: Principal) -> str:

@@ -56,23 +56,40 @@ def digest(text: str) -> UUID:
 
 def json(value: object) -> object:
     """JSON of the caller's own making, kept as it is. Raises ValueError beyond its limits."""
-    _walk(value, DEEPEST)
-    if len(msgspec.json.encode(value)) > LARGEST_JSON:
+    written = msgspec.json.encode(value)
+    if len(written) > LARGEST_JSON:
         raise ValueError(f"must be at most {LARGEST_JSON} bytes of JSON")
+    _require_flat(value)
+    # So is a backslash before u0000 written, too, of which there are few.
+    if b"\\u0000" in written:
+        _require_no_nul(value)
     return value
 
 
-def _walk(value: object, levels: int) -> None:
+def _require_flat(value: object) -> None:
+    level = [value] if isinstance(value, dict | list) else []
+    for _ in range(DEEPEST):
+        level = [
+            part
+            for each in level
+            for part in (each.values() if isinstance(each, dict) else each)
+            if isinstance(part, dict | list)
+        ]
+        if not level:
+            return
+    raise ValueError(f"must be nested at most {DEEPEST} deep")
+
+
+def _require_no_nul(value: object) -> None:
     if isinstance(value, str):
         text(value)
-    elif isinstance(value, dict | list):
-        if not levels:
-            raise ValueError(f"must be nested at most {DEEPEST} deep")
-        if isinstance(value, dict):
-            for key in value:
-                text(key)
-        for each in value.values() if isinstance(value, dict) else value:
-            _walk(each, levels - 1)
+    elif isinstance(value, dict):
+        for key, each in value.items():
+            text(key)
+            _require_no_nul(each)
+    elif isinstance(value, list):
+        for each in value:
+            _require_no_nul(each)
 
 
 class Reading:

@@ -227,7 +227,8 @@ def _page(query: Mapping[str, str]) -> Page:
 
 def _order(resource: Resource, text: str) -> str:
     parts = []
-    for each in filter(None, (part.strip() for part in text.split(","))):
+    # Sorting by one field again changes nothing.
+    for each in dict.fromkeys(filter(None, (part.strip() for part in text.split(",")))):
         name = each.removeprefix("-")
         field = resource.field(name)
         if field is None or field.several or field.kind in (Kind.LIST, Kind.OBJECT):

@@ -11,12 +11,28 @@ METADATA = 1
 GEO = 1
 """What each request about places costs."""
 
+VALUES = 1_000
+"""So many values of lists cost nothing, and every further so many 1."""
+
 
 def of_filter(node: Node | None) -> int:
-    """The cost of a filter: 1 for each `and` and `not`, 3 for each `or`."""
+    """The cost of a filter: 1 for each `and` and `not`, 3 for each `or`, and 1 for each 1,000 values of its lists, or
+    part of them, beyond the first 1,000.
+    """
+    return _of_nodes(node) + max(0, -(-_values(node) // VALUES) - 1)
+
+
+def _of_nodes(node: Node | None) -> int:
     if not isinstance(node, Logical):
         return 0
-    return _OF_A_NODE[node.type] + sum(map(of_filter, node.nodes))
+    return _OF_A_NODE[node.type] + sum(map(_of_nodes, node.nodes))
+
+
+def _values(node: Node | None) -> int:
+    """How many values the lists of a filter have."""
+    if isinstance(node, Logical):
+        return sum(map(_values, node.nodes))
+    return len(node.value) if node is not None and isinstance(node.value, tuple) else 0
 
 
 def cost(query: Query) -> int:

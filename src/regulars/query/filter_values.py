@@ -36,7 +36,7 @@ BY_DOT = frozenset((Kind.FLAGS, Kind.OBJECT))
 LONGEST = 1_000
 """No text of a filter has more characters."""
 MOST_VALUES = 10_000
-"""No list of a filter has more values."""
+"""The lists of a filter have no more values in all."""
 MOST_DECIMALS = 15
 LARGEST = Decimal(10) ** 14
 """No number with decimals of a filter reaches this, so that its minor units fit 64 bits."""

@@ -135,6 +135,7 @@ class _Reading:
         self._comparables = _comparables(report)
         self._problems = problems
         self._nodes = 0
+        self._values = 0
 
     def node(self, tree: object, link: _Link, level: int) -> Node | None:
         self._nodes += 1
@@ -234,8 +235,9 @@ class _Reading:
         if kind == "between" and len(value) != 2:
             message = "Must be two values, the least and the greatest."
             raise _WrongError(Problem("wrong_length", message, {"is": 2}), "value")
-        if len(value) > MOST_VALUES:
-            message = f"Must have at most {MOST_VALUES} values."
+        self._values += len(value)
+        if self._values > MOST_VALUES:
+            message = f"The lists of a filter must have at most {MOST_VALUES} values in all."
             raise _WrongError(Problem("too_long", message, {"maximum": MOST_VALUES}), "value")
         has_nulls = kind != "between"
         try:

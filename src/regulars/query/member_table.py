@@ -39,6 +39,10 @@ _CHANGES_BEFORE_PACKED = 50_000
 """After so many changed rows they are compressed too, and the room of the old ones is used again."""
 
 
+_PART = 1_000
+"""Rows that are fetched at once."""
+
+
 class MemberTable:
     """The table, changed by one thread at a time and read by any number of others.
 
@@ -62,7 +66,12 @@ class MemberTable:
     def rows(self, plan: Plan, values: Sequence[Any]) -> list[tuple[Any, ...]]:
         """The rows of a statement, in any thread."""
         with self._connection.cursor() as cursor:
-            return cursor.execute(*plan.asked(self.elements, values)).fetchall()
+            cursor.execute(*plan.asked(self.elements, values))
+            found: list[tuple[Any, ...]] = []
+            # In parts: while rows become Python's, no other thread runs.
+            while part := cursor.fetchmany(_PART):
+                found += part
+            return found
 
     def fill(self, given: pa.RecordBatchReader, columns: Sequence[Column]) -> None:
         """Makes the table of rows with these columns, in any order."""

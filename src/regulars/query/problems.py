@@ -4,6 +4,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+MOST_PROBLEMS = 100
+"""So many problems of a request are reported; the others are not looked for."""
+
+LONGEST_NAME = 100
+"""No more characters of a name that the client has made up are repeated in an answer."""
+
 
 @dataclass(frozen=True, slots=True)
 class Problem:
@@ -15,10 +21,16 @@ class Problem:
 
 
 class InvalidParametersError(ValueError):
-    """A request that can't be answered as it is. `problems` are by path, such as ("filter", "operations", 0)."""
+    """A request that can't be answered as it is. `problems` are by path, such as ("filter", "operations", 0).
 
-    def __init__(self, problems: Mapping[tuple[str | int, ...], Iterable[Problem]]) -> None:
+    `is_truncated` where there may be more problems than these.
+    """
+
+    def __init__(
+        self, problems: Mapping[tuple[str | int, ...], Iterable[Problem]], *, is_truncated: bool = False
+    ) -> None:
         self.problems = {path: tuple(found) for path, found in problems.items()}
+        self.is_truncated = is_truncated
         super().__init__(
             "; ".join(f"{path}: {each.message}" for path, found in self.problems.items() for each in found)
         )
@@ -39,14 +51,17 @@ class InvalidParametersError(ValueError):
 
 
 class Problems:
-    """What is found wrong with a request, gathered so that all of it is told at once."""
+    """What is found wrong with a request, gathered so that it is reported at once."""
 
     def __init__(self) -> None:
         self.found: dict[tuple[str | int, ...], list[Problem]] = {}
 
     def add(self, path: tuple[str | int, ...], problem: Problem) -> None:
-        """One more thing wrong at a path."""
-        self.found.setdefault(path, []).append(problem)
+        """One more thing wrong at a path. Raises InvalidParametersError once there are MOST_PROBLEMS."""
+        steps = tuple(shortened(step) if isinstance(step, str) else step for step in path)
+        self.found.setdefault(steps, []).append(problem)
+        if sum(map(len, self.found.values())) >= MOST_PROBLEMS:
+            raise InvalidParametersError(self.found, is_truncated=True)
 
     def replaced(self, path: tuple[str | int, ...], problem: Problem) -> None:
         """One thing wrong at a path, in the place of all that was found at it and below."""
@@ -63,9 +78,14 @@ def missing(what: str) -> Problem:
     return Problem("presence", f"{what} is missing.")
 
 
+def shortened(name: str) -> str:
+    """A name as answers repeat it."""
+    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 3]}..."
+
+
 def unknown(name: str, known: Iterable[str]) -> Problem:
     """A key that nothing reads."""
-    return Problem("unknown", f"There is no {name!r} here: known are {', '.join(known)}.")
+    return Problem("unknown", f"There is no {shortened(name)!r} here: known are {', '.join(known)}.")
 
 
 def not_among(names: Iterable[str], what: str) -> Problem:

@@ -1,0 +1,223 @@
+"""A hostile request costs its sender, and never keeps the event loop from answering others."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+import pytest_asyncio
+
+from api.heartbeat import Heartbeat
+from api.report_calls import Reporting, reporting_on
+from clubs import Club, SetClock
+from regulars.api.turns import MOST_WAITING, BusyError, Turns
+from regulars.query.filter_values import MOST_VALUES
+from regulars.query.problems import MOST_PROBLEMS
+from regulars.settings import Settings
+from regulars.storage.database import Database
+
+LONGEST = 0.1
+"""Seconds of processor time for which a hostile request may keep the loop busy."""
+
+
+@pytest_asyncio.fixture
+async def reporting(database: Database, clock: SetClock) -> AsyncIterator[Reporting]:
+    """Two clubs of an organization and a foreign one."""
+    async with reporting_on(database, clock) as found:
+        await found.ask()
+        yield found
+
+
+def in_lists(number: int, values: Sequence[Any]) -> bytes:
+    """A request whose filter has so many lists."""
+    lists = [{"type": "in", "field": "name", "value": values}] * number
+    return msgspec.json.encode({"report": "kinds", "filter": {"type": "or", "operations": lists}})
+
+
+def leaves(tree: Any) -> int:
+    """How many errors details have."""
+    return len(tree) if isinstance(tree, list) else sum(map(leaves, tree.values()))
+
+
+HOSTILE = {
+    "99 lists of 10,000 nulls and objects": in_lists(99, [None, {}] * 5_000),
+    "99 lists of 1,000 nulls and objects": in_lists(99, [None, {}] * 500),
+    "20 lists of 1,000 texts": in_lists(20, ["a"] * 1_000),
+    "99 lists of 8,000 texts": in_lists(99, ["abcdefg"] * 8_000),
+    "160,000 unknown keys": msgspec.json.encode({"report": "kinds"} | {f"k{number}": 1 for number in range(160_000)}),
+    "90,000 unknown keys": msgspec.json.encode({"report": "kinds"} | {f"k{number}": 1 for number in range(90_000)}),
+    "a name of 900,000 letters": msgspec.json.encode({"report": "kinds", "k" * 900_000: 1}),
+    "300,000 empty lists": b'{"report":"kinds","filter":[' + b"[]," * 300_000 + b"1]}",
+    "100,000 levels": b'{"report":"kinds","filter":' + b"[" * 100_000,
+}
+
+
+@pytest.mark.parametrize("body", HOSTILE.values(), ids=HOSTILE)
+async def test_a_hostile_report_is_refused_at_once_in_few_words(reporting: Reporting, body: bytes) -> None:
+    async with Heartbeat() as heartbeat:
+        answer = await reporting.ask(body)
+    assert answer.status_code in (400, 413, 422), answer.text[:200]
+    assert heartbeat.longest < LONGEST
+    assert len(answer.content) < 50_000
+    assert answer.headers["ratelimit-cost"] == "1"
+
+
+async def test_at_most_a_hundred_errors_are_reported_and_that_there_may_be_more_is_said(reporting: Reporting) -> None:
+    answer = (await reporting.ask(in_lists(1, [{}] * 500))).json()
+    assert (leaves(answer["details"]), answer["truncated"]) == (MOST_PROBLEMS, True)
+    answer = (await reporting.ask(in_lists(1, [{}] * (MOST_PROBLEMS - 1)))).json()
+    assert leaves(answer["details"]) == MOST_PROBLEMS - 1
+    assert "truncated" not in answer
+
+
+async def test_the_lists_of_a_filter_are_bounded_in_all_and_priced(reporting: Reporting) -> None:
+    async def cost(number: int, length: int) -> int:
+        answer = await reporting.ask(in_lists(number, ["a"] * length))
+        assert answer.status_code == 200, answer.text
+        return int(answer.headers["ratelimit-cost"])
+
+    usual = await cost(1, 1_000)
+    assert await cost(1, 1_001) == usual + 1
+    assert await cost(2, 1_000) == usual + 1
+    assert await cost(4, MOST_VALUES // 4) == usual + 9
+    refused = await reporting.ask(in_lists(4, ["a"] * (MOST_VALUES // 4 + 1)))
+    assert refused.json()["details"]["filter"]["operations"]["3"]["value"][0]["error"] == "too_long"
+
+
+async def test_a_large_body_is_charged_before_it_is_parsed(reporting: Reporting) -> None:
+    await reporting.limit(reporting_capacity=1, reporting_refill=1)
+    body = in_lists(1, ["abcdefgh"] * 8_000)
+    first = await reporting.ask(body)
+    assert (first.status_code, first.headers["ratelimit-remaining"]) == (
+        200,
+        str(1 - int(first.headers["ratelimit-cost"])),
+    )
+    refused = await reporting.ask(body.replace(b"kinds", b"other"))
+    # It would be 422 if it had been parsed.
+    assert refused.status_code == 429
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"first_name":"a","attributes":{"custom":[' + b"1," * 4_400_000 + b"1]}}",
+        b'{"first_name":"a","attributes":{"custom":[' + b"1," * 99_000 + b"1]}}",
+        b'{"first_name":"a","identities":[' + b"{}," * 40_000 + b"{}]}",
+    ],
+    ids=["4,400,000 integers", "99,000 integers", "40,000 identities"],
+)
+async def test_a_hostile_profile_is_refused_at_once(club: Club, body: bytes) -> None:
+    async with Heartbeat() as heartbeat:
+        answer = await club.http.post("/api/v3/profiles", content=body)
+    assert answer.status_code in (413, 422), answer.text[:200]
+    assert heartbeat.longest < LONGEST
+
+
+async def test_errors_of_a_refusal_are_few_and_their_number_is_said(club: Club) -> None:
+    body = {"total": 1, "transacted_at": "2026-10-01", "timezone": "UTC", "items": [{}] * 1_000}
+    answer = (await club.http.post("/api/v3/transactions", json=body)).json()
+    assert len(answer["errors"]) == 100
+    assert answer["message"].endswith("(and 3999 more)")
+
+
+async def test_a_batch_is_checked_beside_the_event_loop(club: Club) -> None:
+    rows = [{"total": "x" * 10}] * 10_000
+    async with Heartbeat() as heartbeat:
+        answer = await club.http.post("/api/v3/transactions/batch.json", json={"transactions": rows})
+    assert len(answer.json()["data"]["rejected"]) == 10_000
+    assert heartbeat.longest < 3 * LONGEST
+
+
+# Large answers ------------------------------------------------------------------------------------------------
+
+
+async def test_thirty_large_answers_at_once_delay_no_other(database: Database, clock: SetClock) -> None:
+    async with reporting_on(database, clock, Settings(connections=2)) as reporting:
+        await reporting.limit(reporting_capacity=10_000)
+        async with database.writing(reporting.clubs[0].id) as scope:
+            await scope.execute(
+                """
+                INSERT INTO profiles (community_id, profile_id, properties, created_at, updated_at)
+                SELECT $1, gen_random_uuid(), jsonb_build_object('id', number, 'name', 'a', 'points', number), $2, $2
+                FROM generate_series(1001, 2200) AS number
+                """,
+                reporting.clubs[0].id,
+                scope.now,
+            )
+        theirs = await reporting.new_token(of=reporting.foreign)
+        await reporting.ask({"report": "kinds", "limit": 1_001})
+        finished: list[str] = []
+
+        async def large() -> httpx.Response:
+            answer = await reporting.ask({"report": "kinds", "limit": 10_000})
+            finished.append("large")
+            return answer
+
+        async with Heartbeat() as heartbeat:
+            many = [asyncio.create_task(large()) for _ in range(30)]
+            await asyncio.wait(many, return_when=asyncio.FIRST_COMPLETED)
+            other = await reporting.ask({"report": "kinds", "limit": 10_000}, token=theirs)
+            before = len(finished)
+            health = await reporting.http.get("/api/health")
+            answers = await asyncio.gather(*many)
+        assert [each.status_code for each in (other, health, *answers)] == [200] * 32
+        assert {len(each.json()["records"]) for each in answers} == {1_202}
+        # The other organization's came after the one that was under way, and the one that had its turn by then.
+        assert before <= 4
+        assert heartbeat.longest < 3 * LONGEST
+
+
+async def test_those_that_wait_have_their_turn_by_organization_in_rotation() -> None:
+    turns = Turns(1)
+    order: list[tuple[int, int]] = []
+
+    async def take(organization: int, number: int) -> None:
+        async with turns.of(organization):
+            order.append((organization, number))
+            await asyncio.sleep(0)
+
+    async with turns.of(9):
+        waiting = [asyncio.create_task(take(*each)) for each in ((1, 1), (1, 2), (1, 3), (2, 1), (3, 1), (2, 2))]
+        await asyncio.sleep(0)
+    await asyncio.gather(*waiting)
+    assert order == [(1, 1), (2, 1), (3, 1), (1, 2), (2, 2), (1, 3)]
+
+
+async def test_a_turn_whose_request_is_cancelled_goes_to_the_next() -> None:
+    turns = Turns(1)
+
+    async def take() -> str:
+        async with turns.of(1):
+            return "had its turn"
+
+    async with turns.of(1):
+        waiting = [asyncio.create_task(take()) for _ in range(3)]
+        await asyncio.sleep(0)
+        waiting[0].cancel()
+        await asyncio.sleep(0)
+    # The second has been given its turn and has not run since.
+    waiting[1].cancel()
+    assert await waiting[2] == "had its turn"
+    async with turns.of(2):
+        pass
+
+
+async def test_more_than_so_many_of_one_organization_are_sent_away() -> None:
+    turns = Turns(1)
+
+    async def take(organization: int) -> None:
+        async with turns.of(organization):
+            pass
+
+    async with turns.of(1):
+        waiting = [asyncio.create_task(take(1)) for _ in range(MOST_WAITING)]
+        await asyncio.sleep(0)
+        with pytest.raises(BusyError):
+            await take(1)
+        other = asyncio.create_task(take(2))
+        await asyncio.sleep(0)
+    await asyncio.gather(*waiting, other)
