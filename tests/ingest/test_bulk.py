@@ -45,7 +45,7 @@ async def test_rows_that_only_the_database_refuses_are_found_by_halving(club: Cl
 
     outcomes = await bulk._put_rows(club.database, club.community.id, put, Options(), [1, 0, 5])
     assert (outcomes[0], outcomes[2]) == ("10", "2")
-    assert str(outcomes[1]) == ": The database does not take this: division by zero"
+    assert str(outcomes[1]) == ": The row holds a value that the database can't store"
     assert tries == [3, 3, 1, 2, 1, 1]
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext, suppress
 from typing import Any
 
 import asyncpg
@@ -13,9 +13,12 @@ import pytest_asyncio
 from clubs import Club
 from regulars.facts.refusals import NotFound
 from regulars.facts.writing import Writing
-from regulars.ingest import commit as commits
+from regulars.ingest import commit_markers
 from regulars.ingest.commit import commit
+from regulars.ingest.commit_markers import CommitMarker, new_marker
+from regulars.reports import folding
 from regulars.storage.database import Database, Scope
+from regulars.storage.errors import LOST, UnknownOutcomeError
 
 Owner = Any
 
@@ -58,15 +61,15 @@ class EndingDatabase(Database):
         self._ended = False
 
     @asynccontextmanager
-    async def writing(self, community_id: int, first: str = "") -> AsyncIterator[Scope]:
-        async with super().writing(community_id, first) as scope:
+    async def writing(self, community_id: int, first: str = "", last: str = "") -> AsyncIterator[Scope]:
+        async with super().writing(community_id, first, last) as scope:
             yield scope
             if self._ended:
                 return
             self._ended = True
             if self._after:
-                # Committed by the server, but the word of it is lost with the connection.
-                await scope.execute("COMMIT")
+                # Committed by the server, but its report is lost with the connection.
+                await scope.execute(f"{last}; COMMIT")
             await self._ending(scope.connection)
 
 
@@ -120,32 +123,113 @@ async def test_a_connection_that_wrote_nothing_may_be_lost(
         assert await commit(database, club.community.id, work) == "nothing"
 
 
-class LostOnce(Database):
+@asynccontextmanager
+async def marked(database: Database, marker: CommitMarker) -> AsyncIterator[Scope]:
+    """The transaction that writes a marker, up to its COMMIT."""
+    async with database.writing(marker.community_id, marker.lock) as scope:
+        await scope.fetchval("SELECT pg_current_xact_id()")
+        await scope.execute(marker.insert)
+        yield scope
+
+
+@pytest.mark.parametrize("commits", [True, False])
+async def test_a_look_up_waits_for_the_transaction_to_end(club: Club, owner: Owner, commits: bool) -> None:
+    marker = new_marker(club.community.id, club.clock().date())
+    started, ending = asyncio.Event(), asyncio.Event()
+
+    async def write() -> None:
+        async with marked(club.database, marker):
+            started.set()
+            await ending.wait()
+            if not commits:
+                raise KeyError
+
+    writing = asyncio.create_task(write())
+    await started.wait()
+    looking_up = asyncio.create_task(marker.is_committed(club.database))
+    while not await owner.fetchval("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"):
+        assert not looking_up.done()
+    ending.set()
+    assert await looking_up is commits
+    with nullcontext() if commits else pytest.raises(KeyError):
+        await writing
+
+
+class AwayOnce(Database):
     """A database that can't be reached at first."""
 
-    lost: asyncio.Event
+    is_away = True
 
     @asynccontextmanager
-    async def unscoped(self) -> AsyncIterator[Any]:
-        if not self.lost.is_set():
-            self.lost.set()
+    async def writing(self, community_id: int, first: str = "", last: str = "") -> AsyncIterator[Scope]:
+        if self.is_away:
+            self.is_away = False
             raise ConnectionRefusedError
-        async with super().unscoped() as connection:
-            yield connection
+        async with super().writing(community_id, first, last) as scope:
+            yield scope
 
 
-async def test_the_server_is_asked_until_it_knows(club: Club, database_urls: tuple[str, str], owner: Owner) -> None:
-    database = LostOnce(database_urls[1], 1, club.clock)
-    database.lost = asyncio.Event()
-    async with database:
-        under_way = owner.transaction()
-        await under_way.start()
-        transaction_id = await owner.fetchval("SELECT pg_current_xact_id()::text")
-        asking = asyncio.create_task(commits._was_committed(database, transaction_id))
-        await database.lost.wait()
-        assert not asking.done()
-        await under_way.commit()
-        assert await asking is True
+async def test_a_look_up_waits_for_the_server(club: Club, database_urls: tuple[str, str]) -> None:
+    marker = new_marker(club.community.id, club.clock().date())
+    async with marked(club.database, marker):
+        pass
+    async with AwayOnce(database_urls[1], 1, club.clock) as database:
+        assert await marker.is_committed(database)
+
+
+async def test_an_outcome_that_can_not_be_read_in_time_is_unknown(club: Club, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(commit_markers, "PROOF_SECONDS", 0.2)
+    marker = new_marker(club.community.id, club.clock().date())
+    async with marked(club.database, marker):
+        with pytest.raises(UnknownOutcomeError):
+            await marker.is_committed(club.database)
+
+
+async def test_an_error_of_the_look_up_that_is_no_trouble_of_the_system_is_raised(
+    club: Club, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        commit_markers, "_IS_COMMITTED", "SELECT $1::int = 1 / ($2::date - $2::date) AND $3::uuid IS NULL"
+    )
+    with pytest.raises(asyncpg.DivisionByZeroError):
+        await new_marker(club.community.id, club.clock().date()).is_committed(club.database)
+
+
+async def test_a_caught_error_of_the_database_is_no_success(club: Club) -> None:
+    async def work(scope: Scope) -> None:
+        with suppress(asyncpg.DivisionByZeroError):
+            await scope.execute("SELECT 1 / 0")
+
+    with pytest.raises(asyncpg.InFailedSQLTransactionError):
+        await commit(club.database, club.community.id, work)
+    with pytest.raises(asyncpg.InFailedSQLTransactionError):
+        async with club.database.writing(club.community.id) as scope:
+            await work(scope)
+
+
+@pytest.mark.parametrize("is_part", [False, True])
+async def test_a_lost_connection_hides_no_error(club: Club, owner: Owner, is_part: bool) -> None:
+    async def fail(scope: Scope) -> None:
+        await end(owner, scope.connection)
+        with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+            await scope.execute("SELECT 1")
+        raise KeyError
+
+    async def write() -> None:
+        async with club.database.writing(club.community.id) as scope, scope.savepoint() if is_part else nullcontext():
+            await fail(scope)
+
+    with pytest.raises(KeyError):
+        await write()
+
+
+async def test_a_fold_that_fails_after_the_commit_fails_no_write(club: Club, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def failing(database: Database, community_id: int, moves: int) -> None:
+        raise ConnectionResetError
+
+    monkeypatch.setattr(folding, "bound", failing)
+    await commit(club.database, club.community.id, insert_brand)
+    assert await brands(club) == ["Acme"]
 
 
 async def test_a_rule_of_the_tables_that_is_broken_is_told(club: Club) -> None:
@@ -171,21 +255,13 @@ async def test_a_write_makes_the_day_that_retention_could_not(club: Club) -> Non
     assert answer.status_code == 201
 
 
-async def test_who_can_not_know_says_so(club: Club, owner: Owner, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(commits, "ASKED_FOR", 2)
-    async with owner.transaction():
-        under_way = await owner.fetchval("SELECT pg_current_xact_id()::text")
-        with pytest.raises(commits.UnknownOutcomeError):
-            await commits._was_committed(club.database, under_way)
-
-
 async def test_a_connection_that_is_always_lost_is_an_error_at_last(club: Club, owner: Owner) -> None:
     async def work(writing: Writing) -> None:
         await insert_brand(writing)
         await end(owner, writing.connection)
         await writing.execute("SELECT 1")
 
-    with pytest.raises(commits.LOST):
+    with pytest.raises(LOST):
         await commit(club.database, club.community.id, work)
     assert await brands(club) == []
 

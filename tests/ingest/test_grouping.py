@@ -141,10 +141,6 @@ async def test_a_refusal_that_hits_a_whole_batch_is_its_own_row_s(club: Club, mo
     assert [isinstance(result.outcomes[0], Kept) for result in results] == [True, False, True]
 
 
-def test_what_the_database_says_is_told() -> None:
-    assert "does not take this: odd" in str(grouping.refusal(asyncpg.PostgresError("odd")))
-
-
 # Answers -------------------------------------------------------------------------------------------------
 
 

@@ -32,12 +32,14 @@ async def test_days_to_come_are_made_and_old_ones_dropped(own_database: Database
     await retention.keep(own_database, 7)
     to_come = ["20300609", "20300610", "20300611", "20300612", "20300613"]
     assert await days(own_database, "outbox") == to_come
-    assert await days(own_database, "idempotency_keys") == to_come
+    for feed in ("idempotency_keys", "commit_markers"):
+        assert await days(own_database, feed) == to_come
     clock.at = at("2030-06-17 00:00")
-    # The day of the outbox that is a week old stays; of the keys, only yesterday's.
-    assert await retention.keep(own_database, 7) == 1 + 5
+    # The day of the outbox that is a week old stays; of the keys and markers, only yesterday's.
+    assert await retention.keep(own_database, 7) == 1 + 5 + 5
     assert await days(own_database, "outbox") == [*to_come[1:], *(f"203006{day}" for day in range(16, 21))]
-    assert await days(own_database, "idempotency_keys") == [f"203006{day}" for day in range(16, 21)]
+    for feed in ("idempotency_keys", "commit_markers"):
+        assert await days(own_database, feed) == [f"203006{day}" for day in range(16, 21)]
     assert await retention.keep(own_database, 7) == 0
 
 

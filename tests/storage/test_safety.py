@@ -111,3 +111,12 @@ def safety_role(urls: tuple[str, str]) -> str:
     from regulars.storage.migrate import role_of
 
     return role_of(urls[1])
+
+
+async def test_a_server_that_loses_commits_in_a_crash_does_not_serve(database_urls: tuple[str, str]) -> None:
+    async with as_owner(database_urls) as connection:
+        role = safety_role(database_urls)
+        await connection.execute(f"SET LOCAL ROLE {role}; SET LOCAL synchronous_commit = off")
+        (message,) = await fatal(connection)
+        assert message.startswith("synchronous_commit is off")
+        assert message.endswith(f"ALTER ROLE {role} SET synchronous_commit = on;")

@@ -22,8 +22,9 @@ from regulars.api.turns import Turns
 from regulars.facts.writing import Writing
 from regulars.ingest import idempotency
 from regulars.ingest.commit import commit, settle
-from regulars.ingest.grouping import LANES, Committers, refusal
+from regulars.ingest.grouping import LANES, Committers
 from regulars.ingest.providers.outside import Outside
+from regulars.ingest.row_errors import log_refusal, refusal_of
 from regulars.query.columns import Copies
 from regulars.query.execution import Stores
 from regulars.query.own_locations import OwnLocations
@@ -183,8 +184,12 @@ class Server:
 
         try:
             return await commit(self.database, call.community_id, work if once is None else work_once)
-        except asyncpg.DataError as error:
-            raise refusal(error) from None
+        except asyncpg.PostgresError as error:
+            refused = refusal_of(error)
+            if refused is None:
+                raise
+            log_refusal(error)
+            raise refused from None
 
     async def body(self, request: Request) -> bytes:
         """The whole body of a request. Raises ApiError 413, and 400 where it breaks off."""

@@ -23,12 +23,12 @@ class Writing(Scope):
 
     `touched` holds, by profile, the cause that goes to the outbox; `members` the profiles of which more than their
     purchases may have changed, so that who is a member, and as what, is derived anew; `transactions` the ids of those
-    that were made, changed or taken away, so that reports are told of them. `slow` are the profiles whose
-    refresh took long. `transaction_id` is the database's own number for it, once profiles are locked. With `load`, the
-    number of a load, what is touched is only marked, and computed when that load ends. `moves` is how many rows it
-    appended for the folder; `bought` of how many transactions reports were told, `taken_back` of how many of these
-    otherwise than before. With `of_history`, memberships that come are counted in the snapshots of the past too; with
-    `at_once`, what changes of members is added to all counts in this commit, and nothing is left to the folder.
+    that were made, changed or taken away, so that reports are told of them. `slow` are the profiles whose refresh took
+    long. With `load`, the number of a load, what is touched is only marked, and computed when that load ends. `moves`
+    is how many rows it appended for the folder; `bought` of how many transactions reports were told, `taken_back` of
+    how many of these otherwise than before. With `of_history`, memberships that come are counted in the snapshots of
+    the past too; with `at_once`, what changes of members is added to all counts in this commit, and nothing is left to
+    the folder.
     """
 
     community: Community
@@ -41,7 +41,6 @@ class Writing(Scope):
     slow: set[UUID] = field(default_factory=set)
     values_changed: bool = False
     locations_changed: bool = False
-    transaction_id: str | None = None
     load: int | None = None
     of_history: bool = False
     at_once: bool = False

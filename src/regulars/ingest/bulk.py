@@ -5,7 +5,6 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-import asyncpg
 import duckdb
 import structlog
 
@@ -16,13 +15,13 @@ from regulars.facts.writing import Writing
 from regulars.ingest import entities, history
 from regulars.ingest.arrival import Arrival, arriving
 from regulars.ingest.batches import Batch, Options, PutRows, Summary, loaded
-from regulars.ingest.commit import PASSING, commit
+from regulars.ingest.commit import commit
 from regulars.ingest.entities import ENTITIES, PUTS, Outcome
 from regulars.ingest.files import Source
-from regulars.ingest.grouping import Committers, refusal
+from regulars.ingest.grouping import Committers
 from regulars.ingest.member_counts import may_count
+from regulars.ingest.row_errors import log_refusal, refusal_of
 from regulars.ingest.rows import Read, Rejection
-from regulars.reports import rollups
 from regulars.storage.arrays import array
 from regulars.storage.database import Database
 
@@ -195,14 +194,13 @@ async def _by_halves(writing: Writing, put: entities.Put, rows: Sequence[Any]) -
     try:
         async with writing.part():
             return list(await put(writing, rows))
-    except PASSING:
-        raise
-    except (Refused, asyncpg.PostgresError) as error:
-        # The commit makes the room, and does the whole again.
-        if rollups.lacks_room(error):
+    except Exception as error:
+        refused = refusal_of(error)
+        if refused is None:
             raise
         if len(rows) == 1:
-            return [error if isinstance(error, Refused) else refusal(error)]
+            log_refusal(error)
+            return [refused]
     middle = len(rows) // 2
     return [
         *await _by_halves(writing, put, rows[:middle]),

@@ -14,38 +14,17 @@ from regulars.facts import community as communities
 from regulars.facts.refusals import NotFound
 from regulars.facts.writing import Writing
 from regulars.ingest import member_counts
+from regulars.ingest.commit_markers import new_marker
 from regulars.reports import folding, messages, purchases, rollups, snapshots, usages, visits
 from regulars.reports.derive import derive
 from regulars.storage import retention
 from regulars.storage.database import Database
+from regulars.storage.errors import is_definite, is_transient, lacks_partition
 
 T = TypeVar("T")
 Work = Callable[[Writing], Awaitable[T]]
 
 ATTEMPTS = 6
-
-ASKED_FOR = 600
-"""How often the server is asked what came of a commit, every 50 ms."""
-
-LOST = (
-    asyncpg.AdminShutdownError,
-    asyncpg.CrashShutdownError,
-    asyncpg.CannotConnectNowError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.InterfaceError,
-    # What asyncpg says of a command on a connection whose end it is just being told.
-    asyncpg.InternalClientError,
-    OSError,
-)
-"""The connection to the database is lost."""
-
-# What may pass when the whole transaction is done again.
-PASSING = (
-    asyncpg.DeadlockDetectedError,
-    asyncpg.SerializationError,
-    asyncpg.LockNotAvailableError,
-    *LOST,
-)
 
 _log = structlog.get_logger("regulars.commit")
 
@@ -61,8 +40,10 @@ async def commit(database: Database, community_id: int, work: Work[T], load: int
     """Runs `work` and refreshes what it touched in one transaction, or marks it for a `load` to compute at its end;
     gives what it returned.
 
-    A deadlock or a lost connection has the whole done again, so `work` must do nothing outside its
-    writing. Raises whatever `work` raises; then nothing of it stays.
+    A deadlock or a lost connection has the whole repeated, so `work` must do nothing outside its writing. A connection
+    that is lost while it commits is repeated only where the database proves that nothing was stored.
+    Raises what `work` raises; then nothing of it stays. Raises UnknownOutcomeError where the database can't prove in
+    time what became of the commit.
     """
     attempt = 0
     while True:
@@ -70,59 +51,48 @@ async def commit(database: Database, community_id: int, work: Work[T], load: int
         try:
             result, writing = await _once(database, community_id, work, load)
         except asyncpg.CheckViolationError as error:
-            if attempt == ATTEMPTS or not rollups.lacks_room(error):
+            if attempt == ATTEMPTS or not lacks_partition(error):
                 raise
             # Retention makes partitions ahead of time; where it could not, a write makes its own.
             await retention.keep_day(database, database.clock().date())
             await rollups.keep(database)
-        except (*PASSING, ProfileGoneError) as error:
-            if attempt == ATTEMPTS:
+        except Exception as error:
+            if attempt == ATTEMPTS or not (is_transient(error) or isinstance(error, ProfileGoneError)):
                 raise
             _log.warning("commit.again", attempt=attempt, why=type(error).__name__)
             await asyncio.sleep(0.01 * 2**attempt)
         else:
-            await folding.bound(database, community_id, writing.moves)
-            if load is None:
-                await purchases.bound(database, community_id, writing.bought, writing.taken_back)
+            await _bound(database, writing)
             return result
 
 
-async def _once(database: Database, community_id: int, work: Work[T], load: int | None) -> tuple[T, Writing]:
-    transaction_id: str | None = None
+async def _bound(database: Database, writing: Writing) -> None:
+    """Keeps what is unfolded within bounds. What fails here is left to the next fold: the write itself is stored."""
     try:
-        async with database.writing(community_id, communities.holding_currency(community_id)) as scope:
+        await folding.bound(database, writing.community_id, writing.moves)
+        if writing.load is None:
+            await purchases.bound(database, writing.community_id, writing.bought, writing.taken_back)
+    except Exception:
+        _log.exception("fold.failed", community=writing.community_id)
+
+
+async def _once(database: Database, community_id: int, work: Work[T], load: int | None) -> tuple[T, Writing]:
+    marker = new_marker(community_id, database.clock().date())
+    first = f"{marker.lock}; {communities.holding_currency(community_id)}"
+    is_committing = False
+    try:
+        async with database.writing(community_id, first, marker.insert) as scope:
             community = await communities.by_id(scope.connection, community_id)
             writing = Writing(scope.connection, community_id, scope.now, community, load=load)
             result = await work(writing)
             await settle(writing, database.clock)
-            # What touched no profile may still have written.
-            transaction_id = writing.transaction_id or await writing.fetchval(_ITS_ID)
-    except LOST:
-        # A connection that is lost while it commits leaves open what came of it; the server knows.
-        if transaction_id is not None and await _was_committed(database, transaction_id):
-            return result, writing
-        raise
+            is_committing = True
+    except Exception as error:
+        # What was lost while it committed may be stored; only the row that went with it says so.
+        if not is_committing or is_definite(error) or not await marker.is_committed(database):
+            raise
+        _log.warning("commit.proven", why=type(error).__name__)
     return result, writing
-
-
-_ITS_ID = "SELECT pg_current_xact_id_if_assigned()::text"
-
-
-class UnknownOutcomeError(Exception):
-    """The database was lost during a commit and has not come back: nobody knows whether it holds."""
-
-
-async def _was_committed(database: Database, transaction_id: str) -> bool:
-    for attempt in range(ASKED_FOR):
-        await asyncio.sleep(0 if attempt == 0 else 0.05)
-        try:
-            async with database.unscoped() as connection:
-                status = await connection.fetchval("SELECT pg_xact_status($1::text::xid8)", transaction_id)
-        except LOST:
-            continue
-        if status != "in progress":
-            return bool(status == "committed")
-    raise UnknownOutcomeError("The database was lost during a commit: look whether it was kept.")
 
 
 _NUMBER = attrgetter("int")
@@ -130,8 +100,7 @@ _NUMBER = attrgetter("int")
 
 # As a constant the list is made a hash: of a community that it knows nothing of yet the database may read all.
 _LOCK = """
-SELECT profile_id, deleted_at IS NULL AS is_there, merged_into IS NOT NULL AS is_merged,
-       pg_current_xact_id()::text AS transaction_id
+SELECT profile_id, deleted_at IS NULL AS is_there, merged_into IS NOT NULL AS is_merged
 FROM profiles
 WHERE community_id = $1 AND profile_id = ANY ($2)
 ORDER BY profile_id
@@ -156,7 +125,6 @@ async def settle(writing: Writing, clock: Callable[[], Any]) -> None:
         locked = await writing.fetch(_LOCK, writing.community_id, there)
         if writing.touched.keys() - {row["profile_id"] for row in locked if not row["is_merged"]}:
             raise ProfileGoneError("A profile was removed meanwhile.")
-        writing.transaction_id = next((row["transaction_id"] for row in locked), None)
         if writing.touched:
             profile_ids = sorted(writing.touched, key=_NUMBER)
             causes = [writing.touched[each] for each in profile_ids]

@@ -5,16 +5,15 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import asyncpg
-
 from regulars.facts import community as communities
 from regulars.facts.community import Community
-from regulars.facts.refusals import Refused, refuse
+from regulars.facts.refusals import Refused
 from regulars.facts.transactions import TRANSACTIONS, TransactionRow
 from regulars.facts.writing import Writing
 from regulars.ingest import idempotency
-from regulars.ingest.commit import PASSING, commit, settle
+from regulars.ingest.commit import commit, settle
 from regulars.ingest.idempotency import Earlier, Keyed, Stored
+from regulars.ingest.row_errors import log_refusal, refusal_of
 from regulars.ingest.transactions import Kept, Outcome, Put, put
 from regulars.storage.database import Database
 
@@ -194,10 +193,10 @@ async def commit_together(
 
     try:
         return await commit(database, community_id, at_once, load)
-    except PASSING:
-        raise
-    except (asyncpg.PostgresError, Refused):
-        return await commit(database, community_id, by_halves, load)
+    except Exception as error:
+        if refusal_of(error) is None:
+            raise
+    return await commit(database, community_id, by_halves, load)
 
 
 class _RehearsedError(Exception):
@@ -312,20 +311,15 @@ async def _by_halves(
     try:
         async with writing.part():
             return await _whole(writing, puts, database, create_profiles=create_profiles)
-    except PASSING:
-        raise
-    except (asyncpg.PostgresError, Refused) as error:
+    except Exception as error:
+        refused = refusal_of(error)
+        if refused is None:
+            raise
         if len(puts) == 1:
-            return [error if isinstance(error, Refused) else refusal(error)]
+            log_refusal(error)
+            return [refused]
     middle = len(puts) // 2
     return [
         *await _by_halves(writing, puts[:middle], database, create_profiles=create_profiles),
         *await _by_halves(writing, puts[middle:], database, create_profiles=create_profiles),
     ]
-
-
-def refusal(error: asyncpg.PostgresError) -> Refused:
-    """Why the database does not take a row, in the words of the API."""
-    if isinstance(error, asyncpg.NumericValueOutOfRangeError):
-        return refuse("", "Its sums make a value of the profile larger than can be kept: send smaller amounts")
-    return refuse("", f"The database does not take this: {error}")

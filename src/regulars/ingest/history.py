@@ -14,7 +14,6 @@ from regulars.ingest import entities, together
 from regulars.ingest.ahead import prepared
 from regulars.ingest.arrival import Arrival, at_once
 from regulars.ingest.batches import Batch, Options, Summary, loaded, looked_at
-from regulars.ingest.commit import PASSING
 from regulars.ingest.entities import Outcome
 from regulars.ingest.files import Format, Source
 from regulars.ingest.grouping import rehearsed
@@ -25,6 +24,7 @@ from regulars.ingest.transaction_lines import transaction
 from regulars.ingest.transactions import Kept, Mode, OutdatedError, Put
 from regulars.storage.arrays import array
 from regulars.storage.database import Database
+from regulars.storage.errors import concerns_row
 
 
 async def load_file(
@@ -75,7 +75,7 @@ async def _put_lane(arrival: Arrival, community: Community, options: Options, ta
     try:
         return await arrival.commit(work)
     except asyncpg.PostgresError as error:
-        if isinstance(error, PASSING):
+        if not concerns_row(error):
             raise
         # Which row it is that the database refuses is found row by row.
         return Came(0, 0, table["number"].to_pylist())

@@ -8,6 +8,7 @@ import asyncpg
 
 from regulars.reports.interval import EVERY, Interval
 from regulars.storage.database import Database
+from regulars.storage.errors import lacks_partition
 
 T = TypeVar("T")
 
@@ -49,11 +50,6 @@ async def keep(database: Database) -> int:
     return dropped
 
 
-def lacks_room(error: BaseException) -> bool:
-    """Whether a write failed for want of a partition."""
-    return isinstance(error, asyncpg.CheckViolationError) and "no partition" in str(error)
-
-
 async def with_room(database: Database, work: Callable[[], Awaitable[T]]) -> T:
     """Does what writes into rollups; where it lacks a partition, once more after they are made.
 
@@ -62,7 +58,7 @@ async def with_room(database: Database, work: Callable[[], Awaitable[T]]) -> T:
     try:
         return await work()
     except asyncpg.CheckViolationError as error:
-        if not lacks_room(error):
+        if not lacks_partition(error):
             raise
     await keep(database)
     return await work()

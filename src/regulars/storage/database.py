@@ -1,7 +1,7 @@
 """Connections to PostgreSQL, each statement within the community whose rows it may see."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -19,6 +19,8 @@ SESSION = {
     "application_name": "regulars",
 }
 
+_READING = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+_WRITING = "BEGIN ISOLATION LEVEL READ COMMITTED"
 
 _encoder = msgspec.json.Encoder(decimal_format="number")
 
@@ -56,10 +58,21 @@ class Scope:
         try:
             yield
         except BaseException:
-            if not self.connection.is_closed():
-                await self.connection.execute("ROLLBACK TO SAVEPOINT part; RELEASE SAVEPOINT part")
+            await _undo(self.connection, "ROLLBACK TO SAVEPOINT part; RELEASE SAVEPOINT part")
             raise
         await self.connection.execute("RELEASE SAVEPOINT part")
+
+
+async def _undo(connection: Any, statement: str) -> None:
+    """Undoes what an error has ended. A connection that can't is closed, so that nobody else gets it as it is, and the
+    error that came first is the one that is raised.
+    """
+    try:
+        await connection.execute(statement)
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError):
+        # A connection that was lost has gone from the pool already, and can't be closed once more.
+        with suppress(asyncpg.InterfaceError):
+            connection.terminate()
 
 
 def _decoded(text: str) -> msgspec.Raw:
@@ -138,27 +151,31 @@ class Database:
     @asynccontextmanager
     async def reading(self, community_id: int) -> AsyncIterator[Scope]:
         """One snapshot of a community, read only."""
-        begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
-        async with self._transaction(begin, community_id) as scope:
+        async with self._transaction(_READING, community_id) as scope:
             yield scope
 
     @asynccontextmanager
-    async def writing(self, community_id: int, first: str = "") -> AsyncIterator[Scope]:
+    async def writing(self, community_id: int, first: str = "", last: str = "") -> AsyncIterator[Scope]:
         """One transaction of a community: committed at the end of the block, undone if it raises.
 
-        `first` is a statement that it begins with, in the same round trip; what it gives is not read.
+        `first` is a statement that it begins with and `last` one that it ends with, in the same round trips as BEGIN
+        and COMMIT; what they give is not read.
         """
-        async with self._transaction("BEGIN ISOLATION LEVEL READ COMMITTED", community_id, first) as scope:
+        async with self._transaction(_WRITING, community_id, first, last) as scope:
             yield scope
 
     @asynccontextmanager
-    async def _transaction(self, begin: str, community_id: int, first: str = "") -> AsyncIterator[Scope]:
+    async def _transaction(
+        self, begin: str, community_id: int, first: str = "", last: str = ""
+    ) -> AsyncIterator[Scope]:
         async with self.pool.acquire() as connection:
-            await connection.execute(f"{begin}; SET LOCAL regulars.community_id = '{int(community_id)}'; {first}")
             try:
+                await connection.execute(f"{begin}; SET LOCAL regulars.community_id = '{int(community_id)}'; {first}")
                 yield Scope(connection, community_id, self.clock())
+                status = await connection.execute(f"{last}; COMMIT")
+                if status != "COMMIT" and begin == _WRITING:
+                    # Work that has caught an error of the database outside a savepoint.
+                    raise asyncpg.InFailedSQLTransactionError("The transaction was rolled back: a statement failed.")
             except BaseException:
-                if not connection.is_closed():
-                    await connection.execute("ROLLBACK")
+                await _undo(connection, "ROLLBACK")
                 raise
-            await connection.execute("COMMIT")

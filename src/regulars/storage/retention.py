@@ -5,7 +5,7 @@ from datetime import date, timedelta
 from regulars.storage.database import Database
 
 AHEAD = 3
-FEEDS = ("outbox", "idempotency_keys")
+FEEDS = ("outbox", "idempotency_keys", "commit_markers")
 
 
 async def keep_day(database: Database, day: date) -> None:
@@ -22,6 +22,6 @@ async def keep(database: Database, outbox_days: int) -> int:
     for ahead in range(-1, AHEAD + 1):
         await keep_day(database, today + timedelta(days=ahead))
     async with database.unscoped() as connection:
-        for feed, days in zip(FEEDS, (outbox_days, 1), strict=True):
+        for feed, days in zip(FEEDS, (outbox_days, 1, 1), strict=True):
             dropped += await connection.fetchval("SELECT drop_partitions($1, $2)", feed, today - timedelta(days=days))
     return dropped

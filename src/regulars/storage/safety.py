@@ -1,5 +1,6 @@
 """What must be true of a database before members' data go in: its version, the app's role, isolation by row."""
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,6 +72,9 @@ WHERE n.nspname = current_schema()
 ORDER BY c.relname
 """
 
+# What is reported as stored must be there after a crash.
+_DURABILITY = "SELECT current_setting('synchronous_commit') AS synchronous_commit, current_setting('fsync') AS fsync"
+
 _CREATE_ROLE = "CREATE ROLE regulars_app LOGIN PASSWORD '...' NOSUPERUSER NOBYPASSRLS;"
 
 
@@ -102,7 +106,19 @@ async def findings(connection: Any) -> list[Finding]:
         Finding(f"The table {row['relname']} has no forced row-level security: run `regulars migrate`.", fatal=True)
         for row in await connection.fetch(_OPEN_TABLES)
     )
+    found.extend(_durability_findings(role["rolname"], await connection.fetchrow(_DURABILITY)))
     return found
+
+
+def _durability_findings(role: str, settings: Mapping[str, str]) -> Iterator[Finding]:
+    if settings["synchronous_commit"] == "off":
+        yield Finding(
+            "synchronous_commit is off, so a write that was reported as stored may be lost in a crash: "
+            f"ALTER ROLE {role} SET synchronous_commit = on;",
+            fatal=True,
+        )
+    if settings["fsync"] == "off":
+        yield Finding("fsync is off, so a crash of the machine may lose all data: turn it on.", fatal=False)
 
 
 async def refuse_if_unsafe(connection: Any) -> list[Finding]:

@@ -1,0 +1,79 @@
+"""A row that a transaction writes about itself, so that its commit can be proven after its connection was lost."""
+
+import asyncio
+from dataclasses import dataclass
+from datetime import date
+from uuid import UUID
+
+import uuid_utils.compat
+
+from regulars.storage.database import Database
+from regulars.storage.errors import UnknownOutcomeError, is_system_error
+
+PROOF_SECONDS = 30.0
+"""How long the outcome of a commit is looked up before it is given up as unknown."""
+
+POLL_SECONDS = 0.05
+
+# Not on a standby: what it has not replayed yet is no proof that it does not exist.
+_IS_COMMITTED = """
+SELECT CASE WHEN NOT pg_is_in_recovery() THEN EXISTS (
+    SELECT FROM commit_markers WHERE community_id = $1 AND day = $2 AND id = $3
+) END
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class CommitMarker:
+    """The marker of one attempt to commit. `day` is the partition that it is written into."""
+
+    community_id: int
+    day: date
+    id: UUID
+
+    @property
+    def lock(self) -> str:
+        """A statement that holds the marker until its transaction has ended, committed or not.
+
+        It is the first of the transaction that writes the marker, so that a look-up waits for a server that is still
+        at work on a commit whose connection is gone.
+        """
+        key = int.from_bytes(self.id.bytes[8:], "big", signed=True)
+        return f"SELECT pg_advisory_xact_lock({key})"
+
+    @property
+    def insert(self) -> str:
+        """A statement that writes the marker; of a transaction that has written nothing it writes none."""
+        return (
+            "INSERT INTO commit_markers (community_id, day, id) "
+            f"SELECT {int(self.community_id)}, DATE '{self.day.isoformat()}', UUID '{self.id}' "
+            "WHERE pg_current_xact_id_if_assigned() IS NOT NULL"
+        )
+
+    async def is_committed(self, database: Database) -> bool:
+        """Whether the transaction was committed, once it has ended. Raises UnknownOutcomeError."""
+        try:
+            async with asyncio.timeout(PROOF_SECONDS):
+                while True:
+                    found = await self._found(database)
+                    if found is not None:
+                        return found
+                    await asyncio.sleep(POLL_SECONDS)
+        except TimeoutError:
+            raise UnknownOutcomeError from None
+
+    async def _found(self, database: Database) -> bool | None:
+        """The same; None where the database can't tell now."""
+        try:
+            async with database.writing(self.community_id, self.lock) as scope:
+                found: bool | None = await scope.fetchval(_IS_COMMITTED, self.community_id, self.day, self.id)
+        except Exception as error:
+            if is_system_error(error):
+                return None
+            raise
+        return found
+
+
+def new_marker(community_id: int, day: date) -> CommitMarker:
+    """A marker that no other transaction has. Their order is that of time, so that the index grows at its end."""
+    return CommitMarker(community_id, day, uuid_utils.compat.uuid7())
