@@ -8,6 +8,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from regulars.access.authorization import Access, Caller, authorize
+from regulars.access.permits import TRANSACTION_WRITE
 from regulars.api.app import application
 from regulars.api.asgi import spare_what_stays
 from regulars.api.endpoint import decoded
@@ -24,6 +26,8 @@ from regulars.storage.database import Database
 EMPTY = "/bench/empty"
 BARE = "/bench/bare"
 NAIVE = "/bench/naive/transactions"
+
+CREATE = Access(Caller.COMMUNITY, TRANSACTION_WRITE)
 
 _known: dict[int, Community] = {}
 
@@ -56,9 +60,10 @@ def _naive(server: Server) -> Route:
     """One transaction of the database for each request; a row trigger recomputes the profile (naive.sql)."""
 
     async def create(request: Request) -> Response:
-        token = await server.community_of(request.headers.get("authorization", ""))
-        assert token.community_id is not None
-        community_id = token.community_id
+        principal = await server.authenticator.principal(CREATE, request.headers)
+        authorize(CREATE, principal, {})
+        assert principal.community_id is not None
+        community_id = principal.community_id
         given = decoded(await request.body(), TransactionIn)
         transactions.require(given)
         community = await _community(server, community_id)

@@ -46,6 +46,7 @@ class Settings:
     max_report_bytes: int = _setting(1_000_000, "Largest body of a request of the Reporting API.")
     batch_rows: int = _setting(5_000, "Most rows that one commit takes.")
     token_cache_seconds: float = _setting(2.0, "How long a checked token is trusted before it is checked again.")
+    invalid_token_cache_seconds: float = _setting(2.0, "How long an invalid token is denied without another check.")
     general_capacity: int = _setting(1_000, "Tokens that a general rate limit holds where an organization sets none.")
     general_refill: int = _setting(50, "Tokens that are added to it every second.")
     reporting_capacity: int = _setting(1_000, "Tokens that a rate limit of reports holds, likewise.")

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
-from clubs import START
-from regulars.access import tokens
 from regulars.access.customers import Choice, Reach, choice, reach
 from regulars.access.denied import Denied
+from regulars.access.principals import Principal, PrincipalKind
 
 
 @pytest.mark.parametrize(
@@ -53,13 +50,5 @@ def test_what_is_malformed_is_471(text: str) -> None:
 
 
 def test_a_token_s_reach_is_what_it_was_given() -> None:
-    def token(**more: Any) -> tokens.Token:
-        usual = {"community_id": None, "profile_id": None, "customers": None, "permits": ()}
-        fixed = {"id": 1, "organization_id": 3, "name": "", "hint": "rg_", "created_at": START}
-        return tokens.Token(**{**usual, **fixed, "expires_at": None, "revoked_at": None, **more})
-
-    assert reach(token()) == Reach(3)
-    assert reach(token(community_id=7, customers=("a",))) == Reach(3, 7, ("a",))
-    with pytest.raises(Denied, match="bound to one member") as denied:
-        reach(token(profile_id="00000000-0000-0000-0000-000000000001"))
-    assert denied.value.status == 403
+    assert reach(Principal(PrincipalKind.ORGANIZATION, 3)) == Reach(3)
+    assert reach(Principal(PrincipalKind.COMMUNITY, 3, 7, customers=("a",))) == Reach(3, 7, ("a",))

@@ -9,9 +9,8 @@ import pytest
 
 from api.profile_calls import made
 from clubs import Club
-from regulars.access import tokens
+from regulars.access import authentication, tokens
 from regulars.access.tokens import NewToken, Token
-from regulars.api import server
 
 LOCATIONS = "/api/v3/locations"
 
@@ -31,7 +30,7 @@ class Watch:
 def watch(monkeypatch: pytest.MonkeyPatch) -> Watch:
     """The seconds that the server counts."""
     found = Watch()
-    monkeypatch.setattr(server, "time", found)
+    monkeypatch.setattr(authentication, "time", found)
     return found
 
 
@@ -161,14 +160,6 @@ async def test_an_organization_lists_its_own_tokens_the_newest_first(club: Club,
         others = await tokens.listed(connection, organization(other_club))
     assert found[:2] == made_tokens[::-1]
     assert not {each.id for each in found} & {each.id for each in others}
-
-
-async def test_many_tokens_at_once_are_no_more_than_are_remembered(club: Club, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert await status(club, f"Bearer {club.token}") == 200
-    remembered = club.server._tokens[club.token]
-    club.server._tokens = {f"rg_{n}": remembered for n in range(10_001)}
-    assert await status(club, f"Bearer {club.token}") == 200
-    assert list(club.server._tokens) == [club.token]
 
 
 async def test_a_token_of_one_community_opens_no_other(club: Club, other_club: Club) -> None:

@@ -309,8 +309,8 @@ async def test_members_read_their_own_and_nothing_else(club: Club) -> None:
     for path in ("", "/calculate"):
         own = await club.http.get(f"/id/api/v1/profiles/me/aggregations{path}", headers=member)
         assert own.json() == (await club.http.get(of(mine))).json()
-    assert (await club.http.get(of(mine), headers=member)).status_code == 401
-    assert await status(club, "GET", "/id/api/v1/profiles/me/aggregations") == 401
+    assert (await club.http.get(of(mine), headers=member)).status_code == 403
+    assert await status(club, "GET", "/id/api/v1/profiles/me/aggregations") == 403
 
 
 async def test_without_a_token_nothing_is_read(club: Club) -> None:

@@ -102,9 +102,9 @@ async def test_the_two_kinds_of_token_do_not_pass_for_each_other(club: Club) -> 
     profile = await made(club)
     token = (await _token(club, id=profile["id"]))["token"]
     member = {"Authorization": f"Bearer {token}"}
-    assert (await club.http.get(f"{PROFILES}/{profile['id']}", headers=member)).status_code == 401
-    assert (await club.http.post(TOKEN, json={"id": profile["id"]}, headers=member)).status_code == 401
-    assert (await club.http.get(ME)).status_code == 401
+    assert (await club.http.get(f"{PROFILES}/{profile['id']}", headers=member)).status_code == 403
+    assert (await club.http.post(TOKEN, json={"id": profile["id"]}, headers=member)).status_code == 403
+    assert (await club.http.get(ME)).status_code == 403
     assert (await club.http.get(ME, headers={"Authorization": ""})).status_code == 401
 
 

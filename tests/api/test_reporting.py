@@ -95,7 +95,7 @@ async def test_a_member_s_token_is_good_for_no_report(reporting: Reporting) -> N
     token = await reporting.new_token(
         community_id=reporting.clubs[0].id, profile_id="00000000-0000-0000-0000-000000000001"
     )
-    assert "bound to one member" in refused(await reporting.ask(token=token), 403)
+    assert "bound to one profile" in refused(await reporting.ask(token=token), 403)
 
 
 # About whom --------------------------------------------------------------------------------------------------

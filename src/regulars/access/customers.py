@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from regulars.access.denied import Denied
-from regulars.access.tokens import Token
+from regulars.access.principals import Principal
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +40,9 @@ class Reach:
     slugs: tuple[str, ...] | None = None
 
 
-def reach(token: Token) -> Reach:
-    """What a token reaches. Raises Denied, 403, for one that is bound to a single member."""
-    if token.profile_id is not None:
-        raise Denied(403, "This token is bound to one member: reports need one of an organization or a community.")
-    return Reach(token.organization_id, token.community_id, token.customers)
+def reach(principal: Principal) -> Reach:
+    """What the caller's token reaches."""
+    return Reach(principal.organization_id, principal.community_id, principal.customers)
 
 
 # What X-Customer says ----------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import Enum
 from uuid import UUID
 
+from regulars.access import permits
 from regulars.access.members import Member
 from regulars.access.tokens import Token
 
@@ -54,4 +55,9 @@ def principal_of_token(token: Token) -> Principal:
 
 def principal_of_member(member: Member) -> Principal:
     """The caller that a member's own token stands for."""
-    return Principal(PrincipalKind.MEMBER, community_id=member.community_id, profile_id=member.profile_id)
+    return Principal(
+        PrincipalKind.MEMBER,
+        community_id=member.community_id,
+        profile_id=member.profile_id,
+        permits=permits.OF_MEMBERS,
+    )

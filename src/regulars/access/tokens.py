@@ -1,6 +1,7 @@
 """API tokens: printed once, kept as a hash, revocable, with an expiry."""
 
 import hashlib
+import re
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +9,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from regulars.access.permits import FULL_PROFILE_API
+
 PREFIX = "rg_"
+_RANDOM_BYTES = 32
+_SECRET = re.compile(PREFIX + r"[A-Za-z0-9_-]{43}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +46,11 @@ def hashed(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
+def is_secret(text: str) -> bool:
+    """Whether a text has the form of a token's secret."""
+    return _SECRET.fullmatch(text) is not None
+
+
 def _token(row: Any) -> Token:
     values = dict(row)
     values["permits"] = tuple(values["permits"])
@@ -50,20 +60,27 @@ def _token(row: Any) -> Token:
 
 @dataclass(frozen=True, slots=True)
 class NewToken:
-    """A token to be made."""
+    """A token to be made. Permits None is all of the Profile API for a token of a community, and else nothing."""
 
     organization_id: int
     name: str
-    permits: Sequence[str] = ()
+    permits: Sequence[str] | None = None
     customers: Sequence[str] | None = None
     community_id: int | None = None
     profile_id: UUID | None = None
     expires_at: datetime | None = None
 
+    @property
+    def granted(self) -> tuple[str, ...]:
+        """The permits that it is kept with."""
+        if self.permits is not None:
+            return tuple(self.permits)
+        return () if self.community_id is None else FULL_PROFILE_API
+
 
 async def create(connection: Any, new: NewToken, now: datetime) -> str:
     """Makes a token and gives its secret, which is not kept and can't be had again."""
-    secret = PREFIX + secrets.token_urlsafe(32)
+    secret = PREFIX + secrets.token_urlsafe(_RANDOM_BYTES)
     async with connection.transaction():
         await connection.execute(f"SET LOCAL regulars.organization_id = '{int(new.organization_id)}'")
         await connection.execute(
@@ -80,7 +97,7 @@ async def create(connection: Any, new: NewToken, now: datetime) -> str:
             hashed(secret),
             secret[:7],
             new.name,
-            list(new.permits),
+            list(new.granted),
             None if new.customers is None else list(new.customers),
             now,
             new.expires_at,

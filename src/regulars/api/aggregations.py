@@ -8,6 +8,7 @@ from uuid import UUID
 import msgspec
 from msgspec import Meta
 
+from regulars.access import permits
 from regulars.aggregations import explain, history, wire
 from regulars.aggregations.aggregation import Aggregation, Type
 from regulars.aggregations.reading import Read
@@ -179,7 +180,17 @@ VALUES = Resource(
 _AS_OF = {"as_of": "A past instant, ISO 8601: the values as they were true then."}
 _NAME = {"name": "The name of an aggregation."}
 
-SHOW = Endpoint("GET", _V3, "Every value of a profile", reads=show, shows=VALUES, tag=_TAG, query=_AS_OF)
+SHOW = Endpoint(
+    "GET",
+    _V3,
+    "Every value of a profile",
+    reads=show,
+    shows=VALUES,
+    permit=permits.PROFILE_READ,
+    subject="id",
+    tag=_TAG,
+    query=_AS_OF,
+)
 
 ENDPOINTS = (
     SHOW,
@@ -188,6 +199,8 @@ ENDPOINTS = (
         "/profiles/{id}/aggregations",
         "The values of the first version of this API",
         reads=show_bare,
+        permit=permits.PROFILE_READ,
+        subject="id",
         tag=_TAG,
     ),
     Endpoint(
@@ -196,6 +209,8 @@ ENDPOINTS = (
         "Recalculate from the facts, store, and show",
         writes=calculate,
         shows=VALUES,
+        permit=permits.PROFILE_READ,
+        subject="id",
         tag=_TAG,
     ),
     Endpoint(
@@ -203,6 +218,8 @@ ENDPOINTS = (
         f"{_V3}/explain",
         "Why a value is what it is",
         reads=show_explanation,
+        permit=permits.PROFILE_READ,
+        subject="id",
         tag=_TAG,
         query={**_NAME, **_AS_OF},
     ),
@@ -211,23 +228,50 @@ ENDPOINTS = (
         f"{_V3}/history",
         "How a value went over time",
         reads=show_history,
+        permit=permits.PROFILE_READ,
+        subject="id",
         tag=_TAG,
         query={**_NAME, "from": "The instant to begin at.", "to": "The instant to end at; now where it is missing."},
     ),
     Endpoint(
-        "POST", "/api/v3/profiles/aggregations/query", "The values of many profiles", reads=query, takes=Query, tag=_TAG
+        "POST",
+        "/api/v3/profiles/aggregations/query",
+        "The values of many profiles",
+        reads=query,
+        takes=Query,
+        permit=permits.PROFILE_READ,
+        tag=_TAG,
     ),
-    Endpoint("GET", _MINE, "The member's own values", reads=show, shows=VALUES, caller=Caller.MEMBER, tag="member"),
+    Endpoint(
+        "GET",
+        _MINE,
+        "The member's own values",
+        reads=show,
+        shows=VALUES,
+        caller=Caller.MEMBER,
+        permit=permits.PROFILE_READ,
+        tag="member",
+    ),
     Endpoint(
         "GET",
         f"{_MINE}/calculate",
         "Recalculate the member's own values",
         writes=calculate,
         caller=Caller.MEMBER,
+        permit=permits.PROFILE_READ,
         tag="member",
     ),
     *(
-        Endpoint(method, _V3, "Not allowed: values are derived", reads=read_only, tag=_TAG, status=405)
+        Endpoint(
+            method,
+            _V3,
+            "Not allowed: values are derived",
+            reads=read_only,
+            permit=permits.PROFILE_READ,
+            subject="id",
+            tag=_TAG,
+            status=405,
+        )
         for method in ("POST", "PUT", "PATCH", "DELETE")
     ),
 )

@@ -12,10 +12,12 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from regulars.access.authorization import authorize
+from regulars.access.denied import Denied
 from regulars.api import docs, errors, provider_calls, report_calls
-from regulars.api.endpoint import Caller, Endpoint
+from regulars.api.endpoint import Access, Caller, Endpoint
 from regulars.api.quick_reads import QuickReads
-from regulars.api.registry import ENDPOINTS
+from regulars.api.registry import ENDPOINTS, PAGES
 from regulars.api.routing import Handler, Routes
 from regulars.api.server import Server, encoded
 from regulars.api.telemetry import Telemetry
@@ -60,11 +62,22 @@ async def _answer(server: Server, endpoint: Endpoint, request: Request) -> Respo
     """The answer of an endpoint of the Profile API, whatever happens."""
     try:
         return await server.answer(endpoint, request)
-    except (Refused, NotFound, errors.ApiError) as error:
+    except (Denied, Refused, NotFound, errors.ApiError) as error:
         return errors.response(error)
     except Exception as error:
         _log.exception("request.failed", method=endpoint.method, path=endpoint.path)
         return errors.response(error)
+
+
+def _page(server: Server, access: Access, handler: Handler) -> Handler:
+    async def handle(request: Request) -> Response:
+        try:
+            authorize(access, await server.authenticator.principal(access, request.headers), request.path_params)
+        except Denied as denied:
+            return errors.response(denied)
+        return await handler(request)
+
+    return handle
 
 
 _REPORTING = "/v1/reporting"
@@ -130,7 +143,8 @@ def application(server: Server, *, jobs: bool = True, shared: Path | None = None
         by_path.setdefault(endpoint.path, []).append((endpoint, _handler(server, telemetry, endpoint)))
     handlers = [each for group in by_path.values() for each in group]
     routes = [Route(endpoint.path, handler, methods=[endpoint.method]) for endpoint, handler in handlers]
-    routes += [Route("/api/health", health), Route("/metrics", metrics), *docs.routes(ENDPOINTS)]
+    pages = {"/api/health": health, "/metrics": metrics, **docs.pages(ENDPOINTS)}
+    routes += [Route(path, _page(server, PAGES[path], handler)) for path, handler in pages.items()]
     app = Starlette(
         routes=routes,
         lifespan=lifespan,

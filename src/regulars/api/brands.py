@@ -1,5 +1,6 @@
 """Brands over HTTP."""
 
+from regulars.access import permits
 from regulars.api.endpoint import Call, Endpoint
 from regulars.api.resources import as_it_is, the_list, the_one
 from regulars.facts import brands
@@ -24,9 +25,36 @@ async def _delete(call: Call, writing: Writing) -> None:
 _AT = "/api/v3/brands"
 
 ENDPOINTS: tuple[Endpoint, ...] = (
-    Endpoint("GET", _AT, "List brands", reads=the_list(BRANDS), shows=BRANDS, lists=True, tag="brands"),
-    Endpoint("POST", _AT, "Make a brand", writes=_create, takes=BrandIn, shows=BRANDS, status=201, tag="brands"),
-    Endpoint("GET", f"{_AT}/{{id}}", "Read a brand", reads=the_one(BRANDS), shows=BRANDS, tag="brands"),
+    Endpoint(
+        "GET",
+        _AT,
+        "List brands",
+        reads=the_list(BRANDS),
+        shows=BRANDS,
+        lists=True,
+        permit=permits.PRODUCT_READ,
+        tag="brands",
+    ),
+    Endpoint(
+        "POST",
+        _AT,
+        "Make a brand",
+        writes=_create,
+        takes=BrandIn,
+        shows=BRANDS,
+        status=201,
+        permit=permits.PRODUCT_WRITE,
+        tag="brands",
+    ),
+    Endpoint(
+        "GET",
+        f"{_AT}/{{id}}",
+        "Read a brand",
+        reads=the_one(BRANDS),
+        shows=BRANDS,
+        permit=permits.PRODUCT_READ,
+        tag="brands",
+    ),
     Endpoint(
         "PUT",
         f"{_AT}/{{id}}",
@@ -34,7 +62,16 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         writes=_update,
         takes=BrandIn,
         shows=BRANDS,
+        permit=permits.PRODUCT_WRITE,
         tag="brands",
     ),
-    Endpoint("DELETE", f"{_AT}/{{id}}", "Delete a brand", writes=_delete, status=204, tag="brands"),
+    Endpoint(
+        "DELETE",
+        f"{_AT}/{{id}}",
+        "Delete a brand",
+        writes=_delete,
+        status=204,
+        permit=permits.PRODUCT_WRITE,
+        tag="brands",
+    ),
 )

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from regulars.access import permits
 from regulars.api.endpoint import Call, Endpoint, data, page
 from regulars.api.resources import as_it_is
 from regulars.facts import claims as facts
@@ -50,7 +51,8 @@ async def _unattach(call: Call, writing: Writing) -> dict[str, object]:
 
 
 def _endpoint(method: str, path: str, summary: str, **more: Any) -> Endpoint:
-    return Endpoint(method, f"{_AT}{path}", summary, tag=_TAG, **more)
+    permit = permits.TRANSACTION_READ if more.get("reads") else permits.TRANSACTION_WRITE
+    return Endpoint(method, f"{_AT}{path}", summary, permit=permit, subject="id", tag=_TAG, **more)
 
 
 ENDPOINTS: tuple[Endpoint, ...] = (

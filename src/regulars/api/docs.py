@@ -1,18 +1,21 @@
 """The page to read and try the API at: Swagger UI, served from the installed package, offline too."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import distribution
 from pathlib import Path
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
-from starlette.routing import Route
 
 from regulars.api.endpoint import Endpoint
 from regulars.api.openapi import document
+from regulars.api.routing import Handler
 
 _FILES = ("swagger-ui.css", "swagger-ui-bundle.js", "favicon-32x32.png")
+
+PATHS = ("/api/openapi.json", "/api/docs", "/api/docs/start.js", *(f"/api/docs/{name}" for name in _FILES))
+"""Where the document, the page and its files are."""
 
 # Addresses are relative, so that the page works behind a proxy's prefix.
 _PAGE = """<!DOCTYPE html>
@@ -48,8 +51,8 @@ _NOTHING_FROM_ELSEWHERE = {
 }
 
 
-def routes(endpoints: Sequence[Endpoint]) -> list[Route]:
-    """The document at /api/openapi.json, and the page at /api/docs."""
+def pages(endpoints: Sequence[Endpoint]) -> Mapping[str, Handler]:
+    """What answers at each of PATHS."""
     described = msgspec.json.encode(document(endpoints))
     folder = Path(str(distribution("swagger-ui-py").locate_file("swagger_ui/static")))
 
@@ -65,9 +68,4 @@ def routes(endpoints: Sequence[Endpoint]) -> list[Route]:
     async def file(request: Request) -> Response:
         return FileResponse(folder / request.url.path.rpartition("/")[2])
 
-    return [
-        Route("/api/openapi.json", openapi),
-        Route("/api/docs", page),
-        Route("/api/docs/start.js", start),
-        *(Route(f"/api/docs/{name}", file) for name in _FILES),
-    ]
+    return dict(zip(PATHS, (openapi, page, start, *(file for _ in _FILES)), strict=True))

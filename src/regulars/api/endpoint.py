@@ -3,7 +3,6 @@
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import Enum
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 from uuid import UUID
@@ -11,9 +10,11 @@ from uuid import UUID
 import msgspec
 from starlette.requests import Request
 
+from regulars.access import permits
+from regulars.access.authorization import Access as Access
+from regulars.access.authorization import Caller as Caller
 from regulars.access.customers import Customer
-from regulars.access.principals import Principal, PrincipalKind
-from regulars.access.tokens import Token
+from regulars.access.principals import Principal
 from regulars.api import bodies
 from regulars.api.errors import ApiError, refused
 from regulars.facts.refusals import NotFound
@@ -24,16 +25,6 @@ from regulars.ingest.providers.provider import Provider
 
 if TYPE_CHECKING:
     from regulars.api.server import Server
-
-
-class Caller(Enum):
-    """Who may call an endpoint."""
-
-    ANYONE = "anyone"
-    COMMUNITY = "a token of the community"
-    MEMBER = "a member's own token"
-    PROVIDER = "a provider of mail or SMS, by its signature"
-    REPORTING = "a token with a permit of the Reporting API, for the customers that its headers name"
 
 
 @dataclass(slots=True)
@@ -50,6 +41,10 @@ class Call:
     request: Request
     once: Keyed | None = None
 
+    def require(self, permit: str) -> None:
+        """Raises Denied, 403, where the caller lacks a permit that only this request needs, by what it asks for."""
+        permits.require(self.principal.permits, permit)
+
     @property
     def url(self) -> str:
         """The address that was called, without its query."""
@@ -63,8 +58,8 @@ class Call:
         return int(text)
 
     def uuid(self, name: str = "id") -> UUID:
-        """A part of the path that is a UUID, the member's own where the token is a member's."""
-        if self.principal.kind is PrincipalKind.MEMBER and self.principal.profile_id is not None and name == "id":
+        """A part of the path that is a UUID; `id` is the caller's own profile where the caller is bound to one."""
+        if name == "id" and self.principal.profile_id is not None:
             return self.principal.profile_id
         try:
             return UUID(self.path[name])
@@ -77,11 +72,15 @@ class ReportCall:
     """One request of the Reporting API, let in: who asks, about whom, the parts of its path, the body as it came."""
 
     server: "Server"
-    token: Token
+    principal: Principal
     customers: tuple[Customer, ...]
     path: Mapping[str, str]
     body: bytes
     now: datetime
+
+    def require(self, permit: str) -> None:
+        """Raises Denied, 403, where the caller lacks a permit that only this request needs, by what it asks for."""
+        permits.require(self.principal.permits, permit)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,10 +120,13 @@ class Endpoint:
 
     `reads` answers from the call; `writes` runs inside one commit: what it returns is the answer, and nothing
     of it stays if it raises; `streams` reads the body itself, piece by piece; `asks` checks and prices a request
-    of the Reporting API, which needs `permit`; `provider` reads what it has signed. `takes` is the struct that the
-    body must fit; `shows` the resource that the answer's data is made of, of which it `lists` many or shows one, for
-    OpenAPI; `described` says both where they are no struct and no resource. `groups` says that `reads` writes, in one
-    commit with the requests that arrive at the same time.
+    of the Reporting API; `provider` reads what it has signed. `takes` is the struct that the body must fit; `shows`
+    the resource that the answer's data is made of, of which it `lists` many or shows one, for OpenAPI; `described` says
+    both where they are no struct and no resource. `groups` says that `reads` writes, in one commit with the requests
+    that arrive at the same time.
+
+    `caller`, `permit` and `subject` are its access: who may call it, what a token needs, and the part of the path that
+    names the one profile that it is about.
     """
 
     method: str
@@ -134,7 +136,6 @@ class Endpoint:
     writes: Writes | None = None
     streams: Streams | None = None
     asks: Asks | None = None
-    permit: str = ""
     provider: Provider | None = None
     described: Described | None = None
     takes: Any = None
@@ -142,9 +143,15 @@ class Endpoint:
     lists: bool = False
     status: int = 200
     caller: Caller = Caller.COMMUNITY
+    permit: str = ""
+    subject: str = ""
+    access: Access = field(init=False)
     tag: str = ""
     query: Mapping[str, str] = field(default_factory=dict)
     groups: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "access", Access(self.caller, self.permit, self.subject))
 
     @property
     def takes_idempotency_key(self) -> bool:

@@ -77,6 +77,8 @@ def response(error: Exception) -> Response:
         content, status, headers = body(str(error), extra=error.extra), 404, headers
     elif isinstance(error, ApiError):
         content, status, headers = body(error.message, error.errors), error.status, error.headers
+    elif isinstance(error, Denied):
+        content, status, headers = body(error.message), error.status, error.headers
     else:
         content, status, headers = body(_UNFORESEEN), 500, headers
     return Response(content, status, headers, media_type="application/json")

@@ -11,6 +11,7 @@ from typing import IO
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
+from regulars.access import permits
 from regulars.api.endpoint import Call, Endpoint
 from regulars.api.errors import ApiError
 from regulars.facts.refusals import NotFound, refuse
@@ -165,6 +166,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "/v1/import/{entity}",
         "Import facts in bulk: NDJSON or CSV, streamed, gzip or zstd allowed",
         streams=_import,
+        permit=permits.IMPORT_WRITE,
         tag="imports",
         query={
             "create_profiles": "1 makes profiles that transactions name and that are not there.",

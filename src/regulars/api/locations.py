@@ -2,6 +2,7 @@
 
 import msgspec
 
+from regulars.access import permits
 from regulars.api.batches import Batch
 from regulars.api.endpoint import Call, Endpoint
 from regulars.api.resources import as_it_is, the_list, the_one
@@ -45,7 +46,16 @@ async def _put_batch(call: Call, writing: Writing) -> dict[str, object]:
 _AT = "/api/v3/locations"
 
 ENDPOINTS: tuple[Endpoint, ...] = (
-    Endpoint("GET", _AT, "List locations", reads=the_list(LOCATIONS), shows=LOCATIONS, lists=True, tag="locations"),
+    Endpoint(
+        "GET",
+        _AT,
+        "List locations",
+        reads=the_list(LOCATIONS),
+        shows=LOCATIONS,
+        lists=True,
+        permit=permits.LOCATION_READ,
+        tag="locations",
+    ),
     Endpoint(
         "POST",
         _AT,
@@ -54,6 +64,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         takes=LocationIn,
         shows=LOCATIONS,
         status=201,
+        permit=permits.LOCATION_WRITE,
         tag="locations",
     ),
     Endpoint(
@@ -62,9 +73,18 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "Make or change many locations by external id",
         writes=_put_batch,
         takes=LocationBatch,
+        permit=permits.LOCATION_WRITE,
         tag="locations",
     ),
-    Endpoint("GET", f"{_AT}/{{id}}", "Read a location", reads=the_one(LOCATIONS), shows=LOCATIONS, tag="locations"),
+    Endpoint(
+        "GET",
+        f"{_AT}/{{id}}",
+        "Read a location",
+        reads=the_one(LOCATIONS),
+        shows=LOCATIONS,
+        permit=permits.LOCATION_READ,
+        tag="locations",
+    ),
     Endpoint(
         "PUT",
         f"{_AT}/{{id}}",
@@ -72,7 +92,16 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         writes=_update,
         takes=LocationIn,
         shows=LOCATIONS,
+        permit=permits.LOCATION_WRITE,
         tag="locations",
     ),
-    Endpoint("DELETE", f"{_AT}/{{id}}", "Delete a location", writes=_delete, status=204, tag="locations"),
+    Endpoint(
+        "DELETE",
+        f"{_AT}/{{id}}",
+        "Delete a location",
+        writes=_delete,
+        status=204,
+        permit=permits.LOCATION_WRITE,
+        tag="locations",
+    ),
 )

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from regulars.access import members
+from regulars.access import members, permits
 from regulars.access.members import Member
 from regulars.api import profile_parts, profiles
 from regulars.api.endpoint import Call, Caller, Endpoint, data
@@ -20,7 +20,9 @@ async def _token(call: Call) -> dict[str, object]:
     handle = call.body.id_handle or "id"
     async with call.server.database.reading(call.community_id) as scope:
         profile_id = await profiles.found(scope, "id" if handle == "profile_id" else handle, call.body.id)
-    token, expires = members.signed(Member(call.community_id, profile_id), await call.server.member_key(), call.now)
+    token, expires = members.signed(
+        Member(call.community_id, profile_id), await call.server.authenticator.member_key(), call.now
+    )
     return data({"token": token, "exp": expires})
 
 
@@ -33,6 +35,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "Get a member's own token",
         reads=_token,
         takes=TokenIn,
+        permit=permits.MEMBER_TOKEN,
         tag="members",
     ),
     Endpoint(
@@ -42,7 +45,8 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         reads=profiles.read,
         shows=PROFILES,
         caller=Caller.MEMBER,
+        permit=permits.PROFILE_READ,
         tag="members",
     ),
-    *profile_parts.parts(ME, Caller.MEMBER, "members"),
+    *profile_parts.parts(ME, Caller.MEMBER, tag="members"),
 )

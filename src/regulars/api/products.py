@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 
+from regulars.access import permits
 from regulars.api.batches import Batch
 from regulars.api.endpoint import Call, Endpoint, data, page
 from regulars.api.resources import as_it_is, the_list, the_one
@@ -98,7 +99,16 @@ _VARIANTS_AT = f"{_AT}/{{id}}/variants"
 _INCLUDE = {"include": "`product` shows the product of each variant."}
 
 ENDPOINTS: tuple[Endpoint, ...] = (
-    Endpoint("GET", _AT, "List products", reads=the_list(PRODUCTS), shows=PRODUCTS, lists=True, tag="products"),
+    Endpoint(
+        "GET",
+        _AT,
+        "List products",
+        reads=the_list(PRODUCTS),
+        shows=PRODUCTS,
+        lists=True,
+        permit=permits.PRODUCT_READ,
+        tag="products",
+    ),
     Endpoint(
         "POST",
         _AT,
@@ -107,6 +117,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         takes=ProductIn,
         shows=PRODUCTS,
         status=201,
+        permit=permits.PRODUCT_WRITE,
         tag="products",
     ),
     Endpoint(
@@ -115,9 +126,18 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "Make or change many products by external id, else by name and brand",
         writes=_put_batch,
         takes=ProductBatch,
+        permit=permits.PRODUCT_WRITE,
         tag="products",
     ),
-    Endpoint("GET", f"{_AT}/{{id}}", "Read a product", reads=the_one(PRODUCTS), shows=PRODUCTS, tag="products"),
+    Endpoint(
+        "GET",
+        f"{_AT}/{{id}}",
+        "Read a product",
+        reads=the_one(PRODUCTS),
+        shows=PRODUCTS,
+        permit=permits.PRODUCT_READ,
+        tag="products",
+    ),
     Endpoint(
         "PUT",
         f"{_AT}/{{id}}",
@@ -125,6 +145,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         writes=_update,
         takes=ProductIn,
         shows=PRODUCTS,
+        permit=permits.PRODUCT_WRITE,
         tag="products",
     ),
     Endpoint(
@@ -133,6 +154,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "Delete a product with its variants",
         writes=_delete,
         status=204,
+        permit=permits.PRODUCT_WRITE,
         tag="products",
     ),
     Endpoint(
@@ -142,6 +164,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         reads=_list_variants,
         shows=VARIANTS,
         lists=True,
+        permit=permits.PRODUCT_READ,
         tag="products",
         query=_INCLUDE,
     ),
@@ -153,6 +176,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         takes=VariantIn,
         shows=VARIANTS,
         status=201,
+        permit=permits.PRODUCT_WRITE,
         tag="products",
     ),
     Endpoint(
@@ -161,6 +185,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "Read a variant",
         reads=_read_variant,
         shows=VARIANTS,
+        permit=permits.PRODUCT_READ,
         tag="products",
         query=_INCLUDE,
     ),
@@ -171,6 +196,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         writes=_update_variant,
         takes=VariantIn,
         shows=VARIANTS,
+        permit=permits.PRODUCT_WRITE,
         tag="products",
     ),
     Endpoint(
@@ -179,6 +205,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "Delete a variant",
         writes=_delete_variant,
         status=204,
+        permit=permits.PRODUCT_WRITE,
         tag="products",
     ),
 )

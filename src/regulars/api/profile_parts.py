@@ -5,6 +5,7 @@ from uuid import UUID
 
 from msgspec import UNSET
 
+from regulars.access import permits
 from regulars.api.endpoint import Call, Caller, Endpoint, Reads, data, page
 from regulars.api.errors import ApiError
 from regulars.facts import addresses, consents, identities, member_handles, profile_lookup, profiles
@@ -149,11 +150,12 @@ async def _write_comms(call: Call, writing: Writing) -> dict[str, object]:
     return await _comms(writing, profile_id)
 
 
-def parts(at: str, caller: Caller = Caller.COMMUNITY, tag: str = "profiles") -> tuple[Endpoint, ...]:
+def parts(at: str, caller: Caller = Caller.COMMUNITY, subject: str = "", tag: str = "profiles") -> tuple[Endpoint, ...]:
     """The addresses and identities of the profile at a path."""
 
     def endpoint(method: str, path: str, summary: str, **more: Any) -> Endpoint:
-        return Endpoint(method, f"{at}{path}", summary, caller=caller, tag=tag, **more)
+        permit = permits.PROFILE_READ if method == "GET" else permits.PROFILE_WRITE
+        return Endpoint(method, f"{at}{path}", summary, caller=caller, permit=permit, subject=subject, tag=tag, **more)
 
     address = {"takes": AddressIn, "shows": ADDRESSES}
     identity = {"takes": IdentityIn, "shows": IDENTITIES}
@@ -182,8 +184,16 @@ def parts(at: str, caller: Caller = Caller.COMMUNITY, tag: str = "profiles") -> 
 _AT = "/api/v3/profiles/{id}"
 
 ENDPOINTS: tuple[Endpoint, ...] = (
-    *parts(_AT),
-    Endpoint("GET", f"{_AT}/attributes/comms", "Read how a profile is reached", reads=_read_comms, tag="profiles"),
+    *parts(_AT, subject="id"),
+    Endpoint(
+        "GET",
+        f"{_AT}/attributes/comms",
+        "Read how a profile is reached",
+        reads=_read_comms,
+        permit=permits.PROFILE_READ,
+        subject="id",
+        tag="profiles",
+    ),
     *(
         Endpoint(
             "PUT",
@@ -191,6 +201,8 @@ ENDPOINTS: tuple[Endpoint, ...] = (
             "Change how a profile is reached, and with it consents and statuses",
             writes=_write_comms,
             takes=dict[str, Any],
+            permit=permits.PROFILE_WRITE,
+            subject="id",
             tag="profiles",
         )
         for path in ("/attributes/comms", "/comms")

@@ -1,5 +1,6 @@
 """The transactions of one profile over HTTP: listed, by local date, and by what was bought."""
 
+from regulars.access import permits
 from regulars.api.endpoint import Call, Caller, Endpoint, page
 from regulars.api.transaction_includes import INCLUDES, include, include_products, included
 from regulars.facts import community as communities
@@ -45,7 +46,7 @@ async def _groups(call: Call) -> dict[str, object]:
     return page(call, days, total, asked.page.number, asked.page.size)
 
 
-def _endpoints(at: str, caller: Caller, tag: str) -> tuple[Endpoint, ...]:
+def _endpoints(at: str, caller: Caller, subject: str, tag: str) -> tuple[Endpoint, ...]:
     lists = {
         "transactions": "List a profile's transactions",
         "find-transactions": "Find among a profile's transactions",
@@ -61,6 +62,8 @@ def _endpoints(at: str, caller: Caller, tag: str) -> tuple[Endpoint, ...]:
                 lists=True,
                 query=INCLUDES,
                 caller=caller,
+                permit=permits.TRANSACTION_READ,
+                subject=subject,
                 tag=tag,
             )
             for path, summary in lists.items()
@@ -72,6 +75,8 @@ def _endpoints(at: str, caller: Caller, tag: str) -> tuple[Endpoint, ...]:
             reads=_groups,
             query=INCLUDES,
             caller=caller,
+            permit=permits.TRANSACTION_READ,
+            subject=subject,
             tag=tag,
         ),
         Endpoint(
@@ -82,12 +87,14 @@ def _endpoints(at: str, caller: Caller, tag: str) -> tuple[Endpoint, ...]:
             shows=PURCHASED_PRODUCTS,
             lists=True,
             caller=caller,
+            permit=permits.TRANSACTION_READ,
+            subject=subject,
             tag=tag,
         ),
     )
 
 
 ENDPOINTS: tuple[Endpoint, ...] = (
-    *_endpoints(_OF_ANY, Caller.COMMUNITY, "transactions"),
-    *_endpoints(_OWN, Caller.MEMBER, "members"),
+    *_endpoints(_OF_ANY, Caller.COMMUNITY, "id", "transactions"),
+    *_endpoints(_OWN, Caller.MEMBER, "", "members"),
 )

@@ -6,6 +6,7 @@ from uuid import UUID
 
 import msgspec
 
+from regulars.access import permits
 from regulars.api.batches import Batch
 from regulars.api.endpoint import Call, Endpoint, data, page
 from regulars.facts import forgetting, given, identities, member_handles, merging, profile_lookup, profiles
@@ -83,8 +84,15 @@ async def _require_own(call: Call, writing: Writing, profile_id: UUID) -> None:
                 raise refuse(f"identities.{index}.handle", problem)
 
 
+def _require_type(call: Call, profile_type: object) -> None:
+    """Raises Denied where a caller who may delete no profile gives one the type that means deleted."""
+    if profile_type == "deleted":
+        call.require(permits.PROFILE_ERASE)
+
+
 async def _update(call: Call, writing: Writing) -> dict[str, object]:
     profile_id = call.uuid()
+    _require_type(call, call.body.profile_type)
     await _require_own(call, writing, profile_id)
     await profiles.update(writing, profile_id, call.body)
     if call.body.profile_type == "deleted":
@@ -106,6 +114,7 @@ async def _update_type(call: Call, writing: Writing) -> dict[str, object]:
     profile_id = call.uuid()
     row = checked(ProfileIn(profile_type=call.body.profile_type))
     profile_type = row.columns["profile_type"]
+    _require_type(call, profile_type)
     await profiles.turn(writing, profile_id, profile_type)
     if profile_type == "deleted":
         return data({"id": profile_id, "profile_type": "deleted"})
@@ -220,6 +229,8 @@ async def _loaded(call: Call, writing: Writing) -> Batch:
         raise refuse("match_criteria", str(error)) from None
     batch = Batch("profiles", call.body.profiles)
     rows = await call.server.beside.run(batch.checked, ProfileIn, checked)
+    for row in rows.values():
+        _require_type(call, row.columns.get("profile_type"))
     refs = [_ref(criteria, row) for row in rows.values()]
     results = await profiles.put_matching(writing, list(rows.values()), refs)
     for place, result in zip(rows, results, strict=True):
@@ -252,23 +263,91 @@ def _endpoint(method: str, path: str, summary: str, **more: Any) -> Endpoint:
 
 
 ENDPOINTS: tuple[Endpoint, ...] = (
-    _endpoint("GET", "", "List profiles", reads=_list, shows=PROFILES, lists=True, query=_INCLUDE),
-    _endpoint("POST", "", "Make a profile: it joins", writes=_create, takes=ProfileIn, shows=PROFILES, status=201),
-    _endpoint("POST", "/search-id", "Find a profile by an identity", reads=_search, takes=SearchIn, shows=PROFILES),
+    _endpoint(
+        "GET", "", "List profiles", reads=_list, shows=PROFILES, lists=True, query=_INCLUDE, permit=permits.PROFILE_READ
+    ),
+    _endpoint(
+        "POST",
+        "",
+        "Make a profile: it joins",
+        writes=_create,
+        takes=ProfileIn,
+        shows=PROFILES,
+        status=201,
+        permit=permits.PROFILE_WRITE,
+    ),
+    _endpoint(
+        "POST",
+        "/search-id",
+        "Find a profile by an identity",
+        reads=_search,
+        takes=SearchIn,
+        shows=PROFILES,
+        permit=permits.PROFILE_READ,
+    ),
     _endpoint(
         "POST",
         "/availability",
         "Tell whether an e-mail or a phone number is free",
         reads=_availability,
         takes=AvailabilityIn,
+        permit=permits.PROFILE_READ,
     ),
-    _endpoint("POST", "/merge", "Merge two profiles", writes=_merge, takes=MergeIn, shows=PROFILES),
-    _endpoint("POST", "/batch.json", "Make or change many profiles", writes=_batch, takes=ProfilesIn),
-    _endpoint("POST", "/batch", "Queue many profiles", writes=_queue, takes=ProfilesIn),
-    _endpoint("GET", "/batch/{batch_id}", "Read what a batch came to", reads=_read_batch, shows=IMPORT_BATCHES),
-    _endpoint("GET", "/{id}", "Read a profile", reads=read, shows=PROFILES, query=_INCLUDE),
-    _endpoint("PUT", "/{id}", "Change what is given of a profile", writes=_update, takes=ProfileIn, shows=PROFILES),
-    _endpoint("DELETE", "/{id}", "Delete a profile: it leaves", writes=_delete, status=204),
+    _endpoint(
+        "POST",
+        "/merge",
+        "Merge two profiles",
+        writes=_merge,
+        takes=MergeIn,
+        shows=PROFILES,
+        permit=permits.PROFILE_WRITE,
+    ),
+    _endpoint(
+        "POST",
+        "/batch.json",
+        "Make or change many profiles",
+        writes=_batch,
+        takes=ProfilesIn,
+        permit=permits.PROFILE_WRITE,
+    ),
+    _endpoint("POST", "/batch", "Queue many profiles", writes=_queue, takes=ProfilesIn, permit=permits.PROFILE_WRITE),
+    _endpoint(
+        "GET",
+        "/batch/{batch_id}",
+        "Read what a batch came to",
+        reads=_read_batch,
+        shows=IMPORT_BATCHES,
+        permit=permits.PROFILE_READ,
+    ),
+    _endpoint(
+        "GET",
+        "/{id}",
+        "Read a profile",
+        reads=read,
+        shows=PROFILES,
+        query=_INCLUDE,
+        permit=permits.PROFILE_READ,
+        subject="id",
+    ),
+    _endpoint(
+        "PUT",
+        "/{id}",
+        "Change what is given of a profile",
+        writes=_update,
+        takes=ProfileIn,
+        shows=PROFILES,
+        permit=permits.PROFILE_WRITE,
+        subject="id",
+    ),
+    _endpoint(
+        "DELETE",
+        "/{id}",
+        "Delete a profile: it leaves",
+        writes=_delete,
+        status=204,
+        permit=permits.PROFILE_ERASE,
+        subject="id",
+    ),
     _endpoint(
         "PUT",
         "/{id}/update-type",
@@ -276,6 +355,8 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         writes=_update_type,
         takes=TypeIn,
         shows=PROFILES,
+        permit=permits.PROFILE_WRITE,
+        subject="id",
     ),
     _endpoint(
         "DELETE",
@@ -283,6 +364,8 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "Take a profile and its transactions out of every table and count",
         writes=_purge,
         status=204,
+        permit=permits.PROFILE_ERASE,
+        subject="id",
     ),
     _endpoint(
         "POST",
@@ -290,5 +373,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "Blank what tells who a member is; it is still counted",
         writes=_depersonalise,
         shows=PROFILES,
+        permit=permits.PROFILE_ERASE,
+        subject="id",
     ),
 )

@@ -6,6 +6,8 @@ import structlog
 from starlette.requests import Request
 from starlette.responses import Response
 
+from regulars.access.authorization import authorize
+from regulars.access.principals import Principal, PrincipalKind
 from regulars.api import errors
 from regulars.api.endpoint import Endpoint
 from regulars.api.errors import ApiError
@@ -27,7 +29,7 @@ async def answer(server: Server, endpoint: Endpoint, request: Request) -> Respon
     provider = endpoint.provider
     assert provider is not None, f"{endpoint.path} is no provider's"  # noqa: S101
     try:
-        return await _answer(server, provider, request)
+        return await _answer(server, endpoint, provider, request)
     except Distrusted as distrusted:
         return _refused(401, str(distrusted))
     except UnreadableError as error:
@@ -57,9 +59,12 @@ def _body(refused: Refused) -> bytes:
     )
 
 
-async def _answer(server: Server, provider: Provider, request: Request) -> Response:
+async def _answer(server: Server, endpoint: Endpoint, provider: Provider, request: Request) -> Response:
     community_id, setup = await _setup(server, provider, request.path_params["community"])
     content = await provider.read(await _delivery(server, request), setup, server.outside)
+    # It is the signature that was just verified which stands for the community.
+    principal = Principal(PrincipalKind.PROVIDER, community_id=community_id)
+    authorize(endpoint.access, principal, request.path_params)
     if content.said:
         return Response(encoded({"message": content.said}), media_type="application/json")
     work = partial(take, provider=provider, setup=setup, content=content)

@@ -6,6 +6,9 @@ import time
 from asyncpg.pgproto.pgproto import UUID
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from regulars.access.authorization import authorize
+from regulars.access.denied import Denied
+from regulars.access.principals import Principal
 from regulars.api import aggregations
 from regulars.api.server import Server, encoded
 from regulars.api.telemetry import Telemetry
@@ -13,14 +16,15 @@ from regulars.api.telemetry import Telemetry
 _BEFORE = "/api/v3/profiles/"
 _AFTER = "/aggregations"
 _LENGTH = len(_BEFORE) + 36 + len(_AFTER)
+_ACCESS = aggregations.SHOW.access
 _JSON = (b"content-type", b"application/json")
 
 
 class QuickReads:
     """Answers `GET /api/v3/profiles/{id}/aggregations` with a known token; everything else goes on to `app`.
 
-    Whatever is not the plain case - another token, a query, a profile that is not there - is `app`'s as well, so
-    that there is one place for checks and errors.
+    Whatever is not the plain case - another token, a caller who is denied, a query, a profile that is not there - is
+    `app`'s as well, so that there is one place for errors.
     """
 
     def __init__(self, app: ASGIApp, server: Server, telemetry: Telemetry) -> None:
@@ -39,15 +43,16 @@ class QuickReads:
         if scope["method"] != "GET" or scope["query_string"]:
             return False
         began = time.perf_counter()
-        community_id = self._community(scope)
-        if community_id is None:
+        profile = path[len(_BEFORE) : -len(_AFTER)]
+        principal = self._caller(scope, profile)
+        if principal is None or principal.community_id is None:
             return False
         try:
             # The driver's own kind of UUID: read, hashed and compared without running any Python.
-            profile_id = UUID(path[len(_BEFORE) : -len(_AFTER)])
+            profile_id = principal.profile_id or UUID(profile)
         except ValueError:
             return False
-        read = await self._server.reader.read(community_id, profile_id)
+        read = await self._server.reader.read(principal.community_id, profile_id)
         if read is None:
             return False
         body = encoded({"data": read.values()})
@@ -60,9 +65,18 @@ class QuickReads:
         self._telemetry.answered(aggregations.SHOW, 200, time.perf_counter() - began)
         return True
 
-    def _community(self, scope: Scope) -> int | None:
+    def _caller(self, scope: Scope, profile: str) -> Principal | None:
+        """The caller, whose token was checked a moment ago and who may read the profile; else None."""
         for name, value in scope["headers"]:
             if name == b"authorization":
                 scheme, _, secret = value.partition(b" ")
-                return self._server.known_community(secret.decode("latin-1")) if scheme.lower() == b"bearer" else None
+                if scheme.lower() != b"bearer":
+                    return None
+                principal = self._server.authenticator.known(secret.decode("latin-1"))
+                if principal is not None:
+                    try:
+                        authorize(_ACCESS, principal, {_ACCESS.subject: profile})
+                    except Denied:
+                        return None
+                return principal
         return None

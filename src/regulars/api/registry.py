@@ -1,9 +1,12 @@
 """Every endpoint there is. Routes, OpenAPI and the tests of access follow from this list."""
 
+from collections.abc import Mapping
+
 from regulars.api import (
     aggregations,
     brands,
     claims,
+    docs,
     geo,
     imports,
     locations,
@@ -18,7 +21,7 @@ from regulars.api import (
     transactions,
     webhooks,
 )
-from regulars.api.endpoint import Endpoint
+from regulars.api.endpoint import Access, Caller, Endpoint
 
 ENDPOINTS: tuple[Endpoint, ...] = (
     *aggregations.ENDPOINTS,
@@ -38,3 +41,6 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *reporting.ENDPOINTS,
     *geo.ENDPOINTS,
 )
+
+PAGES: Mapping[str, Access] = dict.fromkeys(("/api/health", "/metrics", *docs.PATHS), Access(Caller.ANYONE))
+"""What is read at an address and is no endpoint of an API, and who may read it."""

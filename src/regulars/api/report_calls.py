@@ -7,9 +7,11 @@ import structlog
 from starlette.requests import Request
 from starlette.responses import Response
 
-from regulars.access import permits, rate_limits, tokens
+from regulars.access import rate_limits
+from regulars.access.authorization import authorize
 from regulars.access.customers import Customer, chosen, reach
 from regulars.access.denied import Denied
+from regulars.access.principals import Principal
 from regulars.access.rate_limits import Charge, Kind, Limit, Owner
 from regulars.api import bodies
 from regulars.api.endpoint import Asked, Endpoint, ReportCall
@@ -28,8 +30,11 @@ _REFUSALS = (Denied, ApiError, InvalidParametersError, NotJsonError)
 async def answer(server: Server, endpoint: Endpoint, request: Request) -> Response:
     """The answer of an endpoint, whatever happens; the headers of the rate limit are with it once it is known whose."""
     try:
-        token = await _token(server, request)
-        owner, call = await _call(server, endpoint, request, token)
+        principal = await server.authenticator.principal(endpoint.access, request.headers)
+        if principal.organization_id is None:
+            # There is nobody whose rate limit could be charged for the denial.
+            authorize(endpoint.access, principal, request.path_params)
+        owner, call = await _call(server, endpoint, request, principal)
         charge = None
         if isinstance(call, ReportCall) and len(call.body) > bodies.SMALL:
             # Parsing it takes long, so it is charged before.
@@ -42,7 +47,7 @@ async def answer(server: Server, endpoint: Endpoint, request: Request) -> Respon
     except Exception as error:
         return _failed(endpoint, error)
     try:
-        content = await _answered(server, token, asked)
+        content = await _answered(server, owner, asked)
         response = Response(content, endpoint.status, media_type="application/json")
     except Exception as error:
         response = _failed(endpoint, error)
@@ -58,33 +63,19 @@ def _failed(endpoint: Endpoint, error: Exception) -> Response:
     return report_response(error)
 
 
-async def _token(server: Server, request: Request) -> tokens.Token:
-    """The token that a request carries. Raises ApiError 401."""
-    secret = request.headers.get("x-client-authorization", "").strip()
-    if not secret:
-        scheme, _, shown = request.headers.get("authorization", "").partition(" ")
-        secret = shown.strip() if scheme.lower() == "bearer" else ""
-    if not secret:
-        raise ApiError(
-            401,
-            "Send `X-Client-Authorization: <token>` or `Authorization: Bearer <token>`.",
-            headers={"WWW-Authenticate": "Bearer"},
-        )
-    return await server.token(secret)
-
-
 async def _call(
-    server: Server, endpoint: Endpoint, request: Request, token: tokens.Token
+    server: Server, endpoint: Endpoint, request: Request, principal: Principal
 ) -> tuple[Owner, ReportCall | Asked]:
     """Whose rate limit a request counts for, and the request: one that is refused costs, and says why when it runs."""
-    owner = Owner(token.organization_id)
+    assert principal.organization_id is not None  # noqa: S101 - callers without one were denied
+    owner = Owner(principal.organization_id)
     try:
-        permits.require(token.permits, endpoint.permit)
-        customers = await _customers(server, request, token)
-        owner = rate_limits.owner(token.organization_id, {each.customer_id for each in customers})
+        authorize(endpoint.access, principal, request.path_params)
+        customers = await _customers(server, request, principal)
+        owner = rate_limits.owner(principal.organization_id, {each.customer_id for each in customers})
         body = await bodies.read(request, server.settings.max_report_bytes)
         bodies.require_few_values(body)
-        return owner, ReportCall(server, token, customers, request.path_params, body, server.database.clock())
+        return owner, ReportCall(server, principal, customers, request.path_params, body, server.database.clock())
     except _REFUSALS as refusal:
         return owner, Asked(costs.METADATA, _refusing(refusal))
 
@@ -102,14 +93,14 @@ async def _asked(endpoint: Endpoint, call: ReportCall | Asked) -> Asked:
         return Asked(costs.METADATA, _refusing(refusal))
 
 
-async def _answered(server: Server, token: tokens.Token, asked: Asked) -> bytes:
+async def _answered(server: Server, owner: Owner, asked: Asked) -> bytes:
     """The answer as it goes out, once it is its organization's turn."""
     if not asked.is_large:
-        async with server.reports_at_once.of(token.organization_id):
+        async with server.reports_at_once.of(owner.organization_id):
             return encoded(await asked.answer())
     async with (
-        server.large_reports_at_once.of(token.organization_id),
-        server.reports_at_once.of(token.organization_id),
+        server.large_reports_at_once.of(owner.organization_id),
+        server.reports_at_once.of(owner.organization_id),
     ):
         return await server.beside.run(bodies.encoded_in_parts, await asked.answer())
 
@@ -121,9 +112,9 @@ def _refusing(refusal: Exception) -> Callable[[], Awaitable[NoReturn]]:
     return refuse
 
 
-async def _customers(server: Server, request: Request, token: tokens.Token) -> tuple[Customer, ...]:
+async def _customers(server: Server, request: Request, principal: Principal) -> tuple[Customer, ...]:
     headers = request.headers
-    reached = reach(token)
+    reached = reach(principal)
     async with server.database.unscoped() as connection:
         return await chosen(connection, reached, headers.getlist("x-customer"), headers.getlist("x-loyalty-club-slug"))
 

@@ -13,7 +13,7 @@ _TAG = "reporting"
 
 def _query(call: ReportCall) -> Asked:
     query = request.parse(call.body, call.server.reports)
-    permits.require(call.token.permits, query.report.permit)
+    call.require(query.report.permit)
     return Asked(
         costs.cost(query),
         lambda: answers.answer(query, call.customers, call.server.stores, call.server.database.clock()),
@@ -24,10 +24,10 @@ def _query(call: ReportCall) -> Asked:
 def _metadata(call: ReportCall) -> Asked:
     report = request.parse_metadata(call.body, call.server.reports)
     if report is not None:
-        permits.require(call.token.permits, report.permit)
+        call.require(report.permit)
 
     async def told() -> object:
-        allowed = (each for each in call.server.reports.values() if permits.holds(call.token.permits, each.permit))
+        allowed = (each for each in call.server.reports.values() if permits.holds(call.principal.permits, each.permit))
         return metadata(report, allowed)
 
     return Asked(costs.METADATA, told)
@@ -35,7 +35,7 @@ def _metadata(call: ReportCall) -> Asked:
 
 def _field_metadata(call: ReportCall) -> Asked:
     asked = request.parse_field_metadata(call.body, call.server.reports)
-    permits.require(call.token.permits, asked.report.permit)
+    call.require(asked.report.permit)
     return Asked(
         costs.METADATA,
         lambda: field_metadata(asked, call.customers, call.server.stores, call.server.database.clock()),

@@ -1,6 +1,5 @@
-"""From a request to its answer: who asks, what came in, one read or one commit, and what goes out."""
+"""From a request to its answer: who calls, what came in, one read or one commit, and what goes out."""
 
-import time
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import unquote
@@ -10,12 +9,13 @@ import asyncpg
 from starlette.requests import Request
 from starlette.responses import Response
 
-from regulars.access import members, tokens
-from regulars.access.principals import ANONYMOUS, Principal, principal_of_member, principal_of_token
+from regulars.access.authentication import Authenticator
+from regulars.access.authorization import authorize
+from regulars.access.principals import Principal
 from regulars.aggregations.reading import Reader
 from regulars.api import bodies
 from regulars.api.bodies import Beside, encoded
-from regulars.api.endpoint import Call, Caller, Endpoint, Writes, decoded
+from regulars.api.endpoint import Call, Endpoint, Writes, decoded
 from regulars.api.errors import ApiError
 from regulars.api.public_address import PublicAddress
 from regulars.api.turns import Turns
@@ -56,15 +56,7 @@ class Server:
         self.large_reports_at_once = Turns(1)
         # Several processes are as many writers already; more would only make their batches smaller.
         self.committers = Committers(database, settings.batch_rows, LANES if settings.workers == 1 else 1)
-        self._tokens: dict[str, tuple[float, tokens.Token]] = {}
-        self._member_key: bytes | None = None
-
-    async def member_key(self) -> bytes:
-        """The key that members' tokens are signed with."""
-        if self._member_key is None:
-            async with self.database.unscoped() as connection:
-                self._member_key = await members.signing_key(connection, self.database.clock())
-        return self._member_key
+        self.authenticator = Authenticator(database, settings.token_cache_seconds, settings.invalid_token_cache_seconds)
 
     async def finish(self) -> None:
         """Waits for the writes and reads that were accepted."""
@@ -76,80 +68,20 @@ class Server:
         """Makes what a writing touched true before its answer is read back."""
         await settle(writing, self.database.clock)
 
-    # Who asks ---------------------------------------------------------------------------------------
-
-    def known_community(self, secret: str) -> int | None:
-        """The community of a token that was checked a moment ago and stands; None where it has to be looked up."""
-        known = self._tokens.get(secret)
-        if known is None or time.monotonic() >= known[0] or not known[1].stands_at(self.database.clock()):
-            return None
-        return known[1].community_id
-
-    async def token(self, secret: str) -> tokens.Token:
-        """The token of a secret that stands now. Raises ApiError 401."""
-        known = self._tokens.get(secret)
-        if known is not None and time.monotonic() < known[0]:
-            found: tokens.Token | None = known[1]
-        else:
-            async with self.database.unscoped() as connection:
-                found = await tokens.shown(connection, secret)
-            if found is not None:
-                if len(self._tokens) > 10_000:
-                    self._tokens.clear()
-                self._tokens[secret] = (time.monotonic() + self.settings.token_cache_seconds, found)
-        if found is None or not found.stands_at(self.database.clock()):
-            raise ApiError(
-                401,
-                "The token is unknown, revoked or expired: make one with `regulars token create`.",
-                headers={"WWW-Authenticate": "Bearer"},
-            )
-        return found
-
-    async def community_of(self, authorization: str) -> tokens.Token:
-        """A request's token, which is bound to a community. Raises ApiError 401 or 403."""
-        scheme, _, secret = authorization.partition(" ")
-        if scheme.lower() != "bearer" or not secret:
-            raise ApiError(401, "Send `Authorization: Bearer <token>`.", headers={"WWW-Authenticate": "Bearer"})
-        found = await self.token(secret.strip())
-        if found.community_id is None:
-            raise ApiError(
-                403,
-                "This token is bound to no community: make one with `regulars token create --community SLUG`.",
-            )
-        return found
-
-    async def member_of(self, authorization: str) -> members.Member:
-        """The member whose own token a request carries. Raises ApiError 401."""
-        scheme, _, secret = authorization.partition(" ")
-        found = members.member(secret.strip(), await self.member_key(), self.database.clock())
-        if scheme.lower() != "bearer" or found is None:
-            raise ApiError(
-                401,
-                "The member's token is missing, forged or expired: get one by POST /id/api/v1/auth/token.",
-                headers={"WWW-Authenticate": "Bearer"},
-            )
-        return found
-
-    async def _principal(self, endpoint: Endpoint, request: Request) -> Principal:
-        authorization = request.headers.get("authorization", "")
-        if endpoint.caller is Caller.ANYONE:
-            return ANONYMOUS
-        if endpoint.caller is Caller.MEMBER:
-            return principal_of_member(await self.member_of(authorization))
-        return principal_of_token(await self.community_of(authorization))
-
     # One request ------------------------------------------------------------------------------------
 
     async def answer(self, endpoint: Endpoint, request: Request) -> Response:
         """The answer of an endpoint. Raises what `errors.response` turns into an answer."""
-        principal = await self._principal(endpoint, request)
+        principal = await self.authenticator.principal(endpoint.access, request.headers)
+        path = _texts(request.path_params)
+        authorize(endpoint.access, principal, path)
         has_body = request.method in ("POST", "PUT", "PATCH") and endpoint.streams is None
         raw = await self.body(request) if has_body else b""
         call = Call(
             server=self,
             principal=principal,
             community_id=principal.community_id or 0,
-            path=_texts(request.path_params),
+            path=path,
             query=_texts(request.query_params) if request.scope["query_string"] else {},
             body=raw if endpoint.takes is None else await self.decoded(raw, endpoint.takes),
             now=self.database.clock(),

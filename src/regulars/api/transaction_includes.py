@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from regulars.access import permits
 from regulars.api.endpoint import Call
 from regulars.facts.products import PRODUCTS
 from regulars.facts.profiles import PROFILES
@@ -25,10 +26,15 @@ _items_decoder = msgspec.json.Decoder(list[dict[str, Any]], float_hook=Decimal)
 
 
 def included(call: Call) -> frozenset[str]:
-    """The names after `include=`. Raises Refused for one that is not known."""
+    """The names after `include=`.
+
+    Raises Refused for one that is not known, Denied for profiles where the caller may not read them.
+    """
     names = frozenset(filter(None, (name.strip() for name in call.query.get("include", "").split(","))))
     if unknown := sorted(names - {"profile", "product"}):
         raise refuse("include", f"knows no {unknown[0]!r}; there is: profile, product")
+    if "profile" in names:
+        call.require(permits.PROFILE_READ)
     return names
 
 

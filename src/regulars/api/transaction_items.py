@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from regulars.access import permits
 from regulars.api.endpoint import Call, Endpoint, data, page
 from regulars.facts.refusals import NotFound
 from regulars.facts.resource import listed, listing, wire
@@ -53,7 +54,8 @@ async def _delete(call: Call, writing: Writing) -> None:
 
 
 def _endpoint(method: str, path: str, summary: str, **more: Any) -> Endpoint:
-    return Endpoint(method, f"{_AT}{path}", summary, tag=_TAG, **more)
+    permit = permits.TRANSACTION_READ if method == "GET" else permits.TRANSACTION_WRITE
+    return Endpoint(method, f"{_AT}{path}", summary, permit=permit, tag=_TAG, **more)
 
 
 ENDPOINTS: tuple[Endpoint, ...] = (

@@ -8,6 +8,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 from starlette.responses import Response
 
+from regulars.access import permits
 from regulars.api.batches import Batch
 from regulars.api.endpoint import Call, Endpoint, data, page
 from regulars.api.resources import as_it_is
@@ -192,7 +193,8 @@ async def _update_or_create(call: Call) -> Response:
 
 
 def _endpoint(method: str, path: str, summary: str, **more: Any) -> Endpoint:
-    return Endpoint(method, f"{_AT}{path}", summary, tag=_TAG, **more)
+    permit = permits.TRANSACTION_READ if method == "GET" else permits.TRANSACTION_WRITE
+    return Endpoint(method, f"{_AT}{path}", summary, permit=permit, tag=_TAG, **more)
 
 
 ENDPOINTS: tuple[Endpoint, ...] = (

@@ -1,5 +1,6 @@
 """Webhooks over HTTP."""
 
+from regulars.access import permits
 from regulars.api.endpoint import Call, Endpoint, data
 from regulars.api.resources import as_it_is, the_list, the_one
 from regulars.facts import webhooks
@@ -25,7 +26,16 @@ async def _delete(call: Call, writing: Writing) -> None:
 _AT = "/api/v3/webhooks"
 
 ENDPOINTS: tuple[Endpoint, ...] = (
-    Endpoint("GET", _AT, "List webhooks", reads=the_list(WEBHOOKS), shows=WEBHOOKS, lists=True, tag="webhooks"),
+    Endpoint(
+        "GET",
+        _AT,
+        "List webhooks",
+        reads=the_list(WEBHOOKS),
+        shows=WEBHOOKS,
+        lists=True,
+        permit=permits.WEBHOOK_READ,
+        tag="webhooks",
+    ),
     Endpoint(
         "POST",
         _AT,
@@ -34,9 +44,18 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         takes=WebhookIn,
         shows=WEBHOOKS,
         status=201,
+        permit=permits.WEBHOOK_WRITE,
         tag="webhooks",
     ),
-    Endpoint("GET", f"{_AT}/{{id}}", "Read a webhook", reads=the_one(WEBHOOKS), shows=WEBHOOKS, tag="webhooks"),
+    Endpoint(
+        "GET",
+        f"{_AT}/{{id}}",
+        "Read a webhook",
+        reads=the_one(WEBHOOKS),
+        shows=WEBHOOKS,
+        permit=permits.WEBHOOK_READ,
+        tag="webhooks",
+    ),
     Endpoint(
         "PUT",
         f"{_AT}/{{id}}",
@@ -44,7 +63,16 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         writes=_update,
         takes=WebhookIn,
         shows=WEBHOOKS,
+        permit=permits.WEBHOOK_WRITE,
         tag="webhooks",
     ),
-    Endpoint("DELETE", f"{_AT}/{{id}}", "Delete a webhook", writes=_delete, status=204, tag="webhooks"),
+    Endpoint(
+        "DELETE",
+        f"{_AT}/{{id}}",
+        "Delete a webhook",
+        writes=_delete,
+        status=204,
+        permit=permits.WEBHOOK_WRITE,
+        tag="webhooks",
+    ),
 )

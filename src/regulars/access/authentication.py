@@ -1,0 +1,168 @@
+"""Who makes a request, from the credential that it carries; checked tokens are trusted for seconds."""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from regulars.access import members, tokens
+from regulars.access.authorization import Access, Caller
+from regulars.access.denied import Denied
+from regulars.access.principals import ANONYMOUS, Principal, principal_of_member, principal_of_token
+from regulars.access.tokens import Token
+from regulars.storage.database import Database
+
+MAX_CACHED = 10_000
+"""Tokens that one process remembers at most, and as many invalid ones."""
+
+CONCURRENT_LOOKUPS = 2
+"""Tokens that one process looks up at the same time, of those that it has not seen valid."""
+
+MAX_WAITING = 200
+"""Requests with tokens that have not been seen valid that wait for their look-ups at most."""
+
+_CLIENT_HEADER = "x-client-authorization"
+
+
+def credential(access: Access, headers: Mapping[str, str]) -> str:
+    """The secret that a request carries in its headers; empty where there is none."""
+    if access.caller is Caller.REPORTING and (secret := headers.get(_CLIENT_HEADER, "").strip()):
+        return secret
+    scheme, _, secret = headers.get("authorization", "").partition(" ")
+    return secret.strip() if scheme.lower() == "bearer" else ""
+
+
+@dataclass(slots=True)
+class _Cached:
+    until: float
+    token: Token
+    principal: Principal
+
+
+def _invalid() -> Denied:
+    return Denied(
+        401,
+        "The token is unknown, revoked or expired: make one with `regulars token create`.",
+        {"WWW-Authenticate": "Bearer"},
+    )
+
+
+class Authenticator:
+    """Authenticates the requests of one process.
+
+    Valid tokens are trusted for `seconds`, invalid ones are denied for `invalid_seconds` without another look-up. A
+    flood of unknown tokens holds at most CONCURRENT_LOOKUPS connections, and never displaces a valid token.
+    """
+
+    def __init__(self, database: Database, seconds: float, invalid_seconds: float) -> None:
+        self._database = database
+        self._seconds = seconds
+        self._invalid_seconds = invalid_seconds
+        self._valid: dict[str, _Cached] = {}
+        self._invalid: dict[str, float] = {}
+        self._lookups: dict[str, asyncio.Future[Token | None]] = {}
+        self._slots = asyncio.Semaphore(CONCURRENT_LOOKUPS)
+        self._member_key: bytes | None = None
+
+    async def member_key(self) -> bytes:
+        """The key that members' tokens are signed with."""
+        if self._member_key is None:
+            async with self._database.unscoped() as connection:
+                self._member_key = await members.signing_key(connection, self._database.clock())
+        return self._member_key
+
+    def known(self, secret: str) -> Principal | None:
+        """The caller of a token that was checked a moment ago and is valid; None where it has to be looked up."""
+        cached = self._valid.get(secret)
+        if cached is None or time.monotonic() >= cached.until or not cached.token.stands_at(self._database.clock()):
+            return None
+        return cached.principal
+
+    async def principal(self, access: Access, headers: Mapping[str, str]) -> Principal:
+        """The caller of a request to an endpoint.
+
+        Raises Denied: 401 for a credential that is invalid, 503 while too many unknown tokens are looked up.
+        """
+        if access.caller is Caller.ANYONE:
+            return ANONYMOUS
+        secret = credential(access, headers)
+        if not secret:
+            return ANONYMOUS
+        if (known := self.known(secret)) is not None:
+            return known
+        if "." in secret:
+            return await self._member(secret)
+        return await self._token(secret)
+
+    async def _member(self, secret: str) -> Principal:
+        member = members.member(secret, await self.member_key(), self._database.clock())
+        if member is None:
+            raise Denied(
+                401,
+                "The member's token is forged or expired: get one by POST /id/api/v1/auth/token.",
+                {"WWW-Authenticate": "Bearer"},
+            )
+        return principal_of_member(member)
+
+    async def _token(self, secret: str) -> Principal:
+        if not tokens.is_secret(secret):
+            raise _invalid()
+        token = await self._found(secret)
+        if token is None or not token.stands_at(self._database.clock()):
+            raise _invalid()
+        return principal_of_token(token)
+
+    async def _found(self, secret: str) -> Token | None:
+        """The token of a secret, looked up where it is not cached; one look-up serves all requests that carry it."""
+        now = time.monotonic()
+        hashed = tokens.hashed(secret)
+        if (cached := self._valid.get(secret)) is not None and now < cached.until:
+            return cached.token
+        if now < self._invalid.get(hashed, 0.0):
+            return None
+        pending = self._lookups.get(hashed)
+        if pending is None:
+            if secret not in self._valid and len(self._lookups) >= MAX_WAITING:
+                raise Denied(503, "Too many unknown tokens arrive: try again in a second.", {"Retry-After": "1"})
+            pending = asyncio.ensure_future(self._look_up(secret, hashed))
+            self._lookups[hashed] = pending
+            pending.add_done_callback(partial(self._looked_up, hashed))
+        # The look-up goes on for the others where one of the requests is cancelled.
+        return await asyncio.shield(pending)
+
+    def _looked_up(self, hashed: str, pending: "asyncio.Future[Token | None]") -> None:
+        del self._lookups[hashed]
+        if not pending.cancelled():
+            # Read here, for all requests that wait for it may have been cancelled.
+            pending.exception()
+
+    async def _look_up(self, secret: str, hashed: str) -> Token | None:
+        if secret in self._valid:
+            # It was valid seconds ago: it does not queue behind tokens that nobody has ever seen.
+            found = await self._read(secret)
+        else:
+            async with self._slots:
+                found = await self._read(secret)
+        now = time.monotonic()
+        if found is not None and found.stands_at(self._database.clock()):
+            self._valid.pop(secret, None)
+            self._valid[secret] = _Cached(now + self._seconds, found, principal_of_token(found))
+            _evict(self._valid)
+        else:
+            self._valid.pop(secret, None)
+            self._invalid.pop(hashed, None)
+            self._invalid[hashed] = now + self._invalid_seconds
+            _evict(self._invalid)
+        return found
+
+    async def _read(self, secret: str) -> Token | None:
+        async with self._database.unscoped() as connection:
+            return await tokens.shown(connection, secret)
+
+
+def _evict(cache: dict[str, Any]) -> None:
+    # Entries are in the order of their last look-up, so the first is the one that expires first.
+    if len(cache) > MAX_CACHED:
+        del cache[next(iter(cache))]
