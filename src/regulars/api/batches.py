@@ -1,6 +1,6 @@
 """Batches that are answered at once: the good rows are kept, a bad one is reported with its reason."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from itertools import islice
 from typing import Any
 
@@ -69,7 +69,7 @@ class Batch:
         loaded, unchanged = (
             sum(outcome == word for outcome in self.outcomes.values()) for word in ("loaded", "unchanged")
         )
-        rejected = [
+        rejected: list[dict[str, Any]] = [
             {
                 "index": index,
                 "message": refusal_message(outcome.errors),
@@ -78,8 +78,10 @@ class Batch:
             for index, outcome in sorted(self.outcomes.items())
             if isinstance(outcome, Refused)
         ]
+        writing.quotes_rows |= bool(rejected)
+        stored = [_without_values(each, self.rows[each["index"]]) for each in rejected]
         await writing.execute(
-            _KEEP, writing.community_id, batch_id, self.entity, loaded, unchanged, rejected, writing.now
+            _KEEP, writing.community_id, batch_id, self.entity, loaded, unchanged, stored, writing.now
         )
         return data(
             {
@@ -90,3 +92,45 @@ class Batch:
                 "rejected": rejected,
             }
         )
+
+
+REMOVED = "[removed]"
+"""What stands in a stored reason for a value of the row."""
+
+_SHORTEST = 3
+"""Shorter values tell nobody's name, and are part of many a word."""
+
+_MOST_VALUES = 1_000
+"""Reasons for a row of more values are stored without their text."""
+
+
+def _without_values(rejection: dict[str, Any], row: msgspec.Raw) -> dict[str, Any]:
+    """A rejection as it is stored: without what its reasons quote of the row, for that may be of a person who is erased
+    later, or has no profile at all.
+    """
+    try:
+        values = set(islice(_texts(msgspec.json.decode(row)), _MOST_VALUES + 1))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        values = set()
+    longest_first = sorted((each for each in values if len(each) >= _SHORTEST), key=len, reverse=True)
+
+    def masked(text: str) -> str:
+        if len(values) > _MOST_VALUES:
+            return REMOVED
+        for value in longest_first:
+            text = text.replace(value, REMOVED)
+        return text
+
+    errors = {path: [masked(text) for text in texts] for path, texts in rejection["errors"].items()}
+    return {**rejection, "message": masked(rejection["message"]), "errors": errors}
+
+
+def _texts(value: object) -> Iterator[str]:
+    """Every text and number in a JSON value, as reasons may quote it."""
+    if isinstance(value, dict | list):
+        for each in value.values() if isinstance(value, dict) else value:
+            yield from _texts(each)
+    elif isinstance(value, str):
+        yield from (value, value.strip())
+    elif value is not None and not isinstance(value, bool):
+        yield str(value)

@@ -141,6 +141,7 @@ async def _earlier(call: Call, once: Keyed) -> Response | None:
 
 
 async def _kept(answer: object, call: Call, writing: Writing) -> object:
+    writing.quotes_rows = True
     return answer
 
 

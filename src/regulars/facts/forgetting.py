@@ -1,25 +1,16 @@
 """Forgetting a member: purged without a trace, or without a name and still counted."""
 
+import re
 from dataclasses import replace
 from uuid import UUID
 
+import msgspec
+
 from regulars.facts import profile_lookup
-from regulars.facts.profile_rows import Profile
+from regulars.facts.profile_rows import COLUMNS, Profile
 from regulars.facts.profile_writes import save
 from regulars.facts.writing import Writing
-
-_OF_PROFILES = ("addresses", "identities", "memberships", "transaction_claims", "outbox")
-
-# Two indexes hold a profile's transactions: those that count, and the void ones.
-_TRANSACTIONS = """
-SELECT id
-FROM transactions
-WHERE community_id = $1 AND profile_id = ANY ($2) AND NOT is_void
-UNION ALL
-SELECT id
-FROM transactions
-WHERE community_id = $1 AND profile_id = ANY ($2) AND is_void
-"""
+from regulars.storage import personal_data
 
 # What was claimed by one may have become another's since; the claim waits again.
 _RELEASE_CLAIMS = """
@@ -38,23 +29,12 @@ async def purge(writing: Writing, profile_id: UUID) -> None:
     found = (await profile_lookup.locked(writing, [profile_id])).get(profile_id)
     if found is None or found.merged_into is not None:
         raise profile_lookup.gone(profile_id, None if found is None else found.merged_into)
-    rows = await writing.fetch(
-        "SELECT profile_id FROM profiles WHERE community_id = $1 AND merged_into = $2",
-        community_id,
-        profile_id,
-    )
-    gone = sorted([profile_id, *(row["profile_id"] for row in rows)])
+    gone = await _with_merged(writing, profile_id)
     transaction_ids = await _transactions(writing, gone)
     await _blank_responses(writing, gone, transaction_ids)
-    for table, column in (("transaction_items", "transaction_id"), ("transactions", "id")):
-        await writing.execute(
-            f"DELETE FROM {table} WHERE community_id = $1 AND {column} = ANY ($2)", community_id, transaction_ids
-        )
     writing.transactions.update(transaction_ids)
-    for table in _OF_PROFILES:
-        await writing.execute(
-            f"DELETE FROM {table} WHERE community_id = $1 AND profile_id = ANY ($2)", community_id, gone
-        )
+    for statement in personal_data.purging():
+        await writing.execute(statement, community_id, gone)
     await writing.execute(_RELEASE_CLAIMS, community_id, transaction_ids, writing.now)
     await _purge_tokens(writing, gone)
     await writing.execute("DELETE FROM profiles WHERE community_id = $1 AND profile_id = ANY ($2)", community_id, gone)
@@ -62,8 +42,22 @@ async def purge(writing: Writing, profile_id: UUID) -> None:
         writing.purge(each)
 
 
+async def _with_merged(writing: Writing, profile_id: UUID) -> list[UUID]:
+    """A profile and those that were merged into it, in the order of their ids."""
+    rows = await writing.fetch(
+        "SELECT profile_id FROM profiles WHERE community_id = $1 AND merged_into = $2",
+        writing.community_id,
+        profile_id,
+    )
+    return sorted([profile_id, *(row["profile_id"] for row in rows)])
+
+
 async def _transactions(writing: Writing, profile_ids: list[UUID]) -> list[int]:
-    rows = await writing.fetch(_TRANSACTIONS, writing.community_id, profile_ids)
+    rows = await writing.fetch(
+        f"SELECT id FROM transactions WHERE community_id = $1 AND {personal_data.TABLES['transactions'].rows}",
+        writing.community_id,
+        profile_ids,
+    )
     return [row["id"] for row in rows]
 
 
@@ -76,13 +70,39 @@ WHERE community_id = $1 AND {concerns}
 
 
 async def _blank_responses(writing: Writing, profile_ids: list[UUID], transaction_ids: list[int]) -> None:
-    """Blanks the stored responses to requests with an Idempotency-Key that concern profiles or transactions."""
-    for concerns, ids in (
+    """Blanks the stored responses to requests with an Idempotency-Key that concern profiles or transactions, or quote
+    a row that names one of the profiles.
+    """
+    names = await _names(writing, profile_ids)
+    for concerns, found in (
         ("profile_id = ANY ($2)", profile_ids),
         ("profile_ids IS NOT NULL AND profile_ids && $2", profile_ids),
         ("transaction_id = ANY ($2)", transaction_ids),
+        ("profile_ids IS NOT NULL AND convert_from(answer, 'UTF8') ~* $2", names),
     ):
-        await writing.execute(_BLANK_RESPONSES.format(concerns=concerns), writing.community_id, ids)
+        await writing.execute(_BLANK_RESPONSES.format(concerns=concerns), writing.community_id, found)
+
+
+_NAMES = """
+SELECT external_id AS name FROM profiles WHERE community_id = $1 AND profile_id = ANY ($2)
+UNION ALL
+SELECT email FROM profiles WHERE community_id = $1 AND profile_id = ANY ($2)
+UNION ALL
+SELECT mobile_phone FROM profiles WHERE community_id = $1 AND profile_id = ANY ($2)
+UNION ALL
+SELECT identifier FROM identities WHERE community_id = $1 AND profile_id = ANY ($2)
+"""
+
+_SHORTEST = 3
+"""Shorter names are found in every answer."""
+
+
+async def _names(writing: Writing, profile_ids: list[UUID]) -> str:
+    """A regular expression of what others call profiles, as JSON has it."""
+    rows = await writing.fetch(_NAMES, writing.community_id, profile_ids)
+    names = {str(each) for each in profile_ids} | {row["name"] for row in rows if row["name"] is not None}
+    written = (msgspec.json.encode(name).decode()[1:-1] for name in names if len(name) >= _SHORTEST)
+    return rf"(?<![[:alnum:]])(?:{'|'.join(sorted(map(re.escape, written)))})(?![[:alnum:]])"
 
 
 async def _purge_tokens(writing: Writing, gone: list[UUID]) -> None:
@@ -94,36 +114,26 @@ async def _purge_tokens(writing: Writing, gone: list[UUID]) -> None:
     )
 
 
-_BLANK_ADDRESSES = """
-UPDATE addresses
-SET fields = jsonb_strip_nulls(jsonb_build_object(
-        'iso', fields -> 'iso',
-        'country', fields -> 'country',
-        'country_iso_3', fields -> 'country_iso_3',
-        'iso_state', fields -> 'iso_state',
-        'state', fields -> 'state'
-    )),
-    updated_at = $3
-WHERE community_id = $1 AND profile_id = $2
+_BLANK_MERGED = """
+UPDATE profiles
+SET external_id = NULL, updated_at = $3
+WHERE community_id = $1 AND merged_into = $2
 """
 
 # What stays is what values and counts are made of.
-_KEPT = (
-    "profile_id", "profile_type", "gender", "birth_year", "currency", "joined_at", "joined_location_id",
-    "preferred_location_id", "optin_channel", "optin_subchannel", "consents", "sms_status", "email_status",
-    "push_status", "subunit_ids", "group_ids", "favorite_stores", "phone_country",
-)  # fmt: skip
+_RETAINED = [name for name in ("profile_id", *COLUMNS) if name in personal_data.retained("profiles")]
 
 
 async def depersonalise(writing: Writing, profile_id: UUID) -> None:
     """Blanks what tells who a member is; no value and no count changes. Raises NotFound."""
     before = await profile_lookup.locked_one(writing, profile_id)
-    await _blank_responses(writing, [profile_id], await _transactions(writing, [profile_id]))
-    bare = Profile(**{name: getattr(before, name) for name in _KEPT})
+    same = await _with_merged(writing, profile_id)
+    await _blank_responses(writing, same, await _transactions(writing, same))
+    bare = Profile(**{name: getattr(before, name) for name in _RETAINED})
     comms = {name: each for name, each in before.standing.comms.items() if isinstance(each, bool)}
     await save(writing, [bare.with_standing(replace(before.standing, comms=comms).agreeing())])
-    await writing.execute(_BLANK_ADDRESSES, writing.community_id, profile_id, writing.now)
-    await writing.execute(
-        "DELETE FROM identities WHERE community_id = $1 AND profile_id = $2", writing.community_id, profile_id
-    )
+    await writing.execute(_BLANK_MERGED, writing.community_id, profile_id, writing.now)
+    for statement in personal_data.depersonalising():
+        await writing.execute(statement, writing.community_id, same)
+    await _purge_tokens(writing, same)
     writing.touch_member(profile_id, "profile.depersonalised")

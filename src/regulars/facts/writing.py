@@ -28,7 +28,7 @@ class Writing(Scope):
     is how many rows it appended for the folder; `bought` of how many transactions reports were told, `taken_back` of
     how many of these otherwise than before. With `of_history`, memberships that come are counted in the snapshots of
     the past too; with `at_once`, what changes of members is added to all counts in this commit, and nothing is left to
-    the folder.
+    the folder. `quotes_rows` says that its response gives reasons that quote rejected rows.
     """
 
     community: Community
@@ -47,6 +47,7 @@ class Writing(Scope):
     moves: int = 0
     bought: int = 0
     taken_back: int = 0
+    quotes_rows: bool = False
     _settled: Concerned = field(default_factory=Concerned)
 
     def concerned(self) -> Concerned:

@@ -284,7 +284,7 @@ async def _results(writing: Writing, batch: Sequence[Submission], outcomes: list
         for submission, part in zip(batch, parts, strict=True)
     ]
     kept = [
-        _stored(submission, submission.once, part, *result.answer)
+        _stored(writing, submission, submission.once, part, result.answer)
         for submission, part, result in zip(batch, parts, results, strict=True)
         if submission.once is not None and result.answer is not None
     ]
@@ -293,10 +293,11 @@ async def _results(writing: Writing, batch: Sequence[Submission], outcomes: list
     return results
 
 
-def _stored(submission: Submission, once: Keyed, outcomes: list[Outcome], status: int, content: bytes) -> Stored:
+def _stored(writing: Writing, submission: Submission, once: Keyed, outcomes: list[Outcome], answer: Answer) -> Stored:
     profile_ids = {each.row.profile_id for each in submission.puts if each.row.profile_id is not None}
     ids = [each.id for each in outcomes if isinstance(each, Kept)]
-    return Stored(once, status, content, profile_ids, ids[0] if submission.shows and len(ids) == 1 else None)
+    transaction_id = ids[0] if submission.shows else None
+    return Stored(once, *answer, profile_ids, transaction_id, writing.quotes_rows and not submission.shows)
 
 
 async def _whole(writing: Writing, puts: Sequence[Put], database: Database, *, create_profiles: bool) -> list[Outcome]:

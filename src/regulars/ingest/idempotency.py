@@ -80,7 +80,8 @@ class Earlier:
 class Stored:
     """A response to store, and whom it concerns: it is blanked with any of these profiles.
 
-    `transaction_id` is the transaction that it shows, for that may come to belong to a profile later.
+    `transaction_id` is the transaction that it shows, for that may come to belong to a profile later. A response that
+    `quotes` rejected rows is blanked with any profile that they name, too.
     """
 
     once: Keyed
@@ -88,6 +89,19 @@ class Stored:
     content: bytes
     profile_ids: Collection[UUID]
     transaction_id: int | None = None
+    quotes: bool = False
+
+    @property
+    def profile_id(self) -> UUID | None:
+        """The profile that it concerns, where that is one and it quotes nothing."""
+        return next(iter(self.profile_ids)) if len(self.profile_ids) == 1 and not self.quotes else None
+
+    @property
+    def several(self) -> str | None:
+        """The profiles that it concerns as an array, where they are several or it quotes rows, even of none."""
+        if len(self.profile_ids) > 1 or self.quotes:
+            return f"{{{','.join(sorted(map(str, self.profile_ids)))}}}"
+        return None
 
 
 async def earlier_answers(writing: Writing, asked: list[Keyed]) -> dict[bytes, Earlier]:
@@ -116,7 +130,6 @@ async def earlier_answers(writing: Writing, asked: list[Keyed]) -> dict[bytes, E
 
 async def keep(writing: Writing, answers: Sequence[Stored]) -> None:
     """Stores the responses to new keys, in the transaction of their facts."""
-    several = [sorted(map(str, each.profile_ids)) if len(each.profile_ids) > 1 else None for each in answers]
     await writing.execute(
         _KEEP,
         writing.community_id,
@@ -126,8 +139,8 @@ async def keep(writing: Writing, answers: Sequence[Stored]) -> None:
         [each.once.request for each in answers],
         [each.status for each in answers],
         [each.content for each in answers],
-        [next(iter(each.profile_ids)) if len(each.profile_ids) == 1 else None for each in answers],
-        [None if ids is None else f"{{{','.join(ids)}}}" for ids in several],
+        [each.profile_id for each in answers],
+        [each.several for each in answers],
         [each.transaction_id for each in answers],
     )
 
@@ -149,7 +162,8 @@ async def answered(
     status, content = await first()
     concerned = writing.concerned()
     transaction_id = next(iter(concerned.transactions)) if len(concerned.transactions) == 1 else None
-    await keep(writing, [Stored(once, status, content, concerned.profiles | set(profile_ids), transaction_id)])
+    profiles = concerned.profiles | set(profile_ids)
+    await keep(writing, [Stored(once, status, content, profiles, transaction_id, writing.quotes_rows)])
     return status, content
 
 

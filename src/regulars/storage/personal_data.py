@@ -1,0 +1,400 @@
+"""What becomes of every column of every table when a member is erased. The suite holds it against the catalogue.
+
+A member is purged, and then no row of the profile stays, or depersonalised, and then the rows that values and counts
+are made of stay without what tells who it was. What `facts.forgetting` deletes and blanks follows from here; a column
+that is not declared, or that still holds something of an erased member without saying why, fails the suite.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+Reasons = Mapping[str, str]
+"""Why columns keep what they hold: a reason by the names of columns, separated by blanks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One table, with a fate for each of its columns.
+
+    `rows` is the SQL condition for the rows of profiles $2 of community $1; such rows are deleted by a purge, by
+    `deleted_by` where that takes more than a DELETE. Depersonalising deletes them too, unless columns are `blanked`,
+    each by an SQL expression ("" where a module does it), or `retained`, each with the reason. `outliving` columns keep
+    what they hold even after a purge. `impersonal` columns hold and lead to nobody. `others` is the reason why columns
+    that are named nowhere here are retained: of a table whose columns are declared elsewhere.
+    """
+
+    name: str
+    rows: str = ""
+    deleted_by: str = ""
+    erased: str = ""
+    blanked: Mapping[str, str] = field(default_factory=dict)
+    retained: Reasons = field(default_factory=dict)
+    outliving: Reasons = field(default_factory=dict)
+    impersonal: str = "community_id"
+    others: str = ""
+
+    @property
+    def stays(self) -> bool:
+        """Whether rows of a depersonalised profile stay."""
+        return bool(self.blanked or self.retained or self.outliving or self.others)
+
+    def columns(self) -> list[str]:
+        """The names of all columns that are declared."""
+        reasons = (*self.retained, *self.outliving)
+        return [*self.impersonal.split(), *self.erased.split(), *self.blanked, *" ".join(reasons).split()]
+
+    def survives(self, column: str, *, purge: bool) -> str:
+        """Why a column keeps what it holds of a purged or else a depersonalised profile; "" where it may not."""
+        for names, reason in {**self.outliving, **({} if purge else self.retained)}.items():
+            if column in names.split():
+                return reason
+        return "" if purge or column in self.columns() else self.others
+
+
+_PROFILE = "profile_id = ANY ($2)"
+# Two indexes hold a profile's transactions: those that count, and the void ones.
+_BUYER = "(profile_id = ANY ($2) AND NOT is_void OR profile_id = ANY ($2) AND is_void)"
+_TRANSACTION = f"transaction_id = ANY (ARRAY(SELECT id FROM transactions WHERE community_id = $1 AND {_BUYER}))"
+_MEMBER = "member_id IN (SELECT member_id FROM profiles WHERE community_id = $1 AND profile_id = ANY ($2))"
+_VISITOR = "visitor IN (SELECT number FROM link_visitors WHERE community_id = $1 AND key = ANY ($2))"
+_DISPATCH = "dispatch_id IN (SELECT id FROM sending_dispatches WHERE community_id = $1 AND profile_id = ANY ($2))"
+
+_COUNTED = "The number of members and what they are is counted of it, without a name."
+_VALUES = "Values of the profile are computed of it."
+_CATEGORIES = "A count of members who share it; nobody's own."
+_NUMBERS = "Numbers of events or purchases; nobody's own."
+_DIGEST = "A digest of an id of another system, so that the same row again adds nothing twice."
+
+FACTS = (
+    Table(
+        "profiles",
+        _PROFILE,
+        deleted_by="facts.forgetting",
+        blanked=dict.fromkeys(
+            (
+                "external_id", "title", "first_name", "last_name", "email", "email_key", "mobile_phone", "birth_day",
+                "birth_month", "properties", "attributes", "tags", "statuses", "custom_fields",
+            ),
+            "",
+        ),
+        retained={
+            "profile_id member_id created_at updated_at merged_into deleted_at": "The profile stays, without a name.",
+            "profile_type gender birth_year currency joined_at joined_location_id preferred_location_id optin_channel "
+            "optin_subchannel consents sms_status email_status push_status subunit_ids group_ids favorite_stores "
+            "phone_country": _COUNTED,
+        },
+    ),
+    Table("identities", _PROFILE, erased="id profile_id handle identifier extra created_at updated_at"),
+    Table(
+        "addresses",
+        _PROFILE,
+        blanked={
+            "fields": """
+            jsonb_strip_nulls(jsonb_build_object(
+                'iso', fields -> 'iso',
+                'country', fields -> 'country',
+                'country_iso_3', fields -> 'country_iso_3',
+                'iso_state', fields -> 'iso_state',
+                'state', fields -> 'state'
+            ))
+            """
+        },
+        retained={"profile_id id is_default country iso_state state created_at updated_at": _VALUES},
+    ),
+    Table(
+        "memberships",
+        _PROFILE,
+        blanked={"external_id": "NULL"},
+        retained={"id profile_id type at optin_channel optin_subchannel consents counted created_at": _COUNTED},
+    ),
+    Table(
+        "transaction_items",
+        _TRANSACTION,
+        blanked={
+            "details": "NULL",
+            "discounts": """
+            (
+                SELECT jsonb_agg(jsonb_build_object('amount', each -> 'amount'))
+                FROM jsonb_array_elements(discounts) AS each
+            )
+            """,
+        },
+        retained={
+            "id external_id": "A correction, a return or the same file again finds the line.",
+            "transaction_id name sku brand product_id product_variant_id quantity price_sell price_current "
+            "price_original price_tax is_void created_at updated_at": _VALUES,
+        },
+    ),
+    Table(
+        "transactions",
+        _BUYER,
+        blanked={
+            "details": """
+            nullif(jsonb_strip_nulls(jsonb_build_object(
+                'total_original', details -> 'total_original',
+                'rounding', details -> 'rounding',
+                'margin', details -> 'margin',
+                'type', details -> 'type',
+                'status', details -> 'status'
+            )), '{}')
+            """
+        },
+        retained={
+            "id external_id receipt_ref fingerprint": "A correction, a return or the same file finds the purchase.",
+            "profile_id transacted_at timezone total currency currency_rate location_id systems is_void created_at "
+            "updated_at amount sign shop_date channels discount list_value sold_products sold_brands "
+            "sold_in_items": _VALUES,
+        },
+    ),
+    Table(
+        "transaction_claims",
+        _PROFILE,
+        erased="id profile_id receipt_ref transacted_at timezone total location_external_code transaction_id "
+        "created_at updated_at",
+    ),
+    Table(
+        "idempotency_keys",
+        deleted_by="facts.forgetting",
+        blanked=dict.fromkeys(("status", "answer", "profile_id", "profile_ids", "transaction_id"), ""),
+        outliving={"day key request created_at": "Digests: a late retry makes no member again. Dropped by day."},
+    ),
+    Table("import_batches", impersonal="community_id batch_id entity loaded unchanged rejected created_at"),
+    Table(
+        "tokens",
+        _PROFILE,
+        deleted_by="facts.forgetting",
+        erased="id organization_id profile_id hash hint name permits customers created_at expires_at revoked_at",
+    ),
+    Table("webhooks", impersonal="community_id id trigger url namespace user_id is_active retry_daily retry_hourly "
+          "queue condition secret created_at updated_at"),
+    Table("locations", impersonal="community_id id external_id external_code type name description phone email "
+          "timezone country iso_state state is_published is_permanently_closed address normal_hours special_hours tags "
+          "custom_fields extra created_at updated_at deleted_at"),
+    Table("brands", impersonal="community_id id external_id name extra created_at updated_at deleted_at"),
+    Table("products", impersonal="community_id id external_id name brand_id extra created_at updated_at deleted_at"),
+    Table("product_variants", impersonal="community_id id product_id external_id sku name price extra created_at "
+          "updated_at deleted_at"),
+)  # fmt: skip
+"""What came in."""
+
+DERIVED = (
+    Table(
+        "aggregations",
+        _PROFILE,
+        deleted_by="aggregations.refresh",
+        retained={"profile_id calculated_at next_change_at values_epoch": _VALUES},
+        others="A value of the profile.",
+    ),
+    Table(
+        "outbox",
+        _PROFILE,
+        retained={"day id transaction_id profile_id changed_at cause changes": "Values that changed, without a name."},
+    ),
+    Table(
+        "members",
+        _PROFILE,
+        deleted_by="reports.derive",
+        retained={
+            "member_id is_member optin_channel optin_subchannel optin_platform gender birth_date subunit_ids group_ids "
+            "favorite_stores consents_true consents_false marketing sms_status email_status push_status country "
+            "properties created_at groups state_since next_change_at": _COUNTED,
+        },
+        outliving={
+            "profile_id updated_at transaction_id": "The id, which leads to nothing, for two days: columnar copies "
+            "take the member out by it.",
+        },
+    ),
+    Table(
+        "member_states",
+        _PROFILE,
+        deleted_by="reports.derive",
+        retained={
+            "profile_id since until groups optin_channel optin_subchannel optin_platform gender birth_date "
+            "consents_true consents_false": _COUNTED,
+        },
+    ),
+    Table(
+        "membership_events",
+        _PROFILE,
+        deleted_by="reports.derive",
+        retained={
+            "profile_id membership_id type at is_told optin_channel optin_subchannel optin_platform gender age "
+            "consents_true consents_false": _COUNTED,
+        },
+    ),
+    Table("snapshot_members", _PROFILE, "reports.snapshots", retained={"profile_id since until alike": _COUNTED}),
+    Table(
+        "purchases",
+        _MEMBER,
+        deleted_by="reports.purchases",
+        retained={
+            "id since at counted sales amount member_id location channel brands brand_amounts dimension_frequency "
+            "dimension_recency dimension_join gender age": _COUNTED,
+        },
+    ),
+    Table(
+        "purchase_changes",
+        outliving={
+            "id since at counted sales amount member_id location channel brands brand_amounts dimension_frequency "
+            "dimension_recency dimension_join gender age until": "What a purchase was, by a number that leads to no "
+            "profile, until the next compaction takes it out of what is counted.",
+        },
+    ),
+    Table(
+        "unique_sets",
+        outliving={
+            "family step grain bucket value chunk members": "Bits of numbers that lead to no profile, until the next "
+            "compaction takes them out.",
+        },
+    ),
+    Table(
+        "sending_dispatches",
+        _PROFILE,
+        deleted_by="reports.messages",
+        retained={
+            "id sending_id profile_id transmitted_at seen gender age optin_platform country days": _COUNTED,
+            "key": _DIGEST,
+        },
+    ),
+    Table(
+        "sending_events",
+        _DISPATCH,
+        deleted_by="reports.messages",
+        retained={"dispatch_id sending_id at event": _COUNTED, "key": _DIGEST},
+    ),
+    Table(
+        "offer_events",
+        _PROFILE,
+        deleted_by="reports.usages",
+        retained={
+            "offer_id at profile_id location_id event": _COUNTED,
+            "key": _DIGEST,
+            "transaction": "The external id of the purchase, which is retained as well.",
+        },
+    ),
+    Table(
+        "link_visits",
+        _VISITOR,
+        deleted_by="reports.visits",
+        retained={"link_id at visitor": _COUNTED, "key": _DIGEST},
+    ),
+    Table(
+        "link_visitors",
+        "key = ANY ($2)",
+        deleted_by="reports.visits",
+        retained={"key number is_profile": _COUNTED},
+    ),
+    Table("link_rollups", impersonal="link_id bucket community_id segment visits step visitors"),
+    Table("links", impersonal="community_id id key source_type sending_id offer host path utm_source utm_medium "
+          "utm_campaign utm_content utm_term"),
+)  # fmt: skip
+"""What follows from it, by member."""
+
+COUNTS = (
+    Table("group_deltas", outliving={"transaction_id bucket grouping_type grouping_value n changed_at": _CATEGORIES}),
+    Table(
+        "balance_deltas",
+        outliving={
+            "transaction_id bucket type optin_channel optin_subchannel optin_platform gender age consents_true "
+            "consents_false n": _CATEGORIES,
+        },
+    ),
+    Table("group_counts", outliving={"grouping_type grouping_value members_count updated_at": _CATEGORIES}),
+    Table("group_rollups", outliving={"step bucket grouping_type grouping_value n": _CATEGORIES}),
+    Table(
+        "balance_rollups",
+        outliving={
+            "step grain bucket dimensions type optin_channel optin_subchannel optin_platform gender age consents_true "
+            "consents_false n": _CATEGORIES,
+        },
+    ),
+    Table(
+        "snapshot_counts",
+        outliving={
+            "alike members_count optin_channel optin_subchannel optin_platform gender age country consents_true "
+            "consents_false": _CATEGORIES,
+        },
+    ),
+    Table("snapshot_rollups", outliving={"step bucket alike n": _CATEGORIES}),
+    Table(
+        "recipient_rollups",
+        outliving={"step sending_id bucket dimensions gender age optin_platform country n": _CATEGORIES},
+    ),
+    Table("purchase_rollups", outliving={"step grain bucket value purchases sales amount": _NUMBERS}),
+    Table("sending_rollups", outliving={"step sending_id bucket event n": _NUMBERS}),
+    Table("sending_days", outliving={"sending_id n day previous event": _NUMBERS}),
+    Table("offer_rollups", outliving={"step offer_id bucket event location_id n": _NUMBERS}),
+    Table("sendings", impersonal="community_id id external_id is_known reporting_id language channel service_type "
+          "source_id source_app source_type audience_id campaign_id created_at dispatches_count members_count "
+          "new_count scheduled_count transmitted_count delivered_count failed_count opened_count unique_opened_count "
+          "clicked_count unique_clicked_count bounced_count unsubscribed_count complained_count first_at last_at"),
+    Table("offers", impersonal="community_id id external_id is_known name type status collection_ids location_id "
+          "campaign_id usable_since usable_until stock created_at updated_at seen_count clicked_count granted_count "
+          "used_count first_at last_at"),
+    Table("offer_collections", impersonal="community_id id external_id is_known name created_at updated_at"),
+)  # fmt: skip
+"""What is counted of many."""
+
+UPKEEP = (
+    Table("organizations", impersonal="id name created_at smallest_cell general_capacity general_refill "
+          "reporting_capacity reporting_refill"),
+    Table("communities", impersonal="id organization_id customer_id loyalty_club_id slug name country timezone "
+          "currency minor_digits attributes created_at updated_at member_handles"),
+    Table("commit_markers", impersonal="community_id day id"),
+    Table("epochs", impersonal="community_id values_epoch locations_epoch"),
+    Table("fold_marks", impersonal="community_id watermark zone derived_up_to"),
+    Table("purchase_marks", impersonal="community_id watermark timezone"),
+    Table("snapshot_marks", impersonal="community_id watermark day"),
+    Table("snapshot_runs", impersonal="community_id first_at last_at"),
+    Table("sending_zones", impersonal="community_id zone"),
+    Table("link_zones", impersonal="community_id zone"),
+    Table("offer_zones", impersonal="community_id zone"),
+    Table("providers", impersonal="community_id provider keys sending_name profile_name dispatch_name url created_at "
+          "updated_at"),
+    Table("provider_tokens", impersonal="provider key token content at"),
+    Table("rate_limits", impersonal="organization_id customer_id kind remaining granted counted_at"),
+    Table("signing_keys", impersonal="id purpose secret created_at"),
+    # Jobs take a time and nothing else: a job about a member would have the id among its arguments.
+    Table("procrastinate_jobs", impersonal="id queue_name task_name priority lock queueing_lock args status "
+          "scheduled_at attempts abort_requested worker_id"),
+    Table("procrastinate_events", impersonal="id job_id type at"),
+    Table("procrastinate_periodic_defers", impersonal="id task_name defer_timestamp job_id periodic_id"),
+    Table("procrastinate_workers", impersonal="id last_heartbeat"),
+    Table("_yoyo_log", impersonal="id migration_hash migration_id operation username hostname comment created_at_utc"),
+    Table("_yoyo_migration", impersonal="migration_hash migration_id applied_at_utc"),
+    Table("_yoyo_version", impersonal="version installed_at_utc"),
+    Table("yoyo_lock", impersonal="locked ctime pid"),
+)  # fmt: skip
+"""Who runs it, and how far its jobs are."""
+
+TABLES: Mapping[str, Table] = {each.name: each for each in (*FACTS, *DERIVED, *COUNTS, *UPKEEP)}
+"""All tables by name."""
+
+
+def purging() -> Iterator[str]:
+    """The statements of a purge of profiles $2 of community $1, for tables of which a DELETE is all it takes."""
+    for table in TABLES.values():
+        if table.rows and not table.deleted_by:
+            yield _delete(table)
+
+
+def depersonalising() -> Iterator[str]:
+    """The statements that delete and blank rows of profiles $2 of community $1 as depersonalising them does."""
+    for table in TABLES.values():
+        if not table.rows:
+            continue
+        if not table.stays and not table.deleted_by:
+            yield _delete(table)
+        if blanked := {column: value for column, value in table.blanked.items() if value}:
+            changes = ", ".join(f"{column} = {value}" for column, value in blanked.items())
+            yield f"UPDATE {table.name} SET {changes} WHERE community_id = $1 AND {table.rows}"
+
+
+def _delete(table: Table) -> str:
+    return f"DELETE FROM {table.name} WHERE community_id = $1 AND {table.rows}"
+
+
+def retained(table: str) -> tuple[str, ...]:
+    """The columns of a table that keep what they hold of a depersonalised profile."""
+    found = TABLES[table]
+    return tuple(" ".join((*found.retained, *found.outliving)).split())
