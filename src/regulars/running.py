@@ -12,7 +12,7 @@ import structlog
 from regulars.aggregations import store
 from regulars.reports import folding, purchases, rollups
 from regulars.settings import Settings
-from regulars.storage import embedded, retention, safety
+from regulars.storage import embedded, privileges, retention, safety
 from regulars.storage.database import Database
 from regulars.storage.migrate import migrate, migrations, role_of
 
@@ -71,15 +71,17 @@ def _is_up_to_date(app_url: str) -> bool:
     with psycopg.connect(app_url, autocommit=True) as connection:
         try:
             return (
-                not lacking_migrations(connection) and _has_present_definitions(connection) and _may_write(connection)
+                not lacking_migrations(connection)
+                and _has_present_definitions(connection)
+                and _has_declared_privileges(connection)
             )
         except psycopg.errors.InsufficientPrivilege:
             return False
 
 
-def _may_write(connection: psycopg.Connection) -> bool:
-    row = connection.execute("SELECT has_table_privilege('aggregations', 'INSERT')").fetchone()
-    return row is not None and bool(row[0])
+def _has_declared_privileges(connection: psycopg.Connection) -> bool:
+    row = connection.execute("SELECT current_user::text").fetchone()
+    return row is not None and not any(privileges.differences(connection, row[0]))
 
 
 def bring_up_to_date(found: Addresses) -> list[str]:

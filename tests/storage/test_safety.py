@@ -106,6 +106,16 @@ async def test_a_table_that_keeps_communities_apart_in_part_only_is_found(
         ]
 
 
+async def test_a_role_that_owns_tables_serves_with_a_warning(database_urls: tuple[str, str]) -> None:
+    async with as_owner(database_urls) as connection:
+        await connection.execute(
+            "CREATE ROLE owning; GRANT CREATE ON SCHEMA public TO owning; SET LOCAL ROLE owning;"
+            "CREATE TABLE owned (id int)"
+        )
+        warnings = [each.message for each in await safety.refuse_if_unsafe(connection)]
+        assert [each for each in warnings if each.startswith("The role owning owns tables")]
+
+
 def safety_role(urls: tuple[str, str]) -> str:
     """The app's role."""
     from regulars.storage.migrate import role_of

@@ -41,9 +41,9 @@ async def change(connection: Any, name: str, settings: Mapping[str, int | None])
 
     Raises asyncpg's CheckViolationError for a number that can't be.
     """
-    chosen = {each: settings[each] for each in LARGEST if each in settings}
-    sets = ", ".join(f"{each} = ${place}" for place, each in enumerate(chosen, 2))
-    row = await connection.fetchrow(
-        f"UPDATE organizations SET {sets} WHERE name = $1 RETURNING {_COLUMNS}", name, *chosen.values()
-    )
+    async with connection.transaction():
+        for each in LARGEST:
+            if each in settings:
+                await connection.execute("SELECT set_organization_setting($1, $2, $3)", name, each, settings[each])
+        row = await connection.fetchrow(f"SELECT {_COLUMNS} FROM organizations WHERE name = $1", name)
     return None if row is None else Organization(**row)

@@ -129,9 +129,5 @@ async def listed(connection: Any, organization_id: int) -> list[Token]:
 
 async def revoke(connection: Any, organization_id: int, token_id: int, now: datetime) -> bool:
     """Revokes a token of an organization; gives False where there is none, or it was revoked before."""
-    async with connection.transaction():
-        await connection.execute(f"SET LOCAL regulars.organization_id = '{int(organization_id)}'")
-        status: str = await connection.execute(
-            "UPDATE tokens SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL", token_id, now
-        )
-    return status == "UPDATE 1"
+    revoked: bool = await connection.fetchval("SELECT revoke_token($1, $2, $3)", organization_id, token_id, now)
+    return revoked

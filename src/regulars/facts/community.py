@@ -242,9 +242,12 @@ async def set_member_handles(connection: Any, slug: str, handles: Sequence[str] 
 
     Raises NotFound.
     """
-    statement = "UPDATE communities SET member_handles = $2, updated_at = $3 WHERE slug = $1"
-    if await connection.execute(statement, slug, handles, now) == "UPDATE 0":
-        await by_slug(connection, slug)
+    community_id = (await by_slug(connection, slug)).id
+    async with connection.transaction():
+        await connection.execute(f"SET LOCAL regulars.community_id = '{int(community_id)}'")
+        await connection.execute(
+            "UPDATE communities SET member_handles = $2, updated_at = $3 WHERE id = $1", community_id, handles, now
+        )
 
 
 async def _changed(connection: Any, before: Community, new: NewCommunity, now: datetime) -> tuple[bool, bool]:

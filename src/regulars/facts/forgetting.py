@@ -107,10 +107,7 @@ async def _names(writing: Writing, profile_ids: list[UUID]) -> str:
 
 async def _purge_tokens(writing: Writing, gone: list[UUID]) -> None:
     await writing.execute(
-        "SELECT set_config('regulars.organization_id', $1, true)", str(writing.community.organization_id)
-    )
-    await writing.execute(
-        "DELETE FROM tokens WHERE community_id = $1 AND profile_id = ANY ($2)", writing.community_id, gone
+        "SELECT delete_profile_tokens($1, $2, $3)", writing.community.organization_id, writing.community_id, gone
     )
 
 

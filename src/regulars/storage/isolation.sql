@@ -29,10 +29,26 @@ BEGIN
         END IF;
     END LOOP;
 
-    -- A token is seen by who shows it, or by the organization that it belongs to.
+    -- A token is seen by who shows it, or by the organization that it belongs to, which alone changes it.
     EXECUTE 'DROP POLICY IF EXISTS own_organization ON tokens';
+    EXECUTE 'DROP POLICY IF EXISTS own_hash ON tokens';
     EXECUTE 'CREATE POLICY own_organization ON tokens USING ('
-        'hash = (SELECT nullif(current_setting(''regulars.token_hash'', true), '''')) OR '
         'organization_id = (SELECT nullif(current_setting(''regulars.organization_id'', true), '''')::int))';
+    EXECUTE 'CREATE POLICY own_hash ON tokens FOR SELECT USING ('
+        'hash = (SELECT nullif(current_setting(''regulars.token_hash'', true), '''')))';
+
+    -- Communities are listed by all, and changed each by itself.
+    ALTER TABLE communities ENABLE ROW LEVEL SECURITY;
+    ALTER TABLE communities FORCE ROW LEVEL SECURITY;
+    DROP POLICY IF EXISTS every_community ON communities;
+    DROP POLICY IF EXISTS own_community_made ON communities;
+    DROP POLICY IF EXISTS own_community_changed ON communities;
+    CREATE POLICY every_community ON communities FOR SELECT USING (true);
+    CREATE POLICY own_community_made ON communities FOR INSERT WITH CHECK (
+        id = (SELECT nullif(current_setting('regulars.community_id', true), '')::int)
+    );
+    CREATE POLICY own_community_changed ON communities FOR UPDATE USING (
+        id = (SELECT nullif(current_setting('regulars.community_id', true), '')::int)
+    );
 END
 $isolation$;

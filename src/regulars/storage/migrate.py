@@ -1,5 +1,5 @@
 """Brings a database to the present schema: numbered migrations, the columns that follow from
-declarations, isolation by row, and the grants of the app's role."""
+declarations, isolation by row, and the privileges of the app's role."""
 
 from collections.abc import Iterable
 from importlib.resources import as_file, files
@@ -7,7 +7,8 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import psycopg
 import yoyo
-from psycopg import sql
+
+from regulars.storage import privileges
 
 
 def _yoyo_address(url: str) -> str:
@@ -45,16 +46,5 @@ def migrate(owner_url: str, app_role: str, declared: Iterable[str]) -> list[str]
             for statement in declared:
                 guard.execute(statement.encode())
             guard.execute((files("regulars.storage") / "isolation.sql").read_bytes())
-            _grant(guard, app_role)
+            privileges.grant(guard, app_role)
     return applied
-
-
-def _grant(connection: psycopg.Connection, app_role: str) -> None:
-    role = sql.Identifier(app_role)
-    for statement in (
-        "GRANT USAGE ON SCHEMA public TO {}",
-        "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {}",
-        "GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO {}",
-        "GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA public TO {}",
-    ):
-        connection.execute(sql.SQL(statement).format(role))

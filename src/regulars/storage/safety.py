@@ -75,6 +75,13 @@ ORDER BY c.relname
 # What is reported as stored must be there after a crash.
 _DURABILITY = "SELECT current_setting('synchronous_commit') AS synchronous_commit, current_setting('fsync') AS fsync"
 
+_OWNS = """
+SELECT count(*)
+FROM pg_class AS c
+JOIN pg_namespace AS n ON n.oid = c.relnamespace
+WHERE n.nspname = current_schema() AND c.relkind IN ('r', 'p') AND pg_has_role(current_user, c.relowner, 'MEMBER')
+"""
+
 _CREATE_ROLE = "CREATE ROLE regulars_app LOGIN PASSWORD '...' NOSUPERUSER NOBYPASSRLS;"
 
 
@@ -107,6 +114,15 @@ async def findings(connection: Any) -> list[Finding]:
         for row in await connection.fetch(_OPEN_TABLES)
     )
     found.extend(_durability_findings(role["rolname"], await connection.fetchrow(_DURABILITY)))
+    if not role["rolsuper"] and await connection.fetchval(_OWNS):
+        found.append(
+            Finding(
+                f"The role {role['rolname']} owns tables, so SQL that runs as it can turn row-level security off: name "
+                f"the owner in REGULARS_OWNER_URL, and a role that owns nothing in REGULARS_DATABASE_URL "
+                f"({_CREATE_ROLE}).",
+                fatal=False,
+            )
+        )
     return found
 
 

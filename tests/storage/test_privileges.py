@@ -1,0 +1,321 @@
+"""The app's role may do what is declared and no more, and what row-level security protects against is shown."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import asyncpg
+import psycopg
+import pytest
+
+from clubs import Club
+from regulars.access import tokens
+from regulars.reports import rollups
+from regulars.reports.interval import Interval
+from regulars.storage import privileges, retention
+from regulars.storage.database import Database
+from regulars.storage.embedded import APP_ROLE
+from servers import on_both_servers
+
+pytestmark = on_both_servers
+
+_DEFINERS = """
+SELECT p.oid::regprocedure::text AS name, p.proconfig AS settings,
+       has_function_privilege('public', p.oid, 'EXECUTE') AS is_public,
+       has_function_privilege($1, p.oid, 'EXECUTE') AS is_granted
+FROM pg_proc AS p
+WHERE p.pronamespace = 'public'::regnamespace AND p.prosecdef
+"""
+
+_TABLES = """
+SELECT c.relname AS name, c.relispartition AS is_partition,
+       ARRAY(
+           SELECT verb
+           FROM unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'REFERENCES', 'TRIGGER']) AS verb
+           WHERE has_table_privilege($1, c.oid, verb)
+       ) AS verbs,
+       ARRAY(
+           SELECT a.attname::text
+           FROM pg_attribute AS a
+           WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+             AND has_column_privilege($1, c.oid, a.attnum, 'UPDATE')
+       ) AS updated
+FROM pg_class AS c
+WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p')
+"""
+
+
+async def test_functions_that_run_as_the_owner_are_the_app_s_alone(database: Database) -> None:
+    async with database.unscoped() as connection:
+        found = await connection.fetch(_DEFINERS, APP_ROLE)
+    assert {row["name"].replace('"', "") for row in found if row["is_granted"]} == privileges.FUNCTIONS
+    assert [row["name"] for row in found if row["is_public"]] == []
+    # Last is pg_temp: where it is not named, a caller's temporary tables are found first.
+    pinned = "search_path=pg_catalog, public, pg_temp"
+    assert [row["name"] for row in found if pinned not in (row["settings"] or ())] == []
+
+
+async def test_no_function_is_everyone_s_nor_will_be(database_urls: tuple[str, str]) -> None:
+    connection = await asyncpg.connect(database_urls[0])
+    transaction = connection.transaction()
+    await transaction.start()
+    try:
+        await connection.execute("CREATE FUNCTION later() RETURNS int LANGUAGE sql AS 'SELECT 1'")
+        everyones = await connection.fetch(
+            "SELECT proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace"
+            " AND has_function_privilege('public', oid, 'EXECUTE')"
+        )
+        assert everyones == []
+    finally:
+        await transaction.rollback()
+        await connection.close()
+
+
+async def test_the_app_s_privileges_on_each_table_are_those_declared(database: Database) -> None:
+    async with database.unscoped() as connection:
+        rows = await connection.fetch(_TABLES, APP_ROLE)
+    tables = {row["name"]: row for row in rows if not row["is_partition"]}
+    assert set(privileges.TABLES) <= set(tables)
+    for name, row in tables.items():
+        assert set(row["verbs"]) == privileges.TABLES.get(name, frozenset()), name
+        columns = privileges.COLUMNS.get(name, {}).get("UPDATE", frozenset())
+        assert "UPDATE" in row["verbs"] or set(row["updated"]) == columns, name
+    # Steps of rollups are partitions as well. Whoever reaches one by itself would need a policy of its own.
+    assert {verb for row in rows if row["is_partition"] for verb in row["verbs"]} == set()
+
+
+async def test_tables_that_communities_share_are_not_the_app_s_to_change(database: Database) -> None:
+    async with database.unscoped() as connection:
+        rows = await connection.fetch(_TABLES, APP_ROLE)
+        of_communities = {
+            row["relname"]
+            for row in await connection.fetch(
+                "SELECT attrelid::regclass::text AS relname FROM pg_attribute WHERE attname = 'community_id'"
+            )
+        }
+    may = {row["name"]: set(row["verbs"]) - {"SELECT"} for row in rows if row["name"] not in of_communities}
+    assert {name: verbs for name, verbs in may.items() if verbs and not name.startswith("procrastinate_")} == {
+        "communities": {"INSERT"},
+        "organizations": {"INSERT"},
+        "provider_tokens": {"INSERT", "UPDATE", "DELETE"},
+        "rate_limits": {"INSERT", "UPDATE"},
+        "signing_keys": {"INSERT"},
+    }
+    assert may["_yoyo_migration"] == set()
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE organizations SET smallest_cell = NULL",
+        "UPDATE tokens SET revoked_at = NULL",
+        "DELETE FROM tokens",
+        "UPDATE communities SET organization_id = 1",
+        "DELETE FROM communities",
+        "UPDATE signing_keys SET secret = ''",
+        "DELETE FROM signing_keys",
+        "DELETE FROM rate_limits",
+        "TRUNCATE transactions",
+        "DELETE FROM _yoyo_migration",
+        "SELECT setval('transaction_ids', 1)",
+        "SELECT last_value FROM transaction_ids",
+    ],
+)
+async def test_what_is_everyone_s_is_refused(statement: str, club: Club) -> None:
+    async with club.database.writing(club.community.id) as scope:
+        await scope.execute(
+            "SELECT set_config('regulars.organization_id', $1, true)", str(club.community.organization_id)
+        )
+        with pytest.raises(asyncpg.InsufficientPrivilegeError, match="permission denied"):
+            async with scope.savepoint():
+                await scope.execute(statement)
+
+
+async def test_another_role_may_call_no_function_of_the_owner(database_urls: tuple[str, str]) -> None:
+    connection = await asyncpg.connect(database_urls[0])
+    transaction = connection.transaction()
+    await transaction.start()
+    try:
+        is_superuser = await connection.fetchval("SELECT rolsuper FROM pg_roles WHERE rolname = current_user")
+        if not is_superuser:
+            pytest.skip("the owner of this server makes no roles; what PUBLIC may do is tested on both")
+        await connection.execute("CREATE ROLE passing_by; GRANT USAGE ON SCHEMA public TO passing_by")
+        await connection.execute("SET LOCAL ROLE passing_by")
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await connection.execute("SELECT keep_rollups('5m', 'day', '2100-01-01', '2100-01-02')")
+    finally:
+        await transaction.rollback()
+        await connection.close()
+
+
+async def test_a_community_is_changed_by_itself_only(club: Club, other_club: Club) -> None:
+    async with club.database.writing(club.community.id) as scope:
+        status = await scope.execute("UPDATE communities SET name = 'Ours'")
+        names = dict(await scope.fetch("SELECT id, name FROM communities"))
+    assert status == "UPDATE 1"
+    assert (names[club.community.id], names[other_club.community.id]) == ("Ours", "Other")
+
+
+async def test_who_shows_a_token_changes_none(club: Club) -> None:
+    # A hash that is known lets a token be seen; it does not let one be made for any organization.
+    async with club.database.writing(club.community.id) as scope:
+        await scope.execute("SELECT set_config('regulars.token_hash', 'known', true)")
+        with pytest.raises(asyncpg.InsufficientPrivilegeError, match="row-level security"):
+            async with scope.savepoint():
+                await scope.execute(
+                    "INSERT INTO tokens (organization_id, hash, hint, name, permits, created_at)"
+                    " VALUES ($1, 'known', 'rg_', 'x', '{}', $2)",
+                    club.community.organization_id,
+                    scope.now,
+                )
+
+
+async def partitions(connection: asyncpg.Connection) -> set[str]:
+    """All partitions that hold rows."""
+    rows = await connection.fetch("SELECT relname FROM pg_class WHERE relispartition AND relkind = 'r'")
+    return {row["relname"] for row in rows}
+
+
+async def test_no_caller_drops_what_is_still_to_be_kept(database: Database) -> None:
+    now = datetime.now(UTC)
+    async with database.unscoped() as connection:
+        for feed in retention.FEEDS:
+            for ago in (0, 1):
+                await connection.execute("SELECT keep_partition($1, $2)", feed, now.date() - timedelta(days=ago))
+        kept: set[str] = set()
+        for interval, unit in rollups.UNITS.items():
+            first = rollups.first_kept(interval, now)
+            await connection.execute("SELECT keep_rollups($1, $2, $3, $4)", interval.written, unit, first, now)
+            prefix = f"offer_rollups_{interval.written}_"
+            kept |= {
+                each
+                for each in await partitions(connection)
+                if each.startswith(prefix) and each[len(prefix) :] >= f"{first:%Y%m%d}"
+            }
+        far = datetime(2190, 1, 1, tzinfo=UTC)
+        for interval, unit in rollups.UNITS.items():
+            await connection.execute("SELECT keep_rollups($1, $2, $3, $3)", interval.written, unit, far)
+        for feed in retention.FEEDS:
+            await connection.execute("SELECT drop_partitions($1, $2)", feed, far.date())
+        left = await partitions(connection)
+    assert len(kept) > 15
+    assert kept <= left
+    for feed in retention.FEEDS:
+        assert {f"{feed}_{now.date() - timedelta(days=ago):%Y%m%d}" for ago in (0, 1)} <= left
+
+
+async def test_the_database_keeps_rollups_as_long_as_reports_are_told(database: Database) -> None:
+    async with database.unscoped() as connection:
+        rows = await connection.fetch("SELECT * FROM rollup_terms()")
+    declared = {(each.written, unit, each.kept) for each, unit in rollups.UNITS.items()}
+    assert {tuple(row.values()) for row in rows} == declared
+    assert {each for each in Interval if each.kept is not None} == set(rollups.UNITS)
+
+
+@pytest.mark.parametrize(
+    ("statement", "message"),
+    [
+        ("keep_partition('transactions', '2030-01-01')", "no partitioned feed is called transactions"),
+        ("keep_partition(NULL, '2030-01-01')", "no partitioned feed is called"),
+        ("keep_partition('outbox', NULL)", "a day of outbox is from"),
+        ("keep_partition('outbox', '9999-01-01')", "a day of outbox is from"),
+        ("keep_partition('outbox', 'infinity')", "a day of outbox is from"),
+        ("drop_partitions('offers', '2030-01-01')", "no partitioned feed is called offers"),
+        ("drop_partitions('outbox', 'infinity')", "a day of outbox is from"),
+        ("drop_partitions('outbox', NULL)", "a day of outbox is from"),
+        ("keep_rollups('5m', 'year', '2030-01-01', '2030-01-02')", "no rollups are kept by step 5m in partitions"),
+        ("keep_rollups('1w', 'day', '2030-01-01', '2030-01-02')", "no rollups are kept by step 1w"),
+        ("keep_rollups(NULL, 'day', '2030-01-01', '2030-01-02')", "no rollups are kept by step"),
+        ("keep_rollups('5m', 'day', '2030-01-02', '2030-01-01')", "partitions are made from 2000 to 2199"),
+        ("keep_rollups('5m', 'day', '2030-01-01', '2031-01-01')", "at most 200 of a step"),
+        ("keep_rollups('5m', 'day', '2030-01-01', 'infinity')", "partitions are made from 2000 to 2199"),
+        ("keep_rollups('5m', 'day', NULL, '2031-01-01')", "partitions are made from 2000 to 2199"),
+        ("revoke_token(1, 1, NULL)", "a token is revoked at an instant"),
+        ("set_organization_setting('x', 'name', 1)", "no setting of an organization is called name"),
+        ("set_organization_setting('x', NULL, 1)", "no setting of an organization is called"),
+    ],
+)
+async def test_functions_check_their_arguments(statement: str, message: str, database: Database) -> None:
+    async with database.unscoped() as connection:
+        with pytest.raises(asyncpg.RaiseError, match=message):
+            await connection.execute(f"SELECT {statement}")
+
+
+async def test_a_token_of_another_organization_is_not_revoked(club: Club, other_club: Club) -> None:
+    async with club.database.unscoped() as connection:
+        token = (await tokens.listed(connection, club.community.organization_id))[0]
+        organization_id = other_club.community.organization_id
+        assert not await connection.fetchval("SELECT revoke_token($1, $2, now())", organization_id, token.id)
+        # What the function has set to find its row does not outlive it.
+        async with connection.transaction():
+            await connection.execute("SELECT revoke_token($1, $2, now())", club.community.organization_id, token.id)
+            assert await connection.fetchval("SELECT count(*) FROM tokens") == 0
+
+
+def test_more_or_less_than_declared_is_found_and_set_right(empty_urls: tuple[str, str]) -> None:
+    from storage.test_migrate import bring_up
+
+    bring_up(empty_urls)
+    with psycopg.connect(empty_urls[0], autocommit=True) as owner:
+        assert list(privileges.differences(owner, APP_ROLE)) == []
+        for statement in (
+            f"GRANT UPDATE, TRUNCATE ON tokens TO {APP_ROLE}",
+            f"GRANT UPDATE (organization_id) ON communities TO {APP_ROLE}",
+            f"REVOKE INSERT ON transactions FROM {APP_ROLE}",
+            f"GRANT UPDATE ON SEQUENCE transaction_ids TO {APP_ROLE}",
+            "GRANT EXECUTE ON FUNCTION gather_statistics() TO PUBLIC",
+            "GRANT SELECT ON profiles TO PUBLIC",
+        ):
+            owner.execute(statement.encode())
+        with psycopg.connect(empty_urls[1]) as app:
+            found = {
+                (each.verb, each.name, *sorted(each.privileges), "PUBLIC" if each.is_public else "")
+                for each in privileges.differences(app, APP_ROLE)
+            }
+        assert found == {
+            ("REVOKE", "tokens", "TRUNCATE", "UPDATE", ""),
+            ("REVOKE", "communities", "UPDATE (organization_id)", ""),
+            ("GRANT", "transactions", "INSERT", ""),
+            ("REVOKE", "transaction_ids", "UPDATE", ""),
+            ("REVOKE", "gather_statistics()", "EXECUTE", "PUBLIC"),
+            ("REVOKE", "profiles", "SELECT", "PUBLIC"),
+        }
+        bring_up(empty_urls)
+        assert list(privileges.differences(owner, APP_ROLE)) == []
+
+
+# What row-level security protects against -------------------------------------------------------------------
+
+
+async def test_a_forgotten_condition_is_held_by_row_level_security_and_injected_sql_is_not(
+    club: Club, other_club: Club
+) -> None:
+    for each in (club, other_club):
+        made = await each.http.post("/api/v3/locations", json={"external_id": each.community.slug, "name": "Shop"})
+        assert made.status_code == 201
+    forgotten = "SELECT external_id FROM locations"
+    async with club.database.reading(club.community.id) as scope:
+        assert [row[0] for row in await scope.fetch(forgotten)] == [club.community.slug]
+        # Whoever can run SQL as the app's role can say that it runs for another community.
+        await scope.execute(f"SET LOCAL regulars.community_id = '{other_club.community.id}'")
+        assert [row[0] for row in await scope.fetch(forgotten)] == [other_club.community.slug]
+
+
+async def test_the_app_s_role_can_not_turn_row_level_security_off(club: Club) -> None:
+    for statement in (
+        "ALTER TABLE locations DISABLE ROW LEVEL SECURITY",
+        "DROP POLICY own_community ON locations",
+        "CREATE OR REPLACE FUNCTION rollup_terms() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+    ):
+        async with club.database.writing(club.community.id) as scope:
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                async with scope.savepoint():
+                    await scope.execute(statement)
+
+
+async def test_row_security_can_not_be_switched_off_by_a_setting(club: Club) -> None:
+    async with club.database.writing(club.community.id) as scope:
+        await scope.execute("SET LOCAL row_security = off")
+        with pytest.raises(asyncpg.InsufficientPrivilegeError, match="row-level security"):
+            async with scope.savepoint():
+                await scope.fetch("SELECT * FROM locations")
