@@ -140,3 +140,38 @@ def test_an_example_of_each_report_is_a_request_that_can_be_asked(report: Report
     )
     assert isinstance(given, dict)
     assert set(given) == set(kind["properties"])
+
+
+def test_an_operation_declares_the_errors_that_its_endpoint_may_answer() -> None:
+    always = {"400", "422", "503"}
+    of_a_token = always | {"401", "403", "429"}
+
+    def declared(method: str, path: str) -> set[str]:
+        responses = DOCUMENT["paths"][path][method]["responses"]
+        return {status for status in responses if not status.startswith("2")}
+
+    assert declared("get", "/api/v3/profiles") == of_a_token
+    assert declared("get", "/api/v3/profiles/{id}") == of_a_token | {"404"}
+    assert declared("post", "/api/v3/profiles/search-id") == of_a_token | {"404", "413", "415"}
+    assert declared("post", "/api/v3/profiles") == of_a_token | {"410", "413", "415"}
+    assert declared("post", "/v1/import/{entity}") >= of_a_token | {"404", "413", "415"}
+    assert declared("post", "/v1/reporting/query") == of_a_token | {"413", "415", "470", "471"}
+    assert declared("get", "/v1/reporting/geo/places/{id}") == of_a_token | {"404", "470", "471"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "status"),
+    [
+        (None, 201),
+        ("application/json; charset=utf-8", 201),
+        ("application/vnd.api+json", 201),
+        ("application/x-www-form-urlencoded", 201),
+        ("application/xml", 415),
+        ("text/csv", 415),
+        ("multipart/form-data; boundary=x", 415),
+    ],
+)
+async def test_a_body_that_says_that_it_is_no_json_is_415(club: Club, kind: str | None, status: int) -> None:
+    headers = {} if kind is None else {"Content-Type": kind}
+    answer = await club.http.post("/api/v3/brands", content=b'{"name": "Acme"}', headers=headers)
+    assert answer.status_code == status, answer.text

@@ -36,6 +36,17 @@ def encoded(value: object) -> bytes:
     return _encoder.encode(value)
 
 
+_TYPES_OF_JSON = frozenset(("", "application/json", "text/json", "application/x-www-form-urlencoded"))
+"""What is sent without a type is taken for JSON, and so is what curl sends as a form where it is not given a type."""
+
+
+def require_json(request: Request) -> None:
+    """Raises ApiError 415 for a body that says that it is something else than JSON."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind not in _TYPES_OF_JSON and not kind.endswith("+json"):
+        raise ApiError(415, f"The Content-Type is {kind[:100]}: send application/json.")
+
+
 async def read(request: Request, most: int) -> bytes:
     """The whole body of a request. Raises ApiError: 413 beyond `most` bytes, 400 where it breaks off."""
     declared = request.headers.get("content-length", "")

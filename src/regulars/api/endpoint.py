@@ -123,7 +123,7 @@ class Endpoint:
     of the Reporting API; `provider` reads what it has signed. `takes` is the struct that the body must fit; `shows`
     the resource that the answer's data is made of, of which it `lists` many or shows one, for OpenAPI; `described` says
     both where they are no struct and no resource. `groups` says that `reads` writes, in one commit with the requests
-    that arrive at the same time.
+    that arrive at the same time. `finds` where the body names something that has to be there.
 
     `caller`, `permit` and `subject` are its access: who may call it, what a token needs, and the part of the path that
     names the one profile that it is about.
@@ -141,6 +141,7 @@ class Endpoint:
     takes: Any = None
     shows: Resource | None = None
     lists: bool = False
+    finds: bool = False
     status: int = 200
     caller: Caller = Caller.COMMUNITY
     permit: str = ""
@@ -152,6 +153,11 @@ class Endpoint:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "access", Access(self.caller, self.permit, self.subject))
+
+    @property
+    def has_body(self) -> bool:
+        """Whether a request may have a body."""
+        return self.method in ("POST", "PUT", "PATCH")
 
     @property
     def takes_idempotency_key(self) -> bool:

@@ -34,6 +34,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "/id/api/v1/auth/token",
         "Get a member's own token",
         reads=_token,
+        finds=True,
         takes=TokenIn,
         permit=permits.MEMBER_TOKEN,
         tag="members",

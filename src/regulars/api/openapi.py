@@ -118,32 +118,39 @@ _REFUSAL = {
 }
 
 _ERRORS = {
-    "400": ("NoJson", "The body is no JSON.", _MESSAGE),
+    "400": (
+        "Unreadable",
+        "The request is malformed: its body is truncated or no JSON, or its Host is wrong.",
+        _MESSAGE,
+    ),
     "401": ("Unauthorized", "The token is missing, unknown, revoked or expired.", _MESSAGE),
     "403": ("Forbidden", "The token is good for something else.", _MESSAGE),
     "404": ("NotFound", "There is no such thing in this community.", _MESSAGE),
     "410": ("Erased", "It was processed before; a profile that it concerned, and the answer, were erased.", _MESSAGE),
-    "422": ("Refused", "A field can't be taken as it is.", _REFUSAL),
-}
-
-_PROVIDER_ERRORS = {
-    "400": ("Unreadable", "The body is truncated or malformed.", _MESSAGE),
-    "401": ("Distrusted", "The provider is not set up, or this is not known to be from it.", _MESSAGE),
-    "413": ("TooLarge", "The body is too large.", _MESSAGE),
+    "413": ("TooLarge", "The body is too large, or has too many values.", _MESSAGE),
+    "415": ("UnsupportedType", "The Content-Type, or the Content-Encoding, is another than is understood.", _MESSAGE),
+    "422": ("Refused", "A field, or a parameter, can't be taken as it is.", _REFUSAL),
+    "429": ("Limited", "The rate limit is used up: `Retry-After` says for how many seconds.", _MESSAGE),
     "503": ("Unavailable", "The database, or a certificate, can't be had now: send it again.", _MESSAGE),
 }
 
+_PROVIDER_ERRORS = {
+    **{status: _ERRORS[status] for status in ("400", "413", "503")},
+    "401": ("Distrusted", "The provider is not set up, or this is not known to be from it.", _MESSAGE),
+}
+
 _REPORT_ERRORS = {
-    "400": ("ReportNoJson", "The body is no object in JSON."),
+    "400": ("ReportUnreadable", "The request is malformed: its body is truncated or no object in JSON."),
     "401": ("ReportUnauthorized", "The token is missing, unknown, revoked or expired."),
     "403": ("ReportForbidden", "The token lacks a permit, which is named, or does not reach a customer."),
     "404": ("ReportNotFound", "There is no such thing, or it is of customers that were not asked for."),
-    "413": ("ReportTooLarge", "The body is too large."),
+    "413": ("ReportTooLarge", "The body is too large, or has too many values."),
+    "415": ("ReportUnsupportedType", "The Content-Type is another than application/json."),
     "422": ("ReportInvalid", "Parameters that can't be; `details` has the shape of the request."),
     "429": ("ReportLimited", "The rate limit is used up: `Retry-After` says for how many seconds."),
     "470": ("ReportHeaderMissing", "Neither X-Customer nor X-Loyalty-Club-Slug was sent."),
     "471": ("ReportHeaderWrong", "X-Customer or X-Loyalty-Club-Slug is malformed, or they disagree."),
-    "503": ("ReportUnavailable", "The database can't be reached now."),
+    "503": ("ReportUnavailable", "The database can't be reached now, or too many requests wait."),
 }
 
 _LIMIT_HEADERS = {
@@ -227,6 +234,9 @@ def _operation(endpoint: Endpoint, taken: dict[Any, Schema]) -> Schema:
         operation["tags"] = [endpoint.tag]
     if endpoint.takes is not None:
         operation["requestBody"] = {"required": True, "content": _json(_lax(taken[endpoint.takes]))}
+    if endpoint.streams is not None:
+        content = {media: {"schema": {"type": "string"}} for media in ("application/x-ndjson", "text/csv")}
+        operation["requestBody"] = {"required": True, "content": content}
     if endpoint.described is not None and endpoint.described.takes is not None:
         asked = {name: request for name, (request, _) in endpoint.described.examples.items()}
         operation["requestBody"] = {
@@ -305,30 +315,35 @@ def _answer(endpoint: Endpoint) -> Schema:
 
 
 def _refusals(endpoint: Endpoint) -> Schema:
+    """The errors that an endpoint may answer, as its declaration says."""
     if endpoint.caller is Caller.REPORTING:
-        return {
-            status: {"$ref": f"#/components/responses/{name}"}
-            for status, (name, _) in _REPORT_ERRORS.items()
-            if status != "404" or "{" in endpoint.path
-        }
-    if endpoint.provider is not None:
+        absent = set() if "{" in endpoint.path else {"404"}
+        absent |= set() if endpoint.has_body else {"413", "415"}
+        named = {status: name for status, (name, _) in _REPORT_ERRORS.items() if status not in absent}
+    elif endpoint.provider is not None:
         named = {status: name for status, (name, _, _) in _PROVIDER_ERRORS.items()}
         named[str(endpoint.provider.refused_by)] = _ERRORS["422"][0]
-        return {status: {"$ref": f"#/components/responses/{name}"} for status, name in sorted(named.items())}
-    statuses = []
-    if endpoint.takes is not None:
-        statuses += ["400", "422"]
-    if endpoint.query or endpoint.lists:
-        statuses += ["422"]
-    if endpoint.caller is not Caller.ANYONE:
-        statuses += ["401"]
-    if endpoint.caller in (Caller.COMMUNITY, Caller.MEMBER):
-        statuses += ["403"]
-    if "{" in endpoint.path or endpoint.caller is Caller.MEMBER:
-        statuses += ["404"]
-    if endpoint.takes_idempotency_key:
-        statuses += ["410", "422"]
-    return {status: {"$ref": f"#/components/responses/{_ERRORS[status][0]}"} for status in sorted(set(statuses))}
+    else:
+        named = {status: name for status, (name, _, _) in _ERRORS.items() if _may_answer(endpoint, status)}
+    return {status: {"$ref": f"#/components/responses/{name}"} for status, name in sorted(named.items())}
+
+
+def _may_answer(endpoint: Endpoint, status: str) -> bool:
+    """Whether an endpoint of the Profile API may answer with an error."""
+    match status:
+        case "401" | "403" | "429":
+            return endpoint.caller is not Caller.ANYONE
+        case "404":
+            return endpoint.finds or "{" in endpoint.path or endpoint.caller is Caller.MEMBER
+        case "410":
+            return endpoint.takes_idempotency_key
+        case "413":
+            return endpoint.has_body
+        case "415":
+            return endpoint.takes is not None or endpoint.streams is not None
+        case _:
+            # What is malformed, holds NUL, or comes while the database is away, may be sent to any.
+            return True
 
 
 # What goes out ---------------------------------------------------------------------------------------

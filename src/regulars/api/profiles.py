@@ -284,6 +284,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         takes=SearchIn,
         shows=PROFILES,
         permit=permits.PROFILE_READ,
+        finds=True,
     ),
     _endpoint(
         "POST",
@@ -301,6 +302,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         takes=MergeIn,
         shows=PROFILES,
         permit=permits.PROFILE_WRITE,
+        finds=True,
     ),
     _endpoint(
         "POST",

@@ -58,7 +58,7 @@ async def answer(server: Server, endpoint: Endpoint, request: Request) -> Respon
 
 
 def _failed(endpoint: Endpoint, error: Exception) -> Response:
-    if not isinstance(error, _REFUSALS):
+    if not isinstance(error, (*_REFUSALS, BusyError)):
         _log.error("request.failed", method=endpoint.method, path=endpoint.path, exc_info=error)
     return report_response(error)
 
@@ -73,6 +73,7 @@ async def _call(
         authorize(endpoint.access, principal, request.path_params)
         customers = await _customers(server, request, principal)
         owner = rate_limits.owner(principal.organization_id, {each.customer_id for each in customers})
+        bodies.require_json(request)
         body = await bodies.read(request, server.settings.max_report_bytes)
         bodies.require_few_values(body)
         return owner, ReportCall(server, principal, customers, request.path_params, body, server.database.clock())

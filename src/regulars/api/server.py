@@ -75,8 +75,9 @@ class Server:
         principal = await self.authenticator.principal(endpoint.access, request.headers)
         path = _texts(request.path_params)
         authorize(endpoint.access, principal, path)
-        has_body = request.method in ("POST", "PUT", "PATCH") and endpoint.streams is None
-        raw = await self.body(request) if has_body else b""
+        if endpoint.takes is not None:
+            bodies.require_json(request)
+        raw = await self.body(request) if endpoint.has_body and endpoint.streams is None else b""
         call = Call(
             server=self,
             principal=principal,
