@@ -1,0 +1,315 @@
+"""Two organizations with the same keys, interleaved: no answer to one holds anything of the other."""
+
+import asyncio
+import itertools
+import random
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from trust.clubs import create_club
+from trust.run import Run
+from trust.server import RunningServer, connect, environment, free_port, serving
+from trust.tenant import Sent, Tenant, populated
+from trust.unconditioned import COUNTS
+
+CLIENTS = 4
+"""Of each organization, at the same time."""
+ROUNDS = 12
+MEMBERS = (30, 47)
+"""Of either organization, so that a count of both is seen."""
+SERVER_WORKERS = 2
+
+_DERIVED_BY_TIME = ("snapshot", "procrastinate", "rate_limit", "token", "epoch", "delta", "aggregations", "outbox")
+
+
+@dataclass
+class _Answers:
+    """What came back, and what of it crossed."""
+
+    tenants: tuple[Tenant, Tenant]
+    count: Counter[str] = field(default_factory=Counter)
+    statuses: Counter[tuple[str, int]] = field(default_factory=Counter)
+    own: Counter[str] = field(default_factory=Counter)
+    crossings: list[str] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+
+    def take(self, tenant: Tenant, kind: str, what: str, answer: httpx.Response) -> None:
+        """Looks through an answer to one organization for the other's canary and ids."""
+        (other,) = (each for each in self.tenants if each is not tenant)
+        text = answer.text + str(answer.headers)
+        self.count[kind] += 1
+        self.statuses[kind, answer.status_code] += 1
+        self.own[kind] += tenant.canary.lower() in text.lower()
+        sent = answer.request.url.raw_path.decode() + answer.request.content.decode()
+        seen = [each for each in (other.canary, *other.ids.get("profiles id", ())) if each.lower() in text.lower()]
+        if crossed := [each for each in seen if each not in sent]:
+            self.crossings.append(f"{what}: {answer.status_code} holds {crossed[:3]}")
+        if answer.status_code >= 500:
+            self.faults.append(f"{what}: {answer.status_code} {answer.text[:200]}")
+
+
+def run(run: Run) -> None:
+    """Reads, writes, reports and imports of both at once; attempts on ids of the other; all without conditions."""
+    members = [run.count(each, least) for each, least in zip(MEMBERS, (3, 5), strict=True)]
+    run.describe(
+        f"Two organizations of {members[0]} and {members[1]} members have the same external ids, e-mails, card "
+        f"numbers, Idempotency-Keys and import files; every text of each holds a canary of its own. {CLIENTS} clients "
+        f"of each at once send every read of the API, every report with each of its aggregations, the values of every "
+        f"field, imports and writes, to the same {SERVER_WORKERS} processes. Every answer is searched for the other's "
+        f"canary and profile ids."
+    )
+    run.describe(
+        "Then each organization sends every request that takes an id with ids of the other, and names the other's "
+        "customers in reports. Last, the same reads go to a server from all of whose statements the condition "
+        "`community_id = $n` has been removed, so that row-level security alone is left."
+    )
+    with serving(run.folder / "server", workers=SERVER_WORKERS, **UNLIMITED) as server:
+        asyncio.run(_with_server(run, server, members))
+
+
+UNLIMITED = {f"{kind}_{name}": 10_000_000 for kind in ("general", "reporting") for name in ("capacity", "refill")}
+"""Settings under which no client meets a rate limit."""
+
+
+async def _with_server(run: Run, server: RunningServer, members: list[int]) -> None:
+    clubs = [await asyncio.to_thread(create_club, server, slug, slug) for slug in ("nord", "syd")]
+    async with _client(server.url) as http:
+        marks = [f"canary{run.random.getrandbits(48):012x}" for _ in clubs]
+        nord, syd = (Tenant(*each, http) for each in zip(clubs, marks, members, strict=True))
+        await populated(nord, syd)
+        answers = _Answers((nord, syd))
+        rounds = run.count(ROUNDS, 1)
+        await _interleave(run, answers, rounds)
+        run.say(f"  {sum(answers.count.values()):,} answers while interleaved")
+        await _counts_are_own(run, answers)
+        changed = await _cross(answers, server)
+        run.say(f"  {answers.count['request with ids of the other']:,} requests with ids of the other")
+    bare = await asyncio.to_thread(_without_conditions, run, server, nord, syd)
+    _record(run, answers, changed, bare)
+
+
+def _client(url: str) -> httpx.AsyncClient:
+    return httpx.AsyncClient(base_url=url, timeout=60, limits=httpx.Limits(max_connections=4 * CLIENTS))
+
+
+# Interleaved ------------------------------------------------------------------------------------------------
+
+
+async def _interleave(run: Run, answers: _Answers, rounds: int) -> None:
+    for round_ in range(rounds):
+        await asyncio.gather(
+            *(
+                _client_round(answers, each, number, random.Random(f"{run.seed}-{round_}-{number}"), _share(run))
+                for each in answers.tenants
+                for number in range(CLIENTS)
+            )
+        )
+
+
+def _share(run: Run) -> int:
+    """A round has one of so many requests: all of them but in a short run."""
+    return 1 if run.scale >= 0.02 else 10
+
+
+async def _client_round(answers: _Answers, tenant: Tenant, number: int, draw: random.Random, share: int) -> None:
+    """A client sends its share of all requests, in random order."""
+    work = [partial(_sent, answers, tenant, "read", sent, token) for sent, token in tenant.reads()]
+    work += [partial(_queried, answers, tenant, path, body) for path, body in tenant.queries()]
+    work += [partial(_sent, answers, tenant, "import", sent) for sent in tenant.imports()]
+    profile = tenant.ids["profiles id"][0]
+    name = f"interleaved-{draw.getrandbits(32)}"
+    # The key is the same in both organizations, since their clients draw the same numbers.
+    sale = Sent("POST", "/api/v3/transactions", tenant.sale(name, profile), {"Idempotency-Key": name})
+    change = Sent("PUT", f"/api/v3/profiles/{profile}", {"last_name": tenant.canary})
+    work += [partial(_sent, answers, tenant, "write", sent) for sent in (sale, sale, change)]
+    mine = work[number::CLIENTS]
+    draw.shuffle(mine)
+    for each in mine[::share]:
+        await each()
+
+
+async def _sent(answers: _Answers, tenant: Tenant, kind: str, sent: Sent, token: str = "") -> None:
+    answer = await tenant.send(sent, token or None)
+    answers.take(tenant, kind, f"{sent.method} {sent.path} of {tenant.club.slug}", answer)
+    if kind != "read" and answer.status_code >= 400:
+        answers.faults.append(
+            f"{sent.method} {sent.path} of {tenant.club.slug}: {answer.status_code} {answer.text[:200]}"
+        )
+
+
+async def _queried(answers: _Answers, tenant: Tenant, path: str, body: dict[str, Any]) -> None:
+    answer = await tenant.report(body, path=path)
+    answers.take(tenant, "report", f"{path} {body} of {tenant.club.slug}", answer)
+
+
+async def _counts_are_own(run: Run, answers: _Answers) -> None:
+    """The number of members of each organization is its own, and of both none can be asked."""
+    wrong = []
+    for tenant in answers.tenants:
+        answer = await tenant.report({"report": "members_count"}, **{"X-Customer": "all=all"})
+        answers.take(tenant, "report", "members_count of all", answer)
+        counted = answer.json()["records"][0]["members_count"] if answer.status_code == 200 else answer.text
+        # The profile of the batch is a member too.
+        if counted != tenant.members + 1:
+            wrong.append(f"{tenant.club.slug}: {counted} members, {tenant.members + 1} are its own")
+    run.none("`members_count` of all customers counts an organization's own members", wrong, 2, "organizations")
+
+
+# Ids of the other -------------------------------------------------------------------------------------------
+
+
+async def _cross(answers: _Answers, server: RunningServer) -> list[str]:
+    """Sends everything with ids of the other; gives the tables in which the other's rows changed."""
+    changed = []
+    for tenant, other in itertools.permutations(answers.tenants, 2):
+        before = await asyncio.to_thread(_settled_rows, server, other)
+        for sent in tenant.crossings(other):
+            answer = await tenant.send(sent)
+            what = f"{sent.method} {sent.path} of {tenant.club.slug}"
+            answers.take(tenant, "request with ids of the other", what, answer)
+        for headers in tenant.crossing_customers(other):
+            answer = await tenant.report({"report": "members"}, **headers)
+            answers.take(tenant, "request with ids of the other", f"report of {headers}", answer)
+            if answer.status_code not in (403, 471):
+                answers.crossings.append(f"report of {headers} to {tenant.club.slug}: {answer.status_code}")
+        after = await asyncio.to_thread(_settled_rows, server, other)
+        changed += [f"{table} of {other.club.slug}" for table in before if before[table] != after.get(table)]
+    return changed
+
+
+_TABLES = """
+SELECT c.relname
+FROM pg_class AS c
+JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attname = 'community_id' AND NOT a.attisdropped
+WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition
+ORDER BY c.relname
+"""
+
+
+def _rows(server: RunningServer, tenant: Tenant) -> dict[str, str]:
+    """A digest of an organization's rows in each table that changes only by requests."""
+    found = {}
+    with connect(server.owner_url) as connection:
+        for (table,) in connection.execute(_TABLES).fetchall():
+            if any(part in str(table) for part in _DERIVED_BY_TIME):
+                continue
+            statement = (
+                f"SELECT md5(string_agg(t::text, ',' ORDER BY t::text)) FROM {table} AS t WHERE community_id = %s"
+            )
+            row = connection.execute(statement.encode(), [tenant.club.id]).fetchone()
+            found[str(table)] = str(row)
+    return found
+
+
+def _settled_rows(server: RunningServer, tenant: Tenant) -> dict[str, str]:
+    """The same once no job changes it any more."""
+    found = _rows(server, tenant)
+    until = time.monotonic() + 20
+    while time.monotonic() < until:
+        time.sleep(1)
+        found, before = _rows(server, tenant), found
+        if found == before:
+            break
+    return found
+
+
+# Without conditions -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Bare:
+    """What the server without conditions answered."""
+
+    answers: _Answers
+    statements: int
+    conditions: int
+
+
+def _without_conditions(run: Run, server: RunningServer, nord: Tenant, syd: Tenant) -> _Bare:
+    with _bare_server(server) as url:
+        return asyncio.run(_read_all(run, url, nord, syd))
+
+
+async def _read_all(run: Run, url: str, nord: Tenant, syd: Tenant) -> _Bare:
+    async with _client(url) as http:
+        tenants = [
+            Tenant(each.club, each.canary, each.members, http, each.ids, each.member_token) for each in (nord, syd)
+        ]
+        answers = _Answers((tenants[0], tenants[1]))
+        await asyncio.gather(*(_read_one(answers, each, _share(run)) for each in tenants))
+        counts = (await http.get(COUNTS)).json()
+    return _Bare(answers, counts["statements"], counts["conditions"])
+
+
+async def _read_one(answers: _Answers, tenant: Tenant, share: int) -> None:
+    for sent, token in tenant.reads():
+        await _sent(answers, tenant, "read", sent, token)
+    for path, body in list(tenant.queries())[::share]:
+        await _queried(answers, tenant, path, body)
+
+
+@contextmanager
+def _bare_server(server: RunningServer) -> Iterator[str]:
+    """A server of one process beside the other, on the same database."""
+    port = free_port()
+    command = [sys.executable, "-m", "granian", "--interface", "asgi", "--factory", "--no-ws", "--workers", "1"]
+    command += ["--host", "127.0.0.1", "--port", str(port), "trust.unconditioned:app"]
+    variables = environment(server.folder, database_url=server.app_url, workers=1, log_level="warning", **UNLIMITED)
+    root = Path(__file__).parents[1]
+    variables["PYTHONPATH"] = f"{root / 'src'}:{root}"
+    with (server.folder / "unconditioned.log").open("wb") as log:
+        process = subprocess.Popen(command, cwd=server.folder, env=variables, stdout=log, stderr=log)
+    try:
+        _await_health(process, f"http://127.0.0.1:{port}", server.folder / "unconditioned.log")
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def _await_health(process: "subprocess.Popen[bytes]", url: str, log: Path) -> None:
+    until = time.monotonic() + 60
+    while time.monotonic() < until and process.poll() is None:
+        try:
+            if httpx.get(f"{url}/api/health", timeout=5).status_code == 200:
+                return
+        except httpx.TransportError:
+            time.sleep(0.1)
+    raise RuntimeError(f"the server without conditions did not come up: {log.read_text()[-2_000:]}")
+
+
+# Figures ----------------------------------------------------------------------------------------------------
+
+
+def _record(run: Run, answers: _Answers, changed: list[str], bare: _Bare) -> None:
+    sent = sum(answers.count.values())
+    run.figure("answers searched", sent + sum(bare.answers.count.values()))
+    run.figure("of these with the organization's own canary", (answers.own + bare.answers.own).total())
+    run.figure("statements without their condition", bare.statements)
+    run.figure("conditions removed from them", bare.conditions)
+    run.none("no answer holds anything of the other organization", answers.crossings, sent, "answers")
+    run.none("no request with ids of the other changes its rows", changed, 2, "organizations")
+    run.none("every request is answered, and every write accepted", answers.faults, sent, "answers")
+    total = sum(bare.answers.count.values())
+    run.none(
+        "without conditions no answer holds anything of the other either", bare.answers.crossings, total, "answers"
+    )
+    run.check("conditions were removed", f"{bare.conditions} from {bare.statements} statements", bare.conditions > 0)
+    reads, own = answers.count["read"], answers.own["read"]
+    claim = "the search finds the organization's own canary, in a third of all reads or more"
+    run.check(claim, f"in {own:,} of {reads:,} reads", own * 3 > reads)
+    run.table(
+        "Answers searched",
+        ("request", "status", "number"),
+        [(kind, status, number) for (kind, status), number in sorted(answers.statuses.items())],
+    )
