@@ -165,6 +165,22 @@ async def test_a_purged_profile_leaves_the_copy(club: Club) -> None:
     assert await asked(club, copies, "SELECT r.profile_id, r.properties FROM members AS r") == []
 
 
+async def test_a_copy_changes_while_a_statement_reads_it(club: Club) -> None:
+    copies = Copies(100)
+    await sale(club, await member(club), "2026-10-31 12:00:00")
+    assert await count(club, copies) == 1
+    table = copies.table(club.community.id)
+    with table._connection.cursor() as reading:
+        reading.execute("BEGIN")
+        assert reading.execute("SELECT count(*) FROM community.members").fetchall() == [(1,)]
+        assert await count(club, copies, "r.spend_all > $1", [0]) == 1
+        assert copies.table(club.community.id) is table
+        assert table._changed > 0
+    await member(club)
+    assert await count(club, copies) == 2
+    assert table._changed == 0
+
+
 async def test_two_communities_never_mix(club: Club, other_club: Club) -> None:
     copies = Copies(100)
     await member(club, subunit_ids=[1])

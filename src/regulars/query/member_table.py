@@ -210,8 +210,13 @@ class MemberTable:
         self._look()
 
     def _packed(self) -> None:
-        self._connection.execute(f"DROP TABLE staged; CHECKPOINT {DATABASE}")
-        self._changed = 0
+        self._connection.execute("DROP TABLE staged")
+        try:
+            self._connection.execute(f"CHECKPOINT {DATABASE}")
+            self._changed = 0
+        except duckdb.TransactionException:
+            # Nothing is compressed while a statement reads, and nobody waits for that: the next change tries again.
+            self._changed = _CHANGES_BEFORE_PACKED
         self._look()
 
     def _look(self) -> None:
