@@ -1,6 +1,5 @@
 """What must be true of a database before members' data go in: its version, the app's role, isolation by row."""
 
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,7 +72,7 @@ ORDER BY c.relname
 """
 
 # What is reported as stored must be there after a crash.
-_DURABILITY = "SELECT current_setting('synchronous_commit') AS synchronous_commit, current_setting('fsync') AS fsync"
+_DURABILITY = "SELECT current_setting('synchronous_commit')"
 
 _OWNS = """
 SELECT count(*)
@@ -113,7 +112,14 @@ async def findings(connection: Any) -> list[Finding]:
         Finding(f"The table {row['relname']} has no forced row-level security: run `regulars migrate`.", fatal=True)
         for row in await connection.fetch(_OPEN_TABLES)
     )
-    found.extend(_durability_findings(role["rolname"], await connection.fetchrow(_DURABILITY)))
+    if await connection.fetchval(_DURABILITY) == "off":
+        found.append(
+            Finding(
+                f"synchronous_commit is off, so a write that was reported as stored may be lost in a crash: "
+                f"ALTER ROLE {role['rolname']} SET synchronous_commit = on;",
+                fatal=True,
+            )
+        )
     if not role["rolsuper"] and await connection.fetchval(_OWNS):
         found.append(
             Finding(
@@ -124,17 +130,6 @@ async def findings(connection: Any) -> list[Finding]:
             )
         )
     return found
-
-
-def _durability_findings(role: str, settings: Mapping[str, str]) -> Iterator[Finding]:
-    if settings["synchronous_commit"] == "off":
-        yield Finding(
-            "synchronous_commit is off, so a write that was reported as stored may be lost in a crash: "
-            f"ALTER ROLE {role} SET synchronous_commit = on;",
-            fatal=True,
-        )
-    if settings["fsync"] == "off":
-        yield Finding("fsync is off, so a crash of the machine may lose all data: turn it on.", fatal=False)
 
 
 async def refuse_if_unsafe(connection: Any) -> list[Finding]:
