@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import logging
 import re
@@ -22,6 +23,7 @@ from regulars import logs
 from regulars.access import tokens
 from regulars.access.tokens import NewToken
 from regulars.api.members import ME
+from regulars.jobs.queue import queue
 from regulars.storage import personal_data
 
 TRANSACTIONS = "/api/v3/transactions"
@@ -57,6 +59,13 @@ async def test_every_column_of_every_table_is_declared(database_urls: tuple[str,
         assert len(declared) == len(set(declared)), name
         assert catalogue[name] == set(declared) | (catalogue[name] if table.others else set()), name
         assert not table.outliving or not table.erased, name
+
+
+def test_jobs_are_about_no_member(club: Club) -> None:
+    tasks = {name: task for name, task in queue(club.database).tasks.items() if "builtin" not in name}
+    assert {name: list(inspect.signature(task.func).parameters) for name, task in tasks.items()} == {
+        "take_snapshots": ["timestamp"],
+    }
 
 
 @dataclass
@@ -297,9 +306,12 @@ async def test_an_erased_member_is_nowhere(
     async with owned(database_urls) as owner:
         assert await _unplanted(owner, planted) == set()
         at = f"{PROFILES}/{planted.profile_ids[0]}"
+        values = (await club.http.get(f"{at}/aggregations")).json()
         answer = await club.http.delete(f"{at}/purge") if purge else await club.http.post(f"{at}/depersonalise")
         assert answer.status_code in (200, 204), answer.text
         found = await _found(owner, planted)
+    if not purge:
+        assert (await club.http.get(f"{at}/aggregations/calculate")).json() == values
     unexplained = {
         f"{table}.{column}" for table, column in found if not personal_data.TABLES[table].survives(column, purge=purge)
     }
