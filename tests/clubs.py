@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import unquote
 
 import httpx
 
@@ -63,32 +64,41 @@ async def clubs(database: Database, clock: SetClock, new: NewCommunity) -> Async
     await server.finish()
 
 
-async def broken_off(club: Club, method: str, path: str, begun: bytes, **headers: str) -> httpx.Response:
-    """What answers a request of which the client sends the beginning and goes away."""
-    coming: list[dict[str, Any]] = [
-        {"type": "http.request", "body": begun, "more_body": True},
-        {"type": "http.disconnect"},
-    ]
+Headers = list[tuple[bytes, bytes]]
+
+
+async def asked(
+    club: Club, method: str, target: bytes, headers: Headers | None = None, *coming: dict[str, Any]
+) -> httpx.Response:
+    """What answers a request that no client sends: a path and headers as they are, and a body piece by piece."""
+    pieces = list(coming) or [{"type": "http.request"}]
     sent: list[Any] = []
 
     async def receive() -> dict[str, Any]:
-        return coming.pop(0)
+        return pieces.pop(0)
 
     async def send(message: Any) -> None:
         sent.append(message)
 
-    named = {"host": "test", "authorization": f"Bearer {club.token}", "content-type": "application/json", **headers}
+    raw_path, _, query = target.partition(b"?")
+    token = (b"authorization", f"Bearer {club.token}".encode())
     scope = {
         "type": "http",
         "method": method,
-        "path": path,
-        "raw_path": path.encode(),
+        "path": unquote(raw_path.decode("latin-1"), errors="replace"),
+        "raw_path": raw_path,
         "root_path": "",
-        "query_string": b"",
+        "query_string": query,
         "scheme": "http",
-        "headers": [(name.encode(), value.encode()) for name, value in named.items()],
+        "headers": [(b"host", b"test"), token] if headers is None else headers,
         "client": ("127.0.0.1", 1),
         "state": {},
     }
     await application(club.server, jobs=False)(scope, receive, send)
     return httpx.Response(sent[0]["status"], headers=sent[0]["headers"], content=sent[1]["body"])
+
+
+async def broken_off(club: Club, method: str, path: str, begun: bytes) -> httpx.Response:
+    """What answers a request of which the client sends the beginning and goes away."""
+    begins = {"type": "http.request", "body": begun, "more_body": True}
+    return await asked(club, method, path.encode(), None, begins, {"type": "http.disconnect"})

@@ -65,5 +65,9 @@ def test_misspelt_variables_are_found() -> None:
     assert settings.unknown({"REGULARS_PROT": "1", "REGULARS_PORT": "1", "PATH": ""}) == ["REGULARS_PROT"]
 
 
-def test_only_urls_are_secret(file: Path) -> None:
-    assert [each.name for each in settings.origins({}, file) if each.secret] == ["database_url", "owner_url"]
+def test_only_urls_and_tokens_are_secret(file: Path) -> None:
+    assert [each.name for each in settings.origins({}, file) if each.secret] == [
+        "database_url",
+        "owner_url",
+        "operations_token",
+    ]

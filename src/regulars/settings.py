@@ -40,6 +40,12 @@ class Settings:
     trusted_proxies: str = _setting(
         "", "Networks (CIDR, separated by commas) of proxies whose X-Forwarded-Proto, -Host and -For are believed."
     )
+    operations_listen: str = _setting(
+        "", "host:port where /metrics and /api/docs are answered, and no longer at host and port; empty: there."
+    )
+    operations_token: str = _setting(
+        "", "Token that /metrics and /api/docs need, as Bearer or as a password; empty: none.", secret=True
+    )
     workers: int = _setting(1, "Processes that answer requests.")
     connections: int = _setting(8, "Database connections that one process holds at most.")
     max_body_bytes: int = _setting(10_000_000, "Largest body of a request, except a streamed import.")

@@ -171,7 +171,17 @@ async def test_a_store_that_was_deleted_is_no_place(reporting: Reporting) -> Non
 
 @pytest.mark.parametrize(
     "id_",
-    ["1", "geonames:1", "geonames:", "geonames:03143244", "geonames:9999999999", "location:1", "a:b:c", "%00", "%FF"],
+    [
+        "1",
+        "geonames:1",
+        "geonames:",
+        "geonames:03143244",
+        "geonames:9999999999",
+        "location:1",
+        "a:b:c",
+        "%2500",
+        "%C3%BF",
+    ],
 )
 async def test_what_is_no_id_is_no_place(reporting: Reporting, id_: str) -> None:
     assert (await show(reporting, id_)).status_code == 404

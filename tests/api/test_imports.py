@@ -101,7 +101,11 @@ async def test_what_came_before_the_connection_was_lost_is_kept(club: Club) -> N
         "path": "/v1/import/transactions",
         "raw_path": b"/v1/import/transactions",
         "query_string": b"",
-        "headers": [(b"content-type", b"text/csv"), (b"authorization", f"Bearer {club.token}".encode())],
+        "headers": [
+            (b"host", b"test"),
+            (b"content-type", b"text/csv"),
+            (b"authorization", f"Bearer {club.token}".encode()),
+        ],
         "server": ("test", 80),
         "scheme": "http",
     }

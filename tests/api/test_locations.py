@@ -1,6 +1,7 @@
 """Locations over HTTP."""
 
 import asyncio
+import json
 from typing import Any
 
 import pytest
@@ -120,6 +121,22 @@ async def test_what_is_absent_stays_and_null_empties(club: Club) -> None:
     changed = answer.json()["data"]
     assert changed == found | {"name": None, "tags": [], "is_published": True}
     assert (await derived(club, found["id"]))[0] == "NO"
+
+
+@pytest.mark.parametrize("latitude", [90.0001, -91, "91", "north", True, [1], {"a": 1}, "inf", 10**400])
+async def test_coordinates_that_are_nowhere_are_refused_by_whatever_door(club: Club, latitude: Any) -> None:
+    expected = "must be a number of degrees from -90 to 90"
+    body = {"external_id": "1", "address": {"latitude": latitude}}
+    answer = await club.http.post(AT, json=body)
+    assert (answer.status_code, answer.json()["errors"]) == (422, {"address.latitude": [expected]})
+    headers = {"Content-Type": "application/x-ndjson"}
+    imported = (await club.http.post("/v1/import/locations", content=json.dumps(body), headers=headers)).json()
+    assert imported["rejections"][0]["errors"] == {"address.latitude": [expected]}
+
+
+@pytest.mark.parametrize("latitude", [90, -90.0, "59.91", "", " 1 ", None])
+async def test_coordinates_may_be_numbers_texts_or_nothing(club: Club, latitude: Any) -> None:
+    assert (await made(club, address={"latitude": latitude}))["address"] == {"latitude": latitude}
 
 
 async def test_an_address_that_loses_its_country_falls_back_to_country_iso_3(club: Club) -> None:
@@ -263,7 +280,7 @@ async def test_what_is_no_json_is_a_400(club: Club, content: bytes) -> None:
 async def test_an_id_that_is_none_is_not_found(club: Club, location_id: str) -> None:
     for method in ("GET", "PUT", "DELETE"):
         answer = await club.http.request(method, f"{AT}/{location_id}", json={})
-        assert answer.status_code in (404, 422), answer.text
+        assert answer.status_code == (400 if location_id == "%00" else 404), answer.text
 
 
 async def test_another_community_sees_nothing(club: Club, database: Database, clock: SetClock) -> None:

@@ -162,6 +162,11 @@ async def test_addresses_in_a_profile_are_all_of_them(club: Club) -> None:
         ({"is_default": "perhaps"}, "is_default"),
         ({"meta": {"a": "\0"}}, "meta"),
         ({"postcode": 1.5}, "postcode"),
+        ({"latitude": 90.5}, "latitude"),
+        ({"latitude": "-90.1"}, "latitude"),
+        ({"longitude": -181}, "longitude"),
+        ({"longitude": "east"}, "longitude"),
+        ({"longitude": "nan"}, "longitude"),
     ],
 )
 async def test_an_address_that_can_not_be_is_refused_by_path(club: Club, body: dict[str, Any], path: str) -> None:

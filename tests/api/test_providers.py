@@ -51,7 +51,7 @@ async def test_a_provider_that_is_not_set_up_is_let_in_nowhere(provided: Provide
         f"{title} is not set up for this community: `regulars provider set {name} --community SLUG` gives it its key.",
     )
     assert said(answer) == expected
-    for slug in ("nowhere", "a%00b", "a%20b", "%ff", "é"):
+    for slug in ("nowhere", "a%20b", "a%2Fb", "é"):
         path = f"/v1/communities/{slug}/providers/{name}"
         answer = await provided.club.http.post(path, content=b"{}", headers={"Authorization": ""})
         assert said(answer) == expected

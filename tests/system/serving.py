@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,12 +34,13 @@ class Served:
 
 
 @contextmanager
-def served(folder: Path, *, workers: int) -> Iterator[Served]:
+def served(folder: Path, *, workers: int, settings: Mapping[str, str] | None = None) -> Iterator[Served]:
     """A server with its data in a folder, stopped with the block; it must end as it should."""
     log = (folder / "log").open("wb")
     command = [str(REGULARS), "serve", "--port", "0", "--data", str(folder / "data"), "--workers", str(workers)]
     with log, embedded.running(folder / "data") as (_, database_url):
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
+        environment = {**os.environ, **(settings or {})}
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, env=environment)
         try:
             yield Served(_address(process, folder / "log"), database_url, process.pid)
         finally:

@@ -154,7 +154,7 @@ def _required(call: Call, name: str) -> str:
 
 async def read_only(call: Call) -> None:
     """Values are derived: nobody writes them."""
-    raise ApiError(405, "Aggregations are read only: they follow from the facts.", headers={"Allow": "GET"})
+    raise ApiError(405, "Aggregations are read only: they follow from the facts.", headers={"Allow": "GET, HEAD"})
 
 
 _KINDS = {

@@ -2,20 +2,21 @@
 
 import contextlib
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import structlog
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp
 
 from regulars.access.authorization import authorize
 from regulars.access.denied import Denied
 from regulars.api import docs, errors, provider_calls, report_calls
+from regulars.api.edge import Edge
 from regulars.api.endpoint import Access, Caller, Endpoint
+from regulars.api.pages import Pages
 from regulars.api.quick_reads import QuickReads
 from regulars.api.registry import ENDPOINTS, PAGES
 from regulars.api.routing import Handler, Routes
@@ -25,21 +26,6 @@ from regulars.facts.refusals import NotFound, Refused
 from regulars.jobs.runner import Jobs
 
 _log = structlog.get_logger("regulars.api")
-
-
-class OneSlash:
-    """Takes a doubled slash in a path as one."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and "//" in scope["path"]:
-            path = scope["path"]
-            while "//" in path:
-                path = path.replace("//", "/")
-            scope = {**scope, "path": path, "raw_path": path.encode()}
-        await self.app(scope, receive, send)
 
 
 _ANSWERS = {Caller.REPORTING: report_calls.answer, Caller.PROVIDER: provider_calls.answer}
@@ -80,20 +66,11 @@ def _page(server: Server, access: Access, handler: Handler) -> Handler:
     return handle
 
 
-_REPORTING = "/v1/reporting"
-
-
-def _error(request: Request, message: str, status: int, headers: Mapping[str, str] | None = None) -> Response:
-    """An error of no endpoint, in the shape that those of its API have."""
-    of_reports = f"{request.url.path}/".startswith(f"{_REPORTING}/")
-    body = errors.report_body(message) if of_reports else errors.body(message)
-    return Response(body, status, headers, media_type="application/json")
-
-
-def application(server: Server, *, jobs: bool = True, shared: Path | None = None) -> ASGIApp:
+def application(server: Server, *, jobs: bool = True, shared: Path | None = None, secret: str = "") -> ASGIApp:
     """The application of one process. `jobs` False leaves the sweep and retention to others.
 
-    Processes that have one folder `shared` tell each other their metrics by it.
+    Processes that have one folder `shared` tell each other their metrics by it. The listener of operations shows
+    `secret`.
     """
     telemetry = Telemetry(server, shared)
     server.committers.observe = telemetry.committed
@@ -111,14 +88,6 @@ def application(server: Server, *, jobs: bool = True, shared: Path | None = None
     async def metrics(request: Request) -> Response:
         content, kind = await telemetry.exposition()
         return Response(content, media_type=kind)
-
-    async def not_found(request: Request, error: Exception) -> Response:
-        return _error(request, f"There is nothing at {request.url.path}.", 404)
-
-    async def not_allowed(request: Request, error: Exception) -> Response:
-        headers = getattr(error, "headers", None) or {}
-        message = f"{request.method} is not allowed at {request.url.path}; allowed: {headers.get('Allow', 'none')}."
-        return _error(request, message, 405, headers)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -142,13 +111,14 @@ def application(server: Server, *, jobs: bool = True, shared: Path | None = None
     for endpoint in ENDPOINTS:
         by_path.setdefault(endpoint.path, []).append((endpoint, _handler(server, telemetry, endpoint)))
     handlers = [each for group in by_path.values() for each in group]
-    routes = [Route(endpoint.path, handler, methods=[endpoint.method]) for endpoint, handler in handlers]
-    pages = {"/api/health": health, "/metrics": metrics, **docs.pages(ENDPOINTS)}
-    routes += [Route(path, _page(server, PAGES[path], handler)) for path, handler in pages.items()]
-    app = Starlette(
-        routes=routes,
-        lifespan=lifespan,
-        exception_handlers={404: not_found, 405: not_allowed},
-    )
+    operations = {
+        path: _page(server, PAGES[path], handler)
+        for path, handler in {"/metrics": metrics, **docs.pages(ENDPOINTS)}.items()
+    }
+    public = {"/api/health": _page(server, PAGES["/api/health"], health)}
+    pages = Pages(public, operations, server.settings, secret)
+    app = Starlette(lifespan=lifespan)
     app.state.telemetry = telemetry
-    return OneSlash(QuickReads(Routes(app, handlers), server, telemetry))
+    routes = Routes(app, handlers, pages.find, server.public_address)
+    is_behind_tls = server.public_address.configured.startswith("https:")
+    return Edge(QuickReads(routes, server, telemetry), is_behind_tls=is_behind_tls)

@@ -17,6 +17,9 @@ from regulars.storage.database import Database
 PARENT = "REGULARS_SERVED_BY"
 """The process that serves; without it its workers end."""
 
+SECRET = "REGULARS_OPERATIONS_BY"  # noqa: S105 - the name of a variable
+"""What the listener of operations shows to its workers."""
+
 SHARED = "REGULARS_METRICS_IN"
 """The folder of the metrics that its workers share."""
 
@@ -31,7 +34,8 @@ def app() -> ASGIApp:
     shared = Path(os.environ[SHARED]) if SHARED in os.environ else None
     if PARENT in os.environ:
         _end_with(int(os.environ[PARENT]), shared)
-    made = application(Server(found, Database(found.database_url, found.connections)), shared=shared)
+    server = Server(found, Database(found.database_url, found.connections))
+    made = application(server, shared=shared, secret=os.environ.get(SECRET, ""))
     spare_what_stays()
     return made
 

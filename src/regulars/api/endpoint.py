@@ -173,6 +173,8 @@ def decoded(body: bytes, shape: Any) -> Any:
 
     Raises ApiError 400 for what is no JSON, Refused by path for what does not fit.
     """
+    if not body:
+        raise ApiError(400, "The body is empty: send JSON, `{}` where there is nothing to say.")
     bodies.require_few_values(body, bodies.most_values(shape))
     decoder = _decoders.get(shape)
     if decoder is None:

@@ -15,7 +15,16 @@ from regulars.query.columns import CatchingUpError
 from regulars.query.problems import InvalidParametersError
 from regulars.query.request import NotJsonError
 
-__all__ = ["ApiError", "body", "refusal_message", "refused", "report_body", "report_response", "response"]
+__all__ = [
+    "ApiError",
+    "body",
+    "of_no_endpoint",
+    "refusal_message",
+    "refused",
+    "report_body",
+    "report_response",
+    "response",
+]
 
 UNREACHABLE = (
     asyncpg.PostgresConnectionError,
@@ -26,7 +35,7 @@ UNREACHABLE = (
 )
 """Errors that say of the database, not of a request, that it can't answer."""
 
-_UNFORESEEN = "Something went wrong here; it has been logged."
+UNFORESEEN = "Something went wrong here; it has been logged."
 
 
 MOST_ERRORS = 100
@@ -80,7 +89,16 @@ def response(error: Exception) -> Response:
     elif isinstance(error, Denied):
         content, status, headers = body(error.message), error.status, error.headers
     else:
-        content, status, headers = body(_UNFORESEEN), 500, headers
+        content, status, headers = body(UNFORESEEN), 500, headers
+    return Response(content, status, headers, media_type="application/json")
+
+
+_REPORTING = "/v1/reporting"
+
+
+def of_no_endpoint(path: str, message: str, status: int, headers: Mapping[str, str] | None = None) -> Response:
+    """An error of no endpoint, in the shape that those of its API have."""
+    content = report_body(message) if f"{path}/".startswith(f"{_REPORTING}/") else body(message)
     return Response(content, status, headers, media_type="application/json")
 
 
@@ -109,5 +127,5 @@ def report_response(error: Exception) -> Response:
     elif isinstance(error, UNREACHABLE):
         content, status = report_body("The database can't be reached now: try again in a moment."), 503
     else:
-        content, status = report_body(_UNFORESEEN), 500
+        content, status = report_body(UNFORESEEN), 500
     return Response(content, status, headers, media_type="application/json")

@@ -4,10 +4,11 @@ import re
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 from starlette.types import Scope
 
+from regulars.api import request_path
 from regulars.settings import SettingError, Settings
 
 Network = IPv4Network | IPv6Network
@@ -16,7 +17,6 @@ LONGEST_HOST = 255
 
 _HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9_.-]{1,253})(?::[0-9]{1,5})?")
 _DEFAULT_PORTS = {"http": "80", "https": "443"}
-_KEPT_IN_PATHS = "%/:@!$&'()*+,;=~-._"
 
 
 def is_host(text: str) -> bool:
@@ -130,8 +130,7 @@ def _last(scope: Scope, name: bytes) -> str:
 
 
 def _path(scope: Scope) -> str:
-    raw: bytes = scope.get("raw_path") or scope["path"].encode()
-    return quote(raw, safe=_KEPT_IN_PATHS)
+    return request_path.encoded(scope.get("path_segments") or scope["path"].split("/"))
 
 
 def _spellings(scheme: str, rest: str) -> tuple[str, ...]:

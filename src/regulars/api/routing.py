@@ -5,10 +5,13 @@ from dataclasses import dataclass, field
 
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.types import Receive, Scope, Send
 
+from regulars.api import errors
 from regulars.api.endpoint import Endpoint
+from regulars.api.public_address import PublicAddress
+from regulars.settings import Settings
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -18,6 +21,7 @@ class _End:
     """What answers where a path ends: its place in the order of all, and the names of the texts on the way to it."""
 
     place: int
+    endpoint: Endpoint
     names: list[str]
     handler: Handler
 
@@ -40,7 +44,7 @@ class _Words:
                 here = here.any
             else:
                 here = here.known.setdefault(word, _Words())
-        here.ends[endpoint.method] = _End(place, names, handler)
+        here.ends[endpoint.method] = _End(place, endpoint, names, handler)
 
     def find(
         self, method: str, words: Sequence[str], texts: tuple[str, ...] = ()
@@ -57,22 +61,59 @@ class _Words:
 
 
 class Routes:
-    """Answers what endpoints are for; everything else, and what is no more than nearly right, goes on to `app`."""
+    """Answers requests by what endpoints and pages are for; what is neither, by saying so."""
 
-    def __init__(self, app: Starlette, handlers: Sequence[tuple[Endpoint, Handler]]) -> None:
+    def __init__(
+        self,
+        app: Starlette,
+        handlers: Sequence[tuple[Endpoint, Handler]],
+        page: Callable[[Scope], Handler | None] = lambda scope: None,
+        public_address: PublicAddress | None = None,
+    ) -> None:
         self._app = app
+        self._page = page
+        self._public_address = public_address or PublicAddress(Settings())
         self._words = _Words()
         for place, (endpoint, handler) in enumerate(handlers):
             self._words.add(place, endpoint, handler)
+        self.paths = frozenset(endpoint.path for endpoint, _ in handlers)
+        self._methods = sorted({endpoint.method for endpoint, _ in handlers} | {"GET"})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        found = None
-        if scope["type"] == "http" and not scope.get("root_path"):
-            found = self._words.find(scope["method"], scope["path"].split("/"))
-        if found is None:
+        if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        end, texts = found
-        scope = {**scope, "app": self._app, "path_params": dict(zip(end.names, texts, strict=True))}
-        response = await end.handler(Request(scope, receive, send))
+        scope["app"] = self._app
+        segments = scope.get("path_segments") or scope["path"].split("/")
+        method = "GET" if scope["method"] == "HEAD" else scope["method"]
+        found = self._words.find(method, segments)
+        if found is not None:
+            end, texts = found
+            scope["path_params"] = dict(zip(end.names, texts, strict=True))
+            scope["endpoint_path"] = end.endpoint.path
+            response = await end.handler(Request(scope, receive, send))
+        elif method == "GET" and (page := self._page(scope)) is not None:
+            response = await page(Request(scope, receive, send))
+        else:
+            response = self._nothing(scope, segments)
         await response(scope, receive, send)
+
+    def _nothing(self, scope: Scope, segments: Sequence[str]) -> Response:
+        path = scope["path"]
+        allowed = self._allowed(scope, segments)
+        if allowed:
+            message = f"{scope['method']} is not allowed at {path}; allowed: {', '.join(allowed)}."
+            return errors.of_no_endpoint(path, message, 405, {"Allow": ", ".join(allowed)})
+        if len(segments) > 2 and not segments[-1] and self._allowed(scope, segments[:-1]):
+            query = scope["query_string"].decode("latin-1")
+            url = self._public_address.url({**scope, "path_segments": segments[:-1]})
+            return RedirectResponse(f"{url}?{query}" if query else url)
+        return errors.of_no_endpoint(path, f"There is nothing at {path}.", 404)
+
+    def _allowed(self, scope: Scope, segments: Sequence[str]) -> list[str]:
+        """The methods that there are at a path."""
+        ends = {each: end for each in self._methods if (end := self._words.find(each, segments))}
+        # Some endpoints only say why there is no such method.
+        found = [each for each, (end, _) in ends.items() if end.endpoint.status != 405]
+        found += ["GET"] if self._page(scope) is not None else []
+        return sorted([*found, "HEAD"]) if "GET" in found else found

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import unquote
 from uuid import UUID
 
 import asyncpg
@@ -131,7 +130,7 @@ class Server:
     async def decoded(self, body: bytes, shape: Any) -> Any:
         """A body as `endpoint.decoded` gives it, which raises; a large one beside the event loop."""
         if len(body) <= bodies.SMALL:
-            return decoded(body or b"{}", shape)
+            return decoded(body, shape)
         bodies.require_few_values(body, bodies.most_values(shape))
         return await self.beside.run(decoded, body, shape)
 
@@ -158,7 +157,7 @@ def _concerned(call: Call) -> set[UUID]:
 def _texts(values: Mapping[str, Any]) -> dict[str, str]:
     found = {}
     for name, value in values.items():
-        text = unquote(value) if isinstance(value, str) and "%" in value else str(value)
+        text = str(value)
         if "\0" in text or "\0" in name:
             raise ApiError(422, f"{name} must not hold a NUL character.")
         found[name] = text

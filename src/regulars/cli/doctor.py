@@ -13,8 +13,9 @@ from cyclopts import App
 
 from regulars import logs, running, settings
 from regulars.cli.asked import Where, settings_of
+from regulars.cli.exposure import findings
 from regulars.cli.printing import table
-from regulars.settings import Settings, variable
+from regulars.settings import Origin, SettingError, Settings, variable
 from regulars.storage import safety
 
 LOW_DISK_BYTES = 1_000_000_000
@@ -56,7 +57,7 @@ def doctor(*, where: Where | None = None) -> int:
     rows = [
         [
             variable(each.name),
-            logs.masked(str(each.value)) if each.secret else each.value,
+            _shown(each),
             "--data" if each.name == "data" and told else each.source,
             each.meaning,
         ]
@@ -66,13 +67,27 @@ def doctor(*, where: Where | None = None) -> int:
     print()
     print(f"Python {platform.python_version()}, " + ", ".join(f"{name} {version(name)}" for name in _PARTS))
     matters = [Matter(f"{name} is set, and is no setting: is it misspelt?") for name in settings.unknown()]
-    matters += [*_disk(found), *_database(found)]
+    matters += [*_exposure(found), *_disk(found), *_database(found)]
     print()
     for matter in matters:
         print(f"{'FATAL' if matter.fatal else 'note'}: {matter.text}")
     if not matters:
         print("Nothing is wrong.")
     return 1 if any(matter.fatal for matter in matters) else 0
+
+
+def _shown(origin: Origin) -> object:
+    if not origin.secret:
+        return origin.value
+    text = str(origin.value)
+    return logs.masked(text) if "://" in text or not text else logs.HIDDEN
+
+
+def _exposure(found: Settings) -> list[Matter]:
+    try:
+        return [Matter(each) for each in findings(found)]
+    except SettingError as error:
+        return [Matter(str(error), fatal=True)]
 
 
 def _disk(found: Settings) -> list[Matter]:

@@ -3,11 +3,13 @@
 import asyncio
 import http.client
 import os
+import secrets
 import signal
 import socket
 import tempfile
 import threading
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Annotated
@@ -19,8 +21,10 @@ from granian.constants import Interfaces
 from granian.log import LogLevels
 
 from regulars import logs, running
-from regulars.api.asgi import PARENT, SHARED
+from regulars.api.asgi import PARENT, SECRET, SHARED
+from regulars.api.public_address import PublicAddress
 from regulars.cli.asked import Where, WrongUseError, settings_of
+from regulars.cli.operations_listener import address_of, listener, written
 from regulars.jobs.runner import Jobs
 from regulars.running import Addresses
 from regulars.settings import Settings, variable
@@ -56,7 +60,7 @@ def serve(
         run(
             settings,
             found,
-            lambda address: _tell(f"Regulars answers at {address}, and tells how at {address}/api/docs"),
+            lambda address: _tell(f"Regulars answers at {address}, and tells how at {_operations(settings, address)}"),
         )
     return 0
 
@@ -94,18 +98,35 @@ def listening(settings: Settings) -> Settings:
         raise WrongUseError(f"There is no port {settings.port}: choose one from 1 to 65535.")
     if settings.workers < 1:
         raise WrongUseError("There must be at least 1 worker.")
+    PublicAddress(settings)
+    settings = replace(settings, port=_free_port(settings.host, settings.port, "--host and --port"))
+    if settings.operations_listen:
+        host, port = address_of(settings.operations_listen)
+        port = _free_port(host, port, "REGULARS_OPERATIONS_LISTEN")
+        settings = replace(settings, operations_listen=written(host, port))
+    return settings
+
+
+def _free_port(host: str, port: int, named_by: str) -> int:
+    """The port, or one that is free for 0. Raises WrongUseError where it is taken."""
     try:
-        address = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[0]
+        address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         with socket.socket(*address[:3]) as trial:
             # The server's processes share their port; without this trial it would be shared with others too.
             trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             trial.bind(address[4])
-            return replace(settings, port=trial.getsockname()[1])
+            found: int = trial.getsockname()[1]
+            return found
     except OSError as error:
         raise WrongUseError(
-            f"{settings.host}:{settings.port} can't be listened on ({error.strerror}): choose another by "
-            f"--host and --port."
+            f"{host}:{port} can't be listened on ({error.strerror}): choose another by {named_by}."
         ) from None
+
+
+def _operations(settings: Settings, address: str) -> str:
+    """Where the API's page is."""
+    at = f"http://{settings.operations_listen}" if settings.operations_listen else address
+    return f"{at}/api/docs"
 
 
 def run(settings: Settings, found: Addresses, answering: Callable[[str], None]) -> None:
@@ -113,9 +134,13 @@ def run(settings: Settings, found: Addresses, answering: Callable[[str], None]) 
 
     `answering` is told the server's address once it answers.
     """
-    with tempfile.TemporaryDirectory(prefix="regulars-metrics-", dir=_in_memory()) as shared:
-        for name, value in _environment(settings, found, shared).items():
+    secret = secrets.token_urlsafe(32)
+    with tempfile.TemporaryDirectory(prefix="regulars-metrics-", dir=_in_memory()) as shared, ExitStack() as stack:
+        for name, value in _environment(settings, found, shared, secret).items():
             os.environ[name] = value
+        if settings.operations_listen:
+            upstream = _reachable(settings.host), settings.port
+            stack.enter_context(listener(settings.operations_listen, upstream, secret))
         _serve(settings, answering)
     _log.info("serve.stopped")
 
@@ -149,7 +174,7 @@ def _in_memory() -> str | None:
     return "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108
 
 
-def _environment(settings: Settings, found: Addresses, shared: str) -> dict[str, str]:
+def _environment(settings: Settings, found: Addresses, shared: str, secret: str) -> dict[str, str]:
     """What the server's processes are told: the settings as they stand, the database, what they share."""
     told = {variable(each.name): str(getattr(settings, each.name)) for each in fields(settings)}
     return {
@@ -158,11 +183,17 @@ def _environment(settings: Settings, found: Addresses, shared: str) -> dict[str,
         variable("owner_url"): "",
         PARENT: str(os.getpid()),
         SHARED: shared,
+        SECRET: secret,
     }
 
 
+def _reachable(host: str) -> str:
+    """An address of this machine by which a server that listens on a host is reached."""
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
+
+
 def _wait(settings: Settings, stopped: threading.Event, answering: Callable[[str], None]) -> None:
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104
+    host = _reachable(settings.host)
     while not stopped.wait(0.05):
         connection = http.client.HTTPConnection(host, settings.port, timeout=5)
         try:

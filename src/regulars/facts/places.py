@@ -1,11 +1,15 @@
 """Where something is: the country and state that an address tells, for locations and members alike."""
 
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 from regulars.facts import countries, given
 
 COUNTRY_FIELDS = ("iso", "country")
+
+DEGREES = {"latitude": 90, "longitude": 180}
+"""The coordinates of an address, and how far from 0 each may be."""
 
 
 def address(value: Mapping[str, Any]) -> dict[str, Any]:
@@ -27,7 +31,23 @@ def errors(value: Mapping[str, Any]) -> dict[str, str]:
                 countries.alpha_2(part)
         except ValueError as error:
             found[name] = str(error)
+    for name, most in DEGREES.items():
+        if not _is_degrees(value.get(name), most):
+            found[name] = f"must be a number of degrees from -{most} to {most}"
     return found
+
+
+def _is_degrees(value: object, most: int) -> bool:
+    """Whether a value is a number within a range, as a number or a text; nothing and an empty text are."""
+    if value is None or (isinstance(value, str) and not value.strip()):
+        return True
+    if isinstance(value, bool) or not isinstance(value, int | float | Decimal | str):
+        return False
+    try:
+        # A number with a huge exponent is infinite as a float.
+        return -most <= float(value) <= most
+    except (ValueError, OverflowError):
+        return False
 
 
 def _part(value: object) -> None:

@@ -1,0 +1,97 @@
+"""What every request passes first and every answer last: malformed requests end here, and headers are added."""
+
+from collections.abc import Iterable
+from functools import lru_cache
+
+import structlog
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from regulars.api import errors, request_path
+from regulars.api.public_address import is_host
+from regulars.api.request_path import MalformedPathError
+
+_log = structlog.get_logger("regulars.api")
+
+Header = tuple[bytes, bytes]
+
+HEADERS: tuple[Header, ...] = (
+    # Answers hold members' data: no cache may keep them.
+    (b"cache-control", b"no-store"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+)
+"""Headers of every answer that does not set them itself."""
+
+BEHIND_TLS: Header = (b"strict-transport-security", b"max-age=31536000")
+"""Added where clients call over HTTPS."""
+
+
+class Edge:
+    """Refuses requests that two servers may read in two ways, and gives every answer its security headers."""
+
+    def __init__(self, app: ASGIApp, *, is_behind_tls: bool) -> None:
+        self._app = app
+        self._headers = (*HEADERS, BEHIND_TLS) if is_behind_tls else HEADERS
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        is_begun = False
+
+        async def sending(message: Message) -> None:
+            nonlocal is_begun
+            if message["type"] == "http.response.start":
+                is_begun = True
+                message = {**message, "headers": self._with_ours(message["headers"])}
+            await send(message)
+
+        refusal = _refusal(scope)
+        if refusal is not None:
+            await refusal(scope, receive, sending)
+            return
+        try:
+            await self._app(scope, receive, sending)
+        except Exception:
+            _log.exception("request.failed", method=scope["method"])
+            if is_begun:
+                raise
+            await errors.of_no_endpoint(scope["path"], errors.UNFORESEEN, 500)(scope, receive, sending)
+
+    def _with_ours(self, headers: Iterable[Header]) -> list[Header]:
+        there = list(headers)
+        names = {name for name, _ in there}
+        return [*there, *(each for each in self._headers if each[0] not in names)]
+
+
+def _refusal(scope: Scope) -> Response | None:
+    """What answers a malformed request. Otherwise None, and the scope has the path as it is to be understood."""
+    hosts = 0
+    for name, value in scope["headers"]:
+        if name == b"host":
+            hosts += 1
+            if not _is_host(value):
+                hosts = 2
+        elif name == b"transfer-encoding" and value.lower() != b"chunked":
+            message = "The Transfer-Encoding is not understood: send chunked alone, or a Content-Length."
+            return errors.of_no_endpoint(scope["path"], message, 501)
+    if hosts != 1:
+        message = "The request must have exactly one Host header, a name or an address with or without a port."
+        return errors.of_no_endpoint(scope["path"], message, 400)
+    raw = scope.get("raw_path")
+    if raw is not None and not request_path.is_plain(raw):
+        try:
+            parts = request_path.segments(raw)
+        except MalformedPathError as error:
+            return errors.of_no_endpoint(scope["path"], str(error), 400)
+        scope["path_segments"], scope["path"] = parts, request_path.joined(parts)
+    return None
+
+
+@lru_cache(maxsize=256)
+def _is_host(value: bytes) -> bool:
+    return is_host(value.decode("latin-1"))

@@ -1,0 +1,75 @@
+"""Pages that are no endpoints: health for everybody, and those of operations for the people who run the server."""
+
+import base64
+import binascii
+import hmac
+from collections.abc import Mapping
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Scope
+
+from regulars.api import errors
+from regulars.api.routing import Handler
+from regulars.settings import Settings
+
+BY_LISTENER = "x-regulars-operations"
+"""Header by which the listener of operations shows, with a secret of this run, that a request came to it."""
+
+_CHALLENGE = {"WWW-Authenticate": 'Basic realm="operations", charset="UTF-8", Bearer'}
+
+
+class Pages:
+    """Finds the page of a request, where the request may know of it.
+
+    With operations_listen, pages of operations are at that address alone; with operations_token, they need it.
+    """
+
+    def __init__(
+        self, public: Mapping[str, Handler], operations: Mapping[str, Handler], settings: Settings, secret: str = ""
+    ) -> None:
+        self._public = public
+        self._operations = operations
+        self._is_moved = bool(settings.operations_listen)
+        self._token = settings.operations_token
+        self._secret = secret
+
+    def find(self, scope: Scope) -> Handler | None:
+        """The handler of a page; None where there is none for this request."""
+        path: str = scope["path"]
+        # A proxy that keeps a page from the public knows it by its path as it is: none that only means the same is it.
+        if scope.get("raw_path", path.encode()) != path.encode():
+            return None
+        if path in self._public:
+            return self._public[path]
+        if path not in self._operations or (self._is_moved and not self._is_by_listener(scope)):
+            return None
+        return self._operations[path] if not self._token or self._shows_token(scope) else _unauthorized
+
+    def _is_by_listener(self, scope: Scope) -> bool:
+        shown = _header(scope, BY_LISTENER)
+        return bool(self._secret) and hmac.compare_digest(shown, self._secret.encode())
+
+    def _shows_token(self, scope: Scope) -> bool:
+        scheme, _, shown = _header(scope, "authorization").partition(b" ")
+        if scheme.lower() == b"basic":
+            shown = _password(shown)
+        elif scheme.lower() != b"bearer":
+            return False
+        return hmac.compare_digest(shown.strip(), self._token.encode())
+
+
+def _header(scope: Scope, name: str) -> bytes:
+    return next((value for each, value in scope["headers"] if each == name.encode()), b"")
+
+
+def _password(credentials: bytes) -> bytes:
+    try:
+        return base64.b64decode(credentials, validate=True).partition(b":")[2]
+    except binascii.Error:
+        return b""
+
+
+async def _unauthorized(request: Request) -> Response:
+    message = "Send the operations_token of this server as Bearer, or as the password of Basic."
+    return errors.of_no_endpoint(request.url.path, message, 401, _CHALLENGE)

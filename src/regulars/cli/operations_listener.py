@@ -1,0 +1,127 @@
+"""The address of operations: /metrics and the API's page for the people who run the server, off the public address."""
+
+import http.client
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from regulars.api import docs
+from regulars.api.pages import BY_LISTENER
+from regulars.settings import SettingError
+
+SECONDS = 10.0
+"""How long a client, or the server, may take for one request."""
+
+MOST_AT_ONCE = 16
+"""Most requests at once; a further connection is closed."""
+
+PATHS = {"/api/health", "/metrics", *docs.PATHS}
+
+_FORWARDED = ("Authorization", "Accept", "Accept-Encoding")
+_NOT_RETURNED = {"connection", "date", "server", "transfer-encoding", "content-length"}
+
+
+def address_of(text: str) -> tuple[str, int]:
+    """The host and the port of the setting operations_listen. Raises SettingError."""
+    host, _, port = text.rpartition(":")
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+    if not host or not port.isascii() or not port.isdigit() or int(port) > 65_535:
+        raise SettingError(
+            f"operations_listen is {text!r}, which is no address to listen on: set it to one such as 127.0.0.1:9090."
+        )
+    return host, int(port)
+
+
+def written(host: str, port: int) -> str:
+    """A host and a port as one text."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+@contextmanager
+def listener(at: str, upstream: tuple[str, int], secret: str) -> Iterator[None]:
+    """Answers at an address, while the block lasts, what the server at `upstream` has for operations.
+
+    Raises SettingError for what is no address, OSError where it can't be listened on.
+    """
+    with _Listener(address_of(at), upstream, secret) as found:
+        thread = threading.Thread(target=found.serve_forever, args=(0.1,), name="operations", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            found.shutdown()
+            thread.join()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    timeout = SECONDS
+    server: "_Listener"
+
+    def do_GET(self) -> None:
+        path = self.path.partition("?")[0]
+        if path not in PATHS:
+            self.send_error(404, "Only pages of operations are here.")
+            return
+        try:
+            status, headers, content = self.server.ask(self.command, path, dict(self.headers.items()))
+        except (OSError, http.client.HTTPException):
+            self.send_error(503, "The server does not answer.")
+            return
+        self.send_response(status)
+        for name, value in headers:
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(content)
+
+    do_HEAD = do_GET  # noqa: N815 - the name that the standard library calls
+
+    def version_string(self) -> str:
+        return "regulars"
+
+    def log_message(self, *given: object) -> None:
+        """The server logs what matters."""
+
+
+class _Listener(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+
+    def __init__(self, address: tuple[str, int], upstream: tuple[str, int], secret: str) -> None:
+        self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+        self._upstream = upstream
+        self._secret = secret
+        self._places = threading.BoundedSemaphore(MOST_AT_ONCE)
+        super().__init__(address, _Handler)
+
+    def ask(self, method: str, path: str, headers: dict[str, str]) -> tuple[int, list[tuple[str, str]], bytes]:
+        """What the server answers to a request that shows that it came here."""
+        forwarded = {name: headers[name] for name in _FORWARDED if name in headers}
+        connection = http.client.HTTPConnection(*self._upstream, timeout=SECONDS)
+        try:
+            connection.request(method, path, headers={**forwarded, BY_LISTENER: self._secret})
+            answer = connection.getresponse()
+            kept = [(name, value) for name, value in answer.getheaders() if name.lower() not in _NOT_RETURNED]
+            return answer.status, kept, answer.read()
+        finally:
+            connection.close()
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        if self._places.acquire(blocking=False):
+            super().process_request(request, client_address)
+        else:
+            self.shutdown_request(request)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._places.release()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that goes away is no error."""

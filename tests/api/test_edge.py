@@ -1,0 +1,280 @@
+"""What every request passes first, and what every answer carries."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+import structlog
+
+from api.transaction_calls import V3, make, sale
+from clubs import Club, Headers, asked, broken_off
+from regulars.access import tokens
+from regulars.access.tokens import NewToken
+from regulars.api.public_address import PublicAddress
+from regulars.api.routing import Routes
+from regulars.settings import SettingError, Settings
+
+HOST = (b"host", b"test")
+PAGES = (b"/metrics", b"/api/docs", b"/api/openapi.json")
+
+
+# Paths ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("page", PAGES)
+async def test_a_page_is_at_no_address_but_its_own(club: Club, page: bytes) -> None:
+    assert (await asked(club, "GET", page)).status_code == 200
+    first = b"%%%02x" % page[1]
+    for other in (
+        b"/" + page,
+        b"//" + page,
+        b"/%2f" + page[1:],
+        b"/%2F" + page,
+        b"/" + first + page[2:],
+        page + b"/",
+        page + b"//",
+        page + b";a=b",
+        page + b"%20",
+        b"/api/v3" + page,
+        b"/a%2f..%2f" + page[1:],
+    ):
+        assert (await asked(club, "GET", other)).status_code in (404, 307), other
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        b"/api/../metrics",
+        b"/api/%2e%2E/metrics",
+        b"/./metrics",
+        b"/metrics/..",
+        b"/api\\v3\\profiles",
+        b"/api/v3/profiles/%00",
+        b"/api/v3/profiles/%ff",
+        b"/api/v3/profiles/\xff",
+        b"/api/v3/profiles/%c0%af",
+        b"/api/v3/profiles/%zz",
+        b"/api/v3/profiles/%",
+        b"/api/v3/profiles/\x01",
+        b"metrics",
+        b"",
+        b"*",
+    ],
+)
+async def test_a_path_that_can_be_read_in_two_ways_is_malformed(club: Club, path: bytes) -> None:
+    answer = await asked(club, "GET", path)
+    assert (answer.status_code, list(answer.json())) == (400, ["message"])
+
+
+@pytest.mark.parametrize(
+    "external_id", ["till/7", "50%", "%41", "%2541", "a b", "é", "a;b", "a\\b", "a//b", "...", "+"]
+)
+async def test_a_part_of_a_path_is_decoded_once(club: Club, external_id: str) -> None:
+    await make(club, sale(external_id=external_id))
+    answer = await club.http.get(f"{V3}/transactions/external/{quote(external_id, safe='')}")
+    assert (answer.status_code, answer.json()["data"]["external_id"]) == (200, external_id)
+
+
+async def test_a_parameter_of_a_query_is_decoded_once(club: Club) -> None:
+    for external_id in ("%41", "A"):
+        await make(club, sale(external_id=external_id))
+    answer = await club.http.get(f"{V3}/transactions?filter[external_id]=%2541")
+    assert [each["external_id"] for each in answer.json()["data"]] == ["%41"]
+
+
+async def test_a_doubled_slash_is_one_slash_for_endpoints(club: Club) -> None:
+    assert (await asked(club, "GET", b"//api///v3/profiles")).status_code == 200
+    assert (await asked(club, "GET", b"/api/v3%2fprofiles")).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("PATCH", "/api/v3/profiles/17", "DELETE, GET, HEAD, PUT"),
+        ("PATCH", "/api/v3/profiles/merge", "DELETE, GET, HEAD, POST, PUT"),
+        ("GET", "/api/v3/transactions/queue/17", None),
+        ("POST", "/api/v3/profiles/17/aggregations", "GET, HEAD"),
+        ("OPTIONS", "/api/v3/profiles/17/aggregations", "GET, HEAD"),
+        ("DELETE", "/v1/reporting/query", "POST"),
+        ("POST", "/metrics", "GET, HEAD"),
+        ("OPTIONS", "/api/health", "GET, HEAD"),
+    ],
+)
+async def test_a_method_that_is_not_there_is_answered_with_all_that_are(
+    club: Club, method: str, path: str, allowed: str | None
+) -> None:
+    answer = await club.http.request(method, path)
+    assert (answer.status_code, answer.headers.get("allow")) == (405 if allowed else 404, allowed)
+
+
+# Hosts ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ([(b"host", b"regulars.example:8443")], 200),
+        ([(b"host", b"[::1]:8080")], 200),
+        ([], 400),
+        ([(b"host", b"")], 400),
+        ([HOST, HOST], 400),
+        ([(b"host", b"a b")], 400),
+        ([(b"host", b"a@b")], 400),
+        ([(b"host", b"a/metrics?")], 400),
+        ([(b"host", b"a" * 300)], 400),
+        ([(b"host", b"a:port")], 400),
+        ([HOST, (b"transfer-encoding", b"chunked")], 200),
+        ([HOST, (b"transfer-encoding", b"gzip, chunked")], 501),
+    ],
+)
+async def test_a_request_must_be_for_one_host_and_of_one_length(club: Club, headers: Headers, status: int) -> None:
+    assert (await asked(club, "GET", b"/api/health", headers)).status_code == status
+
+
+FORWARDED = {"X-Forwarded-Proto": "https", "X-Forwarded-Host": "evil.example, club.example"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "headers", "origin"),
+    [
+        ({}, FORWARDED, "http://test"),
+        ({"public_url": "https://club.example/regulars/"}, FORWARDED, "https://club.example/regulars"),
+        ({"trusted_proxies": "10.0.0.0/8, ::1/128"}, FORWARDED, "http://test"),
+        ({"trusted_proxies": "10.0.0.0/8, 127.0.0.0/8"}, FORWARDED, "https://club.example"),
+        ({"trusted_proxies": "127.0.0.1"}, {"X-Forwarded-Proto": "ftp", "X-Forwarded-Host": "a b"}, "http://test"),
+    ],
+)
+async def test_links_are_to_the_address_that_settings_and_trusted_proxies_say(
+    club: Club, settings: dict[str, Any], headers: dict[str, str], origin: str
+) -> None:
+    club.server.public_address = PublicAddress(Settings(**settings))
+    answer = (await club.http.get("/api/v3/brands", headers=headers)).json()
+    links = [answer["meta"]["path"], answer["links"]["first"], answer["meta"]["links"][1]["url"]]
+    assert [each.partition("?")[0] for each in links] == [f"{origin}/api/v3/brands"] * 3
+    told = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+    moved = await asked(club, "GET", b"/api/v3/brands/?sort=name", [HOST, *told])
+    assert (moved.status_code, moved.headers["location"]) == (307, f"{origin}/api/v3/brands?sort=name")
+
+
+@pytest.mark.parametrize(
+    ("peer", "told", "client"),
+    [
+        ("203.0.113.9", ["198.51.100.7"], "203.0.113.9"),
+        ("10.0.0.1", ["198.51.100.7"], "198.51.100.7"),
+        ("::ffff:10.0.0.1", ["198.51.100.7"], "198.51.100.7"),
+        ("10.0.0.1", ["192.0.2.1", "198.51.100.7, 10.0.0.2"], "198.51.100.7"),
+        ("10.0.0.1", ["unknown"], "10.0.0.1"),
+        ("10.0.0.1", [], "10.0.0.1"),
+        ("", ["198.51.100.7"], ""),
+    ],
+)
+def test_the_client_is_the_last_that_is_no_trusted_proxy(peer: str, told: list[str], client: str) -> None:
+    scope = {"client": (peer, 1), "headers": [(b"x-forwarded-for", each.encode()) for each in told]}
+    assert PublicAddress(Settings(trusted_proxies="10.0.0.0/8")).client(scope) == client
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"public_url": "club.example"}, "public_url is 'club.example', which is no address of a server"),
+        ({"public_url": "ftp://club.example"}, "no address of a server"),
+        ({"public_url": "https://club.example?a=1"}, "no address of a server"),
+        ({"public_url": "https://user@club.example"}, "no address of a server"),
+        ({"public_url": "https://club.example/a b"}, "no address of a server"),
+        ({"trusted_proxies": "10.0.0.1/8"}, "trusted_proxies is '10.0.0.1/8', of which"),
+        ({"trusted_proxies": "proxy.example"}, "set it to networks such as"),
+    ],
+)
+def test_settings_that_say_no_address_are_refused(settings: dict[str, Any], says: str) -> None:
+    with pytest.raises(SettingError, match=says):
+        PublicAddress(Settings(**settings))
+
+
+# Answers --------------------------------------------------------------------------------------------------------
+
+
+async def test_every_answer_has_the_headers_that_keep_it_safe(club: Club) -> None:
+    profile = (await club.http.post(f"{V3}/profiles", json={})).json()["data"]["id"]
+    quick = f"{V3}/profiles/{profile}/aggregations"
+    for _ in range(2):
+        assert (await club.http.get(quick)).status_code == 200
+    answers = [await club.http.get(path) for path in (quick, f"{V3}/profiles", "/api/health", "/metrics", "/nowhere")]
+    answers += [await club.http.post("/v1/reporting/query"), await club.http.get("/api/v3/profiles/%ff")]
+    answers += [await asked(club, "GET", b"/api/health", []), await club.http.patch("/api/v3/profiles")]
+    for answer in answers:
+        assert answer.headers["cache-control"] == "no-store"
+        assert answer.headers["content-security-policy"] == "default-src 'none'; frame-ancestors 'none'"
+        assert answer.headers["cross-origin-resource-policy"] == "same-origin"
+        assert answer.headers["referrer-policy"] == "no-referrer"
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert answer.headers["x-frame-options"] == "DENY"
+        assert "strict-transport-security" not in answer.headers
+    page = (await club.http.get("/api/docs")).headers
+    assert "frame-ancestors 'none'" in page["content-security-policy"]
+    assert "script-src 'none'" not in page["content-security-policy"]
+    assert page["cache-control"] == "no-store"
+
+
+async def test_clients_that_call_over_tls_are_told_to_go_on_so(club: Club) -> None:
+    for url, told in (("https://club.example", "max-age=31536000"), ("http://club.example", None)):
+        club.server.public_address = PublicAddress(Settings(public_url=url))
+        answer = await asked(club, "GET", b"/api/health")
+        assert answer.headers.get("strict-transport-security") == told
+
+
+async def test_an_error_that_nobody_foresaw_is_logged_and_answered_with_the_headers(
+    club: Club, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(*given: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(Routes, "__call__", broken)
+    with structlog.testing.capture_logs() as logged:
+        answer = await asked(club, "GET", b"/api/v3/profiles")
+    assert (answer.status_code, answer.json()) == (500, {"message": "Something went wrong here; it has been logged."})
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert [each["event"] for each in logged] == ["request.failed"]
+
+
+# Bodies ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/api/v3/profiles"),
+        ("PUT", "/api/v3/profiles/00000000-0000-0000-0000-000000000001"),
+        ("POST", "/api/v3/locations"),
+        ("POST", "/api/v3/transactions/batch.json"),
+    ],
+)
+async def test_an_empty_body_makes_nothing(club: Club, method: str, path: str) -> None:
+    for body in ("", " "):
+        answer = await club.http.request(method, path, content=body)
+        assert answer.status_code == 400
+    assert (await club.http.get("/api/v3/profiles")).json()["data"] == []
+    assert (await club.http.get("/api/v3/locations")).json()["data"] == []
+
+
+@pytest.mark.parametrize("path", ["/api/v3/profiles", "/api/v3/transactions", "/id/api/v1/auth/token"])
+async def test_a_body_that_breaks_off_makes_nothing_and_is_one_line_of_the_log(club: Club, path: str) -> None:
+    with structlog.testing.capture_logs() as logged:
+        answer = await broken_off(club, "POST", path, b'{"first_name": "Kari"}')
+    assert answer.status_code == 400
+    assert [(each["event"], each["path"]) for each in logged] == [("request.truncated", path)]
+    assert (await club.http.get("/api/v3/profiles")).json()["data"] == []
+
+
+async def test_a_report_whose_body_breaks_off_is_refused_in_the_shape_of_reports(club: Club) -> None:
+    async with club.database.unscoped() as connection:
+        new = NewToken(club.community.organization_id, "reports", permits=("Reporting:*",))
+        secret = await tokens.create(connection, new, club.clock())
+    slug = club.community.slug.encode()
+    headers = [HOST, (b"x-client-authorization", secret.encode()), (b"x-loyalty-club-slug", slug)]
+    begins = {"type": "http.request", "body": b'{"report": ', "more_body": True}
+    with structlog.testing.capture_logs() as logged:
+        answer = await asked(club, "POST", b"/v1/reporting/query", headers, begins, {"type": "http.disconnect"})
+    assert (answer.status_code, list(answer.json())) == (400, ["error"])
+    assert [each["event"] for each in logged] == ["request.truncated"]

@@ -1,0 +1,141 @@
+"""Requests as no client sends them, over a socket to a server as it is run."""
+
+from __future__ import annotations
+
+import socket
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+
+from system.serving import Served, served
+
+TOKEN = "a-token-of-32-random-characters!"
+HOST = b"Host: club.example\r\n"
+HIDDEN = b"GET /api/health HTTP/1.1\r\nHost: club.example\r\n\r\n"
+PUBLIC = "https://club.example"
+
+
+@pytest.fixture(scope="module")
+def folder() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="regulars-test-") as made:
+        yield Path(made)
+
+
+@pytest.fixture(scope="module")
+def operations() -> str:
+    """A free address for the listener of operations."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return f"127.0.0.1:{free.getsockname()[1]}"
+
+
+@pytest.fixture(scope="module")
+def server(folder: Path, operations: str) -> Iterator[Served]:
+    settings = {
+        "REGULARS_PUBLIC_URL": PUBLIC,
+        "REGULARS_OPERATIONS_LISTEN": operations,
+        "REGULARS_OPERATIONS_TOKEN": TOKEN,
+    }
+    with served(folder, workers=1, settings=settings) as running:
+        yield running
+
+
+def answers(server: Served, sent: bytes, *, half_closed: bool = False) -> bytes:
+    """All that comes back until the server closes the connection."""
+    at = urlsplit(server.url)
+    with socket.create_connection((at.hostname, at.port or 0), timeout=30) as connection:
+        connection.sendall(sent)
+        if half_closed:
+            connection.shutdown(socket.SHUT_WR)
+        return b"".join(iter(lambda: connection.recv(65_536), b""))
+
+
+def statuses(received: bytes) -> list[int]:
+    """The status of each answer."""
+    return [int(part.split(b" ", 1)[0]) for part in received.split(b"HTTP/1.1 ")[1:]]
+
+
+def post(headers: bytes, body: bytes, path: bytes = b"/api/v3/profiles") -> bytes:
+    return b"POST " + path + b" HTTP/1.1\r\n" + HOST + headers + b"\r\n" + body
+
+
+CHUNKED = b"Transfer-Encoding: chunked\r\n"
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        post(b"Content-Length: -1\r\n", HIDDEN),
+        post(b"Content-Length: +3\r\n", b"abc" + HIDDEN),
+        post(b"Content-Length: 3\r\nContent-Length: 4\r\n", b"abc" + HIDDEN),
+        post(b"Content-Length: 3, 3\r\n", b"abc" + HIDDEN),
+        post(b"Content-Length: 99999999999999999999\r\n", HIDDEN),
+        post(b"Transfer-Encoding: identity\r\nContent-Length: 3\r\n", b"abc" + HIDDEN),
+        post(b"Transfer-Encoding: xchunked\r\n", b"0\r\n\r\n" + HIDDEN),
+        post(b"Transfer-Encoding: chunked, identity\r\n", b"0\r\n\r\n" + HIDDEN),
+        post(CHUNKED + b"Transfer-Encoding: identity\r\n", b"0\r\n\r\n" + HIDDEN),
+        post(b"Transfer-Encoding : chunked\r\n", b"0\r\n\r\n" + HIDDEN),
+        post(b"Transfer-Encoding:\r\n chunked\r\n", b"0\r\n\r\n" + HIDDEN),
+        post(CHUNKED, b"0\r\n\r\n").replace(b"HTTP/1.1", b"HTTP/1.0") + HIDDEN,
+    ],
+    ids=lambda request_: request_.split(b"\r\n")[2].decode(),
+)
+def test_a_body_whose_length_can_be_read_in_two_ways_ends_the_connection(server: Served, request_: bytes) -> None:
+    received = answers(server, request_)
+    assert received.startswith((b"HTTP/1.1 400", b"HTTP/1.0 400"))
+    assert b'"ok"' not in received
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_chunks_win_over_a_length_and_nothing_is_hidden_behind_them(server: Served, order: int) -> None:
+    headers = b"".join([b"Content-Length: 5\r\n", CHUNKED][::order])
+    assert statuses(answers(server, post(headers, b"0\r\n\r\n" + HIDDEN))) == [401]
+
+
+@pytest.mark.parametrize("chunks", [b"-3\r\nabc\r\n0\r\n\r\n", b"3;a=b\nx\r\nabc\r\n0\r\n\r\n", b"f" * 17 + b"\r\nabc"])
+def test_malformed_chunks_end_the_connection(server: Served, chunks: bytes) -> None:
+    path = b"/id/api/v1/auth/token"
+    assert statuses(answers(server, post(CHUNKED, chunks + HIDDEN, path))) == [401]
+
+
+@pytest.mark.parametrize(
+    "hosts", [b"", b"Host:\r\n", HOST + HOST, HOST + b"Host: other.example\r\n", b"Host: a/metrics?\r\n"]
+)
+def test_a_request_without_one_host_is_refused(server: Served, hosts: bytes) -> None:
+    received = answers(server, b"GET /api/health HTTP/1.1\r\n" + hosts + b"Connection: close\r\n\r\n")
+    assert statuses(received) == [400]
+    assert b"exactly one Host" in received
+
+
+@pytest.mark.parametrize(
+    "target", [b"/metrics", b"http://club.example/metrics", b"//metrics", b"/%2fmetrics", b"/docs"]
+)
+def test_pages_of_operations_are_at_their_own_address_alone(server: Served, operations: str, target: bytes) -> None:
+    received = answers(server, b"GET " + target + b" HTTP/1.1\r\n" + HOST + b"Connection: close\r\n\r\n")
+    assert statuses(received) == [404]
+    assert b"strict-transport-security: max-age=31536000" in received
+    for path in ("/metrics", "/api/docs"):
+        assert httpx.get(f"http://{operations}{path}").status_code == 401
+        page = httpx.get(f"http://{operations}{path}", auth=("operations", TOKEN))
+        assert (page.status_code, page.headers["x-content-type-options"]) == (200, "nosniff")
+    assert (
+        "regulars_requests_total"
+        in httpx.get(f"http://{operations}/metrics", headers={"Authorization": f"Bearer {TOKEN}"}).text
+    )
+
+
+def test_links_are_to_the_public_address(server: Served) -> None:
+    moved = httpx.get(f"{server.url}/api/v3/profiles/?sort=id", headers={"X-Forwarded-Host": "evil.example"})
+    assert moved.headers["location"] == f"{PUBLIC}/api/v3/profiles?sort=id"
+
+
+def test_nothing_of_this_was_an_error_of_the_server(server: Served, folder: Path) -> None:
+    answers(
+        server, post(b"Content-Length: 100\r\nConnection: close\r\n", b"{", b"/v1/reporting/query"), half_closed=True
+    )
+    log = (folder / "log").read_text()
+    assert "Traceback" not in log
+    assert "request.failed" not in log
