@@ -123,7 +123,8 @@ class Endpoint:
     of the Reporting API; `provider` reads what it has signed. `takes` is the struct that the body must fit; `shows`
     the resource that the answer's data is made of, of which it `lists` many or shows one, for OpenAPI; `described` says
     both where they are no struct and no resource. `groups` says that `reads` writes, in one commit with the requests
-    that arrive at the same time. `finds` where the body names something that has to be there.
+    that arrive at the same time. `finds` where the body names something that has to be there. `creates` where
+    its status may also be 201: what was not there is created.
 
     `caller`, `permit` and `subject` are its access: who may call it, what a token needs, and the part of the path that
     names the one profile that it is about.
@@ -143,6 +144,7 @@ class Endpoint:
     lists: bool = False
     finds: bool = False
     status: int = 200
+    creates: bool = False
     caller: Caller = Caller.COMMUNITY
     permit: str = ""
     subject: str = ""

@@ -228,7 +228,7 @@ def _operation(endpoint: Endpoint, taken: dict[Any, Schema]) -> Schema:
         "summary": endpoint.summary,
         "security": _SECURITY[endpoint.caller],
         "parameters": list(_parameters(endpoint)),
-        "responses": {str(endpoint.status): _answer(endpoint), **_refusals(endpoint)},
+        "responses": {**_successes(endpoint), **_refusals(endpoint)},
     }
     if endpoint.tag:
         operation["tags"] = [endpoint.tag]
@@ -291,6 +291,11 @@ def _choosing(resource: Resource) -> Iterable[Schema]:
         "explode": True,
         "schema": {"type": "object", "properties": {name: {"type": "string"} for name in names}},
     }
+
+
+def _successes(endpoint: Endpoint) -> Schema:
+    statuses = (endpoint.status, 201) if endpoint.creates else (endpoint.status,)
+    return {str(status): _answer(endpoint) for status in statuses}
 
 
 def _answer(endpoint: Endpoint) -> Schema:

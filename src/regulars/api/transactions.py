@@ -217,6 +217,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         groups=True,
         takes=TransactionIn,
         shows=TRANSACTIONS,
+        creates=True,
     ),
     _endpoint("POST", "/batch.json", "Make many transactions", reads=_batch, groups=True, takes=Many),
     _endpoint("POST", "/queue", "Queue one or many transactions", reads=_queue, groups=True, takes=Many),
