@@ -175,3 +175,8 @@ async def test_a_body_that_says_that_it_is_no_json_is_415(club: Club, kind: str 
     headers = {} if kind is None else {"Content-Type": kind}
     answer = await club.http.post("/api/v3/brands", content=b'{"name": "Acme"}', headers=headers)
     assert answer.status_code == status, answer.text
+
+
+def test_a_field_that_takes_a_list_or_an_object_is_shown_as_either() -> None:
+    for schema, field in (("Profile", "custom_fields"), ("Transaction", "payments")):
+        assert {"array", "object"} <= set(DOCUMENT["components"]["schemas"][schema]["properties"][field]["type"])

@@ -113,7 +113,7 @@ PROFILES = Resource(
         Field("attributes", Kind.OBJECT, f"r.attributes || jsonb_build_object('comms', {COMMS})"),
         Field("tags", Kind.LIST),
         Field("statuses", Kind.LIST),
-        Field("custom_fields", Kind.LIST),
+        Field("custom_fields", Kind.OBJECT),
         Field("profile_type", Kind.STRING),
         Field("optin_channel", Kind.STRING),
         Field("optin_subchannel", Kind.STRING),

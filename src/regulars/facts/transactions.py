@@ -361,7 +361,7 @@ TRANSACTIONS = Resource(
         Field("is_void", Kind.BOOLEAN),
         Field("tags", Kind.LIST, "coalesce(r.details -> 'tags', '[]')"),
         _detail("meta", Kind.OBJECT),
-        Field("payments", Kind.LIST, "coalesce(r.details -> 'payments', '[]')"),
+        Field("payments", Kind.OBJECT, "coalesce(r.details -> 'payments', '[]')"),
         Field("items", Kind.LIST, _ITEMS),
         Field("created_at", Kind.TIME),
         Field("updated_at", Kind.TIME),
