@@ -143,10 +143,11 @@ async def _profile(http: httpx.AsyncClient) -> str:
 async def _kill(scene: _Scene, place: int, kill: Kill) -> None:
     await asyncio.to_thread(_killed, scene, kill)
     began = time.monotonic()
-    helped = not await _writes_again(scene, PATIENCE)
-    if helped:
+    writing = asyncio.create_task(scene.probe.write_once(single))
+    done, _ = await asyncio.wait([writing], timeout=PATIENCE)
+    if helped := not done:
         scene.supervisor.restart()
-        await _writes_again(scene, 3 * PATIENCE)
+        await writing
     seconds = time.monotonic() - began
     scene.found.kills[kill.name] = scene.found.kills.get(kill.name, 0) + 1
     if not helped:
@@ -169,17 +170,6 @@ def _killed(scene: _Scene, kill: Kill) -> None:
             if time.monotonic() > until:
                 raise RuntimeError(f"there is no {kill.target} to kill") from error
         time.sleep(0.05)
-
-
-async def _writes_again(scene: _Scene, seconds: float) -> bool:
-    """Whether a new write is acknowledged in time."""
-    writing = asyncio.create_task(scene.probe.write_once(single))
-    done, _ = await asyncio.wait([writing], timeout=seconds)
-    if not done:
-        scene.found.violations.append(f"no write is acknowledged within {seconds:g} s")
-        writing.cancel()
-        await asyncio.wait([writing])
-    return bool(done)
 
 
 async def _compare(scene: _Scene, http: httpx.AsyncClient, ledger: Ledger, shared: list[str]) -> None:
