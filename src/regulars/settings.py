@@ -50,6 +50,21 @@ class Settings:
     connections: int = _setting(8, "Database connections that one process holds at most.")
     max_body_bytes: int = _setting(10_000_000, "Largest body of a request, except a streamed import.")
     max_report_bytes: int = _setting(1_000_000, "Largest body of a request of the Reporting API.")
+    max_connections: int = _setting(
+        8_000, "Client connections that one process holds at most; the longest idle ones are closed for new ones."
+    )
+    header_timeout_seconds: float = _setting(
+        30.0, "How long a connection may wait for a request, or send the headers of one, before it is closed."
+    )
+    body_timeout_seconds: float = _setting(
+        20.0, "How long the body of a request may pause before it is refused with 408."
+    )
+    send_timeout_seconds: float = _setting(
+        30.0, "How long a client may take hardly anything of its answer before its connection is closed."
+    )
+    min_bytes_per_second: int = _setting(
+        4_000, "Rate at which a body must arrive, and an answer be taken, once these times have passed."
+    )
     batch_rows: int = _setting(5_000, "Most rows that one commit takes.")
     token_cache_seconds: float = _setting(2.0, "How long a checked token is trusted before it is checked again.")
     invalid_token_cache_seconds: float = _setting(2.0, "How long an invalid token is denied without another check.")

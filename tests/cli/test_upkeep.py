@@ -65,6 +65,13 @@ def test_doctor_tells_settings_versions_and_that_nothing_is_wrong(
     assert "--data" in other.out
 
 
+def test_doctor_says_that_a_process_may_open_too_few_files(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REGULARS_MAX_CONNECTIONS", "2000000000")
+    done = command("doctor")
+    assert done.code == 0
+    assert "2,000,000,000 client connections (max_connections) need 2,000,001,024: raise the hard limit" in done.out
+
+
 def test_what_is_unsafe_is_fatal(command: Command, folder_of_a_server: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with embedded.running(folder_of_a_server / "data") as (owner, app):
         monkeypatch.setenv("REGULARS_DATABASE_URL", app)

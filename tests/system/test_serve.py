@@ -51,11 +51,12 @@ class Served:
 
 
 @contextmanager
-def serving(data: Path, *arguments: str) -> Iterator[Served]:
+def serving(data: Path, *arguments: str, **settings: str) -> Iterator[Served]:
+    """A server on a data folder; settings are REGULARS_* variables."""
     with (data / "stderr").open("a") as stderr:
         process = subprocess.Popen(
             [*REGULARS, "serve", "--port", "0", *arguments],
-            env=environment(data),
+            env=environment(data, settings),
             cwd=data,
             stdout=subprocess.PIPE,
             stderr=stderr,

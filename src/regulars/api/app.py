@@ -1,5 +1,6 @@
 """The ASGI application: every endpoint of the registry, errors in their shape, health and metrics."""
 
+import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator
@@ -14,6 +15,8 @@ from starlette.types import ASGIApp
 from regulars.access.authorization import authorize
 from regulars.access.denied import Denied
 from regulars.api import docs, errors, provider_calls, report_calls
+from regulars.api.body_deadlines import BodyDeadlines
+from regulars.api.connections import Address, Connections
 from regulars.api.edge import Edge
 from regulars.api.endpoint import Access, Caller, Endpoint
 from regulars.api.pages import Pages
@@ -66,11 +69,18 @@ def _page(server: Server, access: Access, handler: Handler) -> Handler:
     return handle
 
 
-def application(server: Server, *, jobs: bool = True, shared: Path | None = None, secret: str = "") -> ASGIApp:
+def application(
+    server: Server,
+    *,
+    jobs: bool = True,
+    shared: Path | None = None,
+    secret: str = "",
+    connections: Connections | None = None,
+) -> ASGIApp:
     """The application of one process. `jobs` False leaves the sweep and retention to others.
 
     Processes that have one folder `shared` tell each other their metrics by it. The listener of operations shows
-    `secret`.
+    `secret`. `connections` are watched while the application runs.
     """
     telemetry = Telemetry(server, shared)
     server.committers.observe = telemetry.committed
@@ -96,13 +106,24 @@ def application(server: Server, *, jobs: bool = True, shared: Path | None = None
         if jobs:
             work.start()
         telemetry.start()
+        if connections is not None:
+            loop = asyncio.get_running_loop()
+
+            def stop() -> None:
+                server.stopping.set()
+                work.begin_stop()
+
+            connections.watch(lambda: loop.call_soon_threadsafe(stop))
         _log.info("server.ready", workers=server.settings.workers)
         try:
             yield
         finally:
             # Granian stops taking requests first; what was accepted is finished here.
+            server.stopping.set()
             await work.stop()
             telemetry.stop()
+            if connections is not None:
+                await asyncio.to_thread(connections.end)
             await server.finish()
             await server.database.close()
             _log.info("server.stopped")
@@ -121,4 +142,6 @@ def application(server: Server, *, jobs: bool = True, shared: Path | None = None
     app.state.telemetry = telemetry
     routes = Routes(app, handlers, pages.find, server.public_address)
     is_behind_tls = server.public_address.configured.startswith("https:")
-    return Edge(QuickReads(routes, server, telemetry), is_behind_tls=is_behind_tls)
+    edge = Edge(QuickReads(routes, server, telemetry), is_behind_tls=is_behind_tls)
+    answering = set[Address]() if connections is None else connections.answering
+    return BodyDeadlines(edge, server, answering)

@@ -10,7 +10,9 @@ from pathlib import Path
 from starlette.types import ASGIApp
 
 from regulars import logs, settings
+from regulars.api import file_limits
 from regulars.api.app import application
+from regulars.api.connections import Connections
 from regulars.api.server import Server
 from regulars.storage.database import Database
 
@@ -34,8 +36,14 @@ def app() -> ASGIApp:
     shared = Path(os.environ[SHARED]) if SHARED in os.environ else None
     if PARENT in os.environ:
         _end_with(int(os.environ[PARENT]), shared)
+    connections = Connections(
+        found.port,
+        file_limits.connections(found.max_connections),
+        send_seconds=found.send_timeout_seconds,
+        least_rate=found.min_bytes_per_second,
+    )
     server = Server(found, Database(found.database_url, found.connections))
-    made = application(server, shared=shared, secret=os.environ.get(SECRET, ""))
+    made = application(server, shared=shared, secret=os.environ.get(SECRET, ""), connections=connections)
     spare_what_stays()
     return made
 

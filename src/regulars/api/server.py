@@ -1,5 +1,6 @@
 """From a request to its answer: who calls, what came in, one read or one commit, and what goes out."""
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
@@ -56,6 +57,7 @@ class Server:
         # Several processes are as many writers already; more would only make their batches smaller.
         self.committers = Committers(database, settings.batch_rows, LANES if settings.workers == 1 else 1)
         self.authenticator = Authenticator(database, settings.token_cache_seconds, settings.invalid_token_cache_seconds)
+        self.stopping = asyncio.Event()
 
     async def finish(self) -> None:
         """Waits for the writes and reads that were accepted."""

@@ -12,6 +12,7 @@ import psycopg
 from cyclopts import App
 
 from regulars import logs, running, settings
+from regulars.api import file_limits
 from regulars.cli.asked import Where, settings_of
 from regulars.cli.exposure import findings
 from regulars.cli.printing import table
@@ -66,7 +67,8 @@ def doctor(*, where: Where | None = None) -> int:
     print(table(("setting", "value", "from", "meaning"), rows))
     print()
     print(f"Python {platform.python_version()}, " + ", ".join(f"{name} {version(name)}" for name in _PARTS))
-    matters = [Matter(f"{name} is set, and is no setting: is it misspelt?") for name in settings.unknown()]
+    matters = _files(found)
+    matters += [Matter(f"{name} is set, and is no setting: is it misspelt?") for name in settings.unknown()]
     matters += [*_exposure(found), *_disk(found), *_database(found)]
     print()
     for matter in matters:
@@ -88,6 +90,19 @@ def _exposure(found: Settings) -> list[Matter]:
         return [Matter(each) for each in findings(found)]
     except SettingError as error:
         return [Matter(str(error), fatal=True)]
+
+
+def _files(found: Settings) -> list[Matter]:
+    allowed, needed = file_limits.hard_limit(), file_limits.needed(found.max_connections)
+    print(f"A process may open {allowed:,} files")
+    if allowed >= needed:
+        return []
+    return [
+        Matter(
+            f"A process may open {allowed:,} files; {found.max_connections:,} client connections (max_connections) "
+            f"need {needed:,}: raise the hard limit (`ulimit -Hn`, LimitNOFILE of systemd), or set fewer connections."
+        )
+    ]
 
 
 def _disk(found: Settings) -> list[Matter]:

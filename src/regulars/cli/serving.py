@@ -17,10 +17,12 @@ from typing import Annotated
 import structlog
 from cyclopts import App, Parameter
 from granian import Granian
-from granian.constants import Interfaces
+from granian.constants import HTTPModes, Interfaces
+from granian.http import HTTP1Settings
 from granian.log import LogLevels
 
 from regulars import logs, running
+from regulars.api import file_limits
 from regulars.api.asgi import PARENT, SECRET, SHARED
 from regulars.api.public_address import PublicAddress
 from regulars.cli.asked import Where, WrongUseError, settings_of
@@ -29,8 +31,11 @@ from regulars.jobs.runner import Jobs
 from regulars.running import Addresses
 from regulars.settings import Settings, variable
 
-FINISH_SECONDS = 60
-"""How long a process may take to finish what it accepted."""
+STOP_SECONDS = 8
+"""How long a process may take to stop; requests that were accepted have FINISH_SECONDS of it."""
+
+BACKLOG = 4_096
+"""Connections that may wait to be accepted; Linux allows no more unless it is configured to."""
 
 _log = structlog.get_logger("regulars.serve")
 
@@ -146,6 +151,7 @@ def run(settings: Settings, found: Addresses, answering: Callable[[str], None]) 
 
 
 def _serve(settings: Settings, answering: Callable[[str], None]) -> None:
+    file_limits.raise_to(file_limits.needed(settings.max_connections))
     server = Granian(
         "regulars.api.asgi:app",
         address=settings.host,
@@ -154,10 +160,15 @@ def _serve(settings: Settings, answering: Callable[[str], None]) -> None:
         workers=settings.workers,
         factory=True,
         websockets=False,
+        # Where HTTP/2 is possible too, a connection that never sends a byte is never closed.
+        http=HTTPModes.http1,
+        http1_settings=HTTP1Settings(header_read_timeout=max(1, round(1000 * settings.header_timeout_seconds))),
+        backlog=BACKLOG,
+        backpressure=file_limits.accepted(settings.max_connections),
         log_level=LogLevels.warning,
         log_dictconfig=logs.configuration(settings.log_format, settings.log_level),
         respawn_failed_workers=True,
-        workers_kill_timeout=FINISH_SECONDS,
+        workers_kill_timeout=STOP_SECONDS,
     )
     stopped = threading.Event()
     waiting = threading.Thread(target=_wait, args=(settings, stopped, answering), daemon=True)

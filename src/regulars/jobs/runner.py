@@ -16,6 +16,9 @@ FOLD_SECONDS = 0.2
 LEFT_SECONDS = 10.0
 """A process folds what it has appended itself at once, and what others left behind now and then."""
 
+STOP_SECONDS = 4.0
+"""How long the work that runs may take to finish its step."""
+
 EXPIRY_SECONDS = 6 * 3600.0
 
 _log = structlog.get_logger("regulars.jobs")
@@ -42,13 +45,26 @@ class Jobs:
             ("retention", 600.0, self._keep),
             ("expiry", EXPIRY_SECONDS, self._expire),
         ):
-            self._tasks.append(asyncio.create_task(self._repeat(name, every, work)))
+            self._tasks.append(asyncio.create_task(self._repeat(name, every, work), name=name))
         self._tasks.append(asyncio.create_task(queue.serve(self._database, self._stopping), name="queue"))
 
-    async def stop(self) -> None:
-        """Lets the work that runs finish its step, and begins no more."""
+    def begin_stop(self) -> None:
+        """Starts no more work; what runs finishes its step."""
         self._stopping.set()
-        await asyncio.gather(*self._tasks)
+
+    async def stop(self) -> None:
+        """Lets the work that runs finish its step, and starts no more.
+
+        A step that takes longer than STOP_SECONDS is cancelled: its transaction is undone, and done again later.
+        """
+        self.begin_stop()
+        if not self._tasks:
+            return
+        _, unfinished = await asyncio.wait(self._tasks, timeout=STOP_SECONDS)
+        for task in unfinished:
+            _log.warning("job.cancelled", job=task.get_name())
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _sweep(self) -> None:
         await sweep.sweep(self._database, self._stopping.is_set, self._swept)

@@ -1,0 +1,82 @@
+"""Deadlines for the bodies of requests: a client that sends too slowly gets 408, and its connection is closed."""
+
+import asyncio
+from collections.abc import Mapping
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from regulars.api.connections import Address
+from regulars.api.errors import ApiError
+from regulars.api.server import Server
+
+_BODY_HEADERS = (b"content-length", b"transfer-encoding")
+
+
+class BodyDeadlines:
+    """Passes on requests whose body must arrive in time; `answering` holds the clients whose request is complete."""
+
+    def __init__(self, app: ASGIApp, server: Server, answering: set[Address]) -> None:
+        self._app = app
+        self._server = server
+        self._answering = answering
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        client: Address = tuple(scope.get("client") or ("", 0))
+        if _has_body(scope):
+            receive = _Body(self._server, receive, self._answering, client).receive
+        else:
+            self._answering.add(client)
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            self._answering.discard(client)
+
+
+def _has_body(scope: Mapping[str, object]) -> bool:
+    headers = scope["headers"]
+    return any(name in _BODY_HEADERS and value != b"0" for name, value in headers)  # type: ignore[attr-defined]
+
+
+class _Body:
+    """The body of one request as it arrives."""
+
+    def __init__(self, server: Server, receive: Receive, answering: set[Address], client: Address) -> None:
+        self._settings = server.settings
+        self._receive = receive
+        self._answering = answering
+        self._client = client
+        self._began = asyncio.get_running_loop().time()
+        self._arrived_at = self._began
+        self._received = 0
+        self._complete = False
+
+    async def receive(self) -> Message:
+        """The next part. Raises ApiError 408 where it comes too late."""
+        if self._complete:
+            return await self._receive()
+        try:
+            async with asyncio.timeout_at(self._deadline()):
+                message = await self._receive()
+        except TimeoutError:
+            raise ApiError(
+                408,
+                f"The body came too slowly: {self._received} bytes in "
+                f"{asyncio.get_running_loop().time() - self._began:.0f} s. Allowed are pauses of "
+                f"{self._settings.body_timeout_seconds:g} s and, after these, at least "
+                f"{self._settings.min_bytes_per_second} bytes a second.",
+                headers={"Connection": "close"},
+            ) from None
+        self._arrived_at = asyncio.get_running_loop().time()
+        self._received += len(message.get("body", b""))
+        if not message.get("more_body", False):
+            self._complete = True
+            self._answering.add(self._client)
+        return message
+
+    def _deadline(self) -> float:
+        allowed = self._settings.body_timeout_seconds
+        at_least = self._received / self._settings.min_bytes_per_second
+        return min(self._began + at_least, self._arrived_at) + allowed

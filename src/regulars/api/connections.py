@@ -1,0 +1,255 @@
+"""Client connections of one process: the longest idle one is closed for a new one, a stalled one is cut off.
+
+The HTTP server has no limits of its own beyond the time for headers, so the kernel is asked about its sockets (Linux).
+"""
+
+import contextlib
+import os
+import socket
+import stat
+import struct
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import structlog
+
+Address = tuple[str, int]
+"""A client's address and port."""
+
+WATCH_SECONDS = 0.2
+"""How often the open connections are counted."""
+
+STATES_SECONDS = 1.0
+"""How often the state of every connection is read."""
+
+FINISH_SECONDS = 4.0
+"""How long requests that were accepted may go on after a stop; then their connections are closed."""
+
+QUIET_SECONDS = 1.0
+"""After a stop, a connection that has carried nothing for so long is closed."""
+
+REMAINING = 0.8
+"""Part of the limit that remains open after idle connections were closed."""
+
+UPLOADING_BYTES = 16_384
+"""A connection that has sent so much is not idle since it was opened, but since it sent the last of it."""
+
+_RESET = struct.pack("ii", 1, 0)
+_FILES = "/proc/self/fd"
+
+# struct tcp_info of Linux: state; unacked; last_data_sent and last_data_recv in milliseconds; bytes_acked,
+# bytes_received; notsent_bytes.
+_INFO = struct.Struct("=B23xI16xI4xI64xQQ8xI")
+_INFO_BYTES = 160
+_LISTENING = 10
+
+_log = structlog.get_logger("regulars.connections")
+
+
+@dataclass(slots=True)
+class _Client:
+    """One connection: when it was first seen, and how much the client had taken of its answers at some instant."""
+
+    address: Address
+    opened: float
+    file: int
+    taken: int = 0
+    taken_at: float = 0.0
+    idle_since: float = 0.0
+    idle: bool = True
+
+
+class Connections:
+    """Watches the client connections of this process in a thread of its own.
+
+    `answering` holds the clients whose request has arrived in full and is not answered yet: these are never idle.
+    """
+
+    def __init__(self, port: int, limit: int, *, send_seconds: float, least_rate: int) -> None:
+        self.answering: set[Address] = set()
+        self._port = port
+        self._limit = limit
+        self._send_seconds = send_seconds
+        self._least_rate = least_rate
+        self._clients: dict[int, _Client] = {}
+        self._others: set[int] = set()
+        self._listener = (-1, 0)
+        self._stopped_at: float | None = None
+        self._read_at = 0.0
+        self._ended = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    @property
+    def is_watching(self) -> bool:
+        """Whether the socket that listens was found: from then on its end is noticed."""
+        return self._listener[1] != 0
+
+    def watch(self, stopping: Callable[[], object]) -> None:
+        """Starts to watch. `stopping` is called from the thread once this process accepts no more connections."""
+        if sys.platform == "linux":
+            self._thread = threading.Thread(target=self._watch, args=(stopping,), name="connections", daemon=True)
+            self._thread.start()
+
+    def end(self) -> None:
+        """Stops to watch."""
+        self._ended.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _watch(self, stopping: Callable[[], object]) -> None:
+        pause = WATCH_SECONDS
+        while not self._ended.wait(pause):
+            began = time.monotonic()
+            try:
+                hurry = self._look(began, stopping)
+            except Exception:
+                _log.exception("connections.failed")
+                hurry = False
+            # Where there is nothing to be closed, watching takes a tenth of a processor at most.
+            spent = time.monotonic() - began
+            pause = max(spent, 0.02) if hurry else max(WATCH_SECONDS, 10 * spent)
+
+    def _look(self, now: float, stopping: Callable[[], object]) -> bool:
+        """Looks once at what is open and closes what must go; gives whether to look again soon."""
+        if self.is_watching and self._stopped_at is None and not self._is_listening():
+            self._stopped_at = now
+            stopping()
+        # The sockets of the database and the files of this process are few.
+        crowded = len(os.listdir(_FILES)) - len(self._others) > self._limit
+        due = now - self._read_at >= STATES_SECONDS
+        hurry = crowded or self._stopped_at is not None
+        if hurry or due:
+            self._find(now)
+            if due:
+                for client in self._clients.values():
+                    self._read_state(client, now)
+                self._read_at = now
+            self._close_what_must_go(now)
+        return hurry
+
+    def _is_listening(self) -> bool:
+        file, inode = self._listener
+        try:
+            return os.fstat(file).st_ino == inode
+        except OSError:
+            return False
+
+    # The state of every connection ----------------------------------------------------------------------------
+
+    def _find(self, now: float) -> None:
+        there = dict(_sockets())
+        self._clients = {inode: client for inode, client in self._clients.items() if inode in there}
+        self._others &= there.keys()
+        for inode, file in there.items():
+            if inode in self._clients:
+                self._clients[inode].file = file
+            elif inode not in self._others and (client := self._found(inode, file, now)) is not None:
+                self._read_state(client, now)
+
+    def _found(self, inode: int, file: int, now: float) -> _Client | None:
+        try:
+            with socket.socket(fileno=os.dup(file)) as copy:
+                if copy.family in (socket.AF_INET, socket.AF_INET6) and copy.getsockname()[1] == self._port:
+                    if copy.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+                        self._listener = (file, inode)
+                    else:
+                        address = copy.getpeername()
+                        found = _Client((address[0], address[1]), now, file, taken_at=now, idle_since=now)
+                        self._clients[inode] = found
+                        return found
+        except OSError:
+            # It was closed meanwhile.
+            return None
+        self._others.add(inode)
+        return None
+
+    def _read_state(self, client: _Client, now: float) -> None:
+        # Neither a copy nor a look at what it is: both cost system calls, for thousands of sockets.
+        try:
+            borrowed = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 0, fileno=client.file)
+            try:
+                raw = borrowed.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _INFO_BYTES)
+            finally:
+                borrowed.detach()
+        except OSError:
+            # It was closed meanwhile.
+            return
+        _, unacked, sent_ms, received_ms, taken, received, unsent = _INFO.unpack_from(raw)
+        client.idle = unacked == 0 and unsent == 0
+        is_new = taken <= 1 and received < UPLOADING_BYTES
+        client.idle_since = client.opened if is_new else now - min(sent_ms, received_ms) / 1000
+        if client.idle or taken - client.taken >= self._least_rate * self._send_seconds:
+            client.taken, client.taken_at = taken, now
+
+    # What is closed -------------------------------------------------------------------------------------------
+
+    def _close_what_must_go(self, now: float) -> None:
+        stalled = [
+            inode
+            for inode, client in self._clients.items()
+            if not client.idle and now - client.taken_at > self._send_seconds
+        ]
+        self._close(stalled, "the client does not take its answer")
+        if self._stopped_at is None:
+            self._close(self._longest_idle(now), "there are too many")
+        elif now - self._stopped_at > FINISH_SECONDS:
+            self._close(list(self._clients), "the server stops")
+        else:
+            quiet = now - QUIET_SECONDS
+            self._close([inode for inode in self._idle() if self._clients[inode].idle_since < quiet])
+
+    def _idle(self) -> list[int]:
+        return [
+            inode for inode, client in self._clients.items() if client.idle and client.address not in self.answering
+        ]
+
+    def _longest_idle(self, now: float) -> list[int]:
+        if len(self._clients) <= self._limit:
+            return []
+        longest = sorted(self._idle(), key=lambda inode: self._clients[inode].idle_since)
+        chosen = longest[: len(self._clients) - int(self._limit * REMAINING)]
+        for inode in chosen:
+            self._read_state(self._clients[inode], now)
+        # What was read a second ago may have changed.
+        newest = max((self._clients[inode].idle_since for inode in longest[len(chosen) :]), default=now)
+        return [inode for inode in chosen if self._clients[inode].idle and self._clients[inode].idle_since <= newest]
+
+    def _close(self, inodes: list[int], why: str = "") -> None:
+        closed = 0
+        for inode in inodes:
+            closed += _closed(inode, self._clients.pop(inode))
+        if closed and why:
+            _log.warning("connections.closed", why=why, number=closed, open=len(self._clients))
+
+
+def _sockets() -> Iterator[tuple[int, int]]:
+    """The open sockets of this process: their inodes and files."""
+    for name in os.listdir(_FILES):
+        with contextlib.suppress(OSError):
+            found = os.fstat(int(name))
+            if stat.S_ISSOCK(found.st_mode):
+                yield found.st_ino, int(name)
+
+
+def _closed(inode: int, client: _Client) -> bool:
+    """Closes a connection, whatever waits to be sent; False where it is gone already."""
+    try:
+        copy = os.dup(client.file)
+    except OSError:
+        return False
+    # The file may be another's by now.
+    if os.fstat(copy).st_ino != inode:
+        os.close(copy)
+        return False
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM, 0, fileno=copy) as connection:
+        try:
+            if not client.idle:
+                # What waits to be sent must not outlive the connection, which its owner closes now.
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+            connection.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            return False
+        return True

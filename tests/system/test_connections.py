@@ -1,0 +1,158 @@
+"""Clients that hold connections and send nothing, or take nothing, keep no other client waiting."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import http.client
+import resource
+import signal
+import socket
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from clubs import START
+from regulars.access import tokens
+from regulars.facts import community as communities
+from regulars.facts.community import NewCommunity
+from regulars.storage.database import Database
+from servers import Servers
+from system.test_serve import Served, serving
+
+ESTABLISHED, RESET = 1, 7
+"""States of a connection in Linux's tcp_info."""
+
+SILENT = b""
+ONE_BYTE = b"G"
+HALF_HEADERS = b"GET /api/health HTTP/1.1\r\nHost: te"
+IDLE = b"GET /api/health HTTP/1.1\r\nHost: test\r\n\r\n"
+UNREAD = b"GET /api/openapi.json HTTP/1.1\r\nHost: test\r\n\r\n" * 50
+SLOW_BODY = "POST /api/v3/profiles HTTP/1.1\r\nHost: test\r\nAuthorization: Bearer {}\r\nContent-Length: 9\r\n\r\n{{"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def many_files() -> Iterator[None]:
+    """Lets this process hold more connections than the server may."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 8_000), hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.fixture(scope="module")
+def served(servers: Servers) -> Iterator[Served]:
+    """A server of little patience, for few connections."""
+    owner, app = servers.urls("embedded")
+    with tempfile.TemporaryDirectory(prefix="regulars-test-") as folder:
+        settings = {
+            "DATABASE_URL": app,
+            "OWNER_URL": owner,
+            "MAX_CONNECTIONS": "1000",
+            "HEADER_TIMEOUT_SECONDS": "3",
+            "BODY_TIMEOUT_SECONDS": "1",
+            "SEND_TIMEOUT_SECONDS": "1",
+        }
+        with serving(Path(folder), **{f"REGULARS_{name}": value for name, value in settings.items()}) as running:
+            yield running
+
+
+@pytest.fixture(scope="module")
+def slow_body(servers: Servers) -> bytes:
+    """The beginning of a request that a token allows."""
+
+    async def made() -> str:
+        async with Database(servers.urls("embedded")[1], 1) as database, database.unscoped() as connection:
+            new = NewCommunity(slug="connections", name="Club", country="NO", timezone="UTC", currency="NOK")
+            community = await communities.create(connection, new, START)
+            asked = tokens.NewToken(community.organization_id, "test", community_id=community.id)
+            return await tokens.create(connection, asked, START)
+
+    return SLOW_BODY.format(asyncio.run(made())).encode()
+
+
+@contextlib.contextmanager
+def held(served: Served, number: int, sent: bytes) -> Iterator[list[socket.socket]]:
+    """Connections that have sent something, and send and take no more."""
+    host, _, port = served.address.removeprefix("http://").partition(":")
+    with contextlib.ExitStack() as stack:
+        opened = []
+        for _ in range(number):
+            opened.append(stack.enter_context(socket.create_connection((host, int(port)), 10)))
+            opened[-1].sendall(sent)
+        yield opened
+
+
+def health_seconds(served: Served) -> float:
+    """How long a new client waits for the answer of /api/health."""
+    began = time.monotonic()
+    connection = http.client.HTTPConnection(served.address.removeprefix("http://"), timeout=10)
+    try:
+        connection.request("GET", "/api/health")
+        assert connection.getresponse().status == 200
+    finally:
+        connection.close()
+    return time.monotonic() - began
+
+
+def is_closed(connection: socket.socket) -> bool:
+    """Whether the server closes a connection, once all that it has sent is read."""
+    try:
+        while connection.recv(1_000_000):
+            continue
+    except TimeoutError:
+        return False
+    except ConnectionError:
+        return True
+    return True
+
+
+def test_health_answers_while_silent_and_slow_clients_hold_more_connections_than_there_may_be(
+    served: Served, slow_body: bytes
+) -> None:
+    with contextlib.ExitStack() as stack:
+        silent = stack.enter_context(held(served, 1_800, SILENT))
+        for number, sent in ((50, ONE_BYTE), (50, HALF_HEADERS), (50, slow_body), (50, IDLE), (10, UNREAD)):
+            stack.enter_context(held(served, number, sent))
+        assert health_seconds(served) < 2
+        # The longest idle were closed for newer ones.
+        assert is_closed(silent[0])
+
+
+def test_connections_without_a_whole_request_are_closed_in_time(served: Served) -> None:
+    with contextlib.ExitStack() as stack:
+        opened = [stack.enter_context(held(served, 1, sent))[0] for sent in (SILENT, ONE_BYTE, HALF_HEADERS, IDLE)]
+        assert all(is_closed(each) for each in opened)
+
+
+def test_a_body_that_pauses_is_refused(served: Served, slow_body: bytes) -> None:
+    with held(served, 1, slow_body) as [client]:
+        answer = http.client.HTTPResponse(client)
+        answer.begin()
+        assert (answer.status, answer.getheader("Connection")) == (408, "close")
+        assert b"1 bytes in 1 s" in answer.read()
+        assert client.recv(1) == b""
+
+
+def test_a_client_that_does_not_take_its_answers_is_cut_off(served: Served) -> None:
+    with held(served, 1, UNREAD) as [client]:
+        deadline = time.monotonic() + 10
+        while (state := client.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]) == ESTABLISHED:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        # The kernel discards what the client has not taken.
+        assert state == RESET
+    assert health_seconds(served) < 2
+
+
+def test_a_stop_waits_for_no_client_that_keeps_it_waiting(served: Served, slow_body: bytes) -> None:
+    with contextlib.ExitStack() as stack:
+        for sent in (SILENT, HALF_HEADERS, slow_body, IDLE, UNREAD):
+            stack.enter_context(held(served, 20, sent))
+        health_seconds(served)
+        began = time.monotonic()
+        assert served.end(signal.SIGTERM) == 0
+        assert time.monotonic() - began < 10
