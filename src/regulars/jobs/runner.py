@@ -7,7 +7,7 @@ from functools import partial
 import structlog
 
 from regulars.jobs import communities, queue, sweep
-from regulars.reports import folding, messages, purchases, rollups, usages, visits
+from regulars.reports import emptied, folding, messages, purchases, rollups, usages, visits
 from regulars.settings import Settings
 from regulars.storage import retention
 from regulars.storage.database import Database
@@ -87,6 +87,7 @@ class Jobs:
 
     async def _expire(self) -> None:
         every = await communities.ids(self._database)
+        await self._each("expiry", every, partial(emptied.drop, self._database))
         await self._each("expiry", every, partial(rollups.expire, self._database))
 
     async def _each(self, name: str, community_ids: Iterable[int], work: Callable[[int], Awaitable[int]]) -> None:

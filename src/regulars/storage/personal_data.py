@@ -234,17 +234,16 @@ DERIVED = (
     ),
     Table(
         "purchase_changes",
-        outliving={
+        retained={
             "id since at counted sales amount member_id location channel brands brand_amounts dimension_frequency "
-            "dimension_recency dimension_join gender age until": "What a purchase was, by a number that leads to no "
-            "profile, until the next compaction takes it out of what is counted.",
+            "dimension_recency dimension_join gender age until": "What a purchase was, until the next "
+            "compaction.",
         },
     ),
     Table(
         "unique_sets",
-        outliving={
-            "family step grain bucket value chunk members": "Bits of numbers that lead to no profile, until the next "
-            "compaction takes them out.",
+        retained={
+            "family step grain bucket value chunk members": _COUNTED,
         },
     ),
     Table(
@@ -291,39 +290,39 @@ DERIVED = (
 """What follows from it, by member."""
 
 COUNTS = (
-    Table("group_deltas", outliving={"transaction_id bucket grouping_type grouping_value n changed_at": _CATEGORIES}),
+    Table("group_deltas", retained={"transaction_id bucket grouping_type grouping_value n changed_at": _CATEGORIES}),
     Table(
         "balance_deltas",
-        outliving={
+        retained={
             "transaction_id bucket type optin_channel optin_subchannel optin_platform gender age consents_true "
             "consents_false n": _CATEGORIES,
         },
     ),
-    Table("group_counts", outliving={"grouping_type grouping_value members_count updated_at": _CATEGORIES}),
-    Table("group_rollups", outliving={"step bucket grouping_type grouping_value n": _CATEGORIES}),
+    Table("group_counts", retained={"grouping_type grouping_value members_count updated_at": _CATEGORIES}),
+    Table("group_rollups", retained={"step bucket grouping_type grouping_value n": _CATEGORIES}),
     Table(
         "balance_rollups",
-        outliving={
+        retained={
             "step grain bucket dimensions type optin_channel optin_subchannel optin_platform gender age consents_true "
             "consents_false n": _CATEGORIES,
         },
     ),
     Table(
         "snapshot_counts",
-        outliving={
+        retained={
             "alike members_count optin_channel optin_subchannel optin_platform gender age country consents_true "
             "consents_false": _CATEGORIES,
         },
     ),
-    Table("snapshot_rollups", outliving={"step bucket alike n": _CATEGORIES}),
+    Table("snapshot_rollups", retained={"step bucket alike n": _CATEGORIES}),
     Table(
         "recipient_rollups",
-        outliving={"step sending_id bucket dimensions gender age optin_platform country n": _CATEGORIES},
+        retained={"step sending_id bucket dimensions gender age optin_platform country n": _CATEGORIES},
     ),
-    Table("purchase_rollups", outliving={"step grain bucket value purchases sales amount": _NUMBERS}),
-    Table("sending_rollups", outliving={"step sending_id bucket event n": _NUMBERS}),
-    Table("sending_days", outliving={"sending_id n day previous event": _NUMBERS}),
-    Table("offer_rollups", outliving={"step offer_id bucket event location_id n": _NUMBERS}),
+    Table("purchase_rollups", retained={"step grain bucket value purchases sales amount": _NUMBERS}),
+    Table("sending_rollups", retained={"step sending_id bucket event n": _NUMBERS}),
+    Table("sending_days", retained={"sending_id n day previous event": _NUMBERS}),
+    Table("offer_rollups", retained={"step offer_id bucket event location_id n": _NUMBERS}),
     Table("sendings", impersonal="community_id id external_id is_known reporting_id language channel service_type "
           "source_id source_app source_type audience_id campaign_id created_at dispatches_count members_count "
           "new_count scheduled_count transmitted_count delivered_count failed_count opened_count unique_opened_count "
@@ -333,7 +332,7 @@ COUNTS = (
           "used_count first_at last_at"),
     Table("offer_collections", impersonal="community_id id external_id is_known name created_at updated_at"),
 )  # fmt: skip
-"""What is counted of many."""
+"""What is counted of many. After a purge, counts of nobody go with the next expiry (`reports.emptied`)."""
 
 UPKEEP = (
     Table("organizations", impersonal="id name created_at smallest_cell general_capacity general_refill "
