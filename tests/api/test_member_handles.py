@@ -116,6 +116,8 @@ async def test_a_token_bound_to_a_profile_can_not_take_a_name_by_changing_the_pr
     card = profile["identities"][0]["id"]
     for body, path in (
         ({"external_id": "P-2"}, "external_id"),
+        ({"email": "ola@example.com"}, "email"),
+        ({"mobile_phone": "+4790000000"}, "mobile_phone"),
         ({"identities": [{"handle": "Email", "identifier": "2"}]}, "identities.0.handle"),
         ({"identities": [{"handle": "app", "identifier": "2"}, {"handle": "card", "identifier": "2"}]},
          "identities.1.handle"),

@@ -73,8 +73,9 @@ async def _require_own(call: Call, writing: Writing, profile_id: UUID) -> None:
     """Holds a caller who is bound to one profile to what members may write of how others name it. Raises Refused."""
     if not call.principal.is_member:
         return
-    if call.body.external_id is not msgspec.UNSET:
-        raise refuse("external_id", "is the community's to give: a token that is bound to one profile can't write it")
+    for name in ("external_id", "email", "mobile_phone"):
+        if getattr(call.body, name) is not msgspec.UNSET:
+            raise refuse(name, "names the profile: a token that is bound to one profile can't write it")
     written = call.body.identities or ()
     ids = {each.id for each in written if isinstance(each.id, int)}
     before = {each.id: each.handle for each in await identities.of_profile(writing, profile_id) if each.id in ids}
