@@ -1,0 +1,180 @@
+"""Erased members: texts that are planted everywhere are found nowhere afterwards, in tables, dumps, logs and files."""
+
+import asyncio
+import re
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
+
+import asyncpg
+import httpx
+
+from regulars.facts import community as communities
+from regulars.reports import folding, purchases
+from regulars.storage import embedded, personal_data
+from regulars.storage.database import Database
+from trust.clubs import Club, create_club
+from trust.isolation import UNLIMITED
+from trust.run import Run
+from trust.server import RunningServer, command, connect, serving
+from trust.writers import PROFILES
+
+# What is planted in a member, and where it is searched for in tables, is said once, by the suite.
+sys.path.append(str(Path(__file__).parents[1] / "tests"))
+
+import clubs
+from api import test_erasure as erasure
+from api.test_erasure import Planted
+
+MEMBERS = 40
+_PIECE = 1 << 22
+
+
+def run(run: Run) -> None:
+    """Plants canaries in many members, erases all of them, and searches everything that is on disk."""
+    members = run.count(MEMBERS, 2)
+    run.describe(
+        f"{members} members are created, changed, merged and rejected by every kind of request and import, each with "
+        f"texts, an e-mail and a phone number of its own in every field, as key, as key of an object and as "
+        f"Idempotency-Key. Every other one is purged, the rest depersonalised."
+    )
+    run.describe(
+        "Then every column of every table is searched, `pg_dump` of the database, the logs of the server and of "
+        "PostgreSQL, and all temporary files; and, after VACUUM FULL, ANALYZE and CHECKPOINT, every file of the data "
+        "directory but the write-ahead log. What a depersonalised member keeps, and why, is declared in "
+        "`storage/personal_data.py`."
+    )
+    with serving(run.folder / "server", workers=2, **UNLIMITED) as server:
+        asyncio.run(_run(run, server, create_club(server), members))
+
+
+async def _run(run: Run, server: RunningServer, club: Club, members: int) -> None:
+    headers = {"Authorization": f"Bearer {club.token}"}
+    async with (
+        httpx.AsyncClient(base_url=server.url, headers=headers, timeout=60) as http,
+        Database(server.app_url, 2) as database,
+    ):
+        async with database.unscoped() as connection:
+            community = await communities.by_id(connection, club.id)
+        # What of a test's club is needed to plant.
+        client = cast(clubs.Club, SimpleNamespace(database=database, community=community, http=http))
+        purged: list[Planted] = []
+        depersonalised: list[Planted] = []
+        for number in range(members):
+            planted = Planted(client)
+            await _plant(planted)
+            (depersonalised if number % 2 else purged).append(planted)
+        planted_texts = await _count(server, [*purged, *depersonalised])
+        run.figure("members erased", members)
+        run.figure("rows in which their texts were found before", planted_texts)
+        assert planted_texts > members, "nothing was planted"
+        for planted in purged:
+            answer = await http.delete(f"{PROFILES}/{planted.profile_ids[0]}/purge")
+            assert answer.status_code == 204, answer.text
+        for planted in depersonalised:
+            answer = await http.post(f"{PROFILES}/{planted.profile_ids[0]}/depersonalise")
+            assert answer.status_code == 200, answer.text
+        await _compact(database, club)
+    await _search_tables(run, server, purged, depersonalised)
+    _search_files(run, server, purged, [*purged, *depersonalised])
+    verified = command(server.folder, "verify").splitlines()[-1]
+    run.check("`regulars verify` finds no difference", verified, "0 differences" in verified)
+
+
+async def _plant(planted: Planted) -> None:
+    await erasure._reject_before(planted)
+    await erasure._plant_profiles(planted)
+    await erasure._plant_purchases(planted)
+    await erasure._plant_messages(planted)
+    await erasure._ask(planted)
+
+
+async def _compact(database: Database, club: Club) -> None:
+    """Adds up what is not yet, as the jobs do within seconds."""
+    for work in (folding.fold_left, purchases.fold_left):
+        while await work(database, club.id):
+            pass
+
+
+async def _count(server: RunningServer, members: list[Planted]) -> int:
+    owner = await asyncpg.connect(server.owner_url)
+    try:
+        return sum([len(await erasure._found(owner, planted)) for planted in members])
+    finally:
+        await owner.close()
+
+
+async def _search_tables(run: Run, server: RunningServer, purged: list[Planted], depersonalised: list[Planted]) -> None:
+    owner = await asyncpg.connect(server.owner_url)
+    unexplained: Counter[str] = Counter()
+    try:
+        for members, purge in ((purged, True), (depersonalised, False)):
+            for planted in members:
+                for table, column in await erasure._found(owner, planted):
+                    if not personal_data.TABLES[table].survives(column, purge=purge):
+                        unexplained[f"{table}.{column} of a {'purged' if purge else 'depersonalised'} member"] += 1
+    finally:
+        await owner.close()
+    searched = len(personal_data.TABLES) * (len(purged) + len(depersonalised))
+    run.figure("tables searched, each for each member", searched)
+    run.none("no column of any table holds a text that it may not", sorted(unexplained), searched, "searches")
+
+
+def _search_files(run: Run, server: RunningServer, purged: list[Planted], every: list[Planted]) -> None:
+    folder = server.folder
+    data = folder / "data/postgresql"
+    dump = folder / "dump.sql"
+    pg_dump = [str(embedded.binaries() / "pg_dump"), "--dbname", server.owner_url, "--file", str(dump)]
+    subprocess.run(pg_dump, check=True, capture_output=True)
+    logs = [folder / "server.log", data / "log"]
+    temporary = [each for each in (folder / "temporary").rglob("*") if each.is_file()]
+    _search(run, "a purged", "a dump of the database", [dump], purged)
+    _search(run, "an erased", "the logs of the server and of PostgreSQL", logs, every)
+    _search(run, "an erased", "temporary files", temporary, every)
+    with connect(server.owner_url) as connection:
+        connection.execute("VACUUM (FULL, ANALYZE)")
+        connection.execute("CHECKPOINT")
+    # Files of the tables before are emptied at the next checkpoint and then removed.
+    with connect(server.owner_url) as connection:
+        connection.execute("CHECKPOINT")
+    files = [each for each in data.rglob("*") if each.is_file() and "pg_wal" not in each.parts]
+    _search(run, "a purged", "the data directory without the write-ahead log", files, purged)
+
+
+def _search(run: Run, whose: str, what: str, files: list[Path], members: list[Planted]) -> None:
+    texts = [text for each in members for text in (each.mark, each.phone)]
+    pattern = re.compile("|".join([*texts, *(text.encode().hex() for text in texts)]).encode(), re.IGNORECASE)
+    found: list[str] = []
+    size = 0
+    for file in files:
+        for piece in _pieces(file):
+            size += len(piece)
+            found += [f"{file.name}: {_around(piece, each)}" for each in pattern.finditer(piece)]
+    run.figure(f"searched in {what}", size / 1_000_000, "MB")
+    run.check(
+        f"no text of {whose} member is in {what}",
+        f"{len(found)} found of {len(texts)} texts, in {len(files)} files",
+        not found,
+    )
+    for each in found[:10]:
+        run.say(f"  {each}")
+
+
+def _around(piece: bytes, found: "re.Match[bytes]") -> str:
+    return repr(piece[max(0, found.start() - 60) : found.end() + 40])
+
+
+def _pieces(file: Path) -> Iterator[bytes]:
+    """The content of a file, in pieces that overlap; nothing where it was removed meanwhile."""
+    try:
+        with file.open("rb") as opened:
+            before = b""
+            while piece := opened.read(_PIECE):
+                yield before + piece
+                before = piece[-64:]
+    except FileNotFoundError:
+        return
