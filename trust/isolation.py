@@ -18,7 +18,7 @@ import httpx
 
 from trust.clubs import create_club
 from trust.run import Run
-from trust.server import RunningServer, connect, environment, free_port, serving
+from trust.server import RunningServer, command, connect, environment, free_port, serving
 from trust.tenant import Sent, Tenant, populated
 from trust.unconditioned import COUNTS
 
@@ -103,6 +103,9 @@ async def _with_server(run: Run, server: RunningServer, members: list[int]) -> N
         run.say(f"  {answers.count['request with ids of the other']:,} requests with ids of the other")
     bare = await asyncio.to_thread(_without_conditions, run, server, nord, syd)
     _record(run, answers, changed, bare)
+    verified = (await asyncio.to_thread(command, server.folder, "verify")).splitlines()
+    holds = len(verified) == 2 and all(line.endswith(" 0 differences") for line in verified)
+    run.check("`regulars verify` finds no difference in what jobs keep of either", "; ".join(verified), holds)
 
 
 def _client(url: str) -> httpx.AsyncClient:
