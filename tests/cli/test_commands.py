@@ -102,7 +102,8 @@ def test_what_nobody_foresaw_is_one_sentence_too_and_a_traceback_where_asked_for
 def test_a_data_folder_that_is_a_file_is_told(command: Command, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     done = command("migrate", "--data", "file")
-    assert (done.code, done.err) == (1, f"regulars: File exists: {tmp_path / 'file'}.\n")
+    said = f"regulars: {tmp_path / 'file'} is a file: --data (REGULARS_DATA) names a folder.\n"
+    assert (done.code, done.err) == (2, said)
 
 
 def test_the_version_is_told(command: Command) -> None:

@@ -2,30 +2,47 @@
 
 from __future__ import annotations
 
+import os
+import pwd
+import signal
 import subprocess
 import sys
+import tempfile
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
 import pytest
 
 from regulars.storage import embedded
+from regulars.storage.embedded import DataFolderError
+from regulars.storage.postmaster import NotStartedError, Postmaster
 
 USER = """
+import os
 import sys
 from pathlib import Path
+import psycopg
 from regulars.storage import embedded
 
+if len(sys.argv) > 2:
+    os.setgroups([])
+    os.setgid(int(sys.argv[2]))
+    os.setuid(int(sys.argv[2]))
 with embedded.running(Path(sys.argv[1])) as urls:
     print(urls[1], flush=True)
     sys.stdin.readline()
 """
 
 
-def start(folder: Path) -> tuple[subprocess.Popen[str], str]:
-    """A process that uses the server of a folder until it is told to leave, and the app's URL."""
+def start(folder: Path, *user_id: int) -> tuple[subprocess.Popen[str], str]:
+    """A process that uses the server of a folder, as a user, until it is told to leave, and the app's URL."""
     process = subprocess.Popen(
-        [sys.executable, "-c", USER, str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", USER, str(folder), *map(str, user_id)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     )
     assert process.stdout is not None
     return process, process.stdout.readline().strip()
@@ -64,3 +81,119 @@ def test_what_was_written_is_there_the_next_time(data_folder: Path) -> None:
                 connection.execute("INSERT INTO kept VALUES (1)")
             with psycopg.connect(app) as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
                 connection.execute("SELECT * FROM kept")
+
+
+def test_a_user_that_was_killed_does_not_keep_the_server_running(data_folder: Path) -> None:
+    killed, url = start(data_folder)
+    killed.kill()
+    killed.communicate(timeout=60)
+    assert answers(url)
+    last, same = start(data_folder)
+    assert same == url
+    leave(last)
+    assert not answers(url)
+
+
+def test_one_process_may_use_a_folder_twice(data_folder: Path) -> None:
+    with embedded.running(data_folder) as (_, url):
+        with embedded.running(data_folder) as (_, same):
+            assert same == url
+        assert answers(url)
+    assert not answers(url)
+
+
+def test_a_file_that_names_the_process_of_another_program_is_no_server(data_folder: Path) -> None:
+    with embedded.running(data_folder):
+        stale = (data_folder / "postgresql/postmaster.pid").read_text().splitlines()
+    stale[0] = str(os.getpid())
+    for file in ("postmaster.pid", ".s.PGSQL.5432.lock"):
+        (data_folder / "postgresql" / file).write_text("\n".join(stale) + "\n")
+    with embedded.running(data_folder) as (_, url):
+        assert answers(url)
+    assert not answers(url)
+
+
+def test_a_server_that_is_killed_is_started_again_at_the_same_address(data_folder: Path) -> None:
+    with embedded.running(data_folder) as (owner, app):
+        postmaster = Postmaster(data_folder / "postgresql")
+        first = postmaster.process()
+        assert first is not None
+        with psycopg.connect(owner, autocommit=True) as connection:
+            connection.execute("CREATE TABLE kept AS SELECT 1 AS n")
+            # A session at work outlives the postmaster for a while, and its memory with it.
+            first.send_signal(signal.SIGKILL)
+            with pytest.raises(psycopg.OperationalError):
+                connection.execute("SELECT pg_sleep(60)")
+        deadline = time.monotonic() + 60
+        while not answers(app) and time.monotonic() < deadline:
+            continue
+        with psycopg.connect(owner) as connection:
+            assert connection.execute("SELECT n FROM kept").fetchone() == (1,)
+        second = postmaster.process()
+        assert second is not None
+        assert second.pid != first.pid
+    assert not answers(app)
+
+
+def test_what_keeps_a_server_from_starting_is_said(data_folder: Path) -> None:
+    with embedded.running(data_folder):
+        pass
+    control = data_folder / "postgresql/global/pg_control"
+    control.rename(control.with_suffix(".away"))
+    with (
+        pytest.raises(NotStartedError, match=r"does not start \(.+\): see .*postgresql/log"),
+        embedded.running(data_folder),
+    ):
+        pass
+    assert Postmaster(data_folder / "postgresql").process() is None
+
+
+# Whose folder it is -----------------------------------------------------------------------------------------
+
+NOBODY = 65534
+only_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can start a process as another user")
+
+
+@pytest.fixture
+def folder_of_nobody() -> Iterator[Path]:
+    """A folder that belongs to a user without any rights."""
+    with tempfile.TemporaryDirectory(prefix="regulars-test-") as folder:
+        os.chown(folder, NOBODY, NOBODY)
+        yield Path(folder)
+
+
+@only_root
+def test_two_users_of_a_machine_run_servers_of_their_own(data_folder: Path, folder_of_nobody: Path) -> None:
+    (first, url), (second, other) = start(data_folder), start(folder_of_nobody, NOBODY)
+    assert (answers(url), answers(other)) == (True, True)
+    assert (folder_of_nobody / "postgresql/PG_VERSION").stat().st_uid == NOBODY
+    leave(second)
+    leave(first)
+    with (
+        pytest.raises(DataFolderError, match=f"belongs to the user {pwd.getpwuid(NOBODY).pw_name}"),
+        embedded.running(folder_of_nobody),
+    ):
+        pass
+
+
+@only_root
+def test_a_folder_that_another_user_closed_is_named(data_folder: Path) -> None:
+    data_folder.chmod(0o755)
+    process = subprocess.run(
+        [sys.executable, "-c", USER, str(data_folder), str(NOBODY)],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+    )
+    assert "may not write into the data folder" in process.stderr.splitlines()[-1]
+    assert "which belongs to root" in process.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize("below", ["", "below"])
+def test_a_file_is_no_data_folder(below: str, data_folder: Path) -> None:
+    (data_folder / "file").touch()
+    with (
+        pytest.raises(DataFolderError, match="is a file" if not below else "can't be created"),
+        embedded.running(data_folder / "file" / below),
+    ):
+        pass

