@@ -1,8 +1,12 @@
 """What a test needs to talk to the product: a community, its token, a client, and a clock that it sets."""
 
+import atexit
+import shutil
+import tempfile
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
@@ -15,6 +19,11 @@ from regulars.facts import community as communities
 from regulars.facts.community import Community, NewCommunity
 from regulars.settings import Settings
 from regulars.storage.database import Database
+
+FOLDER = Path(tempfile.mkdtemp(prefix="regulars-test-"))
+"""The data folder of the tests' servers."""
+
+atexit.register(shutil.rmtree, FOLDER, ignore_errors=True)
 
 START = datetime(2026, 11, 1, tzinfo=UTC)
 
@@ -56,7 +65,7 @@ async def clubs(database: Database, clock: SetClock, new: NewCommunity) -> Async
             tokens.NewToken(community.organization_id, "test", community_id=community.id),
             clock(),
         )
-    server = Server(Settings(), database)
+    server = Server(Settings(data=FOLDER), database)
     transport = httpx.ASGITransport(app=application(server, jobs=False))
     headers = {"Authorization": f"Bearer {secret}"}
     async with httpx.AsyncClient(transport=transport, base_url="http://test", headers=headers) as http:

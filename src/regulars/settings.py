@@ -65,6 +65,11 @@ class Settings:
     min_bytes_per_second: int = _setting(
         4_000, "Rate at which a body must arrive, and an answer be taken, once these times have passed."
     )
+    import_bytes: int = _setting(2_000_000_000, "Largest import over HTTP, as it is sent and once it is unpacked.")
+    import_lines: int = _setting(10_000_000, "Most lines of an import over HTTP.")
+    import_line_bytes: int = _setting(4_194_304, "Longest line of an import over HTTP; longer ones are rejected.")
+    import_columns: int = _setting(1_000, "Most columns of an import over HTTP that is CSV.")
+    imports_at_once: int = _setting(4, "Imports over HTTP that one process works on; further ones get 503.")
     batch_rows: int = _setting(5_000, "Most rows that one commit takes.")
     token_cache_seconds: float = _setting(2.0, "How long a checked token is trusted before it is checked again.")
     invalid_token_cache_seconds: float = _setting(2.0, "How long an invalid token is denied without another check.")

@@ -1,10 +1,11 @@
 """Facts in bulk over HTTP."""
 
+import asyncio
 import csv
 import gzip
 import io
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
@@ -15,10 +16,13 @@ import pytest
 import zstandard
 
 from clubs import Club, SetClock, clubs
+from regulars.api import received_files
 from regulars.api.app import application
+from regulars.api.telemetry import Telemetry
 from regulars.demo import cdnow
 from regulars.facts.community import NewCommunity
 from regulars.ingest import bulk, entities, files
+from regulars.settings import Settings
 from regulars.storage.database import Database
 
 NDJSON = {"Content-Type": "application/x-ndjson"}
@@ -81,37 +85,145 @@ async def test_a_truncated_body_keeps_and_tells_what_came_before(club: Club) -> 
     assert rejection == {"line": answer["loaded"] + 2, "reason": "breaks off here: the packed file is truncated"}
 
 
-async def test_what_came_before_the_connection_was_lost_is_kept(club: Club) -> None:
-    """The client goes away in the middle of a line: that line is not taken for a whole one."""
-    pieces: list[Json] = [
-        {"type": "http.request", "body": (HEADER + "T1,,2026-10-01,5\nT2,,2026-10-01,6").encode(), "more_body": True},
-        {"type": "http.disconnect"},
-    ]
-    sent: list[Any] = []
+@dataclass
+class Connection:
+    """A request as a server passes it on, whose client sends what it is told to, and whether it was answered."""
 
-    async def receive() -> Json:
-        return pieces.pop(0)
+    club: Club
+    pieces: asyncio.Queue[Json] = field(default_factory=asyncio.Queue)
+    statuses: list[int] = field(default_factory=list)
 
-    async def send(message: Any) -> None:
-        sent.append(message)
+    def sends(self, body: bytes, *, more: bool = False) -> None:
+        """Has the client send a part of its body."""
+        self.pieces.put_nowait({"type": "http.request", "body": body, "more_body": more})
 
-    scope = {
-        "type": "http",
-        "method": "POST",
-        "path": "/v1/import/transactions",
-        "raw_path": b"/v1/import/transactions",
-        "query_string": b"",
-        "headers": [
-            (b"host", b"test"),
-            (b"content-type", b"text/csv"),
-            (b"authorization", f"Bearer {club.token}".encode()),
-        ],
-        "server": ("test", 80),
-        "scheme": "http",
-    }
-    await application(club.server, jobs=False)(scope, receive, send)
+    def disconnects(self) -> None:
+        """Has the client go away."""
+        self.pieces.put_nowait({"type": "http.disconnect"})
+
+    async def answered(self, entity: str) -> None:
+        """Runs an import until it is answered."""
+
+        async def send(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                self.statuses.append(message["status"])
+
+        path = f"/v1/import/{entity}"
+        headers = {"content-type": "text/csv", "authorization": f"Bearer {self.club.token}", "host": "test"}
+        scope = {
+            "type": "http",
+            "method": "POST",
+            "path": path,
+            "raw_path": path.encode(),
+            "query_string": b"",
+            "headers": [
+                *((name.encode(), value.encode()) for name, value in headers.items()),
+                (b"content-length", b"9"),
+            ],
+            "server": ("test", 80),
+            "client": ("test", 1),
+            "scheme": "http",
+            "http_version": "1.1",
+        }
+        await application(self.club.server, jobs=False)(scope, self.pieces.get, send)
+
+
+async def external_ids(club: Club) -> list[str]:
     found = (await club.http.get("/api/v3/transactions")).json()["data"]
-    assert [each["external_id"] for each in found] == ["T1"]
+    return [each["external_id"] for each in found]
+
+
+async def test_a_body_that_breaks_off_stores_nothing(club: Club) -> None:
+    connection = Connection(club)
+    connection.sends((HEADER + "T1,,2026-10-01,5\nT2,,2026-10-01,6").encode(), more=True)
+    connection.disconnects()
+    await connection.answered("transactions")
+    assert connection.statuses == [400]
+    assert await external_ids(club) == []
+
+
+LONG = HEADER + "".join(f"T{number},,2026-10-01,{number}\n" for number in range(20_000))
+
+
+@pytest.mark.parametrize(("ends", "status"), [("disconnect", 400), ("stop", 503)])
+async def test_an_import_ends_with_its_client_and_with_its_server_and_is_resumed(
+    club: Club, ends: str, status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connection = Connection(club)
+    connection.sends(LONG.encode())
+
+    def reached(self: Telemetry, entity: str) -> Callable[[Any], None]:
+        def end(summary: Any) -> None:
+            if ends == "disconnect":
+                connection.disconnects()
+            else:
+                club.server.stopping.set()
+
+        return end
+
+    monkeypatch.setattr(Telemetry, "importing", reached)
+    await connection.answered("transactions")
+    assert connection.statuses == [status]
+    club.server.stopping.clear()
+    monkeypatch.undo()
+    rest = await post(club, "transactions", LONG, CSV)
+    assert rest["loaded"] > 0
+    assert rest["unchanged"] > 0
+    assert rest["loaded"] + rest["unchanged"] == 20_000
+    assert club.server.imports == 0
+
+
+@pytest.mark.parametrize(
+    ("setting", "content", "status", "text"),
+    [
+        ("import_bytes", gzip.compress(LONG.encode()), 413, "larger than 100,000 bytes"),
+        ("import_bytes", LONG.encode(), 413, "The body is larger than 100,000 bytes"),
+        ("import_lines", LONG.encode(), 413, "more than 100,000 lines"),
+        ("import_columns", HEADER.encode() + b"," * 5, 413, "The header has 4 columns; 3 are allowed"),
+    ],
+)
+async def test_an_import_beyond_a_limit_is_a_413_that_names_the_setting(
+    club: Club, setting: str, content: bytes, status: int, text: str
+) -> None:
+    limit = {"import_columns": 3, "import_lines": 15_000}.get(setting, 100_000)
+    club.server.settings = replace(club.server.settings, **{setting: limit})  # type: ignore[arg-type]
+    packed = {"Content-Encoding": "gzip"} if content.startswith(b"\x1f\x8b") else {}
+    answer = await post(club, "transactions", content, CSV | packed, status=status)
+    assert text.replace("100,000 lines", "15,000 lines") in answer["message"]
+    assert setting in answer["message"]
+    assert await external_ids(club) == []
+
+
+async def test_a_line_that_is_too_long_is_rejected(club: Club) -> None:
+    club.server.settings = replace(club.server.settings, import_line_bytes=100)
+    answer = await post(club, "transactions", HEADER + f"T1,{'M' * 100},2026-10-01,5\nT2,,2026-10-01,5\n", CSV)
+    assert (answer["loaded"], answer["rejections"]) == (1, [{"line": 2, "reason": "is longer than 100 bytes"}])
+
+
+async def test_imports_beyond_those_at_once_are_sent_again_later(club: Club) -> None:
+    club.server.imports = club.server.settings.imports_at_once
+    answer = await club.http.post("/v1/import/transactions", content=HEADER, headers=CSV)
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "10")
+    assert "imports_at_once" in answer.json()["message"]
+    club.server.imports -= 1
+    await post(club, "transactions", HEADER, CSV)
+    assert club.server.imports == club.server.settings.imports_at_once - 1
+
+
+async def test_what_is_packed_twice_is_refused(club: Club) -> None:
+    await post(club, "transactions", gzip.compress(gzip.compress(b"")), CSV | {"Content-Encoding": "gzip, gzip"}, 415)
+
+
+def test_a_received_file_has_no_name_and_stale_ones_are_removed(tmp_path: Path) -> None:
+    settings = Settings(data=tmp_path)
+    with received_files.opened(settings) as file:
+        file.write(b"members")
+        assert list(tmp_path.rglob("*")) == [tmp_path / "received"]
+        assert (tmp_path / "received").stat().st_mode & 0o777 == 0o700
+    stale = tmp_path / "received" / "stale"
+    stale.touch()
+    received_files.remove_stale(settings)
+    assert not stale.exists()
 
 
 async def test_a_body_may_be_larger_than_that_of_other_requests(club: Club) -> None:

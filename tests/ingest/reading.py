@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from regulars.ingest import entities, files
+from regulars.ingest.limits import UNLIMITED, Limits
 from regulars.ingest.rows import Line, Rejection, Row
 
 TRANSACTIONS = entities.columns_of("transactions")
@@ -17,10 +18,10 @@ Write = Callable[[str, bytes], Path]
 HEADER = b"external_id,profile,transacted_at,total\n"
 
 
-def read(path: Path, columns: Any = TRANSACTIONS, cut: bool = False) -> list[Row]:
+def read(path: Path, columns: Any = TRANSACTIONS, limits: Limits = UNLIMITED) -> list[Row]:
     """The rows of a file."""
     source = files.source(path)
-    source.cut = cut
+    source.limits = limits
     return list(source.rows(columns))
 
 

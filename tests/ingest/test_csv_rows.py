@@ -1,5 +1,8 @@
 """CSV: cells and columns, and what is said of rows that can't be read."""
 
+import gzip
+import re
+
 import pytest
 
 from ingest.reading import HEADER, PROFILES, Write, bad, good, read
@@ -137,8 +140,28 @@ def test_a_quote_that_the_next_rows_quote_would_close_leaves_that_row_alone(writ
 
 
 def test_where_a_quoted_cell_is_cut_off_the_break_is_told_too(write: Write) -> None:
-    rows = read(write("sales.csv", HEADER + b'1,"M1\n'), cut=True)
+    rows = read(write("sales.csv", gzip.compress(HEADER + b'1,"M1\n')[:-2]))
     assert bad(rows) == {
         2: "has a quote that is never closed",
-        3: "breaks off here: the connection was lost",
+        3: "breaks off here: the packed file is truncated",
     }
+
+
+@pytest.mark.timeout(60)
+def test_a_header_of_very_many_columns_is_read_in_linear_time(write: Write) -> None:
+    more = b",".join(b"c%d" % number for number in range(300_000))
+    content = HEADER.strip() + b"," + more + b"\n"
+    assert read(write("sales.csv", content)) == []
+    with pytest.raises(Refused) as raised:
+        read(write("sales.csv", more + b"\n"))
+    assert raised.value.errors["total"].endswith(", c48, c49 and 299950 more)")
+
+
+@pytest.mark.timeout(60)
+def test_quotes_that_are_never_closed_are_read_in_linear_time(write: Write) -> None:
+    # Each of these lines leaves a quote open, wherever the line before it ended.
+    rows = read(write("sales.csv", HEADER + b'a",",\n' * 300_000 + b"1,,2026-01-01,1\n" * MOST_LINES))
+    assert 300_001 + MOST_LINES in good(rows)
+    first, *_, last = bad(rows).values()
+    assert first == "has a quote that is never closed"
+    assert re.fullmatch(r"has a quote that is never closed; lines up to \d+ go with it", last)

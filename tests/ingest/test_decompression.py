@@ -4,13 +4,15 @@ import gzip
 import io
 from collections.abc import Callable
 from random import Random
+from threading import Event
 
 import pytest
 import zstandard
 
 from ingest.reading import HEADER, Write, bad, good, read
 from regulars.ingest import decompression
-from regulars.ingest.decompression import Packing
+from regulars.ingest.decompression import BrokenOffError, Packing
+from regulars.ingest.limits import Limits, StoppedError, TooLargeError
 from regulars.ingest.rows import Rejection
 
 CONTENT = HEADER + b"".join(b"%d,,2026-01-01,%d.00\n" % (number, number % 97) for number in range(20_000))
@@ -72,7 +74,39 @@ def test_a_small_file_that_unpacks_to_much_is_given_in_pieces() -> None:
     assert max(map(len, pieces)) <= 1024 * 1024
 
 
-def test_a_file_that_is_known_to_be_cut_says_so_and_drops_the_line_that_is_cut(write: Write) -> None:
-    rows = read(write("sales.csv", HEADER + b"1,,2026-01-01,1.00\n2,,2026-01-01,1"), cut=True)
-    assert list(good(rows)) == [2]
-    assert bad(rows) == {3: "breaks off here: the connection was lost"}
+@pytest.mark.parametrize("packing", Packing)
+def test_no_more_is_unpacked_than_a_limit_allows(packing: Packing) -> None:
+    content = b"\n" * 50_000_000
+    packed = {Packing.PLAIN: content, Packing.GZIP: gzipped(content), Packing.ZSTD: zstd(content)}[packing]
+    found = decompression.unpacked(io.BytesIO(packed), packing, lambda size: None, Limits(unpacked_bytes=5_000_000))
+    sizes: list[int] = []
+    with pytest.raises(TooLargeError, match=r"larger than 5,000,000 bytes once it is unpacked.*import_bytes"):
+        sizes.extend(len(piece) for piece in found)
+    assert sum(sizes) <= 5_000_000
+    assert max(sizes) <= 1024 * 1024
+
+
+@pytest.mark.timeout(60)
+def test_very_many_parts_are_unpacked_in_linear_time() -> None:
+    packed = gzipped(b"") * 200_000 + gzipped(b"end")
+    assert b"".join(decompression.unpacked(io.BytesIO(packed), Packing.GZIP, lambda size: None)) == b"end"
+
+
+def test_zstd_that_needs_more_memory_than_is_allowed_is_damaged() -> None:
+    parameters = zstandard.ZstdCompressionParameters(window_log=25)
+    packer = zstandard.ZstdCompressor(compression_params=parameters).compressobj()
+    packed = packer.compress(b"a" * 1_000) + packer.flush()
+    with pytest.raises(BrokenOffError, match="damaged"):
+        list(decompression.unpacked(io.BytesIO(packed), Packing.ZSTD, lambda size: None, Limits(window_bytes=2**23)))
+    assert list(decompression.unpacked(io.BytesIO(packed), Packing.ZSTD, lambda size: None)) == [b"a" * 1_000]
+
+
+def test_unpacking_stops_when_it_is_told_to() -> None:
+    stopped = Event()
+    found = decompression.unpacked(
+        io.BytesIO(gzipped(b"\n" * 5_000_000)), Packing.GZIP, lambda size: None, Limits(stopped=stopped.is_set)
+    )
+    next(found)
+    stopped.set()
+    with pytest.raises(StoppedError):
+        next(found)

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from ingest.reading import HEADER, TRANSACTIONS, Write, bad, good, read
-from regulars.ingest import entities, files, lines
+from regulars.ingest import entities, files
 from regulars.ingest.decompression import Packing
 from regulars.ingest.files import Format, Source, UnreadableFileError
+from regulars.ingest.limits import LINE_BYTES
 from regulars.ingest.rows import Rejection
 
 
@@ -68,11 +69,11 @@ def test_ndjson_lines_that_can_not_be_text_are_told(write: Write) -> None:
 
 
 def test_a_line_that_is_too_long_is_left_out_without_being_held(write: Write) -> None:
-    too_long = b'{"external_id": "' + b"1" * (lines.LONGEST + 200_000) + b'"}'
+    too_long = b'{"external_id": "' + b"1" * (LINE_BYTES + 200_000) + b'"}'
     rows = read(write("sales.ndjson", b'{"external_id": "0"}\n' + too_long + b'\n{"external_id": "2"}\n'))
     assert good(rows) == {1: {"external_id": "0"}, 3: {"external_id": "2"}}
-    assert bad(rows) == {2: f"is longer than {lines.LONGEST} bytes"}
-    assert bad(read(write("last.ndjson", too_long))) == {1: f"is longer than {lines.LONGEST} bytes"}
+    assert bad(rows) == {2: f"is longer than {LINE_BYTES} bytes"}
+    assert bad(read(write("last.ndjson", too_long))) == {1: f"is longer than {LINE_BYTES} bytes"}
 
 
 def test_a_folder_is_its_files_but_for_hidden_ones(tmp_path: Path) -> None:

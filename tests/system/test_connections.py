@@ -32,6 +32,11 @@ HALF_HEADERS = b"GET /api/health HTTP/1.1\r\nHost: te"
 IDLE = b"GET /api/health HTTP/1.1\r\nHost: test\r\n\r\n"
 UNREAD = b"GET /api/openapi.json HTTP/1.1\r\nHost: test\r\n\r\n" * 50
 SLOW_BODY = "POST /api/v3/profiles HTTP/1.1\r\nHost: test\r\nAuthorization: Bearer {}\r\nContent-Length: 9\r\n\r\n{{"
+IMPORT = (
+    "POST /v1/import/transactions HTTP/1.1\r\nHost: test\r\nAuthorization: Bearer {}\r\nContent-Type: text/csv\r\n"
+    "Content-Length: {}\r\n\r\n{}"
+)
+ROWS = "external_id,profile,transacted_at,total\n" + "".join(f"C{n},,2026-10-01,1\n" for n in range(200_000))
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -61,8 +66,8 @@ def served(servers: Servers) -> Iterator[Served]:
 
 
 @pytest.fixture(scope="module")
-def slow_body(servers: Servers) -> bytes:
-    """The beginning of a request that a token allows."""
+def token(servers: Servers) -> str:
+    """A token of a community."""
 
     async def made() -> str:
         async with Database(servers.urls("embedded")[1], 1) as database, database.unscoped() as connection:
@@ -71,7 +76,13 @@ def slow_body(servers: Servers) -> bytes:
             asked = tokens.NewToken(community.organization_id, "test", community_id=community.id)
             return await tokens.create(connection, asked, START)
 
-    return SLOW_BODY.format(asyncio.run(made())).encode()
+    return asyncio.run(made())
+
+
+@pytest.fixture
+def slow_body(token: str) -> bytes:
+    """The beginning of a request that a token allows."""
+    return SLOW_BODY.format(token).encode()
 
 
 @contextlib.contextmanager
@@ -148,11 +159,15 @@ def test_a_client_that_does_not_take_its_answers_is_cut_off(served: Served) -> N
     assert health_seconds(served) < 2
 
 
-def test_a_stop_waits_for_no_client_that_keeps_it_waiting(served: Served, slow_body: bytes) -> None:
+def test_a_stop_waits_for_no_client_that_keeps_it_waiting_and_ends_an_import(
+    served: Served, slow_body: bytes, token: str
+) -> None:
     with contextlib.ExitStack() as stack:
         for sent in (SILENT, HALF_HEADERS, slow_body, IDLE, UNREAD):
             stack.enter_context(held(served, 20, sent))
+        [client] = stack.enter_context(held(served, 1, IMPORT.format(token, len(ROWS), ROWS).encode()))
         health_seconds(served)
         began = time.monotonic()
         assert served.end(signal.SIGTERM) == 0
         assert time.monotonic() - began < 10
+        assert client.recv(12) == b"HTTP/1.1 503"

@@ -1,19 +1,24 @@
 """Facts in bulk over HTTP: NDJSON or CSV of any length, streamed, packed or not."""
 
+import asyncio
 import hashlib
-import tempfile
-from collections.abc import Mapping
+import threading
+from collections.abc import Coroutine, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import IO
+from typing import Any, BinaryIO
 
+import structlog
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from regulars.access import permits
+from regulars.api import received_files
 from regulars.api.endpoint import Call, Endpoint
 from regulars.api.errors import ApiError
+from regulars.api.server import Server
 from regulars.facts.refusals import NotFound, refuse
 from regulars.facts.writing import Writing
 from regulars.ingest import entities, idempotency
@@ -23,10 +28,23 @@ from regulars.ingest.commit import commit
 from regulars.ingest.decompression import Packing
 from regulars.ingest.files import Format, Source
 from regulars.ingest.idempotency import Keyed
+from regulars.ingest.limits import Limits, StoppedError, TooLargeError
 from regulars.ingest.rows import Rejection
+from regulars.settings import Settings
 
 BATCH_ROWS = 2_000
 """Most rows at once, in two commits, so that other writers never wait long."""
+
+WINDOW_BYTES = 2**23
+"""Memory that unpacking zstd may take: what RFC 9659 has senders keep to over HTTP."""
+
+FINISH_SECONDS = 2.0
+"""How long the batch that is being written may take after the client has gone, or the server stops."""
+
+RETRY_AFTER = 10
+"""Seconds after which a refused import is sent again."""
+
+_log = structlog.get_logger("regulars.imports")
 
 _FORMATS = {
     "text/csv": Format.CSV,
@@ -52,15 +70,16 @@ async def _import(call: Call, request: Request) -> object:
     entity = _entity(call.path["entity"])
     form, packing = _form(request), _packing(request)
     create_profiles, dry_run = (_flag(call.query, name) for name in ("create_profiles", "dry_run"))
-    # The body waits on disk: lines of one transaction may stand far apart.
-    with tempfile.NamedTemporaryFile(prefix="regulars-import-") as file:
-        size, digest, cut = await _received(request, file)
-        source = Source(Path(file.name), form, packing, size, cut)
+    with _one_of_few(call.server), received_files.opened(call.server.settings) as file:
+        # The body waits on disk: lines of one transaction may stand far apart.
+        size, digest = await _received(request, file, call.server.settings.import_bytes)
         once = _once(request, digest)
         if once is not None and (earlier := await _earlier(call, once)) is not None:
             return earlier
         importing = request.app.state.telemetry.importing(entity)
-        summary = await load_one(
+        ended = threading.Event()
+        source = Source(Path(), form, packing, size, limits=_limits(call.server.settings, ended), file=file)
+        load = load_one(
             call.server.database,
             call.server.committers,
             call.community_id,
@@ -73,6 +92,10 @@ async def _import(call: Call, request: Request) -> object:
                 progress=(lambda summary: None) if dry_run else importing,
             ),
         )
+        try:
+            summary = await _unless_it_ends(load, ended, request, call.server)
+        except TooLargeError as error:
+            raise ApiError(413, f"{error} What was stored before that stays.") from None
     answer = _answer(entity, summary)
     if once is None:
         return answer
@@ -108,19 +131,89 @@ def _flag(query: Mapping[str, str], name: str) -> bool:
     return text in ("1", "true")
 
 
-async def _received(request: Request, file: IO[bytes]) -> tuple[int, bytes, bool]:
-    """Keeps a body in a file; gives its size, its digest, and whether its end was lost."""
+@contextmanager
+def _one_of_few(server: Server) -> Iterator[None]:
+    """Counts an import for as long as it runs. Raises ApiError 503 where there are as many as there may be."""
+    at_once = server.settings.imports_at_once
+    if server.imports >= at_once:
+        raise ApiError(
+            503,
+            f"{server.imports} imports are under way in this process, as many as are allowed (imports_at_once): "
+            "send it again later.",
+            headers={"Retry-After": str(RETRY_AFTER)},
+        )
+    server.imports += 1
+    try:
+        yield
+    finally:
+        server.imports -= 1
+
+
+def _limits(settings: Settings, ended: threading.Event) -> Limits:
+    return Limits(
+        unpacked_bytes=settings.import_bytes,
+        lines=settings.import_lines,
+        columns=settings.import_columns,
+        line_bytes=settings.import_line_bytes,
+        window_bytes=WINDOW_BYTES,
+        stopped=ended.is_set,
+    )
+
+
+async def _received(request: Request, file: BinaryIO, most: int) -> tuple[int, bytes]:
+    """Stores a body in a file and returns its size and digest. Raises ApiError 413, and 400 where it breaks off."""
     digest = hashlib.blake2b(digest_size=32)
-    cut = False
+    size = 0
     try:
         async for piece in request.stream():
+            size += len(piece)
+            if size > most:
+                raise ApiError(
+                    413, f"The body is larger than {most:,} bytes, the most that is allowed (import_bytes): send parts."
+                )
             file.write(piece)
             digest.update(piece)
     except ClientDisconnect:
-        # Nobody hears the answer, but what came is kept, as of any file that breaks off.
-        cut = True
+        raise ApiError(400, "The body broke off; nothing of it was stored.") from None
     file.flush()
-    return file.tell(), digest.digest(), cut
+    return size, digest.digest()
+
+
+async def _unless_it_ends(
+    load: Coroutine[Any, Any, Summary], ended: threading.Event, request: Request, server: Server
+) -> Summary:
+    """The outcome of a load. Raises ApiError where the client disconnects, or the server stops, before it is done.
+
+    What was committed until then stays; the same file again does the rest.
+    """
+    loading = asyncio.ensure_future(load)
+    watching = [asyncio.ensure_future(_disconnected(request)), asyncio.ensure_future(server.stopping.wait())]
+    try:
+        await asyncio.wait([loading, *watching], return_when=asyncio.FIRST_COMPLETED)
+        if not loading.done():
+            # The batch that is being written is finished, if that does not take long.
+            ended.set()
+            await asyncio.wait([loading], timeout=FINISH_SECONDS)
+        if loading.done() and not isinstance(loading.exception(), StoppedError):
+            return loading.result()
+    finally:
+        ended.set()
+        for task in (loading, *watching):
+            task.cancel()
+        await asyncio.wait([loading, *watching])
+    _log.warning("import.stopped", path=request.url.path, is_stopping=server.stopping.is_set())
+    if server.stopping.is_set():
+        raise ApiError(
+            503,
+            "The server stops. What was committed stays: send the file again for the rest.",
+            headers={"Retry-After": str(RETRY_AFTER)},
+        )
+    raise ApiError(400, "The client disconnected. What was committed stays: send the file again for the rest.")
+
+
+async def _disconnected(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        continue
 
 
 def _once(request: Request, digest: bytes) -> Keyed | None:

@@ -58,6 +58,7 @@ class Server:
         self.committers = Committers(database, settings.batch_rows, LANES if settings.workers == 1 else 1)
         self.authenticator = Authenticator(database, settings.token_cache_seconds, settings.invalid_token_cache_seconds)
         self.stopping = asyncio.Event()
+        self.imports = 0
 
     async def finish(self) -> None:
         """Waits for the writes and reads that were accepted."""

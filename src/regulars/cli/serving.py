@@ -22,7 +22,7 @@ from granian.http import HTTP1Settings
 from granian.log import LogLevels
 
 from regulars import logs, running
-from regulars.api import file_limits
+from regulars.api import file_limits, received_files
 from regulars.api.asgi import PARENT, SECRET, SHARED
 from regulars.api.public_address import PublicAddress
 from regulars.cli.asked import Where, WrongUseError, settings_of
@@ -61,6 +61,7 @@ def serve(
     """
     settings = settings_of(host=host, port=port, data=data, workers=workers)
     settings = listening(settings)
+    received_files.remove_stale(settings)
     with running.ready(settings) as found:
         run(
             settings,

@@ -15,6 +15,9 @@ KEPT_REJECTIONS = 1_000
 MANY_ROWS = 1_000
 """A batch of so many may make a table so much larger that the database should look at it anew."""
 
+BATCH_BYTES = 32 * 1024 * 1024
+"""A batch ends after so much text, however few its rows are."""
+
 PutRows = Callable[[Sequence[Any]], Awaitable[list[Outcome]]]
 
 

@@ -14,7 +14,7 @@ from regulars.facts.refusals import Refused
 from regulars.facts.writing import Writing
 from regulars.ingest import entities, history
 from regulars.ingest.arrival import Arrival, arriving
-from regulars.ingest.batches import Batch, Options, PutRows, Summary, loaded
+from regulars.ingest.batches import BATCH_BYTES, Batch, Options, PutRows, Summary, loaded
 from regulars.ingest.commit import commit
 from regulars.ingest.entities import ENTITIES, PUTS, Outcome
 from regulars.ingest.files import Source
@@ -93,7 +93,7 @@ async def _loaded(database: Database, batches: Generator[Batch, None, None], put
 
 
 def _rows(read: Read, decoded: Callable[[bytes], Any], at_once: int) -> Generator[Batch, None, None]:
-    batch = Batch()
+    batch, size = Batch(), 0
     for row in read():
         if isinstance(row, Rejection):
             batch.rejections.append(row)
@@ -102,9 +102,10 @@ def _rows(read: Read, decoded: Callable[[bytes], Any], at_once: int) -> Generato
                 batch.rows.append((row.number, decoded(row.content)))
             except Refused as refused:
                 batch.rejections.append(Rejection(row.number, refused.errors))
-        if len(batch.rows) + len(batch.rejections) >= at_once:
+            size += len(row.content)
+        if len(batch.rows) + len(batch.rejections) >= at_once or size > BATCH_BYTES:
             yield batch
-            batch = Batch()
+            batch, size = Batch(), 0
     yield batch
 
 

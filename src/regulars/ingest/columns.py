@@ -10,6 +10,10 @@ import msgspec
 
 from regulars.facts.refusals import Refused
 
+MOST_SHOWN = 50
+LONGEST_SHOWN = 100
+"""So many columns, and so much of their names, are shown in an error."""
+
 
 class Cell(Enum):
     """What the text of a cell stands for."""
@@ -72,8 +76,10 @@ class Columns:
 
     def require(self, there: Collection[str]) -> None:
         """Raises Refused by column for what a table lacks."""
+        shown = ", ".join(name[:LONGEST_SHOWN] for name in list(there)[:MOST_SHOWN]) or "none"
+        more = f" and {len(there) - MOST_SHOWN} more" if len(there) > MOST_SHOWN else ""
         missing = {
-            ways[0]: f"is a required column, which the file lacks (it has: {', '.join(there) or 'none'})"
+            ways[0]: f"is a required column, which the file lacks (it has: {shown}{more})"
             for ways in self.required
             if not any(way in there for way in ways)
         }

@@ -1,26 +1,33 @@
 """CSV as RFC 4180 has it: a header, commas, quotes around what holds commas, quotes or line ends."""
 
 import csv
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import msgspec
 
 from regulars.facts.refusals import Refused
 from regulars.ingest import lines as physical
-from regulars.ingest.columns import Columns, value
+from regulars.ingest.columns import LONGEST_SHOWN, Columns, value
+from regulars.ingest.limits import LINE_BYTES, UNLIMITED, Limits
 from regulars.ingest.rows import Line, Rejection, Row
 
 MOST_LINES = 200
 """No row has more lines; a quote that is still open then is a mistake."""
 
-csv.field_size_limit(physical.LONGEST)
+MOST_READ_AGAIN = 16 * 1024 * 1024
+"""So many bytes of a file, and as many again as it has, are read again for quotes that are never closed."""
+
+LINE_COST = 64
+"""A line takes as long as so many bytes, even an empty one."""
+
+csv.field_size_limit(LINE_BYTES)
 
 
-def rows(lines: Iterable[Row], columns: Columns) -> Iterator[Row]:
+def rows(lines: Iterable[Row], columns: Columns, limits: Limits = UNLIMITED) -> Iterator[Row]:
     """The rows of a file as JSON objects, empty cells left out.
 
-    Raises Refused where there is no header, or it lacks a required column.
+    Raises Refused where there is no header, or it lacks a required column, TooLargeError for too many columns.
     """
     header: list[str] | None = None
 
@@ -35,21 +42,23 @@ def rows(lines: Iterable[Row], columns: Columns) -> Iterator[Row]:
         elif not record.content.strip():
             continue
         elif header is None:
-            header = _header(record, columns)
+            header = _header(record, columns, limits)
         else:
             yield _row(record, header, columns)
     if header is None:
         raise Refused({"": "The file is empty: its first line must name the columns"})
 
 
-def _header(record: Line, columns: Columns) -> list[str]:
+def _header(record: Line, columns: Columns, limits: Limits) -> list[str]:
     if reason := physical.unreadable(record.content):
         raise Refused({"": f"The header can't be read: it {reason}"})
     names = [name.strip() for name in _cells(record.content.decode())]
-    for name in names:
-        if name and names.count(name) > 1:
-            raise Refused({name: "is a column twice: leave one out"})
-    columns.require([name for name in names if name])
+    limits.require_columns(len(names))
+    there = Counter(name for name in names if name)
+    for name, times in there.items():
+        if times > 1:
+            raise Refused({name[:LONGEST_SHOWN]: "is a column twice: leave one out"})
+    columns.require(there)
     return names
 
 
@@ -112,10 +121,15 @@ def _external_id(text: str, header: Sequence[str]) -> str | None:
 
 
 def _records(lines: Iterable[Row], fits: Callable[[bytes], bool]) -> Iterator[Row]:
-    """Lines put together to rows. A quote that is never closed spoils its own line alone."""
+    """Lines put together to rows. A quote that is never closed spoils its own line alone; where there are so many of
+    them that the file would be read many times, also the lines that may belong to its cell.
+    """
     source = iter(lines)
     again: deque[Row] = deque()
+    allowance = MOST_READ_AGAIN
     while (first := again.popleft() if again else next(source, None)) is not None:
+        if isinstance(first, Line):
+            allowance += LINE_COST + len(first.content)
         if isinstance(first, Rejection) or not _open_after(first.content, inside=False):
             yield first
             continue
@@ -123,17 +137,23 @@ def _records(lines: Iterable[Row], fits: Callable[[bytes], bool]) -> Iterator[Ro
         record = Line(first.number, b"\n".join(line.content for line in taken))
         if following is None and fits(record.content):
             yield record
+            continue
+        allowance -= LINE_COST * len(taken) + len(record.content)
+        if allowance < 0:
+            last = taken[-1].number
+            yield Rejection(first.number, {"": f"has a quote that is never closed; lines up to {last} go with it"})
+            taken = taken[:1]
         else:
             # What was taken for the rest of a quoted cell is rows of their own.
             yield Rejection(first.number, {"": "has a quote that is never closed"})
-            again.extendleft(reversed([*taken[1:], *([following] if isinstance(following, Rejection) else [])]))
+        again.extendleft(reversed([*taken[1:], *([following] if isinstance(following, Rejection) else [])]))
 
 
 def _until_closed(first: Line, again: "deque[Row]", source: Iterator[Row]) -> tuple[list[Line], Rejection | str | None]:
     """The lines up to the one that closes a quoted cell; and, where none does, what came instead."""
     taken = [first]
     size = len(first.content)
-    while size <= physical.LONGEST and len(taken) < MOST_LINES:
+    while size <= LINE_BYTES and len(taken) < MOST_LINES:
         following = again.popleft() if again else next(source, None)
         if not isinstance(following, Line):
             return taken, following or "the end"

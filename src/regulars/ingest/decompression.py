@@ -3,15 +3,19 @@
 import zlib
 from collections.abc import Callable, Iterator
 from enum import Enum
+from functools import partial
 from typing import BinaryIO
 
 import zstandard
 
+from regulars.ingest.limits import UNLIMITED, Limits
+
 _READ = 64 * 1024
 _UNPACKED = 1024 * 1024
-# A kilobyte of zstd unpacks to 32 MB at worst, and there is no way to ask for less.
-_ZSTD_READ = 1024
-_ZSTD_WINDOW = 2**27
+# The rest of what was read is copied at the end of each part, and a part may be 20 bytes.
+_GZIP_READ = 4 * 1024
+# Half a kilobyte of zstd unpacks to 16 MB at worst, and there is no way to ask for less.
+_ZSTD_READ = 512
 
 
 class Packing(Enum):
@@ -35,20 +39,27 @@ def packing_of(beginning: bytes) -> Packing:
     return Packing.PLAIN
 
 
-def unpacked(file: BinaryIO, packing: Packing, moved: Callable[[int], None], *, cut: bool = False) -> Iterator[bytes]:
-    """The content of a file in pieces; `moved` is told of every piece that was read, by its packed size.
+_READS = {Packing.PLAIN: _READ, Packing.GZIP: _GZIP_READ, Packing.ZSTD: _ZSTD_READ}
 
-    Raises BrokenOffError after all that can be read of a file that is truncated or damaged, or that is known
-    to be `cut`.
+
+def unpacked(
+    file: BinaryIO, packing: Packing, moved: Callable[[int], None], limits: Limits = UNLIMITED
+) -> Iterator[bytes]:
+    """The content of a file in pieces of a megabyte at most; `moved` is called with the packed size of each.
+
+    Raises BrokenOffError after all that can be read of a file that is truncated or damaged, TooLargeError and
+    StoppedError as the limits say.
     """
-    size = _ZSTD_READ if packing is Packing.ZSTD else _READ
-    pieces = _pieces(file, size, moved)
-    if packing is Packing.PLAIN:
-        yield from pieces
-    else:
-        yield from _inflated(pieces, _Gzip if packing is Packing.GZIP else _Zstd)
-    if cut:
-        raise BrokenOffError("breaks off here: the connection was lost")
+    pieces = _pieces(file, _READS[packing], moved)
+    if packing is not Packing.PLAIN:
+        pieces = _inflated(pieces, _Gzip if packing is Packing.GZIP else partial(_Zstd, limits.window_bytes))
+    size = 0
+    for piece in pieces:
+        for start in range(0, len(piece), _UNPACKED):
+            part = piece[start : start + _UNPACKED]
+            size += len(part)
+            limits.require_bytes(size)
+            yield part
 
 
 def _pieces(file: BinaryIO, size: int, moved: Callable[[int], None]) -> Iterator[bytes]:
@@ -80,8 +91,8 @@ class _Gzip:
 class _Zstd:
     """Unpacks one frame of a zstd file."""
 
-    def __init__(self) -> None:
-        self._zstd = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW).decompressobj()
+    def __init__(self, window_bytes: int) -> None:
+        self._zstd = zstandard.ZstdDecompressor(max_window_size=window_bytes).decompressobj()
 
     def feed(self, piece: bytes) -> Iterator[bytes]:
         yield self._zstd.decompress(piece)
@@ -95,7 +106,7 @@ class _Zstd:
         return self._zstd.unused_data
 
 
-def _inflated(pieces: Iterator[bytes], unpacker: type[_Gzip] | type[_Zstd]) -> Iterator[bytes]:
+def _inflated(pieces: Iterator[bytes], unpacker: Callable[[], _Gzip | _Zstd]) -> Iterator[bytes]:
     part = unpacker()
     begun = False
     try:

@@ -10,6 +10,7 @@ from typing import BinaryIO
 from regulars.ingest import csv_rows, ndjson_rows, parquet_rows
 from regulars.ingest.columns import Columns
 from regulars.ingest.decompression import Packing, packing_of, unpacked
+from regulars.ingest.limits import UNLIMITED, Limits
 from regulars.ingest.lines import lines
 from regulars.ingest.rows import Row
 
@@ -52,30 +53,31 @@ def format_of(path: Path) -> Format:
 class Source:
     """A file to be read, more than once if need be.
 
-    `position` is how far it was read the last time, of its `size`, both as it is packed. `cut` says that its
-    end was lost.
+    `position` is how far it was read the last time, of its `size`, both as it is packed. `file` is what is read where
+    it has no path; it stays open.
     """
 
     path: Path
     format: Format
     packing: Packing
     size: int
-    cut: bool = False
     position: int = 0
+    limits: Limits = UNLIMITED
+    file: BinaryIO | None = None
 
     def rows(self, columns: Columns, only: Callable[[int], bool] | None = None) -> Iterator[Row]:
         """All rows from the beginning; of a table of Parquet `only` those of some numbers, where that is said.
 
         Raises Refused by column where a table lacks one that is required, UnreadableFileError where the
-        file can't be opened.
+        file can't be opened, TooLargeError and StoppedError as the limits say.
         """
         with self.opened() as file:
             if self.format is Format.PARQUET:
                 yield from parquet_rows.rows(file, columns, self.moved_to, only)
                 return
-            found = lines(unpacked(file, self.packing, self._moved_by, cut=self.cut))
+            found = lines(unpacked(file, self.packing, self._moved_by, self.limits), self.limits)
             if self.format is Format.CSV:
-                yield from csv_rows.rows(found, columns)
+                yield from csv_rows.rows(found, columns, self.limits)
             else:
                 yield from ndjson_rows.rows(found)
 
@@ -85,6 +87,10 @@ class Source:
     def opened(self) -> BinaryIO:
         """The file itself, from the beginning. Raises UnreadableFileError."""
         self.position = 0
+        if self.file is not None:
+            # The copy shares its position; a file is read by one reader after the other.
+            self.file.seek(0)
+            return os.fdopen(os.dup(self.file.fileno()), "rb")
         try:
             return self.path.open("rb")
         except OSError as error:

@@ -13,7 +13,7 @@ from regulars.facts.writing import Writing
 from regulars.ingest import entities, together
 from regulars.ingest.ahead import prepared
 from regulars.ingest.arrival import Arrival, at_once
-from regulars.ingest.batches import Batch, Options, Summary, loaded, looked_at
+from regulars.ingest.batches import BATCH_BYTES, Batch, Options, Summary, loaded, looked_at
 from regulars.ingest.entities import Outcome
 from regulars.ingest.files import Format, Source
 from regulars.ingest.grouping import rehearsed
@@ -85,7 +85,7 @@ async def _put_lane(arrival: Arrival, community: Community, options: Options, ta
 
 
 def _transactions(read: Read, community: Community, options: Options) -> Generator[Batch, None, None]:
-    batch = Batch()
+    batch, size = Batch(), 0
     for group in _single(read) if options.single else together.groups(read):
         if isinstance(group, Rejection):
             batch.rejections.append(group)
@@ -95,9 +95,10 @@ def _transactions(read: Read, community: Community, options: Options) -> Generat
                 batch.rows.append((_number(group[0]), found))
             else:
                 batch.rejections += found
-        if len(batch.rows) + len(batch.rejections) >= options.batch_rows:
+            size += sum(len(row.content) for row in group if isinstance(row, Line))
+        if len(batch.rows) + len(batch.rejections) >= options.batch_rows or size > BATCH_BYTES:
             yield batch
-            batch = Batch()
+            batch, size = Batch(), 0
     yield batch
 
 
