@@ -208,6 +208,7 @@ async def test_every_answer_has_the_headers_that_keep_it_safe(club: Club) -> Non
         assert answer.headers["content-security-policy"] == "default-src 'none'; frame-ancestors 'none'"
         assert answer.headers["cross-origin-resource-policy"] == "same-origin"
         assert answer.headers["referrer-policy"] == "no-referrer"
+        assert answer.headers["server"] == "regulars"
         assert answer.headers["x-content-type-options"] == "nosniff"
         assert answer.headers["x-frame-options"] == "DENY"
         assert "strict-transport-security" not in answer.headers

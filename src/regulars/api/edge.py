@@ -21,6 +21,8 @@ HEADERS: tuple[Header, ...] = (
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
     (b"cross-origin-resource-policy", b"same-origin"),
     (b"referrer-policy", b"no-referrer"),
+    # Not what it is made of.
+    (b"server", b"regulars"),
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
 )
@@ -35,7 +37,8 @@ class Edge:
 
     def __init__(self, app: ASGIApp, *, is_behind_tls: bool) -> None:
         self._app = app
-        self._headers = (*HEADERS, BEHIND_TLS) if is_behind_tls else HEADERS
+        self._headers = [*HEADERS, BEHIND_TLS] if is_behind_tls else [*HEADERS]
+        self._names = {name for name, _ in self._headers}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -47,7 +50,7 @@ class Edge:
             nonlocal is_begun
             if message["type"] == "http.response.start":
                 is_begun = True
-                message = {**message, "headers": self._with_ours(message["headers"])}
+                message["headers"] = self._with_ours(message["headers"])
             await send(message)
 
         refusal = _refusal(scope)
@@ -64,8 +67,8 @@ class Edge:
 
     def _with_ours(self, headers: Iterable[Header]) -> list[Header]:
         there = list(headers)
-        names = {name for name, _ in there}
-        return [*there, *(each for each in self._headers if each[0] not in names)]
+        own = {name for name, _ in there if name in self._names}
+        return there + ([each for each in self._headers if each[0] not in own] if own else self._headers)
 
 
 def _refusal(scope: Scope) -> Response | None:

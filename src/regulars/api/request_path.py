@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from urllib.parse import quote, unquote_to_bytes
 
 _WELL_FORMED = re.compile(rb"/(?:[^%\\\x00-\x20\x7f]|%[0-9A-Fa-f]{2})*")
-_NEEDS_CARE = re.compile(rb"%|//|/\.\.?(?:/|$)|[^!-~]|\\")
+_PLAIN = re.compile(rb"(?:/[A-Za-z0-9_@:-][A-Za-z0-9_@:.-]*)+")
 
 
 class MalformedPathError(ValueError):
@@ -14,7 +14,7 @@ class MalformedPathError(ValueError):
 
 def is_plain(raw: bytes) -> bool:
     """Whether a path reads the same decoded or not: the usual case."""
-    return raw[:1] == b"/" and _NEEDS_CARE.search(raw) is None
+    return _PLAIN.fullmatch(raw) is not None
 
 
 def segments(raw: bytes) -> list[str]:
