@@ -36,7 +36,15 @@ def test_each_provider_has_an_endpoint_of_its_own() -> None:
         assert endpoint.provider is not None
         operation = described[endpoint.path]["post"]
         assert set(operation["requestBody"]["content"]) == {endpoint.provider.media}
-        assert set(operation["responses"]) == {"200", "400", "401", "413", "503", str(endpoint.provider.refused_by)}
+        assert set(operation["responses"]) == {
+            "200",
+            "400",
+            "401",
+            "408",
+            "413",
+            "503",
+            str(endpoint.provider.refused_by),
+        }
         assert "headers" not in operation["responses"]["200"]
 
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import random
 
+import pytest
+
 from api.profile_calls import made
 from clubs import Club
 from randomness import SEED, examples
+from regulars.jobs import runner, sweep
 from regulars.jobs.queue import queue, serve, work
 from regulars.jobs.runner import Jobs
 from regulars.settings import Settings
@@ -42,6 +45,25 @@ async def test_jobs_begin_and_end(club: Club) -> None:
     await asyncio.sleep(0)
     await jobs.stop()
     assert not any(task.get_name() == "queue" for task in asyncio.all_tasks())
+
+
+async def test_a_job_that_does_not_finish_is_cancelled_by_a_stop(club: Club, monkeypatch: pytest.MonkeyPatch) -> None:
+    is_begun, is_cancelled = asyncio.Event(), asyncio.Event()
+
+    async def endless(*arguments: object) -> None:
+        is_begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            is_cancelled.set()
+
+    monkeypatch.setattr(runner, "STOP_SECONDS", 0.1)
+    monkeypatch.setattr(sweep, "sweep", endless)
+    jobs = Jobs(club.database, Settings())
+    jobs.start()
+    await is_begun.wait()
+    await jobs.stop()
+    assert is_cancelled.is_set()
 
 
 async def test_the_queue_stops_wherever_it_is(club: Club) -> None:

@@ -126,16 +126,21 @@ _ERRORS = {
     "401": ("Unauthorized", "The token is missing, unknown, revoked or expired.", _MESSAGE),
     "403": ("Forbidden", "The token is good for something else.", _MESSAGE),
     "404": ("NotFound", "There is no such thing in this community.", _MESSAGE),
+    "408": ("TooSlow", "The body came too slowly; the connection is closed.", _MESSAGE),
     "410": ("Erased", "It was processed before; a profile that it concerned, and the answer, were erased.", _MESSAGE),
     "413": ("TooLarge", "The body is too large, or has too many values.", _MESSAGE),
     "415": ("UnsupportedType", "The Content-Type, or the Content-Encoding, is another than is understood.", _MESSAGE),
     "422": ("Refused", "A field, or a parameter, can't be taken as it is.", _REFUSAL),
     "429": ("Limited", "The rate limit is used up: `Retry-After` says for how many seconds.", _MESSAGE),
-    "503": ("Unavailable", "The database, or a certificate, can't be had now: send it again.", _MESSAGE),
+    "503": (
+        "Unavailable",
+        "The database, or a certificate, can't be had now, or too many imports run: send it again.",
+        _MESSAGE,
+    ),
 }
 
 _PROVIDER_ERRORS = {
-    **{status: _ERRORS[status] for status in ("400", "413", "503")},
+    **{status: _ERRORS[status] for status in ("400", "408", "413", "503")},
     "401": ("Distrusted", "The provider is not set up, or this is not known to be from it.", _MESSAGE),
 }
 
@@ -144,6 +149,7 @@ _REPORT_ERRORS = {
     "401": ("ReportUnauthorized", "The token is missing, unknown, revoked or expired."),
     "403": ("ReportForbidden", "The token lacks a permit, which is named, or does not reach a customer."),
     "404": ("ReportNotFound", "There is no such thing, or it is of customers that were not asked for."),
+    "408": ("ReportTooSlow", "The body came too slowly; the connection is closed."),
     "413": ("ReportTooLarge", "The body is too large, or has too many values."),
     "415": ("ReportUnsupportedType", "The Content-Type is another than application/json."),
     "422": ("ReportInvalid", "Parameters that can't be; `details` has the shape of the request."),
@@ -323,7 +329,7 @@ def _refusals(endpoint: Endpoint) -> Schema:
     """The errors that an endpoint may answer, as its declaration says."""
     if endpoint.caller is Caller.REPORTING:
         absent = set() if "{" in endpoint.path else {"404"}
-        absent |= set() if endpoint.has_body else {"413", "415"}
+        absent |= set() if endpoint.has_body else {"408", "413", "415"}
         named = {status: name for status, (name, _) in _REPORT_ERRORS.items() if status not in absent}
     elif endpoint.provider is not None:
         named = {status: name for status, (name, _, _) in _PROVIDER_ERRORS.items()}
@@ -342,7 +348,7 @@ def _may_answer(endpoint: Endpoint, status: str) -> bool:
             return endpoint.finds or "{" in endpoint.path or endpoint.caller is Caller.MEMBER
         case "410":
             return endpoint.takes_idempotency_key
-        case "413":
+        case "408" | "413":
             return endpoint.has_body
         case "415":
             return endpoint.takes is not None or endpoint.streams is not None
