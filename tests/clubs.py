@@ -4,7 +4,7 @@ import atexit
 import shutil
 import tempfile
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -57,7 +57,8 @@ class Club:
 
 
 async def clubs(database: Database, clock: SetClock, new: NewCommunity) -> AsyncIterator[Club]:
-    """A community as given, with a client of the API."""
+    """A community as given, of an organization of its own where none is named, with a client of the API."""
+    new = replace(new, organization=new.organization or new.slug)
     async with database.unscoped() as connection:
         community = await communities.create(connection, new, clock())
         secret = await tokens.create(

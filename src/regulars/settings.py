@@ -73,8 +73,10 @@ class Settings:
     batch_rows: int = _setting(5_000, "Most rows that one commit takes.")
     token_cache_seconds: float = _setting(2.0, "How long a checked token is trusted before it is checked again.")
     invalid_token_cache_seconds: float = _setting(2.0, "How long an invalid token is denied without another check.")
-    general_capacity: int = _setting(1_000, "Tokens that a general rate limit holds where an organization sets none.")
-    general_refill: int = _setting(50, "Tokens that are added to it every second.")
+    general_capacity: int = _setting(
+        200_000, "Requests of the Profile API that an organization may make at once where it sets nothing else."
+    )
+    general_refill: int = _setting(20_000, "Requests that are added to them every second.")
     reporting_capacity: int = _setting(1_000, "Tokens that a rate limit of reports holds, likewise.")
     reporting_refill: int = _setting(50, "Tokens that are added to it every second.")
     outbox_days: int = _setting(7, "How long changed values are kept in the outbox.")

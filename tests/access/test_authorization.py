@@ -119,6 +119,13 @@ def test_reads_need_a_permit_to_read_and_writes_one_to_write() -> None:
             assert endpoint.permit.endswith(":Read") == reads, (endpoint.method, endpoint.path)
 
 
+async def test_what_is_for_anyone_is_read_with_any_token_or_none(club: Club) -> None:
+    for path in PAGES:
+        for authorization in ("", "Bearer rg_made-up", f"Bearer {club.token}"):
+            answer = await club.http.get(path, headers={"Authorization": authorization})
+            assert answer.status_code == 200, (path, authorization)
+
+
 def test_without_a_declared_permit_no_token_is_let_in() -> None:
     token = Principal(PrincipalKind.COMMUNITY, 1, 1, permits=EVERY_PERMIT)
     with pytest.raises(Denied):
@@ -312,6 +319,13 @@ async def test_a_profile_id_may_be_spelled_otherwise_and_is_the_same_profile(
         assert path or answer.json()["data"]["id"] == mine
         foreign = f"/api/v3/profiles/{spelled.format(write(another))}{path}"
         assert (await club.http.get(foreign, headers=own)).status_code == 403
+
+
+async def test_what_is_no_profile_id_is_not_the_own_one(club: Club) -> None:
+    own = await bound(club, str((await made(club))["id"]))
+    for text in ("me", "0", "external-1", "%00", "kari@example.com"):
+        answer = await club.http.get(f"/api/v3/profiles/{text}", headers=own)
+        assert answer.status_code in (400, 403, 404), text
 
 
 async def test_parts_of_another_profile_are_not_reached_by_way_of_the_own_one(club: Club) -> None:

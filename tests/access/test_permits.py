@@ -1,5 +1,7 @@
 """Permits: what a token may do, and what it is told that it lacks."""
 
+from pathlib import Path
+
 import pytest
 
 from regulars.access import permits
@@ -39,3 +41,16 @@ def test_a_denial_names_the_permit_that_is_missing() -> None:
     with pytest.raises(Denied, match=f"lacks the permit {REPORT}:") as denied:
         permits.require((permits.QUERY,), REPORT)
     assert denied.value.status == 403
+
+
+def test_every_permit_of_the_profile_api_is_explained_in_the_documents() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "access.md").read_text()
+    for permit, meaning in permits.PROFILE_API.items():
+        assert f"| `{permit}` | {meaning} |" in page
+    assert f"`{' '.join(permits.FULL_PROFILE_API)}`" in page
+
+
+def test_all_of_the_profile_api_is_no_part_of_the_reporting_api() -> None:
+    assert all(permits.holds(permits.FULL_PROFILE_API, permit) for permit in permits.PROFILE_API)
+    assert not any(permits.holds(permits.FULL_PROFILE_API, permit) for permit in permits.EVERY)
+    assert not any(permits.holds((permits.REPORTING,), permit) for permit in permits.PROFILE_API)

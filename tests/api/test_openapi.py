@@ -45,13 +45,21 @@ def test_every_endpoint_is_described_under_a_name_of_its_own() -> None:
 
 def test_every_operation_says_who_may_call_it_and_what_it_answers() -> None:
     schemes = DOCUMENT["components"]["securitySchemes"]
-    callers = {(each.method.lower(), each.path): each.caller for each in ENDPOINTS}
+    declared = {(each.method.lower(), each.path): each.access for each in ENDPOINTS}
     for path, method, operation in operations():
         assert operation["summary"]
         assert operation["tags"]
         named = [name for each in operation["security"] for name in each]
         assert set(named) <= set(schemes)
-        assert bool(named) == (callers[method, path] is not Caller.ANYONE)
+        access = declared[method, path]
+        assert bool(named) == (access.caller is not Caller.ANYONE)
+        assert {role for each in operation["security"] for roles in each.values() for role in roles} == (
+            {access.permit} if access.permit else set()
+        )
+        if access.caller in (Caller.COMMUNITY, Caller.REPORTING):
+            assert operation["x-permit"] == access.permit
+            assert f"`{access.permit}`" in operation["description"]
+            assert ("bound to a profile" in operation["description"]) == bool(access.subject)
         assert any(status.startswith("2") for status in operation["responses"])
         parts = {each["name"] for each in operation["parameters"] if each["in"] == "path"}
         assert parts == set(re.findall(r"{(\w+)}", path))

@@ -2,11 +2,14 @@
 
 import subprocess
 import sys
+from datetime import datetime, timedelta
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
 from cli.conftest import Command, create_community
+from regulars.access.permits import FULL_PROFILE_API
 
 COMMANDS = (
     ["serve"],
@@ -14,6 +17,7 @@ COMMANDS = (
     ["demo"],
     ["token", "create"],
     ["token", "list"],
+    ["token", "rotate"],
     ["token", "revoke"],
     ["organization", "list"],
     ["organization", "set"],
@@ -55,6 +59,12 @@ def test_every_command_has_help_with_an_example(command: Command, words: list[st
         (["verify", "--as-of", "soon"], "--as-of must be a time"),
         (["token", "create"], "--organization NAME, or --community SLUG"),
         (["token", "create", "--organization", "Nord", "--permit", "Reportng:*"], "There is no permit 'Reportng:*'"),
+        (
+            ["token", "create", "--organization", "Nord", "--permit", "Profile:Delete"],
+            "Profile:Erase, Transaction:Read",
+        ),
+        (["token", "create", "--organization", "Nord", "--permit", "Profile:*"], "by --community SLUG"),
+        (["token", "rotate", "1", "--overlap", "soon"], "--overlap is 'soon'"),
         (["organization", "set", "Nobody"], "Say what to set"),
         (["organization", "set", "Nobody", "--smallest-cell", "5"], "There is no organization 'Nobody'"),
         (["organization", "set", "Nobody", "--reporting-refill", "-1"], "--reporting-refill must be from 0 to 1000000"),
@@ -149,14 +159,14 @@ def test_a_token_is_printed_once_listed_by_its_beginning_and_revoked(command: Co
         return listed.out.splitlines()[1]
 
     assert secret[:7] in line()
-    assert "stands" in line()
+    assert "valid" in line()
     token_id = line().split()[0]
     assert command("token", "revoke", token_id).code == 0
     assert "revoked" in line()
     again = command("token", "revoke", token_id)
     assert (again.code, again.err) == (
         2,
-        f"regulars: There is no token {token_id} that stands: `regulars token list` shows them.\n",
+        f"regulars: There is no token {token_id} that is valid: `regulars token list` shows them.\n",
     )
 
 
@@ -164,7 +174,7 @@ def test_a_token_of_an_organization_reaches_the_communities_it_names(command: Co
     owner = ["token", "create", "--organization", f"The {slug}"]
     assert command(*owner, "--customers", slug, "--permit", "Reporting:*", "--days", "-1").code == 0
     line = command("token", "list", "--organization", f"The {slug}").out.splitlines()[1]
-    assert line.split()[4:7] == [slug, "Reporting:*", "expired"]
+    assert line.split()[4:10] == ["any", "any", slug, "Reporting:*", "-", "expired"]
 
 
 @pytest.mark.parametrize(
@@ -186,7 +196,48 @@ def test_a_token_for_what_is_not_there_is_refused(command: Command, slug: str, w
 def test_a_token_may_be_of_one_member(command: Command, slug: str, tmp_path: Path) -> None:
     (tmp_path / "members.csv").write_text("external_id\nM1\n")
     command("load", "profiles", "members.csv", "--community", slug)
-    assert command("token", "create", "--community", slug, "--member", "M1").code == 0
+    assert command("token", "create", "--community", slug, "--member", "M1", "--permit", "Profile:Read").code == 0
+    community, member, *rest = command("token", "list", "--organization", f"The {slug}").out.splitlines()[1].split()[4:]
+    assert community == slug
+    assert UUID(member)
+    assert [*rest[:4], *rest[5:]] == ["all", "Profile:Read", "-", "valid", "never", "never"]
+
+
+def test_a_token_of_a_community_may_do_all_of_the_profile_api_where_no_permits_are_named(
+    command: Command, slug: str
+) -> None:
+    assert command("token", "create", "--community", slug).code == 0
+    line = command("token", "list", "--organization", f"The {slug}").out.splitlines()[1]
+    assert line.split()[7] == ",".join(FULL_PROFILE_API)
+
+
+def test_a_token_is_rotated_and_the_first_one_expires(command: Command, slug: str) -> None:
+    words = ["--permit", "Profile:Read", "--permit", "Transaction:Write", "--name", "till", "--days", "90"]
+    first = command("token", "create", "--community", slug, *words).out.strip()
+
+    def lines() -> list[list[str]]:
+        return [each.split() for each in command("token", "list", "--organization", f"The {slug}").out.splitlines()[1:]]
+
+    (before,) = lines()
+    rotated = command("token", "rotate", before[0], "--overlap", "24h")
+    assert rotated.code == 0
+    assert rotated.out.startswith("rg_")
+    assert rotated.out.strip() != first
+    assert rotated.err == f"Keep it: it can't be shown again. Token {before[0]} expires in 24h.\n"
+    new, old = lines()
+    assert new[4:10] == old[4:10] == before[4:10]
+
+    def lifetime(line: list[str]) -> timedelta:
+        return datetime.fromisoformat(line[11]) - datetime.fromisoformat(line[10])
+
+    assert lifetime(new) == timedelta(days=90)
+    assert timedelta(hours=24) <= lifetime(old) < timedelta(hours=25)
+    assert command("token", "rotate", new[0], "--overlap", "0s", "--days", "1").code == 0
+    assert [each[9] for each in lines()] == ["valid", "expired", "valid"]
+    again = command("token", "rotate", new[0])
+    assert (again.code, f"There is no token {new[0]} that is valid" in again.err) == (2, True)
+    missing = command("token", "rotate", "999999")
+    assert (missing.code, "There is no token 999999 that is valid" in missing.err) == (2, True)
 
 
 def test_a_token_is_not_made_for_the_community_of_another(command: Command, slug: str, on_the_server: None) -> None:

@@ -13,10 +13,10 @@ def line(command: Command, slug: str) -> list[str]:
 
 def test_settings_are_listed_set_and_given_back(command: Command, slug: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REGULARS_GENERAL_REFILL", "7")
-    assert line(command, slug) == ["(1000)", "(7)", "(1000)", "(50)"]
+    assert line(command, slug) == ["(200000)", "(7)", "(1000)", "(50)"]
     done = command("organization", "set", f"The {slug}", "--smallest-cell", "5", "--reporting-capacity", "4000")
     assert (done.code, done.out) == (0, f"The {slug}: smallest cell 5, reporting capacity 4000.\n")
-    assert line(command, slug) == ["5", "(1000)", "(7)", "4000", "(50)"]
+    assert line(command, slug) == ["5", "(200000)", "(7)", "4000", "(50)"]
     done = command("organization", "set", f"The {slug}", "--smallest-cell", "0", "--reporting-capacity", "0")
     assert (done.code, done.out) == (0, f"The {slug}: smallest cell as usual, reporting capacity as usual.\n")
-    assert line(command, slug) == ["(1000)", "(7)", "(1000)", "(50)"]
+    assert line(command, slug) == ["(200000)", "(7)", "(1000)", "(50)"]

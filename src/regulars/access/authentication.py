@@ -11,6 +11,7 @@ from regulars.access import members, tokens
 from regulars.access.authorization import Access, Caller
 from regulars.access.denied import Denied
 from regulars.access.principals import ANONYMOUS, Principal, principal_of_member, principal_of_token
+from regulars.access.token_uses import TokenUses
 from regulars.access.tokens import Token
 from regulars.storage.database import Database
 
@@ -65,6 +66,11 @@ class Authenticator:
         self._lookups: dict[str, asyncio.Future[Token | None]] = {}
         self._slots = asyncio.Semaphore(CONCURRENT_LOOKUPS)
         self._member_key: bytes | None = None
+        self._uses = TokenUses(database)
+
+    async def finish(self) -> None:
+        """Writes when tokens were last used, where it is not written yet."""
+        await self._uses.finish()
 
     async def member_key(self) -> bytes:
         """The key that members' tokens are signed with."""
@@ -134,9 +140,8 @@ class Authenticator:
 
     def _looked_up(self, hashed: str, pending: "asyncio.Future[Token | None]") -> None:
         del self._lookups[hashed]
-        if not pending.cancelled():
-            # Read here, for all requests that wait for it may have been cancelled.
-            pending.exception()
+        # An error is read here, for all requests that wait for it may have been cancelled.
+        _ = pending.cancelled() or pending.exception()
 
     async def _look_up(self, secret: str, hashed: str) -> Token | None:
         if secret in self._valid:
@@ -150,6 +155,7 @@ class Authenticator:
             self._valid.pop(secret, None)
             self._valid[secret] = _Cached(now + self._seconds, found, principal_of_token(found))
             _evict(self._valid)
+            self._uses.record(found)
         else:
             self._valid.pop(secret, None)
             self._invalid.pop(hashed, None)

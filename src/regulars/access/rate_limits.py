@@ -54,6 +54,15 @@ class Charge:
             "ratelimit-cost": str(self.cost),
         }
 
+    @property
+    def raw_headers(self) -> list[tuple[bytes, bytes]]:
+        """The same as an ASGI server sends them."""
+        return [
+            (b"ratelimit-bucket", self.bucket.encode()),
+            (b"ratelimit-remaining", b"%d" % self.remaining),
+            (b"ratelimit-cost", b"%d" % self.cost),
+        ]
+
 
 # Whether something was left before the charge is kept in the row, for what an update returns is the row after it.
 _CHARGE = {

@@ -5,7 +5,7 @@ import re
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -31,6 +31,7 @@ class Token:
     created_at: datetime
     expires_at: datetime | None
     revoked_at: datetime | None
+    used_at: datetime | None
 
     def stands_at(self, now: datetime) -> bool:
         """Whether it is neither revoked nor expired."""
@@ -38,7 +39,7 @@ class Token:
 
 
 _COLUMNS = """id, organization_id, community_id, profile_id, name, hint, permits, customers,
-    created_at, expires_at, revoked_at"""
+    created_at, expires_at, revoked_at, used_at"""
 
 
 def hashed(secret: str) -> str:
@@ -125,6 +126,31 @@ async def listed(connection: Any, organization_id: int) -> list[Token]:
         await connection.execute(f"SET LOCAL regulars.organization_id = '{int(organization_id)}'")
         rows = await connection.fetch(f"SELECT {_COLUMNS} FROM tokens ORDER BY id DESC")
     return [_token(row) for row in rows]
+
+
+async def rotate(
+    connection: Any, token: Token, now: datetime, overlap: timedelta, lifetime: timedelta | None = None
+) -> str | None:
+    """Makes a token that may do what another may, which expires after `overlap`; gives the secret of the new one.
+
+    It is valid as long as the other was made for where `lifetime` is None. Gives None where the other is not valid.
+    """
+    if lifetime is None and token.expires_at is not None:
+        lifetime = token.expires_at - token.created_at
+    new = NewToken(
+        token.organization_id,
+        token.name,
+        token.permits,
+        token.customers,
+        token.community_id,
+        token.profile_id,
+        None if lifetime is None else now + lifetime,
+    )
+    async with connection.transaction():
+        is_valid: bool = await connection.fetchval(
+            "SELECT expire_token($1, $2, $3, $4)", token.organization_id, token.id, now, now + overlap
+        )
+        return await create(connection, new, now) if is_valid else None
 
 
 async def revoke(connection: Any, organization_id: int, token_id: int, now: datetime) -> bool:

@@ -23,7 +23,7 @@ from regulars.api.pages import Pages
 from regulars.api.quick_reads import QuickReads
 from regulars.api.registry import ENDPOINTS, PAGES
 from regulars.api.routing import Handler, Routes
-from regulars.api.server import Server, encoded
+from regulars.api.server import CHARGE, Server, encoded
 from regulars.api.telemetry import Telemetry
 from regulars.facts.refusals import NotFound, Refused
 from regulars.jobs.runner import Jobs
@@ -50,12 +50,15 @@ def _handler(server: Server, telemetry: Telemetry, endpoint: Endpoint) -> Handle
 async def _answer(server: Server, endpoint: Endpoint, request: Request) -> Response:
     """The answer of an endpoint of the Profile API, whatever happens."""
     try:
-        return await server.answer(endpoint, request)
+        response = await server.answer(endpoint, request)
     except (Denied, Refused, NotFound, errors.ApiError) as error:
-        return errors.response(error)
+        response = errors.response(error)
     except Exception as error:
         _log.exception("request.failed", method=endpoint.method, path=endpoint.path)
-        return errors.response(error)
+        response = errors.response(error)
+    if (charge := request.scope.get(CHARGE)) is not None:
+        response.raw_headers += charge.raw_headers
+    return response
 
 
 def _page(server: Server, access: Access, handler: Handler) -> Handler:

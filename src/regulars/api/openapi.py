@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from regulars.api import report_schemas
+from regulars.api import security_schemas as security
 from regulars.api.endpoint import Caller, Endpoint
 from regulars.facts.resource import OPERATORS, Field, Kind, Resource
 
@@ -24,44 +25,6 @@ _TYPES: dict[Kind, Schema] = {
     Kind.UUID: {"type": "string", "format": "uuid"},
     Kind.LIST: {"type": "array", "items": _ANYTHING},
     Kind.OBJECT: _ANYTHING,
-}
-
-_SECURITY: dict[Caller, list[dict[str, list[str]]]] = {
-    Caller.COMMUNITY: [{"community": []}],
-    Caller.MEMBER: [{"member": []}],
-    Caller.REPORTING: [{"reporting": []}, {"client": []}],
-    Caller.PROVIDER: [{"signature": []}],
-    Caller.ANYONE: [],
-}
-
-_SCHEMES = {
-    "community": {
-        "type": "http",
-        "scheme": "bearer",
-        "description": "A token of one community: `regulars token create --community SLUG`.",
-    },
-    "member": {
-        "type": "http",
-        "scheme": "bearer",
-        "bearerFormat": "JWT",
-        "description": "A member's own token: POST /id/api/v1/auth/token.",
-    },
-    "signature": {
-        "type": "http",
-        "scheme": "signature",
-        "description": "The provider's own signature, by a key that `regulars provider set` was given.",
-    },
-    "reporting": {
-        "type": "http",
-        "scheme": "bearer",
-        "description": "A token with permits: `regulars token create --organization NAME --permit 'Reporting:*'`.",
-    },
-    "client": {
-        "type": "apiKey",
-        "in": "header",
-        "name": "X-Client-Authorization",
-        "description": "The same token, in a header of its own.",
-    },
 }
 
 _CHOOSING_CUSTOMERS: dict[str, tuple[str, Schema]] = {
@@ -124,7 +87,11 @@ _ERRORS = {
         _MESSAGE,
     ),
     "401": ("Unauthorized", "The token is missing, unknown, revoked or expired.", _MESSAGE),
-    "403": ("Forbidden", "The token is good for something else.", _MESSAGE),
+    "403": (
+        "Forbidden",
+        "The token lacks a permit, which is named, or is of another kind, or bound to another profile.",
+        _MESSAGE,
+    ),
     "404": ("NotFound", "There is no such thing in this community.", _MESSAGE),
     "408": ("TooSlow", "The body came too slowly; the connection is closed.", _MESSAGE),
     "410": ("Erased", "It was processed before; a profile that it concerned, and the answer, were erased.", _MESSAGE),
@@ -161,9 +128,15 @@ _REPORT_ERRORS = {
 
 _LIMIT_HEADERS = {
     "ratelimit-bucket": {"description": "The bucket that was charged.", "schema": {"type": "string"}},
-    "ratelimit-remaining": {"description": "What is left in it; may be below 0.", "schema": {"type": "integer"}},
+    "ratelimit-remaining": {
+        "description": "What is left in it, about, for the Profile API; may be below 0 for reports.",
+        "schema": {"type": "integer"},
+    },
     "ratelimit-cost": {"description": "What this request has cost.", "schema": {"type": "integer"}},
 }
+
+_CHARGED = {name: {"$ref": f"#/components/headers/{name}"} for name in _LIMIT_HEADERS}
+_LIMITED = (Caller.COMMUNITY, Caller.MEMBER, Caller.REPORTING)
 
 
 def document(endpoints: Sequence[Endpoint]) -> Schema:
@@ -188,15 +161,16 @@ def document(endpoints: Sequence[Endpoint]) -> Schema:
         "tags": [{"name": tag} for tag in dict.fromkeys(each.tag for each in described if each.tag)],
         "paths": paths,
         "components": {
-            "securitySchemes": _SCHEMES,
+            "securitySchemes": security.SCHEMES,
             "schemas": {**_lax(components), **shown, **report_schemas.COMPONENTS},
+            "headers": _LIMIT_HEADERS,
             "responses": {
                 **{
-                    name: {"description": text, "content": _json(schema)}
+                    name: {"description": text, "headers": _CHARGED, "content": _json(schema)}
                     for name, text, schema in (*_ERRORS.values(), *_PROVIDER_ERRORS.values())
                 },
                 **{
-                    name: {"description": text, "headers": _LIMIT_HEADERS, "content": _json(_REPORT_ERROR)}
+                    name: {"description": text, "headers": _CHARGED, "content": _json(_REPORT_ERROR)}
                     for name, text in _REPORT_ERRORS.values()
                 },
             },
@@ -232,7 +206,7 @@ def _operation(endpoint: Endpoint, taken: dict[Any, Schema]) -> Schema:
     operation: Schema = {
         "operationId": _operation_id(endpoint),
         "summary": endpoint.summary,
-        "security": _SECURITY[endpoint.caller],
+        **security.of_operation(endpoint.access),
         "parameters": list(_parameters(endpoint)),
         "responses": {**_successes(endpoint), **_refusals(endpoint)},
     }
@@ -301,7 +275,8 @@ def _choosing(resource: Resource) -> Iterable[Schema]:
 
 def _successes(endpoint: Endpoint) -> Schema:
     statuses = (endpoint.status, 201) if endpoint.creates else (endpoint.status,)
-    return {str(status): _answer(endpoint) for status in statuses}
+    headers = {"headers": _CHARGED} if endpoint.caller in _LIMITED else {}
+    return {str(status): {**_answer(endpoint), **headers} for status in statuses}
 
 
 def _answer(endpoint: Endpoint) -> Schema:
@@ -310,8 +285,7 @@ def _answer(endpoint: Endpoint) -> Schema:
     if endpoint.described is not None:
         given = {name: answer for name, (_, answer) in endpoint.described.examples.items()}
         content = _json(endpoint.described.gives, given)
-        headers = {"headers": _LIMIT_HEADERS} if endpoint.caller is Caller.REPORTING else {}
-        return {"description": endpoint.summary, **headers, "content": content}
+        return {"description": endpoint.summary, "content": content}
     if endpoint.shows is None:
         return {"description": endpoint.summary, "content": _json(_ANYTHING)}
     one = {"$ref": f"#/components/schemas/{_schema_name(endpoint.shows)}"}

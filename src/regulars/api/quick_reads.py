@@ -52,14 +52,18 @@ class QuickReads:
             profile_id = principal.profile_id or UUID(profile)
         except ValueError:
             return False
+        limits, organization_id = self._server.general_limits, principal.organization_id
+        if organization_id is None or (charge := limits.spend(organization_id)) is None:
+            return False
         read = await self._server.reader.read(principal.community_id, profile_id)
         if read is None:
+            limits.give_back(organization_id)
             return False
         body = encoded({"data": read.values()})
         # Reads that were answered by one statement are all encoded before the first of them is sent: the server's own
         # thread, woken by the first, then finds the others waiting and need not be woken for each.
         await asyncio.sleep(0)
-        headers = [_JSON, (b"content-length", str(len(body)).encode())]
+        headers = [_JSON, (b"content-length", str(len(body)).encode()), *charge.raw_headers]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": body})
         self._telemetry.answered(aggregations.SHOW, 200, time.perf_counter() - began)

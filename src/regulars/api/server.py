@@ -11,7 +11,9 @@ from starlette.responses import Response
 
 from regulars.access.authentication import Authenticator
 from regulars.access.authorization import authorize
+from regulars.access.leases import GeneralLimits
 from regulars.access.principals import Principal
+from regulars.access.rate_limits import Limit
 from regulars.aggregations.reading import Reader
 from regulars.api import bodies
 from regulars.api.bodies import Beside, encoded
@@ -34,7 +36,10 @@ from regulars.settings import Settings
 from regulars.storage.database import Database
 from regulars.towns.atlas import Atlas
 
-__all__ = ["Server", "encoded"]
+__all__ = ["CHARGE", "Server", "encoded"]
+
+CHARGE = "regulars.charge"
+"""Where a request's scope holds what it was charged."""
 
 
 class Server:
@@ -57,11 +62,14 @@ class Server:
         # Several processes are as many writers already; more would only make their batches smaller.
         self.committers = Committers(database, settings.batch_rows, LANES if settings.workers == 1 else 1)
         self.authenticator = Authenticator(database, settings.token_cache_seconds, settings.invalid_token_cache_seconds)
+        self.general_limits = GeneralLimits(database, Limit(settings.general_capacity, settings.general_refill))
         self.stopping = asyncio.Event()
         self.imports = 0
 
     async def finish(self) -> None:
         """Waits for the writes and reads that were accepted."""
+        await self.general_limits.finish()
+        await self.authenticator.finish()
         await self.committers.finish()
         await self.reader.finish()
         self.beside.close()
@@ -75,6 +83,7 @@ class Server:
     async def answer(self, endpoint: Endpoint, request: Request) -> Response:
         """The answer of an endpoint. Raises what `errors.response` turns into an answer."""
         principal = await self.authenticator.principal(endpoint.access, request.headers)
+        await self._charge(principal, request)
         path = _texts(request.path_params)
         authorize(endpoint.access, principal, path)
         if endpoint.takes is not None:
@@ -98,6 +107,17 @@ class Server:
             return _response(endpoint.status, await endpoint.reads(call))
         assert endpoint.writes is not None, f"{endpoint.path} neither reads nor writes"  # noqa: S101
         return await self.written(call, endpoint.status, endpoint.writes)
+
+    async def _charge(self, principal: Principal, request: Request) -> None:
+        """Charges a request to the general rate limit of the caller's organization. Raises Denied 429 and 503."""
+        organization_id = principal.organization_id
+        if organization_id is None:
+            if principal.community_id is None:
+                # There is nobody to charge: the request has no credential and is denied.
+                return
+            organization_id = (await self.committers.community(principal.community_id)).organization_id
+        limits = self.general_limits
+        request.scope[CHARGE] = limits.spend(organization_id) or await limits.charge(organization_id)
 
     async def written(self, call: Call, status: int, writes: Writes) -> Response:
         """The answer of a handler that runs in one commit; the first one where the request is a repeated one.

@@ -60,11 +60,12 @@ def set_(
     smallest_cell: Annotated[Number, Parameter(help="Least count of members that reports show; 0 shows all.")] = None,
     reporting_capacity: Annotated[Number, Parameter(help="Tokens that a rate limit of reports holds.")] = None,
     reporting_refill: Annotated[Number, Parameter(help="Tokens that are added to it every second.")] = None,
-    general_capacity: Annotated[Number, Parameter(help="Tokens that a general rate limit holds.")] = None,
-    general_refill: Annotated[Number, Parameter(help="Tokens that are added to it every second.")] = None,
+    general_capacity: Annotated[Number, Parameter(help="Requests of the Profile API that it may make at once.")] = None,
+    general_refill: Annotated[Number, Parameter(help="Requests that are added to them every second.")] = None,
     where: Where | None = None,
 ) -> int:
-    """Sets what holds for an organization's reports from the next request on; 0 is the server's own setting again.
+    """Sets what holds for an organization: for its reports from the next request on, for the Profile API within ten
+    seconds; 0 is the server's own setting again.
 
     Example: `regulars organization set "My club" --smallest-cell 5 --reporting-capacity 5000 --reporting-refill 100`
     """

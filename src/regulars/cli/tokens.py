@@ -1,13 +1,14 @@
-"""`regulars token`: who may ask."""
+"""`regulars token`: the tokens of the API, and what each of them may do."""
 
 import sys
-from collections.abc import Sequence
-from datetime import timedelta
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
 from regulars.access import permits, tokens
+from regulars.access.tokens import Token
 from regulars.cli.asked import Where, WrongUseError, with_database
 from regulars.cli.printing import table
 from regulars.clock import system_clock
@@ -19,7 +20,7 @@ from regulars.storage.database import Database
 
 token = App(
     name="token",
-    help="""Makes, lists and revokes the tokens of the API.
+    help="""Creates, lists, rotates and revokes the tokens of the API.
 
     Example: `regulars token create --community cdnow`
     """,
@@ -38,18 +39,25 @@ def create(
         str | None, Parameter(help="Whose token it is; that of the community if one is named.")
     ] = None,
     customers: Annotated[str, Parameter(help="`all`, or the slugs of its communities with commas.")] = "all",
-    permit: Annotated[tuple[str, ...], Parameter(help="What it may do in the Reporting API; may end in *.")] = (),
+    permit: Annotated[tuple[str, ...], Parameter(help="What it may do, and nothing else; may end in *.")] = (),
     community: Annotated[str | None, Parameter(help="Binds it to one community, for the Profile API.")] = None,
-    member: Annotated[str | None, Parameter(help="Binds it to one profile: its id or external id.")] = None,
+    member: Annotated[
+        str | None, Parameter(help="Binds it to one profile, by its id or external id: it reaches no other.")
+    ] = None,
     name: Annotated[str, Parameter(help="What it is for.")] = "",
     days: Annotated[float | None, Parameter(help="How long it holds; for ever where not given.")] = None,
     where: Where | None = None,
 ) -> int:
-    """Makes a token and prints it, this once: only its hash is kept.
+    """Creates a token and prints it, this once: only its hash is stored.
+
+    A token of a community without --permit may do everything in the Profile API, and nothing in the Reporting API. With
+    --permit it may do exactly what is named, such as Profile:Read, Transaction:Write or Import:Write.
 
     Reports need the permit Reporting:Api:Query, and each report its own, such as
     Reporting:Api:Report:MembersGroupedCount; exports need Reporting:Api:Export, those over all customers
     Reporting:Api:TenantsExport.
+
+    A till: `regulars token create --community cdnow --permit Profile:Read --permit Transaction:Write`
 
     Example: `regulars token create --organization CDNOW --permit 'Reporting:*'`
 
@@ -57,6 +65,8 @@ def create(
     --permit Reporting:Api:Query --permit Reporting:Api:Report:MembersGroupedCount`
     """
     _check(permit)
+    if permit and community is None and not any(permits.holds(permit, each) for each in _REPORTING):
+        raise WrongUseError(f"The permit {permit[0]} is of the Profile API: name the community by --community SLUG.")
 
     async def work(database: Database) -> str:
         now = system_clock()
@@ -65,7 +75,7 @@ def create(
             new = tokens.NewToken(
                 organization_id=await _organization(connection, organization, bound),
                 name=name,
-                permits=permit,
+                permits=permit or None,
                 customers=await _customers(connection, customers),
                 community_id=None if bound is None else bound.id,
                 profile_id=None if member is None else await _member(database, bound, member),
@@ -78,11 +88,14 @@ def create(
     return 0
 
 
+_REPORTING = (*permits.EVERY, *(each.permit for each in REPORTS))
+_PERMITS = (*permits.PROFILE_API, *_REPORTING)
+
+
 def _check(granted: Sequence[str]) -> None:
-    known = (*permits.EVERY, *(each.permit for each in REPORTS))
     for each in granted:
-        if not any(permits.holds((each,), permit) for permit in known):
-            raise WrongUseError(f"There is no permit {each!r}: there are {', '.join(known)}, and * as an ending.")
+        if not any(permits.holds((each,), permit) for permit in _PERMITS):
+            raise WrongUseError(f"There is no permit {each!r}: there are {', '.join(_PERMITS)}, and * as an ending.")
 
 
 async def _organization(connection: Any, name: str | None, community: Community | None) -> int:
@@ -126,7 +139,8 @@ def list_(
     organization: Annotated[str | None, Parameter(help="Only those of this organization.")] = None,
     where: Where | None = None,
 ) -> int:
-    """Lists tokens by their beginnings, the newest first.
+    """Lists tokens by their beginnings, the newest first: what each is bound to, what it may do, until when it is valid
+    and when it was last used. A last use is shown within about a minute.
 
     Example: `regulars token list`
     """
@@ -136,18 +150,31 @@ def list_(
         async with database.unscoped() as connection:
             slugs = {each.id: each.slug for each in await communities.every(connection)}
             for owner_id, owner in await _organizations(connection, organization):
-                for each in await tokens.listed(connection, owner_id):
-                    state = "revoked" if each.revoked_at else "stands" if each.stands_at(system_clock()) else "expired"
-                    scope = slugs.get(each.community_id or 0) or ",".join(each.customers or ["all"])
-                    made = each.created_at.isoformat(" ", "seconds")
-                    rows.append(
-                        [each.id, f"{each.hint}...", owner, scope, " ".join(each.permits), each.name, state, made]
-                    )
+                rows += [
+                    [each.id, f"{each.hint}...", owner, *_binding(each, slugs), *_validity(each)]
+                    for each in await tokens.listed(connection, owner_id)
+                ]
         return rows
 
-    header = ("id", "token", "organization", "reaches", "permits", "name", "state", "created")
-    print(table(header, with_database(where, work)))
+    header = ("id", "token", "organization", "community", "member", "customers", "permits", "name")
+    print(table((*header, "state", "created", "expires", "last used"), with_database(where, work)))
     return 0
+
+
+def _binding(token: Token, slugs: Mapping[int, str]) -> list[object]:
+    community = "any" if token.community_id is None else slugs.get(token.community_id, token.community_id)
+    member = "any" if token.profile_id is None else token.profile_id
+    customers = "all" if token.customers is None else ",".join(token.customers) or "none"
+    return [community, member, customers, ",".join(token.permits) or "none", token.name or "-"]
+
+
+def _validity(token: Token) -> list[object]:
+    state = "revoked" if token.revoked_at else "valid" if token.stands_at(system_clock()) else "expired"
+    return [state, _minute(token.created_at), _minute(token.expires_at), _minute(token.used_at)]
+
+
+def _minute(at: datetime | None) -> str:
+    return "never" if at is None else f"{at:%Y-%m-%dT%H:%M:%SZ}"
 
 
 async def _organizations(connection: Any, name: str | None) -> list[tuple[int, str]]:
@@ -155,6 +182,55 @@ async def _organizations(connection: Any, name: str | None) -> list[tuple[int, s
         "SELECT id, name FROM organizations WHERE $1::text IS NULL OR name = $1 ORDER BY name", name
     )
     return [(row["id"], row["name"]) for row in rows]
+
+
+_UNITS = {"s": timedelta(seconds=1), "m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
+
+
+def _duration(text: str) -> timedelta:
+    number, unit = text[:-1], text[-1:]
+    if unit not in _UNITS or not number.isascii() or not number.isdigit() or len(number) > 6:
+        raise WrongUseError(f"--overlap is {text!r}: write a number and a unit, such as 30m, 24h or 7d; 0s is none.")
+    return int(number) * _UNITS[unit]
+
+
+@token.command
+def rotate(
+    token_id: Annotated[int, Parameter(help="Its id, as `regulars token list` shows it.")],
+    *,
+    overlap: Annotated[str, Parameter(help="How long the first secret stays valid, such as 30m, 24h or 7d.")] = "24h",
+    days: Annotated[
+        float | None, Parameter(help="How long the second holds; as long as the first was made for.")
+    ] = None,
+    where: Where | None = None,
+) -> int:
+    """Creates a second token that may do the same, prints it, this once, and lets the first one expire.
+
+    Example: `regulars token rotate 3 --overlap 24h`
+    """
+    first_stays, lifetime = _duration(overlap), None if days is None else timedelta(days=days)
+
+    async def work(database: Database) -> str | None:
+        async with database.unscoped() as connection:
+            first = await _found(connection, token_id)
+            if first is None:
+                return None
+            return await tokens.rotate(connection, first, system_clock(), first_stays, lifetime)
+
+    secret = with_database(where, work)
+    if secret is None:
+        raise WrongUseError(f"There is no token {token_id} that is valid: `regulars token list` shows them.")
+    print(secret)
+    sys.stderr.write(f"Keep it: it can't be shown again. Token {token_id} expires in {overlap}.\n")
+    return 0
+
+
+async def _found(connection: Any, token_id: int) -> Token | None:
+    for owner_id, _ in await _organizations(connection, None):
+        for each in await tokens.listed(connection, owner_id):
+            if each.id == token_id:
+                return each
+    return None
 
 
 @token.command
@@ -176,6 +252,6 @@ def revoke(
         return False
 
     if not with_database(where, work):
-        raise WrongUseError(f"There is no token {token_id} that stands: `regulars token list` shows them.")
+        raise WrongUseError(f"There is no token {token_id} that is valid: `regulars token list` shows them.")
     print(f"Token {token_id} is revoked.")
     return 0

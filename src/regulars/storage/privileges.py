@@ -122,9 +122,11 @@ FUNCTIONS = frozenset(
     {
         "delete_profile_tokens(integer,integer,uuid[])",
         "drop_partitions(text,date)",
+        "expire_token(integer,integer,timestamp with time zone,timestamp with time zone)",
         "gather_statistics()",
         "keep_partition(text,date)",
         "keep_rollups(text,text,timestamp with time zone,timestamp with time zone)",
+        "record_token_uses(integer[],integer[],timestamp with time zone[])",
         "revoke_token(integer,integer,timestamp with time zone)",
         "set_organization_setting(text,text,integer)",
     }

@@ -1,0 +1,59 @@
+"""When tokens were last used: remembered by the process, and written in batches."""
+
+import asyncio
+from datetime import datetime
+
+import asyncpg
+import structlog
+
+from regulars.access.tokens import Token
+from regulars.storage.database import Database
+
+_log = structlog.get_logger("regulars.access")
+
+WRITTEN_EVERY = 60.0
+"""Seconds between two writes: a token's last use is written at most once in them."""
+
+
+class TokenUses:
+    """The last uses of tokens that are not written yet. A process that crashes loses those of its last minute."""
+
+    def __init__(self, database: Database, seconds: float = WRITTEN_EVERY) -> None:
+        self._database = database
+        self._seconds = seconds
+        self._unwritten: dict[tuple[int, int], datetime] = {}
+        self._writing: asyncio.Task[None] | None = None
+        self._now = asyncio.Event()
+
+    def record(self, token: Token) -> None:
+        """Notes that a token is used now."""
+        self._unwritten[token.organization_id, token.id] = self._database.clock()
+        if self._writing is None:
+            self._writing = asyncio.create_task(self._write_later())
+
+    async def finish(self) -> None:
+        """Writes what is not written yet."""
+        self._now.set()
+        if self._writing is not None:
+            await self._writing
+
+    async def _write_later(self) -> None:
+        try:
+            async with asyncio.timeout(self._seconds):
+                await self._now.wait()
+        except TimeoutError:
+            pass
+        self._writing = None
+        uses, self._unwritten = self._unwritten, {}
+        try:
+            async with self._database.unscoped() as connection:
+                await connection.execute(
+                    "SELECT record_token_uses($1, $2, $3)",
+                    [organization_id for organization_id, _ in uses],
+                    [token_id for _, token_id in uses],
+                    list(uses.values()),
+                )
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+            # They are written with the next ones, where no later use is known by then.
+            self._unwritten = uses | self._unwritten
+            _log.warning("token.uses_not_written", why=str(error))
