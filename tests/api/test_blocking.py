@@ -132,6 +132,16 @@ async def test_a_batch_is_checked_beside_the_event_loop(club: Club) -> None:
     assert heartbeat.longest < 3 * LONGEST
 
 
+async def test_a_batch_of_profiles_is_written_in_parts(club: Club) -> None:
+    rows = [{"email": f"a{number}@example.com", "first_name": "Kari"} for number in range(2_500)]
+    rows[2_200]["email"] = rows[0]["email"]
+    async with Heartbeat() as heartbeat:
+        answer = await club.http.post("/api/v3/profiles/batch.json", json={"profiles": rows, "match_criteria": "email"})
+    found = answer.json()["data"]
+    assert (found["loaded"], found["unchanged"], found["rejected"]) == (2_499, 1, [])
+    assert heartbeat.longest < 2 * LONGEST
+
+
 # Large answers ------------------------------------------------------------------------------------------------
 
 

@@ -80,6 +80,19 @@ async def test_one_row_that_is_no_text_costs_no_other_row_of_its_batch(club: Clu
     assert (answer.json()["data"]["loaded"], len(answer.json()["data"]["rejected"])) == (1, 1)
 
 
+async def test_half_of_a_pair_of_surrogates_is_the_fault_of_its_field_alone(club: Club) -> None:
+    for half in (r'"\ud83d"', r'"a\ude00b"', r'"\ude00\ud83d"', r'"\\\ud83d"'):
+        answer = await club.http.post(f"{V3}/transactions", content=written(sale(receipt_ref="HERE"), half))
+        assert (answer.status_code, list(answer.json()["errors"])) == (422, ["receipt_ref"]), answer.text
+    for whole, text in ((r'"\ud83d\ude00"', "\U0001f600"), (r'"\\ud83d"', r"\ud83d")):
+        answer = await club.http.post(f"{V3}/transactions", content=written(sale(receipt_ref="HERE"), whole))
+        assert answer.json()["data"]["receipt_ref"] == text
+    rows = [sale(external_id="a"), sale(external_id="b", order_number="HERE")]
+    body = written({"transactions": rows}, r'"\ud83d"')
+    found = (await club.http.post(f"{V3}/transactions/batch.json", content=body)).json()["data"]
+    assert (found["loaded"], list(found["rejected"][0]["errors"])) == (1, ["order_number"])
+
+
 @pytest.mark.parametrize("kind", ["text/csv", "application/x-ndjson"])
 async def test_one_row_with_a_huge_number_costs_no_other_row_of_its_import(club: Club, kind: str) -> None:
     rows = [("a", "5"), ("b", "1e999999999"), ("c", "6")]

@@ -1,6 +1,6 @@
 """Batches that are answered at once: the good rows are kept, a bad one is reported with its reason."""
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
@@ -14,12 +14,22 @@ from regulars.facts.writing import Writing
 
 MOST = 10_000
 
+AT_ONCE = 5_000
+"""Rows that are written at once: Python is busy with them for less than a tenth of a second."""
+
 Put = Callable[[Writing, Sequence[Any]], Awaitable[list[str]]]
 
 _KEEP = """
 INSERT INTO import_batches (community_id, batch_id, entity, loaded, unchanged, rejected, created_at)
 VALUES ($1, $2, $3, $4, $5, $6, $7)
 """
+
+
+def parts(rows: Mapping[int, Any], at_once: int = AT_ONCE) -> Iterator[dict[int, Any]]:
+    """Rows by their place, so many at a time."""
+    places = list(rows)
+    for start in range(0, len(places), at_once):
+        yield {place: rows[place] for place in places[start : start + at_once]}
 
 
 class Batch:
@@ -46,9 +56,11 @@ class Batch:
         return found
 
     async def put(self, writing: Writing, rows: dict[int, Any], put: Put) -> None:
-        """Writes rows, all at once where all are good; else halves them until the bad ones stand alone."""
-        if not rows:
-            return
+        """Writes rows, AT_ONCE at a time; where one of them is bad, halves them until the bad ones stand alone."""
+        for some in parts(rows):
+            await self._put(writing, some, put)
+
+    async def _put(self, writing: Writing, rows: dict[int, Any], put: Put) -> None:
         places = list(rows)
         try:
             async with writing.part():
@@ -59,7 +71,7 @@ class Batch:
                 return
             half = len(places) // 2
             for some in (places[:half], places[half:]):
-                await self.put(writing, {place: rows[place] for place in some}, put)
+                await self._put(writing, {place: rows[place] for place in some}, put)
         else:
             self.outcomes |= dict(zip(places, outcomes, strict=True))
 

@@ -17,6 +17,7 @@ from regulars.access.customers import Customer
 from regulars.access.principals import Principal
 from regulars.api import bodies
 from regulars.api.errors import ApiError, refused
+from regulars.api.half_pairs import without_half_pairs
 from regulars.facts.refusals import NotFound
 from regulars.facts.resource import Resource
 from regulars.facts.writing import Writing
@@ -173,7 +174,7 @@ _decoders: dict[Any, msgspec.json.Decoder[Any]] = {}
 def decoded(body: bytes, shape: Any) -> Any:
     """A JSON body as the struct it must fit; unknown keys are ignored and ids may be strings.
 
-    Raises ApiError 400 for what is no JSON, Refused by path for what does not fit.
+    Raises ApiError 413 for too many values, 400 for what is no JSON, Refused by path for what does not fit.
     """
     if not body:
         raise ApiError(400, "The body is empty: send JSON, `{}` where there is nothing to say.")
@@ -186,6 +187,10 @@ def decoded(body: bytes, shape: Any) -> Any:
     except msgspec.ValidationError as error:
         raise refused(error) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        # Half of a pair, of an emoji that was cut in two, is the fault of its field alone, and is refused there as NUL.
+        without = without_half_pairs(body)
+        if without != body:
+            return decoded(without, shape)
         raise ApiError(400, f"The body is no JSON: {error}.") from None
     except RecursionError:
         raise ApiError(400, "The body is nested too deeply.") from None

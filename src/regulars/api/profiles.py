@@ -7,7 +7,7 @@ from uuid import UUID
 import msgspec
 
 from regulars.access import permits
-from regulars.api.batches import Batch
+from regulars.api.batches import Batch, parts
 from regulars.api.endpoint import Call, Endpoint, data, page
 from regulars.facts import forgetting, given, identities, member_handles, merging, profile_lookup, profiles
 from regulars.facts.import_batches import IMPORT_BATCHES
@@ -222,6 +222,10 @@ def _ref(criteria: str, row: ProfileRow) -> Ref | None:
     return None if value is None else (criteria, value)
 
 
+_AT_ONCE = 2_000
+"""Profiles that are written at once: Python is busy with them for less than a tenth of a second."""
+
+
 async def _loaded(call: Call, writing: Writing) -> Batch:
     criteria = call.body.match_criteria
     try:
@@ -232,10 +236,11 @@ async def _loaded(call: Call, writing: Writing) -> Batch:
     rows = await call.server.beside.run(batch.checked, ProfileIn, checked)
     for row in rows.values():
         _require_type(call, row.columns.get("profile_type"))
-    refs = [_ref(criteria, row) for row in rows.values()]
-    results = await profiles.put_matching(writing, list(rows.values()), refs)
-    for place, result in zip(rows, results, strict=True):
-        batch.outcomes[place] = result if isinstance(result, Refused) else result.outcome
+    for some in parts(rows, _AT_ONCE):
+        refs = [_ref(criteria, row) for row in some.values()]
+        results = await profiles.put_matching(writing, list(some.values()), refs)
+        for place, result in zip(some, results, strict=True):
+            batch.outcomes[place] = result if isinstance(result, Refused) else result.outcome
     return batch
 
 
