@@ -181,6 +181,8 @@ async def test_an_import_ends_with_its_client_and_with_its_server_and_is_resumed
         ("import_lines", LONG.encode(), 413, "more than 100,000 lines"),
         ("import_columns", HEADER.encode() + b"," * 5, 413, "The header has 4 columns; 3 are allowed"),
     ],
+    # What gzip writes holds the time, and the processes of a run must give a test one name.
+    ids=["unpacked", "bytes", "lines", "columns"],
 )
 async def test_an_import_beyond_a_limit_is_a_413_that_names_the_setting(
     club: Club, setting: str, content: bytes, status: int, text: str
