@@ -4,6 +4,8 @@ import csv
 from pathlib import Path
 
 import psycopg
+import pyarrow as pa
+import pyarrow.parquet
 import pytest
 
 from cli.conftest import Command
@@ -135,3 +137,42 @@ def test_verify_prints_what_differs_and_ends_with_1(
     first, last = done.out.splitlines()
     assert "shop_count is kept as 7, the facts say 1" in first
     assert last == f"{slug}: 1 profile, 1 difference"
+
+
+@pytest.mark.parametrize("name", ["sales.csv", "sales.parquet"])
+def test_a_load_that_the_database_stops_says_where_and_goes_on_from_there(
+    command: Command,
+    slug: str,
+    folder: Path,
+    database_urls: tuple[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+) -> None:
+    monkeypatch.setenv("REGULARS_BATCH_ROWS", "1")
+    rows = [(f"{slug}-{number}", "M1", "2026-10-01", "1") for number in range(3)]
+    names = ("external_id", "profile", "transacted_at", "total")
+    table = pa.table({each: list(column) for each, column in zip(names, zip(*rows, strict=True), strict=True)})
+    if name.endswith("csv"):
+        (folder / name).write_text("\n".join(",".join(row) for row in (names, *rows)))
+    else:
+        pyarrow.parquet.write_table(table, folder / name)
+    load = ("load", "transactions", name, "--community", slug)
+    with psycopg.connect(database_urls[0], autocommit=True) as owner:
+        owner.execute(
+            f"""
+            CREATE FUNCTION fail_{name[-3:]}() RETURNS trigger LANGUAGE plpgsql AS
+            $$ BEGIN RAISE EXCEPTION 'no space left' USING ERRCODE = '53100'; END $$;
+            CREATE TRIGGER fail BEFORE INSERT ON transactions FOR EACH ROW
+            WHEN (NEW.external_id = '{slug}-1') EXECUTE FUNCTION fail_{name[-3:]}();
+            """.encode()
+        )
+        done = command(*load)
+        owner.execute(f"DROP FUNCTION fail_{name[-3:]} CASCADE".encode())
+    assert done.code == 1
+    assert done.err.startswith(
+        f"regulars: {name}: The load stopped at line {3 if name.endswith('csv') else 2}, because"
+    )
+    assert "1 loaded, 0 unchanged, 0 rejected before it" in done.err
+    assert done.err.endswith("Reason: no space left.\n")
+    done = command(*load)
+    assert (done.code, done.out) == (0, f"{name}: 2 loaded, 1 unchanged, 0 rejected\n")

@@ -135,6 +135,20 @@ ROUNDS = 4
 WRITERS = 8
 
 
+_COMMITTING = "SELECT pid FROM pg_stat_activity WHERE query LIKE '%; COMMIT' AND state = 'active' LIMIT 1"
+
+
+async def committing_backend(url: str) -> int:
+    """The process of a backend that commits."""
+    while True:
+        # The crash before may end this connection too.
+        with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+            async with connected(url) as owner:
+                while (process_id := await owner.fetchval(_COMMITTING)) is None:
+                    continue
+                return int(process_id)
+
+
 def _has_grown(stored: list[str], before: int) -> bool:
     return len(stored) >= before + WRITERS
 
@@ -171,13 +185,10 @@ async def test_writers_whose_server_crashes_while_they_commit_write_once(crashin
         nonlocal crashed
         while crashed < ROUNDS:
             before = len(stored)
-            async with connected(crashing[0]) as owner:
-                async with progress:
-                    await progress.wait_for(partial(_has_grown, stored, before))
-                committing = "SELECT pid FROM pg_stat_activity WHERE query LIKE '%; COMMIT' AND state = 'active'"
-                while (process_id := await owner.fetchval(f"{committing} LIMIT 1")) is None:
-                    continue
-                os.kill(process_id, signal.SIGKILL)
+            async with progress:
+                await progress.wait_for(partial(_has_grown, stored, before))
+            with suppress(ProcessLookupError):
+                os.kill(await committing_backend(crashing[0]), signal.SIGKILL)
             crashed += 1
 
     async with connected(crashing[0]) as owner:

@@ -38,6 +38,7 @@ from regulars.ingest import arrival as arrivals
 from regulars.ingest import commit as commits
 from regulars.ingest import computing, plain_puts
 from regulars.ingest.arrival import arriving
+from regulars.ingest.batches import LoadStoppedError
 from regulars.ingest.commit import commit
 from regulars.ingest.transactions import OutdatedError
 from regulars.jobs.sweep import sweep_community
@@ -276,8 +277,10 @@ async def test_what_passes_is_not_tried_row_by_row(
     monkeypatch.setattr(plain_puts, "_insert", lost)
     monkeypatch.setattr(commits, "ATTEMPTS", 1)
     await load.profiles(*MEMBERS)
-    with pytest.raises(asyncpg.DeadlockDetectedError):
+    with pytest.raises(LoadStoppedError) as stopped:
         await loaded(load, sales(tmp_path / "sales.parquet"))
+    assert isinstance(stopped.value.__cause__, asyncpg.DeadlockDetectedError)
+    assert stopped.value.progress == {"line": 1, "loaded": 0, "unchanged": 0, "rejected": 0}
 
 
 async def test_a_row_that_another_load_makes_at_once_is_passed_over(

@@ -9,6 +9,7 @@ import pytest
 from ingest.loading import Loading, counts, reasons
 from regulars.facts.transactions import EITHER
 from regulars.ingest import arrival, grouping
+from regulars.ingest.batches import LoadStoppedError
 from regulars.ingest.grouping import Submission
 
 PROFILES = 12
@@ -80,8 +81,9 @@ async def test_what_ends_one_commit_leaves_the_other(load: Loading, monkeypatch:
         return await together(database, community_id, batch)
 
     monkeypatch.setattr(grouping, "commit_together", failing)
-    with pytest.raises(asyncpg.DeadlockDetectedError):
+    with pytest.raises(LoadStoppedError) as stopped:
         await load("transactions", file(ROWS))
+    assert isinstance(stopped.value.__cause__, asyncpg.DeadlockDetectedError)
     kept = {row["external_id"] for row in (await load.transactions()).values()}
     assert "T3" not in kept
     monkeypatch.undo()

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import asyncpg
 import msgspec
 import pytest
 
@@ -10,7 +11,7 @@ from clubs import Club
 from ingest.loading import Loading, counts, reasons
 from regulars.facts import community as communities
 from regulars.ingest import bulk
-from regulars.ingest.batches import Options
+from regulars.ingest.batches import LoadStoppedError, Options
 from regulars.ingest.rows import Line
 
 
@@ -101,6 +102,19 @@ async def test_communities_are_made_and_changed_by_slug(club: Club) -> None:
     async with club.database.unscoped() as connection:
         found = await communities.by_slug(connection, slug)
     assert (found.timezone, found.attributes) == ("Europe/Stockholm", {"chain": "New"})
+
+
+@pytest.mark.parametrize(("error", "stops"), [(asyncpg.DiskFullError("x"), LoadStoppedError), (KeyError(), KeyError)])
+async def test_a_community_that_can_not_be_stored_now_is_not_rejected(
+    club: Club, monkeypatch: pytest.MonkeyPatch, error: Exception, stops: type[Exception]
+) -> None:
+    async def failing(*arguments: object) -> bool:
+        raise error
+
+    monkeypatch.setattr(communities, "put", failing)
+    row = {"slug": "new", "name": "New", "country": "NO", "timezone": "UTC", "currency": "NOK"}
+    with pytest.raises(stops):
+        await bulk.load_communities(club.database, rows_of([row]))
 
 
 async def test_a_communitys_currency_is_fixed_after_the_first_transaction(load: Loading) -> None:

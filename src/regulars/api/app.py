@@ -54,7 +54,7 @@ async def _answer(server: Server, endpoint: Endpoint, request: Request) -> Respo
     except (Denied, Refused, NotFound, errors.ApiError) as error:
         response = errors.response(error)
     except Exception as error:
-        _log.exception("request.failed", method=endpoint.method, path=endpoint.path)
+        errors.log_failure(endpoint.method, endpoint.path, error)
         response = errors.response(error)
     if (charge := request.scope.get(CHARGE)) is not None:
         response.raw_headers += charge.raw_headers
@@ -67,6 +67,9 @@ def _page(server: Server, access: Access, handler: Handler) -> Handler:
             authorize(access, await server.authenticator.principal(access, request.headers), request.path_params)
         except Denied as denied:
             return errors.response(denied)
+        except Exception as error:
+            errors.log_failure(request.method, request.url.path, error)
+            return errors.response(error)
         return await handler(request)
 
     return handle

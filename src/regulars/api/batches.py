@@ -11,6 +11,7 @@ from regulars.api.endpoint import data, decoded
 from regulars.api.errors import MOST_ERRORS, ApiError, refusal_message
 from regulars.facts.refusals import Refused, refuse
 from regulars.facts.writing import Writing
+from regulars.ingest.row_errors import log_refusal, refusal_of
 
 MOST = 10_000
 
@@ -65,8 +66,12 @@ class Batch:
         try:
             async with writing.part():
                 outcomes = await put(writing, list(rows.values()))
-        except Refused as refused:
+        except Exception as error:
+            refused = refusal_of(error)
+            if refused is None:
+                raise
             if len(rows) == 1:
+                log_refusal(error)
                 self.outcomes[places[0]] = refused
                 return
             half = len(places) // 2

@@ -3,21 +3,24 @@
 from collections.abc import Mapping
 from itertools import islice
 
-import asyncpg
 import msgspec
+import structlog
 from starlette.responses import Response
 
 from regulars.access.denied import Denied
 from regulars.api.turns import BusyError
 from regulars.facts.refusals import Erased, NotFound, Refused
 from regulars.facts.refusals import misfit as refused
+from regulars.ingest.batches import LoadStoppedError
 from regulars.query.columns import CatchingUpError
 from regulars.query.problems import InvalidParametersError
 from regulars.query.request import NotJsonError
+from regulars.storage.errors import UnknownOutcomeError, is_system_error
 
 __all__ = [
     "ApiError",
     "body",
+    "log_failure",
     "of_no_endpoint",
     "refusal_message",
     "refused",
@@ -26,20 +29,53 @@ __all__ = [
     "response",
 ]
 
-UNREACHABLE = (
-    asyncpg.PostgresConnectionError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.InsufficientResourcesError,
-    asyncpg.InterfaceError,
-    OSError,
+_log = structlog.get_logger("regulars.api")
+
+RETRY_SECONDS = 5
+"""After how long to send a request again that the system could not process."""
+
+RETRY = {"Retry-After": str(RETRY_SECONDS)}
+
+_UNAVAILABLE = (
+    "The database is not available, so the request was not completed. Send it again in a few seconds: "
+    "a write with the same Idempotency-Key or external_id is stored once."
 )
-"""Errors that say of the database, not of a request, that it can't answer."""
+
+_UNKNOWN = (
+    "The database was lost while it stored the request, so whether it is stored is unknown. Send it again with the "
+    "same Idempotency-Key or external_id: it is stored once."
+)
 
 UNFORESEEN = "Something went wrong here; it has been logged."
 
 
 MOST_ERRORS = 100
 """So many fields of a refusal are named; its message says how many there are."""
+
+
+def _unavailable(error: Exception) -> str | None:
+    """What is said of an error of the system, in no words of the database; None for every other error."""
+    if isinstance(error, LoadStoppedError):
+        return str(error)
+    if isinstance(error, UnknownOutcomeError):
+        return _UNKNOWN
+    return _UNAVAILABLE if is_system_error(error) else None
+
+
+def log_failure(method: str, path: str, error: Exception) -> None:
+    """Logs an error that is no fault of the request: one line for trouble of the system, a traceback for a defect."""
+    if _unavailable(error) is None:
+        _log.error("request.failed", method=method, path=path, exc_info=error)
+        return
+    cause = error.__cause__ if isinstance(error, LoadStoppedError) and error.__cause__ is not None else error
+    _log.error(
+        "request.unavailable",
+        method=method,
+        path=path,
+        error=type(cause).__name__,
+        sqlstate=getattr(cause, "sqlstate", None),
+        why=str(cause).partition("\n")[0],
+    )
 
 
 class ApiError(Exception):
@@ -77,7 +113,7 @@ def refusal_message(errors: Mapping[str, str]) -> str:
 
 def response(error: Exception) -> Response:
     """The answer to an error that a request may run into."""
-    headers: dict[str, str] = {}
+    headers: Mapping[str, str] = {}
     if isinstance(error, Erased):
         content, status, headers = body(error.message), error.status, headers
     elif isinstance(error, Refused):
@@ -88,6 +124,9 @@ def response(error: Exception) -> Response:
         content, status, headers = body(error.message, error.errors), error.status, error.headers
     elif isinstance(error, Denied):
         content, status, headers = body(error.message), error.status, error.headers
+    elif (unavailable := _unavailable(error)) is not None:
+        extra = error.progress if isinstance(error, LoadStoppedError) else None
+        content, status, headers = body(unavailable, extra=extra), 503, RETRY
     else:
         content, status, headers = body(UNFORESEEN), 500, headers
     return Response(content, status, headers, media_type="application/json")
@@ -115,7 +154,7 @@ def report_body(message: str, details: Mapping[str, object] | None = None, *, is
 
 def report_response(error: Exception) -> Response:
     """The answer of the Reporting API to an error that a request may run into."""
-    headers: dict[str, str] = {}
+    headers: Mapping[str, str] = {}
     if isinstance(error, InvalidParametersError):
         content, status = report_body("Invalid parameters", error.details, is_truncated=error.is_truncated), 422
     elif isinstance(error, Denied | ApiError):
@@ -124,8 +163,8 @@ def report_response(error: Exception) -> Response:
         content, status = report_body(str(error)), 400
     elif isinstance(error, CatchingUpError | BusyError):
         content, status, headers = report_body(str(error)), 503, {"Retry-After": str(error.retry_after)}
-    elif isinstance(error, UNREACHABLE):
-        content, status = report_body("The database can't be reached now: try again in a moment."), 503
+    elif _unavailable(error) is not None:
+        content, status, headers = report_body("The database is not available: try again in a moment."), 503, RETRY
     else:
         content, status = report_body(UNFORESEEN), 500
     return Response(content, status, headers, media_type="application/json")

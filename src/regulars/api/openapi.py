@@ -101,7 +101,7 @@ _ERRORS = {
     "429": ("Limited", "The rate limit is used up: `Retry-After` says for how many seconds.", _MESSAGE),
     "503": (
         "Unavailable",
-        "The database, or a certificate, can't be had now, or too many imports run: send it again.",
+        "The database, or a certificate, can't be had now, or too many imports run: send it after `Retry-After`.",
         _MESSAGE,
     ),
 }
@@ -123,7 +123,10 @@ _REPORT_ERRORS = {
     "429": ("ReportLimited", "The rate limit is used up: `Retry-After` says for how many seconds."),
     "470": ("ReportHeaderMissing", "Neither X-Customer nor X-Loyalty-Club-Slug was sent."),
     "471": ("ReportHeaderWrong", "X-Customer or X-Loyalty-Club-Slug is malformed, or they disagree."),
-    "503": ("ReportUnavailable", "The database can't be reached now, or too many requests wait."),
+    "503": (
+        "ReportUnavailable",
+        "The database is not available now, or too many requests wait: `Retry-After` says when to send it again.",
+    ),
 }
 
 _LIMIT_HEADERS = {

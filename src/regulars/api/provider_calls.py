@@ -20,6 +20,7 @@ from regulars.ingest.commit import commit
 from regulars.ingest.providers.outside import OutOfReachError
 from regulars.ingest.providers.provider import Delivery, Distrusted, Provider, UnreadableError
 from regulars.ingest.providers.taking import Taken, take
+from regulars.ingest.row_errors import log_refusal, refusal_of
 
 _log = structlog.get_logger("regulars.api")
 
@@ -35,18 +36,18 @@ async def answer(server: Server, endpoint: Endpoint, request: Request) -> Respon
     except UnreadableError as error:
         _log.info("request.malformed", method=endpoint.method, path=endpoint.path, why=str(error))
         return _refused(400, str(error))
-    except Refused as refused:
-        return Response(_body(refused), provider.refused_by, media_type="application/json")
     except ApiError as error:
         return errors.response(error)
     except OutOfReachError as error:
         _log.warning("provider.out_of_reach", provider=provider.name, why=str(error))
-        return _refused(503, str(error))
-    except errors.UNREACHABLE:
-        return _refused(503, "The database can't be reached now: try again in a moment.")
+        return errors.response(ApiError(503, str(error), headers=errors.RETRY))
     except Exception as error:
-        _log.exception("request.failed", method=endpoint.method, path=endpoint.path)
-        return errors.response(error)
+        refused = refusal_of(error)
+        if refused is None:
+            errors.log_failure(endpoint.method, endpoint.path, error)
+            return errors.response(error)
+        log_refusal(error)
+        return Response(_body(refused), provider.refused_by, media_type="application/json")
 
 
 def _refused(status: int, message: str) -> Response:

@@ -55,7 +55,11 @@ class QuickReads:
         limits, organization_id = self._server.general_limits, principal.organization_id
         if organization_id is None or (charge := limits.spend(organization_id)) is None:
             return False
-        read = await self._server.reader.read(principal.community_id, profile_id)
+        try:
+            read = await self._server.reader.read(principal.community_id, profile_id)
+        except Exception:
+            # Trouble of the system, most likely: `app` meets it as well, logs it and answers.
+            read = None
         if read is None:
             limits.give_back(organization_id)
             return False

@@ -3,7 +3,6 @@
 from collections.abc import Awaitable, Callable
 from typing import NoReturn
 
-import structlog
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -15,14 +14,12 @@ from regulars.access.principals import Principal
 from regulars.access.rate_limits import Charge, Kind, Limit, Owner
 from regulars.api import bodies
 from regulars.api.endpoint import Asked, Endpoint, ReportCall
-from regulars.api.errors import ApiError, report_response
+from regulars.api.errors import ApiError, log_failure, report_response
 from regulars.api.server import Server, encoded
 from regulars.api.turns import BusyError
 from regulars.query import costs
 from regulars.query.problems import InvalidParametersError
 from regulars.query.request import NotJsonError
-
-_log = structlog.get_logger("regulars.api")
 
 _REFUSALS = (Denied, ApiError, InvalidParametersError, NotJsonError)
 
@@ -59,7 +56,7 @@ async def answer(server: Server, endpoint: Endpoint, request: Request) -> Respon
 
 def _failed(endpoint: Endpoint, error: Exception) -> Response:
     if not isinstance(error, (*_REFUSALS, BusyError)):
-        _log.error("request.failed", method=endpoint.method, path=endpoint.path, exc_info=error)
+        log_failure(endpoint.method, endpoint.path, error)
     return report_response(error)
 
 

@@ -16,13 +16,15 @@ from regulars.facts import community as communities
 from regulars.facts.refusals import Refused
 from regulars.ingest import entities, files
 from regulars.ingest.arrival import Arrival, arriving
-from regulars.ingest.batches import Options, Summary
+from regulars.ingest.batches import LoadStoppedError, Options, Summary
 from regulars.ingest.bulk import load, load_communities
 from regulars.ingest.files import Format, Source
 from regulars.ingest.given_values import GivenValues
 from regulars.ingest.grouping import Committers
 from regulars.ingest.rows import Rejection
+from regulars.running import UnreachableError
 from regulars.storage.database import Database
+from regulars.storage.errors import is_system_error
 
 Entity = Literal[
     "communities",
@@ -89,13 +91,24 @@ def load_files(
                 if given is not None:
                     await arrival.begin_marking()
                 rejected = await load_all(arrival, write)
-                with telling("values") as told:
-                    taken = await arrival.finish(
-                        lambda profiles: told.at(None, f"{counted(profiles, 'profile')} computed"), given
-                    )
+                taken = await finish(arrival, given)
             if given is not None:
                 print(f"{values}: values of {counted(taken, 'profile')} taken over")
         return rejected
+
+    async def finish(arrival: Arrival, given: GivenValues | None) -> int:
+        with telling("values") as told:
+            try:
+                return await arrival.finish(
+                    lambda profiles: told.at(None, f"{counted(profiles, 'profile')} computed"), given
+                )
+            except Exception as error:
+                if not is_system_error(error):
+                    raise
+                raise UnreachableError(
+                    f"All rows are stored, but not all values: they are computed when they are read, and stored by the "
+                    f"sweep of a server or by the same command. Reason: {error}."
+                ) from error
 
     async def load_all(arrival: Arrival, write: Callable[[str, Rejection], None]) -> int:
         rejected = 0
@@ -119,6 +132,8 @@ def load_files(
                 except Refused as refused:
                     wrong = (f"{field} {text}".strip() for field, text in refused.errors.items())
                     raise Refused({str(source.path): "; ".join(wrong)}) from None
+                except LoadStoppedError as stopped:
+                    raise UnreachableError(f"{source.path}: {stopped} Reason: {stopped.__cause__}.") from stopped
             _tell(source, summary, dry_run=dry_run)
             rejected += summary.rejected
         return rejected

@@ -1,6 +1,7 @@
 """How the rows of a file go in: batch by batch, good ones kept, bad ones told with their line and reason."""
 
-from collections.abc import Awaitable, Callable, Generator, Sequence
+from collections.abc import Awaitable, Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,6 +10,7 @@ from regulars.ingest.ahead import prepared
 from regulars.ingest.entities import Outcome
 from regulars.ingest.rows import Rejection
 from regulars.storage.database import Database
+from regulars.storage.errors import is_system_error
 
 KEPT_REJECTIONS = 1_000
 
@@ -34,6 +36,42 @@ class Summary:
     def rows(self) -> int:
         """How many rows were dealt with."""
         return self.loaded + self.unchanged + self.rejected
+
+
+class LoadStoppedError(Exception):
+    """The system could not store more of a file; its cause says why. The message says where it stopped and what to do.
+
+    `line` is the first line that may not be stored; None where all are, and only what follows from them is left.
+    """
+
+    def __init__(self, summary: Summary, line: int | None) -> None:
+        self.summary = summary
+        self.line = line
+        where = "after its last line" if line is None else f"at line {line}"
+        super().__init__(
+            f"The load stopped {where}, because the database is not available: {summary.loaded:,} loaded, "
+            f"{summary.unchanged:,} unchanged, {summary.rejected:,} rejected before it. Load the same file again: "
+            f"what is stored already is found unchanged, and the rest is loaded."
+        )
+
+    @property
+    def progress(self) -> dict[str, int | None]:
+        """How far it came."""
+        counts = self.summary
+        return {
+            "line": self.line, "loaded": counts.loaded, "unchanged": counts.unchanged, "rejected": counts.rejected,
+        }  # fmt: skip
+
+
+@contextmanager
+def stopping_at(line: int | None, summary: Summary) -> Iterator[None]:
+    """Turns trouble of the system within the block into LoadStoppedError; no row is rejected for it."""
+    try:
+        yield
+    except Exception as error:
+        if not is_system_error(error):
+            raise
+        raise LoadStoppedError(summary, line) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +107,18 @@ async def loaded(
         async for batch in upcoming:
             for rejection in batch.rejections:
                 _reject(summary, rejection, options)
-            outcomes = await put([row for _, row in batch.rows]) if batch.rows else []
-            for (line, _), outcome in zip(batch.rows, outcomes, strict=True):
-                _count(summary, line, outcome, options)
-            await looked_at(database, len(batch.rows))
+            if batch.rows:
+                await _put_batch(database, batch, put, options, summary)
             options.progress(summary)
+
+
+async def _put_batch(database: Database, batch: Batch, put: PutRows, options: Options, summary: Summary) -> None:
+    with stopping_at(min(line for line, _ in batch.rows), summary):
+        outcomes = await put([row for _, row in batch.rows])
+    for (line, _), outcome in zip(batch.rows, outcomes, strict=True):
+        _count(summary, line, outcome, options)
+    with stopping_at(batch.rows[-1][0] + 1, summary):
+        await looked_at(database, len(batch.rows))
 
 
 async def looked_at(database: Database, rows: int) -> None:

@@ -14,7 +14,7 @@ from regulars.facts.refusals import Refused
 from regulars.facts.writing import Writing
 from regulars.ingest import entities, history
 from regulars.ingest.arrival import Arrival, arriving
-from regulars.ingest.batches import BATCH_BYTES, Batch, Options, PutRows, Summary, loaded
+from regulars.ingest.batches import BATCH_BYTES, Batch, Options, PutRows, Summary, loaded, stopping_at
 from regulars.ingest.commit import commit
 from regulars.ingest.entities import ENTITIES, PUTS, Outcome
 from regulars.ingest.files import Source
@@ -71,7 +71,8 @@ async def load_one(
     """Loads one file as an arrival of its own: all values are written by then. Raises as `load` does."""
     async with arriving(database, committers, community_id) as arrival:
         summary = await load(arrival, entity, read, options, source)
-        await arrival.finish()
+        with stopping_at(None, summary):
+            await arrival.finish()
     return summary
 
 
@@ -224,5 +225,9 @@ async def _put_community(connection: Any, new: NewCommunity, now: datetime) -> O
     try:
         async with connection.transaction():
             return "loaded" if await communities.put(connection, new, now) else "unchanged"
-    except Refused as refused:
+    except Exception as error:
+        refused = refusal_of(error)
+        if refused is None:
+            raise
+        log_refusal(error)
         return refused

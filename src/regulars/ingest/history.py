@@ -5,6 +5,7 @@ from functools import partial
 
 import asyncpg
 import pyarrow as pa
+import pyarrow.compute
 
 from regulars.facts.community import Community
 from regulars.facts.refusals import Refused, refuse
@@ -13,7 +14,7 @@ from regulars.facts.writing import Writing
 from regulars.ingest import entities, together
 from regulars.ingest.ahead import prepared
 from regulars.ingest.arrival import Arrival, at_once
-from regulars.ingest.batches import BATCH_BYTES, Batch, Options, Summary, loaded, looked_at
+from regulars.ingest.batches import BATCH_BYTES, Batch, Options, Summary, loaded, looked_at, stopping_at
 from regulars.ingest.entities import Outcome
 from regulars.ingest.files import Format, Source
 from regulars.ingest.grouping import rehearsed
@@ -57,14 +58,16 @@ async def _load_plain(
         expected = 0
         async with prepared(tables) as upcoming:
             async for lanes in upcoming:
-                await arrival.expect(len(left.flags) - expected)
-                expected = len(left.flags)
-                for came in await at_once(partial(_put_lane, arrival, community, options), lanes):
-                    summary.loaded += came.loaded
-                    summary.unchanged += came.unchanged
-                    for number in came.left:
-                        left.add(number)
-                await looked_at(arrival.database, sum(map(len, lanes)))
+                first = min(pyarrow.compute.min(lane["number"]).as_py() for lane in lanes)
+                with stopping_at(first, summary):
+                    await arrival.expect(len(left.flags) - expected)
+                    expected = len(left.flags)
+                    for came in await at_once(partial(_put_lane, arrival, community, options), lanes):
+                        summary.loaded += came.loaded
+                        summary.unchanged += came.unchanged
+                        for number in came.left:
+                            left.add(number)
+                    await looked_at(arrival.database, sum(map(len, lanes)))
                 options.progress(summary)
 
 

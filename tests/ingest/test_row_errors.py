@@ -1,0 +1,81 @@
+"""Which errors of the database refuse a row, and in which words."""
+
+import asyncpg
+import pytest
+
+from regulars.facts.refusals import refuse
+from regulars.ingest.row_errors import refusal_of
+from regulars.storage.errors import UnknownOutcomeError, is_definite, is_system_error, is_transient
+
+SECRET = 'relation "profiles" holds Kari'
+
+
+def error(sqlstate: str, severity: str = "ERROR", message: str = SECRET) -> asyncpg.PostgresError:
+    """An error as the server reports it."""
+    fields = {"S": severity, "V": severity, "C": sqlstate, "M": message}
+    found: asyncpg.PostgresError = asyncpg.PostgresError.new(fields)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("sqlstate", "reason"),
+    [
+        ("22003", "Its sums make a value of the profile larger than can be kept: send smaller amounts"),
+        ("22008", "The row holds a date or time that the database can't store"),
+        ("22021", "The row holds a character that the database can't store"),
+        ("22P05", "The row holds a character that the database can't store"),
+        ("22P02", "The row holds a value that the database can't store"),
+        ("22ZZZ", "The row holds a value that the database can't store"),
+        ("23502", "The row breaks a rule of the data model"),
+        ("23503", "The row refers to something that does not exist"),
+        ("23505", "The row clashes with another row that has the same key: send it again to update that row"),
+    ],
+)
+def test_an_error_of_a_row_refuses_it_in_no_words_of_the_database(sqlstate: str, reason: str) -> None:
+    refused = refusal_of(error(sqlstate))
+    assert refused is not None
+    assert refused.errors == {"": reason}
+    assert not is_system_error(error(sqlstate))
+
+
+@pytest.mark.parametrize(
+    "sqlstate",
+    [
+        *("08006", "25006", "25P02", "40001", "40P01", "42501", "42703", "53100", "53200", "53300", "54000"),
+        *("55P03", "55000", "57014", "57P01", "57P03", "58030", "P0001", "XX000", "XX001", "XX002", "ZZZZZ"),
+    ],
+)
+def test_every_other_error_is_the_system_s(sqlstate: str) -> None:
+    assert refusal_of(error(sqlstate)) is None
+    assert is_system_error(error(sqlstate))
+
+
+def test_a_partition_that_is_lacking_is_no_fault_of_the_row() -> None:
+    lacking = error("23514", message='no partition of relation "outbox" found for row')
+    assert refusal_of(lacking) is None
+    assert is_system_error(lacking)
+
+
+def test_what_is_no_error_of_the_database_is_a_defect() -> None:
+    assert refusal_of(KeyError("x")) is None
+    assert not is_system_error(KeyError("x"))
+    refused = refuse("total", "is required")
+    assert refusal_of(refused) is refused
+    assert not is_system_error(refused)
+
+
+@pytest.mark.parametrize(
+    "lost", [ConnectionResetError(), TimeoutError(), UnknownOutcomeError(), asyncpg.InterfaceError("closed")]
+)
+def test_a_lost_connection_is_the_system_s(lost: Exception) -> None:
+    assert is_system_error(lost)
+
+
+def test_what_passes_is_repeated_and_what_takes_too_long_is_not() -> None:
+    assert all(is_transient(each) for each in (error("40P01"), error("40001"), ConnectionResetError()))
+    assert not any(is_transient(each) for each in (TimeoutError(), error("53100"), error("57014"), KeyError()))
+
+
+def test_only_a_server_that_lives_on_says_that_nothing_was_committed() -> None:
+    assert is_definite(error("53100"))
+    assert not any(is_definite(each) for each in (error("53100", "PANIC"), error("57P01", "FATAL"), OSError()))
