@@ -12,6 +12,7 @@ import yoyo
 from aggregations.case import ME, bought, case
 from aggregations.stored import live, stored
 from clubs import SetClock
+from regulars.access import permits
 from regulars.aggregations import store
 from regulars.aggregations.reading import Reader
 from regulars.ingest import idempotency
@@ -142,3 +143,43 @@ def test_responses_that_were_stored_under_plain_keys_are_found_and_say_whom_they
         "item": (None, 12),
         "batch": (None, None),
     }
+
+
+def test_tokens_of_communities_keep_the_profile_api_unless_they_were_made_with_permits(
+    empty_urls: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    every = yoyo.read_migrations
+    before = [name for name in migrations() if name < "0021"]
+    with monkeypatch.context() as patched:
+        patched.setattr(yoyo, "read_migrations", lambda folder: every(folder).filter(lambda each: each.id in before))
+        assert bring_up(empty_urls) == before
+    with psycopg.connect(empty_urls[0], autocommit=True) as owner:
+        owner.execute("INSERT INTO organizations (name, created_at) VALUES ('One', now()), ('Two', now())")
+        owner.execute(
+            """
+            INSERT INTO communities (
+                id, organization_id, customer_id, loyalty_club_id, slug, name, country, timezone, currency,
+                minor_digits, created_at, updated_at
+            )
+            SELECT n, n, n, n, 'c' || n, 'C', 'NO', 'UTC', 'NOK', 2, now(), now() FROM generate_series(1, 2) AS n
+            """
+        )
+        stored = {
+            "one": (1, 1, []),
+            "two": (2, 2, []),
+            "reports of a community": (1, 1, ["Reporting:*"]),
+            "reports": (2, None, ["Reporting:*"]),
+            "nothing": (2, None, []),
+        }
+        for name, (organization_id, community_id, granted) in stored.items():
+            owner.execute(
+                """
+                INSERT INTO tokens (organization_id, community_id, hash, hint, name, permits, created_at)
+                VALUES (%s, %s, %s, '', %s, %s, now())
+                """,
+                (organization_id, community_id, name, name, granted),
+            )
+        bring_up(empty_urls)
+        found = {name: granted for name, granted in owner.execute("SELECT name, permits FROM tokens")}
+    everything = list(permits.FULL_PROFILE_API)
+    assert found == {name: granted for name, (*_, granted) in stored.items()} | {"one": everything, "two": everything}

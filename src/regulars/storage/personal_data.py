@@ -163,7 +163,8 @@ FACTS = (
         "tokens",
         _PROFILE,
         deleted_by="facts.forgetting",
-        erased="id organization_id profile_id hash hint name permits customers created_at expires_at revoked_at",
+        erased="id organization_id profile_id hash hint name permits customers created_at expires_at revoked_at "
+        "used_at",
     ),
     Table("webhooks", impersonal="community_id id trigger url namespace user_id is_active retry_daily retry_hourly "
           "queue condition secret created_at updated_at"),
@@ -351,7 +352,7 @@ UPKEEP = (
     Table("providers", impersonal="community_id provider keys sending_name profile_name dispatch_name url created_at "
           "updated_at"),
     Table("provider_tokens", impersonal="provider key token content at"),
-    Table("rate_limits", impersonal="organization_id customer_id kind remaining granted counted_at"),
+    Table("rate_limits", impersonal="organization_id customer_id kind remaining granted counted_at leases"),
     Table("signing_keys", impersonal="id purpose secret created_at"),
     # Jobs take a time and nothing else: a job about a member would have the id among its arguments.
     Table("procrastinate_jobs", impersonal="id queue_name task_name priority lock queueing_lock args status "
