@@ -180,6 +180,6 @@ def test_tokens_of_communities_keep_the_profile_api_unless_they_were_made_with_p
                 (organization_id, community_id, name, name, granted),
             )
         bring_up(empty_urls)
-        found = {name: granted for name, granted in owner.execute("SELECT name, permits FROM tokens")}
+        found: dict[str, list[str]] = dict(owner.execute("SELECT name, permits FROM tokens").fetchall())
     everything = list(permits.FULL_PROFILE_API)
     assert found == {name: granted for name, (*_, granted) in stored.items()} | {"one": everything, "two": everything}
