@@ -3,7 +3,6 @@
 The HTTP server has no limits of its own beyond the time for headers, so the kernel is asked about its sockets (Linux).
 """
 
-import contextlib
 import os
 import socket
 import stat
@@ -11,7 +10,7 @@ import struct
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import structlog
@@ -22,6 +21,9 @@ Address = tuple[str, int]
 WATCH_SECONDS = 0.2
 """How often the open connections are counted."""
 
+HURRY_SECONDS = 0.05
+"""How often they are counted where some must be closed."""
+
 STATES_SECONDS = 1.0
 """How often the state of every connection is read."""
 
@@ -30,6 +32,10 @@ FINISH_SECONDS = 4.0
 
 QUIET_SECONDS = 1.0
 """After a stop, a connection that has carried nothing for so long is closed."""
+
+READ_AT_ONCE = 50
+PAUSE_SECONDS = 0.001
+"""After so many states there is a pause."""
 
 REMAINING = 0.8
 """Part of the limit that remains open after idle connections were closed."""
@@ -74,6 +80,7 @@ class Connections:
         self._limit = limit
         self._send_seconds = send_seconds
         self._least_rate = least_rate
+        self._files: dict[int, int] = {}
         self._clients: dict[int, _Client] = {}
         self._others: set[int] = set()
         self._listener = (-1, 0)
@@ -110,7 +117,7 @@ class Connections:
                 hurry = False
             # Where there is nothing to be closed, watching takes a tenth of a processor at most.
             spent = time.monotonic() - began
-            pause = max(spent, 0.02) if hurry else max(WATCH_SECONDS, 10 * spent)
+            pause = max(spent, HURRY_SECONDS) if hurry else max(WATCH_SECONDS, 10 * spent)
 
     def _look(self, now: float, stopping: Callable[[], object]) -> bool:
         """Looks once at what is open and closes what must go; gives whether to look again soon."""
@@ -122,10 +129,9 @@ class Connections:
         due = now - self._read_at >= STATES_SECONDS
         hurry = crowded or self._stopped_at is not None
         if hurry or due:
-            self._find(now)
+            self._find(now, thoroughly=due)
             if due:
-                for client in self._clients.values():
-                    self._read_state(client, now)
+                self._read_states(self._clients.values(), now)
                 self._read_at = now
             self._close_what_must_go(now)
         return hurry
@@ -139,14 +145,24 @@ class Connections:
 
     # The state of every connection ----------------------------------------------------------------------------
 
-    def _find(self, now: float) -> None:
-        there = dict(_sockets())
+    def _find(self, now: float, *, thoroughly: bool) -> None:
+        """Finds what was opened and closed since the last look.
+
+        A file that was closed and opened again meanwhile is only found `thoroughly`: that costs a system call for each.
+        """
+        known = {} if thoroughly else self._files
+        self._files = {}
+        for name in os.listdir(_FILES):
+            file = int(name)
+            inode = known.get(file)
+            self._files[file] = _inode(file) if inode is None else inode
+        there = set(self._files.values())
         self._clients = {inode: client for inode, client in self._clients.items() if inode in there}
-        self._others &= there.keys()
-        for inode, file in there.items():
+        self._others &= there
+        for file, inode in self._files.items():
             if inode in self._clients:
                 self._clients[inode].file = file
-            elif inode not in self._others and (client := self._found(inode, file, now)) is not None:
+            elif inode and inode not in self._others and (client := self._found(inode, file, now)) is not None:
                 self._read_state(client, now)
 
     def _found(self, inode: int, file: int, now: float) -> _Client | None:
@@ -165,6 +181,13 @@ class Connections:
             return None
         self._others.add(inode)
         return None
+
+    def _read_states(self, clients: Iterable[_Client], now: float) -> None:
+        for number, client in enumerate(clients):
+            if number % READ_AT_ONCE == READ_AT_ONCE - 1:
+                # The threads that answer requests get the interpreter; unasked it is passed on every 5 ms at most.
+                time.sleep(PAUSE_SECONDS)
+            self._read_state(client, now)
 
     def _read_state(self, client: _Client, now: float) -> None:
         # Neither a copy nor a look at what it is: both cost system calls, for thousands of sockets.
@@ -211,8 +234,7 @@ class Connections:
             return []
         longest = sorted(self._idle(), key=lambda inode: self._clients[inode].idle_since)
         chosen = longest[: len(self._clients) - int(self._limit * REMAINING)]
-        for inode in chosen:
-            self._read_state(self._clients[inode], now)
+        self._read_states((self._clients[inode] for inode in chosen), now)
         # What was read a second ago may have changed.
         newest = max((self._clients[inode].idle_since for inode in longest[len(chosen) :]), default=now)
         return [inode for inode in chosen if self._clients[inode].idle and self._clients[inode].idle_since <= newest]
@@ -225,13 +247,13 @@ class Connections:
             _log.warning("connections.closed", why=why, number=closed, open=len(self._clients))
 
 
-def _sockets() -> Iterator[tuple[int, int]]:
-    """The open sockets of this process: their inodes and files."""
-    for name in os.listdir(_FILES):
-        with contextlib.suppress(OSError):
-            found = os.fstat(int(name))
-            if stat.S_ISSOCK(found.st_mode):
-                yield found.st_ino, int(name)
+def _inode(file: int) -> int:
+    """The inode of a socket; 0 for other files, and for what was closed meanwhile."""
+    try:
+        found = os.fstat(file)
+    except OSError:
+        return 0
+    return found.st_ino if stat.S_ISSOCK(found.st_mode) else 0
 
 
 def _closed(inode: int, client: _Client) -> bool:

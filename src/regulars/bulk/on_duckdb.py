@@ -1,9 +1,6 @@
 """DuckDB: values over files and tables on one machine."""
 
-import tempfile
-import uuid
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -15,6 +12,7 @@ from regulars.bulk.reading import DUCKDB_DIALECT, Family, Given
 from regulars.bulk.refusals import NotThereError
 from regulars.bulk.shape import Source, Step
 from regulars.bulk.tables import Table
+from regulars.storage.spill_folders import spill_folder
 
 _SESSION = """
 SET TimeZone = 'UTC';
@@ -56,8 +54,7 @@ class OnDuckDB:
         self.connection.execute(_SESSION)
         # What does not fit goes to where temporary files go, and not into whatever folder this was called in. DuckDB
         # makes this one only then, and takes it away.
-        spilled = Path(tempfile.gettempdir()) / f"regulars-{uuid.uuid4().hex}"
-        self.connection.execute(f"SET temp_directory = '{spilled}'")
+        self.connection.execute(f"SET temp_directory = '{spill_folder()}'")
 
     def make(self, step: Step) -> None:
         """Makes a relation: a table where it is read more than once."""

@@ -30,8 +30,9 @@ from regulars.cli.operations_listener import address_of, listener, written
 from regulars.jobs.runner import Jobs
 from regulars.running import Addresses
 from regulars.settings import Settings, variable
+from regulars.storage import spill_folders
 
-STOP_SECONDS = 8
+STOP_SECONDS = 7
 """How long a process may take to stop; requests that were accepted have FINISH_SECONDS of it."""
 
 BACKLOG = 4_096
@@ -62,6 +63,7 @@ def serve(
     settings = settings_of(host=host, port=port, data=data, workers=workers)
     settings = listening(settings)
     received_files.remove_stale(settings)
+    spill_folders.remove_stale()
     with running.ready(settings) as found:
         run(
             settings,

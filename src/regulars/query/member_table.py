@@ -1,10 +1,7 @@
 """A community's members in columns: an in-memory DuckDB of its own."""
 
-import tempfile
-import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 from uuid import UUID
@@ -15,6 +12,7 @@ import pyarrow as pa
 from regulars.query.copied_columns import EPOCH, NEXT_CHANGE, Column
 from regulars.query.elements import MASKS, Elements
 from regulars.query.planned import DATABASE, Plan
+from regulars.storage.spill_folders import spill_folder
 
 _MEMBERS = f"{DATABASE}.members"
 
@@ -60,8 +58,9 @@ class MemberTable:
         self._connection = duckdb.connect()
         self._connection.execute(_SESSION)
         # What does not fit goes to where temporary files go. DuckDB makes this folder only then, and takes it away.
-        spilled = Path(tempfile.gettempdir()) / f"regulars-{uuid.uuid4().hex}"
-        self._connection.execute(f"SET memory_limit = '{megabytes}MB'; SET temp_directory = '{spilled}'; {_SEALED}")
+        self._connection.execute(
+            f"SET memory_limit = '{megabytes}MB'; SET temp_directory = '{spill_folder()}'; {_SEALED}"
+        )
 
     def rows(self, plan: Plan, values: Sequence[Any]) -> list[tuple[Any, ...]]:
         """The rows of a statement, in any thread."""
