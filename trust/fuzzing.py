@@ -76,6 +76,7 @@ def run(run: Run) -> None:
     with serving(
         run.folder / "server",
         connections=16,
+        imports_at_once=AT_ONCE,
         general_capacity=_LIMITLESS,
         reporting_capacity=_LIMITLESS,
     ) as server:
@@ -215,7 +216,11 @@ async def _send_values(run: Run, http: httpx.AsyncClient, crossing: Sequence[tup
         headers = {**_TYPE, **identity.headers(sent.endpoint), **sent.headers}
         if "X-Customer" in sent.headers:
             del headers["X-Loyalty-Club-Slug"]
-        answer = await http.request(sent.endpoint.method, sent.path, content=sent.content, headers=_bytes(headers))
+        try:
+            answer = await http.request(sent.endpoint.method, sent.path, content=sent.content, headers=_bytes(headers))
+        except httpx.TransportError as error:
+            violations.append(f"{sent}: no answer: {type(error).__name__} {error}")
+            return
         answers[answer.status_code] += 1
         if problem := _problem(sent, place.kind, answer):
             violations.append(f"{sent}: {problem}")
