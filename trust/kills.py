@@ -146,6 +146,7 @@ async def _kill(scene: _Scene, place: int, kill: Kill) -> None:
     writing = asyncio.create_task(scene.probe.write_once(single))
     done, _ = await asyncio.wait([writing], timeout=PATIENCE)
     if helped := not done:
+        scene.run.say(_state(scene.supervisor.folder))
         scene.supervisor.restart()
         await writing
     seconds = time.monotonic() - began
@@ -189,6 +190,12 @@ async def _compare(scene: _Scene, http: httpx.AsyncClient, ledger: Ledger, share
         found.verify_differences = 1
     found.violations += ledger.violations
     found.acknowledged, found.answers = dict(ledger.acknowledged), dict(ledger.answers)
+
+
+def _state(folder: Path) -> str:
+    """What runs in a folder, and the end of the server's log: for who looks why it does not answer."""
+    running = [f"  {each.pid} {each.status()} {' '.join(each.cmdline())[:150]}" for each in processes_in(folder)]
+    return "\n".join(["processes:", *running, "log:", (folder / "server.log").read_text()[-3_000:]])
 
 
 def _leftovers(folder: Path) -> list[str]:
