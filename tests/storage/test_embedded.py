@@ -15,7 +15,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from regulars.storage import embedded
+from regulars.storage import embedded, postmaster
 from regulars.storage.embedded import DataFolderError
 from regulars.storage.postmaster import NotStartedError, Postmaster
 
@@ -24,7 +24,7 @@ import os
 import sys
 from pathlib import Path
 import psycopg
-from regulars.storage import embedded
+from regulars.storage import embedded, postmaster
 
 if len(sys.argv) > 2:
     os.setgroups([])
@@ -61,6 +61,19 @@ def answers(url: str) -> bool:
             return connection.execute("SELECT 1").fetchone() == (1,)
     except psycopg.OperationalError:
         return False
+
+
+def test_a_server_that_does_not_stop_is_killed(data_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(postmaster, "STOP_SECONDS", 1)
+    with embedded.running(data_folder) as urls:
+        server = Postmaster(data_folder / "postgresql")
+        process = server.process()
+        assert process is not None
+        assert answers(urls[1])
+        process.suspend()
+    assert server.process() is None
+    with embedded.running(data_folder) as urls:
+        assert answers(urls[1])
 
 
 def test_two_processes_share_a_folder_and_the_last_stops_the_server(data_folder: Path) -> None:

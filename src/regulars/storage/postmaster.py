@@ -12,6 +12,7 @@ import warnings
 from pathlib import Path
 
 import psutil
+import structlog
 
 with warnings.catch_warnings():
     # A machine without a runtime folder of its own is no matter for a warning.
@@ -22,12 +23,16 @@ with warnings.catch_warnings():
 START_SECONDS = 600
 """How long it may take until it answers: after a crash it first replays what it had not written yet."""
 
-STOP_SECONDS = 60
+STOP_SECONDS = 8
+"""How long a stop may take before a harder one follows. What is not written by then is replayed at the next start."""
 
 ORPHAN_SECONDS = 60.0
 """How long the processes of a postmaster that is gone may take to end."""
 
 _POLL_SECONDS = 0.05
+
+
+_log = structlog.get_logger("regulars.embedded")
 
 
 class NotStartedError(RuntimeError):
@@ -85,14 +90,23 @@ class Postmaster:
         raise self._not_started()
 
     def stop(self) -> None:
-        """Stops it, if it runs, as it should be stopped; what does not stop in time is stopped at once."""
-        if self.process() is None:
-            return
-        try:
-            self._pg_ctl("stop", "--mode=fast", f"--timeout={STOP_SECONDS}")
-        except NotStartedError:
-            if self.process() is not None:
-                self._pg_ctl("stop", "--mode=immediate", f"--timeout={STOP_SECONDS}")
+        """Stops it, if it runs, as it should be stopped; what does not stop in time is stopped at once, or killed.
+
+        PostgreSQL 18 may wait for ever where it is to stop while it recovers from the death of one of its processes.
+        """
+        for mode in ("fast", "immediate"):
+            if self.process() is None:
+                return
+            try:
+                self._pg_ctl("stop", f"--mode={mode}", f"--timeout={STOP_SECONDS}")
+                return
+            except NotStartedError:
+                _log.warning("postgresql.not_stopped", mode=mode, seconds=STOP_SECONDS)
+        if (process := self.process()) is not None:
+            process.kill()
+            while self.process() is not None:
+                time.sleep(_POLL_SECONDS)
+            self._end_orphans()
 
     @property
     def _pid_file(self) -> Path:
