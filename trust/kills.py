@@ -55,7 +55,7 @@ class Round(msgspec.Struct, kw_only=True):
 
 def run(run: Run) -> None:
     """Rounds of kills, each on a database of its own; a run that is aborted goes on after its last whole round."""
-    kills = run.count(KILLS_AT_FULL_SIZE, 4)
+    kills = run.count(KILLS_AT_FULL_SIZE, 3)
     run.describe(
         f"{kills} kills, in rounds of {min(kills, KILLS_OF_A_ROUND)} on a fresh database each. `regulars serve "
         f"--workers {SERVER_WORKERS}` runs with its embedded PostgreSQL under a supervisor that only starts it again "
