@@ -35,6 +35,7 @@ def fill(
     `changed` is a statement that makes the transactions what a benchmark needs, before there are values.
     """
     with store.owner() as connection:
+        connection.execute("SELECT set_config('regulars.community_id', %s, false)", [str(club.id)])
         _run(connection, sql("fill_catalogue"), club.id, LOCATIONS, VARIANTS)
         with _without_indexes(connection, "profiles"):
             _run(connection, sql("fill_profiles"), club.id, profiles, LOCATIONS)
@@ -52,7 +53,11 @@ def add_transactions(connection: psycopg.Connection, club: Club, number: int, pr
     before = row(connection, "SELECT coalesce(max(id), 0) FROM transactions")[0]
     values = (club.id, number, profiles, LOCATIONS, VARIANTS, before)
     _run(connection, sql("fill_transactions"), *values)
-    connection.execute("SELECT setval('transaction_ids', (SELECT max(id) FROM transactions))")
+    # Above what was just stored, and within the range of the community.
+    connection.execute(
+        "SELECT setval(CAST(%s AS regclass), greatest(max(id), %s)) FROM transactions WHERE community_id = %s",
+        [f"row_ids_{club.id}", (club.id << 32) + 1, club.id],
+    )
 
 
 def _run(connection: psycopg.Connection, statement: str, *values: object) -> None:

@@ -3,6 +3,6 @@ INSERT INTO transactions (
     community_id, id, external_id, profile_id, transacted_at, timezone, total, location_id, systems,
     created_at, updated_at, amount, sign, shop_date, channels, discount, list_value, sold_products
 )
-SELECT $1, nextval('transaction_ids'), NULL, profile_id, now(), 'Europe/Oslo', 100, 7, ARRAY['pos'],
+SELECT $1, next_id(), NULL, profile_id, now(), 'Europe/Oslo', 100, 7, ARRAY['pos'],
        now(), now(), 10000, 1, (now() AT TIME ZONE 'Europe/Oslo')::date, 1, 0, 100, ARRAY[7]
 FROM unnest($2::uuid[]) AS profile_id

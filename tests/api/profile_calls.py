@@ -94,7 +94,7 @@ async def bought(club: Club, profile_id: str, external_id: str, **columns: Any) 
                 community_id, id, external_id, profile_id, transacted_at, created_at, updated_at,
                 {", ".join(values)}
             )
-            SELECT $1, nextval('transaction_ids'), $2, $3::text::uuid, $4, $4, $4,
+            SELECT $1, next_id(), $2, $3::text::uuid, $4, $4, $4,
                 {", ".join(f"${n}" for n in range(5, 5 + len(values)))}
             RETURNING id
             """,
@@ -107,7 +107,7 @@ async def bought(club: Club, profile_id: str, external_id: str, **columns: Any) 
         await scope.execute(
             """
             INSERT INTO transaction_items (community_id, transaction_id, id, quantity, created_at, updated_at)
-            VALUES ($1, $2, nextval('transaction_item_ids'), 1, $3, $3)
+            VALUES ($1, $2, next_id(), 1, $3, $3)
             """,
             club.community.id,
             transaction_id,

@@ -117,8 +117,8 @@ async def test_tables_that_communities_share_are_not_the_app_s_to_change(databas
         "DELETE FROM rate_limits",
         "TRUNCATE transactions",
         "DELETE FROM _yoyo_migration",
-        "SELECT setval('transaction_ids', 1)",
-        "SELECT last_value FROM transaction_ids",
+        "SELECT setval('communities_id_seq', 1)",
+        "SELECT last_value FROM communities_id_seq",
     ],
 )
 async def test_what_is_everyone_s_is_refused(statement: str, club: Club) -> None:
@@ -262,7 +262,7 @@ def test_more_or_less_than_declared_is_found_and_set_right(empty_urls: tuple[str
             f"GRANT UPDATE, TRUNCATE ON tokens TO {APP_ROLE}",
             f"GRANT UPDATE (organization_id) ON communities TO {APP_ROLE}",
             f"REVOKE INSERT ON transactions FROM {APP_ROLE}",
-            f"GRANT UPDATE ON SEQUENCE transaction_ids TO {APP_ROLE}",
+            f"GRANT UPDATE ON SEQUENCE communities_id_seq TO {APP_ROLE}",
             "GRANT EXECUTE ON FUNCTION gather_statistics() TO PUBLIC",
             "GRANT SELECT ON profiles TO PUBLIC",
         ):
@@ -276,7 +276,7 @@ def test_more_or_less_than_declared_is_found_and_set_right(empty_urls: tuple[str
             ("REVOKE", "tokens", "TRUNCATE", "UPDATE", ""),
             ("REVOKE", "communities", "UPDATE (organization_id)", ""),
             ("GRANT", "transactions", "INSERT", ""),
-            ("REVOKE", "transaction_ids", "UPDATE", ""),
+            ("REVOKE", "communities_id_seq", "UPDATE", ""),
             ("REVOKE", "gather_statistics()", "EXECUTE", "PUBLIC"),
             ("REVOKE", "profiles", "SELECT", "PUBLIC"),
         }

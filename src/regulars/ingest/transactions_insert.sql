@@ -2,7 +2,7 @@
 -- from 1, and `id` is null where its external id was there before. Columns come as array literals; one that
 -- is shorter than others goes on in nulls.
 WITH given AS MATERIALIZED (
-    SELECT nextval('transaction_ids') AS id, row.*
+    SELECT next_id() AS id, row.*
     FROM unnest(
         $2::text::text[], $3::text::uuid[], $4::text::timestamptz[], $5::text::text[], $6::text::numeric[],
         $7::text::text[], $8::text::numeric[], $9::text::bigint[], $10::text::text[], $11::text::bool[],
@@ -34,7 +34,7 @@ made AS (
 ),
 line AS MATERIALIZED (
     -- Numbered in the order in which they came.
-    SELECT nextval('transaction_item_ids') AS id, row.*
+    SELECT next_id() AS id, row.*
     FROM unnest(
         $24::text::int[], $25::text::text[], $26::text::text[], $27::text::text[], $28::text::text[],
         $29::text::bigint[], $30::text::bigint[], $31::text::numeric[], $32::text::numeric[], $33::text::numeric[],

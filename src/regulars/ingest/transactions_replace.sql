@@ -46,7 +46,7 @@ replaced AS (
 ),
 line AS MATERIALIZED (
     -- Numbered in the order in which they came.
-    SELECT coalesce(row.id, nextval('transaction_item_ids')) AS id,
+    SELECT coalesce(row.id, next_id()) AS id,
            row.owner, row.external_id, row.name, row.sku, row.brand, row.product_id, row.product_variant_id,
            row.quantity, row.price_sell, row.price_current, row.price_original, row.price_tax, row.discounts,
            row.is_void, row.details

@@ -25,7 +25,7 @@ given AS MATERIALIZED (
 known AS MATERIALIZED (
     SELECT
         named.sending_id, named.dispatch_key, d.id IS NULL AS is_new,
-        coalesce(d.id, nextval('sending_dispatches_id_seq')) AS dispatch_id, coalesce(d.seen, 0) AS seen,
+        coalesce(d.id, next_id()) AS dispatch_id, coalesce(d.seen, 0) AS seen,
         coalesce(d.days, '{}') AS days,
         d.profile_id, d.transmitted_at, d.gender, d.age, d.optin_platform, d.country
     FROM (SELECT sending_id, dispatch_key FROM given GROUP BY sending_id, dispatch_key) AS named

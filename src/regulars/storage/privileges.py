@@ -1,5 +1,6 @@
 """The privileges of the app's role: on each table and sequence, and on the functions that run as the owner."""
 
+import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -111,15 +112,16 @@ SEQUENCES = frozenset(
         "procrastinate_events_id_seq",
         "procrastinate_jobs_id_seq",
         "procrastinate_periodic_defers_id_seq",
-        "sending_dispatches_id_seq",
-        "transaction_ids",
-        "transaction_item_ids",
     }
 )
 """The sequences that statements or serial columns draw from; identity columns need no privilege."""
 
+_OF_COMMUNITY = re.compile(r"(row|member|location)_ids_\d+")
+"""The sequences that number the rows of a community."""
+
 FUNCTIONS = frozenset(
     {
+        "add_location_ids()",
         "delete_profile_tokens(integer,integer,uuid[])",
         "drop_partitions(text,date)",
         "expire_token(integer,integer,timestamp with time zone,timestamp with time zone)",
@@ -207,7 +209,7 @@ def declared(kind: str, name: str, is_definer: bool, columns: Collection[str]) -
         }
         return TABLES.get(name, frozenset()) | of_columns
     if kind == "SEQUENCE":
-        return frozenset({"USAGE"} if name in SEQUENCES else ())
+        return frozenset({"USAGE"} if name in SEQUENCES or _OF_COMMUNITY.fullmatch(name) else ())
     return frozenset({"EXECUTE"} if not is_definer or name in FUNCTIONS else ())
 
 
