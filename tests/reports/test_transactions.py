@@ -213,7 +213,10 @@ async def test_verify_finds_what_is_not_as_the_purchases_say(club: Club) -> None
     await fold(club)
     for statement in (
         "UPDATE purchases SET amount = 1 WHERE community_id = $1 AND id = $2",
-        "UPDATE purchase_rollups SET sales = 3 WHERE community_id = $1 AND step = '1d' AND grain = '' AND $2::bigint > 0",
+        (
+            "UPDATE purchase_rollups SET sales = 3"
+            " WHERE community_id = $1 AND step = '1d' AND grain = '' AND $2::bigint > 0"
+        ),
         "DELETE FROM unique_sets WHERE community_id = $1 AND step = '1mo' AND grain = 'age' AND $2::bigint > 0",
     ):
         async with club.database.writing(club.community.id) as scope:

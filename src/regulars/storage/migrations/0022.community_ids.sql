@@ -1,5 +1,5 @@
 -- Ids are numbered within their community, so that they tell nothing of how much others do.
--- depends: 0020.privileges
+-- depends: 0021.permits
 --
 -- A community's ids begin at its own number times 2^32: they are above those that were given before, no other community
 -- has the same, and up to a community of 2^21 they are below 2^53, which JSON's readers keep exact. Members have a
