@@ -76,7 +76,7 @@ def run(run: Run) -> None:
     with serving(
         run.folder / "server",
         connections=16,
-        imports_at_once=AT_ONCE,
+        max_concurrent_imports=AT_ONCE,
         general_capacity=_LIMITLESS,
         reporting_capacity=_LIMITLESS,
     ) as server:

@@ -35,16 +35,16 @@ class Settings:
     host: str = _setting("127.0.0.1", "Address that the server listens on.")
     port: int = _setting(8080, "Port that the server listens on.")
     public_url: str = _setting(
-        "", "Address that clients call, such as https://regulars.example; empty: what the request says."
+        "", "Address that clients call, such as https://regulars.example; empty: taken from the request."
     )
     trusted_proxies: str = _setting(
-        "", "Networks (CIDR, separated by commas) of proxies whose X-Forwarded-Proto, -Host and -For are believed."
+        "", "Networks (CIDR, separated by commas) of proxies whose X-Forwarded-Proto, -Host and -For are trusted."
     )
     operations_listen: str = _setting(
-        "", "host:port where /metrics and /api/docs are answered, and no longer at host and port; empty: there."
+        "", "host:port that /metrics and /api/docs are moved to; empty: they are served at host and port."
     )
     operations_token: str = _setting(
-        "", "Token that /metrics and /api/docs need, as Bearer or as a password; empty: none.", secret=True
+        "", "Token required for /metrics and /api/docs, as Bearer or as a password; empty: none.", secret=True
     )
     workers: int = _setting(1, "Processes that answer requests.")
     connections: int = _setting(8, "Database connections that one process holds at most.")
@@ -60,23 +60,23 @@ class Settings:
         20.0, "How long the body of a request may pause before it is refused with 408."
     )
     send_timeout_seconds: float = _setting(
-        30.0, "How long a client may take hardly anything of its answer before its connection is closed."
+        30.0, "How long a client may read a response below the minimum rate before its connection is closed."
     )
     min_bytes_per_second: int = _setting(
-        4_000, "Rate at which a body must arrive, and an answer be taken, once these times have passed."
+        4_000, "Minimum rate of request bodies and of responses, once these times have passed."
     )
-    import_bytes: int = _setting(2_000_000_000, "Largest import over HTTP, as it is sent and once it is unpacked.")
-    import_lines: int = _setting(10_000_000, "Most lines of an import over HTTP.")
-    import_line_bytes: int = _setting(4_194_304, "Longest line of an import over HTTP; longer ones are rejected.")
-    import_columns: int = _setting(1_000, "Most columns of an import over HTTP that is CSV.")
-    imports_at_once: int = _setting(4, "Imports over HTTP that one process works on; further ones get 503.")
+    max_import_bytes: int = _setting(2_000_000_000, "Largest import over HTTP, both compressed and decompressed.")
+    max_import_lines: int = _setting(10_000_000, "Most lines of an import over HTTP.")
+    max_import_line_bytes: int = _setting(4_194_304, "Longest line of an import over HTTP; longer ones are rejected.")
+    max_import_columns: int = _setting(1_000, "Most columns of a CSV import over HTTP.")
+    max_concurrent_imports: int = _setting(4, "Imports over HTTP that one process runs at a time; others get 503.")
     batch_rows: int = _setting(5_000, "Most rows that one commit takes.")
     token_cache_seconds: float = _setting(2.0, "How long a checked token is trusted before it is checked again.")
     invalid_token_cache_seconds: float = _setting(2.0, "How long an invalid token is denied without another check.")
     general_capacity: int = _setting(
-        200_000, "Requests of the Profile API that an organization may make at once where it sets nothing else."
+        200_000, "Burst of Profile API requests that an organization may make, unless it has a limit of its own."
     )
-    general_refill: int = _setting(20_000, "Requests that are added to them every second.")
+    general_refill: int = _setting(20_000, "Profile API requests a second that an organization may make over time.")
     reporting_capacity: int = _setting(1_000, "Tokens that a rate limit of reports holds, likewise.")
     reporting_refill: int = _setting(50, "Tokens that are added to it every second.")
     outbox_days: int = _setting(7, "How long changed values are kept in the outbox.")

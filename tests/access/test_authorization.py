@@ -92,7 +92,7 @@ def test_every_endpoint_declares_a_permit_of_its_api() -> None:
     for endpoint in ENDPOINTS:
         known = {
             Caller.COMMUNITY: tuple(permits.PROFILE_API),
-            Caller.MEMBER: permits.OF_MEMBERS,
+            Caller.MEMBER: permits.MEMBER_PERMITS,
             Caller.REPORTING: permits.EVERY,
             Caller.PROVIDER: ("",),
         }[endpoint.caller]
@@ -221,7 +221,7 @@ class Requests:
             await bound("bound to another profile", mine, EVERY_PERMIT, another),
             await bound("bound to the profile, reading", mine, reads, mine),
             await bound("bound to the profile", mine, EVERY_PERMIT, mine),
-            await self.bearer("member", PrincipalKind.MEMBER, own, permits=permits.OF_MEMBERS, profile=upper),
+            await self.bearer("member", PrincipalKind.MEMBER, own, permits=permits.MEMBER_PERMITS, profile=upper),
         ]
 
     def of_provider(self, profile: str) -> Credential:

@@ -131,7 +131,7 @@ async def test_what_is_left_is_told(processes: Processes) -> None:
         Charge(bucket, 999, 1),
         Charge(bucket, 998, 1),
     ]
-    process.give_back(processes.organization_id)
+    process.refund(processes.organization_id)
     assert await process.charge(processes.organization_id) == Charge(bucket, 998, 1)
 
 

@@ -14,9 +14,9 @@ import pytest_asyncio
 from api.heartbeat import Heartbeat
 from api.report_calls import Reporting, reporting_on
 from clubs import Club, SetClock
-from regulars.api.turns import MOST_WAITING, BusyError, Turns
+from regulars.api.fair_limiter import MAX_WAITING, BusyError, FairLimiter
 from regulars.query.filter_values import MOST_VALUES
-from regulars.query.problems import MOST_PROBLEMS
+from regulars.query.problems import MAX_PROBLEMS
 from regulars.settings import Settings
 from regulars.storage.database import Database
 
@@ -68,9 +68,9 @@ async def test_a_hostile_report_is_refused_at_once_in_few_words(reporting: Repor
 
 async def test_at_most_a_hundred_errors_are_reported_and_that_there_may_be_more_is_said(reporting: Reporting) -> None:
     answer = (await reporting.ask(in_lists(1, [{}] * 500))).json()
-    assert (leaves(answer["details"]), answer["truncated"]) == (MOST_PROBLEMS, True)
-    answer = (await reporting.ask(in_lists(1, [{}] * (MOST_PROBLEMS - 1)))).json()
-    assert leaves(answer["details"]) == MOST_PROBLEMS - 1
+    assert (leaves(answer["details"]), answer["truncated"]) == (MAX_PROBLEMS, True)
+    answer = (await reporting.ask(in_lists(1, [{}] * (MAX_PROBLEMS - 1)))).json()
+    assert leaves(answer["details"]) == MAX_PROBLEMS - 1
     assert "truncated" not in answer
 
 
@@ -176,55 +176,55 @@ async def test_thirty_large_answers_at_once_delay_no_other(database: Database, c
             answers = await asyncio.gather(*many)
         assert [each.status_code for each in (other, health, *answers)] == [200] * 32
         assert {len(each.json()["records"]) for each in answers} == {1_202}
-        # The other organization's came after the one that was under way, and the one that had its turn by then.
+        # The request of the other organization came after the running one and the one that was admitted before it.
         assert before <= 4
         assert heartbeat.longest < 3 * LONGEST
 
 
-async def test_those_that_wait_have_their_turn_by_organization_in_rotation() -> None:
-    turns = Turns(1)
+async def test_waiting_organizations_are_served_in_rotation() -> None:
+    limiter = FairLimiter(1)
     order: list[tuple[int, int]] = []
 
     async def take(organization: int, number: int) -> None:
-        async with turns.of(organization):
+        async with limiter.slot(organization):
             order.append((organization, number))
             await asyncio.sleep(0)
 
-    async with turns.of(9):
+    async with limiter.slot(9):
         waiting = [asyncio.create_task(take(*each)) for each in ((1, 1), (1, 2), (1, 3), (2, 1), (3, 1), (2, 2))]
         await asyncio.sleep(0)
     await asyncio.gather(*waiting)
     assert order == [(1, 1), (2, 1), (3, 1), (1, 2), (2, 2), (1, 3)]
 
 
-async def test_a_turn_whose_request_is_cancelled_goes_to_the_next() -> None:
-    turns = Turns(1)
+async def test_the_slot_of_a_cancelled_request_goes_to_the_next() -> None:
+    limiter = FairLimiter(1)
 
     async def take() -> str:
-        async with turns.of(1):
-            return "had its turn"
+        async with limiter.slot(1):
+            return "served"
 
-    async with turns.of(1):
+    async with limiter.slot(1):
         waiting = [asyncio.create_task(take()) for _ in range(3)]
         await asyncio.sleep(0)
         waiting[0].cancel()
         await asyncio.sleep(0)
-    # The second has been given its turn and has not run since.
+    # The second was granted its slot and has not run since.
     waiting[1].cancel()
-    assert await waiting[2] == "had its turn"
-    async with turns.of(2):
+    assert await waiting[2] == "served"
+    async with limiter.slot(2):
         pass
 
 
-async def test_more_than_so_many_of_one_organization_are_sent_away() -> None:
-    turns = Turns(1)
+async def test_too_many_waiting_requests_of_one_organization_are_refused() -> None:
+    limiter = FairLimiter(1)
 
     async def take(organization: int) -> None:
-        async with turns.of(organization):
+        async with limiter.slot(organization):
             pass
 
-    async with turns.of(1):
-        waiting = [asyncio.create_task(take(1)) for _ in range(MOST_WAITING)]
+    async with limiter.slot(1):
+        waiting = [asyncio.create_task(take(1)) for _ in range(MAX_WAITING)]
         await asyncio.sleep(0)
         with pytest.raises(BusyError):
             await take(1)

@@ -170,16 +170,16 @@ async def test_an_import_ends_with_its_client_and_with_its_server_and_is_resumed
     assert rest["loaded"] > 0
     assert rest["unchanged"] > 0
     assert rest["loaded"] + rest["unchanged"] == 20_000
-    assert club.server.imports == 0
+    assert club.server.active_imports == 0
 
 
 @pytest.mark.parametrize(
     ("setting", "content", "status", "text"),
     [
-        ("import_bytes", gzip.compress(LONG.encode()), 413, "larger than 100,000 bytes"),
-        ("import_bytes", LONG.encode(), 413, "The body is larger than 100,000 bytes"),
-        ("import_lines", LONG.encode(), 413, "more than 100,000 lines"),
-        ("import_columns", HEADER.encode() + b"," * 5, 413, "The header has 4 columns; 3 are allowed"),
+        ("max_import_bytes", gzip.compress(LONG.encode()), 413, "larger than 100,000 bytes"),
+        ("max_import_bytes", LONG.encode(), 413, "The body is larger than 100,000 bytes"),
+        ("max_import_lines", LONG.encode(), 413, "more than 100,000 lines"),
+        ("max_import_columns", HEADER.encode() + b"," * 5, 413, "The header has 4 columns; 3 are allowed"),
     ],
     # What gzip writes holds the time, and the processes of a run must give a test one name.
     ids=["unpacked", "bytes", "lines", "columns"],
@@ -187,7 +187,7 @@ async def test_an_import_ends_with_its_client_and_with_its_server_and_is_resumed
 async def test_an_import_beyond_a_limit_is_a_413_that_names_the_setting(
     club: Club, setting: str, content: bytes, status: int, text: str
 ) -> None:
-    limit = {"import_columns": 3, "import_lines": 15_000}.get(setting, 100_000)
+    limit = {"max_import_columns": 3, "max_import_lines": 15_000}.get(setting, 100_000)
     club.server.settings = replace(club.server.settings, **{setting: limit})  # type: ignore[arg-type]
     packed = {"Content-Encoding": "gzip"} if content.startswith(b"\x1f\x8b") else {}
     answer = await post(club, "transactions", content, CSV | packed, status=status)
@@ -197,19 +197,19 @@ async def test_an_import_beyond_a_limit_is_a_413_that_names_the_setting(
 
 
 async def test_a_line_that_is_too_long_is_rejected(club: Club) -> None:
-    club.server.settings = replace(club.server.settings, import_line_bytes=100)
+    club.server.settings = replace(club.server.settings, max_import_line_bytes=100)
     answer = await post(club, "transactions", HEADER + f"T1,{'M' * 100},2026-10-01,5\nT2,,2026-10-01,5\n", CSV)
     assert (answer["loaded"], answer["rejections"]) == (1, [{"line": 2, "reason": "is longer than 100 bytes"}])
 
 
 async def test_imports_beyond_those_at_once_are_sent_again_later(club: Club) -> None:
-    club.server.imports = club.server.settings.imports_at_once
+    club.server.active_imports = club.server.settings.max_concurrent_imports
     answer = await club.http.post("/v1/import/transactions", content=HEADER, headers=CSV)
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "10")
-    assert "imports_at_once" in answer.json()["message"]
-    club.server.imports -= 1
+    assert "max_concurrent_imports" in answer.json()["message"]
+    club.server.active_imports -= 1
     await post(club, "transactions", HEADER, CSV)
-    assert club.server.imports == club.server.settings.imports_at_once - 1
+    assert club.server.active_imports == club.server.settings.max_concurrent_imports - 1
 
 
 async def test_what_is_packed_twice_is_refused(club: Club) -> None:

@@ -80,7 +80,7 @@ def test_no_more_is_unpacked_than_a_limit_allows(packing: Packing) -> None:
     packed = {Packing.PLAIN: content, Packing.GZIP: gzipped(content), Packing.ZSTD: zstd(content)}[packing]
     found = decompression.unpacked(io.BytesIO(packed), packing, lambda size: None, Limits(unpacked_bytes=5_000_000))
     sizes: list[int] = []
-    with pytest.raises(TooLargeError, match=r"larger than 5,000,000 bytes once it is unpacked.*import_bytes"):
+    with pytest.raises(TooLargeError, match=r"larger than 5,000,000 bytes when decompressed.*max_import_bytes"):
         sizes.extend(len(piece) for piece in found)
     assert sum(sizes) <= 5_000_000
     assert max(sizes) <= 1024 * 1024

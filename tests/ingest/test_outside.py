@@ -137,12 +137,12 @@ async def test_what_can_not_be_fetched_is_tried_again_after_a_while_and_only_so_
     assert internet.asked == [CERTIFICATE_URL]
     others = [CERTIFICATE_URL.replace("0123", f"{number:04}") for number in range(100)]
     told = await asyncio.gather(*map(refused, others))
-    assert sum("too many certificates" in each for each in told) == 100 - (outside.MOST_FAILURES - 1)
-    assert len(internet.asked) == outside.MOST_FAILURES
+    assert sum("too many certificates" in each for each in told) == 100 - (outside.MAX_FAILURES - 1)
+    assert len(internet.asked) == outside.MAX_FAILURES
     at[0] += outside.FAILURE_SECONDS
     internet.pages[CERTIFICATE_URL] = certificate()
     await known.certificate(CERTIFICATE_URL)
-    assert len(internet.asked) == outside.MOST_FAILURES + 1
+    assert len(internet.asked) == outside.MAX_FAILURES + 1
 
 
 async def test_a_fetch_that_one_request_gives_up_goes_on_for_the_others() -> None:

@@ -134,7 +134,7 @@ class GeneralLimits:
             self._start(allowance)
         return Charge(allowance.bucket, allowance.remaining + allowance.left, 1)
 
-    def give_back(self, organization_id: int) -> None:
+    def refund(self, organization_id: int) -> None:
         """Takes back the charge of a request that is charged again by whoever answers it."""
         allowance = self._allowances[organization_id]
         allowance.left += 1

@@ -42,7 +42,7 @@ PROFILE_API: Mapping[str, str] = {
 FULL_PROFILE_API = tuple(dict.fromkeys(f"{each.partition(':')[0]}:*" for each in PROFILE_API))
 """All of the Profile API, as it is granted to a token of a community that is created without permits."""
 
-OF_MEMBERS = (PROFILE_READ, PROFILE_WRITE, TRANSACTION_READ)
+MEMBER_PERMITS = (PROFILE_READ, PROFILE_WRITE, TRANSACTION_READ)
 """What a member's own token may do with the member's own profile."""
 
 # The Reporting API -----------------------------------------------------------------------------------------

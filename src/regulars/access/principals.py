@@ -59,5 +59,5 @@ def principal_of_member(member: Member) -> Principal:
         PrincipalKind.MEMBER,
         community_id=member.community_id,
         profile_id=member.profile_id,
-        permits=permits.OF_MEMBERS,
+        permits=permits.MEMBER_PERMITS,
     )

@@ -11,14 +11,14 @@ from regulars.storage.database import Database
 
 _log = structlog.get_logger("regulars.access")
 
-WRITTEN_EVERY = 60.0
+WRITE_SECONDS = 60.0
 """Seconds between two writes: a token's last use is written at most once in them."""
 
 
 class TokenUses:
     """The last uses of tokens that are not written yet. A process that crashes loses those of its last minute."""
 
-    def __init__(self, database: Database, seconds: float = WRITTEN_EVERY) -> None:
+    def __init__(self, database: Database, seconds: float = WRITE_SECONDS) -> None:
         self._database = database
         self._seconds = seconds
         self._unwritten: dict[tuple[int, int], datetime] = {}

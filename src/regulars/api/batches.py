@@ -8,15 +8,15 @@ import msgspec
 import uuid_utils.compat
 
 from regulars.api.endpoint import data, decoded
-from regulars.api.errors import MOST_ERRORS, ApiError, refusal_message
+from regulars.api.errors import MAX_ERRORS, ApiError, refusal_message
 from regulars.facts.refusals import Refused, refuse
 from regulars.facts.writing import Writing
 from regulars.ingest.row_errors import log_refusal, refusal_of
 
 MOST = 10_000
 
-AT_ONCE = 5_000
-"""Rows that are written at once: Python is busy with them for less than a tenth of a second."""
+CHUNK_ROWS = 5_000
+"""Rows that are written in one call, which takes less than a tenth of a second of Python's time."""
 
 Put = Callable[[Writing, Sequence[Any]], Awaitable[list[str]]]
 
@@ -26,11 +26,11 @@ VALUES ($1, $2, $3, $4, $5, $6, $7)
 """
 
 
-def parts(rows: Mapping[int, Any], at_once: int = AT_ONCE) -> Iterator[dict[int, Any]]:
-    """Rows by their place, so many at a time."""
-    places = list(rows)
-    for start in range(0, len(places), at_once):
-        yield {place: rows[place] for place in places[start : start + at_once]}
+def chunks(rows: Mapping[int, Any], size: int = CHUNK_ROWS) -> Iterator[dict[int, Any]]:
+    """Splits rows, by their index in the batch, into chunks of at most `size`."""
+    indexes = list(rows)
+    for start in range(0, len(indexes), size):
+        yield {index: rows[index] for index in indexes[start : start + size]}
 
 
 class Batch:
@@ -52,14 +52,14 @@ class Batch:
             except Refused as refused:
                 self.outcomes[index] = refused
             except ApiError as error:
-                # A text that is no UTF-8 is found when its row is read: it is this row's error alone.
+                # Text that is not valid UTF-8 is found when its row is decoded, so it is the error of that row alone.
                 self.outcomes[index] = refuse("", error.message)
         return found
 
     async def put(self, writing: Writing, rows: dict[int, Any], put: Put) -> None:
-        """Writes rows, AT_ONCE at a time; where one of them is bad, halves them until the bad ones stand alone."""
-        for some in parts(rows):
-            await self._put(writing, some, put)
+        """Writes rows in chunks; a chunk with an invalid row is halved until only the invalid rows are left out."""
+        for chunk in chunks(rows):
+            await self._put(writing, chunk, put)
 
     async def _put(self, writing: Writing, rows: dict[int, Any], put: Put) -> None:
         places = list(rows)
@@ -90,7 +90,7 @@ class Batch:
             {
                 "index": index,
                 "message": refusal_message(outcome.errors),
-                "errors": {path: [text] for path, text in islice(outcome.errors.items(), MOST_ERRORS)},
+                "errors": {path: [text] for path, text in islice(outcome.errors.items(), MAX_ERRORS)},
             }
             for index, outcome in sorted(self.outcomes.items())
             if isinstance(outcome, Refused)
@@ -112,27 +112,27 @@ class Batch:
 
 
 REMOVED = "[removed]"
-"""What stands in a stored reason for a value of the row."""
+"""Replaces each value of the row in a stored reason."""
 
-_SHORTEST = 3
-"""Shorter values tell nobody's name, and are part of many a word."""
+_MIN_MASKED_LENGTH = 3
+"""Shorter values identify nobody, and are part of many words."""
 
-_MOST_VALUES = 1_000
-"""Reasons for a row of more values are stored without their text."""
+_MAX_MASKED_VALUES = 1_000
+"""For a row of more values, the whole text of a reason is removed."""
 
 
 def _without_values(rejection: dict[str, Any], row: msgspec.Raw) -> dict[str, Any]:
-    """A rejection as it is stored: without what its reasons quote of the row, for that may be of a person who is erased
-    later, or has no profile at all.
+    """Returns a rejection as it is stored: without the values of the row that its reasons quote, which may be of a
+    person who is erased later or has no profile.
     """
     try:
-        values = set(islice(_texts(msgspec.json.decode(row)), _MOST_VALUES + 1))
+        values = set(islice(_texts(msgspec.json.decode(row)), _MAX_MASKED_VALUES + 1))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         values = set()
-    longest_first = sorted((each for each in values if len(each) >= _SHORTEST), key=len, reverse=True)
+    longest_first = sorted((each for each in values if len(each) >= _MIN_MASKED_LENGTH), key=len, reverse=True)
 
     def masked(text: str) -> str:
-        if len(values) > _MOST_VALUES:
+        if len(values) > _MAX_MASKED_VALUES:
             return REMOVED
         for value in longest_first:
             text = text.replace(value, REMOVED)
@@ -143,7 +143,7 @@ def _without_values(rejection: dict[str, Any], row: msgspec.Raw) -> dict[str, An
 
 
 def _texts(value: object) -> Iterator[str]:
-    """Every text and number in a JSON value, as reasons may quote it."""
+    """Yields each text and number in a JSON value, as reasons may quote it."""
     if isinstance(value, dict | list):
         for each in value.values() if isinstance(value, dict) else value:
             yield from _texts(each)

@@ -1,10 +1,7 @@
-"""Bodies of requests and answers: held to limits, and parsed and written beside the event loop where it takes long."""
+"""Bodies of requests and responses: read within limits, and encoded without blocking other threads for long."""
 
-import asyncio
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 import structlog
@@ -14,51 +11,46 @@ from regulars.api.errors import ApiError
 
 _log = structlog.get_logger("regulars.api")
 
-SMALL = 64 * 1024
-"""A body of so many bytes is parsed at once; a larger one beside the event loop."""
+MAX_INLINE_BYTES = 64 * 1024
+"""Bodies up to this size are parsed on the event loop, larger ones in a worker thread."""
 
-MOST_VALUES = 100_000
-"""A body that is one thing has no more values of JSON; neither has a row of a batch, nor a request for a report."""
+MAX_VALUES = 100_000
+"""Most JSON values in a body that is one object, in a row of a batch, and in a report request."""
 
-MOST_VALUES_OF_ROWS = 1_000_000
-"""Nor has a body that is a batch of rows."""
-
-_THREADS = 2
-"""More would only compete with the event loop: Python runs one of them at a time."""
-
-Result = TypeVar("Result")
+MAX_BATCH_VALUES = 1_000_000
+"""Most JSON values in a body that is a batch of rows."""
 
 _encoder = msgspec.json.Encoder(decimal_format="number")
 
 
 def encoded(value: object) -> bytes:
-    """An answer as JSON: money as numbers that keep their decimals."""
+    """A response as JSON: money as numbers that keep their decimals."""
     return _encoder.encode(value)
 
 
-_TYPES_OF_JSON = frozenset(("", "application/json", "text/json", "application/x-www-form-urlencoded"))
-"""What is sent without a type is taken for JSON, and so is what curl sends as a form where it is not given a type."""
+_JSON_TYPES = frozenset(("", "application/json", "text/json", "application/x-www-form-urlencoded"))
+"""A body without a type is read as JSON, and so is a form: curl calls a body a form unless a type is named."""
 
 
 def require_json(request: Request) -> None:
-    """Raises ApiError 415 for a body that says that it is something else than JSON."""
+    """Raises ApiError 415 for a Content-Type other than JSON."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind not in _TYPES_OF_JSON and not kind.endswith("+json"):
+    if kind not in _JSON_TYPES and not kind.endswith("+json"):
         raise ApiError(415, f"The Content-Type is {kind[:100]}: send application/json.")
 
 
-async def read(request: Request, most: int) -> bytes:
-    """The whole body of a request. Raises ApiError: 413 beyond `most` bytes, 400 where it breaks off."""
+async def read(request: Request, max_bytes: int) -> bytes:
+    """The whole body of a request. Raises ApiError: 413 above `max_bytes`, 400 where it breaks off."""
     declared = request.headers.get("content-length", "")
-    if declared.isascii() and declared.isdigit() and len(declared) < 19 and int(declared) > most:
-        raise _too_large(most)
+    if declared.isascii() and declared.isdigit() and len(declared) < 19 and int(declared) > max_bytes:
+        raise _too_large(max_bytes)
     chunks: list[bytes] = []
     size = 0
     try:
         async for chunk in request.stream():
             size += len(chunk)
-            if size > most:
-                raise _too_large(most)
+            if size > max_bytes:
+                raise _too_large(max_bytes)
             chunks.append(chunk)
     except ClientDisconnect:
         # A client that went away does not read this answer; one whose chunks are malformed does.
@@ -67,25 +59,23 @@ async def read(request: Request, most: int) -> bytes:
     return b"".join(chunks)
 
 
-def _too_large(most: int) -> ApiError:
-    return ApiError(413, f"The body is larger than {most} bytes: send it in parts, or rows by /v1/import.")
+def _too_large(max_bytes: int) -> ApiError:
+    return ApiError(413, f"The body is larger than {max_bytes} bytes: send it in parts, or rows by /v1/import.")
 
 
-def require_few_values(body: bytes, most: int = MOST_VALUES) -> None:
-    """Raises ApiError 413 for JSON of more values than `most`, before any of them takes memory.
+def require_few_values(body: bytes, limit: int = MAX_VALUES) -> None:
+    """Raises ApiError 413 for JSON of more than `limit` values, before any of them takes memory.
 
     Commas and brackets are counted, those within texts too: there are never more values.
     """
-    if len(body) > most and body.count(b",") + body.count(b"[") + body.count(b"{") > most:
-        raise ApiError(413, f"The body has more than {most} values, commas and brackets: send it in parts.")
+    if len(body) > limit and body.count(b",") + body.count(b"[") + body.count(b"{") > limit:
+        raise ApiError(413, f"The body has more than {limit} values, commas and brackets: send it in parts.")
 
 
 @cache
-def most_values(shape: Any) -> int:
-    """How many values a body that must fit a shape may have: more where it is a batch, whose rows are parsed one by
-    one.
-    """
-    return MOST_VALUES_OF_ROWS if _has_rows(msgspec.inspect.type_info(shape)) else MOST_VALUES
+def max_values(shape: Any) -> int:
+    """The most values that a body of a shape may have: more for a batch, whose rows are parsed one by one."""
+    return MAX_BATCH_VALUES if _has_rows(msgspec.inspect.type_info(shape)) else MAX_VALUES
 
 
 def _has_rows(kind: msgspec.inspect.Type) -> bool:
@@ -103,35 +93,20 @@ def _is_rows(kind: msgspec.inspect.Type) -> bool:
     return isinstance(kind, lists) and isinstance(kind.item_type, msgspec.inspect.RawType)
 
 
-_PART = 500
-"""Elements of a list that are encoded at once: no other thread runs meanwhile."""
+_CHUNK_SIZE = 500
+"""Elements of a list that are encoded in one call, during which no other thread runs."""
 
 
-def encoded_in_parts(answer: object) -> bytes:
-    """An answer as `encoded` gives it, its long lists in parts, such as the records of a report."""
+def encoded_in_chunks(answer: object) -> bytes:
+    """A response as `encoded` gives it, with long lists, such as the records of a report, encoded in chunks."""
     if not isinstance(answer, dict):
         return encoded(answer)
-    members = (encoded(name) + b":" + _value_in_parts(value) for name, value in answer.items())
+    members = (encoded(name) + b":" + _value_in_chunks(value) for name, value in answer.items())
     return b"{" + b",".join(members) + b"}"
 
 
-def _value_in_parts(value: object) -> bytes:
-    if not isinstance(value, list) or len(value) <= _PART:
+def _value_in_chunks(value: object) -> bytes:
+    if not isinstance(value, list) or len(value) <= _CHUNK_SIZE:
         return encoded(value)
-    parts = (encoded(value[start : start + _PART])[1:-1] for start in range(0, len(value), _PART))
-    return b"[" + b",".join(parts) + b"]"
-
-
-class Beside:
-    """Work of Python that takes long, done beside the event loop by few threads."""
-
-    def __init__(self) -> None:
-        self._threads = ThreadPoolExecutor(_THREADS, "regulars-beside")
-
-    async def run(self, work: Callable[..., Result], *arguments: Any) -> Result:
-        """What the work gives. Raises what it raises."""
-        return await asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
-
-    def close(self) -> None:
-        """Ends its threads, once their work is done."""
-        self._threads.shutdown()
+    chunks = (encoded(value[start : start + _CHUNK_SIZE])[1:-1] for start in range(0, len(value), _CHUNK_SIZE))
+    return b"[" + b",".join(chunks) + b"]"

@@ -63,7 +63,7 @@ class Edge:
             _log.exception("request.failed", method=scope["method"])
             if is_begun:
                 raise
-            await errors.of_no_endpoint(scope["path"], errors.UNFORESEEN, 500)(scope, receive, sending)
+            await errors.path_error(scope["path"], errors.UNFORESEEN, 500)(scope, receive, sending)
 
     def _with_ours(self, headers: Iterable[Header]) -> list[Header]:
         there = list(headers)
@@ -81,16 +81,16 @@ def _refusal(scope: Scope) -> Response | None:
                 hosts = 2
         elif name == b"transfer-encoding" and value.lower() != b"chunked":
             message = "The Transfer-Encoding is not understood: send chunked alone, or a Content-Length."
-            return errors.of_no_endpoint(scope["path"], message, 501)
+            return errors.path_error(scope["path"], message, 501)
     if hosts != 1:
         message = "The request must have exactly one Host header, a name or an address with or without a port."
-        return errors.of_no_endpoint(scope["path"], message, 400)
+        return errors.path_error(scope["path"], message, 400)
     raw = scope.get("raw_path")
     if raw is not None and not request_path.is_plain(raw):
         try:
             parts = request_path.segments(raw)
         except MalformedPathError as error:
-            return errors.of_no_endpoint(scope["path"], str(error), 400)
+            return errors.path_error(scope["path"], str(error), 400)
         scope["path_segments"], scope["path"] = parts, request_path.joined(parts)
     return None
 

@@ -17,7 +17,7 @@ from regulars.access.customers import Customer
 from regulars.access.principals import Principal
 from regulars.api import bodies
 from regulars.api.errors import ApiError, refused
-from regulars.api.half_pairs import without_half_pairs
+from regulars.api.lone_surrogates import replace_lone_surrogates
 from regulars.facts.refusals import NotFound
 from regulars.facts.resource import Resource
 from regulars.facts.writing import Writing
@@ -88,7 +88,7 @@ class ReportCall:
 class Asked:
     """What a request of the Reporting API costs, known before it runs, and what answers it.
 
-    `is_large` where the answer may be so large that it keeps Python busy.
+    `is_large` says that encoding the answer may take long.
     """
 
     cost: int
@@ -124,8 +124,8 @@ class Endpoint:
     of the Reporting API; `provider` reads what it has signed. `takes` is the struct that the body must fit; `shows`
     the resource that the answer's data is made of, of which it `lists` many or shows one, for OpenAPI; `described` says
     both where they are no struct and no resource. `groups` says that `reads` writes, in one commit with the requests
-    that arrive at the same time. `finds` where the body names something that has to be there. `creates` where
-    its status may also be 201: what was not there is created.
+    that arrive at the same time. `finds` says that the body refers to something that must exist, so that 404 is
+    possible. `creates` says that the status is 201 where a row is created.
 
     `caller`, `permit` and `subject` are its access: who may call it, what a token needs, and the part of the path that
     names the one profile that it is about.
@@ -178,7 +178,7 @@ def decoded(body: bytes, shape: Any) -> Any:
     """
     if not body:
         raise ApiError(400, "The body is empty: send JSON, `{}` where there is nothing to say.")
-    bodies.require_few_values(body, bodies.most_values(shape))
+    bodies.require_few_values(body, bodies.max_values(shape))
     decoder = _decoders.get(shape)
     if decoder is None:
         decoder = _decoders.setdefault(shape, msgspec.json.Decoder(shape, strict=False))
@@ -187,8 +187,8 @@ def decoded(body: bytes, shape: Any) -> Any:
     except msgspec.ValidationError as error:
         raise refused(error) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        # Half of a pair, of an emoji that was cut in two, is the fault of its field alone, and is refused there as NUL.
-        without = without_half_pairs(body)
+        # A lone surrogate is an error of its field alone, which refuses it like NUL.
+        without = replace_lone_surrogates(body)
         if without != body:
             return decoded(without, shape)
         raise ApiError(400, f"The body is no JSON: {error}.") from None

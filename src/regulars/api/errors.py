@@ -8,7 +8,7 @@ import structlog
 from starlette.responses import Response
 
 from regulars.access.denied import Denied
-from regulars.api.turns import BusyError
+from regulars.api.fair_limiter import BusyError
 from regulars.facts.refusals import Erased, NotFound, Refused
 from regulars.facts.refusals import misfit as refused
 from regulars.ingest.batches import LoadStoppedError
@@ -21,7 +21,7 @@ __all__ = [
     "ApiError",
     "body",
     "log_failure",
-    "of_no_endpoint",
+    "path_error",
     "refusal_message",
     "refused",
     "report_body",
@@ -32,7 +32,7 @@ __all__ = [
 _log = structlog.get_logger("regulars.api")
 
 RETRY_SECONDS = 5
-"""After how long to send a request again that the system could not process."""
+"""Seconds after which a client should repeat a request that failed by a system error."""
 
 RETRY = {"Retry-After": str(RETRY_SECONDS)}
 
@@ -49,12 +49,12 @@ _UNKNOWN = (
 UNFORESEEN = "Something went wrong here; it has been logged."
 
 
-MOST_ERRORS = 100
-"""So many fields of a refusal are named; its message says how many there are."""
+MAX_ERRORS = 100
+"""Most fields of a refusal that are named; its message says how many there are."""
 
 
 def _unavailable(error: Exception) -> str | None:
-    """What is said of an error of the system, in no words of the database; None for every other error."""
+    """The message for an error of the system, without any text of the database; None for other errors."""
     if isinstance(error, LoadStoppedError):
         return str(error)
     if isinstance(error, UnknownOutcomeError):
@@ -63,7 +63,7 @@ def _unavailable(error: Exception) -> str | None:
 
 
 def log_failure(method: str, path: str, error: Exception) -> None:
-    """Logs an error that is no fault of the request: one line for trouble of the system, a traceback for a defect."""
+    """Logs an error that the request did not cause: one line for a system error, a traceback for a defect."""
     if _unavailable(error) is None:
         _log.error("request.failed", method=method, path=path, exc_info=error)
         return
@@ -96,10 +96,10 @@ class ApiError(Exception):
 
 
 def body(message: str, errors: Mapping[str, str] | None = None, extra: Mapping[str, object] | None = None) -> bytes:
-    """`{"message"}`, and for refusals `{"message", "errors": {path: [text]}}`, at most MOST_ERRORS of them."""
+    """`{"message"}`, and for refusals `{"message", "errors": {path: [text]}}`, at most MAX_ERRORS of them."""
     answer: dict[str, object] = {"message": message, **(extra or {})}
     if errors:
-        answer["errors"] = {path: [text] for path, text in islice(errors.items(), MOST_ERRORS)}
+        answer["errors"] = {path: [text] for path, text in islice(errors.items(), MAX_ERRORS)}
     return msgspec.json.encode(answer)
 
 
@@ -135,16 +135,16 @@ def response(error: Exception) -> Response:
 _REPORTING = "/v1/reporting"
 
 
-def of_no_endpoint(path: str, message: str, status: int, headers: Mapping[str, str] | None = None) -> Response:
-    """An error of no endpoint, in the shape that those of its API have."""
+def path_error(path: str, message: str, status: int, headers: Mapping[str, str] | None = None) -> Response:
+    """An error at a path without an endpoint, in the shape of the API that the path belongs to."""
     content = report_body(message) if f"{path}/".startswith(f"{_REPORTING}/") else body(message)
     return Response(content, status, headers, media_type="application/json")
 
 
 def report_body(message: str, details: Mapping[str, object] | None = None, *, is_truncated: bool = False) -> bytes:
-    """`{"error"}`, and for parameters that can't be `{"error", "details"}` in the shape of the request.
+    """`{"error"}`, and for invalid parameters `{"error", "details"}` in the shape of the request.
 
-    `"truncated": true` where there may be more that is wrong.
+    `"truncated": true` says that there may be more errors.
     """
     answer: dict[str, object] = {"error": message, **({} if details is None else {"details": details})}
     if is_truncated:

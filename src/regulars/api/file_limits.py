@@ -5,17 +5,17 @@ import resource
 import structlog
 
 OWN_FILES = 256
-"""Files of a process that are no clients' connections."""
+"""Open files of a process that are not client connections."""
 
-ARRIVING = 768
-"""Connections that may arrive before the next look at how many there are."""
+ACCEPT_HEADROOM = 768
+"""Connections that may arrive between two checks of how many are open."""
 
 _log = structlog.get_logger("regulars.files")
 
 
 def needed(max_connections: int) -> int:
     """How many files a process must be able to open for so many connections."""
-    return max_connections + OWN_FILES + ARRIVING
+    return max_connections + OWN_FILES + ACCEPT_HEADROOM
 
 
 def hard_limit() -> int:
@@ -37,13 +37,13 @@ def raise_to(files: int) -> None:
 def connections(max_connections: int) -> int:
     """How many connections a process holds at most: fewer than the setting says where files are too few."""
     files = _number(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
-    return min(max_connections, max(files - OWN_FILES - ARRIVING, files // 2))
+    return min(max_connections, max(files - OWN_FILES - ACCEPT_HEADROOM, files // 2))
 
 
 def accepted(max_connections: int) -> int:
     """How many connections the HTTP server accepts: it must not run out of files before idle ones are closed."""
     files = _number(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
-    return max(1, min(connections(max_connections) + ARRIVING, files - OWN_FILES))
+    return max(1, min(connections(max_connections) + ACCEPT_HEADROOM, files - OWN_FILES))
 
 
 def _number(limit: int) -> int:

@@ -36,13 +36,13 @@ BATCH_ROWS = 2_000
 """Most rows at once, in two commits, so that other writers never wait long."""
 
 WINDOW_BYTES = 2**23
-"""Memory that unpacking zstd may take: what RFC 9659 has senders keep to over HTTP."""
+"""Largest window of zstd: the limit of RFC 9659 for content that is sent over HTTP."""
 
 FINISH_SECONDS = 2.0
-"""How long the batch that is being written may take after the client has gone, or the server stops."""
+"""How long the batch that is being written may take after the client has disconnected or the server stops."""
 
 RETRY_AFTER = 10
-"""Seconds after which a refused import is sent again."""
+"""Seconds after which a client should send a refused import again."""
 
 _log = structlog.get_logger("regulars.imports")
 
@@ -70,9 +70,9 @@ async def _import(call: Call, request: Request) -> object:
     entity = _entity(call.path["entity"])
     form, packing = _form(request), _packing(request)
     create_profiles, dry_run = (_flag(call.query, name) for name in ("create_profiles", "dry_run"))
-    with _one_of_few(call.server), received_files.opened(call.server.settings) as file:
+    with _import_slot(call.server), received_files.opened(call.server.settings) as file:
         # The body waits on disk: lines of one transaction may stand far apart.
-        size, digest = await _received(request, file, call.server.settings.import_bytes)
+        size, digest = await _received(request, file, call.server.settings.max_import_bytes)
         once = _once(request, digest)
         if once is not None and (earlier := await _earlier(call, once)) is not None:
             return earlier
@@ -93,9 +93,9 @@ async def _import(call: Call, request: Request) -> object:
             ),
         )
         try:
-            summary = await _unless_it_ends(load, ended, request, call.server)
+            summary = await _until_disconnect_or_stop(load, ended, request, call.server)
         except TooLargeError as error:
-            raise ApiError(413, f"{error} What was stored before that stays.") from None
+            raise ApiError(413, f"{error} Rows that were stored before stay stored.") from None
     answer = _answer(entity, summary)
     if once is None:
         return answer
@@ -132,66 +132,66 @@ def _flag(query: Mapping[str, str], name: str) -> bool:
 
 
 @contextmanager
-def _one_of_few(server: Server) -> Iterator[None]:
-    """Counts an import for as long as it runs. Raises ApiError 503 where there are as many as there may be."""
-    at_once = server.settings.imports_at_once
-    if server.imports >= at_once:
+def _import_slot(server: Server) -> Iterator[None]:
+    """Counts an import while it runs. Raises ApiError 503 where as many as allowed are running."""
+    allowed = server.settings.max_concurrent_imports
+    if server.active_imports >= allowed:
         raise ApiError(
             503,
-            f"{server.imports} imports are under way in this process, as many as are allowed (imports_at_once): "
-            "send it again later.",
+            f"{server.active_imports} imports are running in this process; {allowed} are allowed "
+            "(max_concurrent_imports): send it again later.",
             headers={"Retry-After": str(RETRY_AFTER)},
         )
-    server.imports += 1
+    server.active_imports += 1
     try:
         yield
     finally:
-        server.imports -= 1
+        server.active_imports -= 1
 
 
 def _limits(settings: Settings, ended: threading.Event) -> Limits:
     return Limits(
-        unpacked_bytes=settings.import_bytes,
-        lines=settings.import_lines,
-        columns=settings.import_columns,
-        line_bytes=settings.import_line_bytes,
+        unpacked_bytes=settings.max_import_bytes,
+        lines=settings.max_import_lines,
+        columns=settings.max_import_columns,
+        line_bytes=settings.max_import_line_bytes,
         window_bytes=WINDOW_BYTES,
         stopped=ended.is_set,
     )
 
 
-async def _received(request: Request, file: BinaryIO, most: int) -> tuple[int, bytes]:
+async def _received(request: Request, file: BinaryIO, max_bytes: int) -> tuple[int, bytes]:
     """Stores a body in a file and returns its size and digest. Raises ApiError 413, and 400 where it breaks off."""
     digest = hashlib.blake2b(digest_size=32)
     size = 0
     try:
         async for piece in request.stream():
             size += len(piece)
-            if size > most:
+            if size > max_bytes:
                 raise ApiError(
-                    413, f"The body is larger than {most:,} bytes, the most that is allowed (import_bytes): send parts."
+                    413, f"The body is larger than {max_bytes:,} bytes (max_import_bytes): send it in parts."
                 )
             file.write(piece)
             digest.update(piece)
     except ClientDisconnect:
-        raise ApiError(400, "The body broke off; nothing of it was stored.") from None
+        raise ApiError(400, "The body is truncated; nothing of it was stored.") from None
     file.flush()
     return size, digest.digest()
 
 
-async def _unless_it_ends(
+async def _until_disconnect_or_stop(
     load: Coroutine[Any, Any, Summary], ended: threading.Event, request: Request, server: Server
 ) -> Summary:
-    """The outcome of a load. Raises ApiError where the client disconnects, or the server stops, before it is done.
+    """The outcome of a load. Raises ApiError where the client disconnects or the server stops before it is done.
 
-    What was committed until then stays; the same file again does the rest.
+    Rows that were committed stay stored; the same file, sent again, loads the rest.
     """
     loading = asyncio.ensure_future(load)
     watching = [asyncio.ensure_future(_disconnected(request)), asyncio.ensure_future(server.stopping.wait())]
     try:
         await asyncio.wait([loading, *watching], return_when=asyncio.FIRST_COMPLETED)
         if not loading.done():
-            # The batch that is being written is finished, if that does not take long.
+            # The batch that is being written may finish, within FINISH_SECONDS.
             ended.set()
             await asyncio.wait([loading], timeout=FINISH_SECONDS)
         if loading.done() and not isinstance(loading.exception(), StoppedError):
@@ -205,10 +205,12 @@ async def _unless_it_ends(
     if server.stopping.is_set():
         raise ApiError(
             503,
-            "The server stops. What was committed stays: send the file again for the rest.",
+            "The server is stopping. Rows that were committed are stored: send the file again to load the rest.",
             headers={"Retry-After": str(RETRY_AFTER)},
         )
-    raise ApiError(400, "The client disconnected. What was committed stays: send the file again for the rest.")
+    raise ApiError(
+        400, "The client disconnected. Rows that were committed are stored: send the file again to load the rest."
+    )
 
 
 async def _disconnected(request: Request) -> None:

@@ -39,7 +39,7 @@ def _row(location: LocationIn) -> LocationRow:
 
 async def _put_batch(call: Call, writing: Writing) -> dict[str, object]:
     batch = Batch("locations", call.body.locations)
-    await batch.put(writing, await call.server.beside.run(batch.checked, LocationIn, _row), locations.put_many)
+    await batch.put(writing, await call.server.worker_threads.run(batch.checked, LocationIn, _row), locations.put_many)
     return await batch.kept(writing)
 
 

@@ -72,4 +72,4 @@ def _password(credentials: bytes) -> bytes:
 
 async def _unauthorized(request: Request) -> Response:
     message = "Send the operations_token of this server as Bearer, or as the password of Basic."
-    return errors.of_no_endpoint(request.url.path, message, 401, _CHALLENGE)
+    return errors.path_error(request.url.path, message, 401, _CHALLENGE)

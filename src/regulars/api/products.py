@@ -42,7 +42,7 @@ def _row(product: ProductIn) -> ProductRow:
 
 async def _put_batch(call: Call, writing: Writing) -> dict[str, object]:
     batch = Batch("products", call.body.products)
-    await batch.put(writing, await call.server.beside.run(batch.checked, ProductIn, _row), products.put_many)
+    await batch.put(writing, await call.server.worker_threads.run(batch.checked, ProductIn, _row), products.put_many)
     return await batch.kept(writing)
 
 

@@ -7,7 +7,7 @@ from uuid import UUID
 import msgspec
 
 from regulars.access import permits
-from regulars.api.batches import Batch, parts
+from regulars.api.batches import Batch, chunks
 from regulars.api.endpoint import Call, Endpoint, data, page
 from regulars.facts import forgetting, given, identities, member_handles, merging, profile_lookup, profiles
 from regulars.facts.import_batches import IMPORT_BATCHES
@@ -70,23 +70,25 @@ async def _create(call: Call, writing: Writing) -> dict[str, object]:
 
 
 async def _require_own(call: Call, writing: Writing, profile_id: UUID) -> None:
-    """Holds a caller who is bound to one profile to what members may write of how others name it. Raises Refused."""
+    """Refuses what a caller who is bound to one profile may not write: the fields and identities by which other systems
+    refer to the profile. Raises Refused.
+    """
     if not call.principal.is_member:
         return
     for name in ("external_id", "email", "mobile_phone"):
         if getattr(call.body, name) is not msgspec.UNSET:
             raise refuse(name, "names the profile: a token that is bound to one profile can't write it")
-    written = call.body.identities or ()
-    ids = {each.id for each in written if isinstance(each.id, int)}
-    before = {each.id: each.handle for each in await identities.of_profile(writing, profile_id) if each.id in ids}
-    for index, each in enumerate(written):
-        for handle in (each.handle, before.get(each.id)):
+    new = call.body.identities or ()
+    ids = {each.id for each in new if isinstance(each.id, int)}
+    stored = {each.id: each.handle for each in await identities.of_profile(writing, profile_id) if each.id in ids}
+    for index, each in enumerate(new):
+        for handle in (each.handle, stored.get(each.id)):
             if isinstance(handle, str) and (problem := member_handles.problem(writing.community, handle)):
                 raise refuse(f"identities.{index}.handle", problem)
 
 
 def _require_type(call: Call, profile_type: object) -> None:
-    """Raises Denied where a caller who may delete no profile gives one the type that means deleted."""
+    """Raises Denied where the type means that the profile is deleted, and the caller may not delete profiles."""
     if profile_type == "deleted":
         call.require(permits.PROFILE_ERASE)
 
@@ -222,8 +224,8 @@ def _ref(criteria: str, row: ProfileRow) -> Ref | None:
     return None if value is None else (criteria, value)
 
 
-_AT_ONCE = 2_000
-"""Profiles that are written at once: Python is busy with them for less than a tenth of a second."""
+_CHUNK_ROWS = 2_000
+"""Profiles that are written in one call, which takes less than a tenth of a second of Python's time."""
 
 
 async def _loaded(call: Call, writing: Writing) -> Batch:
@@ -233,14 +235,14 @@ async def _loaded(call: Call, writing: Writing) -> Batch:
     except ValueError as error:
         raise refuse("match_criteria", str(error)) from None
     batch = Batch("profiles", call.body.profiles)
-    rows = await call.server.beside.run(batch.checked, ProfileIn, checked)
+    rows = await call.server.worker_threads.run(batch.checked, ProfileIn, checked)
     for row in rows.values():
         _require_type(call, row.columns.get("profile_type"))
-    for some in parts(rows, _AT_ONCE):
-        refs = [_ref(criteria, row) for row in some.values()]
-        results = await profiles.put_matching(writing, list(some.values()), refs)
-        for place, result in zip(some, results, strict=True):
-            batch.outcomes[place] = result if isinstance(result, Refused) else result.outcome
+    for chunk in chunks(rows, _CHUNK_ROWS):
+        refs = [_ref(criteria, row) for row in chunk.values()]
+        results = await profiles.put_matching(writing, list(chunk.values()), refs)
+        for index, result in zip(chunk, results, strict=True):
+            batch.outcomes[index] = result if isinstance(result, Refused) else result.outcome
     return batch
 
 

@@ -13,7 +13,7 @@ from regulars.settings import SettingError, Settings
 
 Network = IPv4Network | IPv6Network
 
-LONGEST_HOST = 255
+MAX_HOST_LENGTH = 255
 
 _HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9_.-]{1,253})(?::[0-9]{1,5})?")
 _DEFAULT_PORTS = {"http": "80", "https": "443"}
@@ -21,7 +21,7 @@ _DEFAULT_PORTS = {"http": "80", "https": "443"}
 
 def is_host(text: str) -> bool:
     """Whether a text is a host with or without a port, as a Host header holds it."""
-    return len(text) <= LONGEST_HOST and _HOST.fullmatch(text) is not None
+    return len(text) <= MAX_HOST_LENGTH and _HOST.fullmatch(text) is not None
 
 
 def checked_public_url(text: str) -> str:

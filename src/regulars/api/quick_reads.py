@@ -61,7 +61,7 @@ class QuickReads:
             # Trouble of the system, most likely: `app` meets it as well, logs it and answers.
             read = None
         if read is None:
-            limits.give_back(organization_id)
+            limits.refund(organization_id)
             return False
         body = encoded({"data": read.values()})
         # Reads that were answered by one statement are all encoded before the first of them is sent: the server's own

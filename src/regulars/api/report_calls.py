@@ -15,8 +15,8 @@ from regulars.access.rate_limits import Charge, Kind, Limit, Owner
 from regulars.api import bodies
 from regulars.api.endpoint import Asked, Endpoint, ReportCall
 from regulars.api.errors import ApiError, log_failure, report_response
+from regulars.api.fair_limiter import BusyError
 from regulars.api.server import Server, encoded
-from regulars.api.turns import BusyError
 from regulars.query import costs
 from regulars.query.problems import InvalidParametersError
 from regulars.query.request import NotJsonError
@@ -33,7 +33,7 @@ async def answer(server: Server, endpoint: Endpoint, request: Request) -> Respon
             authorize(endpoint.access, principal, request.path_params)
         owner, call = await _call(server, endpoint, request, principal)
         charge = None
-        if isinstance(call, ReportCall) and len(call.body) > bodies.SMALL:
+        if isinstance(call, ReportCall) and len(call.body) > bodies.MAX_INLINE_BYTES:
             # Parsing it takes long, so it is charged before.
             charge = await _charge(server, owner, costs.METADATA)
         asked = await _asked(endpoint, call)
@@ -84,9 +84,9 @@ async def _asked(endpoint: Endpoint, call: ReportCall | Asked) -> Asked:
     if isinstance(call, Asked):
         return call
     try:
-        if len(call.body) <= bodies.SMALL:
+        if len(call.body) <= bodies.MAX_INLINE_BYTES:
             return endpoint.asks(call)
-        return await call.server.beside.run(endpoint.asks, call)
+        return await call.server.worker_threads.run(endpoint.asks, call)
     except _REFUSALS as refusal:
         return Asked(costs.METADATA, _refusing(refusal))
 
@@ -94,13 +94,13 @@ async def _asked(endpoint: Endpoint, call: ReportCall | Asked) -> Asked:
 async def _answered(server: Server, owner: Owner, asked: Asked) -> bytes:
     """The answer as it goes out, once it is its organization's turn."""
     if not asked.is_large:
-        async with server.reports_at_once.of(owner.organization_id):
+        async with server.report_limiter.slot(owner.organization_id):
             return encoded(await asked.answer())
     async with (
-        server.large_reports_at_once.of(owner.organization_id),
-        server.reports_at_once.of(owner.organization_id),
+        server.large_report_limiter.slot(owner.organization_id),
+        server.report_limiter.slot(owner.organization_id),
     ):
-        return await server.beside.run(bodies.encoded_in_parts, await asked.answer())
+        return await server.worker_threads.run(bodies.encoded_in_chunks, await asked.answer())
 
 
 def _refusing(refusal: Exception) -> Callable[[], Awaitable[NoReturn]]:

@@ -103,12 +103,12 @@ class Routes:
         allowed = self._allowed(scope, segments)
         if allowed:
             message = f"{scope['method']} is not allowed at {path}; allowed: {', '.join(allowed)}."
-            return errors.of_no_endpoint(path, message, 405, {"Allow": ", ".join(allowed)})
+            return errors.path_error(path, message, 405, {"Allow": ", ".join(allowed)})
         if len(segments) > 2 and not segments[-1] and self._allowed(scope, segments[:-1]):
             query = scope["query_string"].decode("latin-1")
             url = self._public_address.url({**scope, "path_segments": segments[:-1]})
             return RedirectResponse(f"{url}?{query}" if query else url)
-        return errors.of_no_endpoint(path, f"There is nothing at {path}.", 404)
+        return errors.path_error(path, f"There is nothing at {path}.", 404)
 
     def _allowed(self, scope: Scope, segments: Sequence[str]) -> list[str]:
         """The methods that there are at a path."""

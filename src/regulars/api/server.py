@@ -16,11 +16,12 @@ from regulars.access.principals import Principal
 from regulars.access.rate_limits import Limit
 from regulars.aggregations.reading import Reader
 from regulars.api import bodies
-from regulars.api.bodies import Beside, encoded
+from regulars.api.bodies import encoded
 from regulars.api.endpoint import Call, Endpoint, Writes, decoded
 from regulars.api.errors import ApiError
+from regulars.api.fair_limiter import FairLimiter
 from regulars.api.public_address import PublicAddress
-from regulars.api.turns import Turns
+from regulars.api.worker_threads import WorkerThreads
 from regulars.facts.writing import Writing
 from regulars.ingest import idempotency
 from regulars.ingest.commit import commit, settle
@@ -55,16 +56,17 @@ class Server:
         self.atlas = Atlas(settings.cache)
         self.reader = Reader(database)
         self.outside = Outside()
-        self.beside = Beside()
-        # Reports leave connections to others, and large answers, which keep Python busy, to other reports.
-        self.reports_at_once = Turns(max(1, settings.connections // 2))
-        self.large_reports_at_once = Turns(1)
+        self.worker_threads = WorkerThreads()
+        # Reports leave connections for other requests, and large ones, which block Python for long, leave time for
+        # other reports.
+        self.report_limiter = FairLimiter(max(1, settings.connections // 2))
+        self.large_report_limiter = FairLimiter(1)
         # Several processes are as many writers already; more would only make their batches smaller.
         self.committers = Committers(database, settings.batch_rows, LANES if settings.workers == 1 else 1)
         self.authenticator = Authenticator(database, settings.token_cache_seconds, settings.invalid_token_cache_seconds)
         self.general_limits = GeneralLimits(database, Limit(settings.general_capacity, settings.general_refill))
         self.stopping = asyncio.Event()
-        self.imports = 0
+        self.active_imports = 0
 
     async def finish(self) -> None:
         """Waits for the writes and reads that were accepted."""
@@ -72,7 +74,7 @@ class Server:
         await self.authenticator.finish()
         await self.committers.finish()
         await self.reader.finish()
-        self.beside.close()
+        self.worker_threads.close()
 
     async def settle(self, writing: Writing) -> None:
         """Makes what a writing touched true before its answer is read back."""
@@ -113,7 +115,7 @@ class Server:
         organization_id = principal.organization_id
         if organization_id is None:
             if principal.community_id is None:
-                # There is nobody to charge: the request has no credential and is denied.
+                # No organization to charge: the request has no credential and will be denied.
                 return
             organization_id = (await self.committers.community(principal.community_id)).organization_id
         limits = self.general_limits
@@ -151,24 +153,24 @@ class Server:
         return await bodies.read(request, self.settings.max_body_bytes)
 
     async def decoded(self, body: bytes, shape: Any) -> Any:
-        """A body as `endpoint.decoded` gives it, which raises; a large one beside the event loop."""
-        if len(body) <= bodies.SMALL:
+        """A body as `endpoint.decoded` gives it, which raises; a large one in a worker thread."""
+        if len(body) <= bodies.MAX_INLINE_BYTES:
             return decoded(body, shape)
-        bodies.require_few_values(body, bodies.most_values(shape))
-        return await self.beside.run(decoded, body, shape)
+        bodies.require_few_values(body, bodies.max_values(shape))
+        return await self.worker_threads.run(decoded, body, shape)
 
 
 def _namespace(principal: Principal) -> str:
-    """Whose idempotency keys a request's key is among: its kind of caller's, and its profile's where it has one.
+    """The namespace of an idempotency key: the kind of caller, and the profile where the caller is bound to one.
 
-    Not its token's, so that a retry with a token that was rotated meanwhile gets the first answer.
+    Not the token, so that a retry with a token that was rotated meanwhile gets the first response.
     """
     kind = principal.kind.name.lower()
     return kind if principal.profile_id is None else f"{kind}:{principal.profile_id}"
 
 
 def _concerned(call: Call) -> set[UUID]:
-    """The profile that a request is about by its path or its token: it may be shown without being touched."""
+    """The profile that the path or the token names: a response may show it without a change of it."""
     if call.principal.profile_id is not None:
         return {call.principal.profile_id}
     try:

@@ -116,7 +116,7 @@ async def _put_many(call: Call, *, queued: bool) -> Response:
 
 async def _batch_put(call: Call, queued: bool, community: Community) -> Result:
     batch = Batch("transactions", _rows(call.body))
-    good = await call.server.beside.run(batch.checked, TransactionIn, partial(_new, community=community))
+    good = await call.server.worker_threads.run(batch.checked, TransactionIn, partial(_new, community=community))
     refused = dict(batch.outcomes)
 
     async def respond(writing: Writing, outcomes: list[Outcome], shown: Shown) -> Answer:

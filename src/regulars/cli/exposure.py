@@ -7,9 +7,9 @@ from regulars.api.public_address import PublicAddress, checked_networks
 from regulars.cli.operations_listener import address_of
 from regulars.settings import Settings, variable
 
-SHORTEST_TOKEN = 16
+MIN_TOKEN_LENGTH = 16
 
-_MOST_TRUSTED = {4: 2**24, 6: 2**96}
+_MAX_TRUSTED = {4: 2**24, 6: 2**96}
 """Most addresses of one network of trusted proxies that is no mistake."""
 
 
@@ -44,8 +44,8 @@ def findings(settings: Settings) -> Iterator[str]:
                 f"/metrics and /api/docs are open to whoever reaches {settings.operations_listen}: set "
                 f"{variable('operations_token')}, or listen on 127.0.0.1."
             )
-    if 0 < len(settings.operations_token) < SHORTEST_TOKEN:
-        yield f"{variable('operations_token')} is short: use {SHORTEST_TOKEN} random characters or more."
+    if 0 < len(settings.operations_token) < MIN_TOKEN_LENGTH:
+        yield f"{variable('operations_token')} is short: use {MIN_TOKEN_LENGTH} random characters or more."
     for network in checked_networks(settings.trusted_proxies):
-        if network.num_addresses > _MOST_TRUSTED[network.version]:
+        if network.num_addresses > _MAX_TRUSTED[network.version]:
             yield f"{variable('trusted_proxies')} has {network}: whoever is in it decides what links lead to."

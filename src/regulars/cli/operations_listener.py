@@ -12,10 +12,10 @@ from regulars.api import docs
 from regulars.api.pages import BY_LISTENER
 from regulars.settings import SettingError
 
-SECONDS = 10.0
+TIMEOUT_SECONDS = 10.0
 """How long a client, or the server, may take for one request."""
 
-MOST_AT_ONCE = 16
+MAX_REQUESTS = 16
 """Most requests at once; a further connection is closed."""
 
 PATHS = {"/api/health", "/metrics", *docs.PATHS}
@@ -58,7 +58,7 @@ def listener(at: str, upstream: tuple[str, int], secret: str) -> Iterator[None]:
 
 
 class _Handler(BaseHTTPRequestHandler):
-    timeout = SECONDS
+    timeout = TIMEOUT_SECONDS
     server: "_Listener"
 
     def do_GET(self) -> None:
@@ -96,13 +96,13 @@ class _Listener(ThreadingHTTPServer):
         self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
         self._upstream = upstream
         self._secret = secret
-        self._places = threading.BoundedSemaphore(MOST_AT_ONCE)
+        self._places = threading.BoundedSemaphore(MAX_REQUESTS)
         super().__init__(address, _Handler)
 
     def ask(self, method: str, path: str, headers: dict[str, str]) -> tuple[int, list[tuple[str, str]], bytes]:
         """What the server answers to a request that shows that it came here."""
         forwarded = {name: headers[name] for name in _FORWARDED if name in headers}
-        connection = http.client.HTTPConnection(*self._upstream, timeout=SECONDS)
+        connection = http.client.HTTPConnection(*self._upstream, timeout=TIMEOUT_SECONDS)
         try:
             connection.request(method, path, headers={**forwarded, BY_LISTENER: self._secret})
             answer = connection.getresponse()

@@ -93,7 +93,7 @@ UNION ALL
 SELECT identifier FROM identities WHERE community_id = $1 AND profile_id = ANY ($2)
 """
 
-_SHORTEST = 3
+_MIN_NAME_LENGTH = 3
 """Shorter names are found in every answer."""
 
 
@@ -101,7 +101,7 @@ async def _names(writing: Writing, profile_ids: list[UUID]) -> str:
     """A regular expression of what others call profiles, as JSON has it."""
     rows = await writing.fetch(_NAMES, writing.community_id, profile_ids)
     names = {str(each) for each in profile_ids} | {row["name"] for row in rows if row["name"] is not None}
-    written = (msgspec.json.encode(name).decode()[1:-1] for name in names if len(name) >= _SHORTEST)
+    written = (msgspec.json.encode(name).decode()[1:-1] for name in names if len(name) >= _MIN_NAME_LENGTH)
     return rf"(?<![[:alnum:]])(?:{'|'.join(sorted(map(re.escape, written)))})(?![[:alnum:]])"
 
 

@@ -104,7 +104,7 @@ def wire(row: Mapping[str, Any]) -> dict[str, Any]:
 
 _COMPARISONS = {"eq": "=", "ne": "<>", "gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
 OPERATORS = (*_COMPARISONS, "in", "nullable")
-_MOST_DIGITS = 100
+_MAX_DIGITS = 100
 _FILTER = re.compile(r"filter\[([A-Za-z0-9_.]+)\](?:\[([a-z]+)\])?$")
 
 
@@ -134,8 +134,8 @@ def _decimal(text: str) -> Decimal:
         raise ValueError("must be a number")
     _, digits, exponent = found.as_tuple()
     # PostgreSQL reads no exponent of more than five digits.
-    if len(digits) > _MOST_DIGITS or not (-_MOST_DIGITS <= int(exponent) <= _MOST_DIGITS):
-        raise ValueError(f"must be a number of at most {_MOST_DIGITS} digits")
+    if len(digits) > _MAX_DIGITS or not (-_MAX_DIGITS <= int(exponent) <= _MAX_DIGITS):
+        raise ValueError(f"must be a number of at most {_MAX_DIGITS} digits")
     return found
 
 

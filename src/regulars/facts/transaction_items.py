@@ -126,13 +126,13 @@ def decimal(value: Any, path: str, errors: dict[str, str], largest: Decimal = mo
         return None
 
 
-_LARGEST_EXPONENT = 308
+_MAX_EXPONENT = 308
 
 
 def _float(written: str) -> float:
     # The database reads what was written, and refuses exponents that a float rounds to 0.
     mantissa, _, exponent = written.lower().partition("e")
-    if len(mantissa) > _LARGEST_EXPONENT or abs(int(exponent or 0)) > _LARGEST_EXPONENT:
+    if len(mantissa) > _MAX_EXPONENT or abs(int(exponent or 0)) > _MAX_EXPONENT:
         raise ValueError("out of range")
     return float(written)
 

@@ -10,8 +10,8 @@ import msgspec
 
 from regulars.facts.refusals import Refused
 
-MOST_SHOWN = 50
-LONGEST_SHOWN = 100
+MAX_SHOWN_COLUMNS = 50
+MAX_SHOWN_LENGTH = 100
 """So many columns, and so much of their names, are shown in an error."""
 
 
@@ -76,8 +76,8 @@ class Columns:
 
     def require(self, there: Collection[str]) -> None:
         """Raises Refused by column for what a table lacks."""
-        shown = ", ".join(name[:LONGEST_SHOWN] for name in list(there)[:MOST_SHOWN]) or "none"
-        more = f" and {len(there) - MOST_SHOWN} more" if len(there) > MOST_SHOWN else ""
+        shown = ", ".join(name[:MAX_SHOWN_LENGTH] for name in list(there)[:MAX_SHOWN_COLUMNS]) or "none"
+        more = f" and {len(there) - MAX_SHOWN_COLUMNS} more" if len(there) > MAX_SHOWN_COLUMNS else ""
         missing = {
             ways[0]: f"is a required column, which the file lacks (it has: {shown}{more})"
             for ways in self.required

@@ -8,14 +8,14 @@ import msgspec
 
 from regulars.facts.refusals import Refused
 from regulars.ingest import lines as physical
-from regulars.ingest.columns import LONGEST_SHOWN, Columns, value
+from regulars.ingest.columns import MAX_SHOWN_LENGTH, Columns, value
 from regulars.ingest.limits import LINE_BYTES, UNLIMITED, Limits
 from regulars.ingest.rows import Line, Rejection, Row
 
 MOST_LINES = 200
 """No row has more lines; a quote that is still open then is a mistake."""
 
-MOST_READ_AGAIN = 16 * 1024 * 1024
+MAX_REREAD_BYTES = 16 * 1024 * 1024
 """So many bytes of a file, and as many again as it has, are read again for quotes that are never closed."""
 
 LINE_COST = 64
@@ -57,7 +57,7 @@ def _header(record: Line, columns: Columns, limits: Limits) -> list[str]:
     there = Counter(name for name in names if name)
     for name, times in there.items():
         if times > 1:
-            raise Refused({name[:LONGEST_SHOWN]: "is a column twice: leave one out"})
+            raise Refused({name[:MAX_SHOWN_LENGTH]: "is a column twice: leave one out"})
     columns.require(there)
     return names
 
@@ -126,7 +126,7 @@ def _records(lines: Iterable[Row], fits: Callable[[bytes], bool]) -> Iterator[Ro
     """
     source = iter(lines)
     again: deque[Row] = deque()
-    allowance = MOST_READ_AGAIN
+    allowance = MAX_REREAD_BYTES
     while (first := again.popleft() if again else next(source, None)) is not None:
         if isinstance(first, Line):
             allowance += LINE_COST + len(first.content)

@@ -1,4 +1,4 @@
-"""How large a file of facts may be, and how reading it is stopped."""
+"""Limits on the size of a file of facts, and a way to stop reading it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,11 +7,11 @@ LINE_BYTES = 4 * 1024 * 1024
 """No line is longer: a row is held in memory as a whole."""
 
 WINDOW_BYTES = 2**27
-"""Memory that unpacking zstd may take: what `zstd --long` uses at most without being asked for more."""
+"""Largest window of zstd: what `zstd --long` uses by default."""
 
 
 class TooLargeError(ValueError):
-    """A file that exceeds a limit; the message says what was found, what is allowed, and which setting allows more."""
+    """A file exceeds a limit; the message says what is allowed, and which setting allows more."""
 
 
 class StoppedError(Exception):
@@ -20,7 +20,7 @@ class StoppedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The limits of one file, None for none: bytes once it is unpacked, lines, columns of its header.
+    """The limits of one file, None for no limit: decompressed bytes, lines, columns of its header.
 
     Reading stops with StoppedError once `stopped` is true.
     """
@@ -36,8 +36,8 @@ class Limits:
         """Raises TooLargeError, and StoppedError."""
         if self.unpacked_bytes is not None and found > self.unpacked_bytes:
             raise TooLargeError(
-                f"The file is larger than {self.unpacked_bytes:,} bytes once it is unpacked, the most that is allowed "
-                "(import_bytes): send it in parts."
+                f"The file is larger than {self.unpacked_bytes:,} bytes when decompressed (max_import_bytes): "
+                "send it in parts."
             )
         if self.stopped():
             raise StoppedError
@@ -45,19 +45,16 @@ class Limits:
     def require_lines(self, found: int) -> None:
         """Raises TooLargeError."""
         if self.lines is not None and found > self.lines:
-            raise TooLargeError(
-                f"The file has more than {self.lines:,} lines, the most that are allowed (import_lines): "
-                "send it in parts."
-            )
+            raise TooLargeError(f"The file has more than {self.lines:,} lines (max_import_lines): send it in parts.")
 
     def require_columns(self, found: int) -> None:
         """Raises TooLargeError."""
         if self.columns is not None and found > self.columns:
             raise TooLargeError(
-                f"The header has {found:,} columns; {self.columns:,} are allowed (import_columns): "
+                f"The header has {found:,} columns; {self.columns:,} are allowed (max_import_columns): "
                 "send the columns that are needed."
             )
 
 
 UNLIMITED = Limits()
-"""For files of whoever runs the command."""
+"""For files that an operator loads by command."""

@@ -37,7 +37,7 @@ _CHANGES_BEFORE_PACKED = 50_000
 """After so many changed rows they are compressed too, and the room of the old ones is used again."""
 
 
-_PART = 1_000
+_FETCH_ROWS = 1_000
 """Rows that are fetched at once."""
 
 
@@ -68,7 +68,7 @@ class MemberTable:
             cursor.execute(*plan.asked(self.elements, values))
             found: list[tuple[Any, ...]] = []
             # In parts: while rows become Python's, no other thread runs.
-            while part := cursor.fetchmany(_PART):
+            while part := cursor.fetchmany(_FETCH_ROWS):
                 found += part
             return found
 

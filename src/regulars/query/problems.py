@@ -4,10 +4,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-MOST_PROBLEMS = 100
+MAX_PROBLEMS = 100
 """So many problems of a request are reported; the others are not looked for."""
 
-LONGEST_NAME = 100
+MAX_NAME_LENGTH = 100
 """No more characters of a name that the client has made up are repeated in an answer."""
 
 
@@ -57,10 +57,10 @@ class Problems:
         self.found: dict[tuple[str | int, ...], list[Problem]] = {}
 
     def add(self, path: tuple[str | int, ...], problem: Problem) -> None:
-        """One more thing wrong at a path. Raises InvalidParametersError once there are MOST_PROBLEMS."""
+        """One more thing wrong at a path. Raises InvalidParametersError once there are MAX_PROBLEMS."""
         steps = tuple(shortened(step) if isinstance(step, str) else step for step in path)
         self.found.setdefault(steps, []).append(problem)
-        if sum(map(len, self.found.values())) >= MOST_PROBLEMS:
+        if sum(map(len, self.found.values())) >= MAX_PROBLEMS:
             raise InvalidParametersError(self.found, is_truncated=True)
 
     def replaced(self, path: tuple[str | int, ...], problem: Problem) -> None:
@@ -80,7 +80,7 @@ def missing(what: str) -> Problem:
 
 def shortened(name: str) -> str:
     """A name as answers repeat it."""
-    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 3]}..."
+    return name if len(name) <= MAX_NAME_LENGTH else f"{name[: MAX_NAME_LENGTH - 3]}..."
 
 
 def unknown(name: str, known: Iterable[str]) -> Problem:

@@ -169,9 +169,9 @@ def _is_last(using: int) -> bool:
 
 # When it dies -----------------------------------------------------------------------------------------------
 
-_WATCHED_SECONDS = 0.25
+_WATCH_SECONDS = 0.25
 
-_MOST_RESTARTS, _RESTARTS_SECONDS = 5, 60.0
+_MAX_RESTARTS, _RESTART_WINDOW_SECONDS = 5, 60.0
 """A server that dies more often than so many times in so many seconds is not started again."""
 
 _END_SECONDS = 3.0
@@ -187,7 +187,7 @@ class _Watch:
         self._process = process
         self._lock = lock
         self._stopping = threading.Event()
-        self._restarts: deque[float] = deque(maxlen=_MOST_RESTARTS)
+        self._restarts: deque[float] = deque(maxlen=_MAX_RESTARTS)
         self._thread = threading.Thread(target=self._watch, name="postgresql", daemon=True)
 
     def start(self) -> None:
@@ -199,7 +199,7 @@ class _Watch:
             self._thread.join()
 
     def _watch(self) -> None:
-        while not self._stopping.wait(_WATCHED_SECONDS):
+        while not self._stopping.wait(_WATCH_SECONDS):
             if _is_alive(self._process):
                 continue
             try:
@@ -215,9 +215,9 @@ class _Watch:
 
     def _restart(self) -> None:
         now = time.monotonic()
-        if len(self._restarts) == _MOST_RESTARTS and now - self._restarts[0] < _RESTARTS_SECONDS:
+        if len(self._restarts) == _MAX_RESTARTS and now - self._restarts[0] < _RESTART_WINDOW_SECONDS:
             raise NotStartedError(
-                f"The embedded PostgreSQL has died {_MOST_RESTARTS + 1} times within {_RESTARTS_SECONDS:.0f} s: "
+                f"The embedded PostgreSQL has died {_MAX_RESTARTS + 1} times within {_RESTART_WINDOW_SECONDS:.0f} s: "
                 f"see {self._postmaster.cluster / 'log'}."
             )
         self._restarts.append(now)

@@ -22,7 +22,7 @@ MOST_KEPT = 16
 FAILURE_SECONDS = 10.0
 """How long an address that failed is not tried again."""
 
-MOST_FAILURES = 10
+MAX_FAILURES = 10
 """Most addresses that are being fetched or that failed within FAILURE_SECONDS."""
 
 Fetch = Callable[[str], Awaitable[bytes]]
@@ -69,7 +69,7 @@ class Outside:
     """What is outside, as one process knows it: a certificate is fetched once, and what can't be fetched seldom.
 
     Anybody may send a message that names a certificate, so what they can have fetched is bounded: a failure is
-    remembered for FAILURE_SECONDS, and while MOST_FAILURES are remembered nothing new is fetched.
+    remembered for FAILURE_SECONDS, and while MAX_FAILURES are remembered nothing new is fetched.
     """
 
     def __init__(self, fetch: Fetch = https, clock: Callable[[], float] = time.monotonic) -> None:
@@ -97,7 +97,7 @@ class Outside:
         self._failures = {each: failure for each, failure in self._failures.items() if now < failure[0]}
         if url in self._failures:
             raise OutOfReachError(f"{self._failures[url][1]} It is tried again within {FAILURE_SECONDS:.0f} seconds.")
-        if len(self._failures) + len(self._fetching) >= MOST_FAILURES:
+        if len(self._failures) + len(self._fetching) >= MAX_FAILURES:
             raise OutOfReachError(f"{url} is not fetched now: too many certificates could not be fetched recently.")
 
     async def _fetched(self, url: str) -> x509.Certificate | OutOfReachError:

@@ -8,7 +8,7 @@ from regulars.facts.refusals import refuse
 from regulars.facts.writing import Writing
 from regulars.ingest.providers.provider import AHEAD, OLDEST, Token
 
-MOST_EXPIRED = 1_000
+MAX_EXPIRED = 1_000
 """Most expired tokens that one use deletes."""
 
 # A token that another request is using is waited for. An expired one that another request deletes is left to it.
@@ -40,7 +40,7 @@ async def use(writing: Writing, provider: str, token: Token) -> None:
     keys = sorted({digest(key) for key in token.keys})
     key, content = digest(token.text), digest(f"{writing.community_id} {token.content.decode()}")
     before, now = _expired_before(writing.now), writing.now
-    await writing.execute(_USE, provider, keys, key, content, before, now, MOST_EXPIRED)
+    await writing.execute(_USE, provider, keys, key, content, before, now, MAX_EXPIRED)
     found: list[Any] = await writing.fetch(_CONTENTS, provider, keys, key)
     if any(row["content"] != content for row in found):
         raise refuse("signature.token", "came before with another event: this is a replay")

@@ -1,27 +1,27 @@
-"""Halves of surrogate pairs in JSON: of an emoji that was cut in two, which no database stores."""
+"""Lone surrogates in JSON, such as half of an emoji that was cut in two, which no database stores."""
 
 import re
 
-MOST = 1_000
-LARGEST = 2_000_000
-"""Bytes of a body that is searched: no other thread runs meanwhile."""
+MAX_ESCAPES = 1_000
+MAX_BYTES = 2_000_000
+"""Larger bodies are not searched: no other thread runs meanwhile."""
 
 _ESCAPE = re.compile(rb"\\u[dD]([89a-fA-F])[0-9a-fA-F]{2}")
 _LOW = b"cdefCDEF"
 
 
-def without_half_pairs(body: bytes) -> bytes:
-    r"""The same JSON with \u0000 in the place of each half, so that the field that has it is refused and no other.
+def replace_lone_surrogates(body: bytes) -> bytes:
+    r"""Returns the JSON with \u0000 in place of each lone surrogate, so that only the field that holds it is refused.
 
-    It is as it came where it is larger than LARGEST, or has more than MOST escapes of surrogates.
+    A body of more than MAX_BYTES, or of more than MAX_ESCAPES escaped surrogates, is returned unchanged.
     """
-    if len(body) > LARGEST:
+    if len(body) > MAX_BYTES:
         return body
     found = bytearray(body)
     end = 0
     high: re.Match[bytes] | None = None
     for number, match in enumerate(_ESCAPE.finditer(body)):
-        if number == MOST:
+        if number == MAX_ESCAPES:
             return body
         before = body[end : match.start()]
         end = match.end()
@@ -40,5 +40,5 @@ def without_half_pairs(body: bytes) -> bytes:
     return bytes(found)
 
 
-def _blank(body: bytearray, half: re.Match[bytes]) -> None:
-    body[half.end() - 4 : half.end()] = b"0000"
+def _blank(body: bytearray, surrogate: re.Match[bytes]) -> None:
+    body[surrogate.end() - 4 : surrogate.end()] = b"0000"

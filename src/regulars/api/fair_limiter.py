@@ -1,0 +1,68 @@
+"""A limit of concurrent work that is shared fairly: organizations that wait are served in rotation."""
+
+import asyncio
+from collections import OrderedDict, deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+MAX_WAITING = 100
+"""Most requests of one organization that wait at the same time."""
+
+
+class BusyError(Exception):
+    """Too many requests of one organization are waiting already."""
+
+    retry_after = 1
+
+    def __init__(self) -> None:
+        super().__init__(
+            f"{MAX_WAITING} reports of this organization are waiting already: send fewer at the same time, and try "
+            f"again in {self.retry_after} s."
+        )
+
+
+class FairLimiter:
+    """Admits at most `limit` at the same time. While some wait, no organization gets a second slot before every other
+    that waits has had one.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._free = limit
+        self._waiting: OrderedDict[int, deque[asyncio.Future[None]]] = OrderedDict()
+
+    @asynccontextmanager
+    async def slot(self, organization_id: int) -> AsyncIterator[None]:
+        """Waits for a slot and holds it during the block. Raises BusyError."""
+        await self._acquire(organization_id)
+        try:
+            yield
+        finally:
+            self._release()
+
+    async def _acquire(self, organization_id: int) -> None:
+        if self._free:
+            self._free -= 1
+            return
+        queue = self._waiting.setdefault(organization_id, deque())
+        if len(queue) >= MAX_WAITING:
+            raise BusyError
+        slot: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        queue.append(slot)
+        try:
+            await slot
+        except asyncio.CancelledError:
+            if not slot.cancelled():
+                # The slot was granted just as its request was cancelled.
+                self._release()
+            raise
+
+    def _release(self) -> None:
+        while self._waiting:
+            organization_id, queue = self._waiting.popitem(last=False)
+            slot = queue.popleft()
+            if queue:
+                self._waiting[organization_id] = queue
+            if not slot.cancelled():
+                slot.set_result(None)
+                return
+        self._free += 1
