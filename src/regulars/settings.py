@@ -38,7 +38,7 @@ class Settings:
         "", "Address that clients call, such as https://regulars.example; empty: taken from the request."
     )
     trusted_proxies: str = _setting(
-        "", "Networks (CIDR, separated by commas) of proxies whose X-Forwarded-Proto, -Host and -For are trusted."
+        "", "Networks (CIDR, separated by commas) of proxies whose X-Forwarded-Proto and X-Forwarded-Host are trusted."
     )
     operations_listen: str = _setting(
         "", "host:port that /metrics and /api/docs are moved to; empty: they are served at host and port."

@@ -45,7 +45,7 @@ def listener() -> Iterator[Listener]:
 @contextmanager
 def watched(listener: Listener, *, send_seconds: float = 60) -> Iterator[tuple[Connections, threading.Event]]:
     """Watches over the connections of a listener; the event is set once it is closed."""
-    connections = Connections(listener.port, LIMIT, send_seconds=send_seconds, least_rate=1_000)
+    connections = Connections(listener.port, LIMIT, send_seconds=send_seconds, min_bytes_per_second=1_000)
     stopping = threading.Event()
     connections.watch(stopping.set)
     try:

@@ -153,26 +153,25 @@ async def test_links_are_to_the_address_that_settings_and_trusted_proxies_say(
     answer = (await club.http.get("/api/v3/brands", headers=headers)).json()
     links = [answer["meta"]["path"], answer["links"]["first"], answer["meta"]["links"][1]["url"]]
     assert [each.partition("?")[0] for each in links] == [f"{origin}/api/v3/brands"] * 3
-    told = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
-    moved = await asked(club, "GET", b"/api/v3/brands/?sort=name", [HOST, *told])
+    sent = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+    moved = await asked(club, "GET", b"/api/v3/brands/?sort=name", [HOST, *sent])
     assert (moved.status_code, moved.headers["location"]) == (307, f"{origin}/api/v3/brands?sort=name")
 
 
 @pytest.mark.parametrize(
-    ("peer", "told", "client"),
+    ("peer", "host"),
     [
-        ("203.0.113.9", ["198.51.100.7"], "203.0.113.9"),
-        ("10.0.0.1", ["198.51.100.7"], "198.51.100.7"),
-        ("::ffff:10.0.0.1", ["198.51.100.7"], "198.51.100.7"),
-        ("10.0.0.1", ["192.0.2.1", "198.51.100.7, 10.0.0.2"], "198.51.100.7"),
-        ("10.0.0.1", ["unknown"], "10.0.0.1"),
-        ("10.0.0.1", [], "10.0.0.1"),
-        ("", ["198.51.100.7"], ""),
+        ("203.0.113.9", "a.example"),
+        ("10.0.0.1", "club.example"),
+        ("::ffff:10.0.0.1", "club.example"),
+        ("unknown", "a.example"),
+        ("", "a.example"),
     ],
 )
-def test_the_client_is_the_last_that_is_no_trusted_proxy(peer: str, told: list[str], client: str) -> None:
-    scope = {"client": (peer, 1), "headers": [(b"x-forwarded-for", each.encode()) for each in told]}
-    assert PublicAddress(Settings(trusted_proxies="10.0.0.0/8")).client(scope) == client
+def test_forwarded_headers_are_read_from_trusted_proxies_only(peer: str, host: str) -> None:
+    headers = [(b"host", b"a.example"), (b"x-forwarded-host", b"club.example")]
+    scope = {"scheme": "http", "client": (peer, 1), "headers": headers}
+    assert PublicAddress(Settings(trusted_proxies="10.0.0.0/8")).origin(scope) == f"http://{host}"
 
 
 @pytest.mark.parametrize(
@@ -218,11 +217,11 @@ async def test_every_answer_has_the_headers_that_keep_it_safe(club: Club) -> Non
     assert page["cache-control"] == "no-store"
 
 
-async def test_clients_that_call_over_tls_are_told_to_go_on_so(club: Club) -> None:
-    for url, told in (("https://club.example", "max-age=31536000"), ("http://club.example", None)):
+async def test_clients_over_tls_get_strict_transport_security(club: Club) -> None:
+    for url, expected in (("https://club.example", "max-age=31536000"), ("http://club.example", None)):
         club.server.public_address = PublicAddress(Settings(public_url=url))
         answer = await asked(club, "GET", b"/api/health")
-        assert answer.headers.get("strict-transport-security") == told
+        assert answer.headers.get("strict-transport-security") == expected
 
 
 async def test_an_error_that_nobody_foresaw_is_logged_and_answered_with_the_headers(

@@ -85,8 +85,8 @@ def application(
 ) -> ASGIApp:
     """The application of one process. `jobs` False leaves the sweep and retention to others.
 
-    Processes that have one folder `shared` tell each other their metrics by it. The listener of operations shows
-    `secret`. `connections` are watched while the application runs.
+    Processes with the same folder `shared` share their metrics by it. `secret` marks requests of the operations
+    listener. `connections` are watched while the application runs.
     """
     telemetry = Telemetry(server, shared)
     server.committers.observe = telemetry.committed

@@ -20,7 +20,7 @@ PARENT = "REGULARS_SERVED_BY"
 """The process that serves; without it its workers end."""
 
 SECRET = "REGULARS_OPERATIONS_BY"  # noqa: S105 - the name of a variable
-"""What the listener of operations shows to its workers."""
+"""The secret by which the workers recognise requests of the operations listener."""
 
 SHARED = "REGULARS_METRICS_IN"
 """The folder of the metrics that its workers share."""
@@ -40,7 +40,7 @@ def app() -> ASGIApp:
         found.port,
         file_limits.connections(found.max_connections),
         send_seconds=found.send_timeout_seconds,
-        least_rate=found.min_bytes_per_second,
+        min_bytes_per_second=found.min_bytes_per_second,
     )
     server = Server(found, Database(found.database_url, found.connections))
     made = application(server, shared=shared, secret=os.environ.get(SECRET, ""), connections=connections)

@@ -13,7 +13,7 @@ _BODY_HEADERS = (b"content-length", b"transfer-encoding")
 
 
 class BodyDeadlines:
-    """Passes on requests whose body must arrive in time; `answering` holds the clients whose request is complete."""
+    """Middleware that requires bodies to arrive in time; `answering` holds the clients whose request is complete."""
 
     def __init__(self, app: ASGIApp, server: Server, answering: set[Address]) -> None:
         self._app = app
@@ -54,7 +54,7 @@ class _Body:
         self._complete = False
 
     async def receive(self) -> Message:
-        """The next part. Raises ApiError 408 where it comes too late."""
+        """The next part of the body. Raises ApiError 408 where it arrives too late."""
         if self._complete:
             return await self._receive()
         try:
@@ -63,10 +63,10 @@ class _Body:
         except TimeoutError:
             raise ApiError(
                 408,
-                f"The body came too slowly: {self._received} bytes in "
-                f"{asyncio.get_running_loop().time() - self._began:.0f} s. Allowed are pauses of "
-                f"{self._settings.body_timeout_seconds:g} s and, after these, at least "
-                f"{self._settings.min_bytes_per_second} bytes a second.",
+                f"The body arrived too slowly: {self._received} bytes in "
+                f"{asyncio.get_running_loop().time() - self._began:.0f} s. Pauses of "
+                f"{self._settings.body_timeout_seconds:g} s are allowed, and after these at least "
+                f"{self._settings.min_bytes_per_second} bytes a second are required.",
                 headers={"Connection": "close"},
             ) from None
         self._arrived_at = asyncio.get_running_loop().time()
@@ -78,5 +78,5 @@ class _Body:
 
     def _deadline(self) -> float:
         allowed = self._settings.body_timeout_seconds
-        at_least = self._received / self._settings.min_bytes_per_second
-        return min(self._began + at_least, self._arrived_at) + allowed
+        seconds_earned = self._received / self._settings.min_bytes_per_second
+        return min(self._began + seconds_earned, self._arrived_at) + allowed

@@ -1,6 +1,6 @@
-"""Client connections of one process: the longest idle one is closed for a new one, a stalled one is cut off.
+"""Limits the client connections of one process: the longest idle are closed for new ones, stalled ones are reset.
 
-The HTTP server has no limits of its own beyond the time for headers, so the kernel is asked about its sockets (Linux).
+The HTTP server has no limits of its own beyond the time for headers, so this reads the sockets' state from Linux.
 """
 
 import os
@@ -21,27 +21,27 @@ Address = tuple[str, int]
 WATCH_SECONDS = 0.2
 """How often the open connections are counted."""
 
-HURRY_SECONDS = 0.05
-"""How often they are counted where some must be closed."""
+CLOSING_SECONDS = 0.05
+"""How often they are counted while some must be closed."""
 
 STATES_SECONDS = 1.0
 """How often the state of every connection is read."""
 
 FINISH_SECONDS = 4.0
-"""How long requests that were accepted may go on after a stop; then their connections are closed."""
+"""How long accepted requests may take after a stop, before their connections are closed."""
 
-QUIET_SECONDS = 1.0
-"""After a stop, a connection that has carried nothing for so long is closed."""
+IDLE_SECONDS = 1.0
+"""After a stop, connections that have been idle for this long are closed."""
 
-READ_AT_ONCE = 50
+STATES_PER_PAUSE = 50
 PAUSE_SECONDS = 0.001
-"""After so many states there is a pause."""
+"""The reader pauses for this long after every STATES_PER_PAUSE states."""
 
-REMAINING = 0.8
-"""Part of the limit that remains open after idle connections were closed."""
+REMAINING_SHARE = 0.8
+"""Share of the limit that remains open after idle connections were closed."""
 
-UPLOADING_BYTES = 16_384
-"""A connection that has sent so much is not idle since it was opened, but since it sent the last of it."""
+UPLOAD_BYTES = 16_384
+"""A connection that has sent more is idle since its last byte; one that has sent less, since it was opened."""
 
 _RESET = struct.pack("ii", 1, 0)
 _FILES = "/proc/self/fd"
@@ -57,13 +57,13 @@ _log = structlog.get_logger("regulars.connections")
 
 @dataclass(slots=True)
 class _Client:
-    """One connection: when it was first seen, and how much the client had taken of its answers at some instant."""
+    """One connection: when it was first seen, and how many bytes of responses the client had acknowledged, and when."""
 
     address: Address
     opened: float
     file: int
-    taken: int = 0
-    taken_at: float = 0.0
+    acked: int = 0
+    acked_at: float = 0.0
     idle_since: float = 0.0
     idle: bool = True
 
@@ -74,12 +74,12 @@ class Connections:
     `answering` holds the clients whose request has arrived in full and is not answered yet: these are never idle.
     """
 
-    def __init__(self, port: int, limit: int, *, send_seconds: float, least_rate: int) -> None:
+    def __init__(self, port: int, limit: int, *, send_seconds: float, min_bytes_per_second: int) -> None:
         self.answering: set[Address] = set()
         self._port = port
         self._limit = limit
         self._send_seconds = send_seconds
-        self._least_rate = least_rate
+        self._min_bytes_per_second = min_bytes_per_second
         self._files: dict[int, int] = {}
         self._clients: dict[int, _Client] = {}
         self._others: set[int] = set()
@@ -91,17 +91,17 @@ class Connections:
 
     @property
     def is_watching(self) -> bool:
-        """Whether the socket that listens was found: from then on its end is noticed."""
+        """Whether the listening socket was found; from then on, a stop is detected by its end."""
         return self._listener[1] != 0
 
     def watch(self, stopping: Callable[[], object]) -> None:
-        """Starts to watch. `stopping` is called from the thread once this process accepts no more connections."""
+        """Starts watching. `stopping` is called from the thread once this process accepts no more connections."""
         if sys.platform == "linux":
             self._thread = threading.Thread(target=self._watch, args=(stopping,), name="connections", daemon=True)
             self._thread.start()
 
     def end(self) -> None:
-        """Stops to watch."""
+        """Stops watching."""
         self._ended.set()
         if self._thread is not None:
             self._thread.join()
@@ -111,30 +111,30 @@ class Connections:
         while not self._ended.wait(pause):
             began = time.monotonic()
             try:
-                hurry = self._look(began, stopping)
+                is_closing = self._check(began, stopping)
             except Exception:
                 _log.exception("connections.failed")
-                hurry = False
-            # Where there is nothing to be closed, watching takes a tenth of a processor at most.
+                is_closing = False
+            # While nothing must be closed, watching takes at most a tenth of a processor.
             spent = time.monotonic() - began
-            pause = max(spent, HURRY_SECONDS) if hurry else max(WATCH_SECONDS, 10 * spent)
+            pause = max(spent, CLOSING_SECONDS) if is_closing else max(WATCH_SECONDS, 10 * spent)
 
-    def _look(self, now: float, stopping: Callable[[], object]) -> bool:
-        """Looks once at what is open and closes what must go; gives whether to look again soon."""
+    def _check(self, now: float, stopping: Callable[[], object]) -> bool:
+        """Checks the open connections once and closes those that must be; returns whether to check again soon."""
         if self.is_watching and self._stopped_at is None and not self._is_listening():
             self._stopped_at = now
             stopping()
         # The sockets of the database and the files of this process are few.
-        crowded = len(os.listdir(_FILES)) - len(self._others) > self._limit
+        is_above_limit = len(os.listdir(_FILES)) - len(self._others) > self._limit
         due = now - self._read_at >= STATES_SECONDS
-        hurry = crowded or self._stopped_at is not None
-        if hurry or due:
+        is_closing = is_above_limit or self._stopped_at is not None
+        if is_closing or due:
             self._find(now, thoroughly=due)
             if due:
                 self._read_states(self._clients.values(), now)
                 self._read_at = now
-            self._close_what_must_go(now)
-        return hurry
+            self._close_excess(now)
+        return is_closing
 
     def _is_listening(self) -> bool:
         file, inode = self._listener
@@ -146,9 +146,9 @@ class Connections:
     # The state of every connection ----------------------------------------------------------------------------
 
     def _find(self, now: float, *, thoroughly: bool) -> None:
-        """Finds what was opened and closed since the last look.
+        """Finds what was opened and closed since the last check.
 
-        A file that was closed and opened again meanwhile is only found `thoroughly`: that costs a system call for each.
+        A file number that was closed and reused is only found `thoroughly`, which costs a system call for each file.
         """
         known = {} if thoroughly else self._files
         self._files = {}
@@ -156,9 +156,9 @@ class Connections:
             file = int(name)
             inode = known.get(file)
             self._files[file] = _inode(file) if inode is None else inode
-        there = set(self._files.values())
-        self._clients = {inode: client for inode, client in self._clients.items() if inode in there}
-        self._others &= there
+        inodes = set(self._files.values())
+        self._clients = {inode: client for inode, client in self._clients.items() if inode in inodes}
+        self._others &= inodes
         for file, inode in self._files.items():
             if inode in self._clients:
                 self._clients[inode].file = file
@@ -173,7 +173,7 @@ class Connections:
                         self._listener = (file, inode)
                     else:
                         address = copy.getpeername()
-                        found = _Client((address[0], address[1]), now, file, taken_at=now, idle_since=now)
+                        found = _Client((address[0], address[1]), now, file, acked_at=now, idle_since=now)
                         self._clients[inode] = found
                         return found
         except OSError:
@@ -184,13 +184,13 @@ class Connections:
 
     def _read_states(self, clients: Iterable[_Client], now: float) -> None:
         for number, client in enumerate(clients):
-            if number % READ_AT_ONCE == READ_AT_ONCE - 1:
-                # The threads that answer requests get the interpreter; unasked it is passed on every 5 ms at most.
+            if number % STATES_PER_PAUSE == STATES_PER_PAUSE - 1:
+                # Otherwise the interpreter passes to the threads that answer requests only every 5 ms.
                 time.sleep(PAUSE_SECONDS)
             self._read_state(client, now)
 
     def _read_state(self, client: _Client, now: float) -> None:
-        # Neither a copy nor a look at what it is: both cost system calls, for thousands of sockets.
+        # Without a copy or a check of the socket's type, which would cost more system calls for thousands of sockets.
         try:
             borrowed = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 0, fileno=client.file)
             try:
@@ -200,29 +200,29 @@ class Connections:
         except OSError:
             # It was closed meanwhile.
             return
-        _, unacked, sent_ms, received_ms, taken, received, unsent = _INFO.unpack_from(raw)
+        _, unacked, sent_ms, received_ms, acked, received, unsent = _INFO.unpack_from(raw)
         client.idle = unacked == 0 and unsent == 0
-        is_new = taken <= 1 and received < UPLOADING_BYTES
+        is_new = acked <= 1 and received < UPLOAD_BYTES
         client.idle_since = client.opened if is_new else now - min(sent_ms, received_ms) / 1000
-        if client.idle or taken - client.taken >= self._least_rate * self._send_seconds:
-            client.taken, client.taken_at = taken, now
+        if client.idle or acked - client.acked >= self._min_bytes_per_second * self._send_seconds:
+            client.acked, client.acked_at = acked, now
 
-    # What is closed -------------------------------------------------------------------------------------------
+    # Closing connections --------------------------------------------------------------------------------------
 
-    def _close_what_must_go(self, now: float) -> None:
+    def _close_excess(self, now: float) -> None:
         stalled = [
             inode
             for inode, client in self._clients.items()
-            if not client.idle and now - client.taken_at > self._send_seconds
+            if not client.idle and now - client.acked_at > self._send_seconds
         ]
-        self._close(stalled, "the client does not take its answer")
+        self._close(stalled, "the client does not read its response")
         if self._stopped_at is None:
-            self._close(self._longest_idle(now), "there are too many")
+            self._close(self._longest_idle(now), "too many connections")
         elif now - self._stopped_at > FINISH_SECONDS:
-            self._close(list(self._clients), "the server stops")
+            self._close(list(self._clients), "the server is stopping")
         else:
-            quiet = now - QUIET_SECONDS
-            self._close([inode for inode in self._idle() if self._clients[inode].idle_since < quiet])
+            limit = now - IDLE_SECONDS
+            self._close([inode for inode in self._idle() if self._clients[inode].idle_since < limit])
 
     def _idle(self) -> list[int]:
         return [
@@ -233,9 +233,9 @@ class Connections:
         if len(self._clients) <= self._limit:
             return []
         longest = sorted(self._idle(), key=lambda inode: self._clients[inode].idle_since)
-        chosen = longest[: len(self._clients) - int(self._limit * REMAINING)]
+        chosen = longest[: len(self._clients) - int(self._limit * REMAINING_SHARE)]
         self._read_states((self._clients[inode] for inode in chosen), now)
-        # What was read a second ago may have changed.
+        # A state that was read a second ago may have changed.
         newest = max((self._clients[inode].idle_since for inode in longest[len(chosen) :]), default=now)
         return [inode for inode in chosen if self._clients[inode].idle and self._clients[inode].idle_since <= newest]
 
@@ -248,7 +248,7 @@ class Connections:
 
 
 def _inode(file: int) -> int:
-    """The inode of a socket; 0 for other files, and for what was closed meanwhile."""
+    """The inode of a socket; 0 for other files, and for files that were closed meanwhile."""
     try:
         found = os.fstat(file)
     except OSError:
@@ -257,19 +257,19 @@ def _inode(file: int) -> int:
 
 
 def _closed(inode: int, client: _Client) -> bool:
-    """Closes a connection, whatever waits to be sent; False where it is gone already."""
+    """Closes a connection and discards unsent data; returns False where it is closed already."""
     try:
         copy = os.dup(client.file)
     except OSError:
         return False
-    # The file may be another's by now.
+    # The file number may have been reused.
     if os.fstat(copy).st_ino != inode:
         os.close(copy)
         return False
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM, 0, fileno=copy) as connection:
         try:
             if not client.idle:
-                # What waits to be sent must not outlive the connection, which its owner closes now.
+                # Unsent data must not keep the socket open after its owner has closed it.
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
             connection.shutdown(socket.SHUT_RDWR)
         except OSError:

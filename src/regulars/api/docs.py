@@ -51,12 +51,12 @@ _NOTHING_FROM_ELSEWHERE = {
     "object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 }
 
-_FOR_AN_HOUR = {"Cache-Control": "private, max-age=3600"}
-"""Files of a package, which hold nothing of anybody's."""
+_CACHE_FOR_AN_HOUR = {"Cache-Control": "private, max-age=3600"}
+"""For files of the package, which hold no data."""
 
 
 def pages(endpoints: Sequence[Endpoint]) -> Mapping[str, Handler]:
-    """What answers at each of PATHS."""
+    """The handlers of the pages at PATHS."""
     described = msgspec.json.encode(document(endpoints))
     folder = Path(str(distribution("swagger-ui-py").locate_file("swagger_ui/static")))
 
@@ -70,6 +70,6 @@ def pages(endpoints: Sequence[Endpoint]) -> Mapping[str, Handler]:
         return Response(_START, media_type="text/javascript")
 
     async def file(request: Request) -> Response:
-        return FileResponse(folder / request.url.path.rpartition("/")[2], headers=_FOR_AN_HOUR)
+        return FileResponse(folder / request.url.path.rpartition("/")[2], headers=_CACHE_FOR_AN_HOUR)
 
     return dict(zip(PATHS, (openapi, page, start, *(file for _ in _FILES)), strict=True))

@@ -1,4 +1,4 @@
-"""What every request passes first and every answer last: malformed requests end here, and headers are added."""
+"""The outermost middleware: malformed requests are refused, and every response gets security headers."""
 
 from collections.abc import Iterable
 from functools import lru_cache
@@ -21,19 +21,19 @@ HEADERS: tuple[Header, ...] = (
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
     (b"cross-origin-resource-policy", b"same-origin"),
     (b"referrer-policy", b"no-referrer"),
-    # Not what it is made of.
+    # Without the HTTP server's name and version.
     (b"server", b"regulars"),
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
 )
-"""Headers of every answer that does not set them itself."""
+"""Headers of every response that does not set them itself."""
 
 BEHIND_TLS: Header = (b"strict-transport-security", b"max-age=31536000")
 """Added where clients call over HTTPS."""
 
 
 class Edge:
-    """Refuses requests that two servers may read in two ways, and gives every answer its security headers."""
+    """Refuses requests that two servers may interpret differently, and adds security headers to every response."""
 
     def __init__(self, app: ASGIApp, *, is_behind_tls: bool) -> None:
         self._app = app
@@ -72,17 +72,15 @@ class Edge:
 
 
 def _refusal(scope: Scope) -> Response | None:
-    """What answers a malformed request. Otherwise None, and the scope has the path as it is to be understood."""
-    hosts = 0
+    """The response to a malformed request; None for others, whose decoded path is set in the scope."""
+    hosts = []
     for name, value in scope["headers"]:
         if name == b"host":
-            hosts += 1
-            if not _is_host(value):
-                hosts = 2
+            hosts.append(value)
         elif name == b"transfer-encoding" and value.lower() != b"chunked":
-            message = "The Transfer-Encoding is not understood: send chunked alone, or a Content-Length."
+            message = "The Transfer-Encoding is not supported: send chunked alone, or a Content-Length."
             return errors.path_error(scope["path"], message, 501)
-    if hosts != 1:
+    if len(hosts) != 1 or not _is_host(hosts[0]):
         message = "The request must have exactly one Host header, a name or an address with or without a port."
         return errors.path_error(scope["path"], message, 400)
     raw = scope.get("raw_path")

@@ -1,4 +1,4 @@
-"""Pages that are no endpoints: health for everybody, and those of operations for the people who run the server."""
+"""Pages that are not API endpoints: health, which is public, and the pages of operations, for operators only."""
 
 import base64
 import binascii
@@ -14,15 +14,15 @@ from regulars.api.routing import Handler
 from regulars.settings import Settings
 
 BY_LISTENER = "x-regulars-operations"
-"""Header by which the listener of operations shows, with a secret of this run, that a request came to it."""
+"""Header by which the operations listener marks a request as its own, with a secret of this run."""
 
 _CHALLENGE = {"WWW-Authenticate": 'Basic realm="operations", charset="UTF-8", Bearer'}
 
 
 class Pages:
-    """Finds the page of a request, where the request may know of it.
+    """Finds the page for a request, if the request may see it.
 
-    With operations_listen, pages of operations are at that address alone; with operations_token, they need it.
+    With operations_listen, pages of operations exist at that address only; with operations_token, they require it.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class Pages:
     def find(self, scope: Scope) -> Handler | None:
         """The handler of a page; None where there is none for this request."""
         path: str = scope["path"]
-        # A proxy that keeps a page from the public knows it by its path as it is: none that only means the same is it.
+        # A proxy that blocks a page matches its exact path, so no other spelling of the path may lead to the page.
         if scope.get("raw_path", path.encode()) != path.encode():
             return None
         if path in self._public:

@@ -71,9 +71,9 @@ async def _delete_address(call: Call, writing: Writing) -> None:
 
 
 async def _require_handle(call: Call, writing: Writing, profile_id: UUID, which: str | int | None = None) -> None:
-    """Holds a member to the handles that members may write: the one that is given, and that of what is changed.
+    """Checks that a member may write a handle: the new one, and the one of the identity that is changed.
 
-    Raises Refused for the one that is given, ApiError 403 for an identity that only the community changes.
+    Raises Refused for the new one, ApiError 403 for an identity that only the community may change.
     """
     if not call.principal.is_member:
         return

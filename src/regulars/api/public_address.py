@@ -1,4 +1,4 @@
-"""The address that clients call: by configuration, else by what a trusted proxy or the request itself says."""
+"""The address that clients call: from settings, else from a trusted proxy's headers or the request itself."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -48,10 +48,10 @@ def checked_networks(text: str) -> tuple[Network, ...]:
 
 
 class PublicAddress:
-    """What is known of the address that a request was sent to, and of who sent it.
+    """Derives the address that a request was sent to.
 
-    X-Forwarded-Proto, X-Forwarded-Host and X-Forwarded-For are read only where a trusted proxy has sent the request.
-    Raises SettingError for settings that can't be used.
+    X-Forwarded-Proto and X-Forwarded-Host are read only if a trusted proxy sent the request.
+    Raises SettingError for invalid settings.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -59,15 +59,15 @@ class PublicAddress:
         self._proxies = checked_networks(settings.trusted_proxies)
 
     def origin(self, scope: Scope) -> str:
-        """Scheme and host that clients call, and the path before ours if there is one: https://regulars.example."""
+        """Scheme and host that clients call, and the prefix of the path, if any: https://regulars.example."""
         if self.configured:
             return self.configured
         scheme, host = scope["scheme"], _last(scope, b"host")
         if self._is_trusted(_peer(scope)):
-            told = _last(scope, b"x-forwarded-proto").lower()
-            scheme = told if told in _DEFAULT_PORTS else scheme
-            told = _last(scope, b"x-forwarded-host")
-            host = told if is_host(told) else host
+            forwarded = _last(scope, b"x-forwarded-proto").lower()
+            scheme = forwarded if forwarded in _DEFAULT_PORTS else scheme
+            forwarded = _last(scope, b"x-forwarded-host")
+            host = forwarded if is_host(forwarded) else host
         return f"{scheme}://{host}"
 
     def url(self, scope: Scope) -> str:
@@ -75,23 +75,16 @@ class PublicAddress:
         return f"{self.origin(scope)}{_path(scope)}"
 
     def signed_urls(self, scope: Scope) -> tuple[str, ...]:
-        """The address that was called, as a caller may have written it in what it signs, without its query.
+        """The spellings of the called address, without its query, that a caller may have signed.
 
-        The port may be spelled out. Where neither public_url nor a trusted proxy says it, TLS may have ended before us.
+        The port may be explicit. Unless public_url or a trusted proxy names the scheme, TLS may have ended
+        before this server, so both are possible.
         """
         origin, path = self.origin(scope), _path(scope)
         is_certain = bool(self.configured) or self._is_trusted(_peer(scope))
         scheme, _, rest = origin.partition("://")
         schemes = (scheme,) if is_certain else tuple(_DEFAULT_PORTS)
         return tuple(dict.fromkeys(f"{each}{path}" for name in schemes for each in _spellings(name, rest)))
-
-    def client(self, scope: Scope) -> str:
-        """The address of the client: the last one that is no trusted proxy's."""
-        peer = _peer(scope)
-        told = [each.strip() for value in _values(scope, b"x-forwarded-for") for each in value.split(",")]
-        while told and self._is_trusted(peer) and _is_address(told[-1]):
-            peer = told.pop()
-        return peer
 
     def _is_trusted(self, address: str) -> bool:
         return bool(self._proxies) and _is_within(address, self._proxies)
@@ -124,7 +117,7 @@ def _values(scope: Scope, name: bytes) -> Iterable[str]:
 
 
 def _last(scope: Scope, name: bytes) -> str:
-    """The last of the values of a header, which the nearest proxy has written; empty where there is none."""
+    """The last value of a header, which the nearest proxy has written; empty where there is none."""
     *_, found = ("", *_values(scope, name))
     return found.rpartition(",")[2].strip()
 
@@ -134,7 +127,7 @@ def _path(scope: Scope) -> str:
 
 
 def _spellings(scheme: str, rest: str) -> tuple[str, ...]:
-    """An origin with its port spelled out and left out: Twilio leaves it out of some addresses that have one."""
+    """An origin with and without its port: Twilio omits it from some addresses that have one."""
     host, slash, prefix = rest.partition("/")
     name, _, port = host.rpartition(":")
     if not port.isdigit():

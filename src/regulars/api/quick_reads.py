@@ -23,8 +23,8 @@ _JSON = (b"content-type", b"application/json")
 class QuickReads:
     """Answers `GET /api/v3/profiles/{id}/aggregations` with a known token; everything else goes on to `app`.
 
-    Whatever is not the plain case - another token, a caller who is denied, a query, a profile that is not there - is
-    `app`'s as well, so that there is one place for errors.
+    Every other case - another token, a caller who is denied, a query, an unknown profile - goes on to `app` as well, so
+    that there is one place for errors.
     """
 
     def __init__(self, app: ASGIApp, server: Server, telemetry: Telemetry) -> None:
@@ -58,7 +58,7 @@ class QuickReads:
         try:
             read = await self._server.reader.read(principal.community_id, profile_id)
         except Exception:
-            # Trouble of the system, most likely: `app` meets it as well, logs it and answers.
+            # Probably a system error: `app` repeats the read, and logs and answers the error.
             read = None
         if read is None:
             limits.refund(organization_id)

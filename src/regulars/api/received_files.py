@@ -1,4 +1,4 @@
-"""Files of what is received: they hold members' data, have no name, and are gone when they are closed."""
+"""Temporary files for received bodies: they hold members' data, have no name, and end when they are closed."""
 
 import os
 import tempfile
@@ -10,30 +10,30 @@ from typing import BinaryIO
 from regulars.settings import Settings
 
 _FORMER = "regulars-import-*"
-"""Names that such files had in the system's folder for temporary files."""
+"""Names of such files in earlier versions, in the system's folder for temporary files."""
 
 
 def folder(settings: Settings) -> Path:
-    """The folder of these files, which nobody else may look into."""
+    """The folder of these files, which only this user may read."""
     return settings.data / "received"
 
 
 @contextmanager
 def opened(settings: Settings) -> Iterator[BinaryIO]:
-    """A new file without a name: nothing is left of it, however this process ends."""
-    here: Path | None = folder(settings)
+    """A new file without a name: nothing is left of it, even if this process is killed."""
+    parent: Path | None = folder(settings)
     try:
         folder(settings).mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError:
         # A server whose database is elsewhere needs no data folder.
-        here = None
-    with tempfile.TemporaryFile(dir=here) as file:
-        # Where the file system knows no files without a name, it had one for a moment.
+        parent = None
+    # On file systems without unnamed files, it has a name for a moment.
+    with tempfile.TemporaryFile(dir=parent) as file:
         yield file
 
 
 def remove_stale(settings: Settings) -> None:
-    """Removes files that a process left which was killed."""
+    """Removes files that killed processes have left."""
     stale = [*folder(settings).glob("*"), *Path(tempfile.gettempdir()).glob(_FORMER)]
     for each in stale:
         with suppress(OSError):

@@ -43,4 +43,4 @@ ENDPOINTS: tuple[Endpoint, ...] = (
 )
 
 PAGES: Mapping[str, Access] = dict.fromkeys(("/api/health", "/metrics", *docs.PATHS), Access(Caller.ANYONE))
-"""What is read at an address and is no endpoint of an API, and who may read it."""
+"""The paths of pages that are not API endpoints, and who may read them."""

@@ -29,12 +29,12 @@ async def answer(server: Server, endpoint: Endpoint, request: Request) -> Respon
     try:
         principal = await server.authenticator.principal(endpoint.access, request.headers)
         if principal.organization_id is None:
-            # There is nobody whose rate limit could be charged for the denial.
+            # No organization to charge for the denial.
             authorize(endpoint.access, principal, request.path_params)
         owner, call = await _call(server, endpoint, request, principal)
         charge = None
         if isinstance(call, ReportCall) and len(call.body) > bodies.MAX_INLINE_BYTES:
-            # Parsing it takes long, so it is charged before.
+            # Parsing takes long, so the request is charged before it.
             charge = await _charge(server, owner, costs.METADATA)
         asked = await _asked(endpoint, call)
         if charge is None:
@@ -63,7 +63,7 @@ def _failed(endpoint: Endpoint, error: Exception) -> Response:
 async def _call(
     server: Server, endpoint: Endpoint, request: Request, principal: Principal
 ) -> tuple[Owner, ReportCall | Asked]:
-    """Whose rate limit a request counts for, and the request: one that is refused costs, and says why when it runs."""
+    """The owner of the rate limit to charge, and the request; a refused request is charged and raises when it runs."""
     assert principal.organization_id is not None  # noqa: S101 - callers without one were denied
     owner = Owner(principal.organization_id)
     try:
@@ -79,7 +79,7 @@ async def _call(
 
 
 async def _asked(endpoint: Endpoint, call: ReportCall | Asked) -> Asked:
-    """What a request asks: one that can't run says why when it runs."""
+    """The parsed request; an invalid one raises when it runs."""
     assert endpoint.asks is not None, f"{endpoint.path} asks nothing"  # noqa: S101
     if isinstance(call, Asked):
         return call
@@ -92,7 +92,7 @@ async def _asked(endpoint: Endpoint, call: ReportCall | Asked) -> Asked:
 
 
 async def _answered(server: Server, owner: Owner, asked: Asked) -> bytes:
-    """The answer as it goes out, once it is its organization's turn."""
+    """The encoded answer, once its organization has a slot."""
     if not asked.is_large:
         async with server.report_limiter.slot(owner.organization_id):
             return encoded(await asked.answer())
@@ -124,8 +124,8 @@ async def _charge(server: Server, owner: Owner, cost: int) -> Charge:
 
 
 async def _recharged(server: Server, owner: Owner, charge: Charge, cost: int) -> Charge:
-    """A charge that is changed once the cost is known, such as that of parameters that only the customers told wrong:
-    too many buckets in their zone.
+    """Changes a charge once the cost is known, such as for parameters that are invalid for these customers only: too
+    many buckets in their time zone.
     """
     async with server.database.unscoped() as connection:
         return await rate_limits.recharge(connection, owner, Kind.REPORTING, charge, cost)

@@ -61,7 +61,7 @@ class _Words:
 
 
 class Routes:
-    """Answers requests by what endpoints and pages are for; what is neither, by saying so."""
+    """Dispatches requests to endpoints and pages, and answers 404, 405 or a redirect for other paths."""
 
     def __init__(
         self,
@@ -111,9 +111,9 @@ class Routes:
         return errors.path_error(path, f"There is nothing at {path}.", 404)
 
     def _allowed(self, scope: Scope, segments: Sequence[str]) -> list[str]:
-        """The methods that there are at a path."""
+        """The methods that a path supports."""
         ends = {each: end for each in self._methods if (end := self._words.find(each, segments))}
-        # Some endpoints only say why there is no such method.
+        # Some endpoints only explain why a method is not allowed.
         found = [each for each, (end, _) in ends.items() if end.endpoint.status != 405]
         found += ["GET"] if self._page(scope) is not None else []
         return sorted([*found, "HEAD"]) if "GET" in found else found
