@@ -25,7 +25,7 @@ from regulars.access.tokens import NewToken
 from regulars.api.members import ME
 from regulars.bulk.verify import Difference, verify
 from regulars.jobs.queue import queue
-from regulars.reports import emptied, folding, purchases, snapshots
+from regulars.reports import empty_counts, folding, purchases, snapshots
 from regulars.storage import personal_data
 
 TRANSACTIONS = "/api/v3/transactions"
@@ -325,7 +325,7 @@ async def test_an_erased_member_is_nowhere(
         answer = await club.http.delete(f"{at}/purge") if purge else await club.http.post(f"{at}/depersonalise")
         assert answer.status_code in (200, 204), answer.text
         await _compact(club)
-        assert (await emptied.drop(club.database, club.community.id) > 0) == purge
+        assert (await empty_counts.delete(club.database, club.community.id) > 0) == purge
         found = await _found(owner, planted)
     if not purge:
         assert (await club.http.get(f"{at}/aggregations/calculate")).json() == values

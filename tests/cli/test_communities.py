@@ -25,8 +25,8 @@ def test_handles_of_members_are_set_and_listed(command: Command, slug: str) -> N
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ([], "Say one of"),
-        (["--no-member-handles", "--any-member-handle"], "Say one of"),
+        ([], "Use one of"),
+        (["--no-member-handles", "--any-member-handle"], "Use one of"),
         (["--member-handle", "E-Mail", "--member-handle", " EMAIL"], "' EMAIL' is reserved"),
         (["--member-handle", ""], "must not be empty"),
     ],

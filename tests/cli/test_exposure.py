@@ -22,12 +22,12 @@ TOKEN = "a-token-of-32-random-characters!"
         ({"host": "localhost"}, []),
         ({"host": "10.0.0.5"}, ["REGULARS_PUBLIC_URL is not set", "/metrics and /api/docs are open"]),
         ({"host": "regulars.internal"}, ["REGULARS_PUBLIC_URL is not set", "/metrics and /api/docs are open"]),
-        (PUBLIC, ["/metrics and /api/docs are open to whoever reaches 0.0.0.0:8080"]),
+        (PUBLIC, ["/metrics and /api/docs are open to anyone who can reach 0.0.0.0:8080"]),
         ({**PUBLIC, "operations_token": TOKEN}, []),
-        ({**PUBLIC, "operations_token": "short"}, ["REGULARS_OPERATIONS_TOKEN is short"]),
+        ({**PUBLIC, "operations_token": "short"}, ["REGULARS_OPERATIONS_TOKEN is too short"]),
         ({**PUBLIC, "operations_listen": "127.0.0.1:9090"}, []),
         ({**PUBLIC, "operations_listen": "[::1]:9090"}, []),
-        ({**PUBLIC, "operations_listen": "10.0.0.5:9090"}, ["open to whoever reaches 10.0.0.5:9090"]),
+        ({**PUBLIC, "operations_listen": "10.0.0.5:9090"}, ["open to anyone who can reach 10.0.0.5:9090"]),
         ({**PUBLIC, "operations_listen": "10.0.0.5:9090", "operations_token": TOKEN}, []),
         ({**PUBLIC, "operations_token": TOKEN, "public_url": "http://club.example"}, ["is not https"]),
         ({"trusted_proxies": "10.0.0.0/8, 192.168.1.4, fd00::/48"}, []),
@@ -50,7 +50,7 @@ def test_doctor_says_what_is_open_and_shows_no_token(
     done = command("doctor")
     assert done.code == 0
     assert "note: REGULARS_HOST is 0.0.0.0 and REGULARS_PUBLIC_URL is not set" in done.out
-    assert "note: REGULARS_OPERATIONS_TOKEN is short" in done.out
+    assert "note: REGULARS_OPERATIONS_TOKEN is too short" in done.out
     assert " secret " not in done.out
     monkeypatch.setenv("REGULARS_TRUSTED_PROXIES", "proxy.example")
     done = command("doctor")

@@ -28,7 +28,7 @@ def error(sqlstate: str, severity: str = "ERROR", message: str = SECRET) -> asyn
         ("22ZZZ", "The row holds a value that the database can't store"),
         ("23502", "The row breaks a rule of the data model"),
         ("23503", "The row refers to something that does not exist"),
-        ("23505", "The row clashes with another row that has the same key: send it again to update that row"),
+        ("23505", "The row has the same key as another row: send it again to update that row"),
     ],
 )
 def test_an_error_of_a_row_refuses_it_in_no_words_of_the_database(sqlstate: str, reason: str) -> None:

@@ -1,4 +1,4 @@
-"""Who makes a request, from the credential that it carries; checked tokens are trusted for seconds."""
+"""Authenticates requests by their credentials; results are cached for seconds."""
 
 import asyncio
 import time
@@ -16,13 +16,13 @@ from regulars.access.tokens import Token
 from regulars.storage.database import Database
 
 MAX_CACHED = 10_000
-"""Tokens that one process remembers at most, and as many invalid ones."""
+"""Most valid tokens that one process caches, and most invalid ones."""
 
 CONCURRENT_LOOKUPS = 2
-"""Tokens that one process looks up at the same time, of those that it has not seen valid."""
+"""Tokens that one process looks up at the same time, of those that are not cached as valid."""
 
 MAX_WAITING = 200
-"""Requests with tokens that have not been seen valid that wait for their look-ups at most."""
+"""Most tokens that wait for a look-up and are not cached as valid."""
 
 _CLIENT_HEADER = "x-client-authorization"
 
@@ -69,7 +69,7 @@ class Authenticator:
         self._uses = TokenUses(database)
 
     async def finish(self) -> None:
-        """Writes when tokens were last used, where it is not written yet."""
+        """Writes the last uses of tokens that are not written yet."""
         await self._uses.finish()
 
     async def member_key(self) -> bytes:
@@ -80,7 +80,7 @@ class Authenticator:
         return self._member_key
 
     def known(self, secret: str) -> Principal | None:
-        """The caller of a token that was checked a moment ago and is valid; None where it has to be looked up."""
+        """The caller of a cached, valid token; None where the token has to be looked up."""
         cached = self._valid.get(secret)
         if cached is None or time.monotonic() >= cached.until or not cached.token.stands_at(self._database.clock()):
             return None
@@ -135,17 +135,17 @@ class Authenticator:
             pending = asyncio.ensure_future(self._look_up(secret, hashed))
             self._lookups[hashed] = pending
             pending.add_done_callback(partial(self._looked_up, hashed))
-        # The look-up goes on for the others where one of the requests is cancelled.
+        # The look-up goes on for other requests if this one is cancelled.
         return await asyncio.shield(pending)
 
     def _looked_up(self, hashed: str, pending: "asyncio.Future[Token | None]") -> None:
         del self._lookups[hashed]
-        # An error is read here, for all requests that wait for it may have been cancelled.
+        # An error must be read, and all requests that wait for it may have been cancelled.
         _ = pending.cancelled() or pending.exception()
 
     async def _look_up(self, secret: str, hashed: str) -> Token | None:
         if secret in self._valid:
-            # It was valid seconds ago: it does not queue behind tokens that nobody has ever seen.
+            # It was valid seconds ago, so it does not wait for look-ups of unknown tokens.
             found = await self._read(secret)
         else:
             async with self._slots:

@@ -1,4 +1,4 @@
-"""What a request may do: the only place that decides it, from the endpoint's declaration and the caller."""
+"""Authorizes requests: the only place that decides, from the endpoint's declaration and the caller."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -54,7 +54,7 @@ _UNAUTHENTICATED = {
     Caller.REPORTING: "Send `X-Client-Authorization: <token>` or `Authorization: Bearer <token>`.",
 }
 
-_OTHER_PROFILE = "This token is bound to one profile: it reaches nothing else."
+_OTHER_PROFILE = "This token is bound to one profile and reaches nothing else."
 _NO_COMMUNITY = "This token is bound to no community: make one with `regulars token create --community SLUG`."
 
 

@@ -24,16 +24,16 @@ LEASE = timedelta(seconds=10)
 """How long a process spends the tokens of a lease."""
 
 _ACCOUNTED = timedelta(seconds=15)
-"""How long the bucket takes them for spendable: longer, for the clocks of processes differ."""
+"""How long the bucket counts them as leased: longer than LEASE, because the clocks of processes differ."""
 
 _RETRY = timedelta(seconds=1)
 
 _LONG_AGO = datetime(1, 1, 1, tzinfo=UTC)
 
-# What is held by processes is not in the bucket, so for as long as it is held it leaves no room to refill.
+# Tokens that processes hold still count towards the capacity, so they do not make room for a refill.
 #
-# A process that has spent much leases much, at most a quarter of the capacity; an idle one holds half a percent, so
-# that a hundred of them leave room for the busy ones. Nobody takes more than half of what is left.
+# A lease is twice what the process has spent since its last one, at most a quarter of the capacity; an idle process
+# leases half a percent, so that a hundred of them leave room for busy ones. A lease takes at most half of what is left.
 _LEASE = """
 WITH configured AS (
     SELECT
@@ -59,7 +59,7 @@ SET (remaining, granted, counted_at, leases) = (
             coalesce(sum(tokens), 0)::bigint AS tokens,
             coalesce(sum(tokens) FILTER (WHERE holder <> $3 AND until > clock.now), 0)::bigint AS of_others,
             coalesce(jsonb_object_agg(holder, value) FILTER (WHERE holder <> $3 AND until > clock.now), '{}') AS others,
-            -- Until then tokens were held that are held no more: by this process, or by leases that expired.
+            -- When tokens were last held that are not held any more: by this process, or by leases that expired.
             greatest($9::bigint, max(until) FILTER (WHERE holder <> $3 AND until <= clock.now)) AS released_at
         FROM (
             SELECT key AS holder, value, (value ->> 0)::bigint AS tokens, (value ->> 1)::bigint AS until
@@ -112,17 +112,17 @@ class _Allowance:
 class GeneralLimits:
     """Charges requests of the Profile API, one token each, to the bucket of their organization.
 
-    `usual` holds where the organization has set nothing else.
+    `default` applies to organizations without a limit of their own.
     """
 
-    def __init__(self, database: Database, usual: Limit) -> None:
+    def __init__(self, database: Database, default: Limit) -> None:
         self._database = database
-        self._usual = usual
+        self._default = default
         self._holder = secrets.token_hex(8)
         self._allowances: dict[int, _Allowance] = {}
 
     def spend(self, organization_id: int) -> Charge | None:
-        """Charges a request at once; None where tokens have to be leased first."""
+        """Charges a request without waiting; returns None where tokens have to be leased first."""
         allowance = self._allowances.get(organization_id)
         now = self._database.clock()
         if allowance is None or allowance.left <= 0 or now >= allowance.until:
@@ -135,7 +135,7 @@ class GeneralLimits:
         return Charge(allowance.bucket, allowance.remaining + allowance.left, 1)
 
     def refund(self, organization_id: int) -> None:
-        """Takes back the charge of a request that is charged again by whoever answers it."""
+        """Refunds the charge of a request that goes on to another handler, which charges it again."""
         allowance = self._allowances[organization_id]
         allowance.left += 1
         allowance.spent -= 1
@@ -143,9 +143,9 @@ class GeneralLimits:
     async def charge(self, organization_id: int) -> Charge:
         """Charges a request.
 
-        Raises Denied: 429 where nothing is left, with the seconds until something is in Retry-After; 503 where the
-        bucket can't be reached. It is no free pass: nearly every request needs the database anyway, and a limit that
-        falls with it would fall under the very load that it is to stop.
+        Raises Denied: 429 where nothing is left, with the seconds to wait in Retry-After; 503 where the bucket can't be
+        reached: nearly every request needs the database anyway, and a limit that fails open would fail under the load
+        that it should stop.
         """
         while (charge := self.spend(organization_id)) is None:
             allowance = self._allowances.setdefault(organization_id, _Allowance(organization_id))
@@ -153,18 +153,18 @@ class GeneralLimits:
             if now < allowance.denied_until:
                 raise _denied(allowance, now)
             try:
-                # A request that is cancelled leaves the lease to the others.
+                # A cancelled request does not cancel the lease, which others may wait for.
                 await asyncio.shield(allowance.leasing or self._start(allowance))
             except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
                 raise Denied(
-                    503, "The database can't be reached now: try again in a moment.", {"retry-after": "1"}
+                    503, "The database is not available: try again in a moment.", {"retry-after": "1"}
                 ) from None
         return charge
 
     async def finish(self) -> None:
-        """Waits for the leases that are under way."""
-        under_way = [each.leasing for each in self._allowances.values() if each.leasing is not None]
-        await asyncio.gather(*under_way, return_exceptions=True)
+        """Waits for running leases."""
+        running = [each.leasing for each in self._allowances.values() if each.leasing is not None]
+        await asyncio.gather(*running, return_exceptions=True)
 
     def _start(self, allowance: _Allowance) -> "asyncio.Task[None]":
         def done(task: "asyncio.Task[None]") -> None:
@@ -185,7 +185,7 @@ class GeneralLimits:
         spent = allowance.spent
         row = await self._leased(allowance, now)
         if row["leased"] is None:
-            # The bucket was made just now: it is full.
+            # The bucket was created just now, and is full.
             row = await self._leased(allowance, now)
         leased: int = row["leased"]
         allowance.spent -= spent
@@ -196,8 +196,8 @@ class GeneralLimits:
         if allowance.left == 0:
             second = now.replace(microsecond=0)
             # The clock of another process may be ahead of ours.
-            ahead = int((row["counted_at"] - second).total_seconds())
-            wait = max(1, -(-(1 - row["remaining"]) // row["refill"])) + ahead
+            skew = int((row["counted_at"] - second).total_seconds())
+            wait = max(1, -(-(1 - row["remaining"]) // row["refill"])) + skew
             allowance.denied_until = second + timedelta(seconds=wait)
 
     async def _leased(self, allowance: _Allowance, now: datetime) -> Any:
@@ -209,8 +209,8 @@ class GeneralLimits:
                 self._holder,
                 allowance.left,
                 allowance.spent,
-                self._usual.capacity,
-                self._usual.refill,
+                self._default.capacity,
+                self._default.refill,
                 int((now + _ACCOUNTED).timestamp()),
                 int(allowance.spent_at.timestamp()),
             )

@@ -1,4 +1,4 @@
-"""What a token may do: every permit of the Profile API and of the Reporting API."""
+"""The permits of tokens in the Profile API and the Reporting API."""
 
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
@@ -40,10 +40,10 @@ PROFILE_API: Mapping[str, str] = {
 """The permits of the Profile API, and what each of them allows."""
 
 FULL_PROFILE_API = tuple(dict.fromkeys(f"{each.partition(':')[0]}:*" for each in PROFILE_API))
-"""All of the Profile API, as it is granted to a token of a community that is created without permits."""
+"""All permits of the Profile API, which a token of a community gets if it is created without permits."""
 
 MEMBER_PERMITS = (PROFILE_READ, PROFILE_WRITE, TRANSACTION_READ)
-"""What a member's own token may do with the member's own profile."""
+"""The permits of a member's own token, for the member's own profile."""
 
 # The Reporting API -----------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""Who makes a request: the kind of the credential that it carries, and what that credential is bound to."""
+"""The caller of a request: the kind of its credential, and what the credential is bound to."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -10,7 +10,7 @@ from regulars.access.tokens import Token
 
 
 class PrincipalKind(Enum):
-    """What a request is authenticated by."""
+    """The kind of credential that authenticates a request."""
 
     ANONYMOUS = "no credential"
     COMMUNITY = "an API token of a community"

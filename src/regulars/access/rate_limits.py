@@ -56,7 +56,7 @@ class Charge:
 
     @property
     def raw_headers(self) -> list[tuple[bytes, bytes]]:
-        """The same as an ASGI server sends them."""
+        """The headers in the form of ASGI."""
         return [
             (b"ratelimit-bucket", self.bucket.encode()),
             (b"ratelimit-remaining", b"%d" % self.remaining),
@@ -136,8 +136,8 @@ RETURNING remaining
 
 
 async def recharge(connection: Any, owner: Owner, kind: Kind, charged: Charge, cost: int) -> Charge:
-    """Changes what a request was charged, once its cost is known: less where it failed before it ran, more where it was
-    charged before it was parsed.
+    """Corrects the charge of a request once its cost is known: less if it failed before it ran, more if it was charged
+    before it was parsed.
     """
     remaining = await connection.fetchval(
         _RECHARGE, owner.organization_id, owner.customer_id, kind.value, charged.cost - cost

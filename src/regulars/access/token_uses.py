@@ -1,4 +1,4 @@
-"""When tokens were last used: remembered by the process, and written in batches."""
+"""The last uses of tokens: collected by each process, and written in batches."""
 
 import asyncio
 from datetime import datetime
@@ -12,11 +12,11 @@ from regulars.storage.database import Database
 _log = structlog.get_logger("regulars.access")
 
 WRITE_SECONDS = 60.0
-"""Seconds between two writes: a token's last use is written at most once in them."""
+"""Seconds between two writes."""
 
 
 class TokenUses:
-    """The last uses of tokens that are not written yet. A process that crashes loses those of its last minute."""
+    """The last uses of tokens that are not written yet. A crash loses those of the last minute."""
 
     def __init__(self, database: Database, seconds: float = WRITE_SECONDS) -> None:
         self._database = database
@@ -26,7 +26,7 @@ class TokenUses:
         self._now = asyncio.Event()
 
     def record(self, token: Token) -> None:
-        """Notes that a token is used now."""
+        """Records that a token is used now."""
         self._unwritten[token.organization_id, token.id] = self._database.clock()
         if self._writing is None:
             self._writing = asyncio.create_task(self._write_later())
@@ -54,6 +54,6 @@ class TokenUses:
                     list(uses.values()),
                 )
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
-            # They are written with the next ones, where no later use is known by then.
+            # Retried with the next uses; a later use of the same token replaces them.
             self._unwritten = uses | self._unwritten
             _log.warning("token.uses_not_written", why=str(error))

@@ -61,7 +61,7 @@ def _token(row: Any) -> Token:
 
 @dataclass(frozen=True, slots=True)
 class NewToken:
-    """A token to be made. Permits None is all of the Profile API for a token of a community, and else nothing."""
+    """A token to be created. Permits None means all of the Profile API for a community's token, none for others."""
 
     organization_id: int
     name: str
@@ -73,7 +73,7 @@ class NewToken:
 
     @property
     def granted(self) -> tuple[str, ...]:
-        """The permits that it is kept with."""
+        """The permits that are stored."""
         if self.permits is not None:
             return tuple(self.permits)
         return () if self.community_id is None else FULL_PROFILE_API
@@ -131,9 +131,10 @@ async def listed(connection: Any, organization_id: int) -> list[Token]:
 async def rotate(
     connection: Any, token: Token, now: datetime, overlap: timedelta, lifetime: timedelta | None = None
 ) -> str | None:
-    """Makes a token that may do what another may, which expires after `overlap`; gives the secret of the new one.
+    """Creates a token with the rights of another, which expires after `overlap`; returns the secret of the new one.
 
-    It is valid as long as the other was made for where `lifetime` is None. Gives None where the other is not valid.
+    With `lifetime` None it is valid for as long as the other was when created. Returns None where the other is not
+    valid.
     """
     if lifetime is None and token.expires_at is not None:
         lifetime = token.expires_at - token.created_at

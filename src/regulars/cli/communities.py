@@ -89,7 +89,7 @@ def set_(
     Example: `regulars community set nord --member-handle app --member-handle newsletter`
     """
     if bool(member_handle) + no_member_handles + any_member_handle != 1:
-        raise WrongUseError("Say one of --member-handle HANDLE, --no-member-handles and --any-member-handle.")
+        raise WrongUseError("Use one of --member-handle HANDLE, --no-member-handles and --any-member-handle.")
 
     async def work(database: Database) -> None:
         handles = None if any_member_handle else member_handles.checked(member_handle)

@@ -1,4 +1,4 @@
-"""The address of operations: /metrics and the API's page for the people who run the server, off the public address."""
+"""The operations listener: /metrics and the API's page for operators, at an address that is not public."""
 
 import http.client
 import socket
@@ -13,10 +13,10 @@ from regulars.api.pages import BY_LISTENER
 from regulars.settings import SettingError
 
 TIMEOUT_SECONDS = 10.0
-"""How long a client, or the server, may take for one request."""
+"""How long a client or the server may take for one request."""
 
 MAX_REQUESTS = 16
-"""Most requests at once; a further connection is closed."""
+"""Most concurrent requests; further connections are closed."""
 
 PATHS = {"/api/health", "/metrics", *docs.PATHS}
 
@@ -25,35 +25,35 @@ _NOT_RETURNED = {"connection", "date", "server", "transfer-encoding", "content-l
 
 
 def address_of(text: str) -> tuple[str, int]:
-    """The host and the port of the setting operations_listen. Raises SettingError."""
+    """The host and port of the setting operations_listen. Raises SettingError."""
     host, _, port = text.rpartition(":")
     if host.startswith("[") and host.endswith("]"):
         host = host[1:-1]
     if not host or not port.isascii() or not port.isdigit() or int(port) > 65_535:
         raise SettingError(
-            f"operations_listen is {text!r}, which is no address to listen on: set it to one such as 127.0.0.1:9090."
+            f"operations_listen is {text!r}, which is not a host and a port: set it to one such as 127.0.0.1:9090."
         )
     return host, int(port)
 
 
-def written(host: str, port: int) -> str:
+def format_address(host: str, port: int) -> str:
     """A host and a port as one text."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 @contextmanager
 def listener(at: str, upstream: tuple[str, int], secret: str) -> Iterator[None]:
-    """Answers at an address, while the block lasts, what the server at `upstream` has for operations.
+    """Serves the pages of operations of the server at `upstream` at another address during the block.
 
-    Raises SettingError for what is no address, OSError where it can't be listened on.
+    Raises SettingError for an invalid address, OSError where it can't be listened on.
     """
-    with _Listener(address_of(at), upstream, secret) as found:
-        thread = threading.Thread(target=found.serve_forever, args=(0.1,), name="operations", daemon=True)
+    with _Listener(address_of(at), upstream, secret) as running:
+        thread = threading.Thread(target=running.serve_forever, args=(0.1,), name="operations", daemon=True)
         thread.start()
         try:
             yield
         finally:
-            found.shutdown()
+            running.shutdown()
             thread.join()
 
 
@@ -67,7 +67,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_error(404, "Only pages of operations are here.")
             return
         try:
-            status, headers, content = self.server.ask(self.command, path, dict(self.headers.items()))
+            status, headers, content = self.server.forward(self.command, path, dict(self.headers.items()))
         except (OSError, http.client.HTTPException):
             self.send_error(503, "The server does not answer.")
             return
@@ -84,8 +84,8 @@ class _Handler(BaseHTTPRequestHandler):
     def version_string(self) -> str:
         return "regulars"
 
-    def log_message(self, *given: object) -> None:
-        """The server logs what matters."""
+    def log_message(self, *arguments: object) -> None:
+        """Requests are logged by the server."""
 
 
 class _Listener(ThreadingHTTPServer):
@@ -96,23 +96,23 @@ class _Listener(ThreadingHTTPServer):
         self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
         self._upstream = upstream
         self._secret = secret
-        self._places = threading.BoundedSemaphore(MAX_REQUESTS)
+        self._slots = threading.BoundedSemaphore(MAX_REQUESTS)
         super().__init__(address, _Handler)
 
-    def ask(self, method: str, path: str, headers: dict[str, str]) -> tuple[int, list[tuple[str, str]], bytes]:
-        """What the server answers to a request that shows that it came here."""
+    def forward(self, method: str, path: str, headers: dict[str, str]) -> tuple[int, list[tuple[str, str]], bytes]:
+        """Sends a request to the server, marked as one of this listener; returns status, headers and body."""
         forwarded = {name: headers[name] for name in _FORWARDED if name in headers}
         connection = http.client.HTTPConnection(*self._upstream, timeout=TIMEOUT_SECONDS)
         try:
             connection.request(method, path, headers={**forwarded, BY_LISTENER: self._secret})
             answer = connection.getresponse()
-            kept = [(name, value) for name, value in answer.getheaders() if name.lower() not in _NOT_RETURNED]
-            return answer.status, kept, answer.read()
+            returned = [(name, value) for name, value in answer.getheaders() if name.lower() not in _NOT_RETURNED]
+            return answer.status, returned, answer.read()
         finally:
             connection.close()
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        if self._places.acquire(blocking=False):
+        if self._slots.acquire(blocking=False):
             super().process_request(request, client_address)
         else:
             self.shutdown_request(request)
@@ -121,7 +121,7 @@ class _Listener(ThreadingHTTPServer):
         try:
             super().process_request_thread(request, client_address)
         finally:
-            self._places.release()
+            self._slots.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that goes away is no error."""
+        """A client that disconnects is not an error."""

@@ -26,7 +26,7 @@ from regulars.api import file_limits, received_files
 from regulars.api.asgi import PARENT, SECRET, SHARED
 from regulars.api.public_address import PublicAddress
 from regulars.cli.asked import Where, WrongUseError, settings_of
-from regulars.cli.operations_listener import address_of, listener, written
+from regulars.cli.operations_listener import address_of, format_address, listener
 from regulars.jobs.runner import Jobs
 from regulars.running import Addresses
 from regulars.settings import Settings, variable
@@ -36,7 +36,7 @@ STOP_SECONDS = 7
 """How long a process may take to stop; requests that were accepted have FINISH_SECONDS of it."""
 
 BACKLOG = 4_096
-"""Connections that may wait to be accepted; Linux allows no more unless it is configured to."""
+"""Connections that may wait to be accepted: the most that Linux allows by default."""
 
 _log = structlog.get_logger("regulars.serve")
 
@@ -111,12 +111,12 @@ def listening(settings: Settings) -> Settings:
     if settings.operations_listen:
         host, port = address_of(settings.operations_listen)
         port = _free_port(host, port, "REGULARS_OPERATIONS_LISTEN")
-        settings = replace(settings, operations_listen=written(host, port))
+        settings = replace(settings, operations_listen=format_address(host, port))
     return settings
 
 
 def _free_port(host: str, port: int, named_by: str) -> int:
-    """The port, or one that is free for 0. Raises WrongUseError where it is taken."""
+    """The port, or a free one for 0. Raises WrongUseError where it is taken."""
     try:
         address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         with socket.socket(*address[:3]) as trial:
@@ -132,7 +132,7 @@ def _free_port(host: str, port: int, named_by: str) -> int:
 
 
 def _operations(settings: Settings, address: str) -> str:
-    """Where the API's page is."""
+    """The address of the API's page."""
     at = f"http://{settings.operations_listen}" if settings.operations_listen else address
     return f"{at}/api/docs"
 
@@ -202,7 +202,7 @@ def _environment(settings: Settings, found: Addresses, shared: str, secret: str)
 
 
 def _reachable(host: str) -> str:
-    """An address of this machine by which a server that listens on a host is reached."""
+    """The local address at which a server that listens on a host can be reached."""
     return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
 
 

@@ -61,7 +61,7 @@ async def _transactions(writing: Writing, profile_ids: list[UUID]) -> list[int]:
     return [row["id"] for row in rows]
 
 
-# The key and the digest of the request stay, so that a late retry is recognised and does not make the member again.
+# The digests of key and request stay, so that a late retry is recognised and does not create the member again.
 _BLANK_RESPONSES = """
 UPDATE idempotency_keys
 SET status = NULL, answer = NULL, profile_id = NULL, profile_ids = NULL, transaction_id = NULL
@@ -70,8 +70,8 @@ WHERE community_id = $1 AND {concerns}
 
 
 async def _blank_responses(writing: Writing, profile_ids: list[UUID], transaction_ids: list[int]) -> None:
-    """Blanks the stored responses to requests with an Idempotency-Key that concern profiles or transactions, or quote
-    a row that names one of the profiles.
+    """Blanks stored responses to requests with an Idempotency-Key that concern the profiles or transactions, or quote a
+    row that names one of the profiles.
     """
     names = await _names(writing, profile_ids)
     for concerns, found in (
@@ -94,15 +94,15 @@ SELECT identifier FROM identities WHERE community_id = $1 AND profile_id = ANY (
 """
 
 _MIN_NAME_LENGTH = 3
-"""Shorter names are found in every answer."""
+"""Shorter names occur in every response."""
 
 
 async def _names(writing: Writing, profile_ids: list[UUID]) -> str:
-    """A regular expression of what others call profiles, as JSON has it."""
+    """A regular expression that matches the names of the profiles in other systems, as JSON encodes them."""
     rows = await writing.fetch(_NAMES, writing.community_id, profile_ids)
     names = {str(each) for each in profile_ids} | {row["name"] for row in rows if row["name"] is not None}
-    written = (msgspec.json.encode(name).decode()[1:-1] for name in names if len(name) >= _MIN_NAME_LENGTH)
-    return rf"(?<![[:alnum:]])(?:{'|'.join(sorted(map(re.escape, written)))})(?![[:alnum:]])"
+    encoded = (msgspec.json.encode(name).decode()[1:-1] for name in names if len(name) >= _MIN_NAME_LENGTH)
+    return rf"(?<![[:alnum:]])(?:{'|'.join(sorted(map(re.escape, encoded)))})(?![[:alnum:]])"
 
 
 async def _purge_tokens(writing: Writing, gone: list[UUID]) -> None:
@@ -117,7 +117,7 @@ SET external_id = NULL, updated_at = $3
 WHERE community_id = $1 AND merged_into = $2
 """
 
-# What stays is what values and counts are made of.
+# The columns that values and counts are computed from.
 _RETAINED = [name for name in ("profile_id", *COLUMNS) if name in personal_data.retained("profiles")]
 
 

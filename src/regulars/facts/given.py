@@ -56,12 +56,12 @@ def digest(text: str) -> UUID:
 
 def json(value: object) -> object:
     """JSON of the caller's own making, kept as it is. Raises ValueError beyond its limits."""
-    written = msgspec.json.encode(value)
-    if len(written) > LARGEST_JSON:
+    encoded = msgspec.json.encode(value)
+    if len(encoded) > LARGEST_JSON:
         raise ValueError(f"must be at most {LARGEST_JSON} bytes of JSON")
     _require_flat(value)
-    # So is a backslash before u0000 written, too, of which there are few.
-    if b"\\u0000" in written:
+    # An escaped backslash before u0000 looks the same, but is rare.
+    if b"\\u0000" in encoded:
         _require_no_nul(value)
     return value
 

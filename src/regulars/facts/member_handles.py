@@ -1,4 +1,4 @@
-"""Which identities a member may write: never a reserved handle, and only those that the community lists, if it does."""
+"""The handles of identities that a member may write: none that is reserved, and only listed ones if there is a list."""
 
 import unicodedata
 from collections.abc import Sequence
@@ -8,16 +8,16 @@ from regulars.facts.community import Community
 from regulars.facts.refusals import refuse
 
 RESERVED = ("id", "profile_id", "email", "external_id", "mobile_phone")
-"""Handles that mean a profile's own fields: facts of a till that name one must not lead to whoever wrote it."""
+"""Handles that mean a profile's own fields: a member who wrote one could receive the facts of another member."""
 
-_UNSEEN = ("C", "Z", "M")
-"""The Unicode categories of what no reader sees or takes for a letter: controls, formats, blanks, marks."""
+_IGNORED = ("C", "Z", "M")
+"""Unicode categories that are ignored: controls, formats, separators and marks, which are invisible or look alike."""
 
 
 def normalised(handle: str) -> str:
-    """A handle as a reader takes it: without case, blanks, accents, unseen characters and other forms of letters."""
+    """A handle without differences of case, blanks, accents, invisible characters and compatible forms of letters."""
     letters = unicodedata.normalize("NFKD", unicodedata.normalize("NFKC", handle).casefold())
-    return "".join(letter for letter in letters if unicodedata.category(letter)[0] not in _UNSEEN)
+    return "".join(letter for letter in letters if unicodedata.category(letter)[0] not in _IGNORED)
 
 
 def problem(community: Community, handle: str) -> str | None:
@@ -33,7 +33,7 @@ def problem(community: Community, handle: str) -> str | None:
 
 
 def checked(handles: Sequence[str]) -> list[str]:
-    """Handles that a community is to let members write. Raises Refused for an empty, overlong or reserved one."""
+    """The handles that a community lets members write. Raises Refused for an empty, overlong or reserved one."""
     for handle in handles:
         try:
             if not given.code(handle):

@@ -45,7 +45,7 @@ def exact(value: Decimal, largest: Decimal = LARGEST, decimals: int = MOST_DECIM
         return value
     if not value.is_finite():
         raise ValueError("must be a number")
-    # Compared by its sign alone: abs() rounds to the context, which has no exponent beyond 999,999.
+    # Not abs(), which rounds to the context, whose exponents end at 999,999.
     if value.copy_abs() >= largest:
         raise ValueError(f"must be below {largest:f} in size")
     exponent = value.as_tuple().exponent

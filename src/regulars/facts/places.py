@@ -38,7 +38,7 @@ def errors(value: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _is_degrees(value: object, most: int) -> bool:
-    """Whether a value is a number within a range, as a number or a text; nothing and an empty text are."""
+    """Whether a value is a number within a range, as a number or as text; None and empty text are allowed."""
     if value is None or (isinstance(value, str) and not value.strip()):
         return True
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal | str):

@@ -21,7 +21,7 @@ class Refused(ValueError):  # noqa: N818 - it is the field's word, and not alway
 
 
 class Erased(Refused):
-    """A request that was processed before, and whose response was erased with a profile that it concerned."""
+    """A request that was processed before, and whose response has been erased with a profile that it concerned."""
 
     status = 410
 

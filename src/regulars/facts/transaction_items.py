@@ -130,7 +130,7 @@ _MAX_EXPONENT = 308
 
 
 def _float(written: str) -> float:
-    # The database reads what was written, and refuses exponents that a float rounds to 0.
+    # The database parses the original text, and refuses exponents that a float would round to 0.
     mantissa, _, exponent = written.lower().partition("e")
     if len(mantissa) > _MAX_EXPONENT or abs(int(exponent or 0)) > _MAX_EXPONENT:
         raise ValueError("out of range")

@@ -11,7 +11,7 @@ from regulars.storage.database import Scope
 
 @dataclass(slots=True)
 class Concerned:
-    """The profiles and transactions that a write touched from its beginning."""
+    """The profiles and transactions that a write has touched since its beginning."""
 
     profiles: set[UUID] = field(default_factory=set)
     transactions: set[int] = field(default_factory=set)

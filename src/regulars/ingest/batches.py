@@ -39,9 +39,9 @@ class Summary:
 
 
 class LoadStoppedError(Exception):
-    """The system could not store more of a file; its cause says why. The message says where it stopped and what to do.
+    """A system error stopped a load; its cause says why, the message says where it stopped and what to do.
 
-    `line` is the first line that may not be stored; None where all are, and only what follows from them is left.
+    `line` is the first line that may not be stored; None where all are, and only derived data is missing.
     """
 
     def __init__(self, summary: Summary, line: int | None) -> None:
@@ -56,7 +56,7 @@ class LoadStoppedError(Exception):
 
     @property
     def progress(self) -> dict[str, int | None]:
-        """How far it came."""
+        """The line where the load stopped, and the counts before it."""
         counts = self.summary
         return {
             "line": self.line, "loaded": counts.loaded, "unchanged": counts.unchanged, "rejected": counts.rejected,
@@ -65,7 +65,7 @@ class LoadStoppedError(Exception):
 
 @contextmanager
 def stopping_at(line: int | None, summary: Summary) -> Iterator[None]:
-    """Turns trouble of the system within the block into LoadStoppedError; no row is rejected for it."""
+    """Raises LoadStoppedError for a system error within the block, so that it rejects no row."""
     try:
         yield
     except Exception as error:

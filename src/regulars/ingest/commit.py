@@ -67,7 +67,7 @@ async def commit(database: Database, community_id: int, work: Work[T], load: int
 
 
 async def _bound(database: Database, writing: Writing) -> None:
-    """Keeps what is unfolded within bounds. What fails here is left to the next fold: the write itself is stored."""
+    """Bounds the number of unfolded rows. A failure is left to the next fold: the write itself is stored."""
     try:
         await folding.bound(database, writing.community_id, writing.moves)
         if writing.load is None:
@@ -88,7 +88,7 @@ async def _once(database: Database, community_id: int, work: Work[T], load: int 
             await settle(writing, database.clock)
             is_committing = True
     except Exception as error:
-        # What was lost while it committed may be stored; only the row that went with it says so.
+        # After an error during COMMIT the transaction may be stored; only its marker proves it.
         if not is_committing or is_definite(error) or not await marker.is_committed(database):
             raise
         _log.warning("commit.proven", why=type(error).__name__)

@@ -33,17 +33,17 @@ class CommitMarker:
 
     @property
     def lock(self) -> str:
-        """A statement that holds the marker until its transaction has ended, committed or not.
+        """A statement that locks the marker until its transaction has ended, committed or not.
 
-        It is the first of the transaction that writes the marker, so that a look-up waits for a server that is still
-        at work on a commit whose connection is gone.
+        The transaction that writes the marker begins with it, so that a look-up waits for a backend that is still
+        committing after its connection was lost.
         """
         key = int.from_bytes(self.id.bytes[8:], "big", signed=True)
         return f"SELECT pg_advisory_xact_lock({key})"
 
     @property
     def insert(self) -> str:
-        """A statement that writes the marker; of a transaction that has written nothing it writes none."""
+        """A statement that writes the marker, unless the transaction has written nothing."""
         return (
             "INSERT INTO commit_markers (community_id, day, id) "
             f"SELECT {int(self.community_id)}, DATE '{self.day.isoformat()}', UUID '{self.id}' "
@@ -63,7 +63,7 @@ class CommitMarker:
             raise UnknownOutcomeError from None
 
     async def _found(self, database: Database) -> bool | None:
-        """The same; None where the database can't tell now."""
+        """The same; None while the database is not available."""
         try:
             async with database.writing(self.community_id, self.lock) as scope:
                 found: bool | None = await scope.fetchval(_IS_COMMITTED, self.community_id, self.day, self.id)

@@ -16,10 +16,10 @@ MOST_LINES = 200
 """No row has more lines; a quote that is still open then is a mistake."""
 
 MAX_REREAD_BYTES = 16 * 1024 * 1024
-"""So many bytes of a file, and as many again as it has, are read again for quotes that are never closed."""
+"""Bytes that may be read again because of quotes that are never closed, in addition to the size of the file."""
 
 LINE_COST = 64
-"""A line takes as long as so many bytes, even an empty one."""
+"""Reading a line, even an empty one, costs as much as this many bytes."""
 
 csv.field_size_limit(LINE_BYTES)
 

@@ -25,10 +25,9 @@ class Keyed:
 
 
 def keyed(key: str, target: bytes, body: bytes, namespace: str) -> Keyed:
-    """The key of a request; `namespace` is the callers' that it is unique among. Raises Refused when it is too long
-    or not printable.
+    """The key of a request, unique within `namespace`. Raises Refused when it is too long or not printable.
 
-    Only a digest of the key is stored, for clients put names and e-mails into keys.
+    Only a digest of the key is stored, because clients put names and e-mail addresses into keys.
     """
     if len(key) > LONGEST or not key.isprintable():
         raise refuse("Idempotency-Key", f"must be at most {LONGEST} printable characters")
@@ -78,10 +77,10 @@ class Earlier:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A response to store, and whom it concerns: it is blanked with any of these profiles.
+    """A response to store, and the profiles that it concerns: when one of them is erased, the response is blanked.
 
-    `transaction_id` is the transaction that it shows, for that may come to belong to a profile later. A response that
-    `quotes` rejected rows is blanked with any profile that they name, too.
+    `transaction_id` is the transaction that it shows, which a profile may claim later. A response that `quotes`
+    rejected rows is blanked as well when a profile that they name is erased.
     """
 
     once: Keyed
@@ -93,12 +92,12 @@ class Stored:
 
     @property
     def profile_id(self) -> UUID | None:
-        """The profile that it concerns, where that is one and it quotes nothing."""
+        """The profile that it concerns, if there is exactly one and it quotes nothing."""
         return next(iter(self.profile_ids)) if len(self.profile_ids) == 1 and not self.quotes else None
 
     @property
     def several(self) -> str | None:
-        """The profiles that it concerns as an array, where they are several or it quotes rows, even of none."""
+        """The profiles that it concerns as an array, if there are several or it quotes rows."""
         if len(self.profile_ids) > 1 or self.quotes:
             return f"{{{','.join(sorted(map(str, self.profile_ids)))}}}"
         return None

@@ -1,4 +1,4 @@
-"""Why a row is refused, in the words of the API: by its own checks, or by the database for what it holds."""
+"""The reasons for refused rows as the API words them, for rows that our checks or the database refuse."""
 
 import asyncpg
 import structlog
@@ -18,7 +18,7 @@ _REASONS: tuple[tuple[type[asyncpg.PostgresError], str], ...] = (
     (asyncpg.UntranslatableCharacterError, "The row holds a character that the database can't store"),
     (
         asyncpg.UniqueViolationError,
-        "The row clashes with another row that has the same key: send it again to update that row",
+        "The row has the same key as another row: send it again to update that row",
     ),
     (asyncpg.ForeignKeyViolationError, "The row refers to something that does not exist"),
     (asyncpg.IntegrityConstraintViolationError, "The row breaks a rule of the data model"),
@@ -28,9 +28,9 @@ _OTHER = "The row holds a value that the database can't store"
 
 
 def refusal_of(error: Exception) -> Refused | None:
-    """Why the row or rows of a statement are refused; None for an error that concerns no row, and must be raised.
+    """The refusal of the rows of a statement; None for an error that concerns no row and must be raised.
 
-    No text of the database goes into it: that would show other rows, and names of tables.
+    It contains no text of the database, which could quote other rows and names of tables.
     """
     if isinstance(error, Refused):
         return error
@@ -40,6 +40,6 @@ def refusal_of(error: Exception) -> Refused | None:
 
 
 def log_refusal(error: Exception) -> None:
-    """Logs what the database refused a row for, without the row."""
+    """Logs why the database refused a row, without the row."""
     if isinstance(error, asyncpg.PostgresError):
         _log.warning("row.refused", sqlstate=error.sqlstate, table=error.table_name, constraint=error.constraint_name)

@@ -7,7 +7,7 @@ from functools import partial
 import structlog
 
 from regulars.jobs import communities, queue, sweep
-from regulars.reports import emptied, folding, messages, purchases, rollups, usages, visits
+from regulars.reports import empty_counts, folding, messages, purchases, rollups, usages, visits
 from regulars.settings import Settings
 from regulars.storage import retention
 from regulars.storage.database import Database
@@ -17,7 +17,7 @@ LEFT_SECONDS = 10.0
 """A process folds what it has appended itself at once, and what others left behind now and then."""
 
 STOP_SECONDS = 4.0
-"""How long the work that runs may take to finish its step."""
+"""How long running jobs may take to finish their step."""
 
 EXPIRY_SECONDS = 6 * 3600.0
 
@@ -49,13 +49,13 @@ class Jobs:
         self._tasks.append(asyncio.create_task(queue.serve(self._database, self._stopping), name="queue"))
 
     def begin_stop(self) -> None:
-        """Starts no more work; what runs finishes its step."""
+        """Starts no more jobs; running ones finish their step."""
         self._stopping.set()
 
     async def stop(self) -> None:
-        """Lets the work that runs finish its step, and starts no more.
+        """Lets running jobs finish their step, and starts no more.
 
-        A step that takes longer than STOP_SECONDS is cancelled: its transaction is undone, and done again later.
+        A step that takes longer than STOP_SECONDS is cancelled: its transaction is rolled back, and repeated later.
         """
         self.begin_stop()
         if not self._tasks:
@@ -87,7 +87,7 @@ class Jobs:
 
     async def _expire(self) -> None:
         every = await communities.ids(self._database)
-        await self._each("expiry", every, partial(emptied.drop, self._database))
+        await self._each("expiry", every, partial(empty_counts.delete, self._database))
         await self._each("expiry", every, partial(rollups.expire, self._database))
 
     async def _each(self, name: str, community_ids: Iterable[int], work: Callable[[int], Awaitable[int]]) -> None:

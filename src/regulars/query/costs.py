@@ -11,15 +11,15 @@ METADATA = 1
 GEO = 1
 """What each request about places costs."""
 
-VALUES = 1_000
-"""So many values of lists cost nothing, and every further so many 1."""
+VALUES_PER_UNIT = 1_000
+"""Values of lists that cost 1; the first that many are free."""
 
 
 def of_filter(node: Node | None) -> int:
     """The cost of a filter: 1 for each `and` and `not`, 3 for each `or`, and 1 for each 1,000 values of its lists, or
     part of them, beyond the first 1,000.
     """
-    return _of_nodes(node) + max(0, -(-_values(node) // VALUES) - 1)
+    return _of_nodes(node) + max(0, -(-_values(node) // VALUES_PER_UNIT) - 1)
 
 
 def _of_nodes(node: Node | None) -> int:
@@ -29,7 +29,7 @@ def _of_nodes(node: Node | None) -> int:
 
 
 def _values(node: Node | None) -> int:
-    """How many values the lists of a filter have."""
+    """The number of values in all lists of a filter."""
     if isinstance(node, Logical):
         return sum(map(_values, node.nodes))
     return len(node.value) if node is not None and isinstance(node.value, tuple) else 0

@@ -38,7 +38,7 @@ _CHANGES_BEFORE_PACKED = 50_000
 
 
 _FETCH_ROWS = 1_000
-"""Rows that are fetched at once."""
+"""Rows that are fetched in one call, during which no other thread runs."""
 
 
 class MemberTable:
@@ -67,9 +67,8 @@ class MemberTable:
         with self._connection.cursor() as cursor:
             cursor.execute(*plan.asked(self.elements, values))
             found: list[tuple[Any, ...]] = []
-            # In parts: while rows become Python's, no other thread runs.
-            while part := cursor.fetchmany(_FETCH_ROWS):
-                found += part
+            while rows := cursor.fetchmany(_FETCH_ROWS):
+                found += rows
             return found
 
     def fill(self, given: pa.RecordBatchReader, columns: Sequence[Column]) -> None:
@@ -214,7 +213,7 @@ class MemberTable:
             self._connection.execute(f"CHECKPOINT {DATABASE}")
             self._changed = 0
         except duckdb.TransactionException:
-            # Nothing is compressed while a statement reads, and nobody waits for that: the next change tries again.
+            # The table can't be compressed while a statement reads it: the next change tries again.
             self._changed = _CHANGES_BEFORE_PACKED
         self._look()
 

@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 MAX_PROBLEMS = 100
-"""So many problems of a request are reported; the others are not looked for."""
+"""Most problems of a request that are reported; checking stops there."""
 
 MAX_NAME_LENGTH = 100
-"""No more characters of a name that the client has made up are repeated in an answer."""
+"""Most characters of a name from a request that are repeated in an answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class Problem:
 class InvalidParametersError(ValueError):
     """A request that can't be answered as it is. `problems` are by path, such as ("filter", "operations", 0).
 
-    `is_truncated` where there may be more problems than these.
+    `is_truncated` says that there may be more problems.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ def missing(what: str) -> Problem:
 
 
 def shortened(name: str) -> str:
-    """A name as answers repeat it."""
+    """A name, shortened to MAX_NAME_LENGTH."""
     return name if len(name) <= MAX_NAME_LENGTH else f"{name[: MAX_NAME_LENGTH - 3]}..."
 
 

@@ -73,7 +73,7 @@ async def _rows(
                 rows = rows[: query.limit - len(found)]
                 found += await asyncio.to_thread(shape.written, rows, customer)
                 return found, behind if not rows else [customer.community_id, *shape.key(rows[-1])]
-            # Of 10,000 rows that takes long.
+            # In a thread: 10,000 rows take long.
             found += await asyncio.to_thread(shape.written, rows, customer)
             if rows:
                 behind = [customer.community_id, *shape.key(rows[-1])]

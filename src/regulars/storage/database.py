@@ -64,13 +64,13 @@ class Scope:
 
 
 async def _undo(connection: Any, statement: str) -> None:
-    """Undoes what an error has ended. A connection that can't is closed, so that nobody else gets it as it is, and the
-    error that came first is the one that is raised.
+    """Rolls back after an error. If that fails, the connection is closed, so that nobody gets it in this state; the
+    first error is the one that is raised.
     """
     try:
         await connection.execute(statement)
     except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError):
-        # A connection that was lost has gone from the pool already, and can't be closed once more.
+        # A lost connection has left the pool already, and can't be closed again.
         with suppress(asyncpg.InterfaceError):
             connection.terminate()
 
@@ -174,7 +174,7 @@ class Database:
                 yield Scope(connection, community_id, self.clock())
                 status = await connection.execute(f"{last}; COMMIT")
                 if status != "COMMIT" and begin == _WRITING:
-                    # Work that has caught an error of the database outside a savepoint.
+                    # The block caught a database error outside a savepoint.
                     raise asyncpg.InFailedSQLTransactionError("The transaction was rolled back: a statement failed.")
             except BaseException:
                 await _undo(connection, "ROLLBACK")

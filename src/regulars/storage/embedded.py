@@ -159,7 +159,7 @@ def _locked(descriptor: int) -> Iterator[None]:
 
 
 def _is_last(using: int) -> bool:
-    """Whether no other process uses the server; none can begin to while it is started or stopped."""
+    """Whether no other process uses the server; no process begins to use it during a start or stop."""
     try:
         fcntl.flock(using, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -172,14 +172,14 @@ def _is_last(using: int) -> bool:
 _WATCH_SECONDS = 0.25
 
 _MAX_RESTARTS, _RESTART_WINDOW_SECONDS = 5, 60.0
-"""A server that dies more often than so many times in so many seconds is not started again."""
+"""A server that dies more often than this within the window is not restarted."""
 
 _END_SECONDS = 3.0
-"""How long this process may take to end by itself, once it is lost."""
+"""How long this process may take to end by itself after the server is lost."""
 
 
 class _Watch:
-    """A thread that starts the server again when it has died, and ends this process where that fails."""
+    """A thread that restarts the server when it dies, and ends this process if that fails."""
 
     def __init__(self, postmaster: Postmaster, process: psutil.Process, lock: Path) -> None:
         self.failure: NotStartedError | None = None
@@ -203,7 +203,7 @@ class _Watch:
             if _is_alive(self._process):
                 continue
             try:
-                # Another user of the server may be about to start it, too.
+                # Another process that uses the server may be restarting it.
                 with _opened(self._lock) as starting, _locked(starting):
                     if self._stopping.is_set():
                         return
@@ -234,13 +234,13 @@ class _Watch:
 
 def _is_alive(process: psutil.Process) -> bool:
     try:
-        # Where nobody collects the dead, a zombie is left.
+        # Without a parent that collects it, a dead process stays a zombie.
         return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False
 
 
-# What is in it ----------------------------------------------------------------------------------------------
+# Configuration ----------------------------------------------------------------------------------------------
 
 
 def _configure(cluster: Path) -> None:

@@ -1,4 +1,4 @@
-"""Which errors of the database concern a row, and which concern the system; which a repeated transaction may avoid."""
+"""Classifies database errors: those about a row, those of the system, and those that a retry may avoid."""
 
 import asyncpg
 
@@ -11,19 +11,19 @@ LOST = (
     asyncpg.CannotConnectNowError,
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
-    # What asyncpg says of a command on a connection whose end it is just being told.
+    # asyncpg raises this for a command on a connection that is being closed.
     asyncpg.InternalClientError,
     OSError,
 )
-"""The connection to the database is lost, or none can be had."""
+"""The connection to the database is lost, or can't be opened."""
 
-PASSING = (
+TRANSIENT = (
     asyncpg.DeadlockDetectedError,
     asyncpg.SerializationError,
     asyncpg.LockNotAvailableError,
     *LOST,
 )
-"""What may pass when the whole transaction is repeated."""
+"""Errors that may not occur again when the whole transaction is repeated."""
 
 
 class UnknownOutcomeError(Exception):
@@ -34,12 +34,12 @@ class UnknownOutcomeError(Exception):
 
 
 def lacks_partition(error: BaseException) -> bool:
-    """Whether a write failed because no partition takes its row: ours to create, and no fault of the row."""
+    """Whether a write failed because the partition for its row does not exist yet, which is no error of the row."""
     return isinstance(error, asyncpg.CheckViolationError) and "no partition" in str(error)
 
 
 def concerns_row(error: BaseException) -> bool:
-    """Whether the database refuses a row for what it holds; every other error says that it can't do its work."""
+    """Whether the database refuses a row because of its content; every other error is a failure of the system."""
     return (
         isinstance(error, asyncpg.PostgresError)
         and (error.sqlstate or "")[:2] in _ROW_CLASSES
@@ -48,21 +48,21 @@ def concerns_row(error: BaseException) -> bool:
 
 
 def is_system_error(error: BaseException) -> bool:
-    """Whether the database, or the way to it, can't do its work now: the same request may succeed later."""
+    """Whether the database or the connection to it fails now, so that the same request may succeed later."""
     if isinstance(error, asyncpg.PostgresError):
         return not concerns_row(error)
     return isinstance(error, (*LOST, UnknownOutcomeError))
 
 
 def is_transient(error: BaseException) -> bool:
-    """Whether the transaction may succeed when all of it is repeated at once. A statement that took longer than
-    allowed is an OSError too, and would only take as long again.
+    """Whether the transaction may succeed if it is repeated immediately. A timed-out statement, an OSError too, would
+    only take as long again.
     """
-    return isinstance(error, PASSING) and not isinstance(error, TimeoutError)
+    return isinstance(error, TRANSIENT) and not isinstance(error, TimeoutError)
 
 
 def is_definite(error: BaseException) -> bool:
-    """Whether an error of COMMIT proves that nothing was committed: the server reports it and lives on. After FATAL
-    and PANIC, and without a report, the commit may be durable all the same.
+    """Whether an error of COMMIT proves that nothing was committed: the server reported it and runs on. After FATAL
+    or PANIC, or without a report, the commit may be durable.
     """
     return isinstance(error, asyncpg.PostgresError) and error.severity_en == "ERROR"

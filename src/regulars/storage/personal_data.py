@@ -1,8 +1,8 @@
-"""What becomes of every column of every table when a member is erased. The suite holds it against the catalogue.
+"""Declares what happens to each column of each table when a member is erased. The suite compares it with the catalogue.
 
-A member is purged, and then no row of the profile stays, or depersonalised, and then the rows that values and counts
-are made of stay without what tells who it was. What `facts.forgetting` deletes and blanks follows from here; a column
-that is not declared, or that still holds something of an erased member without saying why, fails the suite.
+A purge leaves no row of the profile. Depersonalising leaves the rows that values and counts are computed from, without
+anything that identifies the member. `facts.forgetting` deletes and blanks by this declaration; a column that is not
+declared, or that still holds data of an erased member without a declared reason, fails the suite.
 """
 
 from collections.abc import Iterator, Mapping
@@ -14,7 +14,7 @@ Reasons = Mapping[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """One table, with a fate for each of its columns.
+    """One table, and what happens to each of its columns.
 
     `rows` is the SQL condition for the rows of profiles $2 of community $1; such rows are deleted by a purge, by
     `deleted_by` where that takes more than a DELETE. Depersonalising deletes them too, unless columns are `blanked`,
@@ -59,8 +59,8 @@ _MEMBER = "member_id IN (SELECT member_id FROM profiles WHERE community_id = $1 
 _VISITOR = "visitor IN (SELECT number FROM link_visitors WHERE community_id = $1 AND key = ANY ($2))"
 _DISPATCH = "dispatch_id IN (SELECT id FROM sending_dispatches WHERE community_id = $1 AND profile_id = ANY ($2))"
 
-_COUNTED = "The number of members and what they are is counted of it, without a name."
-_VALUES = "Values of the profile are computed of it."
+_COUNTED = "Members are counted by it, without a name."
+_VALUES = "Values of the profile are computed from it."
 _CATEGORIES = "A count of members who share it; nobody's own."
 _NUMBERS = "Numbers of events or purchases; nobody's own."
 _DIGEST = "A digest of an id of another system, so that the same row again adds nothing twice."
@@ -176,7 +176,7 @@ FACTS = (
     Table("product_variants", impersonal="community_id id product_id external_id sku name price extra created_at "
           "updated_at deleted_at"),
 )  # fmt: skip
-"""What came in."""
+"""Facts."""
 
 DERIVED = (
     Table(
@@ -288,7 +288,7 @@ DERIVED = (
     Table("links", impersonal="community_id id key source_type sending_id offer host path utm_source utm_medium "
           "utm_campaign utm_content utm_term"),
 )  # fmt: skip
-"""What follows from it, by member."""
+"""Data derived from facts, by member."""
 
 COUNTS = (
     Table("group_deltas", retained={"transaction_id bucket grouping_type grouping_value n changed_at": _CATEGORIES}),
@@ -333,7 +333,7 @@ COUNTS = (
           "used_count first_at last_at"),
     Table("offer_collections", impersonal="community_id id external_id is_known name created_at updated_at"),
 )  # fmt: skip
-"""What is counted of many. After a purge, counts of nobody go with the next expiry (`reports.emptied`)."""
+"""Counts of many members. After a purge, counts of 0 are deleted with the next expiry (`reports.empty_counts`)."""
 
 UPKEEP = (
     Table("organizations", impersonal="id name created_at smallest_cell general_capacity general_refill "
@@ -365,14 +365,14 @@ UPKEEP = (
     Table("_yoyo_version", impersonal="version installed_at_utc"),
     Table("yoyo_lock", impersonal="locked ctime pid"),
 )  # fmt: skip
-"""Who runs it, and how far its jobs are."""
+"""Organizations, communities, and the state of jobs."""
 
 TABLES: Mapping[str, Table] = {each.name: each for each in (*FACTS, *DERIVED, *COUNTS, *UPKEEP)}
 """All tables by name."""
 
 
 def purging() -> Iterator[str]:
-    """The statements of a purge of profiles $2 of community $1, for tables of which a DELETE is all it takes."""
+    """The statements of a purge of profiles $2 of community $1, for tables that need no more than a DELETE."""
     for table in TABLES.values():
         if table.rows and not table.deleted_by:
             yield _delete(table)
@@ -395,6 +395,6 @@ def _delete(table: Table) -> str:
 
 
 def retained(table: str) -> tuple[str, ...]:
-    """The columns of a table that keep what they hold of a depersonalised profile."""
+    """The columns of a table that keep their values of a depersonalised profile."""
     found = TABLES[table]
     return tuple(" ".join((*found.retained, *found.outliving)).split())

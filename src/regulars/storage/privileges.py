@@ -26,7 +26,7 @@ TABLES: Mapping[str, frozenset[str]] = {
     "procrastinate_jobs": _CHANGED,
     "procrastinate_periodic_defers": _CHANGED,
     "procrastinate_workers": _CHANGED,
-    # Of a community, under row-level security: facts.
+    # Facts of a community, under row-level security.
     "addresses": _CHANGED,
     "brands": _UPDATED,
     "identities": _CHANGED,
@@ -48,7 +48,7 @@ TABLES: Mapping[str, frozenset[str]] = {
     "transaction_items": _CHANGED,
     "transactions": _CHANGED,
     "webhooks": _CHANGED,
-    # What is derived from them, and what is kept of requests.
+    # Data derived from facts, and data stored of requests.
     "aggregations": _CHANGED,
     "balance_deltas": _REPLACED,
     "balance_rollups": _CHANGED,
@@ -135,8 +135,8 @@ FUNCTIONS = frozenset(
 )
 """The SECURITY DEFINER functions that it may call. Functions that run as their caller give no privilege."""
 
-# What belongs to whoever owns our tables, but is no part of an extension; PUBLIC is the grantee 0. The privileges of a
-# role on what it owns itself are left alone, for its functions need them.
+# Objects of the owner of our tables that are not part of an extension; PUBLIC is grantee 0. A role's privileges on its
+# own objects are left alone, because its functions need them.
 _FOUND = """
 WITH ours AS (
     SELECT relowner AS owner FROM pg_class WHERE oid = to_regclass('public.organizations')
@@ -180,7 +180,7 @@ ORDER BY t.kind, t.name
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """What a role lacks or has too much on one table, sequence or function."""
+    """Privileges that a role lacks or should not have on one table, sequence or function."""
 
     verb: str
     privileges: frozenset[str]
@@ -189,7 +189,7 @@ class Difference:
     is_public: bool
 
     def statement(self, app_role: str) -> sql.Composed:
-        """The statement that ends it."""
+        """The statement that corrects it."""
         target = self.name if self.kind == "ROUTINE" else sql.Identifier(self.name).as_string()
         return sql.SQL("{verb} {privileges} ON {kind} public.{target} {of} {role}").format(
             verb=sql.SQL(self.verb),
@@ -202,7 +202,7 @@ class Difference:
 
 
 def declared(kind: str, name: str, is_definer: bool, columns: Collection[str]) -> frozenset[str]:
-    """What the app's role may do with a table of these columns, a sequence or a function."""
+    """The declared privileges of the app's role on a table of these columns, a sequence or a function."""
     if kind == "TABLE":
         of_columns = {
             f"{verb} ({each})" for verb, names in COLUMNS.get(name, {}).items() for each in names.intersection(columns)
@@ -214,7 +214,7 @@ def declared(kind: str, name: str, is_definer: bool, columns: Collection[str]) -
 
 
 def differences(connection: psycopg.Connection, app_role: str) -> Iterator[Difference]:
-    """What is not as declared, revocations first for each thing; any role may look."""
+    """Differences between the catalogue and the declaration, revocations first for each object; any role may look."""
     rows = connection.execute(_FOUND.encode(), {"role": app_role}).fetchall()
     for kind, name, is_definer, is_own, of_app, of_public, columns in rows:
         if of_public:
@@ -229,11 +229,11 @@ def differences(connection: psycopg.Connection, app_role: str) -> Iterator[Diffe
 
 
 def grant(connection: psycopg.Connection, app_role: str) -> None:
-    """Gives the app's role what is declared, and takes all else from it and from PUBLIC."""
+    """Grants the app's role what is declared, and revokes everything else from it and from PUBLIC."""
     for statement in (
         "GRANT USAGE ON SCHEMA public TO {}",
         "REVOKE CREATE ON SCHEMA public FROM PUBLIC",
-        # A function that is made later is nobody's until it is declared here.
+        # A function that is created later may be called by no other role until it is declared here.
         "ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC",
     ):
         connection.execute(sql.SQL(statement).format(sql.Identifier(app_role)))

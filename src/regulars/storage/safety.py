@@ -71,7 +71,7 @@ WHERE n.nspname = current_schema()
 ORDER BY c.relname
 """
 
-# What is reported as stored must be there after a crash.
+# A write that was acknowledged must survive a crash.
 _DURABILITY = "SELECT current_setting('synchronous_commit')"
 
 _OWNS = """

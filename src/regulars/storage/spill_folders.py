@@ -1,4 +1,4 @@
-"""Folders that DuckDB moves data to where memory does not suffice: they hold data of members."""
+"""Folders that DuckDB spills to when memory is exhausted; they hold data of members."""
 
 import os
 import re
@@ -11,12 +11,12 @@ _NAMED = re.compile(r"regulars-spill-(\d+)-[0-9a-f]{32}")
 
 
 def spill_folder() -> Path:
-    """A folder for one connection of this process. DuckDB creates it when it is needed, and removes it."""
+    """A folder for one connection of this process. DuckDB creates it if needed, and removes it."""
     return Path(tempfile.gettempdir()) / f"regulars-spill-{os.getpid()}-{uuid.uuid4().hex}"
 
 
 def remove_stale() -> None:
-    """Removes this user's folders of processes that are gone."""
+    """Removes this user's folders of processes that have ended."""
     for each in Path(tempfile.gettempdir()).glob("regulars-spill-*"):
         named = _NAMED.fullmatch(each.name)
         if named is not None and not _is_running(int(named[1])) and each.lstat().st_uid == os.getuid():

@@ -20,7 +20,7 @@ MOST_KEPT = 16
 """Most certificates that are kept; the oldest goes first."""
 
 FAILURE_SECONDS = 10.0
-"""How long an address that failed is not tried again."""
+"""How long an address that failed is not fetched again."""
 
 MAX_FAILURES = 10
 """Most addresses that are being fetched or that failed within FAILURE_SECONDS."""
@@ -66,10 +66,10 @@ async def https(url: str, context: ssl.SSLContext | None = None) -> bytes:
 
 
 class Outside:
-    """What is outside, as one process knows it: a certificate is fetched once, and what can't be fetched seldom.
+    """Fetches and caches certificates for one process.
 
-    Anybody may send a message that names a certificate, so what they can have fetched is bounded: a failure is
-    remembered for FAILURE_SECONDS, and while MAX_FAILURES are remembered nothing new is fetched.
+    Anyone may send a message that names a certificate, so failed fetches are bounded: a failure is remembered for
+    FAILURE_SECONDS, and while MAX_FAILURES are remembered nothing new is fetched.
     """
 
     def __init__(self, fetch: Fetch = https, clock: Callable[[], float] = time.monotonic) -> None:
@@ -86,7 +86,7 @@ class Outside:
         if url not in self._fetching:
             self._require_untried(url)
             self._fetching[url] = asyncio.create_task(self._fetched(url))
-        # One request that is given up does not end the fetch that others wait for.
+        # A cancelled request does not cancel the fetch that others wait for.
         found = await asyncio.shield(self._fetching[url])
         if isinstance(found, OutOfReachError):
             raise OutOfReachError(str(found))

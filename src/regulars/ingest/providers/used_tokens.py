@@ -28,7 +28,7 @@ _CONTENTS = "SELECT content FROM provider_tokens WHERE provider = $1 AND key = A
 
 
 def _expired_before(now: datetime) -> datetime:
-    """Until then a token may be signed and still be accepted."""
+    """Tokens before this instant are not accepted any more."""
     return now - OLDEST - 2 * AHEAD
 
 

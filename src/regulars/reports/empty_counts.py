@@ -1,4 +1,4 @@
-"""Groups and buckets that count nobody any more since a purge: they go, for their names may be of the purged member."""
+"""Deletes groups and buckets whose count fell to 0 by a purge: their names may have been the purged member's alone."""
 
 from regulars.reports import snapshots
 from regulars.storage.database import Database
@@ -32,14 +32,14 @@ _EMPTIED = (
 )
 
 
-async def drop(database: Database, community_id: int) -> int:
-    """Deletes counts of nobody in a community, where somebody was purged within the last two days; gives how many."""
-    dropped = 0
+async def delete(database: Database, community_id: int) -> int:
+    """Deletes counts of 0 in a community with a purge within the last two days; returns how many."""
+    deleted = 0
     async with database.writing(community_id) as scope:
         if await scope.fetchval(_PURGED, community_id):
-            # Nobody counts by a row that goes.
+            # No other writer may use a row that is being deleted.
             await snapshots.alone(scope)
             for statement in _EMPTIED:
                 status = await scope.execute(statement, community_id)
-                dropped += int(status.rpartition(" ")[2])
-    return dropped
+                deleted += int(status.rpartition(" ")[2])
+    return deleted
