@@ -34,7 +34,7 @@ from trust.run import Run
 from trust.server import RunningServer, serving
 
 VALUES, EXAMPLES = 15_000, 10
-AT_ONCE = 8
+CONCURRENT_REQUESTS = 8
 _LIMITLESS = 10**9
 
 _CHECKS = [
@@ -76,7 +76,7 @@ def run(run: Run) -> None:
     with serving(
         run.folder / "server",
         connections=16,
-        max_concurrent_imports=AT_ONCE,
+        max_concurrent_imports=CONCURRENT_REQUESTS,
         general_capacity=_LIMITLESS,
         reporting_capacity=_LIMITLESS,
     ) as server:
@@ -234,7 +234,7 @@ async def _send_values(run: Run, http: httpx.AsyncClient, crossing: Sequence[tup
     run.figure("places of requests that take a value", len(places()))
     run.figure("hostile values sent", number)
     run.none("each is answered by a status that is declared, never a 5xx", violations, number, "requests")
-    run.none("no valid row is lost beside a hostile one", lost, with_rows, "batches and imports")
+    run.none("no valid row is lost because of a hostile one", lost, with_rows, "batches and imports")
     run.none("no answer holds data of the other organization", crossed, number, "requests")
     run.table("Answers to hostile values", ("status", "number"), sorted(answers.items()))
 
@@ -253,7 +253,7 @@ async def _all_of(work: Iterator[Coroutine[Any, Any, None]]) -> None:
         for each in work:
             await each
 
-    await asyncio.gather(*(some() for _ in range(AT_ONCE)))
+    await asyncio.gather(*(some() for _ in range(CONCURRENT_REQUESTS)))
 
 
 _DOCUMENT: dict[str, Any] = document(ENDPOINTS)

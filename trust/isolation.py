@@ -245,7 +245,7 @@ async def _read_one(answers: _Answers, tenant: Tenant, share: int) -> None:
 
 @contextmanager
 def _bare_server(server: RunningServer) -> Iterator[str]:
-    """A server of one process beside the other, on the same database."""
+    """A second server of one process on the same database."""
     port = free_port()
     command = [sys.executable, "-m", "granian", "--interface", "asgi", "--factory", "--no-ws", "--workers", "1"]
     command += ["--host", "127.0.0.1", "--port", str(port), "trust.unconditioned:app"]

@@ -18,7 +18,7 @@ TRANSACTIONS = "/api/v3/transactions"
 PROFILES = "/api/v3/profiles"
 PATIENCE = 60.0
 """Seconds after which a write that is not answered is given up."""
-MOST_REQUESTS = 400
+MAX_REQUESTS = 400
 """Most requests that a ledger holds to be sent again later."""
 
 JSON = "application/json"
@@ -45,7 +45,7 @@ class Writer:
         self._number = 0
 
     async def write(self, stop: Callable[[], bool]) -> None:
-        """Writes until told to stop; what is under way then is finished."""
+        """Writes until `stop` returns true; a write that is running then is finished."""
         while not stop():
             await self.write_once(self.random.choice(self.ways))
 
@@ -80,10 +80,10 @@ class Writer:
             self.ledger.unanswered.update(receipts)
         assert answer.status_code == status, f"POST {path}: {answer.status_code} {answer.text[:300]}"
         request = Request(path, content, content_type, key, answer.status_code, answer.content)
-        if len(self.ledger.requests) < MOST_REQUESTS:
+        if len(self.ledger.requests) < MAX_REQUESTS:
             self.ledger.requests.append(request)
         else:
-            self.ledger.requests[self.random.randrange(MOST_REQUESTS)] = request
+            self.ledger.requests[self.random.randrange(MAX_REQUESTS)] = request
         if self.random.random() < 0.1:
             again, _ = await self.answered("POST", path, content, headers, receipts)
             same = (again.status_code, again.content) == (answer.status_code, answer.content)

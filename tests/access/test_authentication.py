@@ -27,7 +27,7 @@ ACCESS = Access(Caller.COMMUNITY, "Profile:Read")
 
 
 class Watched(Database):
-    """The test's database, which counts who takes a connection, holds them while told to, and can be away."""
+    """The test's database, which counts connections, and can hold them or be unavailable."""
 
     def __init__(self, database: Database) -> None:
         super().__init__(database.url, 4, database.clock)
@@ -137,7 +137,7 @@ async def test_what_is_no_secret_of_ours_costs_no_look_up(authenticator: Authent
     assert await authenticator.principal(ACCESS, {"authorization": "Basic x"}) is ANONYMOUS
 
 
-async def test_a_token_that_became_valid_is_let_in_once_its_denial_is_over(
+async def test_a_token_that_became_valid_is_accepted_once_its_denial_expires(
     club: Club, authenticator: Authenticator, watch: Watch
 ) -> None:
     secret = await new(club)

@@ -119,7 +119,7 @@ def test_reads_need_a_permit_to_read_and_writes_one_to_write() -> None:
             assert endpoint.permit.endswith(":Read") == reads, (endpoint.method, endpoint.path)
 
 
-async def test_what_is_for_anyone_is_read_with_any_token_or_none(club: Club) -> None:
+async def test_public_pages_are_read_with_any_token_or_none(club: Club) -> None:
     for path in PAGES:
         for authorization in ("", "Bearer rg_made-up", f"Bearer {club.token}"):
             answer = await club.http.get(path, headers={"Authorization": authorization})
@@ -154,7 +154,7 @@ class Requests:
         return str((await made(self.club))["id"])
 
     async def bearer(self, name: str, kind: PrincipalKind | None, secret: str, **more: Any) -> Credential:
-        """A credential in the header Authorization; its requests are about a profile of its own unless told."""
+        """A credential in the Authorization header; its requests are about a profile of its own by default."""
         profile = more.pop("profile", None) or await self.profile()
         return Credential(name, kind, {"Authorization": f"Bearer {secret}"}, profile, **more)
 

@@ -109,7 +109,7 @@ async def test_at_the_defaults_a_process_charges_thousands_of_requests_by_one_le
     assert processes.database.taken == 2
 
 
-async def test_who_is_denied_is_told_how_long_to_wait_and_asks_the_database_no_more(processes: Processes) -> None:
+async def test_a_denied_caller_gets_retry_after_and_costs_no_further_query(processes: Processes) -> None:
     process = processes.process()
     await processes.spent(process, 2000)
     taken = processes.database.taken
@@ -124,7 +124,7 @@ async def test_who_is_denied_is_told_how_long_to_wait_and_asks_the_database_no_m
     assert await processes.spent(process, 100) == 10
 
 
-async def test_what_is_left_is_told(processes: Processes) -> None:
+async def test_the_headers_show_what_is_left(processes: Processes) -> None:
     process = processes.process()
     bucket = f"organization:{processes.organization_id}:general"
     assert [await process.charge(processes.organization_id) for _ in range(2)] == [

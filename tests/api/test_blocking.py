@@ -57,7 +57,7 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("body", HOSTILE.values(), ids=HOSTILE)
-async def test_a_hostile_report_is_refused_at_once_in_few_words(reporting: Reporting, body: bytes) -> None:
+async def test_a_hostile_report_is_refused_quickly_and_briefly(reporting: Reporting, body: bytes) -> None:
     async with Heartbeat() as heartbeat:
         answer = await reporting.ask(body)
     assert answer.status_code in (400, 413, 422), answer.text[:200]
@@ -110,7 +110,7 @@ async def test_a_large_body_is_charged_before_it_is_parsed(reporting: Reporting)
     ],
     ids=["4,400,000 integers", "99,000 integers", "40,000 identities"],
 )
-async def test_a_hostile_profile_is_refused_at_once(club: Club, body: bytes) -> None:
+async def test_a_hostile_profile_is_refused_quickly(club: Club, body: bytes) -> None:
     async with Heartbeat() as heartbeat:
         answer = await club.http.post("/api/v3/profiles", content=body)
     assert answer.status_code in (413, 422), answer.text[:200]
@@ -124,7 +124,7 @@ async def test_errors_of_a_refusal_are_few_and_their_number_is_said(club: Club) 
     assert answer["message"].endswith("(and 3999 more)")
 
 
-async def test_a_batch_is_checked_beside_the_event_loop(club: Club) -> None:
+async def test_a_batch_is_checked_without_blocking_the_event_loop(club: Club) -> None:
     rows = [{"total": "x" * 10}] * 10_000
     async with Heartbeat() as heartbeat:
         answer = await club.http.post("/api/v3/transactions/batch.json", json={"transactions": rows})
@@ -132,7 +132,7 @@ async def test_a_batch_is_checked_beside_the_event_loop(club: Club) -> None:
     assert heartbeat.longest < 3 * LONGEST
 
 
-async def test_a_batch_of_profiles_is_written_in_parts(club: Club) -> None:
+async def test_a_batch_of_profiles_is_written_in_chunks(club: Club) -> None:
     rows = [{"email": f"a{number}@example.com", "first_name": "Kari"} for number in range(2_500)]
     rows[2_200]["email"] = rows[0]["email"]
     async with Heartbeat() as heartbeat:
@@ -145,7 +145,7 @@ async def test_a_batch_of_profiles_is_written_in_parts(club: Club) -> None:
 # Large answers ------------------------------------------------------------------------------------------------
 
 
-async def test_thirty_large_answers_at_once_delay_no_other(database: Database, clock: SetClock) -> None:
+async def test_thirty_concurrent_large_reports_delay_no_other(database: Database, clock: SetClock) -> None:
     async with reporting_on(database, clock, Settings(connections=2)) as reporting:
         await reporting.limit(reporting_capacity=10_000)
         async with database.writing(reporting.clubs[0].id) as scope:

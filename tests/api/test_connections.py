@@ -69,7 +69,7 @@ def test_the_longest_idle_are_closed_for_new_ones_but_none_that_is_being_answere
         assert opened[-1][0].recv(6) == b"answer"
 
 
-def test_a_client_that_takes_its_answer_too_slowly_is_reset_and_one_that_takes_it_is_not(listener: Listener) -> None:
+def test_only_a_client_that_reads_its_answer_too_slowly_is_reset(listener: Listener) -> None:
     (stalled, to_stalled), (slow, to_slow) = listener.connect(), listener.connect()
     for each in (to_stalled, to_slow):
         each.setblocking(False)

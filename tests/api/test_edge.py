@@ -24,7 +24,7 @@ PAGES = (b"/metrics", b"/api/docs", b"/api/openapi.json")
 
 
 @pytest.mark.parametrize("page", PAGES)
-async def test_a_page_is_at_no_address_but_its_own(club: Club, page: bytes) -> None:
+async def test_a_page_has_no_other_path(club: Club, page: bytes) -> None:
     assert (await asked(club, "GET", page)).status_code == 200
     first = b"%%%02x" % page[1]
     for other in (
@@ -146,7 +146,7 @@ FORWARDED = {"X-Forwarded-Proto": "https", "X-Forwarded-Host": "evil.example, cl
         ({"trusted_proxies": "127.0.0.1"}, {"X-Forwarded-Proto": "ftp", "X-Forwarded-Host": "a b"}, "http://test"),
     ],
 )
-async def test_links_are_to_the_address_that_settings_and_trusted_proxies_say(
+async def test_links_follow_settings_and_trusted_proxies(
     club: Club, settings: dict[str, Any], headers: dict[str, str], origin: str
 ) -> None:
     club.server.public_address = PublicAddress(Settings(**settings))
@@ -186,7 +186,7 @@ def test_forwarded_headers_are_read_from_trusted_proxies_only(peer: str, host: s
         ({"trusted_proxies": "proxy.example"}, "set it to networks such as"),
     ],
 )
-def test_settings_that_say_no_address_are_refused(settings: dict[str, Any], says: str) -> None:
+def test_invalid_address_settings_are_refused(settings: dict[str, Any], says: str) -> None:
     with pytest.raises(SettingError, match=says):
         PublicAddress(Settings(**settings))
 
@@ -194,7 +194,7 @@ def test_settings_that_say_no_address_are_refused(settings: dict[str, Any], says
 # Answers --------------------------------------------------------------------------------------------------------
 
 
-async def test_every_answer_has_the_headers_that_keep_it_safe(club: Club) -> None:
+async def test_every_answer_has_security_headers(club: Club) -> None:
     profile = (await club.http.post(f"{V3}/profiles", json={})).json()["data"]["id"]
     quick = f"{V3}/profiles/{profile}/aggregations"
     for _ in range(2):
@@ -224,7 +224,7 @@ async def test_clients_over_tls_get_strict_transport_security(club: Club) -> Non
         assert answer.headers.get("strict-transport-security") == expected
 
 
-async def test_an_error_that_nobody_foresaw_is_logged_and_answered_with_the_headers(
+async def test_an_unexpected_error_is_logged_and_answered_with_the_headers(
     club: Club, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def broken(*given: object) -> None:
@@ -250,7 +250,7 @@ async def test_an_error_that_nobody_foresaw_is_logged_and_answered_with_the_head
         ("POST", "/api/v3/transactions/batch.json"),
     ],
 )
-async def test_an_empty_body_makes_nothing(club: Club, method: str, path: str) -> None:
+async def test_an_empty_body_creates_nothing(club: Club, method: str, path: str) -> None:
     for body in ("", " "):
         answer = await club.http.request(method, path, content=body)
         assert answer.status_code == 400
@@ -259,7 +259,7 @@ async def test_an_empty_body_makes_nothing(club: Club, method: str, path: str) -
 
 
 @pytest.mark.parametrize("path", ["/api/v3/profiles", "/api/v3/transactions", "/id/api/v1/auth/token"])
-async def test_a_body_that_breaks_off_makes_nothing_and_is_one_line_of_the_log(club: Club, path: str) -> None:
+async def test_a_truncated_body_creates_nothing_and_is_one_log_line(club: Club, path: str) -> None:
     with structlog.testing.capture_logs() as logged:
         answer = await broken_off(club, "POST", path, b'{"first_name": "Kari"}')
     assert answer.status_code == 400
@@ -267,7 +267,7 @@ async def test_a_body_that_breaks_off_makes_nothing_and_is_one_line_of_the_log(c
     assert (await club.http.get("/api/v3/profiles")).json()["data"] == []
 
 
-async def test_a_report_whose_body_breaks_off_is_refused_in_the_shape_of_reports(club: Club) -> None:
+async def test_a_truncated_report_request_is_refused_in_the_shape_of_reports(club: Club) -> None:
     async with club.database.unscoped() as connection:
         new = NewToken(club.community.organization_id, "reports", permits=("Reporting:*",))
         secret = await tokens.create(connection, new, club.clock())

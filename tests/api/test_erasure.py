@@ -72,7 +72,7 @@ def test_jobs_are_about_no_member(club: Club) -> None:
 
 @dataclass
 class Planted:
-    """One member, and what tells who that is."""
+    """One member, and the texts that identify the member."""
 
     club: Club
     profile_ids: list[UUID] = field(default_factory=list)
@@ -308,7 +308,7 @@ def logged(capsys: pytest.CaptureFixture[str]) -> Iterator[pytest.CaptureFixture
 
 
 @pytest.mark.parametrize("purge", [True, False], ids=["purged", "depersonalised"])
-async def test_an_erased_member_is_nowhere(
+async def test_an_erased_member_is_found_nowhere(
     club: Club, database_urls: tuple[str, str], logged: pytest.CaptureFixture[str], purge: bool
 ) -> None:
     planted = Planted(club)

@@ -80,7 +80,7 @@ async def test_one_row_that_is_no_text_costs_no_other_row_of_its_batch(club: Clu
     assert (answer.json()["data"]["loaded"], len(answer.json()["data"]["rejected"])) == (1, 1)
 
 
-async def test_half_of_a_pair_of_surrogates_is_the_fault_of_its_field_alone(club: Club) -> None:
+async def test_a_lone_surrogate_is_an_error_of_its_field_alone(club: Club) -> None:
     for half in (r'"\ud83d"', r'"a\ude00b"', r'"\ude00\ud83d"', r'"\\\ud83d"'):
         answer = await club.http.post(f"{V3}/transactions", content=written(sale(receipt_ref="HERE"), half))
         assert (answer.status_code, list(answer.json()["errors"])) == (422, ["receipt_ref"]), answer.text

@@ -242,7 +242,7 @@ def _id(value: object) -> str:
 
 
 @pytest.mark.parametrize(("fault", "door"), CASES, ids=_id)
-async def test_trouble_of_the_database_is_503_and_rejects_nothing(subject: Subject, fault: str, door: Door) -> None:
+async def test_a_system_error_is_503_and_rejects_nothing(subject: Subject, fault: str, door: Door) -> None:
     subject.sale += 1
     counting = {**WRITES, **READS}[door]
     before = await subject.owner.fetchval(counting, f"T{subject.sale}")
@@ -296,7 +296,7 @@ async def test_a_request_whose_row_the_database_refuses_is_422(subject: Subject)
     assert answer.json()["message"] == "The row holds a date or time that the database can't store"
 
 
-async def test_an_event_that_the_database_refuses_is_not_sent_again(subject: Subject) -> None:
+async def test_a_refused_event_is_not_retried(subject: Subject) -> None:
     async with refusing(subject, "sending_events", "true", "22021"):
         answer = await subject.provided.sendgrid([subject.provided.sendgrid_event("open")])
     assert answer.status_code == BY_NAME["sendgrid"].refused_by

@@ -87,7 +87,7 @@ async def test_a_truncated_body_keeps_and_tells_what_came_before(club: Club) -> 
 
 @dataclass
 class Connection:
-    """A request as a server passes it on, whose client sends what it is told to, and whether it was answered."""
+    """An ASGI request whose client the test controls, and whether it was answered."""
 
     club: Club
     pieces: asyncio.Queue[Json] = field(default_factory=asyncio.Queue)
@@ -133,7 +133,7 @@ async def external_ids(club: Club) -> list[str]:
     return [each["external_id"] for each in found]
 
 
-async def test_a_body_that_breaks_off_stores_nothing(club: Club) -> None:
+async def test_a_truncated_import_stores_nothing(club: Club) -> None:
     connection = Connection(club)
     connection.sends((HEADER + "T1,,2026-10-01,5\nT2,,2026-10-01,6").encode(), more=True)
     connection.disconnects()
@@ -146,7 +146,7 @@ LONG = HEADER + "".join(f"T{number},,2026-10-01,{number}\n" for number in range(
 
 
 @pytest.mark.parametrize(("ends", "status"), [("disconnect", 400), ("stop", 503)])
-async def test_an_import_ends_with_its_client_and_with_its_server_and_is_resumed(
+async def test_an_import_stops_with_its_client_or_server_and_is_resumed(
     club: Club, ends: str, status: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     connection = Connection(club)
@@ -202,7 +202,7 @@ async def test_a_line_that_is_too_long_is_rejected(club: Club) -> None:
     assert (answer["loaded"], answer["rejections"]) == (1, [{"line": 2, "reason": "is longer than 100 bytes"}])
 
 
-async def test_imports_beyond_those_at_once_are_sent_again_later(club: Club) -> None:
+async def test_imports_above_the_limit_of_concurrent_ones_are_503(club: Club) -> None:
     club.server.active_imports = club.server.settings.max_concurrent_imports
     answer = await club.http.post("/v1/import/transactions", content=HEADER, headers=CSV)
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "10")

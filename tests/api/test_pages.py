@@ -42,7 +42,7 @@ async def test_pages_of_operations_may_need_a_token(club: Club, path: str) -> No
 
 
 @pytest.mark.parametrize("path", PATHS)
-async def test_pages_that_were_moved_are_nowhere_else(club: Club, path: str) -> None:
+async def test_moved_pages_are_at_no_other_address(club: Club, path: str) -> None:
     club.server.settings = Settings(operations_listen="127.0.0.1:9090")
     assert await status(club, path, **{BY_LISTENER: SECRET}) == 200
     for headers in ({}, {BY_LISTENER: ""}, {BY_LISTENER: "of-another-run"}, {"Authorization": f"Bearer {TOKEN}"}):
@@ -93,7 +93,7 @@ def test_the_listener_forwards_pages_of_operations_and_nothing_else(listener: st
     assert httpx.post(f"{listener}/metrics").status_code == 501
 
 
-def test_a_listener_whose_server_is_gone_says_so() -> None:
+def test_a_listener_without_its_server_answers_503() -> None:
     with HTTPServer(("127.0.0.1", 0), _Server) as one, HTTPServer(("127.0.0.1", 0), _Server) as other:
         at, gone = f"127.0.0.1:{one.server_port}", ("127.0.0.1", other.server_port)
     with listening(at, gone, SECRET):

@@ -102,7 +102,7 @@ async def test_a_body_that_is_too_large_is_refused(provided: Provided, name: str
 
 
 @pytest.mark.parametrize("name", NAMES)
-async def test_a_body_that_breaks_off_is_refused_and_is_one_line_of_the_log(provided: Provided, name: str) -> None:
+async def test_a_truncated_body_is_refused_and_is_one_log_line(provided: Provided, name: str) -> None:
     await provided.set_up(name, KEYS[name])
     with structlog.testing.capture_logs() as logged:
         answer = await broken_off(provided.club, "POST", provided.path(name), b'{"signature": ')
@@ -114,9 +114,7 @@ async def test_a_body_that_breaks_off_is_refused_and_is_one_line_of_the_log(prov
     ("name", "body"),
     [("ses", b"{"), ("mailgun", b'{"signature": '), ("twilio", b"MessageSid=%ff"), ("twilio", b"\xff")],
 )
-async def test_a_body_that_is_malformed_is_refused_and_is_one_line_of_the_log(
-    provided: Provided, name: str, body: bytes
-) -> None:
+async def test_a_malformed_body_is_refused_and_is_one_log_line(provided: Provided, name: str, body: bytes) -> None:
     await provided.set_up(name, KEYS[name])
     with structlog.testing.capture_logs() as logged:
         answer = await provided.post(name, body, {"Content-Type": BY_NAME[name].media})

@@ -31,14 +31,14 @@ def test_handles_of_members_are_set_and_listed(command: Command, slug: str) -> N
         (["--member-handle", ""], "must not be empty"),
     ],
 )
-def test_what_can_not_be_set_is_said(command: Command, slug: str, words: list[str], said: str) -> None:
+def test_invalid_handles_are_refused(command: Command, slug: str, words: list[str], said: str) -> None:
     done = command("community", "set", slug, *words)
     assert done.code != 0
     assert said in done.err
     assert shown(command, slug) == "any but reserved"
 
 
-def test_a_community_that_is_not_there_is_said(command: Command, on_the_server: None) -> None:
+def test_an_unknown_community_is_refused(command: Command, on_the_server: None) -> None:
     done = command("community", "set", "nowhere", "--no-member-handles")
     assert done.code != 0
     assert "There is no community 'nowhere'" in done.err

@@ -34,14 +34,14 @@ TOKEN = "a-token-of-32-random-characters!"
         ({"trusted_proxies": "0.0.0.0/0"}, ["REGULARS_TRUSTED_PROXIES has 0.0.0.0/0"]),
     ],
 )
-def test_what_is_open_to_others_is_found(settings: dict[str, Any], found: list[str]) -> None:
+def test_exposed_pages_are_found(settings: dict[str, Any], found: list[str]) -> None:
     findings = list(exposure.findings(Settings(**settings)))
     assert len(findings) == len(found)
     for text, expected in zip(findings, found, strict=True):
         assert expected in text
 
 
-def test_doctor_says_what_is_open_and_shows_no_token(
+def test_doctor_reports_exposed_pages_and_shows_no_token(
     command: Command, folder_of_a_server: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("REGULARS_DATA", f"{folder_of_a_server}/data")
@@ -68,7 +68,7 @@ def test_doctor_says_what_is_open_and_shows_no_token(
         ("OPERATIONS_LISTEN", "192.0.2.1:9090", "192.0.2.1:9090 can't be listened on"),
     ],
 )
-def test_serve_refuses_addresses_that_are_none(
+def test_serve_refuses_invalid_addresses(
     command: Command, monkeypatch: pytest.MonkeyPatch, name: str, value: str, says: str
 ) -> None:
     monkeypatch.setenv(f"REGULARS_{name}", value)

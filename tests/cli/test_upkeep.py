@@ -65,7 +65,7 @@ def test_doctor_tells_settings_versions_and_that_nothing_is_wrong(
     assert "--data" in other.out
 
 
-def test_doctor_says_that_a_process_may_open_too_few_files(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_doctor_reports_too_few_open_files(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REGULARS_MAX_CONNECTIONS", "2000000000")
     done = command("doctor")
     assert done.code == 0

@@ -85,7 +85,7 @@ def certificate(
 
 @dataclass
 class Internet:
-    """What is to be had outside, which addresses were asked for, and a clock in seconds."""
+    """Certificates by address, the addresses that were fetched, and a clock in seconds."""
 
     pages: dict[str, bytes] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)

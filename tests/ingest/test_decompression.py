@@ -75,7 +75,7 @@ def test_a_small_file_that_unpacks_to_much_is_given_in_pieces() -> None:
 
 
 @pytest.mark.parametrize("packing", Packing)
-def test_no_more_is_unpacked_than_a_limit_allows(packing: Packing) -> None:
+def test_no_more_is_decompressed_than_the_limit_allows(packing: Packing) -> None:
     content = b"\n" * 50_000_000
     packed = {Packing.PLAIN: content, Packing.GZIP: gzipped(content), Packing.ZSTD: zstd(content)}[packing]
     found = decompression.unpacked(io.BytesIO(packed), packing, lambda size: None, Limits(unpacked_bytes=5_000_000))
@@ -87,7 +87,7 @@ def test_no_more_is_unpacked_than_a_limit_allows(packing: Packing) -> None:
 
 
 @pytest.mark.timeout(60)
-def test_very_many_parts_are_unpacked_in_linear_time() -> None:
+def test_very_many_members_are_decompressed_in_linear_time() -> None:
     packed = gzipped(b"") * 200_000 + gzipped(b"end")
     assert b"".join(decompression.unpacked(io.BytesIO(packed), Packing.GZIP, lambda size: None)) == b"end"
 
@@ -101,7 +101,7 @@ def test_zstd_that_needs_more_memory_than_is_allowed_is_damaged() -> None:
     assert list(decompression.unpacked(io.BytesIO(packed), Packing.ZSTD, lambda size: None)) == [b"a" * 1_000]
 
 
-def test_unpacking_stops_when_it_is_told_to() -> None:
+def test_decompression_stops_when_the_limits_say_so() -> None:
     stopped = Event()
     found = decompression.unpacked(
         io.BytesIO(gzipped(b"\n" * 5_000_000)), Packing.GZIP, lambda size: None, Limits(stopped=stopped.is_set)

@@ -121,7 +121,7 @@ async def test_certificates_that_are_asked_for_at_once_are_fetched_once_and_not_
     assert internet.asked == [*addresses, addresses[0]]
 
 
-async def test_what_can_not_be_fetched_is_tried_again_after_a_while_and_only_so_often() -> None:
+async def test_failed_fetches_are_retried_after_a_while_and_bounded() -> None:
     internet, at = Internet(), [1000.0]
     known = Outside(internet.fetch, lambda: at[0])
 
@@ -136,8 +136,8 @@ async def test_what_can_not_be_fetched_is_tried_again_after_a_while_and_only_so_
         ] * 5
     assert internet.asked == [CERTIFICATE_URL]
     others = [CERTIFICATE_URL.replace("0123", f"{number:04}") for number in range(100)]
-    told = await asyncio.gather(*map(refused, others))
-    assert sum("too many certificates" in each for each in told) == 100 - (outside.MAX_FAILURES - 1)
+    messages = await asyncio.gather(*map(refused, others))
+    assert sum("too many certificates" in each for each in messages) == 100 - (outside.MAX_FAILURES - 1)
     assert len(internet.asked) == outside.MAX_FAILURES
     at[0] += outside.FAILURE_SECONDS
     internet.pages[CERTIFICATE_URL] = certificate()
@@ -145,7 +145,7 @@ async def test_what_can_not_be_fetched_is_tried_again_after_a_while_and_only_so_
     assert len(internet.asked) == outside.MAX_FAILURES + 1
 
 
-async def test_a_fetch_that_one_request_gives_up_goes_on_for_the_others() -> None:
+async def test_a_cancelled_request_does_not_cancel_the_fetch_of_others() -> None:
     answer = asyncio.Event()
 
     async def fetch(url: str) -> bytes:

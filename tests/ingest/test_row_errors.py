@@ -71,11 +71,11 @@ def test_a_lost_connection_is_the_system_s(lost: Exception) -> None:
     assert is_system_error(lost)
 
 
-def test_what_passes_is_repeated_and_what_takes_too_long_is_not() -> None:
+def test_transient_errors_are_retried_and_timeouts_are_not() -> None:
     assert all(is_transient(each) for each in (error("40P01"), error("40001"), ConnectionResetError()))
     assert not any(is_transient(each) for each in (TimeoutError(), error("53100"), error("57014"), KeyError()))
 
 
-def test_only_a_server_that_lives_on_says_that_nothing_was_committed() -> None:
+def test_only_an_error_of_a_running_server_proves_that_nothing_was_committed() -> None:
     assert is_definite(error("53100"))
     assert not any(is_definite(each) for each in (error("53100", "PANIC"), error("57P01", "FATAL"), OSError()))

@@ -144,13 +144,13 @@ async def test_a_proxy_may_take_off_tls_and_twilio_may_name_the_port(twilio: Pro
         ),
     ],
 )
-async def test_only_settings_and_trusted_proxies_say_which_address_was_called(
+async def test_the_signed_address_follows_settings_and_trusted_proxies(
     twilio: Provided, settings: dict[str, Any], headers: dict[str, str], accepted: str, refused: str
 ) -> None:
     twilio.club.server.public_address = PublicAddress(Settings(**settings))
-    told = {"X-Forwarded-Host": "hooks.example:8443", "X-Forwarded-Proto": "https", **headers}
-    assert (await twilio.twilio(status("sent"), address=refused, **told)).status_code == 401
-    assert counts(await twilio.twilio(status("sent"), address=accepted, **told)) == {"loaded": 1}
+    forwarded = {"X-Forwarded-Host": "hooks.example:8443", "X-Forwarded-Proto": "https", **headers}
+    assert (await twilio.twilio(status("sent"), address=refused, **forwarded)).status_code == 401
+    assert counts(await twilio.twilio(status("sent"), address=accepted, **forwarded)) == {"loaded": 1}
 
 
 async def test_where_the_address_is_set_no_other_will_do(provided: Provided) -> None:

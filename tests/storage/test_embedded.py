@@ -37,7 +37,7 @@ with embedded.running(Path(sys.argv[1])) as urls:
 
 
 def start(folder: Path, *user_id: int) -> tuple[subprocess.Popen[str], str]:
-    """A process that uses the server of a folder, as a user, until it is told to leave, and the app's URL."""
+    """A process that uses the server of a folder, as a user, until it is released, and the app's URL."""
     process = subprocess.Popen(
         [sys.executable, "-c", USER, str(folder), *map(str, user_id)],
         stdin=subprocess.PIPE,
@@ -148,7 +148,7 @@ def test_a_server_that_is_killed_is_started_again_at_the_same_address(data_folde
     assert not answers(app)
 
 
-def test_what_keeps_a_server_from_starting_is_said(data_folder: Path) -> None:
+def test_the_reason_why_a_server_does_not_start_is_reported(data_folder: Path) -> None:
     with embedded.running(data_folder):
         pass
     control = data_folder / "postgresql/global/pg_control"

@@ -1,4 +1,4 @@
-"""Ids are numbered within their community: they tell nothing of how much another one does."""
+"""Ids are numbered within their community, so they reveal nothing about the volume of another one."""
 
 from __future__ import annotations
 

@@ -80,7 +80,7 @@ async def test_the_app_s_privileges_on_each_table_are_those_declared(database: D
         assert set(row["verbs"]) == privileges.TABLES.get(name, frozenset()), name
         columns = privileges.COLUMNS.get(name, {}).get("UPDATE", frozenset())
         assert "UPDATE" in row["verbs"] or set(row["updated"]) == columns, name
-    # Steps of rollups are partitions as well. Whoever reaches one by itself would need a policy of its own.
+    # Steps of rollups are partitions as well. Direct access to one would need a policy of its own.
     assert {verb for row in rows if row["is_partition"] for verb in row["verbs"]} == set()
 
 
@@ -121,7 +121,7 @@ async def test_tables_that_communities_share_are_not_the_app_s_to_change(databas
         "SELECT last_value FROM communities_id_seq",
     ],
 )
-async def test_what_is_everyone_s_is_refused(statement: str, club: Club) -> None:
+async def test_changes_of_shared_tables_are_refused(statement: str, club: Club) -> None:
     async with club.database.writing(club.community.id) as scope:
         await scope.execute(
             "SELECT set_config('regulars.organization_id', $1, true)", str(club.community.organization_id)
@@ -148,7 +148,7 @@ async def test_another_role_may_call_no_function_of_the_owner(database_urls: tup
         await connection.close()
 
 
-async def test_a_community_is_changed_by_itself_only(club: Club, other_club: Club) -> None:
+async def test_a_statement_changes_its_own_community_only(club: Club, other_club: Club) -> None:
     async with club.database.writing(club.community.id) as scope:
         status = await scope.execute("UPDATE communities SET name = 'Ours'")
         names = dict(await scope.fetch("SELECT id, name FROM communities"))
@@ -204,7 +204,7 @@ async def test_no_caller_drops_what_is_still_to_be_kept(database: Database) -> N
         assert {f"{feed}_{now.date() - timedelta(days=ago):%Y%m%d}" for ago in (0, 1)} <= left
 
 
-async def test_the_database_keeps_rollups_as_long_as_reports_are_told(database: Database) -> None:
+async def test_the_database_keeps_rollups_as_long_as_reports_show_them(database: Database) -> None:
     async with database.unscoped() as connection:
         rows = await connection.fetch("SELECT * FROM rollup_terms()")
     declared = {(each.written, unit, each.kept) for each, unit in rollups.UNITS.items()}
@@ -252,7 +252,7 @@ async def test_a_token_of_another_organization_is_not_revoked(club: Club, other_
             assert await connection.fetchval("SELECT count(*) FROM tokens") == 0
 
 
-def test_more_or_less_than_declared_is_found_and_set_right(empty_urls: tuple[str, str]) -> None:
+def test_surplus_and_missing_privileges_are_found_and_corrected(empty_urls: tuple[str, str]) -> None:
     from storage.test_migrate import bring_up
 
     bring_up(empty_urls)
@@ -296,7 +296,7 @@ async def test_a_forgotten_condition_is_held_by_row_level_security_and_injected_
     forgotten = "SELECT external_id FROM locations"
     async with club.database.reading(club.community.id) as scope:
         assert [row[0] for row in await scope.fetch(forgotten)] == [club.community.slug]
-        # Whoever can run SQL as the app's role can say that it runs for another community.
+        # A caller who can run SQL as the app's role can set another community.
         await scope.execute(f"SET LOCAL regulars.community_id = '{other_club.community.id}'")
         assert [row[0] for row in await scope.fetch(forgotten)] == [other_club.community.slug]
 

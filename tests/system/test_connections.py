@@ -148,7 +148,7 @@ def test_a_body_that_pauses_is_refused(served: Served, slow_body: bytes) -> None
         assert client.recv(1) == b""
 
 
-def test_a_client_that_does_not_take_its_answers_is_cut_off(served: Served) -> None:
+def test_a_client_that_does_not_read_its_answers_is_disconnected(served: Served) -> None:
     with held(served, 1, UNREAD) as [client]:
         deadline = time.monotonic() + 10
         while (state := client.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]) == ESTABLISHED:

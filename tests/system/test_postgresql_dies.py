@@ -32,7 +32,7 @@ def is_healthy(address: str) -> bool:
         return False
 
 
-def test_a_server_goes_on_with_a_database_that_is_started_again_and_ends_where_it_can_not_be() -> None:
+def test_a_server_survives_a_restart_of_its_database_and_exits_if_that_fails() -> None:
     with (
         tempfile.TemporaryDirectory(prefix="regulars-test-") as folder,
         serving(Path(folder), "--workers", "2") as served,
@@ -52,7 +52,7 @@ def test_a_server_goes_on_with_a_database_that_is_started_again_and_ends_where_i
 
 
 @pytest.mark.parametrize("command", [["serve", "--port", "0"], ["token", "list", "--organization", "x"], ["worker"]])
-def test_a_data_folder_that_is_a_file_is_wrong_use(
+def test_a_file_as_data_folder_is_a_usage_error(
     command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "file"
