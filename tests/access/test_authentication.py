@@ -13,6 +13,7 @@ import asyncpg
 import pytest
 import structlog
 
+from access.watch import Watch
 from clubs import Club
 from regulars.access import authentication, tokens
 from regulars.access.authentication import Authenticator
@@ -48,25 +49,6 @@ class Watched(Database):
         await self.opened.wait()
         async with super().unscoped() as connection:
             yield connection
-
-
-class Watch:
-    """Stands for the module `time`: seconds that pass when a test says so."""
-
-    def __init__(self) -> None:
-        self.seconds = 1000.0
-
-    def monotonic(self) -> float:
-        """The seconds so far."""
-        return self.seconds
-
-
-@pytest.fixture
-def watch(monkeypatch: pytest.MonkeyPatch) -> Watch:
-    """The seconds that the authenticator counts."""
-    found = Watch()
-    monkeypatch.setattr(authentication, "time", found)
-    return found
 
 
 @pytest.fixture

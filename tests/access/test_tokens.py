@@ -7,31 +7,13 @@ from typing import Any
 
 import pytest
 
+from access.watch import Watch
 from api.profile_calls import made
 from clubs import Club
-from regulars.access import authentication, tokens
+from regulars.access import tokens
 from regulars.access.tokens import NewToken, Token
 
 LOCATIONS = "/api/v3/locations"
-
-
-class Watch:
-    """Stands for the module `time`: seconds that pass when a test says so."""
-
-    def __init__(self) -> None:
-        self.seconds = 1000.0
-
-    def monotonic(self) -> float:
-        """The seconds so far."""
-        return self.seconds
-
-
-@pytest.fixture
-def watch(monkeypatch: pytest.MonkeyPatch) -> Watch:
-    """The seconds that the server counts."""
-    found = Watch()
-    monkeypatch.setattr(authentication, "time", found)
-    return found
 
 
 async def new(club: Club, **more: Any) -> str:

@@ -3,7 +3,8 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import structlog
@@ -75,22 +76,7 @@ def _page(server: Server, access: Access, handler: Handler) -> Handler:
     return handle
 
 
-def application(
-    server: Server,
-    *,
-    jobs: bool = True,
-    shared: Path | None = None,
-    secret: str = "",
-    connections: Connections | None = None,
-) -> ASGIApp:
-    """The application of one process. `jobs` False leaves the sweep and retention to others.
-
-    Processes with the same folder `shared` share their metrics by it. `secret` marks requests of the operations
-    listener. `connections` are watched while the application runs.
-    """
-    telemetry = Telemetry(server, shared)
-    server.committers.observe = telemetry.committed
-
+def _health(server: Server) -> Handler:
     async def health(request: Request) -> Response:
         try:
             async with server.database.unscoped() as connection:
@@ -101,9 +87,21 @@ def application(
             return Response(encoded(down), 503, media_type="application/json")
         return Response(encoded({"status": "ok"}), media_type="application/json")
 
+    return health
+
+
+def _metrics(telemetry: Telemetry) -> Handler:
     async def metrics(request: Request) -> Response:
         content, kind = await telemetry.exposition()
         return Response(content, media_type=kind)
+
+    return metrics
+
+
+def _lifespan(
+    server: Server, telemetry: Telemetry, connections: Connections | None, *, jobs: bool
+) -> Callable[[Starlette], AbstractAsyncContextManager[None]]:
+    """Opens the database and starts jobs and metrics, and ends them once the HTTP server accepts no more of them."""
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -134,17 +132,36 @@ def application(
             await server.database.close()
             _log.info("server.stopped")
 
+    return lifespan
+
+
+def application(
+    server: Server,
+    *,
+    jobs: bool = True,
+    shared: Path | None = None,
+    secret: str = "",
+    connections: Connections | None = None,
+) -> ASGIApp:
+    """The application of one process. `jobs` False leaves the sweep and retention to others.
+
+    Processes with the same folder `shared` share their metrics by it. `secret` marks requests of the operations
+    listener. `connections` are watched while the application runs.
+    """
+    telemetry = Telemetry(server, shared)
+    server.committers.observe = telemetry.committed
+
     by_path: dict[str, list[tuple[Endpoint, Handler]]] = {}
     for endpoint in ENDPOINTS:
         by_path.setdefault(endpoint.path, []).append((endpoint, _handler(server, telemetry, endpoint)))
     handlers = [each for group in by_path.values() for each in group]
     operations = {
         path: _page(server, PAGES[path], handler)
-        for path, handler in {"/metrics": metrics, **docs.pages(ENDPOINTS)}.items()
+        for path, handler in {"/metrics": _metrics(telemetry), **docs.pages(ENDPOINTS)}.items()
     }
-    public = {"/api/health": _page(server, PAGES["/api/health"], health)}
+    public = {"/api/health": _page(server, PAGES["/api/health"], _health(server))}
     pages = Pages(public, operations, server.settings, secret)
-    app = Starlette(lifespan=lifespan)
+    app = Starlette(lifespan=_lifespan(server, telemetry, connections, jobs=jobs))
     app.state.telemetry = telemetry
     routes = Routes(app, handlers, pages.find, server.public_address)
     is_behind_tls = server.public_address.configured.startswith("https:")

@@ -91,24 +91,10 @@ def load_files(
                 if given is not None:
                     await arrival.begin_marking()
                 rejected = await load_all(arrival, write)
-                taken = await finish(arrival, given)
+                taken = await _finish(arrival, given)
             if given is not None:
                 print(f"{values}: values of {counted(taken, 'profile')} taken over")
         return rejected
-
-    async def finish(arrival: Arrival, given: GivenValues | None) -> int:
-        with telling("values") as told:
-            try:
-                return await arrival.finish(
-                    lambda profiles: told.at(None, f"{counted(profiles, 'profile')} computed"), given
-                )
-            except Exception as error:
-                if not is_system_error(error):
-                    raise
-                raise UnreachableError(
-                    f"All rows are stored, but not all values: they are computed when they are read, and stored by the "
-                    f"sweep of a server or by the same command. Reason: {error}."
-                ) from error
 
     async def load_all(arrival: Arrival, write: Callable[[str, Rejection], None]) -> int:
         rejected = 0
@@ -140,6 +126,21 @@ def load_files(
 
     with _rejects(rejects) as write:
         return 1 if with_database(where, partial(work, write=write)) else 0
+
+
+async def _finish(arrival: Arrival, given: GivenValues | None) -> int:
+    with telling("values") as told:
+        try:
+            return await arrival.finish(
+                lambda profiles: told.at(None, f"{counted(profiles, 'profile')} computed"), given
+            )
+        except Exception as error:
+            if not is_system_error(error):
+                raise
+            raise UnreachableError(
+                f"All rows are stored, but not all values: they are computed when they are read, and stored by the "
+                f"sweep of a server or by the same command. Reason: {error}."
+            ) from error
 
 
 @contextmanager
