@@ -1,5 +1,6 @@
 """Idempotency keys: each caller has its own, and an erased member is never answered for or made again."""
 
+import asyncio
 from typing import Any
 from uuid import UUID
 
@@ -170,3 +171,20 @@ async def test_a_batch_is_erased_with_any_of_its_members(club: Club) -> None:
     assert await _is_erased(await _post(club, f"{TRANSACTIONS}/batch.json", sales, "sales"))
     [emails] = await rows(club, "SELECT array_agg(email) AS all FROM profiles WHERE community_id = $1")
     assert emails["all"] == ["kari@example.com"]
+
+
+async def test_a_member_of_a_thousand_long_names_is_erased_from_what_quotes_them(club: Club) -> None:
+    names = [f"{number:04d}{'ab(c.*' * 41}" for number in range(1_000)]
+    identities = [{"handle": "card", "identifier": name} for name in names]
+    profile_id = (await made(club, external_id="m1", identities=identities))["id"]
+    batch = f"{TRANSACTIONS}/batch.json"
+    longer, same = (
+        [_sale("s1", profile_id=f"{name}", profile_id_handle="app")] for name in (f"{names[7]}9", names[7].upper())
+    )
+    for key, body in (("longer", longer), ("same", same)):
+        assert body[0]["profile_id"] in (await _post(club, batch, body, key)).text
+    # One regular expression of all these names takes PostgreSQL minutes.
+    answer = await asyncio.wait_for(club.http.delete(f"{PROFILES}/{profile_id}/purge"), 60)
+    assert answer.status_code == 204, answer.text
+    assert (await _post(club, batch, longer, "longer")).status_code == 200
+    assert await _is_erased(await _post(club, batch, same, "same"))

@@ -68,19 +68,29 @@ SET status = NULL, answer = NULL, profile_id = NULL, profile_ids = NULL, transac
 WHERE community_id = $1 AND {concerns}
 """
 
+# One pattern of all names could take the database minutes to compile, for a profile may have thousands of identities.
+# So names are searched for one by one, as plain text first.
+_QUOTES = """profile_ids IS NOT NULL AND EXISTS (
+    SELECT
+    FROM (SELECT lower(convert_from(answer, 'UTF8')) AS text OFFSET 0) AS quoting
+    CROSS JOIN unnest($2::text[], $3::text[]) AS named (name, pattern)
+    WHERE CASE WHEN strpos(quoting.text, lower(named.name)) > 0 THEN quoting.text ~ lower(named.pattern) END
+)"""
+
 
 async def _blank_responses(writing: Writing, profile_ids: list[UUID], transaction_ids: list[int]) -> None:
     """Blanks stored responses to requests with an Idempotency-Key that concern the profiles or transactions, or quote a
     row that names one of the profiles.
     """
     names = await _names(writing, profile_ids)
-    for concerns, found in (
-        ("profile_id = ANY ($2)", profile_ids),
-        ("profile_ids IS NOT NULL AND profile_ids && $2", profile_ids),
-        ("transaction_id = ANY ($2)", transaction_ids),
-        ("profile_ids IS NOT NULL AND convert_from(answer, 'UTF8') ~* $2", names),
-    ):
-        await writing.execute(_BLANK_RESPONSES.format(concerns=concerns), writing.community_id, found)
+    concerned: tuple[tuple[str, tuple[object, ...]], ...] = (
+        ("profile_id = ANY ($2)", (profile_ids,)),
+        ("profile_ids IS NOT NULL AND profile_ids && $2", (profile_ids,)),
+        ("transaction_id = ANY ($2)", (transaction_ids,)),
+        (_QUOTES, (names, [_whole_word(name) for name in names])),
+    )
+    for concerns, found in concerned:
+        await writing.execute(_BLANK_RESPONSES.format(concerns=concerns), writing.community_id, *found)
 
 
 _NAMES = """
@@ -97,12 +107,16 @@ _MIN_NAME_LENGTH = 3
 """Shorter names occur in every response."""
 
 
-async def _names(writing: Writing, profile_ids: list[UUID]) -> str:
-    """A regular expression that matches the names of the profiles in other systems, as JSON encodes them."""
+async def _names(writing: Writing, profile_ids: list[UUID]) -> list[str]:
+    """The names of the profiles in other systems, as JSON encodes them."""
     rows = await writing.fetch(_NAMES, writing.community_id, profile_ids)
     names = {str(each) for each in profile_ids} | {row["name"] for row in rows if row["name"] is not None}
-    encoded = (msgspec.json.encode(name).decode()[1:-1] for name in names if len(name) >= _MIN_NAME_LENGTH)
-    return rf"(?<![[:alnum:]])(?:{'|'.join(sorted(map(re.escape, encoded)))})(?![[:alnum:]])"
+    return sorted(msgspec.json.encode(name).decode()[1:-1] for name in names if len(name) >= _MIN_NAME_LENGTH)
+
+
+def _whole_word(name: str) -> str:
+    """A regular expression of PostgreSQL that matches a name where it is not part of a longer one."""
+    return rf"(?<![[:alnum:]]){re.escape(name)}(?![[:alnum:]])"
 
 
 async def _purge_tokens(writing: Writing, gone: list[UUID]) -> None:
