@@ -69,7 +69,9 @@ class Settings:
     max_import_lines: int = _setting(10_000_000, "Most lines of an import over HTTP.")
     max_import_line_bytes: int = _setting(4_194_304, "Longest line of an import over HTTP; longer ones are rejected.")
     max_import_columns: int = _setting(1_000, "Most columns of a CSV import over HTTP.")
-    max_concurrent_imports: int = _setting(4, "Imports over HTTP that one process runs at a time; others get 503.")
+    max_concurrent_imports: int = _setting(
+        4, "Imports over HTTP that one process runs at a time, all but one for one organization; others get 503."
+    )
     batch_rows: int = _setting(5_000, "Most rows that one commit takes.")
     token_cache_seconds: float = _setting(2.0, "How long a checked token is trusted before it is checked again.")
     invalid_token_cache_seconds: float = _setting(2.0, "How long an invalid token is denied without another check.")

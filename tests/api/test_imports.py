@@ -170,7 +170,7 @@ async def test_an_import_stops_with_its_client_or_server_and_is_resumed(
     assert rest["loaded"] > 0
     assert rest["unchanged"] > 0
     assert rest["loaded"] + rest["unchanged"] == 20_000
-    assert club.server.active_imports == 0
+    assert not club.server.active_imports
 
 
 @pytest.mark.parametrize(
@@ -203,13 +203,28 @@ async def test_a_line_that_is_too_long_is_rejected(club: Club) -> None:
 
 
 async def test_imports_above_the_limit_of_concurrent_ones_are_503(club: Club) -> None:
-    club.server.active_imports = club.server.settings.max_concurrent_imports
+    other_organization = club.community.organization_id + 1
+    allowed = club.server.settings.max_concurrent_imports
+    club.server.active_imports[other_organization] = allowed
     answer = await club.http.post("/v1/import/transactions", content=HEADER, headers=CSV)
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "10")
     assert "max_concurrent_imports" in answer.json()["message"]
-    club.server.active_imports -= 1
+    club.server.active_imports[other_organization] -= 1
     await post(club, "transactions", HEADER, CSV)
-    assert club.server.active_imports == club.server.settings.max_concurrent_imports - 1
+    assert club.server.active_imports == {other_organization: allowed - 1}
+
+
+async def test_one_organization_never_has_all_imports(club: Club) -> None:
+    club.server.active_imports[club.community.organization_id] = club.server.settings.max_concurrent_imports - 1
+    answer = await club.http.post("/v1/import/transactions", content=HEADER, headers=CSV)
+    assert answer.status_code == 503
+    assert "one organization" in answer.json()["message"]
+
+
+async def test_one_import_at_once_may_be_anybodys(club: Club) -> None:
+    club.server.settings = replace(club.server.settings, max_concurrent_imports=1)
+    await post(club, "transactions", HEADER, CSV)
+    assert not club.server.active_imports
 
 
 async def test_what_is_packed_twice_is_refused(club: Club) -> None:

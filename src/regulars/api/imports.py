@@ -70,7 +70,7 @@ async def _import(call: Call, request: Request) -> object:
     entity = _entity(call.path["entity"])
     form, packing = _form(request), _packing(request)
     create_profiles, dry_run = (_flag(call.query, name) for name in ("create_profiles", "dry_run"))
-    with _import_slot(call.server), received_files.opened(call.server.settings) as file:
+    with _import_slot(call), received_files.opened(call.server.settings) as file:
         # The body waits on disk: lines of one transaction may stand far apart.
         size, digest = await _received(request, file, call.server.settings.max_import_bytes)
         once = _once(request, digest)
@@ -132,21 +132,29 @@ def _flag(query: Mapping[str, str], name: str) -> bool:
 
 
 @contextmanager
-def _import_slot(server: Server) -> Iterator[None]:
-    """Counts an import while it runs. Raises ApiError 503 where as many as allowed are running."""
-    allowed = server.settings.max_concurrent_imports
-    if server.active_imports >= allowed:
+def _import_slot(call: Call) -> Iterator[None]:
+    """Counts an import of the caller's organization while it runs.
+
+    Raises ApiError 503 where as many as allowed are running, or all but one and these are of this organization: one
+    that sends slowly, by mistake or not, leaves a slot to the others.
+    """
+    active, organization_id = call.server.active_imports, call.principal.organization_id
+    allowed = call.server.settings.max_concurrent_imports
+    running, own = active.total(), active[organization_id]
+    if running >= allowed or (own and own >= allowed - 1):
         raise ApiError(
             503,
-            f"{server.active_imports} imports are running in this process; {allowed} are allowed "
-            "(max_concurrent_imports): send it again later.",
+            f"{running} imports are running in this process, {own} of them of this organization; {allowed} are allowed "
+            "(max_concurrent_imports), one organization never has all of them: send it again later.",
             headers={"Retry-After": str(RETRY_AFTER)},
         )
-    server.active_imports += 1
+    active[organization_id] += 1
     try:
         yield
     finally:
-        server.active_imports -= 1
+        active[organization_id] -= 1
+        if not active[organization_id]:
+            del active[organization_id]
 
 
 def _limits(settings: Settings, ended: threading.Event) -> Limits:

@@ -1,6 +1,7 @@
 """From a request to its answer: who calls, what came in, one read or one commit, and what goes out."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
@@ -66,7 +67,7 @@ class Server:
         self.authenticator = Authenticator(database, settings.token_cache_seconds, settings.invalid_token_cache_seconds)
         self.general_limits = GeneralLimits(database, Limit(settings.general_capacity, settings.general_refill))
         self.stopping = asyncio.Event()
-        self.active_imports = 0
+        self.active_imports: Counter[int | None] = Counter()
 
     async def finish(self) -> None:
         """Waits for the writes and reads that were accepted."""

@@ -195,9 +195,12 @@ def _condition(field: Field, sql: str, operator: str, text: str, values: list[ob
     if operator == "nullable":
         return f"{sql} IS NULL" if _boolean(text) else f"{sql} IS NOT NULL"
     read = _READERS[field.kind]
-    placeholder = f"${len(values) + 2}"
+    several = operator == "in"
+    # Of a column of 16 or 32 bits larger numbers are asked for, too: there are none.
+    wide = f"::bigint{'[]' if several else ''}" if field.kind is Kind.INTEGER else ""
+    placeholder = f"${len(values) + 2}{wide}"
     caseless = field.kind is Kind.STRING
-    if operator == "in":
+    if several:
         given = [read(each.strip()) for each in text.split(",")]
         values.append([str(each).lower() for each in given] if caseless else given)
         return f"{f'lower({sql})' if caseless else sql} = ANY ({placeholder})"
