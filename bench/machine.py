@@ -4,6 +4,7 @@ import os
 import platform
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import psycopg
 
@@ -30,14 +31,18 @@ def machine(owner_url: str) -> Machine:
     with psycopg.connect(owner_url) as connection:
         settings = {name: _shown(connection, name) for name in ("server_version", *_SETTINGS)}
     versions = {"python": platform.python_version(), "postgresql": settings.pop("server_version")}
-    return Machine(
-        processor=_processor(),
-        cores=os.cpu_count() or 0,
-        memory_gib=round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
-        system=f"{platform.system()} {platform.release()}",
-        versions=versions | {name: version(name) for name in _PACKAGES},
-        settings=settings,
-    )
+    versions |= {name: version(name) for name in _PACKAGES}
+    return Machine(**hardware(), versions=versions, settings=settings)
+
+
+def hardware() -> dict[str, Any]:
+    """Processor, cores, memory and operating system of this machine."""
+    return {
+        "processor": _processor(),
+        "cores": os.cpu_count() or 0,
+        "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
+        "system": f"{platform.system()} {platform.release()}",
+    }
 
 
 def _shown(connection: psycopg.Connection, name: str) -> str:
@@ -46,6 +51,7 @@ def _shown(connection: psycopg.Connection, name: str) -> str:
 
 
 def _processor() -> str:
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    file = Path("/proc/cpuinfo")
+    lines = file.read_text().splitlines() if file.exists() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.machine()

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import msgspec
+from bench.result import Table as Table
 
 FOLDER = Path(__file__).parent / "results"
 
@@ -31,14 +32,6 @@ class Check(msgspec.Struct, frozen=True):
     claim: str
     measured: str
     holds: bool
-
-
-class Table(msgspec.Struct, frozen=True):
-    """Figures that are read side by side."""
-
-    title: str
-    columns: list[str]
-    rows: list[list[str]]
 
 
 class Result(msgspec.Struct, kw_only=True):

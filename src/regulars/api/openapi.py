@@ -83,7 +83,7 @@ _REFUSAL = {
 _ERRORS = {
     "400": (
         "Unreadable",
-        "The request is malformed: its body is truncated or no JSON, or its Host is wrong.",
+        "The request is malformed: its body is truncated or not JSON, or its Host is wrong.",
         _MESSAGE,
     ),
     "401": ("Unauthorized", "The token is missing, unknown, revoked or expired.", _MESSAGE),
@@ -93,15 +93,15 @@ _ERRORS = {
         _MESSAGE,
     ),
     "404": ("NotFound", "There is no such thing in this community.", _MESSAGE),
-    "408": ("TooSlow", "The body came too slowly; the connection is closed.", _MESSAGE),
-    "410": ("Erased", "It was processed before; a profile that it concerned, and the answer, were erased.", _MESSAGE),
+    "408": ("TooSlow", "The body arrived too slowly; the connection is closed.", _MESSAGE),
+    "410": ("Erased", "The request was processed before; its response was erased with a profile.", _MESSAGE),
     "413": ("TooLarge", "The body is too large, or has too many values.", _MESSAGE),
-    "415": ("UnsupportedType", "The Content-Type, or the Content-Encoding, is another than is understood.", _MESSAGE),
-    "422": ("Refused", "A field, or a parameter, can't be taken as it is.", _REFUSAL),
+    "415": ("UnsupportedType", "The Content-Type or the Content-Encoding is not supported.", _MESSAGE),
+    "422": ("Refused", "A field or a parameter is invalid.", _REFUSAL),
     "429": ("Limited", "The rate limit is used up: `Retry-After` says for how many seconds.", _MESSAGE),
     "503": (
         "Unavailable",
-        "The database, or a certificate, can't be had now, or too many imports run: send it after `Retry-After`.",
+        "The database or a certificate is not available, or too many imports run: repeat it after `Retry-After`.",
         _MESSAGE,
     ),
 }
@@ -112,27 +112,27 @@ _PROVIDER_ERRORS = {
 }
 
 _REPORT_ERRORS = {
-    "400": ("ReportUnreadable", "The request is malformed: its body is truncated or no object in JSON."),
+    "400": ("ReportUnreadable", "The request is malformed: its body is truncated or not a JSON object."),
     "401": ("ReportUnauthorized", "The token is missing, unknown, revoked or expired."),
     "403": ("ReportForbidden", "The token lacks a permit, which is named, or does not reach a customer."),
     "404": ("ReportNotFound", "There is no such thing, or it is of customers that were not asked for."),
-    "408": ("ReportTooSlow", "The body came too slowly; the connection is closed."),
+    "408": ("ReportTooSlow", "The body arrived too slowly; the connection is closed."),
     "413": ("ReportTooLarge", "The body is too large, or has too many values."),
-    "415": ("ReportUnsupportedType", "The Content-Type is another than application/json."),
+    "415": ("ReportUnsupportedType", "The Content-Type is not application/json."),
     "422": ("ReportInvalid", "Parameters that can't be; `details` has the shape of the request."),
     "429": ("ReportLimited", "The rate limit is used up: `Retry-After` says for how many seconds."),
     "470": ("ReportHeaderMissing", "Neither X-Customer nor X-Loyalty-Club-Slug was sent."),
     "471": ("ReportHeaderWrong", "X-Customer or X-Loyalty-Club-Slug is malformed, or they disagree."),
     "503": (
         "ReportUnavailable",
-        "The database is not available now, or too many requests wait: `Retry-After` says when to send it again.",
+        "The database is not available, or too many requests are waiting: repeat the request after `Retry-After`.",
     ),
 }
 
 _LIMIT_HEADERS = {
     "ratelimit-bucket": {"description": "The bucket that was charged.", "schema": {"type": "string"}},
     "ratelimit-remaining": {
-        "description": "What is left in it, about, for the Profile API; may be below 0 for reports.",
+        "description": "What is left in it: estimated for the Profile API, exact for reports, where it may be below 0.",
         "schema": {"type": "integer"},
     },
     "ratelimit-cost": {"description": "What this request has cost.", "schema": {"type": "integer"}},
@@ -249,9 +249,9 @@ def _parameters(endpoint: Endpoint) -> Iterable[Schema]:
         yield from _choosing(endpoint.shows)
     if endpoint.takes_idempotency_key:
         text = (
-            "The same key and body within 24 hours gives the first answer again, or 410 once a profile that it "
-            "concerned was erased; another body with that key is 422. Keys of tokens of the community, of imports and "
-            "of each member are independent of each other."
+            "A repeated key and body within 24 hours gets the first response again, or 410 once a profile that it "
+            "concerns was erased; another body with that key is 422. Keys of the community's tokens, of imports and of "
+            "each member are independent of each other."
         )
         schema = {"type": "string", "maxLength": 255}
         yield {"name": "Idempotency-Key", "in": "header", "description": text, "schema": schema}
@@ -330,7 +330,7 @@ def _may_answer(endpoint: Endpoint, status: str) -> bool:
         case "415":
             return endpoint.takes is not None or endpoint.streams is not None
         case _:
-            # What is malformed, holds NUL, or comes while the database is away, may be sent to any.
+            # Any request may be malformed, hold NUL, or arrive while the database is not available.
             return True
 
 

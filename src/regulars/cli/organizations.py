@@ -60,8 +60,8 @@ def set_(
     smallest_cell: Annotated[Number, Parameter(help="Least count of members that reports show; 0 shows all.")] = None,
     reporting_capacity: Annotated[Number, Parameter(help="Tokens that a rate limit of reports holds.")] = None,
     reporting_refill: Annotated[Number, Parameter(help="Tokens that are added to it every second.")] = None,
-    general_capacity: Annotated[Number, Parameter(help="Requests of the Profile API that it may make at once.")] = None,
-    general_refill: Annotated[Number, Parameter(help="Requests that are added to them every second.")] = None,
+    general_capacity: Annotated[Number, Parameter(help="Burst of Profile API requests that it may make.")] = None,
+    general_refill: Annotated[Number, Parameter(help="Profile API requests a second over time.")] = None,
     where: Where | None = None,
 ) -> int:
     """Sets what holds for an organization: for its reports from the next request on, for the Profile API within ten

@@ -12,7 +12,7 @@ from regulars.facts.refusals import Refused
 
 MAX_SHOWN_COLUMNS = 50
 MAX_SHOWN_LENGTH = 100
-"""So many columns, and so much of their names, are shown in an error."""
+"""Most columns, and most characters of a name, that an error shows."""
 
 
 class Cell(Enum):

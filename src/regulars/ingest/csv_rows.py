@@ -121,8 +121,8 @@ def _external_id(text: str, header: Sequence[str]) -> str | None:
 
 
 def _records(lines: Iterable[Row], fits: Callable[[bytes], bool]) -> Iterator[Row]:
-    """Lines put together to rows. A quote that is never closed spoils its own line alone; where there are so many of
-    them that the file would be read many times, also the lines that may belong to its cell.
+    """Joins lines to rows. A quote that is never closed rejects its own line only; where there are so many of them that
+    the file would be read many times, also the lines that may belong to its cell.
     """
     source = iter(lines)
     again: deque[Row] = deque()
