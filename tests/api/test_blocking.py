@@ -132,6 +132,17 @@ async def test_a_batch_is_checked_without_blocking_the_event_loop(club: Club) ->
     assert heartbeat.longest < 3 * LONGEST
 
 
+async def test_reasons_for_many_rejected_rows_are_bounded_and_do_not_block_the_event_loop(club: Club) -> None:
+    row = {"identities": [{"handle": ""}] * 50, "tags": [f"{number:05d}" for number in range(900)]}
+    content = msgspec.json.encode({"profiles": [row] * 250})
+    async with Heartbeat() as heartbeat:
+        answer = await club.http.post("/api/v3/profiles/batch.json", content=content)
+    rejected = answer.json()["data"]["rejected"]
+    assert [len(each["errors"]) for each in rejected] == [100] * 200 + [1] * 50
+    assert rejected[-1]["message"].endswith("(and 99 more)")
+    assert heartbeat.longest < LONGEST
+
+
 async def test_a_batch_of_profiles_is_written_in_chunks(club: Club) -> None:
     rows = [{"email": f"a{number}@example.com", "first_name": "Kari"} for number in range(2_500)]
     rows[2_200]["email"] = rows[0]["email"]

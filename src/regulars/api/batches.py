@@ -1,6 +1,8 @@
 """Batches that are answered at once: the good rows are kept, a bad one is reported with its reason."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from functools import cache
 from itertools import islice
 from typing import Any
 
@@ -14,6 +16,12 @@ from regulars.facts.writing import Writing
 from regulars.ingest.row_errors import log_refusal, refusal_of
 
 MOST = 10_000
+
+MAX_BATCH_ERRORS = 20_000
+"""The most errors that the answer to a batch lists: of later rejected rows it lists the first one."""
+
+_FEW_REJECTIONS = 10
+"""So many rejected rows are described in the event loop, more of them in a thread."""
 
 CHUNK_ROWS = 5_000
 """Rows that are written in one call, which takes less than a tenth of a second of Python's time."""
@@ -86,29 +94,37 @@ class Batch:
         loaded, unchanged = (
             sum(outcome == word for outcome in self.outcomes.values()) for word in ("loaded", "unchanged")
         )
-        rejected: list[dict[str, Any]] = [
-            {
-                "index": index,
-                "message": refusal_message(outcome.errors),
-                "errors": {path: [text] for path, text in islice(outcome.errors.items(), MAX_ERRORS)},
-            }
-            for index, outcome in sorted(self.outcomes.items())
-            if isinstance(outcome, Refused)
-        ]
-        writing.quotes_rows |= bool(rejected)
-        stored = [_without_values(each, self.rows[each["index"]]) for each in rejected]
+        rejected = len(self.outcomes) - loaded - unchanged
+        writing.quotes_rows |= rejected > 0
+        is_short = rejected <= _FEW_REJECTIONS
+        answered, stored = self._rejections() if is_short else await asyncio.to_thread(self._rejections)
         await writing.execute(
             _KEEP, writing.community_id, batch_id, self.entity, loaded, unchanged, stored, writing.now
         )
         return data(
             {
-                "message": f"{loaded} loaded, {unchanged} unchanged, {len(rejected)} rejected.",
+                "message": f"{loaded} loaded, {unchanged} unchanged, {rejected} rejected.",
                 "batch_id": batch_id,
                 "loaded": loaded,
                 "unchanged": unchanged,
-                "rejected": rejected,
+                "rejected": answered,
             }
         )
+
+    def _rejections(self) -> tuple[msgspec.Raw, msgspec.Raw]:
+        """The rejected rows with their reasons as JSON: as they are answered, and as they are stored.
+
+        It takes seconds for thousands of rows of many values each.
+        """
+        answered: list[dict[str, Any]] = []
+        left = MAX_BATCH_ERRORS
+        for index, outcome in sorted(self.outcomes.items()):
+            if isinstance(outcome, Refused):
+                shown = {path: [text] for path, text in islice(outcome.errors.items(), max(1, min(MAX_ERRORS, left)))}
+                left -= len(shown)
+                answered.append({"index": index, "message": refusal_message(outcome.errors), "errors": shown})
+        stored = [_without_values(each, self.rows[each["index"]]) for each in answered]
+        return msgspec.Raw(msgspec.json.encode(answered)), msgspec.Raw(msgspec.json.encode(stored))
 
 
 REMOVED = "[removed]"
@@ -131,6 +147,7 @@ def _without_values(rejection: dict[str, Any], row: msgspec.Raw) -> dict[str, An
         values = set()
     longest_first = sorted((each for each in values if len(each) >= _MIN_MASKED_LENGTH), key=len, reverse=True)
 
+    @cache
     def masked(text: str) -> str:
         if len(values) > _MAX_MASKED_VALUES:
             return REMOVED
