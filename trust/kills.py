@@ -159,8 +159,8 @@ async def _kill(scene: _Scene, place: int, kill: Kill) -> None:
 
 
 def _killed(scene: _Scene, kill: Kill) -> None:
-    """Kills once there is something to kill: the kill before may have taken it along."""
-    until = time.monotonic() + PATIENCE
+    """Kills once there is something to kill: the kill before may have taken it along, and a restart takes its time."""
+    until = time.monotonic() + 3 * PATIENCE
     while True:
         try:
             process = kill.find(scene.supervisor.server, scene.draw)
@@ -169,6 +169,7 @@ def _killed(scene: _Scene, kill: Kill) -> None:
                 return
         except (ProcessLookupError, *LOST) as error:
             if time.monotonic() > until:
+                scene.run.say(_state(scene.supervisor.folder))
                 raise RuntimeError(f"there is no {kill.target} to kill") from error
         time.sleep(0.05)
 

@@ -56,8 +56,15 @@ def spare_what_stays() -> None:
     gc.freeze()
 
 
-def _end_with(parent: int, shared: Path | None) -> None:
-    """Ends this process when the one that serves is gone, however it went, and clears up after it."""
+END_SECONDS = 8.0
+"""How long a process may take to stop after the one that serves is gone: until then it holds the port of the next."""
+
+
+def _end_with(parent: int, shared: Path | None, seconds: float = END_SECONDS) -> None:
+    """Ends this process when the one that serves is gone, however it went, and clears up after it.
+
+    Nobody else would kill a process that does not stop in time.
+    """
 
     def watch() -> None:
         while os.getppid() == parent:
@@ -65,6 +72,8 @@ def _end_with(parent: int, shared: Path | None) -> None:
         if shared is not None:
             shutil.rmtree(shared, ignore_errors=True)
         os.kill(os.getpid(), signal.SIGTERM)
+        gone.wait(seconds)
+        os._exit(1)
 
     gone = threading.Event()
     threading.Thread(target=watch, name="parent", daemon=True).start()

@@ -1,6 +1,5 @@
 """Records: the present rows of a report, or groups of them, a page at a time in an order that does not move."""
 
-import asyncio
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
@@ -71,10 +70,9 @@ async def _rows(
             rows = await snapshot.rows(customer, report.source.store, plan.statement.sql, values)
             if len(found) + len(rows) > query.limit:
                 rows = rows[: query.limit - len(found)]
-                found += await asyncio.to_thread(shape.written, rows, customer)
+                found += await snapshot.run(shape.written, rows, customer)
                 return found, behind if not rows else [customer.community_id, *shape.key(rows[-1])]
-            # In a thread: 10,000 rows take long.
-            found += await asyncio.to_thread(shape.written, rows, customer)
+            found += await snapshot.run(shape.written, rows, customer)
             if rows:
                 behind = [customer.community_id, *shape.key(rows[-1])]
     return found, None
