@@ -352,13 +352,13 @@ async def from_files(club: Club, folder: Path) -> None:
         assert summary.rejections == []
 
 
-def is_a_tenth(name: str) -> bool:
-    return name.endswith("7")
+def is_a_hundredth(name: str) -> bool:
+    return name.endswith("77")
 
 
 async def over_http(club: Club) -> None:
-    assert (await post(club, "profiles", in_pieces(customers(is_a_tenth)), CSV))["rejected"] == 0
-    assert (await post(club, "transactions", in_pieces(purchases(is_a_tenth)), CSV))["rejected"] == 0
+    assert (await post(club, "profiles", in_pieces(customers(is_a_hundredth)), CSV))["rejected"] == 0
+    assert (await post(club, "transactions", in_pieces(purchases(is_a_hundredth)), CSV))["rejected"] == 0
 
 
 async def values(club: Club) -> dict[str, Json]:
@@ -381,7 +381,7 @@ async def values(club: Club) -> dict[str, Json]:
 async def test_real_purchases_come_out_as_published_from_a_file_as_over_http(
     database: Database, clock: SetClock, tmp_path: Path
 ) -> None:
-    """CDNOW, whole from files: 69,659 purchases of 23,570 customers for 2,500,315.63 dollars; a tenth over HTTP."""
+    """CDNOW, whole from files: 69,659 purchases of 23,570 customers for 2,500,315.63 dollars; a hundredth over HTTP."""
     new = NewCommunity(**cdnow.community())
     async for club in clubs(database, clock, replace(new, slug="cdnow-file")):
         await from_files(club, tmp_path)
@@ -396,4 +396,4 @@ async def test_real_purchases_come_out_as_published_from_a_file_as_over_http(
     async for club in clubs(database, clock, replace(new, slug="cdnow-http")):
         await over_http(club)
         told = await values(club)
-    assert told == {name: row for name, row in from_file.items() if is_a_tenth(name)}
+    assert told == {name: row for name, row in from_file.items() if is_a_hundredth(name)}

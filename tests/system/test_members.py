@@ -18,7 +18,7 @@ from regulars.bulk.verify import verify
 from regulars.storage.database import Database
 from system.serving import community_with_token, served
 
-ROWS, HOT = 1_000, 20
+ROWS, HOT = 500, 20
 
 # Large from the first row on, so that the test is short.
 _LOAD = """
