@@ -92,6 +92,18 @@ async def test_batches_have_a_largest_size(club: Club, monkeypatch: pytest.Monke
     assert len(await kept(club, "id")) == 16
 
 
+async def test_one_commit_locks_few_idempotency_keys(club: Club, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(grouping, "MAX_KEYS", 5)
+    sizes = counted(monkeypatch)
+    committers = Committers(club.database, 500, lanes=1)
+    keys = [idempotency.keyed(str(number), b"POST", b"", "community") for number in range(12)]
+    rows = [row(club, external_id=str(number)) for number in range(12)]
+    await asyncio.gather(
+        *(committers.put(club.community.id, [each], once=key) for each, key in zip(rows, keys, strict=True))
+    )
+    assert sizes == [5, 5, 2]
+
+
 async def test_who_observes_is_told_of_each_batch_that_was_committed(club: Club) -> None:
     committers = Committers(club.database, 500)
     told: list[list[Outcome]] = []

@@ -34,7 +34,7 @@ PROFILE_API: Mapping[str, str] = {
     PRODUCT_WRITE: "Create, change and delete products, their variants and brands.",
     WEBHOOK_READ: "Read webhooks.",
     WEBHOOK_WRITE: "Create, change and delete webhooks. What webhooks send includes profiles and transactions.",
-    IMPORT_WRITE: "Import rows of every entity in bulk.",
+    IMPORT_WRITE: "Import rows of every entity in bulk, profiles that are deleted by their type included.",
     MEMBER_TOKEN: "Create members' own tokens, each of which reads and changes the profile of that member.",
 }
 """The permits of the Profile API, and what each of them allows."""

@@ -52,6 +52,11 @@ class Submission:
 LANES = 2
 """How many commits of a community one process has under way: while the database works on one, Python makes another."""
 
+MAX_KEYS = 1_000
+"""The most requests with an Idempotency-Key in one commit: it locks every key, and all communities share the memory
+that PostgreSQL has for locks.
+"""
+
 MOST_SLOW = 1_000
 """How many profiles a process remembers as slow to refresh."""
 
@@ -152,14 +157,15 @@ class Committers:
 
     def _next_batch(self, waiting: list[Submission]) -> list[Submission]:
         batch: list[Submission] = []
-        rows = 0
-        while waiting and (not batch or rows + len(waiting[0].puts) <= self._batch_rows):
+        rows = keys = 0
+        while waiting and (not batch or rows + len(waiting[0].puts) <= self._batch_rows) and keys < MAX_KEYS:
             # Rows that may make profiles are put with others of their kind.
             if batch and waiting[0].create_profiles != batch[0].create_profiles:
                 break
             submission = waiting.pop(0)
             batch.append(submission)
             rows += len(submission.puts)
+            keys += submission.once is not None
         return batch
 
     async def finish(self) -> None:
