@@ -127,9 +127,14 @@ async def test_a_method_that_is_not_there_is_answered_with_all_that_are(
         ([(b"host", b"a:port")], 400),
         ([HOST, (b"transfer-encoding", b"chunked")], 200),
         ([HOST, (b"transfer-encoding", b"gzip, chunked")], 501),
+        ([HOST, (b"authorization", b"Bearer a"), (b"x-client-authorization", b"b")], 200),
+        ([HOST, (b"authorization", b"Bearer a"), (b"authorization", b"Bearer b")], 400),
+        ([HOST, (b"x-client-authorization", b"a"), (b"x-client-authorization", b"a")], 400),
     ],
 )
-async def test_a_request_must_be_for_one_host_and_of_one_length(club: Club, headers: Headers, status: int) -> None:
+async def test_a_request_must_be_for_one_host_of_one_caller_and_of_one_length(
+    club: Club, headers: Headers, status: int
+) -> None:
     assert (await asked(club, "GET", b"/api/health", headers)).status_code == status
 
 

@@ -246,6 +246,22 @@ async def test_of_several_identities_with_a_handle_the_newest_is_meant(club: Clu
     assert (await shown(club, profile["id"]))["identities"] == []
 
 
+async def test_a_profile_has_a_limited_number_of_identities(club: Club) -> None:
+    cards = [{"handle": "card", "identifier": str(number)} for number in range(1_000)]
+    profile = await made(club, identities=cards)
+    one_more = {"handle": "card", "identifier": "one more"}
+    problem = {"identities": ["must be at most 1000 of one profile"]}
+    assert await errors(club, "POST", f"/{profile['id']}/identities", one_more) == problem
+    assert await errors(club, "PUT", f"/{profile['id']}", {"identities": [one_more]}) == problem
+    batch = {
+        "match_criteria": "id",
+        "profiles": [{"id": profile["id"], "identities": [one_more]}, {"first_name": "Kari"}],
+    }
+    answer = await club.http.post(f"{PROFILES}/batch.json", json=batch)
+    assert answer.status_code == 200, answer.text
+    assert len((await shown(club, profile["id"]))["identities"]) == 1_000
+
+
 async def test_an_identity_is_one_profiles_only(club: Club) -> None:
     mine = await made(club, identities=[{"handle": "card", "identifier": "1"}])
     other = await made(club, identities=[{"handle": "card", "identifier": "2"}])

@@ -32,6 +32,9 @@ BEHIND_TLS: Header = (b"strict-transport-security", b"max-age=31536000")
 """Added where clients call over HTTPS."""
 
 
+_CREDENTIALS = (b"authorization", b"x-client-authorization")
+
+
 class Edge:
     """Refuses requests that two servers may interpret differently, and adds security headers to every response."""
 
@@ -73,15 +76,20 @@ class Edge:
 
 def _refusal(scope: Scope) -> Response | None:
     """The response to a malformed request; None for others, whose decoded path is set in the scope."""
-    hosts = []
+    hosts, credentials = [], []
     for name, value in scope["headers"]:
         if name == b"host":
             hosts.append(value)
+        elif name in _CREDENTIALS:
+            credentials.append(name)
         elif name == b"transfer-encoding" and value.lower() != b"chunked":
             message = "The Transfer-Encoding is not supported: send chunked alone, or a Content-Length."
             return errors.path_error(scope["path"], message, 501)
     if len(hosts) != 1 or not _is_host(hosts[0]):
         message = "The request must have exactly one Host header, a name or an address with or without a port."
+        return errors.path_error(scope["path"], message, 400)
+    if len(credentials) > 1 and len(credentials) > len(set(credentials)):
+        message = "The request must have at most one Authorization and one X-Client-Authorization header."
         return errors.path_error(scope["path"], message, 400)
     raw = scope.get("raw_path")
     if raw is not None and not request_path.is_plain(raw):

@@ -199,6 +199,25 @@ async def write(writing: Writing, wanted: Sequence[Identity]) -> None:
         raise OvertakenError
 
 
+async def require_room(writing: Writing, profile_ids: Sequence[UUID]) -> None:
+    """Raises Refused where one of the profiles has more than MOST identities, those just written included."""
+    found = await writing.fetchval(
+        """
+        SELECT max(identities)
+        FROM (
+            SELECT count(*) AS identities
+            FROM identities
+            WHERE community_id = $1 AND profile_id = ANY ($2)
+            GROUP BY profile_id
+        ) AS counted
+        """,
+        writing.community_id,
+        profile_ids,
+    )
+    if found is not None and found > MOST:
+        raise refuse("identities", f"must be at most {MOST} of one profile")
+
+
 def _columns(identity: Identity) -> dict[str, Any]:
     return {
         "profile_id": identity.profile_id,
@@ -217,6 +236,7 @@ async def create(writing: Writing, profile_id: UUID, identity: IdentityIn) -> in
     if await known(writing, [row]):
         raise refuse("identifier", TAKEN)
     made = await _TABLE.insert_one(writing, _columns(_with(Identity(None, profile_id, "", "", _NEW), row)))
+    await require_room(writing, [profile_id])
     writing.touch(profile_id, "identity.created")
     return made
 

@@ -211,6 +211,9 @@ async def _write(writing: Writing, drafts: Sequence[_Draft]) -> None:
         parts += draft.addresses
     await addresses.write(writing, parts)
     await identities.write(writing, [each for draft in drafts for each in draft.identities])
+    # Those of a new profile were counted with its row.
+    if added := [draft.after.profile_id for draft in drafts if draft.before is not None and draft.identities]:
+        await identities.require_room(writing, added)
     await _write_memberships(writing, drafts)
     writing.touch_members((each.profile_id for each in made), "profile.created")
     writing.touch_members((each.profile_id for each in kept), "profile.updated")
