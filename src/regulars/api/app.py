@@ -31,6 +31,9 @@ from regulars.jobs.runner import Jobs
 
 _log = structlog.get_logger("regulars.api")
 
+DATABASE_WAIT_SECONDS = 60.0
+"""How long a process that starts waits for a database that is not available."""
+
 
 _ANSWERS = {Caller.REPORTING: report_calls.answer, Caller.PROVIDER: provider_calls.answer}
 """What answers some callers in another way than the Profile API."""
@@ -105,7 +108,8 @@ def _lifespan(
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        await server.database.open()
+        # A worker that starts while the database is being restarted must not count as a crash of the worker.
+        await server.database.open(DATABASE_WAIT_SECONDS)
         work = Jobs(server.database, server.settings, telemetry.swept)
         if jobs:
             work.start()

@@ -1,5 +1,7 @@
 """Connections to PostgreSQL, each statement within the community whose rows it may see."""
 
+import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -8,8 +10,15 @@ from typing import Any
 
 import asyncpg
 import msgspec
+import structlog
 
 from regulars.clock import Clock, system_clock
+from regulars.storage.errors import LOST
+
+_log = structlog.get_logger("regulars.database")
+
+RETRY_SECONDS = 0.5
+"""Seconds between two attempts to connect to a server that is not available."""
 
 SESSION = {
     # One shape of plan for one profile or thousands; a plan of its own for each call costs more than it saves.
@@ -104,8 +113,24 @@ class Database:
         self.clock = clock
         self.pool: Any = None
 
-    async def open(self) -> None:
-        """Connects. Raises OSError or asyncpg errors when the server can't be reached."""
+    async def open(self, wait_seconds: float = 0.0) -> None:
+        """Connects, and waits for up to `wait_seconds` while the server is not available, such as after a crash.
+
+        Raises OSError or asyncpg errors when the server can't be reached.
+        """
+        deadline = time.monotonic() + wait_seconds
+        while True:
+            try:
+                await self._open()
+            except LOST as error:
+                if time.monotonic() >= deadline:
+                    raise
+                _log.warning("database.unavailable", why=type(error).__name__)
+                await asyncio.sleep(RETRY_SECONDS)
+            else:
+                return
+
+    async def _open(self) -> None:
         self.pool = await asyncpg.create_pool(
             self.url,
             min_size=1,
