@@ -57,7 +57,7 @@ def run(run: Run) -> None:
         f"they change and void transactions, move them from one profile to another and delete them, and import events "
         f"of sendings."
     )
-    with serving(run.folder / "server", workers=SERVER_WORKERS) as server:
+    with serving(run.folder / "server", workers=SERVER_WORKERS, max_concurrent_imports=WRITERS + 1) as server:
         club = create_club(server)
         shared = asyncio.run(_profiles(server, club.token))
         ledger = united(_written(server, club.token, shared, run.seed, seconds))

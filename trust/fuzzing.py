@@ -76,7 +76,7 @@ def run(run: Run) -> None:
     with serving(
         run.folder / "server",
         connections=16,
-        max_concurrent_imports=CONCURRENT_REQUESTS,
+        max_concurrent_imports=CONCURRENT_REQUESTS + 1,
         general_capacity=_LIMITLESS,
         reporting_capacity=_LIMITLESS,
     ) as server:

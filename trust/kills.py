@@ -126,6 +126,7 @@ async def _round(run: Run, number: int, kills: list[Kill]) -> Round:
                 await _kill(scene, place, kill)
             stop.set()
             await asyncio.gather(*writing)
+            await asyncio.to_thread(supervisor.wait, PATIENCE)
             ledger = united(each.ledger for each in [*writers, probe])
             await _compare(scene, http, ledger, shared)
     finally:

@@ -42,6 +42,14 @@ class Supervisor:
                     self.restarts += 1
                     break
 
+    def wait(self, seconds: float) -> None:
+        """Waits until the server runs again. Raises TimeoutError."""
+        until = time.monotonic() + seconds
+        while self.running.process.poll() is not None:
+            if time.monotonic() > until:
+                raise TimeoutError(f"the server is not running again after {seconds:.0f} s")
+            time.sleep(0.05)
+
     def restart(self) -> None:
         """Kills the server, as an operator would who finds that it does not answer."""
         self.running.process.kill()

@@ -4,7 +4,7 @@ import asyncio
 import json
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -381,13 +381,27 @@ async def answered_again(http: httpx.AsyncClient, requests: list[Request]) -> li
     found = []
     for each in requests:
         headers = {"Idempotency-Key": each.key, "Content-Type": each.content_type}
-        answer = await http.post(each.path, content=each.body, headers=headers)
+        answer = await _post(http, each.path, each.body, headers)
         if (answer.status_code, answer.content) != (each.status, each.answer):
             found.append(
                 f"POST {each.path} with key {each.key}: {answer.status_code} {answer.text[:200]}, "
                 f"first {each.status} {each.answer[:200].decode()}"
             )
     return found
+
+
+async def _post(http: httpx.AsyncClient, path: str, body: bytes, headers: Mapping[str, str]) -> httpx.Response:
+    """The answer to a request, which is sent again while a worker of a killed server ends."""
+    until = time.monotonic() + PATIENCE
+    while True:
+        try:
+            answer = await http.post(path, content=body, headers=headers)
+            if answer.status_code != 503 or time.monotonic() > until:
+                return answer
+        except httpx.TransportError:
+            if time.monotonic() > until:
+                raise
+        await asyncio.sleep(0.1)
 
 
 async def wrong_spend(http: httpx.AsyncClient, ledger: Ledger, profiles: list[str]) -> list[str]:
