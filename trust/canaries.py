@@ -14,7 +14,7 @@ import asyncpg
 import httpx
 
 from regulars.facts import community as communities
-from regulars.reports import folding, purchases
+from regulars.reports import empty_counts, folding, purchases
 from regulars.storage import embedded, personal_data
 from regulars.storage.database import Database
 from trust.clubs import Club, create_club
@@ -94,8 +94,8 @@ async def _plant(planted: Planted) -> None:
 
 
 async def _compact(database: Database, club: Club) -> None:
-    """Adds up what is not yet, as the jobs do within seconds."""
-    for work in (folding.fold_left, purchases.fold_left):
+    """Adds up what is not yet, as the jobs do within seconds, and deletes counts of nobody, as they do within hours."""
+    for work in (folding.fold_left, purchases.fold_left, empty_counts.delete):
         while await work(database, club.id):
             pass
 
