@@ -140,3 +140,21 @@ async def test_numbers_that_are_only_kept_come_back_as_they_were(club: Club) -> 
     body = written(sale(meta={"a": "HERE"}), "1.5e300")
     made = (await club.http.post(f"{V3}/transactions", content=body)).json()["data"]
     assert Decimal(str(made["meta"]["a"])) == Decimal("1.5e300")
+
+
+@pytest.mark.parametrize("barcode", ["5901234123457", 5901234123457])
+async def test_a_barcode_is_a_text_or_an_integer(club: Club, barcode: str | int) -> None:
+    variant = {"sku": "S-1", "name": "Tea", "barcode": barcode}
+    rows = [{"title": "Tea", "external_id": "P-1", "variants": [variant]}, {"title": "Cup", "external_id": "P-2"}]
+    answer = await club.http.post("/api/v3/products/batch.json", json={"products": rows})
+    assert (answer.status_code, answer.json()["data"]["loaded"]) == (200, 2), answer.text
+    kept = (await club.http.get("/api/v3/products?filter[external_id]=P-1")).json()["data"][0]["variants"][0]
+    assert kept["barcode"] == "5901234123457"
+
+
+async def test_coordinates_that_come_as_text_go_out_as_numbers(club: Club) -> None:
+    address = {"latitude": "-0", "longitude": " "}
+    answer = await club.http.post("/api/v3/profiles", json={"addresses": [address]})
+    (kept,) = answer.json()["data"]["addresses"]
+    assert (kept["latitude"], kept["longitude"]) == (0, None)
+    assert not isinstance(kept["latitude"], str)

@@ -15,7 +15,7 @@ ADDRESS: dict[str, Any] = {
     "address_line_3": "c/o Hansen",
     "company": "Hansen AS",
     "latitude": 59.91,
-    "longitude": "10.74",
+    "longitude": 10.74,
     "city": "Oslo",
     "postcode": "0154",
     "state": "Oslo",

@@ -126,8 +126,14 @@ def checked(address: AddressIn) -> AddressRow:
     return AddressRow(
         id=address.id if isinstance(address.id, int) else None,
         is_default=address.is_default if isinstance(address.is_default, bool) else None,
-        fields=reading.done(),
+        fields=_with_numbers(reading.done()),
     )
+
+
+def _with_numbers(fields: dict[str, Any]) -> dict[str, Any]:
+    """Fields whose coordinates are numbers, where they came as text."""
+    texts = {name: fields[name] for name in places.DEGREES if isinstance(fields.get(name), str)}
+    return {**fields, **{name: float(text) if text.strip() else None for name, text in texts.items()}}
 
 
 def _country(text: str) -> str | None:

@@ -17,7 +17,8 @@ def amount(value: Decimal) -> str:
 
 
 _CHECKS: Mapping[Kind, Any] = {
-    Kind.STRING: given.text,
+    # Barcodes and phone numbers also come as integers.
+    Kind.STRING: lambda value: given.text(str(value)),
     Kind.INTEGER: int,
     Kind.DECIMAL: amount,
     Kind.LIST: lambda value: given.json(value) or None,
