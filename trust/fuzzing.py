@@ -129,7 +129,9 @@ async def _seed(http: httpx.AsyncClient, identity: Identity) -> None:
             raise RuntimeError(f"{entity} was answered {answer.status_code}: {answer.text}")
 
     person = {"first_name": canary, "email": f"{canary}@example.com", "joined_at": "2026-09-01 12:00:00"}
-    profile = await post("/profiles", {**person, "external_id": "M", "identities": [_CARD]})
+    profile = await post("/profiles", {**person, "identities": [_CARD]})
+    # Rows name a profile that no request changes.
+    await post("/profiles", {"external_id": "M", "joined_at": person["joined_at"]})
     address = await post(f"/profiles/{profile['id']}/addresses", {"city": canary})
     location = await post("/locations", {"name": canary, "external_id": "L"})
     brand = await post("/brands", {"name": canary})
