@@ -14,7 +14,7 @@ from regulars.facts.identities import IDENTITIES
 from regulars.facts.profile_lookup import Ref
 from regulars.facts.profile_rows import ProfileIn, ProfileRow, checked
 from regulars.facts.profile_writes import Written, clashes, put, save
-from regulars.facts.racing import again
+from regulars.facts.racing import OvertakenError, again
 from regulars.facts.refusals import Refused, refuse
 from regulars.facts.resource import Field, Kind, Resource
 from regulars.facts.writing import Writing
@@ -254,6 +254,12 @@ async def _put_once_each(
             chosen.setdefault(key, index)
     order = list(chosen.values())
     written = await put(writing, [rows[index] for index in order], [targets.get(index) for index in order])
+    for index, result in zip(order, written, strict=True):
+        ref = refs[index]
+        is_new = ref is not None and ref[0] == "external_id" and index not in targets
+        if is_new and isinstance(result, Refused) and "external_id" in result.errors:
+            # Nobody had it when it was looked up.
+            raise OvertakenError
     return results | dict(zip(order, written, strict=True))
 
 
