@@ -33,12 +33,13 @@ BOUGHT = ("purchases", "purchase_changes", "purchase_rollups", "purchase_marks",
 def sales(path: Path, rows: int = 200, **more: list[Any]) -> Path:
     """A file of random sales of members, and of nobody."""
     chance = random.Random(SEED)
+    # No two at one instant: which of them comes first would be open.
+    minutes = chance.sample(range(1_000_000), rows)
     table = {
         "external_id": [f"T{number}" for number in range(rows)],
         "profile": [chance.choice([*MEMBERS, None]) for _ in range(rows)],
         "transacted_at": [
-            datetime(2024, 1, 1, tzinfo=UTC).replace(tzinfo=None) + timedelta(minutes=chance.randrange(1_000_000))
-            for _ in range(rows)
+            datetime(2024, 1, 1, tzinfo=UTC).replace(tzinfo=None) + timedelta(minutes=minute) for minute in minutes
         ],
         "total": [Decimal(chance.randrange(-5_000, 50_000)) / 100 for _ in range(rows)],
         "location": [chance.choice(["S1", "S2", None]) for _ in range(rows)],
