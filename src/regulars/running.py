@@ -14,7 +14,7 @@ from regulars.reports import folding, purchases, rollups
 from regulars.settings import Settings
 from regulars.storage import embedded, privileges, retention, safety
 from regulars.storage.database import Database
-from regulars.storage.migrate import migrate, migrations, role_of
+from regulars.storage.migrate import migrate, missing_migrations, role_of
 
 _log = structlog.get_logger("regulars.running")
 
@@ -45,7 +45,8 @@ def addresses(settings: Settings) -> Iterator[Addresses]:
 def ready(settings: Settings) -> Iterator[Addresses]:
     """Where the database is, once it has the present schema, is safe, and has the partitions it needs.
 
-    Raises UnreachableError, and safety.UnsafeDatabaseError for what members' data must not go into.
+    Raises UnreachableError, SchemaError for a schema that can't be upgraded, and safety.UnsafeDatabaseError
+    for what members' data must not go into.
     """
     with addresses(settings) as found:
         try:
@@ -71,7 +72,7 @@ def _is_up_to_date(app_url: str) -> bool:
     with psycopg.connect(app_url, autocommit=True) as connection:
         try:
             return (
-                not lacking_migrations(connection)
+                not missing_migrations(connection)
                 and _has_present_definitions(connection)
                 and _has_declared_privileges(connection)
             )
@@ -98,22 +99,13 @@ def bring_up_to_date(found: Addresses) -> list[str]:
 
 
 def _require_up_to_date(connection: psycopg.Connection) -> None:
-    lacking = lacking_migrations(connection)
+    lacking = missing_migrations(connection)
     if lacking or not _has_present_definitions(connection):
         what = ", ".join(lacking) or "the present definitions"
         raise UnreachableError(
             f"The database lacks {what}, and this role may not migrate: run `regulars migrate` with "
             f"REGULARS_OWNER_URL naming the role that owns the tables."
         )
-
-
-def lacking_migrations(connection: psycopg.Connection) -> list[str]:
-    """The names of the migrations that are not applied; any role that may read the tables may ask."""
-    there = connection.execute("SELECT to_regclass('public._yoyo_migration') IS NOT NULL").fetchone()
-    applied = set()
-    if there is not None and there[0]:
-        applied = {row[0] for row in connection.execute("SELECT migration_id FROM _yoyo_migration")}
-    return [each for each in migrations() if each not in applied]
 
 
 def _has_present_definitions(connection: psycopg.Connection) -> bool:

@@ -117,12 +117,12 @@ def test_a_data_folder_that_is_a_file_is_told(command: Command, tmp_path: Path) 
 
 
 def test_the_version_is_told(command: Command) -> None:
-    assert command("--version").out.strip() == "0.1.0"
+    assert command("--version").out.strip() == "0.2.0"
 
 
 def test_the_package_runs_as_a_module() -> None:
     done = subprocess.run([sys.executable, "-m", "regulars", "--version"], capture_output=True, text=True)
-    assert (done.returncode, done.stdout) == (0, "0.1.0\n")
+    assert (done.returncode, done.stdout) == (0, "0.2.0\n")
 
 
 # Communities and tokens -------------------------------------------------------------------------------------

@@ -73,7 +73,7 @@ def test_the_roles_migrate_back_up_and_restore_and_can_do_nothing_else(
     deployed: Deployed, command: Command, tmp_path: Path
 ) -> None:
     migrated, examined = deployed.run("migrate")
-    assert (migrated.code, migrated.out.splitlines()[0]) == (0, "0001.tenants")
+    assert (migrated.code, migrated.out.splitlines()[0]) == (0, "0001.organizations")
     notes = [line for line in examined.out.splitlines() if line.startswith(("note:", "FATAL:"))]
     assert examined.code == 0
     assert not [each for each in notes if "role" in each]

@@ -1,5 +1,6 @@
 """`regulars migrate`, `backup`, `restore` and `doctor`, on data folders and servers of their own."""
 
+from importlib.metadata import version
 from pathlib import Path
 
 import psycopg
@@ -7,6 +8,7 @@ import pytest
 
 from cli.conftest import Command, create_community
 from regulars.storage import embedded
+from storage.test_migrate import create_store_of_0_1_0
 
 
 @pytest.fixture
@@ -78,8 +80,8 @@ def test_what_is_unsafe_is_fatal(command: Command, folder_of_a_server: Path, mon
         monkeypatch.setenv("REGULARS_OWNER_URL", owner)
         # The owner of this server is a superuser: members' data must not be read as it.
         before = command("doctor")
-        assert (before.code, "note: Migrations to come: 0001.tenants" in before.out) == (0, True)
-        assert command("migrate").out.startswith("0001.tenants\n")
+        assert (before.code, "note: Migrations to come: 0001.organizations" in before.out) == (0, True)
+        assert command("migrate").out.startswith("0001.organizations\n")
         assert command("migrate").out == "The database is up to date.\n"
         monkeypatch.setenv("REGULARS_DATABASE_URL", owner)
         unsafe = command("doctor")
@@ -106,3 +108,47 @@ def test_a_role_that_may_not_migrate_is_content_with_what_is_up_to_date(
             connection.execute("COMMENT ON TABLE aggregations IS 'definitions of long ago'")
         outdated = command("community", "list")
         assert (outdated.code, "lacks the present definitions" in outdated.err) == (1, True)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["serve", "--port", "0"],
+        ["worker"],
+        ["load", "profiles", "members.csv", "--community", "nord"],
+        ["migrate"],
+        ["verify"],
+        ["backup", "nord.dump"],
+        ["community", "list"],
+    ],
+    ids=lambda arguments: arguments[0],
+)
+def test_a_store_of_an_older_schema_is_refused_by_every_command(
+    arguments: list[str],
+    command: Command,
+    empty_urls: tuple[str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    create_store_of_0_1_0(empty_urls[0])
+    monkeypatch.setenv("REGULARS_OWNER_URL", empty_urls[0])
+    monkeypatch.setenv("REGULARS_DATABASE_URL", empty_urls[1])
+    (tmp_path / "members.csv").write_text("external_id\nM1\n")
+    done = command(*arguments)
+    assert (done.code, done.out) == (1, "")
+    assert done.err == (
+        "regulars: This database was created by Regulars 0.1.0 (found 21 of its migrations, 0001.tenants to "
+        f"0022.community_ids), and version {version('regulars')} can't upgrade it. Nothing was changed. Load your "
+        "files into a new database: an empty data folder (--data, REGULARS_DATA) or another REGULARS_DATABASE_URL. "
+        "Until then Regulars 0.1.0 can serve this one.\n"
+    )
+
+
+def test_doctor_reports_an_older_schema(
+    command: Command, empty_urls: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create_store_of_0_1_0(empty_urls[0])
+    monkeypatch.setenv("REGULARS_OWNER_URL", empty_urls[0])
+    monkeypatch.setenv("REGULARS_DATABASE_URL", empty_urls[1])
+    done = command("doctor")
+    assert (done.code, "This database was created by Regulars 0.1.0" in done.out) == (1, True)

@@ -7,21 +7,14 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-import psycopg
 import pytest
 
-from clubs import START, Club, SetClock, clubs
+from clubs import START, Club
 from ingest.loading import counts
 from randomness import SEED, examples
-from regulars.aggregations import store
-from regulars.demo import cdnow
-from regulars.facts.community import NewCommunity
 from regulars.facts.sending_events import EVENTS
-from regulars.storage.database import Database
-from regulars.storage.migrate import migrate, role_of
 from reports.messaging import Post, counters, told
 from reports.test_upkeep import differences
-from servers import on_both_servers
 
 SENDING = {"external_id": "welcome", "channel": "email", "reporting_id": 42, "service_type": "triggered"}
 DAYS = 60
@@ -123,25 +116,3 @@ async def test_verify_tells_which_day_is_kept_wrong(post: Post) -> None:
         "days is kept as '{1}', the facts say '{10034209}'",
         "opened on 2026-10-30, last on -infinity is kept as '2', the facts say '1'",
     ]
-
-
-@on_both_servers
-async def test_what_came_before_there_were_days_gets_them_whoever_owns_the_tables(
-    own_database: Database, empty_urls: tuple[str, str], clock: SetClock
-) -> None:
-    owner, app = empty_urls
-    async for club in clubs(own_database, clock, NewCommunity(**cdnow.community())):
-        post = Post(club)
-        await post.load("sendings", [SENDING])
-        at = [START - timedelta(days=days) for days in (9, 9, 5, 2)]
-        await post.load("sending_events", [event(n, "opened", "D1", each) for n, each in enumerate(at)])
-        with psycopg.connect(owner, autocommit=True) as connection:
-            connection.execute("DROP TABLE sending_days")
-            connection.execute("ALTER TABLE sending_dispatches DROP COLUMN days")
-            connection.execute("DROP FUNCTION utc_day")
-            connection.execute("DELETE FROM _yoyo_migration WHERE migration_id = '0014.sending_days'")
-        assert migrate(owner, role_of(app), store.declared_columns()) == ["0014.sending_days"]
-        assert await differences(club) == []
-        found = await statistics(post, START - timedelta(days=6), START)
-        assert found is not None
-        assert (found["opened"], found["unique_opened"]) == (2, 1)

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import pytest
-import yoyo
 
 from aggregations.case import ME, bought, case
 from aggregations.stored import live, stored
 from clubs import SetClock
-from regulars.access import permits
 from regulars.aggregations import store
 from regulars.aggregations.reading import Reader
-from regulars.ingest import idempotency
 from regulars.storage import retention
 from regulars.storage.database import Database
 from regulars.storage.embedded import APP_ROLE
-from regulars.storage.migrate import migrate, migrations, role_of
+from regulars.storage.migrate import SchemaError, migrate, migrations, role_of
+from servers import on_both_servers
 
 
 def bring_up(urls: tuple[str, str]) -> list[str]:
@@ -101,85 +100,61 @@ def test_the_app_s_role_has_no_power(database_urls: tuple[str, str]) -> None:
     assert role_of(database_urls[1]) == APP_ROLE
 
 
-_ANSWERS = {
-    "profile": '{"data":{"id":"01a23180-ddb6-745d-81bf-3bc9c65a7d5d","member_id":3}}',
-    "address": '{"data":{"id":7,"city":"Oslo","profile_id":"01a23180-ddb6-745d-81bf-3bc9c65a7d5d"}}',
-    "sale": '{"data":{"id":12,"external_id":"T-1","profile_id":null}}',
-    "item": '{"data":{"id":13,"transaction_id":12,"name":"Tea"}}',
-    "batch": '{"data":{"message":"1 loaded","batch_id":"01a23180-0000-745d-81bf-3bc9c65a7d5d"}}',
-}
+RELEASE_0_1_0 = [
+    "0001.tenants",
+    "0002.facts",
+    "0003.derived",
+    "0004.buckets",
+    "0005.members",
+    "0006.access",
+    "0007.jobs",
+    "0008.purchases",
+    "0009.sendings",
+    "0010.links",
+    "0011.offers",
+    "0012.providers",
+    "0013.lookups",
+    "0014.sending_days",
+    "0016.idempotency_callers",
+    "0016.member_handles",
+    "0017.provider_tokens",
+    "0020.commit_markers",
+    "0020.privileges",
+    "0021.permits",
+    "0022.community_ids",
+]
+"""The migrations of version 0.1.0."""
 
 
-def test_responses_that_were_stored_under_plain_keys_are_found_and_say_whom_they_concern(
-    empty_urls: tuple[str, str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    every = yoyo.read_migrations
-    before = [name for name in migrations() if name < "0016"]
-    with monkeypatch.context() as patched:
-        patched.setattr(yoyo, "read_migrations", lambda folder: every(folder).filter(lambda each: each.id in before))
-        assert bring_up(empty_urls) == before
-    with psycopg.connect(empty_urls[0], autocommit=True) as owner:
-        owner.execute("SELECT keep_partition('idempotency_keys', '2026-11-01')")
-        for key, answer in _ANSWERS.items():
-            owner.execute(
-                "INSERT INTO idempotency_keys VALUES (1, '2026-11-01', %s, '', 201, %s, '2026-11-01')",
-                (key, answer.encode()),
-            )
-        bring_up(empty_urls)
-        found = {
-            key: owner.execute(
-                """
-                SELECT coalesce(profile_id, profile_ids[1])::text, transaction_id FROM idempotency_keys WHERE key = %s
-                """,
-                (idempotency.keyed(key, b"", b"", "community").key,),
-            ).fetchone()
-            for key in _ANSWERS
-        }
-    profile_id = "01a23180-ddb6-745d-81bf-3bc9c65a7d5d"
-    assert found == {
-        "profile": (profile_id, None),
-        "address": (profile_id, 7),
-        "sale": (None, 12),
-        "item": (None, 12),
-        "batch": (None, None),
-    }
-
-
-def test_tokens_of_communities_keep_the_profile_api_unless_they_were_made_with_permits(
-    empty_urls: tuple[str, str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    every = yoyo.read_migrations
-    before = [name for name in migrations() if name < "0021"]
-    with monkeypatch.context() as patched:
-        patched.setattr(yoyo, "read_migrations", lambda folder: every(folder).filter(lambda each: each.id in before))
-        assert bring_up(empty_urls) == before
-    with psycopg.connect(empty_urls[0], autocommit=True) as owner:
-        owner.execute("INSERT INTO organizations (name, created_at) VALUES ('One', now()), ('Two', now())")
+def create_store_of_0_1_0(owner_url: str, applied: Sequence[str] = RELEASE_0_1_0) -> None:
+    """Creates the tables by which a database that version 0.1.0 migrated is recognised."""
+    with psycopg.connect(owner_url, autocommit=True) as owner:
         owner.execute(
             """
-            INSERT INTO communities (
-                id, organization_id, customer_id, loyalty_club_id, slug, name, country, timezone, currency,
-                minor_digits, created_at, updated_at
+            CREATE TABLE _yoyo_migration (
+                migration_hash varchar(64) PRIMARY KEY, migration_id varchar(255), applied_at_utc timestamp
             )
-            SELECT n, n, n, n, 'c' || n, 'C', 'NO', 'UTC', 'NOK', 2, now(), now() FROM generate_series(1, 2) AS n
             """
         )
-        stored = {
-            "one": (1, 1, []),
-            "two": (2, 2, []),
-            "reports of a community": (1, 1, ["Reporting:*"]),
-            "reports": (2, None, ["Reporting:*"]),
-            "nothing": (2, None, []),
-        }
-        for name, (organization_id, community_id, granted) in stored.items():
-            owner.execute(
-                """
-                INSERT INTO tokens (organization_id, community_id, hash, hint, name, permits, created_at)
-                VALUES (%s, %s, %s, '', %s, %s, now())
-                """,
-                (organization_id, community_id, name, name, granted),
-            )
+        owner.execute("CREATE TABLE organizations (id int)")
+        for name in applied:
+            owner.execute("INSERT INTO _yoyo_migration VALUES (%s, %s, now())", (name, name))
+
+
+@on_both_servers
+@pytest.mark.parametrize("applied", [RELEASE_0_1_0, RELEASE_0_1_0[:1]])
+def test_a_schema_of_0_1_0_is_refused_and_left_as_it_is(empty_urls: tuple[str, str], applied: list[str]) -> None:
+    create_store_of_0_1_0(empty_urls[0], applied)
+    found = rf"created by Regulars 0\.1\.0 \(found {len(applied)} of its migrations, 0001\.tenants to {applied[-1]}\)"
+    with pytest.raises(SchemaError, match=found):
         bring_up(empty_urls)
-        found: dict[str, list[str]] = dict(owner.execute("SELECT name, permits FROM tokens").fetchall())
-    everything = list(permits.FULL_PROFILE_API)
-    assert found == {name: granted for name, (*_, granted) in stored.items()} | {"one": everything, "two": everything}
+    with psycopg.connect(empty_urls[0]) as owner:
+        tables = owner.execute("SELECT tablename::text FROM pg_tables WHERE schemaname = 'public'").fetchall()
+    assert sorted(tables) == [("_yoyo_migration",), ("organizations",)]
+
+
+def test_migrations_of_a_later_version_are_ignored(empty_urls: tuple[str, str]) -> None:
+    bring_up(empty_urls)
+    with psycopg.connect(empty_urls[0], autocommit=True) as owner:
+        owner.execute("INSERT INTO _yoyo_migration (migration_hash, migration_id) VALUES ('later', '9999.later')")
+    assert bring_up(empty_urls) == []

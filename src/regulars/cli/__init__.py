@@ -34,6 +34,7 @@ from regulars.ingest.files import UnreadableFileError
 from regulars.running import UnreachableError
 from regulars.settings import SettingError
 from regulars.storage.embedded import DataFolderError
+from regulars.storage.migrate import SchemaError
 from regulars.storage.postmaster import NotStartedError
 from regulars.storage.safety import UnsafeDatabaseError
 
@@ -79,6 +80,7 @@ _WRONG = (
     UnreachableError,
     NotStartedError,
     UnsafeDatabaseError,
+    SchemaError,
     asyncpg.PostgresError,
     asyncpg.InterfaceError,
     psycopg.Error,

@@ -18,6 +18,7 @@ from regulars.cli.exposure import findings
 from regulars.cli.printing import table
 from regulars.settings import Origin, SettingError, Settings, variable
 from regulars.storage import safety
+from regulars.storage.migrate import SchemaError, missing_migrations
 
 LOW_DISK_BYTES = 1_000_000_000
 
@@ -123,6 +124,8 @@ def _database(found: Settings) -> list[Matter]:
     try:
         with running.addresses(found) as addresses:
             return _examined(addresses)
+    except SchemaError as error:
+        return [Matter(str(error), fatal=True)]
     except (psycopg.Error, asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
         return [Matter(logs.masked(str(running.unreachable(error))), fatal=True)]
 
@@ -132,8 +135,8 @@ def _examined(addresses: running.Addresses) -> list[Matter]:
     with psycopg.connect(addresses.owner, autocommit=True) as connection:
         info = connection.info
         print(f"PostgreSQL {connection.execute('SHOW server_version').fetchone()[0]}, database {info.dbname}")  # type: ignore[index]
-        if lacking := running.lacking_migrations(connection):
-            matters.append(Matter(f"Migrations to come: {', '.join(lacking)}. `regulars migrate` applies them."))
+        if missing := missing_migrations(connection):
+            matters.append(Matter(f"Migrations to come: {', '.join(missing)}. `regulars migrate` applies them."))
         for feed, count, first, last in connection.execute(_PARTITIONS):
             print(f"{feed}: {count} partitions, {first} to {last}")
     matters += [Matter(each.message, each.fatal) for each in asyncio.run(_findings(addresses.app))]

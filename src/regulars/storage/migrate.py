@@ -2,6 +2,7 @@
 declarations, isolation by row, and the privileges of the app's role."""
 
 from collections.abc import Iterable
+from importlib.metadata import version
 from importlib.resources import as_file, files
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -27,13 +28,39 @@ def migrations() -> list[str]:
         return [each.id for each in yoyo.read_migrations(str(folder))]
 
 
+class SchemaError(RuntimeError):
+    """The database can't be brought to the current schema; the message says why and what to do."""
+
+
+def missing_migrations(connection: psycopg.Connection) -> list[str]:
+    """The names of the migrations that are not applied. Any role that may read the tables may call it.
+
+    Raises SchemaError for a schema from before the baseline. Migrations of a later version are ignored.
+    """
+    row = connection.execute("SELECT to_regclass('public._yoyo_migration') IS NOT NULL").fetchone()
+    if row is None or not row[0]:
+        return migrations()
+    applied = {name for (name,) in connection.execute("SELECT migration_id FROM _yoyo_migration")}
+    missing = [each for each in migrations() if each not in applied]
+    if missing and (older := sorted(applied.difference(migrations()))):
+        raise SchemaError(
+            f"This database was created by Regulars 0.1.0 (found {len(older)} of its migrations, {older[0]} to "
+            f"{older[-1]}), and version {version('regulars')} can't upgrade it. Nothing was changed. Load your files "
+            f"into a new database: an empty data folder (--data, REGULARS_DATA) or another REGULARS_DATABASE_URL. "
+            f"Until then Regulars 0.1.0 can serve this one."
+        )
+    return missing
+
+
 def migrate(owner_url: str, app_role: str, declared: Iterable[str]) -> list[str]:
     """Applies what is missing, `declared` statements included; gives the names of the migrations applied.
 
-    Safe to call at every start and by several processes at once: one works, the others wait.
+    Safe to call at every start and by several processes at once: one works, the others wait. Raises
+    SchemaError for a schema from before the baseline, which is left as it is.
     """
     with psycopg.connect(owner_url, autocommit=True) as guard:
         guard.execute("SELECT pg_advisory_lock(hashtext('regulars.migrate'))")
+        missing_migrations(guard)
         with as_file(files("regulars.storage") / "migrations") as folder:
             backend = yoyo.get_backend(_yoyo_address(owner_url))
             try:

@@ -3,6 +3,4 @@
 from procrastinate.schema import SchemaManager
 from yoyo import step
 
-__depends__ = {"0005.members"}
-
 steps = [step(SchemaManager.get_schema())]

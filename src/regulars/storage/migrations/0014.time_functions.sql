@@ -1,16 +1,30 @@
--- In which bucket of local time an instant is.
--- depends: 0003.derived
+-- Functions of instants and buckets of local time.
 
+-- An instant in ISO 8601, in UTC.
+CREATE FUNCTION utc_text(at timestamptz) RETURNS text
+LANGUAGE sql STABLE PARALLEL SAFE AS $$
+SELECT to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
+$$;
+
+-- The UTC date of an instant.
+CREATE FUNCTION utc_day(at timestamptz) RETURNS date
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+SELECT CAST(at AT TIME ZONE 'UTC' AS date)
+$$;
+
+-- The unit of date_trunc for a step.
 CREATE FUNCTION calendar_unit(step text) RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
 SELECT CASE step WHEN '1h' THEN 'hour' WHEN '1d' THEN 'day' WHEN '1w' THEN 'week' WHEN '1mo' THEN 'month' ELSE step END
 $$;
 
+-- The UTC offset of a time zone at an instant.
 CREATE FUNCTION clock_offset(at timestamptz, zone text) RETURNS interval
 LANGUAGE sql STABLE PARALLEL SAFE AS $$
 SELECT at AT TIME ZONE zone - at AT TIME ZONE 'UTC'
 $$;
 
+-- As bucket_start, for instants close to a change of the zone's UTC offset.
 CREATE FUNCTION bucket_start_near_change(at timestamptz, step text, zone text) RETURNS timestamptz
 LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE AS $$
 DECLARE
@@ -57,12 +71,12 @@ BEGIN
 END
 $$;
 
--- The first instant of the local bucket that holds `at`. Steps are 5m, 1h (what shares the local clock's prefix and
--- the offset), 1d, 1w (of Monday) and 1mo (what shares the local date, week or month). Near a moment at which the
--- clocks of the zone are changed it is found, elsewhere it is arithmetic. The same in Python is query/intervals.py.
+-- The start of the local bucket that contains an instant. Steps are 5m, 1h (same local hour and same offset), 1d, 1w
+-- (from Monday) and 1mo (same local date, week or month). Near a change of the zone's offset the start is searched for,
+-- elsewhere it is computed. query/intervals.py is the same in Python.
 --
--- STABLE, though the rules of a zone change only with the server's data, for arithmetic with timestamptz is no more
--- than that, and what claims more is not inlined.
+-- Declared STABLE although time zone rules only change with the server's data: arithmetic on timestamptz is STABLE, and
+-- a function that claims to be IMMUTABLE would not be inlined.
 CREATE FUNCTION bucket_start(at timestamptz, step text, zone text) RETURNS timestamptz
 LANGUAGE sql STABLE PARALLEL SAFE AS $$
 SELECT CASE
@@ -89,4 +103,24 @@ SELECT CASE
     THEN date_trunc(calendar_unit(step), at, zone)
     ELSE bucket_start_near_change(at, step, zone)
 END
+$$;
+
+-- The local days or months (by step) that lie completely between two instants.
+CREATE FUNCTION whole_buckets(step text, since timestamptz, until timestamptz, zone text)
+RETURNS TABLE (bucket timestamptz, ends timestamptz)
+LANGUAGE sql STABLE PARALLEL SAFE AS $$
+SELECT start, next
+FROM (
+    SELECT start, lead(start) OVER (ORDER BY start) AS next
+    FROM (
+        -- Noon is on that day in every zone, but for days that were skipped.
+        SELECT DISTINCT bucket_start((day + interval '12 hours') AT TIME ZONE zone, step, zone) AS start
+        FROM generate_series(
+            date_trunc(calendar_unit(step), since AT TIME ZONE zone),
+            (until AT TIME ZONE zone) + CAST('1 ' || calendar_unit(step) AS interval),
+            CAST('1 ' || calendar_unit(step) AS interval)
+        ) AS day
+    ) AS starts
+) AS buckets
+WHERE start >= since AND next <= until
 $$;

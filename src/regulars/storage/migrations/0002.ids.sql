@@ -1,25 +1,25 @@
--- Ids are numbered within their community, so that they tell nothing of how much others do.
--- depends: 0021.permits
+-- Ids are numbered within their community, so that they reveal nothing about the volume of another one.
 --
--- A community's ids begin at its own number times 2^32: they are above those that were given before, no other community
--- has the same, and up to a community of 2^21 they are below 2^53, which JSON's readers keep exact. Members have a
--- sequence of their own, for sets of them are kept by number and are small where the numbers are dense. Those of
--- locations are below 2^32, for values are computed with them in 32 bits: a community has blocks of 4096 of them.
+-- The ids of a community start at its own number times 2^32: no two communities share an id, and up to community 2^21
+-- they stay below 2^53, which JSON readers represent exactly. Members have a sequence of their own, because bitmaps of
+-- members are small only if the numbers are dense. Ids of locations stay below 2^32, because aggregation values are
+-- computed with them in 32 bits: a community is assigned blocks of 4096 of them.
 
--- Draws from a sequence of the community that the statement runs for.
+CREATE SEQUENCE location_blocks;
+
+-- The next id of a row of the current community (regulars.community_id).
 CREATE FUNCTION next_id() RETURNS bigint
 LANGUAGE sql VOLATILE AS $$
 SELECT nextval(CAST('public.row_ids_' || current_setting('regulars.community_id') AS regclass))
 $$;
 
+-- The next member id of the current community.
 CREATE FUNCTION next_member_id() RETURNS bigint
 LANGUAGE sql VOLATILE AS $$
 SELECT nextval(CAST('public.member_ids_' || current_setting('regulars.community_id') AS regclass))
 $$;
 
-CREATE SEQUENCE location_blocks;
-
--- Gives the community that the statement runs for one more block of location ids, if it has used all that it had.
+-- Assigns the current community another block of location ids if the present one is used up.
 CREATE FUNCTION add_location_ids() RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
 DECLARE
@@ -43,6 +43,7 @@ BEGIN
 END
 $$;
 
+-- The next location id of the current community.
 CREATE FUNCTION next_location_id() RETURNS bigint
 LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
@@ -55,6 +56,7 @@ EXCEPTION WHEN sequence_generator_limit_exceeded THEN
 END
 $$;
 
+-- Creates the three sequences of a community. Roles that may insert transactions may draw from them.
 CREATE FUNCTION create_id_sequences(community int) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp AS $$
 DECLARE
@@ -88,6 +90,7 @@ BEGIN
 END
 $$;
 
+-- Creates the sequences of a new community.
 CREATE FUNCTION create_own_id_sequences() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
 BEGIN
@@ -98,41 +101,3 @@ $$;
 
 CREATE TRIGGER create_id_sequences AFTER INSERT ON communities
 FOR EACH ROW EXECUTE FUNCTION create_own_id_sequences();
-
-DO $$
-DECLARE
-    each record;
-BEGIN
-    -- Above all locations that there are, whoever owns the tables.
-    FOR each IN SELECT id FROM communities ORDER BY id LOOP
-        PERFORM set_config('regulars.community_id', each.id::text, true);
-        PERFORM setval(
-            'location_blocks', greatest((SELECT last_value FROM location_blocks), (max(id) >> 12) + 1)
-        ) FROM locations WHERE community_id = each.id HAVING max(id) IS NOT NULL;
-    END LOOP;
-    PERFORM set_config('regulars.community_id', '', true);
-    PERFORM create_id_sequences(id) FROM communities;
-    FOR each IN
-        SELECT a.attrelid::regclass AS name, a.attname AS number
-        FROM pg_attribute AS a
-        JOIN pg_class AS c ON c.oid = a.attrelid
-        WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition
-          AND a.attidentity <> '' AND c.relname <> 'tokens'
-          AND EXISTS (SELECT FROM pg_attribute AS k WHERE k.attrelid = c.oid AND k.attname = 'community_id')
-        ORDER BY 1, 2
-    LOOP
-        EXECUTE format('ALTER TABLE %s ALTER COLUMN %I DROP IDENTITY', each.name, each.number);
-        EXECUTE format(
-            'ALTER TABLE %s ALTER COLUMN %I SET DEFAULT %s()',
-            each.name, each.number, CASE
-                WHEN each.number = 'member_id' THEN 'next_member_id'
-                WHEN each.name = 'locations'::regclass THEN 'next_location_id'
-                ELSE 'next_id'
-            END
-        );
-    END LOOP;
-    ALTER TABLE transactions ALTER COLUMN id SET DEFAULT next_id();
-    ALTER TABLE transaction_items ALTER COLUMN id SET DEFAULT next_id();
-    DROP SEQUENCE transaction_ids, transaction_item_ids;
-END
-$$;

@@ -1,11 +1,19 @@
--- What the app's role may not do by itself is done by functions of the owner, which check their arguments.
--- depends: 0020.commit_markers
---
--- Each function pins search_path with pg_temp last: where pg_temp is not named, it is searched first, and a caller's
--- temporary table would stand in for ours. Who may call them is declared in storage/privileges.py.
+-- Partitions, statistics and recovery. Functions with SECURITY DEFINER do what the app's role may not do itself, and
+-- check their arguments; which of them it may call is declared in storage/privileges.py. Each pins search_path with
+-- pg_temp last: if pg_temp is not named it is searched first, and a caller's temporary table would shadow ours.
 
--- Makes room for one day of a feed. Gives whether there was none.
-CREATE OR REPLACE FUNCTION keep_partition(parent text, first_day date) RETURNS boolean
+-- Raises if a table has 4000 partitions: a statement locks every partition it may read.
+CREATE FUNCTION require_room_for_partition(parent text) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp AS $$
+BEGIN
+    IF (SELECT count(*) FROM pg_inherits WHERE inhparent = format('public.%I', parent)::regclass) >= 4000 THEN
+        RAISE EXCEPTION '% has 4000 partitions, which is the most', parent;
+    END IF;
+END
+$$;
+
+-- Creates the partition for one day of a table. Returns false if it exists.
+CREATE FUNCTION keep_partition(parent text, first_day date) RETURNS boolean
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
 DECLARE
     name text := format('%s_%s', parent, to_char(first_day, 'YYYYMMDD'));
@@ -35,20 +43,9 @@ BEGIN
 END
 $$;
 
--- A statement locks every partition that it may read, so their number is bounded.
-CREATE FUNCTION require_room_for_partition(parent text) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp AS $$
-BEGIN
-    IF (SELECT count(*) FROM pg_inherits WHERE inhparent = format('public.%I', parent)::regclass) >= 4000 THEN
-        RAISE EXCEPTION '% has 4000 partitions, which is the most', parent;
-    END IF;
-END
-$$;
-
--- Drops the days of a feed before a day, never one that is still to be kept by the database's own clock: keys of
--- repeated requests and markers of commits are needed for 24 hours, the outbox is kept for a day at least. Gives how
--- many were dropped.
-CREATE OR REPLACE FUNCTION drop_partitions(parent text, before_day date) RETURNS int
+-- Drops a table's partitions before a day, except those that must be retained by the database's own clock: idempotency
+-- keys and commit markers for 24 hours, the outbox for at least a day. Returns the number of partitions dropped.
+CREATE FUNCTION drop_partitions(parent text, before_day date) RETURNS int
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
 DECLARE
     kept_since date := least(before_day, (now() AT TIME ZONE 'UTC')::date - 1);
@@ -78,18 +75,49 @@ BEGIN
 END
 $$;
 
-ALTER FUNCTION gather_statistics() SET search_path = pg_catalog, public, pg_temp;
+-- Partitions rollups by step. Steps that are dropped after some time are partitioned by time as well; those that are
+-- kept forever are not.
+CREATE FUNCTION partition_rollups(parent text) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+    step text;
+BEGIN
+    FOREACH step IN ARRAY ARRAY['5m', '1h', '1d'] LOOP
+        EXECUTE format(
+            'CREATE TABLE %I PARTITION OF %I FOR VALUES IN (%L) PARTITION BY RANGE (bucket)',
+            parent || '_' || step, parent, step
+        );
+    END LOOP;
+    FOREACH step IN ARRAY ARRAY['1w', '1mo'] LOOP
+        EXECUTE format('CREATE TABLE %I PARTITION OF %I FOR VALUES IN (%L)', parent || '_' || step, parent, step);
+    END LOOP;
+END
+$$;
 
--- How long buckets of a step are kept after their end, and what a partition of them holds: the same as
--- reports/interval.py and reports/rollups.py.
+DO $$
+DECLARE
+    parent text;
+BEGIN
+    FOREACH parent IN ARRAY ARRAY[
+        'balance_rollups', 'group_rollups', 'link_rollups', 'offer_rollups', 'recipient_rollups', 'sending_rollups',
+        'snapshot_rollups'
+    ] LOOP
+        PERFORM partition_rollups(parent);
+    END LOOP;
+END
+$$;
+
+-- By step: the unit of a partition, and how long buckets are retained after their end. reports/interval.py and
+-- reports/rollups.py declare the same.
 CREATE FUNCTION rollup_terms() RETURNS TABLE (step text, unit text, kept interval)
 LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, public, pg_temp AS $$
 VALUES ('5m', 'day', interval '14 days'), ('1h', 'month', interval '184 days'), ('1d', 'year', interval '731 days')
 $$;
 
--- The partitions that all rollups of a step need from `first` to `last`; those before are dropped, but none that is
--- still to be kept by the database's own clock. Gives how many were dropped.
-CREATE OR REPLACE FUNCTION keep_rollups(step text, unit text, first timestamptz, last timestamptz) RETURNS int
+-- Creates the partitions of all rollups of a step from `first` to `last`, and drops earlier ones, except those that
+-- must be retained by the database's own clock. `unit` is what a partition holds: a day, month or year. Returns the
+-- number of partitions dropped.
+CREATE FUNCTION keep_rollups(step text, unit text, first timestamptz, last timestamptz) RETURNS int
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp SET timezone = 'UTC' AS $$
 DECLARE
     parent text;
@@ -160,59 +188,82 @@ BEGIN
 END
 $$;
 
--- A community is taken back to a watermark as the caller, within its own rows.
-ALTER FUNCTION repair_fold_marks() SET search_path = pg_catalog, public, pg_temp;
-ALTER FUNCTION repair_purchase_marks() SET search_path = pg_catalog, public, pg_temp;
-
--- Revokes a token of an organization. Gives false where there is none, or it was revoked before.
-CREATE FUNCTION revoke_token(organization int, token int, at timestamptz) RETURNS boolean
+-- Analyzes the tables that have grown to twice their size since they were last analyzed, because a bulk load does not
+-- wait for autovacuum and plans made for few rows are slow for many. Returns the number of tables analyzed.
+CREATE FUNCTION gather_statistics() RETURNS int
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
 DECLARE
-    before text := coalesce(current_setting('regulars.organization_id', true), '');
-    is_revoked boolean;
+    grown regclass;
+    gathered int := 0;
 BEGIN
-    IF at IS NULL THEN
-        RAISE EXCEPTION 'a token is revoked at an instant, not at null';
+    IF NOT pg_try_advisory_xact_lock(hashtext('regulars.statistics')) THEN
+        RETURN 0;
     END IF;
-    -- An owner that is no superuser sees the tokens of one organization only.
-    PERFORM set_config('regulars.organization_id', organization::text, true);
-    UPDATE tokens SET revoked_at = at WHERE id = token AND organization_id = organization AND revoked_at IS NULL;
-    is_revoked := FOUND;
-    PERFORM set_config('regulars.organization_id', before, true);
-    RETURN is_revoked;
+    FOR grown IN
+        SELECT c.oid
+        FROM pg_class AS c
+        WHERE c.relnamespace = 'public'::regnamespace
+          AND c.relkind = 'r'
+          AND NOT c.relispartition
+          -- By its size, for what the statistics count is told up to a second late.
+          AND pg_relation_size(c.oid) > greatest(2 * c.relpages, 10) * current_setting('block_size')::bigint
+        ORDER BY c.oid
+    LOOP
+        EXECUTE format('ANALYZE %s', grown);
+        gathered := gathered + 1;
+    END LOOP;
+    RETURN gathered;
 END
 $$;
 
--- Deletes the tokens that are bound to profiles which are gone. Gives how many there were.
-CREATE FUNCTION delete_profile_tokens(organization int, community int, profiles uuid[]) RETURNS int
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+-- Resets the watermarks of member rollups that are above all transaction ids: a restored database may assign lower ids
+-- than the one that was backed up, and changes below a watermark are skipped. Returns the number of watermarks reset.
+CREATE FUNCTION repair_fold_marks() RETURNS int
+LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp AS $$
 DECLARE
-    before text := coalesce(current_setting('regulars.organization_id', true), '');
-    deleted int;
-BEGIN
-    PERFORM set_config('regulars.organization_id', organization::text, true);
-    DELETE FROM tokens
-    WHERE organization_id = organization AND community_id = community AND profile_id = ANY (profiles);
-    GET DIAGNOSTICS deleted = ROW_COUNT;
-    PERFORM set_config('regulars.organization_id', before, true);
-    RETURN deleted;
-END
-$$;
-
--- Sets one setting of an organization; null takes the server's own. Gives whether there is an organization of that
--- name. How large each may be is checked by the table.
-CREATE FUNCTION set_organization_setting(organization text, setting text, value int) RETURNS boolean
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
-DECLARE
+    each int;
     changed int;
+    repaired int := 0;
 BEGIN
-    IF coalesce(setting, '') NOT IN (
-        'smallest_cell', 'general_capacity', 'general_refill', 'reporting_capacity', 'reporting_refill'
-    ) THEN
-        RAISE EXCEPTION 'no setting of an organization is called %', setting;
-    END IF;
-    EXECUTE format('UPDATE public.organizations SET %I = $1 WHERE name = $2', setting) USING value, organization;
-    GET DIAGNOSTICS changed = ROW_COUNT;
-    RETURN changed = 1;
+    FOR each IN SELECT id FROM communities ORDER BY id LOOP
+        PERFORM set_config('regulars.community_id', each::text, true);
+        UPDATE fold_marks
+        SET watermark = '0'
+        WHERE community_id = each AND watermark > pg_snapshot_xmax(pg_current_snapshot());
+        GET DIAGNOSTICS changed = ROW_COUNT;
+        UPDATE snapshot_marks
+        SET watermark = '0'
+        WHERE community_id = each AND watermark > pg_snapshot_xmax(pg_current_snapshot());
+        repaired := repaired + changed;
+    END LOOP;
+    RETURN repaired;
+END
+$$;
+
+-- Does the same for purchases, whose rollups are rebuilt. Returns the number of communities concerned.
+CREATE FUNCTION repair_purchase_marks() RETURNS int
+LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp AS $$
+DECLARE
+    each int;
+    repaired int := 0;
+BEGIN
+    FOR each IN SELECT id FROM communities ORDER BY id LOOP
+        PERFORM set_config('regulars.community_id', each::text, true);
+        CONTINUE WHEN NOT EXISTS (
+            SELECT FROM purchases WHERE community_id = each AND since > pg_snapshot_xmax(pg_current_snapshot())
+        ) AND NOT EXISTS (
+            SELECT FROM purchase_marks
+            WHERE community_id = each AND watermark > pg_snapshot_xmax(pg_current_snapshot())
+        );
+        DELETE FROM purchase_rollups WHERE community_id = each;
+        DELETE FROM unique_sets WHERE community_id = each AND family = 'purchases';
+        DELETE FROM purchase_changes WHERE community_id = each;
+        DELETE FROM purchase_marks WHERE community_id = each;
+        UPDATE purchases
+        SET since = '0'
+        WHERE community_id = each AND since > pg_snapshot_xmax(pg_current_snapshot());
+        repaired := repaired + 1;
+    END LOOP;
+    RETURN repaired;
 END
 $$;
