@@ -45,7 +45,7 @@ trust: $(INSTALLED)
 	$(BIN)/python -m trust
 
 docs: $(INSTALLED)
-	$(BIN)/python -m regulars.api.report_pages docs/reports
+	$(BIN)/python -m regulars.docsgen.report_pages docs/reports
 
 clean:
 	rm -rf $(VENV) build dist .coverage .mypy_cache .pytest_cache .ruff_cache

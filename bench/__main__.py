@@ -6,8 +6,8 @@ import time
 from pathlib import Path
 
 from bench import capacity, chart, result
-from bench.benchmark import BENCHMARKS, measured
-from bench.render import rendered
+from bench.benchmark import BENCHMARKS, run_benchmark
+from bench.render import render
 
 
 def main() -> int:
@@ -26,22 +26,22 @@ def main() -> int:
         if asked.names and benchmark.name not in asked.names:
             continue
         _say(f"{benchmark.name}: {benchmark.title} ...")
-        found = measured(benchmark, asked.scale)
-        result.keep(found, asked.results)
+        found = run_benchmark(benchmark, asked.scale)
+        result.save(found, asked.results)
         for figure in found.figures:
-            _say(f"  {figure.name}: {result.written(figure.value, figure.unit)}")
+            _say(f"  {figure.name}: {result.with_unit(figure.value, figure.unit)}")
         for target in found.targets:
             _say(f"  {'met' if target.met else 'MISSED'}: {target.claim}: {target.measured}")
             met = met and (target.met or asked.scale != 1)
         _say(f"  {found.seconds:.0f} s")
     page = asked.results.parent / "RESULTS.md"
-    kept = result.kept(asked.results)
+    kept = result.load_results(asked.results)
     chart.draw(kept, page.parent / chart.FOLDER)
-    page.write_text(rendered(kept))
+    page.write_text(render(kept))
     _say(f"written: {page}")
     if asked.results == result.FOLDER:
-        kept = result.kept(asked.results)
-        capacity.PAGE.write_text(capacity.rewritten(capacity.PAGE.read_text(), kept))
+        kept = result.load_results(asked.results)
+        capacity.PAGE.write_text(capacity.render_page(capacity.PAGE.read_text(), kept))
         _say(f"written: {capacity.PAGE}")
     return 0 if met else 1
 

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from bench.environment import BenchEnvironment, bench_environment
 from bench.machine import machine
-from bench.place import Place, place
 from bench.result import Figure, Findings, Result
 from bench.size import FULL, Size
 
-Run = Callable[[Place, Size, Findings], None]
+RunFunction = Callable[[BenchEnvironment, Size, Findings], None]
 
 
 @dataclass(frozen=True)
@@ -23,12 +23,12 @@ class Benchmark:
     bars: tuple[str, ...] = ()
 
     @property
-    def run(self) -> Run:
+    def run(self) -> RunFunction:
         """What it does."""
-        found: Run = importlib.import_module(f"bench.{self.name}").run
+        found: RunFunction = importlib.import_module(f"bench.{self.name}").run
         return found
 
-    def charted(self, result: Result) -> list[Figure]:
+    def chart_figures(self, result: Result) -> list[Figure]:
         """The figures of its chart, in their order, as far as a result has them."""
         known = {each.name: each for each in result.figures}
         return [known[name] for name in self.bars if name in known]
@@ -204,11 +204,11 @@ BENCHMARKS = (
 )
 
 
-def measured(benchmark: Benchmark, scale: float) -> Result:
+def run_benchmark(benchmark: Benchmark, scale: float) -> Result:
     """Runs a benchmark once."""
     began, start = datetime.now(UTC), time.monotonic()
     findings = Findings()
-    with place() as where:
+    with bench_environment() as where:
         on = machine(where.owner_url)
         benchmark.run(where, Size(scale), findings)
     seconds = time.monotonic() - start

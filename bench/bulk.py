@@ -9,21 +9,21 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from bench import load, processes
-from bench.fill import fill, sql
-from bench.place import Club, Place, settled
+from bench import load_generator, processes
+from bench.environment import BenchClub, BenchEnvironment, wait_for_autovacuum
+from bench.import_client import upload_import
 from bench.requests import batches, file_lines, profile_id
-from bench.result import Findings, number
-from bench.serving import Served, serving
+from bench.result import Findings, format_number
+from bench.seed_data import seed_database, sql
+from bench.serving import RunningServer, serve
 from bench.size import Size
-from bench.stages import STAGES, Meter, refresh_by_part
-from bench.upload import imported
+from bench.stages import STAGES, StageMeter, refresh_by_part
 from regulars.api.imports import BATCH_ROWS
-from regulars.ingest import bulk as loading
-from regulars.ingest import entities
-from regulars.ingest.batches import Options
-from regulars.ingest.files import Format, source
-from regulars.ingest.grouping import Committers
+from regulars.ingest.group_commit import GroupCommitter
+from regulars.loading import entities
+from regulars.loading import loader as loading
+from regulars.loading.batches import LoadOptions
+from regulars.loading.readers.files import FileFormat, inspect_file
 from regulars.storage.database import Database
 
 ROUNDS = 3
@@ -35,20 +35,20 @@ def sizes(size: Size) -> tuple[int, int]:
     return size.rows(200_000, 1_000), size.rows(2_000_000, 10_000)
 
 
-def run(where: Place, size: Size, findings: Findings) -> None:
+def run(where: BenchEnvironment, size: Size, findings: Findings) -> None:
     """Files and batches of random profiles among 200,000 with 2 million transactions."""
     profiles, stored = sizes(size)
     rows = size.rows(60_000, 2_000)
-    findings.did(f"{stored:,} transactions of {profiles:,} profiles stored; what comes in is of random profiles.")
-    findings.did(
+    findings.describe(f"{stored:,} transactions of {profiles:,} profiles stored; what comes in is of random profiles.")
+    findings.describe(
         f"Files of {rows:,} transactions by POST /v1/import/transactions, one after another, each transaction with no "
         f"or with two lines, each line found by its sku. The rate counts from the first byte sent to the answer, when "
         f"all is durable and every value fresh."
     )
-    store = where.store()
-    club = store.club("bulk")
-    fill(store, club, profiles, stored)
-    with serving(where, store) as served:
+    store = where.database()
+    club = store.create_club("bulk")
+    seed_database(store, club, profiles, stored)
+    with serve(where, store) as served:
         for lines in (0, 2):
             case = f"import, {'two lines each' if lines else 'no lines'}"
             send = partial(_import, served, club, profiles, rows, lines)
@@ -56,8 +56,8 @@ def run(where: Place, size: Size, findings: Findings) -> None:
         case = "batch.json of 500, two lines each, 4 clients"
         send = partial(_batches, served, club, profiles, max(4, rows // 500))
         _rounds(where, served, case, size.rounds(ROUNDS), send, findings)
-    with store.owner() as connection:
-        settled(connection)
+    with store.owner_connection() as connection:
+        wait_for_autovacuum(connection)
     asyncio.run(_by_stage(where, store.app_url, club, profiles, rows, findings))
 
 
@@ -65,43 +65,47 @@ Sent = Callable[[], tuple[int, float]]
 """Sends a round; gives how many transactions that were, and in how many seconds."""
 
 
-def _rounds(where: Place, served: Served, case: str, rounds: int, send: Sent, findings: Findings) -> None:
+def _rounds(
+    where: BenchEnvironment, served: RunningServer, case: str, rounds: int, send: Sent, findings: Findings
+) -> None:
     rates, server, database = [], [], []
     for place_ in range(rounds + 1):
-        before = (served.cpu_seconds(), processes.cpu_seconds(where.postmaster))
+        before = (served.cpu_seconds(), processes.cpu_seconds(where.postmaster_pid))
         rows, seconds = send()
         if place_ == 0:
             # Connections are opened and statements planned.
             continue
         rates.append(rows / seconds)
         server.append(1e6 * (served.cpu_seconds() - before[0]) / rows)
-        database.append(1e6 * (processes.cpu_seconds(where.postmaster) - before[1]) / rows)
-    rate = findings.found(case, rates, "transactions/s")
-    findings.found(f"{case}: CPU of the server", server, "µs a transaction")
-    findings.found(f"{case}: CPU of PostgreSQL, all its processes", database, "µs a transaction")
-    findings.at_least(f"Bulk, {case}: at least {LEAST:,} transactions/s, durable and fresh", rate, LEAST)
+        database.append(1e6 * (processes.cpu_seconds(where.postmaster_pid) - before[1]) / rows)
+    rate = findings.record(case, rates, "transactions/s")
+    findings.record(f"{case}: CPU of the server", server, "µs a transaction")
+    findings.record(f"{case}: CPU of PostgreSQL, all its processes", database, "µs a transaction")
+    findings.target_at_least(f"Bulk, {case}: at least {LEAST:,} transactions/s, durable and fresh", rate, LEAST)
 
 
-def _import(served: Served, club: Club, profiles: int, rows: int, lines: int) -> tuple[int, float]:
+def _import(served: RunningServer, club: BenchClub, profiles: int, rows: int, lines: int) -> tuple[int, float]:
     pieces = list(file_lines(club, profiles, rows, lines=lines))
     began = time.perf_counter()
-    answer = imported(served.port, club, pieces)
+    answer = upload_import(served.port, club, pieces)
     seconds = time.perf_counter() - began
     assert answer["loaded"] == rows, answer
     return rows, seconds
 
 
-def _batches(served: Served, club: Club, profiles: int, number_of: int) -> tuple[int, float]:
+def _batches(served: RunningServer, club: BenchClub, profiles: int, number_of: int) -> tuple[int, float]:
     requests = batches(club, range(1, profiles + 1), number_of, 500)
-    done = load.closed(served.port, iter(requests), 4, 600).require(200)
+    done = load_generator.closed_loop(served.port, iter(requests), 4, 600).require(200)
     return number_of * 500, done.seconds
 
 
 # By stage -----------------------------------------------------------------------------------------------
 
 
-async def _by_stage(where: Place, url: str, club: Club, profiles: int, rows: int, findings: Findings) -> None:
-    findings.did(
+async def _by_stage(
+    where: BenchEnvironment, url: str, club: BenchClub, profiles: int, rows: int, findings: Findings
+) -> None:
+    findings.describe(
         "By stage: the same files through the product's own loading in one process, with one connection; after "
         "every statement the CPU of the loading thread and of the connection's process is noted. Parts of the refresh: "
         "the statement cut off after each of them, on the same state, each time undone."
@@ -116,8 +120,8 @@ async def _by_stage(where: Place, url: str, club: Club, profiles: int, rows: int
             with path.open("wb") as file:
                 for piece in file_lines(club, profiles, rows, lines=lines):
                     file.write(piece)
-            meter = Meter()
-            async with database.unscoped() as connection:
+            meter = StageMeter()
+            async with database.unscoped_connection() as connection:
                 await meter.watch(connection)
             with meter.parsing():
                 await _load(database, club, path)
@@ -132,27 +136,29 @@ async def _by_stage(where: Place, url: str, club: Club, profiles: int, rows: int
         found = await refresh_by_part(database, club.id, chosen, sql("one_sale_each"))
 
     def each(used: list[int]) -> str:
-        return number(statistics.median(used) / len(chosen[0]) / 1000)
+        return format_number(statistics.median(used) / len(chosen[0]) / 1000)
 
-    findings.table(
+    findings.add_table(
         f"Microseconds of PostgreSQL a profile within the refresh, {len(chosen[0]):,} profiles at once",
         ("part", "CPU"),
         [(name, each(used)) for name, used in found.items()],
     )
 
 
-async def _load(database: Database, club: Club, path: Path) -> None:
-    read: Any = partial(source(path, Format.NDJSON).rows, entities.columns_of("transactions"))
-    options = Options(batch_rows=BATCH_ROWS)
-    summary = await loading.load_one(database, Committers(database, 5_000), club.id, "transactions", read, options)
+async def _load(database: Database, club: BenchClub, path: Path) -> None:
+    read: Any = partial(inspect_file(path, FileFormat.NDJSON).rows, entities.columns_of("transactions"))
+    options = LoadOptions(batch_rows=BATCH_ROWS)
+    summary = await loading.load_and_finish(
+        database, GroupCommitter(database, 5_000), club.id, "transactions", read, options
+    )
     assert not summary.rejected, summary.rejections[:3]
 
 
-def _table(meter: Meter, rows: int, title: str, findings: Findings) -> None:
+def _table(meter: StageMeter, rows: int, title: str, findings: Findings) -> None:
     def written(nanoseconds: int) -> str:
-        return number(nanoseconds / 1000 / rows)
+        return format_number(nanoseconds / 1000 / rows)
 
     costs = [(stage, meter.costs[stage]) for stage in STAGES]
-    lines = [(stage, written(cost.here), written(cost.database), written(cost.time)) for stage, cost in costs]
+    lines = [(stage, written(cost.client), written(cost.database), written(cost.time)) for stage, cost in costs]
     total = [written(sum(getattr(cost, kind) for _, cost in costs)) for kind in ("here", "database", "time")]
-    findings.table(title, ("stage", "CPU here", "CPU of PostgreSQL", "time"), [*lines, ("in all", *total)])
+    findings.add_table(title, ("stage", "CPU here", "CPU of PostgreSQL", "time"), [*lines, ("in all", *total)])

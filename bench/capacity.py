@@ -94,7 +94,7 @@ def table(results: Mapping[str, Result]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def rewritten(page: str, results: Mapping[str, Result]) -> str:
+def render_page(page: str, results: Mapping[str, Result]) -> str:
     """The page with its table as the results say."""
     before, _, rest = page.partition(_BEGIN)
     _, _, after = rest.partition(_END)

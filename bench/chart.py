@@ -6,7 +6,7 @@ from pathlib import Path
 from matplotlib.figure import Figure as Drawing
 
 from bench.benchmark import BENCHMARKS
-from bench.result import Figure, Result, written
+from bench.result import Figure, Result, with_unit
 
 FOLDER = "charts"
 
@@ -18,7 +18,7 @@ def draw(results: dict[str, Result], folder: Path) -> None:
     """Writes the PNG of each result that has something to draw."""
     folder.mkdir(parents=True, exist_ok=True)
     for each in BENCHMARKS:
-        if each.name in results and (bars := each.charted(results[each.name])):
+        if each.name in results and (bars := each.chart_figures(results[each.name])):
             _draw(each.title, bars, folder / f"{each.name}.png")
 
 
@@ -28,7 +28,7 @@ def _draw(title: str, bars: Sequence[Figure], path: Path) -> None:
     medians = [each.value for each in bars]
     spread = [[each.value - each.low for each in bars], [each.high - each.value for each in bars]]
     drawn = axes.barh([each.name for each in bars], medians, xerr=spread, color=_COLOUR, height=0.62, capsize=2)
-    axes.bar_label(drawn, [written(each.value, "") for each in bars], padding=4)
+    axes.bar_label(drawn, [with_unit(each.value, "") for each in bars], padding=4)
     axes.invert_yaxis()
     axes.set_xlim(0, 1.12 * max(each.high for each in bars))
     axes.set_title(title, loc="left")

@@ -9,14 +9,14 @@ from uuid import UUID
 import psycopg
 
 from bench.bulk import sizes
-from bench.fill import fill, sql
-from bench.place import Club, Place, Store, row
+from bench.environment import BenchClub, BenchDatabase, BenchEnvironment, fetch_one
+from bench.import_client import upload_import
 from bench.requests import file_lines, profile_id
-from bench.result import Findings, number
-from bench.serving import serving
+from bench.result import Findings, format_number
+from bench.seed_data import seed_database, sql
+from bench.serving import serve
 from bench.size import Size
-from bench.upload import imported
-from regulars.aggregations.store import refresh_statement
+from regulars.aggregations.table import refresh_statement
 from regulars.ingest.commit import _LOCK as LOCK
 
 PROFILES = 500
@@ -26,22 +26,22 @@ MOST = 3
 _TYPES = ("int", "uuid[]", "timestamptz[]", "text[]")
 
 
-def run(where: Place, size: Size, findings: Findings) -> None:
+def run(where: BenchEnvironment, size: Size, findings: Findings) -> None:
     """The refresh of 500 random profiles, and a file of transactions, each right after a cold start."""
     profiles, stored = sizes(size)
     rounds = size.rounds(ROUNDS)
     at_once = min(PROFILES, profiles // 4)
     rows = size.rows(20_000, 1_000)
-    findings.did(f"{stored:,} transactions of {profiles:,} profiles stored; every other profile has an address.")
-    findings.did(
+    findings.describe(f"{stored:,} transactions of {profiles:,} profiles stored; every other profile has an address.")
+    findings.describe(
         f"Pages: PostgreSQL is restarted and the machine's caches are dropped; the catalogue is in use, as it "
         f"always is, and so are the roots of the indexes (50 other profiles are read first); then one sale is inserted "
         f"for each of {at_once} random profiles, the profiles are locked, and the product's refresh runs under "
         f"EXPLAIN (ANALYZE, BUFFERS). What a statement reads from disk counts; all is undone."
     )
-    store = where.store()
-    club = store.club("cold")
-    fill(store, club, profiles, stored)
+    store = where.database()
+    club = store.create_club("cold")
+    seed_database(store, club, profiles, stored)
     in_order = [_pages(where, store, club, profiles, at_once, findings, seed, alone=False) for seed in range(rounds)]
     alone = [_pages(where, store, club, profiles, at_once, findings, seed, alone=True) for seed in range(rounds)]
     _told(in_order, alone, at_once, findings)
@@ -49,17 +49,25 @@ def run(where: Place, size: Size, findings: Findings) -> None:
 
 
 def _pages(
-    where: Place, store: Store, club: Club, profiles: int, at_once: int, findings: Findings, seed: int, *, alone: bool
+    where: BenchEnvironment,
+    store: BenchDatabase,
+    club: BenchClub,
+    profiles: int,
+    at_once: int,
+    findings: Findings,
+    seed: int,
+    *,
+    alone: bool,
 ) -> dict[str, int]:
     """Pages read from disk by statement and, within the refresh, by relation."""
     if not where.restart_cold() and seed == 0 and not alone:
-        findings.did("The machine's own caches could not be dropped here: only PostgreSQL's were.")
+        findings.describe("The machine's own caches could not be dropped here: only PostgreSQL's were.")
     chance = random.Random(seed)
     numbers = chance.sample(range(1, profiles + 1), at_once + 50)
     chosen = sorted(profile_id(club, each) for each in numbers[50:])
     others = sorted(profile_id(club, each) for each in numbers[:50])
     found: dict[str, int] = {}
-    with store.app(club) as connection:
+    with store.app_connection(club) as connection:
         connection.execute("BEGIN")
         _refresh(connection, club, others)
         if not alone:
@@ -73,8 +81,8 @@ def _pages(
     return found
 
 
-def _refresh(connection: psycopg.Connection, club: Club, chosen: list[UUID]) -> dict[str, Any]:
-    now = row(connection, "SELECT now()")[0]
+def _refresh(connection: psycopg.Connection, club: BenchClub, chosen: list[UUID]) -> dict[str, Any]:
+    now = fetch_one(connection, "SELECT now()")[0]
     values = [club.id, chosen, [now] * len(chosen), ["bench"] * len(chosen)]
     return _explained(connection, refresh_statement(), values)
 
@@ -116,38 +124,51 @@ def _told(in_order: list[dict[str, int]], alone: list[dict[str, int]], at_once: 
     def rounds(found: list[dict[str, int]], name: str) -> list[float]:
         return [each.get(name, 0) / at_once for each in found]
 
-    findings.found("pages read a profile by the insert", rounds(in_order, "insert"), "pages")
-    findings.found("pages read a profile by the lock", rounds(in_order, "lock"), "pages")
-    pages = findings.found("pages read a profile by the refresh that follows", rounds(in_order, "refresh"), "pages")
-    findings.at_most("After dropping caches, refresh within a write: at most 3 pages read a profile", pages, MOST)
-    pages = findings.found("pages read a profile by the refresh alone", rounds(alone, "refresh"), "pages")
-    findings.at_most(
+    findings.record("pages read a profile by the insert", rounds(in_order, "insert"), "pages")
+    findings.record("pages read a profile by the lock", rounds(in_order, "lock"), "pages")
+    pages = findings.record("pages read a profile by the refresh that follows", rounds(in_order, "refresh"), "pages")
+    findings.target_at_most(
+        "After dropping caches, refresh within a write: at most 3 pages read a profile", pages, MOST
+    )
+    pages = findings.record("pages read a profile by the refresh alone", rounds(alone, "refresh"), "pages")
+    findings.target_at_most(
         "After dropping caches, refresh with nothing before it: at most 3 pages read a profile", pages, MOST
     )
     names = sorted({name for each in (*in_order, *alone) for name in each if name.startswith("refresh: ")})
-    findings.table(
+    findings.add_table(
         "Pages that the refresh reads a profile, by what they belong to (first of the rounds)",
         ("relation", "within a write", "alone"),
         [
-            (name.removeprefix("refresh: "), *(number(each[0].get(name, 0) / at_once) for each in (in_order, alone)))
+            (
+                name.removeprefix("refresh: "),
+                *(format_number(each[0].get(name, 0) / at_once) for each in (in_order, alone)),
+            )
             for name in names
         ],
     )
 
 
-def _speed(where: Place, store: Store, club: Club, profiles: int, rows: int, rounds: int, findings: Findings) -> None:
-    findings.did(
+def _speed(
+    where: BenchEnvironment,
+    store: BenchDatabase,
+    club: BenchClub,
+    profiles: int,
+    rows: int,
+    rounds: int,
+    findings: Findings,
+) -> None:
+    findings.describe(
         f"Speed: a file of {rows:,} transactions with two lines each, after a cold start and then again, warm."
     )
     rates: dict[str, list[float]] = {"cold": [], "warm": []}
     for _ in range(rounds):
         where.restart_cold()
-        with serving(where, store) as served:
+        with serve(where, store) as served:
             for name, found in rates.items():
                 pieces = list(file_lines(club, profiles, rows, lines=2))
                 began = time.perf_counter()
-                answer = imported(served.port, club, pieces)
+                answer = upload_import(served.port, club, pieces)
                 found.append(rows / (time.perf_counter() - began))
                 assert answer["loaded"] == rows, (name, answer)
     for name, found in rates.items():
-        findings.found(f"import, two lines each, {name}", found, "transactions/s")
+        findings.record(f"import, two lines each, {name}", found, "transactions/s")

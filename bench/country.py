@@ -7,12 +7,12 @@ from typing import Any
 
 import msgspec
 
-from bench import load
-from bench.fill import fill
-from bench.place import Club, Place, Store, row
+from bench import load_generator
+from bench.environment import BenchClub, BenchDatabase, BenchEnvironment, fetch_one
 from bench.requests import reads
 from bench.result import Findings
-from bench.serving import Served, serving
+from bench.seed_data import seed_database
+from bench.serving import RunningServer, serve
 from bench.size import Size
 
 LOCATION = 7
@@ -26,23 +26,27 @@ UPDATE transactions SET location_id = $2 WHERE community_id = $1 AND transacted_
 """All purchases of that time, so that they decide the country that is likely."""
 
 
-def run(where: Place, size: Size, findings: Findings) -> None:
+def run(where: BenchEnvironment, size: Size, findings: Findings) -> None:
     """PUT the location, read a profile at once; then all others while the sweep brings them up to date."""
     profiles = size.rows(100_000, 1_000)
-    findings.did(
+    findings.describe(
         f"{profiles:,} profiles with {10 * profiles:,} transactions, all of the last 18 months at one location. Its "
         f"country goes back and forth between France and Italy; right after the PUT the values of 20 profiles that it "
         f"decides for are read, which must name the new country; then reads of random profiles go on at 100 a second "
         f"while the sweep works."
     )
-    store = where.store()
-    club = store.club("country")
-    fill(store, club, profiles, 10 * profiles, changed=_BUY_THERE, values=(club.id, LOCATION))
-    with serving(where, store) as served:
+    store = where.database()
+    club = store.create_club("country")
+    seed_database(
+        store, club, profiles, 10 * profiles, update_statement=_BUY_THERE, update_arguments=(club.id, LOCATION)
+    )
+    with serve(where, store) as served:
         _rounds(store, served, club, profiles, size, findings)
 
 
-def _rounds(store: Store, served: Served, club: Club, profiles: int, size: Size, findings: Findings) -> None:
+def _rounds(
+    store: BenchDatabase, served: RunningServer, club: BenchClub, profiles: int, size: Size, findings: Findings
+) -> None:
     took: list[float] = []
     first: list[float] = []
     meanwhile: list[float] = []
@@ -60,30 +64,32 @@ def _rounds(store: Store, served: Served, club: Club, profiles: int, size: Size,
             milliseconds, answer = _call(served, club, "GET", f"/api/v3/profiles/{each}/aggregations")
             first.append(milliseconds)
             wrong += answer["data"]["likely_country"] != country
-        busy = load.opened(served.port, reads(club, profiles, 2_000), 64, size.seconds(5), 100).require(200)
+        busy = load_generator.open_loop(served.port, reads(club, profiles, 2_000), 64, size.seconds(5), 100).require(
+            200
+        )
         meanwhile.append(busy.percentile(99))
         _await_sweep(store, club)
         swept.append(time.perf_counter() - changed)
-    slow = findings.found("PUT of the country", took, "ms")
-    findings.found("first read of a profile after it", first, "ms")
-    findings.found("reads at 100 a second while the sweep works, p99", meanwhile, "ms")
-    findings.found("until the sweep has brought every profile up to date", swept, "s")
-    findings.at_most(
+    slow = findings.record("PUT of the country", took, "ms")
+    findings.record("first read of a profile after it", first, "ms")
+    findings.record("reads at 100 a second while the sweep works, p99", meanwhile, "ms")
+    findings.record("until the sweep has brought every profile up to date", swept, "s")
+    findings.target_at_most(
         f"Changing the country of a location that {profiles:,} profiles bought at: the PUT under {MOST} ms",
         slow,
         MOST,
         "ms",
     )
-    findings.holds("... and right in the next read", f"{wrong} of {20 * rounds} reads wrong", wrong == 0)
+    findings.target("... and right in the next read", f"{wrong} of {20 * rounds} reads wrong", wrong == 0)
 
 
-def _put_country(served: Served, club: Club, country: str) -> float:
+def _put_country(served: RunningServer, club: BenchClub, country: str) -> float:
     return _call(served, club, "PUT", f"/api/v3/locations/{LOCATION}", {"address": {"country": country}})[0]
 
 
-def _decided(store: Store, club: Club, country: str) -> list[str]:
+def _decided(store: BenchDatabase, club: BenchClub, country: str) -> list[str]:
     """Profiles for whom the location decides: no other place is in that country."""
-    with store.owner() as connection:
+    with store.owner_connection() as connection:
         found = connection.execute(
             "SELECT profile_id::text FROM aggregations WHERE community_id = %s AND likely_country = %s LIMIT 500",
             [club.id, country],
@@ -92,9 +98,9 @@ def _decided(store: Store, club: Club, country: str) -> list[str]:
     return [each[0] for each in found]
 
 
-def _await_sweep(store: Store, club: Club) -> None:
-    with store.owner() as connection:
-        while row(
+def _await_sweep(store: BenchDatabase, club: BenchClub) -> None:
+    with store.owner_connection() as connection:
+        while fetch_one(
             connection,
             "SELECT EXISTS (SELECT FROM aggregations JOIN epochs USING (community_id) "
             f"WHERE community_id = {club.id} AND aggregations.values_epoch < epochs.values_epoch)",
@@ -102,7 +108,9 @@ def _await_sweep(store: Store, club: Club) -> None:
             time.sleep(0.2)
 
 
-def _call(served: Served, club: Club, method: str, path: str, body: object = None) -> tuple[float, dict[str, Any]]:
+def _call(
+    served: RunningServer, club: BenchClub, method: str, path: str, body: object = None
+) -> tuple[float, dict[str, Any]]:
     connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=600)
     began = time.perf_counter()
     connection.request(

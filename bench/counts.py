@@ -12,17 +12,17 @@ from typing import Any
 import duckdb
 import msgspec
 
-from bench.fill import sql
-from bench.place import ZONE, Club, Place, Store
-from bench.result import Findings, number
+from bench.environment import ZONE, BenchClub, BenchDatabase, BenchEnvironment
+from bench.result import Findings, format_number
+from bench.seed_data import sql
 from bench.size import Size
-from regulars.access.customers import Customer
-from regulars.query.execution import Stores
-from regulars.query.records import records
-from regulars.query.request import parse
-from regulars.query.timeseries import timeseries
-from regulars.reports import folding, rollups
-from regulars.reports.registry import BY_NAME
+from regulars.auth.tenants import Tenant
+from regulars.query.backends import Backends
+from regulars.query.formats.records import records
+from regulars.query.formats.timeseries import timeseries
+from regulars.query.parser.request import parse_query
+from regulars.reports.registry import REPORTS_BY_NAME
+from regulars.rollups import compaction, partitions
 from regulars.storage.database import Database
 
 ROUNDS = 5
@@ -59,47 +59,47 @@ TWO_FIELDS = "of one gender and age"
 Ask = Callable[[], Awaitable[Any]]
 
 
-def run(where: Place, size: Size, findings: Findings) -> None:
+def run(where: BenchEnvironment, size: Size, findings: Findings) -> None:
     """Communities of few and of very many members; then a community of many joins a day."""
     many, few = size.rows(5_000_000, 2 * FEW), FEW
-    findings.did(
+    findings.describe(
         f"Two clubs of {few:,} and {many:,} members, who stand in the same some 600 groups; the whole of "
         f"members_grouped_count is asked for in turns, from the body of the request to the body of the answer, in one "
         f"process under row-level security. GROUP BY: over the same table under row-level security, and in DuckDB over "
         f"a copy of the columns that it needs, with all cores."
     )
-    store = where.store()
+    store = where.database()
     asyncio.run(_room(store))
-    clubs = {few: store.club("few"), many: store.club("many")}
-    with store.owner() as connection, connection.cursor() as cursor:
+    clubs = {few: store.create_club("few"), many: store.create_club("many")}
+    with store.owner_connection() as connection, connection.cursor() as cursor:
         for members, club in clubs.items():
             cursor.execute(sql("fill_counted").replace("$1", str(club.id)).replace("$2", str(members)).encode())
             cursor.execute(sql("fill_counts").replace("$1", str(club.id)).encode())
-    store.tidy("members", "group_counts")
+    store.vacuum("members", "group_counts")
     asyncio.run(_counts(store, clubs, size, findings))
     _in_duckdb(store, clubs[many], where.folder, size, findings)
     joins = size.rows(2_000, 20)
-    findings.did(
+    findings.describe(
         f"Balance and history: a club in which {joins:,} a day joined on the last {DAYS} days, nearly each unlike all "
         f"others; from then on as above."
     )
-    asyncio.run(_over_time(store, store.club("balance"), joins, size, findings))
+    asyncio.run(_over_time(store, store.create_club("balance"), joins, size, findings))
 
 
-async def _room(store: Store) -> None:
+async def _room(store: BenchDatabase) -> None:
     async with Database(store.app_url, 1) as database:
-        await rollups.keep(database)
+        await partitions.ensure(database)
 
 
-def _customer(club: Club) -> Customer:
-    return Customer(club.id, club.id, 1, 1, "counts", "Counts", ZONE, "NOK", 2, {})
+def _customer(club: BenchClub) -> Tenant:
+    return Tenant(club.id, club.id, 1, 1, "counts", "Counts", ZONE, "NOK", 2, {})
 
 
-def _asking(database: Database, club: Club, answer: Any, body: dict[str, Any]) -> Ask:
-    stores, content = Stores(database), json.dumps(body).encode()
+def _asking(database: Database, club: BenchClub, answer: Any, body: dict[str, Any]) -> Ask:
+    stores, content = Backends(database), json.dumps(body).encode()
 
     async def ask() -> bytes:
-        found = await answer(parse(content, BY_NAME), [_customer(club)], stores, database.clock())
+        found = await answer(parse_query(content, REPORTS_BY_NAME), [_customer(club)], stores, database.clock())
         return msgspec.json.encode(found)
 
     return ask
@@ -108,7 +108,7 @@ def _asking(database: Database, club: Club, answer: Any, body: dict[str, Any]) -
 # Now ----------------------------------------------------------------------------------------------------
 
 
-async def _counts(store: Store, clubs: dict[int, Club], size: Size, findings: Findings) -> None:
+async def _counts(store: BenchDatabase, clubs: dict[int, BenchClub], size: Size, findings: Findings) -> None:
     few, many = clubs
     requests = size.rows(200, 10)
     async with Database(store.app_url, 2) as database:
@@ -120,41 +120,41 @@ async def _counts(store: Store, clubs: dict[int, Club], size: Size, findings: Fi
         assert len(answers[few]) == len(answers[many]), [len(each) for each in answers.values()]
         times = await _in_turns(asks, requests, size.rounds(ROUNDS))
         costs = {
-            members: findings.found(f"members_grouped_count, {name} members", times[members], "ms")
+            members: findings.record(f"members_grouped_count, {name} members", times[members], "ms")
             for members, name in ((few, "few"), (many, "many"))
         }
         ratios = [of_many / of_few for of_few, of_many in zip(times[few], times[many], strict=True)]
-        ratio = findings.found("members_grouped_count, many members / few", ratios, "")
+        ratio = findings.record("members_grouped_count, many members / few", ratios, "")
         claim = f"members_grouped_count costs the same for {few:,} and for {many:,} members, within 20 percent"
-        findings.holds(claim, f"{number(ratio)} times", 1 / 1.2 <= ratio <= 1.2)
+        findings.target(claim, f"{format_number(ratio)} times", 1 / 1.2 <= ratio <= 1.2)
         for name, (statement, title) in GROUPED.items():
             ask = _scanning(database, clubs[many], statement)
-            took = findings.found(f"{title}, PostgreSQL, many members", await _each(ask, size.rounds(3)), "ms")
-            findings.at_least(
+            took = findings.record(f"{title}, PostgreSQL, many members", await _each(ask, size.rounds(3)), "ms")
+            findings.target_at_least(
                 f"members_grouped_count: at least 50 times less than a GROUP BY in PostgreSQL, {name}",
                 took / costs[many],
                 50,
                 "times",
             )
-        with store.owner() as connection:
-            moves = folding.MOST_UNFOLDED
+        with store.owner_connection() as connection:
+            moves = compaction.MAX_UNCOMPACTED
             statement = sql("appended_moves").replace("$1", str(clubs[many].id)).replace("$2", str(moves))
             connection.execute(statement.encode())
         unfolded = await _each(asks[many], size.rounds(ROUNDS))
-        findings.found(f"members_grouped_count with {moves:,} rows that are not folded yet", unfolded, "ms")
+        findings.record(f"members_grouped_count with {moves:,} rows that are not folded yet", unfolded, "ms")
 
 
-def _scanning(database: Database, club: Club, statement: str) -> Ask:
+def _scanning(database: Database, club: BenchClub, statement: str) -> Ask:
     text = statement.format(where=f"WHERE community_id = {club.id} AND is_member")
 
     async def ask() -> None:
-        async with database.reading(club.id) as scope:
+        async with database.read_transaction(club.id) as scope:
             await scope.fetch(text)
 
     return ask
 
 
-def _in_duckdb(store: Store, club: Club, folder: Path, size: Size, findings: Findings) -> None:
+def _in_duckdb(store: BenchDatabase, club: BenchClub, folder: Path, size: Size, findings: Findings) -> None:
     found = {figure.name: figure.value for figure in findings.figures}
     with _copied(store, club, folder) as copy:
         for statement, title in GROUPED.values():
@@ -165,18 +165,18 @@ def _in_duckdb(store: Store, club: Club, folder: Path, size: Size, findings: Fin
                 began = time.perf_counter()
                 copy.execute(text).fetchall()
                 times.append(1e3 * (time.perf_counter() - began))
-            took = findings.found(f"{title}, DuckDB, many members", times, "ms")
+            took = findings.record(f"{title}, DuckDB, many members", times, "ms")
             kept = found["members_grouped_count, many members"]
-            findings.found(f"{title}, DuckDB / members_grouped_count", took / kept, "times")
+            findings.record(f"{title}, DuckDB / members_grouped_count", took / kept, "times")
 
 
 @contextmanager
-def _copied(store: Store, club: Club, folder: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+def _copied(store: BenchDatabase, club: BenchClub, folder: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """A DuckDB that has the columns of a club's members."""
     path = folder / "members.csv"
     statement = f"SELECT gender, array_to_string(groups, '|') FROM members WHERE community_id = {club.id} AND is_member"
     with (
-        store.owner() as connection,
+        store.owner_connection() as connection,
         connection.cursor() as cursor,
         path.open("wb") as file,
         cursor.copy(f"COPY ({statement}) TO STDOUT (FORMAT csv)".encode()) as rows,
@@ -195,16 +195,16 @@ def _copied(store: Store, club: Club, folder: Path) -> Iterator[duckdb.DuckDBPyC
 # Over time ----------------------------------------------------------------------------------------------
 
 
-async def _over_time(store: Store, club: Club, joins: int, size: Size, findings: Findings) -> None:
+async def _over_time(store: BenchDatabase, club: BenchClub, joins: int, size: Size, findings: Findings) -> None:
     async with Database(store.app_url, 2) as database:
         for part in range(2):
-            with store.owner() as connection:
+            with store.owner_connection() as connection:
                 statement = sql("appended_joins").replace("$1", str(club.id)).replace("$2", str(DAYS))
                 connection.execute(
                     statement.replace("$3", str(joins // 2)).replace("(day, '-'", f"({part}, day").encode()
                 )
-            await folding.fold(database, club.id)
-        with store.owner() as connection:
+            await compaction.compact(database, club.id)
+        with store.owner_connection() as connection:
             for table in ("balance_rollups", "balance_deltas"):
                 connection.execute(f"VACUUM (ANALYZE) {table}".encode())
         now = database.clock()
@@ -219,14 +219,14 @@ async def _over_time(store: Store, club: Club, joins: int, size: Size, findings:
             ask = _asking(database, club, timeseries, body | more)
             assert msgspec.json.decode(await ask())["data_points"], name
             rounds = [await _each(ask, requests) for _ in range(size.rounds(3))]
-            findings.found(
+            findings.record(
                 f"{DAYS} days of member_balance, {name}, p50", [_percentile(each, 50) for each in rounds], "ms"
             )
-            slow = findings.found(
+            slow = findings.record(
                 f"{DAYS} days of member_balance, {name}, p95", [_percentile(each, 95) for each in rounds], "ms"
             )
             if name != TWO_FIELDS:
-                findings.at_most(f"{DAYS} days of daily member_balance, {name}: p95 under 20 ms", slow, 20, "ms")
+                findings.target_at_most(f"{DAYS} days of daily member_balance, {name}: p95 under 20 ms", slow, 20, "ms")
 
 
 # Asking -------------------------------------------------------------------------------------------------

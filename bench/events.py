@@ -7,13 +7,13 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from random import Random
 
-from bench import processes, telling
-from bench.place import Club, Place, Store
+from bench import event_ingest, processes
+from bench.environment import BenchClub, BenchDatabase, BenchEnvironment
+from bench.event_ingest import BATCH_ROWS, encode, p95, to_ndjson
 from bench.result import Findings
 from bench.size import Size
-from bench.telling import BATCH_ROWS, as_lines, encode, p95
-from regulars.ingest.grouping import Committers
-from regulars.reports import rollups
+from regulars.ingest.group_commit import GroupCommitter
+from regulars.rollups import partitions
 from regulars.storage.database import Database
 
 LEAST = 20_000
@@ -54,11 +54,11 @@ WHERE relkind = 'r' AND relname ~ '^(sending_(events|dispatches|days|rollups)|re
 """
 
 
-def run(where: Place, size: Size, findings: Findings) -> None:
+def run(where: BenchEnvironment, size: Size, findings: Findings) -> None:
     """10 million events of 10,000 sendings, told tenth by tenth."""
     part, welcome = size.rows(1_000, 5), size.rows(100_000, 500)
     shares = ", ".join(f"{kind} {share:.0%}" for kind, share, _ in KINDS)
-    findings.did(
+    findings.describe(
         f"{part * PARTS:,} sendings, one every {EVERY} s, of {DISPATCHES} dispatches each to 20,000 profiles, and "
         f"their events ({shares} of dispatches; opened after an hour on average) in the order of time, as NDJSON in "
         f"batches of {BATCH_ROWS:,}: each until it is durable, with all counters and buckets. After the first tenth "
@@ -67,19 +67,21 @@ def run(where: Place, size: Size, findings: Findings) -> None:
         f"dispatches, opened after a day on average; sendings_stats of a year of it, between any two seconds, follows "
         f"the same counted from its events in the range."
     )
-    store = where.store("events")
-    club = store.club("events")
+    store = where.database("events")
+    club = store.create_club("events")
     asyncio.run(_run(where, store, club, (part, welcome), findings))
 
 
-async def _run(where: Place, store: Store, club: Club, amount: tuple[int, int], findings: Findings) -> None:
+async def _run(
+    where: BenchEnvironment, store: BenchDatabase, club: BenchClub, amount: tuple[int, int], findings: Findings
+) -> None:
     part, welcome = amount
     async with Database(store.app_url, 4) as database:
-        await rollups.keep(database)
-        load = partial(telling.load, database, Committers(database, BATCH_ROWS), club)
-        await load("profiles", as_lines({"external_id": f"C{n}", "gender": "female"} for n in range(20_000)))
+        await partitions.ensure(database)
+        load = partial(event_ingest.load_events, database, GroupCommitter(database, BATCH_ROWS), club)
+        await load("profiles", to_ndjson({"external_id": f"C{n}", "gender": "female"} for n in range(20_000)))
         known = ({"external_id": f"S{n}", "channel": "email", "reporting_id": n + 1} for n in range(part * PARTS))
-        await load("sendings", as_lines(known))
+        await load("sendings", to_ndjson(known))
         began = datetime.now(UTC) - timedelta(seconds=part * PARTS * EVERY, hours=24)
         rates: list[float] = []
         here: list[float] = []
@@ -89,41 +91,43 @@ async def _run(where: Place, store: Store, club: Club, amount: tuple[int, int], 
         for number in range(PARTS):
             events = list(_events(range(number * part, (number + 1) * part), began))
             told += len(events)
-            before = time.perf_counter(), time.process_time(), processes.cpu_seconds(where.postmaster)
+            before = time.perf_counter(), time.process_time(), processes.cpu_seconds(where.postmaster_pid)
             await load("sending_events", events)
             rates.append(len(events) / (time.perf_counter() - before[0]))
             here.append(1e6 * (time.process_time() - before[1]) / len(events))
-            there.append(1e6 * (processes.cpu_seconds(where.postmaster) - before[2]) / len(events))
+            there.append(1e6 * (processes.cpu_seconds(where.postmaster_pid) - before[2]) / len(events))
             if number in (0, PARTS - 1):
                 reads[number] = await p95(database, club, _bodies((number + 1) * part, began))
-        with store.owner() as connection:
+        with store.owner_connection() as connection:
             room = connection.execute(_ROOM.encode()).fetchone()
         scattered = list(_scattered(part * PARTS, began))
         clock = time.perf_counter()
         await load("sending_events", scattered)
-        findings.found("events told, scattered", len(scattered) / (time.perf_counter() - clock), "events/s")
+        findings.record("events told, scattered", len(scattered) / (time.perf_counter() - clock), "events/s")
         await _year(database, load, club, welcome, findings)
     assert room is not None
-    rate = findings.found("events told", rates, "events/s")
-    findings.found("CPU of this process", here, "µs an event")
-    findings.found("CPU of PostgreSQL", there, "µs an event")
-    findings.found("room", float(room[0]) / told, "bytes an event")
-    findings.at_least(f"Events: at least {LEAST:,} events/s, durable, all counters and buckets fresh", rate, LEAST)
-    few = findings.found("history of one sending with a tenth of the events, p95", reads[0], "ms")
-    many = findings.found("history of one sending with all events, p95", reads[PARTS - 1], "ms")
-    findings.at_most(f"History of one sending: p95 under {MOST_MILLISECONDS} ms", many, MOST_MILLISECONDS)
-    findings.at_most("History of one sending: no slower with ten times the events, times", many / few, 1.5)
+    rate = findings.record("events told", rates, "events/s")
+    findings.record("CPU of this process", here, "µs an event")
+    findings.record("CPU of PostgreSQL", there, "µs an event")
+    findings.record("room", float(room[0]) / told, "bytes an event")
+    findings.target_at_least(
+        f"Events: at least {LEAST:,} events/s, durable, all counters and buckets fresh", rate, LEAST
+    )
+    few = findings.record("history of one sending with a tenth of the events, p95", reads[0], "ms")
+    many = findings.record("history of one sending with all events, p95", reads[PARTS - 1], "ms")
+    findings.target_at_most(f"History of one sending: p95 under {MOST_MILLISECONDS} ms", many, MOST_MILLISECONDS)
+    findings.target_at_most("History of one sending: no slower with ten times the events, times", many / few, 1.5)
 
 
 async def _year(
     database: Database,
     load: Callable[[str, Iterable[bytes]], Awaitable[None]],
-    club: Club,
+    club: BenchClub,
     dispatches: int,
     findings: Findings,
 ) -> None:
     """A year of a sending that goes on, by the product and from its events."""
-    await load("sendings", as_lines([{"external_id": "welcome", "channel": "email", "reporting_id": WELCOME_ID}]))
+    await load("sendings", to_ndjson([{"external_id": "welcome", "channel": "email", "reporting_id": WELCOME_ID}]))
     began = datetime.now(UTC) - timedelta(seconds=TWO_YEARS, days=200)
     dice = Random(7)
     events: Iterator[dict[str, object]] = (
@@ -140,12 +144,12 @@ async def _year(
         for each, (kind, share, after) in enumerate(WELCOME)
         if dice.random() < share
     )
-    await load("sending_events", as_lines(events))
+    await load("sending_events", to_ndjson(events))
     starts = [began + timedelta(seconds=dice.randrange(TWO_YEARS // 2)) for _ in range(READS // 4)]
     took: list[float] = []
     for since in starts:
         before = time.perf_counter()
-        async with database.reading(club.id) as scope:
+        async with database.read_transaction(club.id) as scope:
             await scope.fetchrow(_BY_EVENTS, club.id, since, since + timedelta(days=365))
         took.append(1e3 * (time.perf_counter() - before))
     bodies: list[dict[str, object]] = [
@@ -157,8 +161,8 @@ async def _year(
         }
         for since in starts
     ]
-    findings.found("a year of a sending that goes on, p95", await p95(database, club, bodies), "ms")
-    findings.found("the same from its events, p95", sorted(took)[int(0.95 * len(took))], "ms")
+    findings.record("a year of a sending that goes on, p95", await p95(database, club, bodies), "ms")
+    findings.record("the same from its events, p95", sorted(took)[int(0.95 * len(took))], "ms")
 
 
 def _events(sendings: Iterable[int], began: datetime) -> list[bytes]:

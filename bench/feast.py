@@ -15,16 +15,16 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bench import child, load
-from bench.child import APART, HAS_APART
-from bench.fill import fill, sql
-from bench.load import Load, Request
-from bench.place import Club, Place, Store
+from bench import load_generator, subprocess_run
+from bench.environment import BenchClub, BenchDatabase, BenchEnvironment
+from bench.load_generator import Load, Request
 from bench.requests import profile_id, reads, request, writes
 from bench.result import Findings
+from bench.seed_data import seed_database, sql
 from bench.served import BARE
-from bench.serving import Served, answering, free_port, serving
+from bench.serving import RunningServer, free_port, run_server, serve
 from bench.size import Size
+from bench.subprocess_run import HAS_PEERS_PYTHON, PEERS_PYTHON
 from regulars.aggregations.definitions import REGISTRY
 
 CONNECTIONS = 64
@@ -40,7 +40,7 @@ class _Way:
     """One way to read or to write: a server, and requests without end."""
 
     name: str
-    served: Served
+    served: RunningServer
     requests: Iterator[Request]
     status: int = 200
     connections: int = CONNECTIONS
@@ -48,7 +48,7 @@ class _Way:
 
     def measure(self, seconds: float) -> None:
         """One round."""
-        done = load.closed(self.served.port, self.requests, self.connections, seconds)
+        done = load_generator.closed_loop(self.served.port, self.requests, self.connections, seconds)
         self.loads.append(done.require(self.status))
 
     @property
@@ -57,24 +57,24 @@ class _Way:
         return [each.per_second for each in self.loads]
 
 
-def run(where: Place, size: Size, findings: Findings) -> None:
+def run(where: BenchEnvironment, size: Size, findings: Findings) -> None:
     """GET aggregations, the same values from Feast, one row by key; then purchases and pushes."""
-    if not HAS_APART:
-        raise RuntimeError(f"Feast can't be measured: {child.WITHOUT_APART}")
+    if not HAS_PEERS_PYTHON:
+        raise RuntimeError(f"Feast can't be measured: {subprocess_run.PEERS_MISSING}")
     profiles = size.rows(20_000, 200)
-    store = where.store()
-    club = store.club("feast")
-    fill(store, club, profiles, 10 * profiles)
-    with store.owner() as connection:
+    store = where.database()
+    club = store.create_club("feast")
+    seed_database(store, club, profiles, 10 * profiles)
+    with store.owner_connection() as connection:
         connection.execute(sql("bare").format(club=club.id).encode())
-    store.tidy("bench_values")
+    store.vacuum("bench_values")
     values = where.folder / "values.parquet"
     _write_values(store, club, values)
     with ExitStack() as running:
-        ours = running.enter_context(serving(where, store))
+        ours = running.enter_context(serve(where, store))
         online_stores: dict[str, Mapping[str, object]] = {
             SQLITE: {"type": "sqlite", "path": str(where.folder / "online.db")},
-            POSTGRESQL: _postgresql(where.store("feast")),
+            POSTGRESQL: _postgresql(where.database("feast")),
         }
         feasts = {
             name: running.enter_context(_feast(where, name, values, online_store))
@@ -89,27 +89,31 @@ def run(where: Place, size: Size, findings: Findings) -> None:
 # The feature stores --------------------------------------------------------------------------------------
 
 
-def _write_values(store: Store, club: Club, path: Path) -> None:
+def _write_values(store: BenchDatabase, club: BenchClub, path: Path) -> None:
     """Every stored value of every profile: numbers and instants as they are, the rest as texts."""
     columns = ", ".join(
         each.name
-        if each.type.column in ("bigint", "timestamptz")
+        if each.type.column_type in ("bigint", "timestamptz")
         else f"CAST(to_jsonb({each.name}) #>> '{{}}' AS text)"
         for each in REGISTRY.stored
     )
     names = ["profile_id", *(each.name for each in REGISTRY.stored), "event_timestamp"]
-    with store.owner() as connection:
+    with store.owner_connection() as connection:
         rows = connection.execute(
             f"SELECT CAST(profile_id AS text), {columns}, calculated_at FROM aggregations "
             f"WHERE community_id = {club.id} ORDER BY profile_id".encode()
         ).fetchall()
     kinds = {"bigint": pa.int64(), "timestamptz": pa.timestamp("us", "UTC")}
-    types = [pa.string(), *(kinds.get(each.type.column, pa.string()) for each in REGISTRY.stored), kinds["timestamptz"]]
+    types = [
+        pa.string(),
+        *(kinds.get(each.type.column_type, pa.string()) for each in REGISTRY.stored),
+        kinds["timestamptz"],
+    ]
     arrays = [pa.array(column, kind) for column, kind in zip(zip(*rows, strict=True), types, strict=True)]
     pq.write_table(pa.table(dict(zip(names, arrays, strict=True))), path)
 
 
-def _postgresql(store: Store) -> Mapping[str, object]:
+def _postgresql(store: BenchDatabase) -> Mapping[str, object]:
     """Feast's configuration of a database, as its owner, with as many connections as the product has."""
     address = urlsplit(store.owner_url)
     return {
@@ -126,17 +130,30 @@ def _postgresql(store: Store) -> Mapping[str, object]:
     }
 
 
-def _feast(where: Place, name: str, values: Path, online_store: Mapping[str, object]) -> AbstractContextManager[Served]:
+def _feast(
+    where: BenchEnvironment, name: str, values: Path, online_store: Mapping[str, object]
+) -> AbstractContextManager[RunningServer]:
     folder = where.folder / name.replace(" ", "-")
-    child.run("feast_store", folder, values, json.dumps(online_store), folder=where.folder, python=APART)
+    subprocess_run.run(
+        "feast_store", folder, values, json.dumps(online_store), folder=where.folder, python=PEERS_PYTHON
+    )
     port = free_port()
-    command = [str(APART.with_name("feast")), "-c", str(folder), "serve", "--host", "127.0.0.1", "--port", str(port)]
+    command = [
+        str(PEERS_PYTHON.with_name("feast")),
+        "-c",
+        str(folder),
+        "serve",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+    ]
     command += ["--workers", "1", "--no-access-log", "--max-requests", "0", "--keep-alive-timeout", "600"]
     variables = {"FEAST_USAGE": "False", "TMPDIR": str(where.folder), "HOME": str(where.folder)}
-    return answering(command, port, where.folder / f"feast-{port}.log", variables, "/health")
+    return run_server(command, port, where.folder / f"feast-{port}.log", variables, "/health")
 
 
-def _agreed(feast: Served, values: Path) -> None:
+def _agreed(feast: RunningServer, values: Path) -> None:
     """Holds a few profiles' features to the values that they were made of. Raises AssertionError."""
     for row in pq.read_table(values).slice(0, 20).to_pylist():
         body = {"feature_service": "all_values", "entities": {"profile_id": [row["profile_id"]]}}
@@ -157,16 +174,23 @@ def _agreed(feast: Served, values: Path) -> None:
 # The race ------------------------------------------------------------------------------------------------
 
 
-def _reads(ours: Served, feasts: dict[str, Served], club: Club, profiles: int, size: Size, findings: Findings) -> None:
+def _reads(
+    ours: RunningServer,
+    feasts: dict[str, RunningServer],
+    club: BenchClub,
+    profiles: int,
+    size: Size,
+    findings: Findings,
+) -> None:
     seconds = size.seconds(5)
-    findings.did(
+    findings.describe(
         f"{profiles:,} profiles with {10 * profiles:,} transactions; the {len(REGISTRY.stored)} values that regulars "
         f"stores of each are Feast's features too, in one feature view and one feature service, and equal. Reads are "
         f"of one random profile, by {CONNECTIONS} connections in a closed loop for {seconds:g} s; all take turns. "
         f"Every server has one worker: Feast its own feature server, feast serve, with 16 connections to PostgreSQL "
-        f"({child.versions('feast', 'psycopg')})."
+        f"({subprocess_run.peer_versions('feast', 'psycopg')})."
     )
-    findings.did(
+    findings.describe(
         "Bare read: a route of the same server as regulars that reads one row of a table of values by its key and "
         "gives it as JSON, without token, community, embedded locations, or whether the row is true by now. What "
         "regulars answers is true at that instant; what Feast answers is what was pushed last."
@@ -180,23 +204,25 @@ def _reads(ours: Served, feasts: dict[str, Served], club: Club, profiles: int, s
     _told(ways, "reads", seconds, size.rounds(ROUNDS), findings)
     mine, bare, *theirs = ways
     for way in theirs:
-        ratio = findings.found(f"reads: {OURS} / {way.name}", _ratios(mine, way), "")
-        findings.at_least(f"Live reads: at least {FEAST_LEAST} times the requests/s of {way.name}", ratio, FEAST_LEAST)
-    ratio = findings.found(f"reads: {BARE_READ} / {OURS}", _ratios(bare, mine), "")
-    findings.at_most(f"Live reads: within {BARE_MOST} times of a bare read by key", ratio, BARE_MOST)
+        ratio = findings.record(f"reads: {OURS} / {way.name}", _ratios(mine, way), "")
+        findings.target_at_least(
+            f"Live reads: at least {FEAST_LEAST} times the requests/s of {way.name}", ratio, FEAST_LEAST
+        )
+    ratio = findings.record(f"reads: {BARE_READ} / {OURS}", _ratios(bare, mine), "")
+    findings.target_at_most(f"Live reads: within {BARE_MOST} times of a bare read by key", ratio, BARE_MOST)
 
 
 def _writes(
-    ours: Served,
-    feasts: dict[str, Served],
-    club: Club,
+    ours: RunningServer,
+    feasts: dict[str, RunningServer],
+    club: BenchClub,
     profiles: int,
     values: Path,
     size: Size,
     findings: Findings,
 ) -> None:
     seconds = size.seconds(5)
-    findings.did(
+    findings.describe(
         "Writes, by as many connections: regulars takes a transaction with two lines, computes all values of its "
         "profile and stores both; Feast takes the values of one profile, computed beforehand, by /push to the online "
         "store. What computes them for Feast is not counted. On SQLite Feast has one client, for its server fails "
@@ -215,7 +241,7 @@ def _writes(
     ]
     _told(ways, "writes", seconds, size.rounds(ROUNDS), findings)
     for way in ways[1:]:
-        findings.found(f"writes: {OURS} / {way.name}", _ratios(ways[0], way), "")
+        findings.record(f"writes: {OURS} / {way.name}", _ratios(ways[0], way), "")
 
 
 def _told(ways: list[_Way], kind: str, seconds: float, rounds: int, findings: Findings) -> None:
@@ -226,8 +252,8 @@ def _told(ways: list[_Way], kind: str, seconds: float, rounds: int, findings: Fi
         for way in ways:
             way.measure(seconds)
     for way in ways:
-        findings.found(f"{kind}: {way.name}", way.per_second, "requests/s")
-        findings.found(f"{kind}: {way.name}, p99", [each.percentile(99) for each in way.loads], "ms")
+        findings.record(f"{kind}: {way.name}", way.per_second, "requests/s")
+        findings.record(f"{kind}: {way.name}, p99", [each.percentile(99) for each in way.loads], "ms")
 
 
 def _ratios(some: _Way, other: _Way) -> list[float]:
@@ -239,7 +265,7 @@ def _cycled(numbers: range, asked: Callable[[int], Request]) -> Iterator[Request
     return itertools.cycle([asked(chance.choice(numbers)) for _ in range(5_000)])
 
 
-def _feast_reads(club: Club, numbers: range) -> Iterator[Request]:
+def _feast_reads(club: BenchClub, numbers: range) -> Iterator[Request]:
     def asked(number: int) -> Request:
         body = {"feature_service": "all_values", "entities": {"profile_id": [str(profile_id(club, number))]}}
         return request(club, "POST", "/get-online-features", msgspec.json.encode(body))
@@ -247,7 +273,7 @@ def _feast_reads(club: Club, numbers: range) -> Iterator[Request]:
     return _cycled(numbers, asked)
 
 
-def _pushes(club: Club, values: Path) -> list[Request]:
+def _pushes(club: BenchClub, values: Path) -> list[Request]:
     """The values of some profiles as Feast takes them, each of now."""
     rows = pq.read_table(values).slice(0, 500).to_pylist()
     now = datetime.now(UTC).isoformat()

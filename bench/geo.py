@@ -9,18 +9,18 @@ import time
 from pathlib import Path
 from random import Random
 
-from bench.place import Place
+from bench.environment import BenchEnvironment
 from bench.result import Findings
 from bench.size import Size
-from regulars.access.customers import Reach, chosen
-from regulars.query.execution import Stores
-from regulars.query.own_locations import OwnLocations
-from regulars.query.place_requests import MOST_ADDRESSES, Address, Search
-from regulars.query.places import coordinates, search
+from regulars.auth.tenants import TenantScope, resolve_tenants
+from regulars.geo.requests import MAX_ADDRESSES, GeoAddress, PlaceSearch
+from regulars.geo.search import geocode, search_places
+from regulars.geo.tenant_locations import TenantLocationCache
+from regulars.geo.towns.build import MIN_POPULATION, build
+from regulars.geo.towns.ranking import Point
+from regulars.geo.towns.towns import Town, Towns
+from regulars.query.backends import Backends
 from regulars.storage.database import Database
-from regulars.towns.building import LEAST, build
-from regulars.towns.ranking import Point
-from regulars.towns.towns import Town, Towns
 
 ROUNDS = 15
 MOST_MS = 20
@@ -30,7 +30,7 @@ FEWER = 15_000
 _MEMORY = """
 import sys
 from pathlib import Path
-from regulars.towns.towns import Towns
+from regulars.geo.towns.towns import Towns
 
 def held():
     lines = Path("/proc/self/smaps_rollup").read_text().splitlines()[1:]
@@ -45,18 +45,18 @@ print(*(after - first for after, first in zip(held(), before, strict=True)))
 """
 
 
-def run(where: Place, size: Size, findings: Findings) -> None:
+def run(where: BenchEnvironment, size: Size, findings: Findings) -> None:
     """Names cut at any length, searched for as people type them."""
-    least = LEAST if size.scale == 1 else FEWER
+    least = MIN_POPULATION if size.scale == 1 else FEWER
     with tempfile.TemporaryDirectory() as folder:
         files = Path(folder) / "towns"
         began = time.process_time()
         build(files, least)
-        findings.found("files are made", time.process_time() - began, "s")
+        findings.record("files are made", time.process_time() - began, "s")
         content = sum(each.stat().st_size for each in files.iterdir()) / 2**20
-        findings.found("files", content, "MiB")
+        findings.record("files", content, "MiB")
         towns = Towns(files)
-        findings.did(
+        findings.describe(
             f"{len(towns):,} towns of {least:,} people and more, processor time of the product's own functions. "
             f"Searches: the first 1 to 8 letters of towns drawn at random, ten results; every third within a "
             f"country, every second near a point. The seed is 7."
@@ -78,24 +78,24 @@ def _searches(towns: Towns, size: Size, findings: Findings) -> None:
         began = time.process_time()
         towns.search(query, country, near, 10)
         took.append(1_000 * (time.process_time() - began))
-    findings.found("search, p50", statistics.median(took), "ms")
-    slow = findings.found("search, p95", statistics.quantiles(took, n=20)[-1], "ms")
-    findings.at_most(f"A search of towns, p95: under {MOST_MS} ms", slow, MOST_MS, "ms")
+    findings.record("search, p50", statistics.median(took), "ms")
+    slow = findings.record("search, p95", statistics.quantiles(took, n=20)[-1], "ms")
+    findings.target_at_most(f"A search of towns, p95: under {MOST_MS} ms", slow, MOST_MS, "ms")
 
 
-def _with_stores(where: Place, towns: Towns, size: Size, findings: Findings) -> None:
+def _with_stores(where: BenchEnvironment, towns: Towns, size: Size, findings: Findings) -> None:
     count = size.rows(1_000, 50)
-    store = where.store()
-    club = store.club("places")
-    with store.app(club) as connection:
+    store = where.database()
+    club = store.create_club("places")
+    with store.app_connection(club) as connection:
         connection.execute(_STORES, [club.id, count])
-    store.tidy("locations")
-    slow = findings.found(
+    store.vacuum("locations")
+    slow = findings.record(
         f"search with {count:,} stores of one's own, p95, by the clock",
         asyncio.run(_asked(store.app_url, towns, size)),
         "ms",
     )
-    findings.at_most(f"A search with {count:,} stores, p95: under {MOST_MS} ms", slow, MOST_MS, "ms")
+    findings.target_at_most(f"A search with {count:,} stores, p95: under {MOST_MS} ms", slow, MOST_MS, "ms")
 
 
 _STORES = """
@@ -110,17 +110,17 @@ async def _asked(url: str, towns: Towns, size: Size) -> list[float]:
     dice = Random(7)
     found = []
     async with Database(url, 2) as database:
-        async with database.unscoped() as connection:
-            customers = await chosen(connection, Reach(), [], ["places"])
-        locations = OwnLocations(Stores(database))
-        await search(Search("nord", None, None, 10), customers, locations, towns)
+        async with database.unscoped_connection() as connection:
+            customers = await resolve_tenants(connection, TenantScope(), [], ["places"])
+        locations = TenantLocationCache(Backends(database))
+        await search_places(PlaceSearch("nord", None, None, 10), customers, locations, towns)
         for _ in range(size.rounds(5)):
             took = []
             for number in range(size.rows(200, 20)):
                 name = "nord" if number % 2 else _drawn(towns, dice).name
-                asked = Search(name[: dice.randint(2, 8)], None, Point(59.91, 10.75), 10)
+                asked = PlaceSearch(name[: dice.randint(2, 8)], None, Point(59.91, 10.75), 10)
                 began = time.perf_counter()
-                await search(asked, customers, locations, towns)
+                await search_places(asked, customers, locations, towns)
                 took.append(1_000 * (time.perf_counter() - began))
             found.append(statistics.quantiles(took, n=20)[-1])
     return found
@@ -132,23 +132,25 @@ def _drawn(towns: Towns, dice: Random) -> Town:
 
 def _addresses(files: Path, size: Size, findings: Findings) -> None:
     dice, towns = Random(7), Towns(files)
-    drawn = [_drawn(towns, dice) for _ in range(MOST_ADDRESSES)]
+    drawn = [_drawn(towns, dice) for _ in range(MAX_ADDRESSES)]
     # Kosovo has no code in ISO 3166, by which countries are told apart here.
-    asked = [Address(each.country, each.name) for each in drawn if each.country != "XK"]
+    asked = [GeoAddress(each.country, each.name) for each in drawn if each.country != "XK"]
     took = []
     for _ in range(size.rounds(ROUNDS)):
         towns = Towns(files)
         began = time.process_time()
-        found = coordinates(asked, towns)["coordinates"]
+        found = geocode(asked, towns)["coordinates"]
         took.append(1_000 * (time.process_time() - began))
         assert None not in found
-    findings.found(f"{MOST_ADDRESSES:,} addresses, each of another town", took, "ms")
+    findings.record(f"{MAX_ADDRESSES:,} addresses, each of another town", took, "ms")
 
 
 def _memory(files: Path, findings: Findings) -> None:
     program = [sys.executable, "-c", _MEMORY, str(files)]
     answer = subprocess.run(program, capture_output=True, check=True, text=True).stdout
     resident, own = map(float, answer.split())
-    findings.found("resident memory of a process more, with all that it shares", resident, "MiB")
-    findings.found("of that its own", own, "MiB")
-    findings.at_most(f"Memory for towns: under {MOST_MIB} MB a process, shared by all", resident, MOST_MIB, "MiB")
+    findings.record("resident memory of a process more, with all that it shares", resident, "MiB")
+    findings.record("of that its own", own, "MiB")
+    findings.target_at_most(
+        f"Memory for towns: under {MOST_MIB} MB a process, shared by all", resident, MOST_MIB, "MiB"
+    )

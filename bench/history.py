@@ -12,22 +12,23 @@ import duckdb
 import psycopg
 
 from bench import processes
-from bench.fill import LOCATIONS, VARIANTS, sql
-from bench.place import Club, Place, Store, row, settled
-from bench.result import Findings, number
+from bench.environment import BenchClub, BenchDatabase, BenchEnvironment, fetch_one, wait_for_autovacuum
+from bench.result import Findings, format_number
+from bench.seed_data import LOCATIONS, VARIANTS, sql
 from bench.size import Size
-from regulars.bulk.verify import verify
-from regulars.ingest import arrival, entities, files
-from regulars.ingest.batches import Options
-from regulars.ingest.bulk import load_one
-from regulars.ingest.grouping import Committers
+from regulars.ingest.group_commit import GroupCommitter
+from regulars.loading import entities, load_job
+from regulars.loading.batches import LoadOptions
+from regulars.loading.loader import load_and_finish
+from regulars.loading.readers import files
 from regulars.storage.database import Database
+from regulars.verify.verify import verify
 
 COPIED = "plain COPY, without values"
 LOADED = "regulars load, with values"
 BATCHED = "batch by batch, with values"
 
-Load = Callable[[Store, Club, Path], Coroutine[None, None, None]]
+Load = Callable[[BenchDatabase, BenchClub, Path], Coroutine[None, None, None]]
 
 ROUNDS = 3
 LEAST = 5_000
@@ -48,17 +49,17 @@ COPY (
 """
 
 
-def run(where: Place, size: Size, findings: Findings) -> None:
+def run(where: BenchEnvironment, size: Size, findings: Findings) -> None:
     """2 million transactions of 200,000 profiles that bought nothing before."""
     profiles, rows = size.rows(200_000, 500), size.rows(2_000_000, 5_000)
     path = where.folder / "sales.parquet"
     duckdb.sql(_SALES.format(profiles=profiles, rows=rows, locations=LOCATIONS, path=path))
-    findings.did(
+    findings.describe(
         f"A Parquet file of {rows:,} transactions without lines, over three years, of {profiles:,} profiles that are "
         f"there and bought nothing before. All ways take the same file, in turns, each time into an empty store; the "
         f"time is until all is durable and, but for COPY, every value of every profile is written."
     )
-    findings.did(
+    findings.describe(
         "regulars load: plain rows by columns, profiles marked, values computed by DuckDB at the end. Batch by batch: "
         "the same rows as Python objects, each batch of 5,000 with the refresh of its profiles. Plain COPY: the rows "
         "that the load has made, as CSV, by the owner into a table of the same columns and indexes without row-level "
@@ -79,18 +80,19 @@ def run(where: Place, size: Size, findings: Findings) -> None:
                     seconds[COPIED].append(used.seconds)
                     costs += [used.shown(COPIED, rows)] if not round_ else []
     rates = {
-        name: findings.found(name, [rows / each for each in found], "transactions/s") for name, found in seconds.items()
+        name: findings.record(name, [rows / each for each in found], "transactions/s")
+        for name, found in seconds.items()
     }
-    findings.table("Microseconds of CPU a transaction", ("way", "this process", "PostgreSQL"), costs)
+    findings.add_table("Microseconds of CPU a transaction", ("way", "this process", "PostgreSQL"), costs)
     mine = rates[LOADED]
-    findings.at_least(f"History: at least {LEAST:,} transactions/s, durable and fresh", mine, LEAST)
-    findings.at_most(
+    findings.target_at_least(f"History: at least {LEAST:,} transactions/s, durable and fresh", mine, LEAST)
+    findings.target_at_most(
         f"History: at most {MOST_OF_COPY} times the time of plain COPY, values included",
         rates[COPIED] / mine,
         MOST_OF_COPY,
     )
-    findings.at_least("History: faster than batch by batch, times", mine / rates[BATCHED], 1)
-    findings.holds("History: verify finds no difference", f"{differing} differences", not differing)
+    findings.target_at_least("History: faster than batch by batch, times", mine / rates[BATCHED], 1)
+    findings.target("History: verify finds no difference", f"{differing} differences", not differing)
 
 
 @dataclass(frozen=True)
@@ -103,65 +105,65 @@ class Use:
 
     def shown(self, name: str, rows: int) -> tuple[str, str, str]:
         """CPU as a row of a table."""
-        return name, number(1e6 * self.here / rows), number(1e6 * self.database / rows)
+        return name, format_number(1e6 * self.here / rows), format_number(1e6 * self.database / rows)
 
 
-def used_by(where: Place, work: Callable[[], object]) -> Use:
-    before = time.perf_counter(), time.process_time(), processes.cpu_seconds(where.postmaster)
+def used_by(where: BenchEnvironment, work: Callable[[], object]) -> Use:
+    before = time.perf_counter(), time.process_time(), processes.cpu_seconds(where.postmaster_pid)
     work()
     return Use(
         time.perf_counter() - before[0],
         time.process_time() - before[1],
-        processes.cpu_seconds(where.postmaster) - before[2],
+        processes.cpu_seconds(where.postmaster_pid) - before[2],
     )
 
 
 @contextmanager
-def _store(where: Place, profiles: int) -> Iterator[tuple[Store, Club]]:
+def _store(where: BenchEnvironment, profiles: int) -> Iterator[tuple[BenchDatabase, BenchClub]]:
     """A store with profiles and stores, and nothing bought."""
-    store = where.store("history")
-    club = store.club("history")
-    with store.owner() as connection, psycopg.RawCursor(connection) as cursor:
+    store = where.database("history")
+    club = store.create_club("history")
+    with store.owner_connection() as connection, psycopg.RawCursor(connection) as cursor:
         cursor.execute(sql("fill_catalogue").encode(), (club.id, LOCATIONS, VARIANTS))
         cursor.execute(sql("fill_profiles").encode(), (club.id, profiles, LOCATIONS))
         # Half of them say one country and are filed under another, which verify would tell.
         connection.execute("DELETE FROM addresses")
-    store.tidy("locations", "profiles")
-    with store.owner() as connection:
-        settled(connection)
+    store.vacuum("locations", "profiles")
+    with store.owner_connection() as connection:
+        wait_for_autovacuum(connection)
     yield store, club
     with psycopg.connect(where.owner_url, autocommit=True) as connection:
         connection.execute("DROP DATABASE history WITH (FORCE)")
 
 
-def _run(load: Load, store: Store, club: Club, path: Path) -> None:
+def _run(load: Load, store: BenchDatabase, club: BenchClub, path: Path) -> None:
     asyncio.run(load(store, club, path))
 
 
-async def _by_columns(store: Store, club: Club, path: Path) -> None:
+async def _by_columns(store: BenchDatabase, club: BenchClub, path: Path) -> None:
     await _load(store, club, path, by_columns=True)
 
 
-async def _by_batches(store: Store, club: Club, path: Path) -> None:
-    refreshed, arrival.REFRESHED = arrival.REFRESHED, 2**62
+async def _by_batches(store: BenchDatabase, club: BenchClub, path: Path) -> None:
+    refreshed, load_job.EAGER_REFRESH_ROWS = load_job.EAGER_REFRESH_ROWS, 2**62
     try:
         await _load(store, club, path, by_columns=False)
     finally:
-        arrival.REFRESHED = refreshed
+        load_job.EAGER_REFRESH_ROWS = refreshed
 
 
-async def _load(store: Store, club: Club, path: Path, *, by_columns: bool) -> None:
-    source = files.source(path)
+async def _load(store: BenchDatabase, club: BenchClub, path: Path, *, by_columns: bool) -> None:
+    source = files.inspect_file(path)
     read = partial(source.rows, entities.columns_of("transactions"))
     async with Database(store.app_url, 8) as database:
-        committers = Committers(database, 5_000)
-        summary = await load_one(
-            database, committers, club.id, "transactions", read, Options(), source if by_columns else None
+        committers = GroupCommitter(database, 5_000)
+        summary = await load_and_finish(
+            database, committers, club.id, "transactions", read, LoadOptions(), source if by_columns else None
         )
     assert not summary.rejected, summary.rejections[:3]
 
 
-async def _differences(store: Store, club: Club) -> int:
+async def _differences(store: BenchDatabase, club: BenchClub) -> int:
     async with Database(store.app_url, 1) as database:
         # Who has bought nothing has no row of values here, for no write has made the profile.
         bought = [
@@ -170,9 +172,9 @@ async def _differences(store: Store, club: Club) -> int:
     return len(bought)
 
 
-def _copied(where: Place, store: Store, rows: int) -> Use:
+def _copied(where: BenchEnvironment, store: BenchDatabase, rows: int) -> Use:
     path = where.folder / "sales.csv"
-    with store.owner() as connection:
+    with store.owner_connection() as connection:
         with path.open("wb") as file, connection.cursor().copy("COPY transactions TO STDOUT (FORMAT csv)") as copy:
             for piece in copy:
                 file.write(piece)
@@ -184,5 +186,5 @@ def _copied(where: Place, store: Store, rows: int) -> Use:
                     copy.write(piece)
 
         used = used_by(where, work)
-        assert row(connection, "SELECT count(*) FROM plain")[0] == rows
+        assert fetch_one(connection, "SELECT count(*) FROM plain")[0] == rows
     return used

@@ -12,21 +12,22 @@ import asyncpg
 import msgspec
 
 from bench import processes
-from bench.fill import LOCATIONS, VARIANTS, sql
-from bench.place import Place, Store
-from bench.result import Findings, number
+from bench.environment import BenchDatabase, BenchEnvironment
+from bench.result import Findings, format_number
+from bench.seed_data import LOCATIONS, VARIANTS, sql
 from bench.size import Size
-from bench.stages import Meter
-from regulars.aggregations.store import refresh_statement
-from regulars.facts import community as communities
-from regulars.facts import memberships, profiles
-from regulars.facts.community import Community
+from bench.stages import StageMeter
+from regulars.aggregations.table import refresh_statement
 from regulars.ingest import commit as commits
-from regulars.ingest.batches import looked_at
 from regulars.ingest.commit import commit
-from regulars.ingest.entities import ENTITIES
-from regulars.jobs.runner import FOLD_SECONDS
-from regulars.reports import derive, folding, rollups
+from regulars.jobs.scheduler import COMPACTION_INTERVAL_SECONDS
+from regulars.loading.batches import analyze_if_grown
+from regulars.loading.entities import ENTITIES
+from regulars.model import community as communities
+from regulars.model import memberships
+from regulars.model.community import Community
+from regulars.model.profiles import profiles
+from regulars.rollups import compaction, members, partitions
 from regulars.storage.database import Database
 
 ROUNDS = 3
@@ -41,25 +42,25 @@ STAGES = (
 )  # fmt: skip
 
 
-def run(where: Place, size: Size, findings: Findings) -> None:
+def run(where: BenchEnvironment, size: Size, findings: Findings) -> None:
     """Rates, then writers beside a snapshot that is held, then the stages."""
     rows = size.rows(40_000, 2_000)
-    findings.did(
+    findings.describe(
         f"Profiles that are new to one community, each with a dozen groups and nearly each unlike all others in the "
         f"balance, in batches of {BATCH:,} by the product's own commit, as files and the API have it; the writers are "
-        f"connections of one process, and the folder folds every {FOLD_SECONDS:g} s. The rate counts until all is "
+        f"connections of one process, and the folder folds every {COMPACTION_INTERVAL_SECONDS:g} s. The rate counts until all is "
         f"durable, and what is left is folded."
     )
-    store = where.store()
+    store = where.database()
     asyncio.run(_measured(where, store, rows, size, findings))
 
 
-async def _measured(where: Place, store: Store, rows: int, size: Size, findings: Findings) -> None:
+async def _measured(where: BenchEnvironment, store: BenchDatabase, rows: int, size: Size, findings: Findings) -> None:
     async with Database(store.app_url, 1) as database:
-        await rollups.keep(database)
+        await partitions.ensure(database)
     for writers in WRITERS:
-        club = await asyncio.to_thread(store.club, f"joins-{writers}")
-        with store.owner() as connection:
+        club = await asyncio.to_thread(store.create_club, f"joins-{writers}")
+        with store.owner_connection() as connection:
             connection.execute(
                 sql("fill_catalogue")
                 .replace("$1", str(club.id))
@@ -72,19 +73,19 @@ async def _measured(where: Place, store: Store, rows: int, size: Size, findings:
             await _written(joining, writers, writers * BATCH)
             rates, here, there, slowest = [], [], [], []
             for _ in range(size.rounds(ROUNDS)):
-                before = (time.process_time(), processes.cpu_seconds(where.postmaster), time.perf_counter())
+                before = (time.process_time(), processes.cpu_seconds(where.postmaster_pid), time.perf_counter())
                 async with _folder(joining):
                     slowest.append(_percentile(await _written(joining, writers, rows), 99))
-                await folding.fold(database, club.id)
+                await compaction.compact(database, club.id)
                 rates.append(rows / (time.perf_counter() - before[2]))
                 here.append(1e6 * (time.process_time() - before[0]) / rows)
-                there.append(1e6 * (processes.cpu_seconds(where.postmaster) - before[1]) / rows)
+                there.append(1e6 * (processes.cpu_seconds(where.postmaster_pid) - before[1]) / rows)
         case = f"{writers} writer{'s' if writers > 1 else ''}"
-        rate = findings.found(case, rates, "members/s")
-        findings.found(f"{case}: a batch of {BATCH:,}, p99", slowest, "ms")
-        findings.found(f"{case}: CPU of the process", here, "µs a member")
-        findings.found(f"{case}: CPU of PostgreSQL, all its processes", there, "µs a member")
-        findings.at_least(f"Member joins, {case}: at least {LEAST:,}/s with all counts and rollups", rate, LEAST)
+        rate = findings.record(case, rates, "members/s")
+        findings.record(f"{case}: a batch of {BATCH:,}, p99", slowest, "ms")
+        findings.record(f"{case}: CPU of the process", here, "µs a member")
+        findings.record(f"{case}: CPU of PostgreSQL, all its processes", there, "µs a member")
+        findings.target_at_least(f"Member joins, {case}: at least {LEAST:,}/s with all counts and rollups", rate, LEAST)
     await _while_a_snapshot_is_held(store, size, findings)
     await _by_stage(store, rows, findings)
 
@@ -101,8 +102,8 @@ class _Joining:
     @classmethod
     async def of(cls, database: Database, community_id: int) -> "_Joining":
         """Of a community by number."""
-        async with database.unscoped() as connection:
-            return cls(database, await communities.by_id(connection, community_id))
+        async with database.unscoped_connection() as connection:
+            return cls(database, await communities.get_by_id(connection, community_id))
 
     def content(self) -> bytes:
         """The next who joins, as a line of a file."""
@@ -127,14 +128,14 @@ class _Joining:
 
     def rows(self, number_of: int) -> list[Any]:
         """The next so many, checked."""
-        return [ENTITIES["profiles"].decoded(self.content(), self.community) for _ in range(number_of)]
+        return [ENTITIES["profiles"].parse(self.content(), self.community) for _ in range(number_of)]
 
     async def put(self, rows: Sequence[Any]) -> float:
         """Has them join in one commit; gives how long that took, in milliseconds."""
         began = time.perf_counter()
-        outcomes = await commit(self.database, self.community.id, partial(profiles.put_many, rows=rows))
+        outcomes = await commit(self.database, self.community.id, partial(profiles.upsert_many, rows=rows))
         assert set(outcomes) == {"loaded"}, outcomes[:3]
-        await looked_at(self.database, len(rows))
+        await analyze_if_grown(self.database, len(rows))
         return 1e3 * (time.perf_counter() - began)
 
 
@@ -159,8 +160,8 @@ async def _folder(joining: _Joining, seen: Callable[[], Awaitable[None]] | None 
         while not stopping.is_set():
             if seen is not None:
                 await seen()
-            await folding.fold(joining.database, joining.community.id)
-            await asyncio.wait([asyncio.ensure_future(stopping.wait())], timeout=FOLD_SECONDS)
+            await compaction.compact(joining.database, joining.community.id)
+            await asyncio.wait([asyncio.ensure_future(stopping.wait())], timeout=COMPACTION_INTERVAL_SECONDS)
 
     working = asyncio.create_task(work())
     try:
@@ -184,22 +185,27 @@ WHERE community_id = $1
 """
 
 
-async def _while_a_snapshot_is_held(store: Store, size: Size, findings: Findings) -> None:
+async def _while_a_snapshot_is_held(store: BenchDatabase, size: Size, findings: Findings) -> None:
     number_of, writers = size.rows(HELD_COMMITS, 100), 4
-    findings.did(
+    findings.describe(
         f"A snapshot that is held: {writers} writers commit {number_of:,} joins one by one, first by themselves, then "
         f"while another connection holds a snapshot from before the first of them. The tail is counted before each "
         f"fold."
     )
-    club = await asyncio.to_thread(store.club, "held")
+    club = await asyncio.to_thread(store.create_club, "held")
     tails: list[float] = []
     async with Database(store.app_url, writers + 3) as database:
         joining = await _Joining.of(database, club.id)
 
         async def count() -> None:
-            async with database.reading(club.id) as scope:
+            async with database.read_transaction(club.id) as scope:
                 tails.append(
-                    sum([await scope.fetchval(_UNFOLDED.format(table=each), club.id) for each in folding.DELTAS])
+                    sum(
+                        [
+                            await scope.fetchval(_UNFOLDED.format(table=each), club.id)
+                            for each in compaction.DELTA_TABLES
+                        ]
+                    )
                 )
 
         await _written(joining, writers, number_of // 10, 1)
@@ -213,17 +219,17 @@ async def _while_a_snapshot_is_held(store: Store, size: Size, findings: Findings
             async with _folder(joining, count):
                 held = await _written(joining, writers, number_of, 1)
         await holder.close()
-    usual = findings.found("a join by itself, p99", _percentile(alone, 99), "ms")
-    slow = findings.found("a join by itself while a snapshot is held, p99", _percentile(held, 99), "ms")
-    findings.found("rows not folded yet, at most", before, "")
-    most = findings.found("rows not folded yet while a snapshot is held, at most", max(tails), "")
-    findings.at_most(
+    usual = findings.record("a join by itself, p99", _percentile(alone, 99), "ms")
+    slow = findings.record("a join by itself while a snapshot is held, p99", _percentile(held, 99), "ms")
+    findings.record("rows not folded yet, at most", before, "")
+    most = findings.record("rows not folded yet while a snapshot is held, at most", max(tails), "")
+    findings.target_at_most(
         f"A snapshot held for {number_of:,} commits: p99 at most twice the usual", slow / usual, 2, "times"
     )
-    findings.at_most(
-        f"A snapshot held for {number_of:,} commits: never more than {folding.MOST_UNFOLDED:,} rows are not folded",
+    findings.target_at_most(
+        f"A snapshot held for {number_of:,} commits: never more than {compaction.MAX_UNCOMPACTED:,} rows are not folded",
         most,
-        folding.MOST_UNFOLDED,
+        compaction.MAX_UNCOMPACTED,
         "rows",
     )
 
@@ -235,8 +241,8 @@ def _stage(query: str) -> str:
     known = {
         commits._LOCK: "lock",
         refresh_statement(): "refresh",
-        derive._DERIVE: "derive",
-        folding._FOLD: "fold",
+        members._DERIVE: "derive",
+        compaction._FOLD: "fold",
         memberships._INSERT: "insert memberships",
     }
     if query in known:
@@ -246,32 +252,35 @@ def _stage(query: str) -> str:
     return "commit, begin" if query.startswith(("COMMIT", "BEGIN")) else "find and compare"
 
 
-async def _by_stage(store: Store, rows: int, findings: Findings) -> None:
-    findings.did("By stage: one writer, who folds after every fifth batch; CPU of the process and of its connection.")
-    club = await asyncio.to_thread(store.club, "stages")
-    meter = Meter(_stage)
+async def _by_stage(store: BenchDatabase, rows: int, findings: Findings) -> None:
+    findings.describe(
+        "By stage: one writer, who folds after every fifth batch; CPU of the process and of its connection."
+    )
+    club = await asyncio.to_thread(store.create_club, "stages")
+    meter = StageMeter(_stage)
     async with Database(store.app_url, 1) as database:
         joining = await _Joining.of(database, club.id)
         await _written(joining, 1, 2 * BATCH)
-        await folding.fold(database, club.id)
-        async with database.unscoped() as connection:
+        await compaction.compact(database, club.id)
+        async with database.unscoped_connection() as connection:
             await meter.watch(connection)
         for place, lines in enumerate(_lines(joining, rows)):
-            with meter.apart("parse and check"):
-                checked = [ENTITIES["profiles"].decoded(line, joining.community) for line in lines]
+            with meter.measure("parse and check"):
+                checked = [ENTITIES["profiles"].parse(line, joining.community) for line in lines]
             await joining.put(checked)
             if place % 5 == 4:
-                await folding.fold(database, club.id)
-        await folding.fold(database, club.id)
+                await compaction.compact(database, club.id)
+        await compaction.compact(database, club.id)
     costs = [(stage, meter.costs[stage]) for stage in STAGES]
     told = [
-        (stage, *(number(each / 1000 / rows) for each in (cost.here, cost.database, cost.time)))
+        (stage, *(format_number(each / 1000 / rows) for each in (cost.client, cost.database, cost.time)))
         for stage, cost in costs
     ]
     total = [
-        number(sum(getattr(cost, kind) for _, cost in costs) / 1000 / rows) for kind in ("here", "database", "time")
+        format_number(sum(getattr(cost, kind) for _, cost in costs) / 1000 / rows)
+        for kind in ("here", "database", "time")
     ]
-    findings.table(
+    findings.add_table(
         f"Microseconds a member by stage, batches of {BATCH:,}",
         ("stage", "CPU here", "CPU of PostgreSQL", "time"),
         [*told, ("in all", *total)],

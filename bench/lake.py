@@ -1,10 +1,10 @@
 """All values on Spark, with one executor and with two, over the files that DuckDB reads too."""
 
-from bench import child, purchases
-from bench.agreement import same
+from bench import purchase_files, subprocess_run
+from bench.environment import BenchEnvironment
+from bench.equivalence import assert_equal_files
 from bench.peers.on_spark import PARTITIONS
-from bench.place import Place
-from bench.purchases import AS_OF, CURRENCY, DESCRIBED, ZONE
+from bench.purchase_files import AS_OF, CURRENCY, DESCRIPTION, ZONE
 from bench.result import Findings
 from bench.size import Size
 
@@ -12,39 +12,41 @@ EXECUTOR_MIB = 2048
 ROUNDS = 3
 
 
-def run(where: Place, size: Size, findings: Findings) -> None:
+def run(where: BenchEnvironment, size: Size, findings: Findings) -> None:
     """A million purchases of 100,000 profiles."""
     rows = size.rows(1_000_000, 2_000)
-    given = purchases.made(where.folder / "purchases", rows, rows // 10)
+    given = purchase_files.write_purchases(where.folder / "purchases", rows, rows // 10)
     rounds = size.rounds(ROUNDS)
-    findings.did(
-        f"{rows:,} purchases of {given.profiles:,} profiles in Parquet, {DESCRIBED}. regulars.compute of all values to "
+    findings.describe(
+        f"{rows:,} purchases of {given.profiles:,} profiles in Parquet, {DESCRIPTION}. regulars.compute of all values to "
         f"Parquet, by Spark in local-cluster[n,1,{EXECUTOR_MIB}] (executors are processes of their own, with one core "
         f"each; the driver is one more), in {PARTITIONS} partitions, and by DuckDB on all cores."
     )
-    findings.did(
+    findings.describe(
         f"Spark computes {1 + rounds} times in one session; the first, in which it compiles what it runs, is a figure "
         "of its own. Starting the session is not counted. On two cores, which two executors and their driver share, "
         "this shows that work is split, not how far: that takes machines."
     )
     arguments = (AS_OF.isoformat(), ZONE, CURRENCY)
     own = given.folder / "ours.parquet"
-    findings.found("DuckDB", child.run("on_duckdb", given.folder, own, *arguments, folder=given.folder).seconds, "s")
+    findings.record(
+        "DuckDB", subprocess_run.run("on_duckdb", given.folder, own, *arguments, folder=given.folder).seconds, "s"
+    )
     medians = []
     for executors in (1, 2):
         output = given.folder / f"spark-{executors}"
         master = f"local-cluster[{executors},1,{EXECUTOR_MIB}]"
-        first, *ran = child.rounds(
+        first, *ran = subprocess_run.run_rounds(
             "on_spark", given.folder, output, *arguments, master, 1 + rounds, folder=given.folder
         )
-        equal = same(own, output / "*.parquet")
+        equal = assert_equal_files(own, output / "*.parquet")
         assert equal == given.profiles, equal
         kind = f"Spark, {executors} executor{'s' if executors > 1 else ''}"
-        medians.append(findings.found(kind, [each.seconds for each in ran], "s"))
-        findings.found(f"{kind}, first time", first.seconds, "s")
-    findings.holds(
+        medians.append(findings.record(kind, [each.seconds for each in ran], "s"))
+        findings.record(f"{kind}, first time", first.seconds, "s")
+    findings.target(
         f"The values of {given.profiles:,} profiles by Spark, with one executor and with two, are those of DuckDB",
         "all equal",
         True,
     )
-    findings.found("Spark, 1 executor / 2 executors", medians[0] / medians[1], "")
+    findings.record("Spark, 1 executor / 2 executors", medians[0] / medians[1], "")

@@ -11,21 +11,22 @@ from functools import partial
 import msgspec
 
 from bench import processes
-from bench.place import Club, Place, Store
+from bench.environment import BenchClub, BenchDatabase, BenchEnvironment
 from bench.result import Findings
 from bench.size import Size
-from regulars.access.customers import Customer
-from regulars.ingest import bulk, ndjson_rows
-from regulars.ingest.batches import Options
-from regulars.ingest.grouping import Committers
-from regulars.ingest.lines import lines
-from regulars.query.execution import Stores
-from regulars.query.request import parse
-from regulars.query.statistics import statistics
-from regulars.query.timeseries import timeseries
-from regulars.reports import rollups
-from regulars.reports.registry import BY_NAME
-from regulars.reports.report import Format
+from regulars.auth.tenants import Tenant
+from regulars.ingest.group_commit import GroupCommitter
+from regulars.loading import loader
+from regulars.loading.batches import LoadOptions
+from regulars.loading.readers import ndjson
+from regulars.loading.readers.lines import split_lines
+from regulars.query.backends import Backends
+from regulars.query.formats.statistics import statistics
+from regulars.query.formats.timeseries import timeseries
+from regulars.query.parser.request import parse_query
+from regulars.reports.registry import REPORTS_BY_NAME
+from regulars.reports.report import ReportFormat
+from regulars.rollups import partitions
 from regulars.storage.database import Database
 
 Load = Callable[[str, Iterable[bytes]], Awaitable[None]]
@@ -57,10 +58,10 @@ class _Amount:
     """Of the whole year."""
 
 
-def run(where: Place, size: Size, findings: Findings) -> None:
+def run(where: BenchEnvironment, size: Size, findings: Findings) -> None:
     """3 million visits of a year, told tenth by tenth."""
     part = _Amount(size.rows(300_000, 500), size.rows(40, 2), size.rows(300_000, 200))
-    findings.did(
+    findings.describe(
         f"{part.visits * PARTS:,} visits of a year by {part.visitors:,} visitors, as NDJSON in batches of "
         f"{BATCH_ROWS:,}: each until it is durable, with all buckets. Seven of ten come from {part.sendings * PARTS:,} "
         f"sendings of {LINKS_OF_SENDING} links each, mostly within days of each other, the others of {OTHER_LINKS} "
@@ -68,50 +69,52 @@ def run(where: Place, size: Size, findings: Findings) -> None:
         f"another day each time. Last, visits that are each of a link of its own are told, to see what room the "
         f"sparsest buckets take."
     )
-    store = where.store("links")
-    asyncio.run(_run(where, store, store.club("links"), part, findings))
+    store = where.database("links")
+    asyncio.run(_run(where, store, store.create_club("links"), part, findings))
 
 
-async def _run(where: Place, store: Store, club: Club, part: _Amount, findings: Findings) -> None:
+async def _run(
+    where: BenchEnvironment, store: BenchDatabase, club: BenchClub, part: _Amount, findings: Findings
+) -> None:
     began = datetime.now(UTC) - timedelta(days=365)
     async with Database(store.app_url, 4) as database:
-        await rollups.keep(database)
-        load = partial(_load, database, Committers(database, BATCH_ROWS), club)
+        await partitions.ensure(database)
+        load = partial(_load, database, GroupCommitter(database, BATCH_ROWS), club)
         known = (
             {"external_id": f"S{n}", "channel": "email", "reporting_id": n + 1} for n in range(part.sendings * PARTS)
         )
         await load("sendings", _lines(known))
         await _told(where, load, part, began, findings)
         room = _room(store)
-        findings.found("room", room / (part.visits * PARTS), "bytes a visit")
+        findings.record("room", room / (part.visits * PARTS), "bytes a visit")
         await _asked(database, club, began, findings)
         lone = part.visits // 10
         await load("link_visits", _lines(_lone(lone, began)))
-        sparsest = findings.found("room, each of a link of its own", (_room(store) - room) / lone, "bytes a visit")
+        sparsest = findings.record("room, each of a link of its own", (_room(store) - room) / lone, "bytes a visit")
     claim = f"Visits of a link each, by a visitor each: at most {MOST_BYTES:,} bytes"
-    findings.at_most(claim, sparsest, MOST_BYTES)
+    findings.target_at_most(claim, sparsest, MOST_BYTES)
 
 
-async def _told(where: Place, load: Load, part: _Amount, began: datetime, findings: Findings) -> None:
+async def _told(where: BenchEnvironment, load: Load, part: _Amount, began: datetime, findings: Findings) -> None:
     chance = random.Random(1)
     rates: list[float] = []
     here: list[float] = []
     there: list[float] = []
     for number in range(PARTS):
         visits = list(_visits(chance, part, number, began))
-        before = time.perf_counter(), time.process_time(), processes.cpu_seconds(where.postmaster)
+        before = time.perf_counter(), time.process_time(), processes.cpu_seconds(where.postmaster_pid)
         await load("link_visits", visits)
         rates.append(part.visits / (time.perf_counter() - before[0]))
         here.append(1e6 * (time.process_time() - before[1]) / part.visits)
-        there.append(1e6 * (processes.cpu_seconds(where.postmaster) - before[2]) / part.visits)
-    rate = findings.found("visits told", rates, "visits/s")
-    findings.found("CPU of this process", here, "µs a visit")
-    findings.found("CPU of PostgreSQL", there, "µs a visit")
-    findings.at_least(f"Visits: at least {LEAST:,} visits/s, durable, all buckets fresh", rate, LEAST)
+        there.append(1e6 * (processes.cpu_seconds(where.postmaster_pid) - before[2]) / part.visits)
+    rate = findings.record("visits told", rates, "visits/s")
+    findings.record("CPU of this process", here, "µs a visit")
+    findings.record("CPU of PostgreSQL", there, "µs a visit")
+    findings.target_at_least(f"Visits: at least {LEAST:,} visits/s, durable, all buckets fresh", rate, LEAST)
 
 
-def _room(store: Store) -> float:
-    with store.owner() as connection:
+def _room(store: BenchDatabase) -> float:
+    with store.owner_connection() as connection:
         found = connection.execute(_ROOM.encode()).fetchone()
     assert found is not None
     return float(found[0])
@@ -152,10 +155,12 @@ def _visits(chance: random.Random, part: _Amount, number: int, began: datetime) 
     return (_encode(each) + b"\n" for _, each in found)
 
 
-async def _load(database: Database, committers: Committers, club: Club, entity: str, pieces: Iterable[bytes]) -> None:
-    options = Options(batch_rows=BATCH_ROWS)
-    summary = await bulk.load_one(
-        database, committers, club.id, entity, lambda: ndjson_rows.rows(lines(pieces)), options
+async def _load(
+    database: Database, committers: GroupCommitter, club: BenchClub, entity: str, pieces: Iterable[bytes]
+) -> None:
+    options = LoadOptions(batch_rows=BATCH_ROWS)
+    summary = await loader.load_and_finish(
+        database, committers, club.id, entity, lambda: ndjson.read_rows(split_lines(pieces)), options
     )
     assert not summary.rejected, summary.rejections[:3]
 
@@ -174,19 +179,19 @@ _QUESTIONS: Mapping[str, Mapping[str, object]] = {
 }
 
 
-async def _asked(database: Database, club: Club, began: datetime, findings: Findings) -> None:
-    customer = Customer(club.id, club.id, club.id, 1, "links", "links", "Europe/Oslo", "NOK", 2, {})
+async def _asked(database: Database, club: BenchClub, began: datetime, findings: Findings) -> None:
+    customer = Tenant(club.id, club.id, club.id, 1, "links", "links", "Europe/Oslo", "NOK", 2, {})
     worst = 0.0
     for name, asked in _QUESTIONS.items():
         rounds = [await _round(database, customer, began, asked, 7 * number) for number in range(ROUNDS)]
-        found = findings.found(f"different visitors of a year, {name}, p95", rounds, "ms")
+        found = findings.record(f"different visitors of a year, {name}, p95", rounds, "ms")
         worst = max(worst, found)
     claim = f"Different visitors of a year: p95 under {MOST_MILLISECONDS} ms, whatever is asked"
-    findings.at_most(claim, worst, MOST_MILLISECONDS)
+    findings.target_at_most(claim, worst, MOST_MILLISECONDS)
 
 
 async def _round(
-    database: Database, customer: Customer, began: datetime, asked: Mapping[str, object], first: int
+    database: Database, customer: Tenant, began: datetime, asked: Mapping[str, object], first: int
 ) -> float:
     """The 95th percentile of milliseconds."""
     took = []
@@ -199,8 +204,8 @@ async def _round(
             **asked,
         }
         before = time.perf_counter()
-        query = parse(_encode(body), BY_NAME)
-        answer = statistics if query.report.format is Format.STATISTICS else timeseries
-        await answer(query, [customer], Stores(database), datetime.now(UTC))
+        query = parse_query(_encode(body), REPORTS_BY_NAME)
+        answer = statistics if query.report.format is ReportFormat.STATISTICS else timeseries
+        await answer(query, [customer], Backends(database), datetime.now(UTC))
         took.append(1e3 * (time.perf_counter() - before))
     return sorted(took)[int(0.95 * (READS - 1))]

@@ -10,14 +10,15 @@ from pathlib import Path
 import msgspec
 import psycopg
 
+from bench.environment import BenchClub, BenchDatabase, BenchEnvironment, fetch_one
 from bench.history import Use, used_by
-from bench.place import Club, Place, Store, row
 from bench.result import Findings
 from bench.size import Size
-from regulars.ingest import arrival, entities, files
-from regulars.ingest.bulk import load_one
-from regulars.ingest.grouping import Committers
-from regulars.reports import folding, rollups
+from regulars.ingest.group_commit import GroupCommitter
+from regulars.loading import entities, load_job
+from regulars.loading.loader import load_and_finish
+from regulars.loading.readers import files
+from regulars.rollups import compaction, partitions
 from regulars.storage.database import Database
 
 COPIED = "plain COPY, nothing derived"
@@ -41,18 +42,18 @@ SELECT
 """
 
 
-def run(where: Place, size: Size, findings: Findings) -> None:
+def run(where: BenchEnvironment, size: Size, findings: Findings) -> None:
     """200,000 profiles that joined over eight years, each with a dozen groups."""
     rows = size.rows(200_000, 500)
     path = where.folder / "members.ndjson"
     path.write_bytes(b"".join(_lines(rows)))
-    findings.did(
+    findings.describe(
         f"A file of {rows:,} profiles that joined over {MONTHS // 12} years, in the order of time, each with a dozen "
         f"groups and nearly each unlike all others in the balance and in snapshots. All ways take the same members, in "
         f"turns, each time into an empty store; the time is until all is durable and, but for COPY, every report of "
         f"members is true, snapshots of the past and values included."
     )
-    findings.did(
+    findings.describe(
         "regulars load: 25,000 rows a commit, what they change of counts, rollups and snapshots added up by DuckDB. "
         "Batch by batch: 5,000 rows a commit, differences appended and folded, snapshots recounted. Plain COPY: the "
         "rows of profiles and memberships that the load has made, as CSV, by the owner into tables of the same columns "
@@ -69,27 +70,29 @@ def run(where: Place, size: Size, findings: Findings) -> None:
 
     for _ in range(size.rounds(ROUNDS)):
         for name, large in ((LOADED, True), (BATCHED, False)):
-            store = where.store("members")
-            club = store.club("members")
+            store = where.database("members")
+            club = store.create_club("members")
             measured(name, partial(_run, store, club, path, large=large))
-            with store.owner() as connection:
-                kept.add(row(connection, _KEPT))
+            with store.owner_connection() as connection:
+                kept.add(fetch_one(connection, _KEPT))
             if large:
                 copies = _written(where, store)
                 measured(COPIED, partial(_copied, store, copies))
             with psycopg.connect(where.owner_url, autocommit=True) as connection:
                 connection.execute("DROP DATABASE members WITH (FORCE)")
     for name, found in rates.items():
-        findings.found(name, found, "members/s")
-    shown = {name: findings.found(f"{name}: CPU of all processes", found, "µs a member") for name, found in cpu.items()}
-    findings.found("CPU of regulars load, times that of plain COPY", shown[LOADED] / shown[COPIED], "")
-    findings.at_least(
+        findings.record(name, found, "members/s")
+    shown = {
+        name: findings.record(f"{name}: CPU of all processes", found, "µs a member") for name, found in cpu.items()
+    }
+    findings.record("CPU of regulars load, times that of plain COPY", shown[LOADED] / shown[COPIED], "")
+    findings.target_at_least(
         f"Members: a load costs {LEAST} times less CPU than batch by batch",
         shown[BATCHED] / shown[LOADED],
         LEAST,
         "times",
     )
-    findings.holds("Members: both ways keep the same numbers", f"{len(kept)} answers", len(kept) == 1)
+    findings.target("Members: both ways keep the same numbers", f"{len(kept)} answers", len(kept) == 1)
 
 
 def _lines(rows: int) -> list[bytes]:
@@ -117,26 +120,26 @@ def _member(chance: random.Random, number: int, joined_at: datetime) -> dict[str
     }
 
 
-def _run(store: Store, club: Club, path: Path, *, large: bool) -> None:
-    refreshed, arrival.REFRESHED = arrival.REFRESHED, 0 if large else 2**62
+def _run(store: BenchDatabase, club: BenchClub, path: Path, *, large: bool) -> None:
+    refreshed, load_job.EAGER_REFRESH_ROWS = load_job.EAGER_REFRESH_ROWS, 0 if large else 2**62
     try:
         asyncio.run(_load(store, club, path))
     finally:
-        arrival.REFRESHED = refreshed
+        load_job.EAGER_REFRESH_ROWS = refreshed
 
 
-async def _load(store: Store, club: Club, path: Path) -> None:
-    read = partial(files.source(path).rows, entities.columns_of("profiles"))
+async def _load(store: BenchDatabase, club: BenchClub, path: Path) -> None:
+    read = partial(files.inspect_file(path).rows, entities.columns_of("profiles"))
     async with Database(store.app_url, 4) as database:
-        await rollups.keep(database)
-        summary = await load_one(database, Committers(database, 5_000), club.id, "profiles", read)
-        await folding.fold(database, club.id)
+        await partitions.ensure(database)
+        summary = await load_and_finish(database, GroupCommitter(database, 5_000), club.id, "profiles", read)
+        await compaction.compact(database, club.id)
     assert not summary.rejected, summary.rejections[:3]
 
 
-def _written(where: Place, store: Store) -> dict[str, Path]:
+def _written(where: BenchEnvironment, store: BenchDatabase) -> dict[str, Path]:
     found = {table: where.folder / f"{table}.csv" for table in TABLES}
-    with store.owner() as connection:
+    with store.owner_connection() as connection:
         for table, path in found.items():
             columns = ", ".join(_columns(store, table))
             statement = f"COPY {table} ({columns}) TO STDOUT (FORMAT csv)"
@@ -147,9 +150,9 @@ def _written(where: Place, store: Store) -> dict[str, Path]:
     return found
 
 
-def _columns(store: Store, table: str) -> list[str]:
+def _columns(store: BenchDatabase, table: str) -> list[str]:
     """The columns that are told; others are generated."""
-    with store.owner() as connection:
+    with store.owner_connection() as connection:
         found = connection.execute(
             "SELECT attname FROM pg_attribute WHERE attrelid = %s::regclass AND attnum > 0 AND attgenerated = ''"
             " AND NOT attisdropped ORDER BY attnum",
@@ -158,8 +161,8 @@ def _columns(store: Store, table: str) -> list[str]:
     return [name for (name,) in found]
 
 
-def _copied(store: Store, copies: dict[str, Path]) -> None:
-    with store.owner() as connection:
+def _copied(store: BenchDatabase, copies: dict[str, Path]) -> None:
+    with store.owner_connection() as connection:
         for table, path in copies.items():
             statement = f"COPY plain_{table} ({', '.join(_columns(store, table))}) FROM STDIN (FORMAT csv)"
             with path.open("rb") as file, connection.cursor().copy(statement.encode()) as copy:

@@ -4,13 +4,13 @@ import threading
 import time
 
 from bench import processes
-from bench.fill import fill
-from bench.place import Place
+from bench.environment import BenchEnvironment
+from bench.import_client import upload_import
 from bench.requests import file_lines
 from bench.result import Findings
-from bench.serving import Served, serving
+from bench.seed_data import seed_database
+from bench.serving import RunningServer, serve
 from bench.size import Size
-from bench.upload import imported
 
 MOST = 300
 """MiB a worker."""
@@ -19,7 +19,7 @@ MOST = 300
 class _Watch:
     """Looks at a server's workers four times a second."""
 
-    def __init__(self, served: Served) -> None:
+    def __init__(self, served: RunningServer) -> None:
         self._served = served
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._look)
@@ -38,30 +38,30 @@ class _Watch:
         self._thread.join()
 
 
-def run(where: Place, size: Size, findings: Findings) -> None:
+def run(where: BenchEnvironment, size: Size, findings: Findings) -> None:
     """5 million transactions in one body of POST /v1/import/transactions, as one server with two workers takes them."""
     profiles = size.rows(200_000, 1_000)
     rows = size.rows(5_000_000, 5_000)
-    findings.did(
+    findings.describe(
         f"{rows:,} transactions without lines of {profiles:,} profiles in one body of POST /v1/import/transactions, "
         f"made as it is sent; the resident memory of the two workers is looked at four times a second, and the "
         f"kernel's own highest mark at the end."
     )
-    store = where.store()
-    club = store.club("memory")
-    fill(store, club, profiles, profiles)
-    with serving(where, store, 2) as served:
+    store = where.database()
+    club = store.create_club("memory")
+    seed_database(store, club, profiles, profiles)
+    with serve(where, store, 2) as served:
         before = max(processes.resident_mib(served.workers))
         began = time.perf_counter()
         with _Watch(served) as watch:
-            answer = imported(served.port, club, file_lines(club, profiles, rows, lines=0))
+            answer = upload_import(served.port, club, file_lines(club, profiles, rows, lines=0))
         seconds = time.perf_counter() - began
         assert answer["loaded"] == rows, answer
         highest = max(processes.highest_resident_mib(served.workers))
-    findings.found("resident memory of a worker before", before, "MiB")
+    findings.record("resident memory of a worker before", before, "MiB")
     quarters = [watch.seen[len(watch.seen) * part // 4] for part in range(4)]
     for part, seen in enumerate(quarters):
-        findings.found(f"larger worker, {part} quarters of the way", seen, "MiB")
-    highest = findings.found("highest of a worker", highest, "MiB")
-    findings.found("rows", rows / seconds, "transactions/s")
-    findings.at_most(f"Memory while {rows:,} rows stream in: under {MOST} MB a worker", highest, MOST, "MiB")
+        findings.record(f"larger worker, {part} quarters of the way", seen, "MiB")
+    highest = findings.record("highest of a worker", highest, "MiB")
+    findings.record("rows", rows / seconds, "transactions/s")
+    findings.target_at_most(f"Memory while {rows:,} rows stream in: under {MOST} MB a worker", highest, MOST, "MiB")

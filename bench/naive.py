@@ -2,22 +2,22 @@
 
 import re
 
-from bench.fill import sql
-from bench.place import Club, Store
-from regulars.aggregations.store import NAMES, statement
+from bench.environment import BenchClub, BenchDatabase
+from bench.seed_data import sql
+from regulars.aggregations.table import VALUE_COLUMNS, values_statement
 
 _VARIABLES = {"$1": "bench_club", "$2": "bench_profiles", "$3": "bench_at"}
 
 
-def recompute_by_trigger(store: Store, club: Club) -> None:
+def recompute_by_trigger(store: BenchDatabase, club: BenchClub) -> None:
     """Has every transaction of one club recompute its profile in a row trigger."""
-    body = re.sub(r"\$\d\b", lambda found: _VARIABLES[found.group()], statement())
+    body = re.sub(r"\$\d\b", lambda found: _VARIABLES[found.group()], values_statement())
     trigger = sql("naive").format(
         statement=body,
-        columns=", ".join(NAMES),
-        new=", ".join(f"fresh.{name}" for name in NAMES),
-        updates=",\n        ".join(f"{name} = excluded.{name}" for name in NAMES),
+        columns=", ".join(VALUE_COLUMNS),
+        new=", ".join(f"fresh.{name}" for name in VALUE_COLUMNS),
+        updates=",\n        ".join(f"{name} = excluded.{name}" for name in VALUE_COLUMNS),
         club=club.id,
     )
-    with store.owner() as connection:
+    with store.owner_connection() as connection:
         connection.execute(trigger.encode())

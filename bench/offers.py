@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
-from bench import processes, telling
-from bench.place import Club, Place, Store
+from bench import event_ingest, processes
+from bench.environment import BenchClub, BenchDatabase, BenchEnvironment
+from bench.event_ingest import BATCH_ROWS, encode, p95, to_ndjson
 from bench.result import Findings
 from bench.size import Size
-from bench.telling import BATCH_ROWS, as_lines, encode, p95
-from regulars.ingest.grouping import Committers
-from regulars.reports import rollups
+from regulars.ingest.group_commit import GroupCommitter
+from regulars.rollups import partitions
 from regulars.storage.database import Database
 
 LEAST = 20_000
@@ -29,10 +29,10 @@ SELECT sum(pg_total_relation_size(oid)) FROM pg_class WHERE relkind = 'r' AND re
 """
 
 
-def run(where: Place, size: Size, findings: Findings) -> None:
+def run(where: BenchEnvironment, size: Size, findings: Findings) -> None:
     """10 million events of 10,000 offers, told fifth by fifth."""
     offers, events, members = size.rows(10_000, 50), size.rows(2_000_000, 2_000), size.rows(200_000, 500)
-    findings.did(
+    findings.describe(
         f"{events * PARTS:,} events of {offers:,} offers in {COLLECTIONS} collections and 50 stores, by {members:,} "
         f"members, over {DAYS * PARTS} days, as NDJSON in batches of {BATCH_ROWS:,}: each until durable, with all "
         f"counters and buckets. After the first fifth and at the end, offers_events_history of one offer is asked for "
@@ -40,18 +40,20 @@ def run(where: Place, size: Size, findings: Findings) -> None:
         f"different members are counted exactly, is asked for of one offer and of one collection over the last week, "
         f"and of all over the last week and over all {DAYS * PARTS} days."
     )
-    store = where.store("offers")
-    club = store.club("offers")
+    store = where.database("offers")
+    club = store.create_club("offers")
     asyncio.run(_run(where, store, club, (offers, events, members), findings))
 
 
-async def _run(where: Place, store: Store, club: Club, amount: tuple[int, int, int], findings: Findings) -> None:
+async def _run(
+    where: BenchEnvironment, store: BenchDatabase, club: BenchClub, amount: tuple[int, int, int], findings: Findings
+) -> None:
     offers, events, members = amount
     async with Database(store.app_url, 4) as database:
-        await rollups.keep(database)
-        load = partial(telling.load, database, Committers(database, BATCH_ROWS), club)
-        await load("profiles", as_lines({"external_id": f"C{n}", "gender": "female"} for n in range(members)))
-        await load("offers", as_lines(_offer(n) for n in range(offers)))
+        await partitions.ensure(database)
+        load = partial(event_ingest.load_events, database, GroupCommitter(database, BATCH_ROWS), club)
+        await load("profiles", to_ndjson({"external_id": f"C{n}", "gender": "female"} for n in range(members)))
+        await load("offers", to_ndjson(_offer(n) for n in range(offers)))
         ids = [each for n, each in enumerate(await _ids(database, club, "offers")) if n % 5 == 0][:READS]
         collections = await _ids(database, club, "offer_collections")
         began = datetime.now(UTC) - timedelta(days=DAYS * PARTS)
@@ -61,11 +63,11 @@ async def _run(where: Place, store: Store, club: Club, amount: tuple[int, int, i
         reads: dict[int, list[float]] = {}
         for number in range(PARTS):
             content = list(_events(amount, number, began))
-            before = time.perf_counter(), time.process_time(), processes.cpu_seconds(where.postmaster)
+            before = time.perf_counter(), time.process_time(), processes.cpu_seconds(where.postmaster_pid)
             await load("offer_events", content)
             rates.append(events / (time.perf_counter() - before[0]))
             here.append(1e6 * (time.process_time() - before[1]) / events)
-            there.append(1e6 * (processes.cpu_seconds(where.postmaster) - before[2]) / events)
+            there.append(1e6 * (processes.cpu_seconds(where.postmaster_pid) - before[2]) / events)
             if number in (0, PARTS - 1):
                 first = partial(_history, began, began + timedelta(days=DAYS - 1), "offer_id")
                 reads[number] = await p95(database, club, map(first, ids))
@@ -77,28 +79,30 @@ async def _run(where: Place, store: Store, club: Club, amount: tuple[int, int, i
         collection = await p95(database, club, (stats("collection_ids", [each]) for each in collections))
         week = await p95(database, club, (stats() for _ in range(5)))
         everything = await p95(database, club, (_stats(began) for _ in range(5)))
-        with store.owner() as connection:
+        with store.owner_connection() as connection:
             room = connection.execute(_ROOM.encode()).fetchone()
     assert room is not None
-    rate = findings.found("events told", rates, "events/s")
-    findings.found("CPU of this process", here, "µs an event")
-    findings.found("CPU of PostgreSQL", there, "µs an event")
-    findings.found("room", float(room[0]) / (events * PARTS), "bytes an event")
-    findings.at_least(f"Events: at least {LEAST:,} events/s, durable, all counters and buckets fresh", rate, LEAST)
-    few = findings.found("history of one offer with a fifth of the events, p95", reads[0], "ms")
-    many = findings.found("history of one offer with all events, p95", reads[PARTS - 1], "ms")
-    findings.at_most(f"History of one offer: p95 under {MOST_MILLISECONDS} ms", many, MOST_MILLISECONDS)
-    findings.at_most("History of one offer: no slower with five times the events, times", many / few, 1.5)
-    findings.found(f"history of a collection, {DAYS} days, p95", collected, "ms")
-    findings.found(f"history of all offers, {DAYS} days, p95", whole, "ms")
-    findings.found("statistics of one offer, a week, p95", one, "ms")
-    findings.found("statistics of a collection, a week, p95", collection, "ms")
-    findings.found("statistics of all offers, a week, p95", week, "ms")
-    findings.found("statistics of all offers, all events, p95", everything, "ms")
+    rate = findings.record("events told", rates, "events/s")
+    findings.record("CPU of this process", here, "µs an event")
+    findings.record("CPU of PostgreSQL", there, "µs an event")
+    findings.record("room", float(room[0]) / (events * PARTS), "bytes an event")
+    findings.target_at_least(
+        f"Events: at least {LEAST:,} events/s, durable, all counters and buckets fresh", rate, LEAST
+    )
+    few = findings.record("history of one offer with a fifth of the events, p95", reads[0], "ms")
+    many = findings.record("history of one offer with all events, p95", reads[PARTS - 1], "ms")
+    findings.target_at_most(f"History of one offer: p95 under {MOST_MILLISECONDS} ms", many, MOST_MILLISECONDS)
+    findings.target_at_most("History of one offer: no slower with five times the events, times", many / few, 1.5)
+    findings.record(f"history of a collection, {DAYS} days, p95", collected, "ms")
+    findings.record(f"history of all offers, {DAYS} days, p95", whole, "ms")
+    findings.record("statistics of one offer, a week, p95", one, "ms")
+    findings.record("statistics of a collection, a week, p95", collection, "ms")
+    findings.record("statistics of all offers, a week, p95", week, "ms")
+    findings.record("statistics of all offers, all events, p95", everything, "ms")
 
 
-async def _ids(database: Database, club: Club, table: str) -> list[int]:
-    async with database.reading(club.id) as scope:
+async def _ids(database: Database, club: BenchClub, table: str) -> list[int]:
+    async with database.read_transaction(club.id) as scope:
         rows = await scope.fetch(f"SELECT id FROM {table} WHERE community_id = $1 ORDER BY id", club.id)
     return [row["id"] for row in rows]
 

@@ -10,13 +10,13 @@ from uuid import UUID
 
 import psycopg
 
-from bench.fill import fill, sql
-from bench.place import Club, Place, Store, row, settled
+from bench.environment import BenchClub, BenchDatabase, BenchEnvironment, fetch_one, wait_for_autovacuum
 from bench.processes import thread_cpu_nanoseconds
 from bench.recompute import recomputed
 from bench.result import Findings
+from bench.seed_data import seed_database, sql
 from bench.size import Size
-from regulars.aggregations.store import refresh_statement
+from regulars.aggregations.table import refresh_statement
 
 PARTS = (8, 32)
 ROUNDS = 5
@@ -37,8 +37,8 @@ class _Way:
     """One way to keep the rows, and what was measured of it by name: (number, unit) of each round."""
 
     name: str
-    store: Store
-    club: Club
+    store: BenchDatabase
+    club: BenchClub
     found: dict[tuple[str, str], list[float]] = field(default_factory=lambda: defaultdict(list))
 
     def keep(self, name: str, value: float, unit: str) -> None:
@@ -46,24 +46,24 @@ class _Way:
         self.found[name, unit].append(value)
 
 
-def run(where: Place, size: Size, findings: Findings) -> None:
+def run(where: BenchEnvironment, size: Size, findings: Findings) -> None:
     """10 million transactions of 1 million profiles, three times in one server."""
     profiles = size.rows(1_000_000, 2_000)
-    findings.did(
+    findings.describe(
         f"{10 * profiles:,} transactions of {profiles:,} profiles with their values, in three databases of one server: "
         f"as the product keeps them, and both tables in {' and in '.join(map(str, PARTS))} parts by a hash of "
         f"(community_id, profile_id), with the same indexes, but the key and the external id unique within a profile "
         f"only. All take turns. A sale is inserted of random profiles, then the product's own statement "
         f"refreshes their values, which move. Their CPU is that of the connection, a profile."
     )
-    findings.did(
+    findings.describe(
         f"Vacuum: after an update of the rows of one profile in {EVERY}, without parallel workers, as autovacuum does; "
         f"the longest is that of one part. A first write is that of a new connection, which plans it."
     )
     ways = _ways(where, profiles)
     everyone = _everyone(ways[0])
-    with ways[0].store.owner() as connection:
-        now = row(connection, "SELECT now()")[0]
+    with ways[0].store.owner_connection() as connection:
+        now = fetch_one(connection, "SELECT now()")[0]
     for round_ in range(size.rounds(ROUNDS)):
         for way in random.Random(round_).sample(ways, len(ways)):
             chosen = random.Random(round_)
@@ -74,29 +74,29 @@ def run(where: Place, size: Size, findings: Findings) -> None:
     _told(ways, findings)
 
 
-def _ways(where: Place, profiles: int) -> list[_Way]:
-    store = where.store()
-    club = store.club("partitions")
-    fill(store, club, profiles, 10 * profiles)
+def _ways(where: BenchEnvironment, profiles: int) -> list[_Way]:
+    store = where.database()
+    club = store.create_club("partitions")
+    seed_database(store, club, profiles, 10 * profiles)
     ways = [_Way("one table", store, club)]
     for parts in PARTS:
         name = f"parts_{parts}"
         with psycopg.connect(store.owner_url.replace("/regulars?", "/postgres?"), autocommit=True) as connection:
             connection.execute(f"CREATE DATABASE {name} TEMPLATE regulars".encode())
-        split = Store(*(url.replace("/regulars?", f"/{name}?") for url in (store.owner_url, store.app_url)))
-        with split.owner() as connection:
+        split = BenchDatabase(*(url.replace("/regulars?", f"/{name}?") for url in (store.owner_url, store.app_url)))
+        with split.owner_connection() as connection:
             connection.execute(sql("partition").format(parts=parts).encode())
         # Whose rows are whose, and what the app may do, are said of the new tables too.
-        ways.append(_Way(f"{parts} parts", where.store(name), club))
+        ways.append(_Way(f"{parts} parts", where.database(name), club))
     for way in ways:
-        way.store.tidy(*_TABLES)
-        with way.store.owner() as connection:
-            settled(connection)
+        way.store.vacuum(*_TABLES)
+        with way.store.owner_connection() as connection:
+            wait_for_autovacuum(connection)
     return ways
 
 
 def _everyone(way: _Way) -> list[UUID]:
-    with way.store.owner() as connection:
+    with way.store.owner_connection() as connection:
         found = connection.execute("SELECT profile_id FROM profiles ORDER BY profile_id").fetchall()
     return [each[0] for each in found]
 
@@ -105,7 +105,7 @@ def _everyone(way: _Way) -> list[UUID]:
 
 
 def _write(way: _Way, everyone: list[UUID], now: datetime, chosen: random.Random, size: Size) -> None:
-    with way.store.app(way.club) as connection:
+    with way.store.app_connection(way.club) as connection:
         began = time.perf_counter()
         _sale_each(connection, way.club, everyone[:1], now)
         way.keep("first write of a connection", 1e3 * (time.perf_counter() - began), "ms")
@@ -115,7 +115,7 @@ def _write(way: _Way, everyone: list[UUID], now: datetime, chosen: random.Random
                 way.keep(f"{name} of {profiles:,}", used / 1e3 / times / profiles, "µs")
 
 
-def _sale_each(connection: psycopg.Connection, club: Club, profiles: list[UUID], now: datetime) -> tuple[int, int]:
+def _sale_each(connection: psycopg.Connection, club: BenchClub, profiles: list[UUID], now: datetime) -> tuple[int, int]:
     """Inserts a sale of each profile and refreshes their values; gives the nanoseconds that each used."""
     process = connection.info.backend_pid
     connection.execute(b"BEGIN")
@@ -142,7 +142,7 @@ WHERE whole.oid = %s::regclass
 
 
 def _vacuum(way: _Way, round_: int) -> None:
-    with way.store.owner() as connection:
+    with way.store.owner_connection() as connection:
         for table in _TABLES:
             some = f"WHERE (hashtextextended(profile_id::text, 0) & 1023) % {EVERY} = {round_}"
             connection.execute(f"{_MOVED[table]} {some}".encode())
@@ -150,7 +150,7 @@ def _vacuum(way: _Way, round_: int) -> None:
             way.keep(f"vacuum of {table}", sum(seconds), "s")
             way.keep(f"vacuum of {table}, longest", max(seconds), "s")
             indexes = f"SELECT sum(pg_indexes_size(part)) / 2 ^ 20 FROM ({_PARTS}) AS parts"
-            way.keep(f"indexes of {table}", float(row(connection, indexes, [table])[0]), "MiB")
+            way.keep(f"indexes of {table}", float(fetch_one(connection, indexes, [table])[0]), "MiB")
 
 
 def _parts(connection: psycopg.Connection, table: str) -> list[str]:
@@ -167,10 +167,10 @@ def _told(ways: list[_Way], findings: Findings) -> None:
     whole, *split = ways
     rows = []
     for (name, unit), one in whole.found.items():
-        told = [findings.found(f"{name}, {whole.name}", one, unit)]
+        told = [findings.record(f"{name}, {whole.name}", one, unit)]
         for way in split:
-            told.append(findings.found(f"{name}, {way.name}", way.found[name, unit], unit))
+            told.append(findings.record(f"{name}, {way.name}", way.found[name, unit], unit))
             ratios = [other / base for other, base in zip(way.found[name, unit], one, strict=True)]
-            findings.found(f"{name}: {way.name} / {whole.name}", ratios, "")
+            findings.record(f"{name}: {way.name} / {whole.name}", ratios, "")
         rows.append([f"{name}, {unit}", *(f"{each:,.1f}" for each in told)])
-    findings.table("Medians", ["", *(way.name for way in ways)], rows)
+    findings.add_table("Medians", ["", *(way.name for way in ways)], rows)

@@ -7,38 +7,44 @@ from typing import Any
 
 import msgspec
 
-from bench.place import Place
+from bench.environment import BenchEnvironment
 from bench.result import Findings
 from bench.size import Size
-from regulars.access.customers import Customer
-from regulars.query import compiling
-from regulars.query.compiling import listed
-from regulars.query.request import parse
-from regulars.reports.report import COMMUNITY_ID, Field, Format, Kind, Report, Source, Store
+from regulars.auth.tenants import Tenant
+from regulars.query.compiler import compiler
+from regulars.query.compiler.compiler import plan_records
+from regulars.query.parser.request import parse_query
+from regulars.reports.report import COMMUNITY_ID, Backend, FieldType, Report, ReportField, ReportFormat, RowSource
 
 ROUNDS = 15
 MOST = 0.3
 
 _NOW = datetime(2026, 11, 24, tzinfo=UTC)
-_CLUB = Customer(7, 7, 7, 1, "club", "Club", "Europe/Oslo", "NOK", 2, {})
+_CLUB = Tenant(7, 7, 7, 1, "club", "Club", "Europe/Oslo", "NOK", 2, {})
 
 _REPORT = Report(
     name="planned",
-    format=Format.RECORDS,
-    meaning="Members as they are asked for most.",
+    format=ReportFormat.RECORDS,
+    description="Members as they are asked for most.",
     cost=10,
     fields=(
         COMMUNITY_ID,
-        Field("member_id", Kind.INTEGER, "Number.", filterable=True),
-        *(Field(f"text_{n}", Kind.STRING, "A text.", filterable=True) for n in range(10)),
-        *(Field(f"number_{n}", Kind.INTEGER, "A number.", filterable=True) for n in range(10)),
-        Field("spent", Kind.MONEY, "An amount.", filterable=True),
-        Field("group_ids", Kind.INTEGERS, "Groups.", filterable=True),
-        Field("consents", Kind.FLAGS, "Consents.", filterable=True, flags=("r.consents_true", "r.consents_false")),
-        Field("properties", Kind.OBJECT, "Properties.", filterable=True),
-        Field("created_at", Kind.TIME, "When.", filterable=True),
+        ReportField("member_id", FieldType.INTEGER, "Number.", filterable=True),
+        *(ReportField(f"text_{n}", FieldType.STRING, "A text.", filterable=True) for n in range(10)),
+        *(ReportField(f"number_{n}", FieldType.INTEGER, "A number.", filterable=True) for n in range(10)),
+        ReportField("spent", FieldType.MONEY, "An amount.", filterable=True),
+        ReportField("group_ids", FieldType.INTEGER_LIST, "Groups.", filterable=True),
+        ReportField(
+            "consents",
+            FieldType.FLAGS,
+            "Consents.",
+            filterable=True,
+            flag_columns=("r.consents_true", "r.consents_false"),
+        ),
+        ReportField("properties", FieldType.OBJECT, "Properties.", filterable=True),
+        ReportField("created_at", FieldType.TIMESTAMP, "When.", filterable=True),
     ),
-    source=Source(Store.TABLES, "SELECT * FROM members AS m WHERE m.community_id = $community AND m.is_member"),
+    source=RowSource(Backend.POSTGRES, "SELECT * FROM members AS m WHERE m.community_id = $community AND m.is_member"),
     key=("community_id", "member_id"),
 )
 _REGISTRY = {_REPORT.name: _REPORT}
@@ -80,18 +86,18 @@ _CASES: dict[str, Tree | None] = {
 
 
 def _planned(body: bytes) -> list[Any]:
-    return listed(parse(body, _REGISTRY), None).values(_CLUB, _NOW, {"limit": 1_001})
+    return plan_records(parse_query(body, _REGISTRY), None).bind(_CLUB, _NOW, {"limit": 1_001})
 
 
 def _anew(body: bytes) -> list[Any]:
-    compiling.forget()
+    compiler.clear_cache()
     return _planned(body)
 
 
-def run(where: Place, size: Size, findings: Findings) -> None:
+def run(where: BenchEnvironment, size: Size, findings: Findings) -> None:
     """Every case again and again, by processor time."""
     times = size.rows(200, 5)
-    findings.did(
+    findings.describe(
         f"The product's own functions, from a body's bytes to a statement and its values: {times:,} times in a round, "
         f"processor time of one, the median of {ROUNDS} rounds. Known: the shape was compiled before, as for all "
         f"requests of a shape but the first; new: it is compiled each time, of comparisons that were written before."
@@ -99,8 +105,8 @@ def run(where: Place, size: Size, findings: Findings) -> None:
     for name, tree in _CASES.items():
         body = msgspec.json.encode({"report": _REPORT.name, "filter": tree})
         for kind, planned in (("known", _planned), ("new", _anew)):
-            median = findings.found(f"{name}, {kind}", _rounds(planned, body, times, size.rounds(ROUNDS)), "ms")
-            findings.at_most(f"A request is planned, {name}, {kind} shape: under {MOST} ms", median, MOST, "ms")
+            median = findings.record(f"{name}, {kind}", _rounds(planned, body, times, size.rounds(ROUNDS)), "ms")
+            findings.target_at_most(f"A request is planned, {name}, {kind} shape: under {MOST} ms", median, MOST, "ms")
 
 
 def _rounds(planned: Callable[[bytes], object], body: bytes, times: int, rounds: int) -> list[float]:

@@ -8,7 +8,7 @@ _TICK = 1 / os.sysconf("SC_CLK_TCK")
 _MIB = 2**20
 
 
-def children(process: int) -> list[int]:
+def child_processes(process: int) -> list[int]:
     """A process and all that it started, directly or not."""
     found = [process]
     for each in found:
@@ -20,7 +20,7 @@ def children(process: int) -> list[int]:
 def cpu_seconds(process: int) -> float:
     """CPU that a process and all that it started have used, those that ended and were waited for included."""
     total = 0
-    for place, each in enumerate(children(process)):
+    for place, each in enumerate(child_processes(process)):
         # The fields after the name, which may hold anything but a closing bracket.
         fields = _text(Path(f"/proc/{each}/stat")).rpartition(")")[2].split()
         if fields:

@@ -3,14 +3,14 @@
 import itertools
 from collections.abc import Iterator
 
-from bench import load, processes
-from bench.fill import fill
-from bench.load import Load, Request
-from bench.place import Club, Place
+from bench import load_generator, processes
+from bench.environment import BenchClub, BenchEnvironment
+from bench.load_generator import Load, Request
 from bench.requests import reads, request
 from bench.result import Findings
+from bench.seed_data import seed_database
 from bench.served import EMPTY
-from bench.serving import Served, serving
+from bench.serving import RunningServer, serve
 from bench.size import Size
 
 CONNECTIONS = 64
@@ -18,7 +18,7 @@ ROUNDS = 7
 RATE = 1_000
 
 
-def _empty(club: Club) -> Iterator[Request]:
+def _empty(club: BenchClub) -> Iterator[Request]:
     return itertools.repeat(request(club, "GET", EMPTY))
 
 
@@ -30,38 +30,46 @@ class _Cost:
         self.server: list[float] = []
         self.database: list[float] = []
 
-    def measure(self, where: Place, served: Served, requests: Iterator[Request], seconds: float) -> Load:
-        server, database = served.cpu_seconds(), processes.cpu_seconds(where.postmaster)
-        done = load.closed(served.port, requests, CONNECTIONS, seconds).require(200)
+    def measure(
+        self, where: BenchEnvironment, served: RunningServer, requests: Iterator[Request], seconds: float
+    ) -> Load:
+        server, database = served.cpu_seconds(), processes.cpu_seconds(where.postmaster_pid)
+        done = load_generator.closed_loop(served.port, requests, CONNECTIONS, seconds).require(200)
         self.per_second.append(done.per_second)
-        self.server.append(1e6 * (served.cpu_seconds() - server) / done.answers)
-        self.database.append(1e6 * (processes.cpu_seconds(where.postmaster) - database) / done.answers)
+        self.server.append(1e6 * (served.cpu_seconds() - server) / done.responses)
+        self.database.append(1e6 * (processes.cpu_seconds(where.postmaster_pid) - database) / done.responses)
         return done
 
 
-def run(where: Place, size: Size, findings: Findings) -> None:
+def run(where: BenchEnvironment, size: Size, findings: Findings) -> None:
     """GET aggregations of random ones among a million profiles."""
     profiles = size.rows(1_000_000, 1_000)
     seconds = size.seconds(5)
-    findings.did(
+    findings.describe(
         f"{profiles:,} profiles with {4 * profiles:,} transactions; every value computed by the product's own refresh."
     )
-    findings.did(
+    findings.describe(
         f"Closed loop of {CONNECTIONS} connections, rounds of {seconds:g} s that take turns; the load generator "
         f"runs on the same cores. Reads are of random profiles."
     )
-    store = where.store()
-    club = store.club("reads")
-    fill(store, club, profiles, 4 * profiles)
+    store = where.database()
+    club = store.create_club("reads")
+    seed_database(store, club, profiles, 4 * profiles)
     for workers in (1, 2):
-        with serving(where, store, workers) as served:
+        with serve(where, store, workers) as served:
             _throughput(where, served, club, profiles, workers, size, findings)
-    with serving(where, store) as served:
+    with serve(where, store) as served:
         _latency(served, club, profiles, size, findings)
 
 
 def _throughput(
-    where: Place, served: Served, club: Club, profiles: int, workers: int, size: Size, findings: Findings
+    where: BenchEnvironment,
+    served: RunningServer,
+    club: BenchClub,
+    profiles: int,
+    workers: int,
+    size: Size,
+    findings: Findings,
 ) -> None:
     asked = reads(club, profiles)
     empty, values = _Cost(), _Cost()
@@ -72,39 +80,39 @@ def _throughput(
         empty.measure(where, served, _empty(club), seconds)
         values.measure(where, served, asked, seconds)
     kind = f"{workers} worker{'s' if workers > 1 else ''}"
-    findings.found(f"empty route, {kind}", empty.per_second, "requests/s")
-    findings.found(f"GET aggregations, {kind}", values.per_second, "requests/s")
+    findings.record(f"empty route, {kind}", empty.per_second, "requests/s")
+    findings.record(f"GET aggregations, {kind}", values.per_second, "requests/s")
     ratios = [value / none for value, none in zip(values.per_second, empty.per_second, strict=True)]
-    ratio = findings.found(f"GET aggregations / empty route, {kind}", ratios, "")
-    findings.found(f"CPU of the server for an empty answer, {kind}", empty.server, "µs")
-    findings.found(f"CPU of the server for a read, {kind}", values.server, "µs")
-    findings.found(f"CPU of PostgreSQL for a read, {kind}", values.database, "µs")
-    findings.at_least(
+    ratio = findings.record(f"GET aggregations / empty route, {kind}", ratios, "")
+    findings.record(f"CPU of the server for an empty answer, {kind}", empty.server, "µs")
+    findings.record(f"CPU of the server for a read, {kind}", values.server, "µs")
+    findings.record(f"CPU of PostgreSQL for a read, {kind}", values.database, "µs")
+    findings.target_at_least(
         f"GET aggregations, {kind}: at least half the requests a second of an empty JSON route of the same server",
         ratio,
         0.5,
     )
 
 
-def _latency(served: Served, club: Club, profiles: int, size: Size, findings: Findings) -> None:
+def _latency(served: RunningServer, club: BenchClub, profiles: int, size: Size, findings: Findings) -> None:
     asked = {"empty route": _empty(club), "GET aggregations": reads(club, profiles, 100_000)}
     seconds = size.seconds(30)
     rounds: dict[str, list[Load]] = {name: [] for name in asked}
-    load.opened(served.port, asked["GET aggregations"], CONNECTIONS, max(1, seconds / 10), RATE)
+    load_generator.open_loop(served.port, asked["GET aggregations"], CONNECTIONS, max(1, seconds / 10), RATE)
     for _ in range(size.rounds(3)):
         for name, requests in asked.items():
-            done = load.opened(served.port, requests, CONNECTIONS, seconds, RATE)
+            done = load_generator.open_loop(served.port, requests, CONNECTIONS, seconds, RATE)
             rounds[name].append(done.require(200))
-    findings.did(
+    findings.describe(
         f"Open loop: {RATE:,} requests a second fall due evenly for {seconds:g} s, three rounds; what the empty route "
         f"needs is the machine's and the load generator's own."
     )
     for name, loads in rounds.items():
         for percent in (50, 99, 99.9):
             values = [each.percentile(percent) for each in loads]
-            found = findings.found(f"{name} at {RATE:,} requests/s, p{percent:g}", values, "ms")
+            found = findings.record(f"{name} at {RATE:,} requests/s, p{percent:g}", values, "ms")
             if percent == 99 and name != "empty route":
-                findings.at_most(
+                findings.target_at_most(
                     f"GET aggregations: p99 under 5 ms at 1,000 requests/s with {profiles:,} profiles stored",
                     found,
                     5,

@@ -6,11 +6,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from bench.fill import fill
-from bench.place import Club, Place, Store, row
+from bench.environment import BenchClub, BenchDatabase, BenchEnvironment, fetch_one
 from bench.result import Findings
+from bench.seed_data import seed_database
 from bench.size import Size
-from regulars.aggregations.store import statement
+from regulars.aggregations.table import values_statement
 
 AT_ONCE = 5_000
 MOST = 30
@@ -27,31 +27,37 @@ SELECT count(*), sum(n) FROM (
 """
 
 
-def run(where: Place, size: Size, findings: Findings) -> None:
+def run(where: BenchEnvironment, size: Size, findings: Findings) -> None:
     """5 million transactions over 500,000 profiles."""
     profiles = size.rows(500_000, 2_000)
-    findings.did(
+    findings.describe(
         f"{10 * profiles:,} transactions of {profiles:,} profiles. Recompute: the product's compiled statement over "
         f"all profiles, {AT_ONCE:,} at a time in the order of their ids. Plain: SELECT profile_id, count(*), "
         f"sum(amount), min(transacted_at), max(transacted_at) FROM transactions GROUP BY profile_id. Neither sends its "
         f"rows; both are as the app's role, in turns, once with one core each and once with all cores (two "
         f"connections; parallel workers)."
     )
-    store = where.store()
-    club = store.club("recompute")
-    fill(store, club, profiles, 10 * profiles)
-    with store.owner() as connection:
+    store = where.database()
+    club = store.create_club("recompute")
+    seed_database(store, club, profiles, 10 * profiles)
+    with store.owner_connection() as connection:
         found = connection.execute(
             "SELECT profile_id FROM profiles WHERE community_id = %s ORDER BY profile_id", [club.id]
         )
         everyone = [each[0] for each in found]
-        now = row(connection, "SELECT now()")[0]
+        now = fetch_one(connection, "SELECT now()")[0]
     for cores in (1, 2):
         _compare(store, club, everyone, now, cores, size, findings)
 
 
 def _compare(
-    store: Store, club: Club, everyone: list[UUID], now: datetime, cores: int, size: Size, findings: Findings
+    store: BenchDatabase,
+    club: BenchClub,
+    everyone: list[UUID],
+    now: datetime,
+    cores: int,
+    size: Size,
+    findings: Findings,
 ) -> None:
     _grouped(store, club, cores)
     took, grouped, ratios = [], [], []
@@ -60,11 +66,11 @@ def _compare(
         took.append(recomputed(store, club, everyone, now, cores))
         ratios.append(took[-1] / grouped[-1])
     kind = f"{cores} core{'s' if cores > 1 else ''}"
-    findings.found(f"plain GROUP BY, {kind}", grouped, "s")
-    whole = findings.found(f"full recompute, {kind}", took, "s")
-    findings.found(f"full recompute, {kind}, a profile", 1e6 * whole / len(everyone), "µs")
-    ratio = findings.found(f"full recompute / plain GROUP BY, {kind}", ratios, "")
-    findings.at_most(
+    findings.record(f"plain GROUP BY, {kind}", grouped, "s")
+    whole = findings.record(f"full recompute, {kind}", took, "s")
+    findings.record(f"full recompute, {kind}, a profile", 1e6 * whole / len(everyone), "µs")
+    ratio = findings.record(f"full recompute / plain GROUP BY, {kind}", ratios, "")
+    findings.target_at_most(
         f"Full recompute of {10 * len(everyone):,} transactions over {len(everyone):,} profiles, {kind}: within {MOST} "
         f"times a plain GROUP BY",
         ratio,
@@ -72,15 +78,15 @@ def _compare(
     )
 
 
-def _grouped(store: Store, club: Club, cores: int) -> float:
-    with store.app(club) as connection:
+def _grouped(store: BenchDatabase, club: BenchClub, cores: int) -> float:
+    with store.app_connection(club) as connection:
         connection.execute(f"SET max_parallel_workers_per_gather = {cores - 1}".encode())
         began = time.perf_counter()
-        row(connection, _GROUPED, [club.id])
+        fetch_one(connection, _GROUPED, [club.id])
         return time.perf_counter() - began
 
 
-def recomputed(store: Store, club: Club, everyone: list[UUID], now: datetime, cores: int) -> float:
+def recomputed(store: BenchDatabase, club: BenchClub, everyone: list[UUID], now: datetime, cores: int) -> float:
     """Computes all values of these profiles, without sending or storing them; gives the seconds that it takes."""
     parts = [everyone[start : start + AT_ONCE] for start in range(0, len(everyone), AT_ONCE)]
     began = time.perf_counter()
@@ -92,11 +98,11 @@ def recomputed(store: Store, club: Club, everyone: list[UUID], now: datetime, co
     return seconds
 
 
-def _counted(store: Store, club: Club, parts: list[list[UUID]], now: datetime) -> int:
-    text = f"WITH fresh AS MATERIALIZED (\n{statement()}\n) SELECT count(*) FROM fresh"
+def _counted(store: BenchDatabase, club: BenchClub, parts: list[list[UUID]], now: datetime) -> int:
+    text = f"WITH fresh AS MATERIALIZED (\n{values_statement()}\n) SELECT count(*) FROM fresh"
     found = 0
-    with store.app(club) as connection:
+    with store.app_connection(club) as connection:
         for part in parts:
             values: list[Any] = [club.id, part, [now] * len(part)]
-            found += row(connection, text, values)[0]
+            found += fetch_one(connection, text, values)[0]
     return found

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 
 from bench.benchmark import BENCHMARKS
-from bench.result import Figure, Machine, Result, Target, number
+from bench.result import Figure, Machine, Result, Target, format_number
 
 _OPENING = """\
 # Results
@@ -17,7 +17,7 @@ takes turns in one run (A B A B ...). A figure is the median of its rounds, with
 _CHARTED = {each.name: each for each in BENCHMARKS}
 
 
-def rendered(results: dict[str, Result]) -> str:
+def render(results: dict[str, Result]) -> str:
     """The page. Its charts are those of bench/chart.py, in a folder beside it."""
     found = [results[each.name] for each in BENCHMARKS if each.name in results]
     parts = [_OPENING, *_overview(found), *_machines(found)]
@@ -75,7 +75,7 @@ def _part(result: Result) -> Iterator[str]:
     if result.targets:
         rows = [(target.claim, target.measured, _verdict(target)) for target in result.targets]
         yield _table(("target", "measured", ""), rows)
-    if _CHARTED[result.name].charted(result):
+    if _CHARTED[result.name].chart_figures(result):
         yield f"![{result.title}](charts/{result.name}.png)\n"
     if result.figures:
         yield _table(("figure", "median", "spread"), [_figure(each) for each in result.figures])
@@ -85,8 +85,12 @@ def _part(result: Result) -> Iterator[str]:
 
 
 def _figure(figure: Figure) -> tuple[str, str, str]:
-    spread = "" if figure.rounds == 1 else f"({number(figure.low)} to {number(figure.high)}, {figure.rounds} rounds)"
-    return figure.name, f"{number(figure.value)} {figure.unit}".strip(), spread
+    spread = (
+        ""
+        if figure.rounds == 1
+        else f"({format_number(figure.low)} to {format_number(figure.high)}, {figure.rounds} rounds)"
+    )
+    return figure.name, f"{format_number(figure.value)} {figure.unit}".strip(), spread
 
 
 def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -9,19 +9,19 @@ from uuid import UUID
 
 import msgspec
 
-from bench.fill import LOCATIONS, VARIANTS
-from bench.load import Request
-from bench.place import ZONE, Club
+from bench.environment import ZONE, BenchClub
+from bench.load_generator import Request
+from bench.seed_data import LOCATIONS, VARIANTS
 
 _numbers = itertools.count(1)
 
 
-def profile_id(club: Club, number: int) -> UUID:
+def profile_id(club: BenchClub, number: int) -> UUID:
     """The id of a club's profile by number from 1, as it was filled."""
     return UUID(hashlib.md5(f"{club.id}-{number}".encode(), usedforsecurity=False).hexdigest())
 
 
-def request(club: Club, method: str, path: str, body: bytes = b"", kind: str = "") -> Request:
+def request(club: BenchClub, method: str, path: str, body: bytes = b"", kind: str = "") -> Request:
     """One request with the club's token."""
     head = f"{method} {path} HTTP/1.1\r\nhost: bench\r\nauthorization: Bearer {club.token}\r\n"
     if body:
@@ -29,7 +29,7 @@ def request(club: Club, method: str, path: str, body: bytes = b"", kind: str = "
     return kind, head.encode() + b"\r\n" + body
 
 
-def reads(club: Club, profiles: int, number: int = 20_000) -> Iterator[Request]:
+def reads(club: BenchClub, profiles: int, number: int = 20_000) -> Iterator[Request]:
     """Reads of the aggregations of random profiles, without end."""
     chance = random.Random(1)
     ready = [
@@ -39,7 +39,7 @@ def reads(club: Club, profiles: int, number: int = 20_000) -> Iterator[Request]:
     return itertools.cycle(ready)
 
 
-def transaction(chance: random.Random, club: Club, number: int, *, lines: int = 2) -> dict[str, object]:
+def transaction(chance: random.Random, club: BenchClub, number: int, *, lines: int = 2) -> dict[str, object]:
     """A sale of now to a profile by number, in one of its stores; each line is of a product known by its sku."""
     items = []
     for _ in range(lines):
@@ -66,7 +66,7 @@ def transaction(chance: random.Random, club: Club, number: int, *, lines: int = 
     }
 
 
-def writes(club: Club, path: str, profiles: Sequence[int], number: int, kind: str = "") -> list[Request]:
+def writes(club: BenchClub, path: str, profiles: Sequence[int], number: int, kind: str = "") -> list[Request]:
     """That many POSTs of one transaction each, of random ones among profiles."""
     chance = random.Random()
     return [
@@ -81,7 +81,7 @@ def writes(club: Club, path: str, profiles: Sequence[int], number: int, kind: st
     ]
 
 
-def batches(club: Club, profiles: Sequence[int], number: int, rows: int) -> list[Request]:
+def batches(club: BenchClub, profiles: Sequence[int], number: int, rows: int) -> list[Request]:
     """That many POSTs of several transactions each."""
     chance = random.Random()
     found = []
@@ -92,7 +92,7 @@ def batches(club: Club, profiles: Sequence[int], number: int, rows: int) -> list
     return found
 
 
-def file_lines(club: Club, profiles: int, number: int, *, lines: int) -> Iterator[bytes]:
+def file_lines(club: BenchClub, profiles: int, number: int, *, lines: int) -> Iterator[bytes]:
     """Rows of a file of transactions of random profiles, NDJSON, a few hundred at a time."""
     chance = random.Random()
     for start in range(0, number, 500):

@@ -72,35 +72,35 @@ class Findings:
         self.targets: list[Target] = []
         self.tables: list[Table] = []
 
-    def did(self, text: str) -> None:
+    def describe(self, text: str) -> None:
         """Says in words what was done."""
         self.how.append(text)
 
-    def found(self, name: str, values: Sequence[float] | float, unit: str) -> float:
+    def record(self, name: str, values: Sequence[float] | float, unit: str) -> float:
         """Keeps a number, of one round or several; gives its median."""
         rounds = [values] if isinstance(values, int | float) else list(values)
         median = statistics.median(rounds)
         self.figures.append(Figure(name, median, unit, min(rounds), max(rounds), len(rounds)))
         return median
 
-    def at_least(self, claim: str, value: float, least: float, unit: str = "") -> None:
+    def target_at_least(self, claim: str, value: float, least: float, unit: str = "") -> None:
         """Holds a number to a target from below."""
-        self.targets.append(Target(claim, written(value, unit), value >= least))
+        self.targets.append(Target(claim, with_unit(value, unit), value >= least))
 
-    def at_most(self, claim: str, value: float, most: float, unit: str = "") -> None:
+    def target_at_most(self, claim: str, value: float, most: float, unit: str = "") -> None:
         """Holds a number to a target from above."""
-        self.targets.append(Target(claim, written(value, unit), value <= most))
+        self.targets.append(Target(claim, with_unit(value, unit), value <= most))
 
-    def holds(self, claim: str, measured: str, met: bool) -> None:
+    def target(self, claim: str, measured: str, met: bool) -> None:
         """Says whether a claim holds that is no single number."""
         self.targets.append(Target(claim, measured, met))
 
-    def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    def add_table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """Keeps figures that are read side by side."""
         self.tables.append(Table(title, list(columns), [list(row) for row in rows]))
 
 
-def number(value: float) -> str:
+def format_number(value: float) -> str:
     """A number with the digits that mean something."""
     size = abs(value)
     if size >= 1_000 or (value == int(value) and size >= 1):
@@ -110,19 +110,19 @@ def number(value: float) -> str:
     return f"{value:.1f}" if size >= 10 else f"{value:.2f}"
 
 
-def written(value: float, unit: str) -> str:
+def with_unit(value: float, unit: str) -> str:
     """A number with its unit."""
-    return f"{number(value)} {unit}".strip()
+    return f"{format_number(value)} {unit}".strip()
 
 
-def keep(result: Result, folder: Path) -> None:
+def save(result: Result, folder: Path) -> None:
     """Keeps a result as the last run of its benchmark."""
     folder.mkdir(parents=True, exist_ok=True)
     content = msgspec.json.format(msgspec.json.encode(result), indent=2)
     (folder / f"{result.name}.json").write_bytes(content + b"\n")
 
 
-def kept(folder: Path) -> dict[str, Result]:
+def load_results(folder: Path) -> dict[str, Result]:
     """The last run of each benchmark, by name."""
     found = [msgspec.json.decode(path.read_bytes(), type=Result) for path in sorted(folder.glob("*.json"))]
     return {result.name: result for result in found}

@@ -7,17 +7,17 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from bench.fill import fill, sql
-from bench.place import Club, Place, Store
+from bench.environment import BenchClub, BenchDatabase, BenchEnvironment
 from bench.result import Findings
+from bench.seed_data import seed_database, sql
 from bench.size import Size
-from regulars.access.customers import Customer
-from regulars.query.columns import CatchingUpError, Copies
-from regulars.query.execution import Stores
-from regulars.query.query import Query
-from regulars.query.records import records
-from regulars.query.request import parse
-from regulars.reports.registry import BY_NAME
+from regulars.auth.tenants import Tenant
+from regulars.query.backends import Backends
+from regulars.query.formats.records import records
+from regulars.query.parser.request import parse_query
+from regulars.query.query import ReportQuery
+from regulars.query.replica.cache import ReplicaCache, ReplicaStaleError
+from regulars.reports.registry import REPORTS_BY_NAME
 from regulars.storage.database import Database
 
 CLIENTS = 4
@@ -73,18 +73,18 @@ _JOINED = "members JOIN aggregations USING (community_id, profile_id)"
 Ask = Callable[[], Awaitable[None]]
 
 
-def run(where: Place, size: Size, findings: Findings) -> None:
+def run(where: BenchEnvironment, size: Size, findings: Findings) -> None:
     """members_count over a million members."""
     profiles = size.rows(1_000_000, 2_000)
-    findings.did(
+    findings.describe(
         f"{profiles:,} members with {3 * profiles:,} transactions, {min(DUE, profiles // 4):,} of them due by the "
         f"clock; {CLIENTS} clients at once ask for members_count in one process, each in a snapshot of its own, under "
         f"row-level security. PostgreSQL is asked over as many connections; it counts what is kept, not what is due."
     )
-    store = where.store()
-    club = store.club("segments")
-    fill(store, club, profiles, 3 * profiles)
-    with store.owner() as connection:
+    store = where.database()
+    club = store.create_club("segments")
+    seed_database(store, club, profiles, 3 * profiles)
+    with store.owner_connection() as connection:
         connection.execute(sql("fill_members").replace("$1", str(club.id)).encode())
         connection.execute(sql("narrow").replace("$1", str(club.id)).encode())
         connection.execute("ALTER TABLE narrow ENABLE ROW LEVEL SECURITY")
@@ -93,11 +93,11 @@ def run(where: Place, size: Size, findings: Findings) -> None:
             "(SELECT nullif(current_setting('regulars.community_id', true), '')::int))"
         )
         connection.execute("GRANT SELECT ON narrow TO PUBLIC")
-    store.tidy("members", "narrow")
+    store.vacuum("members", "narrow")
     asyncio.run(_measured(store, club, profiles, size, findings))
 
 
-async def _measured(store: Store, club: Club, profiles: int, size: Size, findings: Findings) -> None:
+async def _measured(store: BenchDatabase, club: BenchClub, profiles: int, size: Size, findings: Findings) -> None:
     requests = size.rows(60, 5)
     async with Database(store.app_url, CLIENTS + 2) as database:
         await _copies(_Copied(database, club), store, profiles, requests, size, findings)
@@ -105,64 +105,66 @@ async def _measured(store: Store, club: Club, profiles: int, size: Size, finding
             for table, label in ((_JOINED, "PostgreSQL"), ("narrow", "PostgreSQL, narrow table")):
                 ask = _counting(database, club, f"SELECT count(*) FROM {table} WHERE {condition}")
                 times = await _asked(ask, max(5, requests // 6))
-                findings.found(f"{name}: {label}, p95", [_percentile(times, 95)], "ms")
+                findings.record(f"{name}: {label}, p95", [_percentile(times, 95)], "ms")
 
 
 class _Copied:
     """The product, as a request reaches it."""
 
-    def __init__(self, database: Database, club: Club) -> None:
+    def __init__(self, database: Database, club: BenchClub) -> None:
         self.database = database
-        self.copies = Copies(MEGABYTES)
-        self.customer = Customer(club.id, club.id, 1, 1, "segments", "Segments", "Europe/Oslo", "NOK", 2, {})
+        self.copies = ReplicaCache(MEGABYTES)
+        self.customer = Tenant(club.id, club.id, 1, 1, "segments", "Segments", "Europe/Oslo", "NOK", 2, {})
 
     def asking(self, filter_: Any) -> Ask:
         query = _query(filter_)
-        stores = Stores(self.database, self.copies)
+        stores = Backends(self.database, self.copies)
 
         async def ask() -> None:
             while True:
                 try:
                     await records(query, [self.customer], stores, self.database.clock())
                     return
-                except CatchingUpError:
+                except ReplicaStaleError:
                     # As a client that comes back at once.
                     continue
 
         return ask
 
 
-def _query(filter_: Any) -> Query:
-    return parse(json.dumps({"report": "members_count", "filter": filter_}).encode(), BY_NAME)
+def _query(filter_: Any) -> ReportQuery:
+    return parse_query(json.dumps({"report": "members_count", "filter": filter_}).encode(), REPORTS_BY_NAME)
 
 
-async def _copies(copied: _Copied, store: Store, profiles: int, requests: int, size: Size, findings: Findings) -> None:
+async def _copies(
+    copied: _Copied, store: BenchDatabase, profiles: int, requests: int, size: Size, findings: Findings
+) -> None:
     before = _resident()
-    findings.found("the first count makes the copy", [await _timed(copied.asking(None))], "ms")
-    findings.found("the first filter by recency adds its column", [await _timed(copied.asking(_RECENCY))], "ms")
-    findings.found("the first filter by spend adds its column", [await _timed(copied.asking(_SPEND))], "ms")
-    with store.owner() as connection:
+    findings.record("the first count makes the copy", [await _timed(copied.asking(None))], "ms")
+    findings.record("the first filter by recency adds its column", [await _timed(copied.asking(_RECENCY))], "ms")
+    findings.record("the first filter by spend adds its column", [await _timed(copied.asking(_SPEND))], "ms")
+    with store.owner_connection() as connection:
         connection.execute(
             "UPDATE aggregations SET next_change_at = now() - interval '1 second' WHERE profile_id IN "
             f"(SELECT profile_id FROM aggregations LIMIT {min(DUE, profiles // 4)})"
         )
     # Another process would come to them as they fall due.
-    copied.copies = Copies(MEGABYTES)
+    copied.copies = ReplicaCache(MEGABYTES)
     await copied.asking(None)()
-    findings.found(
+    findings.record(
         "the first count with all that is due, its columns added too",
         [await _timed(copied.asking(_RECENCY_AND_SPEND))],
         "ms",
     )
-    table = copied.copies.table(copied.customer.community_id)
-    findings.found("memory of the copy, by a million members", [table.bytes / profiles], "MB")
-    findings.found("resident memory that the process has gained", [(_resident() - before) / profiles * 1e6], "MB")
+    table = copied.copies.replica(copied.customer.community_id)
+    findings.record("memory of the copy, by a million members", [table.memory_bytes / profiles], "MB")
+    findings.record("resident memory that the process has gained", [(_resident() - before) / profiles * 1e6], "MB")
     for name, (filter_, _) in FILTERS.items():
         rounds = [await _asked(copied.asking(filter_), requests) for _ in range(size.rounds(ROUNDS))]
         for percent in (50, 95):
             values = [_percentile(each, percent) for each in rounds]
-            found = findings.found(f"{name}: copy, p{percent}", values, "ms")
-        findings.at_most(
+            found = findings.record(f"{name}: copy, p{percent}", values, "ms")
+        findings.target_at_most(
             f"members_count, {name}: p95 under 50 ms with {CLIENTS} clients at once over {profiles:,} members",
             found,
             50,
@@ -170,19 +172,19 @@ async def _copies(copied: _Copied, store: Store, profiles: int, requests: int, s
         )
         spent = time.process_time()
         times = await _asked(copied.asking(filter_), requests)
-        findings.found(f"{name}: CPU of the process a count", [1e3 * (time.process_time() - spent) / len(times)], "ms")
+        findings.record(f"{name}: CPU of the process a count", [1e3 * (time.process_time() - spent) / len(times)], "ms")
     await _caught_up(copied, store, requests, findings)
 
 
-async def _caught_up(copied: _Copied, store: Store, requests: int, findings: Findings) -> None:
+async def _caught_up(copied: _Copied, store: BenchDatabase, requests: int, findings: Findings) -> None:
     ask = copied.asking(FILTERS["two scalars"][0])
-    with store.owner() as connection:
+    with store.owner_connection() as connection:
         for changed in (1, 500, 5_000):
             times = []
             for _ in range(3):
                 connection.execute(_change(changed))
                 times.append(await _timed(ask))
-            findings.found(f"a count after {changed:,} changed members", times, "ms")
+            findings.record(f"a count after {changed:,} changed members", times, "ms")
         stopping = asyncio.Event()
 
         async def write() -> None:
@@ -194,7 +196,7 @@ async def _caught_up(copied: _Copied, store: Store, requests: int, findings: Fin
         times = await _asked(ask, requests)
         stopping.set()
         await writing
-    findings.found("two scalars: copy while members change, p95", [_percentile(times, 95)], "ms")
+    findings.record("two scalars: copy while members change, p95", [_percentile(times, 95)], "ms")
 
 
 def _change(number: int) -> bytes:
@@ -209,9 +211,9 @@ _SPEND: Any = {"type": "greater_than", "field": "aggregations.spend_all", "value
 _RECENCY_AND_SPEND: Any = {"type": "and", "operations": [_RECENCY, _SPEND]}
 
 
-def _counting(database: Database, club: Club, statement: str) -> Ask:
+def _counting(database: Database, club: BenchClub, statement: str) -> Ask:
     async def ask() -> None:
-        async with database.reading(club.id) as scope:
+        async with database.read_transaction(club.id) as scope:
             await scope.fetchval(statement)
 
     return ask

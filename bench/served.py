@@ -8,20 +8,20 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from regulars.access.authorization import Access, Caller, authorize
-from regulars.access.permits import TRANSACTION_WRITE
-from regulars.api.app import application
-from regulars.api.asgi import spare_what_stays
-from regulars.api.endpoint import decoded
-from regulars.api.server import Server, encoded
-from regulars.facts import community as communities
-from regulars.facts import transactions
-from regulars.facts.community import Community
-from regulars.facts.transactions import TRANSACTIONS, TransactionIn
-from regulars.facts.writing import Writing
-from regulars.ingest.transactions import Kept, Mode, Put, put
+from regulars.api.app import create_app
+from regulars.api.asgi import freeze_startup_objects
+from regulars.auth.authorization import Access, Caller, authorize
+from regulars.auth.permits import TRANSACTION_WRITE
+from regulars.ingest.transactions import StoredTransaction, TransactionWrite, WriteMode, write
+from regulars.model import community as communities
+from regulars.model.community import Community
+from regulars.model.transactions import schema
+from regulars.model.transactions.schema import TRANSACTIONS, TransactionIn
+from regulars.model.unit_of_work import UnitOfWork
 from regulars.settings import load
 from regulars.storage.database import Database
+from regulars.web.context import AppContext, encode
+from regulars.web.endpoint import decode_body
 
 EMPTY = "/bench/empty"
 BARE = "/bench/bare"
@@ -36,45 +36,45 @@ async def _empty(request: Request) -> Response:
     return JSONResponse({})
 
 
-async def _community(server: Server, community_id: int) -> Community:
+async def _community(server: AppContext, community_id: int) -> Community:
     if community_id not in _known:
-        async with server.database.unscoped() as connection:
-            _known[community_id] = await communities.by_id(connection, community_id)
+        async with server.database.unscoped_connection() as connection:
+            _known[community_id] = await communities.get_by_id(connection, community_id)
     return _known[community_id]
 
 
-def _bare(server: Server) -> Route:
+def _bare(server: AppContext) -> Route:
     """One row by its key, as asyncpg gives it, as JSON: neither tokens nor communities, nor whether it is true now."""
 
     async def read(request: Request) -> Response:
-        async with server.database.unscoped() as connection:
+        async with server.database.unscoped_connection() as connection:
             row = await connection.fetchrow(
                 "SELECT * FROM bench_values WHERE profile_id = $1", request.path_params["profile_id"]
             )
-        return Response(encoded(dict(row)), media_type="application/json")
+        return Response(encode(dict(row)), media_type="application/json")
 
     return Route(f"{BARE}/{{profile_id}}", read)
 
 
-def _naive(server: Server) -> Route:
+def _naive(server: AppContext) -> Route:
     """One transaction of the database for each request; a row trigger recomputes the profile (naive.sql)."""
 
     async def create(request: Request) -> Response:
-        principal = await server.authenticator.principal(CREATE, request.headers)
+        principal = await server.authenticator.authenticate(CREATE, request.headers)
         authorize(CREATE, principal, {})
         assert principal.community_id is not None
         community_id = principal.community_id
-        given = decoded(await request.body(), TransactionIn)
-        transactions.require(given)
+        given = decode_body(await request.body(), TransactionIn)
+        schema.require_fields(given)
         community = await _community(server, community_id)
-        row = transactions.checked(given, community)
-        async with server.database.writing(community_id) as scope:
-            writing = Writing(scope.connection, community_id, scope.now, community)
-            (kept,) = await put(writing, [Put(row, Mode.CREATE)])
-            if not isinstance(kept, Kept):
+        row = schema.validate(given, community)
+        async with server.database.write_transaction(community_id) as scope:
+            writing = UnitOfWork(scope.connection, community_id, scope.now, community)
+            (kept,) = await write(writing, [TransactionWrite(row, WriteMode.CREATE)])
+            if not isinstance(kept, StoredTransaction):
                 raise kept
-            shown = await TRANSACTIONS.many(writing, [kept.id])
-        return Response(encoded({"data": shown[kept.id]}), 201, media_type="application/json")
+            shown = await TRANSACTIONS.fetch_many(writing, [kept.id])
+        return Response(encode({"data": shown[kept.id]}), 201, media_type="application/json")
 
     return Route(NAIVE, create, methods=["POST"])
 
@@ -82,9 +82,9 @@ def _naive(server: Server) -> Route:
 def app() -> ASGIApp:
     """The application of one worker, its settings in REGULARS_* variables."""
     settings = load()
-    server = Server(settings, Database(settings.database_url, settings.connections))
-    made = application(server, jobs=os.environ.get("REGULARS_BENCH_JOBS", "1") == "1")
-    spare_what_stays()
+    server = AppContext(settings, Database(settings.database_url, settings.connections))
+    made = create_app(server, run_jobs=os.environ.get("REGULARS_BENCH_JOBS", "1") == "1")
+    freeze_startup_objects()
     ours = Starlette(routes=[Route(EMPTY, _empty), _bare(server), _naive(server)])
 
     async def either(scope: Scope, receive: Receive, send: Send) -> None:

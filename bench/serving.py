@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench import processes
-from bench.place import Place, Store
+from bench.environment import BenchDatabase, BenchEnvironment
 
 _ROOT = Path(__file__).parents[1]
 
 
 @dataclass(frozen=True)
-class Served:
+class RunningServer:
     """A server that answers on a port of this machine."""
 
     port: int
@@ -28,7 +28,7 @@ class Served:
     @property
     def workers(self) -> list[int]:
         """The processes that answer requests."""
-        return [each for each in processes.children(self.process) if each != self.process]
+        return [each for each in processes.child_processes(self.process) if each != self.process]
 
     def cpu_seconds(self) -> float:
         """CPU that the server has used so far."""
@@ -36,7 +36,7 @@ class Served:
 
 
 @contextmanager
-def serving(place: Place, store: Store, workers: int = 1, **settings: str) -> Iterator[Served]:
+def serve(place: BenchEnvironment, store: BenchDatabase, workers: int = 1, **settings: str) -> Iterator[RunningServer]:
     """Serves a database until the block ends, with settings by name (`connections="16"`).
 
     Raises RuntimeError with the end of its log where it does not come up.
@@ -53,14 +53,14 @@ def serving(place: Place, store: Store, workers: int = 1, **settings: str) -> It
         "REGULARS_LOG_LEVEL": "warning",
         **variables,
     }
-    with answering(command, port, place.folder / f"server-{port}.log", environment, "/api/health") as served:
+    with run_server(command, port, place.folder / f"server-{port}.log", environment, "/api/health") as served:
         yield served
 
 
 @contextmanager
-def answering(
+def run_server(
     command: Sequence[str], port: int, log: Path, variables: Mapping[str, str], health: str
-) -> Iterator[Served]:
+) -> Iterator[RunningServer]:
     """Runs a server until the block ends, which begins once the server answers at the path `health`.
 
     Raises RuntimeError with the end of its log where it does not come up.
@@ -71,7 +71,7 @@ def answering(
         )
     try:
         _await_answer(process, f"http://127.0.0.1:{port}{health}", log)
-        yield Served(port, process.pid)
+        yield RunningServer(port, process.pid)
     finally:
         process.terminate()
         try:

@@ -8,19 +8,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench import processes
-from regulars.aggregations.store import refresh_statement, statement
+from regulars.aggregations.table import refresh_statement, values_statement
 from regulars.ingest import commit as commits
-from regulars.ingest import history
 from regulars.ingest import transactions as puts
-from regulars.reports import purchases
+from regulars.loading import transactions
+from regulars.rollups import purchases
 from regulars.storage.database import Database
 
 
 @dataclass
-class Cost:
+class StageCost:
     """Nanoseconds."""
 
-    here: int = 0
+    client: int = 0
     database: int = 0
     time: int = 0
 
@@ -29,7 +29,7 @@ STAGES = ("parse", "resolve", "insert", "lock", "refresh, upsert, outbox", "tell
 
 
 def _stage(query: str) -> str:
-    if query == puts.INSERT:
+    if query == puts.INSERT_STATEMENT:
         return "insert"
     if query == commits._LOCK:
         return "lock"
@@ -44,14 +44,14 @@ def _stage(query: str) -> str:
     return "resolve"
 
 
-class Meter:
+class StageMeter:
     """Notes after every statement of one connection what it used, here and in PostgreSQL; `stage` tells of which
     stage a statement is.
     """
 
     def __init__(self, stage: Callable[[str], str] = _stage) -> None:
         self._stage = stage
-        self.costs: dict[str, Cost] = defaultdict(Cost)
+        self.costs: dict[str, StageCost] = defaultdict(StageCost)
         self._process = 0
         self._last = (0, 0, 0)
 
@@ -67,42 +67,42 @@ class Meter:
     def _noted(self, record: Any) -> None:
         now = self._now()
         cost = self.costs[self._stage(record.query)]
-        cost.here += now[0] - self._last[0]
+        cost.client += now[0] - self._last[0]
         cost.database += now[1] - self._last[1]
         cost.time += now[2] - self._last[2]
         self._last = now
 
     @contextmanager
-    def apart(self, stage: str) -> Iterator[None]:
+    def measure(self, stage: str) -> Iterator[None]:
         """Notes what the block itself uses here as a stage of its own; it runs no statements."""
         before = self._now()
         self._last = before
         yield
         self._last = self._now()
         cost = self.costs[stage]
-        cost.here += self._last[0] - before[0]
+        cost.client += self._last[0] - before[0]
         cost.time += self._last[2] - before[2]
 
     @contextmanager
     def parsing(self) -> Iterator[None]:
         """Notes within the block what reading and checking rows uses, which a thread does one batch ahead."""
-        plain = history._transactions
+        plain = transactions._transactions
 
         def metered(*given: Any) -> Generator[Any, None, None]:
             yield from self._metered(plain(*given))
 
-        vars(history)["_transactions"] = metered
+        vars(transactions)["_transactions"] = metered
         try:
             yield
         finally:
-            vars(history)["_transactions"] = plain
+            vars(transactions)["_transactions"] = plain
 
     def _metered(self, batches: Iterator[Any]) -> Iterator[Any]:
         cost = self.costs["parse"]
         while True:
             here, began = time.thread_time_ns(), time.perf_counter_ns()
             batch = next(batches, None)
-            cost.here += time.thread_time_ns() - here
+            cost.client += time.thread_time_ns() - here
             cost.time += time.perf_counter_ns() - began
             if batch is None:
                 return
@@ -112,10 +112,10 @@ class Meter:
 # The refresh from within --------------------------------------------------------------------------------
 
 
-def parts_of_refresh() -> list[tuple[str, str]]:
+def refresh_parts() -> list[tuple[str, str]]:
     """The refresh cut off after each of its parts, in order: the last is the whole of it."""
     whole = refresh_statement()
-    computed = f"WITH fresh AS MATERIALIZED (\n{statement()}\n) SELECT count(*) FROM fresh"
+    computed = f"WITH fresh AS MATERIALIZED (\n{values_statement()}\n) SELECT count(*) FROM fresh"
     before_put, _, _ = whole.partition("),\nput AS (")
     compared = f"{before_put})\nSELECT count(*) FROM fresh LEFT JOIN kept ON kept.profile_id = fresh.profile_id"
     upserted = f"{whole.rpartition(f',{chr(10)}told AS (')[0]}\nSELECT count(*) FROM fresh"
@@ -133,7 +133,7 @@ async def refresh_by_part(
 
     `moved` is a statement that makes the values of the profiles $2 differ from those that are kept.
     """
-    parts = parts_of_refresh()
+    parts = refresh_parts()
     found: dict[str, list[int]] = {name: [] for name, _ in parts}
     for profile_ids in batches:
         before = 0
@@ -146,7 +146,7 @@ async def refresh_by_part(
 
 async def _used(database: Database, community_id: int, profile_ids: list[Any], text: str, moved: str) -> int:
     try:
-        async with database.writing(community_id) as scope:
+        async with database.write_transaction(community_id) as scope:
             await scope.execute(moved, community_id, profile_ids)
             values: list[Any] = [profile_ids, [scope.now] * len(profile_ids)]
             if "$4" in text:

@@ -3,15 +3,15 @@
 from collections.abc import Iterator, Sequence
 from itertools import cycle, islice, repeat
 
-from bench import load, processes
-from bench.fill import fill
-from bench.load import Load
+from bench import load_generator, processes
+from bench.environment import BenchClub, BenchEnvironment, wait_for_autovacuum
+from bench.load_generator import Load
 from bench.naive import recompute_by_trigger
-from bench.place import Club, Place, settled
 from bench.requests import writes
 from bench.result import Findings
+from bench.seed_data import seed_database
 from bench.served import NAIVE
-from bench.serving import Served, serving
+from bench.serving import RunningServer, serve
 from bench.size import Size
 
 CLIENTS = 64
@@ -23,7 +23,7 @@ PATH = "/api/v3/transactions"
 class _Way:
     """One way to write, to the club that is its own."""
 
-    def __init__(self, where: Place, club: Club, path: str) -> None:
+    def __init__(self, where: BenchEnvironment, club: BenchClub, path: str) -> None:
         self._where = where
         self._club = club
         self._path = path
@@ -35,47 +35,47 @@ class _Way:
         self.server: list[float] = []
         self.database: list[float] = []
 
-    def measure(self, served: Served, profiles: Sequence[int], seconds: float) -> Load:
+    def measure(self, served: RunningServer, profiles: Sequence[int], seconds: float) -> Load:
         """One round."""
         expected = self.loads[-1].per_second * 1.5 if self.loads else 4_000
         requests = writes(self._club, self._path, profiles, int(expected * seconds) + CLIENTS)
-        server, database = served.cpu_seconds(), processes.cpu_seconds(self._where.postmaster)
-        done = load.closed(served.port, iter(requests), CLIENTS, seconds).require(201)
+        server, database = served.cpu_seconds(), processes.cpu_seconds(self._where.postmaster_pid)
+        done = load_generator.closed_loop(served.port, iter(requests), CLIENTS, seconds).require(201)
         self.loads.append(done)
-        self.server.append(1e6 * (served.cpu_seconds() - server) / done.answers)
-        self.database.append(1e6 * (processes.cpu_seconds(self._where.postmaster) - database) / done.answers)
+        self.server.append(1e6 * (served.cpu_seconds() - server) / done.responses)
+        self.database.append(1e6 * (processes.cpu_seconds(self._where.postmaster_pid) - database) / done.responses)
         return done
 
 
-def run(where: Place, size: Size, findings: Findings) -> None:
+def run(where: BenchEnvironment, size: Size, findings: Findings) -> None:
     """The product and the naive way take turns, each with a club of its own of the same size."""
     profiles = size.rows(100_000, 500)
     seconds = size.seconds(8)
-    findings.did(
+    findings.describe(
         f"Two clubs in the same tables, each of {profiles:,} profiles with {10 * profiles:,} transactions. Naive: the "
         f"same server and the same insert, in a database transaction of its own for each request; a row trigger locks "
         f"the profile and upserts the values by the product's own compiled statement. It writes no outbox, so it does "
         f"less."
     )
-    findings.did(
+    findings.describe(
         f"{CLIENTS} clients in a closed loop, one POST a transaction with two lines, each found by its sku; rounds of "
         f"{seconds:g} s that take turns; fsync and synchronous_commit are on; the load generator is on the same cores."
     )
-    findings.did(
+    findings.describe(
         f"{HOT} hot profiles: all writes of a round are of {HOT} profiles, of others in each round, lest it be the "
         f"histories of the rounds before that are measured."
     )
-    store = where.store()
-    ours, naive = store.club("ours"), store.club("naive")
+    store = where.database()
+    ours, naive = store.create_club("ours"), store.create_club("naive")
     for club in (ours, naive):
-        fill(store, club, profiles, 10 * profiles)
+        seed_database(store, club, profiles, 10 * profiles)
     recompute_by_trigger(store, naive)
     ways = (_Way(where, ours, PATH), _Way(where, naive, NAIVE))
     for workers in (1, 4):
-        with serving(where, store, workers) as served:
+        with serve(where, store, workers) as served:
             for hot in (False, True):
-                with store.owner() as connection:
-                    settled(connection)
+                with store.owner_connection() as connection:
+                    wait_for_autovacuum(connection)
                 case = f"{workers} process{'es' if workers > 1 else ''}{f', {HOT} hot profiles' if hot else ''}"
                 chosen = _hot(profiles) if hot else repeat(range(1, profiles + 1))
                 _rounds(served, ways, chosen, seconds, size.rounds(ROUNDS))
@@ -88,7 +88,7 @@ def _hot(profiles: int) -> Iterator[Sequence[int]]:
 
 
 def _rounds(
-    served: Served, ways: tuple[_Way, _Way], chosen: Iterator[Sequence[int]], seconds: float, rounds: int
+    served: RunningServer, ways: tuple[_Way, _Way], chosen: Iterator[Sequence[int]], seconds: float, rounds: int
 ) -> None:
     profiles = next(chosen)
     for way in ways:
@@ -103,15 +103,15 @@ def _rounds(
 
 def _told(ways: tuple[_Way, _Way], case: str, most: float, findings: Findings) -> None:
     ours, naive = ways
-    findings.found(f"product, {case}", [each.per_second for each in ours.loads], "transactions/s")
-    findings.found(f"naive, {case}", [each.per_second for each in naive.loads], "transactions/s")
+    findings.record(f"product, {case}", [each.per_second for each in ours.loads], "transactions/s")
+    findings.record(f"naive, {case}", [each.per_second for each in naive.loads], "transactions/s")
     ratios = [one.per_second / other.per_second for one, other in zip(ours.loads, naive.loads, strict=True)]
-    ratio = findings.found(f"product / naive, {case}", ratios, "")
-    findings.found(f"product, {case}, p50", [each.percentile(50) for each in ours.loads], "ms")
-    slow = findings.found(f"product, {case}, p99", [each.percentile(99) for each in ours.loads], "ms")
-    findings.found(f"naive, {case}, p99", [each.percentile(99) for each in naive.loads], "ms")
+    ratio = findings.record(f"product / naive, {case}", ratios, "")
+    findings.record(f"product, {case}, p50", [each.percentile(50) for each in ours.loads], "ms")
+    slow = findings.record(f"product, {case}, p99", [each.percentile(99) for each in ours.loads], "ms")
+    findings.record(f"naive, {case}, p99", [each.percentile(99) for each in naive.loads], "ms")
     for name, way in (("product", ours), ("naive", naive)):
-        findings.found(f"{name}, {case}, CPU of the server", way.server, "µs a transaction")
-        findings.found(f"{name}, {case}, CPU of PostgreSQL", way.database, "µs a transaction")
-    findings.at_least(f"Single writes, {CLIENTS} clients, {case}: at least 3 times the naive way", ratio, 3)
-    findings.at_most(f"Single writes, {CLIENTS} clients, {case}: p99 under {most:g} ms", slow, most, "ms")
+        findings.record(f"{name}, {case}, CPU of the server", way.server, "µs a transaction")
+        findings.record(f"{name}, {case}, CPU of PostgreSQL", way.database, "µs a transaction")
+    findings.target_at_least(f"Single writes, {CLIENTS} clients, {case}: at least 3 times the naive way", ratio, 3)
+    findings.target_at_most(f"Single writes, {CLIENTS} clients, {case}: p99 under {most:g} ms", slow, most, "ms")

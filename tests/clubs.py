@@ -12,13 +12,13 @@ from urllib.parse import unquote
 
 import httpx
 
-from regulars.access import tokens
-from regulars.api.app import application
-from regulars.api.server import Server
-from regulars.facts import community as communities
-from regulars.facts.community import Community, NewCommunity
+from regulars.api.app import create_app
+from regulars.auth import tokens
+from regulars.model import community as communities
+from regulars.model.community import Community, NewCommunity
 from regulars.settings import Settings
 from regulars.storage.database import Database
+from regulars.web.context import AppContext
 
 FOLDER = Path(tempfile.mkdtemp(prefix="regulars-test-"))
 """The data folder of the tests' servers."""
@@ -29,7 +29,7 @@ START = datetime(2026, 11, 1, tzinfo=UTC)
 
 
 @dataclass
-class SetClock:
+class ManualClock:
     """A clock that stands still until it is set."""
 
     at: datetime = START
@@ -37,7 +37,7 @@ class SetClock:
     def __call__(self) -> datetime:
         return self.at
 
-    def step(self, **by: float) -> datetime:
+    def advance(self, **by: float) -> datetime:
         """Moves on, by the arguments of timedelta."""
         self.at += timedelta(**by)
         return self.at
@@ -49,35 +49,35 @@ class Club:
 
     community: Community
     database: Database
-    clock: SetClock
-    server: Server
+    clock: ManualClock
+    server: AppContext
     http: httpx.AsyncClient
     token: str
     more: dict[str, Any] = field(default_factory=dict)
 
 
-async def clubs(database: Database, clock: SetClock, new: NewCommunity) -> AsyncIterator[Club]:
+async def create_club(database: Database, clock: ManualClock, new: NewCommunity) -> AsyncIterator[Club]:
     """A community as given, of an organization of its own where none is named, with a client of the API."""
     new = replace(new, organization=new.organization or new.slug)
-    async with database.unscoped() as connection:
+    async with database.unscoped_connection() as connection:
         community = await communities.create(connection, new, clock())
         secret = await tokens.create(
             connection,
             tokens.NewToken(community.organization_id, "test", community_id=community.id),
             clock(),
         )
-    server = Server(Settings(data=FOLDER), database)
-    transport = httpx.ASGITransport(app=application(server, jobs=False))
+    server = AppContext(Settings(data=FOLDER), database)
+    transport = httpx.ASGITransport(app=create_app(server, run_jobs=False))
     headers = {"Authorization": f"Bearer {secret}"}
     async with httpx.AsyncClient(transport=transport, base_url="http://test", headers=headers) as http:
         yield Club(community, database, clock, server, http, secret)
-    await server.finish()
+    await server.close()
 
 
 Headers = list[tuple[bytes, bytes]]
 
 
-async def asked(
+async def send_raw(
     club: Club, method: str, target: bytes, headers: Headers | None = None, *coming: dict[str, Any]
 ) -> httpx.Response:
     """What answers a request that no client sends: a path and headers as they are, and a body piece by piece."""
@@ -104,11 +104,11 @@ async def asked(
         "client": ("127.0.0.1", 1),
         "state": {},
     }
-    await application(club.server, jobs=False)(scope, receive, send)
+    await create_app(club.server, run_jobs=False)(scope, receive, send)
     return httpx.Response(sent[0]["status"], headers=sent[0]["headers"], content=sent[1]["body"])
 
 
-async def broken_off(club: Club, method: str, path: str, begun: bytes) -> httpx.Response:
+async def send_truncated(club: Club, method: str, path: str, begun: bytes) -> httpx.Response:
     """What answers a request of which the client sends the beginning and goes away."""
     begins = {"type": "http.request", "body": begun, "more_body": True}
-    return await asked(club, method, path.encode(), None, begins, {"type": "http.disconnect"})
+    return await send_raw(club, method, path.encode(), None, begins, {"type": "http.disconnect"})

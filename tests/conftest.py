@@ -10,16 +10,16 @@ import psycopg
 import pytest
 import pytest_asyncio
 
-from clubs import Club, SetClock, clubs
-from randomness import SEED
-from regulars.aggregations import store
-from regulars.facts.community import NewCommunity
-from regulars.reports import rollups
+from clubs import Club, ManualClock, create_club
+from hypothesis_settings import SEED
+from postgres_servers import Servers
+from regulars.aggregations import table
+from regulars.geo.towns.files import TownFiles
+from regulars.model.community import NewCommunity
+from regulars.rollups import partitions
 from regulars.storage import retention
 from regulars.storage.database import Database
 from regulars.storage.migrate import migrate, role_of
-from regulars.towns.atlas import Atlas
-from servers import Servers
 
 _numbers = itertools.count(1)
 
@@ -62,9 +62,9 @@ def towns_folder() -> Iterator[Path]:
 
 
 @pytest.fixture
-def atlas(towns_folder: Path) -> Atlas:
+def atlas(towns_folder: Path) -> TownFiles:
     """The towns of 15,000 people and more: enough to see how towns are found, and made in seconds."""
-    return Atlas(towns_folder, 15_000)
+    return TownFiles(towns_folder, 15_000)
 
 
 @pytest.fixture
@@ -85,17 +85,17 @@ def empty_urls(database_urls: tuple[str, str]) -> Iterator[tuple[str, str]]:
 
 
 @pytest_asyncio.fixture
-async def own_database(empty_urls: tuple[str, str], clock: SetClock) -> AsyncIterator[Database]:
+async def own_database(empty_urls: tuple[str, str], clock: ManualClock) -> AsyncIterator[Database]:
     """A pool of the app's role, of a database that no other test uses."""
-    await asyncio.to_thread(migrate, empty_urls[0], role_of(empty_urls[1]), store.declared_columns())
+    await asyncio.to_thread(migrate, empty_urls[0], role_of(empty_urls[1]), table.column_statements())
     async with Database(empty_urls[1], 4, clock) as opened:
         yield opened
 
 
 @pytest.fixture
-def clock() -> SetClock:
+def clock() -> ManualClock:
     """The clock of the test's server."""
-    return SetClock()
+    return ManualClock()
 
 
 @pytest_asyncio.fixture(scope="session")
@@ -109,7 +109,7 @@ async def pools() -> AsyncIterator[dict[str, Database]]:
 
 @pytest_asyncio.fixture
 async def database(
-    database_urls: tuple[str, str], clock: SetClock, pools: dict[str, Database]
+    database_urls: tuple[str, str], clock: ManualClock, pools: dict[str, Database]
 ) -> AsyncIterator[Database]:
     """The database of the app's role, with the test's own clock."""
     url = database_urls[1]
@@ -118,22 +118,22 @@ async def database(
         await pools[url].open()
     database = Database(url, 4, clock)
     database.pool = pools[url].pool
-    await retention.keep(database, 7)
-    await rollups.keep(database)
+    await retention.maintain_partitions(database, 7)
+    await partitions.ensure(database)
     yield database
 
 
 @pytest_asyncio.fixture
-async def club(database: Database, clock: SetClock) -> AsyncIterator[Club]:
+async def club(database: Database, clock: ManualClock) -> AsyncIterator[Club]:
     """A fresh community in Norway, its token, and a client of the API."""
     new = NewCommunity(slug=f"club-{next(_numbers)}", name="Club", country="NO", timezone="UTC", currency="NOK")
-    async for made in clubs(database, clock, new):
+    async for made in create_club(database, clock, new):
         yield made
 
 
 @pytest_asyncio.fixture
-async def other_club(database: Database, clock: SetClock) -> AsyncIterator[Club]:
+async def other_club(database: Database, clock: ManualClock) -> AsyncIterator[Club]:
     """Another community beside the club, in the same database."""
     new = NewCommunity(slug=f"club-{next(_numbers)}", name="Other", country="SE", timezone="UTC", currency="SEK")
-    async for made in clubs(database, clock, new):
+    async for made in create_club(database, clock, new):
         yield made

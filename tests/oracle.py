@@ -120,7 +120,7 @@ class Facts:
     transactions: dict[int, Transaction]
 
 
-def values(facts: Facts, profile_id: UUID, as_of: datetime) -> dict[str, object]:
+def expected_values(facts: Facts, profile_id: UUID, as_of: datetime) -> dict[str, object]:
     """Every aggregation of the profile at `as_of`, in the order of the specification.
 
     Money is a Decimal with the community currency's decimals (at least 2), instants are in UTC, a location
@@ -132,14 +132,14 @@ def values(facts: Facts, profile_id: UUID, as_of: datetime) -> dict[str, object]
 
 def next_change_at(facts: Facts, profile_id: UUID, as_of: datetime) -> datetime | None:
     """The first instant after `as_of` at which the clock alone changes a value other than `calculated_at`."""
-    now = values(facts, profile_id, as_of)
-    for moment in moments(facts, profile_id, as_of):
-        if values(facts, profile_id, moment) | {"calculated_at": now["calculated_at"]} != now:
+    now = expected_values(facts, profile_id, as_of)
+    for moment in change_instants(facts, profile_id, as_of):
+        if expected_values(facts, profile_id, moment) | {"calculated_at": now["calculated_at"]} != now:
             return moment
     return None
 
 
-def moments(facts: Facts, profile_id: UUID, as_of: datetime) -> list[datetime]:
+def change_instants(facts: Facts, profile_id: UUID, as_of: datetime) -> list[datetime]:
     """The instants after `as_of` at which the clock might change a value, ascending.
 
     They are complete up to the next stage of `dimension_join`: between two of them no value changes.
@@ -147,11 +147,11 @@ def moments(facts: Facts, profile_id: UUID, as_of: datetime) -> list[datetime]:
     found = set(_join_moments(facts, facts.profiles[profile_id], as_of))
     for transaction in facts.transactions.values():
         if transaction.profile_id == profile_id and not transaction.is_void:
-            found |= {plus_months(transaction.transacted_at, months) for months in (0, 3, 6, 12, 24)}
+            found |= {add_months(transaction.transacted_at, months) for months in (0, 3, 6, 12, 24)}
     return sorted(moment for moment in found if moment > as_of)
 
 
-def plus_months(instant: datetime, months: int) -> datetime:
+def add_months(instant: datetime, months: int) -> datetime:
     """The instant some calendar months later in UTC; a day the month lacks becomes its last."""
     instant = instant.astimezone(UTC)
     year, month = divmod(instant.year * 12 + instant.month - 1 + months, 12)
@@ -185,7 +185,7 @@ class _Shown:
         self.joined_on = self.joined_at and _local_date(facts, self.joined_at)
 
     def within(self, months: int, transactions: Iterable[Transaction]) -> list[Transaction]:
-        return [each for each in transactions if self.as_of < plus_months(each.transacted_at, months)]
+        return [each for each in transactions if self.as_of < add_months(each.transacted_at, months)]
 
     def location(self, transaction: Transaction) -> Location | None:
         return None if transaction.location_id is None else self.facts.locations[transaction.location_id]

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aggregations.case import ME, Case, at, bought, case
+from aggregations.case import ME, Case, at, case, purchase
 from aggregations.cases import CASES
 from aggregations.histories import History, histories, replay
-from oracle import Community, Facts, Location, next_change_at, values
+from oracle import Community, Facts, Location, expected_values, next_change_at
 
 MICROSECOND = timedelta(microseconds=1)
 NORWAY = Location(1, country="NO")
@@ -23,7 +23,7 @@ IN_THE_ZONE = {zone: Community(zone) for zone in ("America/Sao_Paulo", "America/
 
 @pytest.mark.parametrize("worked", CASES, ids=lambda worked: worked.name)
 def test_a_case_has_its_expected_values(worked: Case) -> None:
-    found = values(worked.facts, ME, worked.as_of)
+    found = expected_values(worked.facts, ME, worked.as_of)
     assert {name: found[name] for name in worked.expected} == worked.expected
     for name, value in worked.expected.items():
         if isinstance(value, Decimal):
@@ -34,7 +34,7 @@ def test_cases_have_names_of_their_own() -> None:
     assert len({worked.name for worked in CASES}) == len(CASES)
 
 
-SALE = bought("2026-10-01 12:00", "10.00")
+SALE = purchase("2026-10-01 12:00", "10.00")
 NEXT_CHANGES = [
     (case("nothing that the clock moves", [], {}, joined=None), None),
     (case("day 91 after joining", [], {}), "2026-11-02"),
@@ -67,14 +67,14 @@ NEXT_CHANGES = [
     (case("a zero total", [replace(SALE, total=Decimal(0))], {}, joined=None), None),
     (case("a return", [replace(SALE, total=Decimal(-1))], {}, joined=None), "2027-10-01 12:00"),
     (
-        case("a sale falling due", [bought("2026-11-01 00:00:00.000001", "1")], {}, joined=None),
+        case("a sale falling due", [purchase("2026-11-01 00:00:00.000001", "1")], {}, joined=None),
         "2026-11-01 00:00:00.000001",
     ),
     (case("a void sale", [replace(SALE, is_void=True)], {}, joined=None), None),
     (
         case(
             "the later sale leaving first",
-            [bought("2024-02-28 20:00", "10.00"), bought("2024-02-29 10:00", "5.00")],
+            [purchase("2024-02-28 20:00", "10.00"), purchase("2024-02-29 10:00", "5.00")],
             {},
             joined=None,
             as_of="2025-02-28 09:59",
@@ -119,7 +119,7 @@ def test_a_clock_set_back_over_midnight_returns_to_the_stage_before() -> None:
     for _ in range(3):
         changed_at = next_change_at(world.facts, ME, changes[-1][0])
         assert changed_at is not None
-        changes.append((changed_at, values(world.facts, ME, changed_at)["dimension_join"]))
+        changes.append((changed_at, expected_values(world.facts, ME, changed_at)["dimension_join"]))
     assert changes[1:] == [
         (at("2010-11-07 02:30"), "JC"),
         (at("2010-11-07 02:31"), "JN"),
@@ -138,4 +138,4 @@ def test_no_value_changes_before_the_next_change(history: History, data: st.Data
 
 
 def _but_the_time(facts: Facts, profile_id: UUID, as_of: datetime) -> dict[str, object]:
-    return values(facts, profile_id, as_of) | {"calculated_at": None}
+    return expected_values(facts, profile_id, as_of) | {"calculated_at": None}

@@ -19,7 +19,7 @@ def test_without_anything_the_defaults_hold(file: Path) -> None:
 
 def test_a_variable_wins_over_the_file_which_wins_over_the_default(file: Path) -> None:
     file.write_text('port = 9000\nhost = "0.0.0.0"\n')
-    found = {each.name: (each.value, each.source) for each in settings.origins({"REGULARS_PORT": "9001"}, file)}
+    found = {each.name: (each.value, each.source) for each in settings.resolve({"REGULARS_PORT": "9001"}, file)}
     assert found["port"] == (9001, "REGULARS_PORT")
     assert found["host"] == ("0.0.0.0", str(file))  # noqa: S104
     assert found["workers"] == (1, "default")
@@ -62,11 +62,11 @@ def test_a_file_that_is_no_toml_is_said_to_be_none(file: Path) -> None:
 
 
 def test_misspelt_variables_are_found() -> None:
-    assert settings.unknown({"REGULARS_PROT": "1", "REGULARS_PORT": "1", "PATH": ""}) == ["REGULARS_PROT"]
+    assert settings.unknown_variables({"REGULARS_PROT": "1", "REGULARS_PORT": "1", "PATH": ""}) == ["REGULARS_PROT"]
 
 
 def test_only_urls_and_tokens_are_secret(file: Path) -> None:
-    assert [each.name for each in settings.origins({}, file) if each.secret] == [
+    assert [each.name for each in settings.resolve({}, file) if each.secret] == [
         "database_url",
         "owner_url",
         "operations_token",

@@ -42,7 +42,7 @@ def main() -> int:
         _say(f"  {found.seconds:.0f} s")
         held = held and found.holds
     if options.results == result.FOLDER:
-        page.PAGE.write_text(page.rendered(result.stored()))
+        page.PAGE.write_text(page.render(result.load_all()))
         _say(f"written: {page.PAGE}")
     return 0 if held else 1
 

@@ -13,8 +13,8 @@ from typing import cast
 import asyncpg
 import httpx
 
-from regulars.facts import community as communities
-from regulars.reports import empty_counts, folding, purchases
+from regulars.model import community as communities
+from regulars.rollups import compaction, empty_counts, purchases
 from regulars.storage import embedded, personal_data
 from regulars.storage.database import Database
 from trust.clubs import Club, create_club
@@ -36,7 +36,7 @@ _PIECE = 1 << 22
 
 def run(run: Run) -> None:
     """Plants canaries in many members, erases all of them, and searches everything that is on disk."""
-    members = run.count(MEMBERS, 2)
+    members = run.scaled_count(MEMBERS, 2)
     run.describe(
         f"{members} members are created, changed, merged and rejected by every kind of request and import, each with "
         f"texts, an e-mail and a phone number of its own in every field, as key, as key of an object and as "
@@ -58,8 +58,8 @@ async def _run(run: Run, server: RunningServer, club: Club, members: int) -> Non
         httpx.AsyncClient(base_url=server.url, headers=headers, timeout=60) as http,
         Database(server.app_url, 2) as database,
     ):
-        async with database.unscoped() as connection:
-            community = await communities.by_id(connection, club.id)
+        async with database.unscoped_connection() as connection:
+            community = await communities.get_by_id(connection, club.id)
         # What of a test's club is needed to plant.
         client = cast(clubs.Club, SimpleNamespace(database=database, community=community, http=http))
         purged: list[Planted] = []
@@ -95,7 +95,7 @@ async def _plant(planted: Planted) -> None:
 
 async def _compact(database: Database, club: Club) -> None:
     """Adds up what is not yet, as the jobs do within seconds, and deletes counts of nobody, as they do within hours."""
-    for work in (folding.fold_left, purchases.fold_left, empty_counts.delete):
+    for work in (compaction.compact_pending, purchases.compact_pending, empty_counts.delete):
         while await work(database, club.id):
             pass
 
@@ -115,20 +115,20 @@ async def _search_tables(run: Run, server: RunningServer, purged: list[Planted],
         for members, purge in ((purged, True), (depersonalised, False)):
             for planted in members:
                 for table, column in await erasure._found(owner, planted):
-                    if not personal_data.TABLES[table].survives(column, purge=purge):
+                    if not personal_data.TABLES[table].retention_reason(column, purge=purge):
                         unexplained[f"{table}.{column} of a {'purged' if purge else 'depersonalised'} member"] += 1
     finally:
         await owner.close()
     searched = len(personal_data.TABLES) * (len(purged) + len(depersonalised))
     run.figure("tables searched, each for each member", searched)
-    run.none("no column of any table holds a text that it may not", sorted(unexplained), searched, "searches")
+    run.check_none("no column of any table holds a text that it may not", sorted(unexplained), searched, "searches")
 
 
 def _search_files(run: Run, server: RunningServer, purged: list[Planted], every: list[Planted]) -> None:
     folder = server.folder
     data = folder / "data/postgresql"
     dump = folder / "dump.sql"
-    pg_dump = [str(embedded.binaries() / "pg_dump"), "--dbname", server.owner_url, "--file", str(dump)]
+    pg_dump = [str(embedded.binaries_folder() / "pg_dump"), "--dbname", server.owner_url, "--file", str(dump)]
     subprocess.run(pg_dump, check=True, capture_output=True)
     logs = [folder / "server.log", data / "log"]
     temporary = [each for each in (folder / "temporary").rglob("*") if each.is_file()]
@@ -165,7 +165,7 @@ def _search(run: Run, whose: str, what: str, files: list[Path], members: list[Pl
         not found,
     )
     for each in found[:10]:
-        run.say(f"  {each}")
+        run.log(f"  {each}")
 
 
 def _around(piece: bytes, found: "re.Match[bytes]") -> str:

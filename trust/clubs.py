@@ -3,10 +3,10 @@
 import asyncio
 from dataclasses import dataclass
 
-from regulars.access import tokens
+from regulars.auth import tokens
 from regulars.clock import system_clock
-from regulars.facts import community as communities
-from regulars.facts.community import NewCommunity
+from regulars.model import community as communities
+from regulars.model.community import NewCommunity
 from regulars.storage.database import Database
 from trust.server import RunningServer
 
@@ -29,7 +29,7 @@ def create_club(server: RunningServer, slug: str = "club", organization: str = "
 
 async def _create(app_url: str, slug: str, organization: str) -> Club:
     now = system_clock()
-    async with Database(app_url, 1) as database, database.unscoped() as connection:
+    async with Database(app_url, 1) as database, database.unscoped_connection() as connection:
         new = NewCommunity(slug, slug.title(), "NO", "Europe/Oslo", "NOK", organization)
         made = await communities.create(connection, new, now)
         full = tokens.NewToken(made.organization_id, "trust", community_id=made.id)

@@ -43,21 +43,21 @@ def _hold(run: Run, workers: int) -> None:
     folder = run.folder / f"workers-{workers}"
     with serving(folder, workers=workers) as server, ExitStack() as stack:
         token = create_club(server).token
-        slow = _open(stack, server, run.count(500, 20), _BODY.format(token).encode())
+        slow = _open(stack, server, run.scaled_count(500, 20), _BODY.format(token).encode())
         kinds = {
             "bodies of one byte every 10 s": slow,
-            "silent": _open(stack, server, run.count(5_000, 100), b""),
-            "half of the headers": _open(stack, server, run.count(500, 20), _HEALTH[:30]),
-            "finished requests": _open(stack, server, run.count(500, 20), _HEALTH),
-            "unread answers": _open(stack, server, run.count(100, 5), _ANSWERS),
+            "silent": _open(stack, server, run.scaled_count(5_000, 100), b""),
+            "half of the headers": _open(stack, server, run.scaled_count(500, 20), _HEALTH[:30]),
+            "finished requests": _open(stack, server, run.scaled_count(500, 20), _HEALTH),
+            "unread answers": _open(stack, server, run.scaled_count(100, 5), _ANSWERS),
         }
         if workers == WORKERS[0]:
             for kind, opened in kinds.items():
                 run.figure(f"connections: {kind}", len(opened))
-        _ask(run, server, token, slow, workers, run.seconds(25, 3))
-        more = _open(stack, server, run.count(8_000, 200), b"")
+        _ask(run, server, token, slow, workers, run.scaled_seconds(25, 3))
+        more = _open(stack, server, run.scaled_count(8_000, 200), b"")
         run.figure(f"silent connections added beyond the limit, workers: {workers}", len(more))
-        _ask(run, server, token, slow, workers, run.seconds(5, 1))
+        _ask(run, server, token, slow, workers, run.scaled_seconds(5, 1))
         if run.scale >= 1:
             refused = sum(_is_refused(each) for each in slow)
             run.check(

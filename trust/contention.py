@@ -8,31 +8,31 @@ from concurrent.futures import ProcessPoolExecutor
 import httpx
 
 from trust.clubs import Club, create_club
-from trust.ledger import Ledger, differences, united
+from trust.ledger import Ledger, differences, merge
 from trust.run import Run
 from trust.server import RunningServer, command, connect, serving
 from trust.writers import (
-    Way,
+    WriteOperation,
     Writer,
     batch,
     change,
     delete,
     duplicate,
     events,
+    find_spend_mismatches,
     imported,
     invalid,
     move,
     repeated,
     single,
     void,
-    wrong_spend,
 )
 
 WRITERS, PROCESSES, PROFILES = 16, 4, 30
 SECONDS = 60.0
 SERVER_WORKERS = 2
 
-WAYS: tuple[Way, ...] = (
+WAYS: tuple[WriteOperation, ...] = (
     *[single] * 5,
     *[batch] * 2,
     *[change] * 2,
@@ -49,7 +49,7 @@ WAYS: tuple[Way, ...] = (
 
 def run(run: Run) -> None:
     """Writers in several processes, all on the same profiles, for a set time."""
-    seconds = run.seconds(SECONDS, 2)
+    seconds = run.scaled_seconds(SECONDS, 2)
     run.describe(
         f"{WRITERS} clients in {PROCESSES} processes write to the same {PROFILES} profiles for {seconds:g} s, to a "
         f"server of {SERVER_WORKERS} processes: transactions one by one, in batches and in imports, several at once "
@@ -60,7 +60,7 @@ def run(run: Run) -> None:
     with serving(run.folder / "server", workers=SERVER_WORKERS, max_concurrent_imports=WRITERS + 1) as server:
         club = create_club(server)
         shared = asyncio.run(_profiles(server, club.token))
-        ledger = united(_written(server, club.token, shared, run.seed, seconds))
+        ledger = merge(_written(server, club.token, shared, run.seed, seconds))
         ledger.profiles |= dict.fromkeys(shared, "active")
         _check(run, server, club, ledger, shared)
 
@@ -108,16 +108,16 @@ def _check(run: Run, server: RunningServer, club: Club, ledger: Ledger, shared: 
     run.figure("writes acknowledged", sum(ledger.acknowledged.values()))
     run.figure("transactions stored", len(ledger.sales))
     run.figure("deadlocks that PostgreSQL resolved, the server then tried again", int(str(deadlocks[0])))
-    run.none(
+    run.check_none(
         "every acknowledged write is present exactly once, and nothing else",
         different,
-        len(ledger.sales) + len(ledger.removed) + sum(ledger.events.values()),
+        len(ledger.sales) + len(ledger.deleted) + sum(ledger.events.values()),
         "transactions and events",
     )
-    run.none("each profile's spend is the sum of its acknowledged transactions", wrong, PROFILES, "profiles")
+    run.check_none("each profile's spend is the sum of its acknowledged transactions", wrong, PROFILES, "profiles")
     sent = sum(ledger.answers.values())
     run.check("no client sees a deadlock or any other fault", f"{faults} of {sent:,} answers", not faults)
-    run.none("every answer is the expected one", ledger.violations, sent, "requests")
+    run.check_none("every answer is the expected one", ledger.violations, sent, "requests")
     try:
         verified, clean = command(server.folder, "verify").splitlines()[-1], True
     except RuntimeError as error:
@@ -128,4 +128,4 @@ def _check(run: Run, server: RunningServer, club: Club, ledger: Ledger, shared: 
 
 async def _wrong_spend(server: RunningServer, token: str, ledger: Ledger, shared: list[str]) -> list[str]:
     async with _client(server.url, token) as http:
-        return await wrong_spend(http, ledger, shared)
+        return await find_spend_mismatches(http, ledger, shared)

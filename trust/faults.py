@@ -16,7 +16,7 @@ from regulars.storage import embedded
 from trust.clubs import create_club
 from trust.run import Run
 from trust.server import RunningServer, connect, serving
-from trust.tenant import NDJSON, V3, Sent, Tenant
+from trust.tenant import NDJSON, V3, Tenant, TenantRequest
 
 Owner = psycopg.Connection[tuple[object, ...]]
 Fault = Callable[[RunningServer], AbstractContextManager[None]]
@@ -72,16 +72,16 @@ async def _all(run: Run, server: RunningServer, tenant: Tenant, faults: Mapping[
         tenant = replace(tenant, http=http)
         await tenant.populate()
         for number, (name, (fault, stops_reads)) in enumerate(faults.items()):
-            run.say(f"  {name}")
+            run.log(f"  {name}")
             await _one(server, tenant, name, fault, _writes(tenant, number), stops_reads, findings)
     sent = findings.during.total()
     run.figure("faults", len(faults))
     run.figure("requests during a fault", sent)
     run.figure("requests after it", sum(after for _, after in findings.by_fault.values()))
-    run.none("every request during a fault is answered by 503 with Retry-After", findings.wrong, sent, "requests")
-    run.none("no answer quotes the database or rejects a row", findings.quoted, sent, "requests")
-    run.none("the same write succeeds once the fault is over", findings.failed, len(faults), "faults")
-    run.none(
+    run.check_none("every request during a fault is answered by 503 with Retry-After", findings.wrong, sent, "requests")
+    run.check_none("no answer quotes the database or rejects a row", findings.quoted, sent, "requests")
+    run.check_none("the same write succeeds once the fault is over", findings.failed, len(faults), "faults")
+    run.check_none(
         "each of these writes is stored once, though it was sent three times", findings.doubled, len(faults), "faults"
     )
     rows = [(name, during, after) for name, (during, after) in findings.by_fault.items()]
@@ -94,7 +94,7 @@ async def _one(
     tenant: Tenant,
     name: str,
     fault: Fault,
-    writes: list[Sent],
+    writes: list[TenantRequest],
     stops_reads: bool,
     findings: _Findings,
 ) -> None:
@@ -151,7 +151,7 @@ def _doubled(server: RunningServer, tenant: Tenant, name: str) -> list[str]:
     return [f"{name}: {receipt} is stored {count} times" for receipt, count in rows]
 
 
-def _writes(tenant: Tenant, number: int) -> list[Sent]:
+def _writes(tenant: Tenant, number: int) -> list[TenantRequest]:
     """One request of each kind that writes, each of something new."""
     profile, transaction = tenant.ids["profiles id"][0], tenant.ids["transactions id"][0]
     names = iter(f"fault-{number}-{place}" for place in range(100))
@@ -166,25 +166,25 @@ def _writes(tenant: Tenant, number: int) -> list[Sent]:
     def unnamed() -> dict[str, Any]:
         return {name: value for name, value in sale().items() if name != "external_id"}
 
-    def rows(entity: str, *bodies: dict[str, Any]) -> Sent:
+    def rows(entity: str, *bodies: dict[str, Any]) -> TenantRequest:
         content = b"".join(json.dumps(each).encode() + b"\n" for each in bodies)
-        return Sent("POST", f"/v1/import/{entity}", content, key() | {"Content-Type": NDJSON})
+        return TenantRequest("POST", f"/v1/import/{entity}", content, key() | {"Content-Type": NDJSON})
 
-    def event(entity: str) -> Sent:
+    def event(entity: str) -> TenantRequest:
         return rows(entity, tenant.files()[entity][0] | {"external_id": next(names)})
 
     sales = f"{V3}/transactions"
     csv = f"external_id,profile,transacted_at,total\n{next(names)},member-0,2026-06-01 12:00,1\n"
     item = {"name": "Thing", "quantity": 1, "price_current": 1, "price_sell": 1}
     return [
-        Sent("POST", sales, sale(), key()),
-        Sent("POST", sales, unnamed(), key()),
-        Sent("POST", f"{sales}/batch.json", {"transactions": [unnamed(), unnamed()]}, key()),
-        Sent("POST", f"{sales}/queue", {"transactions": [unnamed(), unnamed()]}, key()),
-        Sent("POST", f"{sales}/update-create", sale(), key()),
-        Sent("PUT", f"{sales}/{transaction}", {"total": 10 + number}),
-        Sent("POST", f"{sales}/{transaction}/items", item, key()),
-        Sent("POST", "/v1/import/transactions", csv.encode(), key() | {"Content-Type": "text/csv"}),
+        TenantRequest("POST", sales, sale(), key()),
+        TenantRequest("POST", sales, unnamed(), key()),
+        TenantRequest("POST", f"{sales}/batch.json", {"transactions": [unnamed(), unnamed()]}, key()),
+        TenantRequest("POST", f"{sales}/queue", {"transactions": [unnamed(), unnamed()]}, key()),
+        TenantRequest("POST", f"{sales}/update-create", sale(), key()),
+        TenantRequest("PUT", f"{sales}/{transaction}", {"total": 10 + number}),
+        TenantRequest("POST", f"{sales}/{transaction}/items", item, key()),
+        TenantRequest("POST", "/v1/import/transactions", csv.encode(), key() | {"Content-Type": "text/csv"}),
         rows("transactions", sale(), sale()),
         rows("profiles", {"external_id": next(names)}),
         rows("memberships", {"profile": "member-0", "type": "in", "at": "2026-01-01", "external_id": next(names)}),
@@ -193,17 +193,21 @@ def _writes(tenant: Tenant, number: int) -> list[Sent]:
         event("sending_events"),
         event("link_visits"),
         event("offer_events"),
-        Sent("POST", f"{V3}/profiles", {"external_id": next(names)}, key()),
-        Sent("PUT", f"{V3}/profiles/{profile}", {"last_name": next(names)}),
-        Sent("POST", f"{V3}/profiles/batch.json", {"profiles": [{"email": f"{next(names)}@example.com"}]}, key()),
-        Sent("POST", f"{V3}/profiles/{profile}/addresses", {"city": "Oslo"}, key()),
-        Sent("POST", f"{V3}/profiles/{profile}/identities", {"handle": next(names), "identifier": "1"}, key()),
-        Sent("POST", f"{V3}/locations", {"external_id": next(names)}, key()),
-        Sent("POST", f"{V3}/locations/batch.json", {"locations": [{"external_id": next(names)}]}, key()),
-        Sent("POST", f"{V3}/products", {"external_id": next(names), "name": "Thing"}, key()),
-        Sent("POST", f"{V3}/products/batch.json", {"products": [{"external_id": next(names), "name": "Thing"}]}, key()),
-        Sent("POST", f"{V3}/brands", {"name": next(names)}, key()),
-        Sent("POST", f"{V3}/webhooks", {"trigger": "aggregation.changed", "url": "https://a.example"}, key()),
+        TenantRequest("POST", f"{V3}/profiles", {"external_id": next(names)}, key()),
+        TenantRequest("PUT", f"{V3}/profiles/{profile}", {"last_name": next(names)}),
+        TenantRequest(
+            "POST", f"{V3}/profiles/batch.json", {"profiles": [{"email": f"{next(names)}@example.com"}]}, key()
+        ),
+        TenantRequest("POST", f"{V3}/profiles/{profile}/addresses", {"city": "Oslo"}, key()),
+        TenantRequest("POST", f"{V3}/profiles/{profile}/identities", {"handle": next(names), "identifier": "1"}, key()),
+        TenantRequest("POST", f"{V3}/locations", {"external_id": next(names)}, key()),
+        TenantRequest("POST", f"{V3}/locations/batch.json", {"locations": [{"external_id": next(names)}]}, key()),
+        TenantRequest("POST", f"{V3}/products", {"external_id": next(names), "name": "Thing"}, key()),
+        TenantRequest(
+            "POST", f"{V3}/products/batch.json", {"products": [{"external_id": next(names), "name": "Thing"}]}, key()
+        ),
+        TenantRequest("POST", f"{V3}/brands", {"name": next(names)}, key()),
+        TenantRequest("POST", f"{V3}/webhooks", {"trigger": "aggregation.changed", "url": "https://a.example"}, key()),
     ]
 
 
@@ -309,8 +313,8 @@ def _granted(owner: Owner, table: str) -> list[str]:
 @contextmanager
 def _no_connections(server: RunningServer) -> Iterator[None]:
     with connect(server.owner_url) as owner:
-        _run(owner, f"ALTER DATABASE {embedded.DATABASE} CONNECTION LIMIT 0", _END_CONNECTIONS)
+        _run(owner, f"ALTER DATABASE {embedded.DATABASE_NAME} CONNECTION LIMIT 0", _END_CONNECTIONS)
         try:
             yield
         finally:
-            _run(owner, f"ALTER DATABASE {embedded.DATABASE} CONNECTION LIMIT -1")
+            _run(owner, f"ALTER DATABASE {embedded.DATABASE_NAME} CONNECTION LIMIT -1")

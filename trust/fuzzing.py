@@ -25,11 +25,11 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from regulars.api.endpoint import Caller, Endpoint
-from regulars.api.openapi import document
 from regulars.api.registry import ENDPOINTS
+from regulars.web.endpoint import Caller, Endpoint
+from regulars.web.openapi import openapi_document
 from trust.clubs import Club, create_club
-from trust.hostile_values import Place, Seeds, Sent, places
+from trust.hostile_values import HostileRequest, InjectionPoint, Seeds, injection_points
 from trust.run import Run
 from trust.server import RunningServer, serving
 
@@ -194,26 +194,26 @@ def _drawn(strategy: st.SearchStrategy[T], number: int, chosen: int) -> list[T]:
     return found
 
 
-def _values() -> st.SearchStrategy[tuple[Place, str]]:
-    by_kind: dict[str, list[Place]] = {}
-    for place in places():
+def _values() -> st.SearchStrategy[tuple[InjectionPoint, str]]:
+    by_kind: dict[str, list[InjectionPoint]] = {}
+    for place in injection_points():
         by_kind.setdefault(place.kind, []).append(place)
     of_a_kind = st.one_of([st.sampled_from(each) for each in by_kind.values()])
     return of_a_kind.flatmap(lambda place: st.tuples(st.just(place), st.sampled_from(place.values)))
 
 
 async def _send_values(run: Run, http: httpx.AsyncClient, crossing: Sequence[tuple[Identity, str, Seeds]]) -> None:
-    drawn = _drawn(_values(), run.count(VALUES, 250), run.seed)
+    drawn = _drawn(_values(), run.scaled_count(VALUES, 250), run.seed)
     answers: Counter[int] = Counter()
     violations: list[str] = []
     lost: list[str] = []
     crossed: list[str] = []
     with_rows = 0
 
-    async def send(number: int, place: Place, value: str) -> None:
+    async def send(number: int, place: InjectionPoint, value: str) -> None:
         nonlocal with_rows
         identity, foreign, seeds = crossing[number % len(crossing)]
-        sent = place.sent(value, seeds)
+        sent = place.build_request(value, seeds)
         with_rows += bool(sent.rows)
         headers = {**_TYPE, **identity.headers(sent.endpoint), **sent.headers}
         if "X-Customer" in sent.headers:
@@ -233,11 +233,11 @@ async def _send_values(run: Run, http: httpx.AsyncClient, crossing: Sequence[tup
 
     await _all_of(send(number, *each) for number, each in enumerate(drawn))
     number = len(drawn)
-    run.figure("places of requests that take a value", len(places()))
+    run.figure("places of requests that take a value", len(injection_points()))
     run.figure("hostile values sent", number)
-    run.none("each is answered by a status that is declared, never a 5xx", violations, number, "requests")
-    run.none("no valid row is lost because of a hostile one", lost, with_rows, "batches and imports")
-    run.none("no answer holds data of the other organization", crossed, number, "requests")
+    run.check_none("each is answered by a status that is declared, never a 5xx", violations, number, "requests")
+    run.check_none("no valid row is lost because of a hostile one", lost, with_rows, "batches and imports")
+    run.check_none("no answer holds data of the other organization", crossed, number, "requests")
     run.table("Answers to hostile values", ("status", "number"), sorted(answers.items()))
 
 
@@ -258,12 +258,12 @@ async def _all_of(work: Iterator[Coroutine[Any, Any, None]]) -> None:
     await asyncio.gather(*(some() for _ in range(CONCURRENT_REQUESTS)))
 
 
-_DOCUMENT: dict[str, Any] = document(ENDPOINTS)
+_DOCUMENT: dict[str, Any] = openapi_document(ENDPOINTS)
 _ELSEWHERE = {307, 404, 405}
 """What a path is answered that is another's once a part of it is replaced, or nobody's."""
 
 
-def _problem(sent: Sent, kind: str, answer: httpx.Response) -> str:
+def _problem(sent: HostileRequest, kind: str, answer: httpx.Response) -> str:
     if answer.status_code >= 500:
         return f"{answer.status_code} {answer.text[:200]}"
     declared = _DOCUMENT["paths"].get(sent.endpoint.path, {}).get(sent.endpoint.method.lower(), {"responses": {}})
@@ -273,7 +273,7 @@ def _problem(sent: Sent, kind: str, answer: httpx.Response) -> str:
     return ""
 
 
-def _lost(sent: Sent, answer: httpx.Response) -> str:
+def _lost(sent: HostileRequest, answer: httpx.Response) -> str:
     if not sent.rows:
         return ""
     if answer.status_code != 200:
@@ -314,9 +314,9 @@ async def _send_drawn(run: Run, http: httpx.AsyncClient, crossing: Sequence[tupl
         if foreign in answer.text:
             crossed.append(f"{label}: {answer.text[:200]}")
 
-    number = run.count(EXAMPLES, 1)
+    number = run.scaled_count(EXAMPLES, 1)
     operations = [found.ok() for found in schema.get_all_operations() if isinstance(found, Ok)]
-    for operation in run.random.sample(operations, min(len(operations), run.count(1_000, 25))):
+    for operation in run.random.sample(operations, min(len(operations), run.scaled_count(1_000, 25))):
         endpoint = by_place[operation.method.upper(), operation.path]
         if endpoint.caller is Caller.PROVIDER:
             continue
@@ -325,8 +325,8 @@ async def _send_drawn(run: Run, http: httpx.AsyncClient, crossing: Sequence[tupl
             drawn = _drawn(operation.as_strategy(generation_mode=mode, headers=headers), number, run.seed)
             await _all_of(send(place, endpoint, case) for place, case in enumerate(drawn))
     run.figure("requests drawn from the OpenAPI document", sent)
-    run.none("each answer is as the OpenAPI document declares it, never a 5xx", violations, sent, "requests")
-    run.none("no answer to them holds data of the other organization", crossed, sent, "requests")
+    run.check_none("each answer is as the OpenAPI document declares it, never a 5xx", violations, sent, "requests")
+    run.check_none("no answer to them holds data of the other organization", crossed, sent, "requests")
     run.table("Answers to requests drawn from the document", ("status", "number"), sorted(answers.items()))
 
 

@@ -11,14 +11,14 @@ from urllib.parse import quote
 
 import msgspec
 
-from regulars.api.endpoint import Caller, Endpoint
 from regulars.api.registry import ENDPOINTS
-from regulars.facts.resource import OPERATORS
-from regulars.ingest.entities import ENTITIES
-from regulars.query.filter_values import OPERATIONS
-from regulars.query.request import MOST_RECORDS
+from regulars.loading.entities import ENTITIES
+from regulars.model.resource import FILTER_OPERATORS
+from regulars.query.parser.filter_values import OPERATIONS
+from regulars.query.parser.request import MAX_LIMIT
 from regulars.reports.registry import REPORTS
-from regulars.reports.report import Format
+from regulars.reports.report import ReportFormat
+from regulars.web.endpoint import Caller, Endpoint
 
 # The table ------------------------------------------------------------------------------------------------
 
@@ -89,11 +89,11 @@ class Seeds:
 
 
 @dataclass(frozen=True)
-class Sent:
+class HostileRequest:
     """One request: `place` says where the hostile value is, `rows` how many valid rows have to be kept."""
 
     endpoint: Endpoint
-    place: str
+    injection_point: str
     value: str
     path: str
     content: bytes | None = None
@@ -102,7 +102,7 @@ class Sent:
 
     def __str__(self) -> str:
         shown = self.value if len(self.value) < 60 else f"{self.value[:40]}... ({len(self.value):,} characters)"
-        return f"{self.endpoint.method} {self.endpoint.path}, {self.place} = {shown!r}"
+        return f"{self.endpoint.method} {self.endpoint.path}, {self.injection_point} = {shown!r}"
 
 
 _HERE = "@hostile@"
@@ -127,9 +127,9 @@ _BODIES: Mapping[str, Mapping[str, Any]] = {
     "AddressIn": {"city": "Oslo"},
     "IdentityIn": {"handle": "card", "identifier": "1"},
     "WebhookIn": {"trigger": "profile.created", "url": "https://example.com/hook"},
-    "TypeIn": {"profile_type": "active"},
-    "SearchIn": {"type": "email", "id": "a@example.com"},
-    "TokenIn": {"id": "00000000-0000-0000-0000-000000000001"},
+    "ProfileTypeIn": {"profile_type": "active"},
+    "ProfileSearchIn": {"type": "email", "id": "a@example.com"},
+    "MemberTokenIn": {"id": "00000000-0000-0000-0000-000000000001"},
     "MergeIn": {
         "source_profile_id": "00000000-0000-0000-0000-000000000001",
         "destination_profile_id": "00000000-0000-0000-0000-000000000002",
@@ -242,17 +242,17 @@ def _batches(endpoint: Endpoint) -> Iterator[tuple[str, object, int]]:
 def _reports() -> Iterator[tuple[str, object]]:
     for report in REPORTS:
         body: dict[str, Any] = {"report": report.name}
-        if report.format is not Format.RECORDS:
+        if report.format is not ReportFormat.RECORDS:
             body |= {"from": "2026-10-01", "to": "2026-10-02"}
         keys = {
-            Format.RECORDS: ("limit", "page_info"),
-            Format.TIMESERIES: ("from", "to", "interval"),
-            Format.STATISTICS: ("from", "to"),
+            ReportFormat.RECORDS: ("limit", "page_info"),
+            ReportFormat.TIMESERIES: ("from", "to", "interval"),
+            ReportFormat.STATISTICS: ("from", "to"),
         }[report.format]
         for key in ("report", "filter", "aggregate_by", *keys):
             yield f"{report.name} {key}", {**body, key: _HERE}
         for each in report.fields:
-            for operation in OPERATIONS[each.kind] if each.filterable and not each.by_header else ():
+            for operation in OPERATIONS[each.type] if each.filterable and not each.is_tenant_field else ():
                 node = {"type": operation, "field": each.name, "value": _HERE}
                 yield f"{report.name} {each.name} {operation}", {**body, "filter": node}
                 if operation in ("in", "between"):
@@ -268,7 +268,7 @@ _GEO: Sequence[tuple[str, str, object]] = (
     ("places", "country", {"query": "Oslo", "country": _HERE}),
     ("places", "near.lat", {"query": "Oslo", "near": {"lat": _HERE, "lng": 10}}),
     ("places", "limit", {"query": "Oslo", "limit": _HERE}),
-    ("query", "limit", {"report": "members", "limit": _HERE, "page_info": "x" * MOST_RECORDS}),
+    ("query", "limit", {"report": "members", "limit": _HERE, "page_info": "x" * MAX_LIMIT}),
     ("field_metadata", "field", {"report": "members", "field": _HERE}),
     ("field_metadata", "filter", {"report": "members", "field": "gender", "filter": _HERE}),
     ("field_metadata", "from", {"report": "member_balance", "field": "type", "from": _HERE, "to": "2026-10-02"}),
@@ -280,7 +280,7 @@ _GEO: Sequence[tuple[str, str, object]] = (
 
 
 @dataclass(frozen=True)
-class Place:
+class InjectionPoint:
     """One place of a request that takes any value of the table: in a body, or a row of an import's entity.
 
     `rows` as in Sent.
@@ -293,7 +293,7 @@ class Place:
     rows: int = 0
     entity: str = ""
 
-    def sent(self, value: str, seeds: Seeds) -> Sent:
+    def build_request(self, value: str, seeds: Seeds) -> HostileRequest:
         """The request with a value in this place."""
         return _SENT[self.kind](self, value, seeds)
 
@@ -303,31 +303,31 @@ class Place:
         return fragments() if self.kind in ("body", "ndjson") else texts()
 
 
-def places() -> list[Place]:
+def injection_points() -> list[InjectionPoint]:
     """Every place of every request that a value can be sent in."""
     return [place for endpoint in ENDPOINTS for place in _places(endpoint)]
 
 
-def _places(endpoint: Endpoint) -> Iterator[Place]:
+def _places(endpoint: Endpoint) -> Iterator[InjectionPoint]:
     if endpoint.caller is Caller.PROVIDER:
         return
     for name in _parts(endpoint):
-        yield Place(endpoint, name, "path")
+        yield InjectionPoint(endpoint, name, "path")
     if _is_destructive(endpoint):
         return
     for name in (*endpoint.query, *_queries(endpoint)):
-        yield Place(endpoint, name, "query")
+        yield InjectionPoint(endpoint, name, "query")
     if endpoint.method == "POST" and endpoint.takes is not None:
-        yield Place(endpoint, "Idempotency-Key", "header")
+        yield InjectionPoint(endpoint, "Idempotency-Key", "header")
     if endpoint.streams is not None:
         yield from _imports(endpoint)
     elif endpoint.caller is Caller.REPORTING:
-        yield Place(endpoint, "X-Customer", "header")
-        yield Place(endpoint, "X-Loyalty-Club-Slug", "header")
-        yield from (Place(endpoint, name, "body", body) for name, body in _of_reporting(endpoint))
+        yield InjectionPoint(endpoint, "X-Customer", "header")
+        yield InjectionPoint(endpoint, "X-Loyalty-Club-Slug", "header")
+        yield from (InjectionPoint(endpoint, name, "body", body) for name, body in _of_reporting(endpoint))
     elif endpoint.takes is not None:
-        yield from (Place(endpoint, name, "body", body) for name, body in _bodies(endpoint))
-        yield from (Place(endpoint, name, "body", body, rows) for name, body, rows in _batches(endpoint))
+        yield from (InjectionPoint(endpoint, name, "body", body) for name, body in _bodies(endpoint))
+        yield from (InjectionPoint(endpoint, name, "body", body, rows) for name, body, rows in _batches(endpoint))
 
 
 def _of_reporting(endpoint: Endpoint) -> Iterator[tuple[str, object]]:
@@ -343,38 +343,40 @@ def _queries(endpoint: Endpoint) -> Iterator[str]:
         yield from ("page[size]", "page[number]", "sort", "filter[no]", "filter")
         for each in endpoint.shows.fields:
             yield f"filter[{each.name}]"
-            yield from (f"filter[{each.name}][{operator}]" for operator in (*OPERATORS, "no"))
+            yield from (f"filter[{each.name}][{operator}]" for operator in (*FILTER_OPERATORS, "no"))
 
 
-def _imports(endpoint: Endpoint) -> Iterator[Place]:
+def _imports(endpoint: Endpoint) -> Iterator[InjectionPoint]:
     for entity, declared in ENTITIES.items():
-        names = [each.encode_name for each in msgspec.structs.fields(declared.columns.shape)]
+        names = [each.encode_name for each in msgspec.structs.fields(declared.columns.row_type)]
         for name in names:
-            yield from (Place(endpoint, name, kind, entity=entity) for kind in ("csv", "ndjson"))
+            yield from (InjectionPoint(endpoint, name, kind, entity=entity) for kind in ("csv", "ndjson"))
 
 
-def _in_body(place: Place, value: str, seeds: Seeds) -> Sent:
+def _in_body(place: InjectionPoint, value: str, seeds: Seeds) -> HostileRequest:
     kept = place.rows if is_json(value) else 0
     content = _apart(_written(place.body, value))
-    return Sent(place.endpoint, place.name, value, _path(place.endpoint, seeds), content, {}, kept)
+    return HostileRequest(place.endpoint, place.name, value, _path(place.endpoint, seeds), content, {}, kept)
 
 
-def _in_path(place: Place, value: str, seeds: Seeds) -> Sent:
+def _in_path(place: InjectionPoint, value: str, seeds: Seeds) -> HostileRequest:
     content = b"{}" if place.endpoint.takes is not None else None
-    return Sent(place.endpoint, place.name, value, _path(place.endpoint, seeds, place.name, value[:3_000]), content)
+    return HostileRequest(
+        place.endpoint, place.name, value, _path(place.endpoint, seeds, place.name, value[:3_000]), content
+    )
 
 
-def _in_query(place: Place, value: str, seeds: Seeds) -> Sent:
+def _in_query(place: InjectionPoint, value: str, seeds: Seeds) -> HostileRequest:
     path = f"{_path(place.endpoint, seeds)}?{quote(place.name, safe='')}={quote(value[:3_000].encode(), safe='')}"
-    return Sent(place.endpoint, place.name, value, path)
+    return HostileRequest(place.endpoint, place.name, value, path)
 
 
-def _in_header(place: Place, value: str, seeds: Seeds) -> Sent:
+def _in_header(place: InjectionPoint, value: str, seeds: Seeds) -> HostileRequest:
     # What no client can send in a header is taken out.
     text = "".join(each for each in value[:3_000] if "\x20" < each < "\x7f" or "\xa0" < each < "\u0100") or "x"
     body = _BODIES.get(getattr(place.endpoint.takes, "__name__", ""), {"report": "members_grouped_count"})
     content = json.dumps(body).encode() if place.endpoint.has_body else None
-    return Sent(place.endpoint, place.name, text, _path(place.endpoint, seeds), content, {place.name: text})
+    return HostileRequest(place.endpoint, place.name, text, _path(place.endpoint, seeds), content, {place.name: text})
 
 
 def _rows(entity: str) -> list[dict[str, Any]]:
@@ -382,7 +384,7 @@ def _rows(entity: str) -> list[dict[str, Any]]:
     return [{"external_id": name, **_ROWS.get(entity, {})} for name in ("kept-1", "hostile", "kept-2")]
 
 
-def _in_csv(place: Place, value: str, seeds: Seeds) -> Sent:
+def _in_csv(place: InjectionPoint, value: str, seeds: Seeds) -> HostileRequest:
     rows = _rows(place.entity)
     rows[1][place.name] = value
     header = list(dict.fromkeys((*rows[0], place.name)))
@@ -393,16 +395,16 @@ def _in_csv(place: Place, value: str, seeds: Seeds) -> Sent:
     return _import(place, value, file.getvalue().encode(), "text/csv")
 
 
-def _in_ndjson(place: Place, value: str, seeds: Seeds) -> Sent:
+def _in_ndjson(place: InjectionPoint, value: str, seeds: Seeds) -> HostileRequest:
     rows = _rows(place.entity)
     rows[1][place.name] = _HERE
     content = b"\n".join(_written(row, value) for row in rows)
     return _import(place, value, content, "application/x-ndjson")
 
 
-def _import(place: Place, value: str, content: bytes, kind: str) -> Sent:
+def _import(place: InjectionPoint, value: str, content: bytes, kind: str) -> HostileRequest:
     headers = {"Content-Type": kind}
-    return Sent(
+    return HostileRequest(
         place.endpoint, f"{place.entity}.{place.name}", value, f"/v1/import/{place.entity}", _apart(content), headers, 2
     )
 

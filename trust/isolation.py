@@ -19,8 +19,8 @@ import httpx
 from trust.clubs import create_club
 from trust.run import Run
 from trust.server import RunningServer, command, connect, environment, free_port, serving
-from trust.tenant import Sent, Tenant, populated
-from trust.unconditioned import COUNTS
+from trust.tenant import Tenant, TenantRequest, populate_all
+from trust.without_tenant_conditions import COUNTS
 
 CLIENTS = 4
 """Of each organization, at the same time."""
@@ -67,7 +67,7 @@ class _Answers:
 
 def run(run: Run) -> None:
     """Reads, writes, reports and imports of both at once; attempts on ids of the other; all without conditions."""
-    members = [run.count(each, least) for each, least in zip(MEMBERS, (3, 5), strict=True)]
+    members = [run.scaled_count(each, least) for each, least in zip(MEMBERS, (3, 5), strict=True)]
     run.describe(
         f"Two organizations of {members[0]} and {members[1]} members have the same external ids, e-mails, card "
         f"numbers, Idempotency-Keys and import files; every text of each holds a canary of its own. {CLIENTS} clients "
@@ -93,14 +93,14 @@ async def _with_server(run: Run, server: RunningServer, members: list[int]) -> N
     async with _client(server.url) as http:
         marks = [f"canary{run.random.getrandbits(48):012x}" for _ in clubs]
         nord, syd = (Tenant(*each, http) for each in zip(clubs, marks, members, strict=True))
-        await populated(nord, syd)
+        await populate_all(nord, syd)
         answers = _Answers((nord, syd))
-        rounds = run.count(ROUNDS, 1)
+        rounds = run.scaled_count(ROUNDS, 1)
         await _interleave(run, answers, rounds)
-        run.say(f"  {sum(answers.count.values()):,} answers while interleaved")
+        run.log(f"  {sum(answers.count.values()):,} answers while interleaved")
         await _counts_are_own(run, answers)
         changed = await _cross(answers, server)
-        run.say(f"  {answers.count['request with ids of the other']:,} requests with ids of the other")
+        run.log(f"  {answers.count['request with ids of the other']:,} requests with ids of the other")
     bare = await asyncio.to_thread(_without_conditions, run, server, nord, syd)
     _record(run, answers, changed, bare)
     verified = (await asyncio.to_thread(command, server.folder, "verify")).splitlines()
@@ -139,8 +139,8 @@ async def _client_round(answers: _Answers, tenant: Tenant, number: int, draw: ra
     profile = tenant.ids["profiles id"][0]
     name = f"interleaved-{draw.getrandbits(32)}"
     # The key is the same in both organizations, since their clients draw the same numbers.
-    sale = Sent("POST", "/api/v3/transactions", tenant.sale(name, profile), {"Idempotency-Key": name})
-    change = Sent("PUT", f"/api/v3/profiles/{profile}", {"last_name": tenant.canary})
+    sale = TenantRequest("POST", "/api/v3/transactions", tenant.sale(name, profile), {"Idempotency-Key": name})
+    change = TenantRequest("PUT", f"/api/v3/profiles/{profile}", {"last_name": tenant.canary})
     work += [partial(_sent, answers, tenant, "write", sent) for sent in (sale, sale, change)]
     mine = work[number::CLIENTS]
     draw.shuffle(mine)
@@ -148,7 +148,7 @@ async def _client_round(answers: _Answers, tenant: Tenant, number: int, draw: ra
         await each()
 
 
-async def _sent(answers: _Answers, tenant: Tenant, kind: str, sent: Sent, token: str = "") -> None:
+async def _sent(answers: _Answers, tenant: Tenant, kind: str, sent: TenantRequest, token: str = "") -> None:
     answer = await tenant.send(sent, token or None)
     answers.take(tenant, kind, f"{sent.method} {sent.path} of {tenant.club.slug}", answer)
     if kind != "read" and answer.status_code >= 400:
@@ -172,7 +172,7 @@ async def _counts_are_own(run: Run, answers: _Answers) -> None:
         # The profile of the batch is a member too.
         if counted != tenant.members + 1:
             wrong.append(f"{tenant.club.slug}: {counted} members, {tenant.members + 1} are its own")
-    run.none("`members_count` of all customers counts an organization's own members", wrong, 2, "organizations")
+    run.check_none("`members_count` of all customers counts an organization's own members", wrong, 2, "organizations")
 
 
 # Ids of the other -------------------------------------------------------------------------------------------
@@ -183,11 +183,11 @@ async def _cross(answers: _Answers, server: RunningServer) -> list[str]:
     changed = []
     for tenant, other in itertools.permutations(answers.tenants, 2):
         before = await asyncio.to_thread(_rows, server, other)
-        for sent in tenant.crossings(other):
+        for sent in tenant.cross_tenant_requests(other):
             answer = await tenant.send(sent)
             what = f"{sent.method} {sent.path} of {tenant.club.slug}"
             answers.take(tenant, "request with ids of the other", what, answer)
-        for headers in tenant.crossing_customers(other):
+        for headers in tenant.cross_tenant_headers(other):
             answer = await tenant.report({"report": "members"}, **headers)
             answers.take(tenant, "request with ids of the other", f"report of {headers}", answer)
             if answer.status_code not in (403, 471):
@@ -282,11 +282,11 @@ def _record(run: Run, answers: _Answers, changed: list[str], bare: _Bare) -> Non
     run.figure("of these with the organization's own canary", (answers.own + bare.answers.own).total())
     run.figure("statements without their condition", bare.statements)
     run.figure("conditions removed from them", bare.conditions)
-    run.none("no answer holds anything of the other organization", answers.crossings, sent, "answers")
-    run.none("no request with ids of the other changes its rows", changed, 2, "organizations")
-    run.none("every request is answered, and every write accepted", answers.faults, sent, "answers")
+    run.check_none("no answer holds anything of the other organization", answers.crossings, sent, "answers")
+    run.check_none("no request with ids of the other changes its rows", changed, 2, "organizations")
+    run.check_none("every request is answered, and every write accepted", answers.faults, sent, "answers")
     total = sum(bare.answers.count.values())
-    run.none(
+    run.check_none(
         "without conditions no answer holds anything of the other either", bare.answers.crossings, total, "answers"
     )
     run.check("conditions were removed", f"{bare.conditions} from {bare.statements} statements", bare.conditions > 0)

@@ -14,13 +14,13 @@ import httpx
 import msgspec
 
 from trust.clubs import Club, create_club
-from trust.ledger import Ledger, differences, united
+from trust.kill_targets import COMMIT_DELAY, KILLS, TARGET_GONE_ERRORS, Kill, slow_commits
+from trust.ledger import Ledger, differences, merge
 from trust.processes import processes_in
 from trust.run import Run
 from trust.server import command, connect, free_port
 from trust.supervisor import Supervisor
-from trust.targets import COMMIT_DELAY, KILLS, LOST, Kill, slow_commits
-from trust.writers import Writer, answered_again, single, wrong_spend
+from trust.writers import Writer, find_spend_mismatches, replay_requests, single
 
 KILLS_AT_FULL_SIZE = 200
 KILLS_OF_A_ROUND = 50
@@ -55,7 +55,7 @@ class Round(msgspec.Struct, kw_only=True):
 
 def run(run: Run) -> None:
     """Rounds of kills, each on a database of its own; a run that is aborted goes on after its last whole round."""
-    kills = run.count(KILLS_AT_FULL_SIZE, 3)
+    kills = run.scaled_count(KILLS_AT_FULL_SIZE, 3)
     run.describe(
         f"{kills} kills, in rounds of {min(kills, KILLS_OF_A_ROUND)} on a fresh database each. `regulars serve "
         f"--workers {SERVER_WORKERS}` runs with its embedded PostgreSQL under a supervisor that only starts it again "
@@ -75,7 +75,7 @@ def run(run: Run) -> None:
     for number, part in enumerate(plan):
         if number < len(rounds):
             continue
-        run.say(f"  round {number + 1} of {len(plan)}: {len(part)} kills")
+        run.log(f"  round {number + 1} of {len(plan)}: {len(part)} kills")
         found = asyncio.run(_round(run, number, part))
         rounds.append(found)
         run.save_progress(rounds)
@@ -127,7 +127,7 @@ async def _round(run: Run, number: int, kills: list[Kill]) -> Round:
             stop.set()
             await asyncio.gather(*writing)
             await asyncio.to_thread(supervisor.wait, PATIENCE)
-            ledger = united(each.ledger for each in [*writers, probe])
+            ledger = merge(each.ledger for each in [*writers, probe])
             await _compare(scene, http, ledger, shared)
     finally:
         found.stop_code, found.stop_seconds = await asyncio.to_thread(supervisor.stop)
@@ -147,7 +147,7 @@ async def _kill(scene: _Scene, place: int, kill: Kill) -> None:
     writing = asyncio.create_task(scene.probe.write_once(single))
     done, _ = await asyncio.wait([writing], timeout=PATIENCE)
     if helped := not done:
-        scene.run.say(_state(scene.supervisor.folder))
+        scene.run.log(_state(scene.supervisor.folder))
         scene.supervisor.restart()
         await writing
     seconds = time.monotonic() - began
@@ -156,7 +156,7 @@ async def _kill(scene: _Scene, place: int, kill: Kill) -> None:
         scene.found.survived[kill.name] = scene.found.survived.get(kill.name, 0) + 1
         scene.found.seconds.setdefault(kill.name, []).append(round(seconds, 3))
     outcome = f"writes again after {seconds:.2f} s" + (", by a restart by hand" if helped else "")
-    scene.run.say(f"    {place + 1}. {kill.name}: {outcome}")
+    scene.run.log(f"    {place + 1}. {kill.name}: {outcome}")
 
 
 def _killed(scene: _Scene, kill: Kill) -> None:
@@ -164,13 +164,13 @@ def _killed(scene: _Scene, kill: Kill) -> None:
     until = time.monotonic() + 3 * PATIENCE
     while True:
         try:
-            process = kill.find(scene.supervisor.server, scene.draw)
+            process = kill.find_process(scene.supervisor.server, scene.draw)
             if process is not None:
                 os.kill(process, kill.signal)
                 return
-        except (ProcessLookupError, *LOST) as error:
+        except (ProcessLookupError, *TARGET_GONE_ERRORS) as error:
             if time.monotonic() > until:
-                scene.run.say(_state(scene.supervisor.folder))
+                scene.run.log(_state(scene.supervisor.folder))
                 raise RuntimeError(f"there is no {kill.target} to kill") from error
         time.sleep(0.05)
 
@@ -180,10 +180,10 @@ async def _compare(scene: _Scene, http: httpx.AsyncClient, ledger: Ledger, share
     ledger.profiles |= dict.fromkeys(shared, "active")
     with connect(scene.supervisor.server.owner_url) as connection:
         found.differences = differences(ledger, connection, scene.club.id)
-    found.differences += await wrong_spend(http, ledger, shared)
-    found.compared = len(ledger.sales) + len(ledger.removed) + sum(ledger.events.values()) + len(ledger.profiles)
+    found.differences += await find_spend_mismatches(http, ledger, shared)
+    found.compared = len(ledger.sales) + len(ledger.deleted) + sum(ledger.events.values()) + len(ledger.profiles)
     requests = scene.draw.sample(ledger.requests, min(REPEATED, len(ledger.requests)))
-    found.unrepeated = await answered_again(http, requests)
+    found.unrepeated = await replay_requests(http, requests)
     found.repeated = len(requests)
     try:
         found.verified = await asyncio.to_thread(command, folder, "verify")
@@ -229,20 +229,20 @@ def _record(run: Run, rounds: list[Round]) -> None:
         run.figure("time from a kill to the next acknowledged write, longest", max(every), "s")
     run.check("every kill is survived", f"{sum(survived.values())} of {total}", sum(survived.values()) == total > 0)
     compared = sum(each.compared for each in rounds)
-    run.none(
+    run.check_none(
         "every acknowledged write is present exactly once, and nothing else",
         [text for each in rounds for text in each.differences],
         compared,
         "transactions, events and profiles",
     )
-    run.none(
+    run.check_none(
         "a repeated request gets the first answer, byte for byte",
         [text for each in rounds for text in each.unrepeated],
         sum(each.repeated for each in rounds),
         "requests",
     )
-    run.none("no valid write is refused", [text for each in rounds for text in each.violations], total, "kills")
-    run.none(
+    run.check_none("no valid write is refused", [text for each in rounds for text in each.violations], total, "kills")
+    run.check_none(
         "`regulars verify` finds no difference",
         [each.verified for each in rounds if each.verify_differences],
         len(rounds),

@@ -37,7 +37,7 @@ class Request:
     content_type: str
     key: str
     status: int
-    answer: bytes
+    response: bytes
 
 
 @dataclass
@@ -46,7 +46,7 @@ class Ledger:
 
     sales: dict[str, Sale] = field(default_factory=dict)
     """By receipt number: what must be there, once."""
-    removed: set[str] = field(default_factory=set)
+    deleted: set[str] = field(default_factory=set)
     """Receipt numbers that must not be there."""
     unanswered: set[str] = field(default_factory=set)
     """Receipt numbers of writes that were given up: they may be there, at most once."""
@@ -64,7 +64,7 @@ class Ledger:
     def add(self, other: "Ledger") -> None:
         """Adds what another writer knows."""
         self.sales |= other.sales
-        self.removed |= other.removed
+        self.deleted |= other.deleted
         self.unanswered |= other.unanswered
         self.events += other.events
         self.profiles |= other.profiles
@@ -73,7 +73,7 @@ class Ledger:
         self.answers += other.answers
         self.violations += other.violations
 
-    def spend(self) -> dict[str, Decimal]:
+    def spend_by_profile(self) -> dict[str, Decimal]:
         """The sum of totals by profile."""
         sums = {each: Decimal(0) for each, state in self.profiles.items() if state == "active"}
         for sale in self.sales.values():
@@ -82,7 +82,7 @@ class Ledger:
         return sums
 
 
-def united(ledgers: Iterable[Ledger]) -> Ledger:
+def merge(ledgers: Iterable[Ledger]) -> Ledger:
     """What all writers together know."""
     found = Ledger()
     for each in ledgers:
@@ -114,9 +114,9 @@ def _of_sales(ledger: Ledger, stored: dict[str, list[Stored]]) -> list[str]:
             there = [sale.stored] if len(there) == 1 else there
         if there != [sale.stored]:
             found.append(f"transaction {receipt} was acknowledged as {sale}, stored is {there or 'nothing'}")
-    deleted = sorted(ledger.removed & stored.keys())
+    deleted = sorted(ledger.deleted & stored.keys())
     found += [f"transaction {receipt} was deleted, stored is {stored[receipt]}" for receipt in deleted]
-    for receipt in sorted(stored.keys() - ledger.sales.keys() - ledger.removed):
+    for receipt in sorted(stored.keys() - ledger.sales.keys() - ledger.deleted):
         if receipt not in ledger.unanswered:
             found.append(f"transaction {receipt} is stored and was never sent: {stored[receipt]}")
         elif len(stored[receipt]) > 1:

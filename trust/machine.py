@@ -19,6 +19,6 @@ def machine() -> Machine:
 
 
 def _postgresql() -> str:
-    program = str(embedded.binaries() / "postgres")
+    program = str(embedded.binaries_folder() / "postgres")
     answer = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout
     return answer.split()[-1]

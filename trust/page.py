@@ -18,7 +18,7 @@ requests over the network. `python -m trust NAME` runs one proof again, `--seed`
 """
 
 
-def rendered(results: dict[str, Result]) -> str:
+def render(results: dict[str, Result]) -> str:
     """The page."""
     found = [results[each.name] for each in PROOFS if each.name in results]
     parts = [_OPENING, *_overview(found), *_machines(found)]

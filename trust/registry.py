@@ -17,7 +17,7 @@ import msgspec
 from trust.machine import machine
 from trust.processes import run_folder
 from trust.result import Check, Result
-from trust.run import FULL, Progress, Run
+from trust.run import FULL_SCALE, Progress, Run
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ PROOFS = (
 )
 
 
-def run_proof(proof: Proof, scale: float = FULL, seed: int | None = None, progress: Path | None = None) -> Result:
+def run_proof(proof: Proof, scale: float = FULL_SCALE, seed: int | None = None, progress: Path | None = None) -> Result:
     """Runs a proof once, or the rest of it where its progress file is of an aborted run of this size.
 
     An exception within the proof becomes a failed check, so that the other proofs still run.
@@ -69,7 +69,8 @@ def run_proof(proof: Proof, scale: float = FULL, seed: int | None = None, progre
     return Result(
         name=proof.name,
         title=proof.title,
-        command=f"python -m trust {proof.name} --seed {chosen}" + (f" --scale {scale:g}" if scale != FULL else ""),
+        command=f"python -m trust {proof.name} --seed {chosen}"
+        + (f" --scale {scale:g}" if scale != FULL_SCALE else ""),
         seed=chosen,
         scale=scale,
         began=began.isoformat(timespec="seconds"),

@@ -70,7 +70,7 @@ def store(result: Result, folder: Path = FOLDER) -> None:
     (folder / f"{result.name}.json").write_bytes(content + b"\n")
 
 
-def stored(folder: Path = FOLDER) -> dict[str, Result]:
+def load_all(folder: Path = FOLDER) -> dict[str, Result]:
     """The last run of each proof, by name."""
     found = [msgspec.json.decode(path.read_bytes(), type=Result) for path in sorted(folder.glob("*.json"))]
     return {result.name: result for result in found}

@@ -10,7 +10,7 @@ import msgspec
 
 from trust.result import Check, Figure, Table
 
-FULL = 1.0
+FULL_SCALE = 1.0
 
 T = TypeVar("T")
 
@@ -30,7 +30,7 @@ class Run:
     process that was started in it (see trust/processes.py).
     """
 
-    def __init__(self, folder: Path, seed: int, scale: float = FULL, progress_file: Path | None = None) -> None:
+    def __init__(self, folder: Path, seed: int, scale: float = FULL_SCALE, progress_file: Path | None = None) -> None:
         self.folder = folder
         self.progress_file = progress_file
         self.seed = seed
@@ -41,11 +41,11 @@ class Run:
         self.checks: list[Check] = []
         self.tables: list[Table] = []
 
-    def count(self, full: int, least: int) -> int:
+    def scaled_count(self, full: int, least: int) -> int:
         """How many kills, requests or values a run of this size has."""
         return max(least, int(full * self.scale))
 
-    def seconds(self, full: float, least: float) -> float:
+    def scaled_seconds(self, full: float, least: float) -> float:
         """How long a part of a run of this size lasts."""
         return max(least, full * self.scale)
 
@@ -61,12 +61,12 @@ class Run:
         """Records whether a claim holds, with what was measured."""
         self.checks.append(Check(claim, str(measured), holds))
         if not holds:
-            self.say(f"FAILED: {claim}: {measured}")
+            self.log(f"FAILED: {claim}: {measured}")
 
-    def none(self, claim: str, violations: Sequence[object], of: int, noun: str) -> None:
+    def check_none(self, claim: str, violations: Sequence[object], of: int, noun: str) -> None:
         """Records that none of `of` things violates a claim; prints the first ten violations."""
         for each in violations[:10]:
-            self.say(f"  {each}")
+            self.log(f"  {each}")
         self.check(claim, f"{len(violations):,} violations in {of:,} {noun}", not violations and of > 0)
 
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
@@ -87,6 +87,6 @@ class Run:
             self.progress_file.parent.mkdir(parents=True, exist_ok=True)
             self.progress_file.write_bytes(msgspec.json.encode(Progress(self.seed, self.scale, parts)))
 
-    def say(self, text: str) -> None:
+    def log(self, text: str) -> None:
         """Prints progress, with the time."""
         print(f"{time.strftime('%H:%M:%S')} {text}", flush=True)

@@ -55,7 +55,7 @@ def _pid_file(folder: Path) -> Path:
 def database_url(folder: Path, role: str) -> str:
     """The URL of the PostgreSQL that runs in a server's folder. Raises FileNotFoundError where none runs."""
     socket_folder = _pid_file(folder).read_text().splitlines()[4].strip()
-    return f"postgresql://{role}@/{embedded.DATABASE}?host={socket_folder.replace('/', '%2F')}"
+    return f"postgresql://{role}@/{embedded.DATABASE_NAME}?host={socket_folder.replace('/', '%2F')}"
 
 
 def environment(folder: Path, **settings: object) -> dict[str, str]:

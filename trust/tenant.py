@@ -8,10 +8,10 @@ from typing import Any
 
 import httpx
 
-from regulars.api.endpoint import Caller, Endpoint
 from regulars.api.registry import ENDPOINTS
 from regulars.reports.registry import REPORTS
-from regulars.reports.report import Format
+from regulars.reports.report import ReportFormat
+from regulars.web.endpoint import Caller, Endpoint
 from trust.clubs import Club
 
 V3 = "/api/v3"
@@ -20,7 +20,7 @@ NDJSON = "application/x-ndjson"
 
 
 @dataclass(frozen=True)
-class Sent:
+class TenantRequest:
     """A request as it is sent."""
 
     method: str
@@ -44,7 +44,7 @@ class Tenant:
     """The values of path parameters by `prefix parameter`, such as `profiles id`."""
     member_token: str = ""
 
-    async def send(self, sent: Sent, token: str | None = None) -> httpx.Response:
+    async def send(self, sent: TenantRequest, token: str | None = None) -> httpx.Response:
         """Sends a request with a token of this organization."""
         content = sent.body if isinstance(sent.body, bytes) else None if sent.body is None else json.dumps(sent.body)
         headers = {
@@ -57,10 +57,10 @@ class Tenant:
     async def report(self, body: dict[str, Any], *, path: str = "query", **headers: str) -> httpx.Response:
         """Queries a report of this organization, of its own club where no header says otherwise."""
         chosen = headers or {"X-Loyalty-Club-Slug": self.club.slug}
-        return await self.send(Sent("POST", f"/v1/reporting/{path}", body, chosen), self.club.report_token)
+        return await self.send(TenantRequest("POST", f"/v1/reporting/{path}", body, chosen), self.club.report_token)
 
     async def _made(self, path: str, body: dict[str, Any], name: str) -> Any:
-        answer = await self.send(Sent("POST", f"{V3}/{path}", body))
+        answer = await self.send(TenantRequest("POST", f"{V3}/{path}", body))
         assert answer.status_code == 201, f"{path}: {answer.text}"
         shown = answer.json()["data"]
         self.ids.setdefault(name, []).append(str(shown["id"]))
@@ -86,9 +86,9 @@ class Tenant:
             await self._populate_profile(number)
         await self._import()
         batch = {"profiles": [{"email": "batch@example.com", "first_name": mark, "external_id": "batch"}]}
-        answer = await self.send(Sent("POST", f"{V3}/profiles/batch", batch, {"Idempotency-Key": "batch"}))
+        answer = await self.send(TenantRequest("POST", f"{V3}/profiles/batch", batch, {"Idempotency-Key": "batch"}))
         self.ids["profiles batch_id"] = [answer.json()["data"]["batch_id"]]
-        answer = await self.send(Sent("POST", "/id/api/v1/auth/token", {"id": self.ids["profiles id"][0]}))
+        answer = await self.send(TenantRequest("POST", "/id/api/v1/auth/token", {"id": self.ids["profiles id"][0]}))
         assert answer.status_code == 200, answer.text
         self.member_token = answer.json()["data"]["token"]
 
@@ -155,12 +155,12 @@ class Tenant:
             "link_visits": [visit | {"sending": "autumn", "profile": "member-0"}, visit | {"external_id": "v2"}],
         }
 
-    def imports(self) -> Iterator[Sent]:
+    def imports(self) -> Iterator[TenantRequest]:
         """The imports of these rows; the keys are the same in both organizations."""
         for entity, rows in self.files().items():
             content = b"".join(json.dumps(each).encode() + b"\n" for each in rows)
             headers = {"Content-Type": NDJSON, "Idempotency-Key": f"import-{entity}"}
-            yield Sent("POST", f"/v1/import/{entity}", content, headers)
+            yield TenantRequest("POST", f"/v1/import/{entity}", content, headers)
 
     async def _import(self) -> None:
         for sent in self.imports():
@@ -185,7 +185,7 @@ class Tenant:
             found[path] = None
         yield from found
 
-    def reads(self) -> Iterator[tuple[Sent, str]]:
+    def reads(self) -> Iterator[tuple[TenantRequest, str]]:
         """Every read of the Profile API that this organization can do, with the token that it takes."""
         for endpoint in ENDPOINTS:
             if endpoint.method != "GET" or endpoint.caller in (Caller.REPORTING, Caller.PROVIDER):
@@ -199,32 +199,35 @@ class Tenant:
                 "history": "?name=spend_all&from=2026-01-01T00:00:00Z&to=2026-07-01T00:00:00Z&step=1mo",
             }
             for path in self.paths(endpoint, self.ids):
-                yield Sent("GET", path + query.get(path.rpartition("/")[2], "")), token
-        yield Sent("POST", f"{V3}/profiles/aggregations/query", {"profile_ids": self.ids["profiles id"][:20]}), ""
+                yield TenantRequest("GET", path + query.get(path.rpartition("/")[2], "")), token
+        yield (
+            TenantRequest("POST", f"{V3}/profiles/aggregations/query", {"profile_ids": self.ids["profiles id"][:20]}),
+            "",
+        )
         for handle, value in (("email", "member-0@example.com"), ("card", "card-0"), ("external_id", "member-0")):
-            yield Sent("POST", f"{V3}/profiles/search-id", {"type": handle, "id": value}), ""
-        yield Sent("POST", f"{V3}/profiles/availability", {"email": "member-0@example.com"}), ""
+            yield TenantRequest("POST", f"{V3}/profiles/search-id", {"type": handle, "id": value}), ""
+        yield TenantRequest("POST", f"{V3}/profiles/availability", {"email": "member-0@example.com"}), ""
 
     def queries(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """Every report with each of its aggregations, and the values of each of its fields."""
         ranged = {"from": "2026-05-01T00:00:00", "to": "2026-07-01T00:00:00"}
         for report in REPORTS:
             body: dict[str, Any] = {"report": report.name}
-            if report.format is not Format.RECORDS:
+            if report.format is not ReportFormat.RECORDS:
                 body |= ranged
-            if report.format is Format.TIMESERIES:
+            if report.format is ReportFormat.TIMESERIES:
                 body["interval"] = "1mo"
             yield "query", body
-            for aggregation in report.aggregations:
+            for aggregation in report.groupings:
                 yield "query", body | {"aggregate_by": aggregation.name}
             for each in report.fields:
                 yield (
                     "field_metadata",
                     {"report": report.name, "field": each.name}
-                    | (ranged if report.format is not Format.RECORDS else {}),
+                    | (ranged if report.format is not ReportFormat.RECORDS else {}),
                 )
 
-    def crossings(self, other: "Tenant") -> Iterator[Sent]:
+    def cross_tenant_requests(self, other: "Tenant") -> Iterator[TenantRequest]:
         """Requests with this organization's token and the ids of another: every endpoint that takes an id."""
         profile, victim = self.ids["profiles id"][0], other.ids["profiles id"]
         own_sale, sale = self.ids["transactions id"][0], self.sale("crossing", victim[0])
@@ -233,25 +236,25 @@ class Tenant:
                 continue
             body = None if endpoint.method in ("GET", "DELETE") else _BODIES.get(_last_name(endpoint.path), {})
             for path in self.paths(endpoint, other.ids):
-                yield Sent(endpoint.method, path, body)
+                yield TenantRequest(endpoint.method, path, body)
         for source, destination in ((profile, victim[0]), (victim[0], profile), (victim[0], victim[1])):
             body = {"source_profile_id": source, "destination_profile_id": destination}
-            yield Sent("POST", f"{V3}/profiles/merge", body)
-        yield Sent("POST", f"{V3}/transactions", sale)
-        yield Sent("POST", f"{V3}/transactions/batch.json", {"transactions": [sale]})
-        yield Sent("PUT", f"{V3}/transactions/{own_sale}", {"profile_id": victim[0]})
-        yield Sent("POST", f"{V3}/profiles/aggregations/query", {"profile_ids": victim[:10]})
-        yield Sent("POST", f"{V3}/profiles/search-id", {"type": "profile_id", "id": victim[0]})
-        yield Sent("POST", "/id/api/v1/auth/token", {"id": victim[0]})
+            yield TenantRequest("POST", f"{V3}/profiles/merge", body)
+        yield TenantRequest("POST", f"{V3}/transactions", sale)
+        yield TenantRequest("POST", f"{V3}/transactions/batch.json", {"transactions": [sale]})
+        yield TenantRequest("PUT", f"{V3}/transactions/{own_sale}", {"profile_id": victim[0]})
+        yield TenantRequest("POST", f"{V3}/profiles/aggregations/query", {"profile_ids": victim[:10]})
+        yield TenantRequest("POST", f"{V3}/profiles/search-id", {"type": "profile_id", "id": victim[0]})
+        yield TenantRequest("POST", "/id/api/v1/auth/token", {"id": victim[0]})
         for location in other.ids["locations id"]:
-            yield Sent("PUT", f"{V3}/profiles/{profile}", {"preferred_location_id": int(location)})
+            yield TenantRequest("PUT", f"{V3}/profiles/{profile}", {"preferred_location_id": int(location)})
         for number, entity in enumerate(("sending_events", "link_visits", "offer_events")):
             row = self.files()[entity][0] | {"external_id": f"crossing-{number}", "profile": victim[0]}
-            yield Sent("POST", f"/v1/import/{entity}", json.dumps(row).encode(), {"Content-Type": NDJSON})
+            yield TenantRequest("POST", f"/v1/import/{entity}", json.dumps(row).encode(), {"Content-Type": NDJSON})
         row = sale | {"external_id": "crossing-import"}
-        yield Sent("POST", "/v1/import/transactions", json.dumps(row).encode(), {"Content-Type": NDJSON})
+        yield TenantRequest("POST", "/v1/import/transactions", json.dumps(row).encode(), {"Content-Type": NDJSON})
 
-    def crossing_customers(self, other: "Tenant") -> Iterator[dict[str, str]]:
+    def cross_tenant_headers(self, other: "Tenant") -> Iterator[dict[str, str]]:
         """Headers of the Reporting API that name the other organization's customers."""
         yield {"X-Loyalty-Club-Slug": other.club.slug}
         yield {"X-Customer": f"id={other.club.id}"}
@@ -280,6 +283,6 @@ def _last_name(path: str) -> str:
     return path.rpartition("/")[2].strip("{}")
 
 
-async def populated(*tenants: Tenant) -> None:
+async def populate_all(*tenants: Tenant) -> None:
     """Stores the facts of all organizations at the same time."""
     await asyncio.gather(*(each.populate() for each in tenants))

@@ -16,7 +16,7 @@ from trust.ledger import EVENTS, Ledger, Request, Sale
 
 TRANSACTIONS = "/api/v3/transactions"
 PROFILES = "/api/v3/profiles"
-PATIENCE = 60.0
+GIVE_UP_SECONDS = 60.0
 """Seconds after which a write that is not answered is given up."""
 MAX_REQUESTS = 400
 """Most requests that a ledger holds to be sent again later."""
@@ -33,14 +33,19 @@ class Writer:
     """One client, which does one thing after the other; its profiles and transactions are changed by no other."""
 
     def __init__(
-        self, http: httpx.AsyncClient, name: str, seed: int, shared: list[str], ways: "tuple[Way, ...] | None" = None
+        self,
+        http: httpx.AsyncClient,
+        name: str,
+        seed: int,
+        shared: list[str],
+        ways: "tuple[WriteOperation, ...] | None" = None,
     ) -> None:
         self.http = http
         self.name = name
         self.random = random.Random(f"{seed}-{name}")
         self.shared = shared
         self.ledger = Ledger()
-        self.ways = ways or WAYS
+        self.ways = ways or WRITE_OPERATIONS
         self.merged_into: dict[str, str] = {}
         self._number = 0
 
@@ -49,7 +54,7 @@ class Writer:
         while not stop():
             await self.write_once(self.random.choice(self.ways))
 
-    async def write_once(self, way: "Way") -> None:
+    async def write_once(self, way: "WriteOperation") -> None:
         """Writes once. What is not answered in time, or answered wrongly, goes to the ledger."""
         try:
             await way(self)
@@ -75,7 +80,7 @@ class Writer:
         content = body if isinstance(body, bytes) else json.dumps(body).encode()
         key = self.next_name()
         headers = {"Idempotency-Key": key, "Content-Type": content_type}
-        answer, _ = await self.answered("POST", path, content, headers, receipts)
+        answer, _ = await self.send_until_answered("POST", path, content, headers, receipts)
         if answer.status_code != status:
             self.ledger.unanswered.update(receipts)
         assert answer.status_code == status, f"POST {path}: {answer.status_code} {answer.text[:300]}"
@@ -85,7 +90,7 @@ class Writer:
         else:
             self.ledger.requests[self.random.randrange(MAX_REQUESTS)] = request
         if self.random.random() < 0.1:
-            again, _ = await self.answered("POST", path, content, headers, receipts)
+            again, _ = await self.send_until_answered("POST", path, content, headers, receipts)
             same = (again.status_code, again.content) == (answer.status_code, answer.content)
             assert same, f"POST {path} again: {again.status_code} {again.text[:300]}, before: {answer.text[:300]}"
         return json.loads(answer.content, parse_float=Decimal)
@@ -97,15 +102,15 @@ class Writer:
         """
         content = b"" if body is None else json.dumps(body).encode()
         receipts = (receipt,) if receipt else ()
-        answer, tries = await self.answered(method, path, content, {"Content-Type": JSON}, receipts)
+        answer, tries = await self.send_until_answered(method, path, content, {"Content-Type": JSON}, receipts)
         allowed = {status, 404} if method == "DELETE" and tries > 1 else {status}
         assert answer.status_code in allowed, f"{method} {path}: {answer.status_code} {answer.text[:300]}"
 
-    async def answered(
+    async def send_until_answered(
         self, method: str, path: str, content: bytes, headers: dict[str, str], receipts: tuple[str, ...]
     ) -> tuple[httpx.Response, int]:
         """The answer below 500 that a request gets at last, and how often it was sent. Raises UnansweredError."""
-        until, tries, last = time.monotonic() + PATIENCE, 0, ""
+        until, tries, last = time.monotonic() + GIVE_UP_SECONDS, 0, ""
         while time.monotonic() < until:
             tries += 1
             try:
@@ -122,7 +127,7 @@ class Writer:
                     self.ledger.answers["503 without Retry-After"] += 1
             await asyncio.sleep(self.random.uniform(0.05, 0.2))
         self.ledger.unanswered.update(receipts)
-        raise UnansweredError(f"{method} {path}: no answer within {PATIENCE:g} s, the last one: {last}")
+        raise UnansweredError(f"{method} {path}: no answer within {GIVE_UP_SECONDS:g} s, the last one: {last}")
 
     # What is written --------------------------------------------------------------------------------------
 
@@ -157,7 +162,7 @@ class Writer:
         return [each for each, state in self.ledger.profiles.items() if state == "active"]
 
 
-Way = Callable[[Writer], Awaitable[None]]
+WriteOperation = Callable[[Writer], Awaitable[None]]
 
 
 async def single(writer: Writer) -> None:
@@ -232,7 +237,7 @@ async def delete(writer: Writer) -> None:
         sale = writer.ledger.sales[receipt]
         await writer.change("DELETE", f"{TRANSACTIONS}/{sale.id}", None, 204, receipt)
         del writer.ledger.sales[receipt]
-        writer.ledger.removed.add(receipt)
+        writer.ledger.deleted.add(receipt)
         writer.ledger.acknowledged["deletion of a transaction"] += 1
 
 
@@ -260,7 +265,7 @@ async def duplicate(writer: Writer) -> None:
     body = writer.sale(receipt, writer.random.choice(writer.shared), named=False)
     body["external_id"] = f"shared-{writer.random.randrange(500)}"
     content, headers = json.dumps(body).encode(), {"Idempotency-Key": receipt, "Content-Type": JSON}
-    answer, _ = await writer.answered("POST", TRANSACTIONS, content, headers, (receipt,))
+    answer, _ = await writer.send_until_answered("POST", TRANSACTIONS, content, headers, (receipt,))
     shown = json.loads(answer.content)
     if answer.status_code == 201:
         writer.acknowledge(body, shown["data"]["id"])
@@ -268,7 +273,7 @@ async def duplicate(writer: Writer) -> None:
     else:
         assert answer.status_code == 422, answer.text
         assert shown["errors"].keys() == {"external_id"}, answer.text
-        writer.ledger.removed.add(receipt)
+        writer.ledger.deleted.add(receipt)
 
 
 async def invalid(writer: Writer) -> None:
@@ -280,7 +285,7 @@ async def invalid(writer: Writer) -> None:
     ids = shown["data"]["ids"]
     assert [each is None for each in ids] == [False, True], f"the second of two rows is invalid: {shown}"
     writer.acknowledge(bodies[0], ids[0])
-    writer.ledger.removed.add(receipts[1])
+    writer.ledger.deleted.add(receipts[1])
     writer.ledger.acknowledged["batch.json with an invalid row"] += 1
 
 
@@ -290,7 +295,7 @@ async def repeated(writer: Writer) -> None:
     body = writer.sale(receipt, writer.random.choice(writer.shared), named=False)
     content, headers = json.dumps(body).encode(), {"Idempotency-Key": receipt, "Content-Type": JSON}
     answers = await asyncio.gather(
-        *(writer.answered("POST", TRANSACTIONS, content, headers, (receipt,)) for _ in range(3))
+        *(writer.send_until_answered("POST", TRANSACTIONS, content, headers, (receipt,)) for _ in range(3))
     )
     contents = {(answer.status_code, answer.content) for answer, _ in answers}
     assert len(contents) == 1, f"POST {TRANSACTIONS}, three times at once: {contents}"
@@ -348,16 +353,16 @@ async def purge(writer: Writer) -> None:
         gone = [receipt for receipt, sale in writer.ledger.sales.items() if sale.profile_id == profile_id]
         for receipt in gone:
             del writer.ledger.sales[receipt]
-        writer.ledger.removed.update(gone)
+        writer.ledger.deleted.update(gone)
         writer.ledger.requests = [
             each
             for each in writer.ledger.requests
-            if not any(one.encode() in each.answer or one.encode() in each.body for one in all_gone)
+            if not any(one.encode() in each.response or one.encode() in each.body for one in all_gone)
         ]
         writer.ledger.acknowledged["purge"] += 1
 
 
-WAYS: tuple[Way, ...] = (
+WRITE_OPERATIONS: tuple[WriteOperation, ...] = (
     *[single] * 6,
     *[batch] * 2,
     *[imported] * 1,
@@ -376,23 +381,23 @@ WAYS: tuple[Way, ...] = (
 """Each as often as it is in the list."""
 
 
-async def answered_again(http: httpx.AsyncClient, requests: list[Request]) -> list[str]:
+async def replay_requests(http: httpx.AsyncClient, requests: list[Request]) -> list[str]:
     """Sends requests once more; gives how the answers differ from the first ones."""
     found = []
     for each in requests:
         headers = {"Idempotency-Key": each.key, "Content-Type": each.content_type}
         answer = await _post(http, each.path, each.body, headers)
-        if (answer.status_code, answer.content) != (each.status, each.answer):
+        if (answer.status_code, answer.content) != (each.status, each.response):
             found.append(
                 f"POST {each.path} with key {each.key}: {answer.status_code} {answer.text[:200]}, "
-                f"first {each.status} {each.answer[:200].decode()}"
+                f"first {each.status} {each.response[:200].decode()}"
             )
     return found
 
 
 async def _post(http: httpx.AsyncClient, path: str, body: bytes, headers: Mapping[str, str]) -> httpx.Response:
     """The answer to a request, which is sent again while a worker of a killed server ends."""
-    until = time.monotonic() + PATIENCE
+    until = time.monotonic() + GIVE_UP_SECONDS
     while True:
         try:
             answer = await http.post(path, content=body, headers=headers)
@@ -404,7 +409,7 @@ async def _post(http: httpx.AsyncClient, path: str, body: bytes, headers: Mappin
         await asyncio.sleep(0.1)
 
 
-async def wrong_spend(http: httpx.AsyncClient, ledger: Ledger, profiles: list[str]) -> list[str]:
+async def find_spend_mismatches(http: httpx.AsyncClient, ledger: Ledger, profiles: list[str]) -> list[str]:
     """Compares the sums that the API answers with those of a ledger; gives what differs.
 
     Where a write was never answered the sums are not known, so nothing is compared.
@@ -414,7 +419,7 @@ async def wrong_spend(http: httpx.AsyncClient, ledger: Ledger, profiles: list[st
     query = {"profile_ids": profiles, "names": ["profile_id", "spend_all"]}
     answer = await http.post("/api/v3/profiles/aggregations/query", json=query)
     assert answer.status_code == 200, answer.text
-    sums = ledger.spend()
+    sums = ledger.spend_by_profile()
     values = {each["profile_id"]: Decimal(str(each["spend_all"] or 0)) for each in answer.json()["data"]}
     return [
         f"profile {each}: spend_all is {values.get(each)}, acknowledged are {sums[each]}"

@@ -8,12 +8,12 @@ import pandas as pd
 from feast import Entity, FeatureService, FeatureStore, FeatureView, Field, FileSource, PushSource, ValueType
 from feast.types import Int64, PrimitiveFeastType, String, UnixTimestamp
 
-from bench.peers.timed import timed
+from bench.peers.timing import measure
 
-AT_ONCE = 2_000
+ROWS_PER_WRITE = 2_000
 
 
-def filled(folder: str, values: str, online_store: str) -> None:
+def open_filled_store(folder: str, values: str, online_store: str) -> None:
     """Defines a feature for each column of a Parquet file of values, and stores all rows online."""
     frame = pd.read_parquet(values, dtype_backend="numpy_nullable")
     place = Path(folder)
@@ -32,8 +32,8 @@ def filled(folder: str, values: str, online_store: str) -> None:
     )
     store = FeatureStore(folder)
     store.apply(_definitions(frame, values))
-    for start in range(0, len(frame), AT_ONCE):
-        store.write_to_online_store("aggregations", df=frame.iloc[start : start + AT_ONCE])
+    for start in range(0, len(frame), ROWS_PER_WRITE):
+        store.write_to_online_store("aggregations", df=frame.iloc[start : start + ROWS_PER_WRITE])
 
 
 def _definitions(frame: pd.DataFrame, values: str) -> list[object]:
@@ -60,4 +60,4 @@ def _type(column: pd.Series) -> PrimitiveFeastType:
 
 
 if __name__ == "__main__":
-    timed(filled)
+    measure(open_filled_store)

@@ -2,7 +2,7 @@
 
 import duckdb
 
-from bench.peers.timed import timed
+from bench.peers.timing import measure
 
 _GROUPED = """
 SELECT profile, count(*) AS purchases, sum(total) AS spent, min(transacted_at) AS first, max(transacted_at) AS last
@@ -19,4 +19,4 @@ def grouped(folder: str, output: str) -> None:
 
 
 if __name__ == "__main__":
-    timed(grouped)
+    measure(grouped)

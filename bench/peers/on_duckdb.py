@@ -1,7 +1,7 @@
 """Values by the product on DuckDB, all or some: from a folder of Parquet to one file."""
 
 import regulars
-from bench.peers.timed import timed
+from bench.peers.timing import measure
 
 
 def values(folder: str, output: str, as_of: str, timezone: str, currency: str, *names: str) -> None:
@@ -19,4 +19,4 @@ def values(folder: str, output: str, as_of: str, timezone: str, currency: str, *
 
 
 if __name__ == "__main__":
-    timed(values)
+    measure(values)

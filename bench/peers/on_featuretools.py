@@ -3,7 +3,7 @@
 import featuretools
 import pandas as pd
 
-from bench.peers.timed import timed
+from bench.peers.timing import measure
 
 _PRIMITIVES = ["count", "sum", "first", "last", "mode", "num_unique", "avg_time_between"]
 
@@ -46,4 +46,4 @@ def features(folder: str, output: str, as_of: str) -> None:
 
 
 if __name__ == "__main__":
-    timed(features)
+    measure(features)

@@ -3,7 +3,7 @@
 import pandas as pd
 from lifetimes.utils import summary_data_from_transaction_data
 
-from bench.peers.timed import timed
+from bench.peers.timing import measure
 
 
 def summary(folder: str, output: str, until: str) -> None:
@@ -17,4 +17,4 @@ def summary(folder: str, output: str, until: str) -> None:
 
 
 if __name__ == "__main__":
-    timed(summary)
+    measure(summary)

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from bench.peers.timed import timed
+from bench.peers.timing import measure
 
 _COLUMNS = ["profile", "transacted_at", "total", "location", "brand", "quantity"]
 _CODED = ["profile", "location", "brand"]
@@ -113,4 +113,4 @@ def _write(values: pd.DataFrame, profiles: pa.Array, brands: pa.Array, output: s
 
 
 if __name__ == "__main__":
-    timed(subset)
+    measure(subset)

@@ -4,7 +4,7 @@ from datetime import datetime
 
 import polars as pl
 
-from bench.peers.timed import timed
+from bench.peers.timing import measure
 
 
 def subset(folder: str, output: str, as_of: str, timezone: str) -> None:
@@ -93,4 +93,4 @@ def brands(told: pl.LazyFrame) -> pl.LazyFrame:
 
 
 if __name__ == "__main__":
-    timed(subset)
+    measure(subset)

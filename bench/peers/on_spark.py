@@ -5,7 +5,7 @@ import sys
 from pyspark.sql import SparkSession
 
 import regulars
-from bench.peers.timed import timed
+from bench.peers.timing import measure
 
 PARTITIONS = 8
 """Spark's own 200 are for larger clusters; of two cores they ask more than the work itself."""
@@ -31,5 +31,5 @@ if __name__ == "__main__":
     session = SparkSession.builder.master(master).appName("bench").config("spark.log.level", "ERROR")
     session = session.config("spark.ui.enabled", "false").config("spark.sql.shuffle.partitions", PARTITIONS)
     started = session.getOrCreate()
-    timed(all_values, rounds)
+    measure(all_values, rounds)
     started.stop()

@@ -91,13 +91,13 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class Origin:
+class ResolvedSetting:
     """One setting as it stands: its value, where it comes from, what it means."""
 
     name: str
     value: object
     source: str
-    meaning: str
+    description: str
     secret: bool
 
 
@@ -127,19 +127,19 @@ def _written(file: Path) -> dict[str, Any]:
     return written
 
 
-def unknown(environment: Mapping[str, str] | None = None) -> list[str]:
+def unknown_variables(environment: Mapping[str, str] | None = None) -> list[str]:
     """The REGULARS_* variables that are no setting, such as a name that is misspelt."""
     environment = os.environ if environment is None else environment
-    known = {variable(each.name) for each in fields(Settings)}
+    known = {variable_name(each.name) for each in fields(Settings)}
     return sorted(name for name in environment if name.startswith("REGULARS_") and name not in known)
 
 
-def variable(name: str) -> str:
+def variable_name(name: str) -> str:
     """The environment variable of a setting."""
     return f"REGULARS_{name.upper()}"
 
 
-def origins(environment: Mapping[str, str] | None = None, file: Path = Path("regulars.toml")) -> list[Origin]:
+def resolve(environment: Mapping[str, str] | None = None, file: Path = Path("regulars.toml")) -> list[ResolvedSetting]:
     """Every setting with its value and its source.
 
     Raises SettingError for an unknown name in the file, or a value of the wrong type.
@@ -148,18 +148,18 @@ def origins(environment: Mapping[str, str] | None = None, file: Path = Path("reg
     written = _written(file)
     found = []
     for each in fields(Settings):
-        name = variable(each.name)
+        name = variable_name(each.name)
         if name in environment:
             value, source = _converted(name, each.type, environment[name]), name
         elif each.name in written:
             value, source = _converted(f"{each.name} in {file}", each.type, written[each.name]), str(file)
         else:
             value, source = each.default, "default"
-        found.append(Origin(each.name, value, source, each.metadata["meaning"], each.metadata["secret"]))
+        found.append(ResolvedSetting(each.name, value, source, each.metadata["meaning"], each.metadata["secret"]))
     return found
 
 
 def load(environment: Mapping[str, str] | None = None, file: Path = Path("regulars.toml")) -> Settings:
     """The settings in force. Raises SettingError as `origins` does."""
-    values: dict[str, Any] = {origin.name: origin.value for origin in origins(environment, file)}
+    values: dict[str, Any] = {origin.name: origin.value for origin in resolve(environment, file)}
     return Settings(**values)

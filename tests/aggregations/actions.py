@@ -13,22 +13,22 @@ from enum import Enum
 from typing import TypeVar
 from uuid import UUID
 
-from oracle import Address, Facts, Location, Profile, Transaction, moments
+from oracle import Address, Facts, Location, Profile, Transaction, change_instants
 
 Thing = TypeVar("Thing")
 
 
-class Sent(Enum):
+class FieldPresence(Enum):
     """What stands for a field that a request leaves out, where null would mean something else."""
 
-    NOT = "not sent"
+    OMITTED = "not sent"
 
 
 @dataclass(frozen=True)
 class ProfileDraft:
     """A profile as it is sent; its locations are ordinals."""
 
-    joined_at: datetime | Sent | None = Sent.NOT
+    joined_at: datetime | FieldPresence | None = FieldPresence.OMITTED
     joined_location: int | None = None
     preferred_location: int | None = None
     addresses: tuple[Address, ...] = ()
@@ -143,8 +143,8 @@ def clock_after(facts: Facts, action: Action, now: datetime) -> datetime:
         return now
     if isinstance(action.to, datetime):
         return max(now, action.to)
-    ahead = {moment for profile_id in facts.profiles for moment in moments(facts, profile_id, now)}
-    boundary = chosen(sorted(ahead), action.to.ordinal)
+    ahead = {moment for profile_id in facts.profiles for moment in change_instants(facts, profile_id, now)}
+    boundary = select_by_ordinal(sorted(ahead), action.to.ordinal)
     return now if boundary is None else max(now, boundary + timedelta(microseconds=action.to.microseconds))
 
 
@@ -159,7 +159,7 @@ def apply(facts: Facts, action: Action, now: datetime, new_id: UUID | int) -> Fa
         case MergeProfiles(source, destination):
             return _merged(facts, source, destination)
         case ChangeLocation(ordinal, to, only):
-            location = chosen(facts.locations.values(), ordinal)
+            location = select_by_ordinal(facts.locations.values(), ordinal)
             changed = location and (
                 replace(location, **{only: getattr(to, only)})
                 if only
@@ -167,7 +167,7 @@ def apply(facts: Facts, action: Action, now: datetime, new_id: UUID | int) -> Fa
             )
             return replace(facts, locations=facts.locations | {changed.id: changed}) if changed else facts
         case ChangeProduct(ordinal, brand):
-            product = chosen(facts.products.values(), ordinal)
+            product = select_by_ordinal(facts.products.values(), ordinal)
             rebranded = product and replace(product, brand=brand)
             return replace(facts, products=facts.products | {rebranded.id: rebranded}) if rebranded else facts
         case ChangeCommunityTimezone(timezone):
@@ -184,14 +184,14 @@ def _apply_to_profile(facts: Facts, action: CreateProfile | ChangeProfile, now: 
         assert isinstance(new_id, UUID)
         profile: Profile | None = Profile(new_id, joined_at=now)
     else:
-        profile = chosen(facts.profiles.values(), action.profile)
+        profile = select_by_ordinal(facts.profiles.values(), action.profile)
     if profile is None:
         return facts
     changed = replace(
         profile,
-        joined_at=profile.joined_at if isinstance(draft.joined_at, Sent) else draft.joined_at,
-        joined_location_id=chosen(facts.locations, draft.joined_location),
-        preferred_location_id=chosen(facts.locations, draft.preferred_location),
+        joined_at=profile.joined_at if isinstance(draft.joined_at, FieldPresence) else draft.joined_at,
+        joined_location_id=select_by_ordinal(facts.locations, draft.joined_location),
+        preferred_location_id=select_by_ordinal(facts.locations, draft.preferred_location),
         addresses=draft.addresses,
     )
     return replace(facts, profiles=facts.profiles | {changed.id: changed})
@@ -201,14 +201,16 @@ def _apply_to_transaction(facts: Facts, action: TransactionAction, new_id: UUID 
     known = facts.transactions.values()
     if isinstance(action, CreateTransaction):
         assert isinstance(new_id, int)
-        owner = chosen(facts.profiles, action.profile)
+        owner = select_by_ordinal(facts.profiles, action.profile)
         return _with(facts, _resolved(facts, replace(action.draft, id=new_id, profile_id=owner)))
     if isinstance(action, ClaimTransaction | MoveTransaction):
         owned = isinstance(action, MoveTransaction)
-        transaction = chosen([each for each in known if (each.profile_id is not None) == owned], action.transaction)
-        owner = chosen(facts.profiles, action.profile)
+        transaction = select_by_ordinal(
+            [each for each in known if (each.profile_id is not None) == owned], action.transaction
+        )
+        owner = select_by_ordinal(facts.profiles, action.profile)
         return _with(facts, replace(transaction, profile_id=owner)) if transaction and owner else facts
-    transaction = chosen(known, action.transaction)
+    transaction = select_by_ordinal(known, action.transaction)
     if transaction is None:
         return facts
     if isinstance(action, ChangeTransaction):
@@ -229,16 +231,18 @@ def _resolved(facts: Facts, draft: Transaction) -> Transaction:
     return replace(
         draft,
         external_id=None if draft.external_id in taken else draft.external_id,
-        location_id=chosen(facts.locations, draft.location_id),
-        items=tuple(replace(item, product_id=chosen(facts.products, item.product_id)) for item in draft.items),
+        location_id=select_by_ordinal(facts.locations, draft.location_id),
+        items=tuple(
+            replace(item, product_id=select_by_ordinal(facts.products, item.product_id)) for item in draft.items
+        ),
     )
 
 
 def _merged(facts: Facts, source_ordinal: int, destination_ordinal: int) -> Facts:
     """Merged as the Profile API says: filled fields of the destination win, the earlier join stays."""
-    source = chosen(facts.profiles.values(), source_ordinal)
+    source = select_by_ordinal(facts.profiles.values(), source_ordinal)
     others = [each for each in facts.profiles.values() if each is not source]
-    destination = chosen(others, destination_ordinal)
+    destination = select_by_ordinal(others, destination_ordinal)
     if source is None or destination is None:
         return facts
     joins = [each.joined_at for each in (source, destination) if each.joined_at is not None]
@@ -263,5 +267,5 @@ def _filled(wins: Thing | None, fills: Thing | None) -> Thing | None:
     return fills if wins is None else wins
 
 
-def chosen(existing: Collection[Thing], ordinal: int | None) -> Thing | None:
+def select_by_ordinal(existing: Collection[Thing], ordinal: int | None) -> Thing | None:
     return None if ordinal is None or not existing else list(existing)[ordinal % len(existing)]

@@ -31,7 +31,7 @@ def at(text: str) -> datetime:
     return datetime.fromisoformat(text).replace(tzinfo=UTC)
 
 
-def bought(when: str, total: str, place: int | None = None, **rest: Any) -> Transaction:
+def purchase(when: str, total: str, place: int | None = None, **rest: Any) -> Transaction:
     """A transaction that `case` gives to the profile and numbers by its position."""
     return Transaction(0, at(when), Decimal(total), location_id=place, **rest)
 

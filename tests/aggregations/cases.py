@@ -8,10 +8,10 @@ from __future__ import annotations
 from datetime import date, timedelta
 from decimal import Decimal
 
-from aggregations.case import AS_OF, ME, at, bought, case
-from aggregations.place_cases import PLACES
-from aggregations.shop_cases import SHOPS
+from aggregations.case import AS_OF, ME, at, case, purchase
 from aggregations.spend_cases import SPEND
+from aggregations.store_cases import PLACES
+from aggregations.visit_cases import SHOPS
 from oracle import Community, Item, Location
 
 WITHOUT_TRANSACTIONS: dict[str, object] = {
@@ -55,7 +55,7 @@ WORKED = [
     case("joined a day earlier", [], {"dimension_join": "JC", "join_day": "SUN"}, joined="2026-08-02"),
     case(
         "a return lowers the spend but not the shop count",
-        [bought("2026-01-10", "100.00"), bought("2026-01-20", "-40.00")],
+        [purchase("2026-01-10", "100.00"), purchase("2026-01-20", "-40.00")],
         {
             "shop_count": 1,
             "spend_all": Decimal("60.00"),
@@ -67,7 +67,7 @@ WORKED = [
     ),
     case(
         "an interval of exactly 30 days is not above 30",
-        [bought(day, "10.00") for day in ("2026-09-01", "2026-10-01", "2026-10-31")],
+        [purchase(day, "10.00") for day in ("2026-09-01", "2026-10-01", "2026-10-31")],
         {
             "shop_days": 30,
             "dimension_frequency": "FH",
@@ -78,7 +78,7 @@ WORKED = [
     ),
     case(
         "a transaction leaves the 12 months at the very instant",
-        [bought("2025-10-31 23:59:59", "10.00"), bought("2025-11-01", "10.00")],
+        [purchase("2025-10-31 23:59:59", "10.00"), purchase("2025-11-01", "10.00")],
         {
             "spend_12m": Decimal("0.00"),
             "spend_12m_now": Decimal("0.00"),
@@ -87,7 +87,7 @@ WORKED = [
         },
     ),
     *(
-        case(f"of a sale in February, at {as_of}", [bought("2026-02-28 12:00", "10.00")], expected, as_of=as_of)
+        case(f"of a sale in February, at {as_of}", [purchase("2026-02-28 12:00", "10.00")], expected, as_of=as_of)
         for as_of, expected in [
             ("2026-05-28 11:59:59.999999", {"dimension_recency": "RC"}),
             ("2026-05-28 12:00", {"dimension_recency": "RS"}),
@@ -98,7 +98,7 @@ WORKED = [
     ),
     case(
         "a zero total is history, but neither a sale nor a place",
-        [bought("2026-10-01", "0.00", 7, items=(Item(brand="Acme"),), systems=("pos",))],
+        [purchase("2026-10-01", "0.00", 7, items=(Item(brand="Acme"),), systems=("pos",))],
         {
             "shop_count": 0,
             "dimension_frequency": "F0",
@@ -117,7 +117,7 @@ WORKED = [
     ),
     case(
         "a shop date is that of its location's clock",
-        [bought("2026-10-01 23:30", "10.00", 1), bought("2026-10-02 00:30", "10.00", 1)],
+        [purchase("2026-10-01 23:30", "10.00", 1), purchase("2026-10-02 00:30", "10.00", 1)],
         {"total_shop_days": 1, "first_shop_date": date(2026, 10, 2), "latest_shop_date": date(2026, 10, 2)},
         locations=[Location(1, timezone="Europe/Oslo")],
     ),
@@ -145,13 +145,13 @@ JOINING = [
     ),
     case(
         "joins in the future, after the first shop day",
-        [bought("2026-10-01", "10.00")],
+        [purchase("2026-10-01", "10.00")],
         {"dimension_join": "JN", "first_shop_days": 0, "join_hour": 13},
         joined="2027-01-01 13:59:59",
     ),
     case(
         "a join date sent as null stays unknown",
-        [bought("2026-10-01", "10.00")],
+        [purchase("2026-10-01", "10.00")],
         {"dimension_join": None, "first_shop_days": None, "join_hour": None, "join_day": None},
         joined=None,
     ),
@@ -160,7 +160,7 @@ JOINING = [
     *(
         case(
             f"joined on the community's 3 August, at {as_of}",
-            [bought("2026-08-04 11:00", "10.00")],
+            [purchase("2026-08-04 11:00", "10.00")],
             # The join is 01:00 of the 3rd there, the sale 23:00 of the 4th; the join instant stays in UTC.
             {"dimension_join": stage, "first_shop_days": 1, "join_hour": 13, "join_day": "SUN"},
             joined="2026-08-02 13:00",

@@ -26,10 +26,10 @@ from aggregations.actions import (
     CreateProfile,
     CreateTransaction,
     DeleteTransaction,
+    FieldPresence,
     MergeProfiles,
     MoveTransaction,
     ProfileDraft,
-    Sent,
     StepClock,
     VoidTransaction,
     apply,
@@ -177,7 +177,7 @@ def _profile_drafts(draw: st.DrawFn, instants: st.SearchStrategy[datetime]) -> P
     places = draw(st.lists(st.sampled_from(STATES), max_size=3))
     default = draw(st.integers(-1, 2))
     return ProfileDraft(
-        draw(st.one_of(st.just(Sent.NOT), instants, st.none())),
+        draw(st.one_of(st.just(FieldPresence.OMITTED), instants, st.none())),
         draw(st.none() | _ordinals()),
         draw(st.none() | _ordinals()),
         tuple(replace(place, is_default=index == default) for index, place in enumerate(places)),

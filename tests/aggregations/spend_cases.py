@@ -5,42 +5,42 @@ from __future__ import annotations
 from dataclasses import replace
 from decimal import Decimal
 
-from aggregations.case import AS_OF, at, bought, case
+from aggregations.case import AS_OF, at, case, purchase
 from oracle import Community, Item, Product
 
 WINDOWS = [
     case(
         "the later of two transactions leaves first, where the month lacks its day",
-        [bought("2024-02-28 20:00", "10.00"), bought("2024-02-29 10:00", "5.00")],
+        [purchase("2024-02-28 20:00", "10.00"), purchase("2024-02-29 10:00", "5.00")],
         # Both leave on 2025-02-28, the first at 20:00, the second at 10:00; the last sale gives the recency.
         {"spend_12m": Decimal("10.00"), "spend_atv_12m": Decimal("10.00"), "dimension_recency": "RI"},
         as_of="2025-02-28 15:00",
     ),
     case(
         "the last day of August and six months end on the last of February",
-        [bought("2026-08-31 10:00", "10.00")],
+        [purchase("2026-08-31 10:00", "10.00")],
         {"dimension_recency": "RA"},
         as_of="2027-02-28 10:00",
     ),
     case(
         "a sale on 29 February is within 12 months until 28 February",
-        [bought("2024-02-29 12:00", "10.00")],
+        [purchase("2024-02-29 12:00", "10.00")],
         {"dimension_recency": "RA", "spend_12m": Decimal("10.00")},
         as_of="2025-02-28 11:59:59.999999",
     ),
     case(
         "a transaction counts from its very instant on, one in the future not yet",
-        [bought("2026-11-01", "10.00"), bought("2026-11-01 00:00:00.000001", "5.00")],
+        [purchase("2026-11-01", "10.00"), purchase("2026-11-01 00:00:00.000001", "5.00")],
         {"shop_count": 1, "spend_all": Decimal("10.00"), "spend_last_date": at("2026-11-01")},
     ),
     case(
         "a void transaction counts for nothing",
-        [bought("2026-10-01", "10.00", is_void=True, items=(Item(brand="Acme"),))],
+        [purchase("2026-10-01", "10.00", is_void=True, items=(Item(brand="Acme"),))],
         {"shop_count": 0, "spend_all": Decimal("0.00"), "spend_last_date": None, "purchased_brands": []},
     ),
     case(
         "a window that holds only a return has no average",
-        [bought("2025-01-01", "100.00"), bought("2026-01-01", "-40.00")],
+        [purchase("2025-01-01", "100.00"), purchase("2026-01-01", "-40.00")],
         {"spend_12m": Decimal("-40.00"), "spend_atv_12m": None, "spend_atv_all": Decimal("60.00")},
     ),
 ]
@@ -49,24 +49,24 @@ MONEY = [
     case(
         "each amount is rounded once, half-even, from its foreign currency",
         [
-            bought(AS_OF, total, currency="USD", currency_rate=Decimal("0.5"))
+            purchase(AS_OF, total, currency="USD", currency_rate=Decimal("0.5"))
             for total in ("0.05", "0.05", "0.15", "0.25")
         ],
         {"spend_all": Decimal("0.24"), "shop_count": 4},  # 0.02 + 0.02 + 0.08 + 0.12, of 0.25 in all
     ),
     case(
         "decimals are exact: 2.665 is a tie, and 2.675 too",
-        [bought(AS_OF, "2.665"), bought(AS_OF, "2.675")],
+        [purchase(AS_OF, "2.665"), purchase(AS_OF, "2.675")],
         {"spend_all": Decimal("5.34")},  # 2.66 + 2.68
     ),
     case(
         "a rate with the community's own currency means nothing",
-        [bought(AS_OF, "10.00", currency="EUR", currency_rate=Decimal("2"))],
+        [purchase(AS_OF, "10.00", currency="EUR", currency_rate=Decimal("2"))],
         {"spend_all": Decimal("10.00"), "latest_shop_currency": "EUR"},
     ),
     case(
         "a sale that rounds to nothing is a sale",
-        [bought(AS_OF, "0.005", 1)],
+        [purchase(AS_OF, "0.005", 1)],
         {
             "shop_count": 1,
             "dimension_frequency": "F1",
@@ -81,17 +81,17 @@ MONEY = [
     ),
     case(
         "an average is rounded half-even",
-        [bought(AS_OF, "0.02"), bought(AS_OF, "0.03")],
+        [purchase(AS_OF, "0.02"), purchase(AS_OF, "0.03")],
         {"spend_atv_all": Decimal("0.02"), "spend_atv_12m": Decimal("0.02")},  # 0.025
     ),
     case(
         "a negative average as well",
-        [bought(AS_OF, "0.01"), bought(AS_OF, "0.02"), bought(AS_OF, "-0.10")],
+        [purchase(AS_OF, "0.01"), purchase(AS_OF, "0.02"), purchase(AS_OF, "-0.10")],
         {"spend_all": Decimal("-0.07"), "spend_atv_all": Decimal("-0.04")},  # -0.035
     ),
     case(
         "yen are kept with two decimals",
-        [bought(AS_OF, "100")],
+        [purchase(AS_OF, "100")],
         {
             "spend_all": Decimal("100.00"),
             "latest_shop_spend": Decimal("100.00"),
@@ -101,13 +101,13 @@ MONEY = [
     ),
     case(
         "dinars are kept with three",
-        [bought(AS_OF, "1.2345")],
+        [purchase(AS_OF, "1.2345")],
         {"spend_all": Decimal("1.234"), "spend_atv_all": Decimal("1.234")},
         community=Community(currency="KWD"),
     ),
     case(
         "a profile of returns only",
-        [bought("2026-10-01", "-40.00", 1, items=(Item(brand="Acme", price_sell=Decimal("40")),))],
+        [purchase("2026-10-01", "-40.00", 1, items=(Item(brand="Acme", price_sell=Decimal("40")),))],
         {
             "shop_count": 0,
             "spend_all": Decimal("-40.00"),
@@ -131,7 +131,7 @@ GOODS = [
     case(
         "the discount is that of the sold items of sales, and of the line",
         [
-            bought(
+            purchase(
                 *(AS_OF, "235.00"),
                 items=(
                     *(DISCOUNTED, Item(price_sell=Decimal("50"))),  # 15 of 200, and 0 of 50 by its price_sell
@@ -139,14 +139,14 @@ GOODS = [
                     replace(DISCOUNTED, quantity=Decimal("-1")),
                 ),
             ),
-            bought(AS_OF, "-185.00", items=(DISCOUNTED,)),
+            purchase(AS_OF, "-185.00", items=(DISCOUNTED,)),
         ],
         {"discount_avg": Decimal("6.00")},
     ),
     *(
         case(
             f"a discount of {discount} of 800 is a tie",
-            [bought(AS_OF, "10.00", items=(Item(price_sell=Decimal("800"), discounts=(Decimal(discount),)),))],
+            [purchase(AS_OF, "10.00", items=(Item(price_sell=Decimal("800"), discounts=(Decimal(discount),)),))],
             {"discount_avg": Decimal(percent)},
         )
         for discount, percent in [("1", "0.12"), ("3", "0.38")]  # 0.125 and 0.375
@@ -154,8 +154,8 @@ GOODS = [
     case(
         "each discount and price is taken at its transaction's rate",
         [
-            bought(AS_OF, "90.00", items=(Item(price_sell=Decimal("100"), discounts=(Decimal("10"),)),)),
-            bought(
+            purchase(AS_OF, "90.00", items=(Item(price_sell=Decimal("100"), discounts=(Decimal("10"),)),)),
+            purchase(
                 *(AS_OF, "50.00"),
                 currency="USD",
                 currency_rate=Decimal("0.5"),
@@ -166,16 +166,16 @@ GOODS = [
     ),
     case(
         "goods for nothing have no discount",
-        [bought(AS_OF, "10.00", items=(Item(price_sell=Decimal("0"), discounts=(Decimal("1"),)),))],
+        [purchase(AS_OF, "10.00", items=(Item(price_sell=Decimal("0"), discounts=(Decimal("1"),)),))],
         {"discount_avg": None},
     ),
     case(
         "brands are exact, in code-point order, the product's of now before the item's",
         [
-            bought("2026-10-01", "10.00", items=(Item(1, "Old"), Item(2, "acme"), Item(None, "Éclair"))),
-            bought("2026-10-01", "-1.00", items=(Item(None, "Acme"), Item(None, "Acme"), Item(2))),
-            bought("2026-10-01", "1.00", items=(Item(None, "Void", is_void=True), Item(None, "0", Decimal("0")))),
-            bought("2026-12-01", "1.00", items=(Item(None, "Future"),)),
+            purchase("2026-10-01", "10.00", items=(Item(1, "Old"), Item(2, "acme"), Item(None, "Éclair"))),
+            purchase("2026-10-01", "-1.00", items=(Item(None, "Acme"), Item(None, "Acme"), Item(2))),
+            purchase("2026-10-01", "1.00", items=(Item(None, "Void", is_void=True), Item(None, "0", Decimal("0")))),
+            purchase("2026-12-01", "1.00", items=(Item(None, "Future"),)),
         ],
         {"purchased_brands": ["Acme", "Zeta", "acme", "Éclair"]},
         products=[Product(1, "Zeta"), Product(2)],

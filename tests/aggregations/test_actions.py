@@ -22,7 +22,7 @@ from aggregations.actions import (
     apply,
     clock_after,
 )
-from aggregations.case import at, bought
+from aggregations.case import at, purchase
 from oracle import Address, Community, Facts, Item, Location, Product
 
 NOW = at("2026-11-01")
@@ -62,7 +62,7 @@ def test_a_change_that_sends_no_join_date_leaves_it() -> None:
 def test_a_merge_moves_transactions_and_addresses_and_keeps_one_default() -> None:
     address = Address("NO", is_default=True)
     facts = two_profiles(ProfileDraft(addresses=(address,)), ProfileDraft(addresses=(address,)))
-    facts = apply(facts, CreateTransaction(0, bought("2026-10-01", "1")), NOW, 9)
+    facts = apply(facts, CreateTransaction(0, purchase("2026-10-01", "1")), NOW, 9)
     merged = apply(facts, MergeProfiles(0, 0), NOW, 0)
     assert list(merged.profiles) == [SECOND]
     assert merged.profiles[SECOND].addresses == (address, replace(address, is_default=False))
@@ -98,8 +98,8 @@ def test_a_profile_alone_is_not_merged() -> None:
 
 def test_only_an_anonymous_transaction_is_claimed_and_only_an_owned_one_moves() -> None:
     facts = two_profiles(ProfileDraft(), ProfileDraft())
-    facts = apply(facts, CreateTransaction(0, bought("2026-10-01", "1")), NOW, 8)
-    facts = apply(facts, CreateTransaction(None, bought("2026-10-01", "1")), NOW, 9)
+    facts = apply(facts, CreateTransaction(0, purchase("2026-10-01", "1")), NOW, 8)
+    facts = apply(facts, CreateTransaction(None, purchase("2026-10-01", "1")), NOW, 9)
     claimed = apply(facts, ClaimTransaction(1, 1), NOW, 0)
     assert [each.profile_id for each in claimed.transactions.values()] == [FIRST, SECOND]
     moved = apply(facts, MoveTransaction(1, 1), NOW, 0)
@@ -107,24 +107,24 @@ def test_only_an_anonymous_transaction_is_claimed_and_only_an_owned_one_moves() 
 
 
 def test_a_transaction_is_changed_voided_and_deleted() -> None:
-    draft = bought("2026-10-01", "1", place=3, external_id="a", items=(Item(4),))
+    draft = purchase("2026-10-01", "1", place=3, external_id="a", items=(Item(4),))
     facts = after(EMPTY, CreateProfile(ProfileDraft()), CreateTransaction(0, draft))
     assert facts.transactions[2].location_id == 8
     assert facts.transactions[2].items == (Item(5),)
-    changed = apply(facts, ChangeTransaction(0, bought("2026-10-02", "2", external_id="a")), NOW, 0)
-    assert changed.transactions[2] == replace(bought("2026-10-02", "2", external_id="a"), id=2, profile_id=FIRST)
+    changed = apply(facts, ChangeTransaction(0, purchase("2026-10-02", "2", external_id="a")), NOW, 0)
+    assert changed.transactions[2] == replace(purchase("2026-10-02", "2", external_id="a"), id=2, profile_id=FIRST)
     assert apply(facts, VoidTransaction(0), NOW, 0).transactions[2].is_void
     assert not apply(facts, DeleteTransaction(0), NOW, 0).transactions
 
 
 def test_an_external_id_is_never_given_twice() -> None:
-    named = CreateTransaction(None, bought("2026-10-01", "1", external_id="a"))
+    named = CreateTransaction(None, purchase("2026-10-01", "1", external_id="a"))
     facts = after(EMPTY, named, named)
     assert [each.external_id for each in facts.transactions.values()] == ["a", None]
 
 
 def test_the_clock_steps_to_a_boundary_and_never_back() -> None:
-    facts = after(EMPTY, CreateProfile(ProfileDraft(None)), CreateTransaction(0, bought("2026-10-01", "1")))
+    facts = after(EMPTY, CreateProfile(ProfileDraft(None)), CreateTransaction(0, purchase("2026-10-01", "1")))
     assert clock_after(facts, StepClock(Boundary(0, -1)), NOW) == at("2026-12-31 23:59:59.999999")
     assert clock_after(facts, StepClock(Boundary(5, 0)), NOW) == at("2027-04-01")
     assert clock_after(facts, StepClock(at("2020-01-01")), NOW) == NOW

@@ -10,9 +10,9 @@ import sqlglot
 from sqlglot import exp
 
 from aggregations.case import AS_OF, at
-from oracle import Community, Facts, Profile, values
-from regulars.aggregations.aggregation import Change, Measure, Relation
-from regulars.aggregations.definitions import REGISTRY, SEED_ORDER
+from oracle import Community, Facts, Profile, expected_values
+from regulars.aggregations.aggregation import Relation, SharedMeasure, TimeTrigger
+from regulars.aggregations.definitions import FIRST_VERSION_ORDER, REGISTRY
 
 FORBIDDEN: dict[str, type[exp.Expression] | tuple[type[exp.Expression], ...]] = {
     "/ on integers": (exp.Div, exp.IntDiv),
@@ -29,10 +29,14 @@ FORBIDDEN_NAMES = {"mode", "to_char", "timezone"}
 
 def declared() -> Iterator[tuple[str, str]]:
     """Every piece of SQL that is declared, with the name of what it belongs to."""
-    declarations: list[Relation | Measure | Change] = [*REGISTRY.relations, *REGISTRY.measures, *REGISTRY.changes]
+    declarations: list[Relation | SharedMeasure | TimeTrigger] = [
+        *REGISTRY.relations,
+        *REGISTRY.measures,
+        *REGISTRY.time_triggers,
+    ]
     yield from ((each.name, each.sql) for each in declarations)
     for aggregation in REGISTRY.aggregations:
-        for sql in (aggregation.sql, aggregation.when_empty, aggregation.evidence):
+        for sql in (aggregation.sql, aggregation.default, aggregation.explain_filter):
             if sql:
                 yield aggregation.name, sql
 
@@ -85,18 +89,18 @@ def test_the_lint_finds_what_is_forbidden(sql: str, fault: str) -> None:
 
 def test_every_value_says_what_it_means() -> None:
     for each in REGISTRY.aggregations:
-        assert each.meaning.endswith("."), each.name
-        assert each.meaning[0].isupper() or each.meaning.startswith("likely_"), each.name
+        assert each.description.endswith("."), each.name
+        assert each.description[0].isupper() or each.description.startswith("likely_"), each.name
 
 
 def test_every_value_is_known_to_the_oracle_and_the_oracle_knows_no_other() -> None:
     me = uuid4()
-    known = values(Facts(Community(), {}, {}, {me: Profile(me)}, {}), me, at(AS_OF))
+    known = expected_values(Facts(Community(), {}, {}, {me: Profile(me)}, {}), me, at(AS_OF))
     assert set(known) == set(REGISTRY.by_name)
-    assert tuple(known)[: len(SEED_ORDER)] == SEED_ORDER
+    assert tuple(known)[: len(FIRST_VERSION_ORDER)] == FIRST_VERSION_ORDER
 
 
 def test_every_value_that_the_clock_may_change_says_when() -> None:
     fixed = {"join_hour", "join_day"}
     for each in REGISTRY.stored:
-        assert bool(each.changes) == (each.name not in fixed), each.name
+        assert bool(each.time_triggers) == (each.name not in fixed), each.name

@@ -10,44 +10,44 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aggregations.case import ME, at, bought, case
+from aggregations.case import ME, at, case, purchase
 from aggregations.histories import outcomes
-from aggregations.stored import stored, stored_now
-from clubs import SetClock
-from oracle import Facts, Item, Location, Product, transaction_order, values
-from randomness import drawn
+from aggregations.store_facts import store_case, store_facts
+from clubs import ManualClock
+from hypothesis_settings import property_test
+from oracle import Facts, Item, Location, Product, expected_values, transaction_order
 from regulars.aggregations import explain
 from regulars.aggregations.definitions import REGISTRY
 from regulars.storage.database import Database, Scope
 
-MADE_OF_TRANSACTIONS = [each.name for each in REGISTRY.aggregations if each.evidence is not None]
+MADE_OF_TRANSACTIONS = [each.name for each in REGISTRY.aggregations if each.explain_filter is not None]
 
 
 async def evidence(scope: Scope, profile_id: UUID, name: str, as_of: datetime) -> list[int]:
     """The ids of the transactions that made a value, in order."""
-    found = await explain.facts(scope, profile_id, REGISTRY.by_name[name], as_of)
+    found = await explain.contributing_rows(scope, profile_id, REGISTRY.by_name[name], as_of)
     assert found["transactions_count"] == len(found["transactions"])
     return [each["id"] for each in found["transactions"]]
 
 
-@drawn(6)
+@property_test(6)
 @given(outcome=outcomes(max_actions=30), data=st.data())
 async def test_the_transactions_shown_alone_make_the_value(
-    outcome: tuple[Facts, datetime], data: st.DataObject, database: Database, clock: SetClock
+    outcome: tuple[Facts, datetime], data: st.DataObject, database: Database, clock: ManualClock
 ) -> None:
     facts, now = outcome
     clock.at = now
-    community, facts = await stored(database, facts)
+    community, facts = await store_facts(database, facts)
     names = data.draw(st.lists(st.sampled_from(MADE_OF_TRANSACTIONS), min_size=8, max_size=8, unique=True))
-    async with database.reading(community.id) as scope:
+    async with database.read_transaction(community.id) as scope:
         for profile_id in facts.profiles:
-            expected = values(facts, profile_id, now)
+            expected = expected_values(facts, profile_id, now)
             for name in names:
                 ids = await evidence(scope, profile_id, name, now)
                 shown = {key: facts.transactions[key] for key in ids}
                 assert ids == [each.id for each in sorted(shown.values(), key=transaction_order)]
                 alone = replace(facts, transactions=shown)
-                assert values(alone, profile_id, now)[name] == expected[name], name
+                assert expected_values(alone, profile_id, now)[name] == expected[name], name
 
 
 @pytest.mark.parametrize(
@@ -71,46 +71,52 @@ async def test_the_transactions_shown_alone_make_the_value(
         ("likely_country", [1]),
     ],
 )
-async def test_only_what_made_a_value_is_shown(name: str, days: list[int], database: Database, clock: SetClock) -> None:
+async def test_only_what_made_a_value_is_shown(
+    name: str, days: list[int], database: Database, clock: ManualClock
+) -> None:
     world = case(
         "",
         [
-            bought("2026-10-01 12:00", "100", 1, items=(Item(product_id=1), Item(is_void=True, brand="B"))),
-            bought("2026-10-02 12:00", "-10", 2, items=(Item(quantity=-1 * Item().quantity, brand="B"),)),
-            bought("2026-10-03 12:00", "30", items=(Item(),)),
-            bought("2026-10-04 12:00", "10", 2, systems=("web",)),
-            bought("2026-10-05 12:00", "0"),
-            bought("2026-10-06 12:00", "50", is_void=True),
+            purchase("2026-10-01 12:00", "100", 1, items=(Item(product_id=1), Item(is_void=True, brand="B"))),
+            purchase("2026-10-02 12:00", "-10", 2, items=(Item(quantity=-1 * Item().quantity, brand="B"),)),
+            purchase("2026-10-03 12:00", "30", items=(Item(),)),
+            purchase("2026-10-04 12:00", "10", 2, systems=("web",)),
+            purchase("2026-10-05 12:00", "0"),
+            purchase("2026-10-06 12:00", "50", is_void=True),
         ],
         {},
         locations=[Location(1, "10", country="NO"), Location(2, "9")],
         products=[Product(1, "Acme")],
     )
-    community, facts = await stored_now(database, clock, world)
-    async with database.reading(community.id) as scope:
+    community, facts = await store_case(database, clock, world)
+    async with database.read_transaction(community.id) as scope:
         ids = await evidence(scope, ME, name, world.as_of)
         assert [facts.transactions[each].transacted_at.day for each in ids] == days
 
 
-async def test_what_is_not_made_of_transactions_shows_none(database: Database, clock: SetClock) -> None:
-    world = case("", [bought("2026-10-01 12:00", "100", 1)], {}, joined="2026-08-03 10:11:12", preferred_location_id=2)
-    community, _ = await stored_now(database, clock, world)
-    async with database.reading(community.id) as scope:
+async def test_what_is_not_made_of_transactions_shows_none(database: Database, clock: ManualClock) -> None:
+    world = case(
+        "", [purchase("2026-10-01 12:00", "100", 1)], {}, joined="2026-08-03 10:11:12", preferred_location_id=2
+    )
+    community, _ = await store_case(database, clock, world)
+    async with database.read_transaction(community.id) as scope:
         none = {"transactions_count": 0, "transactions": []}
         for name, facts in [("join_day", {"joined_at": "2026-08-03 10:11:12"}), ("total_referred", {})]:
-            assert await explain.facts(scope, ME, REGISTRY.by_name[name], at("2026-11-01")) == none | {"facts": facts}
-        country = await explain.facts(scope, ME, REGISTRY.by_name["likely_country"], at("2026-11-01"))
+            assert await explain.contributing_rows(scope, ME, REGISTRY.by_name[name], at("2026-11-01")) == none | {
+                "facts": facts
+            }
+        country = await explain.contributing_rows(scope, ME, REGISTRY.by_name["likely_country"], at("2026-11-01"))
         assert country["facts"]["preferred_location_id"] == 2
 
 
 async def test_more_transactions_than_are_shown_are_counted(
-    database: Database, clock: SetClock, monkeypatch: pytest.MonkeyPatch
+    database: Database, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    world = case("", [bought(f"2026-10-0{day} 12:00", "1") for day in range(1, 6)], {})
-    community, _ = await stored_now(database, clock, world)
-    monkeypatch.setattr(explain, "MOST_SHOWN", 2)
-    explain.statement.cache_clear()
-    async with database.reading(community.id) as scope:
-        found = await explain.facts(scope, ME, REGISTRY.by_name["spend_all"], world.as_of)
-    explain.statement.cache_clear()
+    world = case("", [purchase(f"2026-10-0{day} 12:00", "1") for day in range(1, 6)], {})
+    community, _ = await store_case(database, clock, world)
+    monkeypatch.setattr(explain, "MAX_TRANSACTIONS", 2)
+    explain.explain_statement.cache_clear()
+    async with database.read_transaction(community.id) as scope:
+        found = await explain.contributing_rows(scope, ME, REGISTRY.by_name["spend_all"], world.as_of)
+    explain.explain_statement.cache_clear()
     assert (found["transactions_count"], len(found["transactions"])) == (5, 2)

@@ -14,36 +14,36 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aggregations.histories import History, histories, replay
-from aggregations.product import Product, with_location_ids
-from aggregations.stored import community_of, differences
-from clubs import SetClock, clubs
-from oracle import Facts, moments, next_change_at, values
-from randomness import drawn
-from regulars.aggregations.store import NAMES
-from regulars.bulk.verify import verify
-from regulars.jobs.sweep import sweep_community
+from aggregations.store_facts import differences, new_community
+from aggregations.system_under_test import SystemUnderTest, replace_locations_by_ids
+from clubs import ManualClock, create_club
+from hypothesis_settings import property_test
+from oracle import Facts, change_instants, expected_values, next_change_at
+from postgres_servers import on_both_servers
+from regulars.aggregations.table import VALUE_COLUMNS
+from regulars.jobs.refresh_due import refresh_community
 from regulars.storage.database import Database
-from servers import on_both_servers
+from regulars.verify.verify import verify
 
 pytestmark = [on_both_servers, pytest.mark.timeout(3000)]
 
 
 @asynccontextmanager
-async def product_of(history: History, database: Database, clock: SetClock) -> AsyncIterator[Product]:
+async def product_of(history: History, database: Database, clock: ManualClock) -> AsyncIterator[SystemUnderTest]:
     """A club in which nothing has happened yet."""
     clock.at = history.starts_at
-    async for club in clubs(database, clock, community_of(history.world)):
-        product = Product(club)
-        await product.begin(history.world)
+    async for club in create_club(database, clock, new_community(history.world)):
+        product = SystemUnderTest(club)
+        await product.store_world(history.world)
         yield product
 
 
-async def lived(product: Product, history: History, clock: SetClock, *, checked: bool = True) -> Facts:
+async def lived(product: SystemUnderTest, history: History, clock: ManualClock, *, checked: bool = True) -> Facts:
     """The facts once the history has happened, each value compared after every action."""
     before = history.world
     for number, (action, after, now) in enumerate(replay(history)):
         clock.at = now
-        await product.do(action, before, after)
+        await product.perform(action, before, after)
         if checked:
             await all_is_true(product, after, now)
             if number % 7 == 0:
@@ -52,25 +52,25 @@ async def lived(product: Product, history: History, clock: SetClock, *, checked:
     return before
 
 
-async def all_is_true(product: Product, facts: Facts, now: datetime) -> None:
+async def all_is_true(product: SystemUnderTest, facts: Facts, now: datetime) -> None:
     """Compares every value of every profile now."""
     found = await product.values(list(facts.profiles))
     for profile_id in facts.profiles:
-        wrong = differences(found[profile_id], values(facts, profile_id, now))
+        wrong = differences(found[profile_id], expected_values(facts, profile_id, now))
         assert wrong == {}, wrong
 
 
-async def is_sent_as_it_is(product: Product, facts: Facts, now: datetime) -> None:
+async def is_sent_as_it_is(product: SystemUnderTest, facts: Facts, now: datetime) -> None:
     """Compares what a client gets of the last profile."""
     profile_id = list(facts.profiles)[-1]
-    expected = product.as_sent(values(facts, profile_id, now))
-    assert differences(with_location_ids(await product.sent(profile_id)), expected) == {}
+    expected = product.expected_response(expected_values(facts, profile_id, now))
+    assert differences(replace_locations_by_ids(await product.sent_values(profile_id)), expected) == {}
 
 
-@drawn(14)
+@property_test(14)
 @given(history=histories(), data=st.data())
 async def test_every_value_is_true_after_everything_that_happens(
-    history: History, data: st.DataObject, database: Database, clock: SetClock
+    history: History, data: st.DataObject, database: Database, clock: ManualClock
 ) -> None:
     async with product_of(history, database, clock) as product:
         facts = await lived(product, history, clock)
@@ -80,24 +80,24 @@ async def test_every_value_is_true_after_everything_that_happens(
         assert await differing(product) == []
 
 
-async def all_was_true(product: Product, facts: Facts, now: datetime, data: st.DataObject) -> None:
+async def all_was_true(product: SystemUnderTest, facts: Facts, now: datetime, data: st.DataObject) -> None:
     """Compares the values at instants of the past, among them those at which something changes."""
     asked: list[tuple[UUID, datetime]] = []
     for profile_id in facts.profiles:
         long_ago = now - timedelta(days=4 * 366)
-        boundaries = [each for each in moments(facts, profile_id, long_ago) if each <= now][-40:]
+        boundaries = [each for each in change_instants(facts, profile_id, long_ago) if each <= now][-40:]
         nudged = [each + timedelta(microseconds=by) for each in boundaries for by in (-1, 0)]
         anywhere = st.timedeltas(timedelta(0), now - long_ago).map(lambda ago: now - ago)
         choices = st.sampled_from(nudged) | anywhere if nudged else anywhere
         asked += [(profile_id, at) for at in data.draw(st.lists(choices, min_size=4, max_size=8), "past")]
     for (profile_id, at), found in zip(asked, await product.values_as_of(asked), strict=True):
-        assert differences(found, values(facts, profile_id, at)) == {}, at
+        assert differences(found, expected_values(facts, profile_id, at)) == {}, at
 
 
-async def kept_rows(product: Product) -> dict[UUID, Any]:
+async def kept_rows(product: SystemUnderTest) -> dict[UUID, Any]:
     """The rows that are kept of the profiles, by the oracle's ids, those left out that say they are outdated."""
     community_id = product.club.community.id
-    async with product.club.database.reading(community_id) as scope:
+    async with product.club.database.read_transaction(community_id) as scope:
         rows = await scope.fetch(
             """
             SELECT profile_id, calculated_at, next_change_at
@@ -110,7 +110,7 @@ async def kept_rows(product: Product) -> dict[UUID, Any]:
     return {known[row["profile_id"]]: row for row in rows}
 
 
-async def nothing_claims_too_much(product: Product, facts: Facts, now: datetime) -> None:
+async def nothing_claims_too_much(product: SystemUnderTest, facts: Facts, now: datetime) -> None:
     """No row that is kept says that it stays true beyond the next change."""
     for profile_id, row in (await kept_rows(product)).items():
         kept = row["next_change_at"]
@@ -119,10 +119,10 @@ async def nothing_claims_too_much(product: Product, facts: Facts, now: datetime)
             assert expected is None or (kept is not None and kept <= expected), (profile_id, kept, expected)
 
 
-async def the_outbox_tells_every_change(product: Product) -> None:
+async def the_outbox_tells_every_change(product: SystemUnderTest) -> None:
     """The changes that were told, one after the other, lead to what is kept."""
     community_id = product.club.community.id
-    async with product.club.database.reading(community_id) as scope:
+    async with product.club.database.read_transaction(community_id) as scope:
         told = await scope.fetch(
             "SELECT profile_id, changes FROM outbox WHERE community_id = $1 ORDER BY id", community_id
         )
@@ -137,10 +137,12 @@ async def the_outbox_tells_every_change(product: Product) -> None:
             standing[name] = new
     for row in kept:
         found = msgspec.json.decode(row["kept"])
-        assert {name: last[row["profile_id"]].get(name) for name in NAMES} == {name: found[name] for name in NAMES}
+        assert {name: last[row["profile_id"]].get(name) for name in VALUE_COLUMNS} == {
+            name: found[name] for name in VALUE_COLUMNS
+        }
 
 
-async def differing(product: Product) -> list[str]:
+async def differing(product: SystemUnderTest) -> list[str]:
     """What verify has to say."""
     found = verify(product.club.database, product.club.community.id)
     return [str(each) async for each in found if not isinstance(each, int)]
@@ -149,15 +151,15 @@ async def differing(product: Product) -> list[str]:
 # The clock -----------------------------------------------------------------------------------------------
 
 
-@drawn(6)
+@property_test(6)
 @given(history=histories(max_actions=20), data=st.data())
 async def test_the_sweep_visits_what_is_due_and_nothing_else(
-    history: History, data: st.DataObject, database: Database, clock: SetClock
+    history: History, data: st.DataObject, database: Database, clock: ManualClock
 ) -> None:
     async with product_of(history, database, clock) as product:
         facts = await lived(product, history, clock, checked=False)
         for _ in range(3):
-            ahead = sorted({at for each in facts.profiles for at in moments(facts, each, clock.at)})
+            ahead = sorted({at for each in facts.profiles for at in change_instants(facts, each, clock.at)})
             clock.at = data.draw(st.sampled_from(ahead[:6] or [clock.at]), "now")
             before = await kept_rows(product)
             up_to_date = {
@@ -166,7 +168,7 @@ async def test_the_sweep_visits_what_is_due_and_nothing_else(
                 if row["next_change_at"] is None or row["next_change_at"] > clock.at
             }
             await all_is_true(product, facts, clock.at)
-            swept = await sweep_community(database, product.club.community.id, lambda: False)
+            swept = await refresh_community(database, product.club.community.id, lambda: False)
             assert swept == len(facts.profiles) - len(up_to_date)
             after = await kept_rows(product)
             assert after.keys() == facts.profiles.keys()

@@ -4,25 +4,25 @@ from typing import Any
 
 from clubs import Club
 
-AT = "/api/v3/products"
+PRODUCTS_URL = "/api/v3/products"
 
 
-async def made(club: Club, **fields: Any) -> dict[str, Any]:
+async def create_product(club: Club, **fields: Any) -> dict[str, Any]:
     """A new product."""
-    answer = await club.http.post(AT, json=fields)
+    answer = await club.http.post(PRODUCTS_URL, json=fields)
     assert answer.status_code == 201, answer.text
     found: dict[str, Any] = answer.json()["data"]
     return found
 
 
-async def listed(club: Club) -> list[dict[str, Any]]:
+async def list_products(club: Club) -> list[dict[str, Any]]:
     """The products of the first page."""
-    found: list[dict[str, Any]] = (await club.http.get(AT)).json()["data"]
+    found: list[dict[str, Any]] = (await club.http.get(PRODUCTS_URL)).json()["data"]
     return found
 
 
-async def values_epoch(club: Club) -> int:
+async def values_version(club: Club) -> int:
     """Rises when a fact that many profiles share has changed."""
-    async with club.database.reading(club.community.id) as scope:
+    async with club.database.read_transaction(club.community.id) as scope:
         found: int = await scope.fetchval("SELECT values_epoch FROM epochs WHERE community_id = $1", club.community.id)
     return found

@@ -6,56 +6,56 @@ from typing import Any
 
 import pytest_asyncio
 
-from clubs import Club, SetClock, clubs
-from regulars.facts.community import NewCommunity
+from clubs import Club, ManualClock, create_club
+from regulars.model.community import NewCommunity
 from regulars.storage.database import Database
 
-PROFILES = "/api/v3/profiles"
+PROFILES_URL = "/api/v3/profiles"
 
 
 @pytest_asyncio.fixture
-async def other_club(database: Database, clock: SetClock, club: Club) -> AsyncIterator[Club]:
+async def other_club(database: Database, clock: ManualClock, club: Club) -> AsyncIterator[Club]:
     """A second club on the same server."""
     new = NewCommunity(
         slug=f"other-than-{club.community.slug}", name="Other", country="SE", timezone="UTC", currency="SEK"
     )
-    async for each in clubs(database, clock, new):
+    async for each in create_club(database, clock, new):
         yield each
 
 
-async def made(club: Club, **fields: Any) -> dict[str, Any]:
+async def create_profile(club: Club, **fields: Any) -> dict[str, Any]:
     """A profile that was made with these fields, as it was answered."""
-    answer = await club.http.post(PROFILES, json=fields)
+    answer = await club.http.post(PROFILES_URL, json=fields)
     assert answer.status_code == 201, answer.text
     shown: dict[str, Any] = answer.json()["data"]
     return shown
 
 
-async def shown(club: Club, profile_id: str) -> dict[str, Any]:
+async def get_profile(club: Club, profile_id: str) -> dict[str, Any]:
     """A profile as it is read."""
-    answer = await club.http.get(f"{PROFILES}/{profile_id}")
+    answer = await club.http.get(f"{PROFILES_URL}/{profile_id}")
     assert answer.status_code == 200, answer.text
     read: dict[str, Any] = answer.json()["data"]
     return read
 
 
-async def changed(club: Club, profile_id: str, **fields: Any) -> dict[str, Any]:
+async def update_profile(club: Club, profile_id: str, **fields: Any) -> dict[str, Any]:
     """A profile after these fields of it were changed, as it was answered."""
-    answer = await club.http.put(f"{PROFILES}/{profile_id}", json=fields)
+    answer = await club.http.put(f"{PROFILES_URL}/{profile_id}", json=fields)
     assert answer.status_code == 200, answer.text
     read: dict[str, Any] = answer.json()["data"]
     return read
 
 
-async def errors(club: Club, method: str, path: str, body: Any) -> dict[str, list[str]]:
+async def get_errors(club: Club, method: str, path: str, body: Any) -> dict[str, list[str]]:
     """The errors, by path, of a request that is refused."""
-    answer = await club.http.request(method, f"{PROFILES}{path}", json=body)
+    answer = await club.http.request(method, f"{PROFILES_URL}{path}", json=body)
     assert answer.status_code == 422, answer.text
     found: dict[str, list[str]] = answer.json()["errors"]
     return found
 
 
-async def location(club: Club, **fields: Any) -> int:
+async def create_location(club: Club, **fields: Any) -> int:
     """The id of a location that was made with these fields."""
     answer = await club.http.post("/api/v3/locations", json=fields)
     assert answer.status_code == 201, answer.text
@@ -63,15 +63,15 @@ async def location(club: Club, **fields: Any) -> int:
     return location_id
 
 
-async def rows(club: Club, statement: str, *values: object) -> list[Any]:
+async def fetch_rows(club: Club, statement: str, *values: object) -> list[Any]:
     """What a statement reads of the club's tables; `$1` is the club."""
-    async with club.database.reading(club.community.id) as scope:
+    async with club.database.read_transaction(club.community.id) as scope:
         return await scope.fetch(statement, club.community.id, *values)
 
 
-async def memberships(club: Club, profile_id: str) -> list[tuple[str, str, bool]]:
+async def list_memberships(club: Club, profile_id: str) -> list[tuple[str, str, bool]]:
     """The ins and outs of a profile in their order: type, when, whether it counts."""
-    found = await rows(
+    found = await fetch_rows(
         club,
         """
         SELECT type, at, counted
@@ -84,10 +84,10 @@ async def memberships(club: Club, profile_id: str) -> list[tuple[str, str, bool]
     return [(row["type"], f"{row['at']:%Y-%m-%d %H:%M}", row["counted"]) for row in found]
 
 
-async def bought(club: Club, profile_id: str, external_id: str, **columns: Any) -> None:
+async def insert_transaction(club: Club, profile_id: str, external_id: str, **columns: Any) -> None:
     """A transaction of a profile with one item, as it is kept."""
     values = {"total": Decimal(10), "amount": 1000, "sign": 1, "is_void": False, **columns}
-    async with club.database.writing(club.community.id) as scope:
+    async with club.database.write_transaction(club.community.id) as scope:
         transaction_id = await scope.fetchval(
             f"""
             INSERT INTO transactions (
@@ -129,7 +129,7 @@ async def bought(club: Club, profile_id: str, external_id: str, **columns: Any) 
         )
 
 
-async def owners(club: Club, table: str) -> list[str]:
+async def row_owners(club: Club, table: str) -> list[str]:
     """Whose the rows of a table are, in the order in which they came."""
-    found = await rows(club, f"SELECT profile_id FROM {table} WHERE community_id = $1 ORDER BY id")
+    found = await fetch_rows(club, f"SELECT profile_id FROM {table} WHERE community_id = $1 ORDER BY id")
     return [str(row["profile_id"]) for row in found]

@@ -4,14 +4,14 @@ import gc
 import subprocess
 import sys
 
-from regulars.api.asgi import spare_what_stays
+from regulars.api.asgi import freeze_startup_objects
 
 
 def test_what_stays_is_left_out_of_garbage_collections() -> None:
     stays: list[object] = []
     stays.append(stays)
     try:
-        spare_what_stays()
+        freeze_startup_objects()
         assert not any(each is stays for each in gc.get_objects())
     finally:
         gc.unfreeze()

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from api.product_calls import values_epoch
+from api.product_calls import values_version
 from clubs import Club
-from regulars.facts import brands
 from regulars.ingest.commit import commit
+from regulars.model import brands
 
 AT = "/api/v3/brands"
 
@@ -29,11 +29,11 @@ async def test_a_brand_is_made_read_renamed_and_deleted(club: Club) -> None:
 
 async def test_only_a_new_name_is_told_to_the_profiles(club: Club) -> None:
     made = (await club.http.post(AT, json={"name": "Acme"})).json()["data"]
-    before = await values_epoch(club)
+    before = await values_version(club)
     await club.http.put(f"{AT}/{made['id']}", json={"external_id": "1", "name": "Acme"})
-    assert await values_epoch(club) == before
+    assert await values_version(club) == before
     await club.http.put(f"{AT}/{made['id']}", json={"name": "acme"})
-    assert await values_epoch(club) == before + 1
+    assert await values_version(club) == before + 1
 
 
 async def test_a_name_that_is_taken_is_refused_until_its_brand_is_deleted(club: Club) -> None:
@@ -66,7 +66,7 @@ async def test_names_become_brands_once_however_many_ask(club: Club) -> None:
     names = [f"Brand {number}" for number in range(20)]
 
     async def ask(order: list[str]) -> dict[str, int]:
-        return await commit(club.database, club.community.id, lambda w: brands.resolve(w, order))
+        return await commit(club.database, club.community.id, lambda w: brands.get_or_create_ids(w, order))
 
     answers = await asyncio.gather(ask(names), ask(names[::-1]), ask(names))
     assert answers[0] == answers[1] == answers[2]

@@ -5,7 +5,17 @@ from typing import Any
 
 import pytest
 
-from api.transaction_calls import V3, Json, change, make, profile, read, sale, spend, values
+from api.transaction_client import (
+    V3,
+    Json,
+    create_profile,
+    create_transaction,
+    get_json,
+    get_values,
+    sale,
+    shop_count_and_spend,
+    update_transaction,
+)
 from clubs import Club
 
 
@@ -38,8 +48,8 @@ async def claim(club: Club, profile_id: str, expected: int = 201, **more: Any) -
 
 async def test_a_claim_attaches_what_is_there(club: Club) -> None:
     await store(club)
-    member = await profile(club)
-    made = await make(club, receipt())
+    member = await create_profile(club)
+    made = await create_transaction(club, receipt())
     claimed = await claim(club, member)
     assert claimed == {
         "id": claimed["id"],
@@ -53,20 +63,20 @@ async def test_a_claim_attaches_what_is_there(club: Club) -> None:
         "created_at": "2026-11-01 00:00:00",
         "updated_at": "2026-11-01 00:00:00",
     }
-    assert (await read(club, f"transactions/{made['id']}"))["data"]["profile_id"] == member
-    assert await spend(club, member) == (1, 99 + (await values(club, member))["spend_all"] % 1)
+    assert (await get_json(club, f"transactions/{made['id']}"))["data"]["profile_id"] == member
+    assert await shop_count_and_spend(club, member) == (1, 99 + (await get_values(club, member))["spend_all"] % 1)
 
 
 async def test_a_claim_waits_for_what_is_to_arrive(club: Club) -> None:
     await store(club)
-    member = await profile(club)
+    member = await create_profile(club)
     waiting = await claim(club, member)
     assert waiting["transaction_id"] is None
-    made = await make(club, receipt())
+    made = await create_transaction(club, receipt())
     assert made["profile_id"] == member
-    shown = (await read(club, f"profiles/{member}/transactions/claims/{waiting['id']}"))["data"]
+    shown = (await get_json(club, f"profiles/{member}/transactions/claims/{waiting['id']}"))["data"]
     assert shown["transaction_id"] == made["id"]
-    assert (await spend(club, member))[0] == 1
+    assert (await shop_count_and_spend(club, member))[0] == 1
 
 
 @pytest.mark.parametrize(
@@ -81,92 +91,92 @@ async def test_a_claim_waits_for_what_is_to_arrive(club: Club) -> None:
 )
 async def test_all_five_must_be_equal(club: Club, other: Json) -> None:
     await store(club)
-    member = await profile(club)
-    await make(club, receipt())
+    member = await create_profile(club)
+    await create_transaction(club, receipt())
     assert (await claim(club, member, **other))["transaction_id"] is None
-    assert (await make(club, receipt()))["profile_id"] is None
-    assert await spend(club, member) == (0, 0)
+    assert (await create_transaction(club, receipt()))["profile_id"] is None
+    assert await shop_count_and_spend(club, member) == (0, 0)
 
 
 async def test_what_has_an_owner_is_not_claimed(club: Club) -> None:
     await store(club)
-    owner, member = await profile(club), await profile(club)
-    await make(club, receipt(profile_id=owner))
+    owner, member = await create_profile(club), await create_profile(club)
+    await create_transaction(club, receipt(profile_id=owner))
     assert (await claim(club, member))["transaction_id"] is None
-    assert (await make(club, receipt(profile_id=owner)))["profile_id"] == owner
+    assert (await create_transaction(club, receipt(profile_id=owner)))["profile_id"] == owner
 
 
 async def test_the_first_claim_gets_the_first_transaction_and_one_each(club: Club) -> None:
     await store(club)
-    first, second = await profile(club), await profile(club)
+    first, second = await create_profile(club), await create_profile(club)
     await claim(club, first)
     await claim(club, second)
     body = {"transactions": [receipt(external_id=each) for each in "abc"]}
     ids = (await club.http.post(f"{V3}/transactions/batch.json", json=body)).json()["data"]["ids"]
-    shown = [(await read(club, f"transactions/{each}"))["data"]["profile_id"] for each in ids]
+    shown = [(await get_json(club, f"transactions/{each}"))["data"]["profile_id"] for each in ids]
     assert shown == [first, second, None]
-    assert (await spend(club, first))[0] == (await spend(club, second))[0] == 1
+    assert (await shop_count_and_spend(club, first))[0] == (await shop_count_and_spend(club, second))[0] == 1
 
 
 async def test_a_changed_transaction_arrives_too(club: Club) -> None:
     await store(club)
-    member = await profile(club)
+    member = await create_profile(club)
     await claim(club, member)
-    made = await make(club, receipt(total=1))
-    assert (await change(club, made, total="99.90"))["profile_id"] == member
-    assert (await spend(club, member))[0] == 1
+    made = await create_transaction(club, receipt(total=1))
+    assert (await update_transaction(club, made, total="99.90"))["profile_id"] == member
+    assert (await shop_count_and_spend(club, member))[0] == 1
 
 
 async def test_unattach_makes_it_nobody_s_and_the_claim_is_gone(club: Club) -> None:
     await store(club)
-    member = await profile(club)
-    made = await make(club, receipt())
+    member = await create_profile(club)
+    made = await create_transaction(club, receipt())
     await claim(club, member)
-    shown = await read(club, f"profiles/{member}/transactions/{made['id']}/unattach")
+    shown = await get_json(club, f"profiles/{member}/transactions/{made['id']}/unattach")
     assert shown["data"]["profile_id"] is None
-    assert await spend(club, member) == (0, 0)
-    assert (await read(club, f"profiles/{member}/transactions/claims"))["data"] == []
-    await read(club, f"profiles/{member}/transactions/{made['id']}/unattach", 404)
-    await read(club, f"profiles/{member}/transactions/999999/unattach", 404)
-    assert (await change(club, made, total="99.90"))["profile_id"] is None
+    assert await shop_count_and_spend(club, member) == (0, 0)
+    assert (await get_json(club, f"profiles/{member}/transactions/claims"))["data"] == []
+    await get_json(club, f"profiles/{member}/transactions/{made['id']}/unattach", 404)
+    await get_json(club, f"profiles/{member}/transactions/999999/unattach", 404)
+    assert (await update_transaction(club, made, total="99.90"))["profile_id"] is None
 
 
 async def test_a_deleted_transaction_leaves_its_claim_waiting(club: Club) -> None:
     await store(club)
-    member = await profile(club)
-    made = await make(club, receipt())
+    member = await create_profile(club)
+    made = await create_transaction(club, receipt())
     await claim(club, member)
     await club.http.delete(f"{V3}/transactions/{made['id']}")
-    assert await spend(club, member) == (0, 0)
-    assert (await make(club, receipt()))["profile_id"] == member
+    assert await shop_count_and_spend(club, member) == (0, 0)
+    assert (await create_transaction(club, receipt()))["profile_id"] == member
 
 
 async def test_a_withdrawn_claim_waits_no_more_and_keeps_what_it_got(club: Club) -> None:
     await store(club)
-    member = await profile(club)
+    member = await create_profile(club)
     at = f"{V3}/profiles/{member}/transactions/claims"
     withdrawn = await claim(club, member)
     assert (await club.http.delete(f"{at}/{withdrawn['id']}")).status_code == 204
     assert (await club.http.delete(f"{at}/{withdrawn['id']}")).status_code == 404
-    assert (await make(club, receipt()))["profile_id"] is None
+    assert (await create_transaction(club, receipt()))["profile_id"] is None
     got = await claim(club, member)
     assert (await club.http.delete(f"{at}/{got['id']}")).status_code == 204
-    assert (await spend(club, member))[0] == 1
+    assert (await shop_count_and_spend(club, member))[0] == 1
 
 
 async def test_claims_are_listed_by_profile(club: Club) -> None:
-    member, other = await profile(club), await profile(club)
+    member, other = await create_profile(club), await create_profile(club)
     ids = [(await claim(club, member, transaction_total=total))["id"] for total in (1, 2, 3)]
     foreign = await claim(club, other)
     at = f"profiles/{member}/transactions/claims"
-    listed = await read(club, at, **{"filter[transaction_total][gte]": "2", "sort": "-transaction_total"})
+    listed = await get_json(club, at, **{"filter[transaction_total][gte]": "2", "sort": "-transaction_total"})
     assert [each["id"] for each in listed["data"]] == [ids[2], ids[1]]
-    await read(club, f"{at}/{foreign['id']}", 404)
-    await read(club, f"{at}/x", 404)
+    await get_json(club, f"{at}/{foreign['id']}", 404)
+    await get_json(club, f"{at}/x", 404)
 
 
 async def test_a_claim_must_be_whole_and_right(club: Club) -> None:
-    member = await profile(club)
+    member = await create_profile(club)
     answer = await club.http.post(f"{V3}/profiles/{member}/transactions/claims", json={})
     assert answer.json()["errors"] == {"transaction_receipt_ref": ["is required"]}
     refused = await claim(
@@ -189,40 +199,40 @@ async def test_a_claim_must_be_whole_and_right(club: Club) -> None:
 
 
 async def test_claims_of_nobody_are_404(club: Club, other_club: Club) -> None:
-    foreign = await profile(other_club)
+    foreign = await create_profile(other_club)
     for member in (foreign, "x", "018f0000-0000-7000-8000-000000000000"):
         await claim(club, member, 404)
-        await read(club, f"profiles/{member}/transactions/claims", 404)
+        await get_json(club, f"profiles/{member}/transactions/claims", 404)
 
 
 async def test_claims_and_transactions_that_come_at_once_find_each_other(club: Club) -> None:
     await store(club)
-    members = [await profile(club) for _ in range(8)]
+    members = [await create_profile(club) for _ in range(8)]
     claims = [claim(club, member, transaction_receipt_ref=f"r{place}") for place, member in enumerate(members)]
-    receipts = [make(club, receipt(receipt_ref=f"r{place}")) for place in range(8)]
+    receipts = [create_transaction(club, receipt(receipt_ref=f"r{place}")) for place in range(8)]
     mixed = [each for pair in zip(claims, receipts, strict=True) for each in pair]
     await asyncio.gather(*mixed)
-    assert [(await spend(club, member))[0] for member in members] == [1] * 8
+    assert [(await shop_count_and_spend(club, member))[0] for member in members] == [1] * 8
 
 
 async def test_one_claim_gets_one_of_many_that_come_at_once(club: Club) -> None:
     await store(club)
-    member = await profile(club)
+    member = await create_profile(club)
     await claim(club, member)
-    made = await asyncio.gather(*(make(club, receipt(external_id=each)) for each in "abcdef"))
+    made = await asyncio.gather(*(create_transaction(club, receipt(external_id=each)) for each in "abcdef"))
     assert [each["profile_id"] for each in made].count(member) == 1
-    assert (await spend(club, member))[0] == 1
+    assert (await shop_count_and_spend(club, member))[0] == 1
 
 
 async def test_a_claim_waits_again_when_who_has_its_purchase_by_now_is_purged(club: Club) -> None:
     await store(club)
-    member, other = await profile(club), await profile(club)
-    made = await make(club, receipt())
+    member, other = await create_profile(club), await create_profile(club)
+    made = await create_transaction(club, receipt())
     claimed = await claim(club, member)
-    await change(club, made, profile_id=other)
+    await update_transaction(club, made, profile_id=other)
     answer = await club.http.delete(f"{V3}/profiles/{other}/purge")
     assert answer.status_code == 204, answer.text
-    shown = (await read(club, f"profiles/{member}/transactions/claims/{claimed['id']}"))["data"]
+    shown = (await get_json(club, f"profiles/{member}/transactions/claims/{claimed['id']}"))["data"]
     assert shown["transaction_id"] is None
     # It comes again, and is the member's.
-    assert (await make(club, receipt()))["profile_id"] == member
+    assert (await create_transaction(club, receipt()))["profile_id"] == member

@@ -4,19 +4,19 @@ from typing import Any
 
 import pytest
 
-from api.profile_calls import PROFILES, changed, errors, made, shown
+from api.profile_calls import PROFILES_URL, create_profile, get_errors, get_profile, update_profile
 from clubs import Club
 
 
 async def _comms(club: Club, profile_id: str) -> dict[str, Any]:
-    read = (await club.http.get(f"{PROFILES}/{profile_id}/attributes/comms")).json()["data"]
-    comms: dict[str, Any] = (await shown(club, profile_id))["attributes"]["comms"]
+    read = (await club.http.get(f"{PROFILES_URL}/{profile_id}/attributes/comms")).json()["data"]
+    comms: dict[str, Any] = (await get_profile(club, profile_id))["attributes"]["comms"]
     assert comms == read
     return comms
 
 
 async def _write(club: Club, profile_id: str, comms: dict[str, Any], at: str = "attributes/comms") -> dict[str, Any]:
-    answer = await club.http.put(f"{PROFILES}/{profile_id}/{at}", json=comms)
+    answer = await club.http.put(f"{PROFILES_URL}/{profile_id}/{at}", json=comms)
     assert answer.status_code == 200, answer.text
     written: dict[str, Any] = answer.json()["data"]
     assert written == await _comms(club, profile_id)
@@ -24,7 +24,7 @@ async def _write(club: Club, profile_id: str, comms: dict[str, Any], at: str = "
 
 
 async def test_nothing_is_known_of_a_new_profile(club: Club) -> None:
-    profile = await made(club)
+    profile = await create_profile(club)
     comms = await _comms(club, profile["id"])
     assert comms.pop("profile_id") == profile["id"]
     assert set(comms.values()) == {None}
@@ -33,15 +33,15 @@ async def test_nothing_is_known_of_a_new_profile(club: Club) -> None:
 
 @pytest.mark.parametrize("channel", ["email", "sms", "push", "phone", "post"])
 async def test_a_promo_is_the_consent_to_marketing(club: Club, channel: str) -> None:
-    profile = await made(club, consents={f"{channel}_marketing": True})
+    profile = await create_profile(club, consents={f"{channel}_marketing": True})
     assert (await _comms(club, profile["id"]))[f"{channel}_promo"] is True
     await _write(club, profile["id"], {f"{channel}_promo": False})
-    assert (await shown(club, profile["id"]))["consents"] == {f"{channel}_marketing": False}
-    await changed(club, profile["id"], consents={f"{channel}_marketing": None})
+    assert (await get_profile(club, profile["id"]))["consents"] == {f"{channel}_marketing": False}
+    await update_profile(club, profile["id"], consents={f"{channel}_marketing": None})
     assert (await _comms(club, profile["id"]))[f"{channel}_promo"] is None
     await _write(club, profile["id"], {f"{channel}_promo": True})
     await _write(club, profile["id"], {f"{channel}_promo": None})
-    assert (await shown(club, profile["id"]))["consents"] == {}
+    assert (await get_profile(club, profile["id"]))["consents"] == {}
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ async def test_a_promo_is_the_consent_to_marketing(club: Club, channel: str) -> 
 async def test_a_status_shows_as_flags(
     club: Club, channel: str, status: str, optout: bool, bounced: bool, verification: str
 ) -> None:
-    profile = await made(club, **{f"{channel}_status": status})
+    profile = await create_profile(club, **{f"{channel}_status": status})
     comms = await _comms(club, profile["id"])
     assert [comms[f"{channel}_{part}"] for part in ("optout", "bounced", "verification")] == [
         optout,
@@ -67,7 +67,7 @@ async def test_a_status_shows_as_flags(
     ]
     # What was read says nothing new.
     await _write(club, profile["id"], comms)
-    assert (await shown(club, profile["id"]))[f"{channel}_status"] == status
+    assert (await get_profile(club, profile["id"]))[f"{channel}_status"] == status
 
 
 @pytest.mark.parametrize(
@@ -86,15 +86,15 @@ async def test_a_status_shows_as_flags(
     ],
 )
 async def test_flags_make_a_status(club: Club, written: dict[str, Any], status: str | None) -> None:
-    profile = await made(club)
+    profile = await create_profile(club)
     await _write(club, profile["id"], written)
-    assert (await shown(club, profile["id"]))["sms_status"] == status
-    at_once = await made(club, attributes={"comms": written})
+    assert (await get_profile(club, profile["id"]))["sms_status"] == status
+    at_once = await create_profile(club, attributes={"comms": written})
     assert at_once["sms_status"] == status
 
 
 async def test_taking_back_a_flag_uncovers_the_one_before(club: Club) -> None:
-    profile = await made(club, email_status="verified")
+    profile = await create_profile(club, email_status="verified")
     for written, status in (
         ({"email_optout": True}, "unsubscribed"),
         ({"email_optout": False}, "verified"),
@@ -104,48 +104,48 @@ async def test_taking_back_a_flag_uncovers_the_one_before(club: Club) -> None:
         ({"email_bounced": False}, "verified"),
     ):
         await _write(club, profile["id"], written)
-        assert (await shown(club, profile["id"]))["email_status"] == status
+        assert (await get_profile(club, profile["id"]))["email_status"] == status
 
 
 async def test_a_status_that_is_written_settles_the_flags(club: Club) -> None:
-    profile = await made(club, email_status="verified")
+    profile = await create_profile(club, email_status="verified")
     await _write(club, profile["id"], {"email_bounced": True})
-    await changed(club, profile["id"], email_status="enabled")
+    await update_profile(club, profile["id"], email_status="enabled")
     await _write(club, profile["id"], {"email_optout": True})
     await _write(club, profile["id"], {"email_optout": False})
-    assert (await shown(club, profile["id"]))["email_status"] == "enabled"
-    await changed(club, profile["id"], email_status=None)
+    assert (await get_profile(club, profile["id"]))["email_status"] == "enabled"
+    await update_profile(club, profile["id"], email_status=None)
     assert (await _comms(club, profile["id"]))["email_optout"] is None
 
 
 async def test_subscribing_as_clients_do(club: Club) -> None:
-    profile = await made(club, email_status="unsubscribed", consents={"email_marketing": False})
+    profile = await create_profile(club, email_status="unsubscribed", consents={"email_marketing": False})
     await _write(club, profile["id"], {"email_optout": False, "email_promo": True}, "comms")
-    after = await shown(club, profile["id"])
+    after = await get_profile(club, profile["id"])
     assert (after["email_status"], after["consents"]) == ("enabled", {"email_marketing": True})
 
 
 async def test_other_comms_attributes_are_kept_as_they_are(club: Club) -> None:
-    profile = await made(club, attributes={"comms": {"email_discover": True, "terms_accepted_version": "2"}})
+    profile = await create_profile(club, attributes={"comms": {"email_discover": True, "terms_accepted_version": "2"}})
     comms = await _write(club, profile["id"], {"phone_optout": True, "email_discover": None})
     assert (comms["phone_optout"], comms["terms_accepted_version"]) == (True, "2")
     assert "email_discover" not in comms
 
 
 async def test_a_profile_that_was_read_is_sent_back_with_one_view_changed(club: Club) -> None:
-    profile = await made(club, consents={"sms_marketing": False}, sms_status="enabled")
+    profile = await create_profile(club, consents={"sms_marketing": False}, sms_status="enabled")
     profile["attributes"]["comms"] |= {"sms_promo": True, "sms_optout": True}
-    after = await changed(club, profile["id"], **profile)
+    after = await update_profile(club, profile["id"], **profile)
     assert (after["consents"], after["sms_status"]) == ({"sms_marketing": True}, "unsubscribed")
     after |= {"consents": {"sms_marketing": False}, "sms_status": "verified"}
-    last = await changed(club, profile["id"], **after)
+    last = await update_profile(club, profile["id"], **after)
     comms = last["attributes"]["comms"]
     assert (comms["sms_promo"], comms["sms_optout"], comms["sms_verification"]) == (False, False, "verified")
 
 
 async def test_consents_are_each_written_by_name(club: Club) -> None:
-    profile = await made(club, consents={"sms_marketing": True, "personal_offers": True})
-    after = await changed(club, profile["id"], consents={"personal_offers": False})
+    profile = await create_profile(club, consents={"sms_marketing": True, "personal_offers": True})
+    after = await update_profile(club, profile["id"], consents={"personal_offers": False})
     assert after["consents"] == {"sms_marketing": True, "personal_offers": False}
 
 
@@ -154,12 +154,12 @@ async def test_consents_are_each_written_by_name(club: Club) -> None:
     [{"sms_promo": "perhaps"}, {"sms_verification": 5}, {"note": "\0"}, {"": True}, {"x" * 256: True}],
 )
 async def test_comms_that_can_not_be_are_refused(club: Club, comms: dict[str, Any]) -> None:
-    profile = await made(club)
-    await errors(club, "PUT", f"/{profile['id']}/comms", comms)
-    assert list(await errors(club, "PUT", f"/{profile['id']}", {"attributes": {"comms": comms}})) == ["attributes"]
+    profile = await create_profile(club)
+    await get_errors(club, "PUT", f"/{profile['id']}/comms", comms)
+    assert list(await get_errors(club, "PUT", f"/{profile['id']}", {"attributes": {"comms": comms}})) == ["attributes"]
 
 
 async def test_comms_of_nobody_are_a_404(club: Club) -> None:
-    path = f"{PROFILES}/00000000-0000-0000-0000-000000000000"
+    path = f"{PROFILES_URL}/00000000-0000-0000-0000-000000000000"
     assert (await club.http.get(f"{path}/attributes/comms")).status_code == 404
     assert (await club.http.put(f"{path}/comms", json={})).status_code == 404

@@ -17,16 +17,16 @@ import asyncpg
 import pytest
 import structlog
 
-from api.profile_calls import PROFILES
+from api.profile_calls import PROFILES_URL
 from clubs import START, Club
-from regulars import logs
-from regulars.access import tokens
-from regulars.access.tokens import NewToken
-from regulars.api.members import ME
-from regulars.bulk.verify import Difference, verify
-from regulars.jobs.queue import queue
-from regulars.reports import empty_counts, folding, purchases, snapshots
+from regulars.api.profile.members import MEMBER_PATH
+from regulars.auth import tokens
+from regulars.auth.tokens import NewToken
+from regulars.jobs.queue import create_app
+from regulars.observability import logs
+from regulars.rollups import compaction, empty_counts, purchases, snapshots
 from regulars.storage import personal_data
+from regulars.verify.verify import Discrepancy, verify
 
 TRANSACTIONS = "/api/v3/transactions"
 AT = "2026-10-01 12:00:00"
@@ -59,12 +59,12 @@ async def test_every_column_of_every_table_is_declared(database_urls: tuple[str,
     for name, table in personal_data.TABLES.items():
         declared = table.columns()
         assert len(declared) == len(set(declared)), name
-        assert catalogue[name] == set(declared) | (catalogue[name] if table.others else set()), name
-        assert not table.outliving or not table.erased, name
+        assert catalogue[name] == set(declared) | (catalogue[name] if table.default_reason else set()), name
+        assert not table.retained_after_purge or not table.erased_columns, name
 
 
 def test_jobs_are_about_no_member(club: Club) -> None:
-    tasks = {name: task for name, task in queue(club.database).tasks.items() if "builtin" not in name}
+    tasks = {name: task for name, task in create_app(club.database).tasks.items() if "builtin" not in name}
     assert {name: list(inspect.signature(task.func).parameters) for name, task in tasks.items()} == {
         "take_snapshots": ["timestamp"],
     }
@@ -168,12 +168,12 @@ async def _reject_before(planted: Planted) -> None:
 
 async def _plant_profiles(planted: Planted) -> None:
     body = _profile(planted, "a") | {"email": planted.email, "mobile_phone": f"+47{planted.phone}"}
-    kept = await planted.post(PROFILES, body)
-    twin = await planted.post(PROFILES, _profile(planted, "b"))
+    kept = await planted.post(PROFILES_URL, body)
+    twin = await planted.post(PROFILES_URL, _profile(planted, "b"))
     planted.profile_ids = [UUID(kept["id"]), UUID(twin["id"])]
     merge = {"source_profile_id": twin["id"], "destination_profile_id": kept["id"]}
-    await planted.post(f"{PROFILES}/merge", merge, 200)
-    at = f"{PROFILES}/{kept['id']}"
+    await planted.post(f"{PROFILES_URL}/merge", merge, 200)
+    at = f"{PROFILES_URL}/{kept['id']}"
     await planted.post(f"{at}/identities", {"handle": "app", "identifier": planted.canary("app")})
     claim = {
         "transaction_receipt_ref": planted.canary("claim"),
@@ -184,19 +184,19 @@ async def _plant_profiles(planted: Planted) -> None:
     }
     await planted.post(f"{at}/transactions/claims", claim)
     rows = [{"email": planted.email, "title": planted.canary("batch")}, {"email": "x@y.no", "mobile_phone": "1e9"}]
-    await planted.post(f"{PROFILES}/batch.json", {"profiles": rows}, 200)
-    await planted.post(f"{PROFILES}/batch", {"profiles": rows}, 200)
+    await planted.post(f"{PROFILES_URL}/batch.json", {"profiles": rows}, 200)
+    await planted.post(f"{PROFILES_URL}/batch", {"profiles": rows}, 200)
     new = NewToken(
         planted.club.community.organization_id,
         planted.canary("token"),
         community_id=planted.club.community.id,
         profile_id=planted.profile_ids[0],
     )
-    async with planted.club.database.unscoped() as connection:
+    async with planted.club.database.unscoped_connection() as connection:
         await tokens.create(connection, new, START)
     member = await planted.post("/id/api/v1/auth/token", {"id": kept["id"]}, 200)
     bearer = {"Authorization": f"Bearer {member['token']}"}
-    await planted.post(f"{ME}/addresses", {"city": planted.canary("me")}, 201, **bearer)
+    await planted.post(f"{MEMBER_PATH}/addresses", {"city": planted.canary("me")}, 201, **bearer)
 
 
 async def _plant_purchases(planted: Planted) -> None:
@@ -245,7 +245,7 @@ async def _plant_messages(planted: Planted) -> None:
 async def _compact(club: Club) -> None:
     """Adds up what is not yet, as the jobs do within seconds, and takes a snapshot."""
     await snapshots.take(club.database, club.community.id)
-    for compact in (folding.fold_left, purchases.fold_left):
+    for compact in (compaction.compact_pending, purchases.compact_pending):
         while await compact(club.database, club.community.id):
             pass
 
@@ -254,17 +254,17 @@ async def _ask(planted: Planted) -> None:
     """Requests whose refusals and failures are logged, if anything is."""
     profile_id = planted.profile_ids[0]
     for path in (
-        f"{PROFILES}?filter[email]={planted.email}",
-        f"{PROFILES}/{profile_id}/identities/{planted.canary('unknown')}",
-        f"{PROFILES}/{profile_id}/aggregations?as_of={planted.canary('time')}",
+        f"{PROFILES_URL}?filter[email]={planted.email}",
+        f"{PROFILES_URL}/{profile_id}/identities/{planted.canary('unknown')}",
+        f"{PROFILES_URL}/{profile_id}/aggregations?as_of={planted.canary('time')}",
         f"/nowhere/{planted.canary('path')}",
     ):
         await planted.club.http.get(path)
     for path, body in (
-        (f"{PROFILES}/search-id", {"type": "email", "id": planted.email}),
-        (f"{PROFILES}/availability", {"email": planted.email}),
-        (PROFILES, {"email": planted.email}),
-        (PROFILES, {"gender": planted.canary("g" * 64)}),
+        (f"{PROFILES_URL}/search-id", {"type": "email", "id": planted.email}),
+        (f"{PROFILES_URL}/availability", {"email": planted.email}),
+        (PROFILES_URL, {"email": planted.email}),
+        (PROFILES_URL, {"gender": planted.canary("g" * 64)}),
     ):
         await planted.club.http.post(path, json=body)
 
@@ -286,12 +286,12 @@ async def _unplanted(owner: Any, planted: Planted) -> set[str]:
     """The tables that could hold rows of the member and don't."""
     counts = {
         name: await owner.fetchval(
-            f"SELECT count(*) FROM {name} WHERE community_id = $1 AND {table.rows}",
+            f"SELECT count(*) FROM {name} WHERE community_id = $1 AND {table.condition}",
             planted.club.community.id,
             planted.profile_ids,
         )
         for name, table in personal_data.TABLES.items()
-        if table.rows
+        if table.condition
     }
     return {name for name, count in counts.items() if not count}
 
@@ -320,7 +320,7 @@ async def test_an_erased_member_is_found_nowhere(
     await _compact(club)
     async with owned(database_urls) as owner:
         assert await _unplanted(owner, planted) == set()
-        at = f"{PROFILES}/{planted.profile_ids[0]}"
+        at = f"{PROFILES_URL}/{planted.profile_ids[0]}"
         values = (await club.http.get(f"{at}/aggregations")).json()
         answer = await club.http.delete(f"{at}/purge") if purge else await club.http.post(f"{at}/depersonalise")
         assert answer.status_code in (200, 204), answer.text
@@ -329,9 +329,11 @@ async def test_an_erased_member_is_found_nowhere(
         found = await _found(owner, planted)
     if not purge:
         assert (await club.http.get(f"{at}/aggregations/calculate")).json() == values
-    assert [each async for each in verify(club.database, club.community.id) if isinstance(each, Difference)] == []
+    assert [each async for each in verify(club.database, club.community.id) if isinstance(each, Discrepancy)] == []
     unexplained = {
-        f"{table}.{column}" for table, column in found if not personal_data.TABLES[table].survives(column, purge=purge)
+        f"{table}.{column}"
+        for table, column in found
+        if not personal_data.TABLES[table].retention_reason(column, purge=purge)
     }
     assert unexplained == set()
     pattern = re.compile("|".join([planted.mark, planted.phone]), re.IGNORECASE)

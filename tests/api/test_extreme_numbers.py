@@ -6,11 +6,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from api.report_calls import reporting_on
-from api.transaction_calls import V3, line, make, profile, read, sale
-from clubs import Club, SetClock
+from api.reporting_client import reporting_client
+from api.transaction_client import V3, create_profile, create_transaction, get_json, item_fields, sale
+from clubs import Club, ManualClock
+from regulars.geo.towns.files import TownFiles
 from regulars.storage.database import Database
-from regulars.towns.atlas import Atlas
 
 HUGE = ("1e999999999", '"1e999999999"', "-1e999999999", '"1e99999999999999999999"', "1e1000000")
 NUMBERS = (
@@ -28,9 +28,9 @@ def written(body: object, number: str) -> bytes:
 def sale_with(name: str) -> dict[str, Any]:
     """A sale of which one number is HERE."""
     if name.endswith("amount"):
-        return sale(items=[line(discounts=[{"amount": "HERE"}])])
+        return sale(items=[item_fields(discounts=[{"amount": "HERE"}])])
     if name.startswith("items"):
-        return sale(items=[line(**{name.rpartition(".")[2]: "HERE"})])
+        return sale(items=[item_fields(**{name.rpartition(".")[2]: "HERE"})])
     return sale(currency="EUR") | {name: "HERE"} if name == "currency_rate" else sale() | {name: "HERE"}
 
 
@@ -50,7 +50,7 @@ async def test_a_huge_number_of_a_claim_is_refused_at_its_path(club: Club) -> No
         "transaction_total": "HERE",
         "transaction_location_external_code": "L",
     }
-    at = f"{V3}/profiles/{await profile(club)}/transactions/claims"
+    at = f"{V3}/profiles/{await create_profile(club)}/transactions/claims"
     for number in HUGE:
         answer = await club.http.post(at, content=written(claim, number))
         assert (answer.status_code, list(answer.json()["errors"])) == (422, ["transaction_total"]), answer.text
@@ -69,7 +69,7 @@ async def test_one_row_with_a_huge_number_costs_no_other_row_of_its_batch(club: 
         body = written({"transactions": rows}, number)
         answer = (await club.http.post(f"{V3}/transactions/batch.json", content=body)).json()["data"]
         assert [each["index"] for each in answer["rejected"] if "total" in each["errors"]] == [1]
-    assert {each["external_id"] for each in (await read(club, "transactions"))["data"]} == {"a", "c"}
+    assert {each["external_id"] for each in (await get_json(club, "transactions"))["data"]} == {"a", "c"}
 
 
 async def test_one_row_that_is_no_text_costs_no_other_row_of_its_batch(club: Club) -> None:
@@ -115,24 +115,24 @@ async def test_one_row_with_a_huge_number_costs_no_other_row_of_its_import(club:
 
 @pytest.mark.parametrize("text", ["1e999999999", "-1e999999999", "1e-999999999", "9" * 5_000, "1e999999999999999999"])
 async def test_a_filter_by_a_huge_number_is_refused(club: Club, text: str) -> None:
-    await make(club, sale())
-    refused = await read(club, "transactions", 422, **{"filter[total][lt]": text})
+    await create_transaction(club, sale())
+    refused = await get_json(club, "transactions", 422, **{"filter[total][lt]": text})
     assert list(refused["errors"]) == ["total"]
 
 
 async def test_a_filter_by_a_number_that_is_merely_large_is_answered(club: Club) -> None:
-    await make(club, sale())
-    assert len((await read(club, "transactions", **{"filter[total][lt]": "1e99"}))["data"]) == 1
-    assert (await read(club, "transactions", **{"filter[total][gt]": "1e99"}))["data"] == []
+    await create_transaction(club, sale())
+    assert len((await get_json(club, "transactions", **{"filter[total][lt]": "1e99"}))["data"]) == 1
+    assert (await get_json(club, "transactions", **{"filter[total][gt]": "1e99"}))["data"] == []
 
 
 @pytest.mark.parametrize("number", [*HUGE, "9" * 400, "-" + "9" * 4000, "1e400", "0e999999999999999999999"])
 async def test_degrees_beyond_all_bounds_are_refused(
-    database: Database, clock: SetClock, atlas: Atlas, number: str
+    database: Database, clock: ManualClock, atlas: TownFiles, number: str
 ) -> None:
-    async with reporting_on(database, clock, atlas=atlas) as reporting:
+    async with reporting_client(database, clock, atlas=atlas) as reporting:
         body = written({"query": "Oslo", "near": {"lat": "HERE", "lng": 10}}, number)
-        answer = await reporting.ask(body, path="/v1/reporting/geo/places")
+        answer = await reporting.query(body, path="/v1/reporting/geo/places")
         assert (answer.status_code, list(answer.json()["details"])) == (422, ["near"]), answer.text
 
 

@@ -10,17 +10,17 @@ import pytest
 import pytest_asyncio
 from jsonschema import Draft202012Validator
 
-from api.report_calls import Reporting, reporting_on
-from clubs import SetClock
-from regulars.api import geo_schemas
-from regulars.facts import locations
-from regulars.facts.community import Community
-from regulars.facts.locations import LocationIn
+from api.reporting_client import ReportingClient, reporting_client
+from clubs import ManualClock
+from regulars.api.reporting import geo_schemas
+from regulars.geo import subdivisions, tenant_locations
+from regulars.geo.requests import MAX_ADDRESSES
+from regulars.geo.towns.files import TownFiles
 from regulars.ingest.commit import commit
-from regulars.query import own_locations, states
-from regulars.query.place_requests import MOST_ADDRESSES
+from regulars.model import locations
+from regulars.model.community import Community
+from regulars.model.locations import LocationIn
 from regulars.storage.database import Database
-from regulars.towns.atlas import Atlas
 
 COORDINATES = "/v1/reporting/geo/locations/coordinates"
 PLACES = "/v1/reporting/geo/places"
@@ -29,36 +29,36 @@ OSLO = {"lat": 59.91273, "lng": 10.74609}
 
 
 @pytest_asyncio.fixture
-async def reporting(database: Database, clock: SetClock, atlas: Atlas) -> AsyncIterator[Reporting]:
+async def reporting(database: Database, clock: ManualClock, atlas: TownFiles) -> AsyncIterator[ReportingClient]:
     """Two clubs of an organization and a foreign one."""
-    async with reporting_on(database, clock, atlas=atlas) as found:
+    async with reporting_client(database, clock, atlas=atlas) as found:
         yield found
 
 
-async def store(reporting: Reporting, club: Community, name: str | None, **address: Any) -> str:
+async def store(reporting: ReportingClient, club: Community, name: str | None, **address: Any) -> str:
     """Makes a store of a club; gives its id among places."""
     location = LocationIn(address=address, name=name)
     id_ = await commit(reporting.database, club.id, lambda writing: locations.create(writing, location))
     return f"location:{club.id}:{id_}"
 
 
-async def search(reporting: Reporting, query: str, **more: Any) -> list[dict[str, Any]]:
+async def search(reporting: ReportingClient, query: str, **more: Any) -> list[dict[str, Any]]:
     """The places that are found."""
     customer = more.pop("customer", "all=all")
-    answer = await reporting.ask({"query": query, **more}, path=PLACES, customer=customer)
+    answer = await reporting.query({"query": query, **more}, path=PLACES, customer=customer)
     assert answer.status_code == 200, answer.text
-    Draft202012Validator(geo_schemas.SEARCH.gives).validate(answer.json())
+    Draft202012Validator(geo_schemas.SEARCH.response).validate(answer.json())
     found: list[dict[str, Any]] = answer.json()["places"]
     return found
 
 
-async def show(reporting: Reporting, id_: str, customer: str = "all=all") -> httpx.Response:
+async def show(reporting: ReportingClient, id_: str, customer: str = "all=all") -> httpx.Response:
     """One place."""
     headers = {"X-Client-Authorization": reporting.token, "X-Customer": customer}
     return await reporting.http.get(f"{PLACES}/{id_}", headers=headers)
 
 
-async def test_addresses_come_out_as_coordinates_in_their_order(reporting: Reporting) -> None:
+async def test_addresses_come_out_as_coordinates_in_their_order(reporting: ReportingClient) -> None:
     asked = [
         {"country": "NO", "city": "Oslo", "postcode": "0150"},
         {"country": "Norway", "city": "OSLO "},
@@ -69,9 +69,9 @@ async def test_addresses_come_out_as_coordinates_in_their_order(reporting: Repor
         {"country": "US", "city": "Springfield", "state": "Hawaii"},
         {"country": "Atlantis", "city": "Oslo"},
     ]
-    answer = await reporting.ask({"locations": asked}, path=COORDINATES)
+    answer = await reporting.query({"locations": asked}, path=COORDINATES)
     assert answer.status_code == 200, answer.text
-    Draft202012Validator(geo_schemas.COORDINATES.gives).validate(answer.json())
+    Draft202012Validator(geo_schemas.COORDINATES.response).validate(answer.json())
     found = answer.json()["coordinates"]
     assert found[0] == found[1] == {**OSLO, "place_id": "geonames:3143244"}
     assert found[2] is found[6] is found[7] is None
@@ -82,22 +82,22 @@ async def test_addresses_come_out_as_coordinates_in_their_order(reporting: Repor
     assert (place["name"], place["state"]) == ("Springfield", "IL")
 
 
-async def test_a_thousand_addresses_are_answered_and_one_more_is_refused(reporting: Reporting) -> None:
-    asked = [{"country": "NO", "city": f"Oslo{'x' * (n % 2)}"} for n in range(MOST_ADDRESSES)]
-    found = (await reporting.ask({"locations": asked}, path=COORDINATES)).json()["coordinates"]
-    assert [each is None for each in found] == [n % 2 == 1 for n in range(MOST_ADDRESSES)]
-    answer = await reporting.ask({"locations": [*asked, asked[0]]}, path=COORDINATES)
+async def test_a_thousand_addresses_are_answered_and_one_more_is_refused(reporting: ReportingClient) -> None:
+    asked = [{"country": "NO", "city": f"Oslo{'x' * (n % 2)}"} for n in range(MAX_ADDRESSES)]
+    found = (await reporting.query({"locations": asked}, path=COORDINATES)).json()["coordinates"]
+    assert [each is None for each in found] == [n % 2 == 1 for n in range(MAX_ADDRESSES)]
+    answer = await reporting.query({"locations": [*asked, asked[0]]}, path=COORDINATES)
     assert answer.status_code == 422
-    assert answer.json()["details"]["locations"][0]["options"] == {"maximum": MOST_ADDRESSES}
+    assert answer.json()["details"]["locations"][0]["options"] == {"maximum": MAX_ADDRESSES}
 
 
-async def test_a_search_finds_towns_and_the_customers_own_stores(reporting: Reporting) -> None:
+async def test_a_search_finds_towns_and_the_customers_own_stores(reporting: ReportingClient) -> None:
     nord, syd = reporting.clubs
     one = await store(
         reporting, nord, "Nörd Malmö Triangeln", country="SE", city="Malmö", latitude="55.59", longitude=13
     )
     other = await store(reporting, syd, "Syd", iso="SE", city="Malmö")
-    await store(reporting, reporting.foreign, "Malmö Fremd", country="SE", city="Malmö")
+    await store(reporting, reporting.other_club, "Malmö Fremd", country="SE", city="Malmö")
     await store(reporting, nord, None, country="SE", city="Malmö")
     found = await search(reporting, "malmo")
     assert [each["id"] for each in found][:3] == ["geonames:2692969", one, other]
@@ -117,7 +117,7 @@ async def test_a_search_finds_towns_and_the_customers_own_stores(reporting: Repo
     assert other not in {each["id"] for each in await search(reporting, "malmo", customer=f"id={nord.id}")}
 
 
-async def test_a_search_keeps_to_a_country_and_puts_what_is_near_first(reporting: Reporting) -> None:
+async def test_a_search_keeps_to_a_country_and_puts_what_is_near_first(reporting: ReportingClient) -> None:
     nord = reporting.clubs[0]
     far = await store(reporting, nord, "Corner A", country="SE", city="Malmö")
     close = await store(reporting, nord, "Corner B", country="NO", city="Oslo")
@@ -133,22 +133,22 @@ async def test_a_search_keeps_to_a_country_and_puts_what_is_near_first(reporting
     assert await search(reporting, "?!") == []
 
 
-async def test_a_place_is_shown_by_the_id_that_the_search_gave(reporting: Reporting) -> None:
+async def test_a_place_is_shown_by_the_id_that_the_search_gave(reporting: ReportingClient) -> None:
     nord = reporting.clubs[0]
     id_ = await store(reporting, nord, "Nord", country="NO", city="Oslo")
     for found in await search(reporting, "oslo", limit=100) + await search(reporting, "nord", limit=1):
         answer = await show(reporting, found["id"])
         assert answer.status_code == 200, answer.text
-        Draft202012Validator(geo_schemas.PLACE.gives).validate(answer.json())
+        Draft202012Validator(geo_schemas.PLACE.response).validate(answer.json())
         assert answer.json() == {"place": found}
     assert (await show(reporting, id_)).json()["place"]["coordinates"] == OSLO
 
 
-async def test_a_store_of_others_is_no_place_whether_it_exists_or_not(reporting: Reporting) -> None:
+async def test_a_store_of_others_is_no_place_whether_it_exists_or_not(reporting: ReportingClient) -> None:
     nord, syd = reporting.clubs
-    theirs = await store(reporting, reporting.foreign, "Fremd", country="NO", city="Oslo")
+    theirs = await store(reporting, reporting.other_club, "Fremd", country="NO", city="Oslo")
     own = await store(reporting, nord, "Nord", country="NO", city="Oslo")
-    absent = f"location:{reporting.foreign.id}:999999999"
+    absent = f"location:{reporting.other_club.id}:999999999"
     answers = [await show(reporting, each) for each in (theirs, absent)]
     assert [each.status_code for each in answers] == [404, 404]
     assert answers[0].content == answers[1].content
@@ -160,7 +160,7 @@ async def test_a_store_of_others_is_no_place_whether_it_exists_or_not(reporting:
     assert (await show(reporting, f"location:{nord.id}:{number}")).status_code == 404
 
 
-async def test_a_store_that_was_deleted_is_no_place(reporting: Reporting) -> None:
+async def test_a_store_that_was_deleted_is_no_place(reporting: ReportingClient) -> None:
     nord = reporting.clubs[0]
     id_ = await store(reporting, nord, "Gone", country="NO", city="Oslo")
     number = int(id_.rpartition(":")[2])
@@ -183,25 +183,27 @@ async def test_a_store_that_was_deleted_is_no_place(reporting: Reporting) -> Non
         "%C3%BF",
     ],
 )
-async def test_what_is_no_id_is_no_place(reporting: Reporting, id_: str) -> None:
+async def test_what_is_no_id_is_no_place(reporting: ReportingClient, id_: str) -> None:
     assert (await show(reporting, id_)).status_code == 404
 
 
-async def test_parameters_that_can_not_be_are_told_in_the_shape_of_the_request(reporting: Reporting) -> None:
-    answer = await reporting.ask({"query": "x" * 10_240, "near": {"lat": 91, "lng": 0}}, path=PLACES)
+async def test_parameters_that_can_not_be_are_told_in_the_shape_of_the_request(reporting: ReportingClient) -> None:
+    answer = await reporting.query({"query": "x" * 10_240, "near": {"lat": 91, "lng": 0}}, path=PLACES)
     assert answer.status_code == 422
     details = answer.json()["details"]
     assert details["query"][0]["options"] == {"maximum": 255}
     assert details["near"]["lat"][0]["error"] == "inclusion"
-    answer = await reporting.ask(b'{"query": "\xff"}', path=PLACES)
+    answer = await reporting.query(b'{"query": "\xff"}', path=PLACES)
     assert (answer.status_code, set(answer.json())) == (400, {"error"})
 
 
-async def test_a_token_for_places_alone_finds_places_and_no_report(reporting: Reporting) -> None:
+async def test_a_token_for_places_alone_finds_places_and_no_report(reporting: ReportingClient) -> None:
     token = await reporting.new_token(["Reporting:Api:Geo"])
-    assert (await reporting.ask({"query": "oslo"}, path=PLACES, token=token)).status_code == 200
-    assert (await reporting.ask(token=token)).status_code == 403
-    answer = await reporting.ask({"query": "o"}, path=PLACES, token=await reporting.new_token(["Reporting:Api:Query"]))
+    assert (await reporting.query({"query": "oslo"}, path=PLACES, token=token)).status_code == 200
+    assert (await reporting.query(token=token)).status_code == 403
+    answer = await reporting.query(
+        {"query": "o"}, path=PLACES, token=await reporting.new_token(["Reporting:Api:Query"])
+    )
     assert "Reporting:Api:Geo" in answer.json()["error"]
 
 
@@ -220,7 +222,7 @@ async def test_a_token_for_places_alone_finds_places_and_no_report(reporting: Re
     ],
 )
 def test_coordinates_that_are_none_place_nothing(latitude: str | None, longitude: str | None) -> None:
-    assert own_locations.point(latitude, longitude) is None
+    assert tenant_locations.parse_point(latitude, longitude) is None
 
 
 @pytest.mark.parametrize(
@@ -236,4 +238,4 @@ def test_coordinates_that_are_none_place_nothing(latitude: str | None, longitude
     ],
 )
 def test_a_state_is_known_by_its_code_or_its_name(country: str, text: str | None, code: str | None) -> None:
-    assert states.state_code(country, text) == code
+    assert subdivisions.subdivision_code(country, text) == code

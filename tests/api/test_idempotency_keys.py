@@ -6,11 +6,11 @@ from uuid import UUID
 
 import httpx
 
-from api.profile_calls import PROFILES, made, rows
+from api.profile_calls import PROFILES_URL, create_profile, fetch_rows
 from clubs import Club
-from regulars.access import tokens
-from regulars.access.tokens import NewToken
-from regulars.api.members import ME
+from regulars.api.profile.members import MEMBER_PATH
+from regulars.auth import tokens
+from regulars.auth.tokens import NewToken
 
 TRANSACTIONS = "/api/v3/transactions"
 CANARY = "Canary-7c1d"
@@ -51,39 +51,39 @@ async def _assert_erased_after(club: Club, profile_id: str, path: str, body: Any
     first = await _post(club, path, body, "k")
     assert first.status_code in (200, 201), first.text
     assert (await _post(club, path, body, "k")).content == first.content
-    answer = await club.http.post(f"{PROFILES}/{profile_id}/depersonalise")
+    answer = await club.http.post(f"{PROFILES_URL}/{profile_id}/depersonalise")
     assert answer.status_code == 200
     assert await _is_erased(await _post(club, path, body, "k"))
-    kept = await rows(club, "SELECT answer, status FROM idempotency_keys WHERE community_id = $1")
+    kept = await fetch_rows(club, "SELECT answer, status FROM idempotency_keys WHERE community_id = $1")
     assert [(row["answer"], row["status"]) for row in kept] == [(None, None)]
 
 
 async def test_two_members_may_use_the_same_key(club: Club) -> None:
-    one, two = await made(club), await made(club)
+    one, two = await create_profile(club), await create_profile(club)
     cities = []
     for profile in (one, two):
         token = await _token(club, profile["id"])
-        answer = await _post(club, f"{ME}/addresses", {"city": "Oslo"}, "k", token)
+        answer = await _post(club, f"{MEMBER_PATH}/addresses", {"city": "Oslo"}, "k", token)
         assert answer.status_code == 201, answer.text
-        assert (await _post(club, f"{ME}/addresses", {"city": "Oslo"}, "k", token)).content == answer.content
+        assert (await _post(club, f"{MEMBER_PATH}/addresses", {"city": "Oslo"}, "k", token)).content == answer.content
         cities.append((answer.json()["data"]["profile_id"], answer.json()["data"]["city"]))
     assert cities == [(one["id"], "Oslo"), (two["id"], "Oslo")]
 
 
 async def test_a_member_can_not_block_the_key_of_a_till(club: Club) -> None:
-    profile = await made(club)
+    profile = await create_profile(club)
     token = await _token(club, profile["id"])
-    assert (await _post(club, f"{ME}/addresses", {"city": "Oslo"}, "till-1-42", token)).status_code == 201
+    assert (await _post(club, f"{MEMBER_PATH}/addresses", {"city": "Oslo"}, "till-1-42", token)).status_code == 201
     assert (await _post(club, TRANSACTIONS, _sale("T-1"), "till-1-42")).status_code == 201
 
 
 async def test_a_token_bound_to_a_member_has_keys_of_its_own(club: Club) -> None:
-    profile = await made(club)
-    path = f"{PROFILES}/{profile['id']}/addresses"
+    profile = await create_profile(club)
+    path = f"{PROFILES_URL}/{profile['id']}/addresses"
     new = NewToken(
         club.community.organization_id, "bound", community_id=club.community.id, profile_id=UUID(profile["id"])
     )
-    async with club.database.unscoped() as connection:
+    async with club.database.unscoped_connection() as connection:
         secret = await tokens.create(connection, new, club.clock())
     assert (await _post(club, path, {"city": "Oslo"}, "k", secret)).status_code == 201
     assert (await _post(club, path, {"city": "Bergen"}, "k")).status_code == 201
@@ -91,7 +91,7 @@ async def test_a_token_bound_to_a_member_has_keys_of_its_own(club: Club) -> None
 
 async def test_a_rotated_token_still_gets_the_first_answer(club: Club) -> None:
     first = await _post(club, TRANSACTIONS, _sale("T-1"), "k")
-    async with club.database.unscoped() as connection:
+    async with club.database.unscoped_connection() as connection:
         new = NewToken(club.community.organization_id, "another", community_id=club.community.id)
         secret = await tokens.create(connection, new, club.clock())
     assert (await _post(club, TRANSACTIONS, _sale("T-1"), "k", secret)).content == first.content
@@ -106,25 +106,25 @@ async def test_an_import_and_a_till_may_use_the_same_key(club: Club) -> None:
 
 async def test_a_purged_profile_is_not_made_again_by_a_late_retry(club: Club) -> None:
     body = {"first_name": CANARY, "email": "kari@example.com"}
-    first = await _post(club, PROFILES, body, "k")
-    survivor = await made(club)
+    first = await _post(club, PROFILES_URL, body, "k")
+    survivor = await create_profile(club)
     merge = {"source_profile_id": first.json()["data"]["id"], "destination_profile_id": survivor["id"]}
-    assert (await club.http.post(f"{PROFILES}/merge", json=merge)).status_code == 200
-    assert (await club.http.delete(f"{PROFILES}/{survivor['id']}/purge")).status_code == 204
-    assert await _is_erased(await _post(club, PROFILES, body, "k"))
-    assert await rows(club, "SELECT FROM profiles WHERE community_id = $1") == []
-    other = await _post(club, PROFILES, {"first_name": "Ola"}, "k")
+    assert (await club.http.post(f"{PROFILES_URL}/merge", json=merge)).status_code == 200
+    assert (await club.http.delete(f"{PROFILES_URL}/{survivor['id']}/purge")).status_code == 204
+    assert await _is_erased(await _post(club, PROFILES_URL, body, "k"))
+    assert await fetch_rows(club, "SELECT FROM profiles WHERE community_id = $1") == []
+    other = await _post(club, PROFILES_URL, {"first_name": "Ola"}, "k")
     assert (other.status_code, list(other.json()["errors"])) == (422, ["Idempotency-Key"])
 
 
 async def test_what_is_answered_of_a_part_of_a_profile_is_erased(club: Club) -> None:
-    profile = await made(club)
-    path = f"{PROFILES}/{profile['id']}/addresses"
+    profile = await create_profile(club)
+    path = f"{PROFILES_URL}/{profile['id']}/addresses"
     await _assert_erased_after(club, profile["id"], path, {"city": CANARY})
 
 
 async def test_what_is_answered_of_a_waiting_claim_is_erased(club: Club) -> None:
-    profile = await made(club)
+    profile = await create_profile(club)
     claim = {
         "transaction_receipt_ref": CANARY,
         "transaction_transacted_at": "2026-10-01 12:00:00",
@@ -132,27 +132,27 @@ async def test_what_is_answered_of_a_waiting_claim_is_erased(club: Club) -> None
         "transaction_total": 10,
         "transaction_location_external_code": "S1",
     }
-    await _assert_erased_after(club, profile["id"], f"{PROFILES}/{profile['id']}/transactions/claims", claim)
+    await _assert_erased_after(club, profile["id"], f"{PROFILES_URL}/{profile['id']}/transactions/claims", claim)
 
 
 async def test_what_is_answered_of_a_transaction_is_erased(club: Club) -> None:
-    profile = await made(club)
+    profile = await create_profile(club)
     body = _sale("T-1", profile_id=profile["id"], meta={"note": CANARY})
     await _assert_erased_after(club, profile["id"], TRANSACTIONS, body)
 
 
 async def test_a_sale_that_became_a_member_s_later_is_erased_with_the_member(club: Club) -> None:
-    profile = await made(club)
+    profile = await create_profile(club)
     body = _sale("T-1", meta={"note": CANARY})
     first = await _post(club, TRANSACTIONS, body, "k")
     path = f"{TRANSACTIONS}/{first.json()['data']['id']}"
     assert (await club.http.put(path, json={"profile_id": profile["id"]})).status_code == 200
-    assert (await club.http.delete(f"{PROFILES}/{profile['id']}/purge")).status_code == 204
+    assert (await club.http.delete(f"{PROFILES_URL}/{profile['id']}/purge")).status_code == 204
     assert await _is_erased(await _post(club, TRANSACTIONS, body, "k"))
 
 
 async def test_an_added_item_s_answer_is_erased_with_the_member(club: Club) -> None:
-    profile = await made(club)
+    profile = await create_profile(club)
     sale = (await club.http.post(TRANSACTIONS, json=_sale("T-1", profile_id=profile["id"]))).json()["data"]
     item = {"name": CANARY, "quantity": 1, "price_current": 0, "price_sell": 0}
     await _assert_erased_after(club, profile["id"], f"{TRANSACTIONS}/{sale['id']}/items", item)
@@ -160,23 +160,23 @@ async def test_an_added_item_s_answer_is_erased_with_the_member(club: Club) -> N
 
 async def test_a_batch_is_erased_with_any_of_its_members(club: Club) -> None:
     body = {"profiles": [{"email": f"{name}@example.com", "first_name": CANARY} for name in ("kari", "ola")]}
-    first = await _post(club, f"{PROFILES}/batch.json", body, "profiles")
+    first = await _post(club, f"{PROFILES_URL}/batch.json", body, "profiles")
     assert first.json()["data"]["loaded"] == 2
-    found = await club.http.post(f"{PROFILES}/search-id", json={"type": "email", "id": "ola@example.com"})
+    found = await club.http.post(f"{PROFILES_URL}/search-id", json={"type": "email", "id": "ola@example.com"})
     profile_id = found.json()["data"]["id"]
     sales = [_sale("T-1", profile_id=profile_id), _sale("T-2")]
     assert (await _post(club, f"{TRANSACTIONS}/batch.json", sales, "sales")).status_code == 200
-    assert (await club.http.delete(f"{PROFILES}/{profile_id}/purge")).status_code == 204
-    assert await _is_erased(await _post(club, f"{PROFILES}/batch.json", body, "profiles"))
+    assert (await club.http.delete(f"{PROFILES_URL}/{profile_id}/purge")).status_code == 204
+    assert await _is_erased(await _post(club, f"{PROFILES_URL}/batch.json", body, "profiles"))
     assert await _is_erased(await _post(club, f"{TRANSACTIONS}/batch.json", sales, "sales"))
-    [emails] = await rows(club, "SELECT array_agg(email) AS all FROM profiles WHERE community_id = $1")
+    [emails] = await fetch_rows(club, "SELECT array_agg(email) AS all FROM profiles WHERE community_id = $1")
     assert emails["all"] == ["kari@example.com"]
 
 
 async def test_a_member_of_a_thousand_long_names_is_erased_from_what_quotes_them(club: Club) -> None:
     names = [f"{number:04d}{'ab(c.*' * 41}" for number in range(1_000)]
     identities = [{"handle": "card", "identifier": name} for name in names]
-    profile_id = (await made(club, external_id="m1", identities=identities))["id"]
+    profile_id = (await create_profile(club, external_id="m1", identities=identities))["id"]
     batch = f"{TRANSACTIONS}/batch.json"
     longer, same = (
         [_sale("s1", profile_id=f"{name}", profile_id_handle="app")] for name in (f"{names[7]}9", names[7].upper())
@@ -184,7 +184,7 @@ async def test_a_member_of_a_thousand_long_names_is_erased_from_what_quotes_them
     for key, body in (("longer", longer), ("same", same)):
         assert body[0]["profile_id"] in (await _post(club, batch, body, key)).text
     # One regular expression of all these names takes PostgreSQL minutes.
-    answer = await asyncio.wait_for(club.http.delete(f"{PROFILES}/{profile_id}/purge"), 60)
+    answer = await asyncio.wait_for(club.http.delete(f"{PROFILES_URL}/{profile_id}/purge"), 60)
     assert answer.status_code == 204, answer.text
     assert (await _post(club, batch, longer, "longer")).status_code == 200
     assert await _is_erased(await _post(club, batch, same, "same"))

@@ -15,15 +15,16 @@ import msgspec
 import pytest
 import zstandard
 
-from clubs import Club, SetClock, clubs
-from regulars.api import received_files
-from regulars.api.app import application
-from regulars.api.telemetry import Telemetry
+from clubs import Club, ManualClock, create_club
+from regulars.api.app import create_app
 from regulars.demo import cdnow
-from regulars.facts.community import NewCommunity
-from regulars.ingest import bulk, entities, files
+from regulars.loading import entities, loader
+from regulars.loading.readers import files
+from regulars.model.community import NewCommunity
+from regulars.observability.exporter import MetricsExporter
 from regulars.settings import Settings
 from regulars.storage.database import Database
+from regulars.web import received_files
 
 NDJSON = {"Content-Type": "application/x-ndjson"}
 CSV = {"Content-Type": "text/csv; charset=utf-8"}
@@ -125,7 +126,7 @@ class Connection:
             "scheme": "http",
             "http_version": "1.1",
         }
-        await application(self.club.server, jobs=False)(scope, self.pieces.get, send)
+        await create_app(self.club.server, run_jobs=False)(scope, self.pieces.get, send)
 
 
 async def external_ids(club: Club) -> list[str]:
@@ -152,19 +153,19 @@ async def test_an_import_stops_with_its_client_or_server_and_is_resumed(
     connection = Connection(club)
     connection.sends(LONG.encode())
 
-    def reached(self: Telemetry, entity: str) -> Callable[[Any], None]:
+    def reached(self: MetricsExporter, entity: str) -> Callable[[Any], None]:
         def end(summary: Any) -> None:
             if ends == "disconnect":
                 connection.disconnects()
             else:
-                club.server.stopping.set()
+                club.server.stop_event.set()
 
         return end
 
-    monkeypatch.setattr(Telemetry, "importing", reached)
+    monkeypatch.setattr(MetricsExporter, "importing", reached)
     await connection.answered("transactions")
     assert connection.statuses == [status]
-    club.server.stopping.clear()
+    club.server.stop_event.clear()
     monkeypatch.undo()
     rest = await post(club, "transactions", LONG, CSV)
     assert rest["loaded"] > 0
@@ -233,7 +234,7 @@ async def test_what_is_packed_twice_is_refused(club: Club) -> None:
 
 def test_a_received_file_has_no_name_and_stale_ones_are_removed(tmp_path: Path) -> None:
     settings = Settings(data=tmp_path)
-    with received_files.opened(settings) as file:
+    with received_files.open_temporary(settings) as file:
         file.write(b"members")
         assert list(tmp_path.rglob("*")) == [tmp_path / "received"]
         assert (tmp_path / "received").stat().st_mode & 0o777 == 0o700
@@ -347,8 +348,10 @@ async def from_files(club: Club, folder: Path) -> None:
     for entity, pieces in (("profiles", customers()), ("transactions", purchases())):
         path = folder / f"{entity}.csv.gz"
         path.write_bytes(gzip.compress(b"".join(pieces), 1))
-        read = partial(files.source(path).rows, entities.columns_of(entity))
-        summary = await bulk.load_one(club.database, club.server.committers, club.community.id, entity, read)
+        read = partial(files.inspect_file(path).rows, entities.columns_of(entity))
+        summary = await loader.load_and_finish(
+            club.database, club.server.group_committer, club.community.id, entity, read
+        )
         assert summary.rejections == []
 
 
@@ -363,7 +366,7 @@ async def over_http(club: Club) -> None:
 
 async def values(club: Club) -> dict[str, Json]:
     """The kept values of every profile by external id."""
-    async with club.database.reading(club.community.id) as scope:
+    async with club.database.read_transaction(club.community.id) as scope:
         rows = await scope.fetch(
             """
             SELECT profiles.external_id, to_jsonb(kept) AS kept
@@ -379,13 +382,13 @@ async def values(club: Club) -> dict[str, Json]:
 
 
 async def test_real_purchases_come_out_as_published_from_a_file_as_over_http(
-    database: Database, clock: SetClock, tmp_path: Path
+    database: Database, clock: ManualClock, tmp_path: Path
 ) -> None:
     """CDNOW, whole from files: 69,659 purchases of 23,570 customers for 2,500,315.63 dollars; a hundredth over HTTP."""
     new = NewCommunity(**cdnow.community())
-    async for club in clubs(database, clock, replace(new, slug="cdnow-file")):
+    async for club in create_club(database, clock, replace(new, slug="cdnow-file")):
         await from_files(club, tmp_path)
-        async with database.reading(club.community.id) as scope:
+        async with database.read_transaction(club.community.id) as scope:
             stored = await scope.fetchrow(
                 "SELECT count(*), sum(total) FROM transactions WHERE community_id = $1", scope.community_id
             )
@@ -393,7 +396,7 @@ async def test_real_purchases_come_out_as_published_from_a_file_as_over_http(
         from_file = await values(club)
     assert len(from_file) == 23_570
     assert sum(row["spend_all"] for row in from_file.values()) == 250_031_563
-    async for club in clubs(database, clock, replace(new, slug="cdnow-http")):
+    async for club in create_club(database, clock, replace(new, slug="cdnow-http")):
         await over_http(club)
         told = await values(club)
     assert told == {name: row for name, row in from_file.items() if is_a_hundredth(name)}

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from clubs import Club, SetClock, clubs
-from regulars.facts import locations
-from regulars.facts.community import NewCommunity
+from clubs import Club, ManualClock, create_club
 from regulars.ingest.commit import commit
+from regulars.model import locations
+from regulars.model.community import NewCommunity
 from regulars.storage.database import Database
 
 AT = "/api/v3/locations"
@@ -28,7 +28,7 @@ async def made(club: Club, **fields: Any) -> dict[str, Any]:
 
 
 async def epochs(club: Club) -> tuple[int, int]:
-    async with club.database.reading(club.community.id) as scope:
+    async with club.database.read_transaction(club.community.id) as scope:
         row = await scope.fetchrow(
             "SELECT values_epoch, locations_epoch FROM epochs WHERE community_id = $1", club.community.id
         )
@@ -36,7 +36,7 @@ async def epochs(club: Club) -> tuple[int, int]:
 
 
 async def derived(club: Club, location_id: int) -> tuple[str | None, str | None, str | None]:
-    async with club.database.reading(club.community.id) as scope:
+    async with club.database.read_transaction(club.community.id) as scope:
         row = await scope.fetchrow(
             "SELECT country, iso_state, state FROM locations WHERE community_id = $1 AND id = $2",
             club.community.id,
@@ -148,7 +148,7 @@ async def test_an_address_that_loses_its_country_falls_back_to_country_iso_3(clu
 async def test_what_was_read_can_be_sent_back_and_changes_nothing(club: Club) -> None:
     found = await made(club, name="Shop", timezone="Europe/Oslo", address={"iso": "NO"}, external_id="1")
     before = await epochs(club)
-    club.clock.step(hours=1)
+    club.clock.advance(hours=1)
     answer = await club.http.put(f"{AT}/{found['id']}", json=found)
     assert answer.json()["data"] == found
     assert await epochs(club) == before
@@ -192,9 +192,9 @@ async def test_a_deleted_location_is_gone_and_its_external_id_free(club: Club) -
 async def test_a_deleted_location_is_still_embedded(club: Club) -> None:
     found = await made(club, external_id="1", name="Old")
     await club.http.delete(f"{AT}/{found['id']}")
-    async with club.database.reading(club.community.id) as scope:
-        embedded = await locations.EMBEDDED_LOCATIONS.many(scope, [found["id"]])
-        assert await locations.LOCATIONS.many(scope, [found["id"]]) == {}
+    async with club.database.read_transaction(club.community.id) as scope:
+        embedded = await locations.EMBEDDED_LOCATIONS.fetch_many(scope, [found["id"]])
+        assert await locations.LOCATIONS.fetch_many(scope, [found["id"]]) == {}
     assert list(embedded[found["id"]]) == KEYS
     assert embedded[found["id"]]["name"] == "Old"
 
@@ -283,10 +283,10 @@ async def test_an_id_that_is_none_is_not_found(club: Club, location_id: str) -> 
         assert answer.status_code == (400 if location_id == "%00" else 404), answer.text
 
 
-async def test_another_community_sees_nothing(club: Club, database: Database, clock: SetClock) -> None:
+async def test_another_community_sees_nothing(club: Club, database: Database, clock: ManualClock) -> None:
     found = await made(club, external_id="1")
     new = NewCommunity(slug=f"{club.community.slug}-other", name="Other", country="SE", timezone="UTC", currency="SEK")
-    async for other in clubs(database, clock, new):
+    async for other in create_club(database, clock, new):
         assert (await other.http.get(AT)).json()["data"] == []
         assert (await other.http.get(f"{AT}/{found['id']}")).status_code == 404
         assert (await other.http.delete(f"{AT}/{found['id']}")).status_code == 404
@@ -356,7 +356,9 @@ async def test_a_reference_is_an_id_and_then_an_external_id(club: Club) -> None:
     await club.http.delete(f"{AT}/{deleted['id']}")
     refs = ["S1", taken, "007", "gone", str(deleted["id"]), "9" * 30]
 
-    found = await commit(club.database, club.community.id, lambda w: locations.resolve(w, refs, create=False))
+    found = await commit(
+        club.database, club.community.id, lambda w: locations.resolve_ids(w, refs, create_missing=False)
+    )
 
     assert found == {"S1": first["id"], taken: first["id"], "007": third["id"]}
     assert second["id"] not in found.values()
@@ -366,7 +368,9 @@ async def test_unknown_references_become_placeholders_once_however_many_ask(club
     refs = [f"till-{number}" for number in range(30)]
 
     async def ask(order: list[str]) -> dict[str, int]:
-        return await commit(club.database, club.community.id, lambda w: locations.resolve(w, order, create=True))
+        return await commit(
+            club.database, club.community.id, lambda w: locations.resolve_ids(w, order, create_missing=True)
+        )
 
     answers = await asyncio.gather(ask(refs), ask(refs[::-1]), ask(refs[10:]), ask(refs))
     assert answers[0] == answers[1] == answers[3]

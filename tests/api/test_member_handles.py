@@ -6,12 +6,12 @@ from uuid import UUID
 import httpx
 import pytest
 
-from api.profile_calls import PROFILES, made
+from api.profile_calls import PROFILES_URL, create_profile
 from clubs import Club
-from regulars.access import tokens
-from regulars.access.tokens import NewToken
-from regulars.api.members import ME
-from regulars.facts import community as communities
+from regulars.api.profile.members import MEMBER_PATH
+from regulars.auth import tokens
+from regulars.auth.tokens import NewToken
+from regulars.model import community as communities
 
 
 class Member:
@@ -28,16 +28,16 @@ class Member:
 
 async def _by_jwt(club: Club, profile: dict[str, Any]) -> Member:
     answer = await club.http.post("/id/api/v1/auth/token", json={"id": profile["id"]})
-    return Member(club, answer.json()["data"]["token"], ME)
+    return Member(club, answer.json()["data"]["token"], MEMBER_PATH)
 
 
 async def _by_token(club: Club, profile: dict[str, Any]) -> Member:
     new = NewToken(
         club.community.organization_id, "own", community_id=club.community.id, profile_id=UUID(profile["id"])
     )
-    async with club.database.unscoped() as connection:
+    async with club.database.unscoped_connection() as connection:
         secret = await tokens.create(connection, new, club.clock())
-    return Member(club, secret, f"{PROFILES}/{profile['id']}")
+    return Member(club, secret, f"{PROFILES_URL}/{profile['id']}")
 
 
 BOTH = pytest.mark.parametrize("as_member", [_by_jwt, _by_token])
@@ -55,13 +55,13 @@ WRITTEN_OTHERWISE = [
 
 
 async def _let_members_write(club: Club, *handles: str) -> None:
-    async with club.database.unscoped() as connection:
+    async with club.database.unscoped_connection() as connection:
         await communities.set_member_handles(connection, club.community.slug, handles, club.clock())
 
 
 @BOTH
 async def test_a_reserved_handle_is_refused_however_it_is_written(club: Club, as_member: Any) -> None:
-    profile = await made(club, identities=[{"handle": "app", "identifier": "1"}])
+    profile = await create_profile(club, identities=[{"handle": "app", "identifier": "1"}])
     member = await as_member(club, profile)
     for handle in RESERVED + WRITTEN_OTHERWISE:
         body = {"handle": handle, "identifier": "kari@example.com"}
@@ -74,7 +74,7 @@ async def test_a_reserved_handle_is_refused_however_it_is_written(club: Club, as
 async def test_what_the_community_wrote_under_a_reserved_handle_is_not_a_member_s_to_change(
     club: Club, as_member: Any
 ) -> None:
-    profile = await made(club, identities=[{"handle": "Email", "identifier": "kari@example.com"}])
+    profile = await create_profile(club, identities=[{"handle": "Email", "identifier": "kari@example.com"}])
     identity_id = profile["identities"][0]["id"]
     member = await as_member(club, profile)
     for path in ("/identities/Email", f"/identities/id/{identity_id}"):
@@ -85,7 +85,7 @@ async def test_what_the_community_wrote_under_a_reserved_handle_is_not_a_member_
 
 @BOTH
 async def test_a_community_can_keep_its_cards_to_itself(club: Club, as_member: Any) -> None:
-    profile = await made(club, identities=[{"handle": "card", "identifier": "1"}])
+    profile = await create_profile(club, identities=[{"handle": "card", "identifier": "1"}])
     member = await as_member(club, profile)
     await _let_members_write(club, "app")
     refused = await member.call("POST", "/identities", {"handle": "card", "identifier": "2"})
@@ -103,14 +103,14 @@ async def test_a_community_can_keep_its_cards_to_itself(club: Club, as_member: A
 
 async def test_the_community_s_own_tokens_write_any_handle(club: Club) -> None:
     await _let_members_write(club)
-    profile = await made(club)
+    profile = await create_profile(club)
     for handle in ("card", "email"):
         body = {"handle": handle, "identifier": "1"}
-        assert (await club.http.post(f"{PROFILES}/{profile['id']}/identities", json=body)).status_code == 201
+        assert (await club.http.post(f"{PROFILES_URL}/{profile['id']}/identities", json=body)).status_code == 201
 
 
 async def test_a_token_bound_to_a_profile_can_not_take_a_name_by_changing_the_profile(club: Club) -> None:
-    profile = await made(club, identities=[{"handle": "card", "identifier": "1"}])
+    profile = await create_profile(club, identities=[{"handle": "card", "identifier": "1"}])
     member = await _by_token(club, profile)
     await _let_members_write(club, "app")
     card = profile["identities"][0]["id"]

@@ -6,17 +6,17 @@ from typing import Any
 import pytest
 
 from api.profile_calls import (
-    PROFILES,
-    bought,
-    changed,
-    errors,
-    location,
-    made,
-    memberships,
+    PROFILES_URL,
+    create_location,
+    create_profile,
+    fetch_rows,
+    get_errors,
+    get_profile,
+    insert_transaction,
+    list_memberships,
     other_club,
-    owners,
-    rows,
-    shown,
+    row_owners,
+    update_profile,
 )
 from clubs import Club
 
@@ -25,35 +25,37 @@ __all__ = ["other_club"]
 
 async def _merged(club: Club, source: dict[str, Any], destination: dict[str, Any]) -> dict[str, Any]:
     answer = await club.http.post(
-        f"{PROFILES}/merge",
+        f"{PROFILES_URL}/merge",
         json={"source_profile_id": source["id"], "destination_profile_id": destination["id"]},
     )
     assert answer.status_code == 200, answer.text
     merged: dict[str, Any] = answer.json()["data"]
-    assert merged == await shown(club, destination["id"])
+    assert merged == await get_profile(club, destination["id"])
     return merged
 
 
 async def test_everything_of_the_source_moves(club: Club) -> None:
-    source = await made(
+    source = await create_profile(
         club,
         identities=[{"handle": "card", "identifier": "1"}],
         addresses=[{"city": "Oslo"}, {"city": "Bergen"}],
     )
-    destination = await made(club, identities=[{"handle": "shop", "identifier": "2"}], addresses=[{"city": "Voss"}])
-    await bought(club, source["id"], "T-1")
-    await bought(club, source["id"], "T-2", is_void=True)
-    await bought(club, destination["id"], "T-3")
+    destination = await create_profile(
+        club, identities=[{"handle": "shop", "identifier": "2"}], addresses=[{"city": "Voss"}]
+    )
+    await insert_transaction(club, source["id"], "T-1")
+    await insert_transaction(club, source["id"], "T-2", is_void=True)
+    await insert_transaction(club, destination["id"], "T-3")
     merged = await _merged(club, source, destination)
     assert sorted(each["handle"] for each in merged["identities"]) == ["card", "shop"]
     assert sorted(each["city"] for each in merged["addresses"]) == ["Bergen", "Oslo", "Voss"]
     for table in ("transactions", "transaction_claims", "identities", "addresses"):
-        assert set(await owners(club, table)) == {destination["id"]}
+        assert set(await row_owners(club, table)) == {destination["id"]}
 
 
 async def test_filled_fields_of_the_destination_win(club: Club) -> None:
-    store = await location(club, name="Oslo")
-    source = await made(
+    store = await create_location(club, name="Oslo")
+    source = await create_profile(
         club,
         first_name="Kari",
         last_name="Hansen",
@@ -66,7 +68,7 @@ async def test_filled_fields_of_the_destination_win(club: Club) -> None:
         birth_month=2,
         birth_year=1990,
     )
-    destination = await made(club, first_name="Karin", email="karin@example.com", last_name="")
+    destination = await create_profile(club, first_name="Karin", email="karin@example.com", last_name="")
     merged = await _merged(club, source, destination)
     names = (
         "first_name",
@@ -90,8 +92,8 @@ async def test_filled_fields_of_the_destination_win(club: Club) -> None:
 
 
 async def test_a_birth_date_is_not_made_of_two(club: Club) -> None:
-    source = await made(club, birth_day=29, birth_month=2)
-    merged = await _merged(club, source, await made(club, birth_year=1985))
+    source = await create_profile(club, birth_day=29, birth_month=2)
+    merged = await _merged(club, source, await create_profile(club, birth_year=1985))
     assert [merged[name] for name in ("birth_day", "birth_month", "birth_year")] == [None, None, 1985]
 
 
@@ -108,20 +110,22 @@ async def test_a_birth_date_is_not_made_of_two(club: Club) -> None:
 async def test_the_earlier_join_stays(
     club: Club, source: str | None, destination: str | None, stays: str | None
 ) -> None:
-    merged = await _merged(club, await made(club, joined_at=source), await made(club, joined_at=destination))
+    merged = await _merged(
+        club, await create_profile(club, joined_at=source), await create_profile(club, joined_at=destination)
+    )
     assert merged["joined_at"] == stays
 
 
 @pytest.mark.parametrize(("own", "expected"), [(True, ["Voss"]), (False, ["Oslo"])])
 async def test_one_default_address_stays(club: Club, own: bool, expected: list[str]) -> None:
-    source = await made(club, addresses=[{"city": "Oslo", "is_default": True}])
-    destination = await made(club, addresses=[{"city": "Voss", "is_default": own}])
+    source = await create_profile(club, addresses=[{"city": "Oslo", "is_default": True}])
+    destination = await create_profile(club, addresses=[{"city": "Voss", "is_default": own}])
     merged = await _merged(club, source, destination)
     assert [each["city"] for each in merged["addresses"] if each["is_default"]] == expected
 
 
 async def test_consents_and_groups_are_those_of_both(club: Club) -> None:
-    source = await made(
+    source = await create_profile(
         club,
         consents={"sms_marketing": True, "email_marketing": True},
         sms_status="unsubscribed",
@@ -131,7 +135,9 @@ async def test_consents_and_groups_are_those_of_both(club: Club) -> None:
         properties={"language": "nb", "size": 38},
         attributes={"comms": {"phone_promo": True}, "appearance": {"hair": "red"}},
     )
-    destination = await made(club, consents={"email_marketing": False}, group_ids=[2, 3], properties={"language": "en"})
+    destination = await create_profile(
+        club, consents={"email_marketing": False}, group_ids=[2, 3], properties={"language": "en"}
+    )
     merged = await _merged(club, source, destination)
     assert merged["consents"] == {"sms_marketing": True, "email_marketing": False, "phone_marketing": True}
     assert (merged["group_ids"], merged["subunit_ids"], merged["tags"]) == ([2, 3, 1], [4], ["vip"])
@@ -147,10 +153,10 @@ async def test_consents_and_groups_are_those_of_both(club: Club) -> None:
 
 
 async def test_the_source_says_where_it_went_and_has_left(club: Club) -> None:
-    source, destination = await made(club, email="kari@example.com"), await made(club)
-    club.clock.step(days=1)
+    source, destination = await create_profile(club, email="kari@example.com"), await create_profile(club)
+    club.clock.advance(days=1)
     await _merged(club, source, destination)
-    path = f"{PROFILES}/{source['id']}"
+    path = f"{PROFILES_URL}/{source['id']}"
     for method, more in (
         ("GET", ""),
         ("PUT", ""),
@@ -165,17 +171,19 @@ async def test_the_source_says_where_it_went_and_has_left(club: Club) -> None:
         body = {"profile_type": "active"} if method == "PUT" else {}
         answer = await club.http.request(method, path + more, json=body)
         assert (answer.status_code, answer.json()["merged_into"]) == (404, destination["id"]), (method, more)
-    assert await memberships(club, source["id"]) == [
+    assert await list_memberships(club, source["id"]) == [
         ("in", "2026-11-01 00:00", True),
         ("out", "2026-11-02 00:00", True),
     ]
-    assert [each[0] for each in await memberships(club, destination["id"])] == ["in"]
+    assert [each[0] for each in await list_memberships(club, destination["id"])] == ["in"]
 
 
 async def test_nothing_personal_stays_with_the_source(club: Club) -> None:
-    source = await made(club, first_name="Kari", email="kari@example.com", attributes={"comms": {"note": "x"}})
-    await _merged(club, source, await made(club, first_name="Karin", email="karin@example.com"))
-    [left] = await rows(
+    source = await create_profile(
+        club, first_name="Kari", email="kari@example.com", attributes={"comms": {"note": "x"}}
+    )
+    await _merged(club, source, await create_profile(club, first_name="Karin", email="karin@example.com"))
+    [left] = await fetch_rows(
         club,
         """
         SELECT first_name, email, attributes::text
@@ -189,28 +197,28 @@ async def test_nothing_personal_stays_with_the_source(club: Club) -> None:
 
 async def test_merging_on_leads_to_the_last_in_one_step(club: Club) -> None:
     first, second, third = (
-        await made(club, external_id="1"),
-        await made(club, external_id="2"),
-        await made(club),
+        await create_profile(club, external_id="1"),
+        await create_profile(club, external_id="2"),
+        await create_profile(club),
     )
     await _merged(club, first, second)
     await _merged(club, second, third)
     for gone in (first, second):
-        answer = await club.http.get(f"{PROFILES}/{gone['id']}")
+        answer = await club.http.get(f"{PROFILES_URL}/{gone['id']}")
         assert answer.json()["merged_into"] == third["id"]
-    found = await club.http.post(f"{PROFILES}/search-id", json={"type": "external_id", "id": "1"})
+    found = await club.http.post(f"{PROFILES_URL}/search-id", json={"type": "external_id", "id": "1"})
     assert found.json()["data"]["id"] == third["id"]
 
 
 async def test_merging_what_can_not_be_is_refused(club: Club, other_club: Club) -> None:
-    one, gone, deleted = await made(club), await made(club), await made(club)
-    theirs = await made(other_club)
+    one, gone, deleted = await create_profile(club), await create_profile(club), await create_profile(club)
+    theirs = await create_profile(other_club)
     await _merged(club, gone, one)
-    await club.http.delete(f"{PROFILES}/{deleted['id']}")
+    await club.http.delete(f"{PROFILES_URL}/{deleted['id']}")
 
     async def refused(source: str, destination: str) -> list[str]:
         body = {"source_profile_id": source, "destination_profile_id": destination}
-        return list(await errors(club, "POST", "/merge", body))
+        return list(await get_errors(club, "POST", "/merge", body))
 
     assert await refused(one["id"], one["id"]) == ["destination_profile_id"]
     for other in (gone["id"], deleted["id"], theirs["id"], "00000000-0000-0000-0000-000000000000"):
@@ -220,19 +228,19 @@ async def test_merging_what_can_not_be_is_refused(club: Club, other_club: Club) 
 
 
 async def test_two_merges_at_once_leave_one_profile(club: Club) -> None:
-    one, two = await made(club), await made(club)
+    one, two = await create_profile(club), await create_profile(club)
     bodies = [
         {"source_profile_id": one["id"], "destination_profile_id": two["id"]},
         {"source_profile_id": two["id"], "destination_profile_id": one["id"]},
     ]
-    answers = await asyncio.gather(*(club.http.post(f"{PROFILES}/merge", json=body) for body in bodies))
+    answers = await asyncio.gather(*(club.http.post(f"{PROFILES_URL}/merge", json=body) for body in bodies))
     assert sorted(answer.status_code for answer in answers) == [200, 422]
-    assert (await club.http.get(PROFILES)).json()["meta"]["total"] == 1
+    assert (await club.http.get(PROFILES_URL)).json()["meta"]["total"] == 1
 
 
 async def test_a_merged_profile_frees_what_was_unique(club: Club) -> None:
-    source = await made(club, email="kari@example.com")
-    destination = await made(club, email="karin@example.com")
+    source = await create_profile(club, email="kari@example.com")
+    destination = await create_profile(club, email="karin@example.com")
     await _merged(club, source, destination)
-    assert (await made(club, email="kari@example.com"))["id"] != source["id"]
-    assert (await changed(club, destination["id"], first_name="Karin"))["email"] == "karin@example.com"
+    assert (await create_profile(club, email="kari@example.com"))["id"] != source["id"]
+    assert (await update_profile(club, destination["id"], first_name="Karin"))["email"] == "karin@example.com"

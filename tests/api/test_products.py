@@ -5,19 +5,19 @@ from typing import Any
 
 import pytest
 
-from api.product_calls import AT, listed, made, values_epoch
+from api.product_calls import PRODUCTS_URL, create_product, list_products, values_version
 from clubs import Club
 
 
 async def changed(club: Club, product: dict[str, Any], **fields: Any) -> dict[str, Any]:
-    answer = await club.http.put(f"{AT}/{product['id']}", json=fields)
+    answer = await club.http.put(f"{PRODUCTS_URL}/{product['id']}", json=fields)
     assert answer.status_code == 200, answer.text
     found: dict[str, Any] = answer.json()["data"]
     return found
 
 
 async def test_a_product_comes_with_its_brand_and_variants(club: Club) -> None:
-    found = await made(
+    found = await create_product(
         club,
         external_id="P1",
         name="Shirt",
@@ -43,32 +43,34 @@ async def test_a_product_comes_with_its_brand_and_variants(club: Club) -> None:
     )
     assert (second["sku"], second["external_id"], second["position"]) == ("2", "X2", 1)
     assert first["created_at"] == "2026-11-01 00:00:00"
-    assert (await club.http.get(f"{AT}/{found['id']}")).json() == {"data": found}
+    assert (await club.http.get(f"{PRODUCTS_URL}/{found['id']}")).json() == {"data": found}
 
 
 async def test_a_variant_looks_the_same_within_its_product_and_alone(club: Club) -> None:
-    product = await made(club, name="Shirt", variants=[{"sku": "S1", "price_cost": 1.25, "images": [{"url": "u"}]}])
+    product = await create_product(
+        club, name="Shirt", variants=[{"sku": "S1", "price_cost": 1.25, "images": [{"url": "u"}]}]
+    )
     (variant,) = product["variants"]
-    alone = (await club.http.get(f"{AT}/{product['id']}/variants/{variant['id']}")).json()["data"]
+    alone = (await club.http.get(f"{PRODUCTS_URL}/{product['id']}/variants/{variant['id']}")).json()["data"]
     assert alone == variant
     assert list(alone) == list(variant)
-    assert (await club.http.get(f"{AT}/{product['id']}/variants")).json()["data"] == [variant]
+    assert (await club.http.get(f"{PRODUCTS_URL}/{product['id']}/variants")).json()["data"] == [variant]
 
 
 async def test_money_keeps_its_decimals(club: Club) -> None:
-    product = await made(club, name="Shirt")
+    product = await create_product(club, name="Shirt")
     answer = await club.http.post(
-        f"{AT}/{product['id']}/variants",
+        f"{PRODUCTS_URL}/{product['id']}/variants",
         content=b'{"sku": "S1", "price": 10.500, "price_cost": "9999999999.123456"}',
     )
     assert b'"price":10.500,' in answer.content
     assert b'"price_cost":9999999999.123456,' in answer.content
-    whole = await club.http.get(f"{AT}/{product['id']}")
+    whole = await club.http.get(f"{PRODUCTS_URL}/{product['id']}")
     assert b'"price" : 10.500,' in whole.content
 
 
 async def test_title_is_another_word_for_name(club: Club) -> None:
-    product = await made(club, title="Shirt", variants=[{"title": "Small", "sku": "S1"}])
+    product = await create_product(club, title="Shirt", variants=[{"title": "Small", "sku": "S1"}])
     assert (product["name"], product["variants"][0]["name"]) == ("Shirt", "Small")
     read = await changed(club, product, **product | {"title": "Blouse"})
     assert (read["name"], read["title"]) == ("Blouse", "Blouse")
@@ -77,21 +79,23 @@ async def test_title_is_another_word_for_name(club: Club) -> None:
 
 
 async def test_what_was_read_can_be_sent_back_and_changes_nothing(club: Club) -> None:
-    product = await made(club, name="Shirt", brand="Acme", variants=[{"sku": "S1", "price": 5.25}], meta={"a": 1})
-    before = await values_epoch(club)
+    product = await create_product(
+        club, name="Shirt", brand="Acme", variants=[{"sku": "S1", "price": 5.25}], meta={"a": 1}
+    )
+    before = await values_version(club)
     await club.http.delete(f"/api/v3/brands/{product['brand']['id']}")
-    club.clock.step(hours=1)
+    club.clock.advance(hours=1)
     assert await changed(club, product, **product) == product
-    assert await values_epoch(club) == before
+    assert await values_version(club) == before
 
 
 async def test_a_product_of_another_brand_is_told_to_the_profiles(club: Club) -> None:
-    product = await made(club, name="Shirt", brand="Acme")
-    before = await values_epoch(club)
+    product = await create_product(club, name="Shirt", brand="Acme")
+    before = await values_version(club)
     await changed(club, product, name="Blouse", tags=["x"], brand="Acme")
-    assert await values_epoch(club) == before
+    assert await values_version(club) == before
     other = (await changed(club, product, brand="Other"))["brand"]
-    assert (other["name"], await values_epoch(club)) == ("Other", before + 1)
+    assert (other["name"], await values_version(club)) == ("Other", before + 1)
     assert (await changed(club, product, brand=None))["brand"] is None
     assert (await changed(club, product, brand_id=str(other["id"])))["brand"] == other
     assert (await changed(club, product, name="x"))["brand"] == other
@@ -104,12 +108,12 @@ async def test_a_brand_that_is_none_is_refused_by_path(club: Club) -> None:
         ({"brand": {"name": "a\0"}}, "brand.name"),
         ({"brand": "\0"}, "brand"),
     ):
-        answer = await club.http.post(AT, json=fields)
+        answer = await club.http.post(PRODUCTS_URL, json=fields)
         assert (answer.status_code, list(answer.json()["errors"])) == (422, [path])
 
 
 async def test_variants_are_matched_by_id_then_sku_then_external_id_and_the_rest_added(club: Club) -> None:
-    product = await made(
+    product = await create_product(
         club,
         name="Shirt",
         variants=[{"sku": "A", "name": "a"}, {"sku": "B", "name": "b"}, {"external_id": "C"}],
@@ -134,14 +138,14 @@ async def test_variants_are_matched_by_id_then_sku_then_external_id_and_the_rest
 
 
 async def test_a_sku_belongs_to_one_product(club: Club) -> None:
-    first = await made(club, name="Shirt", variants=[{"sku": "A"}])
-    answer = await club.http.post(AT, json={"name": "Blouse", "variants": [{"sku": "B"}, {"sku": "A"}]})
+    first = await create_product(club, name="Shirt", variants=[{"sku": "A"}])
+    answer = await club.http.post(PRODUCTS_URL, json={"name": "Blouse", "variants": [{"sku": "B"}, {"sku": "A"}]})
     assert answer.json()["errors"] == {"variants.1.sku": [f"belongs to product {first['id']}: choose one that is free"]}
-    assert [each["name"] for each in await listed(club)] == ["Shirt"]
-    second = await made(club, name="Blouse", variants=[{"sku": "B"}])
+    assert [each["name"] for each in await list_products(club)] == ["Shirt"]
+    second = await create_product(club, name="Blouse", variants=[{"sku": "B"}])
     for method, url in (
-        ("POST", f"{AT}/{second['id']}/variants"),
-        ("PUT", f"{AT}/{second['id']}/variants/{second['variants'][0]['id']}"),
+        ("POST", f"{PRODUCTS_URL}/{second['id']}/variants"),
+        ("PUT", f"{PRODUCTS_URL}/{second['id']}/variants/{second['variants'][0]['id']}"),
     ):
         answer = await club.http.request(method, url, json={"sku": "A"})
         assert answer.json()["errors"] == {"sku": ["is taken by another: choose one that is free"]}
@@ -150,44 +154,44 @@ async def test_a_sku_belongs_to_one_product(club: Club) -> None:
 async def test_variants_of_one_body_may_not_clash(club: Club) -> None:
     taken = ["is taken by another variant: choose one that is free"]
     rows = [{"sku": "A", "external_id": "X"}, {"sku": "B"}, {"sku": "B", "external_id": "X"}]
-    answer = await club.http.post(AT, json={"name": "Shirt", "variants": rows})
+    answer = await club.http.post(PRODUCTS_URL, json={"name": "Shirt", "variants": rows})
     assert answer.json()["errors"] == {"variants.2.external_id": taken}
-    product = await made(club, name="Shirt", variants=rows[:2])
+    product = await create_product(club, name="Shirt", variants=rows[:2])
     second = product["variants"][1]["id"]
-    answer = await club.http.put(f"{AT}/{product['id']}", json={"variants": [{"id": second, "sku": "A"}]})
+    answer = await club.http.put(f"{PRODUCTS_URL}/{product['id']}", json={"variants": [{"id": second, "sku": "A"}]})
     assert answer.json()["errors"] == {"variants.0.sku": taken}
     assert [each["sku"] for each in (await changed(club, product, variants=rows[:2]))["variants"]] == ["A", "B"]
 
 
 async def test_a_variant_is_made_changed_and_deleted(club: Club) -> None:
-    product = await made(club, name="Shirt")
-    url = f"{AT}/{product['id']}/variants"
+    product = await create_product(club, name="Shirt")
+    url = f"{PRODUCTS_URL}/{product['id']}/variants"
     answer = await club.http.post(url, json={"sku": "A", "name": "Small"})
     variant = answer.json()["data"]
     assert answer.status_code == 201
-    club.clock.step(hours=1)
+    club.clock.advance(hours=1)
     read = (await club.http.put(f"{url}/{variant['id']}", json={"name": "Large"})).json()["data"]
     assert read == variant | {"name": "Large", "title": "Large", "updated_at": "2026-11-01 01:00:00"}
     assert (await club.http.delete(f"{url}/{variant['id']}")).status_code == 204
     for method in ("GET", "PUT", "DELETE"):
         assert (await club.http.request(method, f"{url}/{variant['id']}", json={})).status_code == 404
-    assert (await club.http.get(f"{AT}/{product['id']}")).json()["data"]["variants"] == []
+    assert (await club.http.get(f"{PRODUCTS_URL}/{product['id']}")).json()["data"]["variants"] == []
     assert (await club.http.post(url, json={"sku": "A"})).status_code == 201
 
 
 async def test_a_variant_is_found_under_its_own_product_alone(club: Club) -> None:
-    first = await made(club, name="Shirt", variants=[{"sku": "A"}])
-    second = await made(club, name="Blouse")
-    url = f"{AT}/{second['id']}/variants/{first['variants'][0]['id']}"
+    first = await create_product(club, name="Shirt", variants=[{"sku": "A"}])
+    second = await create_product(club, name="Blouse")
+    url = f"{PRODUCTS_URL}/{second['id']}/variants/{first['variants'][0]['id']}"
     for method in ("GET", "PUT", "DELETE"):
         assert (await club.http.request(method, url, json={})).status_code == 404
     for method in ("GET", "POST"):
-        assert (await club.http.request(method, f"{AT}/{10**9}/variants", json={})).status_code == 404
+        assert (await club.http.request(method, f"{PRODUCTS_URL}/{10**9}/variants", json={})).status_code == 404
 
 
 async def test_variants_show_their_product_where_asked(club: Club) -> None:
-    product = await made(club, name="Shirt", variants=[{"sku": "A"}])
-    url = f"{AT}/{product['id']}/variants"
+    product = await create_product(club, name="Shirt", variants=[{"sku": "A"}])
+    url = f"{PRODUCTS_URL}/{product['id']}/variants"
     (variant,) = (await club.http.get(url, params={"include": "product"})).json()["data"]
     assert variant["product"] == product
     alone = (await club.http.get(f"{url}/{variant['id']}", params={"include": "profile,product"})).json()["data"]
@@ -195,27 +199,27 @@ async def test_variants_show_their_product_where_asked(club: Club) -> None:
 
 
 async def test_a_deleted_product_frees_its_ids_and_keeps_its_brand(club: Club) -> None:
-    product = await made(club, external_id="P1", name="Shirt", brand="Acme", variants=[{"sku": "A"}])
-    assert (await club.http.delete(f"{AT}/{product['id']}")).status_code == 204
+    product = await create_product(club, external_id="P1", name="Shirt", brand="Acme", variants=[{"sku": "A"}])
+    assert (await club.http.delete(f"{PRODUCTS_URL}/{product['id']}")).status_code == 204
     for method in ("GET", "PUT", "DELETE"):
-        assert (await club.http.request(method, f"{AT}/{product['id']}", json={})).status_code == 404
-    assert await listed(club) == []
-    async with club.database.reading(club.community.id) as scope:
+        assert (await club.http.request(method, f"{PRODUCTS_URL}/{product['id']}", json={})).status_code == 404
+    assert await list_products(club) == []
+    async with club.database.read_transaction(club.community.id) as scope:
         kept = await scope.fetchval(
             "SELECT brand_id FROM products WHERE community_id = $1 AND id = $2",
             club.community.id,
             product["id"],
         )
     assert kept == product["brand"]["id"]
-    again = await made(club, external_id="P1", name="Shirt", variants=[{"sku": "A"}])
+    again = await create_product(club, external_id="P1", name="Shirt", variants=[{"sku": "A"}])
     assert again["id"] != product["id"]
 
 
 async def test_products_without_an_id_are_told_apart_by_name_and_brand(club: Club) -> None:
-    await made(club, name="Shirt", brand="Acme")
-    await made(club, name="Shirt", brand="Other")
-    await made(club, name="Shirt", external_id="P1", brand="Acme")
-    answer = await club.http.post(AT, json={"name": "Shirt", "brand": "Acme"})
+    await create_product(club, name="Shirt", brand="Acme")
+    await create_product(club, name="Shirt", brand="Other")
+    await create_product(club, name="Shirt", external_id="P1", brand="Acme")
+    answer = await club.http.post(PRODUCTS_URL, json={"name": "Shirt", "brand": "Acme"})
     assert (answer.status_code, list(answer.json()["errors"])) == (422, ["name"])
 
 
@@ -249,17 +253,17 @@ async def test_products_without_an_id_are_told_apart_by_name_and_brand(club: Clu
     ],
 )
 async def test_a_field_that_does_not_fit_is_refused_by_path(club: Club, fields: dict[str, Any], path: str) -> None:
-    answer = await club.http.post(AT, json=fields)
+    answer = await club.http.post(PRODUCTS_URL, json=fields)
     assert answer.status_code == 422
     assert list(answer.json()["errors"]) == [path]
-    assert await listed(club) == []
+    assert await list_products(club) == []
 
 
 # In bulk ---------------------------------------------------------------------------------------------
 
 
 async def batch(club: Club, *rows: dict[str, Any]) -> dict[str, Any]:
-    answer = await club.http.post(f"{AT}/batch.json", json={"products": rows})
+    answer = await club.http.post(f"{PRODUCTS_URL}/batch.json", json={"products": rows})
     assert answer.status_code == 200, answer.text
     found: dict[str, Any] = answer.json()["data"]
     return found
@@ -277,22 +281,22 @@ async def test_the_same_batch_again_adds_nothing(club: Club) -> None:
         {"name": "Sock", "variants": [{}]},
     ]
     assert (await batch(club, *rows))["loaded"] == 3
-    before = await listed(club)
-    epoch = await values_epoch(club)
+    before = await list_products(club)
+    epoch = await values_version(club)
     again = await batch(club, *rows)
     assert (again["loaded"], again["unchanged"], again["rejected"]) == (0, 3, [])
-    assert await listed(club) == before
-    assert await values_epoch(club) == epoch
+    assert await list_products(club) == before
+    assert await values_version(club) == epoch
     rows[1]["variants"][0]["price"] = "1.75"
     assert (await batch(club, *rows))["loaded"] == 1
-    assert await values_epoch(club) == epoch
+    assert await values_version(club) == epoch
     rows[0]["brand"] = "Other"
     assert (await batch(club, *rows))["loaded"] == 1
-    assert await values_epoch(club) == epoch + 1
+    assert await values_version(club) == epoch + 1
 
 
 async def test_a_batch_keeps_the_good_rows_and_tells_of_the_bad(club: Club) -> None:
-    product = await made(club, external_id="P0", variants=[{"sku": "A"}])
+    product = await create_product(club, external_id="P0", variants=[{"sku": "A"}])
     told = await batch(
         club,
         {"external_id": "P1", "brand_id": product["id"] + 10**9},
@@ -311,7 +315,7 @@ async def test_a_batch_keeps_the_good_rows_and_tells_of_the_bad(club: Club) -> N
         (4, ["name"]),
         (6, ["variants.0.sku"]),
     ]
-    assert [each["external_id"] for each in await listed(club)] == ["P0", "P2", "P5"]
+    assert [each["external_id"] for each in await list_products(club)] == ["P0", "P2", "P5"]
 
 
 async def test_batches_at_once_make_each_product_once(club: Club) -> None:
@@ -322,5 +326,5 @@ async def test_batches_at_once_make_each_product_once(club: Club) -> None:
     told = await asyncio.gather(batch(club, *rows), batch(club, *rows[::-1]), batch(club, *rows))
     assert [each["rejected"] for each in told] == [[], [], []]
     assert sum(each["loaded"] for each in told) == 30
-    found = (await club.http.get(AT, params={"page[size]": 100})).json()["data"]
+    found = (await club.http.get(PRODUCTS_URL, params={"page[size]": 100})).json()["data"]
     assert (len(found), sum(len(each["variants"]) for each in found)) == (30, 30)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from api.profile_calls import PROFILES, errors, location, made
+from api.profile_calls import PROFILES_URL, create_location, create_profile, get_errors
 from clubs import Club
 
 
@@ -29,8 +29,8 @@ from clubs import Club
     ],
 )
 async def test_profiles_are_listed_filtered_and_sorted(club: Club, query: str, names: list[str]) -> None:
-    store = await location(club, name="Oslo")
-    await made(
+    store = await create_location(club, name="Oslo")
+    await create_profile(
         club,
         first_name="Kari",
         email="kari@example.com",
@@ -39,8 +39,8 @@ async def test_profiles_are_listed_filtered_and_sorted(club: Club, query: str, n
         joined_location_id=store,
         joined_at="2026-01-01",
     )
-    await made(club, first_name="Ola", tags=["staff"], identities=[{"handle": "card", "identifier": "A1"}])
-    answer = await club.http.get(f"{PROFILES}?{query}")
+    await create_profile(club, first_name="Ola", tags=["staff"], identities=[{"handle": "card", "identifier": "A1"}])
+    answer = await club.http.get(f"{PROFILES_URL}?{query}")
     assert [each["first_name"] for each in answer.json()["data"]] == names
 
 
@@ -48,14 +48,14 @@ async def test_profiles_are_listed_filtered_and_sorted(club: Club, query: str, n
     "query", ["filter[shoe]=1", "filter[tags]=x", "sort=tags.handle", "include=tiers", "page[size]=0"]
 )
 async def test_a_list_that_can_not_be_is_refused(club: Club, query: str) -> None:
-    assert (await club.http.get(f"{PROFILES}?{query}")).status_code == 422
+    assert (await club.http.get(f"{PROFILES_URL}?{query}")).status_code == 422
 
 
 # Finding ----------------------------------------------------------------------------------------------------
 
 
 async def test_a_profile_is_found_by_what_others_call_it(club: Club) -> None:
-    profile = await made(
+    profile = await create_profile(
         club,
         external_id="P-1",
         email="kari@example.com",
@@ -68,7 +68,7 @@ async def test_a_profile_is_found_by_what_others_call_it(club: Club) -> None:
         ("email", "Kari@example.com"),
         ("external_id", "P-1"),
     ):
-        answer = await club.http.post(f"{PROFILES}/search-id", json={"type": by, "id": value})
+        answer = await club.http.post(f"{PROFILES_URL}/search-id", json={"type": by, "id": value})
         assert (answer.status_code, answer.json()["data"]) == (200, profile)
 
 
@@ -83,13 +83,13 @@ async def test_a_profile_is_found_by_what_others_call_it(club: Club) -> None:
     ],
 )
 async def test_who_can_not_be_found(club: Club, body: dict[str, Any], status: int) -> None:
-    assert (await club.http.post(f"{PROFILES}/search-id", json=body)).status_code == status
+    assert (await club.http.post(f"{PROFILES_URL}/search-id", json=body)).status_code == status
 
 
 async def test_availability_tells_who_has_an_email_or_a_phone(club: Club) -> None:
-    profile = await made(club, first_name="Kari", last_name="Nordmann", email="kari@example.com")
+    profile = await create_profile(club, first_name="Kari", last_name="Nordmann", email="kari@example.com")
     answer = await club.http.post(
-        f"{PROFILES}/availability", json={"email": "KARI@example.com", "mobile_phone": "+4790000000"}
+        f"{PROFILES_URL}/availability", json={"email": "KARI@example.com", "mobile_phone": "+4790000000"}
     )
     assert answer.json() == {
         "data": {
@@ -97,7 +97,7 @@ async def test_availability_tells_who_has_an_email_or_a_phone(club: Club) -> Non
             "mobile_phone": {"available": True, "profile": None},
         }
     }
-    assert (await club.http.post(f"{PROFILES}/availability", json={})).json() == {
+    assert (await club.http.post(f"{PROFILES_URL}/availability", json={})).json() == {
         "data": {"email": None, "mobile_phone": None}
     }
-    assert list(await errors(club, "POST", "/availability", {"email": "kari"})) == ["email"]
+    assert list(await get_errors(club, "POST", "/availability", {"email": "kari"})) == ["email"]

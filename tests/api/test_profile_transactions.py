@@ -2,7 +2,16 @@
 
 from decimal import Decimal
 
-from api.transaction_calls import V3, Json, change, line, make, profile, read, sale
+from api.transaction_client import (
+    V3,
+    Json,
+    create_profile,
+    create_transaction,
+    get_json,
+    item_fields,
+    sale,
+    update_transaction,
+)
 from clubs import Club
 
 OWN = "/id/api/v1/profiles/me"
@@ -18,32 +27,41 @@ async def own(club: Club, member: str, path: str, **query: str) -> Json:
 
 
 async def shopping(club: Club) -> str:
-    member = await profile(club)
+    member = await create_profile(club)
     boots = {"sku": "S1", "product": {"name": "Boots", "brand": "X"}}
-    await make(
+    await create_transaction(
         club,
         sale(
             "100.10",
             "2026-10-01 23:30:00",
             profile_id=member,
             timezone="Europe/Oslo",
-            items=[line(product_variant=boots)],
+            items=[item_fields(product_variant=boots)],
         ),
     )
-    await make(
+    await create_transaction(
         club,
-        sale("-10.00", "2026-10-02 10:00:00", profile_id=member, items=[line(sku="S1", quantity=3), line(quantity=-1)]),
+        sale(
+            "-10.00",
+            "2026-10-02 10:00:00",
+            profile_id=member,
+            items=[item_fields(sku="S1", quantity=3), item_fields(quantity=-1)],
+        ),
     )
-    voided = await make(club, sale(50, "2026-10-02 11:00:00", profile_id=member, items=[line(sku="S1", quantity=100)]))
-    await change(club, voided, is_void=True)
-    await make(club, sale(7, "2026-09-01 10:00:00", profile_id=member, items=[line(name="Soap", sku="S7", brand="Y")]))
-    await make(club, sale(1000))
+    voided = await create_transaction(
+        club, sale(50, "2026-10-02 11:00:00", profile_id=member, items=[item_fields(sku="S1", quantity=100)])
+    )
+    await update_transaction(club, voided, is_void=True)
+    await create_transaction(
+        club, sale(7, "2026-09-01 10:00:00", profile_id=member, items=[item_fields(name="Soap", sku="S7", brand="Y")])
+    )
+    await create_transaction(club, sale(1000))
     return member
 
 
 async def test_transactions_are_grouped_by_local_date(club: Club) -> None:
     member = await shopping(club)
-    found = await read(club, f"profiles/{member}/group_transactions", include="profile")
+    found = await get_json(club, f"profiles/{member}/group_transactions", include="profile")
     assert [(day["date"], day["total"], day["transactions_count"]) for day in found["data"]] == [
         ("2026-10-02", Decimal("90.10"), 3),
         ("2026-09-01", Decimal("7.00"), 1),
@@ -51,17 +69,17 @@ async def test_transactions_are_grouped_by_local_date(club: Club) -> None:
     assert [each["total"] for each in found["data"][0]["transactions"]] == [50, Decimal("-10.00"), Decimal("100.10")]
     assert found["data"][1]["transactions"][0]["profile"]["id"] == member
     assert found["meta"]["total"] == 2
-    second = await read(club, f"profiles/{member}/group_transactions", **{"page[size]": "1", "page[number]": "2"})
+    second = await get_json(club, f"profiles/{member}/group_transactions", **{"page[size]": "1", "page[number]": "2"})
     assert [day["date"] for day in second["data"]] == ["2026-09-01"]
-    filtered = await read(club, f"profiles/{member}/group_transactions", **{"filter[total][lt]": "10"})
+    filtered = await get_json(club, f"profiles/{member}/group_transactions", **{"filter[total][lt]": "10"})
     assert [day["total"] for day in filtered["data"]] == [Decimal("-10.00"), Decimal("7.00")]
-    beyond = await read(club, f"profiles/{member}/group_transactions", **{"page[number]": "9"})
+    beyond = await get_json(club, f"profiles/{member}/group_transactions", **{"page[number]": "9"})
     assert beyond["data"] == []
 
 
 async def test_what_was_bought_is_listed_by_product(club: Club) -> None:
     member = await shopping(club)
-    found = await read(club, f"profiles/{member}/transaction-products", sort="-quantity")
+    found = await get_json(club, f"profiles/{member}/transaction-products", sort="-quantity")
     assert [
         (each["sku"], each["name"], each["brand"], each["quantity"], each["transactions_count"])
         for each in found["data"]
@@ -86,4 +104,4 @@ async def test_members_see_their_own(club: Club) -> None:
 async def test_who_is_not_there_has_no_transactions(club: Club) -> None:
     for member in ("x", "018f0000-0000-7000-8000-000000000000"):
         for path in ("transactions", "find-transactions", "group_transactions", "transaction-products"):
-            await read(club, f"profiles/{member}/{path}", 404)
+            await get_json(club, f"profiles/{member}/{path}", 404)

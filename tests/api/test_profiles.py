@@ -4,7 +4,16 @@ from typing import Any
 
 import pytest
 
-from api.profile_calls import PROFILES, changed, errors, location, made, memberships, other_club, shown
+from api.profile_calls import (
+    PROFILES_URL,
+    create_location,
+    create_profile,
+    get_errors,
+    get_profile,
+    list_memberships,
+    other_club,
+    update_profile,
+)
 from clubs import Club
 
 __all__ = ["other_club"]
@@ -39,8 +48,8 @@ EVERYTHING: dict[str, Any] = {
 
 
 async def test_every_field_that_goes_in_comes_out(club: Club) -> None:
-    store = await location(club, external_id="S1", name="Oslo")
-    profile = await made(
+    store = await create_location(club, external_id="S1", name="Oslo")
+    profile = await create_profile(
         club,
         **EVERYTHING,
         joined_location_id=store,
@@ -51,7 +60,7 @@ async def test_every_field_that_goes_in_comes_out(club: Club) -> None:
         attributes={"appearance": {"hair": "red"}},
     )
     assert profile | EVERYTHING == profile
-    assert profile == await shown(club, profile["id"])
+    assert profile == await get_profile(club, profile["id"])
     assert (profile["joined_location_id"], profile["preferred_location_id"]) == (store, store)
     assert profile["favorite_stores"] == [store]
     assert profile["identities"][0]["identifier"] == "1234"
@@ -62,7 +71,7 @@ async def test_every_field_that_goes_in_comes_out(club: Club) -> None:
 
 
 async def test_an_empty_profile_has_every_field(club: Club) -> None:
-    profile = await made(club)
+    profile = await create_profile(club)
     assert profile["profile_type"] == "active"
     assert profile["joined_at"] == "2026-11-01 00:00:00"
     assert (profile["consents"], profile["properties"], profile["tags"], profile["favorite_stores"]) == (
@@ -75,29 +84,29 @@ async def test_an_empty_profile_has_every_field(club: Club) -> None:
 
 
 async def test_what_was_read_can_be_sent_back_and_changes_nothing(club: Club) -> None:
-    store = await location(club, external_id="S1")
-    profile = await made(
+    store = await create_location(club, external_id="S1")
+    profile = await create_profile(
         club,
         **EVERYTHING,
         joined_location_id=store,
         identities=[{"handle": "card", "identifier": "1"}],
         addresses=[{"city": "Oslo", "country": "Norway", "is_default": True}, {"city": "Bergen"}],
     )
-    club.clock.step(days=1)
-    assert await changed(club, profile["id"], **profile) == profile
+    club.clock.advance(days=1)
+    assert await update_profile(club, profile["id"], **profile) == profile
 
 
 async def test_a_deleted_location_can_be_sent_back(club: Club) -> None:
-    store = await location(club, external_id="S1")
-    profile = await made(club, joined_location_id=store)
+    store = await create_location(club, external_id="S1")
+    profile = await create_profile(club, joined_location_id=store)
     assert (await club.http.delete(f"/api/v3/locations/{store}")).status_code == 204
-    assert (await changed(club, profile["id"], joined_location_id=store))["joined_location_id"] == store
+    assert (await update_profile(club, profile["id"], joined_location_id=store))["joined_location_id"] == store
 
 
 async def test_a_change_leaves_what_it_does_not_name(club: Club) -> None:
-    profile = await made(club, **EVERYTHING)
-    club.clock.step(days=1)
-    after = await changed(club, profile["id"], first_name="Kåre", title=None)
+    profile = await create_profile(club, **EVERYTHING)
+    club.clock.advance(days=1)
+    after = await update_profile(club, profile["id"], first_name="Kåre", title=None)
     assert after == profile | {
         "first_name": "Kåre",
         "title": None,
@@ -106,56 +115,56 @@ async def test_a_change_leaves_what_it_does_not_name(club: Club) -> None:
 
 
 async def test_numbers_arrive_as_strings_and_external_ids_as_numbers(club: Club) -> None:
-    profile = await made(club, external_id=17, mobile_phone=4790000001, birth_year="1990", group_ids=["5", 5])
+    profile = await create_profile(club, external_id=17, mobile_phone=4790000001, birth_year="1990", group_ids=["5", 5])
     assert (profile["external_id"], profile["mobile_phone"]) == ("17", "4790000001")
     assert (profile["birth_year"], profile["group_ids"]) == (1990, [5])
 
 
 async def test_empty_texts_of_what_is_unique_are_null(club: Club) -> None:
     for _ in range(2):
-        profile = await made(club, email="", mobile_phone=" ", external_id="", currency="")
+        profile = await create_profile(club, email="", mobile_phone=" ", external_id="", currency="")
         assert [profile[name] for name in ("email", "mobile_phone", "external_id", "currency")] == [None] * 4
 
 
 async def test_unknown_keys_are_ignored(club: Club) -> None:
-    assert "shoe_size" not in await made(club, shoe_size=38, id="mine", member_id=1)
+    assert "shoe_size" not in await create_profile(club, shoe_size=38, id="mine", member_id=1)
 
 
 # Joining --------------------------------------------------------------------------------------------------
 
 
 async def test_a_profile_joins_when_it_says(club: Club) -> None:
-    profile = await made(club, joined_at="2026-08-03T12:00:00+02:00")
+    profile = await create_profile(club, joined_at="2026-08-03T12:00:00+02:00")
     assert profile["joined_at"] == "2026-08-03 10:00:00"
-    assert await memberships(club, profile["id"]) == [("in", "2026-08-03 10:00", True)]
+    assert await list_memberships(club, profile["id"]) == [("in", "2026-08-03 10:00", True)]
 
 
 async def test_a_join_date_sent_as_null_stays_null(club: Club) -> None:
-    profile = await made(club, joined_at=None)
+    profile = await create_profile(club, joined_at=None)
     assert profile["joined_at"] is None
-    assert await memberships(club, profile["id"]) == [("in", "2026-11-01 00:00", True)]
+    assert await list_memberships(club, profile["id"]) == [("in", "2026-11-01 00:00", True)]
 
 
 async def test_a_corrected_join_date_moves_the_join(club: Club) -> None:
-    profile = await made(club)
-    await changed(club, profile["id"], joined_at="2020-01-02")
-    assert await memberships(club, profile["id"]) == [("in", "2020-01-02 00:00", True)]
-    await changed(club, profile["id"], joined_at=None)
-    await changed(club, profile["id"], first_name="Ola")
-    assert await memberships(club, profile["id"]) == [("in", "2020-01-02 00:00", True)]
+    profile = await create_profile(club)
+    await update_profile(club, profile["id"], joined_at="2020-01-02")
+    assert await list_memberships(club, profile["id"]) == [("in", "2020-01-02 00:00", True)]
+    await update_profile(club, profile["id"], joined_at=None)
+    await update_profile(club, profile["id"], first_name="Ola")
+    assert await list_memberships(club, profile["id"]) == [("in", "2020-01-02 00:00", True)]
 
 
 async def test_a_join_date_after_none_moves_the_join_of_the_making(club: Club) -> None:
-    profile = await made(club, joined_at=None)
-    club.clock.step(days=3)
-    await changed(club, profile["id"], joined_at="2026-10-01")
-    assert await memberships(club, profile["id"]) == [("in", "2026-10-01 00:00", True)]
+    profile = await create_profile(club, joined_at=None)
+    club.clock.advance(days=3)
+    await update_profile(club, profile["id"], joined_at="2026-10-01")
+    assert await list_memberships(club, profile["id"]) == [("in", "2026-10-01 00:00", True)]
 
 
 async def test_deleting_is_leaving_and_the_profile_is_no_more_found(club: Club) -> None:
-    profile = await made(club, **EVERYTHING)
-    club.clock.step(days=1)
-    path = f"{PROFILES}/{profile['id']}"
+    profile = await create_profile(club, **EVERYTHING)
+    club.clock.advance(days=1)
+    path = f"{PROFILES_URL}/{profile['id']}"
     assert (await club.http.delete(path)).status_code == 204
     for method, more in (("GET", ""), ("DELETE", ""), ("GET", "/addresses"), ("GET", "/attributes/comms")):
         answer = await club.http.request(method, path + more)
@@ -163,60 +172,60 @@ async def test_deleting_is_leaving_and_the_profile_is_no_more_found(club: Club) 
             404,
             {"message": f"There is no profile {profile['id']}."},
         )
-    assert (await club.http.get(PROFILES)).json()["meta"]["total"] == 0
-    assert await memberships(club, profile["id"]) == [
+    assert (await club.http.get(PROFILES_URL)).json()["meta"]["total"] == 0
+    assert await list_memberships(club, profile["id"]) == [
         ("in", "2026-08-03 10:11", True),
         ("out", "2026-11-02 00:00", True),
     ]
 
 
 async def test_who_joins_again_keeps_the_id_and_all_else(club: Club) -> None:
-    profile = await made(club, **EVERYTHING, identities=[{"handle": "card", "identifier": "1"}])
-    path = f"{PROFILES}/{profile['id']}"
-    club.clock.step(days=1)
+    profile = await create_profile(club, **EVERYTHING, identities=[{"handle": "card", "identifier": "1"}])
+    path = f"{PROFILES_URL}/{profile['id']}"
+    club.clock.advance(days=1)
     await club.http.delete(path)
-    club.clock.step(days=1)
+    club.clock.advance(days=1)
     answer = await club.http.put(f"{path}/update-type", json={"profile_type": "active"})
     assert answer.status_code == 200
     assert answer.json()["data"] == profile | {"updated_at": "2026-11-03 00:00:00"}
-    assert [each[0] for each in await memberships(club, profile["id"])] == ["in", "out", "in"]
+    assert [each[0] for each in await list_memberships(club, profile["id"])] == ["in", "out", "in"]
 
 
 async def test_joining_while_in_is_ignored(club: Club) -> None:
-    profile = await made(club)
-    club.clock.step(days=1)
-    answer = await club.http.put(f"{PROFILES}/{profile['id']}/update-type", json={"profile_type": "active"})
+    profile = await create_profile(club)
+    club.clock.advance(days=1)
+    answer = await club.http.put(f"{PROFILES_URL}/{profile['id']}/update-type", json={"profile_type": "active"})
     assert answer.json()["data"]["profile_type"] == "active"
-    assert await memberships(club, profile["id"]) == [("in", "2026-11-01 00:00", True)]
+    assert await list_memberships(club, profile["id"]) == [("in", "2026-11-01 00:00", True)]
 
 
 async def test_the_type_deleted_is_deleting_wherever_it_is_written(club: Club) -> None:
     for way in ("create", "update", "update-type"):
-        profile_id = None if way == "create" else (await made(club))["id"]
+        profile_id = None if way == "create" else (await create_profile(club))["id"]
         path = {"create": "", "update": f"/{profile_id}", "update-type": f"/{profile_id}/update-type"}[way]
         method = "POST" if way == "create" else "PUT"
-        answer = await club.http.request(method, PROFILES + path, json={"profile_type": "deleted"})
+        answer = await club.http.request(method, PROFILES_URL + path, json={"profile_type": "deleted"})
         assert answer.json()["data"]["profile_type"] == "deleted"
         gone = answer.json()["data"]["id"]
-        assert (await club.http.get(f"{PROFILES}/{gone}")).status_code == 404
-        assert [each[0] for each in await memberships(club, gone)] == ["in", "out"]
+        assert (await club.http.get(f"{PROFILES_URL}/{gone}")).status_code == 404
+        assert [each[0] for each in await list_memberships(club, gone)] == ["in", "out"]
 
 
 async def test_another_type_is_only_a_type(club: Club) -> None:
-    profile = await made(club)
-    answer = await club.http.put(f"{PROFILES}/{profile['id']}/update-type", json={"profile_type": "system"})
+    profile = await create_profile(club)
+    answer = await club.http.put(f"{PROFILES_URL}/{profile['id']}/update-type", json={"profile_type": "system"})
     assert answer.json()["data"]["profile_type"] == "system"
-    assert [each[0] for each in await memberships(club, profile["id"])] == ["in"]
+    assert [each[0] for each in await list_memberships(club, profile["id"])] == ["in"]
 
 
 async def test_nobody_comes_back_to_an_email_that_another_took(club: Club) -> None:
-    profile = await made(club, email="kari@example.com")
-    await club.http.delete(f"{PROFILES}/{profile['id']}")
-    other = await made(club, email="Kari@Example.com")
+    profile = await create_profile(club, email="kari@example.com")
+    await club.http.delete(f"{PROFILES_URL}/{profile['id']}")
+    other = await create_profile(club, email="Kari@Example.com")
     path = f"/{profile['id']}/update-type"
-    assert await errors(club, "PUT", path, {"profile_type": "active"}) == {"email": ["The email exists"]}
-    await changed(club, other["id"], email=None)
-    assert (await club.http.put(PROFILES + path, json={"profile_type": "active"})).status_code == 200
+    assert await get_errors(club, "PUT", path, {"profile_type": "active"}) == {"email": ["The email exists"]}
+    await update_profile(club, other["id"], email=None)
+    assert (await club.http.put(PROFILES_URL + path, json={"profile_type": "active"})).status_code == 200
 
 
 # Unique -----------------------------------------------------------------------------------------------------
@@ -231,16 +240,16 @@ async def test_nobody_comes_back_to_an_email_that_another_took(club: Club) -> No
     ],
 )
 async def test_what_is_unique_is_refused_by_field(club: Club, field: str, taken: str, again: str, message: str) -> None:
-    first = await made(club, **{field: taken})
-    assert await errors(club, "POST", "", {field: again}) == {field: [message]}
-    other = await made(club)
-    assert await errors(club, "PUT", f"/{other['id']}", {field: again}) == {field: [message]}
-    assert (await changed(club, first["id"], **{field: again}))[field] == again
+    first = await create_profile(club, **{field: taken})
+    assert await get_errors(club, "POST", "", {field: again}) == {field: [message]}
+    other = await create_profile(club)
+    assert await get_errors(club, "PUT", f"/{other['id']}", {field: again}) == {field: [message]}
+    assert (await update_profile(club, first["id"], **{field: again}))[field] == again
 
 
 async def test_all_clashes_are_told_at_once(club: Club) -> None:
-    await made(club, email="kari@example.com", mobile_phone="+4790000000")
-    found = await errors(club, "POST", "", {"email": "kari@example.com", "mobile_phone": "+4790000000"})
+    await create_profile(club, email="kari@example.com", mobile_phone="+4790000000")
+    found = await get_errors(club, "POST", "", {"email": "kari@example.com", "mobile_phone": "+4790000000"})
     assert found == {"email": ["The email exists"], "mobile_phone": ["The phone number exists"]}
 
 
@@ -307,46 +316,46 @@ async def test_all_clashes_are_told_at_once(club: Club) -> None:
     ],
 )
 async def test_what_can_not_be_is_refused_by_path(club: Club, body: dict[str, Any], path: str) -> None:
-    profile = await made(club, first_name="Kari")
+    profile = await create_profile(club, first_name="Kari")
     for method, where in (("POST", ""), ("PUT", f"/{profile['id']}")):
-        assert list(await errors(club, method, where, body)) == [path]
-    assert await shown(club, profile["id"]) == profile
+        assert list(await get_errors(club, method, where, body)) == [path]
+    assert await get_profile(club, profile["id"]) == profile
 
 
 async def test_a_birth_date_is_checked_with_what_stands(club: Club) -> None:
-    profile = await made(club, birth_day=29, birth_month=2)
+    profile = await create_profile(club, birth_day=29, birth_month=2)
     path = f"/{profile['id']}"
-    assert list(await errors(club, "PUT", path, {"birth_year": 2001})) == ["birth_year"]
-    assert list(await errors(club, "PUT", path, {"birth_month": 2, "birth_day": 30})) == ["birth_day"]
-    assert (await changed(club, profile["id"], birth_year=2000))["birth_year"] == 2000
+    assert list(await get_errors(club, "PUT", path, {"birth_year": 2001})) == ["birth_year"]
+    assert list(await get_errors(club, "PUT", path, {"birth_month": 2, "birth_day": 30})) == ["birth_day"]
+    assert (await update_profile(club, profile["id"], birth_year=2000))["birth_year"] == 2000
 
 
 async def test_all_faults_are_told_at_once(club: Club) -> None:
-    found = await errors(club, "POST", "", {"birth_day": 40, "currency": "?", "sms_status": "fine"})
+    found = await get_errors(club, "POST", "", {"birth_day": 40, "currency": "?", "sms_status": "fine"})
     assert sorted(found) == ["birth_day", "currency", "sms_status"]
 
 
 async def test_a_body_that_is_no_object_is_refused(club: Club) -> None:
-    assert (await club.http.post(PROFILES, json=[])).status_code == 422
-    assert (await club.http.post(PROFILES, content=b"{")).status_code == 400
+    assert (await club.http.post(PROFILES_URL, json=[])).status_code == 422
+    assert (await club.http.post(PROFILES_URL, content=b"{")).status_code == 400
 
 
 async def test_another_clubs_profile_is_not_there(club: Club, other_club: Club) -> None:
-    theirs = await made(other_club, email="kari@example.com", external_id="P-1")
-    await made(club, email="kari@example.com", external_id="P-1")
-    path = f"{PROFILES}/{theirs['id']}"
+    theirs = await create_profile(other_club, email="kari@example.com", external_id="P-1")
+    await create_profile(club, email="kari@example.com", external_id="P-1")
+    path = f"{PROFILES_URL}/{theirs['id']}"
     assert (await club.http.get(path)).status_code == 404
     assert (await club.http.put(path, json={"first_name": "Mine"})).status_code == 404
     for more in ("", "/purge"):
         assert (await club.http.delete(path + more)).status_code == 404
     assert (await club.http.put(f"{path}/update-type", json={"profile_type": "active"})).status_code == 404
     assert (await club.http.post(f"{path}/depersonalise")).status_code == 404
-    assert await shown(other_club, theirs["id"]) == theirs
+    assert await get_profile(other_club, theirs["id"]) == theirs
 
 
 @pytest.mark.parametrize("profile_id", ["no-uuid", "00000000-0000-0000-0000-000000000000", "1"])
 async def test_a_profile_that_is_not_there_is_a_404(club: Club, profile_id: str) -> None:
-    answer = await club.http.get(f"{PROFILES}/{profile_id}")
+    answer = await club.http.get(f"{PROFILES_URL}/{profile_id}")
     assert (answer.status_code, answer.json()) == (404, {"message": f"There is no profile {profile_id}."})
 
 
@@ -355,9 +364,11 @@ async def test_a_profile_that_is_not_there_is_a_404(club: Club, profile_id: str)
 
 async def test_an_idempotency_key_gives_the_first_answer_again(club: Club) -> None:
     headers = {"Idempotency-Key": "first"}
-    answers = [await club.http.post(PROFILES, json={"email": "kari@example.com"}, headers=headers) for _ in range(2)]
+    answers = [
+        await club.http.post(PROFILES_URL, json={"email": "kari@example.com"}, headers=headers) for _ in range(2)
+    ]
     assert answers[0].status_code == answers[1].status_code == 201
     assert answers[0].json() == answers[1].json()
-    other = await club.http.post(PROFILES, json={"email": "ola@example.com"}, headers=headers)
+    other = await club.http.post(PROFILES_URL, json={"email": "ola@example.com"}, headers=headers)
     assert (other.status_code, list(other.json()["errors"])) == (422, ["Idempotency-Key"])
-    assert (await club.http.get(PROFILES)).json()["meta"]["total"] == 1
+    assert (await club.http.get(PROFILES_URL)).json()["meta"]["total"] == 1

@@ -5,7 +5,17 @@ from typing import Any
 
 import pytest
 
-from api.transaction_calls import V3, Json, change, line, make, profile, read, sale, values
+from api.transaction_client import (
+    V3,
+    Json,
+    create_profile,
+    create_transaction,
+    get_json,
+    get_values,
+    item_fields,
+    sale,
+    update_transaction,
+)
 from clubs import Club
 
 
@@ -21,29 +31,30 @@ def names(transaction: Json) -> list[tuple[str, float]]:
 
 
 async def two(club: Club, **more: Any) -> Json:
-    items = [line(external_id="a", name="A", brand="X"), line(external_id="b", name="B", brand="Y")]
-    return await make(club, sale(items=items, **more))
+    items = [item_fields(external_id="a", name="A", brand="X"), item_fields(external_id="b", name="B", brand="Y")]
+    return await create_transaction(club, sale(items=items, **more))
 
 
 async def test_lines_come_in_the_order_in_which_they_were_sent(club: Club) -> None:
     sent = [
-        line(name=str(number), product_variant={"name": str(number)} if number % 3 else None) for number in range(30)
+        item_fields(name=str(number), product_variant={"name": str(number)} if number % 3 else None)
+        for number in range(30)
     ]
-    made = await make(club, sale(items=sent))
+    made = await create_transaction(club, sale(items=sent))
     assert [item["name"] for item in made["items"]] == [str(number) for number in range(30)]
 
 
 async def test_lines_are_matched_by_id_then_by_external_id_and_the_rest_is_appended(club: Club) -> None:
     made = await two(club)
     first, second = made["items"]
-    changed = await change(
+    changed = await update_transaction(
         club,
         made,
         items=[
             {"id": str(first["id"]), "quantity": 5},
             {"external_id": "b", "name": "B2"},
-            line(external_id="c", name="C"),
-            line(name="D", id=first["id"] + 1000),
+            item_fields(external_id="c", name="C"),
+            item_fields(name="D", id=first["id"] + 1000),
         ],
     )
     assert names(changed) == [("A", 5), ("B2", 2), ("C", 2), ("D", 2)]
@@ -53,14 +64,16 @@ async def test_lines_are_matched_by_id_then_by_external_id_and_the_rest_is_appen
 
 
 async def test_lines_with_one_external_id_are_matched_one_by_one(club: Club) -> None:
-    made = await make(club, sale(items=[line(external_id="a", name="1"), line(external_id="a", name="2")]))
-    changed = await change(
+    made = await create_transaction(
+        club, sale(items=[item_fields(external_id="a", name="1"), item_fields(external_id="a", name="2")])
+    )
+    changed = await update_transaction(
         club,
         made,
         items=[
             {"external_id": "a", "quantity": 3},
             {"external_id": "a", "quantity": 4},
-            line(external_id="a", name="3"),
+            item_fields(external_id="a", name="3"),
         ],
     )
     assert names(changed) == [("1", 3), ("2", 4), ("3", 2)]
@@ -69,53 +82,55 @@ async def test_lines_with_one_external_id_are_matched_one_by_one(club: Club) -> 
 async def test_one_line_may_be_meant_twice(club: Club) -> None:
     made = await two(club)
     line_id = made["items"][0]["id"]
-    changed = await change(club, made, items=[{"id": line_id, "quantity": 3}, {"id": line_id, "name": "Z"}])
+    changed = await update_transaction(club, made, items=[{"id": line_id, "quantity": 3}, {"id": line_id, "name": "Z"}])
     assert names(changed) == [("Z", 3), ("B", 2)]
 
 
 async def test_without_items_the_lines_stay(club: Club) -> None:
     made = await two(club)
-    assert names(await change(club, made, total=3)) == [("A", 2), ("B", 2)]
-    assert names(await change(club, made, delete_existing_items=True)) == [("A", 2), ("B", 2)]
+    assert names(await update_transaction(club, made, total=3)) == [("A", 2), ("B", 2)]
+    assert names(await update_transaction(club, made, delete_existing_items=True)) == [("A", 2), ("B", 2)]
 
 
 async def test_all_lines_can_be_replaced(club: Club) -> None:
     made = await two(club)
     second = made["items"][1]["id"]
-    changed = await change(
+    changed = await update_transaction(
         club,
         made,
         delete_existing_items=True,
-        items=[line(name="N"), line(name="B2", id=second), line(name="B3", id=second)],
+        items=[item_fields(name="N"), item_fields(name="B2", id=second), item_fields(name="B3", id=second)],
     )
     assert sorted(names(changed)) == [("B2", 2), ("B3", 2), ("N", 2)]
     assert [item["id"] == second for item in changed["items"] if item["name"] == "B2"] == [True]
-    assert (await change(club, made, delete_existing_items=True, items=[]))["items"] == []
+    assert (await update_transaction(club, made, delete_existing_items=True, items=[]))["items"] == []
 
 
 async def test_a_new_line_must_be_whole_and_is_told_by_its_path_as_it_came(club: Club) -> None:
     made = await two(club)
-    refused = await change(club, made, 422, items=[{"external_id": "b", "quantity": "1e9"}, {"name": "C"}])
+    refused = await update_transaction(club, made, 422, items=[{"external_id": "b", "quantity": "1e9"}, {"name": "C"}])
     assert refused["errors"] == {"items.0.quantity": ["must be below 10000000 in size"]}
-    refused = await change(club, made, 422, items=[{"external_id": "b"}, {"name": "C"}])
+    refused = await update_transaction(club, made, 422, items=[{"external_id": "b"}, {"name": "C"}])
     assert refused["errors"] == {
         "items.1.price_current": ["is required"],
         "items.1.price_sell": ["is required"],
         "items.1.quantity": ["is required"],
     }
-    refused = await change(club, made, 422, items=[{"external_id": "b"}, line(product_variant_id=999999)])
+    refused = await update_transaction(
+        club, made, 422, items=[{"external_id": "b"}, item_fields(product_variant_id=999999)]
+    )
     assert refused["errors"] == {"items.1.product_variant_id": ["there is no product variant 999999"]}
 
 
 async def test_voiding_a_line_moves_its_brand_and_discount_but_never_the_total(club: Club) -> None:
-    member = await profile(club)
-    items = [line(brand="X", discounts=[{"amount": 10}]), line(brand="Y")]
-    made = await make(club, sale(profile_id=member, items=items))
-    found = await values(club, member)
+    member = await create_profile(club)
+    items = [item_fields(brand="X", discounts=[{"amount": 10}]), item_fields(brand="Y")]
+    made = await create_transaction(club, sale(profile_id=member, items=items))
+    found = await get_values(club, member)
     assert (found["purchased_brands"], found["discount_avg"]) == (["X", "Y"], Decimal("5.00"))
-    changed = await change(club, made, items=[{"id": made["items"][0]["id"], "is_void": True}])
+    changed = await update_transaction(club, made, items=[{"id": made["items"][0]["id"], "is_void": True}])
     assert (changed["total"], changed["items"][0]["is_void"]) == (100, True)
-    found = await values(club, member)
+    found = await get_values(club, member)
     assert (found["purchased_brands"], found["discount_avg"]) == (["Y"], Decimal("0.00"))
     assert found["spend_all"] == Decimal("100.00")
 
@@ -124,22 +139,22 @@ async def test_voiding_a_line_moves_its_brand_and_discount_but_never_the_total(c
 
 
 async def test_lines_are_listed_read_appended_changed_and_deleted(club: Club) -> None:
-    member = await profile(club)
+    member = await create_profile(club)
     made = await two(club, profile_id=member)
     at = f"{made['id']}/items"
-    added = (await send(club, "POST", at, line(name="C", brand="Z", external_id="a"), 201))["data"]
+    added = (await send(club, "POST", at, item_fields(name="C", brand="Z", external_id="a"), 201))["data"]
     assert (added["name"], added["transaction_id"]) == ("C", made["id"])
-    assert (await values(club, member))["purchased_brands"] == ["X", "Y", "Z"]
+    assert (await get_values(club, member))["purchased_brands"] == ["X", "Y", "Z"]
     assert (await send(club, "GET", f"{at}/{added['id']}"))["data"] == added
     changed = (await send(club, "PUT", f"{at}/{added['id']}", {"brand": None, "quantity": "1.5"}))["data"]
     assert (changed["brand"], changed["quantity"], changed["name"]) == (None, 1.5, "C")
-    assert (await values(club, member))["purchased_brands"] == ["X", "Y"]
-    listed = await read(club, f"transactions/{at}", **{"filter[name][in]": "a,c", "sort": "name"})
+    assert (await get_values(club, member))["purchased_brands"] == ["X", "Y"]
+    listed = await get_json(club, f"transactions/{at}", **{"filter[name][in]": "a,c", "sort": "name"})
     assert [item["name"] for item in listed["data"]] == ["A", "C"]
     first = made["items"][0]["id"]
     await send(club, "DELETE", f"{at}/{first}", expected=204)
-    assert (await values(club, member))["purchased_brands"] == ["Y"]
-    assert (await values(club, member))["spend_all"] == Decimal("100.00")
+    assert (await get_values(club, member))["purchased_brands"] == ["Y"]
+    assert (await get_values(club, member))["spend_all"] == Decimal("100.00")
     for method in ("GET", "DELETE"):
         await send(club, method, f"{at}/{first}", expected=404)
     await send(club, "PUT", f"{at}/{first}", {}, 404)
@@ -161,7 +176,7 @@ async def test_lines_of_another_transaction_are_not_there(club: Club) -> None:
     for method, body in (("GET", None), ("PUT", {}), ("DELETE", None)):
         await send(club, method, path, body, 404)
     await send(club, "GET", "999999/items/1", expected=404)
-    await send(club, "POST", "999999/items", line(), 404)
+    await send(club, "POST", "999999/items", item_fields(), 404)
 
 
 # Products ------------------------------------------------------------------------------------------------
@@ -178,8 +193,13 @@ async def product(club: Club, brand: str, sku: str) -> Json:
 async def test_a_product_is_named_by_variant_or_by_sku_or_by_id(club: Club) -> None:
     one = await product(club, "X", "S1")
     variant = one["variants"][0]["id"]
-    named = [line(product_variant_id=str(variant)), line(sku="S1"), line(product_id=one["id"]), line(sku="S9")]
-    made = await make(club, sale(items=named))
+    named = [
+        item_fields(product_variant_id=str(variant)),
+        item_fields(sku="S1"),
+        item_fields(product_id=one["id"]),
+        item_fields(sku="S9"),
+    ]
+    made = await create_transaction(club, sale(items=named))
     assert [(item["product_id"], item["product_variant_id"]) for item in made["items"]] == [
         (one["id"], variant),
         (one["id"], variant),
@@ -189,13 +209,15 @@ async def test_a_product_is_named_by_variant_or_by_sku_or_by_id(club: Club) -> N
 
 
 async def test_an_inline_variant_is_made_once(club: Club) -> None:
-    member = await profile(club)
+    member = await create_profile(club)
     inline = {"sku": "S1", "name": "42", "product": {"name": "Boots", "brand": "X"}}
-    made = await make(club, sale(profile_id=member, items=[line(product_variant=inline), line(product_variant=inline)]))
-    again = await make(club, sale(items=[line(sku="S1")]))
+    made = await create_transaction(
+        club, sale(profile_id=member, items=[item_fields(product_variant=inline), item_fields(product_variant=inline)])
+    )
+    again = await create_transaction(club, sale(items=[item_fields(sku="S1")]))
     assert len({item["product_variant_id"] for item in (*made["items"], *again["items"])}) == 1
-    assert (await values(club, member))["purchased_brands"] == ["X"]
-    assert (await read(club, "products"))["meta"]["total"] == 1
+    assert (await get_values(club, member))["purchased_brands"] == ["X"]
+    assert (await get_json(club, "products"))["meta"]["total"] == 1
 
 
 @pytest.mark.parametrize(
@@ -210,26 +232,28 @@ async def test_an_inline_variant_is_made_once(club: Club) -> None:
     ],
 )
 async def test_a_malformed_inline_variant_is_refused(club: Club, inline: Any, path: str) -> None:
-    refused = await make(club, sale(items=[line(product_variant=inline)]), 422)
+    refused = await create_transaction(club, sale(items=[item_fields(product_variant=inline)]), 422)
     assert list(refused["errors"]) == [path]
-    assert (await read(club, "products"))["data"] == []
+    assert (await get_json(club, "products"))["data"] == []
 
 
 async def test_an_inline_variant_of_a_product_that_stands(club: Club) -> None:
     one = await product(club, "X", "S1")
-    made = await make(club, sale(items=[line(product_variant={"sku": "S2", "product_id": one["id"]})]))
+    made = await create_transaction(
+        club, sale(items=[item_fields(product_variant={"sku": "S2", "product_id": one["id"]})])
+    )
     assert made["items"][0]["product_id"] == one["id"]
 
 
 async def test_what_newly_names_a_line_s_product_counts(club: Club) -> None:
-    member = await profile(club)
+    member = await create_profile(club)
     one, other = await product(club, "X", "S1"), await product(club, "Y", "S2")
-    made = await make(club, sale(profile_id=member, items=[line(sku="S1")]))
+    made = await create_transaction(club, sale(profile_id=member, items=[item_fields(sku="S1")]))
     (item,) = made["items"]
 
     async def brands(**body: Any) -> list[str]:
-        await change(club, made, items=[{**item, **body}])
-        return (await values(club, member))["purchased_brands"]  # type: ignore[no-any-return]
+        await update_transaction(club, made, items=[{**item, **body}])
+        return (await get_values(club, member))["purchased_brands"]  # type: ignore[no-any-return]
 
     assert await brands(sku="S2") == ["Y"]
     assert await brands(sku="S2", product_variant_id=one["variants"][0]["id"]) == ["X"]
@@ -240,9 +264,9 @@ async def test_what_newly_names_a_line_s_product_counts(club: Club) -> None:
 
 
 async def test_a_single_discount_stands_for_the_list_of_them(club: Club) -> None:
-    made = await make(club, sale(items=[line(discount="2.50")]))
+    made = await create_transaction(club, sale(items=[item_fields(discount="2.50")]))
     assert made["items"][0]["discounts"] == [{"amount": 2.5}]
-    changed = await change(club, made, items=[{"id": made["items"][0]["id"], "discount": 3}])
+    changed = await update_transaction(club, made, items=[{"id": made["items"][0]["id"], "discount": 3}])
     assert changed["items"][0]["discounts"] == [{"amount": 3}]
-    changed = await change(club, made, items=[{"id": made["items"][0]["id"], "discounts": None}])
+    changed = await update_transaction(club, made, items=[{"id": made["items"][0]["id"], "discounts": None}])
     assert changed["items"][0]["discounts"] == []

@@ -4,12 +4,22 @@ from decimal import Decimal
 
 import pytest
 
-from api.transaction_calls import V3, change, line, make, profile, read, sale, spend, values
+from api.transaction_client import (
+    V3,
+    create_profile,
+    create_transaction,
+    get_json,
+    get_values,
+    item_fields,
+    sale,
+    shop_count_and_spend,
+    update_transaction,
+)
 from clubs import Club
 
 
 async def test_a_transaction_is_shown_as_it_was_sent(club: Club) -> None:
-    member = await profile(club)
+    member = await create_profile(club)
     sent = sale(
         "100.50",
         external_id="R-1",
@@ -28,7 +38,7 @@ async def test_a_transaction_is_shown_as_it_was_sent(club: Club) -> None:
         status="paid",
         order_number=77,
         items=[
-            line(
+            item_fields(
                 external_id=9,
                 sku="S1",
                 brand="Acme",
@@ -40,8 +50,8 @@ async def test_a_transaction_is_shown_as_it_was_sent(club: Club) -> None:
             )
         ],
     )
-    made = await make(club, sent)
-    shown = (await read(club, f"transactions/{made['id']}"))["data"]
+    made = await create_transaction(club, sent)
+    shown = (await get_json(club, f"transactions/{made['id']}"))["data"]
     assert shown.pop("created_at") == shown.pop("updated_at") == "2026-11-01 00:00:00"
     (item,) = shown.pop("items")
     location = shown.pop("location")
@@ -93,14 +103,14 @@ async def test_a_transaction_is_shown_as_it_was_sent(club: Club) -> None:
 
 
 async def test_what_was_made_is_answered_in_full(club: Club) -> None:
-    made = await make(club, sale(external_id="R-1"))
+    made = await create_transaction(club, sale(external_id="R-1"))
     shown = (await club.http.get(f"{V3}/transactions/{made['id']}")).json()["data"]
     assert made == shown
     assert made == (await club.http.get(f"{V3}/transactions/external/R-1")).json()["data"]
 
 
 async def test_what_a_new_transaction_must_have_is_told_by_path(club: Club) -> None:
-    refused = await make(club, {"items": [{"name": "Socks"}]}, 422)
+    refused = await create_transaction(club, {"items": [{"name": "Socks"}]}, 422)
     assert refused["errors"] == {
         "timezone": ["is required"],
         "total": ["is required"],
@@ -109,18 +119,18 @@ async def test_what_a_new_transaction_must_have_is_told_by_path(club: Club) -> N
         "items.0.price_sell": ["is required"],
         "items.0.quantity": ["is required"],
     }
-    assert list((await make(club, sale() | {"items": None}, 422))["errors"]) == ["items"]
+    assert list((await create_transaction(club, sale() | {"items": None}, 422))["errors"]) == ["items"]
 
 
 async def test_a_profile_is_named_by_id_email_or_identity(club: Club) -> None:
-    member = await profile(club, email="Ola@example.no", identities=[{"handle": "shopify", "identifier": "77"}])
+    member = await create_profile(club, email="Ola@example.no", identities=[{"handle": "shopify", "identifier": "77"}])
     for ref in (
         {"profile_id": member.upper()},
         {"profile_id": "ola@EXAMPLE.no", "profile_id_handle": "email"},
         {"profile_id": 77, "profile_id_handle": "shopify"},
     ):
-        assert (await make(club, sale(**ref)))["profile_id"] == member
-    assert await spend(club, member) == (3, Decimal("300.00"))
+        assert (await create_transaction(club, sale(**ref)))["profile_id"] == member
+    assert await shop_count_and_spend(club, member) == (3, Decimal("300.00"))
 
 
 @pytest.mark.parametrize(
@@ -138,80 +148,84 @@ async def test_a_profile_is_named_by_id_email_or_identity(club: Club) -> None:
     ],
 )
 async def test_an_unknown_profile_is_refused(club: Club, ref: dict[str, str], message: str) -> None:
-    refused = await make(club, sale(location_id="new", **ref), 422)
+    refused = await create_transaction(club, sale(location_id="new", **ref), 422)
     assert refused["errors"] == {"profile_id": [message]}
     # Nothing was made on its way.
-    assert (await read(club, "locations"))["data"] == []
+    assert (await get_json(club, "locations"))["data"] == []
 
 
 async def test_a_location_is_meant_by_its_id_then_by_its_external_id(club: Club) -> None:
-    first = (await make(club, sale(location_id="A")))["location_id"]
-    assert (await make(club, sale(location_id="A")))["location_id"] == first
-    assert (await make(club, sale(location_id=first)))["location_id"] == first
-    assert (await make(club, sale(location_id=str(first))))["location_id"] == first
-    assert [each["external_id"] for each in (await read(club, "locations"))["data"]] == ["A"]
+    first = (await create_transaction(club, sale(location_id="A")))["location_id"]
+    assert (await create_transaction(club, sale(location_id="A")))["location_id"] == first
+    assert (await create_transaction(club, sale(location_id=first)))["location_id"] == first
+    assert (await create_transaction(club, sale(location_id=str(first))))["location_id"] == first
+    assert [each["external_id"] for each in (await get_json(club, "locations"))["data"]] == ["A"]
 
 
 async def test_a_changed_location_is_another_place_in_the_values(club: Club) -> None:
-    member = await profile(club)
-    made = await make(club, sale(profile_id=member, location_id="A"))
-    await change(club, made, location_id="B")
-    assert (await values(club, member))["store_join"]["external_id"] == "B"
-    assert (await change(club, made, location_id=None))["location"] is None
-    assert (await values(club, member))["store_join"] is None
+    member = await create_profile(club)
+    made = await create_transaction(club, sale(profile_id=member, location_id="A"))
+    await update_transaction(club, made, location_id="B")
+    assert (await get_values(club, member))["store_join"]["external_id"] == "B"
+    assert (await update_transaction(club, made, location_id=None))["location"] is None
+    assert (await get_values(club, member))["store_join"] is None
 
 
 async def test_a_deleted_location_stays_with_what_was_sold_there(club: Club) -> None:
-    made = await make(club, sale(location_id="A"))
+    made = await create_transaction(club, sale(location_id="A"))
     assert (await club.http.delete(f"{V3}/locations/{made['location_id']}")).status_code == 204
-    changed = await change(club, made, **(made | {"total": 5}))
+    changed = await update_transaction(club, made, **(made | {"total": 5}))
     assert (changed["total"], changed["location_id"]) == (5, made["location_id"])
 
 
 async def test_lists_are_filtered_sorted_and_paged(club: Club) -> None:
-    member = await profile(club, first_name="Ola")
+    member = await create_profile(club, first_name="Ola")
     ids = [
-        (await make(club, sale(total, f"2026-10-0{day} 00:00:00", profile_id=member, location_id=place, tags=tags)))[
-            "id"
-        ]
+        (
+            await create_transaction(
+                club, sale(total, f"2026-10-0{day} 00:00:00", profile_id=member, location_id=place, tags=tags)
+            )
+        )["id"]
         for day, (total, place, tags) in enumerate([(10, "A", ["x"]), (-5, "B", [{"handle": "Y"}]), (30, "A", [])], 1)
     ]
-    await make(club, sale(1, profile_id=None))
+    await create_transaction(club, sale(1, profile_id=None))
 
     async def found(**query: str) -> list[int]:
-        return [each["id"] for each in (await read(club, "transactions", **query))["data"]]
+        return [each["id"] for each in (await get_json(club, "transactions", **query))["data"]]
 
     assert await found(**{"filter[profile_id]": member, "sort": "-total"}) == [ids[2], ids[0], ids[1]]
     assert await found(**{"filter[location.external_id]": "a", "sort": "transacted_at"}) == [ids[0], ids[2]]
     assert await found(**{"filter[tags.handle][in]": "X,y", "sort": "transacted_at"}) == ids[:2]
     assert await found(**{"filter[transacted_at]": "2026-10-02", "filter[profile_id][nullable]": "0"}) == ids[1:]
     assert await found(**{"filter[total][lt]": "0"}) == [ids[1]]
-    paged = await read(club, "transactions", **{"page[size]": "3", "page[number]": "2"})
+    paged = await get_json(club, "transactions", **{"page[size]": "3", "page[number]": "2"})
     assert (paged["meta"]["total"], len(paged["data"])) == (4, 1)
-    assert (await read(club, f"profiles/{member}/transactions"))["meta"]["total"] == 3
+    assert (await get_json(club, f"profiles/{member}/transactions"))["meta"]["total"] == 3
     assert [
         each["id"]
-        for each in (await read(club, f"profiles/{member}/find-transactions", **{"filter[total][gt]": "20"}))["data"]
+        for each in (await get_json(club, f"profiles/{member}/find-transactions", **{"filter[total][gt]": "20"}))[
+            "data"
+        ]
     ] == [ids[2]]
-    await read(club, "transactions", 422, **{"filter[items]": "1"})
+    await get_json(club, "transactions", 422, **{"filter[items]": "1"})
 
 
 async def test_the_profile_and_the_products_can_be_included(club: Club) -> None:
-    member = await profile(club, first_name="Ola")
-    made = await make(
+    member = await create_profile(club, first_name="Ola")
+    made = await create_transaction(
         club,
         sale(
             profile_id=member,
-            items=[line(product_variant={"sku": "S1", "product": {"name": "Wool socks"}}), line()],
+            items=[item_fields(product_variant={"sku": "S1", "product": {"name": "Wool socks"}}), item_fields()],
         ),
     )
-    shown = (await read(club, f"transactions/{made['id']}", include="profile,product"))["data"]
+    shown = (await get_json(club, f"transactions/{made['id']}", include="profile,product"))["data"]
     assert shown["profile"]["first_name"] == "Ola"
     assert [item["product"] and item["product"]["name"] for item in shown["items"]] == ["Wool socks", None]
     assert shown["items"][0]["price_sell"] == 50
-    anonymous = await make(club, sale())
-    assert (await read(club, f"transactions/{anonymous['id']}", include="profile"))["data"]["profile"] is None
-    listed = await read(club, "transactions", include="profile")
+    anonymous = await create_transaction(club, sale())
+    assert (await get_json(club, f"transactions/{anonymous['id']}", include="profile"))["data"]["profile"] is None
+    listed = await get_json(club, "transactions", include="profile")
     assert [each["profile"] and each["profile"]["id"] for each in listed["data"]] == [member, None]
-    refused = await read(club, "transactions", 422, include="nobody")
+    refused = await get_json(club, "transactions", 422, include="nobody")
     assert refused["errors"] == {"include": ["knows no 'nobody'; there is: profile, product"]}

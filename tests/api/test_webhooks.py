@@ -48,7 +48,7 @@ async def test_each_webhook_has_a_secret_of_its_own_that_changes_never(club: Clu
     first, second = await made(club), await made(club)
     assert first["secret"] != second["secret"]
     await club.http.put(f"{AT}/{first['id']}", json={"url": "http://b.example"})
-    async with club.database.reading(club.community.id) as scope:
+    async with club.database.read_transaction(club.community.id) as scope:
         kept = await scope.fetchval(
             "SELECT secret FROM webhooks WHERE community_id = $1 AND id = $2", club.community.id, first["id"]
         )

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from bench.benchmark import BENCHMARKS, Benchmark, measured
+from bench.benchmark import BENCHMARKS, Benchmark, run_benchmark
 
 from bench import render, result
 
@@ -14,11 +14,11 @@ QUICK = [each for each in BENCHMARKS if each.name in ("reads", "writes", "recomp
 
 @pytest.mark.parametrize("benchmark", QUICK, ids=lambda each: each.name)
 def test_a_benchmark_runs_and_its_targets_are_told(benchmark: Benchmark, tmp_path: Path) -> None:
-    found = measured(benchmark, TINY)
-    result.keep(found, tmp_path)
-    assert result.kept(tmp_path) == {benchmark.name: found}
+    found = run_benchmark(benchmark, TINY)
+    result.save(found, tmp_path)
+    assert result.load_results(tmp_path) == {benchmark.name: found}
     assert all(figure.low <= figure.value <= figure.high for figure in found.figures)
-    page = render.rendered({benchmark.name: found})
+    page = render.render({benchmark.name: found})
     assert found.targets
     for target in found.targets:
         assert f"{target.claim} (at 0.001 of the size: no proof) | {target.measured}" in page
@@ -26,10 +26,10 @@ def test_a_benchmark_runs_and_its_targets_are_told(benchmark: Benchmark, tmp_pat
 
 def test_a_changed_country_is_right_in_the_next_read() -> None:
     (country,) = (each for each in BENCHMARKS if each.name == "country")
-    (right,) = (each for each in measured(country, TINY).targets if "right in the next read" in each.claim)
+    (right,) = (each for each in run_benchmark(country, TINY).targets if "right in the next read" in each.claim)
     assert right.met, right.measured
 
 
 def test_a_page_without_results_names_what_has_not_run() -> None:
     names = ", ".join(each.name for each in BENCHMARKS)
-    assert f"Not run yet: {names}." in render.rendered({})
+    assert f"Not run yet: {names}." in render.render({})

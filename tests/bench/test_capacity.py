@@ -8,7 +8,7 @@ from bench import capacity, result
 
 def test_the_page_has_the_table_that_the_kept_results_make() -> None:
     page = capacity.PAGE.read_text()
-    assert capacity.rewritten(page, result.kept(result.FOLDER)) == page
+    assert capacity.render_page(page, result.load_results(result.FOLDER)) == page
 
 
 def test_what_a_club_needs_follows_from_its_members() -> None:

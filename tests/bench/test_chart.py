@@ -8,20 +8,20 @@ from bench.benchmark import BENCHMARKS
 
 from bench import chart, render, result
 
-KEPT = result.kept(result.FOLDER)
+KEPT = result.load_results(result.FOLDER)
 
 
 @pytest.mark.parametrize("name", sorted(KEPT))
 def test_every_bar_of_a_chart_is_a_figure_of_the_last_run(name: str) -> None:
     (benchmark,) = (each for each in BENCHMARKS if each.name == name)
-    drawn = benchmark.charted(KEPT[name])
+    drawn = benchmark.chart_figures(KEPT[name])
     assert [each.name for each in drawn] == list(benchmark.bars)
     assert len({each.unit for each in drawn}) == 1
 
 
 def test_the_page_shows_the_charts_that_are_drawn(tmp_path: Path) -> None:
     chart.draw(KEPT, tmp_path)
-    page = render.rendered(KEPT)
+    page = render.render(KEPT)
     assert {each.stem for each in tmp_path.iterdir()} == set(KEPT)
     for name in KEPT:
         assert f"(charts/{name}.png)" in page
@@ -39,4 +39,4 @@ def test_a_result_without_the_figures_of_its_chart_has_none(tmp_path: Path) -> N
     bare = {"reads": msgspec.structs.replace(KEPT["reads"], figures=[])}
     chart.draw(bare, tmp_path)
     assert not list(tmp_path.iterdir())
-    assert "charts/" not in render.rendered(bare)
+    assert "charts/" not in render.render(bare)

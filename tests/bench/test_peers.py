@@ -9,27 +9,27 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from bench.agreement import SUBSET, agreed, same, same_days
 from bench.compute import race
-from bench.fill import fill, sql
-from bench.place import place
+from bench.environment import bench_environment
+from bench.equivalence import COMMON_VALUES, assert_equal_days, assert_equal_files, assert_equal_values
 from bench.requests import profile_id
 from bench.result import Findings
+from bench.seed_data import seed_database, sql
 from bench.served import BARE
-from bench.serving import serving
+from bench.serving import serve
 from bench.size import Size
 
-from bench import child, purchases
+from bench import purchase_files, subprocess_run
 
 TINY = 0.0005
 
 
 def test_pandas_and_polars_find_what_the_product_finds_to_the_cent(tmp_path: Path) -> None:
-    given = purchases.made(tmp_path / "purchases", 3_000, 300)
+    given = purchase_files.write_purchases(tmp_path / "purchases", 3_000, 300)
     findings = Findings()
     race(given, Size(TINY), findings)
-    bought = agreed(given.folder / "ours.parquet", given.folder / "pandas.parquet")
-    assert bought == agreed(given.folder / "ours.parquet", given.folder / "polars.parquet")
+    bought = assert_equal_values(given.folder / "ours.parquet", given.folder / "pandas.parquet")
+    assert bought == assert_equal_values(given.folder / "ours.parquet", given.folder / "polars.parquet")
     assert 290 < bought <= 300
     assert [each.claim.partition(": ")[2] for each in findings.targets] == [
         "within 8 times a plain GROUP BY",
@@ -39,15 +39,15 @@ def test_pandas_and_polars_find_what_the_product_finds_to_the_cent(tmp_path: Pat
 
 
 def test_purchases_are_the_same_in_every_run_and_each_profile_has_one(tmp_path: Path) -> None:
-    first, again = (purchases.made(tmp_path / name, 2_000, 200) for name in ("first", "again"))
-    assert same(first.folder / "transactions.parquet", again.folder / "transactions.parquet") == 2_000
+    first, again = (purchase_files.write_purchases(tmp_path / name, 2_000, 200) for name in ("first", "again"))
+    assert assert_equal_files(first.folder / "transactions.parquet", again.folder / "transactions.parquet") == 2_000
     profiles = pq.read_table(first.folder / "transactions.parquet")["profile"]
     assert len(profiles.unique()) == 200
 
 
 def _values(path: Path, *, spend: str = "10.00", profile: str = "profile_id", brands: tuple[str, ...] = ("A",)) -> Path:
     at = datetime(2026, 10, 1, tzinfo=UTC)
-    row = dict.fromkeys(SUBSET, 1) | {
+    row = dict.fromkeys(COMMON_VALUES, 1) | {
         profile: "P1",
         "spend_all": Decimal(spend),
         "spend_first_date": at,
@@ -59,11 +59,11 @@ def _values(path: Path, *, spend: str = "10.00", profile: str = "profile_id", br
 
 def test_a_race_ends_where_a_cent_or_a_brand_differs(tmp_path: Path) -> None:
     own = _values(tmp_path / "own.parquet")
-    assert agreed(own, _values(tmp_path / "peer.parquet", profile="profile")) == 1
+    assert assert_equal_values(own, _values(tmp_path / "peer.parquet", profile="profile")) == 1
     with pytest.raises(AssertionError, match=r"of 1 profiles differ \{'spend_all': 1\}"):
-        agreed(own, _values(tmp_path / "peer.parquet", profile="profile", spend="10.01"))
+        assert_equal_values(own, _values(tmp_path / "peer.parquet", profile="profile", spend="10.01"))
     with pytest.raises(AssertionError, match=r"of 1 profiles differ \{'purchased_brands': 1\}"):
-        agreed(own, _values(tmp_path / "peer.parquet", profile="profile", brands=("A", "B")))
+        assert_equal_values(own, _values(tmp_path / "peer.parquet", profile="profile", brands=("A", "B")))
 
 
 def test_a_race_ends_where_a_profile_is_missing(tmp_path: Path) -> None:
@@ -73,14 +73,14 @@ def test_a_race_ends_where_a_profile_is_missing(tmp_path: Path) -> None:
     peer = pa.Table.from_pylist([rows[0] | {"profile": "1"}])
     pq.write_table(peer, tmp_path / "peer.parquet")
     with pytest.raises(AssertionError, match="1 profiles are missing"):
-        agreed(own, tmp_path / "peer.parquet")
+        assert_equal_values(own, tmp_path / "peer.parquet")
 
 
 def test_values_of_spark_that_differ_by_one_row_are_told(tmp_path: Path) -> None:
     one, other = _values(tmp_path / "one.parquet"), _values(tmp_path / "other.parquet", spend="9.99")
-    assert same(one, one) == 1
+    assert assert_equal_files(one, one) == 1
     with pytest.raises(AssertionError, match="2 rows differ"):
-        same(one, other)
+        assert_equal_files(one, other)
 
 
 def test_customers_with_another_number_of_days_than_lifetimes_finds_are_told(tmp_path: Path) -> None:
@@ -92,29 +92,29 @@ def test_customers_with_another_number_of_days_than_lifetimes_finds_are_told(tmp
     files = (tmp_path / "purchases.parquet", tmp_path / "own.parquet", tmp_path / "summary.parquet")
     summary = {"profile": "1", "frequency": 2.0, "recency": 10.0}
     pq.write_table(pa.Table.from_pylist([summary]), files[2])
-    assert same_days(*files) == 1
+    assert assert_equal_days(*files) == 1
     pq.write_table(pa.Table.from_pylist([summary | {"recency": 9.0}]), files[2])
     with pytest.raises(AssertionError, match="1 of 1 customers differ"):
-        same_days(*files)
+        assert_equal_days(*files)
 
 
 def test_a_script_that_fails_says_why(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match=r"(?s)grouped ended with 1:.*nowhere/transactions\.parquet"):
-        child.run("grouped", "nowhere", tmp_path / "out.parquet", folder=tmp_path)
+        subprocess_run.run("grouped", "nowhere", tmp_path / "out.parquet", folder=tmp_path)
 
 
 def test_the_bare_read_gives_the_row_that_the_store_keeps() -> None:
-    with place() as where:
-        store = where.store()
-        club = store.club("bare")
-        fill(store, club, 20, 200)
-        with store.owner() as connection:
+    with bench_environment() as where:
+        store = where.database()
+        club = store.create_club("bare")
+        seed_database(store, club, 20, 200)
+        with store.owner_connection() as connection:
             connection.execute(sql("bare").format(club=club.id).encode())
             kept = connection.execute(
                 "SELECT shop_count, spend_all FROM aggregations WHERE profile_id = %s", [profile_id(club, 7)]
             ).fetchone()
         with (
-            serving(where, store) as served,
+            serve(where, store) as served,
             urllib.request.urlopen(f"http://127.0.0.1:{served.port}{BARE}/{profile_id(club, 7)}") as answer,
         ):
             told = json.loads(answer.read())

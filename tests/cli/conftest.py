@@ -14,7 +14,7 @@ from regulars import cli
 
 
 @dataclass(frozen=True)
-class Done:
+class CommandResult:
     """What came of a command."""
 
     code: int
@@ -22,7 +22,7 @@ class Done:
     err: str
 
 
-Command = Callable[..., Done]
+Command = Callable[..., CommandResult]
 
 
 @pytest.fixture
@@ -33,11 +33,11 @@ def command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
     root = logging.getLogger()
     before = (root.handlers[:], root.level)
 
-    def run(*arguments: str) -> Done:
+    def run(*arguments: str) -> CommandResult:
         capsys.readouterr()
         code = cli.run(arguments)
         captured = capsys.readouterr()
-        return Done(code, captured.out, captured.err)
+        return CommandResult(code, captured.out, captured.err)
 
     yield run
     root.handlers[:], root.level = before
@@ -70,7 +70,7 @@ def slug(command: Command, on_the_server: None) -> str:
     return name
 
 
-def create_community(command: Command, slug: str, *more: str) -> Done:
+def create_community(command: Command, slug: str, *more: str) -> CommandResult:
     """Makes a community in Norway."""
     return command(
         *("community", "create", "--slug", slug, "--name", f"The {slug}", "--country", "Norway"),

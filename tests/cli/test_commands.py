@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 
 from cli.conftest import Command, create_community
-from regulars.access.permits import FULL_PROFILE_API
+from regulars.auth.permits import FULL_PROFILE_API
 
 COMMANDS = (
     ["serve"],

@@ -11,8 +11,8 @@ from urllib.parse import parse_qs, urlsplit
 import psycopg
 import pytest
 
-from cli.conftest import Command, Done
-from deployment.page import block, commands
+from cli.conftest import Command, CommandResult
+from deployment.documented_commands import block, commands
 
 PREFIX = "deployed"
 """In place of `regulars` in the names of roles and of the database: the server of the run has others of that name."""
@@ -40,7 +40,7 @@ class Deployed:
         """The URL of a role of the page."""
         return f"postgresql://{PREFIX}_{role}@/{PREFIX}?host={self._folder}"
 
-    def run(self, name: str) -> list[Done]:
+    def run(self, name: str) -> list[CommandResult]:
         """What the commands of a block say."""
         done = []
         for line in commands(name):

@@ -5,18 +5,18 @@ from datetime import UTC, datetime
 
 import pytest
 
-from regulars.demo import mall
+from regulars.demo.mall import mall
 from regulars.demo.rows import (
-    LinkVisit,
-    Location,
-    Membership,
-    Offer,
-    OfferEvent,
-    Product,
-    Profile,
-    Sending,
-    SendingEvent,
-    Transaction,
+    LinkVisitRecord,
+    LocationRecord,
+    MembershipRecord,
+    OfferEventRecord,
+    OfferRecord,
+    ProductRecord,
+    ProfileRecord,
+    SendingEventRecord,
+    SendingRecord,
+    TransactionRecord,
 )
 
 
@@ -27,39 +27,39 @@ def as_of() -> datetime:
 
 
 @pytest.fixture(scope="session")
-def receipts(as_of: datetime) -> list[Transaction]:
+def receipts(as_of: datetime) -> list[TransactionRecord]:
     """Every receipt of the club."""
     return list(mall.transactions(as_of=as_of))
 
 
 @pytest.fixture(scope="session")
-def profiles(as_of: datetime) -> dict[str, Profile]:
+def profiles(as_of: datetime) -> dict[str, ProfileRecord]:
     """Every member, by external id."""
     return {row["external_id"]: row for row in mall.profiles(as_of=as_of)}
 
 
 @pytest.fixture(scope="session")
-def memberships(as_of: datetime) -> list[Membership]:
+def memberships(as_of: datetime) -> list[MembershipRecord]:
     """Every joining and leaving."""
     return list(mall.memberships(as_of=as_of))
 
 
 @pytest.fixture(scope="session")
-def locations() -> dict[str, Location]:
+def locations() -> dict[str, LocationRecord]:
     """Every place, by external id."""
     return {row["external_id"]: row for row in mall.locations()}
 
 
 @pytest.fixture(scope="session")
-def products() -> list[Product]:
+def products() -> list[ProductRecord]:
     """The catalogue."""
     return list(mall.products())
 
 
 @pytest.fixture(scope="session")
-def sales_of(receipts: list[Transaction]) -> dict[str, list[Transaction]]:
+def sales_of(receipts: list[TransactionRecord]) -> dict[str, list[TransactionRecord]]:
     """The counted sales of each member who has any, in the order of time."""
-    sales: dict[str, list[Transaction]] = defaultdict(list)
+    sales: dict[str, list[TransactionRecord]] = defaultdict(list)
     for row in sorted(receipts, key=lambda row: row["transacted_at"]):
         if row["profile"] is not None and row["total"] > 0 and not row["is_void"]:
             sales[row["profile"]].append(row)
@@ -67,39 +67,39 @@ def sales_of(receipts: list[Transaction]) -> dict[str, list[Transaction]]:
 
 
 @pytest.fixture(scope="session")
-def sendings(as_of: datetime) -> dict[str, Sending]:
+def sendings(as_of: datetime) -> dict[str, SendingRecord]:
     """Every sending, by external id."""
     return {row["external_id"]: row for row in mall.sendings(as_of=as_of)}
 
 
 @pytest.fixture(scope="session")
-def sending_events(as_of: datetime) -> list[SendingEvent]:
+def sending_events(as_of: datetime) -> list[SendingEventRecord]:
     """Everything that happened to dispatches."""
     return list(mall.sending_events(as_of=as_of))
 
 
 @pytest.fixture(scope="session")
-def dispatches(sending_events: list[SendingEvent]) -> dict[str, list[SendingEvent]]:
+def dispatches(sending_events: list[SendingEventRecord]) -> dict[str, list[SendingEventRecord]]:
     """The events of each dispatch, as they are generated."""
-    found: dict[str, list[SendingEvent]] = defaultdict(list)
+    found: dict[str, list[SendingEventRecord]] = defaultdict(list)
     for row in sending_events:
         found[row["dispatch"]].append(row)
     return found
 
 
 @pytest.fixture(scope="session")
-def link_visits(as_of: datetime) -> list[LinkVisit]:
+def link_visits(as_of: datetime) -> list[LinkVisitRecord]:
     """Every visit of a page."""
     return list(mall.link_visits(as_of=as_of))
 
 
 @pytest.fixture(scope="session")
-def offers(as_of: datetime) -> dict[str, Offer]:
+def offers(as_of: datetime) -> dict[str, OfferRecord]:
     """Every offer, by external id."""
     return {row["external_id"]: row for row in mall.offers(as_of=as_of)}
 
 
 @pytest.fixture(scope="session")
-def offer_events(as_of: datetime) -> list[OfferEvent]:
+def offer_events(as_of: datetime) -> list[OfferEventRecord]:
     """Everything that happened to offers."""
     return list(mall.offer_events(as_of=as_of))

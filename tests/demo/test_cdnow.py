@@ -10,12 +10,12 @@ CENT = Decimal("0.01")
 
 
 @pytest.fixture(scope="module")
-def purchases() -> list[cdnow.Purchase]:
+def purchases() -> list[cdnow.CdnowPurchase]:
     return list(cdnow.transactions())
 
 
 @pytest.fixture(scope="module")
-def customers() -> list[cdnow.Customer]:
+def customers() -> list[cdnow.CdnowCustomer]:
     return list(cdnow.profiles())
 
 
@@ -31,23 +31,23 @@ def test_the_club_is_american_and_counts_in_dollars() -> None:
 
 
 def test_there_are_as_many_purchases_and_customers_as_were_published(
-    purchases: list[cdnow.Purchase], customers: list[cdnow.Customer]
+    purchases: list[cdnow.CdnowPurchase], customers: list[cdnow.CdnowCustomer]
 ) -> None:
     assert len(purchases) == 69_659
     assert len(customers) == 23_570
 
 
-def test_dollars_and_discs_add_up_to_what_was_published(purchases: list[cdnow.Purchase]) -> None:
+def test_dollars_and_discs_add_up_to_what_was_published(purchases: list[cdnow.CdnowPurchase]) -> None:
     assert sum(row["total"] for row in purchases) == Decimal("2500315.63")
     assert sum(item["quantity"] for row in purchases for item in row["items"]) == 167_881
 
 
-def test_the_purchases_span_a_year_and_a_half(purchases: list[cdnow.Purchase]) -> None:
+def test_the_purchases_span_a_year_and_a_half(purchases: list[cdnow.CdnowPurchase]) -> None:
     days = [row["transacted_at"] for row in purchases]
     assert (min(days), max(days)) == (date(1997, 1, 1), date(1998, 6, 30))
 
 
-def test_a_purchase_is_a_transaction_with_one_item(purchases: list[cdnow.Purchase]) -> None:
+def test_a_purchase_is_a_transaction_with_one_item(purchases: list[cdnow.CdnowPurchase]) -> None:
     assert purchases[2] == {
         "external_id": "00002-2",
         "profile": "00002",
@@ -68,7 +68,7 @@ def test_a_purchase_is_a_transaction_with_one_item(purchases: list[cdnow.Purchas
 
 
 def test_ids_are_unique_and_run_within_each_customer(
-    purchases: list[cdnow.Purchase], customers: list[cdnow.Customer]
+    purchases: list[cdnow.CdnowPurchase], customers: list[cdnow.CdnowCustomer]
 ) -> None:
     assert len({row["external_id"] for row in purchases}) == len(purchases)
     counts = Counter(row["profile"] for row in purchases)
@@ -78,20 +78,20 @@ def test_ids_are_unique_and_run_within_each_customer(
     assert max(counts.values()) == 217
 
 
-def test_price_times_quantity_rounded_to_the_cent_is_the_total(purchases: list[cdnow.Purchase]) -> None:
+def test_price_times_quantity_rounded_to_the_cent_is_the_total(purchases: list[cdnow.CdnowPurchase]) -> None:
     for row in purchases:
         (item,) = row["items"]
         assert (item["price_sell"] * item["quantity"]).quantize(CENT, ROUND_HALF_UP) == row["total"]
 
 
-def test_some_purchases_cost_nothing(purchases: list[cdnow.Purchase]) -> None:
+def test_some_purchases_cost_nothing(purchases: list[cdnow.CdnowPurchase]) -> None:
     free = [row for row in purchases if row["total"] == 0]
     assert len(free) == 80
     assert all(row["items"][0]["quantity"] > 0 for row in free)
 
 
 def test_a_customer_joined_on_the_day_of_its_first_purchase(
-    purchases: list[cdnow.Purchase], customers: list[cdnow.Customer]
+    purchases: list[cdnow.CdnowPurchase], customers: list[cdnow.CdnowCustomer]
 ) -> None:
     first: dict[str, date] = {}
     for row in purchases:
@@ -100,5 +100,5 @@ def test_a_customer_joined_on_the_day_of_its_first_purchase(
     assert customers[0] == {"external_id": "00001", "joined_at": date(1997, 1, 1), "currency": "USD"}
 
 
-def test_everybody_joined_in_the_first_quarter_of_1997(customers: list[cdnow.Customer]) -> None:
+def test_everybody_joined_in_the_first_quarter_of_1997(customers: list[cdnow.CdnowCustomer]) -> None:
     assert max(row["joined_at"] for row in customers) <= date(1997, 3, 31)

@@ -3,11 +3,11 @@
 import re
 from pathlib import Path
 
-from regulars.demo import mailings
-from regulars.demo.mailings import Kind
+from regulars.demo.mall import mailings
+from regulars.demo.mall.mailings import MailingType
 
 PAGE = Path(__file__).parent.parent.parent / "docs" / "demo.md"
-KINDS = [each for each in vars(mailings).values() if isinstance(each, Kind)]
+KINDS = [each for each in vars(mailings).values() if isinstance(each, MailingType)]
 ROW = re.compile(r"^\| ([a-z-]+) \| (email|sms|push) \| (.*?) \| (.*?) ?\| (.*?) \|$", re.MULTILINE)
 
 
@@ -19,9 +19,9 @@ def percent(share: float) -> str:
 def test_the_page_tells_of_every_mailing_how_it_is_taken() -> None:
     told = {(name, channel): (opened, followed) for name, channel, _, opened, followed in ROW.findall(PAGE.read_text())}
     assert told == {
-        (kind.name, kind.channel): (percent(kind.opened), f"{percent(kind.clicked)} of opened")
-        if kind.opened
-        else ("", percent(kind.clicked))
+        (kind.name, kind.channel): (percent(kind.open_rate), f"{percent(kind.click_rate)} of opened")
+        if kind.open_rate
+        else ("", percent(kind.click_rate))
         for kind in KINDS
     }
 

@@ -8,21 +8,21 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from regulars.demo import mall
-from regulars.demo.rows import Location, Membership, Product, Profile, Transaction
+from regulars.demo.mall import mall
+from regulars.demo.rows import LocationRecord, MembershipRecord, ProductRecord, ProfileRecord, TransactionRecord
 
 
-def as_bytes(rows: list[Transaction] | list[Profile] | list[Membership]) -> bytes:
+def as_bytes(rows: list[TransactionRecord] | list[ProfileRecord] | list[MembershipRecord]) -> bytes:
     return json.dumps(rows, default=str).encode()
 
 
-def test_the_same_seed_and_moment_give_the_same_bytes(as_of: datetime, receipts: list[Transaction]) -> None:
+def test_the_same_seed_and_moment_give_the_same_bytes(as_of: datetime, receipts: list[TransactionRecord]) -> None:
     assert as_bytes(list(mall.transactions(as_of=as_of))) == as_bytes(receipts)
     assert as_bytes(list(mall.profiles(as_of=as_of))) == as_bytes(list(mall.profiles(as_of=as_of)))
     assert list(mall.products()) == list(mall.products())
 
 
-def test_another_seed_gives_other_members(as_of: datetime, profiles: dict[str, Profile]) -> None:
+def test_another_seed_gives_other_members(as_of: datetime, profiles: dict[str, ProfileRecord]) -> None:
     others = list(mall.profiles(as_of=as_of, seed=2))
     same = [row for row in others if row["last_name"] == profiles[row["external_id"]]["last_name"]]
     assert len(same) < 200
@@ -45,7 +45,7 @@ def test_an_as_of_without_zone_is_refused(rows: Callable[..., Iterator[object]])
 
 
 def test_the_small_club_has_2000_members_and_about_25000_receipts(
-    receipts: list[Transaction], profiles: dict[str, Profile]
+    receipts: list[TransactionRecord], profiles: dict[str, ProfileRecord]
 ) -> None:
     assert len(profiles) == 2_000
     assert 24_000 < len(receipts) < 26_000
@@ -73,7 +73,7 @@ def test_any_moment_can_be_as_of_and_nothing_happens_from_it_on(as_of: datetime)
     assert all(row["at"] < as_of for row in mall.offer_events(as_of=as_of))
 
 
-def test_the_history_is_three_years_up_to_now(as_of: datetime, receipts: list[Transaction]) -> None:
+def test_the_history_is_three_years_up_to_now(as_of: datetime, receipts: list[TransactionRecord]) -> None:
     times = [row["transacted_at"] for row in receipts]
     assert as_of - timedelta(days=1097) < min(times) < as_of - timedelta(days=1080)
     assert as_of - timedelta(days=1) < max(times) < as_of
@@ -90,7 +90,7 @@ def test_the_club_is_norwegian() -> None:
     }
 
 
-def test_there_are_stores_of_eight_malls_and_an_online_shop_a_country(locations: dict[str, Location]) -> None:
+def test_there_are_stores_of_eight_malls_and_an_online_shop_a_country(locations: dict[str, LocationRecord]) -> None:
     stores = [row for row in locations.values() if row["type"] == "store"]
     online = [row for row in locations.values() if row["type"] == "online"]
     assert len(stores) == 97
@@ -101,7 +101,7 @@ def test_there_are_stores_of_eight_malls_and_an_online_shop_a_country(locations:
     assert all(ZoneInfo(row["timezone"]) for row in locations.values())
 
 
-def test_a_store_tells_where_it_is_and_when_it_is_open(locations: dict[str, Location]) -> None:
+def test_a_store_tells_where_it_is_and_when_it_is_open(locations: dict[str, LocationRecord]) -> None:
     store = locations["FI701"]
     assert store["name"] == "Nordtråden Tampere"
     assert store["address"] == {
@@ -118,21 +118,21 @@ def test_a_store_tells_where_it_is_and_when_it_is_open(locations: dict[str, Loca
 
 
 def test_telephones_of_stores_and_members_do_not_meet(
-    locations: dict[str, Location], profiles: dict[str, Profile]
+    locations: dict[str, LocationRecord], profiles: dict[str, ProfileRecord]
 ) -> None:
     phones = {row["phone"] for row in locations.values()}
     assert len(phones) == len(locations)
     assert phones.isdisjoint(row["mobile_phone"] or "" for row in profiles.values())
 
 
-def test_products_have_brands_and_variants_with_unique_skus(products: list[Product]) -> None:
+def test_products_have_brands_and_variants_with_unique_skus(products: list[ProductRecord]) -> None:
     skus = [variant["sku"] for product in products for variant in product["variants"]]
     assert len(products) == 373
     assert len(set(skus)) == len(skus) == 1_251
     assert len({product["brand"] for product in products}) > 50
 
 
-def test_prices_depend_on_the_kind_of_goods(products: list[Product]) -> None:
+def test_prices_depend_on_the_kind_of_goods(products: list[ProductRecord]) -> None:
     def median(code: str) -> Decimal:
         prices = sorted(row["variants"][0]["price"] for row in products if row["external_id"].startswith(code))
         return prices[len(prices) // 2]

@@ -11,13 +11,21 @@ import pytest
 
 from clubs import Club
 from regulars.cli import demo
-from regulars.demo import mall
-from regulars.demo.rows import LinkVisit, Offer, OfferEvent, Profile, Sending, SendingEvent, Transaction
-from regulars.facts.community import NewCommunity
-from regulars.ingest.grouping import Committers
-from regulars.query.request import parse
-from regulars.reports.registry import BY_NAME
-from reports.messaging import Post
+from regulars.demo.mall import mall
+from regulars.demo.rows import (
+    LinkVisitRecord,
+    OfferEventRecord,
+    OfferRecord,
+    ProfileRecord,
+    SendingEventRecord,
+    SendingRecord,
+    TransactionRecord,
+)
+from regulars.ingest.group_commit import GroupCommitter
+from regulars.model.community import NewCommunity
+from regulars.query.parser.request import parse_query
+from regulars.reports.registry import REPORTS_BY_NAME
+from reports.sending_recount import SendingClub
 
 MEMBERS = 60
 
@@ -33,13 +41,13 @@ def new(club: Club) -> NewCommunity:
 async def test_every_entity_loads_whole_and_is_reported(
     club: Club,
     capsys: pytest.CaptureFixture[str],
-    profiles: dict[str, Profile],
-    receipts: list[Transaction],
-    sendings: dict[str, Sending],
-    sending_events: list[SendingEvent],
-    offers: dict[str, Offer],
-    offer_events: list[OfferEvent],
-    link_visits: list[LinkVisit],
+    profiles: dict[str, ProfileRecord],
+    receipts: list[TransactionRecord],
+    sendings: dict[str, SendingRecord],
+    sending_events: list[SendingEventRecord],
+    offers: dict[str, OfferRecord],
+    offer_events: list[OfferEventRecord],
+    link_visits: list[LinkVisitRecord],
 ) -> None:
     members = set(list(profiles)[:MEMBERS])
 
@@ -58,35 +66,37 @@ async def test_every_entity_loads_whole_and_is_reported(
         "link_visits": theirs(link_visits),
     }
     rows: dict[str, demo.Rows] = {entity: lambda each=each: each for entity, each in tables.items()}  # type: ignore[misc]
-    await demo.loaded(club.database, Committers(club.database, 5_000), demo.Club(new(club), rows))
+    await demo.load_club(club.database, GroupCommitter(club.database, 5_000), demo.DemoClub(new(club), rows))
     assert capsys.readouterr().out.splitlines() == [f"Mall: {len(each):,} {entity}" for entity, each in tables.items()]
 
-    post = Post(club)
+    post = SendingClub(club)
     year = {"from": "2026-01-01", "to": "2026-07-02"}
-    (sent,) = (await post.ask("sendings_stats", **year))["statistics"]
+    (sent,) = (await post.query("sendings_stats", **year))["statistics"]
     assert sent["values"]["transmitted"] == sum(row["event"] == "transmitted" for row in tables["sending_events"])
-    (used,) = (await post.ask("offers_usages_stats", **year))["statistics"]
+    (used,) = (await post.query("offers_usages_stats", **year))["statistics"]
     assert used["values"]["used"] == sum(row["event"] == "used" for row in tables["offer_events"])
-    (visited,) = (await post.ask("links_visits_stats", **year))["statistics"]
+    (visited,) = (await post.query("links_visits_stats", **year))["statistics"]
     assert visited["values"]["visits"] == len(tables["link_visits"])
 
 
 async def test_what_is_there_is_left_and_what_lacks_is_loaded(club: Club, capsys: pytest.CaptureFixture[str]) -> None:
-    committers = Committers(club.database, 5_000)
-    first = demo.Club(new(club), {"locations": mall.locations})
-    await demo.loaded(club.database, committers, first)
+    committers = GroupCommitter(club.database, 5_000)
+    first = demo.DemoClub(new(club), {"locations": mall.locations})
+    await demo.load_club(club.database, committers, first)
     assert capsys.readouterr().out == "Mall: 102 locations\n"
-    await demo.loaded(club.database, committers, first)
+    await demo.load_club(club.database, committers, first)
     assert not capsys.readouterr().out
     both = replace(first, rows={**first.rows, "offer_collections": mall.offer_collections})
-    await demo.loaded(club.database, committers, both)
+    await demo.load_club(club.database, committers, both)
     assert capsys.readouterr().out == "Mall: 7 offer_collections\n"
 
 
 def test_the_reports_that_the_command_tells_of_can_be_asked(club: Club) -> None:
     begun = replace(club.community, attributes={"demo": "small 2026-07-01T12:00:00+00:00"})
-    lines = demo.to_ask(demo.Demo([demo.Shown(begun, "", "")] * 2, ""), "http://localhost", "regulars query")
-    asked = [parse(body.encode(), BY_NAME) for line in lines for body in re.findall(r"'(\{.*\})'", line)]
+    lines = demo.example_queries(
+        demo.LoadedDemo([demo.LoadedClub(begun, "", "")] * 2, ""), "http://localhost", "regulars query"
+    )
+    asked = [parse_query(body.encode(), REPORTS_BY_NAME) for line in lines for body in re.findall(r"'(\{.*\})'", line)]
     assert [each.report.name for each in asked] == [
         "sendings",
         "sendings_stats",

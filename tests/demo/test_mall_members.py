@@ -1,12 +1,12 @@
 from collections import Counter, defaultdict
 from datetime import date, datetime, timedelta
 
-from regulars.demo.profiles import GROUPS
-from regulars.demo.rows import Location, Membership, Profile, Transaction
+from regulars.demo.mall.profiles import GROUPS
+from regulars.demo.rows import LocationRecord, MembershipRecord, ProfileRecord, TransactionRecord
 
 
 def test_members_buy_after_they_joined_but_for_a_few_earlier_receipts(
-    receipts: list[Transaction], profiles: dict[str, Profile]
+    receipts: list[TransactionRecord], profiles: dict[str, ProfileRecord]
 ) -> None:
     known = [row for row in receipts if row["profile"] is not None]
     early = [row for row in known if row["transacted_at"] < profiles[row["profile"] or ""]["joined_at"]]
@@ -16,7 +16,7 @@ def test_members_buy_after_they_joined_but_for_a_few_earlier_receipts(
 
 
 def test_there_are_loyal_occasional_lapsed_one_time_and_never_shopping_members(
-    as_of: datetime, sales_of: dict[str, list[Transaction]], profiles: dict[str, Profile]
+    as_of: datetime, sales_of: dict[str, list[TransactionRecord]], profiles: dict[str, ProfileRecord]
 ) -> None:
     never = 1 - len(sales_of) / len(profiles)
     once = sum(len(sales) == 1 for sales in sales_of.values()) / len(profiles)
@@ -30,12 +30,12 @@ def test_there_are_loyal_occasional_lapsed_one_time_and_never_shopping_members(
     assert 0.08 < loyal < 0.2
 
 
-def test_a_fifth_of_the_members_make_most_of_the_purchases(sales_of: dict[str, list[Transaction]]) -> None:
+def test_a_fifth_of_the_members_make_most_of_the_purchases(sales_of: dict[str, list[TransactionRecord]]) -> None:
     counts = sorted((len(sales) for sales in sales_of.values()), reverse=True)
     assert 0.55 < sum(counts[:400]) / sum(counts) < 0.85
 
 
-def test_members_buy_in_stores_online_and_in_both(sales_of: dict[str, list[Transaction]]) -> None:
+def test_members_buy_in_stores_online_and_in_both(sales_of: dict[str, list[TransactionRecord]]) -> None:
     channels = Counter(
         tuple(sorted({system for row in sales for system in row["systems"]})) for sales in sales_of.values()
     )
@@ -43,9 +43,9 @@ def test_members_buy_in_stores_online_and_in_both(sales_of: dict[str, list[Trans
 
 
 def test_every_member_joins_first_and_few_leave_and_come_back(
-    memberships: list[Membership], profiles: dict[str, Profile]
+    memberships: list[MembershipRecord], profiles: dict[str, ProfileRecord]
 ) -> None:
-    by_member: dict[str, list[Membership]] = defaultdict(list)
+    by_member: dict[str, list[MembershipRecord]] = defaultdict(list)
     for row in memberships:
         by_member[row["profile"]].append(row)
     assert set(by_member) == set(profiles)
@@ -59,7 +59,9 @@ def test_every_member_joins_first_and_few_leave_and_come_back(
     assert len({row["external_id"] for row in memberships}) == len(memberships)
 
 
-def test_nobody_buys_as_a_member_while_being_out(receipts: list[Transaction], memberships: list[Membership]) -> None:
+def test_nobody_buys_as_a_member_while_being_out(
+    receipts: list[TransactionRecord], memberships: list[MembershipRecord]
+) -> None:
     left = {row["profile"]: row["at"] for row in memberships if row["type"] == "out"}
     back = {row["profile"]: row["at"] for row in memberships if row["external_id"].endswith("-3")}
     for row in receipts:
@@ -69,12 +71,12 @@ def test_nobody_buys_as_a_member_while_being_out(receipts: list[Transaction], me
             assert row["transacted_at"] >= back[member]
 
 
-def test_the_launch_brings_a_wave_of_members(as_of: datetime, profiles: dict[str, Profile]) -> None:
+def test_the_launch_brings_a_wave_of_members(as_of: datetime, profiles: dict[str, ProfileRecord]) -> None:
     first_months = sum(row["joined_at"] < as_of - timedelta(days=1035) for row in profiles.values())
     assert 0.25 < first_months / len(profiles) < 0.5
 
 
-def test_emails_and_telephones_are_unique_and_reach_nobody(profiles: dict[str, Profile]) -> None:
+def test_emails_and_telephones_are_unique_and_reach_nobody(profiles: dict[str, ProfileRecord]) -> None:
     emails = [row["email"] for row in profiles.values() if row["email"] is not None]
     phones = [row["mobile_phone"] for row in profiles.values() if row["mobile_phone"] is not None]
     assert len(set(emails)) == len(emails) > 1_700
@@ -85,7 +87,7 @@ def test_emails_and_telephones_are_unique_and_reach_nobody(profiles: dict[str, P
     assert all(row["email"] or row["mobile_phone"] for row in profiles.values())
 
 
-def test_statuses_fit_the_consents(profiles: dict[str, Profile]) -> None:
+def test_statuses_fit_the_consents(profiles: dict[str, ProfileRecord]) -> None:
     for row in profiles.values():
         assert set(row["consents"]) <= {
             "sms_marketing",
@@ -104,13 +106,17 @@ def test_statuses_fit_the_consents(profiles: dict[str, Profile]) -> None:
     assert set(statuses) == {"enabled", "verified", "hard_bounced", "unsubscribed", "disabled", None}
 
 
-def test_some_change_their_mind_after_joining(profiles: dict[str, Profile], memberships: list[Membership]) -> None:
+def test_some_change_their_mind_after_joining(
+    profiles: dict[str, ProfileRecord], memberships: list[MembershipRecord]
+) -> None:
     on_joining = {row["profile"]: row["consents"] for row in memberships if row["external_id"].endswith("-1")}
     changed = [member for member, row in profiles.items() if row["consents"] != on_joining[member]]
     assert 0.15 < len(changed) / len(profiles) < 0.35
 
 
-def test_what_profiles_refer_to_exists(profiles: dict[str, Profile], locations: dict[str, Location]) -> None:
+def test_what_profiles_refer_to_exists(
+    profiles: dict[str, ProfileRecord], locations: dict[str, LocationRecord]
+) -> None:
     for row in profiles.values():
         places = [
             row["joined_location_external_id"],
@@ -125,7 +131,9 @@ def test_what_profiles_refer_to_exists(profiles: dict[str, Profile], locations: 
         )
 
 
-def test_known_birthdays_are_dates_of_people_between_15_and_92(as_of: datetime, profiles: dict[str, Profile]) -> None:
+def test_known_birthdays_are_dates_of_people_between_15_and_92(
+    as_of: datetime, profiles: dict[str, ProfileRecord]
+) -> None:
     years = [row["birth_year"] for row in profiles.values() if row["birth_year"] is not None]
     assert 1_600 < len(years) < 1_900
     assert min(years) >= as_of.year - 92
@@ -135,14 +143,14 @@ def test_known_birthdays_are_dates_of_people_between_15_and_92(as_of: datetime, 
             assert date(row["birth_year"] or 0, row["birth_month"] or 0, row["birth_day"]) < as_of.date()
 
 
-def test_polish_family_names_agree_with_the_sex(profiles: dict[str, Profile]) -> None:
+def test_polish_family_names_agree_with_the_sex(profiles: dict[str, ProfileRecord]) -> None:
     names = {(row["gender"], row["last_name"]) for row in profiles.values()}
     assert not any(name.endswith(("ski", "cki")) for gender, name in names if gender == "female")
     assert not any(name.endswith(("ska", "cka")) for gender, name in names if gender == "male")
     assert any(name.endswith("ska") for _, name in names)
 
 
-def test_members_live_in_five_countries_and_speak_their_languages(profiles: dict[str, Profile]) -> None:
+def test_members_live_in_five_countries_and_speak_their_languages(profiles: dict[str, ProfileRecord]) -> None:
     homes = Counter(row["addresses"][0]["iso"] for row in profiles.values() if row["addresses"])
     assert [country for country, _ in homes.most_common()][:2] == ["NO", "SE"]
     assert set(homes) == {"NO", "SE", "DK", "FI", "PL"}

@@ -9,30 +9,37 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from regulars.demo import mall
-from regulars.demo.rows import Membership, OfferEvent, Profile, Sending, SendingEvent, Transaction
+from regulars.demo.mall import mall
+from regulars.demo.rows import (
+    MembershipRecord,
+    OfferEventRecord,
+    ProfileRecord,
+    SendingEventRecord,
+    SendingRecord,
+    TransactionRecord,
+)
 
-Dispatches = dict[str, list[SendingEvent]]
+Dispatches = dict[str, list[SendingEventRecord]]
 OSLO = ZoneInfo("Europe/Oslo")
 HOUR = timedelta(hours=1)
 
 
 @pytest.fixture(scope="module")
-def newsletters(sendings: dict[str, Sending], dispatches: Dispatches) -> Dispatches:
+def newsletters(sendings: dict[str, SendingRecord], dispatches: Dispatches) -> Dispatches:
     """The dispatches of newsletters."""
     return of_kind("newsletter", sendings, dispatches)
 
 
-def of_kind(kind: str, sendings: dict[str, Sending], dispatches: Dispatches) -> Dispatches:
+def of_kind(kind: str, sendings: dict[str, SendingRecord], dispatches: Dispatches) -> Dispatches:
     return {key: events for key, events in dispatches.items() if sendings[events[0]["sending"]]["source_type"] == kind}
 
 
-def with_event(event: str, dispatches: Iterable[list[SendingEvent]]) -> int:
+def with_event(event: str, dispatches: Iterable[list[SendingEventRecord]]) -> int:
     """How many dispatches have an event."""
     return sum(any(row["event"] == event for row in events) for events in dispatches)
 
 
-def at(event: str, events: list[SendingEvent]) -> datetime | None:
+def at(event: str, events: list[SendingEventRecord]) -> datetime | None:
     """When an event of a dispatch happened first."""
     return next((row["at"] for row in events if row["event"] == event), None)
 
@@ -42,7 +49,9 @@ def times(event: str, dispatches: Dispatches) -> list[datetime]:
     return sorted(row["at"] for events in dispatches.values() for row in events if row["event"] == event)
 
 
-def test_the_same_seed_and_moment_give_the_same_messages(as_of: datetime, sending_events: list[SendingEvent]) -> None:
+def test_the_same_seed_and_moment_give_the_same_messages(
+    as_of: datetime, sending_events: list[SendingEventRecord]
+) -> None:
     in_oslo = as_of.astimezone(OSLO)
     assert list(islice(mall.sending_events(as_of=as_of, seed=2), 100)) != sending_events[:100]
     assert list(mall.sending_events(as_of=in_oslo)) == sending_events
@@ -62,7 +71,7 @@ def test_another_half_year_has_its_own_sales() -> None:
     assert sales(datetime(2026, 7, 1, tzinfo=OSLO)) == {"mid-season-sale-2026-w14", "summer-sale-2026-w25"}
 
 
-def test_a_message_goes_out_in_six_languages_and_has_one_campaign(sendings: dict[str, Sending]) -> None:
+def test_a_message_goes_out_in_six_languages_and_has_one_campaign(sendings: dict[str, SendingRecord]) -> None:
     summer = [row for row in sendings.values() if row["source_id"] == "summer-sale-2026-w25"]
     assert Counter(row["channel"] for row in summer) == {"email": 6, "sms": 6}
     assert {row["language"] for row in summer} == {"nb", "sv", "da", "fi", "pl", "en"}
@@ -109,7 +118,9 @@ def test_events_of_a_dispatch_come_in_order_and_before_now(as_of: datetime, disp
         assert len(sent) < 3 or sent[1] == "delivered"
 
 
-def test_who_clicks_has_opened_but_for_text_messages(sendings: dict[str, Sending], dispatches: Dispatches) -> None:
+def test_who_clicks_has_opened_but_for_text_messages(
+    sendings: dict[str, SendingRecord], dispatches: Dispatches
+) -> None:
     clicked = [events for events in dispatches.values() if at("clicked", events)]
     opened = [events for events in clicked if at("opened", events)]
     assert {sendings[events[0]["sending"]]["channel"] for events in opened} == {"email", "push"}
@@ -138,7 +149,7 @@ def test_who_clicks_has_opened_but_for_text_messages(sendings: dict[str, Sending
     ],
 )
 def test_rates_are_those_of_retailers(
-    kind: str, event: str, least: float, most: float, sendings: dict[str, Sending], dispatches: Dispatches
+    kind: str, event: str, least: float, most: float, sendings: dict[str, SendingRecord], dispatches: Dispatches
 ) -> None:
     of_it = of_kind(kind, sendings, dispatches).values()
     assert least < with_event(event, of_it) / with_event("delivered", of_it) < most
@@ -180,7 +191,7 @@ def test_some_read_nearly_everything_and_some_nearly_nothing(newsletters: Dispat
 
 
 def test_only_who_consents_and_can_be_reached_gets_the_last_message(
-    profiles: dict[str, Profile], newsletters: Dispatches, memberships: list[Membership]
+    profiles: dict[str, ProfileRecord], newsletters: Dispatches, memberships: list[MembershipRecord]
 ) -> None:
     out = {row["profile"] for row in memberships if row["type"] == "out"}
     out -= {row["profile"] for row in memberships if row["external_id"].endswith("-3")}
@@ -201,7 +212,7 @@ def test_only_who_consents_and_can_be_reached_gets_the_last_message(
 
 
 def test_who_unsubscribed_or_bounced_for_good_gets_no_campaign_any_more(
-    profiles: dict[str, Profile], sendings: dict[str, Sending], dispatches: Dispatches
+    profiles: dict[str, ProfileRecord], sendings: dict[str, SendingRecord], dispatches: Dispatches
 ) -> None:
     ended: dict[tuple[str, str], datetime] = {}
     for events in dispatches.values():
@@ -218,7 +229,7 @@ def test_who_unsubscribed_or_bounced_for_good_gets_no_campaign_any_more(
 
 
 def test_nobody_gets_a_message_before_joining_or_while_being_out(
-    profiles: dict[str, Profile], memberships: list[Membership], sending_events: list[SendingEvent]
+    profiles: dict[str, ProfileRecord], memberships: list[MembershipRecord], sending_events: list[SendingEventRecord]
 ) -> None:
     left = {row["profile"]: row["at"] for row in memberships if row["type"] == "out"}
     back = {row["profile"]: row["at"] for row in memberships if row["external_id"].endswith("-3")}
@@ -231,11 +242,11 @@ def test_nobody_gets_a_message_before_joining_or_while_being_out(
 
 
 def test_birthdays_welcomes_and_absences_set_off_messages(
-    profiles: dict[str, Profile],
-    sendings: dict[str, Sending],
+    profiles: dict[str, ProfileRecord],
+    sendings: dict[str, SendingRecord],
     dispatches: Dispatches,
-    sales_of: dict[str, list[Transaction]],
-    memberships: list[Membership],
+    sales_of: dict[str, list[TransactionRecord]],
+    memberships: list[MembershipRecord],
 ) -> None:
     joined = defaultdict(list)
     for row in memberships:
@@ -258,7 +269,7 @@ def test_birthdays_welcomes_and_absences_set_off_messages(
 
 
 def test_who_is_granted_a_personal_offer_is_told_by_push_at_once(
-    sendings: dict[str, Sending], dispatches: Dispatches, offer_events: list[OfferEvent]
+    sendings: dict[str, SendingRecord], dispatches: Dispatches, offer_events: list[OfferEventRecord]
 ) -> None:
     granted = {
         (row["profile"], row["at"].date()): row["at"]
@@ -273,7 +284,7 @@ def test_who_is_granted_a_personal_offer_is_told_by_push_at_once(
 
 
 def test_what_is_planned_ahead_is_scheduled_and_not_yet_out(
-    sendings: dict[str, Sending], dispatches: Dispatches
+    sendings: dict[str, SendingRecord], dispatches: Dispatches
 ) -> None:
     waiting = [events for events in dispatches.values() if at("transmitted", events) is None]
     assert {sendings[events[0]["sending"]]["source_type"] for events in waiting} <= {
@@ -286,7 +297,7 @@ def test_what_is_planned_ahead_is_scheduled_and_not_yet_out(
 
 
 def test_every_event_is_of_a_sending_and_of_a_member(
-    sendings: dict[str, Sending], profiles: dict[str, Profile], sending_events: list[SendingEvent]
+    sendings: dict[str, SendingRecord], profiles: dict[str, ProfileRecord], sending_events: list[SendingEventRecord]
 ) -> None:
     assert {row["sending"] for row in sending_events} <= set(sendings)
     assert {row["profile"] for row in sending_events} <= set(profiles)

@@ -4,20 +4,27 @@ from collections import Counter, defaultdict
 from datetime import datetime, timedelta
 from itertools import islice
 
-from regulars.demo import mall
-from regulars.demo.rows import Location, Membership, Offer, OfferEvent, Profile, Transaction
+from regulars.demo.mall import mall
+from regulars.demo.rows import (
+    LocationRecord,
+    MembershipRecord,
+    OfferEventRecord,
+    OfferRecord,
+    ProfileRecord,
+    TransactionRecord,
+)
 
 
-def of_offer(events: list[OfferEvent]) -> dict[str, list[OfferEvent]]:
+def of_offer(events: list[OfferEventRecord]) -> dict[str, list[OfferEventRecord]]:
     """Events by offer, as they are generated."""
-    found: dict[str, list[OfferEvent]] = defaultdict(list)
+    found: dict[str, list[OfferEventRecord]] = defaultdict(list)
     for row in events:
         found[row["offer"]].append(row)
     return found
 
 
 def test_the_same_seed_and_moment_give_the_same_offers(
-    as_of: datetime, offers: dict[str, Offer], offer_events: list[OfferEvent]
+    as_of: datetime, offers: dict[str, OfferRecord], offer_events: list[OfferEventRecord]
 ) -> None:
     assert list(islice(mall.offer_events(as_of=as_of, seed=2), 50)) != offer_events[:50]
     assert list(mall.offer_events(as_of=as_of)) == offer_events
@@ -26,7 +33,7 @@ def test_the_same_seed_and_moment_give_the_same_offers(
 
 
 def test_offers_are_of_stores_in_all_malls_and_in_collections(
-    offers: dict[str, Offer], locations: dict[str, Location]
+    offers: dict[str, OfferRecord], locations: dict[str, LocationRecord]
 ) -> None:
     assert 500 < len(offers) < 1_000
     assert {locations[row["location"]]["type"] for row in offers.values()} == {"store"}
@@ -38,7 +45,7 @@ def test_offers_are_of_stores_in_all_malls_and_in_collections(
 
 
 def test_an_offer_is_made_before_it_holds_and_its_status_tells_where_it_stands(
-    as_of: datetime, offers: dict[str, Offer], offer_events: list[OfferEvent]
+    as_of: datetime, offers: dict[str, OfferRecord], offer_events: list[OfferEventRecord]
 ) -> None:
     uses = Counter(row["offer"] for row in offer_events if row["event"] == "used")
     for row in offers.values():
@@ -57,7 +64,7 @@ def test_an_offer_is_made_before_it_holds_and_its_status_tells_where_it_stands(
 
 
 def test_events_lie_in_the_days_of_their_offer_and_come_in_order(
-    as_of: datetime, offers: dict[str, Offer], offer_events: list[OfferEvent]
+    as_of: datetime, offers: dict[str, OfferRecord], offer_events: list[OfferEventRecord]
 ) -> None:
     assert 15_000 < len(offer_events) < 40_000
     assert len({row["external_id"] for row in offer_events}) == len(offer_events)
@@ -69,7 +76,7 @@ def test_events_lie_in_the_days_of_their_offer_and_come_in_order(
         assert times[-1] < as_of
 
 
-def test_who_opens_an_offer_has_seen_it_and_who_uses_it_got_it(offer_events: list[OfferEvent]) -> None:
+def test_who_opens_an_offer_has_seen_it_and_who_uses_it_got_it(offer_events: list[OfferEventRecord]) -> None:
     for events in of_offer(offer_events).values():
         seen, granted = set(), set()
         for row in events:
@@ -84,7 +91,7 @@ def test_who_opens_an_offer_has_seen_it_and_who_uses_it_got_it(offer_events: lis
 
 
 def test_a_personal_offer_shows_to_those_alone_to_whom_the_club_granted_it_at_first(
-    offers: dict[str, Offer], offer_events: list[OfferEvent]
+    offers: dict[str, OfferRecord], offer_events: list[OfferEventRecord]
 ) -> None:
     for offer, events in of_offer(offer_events).items():
         if "for-you" in offers[offer]["collections"]:
@@ -97,7 +104,7 @@ def test_a_personal_offer_shows_to_those_alone_to_whom_the_club_granted_it_at_fi
 
 
 def test_an_offer_is_used_on_a_receipt_of_the_member_in_that_shop(
-    offers: dict[str, Offer], offer_events: list[OfferEvent], receipts: list[Transaction]
+    offers: dict[str, OfferRecord], offer_events: list[OfferEventRecord], receipts: list[TransactionRecord]
 ) -> None:
     by_id = {row["external_id"]: row for row in receipts}
     used = [row for row in offer_events if row["event"] == "used"]
@@ -114,7 +121,9 @@ def test_an_offer_is_used_on_a_receipt_of_the_member_in_that_shop(
     assert all(row["transaction"] is None and row["location"] is None for row in others)
 
 
-def test_no_more_is_granted_or_used_than_there_is(offers: dict[str, Offer], offer_events: list[OfferEvent]) -> None:
+def test_no_more_is_granted_or_used_than_there_is(
+    offers: dict[str, OfferRecord], offer_events: list[OfferEventRecord]
+) -> None:
     counts = Counter((row["offer"], row["event"]) for row in offer_events)
     for (offer, event), count in counts.items():
         stock = offers[offer]["stock"]
@@ -125,10 +134,10 @@ def test_no_more_is_granted_or_used_than_there_is(offers: dict[str, Offer], offe
 
 
 def test_personal_offers_go_to_who_takes_them_and_is_in(
-    profiles: dict[str, Profile],
-    memberships: list[Membership],
-    offers: dict[str, Offer],
-    offer_events: list[OfferEvent],
+    profiles: dict[str, ProfileRecord],
+    memberships: list[MembershipRecord],
+    offers: dict[str, OfferRecord],
+    offer_events: list[OfferEventRecord],
 ) -> None:
     out = {row["profile"]: row["at"] for row in memberships if row["type"] == "out"}
     back = {row["profile"]: row["at"] for row in memberships if row["external_id"].endswith("-3")}
@@ -142,7 +151,7 @@ def test_personal_offers_go_to_who_takes_them_and_is_in(
         assert member not in out or row["at"] < out[member] or (member in back and back[member] <= row["at"])
 
 
-def test_a_few_of_a_hundred_who_see_an_offer_use_it(offer_events: list[OfferEvent]) -> None:
+def test_a_few_of_a_hundred_who_see_an_offer_use_it(offer_events: list[OfferEventRecord]) -> None:
     counts = Counter(row["event"] for row in offer_events)
     assert 0.08 < counts["clicked"] / counts["seen"] < 0.25
     assert 0.01 < counts["used"] / counts["seen"] < 0.06
@@ -151,7 +160,9 @@ def test_a_few_of_a_hundred_who_see_an_offer_use_it(offer_events: list[OfferEven
     assert 0.05 < len(nobody) / len(offer_events) < 0.15
 
 
-def test_offers_are_seen_in_their_first_days(offers: dict[str, Offer], offer_events: list[OfferEvent]) -> None:
+def test_offers_are_seen_in_their_first_days(
+    offers: dict[str, OfferRecord], offer_events: list[OfferEventRecord]
+) -> None:
     seen = [row for row in offer_events if row["event"] == "seen"]
     early = sum(row["at"] - offers[row["offer"]]["usable_since"] < timedelta(days=3) for row in seen)
     assert 0.5 < early / len(seen) < 0.85

@@ -4,17 +4,17 @@ from decimal import Decimal
 
 import pytest
 
-from regulars.demo.opening import OPENING, easter
-from regulars.demo.rows import Item, Location, Product, Transaction
+from regulars.demo.mall.opening_hours import OPENING_HOURS, easter
+from regulars.demo.rows import ItemRecord, LocationRecord, ProductRecord, TransactionRecord
 
 
-def test_the_total_is_the_sum_of_price_sell_times_quantity(receipts: list[Transaction]) -> None:
+def test_the_total_is_the_sum_of_price_sell_times_quantity(receipts: list[TransactionRecord]) -> None:
     for row in receipts:
         assert row["total"] == sum(item["price_sell"] * item["quantity"] for item in row["items"])
         assert row["total"].as_tuple().exponent == -2
 
 
-def test_discounts_are_what_price_current_and_price_sell_differ_by(receipts: list[Transaction]) -> None:
+def test_discounts_are_what_price_current_and_price_sell_differ_by(receipts: list[TransactionRecord]) -> None:
     for row in receipts:
         for item in row["items"]:
             off = sum(discount["amount"] for discount in item["discounts"])
@@ -22,13 +22,13 @@ def test_discounts_are_what_price_current_and_price_sell_differ_by(receipts: lis
             assert off >= 0
 
 
-def test_ids_and_receipt_numbers_are_unique(receipts: list[Transaction]) -> None:
+def test_ids_and_receipt_numbers_are_unique(receipts: list[TransactionRecord]) -> None:
     assert len({row["external_id"] for row in receipts}) == len(receipts)
     assert len({row["receipt_ref"] for row in receipts}) == len(receipts)
 
 
 def test_items_are_of_the_catalogue_at_the_price_of_the_country(
-    receipts: list[Transaction], products: list[Product]
+    receipts: list[TransactionRecord], products: list[ProductRecord]
 ) -> None:
     catalogue = {
         variant["sku"]: (variant["name"], product["brand"], variant["price"])
@@ -43,14 +43,14 @@ def test_items_are_of_the_catalogue_at_the_price_of_the_country(
                 assert item["price_current"] == price
 
 
-def test_baskets_hold_several_lines_and_pieces(receipts: list[Transaction]) -> None:
+def test_baskets_hold_several_lines_and_pieces(receipts: list[TransactionRecord]) -> None:
     lines = [len(row["items"]) for row in receipts if row["type"] == "sale"]
     assert 1.7 < sum(lines) / len(lines) < 2.3
     assert max(lines) == 8
     assert any(item["quantity"] > 1 for row in receipts for item in row["items"])
 
 
-def test_five_currencies_are_used_each_with_its_rate_into_kroner(receipts: list[Transaction]) -> None:
+def test_five_currencies_are_used_each_with_its_rate_into_kroner(receipts: list[TransactionRecord]) -> None:
     rates: dict[str, set[Decimal]] = defaultdict(set)
     for row in receipts:
         rates[row["currency"]].add(row["currency_rate"])
@@ -61,7 +61,7 @@ def test_five_currencies_are_used_each_with_its_rate_into_kroner(receipts: list[
 
 
 def test_currency_and_zone_are_those_of_the_location(
-    receipts: list[Transaction], locations: dict[str, Location]
+    receipts: list[TransactionRecord], locations: dict[str, LocationRecord]
 ) -> None:
     money = {"NO": "NOK", "SE": "SEK", "DK": "DKK", "FI": "EUR", "PL": "PLN"}
     for row in receipts:
@@ -71,21 +71,23 @@ def test_currency_and_zone_are_those_of_the_location(
         assert row["systems"] == (["web"] if location["type"] == "online" else ["pos"])
 
 
-def test_some_receipts_are_void_and_some_anonymous(receipts: list[Transaction]) -> None:
+def test_some_receipts_are_void_and_some_anonymous(receipts: list[TransactionRecord]) -> None:
     voided = sum(row["is_void"] for row in receipts)
     anonymous = sum(row["profile"] is None for row in receipts)
     assert 0.001 < voided / len(receipts) < 0.006
     assert 0.06 < anonymous / len(receipts) < 0.11
 
 
-def test_no_local_time_is_skipped_or_repeated_by_the_clocks(receipts: list[Transaction]) -> None:
+def test_no_local_time_is_skipped_or_repeated_by_the_clocks(receipts: list[TransactionRecord]) -> None:
     for row in receipts:
         at = row["transacted_at"]
         assert at.astimezone(UTC).astimezone(at.tzinfo).replace(tzinfo=None) == at.replace(tzinfo=None)
         assert at.utcoffset() == at.replace(fold=1).utcoffset()
 
 
-def test_stores_sell_only_while_they_are_open(receipts: list[Transaction], locations: dict[str, Location]) -> None:
+def test_stores_sell_only_while_they_are_open(
+    receipts: list[TransactionRecord], locations: dict[str, LocationRecord]
+) -> None:
     days = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
     hours = {
         (place, day["day"]): (time.fromisoformat(day["open"]), time.fromisoformat(day["close"]))
@@ -100,7 +102,7 @@ def test_stores_sell_only_while_they_are_open(receipts: list[Transaction], locat
 
 
 def test_stores_are_closed_on_feasts_and_close_early_before_christmas(
-    receipts: list[Transaction], locations: dict[str, Location]
+    receipts: list[TransactionRecord], locations: dict[str, LocationRecord]
 ) -> None:
     for row in receipts:
         iso = locations[row["location"]]["address"]["iso"]
@@ -124,13 +126,13 @@ def test_stores_are_closed_on_feasts_and_close_early_before_christmas(
     ],
 )
 def test_a_country_keeps_its_feasts(country: str, day: date) -> None:
-    assert OPENING[country].on(day) is None
+    assert OPENING_HOURS[country].hours_on(day) is None
 
 
 def test_an_ordinary_day_and_new_years_eve_have_their_hours() -> None:
-    assert OPENING["NO"].on(date(2026, 6, 9)) == (600, 1260)
-    assert OPENING["NO"].on(date(2025, 12, 31)) == (600, 960)
-    assert OPENING["SE"].on(date(2026, 6, 26)) == (600, 1200)
+    assert OPENING_HOURS["NO"].hours_on(date(2026, 6, 9)) == (600, 1260)
+    assert OPENING_HOURS["NO"].hours_on(date(2025, 12, 31)) == (600, 960)
+    assert OPENING_HOURS["SE"].hours_on(date(2026, 6, 26)) == (600, 1200)
 
 
 @pytest.mark.parametrize("day", [date(2019, 4, 21), date(2024, 3, 31), date(1981, 4, 19), date(2038, 4, 25)])
@@ -138,7 +140,7 @@ def test_easter_is_where_the_calendar_has_it(day: date) -> None:
     assert easter(day.year) == day
 
 
-def test_black_friday_is_the_busiest_day_and_december_the_busiest_month(receipts: list[Transaction]) -> None:
+def test_black_friday_is_the_busiest_day_and_december_the_busiest_month(receipts: list[TransactionRecord]) -> None:
     in_2025 = [row["transacted_at"] for row in receipts if row["transacted_at"].year == 2025]
     by_day = Counter(at.date() for at in in_2025)
     by_month = Counter(at.month for at in in_2025)
@@ -147,14 +149,14 @@ def test_black_friday_is_the_busiest_day_and_december_the_busiest_month(receipts
     assert by_month[2] == min(by_month.values())
 
 
-def test_saturday_is_the_busiest_day_in_stores_and_evenings_are_online(receipts: list[Transaction]) -> None:
+def test_saturday_is_the_busiest_day_in_stores_and_evenings_are_online(receipts: list[TransactionRecord]) -> None:
     days = Counter(row["transacted_at"].weekday() for row in receipts if row["systems"] == ["pos"])
     assert days.most_common(1)[0][0] == 5
     hours = [row["transacted_at"].hour for row in receipts if row["systems"] == ["web"]]
     assert 0.3 < sum(hour >= 19 for hour in hours) / len(hours) < 0.5
 
 
-def test_the_january_sale_reduces_half_of_what_is_sold_in_it(receipts: list[Transaction]) -> None:
+def test_the_january_sale_reduces_half_of_what_is_sold_in_it(receipts: list[TransactionRecord]) -> None:
     def reduced(month: int, first: int, last: int) -> float:
         lines = [
             item
@@ -169,7 +171,7 @@ def test_the_january_sale_reduces_half_of_what_is_sold_in_it(receipts: list[Tran
     assert reduced(3, 1, 31) < 0.2
 
 
-def test_what_is_on_sale_costs_the_same_for_everybody(receipts: list[Transaction]) -> None:
+def test_what_is_on_sale_costs_the_same_for_everybody(receipts: list[TransactionRecord]) -> None:
     prices: dict[str, set[Decimal]] = defaultdict(set)
     for row in receipts:
         if row["transacted_at"].date() == date(2025, 11, 28) and row["currency"] == "NOK" and not row["tags"]:
@@ -181,7 +183,7 @@ def test_what_is_on_sale_costs_the_same_for_everybody(receipts: list[Transaction
 
 
 def test_a_return_refers_to_an_earlier_sale_of_the_same_buyer_at_the_same_place(
-    receipts: list[Transaction],
+    receipts: list[TransactionRecord],
 ) -> None:
     sales = {row["receipt_ref"]: row for row in receipts if row["type"] == "sale"}
     returns = [row for row in receipts if row["type"] == "return"]
@@ -195,7 +197,7 @@ def test_a_return_refers_to_an_earlier_sale_of_the_same_buyer_at_the_same_place(
         assert not sale["is_void"]
 
 
-def test_a_return_never_gives_back_more_than_was_bought(receipts: list[Transaction]) -> None:
+def test_a_return_never_gives_back_more_than_was_bought(receipts: list[TransactionRecord]) -> None:
     sales = {row["receipt_ref"]: row for row in receipts}
     linked = [row for row in receipts if row["linked_receipt_ref"] is not None]
     assert len({row["linked_receipt_ref"] for row in linked}) == len(linked)
@@ -208,16 +210,16 @@ def test_a_return_never_gives_back_more_than_was_bought(receipts: list[Transacti
             assert item["price_sell"] == bought[item["sku"]]["price_sell"]
 
 
-def test_only_returns_are_negative(receipts: list[Transaction]) -> None:
+def test_only_returns_are_negative(receipts: list[TransactionRecord]) -> None:
     for row in receipts:
         assert (row["total"] < 0) == (row["type"] == "return")
         assert (row["linked_receipt_ref"] is None) == (row["type"] == "sale")
 
 
 def test_an_exchange_is_a_return_and_minutes_later_a_sale_of_the_same_value(
-    receipts: list[Transaction],
+    receipts: list[TransactionRecord],
 ) -> None:
-    def product(item: Item) -> str:
+    def product(item: ItemRecord) -> str:
         return item["sku"].rsplit("-", 1)[0]
 
     exchanged = [row for row in receipts if row["tags"] == ["exchange"]]

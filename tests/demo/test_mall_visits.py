@@ -5,22 +5,32 @@ from datetime import datetime, timedelta
 from itertools import islice
 from urllib.parse import parse_qs, urlsplit
 
-from regulars.demo import mall
-from regulars.demo.rows import LinkVisit, Offer, OfferEvent, Profile, Sending, SendingEvent
+from regulars.demo.mall import mall
+from regulars.demo.rows import (
+    LinkVisitRecord,
+    OfferEventRecord,
+    OfferRecord,
+    ProfileRecord,
+    SendingEventRecord,
+    SendingRecord,
+)
 
 
-def utm(visit: LinkVisit) -> dict[str, str]:
+def utm(visit: LinkVisitRecord) -> dict[str, str]:
     """What the query of a visit says."""
     return {name: values[0] for name, values in parse_qs(urlsplit(visit["url"]).query).items()}
 
 
-def test_the_same_seed_and_moment_give_the_same_visits(as_of: datetime, link_visits: list[LinkVisit]) -> None:
+def test_the_same_seed_and_moment_give_the_same_visits(as_of: datetime, link_visits: list[LinkVisitRecord]) -> None:
     assert list(islice(mall.link_visits(as_of=as_of, seed=2), 50)) != link_visits[:50]
     assert list(mall.link_visits(as_of=as_of)) == link_visits
 
 
 def test_visits_come_of_sendings_of_offers_and_of_neither(
-    as_of: datetime, link_visits: list[LinkVisit], sendings: dict[str, Sending], offers: dict[str, Offer]
+    as_of: datetime,
+    link_visits: list[LinkVisitRecord],
+    sendings: dict[str, SendingRecord],
+    offers: dict[str, OfferRecord],
 ) -> None:
     assert len({row["external_id"] for row in link_visits}) == len(link_visits)
     assert all(row["at"] < as_of for row in link_visits)
@@ -32,7 +42,7 @@ def test_visits_come_of_sendings_of_offers_and_of_neither(
 
 
 def test_a_visit_from_a_sending_follows_on_a_click(
-    link_visits: list[LinkVisit], sending_events: list[SendingEvent]
+    link_visits: list[LinkVisitRecord], sending_events: list[SendingEventRecord]
 ) -> None:
     clicks = {row["external_id"]: row for row in sending_events if row["event"] == "clicked"}
     visits = [row for row in link_visits if row["sending"] and not row["external_id"].endswith("-f")]
@@ -45,7 +55,7 @@ def test_a_visit_from_a_sending_follows_on_a_click(
 
 
 def test_a_visit_from_an_offer_follows_on_its_click(
-    link_visits: list[LinkVisit], offer_events: list[OfferEvent]
+    link_visits: list[LinkVisitRecord], offer_events: list[OfferEventRecord]
 ) -> None:
     clicks = {row["external_id"]: row for row in offer_events if row["event"] == "clicked"}
     visits = [row for row in link_visits if row["offer"]]
@@ -53,7 +63,9 @@ def test_a_visit_from_an_offer_follows_on_its_click(
     assert all(row["profile"] == clicks[row["external_id"]]["profile"] for row in visits)
 
 
-def test_urls_say_of_which_campaign_they_are(link_visits: list[LinkVisit], sendings: dict[str, Sending]) -> None:
+def test_urls_say_of_which_campaign_they_are(
+    link_visits: list[LinkVisitRecord], sendings: dict[str, SendingRecord]
+) -> None:
     for row in link_visits:
         said = utm(row)
         if row["sending"]:
@@ -67,14 +79,14 @@ def test_urls_say_of_which_campaign_they_are(link_visits: list[LinkVisit], sendi
     assert set(hosts) == {"www.lyngtorget.example", "lyng.example"}
 
 
-def test_the_first_link_of_a_newsletter_gets_most_and_the_next_ones_less(link_visits: list[LinkVisit]) -> None:
+def test_the_first_link_of_a_newsletter_gets_most_and_the_next_ones_less(link_visits: list[LinkVisitRecord]) -> None:
     links = Counter(utm(row)["utm_content"] for row in link_visits if (row["sending"] or "").startswith("newsletter"))
     assert list(dict(links.most_common(3))) == ["link-1", "link-2", "link-3"]
     assert 0.4 < links["link-1"] / links.total() < 0.62
 
 
 def test_who_is_not_known_has_a_cookie_and_some_come_again(
-    link_visits: list[LinkVisit], profiles: dict[str, Profile]
+    link_visits: list[LinkVisitRecord], profiles: dict[str, ProfileRecord]
 ) -> None:
     assert all(row["visitor"] for row in link_visits)
     known = [row for row in link_visits if row["profile"] is not None]

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from deployment.page import PAGE, block, commands, program, succeeds
+from deployment.documented_commands import PAGE, block, commands, require_program, run_successfully
 from regulars import settings
-from regulars.api.public_address import PublicAddress
 from regulars.cli import exposure
-from regulars.cli.serving import STOP_SECONDS
+from regulars.cli.serve import STOP_TIMEOUT_SECONDS
 from regulars.settings import Settings
+from regulars.web.public_address import PublicAddress
 
 
 def environment() -> dict[str, str]:
@@ -23,16 +23,16 @@ def environment() -> dict[str, str]:
 
 
 def test_the_settings_are_settings_and_leave_nothing_open() -> None:
-    assert settings.unknown(environment()) == []
+    assert settings.unknown_variables(environment()) == []
     found = settings.load(environment(), Path("nowhere"))
     assert list(exposure.findings(found)) == []
-    assert PublicAddress(found).configured == "https://regulars.example"
+    assert PublicAddress(found).configured_url == "https://regulars.example"
 
 
 def test_every_setting_that_the_page_names_is_one() -> None:
     text = PAGE.read_text()
     named = {f"REGULARS_{name}" for name in re.findall(r"REGULARS_([A-Z_]+)", text)}
-    assert settings.unknown(dict.fromkeys(named, "")) == []
+    assert settings.unknown_variables(dict.fromkeys(named, "")) == []
     for name in ("public_url", "trusted_proxies", "operations_listen", "operations_token"):
         assert f"`{name}`" in text
         assert name in Settings.__dataclass_fields__
@@ -50,24 +50,24 @@ def test_the_proxies_pass_on_to_where_the_server_listens() -> None:
 
 
 def test_caddy_takes_the_caddyfile(tmp_path: Path) -> None:
-    caddy = program("caddy", "caddy")
+    caddy = require_program("caddy", "caddy")
     (tmp_path / "Caddyfile").write_text(block("Caddyfile"))
     (command,) = (each for each in commands("check") if each.startswith("caddy "))
     _, *arguments = command.replace("/etc/caddy", str(tmp_path)).split()
-    assert "Valid configuration" in succeeds(caddy, *arguments, HOME=str(tmp_path), XDG_DATA_HOME=str(tmp_path))
+    assert "Valid configuration" in run_successfully(caddy, *arguments, HOME=str(tmp_path), XDG_DATA_HOME=str(tmp_path))
 
 
 def test_systemd_takes_the_unit_and_gives_the_server_time_to_finish(tmp_path: Path) -> None:
     unit = block("regulars.service")
     found = dict(line.split("=", 1) for line in unit.splitlines() if "=" in line and not line.startswith("#"))
-    assert int(found["TimeoutStopSec"]) > STOP_SECONDS
+    assert int(found["TimeoutStopSec"]) > STOP_TIMEOUT_SECONDS
     assert int(found["LimitNOFILE"]) > Settings().max_connections
-    analyze = program("systemd-analyze", "systemd")
+    analyze = require_program("systemd-analyze", "systemd")
     server = Path(sys.executable).parent / "regulars"
     (tmp_path / "regulars.service").write_text(unit.replace("/opt/regulars/bin/regulars", str(server)))
     (command,) = (each for each in commands("check") if each.startswith("systemd-analyze "))
     _, *arguments = command.replace("/etc/systemd/system", str(tmp_path)).split()
-    said = succeeds(analyze, *arguments)
+    said = run_successfully(analyze, *arguments)
     assert "regulars.service" not in said, said
 
 

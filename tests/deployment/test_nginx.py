@@ -20,8 +20,8 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives import serialization
 
-from deployment.page import block, commands, program, succeeds
-from ingest.provided import certificate, rsa_key
+from deployment.documented_commands import block, commands, require_program, run_successfully
+from ingest.provider_client import certificate, rsa_key
 
 NAME = "regulars.example"
 
@@ -115,7 +115,7 @@ def written(folder: Path, upstream: int, plain: int, tls: int) -> str:
 
 @pytest.fixture(scope="module")
 def proxy(folder: Path) -> Iterator[Proxy]:
-    nginx = program("nginx", "nginx-light")
+    nginx = require_program("nginx", "nginx-light")
     plain, tls = free_ports(2)
     with ThreadingHTTPServer(("127.0.0.1", 0), _Upstream) as upstream:
         upstream.daemon_threads = True
@@ -125,7 +125,7 @@ def proxy(folder: Path) -> Iterator[Proxy]:
         (folder / "nginx.conf").write_text(written(folder, upstream.server_port, plain, tls))
         (command,) = (each for each in commands("check") if each.startswith("nginx "))
         _, *arguments = command.replace("/etc/nginx", str(folder)).split()
-        succeeds(nginx, *arguments, "-e", f"{folder}/error.log")
+        run_successfully(nginx, *arguments, "-e", f"{folder}/error.log")
         process = subprocess.Popen(
             [nginx, "-c", f"{folder}/nginx.conf", "-e", f"{folder}/error.log", "-g", "daemon off;"]
         )

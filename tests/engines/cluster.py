@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 CLUSTER = "local-cluster[2,1,1024]"
-WITHIN_THE_DRIVER = "local[2]"
+IN_DRIVER_CLUSTER = "local[2]"
 
 # What runs for a minute is not worth compiling well. The place for what is compiled is by itself so small then that
 # after a few computations much is thrown away and compiled anew.
@@ -101,6 +101,6 @@ def _started(folder: str) -> Any:
         started.range(2).count()
     except Exception as error:
         started.stop()
-        _lacking(warnings.warn, f"no {CLUSTER} starts here, {WITHIN_THE_DRIVER} does its work: {error}")
-        started = start(WITHIN_THE_DRIVER)
+        _lacking(warnings.warn, f"no {CLUSTER} starts here, {IN_DRIVER_CLUSTER} does its work: {error}")
+        started = start(IN_DRIVER_CLUSTER)
     return started

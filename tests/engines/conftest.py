@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from engines import cluster
-from engines.computing import Compute, on_duckdb, on_spark
+from engines.compute_fixtures import Compute, compute_on_duckdb, compute_on_spark
 
 
 @pytest.fixture(scope="session")
@@ -21,4 +21,4 @@ def spark() -> Iterator[Any]:
 @pytest.fixture(params=["duckdb", "spark"])
 def compute(request: pytest.FixtureRequest) -> Compute:
     """`regulars.compute` on each engine; always an Arrow table."""
-    return on_duckdb if request.param == "duckdb" else on_spark(request.getfixturevalue("spark"))
+    return compute_on_duckdb if request.param == "duckdb" else compute_on_spark(request.getfixturevalue("spark"))

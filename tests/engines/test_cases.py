@@ -11,13 +11,13 @@ import pytest
 
 from aggregations.case import Case
 from aggregations.cases import CASES
-from aggregations.stored import differences
-from engines.computing import Compute, computed, wrong
-from engines.forms import Form, as_csv, as_parquet, as_table
-from engines.generated import club
-from engines.given_tables import gathered, moved_profile, moved_values, tables
+from aggregations.store_facts import differences
+from engines.compute_fixtures import Compute, compute_facts, mismatches
+from engines.input_tables import combine, combined_profile, combined_values, to_tables
+from engines.random_clubs import random_club
+from engines.table_formats import TableFormat, as_csv, as_parquet, as_table
+from hypothesis_settings import SEED
 from oracle import Community
-from randomness import SEED
 
 # One process of the run has them all, so that Spark is started once.
 pytestmark = pytest.mark.xdist_group("spark")
@@ -49,19 +49,19 @@ def _runs() -> Iterator[Any]:
 
 @pytest.mark.parametrize(("compute", "community", "form"), [*_runs()], indirect=["compute"])
 def test_every_worked_case_gives_what_was_worked_out_by_hand(
-    compute: Compute, community: Community, form: Form, tmp_path: Path
+    compute: Compute, community: Community, form: TableFormat, tmp_path: Path
 ) -> None:
     cases = COMMUNITIES[community]
-    drawn = club(SEED, 120, community)
-    facts = gathered([*(case.facts for case in cases), drawn.facts])
-    asked = [(moved_profile(number, *case.facts.profiles), case.as_of) for number, case in enumerate(cases)]
-    beside = [(moved_profile(len(cases), id_), at) for id_, at in drawn.asked]
-    given = {name: form(table, tmp_path / name) for name, table in tables(facts).items()}
-    found = computed(compute, facts, [*asked, *beside], **given)
+    drawn = random_club(SEED, 120, community)
+    facts = combine([*(case.facts for case in cases), drawn.facts])
+    asked = [(combined_profile(number, *case.facts.profiles), case.as_of) for number, case in enumerate(cases)]
+    beside = [(combined_profile(len(cases), id_), at) for id_, at in drawn.entities]
+    given = {name: form(table, tmp_path / name) for name, table in to_tables(facts).items()}
+    found = compute_facts(compute, facts, [*asked, *beside], **given)
     differing = {
-        case.name: differences(found[key], moved_values(number, case.expected))
+        case.name: differences(found[key], combined_values(number, case.expected))
         for number, (case, key) in enumerate(zip(cases, asked, strict=True))
     }
     assert {name: each for name, each in differing.items() if each} == {}
     # And whatever a case does not name.
-    assert wrong(found, facts, [*asked, *beside]) == {}
+    assert mismatches(found, facts, [*asked, *beside]) == {}

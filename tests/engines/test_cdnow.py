@@ -15,11 +15,11 @@ import duckdb
 import pyarrow as pa
 import pytest
 
-from aggregations.stored import differences
-from engines.computing import Compute, on_duckdb, on_spark
-from engines.given_tables import Tables
-from oracle import Community, Facts, Item, Profile, Transaction, values
-from randomness import SEED
+from aggregations.store_facts import differences
+from engines.compute_fixtures import Compute, compute_on_duckdb, compute_on_spark
+from engines.input_tables import Tables
+from hypothesis_settings import SEED
+from oracle import Community, Facts, Item, Profile, Transaction, expected_values
 from regulars.demo import cdnow
 
 # One process of the run has them all, so that Spark is started once.
@@ -40,7 +40,7 @@ def purchases() -> Tables:
 @pytest.fixture(scope="module")
 def on_one_machine(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The values as DuckDB writes them."""
-    return written(on_duckdb, tmp_path_factory.mktemp("duckdb"))
+    return written(compute_on_duckdb, tmp_path_factory.mktemp("duckdb"))
 
 
 def written(engine: Compute, folder: Path) -> Path:
@@ -50,7 +50,7 @@ def written(engine: Compute, folder: Path) -> Path:
 
 
 def test_spark_writes_the_same_file_byte_by_byte(on_one_machine: Path, spark: Any, tmp_path: Path) -> None:
-    assert written(on_spark(spark), tmp_path).read_bytes() == on_one_machine.read_bytes()
+    assert written(compute_on_spark(spark), tmp_path).read_bytes() == on_one_machine.read_bytes()
 
 
 def test_the_values_add_up_to_what_was_published(on_one_machine: Path) -> None:
@@ -63,12 +63,12 @@ def test_the_values_add_up_to_what_was_published(on_one_machine: Path) -> None:
 
 
 def test_customers_have_the_values_that_the_oracle_says() -> None:
-    found = {row["profile_id"]: row for row in on_duckdb(**purchases(), **ASKED).to_pylist()}
+    found = {row["profile_id"]: row for row in compute_on_duckdb(**purchases(), **ASKED).to_pylist()}
     some = Random(SEED).sample(sorted(found), 200)
     facts = known_of(set(some))
     differing = {}
     for customer, own in facts.items():
-        expected = values(own, UUID(int=int(customer)), AS_OF) | {"profile_id": customer}
+        expected = expected_values(own, UUID(int=int(customer)), AS_OF) | {"profile_id": customer}
         differing[customer] = differences(found[customer], expected)
     assert {customer: each for customer, each in differing.items() if each} == {}
     assert len(facts) == 200

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 from engines import cluster
-from engines.computing import on_duckdb, on_spark
+from engines.compute_fixtures import compute_on_duckdb, compute_on_spark
 
 # One process of the run has them all, so that Spark is started once.
 pytestmark = pytest.mark.xdist_group("spark")
@@ -71,13 +71,13 @@ def test_a_profile_with_most_of_the_purchases_is_right_though_an_executor_is_los
         if stage == "computing":
             watching.start()
 
-    found = on_spark(spark)(purchases(), as_of=AS_OF, currency="EUR", tell=tell)
+    found = compute_on_spark(spark)(purchases(), as_of=AS_OF, currency="EUR", tell=tell)
     assert lost.is_set()
     assert_right(found)
 
 
 def test_one_machine_says_the_same_of_such_a_profile() -> None:
-    assert_right(on_duckdb(purchases(), as_of=AS_OF, currency="EUR"))
+    assert_right(compute_on_duckdb(purchases(), as_of=AS_OF, currency="EUR"))
 
 
 def lose_one_at_work(spark: Any, lost: threading.Event) -> None:

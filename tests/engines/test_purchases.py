@@ -18,25 +18,25 @@ import pytest
 import pytest_asyncio
 
 from aggregations.histories import ZONES
-from api.transaction_calls import V3, line, make, sale
-from clubs import Club, SetClock, clubs
-from engines import recounted
-from engines.generated import club as generated
-from engines.given_tables import one_line_a_row
+from api.transaction_client import V3, create_transaction, item_fields, sale
+from clubs import Club, ManualClock, create_club
+from engines import purchase_recount
+from engines.input_tables import one_row_per_line
+from engines.random_clubs import random_club as generated
+from hypothesis_settings import SEED, examples
 from oracle import Community, Facts
-from randomness import SEED, examples
-from regulars.bulk.on_duckdb import OnDuckDB
-from regulars.facts.community import NewCommunity
-from regulars.query import intervals
-from regulars.query.answers import answer
-from regulars.query.execution import Stores
-from regulars.query.request import parse
-from regulars.reports import purchases
-from regulars.reports.interval import EVERY, Interval
-from regulars.reports.registry import BY_NAME
+from regulars.model.community import NewCommunity
+from regulars.offline.engines.duckdb import DuckDBEngine
+from regulars.query import local_buckets
+from regulars.query.backends import Backends
+from regulars.query.execute import execute
+from regulars.query.parser.request import parse_query
+from regulars.reports.registry import REPORTS_BY_NAME
+from regulars.rollups import purchases
+from regulars.rollups.intervals import ALL_INTERVALS, Interval
 from regulars.storage.database import Database
-from reports.asking_transactions import by_bucket, by_label, customer_of
-from reports.bought import measured
+from reports.purchase_recount import measure
+from reports.transaction_queries import by_bucket, by_label, tenant_of
 
 pytestmark = pytest.mark.xdist_group("spark")
 
@@ -87,7 +87,7 @@ class Request:
         """As it is sent."""
         body = {"report": self.report, "aggregate_by": self.by, "filter": self.only}
         body |= {"from": written(self.start), "to": written(self.end)}
-        return body if self.interval is None else body | {"interval": self.interval.written}
+        return body if self.interval is None else body | {"interval": self.interval.code}
 
     def found(self, answer: Json) -> dict[Any, Json]:
         """An answer as values by label, or by bucket and label."""
@@ -96,12 +96,12 @@ class Request:
     def expected(self, bought: Sequence[Json], now: datetime, zone: ZoneInfo) -> dict[Any, Json]:
         """The same of a recount."""
         if self.interval is None:
-            found = measured(bought, self.start, self.end, now, self.by, only=self.means)
+            found = measure(bought, self.start, self.end, now, self.by, only=self.means)
             return {key[1]: each for key, each in found.items()}
-        first, last = (intervals.floor(each, self.interval, zone) for each in (self.start, self.end))
-        bucket = partial(intervals.floor, interval=self.interval, zone=zone)
-        end = intervals.following(last, self.interval, zone)
-        return measured(bought, first, end, now, self.by, bucket, self.means)
+        first, last = (local_buckets.bucket_start(each, self.interval, zone) for each in (self.start, self.end))
+        bucket = partial(local_buckets.bucket_start, interval=self.interval, zone=zone)
+        end = local_buckets.next_bucket_start(last, self.interval, zone)
+        return measure(bought, first, end, now, self.by, bucket, self.means)
 
 
 def requests(chance: random.Random, now: datetime) -> list[Request]:
@@ -112,7 +112,7 @@ def requests(chance: random.Random, now: datetime) -> list[Request]:
         start = now - timedelta(minutes=chance.choice([3_000, 70_000, 1_500_000]))
         end = start + timedelta(minutes=chance.choice([3_000, 70_000, 3_000_000]))
         found.append(Request("transactions_stats", by, only, means, start, end))
-        interval = chance.choice(EVERY)
+        interval = chance.choice(ALL_INTERVALS)
         start = now - timedelta(days=DAYS[interval])
         found.append(Request("transactions_history", by, only, means, start, now, interval))
     return found
@@ -128,13 +128,13 @@ def differing(runner: Any, engine: str, zone: str, seed: int, profiles: int, num
     instants = sorted(each.transacted_at for each in facts.transactions.values())
     # Most has happened, some of it just now.
     now = instants[len(instants) * chance.choice((6, 8, 9)) // 10] + timedelta(minutes=chance.choice((0, 1, 70)))
-    known = recounted.buyers(facts, chance)
-    bought = recounted.recounted(facts, known, now)
+    known = purchase_recount.buyers(facts, chance)
+    bought = purchase_recount.recount(facts, known, now)
     asked = chance.sample(requests(chance, now), number)
-    given = recounted.as_tables(facts, known)
+    given = purchase_recount.as_tables(facts, known)
     if chance.random() < 0.5:
-        given["transactions"] = one_line_a_row(given["transactions"])
-    ask = recounted.opened(runner, engine, facts, given, now, [each.body for each in asked])
+        given["transactions"] = one_row_per_line(given["transactions"])
+    ask = purchase_recount.open_session(runner, engine, facts, given, now, [each.body for each in asked])
     pairs = [(each, each.found(ask(each.body)), each.expected(bought, now, ZoneInfo(zone))) for each in asked]
     return [pair for pair in pairs if pair[1] != pair[2]]
 
@@ -142,13 +142,13 @@ def differing(runner: Any, engine: str, zone: str, seed: int, profiles: int, num
 @pytest.mark.parametrize("example", range(examples(4)))
 def test_duckdb_says_what_a_recount_says(example: int) -> None:
     zone = ZONES[(SEED + example) % len(ZONES)]
-    assert differing(OnDuckDB(), "duckdb", zone, SEED + example, 100, 18) == []
+    assert differing(DuckDBEngine(), "duckdb", zone, SEED + example, 100, 18) == []
 
 
 def test_spark_says_what_a_recount_says(spark: Any) -> None:
-    from regulars.bulk.on_spark import OnSpark
+    from regulars.offline.engines.spark import SparkEngine
 
-    assert differing(OnSpark(spark), "spark", ZONES[SEED % len(ZONES)], SEED, 40, 6) == []
+    assert differing(SparkEngine(spark), "spark", ZONES[SEED % len(ZONES)], SEED, 40, 6) == []
     spark.catalog.clearCache()
 
 
@@ -198,7 +198,7 @@ class Shops:
         owner: Json | None = pick([None, *self.tables["profiles"]])
         place, location_id = pick([(None, None), *self.places.items()])
         items = [
-            line(
+            item_fields(
                 brand=pick([None, "A", "B"]),
                 sku=pick([None, "S"]),
                 price_sell=pick(["10", "0.05", "3.333"]),
@@ -216,7 +216,7 @@ class Shops:
         body |= pick([{}, {}, {"currency": "EUR", "currency_rate": pick(["10.125", "11"])}])
         total = pick(["100", "35.55", "-20", "0", "0.01"])
         known = {"profile_id": owner and owner["id"], "location_id": location_id}
-        await make(self.club, sale(total, now.strftime("%Y-%m-%d %H:%M:%S"), **body, **known))
+        await create_transaction(self.club, sale(total, now.strftime("%Y-%m-%d %H:%M:%S"), **body, **known))
         told = {"profile": owner and owner["external_id"], "location": place, "transacted_at": written(now)}
         self.tables["transactions"].append(body | told | {"total": total})
 
@@ -232,8 +232,8 @@ class Shops:
 
     async def answer(self, body: Json) -> Json:
         """What the API says."""
-        query = parse(msgspec.json.encode(body), BY_NAME)
-        return await answer(query, (customer_of(self.club.community),), Stores(self.club.database), self.club.clock.at)
+        query = parse_query(msgspec.json.encode(body), REPORTS_BY_NAME)
+        return await execute(query, (tenant_of(self.club.community),), Backends(self.club.database), self.club.clock.at)
 
     def located(self, found: dict[Any, Json]) -> dict[Any, Json]:
         """Values by location, by what files call it."""
@@ -253,20 +253,20 @@ def _as_table(rows: Sequence[Json]) -> pa.Table:
 
 
 @pytest_asyncio.fixture
-async def shops(database: Database, clock: SetClock) -> AsyncIterator[Shops]:
+async def shops(database: Database, clock: ManualClock) -> AsyncIterator[Shops]:
     """A club of two years, half of it folded."""
     clock.at = datetime(2024, 10, 1, 8, tzinfo=UTC)
     name = f"shops-{next(_numbers)}"
-    async for club in clubs(database, clock, NewCommunity(name, "Shops", "NO", "Europe/Oslo", "NOK")):
+    async for club in create_club(database, clock, NewCommunity(name, "Shops", "NO", "Europe/Oslo", "NOK")):
         told = Shops(club, random.Random(SEED))
         await told.begin()
         for number in range(60):
-            clock.step(minutes=told.chance.choice((1, 30, 700, 3_000, 60_000)))
+            clock.advance(minutes=told.chance.choice((1, 30, 700, 3_000, 60_000)))
             if told.chance.random() < 0.1:
                 await told.join()
             await told.buy()
             if number == 30:
-                await purchases.fold_left(club.database, club.community.id)
+                await purchases.compact_pending(club.database, club.community.id)
         yield told
 
 
@@ -274,7 +274,9 @@ async def test_files_say_what_the_live_store_says_that_was_there(shops: Shops) -
     now = shops.club.clock.at
     asked = [each for _ in range(3) for each in requests(shops.chance, now)]
     facts = Facts(Community("Europe/Oslo", "NOK"), {}, {}, {}, {})
-    ask = recounted.opened(OnDuckDB(), "duckdb", facts, shops.as_tables(), now, [each.body for each in asked])
+    ask = purchase_recount.open_session(
+        DuckDBEngine(), "duckdb", facts, shops.as_tables(), now, [each.body for each in asked]
+    )
     wrong = []
     for each in asked:
         live = each.found(await shops.answer(each.body))

@@ -12,23 +12,23 @@ import msgspec
 import pytest
 import pytest_asyncio
 
-from clubs import Club, SetClock, clubs
-from engines.reported import as_tables, drawn, load
-from ingest.loading import Loading
-from query.copying import customer
-from randomness import SEED
-from regulars.bulk.compute_report import open_files, query_of
-from regulars.bulk.on_duckdb import OnDuckDB
-from regulars.bulk.reported import Needs, Told
-from regulars.facts.community import NewCommunity
-from regulars.query.answers import answer
-from regulars.query.columns import Copies
-from regulars.query.execution import Stores
-from regulars.query.request import parse
-from regulars.reports.folding import fold
-from regulars.reports.registry import BY_NAME
+from clubs import Club, ManualClock, create_club
+from engines.random_profiles import as_tables, load, random_profiles
+from hypothesis_settings import SEED
+from loading.file_loader import FileLoader
+from query.replica_client import tenant_of
+from regulars.model.community import NewCommunity
+from regulars.offline.engines.duckdb import DuckDBEngine
+from regulars.offline.report import open_report_session, parse_offline_query
+from regulars.offline.report_relations import ReportContext, RequiredRelations
+from regulars.query.backends import Backends
+from regulars.query.execute import execute
+from regulars.query.parser.request import parse_query
+from regulars.query.replica.cache import ReplicaCache
+from regulars.reports.registry import REPORTS_BY_NAME
+from regulars.rollups.compaction import compact
 from regulars.storage.database import Database
-from reports import members_drawn
+from reports import random_members
 
 _numbers = itertools.count(1)
 
@@ -43,7 +43,7 @@ SHORT = {"from": "2026-10-24T12:00:00", "to": "2026-10-26T04:00:00"}
 
 def requests(chance: random.Random) -> list[Body]:
     """One of each kind: records, groups, series, in several intervals, filtered at random."""
-    trees = [members_drawn.tree(chance) for _ in range(4)]
+    trees = [random_members.random_filter(chance) for _ in range(4)]
     gender = {"type": "in", "field": "gender", "value": ["female", None]}
     kind = {"type": "in", "field": "grouping_type", "value": ["gender", "country", "consent_true"]}
     return [
@@ -95,24 +95,26 @@ class Both:
     def __init__(self, club: Club, tables: dict[str, Any]) -> None:
         self._club = club
         self._tables = tables
-        self._stores = Stores(club.database, Copies(200))
+        self._stores = Backends(club.database, ReplicaCache(200))
 
     async def live(self, body: Body) -> Any:
         """What the API would answer."""
-        query = parse(msgspec.json.encode(body | ({"limit": 10_000} if "from" not in body else {})), BY_NAME)
-        return _comparable(await answer(query, (customer(self._club),), self._stores, self._club.clock()))
+        query = parse_query(
+            msgspec.json.encode(body | ({"limit": 10_000} if "from" not in body else {})), REPORTS_BY_NAME
+        )
+        return _comparable(await execute(query, (tenant_of(self._club),), self._stores, self._club.clock()))
 
     def computed(self, bodies: list[Body], engine: str, runner: Any) -> list[Any]:
         """What files say to requests, of relations that are made once."""
-        queries = [query_of(body, engine) for body in bodies]
-        needs = Needs(
-            values=any(Needs.of(each).values for each in queries),
-            country=any(Needs.of(each).country for each in queries),
+        queries = [parse_offline_query(body, engine) for body in bodies]
+        needs = RequiredRelations(
+            values=any(RequiredRelations.for_query(each).values for each in queries),
+            country=any(RequiredRelations.for_query(each).country for each in queries),
         )
         it = self._club.community
-        told = Told(it.timezone, it.currency, self._club.clock(), it.id)
-        opened = open_files(runner, self._tables, needs, told, None, lambda stage: None)
-        return [_comparable(opened.answer(each)) for each in queries]
+        told = ReportContext(it.timezone, it.currency, self._club.clock(), it.id)
+        opened = open_report_session(runner, self._tables, needs, told, None, lambda stage: None)
+        return [_comparable(opened.execute(each)) for each in queries]
 
     async def differing(self, bodies: list[Body], engine: str, runner: Any) -> dict[str, list[str]]:
         """Where files say else than the API, by request, the first of each."""
@@ -135,22 +137,22 @@ def _comparable(answer: Any) -> Any:
 
 @pytest_asyncio.fixture(params=["Europe/Oslo", "America/St_Johns"])
 async def both(
-    request: pytest.FixtureRequest, database: Database, clock: SetClock, tmp_path: Path
+    request: pytest.FixtureRequest, database: Database, clock: ManualClock, tmp_path: Path
 ) -> AsyncIterator[Both]:
     """A club in a zone, loaded and folded."""
     slug = f"both-{request.param.rpartition('/')[2].lower()}-{next(_numbers)}"
-    async for club in clubs(database, clock, NewCommunity(slug, "Both", "NO", request.param, "NOK")):
-        loading = Loading(club, tmp_path)
+    async for club in create_club(database, clock, NewCommunity(slug, "Both", "NO", request.param, "NOK")):
+        loading = FileLoader(club, tmp_path)
         await loading("locations", "external_id\nS1\nS2\nS3")
         rows = await _fetch(club, "SELECT id FROM locations WHERE community_id = $1 ORDER BY id")
-        club_drawn = drawn(random.Random(SEED), [row["id"] for row in rows], 40)
+        club_drawn = random_profiles(random.Random(SEED), [row["id"] for row in rows], 40)
         await load(club, loading, club_drawn)
-        await fold(club.database, club.community.id)
+        await compact(club.database, club.community.id)
         yield Both(club, await as_tables(club, club_drawn))
 
 
 async def _fetch(club: Club, statement: str) -> Any:
-    async with club.database.reading(club.community.id) as scope:
+    async with club.database.read_transaction(club.community.id) as scope:
         return await scope.fetch(statement, club.community.id)
 
 
@@ -167,12 +169,12 @@ def differing(found: Any, expected: Any, at: str = "") -> list[str]:
 
 
 async def test_duckdb_says_what_the_api_says(both: Both) -> None:
-    assert await both.differing(requests(random.Random(SEED)), "duckdb", OnDuckDB()) == {}
+    assert await both.differing(requests(random.Random(SEED)), "duckdb", DuckDBEngine()) == {}
 
 
 @pytest.mark.parametrize("both", ["Europe/Oslo"], indirect=True)
 async def test_spark_says_what_the_api_says(both: Both, spark: Any) -> None:
-    from regulars.bulk.on_spark import OnSpark
+    from regulars.offline.engines.spark import SparkEngine
 
-    assert await both.differing(ON_SPARK, "spark", OnSpark(spark)) == {}
+    assert await both.differing(ON_SPARK, "spark", SparkEngine(spark)) == {}
     spark.catalog.clearCache()

@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 
 from clubs import Club
-from ingest.loading import Loading
-from ingest.provided import Provided
-from ingest.reading import Write
+from ingest.provider_client import ProviderClient
+from loading.file_loader import FileLoader
+from loading.file_reading import WriteFile
 
 
 @pytest.fixture
-def write(tmp_path: Path) -> Write:
+def write(tmp_path: Path) -> WriteFile:
     """Writes a file."""
 
     def written(name: str, content: bytes) -> Path:
@@ -23,12 +23,12 @@ def write(tmp_path: Path) -> Write:
 
 
 @pytest.fixture
-def load(club: Club, tmp_path: Path) -> Loading:
+def load(club: Club, tmp_path: Path) -> FileLoader:
     """Loads files into the club."""
-    return Loading(club, tmp_path)
+    return FileLoader(club, tmp_path)
 
 
 @pytest.fixture
-def provided(club: Club) -> Provided:
+def provided(club: Club) -> ProviderClient:
     """The club as providers reach it."""
-    return Provided(club)
+    return ProviderClient(club)

@@ -9,18 +9,18 @@ import asyncpg
 import pytest
 
 from clubs import Club
-from ingest.loading import Loading, counts
-from regulars.facts.refusals import NotFound, Refused
-from regulars.facts.writing import Writing
-from regulars.ingest import batches, bulk, entities
-from regulars.ingest.ahead import prepared
-from regulars.ingest.batches import Options
-from regulars.ingest.rows import Line, Rejection
+from loading.file_loader import FileLoader, outcome_counts
+from regulars.core.errors import NotFoundError, ValidationError
+from regulars.loading import batches, entities, loader
+from regulars.loading.batches import LoadOptions
+from regulars.loading.prefetch import prefetch
+from regulars.loading.readers.rows import RawRow, RejectedRow
+from regulars.model.unit_of_work import UnitOfWork
 
 
-async def test_batches_are_as_large_as_asked_and_told_one_by_one(load: Loading) -> None:
+async def test_batches_are_as_large_as_asked_and_told_one_by_one(load: FileLoader) -> None:
     told: list[int] = []
-    rejected: list[Rejection] = []
+    rejected: list[RejectedRow] = []
     rows = "".join(f"T{number},,2026-10-01,{number or 'x'}\n" for number in range(25))
     summary = await load(
         "transactions",
@@ -29,7 +29,7 @@ async def test_batches_are_as_large_as_asked_and_told_one_by_one(load: Loading) 
         progress=lambda so_far: told.append(so_far.rows),
         rejected=rejected.append,
     )
-    assert counts(summary) == (24, 0, 1)
+    assert outcome_counts(summary) == (24, 0, 1)
     assert told == [10, 20, 25]
     assert [each.line for each in rejected] == [2]
 
@@ -37,26 +37,28 @@ async def test_batches_are_as_large_as_asked_and_told_one_by_one(load: Loading) 
 async def test_rows_that_only_the_database_refuses_are_found_by_halving(club: Club) -> None:
     tries: list[int] = []
 
-    async def put(writing: Writing, rows: Sequence[int]) -> list[entities.Outcome]:
+    async def put(writing: UnitOfWork, rows: Sequence[int]) -> list[entities.RowOutcome]:
         tries.append(len(rows))
         if len(tries) == 1:
             raise asyncpg.DeadlockDetectedError("once")
         return [str(await writing.fetchval("SELECT 10 / $1::int", row)) for row in rows]
 
-    outcomes = await bulk._put_rows(club.database, club.community.id, put, Options(), [1, 0, 5])
+    outcomes = await loader._put_rows(club.database, club.community.id, put, LoadOptions(), [1, 0, 5])
     assert (outcomes[0], outcomes[2]) == ("10", "2")
     assert str(outcomes[1]) == ": The row holds a value that the database can't store"
     assert tries == [3, 3, 1, 2, 1, 1]
 
 
-async def test_a_missing_column_is_no_row_but_the_file(load: Loading) -> None:
-    with pytest.raises(Refused, match="type: is a required column"):
+async def test_a_missing_column_is_no_row_but_the_file(load: FileLoader) -> None:
+    with pytest.raises(ValidationError, match="type: is a required column"):
         await load("memberships", "profile,at\nM1,2026-01-01\n")
 
 
-async def test_there_must_be_a_community(load: Loading) -> None:
-    with pytest.raises(NotFound):
-        await bulk.load_one(load.club.database, load.club.server.committers, -1, "profiles", lambda: iter(()))
+async def test_there_must_be_a_community(load: FileLoader) -> None:
+    with pytest.raises(NotFoundError):
+        await loader.load_and_finish(
+            load.club.database, load.club.server.group_committer, -1, "profiles", lambda: iter(())
+        )
 
 
 @pytest.mark.parametrize(
@@ -71,48 +73,55 @@ async def test_there_must_be_a_community(load: Loading) -> None:
     ],
 )
 async def test_a_dry_run_tells_what_would_be_and_keeps_nothing(
-    load: Loading, entity: str, content: str, expected: tuple[int, int, int]
+    load: FileLoader, entity: str, content: str, expected: tuple[int, int, int]
 ) -> None:
     await load.profiles("M1")
-    assert counts(await load(entity, content, dry_run=True)) == expected
+    assert outcome_counts(await load(entity, content, dry_run=True)) == expected
     assert await load.transactions() == {}
     assert await load.fetchval("SELECT count(*) FROM profiles WHERE true") == 1
-    assert counts(await load(entity, content)) == expected
+    assert outcome_counts(await load(entity, content)) == expected
 
 
-async def test_a_dry_run_of_what_is_there_is_unchanged(load: Loading) -> None:
+async def test_a_dry_run_of_what_is_there_is_unchanged(load: FileLoader) -> None:
     content = "external_id,profile,transacted_at,total\nT1,,2026-10-01,5\n"
     await load("transactions", content)
-    assert counts(await load("transactions", content, dry_run=True)) == (0, 1, 0)
+    assert outcome_counts(await load("transactions", content, dry_run=True)) == (0, 1, 0)
 
 
-async def test_rows_that_are_known_to_be_single_are_not_looked_for_twice(load: Loading) -> None:
+async def test_rows_that_are_known_to_be_single_are_not_looked_for_twice(load: FileLoader) -> None:
     reads: list[int] = []
 
     def read() -> Any:
         reads.append(1)
-        yield Line(1, b'{"external_id": "T1", "transacted_at": "2026-10-01", "total": 5}')
-        yield Rejection(2, {"": "is not UTF-8"})
+        yield RawRow(1, b'{"external_id": "T1", "transacted_at": "2026-10-01", "total": 5}')
+        yield RejectedRow(2, {"": "is not UTF-8"})
 
     club = load.club
-    summary = await bulk.load_one(
-        club.database, club.server.committers, club.community.id, "transactions", read, Options(single=True)
+    summary = await loader.load_and_finish(
+        club.database,
+        club.server.group_committer,
+        club.community.id,
+        "transactions",
+        read,
+        LoadOptions(unique_ids=True),
     )
-    assert (counts(summary), reads) == ((1, 0, 1), [1])
+    assert (outcome_counts(summary), reads) == ((1, 0, 1), [1])
 
 
-async def test_many_rejections_are_counted_and_the_first_are_kept(load: Loading) -> None:
-    content = "external_id,birth_year\n" + "".join(f"M{number},0\n" for number in range(batches.KEPT_REJECTIONS + 5))
+async def test_many_rejections_are_counted_and_the_first_are_kept(load: FileLoader) -> None:
+    content = "external_id,birth_year\n" + "".join(
+        f"M{number},0\n" for number in range(batches.MAX_REPORTED_REJECTIONS + 5)
+    )
     summary = await load("profiles", content, batch_rows=100)
-    assert counts(summary) == (0, 0, batches.KEPT_REJECTIONS + 5)
-    assert [each.line for each in summary.rejections] == list(range(2, batches.KEPT_REJECTIONS + 2))
+    assert outcome_counts(summary) == (0, 0, batches.MAX_REPORTED_REJECTIONS + 5)
+    assert [each.line for each in summary.rejections] == list(range(2, batches.MAX_REPORTED_REJECTIONS + 2))
 
 
-async def test_after_many_rows_the_database_knows_how_many_there_are(load: Loading) -> None:
-    rows = "".join(f"{load.club.community.slug}-{number}\n" for number in range(5 * batches.MANY_ROWS))
-    summary = await load("locations", "external_id\n" + rows, batch_rows=batches.MANY_ROWS)
-    assert counts(summary) == (5 * batches.MANY_ROWS, 0, 0)
-    async with load.club.database.unscoped() as connection:
+async def test_after_many_rows_the_database_knows_how_many_there_are(load: FileLoader) -> None:
+    rows = "".join(f"{load.club.community.slug}-{number}\n" for number in range(5 * batches.ANALYZE_MIN_ROWS))
+    summary = await load("locations", "external_id\n" + rows, batch_rows=batches.ANALYZE_MIN_ROWS)
+    assert outcome_counts(summary) == (5 * batches.ANALYZE_MIN_ROWS, 0, 0)
+    async with load.club.database.unscoped_connection() as connection:
         assert await connection.fetchval("SELECT reltuples FROM pg_class WHERE relname = 'locations'") > 0
 
 
@@ -126,7 +135,7 @@ async def test_what_is_prepared_ahead_is_closed_when_its_user_fails() -> None:
             closed.append(True)
 
     async def until_three() -> None:
-        async with prepared(numbers()) as upcoming:
+        async with prefetch(numbers()) as upcoming:
             async for number in upcoming:
                 if number == 3:
                     raise ValueError("enough")
@@ -148,7 +157,7 @@ async def test_what_is_prepared_ahead_is_closed_when_its_user_is_cancelled() -> 
             closed.append(True)
 
     async def all_of_them() -> None:
-        async with prepared(numbers()) as upcoming:
+        async with prefetch(numbers()) as upcoming:
             async for _ in upcoming:
                 pass
 

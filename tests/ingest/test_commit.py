@@ -11,14 +11,14 @@ import pytest
 import pytest_asyncio
 
 from clubs import Club
-from regulars.facts.refusals import NotFound
-from regulars.facts.writing import Writing
+from regulars.core.errors import NotFoundError
 from regulars.ingest import commit_markers
 from regulars.ingest.commit import commit
 from regulars.ingest.commit_markers import CommitMarker, new_marker
-from regulars.reports import folding
+from regulars.model.unit_of_work import UnitOfWork
+from regulars.rollups import compaction
 from regulars.storage.database import Database, Scope
-from regulars.storage.errors import LOST, UnknownOutcomeError
+from regulars.storage.errors import CONNECTION_ERRORS, CommitStatusUnknownError
 
 Owner = Any
 
@@ -36,7 +36,7 @@ async def end(owner: Owner, connection: Any) -> None:
     assert await owner.fetchval("SELECT pg_terminate_backend($1, 5000)", connection.get_server_pid())
 
 
-async def insert_brand(writing: Writing, name: str = "Acme") -> None:
+async def insert_brand(writing: UnitOfWork, name: str = "Acme") -> None:
     await writing.execute(
         "INSERT INTO brands (community_id, name, created_at, updated_at) VALUES ($1, $2, $3, $3)",
         writing.community_id,
@@ -46,7 +46,7 @@ async def insert_brand(writing: Writing, name: str = "Acme") -> None:
 
 
 async def brands(club: Club) -> list[str]:
-    async with club.database.reading(club.community.id) as scope:
+    async with club.database.read_transaction(club.community.id) as scope:
         rows = await scope.fetch("SELECT name FROM brands WHERE community_id = $1", club.community.id)
     return [row["name"] for row in rows]
 
@@ -61,15 +61,17 @@ class EndingDatabase(Database):
         self._ended = False
 
     @asynccontextmanager
-    async def writing(self, community_id: int, first: str = "", last: str = "") -> AsyncIterator[Scope]:
-        async with super().writing(community_id, first, last) as scope:
+    async def write_transaction(
+        self, community_id: int, first_statement: str = "", last_statement: str = ""
+    ) -> AsyncIterator[Scope]:
+        async with super().write_transaction(community_id, first_statement, last_statement) as scope:
             yield scope
             if self._ended:
                 return
             self._ended = True
             if self._after:
                 # Committed by the server, but its report is lost with the connection.
-                await scope.execute(f"{last}; COMMIT")
+                await scope.execute(f"{last_statement}; COMMIT")
             await self._ending(scope.connection)
 
 
@@ -82,7 +84,7 @@ async def test_a_connection_lost_while_it_commits_writes_once(
 
     calls = 0
 
-    async def work(writing: Writing) -> str:
+    async def work(writing: UnitOfWork) -> str:
         nonlocal calls
         calls += 1
         await insert_brand(writing)
@@ -97,7 +99,7 @@ async def test_a_connection_lost_while_it_commits_writes_once(
 async def test_a_connection_lost_before_it_commits_writes_once(club: Club, owner: Owner) -> None:
     calls = 0
 
-    async def work(writing: Writing) -> int:
+    async def work(writing: UnitOfWork) -> int:
         nonlocal calls
         calls += 1
         await insert_brand(writing)
@@ -116,7 +118,7 @@ async def test_a_connection_that_wrote_nothing_may_be_lost(
     async def ending(connection: Any) -> None:
         await end(owner, connection)
 
-    async def work(writing: Writing) -> str:
+    async def work(writing: UnitOfWork) -> str:
         return "nothing"
 
     async with EndingDatabase(club, database_urls[1], ending, after=False) as database:
@@ -126,7 +128,7 @@ async def test_a_connection_that_wrote_nothing_may_be_lost(
 @asynccontextmanager
 async def marked(database: Database, marker: CommitMarker) -> AsyncIterator[Scope]:
     """The transaction that writes a marker, up to its COMMIT."""
-    async with database.writing(marker.community_id, marker.lock) as scope:
+    async with database.write_transaction(marker.community_id, marker.lock) as scope:
         await scope.fetchval("SELECT pg_current_xact_id()")
         await scope.execute(marker.insert)
         yield scope
@@ -161,11 +163,13 @@ class AwayOnce(Database):
     is_away = True
 
     @asynccontextmanager
-    async def writing(self, community_id: int, first: str = "", last: str = "") -> AsyncIterator[Scope]:
+    async def write_transaction(
+        self, community_id: int, first_statement: str = "", last_statement: str = ""
+    ) -> AsyncIterator[Scope]:
         if self.is_away:
             self.is_away = False
             raise ConnectionRefusedError
-        async with super().writing(community_id, first, last) as scope:
+        async with super().write_transaction(community_id, first_statement, last_statement) as scope:
             yield scope
 
 
@@ -178,10 +182,10 @@ async def test_a_look_up_waits_for_the_server(club: Club, database_urls: tuple[s
 
 
 async def test_an_outcome_that_can_not_be_read_in_time_is_unknown(club: Club, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(commit_markers, "PROOF_SECONDS", 0.2)
+    monkeypatch.setattr(commit_markers, "LOOKUP_TIMEOUT_SECONDS", 0.2)
     marker = new_marker(club.community.id, club.clock().date())
     async with marked(club.database, marker):
-        with pytest.raises(UnknownOutcomeError):
+        with pytest.raises(CommitStatusUnknownError):
             await marker.is_committed(club.database)
 
 
@@ -203,7 +207,7 @@ async def test_a_caught_error_of_the_database_is_no_success(club: Club) -> None:
     with pytest.raises(asyncpg.InFailedSQLTransactionError):
         await commit(club.database, club.community.id, work)
     with pytest.raises(asyncpg.InFailedSQLTransactionError):
-        async with club.database.writing(club.community.id) as scope:
+        async with club.database.write_transaction(club.community.id) as scope:
             await work(scope)
 
 
@@ -216,7 +220,10 @@ async def test_a_lost_connection_hides_no_error(club: Club, owner: Owner, is_par
         raise KeyError
 
     async def write() -> None:
-        async with club.database.writing(club.community.id) as scope, scope.savepoint() if is_part else nullcontext():
+        async with (
+            club.database.write_transaction(club.community.id) as scope,
+            scope.savepoint() if is_part else nullcontext(),
+        ):
             await fail(scope)
 
     with pytest.raises(KeyError):
@@ -227,13 +234,13 @@ async def test_a_fold_that_fails_after_the_commit_fails_no_write(club: Club, mon
     async def failing(database: Database, community_id: int, moves: int) -> None:
         raise ConnectionResetError
 
-    monkeypatch.setattr(folding, "bound", failing)
+    monkeypatch.setattr(compaction, "apply_backpressure", failing)
     await commit(club.database, club.community.id, insert_brand)
     assert await brands(club) == ["Acme"]
 
 
 async def test_a_rule_of_the_tables_that_is_broken_is_told(club: Club) -> None:
-    async def work(writing: Writing) -> None:
+    async def work(writing: UnitOfWork) -> None:
         await writing.execute(
             """
             INSERT INTO memberships (community_id, profile_id, type, at, created_at)
@@ -249,19 +256,19 @@ async def test_a_rule_of_the_tables_that_is_broken_is_told(club: Club) -> None:
 
 
 async def test_a_write_makes_the_day_that_retention_could_not(club: Club) -> None:
-    club.clock.step(days=400)
+    club.clock.advance(days=400)
     body = {"total": 1, "transacted_at": "2026-10-01", "timezone": "UTC", "items": []}
     answer = await club.http.post("/api/v3/transactions", json=body, headers={"Idempotency-Key": "k"})
     assert answer.status_code == 201
 
 
 async def test_a_connection_that_is_always_lost_is_an_error_at_last(club: Club, owner: Owner) -> None:
-    async def work(writing: Writing) -> None:
+    async def work(writing: UnitOfWork) -> None:
         await insert_brand(writing)
         await end(owner, writing.connection)
         await writing.execute("SELECT 1")
 
-    with pytest.raises(LOST):
+    with pytest.raises(CONNECTION_ERRORS):
         await commit(club.database, club.community.id, work)
     assert await brands(club) == []
 
@@ -269,7 +276,7 @@ async def test_a_connection_that_is_always_lost_is_an_error_at_last(club: Club, 
 async def test_a_deadlock_has_the_whole_done_again(club: Club) -> None:
     calls = 0
 
-    async def work(writing: Writing) -> int:
+    async def work(writing: UnitOfWork) -> int:
         nonlocal calls
         calls += 1
         await insert_brand(writing, f"Acme {calls}")
@@ -282,15 +289,15 @@ async def test_a_deadlock_has_the_whole_done_again(club: Club) -> None:
 
 
 async def test_a_profile_that_is_gone_meanwhile_is_told_at_last(club: Club) -> None:
-    async def work(writing: Writing) -> None:
-        writing.touch(uuid.uuid4(), "transaction.created")
+    async def work(writing: UnitOfWork) -> None:
+        writing.mark_dirty(uuid.uuid4(), "transaction.created")
 
-    with pytest.raises(NotFound):
+    with pytest.raises(NotFoundError):
         await commit(club.database, club.community.id, work)
 
 
 async def test_an_error_of_the_work_leaves_nothing(club: Club) -> None:
-    async def work(writing: Writing) -> None:
+    async def work(writing: UnitOfWork) -> None:
         await insert_brand(writing)
         raise KeyError("x")
 

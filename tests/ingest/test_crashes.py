@@ -17,15 +17,15 @@ import pytest
 import pytest_asyncio
 
 from clubs import START
-from regulars.aggregations import store
-from regulars.facts import community as communities
-from regulars.facts.community import NewCommunity
-from regulars.facts.writing import Writing
+from regulars.aggregations import table
 from regulars.ingest.commit import commit
-from regulars.reports import rollups
+from regulars.model import community as communities
+from regulars.model.community import NewCommunity
+from regulars.model.unit_of_work import UnitOfWork
+from regulars.rollups import partitions
 from regulars.storage import embedded, retention
 from regulars.storage.database import Database, Scope
-from regulars.storage.errors import UnknownOutcomeError, is_system_error
+from regulars.storage.errors import CommitStatusUnknownError, is_system_error
 from regulars.storage.migrate import migrate, role_of
 
 Urls = tuple[str, str]
@@ -53,8 +53,8 @@ async def crashing() -> AsyncIterator[Urls]:
     """The URLs of a server whose backends may be killed: it starts again by itself. WAL that no commit needs stays in
     memory, where a crash loses it.
     """
-    with tempfile.TemporaryDirectory(prefix="regulars-test-") as folder, embedded.running(Path(folder)) as urls:
-        migrate(urls[0], role_of(urls[1]), store.declared_columns())
+    with tempfile.TemporaryDirectory(prefix="regulars-test-") as folder, embedded.run_server(Path(folder)) as urls:
+        migrate(urls[0], role_of(urls[1]), table.column_statements())
         async with connected(urls[0]) as owner:
             for setting in ("wal_writer_delay = '10s'", "autovacuum = off", "commit_siblings = 0"):
                 await owner.execute(f"ALTER SYSTEM SET {setting}")
@@ -66,9 +66,9 @@ async def crashing() -> AsyncIterator[Urls]:
 async def opened(urls: Urls, kind: type[Database] = Database) -> AsyncIterator[tuple[Any, int]]:
     """A pool of the app's role, and a community."""
     async with kind(urls[1], 10, lambda: START) as database:
-        await retention.keep(database, 7)
-        await rollups.keep(database)
-        async with database.unscoped() as connection:
+        await retention.maintain_partitions(database, 7)
+        await partitions.ensure(database)
+        async with database.unscoped_connection() as connection:
             found = await connection.fetchval("SELECT count(*) FROM communities")
             new = NewCommunity(slug=f"club-{found}", name="Club", country="NO", timezone="UTC", currency="NOK")
             community = await communities.create(connection, new, START)
@@ -85,7 +85,7 @@ async def insert_brand(scope: Scope, name: str) -> None:
 
 
 async def brands(database: Database, community_id: int) -> list[str]:
-    async with database.reading(community_id) as scope:
+    async with database.read_transaction(community_id) as scope:
         rows = await scope.fetch("SELECT name FROM brands WHERE community_id = $1 ORDER BY name", community_id)
     return [row["name"] for row in rows]
 
@@ -98,8 +98,10 @@ class CrashingDatabase(Database):
     is_reused = False
 
     @asynccontextmanager
-    async def writing(self, community_id: int, first: str = "", last: str = "") -> AsyncIterator[Scope]:
-        async with super().writing(community_id, first, last) as scope:
+    async def write_transaction(
+        self, community_id: int, first_statement: str = "", last_statement: str = ""
+    ) -> AsyncIterator[Scope]:
+        async with super().write_transaction(community_id, first_statement, last_statement) as scope:
             yield scope
             if self.has_crashed:
                 return
@@ -165,14 +167,14 @@ async def test_writers_whose_server_crashes_while_they_commit_write_once(crashin
             name = f"{writer}-{count}"
             count += 1
 
-            async def work(writing: Writing, name: str = name) -> None:
+            async def work(writing: UnitOfWork, name: str = name) -> None:
                 await insert_brand(writing, name)
 
             is_unknown = False
             while True:
                 try:
                     await commit(database, community_id, work)
-                except UnknownOutcomeError:
+                except CommitStatusUnknownError:
                     # Sent again, as the answer says; only then may it be there already.
                     is_unknown = True
                     continue

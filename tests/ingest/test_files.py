@@ -5,51 +5,52 @@ from pathlib import Path
 
 import pytest
 
-from ingest.reading import HEADER, TRANSACTIONS, Write, bad, good, read
-from regulars.ingest import entities, files
-from regulars.ingest.decompression import Packing
-from regulars.ingest.files import Format, Source, UnreadableFileError
-from regulars.ingest.limits import LINE_BYTES
-from regulars.ingest.rows import Rejection
+from loading.file_reading import HEADER, TRANSACTIONS, WriteFile, parsed_rows, read_rows, rejection_reasons
+from regulars.loading import entities
+from regulars.loading.readers import files
+from regulars.loading.readers.compression import Compression
+from regulars.loading.readers.files import FileFormat, FileSource, UnreadableFileError
+from regulars.loading.readers.limits import MAX_LINE_BYTES
+from regulars.loading.readers.rows import RejectedRow
 
 
 @pytest.mark.parametrize(
     ("name", "form"),
     [
-        ("sales.csv", Format.CSV),
-        ("sales.2026.CSV.gz", Format.CSV),
-        ("sales.ndjson.zst", Format.NDJSON),
-        ("sales.jsonl", Format.NDJSON),
-        ("sales.json", Format.NDJSON),
-        ("sales.parquet", Format.PARQUET),
+        ("sales.csv", FileFormat.CSV),
+        ("sales.2026.CSV.gz", FileFormat.CSV),
+        ("sales.ndjson.zst", FileFormat.NDJSON),
+        ("sales.jsonl", FileFormat.NDJSON),
+        ("sales.json", FileFormat.NDJSON),
+        ("sales.parquet", FileFormat.PARQUET),
     ],
 )
-def test_a_files_name_tells_its_format(name: str, form: Format) -> None:
-    assert files.format_of(Path(name)) is form
+def test_a_files_name_tells_its_format(name: str, form: FileFormat) -> None:
+    assert files.detect_format(Path(name)) is form
 
 
 @pytest.mark.parametrize("name", ["sales", "sales.gz", "sales.xlsx"])
 def test_a_name_that_tells_no_format_asks_for_it(name: str) -> None:
     with pytest.raises(UnreadableFileError, match="give --format csv, ndjson or parquet"):
-        files.format_of(Path(name))
+        files.detect_format(Path(name))
 
 
-def test_a_format_that_is_given_needs_no_name(write: Write) -> None:
-    source = files.source(write("sales", b'{"external_id": "1"}\n'), Format.NDJSON)
-    assert good(list(source.rows(TRANSACTIONS))) == {1: {"external_id": "1"}}
+def test_a_format_that_is_given_needs_no_name(write: WriteFile) -> None:
+    source = files.inspect_file(write("sales", b'{"external_id": "1"}\n'), FileFormat.NDJSON)
+    assert parsed_rows(list(source.rows(TRANSACTIONS))) == {1: {"external_id": "1"}}
 
 
 def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(UnreadableFileError, match="No such file"):
-        files.source(tmp_path / "sales.csv")
-    gone = Source(tmp_path / "sales.csv", Format.CSV, Packing.PLAIN, 0)
+        files.inspect_file(tmp_path / "sales.csv")
+    gone = FileSource(tmp_path / "sales.csv", FileFormat.CSV, Compression.NONE, 0)
     with pytest.raises(UnreadableFileError, match="No such file"):
         list(gone.rows(TRANSACTIONS))
 
 
-def test_how_far_a_file_is_read_is_known(write: Write) -> None:
+def test_how_far_a_file_is_read_is_known(write: WriteFile) -> None:
     path = write("sales.csv", HEADER + b"1,,2026-01-01,1.00\n")
-    source = files.source(path)
+    source = files.inspect_file(path)
     assert (source.position, source.size) == (0, path.stat().st_size)
     list(source.rows(TRANSACTIONS))
     assert source.position == source.size
@@ -57,39 +58,39 @@ def test_how_far_a_file_is_read_is_known(write: Write) -> None:
     assert source.position == source.size
 
 
-def test_ndjson_lines_are_objects_and_empty_lines_nothing(write: Write) -> None:
-    rows = read(write("sales.ndjson", b'\xef\xbb\xbf{"external_id": 1}\r\n\n{"external_id": "2"}'))
-    assert good(rows) == {1: {"external_id": 1}, 3: {"external_id": "2"}}
+def test_ndjson_lines_are_objects_and_empty_lines_nothing(write: WriteFile) -> None:
+    rows = read_rows(write("sales.ndjson", b'\xef\xbb\xbf{"external_id": 1}\r\n\n{"external_id": "2"}'))
+    assert parsed_rows(rows) == {1: {"external_id": 1}, 3: {"external_id": "2"}}
 
 
-def test_ndjson_lines_that_can_not_be_text_are_told(write: Write) -> None:
-    rows = read(write("sales.ndjson", b'{"external_id": "1", "name": "\xff"}\n{"external_id": "\0"}\n\xff\n'))
-    assert bad(rows) == {1: "is not UTF-8", 2: "holds a NUL character", 3: "is not UTF-8"}
-    assert [row.external_id for row in rows if isinstance(row, Rejection)] == ["1", None, None]
+def test_ndjson_lines_that_can_not_be_text_are_told(write: WriteFile) -> None:
+    rows = read_rows(write("sales.ndjson", b'{"external_id": "1", "name": "\xff"}\n{"external_id": "\0"}\n\xff\n'))
+    assert rejection_reasons(rows) == {1: "is not UTF-8", 2: "holds a NUL character", 3: "is not UTF-8"}
+    assert [row.external_id for row in rows if isinstance(row, RejectedRow)] == ["1", None, None]
 
 
-def test_a_line_that_is_too_long_is_left_out_without_being_held(write: Write) -> None:
-    too_long = b'{"external_id": "' + b"1" * (LINE_BYTES + 200_000) + b'"}'
-    rows = read(write("sales.ndjson", b'{"external_id": "0"}\n' + too_long + b'\n{"external_id": "2"}\n'))
-    assert good(rows) == {1: {"external_id": "0"}, 3: {"external_id": "2"}}
-    assert bad(rows) == {2: f"is longer than {LINE_BYTES} bytes"}
-    assert bad(read(write("last.ndjson", too_long))) == {1: f"is longer than {LINE_BYTES} bytes"}
+def test_a_line_that_is_too_long_is_left_out_without_being_held(write: WriteFile) -> None:
+    too_long = b'{"external_id": "' + b"1" * (MAX_LINE_BYTES + 200_000) + b'"}'
+    rows = read_rows(write("sales.ndjson", b'{"external_id": "0"}\n' + too_long + b'\n{"external_id": "2"}\n'))
+    assert parsed_rows(rows) == {1: {"external_id": "0"}, 3: {"external_id": "2"}}
+    assert rejection_reasons(rows) == {2: f"is longer than {MAX_LINE_BYTES} bytes"}
+    assert rejection_reasons(read_rows(write("last.ndjson", too_long))) == {1: f"is longer than {MAX_LINE_BYTES} bytes"}
 
 
 def test_a_folder_is_its_files_but_for_hidden_ones(tmp_path: Path) -> None:
     for name in ("b/_temporary/1.parquet", "b/1.parquet", "a.parquet", ".a.parquet.crc", "_SUCCESS"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
-    assert files.below(tmp_path) == [tmp_path / "a.parquet", tmp_path / "b/1.parquet"]
-    assert files.below(tmp_path / "a.parquet") == [tmp_path / "a.parquet"]
+    assert files.list_files(tmp_path) == [tmp_path / "a.parquet", tmp_path / "b/1.parquet"]
+    assert files.list_files(tmp_path / "a.parquet") == [tmp_path / "a.parquet"]
     (tmp_path / "none").mkdir()
     with pytest.raises(UnreadableFileError, match="holds no files"):
-        files.below(tmp_path / "none")
+        files.list_files(tmp_path / "none")
 
 
-@pytest.mark.parametrize("entity", entities.NAMES)
+@pytest.mark.parametrize("entity", entities.ENTITY_NAMES)
 def test_every_column_is_documented(entity: str) -> None:
     pages = (Path(__file__).parent.parent.parent / "docs" / "files.md").read_text().split("\n## ")
     (told,) = (page for page in pages if page.startswith(f"{entity}\n"))
     named = set(re.findall(r"`(\w+)`", told))
-    assert {each for each in entities.columns_of(entity).cells if each not in named} == set()
+    assert {each for each in entities.columns_of(entity).encodings if each not in named} == set()

@@ -12,13 +12,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from clubs import START
-from ingest.histories import MEMBERS, begun, differences, sales
-from ingest.loading import Loading
-from regulars.bulk.compute import compute
-from regulars.bulk.refusals import NotThereError
-from regulars.ingest import arrival as arrivals
-from regulars.ingest import computing
-from regulars.ingest.given_values import GivenValues
+from loading.file_loader import FileLoader
+from loading.history_files import MEMBERS, load_without_finishing, verify_differences, write_sales
+from regulars.loading import load_job as arrivals
+from regulars.loading import refresh_dirty
+from regulars.loading.precomputed_values import PrecomputedValues
+from regulars.offline.compute import compute
+from regulars.offline.errors import InputNotFoundError
 
 PROFILES = "external_id,joined_at,joined_location_external_id\n" + "\n".join(
     f"M{number},2024-0{1 + number % 9}-03T10:00:00Z,{'S1' if number % 3 else ''}" for number in range(20)
@@ -29,20 +29,20 @@ LOCATIONS = "external_id,type,timezone,country_iso_3\nS1,store,Europe/Oslo,NOR\n
 @pytest.fixture(autouse=True)
 def marking(monkeypatch: pytest.MonkeyPatch) -> None:
     """Loads mark from their first row on, and what they mark is taken in several parts."""
-    monkeypatch.setattr(arrivals, "REFRESHED", 0)
-    monkeypatch.setattr(computing, "PROFILES_AT_ONCE", 7)
-    monkeypatch.setattr(computing, "WRITTEN_AT_ONCE", 3)
+    monkeypatch.setattr(arrivals, "EAGER_REFRESH_ROWS", 0)
+    monkeypatch.setattr(refresh_dirty, "MAX_PROFILES_PER_RANGE", 7)
+    monkeypatch.setattr(refresh_dirty, "PROFILES_PER_WRITE", 3)
 
 
 class Lake:
     """A club's facts as files, and the values over them."""
 
-    def __init__(self, load: Loading, folder: Path) -> None:
+    def __init__(self, load: FileLoader, folder: Path) -> None:
         self.load = load
         self.folder = folder
         bought = [["Aker", "Bø", 'a "quote"', None][number % 4] for number in range(200)]
         priced = [None if brand is None else "10.10" for brand in bought]
-        self.sales = sales(
+        self.sales = write_sales(
             folder / "sales.parquet",
             sku=[None if brand is None else "A" for brand in bought],
             brand=bought,
@@ -56,7 +56,7 @@ class Lake:
 
     def computed(self, sold: Path | None = None, **asked: Any) -> Path:
         path = self.folder / "values.parquet"
-        asked = {"currency": "NOK", "as_of": START, "for_loading": True, **asked}
+        asked = {"currency": "NOK", "as_of": START, "with_fingerprints": True, **asked}
         profiles, locations = (str(self.folder / f"{name}.csv") for name in ("profiles", "locations"))
         compute(str(sold or self.sales), profiles, locations, output=path, **asked)
         return path
@@ -65,16 +65,16 @@ class Lake:
         """How many profiles' values a load of the sales takes over, once it is seen that all of them are right."""
         await self.load("locations", LOCATIONS)
         await self.load("profiles", PROFILES)
-        given = GivenValues(values)
-        async with begun(self.load, self.sales) as arrival:
-            taken = await arrival.finish(given=given)
+        given = PrecomputedValues(values)
+        async with load_without_finishing(self.load, self.sales) as arrival:
+            taken = await arrival.finish(precomputed=given)
         given.close()
-        assert await differences(self.load.club) == []
+        assert await verify_differences(self.load.club) == []
         return taken
 
 
 @pytest.fixture
-def lake(load: Loading, tmp_path: Path) -> Lake:
+def lake(load: FileLoader, tmp_path: Path) -> Lake:
     """The lake of a club that has nothing yet."""
     return Lake(load, tmp_path)
 
@@ -140,28 +140,30 @@ def test_evidence_that_is_no_text_is_refused(lake: Lake, tmp_path: Path) -> None
     lists = pa.array([[1]] * len(table))
     other = tmp_path / "other.parquet"
     pq.write_table(table.set_column(table.schema.get_field_index("evidence"), "evidence", lists), other)
-    with pytest.raises(NotThereError, match=r"other\.parquet can't be read: "):
-        GivenValues(other)
+    with pytest.raises(InputNotFoundError, match=r"other\.parquet can't be read: "):
+        PrecomputedValues(other)
 
 
 async def test_what_lacks_evidence_is_refused(lake: Lake, tmp_path: Path) -> None:
-    with pytest.raises(NotThereError, match="lacks next_change_at, evidence: let `regulars compute --for-loading`"):
-        GivenValues(lake.computed(for_loading=False))
+    with pytest.raises(
+        InputNotFoundError, match="lacks next_change_at, evidence: let `regulars compute --for-loading`"
+    ):
+        PrecomputedValues(lake.computed(for_loading=False))
     nothing = tmp_path / "nothing.parquet"
-    with pytest.raises(NotThereError, match="no Parquet that can be read"):
-        GivenValues(nothing)
+    with pytest.raises(InputNotFoundError, match="no Parquet that can be read"):
+        PrecomputedValues(nothing)
     path = lake.computed()
     table = pq.read_table(path)
     pq.write_table(pa.concat_tables([table, table]), path)
-    with pytest.raises(NotThereError, match="each profile once"):
-        GivenValues(path)
+    with pytest.raises(InputNotFoundError, match="each profile once"):
+        PrecomputedValues(path)
     older = pc.replace_substring_regex(table["evidence"], "^[0-9a-f]+", "0")
     pq.write_table(table.set_column(table.schema.get_field_index("evidence"), "evidence", older), path)
-    with pytest.raises(NotThereError, match="another release"):
-        GivenValues(path)
+    with pytest.raises(InputNotFoundError, match="another release"):
+        PrecomputedValues(path)
 
 
 def test_what_is_to_be_loaded_is_all_values_in_parquet(lake: Lake) -> None:
     for asked in ({"values": ["spend_all"]}, {"output": "values.csv"}):
-        with pytest.raises(NotThereError, match="for_loading"):
-            compute(str(lake.sales), for_loading=True, **asked)
+        with pytest.raises(InputNotFoundError, match="for_loading"):
+            compute(str(lake.sales), with_fingerprints=True, **asked)

@@ -6,16 +6,16 @@ from typing import Any
 import asyncpg
 import pytest
 
-from api.transaction_calls import fill
+from api.transaction_client import fill_spend
 from clubs import Club
-from ingest.puts import kept, row
-from regulars.aggregations.store import MANY_SALES
-from regulars.facts import products
-from regulars.facts.refusals import Refused, refuse
-from regulars.facts.writing import Writing
-from regulars.ingest import grouping, idempotency, transactions
-from regulars.ingest.grouping import Committers, Shown
-from regulars.ingest.transactions import Kept, Mode, Outcome
+from ingest.transaction_writes import stored_rows, transaction_write
+from regulars.aggregations.table import SLOW_REFRESH_SALES
+from regulars.core.errors import ValidationError, field_error
+from regulars.ingest import group_commit, idempotency, transactions
+from regulars.ingest.group_commit import GroupCommitter, Representations
+from regulars.ingest.transactions import StoredTransaction, WriteMode, WriteOutcome
+from regulars.model.products import products
+from regulars.model.unit_of_work import UnitOfWork
 
 
 async def profile(club: Club, **body: Any) -> str:
@@ -27,168 +27,193 @@ async def profile(club: Club, **body: Any) -> str:
 def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many callers each commit had."""
     sizes: list[int] = []
-    together = grouping.commit_together
+    together = group_commit.commit_group
 
     async def counting(database: Any, community_id: int, batch: Any) -> Any:
         sizes.append(len(batch))
         return await together(database, community_id, batch)
 
-    monkeypatch.setattr(grouping, "commit_together", counting)
+    monkeypatch.setattr(group_commit, "commit_group", counting)
     return sizes
 
 
 async def test_what_arrives_together_is_committed_together(club: Club, monkeypatch: pytest.MonkeyPatch) -> None:
     sizes = counted(monkeypatch)
-    committers = Committers(club.database, 500, lanes=1)
-    rows = [row(club, external_id=str(number)) for number in range(20)]
-    results = await asyncio.gather(*(committers.put(club.community.id, [each]) for each in rows))
+    committers = GroupCommitter(club.database, 500, shards=1)
+    rows = [transaction_write(club, external_id=str(number)) for number in range(20)]
+    results = await asyncio.gather(*(committers.write(club.community.id, [each]) for each in rows))
     assert sum(sizes) == 20
     assert len(sizes) <= 2
-    ids = [each.id for result in results for each in result.outcomes if isinstance(each, Kept)]
-    found = dict(await kept(club, "external_id, id"))
+    ids = [each.id for result in results for each in result.outcomes if isinstance(each, StoredTransaction)]
+    found = dict(await stored_rows(club, "external_id, id"))
     assert [found[str(number)] for number in range(20)] == ids
     await committers.finish()
 
 
 async def test_many_rows_go_where_least_waits(club: Club, monkeypatch: pytest.MonkeyPatch) -> None:
     sizes = counted(monkeypatch)
-    committers = Committers(club.database, 500, lanes=2)
-    callers = [[row(club, external_id=f"{caller}-{number}") for number in range(3)] for caller in range(2)]
-    results = await asyncio.gather(*(committers.put(club.community.id, each) for each in callers))
+    committers = GroupCommitter(club.database, 500, shards=2)
+    callers = [
+        [transaction_write(club, external_id=f"{caller}-{number}") for number in range(3)] for caller in range(2)
+    ]
+    results = await asyncio.gather(*(committers.write(club.community.id, each) for each in callers))
     assert sizes == [1, 1]
-    assert all(isinstance(each, Kept) for result in results for each in result.outcomes)
+    assert all(isinstance(each, StoredTransaction) for result in results for each in result.outcomes)
 
 
 async def test_rows_of_one_profile_wait_for_each_other(club: Club, monkeypatch: pytest.MonkeyPatch) -> None:
     await profile(club, external_id="M1")
     sizes = counted(monkeypatch)
-    committers = Committers(club.database, 500, lanes=2)
-    rows = [row(club, external_id=str(number), profile="M1") for number in range(20)]
-    await asyncio.gather(*(committers.put(club.community.id, [each]) for each in rows))
+    committers = GroupCommitter(club.database, 500, shards=2)
+    rows = [transaction_write(club, external_id=str(number), profile="M1") for number in range(20)]
+    await asyncio.gather(*(committers.write(club.community.id, [each]) for each in rows))
     assert sizes == [20]
 
 
 async def test_nobody_waits_for_a_profile_of_many_sales(club: Club, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(grouping, "MOST_SLOW", 1)
+    monkeypatch.setattr(group_commit, "MAX_SLOW_PROFILES", 1)
     for name in ("large", "larger", "small"):
         await profile(club, external_id=name)
-    committers = Committers(club.database, 5_000, lanes=1)
+    committers = GroupCommitter(club.database, 5_000, shards=1)
     for name in ("large", "larger"):
-        many = [row(club, external_id=f"{name}-{number}", profile=name) for number in range(MANY_SALES)]
-        await committers.put(club.community.id, many)
+        many = [
+            transaction_write(club, external_id=f"{name}-{number}", profile=name)
+            for number in range(SLOW_REFRESH_SALES)
+        ]
+        await committers.write(club.community.id, many)
     sizes = counted(monkeypatch)
     # Both are found out at once, only the last is remembered.
     for profiles in (["large", "larger", "small"], ["larger", "small"], ["large", "small"], ["large", "small"]):
-        await asyncio.gather(*(committers.put(club.community.id, [row(club, profile=each)]) for each in profiles))
+        await asyncio.gather(
+            *(committers.write(club.community.id, [transaction_write(club, profile=each)]) for each in profiles)
+        )
     assert sizes == [3, 1, 1, 2, 1, 1]
 
 
 async def test_batches_have_a_largest_size(club: Club, monkeypatch: pytest.MonkeyPatch) -> None:
     sizes = counted(monkeypatch)
-    committers = Committers(club.database, 4, lanes=1)
-    callers = [[row(club) for _ in range(size)] for size in (3, 1, 1, 9, 2)]
-    await asyncio.gather(*(committers.put(club.community.id, each) for each in callers))
+    committers = GroupCommitter(club.database, 4, shards=1)
+    callers = [[transaction_write(club) for _ in range(size)] for size in (3, 1, 1, 9, 2)]
+    await asyncio.gather(*(committers.write(club.community.id, each) for each in callers))
     assert sizes == [2, 1, 1, 1]
-    assert len(await kept(club, "id")) == 16
+    assert len(await stored_rows(club, "id")) == 16
 
 
 async def test_one_commit_locks_few_idempotency_keys(club: Club, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(grouping, "MAX_KEYS", 5)
+    monkeypatch.setattr(group_commit, "MAX_IDEMPOTENCY_KEYS", 5)
     sizes = counted(monkeypatch)
-    committers = Committers(club.database, 500, lanes=1)
-    keys = [idempotency.keyed(str(number), b"POST", b"", "community") for number in range(12)]
-    rows = [row(club, external_id=str(number)) for number in range(12)]
+    committers = GroupCommitter(club.database, 500, shards=1)
+    keys = [idempotency.hash_key(str(number), b"POST", b"", "community") for number in range(12)]
+    rows = [transaction_write(club, external_id=str(number)) for number in range(12)]
     await asyncio.gather(
-        *(committers.put(club.community.id, [each], once=key) for each, key in zip(rows, keys, strict=True))
+        *(
+            committers.write(club.community.id, [each], idempotency_key=key)
+            for each, key in zip(rows, keys, strict=True)
+        )
     )
     assert sizes == [5, 5, 2]
 
 
 async def test_who_observes_is_told_of_each_batch_that_was_committed(club: Club) -> None:
-    committers = Committers(club.database, 500)
-    told: list[list[Outcome]] = []
-    committers.observe = lambda results: told.append([each for result in results for each in result.outcomes])
-    result = await committers.put(club.community.id, [row(club)])
+    committers = GroupCommitter(club.database, 500)
+    told: list[list[WriteOutcome]] = []
+    committers.on_commit = lambda results: told.append([each for result in results for each in result.outcomes])
+    result = await committers.write(club.community.id, [transaction_write(club)])
     assert told == [result.outcomes]
 
 
 async def test_rows_that_may_make_profiles_are_put_by_themselves(club: Club, monkeypatch: pytest.MonkeyPatch) -> None:
     sizes = counted(monkeypatch)
-    committers = Committers(club.database, 500)
+    committers = GroupCommitter(club.database, 500)
     results = await asyncio.gather(
         *(
-            committers.put(club.community.id, [row(club, profile=f"P{place}")], create_profiles=create, lane=0)
+            committers.write(
+                club.community.id, [transaction_write(club, profile=f"P{place}")], create_profiles=create, shard=0
+            )
             for place, create in enumerate((True, False, True))
         )
     )
     assert sizes == [1, 1, 1]
-    assert [isinstance(result.outcomes[0], Kept) for result in results] == [True, False, True]
+    assert [isinstance(result.outcomes[0], StoredTransaction) for result in results] == [True, False, True]
 
 
 async def test_only_the_row_that_the_database_refuses_is_refused(club: Club) -> None:
     await profile(club, external_id="good")
-    await fill(club, await profile(club, external_id="bad"))
-    committers = Committers(club.database, 500)
-    rows = [row(club, external_id=str(number), profile="good") for number in range(9)]
-    rows[4] = row(club, profile="bad")
-    results = await asyncio.gather(*(committers.put(club.community.id, [each]) for each in rows))
-    refused = [place for place, result in enumerate(results) if isinstance(result.outcomes[0], Refused)]
+    await fill_spend(club, await profile(club, external_id="bad"))
+    committers = GroupCommitter(club.database, 500)
+    rows = [transaction_write(club, external_id=str(number), profile="good") for number in range(9)]
+    rows[4] = transaction_write(club, profile="bad")
+    results = await asyncio.gather(*(committers.write(club.community.id, [each]) for each in rows))
+    refused = [place for place, result in enumerate(results) if isinstance(result.outcomes[0], ValidationError)]
     assert refused == [4]
-    assert len(await kept(club, "id")) == 8 + 1
+    assert len(await stored_rows(club, "id")) == 8 + 1
 
 
 async def test_a_refusal_that_hits_a_whole_batch_is_its_own_row_s(club: Club, monkeypatch: pytest.MonkeyPatch) -> None:
-    create_inline = products.create_inline
+    create_inline = products.get_or_create_inline
 
-    async def gone(writing: Writing, inline: Any) -> Any:
+    async def gone(writing: UnitOfWork, inline: Any) -> Any:
         # As when a product is deleted between the look and the making.
         if any(each.sku == "gone" for each in inline):
-            raise refuse("product_variant.product_id", "is no product")
+            raise field_error("product_variant.product_id", "is no product")
         return await create_inline(writing, inline)
 
-    monkeypatch.setattr(products, "create_inline", gone)
-    committers = Committers(club.database, 500)
-    rows = [row(club, items=[{"product_variant": {"sku": sku, "name": sku}}]) for sku in ("a", "gone", "b")]
-    results = await asyncio.gather(*(committers.put(club.community.id, [each]) for each in rows))
-    assert [isinstance(result.outcomes[0], Kept) for result in results] == [True, False, True]
+    monkeypatch.setattr(products, "get_or_create_inline", gone)
+    committers = GroupCommitter(club.database, 500)
+    rows = [
+        transaction_write(club, items=[{"product_variant": {"sku": sku, "name": sku}}]) for sku in ("a", "gone", "b")
+    ]
+    results = await asyncio.gather(*(committers.write(club.community.id, [each]) for each in rows))
+    assert [isinstance(result.outcomes[0], StoredTransaction) for result in results] == [True, False, True]
 
 
 # Answers -------------------------------------------------------------------------------------------------
 
 
-async def ids(writing: Writing, outcomes: list[Outcome], shown: Shown) -> tuple[int, bytes] | None:
-    found = [each.id for each in outcomes if isinstance(each, Kept)]
+async def ids(writing: UnitOfWork, outcomes: list[WriteOutcome], shown: Representations) -> tuple[int, bytes] | None:
+    found = [each.id for each in outcomes if isinstance(each, StoredTransaction)]
     assert set(found) <= shown.keys()
     return (201, repr(found).encode()) if found else None
 
 
-def key(name: str, body: bytes) -> idempotency.Keyed:
-    return idempotency.keyed(name, b"POST /", body, "community")
+def key(name: str, body: bytes) -> idempotency.IdempotencyKey:
+    return idempotency.hash_key(name, b"POST /", body, "community")
 
 
 async def test_one_key_in_one_batch_and_after_writes_once(club: Club) -> None:
-    committers = Committers(club.database, 500)
+    committers = GroupCommitter(club.database, 500)
 
-    async def sent(body: bytes) -> grouping.Result:
-        return await committers.put(club.community.id, [row(club)], respond=ids, once=key("k", body), shows=True)
+    async def sent(body: bytes) -> group_commit.CommitResult:
+        return await committers.write(
+            club.community.id,
+            [transaction_write(club)],
+            build_response=ids,
+            idempotency_key=key("k", body),
+            returns_transactions=True,
+        )
 
     first, same, other = await asyncio.gather(sent(b"1"), sent(b"1"), sent(b"2"))
-    assert first.answer == same.answer is not None
-    assert isinstance(other.outcomes[0], Refused)
+    assert first.response == same.response is not None
+    assert isinstance(other.outcomes[0], ValidationError)
     later, another = await asyncio.gather(sent(b"1"), sent(b"3"))
-    assert later.answer == first.answer
-    assert isinstance(another.outcomes[0], Refused)
-    assert len(await kept(club, "id")) == 1
+    assert later.response == first.response
+    assert isinstance(another.outcomes[0], ValidationError)
+    assert len(await stored_rows(club, "id")) == 1
 
 
 async def test_a_refused_first_request_answers_those_that_came_with_it(club: Club) -> None:
-    committers = Committers(club.database, 500)
-    bad = row(club, profile="nobody")
+    committers = GroupCommitter(club.database, 500)
+    bad = transaction_write(club, profile="nobody")
     results = await asyncio.gather(
-        *(committers.put(club.community.id, [bad], respond=ids, once=key("k", b"1"), shows=True) for _ in range(2))
+        *(
+            committers.write(
+                club.community.id, [bad], build_response=ids, idempotency_key=key("k", b"1"), returns_transactions=True
+            )
+            for _ in range(2)
+        )
     )
-    assert [result.answer for result in results] == [None, None]
-    assert all(isinstance(result.outcomes[0], Refused) for result in results)
+    assert [result.response for result in results] == [None, None]
+    assert all(isinstance(result.outcomes[0], ValidationError) for result in results)
 
 
 # Trouble -------------------------------------------------------------------------------------------------
@@ -197,54 +222,58 @@ async def test_a_refused_first_request_answers_those_that_came_with_it(club: Clu
 async def test_what_keeps_a_batch_from_being_committed_is_told_to_each_and_the_next_goes_on(
     club: Club, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    committers = Committers(club.database, 500)
-    together = grouping.commit_together
+    committers = GroupCommitter(club.database, 500)
+    together = group_commit.commit_group
 
     async def failing(database: Any, community_id: int, batch: Any) -> Any:
-        monkeypatch.setattr(grouping, "commit_together", together)
+        monkeypatch.setattr(group_commit, "commit_group", together)
         raise OSError("the disk is full")
 
-    monkeypatch.setattr(grouping, "commit_together", failing)
+    monkeypatch.setattr(group_commit, "commit_group", failing)
     results = await asyncio.gather(
-        *(committers.put(club.community.id, [row(club)]) for _ in range(3)), return_exceptions=True
+        *(committers.write(club.community.id, [transaction_write(club)]) for _ in range(3)), return_exceptions=True
     )
     assert [type(result) for result in results] == [OSError] * 3
-    assert isinstance((await committers.put(club.community.id, [row(club)])).outcomes[0], Kept)
+    assert isinstance(
+        (await committers.write(club.community.id, [transaction_write(club)])).outcomes[0], StoredTransaction
+    )
 
 
 @pytest.mark.parametrize("halving", [False, True])
 async def test_a_deadlock_is_not_a_refusal(club: Club, monkeypatch: pytest.MonkeyPatch, halving: bool) -> None:
     calls = 0
-    put = transactions.put
+    put = transactions.write
 
-    async def deadlocked(writing: Writing, puts: Any, **more: Any) -> list[Outcome]:
+    async def deadlocked(writing: UnitOfWork, puts: Any, **more: Any) -> list[WriteOutcome]:
         nonlocal calls
         calls += 1
         if calls == 1 and halving:
-            raise refuse("", "no")
+            raise field_error("", "no")
         if calls <= 2:
             await writing.execute("DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = 'deadlock_detected'; END $$")
         return await put(writing, puts, **more)
 
-    monkeypatch.setattr(grouping, "put", deadlocked)
-    committers = Committers(club.database, 500)
-    assert isinstance((await committers.put(club.community.id, [row(club)])).outcomes[0], Kept)
-    assert len(await kept(club, "id")) == 1
+    monkeypatch.setattr(group_commit, "write", deadlocked)
+    committers = GroupCommitter(club.database, 500)
+    assert isinstance(
+        (await committers.write(club.community.id, [transaction_write(club)])).outcomes[0], StoredTransaction
+    )
+    assert len(await stored_rows(club, "id")) == 1
 
 
 async def test_deadlocks_without_end_are_an_error(club: Club, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def deadlocked(writing: Writing, puts: Any, **more: Any) -> list[Outcome]:
+    async def deadlocked(writing: UnitOfWork, puts: Any, **more: Any) -> list[WriteOutcome]:
         raise asyncpg.DeadlockDetectedError
 
-    monkeypatch.setattr(grouping, "put", deadlocked)
+    monkeypatch.setattr(group_commit, "write", deadlocked)
     with pytest.raises(asyncpg.DeadlockDetectedError):
-        await Committers(club.database, 500).put(club.community.id, [row(club)])
+        await GroupCommitter(club.database, 500).write(club.community.id, [transaction_write(club)])
 
 
 async def test_a_caller_that_goes_away_has_its_row_kept(club: Club) -> None:
-    committers = Committers(club.database, 500)
-    waiting = asyncio.ensure_future(committers.put(club.community.id, [row(club, Mode.CREATE)]))
+    committers = GroupCommitter(club.database, 500)
+    waiting = asyncio.ensure_future(committers.write(club.community.id, [transaction_write(club, WriteMode.CREATE)]))
     await asyncio.sleep(0)
     waiting.cancel()
     await committers.finish()
-    assert len(await kept(club, "id")) == 1
+    assert len(await stored_rows(club, "id")) == 1

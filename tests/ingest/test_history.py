@@ -14,34 +14,34 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
-from clubs import Club, SetClock, clubs
-from ingest.histories import (
-    BOUGHT,
-    KEPT,
+from clubs import Club, ManualClock, create_club
+from loading.file_loader import FileLoader, outcome_counts, reasons_by_line
+from loading.history_files import (
     MEMBERS,
-    awkward,
-    begun,
+    PURCHASE_TABLES,
+    STORED_TRANSACTIONS,
     comparable,
-    differences,
-    loaded,
-    marks,
-    plain,
-    rows_of,
-    sales,
-    told,
+    count_dirty,
+    count_outbox,
+    count_plain_rows,
+    fetch_rows,
+    load_path,
+    load_without_finishing,
+    verify_differences,
+    write_awkward,
+    write_sales,
 )
-from ingest.loading import Loading, counts, reasons
-from regulars.aggregations.store import NAMES
-from regulars.facts.community import NewCommunity
-from regulars.facts.writing import Writing
-from regulars.ingest import arrival as arrivals
+from regulars.aggregations.table import VALUE_COLUMNS
 from regulars.ingest import commit as commits
-from regulars.ingest import computing, plain_puts
-from regulars.ingest.arrival import arriving
-from regulars.ingest.batches import LoadStoppedError
 from regulars.ingest.commit import commit
-from regulars.ingest.transactions import OutdatedError
-from regulars.jobs.sweep import sweep_community
+from regulars.ingest.transactions import StaleCommunityError
+from regulars.jobs.refresh_due import refresh_community
+from regulars.loading import load_job as arrivals
+from regulars.loading import plain_writes, refresh_dirty
+from regulars.loading.batches import LoadStoppedError
+from regulars.loading.load_job import open_load_job
+from regulars.model.community import NewCommunity
+from regulars.model.unit_of_work import UnitOfWork
 from regulars.storage import retention
 from regulars.storage.database import Database
 
@@ -49,27 +49,33 @@ from regulars.storage.database import Database
 @pytest.fixture(autouse=True)
 def marking(monkeypatch: pytest.MonkeyPatch) -> None:
     """Loads mark from their first row on, and what they mark is computed in several parts."""
-    monkeypatch.setattr(arrivals, "REFRESHED", 0)
-    monkeypatch.setattr(computing, "PROFILES_AT_ONCE", 7)
-    monkeypatch.setattr(computing, "WRITTEN_AT_ONCE", 3)
+    monkeypatch.setattr(arrivals, "EAGER_REFRESH_ROWS", 0)
+    monkeypatch.setattr(refresh_dirty, "MAX_PROFILES_PER_RANGE", 7)
+    monkeypatch.setattr(refresh_dirty, "PROFILES_PER_WRITE", 3)
 
 
 @pytest.mark.parametrize("create_profiles", [False, True])
 async def test_by_columns_a_file_comes_to_the_same_rows_and_rejections(
-    load: Loading, tmp_path: Path, create_profiles: bool
+    load: FileLoader, tmp_path: Path, create_profiles: bool
 ) -> None:
     await load.profiles("M1", "M2")
     await load("locations", "external_id,timezone\nS1,America/New_York\n")
-    path = awkward(tmp_path / "awkward.parquet")
-    assert plain(path, load.club.community) > 50
+    path = write_awkward(tmp_path / "awkward.parquet")
+    assert count_plain_rows(path, load.club.community) > 50
     options: dict[str, Any] = {"batch_rows": 50, "create_profiles": create_profiles}
     ways = []
     for by_rows in (False, True):
-        async with load.club.database.writing(load.club.community.id) as scope:
-            for table in ("transactions", "transaction_items", *BOUGHT):
+        async with load.club.database.write_transaction(load.club.community.id) as scope:
+            for table in ("transactions", "transaction_items", *PURCHASE_TABLES):
                 await scope.execute(f"DELETE FROM {table} WHERE community_id = $1", load.club.community.id)
-        summary = await loaded(load, path, by_rows=by_rows, **options)
-        ways.append((counts(summary), reasons(summary), comparable(await rows_of(load.club, KEPT))))
+        summary = await load_path(load, path, by_rows=by_rows, **options)
+        ways.append(
+            (
+                outcome_counts(summary),
+                reasons_by_line(summary),
+                comparable(await fetch_rows(load.club, STORED_TRANSACTIONS)),
+            )
+        )
     assert ways[0][:2] == ways[1][:2]
     differing = [
         (one["external_id"], name, one[name], other[name])
@@ -79,9 +85,9 @@ async def test_by_columns_a_file_comes_to_the_same_rows_and_rejections(
     ]
     assert differing == []
     assert min(ways[0][0][0], ways[0][0][2]) > 50
-    again = await loaded(load, path, **options)
-    assert counts(again) == (0, ways[0][0][0], ways[0][0][2])
-    assert await differences(load.club) == []
+    again = await load_path(load, path, **options)
+    assert outcome_counts(again) == (0, ways[0][0][0], ways[0][0][2])
+    assert await verify_differences(load.club) == []
 
 
 @pytest.mark.parametrize(
@@ -96,7 +102,7 @@ async def test_by_columns_a_file_comes_to_the_same_rows_and_rejections(
     ids=str,
 )
 async def test_columns_of_any_type_come_to_the_same_rows(
-    load: Loading, tmp_path: Path, times: pa.DataType, totals: pa.DataType
+    load: FileLoader, tmp_path: Path, times: pa.DataType, totals: pa.DataType
 ) -> None:
     await load.profiles("7", "8")
     at = [datetime(2026, 10, 1, 12, 30, 15, micro, tzinfo=UTC) for micro in (0, 250_000)]
@@ -114,40 +120,40 @@ async def test_columns_of_any_type_come_to_the_same_rows(
     }
     path = tmp_path / "typed.parquet"
     pyarrow.parquet.write_table(pa.table(made), path)
-    assert counts(await loaded(load, path)) == (2, 0, 0)
-    assert counts(await loaded(load, path, by_rows=True)) == (0, 2, 0)
-    assert await differences(load.club) == []
+    assert outcome_counts(await load_path(load, path)) == (2, 0, 0)
+    assert outcome_counts(await load_path(load, path, by_rows=True)) == (0, 2, 0)
+    assert await verify_differences(load.club) == []
 
 
-async def test_values_are_right_while_they_are_marked_and_written_once(load: Loading, tmp_path: Path) -> None:
+async def test_values_are_right_while_they_are_marked_and_written_once(load: FileLoader, tmp_path: Path) -> None:
     await load.profiles(*MEMBERS)
-    path = sales(tmp_path / "sales.parquet")
-    async with begun(load, path) as arrival:
-        assert await marks(load.club) == len(MEMBERS)
-        assert await told(load.club, "transaction.created") == 0
+    path = write_sales(tmp_path / "sales.parquet")
+    async with load_without_finishing(load, path) as arrival:
+        assert await count_dirty(load.club) == len(MEMBERS)
+        assert await count_outbox(load.club, "transaction.created") == 0
         before = {name: await load.values(name) for name in MEMBERS}
         heard: list[int] = []
         await arrival.finish(heard.append)
     assert sum(heard) == len(MEMBERS)
     assert before == {name: await load.values(name) for name in MEMBERS}
-    assert await told(load.club, "transaction.created") == len(MEMBERS)
-    assert await differences(load.club) == []
+    assert await count_outbox(load.club, "transaction.created") == len(MEMBERS)
+    assert await verify_differences(load.club) == []
 
 
 async def test_the_outbox_tells_what_a_refresh_would_tell(
-    load: Loading, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    load: FileLoader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ways = []
     for refreshed in (0, 1_000_000):
-        monkeypatch.setattr(arrivals, "REFRESHED", refreshed)
+        monkeypatch.setattr(arrivals, "EAGER_REFRESH_ROWS", refreshed)
         names = [f"{name}-{refreshed}" for name in MEMBERS]
         await load.profiles(*names[10:])
-        path = sales(tmp_path / "sales.parquet", 50, profile=[names[number % 20] for number in range(50)])
-        async with load.club.database.writing(load.club.community.id) as scope:
-            for table in ("transactions", "outbox", *BOUGHT):
+        path = write_sales(tmp_path / "sales.parquet", 50, profile=[names[number % 20] for number in range(50)])
+        async with load.club.database.write_transaction(load.club.community.id) as scope:
+            for table in ("transactions", "outbox", *PURCHASE_TABLES):
                 await scope.execute(f"DELETE FROM {table} WHERE community_id = $1", load.club.community.id)
-        await loaded(load, path, create_profiles=True)
-        rows = await rows_of(
+        await load_path(load, path, create_profiles=True)
+        rows = await fetch_rows(
             load.club,
             """
             SELECT own.external_id, told.cause, told.changes
@@ -162,35 +168,35 @@ async def test_the_outbox_tells_what_a_refresh_would_tell(
     assert {cause for _, cause, _ in ways[0]} == {"transaction.created", "profile.created"}
 
 
-async def test_the_sweep_leaves_marks_to_a_load_until_it_has_died(load: Loading, tmp_path: Path) -> None:
+async def test_the_sweep_leaves_marks_to_a_load_until_it_has_died(load: FileLoader, tmp_path: Path) -> None:
     await load.profiles(*MEMBERS)
     club = load.club
-    async with begun(load, sales(tmp_path / "sales.parquet")):
-        assert await sweep_community(club.database, club.community.id, lambda: False) == 0
-        assert await marks(club) == len(MEMBERS)
-    assert await sweep_community(club.database, club.community.id, lambda: False) == len(MEMBERS)
-    assert await told(club, "transaction.created") == len(MEMBERS)
-    assert await differences(club) == []
+    async with load_without_finishing(load, write_sales(tmp_path / "sales.parquet")):
+        assert await refresh_community(club.database, club.community.id, lambda: False) == 0
+        assert await count_dirty(club) == len(MEMBERS)
+    assert await refresh_community(club.database, club.community.id, lambda: False) == len(MEMBERS)
+    assert await count_outbox(club, "transaction.created") == len(MEMBERS)
+    assert await verify_differences(club) == []
 
 
-async def test_a_load_computes_what_one_that_died_has_marked(load: Loading, tmp_path: Path) -> None:
+async def test_a_load_computes_what_one_that_died_has_marked(load: FileLoader, tmp_path: Path) -> None:
     await load.profiles(*MEMBERS)
-    path = sales(tmp_path / "sales.parquet")
-    async with begun(load, path):
+    path = write_sales(tmp_path / "sales.parquet")
+    async with load_without_finishing(load, path):
         pass
-    assert await marks(load.club) == len(MEMBERS)
-    assert counts(await loaded(load, path)) == (0, 200, 0)
-    assert await differences(load.club) == []
+    assert await count_dirty(load.club) == len(MEMBERS)
+    assert outcome_counts(await load_path(load, path)) == (0, 200, 0)
+    assert await verify_differences(load.club) == []
 
 
 async def test_what_moves_while_it_is_computed_keeps_what_the_last_write_made_of_it(
-    load: Loading, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    load: FileLoader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One profile is written live, one marked by another load, one removed, each after its facts were read."""
     await load.profiles(*MEMBERS)
     club = load.club
-    write = computing.write
-    other = sales(tmp_path / "other.parquet", 1, external_id=["other"], profile=["M1"], total=[Decimal(7)])
+    write = refresh_dirty.write_values
+    other = write_sales(tmp_path / "other.parquet", 1, external_id=["other"], profile=["M1"], total=[Decimal(7)])
     moved = asyncio.Event()
 
     async def late(*arguments: Any) -> None:
@@ -198,7 +204,9 @@ async def test_what_moves_while_it_is_computed_keeps_what_the_last_write_made_of
             moved.set()
             ids = {
                 row["external_id"]: row["profile_id"]
-                for row in await rows_of(club, "SELECT external_id, profile_id FROM profiles WHERE community_id = $1")
+                for row in await fetch_rows(
+                    club, "SELECT external_id, profile_id FROM profiles WHERE community_id = $1"
+                )
             }
             body = {
                 "transactions": [
@@ -214,111 +222,111 @@ async def test_what_moves_while_it_is_computed_keeps_what_the_last_write_made_of
             }
             assert (await club.http.post("/api/v3/transactions/batch.json", json=body)).status_code == 200
             assert (await club.http.delete(f"/api/v3/profiles/{ids['M2']}")).is_success
-            async with begun(load, other):
+            async with load_without_finishing(load, other):
                 pass
         await write(*arguments)
 
-    monkeypatch.setattr(computing, "PROFILES_AT_ONCE", 100)
-    monkeypatch.setattr(computing, "write", late)
-    async with begun(load, sales(tmp_path / "sales.parquet")) as arrival:
+    monkeypatch.setattr(refresh_dirty, "MAX_PROFILES_PER_RANGE", 100)
+    monkeypatch.setattr(refresh_dirty, "write_values", late)
+    async with load_without_finishing(load, write_sales(tmp_path / "sales.parquet")) as arrival:
         await arrival.finish()
-        assert await marks(club) == 1
-    monkeypatch.setattr(computing, "write", write)
-    assert await sweep_community(club.database, club.community.id, lambda: False) == 1
-    assert await differences(club) == []
+        assert await count_dirty(club) == 1
+    monkeypatch.setattr(refresh_dirty, "write_values", write)
+    assert await refresh_community(club.database, club.community.id, lambda: False) == 1
+    assert await verify_differences(club) == []
 
 
 async def test_what_a_load_that_died_has_marked_the_next_one_computes(
-    load: Loading, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    load: FileLoader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await load.profiles(*MEMBERS)
-    async with begun(load, sales(tmp_path / "died.parquet")):
+    async with load_without_finishing(load, write_sales(tmp_path / "died.parquet")):
         pass
-    assert await marks(load.club) > 0
-    monkeypatch.setattr(arrivals, "REFRESHED", 1_000_000)
+    assert await count_dirty(load.club) > 0
+    monkeypatch.setattr(arrivals, "EAGER_REFRESH_ROWS", 1_000_000)
     await load("transactions", f"external_id,profile,transacted_at,total\nnext,{MEMBERS[0]},2026-10-01,3\n")
-    assert await differences(load.club) == []
+    assert await verify_differences(load.club) == []
 
 
 async def test_where_no_temporary_table_may_be_made_the_database_computes(
-    own_database: Database, empty_urls: tuple[str, str], clock: SetClock, tmp_path: Path
+    own_database: Database, empty_urls: tuple[str, str], clock: ManualClock, tmp_path: Path
 ) -> None:
-    await retention.keep(own_database, 7)
+    await retention.maintain_partitions(own_database, 7)
     with psycopg.connect(empty_urls[0], autocommit=True) as owner:
         (name,) = owner.execute("SELECT current_database()").fetchone() or ("",)
         owner.execute(f"REVOKE TEMPORARY ON DATABASE {name} FROM PUBLIC".encode())
     new = NewCommunity(slug="own", name="Own", country="NO", timezone="UTC", currency="NOK")
-    async for club in clubs(own_database, clock, new):
-        load = Loading(club, tmp_path)
+    async for club in create_club(own_database, clock, new):
+        load = FileLoader(club, tmp_path)
         await load.profiles(*MEMBERS)
-        await loaded(load, sales(tmp_path / "sales.parquet"))
-        assert await told(club, "transaction.created") == len(MEMBERS)
-        assert await differences(club) == []
+        await load_path(load, write_sales(tmp_path / "sales.parquet"))
+        assert await count_outbox(club, "transaction.created") == len(MEMBERS)
+        assert await verify_differences(club) == []
 
 
 async def test_what_the_database_refuses_by_columns_goes_row_by_row(
-    load: Loading, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    load: FileLoader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def refused(writing: Writing, *arguments: Any) -> None:
+    async def refused(writing: UnitOfWork, *arguments: Any) -> None:
         await writing.fetchval("SELECT 1 / 0")
 
-    monkeypatch.setattr(plain_puts, "_insert", refused)
+    monkeypatch.setattr(plain_writes, "_insert", refused)
     await load.profiles(*MEMBERS)
-    assert counts(await loaded(load, sales(tmp_path / "sales.parquet"))) == (200, 0, 0)
-    assert await differences(load.club) == []
+    assert outcome_counts(await load_path(load, write_sales(tmp_path / "sales.parquet"))) == (200, 0, 0)
+    assert await verify_differences(load.club) == []
 
 
 async def test_what_passes_is_not_tried_row_by_row(
-    load: Loading, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    load: FileLoader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def lost(*arguments: Any) -> None:
         raise asyncpg.DeadlockDetectedError("again and again")
 
-    monkeypatch.setattr(plain_puts, "_insert", lost)
-    monkeypatch.setattr(commits, "ATTEMPTS", 1)
+    monkeypatch.setattr(plain_writes, "_insert", lost)
+    monkeypatch.setattr(commits, "MAX_ATTEMPTS", 1)
     await load.profiles(*MEMBERS)
     with pytest.raises(LoadStoppedError) as stopped:
-        await loaded(load, sales(tmp_path / "sales.parquet"))
+        await load_path(load, write_sales(tmp_path / "sales.parquet"))
     assert isinstance(stopped.value.__cause__, asyncpg.DeadlockDetectedError)
     assert stopped.value.progress == {"line": 1, "loaded": 0, "unchanged": 0, "rejected": 0}
 
 
 async def test_a_row_that_another_load_makes_at_once_is_passed_over(
-    load: Loading, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    load: FileLoader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await load.profiles(*MEMBERS)
-    path = sales(tmp_path / "sales.parquet")
-    assert counts(await loaded(load, path)) == (200, 0, 0)
-    monkeypatch.setattr(plain_puts, "_KNOWN", f"{plain_puts._KNOWN} WHERE given.place = 1")
-    assert counts(await loaded(load, path)) == (0, 200, 0)
-    assert await differences(load.club) == []
+    path = write_sales(tmp_path / "sales.parquet")
+    assert outcome_counts(await load_path(load, path)) == (200, 0, 0)
+    monkeypatch.setattr(plain_writes, "_KNOWN", f"{plain_writes._KNOWN} WHERE given.place = 1")
+    assert outcome_counts(await load_path(load, path)) == (0, 200, 0)
+    assert await verify_differences(load.club) == []
 
 
-async def test_rows_that_were_checked_by_another_currency_are_refused(load: Loading, tmp_path: Path) -> None:
-    async def work(writing: Writing) -> None:
-        await plain_puts.put_plain(writing, pa.table({}), "SEK", create_profiles=False)
+async def test_rows_that_were_checked_by_another_currency_are_refused(load: FileLoader, tmp_path: Path) -> None:
+    async def work(writing: UnitOfWork) -> None:
+        await plain_writes.write_plain_rows(writing, pa.table({}), "SEK", create_profiles=False)
 
-    with pytest.raises(OutdatedError):
+    with pytest.raises(StaleCommunityError):
         await commit(load.club.database, load.club.community.id, work)
 
 
-async def test_a_damaged_file_breaks_off_where_it_would_row_by_row(load: Loading, tmp_path: Path) -> None:
+async def test_a_damaged_file_breaks_off_where_it_would_row_by_row(load: FileLoader, tmp_path: Path) -> None:
     await load.profiles(*MEMBERS)
-    path = sales(tmp_path / "sales.parquet", 100)
+    path = write_sales(tmp_path / "sales.parquet", 100)
     pyarrow.parquet.write_table(pyarrow.parquet.read_table(path), path, row_group_size=50, compression="none")
     content = bytearray(path.read_bytes())
     second = pyarrow.parquet.read_metadata(path).row_group(1).column(0)
     start = second.dictionary_page_offset or second.data_page_offset
     content[start : start + 40] = b"\xff" * 40
     path.write_bytes(content)
-    by_columns = await loaded(load, path)
-    by_rows = await loaded(load, path, by_rows=True)
+    by_columns = await load_path(load, path)
+    by_rows = await load_path(load, path, by_rows=True)
     assert (by_columns.rejections, by_columns.loaded) == (by_rows.rejections, by_rows.unchanged)
     path.write_bytes(b"PAR1 and nothing")
-    assert "damaged" in (await loaded(load, path)).rejections[0].reason
+    assert "damaged" in (await load_path(load, path)).rejections[0].reason
 
 
-async def test_every_value_of_a_marked_profile_is_stored_as_it_is_computed(load: Loading, tmp_path: Path) -> None:
+async def test_every_value_of_a_marked_profile_is_stored_as_it_is_computed(load: FileLoader, tmp_path: Path) -> None:
     """Lists, texts with quotes, decimals and dates go by COPY as they are."""
     brands = ['a "b"', "c\\d", "e,f", "ø", "{}"]
     lines = "".join(
@@ -327,25 +335,25 @@ async def test_every_value_of_a_marked_profile_is_stored_as_it_is_computed(load:
     )
     await load.profiles("M1")
     await load("transactions", "external_id,profile,transacted_at,total,location,brand,name\n" + lines)
-    (row,) = await rows_of(load.club, f"SELECT {', '.join(NAMES)} FROM aggregations WHERE community_id = $1")
+    (row,) = await fetch_rows(load.club, f"SELECT {', '.join(VALUE_COLUMNS)} FROM aggregations WHERE community_id = $1")
     assert sorted(brands) == sorted(
         next(
             value for value in row.values() if isinstance(value, list) and value[:1] != [] and isinstance(value[0], str)
         )
     )
-    assert await differences(load.club) == []
+    assert await verify_differences(load.club) == []
 
 
 async def test_a_number_of_a_load_is_its_own(club: Club) -> None:
-    async with arriving(club.database, club.server.committers, club.community.id) as one:
-        first = await one.begin_marking()
-        assert await one.begin_marking() == first
-        async with arriving(club.database, club.server.committers, club.community.id) as two:
-            assert await two.begin_marking() > first
+    async with open_load_job(club.database, club.server.group_committer, club.community.id) as one:
+        first = await one.defer_refresh()
+        assert await one.defer_refresh() == first
+        async with open_load_job(club.database, club.server.group_committer, club.community.id) as two:
+            assert await two.defer_refresh() > first
 
 
 async def test_a_write_of_no_load_refreshes(club: Club) -> None:
-    async def nothing(writing: Writing) -> int | None:
-        return writing.load
+    async def nothing(writing: UnitOfWork) -> int | None:
+        return writing.load_id
 
     assert await commit(club.database, club.community.id, nothing) is None

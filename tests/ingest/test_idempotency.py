@@ -5,19 +5,19 @@ from datetime import timedelta
 import pytest
 
 from clubs import Club
-from regulars.facts.refusals import Refused
-from regulars.facts.writing import Writing
+from regulars.core.errors import ValidationError
 from regulars.ingest import idempotency
 from regulars.ingest.commit import commit
+from regulars.model.unit_of_work import UnitOfWork
 
 
 async def answered(club: Club, key: str, body: bytes, answer: bytes) -> bytes:
     async def first() -> tuple[int, bytes]:
         return 201, answer
 
-    async def work(writing: Writing) -> bytes:
-        status, content = await idempotency.answered(
-            writing, idempotency.keyed(key, b"POST /x", body, "community"), first
+    async def work(writing: UnitOfWork) -> bytes:
+        status, content = await idempotency.run_once(
+            writing, idempotency.hash_key(key, b"POST /x", body, "community"), first
         )
         assert status == 201
         return content
@@ -33,9 +33,9 @@ async def test_the_first_answer_is_given_again(club: Club) -> None:
 
 async def test_another_body_or_path_is_another_request(club: Club) -> None:
     await answered(club, "k", b"1", b"first")
-    with pytest.raises(Refused):
+    with pytest.raises(ValidationError):
         await answered(club, "k", b"2", b"second")
-    assert len({idempotency.keyed("k", target, b"1", "community") for target in (b"POST /x", b"POST /y")}) == 2
+    assert len({idempotency.hash_key("k", target, b"1", "community") for target in (b"POST /x", b"POST /y")}) == 2
 
 
 async def test_keys_are_each_community_s_own(club: Club, other_club: Club) -> None:
@@ -52,11 +52,11 @@ async def test_a_key_is_kept_for_a_day_even_past_midnight(club: Club) -> None:
 
 
 async def test_an_answer_that_was_not_given_is_not_kept(club: Club) -> None:
-    async def work(writing: Writing) -> None:
+    async def work(writing: UnitOfWork) -> None:
         async def first() -> tuple[int, bytes]:
             raise KeyError("x")
 
-        await idempotency.answered(writing, idempotency.keyed("k", b"POST /x", b"1", "community"), first)
+        await idempotency.run_once(writing, idempotency.hash_key("k", b"POST /x", b"1", "community"), first)
 
     with pytest.raises(KeyError):
         await commit(club.database, club.community.id, work)
@@ -65,5 +65,5 @@ async def test_an_answer_that_was_not_given_is_not_kept(club: Club) -> None:
 
 @pytest.mark.parametrize("key", ["x" * 256, "a\nb"])
 def test_a_key_is_short_and_printable(key: str) -> None:
-    with pytest.raises(Refused):
-        idempotency.keyed(key, b"", b"", "community")
+    with pytest.raises(ValidationError):
+        idempotency.hash_key(key, b"", b"", "community")

@@ -6,14 +6,15 @@ from typing import Any
 import asyncpg
 import pytest
 
-from ingest.loading import Loading, counts, reasons
-from regulars.facts.transactions import EITHER
-from regulars.ingest import arrival, grouping
-from regulars.ingest.batches import LoadStoppedError
-from regulars.ingest.grouping import Submission
+from loading.file_loader import FileLoader, outcome_counts, reasons_by_line
+from regulars.ingest import group_commit
+from regulars.ingest.group_commit import PendingWrite
+from regulars.loading import load_job
+from regulars.loading.batches import LoadStoppedError
+from regulars.model.transactions.schema import EXTERNAL_ID_OR_ID
 
 PROFILES = 12
-ROWS = grouping.LANES * arrival.LEAST_IN_LANE
+ROWS = group_commit.WRITERS_PER_COMMUNITY * load_job.MIN_ROWS_PER_SHARD
 
 
 def file(rows: int, bad: Sequence[int] = ()) -> str:
@@ -25,7 +26,7 @@ def file(rows: int, bad: Sequence[int] = ()) -> str:
     return "external_id,profile,transacted_at,total\n" + "\n".join(lines) + "\n"
 
 
-async def profiles(load: Loading) -> None:
+async def profiles(load: FileLoader) -> None:
     """Makes the profiles of the file."""
     await load.profiles(*(f"M{number}" for number in range(PROFILES)))
 
@@ -33,20 +34,20 @@ async def profiles(load: Loading) -> None:
 def watched(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     """The profiles of each commit, as rows name them."""
     found: list[list[str]] = []
-    together = grouping.commit_together
+    together = group_commit.commit_group
 
-    async def watching(database: Any, community_id: int, batch: Sequence[Submission]) -> Any:
-        found.append([put.row.profile[1] for each in batch for put in each.puts if put.row.profile])
+    async def watching(database: Any, community_id: int, batch: Sequence[PendingWrite]) -> Any:
+        found.append([put.row.profile[1] for each in batch for put in each.writes if put.row.profile])
         return await together(database, community_id, batch)
 
-    monkeypatch.setattr(grouping, "commit_together", watching)
+    monkeypatch.setattr(group_commit, "commit_group", watching)
     return found
 
 
-async def test_rows_of_one_profile_are_in_one_commit(load: Loading, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_rows_of_one_profile_are_in_one_commit(load: FileLoader, monkeypatch: pytest.MonkeyPatch) -> None:
     await profiles(load)
     commits = watched(monkeypatch)
-    assert counts(await load("transactions", file(ROWS))) == (ROWS, 0, 0)
+    assert outcome_counts(await load("transactions", file(ROWS))) == (ROWS, 0, 0)
     assert sum(map(len, commits)) == ROWS
     named = [set(each) for each in commits]
     assert sum(map(len, named)) == len(set().union(*named)) == PROFILES
@@ -55,32 +56,34 @@ async def test_rows_of_one_profile_are_in_one_commit(load: Loading, monkeypatch:
         assert (await load.values(f"M{number}"))["spend_all"] == spent
 
 
-async def test_fewer_rows_are_one_commit(load: Loading, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_fewer_rows_are_one_commit(load: FileLoader, monkeypatch: pytest.MonkeyPatch) -> None:
     await profiles(load)
     commits = watched(monkeypatch)
-    assert counts(await load("transactions", file(ROWS - 1))) == (ROWS - 1, 0, 0)
+    assert outcome_counts(await load("transactions", file(ROWS - 1))) == (ROWS - 1, 0, 0)
     assert [len(each) for each in commits] == [ROWS - 1]
 
 
 @pytest.mark.parametrize("dry_run", [True, False])
-async def test_what_came_of_a_row_is_told_at_its_line(load: Loading, dry_run: bool) -> None:
+async def test_what_came_of_a_row_is_told_at_its_line(load: FileLoader, dry_run: bool) -> None:
     await profiles(load)
     bad = [0, 7, ROWS - 1]
     summary = await load("transactions", file(ROWS, bad), dry_run=dry_run)
-    assert counts(summary) == (ROWS - len(bad), 0, len(bad))
-    assert reasons(summary) == {number + 2: f"profile there is no profile X{number % PROFILES}" for number in bad}
+    assert outcome_counts(summary) == (ROWS - len(bad), 0, len(bad))
+    assert reasons_by_line(summary) == {
+        number + 2: f"profile there is no profile X{number % PROFILES}" for number in bad
+    }
 
 
-async def test_what_ends_one_commit_leaves_the_other(load: Loading, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_ends_one_commit_leaves_the_other(load: FileLoader, monkeypatch: pytest.MonkeyPatch) -> None:
     await profiles(load)
-    together = grouping.commit_together
+    together = group_commit.commit_group
 
-    async def failing(database: Any, community_id: int, batch: Sequence[Submission]) -> Any:
-        if any(put.row.profile == (EITHER, "M3") for each in batch for put in each.puts):
+    async def failing(database: Any, community_id: int, batch: Sequence[PendingWrite]) -> Any:
+        if any(put.row.profile == (EXTERNAL_ID_OR_ID, "M3") for each in batch for put in each.writes):
             raise asyncpg.DeadlockDetectedError("without end")
         return await together(database, community_id, batch)
 
-    monkeypatch.setattr(grouping, "commit_together", failing)
+    monkeypatch.setattr(group_commit, "commit_group", failing)
     with pytest.raises(LoadStoppedError) as stopped:
         await load("transactions", file(ROWS))
     assert isinstance(stopped.value.__cause__, asyncpg.DeadlockDetectedError)

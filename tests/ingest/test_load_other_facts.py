@@ -8,14 +8,14 @@ import msgspec
 import pytest
 
 from clubs import Club
-from ingest.loading import Loading, counts, reasons
-from regulars.facts import community as communities
-from regulars.ingest import bulk
-from regulars.ingest.batches import LoadStoppedError, Options
-from regulars.ingest.rows import Line
+from loading.file_loader import FileLoader, outcome_counts, reasons_by_line
+from regulars.loading import loader
+from regulars.loading.batches import LoadOptions, LoadStoppedError
+from regulars.loading.readers.rows import RawRow
+from regulars.model import community as communities
 
 
-async def test_profiles_are_made_and_changed_by_external_id(load: Loading) -> None:
+async def test_profiles_are_made_and_changed_by_external_id(load: FileLoader) -> None:
     await load("locations", "external_id\nS1\n")
     content = (
         "external_id,first_name,joined_at,favorite_stores,consents,identities\n"
@@ -26,10 +26,10 @@ async def test_profiles_are_made_and_changed_by_external_id(load: Loading) -> No
         "M5,,2026-08-03,S9,,\n"
     )
     summary = await load("profiles", content)
-    assert counts(summary) == (2, 0, 3)
-    assert reasons(summary)[4] == "external_id is required: it tells a row that comes again from a new one"
-    assert counts(await load("profiles", content)) == (0, 2, 3)
-    assert counts(await load("profiles", "external_id,first_name\nM1,Ole\nM2,\n")) == (1, 1, 0)
+    assert outcome_counts(summary) == (2, 0, 3)
+    assert reasons_by_line(summary)[4] == "external_id is required: it tells a row that comes again from a new one"
+    assert outcome_counts(await load("profiles", content)) == (0, 2, 3)
+    assert outcome_counts(await load("profiles", "external_id,first_name\nM1,Ole\nM2,\n")) == (1, 1, 0)
     answer = await load.club.http.get("/api/v3/profiles?sort=external_id")
     first, second = msgspec.json.decode(answer.content)["data"]
     assert (first["first_name"], first["consents"]) == ("Ole", {"sms_marketing": True})
@@ -38,69 +38,69 @@ async def test_profiles_are_made_and_changed_by_external_id(load: Loading) -> No
 
 
 @pytest.mark.parametrize("bad", ["[1]", "{"])
-async def test_rows_of_other_entities_must_fit_too(load: Loading, bad: str) -> None:
+async def test_rows_of_other_entities_must_fit_too(load: FileLoader, bad: str) -> None:
     summary = await load("profiles", f'{{"external_id": "M1"}}\n{bad}\n\0\n', name="m.ndjson")
-    assert counts(summary) == (1, 0, 2)
-    assert reasons(summary)[3] == "holds a NUL character"
+    assert outcome_counts(summary) == (1, 0, 2)
+    assert reasons_by_line(summary)[3] == "holds a NUL character"
 
 
-async def test_locations_are_made_and_changed(load: Loading) -> None:
+async def test_locations_are_made_and_changed(load: FileLoader) -> None:
     content = 'external_id,name,address,tags\nS1,North,"{""iso"": ""NO""}","a,b"\nS2,South,"{""iso"": ""XX""}",\n'
     summary = await load("locations", content)
-    assert counts(summary) == (1, 0, 1)
-    assert reasons(summary)[3].startswith("address.iso must be a country")
-    assert counts(await load("locations", content)) == (0, 1, 1)
+    assert outcome_counts(summary) == (1, 0, 1)
+    assert reasons_by_line(summary)[3].startswith("address.iso must be a country")
+    assert outcome_counts(await load("locations", content)) == (0, 1, 1)
 
 
-async def test_products_are_found_by_halving_where_one_can_not_be_put(load: Loading) -> None:
+async def test_products_are_found_by_halving_where_one_can_not_be_put(load: FileLoader) -> None:
     rows: list[dict[str, Any]] = [
         {"external_id": f"P{n}", "name": f"Shirt {n}", "variants": [{"sku": f"S{n}"}]} for n in range(7)
     ]
     rows[4]["brand_id"] = 999_999_999
     content = "".join(msgspec.json.encode(row).decode() + "\n" for row in rows)
     summary = await load("products", content, name="products.ndjson")
-    assert counts(summary) == (6, 0, 1)
-    assert list(reasons(summary)) == [5]
+    assert outcome_counts(summary) == (6, 0, 1)
+    assert list(reasons_by_line(summary)) == [5]
 
 
-async def test_products_come_with_their_brand_and_variants(load: Loading) -> None:
+async def test_products_come_with_their_brand_and_variants(load: FileLoader) -> None:
     content = (
         "external_id,name,brand,variants\n"
         'P1,Shirt,Tveitun,"[{""sku"": ""S1""}, {""sku"": ""S2""}]"\n'
         'P2,Scarf,"{""name"": ""Tveitun""}",\n'
     )
-    assert counts(await load("products", content)) == (2, 0, 0)
-    assert counts(await load("products", content)) == (0, 2, 0)
+    assert outcome_counts(await load("products", content)) == (2, 0, 0)
+    assert outcome_counts(await load("products", content)) == (0, 2, 0)
     answer = await load.club.http.get("/api/v3/products?sort=external_id")
     first, second = msgspec.json.decode(answer.content)["data"]
     assert (first["brand"]["name"], second["brand"]["name"]) == ("Tveitun", "Tveitun")
     assert [each["sku"] for each in first["variants"]] == ["S1", "S2"]
 
 
-async def test_memberships_are_ins_and_outs_of_known_profiles(load: Loading) -> None:
+async def test_memberships_are_ins_and_outs_of_known_profiles(load: FileLoader) -> None:
     await load("profiles", "external_id,joined_at\nM1,2026-01-01\n")
     content = "external_id,profile,type,at\nJ1,M1,out,2026-02-01\nJ2,M1,in,2026-03-01 10:00\nJ3,M9,out,2026-02-01\n"
     summary = await load("memberships", content)
-    assert counts(summary) == (2, 0, 1)
-    assert counts(await load("memberships", content)) == (0, 2, 1)
+    assert outcome_counts(summary) == (2, 0, 1)
+    assert outcome_counts(await load("memberships", content)) == (0, 2, 1)
 
 
 def rows_of(rows: Sequence[Mapping[str, object]]) -> Any:
-    return lambda: (Line(number, msgspec.json.encode(row)) for number, row in enumerate(rows, 1))
+    return lambda: (RawRow(number, msgspec.json.encode(row)) for number, row in enumerate(rows, 1))
 
 
 async def test_communities_are_made_and_changed_by_slug(club: Club) -> None:
     slug = f"{club.community.slug}-new"
     row = {"slug": slug, "name": "New", "country": "NO", "timezone": "Europe/Oslo", "currency": "NOK"}
     wrong = {**row, "slug": f"{slug}-2", "currency": "XXQ"}
-    rehearsal = await bulk.load_communities(club.database, rows_of([row, wrong, {}]), Options(dry_run=True))
-    assert counts(rehearsal) == (1, 0, 2)
-    assert counts(await bulk.load_communities(club.database, rows_of([row, wrong]))) == (1, 0, 1)
-    assert counts(await bulk.load_communities(club.database, rows_of([row]))) == (0, 1, 0)
+    rehearsal = await loader.load_communities(club.database, rows_of([row, wrong, {}]), LoadOptions(dry_run=True))
+    assert outcome_counts(rehearsal) == (1, 0, 2)
+    assert outcome_counts(await loader.load_communities(club.database, rows_of([row, wrong]))) == (1, 0, 1)
+    assert outcome_counts(await loader.load_communities(club.database, rows_of([row]))) == (0, 1, 0)
     changed = {**row, "timezone": "Europe/Stockholm", "attributes": {"chain": "New"}}
-    assert counts(await bulk.load_communities(club.database, rows_of([changed]))) == (1, 0, 0)
-    async with club.database.unscoped() as connection:
-        found = await communities.by_slug(connection, slug)
+    assert outcome_counts(await loader.load_communities(club.database, rows_of([changed]))) == (1, 0, 0)
+    async with club.database.unscoped_connection() as connection:
+        found = await communities.get_by_slug(connection, slug)
     assert (found.timezone, found.attributes) == ("Europe/Stockholm", {"chain": "New"})
 
 
@@ -111,16 +111,16 @@ async def test_a_community_that_can_not_be_stored_now_is_not_rejected(
     async def failing(*arguments: object) -> bool:
         raise error
 
-    monkeypatch.setattr(communities, "put", failing)
+    monkeypatch.setattr(communities, "upsert", failing)
     row = {"slug": "new", "name": "New", "country": "NO", "timezone": "UTC", "currency": "NOK"}
     with pytest.raises(stops):
-        await bulk.load_communities(club.database, rows_of([row]))
+        await loader.load_communities(club.database, rows_of([row]))
 
 
-async def test_a_communitys_currency_is_fixed_after_the_first_transaction(load: Loading) -> None:
+async def test_a_communitys_currency_is_fixed_after_the_first_transaction(load: FileLoader) -> None:
     mine = load.club.community
     row = {"slug": mine.slug, "name": "Club", "country": "NO", "timezone": "UTC", "currency": "SEK"}
-    assert counts(await bulk.load_communities(load.club.database, rows_of([row]))) == (1, 0, 0)
+    assert outcome_counts(await loader.load_communities(load.club.database, rows_of([row]))) == (1, 0, 0)
     await load("transactions", "external_id,profile,transacted_at,total\nT1,,2026-10-01,5\n")
-    summary = await bulk.load_communities(load.club.database, rows_of([{**row, "currency": "NOK"}]))
-    assert reasons(summary) == {1: "currency is fixed after the first transaction: it is SEK"}
+    summary = await loader.load_communities(load.club.database, rows_of([{**row, "currency": "NOK"}]))
+    assert reasons_by_line(summary) == {1: "currency is fixed after the first transaction: it is SEK"}

@@ -1,10 +1,10 @@
 """Files of transactions: what a line is, which lines are one transaction, and what moves with it."""
 
-from ingest.loading import Loading, counts, reasons
-from regulars.ingest import together
+from loading.file_loader import FileLoader, outcome_counts, reasons_by_line
+from regulars.loading import group_lines
 
 
-async def test_a_file_of_transactions_moves_the_values_of_its_profiles(load: Loading) -> None:
+async def test_a_file_of_transactions_moves_the_values_of_its_profiles(load: FileLoader) -> None:
     await load.profiles("M1")
     summary = await load(
         "transactions",
@@ -13,36 +13,36 @@ async def test_a_file_of_transactions_moves_the_values_of_its_profiles(load: Loa
         "T2,M1,2026-10-02T12:00:00Z,-40.00,pos\n"
         "T3,,2026-10-02T12:00:00Z,7.00,web\n",
     )
-    assert counts(summary) == (3, 0, 0)
+    assert outcome_counts(summary) == (3, 0, 0)
     values = await load.values("M1")
     assert (values["shop_count"], values["spend_all"], values["channel"]) == (1, 60.0, "CF")
 
 
-async def test_the_same_file_again_changes_nothing(load: Loading) -> None:
+async def test_the_same_file_again_changes_nothing(load: FileLoader) -> None:
     await load.profiles("M1")
     content = (
         "external_id,profile,transacted_at,total,sku,quantity\n"
         "T1,M1,2026-10-01,9,A,1\nT2,M1,2026-10-02,5,A,1\nT1,M1,2026-10-01,9,B,2\n"
     )
-    assert counts(await load("transactions", content)) == (2, 0, 0)
+    assert outcome_counts(await load("transactions", content)) == (2, 0, 0)
     before = await load.transactions()
-    load.club.clock.step(days=1)
-    assert counts(await load("transactions", content)) == (0, 2, 0)
+    load.club.clock.advance(days=1)
+    assert outcome_counts(await load("transactions", content)) == (0, 2, 0)
     assert await load.transactions() == before
 
 
-async def test_a_later_file_replaces_a_transaction_with_all_its_items(load: Loading) -> None:
+async def test_a_later_file_replaces_a_transaction_with_all_its_items(load: FileLoader) -> None:
     await load.profiles("M1")
     header = "external_id,profile,transacted_at,total,sku\n"
     await load("transactions", header + "T1,M1,2026-10-01,9,A\nT1,M1,2026-10-01,9,B\nT2,M1,2026-10-01,1,A\n")
     again = await load("transactions", header + "T1,M1,2026-10-01,12,C\nT2,M1,2026-10-01,1,A\n")
-    assert counts(again) == (1, 1, 0)
+    assert outcome_counts(again) == (1, 1, 0)
     transaction = (await load.transactions())["T1"]
     assert [item["sku"] for item in transaction["items"]] == ["C"]
     assert (await load.values("M1"))["spend_all"] == 13.0
 
 
-async def test_lines_of_one_external_id_are_one_transaction_whose_total_counts_once(load: Loading) -> None:
+async def test_lines_of_one_external_id_are_one_transaction_whose_total_counts_once(load: FileLoader) -> None:
     await load.profiles("M1")
     summary = await load(
         "transactions",
@@ -51,7 +51,7 @@ async def test_lines_of_one_external_id_are_one_transaction_whose_total_counts_o
         "T2,M1,2026-10-02 10:00,5.00,D,,,,,,\n"
         "T1,M1,2026-10-01T10:00,30,B,Scarf,Aune,2,10,10,\n",
     )
-    assert counts(summary) == (2, 0, 0)
+    assert outcome_counts(summary) == (2, 0, 0)
     transaction = (await load.transactions())["T1"]
     assert [(item["sku"], item["brand"], item["quantity"]) for item in transaction["items"]] == [
         ("A", "Tveitun", 1),
@@ -62,7 +62,7 @@ async def test_lines_of_one_external_id_are_one_transaction_whose_total_counts_o
     assert (values["spend_all"], values["purchased_brands"]) == (35.0, ["Aune", "Tveitun"])
 
 
-async def test_lines_that_disagree_on_the_transaction_are_rejected_with_the_field(load: Loading) -> None:
+async def test_lines_that_disagree_on_the_transaction_are_rejected_with_the_field(load: FileLoader) -> None:
     await load.profiles("M1")
     summary = await load(
         "transactions",
@@ -72,14 +72,14 @@ async def test_lines_that_disagree_on_the_transaction_are_rejected_with_the_fiel
         "T1,M1,2026-10-01,31,S2,B\n"
         "T1,M1,today,30,S1,C\n",
     )
-    assert counts(summary) == (1, 0, 2)
+    assert outcome_counts(summary) == (1, 0, 2)
     text = "differs from that of line 2: lines with one external_id are one transaction"
     assert summary.rejections[0].errors == {"location": text, "total": text}
-    assert reasons(summary)[5].startswith("transacted_at must be a time")
+    assert reasons_by_line(summary)[5].startswith("transacted_at must be a time")
     assert list(await load.transactions()) == ["T2"]
 
 
-async def test_a_line_that_is_no_good_takes_its_transaction_with_it(load: Loading) -> None:
+async def test_a_line_that_is_no_good_takes_its_transaction_with_it(load: FileLoader) -> None:
     summary = await load(
         "transactions",
         "external_id,profile,transacted_at,total,sku,quantity\n"
@@ -90,22 +90,22 @@ async def test_a_line_that_is_no_good_takes_its_transaction_with_it(load: Loadin
         "T3,,2026-10-01,1,A,1\n"
         "T4,,2026-10-01,1,A,0.1234567\n",
     )
-    assert counts(summary) == (1, 0, 3)
-    assert list(reasons(summary)) == [3, 5, 7]
-    assert reasons(summary)[7] == "quantity must have at most 6 decimals"
+    assert outcome_counts(summary) == (1, 0, 3)
+    assert list(reasons_by_line(summary)) == [3, 5, 7]
+    assert reasons_by_line(summary)[7] == "quantity must have at most 6 decimals"
     assert list(await load.transactions()) == ["T2"]
 
 
-async def test_a_line_said_twice_is_one_transaction_with_its_items_once(load: Loading) -> None:
+async def test_a_line_said_twice_is_one_transaction_with_its_items_once(load: FileLoader) -> None:
     line = '{"external_id": "T1", "transacted_at": "2026-10-01", "total": 5, "items": [{"sku": "A"}]}\n'
     other = line.replace('"A"', '"B"').replace("T1", "T2")
     summary = await load("transactions", line + line + other + other.replace('"B"', '"C"'), name="sales.ndjson")
-    assert counts(summary) == (1, 0, 1)
-    assert reasons(summary)[4].startswith("items differs from that of line 3")
+    assert outcome_counts(summary) == (1, 0, 1)
+    assert reasons_by_line(summary)[4].startswith("items differs from that of line 3")
     assert [item["sku"] for item in (await load.transactions())["T1"]["items"]] == ["A"]
 
 
-async def test_items_come_as_a_list_or_in_columns(load: Loading) -> None:
+async def test_items_come_as_a_list_or_in_columns(load: FileLoader) -> None:
     summary = await load(
         "transactions",
         '{"external_id": "T1", "transacted_at": "2026-10-01", "total": 5, "items": [{"sku": "A"}], "sku": "B"}\n'
@@ -113,13 +113,13 @@ async def test_items_come_as_a_list_or_in_columns(load: Loading) -> None:
         '{"external_id": "T3", "transacted_at": "2026-10-01", "total": 5, "sku": null}\n',
         name="sales.ndjson",
     )
-    assert counts(summary) == (2, 0, 1)
-    assert reasons(summary) == {1: "items come as a list or in columns of their own, not both"}
+    assert outcome_counts(summary) == (2, 0, 1)
+    assert reasons_by_line(summary) == {1: "items come as a list or in columns of their own, not both"}
     rows = await load.transactions()
     assert ([item["sku"] for item in rows["T2"]["items"]], rows["T3"]["items"]) == (["B"], [])
 
 
-async def test_rows_that_are_no_good_are_told_with_line_and_field(load: Loading) -> None:
+async def test_rows_that_are_no_good_are_told_with_line_and_field(load: FileLoader) -> None:
     summary = await load(
         "transactions",
         '{"external_id": "T1", "transacted_at": "2026-10-01", "total": "much"}\n'
@@ -134,8 +134,8 @@ async def test_rows_that_are_no_good_are_told_with_line_and_field(load: Loading)
         * 5_000,
         name="sales.ndjson",
     )
-    assert counts(summary) == (1, 0, 8)
-    found = reasons(summary)
+    assert outcome_counts(summary) == (1, 0, 8)
+    found = reasons_by_line(summary)
     assert found.pop(6).startswith("is no JSON")
     assert found.pop(9).startswith("expected `object`")
     assert found == {
@@ -148,23 +148,23 @@ async def test_rows_that_are_no_good_are_told_with_line_and_field(load: Loading)
     }
 
 
-async def test_unknown_profiles_are_made_where_that_is_asked_for(load: Loading) -> None:
+async def test_unknown_profiles_are_made_where_that_is_asked_for(load: FileLoader) -> None:
     content = "external_id,profile,transacted_at,total\nT1,M1,2026-10-01,5\nT2,M1,2026-10-02,5\n"
-    assert counts(await load("transactions", content)) == (0, 0, 2)
-    assert counts(await load("transactions", content, create_profiles=True)) == (2, 0, 0)
+    assert outcome_counts(await load("transactions", content)) == (0, 0, 2)
+    assert outcome_counts(await load("transactions", content, create_profiles=True)) == (2, 0, 0)
     assert (await load.values("M1"))["shop_count"] == 2
 
 
-async def test_a_transaction_has_no_more_lines_than_items_are_allowed(load: Loading) -> None:
-    lines = [f"T1,,2026-10-01,5,A{number}" for number in range(together.MOST_LINES + 5)]
+async def test_a_transaction_has_no_more_lines_than_items_are_allowed(load: FileLoader) -> None:
+    lines = [f"T1,,2026-10-01,5,A{number}" for number in range(group_lines.MAX_TRANSACTION_LINES + 5)]
     far = ["T2,,2026-10-01,5,A", "T1,,2026-10-01,5,A"]
     header = "external_id,profile,transacted_at,total,sku\n"
     summary = await load("transactions", header + "\n".join([*lines, *far]))
-    assert counts(summary) == (1, 0, 1)
-    assert reasons(summary) == {2: "items must be at most 2000"}
+    assert outcome_counts(summary) == (1, 0, 1)
+    assert reasons_by_line(summary) == {2: "items must be at most 2000"}
 
 
-async def test_a_time_without_an_offset_is_local(load: Loading) -> None:
+async def test_a_time_without_an_offset_is_local(load: FileLoader) -> None:
     await load("locations", "external_id,timezone\nS1,Europe/Oslo\nS2,\n")
     await load(
         "transactions",

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from clubs import Club
-from ingest.loading import Loading
-from ingest.provided import SIGNING_KEY, Provided, counts, said, wrong
-from regulars.facts.given import digest
+from ingest.provider_client import SIGNING_KEY, ProviderClient, error_paths, outcome_counts, status_and_message
+from loading.file_loader import FileLoader
+from regulars.core.validation import hash_key
 from regulars.ingest.providers.mailgun import MAILGUN
 
 KINDS: list[tuple[str, dict[str, Any], str]] = [
@@ -38,59 +38,59 @@ OTHERS: list[tuple[str, dict[str, Any], str]] = [
 
 
 @pytest.fixture
-async def mailgun(provided: Provided) -> Provided:
+async def mailgun(provided: ProviderClient) -> ProviderClient:
     """Mailgun is set up."""
     await provided.set_up("mailgun", SIGNING_KEY)
     return provided
 
 
-async def test_each_kind_is_an_event_of_ours(mailgun: Provided, load: Loading) -> None:
+async def test_each_kind_is_an_event_of_ours(mailgun: ProviderClient, load: FileLoader) -> None:
     await load.profiles("C1")
     named = {"user-variables": {"regulars_sending": "autumn", "regulars_profile": "C1"}}
     for kind, fields, _ in KINDS:
         answer = await mailgun.mailgun(mailgun.mailgun_event(kind, **named, **fields))
-        assert (answer.status_code, counts(answer)) == (200, {"loaded": 1}), kind
-    assert sorted(await mailgun.told()) == sorted(("autumn", event, "C1") for _, _, event in KINDS)
-    assert await mailgun.dispatches() == 1
-    assert set(await mailgun.times()) == {datetime(2026, 10, 31, 23, 58, 59, 750_000, UTC)}
+        assert (answer.status_code, outcome_counts(answer)) == (200, {"loaded": 1}), kind
+    assert sorted(await mailgun.stored_events()) == sorted(("autumn", event, "C1") for _, _, event in KINDS)
+    assert await mailgun.count_dispatches() == 1
+    assert set(await mailgun.event_times()) == {datetime(2026, 10, 31, 23, 58, 59, 750_000, UTC)}
 
 
 @pytest.mark.parametrize(("kind", "fields", "outcome"), OTHERS)
 async def test_what_is_not_ours_is_taken_and_counted(
-    mailgun: Provided, kind: str, fields: dict[str, Any], outcome: str
+    mailgun: ProviderClient, kind: str, fields: dict[str, Any], outcome: str
 ) -> None:
     answer = await mailgun.mailgun(mailgun.mailgun_event(kind, **fields))
-    assert (answer.status_code, counts(answer)) == (200, {outcome: 1})
-    assert await mailgun.told() == []
+    assert (answer.status_code, outcome_counts(answer)) == (200, {outcome: 1})
+    assert await mailgun.stored_events() == []
 
 
-async def test_mails_of_one_batch_have_one_id_and_are_a_dispatch_each(mailgun: Provided) -> None:
+async def test_mails_of_one_batch_have_one_id_and_are_a_dispatch_each(mailgun: ProviderClient) -> None:
     for recipient in ("kari@example.com", "ola@example.com", "Ola@example.com"):
         await mailgun.mailgun(mailgun.mailgun_event("delivered", recipient=recipient))
-    assert await mailgun.dispatches() == 2
+    assert await mailgun.count_dispatches() == 2
 
 
-async def test_a_dispatch_may_be_named(mailgun: Provided) -> None:
+async def test_a_dispatch_may_be_named(mailgun: ProviderClient) -> None:
     for number, message in (("1", "m1"), ("1", "m2"), ("2", "m3")):
         variables = {"regulars_sending": "autumn", "regulars_dispatch": number}
         headers = {"headers": {"message-id": message}}
         await mailgun.mailgun(mailgun.mailgun_event("opened", message=headers, **{"user-variables": variables}))
-    assert await mailgun.dispatches() == 2
+    assert await mailgun.count_dispatches() == 2
 
 
-async def test_other_names_can_be_set(provided: Provided, load: Loading) -> None:
+async def test_other_names_can_be_set(provided: ProviderClient, load: FileLoader) -> None:
     await load.profiles("C1")
     await provided.set_up("mailgun", SIGNING_KEY, sending_name="campaign", profile_name="member", dispatch_name="mail")
     variables = {"campaign": 12, "member": "C1", "mail": "x", "regulars_sending": "other"}
     answer = await provided.mailgun(provided.mailgun_event("opened", **{"user-variables": variables}))
-    assert counts(answer) == {"loaded": 1}
-    assert await provided.told() == [("12", "opened", "C1")]
+    assert outcome_counts(answer) == {"loaded": 1}
+    assert await provided.stored_events() == [("12", "opened", "C1")]
     variables["member"] = "C2"
     answer = await provided.mailgun(provided.mailgun_event("opened", **{"user-variables": variables}))
     assert answer.json()["rejections"][0]["errors"] == {"member": ["There is no profile C2"]}
 
 
-async def test_the_account_of_a_subaccount_signs_too(mailgun: Provided) -> None:
+async def test_the_account_of_a_subaccount_signs_too(mailgun: ProviderClient) -> None:
     signature = mailgun.mailgun_signature(token="t")
     own = mailgun.mailgun_signature(token="t", key="key-of-the-subaccount")["signature"]
     body = {
@@ -98,33 +98,33 @@ async def test_the_account_of_a_subaccount_signs_too(mailgun: Provided) -> None:
         "event-data": mailgun.mailgun_event("opened"),
     }
     answer = await mailgun.post("mailgun", json.dumps(body).encode(), {})
-    assert counts(answer) == {"loaded": 1}
+    assert outcome_counts(answer) == {"loaded": 1}
 
 
 # Tokens ---------------------------------------------------------------------------------------------------------
 
 
-async def test_an_event_that_comes_again_with_its_token_changes_nothing(mailgun: Provided) -> None:
+async def test_an_event_that_comes_again_with_its_token_changes_nothing(mailgun: ProviderClient) -> None:
     event = mailgun.mailgun_event("opened")
     for expected in ({"loaded": 1}, {"unchanged": 1}):
         answer = await mailgun.mailgun(event, token="t")
-        assert (answer.status_code, counts(answer)) == (200, expected)
+        assert (answer.status_code, outcome_counts(answer)) == (200, expected)
     in_another_order = dict(reversed(event.items()))
-    assert counts(await mailgun.mailgun(in_another_order, token="t")) == {"unchanged": 1}
-    assert counts(await mailgun.mailgun(event)) == {"unchanged": 1}
+    assert outcome_counts(await mailgun.mailgun(in_another_order, token="t")) == {"unchanged": 1}
+    assert outcome_counts(await mailgun.mailgun(event)) == {"unchanged": 1}
 
 
-async def test_a_token_that_comes_with_another_event_is_refused(mailgun: Provided) -> None:
+async def test_a_token_that_comes_with_another_event_is_refused(mailgun: ProviderClient) -> None:
     await mailgun.mailgun(mailgun.mailgun_event("delivered"), token="t")
     answer = await mailgun.mailgun(mailgun.mailgun_event("opened"), token="t")
     assert (answer.status_code, answer.json()["errors"]) == (
         406,
         {"signature.token": ["came before with another event: this is a replay"]},
     )
-    assert await mailgun.told() == [("autumn", "delivered", None)]
+    assert await mailgun.stored_events() == [("autumn", "delivered", None)]
 
 
-async def test_a_token_is_kept_as_long_as_it_may_come(mailgun: Provided) -> None:
+async def test_a_token_is_kept_as_long_as_it_may_come(mailgun: ProviderClient) -> None:
     own = "key-of-this-test-alone"
     await mailgun.set_up("mailgun", own)
     await mailgun.mailgun(mailgun.mailgun_event("opened"), token="t", signed_at=mailgun.now + 300, key=own)
@@ -133,42 +133,46 @@ async def test_a_token_is_kept_as_long_as_it_may_come(mailgun: Provided) -> None
     answer = await mailgun.mailgun(mailgun.mailgun_event("opened"), **old)
     assert answer.status_code == 406
     assert await used(mailgun, own) == 1
-    mailgun.club.clock.step(minutes=6)
+    mailgun.club.clock.advance(minutes=6)
     assert (await mailgun.mailgun(mailgun.mailgun_event("opened"), **old)).status_code == 401
     await mailgun.mailgun(mailgun.mailgun_event("opened"), token="u", key=own)
     assert await used(mailgun, own) == 1
 
 
-async def used(provided: Provided, key: str) -> int:
+async def used(provided: ProviderClient, key: str) -> int:
     """How many tokens of a key are kept."""
-    async with provided.club.database.unscoped() as connection:
-        found: int = await connection.fetchval("SELECT count(*) FROM provider_tokens WHERE key = $1", digest(key))
+    async with provided.club.database.unscoped_connection() as connection:
+        found: int = await connection.fetchval("SELECT count(*) FROM provider_tokens WHERE key = $1", hash_key(key))
         return found
 
 
-async def test_a_token_is_good_in_one_of_the_communities_that_share_a_key(mailgun: Provided, other_club: Club) -> None:
-    other = Provided(other_club)
+async def test_a_token_is_good_in_one_of_the_communities_that_share_a_key(
+    mailgun: ProviderClient, other_club: Club
+) -> None:
+    other = ProviderClient(other_club)
     other.tokens = mailgun.tokens
     await other.set_up("mailgun", "key-of-the-other-community", SIGNING_KEY)
     event = mailgun.mailgun_event("opened")
-    assert counts(await mailgun.mailgun(event, token="t")) == {"loaded": 1}
+    assert outcome_counts(await mailgun.mailgun(event, token="t")) == {"loaded": 1}
     for replayed in (event, mailgun.mailgun_event("opened")):
         answer = await other.mailgun(replayed, token="t")
-        assert (answer.status_code, wrong(answer)) == (406, ["signature.token"])
-    assert await other.told() == []
-    assert counts(await mailgun.mailgun(event, token="t")) == {"unchanged": 1}
+        assert (answer.status_code, error_paths(answer)) == (406, ["signature.token"])
+    assert await other.stored_events() == []
+    assert outcome_counts(await mailgun.mailgun(event, token="t")) == {"unchanged": 1}
 
 
-async def test_communities_without_a_common_key_may_have_the_same_token(mailgun: Provided, other_club: Club) -> None:
-    other, key = Provided(other_club), "key-of-the-other-community"
+async def test_communities_without_a_common_key_may_have_the_same_token(
+    mailgun: ProviderClient, other_club: Club
+) -> None:
+    other, key = ProviderClient(other_club), "key-of-the-other-community"
     other.tokens = mailgun.tokens
     await other.set_up("mailgun", key)
     await mailgun.mailgun(mailgun.mailgun_event("opened"), token="t")
-    assert counts(await other.mailgun(other.mailgun_event("opened"), token="t", key=key)) == {"loaded": 1}
+    assert outcome_counts(await other.mailgun(other.mailgun_event("opened"), token="t", key=key)) == {"loaded": 1}
 
 
-async def test_a_token_that_two_keys_have_signed_is_used_for_both(mailgun: Provided, other_club: Club) -> None:
-    other, key = Provided(other_club), "key-of-the-subaccount"
+async def test_a_token_that_two_keys_have_signed_is_used_for_both(mailgun: ProviderClient, other_club: Club) -> None:
+    other, key = ProviderClient(other_club), "key-of-the-subaccount"
     await mailgun.set_up("mailgun", key, SIGNING_KEY)
     await other.set_up("mailgun", SIGNING_KEY)
     signature = mailgun.mailgun_signature(token="t")
@@ -177,17 +181,17 @@ async def test_a_token_that_two_keys_have_signed_is_used_for_both(mailgun: Provi
         "parent-signature": signature["signature"],
     }
     body = json.dumps({"signature": by_both, "event-data": mailgun.mailgun_event("opened")}).encode()
-    assert counts(await mailgun.post("mailgun", body, {})) == {"loaded": 1}
+    assert outcome_counts(await mailgun.post("mailgun", body, {})) == {"loaded": 1}
     assert (await other.post("mailgun", body, {})).status_code == 406
 
 
 # What is wrong --------------------------------------------------------------------------------------------------
 
 
-async def test_what_another_key_has_signed_is_refused(mailgun: Provided) -> None:
+async def test_what_another_key_has_signed_is_refused(mailgun: ProviderClient) -> None:
     answer = await mailgun.mailgun(mailgun.mailgun_event("opened"), key="key-fedcba9876543210")
-    assert said(answer) == (401, "The signature is not by a key that is set for Mailgun.")
-    assert await mailgun.told() == []
+    assert status_and_message(answer) == (401, "The signature is not by a key that is set for Mailgun.")
+    assert await mailgun.stored_events() == []
 
 
 @pytest.mark.parametrize(
@@ -198,7 +202,7 @@ async def test_what_another_key_has_signed_is_refused(mailgun: Provided) -> None
         ("soon", "no Unix time"),
     ],
 )
-async def test_a_replay_and_a_wrong_clock_are_refused(mailgun: Provided, signed_at: int | str, says: str) -> None:
+async def test_a_replay_and_a_wrong_clock_are_refused(mailgun: ProviderClient, signed_at: int | str, says: str) -> None:
     assert mailgun.now == 1_793_491_200
     answer = await mailgun.mailgun(mailgun.mailgun_event("opened"), signed_at=signed_at)
     assert answer.status_code == 401
@@ -222,12 +226,12 @@ async def test_a_replay_and_a_wrong_clock_are_refused(mailgun: Provided, signed_
     ],
 )
 async def test_an_event_that_can_not_be_taken_is_not_sent_again(
-    mailgun: Provided, fields: dict[str, Any], path: str
+    mailgun: ProviderClient, fields: dict[str, Any], path: str
 ) -> None:
     answer = await mailgun.mailgun({**mailgun.mailgun_event("opened"), **fields})
     assert answer.status_code == 406
-    assert wrong(answer) == [path]
-    assert await mailgun.told() == []
+    assert error_paths(answer) == [path]
+    assert await mailgun.stored_events() == []
 
 
 @pytest.mark.parametrize(
@@ -244,20 +248,20 @@ async def test_an_event_that_can_not_be_taken_is_not_sent_again(
     ],
     ids=lambda body: str(body[:30]),
 )
-async def test_what_can_not_be_read_is_refused(mailgun: Provided, body: bytes) -> None:
+async def test_what_can_not_be_read_is_refused(mailgun: ProviderClient, body: bytes) -> None:
     answer = await mailgun.post("mailgun", body, {})
     assert answer.status_code == (406 if body[:1] in (b"[", b"{") else 400)
     assert answer.json()["message"]
 
 
-async def test_signatures_with_other_letters_are_only_wrong(mailgun: Provided) -> None:
+async def test_signatures_with_other_letters_are_only_wrong(mailgun: ProviderClient) -> None:
     signature = {**mailgun.mailgun_signature(), "signature": "é" * 64}
     body = json.dumps({"signature": signature, "event-data": {}}).encode()
     assert (await mailgun.post("mailgun", body, {})).status_code == 401
 
 
 def test_only_what_may_be_a_key_can_be_set() -> None:
-    assert MAILGUN.checked_key(SIGNING_KEY) == SIGNING_KEY
+    assert MAILGUN.validate_key(SIGNING_KEY) == SIGNING_KEY
     for other in ("", "short", "é" * 32, "a" * 16 + "\t"):
         with pytest.raises(ValueError, match="must be the HTTP webhook signing key"):
-            MAILGUN.checked_key(other)
+            MAILGUN.validate_key(other)

@@ -13,15 +13,15 @@ import msgspec
 import pytest
 
 from clubs import Club
-from ingest.loading import Loading, counts
-from randomness import SEED, examples
-from regulars.bulk.verify import verify
-from regulars.ingest import arrival as arrivals
-from regulars.ingest import bulk, member_counts
-from regulars.ingest.rows import Line
-from regulars.reports import snapshots
-from regulars.reports.folding import fold
-from reports.asking import over_time, rows_of
+from hypothesis_settings import SEED, examples
+from loading.file_loader import FileLoader, outcome_counts
+from regulars.loading import load_job as arrivals
+from regulars.loading import loader, member_rollups
+from regulars.loading.readers.rows import RawRow
+from regulars.rollups import snapshots
+from regulars.rollups.compaction import compact
+from regulars.verify.verify import verify
+from reports.source_rows import fetch_rows, fetch_timeseries_rows
 
 CHANNELS = [None, "iOS app", "web", "till 4", 'a "quote", {and} more', "back\\slash", "c:o:lon", ""]
 CONSENTS = ["sms_marketing", "email_marketing", "a,b"]
@@ -87,7 +87,7 @@ NEW_EACH_TIME = {"community_id", "profile_id", "member_id", "membership_id", "tr
 async def kept(club: Club) -> dict[str, list[str]]:
     """All rows that follow from members, but for what is new each time, and for numbers that say nothing."""
     found = {}
-    async with club.database.reading(club.community.id) as scope:
+    async with club.database.read_transaction(club.community.id) as scope:
         for name, source in TABLES.items():
             owner = "p.external_id AS owner, " if "profiles" in source else ""
             rows = await scope.fetch(f"SELECT {owner}t.* {source} WHERE t.community_id = $1", club.community.id)
@@ -107,7 +107,7 @@ async def kept(club: Club) -> dict[str, list[str]]:
 async def answers(club: Club) -> dict[str, list[Any]]:
     """What reports say."""
     database, community_id, now = club.database, club.community.id, club.clock.at
-    grouped = await rows_of(database, community_id, "members_grouped_count", ["grouping_type"])
+    grouped = await fetch_rows(database, community_id, "members_grouped_count", ["grouping_type"])
     # A group in which nobody stands any more may be told or not.
     found = {"members_grouped_count": [row | {"updated_at": None} for row in grouped if row["members_count"]]}
     starts = [now.replace(hour=0, minute=0, second=0) - timedelta(days=each) for each in reversed(range(100))]
@@ -117,7 +117,7 @@ async def answers(club: Club) -> dict[str, list[Any]]:
         "member_balance": ["gender", "age"],
         "members_count_snapshot": ["age", "country"],
     }.items():
-        found[report] = await over_time(database, community_id, report, fields, *asked)
+        found[report] = await fetch_timeseries_rows(database, community_id, report, fields, *asked)
     return {
         name: sorted(repr({k: v for k, v in row.items() if k != "community_id"}) for row in rows)
         for name, rows in found.items()
@@ -133,13 +133,18 @@ async def move(club: Club, zone: str) -> None:
     """Has a club live by the clock of another zone."""
     mine = club.community
     row = {"slug": mine.slug, "name": mine.name, "country": mine.country, "timezone": zone, "currency": mine.currency}
-    assert counts(await bulk.load_communities(club.database, lambda: iter([Line(1, msgspec.json.encode(row))])))[2] == 0
+    assert (
+        outcome_counts(
+            await loader.load_communities(club.database, lambda: iter([RawRow(1, msgspec.json.encode(row))]))
+        )[2]
+        == 0
+    )
 
 
 @pytest.fixture
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Loads are large from their first row on."""
-    monkeypatch.setattr(arrivals, "REFRESHED", 0)
+    monkeypatch.setattr(arrivals, "EAGER_REFRESH_ROWS", 0)
 
 
 ZONES = ["Europe/Oslo", "America/St_Johns", "UTC"]
@@ -150,7 +155,7 @@ async def test_both_ways_come_to_the_same_tables_and_answers(
     club: Club, other_club: Club, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, example: int
 ) -> None:
     chance = random.Random(SEED + example)
-    began = club.clock.step(hours=13, minutes=7)
+    began = club.clock.advance(hours=13, minutes=7)
     files: list[tuple[str, str]] = []
     for known in (0, 50):
         fresh = [drawn(chance, number, began) for number in range(known, known + 50)]
@@ -158,14 +163,14 @@ async def test_both_ways_come_to_the_same_tables_and_answers(
         files.append(("profiles", lines([*fresh, *again])))
         files.append(("memberships", lines([turned(chance, n, known + 50, began) for n in range(60)])))
     for mine, refreshed in ((club, 2**60), (other_club, 0)):
-        monkeypatch.setattr(arrivals, "REFRESHED", refreshed)
+        monkeypatch.setattr(arrivals, "EAGER_REFRESH_ROWS", refreshed)
         mine.clock.at = began
         await move(mine, ZONES[example % len(ZONES)])
         for entity, content in files:
-            summary = await Loading(mine, tmp_path)(entity, content, "facts.ndjson", batch_rows=17)
+            summary = await FileLoader(mine, tmp_path)(entity, content, "facts.ndjson", batch_rows=17)
             assert summary.loaded
-            await fold(mine.database, mine.community.id)
-            mine.clock.step(minutes=30)
+            await compact(mine.database, mine.community.id)
+            mine.clock.advance(minutes=30)
     one, other = await kept(club), await kept(other_club)
     # Of one commit only what is left of its differences changes a count.
     changed_at = r", 'updated_at': datetime.datetime\([^)]*\)"
@@ -181,7 +186,7 @@ async def test_both_ways_come_to_the_same_tables_and_answers(
 
 
 async def appended(club: Club) -> int:
-    async with club.database.reading(club.community.id) as scope:
+    async with club.database.read_transaction(club.community.id) as scope:
         found: int = await scope.fetchval(
             "SELECT count(*) FROM group_deltas WHERE community_id = $1", club.community.id
         )
@@ -189,7 +194,7 @@ async def appended(club: Club) -> int:
 
 
 @pytest.mark.usefixtures("at_once")
-async def test_nothing_is_left_to_the_folder(load: Loading) -> None:
+async def test_nothing_is_left_to_the_folder(load: FileLoader) -> None:
     chance = random.Random(SEED)
     await load("profiles", lines([drawn(chance, n, load.club.clock.at) for n in range(30)]), "p.ndjson")
     assert await appended(load.club) == 0
@@ -197,55 +202,55 @@ async def test_nothing_is_left_to_the_folder(load: Loading) -> None:
 
 
 @pytest.mark.usefixtures("at_once")
-async def test_the_same_file_again_changes_nothing(load: Loading) -> None:
+async def test_the_same_file_again_changes_nothing(load: FileLoader) -> None:
     chance = random.Random(SEED)
     rows = lines([drawn(chance, n, load.club.clock.at) for n in range(30)])
     first = await load("profiles", rows, "p.ndjson")
     before = await kept(load.club)
-    load.club.clock.step(minutes=5)
+    load.club.clock.advance(minutes=5)
     again = await load("profiles", rows, "p.ndjson")
     assert (again.loaded, again.unchanged + again.rejected) == (0, 30), first
     assert await kept(load.club) == before
 
 
 @pytest.mark.usefixtures("at_once")
-async def test_rows_that_change_known_members_alone_leave_the_past_as_it_was(load: Loading) -> None:
+async def test_rows_that_change_known_members_alone_leave_the_past_as_it_was(load: FileLoader) -> None:
     rows = [{"external_id": f"M{n}", "gender": "male", "joined_at": "2026-10-01T10:00:00Z"} for n in range(5)]
     await load("profiles", lines(rows), "p.ndjson")
     before = (await kept(load.club))["snapshot_members"]
-    load.club.clock.step(hours=2)
+    load.club.clock.advance(hours=2)
     changed = [{"external_id": f"M{n}", "gender": "female"} for n in range(5)]
-    assert counts(await load("profiles", lines(changed), "p.ndjson")) == (5, 0, 0)
+    assert outcome_counts(await load("profiles", lines(changed), "p.ndjson")) == (5, 0, 0)
     assert (await kept(load.club))["snapshot_members"] == before
     assert await differences(load.club) == []
 
 
 @pytest.mark.usefixtures("at_once")
-async def test_a_club_that_has_moved_to_another_zone_has_its_buckets_made_anew_by_the_load(load: Loading) -> None:
+async def test_a_club_that_has_moved_to_another_zone_has_its_buckets_made_anew_by_the_load(load: FileLoader) -> None:
     chance = random.Random(SEED)
     club = load.club
     await load("profiles", lines([drawn(chance, n, club.clock.at) for n in range(20)]), "p.ndjson")
     await move(club, "Asia/Tokyo")
-    club.clock.step(minutes=5)
+    club.clock.advance(minutes=5)
     await load("profiles", lines([drawn(chance, n, club.clock.at) for n in range(20, 40)]), "p.ndjson")
     assert await differences(club) == []
     by_load = await kept(club)
-    await fold(club.database, club.community.id)
+    await compact(club.database, club.community.id)
     assert await kept(club) == by_load
 
 
 @pytest.mark.usefixtures("at_once")
-async def test_a_row_that_is_refused_leaves_the_others_counted(load: Loading) -> None:
+async def test_a_row_that_is_refused_leaves_the_others_counted(load: FileLoader) -> None:
     rows = [{"external_id": f"M{n}", "email": f"m{n % 3}@example.com"} for n in range(5)]
-    assert counts(await load("profiles", lines(rows), "p.ndjson")) == (3, 0, 2)
+    assert outcome_counts(await load("profiles", lines(rows), "p.ndjson")) == (3, 0, 2)
     assert await differences(load.club) == []
 
 
 @pytest.mark.usefixtures("at_once")
 async def test_what_is_too_much_for_the_engine_is_counted_as_any_write_is(
-    load: Loading, monkeypatch: pytest.MonkeyPatch
+    load: FileLoader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(member_counts, "_SPANS", "SELECT error('too much')")
+    monkeypatch.setattr(member_rollups, "_SPANS", "SELECT error('too much')")
     chance = random.Random(SEED)
     summary = await load("profiles", lines([drawn(chance, n, load.club.clock.at) for n in range(30)]), "p.ndjson")
     assert summary.loaded

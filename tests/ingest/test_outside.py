@@ -13,14 +13,14 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives import serialization
 
-from ingest.provided import CERTIFICATE_URL, Internet, certificate, rsa_key
-from regulars.ingest.providers import outside
-from regulars.ingest.providers.outside import OutOfReachError, Outside, https
+from ingest.provider_client import CERTIFICATE_URL, Internet, certificate, rsa_key
+from regulars.ingest.providers import http_client
+from regulars.ingest.providers.http_client import HttpsClient, UpstreamUnavailableError, fetch_https
 
 _PAGES: dict[str, tuple[int, bytes]] = {
     "/found": (200, b"content"),
     "/asked?a=1": (200, b"with a query"),
-    "/large": (200, b"x" * (outside.LARGEST + 1)),
+    "/large": (200, b"x" * (http_client.MAX_RESPONSE_BYTES + 1)),
     "/moved": (302, b""),
     "/broken": (500, b""),
 }
@@ -75,8 +75,8 @@ def own(tmp_path: Path) -> Iterator[tuple[str, ssl.SSLContext]]:
 
 async def test_what_is_there_is_given(own: tuple[str, ssl.SSLContext]) -> None:
     address, trusting = own
-    assert await https(f"{address}/found", trusting) == b"content"
-    assert await https(f"{address}/asked?a=1", trusting) == b"with a query"
+    assert await fetch_https(f"{address}/found", trusting) == b"content"
+    assert await fetch_https(f"{address}/asked?a=1", trusting) == b"with a query"
 
 
 @pytest.mark.parametrize(
@@ -92,41 +92,43 @@ async def test_what_is_too_large_moved_or_broken_is_out_of_reach(
     own: tuple[str, ssl.SSLContext], path: str, says: str
 ) -> None:
     address, trusting = own
-    with pytest.raises(OutOfReachError, match=f"{path} {says}"):
-        await https(f"{address}/{path}", trusting)
+    with pytest.raises(UpstreamUnavailableError, match=f"{path} {says}"):
+        await fetch_https(f"{address}/{path}", trusting)
 
 
 async def test_what_is_told_of_it_is_without_the_query(own: tuple[str, ssl.SSLContext]) -> None:
     address, trusting = own
-    with pytest.raises(OutOfReachError) as told:
-        await https(f"{address}/nowhere?Token=2336412f37", trusting)
+    with pytest.raises(UpstreamUnavailableError) as told:
+        await fetch_https(f"{address}/nowhere?Token=2336412f37", trusting)
     assert "2336412f37" not in str(told.value)
 
 
 async def test_who_is_not_trusted_is_not_asked(own: tuple[str, ssl.SSLContext]) -> None:
-    with pytest.raises(OutOfReachError, match="CERTIFICATE_VERIFY_FAILED"):
-        await https(f"{own[0]}/found")
+    with pytest.raises(UpstreamUnavailableError, match="CERTIFICATE_VERIFY_FAILED"):
+        await fetch_https(f"{own[0]}/found")
 
 
 async def test_certificates_that_are_asked_for_at_once_are_fetched_once_and_not_kept_without_end() -> None:
-    addresses = [CERTIFICATE_URL.replace("0123", f"{number:04}") for number in range(outside.MOST_KEPT + 1)]
+    addresses = [
+        CERTIFICATE_URL.replace("0123", f"{number:04}") for number in range(http_client.MAX_CACHED_CERTIFICATES + 1)
+    ]
     internet = Internet(dict.fromkeys(addresses, certificate()))
-    known = Outside(internet.fetch)
+    known = HttpsClient(internet.fetch)
     await asyncio.gather(*(known.certificate(addresses[0]) for _ in range(5)))
-    assert internet.asked == addresses[:1]
+    assert internet.requested == addresses[:1]
     for address in addresses:
         await known.certificate(address)
-    assert internet.asked == addresses
+    assert internet.requested == addresses
     await known.certificate(addresses[0])
-    assert internet.asked == [*addresses, addresses[0]]
+    assert internet.requested == [*addresses, addresses[0]]
 
 
 async def test_failed_fetches_are_retried_after_a_while_and_bounded() -> None:
     internet, at = Internet(), [1000.0]
-    known = Outside(internet.fetch, lambda: at[0])
+    known = HttpsClient(internet.fetch, lambda: at[0])
 
     async def refused(address: str) -> str:
-        with pytest.raises(OutOfReachError) as raised:
+        with pytest.raises(UpstreamUnavailableError) as raised:
             await known.certificate(address)
         return str(raised.value)
 
@@ -134,15 +136,15 @@ async def test_failed_fetches_are_retried_after_a_while_and_bounded() -> None:
         assert [says in each for each in await asyncio.gather(*(refused(CERTIFICATE_URL) for _ in range(5)))] == [
             True
         ] * 5
-    assert internet.asked == [CERTIFICATE_URL]
+    assert internet.requested == [CERTIFICATE_URL]
     others = [CERTIFICATE_URL.replace("0123", f"{number:04}") for number in range(100)]
     messages = await asyncio.gather(*map(refused, others))
-    assert sum("too many certificates" in each for each in messages) == 100 - (outside.MAX_FAILURES - 1)
-    assert len(internet.asked) == outside.MAX_FAILURES
-    at[0] += outside.FAILURE_SECONDS
+    assert sum("too many certificates" in each for each in messages) == 100 - (http_client.MAX_FAILURES - 1)
+    assert len(internet.requested) == http_client.MAX_FAILURES
+    at[0] += http_client.FAILURE_TTL_SECONDS
     internet.pages[CERTIFICATE_URL] = certificate()
     await known.certificate(CERTIFICATE_URL)
-    assert len(internet.asked) == outside.MAX_FAILURES + 1
+    assert len(internet.requested) == http_client.MAX_FAILURES + 1
 
 
 async def test_a_cancelled_request_does_not_cancel_the_fetch_of_others() -> None:
@@ -152,7 +154,7 @@ async def test_a_cancelled_request_does_not_cancel_the_fetch_of_others() -> None
         await answer.wait()
         return certificate()
 
-    known = Outside(fetch)
+    known = HttpsClient(fetch)
     given_up, other = (asyncio.create_task(known.certificate(CERTIFICATE_URL)) for _ in range(2))
     await asyncio.sleep(0)
     given_up.cancel()

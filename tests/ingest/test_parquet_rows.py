@@ -10,8 +10,8 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from ingest.reading import PROFILES, Write, bad, good, read
-from regulars.facts.refusals import Refused
+from loading.file_reading import PROFILES, WriteFile, parsed_rows, read_rows, rejection_reasons
+from regulars.core.errors import ValidationError
 
 
 def parquet(path: Path, columns: dict[str, Any], **options: Any) -> Path:
@@ -33,7 +33,7 @@ def test_parquet_columns_of_all_types_are_read(tmp_path: Path) -> None:
             "nothing_of_ours": pyarrow.array([1, 2]),
         },
     )
-    assert good(read(path)) == {
+    assert parsed_rows(read_rows(path)) == {
         1: {
             "external_id": 1,
             "profile": "M1",
@@ -51,15 +51,15 @@ def test_parquet_times_keep_their_offset_and_dates_are_bare(tmp_path: Path) -> N
         "external_id": ["1", "2"],
         "joined_at": pyarrow.array([datetime(2026, 1, 1, tzinfo=UTC)] * 2, pyarrow.timestamp("us", "Europe/Oslo")),
     }
-    rows = good(read(parquet(tmp_path / "a.parquet", columns), PROFILES))
+    rows = parsed_rows(read_rows(parquet(tmp_path / "a.parquet", columns), PROFILES))
     assert datetime.fromisoformat(rows[1]["joined_at"]) == datetime(2026, 1, 1, tzinfo=UTC)
     columns["joined_at"] = pyarrow.array([date(2026, 1, 1)] * 2)
-    assert good(read(parquet(tmp_path / "b.parquet", columns), PROFILES))[1]["joined_at"] == "2026-01-01"
+    assert parsed_rows(read_rows(parquet(tmp_path / "b.parquet", columns), PROFILES))[1]["joined_at"] == "2026-01-01"
 
 
 def test_a_parquet_file_that_lacks_a_column_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(Refused) as raised:
-        read(parquet(tmp_path / "sales.parquet", {"external_id": ["1"]}))
+    with pytest.raises(ValidationError) as raised:
+        read_rows(parquet(tmp_path / "sales.parquet", {"external_id": ["1"]}))
     assert set(raised.value.errors) == {"profile", "transacted_at", "total"}
 
 
@@ -71,14 +71,14 @@ def test_a_damaged_parquet_file_gives_the_rows_before_the_damage(tmp_path: Path)
     middle = len(content) // 2
     content[middle : middle + 20_000] = dice.randbytes(20_000)
     path.write_bytes(bytes(content))
-    rows = read(path, PROFILES)
-    assert 0 < len(good(rows)) < count
-    (line,) = bad(rows)
-    assert line == len(good(rows)) + 1
-    assert bad(rows)[line].startswith("is where the file breaks off: it is damaged")
+    rows = read_rows(path, PROFILES)
+    assert 0 < len(parsed_rows(rows)) < count
+    (line,) = rejection_reasons(rows)
+    assert line == len(parsed_rows(rows)) + 1
+    assert rejection_reasons(rows)[line].startswith("is where the file breaks off: it is damaged")
 
 
-def test_what_is_no_parquet_file_is_told_as_one_rejection(write: Write) -> None:
-    rows = read(write("sales.parquet", b"PAR1 and nothing more"))
-    assert list(bad(rows)) == [1]
-    assert "it is no Parquet file, or damaged" in bad(rows)[1]
+def test_what_is_no_parquet_file_is_told_as_one_rejection(write: WriteFile) -> None:
+    rows = read_rows(write("sales.parquet", b"PAR1 and nothing more"))
+    assert list(rejection_reasons(rows)) == [1]
+    assert "it is no Parquet file, or damaged" in rejection_reasons(rows)[1]

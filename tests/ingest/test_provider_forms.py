@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clubs import Club
-from ingest.provided import AUTH_TOKEN, SIGNING_KEY, TOPIC, Provided, counts, verification_key
-from randomness import drawn
-from regulars.ingest.providers.registry import BY_NAME
+from hypothesis_settings import property_test
+from ingest.provider_client import AUTH_TOKEN, SIGNING_KEY, TOPIC, ProviderClient, outcome_counts, verification_key
+from regulars.ingest.providers.registry import PROVIDERS_BY_NAME
 
 _TEXTS = st.text(max_size=20) | st.sampled_from(["autumn", "C1", "\0", "x" * 300, "2026-10-31T09:00:00Z", "1793437202"])
 _SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | _TEXTS
@@ -27,7 +27,7 @@ def _objects(kinds: list[str], kind: str, *names: str) -> st.SearchStrategy[dict
     return st.fixed_dictionaries({kind: st.sampled_from(kinds) | _ANYTHING}, optional=fields)
 
 
-_KINDS = {name: [each.split()[0] for each in provider.events] for name, provider in BY_NAME.items()}
+_KINDS = {name: [each.split()[0] for each in provider.event_types] for name, provider in PROVIDERS_BY_NAME.items()}
 _NAMES = ("regulars_sending", "regulars_profile", "regulars_dispatch")
 _SENDGRID = _objects(
     _KINDS["sendgrid"], "event", "timestamp", "sg_event_id", "sg_message_id", "sg_machine_open", *_NAMES
@@ -40,16 +40,16 @@ _SES = _objects(_KINDS["ses"], "eventType", "mail", "delivery", "bounce", "compl
 
 
 @pytest.fixture
-async def provided(club: Club) -> Provided:
+async def provided(club: Club) -> ProviderClient:
     """All providers are set up."""
-    made = Provided(club)
+    made = ProviderClient(club)
     keys = {"ses": TOPIC, "sendgrid": verification_key(), "mailgun": SIGNING_KEY, "twilio": AUTH_TOKEN}
     for name, key in keys.items():
         await made.set_up(name, key)
     return made
 
 
-@drawn(25)
+@property_test(25)
 @given(
     batch=st.lists(_SENDGRID | _ANYTHING, max_size=5),
     event=_MAILGUN | _ANYTHING,
@@ -57,9 +57,9 @@ async def provided(club: Club) -> Provided:
     parameters=st.dictionaries(st.sampled_from(["MessageSid", "MessageStatus", *_NAMES]) | _TEXTS, _TEXTS, max_size=4),
 )
 async def test_whatever_is_signed_is_answered(
-    provided: Provided, batch: list[Any], event: Any, record: Any, parameters: dict[str, str]
+    provided: ProviderClient, batch: list[Any], event: Any, record: Any, parameters: dict[str, str]
 ) -> None:
-    before = len(await provided.told())
+    before = len(await provided.stored_events())
     answers = [
         await provided.sendgrid(batch),
         await provided.mailgun(event),
@@ -67,6 +67,6 @@ async def test_whatever_is_signed_is_answered(
         await provided.twilio(parameters),
     ]
     assert all(answer.status_code in (200, 406, 422) for answer in answers), [answer.text for answer in answers]
-    loaded = sum(counts(answer).get("loaded", 0) for answer in answers)
-    assert len(await provided.told()) == before + loaded
-    assert sum(counts(answers[0]).values()) == len(batch)
+    loaded = sum(outcome_counts(answer).get("loaded", 0) for answer in answers)
+    assert len(await provided.stored_events()) == before + loaded
+    assert sum(outcome_counts(answers[0]).values()) == len(batch)

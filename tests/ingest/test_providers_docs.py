@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 
 from clubs import Club
-from ingest.provided import AUTH_TOKEN, SIGNING_KEY, TOPIC, Provided, verification_key
-from query.lines import RENEW, renewing
-from regulars.facts.sending_events import EVENTS
+from ingest.provider_client import AUTH_TOKEN, SIGNING_KEY, TOPIC, ProviderClient, verification_key
+from query.case_files import RENEW_COMMAND, is_renewing
+from regulars.facts.sending_events import EVENT_TYPES
 from regulars.ingest.providers.registry import PROVIDERS
-from reports.messaging import Post
+from reports.sending_recount import SendingClub
 
 PAGE = Path(__file__).parent.parent.parent / "docs" / "providers.md"
 _SENT = re.compile(r"```(json|bash) (ses|sendgrid|mailgun|twilio)\n(.*?)```\n\n```json answer\n(.*?)```", re.DOTALL)
@@ -35,11 +35,11 @@ class Page:
     def holds(self, after: str, written: str, found: Any) -> None:
         """Whether the page says, after some text, what was found."""
         told = json.dumps(found, indent=2) + "\n"
-        if renewing():
+        if is_renewing():
             before, _, rest = self.text.partition(after)
             self.text = before + after + rest.replace(written, told, 1)
         else:
-            assert told == written, f"The page says otherwise: {RENEW.replace('query', 'ingest')}"
+            assert told == written, f"The page says otherwise: {RENEW_COMMAND.replace('query', 'ingest')}"
 
 
 def words_of(script: str, environment: Mapping[str, str]) -> list[str]:
@@ -68,8 +68,8 @@ async def by_shell(club: Club, script: str) -> Any:
     return (await club.http.post(url, content="&".join(data), headers={**form, **headers})).json()
 
 
-async def test_the_page_is_answered_as_it_says(club: Club, provided: Provided) -> None:
-    post, page = Post(club), Page()
+async def test_the_page_is_answered_as_it_says(club: Club, provided: ProviderClient) -> None:
+    post, page = SendingClub(club), Page()
     await post.load("profiles", [{"external_id": f"C{number}"} for number in (1, 2, 3)])
     keys = {"ses": TOPIC, "sendgrid": verification_key(), "mailgun": SIGNING_KEY, "twilio": AUTH_TOKEN}
     for name, key in keys.items():
@@ -88,17 +88,17 @@ async def test_the_page_is_answered_as_it_says(club: Club, provided: Provided) -
     await post.load("sendings", sendings.encode().splitlines())
     ((asked, counted),) = _ASKED.findall(page.text)
     body = json.loads(asked)
-    page.holds(asked, counted, await post.ask(body.pop("report"), **body))
-    if renewing():
+    page.holds(asked, counted, await post.query(body.pop("report"), **body))
+    if is_renewing():
         PAGE.write_text(page.text)
 
 
 def test_the_table_of_events_is_that_of_the_declarations() -> None:
-    rows = {event: cells.split("|") for event, cells in _ROW.findall(PAGE.read_text()) if event in EVENTS}
-    assert list(rows) == [*EVENTS[:4], *EVENTS[4:]]
+    rows = {event: cells.split("|") for event, cells in _ROW.findall(PAGE.read_text()) if event in EVENT_TYPES}
+    assert list(rows) == [*EVENT_TYPES[:4], *EVENT_TYPES[4:]]
     for place, provider in enumerate(PROVIDERS):
         written = {kind: event for event, cells in rows.items() for kind in re.findall(r"`([^`]+)`", cells[place])}
-        assert written == dict(provider.events), provider.title
+        assert written == dict(provider.event_types), provider.title
 
 
 @pytest.mark.parametrize("provider", PROVIDERS, ids=lambda provider: provider.name)
@@ -106,4 +106,4 @@ def test_the_page_names_each_provider_and_its_key(provider: Any) -> None:
     text = PAGE.read_text()
     assert f"| {provider.title} | `{provider.name}` | {provider.key} |" in text
     assert f"\n## {provider.title}\n" in text
-    assert set(provider.events.values()) <= set(EVENTS)
+    assert set(provider.events.values()) <= set(EVENT_TYPES)

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from clubs import Club
-from ingest.puts import kept, put_all, row
-from regulars.facts.refusals import Refused
-from regulars.facts.writing import Writing
+from ingest.transaction_writes import stored_rows, transaction_write, write_all
+from regulars.core.errors import ValidationError
 from regulars.ingest import transactions as ingest
 from regulars.ingest.commit import commit
-from regulars.ingest.transactions import Kept, Kind, Mode
+from regulars.ingest.transactions import StoredTransaction, WriteMode, WriteStatus
+from regulars.model.unit_of_work import UnitOfWork
 
 V3 = "/api/v3"
 
@@ -31,42 +31,58 @@ async def spend(club: Club, profile_id: str) -> float:
 
 
 def kinds(outcomes: list[Any]) -> list[Any]:
-    return [each.kind if isinstance(each, Kept) else list(each.errors) for each in outcomes]
+    return [each.status if isinstance(each, StoredTransaction) else list(each.errors) for each in outcomes]
 
 
 async def test_the_same_row_again_is_unchanged_and_another_replaces_it(club: Club) -> None:
     member = await profile(club, external_id="P1")
-    first = row(club, external_id="A", profile="P1", items=[{"name": "x", "id": 5}])
-    assert kinds(await put_all(club, [first])) == [Kind.LOADED]
-    again = row(club, external_id="A", profile="P1", items=[{"name": "x", "id": 5}])
-    assert kinds(await put_all(club, [again])) == [Kind.UNCHANGED]
-    other = row(club, external_id="A", profile="P1", total=30, items=[{"name": "y", "id": 5}])
-    assert kinds(await put_all(club, [other])) == [Kind.LOADED]
+    first = transaction_write(club, external_id="A", profile="P1", items=[{"name": "x", "id": 5}])
+    assert kinds(await write_all(club, [first])) == [WriteStatus.LOADED]
+    again = transaction_write(club, external_id="A", profile="P1", items=[{"name": "x", "id": 5}])
+    assert kinds(await write_all(club, [again])) == [WriteStatus.UNCHANGED]
+    other = transaction_write(club, external_id="A", profile="P1", total=30, items=[{"name": "y", "id": 5}])
+    assert kinds(await write_all(club, [other])) == [WriteStatus.LOADED]
     assert await spend(club, member) == 30
-    assert await kept(club, "name", "transaction_items") == [("y",)]
+    assert await stored_rows(club, "name", "transaction_items") == [("y",)]
 
 
 async def test_rows_with_one_external_id_are_put_in_order(club: Club) -> None:
-    rows = [row(club, external_id="A", total=total) for total in (1, 2, 3)] + [row(club, Mode.CREATE, external_id="A")]
-    assert kinds(await put_all(club, rows)) == [Kind.LOADED] * 3 + [["external_id"]]
-    assert await kept(club, "total") == [(Decimal(3),)]
+    rows = [transaction_write(club, external_id="A", total=total) for total in (1, 2, 3)] + [
+        transaction_write(club, WriteMode.CREATE, external_id="A")
+    ]
+    assert kinds(await write_all(club, rows)) == [WriteStatus.LOADED] * 3 + [["external_id"]]
+    assert await stored_rows(club, "total") == [(Decimal(3),)]
 
 
 async def test_a_row_that_moves_to_another_profile_touches_both(club: Club) -> None:
     one, other = await profile(club, external_id="P1"), await profile(club, external_id="P2")
-    await put_all(club, [row(club, external_id="A", profile="P1")])
-    await put_all(club, [row(club, external_id="A", profile="P2")])
+    await write_all(club, [transaction_write(club, external_id="A", profile="P1")])
+    await write_all(club, [transaction_write(club, external_id="A", profile="P2")])
     assert (await spend(club, one), await spend(club, other)) == (0, 10)
 
 
 async def test_profiles_are_named_by_external_id_or_id_and_made_on_request(club: Club) -> None:
     member = await profile(club, external_id="P1")
-    rows = [row(club, profile="P1"), row(club, profile=member), row(club, profile="P9"), row(club)]
-    assert kinds(await put_all(club, rows)) == [Kind.LOADED, Kind.LOADED, ["profile"], Kind.LOADED]
-    made = [row(club, profile="P8"), row(club, profile="P8"), row(club, profile="P1")]
-    assert kinds(await put_all(club, made, create_profiles=True)) == [Kind.LOADED] * 3
+    rows = [
+        transaction_write(club, profile="P1"),
+        transaction_write(club, profile=member),
+        transaction_write(club, profile="P9"),
+        transaction_write(club),
+    ]
+    assert kinds(await write_all(club, rows)) == [
+        WriteStatus.LOADED,
+        WriteStatus.LOADED,
+        ["profile"],
+        WriteStatus.LOADED,
+    ]
+    made = [
+        transaction_write(club, profile="P8"),
+        transaction_write(club, profile="P8"),
+        transaction_write(club, profile="P1"),
+    ]
+    assert kinds(await write_all(club, made, create_profiles=True)) == [WriteStatus.LOADED] * 3
     assert await spend(club, member) == 30
-    async with club.database.reading(club.community.id) as scope:
+    async with club.database.read_transaction(club.community.id) as scope:
         new = await scope.fetchval(
             "SELECT profile_id FROM profiles WHERE community_id = $1 AND external_id = 'P8'", club.community.id
         )
@@ -76,21 +92,21 @@ async def test_profiles_are_named_by_external_id_or_id_and_made_on_request(club:
 async def test_a_deleted_profile_is_not_made_again(club: Club) -> None:
     member = await profile(club, external_id="P1")
     await club.http.delete(f"{V3}/profiles/{member}")
-    rows = [row(club, profile="P1"), row(club, profile="P2")]
-    assert kinds(await put_all(club, rows, create_profiles=True)) == [["profile"], Kind.LOADED]
+    rows = [transaction_write(club, profile="P1"), transaction_write(club, profile="P2")]
+    assert kinds(await write_all(club, rows, create_profiles=True)) == [["profile"], WriteStatus.LOADED]
 
 
 async def test_local_times_are_read_in_the_zone_of_row_place_or_community(club: Club) -> None:
     await club.http.post(f"{V3}/locations", json={"external_id": "OSL", "timezone": "Europe/Oslo"})
     at = "2026-07-01 12:00:00"
     rows = [
-        row(club, local=True, external_id="1", transacted_at=at, timezone="Asia/Tokyo", location="OSL"),
-        row(club, local=True, external_id="2", transacted_at=at, location="OSL"),
-        row(club, local=True, external_id="3", transacted_at=at),
-        row(club, local=True, external_id="4", transacted_at=f"{at}+02:00", location="OSL"),
+        transaction_write(club, local=True, external_id="1", transacted_at=at, timezone="Asia/Tokyo", location="OSL"),
+        transaction_write(club, local=True, external_id="2", transacted_at=at, location="OSL"),
+        transaction_write(club, local=True, external_id="3", transacted_at=at),
+        transaction_write(club, local=True, external_id="4", transacted_at=f"{at}+02:00", location="OSL"),
     ]
-    await put_all(club, rows)
-    assert await kept(club, "external_id, transacted_at") == [
+    await write_all(club, rows)
+    assert await stored_rows(club, "external_id, transacted_at") == [
         ("1", datetime(2026, 7, 1, 3, tzinfo=UTC)),
         ("2", datetime(2026, 7, 1, 10, tzinfo=UTC)),
         ("3", datetime(2026, 7, 1, 12, tzinfo=UTC)),
@@ -99,16 +115,21 @@ async def test_local_times_are_read_in_the_zone_of_row_place_or_community(club: 
 
 
 async def test_rows_with_and_without_a_place_may_be_put_together(club: Club) -> None:
-    await put_all(club, [row(club, external_id="1", location="A"), row(club, external_id="2")])
-    assert [place is None for _, place in await kept(club, "external_id, location_id")] == [False, True]
+    await write_all(
+        club, [transaction_write(club, external_id="1", location="A"), transaction_write(club, external_id="2")]
+    )
+    assert [place is None for _, place in await stored_rows(club, "external_id, location_id")] == [False, True]
 
 
 async def test_many_brands_of_one_transaction_are_read_from_its_lines(club: Club) -> None:
     member = await profile(club, external_id="P1")
     brands = [f'Brand {number:03} {{"quoted, \\\\"}}' for number in range(80)]
     items = [{"name": "x", "brand": brand} for brand in brands]
-    await put_all(club, [row(club, profile="P1", items=items), row(club, profile="P1", items=items[:2])])
-    assert await kept(club, "sold_in_items, sold_brands") == [(False, brands[:2]), (True, None)]
+    await write_all(
+        club,
+        [transaction_write(club, profile="P1", items=items), transaction_write(club, profile="P1", items=items[:2])],
+    )
+    assert await stored_rows(club, "sold_in_items, sold_brands") == [(False, brands[:2]), (True, None)]
     answer = await club.http.get(f"{V3}/profiles/{member}/aggregations")
     assert answer.json()["data"]["purchased_brands"] == brands
 
@@ -117,7 +138,7 @@ async def test_many_brands_of_one_transaction_are_read_from_its_lines(club: Club
 
 
 def receipt(club: Club, **more: Any) -> Any:
-    return row(club, external_id="A", location="M1", receipt_ref="r", timezone="UTC", **more)
+    return transaction_write(club, external_id="A", location="M1", receipt_ref="r", timezone="UTC", **more)
 
 
 async def claimed(club: Club) -> str:
@@ -139,20 +160,20 @@ async def claimed(club: Club) -> str:
 
 async def test_a_row_that_names_nobody_leaves_a_claimed_transaction_to_its_claimant(club: Club) -> None:
     member = await claimed(club)
-    await put_all(club, [receipt(club)])
+    await write_all(club, [receipt(club)])
     assert await spend(club, member) == 10
-    await put_all(club, [receipt(club, margin=5)])
+    await write_all(club, [receipt(club, margin=5)])
     assert await spend(club, member) == 10
     other = await profile(club, external_id="P2")
-    await put_all(club, [receipt(club, profile="P2")])
+    await write_all(club, [receipt(club, profile="P2")])
     assert (await spend(club, member), await spend(club, other)) == (0, 10)
 
 
 async def test_a_row_that_is_replaced_arrives_too(club: Club) -> None:
     member = await claimed(club)
-    await put_all(club, [receipt(club, total=9)])
+    await write_all(club, [receipt(club, total=9)])
     assert await spend(club, member) == 0
-    await put_all(club, [receipt(club)])
+    await write_all(club, [receipt(club)])
     assert await spend(club, member) == 10
 
 
@@ -160,46 +181,52 @@ async def test_a_row_that_is_replaced_arrives_too(club: Club) -> None:
 
 
 async def test_a_transaction_deleted_meanwhile_is_made_after_all(club: Club, monkeypatch: pytest.MonkeyPatch) -> None:
-    await put_all(club, [row(club, external_id="A", total=1)])
+    await write_all(club, [transaction_write(club, external_id="A", total=1)])
     known = ingest._known
     deleted: list[bool] = []
 
-    async def deleting(writing: Writing, external_ids: Any) -> Any:
+    async def deleting(writing: UnitOfWork, external_ids: Any) -> Any:
         # Another writer deletes it between the clash and the look at what it clashed with.
         if not deleted:
             deleted.append(True)
-            async with club.database.writing(club.community.id) as scope:
+            async with club.database.write_transaction(club.community.id) as scope:
                 await scope.execute("DELETE FROM transactions WHERE community_id = $1", club.community.id)
         return await known(writing, external_ids)
 
     monkeypatch.setattr(ingest, "_known", deleting)
-    assert kinds(await put_all(club, [row(club, Mode.CREATE, external_id="A", total=2)])) == [Kind.LOADED]
-    assert await kept(club, "total") == [(Decimal(2),)]
+    assert kinds(await write_all(club, [transaction_write(club, WriteMode.CREATE, external_id="A", total=2)])) == [
+        WriteStatus.LOADED
+    ]
+    assert await stored_rows(club, "total") == [(Decimal(2),)]
 
 
 async def test_what_is_put_again_after_a_failure_is_resolved_anew(club: Club) -> None:
     inline = {"sku": "S1", "product": {"name": "Boots"}}
-    puts = [row(club, items=[{"product_variant": inline}, {"sku": "S1"}])]
+    puts = [transaction_write(club, items=[{"product_variant": inline}, {"sku": "S1"}])]
     calls = 0
 
-    async def work(writing: Writing) -> Any:
+    async def work(writing: UnitOfWork) -> Any:
         nonlocal calls
         calls += 1
-        outcomes = await ingest.put(writing, puts)
+        outcomes = await ingest.write(writing, puts)
         if calls == 1:
             await writing.execute("DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = 'deadlock_detected'; END $$")
         return outcomes
 
-    assert kinds(await commit(club.database, club.community.id, work)) == [Kind.LOADED]
-    variants = await kept(club, "id", "product_variants")
-    assert {each for (each,) in await kept(club, "product_variant_id", "transaction_items")} == {
+    assert kinds(await commit(club.database, club.community.id, work)) == [WriteStatus.LOADED]
+    variants = await stored_rows(club, "id", "product_variants")
+    assert {each for (each,) in await stored_rows(club, "product_variant_id", "transaction_items")} == {
         each for (each,) in variants
     }
 
 
 async def test_a_product_that_goes_meanwhile_refuses_only_its_row(club: Club) -> None:
-    refused = await put_all(
-        club, [row(club, items=[{"product_variant": {"product_id": 987654321}}]), row(club, external_id="B")]
+    refused = await write_all(
+        club,
+        [
+            transaction_write(club, items=[{"product_variant": {"product_id": 987654321}}]),
+            transaction_write(club, external_id="B"),
+        ],
     )
-    assert isinstance(refused[0], Refused)
-    assert kinds(refused) == [["items.0.product_variant.product_id"], Kind.LOADED]
+    assert isinstance(refused[0], ValidationError)
+    assert kinds(refused) == [["items.0.product_variant.product_id"], WriteStatus.LOADED]

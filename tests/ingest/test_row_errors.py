@@ -3,9 +3,9 @@
 import asyncpg
 import pytest
 
-from regulars.facts.refusals import refuse
-from regulars.ingest.row_errors import refusal_of
-from regulars.storage.errors import UnknownOutcomeError, is_definite, is_system_error, is_transient
+from regulars.core.errors import field_error
+from regulars.ingest.row_errors import as_validation_error
+from regulars.storage.errors import CommitStatusUnknownError, is_system_error, is_transient, proves_rollback
 
 SECRET = 'relation "profiles" holds Kari'
 
@@ -32,7 +32,7 @@ def error(sqlstate: str, severity: str = "ERROR", message: str = SECRET) -> asyn
     ],
 )
 def test_an_error_of_a_row_refuses_it_in_no_words_of_the_database(sqlstate: str, reason: str) -> None:
-    refused = refusal_of(error(sqlstate))
+    refused = as_validation_error(error(sqlstate))
     assert refused is not None
     assert refused.errors == {"": reason}
     assert not is_system_error(error(sqlstate))
@@ -46,26 +46,26 @@ def test_an_error_of_a_row_refuses_it_in_no_words_of_the_database(sqlstate: str,
     ],
 )
 def test_every_other_error_is_the_system_s(sqlstate: str) -> None:
-    assert refusal_of(error(sqlstate)) is None
+    assert as_validation_error(error(sqlstate)) is None
     assert is_system_error(error(sqlstate))
 
 
 def test_a_partition_that_is_lacking_is_no_fault_of_the_row() -> None:
     lacking = error("23514", message='no partition of relation "outbox" found for row')
-    assert refusal_of(lacking) is None
+    assert as_validation_error(lacking) is None
     assert is_system_error(lacking)
 
 
 def test_what_is_no_error_of_the_database_is_a_defect() -> None:
-    assert refusal_of(KeyError("x")) is None
+    assert as_validation_error(KeyError("x")) is None
     assert not is_system_error(KeyError("x"))
-    refused = refuse("total", "is required")
-    assert refusal_of(refused) is refused
+    refused = field_error("total", "is required")
+    assert as_validation_error(refused) is refused
     assert not is_system_error(refused)
 
 
 @pytest.mark.parametrize(
-    "lost", [ConnectionResetError(), TimeoutError(), UnknownOutcomeError(), asyncpg.InterfaceError("closed")]
+    "lost", [ConnectionResetError(), TimeoutError(), CommitStatusUnknownError(), asyncpg.InterfaceError("closed")]
 )
 def test_a_lost_connection_is_the_system_s(lost: Exception) -> None:
     assert is_system_error(lost)
@@ -77,5 +77,5 @@ def test_transient_errors_are_retried_and_timeouts_are_not() -> None:
 
 
 def test_only_an_error_of_a_running_server_proves_that_nothing_was_committed() -> None:
-    assert is_definite(error("53100"))
-    assert not any(is_definite(each) for each in (error("53100", "PANIC"), error("57P01", "FATAL"), OSError()))
+    assert proves_rollback(error("53100"))
+    assert not any(proves_rollback(each) for each in (error("53100", "PANIC"), error("57P01", "FATAL"), OSError()))

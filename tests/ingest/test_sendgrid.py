@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from ingest.loading import Loading
-from ingest.provided import Provided, counts, ec_key, said, verification_key
+from ingest.provider_client import ProviderClient, ec_key, outcome_counts, status_and_message, verification_key
+from loading.file_loader import FileLoader
 from regulars.ingest.providers.sendgrid import SENDGRID
 
 KINDS = {
@@ -26,33 +26,35 @@ KINDS = {
 
 
 @pytest.fixture
-async def sendgrid(provided: Provided) -> Provided:
+async def sendgrid(provided: ProviderClient) -> ProviderClient:
     """SendGrid is set up."""
     await provided.set_up("sendgrid", verification_key())
     return provided
 
 
-async def test_each_kind_is_an_event_of_ours(sendgrid: Provided, load: Loading) -> None:
+async def test_each_kind_is_an_event_of_ours(sendgrid: ProviderClient, load: FileLoader) -> None:
     await load.profiles("C1")
     answer = await sendgrid.sendgrid([sendgrid.sendgrid_event(kind, regulars_profile="C1") for kind in KINDS])
-    assert (answer.status_code, counts(answer)) == (200, {"loaded": len(KINDS)})
-    told = await sendgrid.told()
+    assert (answer.status_code, outcome_counts(answer)) == (200, {"loaded": len(KINDS)})
+    told = await sendgrid.stored_events()
     assert sorted(told) == sorted(("autumn", event, "C1") for event in KINDS.values())
-    assert await sendgrid.dispatches() == 1
-    assert set(await sendgrid.times()) == {datetime(2026, 10, 31, 23, 59, tzinfo=UTC)}
+    assert await sendgrid.count_dispatches() == 1
+    assert set(await sendgrid.event_times()) == {datetime(2026, 10, 31, 23, 59, tzinfo=UTC)}
 
 
-async def test_what_comes_again_changes_nothing(sendgrid: Provided) -> None:
+async def test_what_comes_again_changes_nothing(sendgrid: ProviderClient) -> None:
     batch = [sendgrid.sendgrid_event("delivered"), sendgrid.sendgrid_event("open")]
-    assert counts(await sendgrid.sendgrid(batch)) == {"loaded": 2}
+    assert outcome_counts(await sendgrid.sendgrid(batch)) == {"loaded": 2}
     again = await sendgrid.sendgrid(batch, signed_at=sendgrid.now - 10)
-    assert (again.status_code, counts(again)) == (200, {"unchanged": 2})
+    assert (again.status_code, outcome_counts(again)) == (200, {"unchanged": 2})
     more = await sendgrid.sendgrid([*batch, sendgrid.sendgrid_event("open"), batch[0]])
-    assert counts(more) == {"loaded": 1, "unchanged": 3}
-    assert len(await sendgrid.told()) == 3
+    assert outcome_counts(more) == {"loaded": 1, "unchanged": 3}
+    assert len(await sendgrid.stored_events()) == 3
 
 
-async def test_other_kinds_opens_of_machines_and_mails_of_no_sending_are_taken_and_counted(sendgrid: Provided) -> None:
+async def test_other_kinds_opens_of_machines_and_mails_of_no_sending_are_taken_and_counted(
+    sendgrid: ProviderClient,
+) -> None:
     event = sendgrid.sendgrid_event
     answer = await sendgrid.sendgrid(
         [
@@ -66,15 +68,15 @@ async def test_other_kinds_opens_of_machines_and_mails_of_no_sending_are_taken_a
         ]
     )
     assert answer.status_code == 200
-    assert counts(answer) == {"ignored": 3, "by_machine": 1, "loaded": 1, "unnamed": 2}
-    assert await sendgrid.told() == [("autumn", "opened", None)]
+    assert outcome_counts(answer) == {"ignored": 3, "by_machine": 1, "loaded": 1, "unnamed": 2}
+    assert await sendgrid.stored_events() == [("autumn", "opened", None)]
     metrics = (await sendgrid.club.http.get("/metrics")).text
     assert 'regulars_provider_events_total{outcome="ignored",provider="sendgrid"} 3.0' in metrics
     assert 'regulars_provider_events_total{outcome="by_machine",provider="sendgrid"} 1.0' in metrics
 
 
 async def test_of_a_batch_the_good_are_kept_and_the_bad_are_told_with_their_place(
-    sendgrid: Provided, load: Loading
+    sendgrid: ProviderClient, load: FileLoader
 ) -> None:
     await load.profiles("C1")
     event = sendgrid.sendgrid_event
@@ -99,33 +101,33 @@ async def test_of_a_batch_the_good_are_kept_and_the_bad_are_told_with_their_plac
     batch.append(event("click", regulars_sending=4711))
     answer = await sendgrid.sendgrid(batch)
     assert answer.status_code == 200
-    assert counts(answer) == {"loaded": 2, "rejected": len(bad)}
+    assert outcome_counts(answer) == {"loaded": 2, "rejected": len(bad)}
     rejections = {each["index"]: each for each in answer.json()["rejections"]}
     assert {place: next(iter(each["errors"]), "") for place, each in rejections.items()} == {
         place: path for place, (_, path) in bad.items()
     }
     assert rejections[1]["reason"] == "regulars_profile There is no profile C9."
-    assert await sendgrid.told() == [("4711", "clicked", None), ("autumn", "delivered", "C1")]
+    assert await sendgrid.stored_events() == [("4711", "clicked", None), ("autumn", "delivered", "C1")]
 
 
-async def test_a_batch_of_which_nothing_can_be_taken_is_refused(sendgrid: Provided) -> None:
+async def test_a_batch_of_which_nothing_can_be_taken_is_refused(sendgrid: ProviderClient) -> None:
     answer = await sendgrid.sendgrid([sendgrid.sendgrid_event("open", timestamp="soon")])
-    assert (answer.status_code, counts(answer)) == (422, {"rejected": 1})
-    assert await sendgrid.told() == []
+    assert (answer.status_code, outcome_counts(answer)) == (422, {"rejected": 1})
+    assert await sendgrid.stored_events() == []
 
 
-async def test_an_empty_batch_is_taken(sendgrid: Provided) -> None:
+async def test_an_empty_batch_is_taken(sendgrid: ProviderClient) -> None:
     answer = await sendgrid.sendgrid([])
-    assert (answer.status_code, counts(answer)) == (200, {})
+    assert (answer.status_code, outcome_counts(answer)) == (200, {})
 
 
-async def test_an_event_that_is_no_text_in_utf_8_is_told_and_the_others_are_kept(sendgrid: Provided) -> None:
+async def test_an_event_that_is_no_text_in_utf_8_is_told_and_the_others_are_kept(sendgrid: ProviderClient) -> None:
     body = (
         b'[{"event": "open", "timestamp": %d, "sg_event_id": "1", "sg_message_id": "m", "regulars_sending": "\xff"},'
         b' {"event": "open", "timestamp": %d, "sg_event_id": "2", "sg_message_id": "m", "regulars_sending": "a"}]'
     ) % (sendgrid.now, sendgrid.now)
     answer = await sendgrid.sendgrid(body)
-    assert (answer.status_code, counts(answer)) == (200, {"loaded": 1, "rejected": 1})
+    assert (answer.status_code, outcome_counts(answer)) == (200, {"loaded": 1, "rejected": 1})
     assert "This is no JSON" in answer.json()["rejections"][0]["reason"]
 
 
@@ -134,11 +136,11 @@ async def test_an_event_that_is_no_text_in_utf_8_is_told_and_the_others_are_kept
     [b"", b"{", b"{}", b'"open"', b"null", b"\xff\xfe", b"[" * 100_000, rb'["\ud800"]', b"[1,]"],
     ids=lambda body: str(body[:8]),
 )
-async def test_what_is_no_batch_is_refused(sendgrid: Provided, body: bytes) -> None:
+async def test_what_is_no_batch_is_refused(sendgrid: ProviderClient, body: bytes) -> None:
     answer = await sendgrid.sendgrid(body)
     assert answer.status_code == (422 if body[:1] in (b"{", b'"', b"n") else 400)
     assert answer.json()["message"]
-    assert await sendgrid.told() == []
+    assert await sendgrid.stored_events() == []
 
 
 # Who sends it ---------------------------------------------------------------------------------------------------
@@ -146,19 +148,19 @@ async def test_what_is_no_batch_is_refused(sendgrid: Provided, body: bytes) -> N
 NOT_BY_ITS_KEY = (401, "The signature is not by a key that is set for SendGrid.")
 
 
-async def test_what_another_key_has_signed_is_refused(sendgrid: Provided) -> None:
+async def test_what_another_key_has_signed_is_refused(sendgrid: ProviderClient) -> None:
     batch = [sendgrid.sendgrid_event("open")]
     other = ec.generate_private_key(ec.SECP256R1())
-    assert said(await sendgrid.sendgrid(batch, key=other)) == NOT_BY_ITS_KEY
+    assert status_and_message(await sendgrid.sendgrid(batch, key=other)) == NOT_BY_ITS_KEY
     for signature in ("AAAA", "MEUCIQ=="):
         answer = await sendgrid.sendgrid(batch, **{"X-Twilio-Email-Event-Webhook-Signature": signature})
-        assert said(answer) == NOT_BY_ITS_KEY
+        assert status_and_message(answer) == NOT_BY_ITS_KEY
     later = {"X-Twilio-Email-Event-Webhook-Timestamp": str(sendgrid.now + 1)}
-    assert said(await sendgrid.sendgrid(batch, **later)) == NOT_BY_ITS_KEY
-    assert await sendgrid.told() == []
+    assert status_and_message(await sendgrid.sendgrid(batch, **later)) == NOT_BY_ITS_KEY
+    assert await sendgrid.stored_events() == []
 
 
-async def test_without_a_signature_nothing_is_taken(sendgrid: Provided) -> None:
+async def test_without_a_signature_nothing_is_taken(sendgrid: ProviderClient) -> None:
     for name in ("Signature", "Timestamp"):
         for value in ("", "no base64!")[: 1 if name == "Timestamp" else 2]:
             answer = await sendgrid.sendgrid([], **{f"X-Twilio-Email-Event-Webhook-{name}": value})
@@ -166,11 +168,11 @@ async def test_without_a_signature_nothing_is_taken(sendgrid: Provided) -> None:
             assert "is missing: have SendGrid sign" in answer.json()["message"]
 
 
-async def test_one_of_several_keys_is_enough(provided: Provided) -> None:
+async def test_one_of_several_keys_is_enough(provided: ProviderClient) -> None:
     other = ec.generate_private_key(ec.SECP256R1())
     await provided.set_up("sendgrid", verification_key(other), verification_key())
     for key in (other, ec_key()):
-        assert counts(await provided.sendgrid([provided.sendgrid_event("open")], key=key)) == {"loaded": 1}
+        assert outcome_counts(await provided.sendgrid([provided.sendgrid_event("open")], key=key)) == {"loaded": 1}
 
 
 @pytest.mark.parametrize(
@@ -183,22 +185,22 @@ async def test_one_of_several_keys_is_enough(provided: Provided) -> None:
         ("9" * 11, "no Unix time"),
     ],
 )
-async def test_a_replay_and_a_wrong_clock_are_refused(sendgrid: Provided, seconds: int | str, says: str) -> None:
+async def test_a_replay_and_a_wrong_clock_are_refused(sendgrid: ProviderClient, seconds: int | str, says: str) -> None:
     signed_at = seconds if isinstance(seconds, str) else sendgrid.now + seconds
     answer = await sendgrid.sendgrid([sendgrid.sendgrid_event("open")], signed_at=signed_at)
     assert answer.status_code == 401
     assert says in answer.json()["message"]
-    assert await sendgrid.told() == []
+    assert await sendgrid.stored_events() == []
 
 
-async def test_what_was_tried_again_for_a_day_is_taken(sendgrid: Provided) -> None:
+async def test_what_was_tried_again_for_a_day_is_taken(sendgrid: ProviderClient) -> None:
     for seconds in (-25 * 3600, 300):
         event = sendgrid.sendgrid_event("open")
-        assert counts(await sendgrid.sendgrid([event], signed_at=sendgrid.now + seconds)) == {"loaded": 1}
+        assert outcome_counts(await sendgrid.sendgrid([event], signed_at=sendgrid.now + seconds)) == {"loaded": 1}
 
 
 def test_only_a_key_of_p_256_can_be_set() -> None:
-    assert SENDGRID.checked_key(verification_key()) == verification_key()
+    assert SENDGRID.validate_key(verification_key()) == verification_key()
     for wrong in (
         "",
         "no key",
@@ -207,4 +209,4 @@ def test_only_a_key_of_p_256_can_be_set() -> None:
         verification_key(rsa.generate_private_key(65537, 2048)),
     ):
         with pytest.raises(ValueError, match="must be the verification key"):
-            SENDGRID.checked_key(wrong)
+            SENDGRID.validate_key(wrong)

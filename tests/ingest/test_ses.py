@@ -9,22 +9,22 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from ingest.loading import Loading
-from ingest.provided import (
+from ingest.provider_client import (
     CERTIFICATE_URL,
-    CONFIRMS,
+    CONFIRMATION_URL,
     REGION,
     SNS,
     TOPIC,
-    Provided,
+    ProviderClient,
     certificate,
-    counts,
-    said,
+    error_paths,
+    outcome_counts,
     sns_signature,
-    wrong,
+    status_and_message,
 )
-from regulars.ingest.providers.outside import FAILURE_SECONDS
-from regulars.ingest.providers.ses import PROBE, SES
+from loading.file_loader import FileLoader
+from regulars.ingest.providers.http_client import FAILURE_TTL_SECONDS
+from regulars.ingest.providers.ses import SES, VALIDATION_MESSAGE
 
 KARI, OLA = {"emailAddress": "kari@example.com"}, {"emailAddress": "Ola@example.com"}
 NEWS_LEFT = {"topicName": "news", "subscriptionStatus": "OptOut"}
@@ -64,29 +64,29 @@ OTHERS: list[tuple[str, dict[str, Any]]] = [
 
 
 @pytest.fixture
-async def ses(provided: Provided) -> Provided:
+async def ses(provided: ProviderClient) -> ProviderClient:
     """SES is set up."""
     await provided.set_up("ses", "arn:aws:sns:eu-west-1:123456789012:other", TOPIC)
     return provided
 
 
-async def test_each_kind_is_an_event_of_ours(ses: Provided, load: Loading) -> None:
+async def test_each_kind_is_an_event_of_ours(ses: ProviderClient, load: FileLoader) -> None:
     await load.profiles("C1")
     mail = {"tags": {"regulars_sending": ["autumn"], "regulars_profile": ["C1"], "empty": []}}
     for kind, detail, _ in KINDS:
         answer = await ses.ses(kind, mail, **detail)
-        assert (answer.status_code, counts(answer)) == (200, {"loaded": 1}), kind
-    assert sorted(await ses.told()) == sorted(("autumn", event, "C1") for _, _, event in KINDS)
-    assert await ses.dispatches() == 1
-    assert ses.internet.asked == [CERTIFICATE_URL]
+        assert (answer.status_code, outcome_counts(answer)) == (200, {"loaded": 1}), kind
+    assert sorted(await ses.stored_events()) == sorted(("autumn", event, "C1") for _, _, event in KINDS)
+    assert await ses.count_dispatches() == 1
+    assert ses.internet.requested == [CERTIFICATE_URL]
 
 
-async def test_an_event_happened_when_its_own_time_says_else_when_the_mail_was_sent(ses: Provided) -> None:
+async def test_an_event_happened_when_its_own_time_says_else_when_the_mail_was_sent(ses: ProviderClient) -> None:
     at = "2026-10-31T12:00:00.250Z"
     await ses.ses("Open", timestamp=at)
     await ses.ses("Send")
     await ses.ses("Send", {"timestamp": None, "messageId": "m2"})
-    assert await ses.times() == [
+    assert await ses.event_times() == [
         datetime(2026, 10, 31, 12, 0, 0, 250_000, UTC),
         datetime(2026, 10, 31, 23, 58, tzinfo=UTC),
         datetime(2026, 10, 31, 23, 59, 55, tzinfo=UTC),
@@ -94,50 +94,55 @@ async def test_an_event_happened_when_its_own_time_says_else_when_the_mail_was_s
 
 
 @pytest.mark.parametrize(("kind", "detail"), OTHERS)
-async def test_other_kinds_are_taken_and_counted(ses: Provided, kind: str, detail: dict[str, Any]) -> None:
+async def test_other_kinds_are_taken_and_counted(ses: ProviderClient, kind: str, detail: dict[str, Any]) -> None:
     answer = await ses.ses(kind, **detail)
-    assert (answer.status_code, counts(answer)) == (200, {"ignored": 1})
+    assert (answer.status_code, outcome_counts(answer)) == (200, {"ignored": 1})
 
 
-async def test_a_mail_of_no_sending_is_taken_and_counted(ses: Provided) -> None:
-    assert counts(await ses.ses("Open", {"tags": None})) == {"unnamed": 1}
+async def test_a_mail_of_no_sending_is_taken_and_counted(ses: ProviderClient) -> None:
+    assert outcome_counts(await ses.ses("Open", {"tags": None})) == {"unnamed": 1}
     notification = {"notificationType": "Bounce", "mail": {"messageId": "m"}, "bounce": {"bouncedRecipients": [KARI]}}
-    assert counts(await ses.sns(ses.envelope(json.dumps(notification)))) == {"unnamed": 1}
+    assert outcome_counts(await ses.sns(ses.envelope(json.dumps(notification)))) == {"unnamed": 1}
 
 
-async def test_each_recipient_that_it_happened_to_is_an_event(ses: Provided) -> None:
+async def test_each_recipient_that_it_happened_to_is_an_event(ses: ProviderClient) -> None:
     answer = await ses.ses("Bounce", bouncedRecipients=[KARI, OLA])
-    assert counts(answer) == {"loaded": 2}
-    assert await ses.dispatches() == 1
+    assert outcome_counts(answer) == {"loaded": 2}
+    assert await ses.count_dispatches() == 1
 
 
 @pytest.mark.parametrize("version", ["1", "2"])
-async def test_a_message_that_comes_again_changes_nothing(ses: Provided, version: str) -> None:
+async def test_a_message_that_comes_again_changes_nothing(ses: ProviderClient, version: str) -> None:
     envelope = ses.envelope(json.dumps(ses.ses_event("Open")), SignatureVersion=version)
     for expected in ({"loaded": 1}, {"unchanged": 1}):
         answer = await ses.sns(envelope)
-        assert (answer.status_code, counts(answer)) == (200, expected)
+        assert (answer.status_code, outcome_counts(answer)) == (200, expected)
     del envelope["Subject"]
-    assert counts(await ses.sns(envelope)) == {"unchanged": 1}
+    assert outcome_counts(await ses.sns(envelope)) == {"unchanged": 1}
 
 
 # Subscriptions --------------------------------------------------------------------------------------------------
 
 
-def subscription(ses: Provided, **fields: Any) -> dict[str, Any]:
+def subscription(ses: ProviderClient, **fields: Any) -> dict[str, Any]:
     """A message that asks to confirm a subscription."""
-    asked = {"Type": "SubscriptionConfirmation", "Token": "2336412f37", "SubscribeURL": CONFIRMS, "Subject": None}
+    asked = {
+        "Type": "SubscriptionConfirmation",
+        "Token": "2336412f37",
+        "SubscribeURL": CONFIRMATION_URL,
+        "Subject": None,
+    }
     return ses.envelope("You have chosen to subscribe to the topic.", **{**asked, **fields})
 
 
-async def test_a_subscription_of_the_topic_is_confirmed(ses: Provided) -> None:
-    assert said(await ses.sns(subscription(ses))) == (200, "The subscription is confirmed.")
-    assert ses.internet.asked == [CERTIFICATE_URL, CONFIRMS]
+async def test_a_subscription_of_the_topic_is_confirmed(ses: ProviderClient) -> None:
+    assert status_and_message(await ses.sns(subscription(ses))) == (200, "The subscription is confirmed.")
+    assert ses.internet.requested == [CERTIFICATE_URL, CONFIRMATION_URL]
 
 
-async def test_a_confirmation_that_does_not_go_through_is_asked_for_again(ses: Provided) -> None:
-    del ses.internet.pages[CONFIRMS]
-    assert said(await ses.sns(subscription(ses))) == (503, f"{CONFIRMS} does not answer.")
+async def test_a_confirmation_that_does_not_go_through_is_asked_for_again(ses: ProviderClient) -> None:
+    del ses.internet.pages[CONFIRMATION_URL]
+    assert status_and_message(await ses.sns(subscription(ses))) == (503, f"{CONFIRMATION_URL} does not answer.")
 
 
 @pytest.mark.parametrize(
@@ -156,17 +161,17 @@ async def test_a_confirmation_that_does_not_go_through_is_asked_for_again(ses: P
         f"{SNS}/?Action=ConfirmSubscription HTTP/1.1",
     ],
 )
-async def test_only_links_of_sns_itself_are_followed(ses: Provided, url: str | None) -> None:
+async def test_only_links_of_sns_itself_are_followed(ses: ProviderClient, url: str | None) -> None:
     answer = await ses.sns(subscription(ses, SubscribeURL=url))
     assert answer.status_code == 401
     assert "nothing is fetched from elsewhere" in answer.json()["message"]
-    assert ses.internet.asked == [CERTIFICATE_URL]
+    assert ses.internet.requested == [CERTIFICATE_URL]
 
 
-async def test_what_sns_and_ses_say_besides_is_taken(ses: Provided) -> None:
+async def test_what_sns_and_ses_say_besides_is_taken(ses: ProviderClient) -> None:
     ended = subscription(ses, Type="UnsubscribeConfirmation")
-    assert said(await ses.sns(ended)) == (200, "The subscription has ended: SNS sends no more.")
-    assert said(await ses.sns(ses.envelope(PROBE))) == (200, "SES publishes to this topic.")
+    assert status_and_message(await ses.sns(ended)) == (200, "The subscription has ended: SNS sends no more.")
+    assert status_and_message(await ses.sns(ses.envelope(VALIDATION_MESSAGE))) == (200, "SES publishes to this topic.")
 
 
 # Who sends it ---------------------------------------------------------------------------------------------------
@@ -183,14 +188,14 @@ async def test_what_sns_and_ses_say_besides_is_taken(ses: Provided) -> None:
         {"SignatureVersion": "1"},
         {"Signature": "AAAA"},
         {"Signature": "no base64!"},
-        {"Type": "SubscriptionConfirmation", "SubscribeURL": CONFIRMS, "Token": "t"},
+        {"Type": "SubscriptionConfirmation", "SubscribeURL": CONFIRMATION_URL, "Token": "t"},
     ],
 )
-async def test_what_is_not_signed_so_is_refused(ses: Provided, fields: dict[str, Any]) -> None:
+async def test_what_is_not_signed_so_is_refused(ses: ProviderClient, fields: dict[str, Any]) -> None:
     answer = await ses.sns(ses.envelope(json.dumps(ses.ses_event("Open"))), **fields)
-    assert said(answer) == (401, "The signature is not by the certificate that the message names.")
-    assert await ses.told() == []
-    assert ses.internet.asked == [CERTIFICATE_URL]
+    assert status_and_message(answer) == (401, "The signature is not by the certificate that the message names.")
+    assert await ses.stored_events() == []
+    assert ses.internet.requested == [CERTIFICATE_URL]
 
 
 @pytest.mark.parametrize(
@@ -204,10 +209,10 @@ async def test_what_is_not_signed_so_is_refused(ses: Provided, fields: dict[str,
         {"Timestamp": "2026-11-01T00:05:01.000Z"},
     ],
 )
-async def test_messages_of_others_and_of_other_times_are_refused(ses: Provided, fields: dict[str, Any]) -> None:
+async def test_messages_of_others_and_of_other_times_are_refused(ses: ProviderClient, fields: dict[str, Any]) -> None:
     answer = await ses.sns(ses.envelope(json.dumps(ses.ses_event("Open")), **fields))
     assert answer.status_code == 401
-    assert await ses.told() == []
+    assert await ses.stored_events() == []
 
 
 @pytest.mark.parametrize(
@@ -230,43 +235,48 @@ async def test_messages_of_others_and_of_other_times_are_refused(ses: Provided, 
         "",
     ],
 )
-async def test_certificates_are_fetched_from_sns_alone(ses: Provided, url: str) -> None:
+async def test_certificates_are_fetched_from_sns_alone(ses: ProviderClient, url: str) -> None:
     answer = await ses.sns(ses.envelope(json.dumps(ses.ses_event("Open")), SigningCertURL=url))
-    assert said(answer) == (401, f"The certificate is not one of {SNS}: nothing is fetched from elsewhere.")
-    assert ses.internet.asked == []
+    assert status_and_message(answer) == (
+        401,
+        f"The certificate is not one of {SNS}: nothing is fetched from elsewhere.",
+    )
+    assert ses.internet.requested == []
 
 
 @pytest.mark.parametrize(
     "validity", [{"until": datetime(2026, 10, 31, tzinfo=UTC)}, {"since": datetime(2026, 11, 2, tzinfo=UTC)}]
 )
-async def test_a_certificate_must_hold(ses: Provided, validity: dict[str, Any]) -> None:
+async def test_a_certificate_must_hold(ses: ProviderClient, validity: dict[str, Any]) -> None:
     ses.internet.pages[CERTIFICATE_URL] = certificate(**validity)
     answer = await ses.ses("Open")
     assert (answer.status_code, "does not hold now" in answer.json()["message"]) == (401, True)
 
 
-async def test_a_certificate_of_another_kind_of_key_signs_nothing(ses: Provided) -> None:
+async def test_a_certificate_of_another_kind_of_key_signs_nothing(ses: ProviderClient) -> None:
     ses.internet.pages[CERTIFICATE_URL] = certificate(ec.generate_private_key(ec.SECP256R1()))
     assert (await ses.ses("Open")).status_code == 401
 
 
-async def test_a_certificate_that_can_not_be_had_is_asked_for_again(ses: Provided) -> None:
+async def test_a_certificate_that_can_not_be_had_is_asked_for_again(ses: ProviderClient) -> None:
     page = ses.internet.pages.pop(CERTIFICATE_URL)
-    assert said(await ses.ses("Open")) == (503, f"{CERTIFICATE_URL} does not answer.")
-    ses.internet.at += FAILURE_SECONDS
+    assert status_and_message(await ses.ses("Open")) == (503, f"{CERTIFICATE_URL} does not answer.")
+    ses.internet.now += FAILURE_TTL_SECONDS
     ses.internet.pages[CERTIFICATE_URL] = b"<html/>"
-    assert said(await ses.ses("Open")) == (503, f"{CERTIFICATE_URL} is no certificate.")
-    ses.internet.at += FAILURE_SECONDS
+    assert status_and_message(await ses.ses("Open")) == (503, f"{CERTIFICATE_URL} is no certificate.")
+    ses.internet.now += FAILURE_TTL_SECONDS
     ses.internet.pages[CERTIFICATE_URL] = page
-    assert counts(await ses.ses("Open")) == {"loaded": 1}
-    assert counts(await ses.ses("Open")) == {"loaded": 1}
-    assert ses.internet.asked == [CERTIFICATE_URL] * 3
+    assert outcome_counts(await ses.ses("Open")) == {"loaded": 1}
+    assert outcome_counts(await ses.ses("Open")) == {"loaded": 1}
+    assert ses.internet.requested == [CERTIFICATE_URL] * 3
 
 
-async def test_the_time_may_be_a_day_and_an_hour_past(ses: Provided) -> None:
+async def test_the_time_may_be_a_day_and_an_hour_past(ses: ProviderClient) -> None:
     for step in (timedelta(hours=25), -timedelta(minutes=5)):
         at = (ses.club.clock() - step).isoformat(timespec="milliseconds")
-        assert counts(await ses.sns(ses.envelope(json.dumps(ses.ses_event("Open")), Timestamp=at))) == {"loaded": 1}
+        assert outcome_counts(await ses.sns(ses.envelope(json.dumps(ses.ses_event("Open")), Timestamp=at))) == {
+            "loaded": 1
+        }
 
 
 # What is wrong --------------------------------------------------------------------------------------------------
@@ -292,20 +302,20 @@ async def test_the_time_may_be_a_day_and_an_hour_past(ses: Provided) -> None:
         ('{"mail": {}, "eventType": "Delivery", "delivery": []}', "delivery"),
     ],
 )
-async def test_an_event_that_can_not_be_taken_is_refused_by_path(ses: Provided, message: str, path: str) -> None:
+async def test_an_event_that_can_not_be_taken_is_refused_by_path(ses: ProviderClient, message: str, path: str) -> None:
     answer = await ses.sns(ses.envelope(message))
     assert answer.status_code == 422
-    assert next(iter(wrong(answer)), "") == path
+    assert next(iter(error_paths(answer)), "") == path
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"{}", b"\xff", b"[" * 100_000], ids=lambda body: str(body[:4]))
-async def test_what_is_no_message_is_refused(ses: Provided, body: bytes) -> None:
+async def test_what_is_no_message_is_refused(ses: ProviderClient, body: bytes) -> None:
     answer = await ses.post("ses", body, {"Content-Type": "text/plain"})
     assert answer.status_code == (422 if body[:1] == b"[" or body == b"{}" else 400)
-    assert ses.internet.asked == []
+    assert ses.internet.requested == []
 
 
-async def test_a_member_that_is_not_there_is_told(ses: Provided) -> None:
+async def test_a_member_that_is_not_there_is_told(ses: ProviderClient) -> None:
     answer = await ses.ses("Open", {"tags": {"regulars_sending": ["autumn"], "regulars_profile": ["C9"]}})
     assert (answer.status_code, answer.json()["rejections"][0]["errors"]) == (
         422,
@@ -315,7 +325,7 @@ async def test_a_member_that_is_not_there_is_told(ses: Provided) -> None:
 
 def test_only_a_topic_can_be_set() -> None:
     for topic in (TOPIC, "arn:aws-us-gov:sns:us-gov-west-1:123456789012:mail.fifo"):
-        assert SES.checked_key(topic) == topic
+        assert SES.validate_key(topic) == topic
     for other in (
         "",
         "mail",
@@ -326,7 +336,7 @@ def test_only_a_topic_can_be_set() -> None:
         f"{TOPIC}\n",
     ):
         with pytest.raises(ValueError, match="must be the ARN"):
-            SES.checked_key(other)
+            SES.validate_key(other)
 
 
 def test_the_tests_sign_what_the_documentation_says_is_signed() -> None:

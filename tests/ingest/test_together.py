@@ -2,49 +2,50 @@
 
 from collections.abc import Sequence
 
-from ingest.reading import HEADER, TRANSACTIONS, Write
-from regulars.ingest import files, together
-from regulars.ingest.repeats import Sorting
-from regulars.ingest.rows import Line, Rejection
+from loading.file_reading import HEADER, TRANSACTIONS, WriteFile
+from regulars.loading import group_lines
+from regulars.loading.duplicates import DuplicateFinder
+from regulars.loading.readers import files
+from regulars.loading.readers.rows import RawRow, RejectedRow
 
 
-def numbered(groups: Sequence[together.Group | Rejection]) -> list[list[int]]:
+def numbered(groups: Sequence[group_lines.LineGroup | RejectedRow]) -> list[list[int]]:
     return [
         [group.line]
-        if isinstance(group, Rejection)
-        else [row.number if isinstance(row, Line) else row.line for row in group]
+        if isinstance(group, RejectedRow)
+        else [row.number if isinstance(row, RawRow) else row.line for row in group]
         for group in groups
     ]
 
 
-def test_lines_of_one_external_id_come_together_wherever_they_stand(write: Write) -> None:
+def test_lines_of_one_external_id_come_together_wherever_they_stand(write: WriteFile) -> None:
     ids = b"a a b c a d b e".split()
     content = HEADER + b"".join(b"%s,,2026-01-01,1\n" % each for each in ids)
-    source = files.source(write("sales.csv", content))
-    groups = list(together.groups(lambda: source.rows(TRANSACTIONS)))
+    source = files.inspect_file(write("sales.csv", content))
+    groups = list(group_lines.group_lines(lambda: source.rows(TRANSACTIONS)))
     assert numbered(groups) == [[5], [7], [9], [2, 3, 6], [4, 8]]
 
 
-def test_rows_without_an_external_id_stand_alone(write: Write) -> None:
+def test_rows_without_an_external_id_stand_alone(write: WriteFile) -> None:
     content = b'{"total": 1}\n{"total": 2}\n[]\n\xff\n{"external_id": ""}\n{"external_id": "a", "x": "\xff"}\n'
-    source = files.source(write("sales.ndjson", content))
-    assert numbered(list(together.groups(lambda: source.rows(TRANSACTIONS)))) == [[1], [2], [3], [4], [5], [6]]
+    source = files.inspect_file(write("sales.ndjson", content))
+    assert numbered(list(group_lines.group_lines(lambda: source.rows(TRANSACTIONS)))) == [[1], [2], [3], [4], [5], [6]]
 
 
-def test_rows_that_are_no_good_wait_with_the_others_of_their_transaction(write: Write) -> None:
+def test_rows_that_are_no_good_wait_with_the_others_of_their_transaction(write: WriteFile) -> None:
     content = HEADER + b"a,,2026-01-01,1\nb,,2026-01-01,1\na,\xff,2026-01-01,1\n"
-    source = files.source(write("sales.csv", content))
-    groups = list(together.groups(lambda: source.rows(TRANSACTIONS)))
+    source = files.inspect_file(write("sales.csv", content))
+    groups = list(group_lines.group_lines(lambda: source.rows(TRANSACTIONS)))
     assert numbered(groups) == [[3], [2, 4]]
     assert isinstance(groups[1], list)
-    assert groups[1][1] == Rejection(4, {"": "is not UTF-8"}, "a")
+    assert groups[1][1] == RejectedRow(4, {"": "is not UTF-8"}, "a")
 
 
 def test_what_comes_again_is_found_on_disk_as_in_memory() -> None:
     texts = [str(number) for number in range(50)] + ["7", "7", "31"]
     for in_memory in (1_000, 10, 1):
-        sorting = Sorting(in_memory)
+        sorting = DuplicateFinder(in_memory)
         for text in texts:
             sorting.add(text)
-        repeats = sorting.repeats()
+        repeats = sorting.find()
         assert [text for text in texts[:50] if text in repeats] == ["7", "31"]

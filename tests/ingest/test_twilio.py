@@ -11,15 +11,15 @@ from urllib.parse import urlencode
 import pytest
 
 from clubs import START
-from ingest.loading import Loading
-from ingest.provided import AUTH_TOKEN, Provided, counts, twilio_signature, wrong
-from regulars.api.public_address import PublicAddress
-from regulars.facts.providers import Setup
-from regulars.facts.refusals import Refused
-from regulars.ingest.providers.outside import Outside
-from regulars.ingest.providers.provider import Delivery
+from ingest.provider_client import AUTH_TOKEN, ProviderClient, error_paths, outcome_counts, twilio_signature
+from loading.file_loader import FileLoader
+from regulars.core.errors import ValidationError
+from regulars.ingest.providers.http_client import HttpsClient
+from regulars.ingest.providers.provider import WebhookRequest
 from regulars.ingest.providers.twilio import TWILIO
+from regulars.model.providers import ProviderConfig
 from regulars.settings import Settings
+from regulars.web.public_address import PublicAddress
 
 SID = "SM0123456789abcdef0123456789abcdef"
 STATUSES = {
@@ -38,61 +38,63 @@ def status(name: str, sid: str = SID, **more: str) -> dict[str, str]:
 
 
 @pytest.fixture
-async def twilio(provided: Provided) -> Provided:
+async def twilio(provided: ProviderClient) -> ProviderClient:
     """Twilio is set up."""
     await provided.set_up("twilio", AUTH_TOKEN)
     return provided
 
 
-async def test_each_status_is_an_event_of_ours_at_the_time_that_it_comes(twilio: Provided, load: Loading) -> None:
+async def test_each_status_is_an_event_of_ours_at_the_time_that_it_comes(
+    twilio: ProviderClient, load: FileLoader
+) -> None:
     await load.profiles("C1")
     for name in STATUSES:
         answer = await twilio.twilio(status(name), query="regulars_sending=autumn&regulars_profile=C1")
-        assert (answer.status_code, counts(answer)) == (200, {"loaded": 1})
-    assert sorted(await twilio.told()) == sorted(("autumn", event, "C1") for event in STATUSES.values())
-    assert await twilio.dispatches() == 1
-    assert set(await twilio.times()) == {datetime(2026, 11, 1, tzinfo=UTC)}
+        assert (answer.status_code, outcome_counts(answer)) == (200, {"loaded": 1})
+    assert sorted(await twilio.stored_events()) == sorted(("autumn", event, "C1") for event in STATUSES.values())
+    assert await twilio.count_dispatches() == 1
+    assert set(await twilio.event_times()) == {datetime(2026, 11, 1, tzinfo=UTC)}
 
 
-async def test_a_status_that_comes_again_changes_nothing(twilio: Provided) -> None:
-    assert counts(await twilio.twilio(status("delivered"))) == {"loaded": 1}
-    twilio.club.clock.step(hours=3)
+async def test_a_status_that_comes_again_changes_nothing(twilio: ProviderClient) -> None:
+    assert outcome_counts(await twilio.twilio(status("delivered"))) == {"loaded": 1}
+    twilio.club.clock.advance(hours=3)
     again = await twilio.twilio(status("delivered"))
-    assert (again.status_code, counts(again)) == (200, {"unchanged": 1})
-    assert await twilio.times() == [START]
+    assert (again.status_code, outcome_counts(again)) == (200, {"unchanged": 1})
+    assert await twilio.event_times() == [START]
 
 
-async def test_a_message_is_scheduled_and_fails_once_whatever_that_is_called(twilio: Provided) -> None:
+async def test_a_message_is_scheduled_and_fails_once_whatever_that_is_called(twilio: ProviderClient) -> None:
     for name in ("scheduled", "accepted", "queued", "failed", "canceled"):
         assert (await twilio.twilio(status(name))).status_code == 200
-    assert await twilio.told() == [("autumn", "scheduled", None), ("autumn", "failed", None)]
+    assert await twilio.stored_events() == [("autumn", "scheduled", None), ("autumn", "failed", None)]
 
 
-async def test_other_statuses_and_messages_of_no_sending_are_taken_and_counted(twilio: Provided) -> None:
-    assert counts(await twilio.twilio(status("sending"))) == {"ignored": 1}
-    assert counts(await twilio.twilio(status("partially_delivered"))) == {"ignored": 1}
-    assert counts(await twilio.twilio(status("delivered"), query="")) == {"unnamed": 1}
-    assert await twilio.told() == []
+async def test_other_statuses_and_messages_of_no_sending_are_taken_and_counted(twilio: ProviderClient) -> None:
+    assert outcome_counts(await twilio.twilio(status("sending"))) == {"ignored": 1}
+    assert outcome_counts(await twilio.twilio(status("partially_delivered"))) == {"ignored": 1}
+    assert outcome_counts(await twilio.twilio(status("delivered"), query="")) == {"unnamed": 1}
+    assert await twilio.stored_events() == []
 
 
-async def test_what_names_the_sending_may_be_a_parameter_and_the_older_names_do_too(twilio: Provided) -> None:
+async def test_what_names_the_sending_may_be_a_parameter_and_the_older_names_do_too(twilio: ProviderClient) -> None:
     older = {"SmsSid": SID, "SmsStatus": "sent", "regulars_sending": "spring", "Body": ""}
-    assert counts(await twilio.twilio(older, query="")) == {"loaded": 1}
-    assert await twilio.told() == [("spring", "transmitted", None)]
+    assert outcome_counts(await twilio.twilio(older, query="")) == {"loaded": 1}
+    assert await twilio.stored_events() == [("spring", "transmitted", None)]
 
 
-async def test_a_body_in_json_is_signed_by_its_digest(twilio: Provided) -> None:
+async def test_a_body_in_json_is_signed_by_its_digest(twilio: ProviderClient) -> None:
     body = json.dumps({"MessageSid": SID, "MessageStatus": "delivered", "regulars_sending": "autumn"}).encode()
     query = f"bodySHA256={hashlib.sha256(body).hexdigest()}"
     signature = twilio_signature(f"http://test{twilio.path('twilio')}?{query}", "")
     headers = {"Content-Type": "application/json", "X-Twilio-Signature": signature}
-    assert counts(await twilio.post("twilio", body, headers, query)) == {"loaded": 1}
+    assert outcome_counts(await twilio.post("twilio", body, headers, query)) == {"loaded": 1}
     for other in (body.replace(b"delivered", b"failed"), b""):
         answer = await twilio.post("twilio", other, headers, query)
         assert (answer.status_code, "bodySHA256" in answer.json()["message"]) == (401, True)
 
 
-async def test_a_body_in_json_without_its_digest_is_refused(twilio: Provided) -> None:
+async def test_a_body_in_json_without_its_digest_is_refused(twilio: ProviderClient) -> None:
     signature = twilio_signature(f"http://test{twilio.path('twilio')}", "")
     headers = {"Content-Type": "application/json", "X-Twilio-Signature": signature}
     answer = await twilio.post("twilio", b"{}", headers)
@@ -114,17 +116,17 @@ async def test_the_signature_of_the_documentation_is_right() -> None:
         "content-type": "application/x-www-form-urlencoded",
         "x-twilio-signature": "RSOYDt4T1cUTdK1PDd93/VVr8B8=",
     }
-    delivery = Delivery(
+    delivery = WebhookRequest(
         ("https://mycompany.com/myapp.php",), "foo=1&bar=2", headers, urlencode(parameters).encode(), START
     )
     # It is of a call, and no message has a status in it.
-    with pytest.raises(Refused, match="MessageStatus: is required"):
-        await TWILIO.read(delivery, Setup("twilio", ("12345",)), Outside())
+    with pytest.raises(ValidationError, match="MessageStatus: is required"):
+        await TWILIO.parse(delivery, ProviderConfig("twilio", ("12345",)), HttpsClient())
 
 
 @pytest.mark.parametrize("address", ["http://test", "https://test", "https://test:443", "http://test:80"])
-async def test_a_proxy_may_take_off_tls_and_twilio_may_name_the_port(twilio: Provided, address: str) -> None:
-    assert counts(await twilio.twilio(status("sent"), address=address)) == {"loaded": 1}
+async def test_a_proxy_may_take_off_tls_and_twilio_may_name_the_port(twilio: ProviderClient, address: str) -> None:
+    assert outcome_counts(await twilio.twilio(status("sent"), address=address)) == {"loaded": 1}
 
 
 @pytest.mark.parametrize(
@@ -145,15 +147,15 @@ async def test_a_proxy_may_take_off_tls_and_twilio_may_name_the_port(twilio: Pro
     ],
 )
 async def test_the_signed_address_follows_settings_and_trusted_proxies(
-    twilio: Provided, settings: dict[str, Any], headers: dict[str, str], accepted: str, refused: str
+    twilio: ProviderClient, settings: dict[str, Any], headers: dict[str, str], accepted: str, refused: str
 ) -> None:
     twilio.club.server.public_address = PublicAddress(Settings(**settings))
     forwarded = {"X-Forwarded-Host": "hooks.example:8443", "X-Forwarded-Proto": "https", **headers}
     assert (await twilio.twilio(status("sent"), address=refused, **forwarded)).status_code == 401
-    assert counts(await twilio.twilio(status("sent"), address=accepted, **forwarded)) == {"loaded": 1}
+    assert outcome_counts(await twilio.twilio(status("sent"), address=accepted, **forwarded)) == {"loaded": 1}
 
 
-async def test_where_the_address_is_set_no_other_will_do(provided: Provided) -> None:
+async def test_where_the_address_is_set_no_other_will_do(provided: ProviderClient) -> None:
     await provided.set_up("twilio", AUTH_TOKEN, url="https://hooks.example/twilio/nord")
     parameters = status("sent")
     text = "".join(f"{name}{value}" for name, value in sorted(parameters.items()))
@@ -167,12 +169,12 @@ async def test_where_the_address_is_set_no_other_will_do(provided: Provided) -> 
         assert answer.status_code == code
 
 
-async def test_parameters_that_come_twice_are_signed_as_twilio_does(twilio: Provided) -> None:
+async def test_parameters_that_come_twice_are_signed_as_twilio_does(twilio: ProviderClient) -> None:
     pairs = [*status("sent").items(), ("MediaUrl", "b"), ("MediaUrl", "a"), ("MediaUrl", "b"), ("Empty", "")]
-    assert counts(await twilio.twilio(pairs)) == {"loaded": 1}
+    assert outcome_counts(await twilio.twilio(pairs)) == {"loaded": 1}
 
 
-async def test_what_is_not_signed_so_is_refused(twilio: Provided) -> None:
+async def test_what_is_not_signed_so_is_refused(twilio: ProviderClient) -> None:
     for answer in (
         await twilio.twilio(status("sent"), token="fedcba98765432100123456789abcdef"),
         await twilio.twilio(status("sent"), address="https://elsewhere.example"),
@@ -181,12 +183,12 @@ async def test_what_is_not_signed_so_is_refused(twilio: Provided) -> None:
     ):
         assert answer.status_code == 401
         assert "X-Twilio-Signature is not by a token that is set" in answer.json()["message"]
-    assert await twilio.told() == []
+    assert await twilio.stored_events() == []
 
 
-async def test_one_of_two_tokens_is_enough(provided: Provided) -> None:
+async def test_one_of_two_tokens_is_enough(provided: ProviderClient) -> None:
     await provided.set_up("twilio", "fedcba98765432100123456789abcdef", AUTH_TOKEN)
-    assert counts(await provided.twilio(status("sent"))) == {"loaded": 1}
+    assert outcome_counts(await provided.twilio(status("sent"))) == {"loaded": 1}
 
 
 # What is wrong --------------------------------------------------------------------------------------------------
@@ -204,10 +206,10 @@ async def test_one_of_two_tokens_is_enough(provided: Provided) -> None:
     ],
 )
 async def test_a_status_that_can_not_be_taken_is_refused(
-    twilio: Provided, parameters: dict[str, str], path: str
+    twilio: ProviderClient, parameters: dict[str, str], path: str
 ) -> None:
     answer = await twilio.twilio(parameters)
-    assert (answer.status_code, wrong(answer)) == (422, [path])
+    assert (answer.status_code, error_paths(answer)) == (422, [path])
 
 
 @pytest.mark.parametrize(
@@ -215,7 +217,7 @@ async def test_a_status_that_can_not_be_taken_is_refused(
     [(b"\xff\xfe", ""), (b"a=%ff", ""), (b"", "a=%ff"), (b"&".join([b"a=1"] * 201), ""), (b"", "a=1&" * 201)],
     ids=["bytes", "form", "query", "many", "many-in-query"],
 )
-async def test_parameters_that_can_not_be_read_are_refused(twilio: Provided, body: bytes, query: str) -> None:
+async def test_parameters_that_can_not_be_read_are_refused(twilio: ProviderClient, body: bytes, query: str) -> None:
     headers = {"Content-Type": "application/x-www-form-urlencoded", "X-Twilio-Signature": "AAAA"}
     answer = await twilio.post("twilio", body, headers, query)
     assert answer.status_code == 400
@@ -223,7 +225,7 @@ async def test_parameters_that_can_not_be_read_are_refused(twilio: Provided, bod
 
 
 def test_only_what_may_be_a_token_can_be_set() -> None:
-    assert TWILIO.checked_key(AUTH_TOKEN) == AUTH_TOKEN
+    assert TWILIO.validate_key(AUTH_TOKEN) == AUTH_TOKEN
     for other in ("", "short", "é" * 32, "a" * 16 + "\x7f"):
         with pytest.raises(ValueError, match="must be the auth token"):
-            TWILIO.checked_key(other)
+            TWILIO.validate_key(other)

@@ -7,21 +7,21 @@ import random
 
 import pytest
 
-from api.profile_calls import made
+from api.profile_calls import create_profile
 from clubs import Club
-from randomness import SEED, examples
-from regulars.jobs import runner, sweep
-from regulars.jobs.queue import queue, serve, work
-from regulars.jobs.runner import Jobs
+from hypothesis_settings import SEED, examples
+from postgres_servers import on_both_servers
+from regulars.jobs import refresh_due, scheduler
+from regulars.jobs.queue import create_app, run_until_stopped, run_worker
+from regulars.jobs.scheduler import Scheduler
 from regulars.settings import Settings
-from servers import on_both_servers
 
 pytestmark = on_both_servers
 
 
 async def snapshots(club: Club) -> int:
     """How many members were counted in a snapshot."""
-    async with club.database.reading(club.community.id) as scope:
+    async with club.database.read_transaction(club.community.id) as scope:
         found: int = await scope.fetchval(
             "SELECT count(*) FROM snapshot_members WHERE community_id = $1", club.community.id
         )
@@ -29,18 +29,18 @@ async def snapshots(club: Club) -> int:
 
 
 async def test_a_snapshot_of_every_community_is_a_job_of_each_quarter_of_an_hour(club: Club) -> None:
-    await made(club, gender="female")
-    app = queue(club.database)
+    await create_profile(club, gender="female")
+    app = create_app(club.database)
     [periodic] = app.periodic_registry.periodic_tasks.values()
     assert periodic.cron == "*/15 * * * *"
     async with app.open_async():
         await app.tasks["take_snapshots"].defer_async(timestamp=0)
-        await work(app)
+        await run_worker(app)
     assert await snapshots(club) == 1
 
 
 async def test_jobs_begin_and_end(club: Club) -> None:
-    jobs = Jobs(club.database, Settings())
+    jobs = Scheduler(club.database, Settings())
     jobs.start()
     await asyncio.sleep(0)
     await jobs.stop()
@@ -57,9 +57,9 @@ async def test_a_job_that_does_not_finish_is_cancelled_by_a_stop(club: Club, mon
         finally:
             is_cancelled.set()
 
-    monkeypatch.setattr(runner, "STOP_SECONDS", 0.1)
-    monkeypatch.setattr(sweep, "sweep", endless)
-    jobs = Jobs(club.database, Settings())
+    monkeypatch.setattr(scheduler, "STOP_TIMEOUT_SECONDS", 0.1)
+    monkeypatch.setattr(refresh_due, "refresh_all", endless)
+    jobs = Scheduler(club.database, Settings())
     jobs.start()
     await is_begun.wait()
     await jobs.stop()
@@ -71,7 +71,7 @@ async def test_the_queue_stops_wherever_it_is(club: Club) -> None:
     draw = random.Random(SEED)
     for steps in (draw.randrange(400) for _ in range(examples(50))):
         stopping = asyncio.Event()
-        serving = asyncio.create_task(serve(club.database, stopping))
+        serving = asyncio.create_task(run_until_stopped(club.database, stopping))
         for _ in range(steps):
             await asyncio.sleep(0)
         stopping.set()

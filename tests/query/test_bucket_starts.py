@@ -10,11 +10,11 @@ from zoneinfo import ZoneInfo, available_timezones
 import psycopg
 import pytest
 
-from randomness import SEED, examples
-from regulars.facts import instants
-from regulars.query import intervals
-from regulars.reports.interval import EVERY, Interval
-from servers import on_both_servers
+from hypothesis_settings import SEED, examples
+from postgres_servers import on_both_servers
+from regulars.core import timestamps
+from regulars.query import local_buckets
+from regulars.rollups.intervals import ALL_INTERVALS, Interval
 
 HOUR = timedelta(hours=1)
 MICROSECOND = timedelta(microseconds=1)
@@ -83,25 +83,25 @@ def test_the_database_and_python_say_the_same(database_urls: tuple[str, str]) ->
         assert len(accepted) > 400
         tried = list(instants_to_try(accepted, Random(SEED)))
         others = []
-        for interval in EVERY:
+        for interval in ALL_INTERVALS:
             rows = connection.execute(
                 "SELECT bucket_start(at, %s, zone) FROM unnest(%s::timestamptz[], %s::text[]) AS tried (at, zone)",
-                [interval.written, [at for at, _ in tried], [zone for _, zone in tried]],
+                [interval.code, [at for at, _ in tried], [zone for _, zone in tried]],
             ).fetchall()
             for (at, name), (start,) in zip(tried, rows, strict=True):
-                expected = intervals.floor(at, interval, ZoneInfo(name))
+                expected = local_buckets.bucket_start(at, interval, ZoneInfo(name))
                 if start != expected:
-                    case = SEED, interval.written, at.isoformat(), name, start, expected
+                    case = SEED, interval.code, at.isoformat(), name, start, expected
                     assert rules_differ(connection, name, at, start, expected), case
                     others.append(case)
     # Rules that were changed of late, and what some zones were before 1970.
-    assert len(others) < len(tried) * len(EVERY) / 30
+    assert len(others) < len(tried) * len(ALL_INTERVALS) / 30
 
 
 def is_accepted(name: str) -> bool:
     """Whether a community may have that zone."""
     try:
-        return bool(instants.zone(name))
+        return bool(timestamps.zone_info(name))
     except ValueError:
         return False
 
@@ -111,9 +111,9 @@ def test_a_bucket_begins_with_the_first_instant_that_shares_it() -> None:
     names = [name for name in sorted(available_timezones()) if is_accepted(name)]
     for at, name in instants_to_try(random.sample(names, 100), random):
         zone = ZoneInfo(name)
-        for interval in EVERY:
-            start = intervals.floor(at, interval, zone)
-            case = SEED, interval.written, at.isoformat(), name, start
+        for interval in ALL_INTERVALS:
+            start = local_buckets.bucket_start(at, interval, zone)
+            case = SEED, interval.code, at.isoformat(), name, start
             assert start.tzinfo is UTC, case
             assert start <= at, case
             assert shared(start, interval, zone) == shared(at, interval, zone), case
@@ -165,8 +165,8 @@ def test_buckets_next_to_changes_of_clocks(
     database_urls: tuple[str, str], zone: str, interval: str, at: str, start: str
 ) -> None:
     expected = datetime.fromisoformat(start)
-    steps = {each.written: each for each in EVERY}
-    assert intervals.floor(datetime.fromisoformat(at), steps[interval], ZoneInfo(zone)) == expected
+    steps = {each.code: each for each in ALL_INTERVALS}
+    assert local_buckets.bucket_start(datetime.fromisoformat(at), steps[interval], ZoneInfo(zone)) == expected
     with psycopg.connect(database_urls[1]) as connection:
         row = connection.execute("SELECT bucket_start(%s::timestamptz, %s, %s)", [at, interval, zone]).fetchone()
     assert row == (expected,)
@@ -182,9 +182,9 @@ def test_nothing_has_no_bucket_and_no_other_step_is_known(database_urls: tuple[s
 
 def test_bucket_start_is_inlined(database_urls: tuple[str, str]) -> None:
     with psycopg.connect(database_urls[1]) as connection:
-        for interval in EVERY:
+        for interval in ALL_INTERVALS:
             plan = connection.execute(
-                f"EXPLAIN (VERBOSE, COSTS off) SELECT bucket_start(created_at, '{interval.written}', 'Europe/Oslo')"
+                f"EXPLAIN (VERBOSE, COSTS off) SELECT bucket_start(created_at, '{interval.code}', 'Europe/Oslo')"
                 " FROM profiles".encode()
             ).fetchall()
             assert "bucket_start(" not in str(plan), plan

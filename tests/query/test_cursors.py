@@ -10,48 +10,48 @@ from typing import Any
 import pytest
 
 from clubs import Club
-from query.asking import ask, everything, refused
-from query.declared import KINDS, KINDS_IN_COLUMNS
+from hypothesis_settings import SEED
+from query.report_client import all_records, query_errors, query_records
+from query.sample_reports import SAMPLES, SAMPLES_IN_DUCKDB
+from query.sample_rows import SampleStore, create_samples, random_rows
 from query.test_records import thing
-from query.things import Things, rows, things
-from randomness import SEED
-from regulars.query.execution import Stores
+from regulars.query.backends import Backends
 
 FILTER = {"type": "not_equal", "field": "name", "value": "x"}
 
 
-async def filled(club: Club) -> Things:
+async def filled(club: Club) -> SampleStore:
     """Some rows in PostgreSQL."""
-    of = things(club, club.database)
+    of = create_samples(club, club.database)
     await of.insert([thing(number, name=f"n{number}", size="small") for number in range(6)])
     return of
 
 
-async def cursor(of: Things, **body: Any) -> str:
+async def cursor(of: SampleStore, **body: Any) -> str:
     """The cursor behind the first page."""
-    answer = await ask(of.stores, [of.customer], "kinds", limit=2, **body)
+    answer = await query_records(of.backends, [of.customer], "kinds", limit=2, **body)
     found: str = answer["pagination"]["next_page_info"]
     return found
 
 
 async def test_a_cursor_goes_on_where_the_page_ended_and_the_limit_may_change(club: Club) -> None:
     of = await filled(club)
-    answer = await ask(of.stores, [of.customer], "kinds", page_info=await cursor(of), limit=3)
+    answer = await query_records(of.backends, [of.customer], "kinds", page_info=await cursor(of), limit=3)
     assert [each["id"] for each in answer["records"]] == [2, 3, 4]
 
 
 async def test_a_cursor_holds_for_every_process_and_at_any_time(club: Club) -> None:
     of = await filled(club)
     found = await cursor(of)
-    club.clock.step(days=1000)
-    answer = await ask(Stores(club.database), [of.customer], "kinds", page_info=found)
+    club.clock.advance(days=1000)
+    answer = await query_records(Backends(club.database), [of.customer], "kinds", page_info=found)
     assert [each["id"] for each in answer["records"]] == [2, 3, 4, 5]
 
 
 async def test_a_cursor_of_another_question_is_refused(club: Club, other_club: Club) -> None:
     of, other = await filled(club), await filled(other_club)
     plain, filtered = await cursor(of), await cursor(of, filter=FILTER)
-    grouped = (await ask(of.stores, [of.customer], "kinds", limit=1, aggregate_by="by_name"))["pagination"]
+    grouped = (await query_records(of.backends, [of.customer], "kinds", limit=1, aggregate_by="by_name"))["pagination"]
     for customers, report, body in (
         ([of.customer], "kinds_in_columns", {"page_info": plain}),
         ([of.customer], "kinds", {"page_info": plain, "filter": FILTER}),
@@ -65,7 +65,7 @@ async def test_a_cursor_of_another_question_is_refused(club: Club, other_club: C
         ([other.customer], "kinds", {"page_info": plain}),
         ([of.customer, other.customer], "kinds", {"page_info": plain}),
     ):
-        details = await refused(of.stores, customers, report, **body)
+        details = await query_errors(of.backends, customers, report, **body)
         assert [each["error"] for each in details["page_info"]] == ["unknown"]
 
 
@@ -76,9 +76,9 @@ async def test_the_order_of_customers_and_an_older_spelling_make_no_other_questi
     first = {"type": "greater_than", "field": "points", "value": 1}
     second = {"type": "greated_than", "field": "points", "value": 1}
     either = {"type": "or", "operations": [first, FILTER]}
-    answer = await ask(of.stores, [of.customer, other.customer], "kinds", limit=7, filter=either)
-    again = await ask(
-        of.stores,
+    answer = await query_records(of.backends, [of.customer, other.customer], "kinds", limit=7, filter=either)
+    again = await query_records(
+        of.backends,
         [other.customer, of.customer],
         "kinds",
         page_info=answer["pagination"]["next_page_info"],
@@ -94,31 +94,31 @@ async def test_a_cursor_with_any_character_changed_is_refused(club: Club) -> Non
         for other in "AB":
             if other != letter:
                 changed = found[:place] + other + found[place + 1 :]
-                assert "page_info" in await refused(of.stores, [of.customer], "kinds", page_info=changed)
+                assert "page_info" in await query_errors(of.backends, [of.customer], "kinds", page_info=changed)
 
 
 @pytest.mark.parametrize("given", ["", "x", "CNOW-AE", "é", "=", "A" * 100_000, "\0", "'; DROP TABLE profiles; --"])
 async def test_what_is_no_cursor_is_refused(club: Club, given: str) -> None:
     of = await filled(club)
-    assert "page_info" in await refused(of.stores, [of.customer], "kinds", page_info=given)
+    assert "page_info" in await query_errors(of.backends, [of.customer], "kinds", page_info=given)
 
 
 async def test_a_place_that_someone_made_up_is_refused(club: Club) -> None:
     of = await filled(club)
     made_up = base64.urlsafe_b64encode(b"0" * 16 + b'[1,"a","b",3]').decode().rstrip("=")
-    assert "page_info" in await refused(of.stores, [of.customer], "kinds", page_info=made_up)
+    assert "page_info" in await query_errors(of.backends, [of.customer], "kinds", page_info=made_up)
 
 
 BY_EVERYTHING = {
     report.name: replace(report, key=("at", "day", "score", "is_good", "points", "id"))
-    for report in (KINDS, KINDS_IN_COLUMNS)
+    for report in (SAMPLES, SAMPLES_IN_DUCKDB)
 }
 
 
 @pytest.mark.parametrize("report", BY_EVERYTHING)
 async def test_keys_of_times_dates_numbers_and_nulls_are_read_back_as_they_were(club: Club, report: str) -> None:
-    of = things(club, club.database)
-    await of.insert(rows(random.Random(SEED), 80))
-    one_by_one = await everything(of.stores, [of.customer], report, registry=BY_EVERYTHING, limit=1)
-    assert one_by_one == await everything(of.stores, [of.customer], report, registry=BY_EVERYTHING)
+    of = create_samples(club, club.database)
+    await of.insert(random_rows(random.Random(SEED), 80))
+    one_by_one = await all_records(of.backends, [of.customer], report, registry=BY_EVERYTHING, limit=1)
+    assert one_by_one == await all_records(of.backends, [of.customer], report, registry=BY_EVERYTHING)
     assert {each["id"] for each in one_by_one} == set(range(1, 81))

@@ -10,11 +10,11 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from query.happenings import HISTORY, Happening, asked, customer
-from regulars.query import intervals
-from regulars.query.execution import Stores
-from regulars.query.timeseries import timeseries
-from regulars.reports.interval import EVERY, Interval
+from query.event_reports import HISTORY, SampleEvent, build_query, create_tenant
+from regulars.query import local_buckets
+from regulars.query.backends import Backends
+from regulars.query.formats.timeseries import timeseries
+from regulars.rollups.intervals import ALL_INTERVALS, Interval
 from regulars.storage.database import Database
 
 PAGE = (Path(__file__).parent.parent.parent / "docs" / "time.md").read_text()
@@ -25,23 +25,23 @@ NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
 @pytest.mark.parametrize(("name", "interval", "at", "bucket"), BUCKETS)
 def test_an_instant_is_in_the_bucket_that_the_page_says(name: str, interval: str, at: str, bucket: str) -> None:
-    steps = {each.written: each for each in EVERY}
-    start = intervals.floor(datetime.fromisoformat(at), steps[interval], ZoneInfo(name))
+    steps = {each.code: each for each in ALL_INTERVALS}
+    start = local_buckets.bucket_start(datetime.fromisoformat(at), steps[interval], ZoneInfo(name))
     assert start.astimezone(ZoneInfo(name)).isoformat(timespec="milliseconds") == bucket
 
 
 def test_intervals_are_kept_as_long_as_the_page_says() -> None:
     text = " ".join(PAGE.split())
-    days = [interval.kept.days for interval in EVERY if interval.kept is not None]
+    days = [interval.retention.days for interval in ALL_INTERVALS if interval.retention is not None]
     assert "`5m` buckets are kept for {} days, `1h` for {}, `1d` for {}, all".format(*days) in text
-    assert f"at most {intervals.MOST_BUCKETS} may begin" in text
+    assert f"at most {local_buckets.MAX_BUCKETS} may begin" in text
 
 
 async def test_the_page_s_answers_are_those_of_the_repeated_hour(database: Database) -> None:
     times = ("2026-10-25T00:30Z", "2026-10-25T01:30Z", "2026-10-25T01:40Z")
-    oslo = await customer(database, "Europe/Oslo", [Happening(datetime.fromisoformat(each)) for each in times])
-    kolkata = await customer(database, "Asia/Kolkata", [Happening(datetime.fromisoformat("2026-10-24T20:45Z"))])
-    alone = asked(HISTORY, "2026-10-25T00:00Z", "2026-10-25T01:00Z", interval=Interval.HOUR)
-    both = asked(HISTORY, "2026-10-25T02:00", "2026-10-25T02:00", "total", Interval.HOUR)
-    assert json.dumps(await timeseries(alone, [oslo], Stores(database), NOW)) == json.dumps(ONE_ZONE)
-    assert json.dumps(await timeseries(both, [oslo, kolkata], Stores(database), NOW)) == json.dumps(SEVERAL_ZONES)
+    oslo = await create_tenant(database, "Europe/Oslo", [SampleEvent(datetime.fromisoformat(each)) for each in times])
+    kolkata = await create_tenant(database, "Asia/Kolkata", [SampleEvent(datetime.fromisoformat("2026-10-24T20:45Z"))])
+    alone = build_query(HISTORY, "2026-10-25T00:00Z", "2026-10-25T01:00Z", interval=Interval.HOUR)
+    both = build_query(HISTORY, "2026-10-25T02:00", "2026-10-25T02:00", "total", Interval.HOUR)
+    assert json.dumps(await timeseries(alone, [oslo], Backends(database), NOW)) == json.dumps(ONE_ZONE)
+    assert json.dumps(await timeseries(both, [oslo, kolkata], Backends(database), NOW)) == json.dumps(SEVERAL_ZONES)

@@ -8,22 +8,22 @@ import re
 import msgspec
 import pytest
 
-from query.declared import KINDS, KINDS_IN_COLUMNS, REGISTRY
-from query.lines import asked, cases, compared
-from regulars.query import filter_sql
-from regulars.query.engines import OF_STORE
-from regulars.query.query import Node
-from regulars.query.request import parse
-from regulars.reports.report import Report, Store
+from query.case_files import case_input, check_cases, read_lines
+from query.sample_reports import REGISTRY, SAMPLES, SAMPLES_IN_DUCKDB
+from regulars.query.compiler import filter_sql
+from regulars.query.dialects.dialects import ENGINES
+from regulars.query.parser.request import parse_query
+from regulars.query.query import FilterNode
+from regulars.reports.report import Backend, Report
 
-FILES = {"filters.postgresql.txt": KINDS, "filters.duckdb.txt": KINDS_IN_COLUMNS}
+FILES = {"filters.postgresql.txt": SAMPLES, "filters.duckdb.txt": SAMPLES_IN_DUCKDB}
 
 _encoder = msgspec.json.Encoder(decimal_format="number")
 
 
-def read(tree: str, report: Report = KINDS) -> Node:
+def read(tree: str, report: Report = SAMPLES) -> FilterNode:
     """The filter that a tree means."""
-    found = parse(f'{{"report": "{report.name}", "filter": {tree}}}'.encode(), REGISTRY).filter
+    found = parse_query(f'{{"report": "{report.name}", "filter": {tree}}}'.encode(), REGISTRY).filter
     assert found is not None
     return found
 
@@ -35,35 +35,35 @@ def on_one_line(sql: str) -> str:
 
 def sql_and_values(tree: str, report: Report) -> tuple[str, str]:
     """What becomes of a tree, for a customer whose money has two digits."""
-    node, store = read(tree, report), report.source.store
-    found = _encoder.encode(filter_sql.values(node, store, 2)).decode()
+    node, store = read(tree, report), report.source.backend
+    found = _encoder.encode(filter_sql.bound_values(node, store, 2)).decode()
     return on_one_line(filter_sql.condition(node, store).sql), found
 
 
 @pytest.mark.parametrize("name", FILES)
 def test_every_filter_is_the_sql_that_was_looked_at(name: str) -> None:
-    compared(name, lambda tree: sql_and_values(tree, FILES[name]))
+    check_cases(name, lambda tree: sql_and_values(tree, FILES[name]))
 
 
 def test_both_engines_have_the_same_cases() -> None:
-    first, second = ([asked(line) for line in cases(name)] for name in FILES)
+    first, second = ([case_input(line) for line in read_lines(name)] for name in FILES)
     assert first == second
 
 
-@pytest.mark.parametrize("store", Store, ids=lambda store: store.name)
-def test_every_placeholder_has_a_value_and_every_value_a_placeholder(store: Store) -> None:
-    for line in cases("filters.postgresql.txt"):
-        node = read(asked(line))
+@pytest.mark.parametrize("store", Backend, ids=lambda store: store.name)
+def test_every_placeholder_has_a_value_and_every_value_a_placeholder(store: Backend) -> None:
+    for line in read_lines("filters.postgresql.txt"):
+        node = read(case_input(line))
         places = set(re.findall(r"\$v(\d+)", filter_sql.condition(node, store).sql))
-        bound = filter_sql.values(node, store, 2)
+        bound = filter_sql.bound_values(node, store, 2)
         assert places == {str(place) for place in range(1, len(bound) + 1)}, line
 
 
 def test_filters_of_one_shape_have_one_text_and_others_have_another() -> None:
-    by_shape: dict[filter_sql.Shape, set[str]] = {}
-    for line in cases("filters.postgresql.txt"):
-        node = read(asked(line))
-        by_shape.setdefault(filter_sql.shape(node), set()).add(filter_sql.condition(node, Store.TABLES).sql)
+    by_shape: dict[filter_sql.FilterShape, set[str]] = {}
+    for line in read_lines("filters.postgresql.txt"):
+        node = read(case_input(line))
+        by_shape.setdefault(filter_sql.filter_shape(node), set()).add(filter_sql.condition(node, Backend.POSTGRES).sql)
     assert [shape for shape, texts in by_shape.items() if len(texts) > 1] == []
     assert len(by_shape) > 60
 
@@ -72,20 +72,20 @@ def test_no_value_is_ever_in_the_text() -> None:
     secret = "'; DROP TABLE profiles; --"
     for field in ("name", f"properties.{secret}", f"consents.{secret}"):
         value = True if field.startswith("consents") else secret
-        for store in Store:
+        for store in Backend:
             node = read(json.dumps({"type": "equal", "field": field, "value": value}))
             assert "DROP" not in filter_sql.condition(node, store).sql
-            assert any("DROP" in str(each) for each in filter_sql.values(node, store, 2))
+            assert any("DROP" in str(each) for each in filter_sql.bound_values(node, store, 2))
 
 
 def test_the_engines_are_those_of_the_stores() -> None:
-    assert set(OF_STORE) == set(Store)
+    assert set(ENGINES) == set(Backend)
 
 
 def test_an_element_of_a_list_is_said_in_the_words_of_tables() -> None:
-    assert OF_STORE[Store.TABLES].says.nth("r.flags", "1") == "(r.flags)[1]"
+    assert ENGINES[Backend.POSTGRES].dialect.element_at("r.flags", "1") == "(r.flags)[1]"
 
 
 def test_money_that_is_unknown_binds_nothing() -> None:
     node = read('{"type": "equal", "field": "spent", "value": null}')
-    assert filter_sql.values(node, Store.TABLES, 2) == []
+    assert filter_sql.bound_values(node, Backend.POSTGRES, 2) == []

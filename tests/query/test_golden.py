@@ -9,45 +9,45 @@ import asyncpg
 import pytest
 
 from clubs import Club
-from query.declared import REGISTRY as OURS
-from query.lines import HERE, RENEW, renewing
-from query.things import customer
-from regulars.query.compiling import Plan, grouped, key_fields, listed
-from regulars.query.engines import OF_STORE
-from regulars.query.query import Query
-from regulars.reports.registry import BY_NAME
-from regulars.reports.report import Format, Report, Store
-from servers import on_both_servers
+from postgres_servers import on_both_servers
+from query.case_files import HERE, RENEW_COMMAND, is_renewing
+from query.sample_reports import REGISTRY as OURS
+from query.sample_rows import tenant_of
+from regulars.query.compiler.compiler import QueryPlan, key_fields, plan_groups, plan_records
+from regulars.query.dialects.dialects import ENGINES
+from regulars.query.query import ReportQuery
+from regulars.reports.registry import REPORTS_BY_NAME
+from regulars.reports.report import Backend, Report, ReportFormat
 
 GOLDEN = HERE / "golden"
-REPORTS = {**BY_NAME, **OURS}
+REPORTS = {**REPORTS_BY_NAME, **OURS}
 
 EACH = pytest.mark.parametrize("report", REPORTS.values(), ids=lambda report: report.name)
 
 
-def plans(report: Report) -> Iterator[tuple[str, Plan]]:
+def plans(report: Report) -> Iterator[tuple[str, QueryPlan]]:
     """Every statement of a report without a filter, and what it is for."""
-    query = Query(report)
-    if report.format is Format.RECORDS and report.key:
+    query = ReportQuery(report)
+    if report.format is ReportFormat.RECORDS and report.key:
         keys = key_fields(report)
-        yield "records", listed(query, None)
-        yield "records behind a cursor", listed(query, ["x"] * len(keys))
-        yield "records behind a cursor of nulls", listed(query, [None] * len(keys))
+        yield "records", plan_records(query, None)
+        yield "records behind a cursor", plan_records(query, ["x"] * len(keys))
+        yield "records behind a cursor of nulls", plan_records(query, [None] * len(keys))
     else:
-        yield "not grouped otherwise", grouped(query)
+        yield "not grouped otherwise", plan_groups(query)
     if report.measures:
-        for each in report.by_aggregation.values():
-            yield each.name, grouped(replace(query, aggregate_by=each))
+        for each in report.groupings_by_name.values():
+            yield each.name, plan_groups(replace(query, aggregate_by=each))
 
 
 def path_of(report: Report) -> str:
     """The file that a report's SQL is in, by its engine."""
-    return f"{report.name}.{OF_STORE[report.source.store].declared.name}.sql"
+    return f"{report.name}.{ENGINES[report.source.backend].macro_engine.name}.sql"
 
 
 def golden(report: Report) -> str:
     """Every statement of a report."""
-    parts = [f"-- Written by a test: {RENEW}/test_golden.py\n"]
+    parts = [f"-- Written by a test: {RENEW_COMMAND}/test_golden.py\n"]
     parts += [
         f"-- {name}: {', '.join(plan.statement.parameters)}\n{plan.statement.sql};\n" for name, plan in plans(report)
     ]
@@ -57,12 +57,12 @@ def golden(report: Report) -> str:
 @EACH
 def test_the_sql_of_every_report_is_what_was_looked_at(report: Report) -> None:
     now, looked_at = golden(report), GOLDEN / path_of(report)
-    if renewing():
+    if is_renewing():
         GOLDEN.mkdir(exist_ok=True)
         looked_at.write_text(now)
-    assert looked_at.exists(), f"Nobody has looked at the SQL of {report.name} yet: {RENEW}/test_golden.py"
+    assert looked_at.exists(), f"Nobody has looked at the SQL of {report.name} yet: {RENEW_COMMAND}/test_golden.py"
     assert now == looked_at.read_text(), (
-        f"The SQL has changed. If that was meant, look at the difference after: {RENEW}/test_golden.py"
+        f"The SQL has changed. If that was meant, look at the difference after: {RENEW_COMMAND}/test_golden.py"
     )
 
 
@@ -72,14 +72,14 @@ def test_no_sql_is_kept_of_reports_that_there_are_no_more() -> None:
 
 @on_both_servers
 async def test_postgresql_understands_every_statement(club: Club) -> None:
-    of = customer(club)
-    async with club.database.reading(club.community.id) as scope:
+    of = tenant_of(club)
+    async with club.database.read_transaction(club.community.id) as scope:
         for report in REPORTS.values():
-            if report.source.store is Store.TABLES:
+            if report.source.backend is Backend.POSTGRES:
                 for name, plan in plans(report):
                     try:
                         await scope.connection.prepare(plan.statement.sql)
                     except asyncpg.PostgresError as error:
                         pytest.fail(f"{report.name}, {name}: {error}", pytrace=False)
                     given = dict.fromkeys(plan.statement.parameters)
-                    assert len(plan.values(of, club.clock(), given)) == len(plan.statement.parameters)
+                    assert len(plan.bind(of, club.clock(), given)) == len(plan.statement.parameters)

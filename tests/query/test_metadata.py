@@ -11,23 +11,23 @@ import msgspec
 import pytest
 
 from clubs import START, Club
-from query.asking import outside
-from query.declared import KINDS, KINDS_COUNT, KINDS_HISTORY, KINDS_STATS, REGISTRY
+from query.report_client import decode_result
+from query.sample_reports import REGISTRY, SAMPLES, SAMPLES_COUNT, SAMPLES_HISTORY, SAMPLES_STATS
+from query.sample_rows import SampleStore, create_samples, insert
 from query.test_records import REPORTS, thing
-from query.things import Things, insert, things
 from regulars.query import costs
 from regulars.query.field_metadata import field_metadata
-from regulars.query.filter_values import OPERATIONS
-from regulars.query.metadata import described, metadata
-from regulars.query.request import parse, parse_field_metadata
-from regulars.reports.registry import BY_NAME
-from regulars.reports.report import Kind
+from regulars.query.metadata import report_metadata, reports_metadata
+from regulars.query.parser.filter_values import OPERATIONS
+from regulars.query.parser.request import parse_field_metadata_request, parse_query
+from regulars.reports.registry import REPORTS_BY_NAME
+from regulars.reports.report import FieldType
 
 # Metadata -------------------------------------------------------------------------------------------------------
 
 
 def test_a_report_tells_all_that_is_needed_to_ask_for_it() -> None:
-    found = metadata(KINDS, [])["report"]
+    found = reports_metadata(SAMPLES, [])["report"]
     assert {name: found[name] for name in ("name", "format", "permit", "cost")} == {
         "name": "kinds",
         "format": "records",
@@ -43,7 +43,7 @@ def test_a_report_tells_all_that_is_needed_to_ask_for_it() -> None:
         "filterable": True,
         "readonly": True,
         "shown": True,
-        "operations": list(OPERATIONS[Kind.STRING]),
+        "operations": list(OPERATIONS[FieldType.STRING]),
         "values": [
             {"value": "small", "description": "The least."},
             {"value": "large", "description": "The greatest."},
@@ -56,7 +56,7 @@ def test_a_report_tells_all_that_is_needed_to_ask_for_it() -> None:
 
 
 def test_aggregations_tell_what_they_return_or_what_series_are_labelled_with() -> None:
-    found = {each["name"]: each for each in described(KINDS)["aggregations"]}
+    found = {each["name"]: each for each in report_metadata(SAMPLES)["aggregations"]}
     assert [(each["key"], each["type"]) for each in found["by_size_and_mark"]["returned_fields"]] == [
         ("size", "enum"),
         ("mark", "integer"),
@@ -68,7 +68,7 @@ def test_aggregations_tell_what_they_return_or_what_series_are_labelled_with() -
         ("consent", "string"),
         ("status", "boolean"),
     ]
-    history = described(replace(KINDS_HISTORY, metric="metric"))
+    history = report_metadata(replace(SAMPLES_HISTORY, metric="metric"))
     assert history["intervals"] == ["auto", "5m", "1h", "1d", "1w", "1mo"]
     labels = {each["name"]: each["labels"] for each in history["aggregations"]}
     assert labels["size"] == [{"key": "size", "type": "enum"}, {"key": "metric", "type": "enum"}]
@@ -76,13 +76,13 @@ def test_aggregations_tell_what_they_return_or_what_series_are_labelled_with() -
 
 
 def test_without_a_report_those_are_told_that_are_allowed() -> None:
-    found = metadata(None, [KINDS, KINDS_COUNT])
+    found = reports_metadata(None, [SAMPLES, SAMPLES_COUNT])
     assert [each["name"] for each in found["reports"]] == ["kinds", "kinds_count"]
 
 
-@pytest.mark.parametrize("report", {**BY_NAME, **REGISTRY}.values(), ids=lambda report: report.name)
+@pytest.mark.parametrize("report", {**REPORTS_BY_NAME, **REGISTRY}.values(), ids=lambda report: report.name)
 def test_every_report_can_be_told(report: Any) -> None:
-    found = json.loads(msgspec.json.encode(described(report)))
+    found = json.loads(msgspec.json.encode(report_metadata(report)))
     assert found["description"].endswith(".")
     assert all(each["description"].endswith(".") for each in (*found["fields"], *found["aggregations"]))
 
@@ -92,19 +92,19 @@ def test_what_a_filter_costs() -> None:
     both = {"type": "and", "operations": [leaf, leaf]}
     either = {"type": "or", "operations": [both, {"type": "not", "operation": leaf}]}
     for filter_, cost in ((None, 2), (leaf, 2), (both, 3), (either, 7)):
-        query = parse(msgspec.json.encode({"report": "kinds", "filter": filter_}), REGISTRY)
-        assert costs.cost(query) == cost
-    assert costs.METADATA == 1
+        query = parse_query(msgspec.json.encode({"report": "kinds", "filter": filter_}), REGISTRY)
+        assert costs.query_cost(query) == cost
+    assert costs.METADATA_COST == 1
 
 
 # Values of a field ----------------------------------------------------------------------------------------------
 
 
-async def values(of: Things, report: str, field: str, *others: Things, **body: Any) -> list[tuple[Any, int]]:
+async def values(of: SampleStore, report: str, field: str, *others: SampleStore, **body: Any) -> list[tuple[Any, int]]:
     """The values of a field with their counts."""
-    asked = parse_field_metadata(msgspec.json.encode({"report": report, "field": field, **body}), REGISTRY)
+    asked = parse_field_metadata_request(msgspec.json.encode({"report": report, "field": field, **body}), REGISTRY)
     customers = [of.customer, *(each.customer for each in others)]
-    found = outside(await field_metadata(asked, customers, of.stores, START))
+    found = decode_result(await field_metadata(asked, customers, of.backends, START))
     assert found["report"] == report
     assert found["field"] == field
     return [(each["value"], each["count"]) for each in found["values"]]
@@ -112,7 +112,7 @@ async def values(of: Things, report: str, field: str, *others: Things, **body: A
 
 @REPORTS
 async def test_values_come_most_frequent_first(club: Club, report: str) -> None:
-    of = things(club, club.database)
+    of = create_samples(club, club.database)
     await of.insert(
         [
             thing(1, size="large", marks=[1, 2], tags=["a"], consents_true=["sms"], day=date(2026, 11, 1), spent=150),
@@ -138,21 +138,21 @@ async def test_values_come_most_frequent_first(club: Club, report: str) -> None:
 
 
 async def test_at_most_a_thousand_values_come(club: Club) -> None:
-    of = things(club, club.database)
+    of = create_samples(club, club.database)
     await insert(club, [thing(number, name=f"{number // 2:04}") for number in range(2_101)])
     found = await values(of, "kinds", "name")
     assert found == [(f"{number:04}", 2) for number in range(1_000)]
 
 
 async def test_values_are_added_up_over_communities(club: Club, other_club: Club) -> None:
-    first, second = things(club, club.database), things(other_club, other_club.database)
+    first, second = create_samples(club, club.database), create_samples(other_club, other_club.database)
     await first.insert([thing(1, size="small"), thing(2, size="small"), thing(3, size="large")])
     await second.insert([thing(1, size="large"), thing(2, size="large")])
     assert await values(first, "kinds", "size", second) == [("large", 3), ("small", 2)]
 
 
 async def test_counts_smaller_than_a_customer_shows_are_left_out(club: Club, other_club: Club) -> None:
-    first, second = things(club, club.database), things(other_club, other_club.database)
+    first, second = create_samples(club, club.database), create_samples(other_club, other_club.database)
     await first.insert([thing(1, size="small"), thing(2, size="small"), thing(3, size="large")])
     await second.insert([thing(1, size="large")])
     first.customer = replace(first.customer, smallest_cell=2)
@@ -161,17 +161,17 @@ async def test_counts_smaller_than_a_customer_shows_are_left_out(club: Club, oth
 
 
 async def test_statistics_and_timeseries_are_looked_through_between_two_times(club: Club) -> None:
-    of = things(club, club.database)
+    of = create_samples(club, club.database)
     await of.insert([thing(1, size="small"), thing(2, size="small"), thing(3, size="large")])
     of.customer = replace(of.customer, timezone="Europe/Oslo")
-    for report in (KINDS_STATS.name, KINDS_HISTORY.name):
+    for report in (SAMPLES_STATS.name, SAMPLES_HISTORY.name):
         during = {"from": "2026-11-01T00:30:00", "to": "2026-11-02T00:00:00Z"}
         assert await values(of, report, "size", **during) == [("small", 2), ("large", 1)]
     before = {"from": "2026-09-01", "to": "2026-10-31T12:00:00"}
-    assert await values(of, KINDS_STATS.name, "size", **before) == []
+    assert await values(of, SAMPLES_STATS.name, "size", **before) == []
 
 
 async def test_a_report_of_counts_counts_what_it_measures(club: Club) -> None:
-    of = things(club, club.database)
+    of = create_samples(club, club.database)
     await of.insert([thing(1, size="small"), thing(2)])
     assert await values(of, "kinds_count", "size") == [(None, 1), ("small", 1)]

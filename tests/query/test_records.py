@@ -11,23 +11,23 @@ from typing import Any
 import pytest
 
 from clubs import START, Club
-from query.asking import ask, everything, pages
-from query.declared import KINDS, REGISTRY
-from query.things import Row, Things, customer, rows, things
-from randomness import SEED
-from regulars.query.execution import Stores
-from regulars.query.problems import InvalidParametersError
+from hypothesis_settings import SEED
+from query.report_client import all_records, iter_pages, query_records
+from query.sample_reports import REGISTRY, SAMPLES
+from query.sample_rows import Row, SampleStore, create_samples, random_rows, tenant_of
+from regulars.query.backends import Backends
+from regulars.query.errors import InvalidParametersError
 from regulars.reports.report import (
     COMMUNITY_ID,
-    Aggregation,
-    Field,
-    Format,
-    Kind,
-    Measure,
+    Backend,
+    EnumValue,
+    FieldType,
+    Grouping,
     Report,
-    Source,
-    Store,
-    Value,
+    ReportField,
+    ReportFormat,
+    ReportMeasure,
+    RowSource,
 )
 
 BLANK: Row = {
@@ -52,7 +52,7 @@ def thing(number: int, **values: Any) -> Row:
 
 @REPORTS
 async def test_every_kind_of_field_goes_out_in_its_own_form(club: Club, report: str) -> None:
-    of = things(club, club.database)
+    of = create_samples(club, club.database)
     given = thing(
         7,
         name="Åse",
@@ -71,7 +71,7 @@ async def test_every_kind_of_field_goes_out_in_its_own_form(club: Club, report: 
         properties={"language": "no", "more": [1, {"a": None}]},
     )
     await of.insert([given])
-    answer = await ask(of.stores, [of.customer], report)
+    answer = await query_records(of.backends, [of.customer], report)
     assert answer == {
         "records": [
             {
@@ -98,31 +98,31 @@ async def test_every_kind_of_field_goes_out_in_its_own_form(club: Club, report: 
         "result_type": "records",
     }
     assert list(answer) == ["records", "pagination", "result_type"]
-    assert list(answer["records"][0]) == [each.name for each in KINDS.fields if each.shown]
+    assert list(answer["records"][0]) == [each.name for each in SAMPLES.fields if each.visible]
 
 
 @REPORTS
 async def test_rows_come_by_community_then_key_nulls_first_enums_as_declared_texts_by_code_point(
     club: Club, other_club: Club, report: str
 ) -> None:
-    of = things(club, club.database)
+    of = create_samples(club, club.database)
     names = (None, "", "B", "a", "é", "\uffff", "\U00010000")
     sizes = (None, "small", "large", "unheard-of")
     expected = [(size, name) for size in sizes for name in names]
     given = [thing(number, size=size, name=name) for number, (size, name) in enumerate(expected)]
     random.Random(SEED).shuffle(given)
     await of.insert(given)
-    found = await everything(of.stores, [of.customer], report, limit=3)
+    found = await all_records(of.backends, [of.customer], report, limit=3)
     assert [(each["size"], each["name"]) for each in found] == expected
 
 
 async def test_rows_of_several_communities_come_one_after_the_other(club: Club, other_club: Club) -> None:
-    first, second = things(club, club.database), things(other_club, other_club.database)
+    first, second = create_samples(club, club.database), create_samples(other_club, other_club.database)
     await first.insert([thing(number, name=f"{number:02}") for number in range(5)])
     await second.insert([thing(number, name=f"{number:02}") for number in range(4)])
     both = [second.customer, first.customer]
     for limit in range(1, 11):
-        found = await everything(first.stores, both, "kinds", limit=limit)
+        found = await all_records(first.backends, both, "kinds", limit=limit)
         assert [(each["community_id"], each["id"]) for each in found] == [
             *((club.community.id, number) for number in range(5)),
             *((other_club.community.id, number) for number in range(4)),
@@ -131,20 +131,20 @@ async def test_rows_of_several_communities_come_one_after_the_other(club: Club, 
 
 @REPORTS
 async def test_pages_of_any_size_hold_the_same_rows(club: Club, report: str) -> None:
-    of, given = things(club, club.database), rows(random.Random(SEED), 60)
+    of, given = create_samples(club, club.database), random_rows(random.Random(SEED), 60)
     await of.insert(given)
-    whole = await everything(of.stores, [of.customer], report)
+    whole = await all_records(of.backends, [of.customer], report)
     assert len(whole) == 60
     for limit in (1, 7, 30, 59, 60, 61):
-        found = [page async for page in pages(of.stores, [of.customer], report, limit=limit)]
+        found = [page async for page in iter_pages(of.backends, [of.customer], report, limit=limit)]
         assert [each for page in found for each in page] == whole
         assert [len(page) for page in found[:-1]] == [limit] * (len(found) - 1)
         assert 0 < len(found[-1]) <= limit
 
 
 async def test_no_rows_are_an_empty_page(club: Club) -> None:
-    of = things(club, club.database)
-    assert await ask(of.stores, [of.customer], "kinds") == {
+    of = create_samples(club, club.database)
+    assert await query_records(of.backends, [of.customer], "kinds") == {
         "records": [],
         "pagination": {"next_page_info": None},
         "result_type": "records",
@@ -153,7 +153,7 @@ async def test_no_rows_are_an_empty_page(club: Club) -> None:
 
 async def test_a_process_without_copies_says_so(club: Club) -> None:
     with pytest.raises(RuntimeError, match="keeps no columnar copies"):
-        await ask(Stores(club.database), [customer(club)], "kinds_in_columns")
+        await query_records(Backends(club.database), [tenant_of(club)], "kinds_in_columns")
 
 
 # Groups ---------------------------------------------------------------------------------------------------------
@@ -161,7 +161,7 @@ async def test_a_process_without_copies_says_so(club: Club) -> None:
 
 @REPORTS
 async def test_groups_are_in_the_order_of_their_labels_with_quotients_of_their_sums(club: Club, report: str) -> None:
-    of = things(club, club.database)
+    of = create_samples(club, club.database)
     await of.insert(
         [
             thing(1, size="large", spent=100),
@@ -170,7 +170,7 @@ async def test_groups_are_in_the_order_of_their_labels_with_quotients_of_their_s
             thing(4, spent=7),
         ]
     )
-    answer = await ask(of.stores, [of.customer], report, aggregate_by="by_size")
+    answer = await query_records(of.backends, [of.customer], report, aggregate_by="by_size")
     assert answer["records"] == [
         {"size": None, "count": 1, "spent_total": 0.07, "average": 0.07},
         {"size": "small", "count": 1, "spent_total": None, "average": None},
@@ -182,23 +182,23 @@ async def test_groups_are_in_the_order_of_their_labels_with_quotients_of_their_s
 
 @REPORTS
 async def test_an_array_counts_once_for_each_element_and_once_where_it_is_empty(club: Club, report: str) -> None:
-    of = things(club, club.database)
+    of = create_samples(club, club.database)
     await of.insert([thing(1, marks=[1, 2], tags=["a"]), thing(2, marks=[2]), thing(3), thing(4, marks=None)])
-    found = await everything(of.stores, [of.customer], report, aggregate_by="by_marks", limit=2)
+    found = await all_records(of.backends, [of.customer], report, aggregate_by="by_marks", limit=2)
     assert [(each["mark"], each["count"]) for each in found] == [(None, 2), (1, 1), (2, 2)]
-    found = await everything(of.stores, [of.customer], report, aggregate_by="by_size_and_mark")
+    found = await all_records(of.backends, [of.customer], report, aggregate_by="by_size_and_mark")
     assert [(each["size"], each["mark"], each["count"]) for each in found] == [
         (None, None, 2),
         (None, 1, 1),
         (None, 2, 2),
     ]
-    tags = await everything(of.stores, [of.customer], report, aggregate_by="by_tags")
+    tags = await all_records(of.backends, [of.customer], report, aggregate_by="by_tags")
     assert [(each["tag"], each["count"]) for each in tags] == [(None, 3), ("a", 1)]
 
 
 @REPORTS
 async def test_flags_count_once_for_each_name_and_answer(club: Club, report: str) -> None:
-    of = things(club, club.database)
+    of = create_samples(club, club.database)
     await of.insert(
         [
             thing(1, consents_true=["sms", "email"]),
@@ -206,7 +206,7 @@ async def test_flags_count_once_for_each_name_and_answer(club: Club, report: str
             thing(3),
         ]
     )
-    found = await everything(of.stores, [of.customer], report, aggregate_by="by_consents", limit=1)
+    found = await all_records(of.backends, [of.customer], report, aggregate_by="by_consents", limit=1)
     assert [(each["consent"], each["status"], each["count"]) for each in found] == [
         ("email", True, 2),
         ("sms", False, 1),
@@ -216,7 +216,7 @@ async def test_flags_count_once_for_each_name_and_answer(club: Club, report: str
 
 @REPORTS
 async def test_groups_may_be_of_booleans_dates_and_expressions(club: Club, report: str) -> None:
-    of = things(club, club.database)
+    of = create_samples(club, club.database)
     await of.insert([thing(1, points=3, is_good=True, day=date(2026, 11, 1)), thing(2, points=2, is_good=False)])
     for aggregation, labels in (
         ("by_is_many", [False, True]),
@@ -224,16 +224,16 @@ async def test_groups_may_be_of_booleans_dates_and_expressions(club: Club, repor
         ("by_day", [None, "2026-11-01"]),
         ("by_points", [2, 3]),
     ):
-        found = await everything(of.stores, [of.customer], report, aggregate_by=aggregation, limit=1)
+        found = await all_records(of.backends, [of.customer], report, aggregate_by=aggregation, limit=1)
         assert [next(iter(each.values())) for each in found] == labels
 
 
 async def test_groups_are_added_up_over_communities_each_in_its_own_minor_units(club: Club, other_club: Club) -> None:
-    first, second = things(club, club.database), things(other_club, other_club.database)
+    first, second = create_samples(club, club.database), create_samples(other_club, other_club.database)
     await first.insert([thing(1, name="a", spent=100), thing(2, name="b"), thing(3, name="c", spent=1)])
     await second.insert([thing(1, name="a", spent=1_005), thing(2, name="a"), thing(3, name="b", spent=10)])
     both = [first.customer, replace(second.customer, minor_digits=3, currency=first.customer.currency)]
-    found = await everything(first.stores, both, "kinds", aggregate_by="by_name")
+    found = await all_records(first.backends, both, "kinds", aggregate_by="by_name")
     assert found == [
         {"name": "a", "count": 3, "spent_total": 2.005, "average": 0.67},
         {"name": "b", "count": 2, "spent_total": 0.01, "average": 0.0},
@@ -242,33 +242,37 @@ async def test_groups_are_added_up_over_communities_each_in_its_own_minor_units(
 
 
 async def test_money_of_several_currencies_is_not_added_up(club: Club, other_club: Club) -> None:
-    first, second = things(club, club.database), things(other_club, other_club.database)
+    first, second = create_samples(club, club.database), create_samples(other_club, other_club.database)
     both = [first.customer, second.customer]
     with pytest.raises(InvalidParametersError, match="different currencies"):
-        await ask(first.stores, both, "kinds", aggregate_by="by_name")
+        await query_records(first.backends, both, "kinds", aggregate_by="by_name")
 
 
 async def test_a_report_without_a_key_counts_every_community_none_too(club: Club, other_club: Club) -> None:
-    first, second = things(club, club.database), things(other_club, other_club.database)
+    first, second = create_samples(club, club.database), create_samples(other_club, other_club.database)
     await first.insert([thing(1, size="small"), thing(2)])
     both = [first.customer, second.customer]
-    counted = await ask(first.stores, both, "kinds_count")
+    counted = await query_records(first.backends, both, "kinds_count")
     assert counted["records"] == [
         {"community_id": club.community.id, "count": 2},
         {"community_id": other_club.community.id, "count": 0},
     ]
-    by_club = await ask(first.stores, both, "kinds_count", aggregate_by="by_loyalty_club_id")
+    by_club = await query_records(first.backends, both, "kinds_count", aggregate_by="by_loyalty_club_id")
     assert [each["count"] for each in by_club["records"]] == [2, 0]
     small = {"type": "equal", "field": "size", "value": "small"}
-    assert [each["count"] for each in (await ask(first.stores, both, "kinds_count", filter=small))["records"]] == [1, 0]
-    grouped = await ask(first.stores, both, "kinds_count", aggregate_by="by_size")
+    assert [
+        each["count"] for each in (await query_records(first.backends, both, "kinds_count", filter=small))["records"]
+    ] == [1, 0]
+    grouped = await query_records(first.backends, both, "kinds_count", aggregate_by="by_size")
     assert grouped["records"] == [{"size": None, "count": 1}, {"size": "small", "count": 1}]
 
 
 async def test_a_community_without_rows_is_no_group_of_a_report_of_rows(club: Club, other_club: Club) -> None:
-    first, second = things(club, club.database), things(other_club, other_club.database)
+    first, second = create_samples(club, club.database), create_samples(other_club, other_club.database)
     await first.insert([thing(1)])
-    found = await everything(first.stores, [first.customer, second.customer], "kinds", aggregate_by="by_community_id")
+    found = await all_records(
+        first.backends, [first.customer, second.customer], "kinds", aggregate_by="by_community_id"
+    )
     assert [each["community_id"] for each in found] == [club.community.id]
 
 
@@ -276,24 +280,26 @@ async def test_a_community_without_rows_is_no_group_of_a_report_of_rows(club: Cl
 
 GROUPED_COUNT = Report(
     name="grouped_count",
-    format=Format.RECORDS,
-    meaning="Simply aggregated counts.",
+    format=ReportFormat.RECORDS,
+    description="Simply aggregated counts.",
     cost=2,
     fields=(
         COMMUNITY_ID,
-        Field(
+        ReportField(
             "grouping_type",
-            Kind.STRING,
+            FieldType.STRING,
             "Aggregation group type.",
-            values=tuple(map(Value, ("optin_channel", "optin_subchannel", "optin_platform", "country"))),
+            values=tuple(map(EnumValue, ("optin_channel", "optin_subchannel", "optin_platform", "country"))),
         ),
-        Field("grouping_value", Kind.STRING, "Aggregation group value."),
-        Field("members_count", Kind.INTEGER, "Count of members."),
-        Field("updated_at", Kind.TIME, "Time of the last change."),
-        Field("rank", Kind.INTEGER, "A number that is not shown.", sql="length(r.grouping_value)", shown=False),
+        ReportField("grouping_value", FieldType.STRING, "Aggregation group value."),
+        ReportField("members_count", FieldType.INTEGER, "Count of members."),
+        ReportField("updated_at", FieldType.TIMESTAMP, "Time of the last change."),
+        ReportField(
+            "rank", FieldType.INTEGER, "A number that is not shown.", sql="length(r.grouping_value)", visible=False
+        ),
     ),
-    source=Source(
-        Store.TABLES,
+    source=RowSource(
+        Backend.POSTGRES,
         """
         SELECT p.title AS grouping_type, p.first_name AS grouping_value, p.birth_year AS members_count, p.updated_at
         FROM profiles AS p
@@ -301,10 +307,10 @@ GROUPED_COUNT = Report(
         """,
     ),
     key=("community_id", "grouping_type", "rank", "grouping_value"),
-    aggregations=(
-        Aggregation("by_grouping_type_and_value", ("grouping_type", "grouping_value"), "Counts added up over clubs."),
+    groupings=(
+        Grouping("by_grouping_type_and_value", ("grouping_type", "grouping_value"), "Counts added up over clubs."),
     ),
-    measures=(Measure("members_count", Kind.INTEGER, "Count of members.", sql="sum(r.members_count)"),),
+    measures=(ReportMeasure("members_count", FieldType.INTEGER, "Count of members.", sql="sum(r.members_count)"),),
 )
 
 _COUNTS = """
@@ -315,17 +321,17 @@ FROM (VALUES ('country', 'NO', 680), ('optin_channel', 'default', 159), ('optin_
 """
 
 
-async def documented(club: Club) -> Things:
+async def documented(club: Club) -> SampleStore:
     """The counts of the documentation's example."""
-    async with club.database.writing(club.community.id) as scope:
+    async with club.database.write_transaction(club.community.id) as scope:
         await scope.execute(_COUNTS, club.community.id, datetime(2024, 8, 14, 5, 56, 40, 98_000, tzinfo=UTC))
-    return things(club, club.database)
+    return create_samples(club, club.database)
 
 
 async def test_rows_come_out_as_in_the_documentation(club: Club) -> None:
     of = await documented(club)
     registry = {**REGISTRY, "grouped_count": GROUPED_COUNT}
-    plain = await ask(of.stores, [of.customer], "grouped_count", registry=registry)
+    plain = await query_records(of.backends, [of.customer], "grouped_count", registry=registry)
     assert [list(each.items()) for each in plain["records"]] == [
         [
             ("community_id", club.community.id),
@@ -340,14 +346,16 @@ async def test_rows_come_out_as_in_the_documentation(club: Club) -> None:
             ("country", "NO", 680),
         )
     ]
-    assert await everything(of.stores, [of.customer], "grouped_count", registry=registry, limit=1) == plain["records"]
+    assert (
+        await all_records(of.backends, [of.customer], "grouped_count", registry=registry, limit=1) == plain["records"]
+    )
 
 
 async def test_groups_come_out_as_in_the_documentation(club: Club) -> None:
     of = await documented(club)
     registry = {**REGISTRY, "grouped_count": GROUPED_COUNT}
-    grouped = await ask(
-        of.stores,
+    grouped = await query_records(
+        of.backends,
         [of.customer],
         "grouped_count",
         registry=registry,
@@ -361,13 +369,13 @@ async def test_groups_come_out_as_in_the_documentation(club: Club) -> None:
 
 
 async def test_all_communities_are_seen_at_one_instant(club: Club, other_club: Club) -> None:
-    first, second = things(club, club.database), things(other_club, other_club.database)
+    first, second = create_samples(club, club.database), create_samples(other_club, other_club.database)
     await second.insert([thing(1)])
     statement = "SELECT count(*) FROM profiles"
-    async with first.stores.snapshot([first.customer, second.customer]) as snapshot:
+    async with first.backends.snapshot([first.customer, second.customer]) as snapshot:
         assert snapshot.now == START
-        assert (await snapshot.rows(first.customer, Store.TABLES, statement, []))[0][0] == 0
+        assert (await snapshot.fetch(first.customer, Backend.POSTGRES, statement, []))[0][0] == 0
         await second.insert([thing(2)])
         await first.insert([thing(1)])
-        assert (await snapshot.rows(second.customer, Store.TABLES, statement, []))[0][0] == 1
-        assert (await snapshot.rows(first.customer, Store.TABLES, statement, []))[0][0] == 0
+        assert (await snapshot.fetch(second.customer, Backend.POSTGRES, statement, []))[0][0] == 1
+        assert (await snapshot.fetch(first.customer, Backend.POSTGRES, statement, []))[0][0] == 0

@@ -8,21 +8,26 @@ from typing import Any
 
 import pytest
 
-from query.declared import REGISTRY
-from query.lines import compared
-from regulars.query.problems import InvalidParametersError
-from regulars.query.request import NotJsonError, parse, parse_field_metadata, parse_metadata
+from query.case_files import check_cases
+from query.sample_reports import REGISTRY
+from regulars.query.errors import InvalidParametersError
+from regulars.query.parser.request import (
+    InvalidJsonError,
+    parse_field_metadata_request,
+    parse_metadata_request,
+    parse_query,
+)
 
 
 def details(body: str) -> tuple[str]:
     """What is said of a body."""
     with pytest.raises(InvalidParametersError) as caught:
-        parse(body.encode(), REGISTRY)
+        parse_query(body.encode(), REGISTRY)
     return (json.dumps(caught.value.details),)
 
 
 def test_all_that_is_wrong_is_told_at_its_place() -> None:
-    compared("errors.txt", details)
+    check_cases("errors.txt", details)
 
 
 @pytest.mark.parametrize(
@@ -31,8 +36,8 @@ def test_all_that_is_wrong_is_told_at_its_place() -> None:
     ids=lambda body: body[:12].decode(errors="replace"),
 )
 def test_what_is_no_object_in_json_is_told_apart(body: bytes) -> None:
-    with pytest.raises(NotJsonError, match="The body"):
-        parse(body, REGISTRY)
+    with pytest.raises(InvalidJsonError, match="The body"):
+        parse_query(body, REGISTRY)
 
 
 def _codes(tree: Any) -> list[str]:
@@ -44,7 +49,7 @@ def _codes(tree: Any) -> list[str]:
 def said(body: bytes) -> list[str]:
     """The codes of all that is wrong with a body."""
     with pytest.raises(InvalidParametersError) as caught:
-        parse(body, REGISTRY)
+        parse_query(body, REGISTRY)
     return _codes(caught.value.details)
 
 
@@ -57,7 +62,7 @@ def test_a_hundred_nodes_pass_and_one_more_does_not() -> None:
         if codes:
             assert said(body) == codes
         else:
-            assert parse(body, REGISTRY).filter is not None
+            assert parse_query(body, REGISTRY).filter is not None
 
 
 def test_too_many_nodes_stand_for_all_that_is_wrong_in_the_filter() -> None:
@@ -89,7 +94,7 @@ def test_a_megabyte_of_filter_is_refused_at_once(filter_: str, code: str) -> Non
 
 def test_times_are_kept_as_they_are_written() -> None:
     body = b'{"report":"kinds_stats","from":"2026-11-24T08:00:00","to":"2026-11-24T08:00:00.5+02:00"}'
-    query = parse(body, REGISTRY)
+    query = parse_query(body, REGISTRY)
     assert query.start is not None
     assert query.end is not None
     assert query.start.tzinfo is None
@@ -98,10 +103,10 @@ def test_times_are_kept_as_they_are_written() -> None:
 
 def test_auto_is_no_interval_of_its_own() -> None:
     body = b'{"report":"kinds_history","from":"2026-11-23","to":"2026-11-24","interval":"%s"}'
-    assert parse(body % b"auto", REGISTRY).interval is None
-    chosen = parse(body % b"1mo", REGISTRY).interval
+    assert parse_query(body % b"auto", REGISTRY).interval is None
+    chosen = parse_query(body % b"1mo", REGISTRY).interval
     assert chosen is not None
-    assert chosen.written == "1mo"
+    assert chosen.code == "1mo"
 
 
 @pytest.mark.parametrize(
@@ -113,13 +118,13 @@ def test_auto_is_no_interval_of_its_own() -> None:
 )
 def test_metadata_are_asked_of_reports_that_there_are(body: str, codes: list[str]) -> None:
     with pytest.raises(InvalidParametersError) as caught:
-        parse_metadata(body.encode(), REGISTRY)
+        parse_metadata_request(body.encode(), REGISTRY)
     assert _codes(caught.value.details) == codes
 
 
 @pytest.mark.parametrize("body", [b"", b" ", b"{}", b'{"report":null}'])
 def test_metadata_of_all_reports_need_no_report(body: bytes) -> None:
-    assert parse_metadata(body, REGISTRY) is None
+    assert parse_metadata_request(body, REGISTRY) is None
 
 
 @pytest.mark.parametrize(
@@ -139,5 +144,5 @@ def test_metadata_of_all_reports_need_no_report(body: bytes) -> None:
 )
 def test_field_metadata_are_asked_of_fields_that_are_filterable(body: str, codes: list[str]) -> None:
     with pytest.raises(InvalidParametersError) as caught:
-        parse_field_metadata(body.encode(), REGISTRY)
+        parse_field_metadata_request(body.encode(), REGISTRY)
     assert _codes(caught.value.details) == codes

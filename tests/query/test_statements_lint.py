@@ -11,9 +11,9 @@ import pytest
 import sqlglot
 from sqlglot import exp
 
-from query.declared import REGISTRY as OURS
-from regulars.reports.registry import BY_NAME
-from regulars.reports.report import Report, Store
+from query.sample_reports import REGISTRY as OURS
+from regulars.reports.registry import REPORTS_BY_NAME
+from regulars.reports.report import Backend, Report
 
 SOURCE = Path(__file__).parents[2] / "src" / "regulars"
 # Files are one community's, and have no number for it.
@@ -70,9 +70,9 @@ def test_no_file_of_sql_is_without_its_community() -> None:
     assert [file.name for file in FILES if "community_id" not in file.read_text()] == []
 
 
-@pytest.mark.parametrize("report", [*BY_NAME.values(), *OURS.values()], ids=lambda report: report.name)
+@pytest.mark.parametrize("report", [*REPORTS_BY_NAME.values(), *OURS.values()], ids=lambda report: report.name)
 def test_the_source_of_every_report_over_tables_is_of_one_community(report: Report) -> None:
-    if report.source.store is Store.TABLES:
+    if report.source.backend is Backend.POSTGRES:
         assert "$community" in report.source.sql
         # What is bound as an array stands where sqlglot expects a name.
         tree = sqlglot.parse_one(re.sub(r"\$(\w+)::\w+\[\]", r"\1", report.source.sql), dialect="postgres")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
-from query.happenings import STATS, Happening, asked, customer
-from regulars.query.execution import Stores
-from regulars.query.statistics import statistics
+from query.event_reports import STATS, SampleEvent, build_query, create_tenant
+from regulars.query.backends import Backends
+from regulars.query.formats.statistics import statistics
 from regulars.storage.database import Database
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -16,20 +16,20 @@ MICROSECOND = timedelta(microseconds=1)
 
 async def test_values_are_added_up_from_the_first_instant_to_before_the_last(database: Database) -> None:
     start, end = NOW, NOW + timedelta(hours=1)
-    first = await customer(
+    first = await create_tenant(
         database,
         "Europe/Oslo",
         [
-            Happening(start - MICROSECOND, amount=5),
-            Happening(start, amount=100),
-            Happening(end - MICROSECOND, amount=101),
-            Happening(end, amount=5),
-            Happening(start),
+            SampleEvent(start - MICROSECOND, amount=5),
+            SampleEvent(start, amount=100),
+            SampleEvent(end - MICROSECOND, amount=101),
+            SampleEvent(end, amount=5),
+            SampleEvent(start),
         ],
     )
-    second = await customer(database, "Europe/Oslo", [Happening(start, amount=200)])
-    query = asked(STATS, "2026-11-24T13:00", "2026-11-24T13:00Z")
-    found = await statistics(query, [first, second], Stores(database), NOW)
+    second = await create_tenant(database, "Europe/Oslo", [SampleEvent(start, amount=200)])
+    query = build_query(STATS, "2026-11-24T13:00", "2026-11-24T13:00Z")
+    found = await statistics(query, [first, second], Backends(database), NOW)
     assert found == {
         "statistics": [
             {
@@ -51,10 +51,10 @@ async def test_values_are_added_up_from_the_first_instant_to_before_the_last(dat
 
 
 async def test_groups_are_in_the_order_of_their_labels_and_a_quotient_by_nothing_is_null(database: Database) -> None:
-    happened = [Happening(NOW, None), Happening(NOW, "in", amount=1), Happening(NOW, "in"), Happening(NOW)]
-    utc = await customer(database, "UTC", [*happened, *[Happening(NOW, "in")] * 14])
-    query = asked(STATS, "2026-11-24T12:00", "2026-11-24T12:01", "kind")
-    found = (await statistics(query, [utc], Stores(database), NOW))["statistics"]
+    happened = [SampleEvent(NOW, None), SampleEvent(NOW, "in", amount=1), SampleEvent(NOW, "in"), SampleEvent(NOW)]
+    utc = await create_tenant(database, "UTC", [*happened, *[SampleEvent(NOW, "in")] * 14])
+    query = build_query(STATS, "2026-11-24T12:00", "2026-11-24T12:01", "kind")
+    found = (await statistics(query, [utc], Backends(database), NOW))["statistics"]
     assert [each["label"]["kind"] for each in found] == ["out", "in", None]
     assert [each["values"]["average"] for each in found] == [None, Decimal("0.0100"), None]
     # A sixteenth is 0.0625.
@@ -64,25 +64,25 @@ async def test_groups_are_in_the_order_of_their_labels_and_a_quotient_by_nothing
 async def test_a_quotient_is_rounded_to_the_even_neighbour(database: Database) -> None:
     half_even = {}
     for sales in (1, 3):
-        happened = [Happening(NOW, amount=0)] * sales + [Happening(NOW)] * (20_000 - sales)
-        utc = await customer(database, "UTC", happened)
-        query = asked(STATS, "2026-11-24T12:00", "2026-11-24T12:01")
-        (found,) = (await statistics(query, [utc], Stores(database), NOW))["statistics"]
+        happened = [SampleEvent(NOW, amount=0)] * sales + [SampleEvent(NOW)] * (20_000 - sales)
+        utc = await create_tenant(database, "UTC", happened)
+        query = build_query(STATS, "2026-11-24T12:00", "2026-11-24T12:01")
+        (found,) = (await statistics(query, [utc], Backends(database), NOW))["statistics"]
         half_even[sales] = found["values"]["rate"]
     # 0.00005 and 0.00015.
     assert half_even == {1: Decimal("0.0000"), 3: Decimal("0.0002")}
 
 
 async def test_across_zones_the_range_is_wall_time_in_each_and_all_is_added_up(database: Database) -> None:
-    oslo = await customer(database, "Europe/Oslo", [Happening(NOW - timedelta(hours=1)), Happening(NOW)])
-    kolkata = await customer(database, "Asia/Kolkata", [Happening(NOW - timedelta(hours=5, minutes=30))])
-    query = asked(STATS, "2026-11-24T12:00", "2026-11-24T13:00")
-    found = await statistics(query, [oslo, kolkata], Stores(database), NOW)
+    oslo = await create_tenant(database, "Europe/Oslo", [SampleEvent(NOW - timedelta(hours=1)), SampleEvent(NOW)])
+    kolkata = await create_tenant(database, "Asia/Kolkata", [SampleEvent(NOW - timedelta(hours=5, minutes=30))])
+    query = build_query(STATS, "2026-11-24T12:00", "2026-11-24T13:00")
+    found = await statistics(query, [oslo, kolkata], Backends(database), NOW)
     assert [each["values"]["count"] for each in found["statistics"]] == [2]
     assert (found["from"], found["to"]) == ("2026-11-24T12:00:00.000", "2026-11-24T13:00:00.000")
 
 
 async def test_where_nothing_happened_there_is_no_group(database: Database) -> None:
-    utc = await customer(database, "UTC", [Happening(NOW)])
-    query = asked(STATS, "2026-11-24T12:00", "2026-11-24T12:00")
-    assert (await statistics(query, [utc], Stores(database), NOW))["statistics"] == []
+    utc = await create_tenant(database, "UTC", [SampleEvent(NOW)])
+    query = build_query(STATS, "2026-11-24T12:00", "2026-11-24T12:00")
+    assert (await statistics(query, [utc], Backends(database), NOW))["statistics"] == []

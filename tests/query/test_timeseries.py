@@ -10,14 +10,14 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from query.happenings import AMOUNTS, HIGHEST, HISTORY, Happening, asked, customer
-from regulars.access.customers import Customer
-from regulars.query.execution import Stores
-from regulars.query.problems import InvalidParametersError
-from regulars.query.query import Query
-from regulars.query.ranges import Range
-from regulars.query.timeseries import Series, answer, timeseries
-from regulars.reports.interval import Interval
+from query.event_reports import AMOUNTS, HIGHEST, HISTORY, SampleEvent, build_query, create_tenant
+from regulars.auth.tenants import Tenant
+from regulars.query.backends import Backends
+from regulars.query.errors import InvalidParametersError
+from regulars.query.formats.timeseries import Series, build_result, timeseries
+from regulars.query.parser.time_range import TimeRange
+from regulars.query.query import ReportQuery
+from regulars.rollups.intervals import Interval
 from regulars.storage.database import Database
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -28,24 +28,26 @@ def at(text: str) -> datetime:
     return datetime.fromisoformat(text).replace(tzinfo=UTC)
 
 
-async def told(query: Query, customers: Sequence[Customer], database: Database, now: datetime = NOW) -> dict[str, Any]:
+async def told(
+    query: ReportQuery, customers: Sequence[Tenant], database: Database, now: datetime = NOW
+) -> dict[str, Any]:
     """The answer to a query."""
-    return await timeseries(query, customers, Stores(database), now)
+    return await timeseries(query, customers, Backends(database), now)
 
 
 async def test_in_one_zone_buckets_carry_its_offset_and_customers_are_summed(database: Database) -> None:
-    first = await customer(
+    first = await create_tenant(
         database,
         "Europe/Oslo",
         [
-            Happening(at("2026-03-28T22:59")),  # 28 March, 23:59
-            Happening(at("2026-03-28T23:00")),
-            Happening(at("2026-03-29T21:59"), "in"),
-            Happening(at("2026-03-31T12:00"), "in"),
+            SampleEvent(at("2026-03-28T22:59")),  # 28 March, 23:59
+            SampleEvent(at("2026-03-28T23:00")),
+            SampleEvent(at("2026-03-29T21:59"), "in"),
+            SampleEvent(at("2026-03-31T12:00"), "in"),
         ],
     )
-    second = await customer(database, "Europe/Oslo", [Happening(at("2026-03-29T12:00"))])
-    query = asked(HISTORY, "2026-03-28T10:00", "2026-03-31T00:00", interval=Interval.DAY)
+    second = await create_tenant(database, "Europe/Oslo", [SampleEvent(at("2026-03-29T12:00"))])
+    query = build_query(HISTORY, "2026-03-28T10:00", "2026-03-31T00:00", interval=Interval.DAY)
     found = await told(query, [first, second], database)
     assert found == {
         "interval": "1d",
@@ -67,15 +69,19 @@ async def test_in_one_zone_buckets_carry_its_offset_and_customers_are_summed(dat
 
 
 async def test_the_repeated_hour_is_two_buckets_in_one_zone_and_one_across_zones(database: Database) -> None:
-    repeated = [Happening(at("2026-10-25T00:30")), Happening(at("2026-10-25T01:30")), Happening(at("2026-10-25T01:40"))]
-    oslo = await customer(database, "Europe/Oslo", repeated)
-    query = asked(HISTORY, "2026-10-25T02:00:00+02:00", "2026-10-25T02:00:00+01:00", "total", Interval.HOUR)
+    repeated = [
+        SampleEvent(at("2026-10-25T00:30")),
+        SampleEvent(at("2026-10-25T01:30")),
+        SampleEvent(at("2026-10-25T01:40")),
+    ]
+    oslo = await create_tenant(database, "Europe/Oslo", repeated)
+    query = build_query(HISTORY, "2026-10-25T02:00:00+02:00", "2026-10-25T02:00:00+01:00", "total", Interval.HOUR)
     alone = await told(query, [oslo], database)
     assert alone["time_buckets"] == ["2026-10-25T02:00:00.000+02:00", "2026-10-25T02:00:00.000+01:00"]
     assert alone["series"] == [{"label": {}, "values": [1, 2]}]
 
-    kolkata = await customer(database, "Asia/Kolkata", [Happening(at("2026-10-24T20:45"))])  # 02:15
-    query = asked(HISTORY, "2026-10-25T02:00", "2026-10-25T02:00", "total", Interval.HOUR)
+    kolkata = await create_tenant(database, "Asia/Kolkata", [SampleEvent(at("2026-10-24T20:45"))])  # 02:15
+    query = build_query(HISTORY, "2026-10-25T02:00", "2026-10-25T02:00", "total", Interval.HOUR)
     assert await told(query, [oslo, kolkata], database) == {
         "interval": "1h",
         "range_timezone": "local",
@@ -91,27 +97,27 @@ async def test_the_repeated_hour_is_two_buckets_in_one_zone_and_one_across_zones
 
 async def test_of_what_holds_at_the_end_of_a_repeated_hour_the_later_counts(database: Database) -> None:
     places = [
-        Happening(at("2026-10-25T00:30"), place=7),
-        Happening(at("2026-10-25T01:30"), place=5),
-        Happening(at("2026-10-25T00:40"), "in", place=3),
+        SampleEvent(at("2026-10-25T00:30"), place=7),
+        SampleEvent(at("2026-10-25T01:30"), place=5),
+        SampleEvent(at("2026-10-25T00:40"), "in", place=3),
     ]
-    oslo = await customer(database, "Europe/Oslo", places)
-    other = await customer(database, "Europe/Lisbon", [])
-    query = asked(HIGHEST, "2026-10-25T02:00", "2026-10-25T02:00", interval=Interval.HOUR)
+    oslo = await create_tenant(database, "Europe/Oslo", places)
+    other = await create_tenant(database, "Europe/Lisbon", [])
+    query = build_query(HIGHEST, "2026-10-25T02:00", "2026-10-25T02:00", interval=Interval.HOUR)
     series = (await told(query, [oslo, other], database))["series"]
     assert [(each["label"]["kind"], each["values"]) for each in series] == [("out", [5]), ("in", [3])]
-    query = asked(HIGHEST, "2026-10-25T00:30Z", "2026-10-25T01:30Z", interval=Interval.HOUR)
+    query = build_query(HIGHEST, "2026-10-25T00:30Z", "2026-10-25T01:30Z", interval=Interval.HOUR)
     assert [each["values"] for each in (await told(query, [oslo], database))["series"]] == [[7, 5], [3, None]]
 
 
 async def test_across_zones_a_customer_has_series_of_its_own(database: Database) -> None:
-    happened = [Happening(at("2026-11-02T12:00")), Happening(at("2026-11-02T12:00"), "in")]
-    apia = await customer(database, "Pacific/Apia", happened)
-    first, second = [await customer(database, "Europe/Oslo", happened) for _ in range(2)]
+    happened = [SampleEvent(at("2026-11-02T12:00")), SampleEvent(at("2026-11-02T12:00"), "in")]
+    apia = await create_tenant(database, "Pacific/Apia", happened)
+    first, second = [await create_tenant(database, "Europe/Oslo", happened) for _ in range(2)]
     customers = [second, apia, first]
 
     async def series(by: str | None) -> list[tuple[str, dict[str, Any], list[Any]]]:
-        query = asked(HISTORY, "2026-11-02T00:00", "2026-11-03T23:00", by, Interval.DAY)
+        query = build_query(HISTORY, "2026-11-02T00:00", "2026-11-03T23:00", by, Interval.DAY)
         found = (await told(query, customers, database))["series"]
         assert all(list(each) == ["timezone", "label", "values"] for each in found)
         return [(each["timezone"], each["label"], each["values"]) for each in found]
@@ -138,11 +144,11 @@ async def test_across_zones_a_customer_has_series_of_its_own(database: Database)
 
 async def test_series_are_in_the_order_of_their_labels(database: Database) -> None:
     happened = [
-        Happening(NOW, kind, place)
+        SampleEvent(NOW, kind, place)
         for kind, place in [(None, 2), ("in", None), ("in", 10), ("in", 9), ("out", 1), ("Zeta", 1), ("alpha", 1)]
     ]
     found = await told(
-        asked(HISTORY, NOW, NOW, "kind_and_place"), [await customer(database, "UTC", happened)], database
+        build_query(HISTORY, NOW, NOW, "kind_and_place"), [await create_tenant(database, "UTC", happened)], database
     )
     assert [(each["label"]["kind"], each["label"]["place"]) for each in found["series"]] == [
         ("out", 1),
@@ -157,47 +163,51 @@ async def test_series_are_in_the_order_of_their_labels(database: Database) -> No
 
 async def test_measures_are_series_and_quotients_are_taken_of_sums(database: Database) -> None:
     day = at("2026-11-20T12:00")
-    first = await customer(database, "UTC", [Happening(day, amount=100), Happening(day, amount=101)])
-    later = [Happening(day, amount=99), Happening(day + timedelta(days=1))]
-    second = await customer(database, "UTC", later)
-    found = await told(asked(AMOUNTS, "2026-11-20T00:00", "2026-11-21T00:00"), [first, second], database)
+    first = await create_tenant(database, "UTC", [SampleEvent(day, amount=100), SampleEvent(day, amount=101)])
+    later = [SampleEvent(day, amount=99), SampleEvent(day + timedelta(days=1))]
+    second = await create_tenant(database, "UTC", later)
+    found = await told(build_query(AMOUNTS, "2026-11-20T00:00", "2026-11-21T00:00"), [first, second], database)
     assert found["series"] == [
         {"label": {"metric": "sales"}, "values": [3, 0]},
         {"label": {"metric": "amount"}, "values": [Decimal("3.00"), None]},
         {"label": {"metric": "average"}, "values": [Decimal("1.0000"), None]},
     ]
-    by_kind = await told(asked(AMOUNTS, "2026-11-20T00:00", "2026-11-20T00:00", "kind"), [first], database)
+    by_kind = await told(build_query(AMOUNTS, "2026-11-20T00:00", "2026-11-20T00:00", "kind"), [first], database)
     assert by_kind["series"][1] == {"label": {"metric": "amount", "kind": "out"}, "values": [Decimal("2.01")]}
 
 
 async def test_expired_buckets_are_left_out_and_auto_takes_the_next_coarser_interval(database: Database) -> None:
     # The day that ended 731 days ago, to the moment, is kept; the one before is not.
     now = at("2026-11-24T00:00")
-    old = [Happening(at("2024-11-21T23:59")), Happening(at("2024-11-22T00:00")), Happening(at("2024-11-23T00:00"))]
-    utc = await customer(database, "UTC", old)
-    query = asked(HISTORY, "2024-11-20T00:00", "2024-11-24T00:00", interval=Interval.DAY)
+    old = [
+        SampleEvent(at("2024-11-21T23:59")),
+        SampleEvent(at("2024-11-22T00:00")),
+        SampleEvent(at("2024-11-23T00:00")),
+    ]
+    utc = await create_tenant(database, "UTC", old)
+    query = build_query(HISTORY, "2024-11-20T00:00", "2024-11-24T00:00", interval=Interval.DAY)
     found = await told(query, [utc], database, now)
     assert found["time_buckets"] == ["2024-11-22T00:00:00.000+00:00", "2024-11-23T00:00:00.000+00:00"]
-    assert (await told(asked(HISTORY, "2024-11-20T00:00", "2024-11-24T00:00"), [utc], database, now))[
+    assert (await told(build_query(HISTORY, "2024-11-20T00:00", "2024-11-24T00:00"), [utc], database, now))[
         "interval"
     ] == "1w"
 
     nothing = await told(
-        asked(HISTORY, "2024-11-20T00:00", "2024-11-20T01:00", interval=Interval.HOUR), [utc], database
+        build_query(HISTORY, "2024-11-20T00:00", "2024-11-20T01:00", interval=Interval.HOUR), [utc], database
     )
     assert (nothing["time_buckets"], nothing["series"], nothing["data_points"]) == ([], [], 0)
 
 
 async def test_a_range_that_ends_before_it_begins_is_refused(database: Database) -> None:
-    utc = await customer(database, "UTC", [])
+    utc = await create_tenant(database, "UTC", [])
     with pytest.raises(InvalidParametersError) as refused:
-        await told(asked(HISTORY, "2026-11-20T00:00:01", "2026-11-20T01:00+01:00"), [utc], database)
+        await told(build_query(HISTORY, "2026-11-20T00:00:01", "2026-11-20T01:00+01:00"), [utc], database)
     assert refused.value.details["to"][0]["error"] == "greater_than_or_equal_to"
 
 
 # Limits ---------------------------------------------------------------------------------------------------------
 
-OSLO = Range(NOW, NOW, ZoneInfo("Europe/Oslo"))
+OSLO = TimeRange(NOW, NOW, ZoneInfo("Europe/Oslo"))
 
 
 def series(name: str, first: int, many: int) -> Series:
@@ -206,14 +216,14 @@ def series(name: str, first: int, many: int) -> Series:
 
 
 def test_a_thousand_values_are_whole() -> None:
-    found = answer(OSLO, Interval.HOUR, [series("a", 0, 600), series("b", 0, 400)])
+    found = build_result(OSLO, Interval.HOUR, [series("a", 0, 600), series("b", 0, 400)])
     assert found["data_points"] == 1000
     assert "truncated" not in found
 
 
 def test_what_is_cut_are_the_later_values_of_the_last_series_and_the_series_behind_it() -> None:
     reversed_b = Series({"name": "b"}, dict(sorted(series("b", 500, 700).values.items(), reverse=True)))
-    found = answer(OSLO, Interval.HOUR, [series("a", 0, 600), reversed_b, series("c", 0, 1)])
+    found = build_result(OSLO, Interval.HOUR, [series("a", 0, 600), reversed_b, series("c", 0, 1)])
     assert found["data_points"] == 1000
     assert found["truncated"] is True
     assert list(found)[-3:] == ["data_points", "truncated", "result_type"]
@@ -224,6 +234,6 @@ def test_what_is_cut_are_the_later_values_of_the_last_series_and_the_series_behi
 
 
 def test_a_series_of_which_nothing_is_left_goes() -> None:
-    found = answer(OSLO, Interval.HOUR, [series("a", 0, 1000), series("b", 0, 1)])
+    found = build_result(OSLO, Interval.HOUR, [series("a", 0, 1000), series("b", 0, 1)])
     assert [each["label"]["name"] for each in found["series"]] == ["a"]
     assert (found["data_points"], found["truncated"]) == (1000, True)

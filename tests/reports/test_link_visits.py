@@ -8,97 +8,97 @@ from datetime import timedelta
 import pytest
 
 from clubs import START, Club
-from ingest.loading import counts, reasons
-from regulars.reports.visits import SEGMENT
-from reports.messaging import Post
-from reports.test_upkeep import differences
-from reports.visiting import ALL, SENDINGS, visit
+from loading.file_loader import outcome_counts, reasons_by_line
+from regulars.rollups.link_visits import SEGMENT_SIZE
+from reports.sending_recount import SendingClub
+from reports.test_maintenance import differences
+from reports.visit_recount import SENDINGS, WHOLE_RANGE, make_visit
 
 
 @pytest.fixture
-def post(club: Club) -> Post:
+def post(club: Club) -> SendingClub:
     """A club whose links are visited."""
-    return Post(club)
+    return SendingClub(club)
 
 
-async def test_days_without_a_partition_get_theirs_by_the_write(post: Post) -> None:
-    post.club.clock.step(days=400)
+async def test_days_without_a_partition_get_theirs_by_the_write(post: SendingClub) -> None:
+    post.club.clock.advance(days=400)
     at = (post.club.clock() - timedelta(hours=1)).isoformat()
-    assert counts(await post.load("link_visits", [visit(1) | {"at": at}])) == (1, 0, 0)
-    found = await post.series("links_visits_history", **{"from": at, "to": at, "interval": "5m"})
+    assert outcome_counts(await post.load("link_visits", [make_visit(1) | {"at": at}])) == (1, 0, 0)
+    found = await post.query_timeseries("links_visits_history", **{"from": at, "to": at, "interval": "5m"})
     assert found[("visits",)] == {"2027-12-05T23:00:00.000+00:00": 1}
 
 
-async def test_visits_of_a_bucket_share_rows_that_stay_small(post: Post) -> None:
-    number = 5 * SEGMENT
+async def test_visits_of_a_bucket_share_rows_that_stay_small(post: SendingClub) -> None:
+    number = 5 * SEGMENT_SIZE
     for start in range(0, number, 100):
-        visits = [visit(n, visitor=f"k{n % 300}") for n in range(start, min(start + 100, number))]
+        visits = [make_visit(n, visitor=f"k{n % 300}") for n in range(start, min(start + 100, number))]
         await post.load("link_visits", visits)
-    (found,) = (await post.ask("links_visits_stats", **ALL))["statistics"]
+    (found,) = (await post.query("links_visits_stats", **WHOLE_RANGE))["statistics"]
     assert found["values"] == {"visits": number, "unique_visits": 300}
-    async with post.club.database.reading(post.club.community.id) as scope:
+    async with post.club.database.read_transaction(post.club.community.id) as scope:
         rows = await scope.fetch(
             "SELECT visits FROM link_rollups WHERE community_id = $1 AND step = '1mo'", scope.community_id
         )
-    assert [row["visits"] for row in rows] == [SEGMENT] * 5
+    assert [row["visits"] for row in rows] == [SEGMENT_SIZE] * 5
     assert await differences(post.club) == []
 
 
-async def test_many_visitors_of_one_link_are_counted_exactly(post: Post) -> None:
-    visits = [visit(n, visitor=f"k{n % 2_000}") for n in range(5_000)]
+async def test_many_visitors_of_one_link_are_counted_exactly(post: SendingClub) -> None:
+    visits = [make_visit(n, visitor=f"k{n % 2_000}") for n in range(5_000)]
     await post.load("link_visits", visits)
-    (found,) = (await post.ask("links_visits_stats", **ALL))["statistics"]
+    (found,) = (await post.query("links_visits_stats", **WHOLE_RANGE))["statistics"]
     assert found["values"] == {"visits": 5_000, "unique_visits": 2_000}
 
 
-async def test_a_repeat_changes_nothing(post: Post) -> None:
-    visits = [visit(1), visit(2), visit(1)]
-    assert counts(await post.load("link_visits", visits)) == (2, 1, 0)
-    assert counts(await post.load("link_visits", visits)) == (0, 3, 0)
+async def test_a_repeat_changes_nothing(post: SendingClub) -> None:
+    visits = [make_visit(1), make_visit(2), make_visit(1)]
+    assert outcome_counts(await post.load("link_visits", visits)) == (2, 1, 0)
+    assert outcome_counts(await post.load("link_visits", visits)) == (0, 3, 0)
 
 
-async def test_visits_of_a_sending_that_is_not_there_yet_are_reported_once_it_comes(post: Post) -> None:
-    await post.load("link_visits", [visit(1, sending="S1"), visit(2, offer="O1")])
-    assert (await post.ask("sendings_links_stats"))["records"] == []
-    shown = await post.ask("links_visits_stats", aggregate_by="source_id", **ALL)
+async def test_visits_of_a_sending_that_is_not_there_yet_are_reported_once_it_comes(post: SendingClub) -> None:
+    await post.load("link_visits", [make_visit(1, sending="S1"), make_visit(2, offer="O1")])
+    assert (await post.query("sendings_links_stats"))["records"] == []
+    shown = await post.query("links_visits_stats", aggregate_by="source_id", **WHOLE_RANGE)
     assert [each["label"] for each in shown["statistics"]] == [{"source_id": "O1"}]
     await post.load("sendings", [SENDINGS["S1"]])
-    (record,) = (await post.ask("sendings_links_stats"))["records"]
+    (record,) = (await post.query("sendings_links_stats"))["records"]
     assert list(record) == ["loyalty_club_id", "source_id", "visits_count", "unique_visits_count"]
     assert (record["source_id"], record["visits_count"], record["unique_visits_count"]) == ("41", 1, 1)
-    (record,) = (await post.ask("sendings_links"))["records"]
+    (record,) = (await post.query("sendings_links"))["records"]
     assert list(record) == [
         "loyalty_club_id", "source_id", "host", "path", "utm_campaign", "utm_content", "utm_medium", "utm_source",
         "utm_term", "visits_count", "unique_visits_count",
     ]  # fmt: skip
 
 
-async def test_what_is_no_visit_is_rejected_with_its_reason(post: Post) -> None:
+async def test_what_is_no_visit_is_rejected_with_its_reason(post: SendingClub) -> None:
     summary = await post.load(
         "link_visits",
         [
-            visit(1, url="shop.example/boots"),
-            visit(2, url="https://a.example/" + "x" * 10_240),
-            visit(3, url="https://a.example/" + "x" * 2_048),
-            visit(4, url="https://" + "x" * 10_240),
-            visit(5, url="https://a.example/?utm_term=" + "x" * 256),
-            visit(6, url="https://a.example/?utm_term=%00"),
-            visit(7, url="https://a.example/\0"),
-            visit(8, profile="nobody"),
-            visit(9, sending="S1", offer="O1"),
-            visit(10) | {"at": (START + timedelta(days=2)).isoformat()},
+            make_visit(1, url="shop.example/boots"),
+            make_visit(2, url="https://a.example/" + "x" * 10_240),
+            make_visit(3, url="https://a.example/" + "x" * 2_048),
+            make_visit(4, url="https://" + "x" * 10_240),
+            make_visit(5, url="https://a.example/?utm_term=" + "x" * 256),
+            make_visit(6, url="https://a.example/?utm_term=%00"),
+            make_visit(7, url="https://a.example/\0"),
+            make_visit(8, profile="nobody"),
+            make_visit(9, sending="S1", offer="O1"),
+            make_visit(10) | {"at": (START + timedelta(days=2)).isoformat()},
             {"url": None},
             {"external_id": "E", "at": "yesterday"},
             b'{"url": "\xff"}',
-            visit(14, host="a_example!"),
-            visit(15, host="x." * 127 + "xx"),
-            visit(16, at=(START + timedelta(hours=23)).isoformat()),
-            visit(17, visitor="x" * 256),
+            make_visit(14, host="a_example!"),
+            make_visit(15, host="x." * 127 + "xx"),
+            make_visit(16, at=(START + timedelta(hours=23)).isoformat()),
+            make_visit(17, visitor="x" * 256),
         ],
     )
-    assert counts(summary) == (1, 0, 16)
+    assert outcome_counts(summary) == (1, 0, 16)
     no_url = "url must be a URL with a host, such as https://shop.example/autumn?utm_source=mail"
-    assert reasons(summary) == {
+    assert reasons_by_line(summary) == {
         1: no_url,
         2: "url expected `str` of length <= 8192",
         3: "url has a path of more than 2048 characters",
@@ -119,11 +119,11 @@ async def test_what_is_no_visit_is_rejected_with_its_reason(post: Post) -> None:
     }
 
 
-async def test_a_batch_without_a_visit_is_none(post: Post) -> None:
-    assert counts(await post.load("link_visits", [visit(1, profile="nobody")])) == (0, 0, 1)
+async def test_a_batch_without_a_visit_is_none(post: SendingClub) -> None:
+    assert outcome_counts(await post.load("link_visits", [make_visit(1, profile="nobody")])) == (0, 0, 1)
 
 
-async def test_visits_come_over_http_as_csv(post: Post) -> None:
+async def test_visits_come_over_http_as_csv(post: SendingClub) -> None:
     content = (
         "external_id,at,url,host,path,utm_source,sending\n"
         "V1,2026-10-31 23:30,https://A.example/x?utm_source=mail&utm_term=t,,,,S1\n"
@@ -133,7 +133,7 @@ async def test_visits_come_over_http_as_csv(post: Post) -> None:
         "/v1/import/link_visits", content=content, headers={"Content-Type": "text/csv; charset=utf-8"}
     )
     assert answer.json()["loaded"] == 2, answer.text
-    async with post.club.database.reading(post.club.community.id) as scope:
+    async with post.club.database.read_transaction(post.club.community.id) as scope:
         rows = await scope.fetch(
             "SELECT host, path, utm_source, utm_term FROM links WHERE community_id = $1 ORDER BY host",
             scope.community_id,
@@ -141,13 +141,19 @@ async def test_visits_come_over_http_as_csv(post: Post) -> None:
     assert [tuple(row) for row in rows] == [("a.example", "/x", "mail", "t"), ("b.example", "/y", "app", "t")]
 
 
-async def test_verify_tells_what_is_kept_wrong_of_visits(post: Post) -> None:
+async def test_verify_tells_what_is_kept_wrong_of_visits(post: SendingClub) -> None:
     await post.load("profiles", [{"external_id": "M1"}])
     await post.load(
-        "link_visits", [visit(1), visit(2, visitor=None), visit(3, sending="S1"), visit(4, profile="M1", offer="O")]
+        "link_visits",
+        [
+            make_visit(1),
+            make_visit(2, visitor=None),
+            make_visit(3, sending="S1"),
+            make_visit(4, profile="M1", offer="O"),
+        ],
     )
     assert await differences(post.club) == []
-    async with post.club.database.writing(post.club.community.id) as scope:
+    async with post.club.database.write_transaction(post.club.community.id) as scope:
         for statement in (
             "UPDATE link_rollups SET visits = 3 WHERE community_id = $1 AND step = '1w' AND visits = 2",
             "UPDATE link_rollups SET visitors = int4send(9) WHERE community_id = $1 AND step = '1mo' AND visits = 2",

@@ -14,34 +14,46 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from clubs import START, Club
-from ingest.loading import counts
-from randomness import SEED
-from regulars.facts import community as communities
+from hypothesis_settings import SEED
+from loading.file_loader import outcome_counts
 from regulars.ingest.commit import commit
-from regulars.query.execution import Stores
+from regulars.model import community as communities
+from regulars.query.backends import Backends
 from regulars.query.field_metadata import field_metadata
-from regulars.query.request import parse_field_metadata
-from regulars.reports import rollups
-from regulars.reports.registry import BY_NAME
-from regulars.reports.visits import rebuild_left
-from reports.messaging import Post, bucket
-from reports.test_upkeep import differences
-from reports.visiting import ALL, FIELDS, MEMBERS, SENDINGS, Row, counted, drawn, in_bucket, link, told, visit
+from regulars.query.parser.request import parse_field_metadata_request
+from regulars.reports.registry import REPORTS_BY_NAME
+from regulars.rollups import partitions
+from regulars.rollups.link_visits import rebuild_if_stale
+from reports.sending_recount import SendingClub, bucket_label
+from reports.test_maintenance import differences
+from reports.visit_recount import (
+    FIELDS,
+    MEMBERS,
+    SENDINGS,
+    WHOLE_RANGE,
+    Row,
+    bucket_of,
+    count_visits,
+    deduplicated,
+    link_fields,
+    make_visit,
+    random_visits,
+)
 
 ZONES = ("UTC", "America/New_York", "Asia/Kathmandu")
 
 
 @pytest.fixture
-def post(club: Club) -> Post:
+def post(club: Club) -> SendingClub:
     """A club whose links are visited."""
-    return Post(club)
+    return SendingClub(club)
 
 
-async def visited(post: Post, visits: Sequence[Row], chance: random.Random, zone: str = "UTC") -> None:
+async def visited(post: SendingClub, visits: Sequence[Row], chance: random.Random, zone: str = "UTC") -> None:
     """Loads members, and visits in some order, with sendings that come before, between and after them."""
-    await commit(post.club.database, post.club.community.id, lambda writing: communities.change(writing, timezone=zone))
-    async with post.club.database.unscoped() as connection:
-        post.club.community = await communities.by_id(connection, post.club.community.id)
+    await commit(post.club.database, post.club.community.id, lambda writing: communities.update(writing, timezone=zone))
+    async with post.club.database.unscoped_connection() as connection:
+        post.club.community = await communities.get_by_id(connection, post.club.community.id)
     await post.load("profiles", [{"external_id": name} for name in MEMBERS])
     await post.load("sendings", [SENDINGS["S1"]])
     in_order = list(visits)
@@ -51,7 +63,7 @@ async def visited(post: Post, visits: Sequence[Row], chance: random.Random, zone
     await post.load("sendings", [SENDINGS["S3"], SENDINGS["S5"]])
     second = await post.load("link_visits", in_order[half:], batch_rows=chance.choice([7, 40, 1000]))
     await post.load("sendings", [SENDINGS["S2"], SENDINGS["S4"]])
-    assert first.loaded + second.loaded == len(told(visits))
+    assert first.loaded + second.loaded == len(deduplicated(visits))
 
 
 # As a plain loop counts -------------------------------------------------------------------------------------
@@ -59,15 +71,15 @@ async def visited(post: Post, visits: Sequence[Row], chance: random.Random, zone
 
 @pytest.mark.parametrize("zone", ZONES)
 async def test_in_whatever_order_visits_come_they_are_counted_as_a_plain_loop_counts_them(
-    post: Post, zone: str
+    post: SendingClub, zone: str
 ) -> None:
     chance = random.Random(SEED + ZONES.index(zone))
-    visits = drawn(chance, 200)
+    visits = random_visits(chance, 200)
     await visited(post, visits, chance, zone)
-    await equal(post, told(visits), zone, chance)
+    await equal(post, deduplicated(visits), zone, chance)
 
 
-async def equal(post: Post, visits: Sequence[Row], zone: str, chance: random.Random) -> None:
+async def equal(post: SendingClub, visits: Sequence[Row], zone: str, chance: random.Random) -> None:
     """Holds that every report says of visits what a plain loop does."""
     await equal_in_all(post, [each for each in visits if "sending" in each])
     for interval, days in (("5m", 0.3), ("1h", 3), ("1d", 50), ("1w", 60), ("1mo", 80)):
@@ -78,7 +90,7 @@ async def equal(post: Post, visits: Sequence[Row], zone: str, chance: random.Ran
     assert await differences(post.club) == []
 
 
-async def equal_in_all(post: Post, visits: Sequence[Row]) -> None:
+async def equal_in_all(post: SendingClub, visits: Sequence[Row]) -> None:
     names = ["source_id", "host", "path", "utm_campaign", "utm_content", "utm_medium", "utm_source", "utm_term"]
     for body, wanted, is_of in (
         ({}, names, lambda own: True),
@@ -86,9 +98,9 @@ async def equal_in_all(post: Post, visits: Sequence[Row]) -> None:
         ({"aggregate_by": "by_source_id", "filter": A_PATH}, ["source_id"], lambda own: own["path"] == "/x"),
         ({"aggregate_by": "by_utm_source", "filter": NO_TERM}, ["utm_source"], lambda own: own["utm_term"] is None),
     ):
-        expected = counted((each for each in visits if is_of(link(each))), labels(wanted))
+        expected = count_visits((each for each in visits if is_of(link_fields(each))), labels(wanted))
         assert await records(post, "sendings_links", wanted, **body) == expected
-    assert await records(post, "sendings_links_stats", ["source_id"]) == counted(visits, labels(["source_id"]))
+    assert await records(post, "sendings_links_stats", ["source_id"]) == count_visits(visits, labels(["source_id"]))
 
 
 A_PATH = {"type": "equal", "field": "path", "value": "/x"}
@@ -110,17 +122,19 @@ FILTERS: tuple[tuple[Any, Callable[[Mapping[str, Any]], bool]], ...] = (
 )
 
 
-async def equal_over_time(post: Post, visits: Sequence[Row], interval: str, days: float, zone: str) -> None:
+async def equal_over_time(post: SendingClub, visits: Sequence[Row], interval: str, days: float, zone: str) -> None:
     since, until = START - timedelta(days=days), START
-    first, last = (bucket(at, interval, ZoneInfo(zone)) for at in (since, until))
-    place = in_bucket(interval, zone)
+    first, last = (bucket_label(at, interval, ZoneInfo(zone)) for at in (since, until))
+    place = bucket_of(interval, zone)
     within = [each for each in visits if datetime.fromisoformat(first) <= datetime.fromisoformat(place(each))]
     within = [each for each in within if datetime.fromisoformat(place(each)) <= datetime.fromisoformat(last)]
     for by in (None, "source_type", "source_id", "host", "utm_medium"):
         for condition, is_of in FILTERS:
             asked = {"aggregate_by": by, "filter": condition, "interval": interval}
-            shown = await post.series("links_visits_history", **asked, **asked_range(since, until))
-            expected = counted((each for each in within if is_of(link(each))), both(labels([by] if by else []), place))
+            shown = await post.query_timeseries("links_visits_history", **asked, **asked_range(since, until))
+            expected = count_visits(
+                (each for each in within if is_of(link_fields(each))), both(labels([by] if by else []), place)
+            )
             assert shown == {
                 ("visits" if n == 0 else "unique_visits", *label): {
                     at: each[n] for (other, at), each in expected.items() if other == label
@@ -130,18 +144,18 @@ async def equal_over_time(post: Post, visits: Sequence[Row], interval: str, days
             }, (interval, by, condition)
 
 
-async def equal_in_range(post: Post, visits: Sequence[Row], since: datetime, until: datetime) -> None:
+async def equal_in_range(post: SendingClub, visits: Sequence[Row], since: datetime, until: datetime) -> None:
     within = [each for each in visits if since <= datetime.fromisoformat(each["at"]) < until]
     for by in (None, "source_id", "path"):
         for condition, is_of in FILTERS:
-            answer = await post.ask(
+            answer = await post.query(
                 "links_visits_stats", aggregate_by=by, filter=condition, **asked_range(since, until)
             )
             shown = {
                 tuple(each["label"].values()): (each["values"]["visits"], each["values"]["unique_visits"])
                 for each in answer["statistics"]
             }
-            expected = counted((each for each in within if is_of(link(each))), labels([by] if by else []))
+            expected = count_visits((each for each in within if is_of(link_fields(each))), labels([by] if by else []))
             assert shown == expected, (since, until, by, condition)
 
 
@@ -154,15 +168,15 @@ def both(one: Callable[[Row], Hashable], other: Callable[[Row], Hashable]) -> Ca
 
 
 def labels(names: Sequence[str]) -> Callable[[Row], Hashable]:
-    return lambda visit: tuple(link(visit)[name] for name in names)
+    return lambda visit: tuple(link_fields(visit)[name] for name in names)
 
 
-async def records(post: Post, report: str, names: Sequence[str], **body: Any) -> dict[Any, tuple[int, int]]:
+async def records(post: SendingClub, report: str, names: Sequence[str], **body: Any) -> dict[Any, tuple[int, int]]:
     """What a report of records counts, page by page, by the values of fields."""
     found: dict[Any, tuple[int, int]] = {}
     page = None
     while True:
-        answer = await post.ask(report, limit=7, page_info=page, **body)
+        answer = await post.query(report, limit=7, page_info=page, **body)
         for each in answer["records"]:
             found[tuple(each[name] for name in names)] = each["visits_count"], each["unique_visits_count"]
         page = answer["pagination"]["next_page_info"]
@@ -173,15 +187,15 @@ async def records(post: Post, report: str, names: Sequence[str], **body: Any) ->
 # What becomes of it -----------------------------------------------------------------------------------------
 
 
-async def test_a_purged_visitor_leaves_and_merged_ones_are_one(post: Post) -> None:
+async def test_a_purged_visitor_leaves_and_merged_ones_are_one(post: SendingClub) -> None:
     chance = random.Random(SEED + 10)
-    visits = [*drawn(chance, 150), visit(1, utm_term="my-own", profile="M0") | {"at": START.isoformat()}]
+    visits = [*random_visits(chance, 150), make_visit(1, utm_term="my-own", profile="M0") | {"at": START.isoformat()}]
     await visited(post, visits, chance)
     ids = {each["external_id"]: each["id"] for each in (await post.club.http.get("/api/v3/profiles")).json()["data"]}
     assert (await post.club.http.delete(f"/api/v3/profiles/{ids['M0']}/purge")).status_code in (200, 204)
-    left = [each for each in told(visits) if each.get("profile") != "M0"]
+    left = [each for each in deduplicated(visits) if each.get("profile") != "M0"]
     await equal(post, left, "UTC", chance)
-    async with post.club.database.reading(post.club.community.id) as scope:
+    async with post.club.database.read_transaction(post.club.community.id) as scope:
         assert not await scope.fetchval(
             "SELECT count(*) FROM links WHERE community_id = $1 AND utm_term = 'my-own'", scope.community_id
         )
@@ -198,76 +212,79 @@ async def test_a_purged_visitor_leaves_and_merged_ones_are_one(post: Post) -> No
     await equal(post, left, "UTC", chance)
 
 
-async def test_who_visited_nothing_is_forgotten_as_well(post: Post) -> None:
+async def test_who_visited_nothing_is_forgotten_as_well(post: SendingClub) -> None:
     await post.load("profiles", [{"external_id": "M1"}])
     (one,) = (await post.club.http.get("/api/v3/profiles")).json()["data"]
     assert (await post.club.http.delete(f"/api/v3/profiles/{one['id']}/purge")).status_code in (200, 204)
 
 
-async def test_another_zone_has_all_buckets_made_anew(post: Post) -> None:
+async def test_another_zone_has_all_buckets_made_anew(post: SendingClub) -> None:
     chance = random.Random(SEED + 11)
-    visits = drawn(chance, 150)
+    visits = random_visits(chance, 150)
     await visited(post, visits, chance)
     club = post.club
-    assert await rebuild_left(club.database, club.community.id) == 0
+    assert await rebuild_if_stale(club.database, club.community.id) == 0
     await commit(
-        club.database, club.community.id, lambda writing: communities.change(writing, timezone="Asia/Kathmandu")
+        club.database, club.community.id, lambda writing: communities.update(writing, timezone="Asia/Kathmandu")
     )
     assert await differences(club) != []
-    assert await rebuild_left(club.database, club.community.id) == 1
-    assert await rebuild_left(club.database, club.community.id) == 0
-    async with club.database.unscoped() as connection:
-        club.community = await communities.by_id(connection, club.community.id)
-    await equal(post, told(visits), "Asia/Kathmandu", chance)
+    assert await rebuild_if_stale(club.database, club.community.id) == 1
+    assert await rebuild_if_stale(club.database, club.community.id) == 0
+    async with club.database.unscoped_connection() as connection:
+        club.community = await communities.get_by_id(connection, club.community.id)
+    await equal(post, deduplicated(visits), "Asia/Kathmandu", chance)
 
 
-async def test_what_is_dropped_in_time_is_counted_from_the_visits(post: Post) -> None:
+async def test_what_is_dropped_in_time_is_counted_from_the_visits(post: SendingClub) -> None:
     chance = random.Random(SEED + 12)
-    visits = drawn(chance, 150)
+    visits = random_visits(chance, 150)
     await visited(post, visits, chance)
-    post.club.clock.step(days=700)
-    await rollups.keep(post.club.database)
-    await rollups.expire(post.club.database, post.club.community.id)
+    post.club.clock.advance(days=700)
+    await partitions.ensure(post.club.database)
+    await partitions.drop_expired(post.club.database, post.club.community.id)
     # Those of the last days before are kept still, so that a range begins without them and ends with them.
     for _ in range(8):
         ends = sorted(START - timedelta(minutes=chance.randint(0, 60 * 24 * 60)) for _ in range(2))
-        await equal_in_range(post, told(visits), *ends)
-    await equal_over_time(post, told(visits), "1w", 60, "UTC")
+        await equal_in_range(post, deduplicated(visits), *ends)
+    await equal_over_time(post, deduplicated(visits), "1w", 60, "UTC")
     assert await differences(post.club) == []
-    assert counts(await post.load("link_visits", [visit(1)])) == (1, 0, 0)
+    assert outcome_counts(await post.load("link_visits", [make_visit(1)])) == (1, 0, 0)
     assert await differences(post.club) == []
 
 
-async def test_a_year_has_each_visitor_once(post: Post) -> None:
+async def test_a_year_has_each_visitor_once(post: SendingClub) -> None:
     chance = random.Random(SEED + 13)
-    visits = drawn(chance, 300, days=500)
+    visits = random_visits(chance, 300, days=500)
     await visited(post, visits, chance, "America/New_York")
     for days in (365, 366, 480):
         until = START - timedelta(minutes=chance.randint(0, 60 * 24 * 20))
-        await equal_in_range(post, told(visits), until - timedelta(days=days), until)
+        await equal_in_range(post, deduplicated(visits), until - timedelta(days=days), until)
 
 
-async def test_every_field_of_a_link_has_its_values(post: Post) -> None:
+async def test_every_field_of_a_link_has_its_values(post: SendingClub) -> None:
     chance = random.Random(SEED + 14)
-    visits = told(drawn(chance, 60))
+    visits = deduplicated(random_visits(chance, 60))
     await visited(post, visits, chance)
     for field in FIELDS:
-        answer = await post.ask("links_visits_stats", aggregate_by=field, **ALL | {"from": "2026-01-01"})
+        answer = await post.query("links_visits_stats", aggregate_by=field, **WHOLE_RANGE | {"from": "2026-01-01"})
         shown = {each["label"][field]: each["values"]["visits"] for each in answer["statistics"]}
-        assert shown == Counter(link(each)[field] for each in visits), field
-        body = {"report": "links_visits_stats", "field": field, **ALL, "from": "2026-01-01"}
+        assert shown == Counter(link_fields(each)[field] for each in visits), field
+        body = {"report": "links_visits_stats", "field": field, **WHOLE_RANGE, "from": "2026-01-01"}
         found = await field_metadata(
-            parse_field_metadata(json.dumps(body).encode(), BY_NAME), [post.customer], Stores(post.club.database), START
+            parse_field_metadata_request(json.dumps(body).encode(), REPORTS_BY_NAME),
+            [post.tenant],
+            Backends(post.club.database),
+            START,
         )
         assert {each["value"]: each["count"] for each in found["values"]} == shown, field
 
 
-async def test_visits_that_come_at_the_same_time_are_told_one_after_the_other(post: Post) -> None:
+async def test_visits_that_come_at_the_same_time_are_told_one_after_the_other(post: SendingClub) -> None:
     chance = random.Random(SEED + 15)
-    visits = drawn(chance, 150)
+    visits = random_visits(chance, 150)
     await visited(post, [], chance)
     halves = [chance.sample(visits, len(visits)) for _ in range(3)]
     summaries = await asyncio.gather(*(post.load("link_visits", each, batch_rows=11) for each in halves))
-    assert sum(each.loaded for each in summaries) == len(told(visits))
+    assert sum(each.loaded for each in summaries) == len(deduplicated(visits))
     assert not any(each.rejected for each in summaries)
-    await equal(post, told(visits), "UTC", chance)
+    await equal(post, deduplicated(visits), "UTC", chance)

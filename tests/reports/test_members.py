@@ -11,24 +11,24 @@ import msgspec
 import pytest
 
 from clubs import Club
-from query.copying import customer
-from query.oracle import holds
-from randomness import SEED
-from regulars.access.customers import Customer
+from hypothesis_settings import SEED
+from query.filter_oracle import matches
+from query.replica_client import tenant_of
 from regulars.aggregations.definitions import REGISTRY
-from regulars.query.columns import Copies
-from regulars.query.execution import Stores
-from regulars.query.records import records
-from regulars.query.request import parse
-from regulars.query.timeseries import timeseries
+from regulars.auth.tenants import Tenant
+from regulars.query.backends import Backends
+from regulars.query.formats.records import records
+from regulars.query.formats.timeseries import timeseries
+from regulars.query.parser.request import parse_query
+from regulars.query.replica.cache import ReplicaCache
 from regulars.reports import member_fields
 from regulars.reports.members import REPORTS
-from regulars.reports.registry import BY_NAME
-from reports import members_drawn as drawn
+from regulars.reports.registry import REPORTS_BY_NAME
+from reports import random_members as drawn
 
 _encoder = msgspec.json.Encoder(decimal_format="number")
 
-Members = dict[str, drawn.Drawn]
+Members = dict[str, drawn.RandomMember]
 
 
 class Asked:
@@ -37,12 +37,12 @@ class Asked:
     def __init__(self, club: Club, smallest_cell: int | None = None) -> None:
         self.club = club
         self.members: Members = {}
-        self.stores = Stores(club.database, Copies(200))
-        self.customer = customer(club, smallest_cell)
+        self.stores = Backends(club.database, ReplicaCache(200))
+        self.customer = tenant_of(club, smallest_cell)
 
-    async def answer(self, *customers: Customer, **body: Any) -> dict[str, Any]:
+    async def answer(self, *customers: Tenant, **body: Any) -> dict[str, Any]:
         """What a request is answered."""
-        query = parse(msgspec.json.encode(body), BY_NAME)
+        query = parse_query(msgspec.json.encode(body), REPORTS_BY_NAME)
         asked = customers or (self.customer,)
         found = await records(query, asked, self.stores, self.club.clock())
         answer: dict[str, Any] = msgspec.json.decode(_encoder.encode(found))
@@ -53,9 +53,9 @@ class Asked:
         found: list[dict[str, Any]] = (await self.answer(**body))["records"]
         return found
 
-    async def join(self, member: drawn.Drawn) -> str:
+    async def join(self, member: drawn.RandomMember) -> str:
         """A member joins, and buys."""
-        sent = {"joined_at": "2026-10-01 12:00:00", **drawn.as_sent(member)}
+        sent = {"joined_at": "2026-10-01 12:00:00", **drawn.as_request(member)}
         made = await self.club.http.post("/api/v3/profiles", json=sent)
         assert made.status_code == 201, made.text
         profile_id: str = made.json()["data"]["id"]
@@ -74,7 +74,7 @@ class Asked:
         self.members[profile_id] = member
         return profile_id
 
-    async def change(self, profile_id: str, member: drawn.Drawn) -> None:
+    async def change(self, profile_id: str, member: drawn.RandomMember) -> None:
         """A member becomes another, but has spent what it has spent."""
         member = member | {"spent": self.members[profile_id]["spent"]}
         sent = {name: value for name, value in member.items() if name != "spent"}
@@ -83,20 +83,20 @@ class Asked:
         assert answer.status_code == 200, answer.text
         self.members[profile_id] = member
 
-    def rows(self) -> list[drawn.Drawn]:
+    def rows(self) -> list[drawn.RandomMember]:
         """The members as the reports have them."""
-        return [drawn.fields(each, self.club.clock().date()) for each in self.members.values()]
+        return [drawn.report_fields(each, self.club.clock().date()) for each in self.members.values()]
 
 
 async def test_counts_equal_plain_python_while_members_change(club: Club) -> None:
     chance = random.Random(SEED)
     asked = Asked(club)
     for _ in range(25):
-        await asked.join(drawn.member(chance))
+        await asked.join(drawn.random_member(chance))
     for _ in range(40):
-        await asked.change(chance.choice(list(asked.members)), drawn.member(chance))
-        tree = drawn.tree(chance)
-        expected = sum(holds(tree, row) for row in asked.rows())
+        await asked.change(chance.choice(list(asked.members)), drawn.random_member(chance))
+        tree = drawn.random_filter(chance)
+        expected = sum(matches(tree, row) for row in asked.rows())
         count, listed = await asyncio.gather(
             asked.records(report="members_count", filter=tree),
             asked.records(report="members", filter=tree),
@@ -108,7 +108,7 @@ async def test_counts_equal_plain_python_while_members_change(club: Club) -> Non
 async def test_counts_while_others_write_are_those_of_some_moment(club: Club) -> None:
     chance = random.Random(SEED)
     asked = Asked(club)
-    await asked.join(drawn.member(chance))
+    await asked.join(drawn.random_member(chance))
 
     async def count() -> None:
         counts: list[int] = []
@@ -121,7 +121,7 @@ async def test_counts_while_others_write_are_those_of_some_moment(club: Club) ->
 
     async def write() -> None:
         for _ in range(14):
-            await asked.join(drawn.member(chance))
+            await asked.join(drawn.random_member(chance))
 
     await asyncio.gather(write(), count(), count())
 
@@ -130,7 +130,7 @@ async def test_groups_equal_plain_python(club: Club) -> None:
     chance = random.Random(SEED)
     asked = Asked(club)
     for _ in range(25):
-        await asked.join(drawn.member(chance))
+        await asked.join(drawn.random_member(chance))
     for name in ("gender", "optin_channel", "optin_platform", "age", "birth_year_group", "marketing_via_email"):
         found = await asked.records(report="members_count", aggregate_by=f"by_{name}")
         assert {row[name]: row["members_count"] for row in found} == Counter(row[name] for row in asked.rows())
@@ -148,7 +148,7 @@ async def test_groups_equal_plain_python(club: Club) -> None:
 async def test_members_are_listed_page_by_page_without_what_tells_who_they_are(club: Club) -> None:
     asked = Asked(club)
     for number in range(5):
-        await asked.join(drawn.member(random.Random(number)) | {"gender": "female"})
+        await asked.join(drawn.random_member(random.Random(number)) | {"gender": "female"})
     first = await asked.answer(report="members", limit=3)
     rest = await asked.answer(report="members", limit=3, page_info=first["pagination"]["next_page_info"])
     found = [*first["records"], *rest["records"]]
@@ -174,7 +174,7 @@ async def test_a_community_without_members_counts_none(club: Club) -> None:
 async def test_several_communities_are_added_up(club: Club, other_club: Club) -> None:
     asked, other = Asked(club), Asked(other_club)
     for one in (asked, asked, other):
-        await one.join(drawn.member(random.Random(1)) | {"gender": "male"})
+        await one.join(drawn.random_member(random.Random(1)) | {"gender": "male"})
     both = (asked.customer, other.customer)
     found = await asked.answer(*both, report="members_count")
     assert [row["members_count"] for row in found["records"]] == [2, 1]
@@ -185,7 +185,7 @@ async def test_several_communities_are_added_up(club: Club, other_club: Club) ->
 async def test_aggregations_of_members_are_listed_and_added_up(club: Club) -> None:
     asked = Asked(club)
     for spent in (0, 250, 1000):
-        await asked.join(drawn.member(random.Random(1)) | {"spent": spent})
+        await asked.join(drawn.random_member(random.Random(1)) | {"spent": spent})
     found = await asked.records(report="member_aggregations")
     assert [row["spend_all"] for row in found] == [0, 250, 1000]
     assert list(found[0]) == ["id", "community_id", *(each.name for each in REGISTRY.stored)]
@@ -226,7 +226,7 @@ async def test_small_groups_are_hidden(club: Club, sizes: dict[str, int], expect
     asked = Asked(club, smallest_cell=3)
     for gender, size in sizes.items():
         for _ in range(size):
-            await asked.join(drawn.member(random.Random(1)) | {"gender": gender})
+            await asked.join(drawn.random_member(random.Random(1)) | {"gender": gender})
     found = await asked.records(report="members_count", aggregate_by="by_gender")
     assert {row["gender"]: row["members_count"] for row in found} == expected
     assert [row.get("masked", False) for row in found] == [row["members_count"] is None for row in found]
@@ -237,7 +237,7 @@ async def test_small_groups_are_hidden(club: Club, sizes: dict[str, int], expect
 async def test_a_small_count_is_hidden_and_none_is_not(club: Club) -> None:
     asked = Asked(club, smallest_cell=3)
     assert (await asked.records(report="members_count"))[0]["members_count"] == 0
-    await asked.join(drawn.member(random.Random(1)))
+    await asked.join(drawn.random_member(random.Random(1)))
     assert await asked.records(report="members_count") == [
         {"community_id": club.community.id, "members_count": None, "masked": True}
     ]
@@ -246,7 +246,7 @@ async def test_a_small_count_is_hidden_and_none_is_not(club: Club) -> None:
 async def test_a_small_count_is_hidden_from_filters_and_in_series(club: Club) -> None:
     asked = Asked(club, smallest_cell=3)
     for gender in ("a", "b", "b", "b"):
-        await asked.join(drawn.member(random.Random(1)) | {"gender": gender})
+        await asked.join(drawn.random_member(random.Random(1)) | {"gender": gender})
     of_gender = {"type": "equal", "field": "grouping_type", "value": "gender"}
     found = await asked.records(report="members_grouped_count", filter=of_gender)
     assert [(row["grouping_value"], row["members_count"], row.get("masked")) for row in found] == [
@@ -257,7 +257,7 @@ async def test_a_small_count_is_hidden_from_filters_and_in_series(club: Club) ->
     both = {"type": "and", "operations": [of_gender, is_one]}
     assert await asked.records(report="members_grouped_count", filter=both) == []
     body = {"report": "members_count_history", "filter": of_gender, "from": "2026-10-31", "to": "2026-10-31"}
-    query = parse(msgspec.json.encode({**body, "interval": "1d"}), BY_NAME)
+    query = parse_query(msgspec.json.encode({**body, "interval": "1d"}), REPORTS_BY_NAME)
     answer = await timeseries(query, [asked.customer], asked.stores, club.clock())
     assert [(each["values"], each.get("masked")) for each in answer["series"]] == [([None], True), ([3], None)]
 
@@ -268,21 +268,21 @@ async def test_a_small_count_is_hidden_from_filters_and_in_series(club: Club) ->
 def test_every_stored_aggregation_filters_members() -> None:
     for report in REPORTS[:2]:
         for each in REGISTRY.stored:
-            assert report.by_field[f"aggregations.{each.name}"].filterable
+            assert report.fields_by_name[f"aggregations.{each.name}"].filterable
 
 
 def test_codes_are_those_of_the_definitions() -> None:
-    for name, values in member_fields.CODES.items():
+    for name, values in member_fields.AGGREGATION_CODES.items():
         for value in values:
             assert f"'{value.name}'" in REGISTRY.by_name[name].sql
         assert len(values) == REGISTRY.by_name[name].sql.count("THEN '") + REGISTRY.by_name[name].sql.count("ELSE '")
 
 
 def test_no_aggregation_is_called_what_a_member_is_called() -> None:
-    assert not {each.name for each in REGISTRY.stored} & {each.name for each in member_fields.FIELDS}
+    assert not {each.name for each in REGISTRY.stored} & {each.name for each in member_fields.MEMBER_FIELDS}
 
 
 def test_nothing_tells_who_a_member_is() -> None:
     told = {"first_name", "last_name", "email", "mobile_phone", "birth_date", "birth_day", "address", "profile_id"}
     for report in REPORTS:
-        assert not told & set(report.by_field)
+        assert not told & set(report.fields_by_name)

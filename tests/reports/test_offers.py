@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from clubs import START, Club
-from ingest.loading import counts, reasons
-from regulars.facts.offer_events import EVENTS
-from regulars.reports.usages import rebuild_left
-from reports.offering import Shop
-from reports.test_upkeep import differences
+from loading.file_loader import outcome_counts, reasons_by_line
+from regulars.facts.offer_events import EVENT_TYPES
+from regulars.rollups.offer_events import rebuild_if_stale
+from reports.offer_recount import OfferClub
+from reports.test_maintenance import differences
 
 DAY = START - timedelta(days=1)
 RANGE = {"from": "2026-10-29T00:00:00Z", "to": "2026-11-01T00:00:00Z"}
@@ -24,9 +24,9 @@ OFFER = {
 
 
 @pytest.fixture
-def shop(club: Club) -> Shop:
+def shop(club: Club) -> OfferClub:
     """A club that makes offers."""
-    return Shop(club)
+    return OfferClub(club)
 
 
 def event(number: float, kind: str, offer: str = "O1", **more: Any) -> dict[str, Any]:
@@ -38,10 +38,10 @@ def event(number: float, kind: str, offer: str = "O1", **more: Any) -> dict[str,
 # As they come -----------------------------------------------------------------------------------------------
 
 
-async def test_an_offer_tells_what_came_of_it_in_the_documented_order(shop: Shop) -> None:
-    assert counts(await shop.load("offers", [OFFER])) == (1, 0, 0)
-    own, stores = await shop.ids("offer_collections"), await shop.ids("locations")
-    (record,) = (await shop.ask("offers"))["records"]
+async def test_an_offer_tells_what_came_of_it_in_the_documented_order(shop: OfferClub) -> None:
+    assert outcome_counts(await shop.load("offers", [OFFER])) == (1, 0, 0)
+    own, stores = await shop.ids_by_external_id("offer_collections"), await shop.ids_by_external_id("locations")
+    (record,) = (await shop.query("offers"))["records"]
     assert list(record.items())[2:] == [
         ("name", "Boots"),
         ("type", "discount"),
@@ -60,31 +60,31 @@ async def test_an_offer_tells_what_came_of_it_in_the_documented_order(shop: Shop
     assert list(record)[:2] == ["id", "loyalty_club_id"]
 
 
-async def test_a_repeat_changes_nothing_and_a_use_may_come_before_its_grant(shop: Shop) -> None:
+async def test_a_repeat_changes_nothing_and_a_use_may_come_before_its_grant(shop: OfferClub) -> None:
     await shop.load("offers", [OFFER])
     events = [event(4, "used", transaction="T1"), event(3, "granted"), event(2, "clicked"), event(1, "seen")]
-    assert counts(await shop.load("offer_events", [*events, events[0]])) == (4, 1, 0)
-    assert counts(await shop.load("offer_events", events)) == (0, 4, 0)
+    assert outcome_counts(await shop.load("offer_events", [*events, events[0]])) == (4, 1, 0)
+    assert outcome_counts(await shop.load("offer_events", events)) == (0, 4, 0)
     # An event's own id tells it apart within its offer.
-    assert counts(await shop.load("offer_events", [event(1, "seen", offer="O2")])) == (1, 0, 0)
+    assert outcome_counts(await shop.load("offer_events", [event(1, "seen", offer="O2")])) == (1, 0, 0)
     record = (await shop.offers())["Boots"]
     assert [record[f"{each}_count"] for each in ("seen", "clicked", "grants", "uses")] == [1, 1, 1, 1]
 
 
-async def test_events_wait_for_the_offer_that_they_name(shop: Shop) -> None:
-    assert counts(await shop.load("offer_events", [event(1, "seen"), event(2, "used")])) == (2, 0, 0)
+async def test_events_wait_for_the_offer_that_they_name(shop: OfferClub) -> None:
+    assert outcome_counts(await shop.load("offer_events", [event(1, "seen"), event(2, "used")])) == (2, 0, 0)
     assert await shop.offers() == {}
-    assert await shop.series("offers_events_history", **RANGE) == {}
-    assert (await shop.ask("offers_usages_stats", **RANGE))["statistics"] == []
+    assert await shop.query_timeseries("offers_events_history", **RANGE) == {}
+    assert (await shop.query("offers_usages_stats", **RANGE))["statistics"] == []
     await shop.load("offers", [OFFER])
     record = (await shop.offers())["Boots"]
     assert (record["seen_count"], record["uses_count"]) == (1, 1)
     day = "2026-10-31T00:00:00.000+00:00"
-    assert await shop.series("offers_events_history", **RANGE, interval="1d") == {("seen",): {day: 1}}
-    assert await shop.series("offers_usages_history", **RANGE, interval="1d") == {("used",): {day: 1}}
+    assert await shop.query_timeseries("offers_events_history", **RANGE, interval="1d") == {("seen",): {day: 1}}
+    assert await shop.query_timeseries("offers_usages_history", **RANGE, interval="1d") == {("used",): {day: 1}}
 
 
-async def test_what_is_no_event_is_rejected_with_its_reason(shop: Shop) -> None:
+async def test_what_is_no_event_is_rejected_with_its_reason(shop: OfferClub) -> None:
     summary = await shop.load(
         "offer_events",
         [
@@ -97,9 +97,9 @@ async def test_what_is_no_event_is_rejected_with_its_reason(shop: Shop) -> None:
             event(7, "seen") | {"at": (START + timedelta(hours=23)).isoformat()},
         ],
     )
-    assert counts(summary) == (1, 0, 6)
-    assert reasons(summary) == {
-        1: "event must be one of " + ", ".join(EVENTS),
+    assert outcome_counts(summary) == (1, 0, 6)
+    assert reasons_by_line(summary) == {
+        1: "event must be one of " + ", ".join(EVENT_TYPES),
         2: "profile There is no profile nobody",
         3: "at lies more than a day ahead: set the clock that it comes from",
         4: "transaction goes with the event used",
@@ -107,10 +107,10 @@ async def test_what_is_no_event_is_rejected_with_its_reason(shop: Shop) -> None:
         "event is required",
         6: "offer expected `int | str | null`, got `object`",
     }
-    assert counts(await shop.load("offer_events", [event(1, "seen", profile="nobody")])) == (0, 0, 1)
+    assert outcome_counts(await shop.load("offer_events", [event(1, "seen", profile="nobody")])) == (0, 0, 1)
 
 
-async def test_what_is_no_offer_is_rejected_with_its_reason(shop: Shop) -> None:
+async def test_what_is_no_offer_is_rejected_with_its_reason(shop: OfferClub) -> None:
     summary = await shop.load(
         "offers",
         [
@@ -120,22 +120,22 @@ async def test_what_is_no_offer_is_rejected_with_its_reason(shop: Shop) -> None:
             {"external_id": "O4", "stock": -1},
         ],
     )
-    assert reasons(summary) == {
+    assert reasons_by_line(summary) == {
         1: "external_id is required",
         2: "usable_until must not lie before usable_since",
         3: "collections must be external ids of collections; "
         "created_at must be a time: YYYY-MM-DD HH:MM:SS in UTC, or ISO 8601 with an offset",
         4: "stock expected `int` >= 0",
     }
-    assert reasons(await shop.load("offer_collections", [{"name": "x"}])) == {1: "external_id is required"}
+    assert reasons_by_line(await shop.load("offer_collections", [{"name": "x"}])) == {1: "external_id is required"}
 
 
-async def test_an_offer_that_comes_again_changes_what_it_says_and_null_clears(shop: Shop) -> None:
-    assert counts(await shop.load("offers", [OFFER, OFFER])) == (1, 1, 0)
-    shop.club.clock.step(hours=1)
-    assert counts(await shop.load("offers", [OFFER, {"external_id": "O1"}])) == (0, 2, 0)
+async def test_an_offer_that_comes_again_changes_what_it_says_and_null_clears(shop: OfferClub) -> None:
+    assert outcome_counts(await shop.load("offers", [OFFER, OFFER])) == (1, 1, 0)
+    shop.club.clock.advance(hours=1)
+    assert outcome_counts(await shop.load("offers", [OFFER, {"external_id": "O1"}])) == (0, 2, 0)
     changed = {"external_id": "O1", "location": None, "stock": None, "usable_until": None, "created_at": None}
-    assert counts(await shop.load("offers", [changed, {"external_id": "O1", "status": "over"}])) == (2, 0, 0)
+    assert outcome_counts(await shop.load("offers", [changed, {"external_id": "O1", "status": "over"}])) == (2, 0, 0)
     record = (await shop.offers())["Boots"]
     assert (record["store_id"], record["stock"], record["usable_until"]) == (None, None, None)
     assert (record["status"], record["campaign_id"], len(record["collection_ids"])) == ("over", 7, 2)
@@ -145,26 +145,32 @@ async def test_an_offer_that_comes_again_changes_what_it_says_and_null_clears(sh
     assert list(await shop.offers(filter=named)) == ["Boots"]
 
 
-async def test_times_without_an_offset_are_local_in_a_file(shop: Shop) -> None:
-    await shop.moved("Europe/Oslo")
+async def test_times_without_an_offset_are_local_in_a_file(shop: OfferClub) -> None:
+    await shop.change_timezone("Europe/Oslo")
     await shop.load("offers", [OFFER])
     await shop.load("offer_events", [event(1, "seen") | {"at": "2026-10-31 00:30"}])
     assert (await shop.offers())["Boots"]["usable_since"] == "2026-09-30T22:00:00.000000Z"
-    async with shop.club.database.reading(shop.club.community.id) as scope:
+    async with shop.club.database.read_transaction(shop.club.community.id) as scope:
         at = await scope.fetchval("SELECT at FROM offer_events WHERE community_id = $1", scope.community_id)
     assert at.isoformat() == "2026-10-30T23:30:00+00:00"
 
 
-async def test_collections_are_there_when_first_named_and_count_the_offers_that_are_in_them_now(shop: Shop) -> None:
+async def test_collections_are_there_when_first_named_and_count_the_offers_that_are_in_them_now(
+    shop: OfferClub,
+) -> None:
     await shop.load("offers", [OFFER])
     await shop.load("offers", [{"external_id": "O2", "name": "Socks", "collections": ["shoes", 17, "", "shoes"]}])
     await shop.load("offer_events", [event(1, "seen"), event(2, "seen", offer="O2"), event(3, "used", offer="O2")])
-    assert counts(await shop.load("offer_collections", [{"external_id": "shoes", "name": "Shoes"}] * 2)) == (1, 1, 0)
-    assert counts(await shop.load("offer_collections", [{"external_id": "empty"}])) == (1, 0, 0)
+    assert outcome_counts(await shop.load("offer_collections", [{"external_id": "shoes", "name": "Shoes"}] * 2)) == (
+        1,
+        1,
+        0,
+    )
+    assert outcome_counts(await shop.load("offer_collections", [{"external_id": "empty"}])) == (1, 0, 0)
     shown = ("name", "offers_count", "seen_count", "uses_count")
     found = {
         each["external_id"]: [each[name] for name in shown]
-        for each in (await shop.ask("offers_collections"))["records"]
+        for each in (await shop.query("offers_collections"))["records"]
     }
     assert found == {
         "autumn": [None, 1, 1, 0],
@@ -172,37 +178,37 @@ async def test_collections_are_there_when_first_named_and_count_the_offers_that_
         "17": [None, 1, 1, 1],
         "empty": [None, 0, 0, 0],
     }
-    ids = await shop.ids("offer_collections")
+    ids = await shop.ids_by_external_id("offer_collections")
     by_collection = {**RANGE, "aggregate_by": "collection_ids", "interval": "1d"}
     day = "2026-10-31T00:00:00.000+00:00"
-    assert await shop.series("offers_events_history", **by_collection) == {
+    assert await shop.query_timeseries("offers_events_history", **by_collection) == {
         ("seen", ids["autumn"]): {day: 1},
         ("seen", ids["shoes"]): {day: 2},
         ("seen", ids["17"]): {day: 1},
     }
     # What is counted of a collection follows the offers that are in it.
     await shop.load("offers", [OFFER | {"collections": []}, {"external_id": "O2", "collections": ["autumn"]}])
-    assert await shop.series("offers_events_history", **by_collection) == {
+    assert await shop.query_timeseries("offers_events_history", **by_collection) == {
         ("seen", ids["autumn"]): {day: 1},
         ("seen", None): {day: 1},
     }
-    records = (await shop.ask("offers", aggregate_by="by_collection_ids"))["records"]
+    records = (await shop.query("offers", aggregate_by="by_collection_ids"))["records"]
     assert [(each["collection_id"], each["offers_count"], each["seen_count"]) for each in records] == [
         (None, 1, 1),
         (ids["autumn"], 1, 1),
     ]
 
 
-async def test_what_happens_in_a_store_counts_there_and_else_in_the_offer_s_own(shop: Shop) -> None:
+async def test_what_happens_in_a_store_counts_there_and_else_in_the_offer_s_own(shop: OfferClub) -> None:
     await shop.load("offers", [OFFER, {"external_id": "O2"}])
     await shop.load(
         "offer_events",
         [event(1, "used"), event(2, "used", location="bergen-1"), event(3, "used", offer="O2")],
     )
-    stores = await shop.ids("locations")
+    stores = await shop.ids_by_external_id("locations")
     day = "2026-10-31T00:00:00.000+00:00"
     by_store = {**RANGE, "aggregate_by": "store_id", "interval": "1d"}
-    assert await shop.series("offers_usages_history", **by_store) == {
+    assert await shop.query_timeseries("offers_usages_history", **by_store) == {
         ("used", stores["oslo-1"]): {day: 1},
         ("used", stores["bergen-1"]): {day: 1},
         ("used", None): {day: 1},
@@ -215,7 +221,7 @@ async def test_what_happens_in_a_store_counts_there_and_else_in_the_offer_s_own(
     }
 
 
-async def test_members_are_counted_once_over_a_range_and_nobody_is_no_member(shop: Shop) -> None:
+async def test_members_are_counted_once_over_a_range_and_nobody_is_no_member(shop: OfferClub) -> None:
     await shop.load("offers", [OFFER, {"external_id": "O2"}])
     await shop.load("profiles", [{"external_id": name} for name in ("A", "B")])
     events = [
@@ -240,26 +246,28 @@ async def test_members_are_counted_once_over_a_range_and_nobody_is_no_member(sho
     assert await shop.statistics("offers_events_stats", **RANGE) == {}
 
 
-async def test_days_without_a_partition_get_theirs_by_the_write(shop: Shop) -> None:
-    shop.club.clock.step(days=500)
+async def test_days_without_a_partition_get_theirs_by_the_write(shop: OfferClub) -> None:
+    shop.club.clock.advance(days=500)
     await shop.load("offers", [OFFER])
     at = (shop.club.clock() - timedelta(hours=1)).isoformat()
-    assert counts(await shop.load("offer_events", [event(1, "seen") | {"at": at}])) == (1, 0, 0)
+    assert outcome_counts(await shop.load("offer_events", [event(1, "seen") | {"at": at}])) == (1, 0, 0)
     asked = {"from": at, "to": at, "interval": "5m"}
-    assert await shop.series("offers_events_history", **asked) == {("seen",): {"2028-03-14T23:00:00.000+00:00": 1}}
+    assert await shop.query_timeseries("offers_events_history", **asked) == {
+        ("seen",): {"2028-03-14T23:00:00.000+00:00": 1}
+    }
 
 
 # Kept true --------------------------------------------------------------------------------------------------
 
 
-async def test_another_zone_has_all_buckets_made_anew(shop: Shop) -> None:
+async def test_another_zone_has_all_buckets_made_anew(shop: OfferClub) -> None:
     await shop.load("offers", [OFFER])
     await shop.load("offer_events", [event(1, "seen"), event(23, "used"), event(23.1, "used", location="web")])
-    assert await rebuild_left(shop.club.database, shop.club.community.id) == 0
-    await shop.moved("Asia/Kathmandu")
-    assert await rebuild_left(shop.club.database, shop.club.community.id) == 1
-    assert await rebuild_left(shop.club.database, shop.club.community.id) == 0
-    async with shop.club.database.reading(shop.club.community.id) as scope:
+    assert await rebuild_if_stale(shop.club.database, shop.club.community.id) == 0
+    await shop.change_timezone("Asia/Kathmandu")
+    assert await rebuild_if_stale(shop.club.database, shop.club.community.id) == 1
+    assert await rebuild_if_stale(shop.club.database, shop.club.community.id) == 0
+    async with shop.club.database.read_transaction(shop.club.community.id) as scope:
         rows = await scope.fetch(
             "SELECT bucket, event, n FROM offer_rollups WHERE community_id = $1 AND step = '1d'", scope.community_id
         )
@@ -271,13 +279,13 @@ async def test_another_zone_has_all_buckets_made_anew(shop: Shop) -> None:
     assert await differences(shop.club) == []
 
 
-async def test_verify_tells_what_is_kept_wrong_of_an_offer(shop: Shop) -> None:
+async def test_verify_tells_what_is_kept_wrong_of_an_offer(shop: OfferClub) -> None:
     await shop.load("offers", [OFFER])
     await shop.load("profiles", [{"external_id": "A"}])
     await shop.load("offer_events", [event(1, "seen", profile="A"), event(2, "used", location="web")])
     assert await differences(shop.club) == []
-    store, first = (await shop.ids("locations"))["web"], "2026-10-31 01:00:00+00"
-    async with shop.club.database.writing(shop.club.community.id) as scope:
+    store, first = (await shop.ids_by_external_id("locations"))["web"], "2026-10-31 01:00:00+00"
+    async with shop.club.database.write_transaction(shop.club.community.id) as scope:
         for change in (
             "UPDATE offers SET seen_count = 3 WHERE community_id = $1",
             "UPDATE offers SET location_id = 0 WHERE community_id = $1",
@@ -288,7 +296,7 @@ async def test_verify_tells_what_is_kept_wrong_of_an_offer(shop: Shop) -> None:
             "UPDATE offers SET last_at = first_at WHERE community_id = $1",
         ):
             await scope.execute(change, scope.community_id)
-    async with shop.club.database.reading(shop.club.community.id) as scope:
+    async with shop.club.database.read_transaction(shop.club.community.id) as scope:
         nobody = await scope.fetchval(
             "SELECT profile_id FROM offer_events WHERE community_id = $1 AND event = 1", scope.community_id
         )

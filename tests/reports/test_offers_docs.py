@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from clubs import Club
-from regulars.facts.offer_events import EVENTS
-from reports.offering import Shop
-from reports.pages import answered, held
+from regulars.facts.offer_events import EVENT_TYPES
+from reports.doc_examples import assert_page_is_current, with_current_answers
+from reports.offer_recount import OfferClub
 
 PAGE = Path(__file__).parent.parent.parent / "docs" / "offers.md"
 TABLES = {
@@ -21,10 +21,10 @@ TABLES = {
 
 
 async def test_the_page_answers_what_it_says(club: Club) -> None:
-    shop = Shop(club)
+    shop = OfferClub(club)
     await shop.load("profiles", [{"external_id": name} for name in ("C1", "C2", "C3")])
-    held(PAGE, await answered(shop, PAGE.read_text(), TABLES))
+    assert_page_is_current(PAGE, await with_current_answers(shop, PAGE.read_text(), TABLES))
 
 
 def test_the_page_names_every_event() -> None:
-    assert ", ".join(f"`{each}`" for each in EVENTS) in " ".join(PAGE.read_text().split())
+    assert ", ".join(f"`{each}`" for each in EVENT_TYPES) in " ".join(PAGE.read_text().split())

@@ -7,36 +7,36 @@ from datetime import timedelta
 
 import pytest
 
-from query.declared import KINDS, KINDS_HISTORY
-from regulars.reports.interval import EVERY, FROM_AN_HOUR, Interval
-from regulars.reports.report import Aggregation
+from query.sample_reports import SAMPLES, SAMPLES_HISTORY
+from regulars.reports.report import Grouping
+from regulars.rollups.intervals import ALL_INTERVALS, HOURLY_AND_UP, Interval
 
 
 def test_a_field_is_declared_once() -> None:
     with pytest.raises(ValueError, match=r"kinds: declared more than once: \['name'\]"):
-        replace(KINDS, fields=(*KINDS.fields, KINDS.by_field["name"]))
+        replace(SAMPLES, fields=(*SAMPLES.fields, SAMPLES.fields_by_name["name"]))
 
 
 def test_a_report_is_ordered_and_grouped_by_fields_that_it_has() -> None:
     with pytest.raises(ValueError, match=r"no field is called \['nothing'\]"):
-        replace(KINDS, key=("nothing",))
+        replace(SAMPLES, key=("nothing",))
     with pytest.raises(ValueError, match=r"no field is called \['nothing'\]"):
-        replace(KINDS, aggregations=(Aggregation("by_nothing", ("nothing",), "By nothing."),))
+        replace(SAMPLES, groupings=(Grouping("by_nothing", ("nothing",), "By nothing."),))
 
 
 def test_a_report_is_the_same_as_itself_alone() -> None:
-    assert replace(KINDS) != KINDS
-    assert len({KINDS, replace(KINDS), KINDS}) == 2
+    assert replace(SAMPLES) != SAMPLES
+    assert len({SAMPLES, replace(SAMPLES), SAMPLES}) == 2
 
 
 def test_every_field_that_groups_is_a_way_to_group() -> None:
-    assert "by_name" in KINDS.by_aggregation
-    assert "total" not in KINDS.by_aggregation
-    assert {"name", "total"} <= set(KINDS_HISTORY.by_aggregation)
-    assert "total" not in replace(KINDS_HISTORY, adds=False).by_aggregation
+    assert "by_name" in SAMPLES.groupings_by_name
+    assert "total" not in SAMPLES.groupings_by_name
+    assert {"name", "total"} <= set(SAMPLES_HISTORY.groupings_by_name)
+    assert "total" not in replace(SAMPLES_HISTORY, is_additive=False).groupings_by_name
 
 
 def test_coarse_intervals_are_kept_for_ever_and_fine_ones_for_a_time() -> None:
-    assert [each.written for each in EVERY] == ["5m", "1h", "1d", "1w", "1mo"]
-    assert Interval.MINUTES_5.kept == timedelta(days=14)
-    assert [each for each in FROM_AN_HOUR if each.kept is None] == [Interval.WEEK, Interval.MONTH]
+    assert [each.code for each in ALL_INTERVALS] == ["5m", "1h", "1d", "1w", "1mo"]
+    assert Interval.MINUTES_5.retention == timedelta(days=14)
+    assert [each for each in HOURLY_AND_UP if each.retention is None] == [Interval.WEEK, Interval.MONTH]

@@ -11,23 +11,23 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from clubs import START, Club
-from ingest.loading import counts, reasons
-from randomness import SEED
-from regulars.facts import community as communities
-from regulars.facts.sending_events import EVENTS
+from hypothesis_settings import SEED
+from loading.file_loader import outcome_counts, reasons_by_line
+from regulars.facts.sending_events import EVENT_TYPES
 from regulars.ingest.commit import commit
-from regulars.reports.messages import rebuild_left
-from reports.messaging import Post, Recipient, bucket, counters, history, recipients, told
-from reports.test_upkeep import differences
+from regulars.model import community as communities
+from regulars.rollups.sending_events import rebuild_if_stale
+from reports.sending_recount import Recipient, SendingClub, bucket_label, counters, deduplicated, history, recipients
+from reports.test_maintenance import differences
 
 DAY = START - timedelta(days=1)
 RANGE = {"from": "2026-10-29T00:00:00Z", "to": "2026-11-01T00:00:00Z"}
 
 
 @pytest.fixture
-def post(club: Club) -> Post:
+def post(club: Club) -> SendingClub:
     """A club that sends messages."""
-    return Post(club)
+    return SendingClub(club)
 
 
 def event(number: float, kind: str, dispatch: str = "D1", sending: str = "S1", **more: Any) -> dict[str, Any]:
@@ -39,9 +39,9 @@ def event(number: float, kind: str, dispatch: str = "D1", sending: str = "S1", *
 SENDING = {"external_id": "S1", "channel": "email", "reporting_id": 42, "campaign_id": 7, "language": "no"}
 
 
-async def test_a_sending_tells_what_came_of_it_in_the_documented_order(post: Post) -> None:
-    assert counts(await post.load("sendings", [SENDING])) == (1, 0, 0)
-    (record,) = (await post.ask("sendings"))["records"]
+async def test_a_sending_tells_what_came_of_it_in_the_documented_order(post: SendingClub) -> None:
+    assert outcome_counts(await post.load("sendings", [SENDING])) == (1, 0, 0)
+    (record,) = (await post.query("sendings"))["records"]
     assert list(record) == [
         "id", "loyalty_club_id", "language", "channel", "service_type", "reporting_id", "source_id", "source_app",
         "source_type", "audience_id", "campaign_id", "dispatches_count", "members_count", "new_count",
@@ -54,11 +54,11 @@ async def test_a_sending_tells_what_came_of_it_in_the_documented_order(post: Pos
     assert record["dispatches_count"] == 0
 
 
-async def test_a_repeat_changes_nothing_and_an_open_may_come_before_its_delivery(post: Post) -> None:
+async def test_a_repeat_changes_nothing_and_an_open_may_come_before_its_delivery(post: SendingClub) -> None:
     await post.load("sendings", [SENDING])
     events = [event(3, "opened"), event(4, "opened"), event(1, "transmitted"), event(2, "delivered")]
-    assert counts(await post.load("sending_events", [*events, events[0]])) == (4, 1, 0)
-    assert counts(await post.load("sending_events", events)) == (0, 4, 0)
+    assert outcome_counts(await post.load("sending_events", [*events, events[0]])) == (4, 1, 0)
+    assert outcome_counts(await post.load("sending_events", events)) == (0, 4, 0)
     record = (await post.sendings())[42]
     assert (record["opened_count"], record["unique_opened_count"], record["delivered_count"]) == (2, 1, 1)
     assert (record["dispatches_count"], record["new_count"], record["members_count"]) == (1, 0, 0)
@@ -74,15 +74,15 @@ async def test_a_repeat_changes_nothing_and_an_open_may_come_before_its_delivery
     assert record["timeseries_ranges"]["1w"] == {"from": "2026-10-26T00:00:00.000000Z", "to": None}
 
 
-async def test_events_wait_for_the_sending_that_they_name(post: Post) -> None:
-    assert counts(await post.load("sending_events", [event(1, "delivered"), event(2, "opened")])) == (2, 0, 0)
+async def test_events_wait_for_the_sending_that_they_name(post: SendingClub) -> None:
+    assert outcome_counts(await post.load("sending_events", [event(1, "delivered"), event(2, "opened")])) == (2, 0, 0)
     assert await post.sendings() == {}
-    assert await post.series("sendings_events_history", **RANGE) == {}
-    assert (await post.ask("sendings_stats", **RANGE))["statistics"] == []
+    assert await post.query_timeseries("sendings_events_history", **RANGE) == {}
+    assert (await post.query("sendings_stats", **RANGE))["statistics"] == []
     await post.load("sendings", [SENDING])
     record = (await post.sendings())[42]
     assert (record["delivered_count"], record["opened_count"]) == (1, 1)
-    found = await post.series(
+    found = await post.query_timeseries(
         "sendings_events_history",
         **RANGE,
         interval="1d",
@@ -94,7 +94,7 @@ async def test_events_wait_for_the_sending_that_they_name(post: Post) -> None:
     }
 
 
-async def test_what_is_no_event_is_rejected_with_its_reason(post: Post) -> None:
+async def test_what_is_no_event_is_rejected_with_its_reason(post: SendingClub) -> None:
     ahead = (START + timedelta(days=2)).isoformat()
     summary = await post.load(
         "sending_events",
@@ -109,9 +109,9 @@ async def test_what_is_no_event_is_rejected_with_its_reason(post: Post) -> None:
             event(8, "opened") | {"at": (START + timedelta(hours=23)).isoformat()},
         ],
     )
-    assert counts(summary) == (1, 0, 7)
-    assert reasons(summary) == {
-        1: "event must be one of " + ", ".join(EVENTS),
+    assert outcome_counts(summary) == (1, 0, 7)
+    assert reasons_by_line(summary) == {
+        1: "event must be one of " + ", ".join(EVENT_TYPES),
         2: "profile There is no profile nobody",
         3: "at lies more than a day ahead: set the clock that it comes from",
         4: "dispatch is required, or else a profile",
@@ -122,63 +122,65 @@ async def test_what_is_no_event_is_rejected_with_its_reason(post: Post) -> None:
     }
 
 
-async def test_a_sending_that_comes_again_changes_what_it_said(post: Post) -> None:
-    assert counts(await post.load("sendings", [SENDING])) == (1, 0, 0)
-    post.club.clock.step(hours=1)
-    assert counts(await post.load("sendings", [SENDING])) == (0, 1, 0)
+async def test_a_sending_that_comes_again_changes_what_it_said(post: SendingClub) -> None:
+    assert outcome_counts(await post.load("sendings", [SENDING])) == (1, 0, 0)
+    post.club.clock.advance(hours=1)
+    assert outcome_counts(await post.load("sendings", [SENDING])) == (0, 1, 0)
     changed = SENDING | {"campaign_id": 8}
-    assert counts(await post.load("sendings", [changed, changed])) == (1, 1, 0)
+    assert outcome_counts(await post.load("sendings", [changed, changed])) == (1, 1, 0)
     record = (await post.sendings())[42]
     assert (record["campaign_id"], record["created_at"]) == (8, "2026-11-01T00:00:00.000000Z")
     parts: list[dict[str, Any]] = [
         {"external_id": "S3", "channel": "sms", "reporting_id": 3},
         {"external_id": "S3", "channel": "push"},
     ]
-    assert counts(await post.load("sendings", parts)) == (1, 1, 0)
-    assert counts(await post.load("sendings", [parts[1] | {"created_at": "2026-10-01 00:00:00"}])) == (1, 0, 0)
+    assert outcome_counts(await post.load("sendings", parts)) == (1, 1, 0)
+    assert outcome_counts(await post.load("sendings", [parts[1] | {"created_at": "2026-10-01 00:00:00"}])) == (1, 0, 0)
     record = (await post.sendings())[3]
     assert (record["channel"], record["created_at"]) == ("push", "2026-10-01T00:00:00.000000Z")
     wrong = {"external_id": "S2", "channel": "pigeon", "created_at": "soon"}
-    assert reasons(await post.load("sendings", [wrong, {"channel": "sms"}])) == {
+    assert reasons_by_line(await post.load("sendings", [wrong, {"channel": "sms"}])) == {
         1: "channel must be one of sms, email, push; "
         "created_at must be a time: YYYY-MM-DD HH:MM:SS in UTC, or ISO 8601 with an offset",
         2: "external_id is required",
     }
 
 
-async def test_a_batch_without_an_event_is_none(post: Post) -> None:
+async def test_a_batch_without_an_event_is_none(post: SendingClub) -> None:
     summary = await post.load("sending_events", [event(1, "opened", profile="nobody")])
-    assert counts(summary) == (0, 0, 1)
+    assert outcome_counts(summary) == (0, 0, 1)
 
 
-async def test_days_without_a_partition_get_theirs_by_the_write(post: Post) -> None:
-    post.club.clock.step(days=400)
+async def test_days_without_a_partition_get_theirs_by_the_write(post: SendingClub) -> None:
+    post.club.clock.advance(days=400)
     await post.load("sendings", [SENDING])
     at = (post.club.clock() - timedelta(hours=1)).isoformat()
-    assert counts(await post.load("sending_events", [event(1, "opened") | {"at": at}])) == (1, 0, 0)
+    assert outcome_counts(await post.load("sending_events", [event(1, "opened") | {"at": at}])) == (1, 0, 0)
     asked = {"from": at, "to": at, "interval": "5m"}
-    assert await post.series("sendings_events_history", **asked) == {("opened",): {"2027-12-05T23:00:00.000+00:00": 1}}
+    assert await post.query_timeseries("sendings_events_history", **asked) == {
+        ("opened",): {"2027-12-05T23:00:00.000+00:00": 1}
+    }
 
 
-async def test_a_recipient_who_becomes_known_later_counts_from_then_on(post: Post) -> None:
+async def test_a_recipient_who_becomes_known_later_counts_from_then_on(post: SendingClub) -> None:
     await with_members(post)
     await post.load("sendings", [SENDING])
     await post.load("sending_events", [event(1, "transmitted"), event(2, "transmitted", dispatch="D2")])
     by_gender = {**RANGE, "interval": "1d", "aggregate_by": "gender"}
     day = "2026-10-31T00:00:00.000+00:00"
-    assert await post.series("sendings_recipients_statistics", **by_gender) == {(None,): {day: 2}}
+    assert await post.query_timeseries("sendings_recipients_statistics", **by_gender) == {(None,): {day: 2}}
     assert (await post.sendings())[42]["members_count"] == 0
     known = [event(3, "opened", profile="M1"), event(4, "opened", dispatch="D2", profile="M1")]
-    assert counts(await post.load("sending_events", known)) == (2, 0, 0)
-    assert await post.series("sendings_recipients_statistics", **by_gender) == {("female",): {day: 1}}
+    assert outcome_counts(await post.load("sending_events", known)) == (2, 0, 0)
+    assert await post.query_timeseries("sendings_recipients_statistics", **by_gender) == {("female",): {day: 1}}
     assert (await post.sendings())[42]["members_count"] == 1
     assert await differences(post.club) == []
 
 
-async def test_one_dispatch_may_have_any_number_of_events(post: Post) -> None:
+async def test_one_dispatch_may_have_any_number_of_events(post: SendingClub) -> None:
     await post.load("sendings", [SENDING])
     events = [event(n / 3600, "opened") | {"external_id": f"E{n}"} for n in range(20_000)]
-    assert counts(await post.load("sending_events", events)) == (20_000, 0, 0)
+    assert outcome_counts(await post.load("sending_events", events)) == (20_000, 0, 0)
     record = (await post.sendings())[42]
     assert (record["opened_count"], record["unique_opened_count"], record["dispatches_count"]) == (20_000, 1, 1)
 
@@ -195,21 +197,21 @@ MEMBERS = {
 SENDINGS = ("S1", "S2", "S3")
 
 
-async def with_members(post: Post) -> None:
+async def with_members(post: SendingClub) -> None:
     """Loads the members."""
     rows = [
         {
             "external_id": name,
             "gender": member.gender,
-            "birth_year": member.born.year,
-            "birth_month": member.born.month,
-            "birth_day": member.born.day,
+            "birth_year": member.birth_date.year,
+            "birth_month": member.birth_date.month,
+            "birth_day": member.birth_date.day,
             "optin_channel": member.platform,
             "joined_at": "2026-01-01T00:00:00Z",
         }
         for name, member in MEMBERS.items()
     ]
-    assert counts(await post.load("profiles", rows)) == (len(rows), 0, 0)
+    assert outcome_counts(await post.load("profiles", rows)) == (len(rows), 0, 0)
 
 
 def drawn(chance: random.Random, number: int) -> list[dict[str, Any]]:
@@ -225,14 +227,14 @@ def drawn(chance: random.Random, number: int) -> list[dict[str, Any]]:
                 "sending": chance.choice(SENDINGS),
                 "dispatch": dispatch,
                 "profile": profiles[dispatch],
-                "event": chance.choice(EVENTS),
+                "event": chance.choice(EVENT_TYPES),
                 "at": at.isoformat(),
             }
         )
     return found + chance.sample(found, number // 3)
 
 
-async def test_in_whatever_order_events_come_they_are_counted_as_a_plain_loop_counts_them(post: Post) -> None:
+async def test_in_whatever_order_events_come_they_are_counted_as_a_plain_loop_counts_them(post: SendingClub) -> None:
     await with_members(post)
     chance = random.Random(SEED)
     for round_number in range(2):
@@ -247,10 +249,12 @@ async def test_in_whatever_order_events_come_they_are_counted_as_a_plain_loop_co
         await post.load("sendings", known[:1])
         await post.load("sending_events", events, batch_rows=chance.choice([1, 7, 40, 1000]))
         await post.load("sendings", known[1:])
-        await equal(post, told(events), {prefix + each: known[n]["reporting_id"] for n, each in enumerate(SENDINGS)})
+        await equal(
+            post, deduplicated(events), {prefix + each: known[n]["reporting_id"] for n, each in enumerate(SENDINGS)}
+        )
 
 
-async def equal(post: Post, events: Sequence[Mapping[str, Any]], reporting_ids: dict[str, Any]) -> None:
+async def equal(post: SendingClub, events: Sequence[Mapping[str, Any]], reporting_ids: dict[str, Any]) -> None:
     """Holds that every report says of these sendings what a plain loop does."""
     zone = ZoneInfo(post.club.community.timezone)
     records = await post.sendings()
@@ -266,18 +270,18 @@ async def equal(post: Post, events: Sequence[Mapping[str, Any]], reporting_ids: 
             "interval": interval,
             "filter": ours,
         }
-        shown = await post.series("sendings_events_history", **asked)
+        shown = await post.query_timeseries("sendings_events_history", **asked)
         assert shown == within(history(events, interval, zone), post, asked)
         if interval != "5m":
             for by in ("gender", "age", "optin_platform"):
-                shown = await post.series("sendings_recipients_statistics", **asked, aggregate_by=by)
+                shown = await post.query_timeseries("sendings_recipients_statistics", **asked, aggregate_by=by)
                 expected_series = recipients(events, by, interval, zone, MEMBERS)
                 assert shown == within(expected_series, post, asked), by
     assert await differences(post.club) == []
     for days in (1, 12, 60):
         since, until = START - timedelta(days=days), START - timedelta(days=days / 8)
         own = [each for each in events if since <= datetime.fromisoformat(each["at"]) < until]
-        answer = await post.ask(
+        answer = await post.query(
             "sendings_stats", **{"from": since.isoformat(), "to": until.isoformat(), "filter": ours}
         )
         if not own:
@@ -292,11 +296,11 @@ async def equal(post: Post, events: Sequence[Mapping[str, Any]], reporting_ids: 
 
 
 def within(
-    series: dict[tuple[Any, ...], dict[str, int]], post: Post, asked: dict[str, Any]
+    series: dict[tuple[Any, ...], dict[str, int]], post: SendingClub, asked: dict[str, Any]
 ) -> dict[tuple[Any, ...], dict[str, int]]:
     """What lies in the buckets that are asked for."""
     zone = ZoneInfo(post.club.community.timezone)
-    since, until = (bucket(datetime.fromisoformat(asked[end]), asked["interval"], zone) for end in ("from", "to"))
+    since, until = (bucket_label(datetime.fromisoformat(asked[end]), asked["interval"], zone) for end in ("from", "to"))
     found = {
         label: {
             each: n
@@ -308,11 +312,11 @@ def within(
     return {label: values for label, values in found.items() if values}
 
 
-async def test_verify_tells_what_is_kept_wrong_of_a_sending(post: Post) -> None:
+async def test_verify_tells_what_is_kept_wrong_of_a_sending(post: SendingClub) -> None:
     await post.load("sendings", [SENDING])
     await post.load("sending_events", [event(1, "transmitted"), event(2, "opened")])
     assert await differences(post.club) == []
-    async with post.club.database.writing(post.club.community.id) as scope:
+    async with post.club.database.write_transaction(post.club.community.id) as scope:
         await scope.execute("UPDATE sendings SET opened_count = 3 WHERE community_id = $1", scope.community_id)
         await scope.execute(
             "UPDATE sending_rollups SET n = 4 WHERE community_id = $1 AND step = '1w'", scope.community_id
@@ -331,7 +335,7 @@ async def test_verify_tells_what_is_kept_wrong_of_a_sending(post: Post) -> None:
     ]
 
 
-async def test_a_purge_takes_a_member_s_messages_out_and_a_merge_moves_them(post: Post) -> None:
+async def test_a_purge_takes_a_member_s_messages_out_and_a_merge_moves_them(post: SendingClub) -> None:
     await with_members(post)
     chance = random.Random(SEED + 1)
     events = drawn(chance, 150)
@@ -349,7 +353,7 @@ async def test_a_purge_takes_a_member_s_messages_out_and_a_merge_moves_them(post
     for name in gone:
         answer = await post.club.http.delete(f"/api/v3/profiles/{ids[name]}/purge")
         assert answer.status_code in (200, 204), answer.text
-    left = [each for each in told(events) if each["profile"] not in gone]
+    left = [each for each in deduplicated(events) if each["profile"] not in gone]
     await equal(post, left, reporting_ids)
     source, destination = sorted({each["profile"] for each in left})[:2]
     answer = await post.club.http.post(
@@ -362,25 +366,25 @@ async def test_a_purge_takes_a_member_s_messages_out_and_a_merge_moves_them(post
     for name, reporting_id in reporting_ids.items():
         expected = counters([each for each in merged if each["sending"] == name])
         assert {key: records[reporting_id][key] for key in expected} == expected
-    total = await post.series(
+    total = await post.query_timeseries(
         "sendings_recipients_statistics", **{"from": "2026-09-01", "to": "2026-11-01", "interval": "1mo"}
     )
     once = {(each["sending"], each["profile"]) for each in merged if each["event"] == "transmitted"}
     assert sum(sum(values.values()) for values in total.values()) == len(once)
 
 
-async def test_another_zone_has_all_buckets_made_anew(post: Post) -> None:
+async def test_another_zone_has_all_buckets_made_anew(post: SendingClub) -> None:
     await post.load("sendings", [SENDING])
     await post.load("sending_events", [event(1, "transmitted"), event(23, "opened"), event(23.1, "clicked")])
-    assert await rebuild_left(post.club.database, post.club.community.id) == 0
+    assert await rebuild_if_stale(post.club.database, post.club.community.id) == 0
     await commit(
         post.club.database,
         post.club.community.id,
-        lambda writing: communities.change(writing, timezone="Asia/Kathmandu"),
+        lambda writing: communities.update(writing, timezone="Asia/Kathmandu"),
     )
-    assert await rebuild_left(post.club.database, post.club.community.id) == 1
-    assert await rebuild_left(post.club.database, post.club.community.id) == 0
-    async with post.club.database.reading(post.club.community.id) as scope:
+    assert await rebuild_if_stale(post.club.database, post.club.community.id) == 1
+    assert await rebuild_if_stale(post.club.database, post.club.community.id) == 0
+    async with post.club.database.read_transaction(post.club.community.id) as scope:
         rows = await scope.fetch(
             "SELECT bucket, event, n FROM sending_rollups WHERE community_id = $1 AND step = '1d'", scope.community_id
         )

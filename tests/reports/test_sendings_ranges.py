@@ -10,20 +10,20 @@ from typing import Any
 import pytest
 
 from clubs import START, Club
-from ingest.loading import counts
-from randomness import SEED, examples
-from regulars.facts.sending_events import EVENTS
-from reports.messaging import Post, counters, told
-from reports.test_upkeep import differences
+from hypothesis_settings import SEED, examples
+from loading.file_loader import outcome_counts
+from regulars.facts.sending_events import EVENT_TYPES
+from reports.sending_recount import SendingClub, counters, deduplicated
+from reports.test_maintenance import differences
 
 SENDING = {"external_id": "welcome", "channel": "email", "reporting_id": 42, "service_type": "triggered"}
 DAYS = 60
 
 
 @pytest.fixture
-async def post(club: Club) -> Post:
+async def post(club: Club) -> SendingClub:
     """A club with a sending that goes on and on."""
-    found = Post(club)
+    found = SendingClub(club)
     await found.load("sendings", [SENDING])
     return found
 
@@ -38,9 +38,9 @@ def event(number: int, kind: str, dispatch: str, at: datetime) -> dict[str, Any]
     }
 
 
-async def statistics(post: Post, since: datetime, until: datetime) -> dict[str, Any] | None:
+async def statistics(post: SendingClub, since: datetime, until: datetime) -> dict[str, Any] | None:
     """What is counted of all sendings in a range; None of nothing."""
-    answer = await post.ask("sendings_stats", **{"from": since.isoformat(), "to": until.isoformat()})
+    answer = await post.query("sendings_stats", **{"from": since.isoformat(), "to": until.isoformat()})
     return answer["statistics"][0]["values"] if answer["statistics"] else None
 
 
@@ -53,12 +53,12 @@ def expected(events: Iterable[Mapping[str, Any]], since: datetime, until: dateti
     return {name: n for name, n in totals.items() if name not in ("members", "new")}
 
 
-async def test_who_opened_before_a_range_and_within_it_is_one_of_the_range(post: Post) -> None:
+async def test_who_opened_before_a_range_and_within_it_is_one_of_the_range(post: SendingClub) -> None:
     day = START - timedelta(days=20)
     at = [day + timedelta(days=days) for days in (0, 0.1, 4, 4.5, 9)]
     events = [event(number, "opened", "D1", each) for number, each in enumerate(at)]
     events += [event(10, "opened", "D2", day + timedelta(days=1)), event(11, "clicked", "D2", day + timedelta(days=9))]
-    assert counts(await post.load("sending_events", events)) == (7, 0, 0)
+    assert outcome_counts(await post.load("sending_events", events)) == (7, 0, 0)
     found = {
         days: await statistics(post, day + timedelta(days=days[0]), day + timedelta(days=days[1]))
         for days in ((1, 30), (2, 9), (4, 5), (5, 9), (-9, 9), (1, 2))
@@ -76,14 +76,14 @@ async def test_who_opened_before_a_range_and_within_it_is_one_of_the_range(post:
     }
 
 
-async def test_any_range_is_counted_as_a_plain_loop_counts_it(post: Post) -> None:
+async def test_any_range_is_counted_as_a_plain_loop_counts_it(post: SendingClub) -> None:
     chance = random.Random(SEED)
     kept: list[dict[str, Any]] = []
     for number in range(3):
         events = [
             event(
                 number * 1000 + n,
-                chance.choice(EVENTS),
+                chance.choice(EVENT_TYPES),
                 f"D{chance.randrange(25)}",
                 START - timedelta(seconds=chance.randrange(DAYS * 86_400)),
             )
@@ -94,7 +94,7 @@ async def test_any_range_is_counted_as_a_plain_loop_counts_it(post: Post) -> Non
         await post.load("sending_events", events, batch_rows=chance.choice([1, 9, 50, 500]))
         kept += events
     assert await differences(post.club) == []
-    once = told(kept)
+    once = deduplicated(kept)
     for _ in range(examples(40)):
         since = START - timedelta(days=chance.randrange(DAYS))
         until = since + timedelta(days=chance.randrange(1, DAYS))
@@ -106,9 +106,9 @@ async def test_any_range_is_counted_as_a_plain_loop_counts_it(post: Post) -> Non
             assert found == expected(once, *asked), asked
 
 
-async def test_verify_tells_which_day_is_kept_wrong(post: Post) -> None:
+async def test_verify_tells_which_day_is_kept_wrong(post: SendingClub) -> None:
     await post.load("sending_events", [event(1, "opened", "D1", START - timedelta(days=2))])
-    async with post.club.database.writing(post.club.community.id) as scope:
+    async with post.club.database.write_transaction(post.club.community.id) as scope:
         await scope.execute("UPDATE sending_days SET n = 2 WHERE community_id = $1 AND event = 5", scope.community_id)
         await scope.execute("UPDATE sending_dispatches SET days = '{1}' WHERE community_id = $1", scope.community_id)
     found = [each.partition(": ")[2] for each in await differences(post.club)]

@@ -13,19 +13,19 @@ from zoneinfo import ZoneInfo
 import pytest
 import pytest_asyncio
 
-from api.transaction_calls import V3, line, make, profile, sale
-from clubs import Club, SetClock, clubs
-from randomness import SEED, examples
-from regulars.bulk.verify import Difference, verify
-from regulars.facts.community import NewCommunity
-from regulars.query import intervals
-from regulars.query.query import Logical, Operation
-from regulars.reports import purchases
-from regulars.reports.interval import EVERY, Interval
+from api.transaction_client import V3, create_profile, create_transaction, item_fields, sale
+from clubs import Club, ManualClock, create_club
+from hypothesis_settings import SEED, examples
+from regulars.model.community import NewCommunity
+from regulars.query import local_buckets
+from regulars.query.query import Comparison, LogicalNode
 from regulars.reports.transactions import TRANSACTIONS_STATS
+from regulars.rollups import purchases
+from regulars.rollups.intervals import ALL_INTERVALS, Interval
 from regulars.storage.database import Database
-from reports.asking_transactions import series, stats
-from reports.bought import Bought
+from regulars.verify.verify import Discrepancy, verify
+from reports.purchase_recount import PurchaseRecount
+from reports.transaction_queries import query_statistics, query_timeseries
 
 _numbers = itertools.count(1)
 OSLO = ZoneInfo("Europe/Oslo")
@@ -37,10 +37,10 @@ LENGTHS = {Interval.MINUTES_5: 0.4, Interval.HOUR: 5, Interval.DAY: 140, Interva
 
 
 @pytest_asyncio.fixture
-async def oslo(database: Database, clock: SetClock) -> AsyncIterator[Club]:
+async def oslo(database: Database, clock: ManualClock) -> AsyncIterator[Club]:
     """A club whose clocks were put back a week ago."""
     name = f"oslo-buys-{next(_numbers)}"
-    async for made in clubs(database, clock, NewCommunity(name, "Oslo", "NO", "Europe/Oslo", "NOK")):
+    async for made in create_club(database, clock, NewCommunity(name, "Oslo", "NO", "Europe/Oslo", "NOK")):
         yield made
 
 
@@ -50,7 +50,7 @@ class World:
     def __init__(self, club: Club, seed: int) -> None:
         self.club = club
         self.random = random.Random(seed)
-        self.bought = Bought(club.community)
+        self.bought = PurchaseRecount(club.community)
         self.members: list[str] = []
         self.places: list[int] = []
         self.receipts = 0
@@ -69,7 +69,7 @@ class World:
         """Somebody becomes a member."""
         pick = self.random
         born = {"birth_year": pick.choice([1950, 1987, 2015]), "birth_month": pick.choice([None, 2, 11])}
-        self.members.append(await profile(self.club, gender=pick.choice([None, "female", "male"]), **born))
+        self.members.append(await create_profile(self.club, gender=pick.choice([None, "female", "male"]), **born))
 
     def some_time(self) -> str:
         """Now, lately, long ago, or soon."""
@@ -82,7 +82,7 @@ class World:
         pick = self.random
         more: dict[str, Any] = {
             "items": [
-                line(
+                item_fields(
                     brand=pick.choice([None, "A", "B", "C"]),
                     price_sell=pick.choice(["10", "0.05", "3.333"]),
                     quantity=pick.choice([1, 2, -1]),
@@ -141,8 +141,8 @@ class World:
         self.receipts += 1
         at, number = self.some_time(), f"r{self.receipts}"
         body = sale(7, at, receipt_ref=number, location_id=self.places[1], timezone="UTC")
-        await make(self.club, body)
-        await self.bought.look(self.club.database)
+        await create_transaction(self.club, body)
+        await self.bought.read(self.club.database)
         said = {
             "transaction_receipt_ref": number,
             "transaction_transacted_at": at,
@@ -157,14 +157,14 @@ class World:
     async def pass_on(self) -> None:
         """One thing happens, and some time passes."""
         await self.happen()
-        await self.bought.look(self.club.database)
+        await self.bought.read(self.club.database)
         chance = self.random.random()
         if chance < 0.15:
-            await purchases.fold(self.club.database, self.club.community.id)
+            await purchases.compact(self.club.database, self.club.community.id)
         elif chance < 0.2:
-            await purchases.fold_left(self.club.database, self.club.community.id)
+            await purchases.compact_pending(self.club.database, self.club.community.id)
         if self.random.random() < 0.5:
-            self.club.clock.step(minutes=self.random.choice([1, 30, 700]))
+            self.club.clock.advance(minutes=self.random.choice([1, 30, 700]))
 
     async def check(self) -> None:
         """Both reports, over ranges drawn, by every field, tell what a recount tells."""
@@ -177,33 +177,33 @@ class World:
         pick = self.random.random()
         if pick < 0.6:
             return None, lambda each: True
-        gender = TRANSACTIONS_STATS.by_field["gender"]
+        gender = TRANSACTIONS_STATS.fields_by_name["gender"]
         if pick < 0.8 or by == "brand":
-            return Operation("equal", gender, None, "female"), lambda each: each["gender"] == "female"
-        channel = TRANSACTIONS_STATS.by_field["channel"]
-        both = (Operation("in", channel, None, ("CO", "CF")), Operation("not_equal", gender, None, "male"))
-        return Logical("and", both), lambda each: each["channel"] in ("CO", "CF") and each["gender"] != "male"
+            return Comparison("equal", gender, None, "female"), lambda each: each["gender"] == "female"
+        channel = TRANSACTIONS_STATS.fields_by_name["channel"]
+        both = (Comparison("in", channel, None, ("CO", "CF")), Comparison("not_equal", gender, None, "male"))
+        return LogicalNode("and", both), lambda each: each["channel"] in ("CO", "CF") and each["gender"] != "male"
 
     async def check_stats(self, by: str | None) -> None:
         now = self.club.clock.at
         start = now - timedelta(minutes=self.random.choice([0, 30, 3_000, 70_000, 1_000_000]))
         end = start + timedelta(minutes=self.random.choice([0, 3_000, 70_000, 100_000_000]))
         only, means = self.some_filter(by)
-        expected = {key[1]: values for key, values in self.bought.measured(start, end, now, by, only=means).items()}
-        assert await stats(self.club, start, end, by, only) == expected, (by, start, end)
+        expected = {key[1]: values for key, values in self.bought.measure(start, end, now, by, only=means).items()}
+        assert await query_statistics(self.club, start, end, by, only) == expected, (by, start, end)
 
     async def check_series(self, by: str | None) -> None:
         now = self.club.clock.at
-        interval = self.random.choice(EVERY)
+        interval = self.random.choice(ALL_INTERVALS)
         end = now - timedelta(days=self.random.choice([-1, 0, 3]) if interval is not Interval.MINUTES_5 else 0)
         start = end - timedelta(days=LENGTHS[interval])
-        first = intervals.floor(start, interval, OSLO)
-        last = intervals.following(intervals.floor(end, interval, OSLO), interval, OSLO)
+        first = local_buckets.bucket_start(start, interval, OSLO)
+        last = local_buckets.next_bucket_start(local_buckets.bucket_start(end, interval, OSLO), interval, OSLO)
         only, means = self.some_filter(by)
-        expected = self.bought.measured(
-            first, last, now, by, lambda at: intervals.floor(at, interval, OSLO), only=means
+        expected = self.bought.measure(
+            first, last, now, by, lambda at: local_buckets.bucket_start(at, interval, OSLO), only=means
         )
-        assert await series(self.club, interval, start, end, by, only) == expected, (by, interval, start, end)
+        assert await query_timeseries(self.club, interval, start, end, by, only) == expected, (by, interval, start, end)
 
 
 @pytest.mark.parametrize("example", range(examples(3)))
@@ -214,10 +214,10 @@ async def test_whatever_is_bought_both_reports_are_a_plain_recount(oslo: Club, e
         for _ in range(15):
             await world.pass_on()
         await world.check()
-        await purchases.fold(oslo.database, oslo.community.id)
+        await purchases.compact(oslo.database, oslo.community.id)
         await world.check()
     told = [each async for each in verify(oslo.database, oslo.community.id)]
-    assert [str(each) for each in told if isinstance(each, Difference)] == []
+    assert [str(each) for each in told if isinstance(each, Discrepancy)] == []
 
 
 async def test_a_stream_that_is_shuffled_and_repeated_gives_the_same(oslo: Club) -> None:
@@ -233,12 +233,14 @@ async def test_a_stream_that_is_shuffled_and_repeated_gives_the_same(oslo: Club)
         for body in [*stream, *stream[:4]]:
             answer = await oslo.http.post(f"{V3}/transactions/update-create", json=body)
             assert answer.status_code in (200, 201), answer.text
-        answers.append([await stats(oslo, *year, by) for by in (None, "location", "channel", "brand", "gender")])
-        await world.bought.look(oslo.database)
+        answers.append(
+            [await query_statistics(oslo, *year, by) for by in (None, "location", "channel", "brand", "gender")]
+        )
+        await world.bought.read(oslo.database)
         assert len(world.bought.transactions) == len(stream)
         for each in world.bought.transactions:
             await oslo.http.delete(f"{V3}/transactions/{each['id']}")
-        await purchases.fold(oslo.database, oslo.community.id)
+        await purchases.compact(oslo.database, oslo.community.id)
         world.random.shuffle(stream)
     assert answers[0] == answers[1]
 
@@ -250,17 +252,17 @@ async def test_readers_see_whole_commits_while_writers_write_and_the_folder_fold
 
     async def folder() -> None:
         while not done.is_set():
-            await purchases.fold(oslo.database, oslo.community.id)
+            await purchases.compact(oslo.database, oslo.community.id)
 
     async def reader() -> None:
         while not done.is_set():
-            found = await stats(oslo, *year)
+            found = await query_statistics(oslo, *year)
             seen.append((found[None]["transactions"], found[None]["members"]) if found else (0, 0))
 
     async def writer() -> None:
         for _ in range(6):
-            who = await profile(oslo)
-            made = await make(oslo, sale(10, profile_id=who))
+            who = await create_profile(oslo)
+            made = await create_transaction(oslo, sale(10, profile_id=who))
             await oslo.http.put(f"{V3}/transactions/{made['id']}", json={"total": 5})
 
     others = [asyncio.create_task(each()) for each in (folder, reader)]
@@ -270,6 +272,6 @@ async def test_readers_see_whole_commits_while_writers_write_and_the_folder_fold
     assert seen == sorted(seen)
     assert all(sales == members for sales, members in seen)
     for _ in range(2):
-        assert (await stats(oslo, *year))[None]["members"] == 18
-        assert str((await stats(oslo, *year))[None]["net_amount"]) == "90.00"
-        await purchases.fold(oslo.database, oslo.community.id)
+        assert (await query_statistics(oslo, *year))[None]["members"] == 18
+        assert str((await query_statistics(oslo, *year))[None]["net_amount"]) == "90.00"
+        await purchases.compact(oslo.database, oslo.community.id)

@@ -9,22 +9,22 @@ from typing import Any
 import asyncpg
 import pytest
 
-from api.profile_calls import changed, made
+from api.profile_calls import create_profile, update_profile
 from clubs import Club
-from regulars.jobs.sweep import sweep_community
-from regulars.reports import rollups
-from regulars.reports.derive import personal
+from regulars.jobs.refresh_due import refresh_community
+from regulars.rollups import partitions
+from regulars.rollups.members import personal_properties
 
 
 async def member(club: Club) -> dict[str, Any]:
     """The only row of members."""
-    async with club.database.reading(club.community.id) as scope:
+    async with club.database.read_transaction(club.community.id) as scope:
         [row] = await scope.fetch("SELECT * FROM members WHERE community_id = $1", club.community.id)
     return dict(row)
 
 
 async def test_a_member_is_derived_with_the_profile(club: Club) -> None:
-    one = await made(
+    one = await create_profile(
         club,
         gender="female", birth_year=1987, birth_month=5, optin_channel="POS-2", mobile_phone="+46701234567",
         consents={"sms_marketing": True, "club": False}, sms_status="verified", push_status="enabled",
@@ -35,22 +35,24 @@ async def test_a_member_is_derived_with_the_profile(club: Club) -> None:
     assert (row["optin_platform"], row["birth_date"], row["country"]) == ("pos", 19870501, "SE")
     assert (row["consents_true"], row["consents_false"]) == (["sms_marketing"], ["club"])
     assert row["marketing"] == ["sms", "push", "anything"]
-    await changed(club, one["id"], addresses=[{"country": "DK"}, {"country": "FI", "is_default": True}])
+    await update_profile(club, one["id"], addresses=[{"country": "DK"}, {"country": "FI", "is_default": True}])
     assert (await member(club))["country"] == "FI"
     await club.http.delete(f"/api/v3/profiles/{one['id']}")
     assert not (await member(club))["is_member"]
 
 
 async def test_what_tells_who_a_member_is_stays_out(club: Club) -> None:
-    await made(club, properties={"language": "nb", "E-Mail": "a@b.no", "First name": "Kari", "shoe_size": 38})
+    await create_profile(club, properties={"language": "nb", "E-Mail": "a@b.no", "First name": "Kari", "shoe_size": 38})
     assert bytes((await member(club))["properties"]) == b'{"language": "nb", "shoe_size": 38}'
-    assert "shoesize" not in personal(club.community)
+    assert "shoesize" not in personal_properties(club.community)
     for named in ("shoe_size, pet", ["Shoe size"]):
-        assert "shoesize" in personal(replace(club.community, attributes={"personal": named}))
+        assert "shoesize" in personal_properties(replace(club.community, attributes={"personal": named}))
 
 
 async def test_who_is_depersonalised_counts_as_before(club: Club) -> None:
-    one = await made(club, mobile_phone="+46701234567", gender="male", birth_year=1987, consents={"club": True})
+    one = await create_profile(
+        club, mobile_phone="+46701234567", gender="male", birth_year=1987, consents={"club": True}
+    )
     before = await member(club)
     await club.http.post(f"/api/v3/profiles/{one['id']}/depersonalise")
     after = await member(club)
@@ -59,12 +61,12 @@ async def test_who_is_depersonalised_counts_as_before(club: Club) -> None:
 
 
 async def test_who_joins_ahead_is_no_member_before(club: Club) -> None:
-    await made(club, joined_at="2026-11-01 05:00:00")
+    await create_profile(club, joined_at="2026-11-01 05:00:00")
     row = await member(club)
     assert not row["is_member"]
     assert row["next_change_at"] == club.clock.at + timedelta(hours=5)
-    club.clock.step(hours=5)
-    await sweep_community(club.database, club.community.id, lambda: False)
+    club.clock.advance(hours=5)
+    await refresh_community(club.database, club.community.id, lambda: False)
     row = await member(club)
     assert row["is_member"]
     assert row["next_change_at"] is None
@@ -75,14 +77,14 @@ async def test_what_is_wrong_with_a_row_is_no_lack_of_room(club: Club) -> None:
         raise asyncpg.CheckViolationError("type must be in or out")
 
     with pytest.raises(asyncpg.CheckViolationError, match="in or out"):
-        await rollups.with_room(club.database, work)
+        await partitions.with_partitions(club.database, work)
 
 
 async def test_who_lacks_room_makes_it(club: Club) -> None:
-    club.clock.step(days=30_000)
+    club.clock.advance(days=30_000)
 
     async def work() -> int:
-        async with club.database.writing(club.community.id) as scope:
+        async with club.database.write_transaction(club.community.id) as scope:
             written = await scope.execute(
                 "INSERT INTO group_rollups VALUES ($1, '5m', $2, 'gender', 'female', 1)",
                 club.community.id,
@@ -90,4 +92,4 @@ async def test_who_lacks_room_makes_it(club: Club) -> None:
             )
         return int(written.rpartition(" ")[2])
 
-    assert await rollups.with_room(club.database, work) == 1
+    assert await partitions.with_partitions(club.database, work) == 1

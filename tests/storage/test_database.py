@@ -36,7 +36,7 @@ async def test_opening_waits_for_a_server_that_is_restarting(
     opened = Database(database_urls[1], 1)
     await opened.open(wait_seconds=60)
     assert left == []
-    async with opened.unscoped() as connection:
+    async with opened.unscoped_connection() as connection:
         assert await connection.fetchval("SELECT 1") == 1
     await opened.close()
 

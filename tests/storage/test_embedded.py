@@ -17,7 +17,7 @@ import pytest
 
 from regulars.storage import embedded, postmaster
 from regulars.storage.embedded import DataFolderError
-from regulars.storage.postmaster import NotStartedError, Postmaster
+from regulars.storage.postmaster import PostgresStartError, Postmaster
 
 USER = """
 import os
@@ -30,7 +30,7 @@ if len(sys.argv) > 2:
     os.setgroups([])
     os.setgid(int(sys.argv[2]))
     os.setuid(int(sys.argv[2]))
-with embedded.running(Path(sys.argv[1])) as urls:
+with embedded.run_server(Path(sys.argv[1])) as urls:
     print(urls[1], flush=True)
     sys.stdin.readline()
 """
@@ -64,15 +64,15 @@ def answers(url: str) -> bool:
 
 
 def test_a_server_that_does_not_stop_is_killed(data_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(postmaster, "STOP_SECONDS", 1)
-    with embedded.running(data_folder) as urls:
+    monkeypatch.setattr(postmaster, "STOP_TIMEOUT_SECONDS", 1)
+    with embedded.run_server(data_folder) as urls:
         server = Postmaster(data_folder / "postgresql")
         process = server.process()
         assert process is not None
         assert answers(urls[1])
         process.suspend()
     assert server.process() is None
-    with embedded.running(data_folder) as urls:
+    with embedded.run_server(data_folder) as urls:
         assert answers(urls[1])
 
 
@@ -87,7 +87,7 @@ def test_two_processes_share_a_folder_and_the_last_stops_the_server(data_folder:
 
 def test_what_was_written_is_there_the_next_time(data_folder: Path) -> None:
     for expected in (0, 1):
-        with embedded.running(data_folder / "new" / "folder") as (owner, app):
+        with embedded.run_server(data_folder / "new" / "folder") as (owner, app):
             with psycopg.connect(owner, autocommit=True) as connection:
                 connection.execute("CREATE TABLE IF NOT EXISTS kept (n int)")
                 assert connection.execute("SELECT count(*) FROM kept").fetchone() == (expected,)
@@ -108,26 +108,26 @@ def test_a_user_that_was_killed_does_not_keep_the_server_running(data_folder: Pa
 
 
 def test_one_process_may_use_a_folder_twice(data_folder: Path) -> None:
-    with embedded.running(data_folder) as (_, url):
-        with embedded.running(data_folder) as (_, same):
+    with embedded.run_server(data_folder) as (_, url):
+        with embedded.run_server(data_folder) as (_, same):
             assert same == url
         assert answers(url)
     assert not answers(url)
 
 
 def test_a_file_that_names_the_process_of_another_program_is_no_server(data_folder: Path) -> None:
-    with embedded.running(data_folder):
+    with embedded.run_server(data_folder):
         stale = (data_folder / "postgresql/postmaster.pid").read_text().splitlines()
     stale[0] = str(os.getpid())
     for file in ("postmaster.pid", ".s.PGSQL.5432.lock"):
         (data_folder / "postgresql" / file).write_text("\n".join(stale) + "\n")
-    with embedded.running(data_folder) as (_, url):
+    with embedded.run_server(data_folder) as (_, url):
         assert answers(url)
     assert not answers(url)
 
 
 def test_a_server_that_is_killed_is_started_again_at_the_same_address(data_folder: Path) -> None:
-    with embedded.running(data_folder) as (owner, app):
+    with embedded.run_server(data_folder) as (owner, app):
         postmaster = Postmaster(data_folder / "postgresql")
         first = postmaster.process()
         assert first is not None
@@ -149,13 +149,13 @@ def test_a_server_that_is_killed_is_started_again_at_the_same_address(data_folde
 
 
 def test_the_reason_why_a_server_does_not_start_is_reported(data_folder: Path) -> None:
-    with embedded.running(data_folder):
+    with embedded.run_server(data_folder):
         pass
     control = data_folder / "postgresql/global/pg_control"
     control.rename(control.with_suffix(".away"))
     with (
-        pytest.raises(NotStartedError, match=r"does not start \(.+\): see .*postgresql/log"),
-        embedded.running(data_folder),
+        pytest.raises(PostgresStartError, match=r"does not start \(.+\): see .*postgresql/log"),
+        embedded.run_server(data_folder),
     ):
         pass
     assert Postmaster(data_folder / "postgresql").process() is None
@@ -184,7 +184,7 @@ def test_two_users_of_a_machine_run_servers_of_their_own(data_folder: Path, fold
     leave(first)
     with (
         pytest.raises(DataFolderError, match=f"belongs to the user {pwd.getpwuid(NOBODY).pw_name}"),
-        embedded.running(folder_of_nobody),
+        embedded.run_server(folder_of_nobody),
     ):
         pass
 
@@ -207,6 +207,6 @@ def test_a_file_is_no_data_folder(below: str, data_folder: Path) -> None:
     (data_folder / "file").touch()
     with (
         pytest.raises(DataFolderError, match="is a file" if not below else "can't be created"),
-        embedded.running(data_folder / "file" / below),
+        embedded.run_server(data_folder / "file" / below),
     ):
         pass

@@ -8,8 +8,8 @@ import asyncpg
 import pytest
 
 from clubs import Club
+from postgres_servers import on_both_servers
 from regulars.storage.database import Database, Scope
-from servers import on_both_servers
 
 pytestmark = on_both_servers
 
@@ -30,7 +30,7 @@ ORDER BY 1, 2
 
 async def numbered(database: Database) -> list[Any]:
     """Each whole number of a community's rows that the database draws."""
-    async with database.unscoped() as connection:
+    async with database.unscoped_connection() as connection:
         found: list[Any] = await connection.fetch(_NUMBERED)
     return found
 
@@ -52,7 +52,7 @@ async def test_every_number_is_drawn_from_a_sequence_of_the_community(database: 
 
 async def test_what_one_community_does_leaves_the_numbers_of_another_as_they_are(club: Club, other_club: Club) -> None:
     async def draw(club: Club, expression: str, times: int) -> list[int]:
-        async with club.database.writing(club.community.id) as scope:
+        async with club.database.write_transaction(club.community.id) as scope:
             rows = await scope.fetch(f"SELECT {expression} FROM generate_series(1, {times})")
         return [row[0] for row in rows]
 
@@ -73,7 +73,7 @@ async def test_what_one_community_does_leaves_the_numbers_of_another_as_they_are
 async def test_a_community_of_many_locations_has_more_blocks_of_ids(club: Club, other_club: Club) -> None:
     drawn: dict[int, set[int]] = {}
     for each in (club, other_club, club):
-        async with each.database.writing(each.community.id) as scope:
+        async with each.database.write_transaction(each.community.id) as scope:
             rows = await scope.fetch("SELECT next_location_id() FROM generate_series(1, 4100)")
         numbers = [row[0] for row in rows]
         assert numbers == sorted(numbers)
@@ -85,7 +85,7 @@ async def test_a_community_of_many_locations_has_more_blocks_of_ids(club: Club, 
 
 
 async def test_a_block_is_added_only_to_a_community_that_has_used_its_own(club: Club) -> None:
-    async with club.database.writing(club.community.id) as scope:
+    async with club.database.write_transaction(club.community.id) as scope:
         before = await scope.fetchval("SELECT next_location_id()")
         await scope.execute("SELECT add_location_ids()")
         assert await scope.fetchval("SELECT next_location_id()") == before + 1
@@ -107,7 +107,7 @@ async def test_ids_in_answers_are_consecutive_while_another_community_writes(clu
 
 
 async def test_an_id_is_drawn_within_a_community_only(club: Club) -> None:
-    async with club.database.writing(club.community.id) as scope:
+    async with club.database.write_transaction(club.community.id) as scope:
         assert await _drawn(scope) > 0
         await scope.execute("SET LOCAL regulars.community_id = ''")
         with pytest.raises(asyncpg.UndefinedTableError):

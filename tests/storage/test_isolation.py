@@ -12,11 +12,11 @@ import asyncpg
 import pytest_asyncio
 
 from clubs import START, Club
-from regulars.aggregations.store import STORED_ROWS, refresh_statement
-from regulars.ingest import changes
+from postgres_servers import on_both_servers
+from regulars.aggregations.table import READ_STORED_ROWS, refresh_statement
+from regulars.ingest import transaction_updates
 from regulars.storage import personal_data
-from regulars.storage.database import SESSION, Database
-from servers import on_both_servers
+from regulars.storage.database import SESSION_SETTINGS, Database
 
 pytestmark = on_both_servers
 
@@ -61,7 +61,7 @@ _VALUES = {
 
 async def tables(database: Database) -> list[str]:
     """Every table that has a community, as the catalogue knows them."""
-    async with database.unscoped() as connection:
+    async with database.unscoped_connection() as connection:
         return [row["relname"] for row in await connection.fetch(_TABLES) if not row["relispartition"]]
 
 
@@ -106,7 +106,7 @@ def insert_into(table: str, row: Row) -> str:
 @asynccontextmanager
 async def within(database: Database, community_id: int | None) -> AsyncIterator[Any]:
     """A transaction of the app's role, within a community or none; nothing that is done stays."""
-    async with database.unscoped() as connection:
+    async with database.unscoped_connection() as connection:
         transaction = connection.transaction()
         await transaction.start()
         try:
@@ -140,7 +140,7 @@ async def changed(connection: Any, statement: str) -> int | None:
 
 
 async def test_every_table_of_a_community_forces_row_level_security(database: Database) -> None:
-    async with database.unscoped() as connection:
+    async with database.unscoped_connection() as connection:
         rows = await connection.fetch(_TABLES)
     assert [row["relname"] for row in rows if not row["is_forced"]] == []
     assert {"profiles", "transactions", "aggregations", "outbox", "tokens"} <= {row["relname"] for row in rows}
@@ -176,7 +176,7 @@ async def test_within_a_community_nothing_of_another_is_seen_or_written(
 
 
 async def test_partitions_are_not_a_way_around(club: Club, filled: dict[str, Row]) -> None:
-    async with club.database.unscoped() as connection:
+    async with club.database.unscoped_connection() as connection:
         partitions = [row["relname"] for row in await connection.fetch(_TABLES) if row["relispartition"]]
     assert partitions
     for table in partitions:
@@ -257,7 +257,7 @@ def scans(plan: Any) -> dict[str, set[tuple[str, str]]]:
 async def planned(club: Club, types: str, statement: str, *values: str) -> dict[str, set[tuple[str, str]]]:
     """How the app's role reads for a statement that is prepared once for all values."""
     async with within(club.database, club.community.id) as connection:
-        for name, value in SESSION.items():
+        for name, value in SESSION_SETTINGS.items():
             await connection.execute(f"SET LOCAL {name} = '{value}'")
         await connection.execute(f"PREPARE hot ({types}) AS {statement}")
         shown = await connection.fetchval(f"EXPLAIN (FORMAT JSON) EXECUTE hot ({', '.join(values)})")
@@ -271,7 +271,7 @@ ONE = "ARRAY[md5('7')::uuid]"
 
 async def test_what_is_hot_is_read_by_index_under_row_level_security(large: Club) -> None:
     community_id = str(large.community.id)
-    stored = await planned(large, "text, uuid[]", STORED_ROWS, f"'{community_id}'", ONE)
+    stored = await planned(large, "text, uuid[]", READ_STORED_ROWS, f"'{community_id}'", ONE)
     assert {kind for kind, _ in stored["aggregations"]} <= {"Index Scan", "Bitmap Heap Scan"}
 
     now = f"ARRAY['{datetime.now(UTC):%Y-%m-%d}'::timestamptz]"
@@ -284,10 +284,10 @@ async def test_what_is_hot_is_read_by_index_under_row_level_security(large: Club
 
     for types, statement, *values in [
         ("int, text[]", _BY_EXTERNAL_ID, "ARRAY['many-7']"),
-        ("int, text, bigint", changes._MATCHING, "'many-7'", "7"),
+        ("int, text, bigint", transaction_updates._MATCHING, "'many-7'", "7"),
         *(
             ("int, uuid[]", statement, ONE)
-            for statement in personal_data.depersonalising()
+            for statement in personal_data.depersonalize_statements()
             if "transaction" in statement
         ),
     ]:

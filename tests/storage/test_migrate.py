@@ -9,38 +9,38 @@ from concurrent.futures import ThreadPoolExecutor
 import psycopg
 import pytest
 
-from aggregations.case import ME, bought, case
-from aggregations.stored import live, stored
-from clubs import SetClock
-from regulars.aggregations import store
-from regulars.aggregations.reading import Reader
+from aggregations.case import ME, case, purchase
+from aggregations.store_facts import read_live, store_facts
+from clubs import ManualClock
+from postgres_servers import on_both_servers
+from regulars.aggregations import table
+from regulars.aggregations.reader import ValueReader
 from regulars.storage import retention
 from regulars.storage.database import Database
 from regulars.storage.embedded import APP_ROLE
-from regulars.storage.migrate import SchemaError, migrate, migrations, role_of
-from servers import on_both_servers
+from regulars.storage.migrate import SchemaError, list_migrations, migrate, role_of
 
 
 def bring_up(urls: tuple[str, str]) -> list[str]:
     """Migrates a database as the server does when it starts."""
-    return migrate(urls[0], role_of(urls[1]), store.declared_columns())
+    return migrate(urls[0], role_of(urls[1]), table.column_statements())
 
 
 def test_an_empty_database_gets_everything_and_then_nothing_more(empty_urls: tuple[str, str]) -> None:
-    assert bring_up(empty_urls) == migrations()
-    assert migrations() == sorted(migrations())
+    assert bring_up(empty_urls) == list_migrations()
+    assert list_migrations() == sorted(list_migrations())
     assert bring_up(empty_urls) == []
     with psycopg.connect(empty_urls[0]) as owner:
         columns = owner.execute(
             "SELECT attname FROM pg_attribute WHERE attrelid = 'aggregations'::regclass AND attnum > 0"
         ).fetchall()
-    assert {name for (name,) in columns} >= set(store.NAMES)
+    assert {name for (name,) in columns} >= set(table.VALUE_COLUMNS)
 
 
 def test_of_many_that_start_at_once_one_migrates_and_the_others_wait(empty_urls: tuple[str, str]) -> None:
     with ThreadPoolExecutor(4) as threads:
         applied = list(threads.map(bring_up, [empty_urls] * 4))
-    assert sorted(applied) == [[], [], [], migrations()]
+    assert sorted(applied) == [[], [], [], list_migrations()]
 
 
 def test_the_app_s_role_may_use_what_there_is_and_change_no_table(empty_urls: tuple[str, str]) -> None:
@@ -66,32 +66,32 @@ def test_the_role_of_a_url_is_read_from_it(url: str, role: str) -> None:
 
 
 async def test_a_changed_definition_has_every_profile_computed_anew(
-    empty_urls: tuple[str, str], clock: SetClock, monkeypatch: pytest.MonkeyPatch
+    empty_urls: tuple[str, str], clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await asyncio.to_thread(bring_up, empty_urls)
-    world = case("", [bought("2026-10-01 12:00", "10")], {})
+    world = case("", [purchase("2026-10-01 12:00", "10")], {})
     clock.at = world.as_of
     async with Database(empty_urls[1], 2, clock) as database:
-        await retention.keep(database, 7)
-        first, _ = await stored(database, world.facts)
-        second, _ = await stored(database, world.facts)
+        await retention.maintain_partitions(database, 7)
+        first, _ = await store_facts(database, world.facts)
+        second, _ = await store_facts(database, world.facts)
 
         async def epochs() -> list[int]:
             found = []
             for each in (first, second):
-                async with database.reading(each.id) as scope:
+                async with database.read_transaction(each.id) as scope:
                     found.append(await scope.fetchval("SELECT values_epoch FROM epochs"))
             return found
 
         await asyncio.to_thread(bring_up, empty_urls)
         assert await epochs() == [1, 1]
-        async with database.writing(second.id) as scope:
+        async with database.write_transaction(second.id) as scope:
             await scope.execute("UPDATE aggregations SET shop_count = 7")
-        assert (await live(Reader(database), second, ME))["shop_count"] == 7
-        monkeypatch.setattr(store, "definitions_version", lambda: "of another release")
+        assert (await read_live(ValueReader(database), second, ME))["shop_count"] == 7
+        monkeypatch.setattr(table, "definitions_version", lambda: "of another release")
         await asyncio.to_thread(bring_up, empty_urls)
         assert await epochs() == [2, 2]
-        assert (await live(Reader(database), second, ME))["shop_count"] == 1
+        assert (await read_live(ValueReader(database), second, ME))["shop_count"] == 1
         await asyncio.to_thread(bring_up, empty_urls)
         assert await epochs() == [2, 2]
 

@@ -9,13 +9,13 @@ import psycopg
 import pytest
 
 from clubs import Club
-from regulars.access import tokens
-from regulars.reports import rollups
-from regulars.reports.interval import Interval
+from postgres_servers import on_both_servers
+from regulars.auth import tokens
+from regulars.rollups import partitions as partitions_module
+from regulars.rollups.intervals import Interval
 from regulars.storage import privileges, retention
 from regulars.storage.database import Database
 from regulars.storage.embedded import APP_ROLE
-from servers import on_both_servers
 
 pytestmark = on_both_servers
 
@@ -46,7 +46,7 @@ WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p')
 
 
 async def test_functions_that_run_as_the_owner_are_the_app_s_alone(database: Database) -> None:
-    async with database.unscoped() as connection:
+    async with database.unscoped_connection() as connection:
         found = await connection.fetch(_DEFINERS, APP_ROLE)
     assert {row["name"].replace('"', "") for row in found if row["is_granted"]} == privileges.FUNCTIONS
     assert [row["name"] for row in found if row["is_public"]] == []
@@ -72,7 +72,7 @@ async def test_no_function_is_everyone_s_nor_will_be(database_urls: tuple[str, s
 
 
 async def test_the_app_s_privileges_on_each_table_are_those_declared(database: Database) -> None:
-    async with database.unscoped() as connection:
+    async with database.unscoped_connection() as connection:
         rows = await connection.fetch(_TABLES, APP_ROLE)
     tables = {row["name"]: row for row in rows if not row["is_partition"]}
     assert set(privileges.TABLES) <= set(tables)
@@ -85,7 +85,7 @@ async def test_the_app_s_privileges_on_each_table_are_those_declared(database: D
 
 
 async def test_tables_that_communities_share_are_not_the_app_s_to_change(database: Database) -> None:
-    async with database.unscoped() as connection:
+    async with database.unscoped_connection() as connection:
         rows = await connection.fetch(_TABLES, APP_ROLE)
         of_communities = {
             row["relname"]
@@ -122,7 +122,7 @@ async def test_tables_that_communities_share_are_not_the_app_s_to_change(databas
     ],
 )
 async def test_changes_of_shared_tables_are_refused(statement: str, club: Club) -> None:
-    async with club.database.writing(club.community.id) as scope:
+    async with club.database.write_transaction(club.community.id) as scope:
         await scope.execute(
             "SELECT set_config('regulars.organization_id', $1, true)", str(club.community.organization_id)
         )
@@ -149,7 +149,7 @@ async def test_another_role_may_call_no_function_of_the_owner(database_urls: tup
 
 
 async def test_a_statement_changes_its_own_community_only(club: Club, other_club: Club) -> None:
-    async with club.database.writing(club.community.id) as scope:
+    async with club.database.write_transaction(club.community.id) as scope:
         status = await scope.execute("UPDATE communities SET name = 'Ours'")
         names = dict(await scope.fetch("SELECT id, name FROM communities"))
     assert status == "UPDATE 1"
@@ -158,7 +158,7 @@ async def test_a_statement_changes_its_own_community_only(club: Club, other_club
 
 async def test_who_shows_a_token_changes_none(club: Club) -> None:
     # A hash that is known lets a token be seen; it does not let one be made for any organization.
-    async with club.database.writing(club.community.id) as scope:
+    async with club.database.write_transaction(club.community.id) as scope:
         await scope.execute("SELECT set_config('regulars.token_hash', 'known', true)")
         with pytest.raises(asyncpg.InsufficientPrivilegeError, match="row-level security"):
             async with scope.savepoint():
@@ -178,38 +178,38 @@ async def partitions(connection: asyncpg.Connection) -> set[str]:
 
 async def test_no_caller_drops_what_is_still_to_be_kept(database: Database) -> None:
     now = datetime.now(UTC)
-    async with database.unscoped() as connection:
-        for feed in retention.FEEDS:
+    async with database.unscoped_connection() as connection:
+        for feed in retention.PARTITIONED_TABLES:
             for ago in (0, 1):
                 await connection.execute("SELECT keep_partition($1, $2)", feed, now.date() - timedelta(days=ago))
         kept: set[str] = set()
-        for interval, unit in rollups.UNITS.items():
-            first = rollups.first_kept(interval, now)
-            await connection.execute("SELECT keep_rollups($1, $2, $3, $4)", interval.written, unit, first, now)
-            prefix = f"offer_rollups_{interval.written}_"
+        for interval, unit in partitions_module.PARTITION_UNITS.items():
+            first = partitions_module.retention_start(interval, now)
+            await connection.execute("SELECT keep_rollups($1, $2, $3, $4)", interval.code, unit, first, now)
+            prefix = f"offer_rollups_{interval.code}_"
             kept |= {
                 each
                 for each in await partitions(connection)
                 if each.startswith(prefix) and each[len(prefix) :] >= f"{first:%Y%m%d}"
             }
         far = datetime(2190, 1, 1, tzinfo=UTC)
-        for interval, unit in rollups.UNITS.items():
-            await connection.execute("SELECT keep_rollups($1, $2, $3, $3)", interval.written, unit, far)
-        for feed in retention.FEEDS:
+        for interval, unit in partitions_module.PARTITION_UNITS.items():
+            await connection.execute("SELECT keep_rollups($1, $2, $3, $3)", interval.code, unit, far)
+        for feed in retention.PARTITIONED_TABLES:
             await connection.execute("SELECT drop_partitions($1, $2)", feed, far.date())
         left = await partitions(connection)
     assert len(kept) > 15
     assert kept <= left
-    for feed in retention.FEEDS:
+    for feed in retention.PARTITIONED_TABLES:
         assert {f"{feed}_{now.date() - timedelta(days=ago):%Y%m%d}" for ago in (0, 1)} <= left
 
 
 async def test_the_database_keeps_rollups_as_long_as_reports_show_them(database: Database) -> None:
-    async with database.unscoped() as connection:
+    async with database.unscoped_connection() as connection:
         rows = await connection.fetch("SELECT * FROM rollup_terms()")
-    declared = {(each.written, unit, each.kept) for each, unit in rollups.UNITS.items()}
+    declared = {(each.code, unit, each.retention) for each, unit in partitions_module.PARTITION_UNITS.items()}
     assert {tuple(row.values()) for row in rows} == declared
-    assert {each for each in Interval if each.kept is not None} == set(rollups.UNITS)
+    assert {each for each in Interval if each.retention is not None} == set(partitions_module.PARTITION_UNITS)
 
 
 @pytest.mark.parametrize(
@@ -236,14 +236,14 @@ async def test_the_database_keeps_rollups_as_long_as_reports_show_them(database:
     ],
 )
 async def test_functions_check_their_arguments(statement: str, message: str, database: Database) -> None:
-    async with database.unscoped() as connection:
+    async with database.unscoped_connection() as connection:
         with pytest.raises(asyncpg.RaiseError, match=message):
             await connection.execute(f"SELECT {statement}")
 
 
 async def test_a_token_of_another_organization_is_not_revoked(club: Club, other_club: Club) -> None:
-    async with club.database.unscoped() as connection:
-        token = (await tokens.listed(connection, club.community.organization_id))[0]
+    async with club.database.unscoped_connection() as connection:
+        token = (await tokens.list_for_organization(connection, club.community.organization_id))[0]
         organization_id = other_club.community.organization_id
         assert not await connection.fetchval("SELECT revoke_token($1, $2, now())", organization_id, token.id)
         # What the function has set to find its row does not outlive it.
@@ -257,7 +257,7 @@ def test_surplus_and_missing_privileges_are_found_and_corrected(empty_urls: tupl
 
     bring_up(empty_urls)
     with psycopg.connect(empty_urls[0], autocommit=True) as owner:
-        assert list(privileges.differences(owner, APP_ROLE)) == []
+        assert list(privileges.pending_changes(owner, APP_ROLE)) == []
         for statement in (
             f"GRANT UPDATE, TRUNCATE ON tokens TO {APP_ROLE}",
             f"GRANT UPDATE (organization_id) ON communities TO {APP_ROLE}",
@@ -270,7 +270,7 @@ def test_surplus_and_missing_privileges_are_found_and_corrected(empty_urls: tupl
         with psycopg.connect(empty_urls[1]) as app:
             found = {
                 (each.verb, each.name, *sorted(each.privileges), "PUBLIC" if each.is_public else "")
-                for each in privileges.differences(app, APP_ROLE)
+                for each in privileges.pending_changes(app, APP_ROLE)
             }
         assert found == {
             ("REVOKE", "tokens", "TRUNCATE", "UPDATE", ""),
@@ -281,7 +281,7 @@ def test_surplus_and_missing_privileges_are_found_and_corrected(empty_urls: tupl
             ("REVOKE", "profiles", "SELECT", "PUBLIC"),
         }
         bring_up(empty_urls)
-        assert list(privileges.differences(owner, APP_ROLE)) == []
+        assert list(privileges.pending_changes(owner, APP_ROLE)) == []
 
 
 # What row-level security protects against -------------------------------------------------------------------
@@ -294,7 +294,7 @@ async def test_a_forgotten_condition_is_held_by_row_level_security_and_injected_
         made = await each.http.post("/api/v3/locations", json={"external_id": each.community.slug, "name": "Shop"})
         assert made.status_code == 201
     forgotten = "SELECT external_id FROM locations"
-    async with club.database.reading(club.community.id) as scope:
+    async with club.database.read_transaction(club.community.id) as scope:
         assert [row[0] for row in await scope.fetch(forgotten)] == [club.community.slug]
         # A caller who can run SQL as the app's role can set another community.
         await scope.execute(f"SET LOCAL regulars.community_id = '{other_club.community.id}'")
@@ -307,14 +307,14 @@ async def test_the_app_s_role_can_not_turn_row_level_security_off(club: Club) ->
         "DROP POLICY own_community ON locations",
         "CREATE OR REPLACE FUNCTION rollup_terms() RETURNS int LANGUAGE sql AS 'SELECT 1'",
     ):
-        async with club.database.writing(club.community.id) as scope:
+        async with club.database.write_transaction(club.community.id) as scope:
             with pytest.raises(asyncpg.InsufficientPrivilegeError):
                 async with scope.savepoint():
                     await scope.execute(statement)
 
 
 async def test_row_security_can_not_be_switched_off_by_a_setting(club: Club) -> None:
-    async with club.database.writing(club.community.id) as scope:
+    async with club.database.write_transaction(club.community.id) as scope:
         await scope.execute("SET LOCAL row_security = off")
         with pytest.raises(asyncpg.InsufficientPrivilegeError, match="row-level security"):
             async with scope.savepoint():

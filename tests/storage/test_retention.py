@@ -9,16 +9,16 @@ import asyncpg
 import pytest
 
 from aggregations.case import at
-from api.transaction_calls import make, profile, sale, values
-from clubs import Club, SetClock
+from api.transaction_client import create_profile, create_transaction, get_values, sale
+from clubs import Club, ManualClock
+from postgres_servers import on_both_servers
 from regulars.storage import retention
 from regulars.storage.database import Database
-from servers import on_both_servers
 
 
 async def days(database: Database, feed: str) -> list[str]:
     """The days that a feed has room for."""
-    async with database.unscoped() as connection:
+    async with database.unscoped_connection() as connection:
         rows = await connection.fetch(
             "SELECT inhrelid::regclass::text AS name FROM pg_inherits WHERE inhparent = $1::text::regclass ORDER BY 1",
             feed,
@@ -27,34 +27,34 @@ async def days(database: Database, feed: str) -> list[str]:
 
 
 @on_both_servers
-async def test_days_to_come_are_made_and_old_ones_dropped(own_database: Database, clock: SetClock) -> None:
+async def test_days_to_come_are_made_and_old_ones_dropped(own_database: Database, clock: ManualClock) -> None:
     clock.at = at("2020-06-10 23:59")
-    await retention.keep(own_database, 7)
+    await retention.maintain_partitions(own_database, 7)
     to_come = ["20200609", "20200610", "20200611", "20200612", "20200613"]
     assert await days(own_database, "outbox") == to_come
     for feed in ("idempotency_keys", "commit_markers"):
         assert await days(own_database, feed) == to_come
     clock.at = at("2020-06-17 00:00")
     # The day of the outbox that is a week old stays; of the keys and markers, only yesterday's.
-    assert await retention.keep(own_database, 7) == 1 + 5 + 5
+    assert await retention.maintain_partitions(own_database, 7) == 1 + 5 + 5
     assert await days(own_database, "outbox") == [*to_come[1:], *(f"202006{day}" for day in range(16, 21))]
     for feed in ("idempotency_keys", "commit_markers"):
         assert await days(own_database, feed) == [f"202006{day}" for day in range(16, 21)]
-    assert await retention.keep(own_database, 7) == 0
+    assert await retention.maintain_partitions(own_database, 7) == 0
 
 
 @on_both_servers
-async def test_processes_that_start_together_make_a_day_once(own_database: Database, clock: SetClock) -> None:
+async def test_processes_that_start_together_make_a_day_once(own_database: Database, clock: ManualClock) -> None:
     clock.at = at("2020-01-01")
     for _ in range(10):
-        clock.step(days=30)
-        await asyncio.gather(*(retention.keep(own_database, 7) for _ in range(4)))
+        clock.advance(days=30)
+        await asyncio.gather(*(retention.maintain_partitions(own_database, 7) for _ in range(4)))
         assert len(await days(own_database, "outbox")) == 5
 
 
 @on_both_servers
 async def test_a_write_on_a_day_that_nobody_prepared_makes_its_own(club: Club) -> None:
-    mine = await profile(club)
+    mine = await create_profile(club)
     club.clock.at = at("2071-01-01")
     headers = {"Idempotency-Key": "first of the year"}
     for _ in range(2):
@@ -62,13 +62,13 @@ async def test_a_write_on_a_day_that_nobody_prepared_makes_its_own(club: Club) -
             "/api/v3/transactions", json=sale(10, "2070-12-31 12:00:00", profile_id=mine), headers=headers
         )
         assert answer.status_code == 201
-    assert (await values(club, mine))["shop_count"] == 1
-    await make(club, sale(10, "2070-12-31 13:00:00", profile_id=mine))
+    assert (await get_values(club, mine))["shop_count"] == 1
+    await create_transaction(club, sale(10, "2070-12-31 13:00:00", profile_id=mine))
     assert "20710101" in await days(club.database, "outbox")
 
 
 @pytest.mark.parametrize("function", ["keep_partition", "drop_partitions"])
 async def test_only_feeds_have_partitions(function: str, database: Database) -> None:
-    async with database.unscoped() as connection:
+    async with database.unscoped_connection() as connection:
         with pytest.raises(asyncpg.RaiseError, match="no partitioned feed is called transactions"):
             await connection.execute(f"SELECT {function}('transactions', $1)", date(2030, 1, 1))

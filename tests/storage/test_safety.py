@@ -9,10 +9,10 @@ from typing import Any
 import asyncpg
 import pytest
 
+from postgres_servers import on_both_servers
 from regulars.storage import safety
 from regulars.storage.database import Database
-from regulars.storage.safety import Finding, UnsafeDatabaseError, version_findings
-from servers import on_both_servers
+from regulars.storage.safety import SafetyFinding, UnsafeDatabaseError, check_version
 
 
 @pytest.mark.parametrize(
@@ -29,19 +29,19 @@ from servers import on_both_servers
     ],
 )
 def test_an_old_server_is_told_of(version: int, fatal: bool, message: str) -> None:
-    assert version_findings(version) == [Finding(message, fatal=fatal)]
+    assert check_version(version) == [SafetyFinding(message, fatal=fatal)]
 
 
 @pytest.mark.parametrize("version", [150_018, 160_014, 170_010, 180_004, 190_000])
 def test_a_server_without_known_holes_is_fine(version: int) -> None:
-    assert version_findings(version) == []
+    assert check_version(version) == []
 
 
 @on_both_servers
 async def test_the_app_s_own_role_is_safe(database: Database) -> None:
-    async with database.unscoped() as connection:
-        assert [each for each in await safety.findings(connection) if each.fatal] == []
-        assert await safety.refuse_if_unsafe(connection) == await safety.findings(connection)
+    async with database.unscoped_connection() as connection:
+        assert [each for each in await safety.check(connection) if each.fatal] == []
+        assert await safety.require_safe(connection) == await safety.check(connection)
 
 
 @asynccontextmanager
@@ -59,7 +59,7 @@ async def as_owner(urls: tuple[str, str]) -> AsyncIterator[Any]:
 
 async def fatal(connection: Any) -> list[str]:
     """What is said against a connection."""
-    return [each.message for each in await safety.findings(connection) if each.fatal]
+    return [each.message for each in await safety.check(connection) if each.fatal]
 
 
 async def test_a_superuser_does_not_serve(database_urls: tuple[str, str]) -> None:
@@ -68,7 +68,7 @@ async def test_a_superuser_does_not_serve(database_urls: tuple[str, str]) -> Non
         assert message.startswith("The role postgres is a superuser, so the database would not keep customers apart.")
         assert "REGULARS_DATABASE_URL" in message
         with pytest.raises(UnsafeDatabaseError, match="is a superuser"):
-            await safety.refuse_if_unsafe(connection)
+            await safety.require_safe(connection)
 
 
 async def test_a_role_that_passes_row_level_security_does_not_serve(database_urls: tuple[str, str]) -> None:
@@ -112,7 +112,7 @@ async def test_a_role_that_owns_tables_serves_with_a_warning(database_urls: tupl
             "CREATE ROLE owning; GRANT CREATE ON SCHEMA public TO owning; SET LOCAL ROLE owning;"
             "CREATE TABLE owned (id int)"
         )
-        warnings = [each.message for each in await safety.refuse_if_unsafe(connection)]
+        warnings = [each.message for each in await safety.require_safe(connection)]
         assert [each for each in warnings if each.startswith("The role owning owns tables")]
 
 

@@ -16,12 +16,12 @@ from pathlib import Path
 import pytest
 
 from clubs import START
-from regulars.access import tokens
-from regulars.facts import community as communities
-from regulars.facts.community import NewCommunity
+from postgres_servers import Servers
+from regulars.auth import tokens
+from regulars.model import community as communities
+from regulars.model.community import NewCommunity
 from regulars.storage.database import Database
-from servers import Servers
-from system.test_serve import Served, serving
+from system.test_serve import RunningServer, run_server
 
 ESTABLISHED, RESET = 1, 7
 """States of a connection in Linux's tcp_info."""
@@ -49,7 +49,7 @@ def many_files() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def served(servers: Servers) -> Iterator[Served]:
+def served(servers: Servers) -> Iterator[RunningServer]:
     """A server of little patience, for few connections."""
     owner, app = servers.urls("embedded")
     with tempfile.TemporaryDirectory(prefix="regulars-test-") as folder:
@@ -61,7 +61,7 @@ def served(servers: Servers) -> Iterator[Served]:
             "BODY_TIMEOUT_SECONDS": "1",
             "SEND_TIMEOUT_SECONDS": "1",
         }
-        with serving(Path(folder), **{f"REGULARS_{name}": value for name, value in settings.items()}) as running:
+        with run_server(Path(folder), **{f"REGULARS_{name}": value for name, value in settings.items()}) as running:
             yield running
 
 
@@ -70,7 +70,7 @@ def token(servers: Servers) -> str:
     """A token of a community."""
 
     async def made() -> str:
-        async with Database(servers.urls("embedded")[1], 1) as database, database.unscoped() as connection:
+        async with Database(servers.urls("embedded")[1], 1) as database, database.unscoped_connection() as connection:
             new = NewCommunity(slug="connections", name="Club", country="NO", timezone="UTC", currency="NOK")
             community = await communities.create(connection, new, START)
             asked = tokens.NewToken(community.organization_id, "test", community_id=community.id)
@@ -86,7 +86,7 @@ def slow_body(token: str) -> bytes:
 
 
 @contextlib.contextmanager
-def held(served: Served, number: int, sent: bytes) -> Iterator[list[socket.socket]]:
+def held(served: RunningServer, number: int, sent: bytes) -> Iterator[list[socket.socket]]:
     """Connections that have sent something, and send and take no more."""
     host, _, port = served.address.removeprefix("http://").partition(":")
     with contextlib.ExitStack() as stack:
@@ -97,7 +97,7 @@ def held(served: Served, number: int, sent: bytes) -> Iterator[list[socket.socke
         yield opened
 
 
-def health_seconds(served: Served) -> float:
+def health_seconds(served: RunningServer) -> float:
     """How long a new client waits for the answer of /api/health."""
     began = time.monotonic()
     connection = http.client.HTTPConnection(served.address.removeprefix("http://"), timeout=10)
@@ -122,7 +122,7 @@ def is_closed(connection: socket.socket) -> bool:
 
 
 def test_health_answers_while_silent_and_slow_clients_hold_more_connections_than_there_may_be(
-    served: Served, slow_body: bytes
+    served: RunningServer, slow_body: bytes
 ) -> None:
     with contextlib.ExitStack() as stack:
         silent = stack.enter_context(held(served, 1_800, SILENT))
@@ -133,13 +133,13 @@ def test_health_answers_while_silent_and_slow_clients_hold_more_connections_than
         assert is_closed(silent[0])
 
 
-def test_connections_without_a_whole_request_are_closed_in_time(served: Served) -> None:
+def test_connections_without_a_whole_request_are_closed_in_time(served: RunningServer) -> None:
     with contextlib.ExitStack() as stack:
         opened = [stack.enter_context(held(served, 1, sent))[0] for sent in (SILENT, ONE_BYTE, HALF_HEADERS, IDLE)]
         assert all(is_closed(each) for each in opened)
 
 
-def test_a_body_that_pauses_is_refused(served: Served, slow_body: bytes) -> None:
+def test_a_body_that_pauses_is_refused(served: RunningServer, slow_body: bytes) -> None:
     with held(served, 1, slow_body) as [client]:
         answer = http.client.HTTPResponse(client)
         answer.begin()
@@ -148,7 +148,7 @@ def test_a_body_that_pauses_is_refused(served: Served, slow_body: bytes) -> None
         assert client.recv(1) == b""
 
 
-def test_a_client_that_does_not_read_its_answers_is_disconnected(served: Served) -> None:
+def test_a_client_that_does_not_read_its_answers_is_disconnected(served: RunningServer) -> None:
     with held(served, 1, UNREAD) as [client]:
         deadline = time.monotonic() + 10
         while (state := client.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]) == ESTABLISHED:
@@ -160,7 +160,7 @@ def test_a_client_that_does_not_read_its_answers_is_disconnected(served: Served)
 
 
 def test_a_stop_waits_for_no_client_that_keeps_it_waiting_and_ends_an_import(
-    served: Served, slow_body: bytes, token: str
+    served: RunningServer, slow_body: bytes, token: str
 ) -> None:
     with contextlib.ExitStack() as stack:
         for sent in (SILENT, HALF_HEADERS, slow_body, IDLE, UNREAD):
@@ -168,6 +168,6 @@ def test_a_stop_waits_for_no_client_that_keeps_it_waiting_and_ends_an_import(
         [client] = stack.enter_context(held(served, 1, IMPORT.format(token, len(ROWS), ROWS).encode()))
         health_seconds(served)
         began = time.monotonic()
-        assert served.end(signal.SIGTERM) == 0
+        assert served.stop(signal.SIGTERM) == 0
         assert time.monotonic() - began < 10
         assert client.recv(12) == b"HTTP/1.1 503"

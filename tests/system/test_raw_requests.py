@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from system.serving import Served, served
+from system.server_process import ServerProcess, run_server
 
 TOKEN = "a-token-of-32-random-characters!"
 HOST = b"Host: club.example\r\n"
@@ -33,17 +33,17 @@ def operations() -> str:
 
 
 @pytest.fixture(scope="module")
-def server(folder: Path, operations: str) -> Iterator[Served]:
+def server(folder: Path, operations: str) -> Iterator[ServerProcess]:
     settings = {
         "REGULARS_PUBLIC_URL": PUBLIC,
         "REGULARS_OPERATIONS_LISTEN": operations,
         "REGULARS_OPERATIONS_TOKEN": TOKEN,
     }
-    with served(folder, workers=1, settings=settings) as running:
+    with run_server(folder, workers=1, settings=settings) as running:
         yield running
 
 
-def answers(server: Served, sent: bytes, *, half_closed: bool = False) -> bytes:
+def answers(server: ServerProcess, sent: bytes, *, half_closed: bool = False) -> bytes:
     """All that comes back until the server closes the connection."""
     at = urlsplit(server.url)
     with socket.create_connection((at.hostname, at.port or 0), timeout=30) as connection:
@@ -83,20 +83,22 @@ CHUNKED = b"Transfer-Encoding: chunked\r\n"
     ],
     ids=lambda request_: request_.split(b"\r\n")[2].decode(),
 )
-def test_a_body_whose_length_can_be_read_in_two_ways_ends_the_connection(server: Served, request_: bytes) -> None:
+def test_a_body_whose_length_can_be_read_in_two_ways_ends_the_connection(
+    server: ServerProcess, request_: bytes
+) -> None:
     received = answers(server, request_)
     assert received.startswith((b"HTTP/1.1 400", b"HTTP/1.0 400"))
     assert b'"ok"' not in received
 
 
 @pytest.mark.parametrize("order", [1, -1])
-def test_chunks_win_over_a_length_and_nothing_is_hidden_behind_them(server: Served, order: int) -> None:
+def test_chunks_win_over_a_length_and_nothing_is_hidden_behind_them(server: ServerProcess, order: int) -> None:
     headers = b"".join([b"Content-Length: 5\r\n", CHUNKED][::order])
     assert statuses(answers(server, post(headers, b"0\r\n\r\n" + HIDDEN))) == [401]
 
 
 @pytest.mark.parametrize("chunks", [b"-3\r\nabc\r\n0\r\n\r\n", b"3;a=b\nx\r\nabc\r\n0\r\n\r\n", b"f" * 17 + b"\r\nabc"])
-def test_malformed_chunks_end_the_connection(server: Served, chunks: bytes) -> None:
+def test_malformed_chunks_end_the_connection(server: ServerProcess, chunks: bytes) -> None:
     path = b"/id/api/v1/auth/token"
     assert statuses(answers(server, post(CHUNKED, chunks + HIDDEN, path))) == [401]
 
@@ -104,7 +106,7 @@ def test_malformed_chunks_end_the_connection(server: Served, chunks: bytes) -> N
 @pytest.mark.parametrize(
     "hosts", [b"", b"Host:\r\n", HOST + HOST, HOST + b"Host: other.example\r\n", b"Host: a/metrics?\r\n"]
 )
-def test_a_request_without_one_host_is_refused(server: Served, hosts: bytes) -> None:
+def test_a_request_without_one_host_is_refused(server: ServerProcess, hosts: bytes) -> None:
     received = answers(server, b"GET /api/health HTTP/1.1\r\n" + hosts + b"Connection: close\r\n\r\n")
     assert statuses(received) == [400]
     assert b"exactly one Host" in received
@@ -113,7 +115,9 @@ def test_a_request_without_one_host_is_refused(server: Served, hosts: bytes) -> 
 @pytest.mark.parametrize(
     "target", [b"/metrics", b"http://club.example/metrics", b"//metrics", b"/%2fmetrics", b"/docs"]
 )
-def test_pages_of_operations_are_at_their_own_address_alone(server: Served, operations: str, target: bytes) -> None:
+def test_pages_of_operations_are_at_their_own_address_alone(
+    server: ServerProcess, operations: str, target: bytes
+) -> None:
     received = answers(server, b"GET " + target + b" HTTP/1.1\r\n" + HOST + b"Connection: close\r\n\r\n")
     assert statuses(received) == [404]
     assert b"strict-transport-security: max-age=31536000" in received
@@ -127,12 +131,12 @@ def test_pages_of_operations_are_at_their_own_address_alone(server: Served, oper
     )
 
 
-def test_links_are_to_the_public_address(server: Served) -> None:
+def test_links_are_to_the_public_address(server: ServerProcess) -> None:
     moved = httpx.get(f"{server.url}/api/v3/profiles/?sort=id", headers={"X-Forwarded-Host": "evil.example"})
     assert moved.headers["location"] == f"{PUBLIC}/api/v3/profiles?sort=id"
 
 
-def test_nothing_of_this_was_an_error_of_the_server(server: Served, folder: Path) -> None:
+def test_nothing_of_this_was_an_error_of_the_server(server: ServerProcess, folder: Path) -> None:
     answers(
         server, post(b"Content-Length: 100\r\nConnection: close\r\n", b"{", b"/v1/reporting/query"), half_closed=True
     )

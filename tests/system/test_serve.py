@@ -17,7 +17,7 @@ import httpx
 import psutil
 import pytest
 
-from system.serving import metrics_folder
+from system.server_process import metrics_folder
 
 REGULARS = [sys.executable, "-m", "regulars"]
 TIMEOUT = 60
@@ -37,21 +37,21 @@ def run(data: Path, *arguments: str) -> str:
     return done.stdout.strip()
 
 
-class Served:
+class RunningServer:
     """A server that runs."""
 
     def __init__(self, process: "subprocess.Popen[str]", address: str) -> None:
         self.process = process
         self.address = address
 
-    def end(self, number: int = signal.SIGTERM) -> int:
+    def stop(self, number: int = signal.SIGTERM) -> int:
         """Ends it by a signal; gives its exit code."""
         self.process.send_signal(number)
         return self.process.wait(TIMEOUT)
 
 
 @contextmanager
-def serving(data: Path, *arguments: str, **settings: str) -> Iterator[Served]:
+def run_server(data: Path, *arguments: str, **settings: str) -> Iterator[RunningServer]:
     """A server on a data folder; settings are REGULARS_* variables."""
     with (data / "stderr").open("a") as stderr:
         process = subprocess.Popen(
@@ -66,7 +66,7 @@ def serving(data: Path, *arguments: str, **settings: str) -> Iterator[Served]:
         assert process.stdout is not None
         line = process.stdout.readline()
         assert line.startswith("Regulars answers at http://"), (data / "stderr").read_text()
-        yield Served(process, line.split()[3].rstrip(","))
+        yield RunningServer(process, line.split()[3].rstrip(","))
     finally:
         if process.poll() is None:
             process.terminate()
@@ -166,38 +166,38 @@ def make_profile(address: str, headers: Mapping[str, str], external_id: str) -> 
 def test_what_was_answered_is_there_after_a_stop_in_the_middle_of_writes(
     data: Path, headers: dict[str, str], workers: str
 ) -> None:
-    with serving(data, "--workers", workers) as served:
+    with run_server(data, "--workers", workers) as served:
         profile_id = make_profile(served.address, headers, f"stopped-{workers}")
         with Tills(served.address, headers, profile_id, f"stop-{workers}") as tills:
-            assert served.end(signal.SIGTERM) == 0
+            assert served.stop(signal.SIGTERM) == 0
     assert tills.refused == []
     assert not (data / "postgresql" / "postmaster.pid").exists()
-    with serving(data) as served:
+    with run_server(data) as served:
         there, shop_count = kept(served.address, headers, profile_id)
     assert set(tills.answered) <= there
     assert shop_count == len(there)
 
 
 def test_what_was_answered_is_there_after_the_server_was_killed(data: Path, headers: dict[str, str]) -> None:
-    with serving(data) as served:
+    with run_server(data) as served:
         profile_id = make_profile(served.address, headers, "killed")
         workers = psutil.Process(served.process.pid).children()
         with Tills(served.address, headers, profile_id, "kill") as tills:
             metrics = metrics_folder(workers[0])
-            served.end(signal.SIGKILL)
+            served.stop(signal.SIGKILL)
             # Nobody is left to answer from outdated memory, and nothing that they shared.
             assert psutil.wait_procs(workers, TIMEOUT)[1] == []
             assert not metrics.exists()
-    with serving(data) as served:
+    with run_server(data) as served:
         there, shop_count = kept(served.address, headers, profile_id)
     assert set(tills.answered) <= there
     assert shop_count == len(there)
 
 
 def test_control_c_stops_it_like_any_command(data: Path) -> None:
-    with serving(data) as served:
+    with run_server(data) as served:
         assert httpx.get(f"{served.address}/api/health").json() == {"status": "ok"}
-        assert served.end(signal.SIGINT) == 0
+        assert served.stop(signal.SIGINT) == 0
 
 
 def test_a_port_that_is_taken_is_told_in_one_sentence(data: Path) -> None:

@@ -20,7 +20,7 @@ TIMEOUT = 30.0
 class Report:
     """What a writer knows to be kept, by transaction: (profile, total, void or not), and what went wrong."""
 
-    kept: dict[int, tuple[str | None, str, bool]] = field(default_factory=dict)
+    stored: dict[int, tuple[str | None, str, bool]] = field(default_factory=dict)
     answers: dict[str, int] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
 
@@ -96,11 +96,11 @@ class Writer:
 
     def keep(self, shown: dict[str, Any]) -> None:
         """Remembers a transaction as it was answered."""
-        self.report.kept[shown["id"]] = shown["profile_id"], str(shown["total"]), shown["is_void"]
+        self.report.stored[shown["id"]] = shown["profile_id"], str(shown["total"]), shown["is_void"]
 
     def mine(self) -> int | None:
         """One of the transactions that this writer knows of."""
-        return self.random.choice(list(self.report.kept)) if self.report.kept else None
+        return self.random.choice(list(self.report.stored)) if self.report.stored else None
 
     # The ways to write -----------------------------------------------------------------------------------
 
@@ -122,7 +122,7 @@ class Writer:
         assert {place for place, each in enumerate(ids) if each is None} == bad, answer.text
         for row, transaction_id in zip(rows, ids, strict=True):
             if transaction_id is not None:
-                self.report.kept[transaction_id] = row["profile_id"], str(row["total"]), False
+                self.report.stored[transaction_id] = row["profile_id"], str(row["total"]), False
 
     async def change(self) -> None:
         """Another total, or other lines."""
@@ -136,7 +136,7 @@ class Writer:
     async def void(self) -> None:
         """No longer counted, or counted again."""
         if (transaction_id := self.mine()) is not None:
-            is_void = {"is_void": not self.report.kept[transaction_id][2]}
+            is_void = {"is_void": not self.report.stored[transaction_id][2]}
             answer = await self.send("PUT", f"{TRANSACTIONS}/{transaction_id}", is_void)
             assert answer.status_code == 200, answer.text
             self.keep(shown(answer))
@@ -146,7 +146,7 @@ class Writer:
         if (transaction_id := self.mine()) is not None:
             answer = await self.send("DELETE", f"{TRANSACTIONS}/{transaction_id}")
             assert answer.status_code == 204, answer.text
-            del self.report.kept[transaction_id]
+            del self.report.stored[transaction_id]
 
     async def move(self) -> None:
         """Another profile's."""

@@ -3,7 +3,7 @@
 import pytest
 from trust.registry import PROOFS, run_proof
 
-from randomness import SEED
+from hypothesis_settings import SEED
 
 
 @pytest.mark.timeout(240)

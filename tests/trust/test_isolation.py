@@ -2,7 +2,7 @@
 
 import pytest
 from trust.registry import PROOFS, run_proof
-from trust.unconditioned import without_conditions
+from trust.without_tenant_conditions import remove_conditions
 
 
 @pytest.mark.timeout(120)
@@ -27,4 +27,4 @@ def test_no_answer_to_one_organization_holds_anything_of_another() -> None:
     ],
 )
 def test_a_condition_on_the_community_is_removed_and_its_parameter_stays(statement: str, without: str) -> None:
-    assert without_conditions(statement) == (without, int(statement != without))
+    assert remove_conditions(statement) == (without, int(statement != without))

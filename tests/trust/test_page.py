@@ -12,7 +12,7 @@ MACHINE = Machine("processor", 2, 8.0, "Linux", {"python": "3.11"})
 
 
 def test_the_page_is_rendered_from_the_stored_results() -> None:
-    assert page.PAGE.read_text() == page.rendered(result.stored()), "python -m trust --render"
+    assert page.PAGE.read_text() == page.render(result.load_all()), "python -m trust --render"
 
 
 def test_a_failed_check_is_shown_and_proofs_without_a_result_are_named(tmp_path: Path) -> None:
@@ -33,8 +33,8 @@ def test_a_failed_check_is_shown_and_proofs_without_a_result_are_named(tmp_path:
         ],
     )
     result.store(found, tmp_path)
-    assert result.stored(tmp_path) == {kills.name: found}
-    text = page.rendered({kills.name: found})
+    assert result.load_all(tmp_path) == {kills.name: found}
+    text = page.render({kills.name: found})
     assert "| **1 of 2 (at 0.5 of the full size)** | 2026-01-02 | `python -m trust kills --seed 7` |" in text
     assert "| verify is clean | 2 differ | **fails** |" in text
     assert "| restart, longest | 1.25 s |" in text

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 
-class Type(Enum):
+class ValueType(Enum):
     """The type of a value: its name outside, and the PostgreSQL column that keeps it."""
 
     MONEY = "decimal", "bigint"
@@ -13,12 +13,12 @@ class Type(Enum):
     PERCENT = "percentage", "numeric"
     """Hundredths of a percent inside, a decimal with two places outside; of any size, for a price may be tiny."""
     INTEGER = "integer", "bigint"
-    CODE = "code", "text"
+    ENUM = "code", "text"
     COUNTRY_ALPHA_3 = "ISO 3166-1 alpha-3", "text"
     """Alpha-2 inside, alpha-3 outside."""
     STRING = "string", "text"
     DATE = "date", "date"
-    INSTANT = "datetime UTC", "timestamptz"
+    TIMESTAMP = "datetime UTC", "timestamptz"
     LOCATION = "location", "bigint"
     """A location's id inside, the whole location outside."""
     LOCATIONS = "list of location ids", "bigint[]"
@@ -27,11 +27,11 @@ class Type(Enum):
     """The key of the row itself."""
     AS_OF = "datetime UTC, of these values", ""
     """The instant that the row is true for."""
-    NOTHING = "null", ""
+    ALWAYS_NULL = "null", ""
     """Always null, kept for clients that read it."""
 
     @property
-    def column(self) -> str:
+    def column_type(self) -> str:
         """The type of its column; empty where it has none of its own."""
         return self.value[1]
 
@@ -44,28 +44,28 @@ class Relation:
     """
 
     name: str
-    meaning: str
+    description: str
     sql: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Measure:
+class SharedMeasure:
     """A number that several aggregations share: an aggregate over a relation, by profile."""
 
     name: str
-    over: Relation
+    relation: Relation
     sql: str
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class TimeTrigger:
     """When values change by the clock alone: the next such instant after as_of, or null.
 
     `sql` is an aggregate over `over`, or an expression over measures where `over` is None.
     """
 
     name: str
-    over: Relation | None
+    relation: Relation | None
     sql: str
 
 
@@ -80,22 +80,22 @@ class Aggregation:
     """
 
     name: str
-    type: Type
-    meaning: str
+    type: ValueType
+    description: str
     sql: str
-    over: Relation | None = None
-    when_empty: str = ""
-    changes: tuple[Change, ...] = ()
-    evidence: str | None = None
-    uses: tuple[str, ...] = ()
+    relation: Relation | None = None
+    default: str = ""
+    time_triggers: tuple[TimeTrigger, ...] = ()
+    explain_filter: str | None = None
+    explain_fields: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Registry:
+class AggregationRegistry:
     """Every declaration, in the order in which values go out."""
 
     aggregations: tuple[Aggregation, ...]
-    measures: tuple[Measure, ...]
+    measures: tuple[SharedMeasure, ...]
     relations: tuple[Relation, ...]
 
     def __post_init__(self) -> None:
@@ -104,16 +104,16 @@ class Registry:
             raise ValueError(f"declared more than once: {sorted(repeated)}")
 
     @property
-    def declared(self) -> tuple[Measure | Aggregation | Change, ...]:
+    def declarations(self) -> tuple[SharedMeasure | Aggregation | TimeTrigger, ...]:
         """Everything that has SQL of its own."""
-        return (*self.measures, *self.aggregations, *self.changes)
+        return (*self.measures, *self.aggregations, *self.time_triggers)
 
     @property
-    def changes(self) -> tuple[Change, ...]:
+    def time_triggers(self) -> tuple[TimeTrigger, ...]:
         """Every way in which values change by the clock, once each."""
-        found: dict[str, Change] = {}
+        found: dict[str, TimeTrigger] = {}
         for aggregation in self.aggregations:
-            for change in aggregation.changes:
+            for change in aggregation.time_triggers:
                 found.setdefault(change.name, change)
         return tuple(found.values())
 
@@ -125,4 +125,4 @@ class Registry:
     @property
     def stored(self) -> tuple[Aggregation, ...]:
         """The aggregations that have a column of their own."""
-        return tuple(each for each in self.aggregations if each.type.column)
+        return tuple(each for each in self.aggregations if each.type.column_type)

@@ -4,13 +4,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from importlib.resources import files
 
-from regulars.aggregations.aggregation import Type
+from regulars.aggregations.aggregation import ValueType
 
 Macro = Callable[..., str]
 
 
 @dataclass(frozen=True, slots=True)
-class Engine:
+class SqlEngine:
     """One engine. `inputs` are its own common table expressions; `shared_inputs` are in the dialect of the
     declarations and are translated as they are. `types` are the columns that it has to call otherwise; `finished`
     makes the value of a type out of what stands for it until then.
@@ -19,10 +19,10 @@ class Engine:
     name: str
     dialect: str
     macros: Mapping[str, Macro]
-    inputs: str = ""
-    shared_inputs: str = ""
-    types: Mapping[str, str] = field(default_factory=dict)
-    finished: Mapping[Type, Macro] = field(default_factory=dict)
+    input_ctes: str = ""
+    shared_input_ctes: str = ""
+    column_types: Mapping[str, str] = field(default_factory=dict)
+    output_expressions: Mapping[ValueType, Macro] = field(default_factory=dict)
 
 
 def _text(name: str) -> str:
@@ -77,10 +77,10 @@ _ON_ONE_MACHINE: Mapping[str, Macro] = {
     "last_of": lambda value, when: f"max(n * 4294967296 + {value}) FILTER (WHERE {when}) & 4294967295",
 }
 
-POSTGRESQL = Engine(
+POSTGRESQL = SqlEngine(
     name="postgresql",
     dialect="postgres",
-    inputs=_text("inputs.postgresql.sql"),
+    input_ctes=_text("inputs.postgresql.sql"),
     macros={
         **_ON_ONE_MACHINE,
         "half_even": _postgresql_half_even,
@@ -114,14 +114,14 @@ def _half_even(whole_division: str) -> Macro:
     return macro
 
 
-MOST_LOCATIONS = 2**20
+MAX_LOCATIONS = 2**20
 """DuckDB has their order and an instant in one number."""
 
-DUCKDB = Engine(
+DUCKDB = SqlEngine(
     name="duckdb",
     dialect="duckdb",
-    shared_inputs=_text("inputs.files.sql"),
-    types={"numeric": "HUGEINT", "timestamptz": "TIMESTAMP"},
+    shared_input_ctes=_text("inputs.files.sql"),
+    column_types={"numeric": "HUGEINT", "timestamptz": "TIMESTAMP"},
     macros={
         **_ON_ONE_MACHINE,
         "half_even": _half_even("//"),
@@ -136,7 +136,7 @@ DUCKDB = Engine(
         "next_to_last": lambda day, earlier: f"list_extract(max({day}, 2), 2)",
         "of_last": lambda value, day, later: f"arg_max({value}, {day})",
         "standing": lambda k, at, external_id, location_id: (
-            f"CAST(coalesce(epoch_us({at}) + 2300000000000000, 0) AS HUGEINT) * {MOST_LOCATIONS} + locations.backwards"
+            f"CAST(coalesce(epoch_us({at}) + 2300000000000000, 0) AS HUGEINT) * {MAX_LOCATIONS} + locations.backwards"
         ),
         # Both in one number: from 1900 to 3000 a standing is below 2^75, which leaves 2^52 for money.
         "most": lambda value, number, standing: (
@@ -149,12 +149,12 @@ DUCKDB = Engine(
         "micros": lambda at: f"epoch_us({at})",
         "digest": lambda text: f"CAST('0x' || substr(md5({text}), 1, 15) AS BIGINT)",
     },
-    finished={Type.STRINGS: lambda value: f"list_select((SELECT names FROM brand_names), {value})"},
+    output_expressions={ValueType.STRINGS: lambda value: f"list_select((SELECT names FROM brand_names), {value})"},
 )
 
-FEW_BRANDS = 120
+MAX_BITSET_BRANDS = 120
 
-DUCKDB_FEW_BRANDS = replace(
+DUCKDB_BRAND_BITSET = replace(
     DUCKDB,
     name="duckdb, few brands",
     macros={
@@ -163,8 +163,8 @@ DUCKDB_FEW_BRANDS = replace(
         "distinct_sorted": lambda value: f"bit_or(CAST(1 AS HUGEINT) << CAST({value} AS INT))",
         "empty_strings": lambda: "CAST(0 AS HUGEINT)",
     },
-    finished={
-        Type.STRINGS: lambda value: (
+    output_expressions={
+        ValueType.STRINGS: lambda value: (
             f"list_filter((SELECT names FROM brand_names), "
             f"lambda name, place: ({value} >> CAST(place AS INT)) & CAST(1 AS HUGEINT) = 1)"
         )
@@ -173,11 +173,11 @@ DUCKDB_FEW_BRANDS = replace(
 
 _ORDER = "transacted_at, external_id IS NULL, external_id, id"
 
-SPARK = Engine(
+SPARK = SqlEngine(
     name="spark",
     dialect="spark",
-    shared_inputs=_text("inputs.files.sql"),
-    types={"numeric": "DECIMAL(38, 0)", "timestamptz": "TIMESTAMP"},
+    shared_input_ctes=_text("inputs.files.sql"),
+    column_types={"numeric": "DECIMAL(38, 0)", "timestamptz": "TIMESTAMP"},
     macros={
         **_COMMON,
         "half_even": _half_even("DIV"),

@@ -6,20 +6,20 @@ from typing import Any
 from uuid import UUID
 
 from regulars.aggregations.aggregation import Aggregation
-from regulars.aggregations.compile import steps
+from regulars.aggregations.compiler import build_ctes
 from regulars.aggregations.definitions import REGISTRY
 from regulars.aggregations.engines import POSTGRESQL
-from regulars.facts.instants import written
-from regulars.facts.transactions import TRANSACTIONS
+from regulars.core.timestamps import format_timestamp
+from regulars.model.transactions.schema import TRANSACTIONS
 from regulars.storage.database import Scope
 
-MOST_SHOWN = 1000
+MAX_TRANSACTIONS = 1000
 
 
 @cache
-def statement(name: str) -> str:
+def explain_statement(name: str) -> str:
     """The ids of the transactions that made a value, in order, and how many there are."""
-    body, last = steps(REGISTRY, POSTGRESQL)
+    body, last = build_ctes(REGISTRY, POSTGRESQL)
     return f"""
 WITH {body},
 marked AS (
@@ -47,9 +47,9 @@ marked AS (
 SELECT marked.id, count(*) OVER () AS total
 FROM marked
 JOIN {last} AS value ON value.k = marked.k
-WHERE {REGISTRY.by_name[name].evidence}
+WHERE {REGISTRY.by_name[name].explain_filter}
 ORDER BY marked.n
-LIMIT {MOST_SHOWN}
+LIMIT {MAX_TRANSACTIONS}
 """
 
 
@@ -72,20 +72,22 @@ WHERE community_id = $1 AND profile_id = $2
 """
 
 
-async def facts(scope: Scope, profile_id: UUID, aggregation: Aggregation, as_of: datetime) -> dict[str, Any]:
+async def contributing_rows(
+    scope: Scope, profile_id: UUID, aggregation: Aggregation, as_of: datetime
+) -> dict[str, Any]:
     """What made a value at `as_of`: `transactions` in order, at most 1000 of `transactions_count`, and `facts`,
     the others that it uses.
     """
     found: dict[str, Any] = {"transactions_count": 0, "transactions": [], "facts": {}}
-    if aggregation.evidence is not None:
-        rows = await scope.fetch(statement(aggregation.name), scope.community_id, [profile_id], [as_of])
-        shown = await TRANSACTIONS.many(scope, [row["id"] for row in rows])
+    if aggregation.explain_filter is not None:
+        rows = await scope.fetch(explain_statement(aggregation.name), scope.community_id, [profile_id], [as_of])
+        shown = await TRANSACTIONS.fetch_many(scope, [row["id"] for row in rows])
         found["transactions"] = [shown[row["id"]] for row in rows]
         found["transactions_count"] = rows[0]["total"] if rows else 0
-    if aggregation.uses:
+    if aggregation.explain_fields:
         member = await scope.fetchrow(_MEMBER, scope.community_id, profile_id)
         found["facts"] = {
-            name: written(member[name]) if isinstance(member[name], datetime) else member[name]
-            for name in aggregation.uses
+            name: format_timestamp(member[name]) if isinstance(member[name], datetime) else member[name]
+            for name in aggregation.explain_fields
         }
     return found

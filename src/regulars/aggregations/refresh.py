@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from regulars.aggregations.store import refresh_statement
+from regulars.aggregations.table import refresh_statement
 from regulars.storage.database import Scope
 
-AT_ONCE = 5_000
+MAX_PROFILES_PER_STATEMENT = 5_000
 """Of more profiles than these what a statement sorts and joins no longer fits its memory."""
 
 
@@ -18,8 +18,11 @@ async def refresh(scope: Scope, profile_ids: Sequence[UUID], causes: Sequence[st
     earlier statement of this transaction.
     """
     slow: list[UUID] = []
-    for start in range(0, len(profile_ids), AT_ONCE):
-        some, why = list(profile_ids[start : start + AT_ONCE]), list(causes[start : start + AT_ONCE])
+    for start in range(0, len(profile_ids), MAX_PROFILES_PER_STATEMENT):
+        some, why = (
+            list(profile_ids[start : start + MAX_PROFILES_PER_STATEMENT]),
+            list(causes[start : start + MAX_PROFILES_PER_STATEMENT]),
+        )
         found = await scope.fetch(refresh_statement(), scope.community_id, some, [as_of] * len(some), why)
         slow += [row["profile_id"] for row in found]
     return slow

@@ -9,20 +9,21 @@ from pathlib import Path
 
 from starlette.types import ASGIApp
 
-from regulars import logs, settings
-from regulars.api import file_limits
-from regulars.api.app import application
-from regulars.api.connections import Connections
-from regulars.api.server import Server
+from regulars import settings
+from regulars.api.app import create_app
+from regulars.observability import logs
 from regulars.storage.database import Database
+from regulars.web import open_file_limit
+from regulars.web.connections import ConnectionLimiter
+from regulars.web.context import AppContext
 
-PARENT = "REGULARS_SERVED_BY"
+PARENT_PID_VARIABLE = "REGULARS_SERVED_BY"
 """The process that serves; without it its workers end."""
 
-SECRET = "REGULARS_OPERATIONS_BY"  # noqa: S105 - the name of a variable
+OPERATIONS_SECRET_VARIABLE = "REGULARS_OPERATIONS_BY"  # noqa: S105 - the name of a variable
 """The secret by which the workers recognise requests of the operations listener."""
 
-SHARED = "REGULARS_METRICS_IN"
+METRICS_FOLDER_VARIABLE = "REGULARS_METRICS_IN"
 """The folder of the metrics that its workers share."""
 
 
@@ -33,22 +34,27 @@ def app() -> ASGIApp:
     """
     found = settings.load()
     logs.configure(found.log_format, found.log_level)
-    shared = Path(os.environ[SHARED]) if SHARED in os.environ else None
-    if PARENT in os.environ:
-        _end_with(int(os.environ[PARENT]), shared)
-    connections = Connections(
+    shared = Path(os.environ[METRICS_FOLDER_VARIABLE]) if METRICS_FOLDER_VARIABLE in os.environ else None
+    if PARENT_PID_VARIABLE in os.environ:
+        _end_with(int(os.environ[PARENT_PID_VARIABLE]), shared)
+    connections = ConnectionLimiter(
         found.port,
-        file_limits.connections(found.max_connections),
+        open_file_limit.connection_limit(found.max_connections),
         send_seconds=found.send_timeout_seconds,
         min_bytes_per_second=found.min_bytes_per_second,
     )
-    server = Server(found, Database(found.database_url, found.connections))
-    made = application(server, shared=shared, secret=os.environ.get(SECRET, ""), connections=connections)
-    spare_what_stays()
+    server = AppContext(found, Database(found.database_url, found.connections))
+    made = create_app(
+        server,
+        metrics_folder=shared,
+        operations_secret=os.environ.get(OPERATIONS_SECRET_VARIABLE, ""),
+        connection_limiter=connections,
+    )
+    freeze_startup_objects()
     return made
 
 
-def spare_what_stays() -> None:
+def freeze_startup_objects() -> None:
     """Leaves what is there now out of every garbage collection: modules, endpoints and documents stay to the end,
     and to look through them would hold up all requests for tens of milliseconds each time.
     """
@@ -56,11 +62,11 @@ def spare_what_stays() -> None:
     gc.freeze()
 
 
-END_SECONDS = 8.0
+PARENT_EXIT_GRACE_SECONDS = 8.0
 """How long a process may take to stop after the one that serves is gone: until then it holds the port of the next."""
 
 
-def _end_with(parent: int, shared: Path | None, seconds: float = END_SECONDS) -> None:
+def _end_with(parent: int, shared: Path | None, seconds: float = PARENT_EXIT_GRACE_SECONDS) -> None:
     """Ends this process when the one that serves is gone, however it went, and clears up after it.
 
     Nobody else would kill a process that does not stop in time.

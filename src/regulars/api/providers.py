@@ -3,12 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from regulars.api.endpoint import Caller, Described, Endpoint
+from regulars.ingest.providers.handler import EVENT_OUTCOMES
 from regulars.ingest.providers.provider import Provider
 from regulars.ingest.providers.registry import PROVIDERS
-from regulars.ingest.providers.taking import OUTCOMES
+from regulars.web.endpoint import Caller, Endpoint, EndpointSchema
 
-AT = "/v1/communities/{community}/providers"
+BASE_PATH = "/v1/communities/{community}/providers"
 
 _MEANINGS = {
     "loaded": "Events that were kept.",
@@ -22,7 +22,7 @@ _MEANINGS = {
 _GIVES: Mapping[str, Any] = {
     "type": "object",
     "properties": {
-        **{name: {"type": "integer", "description": _MEANINGS[name]} for name in OUTCOMES},
+        **{name: {"type": "integer", "description": _MEANINGS[name]} for name in EVENT_OUTCOMES},
         "rejections": {
             "type": "array",
             "items": {
@@ -41,7 +41,7 @@ _GIVES: Mapping[str, Any] = {
     },
 }
 
-_ANSWER: Mapping[str, object] = {**dict.fromkeys(OUTCOMES, 0), "loaded": 1, "rejections": []}
+_ANSWER: Mapping[str, object] = {**dict.fromkeys(EVENT_OUTCOMES, 0), "loaded": 1, "rejections": []}
 
 
 def _takes(provider: Provider) -> Mapping[str, Any]:
@@ -52,10 +52,12 @@ def _takes(provider: Provider) -> Mapping[str, Any]:
 def _endpoint(provider: Provider) -> Endpoint:
     return Endpoint(
         "POST",
-        f"{AT}/{provider.name}",
+        f"{BASE_PATH}/{provider.name}",
         f"Take events of sendings as {provider.title} tells them",
         provider=provider,
-        described=Described(_takes(provider), _GIVES, {"delivered": (provider.example, _ANSWER)}, provider.media),
+        described=EndpointSchema(
+            _takes(provider), _GIVES, {"delivered": (provider.example, _ANSWER)}, provider.media_type
+        ),
         caller=Caller.PROVIDER,
         tag="providers",
     )

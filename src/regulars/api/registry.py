@@ -2,26 +2,24 @@
 
 from collections.abc import Mapping
 
-from regulars.api import (
+from regulars.api import imports, providers
+from regulars.api.profile import (
     aggregations,
     brands,
     claims,
-    docs,
-    geo,
-    imports,
     locations,
     members,
     products,
-    profile_parts,
+    profile_subresources,
     profile_transactions,
     profiles,
-    providers,
-    reporting,
     transaction_items,
     transactions,
     webhooks,
 )
-from regulars.api.endpoint import Access, Caller, Endpoint
+from regulars.api.reporting import geo, reports
+from regulars.web import swagger
+from regulars.web.endpoint import Access, Caller, Endpoint
 
 ENDPOINTS: tuple[Endpoint, ...] = (
     *aggregations.ENDPOINTS,
@@ -30,7 +28,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *brands.ENDPOINTS,
     *webhooks.ENDPOINTS,
     *profiles.ENDPOINTS,
-    *profile_parts.ENDPOINTS,
+    *profile_subresources.ENDPOINTS,
     *members.ENDPOINTS,
     *imports.ENDPOINTS,
     *transactions.ENDPOINTS,
@@ -38,9 +36,9 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *profile_transactions.ENDPOINTS,
     *claims.ENDPOINTS,
     *providers.ENDPOINTS,
-    *reporting.ENDPOINTS,
+    *reports.ENDPOINTS,
     *geo.ENDPOINTS,
 )
 
-PAGES: Mapping[str, Access] = dict.fromkeys(("/api/health", "/metrics", *docs.PATHS), Access(Caller.ANYONE))
+PAGES: Mapping[str, Access] = dict.fromkeys(("/api/health", "/metrics", *swagger.PATHS), Access(Caller.ANYONE))
 """The paths of pages that are not API endpoints, and who may read them."""

@@ -12,33 +12,33 @@ import asyncpg
 import psycopg
 from cyclopts import App, CycloptsError
 
-from regulars import logs
-from regulars.bulk.refusals import MissingExtraError, NotThereError, UnfitError
+from regulars.bootstrap import DatabaseUnavailableError
 from regulars.cli import (
-    backups,
-    communities,
-    computing,
+    backup,
+    community,
+    compute,
     demo,
     doctor,
-    loading,
-    organizations,
-    providers,
-    querying,
-    serving,
-    tokens,
-    verifying,
+    load,
+    organization,
+    provider,
+    query,
+    serve,
+    token,
+    verify,
 )
-from regulars.cli.asked import WrongUseError
-from regulars.facts.refusals import NotFound, Refused
-from regulars.ingest.files import UnreadableFileError
-from regulars.running import UnreachableError
+from regulars.cli.options import UsageError
+from regulars.core.errors import NotFoundError, ValidationError
+from regulars.loading.readers.files import UnreadableFileError
+from regulars.observability import logs
+from regulars.offline.errors import InputNotFoundError, InvalidInputError, MissingDependencyError
 from regulars.settings import SettingError
 from regulars.storage.embedded import DataFolderError
 from regulars.storage.migrate import SchemaError
-from regulars.storage.postmaster import NotStartedError
+from regulars.storage.postmaster import PostgresStartError
 from regulars.storage.safety import UnsafeDatabaseError
 
-DONE, FOUND_WRONG, WRONG_USE = 0, 1, 2
+EXIT_OK, EXIT_FAILURE, EXIT_USAGE = 0, 1, 2
 
 app = App(
     name="regulars",
@@ -50,35 +50,35 @@ app = App(
     help_format="markdown",
 )
 for module in (
-    serving,
+    serve,
     demo,
-    tokens,
-    organizations,
-    communities,
-    providers,
-    loading,
-    querying,
-    computing,
-    verifying,
-    backups,
+    token,
+    organization,
+    community,
+    provider,
+    load,
+    query,
+    compute,
+    verify,
+    backup,
     doctor,
 ):
     module.add_to(app)
 
 _WRONG_USE = (
-    WrongUseError,
+    UsageError,
     SettingError,
     DataFolderError,
     UnreadableFileError,
-    NotFound,
-    NotThereError,
-    MissingExtraError,
+    NotFoundError,
+    InputNotFoundError,
+    MissingDependencyError,
 )
 _WRONG = (
-    Refused,
-    UnfitError,
-    UnreachableError,
-    NotStartedError,
+    ValidationError,
+    InvalidInputError,
+    DatabaseUnavailableError,
+    PostgresStartError,
     UnsafeDatabaseError,
     SchemaError,
     asyncpg.PostgresError,
@@ -98,25 +98,25 @@ def run(arguments: Sequence[str]) -> int:
     try:
         result = app(list(arguments), exit_on_error=False, print_error=False, result_action="return_value")
     except CycloptsError as error:
-        return _failed(f"{error} See `regulars --help`.", WRONG_USE)
+        return _failed(f"{error} See `regulars --help`.", EXIT_USAGE)
     except _WRONG_USE as error:
-        return _failed(str(error), WRONG_USE)
+        return _failed(str(error), EXIT_USAGE)
     except _WRONG as error:
-        return _failed(str(error), FOUND_WRONG)
+        return _failed(str(error), EXIT_FAILURE)
     except OSError as error:
-        return _failed(f"{error.strerror or error}: {error.filename or 'try again'}.", FOUND_WRONG)
+        return _failed(f"{error.strerror or error}: {error.filename or 'try again'}.", EXIT_FAILURE)
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
     except Exception as error:
         if os.environ.get("REGULARS_LOG_LEVEL", "").lower() == "debug":
-            sys.stderr.write(logs.masked(traceback.format_exc()))
+            sys.stderr.write(logs.redact(traceback.format_exc()))
         told = f"{type(error).__name__}: {error}".strip().rstrip(".")
-        return _failed(f"{told}. REGULARS_LOG_LEVEL=debug shows where.", FOUND_WRONG)
-    return result if isinstance(result, int) else DONE
+        return _failed(f"{told}. REGULARS_LOG_LEVEL=debug shows where.", EXIT_FAILURE)
+    return result if isinstance(result, int) else EXIT_OK
 
 
 def _failed(sentence: str, code: int) -> int:
-    one_line = " ".join(logs.masked(sentence).split())
+    one_line = " ".join(logs.redact(sentence).split())
     sys.stderr.write(f"regulars: {one_line}\n")
     return code
 

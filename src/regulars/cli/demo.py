@@ -13,20 +13,21 @@ from typing import Annotated, Any
 import msgspec
 from cyclopts import App, Parameter
 
-from regulars import running
-from regulars.access import permits, tokens
-from regulars.cli.asked import WrongUseError, settings_of
-from regulars.cli.printing import counted, telling
-from regulars.cli.serving import listening, run
+from regulars import bootstrap
+from regulars.auth import permits, tokens
+from regulars.cli.options import UsageError, load_settings
+from regulars.cli.progress import format_count, report_progress
+from regulars.cli.serve import run_server, with_free_ports
 from regulars.clock import system_clock
-from regulars.demo import cdnow, mall
-from regulars.facts import community as communities
-from regulars.facts.community import Community, NewCommunity
-from regulars.facts.refusals import NotFound
-from regulars.ingest.batches import Options, Summary
-from regulars.ingest.bulk import load_one
-from regulars.ingest.grouping import Committers
-from regulars.ingest.rows import Line
+from regulars.core.errors import NotFoundError
+from regulars.demo import cdnow
+from regulars.demo.mall import mall
+from regulars.ingest.group_commit import GroupCommitter
+from regulars.loading.batches import LoadOptions, LoadSummary
+from regulars.loading.loader import load_and_finish
+from regulars.loading.readers.rows import RawRow
+from regulars.model import community as communities
+from regulars.model.community import Community, NewCommunity
 from regulars.storage.database import Database
 
 ORGANIZATION = "Demo"
@@ -38,15 +39,15 @@ Rows = Callable[[], Iterable[Mapping[str, Any]]]
 
 
 @dataclass(frozen=True, slots=True)
-class Club:
+class DemoClub:
     """A club to load: what it is, and the rows of each entity, in the order in which they are loaded."""
 
-    new: NewCommunity
+    community: NewCommunity
     rows: Mapping[str, Rows]
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class LoadedClub:
     """What can be looked at: a club, a token for it, and the member who bought most often."""
 
     community: Community
@@ -55,10 +56,10 @@ class Shown:
 
 
 @dataclass(frozen=True, slots=True)
-class Demo:
+class LoadedDemo:
     """Both clubs, and a token for the reports of their organization."""
 
-    clubs: list[Shown]
+    clubs: list[LoadedClub]
     reporting_token: str
 
 
@@ -80,20 +81,20 @@ def demo(
 
     Example: `regulars demo --size small --port 8080`
     """
-    settings = listening(settings_of(host=host, port=port, data=data))
+    settings = with_free_ports(load_settings(host=host, port=port, data=data))
 
-    async def prepared(found: running.Addresses) -> Demo:
-        async with running.pool(found, settings) as database:
-            committers = Committers(database, settings.batch_rows)
+    async def prepared(found: bootstrap.DatabaseUrls) -> LoadedDemo:
+        async with bootstrap.open_pool(found, settings) as database:
+            committers = GroupCommitter(database, settings.batch_rows)
             first = _cdnow()
             second = await _mall(database, size)
             clubs = [await _shown(database, committers, club) for club in (first, second)]
-            mall.forget()
-            return Demo(clubs, await _reporting_token(database, clubs[0].community))
+            mall.clear_cache()
+            return LoadedDemo(clubs, await _reporting_token(database, clubs[0].community))
 
-    with running.ready(settings) as found:
+    with bootstrap.prepare_database(settings) as found:
         shown = asyncio.run(prepared(found))
-        run(settings, found, partial(_tell, shown, _query(data)))
+        run_server(settings, found, partial(_tell, shown, _query(data)))
     return 0
 
 
@@ -104,12 +105,12 @@ def _query(data: Path | None) -> str:
     return f"{command} query" if data is None else f"{command} query --data {data}"
 
 
-def _cdnow() -> Club:
+def _cdnow() -> DemoClub:
     new = NewCommunity(**cdnow.community(), organization=ORGANIZATION)
-    return Club(new, {"profiles": cdnow.profiles, "transactions": cdnow.transactions})
+    return DemoClub(new, {"profiles": cdnow.profiles, "transactions": cdnow.transactions})
 
 
-async def _mall(database: Database, size: mall.Size) -> Club:
+async def _mall(database: Database, size: mall.Size) -> DemoClub:
     """The mall club; one that was begun has the same history again."""
     row = mall.community()
     attributes = await _attributes(database, row["slug"])
@@ -117,10 +118,10 @@ async def _mall(database: Database, size: mall.Size) -> Club:
     if _BEGUN in attributes:
         begun_size, as_of = _begun(attributes)
         if begun_size != size:
-            raise WrongUseError(f"The mall club here is {begun_size}: name another --data folder for a {size} one.")
+            raise UsageError(f"The mall club here is {begun_size}: name another --data folder for a {size} one.")
     noted = {**row["attributes"], _BEGUN: f"{size} {as_of.isoformat()}"}
     new = replace(NewCommunity(**row, organization=ORGANIZATION), attributes=noted)
-    return Club(
+    return DemoClub(
         new,
         {
             "locations": mall.locations,
@@ -145,65 +146,65 @@ def _begun(attributes: Mapping[str, Any]) -> tuple[mall.Size, datetime]:
 
 
 async def _attributes(database: Database, slug: str) -> Mapping[str, Any]:
-    async with database.unscoped() as connection:
+    async with database.unscoped_connection() as connection:
         try:
-            return (await communities.by_slug(connection, slug)).attributes
-        except NotFound:
+            return (await communities.get_by_slug(connection, slug)).attributes
+        except NotFoundError:
             return {}
 
 
-async def _shown(database: Database, committers: Committers, club: Club) -> Shown:
-    community = await loaded(database, committers, club)
-    async with database.unscoped() as connection:
+async def _shown(database: Database, committers: GroupCommitter, club: DemoClub) -> LoadedClub:
+    community = await load_club(database, committers, club)
+    async with database.unscoped_connection() as connection:
         new = tokens.NewToken(community.organization_id, "demo", community_id=community.id)
         token = await tokens.create(connection, new, system_clock())
-    async with database.reading(community.id) as scope:
+    async with database.read_transaction(community.id) as scope:
         profile_id = await scope.fetchval(
             "SELECT profile_id FROM aggregations WHERE community_id = $1 ORDER BY shop_count DESC, profile_id LIMIT 1",
             community.id,
         )
-    return Shown(community, token, str(profile_id))
+    return LoadedClub(community, token, str(profile_id))
 
 
 async def _reporting_token(database: Database, community: Community) -> str:
-    async with database.unscoped() as connection:
+    async with database.unscoped_connection() as connection:
         new = tokens.NewToken(community.organization_id, "demo of reports", [permits.REPORTING])
         return await tokens.create(connection, new, system_clock())
 
 
-async def loaded(database: Database, committers: Committers, club: Club) -> Community:
+async def load_club(database: Database, committers: GroupCommitter, club: DemoClub) -> Community:
     """The club with all its entities; those that are there are not loaded again."""
-    there = (await _attributes(database, club.new.slug)).get(_LOADED, "").split()
+    there = (await _attributes(database, club.community.slug)).get(_LOADED, "").split()
     community = await _noted(database, club, there)
     for entity, rows in club.rows.items():
         if entity in there:
             continue
-        with telling(f"{community.name}: {entity}") as told:
-            options = Options(
-                single=True,
-                progress=lambda summary, told=told: told.at(None, counted(summary.rows, "row")),  # type: ignore[misc]
+        with report_progress(f"{community.name}: {entity}") as told:
+            options = LoadOptions(
+                unique_ids=True,
+                on_progress=lambda summary, told=told: told.update(None, format_count(summary.rows, "row")),  # type: ignore[misc]
             )
-            summary = await load_one(database, committers, community.id, entity, partial(_lines, rows), options)
+            summary = await load_and_finish(database, committers, community.id, entity, partial(_lines, rows), options)
         print(_in_words(community, entity, summary), flush=True)
         there.append(entity)
         await _noted(database, club, there)
     return community
 
 
-async def _noted(database: Database, club: Club, there: Sequence[str]) -> Community:
+async def _noted(database: Database, club: DemoClub, there: Sequence[str]) -> Community:
     """The club, with a note of which entities are there."""
-    attributes = {**(club.new.attributes or {}), _LOADED: " ".join(there)}
-    async with database.unscoped() as connection:
-        await communities.put(connection, replace(club.new, attributes=attributes), system_clock())
-        return await communities.by_slug(connection, club.new.slug)
+    attributes = {**(club.community.attributes or {}), _LOADED: " ".join(there)}
+    async with database.unscoped_connection() as connection:
+        await communities.upsert(connection, replace(club.community, attributes=attributes), system_clock())
+        return await communities.get_by_slug(connection, club.community.slug)
 
 
-def _lines(rows: Rows) -> Iterator[Line]:
+def _lines(rows: Rows) -> Iterator[RawRow]:
     for number, row in enumerate(rows(), 1):
-        yield Line(number, msgspec.json.encode(row))
+        yield RawRow(number, msgspec.json.encode(row))
 
 
-def _in_words(community: Community, entity: str, summary: Summary) -> str:
+def _in_words(community: Community, entity: str, summary: LoadSummary) -> str:
     parts = [f"{summary.loaded:,} {entity}"]
     if summary.unchanged:
         parts.append(f"{summary.unchanged:,} were there")
@@ -212,7 +213,7 @@ def _in_words(community: Community, entity: str, summary: Summary) -> str:
     return f"{community.name}: {', '.join(parts)}"
 
 
-def _tell(shown: Demo, query: str, address: str) -> None:
+def _tell(shown: LoadedDemo, query: str, address: str) -> None:
     real, generated = shown.clubs
     profiles = f"{address}/api/v3/profiles"
     lines = [
@@ -230,14 +231,14 @@ def _tell(shown: Demo, query: str, address: str) -> None:
         _curl(generated.token, f"{address}/profiles/{generated.profile_id}/aggregations"),
         f"How many members of {generated.community.name} stand in each group:",
         _asked(shown, address, {"report": "members_grouped_count"}),
-        *to_ask(shown, address, query),
+        *example_queries(shown, address, query),
         "",
         "Ctrl-C stops it.",
     ]
     print("\n".join(lines), flush=True)
 
 
-def to_ask(shown: Demo, address: str, query: str) -> list[str]:
+def example_queries(shown: LoadedDemo, address: str, query: str) -> list[str]:
     """What to ask of what the club sent and offered: the latest newsletter, then all of the last weeks."""
     club = shown.clubs[1].community
     size, as_of = _begun(club.attributes)
@@ -264,7 +265,7 @@ def to_ask(shown: Demo, address: str, query: str) -> list[str]:
     ]
 
 
-def _asked(shown: Demo, address: str, report: Mapping[str, Any]) -> str:
+def _asked(shown: LoadedDemo, address: str, report: Mapping[str, Any]) -> str:
     club = f"-H 'X-Loyalty-Club-Slug: {shown.clubs[1].community.slug}'"
     return _curl(shown.reporting_token, f"{address}/v1/reporting/query", club, f"-d '{json.dumps(report)}'")
 

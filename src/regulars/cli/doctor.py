@@ -11,14 +11,15 @@ import asyncpg
 import psycopg
 from cyclopts import App
 
-from regulars import logs, running, settings
-from regulars.api import file_limits
-from regulars.cli.asked import Where, settings_of
+from regulars import bootstrap, settings
 from regulars.cli.exposure import findings
-from regulars.cli.printing import table
-from regulars.settings import Origin, SettingError, Settings, variable
+from regulars.cli.options import CommonOptions, load_settings
+from regulars.cli.progress import format_table
+from regulars.observability import logs
+from regulars.settings import ResolvedSetting, SettingError, Settings, variable_name
 from regulars.storage import safety
 from regulars.storage.migrate import SchemaError, missing_migrations
+from regulars.web import open_file_limit
 
 LOW_DISK_BYTES = 1_000_000_000
 
@@ -36,10 +37,10 @@ ORDER BY parent.relname
 
 
 @dataclass(frozen=True, slots=True)
-class Matter:
+class Issue:
     """Something to see to; a `fatal` one keeps the server from starting."""
 
-    text: str
+    message: str
     fatal: bool = False
 
 
@@ -48,104 +49,104 @@ def add_to(app: App) -> None:
     app.command(doctor)
 
 
-def doctor(*, where: Where | None = None) -> int:
+def doctor(*, where: CommonOptions | None = None) -> int:
     """Prints every setting and its source, versions, and what is wrong or unsafe; exit code 1 if that is fatal.
 
     Example: `regulars doctor`
     """
-    found = settings_of(where)
-    told = {} if where is None or where.data is None else {variable("data"): str(where.data)}
-    origins = settings.origins({**os.environ, **told})
+    found = load_settings(where)
+    told = {} if where is None or where.data is None else {variable_name("data"): str(where.data)}
+    origins = settings.resolve({**os.environ, **told})
     rows = [
         [
-            variable(each.name),
+            variable_name(each.name),
             _shown(each),
             "--data" if each.name == "data" and told else each.source,
-            each.meaning,
+            each.description,
         ]
         for each in origins
     ]
-    print(table(("setting", "value", "from", "meaning"), rows))
+    print(format_table(("setting", "value", "from", "meaning"), rows))
     print()
     print(f"Python {platform.python_version()}, " + ", ".join(f"{name} {version(name)}" for name in _PARTS))
     matters = _files(found)
-    matters += [Matter(f"{name} is set, and is no setting: is it misspelt?") for name in settings.unknown()]
+    matters += [Issue(f"{name} is set, and is no setting: is it misspelt?") for name in settings.unknown_variables()]
     matters += [*_exposure(found), *_disk(found), *_database(found)]
     print()
     for matter in matters:
-        print(f"{'FATAL' if matter.fatal else 'note'}: {matter.text}")
+        print(f"{'FATAL' if matter.fatal else 'note'}: {matter.message}")
     if not matters:
         print("Nothing is wrong.")
     return 1 if any(matter.fatal for matter in matters) else 0
 
 
-def _shown(origin: Origin) -> object:
+def _shown(origin: ResolvedSetting) -> object:
     if not origin.secret:
         return origin.value
     text = str(origin.value)
-    return logs.masked(text) if "://" in text or not text else logs.HIDDEN
+    return logs.redact(text) if "://" in text or not text else logs.REDACTED
 
 
-def _exposure(found: Settings) -> list[Matter]:
+def _exposure(found: Settings) -> list[Issue]:
     try:
-        return [Matter(each) for each in findings(found)]
+        return [Issue(each) for each in findings(found)]
     except SettingError as error:
-        return [Matter(str(error), fatal=True)]
+        return [Issue(str(error), fatal=True)]
 
 
-def _files(found: Settings) -> list[Matter]:
-    allowed, needed = file_limits.hard_limit(), file_limits.needed(found.max_connections)
+def _files(found: Settings) -> list[Issue]:
+    allowed, needed = open_file_limit.hard_limit(), open_file_limit.required_files(found.max_connections)
     print(f"A process may open {allowed:,} files")
     if allowed >= needed:
         return []
     return [
-        Matter(
+        Issue(
             f"A process may open {allowed:,} files; {found.max_connections:,} client connections (max_connections) "
             f"need {needed:,}: raise the hard limit (`ulimit -Hn`, LimitNOFILE of systemd), or set fewer connections."
         )
     ]
 
 
-def _disk(found: Settings) -> list[Matter]:
+def _disk(found: Settings) -> list[Issue]:
     folder = found.data.expanduser().resolve()
     while not folder.exists():
         folder = folder.parent
     free = shutil.disk_usage(folder).free
     print(f"{free / 1e9:,.1f} GB are free at {folder}")
-    return [Matter(f"Less than {LOW_DISK_BYTES / 1e9:.0f} GB of disk are left.")] if free < LOW_DISK_BYTES else []
+    return [Issue(f"Less than {LOW_DISK_BYTES / 1e9:.0f} GB of disk are left.")] if free < LOW_DISK_BYTES else []
 
 
-def _database(found: Settings) -> list[Matter]:
+def _database(found: Settings) -> list[Issue]:
     if not found.database_url and not (found.data / "postgresql").exists():
         print(f"There is no database in {found.data} yet: `regulars serve` makes it.")
         return []
     if not found.database_url and not os.access(found.data, os.W_OK):
-        return [Matter(f"The data folder {found.data} can't be written.", fatal=True)]
+        return [Issue(f"The data folder {found.data} can't be written.", fatal=True)]
     try:
-        with running.addresses(found) as addresses:
+        with bootstrap.open_urls(found) as addresses:
             return _examined(addresses)
     except SchemaError as error:
-        return [Matter(str(error), fatal=True)]
+        return [Issue(str(error), fatal=True)]
     except (psycopg.Error, asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
-        return [Matter(logs.masked(str(running.unreachable(error))), fatal=True)]
+        return [Issue(logs.redact(str(bootstrap.unavailable_error(error))), fatal=True)]
 
 
-def _examined(addresses: running.Addresses) -> list[Matter]:
+def _examined(addresses: bootstrap.DatabaseUrls) -> list[Issue]:
     matters = []
     with psycopg.connect(addresses.owner, autocommit=True) as connection:
         info = connection.info
         print(f"PostgreSQL {connection.execute('SHOW server_version').fetchone()[0]}, database {info.dbname}")  # type: ignore[index]
         if missing := missing_migrations(connection):
-            matters.append(Matter(f"Migrations to come: {', '.join(missing)}. `regulars migrate` applies them."))
+            matters.append(Issue(f"Migrations to come: {', '.join(missing)}. `regulars migrate` applies them."))
         for feed, count, first, last in connection.execute(_PARTITIONS):
             print(f"{feed}: {count} partitions, {first} to {last}")
-    matters += [Matter(each.message, each.fatal) for each in asyncio.run(_findings(addresses.app))]
+    matters += [Issue(each.message, each.fatal) for each in asyncio.run(_findings(addresses.app))]
     return matters
 
 
-async def _findings(url: str) -> list[safety.Finding]:
+async def _findings(url: str) -> list[safety.SafetyFinding]:
     connection = await asyncpg.connect(url)
     try:
-        return await safety.findings(connection)
+        return await safety.check(connection)
     finally:
         await connection.close()

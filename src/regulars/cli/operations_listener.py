@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from regulars.api import docs
-from regulars.api.pages import BY_LISTENER
 from regulars.settings import SettingError
+from regulars.web import swagger
+from regulars.web.pages import OPERATIONS_LISTENER_HEADER
 
 TIMEOUT_SECONDS = 10.0
 """How long a client or the server may take for one request."""
@@ -18,13 +18,13 @@ TIMEOUT_SECONDS = 10.0
 MAX_REQUESTS = 16
 """Most concurrent requests; further connections are closed."""
 
-PATHS = {"/api/health", "/metrics", *docs.PATHS}
+PATHS = {"/api/health", "/metrics", *swagger.PATHS}
 
 _FORWARDED = ("Authorization", "Accept", "Accept-Encoding")
 _NOT_RETURNED = {"connection", "date", "server", "transfer-encoding", "content-length"}
 
 
-def address_of(text: str) -> tuple[str, int]:
+def parse_address(text: str) -> tuple[str, int]:
     """The host and port of the setting operations_listen. Raises SettingError."""
     host, _, port = text.rpartition(":")
     if host.startswith("[") and host.endswith("]"):
@@ -42,12 +42,12 @@ def format_address(host: str, port: int) -> str:
 
 
 @contextmanager
-def listener(at: str, upstream: tuple[str, int], secret: str) -> Iterator[None]:
+def run_listener(at: str, upstream: tuple[str, int], secret: str) -> Iterator[None]:
     """Serves the pages of operations of the server at `upstream` at another address during the block.
 
     Raises SettingError for an invalid address, OSError where it can't be listened on.
     """
-    with _Listener(address_of(at), upstream, secret) as running:
+    with _Listener(parse_address(at), upstream, secret) as running:
         thread = threading.Thread(target=running.serve_forever, args=(0.1,), name="operations", daemon=True)
         thread.start()
         try:
@@ -104,7 +104,7 @@ class _Listener(ThreadingHTTPServer):
         forwarded = {name: headers[name] for name in _FORWARDED if name in headers}
         connection = http.client.HTTPConnection(*self._upstream, timeout=TIMEOUT_SECONDS)
         try:
-            connection.request(method, path, headers={**forwarded, BY_LISTENER: self._secret})
+            connection.request(method, path, headers={**forwarded, OPERATIONS_LISTENER_HEADER: self._secret})
             answer = connection.getresponse()
             returned = [(name, value) for name, value in answer.getheaders() if name.lower() not in _NOT_RETURNED]
             return answer.status, returned, answer.read()

@@ -14,7 +14,7 @@ from decimal import ROUND_HALF_EVEN, Decimal
 from importlib import resources
 from typing import NamedTuple, TypedDict
 
-from regulars.demo.rows import Community
+from regulars.demo.rows import CommunityRecord
 
 TIMEZONE = "America/New_York"
 CURRENCY = "USD"
@@ -22,7 +22,7 @@ CURRENCY = "USD"
 _TEN_THOUSANDTH = Decimal("0.0001")
 
 
-class Customer(TypedDict):
+class CdnowCustomer(TypedDict):
     """A profile of the club: who bought for the first time became a member on that day."""
 
     external_id: str
@@ -30,7 +30,7 @@ class Customer(TypedDict):
     currency: str
 
 
-class Disc(TypedDict):
+class CdnowItem(TypedDict):
     """The only line of a purchase: so many CDs, at their average price."""
 
     name: str
@@ -39,7 +39,7 @@ class Disc(TypedDict):
     price_current: Decimal
 
 
-class Purchase(TypedDict):
+class CdnowPurchase(TypedDict):
     """A transaction of the club; its day is known, its hour is not."""
 
     external_id: str
@@ -49,7 +49,7 @@ class Purchase(TypedDict):
     total: Decimal
     currency: str
     systems: list[str]
-    items: list[Disc]
+    items: list[CdnowItem]
 
 
 class _Line(NamedTuple):
@@ -60,7 +60,7 @@ class _Line(NamedTuple):
     dollars: Decimal
 
 
-def community() -> Community:
+def community() -> CommunityRecord:
     """The club that these customers are members of."""
     return {
         "slug": "cdnow",
@@ -72,7 +72,7 @@ def community() -> Community:
     }
 
 
-def profiles() -> Iterator[Customer]:
+def profiles() -> Iterator[CdnowCustomer]:
     """Every customer, in the order of the file; `joined_at` is the day of the first purchase, a bare date."""
     for line in _lines():
         # The file is sorted by customer and day, so a customer's first line is its first purchase.
@@ -80,7 +80,7 @@ def profiles() -> Iterator[Customer]:
             yield {"external_id": line.customer, "joined_at": line.day, "currency": CURRENCY}
 
 
-def transactions() -> Iterator[Purchase]:
+def transactions() -> Iterator[CdnowPurchase]:
     """Every purchase, in the order of the file, its id the customer and the running number of its purchases.
 
     `total` is what was paid, to the cent, and the truth. The file gives no prices: that of the one item is

@@ -8,7 +8,7 @@ Consents = dict[str, bool]
 """What a member answered, by the name of the consent; one that was never asked for is not there."""
 
 
-class Community(TypedDict):
+class CommunityRecord(TypedDict):
     """A loyalty club, in the words of `regulars community create`."""
 
     slug: str
@@ -19,7 +19,7 @@ class Community(TypedDict):
     attributes: dict[str, str]
 
 
-class Address(TypedDict):
+class AddressRecord(TypedDict):
     """A postal address: `iso` is ISO 3166-1 alpha-2, `iso_state` ISO 3166-2, both also by name."""
 
     address_line_1: str
@@ -31,13 +31,13 @@ class Address(TypedDict):
     iso: str
 
 
-class MemberAddress(Address):
+class MemberAddressRecord(AddressRecord):
     """An address of a member, who has one default and sometimes another."""
 
     is_default: bool
 
 
-class OpenDay(TypedDict):
+class OpeningDayRecord(TypedDict):
     """When a store is open on one day of an ordinary week, on its own clock (`10:00`)."""
 
     day: str
@@ -45,7 +45,7 @@ class OpenDay(TypedDict):
     close: str
 
 
-class Location(TypedDict):
+class LocationRecord(TypedDict):
     """A store, or a country's online shop."""
 
     external_id: str
@@ -56,14 +56,14 @@ class Location(TypedDict):
     timezone: str
     phone: str
     email: str
-    address: Address
-    normal_hours: list[OpenDay]
+    address: AddressRecord
+    normal_hours: list[OpeningDayRecord]
     tags: list[str]
     is_published: bool
     is_permanently_closed: bool
 
 
-class Variant(TypedDict):
+class VariantRecord(TypedDict):
     """What is on the shelf: one size or colour of a product, its price in the community's currency."""
 
     sku: str
@@ -71,17 +71,17 @@ class Variant(TypedDict):
     price: Decimal
 
 
-class Product(TypedDict):
+class ProductRecord(TypedDict):
     """A product and its variants, of which there is at least one."""
 
     external_id: str
     name: str
     brand: str
     tags: list[str]
-    variants: list[Variant]
+    variants: list[VariantRecord]
 
 
-class Profile(TypedDict):
+class ProfileRecord(TypedDict):
     """A member, as known at the end of the history."""
 
     external_id: str
@@ -97,7 +97,7 @@ class Profile(TypedDict):
     joined_at: datetime
     joined_location_external_id: str
     preferred_location_external_id: str | None
-    addresses: list[MemberAddress]
+    addresses: list[MemberAddressRecord]
     optin_channel: str
     optin_subchannel: str
     consents: Consents
@@ -110,7 +110,7 @@ class Profile(TypedDict):
     properties: dict[str, str]
 
 
-class Membership(TypedDict):
+class MembershipRecord(TypedDict):
     """A member coming in or going out, with the consents of that moment."""
 
     external_id: str
@@ -122,14 +122,14 @@ class Membership(TypedDict):
     consents: Consents
 
 
-class Discount(TypedDict):
+class DiscountRecord(TypedDict):
     """What was taken off a whole line, and why."""
 
     name: str
     amount: Decimal
 
 
-class Item(TypedDict):
+class ItemRecord(TypedDict):
     """A line of a receipt: prices are of a piece, discounts of the line; a returned quantity is negative."""
 
     sku: str
@@ -138,10 +138,10 @@ class Item(TypedDict):
     quantity: int
     price_sell: Decimal
     price_current: Decimal
-    discounts: list[Discount]
+    discounts: list[DiscountRecord]
 
 
-class Transaction(TypedDict):
+class TransactionRecord(TypedDict):
     """A receipt: `total` is exactly the sum of price_sell * quantity, in `currency`."""
 
     external_id: str
@@ -158,10 +158,10 @@ class Transaction(TypedDict):
     receipt_ref: str
     linked_receipt_ref: str | None
     tags: list[str]
-    items: list[Item]
+    items: list[ItemRecord]
 
 
-class Sending(TypedDict):
+class SendingRecord(TypedDict):
     """A message to many, in one language and by one channel; `campaign_id` is what its languages have in common."""
 
     external_id: str
@@ -177,7 +177,7 @@ class Sending(TypedDict):
     created_at: datetime
 
 
-class SendingEvent(TypedDict):
+class SendingEventRecord(TypedDict):
     """What happens to the dispatch of a sending to a member; `dispatch` tells several to one member apart."""
 
     external_id: str
@@ -188,7 +188,7 @@ class SendingEvent(TypedDict):
     at: datetime
 
 
-class LinkVisit(TypedDict):
+class LinkVisitRecord(TypedDict):
     """Somebody opening a page of the club: led there by a sending, by an offer or by anything else."""
 
     external_id: str
@@ -200,14 +200,14 @@ class LinkVisit(TypedDict):
     visitor: str
 
 
-class OfferCollection(TypedDict):
+class OfferCollectionRecord(TypedDict):
     """What offers are shown under."""
 
     external_id: str
     name: str
 
 
-class Offer(TypedDict):
+class OfferRecord(TypedDict):
     """What a shop gives to members for some days; `stock` is how many there are, None for any number."""
 
     external_id: str
@@ -223,7 +223,7 @@ class Offer(TypedDict):
     created_at: datetime
 
 
-class OfferEvent(TypedDict):
+class OfferEventRecord(TypedDict):
     """Somebody seeing, opening, getting or using an offer; `transaction` is the receipt on which it was used."""
 
     external_id: str

@@ -10,13 +10,13 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from regulars.facts import given, instants, urls
-from regulars.facts.given import digest
+from regulars.core import timestamps, urls, validation
+from regulars.core.validation import hash_key
 
 SOURCE_TYPES = ("sending", "offer", "other")
 """What leads to links."""
 
-_Url = Annotated[str, msgspec.Meta(max_length=urls.LONGEST_URL)] | UnsetType | None
+_Url = Annotated[str, msgspec.Meta(max_length=urls.MAX_URL_LENGTH)] | UnsetType | None
 
 
 class LinkVisitIn(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,20 +27,20 @@ class LinkVisitIn(msgspec.Struct, frozen=True, kw_only=True):
     are no profile.
     """
 
-    external_id: given.Code = UNSET
-    at: given.Text = UNSET
+    external_id: validation.Code = UNSET
+    at: validation.Text = UNSET
     url: _Url = UNSET
     host: _Url = UNSET
     path: _Url = UNSET
-    utm_source: given.Text = UNSET
-    utm_medium: given.Text = UNSET
-    utm_campaign: given.Text = UNSET
-    utm_content: given.Text = UNSET
-    utm_term: given.Text = UNSET
-    sending: given.Code = UNSET
-    offer: given.Code = UNSET
-    profile: given.Code = UNSET
-    visitor: given.Code = UNSET
+    utm_source: validation.Text = UNSET
+    utm_medium: validation.Text = UNSET
+    utm_campaign: validation.Text = UNSET
+    utm_content: validation.Text = UNSET
+    utm_term: validation.Text = UNSET
+    sending: validation.Code = UNSET
+    offer: validation.Code = UNSET
+    profile: validation.Code = UNSET
+    visitor: validation.Code = UNSET
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,24 +58,24 @@ class Link:
 class LinkVisitRow:
     """A visit that was checked. `key` and `visitor` are digests of the ids that it came with."""
 
-    key: UUID
-    at: datetime
+    event_key: UUID
+    visited_at: datetime
     link: Link
     profile: str | None
-    visitor: UUID | None
+    visitor_key: UUID | None
 
 
-def checked(visit: LinkVisitIn, zone: str) -> LinkVisitRow:
+def validate(visit: LinkVisitIn, zone: str) -> LinkVisitRow:
     """A visit held to its rules; a time without an offset is of a zone. Raises Refused by path."""
-    reading = given.Reading()
+    reading = validation.FieldReader()
     for name in ("external_id", "sending", "offer", "profile", "visitor"):
-        reading.read(name, getattr(visit, name), given.code)
-    reading.read("at", visit.at, partial(instants.in_zone, zone=zone))
-    reading.read("url", visit.url, urls.url)
-    reading.read("host", visit.host, urls.host)
-    reading.read("path", visit.path, urls.path)
-    for name in urls.UTM:
-        reading.read(name, getattr(visit, name), given.text)
+        reading.read(name, getattr(visit, name), validation.check_code)
+    reading.read("at", visit.at, partial(timestamps.parse_in_timezone, zone=zone))
+    reading.read("url", visit.url, urls.parse_url)
+    reading.read("host", visit.host, urls.normalize_host)
+    reading.read("path", visit.path, urls.normalize_path)
+    for name in urls.UTM_PARAMETERS:
+        reading.read(name, getattr(visit, name), validation.check_text)
     columns = reading.columns
     for name in ("external_id", "at"):
         if columns.get(name) is None:
@@ -84,25 +84,25 @@ def checked(visit: LinkVisitIn, zone: str) -> LinkVisitRow:
         reading.errors.setdefault("host", "is required, or else a url")
     if columns.get("sending") is not None and columns.get("offer") is not None:
         reading.errors["offer"] = "stands beside a sending: a visit comes from one of them"
-    reading.done()
+    reading.result()
     visitor = columns.get("visitor")
     return LinkVisitRow(
-        digest(columns["external_id"]),
+        hash_key(columns["external_id"]),
         columns["at"],
         _link(columns.get("url"), columns),
         columns.get("profile"),
-        digest(f"visitor {visitor}") if visitor else None,
+        hash_key(f"visitor {visitor}") if visitor else None,
     )
 
 
-def _link(url: urls.Url | None, columns: Mapping[str, Any]) -> Link:
+def _link(url: urls.ParsedUrl | None, columns: Mapping[str, Any]) -> Link:
     """What is given in a column of its own counts before what the URL says."""
-    whole = url or urls.Url("", "/", (None,) * len(urls.UTM))
+    whole = url or urls.ParsedUrl("", "/", (None,) * len(urls.UTM_PARAMETERS))
     sending, offer = columns.get("sending"), columns.get("offer")
     return Link(
         "sending" if sending is not None else "offer" if offer is not None else "other",
         sending or offer,
         columns.get("host") or whole.host,
         columns.get("path") or whole.path,
-        tuple(columns.get(name) or said for name, said in zip(urls.UTM, whole.utm, strict=True)),
+        tuple(columns.get(name) or said for name, said in zip(urls.UTM_PARAMETERS, whole.utm, strict=True)),
     )

@@ -5,11 +5,11 @@ from uuid import UUID
 
 import msgspec
 
-from regulars.facts.given import digest
+from regulars.core.urls import UTM_PARAMETERS
+from regulars.core.validation import hash_key
 from regulars.facts.link_visits import Link
-from regulars.facts.urls import UTM
-from regulars.facts.writing import Writing
-from regulars.storage.arrays import array
+from regulars.model.unit_of_work import UnitOfWork
+from regulars.storage.array_literals import array_literal
 
 _BY_KEY = "SELECT id, key FROM links WHERE community_id = $1 AND key = ANY ($2::text::uuid[])"
 
@@ -20,7 +20,7 @@ _COLUMNS = {
     "offer": "text",
     "host": "text",
     "path": "text",
-    **dict.fromkeys(UTM, "text"),
+    **dict.fromkeys(UTM_PARAMETERS, "text"),
 }
 
 _ADD = f"""
@@ -32,23 +32,25 @@ RETURNING id, key
 """
 
 
-async def expected(writing: Writing, links: Collection[Link], sending_ids: Mapping[str, int]) -> dict[Link, int]:
+async def get_or_create_ids(
+    writing: UnitOfWork, links: Collection[Link], sending_ids: Mapping[str, int]
+) -> dict[Link, int]:
     """The ids of links; those that are not there yet are made. `sending_ids` are their sendings by external id.
 
     The caller is alone at the community's visits.
     """
     keys = {link: _key(link) for link in links}
-    rows = await writing.fetch(_BY_KEY, writing.community_id, array(list(keys.values())))
+    rows = await writing.fetch(_BY_KEY, writing.community_id, array_literal(list(keys.values())))
     found: dict[UUID, int] = {row["key"]: row["id"] for row in rows}
     if missing := {key: link for link, key in keys.items() if key not in found}:
         columns = zip(*(_columns(link, key, sending_ids) for key, link in missing.items()), strict=True)
-        added = await writing.fetch(_ADD, writing.community_id, *map(array, columns))
+        added = await writing.fetch(_ADD, writing.community_id, *map(array_literal, columns))
         found |= {row["key"]: row["id"] for row in added}
     return {link: found[key] for link, key in keys.items()}
 
 
 def _key(link: Link) -> UUID:
-    return digest(msgspec.json.encode(link).decode())
+    return hash_key(msgspec.json.encode(link).decode())
 
 
 def _columns(link: Link, key: UUID, sending_ids: Mapping[str, int]) -> tuple[object, ...]:

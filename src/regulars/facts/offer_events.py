@@ -8,12 +8,12 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET
 
-from regulars.facts import given, instants
+from regulars.core import timestamps, validation
 
-EVENTS = ("seen", "clicked", "granted", "used")
+EVENT_TYPES = ("seen", "clicked", "granted", "used")
 """What can happen to an offer, in its order."""
 
-CODES = {name: code for code, name in enumerate(EVENTS, 1)}
+EVENT_TYPE_CODES = {name: code for code, name in enumerate(EVENT_TYPES, 1)}
 """What events are kept as."""
 
 
@@ -24,42 +24,42 @@ class OfferEventIn(msgspec.Struct, frozen=True, kw_only=True):
     `location` a store's id or external id, where it was; `transaction` the external id of that in which it was used.
     """
 
-    external_id: given.Code = UNSET
-    offer: given.Code = UNSET
-    event: given.Text = UNSET
-    at: given.Text = UNSET
-    profile: given.Code = UNSET
-    transaction: given.Code = UNSET
-    location: given.Code = UNSET
+    external_id: validation.Code = UNSET
+    offer: validation.Code = UNSET
+    event: validation.Text = UNSET
+    at: validation.Text = UNSET
+    profile: validation.Code = UNSET
+    transaction: validation.Code = UNSET
+    location: validation.Code = UNSET
 
 
 @dataclass(frozen=True, slots=True)
 class OfferEventRow:
     """An event that was checked. `key` is a digest of its own id."""
 
-    key: UUID
+    event_key: UUID
     offer: str
-    code: int
-    at: datetime
+    event_type: int
+    occurred_at: datetime
     profile: str | None
     transaction: str | None
     location: str | None
 
 
-def checked(event: OfferEventIn, zone: str) -> OfferEventRow:
+def validate(event: OfferEventIn, zone: str) -> OfferEventRow:
     """An event held to its rules; a time without an offset is of a zone. Raises Refused by path."""
-    reading = given.Reading()
+    reading = validation.FieldReader()
     for name in ("external_id", "offer", "profile", "transaction", "location"):
-        reading.read(name, getattr(event, name), given.code)
-    reading.read("event", event.event, partial(given.one_of, codes=CODES))
-    reading.read("at", event.at, partial(instants.in_zone, zone=zone))
+        reading.read(name, getattr(event, name), validation.check_code)
+    reading.read("event", event.event, partial(validation.code_of, codes=EVENT_TYPE_CODES))
+    reading.read("at", event.at, partial(timestamps.parse_in_timezone, zone=zone))
     reading.require("external_id", "offer", "event", "at")
     columns = reading.columns
-    if columns.get("transaction") is not None and columns.get("event") not in (None, CODES["used"]):
+    if columns.get("transaction") is not None and columns.get("event") not in (None, EVENT_TYPE_CODES["used"]):
         reading.errors["transaction"] = "goes with the event used"
-    reading.done()
+    reading.result()
     return OfferEventRow(
-        given.digest(columns["external_id"]),
+        validation.hash_key(columns["external_id"]),
         columns["offer"],
         columns["event"],
         columns["at"],

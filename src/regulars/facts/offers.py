@@ -7,9 +7,11 @@ from typing import Any
 import msgspec
 from msgspec import UNSET
 
-from regulars.facts import expected, given, instants, locations, offer_collections
-from regulars.facts.table import Table
-from regulars.facts.writing import Writing
+from regulars.core import timestamps, validation
+from regulars.facts import offer_collections
+from regulars.model import locations, placeholders
+from regulars.model.repository import EntityTable
+from regulars.model.unit_of_work import UnitOfWork
 
 
 class OfferIn(msgspec.Struct, frozen=True, kw_only=True):
@@ -19,20 +21,20 @@ class OfferIn(msgspec.Struct, frozen=True, kw_only=True):
     `location` is a store's id or external id.
     """
 
-    external_id: given.Code = UNSET
-    name: given.Text = UNSET
-    type: given.Text = UNSET
-    status: given.Text = UNSET
-    collections: given.Several = UNSET
-    location: given.Code = UNSET
-    campaign_id: given.Id = UNSET
-    usable_since: given.Text = UNSET
-    usable_until: given.Text = UNSET
-    stock: given.Count = UNSET
-    created_at: given.Text = UNSET
+    external_id: validation.Code = UNSET
+    name: validation.Text = UNSET
+    type: validation.Text = UNSET
+    status: validation.Text = UNSET
+    collections: validation.JsonList = UNSET
+    location: validation.Code = UNSET
+    campaign_id: validation.Id = UNSET
+    usable_since: validation.Text = UNSET
+    usable_until: validation.Text = UNSET
+    stock: validation.Count = UNSET
+    created_at: validation.Text = UNSET
 
 
-TABLE = Table(
+TABLE = EntityTable(
     "offers",
     {
         "external_id": "text",
@@ -48,28 +50,28 @@ TABLE = Table(
         "stock": "bigint",
         "created_at": "timestamptz",
     },
-    unique={},
-    soft=False,
+    unique_fields={},
+    is_soft_deleted=False,
 )
 
 
-def checked(offer: OfferIn, zone: str) -> Mapping[str, Any]:
+def validate(offer: OfferIn, zone: str) -> Mapping[str, Any]:
     """What is given of an offer, held to its rules; a time without an offset is of a zone. Raises Refused by path."""
-    reading = given.Reading()
+    reading = validation.FieldReader()
     for name in ("external_id", "location"):
-        reading.read(name, getattr(offer, name), given.code)
+        reading.read(name, getattr(offer, name), validation.check_code)
     for name in ("name", "type", "status"):
-        reading.read(name, getattr(offer, name), given.text)
-    reading.read("collections", offer.collections, _codes, empty=())
+        reading.read(name, getattr(offer, name), validation.check_text)
+    reading.read("collections", offer.collections, _codes, null_value=())
     for name in ("campaign_id", "stock"):
         reading.read(name, getattr(offer, name), int)
     for name in ("usable_since", "usable_until", "created_at"):
-        reading.read(name, getattr(offer, name), partial(instants.in_zone, zone=zone))
+        reading.read(name, getattr(offer, name), partial(timestamps.parse_in_timezone, zone=zone))
     since, until = (reading.columns.get(name) for name in ("usable_since", "usable_until"))
     if since is not None and until is not None and until < since:
         reading.errors["usable_until"] = "must not lie before usable_since"
     reading.require("external_id")
-    columns = reading.done()
+    columns = reading.result()
     # When it was made is never unknown.
     return {name: value for name, value in columns.items() if name != "created_at" or value is not None}
 
@@ -77,21 +79,21 @@ def checked(offer: OfferIn, zone: str) -> Mapping[str, Any]:
 def _codes(values: list[Any]) -> tuple[str, ...]:
     if not all(isinstance(each, str | int) and not isinstance(each, bool) for each in values):
         raise ValueError("must be external ids of collections")
-    codes = (given.code(each) for each in values)
+    codes = (validation.check_code(each) for each in values)
     return tuple(sorted({each for each in codes if each is not None}))
 
 
-async def put_many(writing: Writing, rows: Sequence[Mapping[str, Any]]) -> list[str]:
+async def upsert_many(writing: UnitOfWork, rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """Makes or changes offers by external id; gives an outcome a row, as `expected.put` does.
 
     Unknown locations become placeholders, unknown collections are made. Events of it that are there already are its
     own from then on.
     """
     stores = {row["location"] for row in rows if row.get("location") is not None}
-    location_ids = await locations.resolve(writing, stores, create=True)
+    location_ids = await locations.resolve_ids(writing, stores, create_missing=True)
     named = {each for row in rows for each in row.get("collections", ())}
-    collection_ids = await expected.ids(writing, offer_collections.TABLE.name, named)
-    return await expected.put(writing, TABLE, [_row(row, location_ids, collection_ids) for row in rows])
+    collection_ids = await placeholders.get_or_create_ids(writing, offer_collections.TABLE.name, named)
+    return await placeholders.upsert(writing, TABLE, [_row(row, location_ids, collection_ids) for row in rows])
 
 
 def _row(

@@ -8,14 +8,14 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET
 
-from regulars.facts import given, instants
+from regulars.core import timestamps, validation
 
-EVENTS = (
+EVENT_TYPES = (
     "scheduled", "transmitted", "delivered", "failed", "opened", "clicked", "bounced", "unsubscribed", "complained",
 )  # fmt: skip
 """What can happen to a dispatch, in its order."""
 
-CODES = {name: code for code, name in enumerate(EVENTS, 1)}
+EVENT_TYPE_CODES = {name: code for code, name in enumerate(EVENT_TYPES, 1)}
 """What events are kept as."""
 
 
@@ -26,43 +26,43 @@ class SendingEventIn(msgspec.Struct, frozen=True, kw_only=True):
     recipient. Without `dispatch` the recipient has one dispatch in the sending.
     """
 
-    external_id: given.Code = UNSET
-    sending: given.Code = UNSET
-    dispatch: given.Code = UNSET
-    profile: given.Code = UNSET
-    event: given.Text = UNSET
-    at: given.Text = UNSET
+    external_id: validation.Code = UNSET
+    sending: validation.Code = UNSET
+    dispatch: validation.Code = UNSET
+    profile: validation.Code = UNSET
+    event: validation.Text = UNSET
+    at: validation.Text = UNSET
 
 
 @dataclass(frozen=True, slots=True)
 class SendingEventRow:
     """An event that was checked. `key` and `dispatch` are digests of the ids that it came with."""
 
-    key: UUID
+    event_key: UUID
     sending: str
-    dispatch: UUID
+    dispatch_key: UUID
     profile: str | None
-    code: int
-    at: datetime
+    event_type: int
+    occurred_at: datetime
 
 
-def checked(event: SendingEventIn, zone: str) -> SendingEventRow:
+def validate(event: SendingEventIn, zone: str) -> SendingEventRow:
     """An event held to its rules; a time without an offset is of a zone. Raises Refused by path."""
-    reading = given.Reading()
+    reading = validation.FieldReader()
     for name in ("external_id", "sending", "dispatch", "profile"):
-        reading.read(name, getattr(event, name), given.code)
-    reading.read("event", event.event, partial(given.one_of, codes=CODES))
-    reading.read("at", event.at, partial(instants.in_zone, zone=zone))
+        reading.read(name, getattr(event, name), validation.check_code)
+    reading.read("event", event.event, partial(validation.code_of, codes=EVENT_TYPE_CODES))
+    reading.read("at", event.at, partial(timestamps.parse_in_timezone, zone=zone))
     reading.require("external_id", "sending", "event", "at")
     columns = reading.columns
     dispatch, profile = columns.get("dispatch"), columns.get("profile")
     if dispatch is None and profile is None and not reading.errors:
         reading.errors["dispatch"] = "is required, or else a profile"
-    reading.done()
+    reading.result()
     return SendingEventRow(
-        given.digest(columns["external_id"]),
+        validation.hash_key(columns["external_id"]),
         columns["sending"],
-        given.digest(f"dispatch {dispatch}" if dispatch is not None else f"profile {profile}"),
+        validation.hash_key(f"dispatch {dispatch}" if dispatch is not None else f"profile {profile}"),
         profile,
         columns["event"],
         columns["at"],

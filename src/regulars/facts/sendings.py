@@ -8,12 +8,12 @@ from typing import Literal
 import msgspec
 from msgspec import UNSET
 
-from regulars.facts import given, instants
-from regulars.facts.refusals import Refused
-from regulars.facts.writing import Writing
-from regulars.storage.arrays import array
+from regulars.core import timestamps, validation
+from regulars.core.errors import ValidationError
+from regulars.model.unit_of_work import UnitOfWork
+from regulars.storage.array_literals import array_literal
 
-Outcome = Literal["loaded", "unchanged"] | Refused
+SendingOutcome = Literal["loaded", "unchanged"] | ValidationError
 
 CHANNELS = ("sms", "email", "push")
 
@@ -21,17 +21,17 @@ CHANNELS = ("sms", "email", "push")
 class SendingIn(msgspec.Struct, frozen=True, kw_only=True):
     """A sending as it comes in. `external_id` is what its events name it by."""
 
-    external_id: given.Code = UNSET
-    reporting_id: given.Id = UNSET
-    language: given.Text = UNSET
-    channel: given.Text = UNSET
-    service_type: given.Text = UNSET
-    source_id: given.Code = UNSET
-    source_app: given.Text = UNSET
-    source_type: given.Text = UNSET
-    audience_id: given.Id = UNSET
-    campaign_id: given.Id = UNSET
-    created_at: given.Text = UNSET
+    external_id: validation.Code = UNSET
+    reporting_id: validation.Id = UNSET
+    language: validation.Text = UNSET
+    channel: validation.Text = UNSET
+    service_type: validation.Text = UNSET
+    source_id: validation.Code = UNSET
+    source_app: validation.Text = UNSET
+    source_type: validation.Text = UNSET
+    audience_id: validation.Id = UNSET
+    campaign_id: validation.Id = UNSET
+    created_at: validation.Text = UNSET
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,19 +51,19 @@ class SendingRow:
     created_at: datetime | None = None
 
 
-def checked(sending: SendingIn) -> SendingRow:
+def validate(sending: SendingIn) -> SendingRow:
     """A sending held to its rules. Raises Refused by path."""
-    reading = given.Reading()
-    reading.read("external_id", sending.external_id, given.code)
+    reading = validation.FieldReader()
+    reading.read("external_id", sending.external_id, validation.check_code)
     reading.read("channel", sending.channel, _channel)
-    reading.read("source_id", sending.source_id, given.code)
-    reading.read("created_at", sending.created_at, instants.instant)
+    reading.read("source_id", sending.source_id, validation.check_code)
+    reading.read("created_at", sending.created_at, timestamps.parse_timestamp)
     for name in ("language", "service_type", "source_app", "source_type"):
-        reading.read(name, getattr(sending, name), given.text)
+        reading.read(name, getattr(sending, name), validation.check_text)
     for name in ("reporting_id", "audience_id", "campaign_id"):
         reading.read(name, getattr(sending, name), int)
     reading.require("external_id", "channel")
-    return SendingRow(**reading.done())
+    return SendingRow(**reading.result())
 
 
 def _channel(text: str) -> str:
@@ -108,7 +108,7 @@ RETURNING external_id
 """
 
 
-async def put_many(writing: Writing, rows: Sequence[SendingRow]) -> list[Outcome]:
+async def upsert_many(writing: UnitOfWork, rows: Sequence[SendingRow]) -> list[SendingOutcome]:
     """Writes sendings by external id, of each what is given; gives an outcome a row, of one id's the last one's.
 
     Events of it that are there already are its own from then on.
@@ -117,7 +117,7 @@ async def put_many(writing: Writing, rows: Sequence[SendingRow]) -> list[Outcome
     last = {row.external_id: place for place, row in enumerate(rows)}
     for row in rows:
         latest[row.external_id] = _over(row, latest.get(row.external_id))
-    columns = [array([getattr(row, name) for row in latest.values()]) for name in _COLUMNS]
+    columns = [array_literal([getattr(row, name) for row in latest.values()]) for name in _COLUMNS]
     found = await writing.fetch(_PUT, writing.community_id, writing.now, *columns)
     written = {row["external_id"] for row in found}
     return [

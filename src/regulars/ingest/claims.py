@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from regulars.facts import profile_lookup, transaction_changes
-from regulars.facts.claims import ClaimRow
-from regulars.facts.refusals import NotFound
-from regulars.facts.writing import Writing
+from regulars.core.errors import NotFoundError
+from regulars.model.claims import ClaimRow
+from regulars.model.profiles import lookup
+from regulars.model.transactions import updates
+from regulars.model.unit_of_work import UnitOfWork
 
 # A claim and a transaction that come in at the same time would not see each other. So claims are made one
 # by one, and not while transactions without an owner arrive; those don't wait for each other.
@@ -72,7 +73,7 @@ RETURNING unowned.id, unowned.profile_id
 """
 
 
-async def attach_arrived(writing: Writing, transaction_ids: Sequence[int]) -> None:
+async def attach_claimed(writing: UnitOfWork, transaction_ids: Sequence[int]) -> None:
     """Gives transactions that arrived without an owner to whoever has claimed them.
 
     They were made or locked by this write.
@@ -83,10 +84,10 @@ async def attach_arrived(writing: Writing, transaction_ids: Sequence[int]) -> No
         await _attach(writing, transaction_ids, [row["id"] for row in waiting])
 
 
-async def _attach(writing: Writing, transaction_ids: Sequence[int], claim_ids: Sequence[int]) -> None:
+async def _attach(writing: UnitOfWork, transaction_ids: Sequence[int], claim_ids: Sequence[int]) -> None:
     rows = await writing.fetch(_ATTACH, writing.community_id, list(transaction_ids), list(claim_ids), writing.now)
-    writing.transactions.update(row["id"] for row in rows)
-    writing.touch_all((row["profile_id"] for row in rows), "transaction.claimed")
+    writing.changed_transactions.update(row["id"] for row in rows)
+    writing.mark_all_dirty((row["profile_id"] for row in rows), "transaction.claimed")
 
 
 _INSERT = """
@@ -115,14 +116,14 @@ FOR NO KEY UPDATE OF unowned
 """
 
 
-async def claim(writing: Writing, profile_id: UUID, row: ClaimRow) -> int:
+async def create(writing: UnitOfWork, profile_id: UUID, row: ClaimRow) -> int:
     """Makes a claim, and attaches the first unowned transaction that it names; gives its id.
 
-    Raises NotFound where there is no such profile.
+    Raises NotFoundError where there is no such profile.
     """
     await writing.execute(_CLAIMING, str(writing.community_id))
     # Locked, or a purge that runs at the same time would leave the claim behind.
-    await profile_lookup.locked_one(writing, profile_id)
+    await lookup.fetch_one_for_update(writing, profile_id)
     named = (row.receipt_ref, row.transacted_at, row.timezone, row.total, row.location_external_code)
     claim_id: int = await writing.fetchval(_INSERT, writing.community_id, profile_id, *named, writing.now)
     unowned = await writing.fetchval(_LOCK_UNOWNED, writing.community_id, *named)
@@ -131,8 +132,8 @@ async def claim(writing: Writing, profile_id: UUID, row: ClaimRow) -> int:
     return claim_id
 
 
-async def withdraw(writing: Writing, profile_id: UUID, claim_id: int) -> None:
-    """Takes away a claim; a transaction that it got stays with the profile. Raises NotFound."""
+async def withdraw(writing: UnitOfWork, profile_id: UUID, claim_id: int) -> None:
+    """Takes away a claim; a transaction that it got stays with the profile. Raises NotFoundError."""
     status = await writing.execute(
         "DELETE FROM transaction_claims WHERE community_id = $1 AND profile_id = $2 AND id = $3",
         writing.community_id,
@@ -140,10 +141,10 @@ async def withdraw(writing: Writing, profile_id: UUID, claim_id: int) -> None:
         claim_id,
     )
     if status == "DELETE 0":
-        raise NotFound(f"There is no claim {claim_id}.")
+        raise NotFoundError(f"There is no claim {claim_id}.")
 
 
-async def release(writing: Writing, transaction_id: int) -> None:
+async def reopen(writing: UnitOfWork, transaction_id: int) -> None:
     """Has the claim that a transaction answered wait again, for the transaction goes."""
     await writing.execute(
         """
@@ -157,11 +158,11 @@ async def release(writing: Writing, transaction_id: int) -> None:
     )
 
 
-async def unattach(writing: Writing, profile_id: UUID, transaction_id: int) -> None:
-    """Makes a profile's transaction nobody's again; the claim that attached it is gone. Raises NotFound."""
-    standing = await transaction_changes.locked(writing, transaction_id)
+async def detach(writing: UnitOfWork, profile_id: UUID, transaction_id: int) -> None:
+    """Makes a profile's transaction nobody's again; the claim that attached it is gone. Raises NotFoundError."""
+    standing = await updates.fetch_for_update(writing, transaction_id)
     if standing.profile_id != profile_id:
-        raise NotFound(f"There is no transaction {transaction_id} of this profile.")
+        raise NotFoundError(f"There is no transaction {transaction_id} of this profile.")
     await writing.execute(
         "DELETE FROM transaction_claims WHERE community_id = $1 AND transaction_id = $2",
         writing.community_id,
@@ -173,5 +174,5 @@ async def unattach(writing: Writing, profile_id: UUID, transaction_id: int) -> N
         transaction_id,
         writing.now,
     )
-    writing.transactions.add(transaction_id)
-    writing.touch(profile_id, "transaction.unattached")
+    writing.changed_transactions.add(transaction_id)
+    writing.mark_dirty(profile_id, "transaction.unattached")

@@ -8,9 +8,9 @@ from uuid import UUID
 import uuid_utils.compat
 
 from regulars.storage.database import Database
-from regulars.storage.errors import UnknownOutcomeError, is_system_error
+from regulars.storage.errors import CommitStatusUnknownError, is_system_error
 
-PROOF_SECONDS = 30.0
+LOOKUP_TIMEOUT_SECONDS = 30.0
 """How long the outcome of a commit is looked up before it is given up as unknown."""
 
 POLL_SECONDS = 0.05
@@ -51,21 +51,21 @@ class CommitMarker:
         )
 
     async def is_committed(self, database: Database) -> bool:
-        """Whether the transaction was committed, once it has ended. Raises UnknownOutcomeError."""
+        """Whether the transaction was committed, once it has ended. Raises CommitStatusUnknownError."""
         try:
-            async with asyncio.timeout(PROOF_SECONDS):
+            async with asyncio.timeout(LOOKUP_TIMEOUT_SECONDS):
                 while True:
                     found = await self._found(database)
                     if found is not None:
                         return found
                     await asyncio.sleep(POLL_SECONDS)
         except TimeoutError:
-            raise UnknownOutcomeError from None
+            raise CommitStatusUnknownError from None
 
     async def _found(self, database: Database) -> bool | None:
         """The same; None while the database is not available."""
         try:
-            async with database.writing(self.community_id, self.lock) as scope:
+            async with database.write_transaction(self.community_id, self.lock) as scope:
                 found: bool | None = await scope.fetchval(_IS_COMMITTED, self.community_id, self.day, self.id)
         except Exception as error:
             if is_system_error(error):

@@ -6,32 +6,32 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
-from regulars.facts.refusals import Erased, Refused, refuse
-from regulars.facts.writing import Writing
+from regulars.core.errors import ResponseErasedError, ValidationError, field_error
+from regulars.model.unit_of_work import UnitOfWork
 
-KEPT = timedelta(hours=24)
-LONGEST = 255
+RETENTION = timedelta(hours=24)
+MAX_KEY_LENGTH = 255
 
-IMPORT = "import"
+IMPORT_NAMESPACE = "import"
 """The namespace of keys of imports."""
 
 
 @dataclass(frozen=True, slots=True)
-class Keyed:
+class IdempotencyKey:
     """The digest of a key within its namespace, and that of the request that it came with."""
 
-    key: bytes
-    request: bytes
+    key_hash: bytes
+    request_hash: bytes
 
 
-def keyed(key: str, target: bytes, body: bytes, namespace: str) -> Keyed:
+def hash_key(key: str, target: bytes, body: bytes, namespace: str) -> IdempotencyKey:
     """The key of a request, unique within `namespace`. Raises Refused when it is too long or not printable.
 
     Only a digest of the key is stored, because clients put names and e-mail addresses into keys.
     """
-    if len(key) > LONGEST or not key.isprintable():
-        raise refuse("Idempotency-Key", f"must be at most {LONGEST} printable characters")
-    return Keyed(
+    if len(key) > MAX_KEY_LENGTH or not key.isprintable():
+        raise field_error("Idempotency-Key", f"must be at most {MAX_KEY_LENGTH} printable characters")
+    return IdempotencyKey(
         # As SQL computes it for keys that were stored in plain text before: migration 0016.
         hashlib.sha256(f"{namespace}\n{key}".encode()).digest(),
         hashlib.blake2b(target + b"\n" + body, digest_size=16).digest(),
@@ -56,59 +56,59 @@ FROM unnest($4::bytea[], $5::bytea[], $6::smallint[], $7::bytea[], $8::uuid[], $
 
 
 @dataclass(frozen=True, slots=True)
-class Earlier:
+class StoredResponse:
     """The response that was sent to the first request under a key; None once it was erased."""
 
-    request: bytes
+    request_hash: bytes
     status: int | None
-    answer: bytes | None
+    body: bytes | None
 
-    def given_again(self, once: Keyed) -> tuple[int, bytes]:
+    def replay(self, idempotency_key: IdempotencyKey) -> tuple[int, bytes]:
         """The response, to the same request. Raises Refused for another one, Erased where it was erased."""
-        if self.request != once.request:
-            raise key_refusal()
-        if self.status is None or self.answer is None:
-            raise Erased(
+        if self.request_hash != idempotency_key.request_hash:
+            raise key_conflict()
+        if self.status is None or self.body is None:
+            raise ResponseErasedError(
                 "This request was processed before, and a profile that it concerned has been erased since, with the "
                 "response: do not send it again."
             )
-        return self.status, self.answer
+        return self.status, self.body
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
+class ResponseToStore:
     """A response to store, and the profiles that it concerns: when one of them is erased, the response is blanked.
 
     `transaction_id` is the transaction that it shows, which a profile may claim later. A response that `quotes`
     rejected rows is blanked as well when a profile that they name is erased.
     """
 
-    once: Keyed
+    idempotency_key: IdempotencyKey
     status: int
-    content: bytes
+    body: bytes
     profile_ids: Collection[UUID]
     transaction_id: int | None = None
-    quotes: bool = False
+    quotes_rows: bool = False
 
     @property
     def profile_id(self) -> UUID | None:
         """The profile that it concerns, if there is exactly one and it quotes nothing."""
-        return next(iter(self.profile_ids)) if len(self.profile_ids) == 1 and not self.quotes else None
+        return next(iter(self.profile_ids)) if len(self.profile_ids) == 1 and not self.quotes_rows else None
 
     @property
-    def several(self) -> str | None:
+    def profile_ids_literal(self) -> str | None:
         """The profiles that it concerns as an array, if there are several or it quotes rows."""
-        if len(self.profile_ids) > 1 or self.quotes:
+        if len(self.profile_ids) > 1 or self.quotes_rows:
             return f"{{{','.join(sorted(map(str, self.profile_ids)))}}}"
         return None
 
 
-async def earlier_answers(writing: Writing, asked: list[Keyed]) -> dict[bytes, Earlier]:
+async def find_responses(writing: UnitOfWork, asked: list[IdempotencyKey]) -> dict[bytes, StoredResponse]:
     """By key: the first answer of the last 24 hours; keys that are new are left out.
 
     The keys stay locked until the transaction ends, so that two requests with one key never both write.
     """
-    keys = sorted({each.key for each in asked})
+    keys = sorted({each.key_hash for each in asked})
     # In the order of the locks' own numbers, so that two batches never wait for each other.
     await writing.execute(
         """
@@ -122,32 +122,32 @@ async def earlier_answers(writing: Writing, asked: list[Keyed]) -> dict[bytes, E
         str(writing.community_id),
         keys,
     )
-    since = writing.now - KEPT
+    since = writing.now - RETENTION
     rows = await writing.fetch(_EARLIER, writing.community_id, keys, since.date(), since)
-    return {row["key"]: Earlier(row["request"], row["status"], row["answer"]) for row in rows}
+    return {row["key"]: StoredResponse(row["request"], row["status"], row["answer"]) for row in rows}
 
 
-async def keep(writing: Writing, answers: Sequence[Stored]) -> None:
+async def store(writing: UnitOfWork, answers: Sequence[ResponseToStore]) -> None:
     """Stores the responses to new keys, in the transaction of their facts."""
     await writing.execute(
         _KEEP,
         writing.community_id,
         writing.now.date(),
         writing.now,
-        [each.once.key for each in answers],
-        [each.once.request for each in answers],
+        [each.idempotency_key.key_hash for each in answers],
+        [each.idempotency_key.request_hash for each in answers],
         [each.status for each in answers],
-        [each.content for each in answers],
+        [each.body for each in answers],
         [each.profile_id for each in answers],
-        [each.several for each in answers],
+        [each.profile_ids_literal for each in answers],
         [each.transaction_id for each in answers],
     )
 
 
-async def answered(
-    writing: Writing,
-    once: Keyed,
-    first: Callable[[], Awaitable[tuple[int, bytes]]],
+async def run_once(
+    writing: UnitOfWork,
+    idempotency_key: IdempotencyKey,
+    handle: Callable[[], Awaitable[tuple[int, bytes]]],
     profile_ids: Collection[UUID] = (),
 ) -> tuple[int, bytes]:
     """The answer to a request with a key: the earlier one, or `first`, which is then stored.
@@ -155,17 +155,20 @@ async def answered(
     It concerns `profile_ids` and every profile that the writing touched. Raises Refused where the key came with
     another request before, Erased where the earlier answer was erased with a profile.
     """
-    earlier = await earlier_answers(writing, [once])
-    if once.key in earlier:
-        return earlier[once.key].given_again(once)
-    status, content = await first()
-    concerned = writing.concerned()
+    earlier = await find_responses(writing, [idempotency_key])
+    if idempotency_key.key_hash in earlier:
+        return earlier[idempotency_key.key_hash].replay(idempotency_key)
+    status, content = await handle()
+    concerned = writing.affected()
     transaction_id = next(iter(concerned.transactions)) if len(concerned.transactions) == 1 else None
     profiles = concerned.profiles | set(profile_ids)
-    await keep(writing, [Stored(once, status, content, profiles, transaction_id, writing.quotes_rows)])
+    await store(
+        writing,
+        [ResponseToStore(idempotency_key, status, content, profiles, transaction_id, writing.response_quotes_rows)],
+    )
     return status, content
 
 
-def key_refusal() -> Refused:
+def key_conflict() -> ValidationError:
     """The refusal of a key that came with another request before."""
-    return refuse("Idempotency-Key", "was used for another request in the last 24 hours: choose a new one")
+    return field_error("Idempotency-Key", "was used for another request in the last 24 hours: choose a new one")

@@ -4,26 +4,29 @@ from collections.abc import Sequence
 
 import msgspec
 
-from regulars.facts import instants, locations, product, products, profile_lookup, profiles
-from regulars.facts.products import InlineVariant
-from regulars.facts.refusals import Refused
-from regulars.facts.transaction_items import ItemRow
-from regulars.facts.transactions import EITHER, TransactionRow
-from regulars.facts.writing import Writing
+from regulars.core import timestamps
+from regulars.core.errors import ValidationError
+from regulars.model import locations
+from regulars.model.products import products, schema
+from regulars.model.products.products import InlineVariant
+from regulars.model.profiles import lookup, profiles
+from regulars.model.transactions.line_items import ItemRow
+from regulars.model.transactions.schema import EXTERNAL_ID_OR_ID, TransactionRow
+from regulars.model.unit_of_work import UnitOfWork
 
-Refusals = dict[int, dict[str, str]]
+ErrorsByRow = dict[int, dict[str, str]]
 """What is wrong with rows, by their place: messages by path."""
 
 
 async def resolve(
-    writing: Writing, rows: Sequence[TransactionRow], *, create_profiles: bool = False
-) -> dict[int, Refused]:
+    writing: UnitOfWork, rows: Sequence[TransactionRow], *, create_profiles: bool = False
+) -> dict[int, ValidationError]:
     """Fills in the ids that rows refer to; by place, the refusals of rows that name what is not there.
 
     An unknown location becomes a placeholder, an inline product is made; an unknown profile is refused
     unless `create_profiles`. Nothing is made for a row that is refused for its profile.
     """
-    refused: Refusals = {}
+    refused: ErrorsByRow = {}
     if not create_profiles:
         await _profiles(writing, rows, refused, create=False)
     good = [row for place, row in enumerate(rows) if place not in refused]
@@ -32,16 +35,16 @@ async def resolve(
     await _products(writing, rows, refused)
     if create_profiles:
         await _profiles(writing, rows, refused, create=True)
-    return {place: Refused(errors) for place, errors in refused.items()}
+    return {place: ValidationError(errors) for place, errors in refused.items()}
 
 
 # Places ----------------------------------------------------------------------------------------------
 
 
-async def _locations(writing: Writing, rows: Sequence[TransactionRow]) -> None:
+async def _locations(writing: UnitOfWork, rows: Sequence[TransactionRow]) -> None:
     refs = {row.place for row in rows if row.place is not None}
     if refs:
-        found = await locations.resolve(writing, refs, create=True)
+        found = await locations.resolve_ids(writing, refs, create_missing=True)
         for row in rows:
             if row.place is not None:
                 row.location_id = found[row.place]
@@ -50,10 +53,10 @@ async def _locations(writing: Writing, rows: Sequence[TransactionRow]) -> None:
         for row in rows:
             if row.local is not None:
                 zone = row.timezone or zones.get(row.location_id or 0) or writing.community.timezone
-                row.transacted_at = instants.local_instant(row.local, zone)
+                row.transacted_at = timestamps.local_to_utc(row.local, zone)
 
 
-async def _zones(writing: Writing, rows: Sequence[TransactionRow]) -> dict[int, str]:
+async def _zones(writing: UnitOfWork, rows: Sequence[TransactionRow]) -> dict[int, str]:
     open_ids = {row.location_id for row in rows if row.local is not None and row.timezone is None}
     found = await writing.fetch(
         """
@@ -85,7 +88,7 @@ class _Named(msgspec.Struct, frozen=True):
 _inline_decoder = msgspec.json.Decoder(InlineVariant, strict=False)
 
 
-async def _products(writing: Writing, rows: Sequence[TransactionRow], refused: Refusals) -> None:
+async def _products(writing: UnitOfWork, rows: Sequence[TransactionRow], refused: ErrorsByRow) -> None:
     named = [
         _Named(place, number, item)
         for place, row in enumerate(rows)
@@ -96,81 +99,83 @@ async def _products(writing: Writing, rows: Sequence[TransactionRow], refused: R
     for each in named:
         # A batch that is done again begins anew: what was made before may have been undone.
         each.item.product_id = each.item.product_variant_id = None
-    await _make_inline(writing, [each for each in named if each.item.inline is not None], refused)
-    await _find(writing, [each for each in named if each.item.inline is None], refused)
+    await _make_inline(writing, [each for each in named if each.item.inline_variant is not None], refused)
+    await _find(writing, [each for each in named if each.item.inline_variant is None], refused)
 
 
-async def _make_inline(writing: Writing, named: Sequence[_Named], refused: Refusals) -> None:
+async def _make_inline(writing: UnitOfWork, named: Sequence[_Named], refused: ErrorsByRow) -> None:
     if not named:
         return
     good: list[tuple[_Named, InlineVariant]] = []
     for each in named:
         try:
-            variant = _inline_decoder.decode(each.item.inline or b"")
-            products.checked_inline(variant)
+            variant = _inline_decoder.decode(each.item.inline_variant or b"")
+            products.validate_inline(variant)
         except msgspec.ValidationError as error:
             refused.setdefault(each.place, {})[f"{each.path}.product_variant"] = str(error)
-        except Refused as refusal:
-            found = refusal.within(f"{each.path}.product_variant")
+        except ValidationError as refusal:
+            found = refusal.with_prefix(f"{each.path}.product_variant")
             refused.setdefault(each.place, {}).update(found.errors)
         else:
             good.append((each, variant))
     asked = {variant.product_id for _, variant in good if isinstance(variant.product_id, int)}
-    known = await product.TABLE.ids(writing, asked) if asked else set()
+    known = await schema.TABLE.existing_ids(writing, asked) if asked else set()
     for each, variant in good:
         if isinstance(variant.product_id, int) and variant.product_id not in known:
             refused.setdefault(each.place, {})[f"{each.path}.product_variant.product_id"] = (
                 f"there is no product {variant.product_id}"
             )
     good = [(each, variant) for each, variant in good if each.place not in refused]
-    made = await products.create_inline(writing, [variant for _, variant in good]) if good else []
+    made = await products.get_or_create_inline(writing, [variant for _, variant in good]) if good else []
     for (each, _), (product_id, variant_id) in zip(good, made, strict=True):
         each.item.product_id, each.item.product_variant_id = product_id, variant_id
 
 
-async def _find(writing: Writing, named: Sequence[_Named], refused: Refusals) -> None:
-    variants = {each.item.variant for each in named if each.item.variant is not None}
+async def _find(writing: UnitOfWork, named: Sequence[_Named], refused: ErrorsByRow) -> None:
+    variants = {each.item.requested_variant_id for each in named if each.item.requested_variant_id is not None}
     skus = {each.item.sku for each in named if each.item.sku is not None}
-    asked = {each.item.product for each in named if each.item.product is not None}
+    asked = {each.item.requested_product_id for each in named if each.item.requested_product_id is not None}
     by_id, by_sku = await products.resolve_variants(writing, variants, skus) if variants or skus else ({}, {})
-    known = await product.TABLE.ids(writing, asked) if asked else set()
+    known = await schema.TABLE.existing_ids(writing, asked) if asked else set()
     for each in named:
         item = each.item
-        if item.variant is not None:
-            if item.variant in by_id:
-                item.product_id, item.product_variant_id = by_id[item.variant]
+        if item.requested_variant_id is not None:
+            if item.requested_variant_id in by_id:
+                item.product_id, item.product_variant_id = by_id[item.requested_variant_id]
             else:
                 refused.setdefault(each.place, {})[f"{each.path}.product_variant_id"] = (
-                    f"there is no product variant {item.variant}"
+                    f"there is no product variant {item.requested_variant_id}"
                 )
         elif item.sku is not None and item.sku in by_sku:
             item.product_id, item.product_variant_id = by_sku[item.sku]
-        elif item.product is not None:
-            if item.product in known:
-                item.product_id = item.product
+        elif item.requested_product_id is not None:
+            if item.requested_product_id in known:
+                item.product_id = item.requested_product_id
             else:
-                refused.setdefault(each.place, {})[f"{each.path}.product_id"] = f"there is no product {item.product}"
+                refused.setdefault(each.place, {})[f"{each.path}.product_id"] = (
+                    f"there is no product {item.requested_product_id}"
+                )
 
 
 # Profiles --------------------------------------------------------------------------------------------
 
 
-async def _profiles(writing: Writing, rows: Sequence[TransactionRow], refused: Refusals, *, create: bool) -> None:
+async def _profiles(writing: UnitOfWork, rows: Sequence[TransactionRow], refused: ErrorsByRow, *, create: bool) -> None:
     named = [
         (place, row, row.profile) for place, row in enumerate(rows) if row.profile is not None and place not in refused
     ]
     if not named:
         return
     refs = {ref for _, _, ref in named}
-    found = await profile_lookup.resolve(writing, refs)
+    found = await lookup.resolve(writing, refs)
     if create:
-        missing = {value for handle, value in refs - found.keys() if handle == EITHER}
-        made = await profiles.create_missing(writing, missing) if missing else {}
-        found |= {(EITHER, external_id): profile_id for external_id, profile_id in made.items()}
+        missing = {value for handle, value in refs - found.keys() if handle == EXTERNAL_ID_OR_ID}
+        made = await profiles.get_or_create_ids(writing, missing) if missing else {}
+        found |= {(EXTERNAL_ID_OR_ID, external_id): profile_id for external_id, profile_id in made.items()}
     for place, row, ref in named:
         row.profile_id = found.get(ref)
         if row.profile_id is None:
             handle, value = ref
-            kind = "profile" if handle in (EITHER, "id") else f"profile with the {handle}"
-            path = "profile" if handle == EITHER else "profile_id"
+            kind = "profile" if handle in (EXTERNAL_ID_OR_ID, "id") else f"profile with the {handle}"
+            path = "profile" if handle == EXTERNAL_ID_OR_ID else "profile_id"
             refused[place] = {path: f"there is no {kind} {value}"}

@@ -3,8 +3,8 @@
 import asyncpg
 import structlog
 
-from regulars.facts.refusals import Refused, refuse
-from regulars.storage.errors import concerns_row
+from regulars.core.errors import ValidationError, field_error
+from regulars.storage.errors import is_row_error
 
 _log = structlog.get_logger("regulars.rows")
 
@@ -27,19 +27,19 @@ _REASONS: tuple[tuple[type[asyncpg.PostgresError], str], ...] = (
 _OTHER = "The row holds a value that the database can't store"
 
 
-def refusal_of(error: Exception) -> Refused | None:
+def as_validation_error(error: Exception) -> ValidationError | None:
     """The refusal of the rows of a statement; None for an error that concerns no row and must be raised.
 
     It contains no text of the database, which could quote other rows and names of tables.
     """
-    if isinstance(error, Refused):
+    if isinstance(error, ValidationError):
         return error
-    if not concerns_row(error):
+    if not is_row_error(error):
         return None
-    return refuse("", next((reason for kind, reason in _REASONS if isinstance(error, kind)), _OTHER))
+    return field_error("", next((reason for kind, reason in _REASONS if isinstance(error, kind)), _OTHER))
 
 
-def log_refusal(error: Exception) -> None:
+def log_database_error(error: Exception) -> None:
     """Logs why the database refused a row, without the row."""
     if isinstance(error, asyncpg.PostgresError):
         _log.warning("row.refused", sqlstate=error.sqlstate, table=error.table_name, constraint=error.constraint_name)

@@ -9,13 +9,13 @@ import procrastinate
 import structlog
 from procrastinate.worker import Worker
 
-from regulars.jobs import communities
-from regulars.reports import snapshots
+from regulars.jobs import per_community
+from regulars.rollups import snapshots
 from regulars.storage.database import Database
 
 QUEUE = "reports"
 
-POLLED_SECONDS = 5.0
+POLL_INTERVAL_SECONDS = 5.0
 """How often a process looks for a job: it does not listen, for behind a transaction pooler nothing would be heard."""
 
 RETRY_SECONDS = 5.0
@@ -23,7 +23,7 @@ RETRY_SECONDS = 5.0
 _log = structlog.get_logger("regulars.jobs")
 
 
-def queue(database: Database) -> procrastinate.App:
+def create_app(database: Database) -> procrastinate.App:
     """The queue with all that it can do. It holds two connections at most, beside those of the database's pool."""
     connector = procrastinate.PsycopgConnector(
         conninfo=database.url,
@@ -38,13 +38,13 @@ def queue(database: Database) -> procrastinate.App:
     @app.periodic(cron="*/15 * * * *")
     @app.task(name="take_snapshots", queue=QUEUE, queueing_lock="take_snapshots", pass_context=False)
     async def take_snapshots(timestamp: int) -> None:
-        every = await communities.ids(database)
-        await communities.each("snapshot", every, partial(snapshots.take, database))
+        every = await per_community.list_ids(database)
+        await per_community.run_for_each("snapshot", every, partial(snapshots.take, database))
 
     return app
 
 
-async def work(app: procrastinate.App, stopping: asyncio.Event | None = None) -> None:
+async def run_worker(app: procrastinate.App, stopping: asyncio.Event | None = None) -> None:
     """Does what is in the queue until it is told to stop, and ends the job that runs; without `stopping` until
     nothing is left.
     """
@@ -54,7 +54,7 @@ async def work(app: procrastinate.App, stopping: asyncio.Event | None = None) ->
         wait=stopping is not None,
         concurrency=1,
         listen_notify=False,
-        fetch_job_polling_interval=POLLED_SECONDS,
+        fetch_job_polling_interval=POLL_INTERVAL_SECONDS,
         install_signal_handlers=False,
         delete_jobs="successful",
     )
@@ -65,11 +65,11 @@ async def work(app: procrastinate.App, stopping: asyncio.Event | None = None) ->
     await running
 
 
-async def serve(database: Database, stopping: asyncio.Event) -> None:
+async def run_until_stopped(database: Database, stopping: asyncio.Event) -> None:
     """Works on the queue until it is told to stop, through losses of the database."""
     while not stopping.is_set():
         try:
-            await _connected(queue(database), stopping)
+            await _connected(create_app(database), stopping)
         except Exception:
             _log.exception("job.failed", job="queue")
         with suppress(TimeoutError):
@@ -84,7 +84,7 @@ async def _connected(app: procrastinate.App, stopping: asyncio.Event) -> None:
         # worker that began after it would run for ever.
         if not opening.cancel():
             opening.result()
-            await work(app, stopping)
+            await run_worker(app, stopping)
     finally:
         await asyncio.wait([opening])
         await app.close_async()

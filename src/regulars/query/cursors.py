@@ -11,36 +11,36 @@ from typing import Any
 
 import msgspec
 
-from regulars.access.customers import Customer
-from regulars.query import filters
-from regulars.query.problems import InvalidParametersError, invalid
-from regulars.query.query import Query
-from regulars.reports.report import Field, Kind
+from regulars.auth.tenants import Tenant
+from regulars.query.errors import InvalidParametersError, invalid_parameter
+from regulars.query.parser import filters
+from regulars.query.query import ReportQuery
+from regulars.reports.report import FieldType, ReportField
 
 _MAC_BYTES = 16
-_TYPES: dict[Kind, Any] = {Kind.TIME: datetime, Kind.DATE: date, Kind.NUMBER: Decimal}
+_TYPES: dict[FieldType, Any] = {FieldType.TIMESTAMP: datetime, FieldType.DATE: date, FieldType.NUMBER: Decimal}
 
 
-def question(query: Query, customers: Sequence[Customer]) -> bytes:
+def query_fingerprint(query: ReportQuery, customers: Sequence[Tenant]) -> bytes:
     """What a cursor is good for: the report, its filter with the values, the grouping and the customers."""
     aggregation = query.aggregate_by.name if query.aggregate_by is not None else None
     asked = [
         query.report.name,
         query.report.key,
         aggregation,
-        filters.written(query.filter),
+        filters.canonical_form(query.filter),
         sorted(each.community_id for each in customers),
     ]
     return hashlib.sha256(msgspec.json.encode(asked)).digest()
 
 
-def written(position: Sequence[Any], asked: bytes, key: bytes) -> str:
+def encode(position: Sequence[Any], asked: bytes, key: bytes) -> str:
     """The cursor behind a position, values of the fields that order the answer."""
     place = msgspec.json.encode(position)
     return base64.urlsafe_b64encode(_mac(place, asked, key) + place).decode().rstrip("=")
 
 
-def read(cursor: str, asked: bytes, key: bytes) -> list[Any]:
+def decode(cursor: str, asked: bytes, key: bytes) -> list[Any]:
     """The position that a cursor was made from, times and decimals as texts.
 
     Raises InvalidParametersError for one that was changed, or that belongs to another question.
@@ -53,10 +53,10 @@ def read(cursor: str, asked: bytes, key: bytes) -> list[Any]:
     return found
 
 
-def restored(values: Sequence[Any], fields: Sequence[Field]) -> list[Any]:
+def restore_types(values: Sequence[Any], fields: Sequence[ReportField]) -> list[Any]:
     """Values of fields as they were before they were written into a cursor."""
     return [
-        value if value is None or each.kind not in _TYPES else msgspec.convert(value, _TYPES[each.kind], strict=False)
+        value if value is None or each.type not in _TYPES else msgspec.convert(value, _TYPES[each.type], strict=False)
         for value, each in zip(values, fields, strict=True)
     ]
 
@@ -78,4 +78,4 @@ def _content(cursor: str) -> bytes:
 
 def _refused() -> InvalidParametersError:
     message = "Must be the next_page_info of an answer to the same report, filter, aggregate_by and customers."
-    return invalid(("page_info",), "unknown", message)
+    return invalid_parameter(("page_info",), "unknown", message)

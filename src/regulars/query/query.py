@@ -6,11 +6,11 @@ from typing import Any
 
 import msgspec
 
-from regulars.reports.interval import Interval
-from regulars.reports.report import Aggregation, Field, Measure, Report
+from regulars.reports.report import Grouping, Report, ReportField, ReportMeasure
+from regulars.rollups.intervals import Interval
 
 
-class Operation(msgspec.Struct, frozen=True):
+class Comparison(msgspec.Struct, frozen=True):
     """A comparison of one field. `part` is the name within an object field, such as sms_marketing in consents.
 
     `type` is one of the filter's operations, spelled as documented; `value` is what it is compared with, checked and
@@ -18,30 +18,30 @@ class Operation(msgspec.Struct, frozen=True):
     """
 
     type: str
-    field: Field
-    part: str | None
+    field: ReportField
+    object_key: str | None
     value: Any
 
 
-class Logical(msgspec.Struct, frozen=True):
+class LogicalNode(msgspec.Struct, frozen=True):
     """`and`, `or` or `not` of other nodes; `not` has one."""
 
     type: str
-    nodes: tuple["Node", ...]
+    nodes: tuple["FilterNode", ...]
 
 
-Node = Operation | Logical
+FilterNode = Comparison | LogicalNode
 
 
 @dataclass(frozen=True, slots=True)
-class Query:
+class ReportQuery:
     """One request. `start` and `end` are what `from` and `to` say, as written: aware where they had an offset, else
     naive; which zone they are read in depends on the customers. `cursor` and `limit` are of records.
     """
 
     report: Report
-    filter: Node | None = None
-    aggregate_by: Aggregation | None = None
+    filter: FilterNode | None = None
+    aggregate_by: Grouping | None = None
     interval: Interval | None = None
     start: datetime | None = None
     end: datetime | None = None
@@ -49,6 +49,6 @@ class Query:
     limit: int = 1000
 
     @property
-    def measures(self) -> tuple[Measure, ...]:
+    def measures(self) -> tuple[ReportMeasure, ...]:
         """What its groups are measured by."""
-        return self.report.measures_of(self.aggregate_by)
+        return self.report.measures_for(self.aggregate_by)

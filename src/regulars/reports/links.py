@@ -6,34 +6,34 @@ for. A range is made of whole months, of the whole days beside them, and of visi
 
 from datetime import timedelta
 
+from regulars.core.urls import UTM_PARAMETERS
 from regulars.facts.link_visits import SOURCE_TYPES
-from regulars.facts.urls import UTM
-from regulars.reports.interval import EVERY, Interval
 from regulars.reports.report import (
     COMMUNITY_ID,
     LOYALTY_CLUB_ID,
-    Field,
-    Format,
-    Kind,
-    Measure,
+    Backend,
+    EnumValue,
+    FieldType,
     Report,
-    Source,
-    Store,
-    Value,
+    ReportField,
+    ReportFormat,
+    ReportMeasure,
+    RowSource,
 )
+from regulars.rollups.intervals import ALL_INTERVALS, Interval
 
 
-def _text(name: str, meaning: str) -> Field:
-    return Field(name, Kind.STRING, meaning, filterable=True, groups=True)
+def _text(name: str, meaning: str) -> ReportField:
+    return ReportField(name, FieldType.STRING, meaning, filterable=True, groupable=True)
 
 
-_SOURCE_TYPE = Field(
+_SOURCE_TYPE = ReportField(
     "source_type",
-    Kind.STRING,
+    FieldType.STRING,
     "What led to the link.",
     filterable=True,
-    values=tuple(map(Value, SOURCE_TYPES)),
-    groups=True,
+    values=tuple(map(EnumValue, SOURCE_TYPES)),
+    groupable=True,
 )
 _SOURCE_ID = _text(
     "source_id",
@@ -41,19 +41,19 @@ _SOURCE_ID = _text(
 )
 _HOST = _text("host", "Name of the host, in lower case and ASCII.")
 _PATH = _text("path", "Path, as it was given.")
-_UTM = {name: _text(name, f"The {name} of the link's query.") for name in UTM}
+_UTM = {name: _text(name, f"The {name} of the link's query.") for name in UTM_PARAMETERS}
 
 
-def _measures(visits: str, unique_visits: str) -> tuple[Measure, ...]:
+def _measures(visits: str, unique_visits: str) -> tuple[ReportMeasure, ...]:
     return (
-        Measure(visits, Kind.INTEGER, "Visits.", "sum(r.visits)"),
-        Measure(
+        ReportMeasure(visits, FieldType.INTEGER, "Visits.", "sum(r.visits)"),
+        ReportMeasure(
             unique_visits,
-            Kind.INTEGER,
+            FieldType.INTEGER,
             "Different visitors: profiles, and those who are none by what tells them apart.",
             "coalesce(string_agg(r.visitors, ''), '')",
-            unique_by="r.part",
-            is_unique=True,
+            distinct_partition="r.part",
+            is_id_list=True,
         ),
     )
 
@@ -64,7 +64,7 @@ _OF_LINK = f"""l.source_type,
         WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
         ELSE l.offer
     END AS source_id,
-    l.host, l.path, {", ".join(f"l.{name}" for name in UTM)}, l.id & 3 AS part"""
+    l.host, l.path, {", ".join(f"l.{name}" for name in UTM_PARAMETERS)}, l.id & 3 AS part"""
 
 # Links of a sending that has not come yet are not reported.
 _KNOWN = """FROM links AS l
@@ -73,8 +73,8 @@ _IS_KNOWN = "l.community_id = $community AND (l.sending_id IS NULL OR s.is_known
 
 # Sendings' links ------------------------------------------------------------------------------------------------
 
-_IN_ALL = Source(
-    Store.TABLES,
+_IN_ALL = RowSource(
+    Backend.POSTGRES,
     f"""
 SELECT {_OF_LINK}, k.visits, k.visitors
 {_KNOWN}
@@ -85,15 +85,15 @@ WHERE {_IS_KNOWN} AND l.sending_id IS NOT NULL
 )
 
 
-def _of_sendings(name: str, meaning: str, cost: int, fields: tuple[Field, ...]) -> Report:
+def _of_sendings(name: str, meaning: str, cost: int, fields: tuple[ReportField, ...]) -> Report:
     return Report(
         name,
-        Format.RECORDS,
+        ReportFormat.RECORDS,
         meaning,
         cost=cost,
         fields=(LOYALTY_CLUB_ID, *fields, COMMUNITY_ID),
         source=_IN_ALL,
-        grouped_by=(LOYALTY_CLUB_ID.name, *(each.name for each in fields)),
+        default_group_by=(LOYALTY_CLUB_ID.name, *(each.name for each in fields)),
         measures=_measures("visits_count", "unique_visits_count"),
     )
 
@@ -102,7 +102,7 @@ SENDINGS_LINKS = _of_sendings(
     "sendings_links",
     "The links of sendings, and how often they were visited.",
     3,
-    (_SOURCE_ID, _HOST, _PATH, *(_UTM[name] for name in sorted(UTM))),
+    (_SOURCE_ID, _HOST, _PATH, *(_UTM[name] for name in sorted(UTM_PARAMETERS))),
 )
 SENDINGS_LINKS_STATS = _of_sendings(
     "sendings_links_stats", "How often the links of sendings were visited.", 2, (_SOURCE_ID,)
@@ -114,12 +114,12 @@ _FIELDS = (COMMUNITY_ID, LOYALTY_CLUB_ID, _SOURCE_TYPE, _SOURCE_ID, _HOST, _PATH
 
 LINKS_VISITS_HISTORY = Report(
     "links_visits_history",
-    Format.TIMESERIES,
+    ReportFormat.TIMESERIES,
     "Visits of links over time, and the different visitors of each bucket.",
     cost=3,
     fields=_FIELDS,
-    source=Source(
-        Store.TABLES,
+    source=RowSource(
+        Backend.POSTGRES,
         f"""
 SELECT k.bucket, {_OF_LINK}, k.visits, k.visitors
 {_KNOWN}
@@ -132,11 +132,11 @@ WHERE {_IS_KNOWN}
     ),
     measures=_measures("visits", "unique_visits"),
     metric="metric",
-    adds=False,
-    intervals=EVERY,
+    is_additive=False,
+    intervals=ALL_INTERVALS,
 )
 
-_DAYS_KEPT = f"CAST($now AS timestamptz) - interval '{(Interval.DAY.kept or timedelta.max).days} days'"
+_DAYS_KEPT = f"CAST($now AS timestamptz) - interval '{(Interval.DAY.retention or timedelta.max).days} days'"
 
 
 def _end(of: str, step: str, is_behind: bool) -> str:
@@ -220,13 +220,13 @@ UNION ALL{_piece("1d", is_behind=True)}
 
 LINKS_VISITS_STATS = Report(
     "links_visits_stats",
-    Format.STATISTICS,
+    ReportFormat.STATISTICS,
     "Visits of links in a range of time, and the different visitors among them.",
     cost=2,
     fields=_FIELDS,
-    source=Source(Store.TABLES, _STATS),
+    source=RowSource(Backend.POSTGRES, _STATS),
     measures=_measures("visits", "unique_visits"),
-    adds=False,
+    is_additive=False,
 )
 
 REPORTS: tuple[Report, ...] = (SENDINGS_LINKS, SENDINGS_LINKS_STATS, LINKS_VISITS_HISTORY, LINKS_VISITS_STATS)

@@ -7,41 +7,41 @@ not say where, in the store of the offer.
 from collections.abc import Sequence
 from dataclasses import replace
 
-from regulars.facts.offer_events import CODES
-from regulars.reports import rollups
-from regulars.reports.interval import EVERY
+from regulars.facts.offer_events import EVENT_TYPE_CODES
 from regulars.reports.report import (
     COMMUNITY_ID,
     LOYALTY_CLUB_ID,
-    Aggregation,
-    Field,
-    Format,
-    Kind,
-    Measure,
+    Backend,
+    EnumValue,
+    FieldType,
+    Grouping,
     Report,
-    Source,
-    Store,
-    Value,
+    ReportField,
+    ReportFormat,
+    ReportMeasure,
+    RowSource,
 )
+from regulars.rollups import partitions
+from regulars.rollups.intervals import ALL_INTERVALS
 
-_OFFER_ID = Field("offer_id", Kind.INTEGER, "ID of the offer.", filterable=True, groups=True)
-_TYPE = Field("type", Kind.STRING, "Type of the offer.", filterable=True, groups=True)
-_COLLECTION_IDS = Field(
+_OFFER_ID = ReportField("offer_id", FieldType.INTEGER, "ID of the offer.", filterable=True, groupable=True)
+_TYPE = ReportField("type", FieldType.STRING, "Type of the offer.", filterable=True, groupable=True)
+_COLLECTION_IDS = ReportField(
     "collection_ids",
-    Kind.INTEGERS,
+    FieldType.INTEGER_LIST,
     "IDs of the collections that the offer is in.",
     filterable=True,
-    groups=True,
-    labels=("collection_id",),
+    groupable=True,
+    group_labels=("collection_id",),
 )
-_STORE_ID = Field(
+_STORE_ID = ReportField(
     "store_id",
-    Kind.INTEGER,
+    FieldType.INTEGER,
     "ID of the store where it happened, else of the offer's.",
     filterable=True,
-    groups=True,
+    groupable=True,
 )
-_CAMPAIGN_ID = Field("campaign_id", Kind.INTEGER, "ID of the campaign.", filterable=True, groups=True)
+_CAMPAIGN_ID = ReportField("campaign_id", FieldType.INTEGER, "ID of the campaign.", filterable=True, groupable=True)
 
 # Offers ---------------------------------------------------------------------------------------------------------
 
@@ -51,37 +51,37 @@ _COUNTERS = {
     "seen_count": ("seen_count", "Times that it was seen."),
     "clicked_count": ("clicked_count", "Clicks."),
 }
-_COUNTS = tuple(Field(name, Kind.INTEGER, meaning) for name, (_, meaning) in _COUNTERS.items())
+_COUNTS = tuple(ReportField(name, FieldType.INTEGER, meaning) for name, (_, meaning) in _COUNTERS.items())
 _OFFERS_COUNT = "Count of offers."
-_SUMS = tuple(Measure(each.name, each.kind, each.meaning, f"sum(r.{each.name})") for each in _COUNTS)
+_SUMS = tuple(ReportMeasure(each.name, each.type, each.description, f"sum(r.{each.name})") for each in _COUNTS)
 
-_EXTERNAL_ID = Field("external_id", Kind.STRING, "The id that it came with.", filterable=True)
-_CREATED_AT = Field("created_at", Kind.TIME, "When it was made.", filterable=True)
+_EXTERNAL_ID = ReportField("external_id", FieldType.STRING, "The id that it came with.", filterable=True)
+_CREATED_AT = ReportField("created_at", FieldType.TIMESTAMP, "When it was made.", filterable=True)
 
 OFFERS = Report(
     "offers",
-    Format.RECORDS,
+    ReportFormat.RECORDS,
     "What is offered to members, and what came of it in all.",
     cost=2,
     fields=(
-        Field("id", Kind.INTEGER, "ID of the offer.", filterable=True),
+        ReportField("id", FieldType.INTEGER, "ID of the offer.", filterable=True),
         LOYALTY_CLUB_ID,
-        Field("name", Kind.STRING, "Name.", filterable=True),
+        ReportField("name", FieldType.STRING, "Name.", filterable=True),
         _TYPE,
-        Field("status", Kind.STRING, "Status, as it was last told.", filterable=True, groups=True),
+        ReportField("status", FieldType.STRING, "Status, as it was last told.", filterable=True, groupable=True),
         _COLLECTION_IDS,
-        replace(_STORE_ID, meaning="ID of the store that it is of."),
+        replace(_STORE_ID, description="ID of the store that it is of."),
         _CAMPAIGN_ID,
-        Field("usable_since", Kind.TIME, "When it may first be used.", filterable=True),
-        Field("usable_until", Kind.TIME, "Until when it may be used.", filterable=True),
-        Field("stock", Kind.INTEGER, "How many there are, as it was last told.", filterable=True),
+        ReportField("usable_since", FieldType.TIMESTAMP, "When it may first be used.", filterable=True),
+        ReportField("usable_until", FieldType.TIMESTAMP, "Until when it may be used.", filterable=True),
+        ReportField("stock", FieldType.INTEGER, "How many there are, as it was last told.", filterable=True),
         *_COUNTS,
-        replace(_EXTERNAL_ID, shown=False),
-        replace(_CREATED_AT, shown=False),
-        replace(COMMUNITY_ID, shown=False),
+        replace(_EXTERNAL_ID, visible=False),
+        replace(_CREATED_AT, visible=False),
+        replace(COMMUNITY_ID, visible=False),
     ),
-    source=Source(
-        Store.TABLES,
+    source=RowSource(
+        Backend.POSTGRES,
         f"""
 SELECT
     id, name, type, status, collection_ids, location_id AS store_id, campaign_id, usable_since, usable_until, stock,
@@ -91,26 +91,26 @@ WHERE community_id = $community AND is_known
 """,
     ),
     key=("loyalty_club_id", "id"),
-    measures=(Measure("offers_count", Kind.INTEGER, _OFFERS_COUNT, "count(*)"), *_SUMS),
+    measures=(ReportMeasure("offers_count", FieldType.INTEGER, _OFFERS_COUNT, "count(*)"), *_SUMS),
 )
 
 OFFERS_COLLECTIONS = Report(
     "offers_collections",
-    Format.RECORDS,
+    ReportFormat.RECORDS,
     "Collections, and what came of the offers that are in them now.",
     cost=2,
     fields=(
-        Field("id", Kind.INTEGER, "ID of the collection.", filterable=True),
+        ReportField("id", FieldType.INTEGER, "ID of the collection.", filterable=True),
         LOYALTY_CLUB_ID,
         _EXTERNAL_ID,
-        Field("name", Kind.STRING, "Name; null where only offers named it.", filterable=True),
-        Field("offers_count", Kind.INTEGER, _OFFERS_COUNT),
+        ReportField("name", FieldType.STRING, "Name; null where only offers named it.", filterable=True),
+        ReportField("offers_count", FieldType.INTEGER, _OFFERS_COUNT),
         *_COUNTS,
         _CREATED_AT,
-        replace(COMMUNITY_ID, shown=False),
+        replace(COMMUNITY_ID, visible=False),
     ),
-    source=Source(
-        Store.TABLES,
+    source=RowSource(
+        Backend.POSTGRES,
         f"""
 SELECT
     c.id, c.external_id, c.name, c.created_at, coalesce(own.offers_count, 0) AS offers_count,
@@ -139,27 +139,27 @@ _LABELS = (_OFFER_ID, _COLLECTION_IDS, _STORE_ID, _CAMPAIGN_ID, _TYPE)
 
 
 # By the key of each offer that has anything in the range, for the buckets of a range lie far apart.
-def _history(name: str, events: Sequence[str], meaning: str, counted: Measure) -> Report:
+def _history(name: str, events: Sequence[str], meaning: str, counted: ReportMeasure) -> Report:
     return Report(
         name,
-        Format.TIMESERIES,
+        ReportFormat.TIMESERIES,
         meaning,
         cost=3,
         fields=(
             COMMUNITY_ID,
             LOYALTY_CLUB_ID,
             *_LABELS,
-            Field(
+            ReportField(
                 "event",
-                Kind.STRING,
+                FieldType.STRING,
                 "What happened.",
                 filterable=True,
-                values=tuple(map(Value, events)),
-                groups=True,
+                values=tuple(map(EnumValue, events)),
+                groupable=True,
             ),
         ),
-        source=Source(
-            Store.TABLES,
+        source=RowSource(
+            Backend.POSTGRES,
             f"""
 SELECT
     k.bucket, o.id AS offer_id, o.collection_ids, o.campaign_id, o.type, k.event, k.n,
@@ -169,7 +169,7 @@ CROSS JOIN LATERAL (
     SELECT k.bucket, k.event, k.location_id, k.n
     FROM offer_rollups AS k
     WHERE k.offer_id = o.id AND k.event IN ({", ".join(f"'{each}'" for each in events)})
-      AND {rollups.WITHIN}
+      AND {partitions.BUCKETS_IN_RANGE}
     OFFSET 0
 ) AS k
 WHERE o.community_id = $community AND o.is_known
@@ -177,15 +177,15 @@ WHERE o.community_id = $community AND o.is_known
   AND o.last_at >= (SELECT min(start) FROM unnest($starts) AS begins (start))
 """,
         ),
-        grouped_by=("event",),
-        aggregations=(
-            Aggregation("community_id", ("community_id", "event"), "By community and event."),
-            Aggregation("loyalty_club_id", ("loyalty_club_id", "event"), "By loyalty club and event."),
-            *(Aggregation(each.name, ("event", each.name), f"By event and {each.keys[0]}.") for each in _LABELS),
+        default_group_by=("event",),
+        groupings=(
+            Grouping("community_id", ("community_id", "event"), "By community and event."),
+            Grouping("loyalty_club_id", ("loyalty_club_id", "event"), "By loyalty club and event."),
+            *(Grouping(each.name, ("event", each.name), f"By event and {each.label_names[0]}.") for each in _LABELS),
         ),
         measures=(counted,),
-        adds=False,
-        intervals=EVERY,
+        is_additive=False,
+        intervals=ALL_INTERVALS,
     )
 
 
@@ -193,13 +193,13 @@ OFFERS_EVENTS_HISTORY = _history(
     "offers_events_history",
     ("seen", "clicked"),
     "Offers that were seen and clicked, when it happened.",
-    Measure("events_count", Kind.INTEGER, "Count of events", "sum(r.n)"),
+    ReportMeasure("events_count", FieldType.INTEGER, "Count of events", "sum(r.n)"),
 )
 OFFERS_USAGES_HISTORY = _history(
     "offers_usages_history",
     ("granted", "used"),
     "Offers that were granted and used, when it happened.",
-    Measure("usages_count", Kind.INTEGER, "Count of grants and uses", "sum(r.n)"),
+    ReportMeasure("usages_count", FieldType.INTEGER, "Count of grants and uses", "sum(r.n)"),
 )
 
 # In all ---------------------------------------------------------------------------------------------------------
@@ -207,15 +207,15 @@ OFFERS_USAGES_HISTORY = _history(
 _DOES = {"seen": "saw", "clicked": "clicked", "granted": "were granted", "used": "used"}
 
 
-def _stats(name: str, events: Sequence[str], meaning: str, rate: Measure) -> Report:
+def _stats(name: str, events: Sequence[str], meaning: str, rate: ReportMeasure) -> Report:
     return Report(
         name,
-        Format.STATISTICS,
+        ReportFormat.STATISTICS,
         meaning,
         cost=2,
         fields=(COMMUNITY_ID, LOYALTY_CLUB_ID, *_LABELS),
-        source=Source(
-            Store.TABLES,
+        source=RowSource(
+            Backend.POSTGRES,
             f"""
 SELECT
     o.id AS offer_id, o.collection_ids, o.campaign_id, o.type, e.event, e.profile_id,
@@ -225,7 +225,7 @@ CROSS JOIN LATERAL (
     SELECT event, profile_id, location_id
     FROM offer_events
     WHERE community_id = $community AND offer_id = o.id
-      AND event IN ({", ".join(str(CODES[each]) for each in events)}) AND at >= $from AND at < $to
+      AND event IN ({", ".join(str(EVENT_TYPE_CODES[each]) for each in events)}) AND at >= $from AND at < $to
     OFFSET 0
 ) AS e
 WHERE o.community_id = $community AND o.is_known AND o.first_at < $to AND o.last_at >= $from
@@ -233,29 +233,29 @@ WHERE o.community_id = $community AND o.is_known AND o.first_at < $to AND o.last
         ),
         measures=(
             *(
-                Measure(
+                ReportMeasure(
                     each,
-                    Kind.INTEGER,
+                    FieldType.INTEGER,
                     f"Times that offers were {each}.",
-                    f"count(*) FILTER (WHERE r.event = {CODES[each]})",
+                    f"count(*) FILTER (WHERE r.event = {EVENT_TYPE_CODES[each]})",
                 )
                 for each in events
             ),
             # A set of one member each, which are counted by the member.
             *(
-                Measure(
+                ReportMeasure(
                     f"unique_{each}",
-                    Kind.INTEGER,
+                    FieldType.INTEGER,
                     f"Different members who {_DOES[each]} them.",
-                    f"bit_or(CASE WHEN r.event = {CODES[each]} AND r.profile_id IS NOT NULL THEN B'1' ELSE B'0' END)",
-                    unique_by="r.profile_id",
+                    f"bit_or(CASE WHEN r.event = {EVENT_TYPE_CODES[each]} AND r.profile_id IS NOT NULL THEN B'1' ELSE B'0' END)",
+                    distinct_partition="r.profile_id",
                 )
                 for each in events
             ),
             rate,
         ),
         # A member of several groups is one of all.
-        adds=False,
+        is_additive=False,
     )
 
 
@@ -263,13 +263,13 @@ OFFERS_EVENTS_STATS = _stats(
     "offers_events_stats",
     ("seen", "clicked"),
     "How often offers were seen and clicked in all, and by how many members.",
-    Measure("click", Kind.NUMBER, "Clicked, of what was seen.", quotient=("clicked", "seen")),
+    ReportMeasure("click", FieldType.NUMBER, "Clicked, of what was seen.", quotient=("clicked", "seen")),
 )
 OFFERS_USAGES_STATS = _stats(
     "offers_usages_stats",
     ("granted", "used"),
     "How often offers were granted and used in all, and by how many members.",
-    Measure("usage", Kind.NUMBER, "Used, of what was granted.", quotient=("used", "granted")),
+    ReportMeasure("usage", FieldType.NUMBER, "Used, of what was granted.", quotient=("used", "granted")),
 )
 
 REPORTS: tuple[Report, ...] = (

@@ -2,18 +2,27 @@
 
 from collections.abc import Mapping
 
-from regulars.reports import balance, counts, links, members, offers, sendings, snapshot_count, transactions
+from regulars.reports import (
+    links,
+    member_balance,
+    member_counts,
+    member_snapshots,
+    members,
+    offers,
+    sendings,
+    transactions,
+)
 from regulars.reports.report import Report
 
 REPORTS: tuple[Report, ...] = (
     *members.REPORTS,
-    *counts.REPORTS,
-    *balance.REPORTS,
-    *snapshot_count.REPORTS,
+    *member_counts.REPORTS,
+    *member_balance.REPORTS,
+    *member_snapshots.REPORTS,
     *sendings.REPORTS,
     *links.REPORTS,
     *offers.REPORTS,
     *transactions.REPORTS,
 )
 
-BY_NAME: Mapping[str, Report] = {each.name: each for each in REPORTS}
+REPORTS_BY_NAME: Mapping[str, Report] = {each.name: each for each in REPORTS}

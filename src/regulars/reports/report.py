@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
 
-from regulars.reports.interval import Interval
+from regulars.rollups.intervals import Interval
 
 
-class Format(Enum):
+class ReportFormat(Enum):
     """The shape of an answer, and its `result_type`."""
 
     RECORDS = "records"
@@ -16,7 +16,7 @@ class Format(Enum):
     STATISTICS = "statistics"
 
 
-class Kind(Enum):
+class FieldType(Enum):
     """The type of a field or measure: how it goes out, and what a filter's value must be."""
 
     # One of a kind, looked up with every value of a filter: hashed as what it is, not by its name.
@@ -31,28 +31,28 @@ class Kind(Enum):
     STRING = "string"
     BOOLEAN = "boolean"
     DATE = "date"
-    TIME = "time"
+    TIMESTAMP = "time"
     """Outside ISO 8601 in UTC with six decimals and Z."""
-    INTEGERS = "array of integers"
-    STRINGS = "array of strings"
+    INTEGER_LIST = "array of integers"
+    STRING_LIST = "array of strings"
     FLAGS = "object of booleans"
     """By name true or false; what was never asked is not there. Fields of it are addressed by dot."""
     OBJECT = "object"
     """Any names; fields of it are addressed by dot."""
 
 
-class Store(Enum):
+class Backend(Enum):
     """Where the rows of a report are."""
 
     __hash__ = object.__hash__
 
-    TABLES = "PostgreSQL, in one snapshot"
-    COLUMNS = "the community's columnar copy of its members, caught up with that snapshot; or files, by DuckDB"
-    LAKE = "files, by Spark"
+    POSTGRES = "PostgreSQL, in one snapshot"
+    DUCKDB = "the community's columnar copy of its members, caught up with that snapshot; or files, by DuckDB"
+    SPARK = "files, by Spark"
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class RowSource:
     """The rows that a report is made of: a SELECT over one community, its rows called `r` by all other SQL.
 
     Its parameters are names: $community and $club (the community's two numbers), $now, $today (the community's date
@@ -61,28 +61,28 @@ class Source:
     have a `bucket`, the start of theirs; in statistics $from and $to (from <= t < to).
     """
 
-    store: Store
+    backend: Backend
     sql: str
 
 
 @dataclass(frozen=True, slots=True)
-class Grain:
+class PreAggregation:
     """Rows added up further than a report's own, for requests that ask for no other fields than these."""
 
     fields: tuple[str, ...]
-    source: Source
+    source: RowSource
 
 
 @dataclass(frozen=True, slots=True)
-class Value:
+class EnumValue:
     """A value of an enum, in the order in which series are told apart."""
 
     name: str
-    meaning: str = ""
+    description: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Field:
+class ReportField:
     """A field of a report's rows.
 
     `sql` is an expression over `r` (its own column unless it says else). FLAGS have two lists instead, of the names
@@ -92,16 +92,16 @@ class Field:
     """
 
     name: str
-    kind: Kind
-    meaning: str
+    type: FieldType
+    description: str
     sql: str = ""
     filterable: bool = False
-    by_header: bool = False
-    values: tuple[Value, ...] = ()
-    groups: bool = False
-    labels: tuple[str, ...] = ()
-    shown: bool = True
-    flags: tuple[str, str] | None = None
+    is_tenant_field: bool = False
+    values: tuple[EnumValue, ...] = ()
+    groupable: bool = False
+    group_labels: tuple[str, ...] = ()
+    visible: bool = True
+    flag_columns: tuple[str, str] | None = None
 
     def __hash__(self) -> int:
         # Looked up with every comparison of a filter.
@@ -113,27 +113,33 @@ class Field:
         return self.sql or f"r.{self.name}"
 
     @property
-    def keys(self) -> tuple[str, ...]:
+    def label_names(self) -> tuple[str, ...]:
         """What a group by it is labelled with."""
-        return self.labels or (("consent", "status") if self.kind is Kind.FLAGS else (self.name,))
+        return self.group_labels or (("consent", "status") if self.type is FieldType.FLAGS else (self.name,))
 
 
-COMMUNITY_ID = Field(
-    "community_id", Kind.INTEGER, "ID of community.", sql="$community", filterable=True, by_header=True, groups=True
+COMMUNITY_ID = ReportField(
+    "community_id",
+    FieldType.INTEGER,
+    "ID of community.",
+    sql="$community",
+    filterable=True,
+    is_tenant_field=True,
+    groupable=True,
 )
-LOYALTY_CLUB_ID = Field(
+LOYALTY_CLUB_ID = ReportField(
     "loyalty_club_id",
-    Kind.INTEGER,
+    FieldType.INTEGER,
     "ID of the loyalty club, the community's other number.",
     sql="$club",
     filterable=True,
-    by_header=True,
-    groups=True,
+    is_tenant_field=True,
+    groupable=True,
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Measure:
+class ReportMeasure:
     """A number of a group of rows: an aggregate over `r`, or the quotient of two other measures.
 
     Measures with SQL add up over communities, for no member is in two of them; quotients are taken of what was added
@@ -144,17 +150,17 @@ class Measure:
     """
 
     name: str
-    kind: Kind
-    meaning: str
+    type: FieldType
+    description: str
     sql: str = ""
     quotient: tuple[str, str] | None = None
     decimals: int | None = 4
-    unique_by: str = ""
-    is_unique: bool = False
+    distinct_partition: str = ""
+    is_id_list: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Aggregation:
+class Grouping:
     """A way to group a report's rows: the fields that label its groups.
 
     `measures` are measured instead of the report's own, where it has any.
@@ -162,8 +168,8 @@ class Aggregation:
 
     name: str
     fields: tuple[str, ...]
-    meaning: str
-    measures: tuple[Measure, ...] = ()
+    description: str
+    measures: tuple[ReportMeasure, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -183,22 +189,22 @@ class Report:
     """
 
     name: str
-    format: Format
-    meaning: str
+    format: ReportFormat
+    description: str
     cost: int
-    fields: tuple[Field, ...]
-    source: Source
+    fields: tuple[ReportField, ...]
+    source: RowSource
     key: tuple[str, ...] = ()
-    grouped_by: tuple[str, ...] = ()
-    aggregations: tuple[Aggregation, ...] = ()
-    measures: tuple[Measure, ...] = ()
+    default_group_by: tuple[str, ...] = ()
+    groupings: tuple[Grouping, ...] = ()
+    measures: tuple[ReportMeasure, ...] = ()
     metric: str = ""
-    adds: bool = True
-    at_end: bool = False
-    in_order: tuple[str, ...] = ()
+    is_additive: bool = True
+    is_gauge: bool = False
+    series_order: tuple[str, ...] = ()
     intervals: tuple[Interval, ...] = ()
-    grains: tuple[Grain, ...] = ()
-    counts: str = ""
+    pre_aggregations: tuple[PreAggregation, ...] = ()
+    count_measure: str = ""
 
     def __post_init__(self) -> None:
         names = [each.name for each in self.fields]
@@ -206,9 +212,9 @@ class Report:
             raise ValueError(f"{self.name}: declared more than once: {sorted(repeated)}")
         wanted = {
             *self.key,
-            *self.grouped_by,
-            *(name for each in self.aggregations for name in each.fields),
-            *(name for each in self.grains for name in each.fields),
+            *self.default_group_by,
+            *(name for each in self.groupings for name in each.fields),
+            *(name for each in self.pre_aggregations for name in each.fields),
         }
         if unknown := wanted - set(names):
             raise ValueError(f"{self.name}: no field is called {sorted(unknown)}")
@@ -218,29 +224,29 @@ class Report:
         """What a token needs to ask for it."""
         return "Reporting:Api:Report:" + "".join(part.capitalize() for part in self.name.split("_"))
 
-    def measures_of(self, aggregation: Aggregation | None) -> tuple[Measure, ...]:
+    def measures_for(self, aggregation: Grouping | None) -> tuple[ReportMeasure, ...]:
         """What its groups are measured by."""
         return self.measures if aggregation is None else aggregation.measures or self.measures
 
-    def source_of(self, fields: Collection[str]) -> Source:
+    def source_for(self, fields: Collection[str]) -> RowSource:
         """The smallest source that has all fields that a request filters and groups by."""
-        asked = {name for name in fields if not self.by_field[name].by_header}
-        return next((each.source for each in self.grains if asked <= set(each.fields)), self.source)
+        asked = {name for name in fields if not self.fields_by_name[name].is_tenant_field}
+        return next((each.source for each in self.pre_aggregations if asked <= set(each.fields)), self.source)
 
     @cached_property
-    def by_field(self) -> Mapping[str, Field]:
+    def fields_by_name(self) -> Mapping[str, ReportField]:
         """Its fields by name."""
         return {each.name: each for each in self.fields}
 
     @cached_property
-    def by_aggregation(self) -> Mapping[str, Aggregation]:
+    def groupings_by_name(self) -> Mapping[str, Grouping]:
         """Every way to group it, by name: those declared, one for each field that groups, and `total`."""
-        found = {each.name: each for each in self.aggregations}
-        prefix = "by_" if self.format is Format.RECORDS else ""
+        found = {each.name: each for each in self.groupings}
+        prefix = "by_" if self.format is ReportFormat.RECORDS else ""
         for each in self.fields:
-            if each.groups:
+            if each.groupable:
                 name = f"{prefix}{each.name}"
-                found.setdefault(name, Aggregation(name, (each.name,), f"By {each.name}."))
-        if self.format is not Format.RECORDS and self.adds:
-            found.setdefault("total", Aggregation("total", (), "All groups added up."))
+                found.setdefault(name, Grouping(name, (each.name,), f"By {each.name}."))
+        if self.format is not ReportFormat.RECORDS and self.is_additive:
+            found.setdefault("total", Grouping("total", (), "All groups added up."))
         return found

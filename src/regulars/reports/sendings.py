@@ -2,38 +2,38 @@
 
 from dataclasses import replace
 
-from regulars.facts.sending_events import CODES, EVENTS
+from regulars.facts.sending_events import EVENT_TYPE_CODES, EVENT_TYPES
 from regulars.facts.sendings import CHANNELS
-from regulars.reports import rollups
-from regulars.reports.balance import AGE, GENDER, OPTIN_PLATFORM
-from regulars.reports.interval import EVERY, FROM_AN_HOUR, Interval
+from regulars.reports.member_balance import AGE, GENDER, OPTIN_PLATFORM
 from regulars.reports.report import (
     COMMUNITY_ID,
     LOYALTY_CLUB_ID,
-    Aggregation,
-    Field,
-    Format,
-    Kind,
-    Measure,
+    Backend,
+    EnumValue,
+    FieldType,
+    Grouping,
     Report,
-    Source,
-    Store,
-    Value,
+    ReportField,
+    ReportFormat,
+    ReportMeasure,
+    RowSource,
 )
+from regulars.rollups import partitions
+from regulars.rollups.intervals import ALL_INTERVALS, HOURLY_AND_UP, Interval
 
-_CHANNEL = Field(
+_CHANNEL = ReportField(
     "channel",
-    Kind.STRING,
+    FieldType.STRING,
     "What it goes out through.",
     filterable=True,
-    values=tuple(map(Value, CHANNELS)),
-    groups=True,
+    values=tuple(map(EnumValue, CHANNELS)),
+    groupable=True,
 )
-_REPORTING_ID = Field(
-    "reporting_id", Kind.INTEGER, "The number that the sender reports by.", filterable=True, groups=True
+_REPORTING_ID = ReportField(
+    "reporting_id", FieldType.INTEGER, "The number that the sender reports by.", filterable=True, groupable=True
 )
-_CAMPAIGN_ID = Field("campaign_id", Kind.INTEGER, "ID of the campaign.", filterable=True, groups=True)
-_SENDING_ID = Field("sending_id", Kind.INTEGER, "ID of the sending.", filterable=True, groups=True)
+_CAMPAIGN_ID = ReportField("campaign_id", FieldType.INTEGER, "ID of the campaign.", filterable=True, groupable=True)
+_SENDING_ID = ReportField("sending_id", FieldType.INTEGER, "ID of the sending.", filterable=True, groupable=True)
 
 # Sendings -------------------------------------------------------------------------------------------------------
 
@@ -61,11 +61,11 @@ _ATTRIBUTES = (
 
 def _range(interval: Interval) -> str:
     """From the first bucket that has events, and is kept, to the last one; that is open as long as it runs."""
-    step = interval.written
+    step = interval.code
     first = "first_at"
     is_kept = "last_at IS NOT NULL"
-    if interval.kept is not None:
-        kept_since = f"CAST($now AS timestamptz) - interval '{interval.kept.days} days'"
+    if interval.retention is not None:
+        kept_since = f"CAST($now AS timestamptz) - interval '{interval.retention.days} days'"
         first = f"greatest(first_at, {kept_since})"
         is_kept = f"last_at >= {kept_since}"
     return f"""'{step}', CASE WHEN {is_kept} THEN json_build_object(
@@ -77,7 +77,7 @@ def _range(interval: Interval) -> str:
             ) END"""
 
 
-_RANGES = ",\n            ".join(map(_range, EVERY))
+_RANGES = ",\n            ".join(map(_range, ALL_INTERVALS))
 
 _SENDINGS = f"""
 SELECT
@@ -94,85 +94,91 @@ WHERE community_id = $community AND is_known
 
 SENDINGS = Report(
     "sendings",
-    Format.RECORDS,
+    ReportFormat.RECORDS,
     "What was sent, and what came of it in all.",
     cost=2,
     fields=(
-        Field("id", Kind.INTEGER, "ID of the sending."),
+        ReportField("id", FieldType.INTEGER, "ID of the sending."),
         LOYALTY_CLUB_ID,
-        Field("language", Kind.STRING, "Language.", filterable=True, groups=True),
+        ReportField("language", FieldType.STRING, "Language.", filterable=True, groupable=True),
         _CHANNEL,
-        Field(
+        ReportField(
             "service_type",
-            Kind.STRING,
+            FieldType.STRING,
             "The service that sent it: campaigns, triggered, generic, rewards_notifications ...",
             filterable=True,
-            groups=True,
+            groupable=True,
         ),
         _REPORTING_ID,
-        Field("source_id", Kind.STRING, "ID of what made it be sent.", filterable=True, groups=True),
-        Field("source_app", Kind.STRING, "The application that made it be sent.", filterable=True, groups=True),
-        Field("source_type", Kind.STRING, "The type of what made it be sent.", filterable=True, groups=True),
-        Field("audience_id", Kind.INTEGER, "ID of the audience.", filterable=True, groups=True),
+        ReportField("source_id", FieldType.STRING, "ID of what made it be sent.", filterable=True, groupable=True),
+        ReportField(
+            "source_app", FieldType.STRING, "The application that made it be sent.", filterable=True, groupable=True
+        ),
+        ReportField(
+            "source_type", FieldType.STRING, "The type of what made it be sent.", filterable=True, groupable=True
+        ),
+        ReportField("audience_id", FieldType.INTEGER, "ID of the audience.", filterable=True, groupable=True),
         _CAMPAIGN_ID,
-        *(Field(name, Kind.INTEGER, meaning) for name, meaning in COUNTERS.items()),
-        Field("created_at", Kind.TIME, "When it was made.", filterable=True),
-        Field(
+        *(ReportField(name, FieldType.INTEGER, meaning) for name, meaning in COUNTERS.items()),
+        ReportField("created_at", FieldType.TIMESTAMP, "When it was made.", filterable=True),
+        ReportField(
             "timeseries_ranges",
-            Kind.OBJECT,
+            FieldType.OBJECT,
             "By interval from which bucket to which it has events; `to` is null while the last one runs, all of it "
             "where buckets of that width are kept no more.",
         ),
-        replace(COMMUNITY_ID, shown=False),
+        replace(COMMUNITY_ID, visible=False),
     ),
-    source=Source(Store.TABLES, _SENDINGS),
+    source=RowSource(Backend.POSTGRES, _SENDINGS),
     key=("loyalty_club_id", "id"),
-    measures=tuple(Measure(name, Kind.INTEGER, meaning, f"sum(r.{name})") for name, meaning in COUNTERS.items()),
+    measures=tuple(
+        ReportMeasure(name, FieldType.INTEGER, meaning, f"sum(r.{name})") for name, meaning in COUNTERS.items()
+    ),
 )
 
 # Over time ------------------------------------------------------------------------------------------------------
 
-_EVENT = Field(
+_EVENT = ReportField(
     "event",
-    Kind.STRING,
+    FieldType.STRING,
     "What happened.",
     filterable=True,
-    values=tuple(map(Value, EVENTS)),
-    groups=True,
+    values=tuple(map(EnumValue, EVENT_TYPES)),
+    groupable=True,
 )
 
 SENDINGS_EVENTS_HISTORY = Report(
     "sendings_events_history",
-    Format.TIMESERIES,
+    ReportFormat.TIMESERIES,
     "What happened to dispatches, when it happened.",
     cost=3,
     fields=(COMMUNITY_ID, _SENDING_ID, _REPORTING_ID, _CAMPAIGN_ID, _CHANNEL, _EVENT),
-    source=Source(
-        Store.TABLES,
+    source=RowSource(
+        Backend.POSTGRES,
         f"""
 SELECT k.bucket, k.sending_id, s.reporting_id, s.campaign_id, s.channel, k.event, k.n
 FROM sendings AS s
 JOIN sending_rollups AS k ON k.sending_id = s.id
 WHERE s.community_id = $community AND s.is_known
-  AND {rollups.WITHIN}
+  AND {partitions.BUCKETS_IN_RANGE}
 """,
     ),
-    grouped_by=("event",),
-    aggregations=(
-        Aggregation("community_id", ("community_id", "event"), "By community and event."),
+    default_group_by=("event",),
+    groupings=(
+        Grouping("community_id", ("community_id", "event"), "By community and event."),
         *(
-            Aggregation(each, ("event", each), f"By event and {each}.")
+            Grouping(each, ("event", each), f"By event and {each}.")
             for each in ("sending_id", "reporting_id", "campaign_id", "channel")
         ),
     ),
-    measures=(Measure("events_count", Kind.INTEGER, "Count of events", "sum(r.n)"),),
-    adds=False,
-    intervals=EVERY,
+    measures=(ReportMeasure("events_count", FieldType.INTEGER, "Count of events", "sum(r.n)"),),
+    is_additive=False,
+    intervals=ALL_INTERVALS,
 )
 
 SENDINGS_RECIPIENTS_STATISTICS = Report(
     "sendings_recipients_statistics",
-    Format.TIMESERIES,
+    ReportFormat.TIMESERIES,
     "Recipients as they were when a sending was first transmitted to them: each once a sending, at that moment.",
     cost=3,
     fields=(
@@ -182,20 +188,20 @@ SENDINGS_RECIPIENTS_STATISTICS = Report(
         GENDER,
         AGE,
         OPTIN_PLATFORM,
-        Field("country", Kind.STRING, "ISO 3166-1 alpha-2.", filterable=True, groups=True),
+        ReportField("country", FieldType.STRING, "ISO 3166-1 alpha-2.", filterable=True, groupable=True),
     ),
-    source=Source(
-        Store.TABLES,
+    source=RowSource(
+        Backend.POSTGRES,
         f"""
 SELECT k.bucket, k.sending_id, s.reporting_id, k.gender, k.age, k.optin_platform, k.country, k.n
 FROM sendings AS s
 JOIN recipient_rollups AS k ON k.sending_id = s.id
 WHERE s.community_id = $community AND s.is_known
-  AND {rollups.WITHIN}
+  AND {partitions.BUCKETS_IN_RANGE}
 """,
     ),
-    measures=(Measure("recipients_count", Kind.INTEGER, "Count of recipients", "sum(r.n)"),),
-    intervals=FROM_AN_HOUR,
+    measures=(ReportMeasure("recipients_count", FieldType.INTEGER, "Count of recipients", "sum(r.n)"),),
+    intervals=HOURLY_AND_UP,
 )
 
 # In all ---------------------------------------------------------------------------------------------------------
@@ -210,18 +216,18 @@ _TOTALS = {
     "unique_clicked": "Dispatches in which something was clicked.",
 }
 
-_UNIQUE = {"dispatches": 0, "unique_opened": CODES["opened"], "unique_clicked": CODES["clicked"]}
+_UNIQUE = {"dispatches": 0, "unique_opened": EVENT_TYPE_CODES["opened"], "unique_clicked": EVENT_TYPE_CODES["clicked"]}
 """The event, 0 for any, that a dispatch counts once of."""
 
 
 def _total(name: str) -> str:
     if name in _UNIQUE:
         return f"coalesce(sum(t.dispatches) FILTER (WHERE t.event = {_UNIQUE[name]}), 0) AS {name}"
-    return f"coalesce(sum(t.n) FILTER (WHERE t.event = {CODES[name]}), 0) AS {name}"
+    return f"coalesce(sum(t.n) FILTER (WHERE t.event = {EVENT_TYPE_CODES[name]}), 0) AS {name}"
 
 
 _EACH_TOTAL = ",\n    ".join(map(_total, _TOTALS))
-_CODES = ", ".join(map(str, [0, *CODES.values()]))
+_CODES = ", ".join(map(str, [0, *EVENT_TYPE_CODES.values()]))
 
 _AS_EVENTS = 8
 """To look for a dispatch costs as much as to read so many events."""
@@ -261,7 +267,7 @@ beside AS MATERIALIZED (
         UNION ALL
         SELECT whole.ends, $to WHERE c.has_days
     ) AS span
-    CROSS JOIN generate_series(1, {len(EVENTS)}) AS kind (event)
+    CROSS JOIN generate_series(1, {len(EVENT_TYPES)}) AS kind (event)
     CROSS JOIN LATERAL (
         SELECT dispatch_id, event
         FROM sending_events
@@ -325,23 +331,25 @@ GROUP BY c.id, c.reporting_id, c.campaign_id, c.channel
 
 SENDINGS_STATS = Report(
     "sendings_stats",
-    Format.STATISTICS,
+    ReportFormat.STATISTICS,
     "What happened to dispatches in all, and how often.",
     cost=2,
     fields=(COMMUNITY_ID, _SENDING_ID, _REPORTING_ID, _CAMPAIGN_ID, _CHANNEL),
-    source=Source(Store.TABLES, _STATS),
+    source=RowSource(Backend.POSTGRES, _STATS),
     measures=(
-        *(Measure(name, Kind.INTEGER, meaning, f"sum(r.{name})") for name, meaning in _TOTALS.items()),
-        Measure("delivery", Kind.NUMBER, "Delivered by dispatches.", quotient=("delivered", "dispatches")),
-        Measure("open", Kind.NUMBER, "Unique opened by delivered.", quotient=("unique_opened", "delivered")),
-        Measure(
+        *(ReportMeasure(name, FieldType.INTEGER, meaning, f"sum(r.{name})") for name, meaning in _TOTALS.items()),
+        ReportMeasure("delivery", FieldType.NUMBER, "Delivered by dispatches.", quotient=("delivered", "dispatches")),
+        ReportMeasure("open", FieldType.NUMBER, "Unique opened by delivered.", quotient=("unique_opened", "delivered")),
+        ReportMeasure(
             "click_to_open",
-            Kind.NUMBER,
+            FieldType.NUMBER,
             "Unique clicked by unique opened.",
             quotient=("unique_clicked", "unique_opened"),
         ),
-        Measure("bounce", Kind.NUMBER, "Bounced by dispatches.", quotient=("bounced", "dispatches")),
-        Measure("unsubscribe", Kind.NUMBER, "Unsubscribed by delivered.", quotient=("unsubscribed", "delivered")),
+        ReportMeasure("bounce", FieldType.NUMBER, "Bounced by dispatches.", quotient=("bounced", "dispatches")),
+        ReportMeasure(
+            "unsubscribe", FieldType.NUMBER, "Unsubscribed by delivered.", quotient=("unsubscribed", "delivered")
+        ),
     ),
 )
 

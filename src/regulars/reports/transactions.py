@@ -5,40 +5,42 @@ bought in them. Purchases themselves are read where these do not serve: in five 
 range that lie within a day, where several fields are asked for, and of what no fold has added up yet.
 """
 
-from regulars.reports import uniques
-from regulars.reports.balance import AGE, GENDER
-from regulars.reports.interval import EVERY
-from regulars.reports.purchases import FAMILY
+from regulars.reports.member_balance import AGE, GENDER
 from regulars.reports.report import (
     COMMUNITY_ID,
     LOYALTY_CLUB_ID,
-    Field,
-    Format,
-    Grain,
-    Kind,
-    Measure,
+    Backend,
+    EnumValue,
+    FieldType,
+    PreAggregation,
     Report,
-    Source,
-    Store,
-    Value,
+    ReportField,
+    ReportFormat,
+    ReportMeasure,
+    RowSource,
 )
+from regulars.rollups import member_bitmaps
+from regulars.rollups.intervals import ALL_INTERVALS
+from regulars.rollups.purchases import METRIC_FAMILY
 
 
-def _dimension(name: str, meaning: str, codes: str = "") -> Field:
-    values = tuple(map(Value, codes.split()))
-    return Field(name, Kind.STRING, f"{meaning} by this purchase.", filterable=True, values=values, groups=True)
+def _dimension(name: str, meaning: str, codes: str = "") -> ReportField:
+    values = tuple(map(EnumValue, codes.split()))
+    return ReportField(
+        name, FieldType.STRING, f"{meaning} by this purchase.", filterable=True, values=values, groupable=True
+    )
 
 
-LOCATION = Field("location", Kind.INTEGER, "ID of the location.", filterable=True, groups=True)
-CHANNEL = Field(
+LOCATION = ReportField("location", FieldType.INTEGER, "ID of the location.", filterable=True, groupable=True)
+CHANNEL = ReportField(
     "channel",
-    Kind.STRING,
+    FieldType.STRING,
     "Where it was bought: CF at a point of sale, CO on the web, CM both.",
     filterable=True,
-    values=tuple(map(Value, ("CM", "CF", "CO"))),
-    groups=True,
+    values=tuple(map(EnumValue, ("CM", "CF", "CO"))),
+    groupable=True,
 )
-BRAND = Field("brand", Kind.STRING, "Brand of the items, each of them apart.", groups=True)
+BRAND = ReportField("brand", FieldType.STRING, "Brand of the items, each of them apart.", groupable=True)
 FIELDS = (
     LOCATION,
     CHANNEL,
@@ -110,7 +112,7 @@ _OF_RANGE = """
 def _log(label: str, since: str, until: str, fields: str) -> str:
     """Purchases themselves, one row each."""
     return f"""
-SELECT {label} AS bucket{fields}, p.sales, part.amount, {uniques.CHUNK.format(member="p.member_id")} AS chunk,
+SELECT {label} AS bucket{fields}, p.sales, part.amount, {member_bitmaps.CHUNK_SQL.format(member="p.member_id")} AS chunk,
        member_bit(p.member_id) AS members
 FROM purchases AS p
 CROSS JOIN LATERAL (SELECT p.amount) AS part (amount)
@@ -125,7 +127,7 @@ def _brands(sql: str) -> str:
     )
 
 
-def _added_up(cover: str, label: str, since: str, until: str, field: Field | None) -> Source:
+def _added_up(cover: str, label: str, since: str, until: str, field: ReportField | None) -> RowSource:
     """What is kept of a field's values, or of all, with what no fold has added up."""
     grain = field.name if field is not None else ""
     part = "SELECT CAST(NULL AS text), CAST(p.amount AS numeric)"
@@ -135,12 +137,12 @@ def _added_up(cover: str, label: str, since: str, until: str, field: Field | Non
         part = "SELECT brand, amount FROM unnest(p.brands, p.brand_amounts) AS line (brand, amount)"
     shown = ""
     if field is not None:
-        shown = f", CAST(value AS {'bigint' if field.kind is Kind.INTEGER else 'text'}) AS {grain}"
+        shown = f", CAST(value AS {'bigint' if field.type is FieldType.INTEGER else 'text'}) AS {grain}"
     kept = "p.at, p.sales, p.member_id, part.value, part.amount"
     read = f"CROSS JOIN LATERAL ({part}) AS part (value, amount)"
     asked = f"p.community_id = $community AND p.counted AND p.at >= {since} AND p.at < {until} AND p.at <= $now"
-    return Source(
-        Store.TABLES,
+    return RowSource(
+        Backend.POSTGRES,
         f"""
 WITH cover AS MATERIALIZED ({cover}),
 span AS MATERIALIZED (
@@ -210,7 +212,7 @@ sets AS (
     CROSS JOIN LATERAL (
         SELECT value, chunk, members
         FROM unique_sets
-        WHERE community_id = $community AND family = '{FAMILY}' AND step = cover.step AND grain = '{grain}'
+        WHERE community_id = $community AND family = '{METRIC_FAMILY}' AND step = cover.step AND grain = '{grain}'
           AND bucket = cover.bucket
         OFFSET 0
     ) AS kept
@@ -240,8 +242,8 @@ FROM sets
     )
 
 
-def _report(name: str, form: Format, meaning: str, cost: int) -> Report:
-    if form is Format.TIMESERIES:
+def _report(name: str, form: ReportFormat, meaning: str, cost: int) -> Report:
+    if form is ReportFormat.TIMESERIES:
         cover, since, until, label = _OF_SERIES, _FIRST, _LAST, _BUCKET
     else:
         cover, since, until, label = _OF_RANGE, "$from", "$to", "CAST(NULL AS timestamptz)"
@@ -253,35 +255,37 @@ def _report(name: str, form: Format, meaning: str, cost: int) -> Report:
         meaning,
         cost=cost,
         fields=(COMMUNITY_ID, LOYALTY_CLUB_ID, *FIELDS, BRAND),
-        source=Source(Store.TABLES, _brands(log.replace(fields, f"{fields}, part.brand"))),
-        grains=(
-            Grain((), _added_up(cover, label, since, until, None)),
-            *(Grain((each.name,), _added_up(cover, label, since, until, each)) for each in (*FIELDS, BRAND)),
-            Grain(tuple(each.name for each in FIELDS), Source(Store.TABLES, log)),
+        source=RowSource(Backend.POSTGRES, _brands(log.replace(fields, f"{fields}, part.brand"))),
+        pre_aggregations=(
+            PreAggregation((), _added_up(cover, label, since, until, None)),
+            *(PreAggregation((each.name,), _added_up(cover, label, since, until, each)) for each in (*FIELDS, BRAND)),
+            PreAggregation(tuple(each.name for each in FIELDS), RowSource(Backend.POSTGRES, log)),
         ),
         measures=(
-            Measure("transactions", Kind.INTEGER, "Sales.", "sum(r.sales)"),
-            Measure("net_amount", Kind.MONEY, "What was paid, less what was given back.", "sum(r.amount)"),
-            Measure("members", Kind.INTEGER, "Different members.", "bit_or(r.members)", unique_by="r.chunk"),
-            Measure(
+            ReportMeasure("transactions", FieldType.INTEGER, "Sales.", "sum(r.sales)"),
+            ReportMeasure("net_amount", FieldType.MONEY, "What was paid, less what was given back.", "sum(r.amount)"),
+            ReportMeasure(
+                "members", FieldType.INTEGER, "Different members.", "bit_or(r.members)", distinct_partition="r.chunk"
+            ),
+            ReportMeasure(
                 "average_value",
-                Kind.MONEY,
+                FieldType.MONEY,
                 "Net amount of a sale.",
                 quotient=("net_amount", "transactions"),
                 decimals=None,
             ),
         ),
         metric="metric",
-        adds=False,
-        intervals=EVERY if form is Format.TIMESERIES else (),
+        is_additive=False,
+        intervals=ALL_INTERVALS if form is ReportFormat.TIMESERIES else (),
     )
 
 
 TRANSACTIONS_HISTORY = _report(
-    "transactions_history", Format.TIMESERIES, "Sales, net amount and buyers over time, whoever bought.", 3
+    "transactions_history", ReportFormat.TIMESERIES, "Sales, net amount and buyers over time, whoever bought.", 3
 )
 TRANSACTIONS_STATS = _report(
-    "transactions_stats", Format.STATISTICS, "Sales, net amount and buyers of a range of time.", 2
+    "transactions_stats", ReportFormat.STATISTICS, "Sales, net amount and buyers of a range of time.", 2
 )
 
 REPORTS: tuple[Report, ...] = (TRANSACTIONS_HISTORY, TRANSACTIONS_STATS)

@@ -13,14 +13,14 @@ import msgspec
 import structlog
 
 from regulars.clock import Clock, system_clock
-from regulars.storage.errors import LOST
+from regulars.storage.errors import CONNECTION_ERRORS
 
 _log = structlog.get_logger("regulars.database")
 
 RETRY_SECONDS = 0.5
 """Seconds between two attempts to connect to a server that is not available."""
 
-SESSION = {
+SESSION_SETTINGS = {
     # One shape of plan for one profile or thousands; a plan of its own for each call costs more than it saves.
     "plan_cache_mode": "force_generic_plan",
     "jit": "off",
@@ -122,7 +122,7 @@ class Database:
         while True:
             try:
                 await self._open()
-            except LOST as error:
+            except CONNECTION_ERRORS as error:
                 if time.monotonic() >= deadline:
                     raise
                 _log.warning("database.unavailable", why=type(error).__name__)
@@ -135,7 +135,7 @@ class Database:
             self.url,
             min_size=1,
             max_size=self._connections,
-            server_settings=SESSION,
+            server_settings=SESSION_SETTINGS,
             init=_prepare_connection,
             reset=_leave_session_as_is,
             command_timeout=600,
@@ -159,34 +159,36 @@ class Database:
         await self.close()
 
     @asynccontextmanager
-    async def apart(self) -> AsyncIterator[Any]:
+    async def dedicated_connection(self) -> AsyncIterator[Any]:
         """A connection of its own, for what is held for long: it takes none from the pool, which might run dry."""
-        connection = await asyncpg.connect(self.url, server_settings=SESSION, command_timeout=600)
+        connection = await asyncpg.connect(self.url, server_settings=SESSION_SETTINGS, command_timeout=600)
         try:
             yield connection
         finally:
             await connection.close()
 
     @asynccontextmanager
-    async def unscoped(self) -> AsyncIterator[Any]:
+    async def unscoped_connection(self) -> AsyncIterator[Any]:
         """A bare connection: for tables that belong to no community, or one self-scoping statement."""
         async with self.pool.acquire() as connection:
             yield connection
 
     @asynccontextmanager
-    async def reading(self, community_id: int) -> AsyncIterator[Scope]:
+    async def read_transaction(self, community_id: int) -> AsyncIterator[Scope]:
         """One snapshot of a community, read only."""
         async with self._transaction(_READING, community_id) as scope:
             yield scope
 
     @asynccontextmanager
-    async def writing(self, community_id: int, first: str = "", last: str = "") -> AsyncIterator[Scope]:
+    async def write_transaction(
+        self, community_id: int, first_statement: str = "", last_statement: str = ""
+    ) -> AsyncIterator[Scope]:
         """One transaction of a community: committed at the end of the block, undone if it raises.
 
         `first` is a statement that it begins with and `last` one that it ends with, in the same round trips as BEGIN
         and COMMIT; what they give is not read.
         """
-        async with self._transaction(_WRITING, community_id, first, last) as scope:
+        async with self._transaction(_WRITING, community_id, first_statement, last_statement) as scope:
             yield scope
 
     @asynccontextmanager

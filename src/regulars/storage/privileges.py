@@ -179,7 +179,7 @@ ORDER BY t.kind, t.name
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class PrivilegeChange:
     """Privileges that a role lacks or should not have on one table, sequence or function."""
 
     verb: str
@@ -201,7 +201,7 @@ class Difference:
         )
 
 
-def declared(kind: str, name: str, is_definer: bool, columns: Collection[str]) -> frozenset[str]:
+def declared_privileges(kind: str, name: str, is_definer: bool, columns: Collection[str]) -> frozenset[str]:
     """The declared privileges of the app's role on a table of these columns, a sequence or a function."""
     if kind == "TABLE":
         of_columns = {
@@ -213,22 +213,22 @@ def declared(kind: str, name: str, is_definer: bool, columns: Collection[str]) -
     return frozenset({"EXECUTE"} if not is_definer or name in FUNCTIONS else ())
 
 
-def differences(connection: psycopg.Connection, app_role: str) -> Iterator[Difference]:
+def pending_changes(connection: psycopg.Connection, app_role: str) -> Iterator[PrivilegeChange]:
     """Differences between the catalogue and the declaration, revocations first for each object; any role may look."""
     rows = connection.execute(_FOUND.encode(), {"role": app_role}).fetchall()
     for kind, name, is_definer, is_own, of_app, of_public, columns in rows:
         if of_public:
-            yield Difference("REVOKE", frozenset(of_public), kind, name, is_public=True)
+            yield PrivilegeChange("REVOKE", frozenset(of_public), kind, name, is_public=True)
         if is_own:
             continue
-        wanted = declared(kind, name, is_definer, columns)
+        wanted = declared_privileges(kind, name, is_definer, columns)
         if surplus := frozenset(of_app) - wanted:
-            yield Difference("REVOKE", surplus, kind, name, is_public=False)
+            yield PrivilegeChange("REVOKE", surplus, kind, name, is_public=False)
         if lacking := wanted - frozenset(of_app):
-            yield Difference("GRANT", lacking, kind, name, is_public=False)
+            yield PrivilegeChange("GRANT", lacking, kind, name, is_public=False)
 
 
-def grant(connection: psycopg.Connection, app_role: str) -> None:
+def apply(connection: psycopg.Connection, app_role: str) -> None:
     """Grants the app's role what is declared, and revokes everything else from it and from PUBLIC."""
     for statement in (
         "GRANT USAGE ON SCHEMA public TO {}",
@@ -237,5 +237,5 @@ def grant(connection: psycopg.Connection, app_role: str) -> None:
         "ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC",
     ):
         connection.execute(sql.SQL(statement).format(sql.Identifier(app_role)))
-    for each in list(differences(connection, app_role)):
+    for each in list(pending_changes(connection, app_role)):
         connection.execute(each.statement(app_role))

@@ -3,14 +3,14 @@
 from dataclasses import dataclass
 from typing import Any
 
-OLDEST_MAJOR = 15
+MIN_MAJOR_VERSION = 15
 
 # Below these, row-level security itself can be passed by (CVE-2024-10976, CVE-2025-8713):
 # https://www.postgresql.org/support/security/
-ISOLATION_FIXED_IN = {15: 14, 16: 10, 17: 6}
+ROW_SECURITY_FIXED_IN = {15: 14, 16: 10, 17: 6}
 
 # Below these, other known holes are open (fixed on 2026-05-14).
-HOLES_FIXED_IN = {15: 18, 16: 14, 17: 10, 18: 4}
+VULNERABILITIES_FIXED_IN = {15: 18, 16: 14, 17: 10, 18: 4}
 
 
 class UnsafeDatabaseError(RuntimeError):
@@ -18,30 +18,32 @@ class UnsafeDatabaseError(RuntimeError):
 
 
 @dataclass(frozen=True)
-class Finding:
+class SafetyFinding:
     """One thing that is unsafe; `fatal` ones stop the server from starting."""
 
     message: str
     fatal: bool
 
 
-def version_findings(version_number: int) -> list[Finding]:
+def check_version(version_number: int) -> list[SafetyFinding]:
     """What is known against a server's version, given as PostgreSQL's server_version_num (180004 is 18.4)."""
     major, minor = divmod(version_number, 10_000)
-    if major < OLDEST_MAJOR:
-        return [Finding(f"PostgreSQL {major} is too old: use {OLDEST_MAJOR} or later.", fatal=True)]
-    if minor < ISOLATION_FIXED_IN.get(major, 0):
-        wanted = f"{major}.{HOLES_FIXED_IN[major]}"
+    if major < MIN_MAJOR_VERSION:
+        return [SafetyFinding(f"PostgreSQL {major} is too old: use {MIN_MAJOR_VERSION} or later.", fatal=True)]
+    if minor < ROW_SECURITY_FIXED_IN.get(major, 0):
+        wanted = f"{major}.{VULNERABILITIES_FIXED_IN[major]}"
         return [
-            Finding(
+            SafetyFinding(
                 f"PostgreSQL {major}.{minor} has known holes in row-level security: update to {wanted} or later.",
                 fatal=True,
             )
         ]
-    if minor < HOLES_FIXED_IN.get(major, 0):
-        wanted = f"{major}.{HOLES_FIXED_IN[major]}"
+    if minor < VULNERABILITIES_FIXED_IN.get(major, 0):
+        wanted = f"{major}.{VULNERABILITIES_FIXED_IN[major]}"
         return [
-            Finding(f"PostgreSQL {major}.{minor} has known security holes: update to {wanted} or later.", fatal=False)
+            SafetyFinding(
+                f"PostgreSQL {major}.{minor} has known security holes: update to {wanted} or later.", fatal=False
+            )
         ]
     return []
 
@@ -84,15 +86,15 @@ WHERE n.nspname = current_schema() AND c.relkind IN ('r', 'p') AND pg_has_role(c
 _CREATE_ROLE = "CREATE ROLE regulars_app LOGIN PASSWORD '...' NOSUPERUSER NOBYPASSRLS;"
 
 
-async def findings(connection: Any) -> list[Finding]:
+async def check(connection: Any) -> list[SafetyFinding]:
     """Everything that is unsafe about the server and the role behind a connection."""
     number = int(await connection.fetchval("SELECT current_setting('server_version_num')"))
-    found = version_findings(number)
+    found = check_version(number)
     role = await connection.fetchrow(_ROLE)
     if role["rolsuper"] or role["rolbypassrls"]:
         power = "is a superuser" if role["rolsuper"] else "has BYPASSRLS"
         found.append(
-            Finding(
+            SafetyFinding(
                 f"The role {role['rolname']} {power}, so the database would not keep customers apart. "
                 f"Make one that can't ({_CREATE_ROLE}), put it into REGULARS_DATABASE_URL, and the "
                 f"owner of the tables into REGULARS_OWNER_URL.",
@@ -100,7 +102,7 @@ async def findings(connection: Any) -> list[Finding]:
             )
         )
     found.extend(
-        Finding(
+        SafetyFinding(
             f"The role {role['rolname']} may become {row['rolname']}, which passes row-level security: "
             f"REVOKE {row['rolname']} FROM {role['rolname']};",
             fatal=True,
@@ -109,12 +111,14 @@ async def findings(connection: Any) -> list[Finding]:
         if not role["rolsuper"]
     )
     found.extend(
-        Finding(f"The table {row['relname']} has no forced row-level security: run `regulars migrate`.", fatal=True)
+        SafetyFinding(
+            f"The table {row['relname']} has no forced row-level security: run `regulars migrate`.", fatal=True
+        )
         for row in await connection.fetch(_OPEN_TABLES)
     )
     if await connection.fetchval(_DURABILITY) == "off":
         found.append(
-            Finding(
+            SafetyFinding(
                 f"synchronous_commit is off, so a write that was reported as stored may be lost in a crash: "
                 f"ALTER ROLE {role['rolname']} SET synchronous_commit = on;",
                 fatal=True,
@@ -122,7 +126,7 @@ async def findings(connection: Any) -> list[Finding]:
         )
     if not role["rolsuper"] and await connection.fetchval(_OWNS):
         found.append(
-            Finding(
+            SafetyFinding(
                 f"The role {role['rolname']} owns tables, so SQL that runs as it can turn row-level security off: name "
                 f"the owner in REGULARS_OWNER_URL, and a role that owns nothing in REGULARS_DATABASE_URL "
                 f"({_CREATE_ROLE}).",
@@ -132,9 +136,9 @@ async def findings(connection: Any) -> list[Finding]:
     return found
 
 
-async def refuse_if_unsafe(connection: Any) -> list[Finding]:
+async def require_safe(connection: Any) -> list[SafetyFinding]:
     """The findings that are no reason to stop. Raises UnsafeDatabaseError on the first that is."""
-    found = await findings(connection)
+    found = await check(connection)
     for each in found:
         if each.fatal:
             raise UnsafeDatabaseError(each.message)

@@ -1,4 +1,4 @@
--- Written by a test: REGULARS_RENEW_GOLDEN=1 python -m pytest tests/aggregations/test_compile.py
+-- Written by a test: REGULARS_RENEW_GOLDEN=1 python -m pytest tests/aggregations/test_compiler.py
 
 -- relation days
 SELECT

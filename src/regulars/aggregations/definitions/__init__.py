@@ -1,9 +1,9 @@
 """Every aggregation there is, by family, and the order in which they go out."""
 
-from regulars.aggregations.aggregation import Registry
-from regulars.aggregations.definitions import brands, country, dimensions, places, row, shopping, spend
+from regulars.aggregations.aggregation import AggregationRegistry
+from regulars.aggregations.definitions import brands, dimensions, likely_country, metadata, spend, stores, visits
 
-SEED_ORDER = (
+FIRST_VERSION_ORDER = (
     "profile_id",
     "shop_days",
     "spend_12m",
@@ -26,24 +26,24 @@ SEED_ORDER = (
 """The keys of the first version of the API, in its order; newer ones follow by family."""
 
 _DECLARED = (
-    *row.AGGREGATIONS,
+    *metadata.AGGREGATIONS,
     *spend.AGGREGATIONS,
-    *shopping.AGGREGATIONS,
+    *visits.AGGREGATIONS,
     *dimensions.AGGREGATIONS,
-    *places.AGGREGATIONS,
-    *country.AGGREGATIONS,
+    *stores.AGGREGATIONS,
+    *likely_country.AGGREGATIONS,
     *brands.AGGREGATIONS,
 )
 
 
 def _position(name: str) -> tuple[int, bool]:
     # The instant that all of them are true for comes last.
-    place = SEED_ORDER.index(name) if name in SEED_ORDER else len(SEED_ORDER)
+    place = FIRST_VERSION_ORDER.index(name) if name in FIRST_VERSION_ORDER else len(FIRST_VERSION_ORDER)
     return place, name == "calculated_at"
 
 
-REGISTRY = Registry(
+REGISTRY = AggregationRegistry(
     aggregations=tuple(sorted(_DECLARED, key=lambda each: _position(each.name))),
-    measures=(*spend.MEASURES, *shopping.MEASURES, *dimensions.MEASURES, *places.MEASURES, *country.MEASURES),
-    relations=(*shopping.RELATIONS, *places.RELATIONS, *country.RELATIONS),
+    measures=(*spend.MEASURES, *visits.MEASURES, *dimensions.MEASURES, *stores.MEASURES, *likely_country.MEASURES),
+    relations=(*visits.RELATIONS, *stores.RELATIONS, *likely_country.RELATIONS),
 )

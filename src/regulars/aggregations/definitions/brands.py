@@ -1,18 +1,18 @@
 """What a profile buys."""
 
-from regulars.aggregations.aggregation import Aggregation, Type
-from regulars.aggregations.definitions.inputs import FALLS_DUE, SOLD
+from regulars.aggregations.aggregation import Aggregation, ValueType
+from regulars.aggregations.definitions.relations import NEXT_FUTURE_FACT, SOLD_BRANDS
 
 AGGREGATIONS = (
     Aggregation(
         "purchased_brands",
-        Type.STRINGS,
-        meaning="The distinct brands of the sold items, in the order of their code points: the product's brand as it "
+        ValueType.STRINGS,
+        description="The distinct brands of the sold items, in the order of their code points: the product's brand as it "
         "is now, else the item's.",
-        over=SOLD,
+        relation=SOLD_BRANDS,
         sql="distinct_sorted(brand)",
-        when_empty="empty_strings()",
-        changes=(FALLS_DUE,),
-        evidence="has_brand",
+        default="empty_strings()",
+        time_triggers=(NEXT_FUTURE_FACT,),
+        explain_filter="has_brand",
     ),
 )

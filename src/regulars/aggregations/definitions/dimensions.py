@@ -1,11 +1,11 @@
 """The codes that profiles are told apart by: how often, how recently, since when, through which channel."""
 
-from regulars.aggregations.aggregation import Aggregation, Change, Type
-from regulars.aggregations.definitions.inputs import FALLS_DUE, HISTORY, LAST_SALE_AT
+from regulars.aggregations.aggregation import Aggregation, TimeTrigger, ValueType
+from regulars.aggregations.definitions.relations import HISTORY, LAST_SALE_AT, NEXT_FUTURE_FACT
 
 MEASURES = (LAST_SALE_AT,)
 
-RECENCY_FALLS = Change(
+RECENCY_DROPS = TimeTrigger(
     "recency_falls",
     None,
     """CASE WHEN within(last_sale_at, 3) THEN leaves(last_sale_at, 3)
@@ -14,7 +14,7 @@ RECENCY_FALLS = Change(
 )
 
 # From a year and a day on, a member is a year older every 365 days.
-JOIN_AGES = Change(
+JOIN_AGE_STEPS = TimeTrigger(
     "join_ages",
     None,
     """local_midnight(
@@ -28,65 +28,65 @@ JOIN_AGES = Change(
 AGGREGATIONS = (
     Aggregation(
         "dimension_frequency",
-        Type.CODE,
-        meaning="F0 no sale, F1 one, F2 two; from three on FL where the exact average interval between shop days is "
+        ValueType.ENUM,
+        description="F0 no sale, F1 one, F2 two; from three on FL where the exact average interval between shop days is "
         "above 30 days, else FH.",
         sql="""CASE WHEN shop_count = 0 THEN 'F0'
                     WHEN shop_count = 1 THEN 'F1'
                     WHEN shop_count = 2 THEN 'F2'
                     WHEN days_between(first_shop_date, latest_shop_date) > 30 * (total_shop_days - 1) THEN 'FL'
                     ELSE 'FH' END""",
-        changes=(FALLS_DUE,),
-        evidence="is_sale",
+        time_triggers=(NEXT_FUTURE_FACT,),
+        explain_filter="is_sale",
     ),
     Aggregation(
         "dimension_recency",
-        Type.CODE,
-        meaning="By the last sale: R0 none, RC within 3 months, RS within 6, RA within 12, RI longer ago.",
+        ValueType.ENUM,
+        description="By the last sale: R0 none, RC within 3 months, RS within 6, RA within 12, RI longer ago.",
         sql="""CASE WHEN last_sale_at IS NULL THEN 'R0'
                     WHEN within(last_sale_at, 3) THEN 'RC'
                     WHEN within(last_sale_at, 6) THEN 'RS'
                     WHEN within(last_sale_at, 12) THEN 'RA'
                     ELSE 'RI' END""",
-        changes=(FALLS_DUE, RECENCY_FALLS),
-        evidence="is_sale AND n = last_sale_n",
+        time_triggers=(NEXT_FUTURE_FACT, RECENCY_DROPS),
+        explain_filter="is_sale AND n = last_sale_n",
     ),
     Aggregation(
         "dimension_join",
-        Type.CODE,
-        meaning="By whole days since the join date, in the community's zone: JN up to 90, JC up to 365, J1 up to 730, "
+        ValueType.ENUM,
+        description="By whole days since the join date, in the community's zone: JN up to 90, JC up to 365, J1 up to 730, "
         "J2 up to 1095 and so on; JN for a join date in the future, null without one.",
         sql="""CASE WHEN joined_on IS NULL THEN NULL
                     WHEN days_between(joined_on, today) <= 90 THEN 'JN'
                     WHEN days_between(joined_on, today) <= 365 THEN 'JC'
                     ELSE 'J' || CAST(whole(days_between(joined_on, today) - 1, 365) AS TEXT) END""",
-        changes=(JOIN_AGES,),
-        uses=("joined_at",),
+        time_triggers=(JOIN_AGE_STEPS,),
+        explain_fields=("joined_at",),
     ),
     Aggregation(
         "channel",
-        Type.CODE,
-        meaning="Over the sales: CM at a point of sale and on the web, CF point of sale only, CO web only; "
+        ValueType.ENUM,
+        description="Over the sales: CM at a point of sale and on the web, CF point of sale only, CO web only; "
         "null where no sale has a channel.",
-        over=HISTORY,
+        relation=HISTORY,
         sql="""CASE bit_or(channels) FILTER (WHERE is_sale)
                WHEN 1 THEN 'CF' WHEN 2 THEN 'CO' WHEN 3 THEN 'CM' END""",
-        changes=(FALLS_DUE,),
-        evidence="is_sale AND channels IS NOT NULL",
+        time_triggers=(NEXT_FUTURE_FACT,),
+        explain_filter="is_sale AND channels IS NOT NULL",
     ),
     Aggregation(
         "join_hour",
-        Type.INTEGER,
-        meaning="The hour of the join instant, 0 to 23, in UTC.",
+        ValueType.INTEGER,
+        description="The hour of the join instant, 0 to 23, in UTC.",
         sql="hour_of(joined_at)",
-        uses=("joined_at",),
+        explain_fields=("joined_at",),
     ),
     Aggregation(
         "join_day",
-        Type.CODE,
-        meaning="The weekday of the join instant, MON to SUN, in UTC.",
+        ValueType.ENUM,
+        description="The weekday of the join instant, MON to SUN, in UTC.",
         sql="""CASE weekday_of(joined_at) WHEN 1 THEN 'MON' WHEN 2 THEN 'TUE' WHEN 3 THEN 'WED' WHEN 4 THEN 'THU'
                                          WHEN 5 THEN 'FRI' WHEN 6 THEN 'SAT' WHEN 7 THEN 'SUN' END""",
-        uses=("joined_at",),
+        explain_fields=("joined_at",),
     ),
 )

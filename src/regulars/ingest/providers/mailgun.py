@@ -9,23 +9,23 @@ from typing import Any
 
 import msgspec
 
-from regulars.facts.providers import Setup
-from regulars.ingest.providers.outside import Outside
+from regulars.ingest.providers.http_client import HttpsClient
 from regulars.ingest.providers.provider import (
-    Content,
-    Delivery,
-    Distrusted,
+    ParsedWebhook,
     Provider,
-    Token,
-    Told,
-    decoded,
-    decoded_body,
-    of_epoch,
-    signed_at,
-    timely,
+    ProviderEvent,
+    ReplayToken,
+    UntrustedRequestError,
+    WebhookRequest,
+    check_age,
+    decode,
+    decode_body,
+    from_epoch,
+    parse_signature_time,
 )
+from regulars.model.providers import ProviderConfig
 
-EVENTS = {
+EVENT_TYPES = {
     "accepted": "transmitted",
     "delivered": "delivered",
     "rejected": "failed",
@@ -38,7 +38,7 @@ EVENTS = {
 }
 """`failed` is told apart by its severity, and by whether Mailgun tried at all."""
 
-SHORTEST_KEY = 16
+MIN_KEY_LENGTH = 16
 
 
 class _Signature(msgspec.Struct, frozen=True, rename={"parent": "parent-signature"}):
@@ -92,7 +92,7 @@ class _Event(msgspec.Struct, frozen=True, rename={"variables": "user-variables",
 
 
 def _checked_key(text: str) -> str:
-    if len(text) < SHORTEST_KEY or not text.isascii() or not text.isprintable():
+    if len(text) < MIN_KEY_LENGTH or not text.isascii() or not text.isprintable():
         raise ValueError("must be the HTTP webhook signing key, as Mailgun shows it")
     return text
 
@@ -103,36 +103,36 @@ def _signed_by(key: str, given: _Signature) -> bool:
     return any(hmac.compare_digest(wanted, each.encode()) for each in (given.signature, given.parent or ""))
 
 
-async def _read(delivery: Delivery, setup: Setup, outside: Outside) -> Content:
-    body = decoded_body(delivery.body, _Body)
+async def _read(delivery: WebhookRequest, setup: ProviderConfig, outside: HttpsClient) -> ParsedWebhook:
+    body = decode_body(delivery.body, _Body)
     keys = tuple(key for key in setup.keys if _signed_by(key, body.signature))
     if not keys:
-        raise Distrusted("The signature is not by a key that is set for Mailgun.")
-    timely(signed_at(str(body.signature.timestamp)), delivery.at)
-    event = decoded(body.data, _Event)
-    told = Told(
+        raise UntrustedRequestError("The signature is not by a key that is set for Mailgun.")
+    check_age(parse_signature_time(str(body.signature.timestamp)), delivery.received_at)
+    event = decode(body.data, _Event)
+    told = ProviderEvent(
         event.id,
         event.kind,
-        of_epoch(event.timestamp, "timestamp"),
+        from_epoch(event.timestamp, "timestamp"),
         event.message_id,
         event.variables if isinstance(event.variables, dict) else {},
         bool(event.client and event.client.bot),
     )
     # The same event may be written otherwise when it comes again.
-    content = msgspec.json.encode(decoded(body.data, dict[str, Any]), order="deterministic")
-    return Content([told], Token(body.signature.token, content, keys))
+    content = msgspec.json.encode(decode(body.data, dict[str, Any]), order="deterministic")
+    return ParsedWebhook([told], ReplayToken(body.signature.token, content, keys))
 
 
 MAILGUN = Provider(
     name="mailgun",
     title="Mailgun",
-    key="the HTTP webhook signing key",
-    events=EVENTS,
-    paths={"external_id": "id", "dispatch": "message.headers.message-id", "at": "timestamp"},
-    checked_key=_checked_key,
-    read=_read,
+    key_description="the HTTP webhook signing key",
+    event_types=EVENT_TYPES,
+    field_paths={"external_id": "id", "dispatch": "message.headers.message-id", "at": "timestamp"},
+    validate_key=_checked_key,
+    parse=_read,
     # The one status after which Mailgun does not try again for hours.
-    refused_by=406,
+    rejection_status=406,
     example={
         "signature": {
             "timestamp": "1793350802",

@@ -8,4 +8,4 @@ from regulars.ingest.providers.twilio import TWILIO
 
 PROVIDERS: tuple[Provider, ...] = (SES, SENDGRID, MAILGUN, TWILIO)
 
-BY_NAME = {each.name: each for each in PROVIDERS}
+PROVIDERS_BY_NAME = {each.name: each for each in PROVIDERS}

@@ -13,26 +13,26 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
-from regulars.facts.providers import Setup
-from regulars.facts.refusals import Refused
-from regulars.ingest.providers.outside import Outside
+from regulars.core.errors import ValidationError
+from regulars.ingest.providers.http_client import HttpsClient
 from regulars.ingest.providers.provider import (
-    Content,
-    Delivery,
-    Distrusted,
+    ParsedWebhook,
     Provider,
-    Told,
-    decoded,
-    decoded_body,
-    of_epoch,
-    signed_at,
-    timely,
+    ProviderEvent,
+    UntrustedRequestError,
+    WebhookRequest,
+    check_age,
+    decode,
+    decode_body,
+    from_epoch,
+    parse_signature_time,
 )
+from regulars.model.providers import ProviderConfig
 
 SIGNATURE = "X-Twilio-Email-Event-Webhook-Signature"
 TIMESTAMP = "X-Twilio-Email-Event-Webhook-Timestamp"
 
-EVENTS = {
+EVENT_TYPES = {
     "processed": "transmitted",
     "delivered": "delivered",
     "dropped": "failed",
@@ -77,40 +77,40 @@ def _signed_by(key: str, signature: bytes, signed: bytes) -> bool:
     return True
 
 
-def _told(content: msgspec.Raw) -> Told | Refused:
+def _told(content: msgspec.Raw) -> ProviderEvent | ValidationError:
     try:
-        event = decoded(content, _Event)
-        named = decoded(content, dict[str, Any])
-        at = of_epoch(event.timestamp, "timestamp")
-    except Refused as refused:
+        event = decode(content, _Event)
+        named = decode(content, dict[str, Any])
+        at = from_epoch(event.timestamp, "timestamp")
+    except ValidationError as refused:
         return refused
     is_machine = bool(event.sg_machine_open)
-    return Told(event.sg_event_id, event.event, at, event.sg_message_id, named, is_machine)
+    return ProviderEvent(event.sg_event_id, event.event, at, event.sg_message_id, named, is_machine)
 
 
-async def _read(delivery: Delivery, setup: Setup, outside: Outside) -> Content:
+async def _read(delivery: WebhookRequest, setup: ProviderConfig, outside: HttpsClient) -> ParsedWebhook:
     timestamp = delivery.headers.get(TIMESTAMP.lower(), "")
     try:
         signature = base64.b64decode(delivery.headers.get(SIGNATURE.lower(), ""), validate=True)
     except ValueError:
         signature = b""
     if not signature or not timestamp:
-        raise Distrusted(f"{SIGNATURE} or {TIMESTAMP} is missing: have SendGrid sign its Event Webhook.")
+        raise UntrustedRequestError(f"{SIGNATURE} or {TIMESTAMP} is missing: have SendGrid sign its Event Webhook.")
     signed = timestamp.encode() + delivery.body
     if not any(_signed_by(key, signature, signed) for key in setup.keys):
-        raise Distrusted("The signature is not by a key that is set for SendGrid.")
-    timely(signed_at(timestamp), delivery.at)
-    return Content([_told(each) for each in decoded_body(delivery.body, list[msgspec.Raw])])
+        raise UntrustedRequestError("The signature is not by a key that is set for SendGrid.")
+    check_age(parse_signature_time(timestamp), delivery.received_at)
+    return ParsedWebhook([_told(each) for each in decode_body(delivery.body, list[msgspec.Raw])])
 
 
 SENDGRID = Provider(
     name="sendgrid",
     title="SendGrid",
-    key="the verification key of the signed Event Webhook",
-    events=EVENTS,
-    paths={"external_id": "sg_event_id", "dispatch": "sg_message_id", "at": "timestamp"},
-    checked_key=_checked_key,
-    read=_read,
+    key_description="the verification key of the signed Event Webhook",
+    event_types=EVENT_TYPES,
+    field_paths={"external_id": "sg_event_id", "dispatch": "sg_message_id", "at": "timestamp"},
+    validate_key=_checked_key,
+    parse=_read,
     example=[
         {
             "event": "delivered",

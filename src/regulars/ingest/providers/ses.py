@@ -8,14 +8,14 @@ from typing import Any
 
 import msgspec
 
-from regulars.facts import instants
-from regulars.facts.providers import Setup
-from regulars.facts.refusals import Refused, refuse
+from regulars.core import timestamps
+from regulars.core.errors import ValidationError, field_error
 from regulars.ingest.providers import sns
-from regulars.ingest.providers.outside import Outside
-from regulars.ingest.providers.provider import Content, Delivery, Provider, Told, decoded
+from regulars.ingest.providers.http_client import HttpsClient
+from regulars.ingest.providers.provider import ParsedWebhook, Provider, ProviderEvent, WebhookRequest, decode
+from regulars.model.providers import ProviderConfig
 
-EVENTS = {
+EVENT_TYPES = {
     "Send": "transmitted",
     "Delivery": "delivered",
     "Reject": "failed",
@@ -28,7 +28,7 @@ EVENTS = {
 }
 """`Subscription` is told apart by whether a member has left something by it."""
 
-PROBE = "Successfully validated SNS topic for Amazon SES event publishing."
+VALIDATION_MESSAGE = "Successfully validated SNS topic for Amazon SES event publishing."
 """What SES publishes, in words, when a topic is set for it."""
 
 
@@ -85,55 +85,55 @@ class _Record(msgspec.Struct, frozen=True, rename="camel"):
     notification_type: str | None = None
 
 
-async def _read(delivery: Delivery, setup: Setup, outside: Outside) -> Content:
-    envelope = await sns.opened(delivery.body, setup.keys, delivery.at, outside)
-    if envelope.type == sns.SUBSCRIPTION:
-        await sns.confirm(envelope, outside)
-        return Content(said="The subscription is confirmed.")
-    if envelope.type == sns.ENDED:
-        return Content(said="The subscription has ended: SNS sends no more.")
-    if envelope.message == PROBE:
-        return Content(said="SES publishes to this topic.")
-    return Content(_told(envelope))
+async def _read(delivery: WebhookRequest, setup: ProviderConfig, outside: HttpsClient) -> ParsedWebhook:
+    envelope = await sns.verify_envelope(delivery.body, setup.keys, delivery.received_at, outside)
+    if envelope.type == sns.SUBSCRIPTION_CONFIRMATION:
+        await sns.confirm_subscription(envelope, outside)
+        return ParsedWebhook(notice="The subscription is confirmed.")
+    if envelope.type == sns.UNSUBSCRIBE_CONFIRMATION:
+        return ParsedWebhook(notice="The subscription has ended: SNS sends no more.")
+    if envelope.message == VALIDATION_MESSAGE:
+        return ParsedWebhook(notice="SES publishes to this topic.")
+    return ParsedWebhook(_told(envelope))
 
 
-def _told(envelope: sns.Envelope) -> list[Told]:
-    record = decoded(envelope.message, _Record)
+def _told(envelope: sns.Envelope) -> list[ProviderEvent]:
+    record = decode(envelope.message, _Record)
     kind = record.event_type or record.notification_type
     if kind is None:
-        raise refuse("eventType", "is required")
+        raise field_error("eventType", "is required")
     found = _detail(envelope.message, "failure" if kind == "Rendering Failure" else kind[:1].lower() + kind[1:])
     if kind == "Subscription" and found.new_topic_preferences.left - found.old_topic_preferences.left:
         kind = "Subscription opt-out"
     at = found.timestamp or record.mail.timestamp or envelope.timestamp
     try:
-        happened_at = instants.instant(at)
+        happened_at = timestamps.parse_timestamp(at)
     except ValueError as error:
-        raise refuse("timestamp", str(error)) from None
+        raise field_error("timestamp", str(error)) from None
     named = {name: values[0] for name, values in (record.mail.tags or {}).items() if values}
     # SES does not say who of several recipients has opened or clicked: it is the message then.
     ids = [f"{envelope.message_id} {each.lower()}" for each in found.addresses] or [envelope.message_id]
-    return [Told(each, kind, happened_at, record.mail.message_id, named) for each in ids]
+    return [ProviderEvent(each, kind, happened_at, record.mail.message_id, named) for each in ids]
 
 
 def _detail(record: str, name: str) -> _Detail:
-    content = decoded(record, dict[str, msgspec.Raw]).get(name)
+    content = decode(record, dict[str, msgspec.Raw]).get(name)
     try:
-        return _Detail() if content is None else decoded(content, _Detail)
-    except Refused as refused:
-        raise refused.within(name) from None
+        return _Detail() if content is None else decode(content, _Detail)
+    except ValidationError as refused:
+        raise refused.with_prefix(name) from None
 
 
 SES = Provider(
     name="ses",
     title="Amazon SES",
-    key="the ARN of the SNS topic that SES publishes to",
-    events=EVENTS,
-    paths={"external_id": "MessageId", "dispatch": "mail.messageId", "at": "timestamp"},
-    checked_key=sns.checked_topic,
-    read=_read,
+    key_description="the ARN of the SNS topic that SES publishes to",
+    event_types=EVENT_TYPES,
+    field_paths={"external_id": "MessageId", "dispatch": "mail.messageId", "at": "timestamp"},
+    validate_key=sns.validate_topic,
+    parse=_read,
     # SNS says so, whatever is in it.
-    media="text/plain",
+    media_type="text/plain",
     example={
         "Type": "Notification",
         "MessageId": "22b80b92-fdea-4c2c-8f9d-bdfb0c7bf324",

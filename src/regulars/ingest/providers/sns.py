@@ -14,11 +14,15 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.hashes import SHA1, SHA256, HashAlgorithm
 
-from regulars.facts import instants
-from regulars.ingest.providers.outside import Outside
-from regulars.ingest.providers.provider import Distrusted, decoded_body, timely
+from regulars.core import timestamps
+from regulars.ingest.providers.http_client import HttpsClient
+from regulars.ingest.providers.provider import UntrustedRequestError, check_age, decode_body
 
-NOTIFICATION, SUBSCRIPTION, ENDED = "Notification", "SubscriptionConfirmation", "UnsubscribeConfirmation"
+NOTIFICATION, SUBSCRIPTION_CONFIRMATION, UNSUBSCRIBE_CONFIRMATION = (
+    "Notification",
+    "SubscriptionConfirmation",
+    "UnsubscribeConfirmation",
+)
 
 _HASHES: dict[str, HashAlgorithm] = {
     # Version 1 is what a topic signs by until it is told otherwise.
@@ -55,7 +59,7 @@ class Envelope(
     subscribe_url: str | None = None
 
     @property
-    def signed(self) -> bytes:
+    def signed_content(self) -> bytes:
         """What of it is signed, as SNS puts it together."""
         parts = {
             "Message": self.message,
@@ -70,7 +74,7 @@ class Envelope(
         return "".join(f"{name}\n{value}\n" for name, value in parts.items() if value is not None).encode()
 
 
-def checked_topic(text: str) -> str:
+def validate_topic(text: str) -> str:
     """The ARN of a topic. Raises ValueError."""
     if not _TOPIC.fullmatch(text):
         raise ValueError("must be the ARN of the topic: arn:aws:sns:REGION:ACCOUNT:NAME")
@@ -88,50 +92,56 @@ def _is_at(url: str, host: str) -> bool:
     return url.startswith(f"https://{host}/") and url.isascii() and url.isprintable() and " " not in url
 
 
-async def opened(body: bytes, topics: Collection[str], now: datetime, outside: Outside) -> Envelope:
+async def verify_envelope(body: bytes, topics: Collection[str], now: datetime, outside: HttpsClient) -> Envelope:
     """A message of one of these topics.
 
-    That SNS has signed it says nothing by itself, for anybody may have a topic. Raises UnreadableError, Refused,
-    Distrusted, and OutOfReachError.
+    That SNS has signed it says nothing by itself, for anybody may have a topic. Raises MalformedBodyError, Refused,
+    Distrusted, and UpstreamUnavailableError.
     """
-    envelope = decoded_body(body, Envelope)
+    envelope = decode_body(body, Envelope)
     if envelope.topic not in topics:
-        raise Distrusted("The message is of a topic that is not set for Amazon SES.")
-    if envelope.type not in (NOTIFICATION, SUBSCRIPTION, ENDED):
-        raise Distrusted(f"There is no type of message {envelope.type!r} in Amazon SNS.")
+        raise UntrustedRequestError("The message is of a topic that is not set for Amazon SES.")
+    if envelope.type not in (NOTIFICATION, SUBSCRIPTION_CONFIRMATION, UNSUBSCRIBE_CONFIRMATION):
+        raise UntrustedRequestError(f"There is no type of message {envelope.type!r} in Amazon SNS.")
     try:
-        at = instants.instant(envelope.timestamp)
+        at = timestamps.parse_timestamp(envelope.timestamp)
     except ValueError:
-        raise Distrusted("The Timestamp of the message is no time.") from None
-    timely(at, now)
+        raise UntrustedRequestError("The Timestamp of the message is no time.") from None
+    check_age(at, now)
     await _check_signature(envelope, now, outside)
     return envelope
 
 
-async def _check_signature(envelope: Envelope, now: datetime, outside: Outside) -> None:
+async def _check_signature(envelope: Envelope, now: datetime, outside: HttpsClient) -> None:
     url = envelope.certificate_url
     host = _host(envelope.topic)
     if not _is_at(url, host) or not _CERTIFICATE.fullmatch(url.removeprefix(f"https://{host}")):
-        raise Distrusted(f"The certificate is not one of https://{host}: nothing is fetched from elsewhere.")
+        raise UntrustedRequestError(f"The certificate is not one of https://{host}: nothing is fetched from elsewhere.")
     if envelope.version not in _HASHES:
-        raise Distrusted(f"There is no SignatureVersion {envelope.version!r}: have the topic sign by 1 or 2.")
+        raise UntrustedRequestError(
+            f"There is no SignatureVersion {envelope.version!r}: have the topic sign by 1 or 2."
+        )
     certificate = await outside.certificate(url)
     if not certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc:
-        raise Distrusted("The certificate does not hold now: it has ended, or the clock of this server is wrong.")
+        raise UntrustedRequestError(
+            "The certificate does not hold now: it has ended, or the clock of this server is wrong."
+        )
     key = certificate.public_key()
     try:
         if not isinstance(key, rsa.RSAPublicKey):
             raise InvalidSignature
         signature = base64.b64decode(envelope.signature, validate=True)
-        key.verify(signature, envelope.signed, padding.PKCS1v15(), _HASHES[envelope.version])
+        key.verify(signature, envelope.signed_content, padding.PKCS1v15(), _HASHES[envelope.version])
     except (InvalidSignature, ValueError):
-        raise Distrusted("The signature is not by the certificate that the message names.") from None
+        raise UntrustedRequestError("The signature is not by the certificate that the message names.") from None
 
 
-async def confirm(envelope: Envelope, outside: Outside) -> None:
-    """Confirms the subscription that a message asks to confirm. Raises Distrusted and OutOfReachError."""
+async def confirm_subscription(envelope: Envelope, outside: HttpsClient) -> None:
+    """Confirms the subscription that a message asks to confirm. Raises Distrusted and UpstreamUnavailableError."""
     url = envelope.subscribe_url or ""
     host = _host(envelope.topic)
     if not _is_at(url, host) or parse_qs(urlsplit(url).query).get("Action") != ["ConfirmSubscription"]:
-        raise Distrusted(f"SubscribeURL is no confirmation at https://{host}: nothing is fetched from elsewhere.")
+        raise UntrustedRequestError(
+            f"SubscribeURL is no confirmation at https://{host}: nothing is fetched from elsewhere."
+        )
     await outside.fetch(url)

@@ -1,0 +1,158 @@
+"""Where a benchmark runs: an embedded server in a folder of its own, databases in it, clubs in those."""
+
+import asyncio
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from regulars.aggregations import table as table_module
+from regulars.auth import tokens
+from regulars.clock import system_clock
+from regulars.model import community as communities
+from regulars.model.community import NewCommunity
+from regulars.storage import embedded, retention
+from regulars.storage.database import SESSION_SETTINGS, Database
+from regulars.storage.migrate import migrate, role_of
+
+ZONE = "Europe/Oslo"
+
+_DROP_CACHES = Path("/proc/sys/vm/drop_caches")
+
+
+@dataclass(frozen=True)
+class BenchClub:
+    """A community, and a token that is bound to it."""
+
+    id: int
+    token: str
+
+
+@dataclass(frozen=True)
+class BenchDatabase:
+    """One database of the server, migrated: the owner's and the app's URL."""
+
+    owner_url: str
+    app_url: str
+
+    def create_club(self, slug: str) -> BenchClub:
+        """Makes a community in Norway with a token."""
+        return asyncio.run(_made(self.app_url, slug))
+
+    @contextmanager
+    def owner_connection(self) -> Iterator[psycopg.Connection]:
+        """A connection of the owner, whom row-level security does not hold; every statement by itself."""
+        with psycopg.connect(self.owner_url, autocommit=True) as connection:
+            yield connection
+
+    @contextmanager
+    def app_connection(self, club: BenchClub) -> Iterator[psycopg.Connection]:
+        """A connection as the product opens them, within one club; statements have $1, $2, ..."""
+        options = " ".join(f"-c {name}={value}" for name, value in SESSION_SETTINGS.items() if name != "timezone")
+        with psycopg.connect(
+            self.app_url, autocommit=True, options=f"{options} -c TimeZone=UTC", cursor_factory=psycopg.RawCursor
+        ) as connection:
+            connection.execute(f"SET regulars.community_id = '{club.id}'".encode())
+            yield connection
+
+    def vacuum(self, *tables: str) -> None:
+        """Vacuums, analyzes and writes out, so that no benchmark pays for the filling before it."""
+        with self.owner_connection() as connection:
+            for table in tables:
+                connection.execute(f"VACUUM (FREEZE, ANALYZE) {table}".encode())
+            connection.execute("CHECKPOINT")
+
+
+async def _made(url: str, slug: str) -> BenchClub:
+    async with Database(url, 2) as database:
+        await retention.maintain_partitions(database, 7)
+        async with database.unscoped_connection() as connection:
+            new = NewCommunity(slug=slug, name=slug, country="NO", timezone=ZONE, currency="NOK")
+            made = await communities.create(connection, new, system_clock())
+            wanted = tokens.NewToken(made.organization_id, "bench", community_id=made.id)
+            return BenchClub(made.id, await tokens.create(connection, wanted, system_clock()))
+
+
+@dataclass
+class BenchEnvironment:
+    """A running embedded server. Everything in its folder is removed with it."""
+
+    folder: Path
+    _running: ExitStack = field(default_factory=ExitStack)
+    owner_url: str = ""
+    app_url: str = ""
+
+    def start(self) -> None:
+        """Starts the server."""
+        running = self._running.enter_context(embedded.run_server(self.folder / "data"))
+        self.owner_url, self.app_url = running
+
+    def stop(self) -> None:
+        """Stops the server; its data stay."""
+        self._running.close()
+
+    @property
+    def postmaster_pid(self) -> int:
+        """The process that all processes of PostgreSQL come from."""
+        return int((self.folder / "data/postgresql/postmaster.pid").read_text().split()[0])
+
+    def database(self, name: str = embedded.DATABASE_NAME) -> BenchDatabase:
+        """A database of that name, made where it is not there yet, at the present schema."""
+        with psycopg.connect(self.owner_url, autocommit=True) as connection:
+            if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone():
+                connection.execute(f"CREATE DATABASE {name} ENCODING 'UTF8' TEMPLATE template0".encode())
+        found = BenchDatabase(
+            *(url.replace(f"/{embedded.DATABASE_NAME}?", f"/{name}?") for url in (self.owner_url, self.app_url))
+        )
+        migrate(found.owner_url, role_of(found.app_url), table_module.column_statements())
+        return found
+
+    def restart_cold(self) -> bool:
+        """Restarts the server with empty caches; gives whether the machine's own could be emptied too."""
+        self.stop()
+        os.sync()
+        try:
+            _DROP_CACHES.write_text("3")
+            emptied = True
+        except OSError:
+            emptied = False
+        self.start()
+        return emptied
+
+
+@contextmanager
+def bench_environment() -> Iterator[BenchEnvironment]:
+    """A place that lasts as long as the block. REGULARS_BENCH_FOLDER says on which disk."""
+    parent = os.environ.get("REGULARS_BENCH_FOLDER")
+    with tempfile.TemporaryDirectory(prefix="regulars-bench-", dir=parent) as folder:
+        made = BenchEnvironment(Path(folder))
+        made.start()
+        try:
+            yield made
+        finally:
+            made.stop()
+
+
+def fetch_one(connection: psycopg.Connection, statement: str, values: list[Any] | None = None) -> tuple[Any, ...]:
+    """The one row of a statement."""
+    found = connection.execute(statement.encode(), values).fetchone()
+    assert found is not None, statement
+    return found
+
+
+def wait_for_autovacuum(connection: psycopg.Connection, seconds: float = 60.0) -> None:
+    """Waits until autovacuum has nothing under way, so that it does not run into what is measured."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        working = fetch_one(
+            connection, "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'autovacuum worker'"
+        )
+        if not working[0]:
+            return
+        time.sleep(0.5)

@@ -1,0 +1,57 @@
+"""Work in a process of its own, so that its memory and its caches are its own too."""
+
+import os
+import subprocess
+import sys
+from importlib.metadata import distributions
+from pathlib import Path
+
+import msgspec
+
+_ROOT = Path(__file__).parents[1]
+
+OWN_PYTHON = Path(sys.executable)
+PEERS_PYTHON = Path(sys.prefix) / "peers/bin/python"
+"""The Python of peers that need other versions of what the benchmarks themselves need."""
+
+HAS_PEERS_PYTHON = (Path(sys.prefix) / ".peers-installed").exists()
+PEERS_MISSING = "its packages are not installed; `make bench` installs them."
+
+
+class RunCost(msgspec.Struct, frozen=True):
+    """What a script took for one round of its work."""
+
+    seconds: float
+    cpu_seconds: float
+    highest_mib: float
+
+
+def peer_versions(*packages: str) -> str:
+    """The versions of peers as they are installed for themselves, in words."""
+    folders = [str(each) for each in PEERS_PYTHON.parents[1].glob("lib/python*/site-packages")]
+    found = {each.name.lower(): each.version for name in packages for each in distributions(name=name, path=folders)}
+    return ", ".join(f"{name} {found[name]}" for name in packages)
+
+
+def environment() -> dict[str, str]:
+    """The variables of a process that finds the benchmarks and the product."""
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(_ROOT), str(_ROOT / "src")])}
+
+
+def run_rounds(module: str, *arguments: object, folder: Path, python: Path = OWN_PYTHON) -> list[RunCost]:
+    """Runs a script of bench/peers to its end; what it writes beside its output goes to `folder`.
+
+    Raises RuntimeError with the end of what it said where it fails.
+    """
+    command = [str(python), "-W", "ignore", "-m", f"bench.peers.{module}", *(str(each) for each in arguments)]
+    done = subprocess.run(command, cwd=folder, env=environment(), capture_output=True)
+    if done.returncode:
+        raise RuntimeError(f"{module} ended with {done.returncode}:\n{done.stderr.decode()[-4000:]}")
+    # What a library prints comes before.
+    return msgspec.json.decode(done.stdout.splitlines()[-1], type=list[RunCost])
+
+
+def run(module: str, *arguments: object, folder: Path, python: Path = OWN_PYTHON) -> RunCost:
+    """Runs a script that does its work once."""
+    (only,) = run_rounds(module, *arguments, folder=folder, python=python)
+    return only

@@ -1,0 +1,145 @@
+"""From declarations to one statement: the values of many profiles, each at its own instant."""
+
+from collections.abc import Iterable, Sequence
+
+import sqlglot
+from sqlglot import exp
+
+from regulars.aggregations.aggregation import Aggregation, AggregationRegistry
+from regulars.aggregations.engines import SqlEngine
+
+
+def translate(sql: str, engine: SqlEngine) -> str:
+    """A declared piece of SQL in an engine's dialect, its declared functions spelled out."""
+    tree = sqlglot.parse_one(sql, dialect="postgres")
+
+    def spelled(node: exp.Expression) -> exp.Expression:
+        if isinstance(node, exp.Anonymous) and (macro := engine.macros.get(node.name.lower())):
+            arguments = [spell(each) for each in node.expressions]
+            text = macro(*arguments)
+            return exp.Paren(this=sqlglot.parse_one(text, dialect=engine.dialect))
+        return node
+
+    def spell(node: exp.Expression) -> str:
+        return node.transform(spelled).sql(dialect=engine.dialect)
+
+    return tree.transform(spelled).sql(dialect=engine.dialect, pretty=True, unsupported_level=sqlglot.ErrorLevel.RAISE)
+
+
+def _columns_used(sql: str) -> set[str]:
+    return {column.name for column in sqlglot.parse_one(sql, dialect="postgres").find_all(exp.Column)}
+
+
+def dependency_layers(aggregations: Iterable[Aggregation]) -> list[list[Aggregation]]:
+    """Expressions over other values in the order in which they can be computed.
+
+    Raises ValueError for two that need each other.
+    """
+    waiting = [each for each in aggregations if each.relation is None and each.sql]
+    names = {each.name for each in waiting}
+    ordered: list[list[Aggregation]] = []
+    while waiting:
+        ready = [each for each in waiting if not (_columns_used(each.sql) & names) - {each.name}]
+        if not ready:
+            raise ValueError(f"these values need each other: {sorted(names)}")
+        ordered.append(ready)
+        names -= {each.name for each in ready}
+        waiting = [each for each in waiting if each not in ready]
+    return ordered
+
+
+def _indented(sql: str, by: int = 4) -> str:
+    return "\n".join(" " * by + line if line else line for line in sql.splitlines())
+
+
+def _grouped(registry: AggregationRegistry, engine: SqlEngine) -> list[tuple[str, str]]:
+    """One CTE for each relation that values are taken from, grouped by profile: (name, sql)."""
+    over: dict[str, list[str]] = {}
+    for each in registry.declarations:
+        if each.relation is not None:
+            over.setdefault(each.relation.name, []).append(f"{translate(each.sql, engine)} AS {each.name}")
+    return [
+        (
+            f"by_{relation}",
+            "SELECT k,\n" + ",\n".join(_indented(column, 7) for column in columns) + f"\nFROM {relation}\nGROUP BY k",
+        )
+        for relation, columns in over.items()
+    ]
+
+
+def _measured(registry: AggregationRegistry, engine: SqlEngine, grouped: Sequence[str]) -> str:
+    columns = []
+    for each in registry.declarations:
+        if each.relation is None:
+            continue
+        column = f"by_{each.relation.name}.{each.name}"
+        empty = getattr(each, "default", "")
+        columns.append(f"coalesce({column}, {translate(empty, engine)}) AS {each.name}" if empty else column)
+    joins = "\n".join(f"LEFT JOIN {name} ON {name}.k = member.k" for name in grouped)
+    selected = ",\n".join(["SELECT member.*", *(_indented(each, 7) for each in columns)])
+    return f"{selected}\nFROM member\n{joins}"
+
+
+def shared_input_ctes(engine: SqlEngine) -> list[tuple[str, str]]:
+    """The inputs that engines over files have in common, each as a CTE: (name, sql)."""
+    if not engine.shared_input_ctes:
+        return []
+    tree = sqlglot.parse_one(engine.shared_input_ctes, dialect="postgres")
+    return [
+        (each.alias, translate(each.this.sql(dialect="postgres"), engine)) for each in tree.args["with_"].expressions
+    ]
+
+
+def build_relations(registry: AggregationRegistry, engine: SqlEngine) -> list[tuple[str, str]]:
+    """Everything up to the values, each a relation over those before it: (name, sql). The last has a row for each
+    profile with every measure and value by name.
+    """
+    found = [*shared_input_ctes(engine), *((each.name, translate(each.sql, engine)) for each in registry.relations)]
+    grouped = _grouped(registry, engine)
+    found += grouped
+    last = "measured"
+    found.append((last, _measured(registry, engine, [name for name, _ in grouped])))
+    for number, layer in enumerate(dependency_layers(registry.aggregations), 1):
+        columns = ",\n".join(_indented(f"{translate(each.sql, engine)} AS {each.name}", 7) for each in layer)
+        found.append((f"layer_{number}", f"SELECT {last}.*,\n{columns}\nFROM {last}"))
+        last = f"layer_{number}"
+    return found
+
+
+def build_ctes(registry: AggregationRegistry, engine: SqlEngine) -> tuple[str, str]:
+    """The same as common table expressions, and the name of the last."""
+    found = build_relations(registry, engine)
+    body = ",\n".join(f"{name} AS (\n{_indented(sql)}\n)" for name, sql in found)
+    return f"{engine.input_ctes.strip()},\n{body}" if engine.input_ctes else body, found[-1][0]
+
+
+def _value(of: Aggregation, engine: SqlEngine) -> str:
+    if finish := engine.output_expressions.get(of.type):
+        return finish(of.name)
+    column = engine.column_types.get(of.type.column_type)
+    if column is None:
+        column = exp.DataType.build(of.type.column_type, dialect="postgres").sql(dialect=engine.dialect)
+    return f"CAST({of.name} AS {column})"
+
+
+def select_values(registry: AggregationRegistry, engine: SqlEngine, last: str) -> str:
+    """From the last relation: `k`, `profile_id`, `calculated_at`, `next_change_at` where the registry knows of changes,
+    `values_epoch` and every stored value by name.
+    """
+    changes = ",\n".join(
+        _indented(each.name if each.relation is not None else translate(each.sql, engine), 11)
+        for each in registry.time_triggers
+    )
+    columns = [
+        "SELECT k, profile_id, as_of AS calculated_at",
+        *([f"       least(\n{changes}\n       ) AS next_change_at"] if changes else []),
+        "       values_epoch",
+        *(f"       {_value(each, engine)} AS {each.name}" for each in registry.stored),
+    ]
+    return ",\n".join(columns) + f"\nFROM {last}"
+
+
+def compile_statement(registry: AggregationRegistry, engine: SqlEngine) -> str:
+    """The one statement that gives, for each profile and instant asked for, what `selected` says."""
+    body, last = build_ctes(registry, engine)
+    return f"WITH {body}\n{select_values(registry, engine, last)}"

@@ -1,0 +1,102 @@
+"""Where a profile shops."""
+
+from regulars.aggregations.aggregation import Aggregation, Relation, SharedMeasure, ValueType
+from regulars.aggregations.definitions.relations import (
+    HISTORY,
+    LEAVES_12M_WINDOW,
+    NEXT_FUTURE_FACT,
+    SALE_LEAVES_24M_WINDOW,
+)
+
+STORE_TOTALS = Relation(
+    "places",
+    "One row for each location of the profile's transactions that move money: its sales and net spend, and its "
+    "standing among the profile's locations: larger for a later last sale, then for an earlier place in the order.",
+    """
+    SELECT visits.k, visits.location_id, sales, sales_24m, net, net_12m,
+           locations.external_id, locations.country, locations.iso_state, locations.state,
+           standing(visits.k, last_sale_at, locations.external_id, visits.location_id) AS standing
+    FROM (
+        SELECT k, location_id,
+               count(*) FILTER (WHERE is_sale) AS sales,
+               count(*) FILTER (WHERE is_sale AND within_24m) AS sales_24m,
+               sum(amount) AS net,
+               sum(amount) FILTER (WHERE within_12m) AS net_12m,
+               max(transacted_at) FILTER (WHERE is_sale) AS last_sale_at
+        FROM history
+        WHERE location_id IS NOT NULL AND moves
+        GROUP BY k, location_id
+    ) AS visits
+    JOIN locations ON locations.location_id = visits.location_id
+    """,
+)
+
+RELATIONS = (STORE_TOTALS,)
+
+MEASURES = (
+    SharedMeasure("sales_24m", HISTORY, "count(*) FILTER (WHERE is_sale AND within_24m)"),
+    SharedMeasure("favourite_24m", STORE_TOTALS, "most(location_id, sales_24m, standing)"),
+    SharedMeasure("favourite_all", STORE_TOTALS, "most(location_id, sales, standing)"),
+)
+
+_AT_A_LOCATION = "is_sale AND location_id IS NOT NULL"
+
+AGGREGATIONS = (
+    Aggregation(
+        "store_join",
+        ValueType.LOCATION,
+        description="The location of the first sale that has one.",
+        relation=HISTORY,
+        sql=f"first_of(location_id, {_AT_A_LOCATION})",
+        time_triggers=(NEXT_FUTURE_FACT,),
+        explain_filter=f"{_AT_A_LOCATION} AND n = first_location_n",
+    ),
+    Aggregation(
+        "most_transacted_location",
+        ValueType.LOCATION,
+        description="The location with most sales within 24 months, or of all time where those months hold no sale; "
+        "ties go to the later last sale, then to the order of locations.",
+        sql="CASE WHEN sales_24m > 0 THEN favourite_24m ELSE favourite_all END",
+        time_triggers=(NEXT_FUTURE_FACT, SALE_LEAVES_24M_WINDOW),
+        explain_filter=f"{_AT_A_LOCATION} AND location_id = most_transacted_location AND (within_24m OR sales_24m = 0)",
+    ),
+    Aggregation(
+        "latest_transacted_location",
+        ValueType.LOCATION,
+        description="The location of the last sale that has one.",
+        relation=HISTORY,
+        sql=f"last_of(location_id, {_AT_A_LOCATION})",
+        time_triggers=(NEXT_FUTURE_FACT,),
+        explain_filter=f"{_AT_A_LOCATION} AND n = last_location_n",
+    ),
+    Aggregation(
+        "most_spend_location",
+        ValueType.LOCATION,
+        description="The location with the largest net spend of all time, where that is above 0; ties as for "
+        "most_transacted_location.",
+        relation=STORE_TOTALS,
+        sql="most(location_id, net, standing)",
+        time_triggers=(NEXT_FUTURE_FACT,),
+        explain_filter="moves AND location_id = most_spend_location",
+    ),
+    Aggregation(
+        "most_spend_12m_location",
+        ValueType.LOCATION,
+        description="The location with the largest net spend within 12 months, where that is above 0; ties as for "
+        "most_transacted_location.",
+        relation=STORE_TOTALS,
+        sql="most(location_id, net_12m, standing)",
+        time_triggers=(NEXT_FUTURE_FACT, LEAVES_12M_WINDOW),
+        explain_filter="moves AND within_12m AND location_id = most_spend_12m_location",
+    ),
+    Aggregation(
+        "transacted_locations",
+        ValueType.LOCATIONS,
+        description="The ids of the locations that the profile has bought at, in the order of locations.",
+        relation=STORE_TOTALS,
+        sql="in_order(location_id, external_id, sales > 0)",
+        default="empty_list()",
+        time_triggers=(NEXT_FUTURE_FACT,),
+        explain_filter=_AT_A_LOCATION,
+    ),
+)

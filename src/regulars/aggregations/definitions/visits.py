@@ -1,0 +1,153 @@
+"""On which days a profile shops, and how far apart."""
+
+from regulars.aggregations.aggregation import Aggregation, Relation, SharedMeasure, ValueType
+from regulars.aggregations.definitions.relations import HISTORY, NEXT_FUTURE_FACT
+
+SHOP_DAYS = Relation(
+    "days",
+    "The profile's shop days in order, each with its net spend, the shop day before and the one after.",
+    """
+    SELECT k, shop_date, net,
+           lag(shop_date) OVER (PARTITION BY k ORDER BY shop_date) AS earlier,
+           lead(shop_date) OVER (PARTITION BY k ORDER BY shop_date) AS later
+    FROM (
+        SELECT k, shop_date, sum(amount) AS net
+        FROM history
+        GROUP BY k, shop_date
+        HAVING bool_or(is_sale)
+    ) AS dated
+    """,
+)
+
+RELATIONS = (SHOP_DAYS,)
+MEASURES: tuple[SharedMeasure, ...] = ()
+
+_SALES = "is_sale"
+
+AGGREGATIONS = (
+    Aggregation(
+        "shop_days",
+        ValueType.INTEGER,
+        description="Average days between shop days, rounded half up; null with fewer than two shop days.",
+        sql="""CASE WHEN total_shop_days > 1
+               THEN half_up(days_between(first_shop_date, latest_shop_date), total_shop_days - 1) END""",
+        time_triggers=(NEXT_FUTURE_FACT,),
+        explain_filter=_SALES,
+    ),
+    Aggregation(
+        "shop_count",
+        ValueType.INTEGER,
+        description="Number of sales: counted transactions with a total above 0.",
+        relation=HISTORY,
+        sql="count(*) FILTER (WHERE is_sale)",
+        default="0",
+        time_triggers=(NEXT_FUTURE_FACT,),
+        explain_filter=_SALES,
+    ),
+    Aggregation(
+        "first_shop_date",
+        ValueType.DATE,
+        description="The first shop day, by the local calendar of the sale.",
+        relation=SHOP_DAYS,
+        sql="min(shop_date)",
+        time_triggers=(NEXT_FUTURE_FACT,),
+        explain_filter="is_sale AND shop_date = first_shop_date",
+    ),
+    Aggregation(
+        "second_shop_date",
+        ValueType.DATE,
+        description="The second shop day.",
+        relation=SHOP_DAYS,
+        sql="next_to_first(shop_date, later)",
+        time_triggers=(NEXT_FUTURE_FACT,),
+        explain_filter="is_sale AND shop_date IN (first_shop_date, second_shop_date)",
+    ),
+    Aggregation(
+        "previous_shop_date",
+        ValueType.DATE,
+        description="The last shop day but one.",
+        relation=SHOP_DAYS,
+        sql="next_to_last(shop_date, earlier)",
+        time_triggers=(NEXT_FUTURE_FACT,),
+        explain_filter="is_sale AND shop_date IN (previous_shop_date, latest_shop_date)",
+    ),
+    Aggregation(
+        "latest_shop_date",
+        ValueType.DATE,
+        description="The last shop day.",
+        relation=SHOP_DAYS,
+        sql="max(shop_date)",
+        time_triggers=(NEXT_FUTURE_FACT,),
+        explain_filter="is_sale AND shop_date = latest_shop_date",
+    ),
+    Aggregation(
+        "first_shop_days",
+        ValueType.INTEGER,
+        description="Days from the join date, in the community's zone, to the first shop day; 0 where negative.",
+        sql="CASE WHEN first_shop_date < joined_on THEN 0 ELSE days_between(joined_on, first_shop_date) END",
+        time_triggers=(NEXT_FUTURE_FACT,),
+        explain_filter="is_sale AND shop_date = first_shop_date",
+        explain_fields=("joined_at",),
+    ),
+    Aggregation(
+        "second_shop_days",
+        ValueType.INTEGER,
+        description="Days from the first to the second shop day.",
+        sql="days_between(first_shop_date, second_shop_date)",
+        time_triggers=(NEXT_FUTURE_FACT,),
+        explain_filter="is_sale AND shop_date IN (first_shop_date, second_shop_date)",
+    ),
+    Aggregation(
+        "latest_shop_days",
+        ValueType.INTEGER,
+        description="Days from the last shop day but one to the last.",
+        sql="days_between(previous_shop_date, latest_shop_date)",
+        time_triggers=(NEXT_FUTURE_FACT,),
+        explain_filter="is_sale AND shop_date IN (previous_shop_date, latest_shop_date)",
+    ),
+    Aggregation(
+        "average_shop_days",
+        ValueType.INTEGER,
+        description="Days from the first to the last shop day by the number of shop days, rounded half up; "
+        "from the third shop day on.",
+        sql="""CASE WHEN total_shop_days > 2
+               THEN half_up(days_between(first_shop_date, latest_shop_date), total_shop_days) END""",
+        time_triggers=(NEXT_FUTURE_FACT,),
+        explain_filter=_SALES,
+    ),
+    Aggregation(
+        "total_shop_days",
+        ValueType.INTEGER,
+        description="Number of shop days: distinct local dates of sales.",
+        relation=SHOP_DAYS,
+        sql="count(*)",
+        default="0",
+        time_triggers=(NEXT_FUTURE_FACT,),
+        explain_filter=_SALES,
+    ),
+    Aggregation(
+        "at_risk_date",
+        ValueType.DATE,
+        description="The last shop day plus three times average_shop_days: past it, the profile may be lost.",
+        sql="days_after(latest_shop_date, 3 * average_shop_days)",
+        time_triggers=(NEXT_FUTURE_FACT,),
+        explain_filter=_SALES,
+    ),
+    Aggregation(
+        "latest_shop_spend",
+        ValueType.MONEY,
+        description="Net spend on the last shop day, returns of that day included.",
+        relation=SHOP_DAYS,
+        sql="of_last(net, shop_date, later)",
+        time_triggers=(NEXT_FUTURE_FACT,),
+        explain_filter="shop_date = latest_shop_date",
+    ),
+    Aggregation(
+        "latest_shop_currency",
+        ValueType.ENUM,
+        description="The currency that latest_shop_spend is in: the community's.",
+        sql="CASE WHEN latest_shop_date IS NOT NULL THEN currency END",
+        time_triggers=(NEXT_FUTURE_FACT,),
+        explain_filter="shop_date = latest_shop_date",
+    ),
+)

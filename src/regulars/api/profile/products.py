@@ -1,0 +1,211 @@
+"""Products and their variants over HTTP."""
+
+from typing import Any
+
+import msgspec
+
+from regulars.api.profile.batch_response import RowBatch
+from regulars.api.profile.crud import get_handler, get_representation, list_handler
+from regulars.auth import permits
+from regulars.model.products import products, variants
+from regulars.model.products.products import PRODUCTS, ProductIn, ProductRow
+from regulars.model.products.variants import VARIANTS, VariantIn
+from regulars.model.resource import fetch_page, parse_list_query
+from regulars.model.unit_of_work import UnitOfWork
+from regulars.storage.database import Scope
+from regulars.web.endpoint import Endpoint, RequestContext, data_envelope, page_envelope
+
+
+class ProductBatch(msgspec.Struct, frozen=True):
+    """Products to make, or to change where their external id, or name and brand, are known."""
+
+    products: list[msgspec.Raw]
+
+
+async def _create(call: RequestContext, writing: UnitOfWork) -> dict[str, object]:
+    return await get_representation(PRODUCTS, writing, await products.create(writing, call.body))
+
+
+async def _update(call: RequestContext, writing: UnitOfWork) -> dict[str, object]:
+    product_id = call.path_integer("id")
+    await products.update(writing, product_id, call.body)
+    return await get_representation(PRODUCTS, writing, product_id)
+
+
+async def _delete(call: RequestContext, writing: UnitOfWork) -> None:
+    await products.delete(writing, call.path_integer("id"))
+
+
+def _row(product: ProductIn) -> ProductRow:
+    return products.require_key(products.validate(product))
+
+
+async def _put_batch(call: RequestContext, writing: UnitOfWork) -> dict[str, object]:
+    batch = RowBatch("products", call.body.products)
+    await batch.write(writing, await call.app.worker_threads.run(batch.validate, ProductIn, _row), products.upsert_many)
+    return await batch.store_result(writing)
+
+
+# Variants --------------------------------------------------------------------------------------------
+
+_OF_PRODUCT = "r.product_id = {0}"
+
+
+async def _with_product(call: RequestContext, scope: Scope, things: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    if "product" not in call.query_params.get("include", "").split(","):
+        return things
+    found = await PRODUCTS.fetch_many(scope, sorted({each["product_id"] for each in things}))
+    return [{**each, "product": found.get(each["product_id"])} for each in things]
+
+
+async def _list_variants(call: RequestContext) -> dict[str, object]:
+    asked = parse_list_query(VARIANTS, call.query_params)
+    async with call.app.database.read_transaction(call.community_id) as scope:
+        product_id = (await PRODUCTS.fetch_one(scope, call.path_integer("id")))["id"]
+        found, total = await fetch_page(VARIANTS, scope, asked, _OF_PRODUCT, product_id)
+        things = await _with_product(call, scope, found)
+    return page_envelope(call, things, total, asked.page.number, asked.page.size)
+
+
+async def _variant(call: RequestContext, scope: Scope, variant_id: int) -> dict[str, object]:
+    condition = f"r.product_id = {call.path_integer('id')} AND r.id = $2"
+    found = await VARIANTS.fetch_one(scope, variant_id, condition)
+    return data_envelope((await _with_product(call, scope, [found]))[0])
+
+
+async def _read_variant(call: RequestContext) -> dict[str, object]:
+    async with call.app.database.read_transaction(call.community_id) as scope:
+        return await _variant(call, scope, call.path_integer("variant_id"))
+
+
+async def _create_variant(call: RequestContext, writing: UnitOfWork) -> dict[str, object]:
+    product_id = call.path_integer("id")
+    await products.lock_existing(writing, product_id)
+    return await _variant(call, writing, await variants.create(writing, product_id, call.body))
+
+
+async def _update_variant(call: RequestContext, writing: UnitOfWork) -> dict[str, object]:
+    variant_id = call.path_integer("variant_id")
+    await variants.update(writing, call.path_integer("id"), variant_id, call.body)
+    return await _variant(call, writing, variant_id)
+
+
+async def _delete_variant(call: RequestContext, writing: UnitOfWork) -> None:
+    await variants.delete(writing, call.path_integer("id"), call.path_integer("variant_id"))
+
+
+_AT = "/api/v3/products"
+_VARIANTS_AT = f"{_AT}/{{id}}/variants"
+_INCLUDE = {"include": "`product` shows the product of each variant."}
+
+ENDPOINTS: tuple[Endpoint, ...] = (
+    Endpoint(
+        "GET",
+        _AT,
+        "List products",
+        reads=list_handler(PRODUCTS),
+        shows=PRODUCTS,
+        lists=True,
+        permit=permits.PRODUCT_READ,
+        tag="products",
+    ),
+    Endpoint(
+        "POST",
+        _AT,
+        "Make a product with its variants",
+        writes=_create,
+        takes=ProductIn,
+        shows=PRODUCTS,
+        status=201,
+        permit=permits.PRODUCT_WRITE,
+        tag="products",
+    ),
+    Endpoint(
+        "POST",
+        f"{_AT}/batch.json",
+        "Make or change many products by external id, else by name and brand",
+        writes=_put_batch,
+        takes=ProductBatch,
+        permit=permits.PRODUCT_WRITE,
+        tag="products",
+    ),
+    Endpoint(
+        "GET",
+        f"{_AT}/{{id}}",
+        "Read a product",
+        reads=get_handler(PRODUCTS),
+        shows=PRODUCTS,
+        permit=permits.PRODUCT_READ,
+        tag="products",
+    ),
+    Endpoint(
+        "PUT",
+        f"{_AT}/{{id}}",
+        "Change what is given of a product",
+        writes=_update,
+        takes=ProductIn,
+        shows=PRODUCTS,
+        permit=permits.PRODUCT_WRITE,
+        tag="products",
+    ),
+    Endpoint(
+        "DELETE",
+        f"{_AT}/{{id}}",
+        "Delete a product with its variants",
+        writes=_delete,
+        status=204,
+        permit=permits.PRODUCT_WRITE,
+        tag="products",
+    ),
+    Endpoint(
+        "GET",
+        _VARIANTS_AT,
+        "List the variants of a product",
+        reads=_list_variants,
+        shows=VARIANTS,
+        lists=True,
+        permit=permits.PRODUCT_READ,
+        tag="products",
+        query=_INCLUDE,
+    ),
+    Endpoint(
+        "POST",
+        _VARIANTS_AT,
+        "Make a variant of a product",
+        writes=_create_variant,
+        takes=VariantIn,
+        shows=VARIANTS,
+        status=201,
+        permit=permits.PRODUCT_WRITE,
+        tag="products",
+    ),
+    Endpoint(
+        "GET",
+        f"{_VARIANTS_AT}/{{variant_id}}",
+        "Read a variant",
+        reads=_read_variant,
+        shows=VARIANTS,
+        permit=permits.PRODUCT_READ,
+        tag="products",
+        query=_INCLUDE,
+    ),
+    Endpoint(
+        "PUT",
+        f"{_VARIANTS_AT}/{{variant_id}}",
+        "Change what is given of a variant",
+        writes=_update_variant,
+        takes=VariantIn,
+        shows=VARIANTS,
+        permit=permits.PRODUCT_WRITE,
+        tag="products",
+    ),
+    Endpoint(
+        "DELETE",
+        f"{_VARIANTS_AT}/{{variant_id}}",
+        "Delete a variant",
+        writes=_delete_variant,
+        status=204,
+        permit=permits.PRODUCT_WRITE,
+        tag="products",
+    ),
+)

@@ -1,0 +1,78 @@
+"""Webhooks over HTTP."""
+
+from regulars.api.profile.crud import get_handler, get_representation, list_handler
+from regulars.auth import permits
+from regulars.model import webhooks
+from regulars.model.unit_of_work import UnitOfWork
+from regulars.model.webhooks import WEBHOOKS, WebhookIn
+from regulars.web.endpoint import Endpoint, RequestContext, data_envelope
+
+
+async def _create(call: RequestContext, writing: UnitOfWork) -> dict[str, object]:
+    made = await webhooks.create(writing, call.body)
+    return data_envelope({**await WEBHOOKS.fetch_one(writing, made.id), "secret": made.secret})
+
+
+async def _update(call: RequestContext, writing: UnitOfWork) -> dict[str, object]:
+    webhook_id = call.path_integer("id")
+    await webhooks.update(writing, webhook_id, call.body)
+    return await get_representation(WEBHOOKS, writing, webhook_id)
+
+
+async def _delete(call: RequestContext, writing: UnitOfWork) -> None:
+    await webhooks.delete(writing, call.path_integer("id"))
+
+
+_AT = "/api/v3/webhooks"
+
+ENDPOINTS: tuple[Endpoint, ...] = (
+    Endpoint(
+        "GET",
+        _AT,
+        "List webhooks",
+        reads=list_handler(WEBHOOKS),
+        shows=WEBHOOKS,
+        lists=True,
+        permit=permits.WEBHOOK_READ,
+        tag="webhooks",
+    ),
+    Endpoint(
+        "POST",
+        _AT,
+        "Make a webhook; the answer alone shows its secret",
+        writes=_create,
+        takes=WebhookIn,
+        shows=WEBHOOKS,
+        status=201,
+        permit=permits.WEBHOOK_WRITE,
+        tag="webhooks",
+    ),
+    Endpoint(
+        "GET",
+        f"{_AT}/{{id}}",
+        "Read a webhook",
+        reads=get_handler(WEBHOOKS),
+        shows=WEBHOOKS,
+        permit=permits.WEBHOOK_READ,
+        tag="webhooks",
+    ),
+    Endpoint(
+        "PUT",
+        f"{_AT}/{{id}}",
+        "Change what is given of a webhook",
+        writes=_update,
+        takes=WebhookIn,
+        shows=WEBHOOKS,
+        permit=permits.WEBHOOK_WRITE,
+        tag="webhooks",
+    ),
+    Endpoint(
+        "DELETE",
+        f"{_AT}/{{id}}",
+        "Delete a webhook",
+        writes=_delete,
+        status=204,
+        permit=permits.WEBHOOK_WRITE,
+        tag="webhooks",
+    ),
+)

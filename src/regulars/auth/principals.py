@@ -1,0 +1,63 @@
+"""The caller of a request: the kind of its credential, and what the credential is bound to."""
+
+from dataclasses import dataclass
+from enum import Enum
+from uuid import UUID
+
+from regulars.auth import permits
+from regulars.auth.member_tokens import MemberIdentity
+from regulars.auth.tokens import Token
+
+
+class PrincipalKind(Enum):
+    """The kind of credential that authenticates a request."""
+
+    ANONYMOUS = "no credential"
+    COMMUNITY = "an API token of a community"
+    PROFILE = "an API token bound to one profile"
+    ORGANIZATION = "an API token of an organization"
+    MEMBER = "a member's own token"
+    PROVIDER = "a provider's signature"
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """The authenticated caller of a request; None for what its credential is not bound to."""
+
+    kind: PrincipalKind
+    organization_id: int | None = None
+    community_id: int | None = None
+    profile_id: UUID | None = None
+    permits: tuple[str, ...] = ()
+    customers: tuple[str, ...] | None = None
+    token_id: int | None = None
+
+    @property
+    def is_profile_bound(self) -> bool:
+        """Whether the caller acts for one profile only."""
+        return self.profile_id is not None
+
+
+ANONYMOUS = Principal(PrincipalKind.ANONYMOUS)
+"""The caller of a request without a credential."""
+
+
+def principal_from_token(token: Token) -> Principal:
+    """The caller that an API token stands for."""
+    if token.profile_id is not None:
+        kind = PrincipalKind.PROFILE
+    else:
+        kind = PrincipalKind.ORGANIZATION if token.community_id is None else PrincipalKind.COMMUNITY
+    return Principal(
+        kind, token.organization_id, token.community_id, token.profile_id, token.permits, token.customers, token.id
+    )
+
+
+def principal_from_member(member: MemberIdentity) -> Principal:
+    """The caller that a member's own token stands for."""
+    return Principal(
+        PrincipalKind.MEMBER,
+        community_id=member.community_id,
+        profile_id=member.profile_id,
+        permits=permits.MEMBER_PERMITS,
+    )

@@ -1,0 +1,62 @@
+"""A timeseries as a page that needs nothing from elsewhere: the chart's program is in it."""
+
+import html
+from collections.abc import Mapping
+from importlib.metadata import distribution
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from regulars.cli.output import series_name
+
+_encoder = msgspec.json.Encoder(decimal_format="number")
+
+_PAGE = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<style>html, body, #chart {{ height: 100%; margin: 0; }}</style>
+<script>{program}</script>
+</head>
+<body>
+<div id="chart"></div>
+<script>
+const drawn = {drawn};
+Plotly.newPlot("chart", drawn.data, drawn.layout, {{ responsive: true, displaylogo: false }});
+</script>
+</body>
+</html>
+"""
+
+
+def render_page(title: str, answer: Mapping[str, Any]) -> str:
+    """A page with a line for each series of a timeseries."""
+    # Buckets are drawn at their local time, as they are written.
+    buckets = [each[:19] for each in answer["time_buckets"]]
+    lines = [
+        {
+            "name": series_name(each),
+            "x": buckets,
+            "y": each["values"],
+            "mode": "lines+markers" if len(buckets) < 60 else "lines",
+        }
+        for each in answer["series"]
+    ]
+    layout = {
+        "title": {"text": title},
+        "xaxis": {"title": {"text": f"{answer['interval']}, {answer['range_timezone']}"}},
+        "yaxis": {"rangemode": "tozero"},
+        "hovermode": "x unified",
+        "showlegend": True,
+    }
+    drawn = _encoder.encode({"data": lines, "layout": layout}).decode()
+    # What a label says must not end the script that it stands in.
+    return _PAGE.format(title=html.escape(title), program=plotly_script(), drawn=drawn.replace("<", "\\u003c"))
+
+
+def plotly_script() -> str:
+    """The JavaScript that draws, from the installed package."""
+    return Path(str(distribution("plotly").locate_file("plotly/package_data/plotly.min.js"))).read_text()

@@ -1,0 +1,1 @@
+"""Pure functions and types of the business: no database, no settings, no clock."""

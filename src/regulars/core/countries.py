@@ -1,0 +1,54 @@
+"""Countries: kept as ISO 3166-1 alpha-2, understood as alpha-2, alpha-3 or English name."""
+
+from functools import lru_cache
+
+import pycountry
+
+# Names in wide use that ISO 3166's own lists lack.
+_COMMON_NAMES = {
+    "england": "GB",
+    "great britain": "GB",
+    "northern ireland": "GB",
+    "scotland": "GB",
+    "wales": "GB",
+    "uk": "GB",
+    "usa": "US",
+    "united states of america": "US",
+    "south korea": "KR",
+    "north korea": "KP",
+    "russia": "RU",
+    "turkey": "TR",
+    "czech republic": "CZ",
+    "ivory coast": "CI",
+    "cape verde": "CV",
+    "swaziland": "SZ",
+    "macedonia": "MK",
+    "burma": "MM",
+    "holland": "NL",
+    "vatican": "VA",
+}
+
+
+@lru_cache(maxsize=1)
+def codes_by_name() -> dict[str, str]:
+    """Every code and name that is understood, in small letters, with the alpha-2 code that it means."""
+    codes = dict(_COMMON_NAMES)
+    for country in pycountry.countries:
+        for attribute in ("alpha_2", "alpha_3", "name", "common_name", "official_name"):
+            if name := getattr(country, attribute, None):
+                codes[name.casefold()] = country.alpha_2
+    return codes
+
+
+def alpha_2(text: str) -> str:
+    """The ISO 3166-1 alpha-2 code of a country. Raises ValueError when the text names none."""
+    code = codes_by_name().get(text.strip().casefold())
+    if code is None:
+        raise ValueError("must be a country: ISO 3166-1 alpha-2, alpha-3, or its English name")
+    return code
+
+
+@lru_cache(maxsize=512)
+def alpha_3(code: str) -> str:
+    """The ISO 3166-1 alpha-3 code of an alpha-2 code."""
+    return str(pycountry.countries.lookup(code).alpha_3)

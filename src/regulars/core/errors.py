@@ -1,0 +1,59 @@
+"""Why a fact is not taken: errors that name the field by its path and say what to do."""
+
+import re
+from collections.abc import Mapping
+
+import msgspec
+
+
+class ValidationError(ValueError):
+    """A fact that can't be taken as it is. `errors` are messages by path, such as `items.0.quantity`."""
+
+    status = 422
+
+    def __init__(self, errors: Mapping[str, str]) -> None:
+        self.errors = dict(errors)
+        super().__init__("; ".join(f"{path}: {message}" for path, message in self.errors.items()))
+
+    def with_prefix(self, prefix: str) -> "ValidationError":
+        """The same refusal, its paths below `prefix`."""
+        return ValidationError({f"{prefix}.{path}" if path else prefix: text for path, text in self.errors.items()})
+
+
+class ResponseErasedError(ValidationError):
+    """A request that was processed before, and whose response has been erased with a profile that it concerned."""
+
+    status = 410
+
+    def __init__(self, message: str) -> None:
+        self.message = message
+        super().__init__({"": message})
+
+
+class NotFoundError(LookupError):
+    """There is no such thing in this community. `extra` goes into the answer (`merged_into`)."""
+
+    status = 404
+
+    def __init__(self, message: str, extra: Mapping[str, object] | None = None) -> None:
+        self.extra = dict(extra or {})
+        super().__init__(message)
+
+
+def field_error(path: str, message: str) -> ValidationError:
+    """A refusal of one field."""
+    return ValidationError({path: message})
+
+
+_PATH = re.compile(r"^(?P<text>.*) - at `(?P<key>key in )?\$(?P<path>.*)`$", re.DOTALL)
+
+
+def from_msgspec(error: msgspec.ValidationError) -> ValidationError:
+    """A refusal from msgspec's own, its path in our form: `$.items[0].quantity` is `items.0.quantity`."""
+    match = _PATH.match(str(error))
+    text, path = (match["text"], match["path"]) if match else (str(error), "")
+    path = re.sub(r"\[(\d+|\.\.\.)\]", r".\1", path).lstrip(".")
+    if missing := re.match(r"Object missing required field `(.+)`", text):
+        path = f"{path}.{missing[1]}" if path else missing[1]
+        return ValidationError({path: "is required"})
+    return ValidationError({path: text[:1].lower() + text[1:]})

@@ -1,0 +1,1 @@
+"""The generated club of shopping malls."""

@@ -1,0 +1,106 @@
+"""Runs what is due later, in every process; locks in the database keep two from doing the same."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
+
+import structlog
+
+from regulars.jobs import per_community, queue, refresh_due
+from regulars.rollups import compaction, empty_counts, link_visits, offer_events, partitions, purchases, sending_events
+from regulars.settings import Settings
+from regulars.storage import retention
+from regulars.storage.database import Database
+
+COMPACTION_INTERVAL_SECONDS = 0.2
+BACKLOG_INTERVAL_SECONDS = 10.0
+"""A process folds what it has appended itself at once, and what others left behind now and then."""
+
+STOP_TIMEOUT_SECONDS = 4.0
+"""How long running jobs may take to finish their step."""
+
+EXPIRY_INTERVAL_SECONDS = 6 * 3600.0
+
+_log = structlog.get_logger("regulars.jobs")
+
+
+class Scheduler:
+    """The periodic work of one process. `swept` is told of the profiles that its sweeps compute again."""
+
+    def __init__(
+        self, database: Database, settings: Settings, swept: Callable[[int], None] = lambda profiles: None
+    ) -> None:
+        self._database = database
+        self._settings = settings
+        self._swept = swept
+        self._tasks: list[asyncio.Task[None]] = []
+        self._stopping = asyncio.Event()
+
+    def start(self) -> None:
+        """Begins; the first round is at once."""
+        for name, every, work in (
+            ("sweep", self._settings.sweep_seconds, self._sweep),
+            ("fold", COMPACTION_INTERVAL_SECONDS, self._fold),
+            ("fold of what is left", BACKLOG_INTERVAL_SECONDS, self._fold_left),
+            ("retention", 600.0, self._keep),
+            ("expiry", EXPIRY_INTERVAL_SECONDS, self._expire),
+        ):
+            self._tasks.append(asyncio.create_task(self._repeat(name, every, work), name=name))
+        self._tasks.append(asyncio.create_task(queue.run_until_stopped(self._database, self._stopping), name="queue"))
+
+    def request_stop(self) -> None:
+        """Starts no more jobs; running ones finish their step."""
+        self._stopping.set()
+
+    async def stop(self) -> None:
+        """Lets running jobs finish their step, and starts no more.
+
+        A step that takes longer than STOP_SECONDS is cancelled: its transaction is rolled back, and repeated later.
+        """
+        self.request_stop()
+        if not self._tasks:
+            return
+        _, unfinished = await asyncio.wait(self._tasks, timeout=STOP_TIMEOUT_SECONDS)
+        for task in unfinished:
+            _log.warning("job.cancelled", job=task.get_name())
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _sweep(self) -> None:
+        await refresh_due.refresh_all(self._database, self._stopping.is_set, self._swept)
+
+    async def _fold(self) -> None:
+        await self._each("fold", compaction.pending_communities(), partial(compaction.compact, self._database))
+        await self._each("fold", purchases.pending_communities(), partial(purchases.compact, self._database))
+
+    async def _fold_left(self) -> None:
+        every = await per_community.list_ids(self._database)
+        await self._each("fold", every, partial(compaction.compact_pending, self._database))
+        await self._each("sendings", every, partial(sending_events.rebuild_if_stale, self._database))
+        await self._each("visits", every, partial(link_visits.rebuild_if_stale, self._database))
+        await self._each("offers", every, partial(offer_events.rebuild_if_stale, self._database))
+        await self._each("fold", every, partial(purchases.compact_pending, self._database))
+
+    async def _keep(self) -> None:
+        await retention.maintain_partitions(self._database, self._settings.outbox_days)
+        await partitions.ensure(self._database)
+
+    async def _expire(self) -> None:
+        every = await per_community.list_ids(self._database)
+        await self._each("expiry", every, partial(empty_counts.delete, self._database))
+        await self._each("expiry", every, partial(partitions.drop_expired, self._database))
+
+    async def _each(self, name: str, community_ids: Iterable[int], work: Callable[[int], Awaitable[int]]) -> None:
+        await per_community.run_for_each(name, community_ids, work, self._stopping.is_set)
+
+    async def _repeat(self, name: str, every: float, work: Callable[[], Awaitable[object]]) -> None:
+        while not self._stopping.is_set():
+            try:
+                await work()
+            except Exception:
+                _log.exception("job.failed", job=name)
+            with_timeout = asyncio.wait_for(self._stopping.wait(), every)
+            try:
+                await with_timeout
+            except TimeoutError:
+                continue

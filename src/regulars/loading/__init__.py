@@ -1,0 +1,1 @@
+"""Bulk loading: files are read, checked, written in batches and computed once."""

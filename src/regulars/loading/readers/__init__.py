@@ -1,0 +1,1 @@
+"""Readers of files: CSV, NDJSON and Parquet, compressed or not, as rows."""

@@ -1,0 +1,102 @@
+"""Brands: what products are sold under; a profile's purchased_brands are their names."""
+
+from collections.abc import Collection
+from typing import Any
+
+import msgspec
+from msgspec import UNSET
+
+from regulars.core import validation
+from regulars.core.errors import NotFoundError, field_error
+from regulars.model.repository import EntityTable, Row, changed_columns
+from regulars.model.resource import JsonType, Resource, ResourceField
+from regulars.model.unit_of_work import UnitOfWork
+
+
+class BrandIn(msgspec.Struct, frozen=True, kw_only=True):
+    """A brand as it comes in. What is absent stays as it is."""
+
+    external_id: validation.Code = UNSET
+    name: validation.Text = UNSET
+
+
+BRANDS = Resource(
+    "brand",
+    "brands AS r",
+    (
+        ResourceField("id", JsonType.INTEGER),
+        ResourceField("external_id", JsonType.STRING),
+        ResourceField("name", JsonType.STRING),
+        ResourceField("created_at", JsonType.TIMESTAMP),
+        ResourceField("updated_at", JsonType.TIMESTAMP),
+    ),
+    where="r.deleted_at IS NULL",
+)
+
+TABLE = EntityTable(
+    "brands",
+    {"external_id": "text", "name": "text"},
+    unique_fields={"brands_by_external_id": "external_id", "brands_by_name": "name"},
+)
+
+
+def validate_name(value: str) -> str | None:
+    """The name of a brand; an empty one is none. Raises ValueError."""
+    return validation.check_text(value) or None
+
+
+def _checked(brand: BrandIn) -> dict[str, Any]:
+    reading = validation.FieldReader()
+    reading.read("external_id", brand.external_id, validation.check_code)
+    reading.read("name", brand.name, validate_name)
+    columns = reading.result()
+    if "name" in columns and columns["name"] is None:
+        raise field_error("name", "must not be empty")
+    return columns
+
+
+async def create(writing: UnitOfWork, brand: BrandIn) -> int:
+    """Makes a brand; gives its id. Raises Refused."""
+    columns = _checked(brand)
+    if "name" not in columns:
+        raise field_error("name", "is required")
+    return await TABLE.insert_one(writing, {"external_id": None, **columns})
+
+
+async def update(writing: UnitOfWork, brand_id: int, brand: BrandIn) -> None:
+    """Changes what is given of a brand; a new name shows in every profile that bought it.
+
+    Raises Refused and NotFoundError.
+    """
+    columns = _checked(brand)
+    found = await TABLE.lock_rows(writing, "id = $2", brand_id)
+    if not found:
+        raise NotFoundError(f"There is no brand {brand_id}.")
+    after: Row = {**found[0], **columns}
+    if changed := changed_columns(found[0], after):
+        await TABLE.update(writing, [after])
+        if "name" in changed:
+            writing.invalidate_values()
+
+
+async def delete(writing: UnitOfWork, brand_id: int) -> None:
+    """Takes a brand out of lists; the products that have it keep it. Raises NotFoundError."""
+    if not await TABLE.delete(writing, "id = $2", brand_id):
+        raise NotFoundError(f"There is no brand {brand_id}.")
+
+
+async def get_or_create_ids(writing: UnitOfWork, names: Collection[str]) -> dict[str, int]:
+    """The ids of brands by name, made where there are none. Names are not empty and without NUL."""
+    wanted = set(names)
+    found: dict[str, int] = {}
+    while wanted:
+        rows = await writing.fetch(
+            "SELECT id, name FROM brands WHERE community_id = $1 AND name = ANY ($2) AND deleted_at IS NULL",
+            writing.community_id,
+            sorted(wanted),
+        )
+        found |= {row["name"]: row["id"] for row in rows}
+        wanted -= found.keys()
+        # Whoever makes the same at once has made it when this returns, so it is found next.
+        await TABLE.insert(writing, [{"external_id": None, "name": each} for each in sorted(wanted)])
+    return found

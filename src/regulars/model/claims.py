@@ -1,0 +1,75 @@
+"""A claim: what a member says of a purchase that is theirs and nobody's yet."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+import msgspec
+
+from regulars.core import money, timestamps
+from regulars.core.validation import FieldReader, check_code
+from regulars.model.resource import JsonType, Resource, ResourceField
+from regulars.model.transactions.line_items import TextOrInt
+
+CLAIMS = Resource(
+    "claim",
+    "transaction_claims AS r",
+    (
+        ResourceField("id", JsonType.INTEGER),
+        ResourceField("profile_id", JsonType.UUID),
+        ResourceField(
+            "transaction_id", JsonType.INTEGER, description="The transaction that it got; null while it waits."
+        ),
+        ResourceField("transaction_receipt_ref", JsonType.STRING, "r.receipt_ref"),
+        ResourceField("transaction_transacted_at", JsonType.TIMESTAMP, "r.transacted_at"),
+        ResourceField("transaction_timezone", JsonType.STRING, "r.timezone"),
+        ResourceField("transaction_total", JsonType.DECIMAL, "r.total"),
+        ResourceField("transaction_location_external_code", JsonType.STRING, "r.location_external_code"),
+        ResourceField("created_at", JsonType.TIMESTAMP),
+        ResourceField("updated_at", JsonType.TIMESTAMP),
+    ),
+)
+
+
+class ClaimIn(msgspec.Struct, frozen=True, kw_only=True):
+    """A claim as it comes in; all five are required."""
+
+    transaction_receipt_ref: TextOrInt
+    transaction_transacted_at: str
+    transaction_timezone: str
+    transaction_total: Decimal
+    transaction_location_external_code: TextOrInt
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimRow:
+    """A claim, checked."""
+
+    receipt_ref: str
+    transacted_at: datetime
+    timezone: str
+    total: Decimal
+    location_external_code: str
+
+
+def _required(value: str | int) -> str:
+    found = check_code(value)
+    if found is None:
+        raise ValueError("is required")
+    return found
+
+
+def _zone(name: str) -> str:
+    timestamps.zone_info(name)
+    return name
+
+
+def validate(claim: ClaimIn) -> ClaimRow:
+    """A claim held to its rules. Raises Refused by path."""
+    reading = FieldReader()
+    reading.read("transaction_receipt_ref", claim.transaction_receipt_ref, _required)
+    reading.read("transaction_transacted_at", claim.transaction_transacted_at, timestamps.parse_timestamp)
+    reading.read("transaction_timezone", claim.transaction_timezone, _zone)
+    reading.read("transaction_total", claim.transaction_total, money.check_decimal)
+    reading.read("transaction_location_external_code", claim.transaction_location_external_code, _required)
+    return ClaimRow(**{name.removeprefix("transaction_"): value for name, value in reading.result().items()})

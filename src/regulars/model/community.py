@@ -1,0 +1,274 @@
+"""A community: one loyalty club, with its zone, its currency and its country."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from regulars.core import countries, money, timestamps
+from regulars.core.errors import NotFoundError, ValidationError
+
+if TYPE_CHECKING:
+    from regulars.model.unit_of_work import UnitOfWork
+
+
+@dataclass(frozen=True, slots=True)
+class Community:
+    """What every fact of a community is read by. `minor_digits` are the decimals of its money."""
+
+    id: int
+    organization_id: int
+    slug: str
+    name: str
+    country: str
+    timezone: str
+    currency: str
+    minor_digits: int
+    attributes: Mapping[str, Any]
+    member_handles: frozenset[str] | None = None
+    """The handles of the identities that members may write; None is any but the reserved ones."""
+
+
+_COLUMNS = "id, organization_id, slug, name, country, timezone, currency, minor_digits, attributes, member_handles"
+
+
+def _community(row: Any) -> Community:
+    values = dict(row)
+    values["attributes"] = msgspec.json.decode(values["attributes"])
+    if values["member_handles"] is not None:
+        values["member_handles"] = frozenset(values["member_handles"])
+    return Community(**values)
+
+
+async def get_by_id(connection: Any, community_id: int) -> Community:
+    """The community of an id. Raises NotFoundError."""
+    row = await connection.fetchrow(f"SELECT {_COLUMNS} FROM communities WHERE id = $1", community_id)
+    if row is None:
+        raise NotFoundError(f"There is no community {community_id}.")
+    return _community(row)
+
+
+_CURRENCY = "hashtext('regulars.currency')"
+
+
+def currency_lock_statement(community_id: int) -> str:
+    """A statement that has a community keep its currency until the transaction ends; others may hold it too."""
+    return f"SELECT pg_advisory_xact_lock_shared({_CURRENCY}, {int(community_id)})"
+
+
+async def get_by_slug(connection: Any, slug: str) -> Community:
+    """The community of a slug. Raises NotFoundError."""
+    row = await connection.fetchrow(f"SELECT {_COLUMNS} FROM communities WHERE slug = $1", slug)
+    if row is None:
+        raise NotFoundError(f"There is no community {slug!r}: `regulars community list` names them.")
+    return _community(row)
+
+
+async def list_all(connection: Any) -> list[Community]:
+    """All communities, by slug."""
+    return [_community(row) for row in await connection.fetch(f"SELECT {_COLUMNS} FROM communities ORDER BY slug")]
+
+
+async def get_or_create_organization(connection: Any, name: str, now: datetime) -> int:
+    """The id of the organization of that name, made where there is none."""
+    await connection.execute(
+        "INSERT INTO organizations (name, created_at) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING",
+        name,
+        now,
+    )
+    found: int = await connection.fetchval("SELECT id FROM organizations WHERE name = $1", name)
+    return found
+
+
+_CREATE = """
+WITH given AS (
+    SELECT coalesce($9, nextval(pg_get_serial_sequence('communities', 'id')))::int AS id
+),
+made AS (
+    INSERT INTO communities (
+        id, organization_id, customer_id, loyalty_club_id, slug, name, country, timezone,
+        currency, minor_digits, attributes, created_at, updated_at
+    )
+    SELECT id, $1, coalesce($10, id), coalesce($11, id), $2, $3, $4, $5, $6, $7, $8, $12, $12
+    FROM given
+    RETURNING id
+)
+INSERT INTO epochs (community_id)
+SELECT id FROM made
+RETURNING community_id
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class NewCommunity:
+    """A community to be made. The two public numbers default to its id."""
+
+    slug: str
+    name: str
+    country: str
+    timezone: str
+    currency: str
+    organization: str = ""
+    attributes: Mapping[str, str] | None = None
+    id: int | None = None
+    customer_id: int | None = None
+    loyalty_club_id: int | None = None
+
+
+def is_valid_slug(text: str) -> bool:
+    """Whether a community may have this slug."""
+    return bool(text) and all(letter.isalnum() or letter in "-_" for letter in text)
+
+
+def _checked(new: NewCommunity) -> tuple[str, str, str]:
+    errors: dict[str, str] = {}
+    found: dict[str, str] = {}
+    for name, check in (("country", countries.alpha_2), ("currency", money.parse_currency)):
+        try:
+            found[name] = check(getattr(new, name))
+        except ValueError as error:
+            errors[name] = str(error)
+    try:
+        timestamps.zone_info(new.timezone)
+    except ValueError as error:
+        errors["timezone"] = str(error)
+    if not is_valid_slug(new.slug):
+        errors["slug"] = "must be letters, digits, - and _"
+    if errors:
+        raise ValidationError(errors)
+    return found["country"], new.timezone, found["currency"]
+
+
+async def create(connection: Any, new: NewCommunity, now: datetime) -> Community:
+    """Makes a community, and its organization where there is none of that name.
+
+    Raises Refused by field; a slug or a number that is taken is refused too.
+    """
+    country, timezone, currency = _checked(new)
+    if await connection.fetchval("SELECT count(*) FROM communities WHERE slug = $1", new.slug):
+        raise ValidationError({"slug": "is taken by another community"})
+    async with connection.transaction():
+        organization = await get_or_create_organization(connection, new.organization or new.name, now)
+        if new.id is not None:
+            await connection.execute(f"SET LOCAL regulars.community_id = '{int(new.id)}'")
+        else:
+            # The id is not known yet, and the row of its epochs is its own.
+            next_id = await connection.fetchval("SELECT nextval(pg_get_serial_sequence('communities', 'id'))::int")
+            await connection.execute(f"SET LOCAL regulars.community_id = '{int(next_id)}'")
+        chosen = int(await connection.fetchval("SELECT current_setting('regulars.community_id')"))
+        await connection.execute(
+            _CREATE,
+            organization,
+            new.slug,
+            new.name,
+            country,
+            timezone,
+            currency,
+            money.minor_digits(currency),
+            dict(new.attributes or {}),
+            chosen,
+            new.customer_id,
+            new.loyalty_club_id,
+            now,
+        )
+    return await get_by_id(connection, chosen)
+
+
+_CHANGE = """
+UPDATE communities
+SET name = $2, country = $3, timezone = $4, currency = $5, minor_digits = $6,
+    attributes = coalesce($7, attributes),
+    customer_id = coalesce($8, customer_id),
+    loyalty_club_id = coalesce($9, loyalty_club_id),
+    updated_at = $10
+WHERE id = $1
+  AND (name, country, timezone, currency, attributes, customer_id, loyalty_club_id)
+      IS DISTINCT FROM
+      ($2, $3, $4, $5, coalesce($7, attributes), coalesce($8, customer_id), coalesce($9, loyalty_club_id))
+"""
+
+
+async def upsert(connection: Any, new: NewCommunity, now: datetime) -> bool:
+    """Makes a community, or changes the one of that slug; gives whether anything is new.
+
+    Raises Refused by field; the currency is fixed after the first transaction.
+    """
+    try:
+        before = await get_by_slug(connection, new.slug)
+    except NotFoundError:
+        await create(connection, new, now)
+        return True
+    async with connection.transaction():
+        await connection.execute(f"SET LOCAL regulars.community_id = '{int(before.id)}'")
+        is_new, moves_values = await _changed(connection, before, new, now)
+        if moves_values:
+            await connection.execute(
+                "UPDATE epochs SET values_epoch = values_epoch + 1 WHERE community_id = $1", before.id
+            )
+    return is_new
+
+
+async def update(
+    writing: "UnitOfWork",
+    *,
+    name: str | None = None,
+    country: str | None = None,
+    timezone: str | None = None,
+    currency: str | None = None,
+) -> Community:
+    """Changes what is given of a community; gives it as it is then.
+
+    Another zone or currency shows in the next read of every profile. Raises Refused by field; the currency is
+    fixed after the first transaction.
+    """
+    before = await get_by_id(writing.connection, writing.community_id)
+    new = NewCommunity(
+        before.slug,
+        before.name if name is None else name,
+        before.country if country is None else country,
+        before.timezone if timezone is None else timezone,
+        before.currency if currency is None else currency,
+    )
+    _, moves_values = await _changed(writing.connection, before, new, writing.now)
+    if moves_values:
+        writing.invalidate_values()
+    return await get_by_id(writing.connection, writing.community_id)
+
+
+async def set_member_handles(connection: Any, slug: str, handles: Sequence[str] | None, now: datetime) -> None:
+    """Sets which handles of identities a community's members may write; None is any but the reserved ones.
+
+    Raises NotFoundError.
+    """
+    community_id = (await get_by_slug(connection, slug)).id
+    async with connection.transaction():
+        await connection.execute(f"SET LOCAL regulars.community_id = '{int(community_id)}'")
+        await connection.execute(
+            "UPDATE communities SET member_handles = $2, updated_at = $3 WHERE id = $1", community_id, handles, now
+        )
+
+
+async def _changed(connection: Any, before: Community, new: NewCommunity, now: datetime) -> tuple[bool, bool]:
+    """Whether anything is new, and whether it is something that every profile's values are read by."""
+    country, timezone, currency = _checked(new)
+    if currency != before.currency:
+        # Whoever writes now reads amounts by the old one: they end first, and are seen by what follows.
+        await connection.execute(f"SELECT pg_advisory_xact_lock({_CURRENCY}, $1)", before.id)
+        if await connection.fetchval("SELECT EXISTS (SELECT FROM transactions WHERE community_id = $1)", before.id):
+            raise ValidationError({"currency": f"is fixed after the first transaction: it is {before.currency}"})
+    status = await connection.execute(
+        _CHANGE,
+        before.id,
+        new.name,
+        country,
+        timezone,
+        currency,
+        money.minor_digits(currency),
+        None if new.attributes is None else dict(new.attributes),
+        new.customer_id,
+        new.loyalty_club_id,
+        now,
+    )
+    return status == "UPDATE 1", (timezone, currency) != (before.timezone, before.currency)

@@ -1,0 +1,285 @@
+"""Locations: the stores and shops where members join and buy."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import msgspec
+from msgspec import UNSET
+
+from regulars.core import countries, timestamps, validation
+from regulars.core.errors import NotFoundError, field_error
+from regulars.model import address_country
+from regulars.model.repository import EntityTable, Row, changed_columns
+from regulars.model.resource import JsonType, Resource, ResourceField
+from regulars.model.unit_of_work import UnitOfWork
+
+
+class LocationIn(msgspec.Struct, frozen=True, kw_only=True):
+    """A location as it comes in. What is absent stays as it is."""
+
+    external_id: validation.Code = UNSET
+    external_code: validation.Code = UNSET
+    type: validation.Text = UNSET
+    name: validation.Text = UNSET
+    description: validation.LongText = UNSET
+    phone: validation.Code = UNSET
+    email: validation.Text = UNSET
+    timezone: validation.Text = UNSET
+    country_iso_3: validation.Text = UNSET
+    is_published: validation.Bool = UNSET
+    is_permanently_closed: validation.Bool = UNSET
+    address: dict[str, Any] | msgspec.UnsetType | None = UNSET
+    normal_hours: validation.JsonList = UNSET
+    special_hours: validation.JsonList = UNSET
+    tags: validation.JsonList = UNSET
+    custom_fields: validation.JsonList = UNSET
+
+
+@dataclass(frozen=True, slots=True)
+class LocationRow:
+    """A location that was checked: the columns that were given."""
+
+    columns: Mapping[str, Any]
+
+    @property
+    def external_id(self) -> str | None:
+        """Its id in another system, where one was given."""
+        found: str | None = self.columns.get("external_id")
+        return found
+
+
+_SHOWN = (
+    ResourceField("id", JsonType.INTEGER),
+    ResourceField("type", JsonType.STRING, description="`online` is the web, any other type a point of sale."),
+    ResourceField("name", JsonType.STRING),
+    ResourceField("description", JsonType.STRING),
+    ResourceField("phone", JsonType.STRING),
+    ResourceField("email", JsonType.STRING),
+    ResourceField(
+        "timezone", JsonType.STRING, description="IANA; decides the shop date where a transaction has no zone."
+    ),
+    ResourceField("external_id", JsonType.STRING),
+    ResourceField("external_code", JsonType.STRING),
+    ResourceField("is_published", JsonType.BOOLEAN),
+    ResourceField("is_permanently_closed", JsonType.BOOLEAN),
+    ResourceField("address", JsonType.OBJECT),
+    ResourceField("normal_hours", JsonType.LIST),
+    ResourceField("special_hours", JsonType.LIST),
+    ResourceField("tags", JsonType.LIST),
+    ResourceField("custom_fields", JsonType.LIST),
+    ResourceField("created_at", JsonType.TIMESTAMP),
+    ResourceField("updated_at", JsonType.TIMESTAMP),
+)
+
+_ONLY_FILTERED = (
+    ResourceField("country", JsonType.STRING, is_visible=False),
+    ResourceField("iso_state", JsonType.STRING, is_visible=False),
+    ResourceField("state", JsonType.STRING, is_visible=False),
+)
+
+EMBEDDED_LOCATIONS = Resource("location", "locations AS r", _SHOWN)
+"""Locations as other things show them: softly deleted ones too."""
+
+LOCATIONS = replace(EMBEDDED_LOCATIONS, fields=(*_SHOWN, *_ONLY_FILTERED), where="r.deleted_at IS NULL")
+"""Locations as the API lists them."""
+
+_TABLE = EntityTable(
+    "locations",
+    {
+        "external_id": "text",
+        "external_code": "text",
+        "type": "text",
+        "name": "text",
+        "description": "text",
+        "phone": "text",
+        "email": "text",
+        "timezone": "text",
+        "country": "text",
+        "iso_state": "text",
+        "state": "text",
+        "is_published": "boolean",
+        "is_permanently_closed": "boolean",
+        "address": "jsonb",
+        "normal_hours": "jsonb",
+        "special_hours": "jsonb",
+        "tags": "jsonb",
+        "custom_fields": "jsonb",
+        "extra": "jsonb",
+    },
+    unique_fields={"locations_by_external_id": "external_id"},
+)
+
+_NEW: Row = {
+    **dict.fromkeys(_TABLE.columns),
+    "is_published": True,
+    "is_permanently_closed": False,
+    "normal_hours": [],
+    "special_hours": [],
+    "tags": [],
+    "custom_fields": [],
+    "extra": {},
+}
+
+_VALUES_DEPEND_ON = {"country", "iso_state", "state", "type", "timezone", "external_id"}
+
+
+def _zone(name: str) -> str:
+    timestamps.zone_info(validation.check_text(name))
+    return name
+
+
+def _country(text: str) -> str | None:
+    if not text.strip():
+        return None
+    countries.alpha_2(text)
+    return text
+
+
+def validate(location: LocationIn) -> LocationRow:
+    """A location held to its rules. Raises Refused by path."""
+    reading = validation.FieldReader()
+    for name in ("external_id", "external_code", "phone"):
+        reading.read(name, getattr(location, name), validation.check_code)
+    for name in ("type", "name", "description", "email"):
+        reading.read(name, getattr(location, name), validation.check_text)
+    reading.read("timezone", location.timezone, _zone)
+    reading.read("country_iso_3", location.country_iso_3, _country)
+    reading.read("is_published", location.is_published, bool, null_value=True)
+    reading.read("is_permanently_closed", location.is_permanently_closed, bool, null_value=False)
+    reading.read("address", location.address, address_country.check_address)
+    for name in ("normal_hours", "special_hours", "tags", "custom_fields"):
+        reading.read(name, getattr(location, name), validation.check_json, null_value=[])
+    if isinstance(location.address, dict):
+        for part, text in address_country.address_errors(location.address).items():
+            reading.errors.setdefault(f"address.{part}", text)
+    return LocationRow(reading.result())
+
+
+def _merged(before: Mapping[str, Any], row: LocationRow) -> Row:
+    columns = dict(row.columns)
+    extra = dict(before["extra"])
+    if "country_iso_3" in columns:
+        extra["country_iso_3"] = columns.pop("country_iso_3")
+    after = {**before, **columns, "extra": extra}
+    return {**after, **address_country.country_and_state(after["address"], extra.get("country_iso_3"))}
+
+
+def _raise_epochs(writing: UnitOfWork, changed: set[str], *, is_another: bool = False) -> None:
+    """Tells of columns that changed, and of locations that are there from now on, or no more."""
+    if changed & _VALUES_DEPEND_ON:
+        writing.invalidate_values()
+    if changed or is_another:
+        writing.invalidate_locations()
+
+
+async def create(writing: UnitOfWork, location: LocationIn) -> int:
+    """Makes a location; gives its id. Raises Refused."""
+    made = await _TABLE.insert_one(writing, _merged(_NEW, validate(location)))
+    _raise_epochs(writing, set(), is_another=True)
+    return made
+
+
+async def update(writing: UnitOfWork, location_id: int, location: LocationIn) -> None:
+    """Changes what is given of a location. Raises Refused and NotFoundError."""
+    row = validate(location)
+    found = await _TABLE.lock_rows(writing, "id = $2", location_id)
+    if not found:
+        raise NotFoundError(f"There is no location {location_id}.")
+    after = _merged(found[0], row)
+    if changed := changed_columns(found[0], after):
+        await _TABLE.update(writing, [after])
+        _raise_epochs(writing, changed)
+
+
+async def delete(writing: UnitOfWork, location_id: int) -> None:
+    """Takes a location out of lists; what refers to it keeps it. Raises NotFoundError."""
+    if not await _TABLE.delete(writing, "id = $2", location_id):
+        raise NotFoundError(f"There is no location {location_id}.")
+    _raise_epochs(writing, set(), is_another=True)
+
+
+_RESOLVE = """
+SELECT given.ref, coalesce(by_id.id, by_external_id.id) AS id
+FROM unnest($2::text[], $3::bigint[]) AS given (ref, number)
+LEFT JOIN locations AS by_id
+    ON by_id.community_id = $1 AND by_id.id = given.number AND by_id.deleted_at IS NULL
+LEFT JOIN locations AS by_external_id
+    ON by_external_id.community_id = $1
+    AND by_external_id.external_id = given.ref
+    AND by_external_id.deleted_at IS NULL
+"""
+
+_PLACEHOLDERS = """
+INSERT INTO locations (community_id, external_id, created_at, updated_at)
+SELECT $1, ref, $3, $3
+FROM unnest($2::text[]) AS ref
+ORDER BY ref COLLATE "C"
+ON CONFLICT (community_id, external_id) WHERE deleted_at IS NULL DO NOTHING
+"""
+
+
+def _number(ref: str) -> int | None:
+    if not ref.isascii() or not ref.isdigit() or len(ref) > 18 or (ref[0] == "0"):
+        return None
+    return int(ref)
+
+
+async def resolve_ids(writing: UnitOfWork, refs: Collection[str], create_missing: bool) -> dict[str, int]:
+    """The ids of locations by what refers to them: a location's id, then its external id.
+
+    Unknown ones are left out, or made as placeholders where `create` says so. A ref is not empty, at most
+    255 characters, and without NUL.
+    """
+    wanted = sorted(set(refs))
+    found: dict[str, int] = {}
+    while wanted:
+        rows = await writing.fetch(_RESOLVE, writing.community_id, wanted, [_number(ref) for ref in wanted])
+        found |= {row["ref"]: row["id"] for row in rows if row["id"] is not None}
+        wanted = [ref for ref in wanted if ref not in found]
+        if not create_missing or not wanted:
+            break
+        # Whoever makes the same at once has made it when this returns, so it is found next.
+        await writing.execute(_PLACEHOLDERS, writing.community_id, wanted, writing.now)
+    return found
+
+
+async def upsert_many(writing: UnitOfWork, rows: Sequence[LocationRow]) -> list[str]:
+    """Makes or changes locations by external id, each of which must have one.
+
+    Gives an outcome a row: `loaded`, or `unchanged` where it says nothing new.
+    """
+    wanted = {require_external_id(row) for row in rows}
+    before: dict[str, Row] = {}
+    made: set[str] = set()
+    # What another writer makes meanwhile is not made here, but found when looked for again.
+    while missing := wanted - made - before.keys():
+        kept = await _TABLE.lock_rows(writing, "external_id = ANY ($2)", sorted(missing))
+        before |= {each["external_id"]: each for each in kept}
+        new, _ = _folded(rows, {})
+        states = [new[key] for key in sorted(missing - before.keys())]
+        made |= {each["external_id"] for each in await _TABLE.insert(writing, states)}
+    after, outcomes = _folded(rows, before)
+    changed = {key: changed_columns(state, after[key]) for key, state in before.items()}
+    await _TABLE.update(writing, [after[key] for key, columns in changed.items() if columns])
+    _raise_epochs(writing, set().union(*changed.values()), is_another=bool(made))
+    return outcomes
+
+
+def require_external_id(row: LocationRow) -> str:
+    """The external id that tells a row from others. Raises Refused where it has none."""
+    if row.external_id is None:
+        raise field_error("external_id", "is required: it tells a row that comes again from a new one")
+    return row.external_id
+
+
+def _folded(rows: Sequence[LocationRow], before: Mapping[str, Row]) -> tuple[dict[str, Row], list[str]]:
+    """What rows make of the locations that stand, and what each came to: a row sees those before it."""
+    states = dict(before)
+    outcomes = []
+    for row in rows:
+        state = states.get(require_external_id(row))
+        after = _merged(state or _NEW, row)
+        outcomes.append("unchanged" if after == state else "loaded")
+        states[require_external_id(row)] = after
+    return states, outcomes

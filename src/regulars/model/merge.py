@@ -1,0 +1,148 @@
+"""Merging: two profiles turn out to be one member, and become one."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from regulars.core.errors import ValidationError
+from regulars.model import addresses, memberships
+from regulars.model.profiles import lookup
+from regulars.model.profiles.schema import Profile
+from regulars.model.profiles.write import save
+from regulars.model.unit_of_work import UnitOfWork
+
+# What the destination lacks it takes from the source; what it has it keeps.
+_FILLED = (
+    "external_id", "title", "first_name", "last_name", "email", "mobile_phone", "gender", "currency",
+    "joined_location_id", "preferred_location_id", "optin_channel", "optin_subchannel",
+    "sms_status", "email_status", "push_status",
+)  # fmt: skip
+_UNITED = ("subunit_ids", "group_ids", "favorite_stores", "tags", "statuses", "custom_fields")
+_KEYED = ("consents", "properties", "attributes")
+_BIRTH = ("birth_day", "birth_month", "birth_year")
+
+
+async def merge(writing: UnitOfWork, source_id: UUID, destination_id: UUID) -> None:
+    """Moves all that the source has to the destination; the source then only says where it went.
+
+    Raises Refused where both are the same, or one is not there, deleted, or merged itself.
+    """
+    if source_id == destination_id:
+        raise ValidationError({"destination_profile_id": "must be another profile than the source"})
+    await _lock_transactions(writing, source_id)
+    found = await lookup.fetch_for_update(writing, [source_id, destination_id])
+    source = _there(found, "source_profile_id", source_id)
+    destination = _there(found, "destination_profile_id", destination_id)
+    kept_external_id = source.external_id if destination.external_id is not None else None
+    tombstone = Profile(
+        profile_id=source_id,
+        external_id=kept_external_id,
+        profile_type="deleted",
+        joined_at=source.joined_at,
+        merged_into=destination_id,
+        deleted_at=writing.now,
+    )
+    # The member who was two leaves once, as it stood.
+    await memberships.set_state(writing, [source_id], "out")
+    # The source first, so that its e-mail and phone are free to be taken.
+    await save(writing, [tombstone])
+    await save(writing, [_united(source, destination)])
+    await _move(writing, source_id, destination_id)
+    writing.merge(source_id, destination_id)
+
+
+def _there(found: Mapping[UUID, Profile], path: str, profile_id: UUID) -> Profile:
+    profile = found.get(profile_id)
+    if profile is None or profile.deleted_at is not None:
+        gone = lookup.not_found_error(profile_id, None if profile is None else profile.merged_into)
+        raise ValidationError({path: str(gone).rstrip(".")})
+    return profile
+
+
+def _united(source: Profile, destination: Profile) -> Profile:
+    changes: dict[str, Any] = {
+        name: value for name in _FILLED if (value := _filled(destination, source, name)) is not None
+    }
+    if destination.mobile_phone is None:
+        changes["phone_country"] = source.phone_country or destination.phone_country
+    if all(getattr(destination, name) is None for name in _BIRTH):
+        changes |= {name: getattr(source, name) for name in _BIRTH}
+    for name in _UNITED:
+        changes[name] = _both(getattr(destination, name), getattr(source, name))
+    for name in _KEYED:
+        changes[name] = {**getattr(source, name), **getattr(destination, name)}
+    joins = [each.joined_at for each in (source, destination) if each.joined_at is not None]
+    changes["joined_at"] = min(joins, default=None)
+    merged = msgspec.structs.replace(destination, **changes)
+    both_comms = {**source.consent_state.comms, **destination.consent_state.comms}
+    return merged.with_consent_state(replace(merged.consent_state, comms=both_comms).with_synced_comms())
+
+
+def _filled(destination: Profile, source: Profile, name: str) -> object:
+    own = getattr(destination, name)
+    return getattr(source, name) if own is None or own == "" else own
+
+
+def _both(own: Any, others: Any) -> Any:
+    if not isinstance(own, list) or not isinstance(others, list):
+        return own or others
+    return own + [each for each in others if each not in own]
+
+
+# A transaction is locked before its profile, as by those who write transactions.
+_LOCK_TRANSACTIONS = """
+SELECT FROM transactions
+WHERE community_id = $1 AND profile_id = $2 AND {which}
+ORDER BY id
+FOR NO KEY UPDATE
+"""
+
+_MOVE_TRANSACTIONS = """
+UPDATE transactions
+SET profile_id = $3, updated_at = $4
+WHERE community_id = $1 AND profile_id = $2 AND {which}
+RETURNING id
+"""
+
+# Two indexes hold a profile's transactions: those that count, and the void ones.
+_WHICH = ("NOT is_void", "is_void")
+
+
+async def _lock_transactions(writing: UnitOfWork, profile_id: UUID) -> None:
+    for which in _WHICH:
+        await writing.execute(_LOCK_TRANSACTIONS.format(which=which), writing.community_id, profile_id)
+
+
+async def _move(writing: UnitOfWork, source_id: UUID, destination_id: UUID) -> None:
+    for which in _WHICH:
+        moved = await writing.fetch(
+            _MOVE_TRANSACTIONS.format(which=which),
+            writing.community_id,
+            source_id,
+            destination_id,
+            writing.now,
+        )
+        writing.changed_transactions.update(row["id"] for row in moved)
+    for table in ("transaction_claims", "identities"):
+        await writing.execute(
+            f"""
+            UPDATE {table}
+            SET profile_id = $3, updated_at = $4
+            WHERE community_id = $1 AND profile_id = $2
+            """,
+            writing.community_id,
+            source_id,
+            destination_id,
+            writing.now,
+        )
+    await addresses.reassign(writing, source_id, destination_id)
+    # Who was merged into the source is now found in the destination, in one step.
+    await writing.execute(
+        "UPDATE profiles SET merged_into = $3 WHERE community_id = $1 AND merged_into = $2",
+        writing.community_id,
+        source_id,
+        destination_id,
+    )

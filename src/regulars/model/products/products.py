@@ -1,0 +1,358 @@
+"""Products: what is sold, under which brand, in which variants; found or made for imports and tills."""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from regulars.core import validation
+from regulars.core.errors import NotFoundError, ValidationError, field_error
+from regulars.model.products import variants
+from regulars.model.products.schema import NEW_PRODUCT, PRODUCTS, TABLE, BrandRef, ProductIn, ProductRow, validate
+from regulars.model.products.schema import requested_variants as wanted_of
+from regulars.model.products.schema import resolve_brand_ids as brand_ids_of
+from regulars.model.products.variants import RequestedVariant, VariantIn, VariantRow
+from regulars.model.repository import Row, changed_columns
+from regulars.model.unit_of_work import UnitOfWork
+
+__all__ = [
+    "PRODUCTS",
+    "InlineProduct",
+    "InlineVariant",
+    "ProductIn",
+    "ProductRow",
+    "create",
+    "delete",
+    "get_or_create_inline",
+    "lock_existing",
+    "resolve_variants",
+    "update",
+    "upsert_many",
+    "validate",
+]
+
+
+async def create(writing: UnitOfWork, product: ProductIn) -> int:
+    """Makes a product with its variants; gives its id. Raises Refused."""
+    row = validate(product)
+    (brand_id,) = await brand_ids_of(writing, [row])
+    product_id = await TABLE.insert_one(writing, row.apply_to(NEW_PRODUCT, brand_id))
+    await variants.upsert(writing, wanted_of(product_id, row))
+    return product_id
+
+
+async def update(writing: UnitOfWork, product_id: int, product: ProductIn) -> None:
+    """Changes what is given of a product; variants are matched by id, sku or external id, new ones added.
+
+    Another brand shows in every profile that bought the product. Raises Refused and NotFoundError.
+    """
+    row = validate(product)
+    found = await TABLE.lock_rows(writing, "id = $2", product_id)
+    if not found:
+        raise NotFoundError(f"There is no product {product_id}.")
+    before = found[0]
+    (brand_id,) = await brand_ids_of(writing, [row], {before["brand_id"]} - {None})
+    after = row.apply_to(before, brand_id)
+    if changed := changed_columns(before, after):
+        await TABLE.update(writing, [after])
+        if "brand_id" in changed:
+            writing.invalidate_values()
+    await variants.upsert(writing, wanted_of(product_id, row))
+
+
+async def delete(writing: UnitOfWork, product_id: int) -> None:
+    """Takes a product and its variants out of lists; what was sold keeps its brand. Raises NotFoundError."""
+    if not await TABLE.delete(writing, "id = $2", product_id):
+        raise NotFoundError(f"There is no product {product_id}.")
+    await variants.TABLE.delete(writing, "product_id = $2", product_id)
+
+
+async def lock_existing(writing: UnitOfWork, product_id: int) -> None:
+    """Holds a product in place for this write. Raises NotFoundError."""
+    if not await TABLE.lock_rows(writing, "id = $2", product_id):
+        raise NotFoundError(f"There is no product {product_id}.")
+
+
+# In bulk ------------------------------------------------------------------------------------------
+
+ProductKey = tuple[str | None, str | None, int | None]
+"""What tells products apart: the external id; without one, name and brand."""
+
+
+class InlineProduct(msgspec.Struct, frozen=True, kw_only=True):
+    """The product of a variant that is sold before the catalogue knows it."""
+
+    external_id: validation.Code = UNSET
+    name: validation.Text = UNSET
+    title: validation.Text = UNSET
+    brand: validation.Text | BrandRef = UNSET
+    brand_id: validation.Id = UNSET
+
+    def to_product(self) -> ProductIn:
+        """The product that it makes where there is none."""
+        return ProductIn(**{name: getattr(self, name) for name in self.__struct_fields__})
+
+
+class InlineVariant(VariantIn, frozen=True, kw_only=True):
+    """A variant that comes with what is sold: found by sku, then external id, else made."""
+
+    product_id: validation.Id = UNSET
+    product: InlineProduct | UnsetType | None = UNSET
+
+
+_RESOLVE = """
+SELECT id, product_id, sku, external_id
+FROM product_variants
+WHERE community_id = $1 AND deleted_at IS NULL AND id = ANY ($2)
+UNION
+SELECT id, product_id, sku, external_id
+FROM product_variants
+WHERE community_id = $1 AND deleted_at IS NULL AND sku = ANY ($3)
+UNION
+SELECT id, product_id, sku, external_id
+FROM product_variants
+WHERE community_id = $1 AND deleted_at IS NULL AND external_id = ANY ($4)
+"""
+
+ProductVariantIds = tuple[int, int]
+"""A product's id and its variant's."""
+
+
+async def resolve_variants(
+    writing: UnitOfWork, variant_ids: Collection[int], skus: Collection[str]
+) -> tuple[dict[int, ProductVariantIds], dict[str, ProductVariantIds]]:
+    """(product id, variant id) by variant id and by sku; what is unknown is left out."""
+    asked = {variant_id for variant_id in variant_ids if 0 < variant_id <= validation.MAX_ID}
+    rows = await writing.fetch(_RESOLVE, writing.community_id, sorted(asked), sorted(skus), [])
+    by_id = {row["id"]: (row["product_id"], row["id"]) for row in rows if row["id"] in asked}
+    by_sku = {row["sku"]: (row["product_id"], row["id"]) for row in rows if row["sku"] is not None}
+    return by_id, {sku: by_sku[sku] for sku in skus if sku in by_sku}
+
+
+def validate_inline(variant: InlineVariant) -> tuple[VariantRow, ProductRow]:
+    """An inline variant and its product, held to their rules. Raises Refused by path."""
+    errors: dict[str, str] = {}
+    row, product = VariantRow(None, {}, {}), ProductRow({}, {}, UNSET, "", ())
+    try:
+        row = variants.validate(variant)
+    except ValidationError as refused:
+        errors |= refused.errors
+    came = variant.product
+    try:
+        product = validate(
+            ProductIn(
+                external_id=came.external_id,
+                name=came.name,
+                title=came.title,
+                brand=came.brand,
+                brand_id=came.brand_id,
+            )
+            if isinstance(came, InlineProduct)
+            # Without a product of its own, what is sold under one name is one product.
+            else ProductIn(name=variant.name, title=variant.title)
+        )
+    except ValidationError as refused:
+        if isinstance(came, InlineProduct):
+            errors |= refused.with_prefix("product").errors
+    if errors:
+        raise ValidationError(errors)
+    return row, product
+
+
+async def get_or_create_inline(writing: UnitOfWork, inline: Sequence[InlineVariant]) -> list[ProductVariantIds]:
+    """(product id, variant id) of each inline variant, made where there is none.
+
+    A variant that stands is taken as it is. Raises Refused for what breaks a rule, and for a `product_id`
+    that no product has.
+    """
+    rows = [validate_inline(each) for each in inline]
+    codes = [(row.columns.get("sku"), row.columns.get("external_id")) for row, _ in rows]
+    found = await writing.fetch(
+        _RESOLVE,
+        writing.community_id,
+        [],
+        sorted({sku for sku, _ in codes if sku}),
+        sorted({code for _, code in codes if code}),
+    )
+    by_sku = {row["sku"]: (row["product_id"], row["id"]) for row in found if row["sku"]}
+    by_code = {row["external_id"]: (row["product_id"], row["id"]) for row in found if row["external_id"]}
+    sold: dict[int, ProductVariantIds] = {}
+    for index, (sku, code) in enumerate(codes):
+        if known := by_sku.get(sku) or by_code.get(code):
+            sold[index] = known
+    rest = [index for index in range(len(inline)) if index not in sold]
+    product_ids = await _products_of(writing, [(inline[index].product_id, rows[index][1]) for index in rest])
+    new = [
+        RequestedVariant(product_id, rows[index][0], "product_variant")
+        for index, product_id in zip(rest, product_ids, strict=True)
+    ]
+    made = await variants.upsert(writing, new, create_only=True) if new else []
+    sold |= {index: (product_id, variant_id) for index, (product_id, variant_id, _) in zip(rest, made, strict=True)}
+    return [sold[index] for index in range(len(inline))]
+
+
+async def _products_of(writing: UnitOfWork, asked: Sequence[tuple[object, ProductRow]]) -> list[int]:
+    given_ids = {product_id for product_id, _ in asked if isinstance(product_id, int)}
+    known = await TABLE.existing_ids(writing, given_ids) if given_ids else set()
+    if unknown := given_ids - known:
+        raise field_error("product_variant.product_id", f"is no product: there is none with the id {min(unknown)}")
+    named = [row for product_id, row in asked if not isinstance(product_id, int)]
+    brand_ids = await brand_ids_of(writing, named)
+    keys = [_key(row, brand_id) for row, brand_id in zip(named, brand_ids, strict=True)]
+    new = {key: row.apply_to(NEW_PRODUCT, brand_id) for key, row, brand_id in zip(keys, named, brand_ids, strict=True)}
+    found, _ = await _found_or_made(writing, new, {})
+    ids = iter(found[key]["id"] for key in keys)
+    return [product_id if isinstance(product_id, int) else next(ids) for product_id, _ in asked]
+
+
+def _key(row: ProductRow, brand_id: int | UnsetType | None) -> ProductKey:
+    if row.external_id is not None:
+        return row.external_id, None, None
+    return None, row.name, None if isinstance(brand_id, UnsetType) else brand_id
+
+
+def _key_of(row: Mapping[str, Any]) -> ProductKey:
+    external_id = row["external_id"]
+    return (None, row["name"], row["brand_id"]) if external_id is None else (external_id, None, None)
+
+
+def _keys_in_order(keys: Collection[ProductKey]) -> list[ProductKey]:
+    return sorted(keys, key=lambda key: (key[0] or "", key[1] or "", key[2] or 0))
+
+
+_BY_KEY = """id IN (
+    SELECT id
+    FROM products
+    WHERE community_id = $1 AND external_id = ANY ($2) AND deleted_at IS NULL
+    UNION ALL
+    SELECT named.id
+    FROM unnest($3::text[], $4::bigint[]) AS asked (name, brand_id)
+    JOIN products AS named
+        ON named.community_id = $1
+        AND named.name = asked.name
+        AND named.brand_id IS NOT DISTINCT FROM asked.brand_id
+        AND named.external_id IS NULL
+        AND named.deleted_at IS NULL
+    UNION ALL
+    SELECT product_id
+    FROM product_variants
+    WHERE community_id = $1 AND sku = ANY ($5) AND deleted_at IS NULL
+)"""
+
+
+async def _found_or_made(
+    writing: UnitOfWork, new: Mapping[ProductKey, Row], skus: Mapping[str, ProductKey]
+) -> tuple[dict[ProductKey, Row], set[ProductKey]]:
+    """The products of these keys, locked, those that were missing made of `new`; and which were made.
+
+    A product that a till made unannounced has no external id yet: the row that brings one of its skus is
+    that product.
+    """
+    found: dict[ProductKey, Row] = {}
+    made: set[ProductKey] = set()
+    while missing := _keys_in_order(new.keys() - found.keys()):
+        found |= await _locked(writing, missing, skus)
+        # What has neither an id nor a name can't be told from others, and is always new.
+        rows = [new[key] for key in _keys_in_order(new.keys() - found.keys())]
+        for row in await TABLE.insert(writing, rows):
+            key = (row["external_id"], None, None) if row["external_id"] else (None, row["name"], row["brand_id"])
+            found[key] = row
+            made.add(key)
+    return found, made
+
+
+async def _locked(
+    writing: UnitOfWork, keys: Sequence[ProductKey], skus: Mapping[str, ProductKey]
+) -> dict[ProductKey, Row]:
+    wanted = set(keys)
+    named = [key for key in keys if key[0] is None and key[1] is not None]
+    rows = await TABLE.lock_rows(
+        writing,
+        _BY_KEY,
+        [key[0] for key in keys if key[0] is not None],
+        [key[1] for key in named],
+        [key[2] for key in named],
+        sorted(sku for sku, key in skus.items() if key in wanted),
+    )
+    found: dict[ProductKey, Row] = {}
+    adoptable: dict[int, Row] = {}
+    for row in rows:
+        key = _key_of(row)
+        if row["external_id"] is None:
+            adoptable[row["id"]] = row
+        if key in wanted and (row["external_id"] or row["name"]) is not None:
+            found[key] = row
+    return found | await _adopted(writing, adoptable, {sku: key for sku, key in skus.items() if key not in found})
+
+
+async def _adopted(
+    writing: UnitOfWork, adoptable: dict[int, Row], skus: Mapping[str, ProductKey]
+) -> dict[ProductKey, Row]:
+    if not adoptable or not skus:
+        return {}
+    _, sold = await resolve_variants(writing, (), skus)
+    found: dict[ProductKey, Row] = {}
+    for sku, (product_id, _) in sold.items():
+        if product_id in adoptable:
+            found.setdefault(skus[sku], adoptable.pop(product_id))
+    return found
+
+
+def require_key(row: ProductRow) -> ProductRow:
+    """A row of an import that can be told from others. Raises Refused where it can't."""
+    if row.external_id is None and row.name is None:
+        raise field_error("external_id", "is required, or a name: it tells a row that comes again from a new one")
+    return row
+
+
+async def upsert_many(writing: UnitOfWork, rows: Sequence[ProductRow]) -> list[str]:
+    """Makes or changes products by external id, else by name and brand, with their variants.
+
+    Gives an outcome a row: `loaded`, or `unchanged` where it says nothing new. Raises Refused, for all rows,
+    where one names a brand's id that is none, or a sku of another product: bisect to find it.
+    """
+    brand_ids = await brand_ids_of(writing, [require_key(row) for row in rows])
+    keys = [_key(row, brand_id) for row, brand_id in zip(rows, brand_ids, strict=True)]
+    first: dict[ProductKey, Row] = {}
+    skus: dict[str, ProductKey] = {}
+    for key, row, brand_id in zip(keys, rows, brand_ids, strict=True):
+        first.setdefault(key, row.apply_to(NEW_PRODUCT, brand_id))
+        if row.external_id is not None:
+            skus |= {sku: key for each in row.variants if (sku := each.columns.get("sku"))}
+    before, made = await _found_or_made(writing, first, skus)
+    states = dict(before)
+    outcomes = []
+    new = set(made)
+    for key, row, brand_id in zip(keys, rows, brand_ids, strict=True):
+        after = row.apply_to(states[key], brand_id)
+        outcomes.append("loaded" if key in new or after != states[key] else "unchanged")
+        states[key] = after
+        new.discard(key)
+    await _write(writing, before, states, made)
+    return await _with_variants(writing, [states[key]["id"] for key in keys], rows, outcomes)
+
+
+async def _write(
+    writing: UnitOfWork, before: Mapping[ProductKey, Row], states: Mapping[ProductKey, Row], made: set[ProductKey]
+) -> None:
+    changed = {key: changed_columns(before[key], state) for key, state in states.items()}
+    await TABLE.update(writing, [states[key] for key in _keys_in_order(states) if changed[key]])
+    if any("brand_id" in columns for key, columns in changed.items() if key not in made):
+        writing.invalidate_values()
+
+
+async def _with_variants(
+    writing: UnitOfWork, ids: Sequence[int], rows: Sequence[ProductRow], outcomes: list[str]
+) -> list[str]:
+    wanted = [
+        (index, each)
+        for index, (product_id, row) in enumerate(zip(ids, rows, strict=True))
+        for each in wanted_of(product_id, row)
+    ]
+    if wanted:
+        put = await variants.upsert(writing, [each for _, each in wanted])
+        for (index, _), (_, _, changed) in zip(wanted, put, strict=True):
+            if changed:
+                outcomes[index] = "loaded"
+    return outcomes

@@ -1,0 +1,201 @@
+"""A product: its shape, its table, its rules. What is done with products is in `products`."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from regulars.core import validation
+from regulars.core.errors import ValidationError, field_error
+from regulars.model import brands, passthrough_fields
+from regulars.model.passthrough_fields import PassthroughField
+from regulars.model.products import variants
+from regulars.model.products.variants import VariantIn, VariantRow, resolve_title
+from regulars.model.repository import EntityTable, Row
+from regulars.model.resource import JsonType, Resource, ResourceField
+from regulars.model.unit_of_work import UnitOfWork
+
+
+class BrandRef(msgspec.Struct, frozen=True, kw_only=True):
+    """A brand by id or name, as a product shows it."""
+
+    id: validation.Id = None
+    name: validation.Text = None
+
+
+class ProductIn(msgspec.Struct, frozen=True, kw_only=True):
+    """A product as it comes in. What is absent stays as it is; `title` is another word for `name`."""
+
+    external_id: validation.Code = UNSET
+    name: validation.Text = UNSET
+    title: validation.Text = UNSET
+    brand: validation.Text | BrandRef = UNSET
+    brand_id: validation.Id = UNSET
+    variants: list[VariantIn] | UnsetType | None = UNSET
+    handle: validation.Text = UNSET
+    type: validation.Text = UNSET
+    status: validation.Text = UNSET
+    description: validation.LongText = UNSET
+    currency: validation.Text = UNSET
+    department: validation.Text = UNSET
+    web_url: validation.LongText = UNSET
+    position: validation.Int = UNSET
+    systems: validation.JsonList = UNSET
+    channels: validation.JsonList = UNSET
+    images: validation.JsonList = UNSET
+    tags: validation.JsonList = UNSET
+    options: validation.JsonList = UNSET
+    meta: validation.JsonCollection = UNSET
+    custom_fields: validation.JsonList = UNSET
+
+
+_EXTRAS = (
+    PassthroughField("handle", JsonType.STRING),
+    PassthroughField("type", JsonType.STRING),
+    PassthroughField("status", JsonType.STRING),
+    PassthroughField("description", JsonType.STRING),
+    PassthroughField("currency", JsonType.STRING),
+    PassthroughField("department", JsonType.STRING),
+    PassthroughField("web_url", JsonType.STRING),
+    PassthroughField("position", JsonType.INTEGER),
+    PassthroughField("systems", JsonType.LIST),
+    PassthroughField("channels", JsonType.LIST),
+    PassthroughField("images", JsonType.LIST),
+    PassthroughField("tags", JsonType.LIST),
+    PassthroughField("options", JsonType.LIST),
+    PassthroughField("meta", JsonType.OBJECT),
+    PassthroughField("custom_fields", JsonType.LIST),
+)
+
+_BRAND = "CASE WHEN b.id IS NOT NULL THEN json_build_object('id', b.id, 'name', b.name) END"
+_VARIANTS = f"""(
+    SELECT coalesce(json_agg({variants.json_object_sql("v")} ORDER BY v.id), '[]')
+    FROM product_variants AS v
+    WHERE v.community_id = r.community_id AND v.product_id = r.id AND v.deleted_at IS NULL
+)"""
+
+PRODUCTS = Resource(
+    "product",
+    "products AS r LEFT JOIN brands AS b ON b.community_id = r.community_id AND b.id = r.brand_id",
+    (
+        ResourceField("id", JsonType.INTEGER),
+        ResourceField("external_id", JsonType.STRING),
+        ResourceField("name", JsonType.STRING),
+        ResourceField("title", JsonType.STRING, "r.name", description="The name, in another word for it."),
+        ResourceField("brand", JsonType.OBJECT, _BRAND, description="`{id, name}`, or null."),
+        ResourceField("brand.id", JsonType.INTEGER, "r.brand_id", is_visible=False),
+        ResourceField("brand.name", JsonType.STRING, "b.name", is_visible=False),
+        ResourceField("brand_id", JsonType.INTEGER, "r.brand_id", is_visible=False),
+        ResourceField("variants", JsonType.LIST, _VARIANTS),
+        *(extra.resource_field("r") for extra in _EXTRAS),
+        ResourceField("created_at", JsonType.TIMESTAMP),
+        ResourceField("updated_at", JsonType.TIMESTAMP),
+    ),
+    where="r.deleted_at IS NULL",
+)
+
+TABLE = EntityTable(
+    "products",
+    {"external_id": "text", "name": "text", "brand_id": "bigint", "extra": "jsonb"},
+    unique_fields={"products_by_external_id": "external_id", "products_by_name": "name"},
+)
+
+NEW_PRODUCT: Row = {**dict.fromkeys(TABLE.columns), "extra": {}}
+
+
+@dataclass(frozen=True, slots=True)
+class ProductRow:
+    """A product that was checked: what was given of it.
+
+    `brand` is a brand's id or name, None where it is to have none, UNSET where it stays.
+    """
+
+    columns: Mapping[str, Any]
+    extra: Mapping[str, Any]
+    brand: int | str | UnsetType | None
+    brand_path: str
+    variants: tuple[VariantRow, ...]
+
+    @property
+    def external_id(self) -> str | None:
+        """Its id in another system, where one was given."""
+        found: str | None = self.columns.get("external_id")
+        return found
+
+    @property
+    def name(self) -> str | None:
+        """The name that was given, in either word for it."""
+        found: str | None = resolve_title(NEW_PRODUCT, self.columns).get("name")
+        return found
+
+    def apply_to(self, before: Mapping[str, Any], brand_id: int | UnsetType | None) -> Row:
+        """What it makes of a product that stands."""
+        extra = passthrough_fields.merge(before["extra"], self.extra)
+        after = {**before, **resolve_title(before, self.columns), "extra": extra}
+        return after if isinstance(brand_id, UnsetType) else {**after, "brand_id": brand_id}
+
+
+def validate(product: ProductIn) -> ProductRow:
+    """A product held to its rules, its variants too. Raises Refused by path."""
+    reading = validation.FieldReader()
+    reading.read("external_id", product.external_id, validation.check_code)
+    for name in ("name", "title"):
+        reading.read(name, getattr(product, name), validation.check_text)
+    passthrough_fields.read_fields(reading, _EXTRAS, product)
+    brand, path = _brand(product, reading)
+    inline = []
+    for index, variant in enumerate(product.variants or ()):
+        try:
+            inline.append(variants.validate(variant))
+        except ValidationError as refused:
+            reading.errors |= refused.with_prefix(f"variants.{index}").errors
+    columns, extra = passthrough_fields.split(_EXTRAS, reading.result())
+    return ProductRow(columns, extra, brand, path, tuple(inline))
+
+
+def _brand(product: ProductIn, reading: validation.FieldReader) -> tuple[int | str | UnsetType | None, str]:
+    if isinstance(product.brand_id, int):
+        return product.brand_id, "brand_id"
+    named: object = product.brand
+    path = "brand"
+    if isinstance(named, BrandRef):
+        if isinstance(named.id, int):
+            return named.id, "brand.id"
+        named, path = named.name, "brand.name"
+    if isinstance(named, str):
+        try:
+            return brands.validate_name(named), path
+        except ValueError as error:
+            reading.errors[path] = str(error)
+    return (None if named is None or product.brand_id is None else UNSET), path
+
+
+async def resolve_brand_ids(
+    writing: UnitOfWork, rows: Sequence[ProductRow], existing_ids: Collection[int] = ()
+) -> list[int | UnsetType | None]:
+    """The brand of each product by id, made where only a name is known of it.
+
+    `standing` are ids that products have already, so that what was read can be sent back even when its
+    brand is deleted. Raises Refused for an id that no brand has.
+    """
+    by_name = await brands.get_or_create_ids(writing, {row.brand for row in rows if isinstance(row.brand, str)})
+    asked = {row.brand for row in rows if isinstance(row.brand, int)}
+    known = set(existing_ids)
+    if asked - known:
+        known |= await brands.TABLE.existing_ids(writing, asked)
+    found: list[int | UnsetType | None] = []
+    for row in rows:
+        if isinstance(row.brand, int) and row.brand not in known:
+            raise field_error(row.brand_path, f"is no brand: there is none with the id {row.brand}")
+        found.append(by_name[row.brand] if isinstance(row.brand, str) else row.brand)
+    return found
+
+
+def requested_variants(product_id: int, row: ProductRow) -> list[variants.RequestedVariant]:
+    """The variants that came with a product."""
+    return [
+        variants.RequestedVariant(product_id, variant, f"variants.{index}")
+        for index, variant in enumerate(row.variants)
+    ]

@@ -1,0 +1,306 @@
+"""Variants: what is on the shelf, one size or colour of a product."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+from msgspec import UNSET
+
+from regulars.core import money, validation
+from regulars.core.errors import NotFoundError, field_error
+from regulars.model import passthrough_fields
+from regulars.model.passthrough_fields import PassthroughField
+from regulars.model.repository import EntityTable, Row, changed_columns
+from regulars.model.resource import JsonType, Resource, ResourceField
+from regulars.model.unit_of_work import UnitOfWork
+
+Price = Decimal | msgspec.UnsetType | None
+
+
+class VariantIn(msgspec.Struct, frozen=True, kw_only=True):
+    """A variant as it comes in. What is absent stays as it is; `title` is another word for `name`."""
+
+    id: validation.Id = UNSET
+    external_id: validation.Code = UNSET
+    sku: validation.Code = UNSET
+    name: validation.Text = UNSET
+    title: validation.Text = UNSET
+    price: Price = UNSET
+    barcode: validation.Code = UNSET
+    handle: validation.Text = UNSET
+    description: validation.LongText = UNSET
+    web_url: validation.LongText = UNSET
+    position: validation.Int = UNSET
+    price_discounted: Price = UNSET
+    price_comparison: Price = UNSET
+    price_cost: Price = UNSET
+    available_quantity: validation.Int = UNSET
+    images: validation.JsonList = UNSET
+    tags: validation.JsonList = UNSET
+    options: validation.JsonList = UNSET
+    meta: validation.JsonCollection = UNSET
+    custom_fields: validation.JsonList = UNSET
+
+
+PASSTHROUGH_FIELDS = (
+    PassthroughField("barcode", JsonType.STRING),
+    PassthroughField("handle", JsonType.STRING),
+    PassthroughField("description", JsonType.STRING),
+    PassthroughField("web_url", JsonType.STRING),
+    PassthroughField("position", JsonType.INTEGER),
+    PassthroughField("price_discounted", JsonType.DECIMAL),
+    PassthroughField("price_comparison", JsonType.DECIMAL),
+    PassthroughField("price_cost", JsonType.DECIMAL),
+    PassthroughField("available_quantity", JsonType.INTEGER),
+    PassthroughField("images", JsonType.LIST),
+    PassthroughField("tags", JsonType.LIST),
+    PassthroughField("options", JsonType.LIST),
+    PassthroughField("meta", JsonType.OBJECT),
+    PassthroughField("custom_fields", JsonType.LIST),
+)
+
+
+def _fields(table: str) -> tuple[ResourceField, ...]:
+    return (
+        ResourceField("id", JsonType.INTEGER, f"{table}.id"),
+        ResourceField("product_id", JsonType.INTEGER, f"{table}.product_id"),
+        ResourceField("external_id", JsonType.STRING, f"{table}.external_id"),
+        ResourceField("sku", JsonType.STRING, f"{table}.sku"),
+        ResourceField("name", JsonType.STRING, f"{table}.name"),
+        ResourceField("title", JsonType.STRING, f"{table}.name", description="The name, in another word for it."),
+        ResourceField("price", JsonType.DECIMAL, f"{table}.price"),
+        *(extra.resource_field(table) for extra in PASSTHROUGH_FIELDS),
+        ResourceField("created_at", JsonType.TIMESTAMP, f"{table}.created_at"),
+        ResourceField("updated_at", JsonType.TIMESTAMP, f"{table}.updated_at"),
+    )
+
+
+VARIANTS = Resource("variant", "product_variants AS r", _fields("r"), where="r.deleted_at IS NULL")
+
+
+def json_object_sql(table: str) -> str:
+    """The SQL of a variant as one JSON object, in the shape of its resource."""
+    parts = [
+        f"'{each.name}', "
+        + (f"to_char({each.sql}, 'YYYY-MM-DD HH24:MI:SS')" if each.type is JsonType.TIMESTAMP else each.sql)
+        for each in _fields(table)
+    ]
+    return f"json_build_object({', '.join(parts)})"
+
+
+TABLE = EntityTable(
+    "product_variants",
+    {
+        "product_id": "bigint",
+        "external_id": "text",
+        "sku": "text",
+        "name": "text",
+        "price": "numeric",
+        "extra": "jsonb",
+    },
+    unique_fields={"product_variants_by_sku": "sku", "product_variants_by_external_id": "external_id"},
+)
+
+_NEW: Row = {**dict.fromkeys(TABLE.columns), "extra": {}}
+
+
+@dataclass(frozen=True, slots=True)
+class VariantRow:
+    """A variant that was checked: the columns and the extra fields that were given."""
+
+    id: int | None
+    columns: Mapping[str, Any]
+    extra: Mapping[str, Any]
+
+    def apply_to(self, before: Mapping[str, Any]) -> Row:
+        """What it makes of a variant that stands."""
+        columns = resolve_title(before, self.columns)
+        return {**before, **columns, "extra": passthrough_fields.merge(before["extra"], self.extra)}
+
+
+def resolve_title(before: Mapping[str, Any], columns: Mapping[str, Any]) -> dict[str, Any]:
+    """Columns in which a given `title` is the name, unless the name itself was given anew."""
+    found = dict(columns)
+    title = found.pop("title", UNSET)
+    if title is not UNSET and found.get("name", before["name"]) == before["name"]:
+        found["name"] = title
+    return found
+
+
+def validate(variant: VariantIn) -> VariantRow:
+    """A variant held to its rules. Raises Refused by path."""
+    reading = validation.FieldReader()
+    for name in ("external_id", "sku"):
+        reading.read(name, getattr(variant, name), validation.check_code)
+    for name in ("name", "title"):
+        reading.read(name, getattr(variant, name), validation.check_text)
+    reading.read("price", variant.price, money.check_decimal)
+    passthrough_fields.read_fields(reading, PASSTHROUGH_FIELDS, variant)
+    columns, extra = passthrough_fields.split(PASSTHROUGH_FIELDS, reading.result())
+    return VariantRow(variant.id if isinstance(variant.id, int) else None, columns, extra)
+
+
+# One variant of a product ----------------------------------------------------------------------------
+
+
+async def create(writing: UnitOfWork, product_id: int, variant: VariantIn) -> int:
+    """Makes a variant of a product that stands; gives its id. Raises Refused."""
+    return await TABLE.insert_one(writing, {**validate(variant).apply_to(_NEW), "product_id": product_id})
+
+
+async def update(writing: UnitOfWork, product_id: int, variant_id: int, variant: VariantIn) -> None:
+    """Changes what is given of a variant. Raises Refused and NotFoundError."""
+    row = validate(variant)
+    found = await TABLE.lock_rows(writing, "id = $2 AND product_id = $3", variant_id, product_id)
+    if not found:
+        raise NotFoundError(f"There is no variant {variant_id} of product {product_id}.")
+    after = row.apply_to(found[0])
+    if changed_columns(found[0], after):
+        await TABLE.update(writing, [after])
+
+
+async def delete(writing: UnitOfWork, product_id: int, variant_id: int) -> None:
+    """Takes a variant out of lists; what was sold of it stays. Raises NotFoundError."""
+    if not await TABLE.delete(writing, "id = $2 AND product_id = $3", variant_id, product_id):
+        raise NotFoundError(f"There is no variant {variant_id} of product {product_id}.")
+
+
+# Many variants ---------------------------------------------------------------------------------------
+
+_ATTEMPTS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class RequestedVariant:
+    """A variant that a product should have; `path` is where it came in."""
+
+    product_id: int
+    row: VariantRow
+    path: str
+
+
+@dataclass(slots=True, eq=False)
+class _State:
+    before: Row | None
+    after: Row
+
+
+@dataclass(slots=True)
+class _Known:
+    """The variants that stand, found by what names them."""
+
+    states: list[_State] = field(default_factory=list)
+    by_id: dict[int, _State] = field(default_factory=dict)
+    by_sku: dict[str, _State] = field(default_factory=dict)
+    by_external_id: dict[str, _State] = field(default_factory=dict)
+    by_name: dict[tuple[int, str | None], _State] = field(default_factory=dict)
+
+    def add(self, state: _State) -> _State:
+        """Takes a variant in; gives it."""
+        self.states.append(state)
+        self.index(state)
+        return state
+
+    def index(self, state: _State) -> None:
+        """Makes a variant findable by what names it now."""
+        row = state.after
+        if row.get("id") is not None:
+            self.by_id[row["id"]] = state
+        if row["sku"] is not None:
+            self.by_sku.setdefault(row["sku"], state)
+        if row["external_id"] is not None:
+            self.by_external_id.setdefault(row["external_id"], state)
+        if row["sku"] is None and row["external_id"] is None:
+            self.by_name.setdefault((row["product_id"], row["name"]), state)
+
+    def clash(self, state: _State) -> str:
+        """The field by which another variant is named already, or nothing."""
+        if self.by_sku.get(state.after["sku"], state) is not state:
+            return "sku"
+        if self.by_external_id.get(state.after["external_id"], state) is not state:
+            return "external_id"
+        return ""
+
+    def match(self, wanted: RequestedVariant) -> _State | None:
+        """By id, then sku, then external id; what has none of these by its name within the product."""
+        columns = wanted.row.columns
+        own = self.by_id.get(wanted.row.id or 0)
+        if own is not None and own.after["product_id"] == wanted.product_id:
+            return own
+        sku, external_id = columns.get("sku"), columns.get("external_id")
+        if sku is None and external_id is None:
+            return self.by_name.get((wanted.product_id, resolve_title(_NEW, columns).get("name")))
+        return self.by_sku.get(sku or "") or self.by_external_id.get(external_id or "")
+
+
+async def upsert(
+    writing: UnitOfWork, wanted: Sequence[RequestedVariant], create_only: bool = False
+) -> list[tuple[int, int, bool]]:
+    """Makes or changes variants; gives (product id, variant id, whether anything is new) of each.
+
+    With `only_make`, one that stands is taken as it is, of whatever product. Raises Refused where a sku or
+    an external id belongs to another product.
+    """
+    made_ids: set[int] = set()
+    for _ in range(_ATTEMPTS):
+        known = await _known(writing, wanted)
+        taken = [_take(known, each, create_only) for each in wanted]
+        new = [each.after for each in known.states if each.before is None]
+        if create_only:
+            # Elsewhere the lock on the product keeps writers in order; here one sku may come under several.
+            new.sort(key=lambda row: (row["sku"] or "", row["external_id"] or "", row["product_id"]))
+        made = await TABLE.insert(writing, new)
+        made_ids |= {row["id"] for row in made}
+        if len(made) == len(new):
+            break
+        # Another writer made one of them meanwhile: it is found when looked for again.
+    else:
+        raise field_error("variants", "are changed by others all the time: try again later")
+    for row, kept in zip(new, made, strict=True):
+        row["id"] = kept["id"]
+    changed = {
+        state.after["id"]: bool(changed_columns(state.before, state.after))
+        for state in known.states
+        if state.before is not None
+    }
+    await TABLE.update(writing, [state.after for state in known.states if changed.get(state.after["id"])])
+    return [
+        (
+            state.after["product_id"],
+            state.after["id"],
+            state.after["id"] in made_ids or changed.get(state.after["id"], False),
+        )
+        for state in taken
+    ]
+
+
+async def _known(writing: UnitOfWork, wanted: Sequence[RequestedVariant]) -> _Known:
+    rows = await TABLE.lock_rows(
+        writing,
+        "(product_id = ANY ($2) OR sku = ANY ($3) OR external_id = ANY ($4))",
+        sorted({each.product_id for each in wanted}),
+        sorted({sku for each in wanted if (sku := each.row.columns.get("sku"))}),
+        sorted({code for each in wanted if (code := each.row.columns.get("external_id"))}),
+    )
+    known = _Known()
+    for row in rows:
+        known.add(_State(before=row, after=dict(row)))
+    return known
+
+
+def _take(known: _Known, wanted: RequestedVariant, only_make: bool) -> _State:
+    state = known.match(wanted)
+    if state is None:
+        return known.add(_State(None, {**wanted.row.apply_to(_NEW), "product_id": wanted.product_id}))
+    if only_make:
+        return state
+    if (product_id := state.after["product_id"]) != wanted.product_id:
+        named = "sku" if wanted.row.columns.get("sku") == state.after["sku"] else "external_id"
+        raise field_error(f"{wanted.path}.{named}", f"belongs to product {product_id}: choose one that is free")
+    state.after = wanted.row.apply_to(state.after)
+    if named := known.clash(state):
+        raise field_error(f"{wanted.path}.{named}", "is taken by another variant: choose one that is free")
+    known.index(state)
+    return state

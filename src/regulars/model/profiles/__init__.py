@@ -1,0 +1,1 @@
+"""Profiles: their schema, how they are found and written."""

@@ -1,0 +1,320 @@
+"""Profiles: the members of a community, shown, made and changed, one by one or thousands at once."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import partial
+from typing import Literal
+from uuid import UUID
+
+import msgspec
+
+from regulars.core.errors import ValidationError, field_error
+from regulars.model import memberships
+from regulars.model.addresses import ADDRESSES
+from regulars.model.concurrency import UniqueConflictError, retry_on_conflict
+from regulars.model.consents import COMMS_ATTRIBUTES
+from regulars.model.identities import IDENTITIES
+from regulars.model.profiles import lookup
+from regulars.model.profiles.lookup import ProfileRef
+from regulars.model.profiles.schema import ProfileIn, ProfileRow, validate
+from regulars.model.profiles.write import ProfileWriteResult, find_conflicts, save, write_rows
+from regulars.model.resource import JsonType, Resource, ResourceField
+from regulars.model.unit_of_work import UnitOfWork
+
+Outcome = Literal["loaded", "unchanged"] | ValidationError
+
+
+def _parts(resource: Resource) -> str:
+    """All of a profile's things of one kind, as a list in JSON."""
+    pairs = ", ".join(
+        f"'{each.name}', "
+        + (
+            f"to_char({resource.expression(each)}, 'YYYY-MM-DD HH24:MI:SS')"
+            if each.type is JsonType.TIMESTAMP
+            else resource.expression(each)
+        )
+        for each in resource.fields
+        if each.is_visible
+    )
+    return f"""(
+        SELECT coalesce(json_agg(json_build_object({pairs}) ORDER BY r.id), '[]')
+        FROM {resource.from_clause}
+        WHERE r.community_id = owner.community_id AND r.profile_id = owner.profile_id
+    )"""
+
+
+def _handles(name: str) -> ResourceField:
+    """The handles of a list of texts, or of objects that have one."""
+    return ResourceField(
+        f"{name}.handle",
+        JsonType.STRING,
+        f"SELECT coalesce(one ->> 'handle', one #>> '{{}}') FROM jsonb_array_elements(r.{name}) AS one",
+        is_visible=False,
+        is_multivalued=True,
+    )
+
+
+def _identity(name: str) -> ResourceField:
+    return ResourceField(
+        f"identities.{name}",
+        JsonType.STRING,
+        f"""SELECT identities.{name}
+        FROM identities
+        WHERE identities.community_id = r.community_id AND identities.profile_id = r.profile_id""",
+        is_visible=False,
+        is_multivalued=True,
+    )
+
+
+def _place(kind: str, name: str) -> ResourceField:
+    return ResourceField(
+        f"{kind}_location.{name}",
+        JsonType.STRING,
+        f"""(
+            SELECT locations.{name}
+            FROM locations
+            WHERE locations.community_id = r.community_id AND locations.id = r.{kind}_location_id
+        )""",
+        is_visible=False,
+    )
+
+
+_BLANK_COMMS = msgspec.json.encode(dict.fromkeys(COMMS_ATTRIBUTES)).decode()
+
+COMMS_SQL = f"""(
+    jsonb_build_object('profile_id', r.profile_id)
+    || '{_BLANK_COMMS}'::jsonb
+    || coalesce(r.attributes -> 'comms', '{{}}')
+)"""
+"""The comms attributes of a profile, null where nothing is known."""
+
+PROFILES = Resource(
+    "profile",
+    # What a subquery calls r hides the profile, so the profile has another name for them.
+    """profiles AS r
+    CROSS JOIN LATERAL (SELECT r.community_id, r.profile_id) AS owner""",
+    (
+        ResourceField("id", JsonType.UUID, "r.profile_id"),
+        ResourceField("member_id", JsonType.INTEGER, description="The id that reports use; read only."),
+        ResourceField("external_id", JsonType.STRING),
+        ResourceField("title", JsonType.STRING),
+        ResourceField("first_name", JsonType.STRING),
+        ResourceField("last_name", JsonType.STRING),
+        ResourceField("email", JsonType.STRING, description="Unique in a community, without case."),
+        ResourceField("gender", JsonType.STRING),
+        ResourceField("mobile_phone", JsonType.STRING, description="Unique in a community."),
+        ResourceField("birth_day", JsonType.INTEGER),
+        ResourceField("birth_month", JsonType.INTEGER),
+        ResourceField("birth_year", JsonType.INTEGER),
+        ResourceField("currency", JsonType.STRING),
+        ResourceField("joined_at", JsonType.TIMESTAMP),
+        ResourceField("joined_location_id", JsonType.INTEGER),
+        ResourceField("preferred_location_id", JsonType.INTEGER),
+        ResourceField("identities", JsonType.LIST, _parts(IDENTITIES)),
+        ResourceField("addresses", JsonType.LIST, _parts(ADDRESSES)),
+        ResourceField("attributes", JsonType.OBJECT, f"r.attributes || jsonb_build_object('comms', {COMMS_SQL})"),
+        ResourceField("tags", JsonType.LIST),
+        ResourceField("statuses", JsonType.LIST),
+        ResourceField("custom_fields", JsonType.OBJECT),
+        ResourceField("profile_type", JsonType.STRING),
+        ResourceField("optin_channel", JsonType.STRING),
+        ResourceField("optin_subchannel", JsonType.STRING),
+        ResourceField(
+            "consents", JsonType.OBJECT, description="By name: true or false; what was never asked is not there."
+        ),
+        ResourceField("sms_status", JsonType.STRING),
+        ResourceField("email_status", JsonType.STRING),
+        ResourceField("push_status", JsonType.STRING),
+        ResourceField("subunit_ids", JsonType.LIST),
+        ResourceField("group_ids", JsonType.LIST),
+        ResourceField("favorite_stores", JsonType.LIST, description="Ids of locations."),
+        ResourceField("properties", JsonType.OBJECT),
+        ResourceField("created_at", JsonType.TIMESTAMP),
+        ResourceField("updated_at", JsonType.TIMESTAMP),
+        _handles("tags"),
+        _handles("statuses"),
+        _identity("handle"),
+        _identity("identifier"),
+        _place("joined", "name"),
+        _place("joined", "external_id"),
+        _place("preferred", "name"),
+        _place("preferred", "external_id"),
+    ),
+    where="r.deleted_at IS NULL",
+)
+
+# One by one -----------------------------------------------------------------------------------------------
+
+
+async def create(writing: UnitOfWork, profile: ProfileIn) -> UUID:
+    """Makes a profile; gives its id. Raises Refused by path."""
+    return await _put_one(writing, validate(profile), None)
+
+
+async def update(writing: UnitOfWork, profile_id: UUID, profile: ProfileIn) -> None:
+    """Changes what is given of a profile. Raises Refused by path, NotFoundError."""
+    row = validate(profile)
+    await lookup.fetch_one_for_update(writing, profile_id)
+    await _put_one(writing, row, profile_id)
+
+
+async def _put_one(writing: UnitOfWork, row: ProfileRow, target: UUID | None) -> UUID:
+    [result] = await retry_on_conflict(writing, lambda: write_rows(writing, [row], [target]))
+    if isinstance(result, ValidationError):
+        raise result
+    return result.profile_id
+
+
+async def update_comms(writing: UnitOfWork, profile_id: UUID, comms: Mapping[str, object]) -> None:
+    """Changes comms attributes, and with them consents and statuses. Raises NotFoundError."""
+    await lookup.fetch_one_for_update(writing, profile_id)
+    await _put_one(writing, ProfileRow(comms=comms), profile_id)
+
+
+async def set_type(writing: UnitOfWork, profile_id: UUID, profile_type: str) -> None:
+    """Gives a profile a type: `deleted` is a member who leaves now, any other brings a deleted one back in.
+
+    Raises NotFoundError where there is no such profile or it was merged, Refused where another profile took its
+    e-mail or phone meanwhile.
+    """
+    before = (await lookup.fetch_for_update(writing, [profile_id])).get(profile_id)
+    if before is None or before.merged_into is not None:
+        raise lookup.not_found_error(profile_id, None if before is None else before.merged_into)
+    leaves = profile_type == "deleted"
+    after = msgspec.structs.replace(
+        before, profile_type=profile_type, deleted_at=(before.deleted_at or writing.now) if leaves else None
+    )
+
+    async def work() -> None:
+        if refusals := await find_conflicts(writing, [(before, after)]):
+            raise refusals[0]
+        await save(writing, [after])
+
+    if after != before:
+        await retry_on_conflict(writing, work)
+    await memberships.set_state(writing, [profile_id], "out" if leaves else "in")
+    if leaves:
+        # Its facts stay, and so would its values, were it to come back.
+        writing.remove(profile_id)
+    else:
+        writing.mark_member_dirty(profile_id, "profile.updated")
+
+
+async def delete(writing: UnitOfWork, profile_id: UUID) -> None:
+    """A member leaves now; its facts stay. Raises NotFoundError."""
+    await lookup.fetch_one_for_update(writing, profile_id)
+    await set_type(writing, profile_id, "deleted")
+
+
+# In bulk ------------------------------------------------------------------------------------------------
+
+_HOLDERS = """
+SELECT external_id, profile_id, merged_into, deleted_at
+FROM profiles
+WHERE community_id = $1 AND external_id = ANY ($2)
+"""
+
+
+async def upsert_many(writing: UnitOfWork, rows: Sequence[ProfileRow]) -> list[Outcome]:
+    """Makes or changes profiles by external id, which each row must have; gives an outcome a row."""
+    outcomes: list[Outcome] = [
+        field_error("external_id", "is required: it tells a row that comes again from a new one") for _ in rows
+    ]
+    told = [index for index, row in enumerate(rows) if row.external_id is not None]
+    results = await upsert_matching(
+        writing,
+        [rows[index] for index in told],
+        [("external_id", rows[index].external_id or "") for index in told],
+    )
+    for index, result in zip(told, results, strict=True):
+        outcomes[index] = result if isinstance(result, ValidationError) else result.outcome
+    return outcomes
+
+
+async def upsert_matching(
+    writing: UnitOfWork, rows: Sequence[ProfileRow], refs: Sequence[ProfileRef | None]
+) -> list[ProfileWriteResult | ValidationError]:
+    """Changes the profiles that refs mean, makes one for each row whose ref means none.
+
+    Rows that mean the same profile are written one after the other.
+    """
+    results: dict[int, ProfileWriteResult | ValidationError] = {}
+    left = list(range(len(rows)))
+    while left:
+        results |= await retry_on_conflict(writing, partial(_put_once_each, writing, rows, refs, left))
+        left = [index for index in left if index not in results]
+    return [results[index] for index in range(len(rows))]
+
+
+async def _put_once_each(
+    writing: UnitOfWork, rows: Sequence[ProfileRow], refs: Sequence[ProfileRef | None], left: Sequence[int]
+) -> dict[int, ProfileWriteResult | ValidationError]:
+    targets, results = await _targets(writing, [(index, ref) for index in left if (ref := refs[index]) is not None])
+    chosen: dict[object, int] = {}
+    for index in left:
+        if index not in results:
+            ref = refs[index]
+            key = targets.get(index) or (index if ref is None else (ref[0], ref[1].lower()))
+            chosen.setdefault(key, index)
+    order = list(chosen.values())
+    written = await write_rows(writing, [rows[index] for index in order], [targets.get(index) for index in order])
+    for index, result in zip(order, written, strict=True):
+        ref = refs[index]
+        is_new = ref is not None and ref[0] == "external_id" and index not in targets
+        if is_new and isinstance(result, ValidationError) and "external_id" in result.errors:
+            # Nobody had it when it was looked up.
+            raise UniqueConflictError
+    return results | dict(zip(order, written, strict=True))
+
+
+async def _targets(
+    writing: UnitOfWork, wanted: Iterable[tuple[int, ProfileRef]]
+) -> tuple[dict[int, UUID], dict[int, ProfileWriteResult | ValidationError]]:
+    by_ref: dict[ProfileRef, list[int]] = {}
+    for index, ref in wanted:
+        by_ref.setdefault(ref, []).append(index)
+    external_ids = [value for handle, value in by_ref if handle == "external_id"]
+    others = [ref for ref in by_ref if ref[0] != "external_id"]
+    meant = await lookup.resolve(writing, others)
+    refusals: dict[ProfileRef, ValidationError] = {}
+    holders = await writing.fetch(_HOLDERS, writing.community_id, external_ids) if external_ids else []
+    for row in holders:
+        ref = ("external_id", row["external_id"])
+        if row["merged_into"] is not None:
+            refusals[ref] = field_error("external_id", f"is of a profile that was merged into {row['merged_into']}")
+        elif row["deleted_at"] is not None:
+            refusals[ref] = field_error("external_id", "is of a profile that was deleted: make it active first")
+        else:
+            meant[ref] = row["profile_id"]
+    return (
+        {index: profile_id for ref, profile_id in meant.items() for index in by_ref[ref]},
+        {index: refusal for ref, refusal in refusals.items() for index in by_ref[ref]},
+    )
+
+
+_MISSING = """
+INSERT INTO profiles (community_id, profile_id, external_id, joined_at, created_at, updated_at)
+SELECT $1, missing.profile_id, missing.external_id, $4, $4, $4
+FROM unnest($2::uuid[], $3::text[]) AS missing (profile_id, external_id)
+ORDER BY missing.external_id COLLATE "C"
+ON CONFLICT DO NOTHING
+RETURNING profile_id
+"""
+
+
+async def get_or_create_ids(writing: UnitOfWork, external_ids: Collection[str]) -> dict[str, UUID]:
+    """The profiles of external ids, made where there are none; who is made joins now.
+
+    Left out is who was deleted.
+    """
+    refs = {("external_id", each) for each in external_ids}
+    found = await lookup.resolve(writing, refs)
+    missing = sorted(external_id for _, external_id in refs - found.keys())
+    if missing:
+        new_ids = [lookup.new_id() for _ in missing]
+        rows = await writing.fetch(_MISSING, writing.community_id, new_ids, missing, writing.now)
+        made = [row["profile_id"] for row in rows]
+        await memberships.insert_joins(writing, [memberships.MemberJoin(each, writing.now) for each in made])
+        writing.mark_members_dirty(made, "profile.created")
+        # Whoever made some of them at once had made them when the statement returned.
+        found = await lookup.resolve(writing, refs)
+    return {external_id: profile_id for (_, external_id), profile_id in found.items()}

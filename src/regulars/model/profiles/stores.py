@@ -1,0 +1,69 @@
+"""The locations that a profile names: by id, by the id or the code of another system."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from regulars.core import validation
+from regulars.model.unit_of_work import UnitOfWork
+
+
+class LocationRef(NamedTuple):
+    """A location as it was named: where in the profile, by what, and its name there."""
+
+    path: str
+    id_type: str
+    value: str
+
+
+def location_ref(path: str, by: str, value: str | int) -> LocationRef:
+    """A location named by `id`, `external_id` or `external_code`. Raises ValueError."""
+    return LocationRef(path, by, validation.check_code(value) or "")
+
+
+def store_ref(path: str, value: str | int) -> LocationRef:
+    """A location named by its id, else its external id. Raises ValueError."""
+    return LocationRef(path, "any", validation.check_code(value) or "")
+
+
+_LOCATIONS = """
+SELECT id, external_id, external_code
+FROM locations
+WHERE community_id = $1
+    AND (id = ANY ($2) OR external_id = ANY ($3) OR external_code = ANY ($4))
+ORDER BY deleted_at IS NULL, id DESC
+"""
+
+
+def _number(text: str) -> int | None:
+    if not text.isascii() or not text.isdigit() or len(text) > 18:
+        return None
+    return int(text)
+
+
+async def resolve_location_ids(writing: UnitOfWork, refs: Iterable[LocationRef]) -> dict[LocationRef, int]:
+    """The ids of the locations named; unknown ones are left out. A deleted one is known where no other is."""
+    wanted = set(refs)
+    if not wanted:
+        return {}
+    numbers = {ref: _number(ref.value) for ref in wanted if ref.id_type in ("id", "any")}
+    rows = await writing.fetch(
+        _LOCATIONS,
+        writing.community_id,
+        [number for number in numbers.values() if number is not None],
+        [ref.value for ref in wanted if ref.id_type in ("external_id", "any")],
+        [ref.value for ref in wanted if ref.id_type == "external_code"],
+    )
+    # Later rows win: those that stand, the oldest last.
+    ids = {row["id"] for row in rows}
+    by_external_id = {row["external_id"]: row["id"] for row in rows}
+    by_external_code = {row["external_code"]: row["id"] for row in rows}
+    found: dict[LocationRef, int | None] = {}
+    for ref in wanted:
+        number = numbers.get(ref)
+        if ref.id_type == "external_code":
+            found[ref] = by_external_code.get(ref.value)
+        else:
+            found[ref] = number if number in ids else None
+        if found[ref] is None and ref.id_type in ("external_id", "any"):
+            found[ref] = by_external_id.get(ref.value)
+    return {ref: location_id for ref, location_id in found.items() if location_id is not None}

@@ -1,0 +1,1 @@
+"""Transactions: their schema, their line items, their updates."""

@@ -1,0 +1,106 @@
+"""What one profile has bought, by product and by local date."""
+
+from typing import Any
+from uuid import UUID
+
+from regulars.core import money
+from regulars.model.community import Community
+from regulars.model.resource import JsonType, ListQuery, Resource, ResourceField
+from regulars.model.transactions.schema import TRANSACTIONS
+from regulars.storage.database import Scope
+
+PURCHASED_PRODUCTS = Resource(
+    "purchased product",
+    """(
+    SELECT sale.community_id, sale.profile_id, line.product_id, line.product_variant_id,
+           coalesce(variant.sku, line.sku) AS sku,
+           min(line.id) AS id,
+           (array_agg(line.name ORDER BY sale.transacted_at DESC, line.id DESC))[1] AS name,
+           (array_agg(line.brand ORDER BY sale.transacted_at DESC, line.id DESC))[1] AS line_brand,
+           sum(line.quantity) AS quantity,
+           count(DISTINCT sale.id) AS transactions_count,
+           min(sale.transacted_at) AS first_transacted_at,
+           max(sale.transacted_at) AS last_transacted_at
+    FROM transactions AS sale
+    JOIN transaction_items AS line
+      ON line.community_id = sale.community_id
+     AND line.transaction_id = sale.id
+     AND NOT line.is_void
+     AND line.quantity > 0
+    LEFT JOIN product_variants AS variant
+      ON variant.community_id = sale.community_id
+     AND variant.id = line.product_variant_id
+    WHERE NOT sale.is_void
+    GROUP BY sale.community_id, sale.profile_id, line.product_id, line.product_variant_id,
+             coalesce(variant.sku, line.sku)
+) AS r""",
+    (
+        ResourceField("id", JsonType.INTEGER, description="The first item that it was bought by."),
+        ResourceField("product_id", JsonType.INTEGER),
+        ResourceField("product_variant_id", JsonType.INTEGER),
+        ResourceField("sku", JsonType.STRING),
+        ResourceField("name", JsonType.STRING, description="As it was last sold."),
+        ResourceField(
+            "brand",
+            JsonType.STRING,
+            """coalesce((
+                SELECT brands.name
+                FROM products
+                JOIN brands ON brands.community_id = r.community_id AND brands.id = products.brand_id
+                WHERE products.community_id = r.community_id AND products.id = r.product_id
+            ), r.line_brand)""",
+        ),
+        ResourceField("quantity", JsonType.DECIMAL),
+        ResourceField("transactions_count", JsonType.INTEGER),
+        ResourceField("first_transacted_at", JsonType.TIMESTAMP),
+        ResourceField("last_transacted_at", JsonType.TIMESTAMP),
+    ),
+)
+"""The sold items of a profile's transactions, one row a product, variant and sku."""
+
+
+_BY_LOCAL_DATE = """
+SELECT dated.day, coalesce(sum(dated.amount) FILTER (WHERE NOT dated.is_void), 0)::bigint AS total,
+       array_agg(dated.id ORDER BY dated.transacted_at DESC, dated.id DESC) AS ids,
+       count(*) OVER () AS days
+FROM (
+    SELECT r.id, r.transacted_at, r.amount, r.is_void,
+           coalesce(
+               r.shop_date, CAST(r.transacted_at AT TIME ZONE coalesce(place.timezone, {zone}) AS date)
+           ) AS day
+    FROM transactions AS r
+    LEFT JOIN locations AS place ON place.community_id = $1 AND place.id = r.location_id
+    WHERE r.community_id = $1 AND {conditions}
+) AS dated
+GROUP BY dated.day
+ORDER BY dated.day DESC
+LIMIT {size} OFFSET {start}
+"""
+
+
+async def page_by_local_date(
+    scope: Scope, community: Community, profile_id: UUID, query: ListQuery
+) -> tuple[list[dict[str, Any]], int]:
+    """One page of a profile's transactions by local date, the latest first, and how many dates there are.
+
+    Each is `{date, total, transactions_count, transactions}`; the total is net, in the community's currency.
+    """
+    owner = len(query.values) + 2
+    statement = _BY_LOCAL_DATE.format(
+        zone=f"${owner + 1}",
+        conditions=" AND ".join((*query.conditions, f"r.profile_id = ${owner}")),
+        size=query.page.size,
+        start=(query.page.number - 1) * query.page.size,
+    )
+    rows = await scope.fetch(statement, scope.community_id, *query.values, profile_id, community.timezone)
+    shown = await TRANSACTIONS.fetch_many(scope, [each for row in rows for each in row["ids"]])
+    days = [
+        {
+            "date": row["day"],
+            "total": money.from_minor_units(row["total"], community.minor_digits),
+            "transactions_count": len(row["ids"]),
+            "transactions": [shown[each] for each in row["ids"]],
+        }
+        for row in rows
+    ]
+    return days, rows[0]["days"] if rows else 0

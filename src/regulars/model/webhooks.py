@@ -1,0 +1,164 @@
+"""Webhooks: where a community wants to be told of changes, and on which condition."""
+
+import base64
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+import msgspec
+from msgspec import UNSET
+
+from regulars.core import json_logic, validation
+from regulars.core.errors import NotFoundError, ValidationError
+from regulars.model.repository import EntityTable, Row, changed_columns
+from regulars.model.resource import JsonType, Resource, ResourceField
+from regulars.model.unit_of_work import UnitOfWork
+
+MAX_URL_LENGTH = 2048
+_SECRET_BYTES = 24
+
+WebhookUrl = Annotated[str, msgspec.Meta(max_length=MAX_URL_LENGTH)] | msgspec.UnsetType | None
+RetryCount = Annotated[int, msgspec.Meta(ge=0, le=1_000)] | msgspec.UnsetType | None
+
+
+class WebhookIn(msgspec.Struct, frozen=True, kw_only=True):
+    """A webhook as it comes in. What is absent stays as it is."""
+
+    trigger: validation.Text = UNSET
+    url: WebhookUrl = UNSET
+    namespace: validation.Text = UNSET
+    user_id: validation.Id = UNSET
+    is_active: validation.Bool = UNSET
+    retry_daily: RetryCount = UNSET
+    retry_hourly: RetryCount = UNSET
+    queue: validation.Text = UNSET
+    condition: Any = UNSET
+
+
+_TRIGGER = "`aggregation.changed`, `profile.*`, `transaction.*`, or any other."
+_CONDITION = "JSON Logic over `{profile, aggregations, old, new}`; null is always."
+
+WEBHOOKS = Resource(
+    "webhook",
+    "webhooks AS r",
+    (
+        # Shown as it is, filtered as a text.
+        ResourceField("condition", JsonType.STRING, "r.condition::text", is_visible=False),
+        ResourceField("id", JsonType.INTEGER),
+        ResourceField("trigger", JsonType.STRING, description=_TRIGGER),
+        ResourceField("url", JsonType.STRING),
+        ResourceField("namespace", JsonType.STRING),
+        ResourceField("user_id", JsonType.INTEGER),
+        ResourceField("is_active", JsonType.BOOLEAN),
+        ResourceField("retry_daily", JsonType.INTEGER),
+        ResourceField("retry_hourly", JsonType.INTEGER),
+        ResourceField("queue", JsonType.STRING),
+        ResourceField("condition", JsonType.OBJECT, description=_CONDITION),
+        ResourceField("created_at", JsonType.TIMESTAMP),
+        ResourceField("updated_at", JsonType.TIMESTAMP),
+    ),
+)
+
+_TABLE = EntityTable(
+    "webhooks",
+    {
+        "trigger": "text",
+        "url": "text",
+        "namespace": "text",
+        "user_id": "bigint",
+        "is_active": "boolean",
+        "retry_daily": "int",
+        "retry_hourly": "int",
+        "queue": "text",
+        "condition": "jsonb",
+        "secret": "bytea",
+    },
+    unique_fields={},
+    is_soft_deleted=False,
+)
+
+_NEW: Row = {**dict.fromkeys(_TABLE.columns), "is_active": True}
+
+
+def validate_url(value: str) -> str:
+    """An address that can be called. Raises ValueError."""
+    refusal = ValueError("must be an address that starts with https:// or http://")
+    if not value.isprintable() or " " in value:
+        raise refusal
+    try:
+        parts = urlsplit(value)
+        port = parts.port
+    except ValueError:
+        raise refusal from None
+    if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
+        raise refusal
+    return value
+
+
+def _trigger(value: str) -> str:
+    if not validation.check_text(value).strip():
+        raise ValueError("must not be empty")
+    return value
+
+
+def _condition(value: object) -> object:
+    return json_logic.check_condition(validation.check_json(value))
+
+
+def _checked(webhook: WebhookIn) -> dict[str, Any]:
+    reading = validation.FieldReader()
+    reading.read("trigger", webhook.trigger, _trigger)
+    reading.read("url", webhook.url, validate_url)
+    reading.read("namespace", webhook.namespace, validation.check_text)
+    reading.read("queue", webhook.queue, validation.check_text)
+    reading.read("user_id", webhook.user_id, int)
+    reading.read("is_active", webhook.is_active, bool, null_value=True)
+    reading.read("retry_daily", webhook.retry_daily, int)
+    reading.read("retry_hourly", webhook.retry_hourly, int)
+    reading.read("condition", webhook.condition, _condition)
+    for name in ("trigger", "url"):
+        if name in reading.columns and reading.columns[name] is None:
+            reading.errors[name] = "must not be null"
+    return reading.result()
+
+
+@dataclass(frozen=True, slots=True)
+class CreatedWebhook:
+    """A webhook that was made, and its secret, which is never shown again."""
+
+    id: int
+    secret: str
+
+
+def _as_bytea(secret: bytes) -> str:
+    return f"\\x{secret.hex()}"
+
+
+async def create(writing: UnitOfWork, webhook: WebhookIn) -> CreatedWebhook:
+    """Makes a webhook and the secret that signs what it sends. Raises Refused."""
+    columns = _checked(webhook)
+    if missing := {name: "is required" for name in ("trigger", "url") if name not in columns}:
+        raise ValidationError(missing)
+    secret = secrets.token_bytes(_SECRET_BYTES)
+    made = await _TABLE.insert_one(writing, {**_NEW, **columns, "secret": _as_bytea(secret)})
+    return CreatedWebhook(made, f"whsec_{base64.b64encode(secret).decode()}")
+
+
+async def update(writing: UnitOfWork, webhook_id: int, webhook: WebhookIn) -> None:
+    """Changes what is given of a webhook; its secret stays. Raises Refused and NotFoundError."""
+    columns = _checked(webhook)
+    found = await _TABLE.lock_rows(writing, "id = $2", webhook_id)
+    if not found:
+        raise NotFoundError(f"There is no webhook {webhook_id}.")
+    before: Mapping[str, Any] = found[0]
+    after = {**before, **columns}
+    if changed_columns(before, after):
+        await _TABLE.update(writing, [{**after, "secret": _as_bytea(before["secret"])}])
+
+
+async def delete(writing: UnitOfWork, webhook_id: int) -> None:
+    """Takes a webhook away. Raises NotFoundError."""
+    if not await _TABLE.delete(writing, "id = $2", webhook_id):
+        raise NotFoundError(f"There is no webhook {webhook_id}.")

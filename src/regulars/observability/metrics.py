@@ -1,0 +1,184 @@
+"""Every metric there is: its name, its meaning, its labels, and how the processes' numbers make one."""
+
+from bisect import bisect_left
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from enum import Enum
+from http import HTTPStatus
+from itertools import accumulate
+
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+
+from regulars.api.registry import ENDPOINTS
+from regulars.ingest.providers.handler import EVENT_OUTCOMES
+from regulars.ingest.providers.registry import PROVIDERS
+from regulars.loading import entities
+
+DURATION_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+"""Seconds that a request may take, as upper bounds."""
+
+_BOUNDS = (*(str(each) for each in DURATION_BUCKETS), "+Inf")
+
+
+class MetricType(Enum):
+    """What a metric's numbers are."""
+
+    COUNTER = "counter"
+    """Only rises: what processes have counted stays when they end."""
+    GAUGE = "gauge"
+    """Goes up and down: only processes that live count."""
+    HISTOGRAM = "histogram"
+    """A counter for each bucket, and the sum."""
+
+
+@dataclass(frozen=True, slots=True)
+class MetricSpec:
+    """One metric, and all values that its labels can have."""
+
+    name: str
+    kind: MetricType
+    description: str
+    labels: tuple[str, ...] = ()
+    label_values: tuple[tuple[str, ...], ...] = ((),)
+    combine: Callable[[Iterable[float]], float] = sum
+    is_shown_at_zero: bool = True
+
+    @property
+    def slots_per_series(self) -> int:
+        """How many numbers one series takes."""
+        return len(_BOUNDS) + 1 if self.kind is MetricType.HISTOGRAM else 1
+
+    def to_family(self, numbers: list[list[float]]) -> Metric:
+        """The metric with the numbers of its series, as Prometheus is told it."""
+        shown = [
+            (labels, found)
+            for labels, found in zip(self.label_values, numbers, strict=True)
+            if self.is_shown_at_zero or any(found)
+        ]
+        if self.kind is MetricType.HISTOGRAM:
+            histogram = HistogramMetricFamily(self.name, self.description, labels=self.labels)
+            for labels, (*counts, total) in shown:
+                histogram.add_metric(labels, list(zip(_BOUNDS, accumulate(counts), strict=True)), total)
+            return histogram
+        one_number = CounterMetricFamily if self.kind is MetricType.COUNTER else GaugeMetricFamily
+        family = one_number(self.name, self.description, labels=self.labels)
+        for labels, (number,) in shown:
+            family.add_metric(labels, number)
+        return family
+
+
+def bucket_index(seconds: float) -> int:
+    """The place of a duration among the numbers of a histogram's series."""
+    return bisect_left(DURATION_BUCKETS, seconds)
+
+
+SUM_INDEX = len(_BOUNDS)
+"""The place of the sum among them."""
+
+_PATHS = tuple((each.method, each.path) for each in ENDPOINTS)
+HTTP_STATUSES = (*(each.value for each in HTTPStatus if each >= HTTPStatus.OK), 470, 471)
+
+REQUESTS = MetricSpec(
+    "regulars_requests",
+    MetricType.COUNTER,
+    "Requests answered.",
+    ("method", "path", "status"),
+    tuple((*each, str(status)) for each in _PATHS for status in HTTP_STATUSES),
+    is_shown_at_zero=False,
+)
+REQUEST_DURATION = MetricSpec(
+    "regulars_request_duration_seconds",
+    MetricType.HISTOGRAM,
+    "Time from a request to its answer.",
+    ("method", "path"),
+    _PATHS,
+    is_shown_at_zero=False,
+)
+TRANSACTION_BATCHES = MetricSpec(
+    "regulars_transaction_batches",
+    MetricType.COUNTER,
+    "Batches of transactions committed, each in one database transaction.",
+)
+TRANSACTION_ROWS = MetricSpec(
+    "regulars_transaction_rows",
+    MetricType.COUNTER,
+    "Transactions in these batches, by what became of them.",
+    ("outcome",),
+    (("loaded",), ("unchanged",), ("refused",)),
+)
+IMPORT_ROWS = MetricSpec(
+    "regulars_import_rows",
+    MetricType.COUNTER,
+    "Rows of imports over HTTP, by what became of them.",
+    ("entity", "outcome"),
+    tuple(
+        (entity, outcome)
+        for entity in entities.ENTITY_NAMES
+        if entity != "communities"
+        for outcome in ("loaded", "unchanged", "rejected")
+    ),
+)
+PROVIDER_EVENTS = MetricSpec(
+    "regulars_provider_events",
+    MetricType.COUNTER,
+    "Events of sendings that providers have told, by what became of them.",
+    ("provider", "outcome"),
+    tuple((provider.name, outcome) for provider in PROVIDERS for outcome in EVENT_OUTCOMES),
+)
+PROFILES_REFRESHED = MetricSpec(
+    "regulars_swept_profiles", MetricType.COUNTER, "Profiles whose values the sweep computed again."
+)
+DATABASE_CONNECTIONS = MetricSpec(
+    "regulars_database_connections",
+    MetricType.GAUGE,
+    "Connections to the database, of all processes.",
+    ("state",),
+    (("used",), ("idle",)),
+)
+WORKERS = MetricSpec("regulars_processes", MetricType.GAUGE, "Processes that answer requests.")
+CPU_SECONDS = MetricSpec(
+    "process_cpu_seconds",
+    MetricType.COUNTER,
+    "CPU time, user and system, of all these processes.",
+    is_shown_at_zero=False,
+)
+RESIDENT_MEMORY = MetricSpec(
+    "process_resident_memory_bytes", MetricType.GAUGE, "Resident memory of all these processes.", is_shown_at_zero=False
+)
+OPEN_FILES = MetricSpec(
+    "process_open_fds", MetricType.GAUGE, "Open file descriptors of all these processes.", is_shown_at_zero=False
+)
+START_TIME = MetricSpec(
+    "process_start_time_seconds",
+    MetricType.GAUGE,
+    "When the oldest of these processes started, as a Unix time.",
+    combine=min,
+    is_shown_at_zero=False,
+)
+
+PROCESS_METRICS = (
+    *(
+        REQUESTS,
+        REQUEST_DURATION,
+        TRANSACTION_BATCHES,
+        TRANSACTION_ROWS,
+        IMPORT_ROWS,
+        PROVIDER_EVENTS,
+        PROFILES_REFRESHED,
+    ),
+    *(DATABASE_CONNECTIONS, WORKERS, CPU_SECONDS, RESIDENT_MEMORY, OPEN_FILES, START_TIME),
+)
+"""What each process tells the others."""
+
+DATABASE_UP = MetricSpec("regulars_database_up", MetricType.GAUGE, "1 if the database answers, else 0.")
+REFRESH_BACKLOG = MetricSpec(
+    "regulars_due_profiles",
+    MetricType.GAUGE,
+    "Profiles whose values wait for the sweep; at most 10,000 are counted in a community for each reason.",
+)
+REFRESH_LAG = MetricSpec(
+    "regulars_oldest_due_seconds", MetricType.GAUGE, "How long the longest waiting of them has been due by the clock."
+)
+
+DATABASE_METRICS = (DATABASE_UP, REFRESH_BACKLOG, REFRESH_LAG)
+"""What the database is asked for."""

@@ -1,0 +1,40 @@
+"""Values as files: one form of CSV, whichever engine computed them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import duckdb
+
+from regulars.aggregations.aggregation import Aggregation, ValueType
+
+_ORDER = "ORDER BY profile_id, calculated_at"
+
+
+def parquet_to_csv(pattern: str, path: Path, shown: Sequence[Aggregation]) -> None:
+    """Writes the values of Parquet files as one CSV file."""
+    with duckdb.connect() as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        connection.execute(copy_statement(f"SELECT * FROM read_parquet('{_quoted(pattern)}')", path, shown))
+
+
+def copy_statement(select: str, path: Path, shown: Sequence[Aggregation]) -> str:
+    """The statement by which DuckDB writes values to one file: Parquet or CSV by its name, by profile and instant."""
+    if path.suffix == ".parquet":
+        # Numbers are in that order too, and faster compared.
+        return f"COPY ({select}\nORDER BY value.k) TO '{_quoted(str(path))}' (FORMAT parquet, COMPRESSION zstd)"
+    columns = ", ".join(f"{_text(each)} AS {each.name}" for each in shown)
+    return (
+        f"COPY (SELECT {columns} FROM ({select}) AS value {_ORDER}) TO '{_quoted(str(path))}' (FORMAT csv, HEADER true)"
+    )
+
+
+def _text(of: Aggregation) -> str:
+    """A value as CSV has it: instants as the API writes them, lists as JSON."""
+    column = f"value.{of.name}"
+    if of.type in (ValueType.TIMESTAMP, ValueType.AS_OF):
+        return f"strftime(timezone('UTC', {column}), '%Y-%m-%d %H:%M:%S')"
+    return f"to_json({column})" if of.type in (ValueType.LOCATIONS, ValueType.STRINGS) else column
+
+
+def _quoted(text: str) -> str:
+    return text.replace("'", "''")

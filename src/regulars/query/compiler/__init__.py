@@ -1,0 +1,1 @@
+"""Compiles queries to SQL."""

@@ -1,0 +1,320 @@
+"""A filter as SQL: its shape, its text, and the values that are bound to it.
+
+The shape is the tree without its values: filters of one shape have one text, whose placeholders are $v1, $v2 and so
+on, in the order of their values. What a comparison binds follows from its form: whether its value is null or not, and,
+within objects, of which types it is.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from functools import lru_cache
+from typing import Any
+
+from regulars.core.money import EXACT_CONTEXT
+from regulars.query.compiler.conditions import Condition, combine, not_true
+from regulars.query.dialects.dialects import ENGINES, QueryEngine, operand, render_sql
+from regulars.query.parser.filter_values import EQUALITY_OPERATIONS, LIST_TYPES
+from regulars.query.query import Comparison, FilterNode, LogicalNode
+from regulars.reports.report import Backend, FieldType, ReportField
+
+FilterShape = tuple[object, ...]
+"""The tree without its values, written from the root on: an operation as (type, field, form), and ("and", 3) before
+the three nodes below it."""
+
+_SIGNS = {"greater_than": ">", "greater_or_equal_to": ">=", "less_than": "<", "less_or_equal_to": "<="}
+
+SCALED_TYPES = frozenset((FieldType.MONEY, FieldType.PERCENT))
+
+
+# Shape and values -----------------------------------------------------------------------------------------------
+
+
+def filter_shape(node: FilterNode | None) -> FilterShape:
+    """The shape of a filter."""
+    found: list[object] = []
+    if node is not None:
+        _shape(node, found)
+    return tuple(found)
+
+
+def field_names(node: FilterNode | None) -> set[str]:
+    """The names of the fields that a filter compares."""
+    if node is None:
+        return set()
+    if isinstance(node, Comparison):
+        return {node.field.name}
+    return {name for each in node.nodes for name in field_names(each)}
+
+
+def _shape(node: FilterNode, found: list[object]) -> None:
+    if isinstance(node, Comparison):
+        found += (node.type, node.field.name, _form(node))
+    else:
+        found += (node.type, len(node.nodes))
+        for each in node.nodes:
+            _shape(each, found)
+
+
+def _form(operation: Comparison) -> str:
+    """Which placeholders a comparison has: v a value or a list of them, n null; within objects t, f and n for what is
+    true, false and never asked, or s, d, b and n for texts, numbers, booleans and nothing.
+    """
+    value = operation.value
+    if operation.object_key is None:
+        if not isinstance(value, tuple):
+            return "n" if value is None else "v"
+        if None not in value:
+            return "v" if value else ""
+        return "n" if all(each is None for each in value) else "vn"
+    letter = _flag_letter if operation.field.type is FieldType.FLAGS else _type_letter
+    if isinstance(value, tuple):
+        return "".join(sorted({letter(each) for each in value}))
+    return letter(value)
+
+
+def _flag_letter(value: Any) -> str:
+    return "n" if value is None else "t" if value else "f"
+
+
+def _type_letter(value: Any) -> str:
+    if value is None:
+        return "n"
+    if isinstance(value, bool):
+        return "b"
+    return "s" if isinstance(value, str) else "d"
+
+
+def bound_values(node: FilterNode | None, store: Backend, minor_digits: int) -> list[Any]:
+    """The values of a filter in the order of its placeholders, for a customer whose money has so many digits."""
+    found: list[Any] = []
+    if node is not None:
+        _values(node, ENGINES[store], minor_digits, found)
+    return found
+
+
+def _values(node: FilterNode, engine: QueryEngine, minor_digits: int, found: list[Any]) -> None:
+    if isinstance(node, LogicalNode):
+        for each in node.nodes:
+            _values(each, engine, minor_digits, found)
+        return
+    value = node.value
+    if node.object_key is not None:
+        if value == ():
+            return
+        if node.field.type is FieldType.FLAGS:
+            found.append(node.object_key)
+            return
+        found.append(engine.dialect.key_parameter(node.object_key))
+        if isinstance(value, tuple) and node.type != "between":
+            found += (
+                [each for each in value if _type_letter(each) == letter] for letter in "bds" if letter in _form(node)
+            )
+            return
+    elif node.field.type in SCALED_TYPES:
+        value = _scaled(node.type, value, minor_digits if node.field.type is FieldType.MONEY else 2)
+    if node.type == "between":
+        found += value
+    elif isinstance(value, tuple):
+        if some := [each for each in value if each is not None]:
+            found.append(some)
+        elif any(each is not None for each in node.value):
+            found.append([])
+    elif node.value is not None:
+        found.append(value)
+
+
+def _scaled(operation: str, value: Any, digits: int) -> Any:
+    """Decimals as the whole numbers that are kept, such that the comparison means the same."""
+    if value is None:
+        return None
+    if operation == "between":
+        least, greatest = value
+        return _whole(least, digits, ROUND_CEILING), _whole(greatest, digits, ROUND_FLOOR)
+    if isinstance(value, tuple):
+        return tuple(None if each is None else _exact(each, digits) for each in value)
+    if operation in ("greater_than", "less_or_equal_to"):
+        return _whole(value, digits, ROUND_FLOOR)
+    if operation in ("greater_or_equal_to", "less_than"):
+        return _whole(value, digits, ROUND_CEILING)
+    return _exact(value, digits)
+
+
+def _whole(value: Decimal, digits: int, rounding: str) -> int:
+    return int(EXACT_CONTEXT.scaleb(value, digits).quantize(Decimal(1), rounding, EXACT_CONTEXT))
+
+
+def _exact(value: Decimal, digits: int) -> int | None:
+    """The same in minor units; None, which nothing is equal to, where it is finer than they are."""
+    found = _whole(value, digits, ROUND_FLOOR)
+    return found if EXACT_CONTEXT.scaleb(Decimal(found), -digits) == value else None
+
+
+# Text -----------------------------------------------------------------------------------------------------------
+
+
+def condition(node: FilterNode, store: Backend) -> Condition:
+    """A filter as a condition over `r`. Comparisons with null may give null; what is above them takes it as false."""
+    writing = _Writing(store)
+    sql = writing.written(node, "\n")
+    return Condition(sql % tuple(writing.numbers), _is_joined(node, store))
+
+
+def _is_joined(node: FilterNode, store: Backend) -> bool:
+    if isinstance(node, Comparison):
+        return _comparison(node.type, node.field, _form(node), store).is_joined
+    return node.type != "not" and (len(node.nodes) > 1 or _is_joined(node.nodes[0], store))
+
+
+class _Writing:
+    """One filter as it is written, from its root on: with %d where a number goes, which come in `numbers`.
+
+    `line` begins a line where a node stands.
+    """
+
+    def __init__(self, store: Backend) -> None:
+        self._store = store
+        self._values = 0
+        self.numbers: list[int] = []
+
+    def written(self, node: FilterNode, line: str, *, is_beside: bool = False) -> str:
+        """The SQL of a node; `is_beside` says that it stands beside AND or OR."""
+        if isinstance(node, Comparison):
+            comparison = _comparison(node.type, node.field, _form(node), self._store)
+            self.numbers += [self._values + each for each in comparison.places]
+            self._values += comparison.values
+            sql = comparison.beside if is_beside else comparison.alone
+            return sql.replace("\n", line) if "\n" in sql else sql
+        if node.type == "not":
+            return f"{self._enclosed(node.nodes[0], line)} IS NOT TRUE"
+        if len(node.nodes) == 1:
+            return self.written(node.nodes[0], line, is_beside=is_beside)
+        if is_beside:
+            return self._enclosed(node, line)
+        return f"{line}{node.type.upper()} ".join([self.written(each, line, is_beside=True) for each in node.nodes])
+
+    def _enclosed(self, node: FilterNode, line: str) -> str:
+        deeper = f"{line}    "
+        sql = self.written(node, deeper)
+        return f"({deeper}{sql}{line})" if "\n" in sql else f"({sql})"
+
+
+@dataclass(frozen=True, slots=True)
+class _Comparison:
+    """A comparison as SQL by itself and beside AND and OR, with %d where the number of a value goes.
+
+    `places` are those of its values in that order, from 1, and `values` is how many values it has.
+    """
+
+    alone: str
+    beside: str
+    is_joined: bool
+    places: tuple[int, ...]
+    values: int
+
+
+_value = re.compile(r"\$v(\d+)")
+
+
+@lru_cache(maxsize=4096)
+def _comparison(kind: str, field: ReportField, form: str, store: Backend) -> _Comparison:
+    """A comparison of a form, written once and numbered wherever it stands."""
+    found = _Comparing(kind, field, form, store).condition()
+    alone, beside = (_value.sub("$v%d", sql.replace("%", "%%")) for sql in (found.sql, found.parenthesized))
+    places = tuple(map(int, _value.findall(found.sql)))
+    return _Comparison(alone, beside, found.is_compound, places, max(places, default=0))
+
+
+class _Comparing:
+    """One comparison as it is written, its values $v1, $v2 and so on."""
+
+    def __init__(self, kind: str, field: ReportField, form: str, store: Backend) -> None:
+        self._kind = kind
+        self._field = field
+        self._form = form
+        self._store = store
+        self._engine = ENGINES[store]
+        self._count = 0
+
+    def condition(self) -> Condition:
+        if not self._form:
+            return self._either([])
+        if self._field.type is FieldType.FLAGS:
+            return self._flag()
+        if self._field.type is FieldType.OBJECT:
+            return self._part()
+        if self._field.type in LIST_TYPES:
+            return self._list()
+        return self._scalar(operand(self._field, self._store), self._field.type)
+
+    def _place(self, type_: str) -> str:
+        self._count += 1
+        return f"CAST($v{self._count} AS {type_})"
+
+    def _scalar(self, x: str, type_of: FieldType) -> Condition:
+        kind, type_ = self._kind, self._engine.parameter_types[type_of]
+        if kind in _SIGNS:
+            return Condition(f"{x} {_SIGNS[kind]} {self._place(type_)}")
+        if kind == "between":
+            return Condition(f"{x} BETWEEN {self._place(type_)} AND {self._place(type_)}")
+        if kind == "starts_with":
+            return Condition(f"starts_with({x}, {self._place(type_)})")
+        if kind == "contains":
+            return Condition(f"strpos({x}, {self._place(type_)}) > 0")
+        if kind in ("in", "not_in"):
+            any_of = (
+                [Condition(self._engine.dialect.equals_any(x, self._place(f"{type_}[]")))] if "v" in self._form else []
+            )
+            return self._either([*any_of, *([Condition(f"{x} IS NULL")] if "n" in self._form else [])])
+        is_not = kind == "not_equal"
+        if self._form == "n":
+            return Condition(f"{x} IS NOT NULL" if is_not else f"{x} IS NULL")
+        if is_not and type_of in SCALED_TYPES:
+            return not_true(Condition(f"{x} = {self._place(type_)}"))
+        return Condition(f"{x} {'IS DISTINCT FROM' if is_not else '='} {self._place(type_)}")
+
+    def _list(self) -> Condition:
+        says, x = self._engine.dialect, operand(self._field, self._store)
+        type_ = self._engine.parameter_types[self._field.type]
+        if self._kind == "contains":
+            return Condition(says.contains(x, self._place(type_)))
+        any_of = [Condition(says.overlaps(x, self._place(f"{type_}[]")))] if "v" in self._form else []
+        return self._either([*any_of, *([Condition(says.is_empty(x))] if "n" in self._form else [])])
+
+    def _flag(self) -> Condition:
+        says, name = self._engine.dialect, self._place("TEXT")
+        trues, falses = (render_sql(each, self._store) for each in self._field.flag_columns or ())
+        is_true, is_false = Condition(says.contains(trues, name)), Condition(says.contains(falses, name))
+        found = {"t": is_true, "f": is_false, "n": not_true(combine("OR", [is_true, is_false], separator=" "))}
+        return self._either([found[letter] for letter in self._form])
+
+    def _part(self) -> Condition:
+        says, x, name = self._engine.dialect, operand(self._field, self._store), self._place("TEXT")
+        of_type: dict[str, tuple[Callable[[str, str], str], FieldType]] = {
+            "b": (says.boolean_value, FieldType.BOOLEAN),
+            "d": (says.number_value, FieldType.NUMBER),
+            "s": (says.string_value, FieldType.STRING),
+        }
+        if self._kind in EQUALITY_OPERATIONS:
+            return self._either(list(self._typed(x, name, of_type)))
+        taken, type_of = of_type[self._form]
+        return self._scalar(f"({taken(x, name)})", type_of)
+
+    def _typed(
+        self, x: str, name: str, of_type: Mapping[str, tuple[Callable[[str, str], str], FieldType]]
+    ) -> Iterator[Condition]:
+        for letter, (taken, type_of) in of_type.items():
+            if letter in self._form:
+                value, type_ = f"({taken(x, name)})", self._engine.parameter_types[type_of]
+                if self._kind in ("in", "not_in"):
+                    yield Condition(self._engine.dialect.equals_any(value, self._place(f"{type_}[]")))
+                else:
+                    yield Condition(f"{value} = {self._place(type_)}")
+        if "n" in self._form:
+            yield Condition(self._engine.dialect.object_value_is_null(x, name))
+
+    def _either(self, conditions: Sequence[Condition]) -> Condition:
+        """One of the conditions, or none of them where the comparison denies."""
+        some = combine("OR", conditions or [Condition("FALSE")], separator=" ")
+        return not_true(some) if self._kind in ("not_equal", "not_in") else some

@@ -1,0 +1,1 @@
+"""The dialects of PostgreSQL, DuckDB and Spark."""

@@ -1,0 +1,1 @@
+"""The response formats: records, timeseries, statistics."""

@@ -1,0 +1,1 @@
+"""Parses requests: the report, its fields, filters and time range."""

@@ -1,0 +1,1 @@
+"""The columnar replica of members that a process caches."""

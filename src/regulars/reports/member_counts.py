@@ -1,0 +1,219 @@
+"""How many members stand in each group of a community, now and over time."""
+
+from regulars.reports.report import (
+    COMMUNITY_ID,
+    Backend,
+    EnumValue,
+    FieldType,
+    Grouping,
+    PreAggregation,
+    Report,
+    ReportField,
+    ReportFormat,
+    ReportMeasure,
+    RowSource,
+)
+from regulars.rollups.intervals import ALL_INTERVALS
+
+GROUPING_TYPES = (
+    "optin_channel", "optin_subchannel", "optin_platform", "birth_year_group", "consent_true", "consent_false",
+    "marketing_true", "marketing_false", "subunit_id", "group_id", "favorite_store", "country", "gender",
+)  # fmt: skip
+"""What members are grouped by."""
+
+UNCOMPACTED = """transaction_id >= coalesce(
+                (SELECT watermark FROM fold_marks WHERE community_id = $community), '0'
+            )"""
+"""What no fold has taken away yet."""
+
+COMMUNITY_TIMEZONE = "(SELECT timezone FROM communities WHERE id = $community)"
+
+_TYPE = ReportField(
+    "grouping_type",
+    FieldType.STRING,
+    "Indicates aggregation group type.",
+    filterable=True,
+    values=tuple(map(EnumValue, GROUPING_TYPES)),
+)
+_VALUE = ReportField("grouping_value", FieldType.STRING, "Indicates aggregation group value.", filterable=True)
+
+# Now ----------------------------------------------------------------------------------------------------
+
+# A count that is hidden is unknown to filters, too. Of one commit only what is left of its differences counts, and a
+# commit that leaves none changed no count.
+_NOW = f"""
+SELECT
+    grouping_type, grouping_value,
+    CASE WHEN sum(n) <= 0 OR sum(n) >= $smallest THEN CAST(sum(n) AS bigint) END AS members_count,
+    coalesce(max(changed_at) FILTER (WHERE changes), min(changed_at)) AS updated_at
+FROM (
+    SELECT grouping_type, grouping_value, members_count AS n, updated_at AS changed_at, TRUE AS changes
+    FROM group_counts
+    WHERE community_id = $community AND grouping_type <> 'all'
+    UNION ALL
+    SELECT grouping_type, grouping_value, sum(n), max(changed_at), sum(n) <> 0
+    FROM group_deltas
+    WHERE community_id = $community AND grouping_type <> 'all'
+        AND {UNCOMPACTED}
+    GROUP BY grouping_type, grouping_value, transaction_id
+) AS counts
+GROUP BY grouping_type, grouping_value
+"""
+
+MEMBERS_GROUPED_COUNT = Report(
+    "members_grouped_count",
+    ReportFormat.RECORDS,
+    "Simple aggregated counts of members in a loyalty club (community).",
+    cost=2,
+    fields=(
+        COMMUNITY_ID,
+        _TYPE,
+        _VALUE,
+        ReportField(
+            "members_count", FieldType.INTEGER, "Count of members in given aggregation group.", filterable=True
+        ),
+        ReportField(
+            "updated_at",
+            FieldType.TIMESTAMP,
+            "Time when last change of members_count was done. "
+            "Note that it may be not the same as last time of member's update.",
+            filterable=True,
+        ),
+    ),
+    source=RowSource(Backend.POSTGRES, _NOW),
+    key=("community_id", "grouping_type", "grouping_value"),
+    groupings=(
+        Grouping(
+            "by_grouping_type_and_value",
+            ("grouping_type", "grouping_value"),
+            "Member count aggregated by grouping_type and grouping_value. This aggregation can be only useful when "
+            "you want to sum counts between multiple loyalty clubs.",
+        ),
+    ),
+    measures=(ReportMeasure("members_count", FieldType.INTEGER, "Count of members", "sum(r.members_count)"),),
+    count_measure="members_count",
+)
+
+# Over time ----------------------------------------------------------------------------------------------
+
+
+_TERMS = " ".join(
+    f"WHEN '{each.code}' THEN interval '{each.retention.days} days'"
+    for each in ALL_INTERVALS
+    if each.retention is not None
+)
+_KEPT = f"coalesce($now::timestamptz - CASE $interval {_TERMS} END, '-infinity')"
+"""From when on buckets are kept."""
+
+_PLACE = f"array_position(ARRAY[{', '.join(map(repr, GROUPING_TYPES))}], grouping_type)"
+
+
+def _over_time(columns: str, which: str) -> str:
+    """The number at the end of each bucket: the one that is true now, less all that came later.
+
+    A group begins with the first bucket in which its number changes; of what is longer ago than buckets are kept its
+    months tell, which are kept forever. Groups come in their order, each computed when its turn comes, so that whoever
+    takes the first ones does not wait for the others.
+    """
+    return f"""
+SELECT {columns} ($starts::timestamptz[])[i] AS bucket, CAST(members_count AS bigint) AS members_count
+FROM (
+    SELECT
+        grouping_type, grouping_value, {_PLACE} AS place, sum(n) AS n, min(month) AS month,
+        array_agg(bucket) FILTER (WHERE bucket IS NOT NULL) AS unfolded_buckets,
+        array_agg(n) FILTER (WHERE bucket IS NOT NULL) AS unfolded_moves
+    FROM (
+        SELECT
+            grouping_type, grouping_value, members_count AS n, CAST(NULL AS timestamptz) AS month,
+            CAST(NULL AS timestamptz) AS bucket
+        FROM group_counts
+        WHERE community_id = $community AND {which}
+        UNION ALL
+        SELECT grouping_type, grouping_value, n, CAST(NULL AS timestamptz), bucket
+        FROM group_deltas
+        WHERE community_id = $community AND {which}
+            AND {UNCOMPACTED}
+        UNION ALL
+        SELECT grouping_type, grouping_value, 0, bucket, CAST(NULL AS timestamptz)
+        FROM (
+            SELECT grouping_type, grouping_value, bucket, n
+            FROM group_rollups
+            WHERE community_id = $community AND step = '1mo' AND {which}
+            UNION ALL
+            SELECT grouping_type, grouping_value, bucket_start(bucket, '1mo', {COMMUNITY_TIMEZONE}), n
+            FROM group_deltas
+            WHERE community_id = $community AND {which}
+                AND {UNCOMPACTED}
+        ) AS moves
+        GROUP BY grouping_type, grouping_value, bucket
+        HAVING sum(n) <> 0
+    ) AS known
+    GROUP BY grouping_type, grouping_value
+    ORDER BY place, grouping_value
+) AS own
+CROSS JOIN LATERAL (
+    SELECT
+        i,
+        own.n - sum(coalesce(later.n, 0)) OVER (ORDER BY i DESC) AS members_count,
+        CASE WHEN own.month < ($starts::timestamptz[])[1] - interval '32 days' THEN own.month ELSE (
+            SELECT min(bucket)
+            FROM (
+                SELECT bucket
+                FROM (
+                    SELECT bucket, n
+                    FROM group_rollups
+                    WHERE community_id = $community AND step = $interval
+                        AND grouping_type = own.grouping_type AND grouping_value = own.grouping_value
+                    UNION ALL
+                    SELECT bucket_start(bucket, $interval, {COMMUNITY_TIMEZONE}), n
+                    FROM unnest(own.unfolded_buckets, own.unfolded_moves) AS unfolded (bucket, n)
+                ) AS moves
+                WHERE bucket >= {_KEPT}
+                GROUP BY bucket
+                HAVING sum(n) <> 0
+            ) AS moved
+        ) END AS began
+    FROM generate_subscripts($starts::timestamptz[], 1) AS i
+    LEFT JOIN (
+        SELECT width_bucket(bucket, $ends::timestamptz[]) AS i, sum(n) AS n
+        FROM (
+            SELECT bucket, n
+            FROM group_rollups
+            WHERE community_id = $community AND step = $interval
+                AND grouping_type = own.grouping_type AND grouping_value = own.grouping_value
+                AND bucket >= ($ends::timestamptz[])[1]
+            UNION ALL
+            SELECT bucket, n
+            FROM unnest(own.unfolded_buckets, own.unfolded_moves) AS unfolded (bucket, n)
+            WHERE bucket >= ($ends::timestamptz[])[1]
+        ) AS moves
+        GROUP BY 1
+    ) AS later USING (i)
+) AS levels
+WHERE ($starts::timestamptz[])[i] <= $now AND (began < ($ends::timestamptz[])[i] OR members_count <> 0)
+"""
+
+
+MEMBERS_COUNT_HISTORY = Report(
+    "members_count_history",
+    ReportFormat.TIMESERIES,
+    "How many members stood in each group at the end of each bucket; `total` is the number of members.",
+    cost=3,
+    fields=(COMMUNITY_ID, _TYPE, _VALUE),
+    source=RowSource(Backend.POSTGRES, _over_time("grouping_type, grouping_value, place,", "grouping_type <> 'all'")),
+    pre_aggregations=(PreAggregation((), RowSource(Backend.POSTGRES, _over_time("", "grouping_type = 'all'"))),),
+    default_group_by=("grouping_type", "grouping_value"),
+    groupings=(
+        Grouping("community_id", ("community_id", "grouping_type", "grouping_value"), "By community and group."),
+        Grouping("total", (), "The number of members."),
+    ),
+    measures=(
+        ReportMeasure("members_count", FieldType.INTEGER, "Count of members", "CAST(sum(r.members_count) AS bigint)"),
+    ),
+    series_order=("r.place", "r.grouping_value"),
+    is_gauge=True,
+    count_measure="members_count",
+    intervals=ALL_INTERVALS,
+)
+
+REPORTS: tuple[Report, ...] = (MEMBERS_GROUPED_COUNT, MEMBERS_COUNT_HISTORY)

@@ -1,0 +1,1 @@
+"""The machinery that keeps counts and rollups correct: compaction, partitions, bitmaps, snapshots."""

@@ -1,0 +1,1 @@
+"""Verification: stored values and counts are compared with recomputed ones."""

@@ -1,0 +1,112 @@
+"""Bodies of requests and responses: read within limits, and encoded without blocking other threads for long."""
+
+from functools import cache
+from typing import Any
+
+import msgspec
+import structlog
+from starlette.requests import ClientDisconnect, Request
+
+from regulars.web.errors import ApiError
+
+_log = structlog.get_logger("regulars.api")
+
+MAX_INLINE_BYTES = 64 * 1024
+"""Bodies up to this size are parsed on the event loop, larger ones in a worker thread."""
+
+MAX_VALUES = 100_000
+"""Most JSON values in a body that is one object, in a row of a batch, and in a report request."""
+
+MAX_BATCH_VALUES = 1_000_000
+"""Most JSON values in a body that is a batch of rows."""
+
+_encoder = msgspec.json.Encoder(decimal_format="number")
+
+
+def encode(value: object) -> bytes:
+    """A response as JSON: money as numbers that keep their decimals."""
+    return _encoder.encode(value)
+
+
+_JSON_TYPES = frozenset(("", "application/json", "text/json", "application/x-www-form-urlencoded"))
+"""A body without a type is read as JSON, and so is a form: curl calls a body a form unless a type is named."""
+
+
+def require_json(request: Request) -> None:
+    """Raises ApiError 415 for a Content-Type other than JSON."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind not in _JSON_TYPES and not kind.endswith("+json"):
+        raise ApiError(415, f"The Content-Type is {kind[:100]}: send application/json.")
+
+
+async def read_body(request: Request, max_bytes: int) -> bytes:
+    """The whole body of a request. Raises ApiError: 413 above `max_bytes`, 400 where it breaks off."""
+    declared = request.headers.get("content-length", "")
+    if declared.isascii() and declared.isdigit() and len(declared) < 19 and int(declared) > max_bytes:
+        raise _too_large(max_bytes)
+    chunks: list[bytes] = []
+    size = 0
+    try:
+        async for chunk in request.stream():
+            size += len(chunk)
+            if size > max_bytes:
+                raise _too_large(max_bytes)
+            chunks.append(chunk)
+    except ClientDisconnect:
+        # A client that went away does not read this answer; one whose chunks are malformed does.
+        _log.info("request.truncated", method=request.method, path=request.scope.get("endpoint_path", ""), bytes=size)
+        raise ApiError(400, f"The body is truncated or malformed after {size} bytes: send it again.") from None
+    return b"".join(chunks)
+
+
+def _too_large(max_bytes: int) -> ApiError:
+    return ApiError(413, f"The body is larger than {max_bytes} bytes: send it in parts, or rows by /v1/import.")
+
+
+def require_value_limit(body: bytes, limit: int = MAX_VALUES) -> None:
+    """Raises ApiError 413 for JSON of more than `limit` values, before any of them takes memory.
+
+    Commas and brackets are counted, those within texts too: there are never more values.
+    """
+    if len(body) > limit and body.count(b",") + body.count(b"[") + body.count(b"{") > limit:
+        raise ApiError(413, f"The body has more than {limit} values, commas and brackets: send it in parts.")
+
+
+@cache
+def value_limit(shape: Any) -> int:
+    """The most values that a body of a shape may have: more for a batch, whose rows are parsed one by one."""
+    return MAX_BATCH_VALUES if _has_rows(msgspec.inspect.type_info(shape)) else MAX_VALUES
+
+
+def _has_rows(kind: msgspec.inspect.Type) -> bool:
+    if isinstance(kind, msgspec.inspect.UnionType):
+        return any(map(_has_rows, kind.types))
+    if isinstance(kind, msgspec.inspect.StructType):
+        return any(_is_rows(field.type) for field in kind.fields)
+    return _is_rows(kind)
+
+
+def _is_rows(kind: msgspec.inspect.Type) -> bool:
+    if isinstance(kind, msgspec.inspect.UnionType):
+        return any(map(_is_rows, kind.types))
+    lists = (msgspec.inspect.ListType, msgspec.inspect.VarTupleType)
+    return isinstance(kind, lists) and isinstance(kind.item_type, msgspec.inspect.RawType)
+
+
+_CHUNK_SIZE = 500
+"""Elements of a list that are encoded in one call, during which no other thread runs."""
+
+
+def encode_in_chunks(answer: object) -> bytes:
+    """A response as `encoded` gives it, with long lists, such as the records of a report, encoded in chunks."""
+    if not isinstance(answer, dict):
+        return encode(answer)
+    members = (encode(name) + b":" + _value_in_chunks(value) for name, value in answer.items())
+    return b"{" + b",".join(members) + b"}"
+
+
+def _value_in_chunks(value: object) -> bytes:
+    if not isinstance(value, list) or len(value) <= _CHUNK_SIZE:
+        return encode(value)
+    chunks = (encode(value[start : start + _CHUNK_SIZE])[1:-1] for start in range(0, len(value), _CHUNK_SIZE))
+    return b"[" + b",".join(chunks) + b"]"

@@ -1,0 +1,84 @@
+"""Deadlines for the bodies of requests: a client that sends too slowly gets 408, and its connection is closed."""
+
+import asyncio
+from collections.abc import Mapping
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from regulars.web.connections import ClientAddress
+from regulars.web.context import AppContext
+from regulars.web.errors import ApiError
+
+_BODY_HEADERS = (b"content-length", b"transfer-encoding")
+
+
+class BodyDeadlineMiddleware:
+    """Middleware that requires bodies to arrive in time; `answering` holds the clients whose request is complete."""
+
+    def __init__(self, app: ASGIApp, server: AppContext, answering: set[ClientAddress]) -> None:
+        self._app = app
+        self._server = server
+        self._answering = answering
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        client: ClientAddress = tuple(scope.get("client") or ("", 0))
+        if _has_body(scope):
+            receive = _Body(self._server, receive, self._answering, client).receive
+        else:
+            self._answering.add(client)
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            self._answering.discard(client)
+
+
+def _has_body(scope: Mapping[str, object]) -> bool:
+    headers = scope["headers"]
+    return any(name in _BODY_HEADERS and value != b"0" for name, value in headers)  # type: ignore[attr-defined]
+
+
+class _Body:
+    """The body of one request as it arrives."""
+
+    def __init__(
+        self, server: AppContext, receive: Receive, answering: set[ClientAddress], client: ClientAddress
+    ) -> None:
+        self._settings = server.settings
+        self._receive = receive
+        self._answering = answering
+        self._client = client
+        self._began = asyncio.get_running_loop().time()
+        self._arrived_at = self._began
+        self._received = 0
+        self._complete = False
+
+    async def receive(self) -> Message:
+        """The next part of the body. Raises ApiError 408 where it arrives too late."""
+        if self._complete:
+            return await self._receive()
+        try:
+            async with asyncio.timeout_at(self._deadline()):
+                message = await self._receive()
+        except TimeoutError:
+            raise ApiError(
+                408,
+                f"The body arrived too slowly: {self._received} bytes in "
+                f"{asyncio.get_running_loop().time() - self._began:.0f} s. Pauses of "
+                f"{self._settings.body_timeout_seconds:g} s are allowed, and after these at least "
+                f"{self._settings.min_bytes_per_second} bytes a second are required.",
+                headers={"Connection": "close"},
+            ) from None
+        self._arrived_at = asyncio.get_running_loop().time()
+        self._received += len(message.get("body", b""))
+        if not message.get("more_body", False):
+            self._complete = True
+            self._answering.add(self._client)
+        return message
+
+    def _deadline(self) -> float:
+        allowed = self._settings.body_timeout_seconds
+        seconds_earned = self._received / self._settings.min_bytes_per_second
+        return min(self._began + seconds_earned, self._arrived_at) + allowed

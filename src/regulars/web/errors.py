@@ -1,0 +1,178 @@
+"""Errors of the Profile API and of the Reporting API: their status, and what is wrong by the path of the field."""
+
+from collections.abc import Mapping
+from itertools import islice
+
+import msgspec
+import structlog
+from starlette.responses import Response
+
+from regulars.auth.errors import AccessDenied
+from regulars.core.errors import NotFoundError, ResponseErasedError, ValidationError
+from regulars.core.errors import from_msgspec as refused
+from regulars.loading.batches import LoadStoppedError
+from regulars.query.errors import InvalidParametersError
+from regulars.query.parser.request import InvalidJsonError
+from regulars.query.replica.cache import ReplicaStaleError
+from regulars.storage.errors import CommitStatusUnknownError, is_system_error
+from regulars.web.fair_limiter import BusyError
+
+__all__ = [
+    "ApiError",
+    "error_body",
+    "error_response",
+    "log_failure",
+    "path_error_response",
+    "refused",
+    "report_error_body",
+    "report_error_response",
+    "validation_message",
+]
+
+_log = structlog.get_logger("regulars.api")
+
+RETRY_AFTER_SECONDS = 5
+"""Seconds after which a client should repeat a request that failed by a system error."""
+
+RETRY_AFTER_HEADER = {"Retry-After": str(RETRY_AFTER_SECONDS)}
+
+_UNAVAILABLE = (
+    "The database is not available, so the request was not completed. Send it again in a few seconds: "
+    "a write with the same Idempotency-Key or external_id is stored once."
+)
+
+_UNKNOWN = (
+    "The database was lost while it stored the request, so whether it is stored is unknown. Send it again with the "
+    "same Idempotency-Key or external_id: it is stored once."
+)
+
+INTERNAL_ERROR_MESSAGE = "Something went wrong here; it has been logged."
+
+
+MAX_ERRORS = 100
+"""Most fields of a refusal that are named; its message says how many there are."""
+
+
+def _unavailable(error: Exception) -> str | None:
+    """The message for an error of the system, without any text of the database; None for other errors."""
+    if isinstance(error, LoadStoppedError):
+        return str(error)
+    if isinstance(error, CommitStatusUnknownError):
+        return _UNKNOWN
+    return _UNAVAILABLE if is_system_error(error) else None
+
+
+def log_failure(method: str, path: str, error: Exception) -> None:
+    """Logs an error that the request did not cause: one line for a system error, a traceback for a defect."""
+    if _unavailable(error) is None:
+        _log.error("request.failed", method=method, path=path, exc_info=error)
+        return
+    cause = error.__cause__ if isinstance(error, LoadStoppedError) and error.__cause__ is not None else error
+    _log.error(
+        "request.unavailable",
+        method=method,
+        path=path,
+        error=type(cause).__name__,
+        sqlstate=getattr(cause, "sqlstate", None),
+        why=str(cause).partition("\n")[0],
+    )
+
+
+class ApiError(Exception):
+    """An answer that is no success: status, message, and headers that go with it."""
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        errors: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        self.status = status
+        self.message = message
+        self.errors = dict(errors or {})
+        self.headers = dict(headers or {})
+        super().__init__(message)
+
+
+def error_body(
+    message: str, errors: Mapping[str, str] | None = None, extra: Mapping[str, object] | None = None
+) -> bytes:
+    """`{"message"}`, and for refusals `{"message", "errors": {path: [text]}}`, at most MAX_ERRORS of them."""
+    answer: dict[str, object] = {"message": message, **(extra or {})}
+    if errors:
+        answer["errors"] = {path: [text] for path, text in islice(errors.items(), MAX_ERRORS)}
+    return msgspec.json.encode(answer)
+
+
+def validation_message(errors: Mapping[str, str]) -> str:
+    """One sentence for a refusal: its first field, and how many more there are."""
+    path, text = next(iter(errors.items()))
+    more = len(errors) - 1
+    rest = f" (and {more} more)" if more else ""
+    return f"{path} {text}.{rest}" if path else f"{text}{rest}"
+
+
+def error_response(error: Exception) -> Response:
+    """The answer to an error that a request may run into."""
+    headers: Mapping[str, str] = {}
+    if isinstance(error, ResponseErasedError):
+        content, status, headers = error_body(error.message), error.status, headers
+    elif isinstance(error, ValidationError):
+        content, status, headers = error_body(validation_message(error.errors), error.errors), 422, headers
+    elif isinstance(error, NotFoundError):
+        content, status, headers = error_body(str(error), extra=error.extra), 404, headers
+    elif isinstance(error, ApiError):
+        content, status, headers = error_body(error.message, error.errors), error.status, error.headers
+    elif isinstance(error, AccessDenied):
+        content, status, headers = error_body(error.message), error.status, error.headers
+    elif (unavailable := _unavailable(error)) is not None:
+        extra = error.progress if isinstance(error, LoadStoppedError) else None
+        content, status, headers = error_body(unavailable, extra=extra), 503, RETRY_AFTER_HEADER
+    else:
+        content, status, headers = error_body(INTERNAL_ERROR_MESSAGE), 500, headers
+    return Response(content, status, headers, media_type="application/json")
+
+
+_REPORTING = "/v1/reporting"
+
+
+def path_error_response(path: str, message: str, status: int, headers: Mapping[str, str] | None = None) -> Response:
+    """An error at a path without an endpoint, in the shape of the API that the path belongs to."""
+    content = report_error_body(message) if f"{path}/".startswith(f"{_REPORTING}/") else error_body(message)
+    return Response(content, status, headers, media_type="application/json")
+
+
+def report_error_body(
+    message: str, details: Mapping[str, object] | None = None, *, is_truncated: bool = False
+) -> bytes:
+    """`{"error"}`, and for invalid parameters `{"error", "details"}` in the shape of the request.
+
+    `"truncated": true` says that there may be more errors.
+    """
+    answer: dict[str, object] = {"error": message, **({} if details is None else {"details": details})}
+    if is_truncated:
+        answer["truncated"] = True
+    return msgspec.json.encode(answer)
+
+
+def report_error_response(error: Exception) -> Response:
+    """The answer of the Reporting API to an error that a request may run into."""
+    headers: Mapping[str, str] = {}
+    if isinstance(error, InvalidParametersError):
+        content, status = report_error_body("Invalid parameters", error.details, is_truncated=error.is_truncated), 422
+    elif isinstance(error, AccessDenied | ApiError):
+        content, status, headers = report_error_body(error.message), error.status, error.headers
+    elif isinstance(error, InvalidJsonError):
+        content, status = report_error_body(str(error)), 400
+    elif isinstance(error, ReplicaStaleError | BusyError):
+        content, status, headers = report_error_body(str(error)), 503, {"Retry-After": str(error.retry_after)}
+    elif _unavailable(error) is not None:
+        content, status, headers = (
+            report_error_body("The database is not available: try again in a moment."),
+            503,
+            RETRY_AFTER_HEADER,
+        )
+    else:
+        content, status = report_error_body(INTERNAL_ERROR_MESSAGE), 500
+    return Response(content, status, headers, media_type="application/json")

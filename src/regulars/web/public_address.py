@@ -1,0 +1,135 @@
+"""The address that clients call: from settings, else from a trusted proxy's headers or the request itself."""
+
+import re
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from urllib.parse import urlsplit
+
+from starlette.types import Scope
+
+from regulars.settings import SettingError, Settings
+from regulars.web import request_path
+
+Network = IPv4Network | IPv6Network
+
+MAX_HOST_LENGTH = 255
+
+_HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9_.-]{1,253})(?::[0-9]{1,5})?")
+_DEFAULT_PORTS = {"http": "80", "https": "443"}
+
+
+def is_valid_host(text: str) -> bool:
+    """Whether a text is a host with or without a port, as a Host header holds it."""
+    return len(text) <= MAX_HOST_LENGTH and _HOST.fullmatch(text) is not None
+
+
+def parse_public_url(text: str) -> str:
+    """The setting public_url without a slash at its end; empty where it is not set. Raises SettingError."""
+    if not text:
+        return ""
+    parts = urlsplit(text)
+    is_plain = parts.scheme in _DEFAULT_PORTS and is_valid_host(parts.netloc) and not parts.query and not parts.fragment
+    if not is_plain or not text.isascii() or not text.isprintable() or " " in text:
+        raise SettingError(
+            f"public_url is {text!r}, which is no address of a server: set it to one such as https://regulars.example."
+        )
+    return text.rstrip("/")
+
+
+def parse_networks(text: str) -> tuple[Network, ...]:
+    """The setting trusted_proxies, networks in CIDR notation separated by commas. Raises SettingError."""
+    try:
+        return tuple(ip_network(each.strip()) for each in text.split(",") if each.strip())
+    except ValueError as error:
+        raise SettingError(
+            f"trusted_proxies is {text!r}, of which {error}: set it to networks such as 10.0.0.0/8, 127.0.0.1/32."
+        ) from None
+
+
+class PublicAddress:
+    """Derives the address that a request was sent to.
+
+    X-Forwarded-Proto and X-Forwarded-Host are read only if a trusted proxy sent the request.
+    Raises SettingError for invalid settings.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.configured_url = parse_public_url(settings.public_url)
+        self._proxies = parse_networks(settings.trusted_proxies)
+
+    def origin(self, scope: Scope) -> str:
+        """Scheme and host that clients call, and the prefix of the path, if any: https://regulars.example."""
+        if self.configured_url:
+            return self.configured_url
+        scheme, host = scope["scheme"], _last(scope, b"host")
+        if self._is_trusted(_peer(scope)):
+            forwarded = _last(scope, b"x-forwarded-proto").lower()
+            scheme = forwarded if forwarded in _DEFAULT_PORTS else scheme
+            forwarded = _last(scope, b"x-forwarded-host")
+            host = forwarded if is_valid_host(forwarded) else host
+        return f"{scheme}://{host}"
+
+    def url(self, scope: Scope) -> str:
+        """The address that was called, without its query."""
+        return f"{self.origin(scope)}{_path(scope)}"
+
+    def signable_urls(self, scope: Scope) -> tuple[str, ...]:
+        """The spellings of the called address, without its query, that a caller may have signed.
+
+        The port may be explicit. Unless public_url or a trusted proxy names the scheme, TLS may have ended
+        before this server, so both are possible.
+        """
+        origin, path = self.origin(scope), _path(scope)
+        is_certain = bool(self.configured_url) or self._is_trusted(_peer(scope))
+        scheme, _, rest = origin.partition("://")
+        schemes = (scheme,) if is_certain else tuple(_DEFAULT_PORTS)
+        return tuple(dict.fromkeys(f"{each}{path}" for name in schemes for each in _spellings(name, rest)))
+
+    def _is_trusted(self, address: str) -> bool:
+        return bool(self._proxies) and _is_within(address, self._proxies)
+
+
+@lru_cache(maxsize=1024)
+def _is_within(address: str, networks: Sequence[Network]) -> bool:
+    if not _is_address(address):
+        return False
+    found = ip_address(address)
+    mapped = getattr(found, "ipv4_mapped", None)
+    return any((mapped or found) in each for each in networks)
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _peer(scope: Scope) -> str:
+    client = scope.get("client")
+    return str(client[0]) if client else ""
+
+
+def _values(scope: Scope, name: bytes) -> Iterable[str]:
+    return (value.decode("latin-1") for each, value in scope["headers"] if each == name)
+
+
+def _last(scope: Scope, name: bytes) -> str:
+    """The last value of a header, which the nearest proxy has written; empty where there is none."""
+    *_, found = ("", *_values(scope, name))
+    return found.rpartition(",")[2].strip()
+
+
+def _path(scope: Scope) -> str:
+    return request_path.encode_segments(scope.get("path_segments") or scope["path"].split("/"))
+
+
+def _spellings(scheme: str, rest: str) -> tuple[str, ...]:
+    """An origin with and without its port: Twilio omits it from some addresses that have one."""
+    host, slash, prefix = rest.partition("/")
+    name, _, port = host.rpartition(":")
+    if not port.isdigit():
+        name, port = host, _DEFAULT_PORTS[scheme]
+    return tuple(f"{scheme}://{each}{slash}{prefix}" for each in (f"{name}:{port}", name))

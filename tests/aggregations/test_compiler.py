@@ -1,0 +1,96 @@
+"""From declarations to SQL: what each becomes, in which order, and what can't be declared."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from regulars.aggregations.aggregation import (
+    Aggregation,
+    AggregationRegistry,
+    Relation,
+    SharedMeasure,
+    TimeTrigger,
+    ValueType,
+)
+from regulars.aggregations.compiler import compile_statement, dependency_layers, translate
+from regulars.aggregations.definitions import REGISTRY
+from regulars.aggregations.engines import ENGINES, POSTGRESQL, SqlEngine
+
+GOLDEN = Path(__file__).parent / "golden"
+RENEW = "REGULARS_RENEW_GOLDEN=1 python -m pytest tests/aggregations/test_compiler.py"
+
+
+def declared(name: str, sql: str) -> Aggregation:
+    """A declaration over other values."""
+    return Aggregation(name, ValueType.INTEGER, description="", sql=sql)
+
+
+def golden(engine: SqlEngine) -> str:
+    """What every declaration becomes on an engine, and the statement that they make together."""
+    parts = [f"-- Written by a test: {RENEW}\n"]
+    kinds: dict[str, Sequence[Relation | SharedMeasure | TimeTrigger | Aggregation]] = {
+        "relation": REGISTRY.relations,
+        "measure": REGISTRY.measures,
+        "change": REGISTRY.time_triggers,
+        "aggregation": [each for each in REGISTRY.aggregations if each.sql],
+    }
+    for kind, declarations in kinds.items():
+        parts += [f"-- {kind} {each.name}\n{translate(each.sql, engine)};\n" for each in declarations]
+    parts.append(f"-- all of them\n{compile_statement(REGISTRY, engine)};\n")
+    return "\n".join(parts)
+
+
+@pytest.mark.parametrize("engine", ENGINES, ids=lambda engine: engine.name)
+def test_the_sql_of_every_definition_is_what_was_looked_at(engine: SqlEngine) -> None:
+    now, looked_at = golden(engine), GOLDEN / f"{engine.name}.sql"
+    if os.environ.get("REGULARS_RENEW_GOLDEN"):
+        looked_at.write_text(now)
+    assert now == looked_at.read_text(), (
+        f"The SQL has changed. If that was meant, look at the difference after: {RENEW}"
+    )
+
+
+def test_values_are_computed_after_those_they_need() -> None:
+    chain = [declared("c", "b + 1"), declared("a", "shop_count"), declared("b", "a + a"), declared("d", "1")]
+    assert [[each.name for each in layer] for layer in dependency_layers(chain)] == [["a", "d"], ["b"], ["c"]]
+
+
+def test_values_over_relations_need_no_layer() -> None:
+    over = next(each for each in REGISTRY.aggregations if each.relation is not None)
+    assert dependency_layers([over, *REGISTRY.by_name.values()])[0] != []
+    assert dependency_layers([over]) == []
+
+
+def test_values_that_need_each_other_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"need each other: \['a', 'b'\]"):
+        dependency_layers([declared("a", "b"), declared("b", "a"), declared("c", "1")])
+
+
+def test_a_name_is_declared_once() -> None:
+    again = REGISTRY.by_name["spend_all"]
+    with pytest.raises(ValueError, match=r"declared more than once: \['spend_all'\]"):
+        replace(REGISTRY, aggregations=(*REGISTRY.aggregations, again))
+
+
+def test_a_measure_may_not_have_the_name_of_a_value() -> None:
+    measure = replace(REGISTRY.measures[0], name="spend_all")
+    with pytest.raises(ValueError, match="declared more than once"):
+        AggregationRegistry(REGISTRY.aggregations, (measure,), ())
+
+
+def test_declared_functions_may_stand_within_each_other() -> None:
+    assert (
+        translate("leaves(leaves(a, 3), 6)", POSTGRESQL)
+        == "(\n  (\n    a + INTERVAL '3 MONTHS'\n  ) + INTERVAL '6 MONTHS'\n)"
+    )
+
+
+def test_what_has_no_column_is_in_no_statement() -> None:
+    statement = compile_statement(REGISTRY, POSTGRESQL)
+    assert "total_referred" not in statement
+    assert all(f"AS {each.name}" in statement for each in REGISTRY.stored)

@@ -1,0 +1,162 @@
+"""Reads: the row that is kept where it is true, computed where it is not, gathered where many come at once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID, uuid4
+
+import msgspec
+import pytest
+
+from aggregations.case import ME, at, case, purchase
+from aggregations.store_facts import store_case
+from clubs import ManualClock
+from regulars.aggregations import reader as reader_module
+from regulars.aggregations.reader import ProfileValues, ValueReader
+from regulars.storage.database import Database
+
+WORLD = case("", [purchase("2026-10-01 12:00", "10", 1)], {})
+
+
+class Counting(ValueReader):
+    """A reader that notes what it asks the database for."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database)
+        self.asked: list[list[UUID]] = []
+
+    async def read_many(self, community_id: int, profile_ids: Sequence[UUID]) -> dict[UUID, ProfileValues]:
+        """As the reader's own."""
+        self.asked.append(list(profile_ids))
+        return await super().read_many(community_id, profile_ids)
+
+
+async def kept(database: Database, clock: ManualClock) -> int:
+    """A community that holds the world."""
+    community, _ = await store_case(database, clock, WORLD)
+    return community.id
+
+
+async def break_row(database: Database, community_id: int, change: str) -> None:
+    """Changes kept rows behind the product's back."""
+    async with database.write_transaction(community_id) as scope:
+        await scope.execute(f"UPDATE aggregations SET {change} WHERE community_id = $1", community_id)
+
+
+def shown(read: ProfileValues | None, name: str) -> Any:
+    """One value of a read."""
+    assert read is not None
+    value = read.values()[name]
+    return msgspec.json.decode(value) if isinstance(value, msgspec.Raw) else value
+
+
+async def test_who_is_not_there_is_none(database: Database, clock: ManualClock) -> None:
+    community_id = await kept(database, clock)
+    reader, nobody = ValueReader(database), uuid4()
+    assert await reader.read(community_id, nobody) is None
+    assert await reader.read_many(community_id, [nobody]) == {}
+    then = await reader.read_as_of(community_id, [(nobody, WORLD.as_of), (ME, WORLD.as_of)])
+    assert [each and shown(each, "shop_count") for each in then] == [None, 1]
+
+
+async def test_reads_that_come_together_are_one_and_those_meanwhile_the_next(
+    database: Database, clock: ManualClock
+) -> None:
+    community_id = await kept(database, clock)
+    reader, nobody = Counting(database), uuid4()
+    first = [asyncio.ensure_future(reader.read(community_id, each)) for each in (ME, ME, nobody)]
+    await asyncio.sleep(0)
+    second = asyncio.ensure_future(reader.read(community_id, ME))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    third = asyncio.ensure_future(reader.read(community_id, ME))
+    found = [await each for each in (*first, second, third)]
+    assert [shown(each, "shop_count") if each else None for each in found] == [1, 1, None, 1, 1]
+    assert reader.asked[0] == [ME, nobody]
+    assert len(reader.asked) == 2
+    await reader.finish()
+
+
+async def test_no_statement_takes_more_than_its_share(
+    database: Database, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reader_module, "MAX_PROFILES_PER_READ", 2)
+    community_id = await kept(database, clock)
+    reader = Counting(database)
+    found = await asyncio.gather(*(reader.read(community_id, each) for each in (uuid4(), uuid4(), ME)))
+    assert [each is not None for each in found] == [False, False, True]
+    assert [len(each) for each in reader.asked] == [2, 1]
+
+
+async def test_a_failure_reaches_everyone_who_waits_and_nobody_after(
+    database: Database, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    community_id = await kept(database, clock)
+    reader = ValueReader(database)
+    with monkeypatch.context() as broken:
+        broken.setattr(reader_module, "READ_STORED_ROWS", "SELECT 1 / 0 FROM unnest($2::uuid[]) WHERE $1::text <> ''")
+        waiting = [asyncio.ensure_future(reader.read(community_id, ME)) for _ in range(3)]
+        await asyncio.sleep(0)
+        waiting[0].cancel()
+        failed = await asyncio.gather(*waiting, return_exceptions=True)
+    assert [type(each).__name__ for each in failed] == ["CancelledError", *["DivisionByZeroError"] * 2]
+    assert shown(await reader.read(community_id, ME), "shop_count") == 1
+
+
+async def test_who_goes_away_leaves_the_others_their_answer(database: Database, clock: ManualClock) -> None:
+    community_id = await kept(database, clock)
+    reader = ValueReader(database)
+    waiting = [asyncio.ensure_future(reader.read(community_id, ME)) for _ in range(2)]
+    await asyncio.sleep(0)
+    waiting[0].cancel()
+    assert shown(await waiting[1], "shop_count") == 1
+
+
+async def test_a_row_that_is_true_is_taken_as_it_is(database: Database, clock: ManualClock) -> None:
+    community_id = await kept(database, clock)
+    await break_row(database, community_id, "shop_count = 7")
+    assert shown(await ValueReader(database).read(community_id, ME), "shop_count") == 7
+
+
+@pytest.mark.parametrize("why", ["next_change_at = '2026-10-31'", "next_change_at = '2026-11-01'", "values_epoch = 0"])
+async def test_a_row_that_may_not_be_true_is_computed(why: str, database: Database, clock: ManualClock) -> None:
+    community_id = await kept(database, clock)
+    await break_row(database, community_id, f"shop_count = 7, {why}")
+    assert shown(await ValueReader(database).read(community_id, ME), "shop_count") == 1
+
+
+async def test_who_leaves_while_a_read_runs_is_not_there(
+    database: Database, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    community_id = await kept(database, clock)
+    await break_row(database, community_id, "values_epoch = 0")
+
+    async def nobody(*asked: object) -> list[Any]:
+        return []
+
+    monkeypatch.setattr(reader_module, "compute_rows", nobody)
+    assert await ValueReader(database).read(community_id, ME) is None
+
+
+async def test_locations_are_kept_until_one_of_them_changes(database: Database, clock: ManualClock) -> None:
+    community_id = await kept(database, clock)
+    reader = ValueReader(database)
+    assert shown(await reader.read(community_id, ME), "store_join")["name"] is None
+    async with database.write_transaction(community_id) as scope:
+        await scope.execute("UPDATE locations SET name = 'New' WHERE community_id = $1", community_id)
+    assert shown(await reader.read(community_id, ME), "store_join")["name"] is None
+    async with database.write_transaction(community_id) as scope:
+        await scope.execute("UPDATE epochs SET locations_epoch = 2 WHERE community_id = $1", community_id)
+    assert shown(await reader.read(community_id, ME), "store_join")["name"] == "New"
+
+
+async def test_values_of_then_have_the_instant_of_then(database: Database, clock: ManualClock) -> None:
+    community_id = await kept(database, clock)
+    asked = [(ME, at("2026-10-01 12:00")), (ME, at("2026-10-01 11:59:59"))]
+    found = await ValueReader(database).read_as_of(community_id, asked)
+    assert [(shown(each, "shop_count"), shown(each, "calculated_at")) for each in found] == [
+        (1, "2026-10-01 12:00:00"),
+        (0, "2026-10-01 11:59:59"),
+    ]

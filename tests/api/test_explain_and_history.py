@@ -1,0 +1,91 @@
+"""Aggregations over HTTP: why a value is what it is, and how it went."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+from api.transaction_client import aggregations_path, create_profile, create_transaction, get_json, sale
+from clubs import Club
+from postgres_servers import on_both_servers
+
+# Why ----------------------------------------------------------------------------------------------------
+
+
+@on_both_servers
+async def test_an_explanation_has_the_value_its_definition_and_the_transactions(club: Club) -> None:
+    mine = await create_profile(club)
+    old = await create_transaction(club, sale(100, "2025-10-01 12:00:00", profile_id=mine))
+    new = await create_transaction(club, sale(50, "2026-10-01 12:00:00", profile_id=mine))
+    found = (await get_json(club, aggregations_path(mine, "/explain"), name="spend_12m"))["data"]
+    assert [each["id"] for each in found.pop("transactions")] == [new["id"]]
+    assert found == {
+        "name": "spend_12m",
+        "value": Decimal("50.00"),
+        "type": "decimal",
+        "definition": "Net spend within 12 months: what was bought less what was returned.",
+        "as_of": "2026-11-01 00:00:00",
+        "transactions_count": 1,
+        "facts": {},
+    }
+    then = (await get_json(club, aggregations_path(mine, "/explain"), name="spend_12m", as_of="2026-09-30 00:00:00"))[
+        "data"
+    ]
+    assert [each["id"] for each in then["transactions"]] == [old["id"]]
+
+
+async def test_a_value_without_transactions_is_explained_by_the_facts_used(club: Club) -> None:
+    mine = await create_profile(club, joined_at="2026-08-03 10:00:00", addresses=[{"iso": "NO", "state": "Oslo"}])
+    joined = (await get_json(club, aggregations_path(mine, "/explain"), name="dimension_join"))["data"]
+    assert (joined["value"], joined["facts"]) == ("JN", {"joined_at": "2026-08-03 10:00:00"})
+    lives = (await get_json(club, aggregations_path(mine, "/explain"), name="likely_country"))["data"]["facts"]
+    (address,) = lives.pop("addresses")
+    assert (address["country"], address["state"], address["is_default"]) == ("NO", "Oslo", False)
+    assert lives == {"joined_location_id": None, "preferred_location_id": None}
+
+
+@pytest.mark.parametrize(("path", "more"), [("/explain", ""), ("/history", "&from=2026-01-01")])
+async def test_only_what_has_a_name_is_explained(club: Club, path: str, more: str) -> None:
+    mine = await create_profile(club)
+    for query, message in [
+        ("name=luck", "there is no aggregation 'luck'"),
+        ("name=", "is required: the name of an aggregation"),
+        ("", "is required: the name of an aggregation"),
+    ]:
+        answer = await club.http.get(f"{aggregations_path(mine, path)}?{query}{more}")
+        assert (answer.status_code, answer.json()["errors"]) == (422, {"name": [message]})
+
+
+# How it went --------------------------------------------------------------------------------------------
+
+
+@on_both_servers
+async def test_a_history_has_the_value_at_its_start_and_every_change(club: Club) -> None:
+    mine = await create_profile(club)
+    await create_transaction(club, sale(100, "2025-10-01 12:00:00", profile_id=mine))
+    await create_transaction(club, sale(50, "2026-01-01 12:00:00", profile_id=mine))
+    asked = {"from": "2025-10-02 00:00:00", "to": "2026-10-31 00:00:00"}
+    assert (await get_json(club, aggregations_path(mine, "/history"), name="spend_12m", **asked))["data"] == [
+        {"at": "2025-10-02 00:00:00", "value": Decimal("100.00")},
+        {"at": "2026-01-01 12:00:00", "value": Decimal("150.00")},
+        {"at": "2026-10-01 12:00:00", "value": Decimal("50.00")},
+    ]
+    until_now = await get_json(
+        club, aggregations_path(mine, "/history"), name="dimension_recency", **{"from": "2026-03-31 00:00:00"}
+    )
+    assert until_now["data"] == [
+        {"at": "2026-03-31 00:00:00", "value": "RC"},
+        {"at": "2026-04-01 12:00:00", "value": "RS"},
+        {"at": "2026-07-01 12:00:00", "value": "RA"},
+    ]
+
+
+async def test_a_history_begins_somewhere_and_ends_later(club: Club) -> None:
+    mine = await create_profile(club)
+    for query, errors in [
+        ("name=channel", {"from": ["is required: the instant to begin at"]}),
+        ("name=channel&from=2026-02-01&to=2026-01-01", {"from": ["must not be after to"]}),
+    ]:
+        answer = await club.http.get(f"{aggregations_path(mine, '/history')}?{query}")
+        assert (answer.status_code, answer.json()["errors"]) == (422, errors)

@@ -1,0 +1,219 @@
+"""Lists: their filters, their order, their pages, and what goes wrong in them."""
+
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from clubs import Club
+from regulars.api.registry import ENDPOINTS
+from regulars.model.resource import JsonType
+from regulars.web.endpoint import Caller, Endpoint
+
+AT = "/api/v3/locations"
+
+SHOPS: tuple[dict[str, Any], ...] = (
+    {"external_id": "A1", "name": "Alpha", "type": "store", "country_iso_3": "NOR"},
+    {"external_id": "B2", "name": "Bravo & Søn", "type": "online", "is_published": False},
+    {"external_id": "C3", "name": None, "type": None, "country_iso_3": "SWE"},
+    {"external_id": "D4", "name": "alphabet", "type": "Store"},
+)
+
+
+async def opened(club: Club) -> dict[str, dict[str, Any]]:
+    """Four shops, each an hour after the last, by external id."""
+    found = {}
+    for shop in SHOPS:
+        found[shop["external_id"]] = (await club.http.post(AT, json=shop)).json()["data"]
+        club.clock.advance(hours=1)
+    return found
+
+
+async def ids(club: Club, **query: Any) -> list[str]:
+    answer = await club.http.get(AT, params=query)
+    assert answer.status_code == 200, answer.text
+    return [each["external_id"] for each in answer.json()["data"]]
+
+
+@pytest.mark.parametrize(
+    ("asked", "found"),
+    [
+        ("filter[name]=ALPHA", "A1"),
+        ("filter[name][eq]=alpha", "A1"),
+        ("filter[name][ne]=alpha", "B2 D4"),
+        ("filter[name][gt]=alpha", "B2 D4"),
+        ("filter[name][gte]=Alpha", "A1 B2 D4"),
+        ("filter[name][lt]=B", "A1 D4"),
+        ("filter[name][lte]=alpha", "A1"),
+        ("filter[name][in]=alpha,BRAVO %26 Søn", "A1 B2"),
+        ("filter[name][nullable]=1", "C3"),
+        ("filter[name][nullable]=false", "A1 B2 D4"),
+        ("filter[type]=STORE", "A1 D4"),
+        ("filter[is_published]=0", "B2"),
+        ("filter[is_published]=True", "A1 C3 D4"),
+        ("filter[is_published][ne]=true", "B2"),
+        ("filter[is_published][in]=1,0", "A1 B2 C3 D4"),
+        ("filter[country]=no", "A1"),
+        ("filter[country][in]=NO,SE", "A1 C3"),
+        ("filter[created_at]=2026-11-01 01:00:00", "B2"),
+        ("filter[created_at][gte]=2026-11-01 02:00:00", "C3 D4"),
+        ("filter[created_at][gt]=2026-11-01T03:00:00%2B01:00", "D4"),
+        ("filter[created_at][lt]=2026-11-01T01:00:00Z", "A1"),
+        ("filter[created_at][lte]=2026-11-01 01:00:00", "A1 B2"),
+        ("filter[created_at][in]=2026-11-01,2026-11-01 03:00:00", "A1 D4"),
+        ("filter[type]=store&filter[name][gt]=alpha", "D4"),
+        ("filter[name]=nobody", ""),
+        ("sort=-external_id", "D4 C3 B2 A1"),
+        ("sort=is_published,-created_at", "B2 D4 C3 A1"),
+        ("sort=-created_at&filter[type]=store", "D4 A1"),
+    ],
+)
+async def test_a_list_is_filtered_and_sorted(club: Club, asked: str, found: str) -> None:
+    await opened(club)
+    answer = await club.http.get(f"{AT}?{asked}")
+    assert answer.status_code == 200, answer.text
+    assert [each["external_id"] for each in answer.json()["data"]] == found.split()
+    assert answer.json()["meta"]["total"] == len(found.split())
+
+
+async def test_ids_are_filtered_as_numbers(club: Club) -> None:
+    shops = await opened(club)
+    first, second = shops["A1"]["id"], shops["B2"]["id"]
+    assert await ids(club, **{"filter[id]": second}) == ["B2"]
+    assert await ids(club, **{"filter[id][in]": f"{first}, {second}"}) == ["A1", "B2"]
+    assert await ids(club, **{"filter[id][gt]": second}) == ["C3", "D4"]
+
+
+async def test_nested_names_and_money_are_filtered(club: Club) -> None:
+    for name, brand, price in (("Shirt", "Acme", "9.50"), ("Sock", "Other", "10.00"), ("Cap", None, None)):
+        body = {"name": name, "brand": brand, "variants": [{"sku": name, "price": price}]}
+        product = (await club.http.post("/api/v3/products", json=body)).json()["data"]
+    answer = await club.http.get("/api/v3/products", params={"filter[brand.name]": "acme", "sort": "brand.name"})
+    assert [each["name"] for each in answer.json()["data"]] == ["Shirt"]
+    url = f"/api/v3/products/{product['id']}/variants"
+    for price, sku in (("8.25", "a"), ("10", "b")):
+        await club.http.post(url, json={"sku": sku, "price": price})
+    for asked, found in (
+        ("[gt]=9", ["b"]),
+        ("[lte]=8.25", ["a"]),
+        ("=10.00", ["b"]),
+        ("[nullable]=1", ["Cap"]),
+    ):
+        answer = await club.http.get(f"{url}?filter[price]{asked}")
+        assert [each["sku"] for each in answer.json()["data"]] == found
+
+
+async def test_pages_never_overlap_and_say_where_they_are(club: Club) -> None:
+    await opened(club)
+    answer = (await club.http.get(AT, params={"page[size]": 2, "page[number]": 2, "sort": "is_published"})).json()
+    first = await ids(club, **{"page[size]": 2, "sort": "is_published"})
+    assert first + [each["external_id"] for each in answer["data"]] == ["B2", "A1", "C3", "D4"]
+    meta = answer["meta"]
+    links = meta.pop("links")
+    assert meta == {
+        "current_page": 2,
+        "from": 3,
+        "last_page": 2,
+        "path": f"http://test{AT}",
+        "per_page": 2,
+        "to": 4,
+        "total": 4,
+    }
+    assert [(each["label"], each["active"], each["url"] is None) for each in links] == [
+        ("&laquo; Previous", False, False),
+        ("1", False, False),
+        ("2", True, False),
+        ("Next &raquo;", False, True),
+    ]
+    assert answer["links"]["next"] is None
+    assert answer["links"]["prev"] == answer["links"]["first"] == links[0]["url"]
+
+
+async def test_an_empty_page_is_a_page(club: Club) -> None:
+    for query in ({}, {"page[number]": 7}):
+        answer = (await club.http.get(AT, params=query)).json()
+        meta = answer["meta"]
+        assert (answer["data"], meta["from"], meta["to"], meta["last_page"], meta["total"]) == (
+            [],
+            None,
+            None,
+            1,
+            0,
+        )
+
+
+async def test_links_keep_the_query_and_quote_it(club: Club) -> None:
+    await opened(club)
+    query = {"filter[name][in]": "Bravo & Søn,alpha", "sort": "-name", "page[size]": "1"}
+    answer = (await club.http.get(AT, params=query)).json()
+    following = answer["links"]["next"]
+    assert "&" not in following.split("?")[1].split("filter[name][in]=")[1].split("&")[0]
+    kept = {name: values[0] for name, values in parse_qs(urlsplit(following).query).items()}
+    assert kept == query | {"page[number]": "2"}
+    rest = (await club.http.get(following)).json()
+    assert [each["external_id"] for each in answer["data"] + rest["data"]] == ["B2", "A1"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "path"),
+    [
+        ("filter[nothing]=1", "nothing"),
+        ("filter[extra]=1", "extra"),
+        ("filter[community_id]=1", "community_id"),
+        ("filter[name][like]=a", "name"),
+        ("filter[id]=x", "id"),
+        ("filter[id]=" + "9" * 30, "id"),
+        ("filter[id][in]=1,x", "id"),
+        ("filter[is_published]=maybe", "is_published"),
+        ("filter[name][nullable]=perhaps", "name"),
+        ("filter[created_at]=yesterday", "created_at"),
+        ("filter[created_at]=1066-10-14", "created_at"),
+        ("filter[tags]=x", "tags"),
+        ("filter[address][eq]=x", "address"),
+        ("filter=1", "filter"),
+        ("filter[]=1", "filter[]"),
+        ("filter[name][eq][x]=1", "filter[name][eq][x]"),
+        ("sort=nothing", "sort"),
+        ("sort=tags", "sort"),
+        ("sort=name;drop", "sort"),
+        ("page[size]=0", "page.size"),
+        ("page[size]=501", "page.size"),
+        ("page[size]=x", "page.size"),
+        ("page[number]=0", "page.number"),
+        ("page[number]=" + "9" * 30, "page.number"),
+    ],
+)
+async def test_what_can_not_be_understood_is_refused_by_path(club: Club, asked: str, path: str) -> None:
+    answer = await club.http.get(f"{AT}?{asked}")
+    assert answer.status_code == 422
+    assert list(answer.json()["errors"]) == [path]
+
+
+async def test_a_price_that_is_no_number_is_refused(club: Club) -> None:
+    product = (await club.http.post("/api/v3/products", json={"name": "Shirt"})).json()["data"]
+    for text in ("NaN", "x", "Infinity", ""):
+        answer = await club.http.get(f"/api/v3/products/{product['id']}/variants", params={"filter[price]": text})
+        assert (answer.status_code, list(answer.json()["errors"])) == (422, ["price"])
+
+
+async def test_a_nul_in_a_query_is_refused(club: Club) -> None:
+    for asked in ("filter[name]=%00", "filter[na%00me]=x", "sort=%00"):
+        assert (await club.http.get(f"{AT}?{asked}")).status_code == 422
+
+
+async def test_the_largest_page_is_answered(club: Club) -> None:
+    await opened(club)
+    assert len(await ids(club, **{"page[size]": 500})) == 4
+    assert await ids(club, **{"page[number]": 10**9, "page[size]": 500}) == []
+
+
+_LISTS = [each for each in ENDPOINTS if each.lists and "{" not in each.path and each.caller is Caller.COMMUNITY]
+
+
+@pytest.mark.parametrize("endpoint", _LISTS, ids=[each.path for each in _LISTS])
+async def test_numbers_are_filtered_by_numbers_that_their_columns_can_not_hold(club: Club, endpoint: Endpoint) -> None:
+    assert endpoint.shows is not None
+    integers = [each.name for each in endpoint.shows.fields if each.type is JsonType.INTEGER]
+    for asked in (f"filter[{name}]{how}" for name in integers for how in (f"={2**63 - 1}", f"[in]=1,{-(2**63)}")):
+        answer = await club.http.get(f"{endpoint.path}?{asked}")
+        assert (answer.status_code, answer.json()["data"]) == (200, []), asked

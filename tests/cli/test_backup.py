@@ -1,0 +1,154 @@
+"""`regulars migrate`, `backup`, `restore` and `doctor`, on data folders and servers of their own."""
+
+from importlib.metadata import version
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from cli.conftest import Command, create_community
+from regulars.storage import embedded
+from storage.test_migrate import create_store_of_0_1_0
+
+
+@pytest.fixture
+def data(monkeypatch: pytest.MonkeyPatch, folder_of_a_server: Path) -> Path:
+    folder = folder_of_a_server / "data"
+    monkeypatch.setenv("REGULARS_DATA", str(folder))
+    return folder
+
+
+def test_what_is_backed_up_is_restored_elsewhere(command: Command, data: Path, tmp_path: Path) -> None:
+    (tmp_path / "sales.csv").write_text("external_id,profile,transacted_at,total\nT1,M1,2026-10-01,5\n")
+    create_community(command, "nord")
+    command("load", "transactions", "sales.csv", "--community", "nord", "--create-profiles")
+    done = command("backup", "nord.dump")
+    assert done.code == 0, done.err
+    assert done.out.startswith("nord.dump: ")
+    assert (tmp_path / "nord.dump").stat().st_mode & 0o777 == 0o600
+    again = command("backup", "nord.dump")
+    assert (again.code, again.err) == (2, "regulars: nord.dump is there already: choose another name.\n")
+
+    elsewhere = ["--data", str(data.parent / "restored")]
+    done = command("restore", "nord.dump", *elsewhere)
+    assert (done.code, done.out) == (0, "nord.dump is restored (communities: 1).\n")
+    assert command("verify", *elsewhere).out == "nord: 1 profile, 0 differences\n"
+    unchanged = command("load", "transactions", "sales.csv", "--community", "nord", *elsewhere)
+    assert unchanged.out == "sales.csv: 0 loaded, 1 unchanged, 0 rejected\n"
+
+    refused = command("restore", "nord.dump", *elsewhere)
+    assert (refused.code, "is not empty (communities: 1)" in refused.err) == (2, True)
+    assert command("restore", "nord.dump", "--replace", *elsewhere).code == 0
+    (tmp_path / "broken.dump").write_bytes((tmp_path / "nord.dump").read_bytes()[:2_000])
+    broken = command("restore", "broken.dump", "--replace", *elsewhere)
+    assert broken.code == 1
+    assert broken.err.endswith("Nothing was changed.\n")
+    assert "nord" in command("community", "list", *elsewhere).out
+
+
+def test_doctor_tells_settings_versions_and_that_nothing_is_wrong(
+    command: Command, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = command("doctor")
+    assert (first.code, f"There is no database in {data} yet" in first.out) == (0, True)
+    command("community", "list")
+    Path("regulars.toml").write_text("workers = 3\n")
+    monkeypatch.setenv("REGULARS_WORKER", "3")
+    done = command("doctor")
+    assert done.code == 0
+    rows = {line.split()[0]: line.split()[1:3] for line in done.out.splitlines() if line.startswith("REGULARS_")}
+    assert rows["REGULARS_WORKERS"] == ["3", "regulars.toml"]
+    assert rows["REGULARS_DATA"] == [str(data), "REGULARS_DATA"]
+    assert rows["REGULARS_PORT"] == ["8080", "default"]
+    assert "PostgreSQL 18" in done.out
+    assert "outbox: " in done.out
+    assert done.out.splitlines()[-1] == "note: REGULARS_WORKER is set, and is no setting: is it misspelt?"
+    other = command("doctor", "--data", str(data / "other"))
+    assert "--data" in other.out
+
+
+def test_doctor_reports_too_few_open_files(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REGULARS_MAX_CONNECTIONS", "2000000000")
+    done = command("doctor")
+    assert done.code == 0
+    assert "2,000,000,000 client connections (max_connections) need 2,000,001,024: raise the hard limit" in done.out
+
+
+def test_what_is_unsafe_is_fatal(command: Command, folder_of_a_server: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with embedded.run_server(folder_of_a_server / "data") as (owner, app):
+        monkeypatch.setenv("REGULARS_DATABASE_URL", app)
+        monkeypatch.setenv("REGULARS_OWNER_URL", owner)
+        # The owner of this server is a superuser: members' data must not be read as it.
+        before = command("doctor")
+        assert (before.code, "note: Migrations to come: 0001.organizations" in before.out) == (0, True)
+        assert command("migrate").out.startswith("0001.organizations\n")
+        assert command("migrate").out == "The database is up to date.\n"
+        monkeypatch.setenv("REGULARS_DATABASE_URL", owner)
+        unsafe = command("doctor")
+        assert (unsafe.code, "FATAL: The role postgres is a superuser" in unsafe.out) == (1, True)
+        refused = command("community", "list")
+        assert (refused.code, "is a superuser" in refused.err) == (1, True)
+
+
+def test_a_role_that_may_not_migrate_is_content_with_what_is_up_to_date(
+    command: Command, folder_of_a_server: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with embedded.run_server(folder_of_a_server / "data") as (owner, app):
+        monkeypatch.setenv("REGULARS_DATABASE_URL", app)
+        lacking = command("community", "list")
+        assert lacking.code == 1
+        assert "run `regulars migrate` with REGULARS_OWNER_URL" in lacking.err
+        monkeypatch.setenv("REGULARS_OWNER_URL", owner)
+        command("migrate")
+        monkeypatch.delenv("REGULARS_OWNER_URL")
+        assert command("community", "list").code == 0
+        refused = command("backup", "all.dump")
+        assert (refused.code, "name one with BYPASSRLS" in refused.err) == (1, True)
+        with psycopg.connect(owner, autocommit=True) as connection:
+            connection.execute("COMMENT ON TABLE aggregations IS 'definitions of long ago'")
+        outdated = command("community", "list")
+        assert (outdated.code, "lacks the present definitions" in outdated.err) == (1, True)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["serve", "--port", "0"],
+        ["worker"],
+        ["load", "profiles", "members.csv", "--community", "nord"],
+        ["migrate"],
+        ["verify"],
+        ["backup", "nord.dump"],
+        ["community", "list"],
+    ],
+    ids=lambda arguments: arguments[0],
+)
+def test_a_store_of_an_older_schema_is_refused_by_every_command(
+    arguments: list[str],
+    command: Command,
+    empty_urls: tuple[str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    create_store_of_0_1_0(empty_urls[0])
+    monkeypatch.setenv("REGULARS_OWNER_URL", empty_urls[0])
+    monkeypatch.setenv("REGULARS_DATABASE_URL", empty_urls[1])
+    (tmp_path / "members.csv").write_text("external_id\nM1\n")
+    done = command(*arguments)
+    assert (done.code, done.out) == (1, "")
+    assert done.err == (
+        "regulars: This database was created by Regulars 0.1.0 (found 21 of its migrations, 0001.tenants to "
+        f"0022.community_ids), and version {version('regulars')} can't upgrade it. Nothing was changed. Load your "
+        "files into a new database: an empty data folder (--data, REGULARS_DATA) or another REGULARS_DATABASE_URL. "
+        "Until then Regulars 0.1.0 can serve this one.\n"
+    )
+
+
+def test_doctor_reports_an_older_schema(
+    command: Command, empty_urls: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create_store_of_0_1_0(empty_urls[0])
+    monkeypatch.setenv("REGULARS_OWNER_URL", empty_urls[0])
+    monkeypatch.setenv("REGULARS_DATABASE_URL", empty_urls[1])
+    done = command("doctor")
+    assert (done.code, "This database was created by Regulars 0.1.0" in done.out) == (1, True)

@@ -1,0 +1,129 @@
+"""`regulars provider`: keys come from standard input and are shown never again."""
+
+from __future__ import annotations
+
+import getpass
+import hashlib
+import io
+
+import pytest
+
+from cli.conftest import Command, CommandResult
+from ingest.provider_client import AUTH_TOKEN, SIGNING_KEY, TOPIC, verification_key
+
+
+@pytest.fixture
+def set_up(command: Command, slug: str, monkeypatch: pytest.MonkeyPatch) -> Command:
+    """Sets a provider up: its keys, its name, other options."""
+
+    def run(keys: str, *words: str) -> CommandResult:
+        monkeypatch.setattr("sys.stdin", io.StringIO(keys))
+        return command("provider", "set", *words, "--community", slug)
+
+    return run
+
+
+def digest(key: str) -> str:
+    """What a key is listed as."""
+    return hashlib.sha256(key.encode()).hexdigest()[:8]
+
+
+def test_providers_are_set_up_listed_and_taken_away(command: Command, slug: str, set_up: Command) -> None:
+    for name, key in (("ses", TOPIC), ("sendgrid", verification_key()), ("mailgun", SIGNING_KEY)):
+        done = set_up(f"{key}\n", name)
+        assert (done.code, done.err) == (0, "")
+        assert done.out.endswith(
+            f" is set up for {slug} with 1 key: have it call /v1/communities/{slug}/providers/{name}.\n"
+        )
+    options = ["--sending-name", "campaign", "--profile-name", "member", "--dispatch-name", "mail"]
+    set_up(f"{AUTH_TOKEN}\n\n other-{AUTH_TOKEN}\n{AUTH_TOKEN}", "twilio", *options, "--url", "https://h.example/t")
+    listed = command("provider", "list", "--community", slug)
+    rows = [line.split() for line in listed.out.splitlines()[1:]]
+    assert [row[:3] for row in rows] == [
+        [slug, "mailgun", digest(SIGNING_KEY)],
+        [slug, "sendgrid", digest(verification_key())],
+        [slug, "ses", digest(TOPIC)],
+        [slug, "twilio", digest(AUTH_TOKEN)],
+    ]
+    assert rows[0][3:7] == [
+        *("regulars_sending", "regulars_profile", "regulars_dispatch"),
+        f"/v1/communities/{slug}/providers/mailgun",
+    ]
+    assert rows[3][3:8] == [digest(f"other-{AUTH_TOKEN}"), "campaign", "member", "mail", "https://h.example/t"]
+    assert not any(key in listed.out for key in (SIGNING_KEY, AUTH_TOKEN, verification_key(), TOPIC))
+    assert slug in command("provider", "list").out
+
+    done = command("provider", "remove", "mailgun", "--community", slug)
+    assert (done.code, done.out) == (0, f"Mailgun is not taken for {slug} any more.\n")
+    assert "mailgun" not in command("provider", "list", "--community", slug).out
+    done = command("provider", "remove", "mailgun", "--community", slug)
+    assert (done.code, done.err) == (
+        2,
+        f"regulars: Mailgun is not set up for {slug}: `regulars provider list` shows who is.\n",
+    )
+
+
+def test_what_is_set_anew_replaces_what_was_set(command: Command, slug: str, set_up: Command) -> None:
+    set_up(SIGNING_KEY, "mailgun", "--sending-name", "campaign")
+    set_up(f"new-{SIGNING_KEY}", "mailgun")
+    (line,) = command("provider", "list", "--community", slug).out.splitlines()[1:]
+    assert line.split()[2:4] == [digest(f"new-{SIGNING_KEY}"), "regulars_sending"]
+
+
+def test_on_a_terminal_the_key_is_asked_for(command: Command, slug: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    asked: list[str] = []
+
+    def answered(prompt: str) -> str:
+        asked.append(prompt)
+        return SIGNING_KEY
+
+    monkeypatch.setattr("sys.stdin", Terminal())
+    monkeypatch.setattr(getpass, "getpass", answered)
+    assert command("provider", "set", "mailgun", "--community", slug).code == 0
+    assert asked == ["Mailgun, the HTTP webhook signing key: "]
+
+
+@pytest.mark.parametrize(
+    ("keys", "words", "said"),
+    [
+        ("", ["mailgun"], "There is no key on standard input: Mailgun needs the HTTP webhook signing key."),
+        ("\n \n", ["mailgun"], "There is no key on standard input: Mailgun needs the HTTP webhook signing key."),
+        ("short", ["mailgun"], "The key must be the HTTP webhook signing key, as Mailgun shows it."),
+        ("mail", ["ses"], "The key must be the ARN of the topic: arn:aws:sns:REGION:ACCOUNT:NAME."),
+        (
+            SIGNING_KEY,
+            ["sendgrid"],
+            "The key must be the verification key of the Event Webhook, as SendGrid shows it.",
+        ),
+        (SIGNING_KEY, ["postmark"], "There is no provider 'postmark': there are ses, sendgrid, mailgun, twilio."),
+        (
+            SIGNING_KEY,
+            ["mailgun", "--sending-name", ""],
+            "--sending-name must be from 1 to 100 printable characters.",
+        ),
+        (
+            AUTH_TOKEN,
+            ["twilio", "--url", "hooks.example"],
+            "--url must be an address that starts with https:// or http://.",
+        ),
+        (
+            AUTH_TOKEN,
+            ["twilio", "--url", "https://hooks.example/?a=1"],
+            "--url must be without a query: what Twilio adds to it is looked at by itself.",
+        ),
+    ],
+)
+def test_what_can_not_be_set_is_told(set_up: Command, keys: str, words: list[str], said: str) -> None:
+    done = set_up(keys, *words)
+    assert (done.code, done.err) == (2, f"regulars: {said}\n")
+
+
+def test_a_community_or_a_provider_that_is_not_there_is_told(command: Command, slug: str) -> None:
+    for words in (["list"], ["remove", "mailgun"]):
+        done = command("provider", *words, "--community", "nowhere")
+        assert (done.code, done.err.startswith("regulars: There is no community 'nowhere'")) == (2, True)
+    assert "There is no provider 'postmark'" in command("provider", "remove", "postmark", "--community", slug).err

@@ -1,0 +1,110 @@
+"""Hundreds of drawn profiles in one set, with every trap of the specification, in every form that tables come in."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+from engines.compute_fixtures import compute_facts, compute_on_duckdb, mismatches
+from engines.input_tables import entity_table, in_oracle_form, one_row_per_line, to_tables
+from engines.random_clubs import by_profile, random_club
+from engines.table_formats import TableFormat, as_csv, as_parquet, as_table
+from hypothesis_settings import SEED, examples
+from oracle import Transaction
+
+# One process of the run has them all, so that Spark is started once.
+pytestmark = pytest.mark.xdist_group("spark")
+
+
+@pytest.mark.parametrize("number", range(examples(4)))
+def test_every_value_of_every_profile_is_what_the_oracle_says_at_any_instant(number: int) -> None:
+    drawn = random_club(SEED + number)
+    assert mismatches(compute_facts(compute_on_duckdb, drawn.facts, drawn.entities), drawn.facts, drawn.entities) == {}
+
+
+@pytest.mark.parametrize("ago", [timedelta(0), timedelta(days=366)], ids=["now", "a year ago"])
+def test_all_profiles_may_be_asked_for_at_one_instant(ago: timedelta) -> None:
+    facts, at = random_club(SEED).facts, random_club(SEED).now - ago
+    community = facts.community
+    found = compute_on_duckdb(**to_tables(facts), as_of=at, timezone=community.timezone, currency=community.currency)
+    assert found["profile_id"].to_pylist() == sorted(str(id_) for id_ in facts.profiles)
+    asked = [(id_, at) for id_ in facts.profiles]
+    assert mismatches(in_oracle_form(found, facts), facts, asked) == {}
+
+
+# Forms ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("form", [as_csv, as_parquet])
+def test_files_say_the_same_as_tables(form: TableFormat, tmp_path: Path) -> None:
+    drawn = random_club(SEED)
+    files = {name: form(table, tmp_path / name) for name, table in to_tables(drawn.facts).items()}
+    assert (
+        mismatches(compute_facts(compute_on_duckdb, drawn.facts, drawn.entities, **files), drawn.facts, drawn.entities)
+        == {}
+    )
+
+
+@pytest.mark.parametrize("form", [as_table, as_csv])
+def test_lines_in_rows_of_their_own_are_the_items_of_one_transaction(form: TableFormat, tmp_path: Path) -> None:
+    drawn = random_club(SEED)
+    lines = one_row_per_line(to_tables(drawn.facts)["transactions"])
+    assert lines.num_rows > len(drawn.facts.transactions)
+    found = compute_facts(compute_on_duckdb, drawn.facts, drawn.entities, transactions=form(lines, tmp_path / "lines"))
+    assert mismatches(found, drawn.facts, drawn.entities) == {}
+
+
+def test_a_row_that_is_a_transaction_may_have_one_line_in_it() -> None:
+    drawn = random_club(SEED)
+    facts = replace(
+        drawn.facts, transactions={id_: with_one_line(told) for id_, told in drawn.facts.transactions.items()}
+    )
+    lines = one_row_per_line(to_tables(facts)["transactions"])
+    assert lines.num_rows == len(facts.transactions)
+    assert (
+        mismatches(compute_facts(compute_on_duckdb, facts, drawn.entities, transactions=lines), facts, drawn.entities)
+        == {}
+    )
+
+
+def with_one_line(told: Transaction) -> Transaction:
+    """A transaction with the first of its items, if it has any that is not void."""
+    return replace(told, items=tuple(each for each in told.items if not each.is_void)[:1])
+
+
+# Leakage -------------------------------------------------------------------------------------------------
+
+
+def test_what_happens_later_changes_nothing_at_an_earlier_instant() -> None:
+    drawn = random_club(SEED)
+    latest: dict[UUID | None, datetime] = {}
+    for id_, at in drawn.entities:
+        latest[id_] = max(at, latest.get(id_, at))
+    known = {
+        id_: told
+        for id_, told in drawn.facts.transactions.items()
+        if told.profile_id is not None and told.transacted_at <= latest[told.profile_id]
+    }
+    assert len(known) < len(drawn.facts.transactions)
+    before = compute_facts(compute_on_duckdb, replace(drawn.facts, transactions=known), drawn.entities)
+    assert before == compute_facts(compute_on_duckdb, drawn.facts, drawn.entities)
+
+
+def test_a_profile_alone_has_the_values_that_it_has_among_others() -> None:
+    drawn = random_club(SEED)
+    id_, own = max(by_profile(drawn.facts).items(), key=lambda each: len(each[1].transactions))
+    asked = [pair for pair in drawn.entities if pair[0] == id_]
+    among = compute_facts(compute_on_duckdb, drawn.facts, drawn.entities)
+    assert compute_facts(compute_on_duckdb, own, asked) == {pair: among[pair] for pair in asked}
+    assert asked
+
+
+def test_a_pair_that_is_asked_for_twice_is_answered_once() -> None:
+    drawn = random_club(SEED, profiles=5)
+    twice = entity_table([(id_, drawn.now) for id_ in drawn.facts.profiles] * 2)
+    found = compute_on_duckdb(**to_tables(drawn.facts), as_of=twice, currency=drawn.facts.community.currency)
+    assert found.num_rows == 5

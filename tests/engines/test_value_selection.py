@@ -1,0 +1,45 @@
+"""Values that are chosen are those that they are among all."""
+
+from __future__ import annotations
+
+import random
+
+import pyarrow as pa
+import pytest
+
+from engines.compute_fixtures import Compute, compute_on_duckdb, compute_on_spark
+from engines.input_tables import to_tables
+from engines.random_clubs import random_club
+from hypothesis_settings import SEED
+from regulars.aggregations.definitions import REGISTRY
+
+# One process of the run has them all, so that Spark is started once.
+pytestmark = pytest.mark.xdist_group("spark")
+
+ALWAYS = {"profile_id", "calculated_at"}
+NAMES = [each.name for each in REGISTRY.aggregations if each.name not in ALWAYS]
+
+
+def values_of(compute: Compute, names: list[str] | None) -> pa.Table:
+    """Some values of drawn profiles, or all; by one line a row or several."""
+    drawn = random_club(SEED, profiles=60)
+    community = drawn.facts.community
+    asked = {"timezone": community.timezone, "currency": community.currency}
+    return compute(**to_tables(drawn.facts), as_of=drawn.now, values=names, **asked).sort_by("profile_id")
+
+
+def test_each_group_of_values_is_what_it_is_among_all() -> None:
+    everything = values_of(compute_on_duckdb, None)
+    names = random.Random(SEED).sample(NAMES, len(NAMES))
+    for start in range(0, len(names), 6):
+        group = names[start : start + 6]
+        shown = [each for each in everything.column_names if each in ALWAYS | set(group)]
+        assert values_of(compute_on_duckdb, group) == everything.select(shown)
+
+
+def test_spark_gives_chosen_values_alone(spark: object) -> None:
+    chosen = ["spend_12m", "total_shop_days", "most_transacted_location", "purchased_brands"]
+    found = values_of(compute_on_spark(spark), chosen)
+    expected = values_of(compute_on_duckdb, chosen)
+    assert found.column_names == expected.column_names
+    assert found.to_pylist() == expected.to_pylist()

@@ -1,0 +1,98 @@
+"""The customers' own stores: every change shows in the next search, and no more of them are kept than may be."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
+from uuid import uuid4
+
+import pytest
+
+from clubs import Club, ManualClock, create_club
+from regulars.auth.tenants import TenantScope, resolve_tenants
+from regulars.geo.tenant_locations import TenantLocationCache
+from regulars.geo.towns.files import TownFiles
+from regulars.ingest.commit import commit
+from regulars.model import locations
+from regulars.model.community import NewCommunity
+from regulars.model.locations import LocationIn
+from regulars.query.backends import Backends
+from regulars.storage.database import Database
+
+
+@pytest.fixture
+async def two_clubs(database: Database, clock: ManualClock) -> AsyncIterator[tuple[Club, Club]]:
+    """Two clubs that one may ask for."""
+    new = NewCommunity(f"stores-{uuid4().hex}", "One", "NO", "Europe/Oslo", "NOK")
+    async for one in create_club(database, clock, new):
+        async for other in create_club(database, clock, replace(new, slug=f"{new.slug}-other")):
+            yield one, other
+
+
+async def names(kept: TenantLocationCache, atlas: TownFiles, asked: Sequence[Club]) -> list[str]:
+    """What a search of clubs looks through."""
+    async with asked[0].database.unscoped_connection() as connection:
+        found = [await resolve_tenants(connection, TenantScope(), [], [each.community.slug]) for each in asked]
+    customers = [customer for each in found for customer in each]
+    return [each.name for each in await kept.list_locations(customers, await atlas.load())]
+
+
+async def make(club: Club, name: str, external_id: str | None = None) -> int:
+    location = LocationIn(name=name, external_id=external_id)
+    return await commit(club.database, club.community.id, lambda writing: locations.create(writing, location))
+
+
+async def put(club: Club, *given: LocationIn) -> None:
+    rows = [locations.validate(each) for each in given]
+    await commit(club.database, club.community.id, lambda writing: locations.upsert_many(writing, rows))
+
+
+async def test_whatever_changes_a_store_shows_at_once(club: Club, atlas: TownFiles) -> None:
+    kept = TenantLocationCache(Backends(club.database))
+
+    async def seen() -> list[str]:
+        return await names(kept, atlas, [club])
+
+    assert await seen() == []
+    id_ = await make(club, "Nord")
+    assert await seen() == ["Nord"]
+    await commit(
+        club.database, club.community.id, lambda writing: locations.update(writing, id_, LocationIn(name="Sør"))
+    )
+    assert await seen() == ["Sør"]
+    # Heard of in a purchase, it has no name; it is found from the moment that it gets one.
+    await commit(
+        club.database, club.community.id, lambda writing: locations.resolve_ids(writing, ["S1"], create_missing=True)
+    )
+    assert await seen() == ["Sør"]
+    await put(club, LocationIn(external_id="S1", name="Vest"), LocationIn(external_id="S2", name="Øst"))
+    assert await seen() == ["Sør", "Vest", "Øst"]
+    await put(club, LocationIn(external_id="S3", name="Midt"))
+    assert await seen() == ["Sør", "Vest", "Øst", "Midt"]
+    await commit(club.database, club.community.id, lambda writing: locations.delete(writing, id_))
+    assert await seen() == ["Vest", "Øst", "Midt"]
+
+
+async def test_a_change_that_is_rolled_back_never_shows(club: Club, atlas: TownFiles) -> None:
+    kept = TenantLocationCache(Backends(club.database))
+    await make(club, "Nord", "S1")
+    assert await names(kept, atlas, [club]) == ["Nord"]
+    with pytest.raises(Exception, match="external_id"):
+        await make(club, "Another", "S1")
+    assert await names(kept, atlas, [club]) == ["Nord"]
+
+
+async def test_no_more_are_kept_than_may_be_and_all_are_answered(
+    two_clubs: tuple[Club, Club], atlas: TownFiles
+) -> None:
+    one, other = two_clubs
+    kept = TenantLocationCache(Backends(one.database), max_locations=2)
+    for club in two_clubs:
+        await make(club, "A")
+        await make(club, "B")
+    assert await names(kept, atlas, [one, other]) == ["A", "B", "A", "B"]
+    assert len(kept) == 2
+    assert await names(kept, atlas, [one]) == ["A", "B"]
+    await make(one, "C")
+    assert await names(kept, atlas, [one]) == ["A", "B", "C"]
+    assert len(kept) == 0

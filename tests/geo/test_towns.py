@@ -1,0 +1,201 @@
+"""Towns, found by their names."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import numpy as np
+import pytest
+import pytest_asyncio
+
+from regulars.geo.towns import ranking
+from regulars.geo.towns.build import ISO_STATE_COUNTRIES, build
+from regulars.geo.towns.files import TownFiles
+from regulars.geo.towns.normalize import normalize
+from regulars.geo.towns.ranking import MatchType, Point
+from regulars.geo.towns.towns import Towns
+
+OSLO = Point(59.91273, 10.74609)
+
+
+@pytest_asyncio.fixture
+async def towns(atlas: TownFiles) -> Towns:
+    """Those of the run."""
+    return await atlas.load()
+
+
+def names(
+    towns: Towns, query: str, country: str | None = None, near: Point | None = None, limit: int = 10
+) -> list[str]:
+    """What is found, best first."""
+    return [f"{each.town.name}, {each.town.country}" for each in towns.search(query, country, near, limit)]
+
+
+# Search ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("query", "first"),
+    [
+        ("Malmö", "Malmö, SE"),
+        ("malmo", "Malmö, SE"),
+        ("MALMÖ", "Malmö, SE"),
+        ("Łódź", "Łódź, PL"),
+        ("lodz", "Łódź, PL"),
+        ("sao paulo", "São Paulo, BR"),
+        ("zurich", "Zürich, CH"),
+        ("Zuerich", "Zürich, CH"),
+        ("'s-Hertogenbosch", "'s-Hertogenbosch, NL"),
+        ("s-hertogenbosch", "'s-Hertogenbosch, NL"),
+        ("hertogenbosch", "'s-Hertogenbosch, NL"),
+        ("den bosch", "'s-Hertogenbosch, NL"),
+        ("cologne", "Köln, DE"),
+        ("Київ", "Kyiv, UA"),
+        ("東京", "Tokyo, JP"),
+        ("york", "York, GB"),
+        ("new yor", "New York City, US"),
+        ("lond", "London, GB"),
+        ("amsterd", "Amsterdam, NL"),
+    ],
+)
+def test_a_town_is_found_by_what_people_write(towns: Towns, query: str, first: str) -> None:
+    assert names(towns, query)[0] == first
+
+
+def test_the_whole_name_comes_before_its_beginning_and_that_before_a_later_word(towns: Towns) -> None:
+    found = towns.search("york", None, None, 100)
+    matches = [round(-each.score / 100 + 0.04) for each in found]
+    assert matches == sorted(matches)
+    assert set(matches) >= {MatchType.EXACT, MatchType.PREFIX, MatchType.WORD_PREFIX}
+
+
+def test_what_stands_in_the_middle_of_a_word_is_found_last(towns: Towns) -> None:
+    assert names(towns, "ertogenbosc") == ["'s-Hertogenbosch, NL"]
+    found = names(towns, "hamm", "DE", limit=100)
+    assert found[0] == "Hamm, DE"
+    assert "Schwabhausen, DE" not in found
+    # Two letters stand in the middle of too many names.
+    assert "Lodz, PL" not in names(towns, "dz", "PL", limit=100)
+    assert all(each.score > -250 for each in towns.search("dz", "PL", None, 100))
+
+
+def test_more_people_come_first_and_none_comes_twice(towns: Towns) -> None:
+    for query in ("s", "san", "san "):
+        found = [each.town for each in towns.search(query, None, None, 100)]
+        assert len(found) == len({each.geonames_id for each in found}) == 100
+        assert found[0].population > 1_000_000
+    scores = [each.score for each in towns.search("san", None, None, 100)]
+    assert scores == sorted(scores, reverse=True)
+
+
+def test_what_is_near_comes_first_among_what_fits_as_well(towns: Towns) -> None:
+    illinois, massachusetts = Point(39.8, -89.64), Point(42.1, -72.59)
+    for near, state in ((illinois, "IL"), (massachusetts, "MA")):
+        first = towns.search("springfield", None, near, 1)[0].town
+        assert (first.country, first.state) == ("US", state)
+    assert names(towns, "lille")[0] == names(towns, "lille", near=OSLO)[0] == "Lille, FR"
+    assert names(towns, "lillest", near=OSLO) == ["Lillestrøm, NO"]
+    assert names(towns, "s", near=Point(58.97, 5.73), limit=1) != names(towns, "s", limit=1)
+
+
+def test_a_country_is_the_only_one_that_is_looked_in(towns: Towns) -> None:
+    assert all(each.endswith(", PL") for each in names(towns, "s", "PL", limit=100))
+    assert names(towns, "malmo", "NO") == []
+    assert names(towns, "paris", "US")[0] == "Paris, US"
+
+
+@pytest.mark.parametrize("query", ["", "  ", "'-.", "zzzqqqxxx", "\ud7ff\uffff", "a" * 255, "(*", "\\"])
+def test_what_no_town_is_called_finds_none(towns: Towns, query: str) -> None:
+    assert towns.search(query, None, None, 10) == []
+
+
+def test_as_many_are_found_as_are_asked_for_or_there_are(towns: Towns) -> None:
+    every = towns.search("malm", None, None, len(towns))
+    assert 1 < len(every) < 100
+    for limit in (1, len(every) - 1, len(every), len(every) + 1):
+        assert towns.search("malm", None, None, limit) == every[:limit]
+
+
+def test_every_town_whose_own_name_has_the_text_is_found(towns: Towns) -> None:
+    every = [each.town for each in towns.search("a", None, None, len(towns))]
+    for query in ("lund", "mar", "al ain", "est"):
+        expected = {each.geonames_id for each in every if ranking.match_type(query, normalize(each.name)) is not None}
+        found = {each.town.geonames_id for each in towns.search(query, None, None, len(towns))}
+        assert expected
+        assert expected <= found
+
+
+# One town ----------------------------------------------------------------------------------------------------
+
+
+def test_a_town_tells_what_it_is(towns: Towns) -> None:
+    oslo = towns.get(3143244)
+    assert oslo is not None
+    assert (oslo.name, oslo.country, oslo.state, oslo.timezone) == ("Oslo", "NO", None, "Europe/Oslo")
+    assert oslo.population > 500_000
+    assert ranking.distance_km(oslo.point, OSLO) < 1
+    assert towns.get(1) is None
+    assert towns.get(999_999_999) is None
+
+
+def test_an_address_means_a_town_by_its_own_name_before_others(towns: Towns) -> None:
+    for country, name, meant in (
+        ("DE", "Cologne", "Köln"),
+        ("SE", "MALMO", "Malmö"),
+        ("CH", "Zurich", "Zürich"),
+        ("NL", "s-Hertogenbosch", "'s-Hertogenbosch"),
+    ):
+        found = towns.find_by_name(country, name)
+        assert found is not None
+        assert (found.name, found.country) == (meant, country)
+    assert towns.find_by_name("NO", "Malmö") is None
+    assert towns.find_by_name("SE", "Malm") is None
+    assert towns.find_by_name("SE", "") is None
+
+
+def test_a_state_tells_towns_apart_where_it_is_known(towns: Towns) -> None:
+    for state in ("IL", "MA", "MO"):
+        found = towns.find_by_name("US", "Springfield", state)
+        assert found is not None
+        assert found.state == state
+    largest = towns.find_by_name("US", "Springfield")
+    assert largest is not None
+    assert largest.population == max(
+        each.town.population for each in towns.search("springfield", "US", None, 10) if each.town.name == "Springfield"
+    )
+    assert towns.find_by_name("US", "Springfield", "HI") is None
+    # Elsewhere GeoNames has codes of its own, which say nothing.
+    assert towns.find_by_name("NO", "Oslo", "03") == towns.find_by_name("NO", "Oslo")
+    assert "NO" not in ISO_STATE_COUNTRIES
+
+
+# The files ---------------------------------------------------------------------------------------------------
+
+
+def test_the_files_are_made_once_and_mapped_by_all(towns: Towns, towns_folder: Path) -> None:
+    (made,) = towns_folder.glob("towns-*")
+    before = made.stat().st_mtime_ns
+    another = TownFiles(towns_folder, 15_000)
+
+    async def at_once() -> tuple[Towns, Towns]:
+        return await asyncio.gather(another.load(), another.load())
+
+    one, other = asyncio.run(at_once())
+    assert one is other
+    assert one is not towns
+    assert len(one) == len(towns)
+    assert made.stat().st_mtime_ns == before
+    assert isinstance(np.load(made / "text.npy", mmap_mode="r"), np.memmap)
+
+
+async def test_where_no_folder_can_be_written_the_files_are_the_process_s_own(tmp_path: Path, towns: Towns) -> None:
+    (tmp_path / "file").write_text("in the way")
+    found = await TownFiles(tmp_path / "file", 15_000).load()
+    assert len(found) == len(towns)
+
+
+def test_files_that_can_not_be_made_leave_nothing_behind(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        build(tmp_path / "towns", 1)
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,44 @@
+"""Transactions as ingest takes them, and what is kept of them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from clubs import Club
+from regulars.ingest.commit import commit
+from regulars.ingest.transactions import TransactionWrite, WriteMode, WriteOutcome, write
+from regulars.model.transactions import schema
+from regulars.model.transactions.schema import TransactionIn
+from regulars.model.unit_of_work import UnitOfWork
+
+
+def transaction_write(
+    club: Club, mode: WriteMode = WriteMode.UPSERT, *, local: bool = False, **fields: Any
+) -> TransactionWrite:
+    """A transaction to be put, as it would come in a file."""
+    whole = {"total": 10, "transacted_at": "2026-10-01 12:00:00", "items": []} | fields
+    given = msgspec.json.decode(msgspec.json.encode(whole), type=TransactionIn, strict=False)
+    checked = schema.validate(given, club.community, allow_local=local)
+    checked.fingerprint = schema.fingerprint(given)
+    return TransactionWrite(checked, mode)
+
+
+async def write_all(
+    club: Club, puts: Sequence[TransactionWrite], *, create_profiles: bool = False
+) -> list[WriteOutcome]:
+    """What became of rows that were committed."""
+
+    async def work(writing: UnitOfWork) -> list[WriteOutcome]:
+        return await write(writing, puts, create_profiles=create_profiles)
+
+    return await commit(club.database, club.community.id, work)
+
+
+async def stored_rows(club: Club, columns: str, table: str = "transactions") -> list[tuple[Any, ...]]:
+    """Columns of all that is kept, in order."""
+    async with club.database.read_transaction(club.community.id) as scope:
+        found = await scope.fetch(
+            f"SELECT {columns} FROM {table} WHERE community_id = $1 ORDER BY 1", club.community.id
+        )
+    return [tuple(each.values()) for each in found]

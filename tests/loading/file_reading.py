@@ -1,0 +1,36 @@
+"""Reads files as ingest reads them: which rows are good, and what is said of the others."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from regulars.loading import entities
+from regulars.loading.readers import files
+from regulars.loading.readers.limits import UNLIMITED, FileLimits
+from regulars.loading.readers.rows import FileRow, RawRow, RejectedRow
+
+TRANSACTIONS = entities.columns_of("transactions")
+PROFILES = entities.columns_of("profiles")
+
+WriteFile = Callable[[str, bytes], Path]
+
+HEADER = b"external_id,profile,transacted_at,total\n"
+
+
+def read_rows(path: Path, columns: Any = TRANSACTIONS, limits: FileLimits = UNLIMITED) -> list[FileRow]:
+    """The rows of a file."""
+    source = files.inspect_file(path)
+    source.limits = limits
+    return list(source.rows(columns))
+
+
+def parsed_rows(rows: Sequence[FileRow]) -> dict[int, Any]:
+    """Those that can be read, by their line."""
+    return {row.number: msgspec.json.decode(row.content) for row in rows if isinstance(row, RawRow)}
+
+
+def rejection_reasons(rows: Sequence[FileRow]) -> dict[int, str]:
+    """What is said of the others, by their line."""
+    return {row.line: row.reason for row in rows if isinstance(row, RejectedRow)}

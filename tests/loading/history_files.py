@@ -1,0 +1,164 @@
+"""Files of history, how they are loaded, and what is kept of them."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet
+
+from clubs import Club
+from hypothesis_settings import SEED
+from loading.file_loader import FileLoader
+from regulars.loading import entities, loader
+from regulars.loading.batches import LoadOptions, LoadSummary
+from regulars.loading.load_job import LoadJob, open_load_job
+from regulars.loading.plain_rows import SlowRows, read_plain_rows
+from regulars.loading.readers import files
+from regulars.model.community import Community
+from regulars.verify.verify import verify
+
+MEMBERS = [f"M{number}" for number in range(20)]
+
+PURCHASE_TABLES = ("purchases", "purchase_changes", "purchase_rollups", "purchase_marks", "unique_sets")
+"""What is derived of transactions for reports."""
+
+
+def write_sales(path: Path, rows: int = 200, **more: list[Any]) -> Path:
+    """A file of random sales of members, and of nobody."""
+    chance = random.Random(SEED)
+    # No two at one instant: which of them comes first would be open.
+    minutes = chance.sample(range(1_000_000), rows)
+    table = {
+        "external_id": [f"T{number}" for number in range(rows)],
+        "profile": [chance.choice([*MEMBERS, None]) for _ in range(rows)],
+        "transacted_at": [
+            datetime(2024, 1, 1, tzinfo=UTC).replace(tzinfo=None) + timedelta(minutes=minute) for minute in minutes
+        ],
+        "total": [Decimal(chance.randrange(-5_000, 50_000)) / 100 for _ in range(rows)],
+        "location": [chance.choice(["S1", "S2", None]) for _ in range(rows)],
+        "systems": [chance.choice([["pos"], ["WEB", "app"], [], None]) for _ in range(rows)],
+        **more,
+    }
+    pyarrow.parquet.write_table(pa.table(table), path)
+    return path
+
+
+async def load_path(load: FileLoader, path: Path, *, by_rows: bool = False, **options: Any) -> LoadSummary:
+    """What comes of a file, by columns or row by row."""
+    source = files.inspect_file(path)
+    read = partial(source.rows, entities.columns_of("transactions"))
+    club = load.club
+    place = (club.database, club.server.group_committer, club.community.id)
+    return await loader.load_and_finish(
+        *place, "transactions", read, LoadOptions(**options), None if by_rows else source
+    )
+
+
+@asynccontextmanager
+async def load_without_finishing(load: FileLoader, path: Path) -> AsyncIterator[LoadJob]:
+    """A load whose rows are in, and whose values are not computed."""
+    club = load.club
+    source = files.inspect_file(path)
+    async with open_load_job(club.database, club.server.group_committer, club.community.id) as arrival:
+        await loader.load_file(
+            arrival, "transactions", partial(source.rows, entities.columns_of("transactions")), None, source
+        )
+        yield arrival
+
+
+async def fetch_rows(club: Club, statement: str) -> list[dict[str, Any]]:
+    async with club.database.read_transaction(club.community.id) as scope:
+        return [dict(row) for row in await scope.fetch(statement, club.community.id)]
+
+
+async def count_dirty(club: Club) -> int:
+    (row,) = await fetch_rows(
+        club, "SELECT count(*) AS n FROM aggregations WHERE community_id = $1 AND values_epoch < 0"
+    )
+    return int(row["n"])
+
+
+async def verify_differences(club: Club) -> list[str]:
+    """What verify finds, once it is seen that nothing is marked any more."""
+    assert await count_dirty(club) == 0
+    found = [each async for each in verify(club.database, club.community.id)]
+    return [str(each) for each in found if not isinstance(each, int)]
+
+
+async def count_outbox(club: Club, cause: str) -> int:
+    (row,) = await fetch_rows(club, f"SELECT count(*) AS n FROM outbox WHERE community_id = $1 AND cause = '{cause}'")
+    return int(row["n"])
+
+
+STORED_TRANSACTIONS = """
+SELECT told.*, own.external_id AS owner
+FROM transactions AS told
+LEFT JOIN profiles AS own USING (community_id, profile_id)
+WHERE told.community_id = $1
+ORDER BY told.external_id
+"""
+
+
+def comparable(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows but for what is new each time."""
+    return [{name: value for name, value in row.items() if name not in ("id", "profile_id")} for row in rows]
+
+
+AWKWARD: dict[str, list[Any]] = {
+    "texts": ["plain", "ødeløv", 'a "quote"', "back\\slash", "tab\tin", "nul\0", "x" * 255, "x" * 256, "", "77777"],
+    "times": [
+        "2026-10-01", "2026-10-01 12:30", "2026-10-01T12:30:15.250", "2026-10-01T12:30:15+02:00", "2026-10-01T12:30Z",
+        "2026-10-25 02:30", "2026-03-29 02:30", "2026-13-01", "1899-01-01", "today", "2026-10-01T24:00:00", None,
+    ],
+    "totals": [
+        "5", "5.00", "-0.5", "0", "-0", "005", "1e3", "1.234", "1.2340", "1.1234567", "999999999999", "99999999999.99",
+        "x", "", None,
+    ],
+    "zones": ["UTC", "Europe/Oslo", "America/New_York", "CET", "Nowhere/Land", "", None, None, None],
+    "currencies": ["NOK", "nok", "SEK", None, None, None],
+}  # fmt: skip
+
+
+def write_awkward(path: Path, rows: int = 600) -> Path:
+    """A file in which every column has cells of every form."""
+    chance = random.Random(SEED + 1)
+
+    def some(name: str, *usual: str | None) -> list[Any]:
+        return [chance.choice(AWKWARD[name]) if chance.random() < 0.2 else chance.choice(usual) for _ in range(rows)]
+
+    ids = [f"T{number if chance.random() < 0.95 else number // 2}" for number in range(rows)]
+    table = {
+        "external_id": [chance.choice(AWKWARD["texts"]) if chance.random() < 0.05 else each for each in ids],
+        "profile": some("texts", "M1", "M2", "nobody", None),
+        "transacted_at": some("times", "2026-10-01 12:00:00", "2026-01-01T10:00:00Z"),
+        "timezone": some("zones", "Europe/Oslo", None),
+        "total": some("totals", "5.00", "-2.5", "349"),
+        "currency": some("currencies", None),
+        "location": some("texts", "S1", "S2", None),
+        "systems": [chance.choice([["pos"], ["Web", "pos"], [], None, ["a,b"], [""], [None]]) for _ in range(rows)],
+        "is_void": [chance.choice([True, False, None]) for _ in range(rows)],
+        "receipt_ref": some("texts", None, "R1"),
+        "sku": [chance.choice([None] * 9 + ["A"]) for _ in range(rows)],
+        "type": [chance.choice([None] * 9 + ["sale"]) for _ in range(rows)],
+    }
+    pyarrow.parquet.write_table(pa.table(table), path)
+    return path
+
+
+def count_plain_rows(path: Path, community: Community) -> int:
+    """How many rows of a file go by columns."""
+    left = SlowRows()
+    with path.open("rb") as file:
+        columns = entities.columns_of("transactions")
+        found = list(read_plain_rows(file, columns, community, 100, left, lambda position: None))
+    number = sum(len(table) for tables in found for table in tables)
+    assert number + sum(left.flags) == len(left.flags)
+    return number

@@ -1,0 +1,378 @@
+"""Profiles by the thousand: rows are taken or refused one by one, and saying the same again says nothing."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import pytest
+
+from api.profile_calls import PROFILES_URL, create_profile, get_profile, list_memberships, other_club
+from clubs import Club
+from regulars.core.errors import ValidationError
+from regulars.ingest.commit import commit
+from regulars.model import memberships as memberships_facts
+from regulars.model.memberships import MembershipIn
+from regulars.model.profiles import lookup, profiles
+from regulars.model.profiles.schema import ProfileIn, validate
+from regulars.model.unit_of_work import UnitOfWork
+
+__all__ = ["other_club"]
+
+
+async def _commit(club: Club, work: Callable[[UnitOfWork], Awaitable[Any]]) -> Any:
+    return await commit(club.database, club.community.id, work)
+
+
+def _told(outcomes: Sequence[object]) -> list[object]:
+    return [each.errors if isinstance(each, ValidationError) else each for each in outcomes]
+
+
+async def _load(club: Club, *rows: dict[str, Any]) -> list[object]:
+    checked_rows = [validate(msgspec.convert(row, ProfileIn, strict=False)) for row in rows]
+    return _told(await _commit(club, lambda writing: profiles.upsert_many(writing, checked_rows)))
+
+
+async def _load_memberships(club: Club, *rows: dict[str, Any]) -> list[object]:
+    checked_rows = [memberships_facts.validate(msgspec.convert(row, MembershipIn, strict=False)) for row in rows]
+    return _told(await _commit(club, lambda writing: memberships_facts.upsert_many(writing, checked_rows)))
+
+
+async def _listed(club: Club) -> list[dict[str, Any]]:
+    answer = await club.http.get(f"{PROFILES_URL}?page[size]=500&sort=external_id")
+    listed: list[dict[str, Any]] = answer.json()["data"]
+    return listed
+
+
+# Profiles -----------------------------------------------------------------------------------------------
+
+
+async def test_the_same_rows_again_change_nothing(club: Club) -> None:
+    row = {
+        "external_id": "P-1",
+        "first_name": "Kari",
+        "email": "kari@example.com",
+        "joined_at": "2026-01-02",
+        "consents": {"sms_marketing": True},
+        "sms_status": "verified",
+        "identities": [{"handle": "card", "identifier": "1"}],
+        "addresses": [{"city": "Oslo", "is_default": True}],
+        "attributes": {"comms": {"email_promo": True}},
+        "birth_day": 29,
+        "birth_month": 2,
+    }
+    assert await _load(club, row, {"external_id": "P-2"}) == ["loaded", "loaded"]
+    before = await _listed(club)
+    club.clock.advance(days=1)
+    assert await _load(club, row, {"external_id": "P-2"}) == ["unchanged", "unchanged"]
+    assert await _listed(club) == before
+    assert await _load(club, row | {"first_name": "Karin"}) == ["loaded"]
+    [after, _] = await _listed(club)
+    assert after == before[0] | {"first_name": "Karin", "updated_at": "2026-11-02 00:00:00"}
+
+
+async def test_good_rows_are_kept_and_bad_ones_refused(club: Club) -> None:
+    await create_profile(club, email="taken@example.com", mobile_phone="+471")
+    outcomes = await _load(
+        club,
+        {"external_id": "1", "email": "Taken@example.com"},
+        {"external_id": "2", "mobile_phone": "+471"},
+        {"external_id": "3", "email": "new@example.com", "mobile_phone": "+472"},
+        {"external_id": "4", "email": "NEW@example.com"},
+        {"external_id": "5", "mobile_phone": "+472"},
+        {"external_id": "6", "joined_location_external_id": "S9", "favorite_stores": ["S8"]},
+        {"first_name": "Nobody"},
+        {"external_id": "7", "identities": [{"handle": "card", "identifier": "1"}]},
+        {"external_id": "8", "identities": [{"handle": "card", "identifier": "1"}]},
+        {"external_id": "9"},
+    )
+    assert outcomes == [
+        {"email": "The email exists"},
+        {"mobile_phone": "The phone number exists"},
+        "loaded",
+        {"email": "The email exists"},
+        {"mobile_phone": "The phone number exists"},
+        {
+            "joined_location_external_id": "There is no location S9",
+            "favorite_stores.0": "There is no location S8",
+        },
+        {"external_id": "is required: it tells a row that comes again from a new one"},
+        "loaded",
+        {"identities.0.identifier": "The identity exists"},
+        "loaded",
+    ]
+    loaded = [each["external_id"] for each in await _listed(club)]
+    assert loaded == ["3", "7", "9", None]
+
+
+async def test_a_row_sees_the_ones_before_it(club: Club) -> None:
+    outcomes = await _load(
+        club,
+        {"external_id": "1", "first_name": "Kari"},
+        {"external_id": "1", "last_name": "Nordmann"},
+        {"external_id": "1", "first_name": "Kari"},
+    )
+    assert outcomes == ["loaded", "loaded", "unchanged"]
+    [profile] = await _listed(club)
+    assert (profile["first_name"], profile["last_name"]) == ("Kari", "Nordmann")
+
+
+async def test_the_external_id_of_a_merged_or_deleted_profile_is_refused(club: Club) -> None:
+    gone, into = await create_profile(club, external_id="1"), await create_profile(club, external_id="2")
+    deleted = await create_profile(club, external_id="3")
+    body = {"source_profile_id": gone["id"], "destination_profile_id": into["id"]}
+    await club.http.post(f"{PROFILES_URL}/merge", json=body)
+    await club.http.delete(f"{PROFILES_URL}/{deleted['id']}")
+    outcomes = await _load(club, {"external_id": "1"}, {"external_id": "3"}, {"external_id": "2", "title": "Ms"})
+    assert outcomes == [
+        {"external_id": f"is of a profile that was merged into {into['id']}"},
+        {"external_id": "is of a profile that was deleted: make it active first"},
+        "loaded",
+    ]
+
+
+async def test_two_writers_of_the_same_rows_at_once_write_them_once(club: Club) -> None:
+    rows = [{"external_id": str(n), "email": f"{n}@example.com"} for n in range(50)]
+    outcomes = await asyncio.gather(_load(club, *rows), _load(club, *reversed(rows)))
+    assert sorted(each for some in outcomes for each in some if isinstance(each, str)) == (
+        ["loaded"] * 50 + ["unchanged"] * 50
+    )
+    assert len(await _listed(club)) == 50
+
+
+async def test_two_requests_at_once_never_share_an_email(club: Club) -> None:
+    answers = await asyncio.gather(
+        *(club.http.post(PROFILES_URL, json={"email": "kari@example.com"}) for _ in range(4))
+    )
+    assert sorted(answer.status_code for answer in answers) == [201, 422, 422, 422]
+
+
+async def test_thousands_of_rows_come_in_at_once(club: Club) -> None:
+    rows = [
+        {
+            "external_id": str(n),
+            "email": f"{n}@example.com",
+            "consents": {"email_marketing": True},
+            "addresses": [{"iso": "NO"}],
+        }
+        for n in range(3000)
+    ]
+    assert await _load(club, *rows) == ["loaded"] * 3000
+    assert await _load(club, *rows) == ["unchanged"] * 3000
+
+
+# Batches over HTTP ----------------------------------------------------------------------------------------
+
+
+async def test_a_batch_matches_by_what_it_says(club: Club) -> None:
+    by_email = await create_profile(club, email="kari@example.com")
+    by_card = await create_profile(club, identities=[{"handle": "card", "identifier": "1"}])
+    rows = [
+        {"email": "KARI@example.com", "first_name": "Kari"},
+        {"email": "ola@example.com"},
+        {"email": "Ola@example.com", "first_name": "Ola"},
+        {"email": "?"},
+        {},
+    ]
+    answer = await club.http.post(f"{PROFILES_URL}/batch.json", json={"match_criteria": "email", "profiles": rows})
+    result = answer.json()["data"]
+    assert (answer.status_code, result["loaded"], result["unchanged"]) == (200, 4, 0)
+    assert [(each["index"], list(each["errors"])) for each in result["rejected"]] == [(3, ["email"])]
+    assert (await get_profile(club, by_email["id"]))["first_name"] == "Kari"
+    again = {"match_criteria": "card", "profiles": [{"identities": by_card["identities"], "title": "Ms"}]}
+    assert (await club.http.post(f"{PROFILES_URL}/batch.json", json=again)).json()["data"]["loaded"] == 1
+    assert (await get_profile(club, by_card["id"]))["title"] == "Ms"
+    assert len(await _listed(club)) == 4
+
+
+async def test_rows_that_mean_one_profile_by_two_cards_come_after_each_other(club: Club) -> None:
+    cards = [{"handle": "card", "identifier": "1"}, {"handle": "card", "identifier": "2"}]
+    profile = await create_profile(club, identities=cards)
+    rows = [{"identities": cards[:1], "title": "Ms"}, {"identities": cards[1:], "first_name": "Kari"}]
+    await club.http.post(f"{PROFILES_URL}/batch.json", json={"match_criteria": "card", "profiles": rows})
+    after = await get_profile(club, profile["id"])
+    assert (after["title"], after["first_name"]) == ("Ms", "Kari")
+
+
+async def test_a_queued_batch_can_be_asked_for(club: Club, other_club: Club) -> None:
+    body = {
+        "match_criteria": "external_id",
+        "profiles": [{"external_id": "P-1"}, {"external_id": 5, "birth_day": 0}],
+    }
+    queued = (await club.http.post(f"{PROFILES_URL}/batch", json=body)).json()["data"]
+    assert queued["message"] == "Profiles queued for batch import."
+    path = f"{PROFILES_URL}/batch/{queued['batch_id']}"
+    batch = (await club.http.get(path)).json()["data"]
+    assert (batch["entity"], batch["loaded"], batch["unchanged"]) == ("profiles", 1, 0)
+    assert [(each["index"], list(each["errors"])) for each in batch["rejected"]] == [(1, ["birth_day"])]
+    assert (await other_club.http.get(path)).status_code == 404
+    assert (await club.http.get(f"{PROFILES_URL}/batch/none")).status_code == 404
+
+
+@pytest.mark.parametrize("body", [{}, {"profiles": {}}, {"profiles": [], "match_criteria": "a\0"}])
+async def test_a_batch_that_can_not_be_is_refused(club: Club, body: dict[str, Any]) -> None:
+    for path in ("batch", "batch.json"):
+        assert (await club.http.post(f"{PROFILES_URL}/{path}", json=body)).status_code == 422
+
+
+# Lookups ----------------------------------------------------------------------------------------------------
+
+
+async def _resolved(club: Club, *refs: tuple[str, str]) -> dict[tuple[str, str], str]:
+    async with club.database.read_transaction(club.community.id) as scope:
+        found = await lookup.resolve(scope, refs)
+    return {ref: str(profile_id) for ref, profile_id in found.items()}
+
+
+async def test_profiles_are_found_by_every_handle(club: Club, other_club: Club) -> None:
+    profile = await create_profile(
+        club,
+        external_id="P-1",
+        email="kari@example.com",
+        mobile_phone="+471",
+        identities=[{"handle": "card", "identifier": "1"}],
+    )
+    refs = [
+        ("id", profile["id"]),
+        ("id", profile["id"].upper()),
+        ("external_id", "P-1"),
+        ("external_id_or_id", "P-1"),
+        ("external_id_or_id", profile["id"]),
+        ("email", "KARI@example.com"),
+        ("mobile_phone", "+471"),
+        ("card", "1"),
+    ]
+    missing = [
+        ("id", "none"),
+        ("external_id", "P-2"),
+        ("email", "ola@example.com"),
+        ("card", "2"),
+        ("shop", "1"),
+    ]
+    assert await _resolved(club, *refs, *missing) == dict.fromkeys(refs, profile["id"])
+    assert await _resolved(other_club, *refs) == {}
+
+
+async def test_merged_profiles_are_found_where_they_went_and_deleted_ones_not(club: Club) -> None:
+    gone = await create_profile(club, external_id="1", identities=[{"handle": "card", "identifier": "1"}])
+    into = await create_profile(club, external_id="2")
+    body = {"source_profile_id": gone["id"], "destination_profile_id": into["id"]}
+    await club.http.post(f"{PROFILES_URL}/merge", json=body)
+    refs = [("id", gone["id"]), ("external_id", "1"), ("card", "1")]
+    assert await _resolved(club, *refs) == dict.fromkeys(refs, into["id"])
+    await club.http.delete(f"{PROFILES_URL}/{into['id']}")
+    assert await _resolved(club, *refs) == {}
+
+
+async def test_missing_profiles_are_made_and_join_now(club: Club) -> None:
+    there, deleted = await create_profile(club, external_id="1"), await create_profile(club, external_id="3")
+    await club.http.delete(f"{PROFILES_URL}/{deleted['id']}")
+
+    async def work(writing: UnitOfWork) -> dict[str, UUID]:
+        found = await profiles.get_or_create_ids(writing, ["1", "2", "2", "3"])
+        assert dict(writing.dirty_profiles) == {found["2"]: "profile.created"}
+        return found
+
+    found = await _commit(club, work)
+    assert sorted(found) == ["1", "2"]
+    assert str(found["1"]) == there["id"]
+    made_now = await get_profile(club, str(found["2"]))
+    assert (made_now["external_id"], made_now["joined_at"]) == ("2", "2026-11-01 00:00:00")
+    assert await list_memberships(club, made_now["id"]) == [("in", "2026-11-01 00:00", True)]
+    assert await _commit(club, lambda writing: profiles.get_or_create_ids(writing, ["1", "2"])) == found
+
+
+# Joining and leaving --------------------------------------------------------------------------------------
+
+
+async def test_memberships_come_in_any_order_and_again(club: Club) -> None:
+    profile = await create_profile(club, external_id="P-1", joined_at="2020-01-01")
+    rows = [
+        {"external_id": "M-3", "profile": "P-1", "type": "in", "at": "2022-01-01"},
+        {"external_id": "M-2", "profile": profile["id"], "type": "out", "at": "2021-01-01"},
+        {"external_id": "M-1", "profile": "P-1", "type": "in", "at": "2020-01-01", "consents": {"a": True}},
+    ]
+    assert await _load_memberships(club, *rows) == ["loaded"] * 3
+    expected = [
+        ("in", "2020-01-01 00:00", True),
+        ("in", "2020-01-01 00:00", False),
+        ("out", "2021-01-01 00:00", True),
+        ("in", "2022-01-01 00:00", True),
+    ]
+    assert await list_memberships(club, profile["id"]) == expected
+    assert await _load_memberships(club, *rows) == ["unchanged"] * 3
+    assert await _load_memberships(club, rows[1] | {"at": "2023-01-01"}) == ["loaded"]
+    assert await list_memberships(club, profile["id"]) == [
+        ("in", "2020-01-01 00:00", True),
+        ("in", "2020-01-01 00:00", False),
+        ("in", "2022-01-01 00:00", False),
+        ("out", "2023-01-01 00:00", True),
+    ]
+
+
+async def test_memberships_without_an_id_are_told_apart_by_what_they_say(club: Club) -> None:
+    profile = await create_profile(club, external_id="P-1", joined_at="2020-01-01")
+    rows = [
+        {"profile": "P-1", "type": "out", "at": "2021-01-01"},
+        {"profile": "P-1", "type": "out", "at": "2021-01-01"},
+        {"profile": "P-1", "type": "out", "at": "2021-01-02"},
+    ]
+    assert await _load_memberships(club, *rows) == ["loaded", "unchanged", "loaded"]
+    assert await _load_memberships(club, *rows) == ["unchanged"] * 3
+    assert await list_memberships(club, profile["id"]) == [
+        ("in", "2020-01-01 00:00", True),
+        ("out", "2021-01-01 00:00", True),
+        ("out", "2021-01-02 00:00", False),
+    ]
+
+
+async def test_a_membership_moves_to_another_profile(club: Club) -> None:
+    one, two = await create_profile(club, external_id="1"), await create_profile(club, external_id="2")
+    row = {"external_id": "M", "type": "out", "at": "2026-11-02"}
+    await _load_memberships(club, row | {"profile": "1"})
+    await _load_memberships(club, row | {"profile": "2"})
+    assert [len(await list_memberships(club, each["id"])) for each in (one, two)] == [1, 2]
+
+
+async def test_a_membership_of_nobody_is_refused(club: Club) -> None:
+    outcomes = await _load_memberships(club, {"profile": "P-9", "type": "in", "at": "2021-01-01"})
+    assert outcomes == [{"profile": "There is no profile P-9"}]
+
+
+@pytest.mark.parametrize(
+    ("row", "path"),
+    [
+        ({"type": "in", "at": "2021-01-01"}, "profile"),
+        ({"profile": "1", "at": "2021-01-01"}, "type"),
+        ({"profile": "1", "type": "in"}, "at"),
+        ({"profile": "1", "type": "join", "at": "2021-01-01"}, "type"),
+        ({"profile": "1", "type": "in", "at": "0000-01-01"}, "at"),
+        ({"profile": "1\0", "type": "in", "at": "2021-01-01"}, "profile"),
+        ({"profile": "1", "type": "in", "at": "2021-01-01", "consents": {"a": "b"}}, "consents"),
+    ],
+)
+def test_a_membership_that_can_not_be_is_refused_by_path(row: dict[str, Any], path: str) -> None:
+    with pytest.raises(ValidationError) as refusal:
+        memberships_facts.validate(msgspec.convert(row, MembershipIn))
+    assert list(refusal.value.errors) == [path]
+
+
+async def test_members_are_ins_minus_outs_at_every_instant(club: Club) -> None:
+    profile = await create_profile(club, joined_at="2026-10-01")
+    path = f"{PROFILES_URL}/{profile['id']}"
+    for _ in range(2):
+        club.clock.advance(days=1)
+        await club.http.delete(path)
+        await club.http.put(f"{path}/update-type", json={"profile_type": "deleted"})
+        club.clock.advance(days=1)
+        await club.http.put(f"{path}/update-type", json={"profile_type": "active"})
+        await club.http.put(f"{path}/update-type", json={"profile_type": "active"})
+    found = await list_memberships(club, profile["id"])
+    assert found == [
+        ("in", "2026-10-01 00:00", True),
+        ("out", "2026-11-02 00:00", True),
+        ("in", "2026-11-03 00:00", True),
+        ("out", "2026-11-04 00:00", True),
+        ("in", "2026-11-05 00:00", True),
+    ]

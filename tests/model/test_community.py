@@ -1,0 +1,158 @@
+"""A community is changed: what its profiles' values are read by shows at once, its currency stays."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from api.transaction_client import create_profile, create_transaction, get_values, sale
+from clubs import Club
+from ingest.transaction_writes import stored_rows, transaction_write
+from regulars.core.errors import ValidationError
+from regulars.ingest.commit import commit
+from regulars.ingest.transactions import write
+from regulars.loading import loader
+from regulars.loading.readers.rows import RawRow
+from regulars.model import community as communities
+from regulars.model.community import Community
+from regulars.model.unit_of_work import UnitOfWork
+
+
+async def change(club: Club, **fields: Any) -> Community:
+    """Changes fields of the club's community; gives it as it is then."""
+
+    async def work(writing: UnitOfWork) -> Community:
+        return await communities.update(writing, **fields)
+
+    return await commit(club.database, club.community.id, work)
+
+
+async def epoch(club: Club) -> int:
+    """What the club's values are computed by."""
+    async with club.database.read_transaction(club.community.id) as scope:
+        found: int = await scope.fetchval("SELECT values_epoch FROM epochs WHERE community_id = $1", club.community.id)
+        return found
+
+
+async def test_what_is_given_changes_and_the_rest_stays(club: Club) -> None:
+    before = club.community
+    changed = await change(club, name="New", country="sweden")
+    assert (changed.name, changed.country) == ("New", "SE")
+    assert (changed.timezone, changed.currency, changed.slug) == (before.timezone, before.currency, before.slug)
+    assert changed.attributes == before.attributes
+    async with club.database.unscoped_connection() as connection:
+        assert await communities.get_by_id(connection, before.id) == changed
+
+
+async def test_another_zone_shows_in_the_next_read(club: Club) -> None:
+    mine = await create_profile(club, joined_at="2026-08-02 23:30:00")
+    # Without a zone of its own, as from a file.
+    await create_transaction(club, sale(10, "2026-10-01 23:30:00", profile_id=mine))
+    async with club.database.write_transaction(club.community.id) as scope:
+        await scope.execute(
+            "UPDATE transactions SET timezone = NULL, shop_date = NULL WHERE community_id = $1", club.community.id
+        )
+    before = await get_values(club, mine)
+    assert (before["dimension_join"], before["first_shop_date"]) == ("JC", "2026-10-01")
+    await change(club, timezone="Pacific/Auckland")
+    after = await get_values(club, mine)
+    assert (after["dimension_join"], after["first_shop_date"]) == ("JN", "2026-10-02")
+    assert after["first_shop_days"] == before["first_shop_days"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "raised"),
+    [
+        ({"timezone": "Europe/Oslo"}, 1),
+        ({"currency": "EUR"}, 1),
+        ({"name": "New"}, 0),
+        ({"country": "SE"}, 0),
+        ({"timezone": "UTC", "currency": "NOK"}, 0),
+        ({}, 0),
+    ],
+)
+async def test_only_what_values_are_read_by_has_them_computed_anew(
+    club: Club, fields: dict[str, str], raised: int
+) -> None:
+    before = await epoch(club)
+    await change(club, **fields)
+    assert await epoch(club) == before + raised
+
+
+async def test_the_currency_is_fixed_after_the_first_transaction(club: Club) -> None:
+    changed = await change(club, currency="kwd")
+    assert (changed.currency, changed.minor_digits) == ("KWD", 3)
+    mine = await create_profile(club)
+    await create_transaction(club, sale("1.005", profile_id=mine))
+    assert str((await get_values(club, mine))["spend_all"]) == "1.005"
+    with pytest.raises(ValidationError) as refused:
+        await change(club, currency="NOK")
+    assert refused.value.errors == {"currency": "is fixed after the first transaction: it is KWD"}
+    assert (await change(club, currency="KWD", name="New")).name == "New"
+
+
+async def test_what_can_t_be_is_refused_by_field(club: Club) -> None:
+    with pytest.raises(ValidationError) as refused:
+        await change(club, country="Atlantis", timezone="Mars/Olympus", currency="XXY")
+    assert refused.value.errors.keys() == {"country", "timezone", "currency"}
+    async with club.database.unscoped_connection() as connection:
+        assert await communities.get_by_id(connection, club.community.id) == club.community
+
+
+async def test_a_currency_waits_for_whoever_writes_now(club: Club) -> None:
+    changing: list[asyncio.Task[Community]] = []
+
+    async def work(writing: UnitOfWork) -> None:
+        await write(writing, [transaction_write(club)])
+        changing.append(asyncio.create_task(change(club, currency="BHD")))
+        async with club.database.unscoped_connection() as connection:
+            while not await connection.fetchval(_IS_WAITING):
+                assert not changing[0].done()
+
+    await commit(club.database, club.community.id, work)
+    with pytest.raises(ValidationError, match="is fixed after the first transaction: it is NOK"):
+        await changing[0]
+
+
+_IS_WAITING = """
+SELECT EXISTS (
+    SELECT FROM pg_locks JOIN pg_database ON pg_database.oid = pg_locks.database
+    WHERE datname = current_database() AND locktype = 'advisory' AND NOT granted
+)
+"""
+
+
+def amount(total: float) -> dict[str, Any]:
+    """A sale that is told from others by its total."""
+    return sale(total, external_id=str(total), items=[])
+
+
+async def amounts(club: Club) -> list[int]:
+    """Minor units of all transactions."""
+    return [each for (each,) in await stored_rows(club, "amount")]
+
+
+@pytest.mark.parametrize("path", ["", "/batch.json"])
+async def test_what_was_checked_by_the_currency_before_is_checked_anew(club: Club, path: str) -> None:
+    await club.server.group_committer.community(club.community.id)
+    await change(club, currency="BHD")
+    answer = await club.http.post(f"/api/v3/transactions{path}", json=amount(10.005))
+    assert answer.is_success
+    assert await amounts(club) == [10005]
+
+
+async def test_a_file_that_was_read_by_the_currency_before_is_refused(club: Club) -> None:
+    loop = asyncio.get_running_loop()
+
+    def read() -> Iterator[RawRow]:
+        asyncio.run_coroutine_threadsafe(change(club, currency="BHD"), loop).result()
+        yield RawRow(1, b'{"external_id": "1", "transacted_at": "2026-10-01T10:00:00Z", "total": 10.005}')
+
+    with pytest.raises(ValidationError, match="currency was changed while the file was read"):
+        await loader.load_and_finish(
+            club.database, club.server.group_committer, club.community.id, "transactions", read
+        )
+    assert await amounts(club) == []

@@ -1,0 +1,38 @@
+"""Small tables of purchases, and what is computed from them at one instant."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+import regulars
+
+AS_OF = "2026-11-01T00:00:00Z"
+HEADER = "external_id,profile,transacted_at,total"
+
+Row = dict[str, Any]
+
+
+def table(**columns: Sequence[Any]) -> pa.Table:
+    """One purchase of M1 on the first of October, with other or further columns."""
+    known = {"external_id": ["T1"], "profile": ["M1"], "transacted_at": ["2026-10-01"], "total": ["5.00"]}
+    return pa.table({**known, **columns})
+
+
+def write_csv(folder: Path, *rows: str, more: str = "") -> Path:
+    """A file of purchases."""
+    path = folder / "sales.csv"
+    path.write_text("\n".join((HEADER + more, *rows)) + "\n")
+    return path
+
+
+def compute_values(transactions: Any, *, as_of: Any = AS_OF, **asked: Any) -> dict[str, Row]:
+    """The values of each profile."""
+    computed = regulars.compute(transactions, as_of=as_of, **asked)
+    return {row["profile_id"]: row for row in computed.to_pylist()}
+
+
+def compute_spend(transactions: Any, **asked: Any) -> Mapping[str, str]:
+    """What each profile spent."""
+    return {profile: str(row["spend_all"]) for profile, row in compute_values(transactions, **asked).items()}

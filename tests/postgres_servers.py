@@ -1,0 +1,133 @@
+"""The PostgreSQL servers that the tests run on: the embedded one, and the oldest that is supported."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from regulars.aggregations import table
+from regulars.storage import embedded
+from regulars.storage.migrate import migrate, role_of
+
+Urls = tuple[str, str]
+"""The owner's and the app's URL."""
+
+OLDEST_BINARIES = Path("/usr/lib/postgresql/15/bin")
+_DATABASE = "regulars"
+
+
+@contextmanager
+def environment_server() -> Iterator[Urls]:
+    """The server that REGULARS_TEST_OWNER_URL and REGULARS_TEST_DATABASE_URL name, as it is."""
+    yield os.environ["REGULARS_TEST_OWNER_URL"], os.environ["REGULARS_TEST_DATABASE_URL"]
+
+
+@contextmanager
+def embedded_server() -> Iterator[Urls]:
+    """The PostgreSQL that comes with the package."""
+    with tempfile.TemporaryDirectory(prefix="regulars-test-") as folder, embedded.run_server(Path(folder)) as urls:
+        with psycopg.connect(urls[0], autocommit=True) as connection:
+            # What is durable is tested by tests that start servers of their own.
+            connection.execute("ALTER SYSTEM SET fsync = off")
+            connection.execute("SELECT pg_reload_conf()")
+        migrate(urls[0], role_of(urls[1]), table.column_statements())
+        yield urls
+
+
+@contextmanager
+def oldest_server() -> Iterator[Urls]:
+    """A PostgreSQL 15 from the system's packages, whose tables belong to a role that is no superuser."""
+    if not (OLDEST_BINARIES / "postgres").exists():
+        reason = f"there is no PostgreSQL 15 in {OLDEST_BINARIES}: apt-get install postgresql-15"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason, pytrace=False)
+        pytest.skip(reason)
+    with tempfile.TemporaryDirectory(prefix="regulars-test-") as folder:
+        data = Path(folder) / "data"
+        _give_away(Path(folder))
+        _run("initdb", "--auth=trust", "--username=postgres", "--encoding=UTF8", "--no-sync", f"--pgdata={data}")
+        options = f"-c listen_addresses= -c unix_socket_directories={folder} -c fsync=off -c max_connections=100"
+        _run("pg_ctl", "start", "--wait", f"--pgdata={data}", f"--log={folder}/log", f"--options={options}")
+        try:
+            yield _prepared(folder)
+        finally:
+            _run("pg_ctl", "stop", "--mode=immediate", "--wait", f"--pgdata={data}")
+
+
+def _prepared(folder: str) -> Urls:
+    with psycopg.connect(_url(folder, "postgres", "postgres"), autocommit=True) as connection:
+        for role in ("regulars_owner CREATEDB", embedded.APP_ROLE):
+            connection.execute(f"CREATE ROLE {role} LOGIN NOSUPERUSER NOBYPASSRLS".encode())
+        connection.execute(f"CREATE DATABASE {_DATABASE} OWNER regulars_owner TEMPLATE template0".encode())
+    urls = _url(folder, "regulars_owner", _DATABASE), _url(folder, embedded.APP_ROLE, _DATABASE)
+    migrate(urls[0], embedded.APP_ROLE, table.column_statements())
+    return urls
+
+
+def _url(folder: str, role: str, database: str) -> str:
+    return f"postgresql://{role}@/{database}?host={folder}"
+
+
+# PostgreSQL refuses to run as root.
+_USER = pwd.getpwnam("postgres") if os.geteuid() == 0 and OLDEST_BINARIES.exists() else None
+
+
+def _give_away(folder: Path) -> None:
+    if _USER is not None:
+        shutil.chown(folder, _USER.pw_uid, _USER.pw_gid)
+
+
+def _run(program: str, *arguments: str) -> None:
+    subprocess.run(
+        [str(OLDEST_BINARIES / program), *arguments],
+        check=True,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        cwd="/",
+        env={"LC_ALL": "C.UTF-8", "PATH": os.defpath},
+        user=None if _USER is None else _USER.pw_uid,
+        group=None if _USER is None else _USER.pw_gid,
+        extra_groups=None if _USER is None else [],
+    )
+
+
+_STARTS: Mapping[str, Callable[[], AbstractContextManager[Urls]]] = {
+    "embedded": embedded_server,
+    "postgresql15": oldest_server,
+}
+NAMES = tuple(_STARTS)
+
+
+class Servers:
+    """Servers that are started when the first test asks for them, and stopped with the run."""
+
+    def __init__(self) -> None:
+        self._running: dict[str, Urls] = {}
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Servers:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._stack.close()
+
+    def urls(self, name: str) -> Urls:
+        """The URLs of a server by name; of the environment's one, where that is given, for any name."""
+        if name not in self._running:
+            is_given = bool(os.environ.get("REGULARS_TEST_OWNER_URL"))
+            start = environment_server if is_given else _STARTS[name]
+            self._running[name] = self._stack.enter_context(start())
+        return self._running[name]
+
+
+on_both_servers = pytest.mark.parametrize("database_urls", NAMES, indirect=True)
+"""Has the tests of a module run on both servers."""

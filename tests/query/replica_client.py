@@ -1,0 +1,48 @@
+"""Asks a copy as a request does: in a snapshot of its own, under row-level security."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from clubs import Club
+from regulars.auth.tenants import Tenant
+from regulars.query.replica.cache import ReplicaCache
+from regulars.storage.database import Scope
+
+
+def tenant_of(club: Club, smallest_cell: int | None = None) -> Tenant:
+    """The club as a customer."""
+    it = club.community
+    return Tenant(
+        community_id=it.id,
+        loyalty_club_id=it.id,
+        customer_id=it.id,
+        organization_id=it.organization_id,
+        slug=it.slug,
+        name=it.name,
+        timezone=it.timezone,
+        currency=it.currency,
+        minor_digits=it.minor_digits,
+        attributes={},
+        smallest_cell=smallest_cell,
+    )
+
+
+async def fetch(club: Club, copies: ReplicaCache, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+    """The rows of a statement now."""
+    async with club.database.read_transaction(club.community.id) as scope:
+        return await fetch_in(scope, club, copies, statement, values)
+
+
+async def fetch_in(
+    scope: Scope,
+    club: Club,
+    copies: ReplicaCache,
+    statement: str,
+    values: Sequence[Any] = (),
+    now: datetime | None = None,
+) -> list[tuple[Any, ...]]:
+    """The rows of a statement in a snapshot that is there already."""
+    return await copies.fetch(scope.connection, tenant_of(club), now or club.clock(), statement, values)

@@ -1,0 +1,62 @@
+"""Asking for records the way the API does: a body in, an answer as it goes out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+import pytest
+
+from clubs import START
+from query.sample_reports import REGISTRY
+from regulars.auth.tenants import Tenant
+from regulars.query.backends import Backends
+from regulars.query.errors import InvalidParametersError
+from regulars.query.formats.records import records
+from regulars.query.parser.request import ReportRegistry, parse_query
+
+_encoder = msgspec.json.Encoder(decimal_format="number")
+
+
+def decode_result(answer: Any) -> Any:
+    """An answer as a client reads it, its keys in their order."""
+    return json.loads(_encoder.encode(answer))
+
+
+async def query_records(
+    stores: Backends,
+    customers: Sequence[Tenant],
+    report: str,
+    now: datetime = START,
+    registry: ReportRegistry = REGISTRY,
+    **body: Any,
+) -> Any:
+    """The answer to a query in records."""
+    query = parse_query(_encoder.encode({"report": report, **body}), registry)
+    return decode_result(await records(query, customers, stores, now))
+
+
+async def iter_pages(stores: Backends, customers: Sequence[Tenant], report: str, **body: Any) -> AsyncIterator[Any]:
+    """The records of one page after the other."""
+    cursor = None
+    while True:
+        answer = await query_records(stores, customers, report, page_info=cursor, **body)
+        yield answer["records"]
+        cursor = answer["pagination"]["next_page_info"]
+        if cursor is None:
+            return
+
+
+async def all_records(stores: Backends, customers: Sequence[Tenant], report: str, **body: Any) -> list[Any]:
+    """The records of all pages."""
+    return [each async for page in iter_pages(stores, customers, report, **body) for each in page]
+
+
+async def query_errors(stores: Backends, customers: Sequence[Tenant], report: str, **body: Any) -> Any:
+    """What is wrong with a query."""
+    with pytest.raises(InvalidParametersError) as caught:
+        await query_records(stores, customers, report, **body)
+    return caught.value.details

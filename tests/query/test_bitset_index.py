@@ -1,0 +1,214 @@
+"""Lists as bits, statements as plans, snapshots in a line: the parts of a copy by themselves."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pyarrow as pa
+import pytest
+
+from regulars.auth.tenants import Tenant
+from regulars.query import suppression
+from regulars.query.query import ReportQuery
+from regulars.query.replica import bitset_index, member_replica
+from regulars.query.replica.bitset_index import MAX_ELEMENTS, BitsetIndex
+from regulars.query.replica.columns import ALL_COLUMNS, PROFILE_ID, ReplicaColumn
+from regulars.query.replica.member_replica import MemberReplica
+from regulars.query.replica.pg_snapshot import PgSnapshot
+from regulars.query.replica.rewrite import rewrite
+from regulars.reports.registry import REPORTS_BY_NAME
+
+SUBUNITS, GENDER = ALL_COLUMNS["subunit_ids"], ALL_COLUMNS["gender"]
+
+
+def rows(first: int, lists: list[str | None], *, with_flag: bool = False) -> pa.RecordBatchReader:
+    """Rows of members by their numbers, each with a list as JSON."""
+    ids = [f"00000000-0000-0000-0000-{number:012}" for number in range(first, first + len(lists))]
+    columns = {"profile_id": pa.array(ids), "subunit_ids": pa.array(lists, pa.string())}
+    if with_flag:
+        columns["is_member"] = pa.array([True] * len(lists))
+    return pa.table(columns).to_reader()
+
+
+def filled(lists: list[str | None]) -> MemberReplica:
+    """A table of such members."""
+    table = MemberReplica(100)
+    table.fill(rows(1, lists), [PROFILE_ID, SUBUNITS])
+    return table
+
+
+def count(table: MemberReplica, condition: str, *values: object) -> int:
+    """How many members a condition holds for."""
+    ((found,),) = table.fetch(rewrite(f"SELECT count(*) FROM members AS r WHERE {condition}"), values)
+    return int(found)
+
+
+@pytest.mark.parametrize(
+    ("condition", "values", "expected"),
+    [
+        ("list_has_any(r.subunit_ids, CAST($1 AS BIGINT[]))", [[1, 70]], 2),
+        ("list_has_any(r.subunit_ids, CAST($1 AS BIGINT[]))", [[99]], 0),
+        ("list_has_any(r.subunit_ids, CAST($1 AS BIGINT[]))", [[]], 0),
+        ("list_contains(r.subunit_ids, CAST($1 AS BIGINT))", [1], 2),
+        ("list_contains(r.subunit_ids, 1)", [], 2),
+        ("1 = ANY (r.subunit_ids)", [], 2),
+        ("(list_contains(r.subunit_ids, 1)) IS NOT TRUE", [], 2),
+        ("list_contains(r.subunit_ids, len(r.subunit_ids))", [], 2),
+        ("list_contains(CAST($1 AS BIGINT[]), len(r.subunit_ids))", [[2]], 1),
+        ("r.subunit_ids = []", [], 2),
+        ("list_contains(r.subunit_ids, $1) AND len(r.subunit_ids) = $2", [1, 2], 1),
+        ("list_contains(r.subunit_ids, $1) OR nullif(len(r.subunit_ids), 0) = $2", [1, 2], 2),
+        ("nullif(len(r.subunit_ids), 0) = $2 OR nullif(len(r.subunit_ids), 1) = $1", [0, 2], 3),
+    ],
+)
+def test_a_list_is_tested_by_its_bits(condition: str, values: list[object], expected: int) -> None:
+    assert count(filled(["[1,2]", "[1]", None, "[]"]), condition, *values) == expected
+
+
+def test_more_than_one_word_of_elements() -> None:
+    table = filled([f"[{number}]" for number in range(100)])
+    assert table.bitsets["subunit_ids"].word_count == 2
+    assert count(table, "list_has_any(r.subunit_ids, $1)", [0, 99, 100]) == 2
+    table.replace_members(rows(500, [f"[{number}, 0]" for number in range(100, 140)], with_flag=True), 1)
+    assert table.bitsets["subunit_ids"].word_count == 3
+    assert count(table, "list_has_any(r.subunit_ids, $1)", [0]) == 41
+    assert count(table, "list_has_any(r.subunit_ids, $1)", [139, 5]) == 2
+
+
+def test_too_many_kinds_of_elements_are_tested_list_by_list() -> None:
+    table = filled([f"[{number}, 7]" for number in range(MAX_ELEMENTS)])
+    known = table.bitsets["subunit_ids"]
+    assert [known.is_overflowed, known.word_count] == [False, 32]
+    table.replace_members(rows(5_000, [f"[{MAX_ELEMENTS}, 7]", f"[{MAX_ELEMENTS + 1}]"], with_flag=True), 1)
+    assert [known.is_overflowed, known.word_count] == [True, 32]
+    assert count(table, "list_has_any(r.subunit_ids, $1)", [MAX_ELEMENTS, MAX_ELEMENTS + 1, 3]) == 3
+    assert count(table, "list_contains(r.subunit_ids, $1)", 7) == MAX_ELEMENTS + 1
+
+
+def test_an_element_that_is_being_learned_is_in_no_row_yet() -> None:
+    known = BitsetIndex("tags")
+    assert known.encode(pa.array(['["a", null]', None])).to_pylist() == [[1], None]
+    assert known.overlap_condition(["a"], "r") == "false"
+
+
+def test_nothing_changed_is_nothing_done() -> None:
+    table = filled(["[1]"])
+    table.replace_members(rows(1, [], with_flag=True), 1)
+    assert count(table, "r.version = 0") == 1
+
+
+def test_many_changes_are_packed_while_others_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(member_replica, "_CHANGES_BEFORE_PACKED", 2)
+    table = filled(["[1]"] * 10)
+    reading = table._connection.cursor()
+    reading.execute("BEGIN; SELECT count(*) FROM community.members")
+    table.replace_members(rows(1, ["[2]"] * 5, with_flag=True), 1)
+    assert count(table, "list_contains(r.subunit_ids, $1)", 2) == 5
+    reading.execute("COMMIT")
+    table.replace_members(rows(1, ["[3]"], with_flag=True), 1)
+    assert count(table, "list_contains(r.subunit_ids, $1)", 3) == 1
+
+
+def test_a_table_larger_than_its_memory_waits_on_the_disk() -> None:
+    table = MemberReplica(64)
+    for part in range(6):
+        texts = [f"{part}-{number}-" + "x" * 200 for number in range(60_000)]
+        ids = [f"00000000-0000-{part:04}-0000-{number:012}" for number in range(60_000)]
+        given = {"profile_id": ids, "gender": texts, "is_member": [True] * 60_000}
+        if part == 0:
+            table.fill(pa.table({key: given[key] for key in ("profile_id", "gender")}).to_reader(), _COLUMNS)
+        else:
+            table.replace_members(pa.table(given).to_reader(), part)
+    assert count(table, "starts_with(r.gender, $1)", "5-59999") == 1
+    assert count(table, "true") == 360_000
+    assert table.memory_bytes < 100_000_000
+
+
+_COLUMNS: list[ReplicaColumn] = [PROFILE_ID, GENDER]
+
+
+@pytest.mark.parametrize(
+    ("later", "earlier", "expected"),
+    [
+        ("10:10:", "10:10:", False),
+        ("10:12:", "10:10:", True),
+        ("10:11:10", "10:10:", False),
+        ("10:12:10", "10:10:", True),
+        ("10:10:", "9:10:9", True),
+        ("9:10:9", "10:10:", False),
+        ("9:12:9,10,11", "9:10:9", False),
+    ],
+)
+def test_a_snapshot_sees_more_or_does_not(later: str, earlier: str, expected: bool) -> None:
+    assert PgSnapshot.parse(later).is_ahead_of(PgSnapshot.parse(earlier)) is expected
+
+
+def test_what_a_snapshot_does_not_see_begins_with_the_oldest_that_ran() -> None:
+    assert PgSnapshot.parse("5:10:5,7").unseen_condition == (
+        "transaction_id >= '5'::xid8 AND (transaction_id >= '10'::xid8 "
+        "OR transaction_id = '5'::xid8 OR transaction_id = '7'::xid8)"
+    )
+
+
+@pytest.mark.parametrize("name", ["json_extract", "json_extract_string"])
+def test_parts_of_objects_are_asked_for_by_function(name: str) -> None:
+    plan = rewrite(f"SELECT 1 FROM members AS r WHERE {name}(r.properties, $1) IS NULL")
+    text, bound = plan.render({}, ["/a"])
+    assert f"{name}(r.properties, $1) is null" in text.lower()
+    assert bound == {"1": "/a"}
+
+
+def test_other_tables_than_the_members_are_as_they_are() -> None:
+    table = filled(["[1]", "[2]"])
+    few = "WITH few AS (SELECT 1 AS id) SELECT count(*) FROM members AS r, few"
+    assert table.fetch(rewrite(few), []) == [(2,)]
+
+
+@pytest.mark.parametrize(
+    ("statement", "is_counted_on_the_way"),
+    [
+        ("SELECT count(*) FROM (SELECT * FROM members) AS r WHERE r.gender = 'a' OR r.gender IS NULL", True),
+        ("SELECT 7, count(*) AS n FROM members AS r WHERE r.gender = 'a' OR (r.gender = 'b' OR r.gender = 'c')", True),
+        ("SELECT count(*) FROM members AS r WHERE r.gender = 'a'", False),
+        ("SELECT count(*) FROM members AS r WHERE r.gender = 'a' OR (r.gender <> 'b' AND r.country = 'NO')", False),
+        ("SELECT count(*) FROM members AS r WHERE r.gender = 'a' AND (r.gender = 'b' OR r.country = 'NO')", False),
+        ("SELECT r.gender, count(*) FROM members AS r WHERE r.gender = 'a' OR r.gender = 'b' GROUP BY 1", False),
+        ("SELECT count(*) FROM members AS r WHERE r.gender = 'a' OR r.gender = 'b' HAVING count(*) > 0", False),
+        ("SELECT count(*), sum(r.spend_all) FROM members AS r WHERE r.gender = 'a' OR r.gender = 'b'", False),
+        ("SELECT r.gender FROM members AS r WHERE r.gender = 'a' OR r.gender = 'b'", False),
+        ("SELECT count(*) FROM members", False),
+    ],
+)
+def test_what_one_of_several_comparisons_holds_for_is_counted_on_the_way(
+    statement: str, is_counted_on_the_way: bool
+) -> None:
+    text, _ = rewrite(statement).render({}, [])
+    assert ("COUNT_IF(" in text) == is_counted_on_the_way
+    assert ("WHERE" in text) == (" WHERE " in statement and not is_counted_on_the_way)
+
+
+def test_all_columns_of_the_members_are_not_gone_through() -> None:
+    text, _ = rewrite("SELECT r.gender FROM (SELECT * FROM members) AS r").render({}, [])
+    assert text == "SELECT r.gender FROM community.members AS r"
+    for statement in ("SELECT * FROM members", "SELECT r.gender FROM (SELECT gender FROM members) AS r"):
+        text, _ = rewrite(statement).render({}, [])
+        assert text == statement.replace("members", "community.members")
+
+
+def test_a_report_that_counts_no_members_hides_nothing() -> None:
+    assert suppression.suppressed_groups(ReportQuery(REPORTS_BY_NAME["members_count"]), {("a",): [1]}, 0) == set()
+    it = Tenant(1, 1, 1, 1, "a", "A", "UTC", "NOK", 2, {}, 5)
+    assert suppression.min_cell_size([it]) == 5
+    assert suppression.min_cell_size([]) == 0
+
+
+def test_small_values_of_a_series_are_hidden() -> None:
+    history = REPORTS_BY_NAME["members_count_history"]
+    assert [suppression.is_suppressed(history, value, 5) for value in (0, 2, -2, 5)] == [False, True, True, False]
+    assert not suppression.is_suppressed(dataclasses.replace(history, count_measure=""), 2, 5)
+
+
+def test_words_have_as_many_bits_as_an_unsigned_number() -> None:
+    known = BitsetIndex("tags")
+    masks = known.encode(pa.array([f"[{number}]" for number in range(bitset_index.WORD_BITS)])).to_pylist()
+    assert masks[-1] == [2**63]

@@ -1,0 +1,342 @@
+"""A columnar copy answers what is committed, at the instant asked for, and for one community alone."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from clubs import Club
+from query.replica_client import fetch, fetch_in
+from regulars.aggregations import dirty_profiles
+from regulars.jobs.refresh_due import refresh_community
+from regulars.query.replica import cache, member_replica
+from regulars.query.replica.cache import ReplicaCache, ReplicaStaleError
+
+COUNT = "SELECT count(*) FROM members AS r"
+RECENCY = f"{COUNT} WHERE r.dimension_recency = $1"
+
+
+async def member(club: Club, **fields: object) -> str:
+    """Makes a member; gives its id."""
+    answer = await club.http.post("/api/v3/profiles", json={"joined_at": "2026-10-01 12:00:00", **fields})
+    assert answer.status_code == 201, answer.text
+    found: str = answer.json()["data"]["id"]
+    return found
+
+
+async def sale(club: Club, profile_id: str, at: str, total: int = 100) -> None:
+    """A member buys."""
+    body = {
+        "external_id": f"{profile_id}-{at}",
+        "profile_id": profile_id,
+        "transacted_at": at,
+        "timezone": "UTC",
+        "total": total,
+        "systems": ["pos"],
+        "items": [],
+    }
+    answer = await club.http.post("/api/v3/transactions", json=body)
+    assert answer.status_code == 201, answer.text
+
+
+async def count(club: Club, copies: ReplicaCache, where: str = "true", values: Sequence[Any] = ()) -> int:
+    """How many members a condition holds for."""
+    ((found,),) = await fetch(club, copies, f"{COUNT} WHERE {where}", values)
+    return int(found)
+
+
+async def test_what_is_committed_is_counted(club: Club) -> None:
+    copies = ReplicaCache(100)
+    assert await count(club, copies) == 0
+    first = await member(club, gender="female")
+    await member(club, gender="male")
+    assert await count(club, copies) == 2
+    assert await count(club, copies, "r.gender = $1", ["female"]) == 1
+    assert (await club.http.put(f"/api/v3/profiles/{first}", json={"gender": "male"})).status_code == 200
+    assert await count(club, copies, "r.gender = $1", ["male"]) == 2
+
+
+async def test_a_sale_is_counted(club: Club) -> None:
+    copies = ReplicaCache(100)
+    somebody = await member(club)
+    assert await count(club, copies, "r.spend_all > $1", [0]) == 0
+    await sale(club, somebody, "2026-10-31 12:00:00")
+    assert await count(club, copies, "r.spend_all > $1", [9_999]) == 1
+
+
+async def test_a_value_changes_by_the_clock(club: Club) -> None:
+    copies = ReplicaCache(100)
+    somebody = await member(club)
+    await sale(club, somebody, "2026-10-31 12:00:00")
+    assert await fetch(club, copies, RECENCY, ["RC"]) == [(1,)]
+    club.clock.advance(days=100)
+    assert await fetch(club, copies, RECENCY, ["RC"]) == [(0,)]
+    assert await fetch(club, copies, RECENCY, ["RS"]) == [(1,)]
+    club.clock.advance(days=365)
+    await refresh_community(club.database, club.community.id, lambda: False)
+    assert await fetch(club, copies, RECENCY, ["RI"]) == [(1,)]
+
+
+async def test_values_that_do_not_change_by_the_clock_are_not_computed(club: Club) -> None:
+    copies = ReplicaCache(100)
+    somebody = await member(club)
+    await sale(club, somebody, "2026-10-31 12:00:00")
+    assert await count(club, copies, "r.join_hour = 12") == 1
+    club.clock.advance(days=100)
+    assert await count(club, copies, "r.join_hour = 12") == 1
+    assert await fetch(club, copies, "SELECT r.dimension_join, r.join_hour FROM members AS r") == [("JC", 12)]
+
+
+async def test_a_sale_to_come_counts_from_then_on(club: Club) -> None:
+    copies = ReplicaCache(100)
+    somebody = await member(club)
+    assert await count(club, copies, "r.shop_count = 1") == 0
+    await sale(club, somebody, "2026-11-05 12:00:00")
+    assert await count(club, copies, "r.shop_count = 1") == 0
+    club.clock.advance(days=5)
+    assert await count(club, copies, "r.shop_count = 1") == 1
+
+
+async def test_a_membership_to_come_counts_from_then_on(club: Club) -> None:
+    copies = ReplicaCache(100)
+    await member(club, joined_at="2026-11-03 12:00:00")
+    assert await count(club, copies) == 0
+    club.clock.advance(days=3)
+    assert await count(club, copies) == 1
+    await refresh_community(club.database, club.community.id, lambda: False)
+    assert await count(club, copies) == 1
+
+
+async def test_a_commit_that_began_before_and_ended_after_is_not_missed(club: Club) -> None:
+    copies = ReplicaCache(100)
+    somebody, other = await member(club), await member(club)
+    change = "UPDATE members SET gender = $2, transaction_id = pg_current_xact_id() WHERE profile_id = $1"
+    async with club.database.write_transaction(club.community.id) as early:
+        await early.execute(change, somebody, "early")
+        async with club.database.write_transaction(club.community.id) as late:
+            await late.execute(change, other, "late")
+        assert await count(club, copies, "r.gender IN ('early', 'late')") == 1
+    assert await count(club, copies, "r.gender IN ('early', 'late')") == 2
+
+
+async def test_an_older_snapshot_does_not_take_a_copy_back(club: Club) -> None:
+    copies = ReplicaCache(100)
+    await member(club)
+    assert await count(club, copies) == 1
+    async with club.database.read_transaction(club.community.id) as before:
+        assert await before.fetchval("SELECT count(*) FROM members") == 1
+        somebody = await member(club)
+        await sale(club, somebody, "2026-10-31 12:00:00")
+        assert await count(club, copies) == 2
+        assert await fetch_in(before, club, copies, COUNT) == [(2,)]
+        # What it needs besides is read in its own snapshot, so that one answer is of one moment.
+        assert await fetch_in(before, club, copies, f"{COUNT} WHERE r.shop_count = 0") == [(1,)]
+        assert await fetch_in(before, club, copies, COUNT) == [(1,)]
+    assert await count(club, copies, "r.shop_count = 1") == 1
+    assert await count(club, copies) == 2
+
+
+async def test_values_are_not_computed_from_facts_older_than_their_row(club: Club) -> None:
+    copies = ReplicaCache(100)
+    somebody = await member(club)
+    await sale(club, somebody, "2026-10-31 12:00:00")
+    assert await count(club, copies, "r.shop_count = 1 AND r.dimension_recency = 'RC'") == 1
+    async with club.database.read_transaction(club.community.id) as before:
+        assert await before.fetchval("SELECT count(*) FROM members") == 1
+        await sale(club, somebody, "2026-10-30 12:00:00")
+        assert await count(club, copies, "r.shop_count = 2") == 1
+        long_after = club.clock() + timedelta(days=100)
+        await fetch_in(before, club, copies, RECENCY, ["RC"], long_after)
+    club.clock.advance(days=100)
+    assert await count(club, copies, "r.shop_count = 2 AND r.dimension_recency = 'RS'") == 1
+
+
+async def test_a_purged_profile_leaves_the_copy(club: Club) -> None:
+    copies = ReplicaCache(100)
+    somebody = await member(club, properties={"language": "no"})
+    assert await count(club, copies, "json_extract_string(r.properties, $1) = $2", ["/language", "no"]) == 1
+    assert (await club.http.delete(f"/api/v3/profiles/{somebody}")).status_code in (200, 204)
+    assert await fetch(club, copies, "SELECT r.profile_id, r.properties FROM members AS r") == []
+
+
+async def test_a_copy_changes_while_a_statement_reads_it(club: Club) -> None:
+    copies = ReplicaCache(100)
+    await sale(club, await member(club), "2026-10-31 12:00:00")
+    assert await count(club, copies) == 1
+    table = copies.replica(club.community.id)
+    with table._connection.cursor() as reading:
+        reading.execute("BEGIN")
+        assert reading.execute("SELECT count(*) FROM community.members").fetchall() == [(1,)]
+        assert await count(club, copies, "r.spend_all > $1", [0]) == 1
+        assert copies.replica(club.community.id) is table
+        assert table._changed > 0
+    await member(club)
+    assert await count(club, copies) == 2
+    assert table._changed == 0
+
+
+async def test_two_communities_never_mix(club: Club, other_club: Club) -> None:
+    copies = ReplicaCache(100)
+    await member(club, subunit_ids=[1])
+    await member(other_club, subunit_ids=[2])
+    await member(other_club, subunit_ids=[2, 3])
+    assert await count(club, copies) == 1
+    assert await count(other_club, copies) == 2
+    assert await count(club, copies, "list_has_any(r.subunit_ids, $1)", [[2, 3]]) == 0
+    assert await count(other_club, copies, "list_has_any(r.subunit_ids, $1)", [[1, 2, 3]]) == 2
+
+
+async def test_a_copy_is_made_within_its_own_community_alone(club: Club, other_club: Club) -> None:
+    await member(other_club)
+    async with club.database.read_transaction(club.community.id) as scope:
+        with pytest.raises(LookupError, match="another community"):
+            await fetch_in(scope, other_club, ReplicaCache(100), COUNT)
+
+
+async def test_those_who_come_together_wait_for_one_copy(club: Club, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[int] = []
+    fill = member_replica.MemberReplica.fill
+
+    def counted(*arguments: Any) -> None:
+        made.append(1)
+        fill(*arguments)
+
+    monkeypatch.setattr(member_replica.MemberReplica, "fill", counted)
+    await member(club)
+    copies = ReplicaCache(100)
+    assert await asyncio.gather(*(count(club, copies) for _ in range(4))) == [1] * 4
+    assert len(made) == 1
+
+
+async def test_the_least_recently_used_copies_go_first(club: Club, other_club: Club) -> None:
+    copies = ReplicaCache(100)
+    await count(club, copies)
+    await count(other_club, copies)
+    assert copies.cached_communities == [club.community.id, other_club.community.id]
+    await count(club, copies)
+    assert copies.cached_communities == [other_club.community.id, club.community.id]
+    small = ReplicaCache(0)
+    await count(club, small)
+    await count(other_club, small)
+    assert small.cached_communities == [other_club.community.id]
+
+
+async def test_a_copy_that_nobody_asked_for_is_dropped(
+    club: Club, other_club: Club, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copies = ReplicaCache(100)
+    await count(club, copies)
+    monkeypatch.setattr(cache, "IDLE_TTL_SECONDS", -1.0)
+    await count(other_club, copies)
+    assert copies.cached_communities == [other_club.community.id]
+
+
+async def test_what_failed_is_made_anew(club: Club) -> None:
+    copies = ReplicaCache(100)
+    await member(club)
+    assert await count(club, copies) == 1
+    await member(club)
+    with pytest.raises(asyncio.CancelledError):
+        await _cancelled(club, copies)
+    assert await count(club, copies) == 2
+
+
+async def _cancelled(club: Club, copies: ReplicaCache) -> None:
+    task = asyncio.create_task(count(club, copies))
+    while copies.cached_communities:  # noqa: ASYNC110 - until it is at work
+        await asyncio.sleep(0)
+    task.cancel()
+    await task
+
+
+async def test_many_values_out_of_date_are_brought_up_part_by_part(club: Club, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache, "REFRESH_BATCH", 2)
+    for _ in range(5):
+        await sale(club, await member(club), "2026-10-31 12:00:00")
+    copies = ReplicaCache(100, max_refresh_seconds=-1.0)
+    club.clock.advance(days=100)
+    with pytest.raises(ReplicaStaleError, match="Ask again in 1 seconds") as refused:
+        await fetch(club, copies, RECENCY, ["RS"])
+    assert refused.value.retry_after == 1
+    with pytest.raises(ReplicaStaleError):
+        await fetch(club, copies, RECENCY, ["RS"])
+    assert await fetch(club, copies, RECENCY, ["RS"]) == [(5,)]
+
+
+async def test_values_older_than_the_epoch_are_brought_up_to_date(club: Club) -> None:
+    copies = ReplicaCache(100)
+    somebody = await member(club, joined_at="2026-07-31 23:30:00")
+    first = [somebody, "JC"]
+    join = f"{COUNT} WHERE r.profile_id = $1 AND r.dimension_join = $2"
+    assert await fetch(club, copies, join, first) == [(1,)]
+    answer = await club.http.get(f"/api/v3/profiles/{somebody}")
+    assert answer.status_code == 200
+    async with club.database.write_transaction(club.community.id) as scope:
+        await scope.execute("UPDATE communities SET timezone = 'Pacific/Auckland' WHERE id = $1", scope.community_id)
+        await scope.execute(
+            "UPDATE epochs SET values_epoch = values_epoch + 1 WHERE community_id = $1", scope.community_id
+        )
+    assert await fetch(club, copies, join, first) == [(1,)]
+    await refresh_community(club.database, club.community.id, lambda: False)
+    assert await fetch(club, copies, join, first) == [(1,)]
+
+
+async def test_what_a_load_under_way_has_marked_is_computed_unless_it_is_much(
+    club: Club, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copies = ReplicaCache(100)
+    profile_id = await member(club)
+    await sale(club, profile_id, "2026-10-30 12:00:00")
+    assert await count(club, copies, "r.dimension_recency = $1", ["RC"]) == 1
+    async with club.database.write_transaction(club.community.id) as scope:
+        await dirty_profiles.mark_dirty(scope, 1, [UUID(profile_id)], ["transaction.updated"])
+        await scope.execute("UPDATE transactions SET is_void = true WHERE community_id = $1", scope.community_id)
+    assert await count(club, copies, "r.dimension_recency = $1", ["R0"]) == 1
+    monkeypatch.setattr(cache, "REFRESH_BATCH", 0)
+    with pytest.raises(ReplicaStaleError, match="Ask again in 30 seconds"):
+        await count(club, copies, "r.dimension_recency = $1", ["R0"])
+    assert await count(club, copies) == 1
+
+
+async def test_who_has_no_values_is_not_asked_for_again(club: Club) -> None:
+    copies = ReplicaCache(100)
+    await member(club)
+    async with club.database.write_transaction(club.community.id) as scope:
+        await scope.execute("DELETE FROM aggregations WHERE community_id = $1", scope.community_id)
+        # A row of a member without its facts, which the values are computed from.
+        await scope.execute(
+            """
+            INSERT INTO members (community_id, profile_id, member_id, is_member)
+            VALUES ($1, gen_random_uuid(), 999, true)
+            """,
+            scope.community_id,
+        )
+    assert await fetch(club, copies, RECENCY, ["R0"]) == [(1,)]
+    assert await count(club, copies) == 2
+
+
+async def test_what_somebody_else_brought_up_to_date_is_not_computed_again(club: Club) -> None:
+    copies = ReplicaCache(100)
+    await member(club, joined_at="2026-10-01 12:00:00")
+    assert await fetch(club, copies, RECENCY, ["R0"]) == [(1,)]
+    async with club.database.write_transaction(club.community.id) as scope:
+        await scope.execute(
+            "UPDATE epochs SET values_epoch = values_epoch + 1 WHERE community_id = $1", scope.community_id
+        )
+    assert await refresh_community(club.database, club.community.id, lambda: False) == 1
+    assert await fetch(club, copies, RECENCY, ["R0"]) == [(1,)]
+    assert copies.replica(club.community.id).oldest_version == 2
+
+
+async def test_a_small_club_is_there_in_no_time(club: Club) -> None:
+    await member(club)
+    await count(club, ReplicaCache(100))
+    began = time.process_time()
+    await count(club, ReplicaCache(100))
+    assert time.process_time() - began < 0.5

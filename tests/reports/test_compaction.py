@@ -1,0 +1,169 @@
+"""The fold: exact at any moment, whoever writes, whoever reads, whatever is lost."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from api.profile_calls import create_profile
+from clubs import Club
+from regulars.ingest.commit import commit
+from regulars.model.profiles.schema import ProfileIn
+from regulars.model.profiles.schema import validate as checked_profile
+from regulars.model.profiles.write import write_rows
+from regulars.model.unit_of_work import UnitOfWork
+from regulars.rollups import compaction, partitions
+from regulars.rollups.compaction import compact, compact_pending
+from reports.source_rows import fetch_rows
+
+
+async def join(club: Club, number: int, **fields: object) -> None:
+    """Some members join in one commit."""
+
+    async def work(writing: UnitOfWork) -> None:
+        rows = [checked_profile(ProfileIn(gender="female", **fields)) for _ in range(number)]  # type: ignore[arg-type]
+        await write_rows(writing, rows, [None] * number)
+
+    await commit(club.database, club.community.id, work)
+
+
+async def women(club: Club) -> int:
+    """How many members the report tells of."""
+    rows = await fetch_rows(club.database, club.community.id, "members_grouped_count", ["grouping_type"])
+    return sum(row["members_count"] for row in rows if row["grouping_value"] == "female")
+
+
+async def test_readers_see_whole_commits_while_writers_write_and_the_folder_folds(club: Club) -> None:
+    seen: list[int] = []
+    done = asyncio.Event()
+
+    async def folder() -> None:
+        while not done.is_set():
+            await compact(club.database, club.community.id)
+
+    async def reader() -> None:
+        while not done.is_set():
+            seen.append(await women(club))
+
+    async def writer() -> None:
+        for _ in range(8):
+            await join(club, 5)
+
+    others = [asyncio.create_task(each()) for each in (folder, reader)]
+    await asyncio.gather(*(writer() for _ in range(3)))
+    done.set()
+    await asyncio.gather(*others)
+    assert seen == sorted(seen)
+    assert all(each % 5 == 0 for each in seen)
+    assert await women(club) == 3 * 8 * 5
+
+
+async def test_a_fold_that_fails_leaves_everything_to_the_next(club: Club) -> None:
+    await join(club, 3)
+    assert club.community.id in compaction.pending_communities()
+    async with club.database.unscoped_connection() as connection:
+        await connection.execute(f"BEGIN; SET LOCAL regulars.community_id = '{club.community.id}'")
+        assert await connection.fetchval(compaction._ALONE, club.community.id)
+        # Another folder is at it: this one leaves it alone.
+        assert await compact(club.database, club.community.id) == 0
+        await connection.execute("ROLLBACK")
+    assert await women(club) == 3
+    assert await compact(club.database, club.community.id) > 0
+    assert club.community.id not in compaction.pending_communities()
+    assert await women(club) == 3
+    assert await compact(club.database, club.community.id) == 0
+
+
+async def test_a_snapshot_that_is_long_held_reads_as_it_did_and_holds_up_nobody(club: Club) -> None:
+    await join(club, 2)
+    counted = """
+    SELECT (SELECT coalesce(sum(members_count), 0) FROM group_counts WHERE community_id = $1 AND grouping_type = 'all')
+        + (SELECT coalesce(sum(n), 0) FROM group_deltas WHERE community_id = $1 AND grouping_type = 'all')
+    """
+    async with club.database.read_transaction(club.community.id) as scope:
+        assert await scope.fetchval(counted, club.community.id) == 2
+        await compact(club.database, club.community.id)
+        await join(club, 4)
+        await compact(club.database, club.community.id)
+        assert await scope.fetchval(counted, club.community.id) == 2
+    assert await women(club) == 6
+
+
+async def test_a_writer_that_is_still_open_is_folded_later(club: Club) -> None:
+    async with club.database.write_transaction(club.community.id) as slow:
+        await slow.execute(
+            """
+            INSERT INTO group_deltas (community_id, bucket, grouping_type, grouping_value, n, changed_at)
+            VALUES ($1, $2, 'gender', 'female', 1, $2)
+            """,
+            club.community.id,
+            club.clock.at,
+        )
+        await join(club, 2)
+        assert await compact(club.database, club.community.id) > 0
+        assert await women(club) == 2
+    assert await women(club) == 3
+    assert await compact(club.database, club.community.id) == 1
+    assert await women(club) == 3
+
+
+async def test_a_database_restored_to_lower_transaction_ids_loses_nothing(club: Club) -> None:
+    await join(club, 2)
+    await compact(club.database, club.community.id)
+    async with club.database.write_transaction(club.community.id) as scope:
+        await scope.execute(
+            "UPDATE fold_marks SET watermark = '9000000000000' WHERE community_id = $1", club.community.id
+        )
+    await join(club, 3)
+    assert await women(club) == 2
+    assert await compaction.repair(club.database) == 1
+    assert await women(club) == 5
+    assert await compact_pending(club.database, club.community.id) > 0
+    assert await women(club) == 5
+    assert await compact_pending(club.database, club.community.id) == 0
+
+
+async def test_a_writer_that_has_appended_much_folds(club: Club, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compaction, "MAX_UNCOMPACTED", 1)
+    await join(club, 1)
+    assert await compact_pending(club.database, club.community.id) == 0
+    assert await women(club) == 1
+
+
+async def test_a_fold_makes_the_partitions_that_nobody_prepared(club: Club) -> None:
+    club.clock.at += timedelta(days=20_000)
+    await join(club, 1)
+    assert await compact(club.database, club.community.id) > 0
+    assert await women(club) == 1
+
+
+async def test_a_count_that_is_the_same_after_a_commit_was_not_updated(club: Club) -> None:
+    await join(club, 5)
+    first = club.clock.at
+    club.clock.advance(hours=1)
+
+    async def come_and_go(writing: UnitOfWork) -> None:
+        rows = [checked_profile(ProfileIn(gender="female"))]
+        [woman] = await write_rows(writing, rows, [None])
+        await write_rows(writing, [checked_profile(ProfileIn(gender="male"))], [woman.profile_id])  # type: ignore[union-attr]
+
+    await commit(club.database, club.community.id, come_and_go)
+    for _ in range(2):
+        rows = await fetch_rows(club.database, club.community.id, "members_grouped_count", ["grouping_type"])
+        told = {row["grouping_value"]: (row["members_count"], row["updated_at"]) for row in rows}
+        assert told["female"] == (5, first)
+        assert told["male"] == (1, club.clock.at)
+        await compact(club.database, club.community.id)
+
+
+async def test_a_purged_profile_leaves_its_id_for_two_days(club: Club) -> None:
+    member = await create_profile(club, gender="female")
+    await club.http.delete(f"/api/v3/profiles/{member['id']}/purge")
+    async with club.database.read_transaction(club.community.id) as scope:
+        row = await scope.fetchrow("SELECT * FROM members WHERE community_id = $1", club.community.id)
+    assert (row["is_member"], row["member_id"], row["gender"], row["groups"]) == (False, None, None, [])
+    assert await partitions.drop_expired(club.database, club.community.id) == 0
+    club.clock.advance(days=2, seconds=1)
+    assert await partitions.drop_expired(club.database, club.community.id) == 1

@@ -1,0 +1,91 @@
+"""What keeps reports true when more than a member changes: zones, what was there before, and what is wrong."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import pytest
+
+from api.profile_calls import create_profile, update_profile
+from clubs import Club
+from regulars.ingest.commit import commit
+from regulars.jobs.refresh_due import refresh_community
+from regulars.model import community as communities
+from regulars.rollups.compaction import compact, compact_pending
+from regulars.rollups.snapshots import take
+from regulars.verify.verify import verify
+from reports.source_rows import fetch_rows
+
+
+async def differences(club: Club) -> list[str]:
+    """What verify tells of the community."""
+    return [str(each) async for each in verify(club.database, club.community.id) if not isinstance(each, int)]
+
+
+async def buckets(club: Club, table: str, step: str) -> set[str]:
+    """The buckets of a rollup, in UTC."""
+    async with club.database.read_transaction(club.community.id) as scope:
+        rows = await scope.fetch(
+            f"SELECT DISTINCT bucket FROM {table} WHERE community_id = $1 AND step = $2 AND n <> 0",
+            club.community.id,
+            step,
+        )
+    return {f"{row['bucket']:%m-%d %H:%M}" for row in rows}
+
+
+async def test_another_zone_has_all_buckets_made_anew(club: Club) -> None:
+    one = await create_profile(club, gender="female", joined_at="2026-10-20 20:30:00")
+    await take(club.database, club.community.id)
+    await compact(club.database, club.community.id)
+    assert await buckets(club, "group_rollups", "1d") == {"10-20 00:00"}
+    told = await fetch_rows(club.database, club.community.id, "members_grouped_count", [])
+    club.clock.advance(hours=30)
+    await commit(
+        club.database, club.community.id, lambda writing: communities.update(writing, timezone="Asia/Kathmandu")
+    )
+    await update_profile(club, one["id"], gender="male")
+    now = await fetch_rows(club.database, club.community.id, "members_grouped_count", [])
+    assert await compact_pending(club.database, club.community.id) > 0
+    # A day begins at 18:15 UTC there.
+    assert await buckets(club, "group_rollups", "1d") == {"10-20 18:15", "11-01 18:15"}
+    assert await buckets(club, "balance_rollups", "1d") == {"10-20 18:15"}
+    assert await buckets(club, "snapshot_rollups", "1d") == {"10-31 18:15"}
+    assert sorted(map(str, await fetch_rows(club.database, club.community.id, "members_grouped_count", []))) == sorted(
+        map(str, now)
+    )
+    assert {str(row) for row in told} & {str(row) for row in now}
+    assert await differences(club) == []
+
+
+async def test_profiles_that_were_there_before_are_derived_by_the_sweep(club: Club) -> None:
+    await create_profile(club, gender="female")
+    async with club.database.write_transaction(club.community.id) as scope:
+        for table in ("members", "membership_events", "group_deltas", "balance_deltas"):
+            await scope.execute(f"DELETE FROM {table} WHERE community_id = $1", club.community.id)
+        await scope.execute(
+            "INSERT INTO fold_marks (community_id, derived_up_to) VALUES ($1, $2)", club.community.id, UUID(int=0)
+        )
+    assert await differences(club) != []
+    assert await refresh_community(club.database, club.community.id, lambda: False) == 1
+    assert await differences(club) == []
+    assert await refresh_community(club.database, club.community.id, lambda: False) == 0
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ("UPDATE members SET is_member = FALSE", "is_member is kept as 'false', the facts say 'true'"),
+        ("UPDATE members SET groups = '{all:}'", "groups is kept as '{all:}'"),
+        ("UPDATE group_counts SET members_count = 2", "group gender:female: members_count is kept as '2'"),
+        ("UPDATE group_rollups SET n = 3 WHERE step = '1d'", "change in the 1d from 2026-11-01"),
+        ("UPDATE balance_rollups SET n = 3 WHERE step = '1w'", "balance: in in the 1w from 2026-10-26"),
+        ("DELETE FROM members", "profile"),
+    ],
+)
+async def test_verify_names_what_is_wrong(club: Club, wrong: str, told: str) -> None:
+    await create_profile(club, gender="female")
+    await compact(club.database, club.community.id)
+    assert await differences(club) == []
+    async with club.database.write_transaction(club.community.id) as scope:
+        await scope.execute(wrong)
+    assert any(told in each for each in await differences(club))

@@ -1,0 +1,64 @@
+"""Look-ups by key go by the key, though the planner knows nothing of a community."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+
+from regulars.aggregations import table as table_module
+from regulars.storage.database import SESSION_SETTINGS
+from regulars.storage.migrate import migrate, role_of
+
+_KEYS = """
+SELECT
+    t.relname, i.relname,
+    ARRAY(
+        SELECT attname || ' ' || format_type(atttypid, atttypmod)
+        FROM unnest(x.indkey) WITH ORDINALITY AS part (number, place)
+        JOIN pg_attribute ON attrelid = t.oid AND attnum = part.number
+        ORDER BY part.place
+    )
+FROM pg_index AS x
+JOIN pg_class AS t ON t.oid = x.indrelid
+JOIN pg_class AS i ON i.oid = x.indexrelid
+WHERE x.indisprimary AND t.relkind = 'r' AND NOT t.relispartition AND t.relnamespace = 'public'::regnamespace
+ORDER BY t.relname
+"""
+
+
+@pytest.fixture
+def app(empty_urls: tuple[str, str]) -> Iterator[psycopg.Connection]:
+    """The app's role in a database that has no statistics, and nothing to read yet."""
+    migrate(empty_urls[0], role_of(empty_urls[1]), table_module.column_statements())
+    with psycopg.connect(empty_urls[1], autocommit=True) as connection:
+        connection.execute(f"SET plan_cache_mode = {SESSION_SETTINGS['plan_cache_mode']}".encode())
+        connection.execute("SET enable_seqscan = off")
+        yield connection
+
+
+def test_no_other_index_seems_as_good_as_the_key(app: psycopg.Connection) -> None:
+    looked_up = {}
+    for table, key, columns in app.execute(_KEYS).fetchall():
+        if columns[0] == "community_id integer":
+            looked_up[table] = (key, _index(app, table, dict(each.split(" ", 1) for each in columns)))
+    assert looked_up.keys() >= {"profiles", "members", "aggregations", "transactions", "sending_events", "link_visits"}
+    assert {table: found for table, (key, found) in looked_up.items() if found != key} == {}
+
+
+def test_a_profile_s_purchases_are_found_by_the_profile(app: psycopg.Connection) -> None:
+    columns = {"community_id": "integer", "profile_id": "uuid"}
+    assert _index(app, "transactions", columns, "NOT is_void AND transacted_at > now()") == "transactions_history"
+
+
+def _index(app: psycopg.Connection, table: str, columns: dict[str, str], more: str = "TRUE") -> str:
+    """The index by which a plan that holds for all communities finds a row."""
+    where = " AND ".join(f"{name} = ${place}" for place, name in enumerate(columns, 1))
+    app.execute(
+        f"PREPARE by_{table} ({', '.join(columns.values())}) AS SELECT * FROM {table} WHERE {where} AND {more}".encode()
+    )
+    nothing = ", ".join("NULL" for _ in columns)
+    plan = [line for (line,) in app.execute(f"EXPLAIN (COSTS OFF) EXECUTE by_{table} ({nothing})".encode())]
+    (index,) = [line.split(" using ")[1].split(" on ")[0] for line in plan if " using " in line]
+    return str(index)

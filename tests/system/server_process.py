@@ -1,0 +1,73 @@
+"""A server as it is run: its own processes, its own database, asked over the network."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from regulars.auth import tokens
+from regulars.clock import system_clock
+from regulars.model import community as communities
+from regulars.model.community import Community, NewCommunity
+from regulars.storage import embedded
+from regulars.storage.database import Database
+
+REGULARS = Path(sys.executable).parent / "regulars"
+
+
+@dataclass(frozen=True)
+class ServerProcess:
+    """Where a server answers, its database as the app's role sees it, and the process that was started."""
+
+    url: str
+    database_url: str
+    process_id: int
+
+
+@contextmanager
+def run_server(folder: Path, *, workers: int, settings: Mapping[str, str] | None = None) -> Iterator[ServerProcess]:
+    """A server with its data in a folder, stopped with the block; it must end as it should."""
+    log = (folder / "log").open("wb")
+    command = [str(REGULARS), "serve", "--port", "0", "--data", str(folder / "data"), "--workers", str(workers)]
+    with log, embedded.run_server(folder / "data") as (_, database_url):
+        environment = {**os.environ, **(settings or {})}
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, env=environment)
+        try:
+            yield ServerProcess(_address(process, folder / "log"), database_url, process.pid)
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.communicate(timeout=60)
+        assert process.returncode == 0, (folder / "log").read_text()
+
+
+def _address(process: subprocess.Popen[str], log: Path) -> str:
+    assert process.stdout is not None
+    for line in process.stdout:
+        if found := re.search(r"answers at (http://\S+?),? ", line):
+            return found[1]
+    raise AssertionError(log.read_text())
+
+
+def metrics_folder(worker: psutil.Process) -> Path:
+    """The folder of the numbers that a server's processes share."""
+    (path,) = (Path(each.path) for each in worker.memory_maps() if "regulars-metrics-" in each.path)
+    return path.parent.parent
+
+
+async def community_with_token(database_url: str) -> tuple[Community, str]:
+    """A new community in Norway, and the secret of a token for it."""
+    async with Database(database_url, 1) as database, database.unscoped_connection() as connection:
+        now = system_clock()
+        new = NewCommunity(slug="club", name="Club", country="NO", timezone="Europe/Oslo", currency="NOK")
+        community = await communities.create(connection, new, now)
+        asked = tokens.NewToken(community.organization_id, "writers", community_id=community.id)
+        return community, await tokens.create(connection, asked, now)

@@ -1,0 +1,102 @@
+"""Years of history are loaded beside a server and live writers, killed in the middle, and loaded again."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import httpx
+import pyarrow as pa
+import pyarrow.parquet
+import pytest
+
+from hypothesis_settings import SEED
+from regulars.aggregations.dirty_profiles import HAS_DIRTY
+from regulars.storage.database import Database
+from regulars.verify.verify import verify
+from system.server_process import REGULARS, community_with_token, run_server
+from system.writer import Writer
+
+ROWS, PROFILES, HOT, WRITERS = 24_000, 1_000, 20, 4
+START = datetime.fromisoformat("2024-01-01T08:00:00")
+
+
+def history(path: Path, hot: list[str]) -> None:
+    """Sales of hot profiles, by their ids, and of many others, by external ids."""
+    names = [*hot, *(f"M{number}" for number in range(PROFILES))]
+    table = {
+        "external_id": [f"H{number}" for number in range(ROWS)],
+        "profile": [names[number * 7 % len(names)] for number in range(ROWS)],
+        "transacted_at": [START + timedelta(minutes=number * 30) for number in range(ROWS)],
+        "total": [number % 500 - 20 for number in range(ROWS)],
+    }
+    path.mkdir()
+    for name, first, rows in (("2024", 0, ROWS - 1_000), ("2025", ROWS - 1_000, 1_000)):
+        pyarrow.parquet.write_table(pa.table(table).slice(first, rows), path / f"{name}.parquet")
+
+
+async def loading(data: Path, path: Path) -> asyncio.subprocess.Process:
+    """`regulars load` under way."""
+    command = [str(REGULARS), "load", "transactions", str(path), "--community", "club", "--create-profiles"]
+    return await asyncio.create_subprocess_exec(
+        *command, "--data", str(data), stdout=asyncio.subprocess.PIPE, env={**os.environ, "REGULARS_BATCH_ROWS": "1000"}
+    )
+
+
+async def marked(database: Database, community_id: int) -> bool:
+    async with database.read_transaction(community_id) as scope:
+        return bool(await scope.fetchval(HAS_DIRTY, community_id))
+
+
+async def until_marked(database: Database, community_id: int, load: asyncio.subprocess.Process) -> None:
+    """The load is in the middle."""
+    for _ in range(6_000):
+        assert load.returncode is None, "it ended before it could be killed"
+        if await marked(database, community_id):
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("nothing is marked")
+
+
+async def unmarked(database: Database, community_id: int) -> None:
+    """What the killed load has left is computed by the other, or by the server's sweep."""
+    for _ in range(600):
+        if not await marked(database, community_id):
+            return
+        await asyncio.sleep(0.1)
+    raise AssertionError("marks are left")
+
+
+@pytest.mark.timeout(300)
+async def test_a_history_beside_live_writers_and_a_kill_ends_as_the_facts_say(
+    data_folder: Path, tmp_path: Path
+) -> None:
+    with run_server(data_folder, workers=1) as server:
+        community, token = await community_with_token(server.database_url)
+        async with (
+            Database(server.database_url, 2) as database,
+            httpx.AsyncClient(base_url=server.url, headers={"Authorization": f"Bearer {token}"}, timeout=60) as http,
+        ):
+            made = [await http.post("/api/v3/profiles", json={}) for _ in range(HOT)]
+            hot = [str(answer.json()["data"]["id"]) for answer in made]
+            history(tmp_path / "lake", hot)
+            writers = [Writer(http, number, SEED, hot) for number in range(WRITERS)]
+            writing = asyncio.gather(*(writer.write(4) for writer in writers))
+            killed = await loading(data_folder / "data", tmp_path / "lake")
+            await until_marked(database, community.id, killed)
+            killed.send_signal(signal.SIGKILL)
+            await killed.wait()
+            again = await loading(data_folder / "data", tmp_path / "lake")
+            out, _ = await again.communicate()
+            assert (again.returncode, b" 0 rejected" in out) == (0, True), out
+            reports = await writing
+            assert [failure for report in reports for failure in report.failures] == []
+            await unmarked(database, community.id)
+            found = [str(each) async for each in verify(database, community.id) if not isinstance(each, int)]
+            assert found == []
+            async with database.read_transaction(community.id) as scope:
+                kept = "SELECT count(*) FROM transactions WHERE community_id = $1 AND external_id LIKE 'H%'"
+                assert await scope.fetchval(kept, community.id) == ROWS

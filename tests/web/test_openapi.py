@@ -1,0 +1,190 @@
+"""The description of the API, and the page to try it at."""
+
+import re
+from typing import Any
+
+import msgspec
+import pytest
+from openapi_spec_validator import OpenAPIV31SpecValidator
+
+from clubs import Club
+from query.sample_reports import REGISTRY
+from regulars.api.registry import ENDPOINTS
+from regulars.query.parser.request import parse_query
+from regulars.reports.registry import REPORTS
+from regulars.reports.report import Report
+from regulars.web import report_examples, report_schemas
+from regulars.web.endpoint import Caller
+from regulars.web.openapi import openapi_document
+
+DOCUMENT: dict[str, Any] = openapi_document(ENDPOINTS)
+
+
+def operations() -> list[tuple[str, str, dict[str, Any]]]:
+    return [
+        (path, method, operation)
+        for path, methods in DOCUMENT["paths"].items()
+        for method, operation in methods.items()
+    ]
+
+
+async def test_the_document_is_valid_and_served_without_a_token(club: Club) -> None:
+    answer = await club.http.get("/api/openapi.json", headers={"Authorization": ""})
+    assert answer.status_code == 200
+    assert answer.json() == DOCUMENT
+    OpenAPIV31SpecValidator(answer.json()).validate()
+
+
+def test_every_endpoint_is_described_under_a_name_of_its_own() -> None:
+    described = {(method.upper(), path) for path, method, _ in operations()}
+    assert described == {(each.method, each.path) for each in ENDPOINTS if each.status < 400}
+    names = [operation["operationId"] for _, _, operation in operations()]
+    assert len(names) == len(set(names))
+    assert all(re.fullmatch(r"[a-z][A-Za-z0-9_]*", name) for name in names)
+
+
+def test_every_operation_says_who_may_call_it_and_what_it_answers() -> None:
+    schemes = DOCUMENT["components"]["securitySchemes"]
+    declared = {(each.method.lower(), each.path): each.access for each in ENDPOINTS}
+    for path, method, operation in operations():
+        assert operation["summary"]
+        assert operation["tags"]
+        named = [name for each in operation["security"] for name in each]
+        assert set(named) <= set(schemes)
+        access = declared[method, path]
+        assert bool(named) == (access.caller is not Caller.ANYONE)
+        assert {role for each in operation["security"] for roles in each.values() for role in roles} == (
+            {access.permit} if access.permit else set()
+        )
+        if access.caller in (Caller.COMMUNITY, Caller.REPORTING):
+            assert operation["x-permit"] == access.permit
+            assert f"`{access.permit}`" in operation["description"]
+            assert ("bound to a profile" in operation["description"]) == bool(access.subject)
+        assert any(status.startswith("2") for status in operation["responses"])
+        parts = {each["name"] for each in operation["parameters"] if each["in"] == "path"}
+        assert parts == set(re.findall(r"{(\w+)}", path))
+
+
+def test_every_reference_leads_somewhere() -> None:
+    def follow(node: Any) -> None:
+        if isinstance(node, dict):
+            if "$ref" in node:
+                target: Any = DOCUMENT
+                for part in node["$ref"].removeprefix("#/").split("/"):
+                    target = target[part]
+            for each in node.values():
+                follow(each)
+        elif isinstance(node, list):
+            for each in node:
+                follow(each)
+
+    follow(DOCUMENT)
+
+
+def test_a_body_shows_the_limits_of_its_fields() -> None:
+    body = DOCUMENT["components"]["schemas"]["LocationIn"]["properties"]
+    assert {"type": "string", "maxLength": 255} in body["name"]["anyOf"]
+    variant = DOCUMENT["components"]["schemas"]["VariantIn"]["properties"]
+    assert {"type": ["number", "string"]} in variant["price"]["anyOf"]
+
+
+async def test_an_answer_has_the_fields_that_are_described(club: Club) -> None:
+    for path, body in (
+        ("locations", {"name": "Shop"}),
+        ("brands", {"name": "Acme"}),
+        ("products", {"name": "Shirt"}),
+        ("webhooks", {"trigger": "t", "url": "https://a.example"}),
+    ):
+        await club.http.post(f"/api/v3/{path}", json=body)
+        (found,) = (await club.http.get(f"/api/v3/{path}")).json()["data"]
+        schema = DOCUMENT["components"]["schemas"][path.removesuffix("s").capitalize()]
+        assert list(found) == list(schema["properties"])
+
+
+async def test_the_page_needs_nothing_from_elsewhere(club: Club) -> None:
+    page = await club.http.get("/api/docs", headers={"Authorization": ""})
+    assert page.status_code == 200
+    assert page.headers["content-type"].startswith("text/html")
+    assert "http" not in page.text
+    assert "default-src 'self'" in page.headers["content-security-policy"]
+    for address in re.findall(r'(?:src|href)="([^"]+)"', page.text):
+        answer = await club.http.get(f"/api/{address}", headers={"Authorization": ""})
+        assert answer.status_code == 200
+        assert len(answer.content) > 100
+
+
+@pytest.mark.parametrize("name", ["swagger-editor.js", "../core.py", "%2e%2e/core.py", ""])
+async def test_only_the_files_of_the_page_are_served(club: Club, name: str) -> None:
+    assert (await club.http.get(f"/api/docs/{name}")).status_code in (404, 400)
+
+
+def test_operations_of_reports_name_their_headers_errors_and_examples() -> None:
+    described = openapi_document(ENDPOINTS)
+    for endpoint in ENDPOINTS:
+        if endpoint.caller is not Caller.REPORTING:
+            continue
+        operation = described["paths"][endpoint.path][endpoint.method.lower()]
+        headers = {each["name"] for each in operation["parameters"] if each["in"] == "header"}
+        assert headers == {"X-Customer", "X-Loyalty-Club-Slug"}
+        assert {"401", "403", "422", "429", "470", "471"} <= set(operation["responses"])
+        assert "ratelimit-cost" in operation["responses"]["200"]["headers"]
+
+
+@pytest.mark.parametrize("report", [*REGISTRY.values(), *REPORTS], ids=lambda report: report.name)
+def test_an_example_of_each_report_is_a_request_that_can_be_asked(report: Report) -> None:
+    for aggregation in (None, *report.groupings_by_name.values()):
+        body = msgspec.json.encode(report_examples.example_request(report, aggregation))
+        query = parse_query(body, {report.name: report})
+        assert (query.report, query.aggregate_by) == (report, aggregation)
+        answer = report_examples.example_response(report, aggregation)
+        assert answer["result_type"] == report.format.value
+    schema = report_schemas.query_schema([report])
+    request, given = schema.examples[report.name]
+    assert isinstance(request, dict)
+    assert schema.request is not None
+    assert set(request) <= set(schema.request["properties"])
+    (kind,) = (
+        each for each in schema.response["oneOf"] if each["properties"]["result_type"]["const"] == report.format.value
+    )
+    assert isinstance(given, dict)
+    assert set(given) == set(kind["properties"])
+
+
+def test_an_operation_declares_the_errors_that_its_endpoint_may_answer() -> None:
+    always = {"400", "422", "503"}
+    of_a_token = always | {"401", "403", "429"}
+
+    def declared(method: str, path: str) -> set[str]:
+        responses = DOCUMENT["paths"][path][method]["responses"]
+        return {status for status in responses if not status.startswith("2")}
+
+    assert declared("get", "/api/v3/profiles") == of_a_token
+    assert declared("get", "/api/v3/profiles/{id}") == of_a_token | {"404"}
+    assert declared("post", "/api/v3/profiles/search-id") == of_a_token | {"404", "408", "413", "415"}
+    assert declared("post", "/api/v3/profiles") == of_a_token | {"408", "410", "413", "415"}
+    assert declared("post", "/v1/import/{entity}") >= of_a_token | {"404", "408", "413", "415"}
+    assert declared("post", "/v1/reporting/query") == of_a_token | {"408", "413", "415", "470", "471"}
+    assert declared("get", "/v1/reporting/geo/places/{id}") == of_a_token | {"404", "470", "471"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "status"),
+    [
+        (None, 201),
+        ("application/json; charset=utf-8", 201),
+        ("application/vnd.api+json", 201),
+        ("application/x-www-form-urlencoded", 201),
+        ("application/xml", 415),
+        ("text/csv", 415),
+        ("multipart/form-data; boundary=x", 415),
+    ],
+)
+async def test_a_body_that_says_that_it_is_no_json_is_415(club: Club, kind: str | None, status: int) -> None:
+    headers = {} if kind is None else {"Content-Type": kind}
+    answer = await club.http.post("/api/v3/brands", content=b'{"name": "Acme"}', headers=headers)
+    assert answer.status_code == status, answer.text
+
+
+def test_a_field_that_takes_a_list_or_an_object_is_shown_as_either() -> None:
+    for schema, field in (("Profile", "custom_fields"), ("Transaction", "payments")):
+        assert {"array", "object"} <= set(DOCUMENT["components"]["schemas"][schema]["properties"][field]["type"])
