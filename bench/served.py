@@ -69,11 +69,11 @@ def _naive(server: AppContext) -> Route:
         community = await _community(server, community_id)
         row = schema.validate(given, community)
         async with server.database.write_transaction(community_id) as scope:
-            writing = UnitOfWork(scope.connection, community_id, scope.now, community)
-            (kept,) = await write(writing, [TransactionWrite(row, WriteMode.CREATE)])
+            uow = UnitOfWork(scope.connection, community_id, scope.now, community)
+            (kept,) = await write(uow, [TransactionWrite(row, WriteMode.CREATE)])
             if not isinstance(kept, StoredTransaction):
                 raise kept
-            shown = await TRANSACTIONS.fetch_many(writing, [kept.id])
+            shown = await TRANSACTIONS.fetch_many(uow, [kept.id])
         return Response(encode({"data": shown[kept.id]}), 201, media_type="application/json")
 
     return Route(NAIVE, create, methods=["POST"])

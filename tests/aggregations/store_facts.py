@@ -46,12 +46,12 @@ async def store_facts(database: Database, facts: Facts) -> tuple[Community, Fact
     async with database.unscoped_connection() as connection:
         community = await communities.create(connection, new_community(facts), database.clock())
 
-    async def work(writing: UnitOfWork) -> dict[int, int]:
-        await insert_catalogue(writing, facts)
-        await _put_profiles(writing, facts)
+    async def work(uow: UnitOfWork) -> dict[int, int]:
+        await insert_catalogue(uow, facts)
+        await _put_profiles(uow, facts)
         given = sorted(facts.transactions.values(), key=lambda each: each.id)
         outcomes = await write(
-            writing, [TransactionWrite(to_transaction_row(each, community), WriteMode.CREATE) for each in given]
+            uow, [TransactionWrite(to_transaction_row(each, community), WriteMode.CREATE) for each in given]
         )
         kept = [each for each in outcomes if isinstance(each, StoredTransaction)]
         assert len(kept) == len(given), outcomes
@@ -68,39 +68,39 @@ async def store_case(database: Database, clock: ManualClock, world: Case) -> tup
     return await store_facts(database, world.facts)
 
 
-async def insert_catalogue(writing: UnitOfWork, facts: Facts) -> None:
+async def insert_catalogue(uow: UnitOfWork, facts: Facts) -> None:
     """Inserts the locations and products under their own ids; a product has one variant, with its id."""
     for location in facts.locations.values():
-        await insert_location(writing, location)
+        await insert_location(uow, location)
     for product in facts.products.values():
         brand_id = None
         if product.brand is not None:
-            brand_id = await writing.fetchval(
+            brand_id = await uow.fetchval(
                 """
                 INSERT INTO brands (community_id, name, created_at, updated_at) VALUES ($1, $2, $3, $3)
                 ON CONFLICT (community_id, name) WHERE deleted_at IS NULL DO UPDATE SET name = excluded.name
                 RETURNING id
                 """,
-                writing.community_id,
+                uow.community_id,
                 product.brand,
-                writing.now,
+                uow.now,
             )
-        await writing.execute(
+        await uow.execute(
             "INSERT INTO products (community_id, id, brand_id, created_at, updated_at) VALUES ($1, $2, $3, $4, $4)",
-            writing.community_id,
+            uow.community_id,
             product.id,
             brand_id,
-            writing.now,
+            uow.now,
         )
-        await writing.execute(
+        await uow.execute(
             """
             INSERT INTO product_variants (community_id, id, product_id, sku, created_at, updated_at)
             VALUES ($1, $2, $2, $3, $4, $4)
             """,
-            writing.community_id,
+            uow.community_id,
             product.id,
             f"sku-{product.id}",
-            writing.now,
+            uow.now,
         )
 
 
@@ -114,9 +114,9 @@ def external_code(location_id: int) -> str:
     return f"code-{location_id}"
 
 
-async def insert_location(writing: UnitOfWork, location: Location) -> None:
+async def insert_location(uow: UnitOfWork, location: Location) -> None:
     """Inserts a location under its own id."""
-    await writing.execute(
+    await uow.execute(
         """
         INSERT INTO locations (
             community_id, id, external_id, external_code, type, timezone, country, iso_state, state, address,
@@ -124,7 +124,7 @@ async def insert_location(writing: UnitOfWork, location: Location) -> None:
         )
         VALUES ($1, $2, $3, $10, $4, $5, $6, $7, $8, $11, $9, $9)
         """,
-        writing.community_id,
+        uow.community_id,
         location.id,
         location.external_id,
         location.type,
@@ -132,15 +132,15 @@ async def insert_location(writing: UnitOfWork, location: Location) -> None:
         location.country,
         location.iso_state,
         location.state,
-        writing.now,
+        uow.now,
         external_code(location.id),
         address_fields(location) if any(address_fields(location).values()) else None,
     )
 
 
-async def _put_profiles(writing: UnitOfWork, facts: Facts) -> None:
+async def _put_profiles(uow: UnitOfWork, facts: Facts) -> None:
     for profile in facts.profiles.values():
-        await writing.execute(
+        await uow.execute(
             """
             INSERT INTO profiles (
                 community_id, profile_id, joined_at, joined_location_id, preferred_location_id,
@@ -148,31 +148,31 @@ async def _put_profiles(writing: UnitOfWork, facts: Facts) -> None:
             )
             VALUES ($1, $2, $3, $4, $5, $6, $6)
             """,
-            writing.community_id,
+            uow.community_id,
             profile.id,
             profile.joined_at,
             profile.joined_location_id,
             profile.preferred_location_id,
-            writing.now,
+            uow.now,
         )
         for address in profile.addresses:
-            await writing.execute(
+            await uow.execute(
                 """
                 INSERT INTO addresses (
                     community_id, profile_id, is_default, country, iso_state, state, fields, created_at, updated_at
                 )
                 VALUES ($1, $2, $3, $4, $5, $6, $8, $7, $7)
                 """,
-                writing.community_id,
+                uow.community_id,
                 profile.id,
                 address.is_default,
                 address.country,
                 address.iso_state,
                 address.state,
-                writing.now,
+                uow.now,
                 address_fields(address),
             )
-        writing.mark_member_dirty(profile.id, "profile.created")
+        uow.mark_member_dirty(profile.id, "profile.created")
 
 
 def to_transaction_row(given: Transaction, community: Community) -> TransactionRow:

@@ -63,8 +63,8 @@ class SystemUnderTest:
     async def store_world(self, world: Facts) -> None:
         """Puts the catalogue there."""
 
-        async def work(writing: UnitOfWork) -> None:
-            await insert_catalogue(writing, world)
+        async def work(uow: UnitOfWork) -> None:
+            await insert_catalogue(uow, world)
 
         await commit(self.club.database, self.club.community.id, work)
 
@@ -105,8 +105,8 @@ class SystemUnderTest:
             await self._sent("POST", "/profiles/merge", body)
 
     async def _change_zone(self, timezone: str) -> None:
-        async def work(writing: UnitOfWork) -> None:
-            await communities.update(writing, timezone=timezone)
+        async def work(uow: UnitOfWork) -> None:
+            await communities.update(uow, timezone=timezone)
 
         await commit(self.club.database, self.club.community.id, work)
 

@@ -38,7 +38,7 @@ async def reporting(database: Database, clock: ManualClock, atlas: TownFiles) ->
 async def store(reporting: ReportingClient, club: Community, name: str | None, **address: Any) -> str:
     """Makes a store of a club; gives its id among places."""
     location = LocationIn(address=address, name=name)
-    id_ = await commit(reporting.database, club.id, lambda writing: locations.create(writing, location))
+    id_ = await commit(reporting.database, club.id, lambda uow: locations.create(uow, location))
     return f"location:{club.id}:{id_}"
 
 
@@ -164,7 +164,7 @@ async def test_a_store_that_was_deleted_is_no_place(reporting: ReportingClient) 
     nord = reporting.clubs[0]
     id_ = await store(reporting, nord, "Gone", country="NO", city="Oslo")
     number = int(id_.rpartition(":")[2])
-    await commit(reporting.database, nord.id, lambda writing: locations.delete(writing, number))
+    await commit(reporting.database, nord.id, lambda uow: locations.delete(uow, number))
     assert (await show(reporting, id_)).status_code == 404
     assert id_ not in {each["id"] for each in await search(reporting, "gone")}
 

@@ -47,8 +47,8 @@ async def status(club: Club, method: str, path: str, body: Any = None) -> int:
 async def test_the_first_versions_sample_comes_out_to_the_letter(club: Club) -> None:
     club.clock.at = at("2020-05-18 08:52:49")
 
-    async def opened(writing: UnitOfWork) -> None:
-        await insert_location(writing, Location(1, external_id="M10"))
+    async def opened(uow: UnitOfWork) -> None:
+        await insert_location(uow, Location(1, external_id="M10"))
 
     await commit(club.database, club.community.id, opened)
     club.clock.at = at("2020-08-25 08:59:51")
@@ -175,11 +175,11 @@ async def test_whatever_changes_of_a_location_shows_in_the_next_read(
     ids["Z"] = ids["S"]
     mine = await create_profile(club)
 
-    async def bought(writing: UnitOfWork) -> None:
+    async def bought(uow: UnitOfWork) -> None:
         # As from a file: the zone is the location's.
         for number, (place, when) in enumerate([("S", "2026-10-01 12:30"), ("T", "2026-10-20 12:00")]):
             given = Transaction(number, at(when), Decimal(10), UUID(mine), location_id=ids[place])
-            await write(writing, [TransactionWrite(to_transaction_row(given, writing.community), WriteMode.CREATE)])
+            await write(uow, [TransactionWrite(to_transaction_row(given, uow.community), WriteMode.CREATE)])
 
     await commit(club.database, club.community.id, bought)
 

@@ -39,12 +39,12 @@ async def names(kept: TenantLocationCache, atlas: TownFiles, asked: Sequence[Clu
 
 async def make(club: Club, name: str, external_id: str | None = None) -> int:
     location = LocationIn(name=name, external_id=external_id)
-    return await commit(club.database, club.community.id, lambda writing: locations.create(writing, location))
+    return await commit(club.database, club.community.id, lambda uow: locations.create(uow, location))
 
 
 async def put(club: Club, *given: LocationIn) -> None:
     rows = [locations.validate(each) for each in given]
-    await commit(club.database, club.community.id, lambda writing: locations.upsert_many(writing, rows))
+    await commit(club.database, club.community.id, lambda uow: locations.upsert_many(uow, rows))
 
 
 async def test_whatever_changes_a_store_shows_at_once(club: Club, atlas: TownFiles) -> None:
@@ -56,20 +56,16 @@ async def test_whatever_changes_a_store_shows_at_once(club: Club, atlas: TownFil
     assert await seen() == []
     id_ = await make(club, "Nord")
     assert await seen() == ["Nord"]
-    await commit(
-        club.database, club.community.id, lambda writing: locations.update(writing, id_, LocationIn(name="Sør"))
-    )
+    await commit(club.database, club.community.id, lambda uow: locations.update(uow, id_, LocationIn(name="Sør")))
     assert await seen() == ["Sør"]
     # Heard of in a purchase, it has no name; it is found from the moment that it gets one.
-    await commit(
-        club.database, club.community.id, lambda writing: locations.resolve_ids(writing, ["S1"], create_missing=True)
-    )
+    await commit(club.database, club.community.id, lambda uow: locations.resolve_ids(uow, ["S1"], create_missing=True))
     assert await seen() == ["Sør"]
     await put(club, LocationIn(external_id="S1", name="Vest"), LocationIn(external_id="S2", name="Øst"))
     assert await seen() == ["Sør", "Vest", "Øst"]
     await put(club, LocationIn(external_id="S3", name="Midt"))
     assert await seen() == ["Sør", "Vest", "Øst", "Midt"]
-    await commit(club.database, club.community.id, lambda writing: locations.delete(writing, id_))
+    await commit(club.database, club.community.id, lambda uow: locations.delete(uow, id_))
     assert await seen() == ["Vest", "Øst", "Midt"]
 
 

@@ -37,11 +37,11 @@ async def test_batches_are_as_large_as_asked_and_told_one_by_one(load: FileLoade
 async def test_rows_that_only_the_database_refuses_are_found_by_halving(club: Club) -> None:
     tries: list[int] = []
 
-    async def put(writing: UnitOfWork, rows: Sequence[int]) -> list[entities.RowOutcome]:
+    async def put(uow: UnitOfWork, rows: Sequence[int]) -> list[entities.RowOutcome]:
         tries.append(len(rows))
         if len(tries) == 1:
             raise asyncpg.DeadlockDetectedError("once")
-        return [str(await writing.fetchval("SELECT 10 / $1::int", row)) for row in rows]
+        return [str(await uow.fetchval("SELECT 10 / $1::int", row)) for row in rows]
 
     outcomes = await loader._put_rows(club.database, club.community.id, put, LoadOptions(), [1, 0, 5])
     assert (outcomes[0], outcomes[2]) == ("10", "2")

@@ -36,12 +36,12 @@ async def end(owner: Owner, connection: Any) -> None:
     assert await owner.fetchval("SELECT pg_terminate_backend($1, 5000)", connection.get_server_pid())
 
 
-async def insert_brand(writing: UnitOfWork, name: str = "Acme") -> None:
-    await writing.execute(
+async def insert_brand(uow: UnitOfWork, name: str = "Acme") -> None:
+    await uow.execute(
         "INSERT INTO brands (community_id, name, created_at, updated_at) VALUES ($1, $2, $3, $3)",
-        writing.community_id,
+        uow.community_id,
         name,
-        writing.now,
+        uow.now,
     )
 
 
@@ -84,10 +84,10 @@ async def test_a_connection_lost_while_it_commits_writes_once(
 
     calls = 0
 
-    async def work(writing: UnitOfWork) -> str:
+    async def work(uow: UnitOfWork) -> str:
         nonlocal calls
         calls += 1
-        await insert_brand(writing)
+        await insert_brand(uow)
         return "done"
 
     async with EndingDatabase(club, database_urls[1], ending, after=after) as database:
@@ -99,13 +99,13 @@ async def test_a_connection_lost_while_it_commits_writes_once(
 async def test_a_connection_lost_before_it_commits_writes_once(club: Club, owner: Owner) -> None:
     calls = 0
 
-    async def work(writing: UnitOfWork) -> int:
+    async def work(uow: UnitOfWork) -> int:
         nonlocal calls
         calls += 1
-        await insert_brand(writing)
+        await insert_brand(uow)
         if calls == 1:
-            await end(owner, writing.connection)
-        await writing.execute("SELECT 1")
+            await end(owner, uow.connection)
+        await uow.execute("SELECT 1")
         return calls
 
     assert await commit(club.database, club.community.id, work) == 2
@@ -118,7 +118,7 @@ async def test_a_connection_that_wrote_nothing_may_be_lost(
     async def ending(connection: Any) -> None:
         await end(owner, connection)
 
-    async def work(writing: UnitOfWork) -> str:
+    async def work(uow: UnitOfWork) -> str:
         return "nothing"
 
     async with EndingDatabase(club, database_urls[1], ending, after=False) as database:
@@ -146,7 +146,7 @@ async def test_a_look_up_waits_for_the_transaction_to_end(club: Club, owner: Own
             if not commits:
                 raise KeyError
 
-    writing = asyncio.create_task(write())
+    task = asyncio.create_task(write())
     await started.wait()
     looking_up = asyncio.create_task(marker.is_committed(club.database))
     while not await owner.fetchval("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"):
@@ -154,7 +154,7 @@ async def test_a_look_up_waits_for_the_transaction_to_end(club: Club, owner: Own
     ending.set()
     assert await looking_up is commits
     with nullcontext() if commits else pytest.raises(KeyError):
-        await writing
+        await task
 
 
 class AwayOnce(Database):
@@ -240,15 +240,15 @@ async def test_a_fold_that_fails_after_the_commit_fails_no_write(club: Club, mon
 
 
 async def test_a_rule_of_the_tables_that_is_broken_is_told(club: Club) -> None:
-    async def work(writing: UnitOfWork) -> None:
-        await writing.execute(
+    async def work(uow: UnitOfWork) -> None:
+        await uow.execute(
             """
             INSERT INTO memberships (community_id, profile_id, type, at, created_at)
             VALUES ($1, $2, 'neither', $3, $3)
             """,
-            writing.community_id,
+            uow.community_id,
             uuid.uuid4(),
-            writing.now,
+            uow.now,
         )
 
     with pytest.raises(asyncpg.CheckViolationError):
@@ -263,10 +263,10 @@ async def test_a_write_makes_the_day_that_retention_could_not(club: Club) -> Non
 
 
 async def test_a_connection_that_is_always_lost_is_an_error_at_last(club: Club, owner: Owner) -> None:
-    async def work(writing: UnitOfWork) -> None:
-        await insert_brand(writing)
-        await end(owner, writing.connection)
-        await writing.execute("SELECT 1")
+    async def work(uow: UnitOfWork) -> None:
+        await insert_brand(uow)
+        await end(owner, uow.connection)
+        await uow.execute("SELECT 1")
 
     with pytest.raises(CONNECTION_ERRORS):
         await commit(club.database, club.community.id, work)
@@ -276,12 +276,12 @@ async def test_a_connection_that_is_always_lost_is_an_error_at_last(club: Club, 
 async def test_a_deadlock_has_the_whole_done_again(club: Club) -> None:
     calls = 0
 
-    async def work(writing: UnitOfWork) -> int:
+    async def work(uow: UnitOfWork) -> int:
         nonlocal calls
         calls += 1
-        await insert_brand(writing, f"Acme {calls}")
+        await insert_brand(uow, f"Acme {calls}")
         if calls == 1:
-            await writing.execute("DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = 'deadlock_detected'; END $$")
+            await uow.execute("DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = 'deadlock_detected'; END $$")
         return calls
 
     assert await commit(club.database, club.community.id, work) == 2
@@ -289,16 +289,16 @@ async def test_a_deadlock_has_the_whole_done_again(club: Club) -> None:
 
 
 async def test_a_profile_that_is_gone_meanwhile_is_told_at_last(club: Club) -> None:
-    async def work(writing: UnitOfWork) -> None:
-        writing.mark_dirty(uuid.uuid4(), "transaction.created")
+    async def work(uow: UnitOfWork) -> None:
+        uow.mark_dirty(uuid.uuid4(), "transaction.created")
 
     with pytest.raises(NotFoundError):
         await commit(club.database, club.community.id, work)
 
 
 async def test_an_error_of_the_work_leaves_nothing(club: Club) -> None:
-    async def work(writing: UnitOfWork) -> None:
-        await insert_brand(writing)
+    async def work(uow: UnitOfWork) -> None:
+        await insert_brand(uow)
         raise KeyError("x")
 
     with pytest.raises(KeyError):

@@ -128,7 +128,7 @@ async def test_the_commit_of_another_transaction_with_the_same_id_is_no_proof(
         async with connected(crashing[0]) as owner:
             # So that no id of before the crash is durable but by a commit.
             await owner.execute("CHECKPOINT")
-        await commit(database, community_id, lambda writing: insert_brand(writing, "Acme"))
+        await commit(database, community_id, lambda uow: insert_brand(uow, "Acme"))
         # Or the test would prove nothing.
         assert database.is_reused
         assert await brands(database, community_id) == ["Acme"]
@@ -167,8 +167,8 @@ async def test_writers_whose_server_crashes_while_they_commit_write_once(crashin
             name = f"{writer}-{count}"
             count += 1
 
-            async def work(writing: UnitOfWork, name: str = name) -> None:
-                await insert_brand(writing, name)
+            async def work(uow: UnitOfWork, name: str = name) -> None:
+                await insert_brand(uow, name)
 
             is_unknown = False
             while True:

@@ -152,11 +152,11 @@ async def test_only_the_row_that_the_database_refuses_is_refused(club: Club) -> 
 async def test_a_refusal_that_hits_a_whole_batch_is_its_own_row_s(club: Club, monkeypatch: pytest.MonkeyPatch) -> None:
     create_inline = products.get_or_create_inline
 
-    async def gone(writing: UnitOfWork, inline: Any) -> Any:
+    async def gone(uow: UnitOfWork, inline: Any) -> Any:
         # As when a product is deleted between the look and the making.
         if any(each.sku == "gone" for each in inline):
             raise field_error("product_variant.product_id", "is no product")
-        return await create_inline(writing, inline)
+        return await create_inline(uow, inline)
 
     monkeypatch.setattr(products, "get_or_create_inline", gone)
     committers = GroupCommitter(club.database, 500)
@@ -170,7 +170,7 @@ async def test_a_refusal_that_hits_a_whole_batch_is_its_own_row_s(club: Club, mo
 # Answers -------------------------------------------------------------------------------------------------
 
 
-async def ids(writing: UnitOfWork, outcomes: list[WriteOutcome], shown: Representations) -> tuple[int, bytes] | None:
+async def ids(uow: UnitOfWork, outcomes: list[WriteOutcome], shown: Representations) -> tuple[int, bytes] | None:
     found = [each.id for each in outcomes if isinstance(each, StoredTransaction)]
     assert set(found) <= shown.keys()
     return (201, repr(found).encode()) if found else None
@@ -244,14 +244,14 @@ async def test_a_deadlock_is_not_a_refusal(club: Club, monkeypatch: pytest.Monke
     calls = 0
     put = transactions.write
 
-    async def deadlocked(writing: UnitOfWork, puts: Any, **more: Any) -> list[WriteOutcome]:
+    async def deadlocked(uow: UnitOfWork, puts: Any, **more: Any) -> list[WriteOutcome]:
         nonlocal calls
         calls += 1
         if calls == 1 and halving:
             raise field_error("", "no")
         if calls <= 2:
-            await writing.execute("DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = 'deadlock_detected'; END $$")
-        return await put(writing, puts, **more)
+            await uow.execute("DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = 'deadlock_detected'; END $$")
+        return await put(uow, puts, **more)
 
     monkeypatch.setattr(group_commit, "write", deadlocked)
     committers = GroupCommitter(club.database, 500)
@@ -262,7 +262,7 @@ async def test_a_deadlock_is_not_a_refusal(club: Club, monkeypatch: pytest.Monke
 
 
 async def test_deadlocks_without_end_are_an_error(club: Club, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def deadlocked(writing: UnitOfWork, puts: Any, **more: Any) -> list[WriteOutcome]:
+    async def deadlocked(uow: UnitOfWork, puts: Any, **more: Any) -> list[WriteOutcome]:
         raise asyncpg.DeadlockDetectedError
 
     monkeypatch.setattr(group_commit, "write", deadlocked)

@@ -267,8 +267,8 @@ async def test_where_no_temporary_table_may_be_made_the_database_computes(
 async def test_what_the_database_refuses_by_columns_goes_row_by_row(
     load: FileLoader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def refused(writing: UnitOfWork, *arguments: Any) -> None:
-        await writing.fetchval("SELECT 1 / 0")
+    async def refused(uow: UnitOfWork, *arguments: Any) -> None:
+        await uow.fetchval("SELECT 1 / 0")
 
     monkeypatch.setattr(plain_writes, "_insert", refused)
     await load.profiles(*MEMBERS)
@@ -303,8 +303,8 @@ async def test_a_row_that_another_load_makes_at_once_is_passed_over(
 
 
 async def test_rows_that_were_checked_by_another_currency_are_refused(load: FileLoader, tmp_path: Path) -> None:
-    async def work(writing: UnitOfWork) -> None:
-        await plain_writes.write_plain_rows(writing, pa.table({}), "SEK", create_profiles=False)
+    async def work(uow: UnitOfWork) -> None:
+        await plain_writes.write_plain_rows(uow, pa.table({}), "SEK", create_profiles=False)
 
     with pytest.raises(StaleCommunityError):
         await commit(load.club.database, load.club.community.id, work)
@@ -353,7 +353,7 @@ async def test_a_number_of_a_load_is_its_own(club: Club) -> None:
 
 
 async def test_a_write_of_no_load_refreshes(club: Club) -> None:
-    async def nothing(writing: UnitOfWork) -> int | None:
-        return writing.load_id
+    async def nothing(uow: UnitOfWork) -> int | None:
+        return uow.load_id
 
     assert await commit(club.database, club.community.id, nothing) is None

@@ -15,9 +15,9 @@ async def answered(club: Club, key: str, body: bytes, answer: bytes) -> bytes:
     async def first() -> tuple[int, bytes]:
         return 201, answer
 
-    async def work(writing: UnitOfWork) -> bytes:
+    async def work(uow: UnitOfWork) -> bytes:
         status, content = await idempotency.run_once(
-            writing, idempotency.hash_key(key, b"POST /x", body, "community"), first
+            uow, idempotency.hash_key(key, b"POST /x", body, "community"), first
         )
         assert status == 201
         return content
@@ -52,11 +52,11 @@ async def test_a_key_is_kept_for_a_day_even_past_midnight(club: Club) -> None:
 
 
 async def test_an_answer_that_was_not_given_is_not_kept(club: Club) -> None:
-    async def work(writing: UnitOfWork) -> None:
+    async def work(uow: UnitOfWork) -> None:
         async def first() -> tuple[int, bytes]:
             raise KeyError("x")
 
-        await idempotency.run_once(writing, idempotency.hash_key("k", b"POST /x", b"1", "community"), first)
+        await idempotency.run_once(uow, idempotency.hash_key("k", b"POST /x", b"1", "community"), first)
 
     with pytest.raises(KeyError):
         await commit(club.database, club.community.id, work)

@@ -185,13 +185,13 @@ async def test_a_transaction_deleted_meanwhile_is_made_after_all(club: Club, mon
     known = ingest._known
     deleted: list[bool] = []
 
-    async def deleting(writing: UnitOfWork, external_ids: Any) -> Any:
+    async def deleting(uow: UnitOfWork, external_ids: Any) -> Any:
         # Another writer deletes it between the clash and the look at what it clashed with.
         if not deleted:
             deleted.append(True)
             async with club.database.write_transaction(club.community.id) as scope:
                 await scope.execute("DELETE FROM transactions WHERE community_id = $1", club.community.id)
-        return await known(writing, external_ids)
+        return await known(uow, external_ids)
 
     monkeypatch.setattr(ingest, "_known", deleting)
     assert kinds(await write_all(club, [transaction_write(club, WriteMode.CREATE, external_id="A", total=2)])) == [
@@ -205,12 +205,12 @@ async def test_what_is_put_again_after_a_failure_is_resolved_anew(club: Club) ->
     puts = [transaction_write(club, items=[{"product_variant": inline}, {"sku": "S1"}])]
     calls = 0
 
-    async def work(writing: UnitOfWork) -> Any:
+    async def work(uow: UnitOfWork) -> Any:
         nonlocal calls
         calls += 1
-        outcomes = await ingest.write(writing, puts)
+        outcomes = await ingest.write(uow, puts)
         if calls == 1:
-            await writing.execute("DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = 'deadlock_detected'; END $$")
+            await uow.execute("DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = 'deadlock_detected'; END $$")
         return outcomes
 
     assert kinds(await commit(club.database, club.community.id, work)) == [WriteStatus.LOADED]

@@ -29,8 +29,8 @@ async def write_all(
 ) -> list[WriteOutcome]:
     """What became of rows that were committed."""
 
-    async def work(writing: UnitOfWork) -> list[WriteOutcome]:
-        return await write(writing, puts, create_profiles=create_profiles)
+    async def work(uow: UnitOfWork) -> list[WriteOutcome]:
+        return await write(uow, puts, create_profiles=create_profiles)
 
     return await commit(club.database, club.community.id, work)
 

@@ -31,12 +31,12 @@ def _told(outcomes: Sequence[object]) -> list[object]:
 
 async def _load(club: Club, *rows: dict[str, Any]) -> list[object]:
     checked_rows = [validate(msgspec.convert(row, ProfileIn, strict=False)) for row in rows]
-    return _told(await _commit(club, lambda writing: profiles.upsert_many(writing, checked_rows)))
+    return _told(await _commit(club, lambda uow: profiles.upsert_many(uow, checked_rows)))
 
 
 async def _load_memberships(club: Club, *rows: dict[str, Any]) -> list[object]:
     checked_rows = [memberships_facts.validate(msgspec.convert(row, MembershipIn, strict=False)) for row in rows]
-    return _told(await _commit(club, lambda writing: memberships_facts.upsert_many(writing, checked_rows)))
+    return _told(await _commit(club, lambda uow: memberships_facts.upsert_many(uow, checked_rows)))
 
 
 async def _listed(club: Club) -> list[dict[str, Any]]:
@@ -269,9 +269,9 @@ async def test_missing_profiles_are_made_and_join_now(club: Club) -> None:
     there, deleted = await create_profile(club, external_id="1"), await create_profile(club, external_id="3")
     await club.http.delete(f"{PROFILES_URL}/{deleted['id']}")
 
-    async def work(writing: UnitOfWork) -> dict[str, UUID]:
-        found = await profiles.get_or_create_ids(writing, ["1", "2", "2", "3"])
-        assert dict(writing.dirty_profiles) == {found["2"]: "profile.created"}
+    async def work(uow: UnitOfWork) -> dict[str, UUID]:
+        found = await profiles.get_or_create_ids(uow, ["1", "2", "2", "3"])
+        assert dict(uow.dirty_profiles) == {found["2"]: "profile.created"}
         return found
 
     found = await _commit(club, work)
@@ -280,7 +280,7 @@ async def test_missing_profiles_are_made_and_join_now(club: Club) -> None:
     made_now = await get_profile(club, str(found["2"]))
     assert (made_now["external_id"], made_now["joined_at"]) == ("2", "2026-11-01 00:00:00")
     assert await list_memberships(club, made_now["id"]) == [("in", "2026-11-01 00:00", True)]
-    assert await _commit(club, lambda writing: profiles.get_or_create_ids(writing, ["1", "2"])) == found
+    assert await _commit(club, lambda uow: profiles.get_or_create_ids(uow, ["1", "2"])) == found
 
 
 # Joining and leaving --------------------------------------------------------------------------------------

@@ -24,8 +24,8 @@ from regulars.model.unit_of_work import UnitOfWork
 async def change(club: Club, **fields: Any) -> Community:
     """Changes fields of the club's community; gives it as it is then."""
 
-    async def work(writing: UnitOfWork) -> Community:
-        return await communities.update(writing, **fields)
+    async def work(uow: UnitOfWork) -> Community:
+        return await communities.update(uow, **fields)
 
     return await commit(club.database, club.community.id, work)
 
@@ -105,8 +105,8 @@ async def test_what_can_t_be_is_refused_by_field(club: Club) -> None:
 async def test_a_currency_waits_for_whoever_writes_now(club: Club) -> None:
     changing: list[asyncio.Task[Community]] = []
 
-    async def work(writing: UnitOfWork) -> None:
-        await write(writing, [transaction_write(club)])
+    async def work(uow: UnitOfWork) -> None:
+        await write(uow, [transaction_write(club)])
         changing.append(asyncio.create_task(change(club, currency="BHD")))
         async with club.database.unscoped_connection() as connection:
             while not await connection.fetchval(_IS_WAITING):

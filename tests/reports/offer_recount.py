@@ -32,9 +32,7 @@ class OfferClub(ClubFixture):
 
     async def change_timezone(self, zone: str) -> None:
         """Has the club live in another zone."""
-        await commit(
-            self.club.database, self.club.community.id, lambda writing: communities.update(writing, timezone=zone)
-        )
+        await commit(self.club.database, self.club.community.id, lambda uow: communities.update(uow, timezone=zone))
 
     async def statistics(self, report: str, **body: Any) -> dict[tuple[Any, ...], dict[str, Any]]:
         """The values of statistics by label."""

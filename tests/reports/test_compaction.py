@@ -22,9 +22,9 @@ from reports.source_rows import fetch_rows
 async def join(club: Club, number: int, **fields: object) -> None:
     """Some members join in one commit."""
 
-    async def work(writing: UnitOfWork) -> None:
+    async def work(uow: UnitOfWork) -> None:
         rows = [checked_profile(ProfileIn(gender="female", **fields)) for _ in range(number)]  # type: ignore[arg-type]
-        await write_rows(writing, rows, [None] * number)
+        await write_rows(uow, rows, [None] * number)
 
     await commit(club.database, club.community.id, work)
 
@@ -144,10 +144,10 @@ async def test_a_count_that_is_the_same_after_a_commit_was_not_updated(club: Clu
     first = club.clock.at
     club.clock.advance(hours=1)
 
-    async def come_and_go(writing: UnitOfWork) -> None:
+    async def come_and_go(uow: UnitOfWork) -> None:
         rows = [checked_profile(ProfileIn(gender="female"))]
-        [woman] = await write_rows(writing, rows, [None])
-        await write_rows(writing, [checked_profile(ProfileIn(gender="male"))], [woman.profile_id])  # type: ignore[union-attr]
+        [woman] = await write_rows(uow, rows, [None])
+        await write_rows(uow, [checked_profile(ProfileIn(gender="male"))], [woman.profile_id])  # type: ignore[union-attr]
 
     await commit(club.database, club.community.id, come_and_go)
     for _ in range(2):

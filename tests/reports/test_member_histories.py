@@ -120,9 +120,7 @@ class World:
                 consents=pick.choice([None, {"club": True}]),
             )
         )
-        await commit(
-            self.club.database, self.club.community.id, lambda writing: memberships.upsert_many(writing, [row])
-        )
+        await commit(self.club.database, self.club.community.id, lambda uow: memberships.upsert_many(uow, [row]))
 
     async def pass_on(self) -> None:
         """One thing happens, and some time passes."""

@@ -380,7 +380,7 @@ async def test_another_zone_has_all_buckets_made_anew(post: SendingClub) -> None
     await commit(
         post.club.database,
         post.club.community.id,
-        lambda writing: communities.update(writing, timezone="Asia/Kathmandu"),
+        lambda uow: communities.update(uow, timezone="Asia/Kathmandu"),
     )
     assert await rebuild_if_stale(post.club.database, post.club.community.id) == 1
     assert await rebuild_if_stale(post.club.database, post.club.community.id) == 0

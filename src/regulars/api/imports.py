@@ -236,8 +236,8 @@ def _once(request: Request, digest: bytes) -> IdempotencyKey | None:
 
 
 async def _earlier(call: RequestContext, once: IdempotencyKey) -> Response | None:
-    async def work(writing: UnitOfWork) -> Response | None:
-        earlier = (await idempotency.find_responses(writing, [once])).get(once.key_hash)
+    async def work(uow: UnitOfWork) -> Response | None:
+        earlier = (await idempotency.find_responses(uow, [once])).get(once.key_hash)
         if earlier is None:
             return None
         status, content = earlier.replay(once)
@@ -246,8 +246,8 @@ async def _earlier(call: RequestContext, once: IdempotencyKey) -> Response | Non
     return await commit(call.app.database, call.community_id, work)
 
 
-async def _kept(answer: object, call: RequestContext, writing: UnitOfWork) -> object:
-    writing.response_quotes_rows = True
+async def _kept(answer: object, call: RequestContext, uow: UnitOfWork) -> object:
+    uow.response_quotes_rows = True
     return answer
 
 

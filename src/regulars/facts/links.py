@@ -33,18 +33,18 @@ RETURNING id, key
 
 
 async def get_or_create_ids(
-    writing: UnitOfWork, links: Collection[Link], sending_ids: Mapping[str, int]
+    uow: UnitOfWork, links: Collection[Link], sending_ids: Mapping[str, int]
 ) -> dict[Link, int]:
     """The ids of links; those that are not there yet are made. `sending_ids` are their sendings by external id.
 
     The caller is alone at the community's visits.
     """
     keys = {link: _key(link) for link in links}
-    rows = await writing.fetch(_BY_KEY, writing.community_id, array_literal(list(keys.values())))
+    rows = await uow.fetch(_BY_KEY, uow.community_id, array_literal(list(keys.values())))
     found: dict[UUID, int] = {row["key"]: row["id"] for row in rows}
     if missing := {key: link for link, key in keys.items() if key not in found}:
         columns = zip(*(_columns(link, key, sending_ids) for key, link in missing.items()), strict=True)
-        added = await writing.fetch(_ADD, writing.community_id, *map(array_literal, columns))
+        added = await uow.fetch(_ADD, uow.community_id, *map(array_literal, columns))
         found |= {row["key"]: row["id"] for row in added}
     return {link: found[key] for link, key in keys.items()}
 

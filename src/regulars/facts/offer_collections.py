@@ -36,6 +36,6 @@ def validate(collection: OfferCollectionIn) -> Mapping[str, Any]:
     return reading.result()
 
 
-async def upsert_many(writing: UnitOfWork, rows: Sequence[Mapping[str, Any]]) -> list[str]:
+async def upsert_many(uow: UnitOfWork, rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """Makes or changes collections by external id; gives an outcome a row, as `expected.put` does."""
-    return await placeholders.upsert(writing, TABLE, rows)
+    return await placeholders.upsert(uow, TABLE, rows)

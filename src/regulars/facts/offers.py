@@ -83,17 +83,17 @@ def _codes(values: list[Any]) -> tuple[str, ...]:
     return tuple(sorted({each for each in codes if each is not None}))
 
 
-async def upsert_many(writing: UnitOfWork, rows: Sequence[Mapping[str, Any]]) -> list[str]:
+async def upsert_many(uow: UnitOfWork, rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """Makes or changes offers by external id; gives an outcome a row, as `expected.put` does.
 
     Unknown locations become placeholders, unknown collections are made. Events of it that are there already are its
     own from then on.
     """
     stores = {row["location"] for row in rows if row.get("location") is not None}
-    location_ids = await locations.resolve_ids(writing, stores, create_missing=True)
+    location_ids = await locations.resolve_ids(uow, stores, create_missing=True)
     named = {each for row in rows for each in row.get("collections", ())}
-    collection_ids = await placeholders.get_or_create_ids(writing, offer_collections.TABLE.name, named)
-    return await placeholders.upsert(writing, TABLE, [_row(row, location_ids, collection_ids) for row in rows])
+    collection_ids = await placeholders.get_or_create_ids(uow, offer_collections.TABLE.name, named)
+    return await placeholders.upsert(uow, TABLE, [_row(row, location_ids, collection_ids) for row in rows])
 
 
 def _row(

@@ -108,7 +108,7 @@ RETURNING external_id
 """
 
 
-async def upsert_many(writing: UnitOfWork, rows: Sequence[SendingRow]) -> list[SendingOutcome]:
+async def upsert_many(uow: UnitOfWork, rows: Sequence[SendingRow]) -> list[SendingOutcome]:
     """Writes sendings by external id, of each what is given; gives an outcome a row, of one id's the last one's.
 
     Events of it that are there already are its own from then on.
@@ -118,7 +118,7 @@ async def upsert_many(writing: UnitOfWork, rows: Sequence[SendingRow]) -> list[S
     for row in rows:
         latest[row.external_id] = _over(row, latest.get(row.external_id))
     columns = [array_literal([getattr(row, name) for row in latest.values()]) for name in _COLUMNS]
-    found = await writing.fetch(_PUT, writing.community_id, writing.now, *columns)
+    found = await uow.fetch(_PUT, uow.community_id, uow.now, *columns)
     written = {row["external_id"] for row in found}
     return [
         "loaded" if last[row.external_id] == place and row.external_id in written else "unchanged"

@@ -35,20 +35,20 @@ RecordEvents = Callable[[UnitOfWork, Sequence[E], ProfileIds], Awaitable[Collect
 """Tells of events, at least one; gives the places of those that are new."""
 
 
-async def write_events(writing: UnitOfWork, rows: Sequence[E], tell: RecordEvents[E]) -> list[str | ValidationError]:
+async def write_events(uow: UnitOfWork, rows: Sequence[E], tell: RecordEvents[E]) -> list[str | ValidationError]:
     """Writes events; gives an outcome a row. One that is there already changes nothing."""
-    await profile_lock.lock_identities_shared(writing)
-    who = await _who(writing, {row.profile for row in rows})
-    latest = writing.now + MAX_CLOCK_SKEW
+    await profile_lock.lock_identities_shared(uow)
+    who = await _who(uow, {row.profile for row in rows})
+    latest = uow.now + MAX_CLOCK_SKEW
     taken = [row for row in rows if row.occurred_at <= latest and row.profile in who]
-    fresh = await tell(writing, taken, who) if taken else ()
+    fresh = await tell(uow, taken, who) if taken else ()
     written = iter("loaded" if place in fresh else "unchanged" for place in range(len(taken)))
     return [_refusal(row, who, latest) or next(written) for row in rows]
 
 
-async def _who(writing: UnitOfWork, names: set[str | None]) -> ProfileIds:
+async def _who(uow: UnitOfWork, names: set[str | None]) -> ProfileIds:
     refs = {(lookup.EXTERNAL_ID_OR_ID, name) for name in names if name is not None}
-    found = await lookup.resolve(writing, refs) if refs else {}
+    found = await lookup.resolve(uow, refs) if refs else {}
     return {None: profile_lock.NO_PROFILE} | {name: profile_id for (_, name), profile_id in found.items()}
 
 

@@ -15,16 +15,16 @@ from regulars.rollups import link_visits
 from regulars.rollups.link_visits import NO_VISITOR, LinkVisitBatch
 
 
-async def write_many(writing: UnitOfWork, rows: Sequence[LinkVisitRow]) -> list[str | ValidationError]:
+async def write_many(uow: UnitOfWork, rows: Sequence[LinkVisitRow]) -> list[str | ValidationError]:
     """Writes visits; gives an outcome a row. One that is there already changes nothing."""
-    await link_visits.lock_writer(writing)
+    await link_visits.lock_writer(uow)
     refs = {(lookup.EXTERNAL_ID_OR_ID, row.profile) for row in rows if row.profile is not None}
-    found = await lookup.resolve(writing, refs) if refs else {}
+    found = await lookup.resolve(uow, refs) if refs else {}
     profiles = {name: profile_id for (_, name), profile_id in found.items()}
-    latest = writing.now + MAX_CLOCK_SKEW
+    latest = uow.now + MAX_CLOCK_SKEW
     refusals = [_refusal(row, profiles, latest) for row in rows]
     taken = [row for row, refused in zip(rows, refusals, strict=True) if refused is None]
-    written = iter(await _put(writing, taken, profiles))
+    written = iter(await _put(uow, taken, profiles))
     return [refused or next(written) for refused in refusals]
 
 
@@ -37,16 +37,16 @@ def _refusal(row: LinkVisitRow, profiles: Mapping[str, UUID], latest: datetime) 
 
 
 async def _put(
-    writing: UnitOfWork, rows: Sequence[LinkVisitRow], profiles: Mapping[str, UUID]
+    uow: UnitOfWork, rows: Sequence[LinkVisitRow], profiles: Mapping[str, UUID]
 ) -> list[str | ValidationError]:
     if not rows:
         return []
     named = {row.link for row in rows}
     sent = {link.source for link in named if link.source_type == "sending" and link.source is not None}
-    sending_ids = await placeholders.get_or_create_ids(writing, "sendings", sent) if sent else {}
-    link_ids = await links.get_or_create_ids(writing, named, sending_ids)
+    sending_ids = await placeholders.get_or_create_ids(uow, "sendings", sent) if sent else {}
+    link_ids = await links.get_or_create_ids(uow, named, sending_ids)
     fresh = await link_visits.record(
-        writing,
+        uow,
         LinkVisitBatch(
             event_keys=[row.event_key for row in rows],
             link_ids=[link_ids[row.link] for row in rows],

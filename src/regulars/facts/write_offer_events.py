@@ -12,17 +12,17 @@ from regulars.rollups import offer_events
 from regulars.rollups.offer_events import OfferEventBatch
 
 
-async def write_many(writing: UnitOfWork, rows: Sequence[OfferEventRow]) -> list[str | ValidationError]:
+async def write_many(uow: UnitOfWork, rows: Sequence[OfferEventRow]) -> list[str | ValidationError]:
     """Writes events; gives an outcome a row. One that is there already changes nothing."""
-    return await timed_events.write_events(writing, rows, _tell)
+    return await timed_events.write_events(uow, rows, _tell)
 
 
-async def _tell(writing: UnitOfWork, rows: Sequence[OfferEventRow], who: ProfileIds) -> set[int]:
+async def _tell(uow: UnitOfWork, rows: Sequence[OfferEventRow], who: ProfileIds) -> set[int]:
     stores = {row.location for row in rows if row.location is not None}
-    location_ids = await locations.resolve_ids(writing, stores, create_missing=True)
-    offer_ids = await placeholders.get_or_create_ids(writing, offers.TABLE.name, {row.offer for row in rows})
+    location_ids = await locations.resolve_ids(uow, stores, create_missing=True)
+    offer_ids = await placeholders.get_or_create_ids(uow, offers.TABLE.name, {row.offer for row in rows})
     return await offer_events.record(
-        writing,
+        uow,
         OfferEventBatch(
             offer_ids=[offer_ids[row.offer] for row in rows],
             event_keys=[row.event_key for row in rows],

@@ -12,15 +12,15 @@ from regulars.rollups import sending_events
 from regulars.rollups.sending_events import SendingEventBatch
 
 
-async def write_many(writing: UnitOfWork, rows: Sequence[SendingEventRow]) -> list[str | ValidationError]:
+async def write_many(uow: UnitOfWork, rows: Sequence[SendingEventRow]) -> list[str | ValidationError]:
     """Writes events; gives an outcome a row. One that is there already changes nothing."""
-    return await timed_events.write_events(writing, rows, _tell)
+    return await timed_events.write_events(uow, rows, _tell)
 
 
-async def _tell(writing: UnitOfWork, rows: Sequence[SendingEventRow], who: ProfileIds) -> set[int]:
-    sending_ids = await placeholders.get_or_create_ids(writing, "sendings", {row.sending for row in rows})
+async def _tell(uow: UnitOfWork, rows: Sequence[SendingEventRow], who: ProfileIds) -> set[int]:
+    sending_ids = await placeholders.get_or_create_ids(uow, "sendings", {row.sending for row in rows})
     return await sending_events.record(
-        writing,
+        uow,
         SendingEventBatch(
             sending_ids=[sending_ids[row.sending] for row in rows],
             dispatch_keys=[row.dispatch_key for row in rows],

@@ -73,21 +73,21 @@ RETURNING unowned.id, unowned.profile_id
 """
 
 
-async def attach_claimed(writing: UnitOfWork, transaction_ids: Sequence[int]) -> None:
+async def attach_claimed(uow: UnitOfWork, transaction_ids: Sequence[int]) -> None:
     """Gives transactions that arrived without an owner to whoever has claimed them.
 
     They were made or locked by this write.
     """
-    await writing.execute(_ARRIVING, str(writing.community_id))
-    waiting = await writing.fetch(_LOCK_WAITING, writing.community_id, list(transaction_ids))
+    await uow.execute(_ARRIVING, str(uow.community_id))
+    waiting = await uow.fetch(_LOCK_WAITING, uow.community_id, list(transaction_ids))
     if waiting:
-        await _attach(writing, transaction_ids, [row["id"] for row in waiting])
+        await _attach(uow, transaction_ids, [row["id"] for row in waiting])
 
 
-async def _attach(writing: UnitOfWork, transaction_ids: Sequence[int], claim_ids: Sequence[int]) -> None:
-    rows = await writing.fetch(_ATTACH, writing.community_id, list(transaction_ids), list(claim_ids), writing.now)
-    writing.changed_transactions.update(row["id"] for row in rows)
-    writing.mark_all_dirty((row["profile_id"] for row in rows), "transaction.claimed")
+async def _attach(uow: UnitOfWork, transaction_ids: Sequence[int], claim_ids: Sequence[int]) -> None:
+    rows = await uow.fetch(_ATTACH, uow.community_id, list(transaction_ids), list(claim_ids), uow.now)
+    uow.changed_transactions.update(row["id"] for row in rows)
+    uow.mark_all_dirty((row["profile_id"] for row in rows), "transaction.claimed")
 
 
 _INSERT = """
@@ -116,27 +116,27 @@ FOR NO KEY UPDATE OF unowned
 """
 
 
-async def create(writing: UnitOfWork, profile_id: UUID, row: ClaimRow) -> int:
+async def create(uow: UnitOfWork, profile_id: UUID, row: ClaimRow) -> int:
     """Makes a claim, and attaches the first unowned transaction that it names; gives its id.
 
     Raises NotFoundError where there is no such profile.
     """
-    await writing.execute(_CLAIMING, str(writing.community_id))
+    await uow.execute(_CLAIMING, str(uow.community_id))
     # Locked, or a purge that runs at the same time would leave the claim behind.
-    await lookup.fetch_one_for_update(writing, profile_id)
+    await lookup.fetch_one_for_update(uow, profile_id)
     named = (row.receipt_ref, row.transacted_at, row.timezone, row.total, row.location_external_code)
-    claim_id: int = await writing.fetchval(_INSERT, writing.community_id, profile_id, *named, writing.now)
-    unowned = await writing.fetchval(_LOCK_UNOWNED, writing.community_id, *named)
+    claim_id: int = await uow.fetchval(_INSERT, uow.community_id, profile_id, *named, uow.now)
+    unowned = await uow.fetchval(_LOCK_UNOWNED, uow.community_id, *named)
     if unowned is not None:
-        await _attach(writing, [unowned], [claim_id])
+        await _attach(uow, [unowned], [claim_id])
     return claim_id
 
 
-async def withdraw(writing: UnitOfWork, profile_id: UUID, claim_id: int) -> None:
+async def withdraw(uow: UnitOfWork, profile_id: UUID, claim_id: int) -> None:
     """Takes away a claim; a transaction that it got stays with the profile. Raises NotFoundError."""
-    status = await writing.execute(
+    status = await uow.execute(
         "DELETE FROM transaction_claims WHERE community_id = $1 AND profile_id = $2 AND id = $3",
-        writing.community_id,
+        uow.community_id,
         profile_id,
         claim_id,
     )
@@ -144,35 +144,35 @@ async def withdraw(writing: UnitOfWork, profile_id: UUID, claim_id: int) -> None
         raise NotFoundError(f"There is no claim {claim_id}.")
 
 
-async def reopen(writing: UnitOfWork, transaction_id: int) -> None:
+async def reopen(uow: UnitOfWork, transaction_id: int) -> None:
     """Has the claim that a transaction answered wait again, for the transaction goes."""
-    await writing.execute(
+    await uow.execute(
         """
         UPDATE transaction_claims
         SET transaction_id = NULL, updated_at = $3
         WHERE community_id = $1 AND transaction_id = $2
         """,
-        writing.community_id,
+        uow.community_id,
         transaction_id,
-        writing.now,
+        uow.now,
     )
 
 
-async def detach(writing: UnitOfWork, profile_id: UUID, transaction_id: int) -> None:
+async def detach(uow: UnitOfWork, profile_id: UUID, transaction_id: int) -> None:
     """Makes a profile's transaction nobody's again; the claim that attached it is gone. Raises NotFoundError."""
-    standing = await updates.fetch_for_update(writing, transaction_id)
+    standing = await updates.fetch_for_update(uow, transaction_id)
     if standing.profile_id != profile_id:
         raise NotFoundError(f"There is no transaction {transaction_id} of this profile.")
-    await writing.execute(
+    await uow.execute(
         "DELETE FROM transaction_claims WHERE community_id = $1 AND transaction_id = $2",
-        writing.community_id,
+        uow.community_id,
         transaction_id,
     )
-    await writing.execute(
+    await uow.execute(
         "UPDATE transactions SET profile_id = NULL, updated_at = $3 WHERE community_id = $1 AND id = $2",
-        writing.community_id,
+        uow.community_id,
         transaction_id,
-        writing.now,
+        uow.now,
     )
-    writing.changed_transactions.add(transaction_id)
-    writing.mark_dirty(profile_id, "transaction.unattached")
+    uow.changed_transactions.add(transaction_id)
+    uow.mark_dirty(profile_id, "transaction.unattached")

@@ -49,7 +49,7 @@ async def commit(database: Database, community_id: int, work: WriteCallback[T], 
     while True:
         attempt += 1
         try:
-            result, writing = await _once(database, community_id, work, load_id)
+            result, uow = await _once(database, community_id, work, load_id)
         except asyncpg.CheckViolationError as error:
             if attempt == MAX_ATTEMPTS or not is_missing_partition(error):
                 raise
@@ -62,20 +62,20 @@ async def commit(database: Database, community_id: int, work: WriteCallback[T], 
             _log.warning("commit.again", attempt=attempt, why=type(error).__name__)
             await asyncio.sleep(0.01 * 2**attempt)
         else:
-            await _bound(database, writing)
+            await _bound(database, uow)
             return result
 
 
-async def _bound(database: Database, writing: UnitOfWork) -> None:
+async def _bound(database: Database, uow: UnitOfWork) -> None:
     """Bounds the number of unfolded rows. A failure is left to the next fold: the write itself is stored."""
     try:
-        await compaction.apply_backpressure(database, writing.community_id, writing.delta_rows)
-        if writing.load_id is None:
+        await compaction.apply_backpressure(database, uow.community_id, uow.delta_rows)
+        if uow.load_id is None:
             await purchases.apply_backpressure(
-                database, writing.community_id, writing.purchases_recorded, writing.purchases_superseded
+                database, uow.community_id, uow.purchases_recorded, uow.purchases_superseded
             )
     except Exception:
-        _log.exception("fold.failed", community=writing.community_id)
+        _log.exception("fold.failed", community=uow.community_id)
 
 
 async def _once(
@@ -87,16 +87,16 @@ async def _once(
     try:
         async with database.write_transaction(community_id, first, marker.insert) as scope:
             community = await communities.get_by_id(scope.connection, community_id)
-            writing = UnitOfWork(scope.connection, community_id, scope.now, community, load_id=load)
-            result = await work(writing)
-            await refresh_derived(writing, database.clock)
+            uow = UnitOfWork(scope.connection, community_id, scope.now, community, load_id=load)
+            result = await work(uow)
+            await refresh_derived(uow, database.clock)
             is_committing = True
     except Exception as error:
         # After an error during COMMIT the transaction may be stored; only its marker proves it.
         if not is_committing or proves_rollback(error) or not await marker.is_committed(database):
             raise
         _log.warning("commit.proven", why=type(error).__name__)
-    return result, writing
+    return result, uow
 
 
 _NUMBER = attrgetter("int")
@@ -119,51 +119,49 @@ WHERE community_id = $1
 """
 
 
-async def refresh_derived(writing: UnitOfWork, clock: Callable[[], Any]) -> None:
+async def refresh_derived(uow: UnitOfWork, clock: Callable[[], Any]) -> None:
     """Makes everything derived true again for what a writing touched."""
-    if writing.removed_profiles:
-        await remove(writing, sorted(writing.removed_profiles))
-    if there := sorted({*writing.dirty_profiles, *writing.dirty_members} - writing.removed_profiles, key=_NUMBER):
+    if uow.removed_profiles:
+        await remove(uow, sorted(uow.removed_profiles))
+    if there := sorted({*uow.dirty_profiles, *uow.dirty_members} - uow.removed_profiles, key=_NUMBER):
         # Locked in the order of their keys, and read by later statements: their snapshots
         # then hold all that earlier holders of these locks have committed.
-        locked = await writing.fetch(_LOCK, writing.community_id, there)
-        if writing.dirty_profiles.keys() - {row["profile_id"] for row in locked if not row["is_merged"]}:
+        locked = await uow.fetch(_LOCK, uow.community_id, there)
+        if uow.dirty_profiles.keys() - {row["profile_id"] for row in locked if not row["is_merged"]}:
             raise ProfileRemovedError("A profile was removed meanwhile.")
-        if writing.dirty_profiles:
-            profile_ids = sorted(writing.dirty_profiles, key=_NUMBER)
-            causes = [writing.dirty_profiles[each] for each in profile_ids]
-            if writing.load_id is None:
-                writing.slow_profiles.update(await refresh(writing, profile_ids, causes, clock()))
+        if uow.dirty_profiles:
+            profile_ids = sorted(uow.dirty_profiles, key=_NUMBER)
+            causes = [uow.dirty_profiles[each] for each in profile_ids]
+            if uow.load_id is None:
+                uow.slow_profiles.update(await refresh(uow, profile_ids, causes, clock()))
             else:
-                await mark_dirty(writing, writing.load_id, profile_ids, causes)
+                await mark_dirty(uow, uow.load_id, profile_ids, causes)
         if left := [row["profile_id"] for row in locked if not row["is_there"]]:
-            await remove(writing, left)
-    if writing.dirty_members and writing.eager_rollups:
-        await member_rollups.update_rollups(writing)
-    elif writing.dirty_members:
-        writing.delta_rows += await recompute(writing, writing.community, writing.dirty_members)
-        if writing.is_backfill:
-            await snapshots.recount(
-                writing, await snapshots.profiles_with_new_memberships(writing, writing.dirty_members)
-            )
-    if writing.changed_transactions:
-        writing.purchases_recorded += len(writing.changed_transactions)
-        writing.purchases_superseded += await purchases.record(writing, writing.community, writing.changed_transactions)
-    if writing.erased_profiles:
-        await snapshots.recount(writing, writing.erased_profiles)
-        await sending_events.erase(writing, writing.erased_profiles)
-        await link_visits.erase(writing, writing.erased_profiles)
-        await offer_events.erase(writing, writing.erased_profiles)
-    if writing.merged_profiles:
-        await sending_events.reassign(writing, writing.merged_profiles)
-        await link_visits.reassign(writing, writing.merged_profiles)
-        await offer_events.reassign(writing, writing.merged_profiles)
-    if writing.values_changed or writing.locations_changed:
+            await remove(uow, left)
+    if uow.dirty_members and uow.eager_rollups:
+        await member_rollups.update_rollups(uow)
+    elif uow.dirty_members:
+        uow.delta_rows += await recompute(uow, uow.community, uow.dirty_members)
+        if uow.is_backfill:
+            await snapshots.recount(uow, await snapshots.profiles_with_new_memberships(uow, uow.dirty_members))
+    if uow.changed_transactions:
+        uow.purchases_recorded += len(uow.changed_transactions)
+        uow.purchases_superseded += await purchases.record(uow, uow.community, uow.changed_transactions)
+    if uow.erased_profiles:
+        await snapshots.recount(uow, uow.erased_profiles)
+        await sending_events.erase(uow, uow.erased_profiles)
+        await link_visits.erase(uow, uow.erased_profiles)
+        await offer_events.erase(uow, uow.erased_profiles)
+    if uow.merged_profiles:
+        await sending_events.reassign(uow, uow.merged_profiles)
+        await link_visits.reassign(uow, uow.merged_profiles)
+        await offer_events.reassign(uow, uow.merged_profiles)
+    if uow.values_changed or uow.locations_changed:
         # Last, for all writers of a community meet in this row.
-        await writing.execute(
+        await uow.execute(
             _RAISE_EPOCHS,
-            writing.community_id,
-            writing.values_changed,
-            writing.values_changed or writing.locations_changed,
+            uow.community_id,
+            uow.values_changed,
+            uow.values_changed or uow.locations_changed,
         )
-    writing.clear()
+    uow.clear()

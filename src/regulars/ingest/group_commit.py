@@ -193,11 +193,11 @@ async def commit_group(
     that only its own caller hears of it. Profiles are refreshed, or marked for a `load` to compute at its end.
     """
 
-    async def at_once(writing: UnitOfWork) -> list[CommitResult]:
-        return await _answered(writing, batch, database, halving=False)
+    async def at_once(uow: UnitOfWork) -> list[CommitResult]:
+        return await _answered(uow, batch, database, halving=False)
 
-    async def by_halves(writing: UnitOfWork) -> list[CommitResult]:
-        return await _answered(writing, batch, database, halving=True)
+    async def by_halves(uow: UnitOfWork) -> list[CommitResult]:
+        return await _answered(uow, batch, database, halving=True)
 
     try:
         return await commit(database, community_id, at_once, load_id)
@@ -220,8 +220,8 @@ async def dry_run_writes(
 ) -> list[WriteOutcome]:
     """What would come of rows. Nothing of it stays."""
 
-    async def work(writing: UnitOfWork) -> list[WriteOutcome]:
-        raise _RehearsedError(await _by_halves(writing, writes, database, create_profiles=create_profiles))
+    async def work(uow: UnitOfWork) -> list[WriteOutcome]:
+        raise _RehearsedError(await _by_halves(uow, writes, database, create_profiles=create_profiles))
 
     try:
         return await commit(database, community_id, work)
@@ -230,11 +230,11 @@ async def dry_run_writes(
 
 
 async def _answered(
-    writing: UnitOfWork, batch: Sequence[PendingWrite], database: Database, *, halving: bool
+    uow: UnitOfWork, batch: Sequence[PendingWrite], database: Database, *, halving: bool
 ) -> list[CommitResult]:
     results: list[CommitResult | None] = [None] * len(batch)
     keyed = [each.idempotency_key for each in batch if each.idempotency_key is not None]
-    earlier = await idempotency.find_responses(writing, keyed) if keyed else {}
+    earlier = await idempotency.find_responses(uow, keyed) if keyed else {}
     repeats: dict[bytes, int] = {}
     fresh: list[int] = []
     for place, submission in enumerate(batch):
@@ -252,8 +252,8 @@ async def _answered(
     puts = [each for place in fresh for each in batch[place].writes]
     create_profiles = bool(batch) and batch[0].create_profiles
     take = _by_halves if halving else _whole
-    outcomes = await take(writing, puts, database, create_profiles=create_profiles)
-    for place, found in zip(fresh, await _results(writing, [batch[place] for place in fresh], outcomes), strict=True):
+    outcomes = await take(uow, puts, database, create_profiles=create_profiles)
+    for place, found in zip(fresh, await _results(uow, [batch[place] for place in fresh], outcomes), strict=True):
         results[place] = found
     for place, submission in enumerate(batch):
         if results[place] is None and submission.idempotency_key is not None:
@@ -269,9 +269,7 @@ def _repeated(earlier: StoredResponse, once: IdempotencyKey) -> CommitResult:
         return CommitResult([refused])
 
 
-async def _results(
-    writing: UnitOfWork, batch: Sequence[PendingWrite], outcomes: list[WriteOutcome]
-) -> list[CommitResult]:
+async def _results(uow: UnitOfWork, batch: Sequence[PendingWrite], outcomes: list[WriteOutcome]) -> list[CommitResult]:
     start = 0
     parts: list[list[WriteOutcome]] = []
     for submission in batch:
@@ -284,28 +282,27 @@ async def _results(
         for each in part
         if isinstance(each, StoredTransaction)
     ]
-    shown = await TRANSACTIONS.fetch_many(writing, shown_ids) if shown_ids else {}
+    shown = await TRANSACTIONS.fetch_many(uow, shown_ids) if shown_ids else {}
     results = [
         CommitResult(
             part,
-            None if submission.build_response is None else await submission.build_response(writing, part, shown),
-            bool(writing.slow_profiles)
-            and any(each.row.profile_id in writing.slow_profiles for each in submission.writes),
+            None if submission.build_response is None else await submission.build_response(uow, part, shown),
+            bool(uow.slow_profiles) and any(each.row.profile_id in uow.slow_profiles for each in submission.writes),
         )
         for submission, part in zip(batch, parts, strict=True)
     ]
     kept = [
-        _stored(writing, submission, submission.idempotency_key, part, result.response)
+        _stored(uow, submission, submission.idempotency_key, part, result.response)
         for submission, part, result in zip(batch, parts, results, strict=True)
         if submission.idempotency_key is not None and result.response is not None
     ]
     if kept:
-        await idempotency.store(writing, kept)
+        await idempotency.store(uow, kept)
     return results
 
 
 def _stored(
-    writing: UnitOfWork,
+    uow: UnitOfWork,
     submission: PendingWrite,
     once: IdempotencyKey,
     outcomes: list[WriteOutcome],
@@ -315,24 +312,24 @@ def _stored(
     ids = [each.id for each in outcomes if isinstance(each, StoredTransaction)]
     transaction_id = ids[0] if submission.returns_transactions else None
     return ResponseToStore(
-        once, *answer, profile_ids, transaction_id, writing.response_quotes_rows and not submission.returns_transactions
+        once, *answer, profile_ids, transaction_id, uow.response_quotes_rows and not submission.returns_transactions
     )
 
 
 async def _whole(
-    writing: UnitOfWork, puts: Sequence[TransactionWrite], database: Database, *, create_profiles: bool
+    uow: UnitOfWork, puts: Sequence[TransactionWrite], database: Database, *, create_profiles: bool
 ) -> list[WriteOutcome]:
-    outcomes = await write(writing, puts, create_profiles=create_profiles)
-    await refresh_derived(writing, database.clock)
+    outcomes = await write(uow, puts, create_profiles=create_profiles)
+    await refresh_derived(uow, database.clock)
     return outcomes
 
 
 async def _by_halves(
-    writing: UnitOfWork, puts: Sequence[TransactionWrite], database: Database, *, create_profiles: bool
+    uow: UnitOfWork, puts: Sequence[TransactionWrite], database: Database, *, create_profiles: bool
 ) -> list[WriteOutcome]:
     try:
-        async with writing.tracked_savepoint():
-            return await _whole(writing, puts, database, create_profiles=create_profiles)
+        async with uow.tracked_savepoint():
+            return await _whole(uow, puts, database, create_profiles=create_profiles)
     except Exception as error:
         refused = as_validation_error(error)
         if refused is None:
@@ -342,6 +339,6 @@ async def _by_halves(
             return [refused]
     middle = len(puts) // 2
     return [
-        *await _by_halves(writing, puts[:middle], database, create_profiles=create_profiles),
-        *await _by_halves(writing, puts[middle:], database, create_profiles=create_profiles),
+        *await _by_halves(uow, puts[:middle], database, create_profiles=create_profiles),
+        *await _by_halves(uow, puts[middle:], database, create_profiles=create_profiles),
     ]

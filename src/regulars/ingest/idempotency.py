@@ -103,14 +103,14 @@ class ResponseToStore:
         return None
 
 
-async def find_responses(writing: UnitOfWork, asked: list[IdempotencyKey]) -> dict[bytes, StoredResponse]:
+async def find_responses(uow: UnitOfWork, asked: list[IdempotencyKey]) -> dict[bytes, StoredResponse]:
     """By key: the first answer of the last 24 hours; keys that are new are left out.
 
     The keys stay locked until the transaction ends, so that two requests with one key never both write.
     """
     keys = sorted({each.key_hash for each in asked})
     # In the order of the locks' own numbers, so that two batches never wait for each other.
-    await writing.execute(
+    await uow.execute(
         """
         SELECT pg_advisory_xact_lock(number)
         FROM (
@@ -119,21 +119,21 @@ async def find_responses(writing: UnitOfWork, asked: list[IdempotencyKey]) -> di
             ORDER BY number
         ) AS locks
         """,
-        str(writing.community_id),
+        str(uow.community_id),
         keys,
     )
-    since = writing.now - RETENTION
-    rows = await writing.fetch(_EARLIER, writing.community_id, keys, since.date(), since)
+    since = uow.now - RETENTION
+    rows = await uow.fetch(_EARLIER, uow.community_id, keys, since.date(), since)
     return {row["key"]: StoredResponse(row["request"], row["status"], row["answer"]) for row in rows}
 
 
-async def store(writing: UnitOfWork, answers: Sequence[ResponseToStore]) -> None:
+async def store(uow: UnitOfWork, answers: Sequence[ResponseToStore]) -> None:
     """Stores the responses to new keys, in the transaction of their facts."""
-    await writing.execute(
+    await uow.execute(
         _KEEP,
-        writing.community_id,
-        writing.now.date(),
-        writing.now,
+        uow.community_id,
+        uow.now.date(),
+        uow.now,
         [each.idempotency_key.key_hash for each in answers],
         [each.idempotency_key.request_hash for each in answers],
         [each.status for each in answers],
@@ -145,7 +145,7 @@ async def store(writing: UnitOfWork, answers: Sequence[ResponseToStore]) -> None
 
 
 async def run_once(
-    writing: UnitOfWork,
+    uow: UnitOfWork,
     idempotency_key: IdempotencyKey,
     handle: Callable[[], Awaitable[tuple[int, bytes]]],
     profile_ids: Collection[UUID] = (),
@@ -155,16 +155,16 @@ async def run_once(
     It concerns `profile_ids` and every profile that the writing touched. Raises Refused where the key came with
     another request before, Erased where the earlier answer was erased with a profile.
     """
-    earlier = await find_responses(writing, [idempotency_key])
+    earlier = await find_responses(uow, [idempotency_key])
     if idempotency_key.key_hash in earlier:
         return earlier[idempotency_key.key_hash].replay(idempotency_key)
     status, content = await handle()
-    concerned = writing.affected()
+    concerned = uow.affected()
     transaction_id = next(iter(concerned.transactions)) if len(concerned.transactions) == 1 else None
     profiles = concerned.profiles | set(profile_ids)
     await store(
-        writing,
-        [ResponseToStore(idempotency_key, status, content, profiles, transaction_id, writing.response_quotes_rows)],
+        uow,
+        [ResponseToStore(idempotency_key, status, content, profiles, transaction_id, uow.response_quotes_rows)],
     )
     return status, content
 

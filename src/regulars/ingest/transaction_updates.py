@@ -15,78 +15,78 @@ from regulars.storage.database import Scope
 _NOTHING = TransactionIn()
 
 
-async def update(writing: UnitOfWork, transaction_id: int, given: TransactionIn) -> None:
+async def update(uow: UnitOfWork, transaction_id: int, given: TransactionIn) -> None:
     """Changes what is given of a transaction. Raises Refused by path, NotFoundError."""
-    standing = await updates.fetch_for_update(writing, transaction_id)
+    standing = await updates.fetch_for_update(uow, transaction_id)
     lines = updates.match_items(standing, given)
-    await _keep(writing, standing, updates.apply(standing, given, lines, writing.community))
+    await _keep(uow, standing, updates.apply(standing, given, lines, uow.community))
 
 
-async def _keep(writing: UnitOfWork, standing: LockedTransaction, change: TransactionUpdate) -> None:
-    for refused in (await references.resolve(writing, [change.row])).values():
+async def _keep(uow: UnitOfWork, standing: LockedTransaction, change: TransactionUpdate) -> None:
+    for refused in (await references.resolve(uow, [change.row])).values():
         raise change.restore_paths(refused)
     try:
-        await replace(writing, [(standing.id, change.row)])
+        await replace(uow, [(standing.id, change.row)])
     except asyncpg.UniqueViolationError:
         raise field_error("external_id", "is taken by another transaction: choose one that is free") from None
     if standing.profile_id is not None:
-        writing.mark_dirty(standing.profile_id, "transaction.updated")
+        uow.mark_dirty(standing.profile_id, "transaction.updated")
     elif change.row.profile_id is None and change.row.receipt_ref is not None:
-        await claims.attach_claimed(writing, [standing.id])
+        await claims.attach_claimed(uow, [standing.id])
 
 
-async def delete(writing: UnitOfWork, transaction_id: int) -> None:
+async def delete(uow: UnitOfWork, transaction_id: int) -> None:
     """Takes away a transaction with its lines; a claim that it answered waits again. Raises NotFoundError."""
-    standing = await updates.fetch_for_update(writing, transaction_id, to_delete=True)
-    await claims.reopen(writing, transaction_id)
+    standing = await updates.fetch_for_update(uow, transaction_id, to_delete=True)
+    await claims.reopen(uow, transaction_id)
     for table, key in (("transaction_items", "transaction_id"), ("transactions", "id")):
-        await writing.execute(
+        await uow.execute(
             f"DELETE FROM {table} WHERE community_id = $1 AND {key} = $2",
-            writing.community_id,
+            uow.community_id,
             transaction_id,
         )
-    writing.changed_transactions.add(transaction_id)
+    uow.changed_transactions.add(transaction_id)
     if standing.profile_id is not None:
-        writing.mark_dirty(standing.profile_id, "transaction.deleted")
+        uow.mark_dirty(standing.profile_id, "transaction.deleted")
 
 
 # Lines -----------------------------------------------------------------------------------------------
 
 
-async def add_item(writing: UnitOfWork, transaction_id: int, item: ItemIn) -> int:
+async def add_item(uow: UnitOfWork, transaction_id: int, item: ItemIn) -> int:
     """Appends a line; gives its id. Raises Refused by path, NotFoundError."""
-    standing = await updates.fetch_for_update(writing, transaction_id)
+    standing = await updates.fetch_for_update(uow, transaction_id)
     lines = [*updates.unchanged_items(standing), ItemUpdate(updates.new_item(item), None, "")]
-    await _keep_lines(writing, standing, lines)
-    added: int = await writing.fetchval(
+    await _keep_lines(uow, standing, lines)
+    added: int = await uow.fetchval(
         """
         SELECT id FROM transaction_items
         WHERE community_id = $1 AND transaction_id = $2 AND NOT id = ANY ($3)
         """,
-        writing.community_id,
+        uow.community_id,
         transaction_id,
         [each.id for each in standing.items],
     )
     return added
 
 
-async def update_item(writing: UnitOfWork, transaction_id: int, item_id: int, item: ItemIn) -> None:
+async def update_item(uow: UnitOfWork, transaction_id: int, item_id: int, item: ItemIn) -> None:
     """Changes what is given of a line. Raises Refused by path, NotFoundError."""
-    standing = await updates.fetch_for_update(writing, transaction_id)
+    standing = await updates.fetch_for_update(uow, transaction_id)
     _require(standing, item_id)
     lines = [
         ItemUpdate(updates.merge_item(line.item, item), line.before, "") if line.item.id == item_id else line
         for line in updates.unchanged_items(standing)
     ]
-    await _keep_lines(writing, standing, lines)
+    await _keep_lines(uow, standing, lines)
 
 
-async def delete_item(writing: UnitOfWork, transaction_id: int, item_id: int) -> None:
+async def delete_item(uow: UnitOfWork, transaction_id: int, item_id: int) -> None:
     """Takes away a line; the total stays as it is. Raises NotFoundError."""
-    standing = await updates.fetch_for_update(writing, transaction_id)
+    standing = await updates.fetch_for_update(uow, transaction_id)
     _require(standing, item_id)
     lines = [line for line in updates.unchanged_items(standing) if line.item.id != item_id]
-    await _keep_lines(writing, standing, lines)
+    await _keep_lines(uow, standing, lines)
 
 
 def _require(standing: LockedTransaction, item_id: int) -> None:
@@ -94,8 +94,8 @@ def _require(standing: LockedTransaction, item_id: int) -> None:
         raise NotFoundError(f"There is no item {item_id} in transaction {standing.id}.")
 
 
-async def _keep_lines(writing: UnitOfWork, standing: LockedTransaction, lines: list[ItemUpdate]) -> None:
-    await _keep(writing, standing, updates.apply(standing, _NOTHING, lines, writing.community))
+async def _keep_lines(uow: UnitOfWork, standing: LockedTransaction, lines: list[ItemUpdate]) -> None:
+    await _keep(uow, standing, updates.apply(standing, _NOTHING, lines, uow.community))
 
 
 # One or another --------------------------------------------------------------------------------------

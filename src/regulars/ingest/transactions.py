@@ -61,22 +61,22 @@ class StaleCommunityError(Exception):
 
 
 async def write(
-    writing: UnitOfWork, writes: Sequence[TransactionWrite], *, create_profiles: bool = False
+    uow: UnitOfWork, writes: Sequence[TransactionWrite], *, create_profiles: bool = False
 ) -> list[WriteOutcome]:
     """Puts transactions, each with all its items; what came of each, in order.
 
     A transaction whose references can't be resolved is refused, and only that one. What the database
     refuses is raised. Rows with one external id are put in order. Raises StaleCommunityError.
     """
-    if any(each.row.unit != writing.community.currency for each in writes):
+    if any(each.row.unit != uow.community.currency for each in writes):
         raise StaleCommunityError
     outcomes: dict[int, WriteOutcome] = {}
-    refusals = await references.resolve(writing, [each.row for each in writes], create_profiles=create_profiles)
+    refusals = await references.resolve(uow, [each.row for each in writes], create_profiles=create_profiles)
     outcomes.update(refusals)
     waiting = [place for place in range(len(writes)) if place not in outcomes]
     while waiting:
         now, later = _distinct(writes, waiting)
-        made = await _put_distinct(writing, [writes[place] for place in now])
+        made = await _put_distinct(uow, [writes[place] for place in now])
         outcomes |= zip(now, made, strict=True)
         waiting = later
     return [outcomes[place] for place in range(len(writes))]
@@ -98,9 +98,9 @@ def _distinct(puts: Sequence[TransactionWrite], places: Sequence[int]) -> tuple[
     return now, later
 
 
-async def _put_distinct(writing: UnitOfWork, puts: Sequence[TransactionWrite]) -> list[WriteOutcome]:
+async def _put_distinct(uow: UnitOfWork, puts: Sequence[TransactionWrite]) -> list[WriteOutcome]:
     rows = [each.row for each in puts]
-    found = await writing.fetch(INSERT_STATEMENT, writing.community_id, *_header(rows), writing.now, *_items(rows))
+    found = await uow.fetch(INSERT_STATEMENT, uow.community_id, *_header(rows), uow.now, *_items(rows))
     outcomes: dict[int, WriteOutcome] = {}
     clashes: list[int] = []
     unowned: list[int] = []
@@ -109,22 +109,22 @@ async def _put_distinct(writing: UnitOfWork, puts: Sequence[TransactionWrite]) -
             clashes.append(place)
             continue
         outcomes[place] = StoredTransaction(made["id"], WriteStatus.LOADED)
-        writing.changed_transactions.add(made["id"])
+        uow.changed_transactions.add(made["id"])
         if row.profile_id is not None:
-            writing.mark_dirty(row.profile_id, "transaction.created")
+            uow.mark_dirty(row.profile_id, "transaction.created")
         elif row.receipt_ref is not None:
             unowned.append(made["id"])
     if unowned:
-        await claims.attach_claimed(writing, unowned)
+        await claims.attach_claimed(uow, unowned)
     if clashes:
-        clashing = await _put_clashing(writing, [puts[place] for place in clashes])
+        clashing = await _put_clashing(uow, [puts[place] for place in clashes])
         outcomes |= zip(clashes, clashing, strict=True)
     return [outcomes[place] for place in range(len(puts))]
 
 
-async def _put_clashing(writing: UnitOfWork, puts: Sequence[TransactionWrite]) -> list[WriteOutcome]:
+async def _put_clashing(uow: UnitOfWork, puts: Sequence[TransactionWrite]) -> list[WriteOutcome]:
     """What comes of transactions whose external ids were there when they were to be made."""
-    known = await _known(writing, [each.row.external_id for each in puts])
+    known = await _known(uow, [each.row.external_id for each in puts])
     outcomes: dict[int, WriteOutcome] = {}
     replacing: list[tuple[int, TransactionRow]] = []
     unowned: list[int] = []
@@ -148,16 +148,16 @@ async def _put_clashing(writing: UnitOfWork, puts: Sequence[TransactionWrite]) -
                 item.id = None
             replacing.append((there["id"], row))
             if there["profile_id"] is not None:
-                writing.mark_dirty(there["profile_id"], "transaction.updated")
+                uow.mark_dirty(there["profile_id"], "transaction.updated")
             elif row.profile_id is None and row.receipt_ref is not None:
                 unowned.append(there["id"])
     if replacing:
-        await replace(writing, replacing)
+        await replace(uow, replacing)
     if unowned:
-        await claims.attach_claimed(writing, unowned)
+        await claims.attach_claimed(uow, unowned)
     again = [place for place in range(len(puts)) if place not in outcomes]
     if again:
-        made = await _put_distinct(writing, [puts[place] for place in again])
+        made = await _put_distinct(uow, [puts[place] for place in again])
         outcomes |= zip(again, made, strict=True)
     return [outcomes[place] for place in range(len(puts))]
 
@@ -169,8 +169,8 @@ def _with_owner(row: TransactionRow, there: Any) -> TransactionRow:
     return row
 
 
-async def _known(writing: UnitOfWork, external_ids: Sequence[str | None]) -> dict[str | None, Any]:
-    rows = await writing.fetch(
+async def _known(uow: UnitOfWork, external_ids: Sequence[str | None]) -> dict[str | None, Any]:
+    rows = await uow.fetch(
         """
         SELECT known.id, known.external_id, known.fingerprint, known.profile_id,
                EXISTS (
@@ -182,28 +182,28 @@ async def _known(writing: UnitOfWork, external_ids: Sequence[str | None]) -> dic
         ORDER BY known.external_id
         FOR NO KEY UPDATE
         """,
-        writing.community_id,
+        uow.community_id,
         external_ids,
     )
     return {row["external_id"]: row for row in rows}
 
 
-async def replace(writing: UnitOfWork, changed: Sequence[tuple[int, TransactionRow]]) -> None:
+async def replace(uow: UnitOfWork, changed: Sequence[tuple[int, TransactionRow]]) -> None:
     """Replaces transactions by id, resolved and locked, each with all its items."""
     rows = [row for _, row in changed]
-    writing.changed_transactions.update(transaction_id for transaction_id, _ in changed)
-    await writing.execute(
+    uow.changed_transactions.update(transaction_id for transaction_id, _ in changed)
+    await uow.execute(
         _REPLACE,
-        writing.community_id,
+        uow.community_id,
         *_header(rows),
-        writing.now,
+        uow.now,
         *_items(rows),
         [transaction_id for transaction_id, _ in changed],
         [item.id for row in rows for item in row.items],
     )
     for row in rows:
         if row.profile_id is not None:
-            writing.mark_dirty(row.profile_id, "transaction.updated")
+            uow.mark_dirty(row.profile_id, "transaction.updated")
 
 
 def _header(rows: Sequence[TransactionRow]) -> tuple[object, ...]:

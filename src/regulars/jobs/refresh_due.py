@@ -109,29 +109,25 @@ async def refresh_community(
     return swept
 
 
-async def _part(writing: UnitOfWork) -> int:
-    if not await writing.fetchval(_ALONE, writing.community_id):
+async def _part(uow: UnitOfWork) -> int:
+    if not await uow.fetchval(_ALONE, uow.community_id):
         return 0
-    due = await writing.fetch(_DUE, writing.community_id, writing.now, BATCH_PROFILES)
-    _touch(writing, due, "clock")
+    due = await uow.fetch(_DUE, uow.community_id, uow.now, BATCH_PROFILES)
+    _touch(uow, due, "clock")
     if room := BATCH_PROFILES - len(due):
-        least = (
-            dirty_profiles.MIN_MARKER
-            if await writing.fetchval(dirty_profiles.TRY_LOAD_LOCK, writing.community_id)
-            else 0
-        )
-        outdated = await writing.fetch(_OUTDATED, writing.community_id, writing.now, room, least)
-        _touch(writing, outdated, SHARED_FACT)
-    for row in await writing.fetch(_DUE_MEMBERS, writing.community_id, writing.now, BATCH_PROFILES):
-        writing.dirty_members.add(row["profile_id"])
-    for row in await writing.fetch(_NOT_DERIVED, writing.community_id, BATCH_PROFILES):
-        writing.dirty_members.add(row["profile_id"])
-    return max(len(writing.dirty_profiles), len(writing.dirty_members))
+        least = dirty_profiles.MIN_MARKER if await uow.fetchval(dirty_profiles.TRY_LOAD_LOCK, uow.community_id) else 0
+        outdated = await uow.fetch(_OUTDATED, uow.community_id, uow.now, room, least)
+        _touch(uow, outdated, SHARED_FACT)
+    for row in await uow.fetch(_DUE_MEMBERS, uow.community_id, uow.now, BATCH_PROFILES):
+        uow.dirty_members.add(row["profile_id"])
+    for row in await uow.fetch(_NOT_DERIVED, uow.community_id, BATCH_PROFILES):
+        uow.dirty_members.add(row["profile_id"])
+    return max(len(uow.dirty_profiles), len(uow.dirty_members))
 
 
-def _touch(writing: UnitOfWork, rows: Sequence[Any], cause: str) -> None:
+def _touch(uow: UnitOfWork, rows: Sequence[Any], cause: str) -> None:
     for row in rows:
-        writing.mark_dirty(row["profile_id"], dirty_profiles.cause(row["values_epoch"]) or cause)
+        uow.mark_dirty(row["profile_id"], dirty_profiles.cause(row["values_epoch"]) or cause)
 
 
 @dataclass(frozen=True, slots=True)

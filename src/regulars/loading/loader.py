@@ -188,9 +188,9 @@ async def _put_rows(
     of_history: bool = False,
     at_once: bool = False,
 ) -> list[RowOutcome]:
-    async def work(writing: UnitOfWork) -> list[RowOutcome]:
-        writing.is_backfill, writing.eager_rollups = of_history, at_once
-        outcomes = await _by_halves(writing, put, rows)
+    async def work(uow: UnitOfWork) -> list[RowOutcome]:
+        uow.is_backfill, uow.eager_rollups = of_history, at_once
+        outcomes = await _by_halves(uow, put, rows)
         if options.dry_run:
             raise _RehearsedError(outcomes)
         return outcomes
@@ -201,11 +201,11 @@ async def _put_rows(
         return rehearsal.outcomes
 
 
-async def _by_halves(writing: UnitOfWork, put: entities.WriteEntityRows, rows: Sequence[Any]) -> list[RowOutcome]:
+async def _by_halves(uow: UnitOfWork, put: entities.WriteEntityRows, rows: Sequence[Any]) -> list[RowOutcome]:
     """Puts rows at once; where one can't be put, finds it by halving."""
     try:
-        async with writing.tracked_savepoint():
-            return list(await put(writing, rows))
+        async with uow.tracked_savepoint():
+            return list(await put(uow, rows))
     except Exception as error:
         refused = as_validation_error(error)
         if refused is None:
@@ -215,8 +215,8 @@ async def _by_halves(writing: UnitOfWork, put: entities.WriteEntityRows, rows: S
             return [refused]
     middle = len(rows) // 2
     return [
-        *await _by_halves(writing, put, rows[:middle]),
-        *await _by_halves(writing, put, rows[middle:]),
+        *await _by_halves(uow, put, rows[:middle]),
+        *await _by_halves(uow, put, rows[middle:]),
     ]
 
 

@@ -41,49 +41,47 @@ async def can_update_rollups(database: Database) -> bool:
         return bool(await connection.fetchval(_MAY))
 
 
-async def update_rollups(writing: UnitOfWork) -> None:
+async def update_rollups(uow: UnitOfWork) -> None:
     """Derives who is a member anew, as `derive` does, and adds what that changes to all counts and snapshots.
 
     The caller holds the profiles' locks since an earlier statement; the locks of the folder and of snapshots are held
     from here until the transaction ends.
     """
-    await stage_deltas(writing, writing.community, writing.dirty_members)
-    zone = await compaction.lock(writing)
-    await snapshots.lock(writing)
-    recounted = await snapshots.profiles_with_new_memberships(writing, writing.dirty_members)
+    await stage_deltas(uow, uow.community, uow.dirty_members)
+    zone = await compaction.lock(uow)
+    await snapshots.lock(uow)
+    recounted = await snapshots.profiles_with_new_memberships(uow, uow.dirty_members)
     if zone is None:
         # All buckets were made anew just now, with what these profiles have changed in them.
-        await snapshots.recount(writing, recounted)
+        await snapshots.recount(uow, recounted)
         return
-    last = snapshots.slot(writing.now)
+    last = snapshots.slot(uow.now)
     runner = DuckDBEngine()
     try:
         # What it adds up is soon done, and costs less by one thread; the database has the other core.
         runner.connection.execute("SET threads = 1")
-        await writing.execute(_MAKE_RECOUNTED)
-        await writing.execute(_RECOUNTED, array_literal(recounted))
+        await uow.execute(_MAKE_RECOUNTED)
+        await uow.execute(_RECOUNTED, array_literal(recounted))
         for name, relation in _RELATIONS.items():
-            values = (writing.community_id, recounted) if "$1" in relation.statement else ()
-            table = await export_query(writing, relation.statement, values, relation.columns)
+            values = (uow.community_id, recounted) if "$1" in relation.statement else ()
+            table = await export_query(uow, relation.statement, values, relation.columns)
             runner.connection.register(name, table)
         runner.connection.execute("SET VARIABLE last = ?", [last.replace(tzinfo=None)])
         ((first,),) = runner.rows("SELECT coalesce(min(instant), getvariable('last')) FROM events")
         days = (zone, first.replace(tzinfo=UTC), last)
-        runner.connection.register(
-            "days", await export_query(writing, _DAYS, days, {"day": DATE, "instant": TIMESTAMP})
-        )
+        runner.connection.register("days", await export_query(uow, _DAYS, days, {"day": DATE, "instant": TIMESTAMP}))
         await asyncio.to_thread(runner.connection.execute, _SPANS)
         instants = runner.connection.sql(_INSTANTS).to_arrow_table()
-        runner.connection.register("buckets", await _buckets(writing, instants, zone))
+        runner.connection.register("buckets", await _buckets(uow, instants, zone))
         await asyncio.to_thread(runner.connection.execute, _ROLLUPS)
         for name, columns in _TOLD.items():
-            await _put(writing, runner.connection.sql(f"FROM {name}").to_arrow_table(), name, columns)
+            await _put(uow, runner.connection.sql(f"FROM {name}").to_arrow_table(), name, columns)
     finally:
         runner.connection.close()
-    await writing.execute(_PUT["told_groups"], writing.community_id, writing.now)
-    await writing.execute(_PUT["told_joins"], writing.community_id)
-    await writing.execute(_UNCOUNTED, writing.community_id)
-    await writing.execute(_PUT["told_alike"], writing.community_id, last)
+    await uow.execute(_PUT["told_groups"], uow.community_id, uow.now)
+    await uow.execute(_PUT["told_joins"], uow.community_id)
+    await uow.execute(_UNCOUNTED, uow.community_id)
+    await uow.execute(_PUT["told_alike"], uow.community_id, last)
 
 
 # From the store -----------------------------------------------------------------------------------------

@@ -40,29 +40,29 @@ class FastPathResult:
     remaining: Sequence[int]
 
 
-async def write_plain_rows(writing: UnitOfWork, table: pa.Table, unit: str, *, create_profiles: bool) -> FastPathResult:
+async def write_plain_rows(uow: UnitOfWork, table: pa.Table, unit: str, *, create_profiles: bool) -> FastPathResult:
     """Puts rows that were found plain while the community's currency was `unit`. Raises StaleCommunityError."""
-    if unit != writing.community.currency:
+    if unit != uow.community.currency:
         raise StaleCommunityError
-    known = await writing.fetch(
-        _KNOWN, writing.community_id, array_literal(table["external_id"].to_pylist()), table["fingerprint"].to_pylist()
+    known = await uow.fetch(
+        _KNOWN, uow.community_id, array_literal(table["external_id"].to_pylist()), table["fingerprint"].to_pylist()
     )
     left = [row["place"] for row in known if not row["is_same"]]
     fresh = _without(range(len(table)), {row["place"] for row in known})
     named = table["profile"].to_pylist()
     if not create_profiles:
-        owners = await _owners(writing, {named[place] for place in fresh}, create=False)
+        owners = await _owners(uow, {named[place] for place in fresh}, create=False)
         left += [place for place in fresh if named[place] is not None and named[place] not in owners]
         fresh = _without(fresh, set(left))
     places = table["location"].to_pylist()
     refs = {places[place] for place in fresh} - {None}
-    location_ids = await locations.resolve_ids(writing, refs, create_missing=True) if refs else {}
+    location_ids = await locations.resolve_ids(uow, refs, create_missing=True) if refs else {}
     if create_profiles:
-        owners = await _owners(writing, {named[place] for place in fresh}, create=True)
+        owners = await _owners(uow, {named[place] for place in fresh}, create=True)
         left += [place for place in fresh if named[place] is not None and named[place] not in owners]
         fresh = _without(fresh, set(left))
     taken = table if len(fresh) == len(table) else table.take(pa.array(fresh, pa.int64()))
-    raced = await _insert(writing, taken, owners, location_ids)
+    raced = await _insert(uow, taken, owners, location_ids)
     numbers = table["number"].to_pylist()
     left += [fresh[place] for place in raced]
     return FastPathResult(
@@ -74,19 +74,19 @@ def _without(places: Sequence[int], others: set[int]) -> Sequence[int]:
     return [place for place in places if place not in others] if others else places
 
 
-async def _owners(writing: UnitOfWork, names: set[str | None], *, create: bool) -> Mapping[str, UUID]:
+async def _owners(uow: UnitOfWork, names: set[str | None], *, create: bool) -> Mapping[str, UUID]:
     """The profiles of names, made where there are none and `create` says so; who is not there is left out."""
     refs = {(EXTERNAL_ID_OR_ID, name) for name in names if name is not None}
-    found = await lookup.resolve(writing, refs) if refs else {}
+    found = await lookup.resolve(uow, refs) if refs else {}
     owners = {name: profile_id for (_, name), profile_id in found.items()}
     missing = {name for _, name in refs} - owners.keys()
     if create and missing:
-        owners |= await profiles.get_or_create_ids(writing, missing)
+        owners |= await profiles.get_or_create_ids(uow, missing)
     return owners
 
 
 async def _insert(
-    writing: UnitOfWork, table: pa.Table, owners: Mapping[str, UUID], location_ids: Mapping[str, int]
+    uow: UnitOfWork, table: pa.Table, owners: Mapping[str, UUID], location_ids: Mapping[str, int]
 ) -> list[int]:
     """Makes rows; gives the places of those whose external ids were taken meanwhile."""
     if not len(table):
@@ -94,11 +94,11 @@ async def _insert(
     column = {name: table[name].to_pylist() for name in table.column_names}
     profile_ids = [None if name is None else owners[name] for name in column["profile"]]
     location_of = [None if name is None else location_ids[name] for name in column["location"]]
-    at = await _instants(writing, column, location_of)
+    at = await _instants(uow, column, location_of)
     nothing = [None] * len(table)
-    found = await writing.fetch(
+    found = await uow.fetch(
         INSERT_STATEMENT,
-        writing.community_id,
+        uow.community_id,
         array_literal(column["external_id"]),
         array_literal(profile_ids),
         array_literal(at),
@@ -120,30 +120,30 @@ async def _insert(
         array_literal(nothing),
         array_literal(nothing),
         array_literal([_NOTHING_SOLD.in_items] * len(table)),
-        writing.now,
+        uow.now,
         *NO_ITEMS,
     )
     made = [(place, row["id"]) for place, row in enumerate(found) if row["id"] is not None]
     moved = {profile_ids[place] for place, _ in made}
-    writing.mark_all_dirty((each for each in moved if each is not None), "transaction.created")
-    writing.changed_transactions.update(id_ for _, id_ in made)
+    uow.mark_all_dirty((each for each in moved if each is not None), "transaction.created")
+    uow.changed_transactions.update(id_ for _, id_ in made)
     receipts = column["receipt_ref"]
     unowned = [id_ for place, id_ in made if profile_ids[place] is None and receipts[place] is not None]
     if unowned:
-        await claims.attach_claimed(writing, unowned)
+        await claims.attach_claimed(uow, unowned)
     return [place for place, row in enumerate(found) if row["id"] is None]
 
 
 async def _instants(
-    writing: UnitOfWork, column: Mapping[str, Sequence[Any]], location_of: Sequence[int | None]
+    uow: UnitOfWork, column: Mapping[str, Sequence[Any]], location_of: Sequence[int | None]
 ) -> list[datetime]:
     """When rows happened; a wall-clock time is of the row's zone, else of its location's, else of the community's."""
     local = column["local"]
     if not any(local):
         return [each.replace(tzinfo=UTC) for each in column["at"]]
-    rows = await writing.fetch(_ZONES, writing.community_id, sorted({each for each in location_of if each is not None}))
+    rows = await uow.fetch(_ZONES, uow.community_id, sorted({each for each in location_of if each is not None}))
     zones = {row["id"]: row["timezone"] for row in rows}
-    own = writing.community.timezone
+    own = uow.community.timezone
     return [
         at.replace(tzinfo=UTC)
         if naive is None

@@ -171,14 +171,14 @@ async def write_values(database: Database, community_id: int, table: pa.Table) -
     pyarrow.csv.write_csv(table, rows, pyarrow.csv.WriteOptions(include_header=False))
     profile_ids = [UUID(each) for each in table["profile_id"].to_pylist()]
 
-    async def work(writing: UnitOfWork) -> None:
-        await writing.execute(table_module.CREATE_STAGING_TABLE)
+    async def work(uow: UnitOfWork) -> None:
+        await uow.execute(table_module.CREATE_STAGING_TABLE)
         rows.seek(0)
-        await writing.connection.copy_to_table(
+        await uow.connection.copy_to_table(
             table_module.STAGING_TABLE, source=rows, columns=table_module.STAGING_COLUMNS, format="csv"
         )
-        await lookup.lock(writing, profile_ids)
-        await writing.fetchval(table_module.store_staged(), community_id)
+        await lookup.lock(uow, profile_ids)
+        await uow.fetchval(table_module.store_staged(), community_id)
 
     await commit(database, community_id, work)
 
@@ -192,8 +192,8 @@ async def _refresh(database: Database, community_id: int, marked: pa.Table) -> N
     for start in range(0, len(profile_ids), PROFILES_PER_WRITE):
         some = profile_ids[start : start + PROFILES_PER_WRITE]
 
-        async def work(writing: UnitOfWork, some: list[UUID] = some) -> None:
-            for row in await writing.fetch(_STILL_MARKED, community_id, some):
-                writing.mark_dirty(row["profile_id"], dirty_profiles.cause(row["values_epoch"]) or "")
+        async def work(uow: UnitOfWork, some: list[UUID] = some) -> None:
+            for row in await uow.fetch(_STILL_MARKED, community_id, some):
+                uow.mark_dirty(row["profile_id"], dirty_profiles.cause(row["values_epoch"]) or "")
 
         await commit(database, community_id, work)

@@ -85,8 +85,8 @@ async def _load_plain(
 
 
 async def _put_lane(arrival: LoadJob, community: Community, options: LoadOptions, table: pa.Table) -> FastPathResult:
-    async def work(writing: UnitOfWork) -> FastPathResult:
-        return await write_plain_rows(writing, table, community.currency, create_profiles=options.create_profiles)
+    async def work(uow: UnitOfWork) -> FastPathResult:
+        return await write_plain_rows(uow, table, community.currency, create_profiles=options.create_profiles)
 
     try:
         return await arrival.commit(work)

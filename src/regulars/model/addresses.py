@@ -243,22 +243,22 @@ async def fetch_by_profile(scope: Scope, profile_ids: Iterable[UUID]) -> dict[UU
     return found
 
 
-async def write(writing: UnitOfWork, changes: AddressChanges) -> list[int]:
+async def write(uow: UnitOfWork, changes: AddressChanges) -> list[int]:
     """Makes, changes and takes away addresses; gives the ids of those that were made, in their order."""
     if changes.deleted:
-        await writing.execute(
+        await uow.execute(
             """
             DELETE FROM addresses
             USING unnest($2::uuid[], $3::bigint[]) AS gone (profile_id, id)
             WHERE addresses.community_id = $1
                 AND addresses.profile_id = gone.profile_id AND addresses.id = gone.id
             """,
-            writing.community_id,
+            uow.community_id,
             [each.profile_id for each in changes.deleted],
             [each.id for each in changes.deleted],
         )
     if changes.updated:
-        await writing.execute(
+        await uow.execute(
             f"""
             UPDATE addresses AS kept
             SET is_default = given.is_default, country = given.country, iso_state = given.iso_state,
@@ -266,13 +266,13 @@ async def write(writing: UnitOfWork, changes: AddressChanges) -> list[int]:
             FROM {_GIVEN}
             WHERE kept.community_id = $1 AND kept.profile_id = given.profile_id AND kept.id = given.id
             """,
-            writing.community_id,
+            uow.community_id,
             [each.to_columns() for each in changes.updated],
-            writing.now,
+            uow.now,
         )
     if not changes.created:
         return []
-    made = await writing.fetch(
+    made = await uow.fetch(
         f"""
         INSERT INTO addresses (
             community_id, profile_id, is_default, country, iso_state, state, fields, created_at, updated_at
@@ -281,9 +281,9 @@ async def write(writing: UnitOfWork, changes: AddressChanges) -> list[int]:
         FROM {_GIVEN}
         RETURNING id
         """,
-        writing.community_id,
+        uow.community_id,
         [each.to_columns() for each in changes.created],
-        writing.now,
+        uow.now,
     )
     return [row["id"] for row in made]
 
@@ -291,36 +291,36 @@ async def write(writing: UnitOfWork, changes: AddressChanges) -> list[int]:
 # One address of a profile that is locked ----------------------------------------------------------------
 
 
-async def create(writing: UnitOfWork, profile_id: UUID, address: AddressIn) -> int:
+async def create(uow: UnitOfWork, profile_id: UUID, address: AddressIn) -> int:
     """Makes an address; gives its id. Raises Refused."""
     row = validate(address)
-    kept = (await fetch_by_profile(writing, [profile_id])).get(profile_id, [])
+    kept = (await fetch_by_profile(uow, [profile_id])).get(profile_id, [])
     if len(kept) >= MAX_ADDRESSES:
         raise ValidationError({"": f"A profile has at most {MAX_ADDRESSES} addresses"})
     new = StoredAddress(profile_id, None, False, {}).apply(row)
-    made = await write(writing, AddressChanges(created=[new], updated=_no_default(kept) if new.is_default else []))
-    writing.mark_member_dirty(profile_id, "address.created")
+    made = await write(uow, AddressChanges(created=[new], updated=_no_default(kept) if new.is_default else []))
+    uow.mark_member_dirty(profile_id, "address.created")
     return made[0]
 
 
-async def update(writing: UnitOfWork, profile_id: UUID, address_id: int, address: AddressIn) -> None:
+async def update(uow: UnitOfWork, profile_id: UUID, address_id: int, address: AddressIn) -> None:
     """Changes what is given of an address. Raises Refused and NotFoundError."""
     row = validate(address)
-    kept = (await fetch_by_profile(writing, [profile_id])).get(profile_id, [])
+    kept = (await fetch_by_profile(uow, [profile_id])).get(profile_id, [])
     before = _one(kept, address_id)
     after = before.apply(row)
     if after == before:
         return
     others = _no_default([each for each in kept if each is not before]) if after.is_default else []
-    await write(writing, AddressChanges(updated=[after, *others]))
-    writing.mark_member_dirty(profile_id, "address.changed")
+    await write(uow, AddressChanges(updated=[after, *others]))
+    uow.mark_member_dirty(profile_id, "address.changed")
 
 
-async def delete(writing: UnitOfWork, profile_id: UUID, address_id: int) -> None:
+async def delete(uow: UnitOfWork, profile_id: UUID, address_id: int) -> None:
     """Takes an address away. Raises NotFoundError."""
-    kept = (await fetch_by_profile(writing, [profile_id])).get(profile_id, [])
-    await write(writing, AddressChanges(deleted=[_one(kept, address_id)]))
-    writing.mark_member_dirty(profile_id, "address.deleted")
+    kept = (await fetch_by_profile(uow, [profile_id])).get(profile_id, [])
+    await write(uow, AddressChanges(deleted=[_one(kept, address_id)]))
+    uow.mark_member_dirty(profile_id, "address.deleted")
 
 
 async def require_exists(scope: Scope, profile_id: UUID, address_id: int) -> None:
@@ -339,9 +339,9 @@ def _no_default(kept: Sequence[StoredAddress]) -> list[StoredAddress]:
     return [replace(each, is_default=False) for each in kept if each.is_default]
 
 
-async def reassign(writing: UnitOfWork, source_id: UUID, destination_id: UUID) -> None:
+async def reassign(uow: UnitOfWork, source_id: UUID, destination_id: UUID) -> None:
     """Gives all addresses of a profile to another one, whose default stays the default."""
-    await writing.execute(
+    await uow.execute(
         """
         UPDATE addresses AS moved
         SET profile_id = $3,
@@ -352,8 +352,8 @@ async def reassign(writing: UnitOfWork, source_id: UUID, destination_id: UUID) -
             updated_at = $4
         WHERE community_id = $1 AND profile_id = $2
         """,
-        writing.community_id,
+        uow.community_id,
         source_id,
         destination_id,
-        writing.now,
+        uow.now,
     )

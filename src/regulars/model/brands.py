@@ -55,48 +55,48 @@ def _checked(brand: BrandIn) -> dict[str, Any]:
     return columns
 
 
-async def create(writing: UnitOfWork, brand: BrandIn) -> int:
+async def create(uow: UnitOfWork, brand: BrandIn) -> int:
     """Makes a brand; gives its id. Raises Refused."""
     columns = _checked(brand)
     if "name" not in columns:
         raise field_error("name", "is required")
-    return await TABLE.insert_one(writing, {"external_id": None, **columns})
+    return await TABLE.insert_one(uow, {"external_id": None, **columns})
 
 
-async def update(writing: UnitOfWork, brand_id: int, brand: BrandIn) -> None:
+async def update(uow: UnitOfWork, brand_id: int, brand: BrandIn) -> None:
     """Changes what is given of a brand; a new name shows in every profile that bought it.
 
     Raises Refused and NotFoundError.
     """
     columns = _checked(brand)
-    found = await TABLE.lock_rows(writing, "id = $2", brand_id)
+    found = await TABLE.lock_rows(uow, "id = $2", brand_id)
     if not found:
         raise NotFoundError(f"There is no brand {brand_id}.")
     after: Row = {**found[0], **columns}
     if changed := changed_columns(found[0], after):
-        await TABLE.update(writing, [after])
+        await TABLE.update(uow, [after])
         if "name" in changed:
-            writing.invalidate_values()
+            uow.invalidate_values()
 
 
-async def delete(writing: UnitOfWork, brand_id: int) -> None:
+async def delete(uow: UnitOfWork, brand_id: int) -> None:
     """Takes a brand out of lists; the products that have it keep it. Raises NotFoundError."""
-    if not await TABLE.delete(writing, "id = $2", brand_id):
+    if not await TABLE.delete(uow, "id = $2", brand_id):
         raise NotFoundError(f"There is no brand {brand_id}.")
 
 
-async def get_or_create_ids(writing: UnitOfWork, names: Collection[str]) -> dict[str, int]:
+async def get_or_create_ids(uow: UnitOfWork, names: Collection[str]) -> dict[str, int]:
     """The ids of brands by name, made where there are none. Names are not empty and without NUL."""
     wanted = set(names)
     found: dict[str, int] = {}
     while wanted:
-        rows = await writing.fetch(
+        rows = await uow.fetch(
             "SELECT id, name FROM brands WHERE community_id = $1 AND name = ANY ($2) AND deleted_at IS NULL",
-            writing.community_id,
+            uow.community_id,
             sorted(wanted),
         )
         found |= {row["name"]: row["id"] for row in rows}
         wanted -= found.keys()
         # Whoever makes the same at once has made it when this returns, so it is found next.
-        await TABLE.insert(writing, [{"external_id": None, "name": each} for each in sorted(wanted)])
+        await TABLE.insert(uow, [{"external_id": None, "name": each} for each in sorted(wanted)])
     return found

@@ -211,7 +211,7 @@ async def upsert(connection: Any, new: NewCommunity, now: datetime) -> bool:
 
 
 async def update(
-    writing: "UnitOfWork",
+    uow: "UnitOfWork",
     *,
     name: str | None = None,
     country: str | None = None,
@@ -223,7 +223,7 @@ async def update(
     Another zone or currency shows in the next read of every profile. Raises Refused by field; the currency is
     fixed after the first transaction.
     """
-    before = await get_by_id(writing.connection, writing.community_id)
+    before = await get_by_id(uow.connection, uow.community_id)
     new = NewCommunity(
         before.slug,
         before.name if name is None else name,
@@ -231,10 +231,10 @@ async def update(
         before.timezone if timezone is None else timezone,
         before.currency if currency is None else currency,
     )
-    _, moves_values = await _changed(writing.connection, before, new, writing.now)
+    _, moves_values = await _changed(uow.connection, before, new, uow.now)
     if moves_values:
-        writing.invalidate_values()
-    return await get_by_id(writing.connection, writing.community_id)
+        uow.invalidate_values()
+    return await get_by_id(uow.connection, uow.community_id)
 
 
 async def set_member_handles(connection: Any, slug: str, handles: Sequence[str] | None, now: datetime) -> None:

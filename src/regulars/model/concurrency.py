@@ -16,11 +16,11 @@ class UniqueConflictError(Exception):
     """Another writer has made the same meanwhile."""
 
 
-async def retry_on_conflict(writing: UnitOfWork, operation: Callable[[], Awaitable[T]]) -> T:
+async def retry_on_conflict(uow: UnitOfWork, operation: Callable[[], Awaitable[T]]) -> T:
     """What `work` gives, which looks before it writes and is done again where another writer was faster."""
     for attempt in range(1, MAX_ATTEMPTS + 1):
         try:
-            async with writing.tracked_savepoint():
+            async with uow.tracked_savepoint():
                 return await operation()
         except (asyncpg.UniqueViolationError, UniqueConflictError):
             if attempt == MAX_ATTEMPTS:

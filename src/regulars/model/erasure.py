@@ -20,42 +20,42 @@ WHERE community_id = $1 AND transaction_id = ANY ($2)
 """
 
 
-async def purge(writing: UnitOfWork, profile_id: UUID) -> None:
+async def purge(uow: UnitOfWork, profile_id: UUID) -> None:
     """Takes a profile, deleted or not, and whoever was merged into it out of every table.
 
     Raises NotFoundError where it is not there, or was merged itself.
     """
-    community_id = writing.community_id
-    found = (await lookup.fetch_for_update(writing, [profile_id])).get(profile_id)
+    community_id = uow.community_id
+    found = (await lookup.fetch_for_update(uow, [profile_id])).get(profile_id)
     if found is None or found.merged_into is not None:
         raise lookup.not_found_error(profile_id, None if found is None else found.merged_into)
-    gone = await _with_merged(writing, profile_id)
-    transaction_ids = await _transactions(writing, gone)
-    await _blank_responses(writing, gone, transaction_ids)
-    writing.changed_transactions.update(transaction_ids)
+    gone = await _with_merged(uow, profile_id)
+    transaction_ids = await _transactions(uow, gone)
+    await _blank_responses(uow, gone, transaction_ids)
+    uow.changed_transactions.update(transaction_ids)
     for statement in personal_data.purge_statements():
-        await writing.execute(statement, community_id, gone)
-    await writing.execute(_RELEASE_CLAIMS, community_id, transaction_ids, writing.now)
-    await _purge_tokens(writing, gone)
-    await writing.execute("DELETE FROM profiles WHERE community_id = $1 AND profile_id = ANY ($2)", community_id, gone)
+        await uow.execute(statement, community_id, gone)
+    await uow.execute(_RELEASE_CLAIMS, community_id, transaction_ids, uow.now)
+    await _purge_tokens(uow, gone)
+    await uow.execute("DELETE FROM profiles WHERE community_id = $1 AND profile_id = ANY ($2)", community_id, gone)
     for each in gone:
-        writing.erase(each)
+        uow.erase(each)
 
 
-async def _with_merged(writing: UnitOfWork, profile_id: UUID) -> list[UUID]:
+async def _with_merged(uow: UnitOfWork, profile_id: UUID) -> list[UUID]:
     """A profile and those that were merged into it, in the order of their ids."""
-    rows = await writing.fetch(
+    rows = await uow.fetch(
         "SELECT profile_id FROM profiles WHERE community_id = $1 AND merged_into = $2",
-        writing.community_id,
+        uow.community_id,
         profile_id,
     )
     return sorted([profile_id, *(row["profile_id"] for row in rows)])
 
 
-async def _transactions(writing: UnitOfWork, profile_ids: list[UUID]) -> list[int]:
-    rows = await writing.fetch(
+async def _transactions(uow: UnitOfWork, profile_ids: list[UUID]) -> list[int]:
+    rows = await uow.fetch(
         f"SELECT id FROM transactions WHERE community_id = $1 AND {personal_data.TABLES['transactions'].condition}",
-        writing.community_id,
+        uow.community_id,
         profile_ids,
     )
     return [row["id"] for row in rows]
@@ -78,11 +78,11 @@ _QUOTES = """profile_ids IS NOT NULL AND EXISTS (
 )"""
 
 
-async def _blank_responses(writing: UnitOfWork, profile_ids: list[UUID], transaction_ids: list[int]) -> None:
+async def _blank_responses(uow: UnitOfWork, profile_ids: list[UUID], transaction_ids: list[int]) -> None:
     """Blanks stored responses to requests with an Idempotency-Key that concern the profiles or transactions, or quote a
     row that names one of the profiles.
     """
-    names = await _names(writing, profile_ids)
+    names = await _names(uow, profile_ids)
     concerned: tuple[tuple[str, tuple[object, ...]], ...] = (
         ("profile_id = ANY ($2)", (profile_ids,)),
         ("profile_ids IS NOT NULL AND profile_ids && $2", (profile_ids,)),
@@ -90,7 +90,7 @@ async def _blank_responses(writing: UnitOfWork, profile_ids: list[UUID], transac
         (_QUOTES, (names, [_whole_word(name) for name in names])),
     )
     for concerns, found in concerned:
-        await writing.execute(_BLANK_RESPONSES.format(concerns=concerns), writing.community_id, *found)
+        await uow.execute(_BLANK_RESPONSES.format(concerns=concerns), uow.community_id, *found)
 
 
 _NAMES = """
@@ -107,9 +107,9 @@ _MIN_NAME_LENGTH = 3
 """Shorter names occur in every response."""
 
 
-async def _names(writing: UnitOfWork, profile_ids: list[UUID]) -> list[str]:
+async def _names(uow: UnitOfWork, profile_ids: list[UUID]) -> list[str]:
     """The names of the profiles in other systems, as JSON encodes them."""
-    rows = await writing.fetch(_NAMES, writing.community_id, profile_ids)
+    rows = await uow.fetch(_NAMES, uow.community_id, profile_ids)
     names = {str(each) for each in profile_ids} | {row["name"] for row in rows if row["name"] is not None}
     return sorted(msgspec.json.encode(name).decode()[1:-1] for name in names if len(name) >= _MIN_NAME_LENGTH)
 
@@ -119,10 +119,8 @@ def _whole_word(name: str) -> str:
     return rf"(?<![[:alnum:]]){re.escape(name)}(?![[:alnum:]])"
 
 
-async def _purge_tokens(writing: UnitOfWork, gone: list[UUID]) -> None:
-    await writing.execute(
-        "SELECT delete_profile_tokens($1, $2, $3)", writing.community.organization_id, writing.community_id, gone
-    )
+async def _purge_tokens(uow: UnitOfWork, gone: list[UUID]) -> None:
+    await uow.execute("SELECT delete_profile_tokens($1, $2, $3)", uow.community.organization_id, uow.community_id, gone)
 
 
 _BLANK_MERGED = """
@@ -135,16 +133,16 @@ WHERE community_id = $1 AND merged_into = $2
 _RETAINED = [name for name in ("profile_id", *COLUMNS) if name in personal_data.retained_columns("profiles")]
 
 
-async def anonymize(writing: UnitOfWork, profile_id: UUID) -> None:
+async def anonymize(uow: UnitOfWork, profile_id: UUID) -> None:
     """Blanks what tells who a member is; no value and no count changes. Raises NotFoundError."""
-    before = await lookup.fetch_one_for_update(writing, profile_id)
-    same = await _with_merged(writing, profile_id)
-    await _blank_responses(writing, same, await _transactions(writing, same))
+    before = await lookup.fetch_one_for_update(uow, profile_id)
+    same = await _with_merged(uow, profile_id)
+    await _blank_responses(uow, same, await _transactions(uow, same))
     bare = Profile(**{name: getattr(before, name) for name in _RETAINED})
     comms = {name: each for name, each in before.consent_state.comms.items() if isinstance(each, bool)}
-    await save(writing, [bare.with_consent_state(replace(before.consent_state, comms=comms).with_synced_comms())])
-    await writing.execute(_BLANK_MERGED, writing.community_id, profile_id, writing.now)
+    await save(uow, [bare.with_consent_state(replace(before.consent_state, comms=comms).with_synced_comms())])
+    await uow.execute(_BLANK_MERGED, uow.community_id, profile_id, uow.now)
     for statement in personal_data.depersonalize_statements():
-        await writing.execute(statement, writing.community_id, same)
-    await _purge_tokens(writing, same)
-    writing.mark_member_dirty(profile_id, "profile.depersonalised")
+        await uow.execute(statement, uow.community_id, same)
+    await _purge_tokens(uow, same)
+    uow.mark_member_dirty(profile_id, "profile.depersonalised")

@@ -140,13 +140,13 @@ IdentityIndex = dict[tuple[str, str] | int, Identity]
 """Identities by handle and identifier, and by id."""
 
 
-async def find_existing(writing: UnitOfWork, rows: Iterable[IdentityRow]) -> IdentityIndex:
+async def find_existing(uow: UnitOfWork, rows: Iterable[IdentityRow]) -> IdentityIndex:
     """The identities that there are of what rows name."""
     wanted = list(rows)
     if not wanted:
         return {}
     found = await _kept(
-        writing,
+        uow,
         "((handle, identifier) IN (SELECT * FROM unnest($2::text[], $3::text[])) OR id = ANY ($4))",
         [row.handle for row in wanted],
         [row.identifier for row in wanted],
@@ -187,21 +187,21 @@ def _with(before: Identity, row: IdentityRow) -> Identity:
     )
 
 
-async def write(writing: UnitOfWork, wanted: Sequence[Identity]) -> None:
+async def write(uow: UnitOfWork, wanted: Sequence[Identity]) -> None:
     """Makes and changes identities. Raises UniqueConflictError where another writer was faster."""
     made = [_columns(each) for each in wanted if each.id is None]
     kept = [_columns(each) | {"id": each.id} for each in wanted if each.id is not None]
     try:
-        await _TABLE.update(writing, kept)
+        await _TABLE.update(uow, kept)
     except ValidationError as refusal:
         raise UniqueConflictError from refusal
-    if len(await _TABLE.insert(writing, made)) < len(made):
+    if len(await _TABLE.insert(uow, made)) < len(made):
         raise UniqueConflictError
 
 
-async def check_limit(writing: UnitOfWork, profile_ids: Sequence[UUID]) -> None:
+async def check_limit(uow: UnitOfWork, profile_ids: Sequence[UUID]) -> None:
     """Raises Refused where one of the profiles has more than MOST identities, those just written included."""
-    found = await writing.fetchval(
+    found = await uow.fetchval(
         """
         SELECT max(identities)
         FROM (
@@ -211,7 +211,7 @@ async def check_limit(writing: UnitOfWork, profile_ids: Sequence[UUID]) -> None:
             GROUP BY profile_id
         ) AS counted
         """,
-        writing.community_id,
+        uow.community_id,
         profile_ids,
     )
     if found is not None and found > MAX_IDENTITIES:
@@ -230,14 +230,14 @@ def _columns(identity: Identity) -> dict[str, Any]:
 # Identities of one profile that is locked -----------------------------------------------------------------
 
 
-async def create(writing: UnitOfWork, profile_id: UUID, identity: IdentityIn) -> int:
+async def create(uow: UnitOfWork, profile_id: UUID, identity: IdentityIn) -> int:
     """Makes an identity; gives its id. Raises Refused."""
     row = validate(identity)
-    if await find_existing(writing, [row]):
+    if await find_existing(uow, [row]):
         raise field_error("identifier", EXISTS_MESSAGE)
-    made = await _TABLE.insert_one(writing, _columns(_with(Identity(None, profile_id, "", "", _NEW), row)))
-    await check_limit(writing, [profile_id])
-    writing.mark_dirty(profile_id, "identity.created")
+    made = await _TABLE.insert_one(uow, _columns(_with(Identity(None, profile_id, "", "", _NEW), row)))
+    await check_limit(uow, [profile_id])
+    uow.mark_dirty(profile_id, "identity.created")
     return made
 
 
@@ -255,26 +255,26 @@ async def get_matching(scope: Scope, profile_id: UUID, handle_or_id: str | int) 
     return found
 
 
-async def update(writing: UnitOfWork, profile_id: UUID, handle_or_id: str | int, identity: IdentityIn) -> int:
+async def update(uow: UnitOfWork, profile_id: UUID, handle_or_id: str | int, identity: IdentityIn) -> int:
     """Changes what is given of an identity, by handle the newest one; gives its id.
 
     Raises Refused and NotFoundError.
     """
     row = validate(identity, require_all=False)
-    before = (await get_matching(writing, profile_id, handle_or_id))[-1]
+    before = (await get_matching(uow, profile_id, handle_or_id))[-1]
     after = _with(before, row)
-    holder = (await find_existing(writing, [IdentityRow(None, *after.key, {})])).get(after.key)
+    holder = (await find_existing(uow, [IdentityRow(None, *after.key, {})])).get(after.key)
     if holder is not None and holder.id != after.id:
         raise field_error("identifier", EXISTS_MESSAGE)
     if after != before:
-        await _TABLE.update(writing, [_columns(after) | {"id": after.id}])
-        writing.mark_dirty(profile_id, "identity.changed")
+        await _TABLE.update(uow, [_columns(after) | {"id": after.id}])
+        uow.mark_dirty(profile_id, "identity.changed")
     assert after.id is not None  # noqa: S101
     return after.id
 
 
-async def delete(writing: UnitOfWork, profile_id: UUID, handle_or_id: str | int) -> None:
+async def delete(uow: UnitOfWork, profile_id: UUID, handle_or_id: str | int) -> None:
     """Takes away an identity by its id, or all of a handle. Raises NotFoundError."""
-    gone = await get_matching(writing, profile_id, handle_or_id)
-    await _TABLE.delete(writing, "id = ANY ($2)", [each.id for each in gone])
-    writing.mark_dirty(profile_id, "identity.deleted")
+    gone = await get_matching(uow, profile_id, handle_or_id)
+    await _TABLE.delete(uow, "id = ANY ($2)", [each.id for each in gone])
+    uow.mark_dirty(profile_id, "identity.deleted")

@@ -165,38 +165,38 @@ def _merged(before: Mapping[str, Any], row: LocationRow) -> Row:
     return {**after, **address_country.country_and_state(after["address"], extra.get("country_iso_3"))}
 
 
-def _raise_epochs(writing: UnitOfWork, changed: set[str], *, is_another: bool = False) -> None:
+def _raise_epochs(uow: UnitOfWork, changed: set[str], *, is_another: bool = False) -> None:
     """Tells of columns that changed, and of locations that are there from now on, or no more."""
     if changed & _VALUES_DEPEND_ON:
-        writing.invalidate_values()
+        uow.invalidate_values()
     if changed or is_another:
-        writing.invalidate_locations()
+        uow.invalidate_locations()
 
 
-async def create(writing: UnitOfWork, location: LocationIn) -> int:
+async def create(uow: UnitOfWork, location: LocationIn) -> int:
     """Makes a location; gives its id. Raises Refused."""
-    made = await _TABLE.insert_one(writing, _merged(_NEW, validate(location)))
-    _raise_epochs(writing, set(), is_another=True)
+    made = await _TABLE.insert_one(uow, _merged(_NEW, validate(location)))
+    _raise_epochs(uow, set(), is_another=True)
     return made
 
 
-async def update(writing: UnitOfWork, location_id: int, location: LocationIn) -> None:
+async def update(uow: UnitOfWork, location_id: int, location: LocationIn) -> None:
     """Changes what is given of a location. Raises Refused and NotFoundError."""
     row = validate(location)
-    found = await _TABLE.lock_rows(writing, "id = $2", location_id)
+    found = await _TABLE.lock_rows(uow, "id = $2", location_id)
     if not found:
         raise NotFoundError(f"There is no location {location_id}.")
     after = _merged(found[0], row)
     if changed := changed_columns(found[0], after):
-        await _TABLE.update(writing, [after])
-        _raise_epochs(writing, changed)
+        await _TABLE.update(uow, [after])
+        _raise_epochs(uow, changed)
 
 
-async def delete(writing: UnitOfWork, location_id: int) -> None:
+async def delete(uow: UnitOfWork, location_id: int) -> None:
     """Takes a location out of lists; what refers to it keeps it. Raises NotFoundError."""
-    if not await _TABLE.delete(writing, "id = $2", location_id):
+    if not await _TABLE.delete(uow, "id = $2", location_id):
         raise NotFoundError(f"There is no location {location_id}.")
-    _raise_epochs(writing, set(), is_another=True)
+    _raise_epochs(uow, set(), is_another=True)
 
 
 _RESOLVE = """
@@ -225,7 +225,7 @@ def _number(ref: str) -> int | None:
     return int(ref)
 
 
-async def resolve_ids(writing: UnitOfWork, refs: Collection[str], create_missing: bool) -> dict[str, int]:
+async def resolve_ids(uow: UnitOfWork, refs: Collection[str], create_missing: bool) -> dict[str, int]:
     """The ids of locations by what refers to them: a location's id, then its external id.
 
     Unknown ones are left out, or made as placeholders where `create` says so. A ref is not empty, at most
@@ -234,17 +234,17 @@ async def resolve_ids(writing: UnitOfWork, refs: Collection[str], create_missing
     wanted = sorted(set(refs))
     found: dict[str, int] = {}
     while wanted:
-        rows = await writing.fetch(_RESOLVE, writing.community_id, wanted, [_number(ref) for ref in wanted])
+        rows = await uow.fetch(_RESOLVE, uow.community_id, wanted, [_number(ref) for ref in wanted])
         found |= {row["ref"]: row["id"] for row in rows if row["id"] is not None}
         wanted = [ref for ref in wanted if ref not in found]
         if not create_missing or not wanted:
             break
         # Whoever makes the same at once has made it when this returns, so it is found next.
-        await writing.execute(_PLACEHOLDERS, writing.community_id, wanted, writing.now)
+        await uow.execute(_PLACEHOLDERS, uow.community_id, wanted, uow.now)
     return found
 
 
-async def upsert_many(writing: UnitOfWork, rows: Sequence[LocationRow]) -> list[str]:
+async def upsert_many(uow: UnitOfWork, rows: Sequence[LocationRow]) -> list[str]:
     """Makes or changes locations by external id, each of which must have one.
 
     Gives an outcome a row: `loaded`, or `unchanged` where it says nothing new.
@@ -254,15 +254,15 @@ async def upsert_many(writing: UnitOfWork, rows: Sequence[LocationRow]) -> list[
     made: set[str] = set()
     # What another writer makes meanwhile is not made here, but found when looked for again.
     while missing := wanted - made - before.keys():
-        kept = await _TABLE.lock_rows(writing, "external_id = ANY ($2)", sorted(missing))
+        kept = await _TABLE.lock_rows(uow, "external_id = ANY ($2)", sorted(missing))
         before |= {each["external_id"]: each for each in kept}
         new, _ = _folded(rows, {})
         states = [new[key] for key in sorted(missing - before.keys())]
-        made |= {each["external_id"] for each in await _TABLE.insert(writing, states)}
+        made |= {each["external_id"] for each in await _TABLE.insert(uow, states)}
     after, outcomes = _folded(rows, before)
     changed = {key: changed_columns(state, after[key]) for key, state in before.items()}
-    await _TABLE.update(writing, [after[key] for key, columns in changed.items() if columns])
-    _raise_epochs(writing, set().union(*changed.values()), is_another=bool(made))
+    await _TABLE.update(uow, [after[key] for key, columns in changed.items() if columns])
+    _raise_epochs(uow, set().union(*changed.values()), is_another=bool(made))
     return outcomes
 
 

@@ -97,10 +97,10 @@ WHERE kept.community_id = $1 AND kept.id = seen.id AND kept.counted IS DISTINCT 
 """
 
 
-async def recompute_effective(writing: UnitOfWork, profile_ids: Collection[UUID]) -> None:
+async def recompute_effective(uow: UnitOfWork, profile_ids: Collection[UUID]) -> None:
     """Finds anew which of the memberships of these profiles count."""
     if profile_ids:
-        await writing.execute(_COUNT, writing.community_id, sorted(set(profile_ids)))
+        await uow.execute(_COUNT, uow.community_id, sorted(set(profile_ids)))
 
 
 _INSERT = """
@@ -115,11 +115,11 @@ FROM json_to_recordset($2::json) AS made (
 """
 
 
-async def insert_joins(writing: UnitOfWork, joins: Sequence[MemberJoin]) -> None:
+async def insert_joins(uow: UnitOfWork, joins: Sequence[MemberJoin]) -> None:
     """The first `in` of profiles that are new: each counts."""
     if joins:
         rows = [{"type": "in", **_columns(each)} for each in joins]
-        await writing.execute(_INSERT, writing.community_id, rows, writing.now)
+        await uow.execute(_INSERT, uow.community_id, rows, uow.now)
 
 
 def _columns(one: MemberJoin | MembershipRow) -> dict[str, Any]:
@@ -149,11 +149,11 @@ WHERE profiles.community_id = $1
 """
 
 
-async def set_state(writing: UnitOfWork, profile_ids: Collection[UUID], state: Literal["in", "out"]) -> None:
+async def set_state(uow: UnitOfWork, profile_ids: Collection[UUID], state: Literal["in", "out"]) -> None:
     """Profiles come in or go out now; who is there already is left alone."""
     if profile_ids:
-        await writing.execute(_TURN, writing.community_id, sorted(profile_ids), state, writing.now)
-        await recompute_effective(writing, profile_ids)
+        await uow.execute(_TURN, uow.community_id, sorted(profile_ids), state, uow.now)
+        await recompute_effective(uow, profile_ids)
 
 
 _MOVE = """
@@ -168,12 +168,12 @@ WHERE kept.community_id = $1
 """
 
 
-async def update_join_dates(writing: UnitOfWork, moves: Sequence[tuple[UUID, datetime | None, datetime]]) -> None:
+async def update_join_dates(uow: UnitOfWork, moves: Sequence[tuple[UUID, datetime | None, datetime]]) -> None:
     """The `in` that came of making a profile follows its join date: (profile, before, after)."""
     if moves:
         profile_ids, before, after = (list(each) for each in zip(*moves, strict=True))
-        await writing.execute(_MOVE, writing.community_id, profile_ids, before, after)
-        await recompute_effective(writing, profile_ids)
+        await uow.execute(_MOVE, uow.community_id, profile_ids, before, after)
+        await recompute_effective(uow, profile_ids)
 
 
 # In bulk ------------------------------------------------------------------------------------------------
@@ -200,22 +200,22 @@ WHERE kept.community_id = $1 AND kept.id = given.id
 """
 
 
-async def upsert_many(writing: UnitOfWork, rows: Sequence[MembershipRow]) -> list[Outcome]:
+async def upsert_many(uow: UnitOfWork, rows: Sequence[MembershipRow]) -> list[Outcome]:
     """Writes memberships of the profiles that they name; gives an outcome a row.
 
     A row that comes again, by its external id or else as the same in or out at the same instant, changes
     what it told before.
     """
     refs = {row.profile: (lookup.EXTERNAL_ID_OR_ID, row.profile) for row in rows}
-    found = await lookup.resolve(writing, set(refs.values()))
+    found = await lookup.resolve(uow, set(refs.values()))
     profile_ids = {name: found[ref] for name, ref in refs.items() if ref in found}
-    await lookup.lock(writing, profile_ids.values())
-    return await retry_on_conflict(writing, lambda: _put(writing, rows, profile_ids))
+    await lookup.lock(uow, profile_ids.values())
+    return await retry_on_conflict(uow, lambda: _put(uow, rows, profile_ids))
 
 
-async def _put(writing: UnitOfWork, rows: Sequence[MembershipRow], profile_ids: Mapping[str, UUID]) -> list[Outcome]:
+async def _put(uow: UnitOfWork, rows: Sequence[MembershipRow], profile_ids: Mapping[str, UUID]) -> list[Outcome]:
     outcomes: list[Outcome] = []
-    before = await _known(writing, rows, profile_ids)
+    before = await _known(uow, rows, profile_ids)
     states: dict[object, dict[str, Any]] = {}
     touched: set[UUID] = set()
     for row in rows:
@@ -231,7 +231,7 @@ async def _put(writing: UnitOfWork, rows: Sequence[MembershipRow], profile_ids: 
         states[_key(new)] = new | {"id": old.get("id") if old else None}
         touched |= {profile_id, old["profile_id"]} if old else {profile_id}
         outcomes.append("loaded")
-    await _write(writing, states.values(), touched)
+    await _write(uow, states.values(), touched)
     return outcomes
 
 
@@ -240,12 +240,12 @@ def _key(state: Mapping[str, Any]) -> object:
 
 
 async def _known(
-    writing: UnitOfWork, rows: Sequence[MembershipRow], profile_ids: Mapping[str, UUID]
+    uow: UnitOfWork, rows: Sequence[MembershipRow], profile_ids: Mapping[str, UUID]
 ) -> dict[object, dict[str, Any]]:
     bare = [row for row in rows if row.external_id is None and row.profile in profile_ids]
-    found = await writing.fetch(
+    found = await uow.fetch(
         _KNOWN,
-        writing.community_id,
+        uow.community_id,
         [row.external_id for row in rows if row.external_id is not None],
         [profile_ids[row.profile] for row in bare],
         [row.type for row in bare],
@@ -260,12 +260,12 @@ async def _known(
     return known
 
 
-async def _write(writing: UnitOfWork, states: Collection[dict[str, Any]], touched: set[UUID]) -> None:
+async def _write(uow: UnitOfWork, states: Collection[dict[str, Any]], touched: set[UUID]) -> None:
     made = [state for state in states if state.get("id") is None]
     kept = [state for state in states if state.get("id") is not None]
     if made:
-        await writing.execute(_INSERT, writing.community_id, made, writing.now)
+        await uow.execute(_INSERT, uow.community_id, made, uow.now)
     if kept:
-        await writing.execute(_UPDATE, writing.community_id, kept)
-    await recompute_effective(writing, touched)
-    writing.dirty_members |= touched
+        await uow.execute(_UPDATE, uow.community_id, kept)
+    await recompute_effective(uow, touched)
+    uow.dirty_members |= touched

@@ -25,15 +25,15 @@ _KEYED = ("consents", "properties", "attributes")
 _BIRTH = ("birth_day", "birth_month", "birth_year")
 
 
-async def merge(writing: UnitOfWork, source_id: UUID, destination_id: UUID) -> None:
+async def merge(uow: UnitOfWork, source_id: UUID, destination_id: UUID) -> None:
     """Moves all that the source has to the destination; the source then only says where it went.
 
     Raises Refused where both are the same, or one is not there, deleted, or merged itself.
     """
     if source_id == destination_id:
         raise ValidationError({"destination_profile_id": "must be another profile than the source"})
-    await _lock_transactions(writing, source_id)
-    found = await lookup.fetch_for_update(writing, [source_id, destination_id])
+    await _lock_transactions(uow, source_id)
+    found = await lookup.fetch_for_update(uow, [source_id, destination_id])
     source = _there(found, "source_profile_id", source_id)
     destination = _there(found, "destination_profile_id", destination_id)
     kept_external_id = source.external_id if destination.external_id is not None else None
@@ -43,15 +43,15 @@ async def merge(writing: UnitOfWork, source_id: UUID, destination_id: UUID) -> N
         profile_type="deleted",
         joined_at=source.joined_at,
         merged_into=destination_id,
-        deleted_at=writing.now,
+        deleted_at=uow.now,
     )
     # The member who was two leaves once, as it stood.
-    await memberships.set_state(writing, [source_id], "out")
+    await memberships.set_state(uow, [source_id], "out")
     # The source first, so that its e-mail and phone are free to be taken.
-    await save(writing, [tombstone])
-    await save(writing, [_united(source, destination)])
-    await _move(writing, source_id, destination_id)
-    writing.merge(source_id, destination_id)
+    await save(uow, [tombstone])
+    await save(uow, [_united(source, destination)])
+    await _move(uow, source_id, destination_id)
+    uow.merge(source_id, destination_id)
 
 
 def _there(found: Mapping[UUID, Profile], path: str, profile_id: UUID) -> Profile:
@@ -111,38 +111,38 @@ RETURNING id
 _WHICH = ("NOT is_void", "is_void")
 
 
-async def _lock_transactions(writing: UnitOfWork, profile_id: UUID) -> None:
+async def _lock_transactions(uow: UnitOfWork, profile_id: UUID) -> None:
     for which in _WHICH:
-        await writing.execute(_LOCK_TRANSACTIONS.format(which=which), writing.community_id, profile_id)
+        await uow.execute(_LOCK_TRANSACTIONS.format(which=which), uow.community_id, profile_id)
 
 
-async def _move(writing: UnitOfWork, source_id: UUID, destination_id: UUID) -> None:
+async def _move(uow: UnitOfWork, source_id: UUID, destination_id: UUID) -> None:
     for which in _WHICH:
-        moved = await writing.fetch(
+        moved = await uow.fetch(
             _MOVE_TRANSACTIONS.format(which=which),
-            writing.community_id,
+            uow.community_id,
             source_id,
             destination_id,
-            writing.now,
+            uow.now,
         )
-        writing.changed_transactions.update(row["id"] for row in moved)
+        uow.changed_transactions.update(row["id"] for row in moved)
     for table in ("transaction_claims", "identities"):
-        await writing.execute(
+        await uow.execute(
             f"""
             UPDATE {table}
             SET profile_id = $3, updated_at = $4
             WHERE community_id = $1 AND profile_id = $2
             """,
-            writing.community_id,
+            uow.community_id,
             source_id,
             destination_id,
-            writing.now,
+            uow.now,
         )
-    await addresses.reassign(writing, source_id, destination_id)
+    await addresses.reassign(uow, source_id, destination_id)
     # Who was merged into the source is now found in the destination, in one step.
-    await writing.execute(
+    await uow.execute(
         "UPDATE profiles SET merged_into = $3 WHERE community_id = $1 AND merged_into = $2",
-        writing.community_id,
+        uow.community_id,
         source_id,
         destination_id,
     )

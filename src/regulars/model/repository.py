@@ -38,9 +38,9 @@ class EntityTable:
         declared = ", ".join(f"{name} {kind}" for name, kind in self.columns.items())
         return f"jsonb_to_recordset($2::jsonb) AS given ({declared}{more})"
 
-    async def lock_rows(self, writing: UnitOfWork, condition: str, *bound: object) -> list[Row]:
+    async def lock_rows(self, uow: UnitOfWork, condition: str, *bound: object) -> list[Row]:
         """The rows that a condition (its values from $2 on) names, locked in the order of their ids."""
-        found = await writing.fetch(
+        found = await uow.fetch(
             f"""
             SELECT id, {self._names}
             FROM {self.name}
@@ -48,25 +48,25 @@ class EntityTable:
             ORDER BY id
             FOR NO KEY UPDATE
             """,
-            writing.community_id,
+            uow.community_id,
             *bound,
         )
         return [self._decoded(row) for row in found]
 
-    async def existing_ids(self, writing: UnitOfWork, ids: Iterable[int]) -> set[int]:
+    async def existing_ids(self, uow: UnitOfWork, ids: Iterable[int]) -> set[int]:
         """Which of these ids there are."""
-        found = await writing.fetch(
+        found = await uow.fetch(
             f"SELECT id FROM {self.name} WHERE community_id = $1 {self._present} AND id = ANY ($2)",
-            writing.community_id,
+            uow.community_id,
             sorted(set(ids)),
         )
         return {row["id"] for row in found}
 
-    async def insert(self, writing: UnitOfWork, rows: Sequence[Mapping[str, Any]]) -> list[Row]:
+    async def insert(self, uow: UnitOfWork, rows: Sequence[Mapping[str, Any]]) -> list[Row]:
         """Makes rows in the order given, leaves out those that clash; gives what was made, with ids."""
         if not rows:
             return []
-        made = await writing.fetch(
+        made = await uow.fetch(
             f"""
             INSERT INTO {self.name} (community_id, {self._names}, created_at, updated_at)
             SELECT $1, {self._names}, $3, $3
@@ -74,46 +74,46 @@ class EntityTable:
             ON CONFLICT DO NOTHING
             RETURNING id, {self._names}
             """,
-            writing.community_id,
+            uow.community_id,
             list(rows),
-            writing.now,
+            uow.now,
         )
         return [self._decoded(row) for row in made]
 
-    async def insert_one(self, writing: UnitOfWork, row: Mapping[str, Any]) -> int:
+    async def insert_one(self, uow: UnitOfWork, row: Mapping[str, Any]) -> int:
         """Makes one row; gives its id. Raises Refused by field where it clashes with another."""
         with self.translate_conflicts():
-            made: int = await writing.fetchval(
+            made: int = await uow.fetchval(
                 f"""
                 INSERT INTO {self.name} (community_id, {self._names}, created_at, updated_at)
                 SELECT $1, {self._names}, $3, $3
                 FROM {self._given()}
                 RETURNING id
                 """,
-                writing.community_id,
+                uow.community_id,
                 [dict(row)],
-                writing.now,
+                uow.now,
             )
         return made
 
-    async def update(self, writing: UnitOfWork, rows: Sequence[Mapping[str, Any]]) -> None:
+    async def update(self, uow: UnitOfWork, rows: Sequence[Mapping[str, Any]]) -> None:
         """Writes rows that are locked already. Raises Refused by field where one clashes with another."""
         if not rows:
             return
         with self.translate_conflicts():
-            await writing.execute(
+            await uow.execute(
                 f"""
                 UPDATE {self.name} AS kept
                 SET {", ".join(f"{name} = given.{name}" for name in self.columns)}, updated_at = $3
                 FROM {self._given(", id bigint")}
                 WHERE kept.community_id = $1 AND kept.id = given.id
                 """,
-                writing.community_id,
+                uow.community_id,
                 list(rows),
-                writing.now,
+                uow.now,
             )
 
-    async def delete(self, writing: UnitOfWork, condition: str, *bound: object) -> int:
+    async def delete(self, uow: UnitOfWork, condition: str, *bound: object) -> int:
         """Takes away the rows that a condition (its values from $2 on) names; gives how many.
 
         What others may refer to is only marked: a reference may be on its way in a write of which this
@@ -122,9 +122,9 @@ class EntityTable:
         which = f"WHERE community_id = $1 {self._present} AND {condition}"
         if self.is_soft_deleted:
             marked = f"UPDATE {self.name} SET deleted_at = ${len(bound) + 2} {which}"
-            status = await writing.execute(marked, writing.community_id, *bound, writing.now)
+            status = await uow.execute(marked, uow.community_id, *bound, uow.now)
         else:
-            status = await writing.execute(f"DELETE FROM {self.name} {which}", writing.community_id, *bound)
+            status = await uow.execute(f"DELETE FROM {self.name} {which}", uow.community_id, *bound)
         return int(status.rpartition(" ")[2])
 
     @contextmanager

@@ -136,29 +136,29 @@ def _as_bytea(secret: bytes) -> str:
     return f"\\x{secret.hex()}"
 
 
-async def create(writing: UnitOfWork, webhook: WebhookIn) -> CreatedWebhook:
+async def create(uow: UnitOfWork, webhook: WebhookIn) -> CreatedWebhook:
     """Makes a webhook and the secret that signs what it sends. Raises Refused."""
     columns = _checked(webhook)
     if missing := {name: "is required" for name in ("trigger", "url") if name not in columns}:
         raise ValidationError(missing)
     secret = secrets.token_bytes(_SECRET_BYTES)
-    made = await _TABLE.insert_one(writing, {**_NEW, **columns, "secret": _as_bytea(secret)})
+    made = await _TABLE.insert_one(uow, {**_NEW, **columns, "secret": _as_bytea(secret)})
     return CreatedWebhook(made, f"whsec_{base64.b64encode(secret).decode()}")
 
 
-async def update(writing: UnitOfWork, webhook_id: int, webhook: WebhookIn) -> None:
+async def update(uow: UnitOfWork, webhook_id: int, webhook: WebhookIn) -> None:
     """Changes what is given of a webhook; its secret stays. Raises Refused and NotFoundError."""
     columns = _checked(webhook)
-    found = await _TABLE.lock_rows(writing, "id = $2", webhook_id)
+    found = await _TABLE.lock_rows(uow, "id = $2", webhook_id)
     if not found:
         raise NotFoundError(f"There is no webhook {webhook_id}.")
     before: Mapping[str, Any] = found[0]
     after = {**before, **columns}
     if changed_columns(before, after):
-        await _TABLE.update(writing, [{**after, "secret": _as_bytea(before["secret"])}])
+        await _TABLE.update(uow, [{**after, "secret": _as_bytea(before["secret"])}])
 
 
-async def delete(writing: UnitOfWork, webhook_id: int) -> None:
+async def delete(uow: UnitOfWork, webhook_id: int) -> None:
     """Takes a webhook away. Raises NotFoundError."""
-    if not await _TABLE.delete(writing, "id = $2", webhook_id):
+    if not await _TABLE.delete(uow, "id = $2", webhook_id):
         raise NotFoundError(f"There is no webhook {webhook_id}.")

@@ -81,9 +81,9 @@ class AppContext:
         await self.value_reader.finish()
         self.worker_threads.close()
 
-    async def refresh_derived(self, writing: UnitOfWork) -> None:
+    async def refresh_derived(self, uow: UnitOfWork) -> None:
         """Makes what a writing touched true before its answer is read back."""
-        await refresh_derived(writing, self.database.clock)
+        await refresh_derived(uow, self.database.clock)
 
     # One request ------------------------------------------------------------------------------------
 
@@ -135,15 +135,15 @@ class AppContext:
         """
         once = call.idempotency_key
 
-        async def work(writing: UnitOfWork) -> Response:
-            return _response(status, await writes(call, writing))
+        async def work(uow: UnitOfWork) -> Response:
+            return _response(status, await writes(call, uow))
 
-        async def work_once(writing: UnitOfWork) -> Response:
+        async def work_once(uow: UnitOfWork) -> Response:
             async def first() -> tuple[int, bytes]:
-                return status, encode(await writes(call, writing))
+                return status, encode(await writes(call, uow))
 
             assert once is not None  # noqa: S101
-            kept, content = await idempotency.run_once(writing, once, first, _concerned(call))
+            kept, content = await idempotency.run_once(uow, once, first, _concerned(call))
             return Response(content, kept, media_type="application/json")
 
         try:

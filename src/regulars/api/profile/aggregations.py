@@ -70,13 +70,13 @@ async def read_values_v1(call: RequestContext) -> dict[str, Any]:
     return (await _read(call, call.path_uuid(), None)).values(serialization.FIRST_VERSION_AGGREGATIONS)
 
 
-async def recalculate(call: RequestContext, writing: UnitOfWork) -> dict[str, Any]:
+async def recalculate(call: RequestContext, uow: UnitOfWork) -> dict[str, Any]:
     """Recalculates from the facts, stores, and gives the values."""
     profile_id = call.path_uuid()
-    await lookup.require_active(writing, profile_id)
-    writing.mark_dirty(profile_id, "recalculation")
-    await call.app.refresh_derived(writing)
-    (found,) = await call.app.value_reader.read_in_scope(writing, [(profile_id, call.now)])
+    await lookup.require_active(uow, profile_id)
+    uow.mark_dirty(profile_id, "recalculation")
+    await call.app.refresh_derived(uow)
+    (found,) = await call.app.value_reader.read_in_scope(uow, [(profile_id, call.now)])
     assert found is not None  # noqa: S101 - it was required above, and is locked since
     return data_envelope(found.values())
 

@@ -66,16 +66,16 @@ class RowBatch:
                 self.outcomes[index] = field_error("", error.message)
         return found
 
-    async def write(self, writing: UnitOfWork, rows: dict[int, Any], put: BatchWriter) -> None:
+    async def write(self, uow: UnitOfWork, rows: dict[int, Any], put: BatchWriter) -> None:
         """Writes rows in chunks; a chunk with an invalid row is halved until only the invalid rows are left out."""
         for chunk in chunks(rows):
-            await self._put(writing, chunk, put)
+            await self._put(uow, chunk, put)
 
-    async def _put(self, writing: UnitOfWork, rows: dict[int, Any], put: BatchWriter) -> None:
+    async def _put(self, uow: UnitOfWork, rows: dict[int, Any], put: BatchWriter) -> None:
         places = list(rows)
         try:
-            async with writing.tracked_savepoint():
-                outcomes = await put(writing, list(rows.values()))
+            async with uow.tracked_savepoint():
+                outcomes = await put(uow, list(rows.values()))
         except Exception as error:
             refused = as_validation_error(error)
             if refused is None:
@@ -86,23 +86,21 @@ class RowBatch:
                 return
             half = len(places) // 2
             for some in (places[:half], places[half:]):
-                await self._put(writing, {place: rows[place] for place in some}, put)
+                await self._put(uow, {place: rows[place] for place in some}, put)
         else:
             self.outcomes |= dict(zip(places, outcomes, strict=True))
 
-    async def store_result(self, writing: UnitOfWork) -> dict[str, object]:
+    async def store_result(self, uow: UnitOfWork) -> dict[str, object]:
         """The answer: how many were loaded, unchanged and rejected, and why; kept for whoever asks again."""
         batch_id = uuid_utils.compat.uuid7()
         loaded, unchanged = (
             sum(outcome == word for outcome in self.outcomes.values()) for word in ("loaded", "unchanged")
         )
         rejected = len(self.outcomes) - loaded - unchanged
-        writing.response_quotes_rows |= rejected > 0
+        uow.response_quotes_rows |= rejected > 0
         is_short = rejected <= _FEW_REJECTIONS
         answered, stored = self._rejections() if is_short else await asyncio.to_thread(self._rejections)
-        await writing.execute(
-            _KEEP, writing.community_id, batch_id, self.entity, loaded, unchanged, stored, writing.now
-        )
+        await uow.execute(_KEEP, uow.community_id, batch_id, self.entity, loaded, unchanged, stored, uow.now)
         return data_envelope(
             {
                 "message": f"{loaded} loaded, {unchanged} unchanged, {rejected} rejected.",

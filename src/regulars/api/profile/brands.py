@@ -8,18 +8,18 @@ from regulars.model.unit_of_work import UnitOfWork
 from regulars.web.endpoint import Endpoint, RequestContext
 
 
-async def _create(call: RequestContext, writing: UnitOfWork) -> dict[str, object]:
-    return await get_representation(BRANDS, writing, await brands.create(writing, call.body))
+async def _create(call: RequestContext, uow: UnitOfWork) -> dict[str, object]:
+    return await get_representation(BRANDS, uow, await brands.create(uow, call.body))
 
 
-async def _update(call: RequestContext, writing: UnitOfWork) -> dict[str, object]:
+async def _update(call: RequestContext, uow: UnitOfWork) -> dict[str, object]:
     brand_id = call.path_integer("id")
-    await brands.update(writing, brand_id, call.body)
-    return await get_representation(BRANDS, writing, brand_id)
+    await brands.update(uow, brand_id, call.body)
+    return await get_representation(BRANDS, uow, brand_id)
 
 
-async def _delete(call: RequestContext, writing: UnitOfWork) -> None:
-    await brands.delete(writing, call.path_integer("id"))
+async def _delete(call: RequestContext, uow: UnitOfWork) -> None:
+    await brands.delete(uow, call.path_integer("id"))
 
 
 _AT = "/api/v3/brands"

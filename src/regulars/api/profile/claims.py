@@ -35,19 +35,19 @@ async def _read(call: RequestContext) -> dict[str, object]:
     return data_envelope(shown)
 
 
-async def _create(call: RequestContext, writing: UnitOfWork) -> dict[str, object]:
+async def _create(call: RequestContext, uow: UnitOfWork) -> dict[str, object]:
     row = facts.validate(call.body)
-    return await get_representation(CLAIMS, writing, await claims.create(writing, call.path_uuid(), row))
+    return await get_representation(CLAIMS, uow, await claims.create(uow, call.path_uuid(), row))
 
 
-async def _delete(call: RequestContext, writing: UnitOfWork) -> None:
-    await claims.withdraw(writing, call.path_uuid(), call.path_integer("claim"))
+async def _delete(call: RequestContext, uow: UnitOfWork) -> None:
+    await claims.withdraw(uow, call.path_uuid(), call.path_integer("claim"))
 
 
-async def _unattach(call: RequestContext, writing: UnitOfWork) -> dict[str, object]:
+async def _unattach(call: RequestContext, uow: UnitOfWork) -> dict[str, object]:
     transaction_id = call.path_integer("transaction_id")
-    await claims.detach(writing, call.path_uuid(), transaction_id)
-    return await get_representation(TRANSACTIONS, writing, transaction_id)
+    await claims.detach(uow, call.path_uuid(), transaction_id)
+    return await get_representation(TRANSACTIONS, uow, transaction_id)
 
 
 def _endpoint(method: str, path: str, summary: str, **more: Any) -> Endpoint:

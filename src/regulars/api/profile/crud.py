@@ -29,6 +29,6 @@ def get_handler(resource: Resource, name: str = "id") -> ReadHandler:
     return reads
 
 
-async def get_representation(resource: Resource, writing: UnitOfWork, thing_id: int) -> dict[str, Any]:
+async def get_representation(resource: Resource, uow: UnitOfWork, thing_id: int) -> dict[str, Any]:
     """One thing in its envelope, as this write leaves it."""
-    return data_envelope(await resource.fetch_one(writing, thing_id))
+    return data_envelope(await resource.fetch_one(uow, thing_id))

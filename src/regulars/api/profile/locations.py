@@ -17,18 +17,18 @@ class LocationBatch(msgspec.Struct, frozen=True):
     locations: list[msgspec.Raw]
 
 
-async def _create(call: RequestContext, writing: UnitOfWork) -> dict[str, object]:
-    return await get_representation(LOCATIONS, writing, await locations.create(writing, call.body))
+async def _create(call: RequestContext, uow: UnitOfWork) -> dict[str, object]:
+    return await get_representation(LOCATIONS, uow, await locations.create(uow, call.body))
 
 
-async def _update(call: RequestContext, writing: UnitOfWork) -> dict[str, object]:
+async def _update(call: RequestContext, uow: UnitOfWork) -> dict[str, object]:
     location_id = call.path_integer("id")
-    await locations.update(writing, location_id, call.body)
-    return await get_representation(LOCATIONS, writing, location_id)
+    await locations.update(uow, location_id, call.body)
+    return await get_representation(LOCATIONS, uow, location_id)
 
 
-async def _delete(call: RequestContext, writing: UnitOfWork) -> None:
-    await locations.delete(writing, call.path_integer("id"))
+async def _delete(call: RequestContext, uow: UnitOfWork) -> None:
+    await locations.delete(uow, call.path_integer("id"))
 
 
 def _row(location: LocationIn) -> LocationRow:
@@ -37,12 +37,10 @@ def _row(location: LocationIn) -> LocationRow:
     return row
 
 
-async def _put_batch(call: RequestContext, writing: UnitOfWork) -> dict[str, object]:
+async def _put_batch(call: RequestContext, uow: UnitOfWork) -> dict[str, object]:
     batch = RowBatch("locations", call.body.locations)
-    await batch.write(
-        writing, await call.app.worker_threads.run(batch.validate, LocationIn, _row), locations.upsert_many
-    )
-    return await batch.store_result(writing)
+    await batch.write(uow, await call.app.worker_threads.run(batch.validate, LocationIn, _row), locations.upsert_many)
+    return await batch.store_result(uow)
 
 
 _AT = "/api/v3/locations"

@@ -22,28 +22,28 @@ class ProductBatch(msgspec.Struct, frozen=True):
     products: list[msgspec.Raw]
 
 
-async def _create(call: RequestContext, writing: UnitOfWork) -> dict[str, object]:
-    return await get_representation(PRODUCTS, writing, await products.create(writing, call.body))
+async def _create(call: RequestContext, uow: UnitOfWork) -> dict[str, object]:
+    return await get_representation(PRODUCTS, uow, await products.create(uow, call.body))
 
 
-async def _update(call: RequestContext, writing: UnitOfWork) -> dict[str, object]:
+async def _update(call: RequestContext, uow: UnitOfWork) -> dict[str, object]:
     product_id = call.path_integer("id")
-    await products.update(writing, product_id, call.body)
-    return await get_representation(PRODUCTS, writing, product_id)
+    await products.update(uow, product_id, call.body)
+    return await get_representation(PRODUCTS, uow, product_id)
 
 
-async def _delete(call: RequestContext, writing: UnitOfWork) -> None:
-    await products.delete(writing, call.path_integer("id"))
+async def _delete(call: RequestContext, uow: UnitOfWork) -> None:
+    await products.delete(uow, call.path_integer("id"))
 
 
 def _row(product: ProductIn) -> ProductRow:
     return products.require_key(products.validate(product))
 
 
-async def _put_batch(call: RequestContext, writing: UnitOfWork) -> dict[str, object]:
+async def _put_batch(call: RequestContext, uow: UnitOfWork) -> dict[str, object]:
     batch = RowBatch("products", call.body.products)
-    await batch.write(writing, await call.app.worker_threads.run(batch.validate, ProductIn, _row), products.upsert_many)
-    return await batch.store_result(writing)
+    await batch.write(uow, await call.app.worker_threads.run(batch.validate, ProductIn, _row), products.upsert_many)
+    return await batch.store_result(uow)
 
 
 # Variants --------------------------------------------------------------------------------------------
@@ -78,20 +78,20 @@ async def _read_variant(call: RequestContext) -> dict[str, object]:
         return await _variant(call, scope, call.path_integer("variant_id"))
 
 
-async def _create_variant(call: RequestContext, writing: UnitOfWork) -> dict[str, object]:
+async def _create_variant(call: RequestContext, uow: UnitOfWork) -> dict[str, object]:
     product_id = call.path_integer("id")
-    await products.lock_existing(writing, product_id)
-    return await _variant(call, writing, await variants.create(writing, product_id, call.body))
+    await products.lock_existing(uow, product_id)
+    return await _variant(call, uow, await variants.create(uow, product_id, call.body))
 
 
-async def _update_variant(call: RequestContext, writing: UnitOfWork) -> dict[str, object]:
+async def _update_variant(call: RequestContext, uow: UnitOfWork) -> dict[str, object]:
     variant_id = call.path_integer("variant_id")
-    await variants.update(writing, call.path_integer("id"), variant_id, call.body)
-    return await _variant(call, writing, variant_id)
+    await variants.update(uow, call.path_integer("id"), variant_id, call.body)
+    return await _variant(call, uow, variant_id)
 
 
-async def _delete_variant(call: RequestContext, writing: UnitOfWork) -> None:
-    await variants.delete(writing, call.path_integer("id"), call.path_integer("variant_id"))
+async def _delete_variant(call: RequestContext, uow: UnitOfWork) -> None:
+    await variants.delete(uow, call.path_integer("id"), call.path_integer("variant_id"))
 
 
 _AT = "/api/v3/products"

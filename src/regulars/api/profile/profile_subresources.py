@@ -49,30 +49,30 @@ async def _read_address(call: RequestContext) -> dict[str, object]:
         return await _part(scope, ADDRESSES, profile_id, address_id)
 
 
-async def _create_address(call: RequestContext, writing: UnitOfWork) -> dict[str, object]:
+async def _create_address(call: RequestContext, uow: UnitOfWork) -> dict[str, object]:
     profile_id = call.path_uuid()
-    await lookup.fetch_one_for_update(writing, profile_id)
-    return await _part(writing, ADDRESSES, profile_id, await addresses.create(writing, profile_id, call.body))
+    await lookup.fetch_one_for_update(uow, profile_id)
+    return await _part(uow, ADDRESSES, profile_id, await addresses.create(uow, profile_id, call.body))
 
 
-async def _update_address(call: RequestContext, writing: UnitOfWork) -> dict[str, object]:
+async def _update_address(call: RequestContext, uow: UnitOfWork) -> dict[str, object]:
     profile_id, address_id = call.path_uuid(), call.path_integer("address_id")
-    await lookup.fetch_one_for_update(writing, profile_id)
-    await addresses.update(writing, profile_id, address_id, call.body)
-    return await _part(writing, ADDRESSES, profile_id, address_id)
+    await lookup.fetch_one_for_update(uow, profile_id)
+    await addresses.update(uow, profile_id, address_id, call.body)
+    return await _part(uow, ADDRESSES, profile_id, address_id)
 
 
-async def _delete_address(call: RequestContext, writing: UnitOfWork) -> None:
+async def _delete_address(call: RequestContext, uow: UnitOfWork) -> None:
     profile_id, address_id = call.path_uuid(), call.path_integer("address_id")
-    await lookup.fetch_one_for_update(writing, profile_id)
-    await addresses.delete(writing, profile_id, address_id)
+    await lookup.fetch_one_for_update(uow, profile_id)
+    await addresses.delete(uow, profile_id, address_id)
 
 
 # Identities ---------------------------------------------------------------------------------------------
 
 
 async def _require_handle(
-    call: RequestContext, writing: UnitOfWork, profile_id: UUID, which: str | int | None = None
+    call: RequestContext, uow: UnitOfWork, profile_id: UUID, which: str | int | None = None
 ) -> None:
     """Checks that a member may write a handle: the new one, and the one of the identity that is changed.
 
@@ -81,11 +81,11 @@ async def _require_handle(
     if not call.principal.is_profile_bound:
         return
     handle = getattr(call.body, "handle", UNSET)
-    if isinstance(handle, str) and (problem := member_handles.rejection_reason(writing.community, handle)):
+    if isinstance(handle, str) and (problem := member_handles.rejection_reason(uow.community, handle)):
         raise field_error("handle", problem)
     if which is not None:
-        for identity in await identities.get_matching(writing, profile_id, which):
-            if problem := member_handles.rejection_reason(writing.community, identity.handle):
+        for identity in await identities.get_matching(uow, profile_id, which):
+            if problem := member_handles.rejection_reason(uow.community, identity.handle):
                 raise ApiError(403, f"The handle {identity.handle} {problem}.")
 
 
@@ -101,26 +101,26 @@ async def _read_identity(call: RequestContext) -> dict[str, object]:
         return await _part(scope, IDENTITIES, profile_id, newest.id or 0)
 
 
-async def _create_identity(call: RequestContext, writing: UnitOfWork) -> dict[str, object]:
+async def _create_identity(call: RequestContext, uow: UnitOfWork) -> dict[str, object]:
     profile_id = call.path_uuid()
-    await lookup.fetch_one_for_update(writing, profile_id)
-    await _require_handle(call, writing, profile_id)
-    return await _part(writing, IDENTITIES, profile_id, await identities.create(writing, profile_id, call.body))
+    await lookup.fetch_one_for_update(uow, profile_id)
+    await _require_handle(call, uow, profile_id)
+    return await _part(uow, IDENTITIES, profile_id, await identities.create(uow, profile_id, call.body))
 
 
-async def _update_identity(call: RequestContext, writing: UnitOfWork) -> dict[str, object]:
+async def _update_identity(call: RequestContext, uow: UnitOfWork) -> dict[str, object]:
     profile_id = call.path_uuid()
-    await lookup.fetch_one_for_update(writing, profile_id)
-    await _require_handle(call, writing, profile_id, _which(call))
-    identity_id = await identities.update(writing, profile_id, _which(call), call.body)
-    return await _part(writing, IDENTITIES, profile_id, identity_id)
+    await lookup.fetch_one_for_update(uow, profile_id)
+    await _require_handle(call, uow, profile_id, _which(call))
+    identity_id = await identities.update(uow, profile_id, _which(call), call.body)
+    return await _part(uow, IDENTITIES, profile_id, identity_id)
 
 
-async def _delete_identity(call: RequestContext, writing: UnitOfWork) -> None:
+async def _delete_identity(call: RequestContext, uow: UnitOfWork) -> None:
     profile_id = call.path_uuid()
-    await lookup.fetch_one_for_update(writing, profile_id)
-    await _require_handle(call, writing, profile_id, _which(call))
-    await identities.delete(writing, profile_id, _which(call))
+    await lookup.fetch_one_for_update(uow, profile_id)
+    await _require_handle(call, uow, profile_id, _which(call))
+    await identities.delete(uow, profile_id, _which(call))
 
 
 # Comms --------------------------------------------------------------------------------------------------
@@ -143,14 +143,14 @@ async def _read_comms(call: RequestContext) -> dict[str, object]:
         return await _comms(scope, profile_id)
 
 
-async def _write_comms(call: RequestContext, writing: UnitOfWork) -> dict[str, object]:
+async def _write_comms(call: RequestContext, uow: UnitOfWork) -> dict[str, object]:
     profile_id = call.path_uuid()
     try:
         written = consents.validate_comms(call.body)
     except ValueError as error:
         raise field_error("", str(error)) from None
-    await profiles.update_comms(writing, profile_id, written)
-    return await _comms(writing, profile_id)
+    await profiles.update_comms(uow, profile_id, written)
+    return await _comms(uow, profile_id)
 
 
 def subresource_endpoints(

@@ -60,18 +60,18 @@ async def _one(call: RequestContext, profile_id: UUID, includes: list[IncludeLoa
     return data_envelope(shown)
 
 
-async def _as_it_is(writing: UnitOfWork, profile_id: UUID) -> dict[str, object]:
-    return data_envelope(await PROFILES.fetch_one(writing, profile_id))
+async def _as_it_is(uow: UnitOfWork, profile_id: UUID) -> dict[str, object]:
+    return data_envelope(await PROFILES.fetch_one(uow, profile_id))
 
 
-async def _create(call: RequestContext, writing: UnitOfWork) -> dict[str, object]:
-    profile_id = await profiles.create(writing, call.body)
+async def _create(call: RequestContext, uow: UnitOfWork) -> dict[str, object]:
+    profile_id = await profiles.create(uow, call.body)
     if call.body.profile_type == "deleted":
         return data_envelope({"id": profile_id, "profile_type": "deleted"})
-    return await _as_it_is(writing, profile_id)
+    return await _as_it_is(uow, profile_id)
 
 
-async def _require_own(call: RequestContext, writing: UnitOfWork, profile_id: UUID) -> None:
+async def _require_own(call: RequestContext, uow: UnitOfWork, profile_id: UUID) -> None:
     """Refuses what a caller who is bound to one profile may not write: the fields and identities by which other systems
     refer to the profile. Raises Refused.
     """
@@ -82,10 +82,10 @@ async def _require_own(call: RequestContext, writing: UnitOfWork, profile_id: UU
             raise field_error(name, "names the profile: a token that is bound to one profile can't write it")
     new = call.body.identities or ()
     ids = {each.id for each in new if isinstance(each.id, int)}
-    stored = {each.id: each.handle for each in await identities.list_by_profile(writing, profile_id) if each.id in ids}
+    stored = {each.id: each.handle for each in await identities.list_by_profile(uow, profile_id) if each.id in ids}
     for index, each in enumerate(new):
         for handle in (each.handle, stored.get(each.id)):
-            if isinstance(handle, str) and (problem := member_handles.rejection_reason(writing.community, handle)):
+            if isinstance(handle, str) and (problem := member_handles.rejection_reason(uow.community, handle)):
                 raise field_error(f"identities.{index}.handle", problem)
 
 
@@ -95,18 +95,18 @@ def _require_type(call: RequestContext, profile_type: object) -> None:
         call.require_permit(permits.PROFILE_ERASE)
 
 
-async def _update(call: RequestContext, writing: UnitOfWork) -> dict[str, object]:
+async def _update(call: RequestContext, uow: UnitOfWork) -> dict[str, object]:
     profile_id = call.path_uuid()
     _require_type(call, call.body.profile_type)
-    await _require_own(call, writing, profile_id)
-    await profiles.update(writing, profile_id, call.body)
+    await _require_own(call, uow, profile_id)
+    await profiles.update(uow, profile_id, call.body)
     if call.body.profile_type == "deleted":
         return data_envelope({"id": profile_id, "profile_type": "deleted"})
-    return await _as_it_is(writing, profile_id)
+    return await _as_it_is(uow, profile_id)
 
 
-async def _delete(call: RequestContext, writing: UnitOfWork) -> None:
-    await profiles.delete(writing, call.path_uuid())
+async def _delete(call: RequestContext, uow: UnitOfWork) -> None:
+    await profiles.delete(uow, call.path_uuid())
 
 
 class ProfileTypeIn(msgspec.Struct, frozen=True):
@@ -115,15 +115,15 @@ class ProfileTypeIn(msgspec.Struct, frozen=True):
     profile_type: str
 
 
-async def _update_type(call: RequestContext, writing: UnitOfWork) -> dict[str, object]:
+async def _update_type(call: RequestContext, uow: UnitOfWork) -> dict[str, object]:
     profile_id = call.path_uuid()
     row = validate(ProfileIn(profile_type=call.body.profile_type))
     profile_type = row.columns["profile_type"]
     _require_type(call, profile_type)
-    await profiles.set_type(writing, profile_id, profile_type)
+    await profiles.set_type(uow, profile_id, profile_type)
     if profile_type == "deleted":
         return data_envelope({"id": profile_id, "profile_type": "deleted"})
-    return await _as_it_is(writing, profile_id)
+    return await _as_it_is(uow, profile_id)
 
 
 # Finding ------------------------------------------------------------------------------------------------
@@ -191,19 +191,19 @@ class MergeIn(msgspec.Struct, frozen=True):
     destination_profile_id: UUID
 
 
-async def _merge(call: RequestContext, writing: UnitOfWork) -> dict[str, object]:
-    await merge.merge(writing, call.body.source_profile_id, call.body.destination_profile_id)
-    return await _as_it_is(writing, call.body.destination_profile_id)
+async def _merge(call: RequestContext, uow: UnitOfWork) -> dict[str, object]:
+    await merge.merge(uow, call.body.source_profile_id, call.body.destination_profile_id)
+    return await _as_it_is(uow, call.body.destination_profile_id)
 
 
-async def _purge(call: RequestContext, writing: UnitOfWork) -> None:
-    await erasure.purge(writing, call.path_uuid())
+async def _purge(call: RequestContext, uow: UnitOfWork) -> None:
+    await erasure.purge(uow, call.path_uuid())
 
 
-async def _depersonalise(call: RequestContext, writing: UnitOfWork) -> dict[str, object]:
+async def _depersonalise(call: RequestContext, uow: UnitOfWork) -> dict[str, object]:
     profile_id = call.path_uuid()
-    await erasure.anonymize(writing, profile_id)
-    return await _as_it_is(writing, profile_id)
+    await erasure.anonymize(uow, profile_id)
+    return await _as_it_is(uow, profile_id)
 
 
 # Batches ------------------------------------------------------------------------------------------------
@@ -230,7 +230,7 @@ _CHUNK_ROWS = 2_000
 """Profiles that are written in one call, which takes less than a tenth of a second of Python's time."""
 
 
-async def _loaded(call: RequestContext, writing: UnitOfWork) -> RowBatch:
+async def _loaded(call: RequestContext, uow: UnitOfWork) -> RowBatch:
     criteria = call.body.match_criteria
     try:
         validation.check_text(criteria)
@@ -242,18 +242,18 @@ async def _loaded(call: RequestContext, writing: UnitOfWork) -> RowBatch:
         _require_type(call, row.columns.get("profile_type"))
     for chunk in chunks(rows, _CHUNK_ROWS):
         refs = [_ref(criteria, row) for row in chunk.values()]
-        results = await profiles.upsert_matching(writing, list(chunk.values()), refs)
+        results = await profiles.upsert_matching(uow, list(chunk.values()), refs)
         for index, result in zip(chunk, results, strict=True):
             batch.outcomes[index] = result if isinstance(result, ValidationError) else result.outcome
     return batch
 
 
-async def _batch(call: RequestContext, writing: UnitOfWork) -> dict[str, object]:
-    return await (await _loaded(call, writing)).store_result(writing)
+async def _batch(call: RequestContext, uow: UnitOfWork) -> dict[str, object]:
+    return await (await _loaded(call, uow)).store_result(uow)
 
 
-async def _queue(call: RequestContext, writing: UnitOfWork) -> dict[str, object]:
-    kept = await (await _loaded(call, writing)).store_result(writing)
+async def _queue(call: RequestContext, uow: UnitOfWork) -> dict[str, object]:
+    kept = await (await _loaded(call, uow)).store_result(uow)
     batch_id = kept["data"]["batch_id"]  # type: ignore[index]
     return data_envelope({"message": "Profiles queued for batch import.", "batch_id": batch_id})
 

@@ -37,20 +37,20 @@ async def _read(call: RequestContext) -> dict[str, object]:
         return await _shown(scope, call.path_integer("id"), call.path_integer("item_id"))
 
 
-async def _create(call: RequestContext, writing: UnitOfWork) -> dict[str, object]:
+async def _create(call: RequestContext, uow: UnitOfWork) -> dict[str, object]:
     transaction_id = call.path_integer("id")
-    item_id = await transaction_updates.add_item(writing, transaction_id, call.body)
-    return await _shown(writing, transaction_id, item_id)
+    item_id = await transaction_updates.add_item(uow, transaction_id, call.body)
+    return await _shown(uow, transaction_id, item_id)
 
 
-async def _change(call: RequestContext, writing: UnitOfWork) -> dict[str, object]:
+async def _change(call: RequestContext, uow: UnitOfWork) -> dict[str, object]:
     transaction_id, item_id = call.path_integer("id"), call.path_integer("item_id")
-    await transaction_updates.update_item(writing, transaction_id, item_id, call.body)
-    return await _shown(writing, transaction_id, item_id)
+    await transaction_updates.update_item(uow, transaction_id, item_id, call.body)
+    return await _shown(uow, transaction_id, item_id)
 
 
-async def _delete(call: RequestContext, writing: UnitOfWork) -> None:
-    await transaction_updates.delete_item(writing, call.path_integer("id"), call.path_integer("item_id"))
+async def _delete(call: RequestContext, uow: UnitOfWork) -> None:
+    await transaction_updates.delete_item(uow, call.path_integer("id"), call.path_integer("item_id"))
 
 
 def _endpoint(method: str, path: str, summary: str, **more: Any) -> Endpoint:

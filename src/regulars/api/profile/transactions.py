@@ -64,7 +64,7 @@ async def _read_external(call: RequestContext) -> dict[str, object]:
 # Making ----------------------------------------------------------------------------------------------
 
 
-async def _shown(writing: UnitOfWork, outcomes: list[WriteOutcome], shown: Representations) -> EncodedResponse | None:
+async def _shown(uow: UnitOfWork, outcomes: list[WriteOutcome], shown: Representations) -> EncodedResponse | None:
     (outcome,) = outcomes
     return (201, encode(data_envelope(shown[outcome.id]))) if isinstance(outcome, StoredTransaction) else None
 
@@ -131,14 +131,14 @@ async def _batch_put(call: RequestContext, queued: bool, community: Community) -
     good = await call.app.worker_threads.run(batch.validate, TransactionIn, partial(_new, community=community))
     refused = dict(batch.outcomes)
 
-    async def respond(writing: UnitOfWork, outcomes: list[WriteOutcome], shown: Representations) -> EncodedResponse:
+    async def respond(uow: UnitOfWork, outcomes: list[WriteOutcome], shown: Representations) -> EncodedResponse:
         # From the start, for a batch that meets another's lock is answered anew.
         results: dict[int, WriteOutcome] = dict(zip(good, outcomes, strict=True))
         batch.outcomes = refused | {
             place: outcome if isinstance(outcome, ValidationError) else outcome.status.value
             for place, outcome in results.items()
         }
-        kept: dict[str, Any] = await batch.store_result(writing)
+        kept: dict[str, Any] = await batch.store_result(uow)
         if queued:
             said = {"message": "Transactions queued for batch import.", "batch_id": kept["data"]["batch_id"]}
             return 200, encode(data_envelope(said))
@@ -166,14 +166,14 @@ async def _queue(call: RequestContext) -> Response:
 # Changing --------------------------------------------------------------------------------------------
 
 
-async def _change(call: RequestContext, writing: UnitOfWork) -> dict[str, object]:
+async def _change(call: RequestContext, uow: UnitOfWork) -> dict[str, object]:
     transaction_id = call.path_integer("id")
-    await transaction_updates.update(writing, transaction_id, call.body)
-    return await get_representation(TRANSACTIONS, writing, transaction_id)
+    await transaction_updates.update(uow, transaction_id, call.body)
+    return await get_representation(TRANSACTIONS, uow, transaction_id)
 
 
-async def _delete(call: RequestContext, writing: UnitOfWork) -> None:
-    await transaction_updates.delete(writing, call.path_integer("id"))
+async def _delete(call: RequestContext, uow: UnitOfWork) -> None:
+    await transaction_updates.delete(uow, call.path_integer("id"))
 
 
 class _GoneError(Exception):
@@ -183,15 +183,15 @@ class _GoneError(Exception):
 async def _update_or_create(call: RequestContext) -> Response:
     """Changes the transaction with that external id, else with that id; makes one where there is none."""
 
-    async def change(call: RequestContext, writing: UnitOfWork) -> dict[str, object]:
-        found = await transaction_updates.find_existing(writing, call.body)
+    async def change(call: RequestContext, uow: UnitOfWork) -> dict[str, object]:
+        found = await transaction_updates.find_existing(uow, call.body)
         if found is None:
             raise _GoneError
         try:
-            await transaction_updates.update(writing, found, call.body)
+            await transaction_updates.update(uow, found, call.body)
         except NotFoundError:
             raise _GoneError from None
-        return await get_representation(TRANSACTIONS, writing, found)
+        return await get_representation(TRANSACTIONS, uow, found)
 
     while True:
         async with call.app.database.read_transaction(call.community_id) as scope:

@@ -8,19 +8,19 @@ from regulars.model.webhooks import WEBHOOKS, WebhookIn
 from regulars.web.endpoint import Endpoint, RequestContext, data_envelope
 
 
-async def _create(call: RequestContext, writing: UnitOfWork) -> dict[str, object]:
-    made = await webhooks.create(writing, call.body)
-    return data_envelope({**await WEBHOOKS.fetch_one(writing, made.id), "secret": made.secret})
+async def _create(call: RequestContext, uow: UnitOfWork) -> dict[str, object]:
+    made = await webhooks.create(uow, call.body)
+    return data_envelope({**await WEBHOOKS.fetch_one(uow, made.id), "secret": made.secret})
 
 
-async def _update(call: RequestContext, writing: UnitOfWork) -> dict[str, object]:
+async def _update(call: RequestContext, uow: UnitOfWork) -> dict[str, object]:
     webhook_id = call.path_integer("id")
-    await webhooks.update(writing, webhook_id, call.body)
-    return await get_representation(WEBHOOKS, writing, webhook_id)
+    await webhooks.update(uow, webhook_id, call.body)
+    return await get_representation(WEBHOOKS, uow, webhook_id)
 
 
-async def _delete(call: RequestContext, writing: UnitOfWork) -> None:
-    await webhooks.delete(writing, call.path_integer("id"))
+async def _delete(call: RequestContext, uow: UnitOfWork) -> None:
+    await webhooks.delete(uow, call.path_integer("id"))
 
 
 _AT = "/api/v3/webhooks"

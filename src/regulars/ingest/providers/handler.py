@@ -37,18 +37,16 @@ class WebhookResult:
         return 0 < len(self.rejections) == sum(self.counts.values())
 
 
-async def handle(
-    writing: UnitOfWork, provider: Provider, setup: ProviderConfig, content: ParsedWebhook
-) -> WebhookResult:
+async def handle(uow: UnitOfWork, provider: Provider, setup: ProviderConfig, content: ParsedWebhook) -> WebhookResult:
     """Writes the events that are good, as one set, and says what became of each.
 
     Raises Refused where a token came before with another event.
     """
     if content.token is not None:
-        await replay_guard.consume(writing, provider.name, content.token)
-    found = [_row(each, provider, setup, writing.community.timezone) for each in content.events]
+        await replay_guard.consume(uow, provider.name, content.token)
+    found = [_row(each, provider, setup, uow.community.timezone) for each in content.events]
     rows = [each for each in found if isinstance(each, SendingEventRow)]
-    written = iter(await write_sending_events.write_many(writing, rows) if rows else ())
+    written = iter(await write_sending_events.write_many(uow, rows) if rows else ())
     taken = WebhookResult()
     for place, each in enumerate(found):
         outcome = next(written) if isinstance(each, SendingEventRow) else each

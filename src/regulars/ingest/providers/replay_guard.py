@@ -32,15 +32,15 @@ def _expired_before(now: datetime) -> datetime:
     return now - MAX_SIGNATURE_AGE - 2 * MAX_CLOCK_SKEW
 
 
-async def consume(writing: UnitOfWork, provider: str, token: ReplayToken) -> None:
+async def consume(uow: UnitOfWork, provider: str, token: ReplayToken) -> None:
     """Records that a token was used for a content of this community.
 
     Raises Refused where any community that shares the key has used it for another content, or another community at all.
     """
     keys = sorted({hash_key(key) for key in token.signing_keys})
-    key, content = hash_key(token.value), hash_key(f"{writing.community_id} {token.content.decode()}")
-    before, now = _expired_before(writing.now), writing.now
-    await writing.execute(_USE, provider, keys, key, content, before, now, MAX_EXPIRED_DELETED)
-    found: list[Any] = await writing.fetch(_CONTENTS, provider, keys, key)
+    key, content = hash_key(token.value), hash_key(f"{uow.community_id} {token.content.decode()}")
+    before, now = _expired_before(uow.now), uow.now
+    await uow.execute(_USE, provider, keys, key, content, before, now, MAX_EXPIRED_DELETED)
+    found: list[Any] = await uow.fetch(_CONTENTS, provider, keys, key)
     if any(row["content"] != content for row in found):
         raise field_error("signature.token", "came before with another event: this is a replay")

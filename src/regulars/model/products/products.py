@@ -33,44 +33,44 @@ __all__ = [
 ]
 
 
-async def create(writing: UnitOfWork, product: ProductIn) -> int:
+async def create(uow: UnitOfWork, product: ProductIn) -> int:
     """Makes a product with its variants; gives its id. Raises Refused."""
     row = validate(product)
-    (brand_id,) = await brand_ids_of(writing, [row])
-    product_id = await TABLE.insert_one(writing, row.apply_to(NEW_PRODUCT, brand_id))
-    await variants.upsert(writing, wanted_of(product_id, row))
+    (brand_id,) = await brand_ids_of(uow, [row])
+    product_id = await TABLE.insert_one(uow, row.apply_to(NEW_PRODUCT, brand_id))
+    await variants.upsert(uow, wanted_of(product_id, row))
     return product_id
 
 
-async def update(writing: UnitOfWork, product_id: int, product: ProductIn) -> None:
+async def update(uow: UnitOfWork, product_id: int, product: ProductIn) -> None:
     """Changes what is given of a product; variants are matched by id, sku or external id, new ones added.
 
     Another brand shows in every profile that bought the product. Raises Refused and NotFoundError.
     """
     row = validate(product)
-    found = await TABLE.lock_rows(writing, "id = $2", product_id)
+    found = await TABLE.lock_rows(uow, "id = $2", product_id)
     if not found:
         raise NotFoundError(f"There is no product {product_id}.")
     before = found[0]
-    (brand_id,) = await brand_ids_of(writing, [row], {before["brand_id"]} - {None})
+    (brand_id,) = await brand_ids_of(uow, [row], {before["brand_id"]} - {None})
     after = row.apply_to(before, brand_id)
     if changed := changed_columns(before, after):
-        await TABLE.update(writing, [after])
+        await TABLE.update(uow, [after])
         if "brand_id" in changed:
-            writing.invalidate_values()
-    await variants.upsert(writing, wanted_of(product_id, row))
+            uow.invalidate_values()
+    await variants.upsert(uow, wanted_of(product_id, row))
 
 
-async def delete(writing: UnitOfWork, product_id: int) -> None:
+async def delete(uow: UnitOfWork, product_id: int) -> None:
     """Takes a product and its variants out of lists; what was sold keeps its brand. Raises NotFoundError."""
-    if not await TABLE.delete(writing, "id = $2", product_id):
+    if not await TABLE.delete(uow, "id = $2", product_id):
         raise NotFoundError(f"There is no product {product_id}.")
-    await variants.TABLE.delete(writing, "product_id = $2", product_id)
+    await variants.TABLE.delete(uow, "product_id = $2", product_id)
 
 
-async def lock_existing(writing: UnitOfWork, product_id: int) -> None:
+async def lock_existing(uow: UnitOfWork, product_id: int) -> None:
     """Holds a product in place for this write. Raises NotFoundError."""
-    if not await TABLE.lock_rows(writing, "id = $2", product_id):
+    if not await TABLE.lock_rows(uow, "id = $2", product_id):
         raise NotFoundError(f"There is no product {product_id}.")
 
 
@@ -120,11 +120,11 @@ ProductVariantIds = tuple[int, int]
 
 
 async def resolve_variants(
-    writing: UnitOfWork, variant_ids: Collection[int], skus: Collection[str]
+    uow: UnitOfWork, variant_ids: Collection[int], skus: Collection[str]
 ) -> tuple[dict[int, ProductVariantIds], dict[str, ProductVariantIds]]:
     """(product id, variant id) by variant id and by sku; what is unknown is left out."""
     asked = {variant_id for variant_id in variant_ids if 0 < variant_id <= validation.MAX_ID}
-    rows = await writing.fetch(_RESOLVE, writing.community_id, sorted(asked), sorted(skus), [])
+    rows = await uow.fetch(_RESOLVE, uow.community_id, sorted(asked), sorted(skus), [])
     by_id = {row["id"]: (row["product_id"], row["id"]) for row in rows if row["id"] in asked}
     by_sku = {row["sku"]: (row["product_id"], row["id"]) for row in rows if row["sku"] is not None}
     return by_id, {sku: by_sku[sku] for sku in skus if sku in by_sku}
@@ -160,7 +160,7 @@ def validate_inline(variant: InlineVariant) -> tuple[VariantRow, ProductRow]:
     return row, product
 
 
-async def get_or_create_inline(writing: UnitOfWork, inline: Sequence[InlineVariant]) -> list[ProductVariantIds]:
+async def get_or_create_inline(uow: UnitOfWork, inline: Sequence[InlineVariant]) -> list[ProductVariantIds]:
     """(product id, variant id) of each inline variant, made where there is none.
 
     A variant that stands is taken as it is. Raises Refused for what breaks a rule, and for a `product_id`
@@ -168,9 +168,9 @@ async def get_or_create_inline(writing: UnitOfWork, inline: Sequence[InlineVaria
     """
     rows = [validate_inline(each) for each in inline]
     codes = [(row.columns.get("sku"), row.columns.get("external_id")) for row, _ in rows]
-    found = await writing.fetch(
+    found = await uow.fetch(
         _RESOLVE,
-        writing.community_id,
+        uow.community_id,
         [],
         sorted({sku for sku, _ in codes if sku}),
         sorted({code for _, code in codes if code}),
@@ -182,26 +182,26 @@ async def get_or_create_inline(writing: UnitOfWork, inline: Sequence[InlineVaria
         if known := by_sku.get(sku) or by_code.get(code):
             sold[index] = known
     rest = [index for index in range(len(inline)) if index not in sold]
-    product_ids = await _products_of(writing, [(inline[index].product_id, rows[index][1]) for index in rest])
+    product_ids = await _products_of(uow, [(inline[index].product_id, rows[index][1]) for index in rest])
     new = [
         RequestedVariant(product_id, rows[index][0], "product_variant")
         for index, product_id in zip(rest, product_ids, strict=True)
     ]
-    made = await variants.upsert(writing, new, create_only=True) if new else []
+    made = await variants.upsert(uow, new, create_only=True) if new else []
     sold |= {index: (product_id, variant_id) for index, (product_id, variant_id, _) in zip(rest, made, strict=True)}
     return [sold[index] for index in range(len(inline))]
 
 
-async def _products_of(writing: UnitOfWork, asked: Sequence[tuple[object, ProductRow]]) -> list[int]:
+async def _products_of(uow: UnitOfWork, asked: Sequence[tuple[object, ProductRow]]) -> list[int]:
     given_ids = {product_id for product_id, _ in asked if isinstance(product_id, int)}
-    known = await TABLE.existing_ids(writing, given_ids) if given_ids else set()
+    known = await TABLE.existing_ids(uow, given_ids) if given_ids else set()
     if unknown := given_ids - known:
         raise field_error("product_variant.product_id", f"is no product: there is none with the id {min(unknown)}")
     named = [row for product_id, row in asked if not isinstance(product_id, int)]
-    brand_ids = await brand_ids_of(writing, named)
+    brand_ids = await brand_ids_of(uow, named)
     keys = [_key(row, brand_id) for row, brand_id in zip(named, brand_ids, strict=True)]
     new = {key: row.apply_to(NEW_PRODUCT, brand_id) for key, row, brand_id in zip(keys, named, brand_ids, strict=True)}
-    found, _ = await _found_or_made(writing, new, {})
+    found, _ = await _found_or_made(uow, new, {})
     ids = iter(found[key]["id"] for key in keys)
     return [product_id if isinstance(product_id, int) else next(ids) for product_id, _ in asked]
 
@@ -242,7 +242,7 @@ _BY_KEY = """id IN (
 
 
 async def _found_or_made(
-    writing: UnitOfWork, new: Mapping[ProductKey, Row], skus: Mapping[str, ProductKey]
+    uow: UnitOfWork, new: Mapping[ProductKey, Row], skus: Mapping[str, ProductKey]
 ) -> tuple[dict[ProductKey, Row], set[ProductKey]]:
     """The products of these keys, locked, those that were missing made of `new`; and which were made.
 
@@ -252,23 +252,21 @@ async def _found_or_made(
     found: dict[ProductKey, Row] = {}
     made: set[ProductKey] = set()
     while missing := _keys_in_order(new.keys() - found.keys()):
-        found |= await _locked(writing, missing, skus)
+        found |= await _locked(uow, missing, skus)
         # What has neither an id nor a name can't be told from others, and is always new.
         rows = [new[key] for key in _keys_in_order(new.keys() - found.keys())]
-        for row in await TABLE.insert(writing, rows):
+        for row in await TABLE.insert(uow, rows):
             key = (row["external_id"], None, None) if row["external_id"] else (None, row["name"], row["brand_id"])
             found[key] = row
             made.add(key)
     return found, made
 
 
-async def _locked(
-    writing: UnitOfWork, keys: Sequence[ProductKey], skus: Mapping[str, ProductKey]
-) -> dict[ProductKey, Row]:
+async def _locked(uow: UnitOfWork, keys: Sequence[ProductKey], skus: Mapping[str, ProductKey]) -> dict[ProductKey, Row]:
     wanted = set(keys)
     named = [key for key in keys if key[0] is None and key[1] is not None]
     rows = await TABLE.lock_rows(
-        writing,
+        uow,
         _BY_KEY,
         [key[0] for key in keys if key[0] is not None],
         [key[1] for key in named],
@@ -283,15 +281,13 @@ async def _locked(
             adoptable[row["id"]] = row
         if key in wanted and (row["external_id"] or row["name"]) is not None:
             found[key] = row
-    return found | await _adopted(writing, adoptable, {sku: key for sku, key in skus.items() if key not in found})
+    return found | await _adopted(uow, adoptable, {sku: key for sku, key in skus.items() if key not in found})
 
 
-async def _adopted(
-    writing: UnitOfWork, adoptable: dict[int, Row], skus: Mapping[str, ProductKey]
-) -> dict[ProductKey, Row]:
+async def _adopted(uow: UnitOfWork, adoptable: dict[int, Row], skus: Mapping[str, ProductKey]) -> dict[ProductKey, Row]:
     if not adoptable or not skus:
         return {}
-    _, sold = await resolve_variants(writing, (), skus)
+    _, sold = await resolve_variants(uow, (), skus)
     found: dict[ProductKey, Row] = {}
     for sku, (product_id, _) in sold.items():
         if product_id in adoptable:
@@ -306,13 +302,13 @@ def require_key(row: ProductRow) -> ProductRow:
     return row
 
 
-async def upsert_many(writing: UnitOfWork, rows: Sequence[ProductRow]) -> list[str]:
+async def upsert_many(uow: UnitOfWork, rows: Sequence[ProductRow]) -> list[str]:
     """Makes or changes products by external id, else by name and brand, with their variants.
 
     Gives an outcome a row: `loaded`, or `unchanged` where it says nothing new. Raises Refused, for all rows,
     where one names a brand's id that is none, or a sku of another product: bisect to find it.
     """
-    brand_ids = await brand_ids_of(writing, [require_key(row) for row in rows])
+    brand_ids = await brand_ids_of(uow, [require_key(row) for row in rows])
     keys = [_key(row, brand_id) for row, brand_id in zip(rows, brand_ids, strict=True)]
     first: dict[ProductKey, Row] = {}
     skus: dict[str, ProductKey] = {}
@@ -320,7 +316,7 @@ async def upsert_many(writing: UnitOfWork, rows: Sequence[ProductRow]) -> list[s
         first.setdefault(key, row.apply_to(NEW_PRODUCT, brand_id))
         if row.external_id is not None:
             skus |= {sku: key for each in row.variants if (sku := each.columns.get("sku"))}
-    before, made = await _found_or_made(writing, first, skus)
+    before, made = await _found_or_made(uow, first, skus)
     states = dict(before)
     outcomes = []
     new = set(made)
@@ -329,21 +325,21 @@ async def upsert_many(writing: UnitOfWork, rows: Sequence[ProductRow]) -> list[s
         outcomes.append("loaded" if key in new or after != states[key] else "unchanged")
         states[key] = after
         new.discard(key)
-    await _write(writing, before, states, made)
-    return await _with_variants(writing, [states[key]["id"] for key in keys], rows, outcomes)
+    await _write(uow, before, states, made)
+    return await _with_variants(uow, [states[key]["id"] for key in keys], rows, outcomes)
 
 
 async def _write(
-    writing: UnitOfWork, before: Mapping[ProductKey, Row], states: Mapping[ProductKey, Row], made: set[ProductKey]
+    uow: UnitOfWork, before: Mapping[ProductKey, Row], states: Mapping[ProductKey, Row], made: set[ProductKey]
 ) -> None:
     changed = {key: changed_columns(before[key], state) for key, state in states.items()}
-    await TABLE.update(writing, [states[key] for key in _keys_in_order(states) if changed[key]])
+    await TABLE.update(uow, [states[key] for key in _keys_in_order(states) if changed[key]])
     if any("brand_id" in columns for key, columns in changed.items() if key not in made):
-        writing.invalidate_values()
+        uow.invalidate_values()
 
 
 async def _with_variants(
-    writing: UnitOfWork, ids: Sequence[int], rows: Sequence[ProductRow], outcomes: list[str]
+    uow: UnitOfWork, ids: Sequence[int], rows: Sequence[ProductRow], outcomes: list[str]
 ) -> list[str]:
     wanted = [
         (index, each)
@@ -351,7 +347,7 @@ async def _with_variants(
         for each in wanted_of(product_id, row)
     ]
     if wanted:
-        put = await variants.upsert(writing, [each for _, each in wanted])
+        put = await variants.upsert(uow, [each for _, each in wanted])
         for (index, _), (_, _, changed) in zip(wanted, put, strict=True):
             if changed:
                 outcomes[index] = "loaded"

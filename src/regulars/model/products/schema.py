@@ -173,18 +173,18 @@ def _brand(product: ProductIn, reading: validation.FieldReader) -> tuple[int | s
 
 
 async def resolve_brand_ids(
-    writing: UnitOfWork, rows: Sequence[ProductRow], existing_ids: Collection[int] = ()
+    uow: UnitOfWork, rows: Sequence[ProductRow], existing_ids: Collection[int] = ()
 ) -> list[int | UnsetType | None]:
     """The brand of each product by id, made where only a name is known of it.
 
     `standing` are ids that products have already, so that what was read can be sent back even when its
     brand is deleted. Raises Refused for an id that no brand has.
     """
-    by_name = await brands.get_or_create_ids(writing, {row.brand for row in rows if isinstance(row.brand, str)})
+    by_name = await brands.get_or_create_ids(uow, {row.brand for row in rows if isinstance(row.brand, str)})
     asked = {row.brand for row in rows if isinstance(row.brand, int)}
     known = set(existing_ids)
     if asked - known:
-        known |= await brands.TABLE.existing_ids(writing, asked)
+        known |= await brands.TABLE.existing_ids(uow, asked)
     found: list[int | UnsetType | None] = []
     for row in rows:
         if isinstance(row.brand, int) and row.brand not in known:

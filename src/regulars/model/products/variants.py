@@ -145,25 +145,25 @@ def validate(variant: VariantIn) -> VariantRow:
 # One variant of a product ----------------------------------------------------------------------------
 
 
-async def create(writing: UnitOfWork, product_id: int, variant: VariantIn) -> int:
+async def create(uow: UnitOfWork, product_id: int, variant: VariantIn) -> int:
     """Makes a variant of a product that stands; gives its id. Raises Refused."""
-    return await TABLE.insert_one(writing, {**validate(variant).apply_to(_NEW), "product_id": product_id})
+    return await TABLE.insert_one(uow, {**validate(variant).apply_to(_NEW), "product_id": product_id})
 
 
-async def update(writing: UnitOfWork, product_id: int, variant_id: int, variant: VariantIn) -> None:
+async def update(uow: UnitOfWork, product_id: int, variant_id: int, variant: VariantIn) -> None:
     """Changes what is given of a variant. Raises Refused and NotFoundError."""
     row = validate(variant)
-    found = await TABLE.lock_rows(writing, "id = $2 AND product_id = $3", variant_id, product_id)
+    found = await TABLE.lock_rows(uow, "id = $2 AND product_id = $3", variant_id, product_id)
     if not found:
         raise NotFoundError(f"There is no variant {variant_id} of product {product_id}.")
     after = row.apply_to(found[0])
     if changed_columns(found[0], after):
-        await TABLE.update(writing, [after])
+        await TABLE.update(uow, [after])
 
 
-async def delete(writing: UnitOfWork, product_id: int, variant_id: int) -> None:
+async def delete(uow: UnitOfWork, product_id: int, variant_id: int) -> None:
     """Takes a variant out of lists; what was sold of it stays. Raises NotFoundError."""
-    if not await TABLE.delete(writing, "id = $2 AND product_id = $3", variant_id, product_id):
+    if not await TABLE.delete(uow, "id = $2 AND product_id = $3", variant_id, product_id):
         raise NotFoundError(f"There is no variant {variant_id} of product {product_id}.")
 
 
@@ -236,7 +236,7 @@ class _Known:
 
 
 async def upsert(
-    writing: UnitOfWork, wanted: Sequence[RequestedVariant], create_only: bool = False
+    uow: UnitOfWork, wanted: Sequence[RequestedVariant], create_only: bool = False
 ) -> list[tuple[int, int, bool]]:
     """Makes or changes variants; gives (product id, variant id, whether anything is new) of each.
 
@@ -245,13 +245,13 @@ async def upsert(
     """
     made_ids: set[int] = set()
     for _ in range(_ATTEMPTS):
-        known = await _known(writing, wanted)
+        known = await _known(uow, wanted)
         taken = [_take(known, each, create_only) for each in wanted]
         new = [each.after for each in known.states if each.before is None]
         if create_only:
             # Elsewhere the lock on the product keeps writers in order; here one sku may come under several.
             new.sort(key=lambda row: (row["sku"] or "", row["external_id"] or "", row["product_id"]))
-        made = await TABLE.insert(writing, new)
+        made = await TABLE.insert(uow, new)
         made_ids |= {row["id"] for row in made}
         if len(made) == len(new):
             break
@@ -265,7 +265,7 @@ async def upsert(
         for state in known.states
         if state.before is not None
     }
-    await TABLE.update(writing, [state.after for state in known.states if changed.get(state.after["id"])])
+    await TABLE.update(uow, [state.after for state in known.states if changed.get(state.after["id"])])
     return [
         (
             state.after["product_id"],
@@ -276,9 +276,9 @@ async def upsert(
     ]
 
 
-async def _known(writing: UnitOfWork, wanted: Sequence[RequestedVariant]) -> _Known:
+async def _known(uow: UnitOfWork, wanted: Sequence[RequestedVariant]) -> _Known:
     rows = await TABLE.lock_rows(
-        writing,
+        uow,
         "(product_id = ANY ($2) OR sku = ANY ($3) OR external_id = ANY ($4))",
         sorted({each.product_id for each in wanted}),
         sorted({sku for each in wanted if (sku := each.row.columns.get("sku"))}),

@@ -53,12 +53,12 @@ FOR NO KEY UPDATE
 """
 
 
-async def fetch_for_update(writing: UnitOfWork, profile_ids: Iterable[UUID]) -> dict[UUID, Profile]:
+async def fetch_for_update(uow: UnitOfWork, profile_ids: Iterable[UUID]) -> dict[UUID, Profile]:
     """The profiles with these ids, deleted and merged ones too, locked in the order of their ids."""
     wanted = sorted(set(profile_ids))
     if not wanted:
         return {}
-    rows = await writing.fetch(_LOCKED, writing.community_id, wanted)
+    rows = await uow.fetch(_LOCKED, uow.community_id, wanted)
     return {row["profile_id"]: Profile(**_decoded(row)) for row in rows}
 
 
@@ -68,23 +68,23 @@ def _decoded(row: Any) -> dict[str, Any]:
     }
 
 
-async def lock(writing: UnitOfWork, profile_ids: Iterable[UUID]) -> None:
+async def lock(uow: UnitOfWork, profile_ids: Iterable[UUID]) -> None:
     """Locks profiles in the order of their ids."""
-    await writing.execute(
+    await uow.execute(
         """
         SELECT FROM profiles
         WHERE community_id = $1 AND profile_id = ANY ($2)
         ORDER BY profile_id
         FOR NO KEY UPDATE
         """,
-        writing.community_id,
+        uow.community_id,
         sorted(set(profile_ids)),
     )
 
 
-async def fetch_one_for_update(writing: UnitOfWork, profile_id: UUID) -> Profile:
+async def fetch_one_for_update(uow: UnitOfWork, profile_id: UUID) -> Profile:
     """One profile, locked. Raises NotFoundError where it is not there, deleted or merged."""
-    found = (await fetch_for_update(writing, [profile_id])).get(profile_id)
+    found = (await fetch_for_update(uow, [profile_id])).get(profile_id)
     if found is None or found.deleted_at is not None:
         raise not_found_error(profile_id, None if found is None else found.merged_into)
     return found

@@ -145,64 +145,64 @@ PROFILES = Resource(
 # One by one -----------------------------------------------------------------------------------------------
 
 
-async def create(writing: UnitOfWork, profile: ProfileIn) -> UUID:
+async def create(uow: UnitOfWork, profile: ProfileIn) -> UUID:
     """Makes a profile; gives its id. Raises Refused by path."""
-    return await _put_one(writing, validate(profile), None)
+    return await _put_one(uow, validate(profile), None)
 
 
-async def update(writing: UnitOfWork, profile_id: UUID, profile: ProfileIn) -> None:
+async def update(uow: UnitOfWork, profile_id: UUID, profile: ProfileIn) -> None:
     """Changes what is given of a profile. Raises Refused by path, NotFoundError."""
     row = validate(profile)
-    await lookup.fetch_one_for_update(writing, profile_id)
-    await _put_one(writing, row, profile_id)
+    await lookup.fetch_one_for_update(uow, profile_id)
+    await _put_one(uow, row, profile_id)
 
 
-async def _put_one(writing: UnitOfWork, row: ProfileRow, target: UUID | None) -> UUID:
-    [result] = await retry_on_conflict(writing, lambda: write_rows(writing, [row], [target]))
+async def _put_one(uow: UnitOfWork, row: ProfileRow, target: UUID | None) -> UUID:
+    [result] = await retry_on_conflict(uow, lambda: write_rows(uow, [row], [target]))
     if isinstance(result, ValidationError):
         raise result
     return result.profile_id
 
 
-async def update_comms(writing: UnitOfWork, profile_id: UUID, comms: Mapping[str, object]) -> None:
+async def update_comms(uow: UnitOfWork, profile_id: UUID, comms: Mapping[str, object]) -> None:
     """Changes comms attributes, and with them consents and statuses. Raises NotFoundError."""
-    await lookup.fetch_one_for_update(writing, profile_id)
-    await _put_one(writing, ProfileRow(comms=comms), profile_id)
+    await lookup.fetch_one_for_update(uow, profile_id)
+    await _put_one(uow, ProfileRow(comms=comms), profile_id)
 
 
-async def set_type(writing: UnitOfWork, profile_id: UUID, profile_type: str) -> None:
+async def set_type(uow: UnitOfWork, profile_id: UUID, profile_type: str) -> None:
     """Gives a profile a type: `deleted` is a member who leaves now, any other brings a deleted one back in.
 
     Raises NotFoundError where there is no such profile or it was merged, Refused where another profile took its
     e-mail or phone meanwhile.
     """
-    before = (await lookup.fetch_for_update(writing, [profile_id])).get(profile_id)
+    before = (await lookup.fetch_for_update(uow, [profile_id])).get(profile_id)
     if before is None or before.merged_into is not None:
         raise lookup.not_found_error(profile_id, None if before is None else before.merged_into)
     leaves = profile_type == "deleted"
     after = msgspec.structs.replace(
-        before, profile_type=profile_type, deleted_at=(before.deleted_at or writing.now) if leaves else None
+        before, profile_type=profile_type, deleted_at=(before.deleted_at or uow.now) if leaves else None
     )
 
     async def work() -> None:
-        if refusals := await find_conflicts(writing, [(before, after)]):
+        if refusals := await find_conflicts(uow, [(before, after)]):
             raise refusals[0]
-        await save(writing, [after])
+        await save(uow, [after])
 
     if after != before:
-        await retry_on_conflict(writing, work)
-    await memberships.set_state(writing, [profile_id], "out" if leaves else "in")
+        await retry_on_conflict(uow, work)
+    await memberships.set_state(uow, [profile_id], "out" if leaves else "in")
     if leaves:
         # Its facts stay, and so would its values, were it to come back.
-        writing.remove(profile_id)
+        uow.remove(profile_id)
     else:
-        writing.mark_member_dirty(profile_id, "profile.updated")
+        uow.mark_member_dirty(profile_id, "profile.updated")
 
 
-async def delete(writing: UnitOfWork, profile_id: UUID) -> None:
+async def delete(uow: UnitOfWork, profile_id: UUID) -> None:
     """A member leaves now; its facts stay. Raises NotFoundError."""
-    await lookup.fetch_one_for_update(writing, profile_id)
-    await set_type(writing, profile_id, "deleted")
+    await lookup.fetch_one_for_update(uow, profile_id)
+    await set_type(uow, profile_id, "deleted")
 
 
 # In bulk ------------------------------------------------------------------------------------------------
@@ -214,14 +214,14 @@ WHERE community_id = $1 AND external_id = ANY ($2)
 """
 
 
-async def upsert_many(writing: UnitOfWork, rows: Sequence[ProfileRow]) -> list[Outcome]:
+async def upsert_many(uow: UnitOfWork, rows: Sequence[ProfileRow]) -> list[Outcome]:
     """Makes or changes profiles by external id, which each row must have; gives an outcome a row."""
     outcomes: list[Outcome] = [
         field_error("external_id", "is required: it tells a row that comes again from a new one") for _ in rows
     ]
     told = [index for index, row in enumerate(rows) if row.external_id is not None]
     results = await upsert_matching(
-        writing,
+        uow,
         [rows[index] for index in told],
         [("external_id", rows[index].external_id or "") for index in told],
     )
@@ -231,7 +231,7 @@ async def upsert_many(writing: UnitOfWork, rows: Sequence[ProfileRow]) -> list[O
 
 
 async def upsert_matching(
-    writing: UnitOfWork, rows: Sequence[ProfileRow], refs: Sequence[ProfileRef | None]
+    uow: UnitOfWork, rows: Sequence[ProfileRow], refs: Sequence[ProfileRef | None]
 ) -> list[ProfileWriteResult | ValidationError]:
     """Changes the profiles that refs mean, makes one for each row whose ref means none.
 
@@ -240,15 +240,15 @@ async def upsert_matching(
     results: dict[int, ProfileWriteResult | ValidationError] = {}
     left = list(range(len(rows)))
     while left:
-        results |= await retry_on_conflict(writing, partial(_put_once_each, writing, rows, refs, left))
+        results |= await retry_on_conflict(uow, partial(_put_once_each, uow, rows, refs, left))
         left = [index for index in left if index not in results]
     return [results[index] for index in range(len(rows))]
 
 
 async def _put_once_each(
-    writing: UnitOfWork, rows: Sequence[ProfileRow], refs: Sequence[ProfileRef | None], left: Sequence[int]
+    uow: UnitOfWork, rows: Sequence[ProfileRow], refs: Sequence[ProfileRef | None], left: Sequence[int]
 ) -> dict[int, ProfileWriteResult | ValidationError]:
-    targets, results = await _targets(writing, [(index, ref) for index in left if (ref := refs[index]) is not None])
+    targets, results = await _targets(uow, [(index, ref) for index in left if (ref := refs[index]) is not None])
     chosen: dict[object, int] = {}
     for index in left:
         if index not in results:
@@ -256,7 +256,7 @@ async def _put_once_each(
             key = targets.get(index) or (index if ref is None else (ref[0], ref[1].lower()))
             chosen.setdefault(key, index)
     order = list(chosen.values())
-    written = await write_rows(writing, [rows[index] for index in order], [targets.get(index) for index in order])
+    written = await write_rows(uow, [rows[index] for index in order], [targets.get(index) for index in order])
     for index, result in zip(order, written, strict=True):
         ref = refs[index]
         is_new = ref is not None and ref[0] == "external_id" and index not in targets
@@ -267,16 +267,16 @@ async def _put_once_each(
 
 
 async def _targets(
-    writing: UnitOfWork, wanted: Iterable[tuple[int, ProfileRef]]
+    uow: UnitOfWork, wanted: Iterable[tuple[int, ProfileRef]]
 ) -> tuple[dict[int, UUID], dict[int, ProfileWriteResult | ValidationError]]:
     by_ref: dict[ProfileRef, list[int]] = {}
     for index, ref in wanted:
         by_ref.setdefault(ref, []).append(index)
     external_ids = [value for handle, value in by_ref if handle == "external_id"]
     others = [ref for ref in by_ref if ref[0] != "external_id"]
-    meant = await lookup.resolve(writing, others)
+    meant = await lookup.resolve(uow, others)
     refusals: dict[ProfileRef, ValidationError] = {}
-    holders = await writing.fetch(_HOLDERS, writing.community_id, external_ids) if external_ids else []
+    holders = await uow.fetch(_HOLDERS, uow.community_id, external_ids) if external_ids else []
     for row in holders:
         ref = ("external_id", row["external_id"])
         if row["merged_into"] is not None:
@@ -301,20 +301,20 @@ RETURNING profile_id
 """
 
 
-async def get_or_create_ids(writing: UnitOfWork, external_ids: Collection[str]) -> dict[str, UUID]:
+async def get_or_create_ids(uow: UnitOfWork, external_ids: Collection[str]) -> dict[str, UUID]:
     """The profiles of external ids, made where there are none; who is made joins now.
 
     Left out is who was deleted.
     """
     refs = {("external_id", each) for each in external_ids}
-    found = await lookup.resolve(writing, refs)
+    found = await lookup.resolve(uow, refs)
     missing = sorted(external_id for _, external_id in refs - found.keys())
     if missing:
         new_ids = [lookup.new_id() for _ in missing]
-        rows = await writing.fetch(_MISSING, writing.community_id, new_ids, missing, writing.now)
+        rows = await uow.fetch(_MISSING, uow.community_id, new_ids, missing, uow.now)
         made = [row["profile_id"] for row in rows]
-        await memberships.insert_joins(writing, [memberships.MemberJoin(each, writing.now) for each in made])
-        writing.mark_members_dirty(made, "profile.created")
+        await memberships.insert_joins(uow, [memberships.MemberJoin(each, uow.now) for each in made])
+        uow.mark_members_dirty(made, "profile.created")
         # Whoever made some of them at once had made them when the statement returned.
-        found = await lookup.resolve(writing, refs)
+        found = await lookup.resolve(uow, refs)
     return {external_id: profile_id for (_, external_id), profile_id in found.items()}

@@ -40,15 +40,15 @@ def _number(text: str) -> int | None:
     return int(text)
 
 
-async def resolve_location_ids(writing: UnitOfWork, refs: Iterable[LocationRef]) -> dict[LocationRef, int]:
+async def resolve_location_ids(uow: UnitOfWork, refs: Iterable[LocationRef]) -> dict[LocationRef, int]:
     """The ids of the locations named; unknown ones are left out. A deleted one is known where no other is."""
     wanted = set(refs)
     if not wanted:
         return {}
     numbers = {ref: _number(ref.value) for ref in wanted if ref.id_type in ("id", "any")}
-    rows = await writing.fetch(
+    rows = await uow.fetch(
         _LOCATIONS,
-        writing.community_id,
+        uow.community_id,
         [number for number in numbers.values() if number is not None],
         [ref.value for ref in wanted if ref.id_type in ("external_id", "any")],
         [ref.value for ref in wanted if ref.id_type == "external_code"],

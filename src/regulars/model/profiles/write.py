@@ -47,17 +47,17 @@ class _Draft:
 
 
 async def write_rows(
-    writing: UnitOfWork, rows: Sequence[ProfileRow], targets: Sequence[UUID | None]
+    uow: UnitOfWork, rows: Sequence[ProfileRow], targets: Sequence[UUID | None]
 ) -> list[ProfileWriteResult | ValidationError]:
     """Writes rows, each to its own profile or, where the target is None, to a new one.
 
     Targets are living profiles, none of them twice. Gives for each row what came of it.
     """
-    drafts = await _drafted(writing, rows, targets)
-    await _plan_parts(writing, drafts)
-    await _refuse_clashes(writing, drafts)
+    drafts = await _drafted(uow, rows, targets)
+    await _plan_parts(uow, drafts)
+    await _refuse_clashes(uow, drafts)
     taken = [draft for draft in drafts if draft.refusal is None and draft.says_something]
-    await _write(writing, taken)
+    await _write(uow, taken)
     written = {id(draft) for draft in taken}
     return [
         draft.refusal or ProfileWriteResult(draft.after.profile_id, "loaded" if id(draft) in written else "unchanged")
@@ -65,35 +65,35 @@ async def write_rows(
     ]
 
 
-async def _drafted(writing: UnitOfWork, rows: Sequence[ProfileRow], targets: Sequence[UUID | None]) -> list[_Draft]:
+async def _drafted(uow: UnitOfWork, rows: Sequence[ProfileRow], targets: Sequence[UUID | None]) -> list[_Draft]:
     refs = [ref for row in rows for ref in (*row.location_refs.values(), *(row.favorite_stores or ())) if ref]
-    places = await resolve_location_ids(writing, refs)
-    kept = await lookup.fetch_for_update(writing, [target for target in targets if target is not None])
+    places = await resolve_location_ids(uow, refs)
+    kept = await lookup.fetch_for_update(uow, [target for target in targets if target is not None])
     drafts = []
     for row, target in zip(rows, targets, strict=True):
         before = None if target is None else kept.get(target)
         # Who is made without a join date joins now.
-        start = before or Profile(profile_id=target or lookup.new_id(), joined_at=writing.now)
+        start = before or Profile(profile_id=target or lookup.new_id(), joined_at=uow.now)
         draft = _Draft(row, before, start)
         drafts.append(draft)
         try:
             if target is not None and (before is None or before.deleted_at is not None):
                 raise field_error("", f"There is no profile {target}")
-            draft.after = apply(start, row, places, writing.now)
+            draft.after = apply(start, row, places, uow.now)
         except ValidationError as refusal:
             draft.refusal = refusal
     return drafts
 
 
-async def _plan_parts(writing: UnitOfWork, drafts: Sequence[_Draft]) -> None:
+async def _plan_parts(uow: UnitOfWork, drafts: Sequence[_Draft]) -> None:
     standing = [draft for draft in drafts if draft.refusal is None]
     with_addresses = [draft for draft in standing if draft.row.addresses is not None]
     before = [draft.before.profile_id for draft in with_addresses if draft.before is not None]
-    kept = await addresses.fetch_by_profile(writing, before) if before else {}
+    kept = await addresses.fetch_by_profile(uow, before) if before else {}
     for draft in with_addresses:
         profile_id = draft.after.profile_id
         draft.addresses = addresses.plan_replacement(profile_id, kept.get(profile_id, []), draft.row.addresses or ())
-    there = await identities.find_existing(writing, [row for draft in standing for row in draft.row.identities])
+    there = await identities.find_existing(uow, [row for draft in standing for row in draft.row.identities])
     for draft in standing:
         try:
             draft.identities = identities.plan_upsert(draft.after.profile_id, draft.row.identities, there)
@@ -143,15 +143,15 @@ WHERE other.profile_id <> given.profile_id
 
 
 async def find_conflicts(
-    writing: UnitOfWork, wanted: Sequence[tuple[Profile | None, Profile]]
+    uow: UnitOfWork, wanted: Sequence[tuple[Profile | None, Profile]]
 ) -> dict[int, ValidationError]:
     """Of profiles (before, after), by position: those whose e-mail, phone or external id another one has."""
     new = {name: [_new_value(before, after, name) for before, after in wanted] for name in CONFLICT_MESSAGES}
     if not any(value is not None for values in new.values() for value in values):
         return {}
-    rows = await writing.fetch(
+    rows = await uow.fetch(
         _CLASHES,
-        writing.community_id,
+        uow.community_id,
         list(range(len(wanted))),
         [after.profile_id for _, after in wanted],
         new["email"],
@@ -170,9 +170,9 @@ def _new_value(before: Profile | None, after: Profile, name: str) -> str | None:
     return None if held else value
 
 
-async def _refuse_clashes(writing: UnitOfWork, drafts: Sequence[_Draft]) -> None:
+async def _refuse_clashes(uow: UnitOfWork, drafts: Sequence[_Draft]) -> None:
     standing = [draft for draft in drafts if draft.refusal is None and draft.before != draft.after]
-    found = await find_conflicts(writing, [(draft.before, draft.after) for draft in standing])
+    found = await find_conflicts(uow, [(draft.before, draft.after) for draft in standing])
     for n, refusal in found.items():
         standing[n].refusal = refusal
 
@@ -199,32 +199,32 @@ WHERE kept.community_id = $1 AND kept.profile_id = given.profile_id
 """
 
 
-async def save(writing: UnitOfWork, profiles: Sequence[Profile]) -> None:
+async def save(uow: UnitOfWork, profiles: Sequence[Profile]) -> None:
     """Writes profiles that are locked as they are now."""
     if profiles:
-        await writing.execute(_UPDATE, writing.community_id, list(profiles), writing.now)
+        await uow.execute(_UPDATE, uow.community_id, list(profiles), uow.now)
 
 
-async def _write(writing: UnitOfWork, drafts: Sequence[_Draft]) -> None:
+async def _write(uow: UnitOfWork, drafts: Sequence[_Draft]) -> None:
     made = [draft.after for draft in drafts if draft.before is None]
     kept = [draft.after for draft in drafts if draft.before is not None]
     if made:
-        await writing.execute(_INSERT, writing.community_id, made, writing.now)
-    await save(writing, kept)
+        await uow.execute(_INSERT, uow.community_id, made, uow.now)
+    await save(uow, kept)
     parts = AddressChanges()
     for draft in drafts:
         parts += draft.addresses
-    await addresses.write(writing, parts)
-    await identities.write(writing, [each for draft in drafts for each in draft.identities])
+    await addresses.write(uow, parts)
+    await identities.write(uow, [each for draft in drafts for each in draft.identities])
     # Those of a new profile were counted with its row.
     if added := [draft.after.profile_id for draft in drafts if draft.before is not None and draft.identities]:
-        await identities.check_limit(writing, added)
-    await _write_memberships(writing, drafts)
-    writing.mark_members_dirty((each.profile_id for each in made), "profile.created")
-    writing.mark_members_dirty((each.profile_id for each in kept), "profile.updated")
+        await identities.check_limit(uow, added)
+    await _write_memberships(uow, drafts)
+    uow.mark_members_dirty((each.profile_id for each in made), "profile.created")
+    uow.mark_members_dirty((each.profile_id for each in kept), "profile.updated")
 
 
-async def _write_memberships(writing: UnitOfWork, drafts: Sequence[_Draft]) -> None:
+async def _write_memberships(uow: UnitOfWork, drafts: Sequence[_Draft]) -> None:
     joins, moves, leaving = [], [], []
     for draft in drafts:
         before, after = draft.before, draft.after
@@ -232,7 +232,7 @@ async def _write_memberships(writing: UnitOfWork, drafts: Sequence[_Draft]) -> N
             joins.append(
                 memberships.MemberJoin(
                     after.profile_id,
-                    after.joined_at or writing.now,
+                    after.joined_at or uow.now,
                     after.optin_channel,
                     after.optin_subchannel,
                     after.consents,
@@ -242,6 +242,6 @@ async def _write_memberships(writing: UnitOfWork, drafts: Sequence[_Draft]) -> N
             moves.append((after.profile_id, before.joined_at, after.joined_at))
         if after.deleted_at is not None:
             leaving.append(after.profile_id)
-    await memberships.insert_joins(writing, joins)
-    await memberships.update_join_dates(writing, moves)
-    await memberships.set_state(writing, leaving, "out")
+    await memberships.insert_joins(uow, joins)
+    await memberships.update_join_dates(uow, moves)
+    await memberships.set_state(uow, leaving, "out")

@@ -41,14 +41,14 @@ FOR {strength}
 """
 
 
-async def fetch_for_update(writing: UnitOfWork, transaction_id: int, *, to_delete: bool = False) -> LockedTransaction:
+async def fetch_for_update(uow: UnitOfWork, transaction_id: int, *, to_delete: bool = False) -> LockedTransaction:
     """A transaction, locked, as no other writer will change it meanwhile. Raises NotFoundError."""
     statement = _LOCK.format(strength="UPDATE" if to_delete else "NO KEY UPDATE")
-    row = await writing.fetchrow(statement, writing.community_id, transaction_id)
+    row = await uow.fetchrow(statement, uow.community_id, transaction_id)
     if row is None:
         raise NotFoundError(f"There is no transaction {transaction_id}.")
     # Read by a later statement than the lock, so that what its last holder wrote is seen.
-    return LockedTransaction(**row, current=to_input(await TRANSACTIONS.fetch_one(writing, transaction_id)))
+    return LockedTransaction(**row, current=to_input(await TRANSACTIONS.fetch_one(uow, transaction_id)))
 
 
 @dataclass(frozen=True, slots=True)
