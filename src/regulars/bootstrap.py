@@ -14,7 +14,7 @@ from regulars.rollups import compaction, partitions, purchases
 from regulars.settings import Settings
 from regulars.storage import embedded, privileges, retention, safety
 from regulars.storage.database import Database
-from regulars.storage.migrate import migrate, missing_migrations, role_of
+from regulars.storage.migrate import migrate, pending_migrations, role_of
 
 _log = structlog.get_logger("regulars.bootstrap")
 
@@ -74,7 +74,7 @@ def _is_up_to_date(app_url: str) -> bool:
     with psycopg.connect(app_url, autocommit=True) as connection:
         try:
             return (
-                not missing_migrations(connection)
+                not pending_migrations(connection)
                 and _has_present_definitions(connection)
                 and _has_declared_privileges(connection)
             )
@@ -101,7 +101,7 @@ def migrate_database(found: DatabaseUrls) -> list[str]:
 
 
 def _require_up_to_date(connection: psycopg.Connection) -> None:
-    lacking = missing_migrations(connection)
+    lacking = pending_migrations(connection)
     if lacking or not _has_present_definitions(connection):
         what = ", ".join(lacking) or "the present definitions"
         raise DatabaseUnavailableError(

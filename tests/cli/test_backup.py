@@ -1,5 +1,6 @@
 """`regulars migrate`, `backup`, `restore` and `doctor`, on data folders and servers of their own."""
 
+import subprocess
 from importlib.metadata import version
 from pathlib import Path
 
@@ -137,10 +138,10 @@ def test_a_store_of_an_older_schema_is_refused_by_every_command(
     done = command(*arguments)
     assert (done.code, done.out) == (1, "")
     assert done.err == (
-        "regulars: This database was created by Regulars 0.1.0 (found 21 of its migrations, 0001.tenants to "
-        f"0022.community_ids), and version {version('regulars')} can't upgrade it. Nothing was changed. Load your "
-        "files into a new database: an empty data folder (--data, REGULARS_DATA) or another REGULARS_DATABASE_URL. "
-        "Until then Regulars 0.1.0 can serve this one.\n"
+        f"regulars: Regulars {version('regulars')} can't upgrade this database: the tables of Regulars 0.1.0 were "
+        "found. Nothing was changed. Load your files into a new database (an empty data folder by --data or "
+        "REGULARS_DATA, or another REGULARS_DATABASE_URL); until then the version that created this one can serve it. "
+        "See docs/upgrading.md.\n"
     )
 
 
@@ -151,4 +152,18 @@ def test_doctor_reports_an_older_schema(
     monkeypatch.setenv("REGULARS_OWNER_URL", empty_urls[0])
     monkeypatch.setenv("REGULARS_DATABASE_URL", empty_urls[1])
     done = command("doctor")
-    assert (done.code, "This database was created by Regulars 0.1.0" in done.out) == (1, True)
+    assert (done.code, "the tables of Regulars 0.1.0 were found" in done.out) == (1, True)
+
+
+def test_a_backup_of_an_older_schema_is_not_restored(command: Command, data: Path, tmp_path: Path) -> None:
+    create_community(command, "nord")
+    with embedded.run_server(data) as (owner, _):
+        with psycopg.connect(owner, autocommit=True) as connection:
+            connection.execute("CREATE DATABASE older")
+        older = owner.replace("/regulars?", "/older?")
+        create_store_of_0_1_0(older)
+        dump = [str(embedded.binaries_folder() / "pg_dump"), "--format=custom", f"--file={tmp_path / 'older.dump'}", older]
+        subprocess.run(dump, check=True)
+    refused = command("restore", "older.dump", "--replace")
+    assert (refused.code, "the tables of Regulars 0.1.0 were found. Nothing was changed." in refused.err) == (1, True)
+    assert "nord" in command("community", "list").out

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import version
+from pathlib import Path
 
 import psycopg
 import pytest
+from procrastinate.schema import SchemaManager
 
 from aggregations.case import ME, case, purchase
 from aggregations.store_facts import read_live, store_facts
@@ -20,6 +22,9 @@ from regulars.storage.database import Database
 from regulars.storage.embedded import APP_ROLE
 from regulars.storage.migrate import SchemaError, list_migrations, migrate, role_of
 
+EVERYTHING = [*(each.name for each in list_migrations()), "procrastinate"]
+"""The names of all migrations of an empty database."""
+
 
 def bring_up(urls: tuple[str, str]) -> list[str]:
     """Migrates a database as the server does when it starts."""
@@ -27,8 +32,8 @@ def bring_up(urls: tuple[str, str]) -> list[str]:
 
 
 def test_an_empty_database_gets_everything_and_then_nothing_more(empty_urls: tuple[str, str]) -> None:
-    assert bring_up(empty_urls) == list_migrations()
-    assert list_migrations() == sorted(list_migrations())
+    assert bring_up(empty_urls) == EVERYTHING
+    assert sorted(EVERYTHING) == EVERYTHING
     assert bring_up(empty_urls) == []
     with psycopg.connect(empty_urls[0]) as owner:
         columns = owner.execute(
@@ -40,7 +45,7 @@ def test_an_empty_database_gets_everything_and_then_nothing_more(empty_urls: tup
 def test_of_many_that_start_at_once_one_migrates_and_the_others_wait(empty_urls: tuple[str, str]) -> None:
     with ThreadPoolExecutor(4) as threads:
         applied = list(threads.map(bring_up, [empty_urls] * 4))
-    assert sorted(applied) == [[], [], [], list_migrations()]
+    assert sorted(applied) == [[], [], [], EVERYTHING]
 
 
 def test_the_app_s_role_may_use_what_there_is_and_change_no_table(empty_urls: tuple[str, str]) -> None:
@@ -100,33 +105,7 @@ def test_the_app_s_role_has_no_power(database_urls: tuple[str, str]) -> None:
     assert role_of(database_urls[1]) == APP_ROLE
 
 
-RELEASE_0_1_0 = [
-    "0001.tenants",
-    "0002.facts",
-    "0003.derived",
-    "0004.buckets",
-    "0005.members",
-    "0006.access",
-    "0007.jobs",
-    "0008.purchases",
-    "0009.sendings",
-    "0010.links",
-    "0011.offers",
-    "0012.providers",
-    "0013.lookups",
-    "0014.sending_days",
-    "0016.idempotency_callers",
-    "0016.member_handles",
-    "0017.provider_tokens",
-    "0020.commit_markers",
-    "0020.privileges",
-    "0021.permits",
-    "0022.community_ids",
-]
-"""The migrations of version 0.1.0."""
-
-
-def create_store_of_0_1_0(owner_url: str, applied: Sequence[str] = RELEASE_0_1_0) -> None:
+def create_store_of_0_1_0(owner_url: str) -> None:
     """Creates the tables by which a database that version 0.1.0 migrated is recognised."""
     with psycopg.connect(owner_url, autocommit=True) as owner:
         owner.execute(
@@ -136,25 +115,84 @@ def create_store_of_0_1_0(owner_url: str, applied: Sequence[str] = RELEASE_0_1_0
             )
             """
         )
+        owner.execute("INSERT INTO _yoyo_migration VALUES ('1', '0001.tenants', now())")
         owner.execute("CREATE TABLE organizations (id int)")
-        for name in applied:
-            owner.execute("INSERT INTO _yoyo_migration VALUES (%s, %s, now())", (name, name))
 
 
 @on_both_servers
-@pytest.mark.parametrize("applied", [RELEASE_0_1_0, RELEASE_0_1_0[:1]])
-def test_a_schema_of_0_1_0_is_refused_and_left_as_it_is(empty_urls: tuple[str, str], applied: list[str]) -> None:
-    create_store_of_0_1_0(empty_urls[0], applied)
-    found = rf"created by Regulars 0\.1\.0 \(found {len(applied)} of its migrations, 0001\.tenants to {applied[-1]}\)"
-    with pytest.raises(SchemaError, match=found):
+def test_a_schema_of_0_1_0_is_refused_and_left_unchanged(empty_urls: tuple[str, str]) -> None:
+    create_store_of_0_1_0(empty_urls[0])
+    with pytest.raises(SchemaError, match=r"the tables of Regulars 0\.1\.0 were found\. Nothing was changed\."):
         bring_up(empty_urls)
     with psycopg.connect(empty_urls[0]) as owner:
         tables = owner.execute("SELECT tablename::text FROM pg_tables WHERE schemaname = 'public'").fetchall()
     assert sorted(tables) == [("_yoyo_migration",), ("organizations",)]
 
 
+def test_a_schema_with_a_changed_migration_is_refused(empty_urls: tuple[str, str]) -> None:
+    bring_up(empty_urls)
+    with psycopg.connect(empty_urls[0], autocommit=True) as owner:
+        owner.execute("UPDATE schema_migrations SET checksum = 'other' WHERE name = '0003.profiles'")
+    with pytest.raises(SchemaError, match=r"another 0003\.profiles was applied by an unreleased version"):
+        bring_up(empty_urls)
+
+
 def test_migrations_of_a_later_version_are_ignored(empty_urls: tuple[str, str]) -> None:
     bring_up(empty_urls)
     with psycopg.connect(empty_urls[0], autocommit=True) as owner:
-        owner.execute("INSERT INTO _yoyo_migration (migration_hash, migration_id) VALUES ('later', '9999.later')")
+        owner.execute("INSERT INTO schema_migrations VALUES ('9999.later', '', '9.9.9')")
     assert bring_up(empty_urls) == []
+
+
+def test_each_migration_is_recorded_with_its_checksum_and_the_version(empty_urls: tuple[str, str]) -> None:
+    bring_up(empty_urls)
+    with psycopg.connect(empty_urls[0]) as owner:
+        recorded = owner.execute("SELECT name, checksum, version FROM schema_migrations ORDER BY name").fetchall()
+    ours = [(each.name, each.checksum, version("regulars")) for each in list_migrations()]
+    assert recorded[: len(ours)] == ours
+    assert {name.partition(" ")[0] for name, *_ in recorded[len(ours) :]} == {"procrastinate"}
+
+
+def test_a_failed_migration_is_rolled_back_and_named_and_those_before_it_stay(empty_urls: tuple[str, str]) -> None:
+    with psycopg.connect(empty_urls[0], autocommit=True) as owner:
+        owner.execute("CREATE TABLE brands (id int)")
+        with pytest.raises(SchemaError, match=r"0004\.locations_and_products failed .* \"brands\" already exists"):
+            bring_up(empty_urls)
+        row = owner.execute("SELECT to_regclass('profiles') IS NULL, to_regclass('locations') IS NULL").fetchone()
+        assert row == (False, True)
+        owner.execute("DROP TABLE brands")
+        assert bring_up(empty_urls) == EVERYTHING[3:]
+
+
+_QUEUE = """
+SELECT format('%s %s', proname, pg_get_function_identity_arguments(oid)) FROM pg_proc WHERE proname ~ '^procrastinate'
+UNION ALL
+SELECT format('%s.%s %s', attrelid::regclass, attname, atttypid::regtype)
+FROM pg_attribute WHERE attrelid::regclass::text ~ '^procrastinate' AND attnum > 0 AND NOT attisdropped
+UNION ALL
+SELECT enumlabel FROM pg_enum
+ORDER BY 1
+"""
+
+
+def test_an_older_schema_of_the_job_queue_is_upgraded_by_its_library_s_migrations(
+    empty_urls: tuple[str, str], database_urls: tuple[str, str]
+) -> None:
+    with psycopg.connect(database_urls[0]) as current:
+        complete = current.execute(_QUEUE).fetchall()
+    files = sorted(Path(SchemaManager.get_migrations_path()).glob("*.sql"))
+    newer = [f"procrastinate {each.stem}" for each in files if each.stem >= "03.02"]
+    with psycopg.connect(empty_urls[0], autocommit=True) as owner:
+        owner.execute(
+            """
+            CREATE TABLE schema_migrations (
+                name text PRIMARY KEY, checksum text, version text, applied_at timestamptz DEFAULT now()
+            )
+            """
+        )
+        for each in files[: -len(newer)]:
+            owner.execute(each.read_bytes())
+            owner.execute("INSERT INTO schema_migrations VALUES (%s, '', '0.2.0')", [f"procrastinate {each.stem}"])
+        assert owner.execute(_QUEUE).fetchall() != complete
+        assert bring_up(empty_urls) == EVERYTHING[:-1] + newer
+        assert owner.execute(_QUEUE).fetchall() == complete

@@ -101,7 +101,7 @@ async def test_tables_that_communities_share_are_not_the_app_s_to_change(databas
         "rate_limits": {"INSERT", "UPDATE"},
         "signing_keys": {"INSERT"},
     }
-    assert may["_yoyo_migration"] == set()
+    assert may["schema_migrations"] == set()
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ async def test_tables_that_communities_share_are_not_the_app_s_to_change(databas
         "DELETE FROM signing_keys",
         "DELETE FROM rate_limits",
         "TRUNCATE transactions",
-        "DELETE FROM _yoyo_migration",
+        "DELETE FROM schema_migrations",
         "SELECT setval('communities_id_seq', 1)",
         "SELECT last_value FROM communities_id_seq",
     ],

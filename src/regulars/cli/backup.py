@@ -17,6 +17,7 @@ from regulars.bootstrap import DatabaseUnavailableError
 from regulars.cli.options import CommonOptions, UsageError, load_settings
 from regulars.settings import Settings
 from regulars.storage import embedded
+from regulars.storage.migrate import require_upgradable
 
 _ALL_OR_NOTHING = ("--no-psqlrc", "--quiet", "--single-transaction", "--set=ON_ERROR_STOP=1")
 _EMPTY = "DROP SCHEMA public CASCADE; CREATE SCHEMA public"
@@ -90,6 +91,7 @@ def restore(
         raise UsageError(f"There is no file {file}.")
     with bootstrap.open_urls(settings) as found:
         _reached(found)
+        _require_upgradable(settings, file)
         if not replace and (there := _communities(found.owner)):
             raise UsageError(
                 f"The database is not empty (communities: {there}): name another --data folder, or say --replace."
@@ -103,6 +105,16 @@ def restore(
     with bootstrap.prepare_database(settings) as found:
         print(f"{file} is restored (communities: {_communities(found.owner)}).")
     return 0
+
+
+def _require_upgradable(settings: Settings, file: Path) -> None:
+    """Raises SchemaError for a backup whose schema this version can't upgrade."""
+    tables = ["--table=schema_migrations", "--table=_yoyo_migration"]
+    script = _run(settings, "pg_restore", None, [*tables, "--file=-", str(file)])
+    _, _, rows = script.partition("COPY public.schema_migrations (name, checksum, version, applied_at) FROM stdin;\n")
+    lines = rows.partition("\\.\n")[0].splitlines()
+    applied = {name: checksum for name, checksum, *_ in (line.split("\t") for line in lines)}
+    require_upgradable(applied, "_yoyo_migration" in script)
 
 
 def _communities(url: str) -> int:
@@ -135,7 +147,8 @@ def _folder(settings: Settings) -> Path | None:
     return None if settings.database_url else settings.data.expanduser()
 
 
-def _run(settings: Settings, name: str, url: str | None, arguments: Sequence[str]) -> None:
+def _run(settings: Settings, name: str, url: str | None, arguments: Sequence[str]) -> str:
+    """Runs a program of PostgreSQL; returns what it printed."""
     environment = {**os.environ, "PGOPTIONS": "-c lock_timeout=10s -c client_min_messages=warning"}
     command = [_program(settings, name), *arguments]
     if url is not None:
@@ -149,6 +162,7 @@ def _run(settings: Settings, name: str, url: str | None, arguments: Sequence[str
         said = done.stderr.strip().splitlines() or [f"{name} failed"]
         reason = next((line for line in said if "error:" in line.lower()), said[0])
         raise DatabaseUnavailableError(f"{reason.strip().rstrip('.')}. Nothing was changed.")
+    return done.stdout
 
 
 def _without_password(url: str) -> tuple[str, str | None]:

@@ -18,7 +18,7 @@ from regulars.cli.progress import format_table
 from regulars.observability import logs
 from regulars.settings import ResolvedSetting, SettingError, Settings, variable_name
 from regulars.storage import safety
-from regulars.storage.migrate import SchemaError, missing_migrations
+from regulars.storage.migrate import SchemaError, pending_migrations
 from regulars.web import open_file_limit
 
 LOW_DISK_BYTES = 1_000_000_000
@@ -136,8 +136,8 @@ def _examined(addresses: bootstrap.DatabaseUrls) -> list[Issue]:
     with psycopg.connect(addresses.owner, autocommit=True) as connection:
         info = connection.info
         print(f"PostgreSQL {connection.execute('SHOW server_version').fetchone()[0]}, database {info.dbname}")  # type: ignore[index]
-        if missing := missing_migrations(connection):
-            matters.append(Issue(f"Migrations to come: {', '.join(missing)}. `regulars migrate` applies them."))
+        if pending := pending_migrations(connection):
+            matters.append(Issue(f"Migrations to come: {', '.join(pending)}. `regulars migrate` applies them."))
         for feed, count, first, last in connection.execute(_PARTITIONS):
             print(f"{feed}: {count} partitions, {first} to {last}")
     matters += [Issue(each.message, each.fatal) for each in asyncio.run(_findings(addresses.app))]

@@ -365,10 +365,7 @@ SYSTEM = (
     TableErasure("procrastinate_events", impersonal_columns="id job_id type at"),
     TableErasure("procrastinate_periodic_defers", impersonal_columns="id task_name defer_timestamp job_id periodic_id"),
     TableErasure("procrastinate_workers", impersonal_columns="id last_heartbeat"),
-    TableErasure("_yoyo_log", impersonal_columns="id migration_hash migration_id operation username hostname comment created_at_utc"),
-    TableErasure("_yoyo_migration", impersonal_columns="migration_hash migration_id applied_at_utc"),
-    TableErasure("_yoyo_version", impersonal_columns="version installed_at_utc"),
-    TableErasure("yoyo_lock", impersonal_columns="locked ctime pid"),
+    TableErasure("schema_migrations", impersonal_columns="name checksum version applied_at"),
 )  # fmt: skip
 """Organizations, communities, and the state of jobs."""
 

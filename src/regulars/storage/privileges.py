@@ -15,7 +15,7 @@ _CHANGED = _UPDATED | {"DELETE"}
 
 TABLES: Mapping[str, frozenset[str]] = {
     # Shared by all communities: no more than is needed, and a change by a function of the owner where there is one.
-    "_yoyo_migration": _READ,
+    "schema_migrations": _READ,
     "organizations": _APPENDED,
     "communities": _APPENDED,
     "tokens": _APPENDED,

@@ -1,5 +1,5 @@
 -- Changes of tokens and organizations that the app's role may make only by these functions; see
--- 0015.maintenance_functions.sql for what they have in common.
+-- 0014.maintenance_functions.sql for what they have in common.
 
 -- Revokes a token of an organization. Returns false if there is none or it is revoked already.
 CREATE FUNCTION revoke_token(organization int, token int, at timestamptz) RETURNS boolean
