@@ -16,7 +16,7 @@ LAYERS = (
     *("query", "geo", "offline", "verify", "ingest", "loading", "jobs", "web", "observability", "api"),
     *("docsgen", "demo", "bootstrap", "cli"),
 )
-KNOWN_UPWARD_IMPORTS = {("ingest", "loading"), ("web", "observability"), ("observability", "api")}
+KNOWN_UPWARD_IMPORTS = {("web", "observability"), ("observability", "api")}
 MAX_LINES = 420
 VAGUE = {"util", "utils", "helper", "helpers", "common", "misc", "base", "manager", "managers", "stuff"}
 
@@ -66,6 +66,12 @@ def test_no_module_imports_itself_in_a_circle() -> None:
     graph = {_name(module): set(_imports(module)) for module in MODULES}
     for name in graph:
         assert not _reaches(graph, name, name), f"{name} imports itself by way of others"
+
+
+def test_the_live_commit_does_not_import_the_offline_engine() -> None:
+    graph = {_name(module): set(_imports(module)) for module in MODULES}
+    offline = [name for name in graph if name.startswith(("regulars.offline", "regulars.verify", "regulars.loading"))]
+    assert [name for name in offline if _reaches(graph, "regulars.ingest.group_commit", name)] == []
 
 
 def _name(module: Path) -> str:

@@ -26,8 +26,8 @@ async def test_batches_are_as_large_as_asked_and_told_one_by_one(load: FileLoade
         "transactions",
         "external_id,profile,transacted_at,total\n" + rows,
         batch_rows=10,
-        progress=lambda so_far: told.append(so_far.rows),
-        rejected=rejected.append,
+        on_progress=lambda so_far: told.append(so_far.rows),
+        on_rejected=rejected.append,
     )
     assert outcome_counts(summary) == (24, 0, 1)
     assert told == [10, 20, 25]
@@ -43,7 +43,7 @@ async def test_rows_that_only_the_database_refuses_are_found_by_halving(club: Cl
             raise asyncpg.DeadlockDetectedError("once")
         return [str(await uow.fetchval("SELECT 10 / $1::int", row)) for row in rows]
 
-    outcomes = await loader._put_rows(club.database, club.community.id, put, LoadOptions(), [1, 0, 5])
+    outcomes = await loader._write_rows(club.database, club.community.id, put, LoadOptions(), [1, 0, 5])
     assert (outcomes[0], outcomes[2]) == ("10", "2")
     assert str(outcomes[1]) == ": The row holds a value that the database can't store"
     assert tries == [3, 3, 1, 2, 1, 1]

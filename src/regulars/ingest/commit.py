@@ -12,7 +12,6 @@ from regulars.aggregations.dirty_profiles import mark_dirty
 from regulars.aggregations.refresh import refresh, remove
 from regulars.core.errors import NotFoundError
 from regulars.ingest.commit_markers import new_marker
-from regulars.loading import member_rollups
 from regulars.model import community as communities
 from regulars.model.unit_of_work import UnitOfWork
 from regulars.rollups import compaction, link_visits, offer_events, partitions, purchases, sending_events, snapshots
@@ -40,7 +39,7 @@ async def commit(database: Database, community_id: int, work: WriteCallback[T], 
     """Runs `work` and refreshes what it touched in one transaction, or marks it for a `load` to compute at its end;
     gives what it returned.
 
-    A deadlock or a lost connection has the whole repeated, so `work` must do nothing outside its writing. A connection
+    A deadlock or a lost connection has the whole repeated, so `work` must do nothing outside its uow. A connection
     that is lost while it commits is repeated only where the database proves that nothing was stored.
     Raises what `work` raises; then nothing of it stays. Raises CommitStatusUnknownError where the database can't prove in
     time what became of the commit.
@@ -138,8 +137,8 @@ async def refresh_derived(uow: UnitOfWork, clock: Callable[[], Any]) -> None:
                 await mark_dirty(uow, uow.load_id, profile_ids, causes)
         if left := [row["profile_id"] for row in locked if not row["is_there"]]:
             await remove(uow, left)
-    if uow.dirty_members and uow.eager_rollups:
-        await member_rollups.update_rollups(uow)
+    if uow.dirty_members and uow.update_member_rollups is not None:
+        await uow.update_member_rollups(uow)
     elif uow.dirty_members:
         uow.delta_rows += await recompute(uow, uow.community, uow.dirty_members)
         if uow.is_backfill:

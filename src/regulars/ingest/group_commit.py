@@ -7,9 +7,10 @@ from typing import Any
 
 from regulars.core.errors import ValidationError
 from regulars.ingest import idempotency
+from regulars.ingest.batch_write import dry_run, write_valid_rows
 from regulars.ingest.commit import commit, refresh_derived
 from regulars.ingest.idempotency import IdempotencyKey, ResponseToStore, StoredResponse
-from regulars.ingest.row_errors import as_validation_error, log_database_error
+from regulars.ingest.row_errors import as_validation_error
 from regulars.ingest.transactions import StoredTransaction, TransactionWrite, WriteOutcome, write
 from regulars.model import community as communities
 from regulars.model.community import Community
@@ -207,26 +208,15 @@ async def commit_group(
     return await commit(database, community_id, by_halves, load_id)
 
 
-class _RehearsedError(Exception):
-    """Ends a transaction that was only to be tried."""
-
-    def __init__(self, outcomes: list[WriteOutcome]) -> None:
-        super().__init__()
-        self.outcomes = outcomes
-
-
 async def dry_run_writes(
     database: Database, community_id: int, writes: Sequence[TransactionWrite], *, create_profiles: bool
 ) -> list[WriteOutcome]:
     """What would come of rows. Nothing of it stays."""
 
     async def work(uow: UnitOfWork) -> list[WriteOutcome]:
-        raise _RehearsedError(await _by_halves(uow, writes, database, create_profiles=create_profiles))
+        return await _write_valid(uow, writes, database, create_profiles=create_profiles)
 
-    try:
-        return await commit(database, community_id, work)
-    except _RehearsedError as rehearsal:
-        return rehearsal.outcomes
+    return await dry_run(database, community_id, work)
 
 
 async def _answered(
@@ -251,7 +241,7 @@ async def _answered(
             fresh.append(place)
     puts = [each for place in fresh for each in batch[place].writes]
     create_profiles = bool(batch) and batch[0].create_profiles
-    take = _by_halves if halving else _whole
+    take = _write_valid if halving else _write_all
     outcomes = await take(uow, puts, database, create_profiles=create_profiles)
     for place, found in zip(fresh, await _results(uow, [batch[place] for place in fresh], outcomes), strict=True):
         results[place] = found
@@ -316,7 +306,7 @@ def _stored(
     )
 
 
-async def _whole(
+async def _write_all(
     uow: UnitOfWork, puts: Sequence[TransactionWrite], database: Database, *, create_profiles: bool
 ) -> list[WriteOutcome]:
     outcomes = await write(uow, puts, create_profiles=create_profiles)
@@ -324,21 +314,10 @@ async def _whole(
     return outcomes
 
 
-async def _by_halves(
-    uow: UnitOfWork, puts: Sequence[TransactionWrite], database: Database, *, create_profiles: bool
+async def _write_valid(
+    uow: UnitOfWork, writes: Sequence[TransactionWrite], database: Database, *, create_profiles: bool
 ) -> list[WriteOutcome]:
-    try:
-        async with uow.tracked_savepoint():
-            return await _whole(uow, puts, database, create_profiles=create_profiles)
-    except Exception as error:
-        refused = as_validation_error(error)
-        if refused is None:
-            raise
-        if len(puts) == 1:
-            log_database_error(error)
-            return [refused]
-    middle = len(puts) // 2
-    return [
-        *await _by_halves(uow, puts[:middle], database, create_profiles=create_profiles),
-        *await _by_halves(uow, puts[middle:], database, create_profiles=create_profiles),
-    ]
+    async def write_all(some: Sequence[TransactionWrite]) -> list[WriteOutcome]:
+        return await _write_all(uow, some, database, create_profiles=create_profiles)
+
+    return await write_valid_rows(uow, writes, write_all)

@@ -1,6 +1,7 @@
 """Loads files of facts: in batches, good rows kept, bad ones told with their line and reason."""
 
 from collections.abc import Awaitable, Callable, Generator, Sequence
+from contextlib import suppress
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -9,6 +10,7 @@ import duckdb
 import structlog
 
 from regulars.core.errors import ValidationError
+from regulars.ingest.batch_write import DryRunRollback, dry_run, write_valid_rows
 from regulars.ingest.commit import commit
 from regulars.ingest.group_commit import GroupCommitter
 from regulars.ingest.row_errors import as_validation_error, log_database_error
@@ -24,12 +26,12 @@ from regulars.loading.batches import (
 )
 from regulars.loading.entities import ENTITIES, WRITERS, RowOutcome
 from regulars.loading.load_job import LoadJob, open_load_job
-from regulars.loading.member_rollups import can_update_rollups
+from regulars.loading.member_rollups import can_update_rollups, update_rollups
 from regulars.loading.readers.files import FileSource
 from regulars.loading.readers.rows import ReadRows, RejectedRow
 from regulars.model import community as communities
 from regulars.model.community import NewCommunity
-from regulars.model.unit_of_work import UnitOfWork
+from regulars.model.unit_of_work import MemberRollupUpdate, UnitOfWork
 from regulars.storage.array_literals import array_literal
 from regulars.storage.database import Database
 
@@ -60,7 +62,7 @@ async def load_file(
     if entity == "transactions":
         return await transactions.load_transactions(job, community, read, source, options)
     decoded = partial(ENTITIES[entity].parse, community=community)
-    put = partial(_put_rows, job.database, job.community_id, WRITERS[entity], options)
+    put = partial(_write_rows, job.database, job.community_id, WRITERS[entity], options)
     if entity not in _JOINING or options.dry_run:
         return await _loaded(job.database, _rows(read, decoded, options.batch_rows), put, options)
     batches = _rows(read, decoded, BATCHES_PER_COMMIT * options.batch_rows)
@@ -87,7 +89,7 @@ async def load_and_finish(
 async def load_communities(database: Database, read: ReadRows, options: LoadOptions | None = None) -> LoadSummary:
     """Makes or changes communities by slug; gives what came of the rows. Raises as `load` does."""
     options = options or LoadOptions()
-    put = partial(_put_communities, database, options)
+    put = partial(_write_communities, database, options)
     return await _loaded(database, _rows(read, entities.parse_community, options.batch_rows), put, options)
 
 
@@ -123,14 +125,6 @@ def _rows(read: ReadRows, decoded: Callable[[bytes], Any], at_once: int) -> Gene
 # Put --------------------------------------------------------------------------------------------------------
 
 
-class _RehearsedError(Exception):
-    """Ends a transaction that was only to be tried."""
-
-    def __init__(self, outcomes: list[RowOutcome]) -> None:
-        super().__init__()
-        self.outcomes = outcomes
-
-
 async def _put_joining(
     arrival: LoadJob,
     entity: str,
@@ -147,11 +141,11 @@ async def _put_joining(
     for places in parts:
         some = [rows[place] for place in places]
         try:
-            found = await put(some, of_history=True, at_once=at_once)
+            found = await put(some, is_backfill=True, update_member_rollups=update_rollups if at_once else None)
         except duckdb.Error as error:
             # More than its memory holds, most likely. Nothing of the commit has stayed.
             _log.warning("load.counted_live", why=type(error).__name__)
-            found = await put(some, of_history=True)
+            found = await put(some, is_backfill=True)
         outcomes |= zip(places, found, strict=True)
     return [outcomes[place] for place in range(len(rows))]
 
@@ -178,60 +172,36 @@ def _parts(places: Sequence[int], at_most: int) -> list[Sequence[int]]:
     return [places[start : start + at_most] for start in range(0, len(places), at_most)]
 
 
-async def _put_rows(
+async def _write_rows(
     database: Database,
     community_id: int,
-    put: entities.WriteEntityRows,
+    write: entities.WriteEntityRows,
     options: LoadOptions,
     rows: Sequence[Any],
     *,
-    of_history: bool = False,
-    at_once: bool = False,
+    is_backfill: bool = False,
+    update_member_rollups: MemberRollupUpdate | None = None,
 ) -> list[RowOutcome]:
     async def work(uow: UnitOfWork) -> list[RowOutcome]:
-        uow.is_backfill, uow.eager_rollups = of_history, at_once
-        outcomes = await _by_halves(uow, put, rows)
-        if options.dry_run:
-            raise _RehearsedError(outcomes)
-        return outcomes
+        uow.is_backfill, uow.update_member_rollups = is_backfill, update_member_rollups
+        return await write_valid_rows(uow, rows, partial(write, uow))
 
-    try:
-        return await commit(database, community_id, work)
-    except _RehearsedError as rehearsal:
-        return rehearsal.outcomes
+    return await (dry_run if options.dry_run else commit)(database, community_id, work)
 
 
-async def _by_halves(uow: UnitOfWork, put: entities.WriteEntityRows, rows: Sequence[Any]) -> list[RowOutcome]:
-    """Puts rows at once; where one can't be put, finds it by halving."""
-    try:
-        async with uow.tracked_savepoint():
-            return list(await put(uow, rows))
-    except Exception as error:
-        refused = as_validation_error(error)
-        if refused is None:
-            raise
-        if len(rows) == 1:
-            log_database_error(error)
-            return [refused]
-    middle = len(rows) // 2
-    return [
-        *await _by_halves(uow, put, rows[:middle]),
-        *await _by_halves(uow, put, rows[middle:]),
-    ]
-
-
-async def _put_communities(database: Database, options: LoadOptions, rows: Sequence[NewCommunity]) -> list[RowOutcome]:
-    try:
+async def _write_communities(
+    database: Database, options: LoadOptions, rows: Sequence[NewCommunity]
+) -> list[RowOutcome]:
+    outcomes: list[RowOutcome] = []
+    with suppress(DryRunRollback):
         async with database.unscoped_connection() as connection, connection.transaction():
-            outcomes = [await _put_community(connection, new, database.clock()) for new in rows]
+            outcomes = [await _write_community(connection, new, database.clock()) for new in rows]
             if options.dry_run:
-                raise _RehearsedError(outcomes)
-            return outcomes
-    except _RehearsedError as rehearsal:
-        return rehearsal.outcomes
+                raise DryRunRollback
+    return outcomes
 
 
-async def _put_community(connection: Any, new: NewCommunity, now: datetime) -> RowOutcome:
+async def _write_community(connection: Any, new: NewCommunity, now: datetime) -> RowOutcome:
     try:
         async with connection.transaction():
             return "loaded" if await communities.upsert(connection, new, now) else "unchanged"

@@ -1,6 +1,6 @@
 """One write in the making: its transaction, and what it has touched so far."""
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from uuid import UUID
@@ -17,6 +17,10 @@ class AffectedRecords:
     transactions: set[int] = field(default_factory=set)
 
 
+MemberRollupUpdate = Callable[["UnitOfWork"], Awaitable[None]]
+"""Adds what a unit of work changes of members to all counts and rollups, within its transaction."""
+
+
 @dataclass(slots=True)
 class UnitOfWork(Scope):
     """A scope that facts are written in. The commit that opened it refreshes what was touched.
@@ -27,8 +31,8 @@ class UnitOfWork(Scope):
     long. With `load`, the number of a load, what is touched is only marked, and computed when that load ends. `moves`
     is how many rows it appended for the folder; `bought` of how many transactions reports were told, `taken_back` of
     how many of these otherwise than before. With `of_history`, memberships that come are counted in the snapshots of
-    the past too; with `at_once`, what changes of members is added to all counts in this commit, and nothing is left to
-    the folder. `quotes_rows` says that its response gives reasons that quote rejected rows.
+    the past too; `update_member_rollups` adds what changes of members to all counts in this commit, and leaves nothing to compaction.
+    `response_quotes_rows` says that its response gives reasons that quote rejected rows.
     """
 
     community: Community
@@ -43,7 +47,7 @@ class UnitOfWork(Scope):
     locations_changed: bool = False
     load_id: int | None = None
     is_backfill: bool = False
-    eager_rollups: bool = False
+    update_member_rollups: "MemberRollupUpdate | None" = None
     delta_rows: int = 0
     purchases_recorded: int = 0
     purchases_superseded: int = 0
