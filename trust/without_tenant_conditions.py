@@ -10,7 +10,7 @@ from asyncpg.connection import Connection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from regulars.api import asgi
-from regulars.web.context import encode
+from regulars.web.bodies import encode
 
 COUNTS = "/trust/conditions"
 """The path at which the application says how many conditions it removed."""

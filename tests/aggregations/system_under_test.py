@@ -46,7 +46,7 @@ from regulars.aggregations.aggregation import ValueType
 from regulars.core.timestamps import format_timestamp
 from regulars.ingest.commit import commit
 from regulars.ingest.transactions import StoredTransaction, TransactionWrite, WriteMode
-from regulars.model import community as communities
+from regulars.model.community_update import update_community
 from regulars.model.unit_of_work import UnitOfWork
 
 _V3 = "/api/v3"
@@ -106,7 +106,7 @@ class SystemUnderTest:
 
     async def _change_zone(self, timezone: str) -> None:
         async def work(uow: UnitOfWork) -> None:
-            await communities.update(uow, timezone=timezone)
+            await update_community(uow, timezone=timezone)
 
         await commit(self.club.database, self.club.community.id, work)
 

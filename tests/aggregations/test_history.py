@@ -22,7 +22,7 @@ from regulars.aggregations.definitions import REGISTRY
 from regulars.aggregations.reader import ValueReader
 from regulars.core.errors import ValidationError
 from regulars.storage.database import Database, Scope
-from regulars.web.context import encode
+from regulars.web.bodies import encode
 
 DIFFERS = [name for name in REGISTRY.by_name if name != "calculated_at"]
 

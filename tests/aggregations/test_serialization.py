@@ -12,7 +12,7 @@ import pytest
 
 from regulars.aggregations import serialization
 from regulars.aggregations.aggregation import ValueType
-from regulars.web.context import encode
+from regulars.web.bodies import encode
 
 PROFILE = UUID("0d4cc3d5-3256-35a5-f63a-40536d56cfea")
 AS_OF = datetime(2026, 11, 22, 16, 43, 37, 999_999, tzinfo=UTC)

@@ -18,6 +18,7 @@ from regulars.loading import loader
 from regulars.loading.readers.rows import RawRow
 from regulars.model import community as communities
 from regulars.model.community import Community
+from regulars.model.community_update import update_community
 from regulars.model.unit_of_work import UnitOfWork
 
 
@@ -25,7 +26,7 @@ async def change(club: Club, **fields: Any) -> Community:
     """Changes fields of the club's community; gives it as it is then."""
 
     async def work(uow: UnitOfWork) -> Community:
-        return await communities.update(uow, **fields)
+        return await update_community(uow, **fields)
 
     return await commit(club.database, club.community.id, work)
 

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 from query.timeseries_oracle import first_instant, is_retained, parse_instant
 from regulars.ingest.commit import commit
-from regulars.model import community as communities
+from regulars.model.community_update import update_community
 from reports.club_fixture import ClubFixture, Row
 
 FIELDS = ("offer_id", "collection_ids", "store_id", "campaign_id", "type")
@@ -32,7 +32,7 @@ class OfferClub(ClubFixture):
 
     async def change_timezone(self, zone: str) -> None:
         """Has the club live in another zone."""
-        await commit(self.club.database, self.club.community.id, lambda uow: communities.update(uow, timezone=zone))
+        await commit(self.club.database, self.club.community.id, lambda uow: update_community(uow, timezone=zone))
 
     async def statistics(self, report: str, **body: Any) -> dict[tuple[Any, ...], dict[str, Any]]:
         """The values of statistics by label."""

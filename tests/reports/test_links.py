@@ -18,6 +18,7 @@ from hypothesis_settings import SEED
 from loading.file_loader import outcome_counts
 from regulars.ingest.commit import commit
 from regulars.model import community as communities
+from regulars.model.community_update import update_community
 from regulars.query.backends import Backends
 from regulars.query.field_metadata import field_metadata
 from regulars.query.parser.request import parse_field_metadata_request
@@ -51,7 +52,7 @@ def post(club: Club) -> SendingClub:
 
 async def visited(post: SendingClub, visits: Sequence[Row], chance: random.Random, zone: str = "UTC") -> None:
     """Loads members, and visits in some order, with sendings that come before, between and after them."""
-    await commit(post.club.database, post.club.community.id, lambda uow: communities.update(uow, timezone=zone))
+    await commit(post.club.database, post.club.community.id, lambda uow: update_community(uow, timezone=zone))
     async with post.club.database.unscoped_connection() as connection:
         post.club.community = await communities.get_by_id(connection, post.club.community.id)
     await post.load("profiles", [{"external_id": name} for name in MEMBERS])
@@ -224,7 +225,7 @@ async def test_another_zone_has_all_buckets_made_anew(post: SendingClub) -> None
     await visited(post, visits, chance)
     club = post.club
     assert await rebuild_if_stale(club.database, club.community.id) == 0
-    await commit(club.database, club.community.id, lambda uow: communities.update(uow, timezone="Asia/Kathmandu"))
+    await commit(club.database, club.community.id, lambda uow: update_community(uow, timezone="Asia/Kathmandu"))
     assert await differences(club) != []
     assert await rebuild_if_stale(club.database, club.community.id) == 1
     assert await rebuild_if_stale(club.database, club.community.id) == 0

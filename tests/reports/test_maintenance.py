@@ -10,7 +10,7 @@ from api.profile_calls import create_profile, update_profile
 from clubs import Club
 from regulars.ingest.commit import commit
 from regulars.jobs.refresh_due import refresh_community
-from regulars.model import community as communities
+from regulars.model.community_update import update_community
 from regulars.rollups.compaction import compact, compact_pending
 from regulars.rollups.snapshots import take
 from regulars.verify.verify import verify
@@ -40,7 +40,7 @@ async def test_another_zone_has_all_buckets_made_anew(club: Club) -> None:
     assert await buckets(club, "group_rollups", "1d") == {"10-20 00:00"}
     told = await fetch_rows(club.database, club.community.id, "members_grouped_count", [])
     club.clock.advance(hours=30)
-    await commit(club.database, club.community.id, lambda uow: communities.update(uow, timezone="Asia/Kathmandu"))
+    await commit(club.database, club.community.id, lambda uow: update_community(uow, timezone="Asia/Kathmandu"))
     await update_profile(club, one["id"], gender="male")
     now = await fetch_rows(club.database, club.community.id, "members_grouped_count", [])
     assert await compact_pending(club.database, club.community.id) > 0

@@ -15,7 +15,7 @@ from hypothesis_settings import SEED
 from loading.file_loader import outcome_counts, reasons_by_line
 from regulars.facts.sending_events import EVENT_TYPES
 from regulars.ingest.commit import commit
-from regulars.model import community as communities
+from regulars.model.community_update import update_community
 from regulars.rollups.sending_events import rebuild_if_stale
 from reports.sending_recount import Recipient, SendingClub, bucket_label, counters, deduplicated, history, recipients
 from reports.test_maintenance import differences
@@ -380,7 +380,7 @@ async def test_another_zone_has_all_buckets_made_anew(post: SendingClub) -> None
     await commit(
         post.club.database,
         post.club.community.id,
-        lambda uow: communities.update(uow, timezone="Asia/Kathmandu"),
+        lambda uow: update_community(uow, timezone="Asia/Kathmandu"),
     )
     assert await rebuild_if_stale(post.club.database, post.club.community.id) == 1
     assert await rebuild_if_stale(post.club.database, post.club.community.id) == 0

@@ -22,10 +22,11 @@ from regulars.auth.errors import AccessDenied
 from regulars.core.errors import NotFoundError, ValidationError
 from regulars.jobs.scheduler import Scheduler
 from regulars.observability.exporter import MetricsExporter
-from regulars.web import errors, swagger
+from regulars.web import errors, request_handling, swagger
+from regulars.web.bodies import encode
 from regulars.web.body_deadlines import BodyDeadlineMiddleware
 from regulars.web.connections import ClientAddress, ConnectionLimiter
-from regulars.web.context import CHARGE_SCOPE_KEY, AppContext, encode
+from regulars.web.context import AppContext
 from regulars.web.edge import EdgeMiddleware
 from regulars.web.endpoint import Access, Caller, Endpoint
 from regulars.web.pages import PageRouter
@@ -56,13 +57,13 @@ def _handler(server: AppContext, telemetry: MetricsExporter, endpoint: Endpoint)
 async def _answer(server: AppContext, endpoint: Endpoint, request: Request) -> Response:
     """The answer of an endpoint of the Profile API, whatever happens."""
     try:
-        response = await server.handle_request(endpoint, request)
+        response = await request_handling.handle_request(server, endpoint, request)
     except (AccessDenied, ValidationError, NotFoundError, errors.ApiError) as error:
         response = errors.error_response(error)
     except Exception as error:
         errors.log_failure(endpoint.method, endpoint.path, error)
         response = errors.error_response(error)
-    if (charge := request.scope.get(CHARGE_SCOPE_KEY)) is not None:
+    if (charge := request.scope.get(request_handling.CHARGE_SCOPE_KEY)) is not None:
         response.raw_headers += charge.raw_headers
     return response
 

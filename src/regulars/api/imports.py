@@ -28,7 +28,7 @@ from regulars.loading.readers.limits import FileLimits, FileTooLargeError, ReadA
 from regulars.loading.readers.rows import RejectedRow
 from regulars.model.unit_of_work import UnitOfWork
 from regulars.settings import Settings
-from regulars.web import received_files
+from regulars.web import received_files, request_handling
 from regulars.web.context import AppContext
 from regulars.web.endpoint import Endpoint, RequestContext
 from regulars.web.errors import ApiError
@@ -100,7 +100,7 @@ async def _import(call: RequestContext, request: Request) -> object:
     answer = _answer(entity, summary)
     if once is None:
         return answer
-    return await call.app.run_write(replace(call, idempotency_key=once), 200, partial(_kept, answer))
+    return await request_handling.run_write(replace(call, idempotency_key=once), 200, partial(_kept, answer))
 
 
 def _entity(name: str) -> str:

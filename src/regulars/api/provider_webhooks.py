@@ -18,7 +18,8 @@ from regulars.model import community as communities
 from regulars.model import providers
 from regulars.model.providers import ProviderConfig
 from regulars.web import errors
-from regulars.web.context import AppContext, encode
+from regulars.web.bodies import encode
+from regulars.web.context import AppContext
 from regulars.web.endpoint import Endpoint
 from regulars.web.errors import ApiError
 

@@ -3,15 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
 from regulars.core import countries, money, timestamps
 from regulars.core.errors import NotFoundError, ValidationError
-
-if TYPE_CHECKING:
-    from regulars.model.unit_of_work import UnitOfWork
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,39 +199,12 @@ async def upsert(connection: Any, new: NewCommunity, now: datetime) -> bool:
         return True
     async with connection.transaction():
         await connection.execute(f"SET LOCAL regulars.community_id = '{int(before.id)}'")
-        is_new, moves_values = await _changed(connection, before, new, now)
+        is_new, moves_values = await apply_changes(connection, before, new, now)
         if moves_values:
             await connection.execute(
                 "UPDATE epochs SET values_epoch = values_epoch + 1 WHERE community_id = $1", before.id
             )
     return is_new
-
-
-async def update(
-    uow: "UnitOfWork",
-    *,
-    name: str | None = None,
-    country: str | None = None,
-    timezone: str | None = None,
-    currency: str | None = None,
-) -> Community:
-    """Changes what is given of a community; gives it as it is then.
-
-    Another zone or currency shows in the next read of every profile. Raises Refused by field; the currency is
-    fixed after the first transaction.
-    """
-    before = await get_by_id(uow.connection, uow.community_id)
-    new = NewCommunity(
-        before.slug,
-        before.name if name is None else name,
-        before.country if country is None else country,
-        before.timezone if timezone is None else timezone,
-        before.currency if currency is None else currency,
-    )
-    _, moves_values = await _changed(uow.connection, before, new, uow.now)
-    if moves_values:
-        uow.invalidate_values()
-    return await get_by_id(uow.connection, uow.community_id)
 
 
 async def set_member_handles(connection: Any, slug: str, handles: Sequence[str] | None, now: datetime) -> None:
@@ -250,8 +220,11 @@ async def set_member_handles(connection: Any, slug: str, handles: Sequence[str] 
         )
 
 
-async def _changed(connection: Any, before: Community, new: NewCommunity, now: datetime) -> tuple[bool, bool]:
-    """Whether anything is new, and whether it is something that every profile's values are read by."""
+async def apply_changes(connection: Any, before: Community, new: NewCommunity, now: datetime) -> tuple[bool, bool]:
+    """Stores what differs of a community; gives whether anything does, and whether it affects every profile's values.
+
+    Raises ValidationError by field.
+    """
     country, timezone, currency = _checked(new)
     if currency != before.currency:
         # Whoever writes now reads amounts by the old one: they end first, and are seen by what follows.

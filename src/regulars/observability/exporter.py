@@ -5,7 +5,6 @@ import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import structlog
 from prometheus_client import CollectorRegistry, ProcessCollector, exposition
@@ -19,10 +18,8 @@ from regulars.loading.batches import LoadSummary
 from regulars.observability import metrics
 from regulars.observability.metrics import MetricSpec, MetricType
 from regulars.observability.shared_counters import SharedCounters
+from regulars.web.context import AppContext
 from regulars.web.endpoint import Endpoint
-
-if TYPE_CHECKING:
-    from regulars.web.context import AppContext
 
 SAMPLE_INTERVAL_SECONDS = 1.0
 """How often a process tells the others what it holds."""
@@ -51,7 +48,7 @@ _VERSION = hashlib.sha256(repr(_PLACES).encode()).hexdigest()[:16]
 class MetricsExporter:
     """The numbers of one process, which shares them with those that have the same folder."""
 
-    def __init__(self, server: "AppContext", folder: Path | None = None) -> None:
+    def __init__(self, server: AppContext, folder: Path | None = None) -> None:
         self._server = server
         if folder is not None:
             # After an upgrade a process that comes later may have others to share.

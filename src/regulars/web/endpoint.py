@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
 
@@ -21,18 +21,16 @@ from regulars.ingest.providers.provider import Provider
 from regulars.model.resource import Resource
 from regulars.model.unit_of_work import UnitOfWork
 from regulars.web import bodies
+from regulars.web.context import AppContext
 from regulars.web.errors import ApiError, refused
 from regulars.web.lone_surrogates import replace_lone_surrogates
-
-if TYPE_CHECKING:
-    from regulars.web.context import AppContext
 
 
 @dataclass(slots=True)
 class RequestContext:
     """One request, checked: who asks, the parts of its path, its query, its body decoded, its key."""
 
-    app: "AppContext"
+    app: AppContext
     principal: Principal
     community_id: int
     path_params: Mapping[str, str]
@@ -72,7 +70,7 @@ class RequestContext:
 class ReportRequest:
     """One request of the Reporting API, let in: who asks, about whom, the parts of its path, the body as it came."""
 
-    app: "AppContext"
+    app: AppContext
     principal: Principal
     tenants: tuple[Tenant, ...]
     path_params: Mapping[str, str]

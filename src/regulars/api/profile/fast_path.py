@@ -11,7 +11,8 @@ from regulars.auth.authorization import authorize
 from regulars.auth.errors import AccessDenied
 from regulars.auth.principals import Principal
 from regulars.observability.exporter import MetricsExporter
-from regulars.web.context import AppContext, encode
+from regulars.web.bodies import encode
+from regulars.web.context import AppContext
 
 _BEFORE = "/api/v3/profiles/"
 _AFTER = "/aggregations"

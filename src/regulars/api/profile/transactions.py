@@ -27,7 +27,8 @@ from regulars.model.resource import fetch_page, parse_list_query
 from regulars.model.transactions import schema
 from regulars.model.transactions.schema import TRANSACTIONS, TransactionIn
 from regulars.model.unit_of_work import UnitOfWork
-from regulars.web.context import encode
+from regulars.web import request_handling
+from regulars.web.bodies import encode
 from regulars.web.endpoint import Endpoint, RequestContext, data_envelope, page_envelope
 
 _AT = "/api/v3/transactions"
@@ -198,7 +199,7 @@ async def _update_or_create(call: RequestContext) -> Response:
             found = await transaction_updates.find_existing(scope, call.body)
         if found is not None:
             try:
-                return await call.app.run_write(call, 200, change)
+                return await request_handling.run_write(call, 200, change)
             except _GoneError:
                 continue
         try:

@@ -16,7 +16,8 @@ from regulars.query import costs
 from regulars.query.errors import InvalidParametersError
 from regulars.query.parser.request import InvalidJsonError
 from regulars.web import bodies
-from regulars.web.context import AppContext, encode
+from regulars.web.bodies import encode
+from regulars.web.context import AppContext
 from regulars.web.endpoint import Endpoint, PricedQuery, ReportRequest
 from regulars.web.errors import ApiError, log_failure, report_error_response
 from regulars.web.fair_limiter import BusyError
