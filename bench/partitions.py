@@ -27,7 +27,7 @@ EVERY = 20
 _TABLES = ("transactions", "aggregations")
 _MOVED = {
     # Each leaves a dead row behind it in the table, and in its indexes.
-    "transactions": "UPDATE transactions SET shop_date = shop_date + 1",
+    "transactions": "UPDATE transactions SET transacted_on = transacted_on + 1",
     "aggregations": "UPDATE aggregations SET next_change_at = next_change_at + interval '1 second'",
 }
 

@@ -180,7 +180,7 @@ class _Shown:
         counted = [each for each in own if not each.is_void and each.transacted_at <= as_of]
         self.counted = sorted(counted, key=transaction_order)
         self.sales = [each for each in self.counted if each.total > 0]
-        self.shop_days = sorted({self.shop_date(sale) for sale in self.sales})
+        self.shop_days = sorted({self.transacted_on(sale) for sale in self.sales})
         self.joined_at = profile.joined_at and profile.joined_at.astimezone(UTC)
         self.joined_on = self.joined_at and _local_date(facts, self.joined_at)
 
@@ -193,7 +193,7 @@ class _Shown:
     def locations(self, transactions: Iterable[Transaction]) -> list[Location]:
         return [location for each in transactions if (location := self.location(each))]
 
-    def shop_date(self, transaction: Transaction) -> date:
+    def transacted_on(self, transaction: Transaction) -> date:
         location = self.location(transaction)
         zone = transaction.timezone or (location and location.timezone) or self.facts.community.timezone
         return transaction.transacted_at.astimezone(ZoneInfo(zone)).date()
@@ -245,7 +245,7 @@ def _newer_values(shown: _Shown) -> dict[str, object]:
     days, joined_at, joined_on = shown.shop_days, shown.joined_at, shown.joined_on
     counted_12m, visited = shown.within(12, shown.counted), shown.locations(shown.sales)
     average_days = _half_up(Fraction((days[-1] - days[0]).days, len(days))) if len(days) >= 3 else None
-    on_latest_day = [each for each in shown.counted if days and shown.shop_date(each) == days[-1]]
+    on_latest_day = [each for each in shown.counted if days and shown.transacted_on(each) == days[-1]]
     country, country_score = _vote(shown, "country")
     iso_state, iso_state_score = _vote(shown, "iso_state", country)
     region, region_score = _vote(shown, "state", country)

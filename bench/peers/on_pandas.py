@@ -19,7 +19,7 @@ def subset(folder: str, output: str, as_of: str, timezone: str) -> None:
     at = pd.Timestamp(as_of)
     told, profiles, brand_names = _read(f"{folder}/transactions.parquet", at)
     sales = told[told.cents > 0].copy()
-    sales["shop_date"] = sales.transacted_at.dt.tz_convert(timezone).dt.tz_localize(None).dt.floor("D")
+    sales["transacted_on"] = sales.transacted_at.dt.tz_convert(timezone).dt.tz_localize(None).dt.floor("D")
     values = pd.DataFrame(index=pd.RangeIndex(len(profiles)))
     everything = told.groupby("profile", sort=False)
     values["spend_all"] = everything.cents.sum()
@@ -29,10 +29,12 @@ def subset(folder: str, output: str, as_of: str, timezone: str) -> None:
     values["spend_last_date"] = everything.transacted_at.max()
     by_profile = sales.groupby("profile", sort=False)
     values["shop_count"] = by_profile.size()
-    values["first_shop_date"] = by_profile.shop_date.min()
-    values["latest_shop_date"] = by_profile.shop_date.max()
+    values["first_shop_date"] = by_profile.transacted_on.min()
+    values["latest_shop_date"] = by_profile.transacted_on.max()
     # Distinct pairs first: nunique by group is several times slower.
-    values["total_shop_days"] = sales[["profile", "shop_date"]].drop_duplicates().groupby("profile", sort=False).size()
+    values["total_shop_days"] = (
+        sales[["profile", "transacted_on"]].drop_duplicates().groupby("profile", sort=False).size()
+    )
     for name in ("shop_count", "total_shop_days"):
         values[name] = values[name].fillna(0).astype("int64")
     values["dimension_frequency"] = _frequency(values)

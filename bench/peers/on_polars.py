@@ -13,7 +13,7 @@ def subset(folder: str, output: str, as_of: str, timezone: str) -> None:
     told = pl.scan_parquet(f"{folder}/transactions.parquet").filter(pl.col("transacted_at") <= at)
     by_profile = (
         told.with_columns(
-            pl.col("transacted_at").dt.convert_time_zone(timezone).dt.date().alias("shop_date"),
+            pl.col("transacted_at").dt.convert_time_zone(timezone).dt.date().alias("transacted_on"),
         )
         .group_by("profile")
         .agg(
@@ -22,9 +22,9 @@ def subset(folder: str, output: str, as_of: str, timezone: str) -> None:
             pl.col("transacted_at").min().alias("spend_first_date"),
             pl.col("transacted_at").max().alias("spend_last_date"),
             IS_SALE.sum().alias("shop_count"),
-            pl.col("shop_date").filter(IS_SALE).n_unique().alias("total_shop_days"),
-            pl.col("shop_date").filter(IS_SALE).min().alias("first_shop_date"),
-            pl.col("shop_date").filter(IS_SALE).max().alias("latest_shop_date"),
+            pl.col("transacted_on").filter(IS_SALE).n_unique().alias("total_shop_days"),
+            pl.col("transacted_on").filter(IS_SALE).min().alias("first_shop_date"),
+            pl.col("transacted_on").filter(IS_SALE).max().alias("latest_shop_date"),
             pl.col("transacted_at").filter(IS_SALE).max().alias("last_sale_at"),
         )
         .with_columns(frequency().alias("dimension_frequency"), recency(at).alias("dimension_recency"))

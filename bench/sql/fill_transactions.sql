@@ -3,7 +3,7 @@
 -- twenty a return; with all derived columns, without lines, which no value reads.
 INSERT INTO transactions (
     community_id, id, external_id, profile_id, transacted_at, timezone, total, location_id, systems, receipt_ref,
-    created_at, updated_at, amount, sign, shop_date, channels, discount, list_value, sold_products
+    created_at, updated_at, amount, direction, transacted_on, channels, discount, list_value, item_product_ids
 )
 SELECT $1, $6 + n, 'T' || $6 + n, md5(concat($1, '-', whose))::uuid, at, 'Europe/Oslo',
        amount / 100.0, 1 + (whose * 7 + (chance >> 16 & 65535) % 3) % $4, ARRAY[CASE WHEN n % 5 = 0 THEN 'web' ELSE 'pos' END],

@@ -26,8 +26,8 @@ CREATE UNIQUE INDEX transactions_pkey ON transactions (community_id, id, profile
 CREATE UNIQUE INDEX transactions_by_external_id ON transactions (community_id, external_id, profile_id);
 CREATE INDEX transactions_unowned ON transactions (community_id, receipt_ref) WHERE profile_id IS NULL;
 CREATE INDEX transactions_history ON transactions (community_id, profile_id, transacted_at, id)
-    INCLUDE (external_id, amount, sign, shop_date, channels, location_id,
-             discount, list_value, sold_products, sold_brands, sold_in_items)
+    INCLUDE (external_id, amount, direction, transacted_on, channels, location_id,
+             discount, list_value, item_product_ids, item_brands, items_overflow)
     WHERE NOT is_void AND profile_id IS NOT NULL;
 CREATE INDEX transactions_void ON transactions (community_id, profile_id) WHERE is_void AND profile_id IS NOT NULL;
 ALTER TABLE aggregations ADD PRIMARY KEY (community_id, profile_id);

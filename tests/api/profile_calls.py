@@ -86,7 +86,7 @@ async def list_memberships(club: Club, profile_id: str) -> list[tuple[str, str, 
 
 async def insert_transaction(club: Club, profile_id: str, external_id: str, **columns: Any) -> None:
     """A transaction of a profile with one item, as it is kept."""
-    values = {"total": Decimal(10), "amount": 1000, "sign": 1, "is_void": False, **columns}
+    values = {"total": Decimal(10), "amount": 1000, "direction": 1, "is_void": False, **columns}
     async with club.database.write_transaction(club.community.id) as scope:
         transaction_id = await scope.fetchval(
             f"""

@@ -129,7 +129,7 @@ async def test_many_brands_of_one_transaction_are_read_from_its_lines(club: Club
         club,
         [transaction_write(club, profile="P1", items=items), transaction_write(club, profile="P1", items=items[:2])],
     )
-    assert await stored_rows(club, "sold_in_items, sold_brands") == [(False, brands[:2]), (True, None)]
+    assert await stored_rows(club, "items_overflow, item_brands") == [(False, brands[:2]), (True, None)]
     answer = await club.http.get(f"{V3}/profiles/{member}/aggregations")
     assert answer.json()["data"]["purchased_brands"] == brands
 

@@ -54,7 +54,7 @@ async def test_another_zone_shows_in_the_next_read(club: Club) -> None:
     await create_transaction(club, sale(10, "2026-10-01 23:30:00", profile_id=mine))
     async with club.database.write_transaction(club.community.id) as scope:
         await scope.execute(
-            "UPDATE transactions SET timezone = NULL, shop_date = NULL WHERE community_id = $1", club.community.id
+            "UPDATE transactions SET timezone = NULL, transacted_on = NULL WHERE community_id = $1", club.community.id
         )
     before = await get_values(club, mine)
     assert (before["dimension_join"], before["first_shop_date"]) == ("JC", "2026-10-01")

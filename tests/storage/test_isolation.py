@@ -200,7 +200,7 @@ MANY = 20_000
 
 _MANY_TRANSACTIONS = f"""
 INSERT INTO transactions (
-    community_id, id, external_id, profile_id, transacted_at, total, amount, sign, created_at, updated_at
+    community_id, id, external_id, profile_id, transacted_at, total, amount, direction, created_at, updated_at
 )
 SELECT $1, next_id(), 'many-' || n, md5((n % 4000)::text)::uuid,
        $2::timestamptz - n * interval '1 minute', 1, 100, 1, $2, $2

@@ -76,12 +76,12 @@ async def test_where_all_is_well_nothing_is_found(database: Database, clock: Man
             ],
         ),
         (
-            "UPDATE transactions SET sign = 0 WHERE id = {second}",
-            ["transaction {second}: sign is kept as '0', the facts say '-1'"],
+            "UPDATE transactions SET direction = 0 WHERE id = {second}",
+            ["transaction {second}: direction is kept as '0', the facts say '-1'"],
         ),
         (
-            "UPDATE transactions SET shop_date = '2026-10-03' WHERE id = {second}",
-            ["transaction {second}: shop_date is kept as '2026-10-03', the facts say '2026-10-02'"],
+            "UPDATE transactions SET transacted_on = '2026-10-03' WHERE id = {second}",
+            ["transaction {second}: transacted_on is kept as '2026-10-03', the facts say '2026-10-02'"],
         ),
         (
             "UPDATE transactions SET channels = 3 WHERE id = {second}",
@@ -96,7 +96,7 @@ async def test_where_all_is_well_nothing_is_found(database: Database, clock: Man
             ["transaction {first}: discount is kept as '1', the facts say '0.5'"],
         ),
         (
-            "UPDATE transactions SET sold_brands = NULL WHERE id = {first}",
+            "UPDATE transactions SET item_brands = NULL WHERE id = {first}",
             ["""transaction {first}: sold is kept as '{{"(1,)"}}', the facts say '{{"(1,B)"}}'"""],
         ),
         (
@@ -285,7 +285,7 @@ async def test_what_was_sold_is_found_in_the_items_of_a_transaction_with_many(
     many = tuple(Item(brand=f"brand {number}") for number in range(600))
     community_id, (only,) = await kept(database, clock, case("", [purchase("2026-10-01", "5", items=many)], {}))
     async with database.read_transaction(community_id) as scope:
-        assert await scope.fetchval("SELECT sold_in_items FROM transactions WHERE community_id = $1", community_id)
+        assert await scope.fetchval("SELECT items_overflow FROM transactions WHERE community_id = $1", community_id)
     assert await found(database, community_id) == []
     with psycopg.connect(database_urls[0]) as owner:
         owner.execute(f"SET LOCAL regulars.community_id = '{community_id}'".encode())

@@ -33,7 +33,7 @@ _COUNTED = Relation(
         _told(
             "micros(history.transacted_at)",
             "history.amount",
-            "days_between(CAST('1970-01-01' AS DATE), history.shop_date)",
+            "days_between(CAST('1970-01-01' AS DATE), history.transacted_on)",
             "CASE WHEN history.is_sale THEN 1 WHEN history.moves THEN -1 ELSE 0 END",
             "history.channels",
             "CASE WHEN history.location_id IS NULL THEN 0 ELSE 1 END",

@@ -20,9 +20,9 @@ member AS (
 ),
 history AS (
     SELECT k, n, transacted_at, external_id, id,
-           amount, shop_date, location_id, channels, discount, list_value,
-           sign = 1 AS is_sale,
-           sign <> 0 AS moves,
+           amount, transacted_on, location_id, channels, discount, list_value,
+           direction = 1 AS is_sale,
+           direction <> 0 AS moves,
            transacted_at > before_12m
                AND (transacted_at > after_12m OR as_of < transacted_at + INTERVAL '12 months') AS within_12m,
            transacted_at > before_24m

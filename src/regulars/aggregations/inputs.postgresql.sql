@@ -53,21 +53,21 @@ history AS MATERIALIZED (
            row_number() OVER (PARTITION BY asked.k ORDER BY told.transacted_at, told.external_id, told.id) AS n,
            told.transacted_at, told.amount, told.id,
            coalesce(
-               told.shop_date,
+               told.transacted_on,
                CAST(told.transacted_at AT TIME ZONE coalesce(place.timezone, community.zone) AS date)
-           ) AS shop_date,
-           told.sign = 1 AS is_sale,
-           told.sign <> 0 AS moves,
+           ) AS transacted_on,
+           told.direction = 1 AS is_sale,
+           told.direction <> 0 AS moves,
            told.transacted_at > asked.before_12m
                AND (told.transacted_at > asked.after_12m OR asked.as_of < told.transacted_at + INTERVAL '12 months')
                AS within_12m,
            told.transacted_at > asked.before_24m
                AND (told.transacted_at > asked.after_24m OR asked.as_of < told.transacted_at + INTERVAL '24 months')
                AS within_24m,
-           told.sold_in_items,
+           told.items_overflow,
            coalesce(told.channels, CASE WHEN place.type = 'online' THEN 2 WHEN place.type <> '' THEN 1 END)
                AS channels,
-           told.location_id, told.discount, told.list_value, told.sold_products, told.sold_brands
+           told.location_id, told.discount, told.list_value, told.item_product_ids, told.item_brands
     FROM asked
     CROSS JOIN community
     JOIN transactions AS told
@@ -77,17 +77,17 @@ history AS MATERIALIZED (
      AND NOT told.is_void
     -- Only where the transaction itself leaves its date or its channel open.
     LEFT JOIN locations AS place
-      ON place.location_id = CASE WHEN told.shop_date IS NULL OR told.channels IS NULL THEN told.location_id END
+      ON place.location_id = CASE WHEN told.transacted_on IS NULL OR told.channels IS NULL THEN told.location_id END
 ),
 lines AS MATERIALIZED (
-    SELECT k, unnest(sold_products) AS product_id, unnest(sold_brands) AS brand
+    SELECT k, unnest(item_product_ids) AS product_id, unnest(item_brands) AS brand
     FROM history
-    WHERE sold_products IS NOT NULL OR sold_brands IS NOT NULL
+    WHERE item_product_ids IS NOT NULL OR item_brands IS NOT NULL
     UNION ALL
     SELECT history.k, items.product_id, items.brand
     FROM history
     JOIN transaction_items AS items ON items.community_id = $1 AND items.transaction_id = history.id
-    WHERE history.sold_in_items AND NOT items.is_void AND items.quantity > 0
+    WHERE history.items_overflow AND NOT items.is_void AND items.quantity > 0
 ),
 bought AS MATERIALIZED (
     -- Each product once, however many profiles bought it.

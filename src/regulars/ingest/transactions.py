@@ -225,7 +225,7 @@ def _header(rows: Sequence[TransactionRow]) -> tuple[object, ...]:
         array_literal([_json(row.details) for row in rows]),
         fingerprints if any(fingerprints) else [],
         array_literal([row.amount for row in rows]),
-        array_literal([row.shop_date for row in rows]),
+        array_literal([row.transacted_on for row in rows]),
         array_literal([row.channels for row in rows]),
         array_literal([each.discount for each in sold]),
         array_literal([each.list_value for each in sold]),

@@ -12,21 +12,21 @@ WITH given AS MATERIALIZED (
     ) WITH ORDINALITY AS row (
         external_id, profile_id, transacted_at, timezone, total,
         currency, currency_rate, location_id, systems, is_void,
-        receipt_ref, details, fingerprint, amount, shop_date,
-        channels, discount, list_value, sold_products, sold_brands,
-        sold_in_items, place
+        receipt_ref, details, fingerprint, amount, transacted_on,
+        channels, discount, list_value, item_product_ids, item_brands,
+        items_overflow, place
     )
 ),
 made AS (
     INSERT INTO transactions (
         community_id, id, external_id, profile_id, transacted_at, timezone, total, currency, currency_rate,
         location_id, systems, is_void, receipt_ref, details, fingerprint, created_at, updated_at,
-        amount, sign, shop_date, channels, discount, list_value, sold_products, sold_brands, sold_in_items
+        amount, direction, transacted_on, channels, discount, list_value, item_product_ids, item_brands, items_overflow
     )
     SELECT $1, id, external_id, profile_id, transacted_at, timezone, total, currency, currency_rate,
            location_id, string_to_array(systems, ','), is_void, receipt_ref, details, fingerprint, $23, $23,
-           amount, sign(total)::smallint, shop_date, channels, discount, list_value,
-           sold_products::bigint[], sold_brands::text[], sold_in_items
+           amount, sign(total)::smallint, transacted_on, channels, discount, list_value,
+           item_product_ids::bigint[], item_brands::text[], items_overflow
     FROM given
     ORDER BY external_id, place
     ON CONFLICT (community_id, external_id) WHERE external_id IS NOT NULL DO NOTHING

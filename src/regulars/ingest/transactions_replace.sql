@@ -11,9 +11,9 @@ WITH given AS MATERIALIZED (
     ) WITH ORDINALITY AS row (
         external_id, profile_id, transacted_at, timezone, total,
         currency, currency_rate, location_id, systems, is_void,
-        receipt_ref, details, fingerprint, amount, shop_date,
-        channels, discount, list_value, sold_products, sold_brands,
-        sold_in_items, id, place
+        receipt_ref, details, fingerprint, amount, transacted_on,
+        channels, discount, list_value, item_product_ids, item_brands,
+        items_overflow, id, place
     )
 ),
 replaced AS (
@@ -33,14 +33,14 @@ replaced AS (
         fingerprint = given.fingerprint,
         updated_at = $23,
         amount = given.amount,
-        sign = sign(given.total)::smallint,
-        shop_date = given.shop_date,
+        direction = sign(given.total)::smallint,
+        transacted_on = given.transacted_on,
         channels = given.channels,
         discount = given.discount,
         list_value = given.list_value,
-        sold_products = given.sold_products::bigint[],
-        sold_brands = given.sold_brands::text[],
-        sold_in_items = given.sold_in_items
+        item_product_ids = given.item_product_ids::bigint[],
+        item_brands = given.item_brands::text[],
+        items_overflow = given.items_overflow
     FROM given
     WHERE kept.community_id = $1 AND kept.id = given.id
 ),

@@ -188,11 +188,11 @@ def transactions(shape: InputTraits, dialect: CastDialect, faults: RowErrors, *,
             join += f"LEFT JOIN fact_brands AS labelled ON labelled.name = {line_items.brand_name(shape)}\n"
     has_local = "CASE WHEN t.transacted_at IS NULL THEN {} ELSE t.transacted_at END"
     at = has_local.format(dialect.engine.macros["instant_of"]("t.transacted_at_local", zone))
-    shop_date = dialect.engine.macros["local_date"]("t.at", "t.zone")
+    transacted_on = dialect.engine.macros["local_date"]("t.at", "t.zone")
     if _is_dated_by_days(shape, dialect):
         join += "LEFT JOIN zone_days AS part ON part.utc_day = CAST(t.at AS DATE)\n"
         known = "WHEN t.at < part.turns_at THEN part.earlier WHEN t.at >= part.turns_at THEN part.later"
-        shop_date = f"CASE {known} ELSE {shop_date} END"
+        transacted_on = f"CASE {known} ELSE {transacted_on} END"
     channels = dictionary_encoding.channels("t.systems")
     if dialect.uses_ordinals and "systems" in shape.scales:
         join += "LEFT JOIN known_systems AS known ON known.systems = t.systems\n"
@@ -207,9 +207,9 @@ def transactions(shape: InputTraits, dialect: CastDialect, faults: RowErrors, *,
        {"t.external_id" if has_ids else casting.null_of(ColumnType.BOOLEAN, dialect)} AS external_id,
        CAST(0 AS TINYINT) AS id,
        t.at AS transacted_at,
-       CASE WHEN t.zone = 'UTC' THEN CAST(t.at AS DATE) ELSE {shop_date} END AS shop_date,
+       CASE WHEN t.zone = 'UTC' THEN CAST(t.at AS DATE) ELSE {transacted_on} END AS transacted_on,
        {amount(shape, dialect)} AS amount,
-       CAST(CASE WHEN t.total > 0 THEN 1 WHEN t.total < 0 THEN -1 ELSE 0 END AS TINYINT) AS sign,
+       CAST(CASE WHEN t.total > 0 THEN 1 WHEN t.total < 0 THEN -1 ELSE 0 END AS TINYINT) AS direction,
        CAST(coalesce({channels}, CASE WHEN t.place_type = 'online' THEN 2 WHEN t.place_type <> '' THEN 1 END)
            AS TINYINT) AS channels,
        t.location_id,

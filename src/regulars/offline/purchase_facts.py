@@ -108,7 +108,7 @@ def purchases(wanted: PurchaseSelection, shape: InputTraits, dialect: CastDialec
     listed, source = "".join(f",\n       {each}" for each in columns), "\n".join(rows)
     return PlanStep(
         "purchases",
-        f"""SELECT told.transacted_at AS at, CASE told.sign WHEN 1 THEN 1 ELSE 0 END AS sales, told.amount,
+        f"""SELECT told.transacted_at AS at, CASE told.direction WHEN 1 THEN 1 ELSE 0 END AS sales, told.amount,
        told.profile AS member{listed}
 FROM {source}""",
         is_materialized=bool(wanted.dimensions),

@@ -14,7 +14,7 @@ fresh AS MATERIALIZED (
         t.id,
         t.transacted_at AS at,
         NOT t.is_void AS counted,
-        CASE t.sign WHEN 1 THEN 1 ELSE 0 END AS sales,
+        CASE t.direction WHEN 1 THEN 1 ELSE 0 END AS sales,
         t.amount,
         buyer.member_id,
         t.location_id AS location,
@@ -40,7 +40,7 @@ fresh AS MATERIALIZED (
         END AS age
     FROM wanted
     CROSS JOIN LATERAL (
-        SELECT id, profile_id, transacted_at, is_void, sign, amount, location_id, channels, currency, currency_rate
+        SELECT id, profile_id, transacted_at, is_void, direction, amount, location_id, channels, currency, currency_rate
         FROM transactions
         WHERE community_id = $1 AND id = wanted.id
         OFFSET 0

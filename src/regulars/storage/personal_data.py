@@ -77,7 +77,7 @@ FACTS = (
         deleted_by="model.erasure",
         blanked_columns=dict.fromkeys(
             (
-                "external_id", "title", "first_name", "last_name", "email", "email_key", "mobile_phone", "birth_day",
+                "external_id", "title", "first_name", "last_name", "email", "email_normalized", "mobile_phone", "birth_day",
                 "birth_month", "properties", "attributes", "tags", "statuses", "custom_fields",
             ),
             "",
@@ -147,8 +147,8 @@ FACTS = (
         retained={
             "id external_id receipt_ref fingerprint": "A correction, a return or the same file finds the purchase.",
             "profile_id transacted_at timezone total currency currency_rate location_id systems is_void created_at "
-            "updated_at amount sign shop_date channels discount list_value sold_products sold_brands "
-            "sold_in_items": _VALUES,
+            "updated_at amount direction transacted_on channels discount list_value item_product_ids item_brands "
+            "items_overflow": _VALUES,
         },
     ),
     TableErasure(

@@ -71,10 +71,10 @@ _TOLD = """CROSS JOIN LATERAL (
 
 _TRANSACTIONS = f"""{_ASKED}
 SELECT asked.profile, told.id, told.external_id, told.transacted_at,
-       told.amount, told.sign, told.shop_date, told.channels, told.location_id,
+       told.amount, told.direction, told.transacted_on, told.channels, told.location_id,
        trim_scale(told.discount) AS discount, trim_scale(told.list_value) AS list_value,
-       CASE WHEN NOT told.sold_in_items THEN told.sold_products END AS sold_products,
-       CASE WHEN NOT told.sold_in_items THEN to_json(told.sold_brands) END AS sold_brands
+       CASE WHEN NOT told.items_overflow THEN told.item_product_ids END AS item_product_ids,
+       CASE WHEN NOT told.items_overflow THEN to_json(told.item_brands) END AS item_brands
 FROM asked
 {_TOLD}
 """
@@ -87,7 +87,7 @@ FROM asked
 CROSS JOIN LATERAL (
     SELECT product_id, brand
     FROM transaction_items
-    WHERE told.sold_in_items AND community_id = $1 AND transaction_id = told.id AND NOT is_void AND quantity > 0
+    WHERE told.items_overflow AND community_id = $1 AND transaction_id = told.id AND NOT is_void AND quantity > 0
     OFFSET 0
 ) AS items
 """
@@ -130,14 +130,14 @@ _TRANSACTION_COLUMNS = {
     "external_id": TEXT,
     "transacted_at": TIMESTAMP,
     "amount": INTEGER,
-    "sign": INTEGER,
-    "shop_date": DATE,
+    "direction": INTEGER,
+    "transacted_on": DATE,
     "channels": INTEGER,
     "location_id": INTEGER,
     "discount": TEXT,
     "list_value": TEXT,
-    "sold_products": TEXT,
-    "sold_brands": TEXT,
+    "item_product_ids": TEXT,
+    "item_brands": TEXT,
 }
 _LINE_COLUMNS = {"profile": INTEGER, "transacted_at": TIMESTAMP, "product_id": INTEGER, "brand": TEXT}
 _PRODUCT_COLUMNS = {"product_id": INTEGER, "brand": TEXT}
@@ -205,11 +205,11 @@ def _in_units(column: str) -> str:
 
 
 _FACT_TRANSACTIONS = f"""
-SELECT told.profile, told.id, told.external_id, told.transacted_at, told.amount, told.sign, told.location_id,
+SELECT told.profile, told.id, told.external_id, told.transacted_at, told.amount, told.direction, told.location_id,
        coalesce(
-           told.shop_date,
+           told.transacted_on,
            CAST(local_time(told.transacted_at, coalesce(place.timezone, club.zone)) AS DATE)
-       ) AS shop_date,
+       ) AS transacted_on,
        coalesce(told.channels, CASE WHEN place.type = 'online' THEN 2 WHEN place.type <> '' THEN 1 END) AS channels,
        {_in_units("discount")} AS discount,
        {_in_units("list_value")} AS list_value
@@ -223,10 +223,10 @@ _FACT_LINES = """
 SELECT line.profile, line.transacted_at, coalesce(product.brand, line.brand) AS brand
 FROM (
     SELECT profile, transacted_at,
-           unnest(CAST(translate(sold_products, '{}', '[]') AS BIGINT[])) AS product_id,
-           unnest(from_json(sold_brands, '["VARCHAR"]')) AS brand
+           unnest(CAST(translate(item_product_ids, '{}', '[]') AS BIGINT[])) AS product_id,
+           unnest(from_json(item_brands, '["VARCHAR"]')) AS brand
     FROM given_transactions
-    WHERE sold_products IS NOT NULL OR sold_brands IS NOT NULL
+    WHERE item_product_ids IS NOT NULL OR item_brands IS NOT NULL
     UNION ALL
     SELECT profile, transacted_at, product_id, brand
     FROM given_lines
@@ -267,7 +267,7 @@ def _divided(runner: DuckDBEngine, as_of: datetime) -> pa.Table:
         SELECT told.profile, told.discount, told.list_value
         FROM given_transactions AS told
         JOIN units ON units.profile = told.profile
-        WHERE NOT units.fits AND told.sign = 1 AND told.list_value IS NOT NULL
+        WHERE NOT units.fits AND told.direction = 1 AND told.list_value IS NOT NULL
           AND told.transacted_at <= {values.timestamp_literal(as_of)}
         """
     )

@@ -3,8 +3,8 @@ WITH club AS (
     SELECT currency, minor_digits FROM communities WHERE id = $1
 ),
 scaled AS (
-    SELECT t.id, t.amount, t.sign, t.total, t.shop_date, t.transacted_at, t.timezone, t.discount, t.list_value,
-           t.profile_id, t.location_id, t.systems, t.channels, t.sold_products, t.sold_brands, t.sold_in_items,
+    SELECT t.id, t.amount, t.direction, t.total, t.transacted_on, t.transacted_at, t.timezone, t.discount, t.list_value,
+           t.profile_id, t.location_id, t.systems, t.channels, t.item_product_ids, t.item_brands, t.items_overflow,
            t.total * into_own.rate * (10::numeric ^ club.minor_digits) AS minor,
            into_own.rate
     FROM transactions AS t
@@ -37,9 +37,9 @@ told AS (
                            ELSE round(minor) END)::text AS recomputed
     FROM scaled
     UNION ALL
-    SELECT 'transaction ' || id, 'sign', sign::text, sign(total)::int::text FROM scaled
+    SELECT 'transaction ' || id, 'direction', direction::text, sign(total)::int::text FROM scaled
     UNION ALL
-    SELECT 'transaction ' || id, 'shop_date', shop_date::text, (transacted_at AT TIME ZONE timezone)::date::text
+    SELECT 'transaction ' || id, 'transacted_on', transacted_on::text, (transacted_at AT TIME ZONE timezone)::date::text
     FROM scaled
     UNION ALL
     SELECT 'transaction ' || s.id, 'list_value', trim_scale(s.list_value)::text, trim_scale(lines.list_value * s.rate)::text
@@ -63,9 +63,9 @@ told AS (
     LEFT JOIN lines ON lines.transaction_id = s.id
     CROSS JOIN LATERAL (
         SELECT array_agg(DISTINCT ROW(pair.product_id, pair.brand)::text) AS sold
-        FROM unnest(s.sold_products, s.sold_brands) AS pair (product_id, brand)
+        FROM unnest(s.item_product_ids, s.item_brands) AS pair (product_id, brand)
     ) AS kept
-    WHERE NOT s.sold_in_items
+    WHERE NOT s.items_overflow
     UNION ALL
     SELECT 'transaction ' || s.id, 'profile_id', s.profile_id::text, NULL
     FROM scaled AS s

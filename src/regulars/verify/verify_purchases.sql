@@ -60,7 +60,7 @@ counted AS (
 facts AS (
     SELECT t.id,
            ROW(
-               t.transacted_at, NOT t.is_void, (t.sign = 1)::int, t.amount, t.location_id, p.member_id
+               t.transacted_at, NOT t.is_void, (t.direction = 1)::int, t.amount, t.location_id, p.member_id
            )::text AS told
     FROM transactions AS t
     LEFT JOIN profiles AS p ON p.community_id = $1 AND p.profile_id = t.profile_id

@@ -3,19 +3,19 @@
 -- relation days
 SELECT
   k,
-  shop_date,
+  transacted_on,
   net,
-  LAG(shop_date) OVER (PARTITION BY k ORDER BY shop_date) AS earlier,
-  LEAD(shop_date) OVER (PARTITION BY k ORDER BY shop_date) AS later
+  LAG(transacted_on) OVER (PARTITION BY k ORDER BY transacted_on) AS earlier,
+  LEAD(transacted_on) OVER (PARTITION BY k ORDER BY transacted_on) AS later
 FROM (
   SELECT
     k,
-    shop_date,
+    transacted_on,
     SUM(amount) AS net
   FROM history
   GROUP BY
     k,
-    shop_date
+    transacted_on
   HAVING
     BOOL_OR(CAST(is_sale AS BOOLEAN))
 ) AS dated;
@@ -639,20 +639,20 @@ spend_12m;
 );
 
 -- aggregation first_shop_date
-MIN(shop_date);
+MIN(transacted_on);
 
 -- aggregation second_shop_date
 (
-  LIST_EXTRACT(MIN(shop_date, 2), 2)
+  LIST_EXTRACT(MIN(transacted_on, 2), 2)
 );
 
 -- aggregation previous_shop_date
 (
-  LIST_EXTRACT(MAX(shop_date, 2), 2)
+  LIST_EXTRACT(MAX(transacted_on, 2), 2)
 );
 
 -- aggregation latest_shop_date
-MAX(shop_date);
+MAX(transacted_on);
 
 -- aggregation first_shop_days
 CASE
@@ -703,7 +703,7 @@ COUNT(*);
 
 -- aggregation latest_shop_spend
 (
-  ARG_MAX(net, shop_date)
+  ARG_MAX(net, transacted_on)
 );
 
 -- aggregation latest_shop_currency
@@ -824,13 +824,13 @@ history AS (
       external_id,
       id,
       amount,
-      shop_date,
+      transacted_on,
       location_id,
       channels,
       discount,
       list_value,
-      sign = 1 AS is_sale,
-      sign <> 0 AS moves,
+      direction = 1 AS is_sale,
+      direction <> 0 AS moves,
       transacted_at > before_12m
       AND (
         transacted_at > after_12m OR as_of < transacted_at + INTERVAL '12' MONTHS
@@ -861,19 +861,19 @@ addresses AS (
 days AS (
     SELECT
       k,
-      shop_date,
+      transacted_on,
       net,
-      LAG(shop_date) OVER (PARTITION BY k ORDER BY shop_date) AS earlier,
-      LEAD(shop_date) OVER (PARTITION BY k ORDER BY shop_date) AS later
+      LAG(transacted_on) OVER (PARTITION BY k ORDER BY transacted_on) AS earlier,
+      LEAD(transacted_on) OVER (PARTITION BY k ORDER BY transacted_on) AS later
     FROM (
       SELECT
         k,
-        shop_date,
+        transacted_on,
         SUM(amount) AS net
       FROM history
       GROUP BY
         k,
-        shop_date
+        transacted_on
       HAVING
         BOOL_OR(CAST(is_sale AS BOOLEAN))
     ) AS dated
@@ -1199,17 +1199,17 @@ by_sold AS (
 ),
 by_days AS (
     SELECT k,
-           MIN(shop_date) AS first_shop_date,
+           MIN(transacted_on) AS first_shop_date,
            (
-             LIST_EXTRACT(MIN(shop_date, 2), 2)
+             LIST_EXTRACT(MIN(transacted_on, 2), 2)
            ) AS second_shop_date,
            (
-             LIST_EXTRACT(MAX(shop_date, 2), 2)
+             LIST_EXTRACT(MAX(transacted_on, 2), 2)
            ) AS previous_shop_date,
-           MAX(shop_date) AS latest_shop_date,
+           MAX(transacted_on) AS latest_shop_date,
            COUNT(*) AS total_shop_days,
            (
-             ARG_MAX(net, shop_date)
+             ARG_MAX(net, transacted_on)
            ) AS latest_shop_spend
     FROM days
     GROUP BY k

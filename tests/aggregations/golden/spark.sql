@@ -3,19 +3,19 @@
 -- relation days
 SELECT
   k,
-  shop_date,
+  transacted_on,
   net,
-  LAG(shop_date) OVER (PARTITION BY k ORDER BY shop_date NULLS LAST) AS earlier,
-  LEAD(shop_date) OVER (PARTITION BY k ORDER BY shop_date NULLS LAST) AS later
+  LAG(transacted_on) OVER (PARTITION BY k ORDER BY transacted_on NULLS LAST) AS earlier,
+  LEAD(transacted_on) OVER (PARTITION BY k ORDER BY transacted_on NULLS LAST) AS later
 FROM (
   SELECT
     k,
-    shop_date,
+    transacted_on,
     SUM(amount) AS net
   FROM history
   GROUP BY
     k,
-    shop_date
+    transacted_on
   HAVING
     BOOL_OR(is_sale)
 ) AS dated;
@@ -666,7 +666,7 @@ spend_12m;
 );
 
 -- aggregation first_shop_date
-MIN(shop_date);
+MIN(transacted_on);
 
 -- aggregation second_shop_date
 (
@@ -679,7 +679,7 @@ MIN(shop_date);
 );
 
 -- aggregation latest_shop_date
-MAX(shop_date);
+MAX(transacted_on);
 
 -- aggregation first_shop_days
 CASE
@@ -867,13 +867,13 @@ history AS (
       external_id,
       id,
       amount,
-      shop_date,
+      transacted_on,
       location_id,
       channels,
       discount,
       list_value,
-      sign = 1 AS is_sale,
-      sign <> 0 AS moves,
+      direction = 1 AS is_sale,
+      direction <> 0 AS moves,
       transacted_at > before_12m
       AND (
         transacted_at > after_12m OR as_of < transacted_at + INTERVAL '12' MONTHS
@@ -904,19 +904,19 @@ addresses AS (
 days AS (
     SELECT
       k,
-      shop_date,
+      transacted_on,
       net,
-      LAG(shop_date) OVER (PARTITION BY k ORDER BY shop_date NULLS LAST) AS earlier,
-      LEAD(shop_date) OVER (PARTITION BY k ORDER BY shop_date NULLS LAST) AS later
+      LAG(transacted_on) OVER (PARTITION BY k ORDER BY transacted_on NULLS LAST) AS earlier,
+      LEAD(transacted_on) OVER (PARTITION BY k ORDER BY transacted_on NULLS LAST) AS later
     FROM (
       SELECT
         k,
-        shop_date,
+        transacted_on,
         SUM(amount) AS net
       FROM history
       GROUP BY
         k,
-        shop_date
+        transacted_on
       HAVING
         BOOL_OR(is_sale)
     ) AS dated
@@ -1281,14 +1281,14 @@ by_sold AS (
 ),
 by_days AS (
     SELECT k,
-           MIN(shop_date) AS first_shop_date,
+           MIN(transacted_on) AS first_shop_date,
            (
              MIN(later)
            ) AS second_shop_date,
            (
              MAX(earlier)
            ) AS previous_shop_date,
-           MAX(shop_date) AS latest_shop_date,
+           MAX(transacted_on) AS latest_shop_date,
            COUNT(*) AS total_shop_days,
            (
              MIN(net) FILTER(WHERE

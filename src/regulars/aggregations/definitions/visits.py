@@ -7,13 +7,13 @@ SHOP_DAYS = Relation(
     "days",
     "The profile's shop days in order, each with its net spend, the shop day before and the one after.",
     """
-    SELECT k, shop_date, net,
-           lag(shop_date) OVER (PARTITION BY k ORDER BY shop_date) AS earlier,
-           lead(shop_date) OVER (PARTITION BY k ORDER BY shop_date) AS later
+    SELECT k, transacted_on, net,
+           lag(transacted_on) OVER (PARTITION BY k ORDER BY transacted_on) AS earlier,
+           lead(transacted_on) OVER (PARTITION BY k ORDER BY transacted_on) AS later
     FROM (
-        SELECT k, shop_date, sum(amount) AS net
+        SELECT k, transacted_on, sum(amount) AS net
         FROM history
-        GROUP BY k, shop_date
+        GROUP BY k, transacted_on
         HAVING bool_or(is_sale)
     ) AS dated
     """,
@@ -49,36 +49,36 @@ AGGREGATIONS = (
         ValueType.DATE,
         description="The first shop day, by the local calendar of the sale.",
         relation=SHOP_DAYS,
-        sql="min(shop_date)",
+        sql="min(transacted_on)",
         time_triggers=(NEXT_FUTURE_FACT,),
-        explain_filter="is_sale AND shop_date = first_shop_date",
+        explain_filter="is_sale AND transacted_on = first_shop_date",
     ),
     Aggregation(
         "second_shop_date",
         ValueType.DATE,
         description="The second shop day.",
         relation=SHOP_DAYS,
-        sql="next_to_first(shop_date, later)",
+        sql="next_to_first(transacted_on, later)",
         time_triggers=(NEXT_FUTURE_FACT,),
-        explain_filter="is_sale AND shop_date IN (first_shop_date, second_shop_date)",
+        explain_filter="is_sale AND transacted_on IN (first_shop_date, second_shop_date)",
     ),
     Aggregation(
         "previous_shop_date",
         ValueType.DATE,
         description="The last shop day but one.",
         relation=SHOP_DAYS,
-        sql="next_to_last(shop_date, earlier)",
+        sql="next_to_last(transacted_on, earlier)",
         time_triggers=(NEXT_FUTURE_FACT,),
-        explain_filter="is_sale AND shop_date IN (previous_shop_date, latest_shop_date)",
+        explain_filter="is_sale AND transacted_on IN (previous_shop_date, latest_shop_date)",
     ),
     Aggregation(
         "latest_shop_date",
         ValueType.DATE,
         description="The last shop day.",
         relation=SHOP_DAYS,
-        sql="max(shop_date)",
+        sql="max(transacted_on)",
         time_triggers=(NEXT_FUTURE_FACT,),
-        explain_filter="is_sale AND shop_date = latest_shop_date",
+        explain_filter="is_sale AND transacted_on = latest_shop_date",
     ),
     Aggregation(
         "first_shop_days",
@@ -86,7 +86,7 @@ AGGREGATIONS = (
         description="Days from the join date, in the community's zone, to the first shop day; 0 where negative.",
         sql="CASE WHEN first_shop_date < joined_on THEN 0 ELSE days_between(joined_on, first_shop_date) END",
         time_triggers=(NEXT_FUTURE_FACT,),
-        explain_filter="is_sale AND shop_date = first_shop_date",
+        explain_filter="is_sale AND transacted_on = first_shop_date",
         explain_fields=("joined_at",),
     ),
     Aggregation(
@@ -95,7 +95,7 @@ AGGREGATIONS = (
         description="Days from the first to the second shop day.",
         sql="days_between(first_shop_date, second_shop_date)",
         time_triggers=(NEXT_FUTURE_FACT,),
-        explain_filter="is_sale AND shop_date IN (first_shop_date, second_shop_date)",
+        explain_filter="is_sale AND transacted_on IN (first_shop_date, second_shop_date)",
     ),
     Aggregation(
         "latest_shop_days",
@@ -103,7 +103,7 @@ AGGREGATIONS = (
         description="Days from the last shop day but one to the last.",
         sql="days_between(previous_shop_date, latest_shop_date)",
         time_triggers=(NEXT_FUTURE_FACT,),
-        explain_filter="is_sale AND shop_date IN (previous_shop_date, latest_shop_date)",
+        explain_filter="is_sale AND transacted_on IN (previous_shop_date, latest_shop_date)",
     ),
     Aggregation(
         "average_shop_days",
@@ -138,9 +138,9 @@ AGGREGATIONS = (
         ValueType.MONEY,
         description="Net spend on the last shop day, returns of that day included.",
         relation=SHOP_DAYS,
-        sql="of_last(net, shop_date, later)",
+        sql="of_last(net, transacted_on, later)",
         time_triggers=(NEXT_FUTURE_FACT,),
-        explain_filter="shop_date = latest_shop_date",
+        explain_filter="transacted_on = latest_shop_date",
     ),
     Aggregation(
         "latest_shop_currency",
@@ -148,6 +148,6 @@ AGGREGATIONS = (
         description="The currency that latest_shop_spend is in: the community's.",
         sql="CASE WHEN latest_shop_date IS NOT NULL THEN currency END",
         time_triggers=(NEXT_FUTURE_FACT,),
-        explain_filter="shop_date = latest_shop_date",
+        explain_filter="transacted_on = latest_shop_date",
     ),
 )

@@ -117,7 +117,7 @@ _BY_EMAIL = """
 SELECT wanted.ref AS value, there.profile_id
 FROM unnest($2::text::text[]) AS wanted (ref)
 JOIN profiles AS there
-    ON there.community_id = $1 AND there.email_key = lower(wanted.ref) AND there.deleted_at IS NULL
+    ON there.community_id = $1 AND there.email_normalized = lower(wanted.ref) AND there.deleted_at IS NULL
 """
 
 _BY_PHONE = """

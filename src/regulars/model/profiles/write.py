@@ -126,7 +126,7 @@ UNION ALL
 SELECT given.n, 'email'
 FROM given
 JOIN profiles AS other
-    ON other.community_id = $1 AND other.email_key = lower(given.email) AND other.deleted_at IS NULL
+    ON other.community_id = $1 AND other.email_normalized = lower(given.email) AND other.deleted_at IS NULL
 WHERE other.profile_id <> given.profile_id
 UNION ALL
 SELECT given.n, 'mobile_phone'

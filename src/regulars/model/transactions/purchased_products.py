@@ -66,7 +66,7 @@ SELECT dated.day, coalesce(sum(dated.amount) FILTER (WHERE NOT dated.is_void), 0
 FROM (
     SELECT r.id, r.transacted_at, r.amount, r.is_void,
            coalesce(
-               r.shop_date, CAST(r.transacted_at AT TIME ZONE coalesce(place.timezone, {zone}) AS date)
+               r.transacted_on, CAST(r.transacted_at AT TIME ZONE coalesce(place.timezone, {zone}) AS date)
            ) AS day
     FROM transactions AS r
     LEFT JOIN locations AS place ON place.community_id = $1 AND place.id = r.location_id

@@ -113,7 +113,7 @@ class TransactionRow(msgspec.Struct, kw_only=True):
         return found or None
 
     @property
-    def shop_date(self) -> Any:
+    def transacted_on(self) -> Any:
         """Its date in its own zone; None where its location's or the community's zone decides."""
         if self.timezone is None or self.transacted_at is None:
             return None

@@ -16,7 +16,7 @@ CREATE TABLE profiles (
     first_name             text,
     last_name              text,
     email                  text,
-    email_key              text COLLATE "C" GENERATED ALWAYS AS (lower(email)) STORED,
+    email_normalized       text COLLATE "C" GENERATED ALWAYS AS (lower(email)) STORED,
     mobile_phone           text,
     gender                 text,
     birth_day              smallint,
@@ -48,14 +48,14 @@ CREATE TABLE profiles (
     PRIMARY KEY (community_id, profile_id)
 );
 
-COMMENT ON COLUMN profiles.email_key IS
+COMMENT ON COLUMN profiles.email_normalized IS
     'Derived: the e-mail without case, for lower() is not leakproof and row-level security would take its index away.';
 COMMENT ON COLUMN profiles.phone_country IS
     'Derived when the phone is written: the region of its number, null where several share it; it outlives the phone.';
 
 CREATE UNIQUE INDEX profiles_by_member_id ON profiles (community_id, member_id) WHERE member_id IS NOT NULL;
 CREATE UNIQUE INDEX profiles_by_external_id ON profiles (community_id, external_id) WHERE external_id IS NOT NULL;
-CREATE UNIQUE INDEX profiles_by_email ON profiles (community_id, email_key) WHERE deleted_at IS NULL;
+CREATE UNIQUE INDEX profiles_by_email ON profiles (community_id, email_normalized) WHERE deleted_at IS NULL;
 CREATE UNIQUE INDEX profiles_by_mobile_phone ON profiles (community_id, mobile_phone) WHERE deleted_at IS NULL;
 CREATE INDEX profiles_by_merged_into ON profiles (community_id, merged_into) WHERE merged_into IS NOT NULL;
 

@@ -20,14 +20,14 @@ CREATE TABLE transactions (
     created_at        timestamptz NOT NULL,
     updated_at        timestamptz NOT NULL,
     amount            bigint NOT NULL,
-    sign              smallint NOT NULL,
-    shop_date         date,
+    direction         smallint NOT NULL,
+    transacted_on     date,
     channels          smallint,
     discount          numeric,
     list_value        numeric,
-    sold_products     bigint[],
-    sold_brands       text[] COLLATE "C",
-    sold_in_items     boolean NOT NULL DEFAULT false,
+    item_product_ids  bigint[],
+    item_brands       text[] COLLATE "C",
+    items_overflow    boolean NOT NULL DEFAULT false,
     PRIMARY KEY (community_id, id)
 ) WITH (
     autovacuum_vacuum_insert_scale_factor = 0.02,
@@ -38,24 +38,24 @@ CREATE TABLE transactions (
 
 COMMENT ON COLUMN transactions.amount IS
     'Derived: the total in the community''s currency, in minor units, half-even.';
-COMMENT ON COLUMN transactions.sign IS
+COMMENT ON COLUMN transactions.direction IS
     'Derived: 1 a sale, -1 a return, 0 neither; of the total, for a sale may round to 0.';
-COMMENT ON COLUMN transactions.shop_date IS
+COMMENT ON COLUMN transactions.transacted_on IS
     'Derived from the transaction''s own timezone; null where the location''s or the community''s decides.';
 COMMENT ON COLUMN transactions.channels IS
     'Derived from systems: 1 pos, 2 web, 3 both; null where the location''s type decides.';
 COMMENT ON COLUMN transactions.list_value IS
     'Derived: sum of price_current * quantity of the sold items at the transaction''s rate, exact.';
-COMMENT ON COLUMN transactions.sold_products IS
-    'Derived: with sold_brands, the distinct pairs (product, brand on the item) of the sold items.';
-COMMENT ON COLUMN transactions.sold_in_items IS
+COMMENT ON COLUMN transactions.item_product_ids IS
+    'Derived: with item_brands, the distinct pairs (product, brand on the item) of the sold items.';
+COMMENT ON COLUMN transactions.items_overflow IS
     'Derived: the pairs are too many for the index, so they are read from transaction_items.';
 
 CREATE INDEX transactions_unowned ON transactions (community_id, receipt_ref) WHERE profile_id IS NULL;
 -- A profile's history, read by index-only scans.
 CREATE INDEX transactions_history ON transactions (community_id, profile_id, transacted_at, id)
-    INCLUDE (external_id, amount, sign, shop_date, channels, location_id,
-             discount, list_value, sold_products, sold_brands, sold_in_items)
+    INCLUDE (external_id, amount, direction, transacted_on, channels, location_id,
+             discount, list_value, item_product_ids, item_brands, items_overflow)
     WHERE NOT is_void AND profile_id IS NOT NULL;
 CREATE INDEX transactions_void ON transactions (community_id, profile_id) WHERE is_void AND profile_id IS NOT NULL;
 CREATE UNIQUE INDEX transactions_by_external_id ON transactions (community_id, external_id)
