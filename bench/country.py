@@ -91,7 +91,7 @@ def _decided(store: BenchDatabase, club: BenchClub, country: str) -> list[str]:
     """Profiles for whom the location decides: no other place is in that country."""
     with store.owner_connection() as connection:
         found = connection.execute(
-            "SELECT profile_id::text FROM aggregations WHERE community_id = %s AND likely_country = %s LIMIT 500",
+            "SELECT profile_id::text FROM profile_aggregations WHERE community_id = %s AND likely_country = %s LIMIT 500",
             [club.id, country],
         ).fetchall()
     assert len(found) >= 20, "the location decides for too few profiles"
@@ -102,8 +102,8 @@ def _await_sweep(store: BenchDatabase, club: BenchClub) -> None:
     with store.owner_connection() as connection:
         while fetch_one(
             connection,
-            "SELECT EXISTS (SELECT FROM aggregations JOIN epochs USING (community_id) "
-            f"WHERE community_id = {club.id} AND aggregations.values_epoch < epochs.values_epoch)",
+            "SELECT EXISTS (SELECT FROM profile_aggregations JOIN cache_versions USING (community_id) "
+            f"WHERE community_id = {club.id} AND profile_aggregations.values_version < cache_versions.values_version)",
         )[0]:
             time.sleep(0.2)
 

@@ -100,7 +100,7 @@ def _write_values(store: BenchDatabase, club: BenchClub, path: Path) -> None:
     names = ["profile_id", *(each.name for each in REGISTRY.stored), "event_timestamp"]
     with store.owner_connection() as connection:
         rows = connection.execute(
-            f"SELECT CAST(profile_id AS text), {columns}, calculated_at FROM aggregations "
+            f"SELECT CAST(profile_id AS text), {columns}, calculated_at FROM profile_aggregations "
             f"WHERE community_id = {club.id} ORDER BY profile_id".encode()
         ).fetchall()
     kinds = {"bigint": pa.int64(), "timestamptz": pa.timestamp("us", "UTC")}

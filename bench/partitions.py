@@ -24,11 +24,11 @@ BATCH = 1_000
 EVERY = 20
 """Before a vacuum, the rows of one profile in so many are updated."""
 
-_TABLES = ("transactions", "aggregations")
+_TABLES = ("transactions", "profile_aggregations")
 _MOVED = {
     # Each leaves a dead row behind it in the table, and in its indexes.
     "transactions": "UPDATE transactions SET transacted_on = transacted_on + 1",
-    "aggregations": "UPDATE aggregations SET next_change_at = next_change_at + interval '1 second'",
+    "profile_aggregations": "UPDATE profile_aggregations SET next_change_at = next_change_at + interval '1 second'",
 }
 
 

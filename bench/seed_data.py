@@ -51,7 +51,7 @@ def seed_database(
                 _run(connection, update_statement, *update_arguments)
     store.vacuum("locations", "brands", "products", "product_variants", "profiles", "addresses", "transactions")
     refresh_all(store, club)
-    store.vacuum("aggregations")
+    store.vacuum("profile_aggregations")
 
 
 def add_transactions(connection: psycopg.Connection, club: BenchClub, number: int, profiles: int) -> None:
@@ -92,7 +92,7 @@ def refresh_all(store: BenchDatabase, club: BenchClub) -> None:
             for found in connection.execute(
                 """
                 SELECT profile_id FROM profiles WHERE community_id = %s
-                EXCEPT SELECT profile_id FROM aggregations WHERE community_id = %s
+                EXCEPT SELECT profile_id FROM profile_aggregations WHERE community_id = %s
                 ORDER BY profile_id
                 """,
                 [club.id, club.id],

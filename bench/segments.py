@@ -68,7 +68,7 @@ FILTERS: dict[str, tuple[Any, str]] = {
         "dimension_recency = 'RI' OR country = 'NO' OR spend_all > 300000",
     ),
 }
-_JOINED = "members JOIN aggregations USING (community_id, profile_id)"
+_JOINED = "members JOIN profile_aggregations USING (community_id, profile_id)"
 
 Ask = Callable[[], Awaitable[None]]
 
@@ -145,8 +145,8 @@ async def _copies(
     findings.record("the first filter by spend adds its column", [await _timed(copied.asking(_SPEND))], "ms")
     with store.owner_connection() as connection:
         connection.execute(
-            "UPDATE aggregations SET next_change_at = now() - interval '1 second' WHERE profile_id IN "
-            f"(SELECT profile_id FROM aggregations LIMIT {min(DUE, profiles // 4)})"
+            "UPDATE profile_aggregations SET next_change_at = now() - interval '1 second' WHERE profile_id IN "
+            f"(SELECT profile_id FROM profile_aggregations LIMIT {min(DUE, profiles // 4)})"
         )
     # Another process would come to them as they fall due.
     copied.copies = ReplicaCache(MEGABYTES)

@@ -11,15 +11,15 @@ BEGIN
     WHERE profiles.community_id = bench_club AND profiles.profile_id = NEW.profile_id
     FOR NO KEY UPDATE;
 
-    INSERT INTO aggregations (community_id, profile_id, calculated_at, next_change_at, values_epoch, {columns})
-    SELECT bench_club, fresh.profile_id, fresh.calculated_at, fresh.next_change_at, fresh.values_epoch, {new}
+    INSERT INTO profile_aggregations (community_id, profile_id, calculated_at, next_change_at, values_version, {columns})
+    SELECT bench_club, fresh.profile_id, fresh.calculated_at, fresh.next_change_at, fresh.values_version, {new}
     FROM (
 {statement}
     ) AS fresh
     ON CONFLICT (community_id, profile_id) DO UPDATE
     SET calculated_at = excluded.calculated_at,
         next_change_at = excluded.next_change_at,
-        values_epoch = excluded.values_epoch,
+        values_version = excluded.values_version,
         {updates};
     RETURN NULL;
 END

@@ -3,5 +3,5 @@ CREATE TABLE narrow AS
 SELECT members.community_id, members.gender, members.country, members.subunit_ids, members.consents_true,
        aggregations.dimension_recency, aggregations.spend_all
 FROM members
-JOIN aggregations USING (community_id, profile_id)
+JOIN profile_aggregations USING (community_id, profile_id)
 WHERE members.community_id = $1 AND members.is_member

@@ -111,7 +111,7 @@ def _require_up_to_date(connection: psycopg.Connection) -> None:
 
 
 def _has_present_definitions(connection: psycopg.Connection) -> bool:
-    row = connection.execute("SELECT obj_description('aggregations'::regclass)").fetchone()
+    row = connection.execute("SELECT obj_description('profile_aggregations'::regclass)").fetchone()
     return row is not None and row[0] == f"definitions {table.definitions_version()}"
 
 

@@ -101,8 +101,8 @@ async def kept_rows(product: SystemUnderTest) -> dict[UUID, Any]:
         rows = await scope.fetch(
             """
             SELECT profile_id, calculated_at, next_change_at
-            FROM aggregations
-            WHERE community_id = $1 AND values_epoch = (SELECT values_epoch FROM epochs WHERE community_id = $1)
+            FROM profile_aggregations
+            WHERE community_id = $1 AND values_version = (SELECT values_version FROM cache_versions WHERE community_id = $1)
             """,
             community_id,
         )
@@ -127,7 +127,8 @@ async def the_outbox_tells_every_change(product: SystemUnderTest) -> None:
             "SELECT profile_id, changes FROM outbox WHERE community_id = $1 ORDER BY id", community_id
         )
         kept = await scope.fetch(
-            "SELECT profile_id, to_jsonb(aggregations) AS kept FROM aggregations WHERE community_id = $1", community_id
+            "SELECT profile_id, to_jsonb(profile_aggregations) AS kept FROM profile_aggregations WHERE community_id = $1",
+            community_id,
         )
     last: dict[UUID, dict[str, object]] = {}
     for row in told:

@@ -42,7 +42,7 @@ async def kept(database: Database, clock: ManualClock) -> int:
 async def break_row(database: Database, community_id: int, change: str) -> None:
     """Changes kept rows behind the product's back."""
     async with database.write_transaction(community_id) as scope:
-        await scope.execute(f"UPDATE aggregations SET {change} WHERE community_id = $1", community_id)
+        await scope.execute(f"UPDATE profile_aggregations SET {change} WHERE community_id = $1", community_id)
 
 
 def shown(read: ProfileValues | None, name: str) -> Any:
@@ -120,7 +120,9 @@ async def test_a_row_that_is_true_is_taken_as_it_is(database: Database, clock: M
     assert shown(await ValueReader(database).read(community_id, ME), "shop_count") == 7
 
 
-@pytest.mark.parametrize("why", ["next_change_at = '2026-10-31'", "next_change_at = '2026-11-01'", "values_epoch = 0"])
+@pytest.mark.parametrize(
+    "why", ["next_change_at = '2026-10-31'", "next_change_at = '2026-11-01'", "values_version = 0"]
+)
 async def test_a_row_that_may_not_be_true_is_computed(why: str, database: Database, clock: ManualClock) -> None:
     community_id = await kept(database, clock)
     await break_row(database, community_id, f"shop_count = 7, {why}")
@@ -131,7 +133,7 @@ async def test_who_leaves_while_a_read_runs_is_not_there(
     database: Database, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     community_id = await kept(database, clock)
-    await break_row(database, community_id, "values_epoch = 0")
+    await break_row(database, community_id, "values_version = 0")
 
     async def nobody(*asked: object) -> list[Any]:
         return []
@@ -148,7 +150,7 @@ async def test_locations_are_kept_until_one_of_them_changes(database: Database, 
         await scope.execute("UPDATE locations SET name = 'New' WHERE community_id = $1", community_id)
     assert shown(await reader.read(community_id, ME), "store_join")["name"] is None
     async with database.write_transaction(community_id) as scope:
-        await scope.execute("UPDATE epochs SET locations_epoch = 2 WHERE community_id = $1", community_id)
+        await scope.execute("UPDATE cache_versions SET locations_version = 2 WHERE community_id = $1", community_id)
     assert shown(await reader.read(community_id, ME), "store_join")["name"] == "New"
 
 

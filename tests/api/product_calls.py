@@ -24,5 +24,7 @@ async def list_products(club: Club) -> list[dict[str, Any]]:
 async def values_version(club: Club) -> int:
     """Rises when a fact that many profiles share has changed."""
     async with club.database.read_transaction(club.community.id) as scope:
-        found: int = await scope.fetchval("SELECT values_epoch FROM epochs WHERE community_id = $1", club.community.id)
+        found: int = await scope.fetchval(
+            "SELECT values_version FROM cache_versions WHERE community_id = $1", club.community.id
+        )
     return found

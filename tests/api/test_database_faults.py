@@ -186,7 +186,7 @@ async def too_slow(subject: Subject) -> AsyncIterator[None]:
     """Statements take longer than they may."""
     await subject.settings("SET statement_timeout = '100ms'")
     async with subject.owner.transaction():
-        await subject.owner.execute(f"LOCK TABLE {', '.join(WRITTEN)}, aggregations IN ACCESS EXCLUSIVE MODE")
+        await subject.owner.execute(f"LOCK TABLE {', '.join(WRITTEN)}, profile_aggregations IN ACCESS EXCLUSIVE MODE")
         yield
     await subject.settings("RESET ALL")
 
@@ -194,7 +194,7 @@ async def too_slow(subject: Subject) -> AsyncIterator[None]:
 @asynccontextmanager
 async def revoked(subject: Subject) -> AsyncIterator[None]:
     """A privilege was taken away."""
-    tables = f"{', '.join(WRITTEN)}, aggregations"
+    tables = f"{', '.join(WRITTEN)}, profile_aggregations"
     await subject.owner.execute(f"REVOKE ALL ON {tables} FROM {subject.role}")
     yield
     await subject.owner.execute(f"GRANT SELECT, INSERT, UPDATE, DELETE ON {tables} TO {subject.role}")

@@ -370,13 +370,13 @@ async def values(club: Club) -> dict[str, Json]:
         rows = await scope.fetch(
             """
             SELECT profiles.external_id, to_jsonb(kept) AS kept
-            FROM aggregations AS kept
+            FROM profile_aggregations AS kept
             JOIN profiles ON profiles.community_id = $1 AND profiles.profile_id = kept.profile_id
             WHERE kept.community_id = $1
             """,
             scope.community_id,
         )
-    own = ("community_id", "profile_id", "calculated_at", "values_epoch")
+    own = ("community_id", "profile_id", "calculated_at", "values_version")
     found = {row["external_id"]: msgspec.json.decode(row["kept"]) for row in rows}
     return {name: {key: each for key, each in row.items() if key not in own} for name, row in found.items()}
 

@@ -30,9 +30,9 @@ async def made(club: Club, **fields: Any) -> dict[str, Any]:
 async def epochs(club: Club) -> tuple[int, int]:
     async with club.database.read_transaction(club.community.id) as scope:
         row = await scope.fetchrow(
-            "SELECT values_epoch, locations_epoch FROM epochs WHERE community_id = $1", club.community.id
+            "SELECT values_version, locations_version FROM cache_versions WHERE community_id = $1", club.community.id
         )
-    return row["values_epoch"], row["locations_epoch"]
+    return row["values_version"], row["locations_version"]
 
 
 async def derived(club: Club, location_id: int) -> tuple[str | None, str | None, str | None]:

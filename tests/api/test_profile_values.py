@@ -210,7 +210,7 @@ async def test_calculating_stores_and_gives_what_the_facts_say(club: Club) -> No
     mine = await create_profile(club)
     await create_transaction(club, sale(100, profile_id=mine))
     async with club.database.write_transaction(club.community.id) as scope:
-        await scope.execute("UPDATE aggregations SET spend_all = 1 WHERE community_id = $1", club.community.id)
+        await scope.execute("UPDATE profile_aggregations SET spend_all = 1 WHERE community_id = $1", club.community.id)
     assert (await get_values(club, mine))["spend_all"] == Decimal("0.01")
     recalculated = (await get_json(club, aggregations_path(mine, "/calculate")))["data"]
     assert recalculated["spend_all"] == Decimal("100.00")

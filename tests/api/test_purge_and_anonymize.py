@@ -21,7 +21,7 @@ TABLES = (
     "transaction_items",
     "transaction_claims",
     "outbox",
-    "aggregations",
+    "profile_aggregations",
 )
 
 

@@ -111,7 +111,7 @@ def test_the_bare_read_gives_the_row_that_the_store_keeps() -> None:
         with store.owner_connection() as connection:
             connection.execute(sql("bare").format(club=club.id).encode())
             kept = connection.execute(
-                "SELECT shop_count, spend_all FROM aggregations WHERE profile_id = %s", [profile_id(club, 7)]
+                "SELECT shop_count, spend_all FROM profile_aggregations WHERE profile_id = %s", [profile_id(club, 7)]
             ).fetchone()
         with (
             serve(where, store) as served,

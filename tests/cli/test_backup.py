@@ -106,7 +106,7 @@ def test_a_role_that_may_not_migrate_is_content_with_what_is_up_to_date(
         refused = command("backup", "all.dump")
         assert (refused.code, "name one with BYPASSRLS" in refused.err) == (1, True)
         with psycopg.connect(owner, autocommit=True) as connection:
-            connection.execute("COMMENT ON TABLE aggregations IS 'definitions of long ago'")
+            connection.execute("COMMENT ON TABLE profile_aggregations IS 'definitions of long ago'")
         outdated = command("community", "list")
         assert (outdated.code, "lacks the present definitions" in outdated.err) == (1, True)
 

@@ -126,7 +126,7 @@ def test_verify_prints_what_differs_and_ends_with_1(
         )
         connection.execute(
             """
-            UPDATE aggregations
+            UPDATE profile_aggregations
             SET shop_count = 7
             WHERE community_id = (SELECT id FROM communities WHERE slug = %s)
             """,

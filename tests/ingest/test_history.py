@@ -335,7 +335,9 @@ async def test_every_value_of_a_marked_profile_is_stored_as_it_is_computed(load:
     )
     await load.profiles("M1")
     await load("transactions", "external_id,profile,transacted_at,total,location,brand,name\n" + lines)
-    (row,) = await fetch_rows(load.club, f"SELECT {', '.join(VALUE_COLUMNS)} FROM aggregations WHERE community_id = $1")
+    (row,) = await fetch_rows(
+        load.club, f"SELECT {', '.join(VALUE_COLUMNS)} FROM profile_aggregations WHERE community_id = $1"
+    )
     assert sorted(brands) == sorted(
         next(
             value for value in row.values() if isinstance(value, list) and value[:1] != [] and isinstance(value[0], str)

@@ -79,9 +79,9 @@ TABLES = {
     "snapshot_rollups": "FROM snapshot_rollups AS t",
     "snapshot_members": "FROM snapshot_members AS t JOIN profiles AS p USING (community_id, profile_id)",
     "snapshot_runs": "FROM snapshot_runs AS t",
-    "aggregations": "FROM aggregations AS t JOIN profiles AS p USING (community_id, profile_id)",
+    "profile_aggregations": "FROM profile_aggregations AS t JOIN profiles AS p USING (community_id, profile_id)",
 }
-NEW_EACH_TIME = {"community_id", "profile_id", "member_id", "membership_id", "transaction_id", "id", "values_epoch"}
+NEW_EACH_TIME = {"community_id", "profile_id", "member_id", "membership_id", "transaction_id", "id", "values_version"}
 
 
 async def kept(club: Club) -> dict[str, list[str]]:

@@ -35,7 +35,9 @@ async def kept(database: Database, clock: ManualClock, profiles: int) -> int:
 async def joins(database: Database, community_id: int) -> set[str]:
     """What is kept of the profiles."""
     async with database.read_transaction(community_id) as scope:
-        rows = await scope.fetch("SELECT dimension_join FROM aggregations WHERE community_id = $1", community_id)
+        rows = await scope.fetch(
+            "SELECT dimension_join FROM profile_aggregations WHERE community_id = $1", community_id
+        )
     return {row["dimension_join"] for row in rows}
 
 
@@ -58,18 +60,20 @@ async def test_what_a_shared_fact_moved_fills_the_room_that_is_left(
     monkeypatch.setattr(module, "BATCH_PROFILES", 3)
     community_id = await kept(database, clock, 5)
     async with database.write_transaction(community_id) as scope:
-        await scope.execute("UPDATE epochs SET values_epoch = 2 WHERE community_id = $1", community_id)
+        await scope.execute("UPDATE cache_versions SET values_version = 2 WHERE community_id = $1", community_id)
         await scope.execute(
-            "UPDATE aggregations SET next_change_at = $2 WHERE community_id = $1 AND profile_id <= $3",
+            "UPDATE profile_aggregations SET next_change_at = $2 WHERE community_id = $1 AND profile_id <= $3",
             community_id,
             clock.at,
             UUID(int=2),
         )
-        await scope.execute("UPDATE aggregations SET values_epoch = 0 WHERE profile_id = $1", UUID(int=1))
+        await scope.execute("UPDATE profile_aggregations SET values_version = 0 WHERE profile_id = $1", UUID(int=1))
     assert await refresh_community(database, community_id, never) == 5
     async with database.read_transaction(community_id) as scope:
         assert (
-            await scope.fetchval("SELECT min(values_epoch) FROM aggregations WHERE community_id = $1", community_id)
+            await scope.fetchval(
+                "SELECT min(values_version) FROM profile_aggregations WHERE community_id = $1", community_id
+            )
             == 2
         )
 
@@ -118,13 +122,15 @@ async def test_what_waits_for_the_sweep_is_counted(own_database: Database, clock
     assert await measure_backlog(own_database) == RefreshBacklog(0, 0)
     async with own_database.write_transaction(due) as scope:
         await scope.execute(
-            "UPDATE aggregations SET next_change_at = $2 WHERE community_id = $1 AND profile_id <= $3",
+            "UPDATE profile_aggregations SET next_change_at = $2 WHERE community_id = $1 AND profile_id <= $3",
             due,
             clock.at - timedelta(seconds=90),
             UUID(int=2),
         )
     async with own_database.write_transaction(outdated) as scope:
-        await scope.execute("UPDATE epochs SET values_epoch = values_epoch + 1 WHERE community_id = $1", outdated)
+        await scope.execute(
+            "UPDATE cache_versions SET values_version = values_version + 1 WHERE community_id = $1", outdated
+        )
     assert await measure_backlog(own_database) == RefreshBacklog(2 + 4, 90)
     await refresh_all(own_database, never)
     assert await measure_backlog(own_database) == RefreshBacklog(0, 0)

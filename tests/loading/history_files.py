@@ -81,7 +81,7 @@ async def fetch_rows(club: Club, statement: str) -> list[dict[str, Any]]:
 
 async def count_dirty(club: Club) -> int:
     (row,) = await fetch_rows(
-        club, "SELECT count(*) AS n FROM aggregations WHERE community_id = $1 AND values_epoch < 0"
+        club, "SELECT count(*) AS n FROM profile_aggregations WHERE community_id = $1 AND values_version < 0"
     )
     return int(row["n"])
 

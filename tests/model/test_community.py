@@ -34,7 +34,9 @@ async def change(club: Club, **fields: Any) -> Community:
 async def epoch(club: Club) -> int:
     """What the club's values are computed by."""
     async with club.database.read_transaction(club.community.id) as scope:
-        found: int = await scope.fetchval("SELECT values_epoch FROM epochs WHERE community_id = $1", club.community.id)
+        found: int = await scope.fetchval(
+            "SELECT values_version FROM cache_versions WHERE community_id = $1", club.community.id
+        )
         return found
 
 

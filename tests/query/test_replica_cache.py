@@ -280,7 +280,7 @@ async def test_values_older_than_the_epoch_are_brought_up_to_date(club: Club) ->
     async with club.database.write_transaction(club.community.id) as scope:
         await scope.execute("UPDATE communities SET timezone = 'Pacific/Auckland' WHERE id = $1", scope.community_id)
         await scope.execute(
-            "UPDATE epochs SET values_epoch = values_epoch + 1 WHERE community_id = $1", scope.community_id
+            "UPDATE cache_versions SET values_version = values_version + 1 WHERE community_id = $1", scope.community_id
         )
     assert await fetch(club, copies, join, first) == [(1,)]
     await refresh_community(club.database, club.community.id, lambda: False)
@@ -308,7 +308,7 @@ async def test_who_has_no_values_is_not_asked_for_again(club: Club) -> None:
     copies = ReplicaCache(100)
     await member(club)
     async with club.database.write_transaction(club.community.id) as scope:
-        await scope.execute("DELETE FROM aggregations WHERE community_id = $1", scope.community_id)
+        await scope.execute("DELETE FROM profile_aggregations WHERE community_id = $1", scope.community_id)
         # A row of a member without its facts, which the values are computed from.
         await scope.execute(
             """
@@ -327,7 +327,7 @@ async def test_what_somebody_else_brought_up_to_date_is_not_computed_again(club:
     assert await fetch(club, copies, RECENCY, ["R0"]) == [(1,)]
     async with club.database.write_transaction(club.community.id) as scope:
         await scope.execute(
-            "UPDATE epochs SET values_epoch = values_epoch + 1 WHERE community_id = $1", scope.community_id
+            "UPDATE cache_versions SET values_version = values_version + 1 WHERE community_id = $1", scope.community_id
         )
     assert await refresh_community(club.database, club.community.id, lambda: False) == 1
     assert await fetch(club, copies, RECENCY, ["R0"]) == [(1,)]

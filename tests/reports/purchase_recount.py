@@ -39,7 +39,7 @@ class PurchaseRecount:
             sales = await scope.fetch("SELECT * FROM transactions WHERE community_id = $1", own)
             lines = await scope.fetch("SELECT * FROM transaction_items WHERE community_id = $1", own)
             profiles = await scope.fetch("SELECT * FROM profiles WHERE community_id = $1", own)
-            values = await scope.fetch("SELECT * FROM aggregations WHERE community_id = $1", own)
+            values = await scope.fetch("SELECT * FROM profile_aggregations WHERE community_id = $1", own)
             places = await scope.fetch("SELECT id, type FROM locations WHERE community_id = $1", own)
         by_id = {row["profile_id"]: row for row in profiles}
         known = {row["profile_id"]: row for row in values}

@@ -143,7 +143,7 @@ async def test_every_table_of_a_community_forces_row_level_security(database: Da
     async with database.unscoped_connection() as connection:
         rows = await connection.fetch(_TABLES)
     assert [row["relname"] for row in rows if not row["is_forced"]] == []
-    assert {"profiles", "transactions", "aggregations", "outbox", "tokens"} <= {row["relname"] for row in rows}
+    assert {"profiles", "transactions", "profile_aggregations", "outbox", "tokens"} <= {row["relname"] for row in rows}
 
 
 async def test_without_a_community_nothing_is_seen_and_nothing_written(club: Club, filled: dict[str, Row]) -> None:
@@ -208,7 +208,7 @@ FROM generate_series(1, {MANY}) AS n
 """
 
 _MANY_VALUES = """
-INSERT INTO aggregations (community_id, profile_id, calculated_at, next_change_at, values_epoch)
+INSERT INTO profile_aggregations (community_id, profile_id, calculated_at, next_change_at, values_version)
 SELECT $1, md5(n::text)::uuid, $2, $2::timestamptz + n * interval '1 minute', 1
 FROM generate_series(0, 3999) AS n
 """
@@ -232,10 +232,10 @@ async def large(club: Club, database_urls: tuple[str, str]) -> AsyncIterator[Clu
     await owner.execute(f"SET regulars.community_id = '{club.community.id}'")
     for statement in (_MANY_TRANSACTIONS, _MANY_VALUES, _MANY_PROFILES):
         await owner.execute(statement, club.community.id, START)
-    for table in ("transactions", "aggregations", "profiles"):
+    for table in ("transactions", "profile_aggregations", "profiles"):
         await owner.execute(f"VACUUM ANALYZE {table}")
     yield club
-    for table in ("transactions", "aggregations", "profiles"):
+    for table in ("transactions", "profile_aggregations", "profiles"):
         await owner.execute(f"DELETE FROM {table} WHERE community_id = $1", club.community.id)
         await owner.execute(f"VACUUM ANALYZE {table}")
     await owner.close()
@@ -272,7 +272,7 @@ ONE = "ARRAY[md5('7')::uuid]"
 async def test_what_is_hot_is_read_by_index_under_row_level_security(large: Club) -> None:
     community_id = str(large.community.id)
     stored = await planned(large, "text, uuid[]", READ_STORED_ROWS, f"'{community_id}'", ONE)
-    assert {kind for kind, _ in stored["aggregations"]} <= {"Index Scan", "Bitmap Heap Scan"}
+    assert {kind for kind, _ in stored["profile_aggregations"]} <= {"Index Scan", "Bitmap Heap Scan"}
 
     now = f"ARRAY['{datetime.now(UTC):%Y-%m-%d}'::timestamptz]"
     refresh = await planned(

@@ -37,7 +37,7 @@ def test_an_empty_database_gets_everything_and_then_nothing_more(empty_urls: tup
     assert bring_up(empty_urls) == []
     with psycopg.connect(empty_urls[0]) as owner:
         columns = owner.execute(
-            "SELECT attname FROM pg_attribute WHERE attrelid = 'aggregations'::regclass AND attnum > 0"
+            "SELECT attname FROM pg_attribute WHERE attrelid = 'profile_aggregations'::regclass AND attnum > 0"
         ).fetchall()
     assert {name for (name,) in columns} >= set(table.VALUE_COLUMNS)
 
@@ -85,13 +85,13 @@ async def test_a_changed_definition_has_every_profile_computed_anew(
             found = []
             for each in (first, second):
                 async with database.read_transaction(each.id) as scope:
-                    found.append(await scope.fetchval("SELECT values_epoch FROM epochs"))
+                    found.append(await scope.fetchval("SELECT values_version FROM cache_versions"))
             return found
 
         await asyncio.to_thread(bring_up, empty_urls)
         assert await epochs() == [1, 1]
         async with database.write_transaction(second.id) as scope:
-            await scope.execute("UPDATE aggregations SET shop_count = 7")
+            await scope.execute("UPDATE profile_aggregations SET shop_count = 7")
         assert (await read_live(ValueReader(database), second, ME))["shop_count"] == 7
         monkeypatch.setattr(table, "definitions_version", lambda: "of another release")
         await asyncio.to_thread(bring_up, empty_urls)

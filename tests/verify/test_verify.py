@@ -61,13 +61,16 @@ async def test_where_all_is_well_nothing_is_found(database: Database, clock: Man
 @pytest.mark.parametrize(
     ("breaking", "differences"),
     [
-        ("UPDATE aggregations SET spend_all = 1", ["profile {me}: spend_all is kept as 1, the facts say -988"]),
-        ("UPDATE aggregations SET channel = 'CM'", ["profile {me}: channel is kept as 'CM', the facts say None"]),
+        ("UPDATE profile_aggregations SET spend_all = 1", ["profile {me}: spend_all is kept as 1, the facts say -988"]),
         (
-            "UPDATE aggregations SET next_change_at = '2027-05-01'",
+            "UPDATE profile_aggregations SET channel = 'CM'",
+            ["profile {me}: channel is kept as 'CM', the facts say None"],
+        ),
+        (
+            "UPDATE profile_aggregations SET next_change_at = '2027-05-01'",
             ["profile {me}: next_change_at is kept as {may}, the facts say {november}"],
         ),
-        ("DELETE FROM aggregations", ["profile {me}: aggregations is kept as None, the facts say 'a row'"]),
+        ("DELETE FROM profile_aggregations", ["profile {me}: aggregations is kept as None, the facts say 'a row'"]),
         (
             "UPDATE transactions SET amount = 13 WHERE id = {first}",
             [
@@ -199,8 +202,10 @@ async def test_each_value_that_is_broken_is_found_and_nothing_else(
         owner.execute(f"SET LOCAL regulars.community_id = '{community.id}'".encode())
         for profile_id, each in zip(profile_ids, EVERY, strict=True):
             to = OTHER[each.type.column_type].format(each.name) if broken_to == "another value" else "NULL"
-            statement = f"UPDATE aggregations SET {each.name} = {to} WHERE community_id = %s AND profile_id = %s"
-            before = f"SELECT {each.name} IS NULL FROM aggregations WHERE community_id = %s AND profile_id = %s"
+            statement = (
+                f"UPDATE profile_aggregations SET {each.name} = {to} WHERE community_id = %s AND profile_id = %s"
+            )
+            before = f"SELECT {each.name} IS NULL FROM profile_aggregations WHERE community_id = %s AND profile_id = %s"
             ((was_null,),) = owner.execute(before.encode(), [community.id, profile_id]).fetchall()
             owner.execute(statement.encode(), [community.id, profile_id])
             if not (was_null and broken_to == "nothing"):
@@ -219,8 +224,8 @@ async def test_what_is_due_is_no_difference(
     clock.at = WORLD.as_of
     with psycopg.connect(database_urls[0]) as owner:
         owner.execute(f"SET LOCAL regulars.community_id = '{community_id}'".encode())
-        owner.execute("UPDATE epochs SET values_epoch = 7 WHERE community_id = %s", [community_id])
-        owner.execute("UPDATE aggregations SET spend_all = 1 WHERE community_id = %s", [community_id])
+        owner.execute("UPDATE cache_versions SET values_version = 7 WHERE community_id = %s", [community_id])
+        owner.execute("UPDATE profile_aggregations SET spend_all = 1 WHERE community_id = %s", [community_id])
     assert await found(database, community_id) == []
 
 

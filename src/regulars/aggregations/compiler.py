@@ -124,7 +124,7 @@ def _value(of: Aggregation, engine: SqlEngine) -> str:
 
 def select_values(registry: AggregationRegistry, engine: SqlEngine, last: str) -> str:
     """From the last relation: `k`, `profile_id`, `calculated_at`, `next_change_at` where the registry knows of changes,
-    `values_epoch` and every stored value by name.
+    `values_version` and every stored value by name.
     """
     changes = ",\n".join(
         _indented(each.name if each.relation is not None else translate(each.sql, engine), 11)
@@ -133,7 +133,7 @@ def select_values(registry: AggregationRegistry, engine: SqlEngine, last: str) -
     columns = [
         "SELECT k, profile_id, as_of AS calculated_at",
         *([f"       least(\n{changes}\n       ) AS next_change_at"] if changes else []),
-        "       values_epoch",
+        "       values_version",
         *(f"       {_value(each, engine)} AS {each.name}" for each in registry.stored),
     ]
     return ",\n".join(columns) + f"\nFROM {last}"

@@ -25,9 +25,9 @@ MIN_MARKER = -(2**63)
 """No mark is below it."""
 
 
-def cause(values_epoch: int) -> str | None:
+def cause(values_version: int) -> str | None:
     """Why a marked row is to be computed; None for one without a mark."""
-    return None if values_epoch >= 0 else CAUSES[-values_epoch % _ROOM]
+    return None if values_version >= 0 else CAUSES[-values_version % _ROOM]
 
 
 def cause_sql(column: str) -> str:
@@ -44,19 +44,19 @@ def is_marked_by(load: str, column: str) -> str:
 # The caller holds the profiles' locks, so nobody else changes these rows. A mark of another load is replaced, for
 # that load may have read the facts already, and then has to see that they moved.
 _MARK = f"""
-INSERT INTO aggregations (community_id, profile_id, calculated_at, values_epoch)
+INSERT INTO profile_aggregations (community_id, profile_id, calculated_at, values_version)
 SELECT $1, given.profile_id, $5, -($4::bigint * {_ROOM} + given.cause)
 FROM unnest($2::text::uuid[], $3::text::int[]) AS given (profile_id, cause)
 WHERE NOT EXISTS (
     SELECT
-    FROM aggregations AS kept
-    WHERE kept.community_id = $1 AND kept.profile_id = given.profile_id AND {is_marked_by("$4::bigint", "kept.values_epoch")}
+    FROM profile_aggregations AS kept
+    WHERE kept.community_id = $1 AND kept.profile_id = given.profile_id AND {is_marked_by("$4::bigint", "kept.values_version")}
 )
 ORDER BY given.profile_id
 ON CONFLICT (community_id, profile_id) DO UPDATE
-SET values_epoch = CASE
-    WHEN aggregations.values_epoch >= 0 THEN excluded.values_epoch
-    ELSE -($4::bigint * {_ROOM} + (-aggregations.values_epoch) % {_ROOM})
+SET values_version = CASE
+    WHEN profile_aggregations.values_version >= 0 THEN excluded.values_version
+    ELSE -($4::bigint * {_ROOM} + (-profile_aggregations.values_version) % {_ROOM})
 END
 """
 
@@ -78,13 +78,13 @@ SHARED_LOAD_LOCK = "SELECT pg_advisory_xact_lock_shared(hashtext('regulars.load'
 TRY_LOAD_LOCK = "SELECT pg_try_advisory_xact_lock(hashtext('regulars.load'), $1)"
 """Whether no load is under way, so that its marks are anybody's; none begins until the transaction ends."""
 
-HAS_DIRTY = "SELECT EXISTS (SELECT FROM aggregations WHERE community_id = $1 AND values_epoch < 0)"
+HAS_DIRTY = "SELECT EXISTS (SELECT FROM profile_aggregations WHERE community_id = $1 AND values_version < 0)"
 """Whether anything is marked."""
 
 _ADOPT = f"""
-UPDATE aggregations
-SET values_epoch = -($2::bigint * {_ROOM} + (-values_epoch) % {_ROOM})
-WHERE community_id = $1 AND values_epoch < 0
+UPDATE profile_aggregations
+SET values_version = -($2::bigint * {_ROOM} + (-values_version) % {_ROOM})
+WHERE community_id = $1 AND values_version < 0
 """
 
 

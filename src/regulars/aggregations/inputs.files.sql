@@ -8,7 +8,7 @@ WITH locations AS (
 ),
 member AS (
     SELECT asked.k, asked.profile_id, asked.as_of,
-           club.zone, club.currency, club.values_epoch,
+           club.zone, club.currency, club.values_version,
            own.joined_at, own.joined_location_id, own.preferred_location_id,
            local_date(own.joined_at, club.zone) AS joined_on,
            local_date(asked.as_of, club.zone) AS today,

@@ -14,9 +14,9 @@ asked AS MATERIALIZED (
     ) AS given
 ),
 community AS MATERIALIZED (
-    SELECT communities.timezone AS zone, communities.currency, epochs.values_epoch
+    SELECT communities.timezone AS zone, communities.currency, cache_versions.values_version
     FROM communities
-    JOIN epochs ON epochs.community_id = communities.id
+    JOIN cache_versions ON cache_versions.community_id = communities.id
     WHERE communities.id = $1
 ),
 locations AS NOT MATERIALIZED (
@@ -26,7 +26,7 @@ locations AS NOT MATERIALIZED (
 ),
 member AS MATERIALIZED (
     SELECT asked.k, asked.profile_id, asked.as_of,
-           community.zone, community.currency, community.values_epoch,
+           community.zone, community.currency, community.values_version,
            profiles.joined_at,
            profiles.joined_location_id,
            profiles.preferred_location_id,

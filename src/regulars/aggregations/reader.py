@@ -113,7 +113,7 @@ class ValueReader:
             async with self._database.read_transaction(community_id) as scope:
                 for row in await compute_rows(scope, [(profile_id, now) for profile_id in due]):
                     fresh[row["profile_id"]] = row
-        digits, epoch = rows[0]["minor_digits"], rows[0]["locations_epoch"]
+        digits, epoch = rows[0]["minor_digits"], rows[0]["locations_version"]
         locations = await self._locations(community_id, epoch, serialization.location_ids(fresh.values()))
         return {profile_id: ProfileValues(row, now, digits, locations) for profile_id, row in fresh.items()}
 

@@ -31,7 +31,7 @@ async def refresh(scope: Scope, profile_ids: Sequence[UUID], causes: Sequence[st
 async def remove(scope: Scope, profile_ids: Sequence[UUID]) -> None:
     """Removes the values of profiles that are no longer there: merged away, purged, deleted."""
     await scope.execute(
-        "DELETE FROM aggregations WHERE community_id = $1 AND profile_id = ANY ($2)",
+        "DELETE FROM profile_aggregations WHERE community_id = $1 AND profile_id = ANY ($2)",
         scope.community_id,
         list(profile_ids),
     )

@@ -32,12 +32,12 @@ DO $recompute$
 DECLARE
     each int;
 BEGIN
-    IF obj_description('aggregations'::regclass) IS DISTINCT FROM 'definitions {version}' THEN
+    IF obj_description('profile_aggregations'::regclass) IS DISTINCT FROM 'definitions {version}' THEN
         FOR each IN SELECT id FROM communities ORDER BY id LOOP
             PERFORM set_config('regulars.community_id', each::text, true);
-            UPDATE epochs SET values_epoch = values_epoch + 1 WHERE community_id = each;
+            UPDATE cache_versions SET values_version = values_version + 1 WHERE community_id = each;
         END LOOP;
-        COMMENT ON TABLE aggregations IS 'definitions {version}';
+        COMMENT ON TABLE profile_aggregations IS 'definitions {version}';
     END IF;
 END
 $recompute$
@@ -49,7 +49,7 @@ def column_statements() -> list[str]:
     recomputed when a definition has changed.
     """
     columns = [
-        f'ALTER TABLE aggregations ADD COLUMN IF NOT EXISTS "{each.name}" {each.type.column_type}'
+        f'ALTER TABLE profile_aggregations ADD COLUMN IF NOT EXISTS "{each.name}" {each.type.column_type}'
         for each in STORED_AGGREGATIONS
     ]
     return [*columns, _RECOMPUTE_ALL.format(version=definitions_version())]
@@ -89,12 +89,12 @@ STAGING_TABLE = "computed"
 
 CREATE_STAGING_TABLE = f"""
 CREATE TEMPORARY TABLE {STAGING_TABLE} (
-    profile_id uuid, calculated_at timestamptz, next_change_at timestamptz, values_epoch bigint, mark bigint,
+    profile_id uuid, calculated_at timestamptz, next_change_at timestamptz, values_version bigint, mark bigint,
     {", ".join(f"{each.name} {each.type.column_type}" for each in STORED_AGGREGATIONS)}
 ) ON COMMIT DROP
 """
 
-STAGING_COLUMNS = ("profile_id", "calculated_at", "next_change_at", "values_epoch", "mark", *VALUE_COLUMNS)
+STAGING_COLUMNS = ("profile_id", "calculated_at", "next_change_at", "values_version", "mark", *VALUE_COLUMNS)
 
 
 @lru_cache(maxsize=1)
@@ -107,10 +107,10 @@ def store_staged() -> str:
     fresh = f"""
     SELECT row_number() OVER () AS k, given.*
     FROM pg_temp.{STAGING_TABLE} AS given
-    JOIN aggregations AS marked
+    JOIN profile_aggregations AS marked
         ON marked.community_id = $1
         AND marked.profile_id = given.profile_id
-        AND marked.values_epoch = given.mark
+        AND marked.values_version = given.mark
 """
     return f"{_storing(fresh, dirty_profiles.cause_sql('fresh.mark'))}\nSELECT count(*) FROM fresh\n"
 
@@ -132,21 +132,21 @@ WITH fresh AS MATERIALIZED (
 kept AS MATERIALIZED (
     SELECT stored.*
     FROM fresh
-    JOIN aggregations AS stored ON stored.community_id = $1 AND stored.profile_id = fresh.profile_id
+    JOIN profile_aggregations AS stored ON stored.community_id = $1 AND stored.profile_id = fresh.profile_id
 ),
 put AS (
-    INSERT INTO aggregations (community_id, profile_id, calculated_at, next_change_at, values_epoch, {columns})
-    SELECT $1, fresh.profile_id, fresh.calculated_at, fresh.next_change_at, fresh.values_epoch, {new}
+    INSERT INTO profile_aggregations (community_id, profile_id, calculated_at, next_change_at, values_version, {columns})
+    SELECT $1, fresh.profile_id, fresh.calculated_at, fresh.next_change_at, fresh.values_version, {new}
     FROM fresh
     LEFT JOIN kept ON kept.profile_id = fresh.profile_id
     WHERE kept.profile_id IS NULL
        OR kept.next_change_at IS DISTINCT FROM fresh.next_change_at
-       OR kept.values_epoch <> fresh.values_epoch
+       OR kept.values_version <> fresh.values_version
        OR {_changed("kept", "fresh")}
     ON CONFLICT (community_id, profile_id) DO UPDATE
     SET calculated_at = excluded.calculated_at,
         next_change_at = excluded.next_change_at,
-        values_epoch = excluded.values_epoch,
+        values_version = excluded.values_version,
         {updates}
 ),
 told AS (
@@ -158,7 +158,7 @@ told AS (
         SELECT {cause} AS cause, fresh.profile_id, fresh.calculated_at, kept.profile_id IS NULL AS is_new,
                {cause} <> '{SHARED_FACT}' AND (
                    kept.next_change_at IS DISTINCT FROM fresh.next_change_at
-                   OR kept.values_epoch <> fresh.values_epoch
+                   OR kept.values_version <> fresh.values_version
                ) AS is_otherwise_due,
                concat_ws(
                        ', ',
@@ -181,11 +181,11 @@ FROM scope
 -- OFFSET keeps this within the scope: nothing is read before the setting stands.
 CROSS JOIN LATERAL (
     SELECT stored.profile_id, stored.next_change_at,
-           stored.values_epoch < epochs.values_epoch AS outdated,
-           epochs.locations_epoch, communities.minor_digits,
+           stored.values_version < cache_versions.values_version AS outdated,
+           cache_versions.locations_version, communities.minor_digits,
            {", ".join(f"stored.{name}" for name in VALUE_COLUMNS)}
-    FROM aggregations AS stored
-    JOIN epochs ON epochs.community_id = scope.community_id
+    FROM profile_aggregations AS stored
+    JOIN cache_versions ON cache_versions.community_id = scope.community_id
     JOIN communities ON communities.id = scope.community_id
     WHERE stored.community_id = scope.community_id
       AND stored.profile_id = ANY ($2::uuid[])

@@ -160,7 +160,7 @@ async def _shown(database: Database, committers: GroupCommitter, club: DemoClub)
         token = await tokens.create(connection, new, system_clock())
     async with database.read_transaction(community.id) as scope:
         profile_id = await scope.fetchval(
-            "SELECT profile_id FROM aggregations WHERE community_id = $1 ORDER BY shop_count DESC, profile_id LIMIT 1",
+            "SELECT profile_id FROM profile_aggregations WHERE community_id = $1 ORDER BY shop_count DESC, profile_id LIMIT 1",
             community.id,
         )
     return LoadedClub(community, token, str(profile_id))

@@ -43,7 +43,7 @@ class _Kept:
     by_id: dict[int, TenantLocation]
 
 
-_EPOCH = "SELECT locations_epoch FROM epochs WHERE community_id = $1"
+_EPOCH = "SELECT locations_version FROM cache_versions WHERE community_id = $1"
 
 # Those without a name have been heard of, and are nothing to find.
 _LOCATIONS = """
@@ -82,8 +82,8 @@ class TenantLocationCache:
             for customer in customers:
                 (state,) = await snapshot.fetch(customer, Backend.POSTGRES, _EPOCH, [customer.community_id])
                 kept = self._kept.pop(customer.community_id, None)
-                if kept is None or kept.epoch != state["locations_epoch"]:
-                    kept = _Kept(state["locations_epoch"], await _read(snapshot, customer, towns))
+                if kept is None or kept.epoch != state["locations_version"]:
+                    kept = _Kept(state["locations_version"], await _read(snapshot, customer, towns))
                 self._kept[customer.community_id] = kept
                 found.append(kept.by_id)
         self._keep_within_limit()

@@ -111,9 +111,9 @@ FOR NO KEY UPDATE
 """
 
 _RAISE_EPOCHS = """
-UPDATE epochs
-SET values_epoch = values_epoch + $2::bool::int,
-    locations_epoch = locations_epoch + $3::bool::int
+UPDATE cache_versions
+SET values_version = values_version + $2::bool::int,
+    locations_version = locations_version + $3::bool::int
 WHERE community_id = $1
 """
 

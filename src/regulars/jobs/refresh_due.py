@@ -17,8 +17,8 @@ from regulars.storage.database import Database
 BATCH_PROFILES = 500
 
 _DUE = """
-SELECT profile_id, next_change_at, values_epoch
-FROM aggregations
+SELECT profile_id, next_change_at, values_version
+FROM profile_aggregations
 WHERE community_id = $1 AND next_change_at <= $2
 ORDER BY next_change_at
 LIMIT $3
@@ -26,13 +26,13 @@ LIMIT $3
 
 # What a load has marked is left to it for as long as it is under way.
 _OUTDATED = """
-SELECT profile_id, next_change_at, values_epoch
-FROM aggregations
+SELECT profile_id, next_change_at, values_version
+FROM profile_aggregations
 WHERE community_id = $1
-  AND values_epoch < (SELECT values_epoch FROM epochs WHERE community_id = $1)
-  AND values_epoch >= $4
+  AND values_version < (SELECT values_version FROM cache_versions WHERE community_id = $1)
+  AND values_version >= $4
   AND (next_change_at > $2 OR next_change_at IS NULL)
-ORDER BY values_epoch
+ORDER BY values_version
 LIMIT $3
 """
 
@@ -127,7 +127,7 @@ async def _part(uow: UnitOfWork) -> int:
 
 def _touch(uow: UnitOfWork, rows: Sequence[Any], cause: str) -> None:
     for row in rows:
-        uow.mark_dirty(row["profile_id"], dirty_profiles.cause(row["values_epoch"]) or cause)
+        uow.mark_dirty(row["profile_id"], dirty_profiles.cause(row["values_version"]) or cause)
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,7 +103,7 @@ class PrecomputedValues:
         connection.execute(
             f"""CREATE OR REPLACE TEMP TABLE matched AS
 SELECT marked.profile_id, {values.timestamp_literal(now)} AS calculated_at,
-       CAST(given.next_change_at AS TIMESTAMP) AS next_change_at, marked.values_epoch, marked.mark,
+       CAST(given.next_change_at AS TIMESTAMP) AS next_change_at, marked.values_version, marked.mark,
        {stored}
 FROM given
 JOIN marked ON marked.external_id = given.profile_id
@@ -157,7 +157,7 @@ def _agrees(name: str) -> str:
 
 
 _MATCHING = f"""
-SELECT value.profile_id, value.calculated_at, value.next_change_at, value.values_epoch, value.mark,
+SELECT value.profile_id, value.calculated_at, value.next_change_at, value.values_version, value.mark,
        {", ".join(refresh_dirty.copy_expression(each.name, each.type.column_type) for each in table_module.STORED_AGGREGATIONS)}
 FROM (
     SELECT matched.*
@@ -169,13 +169,13 @@ ORDER BY value.profile_id
 """
 
 _MARKED = f"""
-SELECT kept.profile_id, kept.values_epoch AS mark, epochs.values_epoch, own.external_id
-FROM aggregations AS kept
-JOIN epochs ON epochs.community_id = $1
+SELECT kept.profile_id, kept.values_version AS mark, cache_versions.values_version, own.external_id
+FROM profile_aggregations AS kept
+JOIN cache_versions ON cache_versions.community_id = $1
 JOIN profiles AS own ON own.community_id = $1 AND own.profile_id = kept.profile_id AND own.external_id IS NOT NULL
 WHERE kept.community_id = $1
   AND kept.profile_id BETWEEN $2::uuid AND $3::uuid
-  AND {dirty_profiles.is_marked_by("$4::bigint", "kept.values_epoch")}
+  AND {dirty_profiles.is_marked_by("$4::bigint", "kept.values_version")}
 """
 
 _PLACES = """

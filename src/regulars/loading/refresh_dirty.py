@@ -47,8 +47,8 @@ FROM (
                ) AS sales
         FROM (
             SELECT profile_id
-            FROM aggregations
-            WHERE community_id = $1 AND profile_id >= $2 AND {dirty_profiles.is_marked_by("$3::bigint", "values_epoch")}
+            FROM profile_aggregations
+            WHERE community_id = $1 AND profile_id >= $2 AND {dirty_profiles.is_marked_by("$3::bigint", "values_version")}
             ORDER BY profile_id
             LIMIT $4
         ) AS marked
@@ -60,21 +60,21 @@ LIMIT 1
 """
 
 _MARKED = f"""
-SELECT kept.profile_id, kept.values_epoch AS mark, epochs.values_epoch
-FROM aggregations AS kept
-JOIN epochs ON epochs.community_id = $1
+SELECT kept.profile_id, kept.values_version AS mark, cache_versions.values_version
+FROM profile_aggregations AS kept
+JOIN cache_versions ON cache_versions.community_id = $1
 WHERE kept.community_id = $1
   AND kept.profile_id BETWEEN $2::uuid AND $3::uuid
-  AND {dirty_profiles.is_marked_by("$4::bigint", "kept.values_epoch")}
+  AND {dirty_profiles.is_marked_by("$4::bigint", "kept.values_version")}
 """
 
 _STILL_MARKED = """
-SELECT profile_id, values_epoch
-FROM aggregations
-WHERE community_id = $1 AND profile_id = ANY ($2) AND values_epoch < 0
+SELECT profile_id, values_version
+FROM profile_aggregations
+WHERE community_id = $1 AND profile_id = ANY ($2) AND values_version < 0
 """
 
-DIRTY_COLUMNS = {"profile_id": TEXT, "mark": INTEGER, "values_epoch": INTEGER}
+DIRTY_COLUMNS = {"profile_id": TEXT, "mark": INTEGER, "values_version": INTEGER}
 
 _LEAST, _GREATEST = UUID(int=0), UUID(int=2**128 - 1)
 
@@ -147,7 +147,7 @@ def copy_expression(name: str, kind: str) -> str:
 
 
 _COMPUTED = f"""
-SELECT value.profile_id, value.calculated_at, value.next_change_at, marked.values_epoch, marked.mark,
+SELECT value.profile_id, value.calculated_at, value.next_change_at, marked.values_version, marked.mark,
        {", ".join(copy_expression(each.name, each.type.column_type) for each in table_module.STORED_AGGREGATIONS)}
 FROM recomputed AS value
 JOIN marked USING (profile_id)
@@ -194,6 +194,6 @@ async def _refresh(database: Database, community_id: int, marked: pa.Table) -> N
 
         async def work(uow: UnitOfWork, some: list[UUID] = some) -> None:
             for row in await uow.fetch(_STILL_MARKED, community_id, some):
-                uow.mark_dirty(row["profile_id"], dirty_profiles.cause(row["values_epoch"]) or "")
+                uow.mark_dirty(row["profile_id"], dirty_profiles.cause(row["values_version"]) or "")
 
         await commit(database, community_id, work)

@@ -92,7 +92,7 @@ made AS (
     FROM given
     RETURNING id
 )
-INSERT INTO epochs (community_id)
+INSERT INTO cache_versions (community_id)
 SELECT id FROM made
 RETURNING community_id
 """
@@ -202,7 +202,7 @@ async def upsert(connection: Any, new: NewCommunity, now: datetime) -> bool:
         is_new, moves_values = await apply_changes(connection, before, new, now)
         if moves_values:
             await connection.execute(
-                "UPDATE epochs SET values_epoch = values_epoch + 1 WHERE community_id = $1", before.id
+                "UPDATE cache_versions SET values_version = values_version + 1 WHERE community_id = $1", before.id
             )
     return is_new
 

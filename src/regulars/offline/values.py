@@ -158,7 +158,7 @@ def timestamp_literal(at: datetime) -> str:
 def club_step(club: ClubContext) -> PlanStep:
     """The club as the one row that definitions know."""
     return PlanStep(
-        "club", f"SELECT '{club.timezone}' AS zone, '{club.currency}' AS currency, CAST(0 AS BIGINT) AS values_epoch"
+        "club", f"SELECT '{club.timezone}' AS zone, '{club.currency}' AS currency, CAST(0 AS BIGINT) AS values_version"
     )
 
 

@@ -57,9 +57,9 @@ fresh AS MATERIALIZED (
     ) AS buyer ON TRUE
     LEFT JOIN LATERAL (
         SELECT dimension_frequency, dimension_recency, dimension_join
-        FROM aggregations
+        FROM profile_aggregations
         -- What a load has marked is not known at its commits.
-        WHERE community_id = $1 AND profile_id = t.profile_id AND values_epoch >= 0
+        WHERE community_id = $1 AND profile_id = t.profile_id AND values_version >= 0
         OFFSET 0
     ) AS known ON TRUE
     CROSS JOIN LATERAL (

@@ -185,10 +185,10 @@ FACTS = (
 
 DERIVED = (
     TableErasure(
-        "aggregations",
+        "profile_aggregations",
         _PROFILE,
         deleted_by="aggregations.refresh",
-        retained={"profile_id calculated_at next_change_at values_epoch": _VALUES},
+        retained={"profile_id calculated_at next_change_at values_version": _VALUES},
         default_reason="A value of the profile.",
     ),
     TableErasure(
@@ -346,7 +346,7 @@ SYSTEM = (
     TableErasure("communities", impersonal_columns="id organization_id customer_id loyalty_club_id slug name country timezone "
           "currency minor_digits attributes created_at updated_at member_handles"),
     TableErasure("commit_markers", impersonal_columns="community_id day id"),
-    TableErasure("epochs", impersonal_columns="community_id values_epoch locations_epoch"),
+    TableErasure("cache_versions", impersonal_columns="community_id values_version locations_version"),
     TableErasure("fold_marks", impersonal_columns="community_id watermark zone derived_up_to"),
     TableErasure("purchase_marks", impersonal_columns="community_id watermark timezone"),
     TableErasure("snapshot_marks", impersonal_columns="community_id watermark day"),

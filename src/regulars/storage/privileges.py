@@ -49,11 +49,11 @@ TABLES: Mapping[str, frozenset[str]] = {
     "transactions": _CHANGED,
     "webhooks": _CHANGED,
     # Data derived from facts, and data stored of requests.
-    "aggregations": _CHANGED,
+    "profile_aggregations": _CHANGED,
     "balance_deltas": _REPLACED,
     "balance_rollups": _CHANGED,
     "commit_markers": _APPENDED,
-    "epochs": _UPDATED,
+    "cache_versions": _UPDATED,
     "fold_marks": _UPDATED,
     "group_counts": _CHANGED,
     "group_deltas": _REPLACED,

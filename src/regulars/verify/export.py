@@ -49,9 +49,9 @@ WITH asked AS MATERIALIZED (
     WHERE community_id = $1 AND profile_id BETWEEN $2::uuid AND $3::uuid AND deleted_at IS NULL
       AND ($4::bigint IS NULL OR EXISTS (
           SELECT
-          FROM aggregations AS kept
+          FROM profile_aggregations AS kept
           WHERE kept.community_id = $1 AND kept.profile_id = profiles.profile_id
-            AND {dirty_profiles.is_marked_by("$4::bigint", "kept.values_epoch")}
+            AND {dirty_profiles.is_marked_by("$4::bigint", "kept.values_version")}
       ))
 )"""
 

@@ -63,7 +63,7 @@ FROM (
             ORDER BY profile_id
             LIMIT $3
         ) AS own
-        LEFT JOIN aggregations AS kept ON kept.community_id = $1 AND kept.profile_id = own.profile_id
+        LEFT JOIN profile_aggregations AS kept ON kept.community_id = $1 AND kept.profile_id = own.profile_id
     ) AS counted
 ) AS weighed
 WHERE weight <= $4 OR number = 1
@@ -203,13 +203,13 @@ def _stated(row: str) -> str:
 _KEPT = f"""
 SELECT own.profile_id,
        kept.profile_id IS NULL AS is_missing,
-       kept.values_epoch = epochs.values_epoch
+       kept.values_version = cache_versions.values_version
            AND kept.calculated_at <= $4::timestamptz
            AND (kept.next_change_at IS NULL OR kept.next_change_at > $4::timestamptz) AS is_claimed,
        {_stated("kept")}
 FROM profiles AS own
-JOIN epochs ON epochs.community_id = own.community_id
-LEFT JOIN aggregations AS kept ON kept.community_id = $1 AND kept.profile_id = own.profile_id
+JOIN cache_versions ON cache_versions.community_id = own.community_id
+LEFT JOIN profile_aggregations AS kept ON kept.community_id = $1 AND kept.profile_id = own.profile_id
 WHERE own.community_id = $1 AND own.profile_id BETWEEN $2::uuid AND $3::uuid AND own.deleted_at IS NULL
 """
 

@@ -94,7 +94,7 @@ told AS (
       AND NOT EXISTS (SELECT FROM transactions AS t WHERE t.community_id = $1 AND t.id = c.transaction_id)
     UNION ALL
     SELECT 'profile ' || a.profile_id, 'aggregations', 'a row', NULL
-    FROM aggregations AS a
+    FROM profile_aggregations AS a
     WHERE a.community_id = $1
       AND NOT EXISTS (
           SELECT FROM profiles AS p

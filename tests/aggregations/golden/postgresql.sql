@@ -749,9 +749,9 @@ asked AS MATERIALIZED (
     ) AS given
 ),
 community AS MATERIALIZED (
-    SELECT communities.timezone AS zone, communities.currency, epochs.values_epoch
+    SELECT communities.timezone AS zone, communities.currency, cache_versions.values_version
     FROM communities
-    JOIN epochs ON epochs.community_id = communities.id
+    JOIN cache_versions ON cache_versions.community_id = communities.id
     WHERE communities.id = $1
 ),
 locations AS NOT MATERIALIZED (
@@ -761,7 +761,7 @@ locations AS NOT MATERIALIZED (
 ),
 member AS MATERIALIZED (
     SELECT asked.k, asked.profile_id, asked.as_of,
-           community.zone, community.currency, community.values_epoch,
+           community.zone, community.currency, community.values_version,
            profiles.joined_at,
            profiles.joined_location_id,
            profiles.preferred_location_id,
@@ -1566,7 +1566,7 @@ SELECT k, profile_id, as_of AS calculated_at,
            ),
            sale_leaves_24m
        ) AS next_change_at,
-       values_epoch,
+       values_version,
        CAST(shop_days AS BIGINT) AS shop_days,
        CAST(spend_12m AS BIGINT) AS spend_12m,
        CAST(spend_all AS BIGINT) AS spend_all,

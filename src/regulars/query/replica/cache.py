@@ -132,7 +132,7 @@ class ReplicaCache:
         if state is None:
             raise LookupError("The connection is in another community.")
         visible = PgSnapshot.parse(state["visible"])
-        epoch, waiting, marked = state["values_epoch"], state["waiting"], state["marked"]
+        epoch, waiting, marked = state["values_version"], state["waiting"], state["marked"]
         asked = _Asked(connection, customer.community_id, plan, now, visible, epoch, waiting, marked)
         async with self._locks.setdefault(customer.community_id, asyncio.Lock()):
             copy = await self._caught_up(asked)
@@ -261,12 +261,12 @@ async def _in_thread(work: Callable[..., Result], *arguments: Any) -> Result:
 
 
 _STATE = """
-SELECT CAST(pg_current_snapshot() AS text) AS visible, values_epoch,
+SELECT CAST(pg_current_snapshot() AS text) AS visible, values_version,
        ARRAY(SELECT profile_id FROM members WHERE community_id = $1 AND next_change_at <= $2) AS waiting,
        ARRAY(
-           SELECT profile_id FROM aggregations WHERE community_id = $1 AND values_epoch < 0 LIMIT $3
+           SELECT profile_id FROM profile_aggregations WHERE community_id = $1 AND values_version < 0 LIMIT $3
        ) AS marked
-FROM epochs
+FROM cache_versions
 WHERE community_id = $1
 """
 
@@ -289,8 +289,8 @@ def _values_join(columns: Sequence[ReplicaColumn]) -> str:
     if all(each.table == "members" for each in columns):
         return ""
     return """
-LEFT JOIN aggregations ON aggregations.community_id = members.community_id
-                      AND aggregations.profile_id = members.profile_id"""
+LEFT JOIN profile_aggregations ON profile_aggregations.community_id = members.community_id
+                      AND profile_aggregations.profile_id = members.profile_id"""
 
 
 def _members(community_id: int, columns: Sequence[ReplicaColumn]) -> str:
@@ -344,10 +344,10 @@ WHERE members.community_id = {community_id}
 
 def _kept(values: Sequence[ReplicaColumn]) -> str:
     return f"""
-SELECT profile_id, next_change_at, values_epoch, {", ".join(each.name for each in values)}
-FROM aggregations
+SELECT profile_id, next_change_at, values_version, {", ".join(each.name for each in values)}
+FROM profile_aggregations
 WHERE community_id = $1
   AND profile_id = ANY ($2::uuid[])
-  AND values_epoch >= $3
+  AND values_version >= $3
   AND (next_change_at IS NULL OR next_change_at > $4)
 """

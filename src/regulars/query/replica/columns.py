@@ -111,13 +111,13 @@ _FORMS = {
     "text[]": _TEXTS,
 }
 
-NEXT_CHANGE = ReplicaColumn("next_change_at", "aggregations", _INSTANT)
-VALUES_VERSION = ReplicaColumn("values_epoch", "aggregations", _INTEGER)
+NEXT_CHANGE = ReplicaColumn("next_change_at", "profile_aggregations", _INSTANT)
+VALUES_VERSION = ReplicaColumn("values_version", "profile_aggregations", _INTEGER)
 
 
 def _value(of: Aggregation) -> ReplicaColumn:
     form = _ALPHA_3 if of.type is ValueType.COUNTRY_ALPHA_3 else _FORMS[of.type.column_type]
-    return ReplicaColumn(of.name, "aggregations", form)
+    return ReplicaColumn(of.name, "profile_aggregations", form)
 
 
 VALUE_COLUMNS = {each.name: _value(each) for each in REGISTRY.stored}

@@ -137,7 +137,7 @@ class MemberReplica:
             f"""
             SELECT profile_id
             FROM {_MEMBERS}
-            WHERE (next_change_at <= $now OR coalesce(values_epoch, 0) < $epoch) AND version <= $version
+            WHERE (next_change_at <= $now OR coalesce(values_version, 0) < $epoch) AND version <= $version
             LIMIT {most}
             """,
             {"now": now, "epoch": epoch, "version": version},
@@ -147,7 +147,7 @@ class MemberReplica:
     def count_due(self, now: datetime, epoch: int) -> int:
         """How many members' values are due at `now`, or older than the epoch."""
         return self._number(
-            f"SELECT count(*) FROM {_MEMBERS} WHERE next_change_at <= $now OR coalesce(values_epoch, 0) < $epoch",
+            f"SELECT count(*) FROM {_MEMBERS} WHERE next_change_at <= $now OR coalesce(values_version, 0) < $epoch",
             {"now": now, "epoch": epoch},
         )
 

@@ -38,12 +38,12 @@ COMMENT ON COLUMN communities.member_handles IS
 CREATE INDEX communities_by_organization ON communities (organization_id);
 
 -- Versions of facts that many profiles share. A change increments a version instead of rewriting the profiles:
--- values_epoch if aggregation values may depend on it (a location's country, a time zone, a brand), locations_epoch if
+-- values_version if aggregation values may depend on it (a location's country, a time zone, a brand), locations_version if
 -- only the location embedded in responses did.
-CREATE TABLE epochs (
+CREATE TABLE cache_versions (
     community_id     int PRIMARY KEY REFERENCES communities ON DELETE CASCADE,
-    values_epoch     bigint NOT NULL DEFAULT 1,
-    locations_epoch  bigint NOT NULL DEFAULT 1
+    values_version     bigint NOT NULL DEFAULT 1,
+    locations_version  bigint NOT NULL DEFAULT 1
 );
 
 -- Access tokens, stored as hashes.
