@@ -68,7 +68,7 @@ class ReportingClient:
         if customer is not None:
             sent["X-Customer"] = customer
         content = body if isinstance(body, bytes) else None
-        json = None if content is not None else (body or {"report": "kinds"})
+        json = None if content is not None else (body or {"report": "samples"})
         return await self.http.post(path, headers={**sent, **(headers or {})}, json=json, content=content)
 
     async def set_limits(self, **settings: int) -> None:

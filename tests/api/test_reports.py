@@ -63,7 +63,7 @@ async def test_a_token_goes_in_either_header(reporting: ReportingClient) -> None
 
 @pytest.mark.parametrize("headers", [{}, {"Authorization": "Basic x"}, {"Authorization": "Bearer"}])
 async def test_without_a_token_nothing_is_told(reporting: ReportingClient, headers: dict[str, str]) -> None:
-    answer = await reporting.http.post(QUERY, headers={**headers, "X-Customer": "all=all"}, json={"report": "kinds"})
+    answer = await reporting.http.post(QUERY, headers={**headers, "X-Customer": "all=all"}, json={"report": "samples"})
     assert "X-Client-Authorization" in refused(answer, 401)
     assert answer.headers["www-authenticate"] == "Bearer"
     assert not LIMIT_HEADERS & set(answer.headers)
@@ -75,19 +75,19 @@ async def test_a_token_that_is_unknown_or_expired_is_401(reporting: ReportingCli
     reporting.clock.advance(minutes=1)
     for token in (expiring, "rg_unknown", "é"):
         sent = {b"X-Client-Authorization": token.encode(), b"X-Customer": b"all=all"}
-        refused(await reporting.http.post(QUERY, headers=sent, json={"report": "kinds"}), 401)
+        refused(await reporting.http.post(QUERY, headers=sent, json={"report": "samples"}), 401)
 
 
 async def test_each_permit_that_is_missing_is_named(reporting: ReportingClient) -> None:
     for permits, missing in (
         ([], "Reporting:Api:Query"),
         (["Reporting:Api:Report:*"], "Reporting:Api:Query"),
-        (["Reporting:Api:Query"], "Reporting:Api:Report:Kinds"),
-        (["Reporting:Api:Query", "Reporting:Api:Report:KindsCount"], "Reporting:Api:Report:Kinds"),
+        (["Reporting:Api:Query"], "Reporting:Api:Report:Samples"),
+        (["Reporting:Api:Query", "Reporting:Api:Report:SamplesCount"], "Reporting:Api:Report:Samples"),
     ):
         token = await reporting.new_token(permits)
         assert f"lacks the permit {missing}:" in refused(await reporting.query(token=token), 403)
-    token = await reporting.new_token(["Reporting:Api:Query", "Reporting:Api:Report:Kinds*"])
+    token = await reporting.new_token(["Reporting:Api:Query", "Reporting:Api:Report:Samples*"])
     assert record_names(await reporting.query(token=token)) == ["nord", "syd"]
 
 
@@ -117,7 +117,7 @@ async def test_headers_that_are_missing_wrong_or_out_of_reach_have_their_own_sta
     refused(await reporting.query(customer="id=nord"), 471)
     refused(await reporting.query(customer=f"id={nord.id}", headers={"X-Loyalty-Club-Slug": syd.slug}), 471)
     twice = [("X-Client-Authorization", reporting.token), *(("X-Customer", f"id={each.id}") for each in (nord, syd))]
-    refused(await reporting.http.post(QUERY, headers=twice, json={"report": "kinds"}), 471)
+    refused(await reporting.http.post(QUERY, headers=twice, json={"report": "samples"}), 471)
     for customer in (
         f"id={reporting.other_club.id}",
         f"id={nord.id}_{reporting.other_club.id}",
@@ -152,7 +152,7 @@ async def test_a_token_of_one_community_or_of_some_slugs_sees_those(reporting: R
 # What is asked -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"null", b'{"report": "kinds"', b"\xff", b"[" * 100_000])
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"null", b'{"report": "samples"', b"\xff", b"[" * 100_000])
 async def test_what_is_no_object_in_json_is_400(reporting: ReportingClient, body: bytes) -> None:
     answer = await reporting.query(body or b" ")
     refused(answer, 400)
@@ -161,19 +161,19 @@ async def test_what_is_no_object_in_json_is_400(reporting: ReportingClient, body
 
 async def test_parameters_that_can_not_be_are_told_in_the_shape_of_the_request(reporting: ReportingClient) -> None:
     filter_ = {"type": "and", "operations": [{"type": "equal", "field": "note", "value": "x"}]}
-    answer = await reporting.query({"report": "kinds", "filter": filter_, "colour": "red"})
+    answer = await reporting.query({"report": "samples", "filter": filter_, "colour": "red"})
     assert refused(answer, 422) == "Invalid parameters"
     details = answer.json()["details"]
     assert details["filter"]["operations"]["0"]["field"][0]["error"] == "not_filterable"
     assert details["colour"][0]["error"] == "unknown"
     unknown = (await reporting.query({"report": "nothing"})).json()["details"]["report"]
     assert unknown[0]["error"] == "inclusion"
-    assert "kinds" in unknown[0]["options"]["in"]
+    assert "samples" in unknown[0]["options"]["in"]
 
 
 async def test_a_body_that_is_too_large_is_413(database: Database, clock: ManualClock) -> None:
     async with reporting_client(database, clock, Settings(max_report_bytes=1000)) as reporting:
-        answer = await reporting.query({"report": "kinds", "filter": "x" * 1000})
+        answer = await reporting.query({"report": "samples", "filter": "x" * 1000})
         assert "1000 bytes" in refused(answer, 413)
         assert limit(answer)[2] == 1
 
@@ -192,9 +192,9 @@ async def test_what_is_not_there_or_not_allowed_answers_in_this_api_s_shape(repo
 async def test_every_format_is_answered_by_its_report(reporting: ReportingClient) -> None:
     day = {"from": "2026-11-01T00:00:00", "to": "2026-11-01T23:00:00"}
     for body, kind in (
-        ({"report": "kinds"}, "records"),
-        ({"report": "kinds_count"}, "records"),
-        ({"report": "kinds_stats", **day}, "statistics"),
+        ({"report": "samples"}, "records"),
+        ({"report": "samples_count"}, "records"),
+        ({"report": "samples_stats", **day}, "statistics"),
         ({"report": "happenings_history", "interval": "1d", **day}, "timeseries"),
     ):
         answer = await reporting.query(body)
@@ -203,20 +203,20 @@ async def test_every_format_is_answered_by_its_report(reporting: ReportingClient
 
 
 async def test_metadata_tell_of_the_reports_that_a_token_may_ask_for(reporting: ReportingClient) -> None:
-    some = await reporting.new_token(["Reporting:Api:Query", "Reporting:Api:Report:KindsCount"])
+    some = await reporting.new_token(["Reporting:Api:Query", "Reporting:Api:Report:SamplesCount"])
     for body in (b"{}", b'{"report": null}', b" "):
         answer = await reporting.query(body, path=METADATA, token=some)
-        assert [each["name"] for each in answer.json()["reports"]] == ["kinds_count"]
+        assert [each["name"] for each in answer.json()["reports"]] == ["samples_count"]
         assert limit(answer)[2] == 1
-    one = await reporting.query({"report": "kinds_count"}, path=METADATA, token=some)
-    assert one.json()["report"]["permit"] == "Reporting:Api:Report:KindsCount"
-    denied = await reporting.query({"report": "kinds"}, path=METADATA, token=some)
-    assert "Reporting:Api:Report:Kinds:" in refused(denied, 403)
+    one = await reporting.query({"report": "samples_count"}, path=METADATA, token=some)
+    assert one.json()["report"]["permit"] == "Reporting:Api:Report:SamplesCount"
+    denied = await reporting.query({"report": "samples"}, path=METADATA, token=some)
+    assert "Reporting:Api:Report:Samples:" in refused(denied, 403)
     refused(await reporting.query({"report": "nothing"}, path=METADATA), 422)
 
 
 async def test_field_metadata_tell_the_values_of_the_customers_alone(reporting: ReportingClient) -> None:
-    body = {"report": "kinds", "field": "name"}
+    body = {"report": "samples", "field": "name"}
     answer = await reporting.query(body, path=FIELD_METADATA)
     assert answer.json()["values"] == [{"value": "nord", "count": 1}, {"value": "syd", "count": 1}]
     assert limit(answer)[2] == 1
@@ -224,8 +224,8 @@ async def test_field_metadata_tell_the_values_of_the_customers_alone(reporting: 
     assert one.json()["values"] == [{"value": "syd", "count": 1}]
     some = await reporting.new_token(["Reporting:Api:Query"])
     denied = await reporting.query(body, path=FIELD_METADATA, token=some)
-    assert "Reporting:Api:Report:Kinds:" in refused(denied, 403)
-    refused(await reporting.query({"report": "kinds", "field": "note"}, path=FIELD_METADATA), 422)
+    assert "Reporting:Api:Report:Samples:" in refused(denied, 403)
+    refused(await reporting.query({"report": "samples", "field": "note"}, path=FIELD_METADATA), 422)
 
 
 # What it costs -----------------------------------------------------------------------------------------------
@@ -239,7 +239,7 @@ async def test_a_query_costs_its_report_and_its_filter(reporting: ReportingClien
     remaining = 1000
     for filter_, cost in costs:
         remaining -= cost
-        answer = await reporting.query({"report": "kinds", "filter": filter_})
+        answer = await reporting.query({"report": "samples", "filter": filter_})
         assert answer.status_code == 200
         organization = reporting.clubs[0].organization_id
         assert limit(answer) == (f"organization:{organization}:reporting", remaining, cost)
@@ -282,7 +282,7 @@ async def test_what_only_the_customers_tell_wrong_costs_1_too(reporting: Reporti
     refused(answer, 422)
     assert answer.json()["details"]["interval"][0]["error"] == "too_many_time_points"
     assert limit(answer)[1:] == (999, 1)
-    refused(await reporting.query({"report": "kinds", "page_info": "made-up"}), 422)
+    refused(await reporting.query({"report": "samples", "page_info": "made-up"}), 422)
     assert limit(await reporting.query())[1:] == (996, 2)
 
 
@@ -290,8 +290,8 @@ async def test_a_client_waits_as_long_as_it_is_told_and_no_second_longer(reporti
     await reporting.set_limits(reporting_capacity=3, reporting_refill=2)
     assert limit(await reporting.query())[1:] == (1, 2)
     four = {"type": "or", "operations": [{"type": "and", "operations": [{"type": "in", "field": "id", "value": [1]}]}]}
-    assert limit(await reporting.query({"report": "kinds", "filter": four}))[1:] == (-5, 6)
-    for body in ({"report": "kinds"}, {"report": "nothing"}):
+    assert limit(await reporting.query({"report": "samples", "filter": four}))[1:] == (-5, 6)
+    for body in ({"report": "samples"}, {"report": "nothing"}):
         denied = await reporting.query(body)
         assert "used up" in refused(denied, 429)
         assert limit(denied)[1:] == (-5, 0)

@@ -162,7 +162,12 @@ def test_a_backup_of_an_older_schema_is_not_restored(command: Command, data: Pat
             connection.execute("CREATE DATABASE older")
         older = owner.replace("/regulars?", "/older?")
         create_store_of_0_1_0(older)
-        dump = [str(embedded.binaries_folder() / "pg_dump"), "--format=custom", f"--file={tmp_path / 'older.dump'}", older]
+        dump = [
+            str(embedded.binaries_folder() / "pg_dump"),
+            "--format=custom",
+            f"--file={tmp_path / 'older.dump'}",
+            older,
+        ]
         subprocess.run(dump, check=True)
     refused = command("restore", "older.dump", "--replace")
     assert (refused.code, "the tables of Regulars 0.1.0 were found. Nothing was changed." in refused.err) == (1, True)

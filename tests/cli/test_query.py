@@ -61,7 +61,7 @@ def rows(command: Command, slug: str, tmp_path: Path) -> str:
     return slug
 
 
-COUNTED = '{"report": "kinds_count", "aggregate_by": "by_size"}'
+COUNTED = '{"report": "samples_count", "aggregate_by": "by_size"}'
 
 
 def test_a_report_is_a_table_json_or_csv(command: Command, rows: str) -> None:
@@ -74,25 +74,25 @@ def test_a_report_is_a_table_json_or_csv(command: Command, rows: str) -> None:
 
 
 def test_more_than_a_page_is_told_of(command: Command, rows: str) -> None:
-    done = command("query", '{"report": "kinds", "limit": 1}', "--customer", rows, "-o", "csv")
+    done = command("query", '{"report": "samples", "limit": 1}', "--customer", rows, "-o", "csv")
     assert len(done.out.splitlines()) == 2
     assert 'ask again with "page_info": "' in done.err
     cursor = done.err.split('"')[3]
-    body = json.dumps({"report": "kinds", "limit": 1, "page_info": cursor})
+    body = json.dumps({"report": "samples", "limit": 1, "page_info": cursor})
     done = command("query", body, "--customer", rows, "-o", "json")
     assert [each["name"] for each in json.loads(done.out)["records"]] == ["M2"]
 
 
 def test_the_operator_reaches_everyone_and_asks_about_all_unless_told_otherwise(command: Command, rows: str) -> None:
     counted = [
-        json.loads(command("query", '{"report": "kinds_count"}', *customer, "-o", "json").out)["records"]
+        json.loads(command("query", '{"report": "samples_count"}', *customer, "-o", "json").out)["records"]
         for customer in ([], ["--customer", "all=all"], ["--customer", f"slug={rows}"])
     ]
     assert len(counted[0]) == len(counted[1]) > 0
     (own,) = counted[2]
     number = str(own["community_id"])
     for customer in (number, f"id={number}", rows):
-        done = command("query", '{"report": "kinds_count"}', "--customer", customer, "-o", "json")
+        done = command("query", '{"report": "samples_count"}', "--customer", customer, "-o", "json")
         assert json.loads(done.out)["records"] == [own]
 
 
@@ -100,14 +100,14 @@ def test_the_operator_reaches_everyone_and_asks_about_all_unless_told_otherwise(
     ("words", "said"),
     [
         (["{"], "The body is no JSON"),
-        (['{"report": "x"}'], "report: The report must be one of kinds,"),
-        (['{"report": "kinds", "limit": 0, "colour": 1}'], "limit: Must be at least 1."),
-        (['{"report": "kinds"}', "-o", "yaml"], "-o yaml is no form of an answer"),
-        (['{"report": "kinds"}', "-o", "a.html"], "kinds is no timeseries and has no chart"),
-        (['{"report": "kinds"}', "--customer", "nobody"], "There is no customer 'nobody'"),
-        (['{"report": "kinds"}', "--customer", "id=2000000000"], "There is no customer 'id=2000000000'"),
-        (['{"report": "kinds"}', "--customer", "id="], "X-Customer is malformed: write id=1"),
-        (['{"report": "kinds", "page_info": "x"}', "--customer", "SLUG"], "page_info: "),
+        (['{"report": "x"}'], "report: The report must be one of samples,"),
+        (['{"report": "samples", "limit": 0, "colour": 1}'], "limit: Must be at least 1."),
+        (['{"report": "samples"}', "-o", "yaml"], "-o yaml is no form of an answer"),
+        (['{"report": "samples"}', "-o", "a.html"], "samples is no timeseries and has no chart"),
+        (['{"report": "samples"}', "--customer", "nobody"], "There is no customer 'nobody'"),
+        (['{"report": "samples"}', "--customer", "id=2000000000"], "There is no customer 'id=2000000000'"),
+        (['{"report": "samples"}', "--customer", "id="], "X-Customer is malformed: write id=1"),
+        (['{"report": "samples", "page_info": "x"}', "--customer", "SLUG"], "page_info: "),
     ],
 )
 def test_what_can_not_be_asked_ends_with_2_and_one_sentence(

@@ -86,7 +86,7 @@ BUCKETED_PROFILES = PROFILES.replace("t.*", "b.bucket, t.*").replace(
 )
 
 SAMPLES = Report(
-    name="kinds",
+    name="samples",
     format=ReportFormat.RECORDS,
     description="Rows with a field of every kind.",
     cost=2,
@@ -97,7 +97,7 @@ SAMPLES = Report(
     measures=MEASURES,
 )
 SAMPLES_IN_DUCKDB = Report(
-    name="kinds_in_columns",
+    name="samples_in_duckdb",
     format=ReportFormat.RECORDS,
     description="The same in DuckDB.",
     cost=10,
@@ -109,7 +109,7 @@ SAMPLES_IN_DUCKDB = Report(
 )
 
 SAMPLES_COUNT = Report(
-    name="kinds_count",
+    name="samples_count",
     format=ReportFormat.RECORDS,
     description="How many rows there are.",
     cost=3,
@@ -119,7 +119,7 @@ SAMPLES_COUNT = Report(
 )
 
 SAMPLES_HISTORY = Report(
-    name="kinds_history",
+    name="samples_history",
     format=ReportFormat.TIMESERIES,
     description="Rows over time.",
     cost=3,
@@ -131,7 +131,7 @@ SAMPLES_HISTORY = Report(
 )
 
 SAMPLES_STATS = Report(
-    name="kinds_stats",
+    name="samples_stats",
     format=ReportFormat.STATISTICS,
     description="Rows in a range.",
     cost=2,

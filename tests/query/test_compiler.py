@@ -20,7 +20,7 @@ OSLO = Tenant(7, 17, 7, 1, "oslo", "Oslo", "Europe/Oslo", "NOK", 2, {})
 
 def asked(**body: Any) -> ReportQuery:
     """The query of a body."""
-    return parse_query(json.dumps({"report": "kinds", **body}).encode(), REGISTRY)
+    return parse_query(json.dumps({"report": "samples", **body}).encode(), REGISTRY)
 
 
 def equal(value: Any, field: str = "name") -> Any:
@@ -46,7 +46,7 @@ def test_queries_of_other_shapes_have_other_statements() -> None:
             (asked(filter=equal(None)), None),
             (asked(filter=equal("small", "size"), limit=1), None),
             (asked(filter={"type": "not", "operation": equal("a")}), None),
-            (asked(report="kinds_in_columns"), None),
+            (asked(report="samples_in_duckdb"), None),
         )
     }
     assert len(statements) == 8
@@ -76,7 +76,7 @@ def test_parameters_are_numbered_in_their_order_and_typed() -> None:
 
 def test_what_follows_from_the_customer_is_bound_by_name() -> None:
     plan = compiler.QueryPlan(
-        number_parameters("SELECT $community, $club, $zone, $today, $now"), None, REGISTRY["kinds"]
+        number_parameters("SELECT $community, $club, $zone, $today, $now"), None, REGISTRY["samples"]
     )
     now = datetime(2026, 11, 24, 23, 30, tzinfo=UTC)
     assert plan.bind(OSLO, now, {}) == [7, 17, "Europe/Oslo", 20261125, now]

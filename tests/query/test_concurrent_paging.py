@@ -76,7 +76,7 @@ async def test_no_row_that_stayed_is_skipped_or_comes_twice(club: Club) -> None:
     writer = Writer(of, chance, passing)
     writing = asyncio.create_task(writer.run())
     found = []
-    async for page in iter_pages(of.backends, [of.customer], "kinds", limit=max(1, ROWS // 30)):
+    async for page in iter_pages(of.backends, [of.customer], "samples", limit=max(1, ROWS // 30)):
         found += [(each["size"], each["name"], each["id"]) for each in page]
     writing.cancel()
     await asyncio.gather(writing, return_exceptions=True)

@@ -29,14 +29,14 @@ async def filled(club: Club) -> SampleStore:
 
 async def cursor(of: SampleStore, **body: Any) -> str:
     """The cursor behind the first page."""
-    answer = await query_records(of.backends, [of.customer], "kinds", limit=2, **body)
+    answer = await query_records(of.backends, [of.customer], "samples", limit=2, **body)
     found: str = answer["pagination"]["next_page_info"]
     return found
 
 
 async def test_a_cursor_goes_on_where_the_page_ended_and_the_limit_may_change(club: Club) -> None:
     of = await filled(club)
-    answer = await query_records(of.backends, [of.customer], "kinds", page_info=await cursor(of), limit=3)
+    answer = await query_records(of.backends, [of.customer], "samples", page_info=await cursor(of), limit=3)
     assert [each["id"] for each in answer["records"]] == [2, 3, 4]
 
 
@@ -44,26 +44,28 @@ async def test_a_cursor_holds_for_every_process_and_at_any_time(club: Club) -> N
     of = await filled(club)
     found = await cursor(of)
     club.clock.advance(days=1000)
-    answer = await query_records(Backends(club.database), [of.customer], "kinds", page_info=found)
+    answer = await query_records(Backends(club.database), [of.customer], "samples", page_info=found)
     assert [each["id"] for each in answer["records"]] == [2, 3, 4, 5]
 
 
 async def test_a_cursor_of_another_question_is_refused(club: Club, other_club: Club) -> None:
     of, other = await filled(club), await filled(other_club)
     plain, filtered = await cursor(of), await cursor(of, filter=FILTER)
-    grouped = (await query_records(of.backends, [of.customer], "kinds", limit=1, aggregate_by="by_name"))["pagination"]
+    grouped = (await query_records(of.backends, [of.customer], "samples", limit=1, aggregate_by="by_name"))[
+        "pagination"
+    ]
     for customers, report, body in (
-        ([of.customer], "kinds_in_columns", {"page_info": plain}),
-        ([of.customer], "kinds", {"page_info": plain, "filter": FILTER}),
-        ([of.customer], "kinds", {"page_info": filtered}),
-        ([of.customer], "kinds", {"page_info": filtered, "filter": {**FILTER, "value": "y"}}),
-        ([of.customer], "kinds", {"page_info": filtered, "filter": {**FILTER, "value": None}}),
-        ([of.customer], "kinds", {"page_info": filtered, "filter": {"type": "not", "operation": FILTER}}),
-        ([of.customer], "kinds", {"page_info": plain, "aggregate_by": "by_name"}),
-        ([of.customer], "kinds", {"page_info": grouped["next_page_info"]}),
-        ([of.customer], "kinds", {"page_info": grouped["next_page_info"], "aggregate_by": "by_size"}),
-        ([other.customer], "kinds", {"page_info": plain}),
-        ([of.customer, other.customer], "kinds", {"page_info": plain}),
+        ([of.customer], "samples_in_duckdb", {"page_info": plain}),
+        ([of.customer], "samples", {"page_info": plain, "filter": FILTER}),
+        ([of.customer], "samples", {"page_info": filtered}),
+        ([of.customer], "samples", {"page_info": filtered, "filter": {**FILTER, "value": "y"}}),
+        ([of.customer], "samples", {"page_info": filtered, "filter": {**FILTER, "value": None}}),
+        ([of.customer], "samples", {"page_info": filtered, "filter": {"type": "not", "operation": FILTER}}),
+        ([of.customer], "samples", {"page_info": plain, "aggregate_by": "by_name"}),
+        ([of.customer], "samples", {"page_info": grouped["next_page_info"]}),
+        ([of.customer], "samples", {"page_info": grouped["next_page_info"], "aggregate_by": "by_size"}),
+        ([other.customer], "samples", {"page_info": plain}),
+        ([of.customer, other.customer], "samples", {"page_info": plain}),
     ):
         details = await query_errors(of.backends, customers, report, **body)
         assert [each["error"] for each in details["page_info"]] == ["unknown"]
@@ -76,11 +78,11 @@ async def test_the_order_of_customers_and_an_older_spelling_make_no_other_questi
     first = {"type": "greater_than", "field": "points", "value": 1}
     second = {"type": "greated_than", "field": "points", "value": 1}
     either = {"type": "or", "operations": [first, FILTER]}
-    answer = await query_records(of.backends, [of.customer, other.customer], "kinds", limit=7, filter=either)
+    answer = await query_records(of.backends, [of.customer, other.customer], "samples", limit=7, filter=either)
     again = await query_records(
         of.backends,
         [other.customer, of.customer],
-        "kinds",
+        "samples",
         page_info=answer["pagination"]["next_page_info"],
         filter={"type": "or", "operations": [second, FILTER]},
     )
@@ -94,19 +96,19 @@ async def test_a_cursor_with_any_character_changed_is_refused(club: Club) -> Non
         for other in "AB":
             if other != letter:
                 changed = found[:place] + other + found[place + 1 :]
-                assert "page_info" in await query_errors(of.backends, [of.customer], "kinds", page_info=changed)
+                assert "page_info" in await query_errors(of.backends, [of.customer], "samples", page_info=changed)
 
 
 @pytest.mark.parametrize("given", ["", "x", "CNOW-AE", "é", "=", "A" * 100_000, "\0", "'; DROP TABLE profiles; --"])
 async def test_what_is_no_cursor_is_refused(club: Club, given: str) -> None:
     of = await filled(club)
-    assert "page_info" in await query_errors(of.backends, [of.customer], "kinds", page_info=given)
+    assert "page_info" in await query_errors(of.backends, [of.customer], "samples", page_info=given)
 
 
 async def test_a_place_that_someone_made_up_is_refused(club: Club) -> None:
     of = await filled(club)
     made_up = base64.urlsafe_b64encode(b"0" * 16 + b'[1,"a","b",3]').decode().rstrip("=")
-    assert "page_info" in await query_errors(of.backends, [of.customer], "kinds", page_info=made_up)
+    assert "page_info" in await query_errors(of.backends, [of.customer], "samples", page_info=made_up)
 
 
 BY_EVERYTHING = {

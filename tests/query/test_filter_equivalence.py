@@ -35,7 +35,7 @@ pytestmark = on_both_servers
 
 _encoder = msgspec.json.Encoder(decimal_format="number")
 
-REPORTS = ("kinds", "kinds_in_columns")
+REPORTS = ("samples", "samples_in_duckdb")
 
 _VALUES: dict[FieldType, Sequence[Any]] = {
     FieldType.STRING: TEXTS,
@@ -65,7 +65,7 @@ def tree(chance: random.Random, level: int = 1) -> Any:
 
 def leaf(chance: random.Random) -> Any:
     """A comparison of any field by any operation that it allows."""
-    field = chance.choice([each for each in REGISTRY["kinds"].fields if each.filterable and not each.is_tenant_field])
+    field = chance.choice([each for each in REGISTRY["samples"].fields if each.filterable and not each.is_tenant_field])
     dotted = field.type in (FieldType.FLAGS, FieldType.OBJECT)
     name = f"{field.name}.{chance.choice(NAMES)}" if dotted else field.name
     kind = chance.choice(OPERATIONS[field.type])

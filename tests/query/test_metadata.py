@@ -29,9 +29,9 @@ from regulars.reports.report import FieldType
 def test_a_report_tells_all_that_is_needed_to_ask_for_it() -> None:
     found = reports_metadata(SAMPLES, [])["report"]
     assert {name: found[name] for name in ("name", "format", "permit", "cost")} == {
-        "name": "kinds",
+        "name": "samples",
         "format": "records",
-        "permit": "Reporting:Api:Report:Kinds",
+        "permit": "Reporting:Api:Report:Samples",
         "cost": 2,
     }
     assert "intervals" not in found
@@ -77,7 +77,7 @@ def test_aggregations_tell_what_they_return_or_what_series_are_labelled_with() -
 
 def test_without_a_report_those_are_told_that_are_allowed() -> None:
     found = reports_metadata(None, [SAMPLES, SAMPLES_COUNT])
-    assert [each["name"] for each in found["reports"]] == ["kinds", "kinds_count"]
+    assert [each["name"] for each in found["reports"]] == ["samples", "samples_count"]
 
 
 @pytest.mark.parametrize("report", {**REPORTS_BY_NAME, **REGISTRY}.values(), ids=lambda report: report.name)
@@ -92,7 +92,7 @@ def test_what_a_filter_costs() -> None:
     both = {"type": "and", "operations": [leaf, leaf]}
     either = {"type": "or", "operations": [both, {"type": "not", "operation": leaf}]}
     for filter_, cost in ((None, 2), (leaf, 2), (both, 3), (either, 7)):
-        query = parse_query(msgspec.json.encode({"report": "kinds", "filter": filter_}), REGISTRY)
+        query = parse_query(msgspec.json.encode({"report": "samples", "filter": filter_}), REGISTRY)
         assert costs.query_cost(query) == cost
     assert costs.METADATA_COST == 1
 
@@ -140,7 +140,7 @@ async def test_values_come_most_frequent_first(club: Club, report: str) -> None:
 async def test_at_most_a_thousand_values_come(club: Club) -> None:
     of = create_samples(club, club.database)
     await insert(club, [thing(number, name=f"{number // 2:04}") for number in range(2_101)])
-    found = await values(of, "kinds", "name")
+    found = await values(of, "samples", "name")
     assert found == [(f"{number:04}", 2) for number in range(1_000)]
 
 
@@ -148,7 +148,7 @@ async def test_values_are_added_up_over_communities(club: Club, other_club: Club
     first, second = create_samples(club, club.database), create_samples(other_club, other_club.database)
     await first.insert([thing(1, size="small"), thing(2, size="small"), thing(3, size="large")])
     await second.insert([thing(1, size="large"), thing(2, size="large")])
-    assert await values(first, "kinds", "size", second) == [("large", 3), ("small", 2)]
+    assert await values(first, "samples", "size", second) == [("large", 3), ("small", 2)]
 
 
 async def test_counts_smaller_than_a_customer_shows_are_left_out(club: Club, other_club: Club) -> None:
@@ -156,8 +156,8 @@ async def test_counts_smaller_than_a_customer_shows_are_left_out(club: Club, oth
     await first.insert([thing(1, size="small"), thing(2, size="small"), thing(3, size="large")])
     await second.insert([thing(1, size="large")])
     first.customer = replace(first.customer, smallest_cell=2)
-    assert await values(first, "kinds", "size") == [("small", 2)]
-    assert await values(first, "kinds", "size", second) == [("small", 2), ("large", 1)]
+    assert await values(first, "samples", "size") == [("small", 2)]
+    assert await values(first, "samples", "size", second) == [("small", 2), ("large", 1)]
 
 
 async def test_statistics_and_timeseries_are_looked_through_between_two_times(club: Club) -> None:
@@ -174,4 +174,4 @@ async def test_statistics_and_timeseries_are_looked_through_between_two_times(cl
 async def test_a_report_of_counts_counts_what_it_measures(club: Club) -> None:
     of = create_samples(club, club.database)
     await of.insert([thing(1, size="small"), thing(2)])
-    assert await values(of, "kinds_count", "size") == [(None, 1), ("small", 1)]
+    assert await values(of, "samples_count", "size") == [(None, 1), ("small", 1)]

@@ -39,7 +39,7 @@ BLANK: Row = {
     "properties": {},
 }
 
-REPORTS = pytest.mark.parametrize("report", ["kinds", "kinds_in_columns"])
+REPORTS = pytest.mark.parametrize("report", ["samples", "samples_in_duckdb"])
 
 
 def thing(number: int, **values: Any) -> Row:
@@ -122,7 +122,7 @@ async def test_rows_of_several_communities_come_one_after_the_other(club: Club, 
     await second.insert([thing(number, name=f"{number:02}") for number in range(4)])
     both = [second.customer, first.customer]
     for limit in range(1, 11):
-        found = await all_records(first.backends, both, "kinds", limit=limit)
+        found = await all_records(first.backends, both, "samples", limit=limit)
         assert [(each["community_id"], each["id"]) for each in found] == [
             *((club.community.id, number) for number in range(5)),
             *((other_club.community.id, number) for number in range(4)),
@@ -144,7 +144,7 @@ async def test_pages_of_any_size_hold_the_same_rows(club: Club, report: str) -> 
 
 async def test_no_rows_are_an_empty_page(club: Club) -> None:
     of = create_samples(club, club.database)
-    assert await query_records(of.backends, [of.customer], "kinds") == {
+    assert await query_records(of.backends, [of.customer], "samples") == {
         "records": [],
         "pagination": {"next_page_info": None},
         "result_type": "records",
@@ -153,7 +153,7 @@ async def test_no_rows_are_an_empty_page(club: Club) -> None:
 
 async def test_a_process_without_copies_says_so(club: Club) -> None:
     with pytest.raises(RuntimeError, match="keeps no columnar copies"):
-        await query_records(Backends(club.database), [tenant_of(club)], "kinds_in_columns")
+        await query_records(Backends(club.database), [tenant_of(club)], "samples_in_duckdb")
 
 
 # Groups ---------------------------------------------------------------------------------------------------------
@@ -233,7 +233,7 @@ async def test_groups_are_added_up_over_communities_each_in_its_own_minor_units(
     await first.insert([thing(1, name="a", spent=100), thing(2, name="b"), thing(3, name="c", spent=1)])
     await second.insert([thing(1, name="a", spent=1_005), thing(2, name="a"), thing(3, name="b", spent=10)])
     both = [first.customer, replace(second.customer, minor_digits=3, currency=first.customer.currency)]
-    found = await all_records(first.backends, both, "kinds", aggregate_by="by_name")
+    found = await all_records(first.backends, both, "samples", aggregate_by="by_name")
     assert found == [
         {"name": "a", "count": 3, "spent_total": 2.005, "average": 0.67},
         {"name": "b", "count": 2, "spent_total": 0.01, "average": 0.0},
@@ -245,25 +245,25 @@ async def test_money_of_several_currencies_is_not_added_up(club: Club, other_clu
     first, second = create_samples(club, club.database), create_samples(other_club, other_club.database)
     both = [first.customer, second.customer]
     with pytest.raises(InvalidParametersError, match="different currencies"):
-        await query_records(first.backends, both, "kinds", aggregate_by="by_name")
+        await query_records(first.backends, both, "samples", aggregate_by="by_name")
 
 
 async def test_a_report_without_a_key_counts_every_community_none_too(club: Club, other_club: Club) -> None:
     first, second = create_samples(club, club.database), create_samples(other_club, other_club.database)
     await first.insert([thing(1, size="small"), thing(2)])
     both = [first.customer, second.customer]
-    counted = await query_records(first.backends, both, "kinds_count")
+    counted = await query_records(first.backends, both, "samples_count")
     assert counted["records"] == [
         {"community_id": club.community.id, "count": 2},
         {"community_id": other_club.community.id, "count": 0},
     ]
-    by_club = await query_records(first.backends, both, "kinds_count", aggregate_by="by_loyalty_club_id")
+    by_club = await query_records(first.backends, both, "samples_count", aggregate_by="by_loyalty_club_id")
     assert [each["count"] for each in by_club["records"]] == [2, 0]
     small = {"type": "equal", "field": "size", "value": "small"}
     assert [
-        each["count"] for each in (await query_records(first.backends, both, "kinds_count", filter=small))["records"]
+        each["count"] for each in (await query_records(first.backends, both, "samples_count", filter=small))["records"]
     ] == [1, 0]
-    grouped = await query_records(first.backends, both, "kinds_count", aggregate_by="by_size")
+    grouped = await query_records(first.backends, both, "samples_count", aggregate_by="by_size")
     assert grouped["records"] == [{"size": None, "count": 1}, {"size": "small", "count": 1}]
 
 
@@ -271,7 +271,7 @@ async def test_a_community_without_rows_is_no_group_of_a_report_of_rows(club: Cl
     first, second = create_samples(club, club.database), create_samples(other_club, other_club.database)
     await first.insert([thing(1)])
     found = await all_records(
-        first.backends, [first.customer, second.customer], "kinds", aggregate_by="by_community_id"
+        first.backends, [first.customer, second.customer], "samples", aggregate_by="by_community_id"
     )
     assert [each["community_id"] for each in found] == [club.community.id]
 

@@ -58,7 +58,7 @@ LEAF = '{"type":"equal","field":"name","value":"a"}'
 
 def test_a_hundred_nodes_pass_and_one_more_does_not() -> None:
     for leaves, codes in ((99, []), (100, ["too_many_nodes"])):
-        body = f'{{"report":"kinds","filter":{{"type":"or","operations":[{",".join([LEAF] * leaves)}]}}}}'.encode()
+        body = f'{{"report":"samples","filter":{{"type":"or","operations":[{",".join([LEAF] * leaves)}]}}}}'.encode()
         if codes:
             assert said(body) == codes
         else:
@@ -67,7 +67,7 @@ def test_a_hundred_nodes_pass_and_one_more_does_not() -> None:
 
 def test_too_many_nodes_stand_for_all_that_is_wrong_in_the_filter() -> None:
     wrong = '{"type":"equal","field":"nothing","value":"a"}'
-    body = f'{{"report":"kinds","limit":0,"filter":{{"type":"or","operations":[{",".join([wrong] * 200)}]}}}}'
+    body = f'{{"report":"samples","limit":0,"filter":{{"type":"or","operations":[{",".join([wrong] * 200)}]}}}}'
     assert sorted(said(body.encode())) == ["greater_than_or_equal_to", "too_many_nodes"]
 
 
@@ -88,12 +88,12 @@ def test_too_many_nodes_stand_for_all_that_is_wrong_in_the_filter() -> None:
 )
 def test_a_megabyte_of_filter_is_refused_at_once(filter_: str, code: str) -> None:
     began = time.process_time()
-    assert said(f'{{"report":"kinds","filter":{filter_}}}'.encode()) == [code]
+    assert said(f'{{"report":"samples","filter":{filter_}}}'.encode()) == [code]
     assert time.process_time() - began < 2
 
 
 def test_times_are_kept_as_they_are_written() -> None:
-    body = b'{"report":"kinds_stats","from":"2026-11-24T08:00:00","to":"2026-11-24T08:00:00.5+02:00"}'
+    body = b'{"report":"samples_stats","from":"2026-11-24T08:00:00","to":"2026-11-24T08:00:00.5+02:00"}'
     query = parse_query(body, REGISTRY)
     assert query.start is not None
     assert query.end is not None
@@ -102,7 +102,7 @@ def test_times_are_kept_as_they_are_written() -> None:
 
 
 def test_auto_is_no_interval_of_its_own() -> None:
-    body = b'{"report":"kinds_history","from":"2026-11-23","to":"2026-11-24","interval":"%s"}'
+    body = b'{"report":"samples_history","from":"2026-11-23","to":"2026-11-24","interval":"%s"}'
     assert parse_query(body % b"auto", REGISTRY).interval is None
     chosen = parse_query(body % b"1mo", REGISTRY).interval
     assert chosen is not None
@@ -113,7 +113,7 @@ def test_auto_is_no_interval_of_its_own() -> None:
     ("body", "codes"),
     [
         ('{"report":"nothing"}', ["inclusion"]),
-        ('{"report":"kinds","format":"csv"}', ["unknown"]),
+        ('{"report":"samples","format":"csv"}', ["unknown"]),
     ],
 )
 def test_metadata_are_asked_of_reports_that_there_are(body: str, codes: list[str]) -> None:
@@ -131,15 +131,15 @@ def test_metadata_of_all_reports_need_no_report(body: bytes) -> None:
     ("body", "codes"),
     [
         ("{}", ["presence"]),
-        ('{"report":"kinds"}', ["presence"]),
-        ('{"report":"kinds","field":"nothing"}', ["inclusion"]),
-        ('{"report":"kinds","field":7}', ["inclusion"]),
-        ('{"report":"kinds","field":"note"}', ["not_filterable"]),
-        ('{"report":"kinds","field":"community_id"}', ["not_filterable"]),
-        ('{"report":"kinds","field":"properties.\\u0000"}', ["invalid_characters"]),
-        ('{"report":"kinds","field":"size","limit":7,"from":"2026-11-24"}', ["unknown", "unknown"]),
-        ('{"report":"kinds","field":"size","filter":7}', ["must_be_an_object"]),
-        ('{"report":"kinds_stats","field":"size"}', ["presence", "presence"]),
+        ('{"report":"samples"}', ["presence"]),
+        ('{"report":"samples","field":"nothing"}', ["inclusion"]),
+        ('{"report":"samples","field":7}', ["inclusion"]),
+        ('{"report":"samples","field":"note"}', ["not_filterable"]),
+        ('{"report":"samples","field":"community_id"}', ["not_filterable"]),
+        ('{"report":"samples","field":"properties.\\u0000"}', ["invalid_characters"]),
+        ('{"report":"samples","field":"size","limit":7,"from":"2026-11-24"}', ["unknown", "unknown"]),
+        ('{"report":"samples","field":"size","filter":7}', ["must_be_an_object"]),
+        ('{"report":"samples_stats","field":"size"}', ["presence", "presence"]),
     ],
 )
 def test_field_metadata_are_asked_of_fields_that_are_filterable(body: str, codes: list[str]) -> None:

@@ -35,7 +35,7 @@ async def reporting(database: Database, clock: ManualClock) -> AsyncIterator[Rep
 def in_lists(number: int, values: Sequence[Any]) -> bytes:
     """A request whose filter has so many lists."""
     lists = [{"type": "in", "field": "name", "value": values}] * number
-    return msgspec.json.encode({"report": "kinds", "filter": {"type": "or", "operations": lists}})
+    return msgspec.json.encode({"report": "samples", "filter": {"type": "or", "operations": lists}})
 
 
 def leaves(tree: Any) -> int:
@@ -48,11 +48,11 @@ HOSTILE = {
     "99 lists of 1,000 nulls and objects": in_lists(99, [None, {}] * 500),
     "20 lists of 1,000 texts": in_lists(20, ["a"] * 1_000),
     "99 lists of 8,000 texts": in_lists(99, ["abcdefg"] * 8_000),
-    "160,000 unknown keys": msgspec.json.encode({"report": "kinds"} | {f"k{number}": 1 for number in range(160_000)}),
-    "90,000 unknown keys": msgspec.json.encode({"report": "kinds"} | {f"k{number}": 1 for number in range(90_000)}),
-    "a name of 900,000 letters": msgspec.json.encode({"report": "kinds", "k" * 900_000: 1}),
-    "300,000 empty lists": b'{"report":"kinds","filter":[' + b"[]," * 300_000 + b"1]}",
-    "100,000 levels": b'{"report":"kinds","filter":' + b"[" * 100_000,
+    "160,000 unknown keys": msgspec.json.encode({"report": "samples"} | {f"k{number}": 1 for number in range(160_000)}),
+    "90,000 unknown keys": msgspec.json.encode({"report": "samples"} | {f"k{number}": 1 for number in range(90_000)}),
+    "a name of 900,000 letters": msgspec.json.encode({"report": "samples", "k" * 900_000: 1}),
+    "300,000 empty lists": b'{"report":"samples","filter":[' + b"[]," * 300_000 + b"1]}",
+    "100,000 levels": b'{"report":"samples","filter":' + b"[" * 100_000,
 }
 
 
@@ -98,7 +98,7 @@ async def test_a_large_body_is_charged_before_it_is_parsed(reporting: ReportingC
         200,
         str(1 - int(first.headers["ratelimit-cost"])),
     )
-    refused = await reporting.query(body.replace(b"kinds", b"other"))
+    refused = await reporting.query(body.replace(b"samples", b"other"))
     # It would be 422 if it had been parsed.
     assert refused.status_code == 429
 
@@ -173,18 +173,18 @@ async def test_thirty_concurrent_large_reports_delay_no_other(database: Database
                 scope.now,
             )
         theirs = await reporting.new_token(of=reporting.other_club)
-        await reporting.query({"report": "kinds", "limit": 1_001})
+        await reporting.query({"report": "samples", "limit": 1_001})
         finished: list[str] = []
 
         async def large() -> httpx.Response:
-            answer = await reporting.query({"report": "kinds", "limit": 10_000})
+            answer = await reporting.query({"report": "samples", "limit": 10_000})
             finished.append("large")
             return answer
 
         async with EventLoopLag() as heartbeat:
             many = [asyncio.create_task(large()) for _ in range(30)]
             await asyncio.wait(many, return_when=asyncio.FIRST_COMPLETED)
-            other = await reporting.query({"report": "kinds", "limit": 10_000}, token=theirs)
+            other = await reporting.query({"report": "samples", "limit": 10_000}, token=theirs)
             before = len(finished)
             health = await reporting.http.get("/api/health")
             answers = await asyncio.gather(*many)

@@ -1,0 +1,80 @@
+-- Rows of member_balance
+-- Parameters: community, interval, starts, ends
+SELECT bucket, type, optin_channel, optin_subchannel, optin_platform, gender, age, consents_true, consents_false, CAST(sum(n) AS bigint) AS n
+FROM (
+    SELECT bucket, type, optin_channel, optin_subchannel, optin_platform, gender, age, consents_true, consents_false, n
+    FROM balance_rollups
+    WHERE community_id = CAST($1 AS INT) AND step = CAST($2 AS TEXT) AND grain = 'all'
+        AND bucket >= (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[1] AND bucket < (CAST($4 AS TIMESTAMPTZ[])::timestamptz[])[cardinality(CAST($4 AS TIMESTAMPTZ[])::timestamptz[])]
+    UNION ALL
+    SELECT (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[width_bucket(bucket, CAST($3 AS TIMESTAMPTZ[])::timestamptz[])], type, optin_channel, optin_subchannel, optin_platform, gender, age, consents_true, consents_false, n
+    FROM balance_deltas
+    WHERE community_id = CAST($1 AS INT)
+        AND bucket >= (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[1] AND bucket < (CAST($4 AS TIMESTAMPTZ[])::timestamptz[])[cardinality(CAST($4 AS TIMESTAMPTZ[])::timestamptz[])]
+        AND transaction_id >= coalesce(
+                (SELECT watermark FROM fold_marks WHERE community_id = CAST($1 AS INT)), '0'
+            )
+) AS moves
+GROUP BY bucket, type, optin_channel, optin_subchannel, optin_platform, gender, age, consents_true, consents_false
+HAVING sum(n) <> 0;
+
+-- Rows of member_balance, added up by type
+-- Parameters: community, interval, starts, ends
+SELECT bucket, type, CAST(sum(n) AS bigint) AS n
+FROM (
+    SELECT bucket, type, n
+    FROM balance_rollups
+    WHERE community_id = CAST($1 AS INT) AND step = CAST($2 AS TEXT) AND grain = ''
+        AND bucket >= (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[1] AND bucket < (CAST($4 AS TIMESTAMPTZ[])::timestamptz[])[cardinality(CAST($4 AS TIMESTAMPTZ[])::timestamptz[])]
+    UNION ALL
+    SELECT (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[width_bucket(bucket, CAST($3 AS TIMESTAMPTZ[])::timestamptz[])], type, n
+    FROM balance_deltas
+    WHERE community_id = CAST($1 AS INT)
+        AND bucket >= (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[1] AND bucket < (CAST($4 AS TIMESTAMPTZ[])::timestamptz[])[cardinality(CAST($4 AS TIMESTAMPTZ[])::timestamptz[])]
+        AND transaction_id >= coalesce(
+                (SELECT watermark FROM fold_marks WHERE community_id = CAST($1 AS INT)), '0'
+            )
+) AS moves
+GROUP BY bucket, type
+HAVING sum(n) <> 0;
+
+-- Rows of member_balance, added up by type, optin_channel
+-- Parameters: community, interval, starts, ends
+SELECT bucket, type, optin_channel, CAST(sum(n) AS bigint) AS n
+FROM (
+    SELECT bucket, type, optin_channel, n
+    FROM balance_rollups
+    WHERE community_id = CAST($1 AS INT) AND step = CAST($2 AS TEXT) AND grain = 'optin_channel'
+        AND bucket >= (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[1] AND bucket < (CAST($4 AS TIMESTAMPTZ[])::timestamptz[])[cardinality(CAST($4 AS TIMESTAMPTZ[])::timestamptz[])]
+    UNION ALL
+    SELECT (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[width_bucket(bucket, CAST($3 AS TIMESTAMPTZ[])::timestamptz[])], type, optin_channel, n
+    FROM balance_deltas
+    WHERE community_id = CAST($1 AS INT)
+        AND bucket >= (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[1] AND bucket < (CAST($4 AS TIMESTAMPTZ[])::timestamptz[])[cardinality(CAST($4 AS TIMESTAMPTZ[])::timestamptz[])]
+        AND transaction_id >= coalesce(
+                (SELECT watermark FROM fold_marks WHERE community_id = CAST($1 AS INT)), '0'
+            )
+) AS moves
+GROUP BY bucket, type, optin_channel
+HAVING sum(n) <> 0;
+
+-- Rows of member_balance, added up by type, consents
+-- Parameters: community, interval, starts, ends
+SELECT bucket, type, consents_true, consents_false, CAST(sum(n) AS bigint) AS n
+FROM (
+    SELECT bucket, type, consents_true, consents_false, n
+    FROM balance_rollups
+    WHERE community_id = CAST($1 AS INT) AND step = CAST($2 AS TEXT) AND grain = 'consents'
+        AND bucket >= (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[1] AND bucket < (CAST($4 AS TIMESTAMPTZ[])::timestamptz[])[cardinality(CAST($4 AS TIMESTAMPTZ[])::timestamptz[])]
+    UNION ALL
+    SELECT (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[width_bucket(bucket, CAST($3 AS TIMESTAMPTZ[])::timestamptz[])], type, consents_true, consents_false, n
+    FROM balance_deltas
+    WHERE community_id = CAST($1 AS INT)
+        AND bucket >= (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[1] AND bucket < (CAST($4 AS TIMESTAMPTZ[])::timestamptz[])[cardinality(CAST($4 AS TIMESTAMPTZ[])::timestamptz[])]
+        AND transaction_id >= coalesce(
+                (SELECT watermark FROM fold_marks WHERE community_id = CAST($1 AS INT)), '0'
+            )
+) AS moves
+GROUP BY bucket, type, consents_true, consents_false
+HAVING sum(n) <> 0;
+

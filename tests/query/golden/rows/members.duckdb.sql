@@ -1,0 +1,6 @@
+-- Rows of members
+-- Parameters: none
+SELECT
+  *
+FROM members;
+

@@ -1,0 +1,8 @@
+-- Rows of samples_in_duckdb
+-- Parameters: community
+SELECT
+  *
+FROM things
+WHERE
+  community_id = CAST($1 AS INT);
+

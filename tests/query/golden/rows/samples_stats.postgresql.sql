@@ -1,0 +1,12 @@
+-- Rows of samples_stats
+-- Parameters: community, from, to
+SELECT t.*
+FROM profiles AS p
+CROSS JOIN LATERAL jsonb_to_record(p.properties) AS t (
+    id bigint, name text, size text, points bigint, score numeric, spent bigint, share bigint, is_good boolean,
+    day date, at timestamptz, marks bigint[], tags text[], consents_true text[], consents_false text[],
+    properties jsonb
+)
+WHERE p.community_id = CAST($1 AS INT)
+  AND p.created_at >= CAST($2 AS TIMESTAMPTZ) AND p.created_at < CAST($3 AS TIMESTAMPTZ);
+

@@ -1,0 +1,530 @@
+-- Rows of transactions_history
+-- Parameters: interval, starts, zone, community, ends, now
+SELECT CASE
+    WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST(CAST($2 AS TIMESTAMPTZ[]) AS timestamptz[]))[width_bucket(p.at, CAST(CAST($2 AS TIMESTAMPTZ[]) AS timestamptz[]))]
+    ELSE bucket_start(p.at, CAST($1 AS TEXT), CAST($3 AS TEXT))
+END AS bucket, p.location, p.channel, p.dimension_frequency, p.dimension_recency, p.dimension_join, p.gender, p.age, part.brand, p.sales, part.amount, member_chunk(p.member_id) AS chunk,
+       member_bit(p.member_id) AS members
+FROM purchases AS p
+CROSS JOIN LATERAL unnest(p.brands, p.brand_amounts) AS part (brand, amount)
+WHERE p.community_id = CAST($4 AS INT) AND p.counted AND p.at >= (CAST(CAST($2 AS TIMESTAMPTZ[]) AS timestamptz[]))[1] AND p.at < (SELECT max(moment) FROM unnest(CAST(CAST($5 AS TIMESTAMPTZ[]) AS timestamptz[])) AS moment) AND p.at <= CAST($6 AS TIMESTAMPTZ);
+
+-- Rows of transactions_history
+-- Parameters: interval, zone, starts, ends, community, now
+WITH cover AS MATERIALIZED (
+    SELECT bucket_start(whole.bucket, CAST($1 AS TEXT), CAST($2 AS TEXT)) AS label, step, whole.bucket, whole.ends
+    FROM (SELECT CASE CAST($1 AS TEXT) WHEN '1mo' THEN '1mo' ELSE '1d' END AS step) AS steps
+    CROSS JOIN LATERAL whole_buckets(step, (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[1], (SELECT max(moment) FROM unnest(CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[])) AS moment), CAST($2 AS TEXT)) AS whole
+    WHERE CAST($1 AS TEXT) NOT IN ('5m', '1h')
+),
+span AS MATERIALIZED (
+    SELECT coalesce(min(bucket), 'infinity') AS since, coalesce(max(ends), 'infinity') AS until FROM cover
+),
+late AS MATERIALIZED (
+    SELECT p.at, p.sales, p.member_id, part.value, part.amount
+    FROM (
+        SELECT * FROM purchases WHERE community_id = CAST($5 AS INT) AND since >= coalesce((
+        SELECT watermark FROM purchase_marks WHERE community_id = CAST($5 AS INT) AND timezone = CAST($2 AS TEXT)
+    ), '0')
+        UNION ALL
+        SELECT * FROM purchases WHERE community_id = CAST($5 AS INT) AND since IS NULL
+        -- Found by what told them, whatever the planner believes of their number.
+        OFFSET 0
+    ) AS p
+    CROSS JOIN LATERAL (SELECT CAST(NULL AS text), CAST(p.amount AS numeric)) AS part (value, amount)
+    WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[1] AND p.at < (SELECT max(moment) FROM unnest(CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[])) AS moment) AND p.at <= CAST($6 AS TIMESTAMPTZ) AND p.at >= (SELECT since FROM span) AND p.at < (SELECT until FROM span)
+),
+beside AS MATERIALIZED (
+    SELECT p.at, p.sales, p.member_id, part.value, part.amount
+    FROM purchases AS p
+    CROSS JOIN LATERAL (SELECT CAST(NULL AS text), CAST(p.amount AS numeric)) AS part (value, amount)
+    WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[1] AND p.at < (SELECT max(moment) FROM unnest(CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[])) AS moment) AND p.at <= CAST($6 AS TIMESTAMPTZ) AND p.at < (SELECT since FROM span)
+    UNION ALL
+    SELECT p.at, p.sales, p.member_id, part.value, part.amount
+    FROM purchases AS p
+    CROSS JOIN LATERAL (SELECT CAST(NULL AS text), CAST(p.amount AS numeric)) AS part (value, amount)
+    WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[1] AND p.at < (SELECT max(moment) FROM unnest(CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[])) AS moment) AND p.at <= CAST($6 AS TIMESTAMPTZ) AND p.at >= (SELECT until FROM span)
+),
+taken_back AS MATERIALIZED (
+    SELECT p.at, p.sales, p.member_id, part.value, part.amount
+    FROM purchase_changes AS p
+    CROSS JOIN LATERAL (SELECT CAST(NULL AS text), CAST(p.amount AS numeric)) AS part (value, amount)
+    WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[1] AND p.at < (SELECT max(moment) FROM unnest(CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[])) AS moment) AND p.at <= CAST($6 AS TIMESTAMPTZ) AND p.since < coalesce((
+        SELECT watermark FROM purchase_marks WHERE community_id = CAST($5 AS INT) AND timezone = CAST($2 AS TEXT)
+    ), '0') AND p.until >= coalesce((
+        SELECT watermark FROM purchase_marks WHERE community_id = CAST($5 AS INT) AND timezone = CAST($2 AS TEXT)
+    ), '0')
+      AND p.at >= (SELECT since FROM span) AND p.at < (SELECT until FROM span)
+),
+-- Where something was taken back, who is left is asked of the purchases.
+doubtful AS MATERIALIZED (
+    SELECT cover.*
+    FROM cover
+    WHERE EXISTS (SELECT FROM taken_back WHERE at >= cover.bucket AND at < cover.ends)
+),
+numbers AS (
+    SELECT label, value, sum(sales) AS sales, sum(amount) AS amount
+    FROM (
+        SELECT cover.label, kept.value, kept.purchases, kept.sales, kept.amount
+        FROM cover
+        CROSS JOIN LATERAL (
+            SELECT value, purchases, sales, amount
+            FROM purchase_rollups
+            WHERE community_id = CAST($5 AS INT) AND step = cover.step AND grain = '' AND bucket = cover.bucket
+            OFFSET 0
+        ) AS kept
+        WHERE coalesce((
+        SELECT watermark FROM purchase_marks WHERE community_id = CAST($5 AS INT) AND timezone = CAST($2 AS TEXT)
+    ), '0') > '0'
+        UNION ALL
+        SELECT CASE
+    WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[width_bucket(at, CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))]
+    ELSE bucket_start(at, CAST($1 AS TEXT), CAST($2 AS TEXT))
+END, value, 1, sales, amount FROM late
+        UNION ALL
+        SELECT CASE
+    WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[width_bucket(at, CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))]
+    ELSE bucket_start(at, CAST($1 AS TEXT), CAST($2 AS TEXT))
+END, value, 1, sales, amount FROM beside
+        UNION ALL
+        SELECT CASE
+    WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[width_bucket(at, CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))]
+    ELSE bucket_start(at, CAST($1 AS TEXT), CAST($2 AS TEXT))
+END, value, -1, -sales, -amount FROM taken_back
+    ) AS told
+    GROUP BY label, value
+    HAVING sum(purchases) <> 0
+),
+sets AS (
+    SELECT cover.label, kept.value, kept.chunk, kept.members
+    FROM cover
+    CROSS JOIN LATERAL (
+        SELECT value, chunk, members
+        FROM unique_sets
+        WHERE community_id = CAST($5 AS INT) AND family = 'purchases' AND step = cover.step AND grain = ''
+          AND bucket = cover.bucket
+        OFFSET 0
+    ) AS kept
+    WHERE coalesce((
+        SELECT watermark FROM purchase_marks WHERE community_id = CAST($5 AS INT) AND timezone = CAST($2 AS TEXT)
+    ), '0') > '0' AND cover.bucket NOT IN (SELECT bucket FROM doubtful)
+    UNION ALL
+    SELECT label, value, member_chunk(member_id), bit_or(member_bit(member_id))
+    FROM (
+        SELECT CASE
+    WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[width_bucket(at, CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))]
+    ELSE bucket_start(at, CAST($1 AS TEXT), CAST($2 AS TEXT))
+END AS label, value, member_id FROM late
+        UNION
+        SELECT CASE
+    WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[width_bucket(at, CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))]
+    ELSE bucket_start(at, CAST($1 AS TEXT), CAST($2 AS TEXT))
+END, value, member_id FROM beside
+        UNION
+        SELECT doubtful.label, part.value, p.member_id
+        FROM doubtful
+        JOIN purchases AS p ON p.at >= doubtful.bucket AND p.at < doubtful.ends
+        CROSS JOIN LATERAL (SELECT CAST(NULL AS text), CAST(p.amount AS numeric)) AS part (value, amount)
+        WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[1] AND p.at < (SELECT max(moment) FROM unnest(CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[])) AS moment) AND p.at <= CAST($6 AS TIMESTAMPTZ)
+    ) AS buyers
+    WHERE member_id IS NOT NULL
+    GROUP BY label, value, member_chunk(member_id)
+)
+SELECT label AS bucket, sales, amount, CAST(NULL AS bigint) AS chunk, CAST(NULL AS bit(1024)) AS members
+FROM numbers
+UNION ALL
+SELECT label, 0, 0, chunk, members
+FROM sets;
+
+-- Rows of transactions_history, added up by location
+-- Parameters: interval, zone, starts, ends, community, now
+WITH cover AS MATERIALIZED (
+    SELECT bucket_start(whole.bucket, CAST($1 AS TEXT), CAST($2 AS TEXT)) AS label, step, whole.bucket, whole.ends
+    FROM (SELECT CASE CAST($1 AS TEXT) WHEN '1mo' THEN '1mo' ELSE '1d' END AS step) AS steps
+    CROSS JOIN LATERAL whole_buckets(step, (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[1], (SELECT max(moment) FROM unnest(CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[])) AS moment), CAST($2 AS TEXT)) AS whole
+    WHERE CAST($1 AS TEXT) NOT IN ('5m', '1h')
+),
+span AS MATERIALIZED (
+    SELECT coalesce(min(bucket), 'infinity') AS since, coalesce(max(ends), 'infinity') AS until FROM cover
+),
+late AS MATERIALIZED (
+    SELECT p.at, p.sales, p.member_id, part.value, part.amount
+    FROM (
+        SELECT * FROM purchases WHERE community_id = CAST($5 AS INT) AND since >= coalesce((
+        SELECT watermark FROM purchase_marks WHERE community_id = CAST($5 AS INT) AND timezone = CAST($2 AS TEXT)
+    ), '0')
+        UNION ALL
+        SELECT * FROM purchases WHERE community_id = CAST($5 AS INT) AND since IS NULL
+        -- Found by what told them, whatever the planner believes of their number.
+        OFFSET 0
+    ) AS p
+    CROSS JOIN LATERAL (SELECT CAST(p.location AS text), CAST(p.amount AS numeric)) AS part (value, amount)
+    WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[1] AND p.at < (SELECT max(moment) FROM unnest(CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[])) AS moment) AND p.at <= CAST($6 AS TIMESTAMPTZ) AND p.at >= (SELECT since FROM span) AND p.at < (SELECT until FROM span)
+),
+beside AS MATERIALIZED (
+    SELECT p.at, p.sales, p.member_id, part.value, part.amount
+    FROM purchases AS p
+    CROSS JOIN LATERAL (SELECT CAST(p.location AS text), CAST(p.amount AS numeric)) AS part (value, amount)
+    WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[1] AND p.at < (SELECT max(moment) FROM unnest(CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[])) AS moment) AND p.at <= CAST($6 AS TIMESTAMPTZ) AND p.at < (SELECT since FROM span)
+    UNION ALL
+    SELECT p.at, p.sales, p.member_id, part.value, part.amount
+    FROM purchases AS p
+    CROSS JOIN LATERAL (SELECT CAST(p.location AS text), CAST(p.amount AS numeric)) AS part (value, amount)
+    WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[1] AND p.at < (SELECT max(moment) FROM unnest(CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[])) AS moment) AND p.at <= CAST($6 AS TIMESTAMPTZ) AND p.at >= (SELECT until FROM span)
+),
+taken_back AS MATERIALIZED (
+    SELECT p.at, p.sales, p.member_id, part.value, part.amount
+    FROM purchase_changes AS p
+    CROSS JOIN LATERAL (SELECT CAST(p.location AS text), CAST(p.amount AS numeric)) AS part (value, amount)
+    WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[1] AND p.at < (SELECT max(moment) FROM unnest(CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[])) AS moment) AND p.at <= CAST($6 AS TIMESTAMPTZ) AND p.since < coalesce((
+        SELECT watermark FROM purchase_marks WHERE community_id = CAST($5 AS INT) AND timezone = CAST($2 AS TEXT)
+    ), '0') AND p.until >= coalesce((
+        SELECT watermark FROM purchase_marks WHERE community_id = CAST($5 AS INT) AND timezone = CAST($2 AS TEXT)
+    ), '0')
+      AND p.at >= (SELECT since FROM span) AND p.at < (SELECT until FROM span)
+),
+-- Where something was taken back, who is left is asked of the purchases.
+doubtful AS MATERIALIZED (
+    SELECT cover.*
+    FROM cover
+    WHERE EXISTS (SELECT FROM taken_back WHERE at >= cover.bucket AND at < cover.ends)
+),
+numbers AS (
+    SELECT label, value, sum(sales) AS sales, sum(amount) AS amount
+    FROM (
+        SELECT cover.label, kept.value, kept.purchases, kept.sales, kept.amount
+        FROM cover
+        CROSS JOIN LATERAL (
+            SELECT value, purchases, sales, amount
+            FROM purchase_rollups
+            WHERE community_id = CAST($5 AS INT) AND step = cover.step AND grain = 'location' AND bucket = cover.bucket
+            OFFSET 0
+        ) AS kept
+        WHERE coalesce((
+        SELECT watermark FROM purchase_marks WHERE community_id = CAST($5 AS INT) AND timezone = CAST($2 AS TEXT)
+    ), '0') > '0'
+        UNION ALL
+        SELECT CASE
+    WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[width_bucket(at, CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))]
+    ELSE bucket_start(at, CAST($1 AS TEXT), CAST($2 AS TEXT))
+END, value, 1, sales, amount FROM late
+        UNION ALL
+        SELECT CASE
+    WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[width_bucket(at, CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))]
+    ELSE bucket_start(at, CAST($1 AS TEXT), CAST($2 AS TEXT))
+END, value, 1, sales, amount FROM beside
+        UNION ALL
+        SELECT CASE
+    WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[width_bucket(at, CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))]
+    ELSE bucket_start(at, CAST($1 AS TEXT), CAST($2 AS TEXT))
+END, value, -1, -sales, -amount FROM taken_back
+    ) AS told
+    GROUP BY label, value
+    HAVING sum(purchases) <> 0
+),
+sets AS (
+    SELECT cover.label, kept.value, kept.chunk, kept.members
+    FROM cover
+    CROSS JOIN LATERAL (
+        SELECT value, chunk, members
+        FROM unique_sets
+        WHERE community_id = CAST($5 AS INT) AND family = 'purchases' AND step = cover.step AND grain = 'location'
+          AND bucket = cover.bucket
+        OFFSET 0
+    ) AS kept
+    WHERE coalesce((
+        SELECT watermark FROM purchase_marks WHERE community_id = CAST($5 AS INT) AND timezone = CAST($2 AS TEXT)
+    ), '0') > '0' AND cover.bucket NOT IN (SELECT bucket FROM doubtful)
+    UNION ALL
+    SELECT label, value, member_chunk(member_id), bit_or(member_bit(member_id))
+    FROM (
+        SELECT CASE
+    WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[width_bucket(at, CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))]
+    ELSE bucket_start(at, CAST($1 AS TEXT), CAST($2 AS TEXT))
+END AS label, value, member_id FROM late
+        UNION
+        SELECT CASE
+    WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[width_bucket(at, CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))]
+    ELSE bucket_start(at, CAST($1 AS TEXT), CAST($2 AS TEXT))
+END, value, member_id FROM beside
+        UNION
+        SELECT doubtful.label, part.value, p.member_id
+        FROM doubtful
+        JOIN purchases AS p ON p.at >= doubtful.bucket AND p.at < doubtful.ends
+        CROSS JOIN LATERAL (SELECT CAST(p.location AS text), CAST(p.amount AS numeric)) AS part (value, amount)
+        WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[1] AND p.at < (SELECT max(moment) FROM unnest(CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[])) AS moment) AND p.at <= CAST($6 AS TIMESTAMPTZ)
+    ) AS buyers
+    WHERE member_id IS NOT NULL
+    GROUP BY label, value, member_chunk(member_id)
+)
+SELECT label AS bucket, CAST(value AS bigint) AS location, sales, amount, CAST(NULL AS bigint) AS chunk, CAST(NULL AS bit(1024)) AS members
+FROM numbers
+UNION ALL
+SELECT label, CAST(value AS bigint) AS location, 0, 0, chunk, members
+FROM sets;
+
+-- Rows of transactions_history, added up by channel
+-- Parameters: interval, zone, starts, ends, community, now
+WITH cover AS MATERIALIZED (
+    SELECT bucket_start(whole.bucket, CAST($1 AS TEXT), CAST($2 AS TEXT)) AS label, step, whole.bucket, whole.ends
+    FROM (SELECT CASE CAST($1 AS TEXT) WHEN '1mo' THEN '1mo' ELSE '1d' END AS step) AS steps
+    CROSS JOIN LATERAL whole_buckets(step, (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[1], (SELECT max(moment) FROM unnest(CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[])) AS moment), CAST($2 AS TEXT)) AS whole
+    WHERE CAST($1 AS TEXT) NOT IN ('5m', '1h')
+),
+span AS MATERIALIZED (
+    SELECT coalesce(min(bucket), 'infinity') AS since, coalesce(max(ends), 'infinity') AS until FROM cover
+),
+late AS MATERIALIZED (
+    SELECT p.at, p.sales, p.member_id, part.value, part.amount
+    FROM (
+        SELECT * FROM purchases WHERE community_id = CAST($5 AS INT) AND since >= coalesce((
+        SELECT watermark FROM purchase_marks WHERE community_id = CAST($5 AS INT) AND timezone = CAST($2 AS TEXT)
+    ), '0')
+        UNION ALL
+        SELECT * FROM purchases WHERE community_id = CAST($5 AS INT) AND since IS NULL
+        -- Found by what told them, whatever the planner believes of their number.
+        OFFSET 0
+    ) AS p
+    CROSS JOIN LATERAL (SELECT CAST(p.channel AS text), CAST(p.amount AS numeric)) AS part (value, amount)
+    WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[1] AND p.at < (SELECT max(moment) FROM unnest(CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[])) AS moment) AND p.at <= CAST($6 AS TIMESTAMPTZ) AND p.at >= (SELECT since FROM span) AND p.at < (SELECT until FROM span)
+),
+beside AS MATERIALIZED (
+    SELECT p.at, p.sales, p.member_id, part.value, part.amount
+    FROM purchases AS p
+    CROSS JOIN LATERAL (SELECT CAST(p.channel AS text), CAST(p.amount AS numeric)) AS part (value, amount)
+    WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[1] AND p.at < (SELECT max(moment) FROM unnest(CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[])) AS moment) AND p.at <= CAST($6 AS TIMESTAMPTZ) AND p.at < (SELECT since FROM span)
+    UNION ALL
+    SELECT p.at, p.sales, p.member_id, part.value, part.amount
+    FROM purchases AS p
+    CROSS JOIN LATERAL (SELECT CAST(p.channel AS text), CAST(p.amount AS numeric)) AS part (value, amount)
+    WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[1] AND p.at < (SELECT max(moment) FROM unnest(CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[])) AS moment) AND p.at <= CAST($6 AS TIMESTAMPTZ) AND p.at >= (SELECT until FROM span)
+),
+taken_back AS MATERIALIZED (
+    SELECT p.at, p.sales, p.member_id, part.value, part.amount
+    FROM purchase_changes AS p
+    CROSS JOIN LATERAL (SELECT CAST(p.channel AS text), CAST(p.amount AS numeric)) AS part (value, amount)
+    WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[1] AND p.at < (SELECT max(moment) FROM unnest(CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[])) AS moment) AND p.at <= CAST($6 AS TIMESTAMPTZ) AND p.since < coalesce((
+        SELECT watermark FROM purchase_marks WHERE community_id = CAST($5 AS INT) AND timezone = CAST($2 AS TEXT)
+    ), '0') AND p.until >= coalesce((
+        SELECT watermark FROM purchase_marks WHERE community_id = CAST($5 AS INT) AND timezone = CAST($2 AS TEXT)
+    ), '0')
+      AND p.at >= (SELECT since FROM span) AND p.at < (SELECT until FROM span)
+),
+-- Where something was taken back, who is left is asked of the purchases.
+doubtful AS MATERIALIZED (
+    SELECT cover.*
+    FROM cover
+    WHERE EXISTS (SELECT FROM taken_back WHERE at >= cover.bucket AND at < cover.ends)
+),
+numbers AS (
+    SELECT label, value, sum(sales) AS sales, sum(amount) AS amount
+    FROM (
+        SELECT cover.label, kept.value, kept.purchases, kept.sales, kept.amount
+        FROM cover
+        CROSS JOIN LATERAL (
+            SELECT value, purchases, sales, amount
+            FROM purchase_rollups
+            WHERE community_id = CAST($5 AS INT) AND step = cover.step AND grain = 'channel' AND bucket = cover.bucket
+            OFFSET 0
+        ) AS kept
+        WHERE coalesce((
+        SELECT watermark FROM purchase_marks WHERE community_id = CAST($5 AS INT) AND timezone = CAST($2 AS TEXT)
+    ), '0') > '0'
+        UNION ALL
+        SELECT CASE
+    WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[width_bucket(at, CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))]
+    ELSE bucket_start(at, CAST($1 AS TEXT), CAST($2 AS TEXT))
+END, value, 1, sales, amount FROM late
+        UNION ALL
+        SELECT CASE
+    WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[width_bucket(at, CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))]
+    ELSE bucket_start(at, CAST($1 AS TEXT), CAST($2 AS TEXT))
+END, value, 1, sales, amount FROM beside
+        UNION ALL
+        SELECT CASE
+    WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[width_bucket(at, CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))]
+    ELSE bucket_start(at, CAST($1 AS TEXT), CAST($2 AS TEXT))
+END, value, -1, -sales, -amount FROM taken_back
+    ) AS told
+    GROUP BY label, value
+    HAVING sum(purchases) <> 0
+),
+sets AS (
+    SELECT cover.label, kept.value, kept.chunk, kept.members
+    FROM cover
+    CROSS JOIN LATERAL (
+        SELECT value, chunk, members
+        FROM unique_sets
+        WHERE community_id = CAST($5 AS INT) AND family = 'purchases' AND step = cover.step AND grain = 'channel'
+          AND bucket = cover.bucket
+        OFFSET 0
+    ) AS kept
+    WHERE coalesce((
+        SELECT watermark FROM purchase_marks WHERE community_id = CAST($5 AS INT) AND timezone = CAST($2 AS TEXT)
+    ), '0') > '0' AND cover.bucket NOT IN (SELECT bucket FROM doubtful)
+    UNION ALL
+    SELECT label, value, member_chunk(member_id), bit_or(member_bit(member_id))
+    FROM (
+        SELECT CASE
+    WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[width_bucket(at, CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))]
+    ELSE bucket_start(at, CAST($1 AS TEXT), CAST($2 AS TEXT))
+END AS label, value, member_id FROM late
+        UNION
+        SELECT CASE
+    WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[width_bucket(at, CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))]
+    ELSE bucket_start(at, CAST($1 AS TEXT), CAST($2 AS TEXT))
+END, value, member_id FROM beside
+        UNION
+        SELECT doubtful.label, part.value, p.member_id
+        FROM doubtful
+        JOIN purchases AS p ON p.at >= doubtful.bucket AND p.at < doubtful.ends
+        CROSS JOIN LATERAL (SELECT CAST(p.channel AS text), CAST(p.amount AS numeric)) AS part (value, amount)
+        WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[1] AND p.at < (SELECT max(moment) FROM unnest(CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[])) AS moment) AND p.at <= CAST($6 AS TIMESTAMPTZ)
+    ) AS buyers
+    WHERE member_id IS NOT NULL
+    GROUP BY label, value, member_chunk(member_id)
+)
+SELECT label AS bucket, CAST(value AS text) AS channel, sales, amount, CAST(NULL AS bigint) AS chunk, CAST(NULL AS bit(1024)) AS members
+FROM numbers
+UNION ALL
+SELECT label, CAST(value AS text) AS channel, 0, 0, chunk, members
+FROM sets;
+
+-- Rows of transactions_history, added up by brand
+-- Parameters: interval, zone, starts, ends, community, now
+WITH cover AS MATERIALIZED (
+    SELECT bucket_start(whole.bucket, CAST($1 AS TEXT), CAST($2 AS TEXT)) AS label, step, whole.bucket, whole.ends
+    FROM (SELECT CASE CAST($1 AS TEXT) WHEN '1mo' THEN '1mo' ELSE '1d' END AS step) AS steps
+    CROSS JOIN LATERAL whole_buckets(step, (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[1], (SELECT max(moment) FROM unnest(CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[])) AS moment), CAST($2 AS TEXT)) AS whole
+    WHERE CAST($1 AS TEXT) NOT IN ('5m', '1h')
+),
+span AS MATERIALIZED (
+    SELECT coalesce(min(bucket), 'infinity') AS since, coalesce(max(ends), 'infinity') AS until FROM cover
+),
+late AS MATERIALIZED (
+    SELECT p.at, p.sales, p.member_id, part.value, part.amount
+    FROM (
+        SELECT * FROM purchases WHERE community_id = CAST($5 AS INT) AND since >= coalesce((
+        SELECT watermark FROM purchase_marks WHERE community_id = CAST($5 AS INT) AND timezone = CAST($2 AS TEXT)
+    ), '0')
+        UNION ALL
+        SELECT * FROM purchases WHERE community_id = CAST($5 AS INT) AND since IS NULL
+        -- Found by what told them, whatever the planner believes of their number.
+        OFFSET 0
+    ) AS p
+    CROSS JOIN LATERAL (SELECT brand, amount FROM unnest(p.brands, p.brand_amounts) AS line (brand, amount)) AS part (value, amount)
+    WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[1] AND p.at < (SELECT max(moment) FROM unnest(CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[])) AS moment) AND p.at <= CAST($6 AS TIMESTAMPTZ) AND p.at >= (SELECT since FROM span) AND p.at < (SELECT until FROM span)
+),
+beside AS MATERIALIZED (
+    SELECT p.at, p.sales, p.member_id, part.value, part.amount
+    FROM purchases AS p
+    CROSS JOIN LATERAL (SELECT brand, amount FROM unnest(p.brands, p.brand_amounts) AS line (brand, amount)) AS part (value, amount)
+    WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[1] AND p.at < (SELECT max(moment) FROM unnest(CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[])) AS moment) AND p.at <= CAST($6 AS TIMESTAMPTZ) AND p.at < (SELECT since FROM span)
+    UNION ALL
+    SELECT p.at, p.sales, p.member_id, part.value, part.amount
+    FROM purchases AS p
+    CROSS JOIN LATERAL (SELECT brand, amount FROM unnest(p.brands, p.brand_amounts) AS line (brand, amount)) AS part (value, amount)
+    WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[1] AND p.at < (SELECT max(moment) FROM unnest(CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[])) AS moment) AND p.at <= CAST($6 AS TIMESTAMPTZ) AND p.at >= (SELECT until FROM span)
+),
+taken_back AS MATERIALIZED (
+    SELECT p.at, p.sales, p.member_id, part.value, part.amount
+    FROM purchase_changes AS p
+    CROSS JOIN LATERAL (SELECT brand, amount FROM unnest(p.brands, p.brand_amounts) AS line (brand, amount)) AS part (value, amount)
+    WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[1] AND p.at < (SELECT max(moment) FROM unnest(CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[])) AS moment) AND p.at <= CAST($6 AS TIMESTAMPTZ) AND p.since < coalesce((
+        SELECT watermark FROM purchase_marks WHERE community_id = CAST($5 AS INT) AND timezone = CAST($2 AS TEXT)
+    ), '0') AND p.until >= coalesce((
+        SELECT watermark FROM purchase_marks WHERE community_id = CAST($5 AS INT) AND timezone = CAST($2 AS TEXT)
+    ), '0')
+      AND p.at >= (SELECT since FROM span) AND p.at < (SELECT until FROM span)
+),
+-- Where something was taken back, who is left is asked of the purchases.
+doubtful AS MATERIALIZED (
+    SELECT cover.*
+    FROM cover
+    WHERE EXISTS (SELECT FROM taken_back WHERE at >= cover.bucket AND at < cover.ends)
+),
+numbers AS (
+    SELECT label, value, sum(sales) AS sales, sum(amount) AS amount
+    FROM (
+        SELECT cover.label, kept.value, kept.purchases, kept.sales, kept.amount
+        FROM cover
+        CROSS JOIN LATERAL (
+            SELECT value, purchases, sales, amount
+            FROM purchase_rollups
+            WHERE community_id = CAST($5 AS INT) AND step = cover.step AND grain = 'brand' AND bucket = cover.bucket
+            OFFSET 0
+        ) AS kept
+        WHERE coalesce((
+        SELECT watermark FROM purchase_marks WHERE community_id = CAST($5 AS INT) AND timezone = CAST($2 AS TEXT)
+    ), '0') > '0'
+        UNION ALL
+        SELECT CASE
+    WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[width_bucket(at, CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))]
+    ELSE bucket_start(at, CAST($1 AS TEXT), CAST($2 AS TEXT))
+END, value, 1, sales, amount FROM late
+        UNION ALL
+        SELECT CASE
+    WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[width_bucket(at, CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))]
+    ELSE bucket_start(at, CAST($1 AS TEXT), CAST($2 AS TEXT))
+END, value, 1, sales, amount FROM beside
+        UNION ALL
+        SELECT CASE
+    WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[width_bucket(at, CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))]
+    ELSE bucket_start(at, CAST($1 AS TEXT), CAST($2 AS TEXT))
+END, value, -1, -sales, -amount FROM taken_back
+    ) AS told
+    GROUP BY label, value
+    HAVING sum(purchases) <> 0
+),
+sets AS (
+    SELECT cover.label, kept.value, kept.chunk, kept.members
+    FROM cover
+    CROSS JOIN LATERAL (
+        SELECT value, chunk, members
+        FROM unique_sets
+        WHERE community_id = CAST($5 AS INT) AND family = 'purchases' AND step = cover.step AND grain = 'brand'
+          AND bucket = cover.bucket
+        OFFSET 0
+    ) AS kept
+    WHERE coalesce((
+        SELECT watermark FROM purchase_marks WHERE community_id = CAST($5 AS INT) AND timezone = CAST($2 AS TEXT)
+    ), '0') > '0' AND cover.bucket NOT IN (SELECT bucket FROM doubtful)
+    UNION ALL
+    SELECT label, value, member_chunk(member_id), bit_or(member_bit(member_id))
+    FROM (
+        SELECT CASE
+    WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[width_bucket(at, CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))]
+    ELSE bucket_start(at, CAST($1 AS TEXT), CAST($2 AS TEXT))
+END AS label, value, member_id FROM late
+        UNION
+        SELECT CASE
+    WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[width_bucket(at, CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))]
+    ELSE bucket_start(at, CAST($1 AS TEXT), CAST($2 AS TEXT))
+END, value, member_id FROM beside
+        UNION
+        SELECT doubtful.label, part.value, p.member_id
+        FROM doubtful
+        JOIN purchases AS p ON p.at >= doubtful.bucket AND p.at < doubtful.ends
+        CROSS JOIN LATERAL (SELECT brand, amount FROM unnest(p.brands, p.brand_amounts) AS line (brand, amount)) AS part (value, amount)
+        WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[1] AND p.at < (SELECT max(moment) FROM unnest(CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[])) AS moment) AND p.at <= CAST($6 AS TIMESTAMPTZ)
+    ) AS buyers
+    WHERE member_id IS NOT NULL
+    GROUP BY label, value, member_chunk(member_id)
+)
+SELECT label AS bucket, CAST(value AS text) AS brand, sales, amount, CAST(NULL AS bigint) AS chunk, CAST(NULL AS bit(1024)) AS members
+FROM numbers
+UNION ALL
+SELECT label, CAST(value AS text) AS brand, 0, 0, chunk, members
+FROM sets;
+
+-- Rows of transactions_history, added up by location, channel, dimension_frequency, dimension_recency, dimension_join, gender, age
+-- Parameters: interval, starts, zone, community, ends, now
+SELECT CASE
+    WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST(CAST($2 AS TIMESTAMPTZ[]) AS timestamptz[]))[width_bucket(p.at, CAST(CAST($2 AS TIMESTAMPTZ[]) AS timestamptz[]))]
+    ELSE bucket_start(p.at, CAST($1 AS TEXT), CAST($3 AS TEXT))
+END AS bucket, p.location, p.channel, p.dimension_frequency, p.dimension_recency, p.dimension_join, p.gender, p.age, p.sales, part.amount, member_chunk(p.member_id) AS chunk,
+       member_bit(p.member_id) AS members
+FROM purchases AS p
+CROSS JOIN LATERAL (SELECT p.amount) AS part (amount)
+WHERE p.community_id = CAST($4 AS INT) AND p.counted AND p.at >= (CAST(CAST($2 AS TIMESTAMPTZ[]) AS timestamptz[]))[1] AND p.at < (SELECT max(moment) FROM unnest(CAST(CAST($5 AS TIMESTAMPTZ[]) AS timestamptz[])) AS moment) AND p.at <= CAST($6 AS TIMESTAMPTZ);
+

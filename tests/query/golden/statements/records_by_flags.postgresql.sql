@@ -1,0 +1,15 @@
+-- records by flags, as in samples
+-- Parameters: none
+SELECT
+    r.element_1 AS "consent",
+    r.element_1 = ANY (r.consents_true) AS "status",
+    count(*) AS "count",
+    sum(r.spent) AS "spent_total"
+FROM (
+    SELECT r.*, unnest(r.consents_true || r.consents_false) AS element_1
+    FROM (
+        TABLE rows
+    ) AS r
+) AS r
+GROUP BY 1, 2;
+

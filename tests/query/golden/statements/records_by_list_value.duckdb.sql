@@ -1,0 +1,17 @@
+-- records by list value, as in samples_in_duckdb
+-- Parameters: none
+SELECT
+    r.size AS "size",
+    r.element_2 AS "mark",
+    COUNT(*) AS "count",
+    SUM(r.spent) AS "spent_total"
+FROM (
+    SELECT r.*, unnest(CASE WHEN len(r.marks) > 0 THEN r.marks ELSE [NULL] END) AS element_2
+    FROM (
+        SELECT
+          *
+        FROM rows
+    ) AS r
+) AS r
+GROUP BY 1, 2;
+

@@ -1,0 +1,14 @@
+-- statistics by list, as in samples_stats
+-- Parameters: none
+SELECT
+    r.element_1 AS "mark",
+    count(*) AS "count",
+    sum(r.spent) AS "spent_total"
+FROM (
+    SELECT r.*, unnest(CASE WHEN cardinality(r.marks) > 0 THEN r.marks ELSE array_append(r.marks, NULL) END) AS element_1
+    FROM (
+        TABLE rows
+    ) AS r
+) AS r
+GROUP BY 1;
+

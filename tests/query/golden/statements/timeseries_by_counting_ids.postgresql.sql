@@ -1,0 +1,11 @@
+-- timeseries by counting ids, as in links_visits_history
+-- Parameters: none
+SELECT
+    r.bucket AS bucket,
+    sum(r.visits) AS "visits",
+    coalesce(string_agg(r.visitors, ''), '') AS "unique_visits"
+FROM (
+    TABLE rows
+) AS r
+GROUP BY 1, r.part;
+

@@ -1,0 +1,12 @@
+-- timeseries by value counting ids, as in links_visits_history
+-- Parameters: none
+SELECT
+    r.bucket AS bucket,
+    r.source_type AS "source_type",
+    sum(r.visits) AS "visits",
+    coalesce(string_agg(r.visitors, ''), '') AS "unique_visits"
+FROM (
+    TABLE rows
+) AS r
+GROUP BY 1, 2, r.part;
+
