@@ -20,9 +20,8 @@ from regulars.model.transactions.schema import TRANSACTIONS, TransactionIn
 from regulars.model.unit_of_work import UnitOfWork
 from regulars.settings import load
 from regulars.storage.database import Database
-from regulars.web.bodies import encode
+from regulars.web.bodies import decode_body, encode
 from regulars.web.context import AppContext
-from regulars.web.endpoint import decode_body
 
 EMPTY = "/bench/empty"
 BARE = "/bench/bare"

@@ -16,7 +16,6 @@ LAYERS = (
     *("query", "geo", "offline", "verify", "ingest", "loading", "jobs", "web", "observability", "api"),
     *("docsgen", "demo", "bootstrap", "cli"),
 )
-KNOWN_UPWARD_IMPORTS = {("web", "observability"), ("observability", "api")}
 MAX_LINES = 420
 VAGUE = {"util", "utils", "helper", "helpers", "common", "misc", "base", "manager", "managers", "stuff"}
 
@@ -58,7 +57,7 @@ def test_a_module_imports_only_from_its_own_package_and_those_below(module: Path
     own = package(module)
     if own in ("__init__", "__main__"):
         return
-    allowed = {*LAYERS[: LAYERS.index(own) + 1], *(after for before, after in KNOWN_UPWARD_IMPORTS if before == own)}
+    allowed = {*LAYERS[: LAYERS.index(own) + 1]}
     assert imported_packages(module) - {"__init__"} <= allowed
 
 

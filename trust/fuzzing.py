@@ -26,7 +26,8 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from regulars.api.registry import ENDPOINTS
-from regulars.web.endpoint import Caller, Endpoint
+from regulars.auth.authorization import Caller
+from regulars.web.endpoint import Endpoint
 from regulars.web.openapi import openapi_document
 from trust.clubs import Club, create_club
 from trust.hostile_values import HostileRequest, InjectionPoint, Seeds, injection_points

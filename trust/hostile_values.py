@@ -12,13 +12,14 @@ from urllib.parse import quote
 import msgspec
 
 from regulars.api.registry import ENDPOINTS
+from regulars.auth.authorization import Caller
 from regulars.loading.entities import ENTITIES
 from regulars.model.resource import FILTER_OPERATORS
 from regulars.query.parser.filter_values import OPERATIONS
 from regulars.query.parser.request import MAX_LIMIT
 from regulars.reports.registry import REPORTS
 from regulars.reports.report import ReportFormat
-from regulars.web.endpoint import Caller, Endpoint
+from regulars.web.endpoint import Endpoint
 
 # The table ------------------------------------------------------------------------------------------------
 
@@ -218,7 +219,7 @@ def _written(body: object, fragment: str) -> bytes:
 def _bodies(endpoint: Endpoint) -> Iterator[tuple[str, object]]:
     """Bodies of an endpoint with the mark at each place in turn."""
     yield "the body", _HERE
-    shape = endpoint.takes
+    shape = endpoint.request_model
     if isinstance(shape, type) and issubclass(shape, msgspec.Struct):
         valid = _BODIES.get(shape.__name__, {})
         for path in _fields(msgspec.inspect.type_info(shape)):
@@ -231,7 +232,7 @@ def _bodies(endpoint: Endpoint) -> Iterator[tuple[str, object]]:
 def _batches(endpoint: Endpoint) -> Iterator[tuple[str, object, int]]:
     if endpoint.path in _BATCHES:
         key, name = _BATCHES[endpoint.path]
-        (shape,) = {each.takes for each in ENDPOINTS if getattr(each.takes, "__name__", "") == name}
+        (shape,) = {each.request_model for each in ENDPOINTS if getattr(each.request_model, "__name__", "") == name}
         valid = dict(_BODIES[name])
         around = [{**valid, "external_id": f"kept-{number}"} for number in (1, 2)]
         yield f"{key}.1", {key: [around[0], _HERE, around[1]]}, 2
@@ -315,17 +316,17 @@ def _places(endpoint: Endpoint) -> Iterator[InjectionPoint]:
         yield InjectionPoint(endpoint, name, "path")
     if _is_destructive(endpoint):
         return
-    for name in (*endpoint.query, *_queries(endpoint)):
+    for name in (*endpoint.query_params, *_queries(endpoint)):
         yield InjectionPoint(endpoint, name, "query")
-    if endpoint.method == "POST" and endpoint.takes is not None:
+    if endpoint.method == "POST" and endpoint.request_model is not None:
         yield InjectionPoint(endpoint, "Idempotency-Key", "header")
-    if endpoint.streams is not None:
+    if endpoint.stream_handler is not None:
         yield from _imports(endpoint)
     elif endpoint.caller is Caller.REPORTING:
         yield InjectionPoint(endpoint, "X-Customer", "header")
         yield InjectionPoint(endpoint, "X-Loyalty-Club-Slug", "header")
         yield from (InjectionPoint(endpoint, name, "body", body) for name, body in _of_reporting(endpoint))
-    elif endpoint.takes is not None:
+    elif endpoint.request_model is not None:
         yield from (InjectionPoint(endpoint, name, "body", body) for name, body in _bodies(endpoint))
         yield from (InjectionPoint(endpoint, name, "body", body, rows) for name, body, rows in _batches(endpoint))
 
@@ -339,9 +340,9 @@ def _of_reporting(endpoint: Endpoint) -> Iterator[tuple[str, object]]:
 
 
 def _queries(endpoint: Endpoint) -> Iterator[str]:
-    if endpoint.lists and endpoint.shows is not None:
+    if endpoint.is_list and endpoint.resource is not None:
         yield from ("page[size]", "page[number]", "sort", "filter[no]", "filter")
-        for each in endpoint.shows.fields:
+        for each in endpoint.resource.fields:
             yield f"filter[{each.name}]"
             yield from (f"filter[{each.name}][{operator}]" for operator in (*FILTER_OPERATORS, "no"))
 
@@ -360,7 +361,7 @@ def _in_body(place: InjectionPoint, value: str, seeds: Seeds) -> HostileRequest:
 
 
 def _in_path(place: InjectionPoint, value: str, seeds: Seeds) -> HostileRequest:
-    content = b"{}" if place.endpoint.takes is not None else None
+    content = b"{}" if place.endpoint.request_model is not None else None
     return HostileRequest(
         place.endpoint, place.name, value, _path(place.endpoint, seeds, place.name, value[:3_000]), content
     )
@@ -374,7 +375,7 @@ def _in_query(place: InjectionPoint, value: str, seeds: Seeds) -> HostileRequest
 def _in_header(place: InjectionPoint, value: str, seeds: Seeds) -> HostileRequest:
     # What no client can send in a header is taken out.
     text = "".join(each for each in value[:3_000] if "\x20" < each < "\x7f" or "\xa0" < each < "\u0100") or "x"
-    body = _BODIES.get(getattr(place.endpoint.takes, "__name__", ""), {"report": "members_grouped_count"})
+    body = _BODIES.get(getattr(place.endpoint.request_model, "__name__", ""), {"report": "members_grouped_count"})
     content = json.dumps(body).encode() if place.endpoint.has_body else None
     return HostileRequest(place.endpoint, place.name, text, _path(place.endpoint, seeds), content, {place.name: text})
 

@@ -9,9 +9,10 @@ from typing import Any
 import httpx
 
 from regulars.api.registry import ENDPOINTS
+from regulars.auth.authorization import Caller
 from regulars.reports.registry import REPORTS
 from regulars.reports.report import ReportFormat
-from regulars.web.endpoint import Caller, Endpoint
+from regulars.web.endpoint import Endpoint
 from trust.clubs import Club
 
 V3 = "/api/v3"

@@ -162,7 +162,7 @@ async def test_an_import_stops_with_its_client_or_server_and_is_resumed(
 
         return end
 
-    monkeypatch.setattr(MetricsExporter, "importing", reached)
+    monkeypatch.setattr(MetricsExporter, "import_progress", reached)
     await connection.answered("transactions")
     assert connection.statuses == [status]
     club.server.stop_event.clear()

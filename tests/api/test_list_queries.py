@@ -7,8 +7,9 @@ import pytest
 
 from clubs import Club
 from regulars.api.registry import ENDPOINTS
+from regulars.auth.authorization import Caller
 from regulars.model.resource import JsonType
-from regulars.web.endpoint import Caller, Endpoint
+from regulars.web.endpoint import Endpoint
 
 AT = "/api/v3/locations"
 
@@ -207,13 +208,13 @@ async def test_the_largest_page_is_answered(club: Club) -> None:
     assert await ids(club, **{"page[number]": 10**9, "page[size]": 500}) == []
 
 
-_LISTS = [each for each in ENDPOINTS if each.lists and "{" not in each.path and each.caller is Caller.COMMUNITY]
+_LISTS = [each for each in ENDPOINTS if each.is_list and "{" not in each.path and each.caller is Caller.COMMUNITY]
 
 
 @pytest.mark.parametrize("endpoint", _LISTS, ids=[each.path for each in _LISTS])
 async def test_numbers_are_filtered_by_numbers_that_their_columns_can_not_hold(club: Club, endpoint: Endpoint) -> None:
-    assert endpoint.shows is not None
-    integers = [each.name for each in endpoint.shows.fields if each.type is JsonType.INTEGER]
+    assert endpoint.resource is not None
+    integers = [each.name for each in endpoint.resource.fields if each.type is JsonType.INTEGER]
     for asked in (f"filter[{name}]{how}" for name in integers for how in (f"={2**63 - 1}", f"[in]=1,{-(2**63)}")):
         answer = await club.http.get(f"{endpoint.path}?{asked}")
         assert (answer.status_code, answer.json()["data"]) == (200, []), asked

@@ -29,7 +29,7 @@ from regulars.auth.tokens import NewToken
 from regulars.geo.towns.files import TownFiles
 from regulars.model import providers
 from regulars.model.providers import ProviderConfig
-from regulars.web import request_handling
+from regulars.web import request_handler
 from regulars.web.endpoint import Endpoint
 from regulars.web.router import Router
 
@@ -301,9 +301,7 @@ async def test_the_fast_path_reads_the_token_s_own_profile_only(club: Club, monk
         assert (await club.http.get(f"/api/v3/profiles/{mine}/aggregations", headers=webhooks)).status_code == 403
         assert (await club.http.get(f"/profiles/{another}/aggregations", headers=reads)).status_code == 403
     answered: list[str] = []
-    monkeypatch.setattr(
-        request_handling, "handle_request", lambda server, endpoint, request: answered.append(request.url.path)
-    )
+    monkeypatch.setattr(request_handler, "_handle", lambda app, endpoint, request: answered.append(request.url.path))
     assert (await club.http.get(f"/api/v3/profiles/{mine}/aggregations", headers=reads)).status_code == 200
     assert not answered
 

@@ -14,18 +14,17 @@ from regulars.ingest.transactions import WriteStatus as Outcome
 from regulars.observability import metrics
 from regulars.observability.exporter import MetricsExporter
 from regulars.observability.metrics import MetricSpec, MetricType
-from regulars.settings import Settings
 from regulars.storage.database import Database
-from regulars.web.context import AppContext
 
-DECLARED = (*metrics.PROCESS_METRICS, *metrics.DATABASE_METRICS)
+REQUESTS, REQUEST_DURATION = metrics.request_metrics([("GET", "/api/v3/profiles")])
+DECLARED = (REQUESTS, REQUEST_DURATION, *metrics.PROCESS_METRICS, *metrics.DATABASE_METRICS)
 NDJSON = {"Content-Type": "application/x-ndjson"}
 DOCS = Path(__file__).parent.parent.parent / "docs" / "metrics.md"
 
 
 def alone() -> MetricsExporter:
     """The metrics of a process that has no database."""
-    return MetricsExporter(AppContext(Settings(), Database("postgresql://nowhere", 1)))
+    return MetricsExporter(Database("postgresql://nowhere", 1))
 
 
 async def scrape(club: Club) -> Scrape:
@@ -73,10 +72,10 @@ async def test_each_answer_is_in_one_bucket_of_its_duration(club: Club) -> None:
     ("seconds", "bound"), [(0.0, "0.001"), (0.001, "0.001"), (0.0011, "0.0025"), (10.0, "10.0"), (10.1, "+Inf")]
 )
 def test_a_bucket_holds_what_took_no_longer_than_its_bound(seconds: float, bound: str) -> None:
-    family = metrics.REQUEST_DURATION.to_family(
+    family = REQUEST_DURATION.to_family(
         [
             [float(place == metrics.bucket_index(seconds)) for place in range(metrics.SUM_INDEX)] + [seconds]
-            for _ in metrics.REQUEST_DURATION.label_values
+            for _ in REQUEST_DURATION.label_values
         ]
     )
     first = next(each for each in family.samples if each.name.endswith("_bucket") and each.value == 1)
@@ -96,13 +95,13 @@ async def test_transactions_are_counted_by_what_became_of_them(club: Club) -> No
 
 
 async def test_a_request_that_comes_twice_in_one_batch_is_counted_once() -> None:
-    telemetry = alone()
+    exporter = alone()
     first, other = (
         CommitResult([StoredTransaction(1, Outcome.LOADED)]),
         CommitResult([StoredTransaction(2, Outcome.UNCHANGED)]),
     )
-    telemetry.committed([first, other, first])
-    found = parse_scrape((await telemetry.exposition())[0].decode())
+    exporter.observe_commit([first, other, first])
+    found = parse_scrape((await exporter.exposition())[0].decode())
     assert found.series("regulars_transaction_rows_total") == [
         ({"outcome": "loaded"}, 1),
         ({"outcome": "unchanged"}, 1),
@@ -140,9 +139,9 @@ async def test_the_process_tells_what_it_holds(club: Club) -> None:
 
 
 async def test_without_the_database_the_rest_is_told() -> None:
-    telemetry = alone()
-    telemetry.swept(7)
-    content, _ = await telemetry.exposition()
+    exporter = alone()
+    exporter.observe_refresh(7)
+    content, _ = await exporter.exposition()
     found = parse_scrape(content.decode())
     assert found.value("regulars_database_up") == 0
     assert found.value("regulars_swept_profiles_total") == 7

@@ -10,11 +10,11 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from clubs import Club
 from query.sample_reports import REGISTRY
 from regulars.api.registry import ENDPOINTS
+from regulars.auth.authorization import Caller
 from regulars.query.parser.request import parse_query
 from regulars.reports.registry import REPORTS
 from regulars.reports.report import Report
 from regulars.web import report_examples, report_schemas
-from regulars.web.endpoint import Caller
 from regulars.web.openapi import openapi_document
 
 DOCUMENT: dict[str, Any] = openapi_document(ENDPOINTS)

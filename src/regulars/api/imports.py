@@ -28,10 +28,11 @@ from regulars.loading.readers.limits import FileLimits, FileTooLargeError, ReadA
 from regulars.loading.readers.rows import RejectedRow
 from regulars.model.unit_of_work import UnitOfWork
 from regulars.settings import Settings
-from regulars.web import received_files, request_handling
-from regulars.web.context import AppContext
-from regulars.web.endpoint import Endpoint, RequestContext
+from regulars.web import received_files
+from regulars.web.context import AppContext, RequestContext
+from regulars.web.endpoint import Endpoint
 from regulars.web.errors import ApiError
+from regulars.web.request_handler import run_write
 
 BATCH_ROWS = 2_000
 """Most rows at once, in two commits, so that other writers never wait long."""
@@ -77,7 +78,7 @@ async def _import(call: RequestContext, request: Request) -> object:
         once = _once(request, digest)
         if once is not None and (earlier := await _earlier(call, once)) is not None:
             return earlier
-        importing = request.app.state.telemetry.importing(entity)
+        importing = request.app.state.metrics_exporter.import_progress(entity)
         ended = threading.Event()
         source = FileSource(Path(), form, packing, size, limits=_limits(call.app.settings, ended), file=file)
         load = load_and_finish(
@@ -100,7 +101,7 @@ async def _import(call: RequestContext, request: Request) -> object:
     answer = _answer(entity, summary)
     if once is None:
         return answer
-    return await request_handling.run_write(replace(call, idempotency_key=once), 200, partial(_kept, answer))
+    return await run_write(replace(call, idempotency_key=once), 200, partial(_kept, answer))
 
 
 def _entity(name: str) -> str:
@@ -272,10 +273,10 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "POST",
         "/v1/import/{entity}",
         "Import facts in bulk: NDJSON or CSV, streamed, gzip or zstd allowed",
-        streams=_import,
+        stream_handler=_import,
         permit=permits.IMPORT_WRITE,
         tag="imports",
-        query={
+        query_params={
             "create_profiles": "1 makes profiles that transactions name and that are not there.",
             "dry_run": "1 only checks: nothing is kept.",
         },

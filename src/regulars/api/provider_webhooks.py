@@ -17,7 +17,7 @@ from regulars.ingest.row_errors import as_validation_error, log_database_error
 from regulars.model import community as communities
 from regulars.model import providers
 from regulars.model.providers import ProviderConfig
-from regulars.web import errors
+from regulars.web import bodies, errors
 from regulars.web.bodies import encode
 from regulars.web.context import AppContext
 from regulars.web.endpoint import Endpoint
@@ -71,7 +71,7 @@ async def _answer(server: AppContext, endpoint: Endpoint, provider: Provider, re
         return Response(encode({"message": content.notice}), media_type="application/json")
     work = partial(handle, provider=provider, setup=setup, content=content)
     taken = await commit(server.database, community_id, work)
-    request.app.state.telemetry.told(provider.name, taken.counts)
+    request.app.state.metrics_exporter.observe_provider_events(provider.name, taken.counts)
     status = provider.rejection_status if taken.is_all_rejected else 200
     return Response(encode(_told(taken)), status, media_type="application/json")
 
@@ -99,7 +99,7 @@ async def _delivery(server: AppContext, request: Request) -> WebhookRequest:
         urls=server.public_address.signable_urls(request.scope),
         query=request.scope["query_string"].decode("latin-1"),
         headers=request.headers,
-        body=await server.read_body(request),
+        body=await bodies.read_body(request, server.settings.max_body_bytes),
         received_at=server.database.clock(),
     )
 

@@ -3,10 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from regulars.auth.authorization import Caller
 from regulars.ingest.providers.handler import EVENT_OUTCOMES
 from regulars.ingest.providers.provider import Provider
 from regulars.ingest.providers.registry import PROVIDERS
-from regulars.web.endpoint import Caller, Endpoint, EndpointSchema
+from regulars.web.endpoint import Endpoint, EndpointSchema
 
 BASE_PATH = "/v1/communities/{community}/providers"
 
@@ -55,7 +56,7 @@ def _endpoint(provider: Provider) -> Endpoint:
         f"{BASE_PATH}/{provider.name}",
         f"Take events of sendings as {provider.title} tells them",
         provider=provider,
-        described=EndpointSchema(
+        schema=EndpointSchema(
             _takes(provider), _GIVES, {"delivered": (provider.example, _ANSWER)}, provider.media_type
         ),
         caller=Caller.PROVIDER,

@@ -18,8 +18,9 @@ from regulars.api.profile import (
     webhooks,
 )
 from regulars.api.reporting import geo, reports
+from regulars.auth.authorization import Access, Caller
 from regulars.web import swagger
-from regulars.web.endpoint import Access, Caller, Endpoint
+from regulars.web.endpoint import Endpoint
 
 ENDPOINTS: tuple[Endpoint, ...] = (
     *aggregations.ENDPOINTS,

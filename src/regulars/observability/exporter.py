@@ -1,4 +1,4 @@
-"""What Prometheus is told, by any process of a server: what all of them have counted, and what is due."""
+"""Exports metrics to Prometheus: any process of a server reports the values of all of them."""
 
 import asyncio
 import hashlib
@@ -18,187 +18,186 @@ from regulars.loading.batches import LoadSummary
 from regulars.observability import metrics
 from regulars.observability.metrics import MetricSpec, MetricType
 from regulars.observability.shared_counters import SharedCounters
-from regulars.web.context import AppContext
-from regulars.web.endpoint import Endpoint
+from regulars.storage.database import Database
 
 SAMPLE_INTERVAL_SECONDS = 1.0
-"""How often a process tells the others what it holds."""
+"""How often a process updates its gauges for the other processes."""
 
 DATABASE_CACHE_SECONDS = 5.0
-"""How long an answer of the database serves, so that scraping costs it little."""
+"""How long values read from the database are reused, so that scraping is cheap."""
 
 _log = structlog.get_logger("regulars.telemetry")
 
 
-def _laid_out() -> tuple[dict[tuple[str, ...], int], int]:
-    """Where the numbers of each series begin, by the metric's name and labels; and how many numbers there are."""
-    places: dict[tuple[str, ...], int] = {}
-    count = 0
-    for metric in metrics.PROCESS_METRICS:
-        for labels in metric.label_values:
-            places[metric.name, *labels] = count
-            count += metric.slots_per_series
-    return places, count
-
-
-_PLACES, _COUNT = _laid_out()
-_VERSION = hashlib.sha256(repr(_PLACES).encode()).hexdigest()[:16]
-
-
 class MetricsExporter:
-    """The numbers of one process, which shares them with those that have the same folder."""
+    """Counts the metrics of one process, and exports those of all processes that use the same folder.
 
-    def __init__(self, server: AppContext, folder: Path | None = None) -> None:
-        self._server = server
+    `routes` are the method and path of each endpoint.
+    """
+
+    def __init__(self, database: Database, routes: Sequence[tuple[str, str]] = (), folder: Path | None = None) -> None:
+        self._database = database
+        requests, durations = metrics.request_metrics(routes)
+        self._specs = (requests, durations, *metrics.PROCESS_METRICS)
+        self._slots, count = _assign_slots(self._specs)
         if folder is not None:
-            # After an upgrade a process that comes later may have others to share.
-            folder /= _VERSION
+            # During an upgrade, processes with other metrics run at the same time.
+            folder /= hashlib.sha256(repr(self._slots).encode()).hexdigest()[:16]
             folder.mkdir(exist_ok=True)
-        self._numbers = SharedCounters(_COUNT, folder)
-        self._own = self._numbers.own
-        self._requests = {
+        self._counters = SharedCounters(count, folder)
+        self._own = self._counters.own
+        self._request_slots = {
             (method, path): (
-                {each: _PLACES[metrics.REQUESTS.name, method, path, str(each)] for each in metrics.HTTP_STATUSES},
-                _PLACES[metrics.REQUEST_DURATION.name, method, path],
+                {status: self._slots[requests.name, method, path, str(status)] for status in metrics.HTTP_STATUSES},
+                self._slots[durations.name, method, path],
             )
-            for method, path in metrics.REQUEST_DURATION.label_values
+            for method, path in routes
         }
-        self._rows = {
-            labels[0]: _PLACES[metrics.TRANSACTION_ROWS.name, *labels]
+        self._row_slots = {
+            labels[0]: self._slots[metrics.TRANSACTION_ROWS.name, *labels]
             for labels in metrics.TRANSACTION_ROWS.label_values
         }
-        self._process = ProcessCollector(registry=None)
+        self._process_collector = ProcessCollector(registry=None)
         self._cpu_seconds = 0.0
-        self._sampling: asyncio.TimerHandle | None = None
-        self._asking = asyncio.Lock()
-        self._asked: tuple[float, dict[str, float]] = (0.0, {})
+        self._sample_timer: asyncio.TimerHandle | None = None
+        self._database_lock = asyncio.Lock()
+        self._database_values: tuple[float, dict[str, float]] = (0.0, {})
 
-    # Counted ----------------------------------------------------------------------------------------
+    # Events -----------------------------------------------------------------------------------------
 
-    def answered(self, endpoint: Endpoint, status: int, seconds: float) -> None:
-        """Counts one answer."""
+    def observe_request(self, method: str, path: str, status: int, seconds: float) -> None:
+        """Counts a response and its duration."""
         own = self._own
-        by_status, duration = self._requests[endpoint.method, endpoint.path]
-        own[by_status[status]] += 1
-        own[duration + metrics.bucket_index(seconds)] += 1
-        own[duration + metrics.SUM_INDEX] += seconds
+        slot_by_status, duration_slot = self._request_slots[method, path]
+        own[slot_by_status[status]] += 1
+        own[duration_slot + metrics.bucket_index(seconds)] += 1
+        own[duration_slot + metrics.SUM_INDEX] += seconds
 
-    def committed(self, results: Sequence[CommitResult]) -> None:
-        """Counts one batch of transactions, and its rows."""
+    def observe_commit(self, results: Sequence[CommitResult]) -> None:
+        """Counts a batch of transactions and its rows."""
         self._add(1, metrics.TRANSACTION_BATCHES)
-        # A request that came twice in one batch has its result twice.
+        # Requests with the same idempotency key in one batch share their result.
         for result in {id(each): each for each in results}.values():
             for outcome in result.outcomes:
-                self._own[
-                    self._rows[outcome.status.value if isinstance(outcome, StoredTransaction) else "refused"]
-                ] += 1
+                label = outcome.status.value if isinstance(outcome, StoredTransaction) else "refused"
+                self._own[self._row_slots[label]] += 1
 
-    def importing(self, entity: str) -> Callable[[LoadSummary], None]:
-        """What counts the rows of one import, told how far it is after each of its batches."""
+    def import_progress(self, entity: str) -> Callable[[LoadSummary], None]:
+        """Returns a progress callback that counts the rows of one import after each of its batches."""
         counted = LoadSummary()
 
         def progress(summary: LoadSummary) -> None:
             for outcome in ("loaded", "unchanged", "rejected"):
-                now = getattr(summary, outcome)
-                self._add(now - getattr(counted, outcome), metrics.IMPORT_ROWS, entity, outcome)
-                setattr(counted, outcome, now)
+                total = getattr(summary, outcome)
+                self._add(total - getattr(counted, outcome), metrics.IMPORT_ROWS, entity, outcome)
+                setattr(counted, outcome, total)
 
         return progress
 
-    def told(self, provider: str, counts: Mapping[str, int]) -> None:
-        """Counts events that a provider has told, by what became of them."""
+    def observe_provider_events(self, provider: str, counts: Mapping[str, int]) -> None:
+        """Counts the events of a provider's webhook, by outcome."""
         for outcome, number in counts.items():
             self._add(number, metrics.PROVIDER_EVENTS, provider, outcome)
 
-    def swept(self, profiles: int) -> None:
-        """Counts profiles that the sweep has computed again."""
+    def observe_refresh(self, profiles: int) -> None:
+        """Counts profiles whose values the refresh job has recomputed."""
         self._add(profiles, metrics.PROFILES_REFRESHED)
 
     def _add(self, amount: float, metric: MetricSpec, *labels: str) -> None:
-        self._own[_PLACES[metric.name, *labels]] += amount
+        self._own[self._slots[metric.name, *labels]] += amount
 
-    # Sampled ----------------------------------------------------------------------------------------
+    # Gauges -----------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Begins to tell the other processes what this one holds."""
+        """Starts updating the gauges of this process."""
         self._sample()
-        self._sampling = asyncio.get_running_loop().call_later(SAMPLE_INTERVAL_SECONDS, self.start)
+        self._sample_timer = asyncio.get_running_loop().call_later(SAMPLE_INTERVAL_SECONDS, self.start)
 
     def stop(self) -> None:
-        """Ends it."""
-        if self._sampling is not None:
-            self._sampling.cancel()
+        """Stops updating them."""
+        if self._sample_timer is not None:
+            self._sample_timer.cancel()
 
     def _sample(self) -> None:
-        pool = self._server.database.pool
+        pool = self._database.pool
         idle = 0 if pool is None else pool.get_idle_size()
         self._set(idle, metrics.DATABASE_CONNECTIONS, "idle")
         self._set(0 if pool is None else pool.get_size() - idle, metrics.DATABASE_CONNECTIONS, "used")
         self._set(1, metrics.WORKERS)
-        # Nothing, where the system has no /proc.
-        found = {metric.name: metric.samples[0].value for metric in self._process.collect()}
+        # The collector returns nothing on systems without /proc.
+        values = {metric.name: metric.samples[0].value for metric in self._process_collector.collect()}
         for metric in (metrics.RESIDENT_MEMORY, metrics.OPEN_FILES, metrics.START_TIME):
-            self._set(found.get(metric.name, 0.0), metric)
-        # Those of a process that died go on, so that the sum never falls.
-        cpu_seconds = found.get(metrics.CPU_SECONDS.name, 0.0)
+            self._set(values.get(metric.name, 0.0), metric)
+        # Added, not set: the next process continues the counter of one that has ended, so the sum never falls.
+        cpu_seconds = values.get(metrics.CPU_SECONDS.name, 0.0)
         self._add(cpu_seconds - self._cpu_seconds, metrics.CPU_SECONDS)
         self._cpu_seconds = cpu_seconds
 
     def _set(self, value: float, metric: MetricSpec, *labels: str) -> None:
-        self._own[_PLACES[metric.name, *labels]] = value
+        self._own[self._slots[metric.name, *labels]] = value
 
-    # Asked for --------------------------------------------------------------------------------------
+    # Scrapes ----------------------------------------------------------------------------------------
 
-    async def _of_the_database(self) -> dict[str, float]:
-        """What waits in the database, by the metric's name."""
-        async with self._asking:
-            at, found = self._asked
-            if not found or time.monotonic() - at >= DATABASE_CACHE_SECONDS:
+    async def exposition(self) -> tuple[bytes, str]:
+        """The metrics of all processes in Prometheus' text format, and its media type."""
+        self._sample()
+        database_families = _database_families(await self._read_database())
+        registry = CollectorRegistry()
+        registry.register(_FixedCollector([*self._process_families(), *database_families]))
+        return exposition.generate_latest(registry), exposition.CONTENT_TYPE_LATEST
+
+    async def _read_database(self) -> dict[str, float]:
+        """The values of the database's metrics by name; only `database_up` if it is not available."""
+        async with self._database_lock:
+            read_at, values = self._database_values
+            if not values or time.monotonic() - read_at >= DATABASE_CACHE_SECONDS:
                 try:
-                    due = await measure_backlog(self._server.database)
-                    found = {
+                    backlog = await measure_backlog(self._database)
+                    values = {
                         metrics.DATABASE_UP.name: 1,
-                        metrics.REFRESH_BACKLOG.name: due.profiles,
-                        metrics.REFRESH_LAG.name: due.oldest_seconds,
+                        metrics.REFRESH_BACKLOG.name: backlog.profiles,
+                        metrics.REFRESH_LAG.name: backlog.oldest_seconds,
                     }
                 except Exception:
                     _log.exception("metrics.failed")
-                    found = {metrics.DATABASE_UP.name: 0}
-                self._asked = time.monotonic(), found
-            return found
+                    values = {metrics.DATABASE_UP.name: 0}
+                self._database_values = time.monotonic(), values
+            return values
 
-    # Told -------------------------------------------------------------------------------------------
-
-    async def exposition(self) -> tuple[bytes, str]:
-        """The metrics of all processes as Prometheus reads them, and their media type."""
-        self._sample()
-        asked = await self._of_the_database()
-        registry = CollectorRegistry()
-        registry.register(_Told([*self._shared(), *_families_of(asked)]))
-        return exposition.generate_latest(registry), exposition.CONTENT_TYPE_LATEST
-
-    def _shared(self) -> Iterator[Metric]:
-        processes = list(self._numbers.read_all())
-        everyone = [numbers for _, numbers in processes]
-        living = [numbers for lives, numbers in processes if lives]
+    def _process_families(self) -> Iterator[Metric]:
+        processes = list(self._counters.read_all())
+        all_counters = [counters for _, counters in processes]
+        live_counters = [counters for is_live, counters in processes if is_live]
         start = 0
-        for metric in metrics.PROCESS_METRICS:
-            end = start + len(metric.label_values) * metric.slots_per_series
-            counted = living if metric.kind is MetricType.GAUGE else everyone
-            found = list(map(metric.combine, zip(*(one[start:end] for one in counted), strict=True)))
-            yield metric.to_family(
-                [found[at : at + metric.slots_per_series] for at in range(0, len(found), metric.slots_per_series)]
-            )
+        for metric in self._specs:
+            width = metric.slots_per_series
+            end = start + len(metric.label_values) * width
+            sources = live_counters if metric.kind is MetricType.GAUGE else all_counters
+            combined = list(map(metric.combine, zip(*(counters[start:end] for counters in sources), strict=True)))
+            yield metric.to_family([combined[at : at + width] for at in range(0, len(combined), width)])
             start = end
 
 
-def _families_of(asked: dict[str, float]) -> Iterator[Metric]:
+def _assign_slots(specs: Sequence[MetricSpec]) -> tuple[dict[tuple[str, ...], int], int]:
+    """The first slot of each series, by the metric's name and labels, and the number of slots of all series."""
+    slots: dict[tuple[str, ...], int] = {}
+    count = 0
+    for metric in specs:
+        for labels in metric.label_values:
+            slots[metric.name, *labels] = count
+            count += metric.slots_per_series
+    return slots, count
+
+
+def _database_families(values: Mapping[str, float]) -> Iterator[Metric]:
     for metric in metrics.DATABASE_METRICS:
-        if metric.name in asked:
-            yield metric.to_family([[asked[metric.name]]])
+        if metric.name in values:
+            yield metric.to_family([[values[metric.name]]])
 
 
-class _Told(Collector):
+class _FixedCollector(Collector):
+    """Returns metric families that are computed already."""
+
     def __init__(self, families: list[Metric]) -> None:
         self._families = families
 

@@ -1,7 +1,7 @@
-"""Every metric there is: its name, its meaning, its labels, and how the processes' numbers make one."""
+"""The declarations of all metrics: name, description, labels, and how the values of several processes are combined."""
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from http import HTTPStatus
@@ -9,7 +9,6 @@ from itertools import accumulate
 
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
-from regulars.api.registry import ENDPOINTS
 from regulars.ingest.providers.handler import EVENT_OUTCOMES
 from regulars.ingest.providers.registry import PROVIDERS
 from regulars.loading import entities
@@ -75,25 +74,31 @@ def bucket_index(seconds: float) -> int:
 SUM_INDEX = len(_BOUNDS)
 """The place of the sum among them."""
 
-_PATHS = tuple((each.method, each.path) for each in ENDPOINTS)
 HTTP_STATUSES = (*(each.value for each in HTTPStatus if each >= HTTPStatus.OK), 470, 471)
 
-REQUESTS = MetricSpec(
-    "regulars_requests",
-    MetricType.COUNTER,
-    "Requests answered.",
-    ("method", "path", "status"),
-    tuple((*each, str(status)) for each in _PATHS for status in HTTP_STATUSES),
-    is_shown_at_zero=False,
-)
-REQUEST_DURATION = MetricSpec(
-    "regulars_request_duration_seconds",
-    MetricType.HISTOGRAM,
-    "Time from a request to its answer.",
-    ("method", "path"),
-    _PATHS,
-    is_shown_at_zero=False,
-)
+
+def request_metrics(routes: Sequence[tuple[str, str]]) -> tuple[MetricSpec, MetricSpec]:
+    """The counter and the duration histogram of requests to these routes, each a method and a path."""
+    return (
+        MetricSpec(
+            "regulars_requests",
+            MetricType.COUNTER,
+            "Requests answered.",
+            ("method", "path", "status"),
+            tuple((*route, str(status)) for route in routes for status in HTTP_STATUSES),
+            is_shown_at_zero=False,
+        ),
+        MetricSpec(
+            "regulars_request_duration_seconds",
+            MetricType.HISTOGRAM,
+            "Time from a request to its response.",
+            ("method", "path"),
+            tuple(routes),
+            is_shown_at_zero=False,
+        ),
+    )
+
+
 TRANSACTION_BATCHES = MetricSpec(
     "regulars_transaction_batches",
     MetricType.COUNTER,
@@ -157,18 +162,10 @@ START_TIME = MetricSpec(
 )
 
 PROCESS_METRICS = (
-    *(
-        REQUESTS,
-        REQUEST_DURATION,
-        TRANSACTION_BATCHES,
-        TRANSACTION_ROWS,
-        IMPORT_ROWS,
-        PROVIDER_EVENTS,
-        PROFILES_REFRESHED,
-    ),
+    *(TRANSACTION_BATCHES, TRANSACTION_ROWS, IMPORT_ROWS, PROVIDER_EVENTS, PROFILES_REFRESHED),
     *(DATABASE_CONNECTIONS, WORKERS, CPU_SECONDS, RESIDENT_MEMORY, OPEN_FILES, START_TIME),
 )
-"""What each process tells the others."""
+"""Metrics that each process counts; those of requests are added to them."""
 
 DATABASE_UP = MetricSpec("regulars_database_up", MetricType.GAUGE, "1 if the database answers, else 0.")
 REFRESH_BACKLOG = MetricSpec(
@@ -181,4 +178,4 @@ REFRESH_LAG = MetricSpec(
 )
 
 DATABASE_METRICS = (DATABASE_UP, REFRESH_BACKLOG, REFRESH_LAG)
-"""What the database is asked for."""
+"""Metrics that are read from the database."""

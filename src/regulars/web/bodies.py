@@ -7,7 +7,9 @@ import msgspec
 import structlog
 from starlette.requests import ClientDisconnect, Request
 
+from regulars.core.errors import from_msgspec
 from regulars.web.errors import ApiError
+from regulars.web.lone_surrogates import replace_lone_surrogates
 
 _log = structlog.get_logger("regulars.api")
 
@@ -110,3 +112,31 @@ def _value_in_chunks(value: object) -> bytes:
         return encode(value)
     chunks = (encode(value[start : start + _CHUNK_SIZE])[1:-1] for start in range(0, len(value), _CHUNK_SIZE))
     return b"[" + b",".join(chunks) + b"]"
+
+
+_decoders: dict[Any, msgspec.json.Decoder[Any]] = {}
+
+
+def decode_body(body: bytes, model: Any) -> Any:
+    """Decodes a JSON body; unknown keys are ignored, and numbers may be strings.
+
+    Raises ApiError 413 for too many values and 400 for invalid JSON, ValidationError by path for a wrong type.
+    """
+    if not body:
+        raise ApiError(400, "The body is empty. Send JSON, at least `{}`.")
+    require_value_limit(body, value_limit(model))
+    decoder = _decoders.get(model)
+    if decoder is None:
+        decoder = _decoders.setdefault(model, msgspec.json.Decoder(model, strict=False))
+    try:
+        return decoder.decode(body)
+    except msgspec.ValidationError as error:
+        raise from_msgspec(error) from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        # A lone surrogate invalidates only its own field, like NUL, and not the whole body.
+        replaced = replace_lone_surrogates(body)
+        if replaced != body:
+            return decode_body(replaced, model)
+        raise ApiError(400, f"The body is not valid JSON: {error}.") from None
+    except RecursionError:
+        raise ApiError(400, "The body is nested too deeply.") from None

@@ -5,20 +5,20 @@ from collections.abc import Mapping
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from regulars.settings import Settings
 from regulars.web.connections import ClientAddress
-from regulars.web.context import AppContext
 from regulars.web.errors import ApiError
 
 _BODY_HEADERS = (b"content-length", b"transfer-encoding")
 
 
 class BodyDeadlineMiddleware:
-    """Middleware that requires bodies to arrive in time; `answering` holds the clients whose request is complete."""
+    """Middleware that requires bodies to arrive in time; `active_clients` are those whose complete request is handled."""
 
-    def __init__(self, app: ASGIApp, server: AppContext, answering: set[ClientAddress]) -> None:
+    def __init__(self, app: ASGIApp, settings: Settings, active_clients: set[ClientAddress]) -> None:
         self._app = app
-        self._server = server
-        self._answering = answering
+        self._settings = settings
+        self._active_clients = active_clients
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -26,13 +26,13 @@ class BodyDeadlineMiddleware:
             return
         client: ClientAddress = tuple(scope.get("client") or ("", 0))
         if _has_body(scope):
-            receive = _Body(self._server, receive, self._answering, client).receive
+            receive = _Body(self._settings, receive, self._active_clients, client).receive
         else:
-            self._answering.add(client)
+            self._active_clients.add(client)
         try:
             await self._app(scope, receive, send)
         finally:
-            self._answering.discard(client)
+            self._active_clients.discard(client)
 
 
 def _has_body(scope: Mapping[str, object]) -> bool:
@@ -44,11 +44,11 @@ class _Body:
     """The body of one request as it arrives."""
 
     def __init__(
-        self, server: AppContext, receive: Receive, answering: set[ClientAddress], client: ClientAddress
+        self, settings: Settings, receive: Receive, active_clients: set[ClientAddress], client: ClientAddress
     ) -> None:
-        self._settings = server.settings
+        self._settings = settings
         self._receive = receive
-        self._answering = answering
+        self._active_clients = active_clients
         self._client = client
         self._began = asyncio.get_running_loop().time()
         self._arrived_at = self._began
@@ -75,7 +75,7 @@ class _Body:
         self._received += len(message.get("body", b""))
         if not message.get("more_body", False):
             self._complete = True
-            self._answering.add(self._client)
+            self._active_clients.add(self._client)
         return message
 
     def _deadline(self) -> float:

@@ -1,35 +1,41 @@
-"""What the requests of one process share: database, caches, limits and settings."""
+"""What handlers work with: the services of the process, and the checked request."""
 
 import asyncio
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
 
 from starlette.requests import Request
 
 from regulars.aggregations.reader import ValueReader
+from regulars.auth import permits
 from regulars.auth.authentication import Authenticator
+from regulars.auth.principals import Principal
 from regulars.auth.rate_limit_leases import LeasedRateLimiter
 from regulars.auth.rate_limits import BucketConfig
+from regulars.auth.tenants import Tenant
+from regulars.core.errors import NotFoundError
 from regulars.geo.tenant_locations import TenantLocationCache
 from regulars.geo.towns.files import TownFiles
-from regulars.ingest.commit import refresh_derived
 from regulars.ingest.group_commit import WRITERS_PER_COMMUNITY, GroupCommitter
+from regulars.ingest.idempotency import IdempotencyKey
 from regulars.ingest.providers.http_client import HttpsClient
-from regulars.model.unit_of_work import UnitOfWork
 from regulars.query.backends import Backends
 from regulars.query.replica.cache import ReplicaCache
 from regulars.reports.registry import REPORTS_BY_NAME
 from regulars.reports.report import Report
 from regulars.settings import Settings
 from regulars.storage.database import Database
-from regulars.web import bodies
 from regulars.web.fair_limiter import FairLimiter
 from regulars.web.public_address import PublicAddress
 from regulars.web.worker_threads import WorkerThreads
 
 
 class AppContext:
-    """What all requests of one process share."""
+    """The services that all requests of one process share."""
 
     def __init__(self, settings: Settings, database: Database, reports: Mapping[str, Report] = REPORTS_BY_NAME) -> None:
         self.settings = settings
@@ -42,11 +48,11 @@ class AppContext:
         self.value_reader = ValueReader(database)
         self.https_client = HttpsClient()
         self.worker_threads = WorkerThreads()
-        # Reports leave connections for other requests, and large ones, which block Python for long, leave time for
-        # other reports.
+        # Reports leave database connections for other requests. Encoding a large report occupies the interpreter, so
+        # one at a time leaves processor time for the others.
         self.report_limiter = FairLimiter(max(1, settings.connections // 2))
         self.large_report_limiter = FairLimiter(1)
-        # Several processes are as many writers already; more would only make their batches smaller.
+        # With several processes there are several writers already; more would only make the batches smaller.
         self.group_committer = GroupCommitter(
             database, settings.batch_rows, WRITERS_PER_COMMUNITY if settings.workers == 1 else 1
         )
@@ -58,17 +64,65 @@ class AppContext:
         self.active_imports: Counter[int | None] = Counter()
 
     async def close(self) -> None:
-        """Waits for the writes and reads that were accepted."""
+        """Waits for the accepted writes and reads, and stops the worker threads."""
         await self.general_rate_limits.close()
         await self.authenticator.close()
         await self.group_committer.finish()
         await self.value_reader.finish()
         self.worker_threads.close()
 
-    async def refresh_derived(self, uow: UnitOfWork) -> None:
-        """Makes what a writing touched true before its answer is read back."""
-        await refresh_derived(uow, self.database.clock)
 
-    async def read_body(self, request: Request) -> bytes:
-        """The whole body of a request. Raises ApiError 413, and 400 where it breaks off."""
-        return await bodies.read_body(request, self.settings.max_body_bytes)
+@dataclass(slots=True)
+class RequestContext:
+    """A request of the Profile API after authentication and authorization, with its body decoded."""
+
+    app: AppContext
+    principal: Principal
+    community_id: int
+    path_params: Mapping[str, str]
+    query_params: Mapping[str, str]
+    body: Any
+    now: datetime
+    request: Request
+    idempotency_key: IdempotencyKey | None = None
+
+    def require_permit(self, permit: str) -> None:
+        """Raises AccessDenied, 403, if the caller lacks a permit that the endpoint needs for this request only."""
+        permits.require_permit(self.principal.permits, permit)
+
+    @property
+    def url(self) -> str:
+        """The public URL of the request, without its query."""
+        return self.app.public_address.url(self.request.scope)
+
+    def path_integer(self, name: str) -> int:
+        """An integer id in the path. Raises NotFoundError for other text."""
+        text = self.path_params[name]
+        if not text.isascii() or not text.isdigit() or len(text) > 18:
+            raise NotFoundError(f"There is nothing with the id {text}.")
+        return int(text)
+
+    def path_uuid(self, name: str = "id") -> UUID:
+        """A UUID in the path; for `id`, the caller's own profile if the token is bound to a profile."""
+        if name == "id" and self.principal.profile_id is not None:
+            return self.principal.profile_id
+        try:
+            return UUID(self.path_params[name])
+        except ValueError:
+            raise NotFoundError(f"There is no profile {self.path_params[name]}.") from None
+
+
+@dataclass(frozen=True, slots=True)
+class ReportRequest:
+    """A request of the Reporting API after authentication and authorization, with its raw body."""
+
+    app: AppContext
+    principal: Principal
+    tenants: tuple[Tenant, ...]
+    path_params: Mapping[str, str]
+    body: bytes
+    now: datetime
+
+    def require_permit(self, permit: str) -> None:
+        """Raises AccessDenied, 403, if the caller lacks a permit that the endpoint needs for this request only."""
+        permits.require_permit(self.principal.permits, permit)

@@ -7,10 +7,11 @@ from typing import Any
 
 import msgspec
 
+from regulars.auth.authorization import Caller
 from regulars.model.resource import FILTER_OPERATORS, JsonType, Resource, ResourceField
 from regulars.web import report_schemas
 from regulars.web import security_schemas as security
-from regulars.web.endpoint import Caller, Endpoint
+from regulars.web.endpoint import Endpoint
 
 Schema = dict[str, Any]
 
@@ -145,10 +146,10 @@ _LIMITED = (Caller.COMMUNITY, Caller.MEMBER, Caller.REPORTING)
 def openapi_document(endpoints: Sequence[Endpoint]) -> Schema:
     """The OpenAPI document of these endpoints; those that only refuse are left out."""
     described = [each for each in endpoints if each.status < 400]
-    bodies = sorted({each.takes for each in described if each.takes is not None}, key=_shape_name)
+    bodies = sorted({each.request_model for each in described if each.request_model is not None}, key=_shape_name)
     shapes, components = msgspec.json.schema_components(bodies, ref_template="#/components/schemas/{name}")
     taken = dict(zip(bodies, shapes, strict=True))
-    shown = {_schema_name(each.shows): _resource(each.shows) for each in described if each.shows is not None}
+    shown = {_schema_name(each.resource): _resource(each.resource) for each in described if each.resource is not None}
     paths: dict[str, Schema] = {}
     for endpoint in described:
         paths.setdefault(endpoint.path, {})[endpoint.method.lower()] = _operation(endpoint, taken)
@@ -215,16 +216,16 @@ def _operation(endpoint: Endpoint, taken: dict[Any, Schema]) -> Schema:
     }
     if endpoint.tag:
         operation["tags"] = [endpoint.tag]
-    if endpoint.takes is not None:
-        operation["requestBody"] = {"required": True, "content": _json(_lax(taken[endpoint.takes]))}
-    if endpoint.streams is not None:
+    if endpoint.request_model is not None:
+        operation["requestBody"] = {"required": True, "content": _json(_lax(taken[endpoint.request_model]))}
+    if endpoint.stream_handler is not None:
         content = {media: {"schema": {"type": "string"}} for media in ("application/x-ndjson", "text/csv")}
         operation["requestBody"] = {"required": True, "content": content}
-    if endpoint.described is not None and endpoint.described.request is not None:
-        asked = {name: request for name, (request, _) in endpoint.described.examples.items()}
+    if endpoint.schema is not None and endpoint.schema.request is not None:
+        asked = {name: request for name, (request, _) in endpoint.schema.examples.items()}
         operation["requestBody"] = {
             "required": True,
-            "content": _json(endpoint.described.request, asked, endpoint.described.media_type),
+            "content": _json(endpoint.schema.request, asked, endpoint.schema.media_type),
         }
     return operation
 
@@ -241,13 +242,13 @@ def _parameters(endpoint: Endpoint) -> Iterable[Schema]:
     if endpoint.caller is Caller.REPORTING:
         for name, (text, schema) in _CHOOSING_CUSTOMERS.items():
             yield {"name": name, "in": "header", "description": text, "schema": schema}
-    for name, text in endpoint.query.items():
+    for name, text in endpoint.query_params.items():
         yield {"name": name, "in": "query", "description": text, "schema": {"type": "string"}}
-    if endpoint.lists and endpoint.shows is not None:
+    if endpoint.is_list and endpoint.resource is not None:
         for name, (text, schema) in _PAGING.items():
             yield {"name": name, "in": "query", "description": text, "schema": schema}
-        yield from _choosing(endpoint.shows)
-    if endpoint.takes_idempotency_key:
+        yield from _choosing(endpoint.resource)
+    if endpoint.accepts_idempotency_key:
         text = (
             "A repeated key and body within 24 hours gets the first response again, or 410 once a profile that it "
             "concerns was erased; another body with that key is 422. Keys of the community's tokens, of imports and of "
@@ -277,7 +278,7 @@ def _choosing(resource: Resource) -> Iterable[Schema]:
 
 
 def _successes(endpoint: Endpoint) -> Schema:
-    statuses = (endpoint.status, 201) if endpoint.creates else (endpoint.status,)
+    statuses = (endpoint.status, 201) if endpoint.may_return_201 else (endpoint.status,)
     headers = {"headers": _CHARGED} if endpoint.caller in _LIMITED else {}
     return {str(status): {**_answer(endpoint), **headers} for status in statuses}
 
@@ -285,14 +286,14 @@ def _successes(endpoint: Endpoint) -> Schema:
 def _answer(endpoint: Endpoint) -> Schema:
     if endpoint.status == 204:
         return {"description": "Done."}
-    if endpoint.described is not None:
-        given = {name: answer for name, (_, answer) in endpoint.described.examples.items()}
-        content = _json(endpoint.described.response, given)
+    if endpoint.schema is not None:
+        given = {name: answer for name, (_, answer) in endpoint.schema.examples.items()}
+        content = _json(endpoint.schema.response, given)
         return {"description": endpoint.summary, "content": content}
-    if endpoint.shows is None:
+    if endpoint.resource is None:
         return {"description": endpoint.summary, "content": _json(_ANYTHING)}
-    one = {"$ref": f"#/components/schemas/{_schema_name(endpoint.shows)}"}
-    if not endpoint.lists:
+    one = {"$ref": f"#/components/schemas/{_schema_name(endpoint.resource)}"}
+    if not endpoint.is_list:
         return {
             "description": endpoint.summary,
             "content": _json({"type": "object", "properties": {"data": one}, "required": ["data"]}),
@@ -322,13 +323,13 @@ def _may_answer(endpoint: Endpoint, status: str) -> bool:
         case "401" | "403" | "429":
             return endpoint.caller is not Caller.ANYONE
         case "404":
-            return endpoint.finds or "{" in endpoint.path or endpoint.caller is Caller.MEMBER
+            return endpoint.may_return_404 or "{" in endpoint.path or endpoint.caller is Caller.MEMBER
         case "410":
-            return endpoint.takes_idempotency_key
+            return endpoint.accepts_idempotency_key
         case "408" | "413":
             return endpoint.has_body
         case "415":
-            return endpoint.takes is not None or endpoint.streams is not None
+            return endpoint.request_model is not None or endpoint.stream_handler is not None
         case _:
             # Any request may be malformed, hold NUL, or arrive while the database is not available.
             return True

@@ -12,12 +12,16 @@ from regulars.aggregations import explain, history, serialization
 from regulars.aggregations.aggregation import Aggregation, ValueType
 from regulars.aggregations.reader import ProfileValues
 from regulars.auth import permits
+from regulars.auth.authorization import Caller
 from regulars.core.errors import field_error
 from regulars.core.timestamps import format_timestamp, parse_timestamp
+from regulars.ingest.commit import refresh_derived
 from regulars.model.profiles import lookup
 from regulars.model.resource import JsonType, Resource, ResourceField
 from regulars.model.unit_of_work import UnitOfWork
-from regulars.web.endpoint import Caller, Endpoint, RequestContext, data_envelope
+from regulars.web.context import RequestContext
+from regulars.web.endpoint import Endpoint
+from regulars.web.envelopes import data_envelope
 from regulars.web.errors import ApiError
 
 _V3 = "/api/v3/profiles/{id}/aggregations"
@@ -75,7 +79,7 @@ async def recalculate(call: RequestContext, uow: UnitOfWork) -> dict[str, Any]:
     profile_id = call.path_uuid()
     await lookup.require_active(uow, profile_id)
     uow.mark_dirty(profile_id, "recalculation")
-    await call.app.refresh_derived(uow)
+    await refresh_derived(uow, call.app.database.clock)
     (found,) = await call.app.value_reader.read_in_scope(uow, [(profile_id, call.now)])
     assert found is not None  # noqa: S101 - it was required above, and is locked since
     return data_envelope(found.values())
@@ -191,12 +195,12 @@ READ_VALUES = Endpoint(
     "GET",
     _V3,
     "Every value of a profile",
-    reads=read_values,
-    shows=VALUES_RESOURCE,
+    read_handler=read_values,
+    resource=VALUES_RESOURCE,
     permit=permits.PROFILE_READ,
     subject="id",
     tag=_TAG,
-    query=_AS_OF,
+    query_params=_AS_OF,
 )
 
 ENDPOINTS = (
@@ -205,7 +209,7 @@ ENDPOINTS = (
         "GET",
         "/profiles/{id}/aggregations",
         "The values of the first version of this API",
-        reads=read_values_v1,
+        read_handler=read_values_v1,
         permit=permits.PROFILE_READ,
         subject="id",
         tag=_TAG,
@@ -214,8 +218,8 @@ ENDPOINTS = (
         "GET",
         f"{_V3}/calculate",
         "Recalculate from the facts, store, and show",
-        writes=recalculate,
-        shows=VALUES_RESOURCE,
+        write_handler=recalculate,
+        resource=VALUES_RESOURCE,
         permit=permits.PROFILE_READ,
         subject="id",
         tag=_TAG,
@@ -224,28 +228,32 @@ ENDPOINTS = (
         "GET",
         f"{_V3}/explain",
         "Why a value is what it is",
-        reads=explain_value,
+        read_handler=explain_value,
         permit=permits.PROFILE_READ,
         subject="id",
         tag=_TAG,
-        query={**_NAME, **_AS_OF},
+        query_params={**_NAME, **_AS_OF},
     ),
     Endpoint(
         "GET",
         f"{_V3}/history",
         "How a value went over time",
-        reads=value_history,
+        read_handler=value_history,
         permit=permits.PROFILE_READ,
         subject="id",
         tag=_TAG,
-        query={**_NAME, "from": "The instant to begin at.", "to": "The instant to end at; now where it is missing."},
+        query_params={
+            **_NAME,
+            "from": "The instant to begin at.",
+            "to": "The instant to end at; now where it is missing.",
+        },
     ),
     Endpoint(
         "POST",
         "/api/v3/profiles/aggregations/query",
         "The values of many profiles",
-        reads=query_values,
-        takes=AggregationsQuery,
+        read_handler=query_values,
+        request_model=AggregationsQuery,
         permit=permits.PROFILE_READ,
         tag=_TAG,
     ),
@@ -253,8 +261,8 @@ ENDPOINTS = (
         "GET",
         _MINE,
         "The member's own values",
-        reads=read_values,
-        shows=VALUES_RESOURCE,
+        read_handler=read_values,
+        resource=VALUES_RESOURCE,
         caller=Caller.MEMBER,
         permit=permits.PROFILE_READ,
         tag="member",
@@ -263,7 +271,7 @@ ENDPOINTS = (
         "GET",
         f"{_MINE}/calculate",
         "Recalculate the member's own values",
-        writes=recalculate,
+        write_handler=recalculate,
         caller=Caller.MEMBER,
         permit=permits.PROFILE_READ,
         tag="member",
@@ -273,7 +281,7 @@ ENDPOINTS = (
             method,
             _V3,
             "Not allowed: values are derived",
-            reads=reject_write,
+            read_handler=reject_write,
             permit=permits.PROFILE_READ,
             subject="id",
             tag=_TAG,

@@ -12,7 +12,8 @@ import uuid_utils.compat
 from regulars.core.errors import ValidationError, field_error
 from regulars.ingest.row_errors import as_validation_error, log_database_error
 from regulars.model.unit_of_work import UnitOfWork
-from regulars.web.endpoint import data_envelope, decode_body
+from regulars.web.bodies import decode_body
+from regulars.web.envelopes import data_envelope
 from regulars.web.errors import MAX_ERRORS, ApiError, validation_message
 
 MAX_BATCH_ROWS = 10_000

@@ -5,7 +5,8 @@ from regulars.auth import permits
 from regulars.model import brands
 from regulars.model.brands import BRANDS, BrandIn
 from regulars.model.unit_of_work import UnitOfWork
-from regulars.web.endpoint import Endpoint, RequestContext
+from regulars.web.context import RequestContext
+from regulars.web.endpoint import Endpoint
 
 
 async def _create(call: RequestContext, uow: UnitOfWork) -> dict[str, object]:
@@ -29,9 +30,9 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "GET",
         _AT,
         "List brands",
-        reads=list_handler(BRANDS),
-        shows=BRANDS,
-        lists=True,
+        read_handler=list_handler(BRANDS),
+        resource=BRANDS,
+        is_list=True,
         permit=permits.PRODUCT_READ,
         tag="brands",
     ),
@@ -39,9 +40,9 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "POST",
         _AT,
         "Make a brand",
-        writes=_create,
-        takes=BrandIn,
-        shows=BRANDS,
+        write_handler=_create,
+        request_model=BrandIn,
+        resource=BRANDS,
         status=201,
         permit=permits.PRODUCT_WRITE,
         tag="brands",
@@ -50,8 +51,8 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "GET",
         f"{_AT}/{{id}}",
         "Read a brand",
-        reads=get_handler(BRANDS),
-        shows=BRANDS,
+        read_handler=get_handler(BRANDS),
+        resource=BRANDS,
         permit=permits.PRODUCT_READ,
         tag="brands",
     ),
@@ -59,9 +60,9 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "PUT",
         f"{_AT}/{{id}}",
         "Change what is given of a brand",
-        writes=_update,
-        takes=BrandIn,
-        shows=BRANDS,
+        write_handler=_update,
+        request_model=BrandIn,
+        resource=BRANDS,
         permit=permits.PRODUCT_WRITE,
         tag="brands",
     ),
@@ -69,7 +70,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "DELETE",
         f"{_AT}/{{id}}",
         "Delete a brand",
-        writes=_delete,
+        write_handler=_delete,
         status=204,
         permit=permits.PRODUCT_WRITE,
         tag="brands",

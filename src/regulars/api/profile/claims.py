@@ -12,7 +12,9 @@ from regulars.model.profiles import lookup
 from regulars.model.resource import fetch_page, parse_list_query
 from regulars.model.transactions.schema import TRANSACTIONS
 from regulars.model.unit_of_work import UnitOfWork
-from regulars.web.endpoint import Endpoint, RequestContext, data_envelope, page_envelope
+from regulars.web.context import RequestContext
+from regulars.web.endpoint import Endpoint
+from regulars.web.envelopes import data_envelope, page_envelope
 
 _AT = "/api/v3/profiles/{id}/transactions"
 _TAG = "claims"
@@ -51,34 +53,34 @@ async def _unattach(call: RequestContext, uow: UnitOfWork) -> dict[str, object]:
 
 
 def _endpoint(method: str, path: str, summary: str, **more: Any) -> Endpoint:
-    permit = permits.TRANSACTION_READ if more.get("reads") else permits.TRANSACTION_WRITE
+    permit = permits.TRANSACTION_READ if more.get("read_handler") else permits.TRANSACTION_WRITE
     return Endpoint(method, f"{_AT}{path}", summary, permit=permit, subject="id", tag=_TAG, **more)
 
 
 ENDPOINTS: tuple[Endpoint, ...] = (
-    _endpoint("GET", "/claims", "List a profile's claims", reads=_list, shows=CLAIMS, lists=True),
+    _endpoint("GET", "/claims", "List a profile's claims", read_handler=_list, resource=CLAIMS, is_list=True),
     _endpoint(
         "POST",
         "/claims",
         "Claim a purchase that is nobody's yet",
-        writes=_create,
-        takes=ClaimIn,
-        shows=CLAIMS,
+        write_handler=_create,
+        request_model=ClaimIn,
+        resource=CLAIMS,
         status=201,
     ),
-    _endpoint("GET", "/claims/{claim}", "Read a claim", reads=_read, shows=CLAIMS),
+    _endpoint("GET", "/claims/{claim}", "Read a claim", read_handler=_read, resource=CLAIMS),
     _endpoint(
         "DELETE",
         "/claims/{claim}",
         "Withdraw a claim; what it got stays",
-        writes=_delete,
+        write_handler=_delete,
         status=204,
     ),
     _endpoint(
         "GET",
         "/{transaction_id}/unattach",
         "Make a profile's transaction nobody's again",
-        writes=_unattach,
-        shows=TRANSACTIONS,
+        write_handler=_unattach,
+        resource=TRANSACTIONS,
     ),
 )

@@ -4,7 +4,9 @@ from typing import Any
 
 from regulars.model.resource import Resource, fetch_page, parse_list_query
 from regulars.model.unit_of_work import UnitOfWork
-from regulars.web.endpoint import ReadHandler, RequestContext, data_envelope, page_envelope
+from regulars.web.context import RequestContext
+from regulars.web.endpoint import ReadHandler
+from regulars.web.envelopes import data_envelope, page_envelope
 
 
 def list_handler(resource: Resource) -> ReadHandler:

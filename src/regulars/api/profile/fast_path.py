@@ -28,10 +28,10 @@ class AggregationsFastPath:
     that there is one place for errors.
     """
 
-    def __init__(self, app: ASGIApp, server: AppContext, telemetry: MetricsExporter) -> None:
+    def __init__(self, app: ASGIApp, server: AppContext, exporter: MetricsExporter) -> None:
         self._app = app
         self._server = server
-        self._telemetry = telemetry
+        self._exporter = exporter
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or len(scope["path"]) != _LENGTH or not await self._answered(scope, send):
@@ -71,7 +71,7 @@ class AggregationsFastPath:
         headers = [_JSON, (b"content-length", str(len(body)).encode()), *charge.raw_headers]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": body})
-        self._telemetry.answered(aggregations.READ_VALUES, 200, time.perf_counter() - began)
+        self._exporter.observe_request("GET", aggregations.READ_VALUES.path, 200, time.perf_counter() - began)
         return True
 
     def _caller(self, scope: Scope, profile: str) -> Principal | None:

@@ -8,7 +8,8 @@ from regulars.auth import permits
 from regulars.model import locations
 from regulars.model.locations import LOCATIONS, LocationIn, LocationRow
 from regulars.model.unit_of_work import UnitOfWork
-from regulars.web.endpoint import Endpoint, RequestContext
+from regulars.web.context import RequestContext
+from regulars.web.endpoint import Endpoint
 
 
 class LocationBatch(msgspec.Struct, frozen=True):
@@ -50,9 +51,9 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "GET",
         _AT,
         "List locations",
-        reads=list_handler(LOCATIONS),
-        shows=LOCATIONS,
-        lists=True,
+        read_handler=list_handler(LOCATIONS),
+        resource=LOCATIONS,
+        is_list=True,
         permit=permits.LOCATION_READ,
         tag="locations",
     ),
@@ -60,9 +61,9 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "POST",
         _AT,
         "Make a location",
-        writes=_create,
-        takes=LocationIn,
-        shows=LOCATIONS,
+        write_handler=_create,
+        request_model=LocationIn,
+        resource=LOCATIONS,
         status=201,
         permit=permits.LOCATION_WRITE,
         tag="locations",
@@ -71,8 +72,8 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "POST",
         f"{_AT}/batch.json",
         "Make or change many locations by external id",
-        writes=_put_batch,
-        takes=LocationBatch,
+        write_handler=_put_batch,
+        request_model=LocationBatch,
         permit=permits.LOCATION_WRITE,
         tag="locations",
     ),
@@ -80,8 +81,8 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "GET",
         f"{_AT}/{{id}}",
         "Read a location",
-        reads=get_handler(LOCATIONS),
-        shows=LOCATIONS,
+        read_handler=get_handler(LOCATIONS),
+        resource=LOCATIONS,
         permit=permits.LOCATION_READ,
         tag="locations",
     ),
@@ -89,9 +90,9 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "PUT",
         f"{_AT}/{{id}}",
         "Change what is given of a location",
-        writes=_update,
-        takes=LocationIn,
-        shows=LOCATIONS,
+        write_handler=_update,
+        request_model=LocationIn,
+        resource=LOCATIONS,
         permit=permits.LOCATION_WRITE,
         tag="locations",
     ),
@@ -99,7 +100,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "DELETE",
         f"{_AT}/{{id}}",
         "Delete a location",
-        writes=_delete,
+        write_handler=_delete,
         status=204,
         permit=permits.LOCATION_WRITE,
         tag="locations",

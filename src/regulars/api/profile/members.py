@@ -4,9 +4,12 @@ import msgspec
 
 from regulars.api.profile import profile_subresources, profiles
 from regulars.auth import member_tokens, permits
+from regulars.auth.authorization import Caller
 from regulars.auth.member_tokens import MemberIdentity
 from regulars.model.profiles.profiles import PROFILES
-from regulars.web.endpoint import Caller, Endpoint, RequestContext, data_envelope
+from regulars.web.context import RequestContext
+from regulars.web.endpoint import Endpoint
+from regulars.web.envelopes import data_envelope
 
 
 class MemberTokenIn(msgspec.Struct, frozen=True):
@@ -33,9 +36,9 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "POST",
         "/id/api/v1/auth/token",
         "Get a member's own token",
-        reads=_token,
-        finds=True,
-        takes=MemberTokenIn,
+        read_handler=_token,
+        may_return_404=True,
+        request_model=MemberTokenIn,
         permit=permits.MEMBER_TOKEN,
         tag="members",
     ),
@@ -43,8 +46,8 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "GET",
         MEMBER_PATH,
         "Read the own profile",
-        reads=profiles.read_profile,
-        shows=PROFILES,
+        read_handler=profiles.read_profile,
+        resource=PROFILES,
         caller=Caller.MEMBER,
         permit=permits.PROFILE_READ,
         tag="members",

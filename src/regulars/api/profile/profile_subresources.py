@@ -6,6 +6,7 @@ from uuid import UUID
 from msgspec import UNSET
 
 from regulars.auth import permits
+from regulars.auth.authorization import Caller
 from regulars.core.errors import field_error
 from regulars.model import addresses, consents, identities, member_handles
 from regulars.model.addresses import ADDRESSES, AddressIn
@@ -15,7 +16,9 @@ from regulars.model.profiles.profiles import COMMS_SQL
 from regulars.model.resource import Resource, fetch_page, parse_list_query, serialize
 from regulars.model.unit_of_work import UnitOfWork
 from regulars.storage.database import Scope
-from regulars.web.endpoint import Caller, Endpoint, ReadHandler, RequestContext, data_envelope, page_envelope
+from regulars.web.context import RequestContext
+from regulars.web.endpoint import Endpoint, ReadHandler
+from regulars.web.envelopes import data_envelope, page_envelope
 from regulars.web.errors import ApiError
 
 
@@ -162,26 +165,35 @@ def subresource_endpoints(
         permit = permits.PROFILE_READ if method == "GET" else permits.PROFILE_WRITE
         return Endpoint(method, f"{at}{path}", summary, caller=caller, permit=permit, subject=subject, tag=tag, **more)
 
-    address = {"takes": AddressIn, "shows": ADDRESSES}
-    identity = {"takes": IdentityIn, "shows": IDENTITIES}
+    address = {"request_model": AddressIn, "resource": ADDRESSES}
+    identity = {"request_model": IdentityIn, "resource": IDENTITIES}
     one_address = "/addresses/{address_id}"
     made: list[Endpoint] = [
-        endpoint("GET", "/addresses", "List addresses", reads=_the_list(ADDRESSES), shows=ADDRESSES, lists=True),
-        endpoint("POST", "/addresses", "Make an address", writes=_create_address, status=201, **address),
-        endpoint("GET", one_address, "Read an address", reads=_read_address, shows=ADDRESSES),
-        endpoint("PUT", one_address, "Change what is given of an address", writes=_update_address, **address),
-        endpoint("DELETE", one_address, "Delete an address", writes=_delete_address, status=204),
-        endpoint("GET", "/identities", "List identities", reads=_the_list(IDENTITIES), shows=IDENTITIES, lists=True),
-        endpoint("POST", "/identities", "Make an identity", writes=_create_identity, status=201, **identity),
+        endpoint(
+            "GET", "/addresses", "List addresses", read_handler=_the_list(ADDRESSES), resource=ADDRESSES, is_list=True
+        ),
+        endpoint("POST", "/addresses", "Make an address", write_handler=_create_address, status=201, **address),
+        endpoint("GET", one_address, "Read an address", read_handler=_read_address, resource=ADDRESSES),
+        endpoint("PUT", one_address, "Change what is given of an address", write_handler=_update_address, **address),
+        endpoint("DELETE", one_address, "Delete an address", write_handler=_delete_address, status=204),
+        endpoint(
+            "GET",
+            "/identities",
+            "List identities",
+            read_handler=_the_list(IDENTITIES),
+            resource=IDENTITIES,
+            is_list=True,
+        ),
+        endpoint("POST", "/identities", "Make an identity", write_handler=_create_identity, status=201, **identity),
     ]
     for path, by in (
         ("/identities/{handle}", "by its handle"),
         ("/identities/id/{identity_id}", "by its id"),
     ):
         made += [
-            endpoint("GET", path, f"Read an identity {by}", reads=_read_identity, shows=IDENTITIES),
-            endpoint("PUT", path, f"Change an identity {by}", writes=_update_identity, **identity),
-            endpoint("DELETE", path, f"Delete an identity {by}", writes=_delete_identity, status=204),
+            endpoint("GET", path, f"Read an identity {by}", read_handler=_read_identity, resource=IDENTITIES),
+            endpoint("PUT", path, f"Change an identity {by}", write_handler=_update_identity, **identity),
+            endpoint("DELETE", path, f"Delete an identity {by}", write_handler=_delete_identity, status=204),
         ]
     return tuple(made)
 
@@ -194,7 +206,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "GET",
         f"{_AT}/attributes/comms",
         "Read how a profile is reached",
-        reads=_read_comms,
+        read_handler=_read_comms,
         permit=permits.PROFILE_READ,
         subject="id",
         tag="profiles",
@@ -204,8 +216,8 @@ ENDPOINTS: tuple[Endpoint, ...] = (
             "PUT",
             f"{_AT}{path}",
             "Change how a profile is reached, and with it consents and statuses",
-            writes=_write_comms,
-            takes=dict[str, Any],
+            write_handler=_write_comms,
+            request_model=dict[str, Any],
             permit=permits.PROFILE_WRITE,
             subject="id",
             tag="profiles",

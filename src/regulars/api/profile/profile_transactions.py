@@ -2,13 +2,16 @@
 
 from regulars.api.profile.transaction_includes import INCLUDES, add_includes, add_products, parse_includes
 from regulars.auth import permits
+from regulars.auth.authorization import Caller
 from regulars.model import community as communities
 from regulars.model.profiles import lookup
 from regulars.model.resource import fetch_page, parse_list_query
 from regulars.model.transactions import purchased_products
 from regulars.model.transactions.purchased_products import PURCHASED_PRODUCTS
 from regulars.model.transactions.schema import TRANSACTIONS
-from regulars.web.endpoint import Caller, Endpoint, RequestContext, page_envelope
+from regulars.web.context import RequestContext
+from regulars.web.endpoint import Endpoint
+from regulars.web.envelopes import page_envelope
 
 _OF_ANY = "/api/v3/profiles/{id}"
 _OWN = "/id/api/v1/profiles/me"
@@ -58,10 +61,10 @@ def _endpoints(at: str, caller: Caller, subject: str, tag: str) -> tuple[Endpoin
                 "GET",
                 f"{at}/{path}",
                 summary,
-                reads=_list,
-                shows=TRANSACTIONS,
-                lists=True,
-                query=INCLUDES,
+                read_handler=_list,
+                resource=TRANSACTIONS,
+                is_list=True,
+                query_params=INCLUDES,
                 caller=caller,
                 permit=permits.TRANSACTION_READ,
                 subject=subject,
@@ -73,8 +76,8 @@ def _endpoints(at: str, caller: Caller, subject: str, tag: str) -> tuple[Endpoin
             "GET",
             f"{at}/group_transactions",
             "List a profile's transactions by local date",
-            reads=_groups,
-            query=INCLUDES,
+            read_handler=_groups,
+            query_params=INCLUDES,
             caller=caller,
             permit=permits.TRANSACTION_READ,
             subject=subject,
@@ -84,9 +87,9 @@ def _endpoints(at: str, caller: Caller, subject: str, tag: str) -> tuple[Endpoin
             "GET",
             f"{at}/transaction-products",
             "List what a profile has bought",
-            reads=_products,
-            shows=PURCHASED_PRODUCTS,
-            lists=True,
+            read_handler=_products,
+            resource=PURCHASED_PRODUCTS,
+            is_list=True,
             caller=caller,
             permit=permits.TRANSACTION_READ,
             subject=subject,

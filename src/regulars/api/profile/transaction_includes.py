@@ -12,7 +12,7 @@ from regulars.core.errors import field_error
 from regulars.model.products.products import PRODUCTS
 from regulars.model.profiles.profiles import PROFILES
 from regulars.storage.database import Scope
-from regulars.web.endpoint import RequestContext
+from regulars.web.context import RequestContext
 
 TransactionJson = dict[str, Any]
 

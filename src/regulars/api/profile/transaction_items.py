@@ -10,7 +10,9 @@ from regulars.model.transactions.line_items import ITEMS, ItemIn
 from regulars.model.transactions.schema import TRANSACTIONS
 from regulars.model.unit_of_work import UnitOfWork
 from regulars.storage.database import Scope
-from regulars.web.endpoint import Endpoint, RequestContext, data_envelope, page_envelope
+from regulars.web.context import RequestContext
+from regulars.web.endpoint import Endpoint
+from regulars.web.envelopes import data_envelope, page_envelope
 
 _AT = "/api/v3/transactions/{id}/items"
 _TAG = "transactions"
@@ -59,9 +61,16 @@ def _endpoint(method: str, path: str, summary: str, **more: Any) -> Endpoint:
 
 
 ENDPOINTS: tuple[Endpoint, ...] = (
-    _endpoint("GET", "", "List a transaction's items", reads=_list, shows=ITEMS, lists=True),
-    _endpoint("POST", "", "Append an item", writes=_create, takes=ItemIn, shows=ITEMS, status=201),
-    _endpoint("GET", "/{item_id}", "Read an item", reads=_read, shows=ITEMS),
-    _endpoint("PUT", "/{item_id}", "Change what is given of an item", writes=_change, takes=ItemIn, shows=ITEMS),
-    _endpoint("DELETE", "/{item_id}", "Delete an item", writes=_delete, status=204),
+    _endpoint("GET", "", "List a transaction's items", read_handler=_list, resource=ITEMS, is_list=True),
+    _endpoint("POST", "", "Append an item", write_handler=_create, request_model=ItemIn, resource=ITEMS, status=201),
+    _endpoint("GET", "/{item_id}", "Read an item", read_handler=_read, resource=ITEMS),
+    _endpoint(
+        "PUT",
+        "/{item_id}",
+        "Change what is given of an item",
+        write_handler=_change,
+        request_model=ItemIn,
+        resource=ITEMS,
+    ),
+    _endpoint("DELETE", "/{item_id}", "Delete an item", write_handler=_delete, status=204),
 )

@@ -27,9 +27,11 @@ from regulars.model.resource import fetch_page, parse_list_query
 from regulars.model.transactions import schema
 from regulars.model.transactions.schema import TRANSACTIONS, TransactionIn
 from regulars.model.unit_of_work import UnitOfWork
-from regulars.web import request_handling
 from regulars.web.bodies import encode
-from regulars.web.endpoint import Endpoint, RequestContext, data_envelope, page_envelope
+from regulars.web.context import RequestContext
+from regulars.web.endpoint import Endpoint
+from regulars.web.envelopes import data_envelope, page_envelope
+from regulars.web.request_handler import run_write
 
 _AT = "/api/v3/transactions"
 _TAG = "transactions"
@@ -199,7 +201,7 @@ async def _update_or_create(call: RequestContext) -> Response:
             found = await transaction_updates.find_existing(scope, call.body)
         if found is not None:
             try:
-                return await request_handling.run_write(call, 200, change)
+                return await run_write(call, 200, change)
             except _GoneError:
                 continue
         try:
@@ -217,45 +219,61 @@ def _endpoint(method: str, path: str, summary: str, **more: Any) -> Endpoint:
 
 
 ENDPOINTS: tuple[Endpoint, ...] = (
-    _endpoint("GET", "", "List transactions", reads=_list, shows=TRANSACTIONS, lists=True, query=INCLUDES),
+    _endpoint(
+        "GET", "", "List transactions", read_handler=_list, resource=TRANSACTIONS, is_list=True, query_params=INCLUDES
+    ),
     _endpoint(
         "POST",
         "",
         "Make a transaction",
-        reads=_create,
-        groups=True,
-        takes=TransactionIn,
-        shows=TRANSACTIONS,
+        read_handler=_create,
+        is_group_commit=True,
+        request_model=TransactionIn,
+        resource=TRANSACTIONS,
         status=201,
     ),
     _endpoint(
         "POST",
         "/update-create",
         "Change the transaction with that external id or id, or make it",
-        reads=_update_or_create,
-        groups=True,
-        takes=TransactionIn,
-        shows=TRANSACTIONS,
-        creates=True,
+        read_handler=_update_or_create,
+        is_group_commit=True,
+        request_model=TransactionIn,
+        resource=TRANSACTIONS,
+        may_return_201=True,
     ),
-    _endpoint("POST", "/batch.json", "Make many transactions", reads=_batch, groups=True, takes=TransactionsBody),
-    _endpoint("POST", "/queue", "Queue one or many transactions", reads=_queue, groups=True, takes=TransactionsBody),
+    _endpoint(
+        "POST",
+        "/batch.json",
+        "Make many transactions",
+        read_handler=_batch,
+        is_group_commit=True,
+        request_model=TransactionsBody,
+    ),
+    _endpoint(
+        "POST",
+        "/queue",
+        "Queue one or many transactions",
+        read_handler=_queue,
+        is_group_commit=True,
+        request_model=TransactionsBody,
+    ),
     _endpoint(
         "GET",
         "/external/{external_id}",
         "Read a transaction by its external id",
-        reads=_read_external,
-        shows=TRANSACTIONS,
-        query=INCLUDES,
+        read_handler=_read_external,
+        resource=TRANSACTIONS,
+        query_params=INCLUDES,
     ),
-    _endpoint("GET", "/{id}", "Read a transaction", reads=_read, shows=TRANSACTIONS, query=INCLUDES),
+    _endpoint("GET", "/{id}", "Read a transaction", read_handler=_read, resource=TRANSACTIONS, query_params=INCLUDES),
     _endpoint(
         "PUT",
         "/{id}",
         "Change what is given of a transaction",
-        writes=_change,
-        takes=TransactionIn,
-        shows=TRANSACTIONS,
+        write_handler=_change,
+        request_model=TransactionIn,
+        resource=TRANSACTIONS,
     ),
-    _endpoint("DELETE", "/{id}", "Delete a transaction with its items", writes=_delete, status=204),
+    _endpoint("DELETE", "/{id}", "Delete a transaction with its items", write_handler=_delete, status=204),
 )

@@ -5,7 +5,9 @@ from regulars.auth import permits
 from regulars.model import webhooks
 from regulars.model.unit_of_work import UnitOfWork
 from regulars.model.webhooks import WEBHOOKS, WebhookIn
-from regulars.web.endpoint import Endpoint, RequestContext, data_envelope
+from regulars.web.context import RequestContext
+from regulars.web.endpoint import Endpoint
+from regulars.web.envelopes import data_envelope
 
 
 async def _create(call: RequestContext, uow: UnitOfWork) -> dict[str, object]:
@@ -30,9 +32,9 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "GET",
         _AT,
         "List webhooks",
-        reads=list_handler(WEBHOOKS),
-        shows=WEBHOOKS,
-        lists=True,
+        read_handler=list_handler(WEBHOOKS),
+        resource=WEBHOOKS,
+        is_list=True,
         permit=permits.WEBHOOK_READ,
         tag="webhooks",
     ),
@@ -40,9 +42,9 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "POST",
         _AT,
         "Make a webhook; the answer alone shows its secret",
-        writes=_create,
-        takes=WebhookIn,
-        shows=WEBHOOKS,
+        write_handler=_create,
+        request_model=WebhookIn,
+        resource=WEBHOOKS,
         status=201,
         permit=permits.WEBHOOK_WRITE,
         tag="webhooks",
@@ -51,8 +53,8 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "GET",
         f"{_AT}/{{id}}",
         "Read a webhook",
-        reads=get_handler(WEBHOOKS),
-        shows=WEBHOOKS,
+        read_handler=get_handler(WEBHOOKS),
+        resource=WEBHOOKS,
         permit=permits.WEBHOOK_READ,
         tag="webhooks",
     ),
@@ -60,9 +62,9 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "PUT",
         f"{_AT}/{{id}}",
         "Change what is given of a webhook",
-        writes=_update,
-        takes=WebhookIn,
-        shows=WEBHOOKS,
+        write_handler=_update,
+        request_model=WebhookIn,
+        resource=WEBHOOKS,
         permit=permits.WEBHOOK_WRITE,
         tag="webhooks",
     ),
@@ -70,7 +72,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "DELETE",
         f"{_AT}/{{id}}",
         "Delete a webhook",
-        writes=_delete,
+        write_handler=_delete,
         status=204,
         permit=permits.WEBHOOK_WRITE,
         tag="webhooks",

@@ -4,9 +4,11 @@ import asyncio
 
 from regulars.api.reporting import geo_schemas
 from regulars.auth import permits
+from regulars.auth.authorization import Caller
 from regulars.geo import requests, search
 from regulars.query import costs
-from regulars.web.endpoint import Caller, Endpoint, PricedQuery, ReportRequest
+from regulars.web.context import ReportRequest
+from regulars.web.endpoint import Endpoint, PricedQuery
 from regulars.web.errors import ApiError
 
 _TAG = "geo"
@@ -49,9 +51,9 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "POST",
         "/v1/reporting/geo/locations/coordinates",
         "Find the coordinates of addresses, by their towns",
-        asks=_coordinates,
+        report_handler=_coordinates,
         permit=permits.GEO,
-        described=geo_schemas.COORDINATES,
+        schema=geo_schemas.COORDINATES,
         caller=Caller.REPORTING,
         tag=_TAG,
     ),
@@ -59,9 +61,9 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "POST",
         "/v1/reporting/geo/places",
         "Search towns and the customers' own stores by name",
-        asks=_search,
+        report_handler=_search,
         permit=permits.GEO,
-        described=geo_schemas.SEARCH,
+        schema=geo_schemas.SEARCH,
         caller=Caller.REPORTING,
         tag=_TAG,
     ),
@@ -69,9 +71,9 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "GET",
         "/v1/reporting/geo/places/{id}",
         "Show one place",
-        asks=_place,
+        report_handler=_place,
         permit=permits.GEO,
-        described=geo_schemas.PLACE,
+        schema=geo_schemas.PLACE,
         caller=Caller.REPORTING,
         tag=_TAG,
     ),

@@ -17,8 +17,8 @@ from regulars.query.errors import InvalidParametersError
 from regulars.query.parser.request import InvalidJsonError
 from regulars.web import bodies
 from regulars.web.bodies import encode
-from regulars.web.context import AppContext
-from regulars.web.endpoint import Endpoint, PricedQuery, ReportRequest
+from regulars.web.context import AppContext, ReportRequest
+from regulars.web.endpoint import Endpoint, PricedQuery
 from regulars.web.errors import ApiError, log_failure, report_error_response
 from regulars.web.fair_limiter import BusyError
 
@@ -81,13 +81,13 @@ async def _call(
 
 async def _asked(endpoint: Endpoint, call: ReportRequest | PricedQuery) -> PricedQuery:
     """The parsed request; an invalid one raises when it runs."""
-    assert endpoint.asks is not None, f"{endpoint.path} asks nothing"  # noqa: S101
+    assert endpoint.report_handler is not None, f"{endpoint.path} asks nothing"  # noqa: S101
     if isinstance(call, PricedQuery):
         return call
     try:
         if len(call.body) <= bodies.MAX_INLINE_BYTES:
-            return endpoint.asks(call)
-        return await call.app.worker_threads.run(endpoint.asks, call)
+            return endpoint.report_handler(call)
+        return await call.app.worker_threads.run(endpoint.report_handler, call)
     except _REFUSALS as refusal:
         return PricedQuery(costs.METADATA_COST, _refusing(refusal))
 

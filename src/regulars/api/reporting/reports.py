@@ -1,13 +1,15 @@
 """Reports over HTTP: queries, and what can be asked."""
 
 from regulars.auth import permits
+from regulars.auth.authorization import Caller
 from regulars.query import costs, execute
 from regulars.query.field_metadata import field_metadata
 from regulars.query.metadata import reports_metadata
 from regulars.query.parser import request
 from regulars.reports.registry import REPORTS
 from regulars.web import report_schemas
-from regulars.web.endpoint import Caller, Endpoint, PricedQuery, ReportRequest
+from regulars.web.context import ReportRequest
+from regulars.web.endpoint import Endpoint, PricedQuery
 
 _TAG = "reporting"
 
@@ -50,9 +52,9 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "POST",
         "/v1/reporting/query",
         "Ask for a report: records, a timeseries or statistics, whichever it is",
-        asks=_query,
+        report_handler=_query,
         permit=permits.QUERY,
-        described=report_schemas.query_schema(REPORTS),
+        schema=report_schemas.query_schema(REPORTS),
         caller=Caller.REPORTING,
         tag=_TAG,
     ),
@@ -60,9 +62,9 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "POST",
         "/v1/reporting/metadata",
         "Read what a report is, or which reports there are",
-        asks=_metadata,
+        report_handler=_metadata,
         permit=permits.QUERY,
-        described=report_schemas.metadata_schema(REPORTS),
+        schema=report_schemas.metadata_schema(REPORTS),
         caller=Caller.REPORTING,
         tag=_TAG,
     ),
@@ -70,9 +72,9 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "POST",
         "/v1/reporting/field_metadata",
         "List the values that a field has, with counts",
-        asks=_field_metadata,
+        report_handler=_field_metadata,
         permit=permits.QUERY,
-        described=report_schemas.field_metadata_schema(REPORTS),
+        schema=report_schemas.field_metadata_schema(REPORTS),
         caller=Caller.REPORTING,
         tag=_TAG,
     ),
