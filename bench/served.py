@@ -82,7 +82,7 @@ def _naive(server: AppContext) -> Route:
 def app() -> ASGIApp:
     """The application of one worker, its settings in REGULARS_* variables."""
     settings = load()
-    server = AppContext(settings, Database(settings.database_url, settings.connections))
+    server = AppContext(settings, Database(settings.database_url, settings.pool_max_size))
     made = create_app(server, run_jobs=os.environ.get("REGULARS_BENCH_JOBS", "1") == "1")
     freeze_startup_objects()
     ours = Starlette(routes=[Route(EMPTY, _empty), _bare(server), _naive(server)])

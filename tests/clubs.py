@@ -66,7 +66,7 @@ async def create_club(database: Database, clock: ManualClock, new: NewCommunity)
             tokens.NewToken(community.organization_id, "test", community_id=community.id),
             clock(),
         )
-    server = AppContext(Settings(data=FOLDER), database)
+    server = AppContext(Settings(data_dir=FOLDER), database)
     transport = httpx.ASGITransport(app=create_app(server, run_jobs=False))
     headers = {"Authorization": f"Bearer {secret}"}
     async with httpx.AsyncClient(transport=transport, base_url="http://test", headers=headers) as http:

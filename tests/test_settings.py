@@ -26,15 +26,19 @@ def test_a_variable_wins_over_the_file_which_wins_over_the_default(file: Path) -
 
 
 def test_values_have_the_types_of_their_settings(file: Path) -> None:
-    found = settings.load({"REGULARS_DATA": "/srv/club", "REGULARS_SWEEP_SECONDS": "0.5"}, file)
-    assert (found.data, found.sweep_seconds) == (Path("/srv/club"), 0.5)
+    found = settings.load({"REGULARS_DATA_DIR": "/srv/club", "REGULARS_REFRESH_INTERVAL_SECONDS": "0.5"}, file)
+    assert (found.data_dir, found.refresh_interval_seconds) == (Path("/srv/club"), 0.5)
 
 
 @pytest.mark.parametrize(
     ("variable", "text", "said"),
     [
         ("REGULARS_PORT", "http", "REGULARS_PORT is 'http', which is not a whole number: change it."),
-        ("REGULARS_SWEEP_SECONDS", "often", "REGULARS_SWEEP_SECONDS is 'often', which is not a number: change it."),
+        (
+            "REGULARS_REFRESH_INTERVAL_SECONDS",
+            "often",
+            "REGULARS_REFRESH_INTERVAL_SECONDS is 'often', which is not a number: change it.",
+        ),
     ],
 )
 def test_a_variable_of_the_wrong_type_is_named(file: Path, variable: str, text: str, said: str) -> None:
@@ -68,6 +72,6 @@ def test_misspelt_variables_are_found() -> None:
 def test_only_urls_and_tokens_are_secret(file: Path) -> None:
     assert [each.name for each in settings.resolve({}, file) if each.secret] == [
         "database_url",
-        "owner_url",
+        "migration_database_url",
         "operations_token",
     ]

@@ -76,10 +76,10 @@ def run(run: Run) -> None:
     )
     with serving(
         run.folder / "server",
-        connections=16,
+        pool_max_size=16,
         max_concurrent_imports=CONCURRENT_REQUESTS + 1,
-        general_capacity=_LIMITLESS,
-        reporting_capacity=_LIMITLESS,
+        general_burst=_LIMITLESS,
+        reporting_burst=_LIMITLESS,
     ) as server:
         identities = [Identity(create_club(server, name, f"Organization {name}"), f"canary-{name}") for name in "ab"]
         asyncio.run(_run(run, server, identities))

@@ -84,7 +84,7 @@ def run(run: Run) -> None:
         asyncio.run(_with_server(run, server, members))
 
 
-UNLIMITED = {f"{kind}_{name}": 10_000_000 for kind in ("general", "reporting") for name in ("capacity", "refill")}
+UNLIMITED = {f"{kind}_{name}": 10_000_000 for kind in ("general", "reporting") for name in ("burst", "rate_per_second")}
 """Settings under which no client meets a rate limit."""
 
 

@@ -59,15 +59,15 @@ def database_url(folder: Path, role: str) -> str:
 
 
 def environment(folder: Path, **settings: object) -> dict[str, str]:
-    """The variables of a command that works on a server's folder, with settings by name (`connections=16`)."""
+    """The variables of a command that works on a server's folder, with settings by name (`pool_max_size=16`)."""
     own = {name: value for name, value in os.environ.items() if not name.startswith("REGULARS_")}
     (folder / "temporary").mkdir(parents=True, exist_ok=True)
     return {
         **own,
         "PYTHONPATH": str(_ROOT / "src"),
         "TMPDIR": str(folder / "temporary"),
-        "REGULARS_DATA": str(folder / "data"),
-        "REGULARS_SWEEP_SECONDS": "0.5",
+        "REGULARS_DATA_DIR": str(folder / "data"),
+        "REGULARS_REFRESH_INTERVAL_SECONDS": "0.5",
         "REGULARS_LOG_FORMAT": "json",
         **{f"REGULARS_{name.upper()}": str(value) for name, value in settings.items()},
     }
@@ -133,7 +133,7 @@ def stop(server: RunningServer, number: int = signal.SIGTERM) -> int:
 
 @contextmanager
 def serving(folder: Path, *, port: int = 0, workers: int = 1, **settings: object) -> Iterator[RunningServer]:
-    """A server that runs as long as the block, with settings by name (`connections=16`)."""
+    """A server that runs as long as the block, with settings by name (`pool_max_size=16`)."""
     running = start(folder, port=port, workers=workers, **settings)
     try:
         yield running

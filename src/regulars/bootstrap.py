@@ -35,9 +35,9 @@ class DatabaseUrls:
 def open_urls(settings: Settings) -> Iterator[DatabaseUrls]:
     """Where the database is, while the block lasts; the embedded one runs at least as long."""
     if settings.database_url:
-        yield DatabaseUrls(settings.owner_url or settings.database_url, settings.database_url)
+        yield DatabaseUrls(settings.migration_database_url or settings.database_url, settings.database_url)
         return
-    with embedded.run_server(settings.data) as (owner, app):
+    with embedded.run_server(settings.data_dir) as (owner, app):
         yield DatabaseUrls(owner, app)
 
 
@@ -106,7 +106,7 @@ def _require_up_to_date(connection: psycopg.Connection) -> None:
         what = ", ".join(lacking) or "the present definitions"
         raise DatabaseUnavailableError(
             f"The database lacks {what}, and this role may not migrate: run `regulars migrate` with "
-            f"REGULARS_OWNER_URL naming the role that owns the tables."
+            f"REGULARS_MIGRATION_DATABASE_URL naming the role that owns the tables."
         )
 
 
@@ -120,7 +120,7 @@ async def _prepare(url: str, settings: Settings) -> None:
         async with database.unscoped_connection() as connection:
             for each in await safety.require_safe(connection):
                 _log.warning("database.unsafe", finding=each.message)
-        await retention.maintain_partitions(database, settings.outbox_days)
+        await retention.maintain_partitions(database, settings.outbox_retention_days)
         await partitions.ensure(database)
         await compaction.repair(database)
         await purchases.repair(database)
@@ -129,5 +129,5 @@ async def _prepare(url: str, settings: Settings) -> None:
 @asynccontextmanager
 async def open_pool(found: DatabaseUrls, settings: Settings) -> AsyncIterator[Database]:
     """Connections of the app's role."""
-    async with Database(found.app, settings.connections) as database:
+    async with Database(found.app, settings.pool_max_size) as database:
         yield database

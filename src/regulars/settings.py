@@ -20,14 +20,14 @@ def _setting(default: object, meaning: str, *, secret: bool = False) -> Any:
 class Settings:
     """Every setting of the server and its commands."""
 
-    data: Path = _setting(Path("data"), "Data folder of the embedded database, used by every command.")
-    cache: Path = _setting(
+    data_dir: Path = _setting(Path("data"), "Data folder of the embedded database, used by every command.")
+    cache_dir: Path = _setting(
         Path("~/.cache/regulars"), "Folder of files that are made again where they are missing: the towns of the world."
     )
     database_url: str = _setting(
         "", "PostgreSQL 15 or later to use instead of the embedded one, as the app's own role.", secret=True
     )
-    owner_url: str = _setting(
+    migration_database_url: str = _setting(
         "",
         "The same server as the role that owns the tables and migrates them; empty: database_url.",
         secret=True,
@@ -47,9 +47,9 @@ class Settings:
         "", "Token required for /metrics and /api/docs, as Bearer or as a password; empty: none.", secret=True
     )
     workers: int = _setting(1, "Processes that answer requests.")
-    connections: int = _setting(8, "Database connections that one process holds at most.")
-    max_body_bytes: int = _setting(10_000_000, "Largest body of a request, except a streamed import.")
-    max_report_bytes: int = _setting(1_000_000, "Largest body of a request of the Reporting API.")
+    pool_max_size: int = _setting(8, "Database connections that one process holds at most.")
+    max_request_bytes: int = _setting(10_000_000, "Largest body of a request, except a streamed import.")
+    max_report_request_bytes: int = _setting(1_000_000, "Largest body of a request of the Reporting API.")
     max_connections: int = _setting(
         8_000, "Client connections that one process holds at most; the longest idle ones are closed for new ones."
     )
@@ -72,18 +72,20 @@ class Settings:
     max_concurrent_imports: int = _setting(
         4, "Imports over HTTP that one process runs at a time, all but one for one organization; others get 503."
     )
-    batch_rows: int = _setting(5_000, "Most rows that one commit takes.")
-    token_cache_seconds: float = _setting(2.0, "How long a checked token is trusted before it is checked again.")
-    invalid_token_cache_seconds: float = _setting(2.0, "How long an invalid token is denied without another check.")
-    general_capacity: int = _setting(
+    commit_max_rows: int = _setting(5_000, "Most rows that one commit takes.")
+    token_cache_ttl_seconds: float = _setting(2.0, "How long a checked token is trusted before it is checked again.")
+    invalid_token_cache_ttl_seconds: float = _setting(2.0, "How long an invalid token is denied without another check.")
+    general_burst: int = _setting(
         200_000, "Burst of Profile API requests that an organization may make, unless it has a limit of its own."
     )
-    general_refill: int = _setting(20_000, "Profile API requests a second that an organization may make over time.")
-    reporting_capacity: int = _setting(1_000, "Tokens that a rate limit of reports holds, likewise.")
-    reporting_refill: int = _setting(50, "Tokens that are added to it every second.")
-    outbox_days: int = _setting(7, "How long changed values are kept in the outbox.")
-    sweep_seconds: float = _setting(5.0, "How often the sweep looks for values that are due.")
-    copies_megabytes: int = _setting(
+    general_rate_per_second: int = _setting(
+        20_000, "Profile API requests a second that an organization may make over time."
+    )
+    reporting_burst: int = _setting(1_000, "Tokens that a rate limit of reports holds, likewise.")
+    reporting_rate_per_second: int = _setting(50, "Tokens that are added to it every second.")
+    outbox_retention_days: int = _setting(7, "How long changed values are kept in the outbox.")
+    refresh_interval_seconds: float = _setting(5.0, "How often the sweep looks for values that are due.")
+    replica_cache_mb: int = _setting(
         1_024, "Memory of one process for columnar copies of members: about 100 a million, the least used go first."
     )
     log_format: str = _setting("auto", "json, console, or auto: console on a terminal, else json.")

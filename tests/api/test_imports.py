@@ -233,7 +233,7 @@ async def test_what_is_packed_twice_is_refused(club: Club) -> None:
 
 
 def test_a_received_file_has_no_name_and_stale_ones_are_removed(tmp_path: Path) -> None:
-    settings = Settings(data=tmp_path)
+    settings = Settings(data_dir=tmp_path)
     with received_files.open_temporary(settings) as file:
         file.write(b"members")
         assert list(tmp_path.rglob("*")) == [tmp_path / "received"]
@@ -245,7 +245,7 @@ def test_a_received_file_has_no_name_and_stale_ones_are_removed(tmp_path: Path) 
 
 
 async def test_a_body_may_be_larger_than_that_of_other_requests(club: Club) -> None:
-    club.server.settings = replace(club.server.settings, max_body_bytes=1_000)
+    club.server.settings = replace(club.server.settings, max_request_bytes=1_000)
 
     async def pieces() -> AsyncIterator[bytes]:
         for number in range(50):

@@ -102,7 +102,7 @@ async def test_there_is_nothing_else_at_these_addresses(provided: ProviderClient
 @pytest.mark.parametrize("name", NAMES)
 async def test_a_body_that_is_too_large_is_refused(provided: ProviderClient, name: str) -> None:
     await provided.set_up(name, KEYS[name])
-    provided.club.server.settings = Settings(max_body_bytes=1_000)
+    provided.club.server.settings = Settings(max_request_bytes=1_000)
     answer = await provided.post(name, b"x" * 1_001, {"Content-Type": PROVIDERS_BY_NAME[name].media_type})
     assert answer.status_code == 413
     assert (

@@ -172,7 +172,7 @@ async def test_parameters_that_can_not_be_are_told_in_the_shape_of_the_request(r
 
 
 async def test_a_body_that_is_too_large_is_413(database: Database, clock: ManualClock) -> None:
-    async with reporting_client(database, clock, Settings(max_report_bytes=1000)) as reporting:
+    async with reporting_client(database, clock, Settings(max_report_request_bytes=1000)) as reporting:
         answer = await reporting.query({"report": "samples", "filter": "x" * 1000})
         assert "1000 bytes" in refused(answer, 413)
         assert limit(answer)[2] == 1
@@ -287,7 +287,7 @@ async def test_what_only_the_customers_tell_wrong_costs_1_too(reporting: Reporti
 
 
 async def test_a_client_waits_as_long_as_it_is_told_and_no_second_longer(reporting: ReportingClient) -> None:
-    await reporting.set_limits(reporting_capacity=3, reporting_refill=2)
+    await reporting.set_limits(reporting_burst=3, reporting_rate_per_second=2)
     assert limit(await reporting.query())[1:] == (1, 2)
     four = {"type": "or", "operations": [{"type": "and", "operations": [{"type": "in", "field": "id", "value": [1]}]}]}
     assert limit(await reporting.query({"report": "samples", "filter": four}))[1:] == (-5, 6)
@@ -303,7 +303,7 @@ async def test_a_client_waits_as_long_as_it_is_told_and_no_second_longer(reporti
 
 
 async def test_many_at_once_pass_no_more_than_there_is(reporting: ReportingClient) -> None:
-    await reporting.set_limits(reporting_capacity=10, reporting_refill=1)
+    await reporting.set_limits(reporting_burst=10, reporting_rate_per_second=1)
     answers = await asyncio.gather(*(reporting.query() for _ in range(12)))
     assert sorted(each.status_code for each in answers) == [200] * 5 + [429] * 7
 

@@ -149,7 +149,7 @@ async def test_a_limit_that_is_changed_holds_from_the_next_lease(processes: Proc
     await process.charge(processes.organization_id)
     async with database.unscoped_connection() as connection:
         name = await connection.fetchval("SELECT name FROM organizations WHERE id = $1", processes.organization_id)
-        await update(connection, name, {"general_capacity": 3, "general_refill": 1})
+        await update(connection, name, {"general_burst": 3, "general_rate_per_second": 1})
     processes.clock.advance(minutes=1)
     assert await processes.spent(process, 10) == 3
 
@@ -231,7 +231,7 @@ async def test_above_the_limit_every_way_is_429(club: Club) -> None:
     quick = f"/api/v3/profiles/{profile}/aggregations"
     async with club.database.unscoped_connection() as connection:
         name = await connection.fetchval("SELECT name FROM organizations WHERE id = $1", club.community.organization_id)
-        await update(connection, name, {"general_capacity": 2, "general_refill": 1})
+        await update(connection, name, {"general_burst": 2, "general_rate_per_second": 1})
     club.clock.advance(minutes=1)
     assert [(await club.http.get(quick)).status_code for _ in range(3)] == [200, 200, 429]
     for path in ("/api/v3/profiles", quick):
@@ -239,6 +239,6 @@ async def test_above_the_limit_every_way_is_429(club: Club) -> None:
         assert answer.status_code == 429
         assert answer.headers["retry-after"] == "1"
         assert answer.headers["ratelimit-cost"] == "0"
-        assert "is used up" in answer.json()["message"]
+        assert "Rate limit of organization" in answer.json()["message"]
     club.clock.advance(seconds=1)
     assert [(await club.http.get(quick)).status_code for _ in range(2)] == [200, 429]

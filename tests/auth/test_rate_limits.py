@@ -136,16 +136,16 @@ async def test_owners_and_kinds_have_buckets_of_their_own(
 
 async def test_an_organization_s_own_limits_hold_at_once(buckets: Buckets) -> None:
     assert await buckets.remaining(1) == 9
-    await buckets.set(reporting_capacity=4)
+    await buckets.set(reporting_burst=4)
     assert await buckets.remaining(1) == 3
-    await buckets.set(reporting_capacity=1000, reporting_refill=100, general_capacity=2, general_refill=1)
+    await buckets.set(reporting_burst=1000, reporting_rate_per_second=100, general_burst=2, general_rate_per_second=1)
     buckets.clock.advance(seconds=2)
     assert await buckets.remaining(1) == 202
     assert (await buckets.charge(1, kind=BucketKind.GENERAL)).remaining == 1
     async with buckets.database.unscoped_connection() as connection:
         (found,) = (each for each in await list_all(connection) if each.name == buckets.name)
-    assert (found.reporting_capacity, found.reporting_refill, found.smallest_cell) == (1000, 100, None)
-    await buckets.set(reporting_capacity=None, reporting_refill=None)
+    assert (found.reporting_burst, found.reporting_rate_per_second, found.min_cell_size) == (1000, 100, None)
+    await buckets.set(reporting_burst=None, reporting_rate_per_second=None)
     assert await buckets.remaining(1) == 9
 
 
@@ -162,13 +162,13 @@ async def test_a_charge_is_lowered_where_a_request_cost_less(buckets: Buckets) -
 
 async def test_an_organization_that_is_not_there_is_not_changed(database: Database) -> None:
     async with database.unscoped_connection() as connection:
-        assert await update(connection, "Nobody", {"smallest_cell": 5}) is None
+        assert await update(connection, "Nobody", {"min_cell_size": 5}) is None
 
 
 async def test_charges_of_two_processes_at_once_are_each_counted(
     buckets: Buckets, database_urls: tuple[str, str], clock: ManualClock
 ) -> None:
-    await buckets.set(reporting_capacity=100)
+    await buckets.set(reporting_burst=100)
     async with Database(database_urls[1], 4, clock) as second:
         both = (buckets, replace(buckets, database=second))
         charged = await asyncio.gather(*(both[number % 2].charge(2) for number in range(50)))

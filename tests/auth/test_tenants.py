@@ -180,7 +180,7 @@ async def test_a_header_that_is_missing_is_470_and_one_that_came_twice_must_agre
 async def test_customers_come_in_the_order_of_their_ids_with_what_reports_need(mall: Mall) -> None:
     async with mall.database.unscoped_connection() as connection:
         name = await connection.fetchval("SELECT name FROM organizations WHERE id = $1", mall.oslo.organization_id)
-        await update(connection, name, {"smallest_cell": 5})
+        await update(connection, name, {"min_cell_size": 5})
     found = await mall.of_headers(["all=all"], [])
     assert [each.community_id for each in found] == sorted(each.community_id for each in found)
     assert found[0] == Tenant(
@@ -194,7 +194,7 @@ async def test_customers_come_in_the_order_of_their_ids_with_what_reports_need(m
         currency="NOK",
         minor_digits=2,
         attributes={"chain": "Cats", "size": "7"},
-        smallest_cell=5,
+        min_cell_size=5,
     )
     assert found[-1].customer_id == mall.pair
 

@@ -118,7 +118,7 @@ async def test_a_revoked_token_is_refused_once_the_server_looks_again(club: Club
     assert await status(club, f"Bearer {secret}") == 200
     token = await known(club, secret)
     assert await revoke(club, token)
-    watch.seconds += club.server.settings.token_cache_seconds - 0.01
+    watch.seconds += club.server.settings.token_cache_ttl_seconds - 0.01
     assert await status(club, f"Bearer {secret}") == 200
     watch.seconds += 0.01
     assert await status(club, f"Bearer {secret}") == 401

@@ -54,7 +54,7 @@ def folder_of_a_server() -> Iterator[Path]:
 @pytest.fixture
 def on_the_server(database_urls: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     """Has commands use the server of the run."""
-    monkeypatch.setenv("REGULARS_OWNER_URL", database_urls[0])
+    monkeypatch.setenv("REGULARS_MIGRATION_DATABASE_URL", database_urls[0])
     monkeypatch.setenv("REGULARS_DATABASE_URL", database_urls[1])
 
 

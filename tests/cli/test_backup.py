@@ -15,7 +15,7 @@ from storage.test_migrate import create_store_of_0_1_0
 @pytest.fixture
 def data(monkeypatch: pytest.MonkeyPatch, folder_of_a_server: Path) -> Path:
     folder = folder_of_a_server / "data"
-    monkeypatch.setenv("REGULARS_DATA", str(folder))
+    monkeypatch.setenv("REGULARS_DATA_DIR", str(folder))
     return folder
 
 
@@ -30,7 +30,7 @@ def test_what_is_backed_up_is_restored_elsewhere(command: Command, data: Path, t
     again = command("backup", "nord.dump")
     assert (again.code, again.err) == (2, "regulars: nord.dump is there already: choose another name.\n")
 
-    elsewhere = ["--data", str(data.parent / "restored")]
+    elsewhere = ["--data-dir", str(data.parent / "restored")]
     done = command("restore", "nord.dump", *elsewhere)
     assert (done.code, done.out) == (0, "nord.dump is restored (communities: 1).\n")
     assert command("verify", *elsewhere).out == "nord: 1 profile, 0 differences\n"
@@ -59,13 +59,13 @@ def test_doctor_tells_settings_versions_and_that_nothing_is_wrong(
     assert done.code == 0
     rows = {line.split()[0]: line.split()[1:3] for line in done.out.splitlines() if line.startswith("REGULARS_")}
     assert rows["REGULARS_WORKERS"] == ["3", "regulars.toml"]
-    assert rows["REGULARS_DATA"] == [str(data), "REGULARS_DATA"]
+    assert rows["REGULARS_DATA_DIR"] == [str(data), "REGULARS_DATA_DIR"]
     assert rows["REGULARS_PORT"] == ["8080", "default"]
     assert "PostgreSQL 18" in done.out
     assert "outbox: " in done.out
     assert done.out.splitlines()[-1] == "note: REGULARS_WORKER is set, and is no setting: is it misspelt?"
-    other = command("doctor", "--data", str(data / "other"))
-    assert "--data" in other.out
+    other = command("doctor", "--data-dir", str(data / "other"))
+    assert "--data-dir" in other.out
 
 
 def test_doctor_reports_too_few_open_files(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -78,7 +78,7 @@ def test_doctor_reports_too_few_open_files(command: Command, monkeypatch: pytest
 def test_what_is_unsafe_is_fatal(command: Command, folder_of_a_server: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with embedded.run_server(folder_of_a_server / "data") as (owner, app):
         monkeypatch.setenv("REGULARS_DATABASE_URL", app)
-        monkeypatch.setenv("REGULARS_OWNER_URL", owner)
+        monkeypatch.setenv("REGULARS_MIGRATION_DATABASE_URL", owner)
         # The owner of this server is a superuser: members' data must not be read as it.
         before = command("doctor")
         assert (before.code, "note: Migrations to come: 0001.organizations" in before.out) == (0, True)
@@ -98,10 +98,10 @@ def test_a_role_that_may_not_migrate_is_content_with_what_is_up_to_date(
         monkeypatch.setenv("REGULARS_DATABASE_URL", app)
         lacking = command("community", "list")
         assert lacking.code == 1
-        assert "run `regulars migrate` with REGULARS_OWNER_URL" in lacking.err
-        monkeypatch.setenv("REGULARS_OWNER_URL", owner)
+        assert "run `regulars migrate` with REGULARS_MIGRATION_DATABASE_URL" in lacking.err
+        monkeypatch.setenv("REGULARS_MIGRATION_DATABASE_URL", owner)
         command("migrate")
-        monkeypatch.delenv("REGULARS_OWNER_URL")
+        monkeypatch.delenv("REGULARS_MIGRATION_DATABASE_URL")
         assert command("community", "list").code == 0
         refused = command("backup", "all.dump")
         assert (refused.code, "name one with BYPASSRLS" in refused.err) == (1, True)
@@ -132,16 +132,16 @@ def test_a_store_of_an_older_schema_is_refused_by_every_command(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     create_store_of_0_1_0(empty_urls[0])
-    monkeypatch.setenv("REGULARS_OWNER_URL", empty_urls[0])
+    monkeypatch.setenv("REGULARS_MIGRATION_DATABASE_URL", empty_urls[0])
     monkeypatch.setenv("REGULARS_DATABASE_URL", empty_urls[1])
     (tmp_path / "members.csv").write_text("external_id\nM1\n")
     done = command(*arguments)
     assert (done.code, done.out) == (1, "")
     assert done.err == (
         f"regulars: Regulars {version('regulars')} can't upgrade this database: the tables of Regulars 0.1.0 were "
-        "found. Nothing was changed. Load your files into a new database (an empty data folder by --data or "
-        "REGULARS_DATA, or another REGULARS_DATABASE_URL); until then the version that created this one can serve it. "
-        "See docs/upgrading.md.\n"
+        "found. Nothing was changed. Load your files into a new database (an empty data folder by --data-dir or "
+        "REGULARS_DATA_DIR, or another REGULARS_DATABASE_URL); until then the version that created this one can serve "
+        "it. See docs/upgrading.md.\n"
     )
 
 
@@ -149,7 +149,7 @@ def test_doctor_reports_an_older_schema(
     command: Command, empty_urls: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     create_store_of_0_1_0(empty_urls[0])
-    monkeypatch.setenv("REGULARS_OWNER_URL", empty_urls[0])
+    monkeypatch.setenv("REGULARS_MIGRATION_DATABASE_URL", empty_urls[0])
     monkeypatch.setenv("REGULARS_DATABASE_URL", empty_urls[1])
     done = command("doctor")
     assert (done.code, "the tables of Regulars 0.1.0 were found" in done.out) == (1, True)

@@ -65,9 +65,12 @@ def test_every_command_has_help_with_an_example(command: Command, words: list[st
         ),
         (["token", "create", "--organization", "Nord", "--permit", "Profile:*"], "by --community SLUG"),
         (["token", "rotate", "1", "--overlap", "soon"], "--overlap is 'soon'"),
-        (["organization", "set", "Nobody"], "Say what to set"),
-        (["organization", "set", "Nobody", "--smallest-cell", "5"], "There is no organization 'Nobody'"),
-        (["organization", "set", "Nobody", "--reporting-refill", "-1"], "--reporting-refill must be from 0 to 1000000"),
+        (["organization", "set", "Nobody"], "No setting given"),
+        (["organization", "set", "Nobody", "--min-cell-size", "5"], "Organization 'Nobody' not found"),
+        (
+            ["organization", "set", "Nobody", "--reporting-rate-per-second", "-1"],
+            "Allowed: 0 to 1000000",
+        ),
         (["restore", "nothing.dump"], "There is no file nothing.dump"),
     ],
 )
@@ -111,8 +114,8 @@ def test_what_nobody_foresaw_is_one_sentence_too_and_a_traceback_where_asked_for
 
 def test_a_data_folder_that_is_a_file_is_told(command: Command, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    done = command("migrate", "--data", "file")
-    said = f"regulars: {tmp_path / 'file'} is a file: --data (REGULARS_DATA) names a folder.\n"
+    done = command("migrate", "--data-dir", "file")
+    said = f"regulars: {tmp_path / 'file'} is a file: --data-dir (REGULARS_DATA_DIR) names a folder.\n"
     assert (done.code, done.err) == (2, said)
 
 
@@ -180,7 +183,7 @@ def test_a_token_of_an_organization_reaches_the_communities_it_names(command: Co
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--organization", "Nobody"], "There is no organization 'Nobody'"),
+        (["--organization", "Nobody"], "Organization 'Nobody' not found"),
         (["--community", "nowhere"], "There is no community 'nowhere'"),
         (["--organization", "The {slug}", "--customers", "nowhere"], "There is no community 'nowhere'"),
         (["--organization", "The {slug}", "--member", "M1"], "name it by --community SLUG"),

@@ -44,7 +44,7 @@ def test_exposed_pages_are_found(settings: dict[str, Any], found: list[str]) -> 
 def test_doctor_reports_exposed_pages_and_shows_no_token(
     command: Command, folder_of_a_server: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("REGULARS_DATA", f"{folder_of_a_server}/data")
+    monkeypatch.setenv("REGULARS_DATA_DIR", f"{folder_of_a_server}/data")
     monkeypatch.setenv("REGULARS_HOST", "0.0.0.0")  # noqa: S104
     monkeypatch.setenv("REGULARS_OPERATIONS_TOKEN", "secret")
     done = command("doctor")

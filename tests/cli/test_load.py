@@ -148,7 +148,7 @@ def test_a_load_that_the_database_stops_says_where_and_goes_on_from_there(
     monkeypatch: pytest.MonkeyPatch,
     name: str,
 ) -> None:
-    monkeypatch.setenv("REGULARS_BATCH_ROWS", "1")
+    monkeypatch.setenv("REGULARS_COMMIT_MAX_ROWS", "1")
     rows = [(f"{slug}-{number}", "M1", "2026-10-01", "1") for number in range(3)]
     names = ("external_id", "profile", "transacted_at", "total")
     table = pa.table({each: list(column) for each, column in zip(names, zip(*rows, strict=True), strict=True)})

@@ -12,7 +12,7 @@ from regulars.query.replica.cache import ReplicaCache
 from regulars.storage.database import Scope
 
 
-def tenant_of(club: Club, smallest_cell: int | None = None) -> Tenant:
+def tenant_of(club: Club, min_cell_size: int | None = None) -> Tenant:
     """The club as a customer."""
     it = club.community
     return Tenant(
@@ -26,7 +26,7 @@ def tenant_of(club: Club, smallest_cell: int | None = None) -> Tenant:
         currency=it.currency,
         minor_digits=it.minor_digits,
         attributes={},
-        smallest_cell=smallest_cell,
+        min_cell_size=min_cell_size,
     )
 
 

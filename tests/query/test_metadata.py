@@ -155,7 +155,7 @@ async def test_counts_smaller_than_a_customer_shows_are_left_out(club: Club, oth
     first, second = create_samples(club, club.database), create_samples(other_club, other_club.database)
     await first.insert([thing(1, size="small"), thing(2, size="small"), thing(3, size="large")])
     await second.insert([thing(1, size="large")])
-    first.customer = replace(first.customer, smallest_cell=2)
+    first.customer = replace(first.customer, min_cell_size=2)
     assert await values(first, "samples", "size") == [("small", 2)]
     assert await values(first, "samples", "size", second) == [("small", 2), ("large", 1)]
 

@@ -64,12 +64,12 @@ Value = tuple[str, str, str, int]
 """Of one group at the end of one bucket."""
 
 
-async def history(club: Club, smallest_cell: int | None, **more: Any) -> tuple[list[Value], int, bool]:
+async def history(club: Club, min_cell_size: int | None, **more: Any) -> tuple[list[Value], int, bool]:
     """150 days of groups: values in their order, how many series are hidden in part, whether something is left out."""
     now = club.clock.at
     days = {"interval": "1d", "from": (now - timedelta(days=149)).isoformat(), "to": now.isoformat()}
     query = parse_query(msgspec.json.encode({"report": "members_count_history", **days, **more}), REPORTS_BY_NAME)
-    found = await timeseries(query, [tenant_of(club, smallest_cell)], Backends(club.database), now)
+    found = await timeseries(query, [tenant_of(club, min_cell_size)], Backends(club.database), now)
     values = [
         (each["label"]["grouping_type"], each["label"]["grouping_value"], bucket, value)
         for each in found["series"]
@@ -79,9 +79,9 @@ async def history(club: Club, smallest_cell: int | None, **more: Any) -> tuple[l
     return values, sum("masked" in each for each in found["series"]), "truncated" in found
 
 
-@pytest.mark.parametrize(("smallest_cell", "is_hidden"), [(None, False), (2, True)])
+@pytest.mark.parametrize(("min_cell_size", "is_hidden"), [(None, False), (2, True)])
 async def test_history_is_cut_as_if_every_group_had_been_asked_for(
-    club: Club, smallest_cell: int | None, is_hidden: bool
+    club: Club, min_cell_size: int | None, is_hidden: bool
 ) -> None:
     for days, told in (
         (200, {"gender": "female", "birth_year": 1987, "subunit_ids": [2, 10], "group_ids": [*range(8, 14)]}),
@@ -101,12 +101,12 @@ async def test_history_is_cut_as_if_every_group_had_been_asked_for(
             {"type": "equal", "field": "grouping_type", "value": name},
             {"type": "equal", "field": "grouping_value", "value": value},
         ]
-        values, _, is_cut = await history(club, smallest_cell, filter={"type": "and", "operations": of_group})
+        values, _, is_cut = await history(club, min_cell_size, filter={"type": "and", "operations": of_group})
         assert not is_cut
         every += values
     # More than are made of one community, where some are not.
     assert len(every) > (MAX_POINTS if is_hidden else 2 * (MAX_POINTS + 1))
-    values, masked, is_cut = await history(club, smallest_cell)
+    values, masked, is_cut = await history(club, min_cell_size)
     assert values == every[:MAX_POINTS]
     assert is_cut
     assert (masked > 0) == is_hidden

@@ -34,11 +34,11 @@ Members = dict[str, drawn.RandomMember]
 class Asked:
     """Asks reports of a club, and knows its members by their ids."""
 
-    def __init__(self, club: Club, smallest_cell: int | None = None) -> None:
+    def __init__(self, club: Club, min_cell_size: int | None = None) -> None:
         self.club = club
         self.members: Members = {}
         self.stores = Backends(club.database, ReplicaCache(200))
-        self.customer = tenant_of(club, smallest_cell)
+        self.customer = tenant_of(club, min_cell_size)
 
     async def answer(self, *customers: Tenant, **body: Any) -> dict[str, Any]:
         """What a request is answered."""
@@ -223,7 +223,7 @@ async def test_a_country_has_three_letters_where_clients_know_it_so(club: Club) 
     ],
 )
 async def test_small_groups_are_hidden(club: Club, sizes: dict[str, int], expected: dict[str, int | None]) -> None:
-    asked = Asked(club, smallest_cell=3)
+    asked = Asked(club, min_cell_size=3)
     for gender, size in sizes.items():
         for _ in range(size):
             await asked.join(drawn.random_member(random.Random(1)) | {"gender": gender})
@@ -235,7 +235,7 @@ async def test_small_groups_are_hidden(club: Club, sizes: dict[str, int], expect
 
 
 async def test_a_small_count_is_hidden_and_none_is_not(club: Club) -> None:
-    asked = Asked(club, smallest_cell=3)
+    asked = Asked(club, min_cell_size=3)
     assert (await asked.records(report="members_count"))[0]["members_count"] == 0
     await asked.join(drawn.random_member(random.Random(1)))
     assert await asked.records(report="members_count") == [
@@ -244,7 +244,7 @@ async def test_a_small_count_is_hidden_and_none_is_not(club: Club) -> None:
 
 
 async def test_a_small_count_is_hidden_from_filters_and_in_series(club: Club) -> None:
-    asked = Asked(club, smallest_cell=3)
+    asked = Asked(club, min_cell_size=3)
     for gender in ("a", "b", "b", "b"):
         await asked.join(drawn.random_member(random.Random(1)) | {"gender": gender})
     of_gender = {"type": "equal", "field": "grouping_type", "value": "gender"}

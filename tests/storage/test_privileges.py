@@ -107,7 +107,7 @@ async def test_tables_that_communities_share_are_not_the_app_s_to_change(databas
 @pytest.mark.parametrize(
     "statement",
     [
-        "UPDATE organizations SET smallest_cell = NULL",
+        "UPDATE organizations SET min_cell_size = NULL",
         "UPDATE tokens SET revoked_at = NULL",
         "DELETE FROM tokens",
         "UPDATE communities SET organization_id = 1",

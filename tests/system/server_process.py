@@ -37,7 +37,7 @@ class ServerProcess:
 def run_server(folder: Path, *, workers: int, settings: Mapping[str, str] | None = None) -> Iterator[ServerProcess]:
     """A server with its data in a folder, stopped with the block; it must end as it should."""
     log = (folder / "log").open("wb")
-    command = [str(REGULARS), "serve", "--port", "0", "--data", str(folder / "data"), "--workers", str(workers)]
+    command = [str(REGULARS), "serve", "--port", "0", "--data-dir", str(folder / "data"), "--workers", str(workers)]
     with log, embedded.run_server(folder / "data") as (_, database_url):
         environment = {**os.environ, **(settings or {})}
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, env=environment)

@@ -51,14 +51,14 @@ def members(path: Path) -> None:
 
 async def loading(data: Path, path: Path) -> asyncio.subprocess.Process:
     """`regulars load` under way, with commits of 250 rows."""
-    options = ["load", "profiles", str(path), "--community", "club", "--data", str(data)]
+    options = ["load", "profiles", str(path), "--community", "club", "--data-dir", str(data)]
     return await asyncio.create_subprocess_exec(
         sys.executable,
         "-c",
         _LOAD,
         *options,
         stdout=asyncio.subprocess.PIPE,
-        env={**os.environ, "REGULARS_BATCH_ROWS": "50"},
+        env={**os.environ, "REGULARS_COMMIT_MAX_ROWS": "50"},
     )
 
 

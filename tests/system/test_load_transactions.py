@@ -42,7 +42,11 @@ async def loading(data: Path, path: Path) -> asyncio.subprocess.Process:
     """`regulars load` under way."""
     command = [str(REGULARS), "load", "transactions", str(path), "--community", "club", "--create-profiles"]
     return await asyncio.create_subprocess_exec(
-        *command, "--data", str(data), stdout=asyncio.subprocess.PIPE, env={**os.environ, "REGULARS_BATCH_ROWS": "1000"}
+        *command,
+        "--data-dir",
+        str(data),
+        stdout=asyncio.subprocess.PIPE,
+        env={**os.environ, "REGULARS_COMMIT_MAX_ROWS": "1000"},
     )
 
 

@@ -25,7 +25,7 @@ TIMEOUT = 60
 
 def environment(data: Path, more: Mapping[str, str] | None = None) -> dict[str, str]:
     own = {name: value for name, value in os.environ.items() if not name.startswith("REGULARS_")}
-    return {**own, "REGULARS_DATA": str(data), "REGULARS_SWEEP_SECONDS": "0.2", **(more or {})}
+    return {**own, "REGULARS_DATA_DIR": str(data), "REGULARS_REFRESH_INTERVAL_SECONDS": "0.2", **(more or {})}
 
 
 def run(data: Path, *arguments: str) -> str:

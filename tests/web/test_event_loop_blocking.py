@@ -91,7 +91,7 @@ async def test_the_lists_of_a_filter_are_bounded_in_all_and_priced(reporting: Re
 
 
 async def test_a_large_body_is_charged_before_it_is_parsed(reporting: ReportingClient) -> None:
-    await reporting.set_limits(reporting_capacity=1, reporting_refill=1)
+    await reporting.set_limits(reporting_burst=1, reporting_rate_per_second=1)
     body = in_lists(1, ["abcdefgh"] * 8_000)
     first = await reporting.query(body)
     assert (first.status_code, first.headers["ratelimit-remaining"]) == (
@@ -160,8 +160,8 @@ async def test_a_batch_of_profiles_is_written_in_chunks(club: Club) -> None:
 
 
 async def test_thirty_concurrent_large_reports_delay_no_other(database: Database, clock: ManualClock) -> None:
-    async with reporting_client(database, clock, Settings(connections=2)) as reporting:
-        await reporting.set_limits(reporting_capacity=10_000)
+    async with reporting_client(database, clock, Settings(pool_max_size=2)) as reporting:
+        await reporting.set_limits(reporting_burst=10_000)
         async with database.write_transaction(reporting.clubs[0].id) as scope:
             await scope.execute(
                 """

@@ -43,7 +43,7 @@ def app() -> ASGIApp:
         send_seconds=found.send_timeout_seconds,
         min_bytes_per_second=found.min_bytes_per_second,
     )
-    server = AppContext(found, Database(found.database_url, found.connections))
+    server = AppContext(found, Database(found.database_url, found.pool_max_size))
     made = create_app(
         server,
         metrics_folder=shared,

@@ -99,7 +99,7 @@ async def _delivery(server: AppContext, request: Request) -> WebhookRequest:
         urls=server.public_address.signable_urls(request.scope),
         query=request.scope["query_string"].decode("latin-1"),
         headers=request.headers,
-        body=await bodies.read_body(request, server.settings.max_body_bytes),
+        body=await bodies.read_body(request, server.settings.max_request_bytes),
         received_at=server.database.clock(),
     )
 

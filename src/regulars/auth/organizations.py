@@ -1,4 +1,4 @@
-"""What an organization has set for its reports."""
+"""Organizations and the limits that each has of its own."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -7,43 +7,46 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Organization:
-    """An organization; None is the server's own setting, and for the smallest cell that every count is shown."""
+    """An organization and its limits.
+
+    A limit that is None is the server's default; without `min_cell_size` reports suppress no count.
+    """
 
     id: int
     name: str
-    smallest_cell: int | None
-    general_capacity: int | None
-    general_refill: int | None
-    reporting_capacity: int | None
-    reporting_refill: int | None
+    min_cell_size: int | None
+    general_burst: int | None
+    general_rate_per_second: int | None
+    reporting_burst: int | None
+    reporting_rate_per_second: int | None
 
 
 MAX_VALUES: Mapping[str, int] = {
-    "smallest_cell": 1_000_000,
-    "general_capacity": 1_000_000_000,
-    "general_refill": 1_000_000,
-    "reporting_capacity": 1_000_000_000,
-    "reporting_refill": 1_000_000,
+    "min_cell_size": 1_000_000,
+    "general_burst": 1_000_000_000,
+    "general_rate_per_second": 1_000_000,
+    "reporting_burst": 1_000_000_000,
+    "reporting_rate_per_second": 1_000_000,
 }
-"""The settings, and how large each may be."""
+"""The limits that can be set, each with its largest value."""
 
 _COLUMNS = ", ".join(each.name for each in fields(Organization))
 
 
 async def list_all(connection: Any) -> list[Organization]:
-    """All organizations, by name."""
+    """Returns all organizations, ordered by name."""
     rows = await connection.fetch(f"SELECT {_COLUMNS} FROM organizations ORDER BY name")
     return [Organization(**row) for row in rows]
 
 
-async def update(connection: Any, name: str, settings: Mapping[str, int | None]) -> Organization | None:
-    """Sets some of the settings of an organization and gives it as it is then; None where there is none of that name.
+async def update(connection: Any, name: str, limits: Mapping[str, int | None]) -> Organization | None:
+    """Sets limits of an organization and returns it; None if there is no organization of that name.
 
-    Raises asyncpg's CheckViolationError for a number that can't be.
+    Raises asyncpg's CheckViolationError for a value that is out of range.
     """
     async with connection.transaction():
-        for each in MAX_VALUES:
-            if each in settings:
-                await connection.execute("SELECT set_organization_setting($1, $2, $3)", name, each, settings[each])
+        for limit in MAX_VALUES:
+            if limit in limits:
+                await connection.execute("SELECT set_organization_setting($1, $2, $3)", name, limit, limits[limit])
         row = await connection.fetchrow(f"SELECT {_COLUMNS} FROM organizations WHERE name = $1", name)
     return None if row is None else Organization(**row)

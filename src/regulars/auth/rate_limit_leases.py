@@ -1,8 +1,8 @@
-"""The general rate limit: processes lease tokens from the database in blocks, so that no request waits for it.
+"""Rate limit of the Profile API: each process leases blocks of tokens, so that most requests need no round trip.
 
-A process leases some of an organization's tokens and spends them by itself. The bucket keeps account of what is leased
-and not yet expired, and fills up to its capacity less that, so all processes together never hold more than the
-capacity. A lease that expires is lost; refilling makes up for it.
+A process leases tokens from its organization's bucket and charges requests to the lease. The bucket records the
+unexpired leases and refills up to its capacity minus the leased tokens, so that all processes together never hold more
+than the capacity. The tokens of an expired lease are lost; the refill replaces them.
 """
 
 import asyncio
@@ -21,88 +21,98 @@ from regulars.storage.database import Database
 _log = structlog.get_logger("regulars.auth")
 
 LEASE_DURATION = timedelta(seconds=10)
-"""How long a process spends the tokens of a lease."""
+"""How long a process may spend the tokens of a lease."""
 
-_ACCOUNTED = timedelta(seconds=15)
-"""How long the bucket counts them as leased: longer than LEASE, because the clocks of processes differ."""
+_RECORDED_LEASE_DURATION = timedelta(seconds=15)
+"""How long the bucket records a lease: longer than LEASE_DURATION, because the clocks of processes differ."""
 
-_RETRY = timedelta(seconds=1)
+_RETRY_DELAY = timedelta(seconds=1)
 
-_LONG_AGO = datetime(1, 1, 1, tzinfo=UTC)
+_DISTANT_PAST = datetime(1, 1, 1, tzinfo=UTC)
 
-# Tokens that processes hold still count towards the capacity, so they do not make room for a refill.
+# Tokens that processes hold still count towards the capacity, so they leave no room for a refill.
 #
-# A lease is twice what the process has spent since its last one, at most a quarter of the capacity; an idle process
-# leases half a percent, so that a hundred of them leave room for busy ones. A lease takes at most half of what is left.
+# A lease is twice what the process has spent since its last one, at most a quarter of the capacity. An idle process
+# leases half a percent, so that a hundred of them leave room for busy ones. A lease takes at most half of the tokens.
 _LEASE = """
-WITH configured AS (
+WITH config AS (
     SELECT
-        coalesce(general_capacity, $6)::bigint AS capacity,
-        coalesce(general_refill, $7)::bigint AS refill
+        coalesce(general_burst, $6)::bigint AS capacity,
+        coalesce(general_rate_per_second, $7)::bigint AS refill_rate
     FROM organizations
     WHERE id = $1
 )
-INSERT INTO rate_limits AS bucket (organization_id, customer_id, kind, remaining, granted, counted_at, leases)
+INSERT INTO rate_limits AS bucket (organization_id, customer_id, kind, tokens, is_allowed, refilled_at, leases)
 SELECT $1, NULL, 'general', capacity, true, $2::timestamptz, '{}'
-FROM configured
+FROM config
 ON CONFLICT (organization_id, customer_id, kind) DO UPDATE
-SET (remaining, granted, counted_at, leases) = (
+SET (tokens, is_allowed, refilled_at, leases) = (
     SELECT
-        filled.remaining - lease.tokens,
-        lease.tokens > 0,
-        greatest(bucket.counted_at, excluded.counted_at),
-        held.others || jsonb_build_object($3::text, jsonb_build_array(lease.tokens + $4::bigint, $8::bigint))
-    FROM configured
-    CROSS JOIN LATERAL (SELECT extract(epoch FROM excluded.counted_at)::bigint AS now) AS clock
+        refilled.tokens - new_lease.tokens,
+        new_lease.tokens > 0,
+        greatest(bucket.refilled_at, excluded.refilled_at),
+        leased.other_leases || jsonb_build_object(
+            $3::text, jsonb_build_array(new_lease.tokens + $4::bigint, $8::bigint)
+        )
+    FROM config
+    CROSS JOIN LATERAL (SELECT extract(epoch FROM excluded.refilled_at)::bigint AS now) AS clock
     CROSS JOIN LATERAL (
         SELECT
             coalesce(sum(tokens), 0)::bigint AS tokens,
-            coalesce(sum(tokens) FILTER (WHERE holder <> $3 AND until > clock.now), 0)::bigint AS of_others,
-            coalesce(jsonb_object_agg(holder, value) FILTER (WHERE holder <> $3 AND until > clock.now), '{}') AS others,
-            -- When tokens were last held that are not held any more: by this process, or by leases that expired.
-            greatest($9::bigint, max(until) FILTER (WHERE holder <> $3 AND until <= clock.now)) AS released_at
+            coalesce(sum(tokens) FILTER (WHERE holder <> $3 AND expires_at > clock.now), 0)::bigint AS other_tokens,
+            coalesce(
+                jsonb_object_agg(holder, value) FILTER (WHERE holder <> $3 AND expires_at > clock.now), '{}'
+            ) AS other_leases,
+            -- The last instant at which tokens were released: spent by this process, or in a lease that expired.
+            greatest(
+                $9::bigint, max(expires_at) FILTER (WHERE holder <> $3 AND expires_at <= clock.now)
+            ) AS released_at
         FROM (
-            SELECT key AS holder, value, (value ->> 0)::bigint AS tokens, (value ->> 1)::bigint AS until
+            SELECT key AS holder, value, (value ->> 0)::bigint AS tokens, (value ->> 1)::bigint AS expires_at
             FROM jsonb_each(bucket.leases)
         ) AS lease
-    ) AS held
+    ) AS leased
     CROSS JOIN LATERAL (
         SELECT least(
-            capacity - held.of_others - $4,
-            greatest(0, capacity - held.tokens) + refill * greatest(0, clock.now - held.released_at),
-            bucket.remaining
-            + refill * greatest(0, extract(epoch FROM excluded.counted_at - bucket.counted_at)::bigint)
-        ) AS remaining
-    ) AS filled
+            capacity - leased.other_tokens - $4,
+            greatest(0, capacity - leased.tokens) + refill_rate * greatest(0, clock.now - leased.released_at),
+            bucket.tokens
+            + refill_rate * greatest(0, extract(epoch FROM excluded.refilled_at - bucket.refilled_at)::bigint)
+        ) AS tokens
+    ) AS refilled
     CROSS JOIN LATERAL (
         SELECT greatest(0, least(
-            (filled.remaining + 1) / 2,
+            (refilled.tokens + 1) / 2,
             least(greatest(1, capacity / 4), greatest(1, capacity / 200, 2 * $5::bigint)) - $4
         )) AS tokens
-    ) AS lease
+    ) AS new_lease
 )
 RETURNING
-    remaining,
-    (leases -> $3 ->> 0)::bigint - $4 AS leased,
-    counted_at,
-    (SELECT refill FROM configured) AS refill
+    tokens,
+    (leases -> $3 ->> 0)::bigint - $4 AS leased_tokens,
+    refilled_at,
+    (SELECT refill_rate FROM config) AS refill_rate
 """
 
 
 @dataclass(slots=True)
-class _Allowance:
-    """The tokens of one organization that this process may spend."""
+class _Lease:
+    """The tokens of one organization that this process may spend.
+
+    `tokens` may be spent until `expires_at`; below `low_tokens` the next lease is requested in advance.
+    `bucket_tokens` is what the bucket held after the last lease.
+    """
 
     organization_id: int
-    left: int = 0
-    until: datetime = _LONG_AGO
-    low: int = 0
+    tokens: int = 0
+    expires_at: datetime = _DISTANT_PAST
+    low_tokens: int = 0
     spent: int = 0
-    spent_at: datetime = _LONG_AGO
-    remaining: int = 0
-    denied_until: datetime = _LONG_AGO
-    retry_at: datetime = _LONG_AGO
-    leasing: "asyncio.Task[None] | None" = None
+    spent_at: datetime = _DISTANT_PAST
+    bucket_tokens: int = 0
+    denied_until: datetime = _DISTANT_PAST
+    retry_at: datetime = _DISTANT_PAST
+    renewal: "asyncio.Task[None] | None" = None
 
     @property
     def bucket(self) -> str:
@@ -119,107 +129,107 @@ class LeasedRateLimiter:
         self._database = database
         self._default = default
         self._holder = secrets.token_hex(8)
-        self._allowances: dict[int, _Allowance] = {}
+        self._leases: dict[int, _Lease] = {}
 
     def try_charge(self, organization_id: int) -> Charge | None:
-        """Charges a request without waiting; returns None where tokens have to be leased first."""
-        allowance = self._allowances.get(organization_id)
+        """Charges a request without waiting; returns None if tokens have to be leased first."""
+        lease = self._leases.get(organization_id)
         now = self._database.clock()
-        if allowance is None or allowance.left <= 0 or now >= allowance.until:
+        if lease is None or lease.tokens <= 0 or now >= lease.expires_at:
             return None
-        allowance.left -= 1
-        allowance.spent += 1
-        allowance.spent_at = now
-        if allowance.left < allowance.low and allowance.leasing is None and now >= allowance.retry_at:
-            self._start(allowance)
-        return Charge(allowance.bucket, allowance.remaining + allowance.left, 1)
+        lease.tokens -= 1
+        lease.spent += 1
+        lease.spent_at = now
+        if lease.tokens < lease.low_tokens and lease.renewal is None and now >= lease.retry_at:
+            self._start_renewal(lease)
+        return Charge(lease.bucket, lease.bucket_tokens + lease.tokens, 1)
 
     def refund(self, organization_id: int) -> None:
-        """Refunds the charge of a request that goes on to another handler, which charges it again."""
-        allowance = self._allowances[organization_id]
-        allowance.left += 1
-        allowance.spent -= 1
+        """Refunds the charge of a request that another handler takes over and charges again."""
+        lease = self._leases[organization_id]
+        lease.tokens += 1
+        lease.spent -= 1
 
     async def charge(self, organization_id: int) -> Charge:
         """Charges a request.
 
-        Raises Denied: 429 where nothing is left, with the seconds to wait in Retry-After; 503 where the bucket can't be
-        reached: nearly every request needs the database anyway, and a limit that fails open would fail under the load
-        that it should stop.
+        Raises AccessDenied: 429 if no token is left, with the seconds to wait in Retry-After; 503 if the database is
+        unavailable. Nearly every request needs the database, and a limit that failed open would fail under the very
+        load that it has to stop.
         """
         while (charge := self.try_charge(organization_id)) is None:
-            allowance = self._allowances.setdefault(organization_id, _Allowance(organization_id))
+            lease = self._leases.setdefault(organization_id, _Lease(organization_id))
             now = self._database.clock()
-            if now < allowance.denied_until:
-                raise _denied(allowance, now)
+            if now < lease.denied_until:
+                raise _rate_limited(lease, now)
             try:
-                # A cancelled request does not cancel the lease, which others may wait for.
-                await asyncio.shield(allowance.leasing or self._start(allowance))
+                # A cancelled request must not cancel the renewal, because others may wait for it.
+                await asyncio.shield(lease.renewal or self._start_renewal(lease))
             except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
                 raise AccessDenied(
-                    503, "The database is not available: try again in a moment.", {"retry-after": "1"}
+                    503, "The database is unavailable. Retry in a few seconds.", {"retry-after": "1"}
                 ) from None
         return charge
 
     async def close(self) -> None:
-        """Waits for running leases."""
-        running = [each.leasing for each in self._allowances.values() if each.leasing is not None]
-        await asyncio.gather(*running, return_exceptions=True)
+        """Waits for renewals in progress."""
+        renewals = [each.renewal for each in self._leases.values() if each.renewal is not None]
+        await asyncio.gather(*renewals, return_exceptions=True)
 
-    def _start(self, allowance: _Allowance) -> "asyncio.Task[None]":
-        def done(task: "asyncio.Task[None]") -> None:
-            allowance.leasing = None
+    def _start_renewal(self, lease: _Lease) -> "asyncio.Task[None]":
+        def finish(task: "asyncio.Task[None]") -> None:
+            lease.renewal = None
             if not task.cancelled() and (error := task.exception()) is not None:
-                allowance.retry_at = self._database.clock() + _RETRY
-                _log.warning("rate_limit.lease_failed", organization=allowance.organization_id, why=str(error))
+                lease.retry_at = self._database.clock() + _RETRY_DELAY
+                _log.warning("rate_limit.lease_failed", organization=lease.organization_id, error=str(error))
 
-        allowance.leasing = asyncio.create_task(self._lease(allowance))
-        allowance.leasing.add_done_callback(done)
-        return allowance.leasing
+        lease.renewal = asyncio.create_task(self._renew(lease))
+        lease.renewal.add_done_callback(finish)
+        return lease.renewal
 
-    async def _lease(self, allowance: _Allowance) -> None:
+    async def _renew(self, lease: _Lease) -> None:
         now = self._database.clock()
-        if now >= allowance.until and allowance.left > 0:
-            allowance.left = 0
-            allowance.spent_at = allowance.until
-        spent = allowance.spent
-        row = await self._leased(allowance, now)
-        if row["leased"] is None:
-            # The bucket was created just now, and is full.
-            row = await self._leased(allowance, now)
-        leased: int = row["leased"]
-        allowance.spent -= spent
-        allowance.left += leased
-        allowance.low = allowance.left // 2
-        allowance.until = now + LEASE_DURATION
-        allowance.remaining = row["remaining"]
-        if allowance.left == 0:
+        if now >= lease.expires_at and lease.tokens > 0:
+            lease.tokens = 0
+            lease.spent_at = lease.expires_at
+        spent = lease.spent
+        row = await self._fetch_lease(lease, now)
+        if row["leased_tokens"] is None:
+            # The statement created the bucket, which is full, but leased nothing from it.
+            row = await self._fetch_lease(lease, now)
+        leased_tokens: int = row["leased_tokens"]
+        lease.spent -= spent
+        lease.tokens += leased_tokens
+        lease.low_tokens = lease.tokens // 2
+        lease.expires_at = now + LEASE_DURATION
+        lease.bucket_tokens = row["tokens"]
+        if lease.tokens == 0:
             second = now.replace(microsecond=0)
-            # The clock of another process may be ahead of ours.
-            skew = int((row["counted_at"] - second).total_seconds())
-            wait = max(1, -(-(1 - row["remaining"]) // row["refill"])) + skew
-            allowance.denied_until = second + timedelta(seconds=wait)
+            # The clock of another process may run ahead of this one.
+            clock_skew = int((row["refilled_at"] - second).total_seconds())
+            seconds = max(1, -(-(1 - row["tokens"]) // row["refill_rate"])) + clock_skew
+            lease.denied_until = second + timedelta(seconds=seconds)
 
-    async def _leased(self, allowance: _Allowance, now: datetime) -> Any:
+    async def _fetch_lease(self, lease: _Lease, now: datetime) -> Any:
         async with self._database.unscoped_connection() as connection:
             return await connection.fetchrow(
                 _LEASE,
-                allowance.organization_id,
+                lease.organization_id,
                 now.replace(microsecond=0),
                 self._holder,
-                allowance.left,
-                allowance.spent,
+                lease.tokens,
+                lease.spent,
                 self._default.capacity,
                 self._default.refill_rate,
-                int((now + _ACCOUNTED).timestamp()),
-                int(allowance.spent_at.timestamp()),
+                int((now + _RECORDED_LEASE_DURATION).timestamp()),
+                int(lease.spent_at.timestamp()),
             )
 
 
-def _denied(allowance: _Allowance, now: datetime) -> AccessDenied:
-    seconds = max(1, -int((now - allowance.denied_until).total_seconds() // 1))
+def _rate_limited(lease: _Lease, now: datetime) -> AccessDenied:
+    seconds = max(1, -int((now - lease.denied_until).total_seconds() // 1))
     return AccessDenied(
         429,
-        f"The rate limit of organization {allowance.organization_id} is used up: try again in {seconds} s.",
-        {**Charge(allowance.bucket, allowance.remaining, 0).headers, "retry-after": str(seconds)},
+        f"Rate limit of organization {lease.organization_id} exceeded. Retry in {seconds} s.",
+        {**Charge(lease.bucket, lease.bucket_tokens, 0).headers, "retry-after": str(seconds)},
     )

@@ -1,4 +1,4 @@
-"""Token buckets, kept by the database, so that they hold over all processes."""
+"""Rate limits by token buckets in the database, shared by all processes."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from regulars.auth.errors import AccessDenied
 
 
 class BucketKind(Enum):
-    """What a bucket is for."""
+    """The API whose requests a bucket limits: GENERAL is the Profile API."""
 
     GENERAL = "general"
     REPORTING = "reporting"
@@ -18,7 +18,7 @@ class BucketKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class BucketConfig:
-    """How many tokens a bucket holds, and how many are added every second."""
+    """The number of tokens that a bucket holds at most, and the number added per second."""
 
     capacity: int
     refill_rate: int
@@ -26,20 +26,26 @@ class BucketConfig:
 
 @dataclass(frozen=True, slots=True)
 class BucketOwner:
-    """Whose bucket it is: the customer's where a request is about one, else the organization's."""
+    """The owner of a bucket: a customer, or the organization if `customer_id` is None."""
 
     organization_id: int
     customer_id: int | None = None
 
 
 def bucket_owner(organization_id: int, customer_ids: Collection[int]) -> BucketOwner:
-    """Whose bucket a request about these customers is charged to."""
+    """Returns the owner of the bucket that a request for these customers is charged to.
+
+    A request for a single customer is charged to that customer, any other to the organization.
+    """
     return BucketOwner(organization_id, next(iter(customer_ids)) if len(customer_ids) == 1 else None)
 
 
 @dataclass(frozen=True, slots=True)
 class Charge:
-    """What a request has cost. `remaining` may be below 0: a request that passes is charged whole."""
+    """The cost of a request and the tokens left in its bucket.
+
+    `remaining` may be negative: a request is allowed while at least one token is left, and is charged its full cost.
+    """
 
     bucket: str
     remaining: int
@@ -47,7 +53,7 @@ class Charge:
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """What a client is told with every answer."""
+        """The rate limit headers of the response."""
         return {
             "ratelimit-bucket": self.bucket,
             "ratelimit-remaining": str(self.remaining),
@@ -56,7 +62,7 @@ class Charge:
 
     @property
     def raw_headers(self) -> list[tuple[bytes, bytes]]:
-        """The headers in the form of ASGI."""
+        """The rate limit headers as ASGI header pairs."""
         return [
             (b"ratelimit-bucket", self.bucket.encode()),
             (b"ratelimit-remaining", b"%d" % self.remaining),
@@ -64,44 +70,47 @@ class Charge:
         ]
 
 
-# Whether something was left before the charge is kept in the row, for what an update returns is the row after it.
+# The row stores whether the charge was allowed, because RETURNING sees only the row after the update.
 _CHARGE = {
     kind: f"""
-WITH held AS (
-    SELECT coalesce({kind.value}_capacity, $6)::bigint AS capacity, coalesce({kind.value}_refill, $7)::bigint AS refill
+WITH config AS (
+    SELECT
+        coalesce({kind.value}_burst, $6)::bigint AS capacity,
+        coalesce({kind.value}_rate_per_second, $7)::bigint AS refill_rate
     FROM organizations
     WHERE id = $1
 )
-INSERT INTO rate_limits AS kept (organization_id, customer_id, kind, remaining, granted, counted_at)
+INSERT INTO rate_limits AS bucket (organization_id, customer_id, kind, tokens, is_allowed, refilled_at)
 SELECT $1, $2, $3, capacity - $4, true, $5::timestamptz
-FROM held
+FROM config
 ON CONFLICT (organization_id, customer_id, kind) DO UPDATE
-SET (remaining, granted, counted_at) = (
-    SELECT filled.remaining - CASE WHEN filled.remaining > 0 THEN $4 ELSE 0 END,
-           filled.remaining > 0,
-           greatest(kept.counted_at, excluded.counted_at)
+SET (tokens, is_allowed, refilled_at) = (
+    SELECT
+        refilled.tokens - CASE WHEN refilled.tokens > 0 THEN $4 ELSE 0 END,
+        refilled.tokens > 0,
+        greatest(bucket.refilled_at, excluded.refilled_at)
     FROM (
         SELECT least(
             capacity,
-            kept.remaining
-            + refill * greatest(0, extract(epoch FROM excluded.counted_at - kept.counted_at)::bigint)
-        ) AS remaining
-        FROM held
-    ) AS filled
+            bucket.tokens
+            + refill_rate * greatest(0, extract(epoch FROM excluded.refilled_at - bucket.refilled_at)::bigint)
+        ) AS tokens
+        FROM config
+    ) AS refilled
 )
-RETURNING remaining, granted, counted_at, (SELECT refill FROM held) AS refill
+RETURNING tokens, is_allowed, refilled_at, (SELECT refill_rate FROM config) AS refill_rate
 """
     for kind in BucketKind
 }
 
 
 async def charge(
-    connection: Any, owner: BucketOwner, kind: BucketKind, cost: int, now: datetime, usual: BucketConfig
+    connection: Any, owner: BucketOwner, kind: BucketKind, cost: int, now: datetime, default: BucketConfig
 ) -> Charge:
-    """Charges a request whole, if something remains; `usual` holds where the organization has set nothing else.
+    """Charges a request its full cost if at least one token is left.
 
-    Tokens are added as each second of `now` begins, so that waiting is told in whole seconds and is exact. Raises
-    Denied, 429, which charges nothing, with the seconds until something remains in Retry-After.
+    `default` applies where the organization has no limit of its own. Tokens are added at the start of each second of
+    `now`, so that Retry-After, in whole seconds, is exact. Raises AccessDenied, 429, without charging anything.
     """
     second = now.replace(microsecond=0)
     row = await connection.fetchrow(
@@ -111,37 +120,38 @@ async def charge(
         kind.value,
         cost,
         second,
-        usual.capacity,
-        usual.refill_rate,
+        default.capacity,
+        default.refill_rate,
     )
-    whose = ("organization", owner.organization_id) if owner.customer_id is None else ("customer", owner.customer_id)
-    bucket = f"{whose[0]}:{whose[1]}:{kind.value}"
-    remaining: int = row["remaining"]
-    if row["granted"]:
+    if owner.customer_id is None:
+        owner_type, owner_id = "organization", owner.organization_id
+    else:
+        owner_type, owner_id = "customer", owner.customer_id
+    bucket = f"{owner_type}:{owner_id}:{kind.value}"
+    remaining: int = row["tokens"]
+    if row["is_allowed"]:
         return Charge(bucket, remaining, cost)
-    # The clock of another process may be ahead of ours.
-    ahead = int((row["counted_at"] - second).total_seconds())
-    seconds = -(-(1 - remaining) // row["refill"]) + ahead
+    # The clock of another process may run ahead of this one.
+    clock_skew = int((row["refilled_at"] - second).total_seconds())
+    seconds = -(-(1 - remaining) // row["refill_rate"]) + clock_skew
     raise AccessDenied(
         429,
-        f"The rate limit of {whose[0]} {whose[1]} is used up: try again in {seconds} s.",
+        f"Rate limit of {owner_type} {owner_id} exceeded. Retry in {seconds} s.",
         {**Charge(bucket, remaining, 0).headers, "retry-after": str(seconds)},
     )
 
 
-_RECHARGE = """
+_ADJUST_CHARGE = """
 UPDATE rate_limits
-SET remaining = remaining + $4
+SET tokens = tokens + $4
 WHERE organization_id = $1 AND customer_id IS NOT DISTINCT FROM $2 AND kind = $3
-RETURNING remaining
+RETURNING tokens
 """
 
 
 async def adjust_charge(connection: Any, owner: BucketOwner, kind: BucketKind, charged: Charge, cost: int) -> Charge:
-    """Corrects the charge of a request once its cost is known: less if it failed before it ran, more if it was charged
-    before it was parsed.
-    """
+    """Replaces the cost of a charge that was made before the actual cost was known."""
     remaining = await connection.fetchval(
-        _RECHARGE, owner.organization_id, owner.customer_id, kind.value, charged.cost - cost
+        _ADJUST_CHARGE, owner.organization_id, owner.customer_id, kind.value, charged.cost - cost
     )
     return Charge(charged.bucket, remaining, cost)

@@ -15,7 +15,7 @@ from regulars.auth.principals import Principal
 class Tenant:
     """A community that a request reaches: its numbers, and what its money and times are read by.
 
-    `community_id` is the key of all its rows; `smallest_cell` is the least count that its organization shows, or None.
+    `community_id` is the key of all its rows; `min_cell_size` is the least count that its organization shows, or None.
     """
 
     community_id: int
@@ -28,7 +28,7 @@ class Tenant:
     currency: str
     minor_digits: int
     attributes: Mapping[str, Any]
-    smallest_cell: int | None = None
+    min_cell_size: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ def _text(value: str) -> str:
 
 _FOUND = """
 SELECT c.id AS community_id, c.loyalty_club_id, c.customer_id, c.organization_id, c.slug, c.name, c.timezone,
-       c.currency, c.minor_digits, c.attributes, o.smallest_cell
+       c.currency, c.minor_digits, c.attributes, o.min_cell_size
 FROM communities AS c
 JOIN organizations AS o ON o.id = c.organization_id
 """

@@ -32,7 +32,7 @@ def add_to(app: App) -> None:
 def migrate(*, where: CommonOptions | None = None) -> int:
     """Brings the database to the present schema. The server does so itself where its role may.
 
-    Example: `REGULARS_OWNER_URL=postgresql://... regulars migrate`
+    Example: `REGULARS_MIGRATION_DATABASE_URL=postgresql://... regulars migrate`
     """
     with bootstrap.open_urls(load_settings(where)) as found:
         applied = _reached(found)
@@ -84,7 +84,7 @@ def restore(
 ) -> int:
     """Puts what a backup holds into the database, all or nothing. Stop the server first.
 
-    Example: `regulars restore regulars-monday.dump --data ./restored`
+    Example: `regulars restore regulars-monday.dump --data-dir ./restored`
     """
     settings = load_settings(where)
     if not file.is_file():
@@ -94,7 +94,7 @@ def restore(
         _require_upgradable(settings, file)
         if not replace and (there := _communities(found.owner)):
             raise UsageError(
-                f"The database is not empty (communities: {there}): name another --data folder, or say --replace."
+                f"The database is not empty (communities: {there}): name another --data-dir folder, or say --replace."
             )
         with tempfile.NamedTemporaryFile(dir=_folder(settings), prefix="restore-", suffix=".sql") as script:
             # Written out first: of a damaged file nothing is carried out.
@@ -131,7 +131,7 @@ def _require_all_rows(url: str) -> None:
         ).fetchone()
     if row is None or not row[1]:
         raise DatabaseUnavailableError(
-            "The role of REGULARS_OWNER_URL does not see the rows of every community: name one with BYPASSRLS "
+            "The role of REGULARS_MIGRATION_DATABASE_URL does not see the rows of every community: name one with BYPASSRLS "
             "for the backup."
         )
 
@@ -144,7 +144,7 @@ def _program(settings: Settings, name: str) -> str:
 
 def _folder(settings: Settings) -> Path | None:
     """Where room for the data is to be expected; the machine's own place where they are elsewhere."""
-    return None if settings.database_url else settings.data.expanduser()
+    return None if settings.database_url else settings.data_dir.expanduser()
 
 
 def _run(settings: Settings, name: str, url: str | None, arguments: Sequence[str]) -> str:

@@ -73,7 +73,7 @@ def demo(
     size: Annotated[mall.Size, Parameter(help="How large the generated mall club is.")] = "small",
     host: Annotated[str | None, Parameter(help="Address to listen on.")] = None,
     port: Annotated[int | None, Parameter(help="Port to listen on; 0 takes one that is free.")] = None,
-    data: Annotated[Path | None, Parameter(help="Data folder of the embedded database.")] = None,
+    data_dir: Annotated[Path | None, Parameter(help="Data folder of the embedded database.")] = None,
 ) -> int:
     """Loads two clubs, the real purchases of CDNOW and a generated mall club, and serves them.
 
@@ -81,11 +81,11 @@ def demo(
 
     Example: `regulars demo --size small --port 8080`
     """
-    settings = with_free_ports(load_settings(host=host, port=port, data=data))
+    settings = with_free_ports(load_settings(host=host, port=port, data_dir=data_dir))
 
     async def prepared(found: bootstrap.DatabaseUrls) -> LoadedDemo:
         async with bootstrap.open_pool(found, settings) as database:
-            committers = GroupCommitter(database, settings.batch_rows)
+            committers = GroupCommitter(database, settings.commit_max_rows)
             first = _cdnow()
             second = await _mall(database, size)
             clubs = [await _shown(database, committers, club) for club in (first, second)]
@@ -94,15 +94,15 @@ def demo(
 
     with bootstrap.prepare_database(settings) as found:
         shown = asyncio.run(prepared(found))
-        run_server(settings, found, partial(_tell, shown, _query(data)))
+        run_server(settings, found, partial(_tell, shown, _query(data_dir)))
     return 0
 
 
-def _query(data: Path | None) -> str:
+def _query(data_dir: Path | None) -> str:
     """How `regulars query` is called beside this command."""
     called = Path(sys.argv[0])
     command = str(called) if called.name == "regulars" else "regulars"
-    return f"{command} query" if data is None else f"{command} query --data {data}"
+    return f"{command} query" if data_dir is None else f"{command} query --data-dir {data_dir}"
 
 
 def _cdnow() -> DemoClub:
@@ -118,7 +118,7 @@ async def _mall(database: Database, size: mall.Size) -> DemoClub:
     if _BEGUN in attributes:
         begun_size, as_of = _begun(attributes)
         if begun_size != size:
-            raise UsageError(f"The mall club here is {begun_size}: name another --data folder for a {size} one.")
+            raise UsageError(f"The mall club here is {begun_size}: name another --data-dir folder for a {size} one.")
     noted = {**row["attributes"], _BEGUN: f"{size} {as_of.isoformat()}"}
     new = replace(NewCommunity(**row, organization=ORGANIZATION), attributes=noted)
     return DemoClub(

@@ -55,13 +55,13 @@ def doctor(*, where: CommonOptions | None = None) -> int:
     Example: `regulars doctor`
     """
     found = load_settings(where)
-    told = {} if where is None or where.data is None else {variable_name("data"): str(where.data)}
+    told = {} if where is None or where.data_dir is None else {variable_name("data_dir"): str(where.data_dir)}
     origins = settings.resolve({**os.environ, **told})
     rows = [
         [
             variable_name(each.name),
             _shown(each),
-            "--data" if each.name == "data" and told else each.source,
+            "--data-dir" if each.name == "data_dir" and told else each.source,
             each.description,
         ]
         for each in origins
@@ -108,7 +108,7 @@ def _files(found: Settings) -> list[Issue]:
 
 
 def _disk(found: Settings) -> list[Issue]:
-    folder = found.data.expanduser().resolve()
+    folder = found.data_dir.expanduser().resolve()
     while not folder.exists():
         folder = folder.parent
     free = shutil.disk_usage(folder).free
@@ -117,11 +117,11 @@ def _disk(found: Settings) -> list[Issue]:
 
 
 def _database(found: Settings) -> list[Issue]:
-    if not found.database_url and not (found.data / "postgresql").exists():
-        print(f"There is no database in {found.data} yet: `regulars serve` makes it.")
+    if not found.database_url and not (found.data_dir / "postgresql").exists():
+        print(f"There is no database in {found.data_dir} yet: `regulars serve` makes it.")
         return []
-    if not found.database_url and not os.access(found.data, os.W_OK):
-        return [Issue(f"The data folder {found.data} can't be written.", fatal=True)]
+    if not found.database_url and not os.access(found.data_dir, os.W_OK):
+        return [Issue(f"The data folder {found.data_dir} can't be written.", fatal=True)]
     try:
         with bootstrap.open_urls(found) as addresses:
             return _examined(addresses)

@@ -82,7 +82,7 @@ def load_files(
         raise UsageError("--values goes with transactions that are loaded: not with other facts, nor --dry-run.")
     form = None if format is None else FileFormat(format)
     sources = [files.inspect_file(path, form) for named in file for path in files.list_files(named)]
-    batch_rows = load_settings(where).batch_rows
+    batch_rows = load_settings(where).commit_max_rows
 
     async def work(database: Database, write: Callable[[str, RejectedRow], None]) -> int:
         async with database.unscoped_connection() as connection:

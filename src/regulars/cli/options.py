@@ -33,7 +33,7 @@ def usage_error(error: InvalidParametersError) -> UsageError:
 class CommonOptions:
     """The option that all commands share."""
 
-    data: Annotated[Path | None, Parameter(help="Data folder of the embedded database.")] = None
+    data_dir: Annotated[Path | None, Parameter(help="Data folder of the embedded database.")] = None
 
 
 def load_settings(where: CommonOptions | None = None, **options: object) -> Settings:
@@ -42,7 +42,7 @@ def load_settings(where: CommonOptions | None = None, **options: object) -> Sett
     An option that was given wins over the variable of its name.
     """
     if where is not None:
-        options["data"] = where.data
+        options["data_dir"] = where.data_dir
     told = {variable_name(name): str(value) for name, value in options.items() if value is not None}
     found = settings.load({**os.environ, **told})
     logs.configure(found.log_format, found.log_level)

@@ -1,4 +1,4 @@
-"""`regulars organization`: who runs clubs here, and what holds for their reports."""
+"""`regulars organization`: organizations and their limits."""
 
 from dataclasses import asdict
 from typing import Annotated
@@ -13,13 +13,13 @@ from regulars.storage.database import Database
 
 organization = App(
     name="organization",
-    help="""Lists organizations and sets what holds for their reports; each comes with its first community.
+    help="""Lists organizations and sets their limits. An organization is created with its first community.
 
     Example: `regulars organization list`
     """,
 )
 
-Number = int | None
+OptionalInt = int | None
 
 
 def add_to(app: App) -> None:
@@ -29,66 +29,79 @@ def add_to(app: App) -> None:
 
 @organization.command(name="list")
 def list_(*, where: CommonOptions | None = None) -> int:
-    """Lists organizations; in brackets what is the server's own setting.
+    """Lists organizations and their limits. Server defaults are in parentheses.
 
     Example: `regulars organization list`
     """
-    usual = asdict(load_settings(where))
+    defaults = asdict(load_settings(where))
 
     async def work(database: Database) -> list[Organization]:
         async with database.unscoped_connection() as connection:
             return await organizations.list_all(connection)
 
     rows = [
-        [each.id, each.name, *(_shown(getattr(each, name), usual.get(name)) for name in organizations.MAX_VALUES)]
+        [each.id, each.name, *(_cell(getattr(each, name), defaults.get(name)) for name in organizations.MAX_VALUES)]
         for each in run_with_database(where, work)
     ]
     print(format_table(("id", "name", *(name.replace("_", " ") for name in organizations.MAX_VALUES)), rows))
     return 0
 
 
-def _shown(number: Number, usual: object) -> str:
-    if number is not None:
-        return str(number)
-    return "" if usual is None else f"({usual})"
+def _cell(value: OptionalInt, default: object) -> str:
+    if value is not None:
+        return str(value)
+    return "" if default is None else f"({default})"
 
 
 @organization.command(name="set")
 def set_(
-    name: Annotated[str, Parameter(help="The organization, as `regulars organization list` shows it.")],
+    name: Annotated[str, Parameter(help="Name of the organization, as `regulars organization list` shows it.")],
     *,
-    smallest_cell: Annotated[Number, Parameter(help="Least count of members that reports show; 0 shows all.")] = None,
-    reporting_capacity: Annotated[Number, Parameter(help="Tokens that a rate limit of reports holds.")] = None,
-    reporting_refill: Annotated[Number, Parameter(help="Tokens that are added to it every second.")] = None,
-    general_capacity: Annotated[Number, Parameter(help="Burst of Profile API requests that it may make.")] = None,
-    general_refill: Annotated[Number, Parameter(help="Profile API requests a second over time.")] = None,
+    min_cell_size: Annotated[
+        OptionalInt, Parameter(help="Smallest number of members that reports show; 0 shows every number.")
+    ] = None,
+    reporting_burst: Annotated[
+        OptionalInt, Parameter(help="Rate limit of the Reporting API: tokens that may be spent in a burst.")
+    ] = None,
+    reporting_rate_per_second: Annotated[
+        OptionalInt, Parameter(help="Rate limit of the Reporting API: tokens added per second.")
+    ] = None,
+    general_burst: Annotated[
+        OptionalInt, Parameter(help="Rate limit of the Profile API: requests that may be sent in a burst.")
+    ] = None,
+    general_rate_per_second: Annotated[
+        OptionalInt, Parameter(help="Rate limit of the Profile API: requests per second.")
+    ] = None,
     where: CommonOptions | None = None,
 ) -> int:
-    """Sets what holds for an organization: for its reports from the next request on, for the Profile API within ten
-    seconds; 0 is the server's own setting again.
+    """Sets limits of an organization. 0 restores the server default.
 
-    Example: `regulars organization set "My club" --smallest-cell 5 --reporting-capacity 5000 --reporting-refill 100`
+    Limits of reports take effect with the next request, limits of the Profile API within ten seconds.
+
+    Example: `regulars organization set "My club" --min-cell-size 5 --reporting-burst 5000`
     """
-    given = {
-        "smallest_cell": smallest_cell,
-        "reporting_capacity": reporting_capacity,
-        "reporting_refill": reporting_refill,
-        "general_capacity": general_capacity,
-        "general_refill": general_refill,
+    options = {
+        "min_cell_size": min_cell_size,
+        "reporting_burst": reporting_burst,
+        "reporting_rate_per_second": reporting_rate_per_second,
+        "general_burst": general_burst,
+        "general_rate_per_second": general_rate_per_second,
     }
-    chosen = {each: number or None for each, number in given.items() if number is not None}
-    if not chosen:
-        raise UsageError("Say what to set, such as --smallest-cell 5.")
-    for each in chosen:
-        if not 0 <= (given[each] or 0) <= organizations.MAX_VALUES[each]:
-            raise UsageError(f"--{each.replace('_', '-')} must be from 0 to {organizations.MAX_VALUES[each]}.")
+    values = {setting: value for setting, value in options.items() if value is not None}
+    if not values:
+        raise UsageError("No setting given. Example: --min-cell-size 5.")
+    for setting, value in values.items():
+        if not 0 <= value <= organizations.MAX_VALUES[setting]:
+            option = setting.replace("_", "-")
+            raise UsageError(f"--{option} is {value}. Allowed: 0 to {organizations.MAX_VALUES[setting]}.")
+    changes = {setting: value or None for setting, value in values.items()}
 
     async def work(database: Database) -> Organization | None:
         async with database.unscoped_connection() as connection:
-            return await organizations.update(connection, name, chosen)
+            return await organizations.update(connection, name, changes)
 
     if run_with_database(where, work) is None:
-        raise UsageError(f"There is no organization {name!r}: `regulars organization list` names them.")
-    told = (f"{each.replace('_', ' ')} {chosen[each] or 'as usual'}" for each in chosen)
-    print(f"{name}: {', '.join(told)}.")
+        raise UsageError(f"Organization {name!r} not found. `regulars organization list` shows the names.")
+    summary = (f"{setting.replace('_', ' ')} {value or '(default)'}" for setting, value in changes.items())
+    print(f"{name}: {', '.join(summary)}.")
     return 0

@@ -55,12 +55,12 @@ def query(
     if chart is not None and asked.report.format is not ReportFormat.TIMESERIES:
         raise UsageError(f"{asked.report.name} is no timeseries and has no chart: leave -o out, or say csv or json.")
 
-    copies_megabytes = load_settings(where).copies_megabytes
+    replica_cache_mb = load_settings(where).replica_cache_mb
 
     async def work(database: Database) -> Mapping[str, Any]:
         async with database.unscoped_connection() as connection:
             customers = await resolve_tenants(connection, TenantScope(), *_headers(customer))
-        stores = Backends(database, ReplicaCache(copies_megabytes))
+        stores = Backends(database, ReplicaCache(replica_cache_mb))
         return await execute.execute(asked, customers, stores, database.clock())
 
     try:

@@ -52,16 +52,16 @@ def serve(
     *,
     host: Annotated[str | None, Parameter(help="Address to listen on.")] = None,
     port: Annotated[int | None, Parameter(help="Port to listen on; 0 takes one that is free.")] = None,
-    data: Annotated[Path | None, Parameter(help="Data folder of the embedded database.")] = None,
+    data_dir: Annotated[Path | None, Parameter(help="Data folder of the embedded database.")] = None,
     workers: Annotated[int | None, Parameter(help="Processes that answer requests.")] = None,
 ) -> int:
     """Runs the server and its jobs until it is stopped.
 
     With REGULARS_DATABASE_URL it has no database of its own.
 
-    Example: `regulars serve --port 8080 --data ./data --workers 2`
+    Example: `regulars serve --port 8080 --data-dir ./data --workers 2`
     """
-    settings = load_settings(host=host, port=port, data=data, workers=workers)
+    settings = load_settings(host=host, port=port, data_dir=data_dir, workers=workers)
     settings = with_free_ports(settings)
     received_files.remove_stale(settings)
     spill_folders.remove_stale()
@@ -195,7 +195,7 @@ def _environment(settings: Settings, found: DatabaseUrls, shared: str, secret: s
     return {
         **told,
         variable_name("database_url"): found.app,
-        variable_name("owner_url"): "",
+        variable_name("migration_database_url"): "",
         PARENT_PID_VARIABLE: str(os.getpid()),
         METRICS_FOLDER_VARIABLE: shared,
         OPERATIONS_SECRET_VARIABLE: secret,

@@ -106,7 +106,7 @@ async def _organization(connection: Any, name: str | None, community: Community 
     found = await connection.fetchval("SELECT id FROM organizations WHERE name = $1", name)
     if found is None:
         raise UsageError(
-            f"There is no organization {name!r}: it comes with its first community, by `regulars community create`."
+            f"Organization {name!r} not found. `regulars community create` creates it with its first community."
         )
     if community is not None and found != community.organization_id:
         raise UsageError(f"The community {community.slug} is not of {name}: leave --organization out.")

@@ -39,7 +39,7 @@ class Scheduler:
     def start(self) -> None:
         """Begins; the first round is at once."""
         for name, every, work in (
-            ("sweep", self._settings.sweep_seconds, self._sweep),
+            ("sweep", self._settings.refresh_interval_seconds, self._sweep),
             ("fold", COMPACTION_INTERVAL_SECONDS, self._fold),
             ("fold of what is left", BACKLOG_INTERVAL_SECONDS, self._fold_left),
             ("retention", 600.0, self._keep),
@@ -82,7 +82,7 @@ class Scheduler:
         await self._each("fold", every, partial(purchases.compact_pending, self._database))
 
     async def _keep(self) -> None:
-        await retention.maintain_partitions(self._database, self._settings.outbox_days)
+        await retention.maintain_partitions(self._database, self._settings.outbox_retention_days)
         await partitions.ensure(self._database)
 
     async def _expire(self) -> None:

@@ -43,7 +43,7 @@ async def field_metadata(
         for customer in customers:
             values = plan.bind(customer, now, _given(asked, customer))
             for value, count in await snapshot.fetch(customer, report.source.backend, plan.statement.sql, values):
-                if count and count >= (customer.smallest_cell or 0):
+                if count and count >= (customer.min_cell_size or 0):
                     counts[value] = counts.get(value, 0) + int(count)
     label = (GroupLabel(asked.field.name, asked.field),)
     in_order = sorted(counts, key=lambda value: (-counts[value], merge.sort_key(label, (value,))))

@@ -19,7 +19,7 @@ def masked_measures(measures: Iterable[ReportMeasure]) -> dict[str, Any]:
 
 def min_cell_size(customers: Iterable[Tenant]) -> int:
     """The least count that is shown of these customers; 0 shows all."""
-    return max((each.smallest_cell or 0 for each in customers), default=0)
+    return max((each.min_cell_size or 0 for each in customers), default=0)
 
 
 def suppressed_groups(query: ReportQuery, sums: Mapping[Group, Totals], smallest: int) -> set[Group]:

@@ -103,17 +103,17 @@ def run_server(data: Path) -> Iterator[tuple[str, str]]:
 
 def _require_folder(folder: Path) -> None:
     if folder.exists() and not folder.is_dir():
-        raise DataFolderError(f"{folder} is a file: --data (REGULARS_DATA) names a folder.")
+        raise DataFolderError(f"{folder} is a file: --data-dir (REGULARS_DATA_DIR) names a folder.")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DataFolderError(
-            f"The data folder {folder} can't be created ({error.strerror}): name another by --data (REGULARS_DATA)."
+            f"The data folder {folder} can't be created ({error.strerror}): name another by --data-dir (REGULARS_DATA_DIR)."
         ) from None
     if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
         raise DataFolderError(
             f"The user {_name(os.geteuid())} may not write into the data folder {folder}, which belongs to "
-            f"{_name(folder.stat().st_uid)}: name another by --data (REGULARS_DATA)."
+            f"{_name(folder.stat().st_uid)}: name another by --data-dir (REGULARS_DATA_DIR)."
         )
 
 
@@ -128,8 +128,8 @@ def _require_owner(postmaster: Postmaster) -> None:
     if found != postmaster.owner_id:
         raise DataFolderError(
             f"The database in {postmaster.cluster} belongs to the user {_name(found)}, and this process runs it as "
-            f"{_name(postmaster.owner_id)}: run it as the same user as before, or name another folder by --data "
-            f"(REGULARS_DATA)."
+            f"{_name(postmaster.owner_id)}: run it as the same user as before, or name another folder by --data-dir "
+            f"(REGULARS_DATA_DIR)."
         )
 
 

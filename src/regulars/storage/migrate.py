@@ -102,8 +102,8 @@ def require_upgradable(applied: Mapping[str, str], has_yoyo_tables: bool) -> Non
 def _not_upgradable(found: str) -> SchemaError:
     return SchemaError(
         f"Regulars {version('regulars')} can't upgrade this database: {found}. Nothing was changed. Load your files "
-        f"into a new database (an empty data folder by --data or REGULARS_DATA, or another REGULARS_DATABASE_URL); "
-        f"until then the version that created this one can serve it. See docs/upgrading.md."
+        f"into a new database (an empty data folder by --data-dir or REGULARS_DATA_DIR, or another "
+        f"REGULARS_DATABASE_URL); until then the version that created this one can serve it. See docs/upgrading.md."
     )
 
 

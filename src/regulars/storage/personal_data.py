@@ -341,8 +341,8 @@ COUNTS = (
 """Counts of many members. After a purge, counts of 0 are deleted with the next expiry (`rollups.empty_counts`)."""
 
 SYSTEM = (
-    TableErasure("organizations", impersonal_columns="id name created_at smallest_cell general_capacity general_refill "
-          "reporting_capacity reporting_refill"),
+    TableErasure("organizations", impersonal_columns="id name created_at min_cell_size general_burst general_rate_per_second "
+          "reporting_burst reporting_rate_per_second"),
     TableErasure("communities", impersonal_columns="id organization_id customer_id loyalty_club_id slug name country timezone "
           "currency minor_digits attributes created_at updated_at member_handles"),
     TableErasure("commit_markers", impersonal_columns="community_id day id"),
@@ -357,7 +357,7 @@ SYSTEM = (
     TableErasure("providers", impersonal_columns="community_id provider keys sending_name profile_name dispatch_name url created_at "
           "updated_at"),
     TableErasure("provider_tokens", impersonal_columns="provider key token content at"),
-    TableErasure("rate_limits", impersonal_columns="organization_id customer_id kind remaining granted counted_at leases"),
+    TableErasure("rate_limits", impersonal_columns="organization_id customer_id kind tokens is_allowed refilled_at leases"),
     TableErasure("signing_keys", impersonal_columns="id purpose secret created_at"),
     # Jobs take a time and nothing else: a job about a member would have the id among its arguments.
     TableErasure("procrastinate_jobs", impersonal_columns="id queue_name task_name priority lock queueing_lock args status "

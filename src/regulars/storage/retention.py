@@ -15,13 +15,13 @@ async def ensure_day_partitions(database: Database, day: date) -> None:
             await connection.execute("SELECT keep_partition($1, $2)", feed, day)
 
 
-async def maintain_partitions(database: Database, outbox_days: int) -> int:
+async def maintain_partitions(database: Database, outbox_retention_days: int) -> int:
     """Makes partitions for the days to come and drops expired ones; gives how many were dropped."""
     today = database.clock().date()
     dropped = 0
     for ahead in range(-1, DAYS_AHEAD + 1):
         await ensure_day_partitions(database, today + timedelta(days=ahead))
     async with database.unscoped_connection() as connection:
-        for feed, days in zip(PARTITIONED_TABLES, (outbox_days, 1, 1), strict=True):
+        for feed, days in zip(PARTITIONED_TABLES, (outbox_retention_days, 1, 1), strict=True):
             dropped += await connection.fetchval("SELECT drop_partitions($1, $2)", feed, today - timedelta(days=days))
     return dropped

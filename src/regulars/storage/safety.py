@@ -97,7 +97,7 @@ async def check(connection: Any) -> list[SafetyFinding]:
             SafetyFinding(
                 f"The role {role['rolname']} {power}, so the database would not keep customers apart. "
                 f"Make one that can't ({_CREATE_ROLE}), put it into REGULARS_DATABASE_URL, and the "
-                f"owner of the tables into REGULARS_OWNER_URL.",
+                f"owner of the tables into REGULARS_MIGRATION_DATABASE_URL.",
                 fatal=True,
             )
         )
@@ -128,7 +128,7 @@ async def check(connection: Any) -> list[SafetyFinding]:
         found.append(
             SafetyFinding(
                 f"The role {role['rolname']} owns tables, so SQL that runs as it can turn row-level security off: name "
-                f"the owner in REGULARS_OWNER_URL, and a role that owns nothing in REGULARS_DATABASE_URL "
+                f"the owner in REGULARS_MIGRATION_DATABASE_URL, and a role that owns nothing in REGULARS_DATABASE_URL "
                 f"({_CREATE_ROLE}).",
                 fatal=False,
             )

@@ -42,23 +42,25 @@ class AppContext:
         self.public_address = PublicAddress(settings)
         self.database = database
         self.reports = reports
-        self.backends = Backends(database, ReplicaCache(settings.copies_megabytes))
+        self.backends = Backends(database, ReplicaCache(settings.replica_cache_mb))
         self.tenant_locations = TenantLocationCache(self.backends)
-        self.town_files = TownFiles(settings.cache)
+        self.town_files = TownFiles(settings.cache_dir)
         self.value_reader = ValueReader(database)
         self.https_client = HttpsClient()
         self.worker_threads = WorkerThreads()
         # Reports leave database connections for other requests. Encoding a large report occupies the interpreter, so
         # one at a time leaves processor time for the others.
-        self.report_limiter = FairLimiter(max(1, settings.connections // 2))
+        self.report_limiter = FairLimiter(max(1, settings.pool_max_size // 2))
         self.large_report_limiter = FairLimiter(1)
         # With several processes there are several writers already; more would only make the batches smaller.
         self.group_committer = GroupCommitter(
-            database, settings.batch_rows, WRITERS_PER_COMMUNITY if settings.workers == 1 else 1
+            database, settings.commit_max_rows, WRITERS_PER_COMMUNITY if settings.workers == 1 else 1
         )
-        self.authenticator = Authenticator(database, settings.token_cache_seconds, settings.invalid_token_cache_seconds)
+        self.authenticator = Authenticator(
+            database, settings.token_cache_ttl_seconds, settings.invalid_token_cache_ttl_seconds
+        )
         self.general_rate_limits = LeasedRateLimiter(
-            database, BucketConfig(settings.general_capacity, settings.general_refill)
+            database, BucketConfig(settings.general_burst, settings.general_rate_per_second)
         )
         self.stop_event = asyncio.Event()
         self.active_imports: Counter[int | None] = Counter()

@@ -15,7 +15,7 @@ _FORMER = "regulars-import-*"
 
 def upload_folder(settings: Settings) -> Path:
     """The folder of these files, which only this user may read."""
-    return settings.data / "received"
+    return settings.data_dir / "received"
 
 
 @contextmanager

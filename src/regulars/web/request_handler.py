@@ -75,7 +75,7 @@ async def _handle(app: AppContext, endpoint: Endpoint, request: Request) -> Resp
     if endpoint.request_model is not None:
         bodies.require_json(request)
     is_read = endpoint.has_body and endpoint.stream_handler is None
-    raw = await bodies.read_body(request, app.settings.max_body_bytes) if is_read else b""
+    raw = await bodies.read_body(request, app.settings.max_request_bytes) if is_read else b""
     context = RequestContext(
         app=app,
         principal=principal,

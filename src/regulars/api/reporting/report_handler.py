@@ -72,7 +72,7 @@ async def _call(
         customers = await _customers(server, request, principal)
         owner = rate_limits.bucket_owner(principal.organization_id, {each.customer_id for each in customers})
         bodies.require_json(request)
-        body = await bodies.read_body(request, server.settings.max_report_bytes)
+        body = await bodies.read_body(request, server.settings.max_report_request_bytes)
         bodies.require_value_limit(body)
         return owner, ReportRequest(server, principal, customers, request.path_params, body, server.database.clock())
     except _REFUSALS as refusal:
@@ -121,7 +121,7 @@ async def _customers(server: AppContext, request: Request, principal: Principal)
 
 
 async def _charge(server: AppContext, owner: BucketOwner, cost: int) -> Charge:
-    usual = BucketConfig(server.settings.reporting_capacity, server.settings.reporting_refill)
+    usual = BucketConfig(server.settings.reporting_burst, server.settings.reporting_rate_per_second)
     async with server.database.unscoped_connection() as connection:
         return await rate_limits.charge(connection, owner, BucketKind.REPORTING, cost, server.database.clock(), usual)
 

@@ -83,7 +83,7 @@ _OF_CUSTOMER: Mapping[str, Callable[[Tenant, datetime], Any]] = {
     "now": lambda customer, now: now,
     "today": local_date_number,
     "zone": lambda customer, now: customer.timezone,
-    "smallest": lambda customer, now: customer.smallest_cell or 0,
+    "smallest": lambda customer, now: customer.min_cell_size or 0,
 }
 
 

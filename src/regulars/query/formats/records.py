@@ -101,7 +101,7 @@ class _Shape:
         """Rows of a customer as they go out."""
         taken = [(field.name, self._taken(field, place, customer)) for field, place in self._columns]
         found = [{name: take(row) for name, take in taken} for row in rows]
-        if self._counts is not None and customer.smallest_cell:
+        if self._counts is not None and customer.min_cell_size:
             for row, record in zip(rows, found, strict=True):
                 if row[self._counts] is None:
                     record["masked"] = True

@@ -88,7 +88,8 @@ DECLARE
     changed int;
 BEGIN
     IF coalesce(setting, '') NOT IN (
-        'smallest_cell', 'general_capacity', 'general_refill', 'reporting_capacity', 'reporting_refill'
+        'min_cell_size', 'general_burst', 'general_rate_per_second', 'reporting_burst',
+        'reporting_rate_per_second'
     ) THEN
         RAISE EXCEPTION 'no setting of an organization is called %', setting;
     END IF;
