@@ -74,14 +74,14 @@ async def list_memberships(club: Club, profile_id: str) -> list[tuple[str, str, 
     found = await fetch_rows(
         club,
         """
-        SELECT type, at, counted
+        SELECT type, occurred_at, is_effective
         FROM memberships
         WHERE community_id = $1 AND profile_id = $2::text::uuid
-        ORDER BY at, id
+        ORDER BY occurred_at, id
         """,
         profile_id,
     )
-    return [(row["type"], f"{row['at']:%Y-%m-%d %H:%M}", row["counted"]) for row in found]
+    return [(row["type"], f"{row['occurred_at']:%Y-%m-%d %H:%M}", row["is_effective"]) for row in found]
 
 
 async def insert_transaction(club: Club, profile_id: str, external_id: str, **columns: Any) -> None:

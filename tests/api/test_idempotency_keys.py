@@ -54,8 +54,8 @@ async def _assert_erased_after(club: Club, profile_id: str, path: str, body: Any
     answer = await club.http.post(f"{PROFILES_URL}/{profile_id}/depersonalise")
     assert answer.status_code == 200
     assert await _is_erased(await _post(club, path, body, "k"))
-    kept = await fetch_rows(club, "SELECT answer, status FROM idempotency_keys WHERE community_id = $1")
-    assert [(row["answer"], row["status"]) for row in kept] == [(None, None)]
+    kept = await fetch_rows(club, "SELECT response_body, status FROM idempotency_keys WHERE community_id = $1")
+    assert [(row["response_body"], row["status"]) for row in kept] == [(None, None)]
 
 
 async def test_two_members_may_use_the_same_key(club: Club) -> None:

@@ -156,16 +156,16 @@ async def test_the_outbox_tells_what_a_refresh_would_tell(
         rows = await fetch_rows(
             load.club,
             """
-            SELECT own.external_id, told.cause, told.changes
+            SELECT own.external_id, told.reason, told.changes
             FROM outbox AS told
             JOIN profiles AS own USING (community_id, profile_id)
             WHERE community_id = $1
             ORDER BY own.external_id
             """,
         )
-        ways.append([(row["external_id"].partition("-")[0], row["cause"], bytes(row["changes"])) for row in rows])
+        ways.append([(row["external_id"].partition("-")[0], row["reason"], bytes(row["changes"])) for row in rows])
     assert ways[0] == ways[1]
-    assert {cause for _, cause, _ in ways[0]} == {"transaction.created", "profile.created"}
+    assert {reason for _, reason, _ in ways[0]} == {"transaction.created", "profile.created"}
 
 
 async def test_the_sweep_leaves_marks_to_a_load_until_it_has_died(load: FileLoader, tmp_path: Path) -> None:

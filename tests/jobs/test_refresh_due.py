@@ -108,10 +108,10 @@ async def test_a_sweep_tells_the_outbox_why(database: Database, clock: ManualClo
     await refresh_community(database, community_id, never)
     async with database.read_transaction(community_id) as scope:
         rows = await scope.fetch(
-            "SELECT cause, changes ->> 'dimension_join' AS joined FROM outbox WHERE community_id = $1 ORDER BY id",
+            "SELECT reason, changes ->> 'dimension_join' AS joined FROM outbox WHERE community_id = $1 ORDER BY id",
             community_id,
         )
-    assert [(row["cause"], row["joined"]) for row in rows] == [
+    assert [(row["reason"], row["joined"]) for row in rows] == [
         ("profile.created", '[null, "JN"]'),
         ("clock", '["JN", "JC"]'),
     ]

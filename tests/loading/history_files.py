@@ -93,8 +93,8 @@ async def verify_differences(club: Club) -> list[str]:
     return [str(each) for each in found if not isinstance(each, int)]
 
 
-async def count_outbox(club: Club, cause: str) -> int:
-    (row,) = await fetch_rows(club, f"SELECT count(*) AS n FROM outbox WHERE community_id = $1 AND cause = '{cause}'")
+async def count_outbox(club: Club, reason: str) -> int:
+    (row,) = await fetch_rows(club, f"SELECT count(*) AS n FROM outbox WHERE community_id = $1 AND reason = '{reason}'")
     return int(row["n"])
 
 

@@ -33,8 +33,8 @@ SELECT count(*)
 FROM (
     SELECT DISTINCT ON (profile_id) profile_id, type
     FROM memberships
-    WHERE community_id = $1 AND counted AND at <= $2
-    ORDER BY profile_id, at DESC, id DESC
+    WHERE community_id = $1 AND is_effective AND occurred_at <= $2
+    ORDER BY profile_id, occurred_at DESC, id DESC
 ) AS latest
 WHERE type = 'in'
 """

@@ -119,7 +119,9 @@ class MemberRecount:
         async with database.read_transaction(community_id) as scope:
             profiles = await scope.fetch("SELECT * FROM profiles WHERE community_id = $1", community_id)
             addresses = await scope.fetch("SELECT * FROM addresses WHERE community_id = $1", community_id)
-            rows = await scope.fetch("SELECT * FROM memberships WHERE community_id = $1 ORDER BY at, id", community_id)
+            rows = await scope.fetch(
+                "SELECT *, occurred_at AS at FROM memberships WHERE community_id = $1 ORDER BY at, id", community_id
+            )
         self.memberships = defaultdict(list)
         for row in rows:
             own = self.memberships[row["profile_id"]]

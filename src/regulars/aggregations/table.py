@@ -150,12 +150,12 @@ put AS (
         {updates}
 ),
 told AS (
-    INSERT INTO outbox (community_id, day, profile_id, changed_at, cause, changes)
-    SELECT $1, CAST(calculated_at AS date), profile_id, calculated_at, cause,
+    INSERT INTO outbox (community_id, day, profile_id, changed_at, reason, changes)
+    SELECT $1, CAST(calculated_at AS date), profile_id, calculated_at, reason,
            CAST(concat('{{', changes, '}}') AS json)
     FROM (
         -- Put together as text, for jsonb_build_object costs as much as a fifth of the computation.
-        SELECT {cause} AS cause, fresh.profile_id, fresh.calculated_at, kept.profile_id IS NULL AS is_new,
+        SELECT {cause} AS reason, fresh.profile_id, fresh.calculated_at, kept.profile_id IS NULL AS is_new,
                {cause} <> '{SHARED_FACT}' AND (
                    kept.next_change_at IS DISTINCT FROM fresh.next_change_at
                    OR kept.values_version <> fresh.values_version

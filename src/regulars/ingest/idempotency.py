@@ -39,19 +39,20 @@ def hash_key(key: str, target: bytes, body: bytes, namespace: str) -> Idempotenc
 
 
 _EARLIER = """
-SELECT key, request, status, answer
+SELECT key_hash, request_hash, status, response_body
 FROM idempotency_keys
-WHERE community_id = $1 AND key = ANY ($2) AND day >= $3 AND created_at > $4
+WHERE community_id = $1 AND key_hash = ANY ($2) AND day >= $3 AND created_at > $4
 """
 
 _KEEP = """
 INSERT INTO idempotency_keys (
-    community_id, day, created_at, key, request, status, answer, profile_id, profile_ids, transaction_id
+    community_id, day, created_at, key_hash, request_hash, status, response_body, profile_id, profile_ids,
+    transaction_id
 )
-SELECT $1, $2, $3, kept.key, kept.request, kept.status, kept.answer, kept.profile_id, kept.profile_ids::uuid[],
-    kept.transaction_id
+SELECT $1, $2, $3, input.key_hash, input.request_hash, input.status, input.response_body, input.profile_id,
+    input.profile_ids::uuid[], input.transaction_id
 FROM unnest($4::bytea[], $5::bytea[], $6::smallint[], $7::bytea[], $8::uuid[], $9::text[], $10::bigint[])
-    AS kept (key, request, status, answer, profile_id, profile_ids, transaction_id)
+    AS input (key_hash, request_hash, status, response_body, profile_id, profile_ids, transaction_id)
 """
 
 
@@ -124,7 +125,7 @@ async def find_responses(uow: UnitOfWork, asked: list[IdempotencyKey]) -> dict[b
     )
     since = uow.now - RETENTION
     rows = await uow.fetch(_EARLIER, uow.community_id, keys, since.date(), since)
-    return {row["key"]: StoredResponse(row["request"], row["status"], row["answer"]) for row in rows}
+    return {row["key_hash"]: StoredResponse(row["request_hash"], row["status"], row["response_body"]) for row in rows}
 
 
 async def store(uow: UnitOfWork, answers: Sequence[ResponseToStore]) -> None:

@@ -64,7 +64,7 @@ async def _transactions(uow: UnitOfWork, profile_ids: list[UUID]) -> list[int]:
 # The digests of key and request stay, so that a late retry is recognised and does not create the member again.
 _BLANK_RESPONSES = """
 UPDATE idempotency_keys
-SET status = NULL, answer = NULL, profile_id = NULL, profile_ids = NULL, transaction_id = NULL
+SET status = NULL, response_body = NULL, profile_id = NULL, profile_ids = NULL, transaction_id = NULL
 WHERE community_id = $1 AND {concerns}
 """
 
@@ -72,7 +72,7 @@ WHERE community_id = $1 AND {concerns}
 # So names are searched for one by one, as plain text first.
 _QUOTES = """profile_ids IS NOT NULL AND EXISTS (
     SELECT
-    FROM (SELECT lower(convert_from(answer, 'UTF8')) AS text OFFSET 0) AS quoting
+    FROM (SELECT lower(convert_from(response_body, 'UTF8')) AS text OFFSET 0) AS quoting
     CROSS JOIN unnest($2::text[], $3::text[]) AS named (name, pattern)
     WHERE CASE WHEN strpos(quoting.text, lower(named.name)) > 0 THEN quoting.text ~ lower(named.pattern) END
 )"""

@@ -1,4 +1,4 @@
-"""Joining and leaving: facts of their own, so that at every instant members are ins minus outs."""
+"""Memberships: profiles that join and leave a community. At every instant the members are the joins minus the leaves."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,7 +20,7 @@ Outcome = Literal["loaded", "unchanged"] | ValidationError
 
 
 class MembershipIn(msgspec.Struct, frozen=True, kw_only=True):
-    """A member coming in or going out, as it comes in. `profile` is an external id or a profile's id."""
+    """A request to record that a profile joined or left. `profile` is an external id or a profile's id."""
 
     external_id: validation.Code = UNSET
     profile: validation.Code = UNSET
@@ -33,7 +33,7 @@ class MembershipIn(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class MembershipRow:
-    """A membership that was checked. `consents` None were not given."""
+    """A validated membership. `consents` is None where the request has none."""
 
     external_id: str | None
     profile: str
@@ -46,7 +46,7 @@ class MembershipRow:
 
 @dataclass(frozen=True, slots=True)
 class MemberJoin:
-    """A profile that joins, with what it agreed to at that moment."""
+    """A profile that joins, with its consents at that moment."""
 
     profile_id: UUID
     at: datetime
@@ -56,7 +56,7 @@ class MemberJoin:
 
 
 def validate(membership: MembershipIn) -> MembershipRow:
-    """A membership held to its rules. Raises Refused by path."""
+    """Validates a membership. Raises ValidationError."""
     reading = validation.FieldReader()
     reading.read("external_id", membership.external_id, validation.check_code)
     reading.read("profile", membership.profile, validation.check_code)
@@ -64,10 +64,8 @@ def validate(membership: MembershipIn) -> MembershipRow:
     reading.read("at", membership.at, timestamps.parse_timestamp)
     reading.read("optin_channel", membership.optin_channel, validation.check_text)
     reading.read("optin_subchannel", membership.optin_subchannel, validation.check_text)
-    reading.read("consents", membership.consents, _answered)
-    for name in ("profile", "type", "at"):
-        if reading.columns.get(name) is None:
-            reading.errors.setdefault(name, "is required")
+    reading.read("consents", membership.consents, _known_consents)
+    reading.require("profile", "type", "at")
     return MembershipRow(**{"external_id": None, **reading.result()})
 
 
@@ -77,38 +75,42 @@ def _type(text: str) -> str:
     return text
 
 
-def _answered(value: Mapping[str, Any]) -> dict[str, bool]:
-    return {name: answer for name, answer in consents.validate_consents(value).items() if answer is not None}
+def _known_consents(value: Mapping[str, Any]) -> dict[str, bool]:
+    return {
+        name: is_granted for name, is_granted in consents.validate_consents(value).items() if is_granted is not None
+    }
 
 
-# An in while in, an out while out stand, but do not count: which do follows from all that are known of a
-# profile, in whatever order they came.
-_COUNT = """
-UPDATE memberships AS kept
-SET counted = seen.counted
+# A join of a member and a leave of a non-member are stored without effect. Which ones have an effect follows from all
+# memberships of a profile in the order of their time, not of their arrival.
+_RECOMPUTE_EFFECTIVE = """
+UPDATE memberships AS target
+SET is_effective = recomputed.is_effective
 FROM (
     SELECT
         id,
-        type <> lag(type, 1, 'out') OVER (PARTITION BY profile_id ORDER BY at, id) AS counted
+        type <> lag(type, 1, 'out') OVER (PARTITION BY profile_id ORDER BY occurred_at, id) AS is_effective
     FROM memberships
     WHERE community_id = $1 AND profile_id = ANY ($2)
-) AS seen
-WHERE kept.community_id = $1 AND kept.id = seen.id AND kept.counted IS DISTINCT FROM seen.counted
+) AS recomputed
+WHERE target.community_id = $1
+    AND target.id = recomputed.id
+    AND target.is_effective IS DISTINCT FROM recomputed.is_effective
 """
 
 
 async def recompute_effective(uow: UnitOfWork, profile_ids: Collection[UUID]) -> None:
-    """Finds anew which of the memberships of these profiles count."""
+    """Recomputes which memberships of these profiles are effective."""
     if profile_ids:
-        await uow.execute(_COUNT, uow.community_id, sorted(set(profile_ids)))
+        await uow.execute(_RECOMPUTE_EFFECTIVE, uow.community_id, sorted(set(profile_ids)))
 
 
 _INSERT = """
 INSERT INTO memberships (
-    community_id, external_id, profile_id, type, at, optin_channel, optin_subchannel, consents, created_at
+    community_id, external_id, profile_id, type, occurred_at, optin_channel, optin_subchannel, consents, created_at
 )
 SELECT $1, external_id, profile_id, type, at, optin_channel, optin_subchannel, consents, $3
-FROM json_to_recordset($2::json) AS made (
+FROM json_to_recordset($2::json) AS input (
     external_id text, profile_id uuid, type text, at timestamptz, optin_channel text,
     optin_subchannel text, consents jsonb
 )
@@ -116,20 +118,20 @@ FROM json_to_recordset($2::json) AS made (
 
 
 async def insert_joins(uow: UnitOfWork, joins: Sequence[MemberJoin]) -> None:
-    """The first `in` of profiles that are new: each counts."""
+    """Inserts the first join of new profiles; each is effective."""
     if joins:
         rows = [{"type": "in", **_columns(each)} for each in joins]
         await uow.execute(_INSERT, uow.community_id, rows, uow.now)
 
 
-def _columns(one: MemberJoin | MembershipRow) -> dict[str, Any]:
+def _columns(membership: MemberJoin | MembershipRow) -> dict[str, Any]:
     names = ("profile_id", "external_id", "type", "at", "optin_channel", "optin_subchannel", "consents")
-    return {name: getattr(one, name) for name in names if hasattr(one, name)}
+    return {name: getattr(membership, name) for name in names if hasattr(membership, name)}
 
 
-_TURN = """
+_SET_STATE = """
 INSERT INTO memberships (
-    community_id, profile_id, type, at, optin_channel, optin_subchannel, consents, created_at
+    community_id, profile_id, type, occurred_at, optin_channel, optin_subchannel, consents, created_at
 )
 SELECT $1, profiles.profile_id, $3::text, $4::timestamptz, profiles.optin_channel,
     profiles.optin_subchannel, profiles.consents, $4
@@ -140,8 +142,8 @@ WHERE profiles.community_id = $1
         (
             SELECT type
             FROM memberships
-            WHERE community_id = $1 AND profile_id = profiles.profile_id AND at <= $4
-            ORDER BY at DESC, id DESC
+            WHERE community_id = $1 AND profile_id = profiles.profile_id AND occurred_at <= $4
+            ORDER BY occurred_at DESC, id DESC
             LIMIT 1
         ),
         'out'
@@ -150,74 +152,77 @@ WHERE profiles.community_id = $1
 
 
 async def set_state(uow: UnitOfWork, profile_ids: Collection[UUID], state: Literal["in", "out"]) -> None:
-    """Profiles come in or go out now; who is there already is left alone."""
+    """Records that profiles join (`in`) or leave (`out`) now. Profiles already in that state are unchanged."""
     if profile_ids:
-        await uow.execute(_TURN, uow.community_id, sorted(profile_ids), state, uow.now)
+        await uow.execute(_SET_STATE, uow.community_id, sorted(profile_ids), state, uow.now)
         await recompute_effective(uow, profile_ids)
 
 
-_MOVE = """
-UPDATE memberships AS kept
-SET at = moved.after
-FROM unnest($2::uuid[], $3::timestamptz[], $4::timestamptz[]) AS moved (profile_id, before, after)
-WHERE kept.community_id = $1
-    AND kept.profile_id = moved.profile_id
-    AND kept.type = 'in'
-    AND kept.external_id IS NULL
-    AND kept.at = coalesce(moved.before, kept.created_at)
+_UPDATE_JOIN_DATES = """
+UPDATE memberships AS target
+SET occurred_at = input.joined_at
+FROM unnest($2::uuid[], $3::timestamptz[], $4::timestamptz[]) AS input (profile_id, previous_joined_at, joined_at)
+WHERE target.community_id = $1
+    AND target.profile_id = input.profile_id
+    AND target.type = 'in'
+    AND target.external_id IS NULL
+    AND target.occurred_at = coalesce(input.previous_joined_at, target.created_at)
 """
 
 
 async def update_join_dates(uow: UnitOfWork, moves: Sequence[tuple[UUID, datetime | None, datetime]]) -> None:
-    """The `in` that came of making a profile follows its join date: (profile, before, after)."""
+    """Moves the joins that the creation of profiles recorded: (profile id, previous and new join date)."""
     if moves:
         profile_ids, before, after = (list(each) for each in zip(*moves, strict=True))
-        await uow.execute(_MOVE, uow.community_id, profile_ids, before, after)
+        await uow.execute(_UPDATE_JOIN_DATES, uow.community_id, profile_ids, before, after)
         await recompute_effective(uow, profile_ids)
 
 
-# In bulk ------------------------------------------------------------------------------------------------
+# Many memberships ---------------------------------------------------------------------------------------
 
-_KNOWN = """
-SELECT id, external_id, profile_id, type, at, optin_channel, optin_subchannel, consents
+_EXISTING = """
+SELECT id, external_id, profile_id, type, occurred_at AS at, optin_channel, optin_subchannel, consents
 FROM memberships
 WHERE community_id = $1
     AND (
         external_id = ANY ($2)
-        OR (profile_id, type, at) IN (SELECT * FROM unnest($3::uuid[], $4::text[], $5::timestamptz[]))
+        OR (profile_id, type, occurred_at) IN (SELECT * FROM unnest($3::uuid[], $4::text[], $5::timestamptz[]))
     )
 """
 
 _UPDATE = """
-UPDATE memberships AS kept
-SET profile_id = given.profile_id, type = given.type, at = given.at, optin_channel = given.optin_channel,
-    optin_subchannel = given.optin_subchannel, consents = given.consents
-FROM json_to_recordset($2::json) AS given (
+UPDATE memberships AS target
+SET profile_id = input.profile_id,
+    type = input.type,
+    occurred_at = input.at,
+    optin_channel = input.optin_channel,
+    optin_subchannel = input.optin_subchannel,
+    consents = input.consents
+FROM json_to_recordset($2::json) AS input (
     id bigint, profile_id uuid, type text, at timestamptz, optin_channel text,
     optin_subchannel text, consents jsonb
 )
-WHERE kept.community_id = $1 AND kept.id = given.id
+WHERE target.community_id = $1 AND target.id = input.id
 """
 
 
 async def upsert_many(uow: UnitOfWork, rows: Sequence[MembershipRow]) -> list[Outcome]:
-    """Writes memberships of the profiles that they name; gives an outcome a row.
+    """Creates or updates memberships of the profiles that rows name. Returns an outcome per row.
 
-    A row that comes again, by its external id or else as the same in or out at the same instant, changes
-    what it told before.
+    A row matches the membership with its external id, or else the one of its profile, type and time.
     """
     refs = {row.profile: (lookup.EXTERNAL_ID_OR_ID, row.profile) for row in rows}
     found = await lookup.resolve(uow, set(refs.values()))
     profile_ids = {name: found[ref] for name, ref in refs.items() if ref in found}
     await lookup.lock(uow, profile_ids.values())
-    return await retry_on_conflict(uow, lambda: _put(uow, rows, profile_ids))
+    return await retry_on_conflict(uow, lambda: _upsert(uow, rows, profile_ids))
 
 
-async def _put(uow: UnitOfWork, rows: Sequence[MembershipRow], profile_ids: Mapping[str, UUID]) -> list[Outcome]:
+async def _upsert(uow: UnitOfWork, rows: Sequence[MembershipRow], profile_ids: Mapping[str, UUID]) -> list[Outcome]:
     outcomes: list[Outcome] = []
-    before = await _known(uow, rows, profile_ids)
+    before = await _existing(uow, rows, profile_ids)
     states: dict[object, dict[str, Any]] = {}
-    touched: set[UUID] = set()
+    affected: set[UUID] = set()
     for row in rows:
         profile_id = profile_ids.get(row.profile)
         if profile_id is None:
@@ -229,9 +234,9 @@ async def _put(uow: UnitOfWork, rows: Sequence[MembershipRow], profile_ids: Mapp
             outcomes.append("unchanged")
             continue
         states[_key(new)] = new | {"id": old.get("id") if old else None}
-        touched |= {profile_id, old["profile_id"]} if old else {profile_id}
+        affected |= {profile_id, old["profile_id"]} if old else {profile_id}
         outcomes.append("loaded")
-    await _write(uow, states.values(), touched)
+    await _write(uow, states.values(), affected)
     return outcomes
 
 
@@ -239,33 +244,33 @@ def _key(state: Mapping[str, Any]) -> object:
     return state["external_id"] or (state["profile_id"], state["type"], state["at"])
 
 
-async def _known(
+async def _existing(
     uow: UnitOfWork, rows: Sequence[MembershipRow], profile_ids: Mapping[str, UUID]
 ) -> dict[object, dict[str, Any]]:
-    bare = [row for row in rows if row.external_id is None and row.profile in profile_ids]
+    without_id = [row for row in rows if row.external_id is None and row.profile in profile_ids]
     found = await uow.fetch(
-        _KNOWN,
+        _EXISTING,
         uow.community_id,
         [row.external_id for row in rows if row.external_id is not None],
-        [profile_ids[row.profile] for row in bare],
-        [row.type for row in bare],
-        [row.at for row in bare],
+        [profile_ids[row.profile] for row in without_id],
+        [row.type for row in without_id],
+        [row.at for row in without_id],
     )
-    known: dict[object, dict[str, Any]] = {}
+    existing: dict[object, dict[str, Any]] = {}
     for row in found:
         raw = row["consents"]
         state = {**row, "consents": None if raw is None else msgspec.json.decode(raw)}
-        known[_key(state)] = state
-        known.setdefault((state["profile_id"], state["type"], state["at"]), state)
-    return known
+        existing[_key(state)] = state
+        existing.setdefault((state["profile_id"], state["type"], state["at"]), state)
+    return existing
 
 
-async def _write(uow: UnitOfWork, states: Collection[dict[str, Any]], touched: set[UUID]) -> None:
-    made = [state for state in states if state.get("id") is None]
-    kept = [state for state in states if state.get("id") is not None]
-    if made:
-        await uow.execute(_INSERT, uow.community_id, made, uow.now)
-    if kept:
-        await uow.execute(_UPDATE, uow.community_id, kept)
-    await recompute_effective(uow, touched)
-    uow.dirty_members |= touched
+async def _write(uow: UnitOfWork, states: Collection[dict[str, Any]], profile_ids: set[UUID]) -> None:
+    new = [state for state in states if state.get("id") is None]
+    updated = [state for state in states if state.get("id") is not None]
+    if new:
+        await uow.execute(_INSERT, uow.community_id, new, uow.now)
+    if updated:
+        await uow.execute(_UPDATE, uow.community_id, updated)
+    await recompute_effective(uow, profile_ids)
+    uow.dirty_members |= profile_ids

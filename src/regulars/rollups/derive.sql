@@ -35,9 +35,9 @@ counted AS MATERIALIZED (
     SELECT m.*
     FROM wanted
     CROSS JOIN LATERAL (
-        SELECT profile_id, id, type, at, optin_channel, optin_subchannel, consents
+        SELECT profile_id, id, type, occurred_at AS at, optin_channel, optin_subchannel, consents
         FROM memberships
-        WHERE community_id = $1 AND profile_id = wanted.profile_id AND counted
+        WHERE community_id = $1 AND profile_id = wanted.profile_id AND is_effective
         OFFSET 0
     ) AS m
 ),

@@ -110,7 +110,7 @@ FACTS = (
         "memberships",
         _PROFILE,
         blanked_columns={"external_id": "NULL"},
-        retained={"id profile_id type at optin_channel optin_subchannel consents counted created_at": _COUNTED},
+        retained={"id profile_id type occurred_at optin_channel optin_subchannel consents is_effective created_at": _COUNTED},
     ),
     TableErasure(
         "transaction_items",
@@ -160,8 +160,8 @@ FACTS = (
     TableErasure(
         "idempotency_keys",
         deleted_by="model.erasure",
-        blanked_columns=dict.fromkeys(("status", "answer", "profile_id", "profile_ids", "transaction_id"), ""),
-        retained_after_purge={"day key request created_at": "Digests: a late retry makes no member again. Dropped by day."},
+        blanked_columns=dict.fromkeys(("status", "response_body", "profile_id", "profile_ids", "transaction_id"), ""),
+        retained_after_purge={"day key_hash request_hash created_at": "Digests: a late retry makes no member again. Dropped by day."},
     ),
     TableErasure("import_batches", impersonal_columns="community_id batch_id entity loaded unchanged rejected created_at"),
     TableErasure(
@@ -194,7 +194,7 @@ DERIVED = (
     TableErasure(
         "outbox",
         _PROFILE,
-        retained={"day id transaction_id profile_id changed_at cause changes": "Values that changed, without a name."},
+        retained={"day id transaction_id profile_id changed_at reason changes": "Values that changed, without a name."},
     ),
     TableErasure(
         "members",

@@ -75,10 +75,10 @@ states AS MATERIALIZED (
     JOIN present ON present.profile_id = own.profile_id
 ),
 turns AS MATERIALIZED (
-    SELECT m.profile_id, m.id, m.type, m.at
+    SELECT m.profile_id, m.id, m.type, m.occurred_at AS at
     FROM memberships AS m
     JOIN own ON own.profile_id = m.profile_id
-    WHERE m.community_id = $1 AND m.counted AND m.at <= $2 AND m.at < own.next_change_at
+    WHERE m.community_id = $1 AND m.is_effective AND m.occurred_at <= $2 AND m.occurred_at < own.next_change_at
 ),
 turns_of AS MATERIALIZED (
     SELECT profile_id, array_agg(at ORDER BY at, id) AS at, array_agg(type ORDER BY at, id) AS types

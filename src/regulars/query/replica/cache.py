@@ -330,8 +330,8 @@ SELECT {_selected(columns)}, members.groups <> '{{}}' AND coalesce(
         SELECT type = 'in'
         FROM memberships
         WHERE memberships.community_id = {community_id} AND memberships.profile_id = members.profile_id
-          AND memberships.counted AND memberships.at <= '{now.isoformat()}'
-        ORDER BY at DESC, id DESC
+          AND memberships.is_effective AND memberships.occurred_at <= '{now.isoformat()}'
+        ORDER BY occurred_at DESC, id DESC
         LIMIT 1
     ),
     false

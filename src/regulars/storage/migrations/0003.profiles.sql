@@ -101,17 +101,17 @@ CREATE TABLE memberships (
     external_id       text COLLATE "C",
     profile_id        uuid NOT NULL,
     type              text NOT NULL CHECK (type IN ('in', 'out')),
-    at                timestamptz NOT NULL,
+    occurred_at       timestamptz NOT NULL,
     optin_channel     text,
     optin_subchannel  text,
     consents          jsonb,
-    counted           boolean NOT NULL DEFAULT true,
+    is_effective      boolean NOT NULL DEFAULT true,
     created_at        timestamptz NOT NULL,
     PRIMARY KEY (community_id, id)
 );
 
-COMMENT ON COLUMN memberships.counted IS
-    'Derived: the one before was the other way; an in while in, an out while out do not count.';
+COMMENT ON COLUMN memberships.is_effective IS
+    'Derived: the preceding one has the other type; a join of a member and a leave of a non-member have no effect.';
 
 CREATE UNIQUE INDEX memberships_by_external_id ON memberships (community_id, external_id);
-CREATE INDEX memberships_by_profile ON memberships (community_id, profile_id, at);
+CREATE INDEX memberships_by_profile ON memberships (community_id, profile_id, occurred_at);

@@ -5,22 +5,22 @@
 CREATE TABLE idempotency_keys (
     community_id    int NOT NULL,
     day             date NOT NULL,
-    key             bytea NOT NULL,
-    request         bytea NOT NULL,
+    key_hash        bytea NOT NULL,
+    request_hash    bytea NOT NULL,
     status          smallint,
-    answer          bytea,
+    response_body   bytea,
     created_at      timestamptz NOT NULL,
     profile_id      uuid,
     profile_ids     uuid[],
     transaction_id  bigint,
-    PRIMARY KEY (day, community_id, key)
+    PRIMARY KEY (day, community_id, key_hash)
 ) PARTITION BY RANGE (day);
 
 COMMENT ON COLUMN idempotency_keys.profile_id IS 'The profile that the response concerns, where it is one.';
 COMMENT ON COLUMN idempotency_keys.profile_ids IS 'The profiles that the response concerns, where they are several.';
 COMMENT ON COLUMN idempotency_keys.transaction_id IS
     'The transaction that the response shows: it may come to belong to a profile later.';
-COMMENT ON COLUMN idempotency_keys.answer IS 'Null once a profile that it concerns was erased.';
+COMMENT ON COLUMN idempotency_keys.response_body IS 'Null once a profile that it concerns was erased.';
 
 CREATE INDEX idempotency_keys_by_profile ON idempotency_keys (community_id, profile_id)
     WHERE profile_id IS NOT NULL;
@@ -78,7 +78,7 @@ CREATE TABLE outbox (
     transaction_id  xid8 NOT NULL DEFAULT pg_current_xact_id(),
     profile_id      uuid NOT NULL,
     changed_at      timestamptz NOT NULL,
-    cause           text NOT NULL,
+    reason          text NOT NULL,
     changes         json NOT NULL,
     PRIMARY KEY (day, transaction_id, id)
 ) PARTITION BY RANGE (day);
