@@ -1,0 +1,47 @@
+"""The populated store of the last release is upgraded by this version and answers as before."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from clubs import ManualClock
+from postgres_servers import on_both_servers
+from regulars.aggregations import table
+from regulars.storage.database import Database
+from regulars.storage.migrate import migrate, role_of
+from storage.release_store import AS_OF, SCRIPT, answer, client, differences, prepare, read_answers, restore_script
+
+
+def lost(recorded: Any, found: Any, path: str = "") -> list[str]:
+    """What of a recorded answer is missing or different in another one. Additional fields are allowed."""
+    if isinstance(recorded, dict) and isinstance(found, dict):
+        return [each for key, value in recorded.items() for each in lost(value, found.get(key), f"{path}.{key}")]
+    if isinstance(recorded, list) and isinstance(found, list) and len(recorded) == len(found):
+        pairs = zip(recorded, found, strict=True)
+        return [each for place, pair in enumerate(pairs) for each in lost(*pair, f"{path}[{place}]")]
+    return [] if recorded == found else [f"{path}: {recorded!r} became {found!r}"]
+
+
+def test_lost_names_each_difference() -> None:
+    assert lost({"a": [1, {"b": 2}]}, {"a": [1, {"b": 2, "c": 3}], "d": 4}) == []
+    assert lost({"a": [1, {"b": 2}]}, {"a": [1, {"b": 3}]}) == [".a[1].b: 2 became 3"]
+    assert lost({"a": [1]}, {"a": []}) == [".a: [1] became []"]
+    assert lost({"a": 1}, {}) == [".a: 1 became None"]
+
+
+@pytest.mark.skipif(not SCRIPT.exists(), reason="the store is created with the release of 0.2.0")
+@on_both_servers
+async def test_the_store_of_the_last_release_is_upgraded_and_answers_as_before(empty_urls: tuple[str, str]) -> None:
+    await asyncio.to_thread(restore_script, empty_urls[0])
+    await asyncio.to_thread(migrate, empty_urls[0], role_of(empty_urls[1]), table.column_statements())
+    tokens, recorded = read_answers()
+    async with Database(empty_urls[1], 4, ManualClock(AS_OF)) as database:
+        await prepare(database)
+        assert await differences(database) == []
+        async with client(database, tokens) as http:
+            for each in recorded:
+                assert lost(each["answer"], await answer(http, each)) == [], (each["path"], each["body"])
+        assert await differences(database) == []
