@@ -20,7 +20,7 @@ from bench.size import Size
 from bench.stages import STAGES, StageMeter, refresh_by_part
 from regulars.api.imports import BATCH_ROWS
 from regulars.ingest.group_commit import GroupCommitter
-from regulars.loading import entities
+from regulars.loading import catalog
 from regulars.loading import loader as loading
 from regulars.loading.batches import LoadOptions
 from regulars.loading.readers.files import FileFormat, inspect_file
@@ -146,7 +146,7 @@ async def _by_stage(
 
 
 async def _load(database: Database, club: BenchClub, path: Path) -> None:
-    read: Any = partial(inspect_file(path, FileFormat.NDJSON).rows, entities.columns_of("transactions"))
+    read: Any = partial(inspect_file(path, FileFormat.NDJSON).rows, catalog.columns_of("transactions"))
     options = LoadOptions(batch_rows=BATCH_ROWS)
     summary = await loading.load_and_finish(
         database, GroupCommitter(database, 5_000), club.id, "transactions", read, options

@@ -17,7 +17,7 @@ from bench.result import Findings, format_number
 from bench.seed_data import LOCATIONS, VARIANTS, sql
 from bench.size import Size
 from regulars.ingest.group_commit import GroupCommitter
-from regulars.loading import entities, load_job
+from regulars.loading import catalog, load_job
 from regulars.loading.batches import LoadOptions
 from regulars.loading.loader import load_and_finish
 from regulars.loading.readers import files
@@ -154,7 +154,7 @@ async def _by_batches(store: BenchDatabase, club: BenchClub, path: Path) -> None
 
 async def _load(store: BenchDatabase, club: BenchClub, path: Path, *, by_columns: bool) -> None:
     source = files.inspect_file(path)
-    read = partial(source.rows, entities.columns_of("transactions"))
+    read = partial(source.rows, catalog.columns_of("transactions"))
     async with Database(store.app_url, 8) as database:
         committers = GroupCommitter(database, 5_000)
         summary = await load_and_finish(

@@ -18,16 +18,17 @@ from bench.seed_data import LOCATIONS, VARIANTS, sql
 from bench.size import Size
 from bench.stages import StageMeter
 from regulars.aggregations.table import refresh_statement
+from regulars.facts import members
+from regulars.facts.entities import PROFILE_SCHEMA
 from regulars.ingest import commit as commits
 from regulars.ingest.commit import commit
 from regulars.jobs.scheduler import COMPACTION_INTERVAL_SECONDS
 from regulars.loading.batches import analyze_if_grown
-from regulars.loading.entities import ENTITIES
 from regulars.model import community as communities
 from regulars.model import memberships
 from regulars.model.community import Community
 from regulars.model.profiles import profiles
-from regulars.rollups import compaction, members, partitions
+from regulars.rollups import compaction, partitions
 from regulars.storage.database import Database
 
 ROUNDS = 3
@@ -128,7 +129,7 @@ class _Joining:
 
     def rows(self, number_of: int) -> list[Any]:
         """The next so many, checked."""
-        return [ENTITIES["profiles"].parse(self.content(), self.community) for _ in range(number_of)]
+        return [PROFILE_SCHEMA.parse(self.content(), self.community) for _ in range(number_of)]
 
     async def put(self, rows: Sequence[Any]) -> float:
         """Has them join in one commit; gives how long that took, in milliseconds."""
@@ -241,7 +242,7 @@ def _stage(query: str) -> str:
     known = {
         commits._LOCK: "lock",
         refresh_statement(): "refresh",
-        members._DERIVE: "derive",
+        members._RECOMPUTE: "derive",
         compaction._FOLD: "fold",
         memberships._INSERT: "insert memberships",
     }
@@ -266,7 +267,7 @@ async def _by_stage(store: BenchDatabase, rows: int, findings: Findings) -> None
             await meter.watch(connection)
         for place, lines in enumerate(_lines(joining, rows)):
             with meter.measure("parse and check"):
-                checked = [ENTITIES["profiles"].parse(line, joining.community) for line in lines]
+                checked = [PROFILE_SCHEMA.parse(line, joining.community) for line in lines]
             await joining.put(checked)
             if place % 5 == 4:
                 await compaction.compact(database, club.id)

@@ -15,7 +15,7 @@ from bench.history import Use, used_by
 from bench.result import Findings
 from bench.size import Size
 from regulars.ingest.group_commit import GroupCommitter
-from regulars.loading import entities, load_job
+from regulars.loading import catalog, load_job
 from regulars.loading.loader import load_and_finish
 from regulars.loading.readers import files
 from regulars.rollups import compaction, partitions
@@ -129,7 +129,7 @@ def _run(store: BenchDatabase, club: BenchClub, path: Path, *, large: bool) -> N
 
 
 async def _load(store: BenchDatabase, club: BenchClub, path: Path) -> None:
-    read = partial(files.inspect_file(path).rows, entities.columns_of("profiles"))
+    read = partial(files.inspect_file(path).rows, catalog.columns_of("profiles"))
     async with Database(store.app_url, 4) as database:
         await partitions.ensure(database)
         summary = await load_and_finish(database, GroupCommitter(database, 5_000), club.id, "profiles", read)

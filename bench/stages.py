@@ -9,10 +9,10 @@ from typing import Any
 
 from bench import processes
 from regulars.aggregations.table import refresh_statement, values_statement
+from regulars.facts import purchases
 from regulars.ingest import commit as commits
 from regulars.ingest import transactions as puts
 from regulars.loading import transactions
-from regulars.rollups import purchases
 from regulars.storage.database import Database
 
 
@@ -35,7 +35,7 @@ def _stage(query: str) -> str:
         return "lock"
     if query == refresh_statement():
         return "refresh, upsert, outbox"
-    if query == purchases._TELL:
+    if query == purchases._RECORD:
         return "tell reports"
     if query.startswith("COMMIT"):
         return "commit"

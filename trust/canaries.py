@@ -13,8 +13,9 @@ from typing import cast
 import asyncpg
 import httpx
 
+from regulars.facts import maintenance, purchases
 from regulars.model import community as communities
-from regulars.rollups import compaction, empty_counts, purchases
+from regulars.rollups import compaction
 from regulars.storage import embedded, personal_data
 from regulars.storage.database import Database
 from trust.clubs import Club, create_club
@@ -95,7 +96,7 @@ async def _plant(planted: Planted) -> None:
 
 async def _compact(database: Database, club: Club) -> None:
     """Adds up what is not yet, as the jobs do within seconds, and deletes counts of nobody, as they do within hours."""
-    for work in (compaction.compact_pending, purchases.compact_pending, empty_counts.delete):
+    for work in (compaction.compact_pending, purchases.compact_pending, maintenance.delete_empty_counts):
         while await work(database, club.id):
             pass
 

@@ -13,7 +13,7 @@ import msgspec
 
 from regulars.api.registry import ENDPOINTS
 from regulars.auth.authorization import Caller
-from regulars.loading.entities import ENTITIES
+from regulars.facts.registry import FACT_TYPES
 from regulars.model.resource import FILTER_OPERATORS
 from regulars.query.parser.filter_values import OPERATIONS
 from regulars.query.parser.request import MAX_LIMIT
@@ -348,10 +348,12 @@ def _queries(endpoint: Endpoint) -> Iterator[str]:
 
 
 def _imports(endpoint: Endpoint) -> Iterator[InjectionPoint]:
-    for entity, declared in ENTITIES.items():
-        names = [each.encode_name for each in msgspec.structs.fields(declared.columns.row_type)]
+    for fact_type in FACT_TYPES.loadable():
+        if fact_type.schema is None or fact_type.write is None:
+            continue
+        names = [each.encode_name for each in msgspec.structs.fields(fact_type.schema.columns.row_type)]
         for name in names:
-            yield from (InjectionPoint(endpoint, name, kind, entity=entity) for kind in ("csv", "ndjson"))
+            yield from (InjectionPoint(endpoint, name, kind, entity=fact_type.name) for kind in ("csv", "ndjson"))
 
 
 def _in_body(place: InjectionPoint, value: str, seeds: Seeds) -> HostileRequest:

@@ -10,7 +10,8 @@ import psycopg
 import structlog
 
 from regulars.aggregations import table
-from regulars.rollups import compaction, partitions, purchases
+from regulars.facts import maintenance
+from regulars.rollups import partitions
 from regulars.settings import Settings
 from regulars.storage import embedded, privileges, retention, safety
 from regulars.storage.database import Database
@@ -122,8 +123,7 @@ async def _prepare(url: str, settings: Settings) -> None:
                 _log.warning("database.unsafe", finding=each.message)
         await retention.maintain_partitions(database, settings.outbox_retention_days)
         await partitions.ensure(database)
-        await compaction.repair(database)
-        await purchases.repair(database)
+        await maintenance.repair(database)
 
 
 @asynccontextmanager

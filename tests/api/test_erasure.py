@@ -22,9 +22,10 @@ from clubs import START, Club
 from regulars.api.profile.members import MEMBER_PATH
 from regulars.auth import tokens
 from regulars.auth.tokens import NewToken
+from regulars.facts import maintenance, purchases
 from regulars.jobs.queue import create_app
 from regulars.observability import logs
-from regulars.rollups import compaction, empty_counts, purchases, snapshots
+from regulars.rollups import compaction, snapshots
 from regulars.storage import personal_data
 from regulars.verify.verify import Discrepancy, verify
 
@@ -325,7 +326,7 @@ async def test_an_erased_member_is_found_nowhere(
         answer = await club.http.delete(f"{at}/purge") if purge else await club.http.post(f"{at}/depersonalise")
         assert answer.status_code in (200, 204), answer.text
         await _compact(club)
-        assert (await empty_counts.delete(club.database, club.community.id) > 0) == purge
+        assert (await maintenance.delete_empty_counts(club.database, club.community.id) > 0) == purge
         found = await _found(owner, planted)
     if not purge:
         assert (await club.http.get(f"{at}/aggregations/calculate")).json() == values

@@ -18,7 +18,7 @@ from backports import zstd
 from clubs import Club, ManualClock, create_club
 from regulars.api.app import create_app
 from regulars.demo import cdnow
-from regulars.loading import entities, loader
+from regulars.loading import catalog, loader
 from regulars.loading.readers import files
 from regulars.model.community import NewCommunity
 from regulars.observability.exporter import MetricsExporter
@@ -348,7 +348,7 @@ async def from_files(club: Club, folder: Path) -> None:
     for entity, pieces in (("profiles", customers()), ("transactions", purchases())):
         path = folder / f"{entity}.csv.gz"
         path.write_bytes(gzip.compress(b"".join(pieces), 1))
-        read = partial(files.inspect_file(path).rows, entities.columns_of(entity))
+        read = partial(files.inspect_file(path).rows, catalog.columns_of(entity))
         summary = await loader.load_and_finish(
             club.database, club.server.group_committer, club.community.id, entity, read
         )

@@ -25,6 +25,7 @@ from engines.input_tables import one_row_per_line
 from engines.random_clubs import random_club as generated
 from hypothesis_settings import SEED, examples
 from oracle import Community, Facts
+from regulars.facts import purchases
 from regulars.model.community import NewCommunity
 from regulars.offline.engines.duckdb import DuckDBEngine
 from regulars.query import local_buckets
@@ -32,7 +33,6 @@ from regulars.query.backends import Backends
 from regulars.query.execute import execute
 from regulars.query.parser.request import parse_query
 from regulars.reports.registry import REPORTS_BY_NAME
-from regulars.rollups import purchases
 from regulars.rollups.intervals import ALL_INTERVALS, Interval
 from regulars.storage.database import Database
 from reports.purchase_recount import measure

@@ -11,7 +11,8 @@ import pytest
 from clubs import Club
 from loading.file_loader import FileLoader, outcome_counts
 from regulars.core.errors import NotFoundError, ValidationError
-from regulars.loading import batches, entities, loader
+from regulars.facts.fact_type import RowOutcome
+from regulars.loading import batches, loader
 from regulars.loading.batches import LoadOptions
 from regulars.loading.prefetch import prefetch
 from regulars.loading.readers.rows import RawRow, RejectedRow
@@ -37,7 +38,7 @@ async def test_batches_are_as_large_as_asked_and_told_one_by_one(load: FileLoade
 async def test_rows_that_only_the_database_refuses_are_found_by_halving(club: Club) -> None:
     tries: list[int] = []
 
-    async def put(uow: UnitOfWork, rows: Sequence[int]) -> list[entities.RowOutcome]:
+    async def put(uow: UnitOfWork, rows: Sequence[int]) -> list[RowOutcome]:
         tries.append(len(rows))
         if len(tries) == 1:
             raise asyncpg.DeadlockDetectedError("once")

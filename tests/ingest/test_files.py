@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from loading.file_reading import HEADER, TRANSACTIONS, WriteFile, parsed_rows, read_rows, rejection_reasons
-from regulars.loading import entities
+from regulars.loading import catalog
 from regulars.loading.readers import files
 from regulars.loading.readers.compression import Compression
 from regulars.loading.readers.files import FileFormat, FileSource, UnreadableFileError
@@ -88,9 +88,9 @@ def test_a_folder_is_its_files_but_for_hidden_ones(tmp_path: Path) -> None:
         files.list_files(tmp_path / "none")
 
 
-@pytest.mark.parametrize("entity", entities.ENTITY_NAMES)
+@pytest.mark.parametrize("entity", catalog.loadable_names())
 def test_every_column_is_documented(entity: str) -> None:
     pages = (Path(__file__).parent.parent.parent / "docs" / "files.md").read_text().split("\n## ")
     (told,) = (page for page in pages if page.startswith(f"{entity}\n"))
     named = set(re.findall(r"`(\w+)`", told))
-    assert {each for each in entities.columns_of(entity).encodings if each not in named} == set()
+    assert {each for each in catalog.columns_of(entity).encodings if each not in named} == set()

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from clubs import Club
-from regulars.loading import entities, loader
+from regulars.loading import catalog, loader
 from regulars.loading.batches import LoadOptions, LoadSummary
 from regulars.loading.readers import files
 
@@ -22,7 +22,7 @@ class FileLoader:
     async def __call__(self, entity: str, content: str, name: str = "facts.csv", **options: Any) -> LoadSummary:
         path = self._folder / name
         path.write_text(content)
-        read = partial(files.inspect_file(path).rows, entities.columns_of(entity))
+        read = partial(files.inspect_file(path).rows, catalog.columns_of(entity))
         return await loader.load_and_finish(
             self.club.database,
             self.club.server.group_committer,

@@ -6,13 +6,13 @@ from typing import Any
 
 import msgspec
 
-from regulars.loading import entities
+from regulars.loading import catalog
 from regulars.loading.readers import files
 from regulars.loading.readers.limits import UNLIMITED, FileLimits
 from regulars.loading.readers.rows import FileRow, RawRow, RejectedRow
 
-TRANSACTIONS = entities.columns_of("transactions")
-PROFILES = entities.columns_of("profiles")
+TRANSACTIONS = catalog.columns_of("transactions")
+PROFILES = catalog.columns_of("profiles")
 
 WriteFile = Callable[[str, bytes], Path]
 

@@ -17,7 +17,7 @@ import pyarrow.parquet
 from clubs import Club
 from hypothesis_settings import SEED
 from loading.file_loader import FileLoader
-from regulars.loading import entities, loader
+from regulars.loading import catalog, loader
 from regulars.loading.batches import LoadOptions, LoadSummary
 from regulars.loading.load_job import LoadJob, open_load_job
 from regulars.loading.plain_rows import SlowRows, read_plain_rows
@@ -54,7 +54,7 @@ def write_sales(path: Path, rows: int = 200, **more: list[Any]) -> Path:
 async def load_path(load: FileLoader, path: Path, *, by_rows: bool = False, **options: Any) -> LoadSummary:
     """What comes of a file, by columns or row by row."""
     source = files.inspect_file(path)
-    read = partial(source.rows, entities.columns_of("transactions"))
+    read = partial(source.rows, catalog.columns_of("transactions"))
     club = load.club
     place = (club.database, club.server.group_committer, club.community.id)
     return await loader.load_and_finish(
@@ -69,7 +69,7 @@ async def load_without_finishing(load: FileLoader, path: Path) -> AsyncIterator[
     source = files.inspect_file(path)
     async with open_load_job(club.database, club.server.group_committer, club.community.id) as arrival:
         await loader.load_file(
-            arrival, "transactions", partial(source.rows, entities.columns_of("transactions")), None, source
+            arrival, "transactions", partial(source.rows, catalog.columns_of("transactions")), None, source
         )
         yield arrival
 
@@ -157,7 +157,7 @@ def count_plain_rows(path: Path, community: Community) -> int:
     """How many rows of a file go by columns."""
     left = SlowRows()
     with path.open("rb") as file:
-        columns = entities.columns_of("transactions")
+        columns = catalog.columns_of("transactions")
         found = list(read_plain_rows(file, columns, community, 100, left, lambda position: None))
     number = sum(len(table) for tables in found for table in tables)
     assert number + sum(left.flags) == len(left.flags)

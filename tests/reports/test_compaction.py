@@ -9,12 +9,13 @@ import pytest
 
 from api.profile_calls import create_profile
 from clubs import Club
+from regulars.facts import maintenance
 from regulars.ingest.commit import commit
 from regulars.model.profiles.schema import ProfileIn
 from regulars.model.profiles.schema import validate as checked_profile
 from regulars.model.profiles.write import write_rows
 from regulars.model.unit_of_work import UnitOfWork
-from regulars.rollups import compaction, partitions
+from regulars.rollups import compaction
 from regulars.rollups.compaction import compact, compact_pending
 from reports.source_rows import fetch_rows
 
@@ -164,6 +165,6 @@ async def test_a_purged_profile_leaves_its_id_for_two_days(club: Club) -> None:
     async with club.database.read_transaction(club.community.id) as scope:
         row = await scope.fetchrow("SELECT * FROM members WHERE community_id = $1", club.community.id)
     assert (row["is_member"], row["member_id"], row["gender"], row["groups"]) == (False, None, None, [])
-    assert await partitions.drop_expired(club.database, club.community.id) == 0
+    assert await maintenance.drop_expired(club.database, club.community.id) == 0
     club.clock.advance(days=2, seconds=1)
-    assert await partitions.drop_expired(club.database, club.community.id) == 1
+    assert await maintenance.drop_expired(club.database, club.community.id) == 1

@@ -9,7 +9,7 @@ import pytest
 
 from clubs import START, Club
 from loading.file_loader import outcome_counts, reasons_by_line
-from regulars.rollups.link_visits import SEGMENT_SIZE
+from regulars.facts.link_visits import SEGMENT_SIZE
 from reports.sending_recount import SendingClub
 from reports.test_maintenance import differences
 from reports.visit_recount import SENDINGS, WHOLE_RANGE, make_visit

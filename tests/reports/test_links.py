@@ -16,6 +16,8 @@ import pytest
 from clubs import START, Club
 from hypothesis_settings import SEED
 from loading.file_loader import outcome_counts
+from regulars.facts import maintenance
+from regulars.facts.link_visits import rebuild_if_stale
 from regulars.ingest.commit import commit
 from regulars.model import community as communities
 from regulars.model.community_update import update_community
@@ -24,7 +26,6 @@ from regulars.query.field_metadata import field_metadata
 from regulars.query.parser.request import parse_field_metadata_request
 from regulars.reports.registry import REPORTS_BY_NAME
 from regulars.rollups import partitions
-from regulars.rollups.link_visits import rebuild_if_stale
 from reports.sending_recount import SendingClub, bucket_label
 from reports.test_maintenance import differences
 from reports.visit_recount import (
@@ -240,7 +241,7 @@ async def test_what_is_dropped_in_time_is_counted_from_the_visits(post: SendingC
     await visited(post, visits, chance)
     post.club.clock.advance(days=700)
     await partitions.ensure(post.club.database)
-    await partitions.drop_expired(post.club.database, post.club.community.id)
+    await maintenance.drop_expired(post.club.database, post.club.community.id)
     # Those of the last days before are kept still, so that a range begins without them and ends with them.
     for _ in range(8):
         ends = sorted(START - timedelta(minutes=chance.randint(0, 60 * 24 * 60)) for _ in range(2))

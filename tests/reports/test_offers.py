@@ -9,8 +9,7 @@ import pytest
 
 from clubs import START, Club
 from loading.file_loader import outcome_counts, reasons_by_line
-from regulars.facts.offer_events import EVENT_TYPES
-from regulars.rollups.offer_events import rebuild_if_stale
+from regulars.facts.offer_events import EVENT_TYPES, rebuild_if_stale
 from reports.offer_recount import OfferClub
 from reports.test_maintenance import differences
 

@@ -13,10 +13,9 @@ import pytest
 from clubs import START, Club
 from hypothesis_settings import SEED
 from loading.file_loader import outcome_counts, reasons_by_line
-from regulars.facts.sending_events import EVENT_TYPES
+from regulars.facts.sending_events import EVENT_TYPES, rebuild_if_stale
 from regulars.ingest.commit import commit
 from regulars.model.community_update import update_community
-from regulars.rollups.sending_events import rebuild_if_stale
 from reports.sending_recount import Recipient, SendingClub, bucket_label, counters, deduplicated, history, recipients
 from reports.test_maintenance import differences
 

@@ -16,11 +16,11 @@ import pytest_asyncio
 from api.transaction_client import V3, create_profile, create_transaction, item_fields, sale
 from clubs import Club, ManualClock, create_club
 from hypothesis_settings import SEED, examples
+from regulars.facts import purchases
 from regulars.model.community import NewCommunity
 from regulars.query import local_buckets
 from regulars.query.query import Comparison, LogicalNode
 from regulars.reports.transactions import TRANSACTIONS_STATS
-from regulars.rollups import purchases
 from regulars.rollups.intervals import ALL_INTERVALS, Interval
 from regulars.storage.database import Database
 from regulars.verify.verify import Discrepancy, verify

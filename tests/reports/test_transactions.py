@@ -10,11 +10,11 @@ import pytest
 
 from api.transaction_client import V3, create_profile, create_transaction, item_fields, sale, update_transaction
 from clubs import Club
+from regulars.facts import purchases
 from regulars.model import community as communities
 from regulars.query.errors import InvalidParametersError
 from regulars.query.query import Comparison
 from regulars.reports.transactions import TRANSACTIONS_STATS
-from regulars.rollups import purchases
 from regulars.rollups.intervals import Interval
 from regulars.verify.verify import Discrepancy, verify
 from reports.transaction_queries import query_statistics, query_timeseries

@@ -11,9 +11,9 @@ import pytest
 
 from api.profile_calls import create_profile, update_profile
 from clubs import Club
+from regulars.facts.members import personal_properties
 from regulars.jobs.refresh_due import refresh_community
 from regulars.rollups import partitions
-from regulars.rollups.members import personal_properties
 
 
 async def member(club: Club) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from regulars.core.errors import NotFoundError, field_error
 from regulars.ingest import idempotency
 from regulars.ingest.commit import commit
 from regulars.ingest.idempotency import IdempotencyKey
-from regulars.loading import entities
+from regulars.loading import catalog
 from regulars.loading.batches import LoadOptions, LoadSummary
 from regulars.loading.loader import load_and_finish
 from regulars.loading.readers.compression import Compression
@@ -86,7 +86,7 @@ async def _import(call: RequestContext, request: Request) -> object:
             call.app.group_committer,
             call.community_id,
             entity,
-            partial(source.rows, entities.columns_of(entity)),
+            partial(source.rows, catalog.columns_of(entity)),
             LoadOptions(
                 batch_rows=BATCH_ROWS,
                 dry_run=dry_run,
@@ -107,9 +107,9 @@ async def _import(call: RequestContext, request: Request) -> object:
 def _entity(name: str) -> str:
     if name == "communities":
         raise ApiError(403, "A token of one community can't make others: use `regulars load communities FILE`.")
-    if name not in entities.ENTITY_NAMES:
+    if name not in catalog.loadable_names():
         raise NotFoundError(
-            f"There is nothing called {name} to import: choose one of {', '.join(entities.ENTITY_NAMES)}."
+            f"There is nothing called {name} to import: choose one of {', '.join(catalog.loadable_names())}."
         )
     return name
 

@@ -15,7 +15,7 @@ from regulars.cli.options import CommonOptions, UsageError, load_settings, run_w
 from regulars.cli.progress import format_count, report_progress
 from regulars.core.errors import ValidationError
 from regulars.ingest.group_commit import GroupCommitter
-from regulars.loading import entities
+from regulars.loading import catalog
 from regulars.loading.batches import LoadOptions, LoadStoppedError, LoadSummary
 from regulars.loading.load_job import LoadJob, open_load_job
 from regulars.loading.loader import load_communities, load_file
@@ -27,31 +27,17 @@ from regulars.model import community as communities
 from regulars.storage.database import Database
 from regulars.storage.errors import is_system_error
 
-EntityName = Literal[
-    "communities",
-    "locations",
-    "products",
-    "profiles",
-    "memberships",
-    "sendings",
-    "sending_events",
-    "link_visits",
-    "offer_collections",
-    "offers",
-    "offer_events",
-    "transactions",
-]
-
 MAX_SHOWN_REJECTIONS = 10
 
 
 def add_to(app: App) -> None:
     """Adds the command."""
-    app.command(load_files, name="load")
+    names = ", ".join(catalog.loadable_names())
+    app.command(load_files, name="load", help=f"{load_files.__doc__}\n\n    The files may hold: {names}.")
 
 
 def load_files(
-    entity: Annotated[EntityName, Parameter(help="What the files hold.")],
+    entity: Annotated[str, Parameter(help="What the files hold.")],
     file: Annotated[
         tuple[Path, ...],
         Parameter(help="CSV, NDJSON or Parquet, packed by gzip or zstd or not; a folder stands for all files in it."),
@@ -76,6 +62,8 @@ def load_files(
 
     Example: `regulars load transactions sales.csv.gz --community cdnow --rejects rejected.csv`
     """
+    if entity not in catalog.loadable_names():
+        raise UsageError(f"Unknown kind of facts '{entity}'. Allowed: {', '.join(catalog.loadable_names())}.")
     if entity != "communities" and community is None:
         raise UsageError("Say whose facts they are: --community SLUG. `regulars community list` names them.")
     if values is not None and (entity != "transactions" or dry_run):
@@ -100,7 +88,7 @@ def load_files(
     async def load_all(arrival: LoadJob, write: Callable[[str, RejectedRow], None]) -> int:
         rejected = 0
         for source in sources:
-            read = partial(source.rows, entities.columns_of(entity))
+            read = partial(source.rows, catalog.columns_of(entity))
             with report_progress(str(source.path)) as told:
                 options = LoadOptions(
                     batch_rows=batch_rows,

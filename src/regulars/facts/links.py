@@ -1,17 +1,34 @@
-"""Links: addresses that sendings, offers and others lead to, each made when it is first visited."""
+"""Links: addresses that sendings, offers and other sources lead to. A link is created by its first visit."""
 
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from uuid import UUID
 
 import msgspec
 
 from regulars.core.urls import UTM_PARAMETERS
 from regulars.core.validation import hash_key
-from regulars.facts.link_visits import Link
 from regulars.model.unit_of_work import UnitOfWork
 from regulars.storage.array_literals import array_literal
 
-_BY_KEY = "SELECT id, key FROM links WHERE community_id = $1 AND key = ANY ($2::text::uuid[])"
+SOURCE_TYPES = ("sending", "offer", "other")
+"""What may lead to a link."""
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """The address and source by which visits are counted.
+
+    `source` is the external id of the sending or offer. `utm` has the values of UTM_PARAMETERS, in their order. The
+    stored key of a link is a hash of these fields in their order.
+    """
+
+    source_type: str
+    source: str | None
+    host: str
+    path: str
+    utm: tuple[str | None, ...]
+
 
 _COLUMNS = {
     "key": "uuid",
@@ -23,11 +40,13 @@ _COLUMNS = {
     **dict.fromkeys(UTM_PARAMETERS, "text"),
 }
 
-_ADD = f"""
+_SELECT_IDS = "SELECT id, key FROM links WHERE community_id = $1 AND key = ANY ($2::text::uuid[])"
+
+_INSERT = f"""
 INSERT INTO links (community_id, {", ".join(_COLUMNS)})
 SELECT $1, {", ".join(_COLUMNS)}
-FROM unnest({", ".join(f"${n}::text::{kind}[]" for n, kind in enumerate(_COLUMNS.values(), 2))})
-    AS given ({", ".join(_COLUMNS)})
+FROM unnest({", ".join(f"${n}::text::{type_}[]" for n, type_ in enumerate(_COLUMNS.values(), 2))})
+    AS input ({", ".join(_COLUMNS)})
 RETURNING id, key
 """
 
@@ -35,25 +54,25 @@ RETURNING id, key
 async def get_or_create_ids(
     uow: UnitOfWork, links: Collection[Link], sending_ids: Mapping[str, int]
 ) -> dict[Link, int]:
-    """The ids of links; those that are not there yet are made. `sending_ids` are their sendings by external id.
+    """The ids of links; missing ones are created. `sending_ids` has the ids of their sendings by external id.
 
-    The caller is alone at the community's visits.
+    The caller has locked the community's visits.
     """
-    keys = {link: _key(link) for link in links}
-    rows = await uow.fetch(_BY_KEY, uow.community_id, array_literal(list(keys.values())))
-    found: dict[UUID, int] = {row["key"]: row["id"] for row in rows}
-    if missing := {key: link for link, key in keys.items() if key not in found}:
-        columns = zip(*(_columns(link, key, sending_ids) for key, link in missing.items()), strict=True)
-        added = await uow.fetch(_ADD, uow.community_id, *map(array_literal, columns))
-        found |= {row["key"]: row["id"] for row in added}
-    return {link: found[key] for link, key in keys.items()}
+    hashes = {link: _hash(link) for link in links}
+    rows = await uow.fetch(_SELECT_IDS, uow.community_id, array_literal(list(hashes.values())))
+    ids: dict[UUID, int] = {row["key"]: row["id"] for row in rows}
+    if missing := {hashed: link for link, hashed in hashes.items() if hashed not in ids}:
+        columns = zip(*(_to_columns(link, hashed, sending_ids) for hashed, link in missing.items()), strict=True)
+        inserted = await uow.fetch(_INSERT, uow.community_id, *map(array_literal, columns))
+        ids |= {row["key"]: row["id"] for row in inserted}
+    return {link: ids[hashed] for link, hashed in hashes.items()}
 
 
-def _key(link: Link) -> UUID:
+def _hash(link: Link) -> UUID:
     return hash_key(msgspec.json.encode(link).decode())
 
 
-def _columns(link: Link, key: UUID, sending_ids: Mapping[str, int]) -> tuple[object, ...]:
+def _to_columns(link: Link, hashed: UUID, sending_ids: Mapping[str, int]) -> tuple[object, ...]:
     sending_id = sending_ids[link.source] if link.source_type == "sending" and link.source is not None else None
     offer = link.source if link.source_type == "offer" else None
-    return key, link.source_type, sending_id, offer, link.host, link.path, *link.utm
+    return hashed, link.source_type, sending_id, offer, link.host, link.path, *link.utm

@@ -7,13 +7,16 @@ import msgspec
 from msgspec import UNSET
 
 from regulars.core import validation
+from regulars.facts.columns import Columns
+from regulars.facts.fact_type import FactType, RowSchema
 from regulars.model import placeholders
+from regulars.model.community import Community
 from regulars.model.repository import EntityTable
 from regulars.model.unit_of_work import UnitOfWork
 
 
 class OfferCollectionIn(msgspec.Struct, frozen=True, kw_only=True):
-    """A collection as it comes in. `external_id` is what offers name it by; what is absent stays as it is."""
+    """A collection as input. Offers refer to it by its `external_id`. Absent fields keep their values."""
 
     external_id: validation.Code = UNSET
     name: validation.Text = UNSET
@@ -28,14 +31,26 @@ TABLE = EntityTable(
 
 
 def validate(collection: OfferCollectionIn) -> Mapping[str, Any]:
-    """The columns that are given of a collection, held to its rules. Raises Refused by path."""
-    reading = validation.FieldReader()
-    reading.read("external_id", collection.external_id, validation.check_code)
-    reading.read("name", collection.name, validation.check_text)
-    reading.require("external_id")
-    return reading.result()
+    """Validates a collection and returns its present columns. Raises ValidationError by path."""
+    reader = validation.FieldReader()
+    reader.read("external_id", collection.external_id, validation.check_code)
+    reader.read("name", collection.name, validation.check_text)
+    reader.require("external_id")
+    return reader.result()
+
+
+def _validate_row(collection: OfferCollectionIn, community: Community) -> Mapping[str, Any]:
+    return validate(collection)
 
 
 async def upsert_many(uow: UnitOfWork, rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Makes or changes collections by external id; gives an outcome a row, as `expected.put` does."""
+    """Creates or updates collections by external id, and returns an outcome per row, as `placeholders.upsert` does."""
     return await placeholders.upsert(uow, TABLE, rows)
+
+
+OFFER_COLLECTIONS = FactType(
+    name="offer_collections",
+    description="Collections of offers, such as those of a season.",
+    schema=RowSchema(Columns(OfferCollectionIn, (("external_id",),), {}), _validate_row),
+    write=upsert_many,
+)

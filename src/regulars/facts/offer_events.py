@@ -1,27 +1,49 @@
-"""What happens to offers: each event with an id of its own that makes repeats harmless."""
+"""Events of offers, such as views and uses, and everything that is counted of them.
 
+An event has an id of its own, so that recording it again changes nothing. Recording locks the row of the offer, so the
+counters of an offer have a single writer, and a batch updates each counter once.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from typing import Any
 from uuid import UUID
 
 import msgspec
 from msgspec import UNSET
 
 from regulars.core import timestamps, validation
+from regulars.facts import offers, timed_events
+from regulars.facts.columns import Columns
+from regulars.facts.fact_type import FactType, RowOutcome, RowSchema
+from regulars.facts.timed_events import ProfileIds
+from regulars.model import locations, placeholders
+from regulars.model.community import Community
+from regulars.model.unit_of_work import UnitOfWork
+from regulars.rollups import partitions, profile_lock, timezones
+from regulars.rollups.intervals import GRANULARITIES
+from regulars.storage import sql_files
+from regulars.storage.array_literals import array_literal
+from regulars.storage.database import Database, Scope
 
 EVENT_TYPES = ("seen", "clicked", "granted", "used")
-"""What can happen to an offer, in its order."""
+"""What can happen to an offer, in its usual order."""
 
 EVENT_TYPE_CODES = {name: code for code, name in enumerate(EVENT_TYPES, 1)}
-"""What events are kept as."""
+"""The number that is stored for an event type."""
+
+
+# Rows -------------------------------------------------------------------------------------------------------
 
 
 class OfferEventIn(msgspec.Struct, frozen=True, kw_only=True):
-    """An event as it comes in.
+    """An event as input.
 
-    `offer` is the external id of one, that may come later; `profile` an external id or a profile's id, who it was;
-    `location` a store's id or external id, where it was; `transaction` the external id of that in which it was used.
+    `offer` is the external id of an offer, which may be created later. `profile` is the external id or the id of a
+    profile. `location` is the id or the external id of the store where it happened. `transaction` is the external id of
+    the transaction in which the offer was used.
     """
 
     external_id: validation.Code = UNSET
@@ -35,7 +57,7 @@ class OfferEventIn(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class OfferEventRow:
-    """An event that was checked. `key` is a digest of its own id."""
+    """A validated event. `event_key` is a hash of its external id."""
 
     event_key: UUID
     offer: str
@@ -46,18 +68,18 @@ class OfferEventRow:
     location: str | None
 
 
-def validate(event: OfferEventIn, zone: str) -> OfferEventRow:
-    """An event held to its rules; a time without an offset is of a zone. Raises Refused by path."""
-    reading = validation.FieldReader()
+def validate(event: OfferEventIn, timezone: str) -> OfferEventRow:
+    """Validates an event; a timestamp without an offset is in `timezone`. Raises ValidationError by path."""
+    reader = validation.FieldReader()
     for name in ("external_id", "offer", "profile", "transaction", "location"):
-        reading.read(name, getattr(event, name), validation.check_code)
-    reading.read("event", event.event, partial(validation.code_of, codes=EVENT_TYPE_CODES))
-    reading.read("at", event.at, partial(timestamps.parse_in_timezone, zone=zone))
-    reading.require("external_id", "offer", "event", "at")
-    columns = reading.columns
+        reader.read(name, getattr(event, name), validation.check_code)
+    reader.read("event", event.event, partial(validation.code_of, codes=EVENT_TYPE_CODES))
+    reader.read("at", event.at, partial(timestamps.parse_in_timezone, zone=timezone))
+    reader.require("external_id", "offer", "event", "at")
+    columns = reader.columns
     if columns.get("transaction") is not None and columns.get("event") not in (None, EVENT_TYPE_CODES["used"]):
-        reading.errors["transaction"] = "goes with the event used"
-    reading.result()
+        reader.errors["transaction"] = "goes with the event used"
+    reader.result()
     return OfferEventRow(
         validation.hash_key(columns["external_id"]),
         columns["offer"],
@@ -67,3 +89,110 @@ def validate(event: OfferEventIn, zone: str) -> OfferEventRow:
         columns.get("transaction"),
         columns.get("location"),
     )
+
+
+def _validate_row(event: OfferEventIn, community: Community) -> OfferEventRow:
+    return validate(event, community.timezone)
+
+
+# Recording --------------------------------------------------------------------------------------------------
+
+_NO_LOCATION = 0
+"""Stands for the location of an event without one."""
+
+_TIMEZONE_TABLE = "offer_zones"
+
+_RECORD = sql_files.load("regulars.facts", "offer_events_record")
+_ERASE = sql_files.load("regulars.facts", "offer_events_erase")
+_REBUILD = sql_files.load("regulars.facts", "offer_events_rebuild")
+_VERIFY = sql_files.load("regulars.facts", "offer_events_verify")
+
+_LOCK = """
+SELECT FROM offers WHERE community_id = $1 AND id = ANY ($2::text::bigint[]) ORDER BY id FOR NO KEY UPDATE
+"""
+
+_LOCK_ALL = "SELECT FROM offers WHERE community_id = $1 ORDER BY id FOR NO KEY UPDATE"
+
+_OFFERS_OF_PROFILES = """
+SELECT DISTINCT offer_id FROM offer_events WHERE community_id = $1 AND profile_id = ANY ($2)
+"""
+
+_REASSIGN = "UPDATE offer_events SET profile_id = $3 WHERE community_id = $1 AND profile_id = $2"
+
+
+async def write_many(uow: UnitOfWork, rows: Sequence[OfferEventRow]) -> list[RowOutcome]:
+    """Stores and counts events, and returns an outcome per row. An event that is stored already changes nothing."""
+    return await timed_events.write_events(uow, rows, _record)
+
+
+async def _record(uow: UnitOfWork, rows: Sequence[OfferEventRow], profile_ids: ProfileIds) -> set[int]:
+    stores = {row.location for row in rows if row.location is not None}
+    location_ids = await locations.resolve_ids(uow, stores, create_missing=True)
+    offer_ids = await placeholders.get_or_create_ids(uow, offers.TABLE.name, {row.offer for row in rows})
+    await timezones.ensure(uow, _TIMEZONE_TABLE)
+    await _lock(uow, set(offer_ids.values()))
+    new = await uow.fetch(
+        _RECORD,
+        uow.community_id,
+        array_literal([offer_ids[row.offer] for row in rows]),
+        array_literal([row.event_key for row in rows]),
+        array_literal([row.event_type for row in rows]),
+        array_literal([row.occurred_at for row in rows]),
+        array_literal([profile_ids[row.profile] for row in rows]),
+        array_literal([_NO_LOCATION if row.location is None else location_ids[row.location] for row in rows]),
+        array_literal([row.transaction for row in rows]),
+        GRANULARITIES,
+        partitions.retention_starts(uow.now),
+    )
+    return {row["place"] - 1 for row in new}
+
+
+async def _lock(scope: Scope, offer_ids: Collection[int]) -> None:
+    await scope.execute(_LOCK, scope.community_id, array_literal(sorted(offer_ids)))
+
+
+async def erase(scope: Scope, profile_ids: Collection[UUID]) -> None:
+    """Deletes the events of profiles and subtracts them from everything that is counted."""
+    await profile_lock.lock_identities_exclusive(scope)
+    rows = await scope.fetch(_OFFERS_OF_PROFILES, scope.community_id, sorted(profile_ids))
+    if rows:
+        await _lock(scope, [row["offer_id"] for row in rows])
+        retention = partitions.retention_starts(scope.now)
+        await scope.execute(_ERASE, scope.community_id, sorted(profile_ids), GRANULARITIES, retention)
+
+
+async def reassign(scope: Scope, merged: Mapping[UUID, UUID]) -> None:
+    """Makes the events of merged profiles those of the profiles that they were merged into. No count changes."""
+    await profile_lock.lock_identities_exclusive(scope)
+    for source_id, destination_id in merged.items():
+        await scope.execute(_REASSIGN, scope.community_id, source_id, destination_id)
+
+
+async def rebuild_if_stale(database: Database, community_id: int) -> int:
+    """Rebuilds all rollups if the community's time zone has changed, and returns 1 then, else 0."""
+    return await timezones.rebuild_if_changed(database, community_id, _TIMEZONE_TABLE, _rebuild)
+
+
+async def _rebuild(scope: Scope, timezone: str) -> None:
+    await scope.execute(_LOCK_ALL, scope.community_id)
+    await scope.execute("DELETE FROM offer_rollups WHERE community_id = $1", scope.community_id)
+    await scope.execute(_REBUILD, scope.community_id, timezone, GRANULARITIES, partitions.retention_starts(scope.now))
+
+
+async def _verify(scope: Scope, as_of: datetime | None) -> Sequence[Any]:
+    if as_of is not None:
+        return ()
+    return await scope.fetch(_VERIFY, scope.community_id, GRANULARITIES, partitions.retention_starts(scope.now))
+
+
+OFFER_EVENTS = FactType(
+    name="offer_events",
+    description="What happens to offers: members see, click, are granted and use them.",
+    schema=RowSchema(Columns(OfferEventIn, (("external_id",), ("offer",), ("event",), ("at",)), {}), _validate_row),
+    write=write_many,
+    erase=erase,
+    reassign=reassign,
+    rebuild=rebuild_if_stale,
+    rollup_tables=("offer_rollups",),
+    verify=_verify,
+)

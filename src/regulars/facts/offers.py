@@ -1,4 +1,4 @@
-"""Offers: what members may use, such as a discount in one shop until a certain day."""
+"""Offers: benefits that members may use, such as a discount in one shop until a certain day."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -9,16 +9,19 @@ from msgspec import UNSET
 
 from regulars.core import timestamps, validation
 from regulars.facts import offer_collections
+from regulars.facts.columns import Columns
+from regulars.facts.fact_type import FactType, RowSchema
 from regulars.model import locations, placeholders
+from regulars.model.community import Community
 from regulars.model.repository import EntityTable
 from regulars.model.unit_of_work import UnitOfWork
 
 
 class OfferIn(msgspec.Struct, frozen=True, kw_only=True):
-    """An offer as it comes in. What is absent stays as it is.
+    """An offer as input. Absent fields keep their values.
 
-    `external_id` is what its events name it by, `collections` are external ids of the collections that it is in,
-    `location` is a store's id or external id.
+    Events refer to an offer by its `external_id`. `collections` are the external ids of its collections, `location` is
+    the id or the external id of a store.
     """
 
     external_id: validation.Code = UNSET
@@ -55,24 +58,27 @@ TABLE = EntityTable(
 )
 
 
-def validate(offer: OfferIn, zone: str) -> Mapping[str, Any]:
-    """What is given of an offer, held to its rules; a time without an offset is of a zone. Raises Refused by path."""
-    reading = validation.FieldReader()
+def validate(offer: OfferIn, timezone: str) -> Mapping[str, Any]:
+    """Validates an offer and returns its present columns; a timestamp without an offset is in `timezone`.
+
+    Raises ValidationError by path.
+    """
+    reader = validation.FieldReader()
     for name in ("external_id", "location"):
-        reading.read(name, getattr(offer, name), validation.check_code)
+        reader.read(name, getattr(offer, name), validation.check_code)
     for name in ("name", "type", "status"):
-        reading.read(name, getattr(offer, name), validation.check_text)
-    reading.read("collections", offer.collections, _codes, null_value=())
+        reader.read(name, getattr(offer, name), validation.check_text)
+    reader.read("collections", offer.collections, _codes, null_value=())
     for name in ("campaign_id", "stock"):
-        reading.read(name, getattr(offer, name), int)
+        reader.read(name, getattr(offer, name), int)
     for name in ("usable_since", "usable_until", "created_at"):
-        reading.read(name, getattr(offer, name), partial(timestamps.parse_in_timezone, zone=zone))
-    since, until = (reading.columns.get(name) for name in ("usable_since", "usable_until"))
+        reader.read(name, getattr(offer, name), partial(timestamps.parse_in_timezone, zone=timezone))
+    since, until = (reader.columns.get(name) for name in ("usable_since", "usable_until"))
     if since is not None and until is not None and until < since:
-        reading.errors["usable_until"] = "must not lie before usable_since"
-    reading.require("external_id")
-    columns = reading.result()
-    # When it was made is never unknown.
+        reader.errors["usable_until"] = "must not lie before usable_since"
+    reader.require("external_id")
+    columns = reader.result()
+    # An offer always has a time of creation, so null means absent.
     return {name: value for name, value in columns.items() if name != "created_at" or value is not None}
 
 
@@ -83,26 +89,37 @@ def _codes(values: list[Any]) -> tuple[str, ...]:
     return tuple(sorted({each for each in codes if each is not None}))
 
 
-async def upsert_many(uow: UnitOfWork, rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Makes or changes offers by external id; gives an outcome a row, as `expected.put` does.
+def _validate_row(offer: OfferIn, community: Community) -> Mapping[str, Any]:
+    return validate(offer, community.timezone)
 
-    Unknown locations become placeholders, unknown collections are made. Events of it that are there already are its
-    own from then on.
+
+async def upsert_many(uow: UnitOfWork, rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Creates or updates offers by external id, and returns an outcome per row, as `placeholders.upsert` does.
+
+    Unknown locations and collections are created as placeholders. Events that arrived before their offer belong to it.
     """
     stores = {row["location"] for row in rows if row.get("location") is not None}
     location_ids = await locations.resolve_ids(uow, stores, create_missing=True)
-    named = {each for row in rows for each in row.get("collections", ())}
-    collection_ids = await placeholders.get_or_create_ids(uow, offer_collections.TABLE.name, named)
+    names = {each for row in rows for each in row.get("collections", ())}
+    collection_ids = await placeholders.get_or_create_ids(uow, offer_collections.TABLE.name, names)
     return await placeholders.upsert(uow, TABLE, [_row(row, location_ids, collection_ids) for row in rows])
 
 
 def _row(
-    given: Mapping[str, Any], location_ids: Mapping[str, int], collection_ids: Mapping[str, int]
+    offer: Mapping[str, Any], location_ids: Mapping[str, int], collection_ids: Mapping[str, int]
 ) -> Mapping[str, Any]:
-    row = dict(given)
+    row = dict(offer)
     if "location" in row:
         location = row.pop("location")
         row["location_id"] = None if location is None else location_ids[location]
     if "collections" in row:
         row["collection_ids"] = sorted(collection_ids[each] for each in row.pop("collections"))
     return row
+
+
+OFFERS = FactType(
+    name="offers",
+    description="Offers that members may use.",
+    schema=RowSchema(Columns(OfferIn, (("external_id",),), {}), _validate_row),
+    write=upsert_many,
+)

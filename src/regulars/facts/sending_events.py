@@ -1,29 +1,50 @@
-"""What happens to the dispatches of sendings: events, each with an id of its own that makes repeats harmless."""
+"""Events of the dispatches of sendings, such as deliveries and opens, and everything that is counted of them.
 
+An event has an id of its own, so that recording it again changes nothing. Recording locks the row of the sending, so the
+counters of a sending have a single writer, and a batch updates each counter once.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from typing import Any
 from uuid import UUID
 
 import msgspec
 from msgspec import UNSET
 
 from regulars.core import timestamps, validation
+from regulars.facts import timed_events
+from regulars.facts.columns import Columns
+from regulars.facts.fact_type import FactType, RowOutcome, RowSchema
+from regulars.facts.timed_events import ProfileIds
+from regulars.model import placeholders
+from regulars.model.community import Community
+from regulars.model.unit_of_work import UnitOfWork
+from regulars.rollups import partitions, profile_lock, timezones
+from regulars.rollups.intervals import GRANULARITIES
+from regulars.storage import sql_files
+from regulars.storage.array_literals import array_literal
+from regulars.storage.database import Database, Scope
 
 EVENT_TYPES = (
     "scheduled", "transmitted", "delivered", "failed", "opened", "clicked", "bounced", "unsubscribed", "complained",
 )  # fmt: skip
-"""What can happen to a dispatch, in its order."""
+"""What can happen to a dispatch, in its usual order."""
 
 EVENT_TYPE_CODES = {name: code for code, name in enumerate(EVENT_TYPES, 1)}
-"""What events are kept as."""
+"""The number that is stored for an event type."""
+
+
+# Rows -------------------------------------------------------------------------------------------------------
 
 
 class SendingEventIn(msgspec.Struct, frozen=True, kw_only=True):
-    """An event as it comes in.
+    """An event as input.
 
-    `sending` is the external id of one, that may come later; `profile` an external id or a profile's id, the
-    recipient. Without `dispatch` the recipient has one dispatch in the sending.
+    `sending` is the external id of a sending, which may be created later. `profile` is the external id or the id of the
+    recipient. Without `dispatch`, the recipient has one dispatch in the sending.
     """
 
     external_id: validation.Code = UNSET
@@ -36,7 +57,7 @@ class SendingEventIn(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class SendingEventRow:
-    """An event that was checked. `key` and `dispatch` are digests of the ids that it came with."""
+    """A validated event. `event_key` and `dispatch_key` are hashes of the external ids."""
 
     event_key: UUID
     sending: str
@@ -46,19 +67,19 @@ class SendingEventRow:
     occurred_at: datetime
 
 
-def validate(event: SendingEventIn, zone: str) -> SendingEventRow:
-    """An event held to its rules; a time without an offset is of a zone. Raises Refused by path."""
-    reading = validation.FieldReader()
+def validate(event: SendingEventIn, timezone: str) -> SendingEventRow:
+    """Validates an event; a timestamp without an offset is in `timezone`. Raises ValidationError by path."""
+    reader = validation.FieldReader()
     for name in ("external_id", "sending", "dispatch", "profile"):
-        reading.read(name, getattr(event, name), validation.check_code)
-    reading.read("event", event.event, partial(validation.code_of, codes=EVENT_TYPE_CODES))
-    reading.read("at", event.at, partial(timestamps.parse_in_timezone, zone=zone))
-    reading.require("external_id", "sending", "event", "at")
-    columns = reading.columns
+        reader.read(name, getattr(event, name), validation.check_code)
+    reader.read("event", event.event, partial(validation.code_of, codes=EVENT_TYPE_CODES))
+    reader.read("at", event.at, partial(timestamps.parse_in_timezone, zone=timezone))
+    reader.require("external_id", "sending", "event", "at")
+    columns = reader.columns
     dispatch, profile = columns.get("dispatch"), columns.get("profile")
-    if dispatch is None and profile is None and not reading.errors:
-        reading.errors["dispatch"] = "is required, or else a profile"
-    reading.result()
+    if dispatch is None and profile is None and not reader.errors:
+        reader.errors["dispatch"] = "is required, or else a profile"
+    reader.result()
     return SendingEventRow(
         validation.hash_key(columns["external_id"]),
         columns["sending"],
@@ -67,3 +88,136 @@ def validate(event: SendingEventIn, zone: str) -> SendingEventRow:
         columns["event"],
         columns["at"],
     )
+
+
+def _validate_row(event: SendingEventIn, community: Community) -> SendingEventRow:
+    return validate(event, community.timezone)
+
+
+# Recording --------------------------------------------------------------------------------------------------
+
+_TIMEZONE_TABLE = "sending_zones"
+
+_RECORD = sql_files.load("regulars.facts", "sending_events_record")
+_ERASE = sql_files.load("regulars.facts", "sending_events_erase")
+_REASSIGN = sql_files.load("regulars.facts", "sending_events_reassign")
+_REBUILD = sql_files.load("regulars.facts", "sending_events_rebuild")
+_VERIFY = sql_files.load("regulars.facts", "sending_events_verify")
+
+_LOCK = """
+SELECT FROM sendings WHERE community_id = $1 AND id = ANY ($2::text::bigint[]) ORDER BY id FOR NO KEY UPDATE
+"""
+
+_LOCK_ALL = "SELECT FROM sendings WHERE community_id = $1 ORDER BY id FOR NO KEY UPDATE"
+
+_SENDINGS_TO_PROFILES = """
+SELECT DISTINCT sending_id FROM sending_dispatches WHERE community_id = $1 AND profile_id = ANY ($2)
+"""
+
+# Each event type by itself, so that an index answers it.
+_UPDATE_EVENT_RANGE = """
+UPDATE sendings AS stored
+SET first_at = span.first_at, last_at = span.last_at
+FROM (
+    SELECT requested.id, min(of_type.first_at) AS first_at, max(of_type.last_at) AS last_at
+    FROM unnest($2::bigint[]) AS requested (id)
+    CROSS JOIN generate_series(1, 9) AS types (event)
+    CROSS JOIN LATERAL (
+        SELECT min(at) AS first_at, max(at) AS last_at
+        FROM sending_events
+        WHERE community_id = $1 AND sending_id = requested.id AND event = CAST(types.event AS smallint)
+    ) AS of_type
+    GROUP BY requested.id
+) AS span
+WHERE stored.community_id = $1 AND stored.id = span.id
+"""
+
+
+async def write_many(uow: UnitOfWork, rows: Sequence[SendingEventRow]) -> list[RowOutcome]:
+    """Stores and counts events, and returns an outcome per row. An event that is stored already changes nothing."""
+    return await timed_events.write_events(uow, rows, _record)
+
+
+async def _record(uow: UnitOfWork, rows: Sequence[SendingEventRow], profile_ids: ProfileIds) -> set[int]:
+    sending_ids = await placeholders.get_or_create_ids(uow, "sendings", {row.sending for row in rows})
+    await timezones.ensure(uow, _TIMEZONE_TABLE)
+    await _lock(uow, set(sending_ids.values()))
+    new = await uow.fetch(
+        _RECORD,
+        uow.community_id,
+        array_literal([sending_ids[row.sending] for row in rows]),
+        array_literal([row.dispatch_key for row in rows]),
+        array_literal([row.event_key for row in rows]),
+        array_literal([row.event_type for row in rows]),
+        array_literal([row.occurred_at for row in rows]),
+        array_literal([profile_ids[row.profile] for row in rows]),
+        GRANULARITIES,
+        partitions.retention_starts(uow.now),
+    )
+    return {row["place"] - 1 for row in new}
+
+
+async def _lock(scope: Scope, sending_ids: Collection[int]) -> None:
+    await scope.execute(_LOCK, scope.community_id, array_literal(sorted(sending_ids)))
+
+
+async def erase(scope: Scope, profile_ids: Collection[UUID]) -> None:
+    """Deletes the dispatches to profiles with their events, and subtracts them from everything that is counted."""
+    if not await _lock_sendings_to(scope, profile_ids):
+        return
+    retention = partitions.retention_starts(scope.now)
+    rows = await scope.fetch(_ERASE, scope.community_id, sorted(profile_ids), GRANULARITIES, retention)
+    await scope.execute(_UPDATE_EVENT_RANGE, scope.community_id, [row["sending_id"] for row in rows])
+
+
+async def reassign(scope: Scope, merged: Mapping[UUID, UUID]) -> None:
+    """Makes the profiles that others were merged into the recipients of their dispatches."""
+    if not await _lock_sendings_to(scope, merged):
+        return
+    retention = partitions.retention_starts(scope.now)
+    for source_id, destination_id in merged.items():
+        await scope.execute(_REASSIGN, scope.community_id, source_id, destination_id, GRANULARITIES, retention)
+
+
+async def _lock_sendings_to(scope: Scope, profile_ids: Collection[UUID]) -> list[int]:
+    """Locks the sendings that went to profiles, and returns their ids."""
+    await profile_lock.lock_identities_exclusive(scope)
+    rows = await scope.fetch(_SENDINGS_TO_PROFILES, scope.community_id, sorted(profile_ids))
+    sending_ids = sorted(row["sending_id"] for row in rows)
+    await _lock(scope, sending_ids)
+    return sending_ids
+
+
+async def rebuild_if_stale(database: Database, community_id: int) -> int:
+    """Rebuilds all rollups if the community's time zone has changed, and returns 1 then, else 0."""
+    return await timezones.rebuild_if_changed(database, community_id, _TIMEZONE_TABLE, _rebuild)
+
+
+async def _rebuild(scope: Scope, timezone: str) -> None:
+    await scope.execute(_LOCK_ALL, scope.community_id)
+    for table in ("sending_rollups", "recipient_rollups"):
+        await scope.execute(f"DELETE FROM {table} WHERE community_id = $1", scope.community_id)
+    await scope.execute(_REBUILD, scope.community_id, timezone, GRANULARITIES, partitions.retention_starts(scope.now))
+
+
+async def _verify(scope: Scope, as_of: datetime | None) -> Sequence[Any]:
+    if as_of is not None:
+        return ()
+    return await scope.fetch(_VERIFY, scope.community_id, GRANULARITIES, partitions.retention_starts(scope.now))
+
+
+SENDING_EVENTS = FactType(
+    name="sending_events",
+    description="What happens to the dispatches of sendings: deliveries, opens, clicks, complaints.",
+    schema=RowSchema(
+        Columns(SendingEventIn, (("external_id",), ("sending",), ("dispatch", "profile"), ("event",), ("at",)), {}),
+        _validate_row,
+    ),
+    write=write_many,
+    erase=erase,
+    reassign=reassign,
+    rebuild=rebuild_if_stale,
+    rollup_tables=("sending_rollups", "recipient_rollups"),
+    empty_counts=("DELETE FROM recipient_rollups WHERE community_id = $1 AND n = 0",),
+    verify=_verify,
+)

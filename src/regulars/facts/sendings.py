@@ -1,25 +1,25 @@
-"""Sendings: messages that go to many, one dispatch a recipient."""
+"""Sendings: messages to many recipients, one dispatch per recipient."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Literal
 
 import msgspec
 from msgspec import UNSET
 
 from regulars.core import timestamps, validation
-from regulars.core.errors import ValidationError
+from regulars.facts.columns import Columns
+from regulars.facts.fact_type import FactType, RowOutcome, RowSchema, local_to_utc_text
+from regulars.model.community import Community
 from regulars.model.unit_of_work import UnitOfWork
 from regulars.storage.array_literals import array_literal
 
-SendingOutcome = Literal["loaded", "unchanged"] | ValidationError
-
 CHANNELS = ("sms", "email", "push")
+"""What a sending may be sent through."""
 
 
 class SendingIn(msgspec.Struct, frozen=True, kw_only=True):
-    """A sending as it comes in. `external_id` is what its events name it by."""
+    """A sending as input. Events refer to it by its `external_id`."""
 
     external_id: validation.Code = UNSET
     reporting_id: validation.Id = UNSET
@@ -36,7 +36,7 @@ class SendingIn(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class SendingRow:
-    """A sending that was checked."""
+    """A validated sending."""
 
     external_id: str
     channel: str
@@ -52,18 +52,18 @@ class SendingRow:
 
 
 def validate(sending: SendingIn) -> SendingRow:
-    """A sending held to its rules. Raises Refused by path."""
-    reading = validation.FieldReader()
-    reading.read("external_id", sending.external_id, validation.check_code)
-    reading.read("channel", sending.channel, _channel)
-    reading.read("source_id", sending.source_id, validation.check_code)
-    reading.read("created_at", sending.created_at, timestamps.parse_timestamp)
+    """Validates a sending. Raises ValidationError by path."""
+    reader = validation.FieldReader()
+    reader.read("external_id", sending.external_id, validation.check_code)
+    reader.read("channel", sending.channel, _channel)
+    reader.read("source_id", sending.source_id, validation.check_code)
+    reader.read("created_at", sending.created_at, timestamps.parse_timestamp)
     for name in ("language", "service_type", "source_app", "source_type"):
-        reading.read(name, getattr(sending, name), validation.check_text)
+        reader.read(name, getattr(sending, name), validation.check_text)
     for name in ("reporting_id", "audience_id", "campaign_id"):
-        reading.read(name, getattr(sending, name), int)
-    reading.require("external_id", "channel")
-    return SendingRow(**reading.result())
+        reader.read(name, getattr(sending, name), int)
+    reader.require("external_id", "channel")
+    return SendingRow(**reader.result())
 
 
 def _channel(text: str) -> str:
@@ -85,49 +85,61 @@ _COLUMNS = {
     "campaign_id": "bigint",
     "created_at": "timestamptz",
 }
-_NAMES = [name for name in _COLUMNS if name not in ("external_id", "created_at")]
+_OPTIONAL = [name for name in _COLUMNS if name not in ("external_id", "created_at")]
 
-# A row that says nothing new is not written; what it does not say stays.
-_PUT = f"""
-INSERT INTO sendings AS kept (community_id, is_known, {", ".join(_COLUMNS)})
+# Absent fields keep their values, and an unchanged row is not written.
+_UPSERT = f"""
+INSERT INTO sendings AS stored (community_id, is_known, {", ".join(_COLUMNS)})
 SELECT $1, TRUE, {", ".join(name for name in _COLUMNS if name != "created_at")}, coalesce(created_at, $2)
-FROM unnest({", ".join(f"${n}::text::{kind}[]" for n, kind in enumerate(_COLUMNS.values(), 3))})
-    AS given ({", ".join(_COLUMNS)})
+FROM unnest({", ".join(f"${n}::text::{type_}[]" for n, type_ in enumerate(_COLUMNS.values(), 3))})
+    AS input ({", ".join(_COLUMNS)})
 ORDER BY external_id
 ON CONFLICT (community_id, external_id) WHERE external_id IS NOT NULL DO UPDATE
 SET is_known = TRUE,
-    {", ".join(f"{name} = coalesce(excluded.{name}, kept.{name})" for name in _NAMES)},
+    {", ".join(f"{name} = coalesce(excluded.{name}, stored.{name})" for name in _OPTIONAL)},
     created_at = CASE
-        WHEN kept.is_known AND excluded.created_at = $2 THEN kept.created_at ELSE excluded.created_at
+        WHEN stored.is_known AND excluded.created_at = $2 THEN stored.created_at ELSE excluded.created_at
     END
-WHERE NOT kept.is_known
-   OR ({", ".join(f"kept.{name}" for name in _NAMES)})
-      IS DISTINCT FROM ({", ".join(f"coalesce(excluded.{name}, kept.{name})" for name in _NAMES)})
-   OR excluded.created_at NOT IN (kept.created_at, $2)
+WHERE NOT stored.is_known
+   OR ({", ".join(f"stored.{name}" for name in _OPTIONAL)})
+      IS DISTINCT FROM ({", ".join(f"coalesce(excluded.{name}, stored.{name})" for name in _OPTIONAL)})
+   OR excluded.created_at NOT IN (stored.created_at, $2)
 RETURNING external_id
 """
 
 
-async def upsert_many(uow: UnitOfWork, rows: Sequence[SendingRow]) -> list[SendingOutcome]:
-    """Writes sendings by external id, of each what is given; gives an outcome a row, of one id's the last one's.
+async def upsert_many(uow: UnitOfWork, rows: Sequence[SendingRow]) -> list[RowOutcome]:
+    """Creates or updates sendings by external id, and returns an outcome per row.
 
-    Events of it that are there already are its own from then on.
+    Of several rows with one external id the last one has the outcome of all. Events that arrived before their sending
+    belong to it.
     """
-    latest: dict[str, SendingRow] = {}
-    last = {row.external_id: place for place, row in enumerate(rows)}
+    merged: dict[str, SendingRow] = {}
+    last_index = {row.external_id: index for index, row in enumerate(rows)}
     for row in rows:
-        latest[row.external_id] = _over(row, latest.get(row.external_id))
-    columns = [array_literal([getattr(row, name) for row in latest.values()]) for name in _COLUMNS]
-    found = await uow.fetch(_PUT, uow.community_id, uow.now, *columns)
-    written = {row["external_id"] for row in found}
+        merged[row.external_id] = _merge(row, merged.get(row.external_id))
+    columns = [array_literal([getattr(row, name) for row in merged.values()]) for name in _COLUMNS]
+    changed = {row["external_id"] for row in await uow.fetch(_UPSERT, uow.community_id, uow.now, *columns)}
     return [
-        "loaded" if last[row.external_id] == place and row.external_id in written else "unchanged"
-        for place, row in enumerate(rows)
+        "loaded" if last_index[row.external_id] == index and row.external_id in changed else "unchanged"
+        for index, row in enumerate(rows)
     ]
 
 
-def _over(row: SendingRow, before: SendingRow | None) -> SendingRow:
-    if before is None:
+def _merge(row: SendingRow, earlier: SendingRow | None) -> SendingRow:
+    if earlier is None:
         return row
-    given = {name: value for name in _COLUMNS if (value := getattr(row, name)) is not None}
-    return replace(before, **given)
+    present = {name: value for name in _COLUMNS if (value := getattr(row, name)) is not None}
+    return replace(earlier, **present)
+
+
+def _validate_row(sending: SendingIn, community: Community) -> SendingRow:
+    return validate(msgspec.structs.replace(sending, created_at=local_to_utc_text(sending.created_at, community)))
+
+
+SENDINGS = FactType(
+    name="sendings",
+    description="Messages to many recipients.",
+    schema=RowSchema(Columns(SendingIn, (("external_id",), ("channel",)), {}), _validate_row),
+    write=upsert_many,
+)

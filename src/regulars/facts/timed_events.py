@@ -1,4 +1,4 @@
-"""Puts events that happened to members elsewhere: who they are is looked up, and what clocks say is held to ours."""
+"""Events that happened in other systems: looks up their profiles, and rejects timestamps in the future."""
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -6,19 +6,20 @@ from typing import Protocol, TypeVar
 from uuid import UUID
 
 from regulars.core.errors import ValidationError, field_error
+from regulars.facts.fact_type import RowOutcome
 from regulars.model.profiles import lookup
 from regulars.model.unit_of_work import UnitOfWork
 from regulars.rollups import profile_lock
 
 MAX_CLOCK_SKEW = timedelta(days=1)
-"""So far the clocks of others may be ahead of ours."""
+"""How far the clocks of other systems may be ahead of this one."""
 
 ProfileIds = Mapping[str | None, UUID]
-"""Profiles by the names that events give them."""
+"""Profile ids by the names that events use for them."""
 
 
 class TimedEvent(Protocol):
-    """An event: when it happened, and to whom where that is said."""
+    """An event: when it happened, and to which profile, if any."""
 
     @property
     def occurred_at(self) -> datetime:
@@ -26,34 +27,40 @@ class TimedEvent(Protocol):
 
     @property
     def profile(self) -> str | None:
-        """An external id or a profile's id."""
+        """The external id or the id of a profile."""
 
 
 E = TypeVar("E", bound=TimedEvent)
 
 RecordEvents = Callable[[UnitOfWork, Sequence[E], ProfileIds], Awaitable[Collection[int]]]
-"""Tells of events, at least one; gives the places of those that are new."""
+"""Stores events, at least one, and returns the indexes of those that are new."""
 
 
-async def write_events(uow: UnitOfWork, rows: Sequence[E], tell: RecordEvents[E]) -> list[str | ValidationError]:
-    """Writes events; gives an outcome a row. One that is there already changes nothing."""
+async def write_events(uow: UnitOfWork, rows: Sequence[E], record: RecordEvents[E]) -> list[RowOutcome]:
+    """Stores events while no profile can be erased or merged, and returns an outcome per row."""
     await profile_lock.lock_identities_shared(uow)
-    who = await _who(uow, {row.profile for row in rows})
+    return await write_valid(uow, rows, record)
+
+
+async def write_valid(uow: UnitOfWork, rows: Sequence[E], record: RecordEvents[E]) -> list[RowOutcome]:
+    """Stores the events whose profile exists and whose timestamp is plausible, and returns an outcome per row."""
+    profile_ids = await _resolve_profiles(uow, {row.profile for row in rows})
     latest = uow.now + MAX_CLOCK_SKEW
-    taken = [row for row in rows if row.occurred_at <= latest and row.profile in who]
-    fresh = await tell(uow, taken, who) if taken else ()
-    written = iter("loaded" if place in fresh else "unchanged" for place in range(len(taken)))
-    return [_refusal(row, who, latest) or next(written) for row in rows]
+    errors = [_error(row, profile_ids, latest) for row in rows]
+    valid = [row for row, error in zip(rows, errors, strict=True) if error is None]
+    new = await record(uow, valid, profile_ids) if valid else ()
+    outcomes = iter("loaded" if index in new else "unchanged" for index in range(len(valid)))
+    return [error or next(outcomes) for error in errors]
 
 
-async def _who(uow: UnitOfWork, names: set[str | None]) -> ProfileIds:
+async def _resolve_profiles(uow: UnitOfWork, names: set[str | None]) -> ProfileIds:
     refs = {(lookup.EXTERNAL_ID_OR_ID, name) for name in names if name is not None}
-    found = await lookup.resolve(uow, refs) if refs else {}
-    return {None: profile_lock.NO_PROFILE} | {name: profile_id for (_, name), profile_id in found.items()}
+    resolved = await lookup.resolve(uow, refs) if refs else {}
+    return {None: profile_lock.NO_PROFILE} | {name: profile_id for (_, name), profile_id in resolved.items()}
 
 
-def _refusal(row: TimedEvent, who: ProfileIds, latest: datetime) -> ValidationError | None:
-    if row.profile not in who:
+def _error(row: TimedEvent, profile_ids: ProfileIds, latest: datetime) -> ValidationError | None:
+    if row.profile not in profile_ids:
         return field_error("profile", f"There is no profile {row.profile}")
     if row.occurred_at > latest:
         return field_error("at", "lies more than a day ahead: set the clock that it comes from")

@@ -11,11 +11,11 @@ import structlog
 from regulars.aggregations.dirty_profiles import mark_dirty
 from regulars.aggregations.refresh import refresh, remove
 from regulars.core.errors import NotFoundError
+from regulars.facts.registry import FACT_TYPES
 from regulars.ingest.commit_markers import new_marker
 from regulars.model import community as communities
 from regulars.model.unit_of_work import UnitOfWork
-from regulars.rollups import compaction, link_visits, offer_events, partitions, purchases, sending_events, snapshots
-from regulars.rollups.members import recompute
+from regulars.rollups import partitions
 from regulars.storage import retention
 from regulars.storage.database import Database
 from regulars.storage.errors import is_missing_partition, is_transient, proves_rollback
@@ -66,15 +66,14 @@ async def commit(database: Database, community_id: int, work: WriteCallback[T], 
 
 
 async def _bound(database: Database, uow: UnitOfWork) -> None:
-    """Bounds the number of unfolded rows. A failure is left to the next fold: the write itself is stored."""
-    try:
-        await compaction.apply_backpressure(database, uow.community_id, uow.delta_rows)
-        if uow.load_id is None:
-            await purchases.apply_backpressure(
-                database, uow.community_id, uow.purchases_recorded, uow.purchases_superseded
-            )
-    except Exception:
-        _log.exception("fold.failed", community=uow.community_id)
+    """Limits the number of uncompacted deltas. A failure is left to the next compaction: the write itself is stored."""
+    for fact_type in FACT_TYPES:
+        if fact_type.compaction is None:
+            continue
+        try:
+            await fact_type.compaction.apply_backpressure(database, uow)
+        except Exception:
+            _log.exception("compaction.failed", community=uow.community_id, fact_type=fact_type.name)
 
 
 async def _once(
@@ -119,7 +118,7 @@ WHERE community_id = $1
 
 
 async def refresh_derived(uow: UnitOfWork, clock: Callable[[], Any]) -> None:
-    """Makes everything derived true again for what a writing touched."""
+    """Makes everything derived true again for what a unit of work touched."""
     if uow.removed_profiles:
         await remove(uow, sorted(uow.removed_profiles))
     if there := sorted({*uow.dirty_profiles, *uow.dirty_members} - uow.removed_profiles, key=_NUMBER):
@@ -137,24 +136,15 @@ async def refresh_derived(uow: UnitOfWork, clock: Callable[[], Any]) -> None:
                 await mark_dirty(uow, uow.load_id, profile_ids, causes)
         if left := [row["profile_id"] for row in locked if not row["is_there"]]:
             await remove(uow, left)
-    if uow.dirty_members and uow.update_member_rollups is not None:
-        await uow.update_member_rollups(uow)
-    elif uow.dirty_members:
-        uow.delta_rows += await recompute(uow, uow.community, uow.dirty_members)
-        if uow.is_backfill:
-            await snapshots.recount(uow, await snapshots.profiles_with_new_memberships(uow, uow.dirty_members))
-    if uow.changed_transactions:
-        uow.purchases_recorded += len(uow.changed_transactions)
-        uow.purchases_superseded += await purchases.record(uow, uow.community, uow.changed_transactions)
-    if uow.erased_profiles:
-        await snapshots.recount(uow, uow.erased_profiles)
-        await sending_events.erase(uow, uow.erased_profiles)
-        await link_visits.erase(uow, uow.erased_profiles)
-        await offer_events.erase(uow, uow.erased_profiles)
-    if uow.merged_profiles:
-        await sending_events.reassign(uow, uow.merged_profiles)
-        await link_visits.reassign(uow, uow.merged_profiles)
-        await offer_events.reassign(uow, uow.merged_profiles)
+    for fact_type in FACT_TYPES:
+        if fact_type.record is not None:
+            await fact_type.record(uow)
+    for fact_type in FACT_TYPES:
+        if uow.erased_profiles and fact_type.erase is not None:
+            await fact_type.erase(uow, uow.erased_profiles)
+    for fact_type in FACT_TYPES:
+        if uow.merged_profiles and fact_type.reassign is not None:
+            await fact_type.reassign(uow, uow.merged_profiles)
     if uow.values_changed or uow.locations_changed:
         # Last, for all writers of a community meet in this row.
         await uow.execute(

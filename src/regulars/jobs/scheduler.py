@@ -6,15 +6,17 @@ from functools import partial
 
 import structlog
 
+from regulars.facts import maintenance
+from regulars.facts.registry import FACT_TYPES
 from regulars.jobs import per_community, queue, refresh_due
-from regulars.rollups import compaction, empty_counts, link_visits, offer_events, partitions, purchases, sending_events
+from regulars.rollups import partitions
 from regulars.settings import Settings
 from regulars.storage import retention
 from regulars.storage.database import Database
 
 COMPACTION_INTERVAL_SECONDS = 0.2
 BACKLOG_INTERVAL_SECONDS = 10.0
-"""A process folds what it has appended itself at once, and what others left behind now and then."""
+"""How often a process compacts the deltas that it appended itself, and those that other processes left."""
 
 STOP_TIMEOUT_SECONDS = 4.0
 """How long running jobs may take to finish their step."""
@@ -40,8 +42,8 @@ class Scheduler:
         """Begins; the first round is at once."""
         for name, every, work in (
             ("sweep", self._settings.refresh_interval_seconds, self._sweep),
-            ("fold", COMPACTION_INTERVAL_SECONDS, self._fold),
-            ("fold of what is left", BACKLOG_INTERVAL_SECONDS, self._fold_left),
+            ("compaction", COMPACTION_INTERVAL_SECONDS, self._compact),
+            ("pending compaction", BACKLOG_INTERVAL_SECONDS, self._compact_pending),
             ("retention", 600.0, self._keep),
             ("expiry", EXPIRY_INTERVAL_SECONDS, self._expire),
         ):
@@ -69,17 +71,20 @@ class Scheduler:
     async def _sweep(self) -> None:
         await refresh_due.refresh_all(self._database, self._stopping.is_set, self._swept)
 
-    async def _fold(self) -> None:
-        await self._each("fold", compaction.pending_communities(), partial(compaction.compact, self._database))
-        await self._each("fold", purchases.pending_communities(), partial(purchases.compact, self._database))
+    async def _compact(self) -> None:
+        for fact_type in FACT_TYPES:
+            if (compaction := fact_type.compaction) is not None:
+                communities = compaction.pending_communities()
+                await self._each("compaction", communities, partial(compaction.compact, self._database))
 
-    async def _fold_left(self) -> None:
-        every = await per_community.list_ids(self._database)
-        await self._each("fold", every, partial(compaction.compact_pending, self._database))
-        await self._each("sendings", every, partial(sending_events.rebuild_if_stale, self._database))
-        await self._each("visits", every, partial(link_visits.rebuild_if_stale, self._database))
-        await self._each("offers", every, partial(offer_events.rebuild_if_stale, self._database))
-        await self._each("fold", every, partial(purchases.compact_pending, self._database))
+    async def _compact_pending(self) -> None:
+        communities = await per_community.list_ids(self._database)
+        for fact_type in FACT_TYPES:
+            if fact_type.compaction is not None:
+                work = partial(fact_type.compaction.compact_pending, self._database)
+                await self._each("compaction", communities, work)
+            if fact_type.rebuild is not None:
+                await self._each("rebuild", communities, partial(fact_type.rebuild, self._database))
 
     async def _keep(self) -> None:
         await retention.maintain_partitions(self._database, self._settings.outbox_retention_days)
@@ -87,8 +92,8 @@ class Scheduler:
 
     async def _expire(self) -> None:
         every = await per_community.list_ids(self._database)
-        await self._each("expiry", every, partial(empty_counts.delete, self._database))
-        await self._each("expiry", every, partial(partitions.drop_expired, self._database))
+        await self._each("expiry", every, partial(maintenance.delete_empty_counts, self._database))
+        await self._each("expiry", every, partial(maintenance.drop_expired, self._database))
 
     async def _each(self, name: str, community_ids: Iterable[int], work: Callable[[int], Awaitable[int]]) -> None:
         await per_community.run_for_each(name, community_ids, work, self._stopping.is_set)

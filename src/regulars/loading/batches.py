@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from regulars.core.errors import ValidationError
-from regulars.loading.entities import RowOutcome
+from regulars.facts.fact_type import RowOutcome
 from regulars.loading.prefetch import prefetch
 from regulars.loading.readers.rows import RejectedRow
 from regulars.storage.database import Database

@@ -7,13 +7,13 @@ from typing import TypeVar
 
 from regulars.aggregations import dirty_profiles
 from regulars.core.errors import ValidationError
+from regulars.facts import purchases
 from regulars.ingest.commit import WriteCallback, commit
 from regulars.ingest.group_commit import WRITERS_PER_COMMUNITY, GroupCommitter, PendingWrite, commit_group, shard_of
 from regulars.ingest.transactions import StoredTransaction, TransactionWrite, WriteMode
 from regulars.loading.precomputed_values import PrecomputedValues, import_values
 from regulars.loading.refresh_dirty import refresh_dirty
 from regulars.model.transactions.schema import TransactionRow
-from regulars.rollups import purchases
 from regulars.storage.database import Database
 
 P = TypeVar("P")

@@ -10,11 +10,14 @@ import duckdb
 import structlog
 
 from regulars.core.errors import ValidationError
+from regulars.facts.fact_type import RowOutcome
+from regulars.facts.fact_type import WriteRows as WriteFactRows
+from regulars.facts.registry import FACT_TYPES
 from regulars.ingest.batch_write import DryRunRollback, dry_run, write_valid_rows
 from regulars.ingest.commit import commit
 from regulars.ingest.group_commit import GroupCommitter
 from regulars.ingest.row_errors import as_validation_error, log_database_error
-from regulars.loading import entities, transactions
+from regulars.loading import catalog, transactions
 from regulars.loading.batches import (
     MAX_BATCH_BYTES,
     LoadOptions,
@@ -24,7 +27,6 @@ from regulars.loading.batches import (
     load_batches,
     stop_on_system_error,
 )
-from regulars.loading.entities import ENTITIES, WRITERS, RowOutcome
 from regulars.loading.load_job import LoadJob, open_load_job
 from regulars.loading.member_rollups import can_update_rollups, update_rollups
 from regulars.loading.readers.files import FileSource
@@ -36,9 +38,6 @@ from regulars.storage.array_literals import array_literal
 from regulars.storage.database import Database
 
 _log = structlog.get_logger("regulars.load")
-
-_JOINING = ("profiles", "memberships")
-"""What tells who was a member long before it came."""
 
 BATCHES_PER_COMMIT = 5
 """So many batches of new profiles are one commit of a large load: the more, the less is added to the same counts again
@@ -61,9 +60,12 @@ async def load_file(
         community = await communities.get_by_id(connection, job.community_id)
     if entity == "transactions":
         return await transactions.load_transactions(job, community, read, source, options)
-    decoded = partial(ENTITIES[entity].parse, community=community)
-    put = partial(_write_rows, job.database, job.community_id, WRITERS[entity], options)
-    if entity not in _JOINING or options.dry_run:
+    fact_type = FACT_TYPES[entity]
+    if fact_type.schema is None or fact_type.write is None:
+        raise KeyError(entity)
+    decoded = partial(fact_type.schema.parse, community=community)
+    put = partial(_write_rows, job.database, job.community_id, fact_type.write, options)
+    if not fact_type.is_backfilled or options.dry_run:
         return await _loaded(job.database, _rows(read, decoded, options.batch_rows), put, options)
     batches = _rows(read, decoded, BATCHES_PER_COMMIT * options.batch_rows)
     return await _loaded(job.database, batches, partial(_put_joining, job, entity, put, options), options)
@@ -90,7 +92,7 @@ async def load_communities(database: Database, read: ReadRows, options: LoadOpti
     """Makes or changes communities by slug; gives what came of the rows. Raises as `load` does."""
     options = options or LoadOptions()
     put = partial(_write_communities, database, options)
-    return await _loaded(database, _rows(read, entities.parse_community, options.batch_rows), put, options)
+    return await _loaded(database, _rows(read, catalog.parse_community, options.batch_rows), put, options)
 
 
 async def _loaded(
@@ -175,7 +177,7 @@ def _parts(places: Sequence[int], at_most: int) -> list[Sequence[int]]:
 async def _write_rows(
     database: Database,
     community_id: int,
-    write: entities.WriteEntityRows,
+    write: WriteFactRows,
     options: LoadOptions,
     rows: Sequence[Any],
     *,

@@ -10,11 +10,11 @@ from io import BytesIO
 import pyarrow as pa
 import pyarrow.csv
 
+from regulars.facts.members import stage_deltas
 from regulars.model.unit_of_work import UnitOfWork
 from regulars.offline.engines.duckdb import DuckDBEngine
 from regulars.rollups import compaction, partitions, snapshots
 from regulars.rollups.intervals import ALL_INTERVALS
-from regulars.rollups.members import stage_deltas
 from regulars.storage.array_literals import array_literal
 from regulars.storage.copy_out import TIMESTAMP
 from regulars.storage.database import Database, Scope

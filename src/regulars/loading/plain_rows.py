@@ -16,8 +16,8 @@ import pyarrow.compute
 import pyarrow.parquet
 
 from regulars.core import money, timestamps
+from regulars.facts.columns import Columns
 from regulars.ingest.group_commit import WRITERS_PER_COMMUNITY
-from regulars.loading.readers.columns import Columns
 from regulars.model.community import Community
 from regulars.model.transactions.schema import POS, WEB, TransactionIn
 

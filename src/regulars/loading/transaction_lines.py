@@ -1,34 +1,19 @@
 """From lines of a file to a transaction: one line that holds it all, or one line an item."""
 
 from collections.abc import Sequence
-from decimal import Decimal
 from operator import attrgetter
 
 import msgspec
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET
 
 from regulars.core.errors import ValidationError, from_msgspec
+from regulars.facts.transactions import ITEM_COLUMNS, TransactionLine
 from regulars.loading import group_lines
 from regulars.loading.readers.rows import FileRow, RawRow, RejectedRow
 from regulars.model.community import Community
 from regulars.model.transactions import schema
-from regulars.model.transactions.line_items import ItemIn, Text, TextOrInt, value_or_none
+from regulars.model.transactions.line_items import ItemIn, value_or_none
 from regulars.model.transactions.schema import TransactionIn, TransactionRow
-
-
-class TransactionLine(TransactionIn, frozen=True, kw_only=True):
-    """A transaction as a line of a file: with its items as a list, or with one item in columns."""
-
-    sku: TextOrInt | UnsetType | None = UNSET
-    name: TextOrInt | UnsetType | None = UNSET
-    brand: Text | UnsetType | None = UNSET
-    quantity: Decimal | UnsetType | None = UNSET
-    price_sell: Decimal | UnsetType | None = UNSET
-    price_current: Decimal | UnsetType | None = UNSET
-    discount: Decimal | UnsetType | None = UNSET
-
-
-ITEM_COLUMNS = ("sku", "name", "brand", "quantity", "price_sell", "price_current", "discount")
 
 _columns = attrgetter(*ITEM_COLUMNS)
 _NO_ITEM = dict.fromkeys(ITEM_COLUMNS, UNSET)

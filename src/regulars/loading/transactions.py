@@ -8,9 +8,10 @@ import pyarrow as pa
 import pyarrow.compute
 
 from regulars.core.errors import ValidationError, field_error
+from regulars.facts.fact_type import RowOutcome
 from regulars.ingest.group_commit import dry_run_writes
 from regulars.ingest.transactions import StaleCommunityError, StoredTransaction, TransactionWrite, WriteMode
-from regulars.loading import entities, group_lines
+from regulars.loading import catalog, group_lines
 from regulars.loading.batches import (
     MAX_BATCH_BYTES,
     LoadOptions,
@@ -20,7 +21,6 @@ from regulars.loading.batches import (
     load_batches,
     stop_on_system_error,
 )
-from regulars.loading.entities import RowOutcome
 from regulars.loading.load_job import LoadJob, gather_all
 from regulars.loading.plain_rows import SlowRows, read_plain_rows
 from regulars.loading.plain_writes import FastPathResult, write_plain_rows
@@ -45,7 +45,7 @@ async def load_transactions(
         if source is not None and source.format is FileFormat.PARQUET and not options.dry_run:
             left = SlowRows()
             await _load_plain(arrival, community, source, left, options, summary)
-            read = partial(source.rows, entities.columns_of("transactions"), row_filter=left)
+            read = partial(source.rows, catalog.columns_of("transactions"), row_filter=left)
         batches = _transactions(read, community, options)
         await load_batches(arrival.database, batches, partial(_put_transactions, arrival, options), options, summary)
     except StaleCommunityError:
@@ -66,7 +66,7 @@ async def _load_plain(
     summary: LoadSummary,
 ) -> None:
     with source.open() as file:
-        columns = entities.columns_of("transactions")
+        columns = catalog.columns_of("transactions")
         tables = read_plain_rows(file, columns, community, options.batch_rows, left, source.set_position)
         expected = 0
         async with prefetch(tables) as upcoming:

@@ -11,7 +11,7 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 
 from regulars.ingest.providers.handler import EVENT_OUTCOMES
 from regulars.ingest.providers.registry import PROVIDERS
-from regulars.loading import entities
+from regulars.loading import catalog
 
 DURATION_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 """Seconds that a request may take, as upper bounds."""
@@ -118,7 +118,7 @@ IMPORT_ROWS = MetricSpec(
     ("entity", "outcome"),
     tuple(
         (entity, outcome)
-        for entity in entities.ENTITY_NAMES
+        for entity in catalog.loadable_names()
         if entity != "communities"
         for outcome in ("loaded", "unchanged", "rejected")
     ),

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from regulars.facts.purchases import BUYER_DIMENSIONS
 from regulars.offline import member_facts, values
 from regulars.offline.casting import CastDialect
 from regulars.offline.column_pruning import BRAND_AMOUNT
@@ -18,7 +19,6 @@ from regulars.query.compiler import filter_sql
 from regulars.query.compiler.compiler import group_fields
 from regulars.query.query import ReportQuery
 from regulars.reports.transactions import BRAND
-from regulars.rollups.purchases import BUYER_DIMENSIONS
 
 _BORN = {"birth_year", "birth_month", "birth_day"}
 _READ = {"location": "location_id", "channel": "channels", BRAND.name: BRAND_AMOUNT}

@@ -8,6 +8,7 @@ from typing import Any
 from regulars.aggregations import serialization
 from regulars.aggregations.pruning import columns_read
 from regulars.core import money, phones
+from regulars.facts.members import PERSONAL_PROPERTIES, normalize_property_name
 from regulars.offline import line_items, member_facts, pipeline, purchase_facts
 from regulars.offline.array_functions import ARRAY_FUNCTIONS, ArrayFunctions
 from regulars.offline.errors import InvalidInputError
@@ -19,7 +20,6 @@ from regulars.query.compiler.compiler import group_fields
 from regulars.query.query import ReportQuery
 from regulars.reports import transactions
 from regulars.reports.member_fields import AGGREGATION_FIELDS
-from regulars.rollups.members import PERSONAL_PROPERTIES, normalize_property_name
 
 _VALUES = {each.name for each in AGGREGATION_FIELDS}
 _OF_PURCHASES = {each.name for each in transactions.REPORTS}

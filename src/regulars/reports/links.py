@@ -7,7 +7,7 @@ for. A range is made of whole months, of the whole days beside them, and of visi
 from datetime import timedelta
 
 from regulars.core.urls import UTM_PARAMETERS
-from regulars.facts.link_visits import SOURCE_TYPES
+from regulars.facts.links import SOURCE_TYPES
 from regulars.reports.report import (
     COMMUNITY_ID,
     LOYALTY_CLUB_ID,

@@ -5,6 +5,7 @@ bought in them. Purchases themselves are read where these do not serve: in five 
 range that lie within a day, where several fields are asked for, and of what no fold has added up yet.
 """
 
+from regulars.facts.purchases import METRIC_FAMILY
 from regulars.reports.member_balance import AGE, GENDER
 from regulars.reports.report import (
     COMMUNITY_ID,
@@ -21,7 +22,6 @@ from regulars.reports.report import (
 )
 from regulars.rollups import member_bitmaps
 from regulars.rollups.intervals import ALL_INTERVALS
-from regulars.rollups.purchases import METRIC_FAMILY
 
 
 def _dimension(name: str, meaning: str, codes: str = "") -> ReportField:

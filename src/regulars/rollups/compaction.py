@@ -1,18 +1,18 @@
 """Adds up what commits append: one folder a community at a time, while reads add folded and unfolded."""
 
 from functools import partial
-from importlib.resources import files
 
 from regulars.rollups import partitions, snapshots
 from regulars.rollups.intervals import ALL_INTERVALS
+from regulars.storage import sql_files
 from regulars.storage.database import Database, Scope
 
 MAX_UNCOMPACTED = 20_000
 """A process that has appended so many rows folds them before it writes on."""
 
-_FOLD = (files("regulars.rollups") / "fold.sql").read_text()
+_FOLD = sql_files.load("regulars.rollups", "member_deltas_compact")
 
-_REBUILD = (files("regulars.rollups") / "rebuild.sql").read_text()
+_REBUILD = sql_files.load("regulars.rollups", "member_rollups_rebuild")
 
 _ZONES = """
 SELECT c.timezone, coalesce(f.zone <> c.timezone, FALSE) AS is_another

@@ -28,3 +28,6 @@ class Interval(Enum):
 
 ALL_INTERVALS = tuple(Interval)
 HOURLY_AND_UP = ALL_INTERVALS[1:]
+
+GRANULARITIES = [interval.code for interval in ALL_INTERVALS]
+"""The codes of all intervals, as statements take them."""

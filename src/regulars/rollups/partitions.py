@@ -1,6 +1,6 @@
 """What is kept by bucket of time: room for buckets to come, and none for those past their term."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import datetime, timedelta
 from typing import TypeVar
 
@@ -64,37 +64,14 @@ async def with_partitions(database: Database, work: Callable[[], Awaitable[T]]) 
     return await work()
 
 
-ROLLUP_TABLES = (
-    "group_rollups",
-    "balance_rollups",
-    "snapshot_rollups",
-    "sending_rollups",
-    "recipient_rollups",
-    "link_rollups",
-    "offer_rollups",
-)
-
-TOMBSTONE_RETENTION = timedelta(days=2)
-"""How long copies have to take out a profile that was purged."""
-
-
-async def drop_expired(database: Database, community_id: int) -> int:
-    """Takes away what is past its term in a community: buckets within partitions that stay, ids of purged profiles.
-
-    Gives how many ids.
-    """
+async def delete_expired_buckets(database: Database, community_id: int, tables: Iterable[str]) -> None:
+    """Deletes expired buckets of a community from rollup tables: those in partitions that are not dropped yet."""
     async with database.write_transaction(community_id) as scope:
         for interval in PARTITION_UNITS:
-            for table in ROLLUP_TABLES:
+            for table in tables:
                 await scope.execute(
                     f"DELETE FROM {table} WHERE community_id = $1 AND step = $2 AND bucket < $3",
                     community_id,
                     interval.code,
                     retention_start(interval, scope.now),
                 )
-        status = await scope.execute(
-            "DELETE FROM members WHERE community_id = $1 AND member_id IS NULL AND updated_at < $2",
-            community_id,
-            scope.now - TOMBSTONE_RETENTION,
-        )
-    return int(status.rpartition(" ")[2])

@@ -3,19 +3,19 @@
 from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from importlib.resources import files
 from uuid import UUID
 
 from regulars.rollups import partitions
 from regulars.rollups.intervals import HOURLY_AND_UP
+from regulars.storage import sql_files
 from regulars.storage.database import Database, Scope
 
 SNAPSHOT_INTERVAL = timedelta(minutes=15)
 
 _STEPS = [interval.code for interval in HOURLY_AND_UP]
-_TAKE = (files("regulars.rollups") / "snapshot.sql").read_text()
-_RECOUNT = (files("regulars.rollups") / "recount.sql").read_text()
-_REBUILD = (files("regulars.rollups") / "rebuild_snapshots.sql").read_text()
+_TAKE = sql_files.load("regulars.rollups", "snapshots_take")
+_RECOUNT = sql_files.load("regulars.rollups", "snapshots_recount")
+_REBUILD = sql_files.load("regulars.rollups", "snapshots_rebuild")
 _WAIT = "SELECT pg_advisory_xact_lock(hashtext('regulars.snapshots'), $1)"
 _ZONE = "SELECT timezone, day_number($2, timezone) AS day FROM communities WHERE id = $1"
 

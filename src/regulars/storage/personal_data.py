@@ -199,7 +199,7 @@ DERIVED = (
     TableErasure(
         "members",
         _PROFILE,
-        deleted_by="rollups.members",
+        deleted_by="facts.members",
         retained={
             "member_id is_member optin_channel optin_subchannel optin_platform gender birth_date subunit_ids group_ids "
             "favorite_stores consents_true consents_false marketing sms_status email_status push_status country "
@@ -213,7 +213,7 @@ DERIVED = (
     TableErasure(
         "member_states",
         _PROFILE,
-        deleted_by="rollups.members",
+        deleted_by="facts.members",
         retained={
             "profile_id since until groups optin_channel optin_subchannel optin_platform gender birth_date "
             "consents_true consents_false": _COUNTED,
@@ -222,7 +222,7 @@ DERIVED = (
     TableErasure(
         "membership_events",
         _PROFILE,
-        deleted_by="rollups.members",
+        deleted_by="facts.members",
         retained={
             "profile_id membership_id type at is_told optin_channel optin_subchannel optin_platform gender age "
             "consents_true consents_false": _COUNTED,
@@ -232,7 +232,7 @@ DERIVED = (
     TableErasure(
         "purchases",
         _MEMBER,
-        deleted_by="rollups.purchases",
+        deleted_by="facts.purchases",
         retained={
             "id since at counted sales amount member_id location channel brands brand_amounts dimension_frequency "
             "dimension_recency dimension_join gender age": _COUNTED,
@@ -255,7 +255,7 @@ DERIVED = (
     TableErasure(
         "sending_dispatches",
         _PROFILE,
-        deleted_by="rollups.sending_events",
+        deleted_by="facts.sending_events",
         retained={
             "id sending_id profile_id transmitted_at seen gender age optin_platform country days": _COUNTED,
             "key": _DIGEST,
@@ -264,13 +264,13 @@ DERIVED = (
     TableErasure(
         "sending_events",
         _DISPATCH,
-        deleted_by="rollups.sending_events",
+        deleted_by="facts.sending_events",
         retained={"dispatch_id sending_id at event": _COUNTED, "key": _DIGEST},
     ),
     TableErasure(
         "offer_events",
         _PROFILE,
-        deleted_by="rollups.offer_events",
+        deleted_by="facts.offer_events",
         retained={
             "offer_id at profile_id location_id event": _COUNTED,
             "key": _DIGEST,
@@ -280,13 +280,13 @@ DERIVED = (
     TableErasure(
         "link_visits",
         _VISITOR,
-        deleted_by="rollups.link_visits",
+        deleted_by="facts.link_visits",
         retained={"link_id at visitor": _COUNTED, "key": _DIGEST},
     ),
     TableErasure(
         "link_visitors",
         "key = ANY ($2)",
-        deleted_by="rollups.link_visits",
+        deleted_by="facts.link_visits",
         retained={"key number is_profile": _COUNTED},
     ),
     TableErasure("link_rollups", impersonal_columns="link_id bucket community_id segment visits step visitors"),

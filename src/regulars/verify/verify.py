@@ -14,9 +14,8 @@ import msgspec
 import pyarrow as pa
 
 from regulars.aggregations.table import STORED_AGGREGATIONS, VALUE_COLUMNS, values_statement
+from regulars.facts.registry import FACT_TYPES
 from regulars.model import address_country
-from regulars.rollups import partitions
-from regulars.rollups.intervals import ALL_INTERVALS
 from regulars.storage.copy_out import TIMESTAMP
 from regulars.storage.database import Database, Scope
 from regulars.verify import export, timezone_check
@@ -87,13 +86,6 @@ ORDER BY id
 """
 
 _DERIVED = (files("regulars.verify") / "verify_derived.sql").read_text()
-_PURCHASES = (files("regulars.verify") / "verify_purchases.sql").read_text()
-
-_MEMBERS = (files("regulars.verify") / "verify_members.sql").read_text()
-
-_SENDINGS = (files("regulars.verify") / "verify_sendings.sql").read_text()
-_LINKS = (files("regulars.verify") / "verify_links.sql").read_text()
-_OFFERS = (files("regulars.verify") / "verify_offers.sql").read_text()
 
 _COMPARED = (*VALUE_COLUMNS, "next_change_at")
 
@@ -135,25 +127,14 @@ async def verify(
         first = None if part.last == _GREATEST else UUID(int=part.last.int + 1)
     async with database.read_transaction(community_id) as scope:
         locations = await scope.fetch(_LOCATIONS, community_id)
-        derived = [row for each in (_DERIVED, _PURCHASES) for row in await scope.fetch(each, community_id)]
-        # Reports have no past of their own: what was answered then is what is kept for then.
-        reports = [] if as_of is not None else await _of_reports(scope)
+        derived = await scope.fetch(_DERIVED, community_id)
+        for fact_type in FACT_TYPES:
+            if fact_type.verify is not None:
+                derived += await fact_type.verify(scope, as_of)
     for difference in _misplaced(locations):
         yield difference
-    for row in [*derived, *reports]:
+    for row in derived:
         yield Discrepancy(row["key"], row["name"], row["kept"], row["recomputed"])
-
-
-async def _of_reports(scope: Scope) -> list[Any]:
-    """What differs of members, of their counts, history and balance, of sendings, visits of links, and offers."""
-    steps, firsts = [interval.code for interval in ALL_INTERVALS], partitions.retention_starts(scope.now)
-    members = await scope.fetch(_MEMBERS, scope.community_id, scope.now, steps, firsts)
-    others = [
-        row
-        for each in (_SENDINGS, _LINKS, _OFFERS)
-        for row in await scope.fetch(each, scope.community_id, steps, firsts)
-    ]
-    return [*members, *others]
 
 
 async def _zones(database: Database, community_id: int) -> list[Discrepancy]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from regulars.core.errors import ValidationError, field_error
-from regulars.facts import sending_events, write_sending_events
+from regulars.facts import sending_events
 from regulars.facts.sending_events import SendingEventIn, SendingEventRow
 from regulars.ingest.providers import replay_guard
 from regulars.ingest.providers.provider import ParsedWebhook, Provider, ProviderEvent
@@ -46,7 +46,7 @@ async def handle(uow: UnitOfWork, provider: Provider, setup: ProviderConfig, con
         await replay_guard.consume(uow, provider.name, content.token)
     found = [_row(each, provider, setup, uow.community.timezone) for each in content.events]
     rows = [each for each in found if isinstance(each, SendingEventRow)]
-    written = iter(await write_sending_events.write_many(uow, rows) if rows else ())
+    written = iter(await sending_events.write_many(uow, rows) if rows else ())
     taken = WebhookResult()
     for place, each in enumerate(found):
         outcome = next(written) if isinstance(each, SendingEventRow) else each

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 import msgspec
 
 from regulars.core.errors import ValidationError
+from regulars.facts.columns import MAX_SHOWN_LENGTH, Columns, parse_cell
 from regulars.loading.readers import lines as physical
-from regulars.loading.readers.columns import MAX_SHOWN_LENGTH, Columns, parse_cell
 from regulars.loading.readers.limits import MAX_LINE_BYTES, UNLIMITED, FileLimits
 from regulars.loading.readers.rows import FileRow, RawRow, RejectedRow
 

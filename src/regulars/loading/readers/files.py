@@ -7,8 +7,8 @@ from enum import Enum
 from pathlib import Path
 from typing import BinaryIO
 
+from regulars.facts.columns import Columns
 from regulars.loading.readers import csv, ndjson, parquet
-from regulars.loading.readers.columns import Columns
 from regulars.loading.readers.compression import Compression, decompress, detect_compression
 from regulars.loading.readers.limits import UNLIMITED, FileLimits
 from regulars.loading.readers.lines import split_lines

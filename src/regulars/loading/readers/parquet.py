@@ -8,7 +8,7 @@ import pyarrow
 import pyarrow.compute
 import pyarrow.parquet
 
-from regulars.loading.readers.columns import Columns
+from regulars.facts.columns import Columns
 from regulars.loading.readers.rows import FileRow, RawRow, RejectedRow
 
 _AT_ONCE = 1000

@@ -1,10 +1,14 @@
 """Keeps purchases as reports count them: told in the transaction of the facts, added up by a fold."""
 
-from collections.abc import Collection
-from importlib.resources import files
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Any
 
+from regulars.facts.fact_type import Compaction, FactType
 from regulars.model.community import Community
+from regulars.model.unit_of_work import UnitOfWork
 from regulars.rollups import member_bitmaps
+from regulars.storage import sql_files
 from regulars.storage.database import Database, Scope
 
 METRIC_FAMILY = "purchases"
@@ -23,7 +27,8 @@ MAX_UNCOMPACTED = 20_000
 
 _told: dict[int, int] = {}
 
-_TELL = (files("regulars.rollups") / "tell_purchases.sql").read_text()
+_RECORD = sql_files.load("regulars.facts", "purchases_record")
+_VERIFY = sql_files.load("regulars.facts", "purchases_verify")
 
 
 async def record(scope: Scope, community: Community, transaction_ids: Collection[int]) -> int:
@@ -32,7 +37,7 @@ async def record(scope: Scope, community: Community, transaction_ids: Collection
     The caller holds their locks since an earlier statement, and the values of their profiles are refreshed.
     """
     changed: int = await scope.fetchval(
-        _TELL,
+        _RECORD,
         scope.community_id,
         sorted(transaction_ids),
         scope.now,
@@ -287,3 +292,33 @@ async def repair(database: Database) -> int:
     async with database.unscoped_connection() as connection:
         repaired: int = await connection.fetchval("SELECT repair_purchase_marks()")
     return repaired
+
+
+async def _record(uow: UnitOfWork) -> None:
+    if uow.changed_transactions:
+        uow.purchases_recorded += len(uow.changed_transactions)
+        uow.purchases_superseded += await record(uow, uow.community, uow.changed_transactions)
+
+
+async def _apply_backpressure(database: Database, uow: UnitOfWork) -> None:
+    if uow.load_id is None:
+        await apply_backpressure(database, uow.community_id, uow.purchases_recorded, uow.purchases_superseded)
+
+
+async def _verify(scope: Scope, as_of: datetime | None) -> Sequence[Any]:
+    return await scope.fetch(_VERIFY, scope.community_id)
+
+
+PURCHASES = FactType(
+    name="purchases",
+    description="Transactions as reports count them, with the buyer as of the purchase; derived from transactions.",
+    record=_record,
+    compaction=Compaction(
+        pending_communities=pending_communities,
+        compact=compact,
+        compact_pending=compact_pending,
+        apply_backpressure=_apply_backpressure,
+        repair=repair,
+    ),
+    verify=_verify,
+)

@@ -1,0 +1,189 @@
+"""Members: their dimensions, counts and history, derived in the transaction of the facts.
+
+A change of a profile or a membership updates the dimensions of the profile, and appends deltas to counts of members, which
+compaction adds up.
+"""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime, timedelta
+from operator import attrgetter
+from typing import Any
+from uuid import UUID
+
+from regulars.facts.fact_type import Compaction, FactType
+from regulars.model.community import Community
+from regulars.model.unit_of_work import UnitOfWork
+from regulars.rollups import compaction, partitions, snapshots
+from regulars.rollups.intervals import GRANULARITIES
+from regulars.storage import sql_files
+from regulars.storage.database import Database, Scope
+
+PERSONAL_PROPERTIES = (
+    "title", "name", "firstname", "middlename", "lastname", "fullname", "surname", "email", "mail", "emailaddress",
+    "phone", "phonenumber", "mobile", "mobilephone", "telephone", "cellphone", "birthday", "birthdate", "dateofbirth",
+    "dob", "address", "address1", "address2", "addressline1", "addressline2", "addressline3", "street",
+    "streetaddress", "postcode", "postalcode", "zip", "zipcode",
+)  # fmt: skip
+"""Normalized names of properties that identify a person, and are therefore left out of all reports."""
+
+
+_MEMBERS = sql_files.load("regulars.facts", "members_recompute")
+_APPEND_DELTAS = sql_files.load("regulars.facts", "members_append_deltas")
+_STORE = sql_files.load("regulars.facts", "members_store")
+_VERIFY = sql_files.load("regulars.facts", "members_verify")
+
+_RECOMPUTE = _MEMBERS + _APPEND_DELTAS + _STORE
+
+# Stores every single delta in temporary tables, instead of appending their sums for compaction.
+_STAGE_DELTAS = """
+group_moves AS (
+    INSERT INTO pg_temp.moved_groups (groups, at, n)
+    SELECT groups, since, sign FROM stood WHERE since < until AND groups <> '{}'
+    UNION ALL
+    SELECT groups, until, -sign FROM stood WHERE since < until AND until < 'infinity' AND groups <> '{}'
+    RETURNING 1
+),
+balance_moves AS (
+    INSERT INTO pg_temp.moved_joins (
+        n, at, type, optin_channel, optin_subchannel, optin_platform, gender, age, consents_true, consents_false
+    )
+    SELECT 1, at, type, optin_channel, optin_subchannel, optin_platform, gender, age, consents_true, consents_false
+    FROM events
+    WHERE is_told
+    UNION ALL
+    SELECT -1, at, type, optin_channel, optin_subchannel, optin_platform, gender, age, consents_true, consents_false
+    FROM told
+    WHERE is_told
+    RETURNING 1
+),
+"""
+_RECOMPUTE_AND_STAGE = _MEMBERS + _STAGE_DELTAS + _STORE
+
+_CREATE_STAGING_TABLES = """
+CREATE TEMPORARY TABLE moved_groups (groups text[], at timestamptz, n bigint) ON COMMIT DROP;
+CREATE TEMPORARY TABLE moved_joins (
+    n bigint, at timestamptz, type text, optin_channel text, optin_subchannel text, optin_platform text, gender text,
+    age text, consents_true text[], consents_false text[]
+) ON COMMIT DROP
+"""
+
+
+def normalize_property_name(name: str) -> str:
+    """Normalizes the name of a property for comparison: lower-case letters and digits."""
+    return "".join(letter for letter in name.lower() if letter.isalnum())
+
+
+def personal_properties(community: Community) -> list[str]:
+    """The normalized names of the properties that are left out of a community's reports.
+
+    The community's attribute `personal` adds more, as a list or separated by commas.
+    """
+    more: Any = community.attributes.get("personal") or ()
+    names = more.split(",") if isinstance(more, str) else more
+    return sorted({*PERSONAL_PROPERTIES, *(normalize_property_name(str(each)) for each in names)})
+
+
+async def recompute(scope: Scope, community: Community, profile_ids: Collection[UUID]) -> int:
+    """Recomputes the member dimensions of profiles, and appends the deltas of counts and of joins and leaves.
+
+    Returns the number of deltas. An earlier statement locked the profiles.
+    """
+    deltas: int = await scope.fetchval(_RECOMPUTE, *_arguments(scope, community, profile_ids))
+    return deltas
+
+
+async def stage_deltas(scope: Scope, community: Community, profile_ids: Collection[UUID]) -> None:
+    """Recomputes the member dimensions of profiles, and stores the deltas in temporary tables of the transaction.
+
+    The caller adds them to counts and rollups before it commits. `moved_groups` has changes of the number of members in
+    groups, `moved_joins` joins and leaves; what was counted before and no longer is has a negative number.
+    """
+    await scope.execute(_CREATE_STAGING_TABLES)
+    await scope.execute(_RECOMPUTE_AND_STAGE, *_arguments(scope, community, profile_ids))
+
+
+def _arguments(scope: Scope, community: Community, profile_ids: Collection[UUID]) -> tuple[object, ...]:
+    ordered = sorted(profile_ids, key=attrgetter("int"))
+    return scope.community_id, ordered, scope.now, community.timezone, personal_properties(community)
+
+
+async def _record(uow: UnitOfWork) -> None:
+    if not uow.dirty_members:
+        return
+    if uow.update_member_rollups is not None:
+        await uow.update_member_rollups(uow)
+        return
+    uow.delta_rows += await recompute(uow, uow.community, uow.dirty_members)
+    if uow.is_backfill:
+        joined = await snapshots.profiles_with_new_memberships(uow, uow.dirty_members)
+        await snapshots.recount(uow, joined)
+
+
+async def _apply_backpressure(database: Database, uow: UnitOfWork) -> None:
+    await compaction.apply_backpressure(database, uow.community_id, uow.delta_rows)
+
+
+TOMBSTONE_RETENTION = timedelta(days=2)
+"""How long replicas have to remove a profile that was erased."""
+
+
+async def _drop_tombstones(database: Database, community_id: int) -> int:
+    async with database.write_transaction(community_id) as scope:
+        status = await scope.execute(
+            "DELETE FROM members WHERE community_id = $1 AND member_id IS NULL AND updated_at < $2",
+            community_id,
+            scope.now - TOMBSTONE_RETENTION,
+        )
+    return int(status.rpartition(" ")[2])
+
+
+async def _verify(scope: Scope, as_of: datetime | None) -> Sequence[Any]:
+    if as_of is not None:
+        return ()
+    return await scope.fetch(
+        _VERIFY, scope.community_id, scope.now, GRANULARITIES, partitions.retention_starts(scope.now)
+    )
+
+
+# A group that had members earlier has a history, and therefore keeps its count of 0.
+_EMPTY_COUNTS = (
+    "DELETE FROM group_rollups WHERE community_id = $1 AND n = 0",
+    "DELETE FROM balance_rollups WHERE community_id = $1 AND n = 0",
+    "DELETE FROM snapshot_rollups WHERE community_id = $1 AND n = 0",
+    """
+    DELETE FROM group_counts AS counted
+    WHERE community_id = $1 AND members_count = 0
+        AND (grouping_type, grouping_value) NOT IN (
+            SELECT grouping_type, grouping_value FROM group_rollups WHERE community_id = $1
+            UNION ALL
+            SELECT grouping_type, grouping_value FROM group_deltas WHERE community_id = $1
+        )
+    """,
+    """
+    DELETE FROM snapshot_counts AS counted
+    WHERE community_id = $1 AND members_count = 0
+        AND alike NOT IN (
+            SELECT alike FROM snapshot_rollups WHERE community_id = $1
+            UNION ALL
+            SELECT alike FROM snapshot_members WHERE community_id = $1
+        )
+    """,
+)
+
+MEMBERS = FactType(
+    name="members",
+    description="Member dimensions, counts of members by group, joins and leaves, and snapshots; derived from profiles.",
+    record=_record,
+    erase=snapshots.recount,
+    compaction=Compaction(
+        pending_communities=compaction.pending_communities,
+        compact=compaction.compact,
+        compact_pending=compaction.compact_pending,
+        apply_backpressure=_apply_backpressure,
+        repair=compaction.repair,
+    ),
+    rollup_tables=("group_rollups", "balance_rollups", "snapshot_rollups"),
+    empty_counts=_EMPTY_COUNTS,
+    drop_expired=_drop_tombstones,
+    verify=_verify,
+)
