@@ -88,7 +88,7 @@ def test_the_roles_migrate_back_up_and_restore_and_can_do_nothing_else(
     with psycopg.connect(deployed.url("backup"), autocommit=True) as connection:
         assert connection.execute("SELECT count(*) FROM transactions").fetchone() == (1,)
         connection.execute("SET default_transaction_read_only = off")
-        for statement in ("DELETE FROM transactions", "SELECT gather_statistics()", "CREATE TABLE t (a int)"):
+        for statement in ("DELETE FROM transactions", "SELECT analyze_grown_tables()", "CREATE TABLE t (a int)"):
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 connection.execute(statement.encode())
     with psycopg.connect(deployed.url("owner")) as connection:

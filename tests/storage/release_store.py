@@ -20,12 +20,14 @@ from regulars.api.app import create_app
 from regulars.auth import tokens
 from regulars.auth.organizations import update
 from regulars.demo.mall import mall
+from regulars.facts import maintenance
+from regulars.facts.registry import FACT_TYPES
 from regulars.jobs.refresh_due import refresh_community
 from regulars.model import community as communities
 from regulars.model.community import NewCommunity
 from regulars.reports.registry import REPORTS
 from regulars.reports.report import Report, ReportFormat
-from regulars.rollups import compaction, partitions, purchases, snapshots
+from regulars.rollups import partitions, snapshots
 from regulars.settings import Settings
 from regulars.storage import embedded, retention
 from regulars.storage.database import Database
@@ -72,8 +74,7 @@ async def prepare(database: Database) -> None:
     """Prepares a migrated database as the server does at its start, by the clock of the database."""
     await retention.maintain_partitions(database, 7)
     await partitions.ensure(database)
-    await compaction.repair(database)
-    await purchases.repair(database)
+    await maintenance.repair(database)
 
 
 async def populate(database: Database, clock: ManualClock) -> TokenPair:
@@ -86,13 +87,16 @@ async def populate(database: Database, clock: ManualClock) -> TokenPair:
     new = NewCommunity(**mall.community(), organization=ORGANIZATION)
     async for club in create_club(database, clock, new):
         fixture = ClubFixture(club)
-        for entity, rows in _tables().items():
+        tables = _tables()
+        assert set(tables) >= {each.name for each in FACT_TYPES.loadable()}
+        for entity, rows in tables.items():
             summary = await fixture.load(entity, rows)
             assert not summary.rejections, (entity, summary.rejections[:3])
         for _ in range(2):
             await snapshots.take(database, club.community.id)
-            await compaction.compact(database, club.community.id)
-            await purchases.compact(database, club.community.id)
+            for fact_type in FACT_TYPES:
+                if fact_type.compaction is not None:
+                    await fact_type.compaction.compact(database, club.community.id)
             clock.advance(minutes=15)
         await _change(club)
         await refresh_community(database, club.community.id, lambda: False)
@@ -101,7 +105,7 @@ async def populate(database: Database, clock: ManualClock) -> TokenPair:
         async with database.unscoped_connection() as connection:
             token = tokens.NewToken(club.community.organization_id, "reports", ["Reporting:*"])
             reporting = await tokens.create(connection, token, clock())
-            limits = {"reporting_capacity": 1_000_000_000, "general_capacity": 1_000_000_000}
+            limits = {"reporting_burst": 1_000_000_000, "general_burst": 1_000_000_000}
             await update(connection, ORGANIZATION, limits)
         assert clock.at == AS_OF
         assert await differences(database) == []
@@ -199,7 +203,7 @@ async def differences(database: Database) -> list[str]:
 @asynccontextmanager
 async def client(database: Database, pair: TokenPair) -> AsyncIterator[httpx.AsyncClient]:
     """A client of a server on the store, with the tokens of its club and its organization."""
-    server = AppContext(Settings(data=FOLDER), database)
+    server = AppContext(Settings(data_dir=FOLDER), database)
     headers = {
         "Authorization": f"Bearer {pair.club}",
         "X-Client-Authorization": pair.reporting,

@@ -142,7 +142,7 @@ async def test_another_role_may_call_no_function_of_the_owner(database_urls: tup
         await connection.execute("CREATE ROLE passing_by; GRANT USAGE ON SCHEMA public TO passing_by")
         await connection.execute("SET LOCAL ROLE passing_by")
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
-            await connection.execute("SELECT keep_rollups('5m', 'day', '2100-01-01', '2100-01-02')")
+            await connection.execute("SELECT ensure_rollup_partitions('5m', 'day', '2100-01-01', '2100-01-02')")
     finally:
         await transaction.rollback()
         await connection.close()
@@ -181,11 +181,11 @@ async def test_no_caller_drops_what_is_still_to_be_kept(database: Database) -> N
     async with database.unscoped_connection() as connection:
         for feed in retention.PARTITIONED_TABLES:
             for ago in (0, 1):
-                await connection.execute("SELECT keep_partition($1, $2)", feed, now.date() - timedelta(days=ago))
+                await connection.execute("SELECT ensure_partition($1, $2)", feed, now.date() - timedelta(days=ago))
         kept: set[str] = set()
         for interval, unit in partitions_module.PARTITION_UNITS.items():
             first = partitions_module.retention_start(interval, now)
-            await connection.execute("SELECT keep_rollups($1, $2, $3, $4)", interval.code, unit, first, now)
+            await connection.execute("SELECT ensure_rollup_partitions($1, $2, $3, $4)", interval.code, unit, first, now)
             prefix = f"offer_rollups_{interval.code}_"
             kept |= {
                 each
@@ -194,7 +194,7 @@ async def test_no_caller_drops_what_is_still_to_be_kept(database: Database) -> N
             }
         far = datetime(2190, 1, 1, tzinfo=UTC)
         for interval, unit in partitions_module.PARTITION_UNITS.items():
-            await connection.execute("SELECT keep_rollups($1, $2, $3, $3)", interval.code, unit, far)
+            await connection.execute("SELECT ensure_rollup_partitions($1, $2, $3, $3)", interval.code, unit, far)
         for feed in retention.PARTITIONED_TABLES:
             await connection.execute("SELECT drop_partitions($1, $2)", feed, far.date())
         left = await partitions(connection)
@@ -206,7 +206,7 @@ async def test_no_caller_drops_what_is_still_to_be_kept(database: Database) -> N
 
 async def test_the_database_keeps_rollups_as_long_as_reports_show_them(database: Database) -> None:
     async with database.unscoped_connection() as connection:
-        rows = await connection.fetch("SELECT * FROM rollup_terms()")
+        rows = await connection.fetch("SELECT * FROM rollup_retention()")
     declared = {(each.code, unit, each.retention) for each, unit in partitions_module.PARTITION_UNITS.items()}
     assert {tuple(row.values()) for row in rows} == declared
     assert {each for each in Interval if each.retention is not None} == set(partitions_module.PARTITION_UNITS)
@@ -215,24 +215,36 @@ async def test_the_database_keeps_rollups_as_long_as_reports_show_them(database:
 @pytest.mark.parametrize(
     ("statement", "message"),
     [
-        ("keep_partition('transactions', '2030-01-01')", "no partitioned feed is called transactions"),
-        ("keep_partition(NULL, '2030-01-01')", "no partitioned feed is called"),
-        ("keep_partition('outbox', NULL)", "a day of outbox is from"),
-        ("keep_partition('outbox', '9999-01-01')", "a day of outbox is from"),
-        ("keep_partition('outbox', 'infinity')", "a day of outbox is from"),
-        ("drop_partitions('offers', '2030-01-01')", "no partitioned feed is called offers"),
-        ("drop_partitions('outbox', 'infinity')", "a day of outbox is from"),
-        ("drop_partitions('outbox', NULL)", "a day of outbox is from"),
-        ("keep_rollups('5m', 'year', '2030-01-01', '2030-01-02')", "no rollups are kept by step 5m in partitions"),
-        ("keep_rollups('1w', 'day', '2030-01-01', '2030-01-02')", "no rollups are kept by step 1w"),
-        ("keep_rollups(NULL, 'day', '2030-01-01', '2030-01-02')", "no rollups are kept by step"),
-        ("keep_rollups('5m', 'day', '2030-01-02', '2030-01-01')", "partitions are made from 2000 to 2199"),
-        ("keep_rollups('5m', 'day', '2030-01-01', '2031-01-01')", "at most 200 of a step"),
-        ("keep_rollups('5m', 'day', '2030-01-01', 'infinity')", "partitions are made from 2000 to 2199"),
-        ("keep_rollups('5m', 'day', NULL, '2031-01-01')", "partitions are made from 2000 to 2199"),
-        ("revoke_token(1, 1, NULL)", "a token is revoked at an instant"),
-        ("set_organization_setting('x', 'name', 1)", "no setting of an organization is called name"),
-        ("set_organization_setting('x', NULL, 1)", "no setting of an organization is called"),
+        ("ensure_partition('transactions', '2030-01-01')", "unknown partitioned table transactions"),
+        ("ensure_partition(NULL, '2030-01-01')", "unknown partitioned table"),
+        ("ensure_partition('outbox', NULL)", "of outbox is out of range"),
+        ("ensure_partition('outbox', '9999-01-01')", "of outbox is out of range"),
+        ("ensure_partition('outbox', 'infinity')", "of outbox is out of range"),
+        ("drop_partitions('offers', '2030-01-01')", "unknown partitioned table offers"),
+        ("drop_partitions('outbox', 'infinity')", "of outbox is out of range"),
+        ("drop_partitions('outbox', NULL)", "of outbox is out of range"),
+        (
+            "ensure_rollup_partitions('5m', 'year', '2030-01-01', '2030-01-02')",
+            "rollups by 5m have no partitions by year",
+        ),
+        (
+            "ensure_rollup_partitions('1w', 'day', '2030-01-01', '2030-01-02')",
+            "rollups by 1w have no partitions by day",
+        ),
+        ("ensure_rollup_partitions(NULL, 'day', '2030-01-01', '2030-01-02')", "have no partitions by day"),
+        (
+            "ensure_rollup_partitions('5m', 'day', '2030-01-02', '2030-01-01')",
+            "of partitions is invalid: within 2000 to 2199",
+        ),
+        ("ensure_rollup_partitions('5m', 'day', '2030-01-01', '2031-01-01')", "at most 200 partitions"),
+        (
+            "ensure_rollup_partitions('5m', 'day', '2030-01-01', 'infinity')",
+            "of partitions is invalid: within 2000 to 2199",
+        ),
+        ("ensure_rollup_partitions('5m', 'day', NULL, '2031-01-01')", "of partitions is invalid: within 2000 to 2199"),
+        ("revoke_token(1, 1, NULL)", "the time of the revocation is null"),
+        ("set_organization_setting('x', 'name', 1)", "unknown organization setting name"),
+        ("set_organization_setting('x', NULL, 1)", "unknown organization setting"),
     ],
 )
 async def test_functions_check_their_arguments(statement: str, message: str, database: Database) -> None:
@@ -263,7 +275,7 @@ def test_surplus_and_missing_privileges_are_found_and_corrected(empty_urls: tupl
             f"GRANT UPDATE (organization_id) ON communities TO {APP_ROLE}",
             f"REVOKE INSERT ON transactions FROM {APP_ROLE}",
             f"GRANT UPDATE ON SEQUENCE communities_id_seq TO {APP_ROLE}",
-            "GRANT EXECUTE ON FUNCTION gather_statistics() TO PUBLIC",
+            "GRANT EXECUTE ON FUNCTION analyze_grown_tables() TO PUBLIC",
             "GRANT SELECT ON profiles TO PUBLIC",
         ):
             owner.execute(statement.encode())
@@ -277,7 +289,7 @@ def test_surplus_and_missing_privileges_are_found_and_corrected(empty_urls: tupl
             ("REVOKE", "communities", "UPDATE (organization_id)", ""),
             ("GRANT", "transactions", "INSERT", ""),
             ("REVOKE", "communities_id_seq", "UPDATE", ""),
-            ("REVOKE", "gather_statistics()", "EXECUTE", "PUBLIC"),
+            ("REVOKE", "analyze_grown_tables()", "EXECUTE", "PUBLIC"),
             ("REVOKE", "profiles", "SELECT", "PUBLIC"),
         }
         bring_up(empty_urls)
@@ -305,7 +317,7 @@ async def test_the_app_s_role_can_not_turn_row_level_security_off(club: Club) ->
     for statement in (
         "ALTER TABLE locations DISABLE ROW LEVEL SECURITY",
         "DROP POLICY own_community ON locations",
-        "CREATE OR REPLACE FUNCTION rollup_terms() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+        "CREATE OR REPLACE FUNCTION rollup_retention() RETURNS int LANGUAGE sql AS 'SELECT 1'",
     ):
         async with club.database.write_transaction(club.community.id) as scope:
             with pytest.raises(asyncpg.InsufficientPrivilegeError):

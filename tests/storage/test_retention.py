@@ -67,8 +67,8 @@ async def test_a_write_on_a_day_that_nobody_prepared_makes_its_own(club: Club) -
     assert "20710101" in await days(club.database, "outbox")
 
 
-@pytest.mark.parametrize("function", ["keep_partition", "drop_partitions"])
+@pytest.mark.parametrize("function", ["ensure_partition", "drop_partitions"])
 async def test_only_feeds_have_partitions(function: str, database: Database) -> None:
     async with database.unscoped_connection() as connection:
-        with pytest.raises(asyncpg.RaiseError, match="no partitioned feed is called transactions"):
+        with pytest.raises(asyncpg.RaiseError, match="unknown partitioned table transactions"):
             await connection.execute(f"SELECT {function}('transactions', $1)", date(2030, 1, 1))

@@ -131,7 +131,7 @@ async def analyze_if_grown(database: Database, rows: int) -> None:
     """Has the database look anew at tables that so many rows may have made much larger."""
     if rows >= ANALYZE_MIN_ROWS:
         async with database.unscoped_connection() as connection:
-            await connection.execute("SELECT gather_statistics()")
+            await connection.execute("SELECT analyze_grown_tables()")
 
 
 def _reject(summary: LoadSummary, rejection: RejectedRow, options: LoadOptions) -> None:

@@ -169,7 +169,7 @@ WITH span AS MATERIALIZED (
     WHERE community_id = $community
 ),
 months AS MATERIALIZED (
-    SELECT m.bucket, m.ends FROM span CROSS JOIN LATERAL whole_buckets('1mo', since, until, $zone) AS m
+    SELECT m.bucket, m.ends FROM span CROSS JOIN LATERAL complete_buckets('1mo', since, until, $zone) AS m
 ),
 middle AS MATERIALIZED (
     SELECT min(bucket) AS since, max(ends) AS until FROM months
@@ -179,9 +179,9 @@ days AS MATERIALIZED (
     FROM span
     CROSS JOIN middle
     CROSS JOIN LATERAL (
-        SELECT * FROM whole_buckets('1d', span.since, least(span.until, span.since + interval '62 days'), $zone)
+        SELECT * FROM complete_buckets('1d', span.since, least(span.until, span.since + interval '62 days'), $zone)
         UNION
-        SELECT * FROM whole_buckets('1d', greatest(span.since, span.until - interval '62 days'), span.until, $zone)
+        SELECT * FROM complete_buckets('1d', greatest(span.since, span.until - interval '62 days'), span.until, $zone)
     ) AS d
     WHERE d.bucket >= {_DAYS_KEPT} AND (d.ends <= middle.since OR d.bucket >= middle.until OR middle.since IS NULL)
 ),

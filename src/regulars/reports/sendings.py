@@ -69,10 +69,10 @@ def _range(interval: Interval) -> str:
         first = f"greatest(first_at, {kept_since})"
         is_kept = f"last_at >= {kept_since}"
     return f"""'{step}', CASE WHEN {is_kept} THEN json_build_object(
-                'from', utc_text(bucket_start({first}, '{step}', zone)),
+                'from', iso8601_utc(bucket_start({first}, '{step}', zone)),
                 'to', CASE
                     WHEN bucket_start($now, '{step}', zone) > bucket_start(last_at, '{step}', zone)
-                    THEN utc_text(bucket_start(last_at, '{step}', zone))
+                    THEN iso8601_utc(bucket_start(last_at, '{step}', zone))
                 END
             ) END"""
 

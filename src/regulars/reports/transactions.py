@@ -70,7 +70,7 @@ END"""
 _OF_SERIES = f"""
     SELECT bucket_start(whole.bucket, $interval, $zone) AS label, step, whole.bucket, whole.ends
     FROM (SELECT CASE $interval WHEN '1mo' THEN '1mo' ELSE '1d' END AS step) AS steps
-    CROSS JOIN LATERAL whole_buckets(step, {_FIRST}, {_LAST}, $zone) AS whole
+    CROSS JOIN LATERAL complete_buckets(step, {_FIRST}, {_LAST}, $zone) AS whole
     WHERE $interval NOT IN ('5m', '1h')
 """
 
@@ -86,22 +86,22 @@ _OF_RANGE = """
     ) AS range
     CROSS JOIN LATERAL (
         WITH months AS MATERIALIZED (
-            SELECT bucket, ends FROM whole_buckets('1mo', range.since, range.until, $zone)
+            SELECT bucket, ends FROM complete_buckets('1mo', range.since, range.until, $zone)
         )
         SELECT '1mo' AS step, bucket, ends FROM months
         UNION
         SELECT '1d', bucket, ends
         FROM (
-            SELECT * FROM whole_buckets(
+            SELECT * FROM complete_buckets(
                 '1d', range.since, least(range.until, range.since + interval '33 days'), $zone
             )
             UNION
-            SELECT * FROM whole_buckets(
+            SELECT * FROM complete_buckets(
                 '1d', greatest(range.since, range.until - interval '33 days'), range.until, $zone
             )
             UNION
             -- Between months there are no other days, and without a month there are less than 62.
-            SELECT * FROM whole_buckets('1d', range.since, range.until, $zone)
+            SELECT * FROM complete_buckets('1d', range.since, range.until, $zone)
             WHERE NOT EXISTS (SELECT FROM months)
         ) AS days
         WHERE NOT EXISTS (SELECT FROM months WHERE days.bucket >= months.bucket AND days.bucket < months.ends)

@@ -45,7 +45,11 @@ async def ensure(database: Database) -> int:
     async with database.unscoped_connection() as connection:
         for interval, unit in PARTITION_UNITS.items():
             dropped += await connection.fetchval(
-                "SELECT keep_rollups($1, $2, $3, $4)", interval.code, unit, retention_start(interval, now), now + _AHEAD
+                "SELECT ensure_rollup_partitions($1, $2, $3, $4)",
+                interval.code,
+                unit,
+                retention_start(interval, now),
+                now + _AHEAD,
             )
     return dropped
 

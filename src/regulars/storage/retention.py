@@ -12,7 +12,7 @@ async def ensure_day_partitions(database: Database, day: date) -> None:
     """Makes the partitions of one day where they are missing."""
     async with database.unscoped_connection() as connection:
         for feed in PARTITIONED_TABLES:
-            await connection.execute("SELECT keep_partition($1, $2)", feed, day)
+            await connection.execute("SELECT ensure_partition($1, $2)", feed, day)
 
 
 async def maintain_partitions(database: Database, outbox_retention_days: int) -> int:

@@ -76,7 +76,7 @@ BEGIN
             last := ((community::bigint + 1) << 32) - 1;
         END IF;
         EXECUTE format('CREATE SEQUENCE public.%I MINVALUE %s MAXVALUE %s', name, first, last);
-        -- Whoever may write the community's rows may number them.
+        -- Roles that may insert rows of the community may draw their ids.
         FOR role IN
             SELECT x.grantee::regrole
             FROM pg_class AS c

@@ -1,7 +1,7 @@
 -- Functions of instants and buckets of local time.
 
 -- An instant in ISO 8601, in UTC.
-CREATE FUNCTION utc_text(at timestamptz) RETURNS text
+CREATE FUNCTION iso8601_utc(at timestamptz) RETURNS text
 LANGUAGE sql STABLE PARALLEL SAFE AS $$
 SELECT to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
 $$;
@@ -19,13 +19,13 @@ SELECT CASE step WHEN '1h' THEN 'hour' WHEN '1d' THEN 'day' WHEN '1w' THEN 'week
 $$;
 
 -- The UTC offset of a time zone at an instant.
-CREATE FUNCTION clock_offset(at timestamptz, zone text) RETURNS interval
+CREATE FUNCTION utc_offset(at timestamptz, zone text) RETURNS interval
 LANGUAGE sql STABLE PARALLEL SAFE AS $$
 SELECT at AT TIME ZONE zone - at AT TIME ZONE 'UTC'
 $$;
 
 -- As bucket_start, for instants close to a change of the zone's UTC offset.
-CREATE FUNCTION bucket_start_near_change(at timestamptz, step text, zone text) RETURNS timestamptz
+CREATE FUNCTION bucket_start_near_transition(at timestamptz, step text, zone text) RETURNS timestamptz
 LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE AS $$
 DECLARE
     clock timestamp := at AT TIME ZONE zone;
@@ -44,8 +44,8 @@ BEGIN
         after := date_trunc('second', at);
     ELSE
         -- The wall time at which it begins, by the offset before a change and by the one after it.
-        before := (start - clock_offset(about - interval '26 hours', zone)) AT TIME ZONE 'UTC';
-        after := (start - clock_offset(about + interval '26 hours', zone)) AT TIME ZONE 'UTC';
+        before := (start - utc_offset(about - interval '26 hours', zone)) AT TIME ZONE 'UTC';
+        after := (start - utc_offset(about + interval '26 hours', zone)) AT TIME ZONE 'UTC';
         IF before > after THEN
             middle := before;
             before := after;
@@ -61,7 +61,7 @@ BEGIN
     -- The bucket begins when the clocks are changed. They are at a whole second.
     WHILE after - before > interval '1 second' LOOP
         middle := date_trunc('second', before + (after - before) / 2);
-        IF clock_offset(middle, zone) = clock_offset(after, zone) THEN
+        IF utc_offset(middle, zone) = utc_offset(after, zone) THEN
             after := middle;
         ELSE
             before := middle;
@@ -73,7 +73,7 @@ $$;
 
 -- The start of the local bucket that contains an instant. Steps are 5m, 1h (same local hour and same offset), 1d, 1w
 -- (from Monday) and 1mo (same local date, week or month). Near a change of the zone's offset the start is searched for,
--- elsewhere it is computed. query/intervals.py is the same in Python.
+-- elsewhere it is computed. query/local_buckets.py does the same in Python.
 --
 -- Declared STABLE although time zone rules only change with the server's data: arithmetic on timestamptz is STABLE, and
 -- a function that claims to be IMMUTABLE would not be inlined.
@@ -83,12 +83,12 @@ SELECT CASE
     WHEN step = '5m' THEN CASE
         WHEN (at - interval '5 minutes') AT TIME ZONE zone = at AT TIME ZONE zone - interval '5 minutes'
         THEN date_bin('5 minutes', at, date_trunc('hour', at, zone))
-        ELSE bucket_start_near_change(at, step, zone)
+        ELSE bucket_start_near_transition(at, step, zone)
     END
     WHEN step = '1h' THEN CASE
         WHEN (at - interval '1 hour') AT TIME ZONE zone = at AT TIME ZONE zone - interval '1 hour'
         THEN date_trunc('hour', at, zone)
-        ELSE bucket_start_near_change(at, step, zone)
+        ELSE bucket_start_near_transition(at, step, zone)
     END
     -- Clocks are moved by 24 hours at most, and no zone's were ever moved twice within 76 hours. Those that are put
     -- back soon after `at` may repeat the midnight before it.
@@ -96,17 +96,17 @@ SELECT CASE
         WHEN (at - interval '50 hours') AT TIME ZONE zone
             = (at + interval '26 hours') AT TIME ZONE zone - interval '76 hours'
         THEN date_trunc('day', at, zone)
-        ELSE bucket_start_near_change(at, step, zone)
+        ELSE bucket_start_near_transition(at, step, zone)
     END
     WHEN (date_trunc(calendar_unit(step), at, zone) - interval '26 hours') AT TIME ZONE zone
         = date_trunc(calendar_unit(step), at, zone) AT TIME ZONE zone - interval '26 hours'
     THEN date_trunc(calendar_unit(step), at, zone)
-    ELSE bucket_start_near_change(at, step, zone)
+    ELSE bucket_start_near_transition(at, step, zone)
 END
 $$;
 
 -- The local days or months (by step) that lie completely between two instants.
-CREATE FUNCTION whole_buckets(step text, since timestamptz, until timestamptz, zone text)
+CREATE FUNCTION complete_buckets(step text, since timestamptz, until timestamptz, zone text)
 RETURNS TABLE (bucket timestamptz, ends timestamptz)
 LANGUAGE sql STABLE PARALLEL SAFE AS $$
 SELECT start, next

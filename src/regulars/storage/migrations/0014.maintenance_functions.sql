@@ -3,36 +3,36 @@
 -- pg_temp last: if pg_temp is not named it is searched first, and a caller's temporary table would shadow ours.
 
 -- Raises if a table has 4000 partitions: a statement locks every partition it may read.
-CREATE FUNCTION require_room_for_partition(parent text) RETURNS void
+CREATE FUNCTION check_partition_limit(parent text) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp AS $$
 BEGIN
     IF (SELECT count(*) FROM pg_inherits WHERE inhparent = format('public.%I', parent)::regclass) >= 4000 THEN
-        RAISE EXCEPTION '% has 4000 partitions, which is the most', parent;
+        RAISE EXCEPTION '% has the maximum of 4000 partitions', parent;
     END IF;
 END
 $$;
 
 -- Creates the partition for one day of a table. Returns false if it exists.
-CREATE FUNCTION keep_partition(parent text, first_day date) RETURNS boolean
+CREATE FUNCTION ensure_partition(parent text, first_day date) RETURNS boolean
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
 DECLARE
     name text := format('%s_%s', parent, to_char(first_day, 'YYYYMMDD'));
 BEGIN
     IF coalesce(parent, '') NOT IN ('outbox', 'idempotency_keys', 'commit_markers') THEN
-        RAISE EXCEPTION 'no partitioned feed is called %', parent;
+        RAISE EXCEPTION 'unknown partitioned table %, allowed: outbox, idempotency_keys, commit_markers', parent;
     END IF;
     IF first_day IS NULL OR first_day NOT BETWEEN date '2000-01-01' AND date '2199-12-31' THEN
-        RAISE EXCEPTION 'a day of % is from 2000-01-01 to 2199-12-31, not %', parent, first_day;
+        RAISE EXCEPTION 'day % of % is out of range: 2000-01-01 to 2199-12-31', first_day, parent;
     END IF;
     IF to_regclass(format('public.%I', name)) IS NOT NULL THEN
         RETURN false;
     END IF;
     PERFORM pg_advisory_xact_lock(hashtext('regulars.partitions'));
-    -- Read from the table: to_regclass remembers that there was none before the lock.
+    -- Not by to_regclass, which may have cached that there was none before the lock.
     IF EXISTS (SELECT FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relname = name) THEN
         RETURN false;
     END IF;
-    PERFORM require_room_for_partition(parent);
+    PERFORM check_partition_limit(parent);
     EXECUTE format(
         'CREATE TABLE public.%I PARTITION OF public.%I FOR VALUES FROM (%L) TO (%L)',
         name, parent, first_day, first_day + 1
@@ -48,24 +48,24 @@ $$;
 CREATE FUNCTION drop_partitions(parent text, before_day date) RETURNS int
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
 DECLARE
-    kept_since date := least(before_day, (now() AT TIME ZONE 'UTC')::date - 1);
+    retained_from date := least(before_day, (now() AT TIME ZONE 'UTC')::date - 1);
     name text;
     dropped int := 0;
 BEGIN
     IF coalesce(parent, '') NOT IN ('outbox', 'idempotency_keys', 'commit_markers') THEN
-        RAISE EXCEPTION 'no partitioned feed is called %', parent;
+        RAISE EXCEPTION 'unknown partitioned table %, allowed: outbox, idempotency_keys, commit_markers', parent;
     END IF;
     IF before_day IS NULL OR before_day NOT BETWEEN date '2000-01-01' AND date '2199-12-31' THEN
-        RAISE EXCEPTION 'a day of % is from 2000-01-01 to 2199-12-31, not %', parent, before_day;
+        RAISE EXCEPTION 'day % of % is out of range: 2000-01-01 to 2199-12-31', before_day, parent;
     END IF;
-    -- Before the partitions are listed, so that no other process drops one meanwhile.
+    -- Taken before the partitions are listed, so that no other process drops one of them concurrently.
     PERFORM pg_advisory_xact_lock(hashtext('regulars.partitions'));
     FOR name IN
         SELECT c.relname
         FROM pg_inherits AS i
         JOIN pg_class AS c ON c.oid = i.inhrelid
         WHERE i.inhparent = format('public.%I', parent)::regclass
-          AND c.relname < format('%s_%s', parent, to_char(kept_since, 'YYYYMMDD'))
+          AND c.relname < format('%s_%s', parent, to_char(retained_from, 'YYYYMMDD'))
         ORDER BY c.relname
     LOOP
         EXECUTE format('DROP TABLE public.%I', name);
@@ -107,9 +107,9 @@ BEGIN
 END
 $$;
 
--- By step: the unit of a partition, and how long buckets are retained after their end. reports/interval.py and
--- reports/rollups.py declare the same.
-CREATE FUNCTION rollup_terms() RETURNS TABLE (step text, unit text, kept interval)
+-- By step: the unit of a partition, and how long buckets are retained after their end. rollups/intervals.py and
+-- rollups/partitions.py declare the same.
+CREATE FUNCTION rollup_retention() RETURNS TABLE (step text, unit text, retention interval)
 LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, public, pg_temp AS $$
 VALUES ('5m', 'day', interval '14 days'), ('1h', 'month', interval '184 days'), ('1d', 'year', interval '731 days')
 $$;
@@ -117,28 +117,28 @@ $$;
 -- Creates the partitions of all rollups of a step from `first` to `last`, and drops earlier ones, except those that
 -- must be retained by the database's own clock. `unit` is what a partition holds: a day, month or year. Returns the
 -- number of partitions dropped.
-CREATE FUNCTION keep_rollups(step text, unit text, first timestamptz, last timestamptz) RETURNS int
+CREATE FUNCTION ensure_rollup_partitions(step text, unit text, first timestamptz, last timestamptz) RETURNS int
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp SET timezone = 'UTC' AS $$
 DECLARE
     parent text;
     name text;
     start timestamptz;
-    kept_since timestamptz;
+    retained_from timestamptz;
     width interval;
     dropped int := 0;
 BEGIN
-    -- Two days more than the term: a bucket begins earlier by its own width and the zone.
-    SELECT least(first, now() - t.kept - interval '2 days'), format('1 %s', t.unit)::interval
-    INTO kept_since, width
-    FROM rollup_terms() AS t
-    WHERE t.step = keep_rollups.step AND t.unit = keep_rollups.unit;
+    -- Two days more than the retention: a bucket starts earlier by its own width and the time zone.
+    SELECT least(first, now() - t.retention - interval '2 days'), format('1 %s', t.unit)::interval
+    INTO retained_from, width
+    FROM rollup_retention() AS t
+    WHERE t.step = ensure_rollup_partitions.step AND t.unit = ensure_rollup_partitions.unit;
     IF NOT FOUND THEN
-        RAISE EXCEPTION 'no rollups are kept by step % in partitions of a %', step, unit;
+        RAISE EXCEPTION 'rollups by % have no partitions by %', step, unit;
     END IF;
     IF first IS NULL OR last IS NULL OR first > last OR first < '2000-01-01' OR last >= '2200-01-01'
         OR first + 200 * width < last
     THEN
-        RAISE EXCEPTION 'partitions are made from 2000 to 2199, at most 200 of a step at once, not from % to %',
+        RAISE EXCEPTION 'range % to % of partitions is invalid: within 2000 to 2199, at most 200 partitions',
             first, last;
     END IF;
     FOR parent IN
@@ -156,11 +156,11 @@ BEGIN
             name := format('%s_%s', parent, to_char(start, 'YYYYMMDD'));
             IF to_regclass(format('public.%I', name)) IS NULL THEN
                 PERFORM pg_advisory_xact_lock(hashtext('regulars.partitions'));
-                -- Read from the table: to_regclass remembers that there was none before the lock.
+                -- Not by to_regclass, which may have cached that there was none before the lock.
                 IF NOT EXISTS (
                     SELECT FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relname = name
                 ) THEN
-                    PERFORM require_room_for_partition(parent);
+                    PERFORM check_partition_limit(parent);
                     EXECUTE format(
                         'CREATE TABLE public.%I PARTITION OF public.%I FOR VALUES FROM (%L) TO (%L)',
                         name, parent, start, start + width
@@ -176,7 +176,7 @@ BEGIN
             FROM pg_inherits AS i
             JOIN pg_class AS c ON c.oid = i.inhrelid
             WHERE i.inhparent = format('public.%I', parent)::regclass
-              AND c.relname < format('%s_%s', parent, to_char(date_trunc(unit, kept_since), 'YYYYMMDD'))
+              AND c.relname < format('%s_%s', parent, to_char(date_trunc(unit, retained_from), 'YYYYMMDD'))
             ORDER BY c.relname
         LOOP
             PERFORM pg_advisory_xact_lock(hashtext('regulars.partitions'));
@@ -190,7 +190,7 @@ $$;
 
 -- Analyzes the tables that have grown to twice their size since they were last analyzed, because a bulk load does not
 -- wait for autovacuum and plans made for few rows are slow for many. Returns the number of tables analyzed.
-CREATE FUNCTION gather_statistics() RETURNS int
+CREATE FUNCTION analyze_grown_tables() RETURNS int
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
 DECLARE
     grown regclass;
@@ -205,7 +205,7 @@ BEGIN
         WHERE c.relnamespace = 'public'::regnamespace
           AND c.relkind = 'r'
           AND NOT c.relispartition
-          -- By its size, for what the statistics count is told up to a second late.
+          -- By its size: the counters of the statistics system lag behind by up to a second.
           AND pg_relation_size(c.oid) > greatest(2 * c.relpages, 10) * current_setting('block_size')::bigint
         ORDER BY c.oid
     LOOP

@@ -9,9 +9,9 @@ DECLARE
     is_revoked boolean;
 BEGIN
     IF at IS NULL THEN
-        RAISE EXCEPTION 'a token is revoked at an instant, not at null';
+        RAISE EXCEPTION 'the time of the revocation is null';
     END IF;
-    -- An owner that is no superuser sees the tokens of one organization only.
+    -- Row-level security shows the owner the tokens of one organization only, unless it is a superuser.
     PERFORM set_config('regulars.organization_id', organization::text, true);
     UPDATE tokens SET revoked_at = at WHERE id = token AND organization_id = organization AND revoked_at IS NULL;
     is_revoked := FOUND;
@@ -25,20 +25,20 @@ CREATE FUNCTION expire_token(organization int, token int, now timestamptz, expir
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
 DECLARE
     before text := coalesce(current_setting('regulars.organization_id', true), '');
-    done boolean;
+    is_changed boolean;
 BEGIN
     IF now IS NULL OR expires IS NULL OR expires < now THEN
-        RAISE EXCEPTION 'a token expires at an instant that is not in the past, not at %', expires;
+        RAISE EXCEPTION 'expiry % of the token is null or in the past', expires;
     END IF;
-    -- An owner that is no superuser sees the tokens of one organization only.
+    -- Row-level security shows the owner the tokens of one organization only, unless it is a superuser.
     PERFORM set_config('regulars.organization_id', organization::text, true);
     UPDATE tokens
     SET expires_at = least(expires_at, expires)
     WHERE id = token AND organization_id = organization AND revoked_at IS NULL
       AND (expires_at IS NULL OR expires_at > now);
-    done := FOUND;
+    is_changed := FOUND;
     PERFORM set_config('regulars.organization_id', before, true);
-    RETURN done;
+    RETURN is_changed;
 END
 $$;
 
@@ -49,7 +49,7 @@ DECLARE
     before text := coalesce(current_setting('regulars.organization_id', true), '');
     each record;
 BEGIN
-    -- In one order, so that no two processes wait for each other.
+    -- Updated in one order, so that concurrent calls don't deadlock.
     FOR each IN
         SELECT u.organization, u.token, u.at
         FROM unnest(organizations, tokens, instants) AS u (organization, token, at)
@@ -91,7 +91,7 @@ BEGIN
         'min_cell_size', 'general_burst', 'general_rate_per_second', 'reporting_burst',
         'reporting_rate_per_second'
     ) THEN
-        RAISE EXCEPTION 'no setting of an organization is called %', setting;
+        RAISE EXCEPTION 'unknown organization setting %', setting;
     END IF;
     EXECUTE format('UPDATE public.organizations SET %I = $1 WHERE name = $2', setting) USING value, organization;
     GET DIAGNOSTICS changed = ROW_COUNT;

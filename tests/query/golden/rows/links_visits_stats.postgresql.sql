@@ -8,7 +8,7 @@ WITH span AS MATERIALIZED (
     WHERE community_id = CAST($4 AS INT)
 ),
 months AS MATERIALIZED (
-    SELECT m.bucket, m.ends FROM span CROSS JOIN LATERAL whole_buckets('1mo', since, until, CAST($5 AS TEXT)) AS m
+    SELECT m.bucket, m.ends FROM span CROSS JOIN LATERAL complete_buckets('1mo', since, until, CAST($5 AS TEXT)) AS m
 ),
 middle AS MATERIALIZED (
     SELECT min(bucket) AS since, max(ends) AS until FROM months
@@ -18,9 +18,9 @@ days AS MATERIALIZED (
     FROM span
     CROSS JOIN middle
     CROSS JOIN LATERAL (
-        SELECT * FROM whole_buckets('1d', span.since, least(span.until, span.since + interval '62 days'), CAST($5 AS TEXT))
+        SELECT * FROM complete_buckets('1d', span.since, least(span.until, span.since + interval '62 days'), CAST($5 AS TEXT))
         UNION
-        SELECT * FROM whole_buckets('1d', greatest(span.since, span.until - interval '62 days'), span.until, CAST($5 AS TEXT))
+        SELECT * FROM complete_buckets('1d', greatest(span.since, span.until - interval '62 days'), span.until, CAST($5 AS TEXT))
     ) AS d
     WHERE d.bucket >= CAST(CAST($3 AS TIMESTAMPTZ) AS timestamptz) - interval '731 days' AND (d.ends <= middle.since OR d.bucket >= middle.until OR middle.since IS NULL)
 ),

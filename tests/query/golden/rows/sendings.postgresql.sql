@@ -5,38 +5,38 @@ SELECT
     CAST((
         SELECT json_build_object(
             '5m', CASE WHEN last_at >= CAST(CAST($1 AS TIMESTAMPTZ) AS timestamptz) - interval '14 days' THEN json_build_object(
-                'from', utc_text(bucket_start(greatest(first_at, CAST(CAST($1 AS TIMESTAMPTZ) AS timestamptz) - interval '14 days'), '5m', zone)),
+                'from', iso8601_utc(bucket_start(greatest(first_at, CAST(CAST($1 AS TIMESTAMPTZ) AS timestamptz) - interval '14 days'), '5m', zone)),
                 'to', CASE
                     WHEN bucket_start(CAST($1 AS TIMESTAMPTZ), '5m', zone) > bucket_start(last_at, '5m', zone)
-                    THEN utc_text(bucket_start(last_at, '5m', zone))
+                    THEN iso8601_utc(bucket_start(last_at, '5m', zone))
                 END
             ) END,
             '1h', CASE WHEN last_at >= CAST(CAST($1 AS TIMESTAMPTZ) AS timestamptz) - interval '184 days' THEN json_build_object(
-                'from', utc_text(bucket_start(greatest(first_at, CAST(CAST($1 AS TIMESTAMPTZ) AS timestamptz) - interval '184 days'), '1h', zone)),
+                'from', iso8601_utc(bucket_start(greatest(first_at, CAST(CAST($1 AS TIMESTAMPTZ) AS timestamptz) - interval '184 days'), '1h', zone)),
                 'to', CASE
                     WHEN bucket_start(CAST($1 AS TIMESTAMPTZ), '1h', zone) > bucket_start(last_at, '1h', zone)
-                    THEN utc_text(bucket_start(last_at, '1h', zone))
+                    THEN iso8601_utc(bucket_start(last_at, '1h', zone))
                 END
             ) END,
             '1d', CASE WHEN last_at >= CAST(CAST($1 AS TIMESTAMPTZ) AS timestamptz) - interval '731 days' THEN json_build_object(
-                'from', utc_text(bucket_start(greatest(first_at, CAST(CAST($1 AS TIMESTAMPTZ) AS timestamptz) - interval '731 days'), '1d', zone)),
+                'from', iso8601_utc(bucket_start(greatest(first_at, CAST(CAST($1 AS TIMESTAMPTZ) AS timestamptz) - interval '731 days'), '1d', zone)),
                 'to', CASE
                     WHEN bucket_start(CAST($1 AS TIMESTAMPTZ), '1d', zone) > bucket_start(last_at, '1d', zone)
-                    THEN utc_text(bucket_start(last_at, '1d', zone))
+                    THEN iso8601_utc(bucket_start(last_at, '1d', zone))
                 END
             ) END,
             '1w', CASE WHEN last_at IS NOT NULL THEN json_build_object(
-                'from', utc_text(bucket_start(first_at, '1w', zone)),
+                'from', iso8601_utc(bucket_start(first_at, '1w', zone)),
                 'to', CASE
                     WHEN bucket_start(CAST($1 AS TIMESTAMPTZ), '1w', zone) > bucket_start(last_at, '1w', zone)
-                    THEN utc_text(bucket_start(last_at, '1w', zone))
+                    THEN iso8601_utc(bucket_start(last_at, '1w', zone))
                 END
             ) END,
             '1mo', CASE WHEN last_at IS NOT NULL THEN json_build_object(
-                'from', utc_text(bucket_start(first_at, '1mo', zone)),
+                'from', iso8601_utc(bucket_start(first_at, '1mo', zone)),
                 'to', CASE
                     WHEN bucket_start(CAST($1 AS TIMESTAMPTZ), '1mo', zone) > bucket_start(last_at, '1mo', zone)
-                    THEN utc_text(bucket_start(last_at, '1mo', zone))
+                    THEN iso8601_utc(bucket_start(last_at, '1mo', zone))
                 END
             ) END
         )

@@ -14,7 +14,7 @@ WHERE p.community_id = CAST($4 AS INT) AND p.counted AND p.at >= (CAST(CAST($2 A
 WITH cover AS MATERIALIZED (
     SELECT bucket_start(whole.bucket, CAST($1 AS TEXT), CAST($2 AS TEXT)) AS label, step, whole.bucket, whole.ends
     FROM (SELECT CASE CAST($1 AS TEXT) WHEN '1mo' THEN '1mo' ELSE '1d' END AS step) AS steps
-    CROSS JOIN LATERAL whole_buckets(step, (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[1], (SELECT max(moment) FROM unnest(CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[])) AS moment), CAST($2 AS TEXT)) AS whole
+    CROSS JOIN LATERAL complete_buckets(step, (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[1], (SELECT max(moment) FROM unnest(CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[])) AS moment), CAST($2 AS TEXT)) AS whole
     WHERE CAST($1 AS TEXT) NOT IN ('5m', '1h')
 ),
 span AS MATERIALIZED (
@@ -141,7 +141,7 @@ FROM sets;
 WITH cover AS MATERIALIZED (
     SELECT bucket_start(whole.bucket, CAST($1 AS TEXT), CAST($2 AS TEXT)) AS label, step, whole.bucket, whole.ends
     FROM (SELECT CASE CAST($1 AS TEXT) WHEN '1mo' THEN '1mo' ELSE '1d' END AS step) AS steps
-    CROSS JOIN LATERAL whole_buckets(step, (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[1], (SELECT max(moment) FROM unnest(CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[])) AS moment), CAST($2 AS TEXT)) AS whole
+    CROSS JOIN LATERAL complete_buckets(step, (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[1], (SELECT max(moment) FROM unnest(CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[])) AS moment), CAST($2 AS TEXT)) AS whole
     WHERE CAST($1 AS TEXT) NOT IN ('5m', '1h')
 ),
 span AS MATERIALIZED (
@@ -268,7 +268,7 @@ FROM sets;
 WITH cover AS MATERIALIZED (
     SELECT bucket_start(whole.bucket, CAST($1 AS TEXT), CAST($2 AS TEXT)) AS label, step, whole.bucket, whole.ends
     FROM (SELECT CASE CAST($1 AS TEXT) WHEN '1mo' THEN '1mo' ELSE '1d' END AS step) AS steps
-    CROSS JOIN LATERAL whole_buckets(step, (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[1], (SELECT max(moment) FROM unnest(CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[])) AS moment), CAST($2 AS TEXT)) AS whole
+    CROSS JOIN LATERAL complete_buckets(step, (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[1], (SELECT max(moment) FROM unnest(CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[])) AS moment), CAST($2 AS TEXT)) AS whole
     WHERE CAST($1 AS TEXT) NOT IN ('5m', '1h')
 ),
 span AS MATERIALIZED (
@@ -395,7 +395,7 @@ FROM sets;
 WITH cover AS MATERIALIZED (
     SELECT bucket_start(whole.bucket, CAST($1 AS TEXT), CAST($2 AS TEXT)) AS label, step, whole.bucket, whole.ends
     FROM (SELECT CASE CAST($1 AS TEXT) WHEN '1mo' THEN '1mo' ELSE '1d' END AS step) AS steps
-    CROSS JOIN LATERAL whole_buckets(step, (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[1], (SELECT max(moment) FROM unnest(CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[])) AS moment), CAST($2 AS TEXT)) AS whole
+    CROSS JOIN LATERAL complete_buckets(step, (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[1], (SELECT max(moment) FROM unnest(CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[])) AS moment), CAST($2 AS TEXT)) AS whole
     WHERE CAST($1 AS TEXT) NOT IN ('5m', '1h')
 ),
 span AS MATERIALIZED (

@@ -19,22 +19,22 @@ WITH cover AS MATERIALIZED (
     ) AS range
     CROSS JOIN LATERAL (
         WITH months AS MATERIALIZED (
-            SELECT bucket, ends FROM whole_buckets('1mo', range.since, range.until, CAST($5 AS TEXT))
+            SELECT bucket, ends FROM complete_buckets('1mo', range.since, range.until, CAST($5 AS TEXT))
         )
         SELECT '1mo' AS step, bucket, ends FROM months
         UNION
         SELECT '1d', bucket, ends
         FROM (
-            SELECT * FROM whole_buckets(
+            SELECT * FROM complete_buckets(
                 '1d', range.since, least(range.until, range.since + interval '33 days'), CAST($5 AS TEXT)
             )
             UNION
-            SELECT * FROM whole_buckets(
+            SELECT * FROM complete_buckets(
                 '1d', greatest(range.since, range.until - interval '33 days'), range.until, CAST($5 AS TEXT)
             )
             UNION
             -- Between months there are no other days, and without a month there are less than 62.
-            SELECT * FROM whole_buckets('1d', range.since, range.until, CAST($5 AS TEXT))
+            SELECT * FROM complete_buckets('1d', range.since, range.until, CAST($5 AS TEXT))
             WHERE NOT EXISTS (SELECT FROM months)
         ) AS days
         WHERE NOT EXISTS (SELECT FROM months WHERE days.bucket >= months.bucket AND days.bucket < months.ends)
@@ -157,22 +157,22 @@ WITH cover AS MATERIALIZED (
     ) AS range
     CROSS JOIN LATERAL (
         WITH months AS MATERIALIZED (
-            SELECT bucket, ends FROM whole_buckets('1mo', range.since, range.until, CAST($5 AS TEXT))
+            SELECT bucket, ends FROM complete_buckets('1mo', range.since, range.until, CAST($5 AS TEXT))
         )
         SELECT '1mo' AS step, bucket, ends FROM months
         UNION
         SELECT '1d', bucket, ends
         FROM (
-            SELECT * FROM whole_buckets(
+            SELECT * FROM complete_buckets(
                 '1d', range.since, least(range.until, range.since + interval '33 days'), CAST($5 AS TEXT)
             )
             UNION
-            SELECT * FROM whole_buckets(
+            SELECT * FROM complete_buckets(
                 '1d', greatest(range.since, range.until - interval '33 days'), range.until, CAST($5 AS TEXT)
             )
             UNION
             -- Between months there are no other days, and without a month there are less than 62.
-            SELECT * FROM whole_buckets('1d', range.since, range.until, CAST($5 AS TEXT))
+            SELECT * FROM complete_buckets('1d', range.since, range.until, CAST($5 AS TEXT))
             WHERE NOT EXISTS (SELECT FROM months)
         ) AS days
         WHERE NOT EXISTS (SELECT FROM months WHERE days.bucket >= months.bucket AND days.bucket < months.ends)
@@ -295,22 +295,22 @@ WITH cover AS MATERIALIZED (
     ) AS range
     CROSS JOIN LATERAL (
         WITH months AS MATERIALIZED (
-            SELECT bucket, ends FROM whole_buckets('1mo', range.since, range.until, CAST($5 AS TEXT))
+            SELECT bucket, ends FROM complete_buckets('1mo', range.since, range.until, CAST($5 AS TEXT))
         )
         SELECT '1mo' AS step, bucket, ends FROM months
         UNION
         SELECT '1d', bucket, ends
         FROM (
-            SELECT * FROM whole_buckets(
+            SELECT * FROM complete_buckets(
                 '1d', range.since, least(range.until, range.since + interval '33 days'), CAST($5 AS TEXT)
             )
             UNION
-            SELECT * FROM whole_buckets(
+            SELECT * FROM complete_buckets(
                 '1d', greatest(range.since, range.until - interval '33 days'), range.until, CAST($5 AS TEXT)
             )
             UNION
             -- Between months there are no other days, and without a month there are less than 62.
-            SELECT * FROM whole_buckets('1d', range.since, range.until, CAST($5 AS TEXT))
+            SELECT * FROM complete_buckets('1d', range.since, range.until, CAST($5 AS TEXT))
             WHERE NOT EXISTS (SELECT FROM months)
         ) AS days
         WHERE NOT EXISTS (SELECT FROM months WHERE days.bucket >= months.bucket AND days.bucket < months.ends)
@@ -433,22 +433,22 @@ WITH cover AS MATERIALIZED (
     ) AS range
     CROSS JOIN LATERAL (
         WITH months AS MATERIALIZED (
-            SELECT bucket, ends FROM whole_buckets('1mo', range.since, range.until, CAST($5 AS TEXT))
+            SELECT bucket, ends FROM complete_buckets('1mo', range.since, range.until, CAST($5 AS TEXT))
         )
         SELECT '1mo' AS step, bucket, ends FROM months
         UNION
         SELECT '1d', bucket, ends
         FROM (
-            SELECT * FROM whole_buckets(
+            SELECT * FROM complete_buckets(
                 '1d', range.since, least(range.until, range.since + interval '33 days'), CAST($5 AS TEXT)
             )
             UNION
-            SELECT * FROM whole_buckets(
+            SELECT * FROM complete_buckets(
                 '1d', greatest(range.since, range.until - interval '33 days'), range.until, CAST($5 AS TEXT)
             )
             UNION
             -- Between months there are no other days, and without a month there are less than 62.
-            SELECT * FROM whole_buckets('1d', range.since, range.until, CAST($5 AS TEXT))
+            SELECT * FROM complete_buckets('1d', range.since, range.until, CAST($5 AS TEXT))
             WHERE NOT EXISTS (SELECT FROM months)
         ) AS days
         WHERE NOT EXISTS (SELECT FROM months WHERE days.bucket >= months.bucket AND days.bucket < months.ends)
