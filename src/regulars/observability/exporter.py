@@ -38,7 +38,7 @@ class MetricsExporter:
     def __init__(self, database: Database, routes: Sequence[tuple[str, str]] = (), folder: Path | None = None) -> None:
         self._database = database
         requests, durations = metrics.request_metrics(routes)
-        self._specs = (requests, durations, *metrics.PROCESS_METRICS)
+        self._specs = (requests, durations, *metrics.process_metrics())
         self._slots, count = _assign_slots(self._specs)
         if folder is not None:
             # During an upgrade, processes with other metrics run at the same time.
@@ -89,7 +89,7 @@ class MetricsExporter:
         def progress(summary: LoadSummary) -> None:
             for outcome in ("loaded", "unchanged", "rejected"):
                 total = getattr(summary, outcome)
-                self._add(total - getattr(counted, outcome), metrics.IMPORT_ROWS, entity, outcome)
+                self._own[self._slots[metrics.IMPORT_ROWS, entity, outcome]] += total - getattr(counted, outcome)
                 setattr(counted, outcome, total)
 
         return progress

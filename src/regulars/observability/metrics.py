@@ -9,9 +9,9 @@ from itertools import accumulate
 
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
+from regulars.facts.registry import FACT_TYPES
 from regulars.ingest.providers.handler import EVENT_OUTCOMES
 from regulars.ingest.providers.registry import PROVIDERS
-from regulars.loading import catalog
 
 DURATION_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 """Seconds that a request may take, as upper bounds."""
@@ -111,18 +111,24 @@ TRANSACTION_ROWS = MetricSpec(
     ("outcome",),
     (("loaded",), ("unchanged",), ("refused",)),
 )
-IMPORT_ROWS = MetricSpec(
-    "regulars_import_rows",
-    MetricType.COUNTER,
-    "Rows of imports over HTTP, by what became of them.",
-    ("entity", "outcome"),
-    tuple(
-        (entity, outcome)
-        for entity in catalog.loadable_names()
-        if entity != "communities"
-        for outcome in ("loaded", "unchanged", "rejected")
-    ),
-)
+IMPORT_ROWS = "regulars_import_rows"
+
+
+def import_rows_metric() -> MetricSpec:
+    """The counter of imported rows, with a series for each fact type that can be imported and each outcome."""
+    return MetricSpec(
+        IMPORT_ROWS,
+        MetricType.COUNTER,
+        "Rows of imports over HTTP, by what became of them.",
+        ("entity", "outcome"),
+        tuple(
+            (fact_type.name, outcome)
+            for fact_type in FACT_TYPES.loadable()
+            for outcome in ("loaded", "unchanged", "rejected")
+        ),
+    )
+
+
 PROVIDER_EVENTS = MetricSpec(
     "regulars_provider_events",
     MetricType.COUNTER,
@@ -161,11 +167,14 @@ START_TIME = MetricSpec(
     is_shown_at_zero=False,
 )
 
-PROCESS_METRICS = (
-    *(TRANSACTION_BATCHES, TRANSACTION_ROWS, IMPORT_ROWS, PROVIDER_EVENTS, PROFILES_REFRESHED),
-    *(DATABASE_CONNECTIONS, WORKERS, CPU_SECONDS, RESIDENT_MEMORY, OPEN_FILES, START_TIME),
-)
-"""Metrics that each process counts; those of requests are added to them."""
+
+def process_metrics() -> tuple[MetricSpec, ...]:
+    """Metrics that each process counts; those of requests are added to them."""
+    return (
+        *(TRANSACTION_BATCHES, TRANSACTION_ROWS, import_rows_metric(), PROVIDER_EVENTS, PROFILES_REFRESHED),
+        *(DATABASE_CONNECTIONS, WORKERS, CPU_SECONDS, RESIDENT_MEMORY, OPEN_FILES, START_TIME),
+    )
+
 
 DATABASE_UP = MetricSpec("regulars_database_up", MetricType.GAUGE, "1 if the database answers, else 0.")
 REFRESH_BACKLOG = MetricSpec(
