@@ -112,7 +112,7 @@ def start(folder: Path, *, port: int = 0, workers: int = 1, **settings: object) 
         )
     assert process.stdout is not None
     for line in process.stdout:
-        if found := re.search(r"answers at (http://[^\s,]+)", line):
+        if found := re.search(r"listening at (http://[^\s,]+)", line):
             return RunningServer(found[1], process, folder)
     process.wait()
     raise RuntimeError(f"the server did not come up: {(folder / 'server.log').read_text()[-2_000:]}")

@@ -1,12 +1,12 @@
-"""The one source of the present instant, so that tests can set it."""
+"""The current time, from one source that tests can replace."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
 
 Clock = Callable[[], datetime]
-"""Gives the present instant, aware, in UTC."""
+"""Returns the current time as an aware datetime in UTC."""
 
 
 def system_clock() -> datetime:
-    """The machine's present instant in UTC."""
+    """Returns the current time of the system clock."""
     return datetime.now(UTC)

@@ -19,7 +19,7 @@ def data(monkeypatch: pytest.MonkeyPatch, folder_of_a_server: Path) -> Path:
     return folder
 
 
-def test_what_is_backed_up_is_restored_elsewhere(command: Command, data: Path, tmp_path: Path) -> None:
+def test_a_backup_is_restored_into_another_database(command: Command, data: Path, tmp_path: Path) -> None:
     (tmp_path / "sales.csv").write_text("external_id,profile,transacted_at,total\nT1,M1,2026-10-01,5\n")
     create_community(command, "nord")
     command("load", "transactions", "sales.csv", "--community", "nord", "--create-profiles")
@@ -28,26 +28,26 @@ def test_what_is_backed_up_is_restored_elsewhere(command: Command, data: Path, t
     assert done.out.startswith("nord.dump: ")
     assert (tmp_path / "nord.dump").stat().st_mode & 0o777 == 0o600
     again = command("backup", "nord.dump")
-    assert (again.code, again.err) == (2, "regulars: nord.dump is there already: choose another name.\n")
+    assert (again.code, again.err) == (2, "regulars: nord.dump already exists. Choose another name.\n")
 
-    elsewhere = ["--data-dir", str(data.parent / "restored")]
-    done = command("restore", "nord.dump", *elsewhere)
+    other_database = ["--data-dir", str(data.parent / "restored")]
+    done = command("restore", "nord.dump", *other_database)
     assert (done.code, done.out) == (0, "nord.dump is restored (communities: 1).\n")
-    assert command("verify", *elsewhere).out == "nord: 1 profile, 0 differences\n"
-    unchanged = command("load", "transactions", "sales.csv", "--community", "nord", *elsewhere)
+    assert command("verify", *other_database).out == "nord: 1 profile, 0 differences\n"
+    unchanged = command("load", "transactions", "sales.csv", "--community", "nord", *other_database)
     assert unchanged.out == "sales.csv: 0 loaded, 1 unchanged, 0 rejected\n"
 
-    refused = command("restore", "nord.dump", *elsewhere)
+    refused = command("restore", "nord.dump", *other_database)
     assert (refused.code, "is not empty (communities: 1)" in refused.err) == (2, True)
-    assert command("restore", "nord.dump", "--replace", *elsewhere).code == 0
+    assert command("restore", "nord.dump", "--replace", *other_database).code == 0
     (tmp_path / "broken.dump").write_bytes((tmp_path / "nord.dump").read_bytes()[:2_000])
-    broken = command("restore", "broken.dump", "--replace", *elsewhere)
+    broken = command("restore", "broken.dump", "--replace", *other_database)
     assert broken.code == 1
     assert broken.err.endswith("Nothing was changed.\n")
-    assert "nord" in command("community", "list", *elsewhere).out
+    assert "nord" in command("community", "list", *other_database).out
 
 
-def test_doctor_tells_settings_versions_and_that_nothing_is_wrong(
+def test_doctor_shows_settings_with_their_sources_versions_and_problems(
     command: Command, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = command("doctor")
@@ -63,7 +63,7 @@ def test_doctor_tells_settings_versions_and_that_nothing_is_wrong(
     assert rows["REGULARS_PORT"] == ["8080", "default"]
     assert "PostgreSQL 18" in done.out
     assert "outbox: " in done.out
-    assert done.out.splitlines()[-1] == "note: REGULARS_WORKER is set, and is no setting: is it misspelt?"
+    assert done.out.splitlines()[-1] == "note: REGULARS_WORKER is set, but there is no such setting."
     other = command("doctor", "--data-dir", str(data / "other"))
     assert "--data-dir" in other.out
 
@@ -72,16 +72,18 @@ def test_doctor_reports_too_few_open_files(command: Command, monkeypatch: pytest
     monkeypatch.setenv("REGULARS_MAX_CONNECTIONS", "2000000000")
     done = command("doctor")
     assert done.code == 0
-    assert "2,000,000,000 client connections (max_connections) need 2,000,001,024: raise the hard limit" in done.out
+    assert "max_connections = 2,000,000,000 needs 2,000,001,024. Raise the hard limit" in done.out
 
 
-def test_what_is_unsafe_is_fatal(command: Command, folder_of_a_server: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unsafe_database_is_fatal(
+    command: Command, folder_of_a_server: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with embedded.run_server(folder_of_a_server / "data") as (owner, app):
         monkeypatch.setenv("REGULARS_DATABASE_URL", app)
         monkeypatch.setenv("REGULARS_MIGRATION_DATABASE_URL", owner)
-        # The owner of this server is a superuser: members' data must not be read as it.
+        # The owner of this server is a superuser, and the server must not run as one.
         before = command("doctor")
-        assert (before.code, "note: Migrations to come: 0001.organizations" in before.out) == (0, True)
+        assert (before.code, "note: Pending migrations: 0001.organizations" in before.out) == (0, True)
         assert command("migrate").out.startswith("0001.organizations\n")
         assert command("migrate").out == "The database is up to date.\n"
         monkeypatch.setenv("REGULARS_DATABASE_URL", owner)
@@ -91,24 +93,24 @@ def test_what_is_unsafe_is_fatal(command: Command, folder_of_a_server: Path, mon
         assert (refused.code, "is a superuser" in refused.err) == (1, True)
 
 
-def test_a_role_that_may_not_migrate_is_content_with_what_is_up_to_date(
+def test_a_role_that_may_not_migrate_accepts_a_current_schema(
     command: Command, folder_of_a_server: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with embedded.run_server(folder_of_a_server / "data") as (owner, app):
         monkeypatch.setenv("REGULARS_DATABASE_URL", app)
-        lacking = command("community", "list")
-        assert lacking.code == 1
-        assert "run `regulars migrate` with REGULARS_MIGRATION_DATABASE_URL" in lacking.err
+        missing = command("community", "list")
+        assert missing.code == 1
+        assert "Run `regulars migrate` with REGULARS_MIGRATION_DATABASE_URL" in missing.err
         monkeypatch.setenv("REGULARS_MIGRATION_DATABASE_URL", owner)
         command("migrate")
         monkeypatch.delenv("REGULARS_MIGRATION_DATABASE_URL")
         assert command("community", "list").code == 0
         refused = command("backup", "all.dump")
-        assert (refused.code, "name one with BYPASSRLS" in refused.err) == (1, True)
+        assert (refused.code, "needs a role with BYPASSRLS" in refused.err) == (1, True)
         with psycopg.connect(owner, autocommit=True) as connection:
             connection.execute("COMMENT ON TABLE profile_aggregations IS 'definitions of long ago'")
         outdated = command("community", "list")
-        assert (outdated.code, "lacks the present definitions" in outdated.err) == (1, True)
+        assert (outdated.code, "lacks the current definitions of values" in outdated.err) == (1, True)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What commands say, and the exit codes that they end with."""
+"""Help, error messages and exit codes of all commands."""
 
 import subprocess
 import sys
@@ -10,6 +10,8 @@ import pytest
 
 from cli.conftest import Command, create_community
 from regulars.auth.permits import FULL_PROFILE_API
+
+UNRESERVED = ["any", "handle", "that", "is", "not", "reserved"]
 
 COMMANDS = (
     ["serve"],
@@ -45,25 +47,25 @@ def test_every_command_has_help_with_an_example(command: Command, words: list[st
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("arguments", "message"),
     [
         (["lod"], 'Unknown command "lod"'),
         (["serve", "--prot", "1"], "Unknown option: --prot"),
         (["serve", "--port", "http"], 'unable to convert "http" into int'),
-        (["serve", "--port", "99999"], "There is no port 99999"),
-        (["serve", "--workers", "0"], "There must be at least 1 worker"),
-        (["serve", "--host", "256.1.1.1"], "can't be listened on"),
+        (["serve", "--port", "99999"], "--port is 99999"),
+        (["serve", "--workers", "0"], "--workers is 0"),
+        (["serve", "--host", "256.1.1.1"], "is not available"),
         (["load", "transactions", "sales.csv"], "--community SLUG"),
         (["load", "transactions", "sales.csv", "--community", "nord"], "sales.csv can't be read: No such file"),
-        (["load", "things", "sales.csv"], "Invalid value"),
+        (["load", "things", "sales.csv"], "Unknown entity 'things'. Allowed: "),
         (["verify", "--as-of", "soon"], "--as-of must be a time"),
-        (["token", "create"], "--organization NAME, or --community SLUG"),
-        (["token", "create", "--organization", "Nord", "--permit", "Reportng:*"], "There is no permit 'Reportng:*'"),
+        (["token", "create"], "--organization NAME or --community SLUG"),
+        (["token", "create", "--organization", "Nord", "--permit", "Reportng:*"], "Unknown permit 'Reportng:*'"),
         (
             ["token", "create", "--organization", "Nord", "--permit", "Profile:Delete"],
             "Profile:Erase, Transaction:Read",
         ),
-        (["token", "create", "--organization", "Nord", "--permit", "Profile:*"], "by --community SLUG"),
+        (["token", "create", "--organization", "Nord", "--permit", "Profile:*"], "needs --community SLUG"),
         (["token", "rotate", "1", "--overlap", "soon"], "--overlap is 'soon'"),
         (["organization", "set", "Nobody"], "No setting given"),
         (["organization", "set", "Nobody", "--min-cell-size", "5"], "Organization 'Nobody' not found"),
@@ -71,25 +73,25 @@ def test_every_command_has_help_with_an_example(command: Command, words: list[st
             ["organization", "set", "Nobody", "--reporting-rate-per-second", "-1"],
             "Allowed: 0 to 1000000",
         ),
-        (["restore", "nothing.dump"], "There is no file nothing.dump"),
+        (["restore", "nothing.dump"], "File not found: nothing.dump"),
     ],
 )
-def test_wrong_use_ends_with_2_and_one_sentence(
-    command: Command, on_the_server: None, words: list[str], said: str
+def test_invalid_options_end_with_exit_code_2_and_one_line(
+    command: Command, on_the_server: None, arguments: list[str], message: str
 ) -> None:
-    done = command(*words)
+    done = command(*arguments)
     assert done.code == 2
-    assert said in done.err
+    assert message in done.err
     assert done.err.startswith("regulars: ")
     assert done.err.count("\n") == 1
 
 
-def test_a_wrong_setting_ends_with_2(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_invalid_setting_ends_with_exit_code_2(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REGULARS_LOG_FORMAT", "xml")
     assert command("migrate").code == 2
 
 
-def test_a_database_that_is_not_there_is_told_without_its_password(
+def test_an_unreachable_database_is_reported_without_its_password(
     command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("REGULARS_DATABASE_URL", "postgresql://app:geheim@127.0.0.1:1/regulars")
@@ -100,26 +102,26 @@ def test_a_database_that_is_not_there_is_told_without_its_password(
         assert "geheim" not in done.out + done.err
 
 
-def test_what_nobody_foresaw_is_one_sentence_too_and_a_traceback_where_asked_for(
+def test_an_unexpected_error_is_one_line_and_a_traceback_at_log_level_debug(
     command: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "data" / "postgresql").mkdir(parents=True)
     (tmp_path / "data" / "postgresql" / "PG_VERSION").write_text("9")
     done = command("migrate")
     assert (done.code, done.err.count("\n")) == (1, 1)
-    assert "REGULARS_LOG_LEVEL=debug shows where" in done.err
+    assert "Set REGULARS_LOG_LEVEL=debug for a traceback" in done.err
     monkeypatch.setenv("REGULARS_LOG_LEVEL", "debug")
     assert "Traceback" in command("migrate").err
 
 
-def test_a_data_folder_that_is_a_file_is_told(command: Command, tmp_path: Path) -> None:
+def test_a_data_directory_that_is_a_file_is_rejected(command: Command, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     done = command("migrate", "--data-dir", "file")
-    said = f"regulars: {tmp_path / 'file'} is a file: --data-dir (REGULARS_DATA_DIR) names a folder.\n"
-    assert (done.code, done.err) == (2, said)
+    message = f"regulars: {tmp_path / 'file'} is a file. --data-dir (REGULARS_DATA_DIR) must be a directory.\n"
+    assert (done.code, done.err) == (2, message)
 
 
-def test_the_version_is_told(command: Command) -> None:
+def test_the_version_is_printed(command: Command) -> None:
     assert command("--version").out.strip() == "0.2.0"
 
 
@@ -131,30 +133,30 @@ def test_the_package_runs_as_a_module() -> None:
 # Communities and tokens -------------------------------------------------------------------------------------
 
 
-def test_communities_are_made_and_listed(command: Command, slug: str) -> None:
+def test_communities_are_created_and_listed(command: Command, slug: str) -> None:
     line = next(line for line in command("community", "list").out.splitlines() if f" {slug} " in line)
-    assert line.split()[1:] == [slug, "The", slug, "NO", "Europe/Oslo", "NOK", "any", "but", "reserved"]
+    assert line.split()[1:] == [slug, "The", slug, "NO", "Europe/Oslo", "NOK", *UNRESERVED]
 
 
-def test_a_community_that_can_not_be_made_is_told_by_its_option(command: Command, slug: str) -> None:
+def test_an_invalid_community_is_reported_by_option(command: Command, slug: str) -> None:
     done = create_community(command, slug)
     assert (done.code, done.err) == (2, "regulars: --slug is taken by another community.\n")
     done = create_community(command, "other", "--attribute", "chain")
-    assert (done.code, done.err) == (2, "regulars: --attribute 'chain' is no key=value: write it as chain=Nord.\n")
+    assert (done.code, done.err) == (2, "regulars: --attribute is 'chain'. It must be key=value, such as chain=Nord.\n")
 
 
-def test_numbers_and_attributes_of_a_community_are_as_given(command: Command, on_the_server: None) -> None:
+def test_the_id_of_a_community_can_be_chosen(command: Command, on_the_server: None) -> None:
     done = create_community(
         command, "numbered", "--id", "4711", "--attribute", "chain=Nord", "--organization", "Nord AS"
     )
-    assert done.out == "The community numbered has the id 4711.\n"
+    assert done.out == "Community numbered has the id 4711.\n"
 
 
-def test_a_token_is_printed_once_listed_by_its_beginning_and_revoked(command: Command, slug: str) -> None:
-    made = command("token", "create", "--community", slug, "--name", "till")
-    secret = made.out.strip()
+def test_a_token_is_printed_once_listed_by_its_first_characters_and_revoked(command: Command, slug: str) -> None:
+    created = command("token", "create", "--community", slug, "--name", "till")
+    secret = created.out.strip()
     assert secret.startswith("rg_")
-    assert made.err == "Keep it: it can't be shown again.\n"
+    assert created.err == "Store this token now. It can't be shown again.\n"
 
     def line() -> str:
         listed = command("token", "list", "--organization", f"The {slug}")
@@ -169,34 +171,36 @@ def test_a_token_is_printed_once_listed_by_its_beginning_and_revoked(command: Co
     again = command("token", "revoke", token_id)
     assert (again.code, again.err) == (
         2,
-        f"regulars: There is no token {token_id} that is valid: `regulars token list` shows them.\n",
+        f"regulars: Token {token_id} not found or not valid. `regulars token list` shows the tokens.\n",
     )
 
 
-def test_a_token_of_an_organization_reaches_the_communities_it_names(command: Command, slug: str) -> None:
+def test_a_token_of_an_organization_can_be_limited_to_communities(command: Command, slug: str) -> None:
     owner = ["token", "create", "--organization", f"The {slug}"]
-    assert command(*owner, "--customers", slug, "--permit", "Reporting:*", "--days", "-1").code == 0
+    assert command(*owner, "--customers", slug, "--permit", "Reporting:*", "--expires-in-days", "-1").code == 0
     line = command("token", "list", "--organization", f"The {slug}").out.splitlines()[1]
     assert line.split()[4:10] == ["any", "any", slug, "Reporting:*", "-", "expired"]
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("arguments", "message"),
     [
         (["--organization", "Nobody"], "Organization 'Nobody' not found"),
         (["--community", "nowhere"], "There is no community 'nowhere'"),
         (["--organization", "The {slug}", "--customers", "nowhere"], "There is no community 'nowhere'"),
-        (["--organization", "The {slug}", "--member", "M1"], "name it by --community SLUG"),
-        (["--community", "{slug}", "--member", "M1"], "There is no profile M1 in {slug}"),
+        (["--organization", "The {slug}", "--member", "M1"], "--member needs --community SLUG"),
+        (["--community", "{slug}", "--member", "M1"], "Profile M1 not found in {slug}"),
     ],
 )
-def test_a_token_for_what_is_not_there_is_refused(command: Command, slug: str, words: list[str], said: str) -> None:
-    done = command("token", "create", *(word.format(slug=slug) for word in words))
+def test_a_token_of_an_unknown_organization_community_or_profile_is_rejected(
+    command: Command, slug: str, arguments: list[str], message: str
+) -> None:
+    done = command("token", "create", *(each.format(slug=slug) for each in arguments))
     assert done.code == 2
-    assert said.format(slug=slug) in done.err
+    assert message.format(slug=slug) in done.err
 
 
-def test_a_token_may_be_of_one_member(command: Command, slug: str, tmp_path: Path) -> None:
+def test_a_token_can_be_bound_to_one_profile(command: Command, slug: str, tmp_path: Path) -> None:
     (tmp_path / "members.csv").write_text("external_id\nM1\n")
     command("load", "profiles", "members.csv", "--community", slug)
     assert command("token", "create", "--community", slug, "--member", "M1", "--permit", "Profile:Read").code == 0
@@ -206,16 +210,14 @@ def test_a_token_may_be_of_one_member(command: Command, slug: str, tmp_path: Pat
     assert [*rest[:4], *rest[5:]] == ["all", "Profile:Read", "-", "valid", "never", "never"]
 
 
-def test_a_token_of_a_community_may_do_all_of_the_profile_api_where_no_permits_are_named(
-    command: Command, slug: str
-) -> None:
+def test_a_token_of_a_community_has_all_permits_of_the_profile_api_by_default(command: Command, slug: str) -> None:
     assert command("token", "create", "--community", slug).code == 0
     line = command("token", "list", "--organization", f"The {slug}").out.splitlines()[1]
     assert line.split()[7] == ",".join(FULL_PROFILE_API)
 
 
-def test_a_token_is_rotated_and_the_first_one_expires(command: Command, slug: str) -> None:
-    words = ["--permit", "Profile:Read", "--permit", "Transaction:Write", "--name", "till", "--days", "90"]
+def test_a_rotated_token_is_replaced_and_expires(command: Command, slug: str) -> None:
+    words = ["--permit", "Profile:Read", "--permit", "Transaction:Write", "--name", "till", "--expires-in-days", "90"]
     first = command("token", "create", "--community", slug, *words).out.strip()
 
     def lines() -> list[list[str]]:
@@ -226,7 +228,7 @@ def test_a_token_is_rotated_and_the_first_one_expires(command: Command, slug: st
     assert rotated.code == 0
     assert rotated.out.startswith("rg_")
     assert rotated.out.strip() != first
-    assert rotated.err == f"Keep it: it can't be shown again. Token {before[0]} expires in 24h.\n"
+    assert rotated.err == f"Store this token now. It can't be shown again. Token {before[0]} expires in 24h.\n"
     new, old = lines()
     assert new[4:10] == old[4:10] == before[4:10]
 
@@ -235,15 +237,17 @@ def test_a_token_is_rotated_and_the_first_one_expires(command: Command, slug: st
 
     assert lifetime(new) == timedelta(days=90)
     assert timedelta(hours=24) <= lifetime(old) < timedelta(hours=25)
-    assert command("token", "rotate", new[0], "--overlap", "0s", "--days", "1").code == 0
+    assert command("token", "rotate", new[0], "--overlap", "0s", "--expires-in-days", "1").code == 0
     assert [each[9] for each in lines()] == ["valid", "expired", "valid"]
     again = command("token", "rotate", new[0])
-    assert (again.code, f"There is no token {new[0]} that is valid" in again.err) == (2, True)
+    assert (again.code, f"Token {new[0]} not found or not valid" in again.err) == (2, True)
     missing = command("token", "rotate", "999999")
-    assert (missing.code, "There is no token 999999 that is valid" in missing.err) == (2, True)
+    assert (missing.code, "Token 999999 not found or not valid" in missing.err) == (2, True)
 
 
-def test_a_token_is_not_made_for_the_community_of_another(command: Command, slug: str, on_the_server: None) -> None:
+def test_a_token_for_a_community_of_another_organization_is_rejected(
+    command: Command, slug: str, on_the_server: None
+) -> None:
     create_community(command, f"{slug}-other")
     done = command("token", "create", "--community", slug, "--organization", f"The {slug}-other")
-    assert (done.code, "is not of" in done.err) == (2, True)
+    assert (done.code, "does not belong to organization" in done.err) == (2, True)

@@ -23,8 +23,8 @@ def folder(command: Command, slug: str, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_good_rows_are_loaded_and_bad_ones_told(command: Command, slug: str, folder: Path) -> None:
-    done = command("load", "transactions", "sales.csv", "--community", slug, "--rejects", "rejected.csv")
+def test_valid_rows_are_loaded_and_invalid_ones_reported(command: Command, slug: str, folder: Path) -> None:
+    done = command("load", "transactions", "sales.csv", "--community", slug, "--errors-file", "rejected.csv")
     assert (done.code, done.out) == (1, "sales.csv: 1 loaded, 0 unchanged, 2 rejected\n")
     assert done.err.splitlines() == [
         "sales.csv, line 3: total invalid decimal string",
@@ -45,7 +45,7 @@ def test_several_files_are_loaded_one_by_one_and_only_some_rejections_shown(
     done = command("load", "transactions", "sales.csv", "bad.csv", "--community", slug, "--create-profiles")
     assert done.code == 1
     assert done.out.splitlines()[0] == "sales.csv: 2 loaded, 0 unchanged, 1 rejected"
-    assert done.err.splitlines()[-1].endswith("more; --rejects FILE writes all of them")
+    assert done.err.splitlines()[-1].endswith("more; --errors-file FILE writes all of them")
 
 
 def test_a_folder_stands_for_its_files(command: Command, slug: str, folder: Path) -> None:
@@ -64,31 +64,31 @@ def test_a_folder_stands_for_its_files(command: Command, slug: str, folder: Path
     assert (done.code, done.err) == (2, "regulars: empty holds no files.\n")
 
 
-def test_values_over_the_same_transactions_are_taken_over(command: Command, slug: str, folder: Path) -> None:
+def test_precomputed_values_of_the_same_transactions_are_imported(command: Command, slug: str, folder: Path) -> None:
     (folder / "sales.csv").write_text("external_id,profile,transacted_at,total\nT1,M1,2026-10-01T10:00:00Z,5\n")
     (folder / "members.csv").write_text("external_id,joined_at\nM1,2026-10-01T09:00:00Z\n")
     assert command("load", "profiles", "members.csv", "--community", slug).code == 0
-    asked = ("--timezone", "Europe/Oslo", "--currency", "NOK", "--for-loading", "-o", "values.parquet")
-    assert command("compute", "--transactions", "sales.csv", "--profiles", "members.csv", *asked).code == 0
-    done = command("load", "transactions", "sales.csv", "--community", slug, "--values", "values.parquet")
-    assert done.out.splitlines()[1:] == ["values.parquet: values of 1 profile taken over"]
-    done = command("load", "profiles", "members.csv", "--community", slug, "--values", "values.parquet")
-    assert (done.code, done.err.count("--values goes with transactions")) == (2, 1)
+    options = ("--timezone", "Europe/Oslo", "--currency", "NOK", "--for-loading", "-o", "values.parquet")
+    assert command("compute", "--transactions", "sales.csv", "--profiles", "members.csv", *options).code == 0
+    done = command("load", "transactions", "sales.csv", "--community", slug, "--precomputed-values", "values.parquet")
+    assert done.out.splitlines()[1:] == ["values.parquet: values of 1 profile imported"]
+    done = command("load", "profiles", "members.csv", "--community", slug, "--precomputed-values", "values.parquet")
+    assert (done.code, done.err.count("--precomputed-values is only allowed for transactions")) == (2, 1)
 
 
-def test_a_dry_run_says_what_would_be(command: Command, slug: str, folder: Path) -> None:
+def test_a_dry_run_stores_nothing(command: Command, slug: str, folder: Path) -> None:
     done = command("load", "transactions", "sales.csv", "--community", slug, "--dry-run")
     assert done.out == "sales.csv: 1 would be loaded, 0 unchanged, 2 rejected\n"
     assert command("load", "transactions", "sales.csv", "--community", slug).out.startswith("sales.csv: 1 loaded")
 
 
-def test_a_format_may_be_given(command: Command, slug: str, folder: Path) -> None:
+def test_the_format_can_be_set(command: Command, slug: str, folder: Path) -> None:
     (folder / "members").write_text('{"external_id": "M2"}\n')
     assert command("load", "profiles", "members", "--community", slug).code == 2
     assert command("load", "profiles", "members", "--community", slug, "--format", "ndjson").code == 0
 
 
-def test_communities_are_loaded_into_none(command: Command, slug: str, folder: Path) -> None:
+def test_communities_are_loaded_without_a_community(command: Command, slug: str, folder: Path) -> None:
     (folder / "clubs.csv").write_text(
         f"slug,name,country,timezone,currency\n{slug}-b,B,NO,Europe/Oslo,NOK\n{slug}-c,C,NO,Nowhere,NOK\n"
     )
@@ -96,18 +96,18 @@ def test_communities_are_loaded_into_none(command: Command, slug: str, folder: P
     assert (done.code, done.out) == (1, "clubs.csv: 1 loaded, 0 unchanged, 1 rejected\n")
 
 
-def test_a_missing_column_is_named_with_its_file(command: Command, slug: str, folder: Path) -> None:
+def test_a_missing_column_is_reported_with_its_file(command: Command, slug: str, folder: Path) -> None:
     done = command("load", "memberships", "members.csv", "--community", slug)
     assert done.code == 1
     assert done.err.startswith("regulars: members.csv: profile is a required column, which the file lacks")
 
 
-def test_rejects_must_be_writable(command: Command, slug: str, folder: Path) -> None:
-    done = command("load", "transactions", "sales.csv", "--community", slug, "--rejects", "no/where.csv")
-    assert (done.code, "no/where.csv can't be written" in done.err) == (2, True)
+def test_an_errors_file_that_is_not_writable_is_rejected(command: Command, slug: str, folder: Path) -> None:
+    done = command("load", "transactions", "sales.csv", "--community", slug, "--errors-file", "no/where.csv")
+    assert (done.code, "Can't write no/where.csv" in done.err) == (2, True)
 
 
-def test_verify_finds_nothing_where_nothing_is_wrong(command: Command, slug: str, folder: Path) -> None:
+def test_verify_finds_no_differences_in_consistent_data(command: Command, slug: str, folder: Path) -> None:
     command("load", "transactions", "sales.csv", "--community", slug)
     done = command("verify", "--community", slug)
     assert (done.code, done.out) == (0, f"{slug}: 1 profile, 0 differences\n")
@@ -115,7 +115,7 @@ def test_verify_finds_nothing_where_nothing_is_wrong(command: Command, slug: str
     assert (done.code, done.out) == (0, f"{slug}: 1 profile, 0 differences\n")
 
 
-def test_verify_prints_what_differs_and_ends_with_1(
+def test_verify_prints_differences_and_ends_with_exit_code_1(
     command: Command, slug: str, folder: Path, database_urls: tuple[str, str]
 ) -> None:
     command("load", "transactions", "sales.csv", "--community", slug)

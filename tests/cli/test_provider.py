@@ -1,4 +1,4 @@
-"""`regulars provider`: keys come from standard input and are shown never again."""
+"""`regulars provider`: setup, list and removal; keys are read from standard input and never shown."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ingest.provider_client import AUTH_TOKEN, SIGNING_KEY, TOPIC, verification_
 
 @pytest.fixture
 def set_up(command: Command, slug: str, monkeypatch: pytest.MonkeyPatch) -> Command:
-    """Sets a provider up: its keys, its name, other options."""
+    """Sets up a provider with keys, its name and other options."""
 
     def run(keys: str, *words: str) -> CommandResult:
         monkeypatch.setattr("sys.stdin", io.StringIO(keys))
@@ -24,18 +24,18 @@ def set_up(command: Command, slug: str, monkeypatch: pytest.MonkeyPatch) -> Comm
 
 
 def digest(key: str) -> str:
-    """What a key is listed as."""
+    """The form in which a key is listed."""
     return hashlib.sha256(key.encode()).hexdigest()[:8]
 
 
-def test_providers_are_set_up_listed_and_taken_away(command: Command, slug: str, set_up: Command) -> None:
+def test_providers_are_set_up_listed_and_removed(command: Command, slug: str, set_up: Command) -> None:
     for name, key in (("ses", TOPIC), ("sendgrid", verification_key()), ("mailgun", SIGNING_KEY)):
         done = set_up(f"{key}\n", name)
         assert (done.code, done.err) == (0, "")
         assert done.out.endswith(
-            f" is set up for {slug} with 1 key: have it call /v1/communities/{slug}/providers/{name}.\n"
+            f" is set up for {slug} with 1 key: configure /v1/communities/{slug}/providers/{name} as its webhook.\n"
         )
-    options = ["--sending-name", "campaign", "--profile-name", "member", "--dispatch-name", "mail"]
+    options = ["--sending-field", "campaign", "--profile-field", "member", "--dispatch-field", "mail"]
     set_up(f"{AUTH_TOKEN}\n\n other-{AUTH_TOKEN}\n{AUTH_TOKEN}", "twilio", *options, "--url", "https://h.example/t")
     listed = command("provider", "list", "--community", slug)
     rows = [line.split() for line in listed.out.splitlines()[1:]]
@@ -54,44 +54,46 @@ def test_providers_are_set_up_listed_and_taken_away(command: Command, slug: str,
     assert slug in command("provider", "list").out
 
     done = command("provider", "remove", "mailgun", "--community", slug)
-    assert (done.code, done.out) == (0, f"Mailgun is not taken for {slug} any more.\n")
+    assert (done.code, done.out) == (0, f"Mailgun is removed from {slug}.\n")
     assert "mailgun" not in command("provider", "list", "--community", slug).out
     done = command("provider", "remove", "mailgun", "--community", slug)
     assert (done.code, done.err) == (
         2,
-        f"regulars: Mailgun is not set up for {slug}: `regulars provider list` shows who is.\n",
+        f"regulars: Mailgun is not set up for {slug}. `regulars provider list` shows the providers.\n",
     )
 
 
-def test_what_is_set_anew_replaces_what_was_set(command: Command, slug: str, set_up: Command) -> None:
-    set_up(SIGNING_KEY, "mailgun", "--sending-name", "campaign")
+def test_a_second_setup_replaces_the_first(command: Command, slug: str, set_up: Command) -> None:
+    set_up(SIGNING_KEY, "mailgun", "--sending-field", "campaign")
     set_up(f"new-{SIGNING_KEY}", "mailgun")
     (line,) = command("provider", "list", "--community", slug).out.splitlines()[1:]
     assert line.split()[2:4] == [digest(f"new-{SIGNING_KEY}"), "regulars_sending"]
 
 
-def test_on_a_terminal_the_key_is_asked_for(command: Command, slug: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_key_is_read_with_a_prompt_on_a_terminal(
+    command: Command, slug: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     class Terminal(io.StringIO):
         def isatty(self) -> bool:
             return True
 
-    asked: list[str] = []
+    prompts: list[str] = []
 
-    def answered(prompt: str) -> str:
-        asked.append(prompt)
+    def read_key(prompt: str) -> str:
+        prompts.append(prompt)
         return SIGNING_KEY
 
     monkeypatch.setattr("sys.stdin", Terminal())
-    monkeypatch.setattr(getpass, "getpass", answered)
+    monkeypatch.setattr(getpass, "getpass", read_key)
     assert command("provider", "set", "mailgun", "--community", slug).code == 0
-    assert asked == ["Mailgun, the HTTP webhook signing key: "]
+    assert prompts == ["Mailgun, the HTTP webhook signing key: "]
 
 
 @pytest.mark.parametrize(
-    ("keys", "words", "said"),
+    ("keys", "options", "message"),
     [
-        ("", ["mailgun"], "There is no key on standard input: Mailgun needs the HTTP webhook signing key."),
-        ("\n \n", ["mailgun"], "There is no key on standard input: Mailgun needs the HTTP webhook signing key."),
+        ("", ["mailgun"], "No key on standard input. Mailgun needs the HTTP webhook signing key."),
+        ("\n \n", ["mailgun"], "No key on standard input. Mailgun needs the HTTP webhook signing key."),
         ("short", ["mailgun"], "The key must be the HTTP webhook signing key, as Mailgun shows it."),
         ("mail", ["ses"], "The key must be the ARN of the topic: arn:aws:sns:REGION:ACCOUNT:NAME."),
         (
@@ -99,11 +101,11 @@ def test_on_a_terminal_the_key_is_asked_for(command: Command, slug: str, monkeyp
             ["sendgrid"],
             "The key must be the verification key of the Event Webhook, as SendGrid shows it.",
         ),
-        (SIGNING_KEY, ["postmark"], "There is no provider 'postmark': there are ses, sendgrid, mailgun, twilio."),
+        (SIGNING_KEY, ["postmark"], "Unknown provider 'postmark'. Allowed: ses, sendgrid, mailgun, twilio."),
         (
             SIGNING_KEY,
-            ["mailgun", "--sending-name", ""],
-            "--sending-name must be from 1 to 100 printable characters.",
+            ["mailgun", "--sending-field", ""],
+            "--sending-field must have 1 to 100 printable characters.",
         ),
         (
             AUTH_TOKEN,
@@ -113,17 +115,17 @@ def test_on_a_terminal_the_key_is_asked_for(command: Command, slug: str, monkeyp
         (
             AUTH_TOKEN,
             ["twilio", "--url", "https://hooks.example/?a=1"],
-            "--url must be without a query: what Twilio adds to it is looked at by itself.",
+            "--url must not have a query. The query that Twilio adds is checked separately.",
         ),
     ],
 )
-def test_what_can_not_be_set_is_told(set_up: Command, keys: str, words: list[str], said: str) -> None:
-    done = set_up(keys, *words)
-    assert (done.code, done.err) == (2, f"regulars: {said}\n")
+def test_invalid_setups_are_rejected(set_up: Command, keys: str, options: list[str], message: str) -> None:
+    done = set_up(keys, *options)
+    assert (done.code, done.err) == (2, f"regulars: {message}\n")
 
 
-def test_a_community_or_a_provider_that_is_not_there_is_told(command: Command, slug: str) -> None:
+def test_an_unknown_community_or_provider_is_rejected(command: Command, slug: str) -> None:
     for words in (["list"], ["remove", "mailgun"]):
         done = command("provider", *words, "--community", "nowhere")
         assert (done.code, done.err.startswith("regulars: There is no community 'nowhere'")) == (2, True)
-    assert "There is no provider 'postmark'" in command("provider", "remove", "postmark", "--community", slug).err
+    assert "Unknown provider 'postmark'" in command("provider", "remove", "postmark", "--community", slug).err

@@ -75,23 +75,23 @@ def test_a_report_is_a_table_json_or_csv(command: Command, rows: str) -> None:
     assert command("query", COUNTED, "--customer", rows, "-o", "csv").out.splitlines() == ["size,count", "small,2"]
 
 
-def test_more_than_a_page_is_told_of(command: Command, rows: str) -> None:
+def test_the_cursor_of_the_next_page_is_printed(command: Command, rows: str) -> None:
     done = command("query", '{"report": "samples", "limit": 1}', "--customer", rows, "-o", "csv")
     assert len(done.out.splitlines()) == 2
-    assert 'ask again with "page_info": "' in done.err
+    assert 'For the next page add "page_info": "' in done.err
     cursor = done.err.split('"')[3]
     body = json.dumps({"report": "samples", "limit": 1, "page_info": cursor})
     done = command("query", body, "--customer", rows, "-o", "json")
     assert [each["name"] for each in json.loads(done.out)["records"]] == ["M2"]
 
 
-def test_the_operator_reaches_everyone_and_asks_about_all_unless_told_otherwise(command: Command, rows: str) -> None:
-    counted = [
+def test_a_query_covers_all_customers_unless_one_is_selected(command: Command, rows: str) -> None:
+    records = [
         json.loads(command("query", '{"report": "samples_count"}', *customer, "-o", "json").out)["records"]
         for customer in ([], ["--customer", "all=all"], ["--customer", f"slug={rows}"])
     ]
-    assert len(counted[0]) == len(counted[1]) > 0
-    (own,) = counted[2]
+    assert len(records[0]) == len(records[1]) > 0
+    (own,) = records[2]
     number = str(own["community_id"])
     for customer in (number, f"id={number}", rows):
         done = command("query", '{"report": "samples_count"}', "--customer", customer, "-o", "json")
@@ -99,42 +99,42 @@ def test_the_operator_reaches_everyone_and_asks_about_all_unless_told_otherwise(
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("arguments", "message"),
     [
         (["{"], "The body is no JSON"),
         (['{"report": "x"}'], "report: The report must be one of samples,"),
         (['{"report": "samples", "limit": 0, "colour": 1}'], "limit: Must be at least 1."),
-        (['{"report": "samples"}', "-o", "yaml"], "-o yaml is no form of an answer"),
-        (['{"report": "samples"}', "-o", "a.html"], "samples is no timeseries and has no chart"),
-        (['{"report": "samples"}', "--customer", "nobody"], "There is no customer 'nobody'"),
-        (['{"report": "samples"}', "--customer", "id=2000000000"], "There is no customer 'id=2000000000'"),
+        (['{"report": "samples"}', "-o", "yaml"], "-o is 'yaml'. Allowed: table, json, csv"),
+        (['{"report": "samples"}', "-o", "a.html"], "A chart needs a time series, and samples is none"),
+        (['{"report": "samples"}', "--customer", "nobody"], "Customer 'nobody' not found"),
+        (['{"report": "samples"}', "--customer", "id=2000000000"], "Customer 'id=2000000000' not found"),
         (['{"report": "samples"}', "--customer", "id="], "X-Customer is malformed: write id=1"),
         (['{"report": "samples", "page_info": "x"}', "--customer", "SLUG"], "page_info: "),
     ],
 )
-def test_what_can_not_be_asked_ends_with_2_and_one_sentence(
-    command: Command, slug: str, words: list[str], said: str
+def test_an_invalid_query_ends_with_exit_code_2_and_one_line(
+    command: Command, slug: str, arguments: list[str], message: str
 ) -> None:
-    done = command("query", *(word.replace("SLUG", slug) for word in words))
+    done = command("query", *(each.replace("SLUG", slug) for each in arguments))
     assert (done.code, done.out) == (2, "")
-    assert said in done.err
+    assert message in done.err
     assert done.err.count("\n") == 1
 
 
-# Forms -------------------------------------------------------------------------------------------------------
+# Formats -----------------------------------------------------------------------------------------------------
 
 
-def test_csv_is_as_rfc_4180_has_it() -> None:
-    written = to_csv(RECORDS)
-    assert written.startswith("id,name,tags,is_good,points\r\n")
-    assert list(csv.reader(io.StringIO(written, newline=""))) == [
+def test_csv_follows_rfc_4180() -> None:
+    text = to_csv(RECORDS)
+    assert text.startswith("id,name,tags,is_good,points\r\n")
+    assert list(csv.reader(io.StringIO(text, newline=""))) == [
         ["id", "name", "tags", "is_good", "points"],
         ["1", 'a "b", c\nd', '["x", "y"]', "true", ""],
         ["20", "Łódź", "[]", "", "7"],
     ]
 
 
-def test_an_object_that_comes_as_json_is_a_cell_as_it_came() -> None:
+def test_a_json_object_is_one_cell() -> None:
     answer = {
         "records": [{"id": 1, "ranges": msgspec.Raw(b'{"1d": {"from": null}}')}],
         "pagination": {"next_page_info": None},
@@ -157,7 +157,7 @@ def test_a_timeseries_is_long_in_csv_and_wide_in_a_table() -> None:
     assert second.split() == ["2026-11-24T00:00:00.000+01:00", "3"]
 
 
-def test_series_of_several_zones_say_theirs() -> None:
+def test_series_of_several_time_zones_show_their_zone() -> None:
     zoned = {**TIMESERIES["series"][1], "timezone": "Asia/Tokyo", "label": {}}
     several = {**TIMESERIES, "range_timezone": "local", "series": [zoned]}
     assert to_csv(several).splitlines()[1] == "2026-11-23T00:00:00.000+01:00,Asia/Tokyo,2"
@@ -166,26 +166,26 @@ def test_series_of_several_zones_say_theirs() -> None:
     assert as_table(alone).splitlines()[0].split() == ["bucket", "value"]
 
 
-def test_statistics_are_a_row_a_group() -> None:
+def test_each_group_of_statistics_is_a_row() -> None:
     assert to_csv(STATISTICS).splitlines() == ["channel,delivered,rate", "sms,10,0.5"]
     assert json.loads(to_json(STATISTICS)) == STATISTICS
 
 
-def test_a_chart_is_a_page_that_needs_nothing_from_elsewhere_and_no_label_breaks_out_of_it() -> None:
+def test_a_chart_is_self_contained_and_escapes_labels() -> None:
     page = chart_page.render_page("a <b> & c", TIMESERIES)
     assert "<title>a &lt;b&gt; &amp; c</title>" in page
     assert page.count("</script>") == 2
     assert 'src="' not in page.replace(chart_page.plotly_script(), "")
     assert "http" not in page.replace(chart_page.plotly_script(), "")
-    drawn = json.loads(page.rsplit("const drawn = ", 1)[1].split(";\n", 1)[0])
-    assert [(each["name"], each["y"]) for each in drawn["data"]] == [
+    chart = json.loads(page.rsplit("const chart = ", 1)[1].split(";\n", 1)[0])
+    assert [(each["name"], each["y"]) for each in chart["data"]] == [
         ("out / -", [1, None]),
         ("</script> / ios", [2, 3]),
     ]
-    assert drawn["data"][0]["x"] == ["2026-11-23T00:00:00", "2026-11-24T00:00:00"]
+    assert chart["data"][0]["x"] == ["2026-11-23T00:00:00", "2026-11-24T00:00:00"]
 
 
-def test_a_chart_without_plotly_says_which_extra_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_chart_without_plotly_names_the_extra_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(name: str) -> NoReturn:
         raise PackageNotFoundError(name)
 

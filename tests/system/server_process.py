@@ -52,7 +52,7 @@ def run_server(folder: Path, *, workers: int, settings: Mapping[str, str] | None
 def _address(process: subprocess.Popen[str], log: Path) -> str:
     assert process.stdout is not None
     for line in process.stdout:
-        if found := re.search(r"answers at (http://\S+?),? ", line):
+        if found := re.search(r"listening at (http://\S+?),? ", line):
             return found[1]
     raise AssertionError(log.read_text())
 

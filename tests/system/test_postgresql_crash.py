@@ -59,4 +59,6 @@ def test_a_file_as_data_folder_is_a_usage_error(
     file.touch()
     assert cli.run([*command, "--data-dir", str(file)]) == 2
     said = capsys.readouterr().err
-    assert said == f"regulars: {os.path.realpath(file)} is a file: --data-dir (REGULARS_DATA_DIR) names a folder.\n"
+    assert (
+        said == f"regulars: {os.path.realpath(file)} is a file. --data-dir (REGULARS_DATA_DIR) must be a directory.\n"
+    )

@@ -65,7 +65,7 @@ def run_server(data: Path, *arguments: str, **settings: str) -> Iterator[Running
     try:
         assert process.stdout is not None
         line = process.stdout.readline()
-        assert line.startswith("Regulars answers at http://"), (data / "stderr").read_text()
+        assert line.startswith("Regulars is listening at http://"), (data / "stderr").read_text()
         yield RunningServer(process, line.split()[3].rstrip(","))
     finally:
         if process.poll() is None:
@@ -213,8 +213,7 @@ def test_a_port_that_is_taken_is_told_in_one_sentence(data: Path) -> None:
         )
     assert done.returncode == 2
     assert done.stderr == (
-        f"regulars: 127.0.0.1:{port} can't be listened on (Address already in use): choose another by --host and "
-        "--port.\n"
+        f"regulars: 127.0.0.1:{port} is not available (Address already in use). Change --host and --port.\n"
     )
 
 
@@ -224,6 +223,6 @@ def test_jobs_run_alone_until_they_are_stopped(data: Path) -> None:
     )
     assert process.stdout is not None
     with process.stdout:
-        assert process.stdout.readline() == b"Regulars works on its jobs.\n"
+        assert process.stdout.readline() == b"Regulars is running its background jobs.\n"
         process.terminate()
         assert process.wait(TIMEOUT) == 0

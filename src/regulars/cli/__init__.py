@@ -39,10 +39,11 @@ from regulars.storage.postmaster import PostgresStartError
 from regulars.storage.safety import UnsafeDatabaseError
 
 EXIT_OK, EXIT_FAILURE, EXIT_USAGE = 0, 1, 2
+"""Exit codes: success; a failure, or differences found by `regulars verify`; invalid options or settings."""
 
 app = App(
     name="regulars",
-    help="""Know your regulars: facts of members go in, what is true of them comes out.
+    help="""Server for customer data, loyalty programmes and their reports.
 
     Example: `regulars demo`
     """,
@@ -63,9 +64,9 @@ for module in (
     backup,
     doctor,
 ):
-    module.add_to(app)
+    module.register(app)
 
-_WRONG_USE = (
+_USAGE_ERRORS = (
     UsageError,
     SettingError,
     DataFolderError,
@@ -74,7 +75,7 @@ _WRONG_USE = (
     InputNotFoundError,
     MissingDependencyError,
 )
-_WRONG = (
+_FAILURES = (
     ValidationError,
     InvalidInputError,
     DatabaseUnavailableError,
@@ -89,38 +90,38 @@ _WRONG = (
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Runs a command and ends the process with its exit code."""
-    signal.signal(signal.SIGTERM, _end)
+    signal.signal(signal.SIGTERM, _exit)
     sys.exit(run(sys.argv[1:] if arguments is None else arguments))
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Runs a command; gives 0 where it is done, 1 where it found something wrong, 2 for wrong use."""
+    """Runs a command and returns its exit code."""
     try:
         result = app(list(arguments), exit_on_error=False, print_error=False, result_action="return_value")
     except CycloptsError as error:
-        return _failed(f"{error} See `regulars --help`.", EXIT_USAGE)
-    except _WRONG_USE as error:
-        return _failed(str(error), EXIT_USAGE)
-    except _WRONG as error:
-        return _failed(str(error), EXIT_FAILURE)
+        return _fail(f"{error} See `regulars --help`.", EXIT_USAGE)
+    except _USAGE_ERRORS as error:
+        return _fail(str(error), EXIT_USAGE)
+    except _FAILURES as error:
+        return _fail(str(error), EXIT_FAILURE)
     except OSError as error:
-        return _failed(f"{error.strerror or error}: {error.filename or 'try again'}.", EXIT_FAILURE)
+        return _fail(f"{error.strerror or error}: {error.filename or 'system error'}.", EXIT_FAILURE)
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
     except Exception as error:
         if os.environ.get("REGULARS_LOG_LEVEL", "").lower() == "debug":
             sys.stderr.write(logs.redact(traceback.format_exc()))
-        told = f"{type(error).__name__}: {error}".strip().rstrip(".")
-        return _failed(f"{told}. REGULARS_LOG_LEVEL=debug shows where.", EXIT_FAILURE)
+        message = f"{type(error).__name__}: {error}".strip().rstrip(".")
+        return _fail(f"{message}. Set REGULARS_LOG_LEVEL=debug for a traceback.", EXIT_FAILURE)
     return result if isinstance(result, int) else EXIT_OK
 
 
-def _failed(sentence: str, code: int) -> int:
-    one_line = " ".join(logs.redact(sentence).split())
+def _fail(message: str, code: int) -> int:
+    one_line = " ".join(logs.redact(message).split())
     sys.stderr.write(f"regulars: {one_line}\n")
     return code
 
 
-def _end(number: int, frame: object) -> NoReturn:
-    """Ends as on an error, so that what was started is stopped."""
+def _exit(number: int, frame: object) -> NoReturn:
+    """Raises SystemExit, so that everything that was started is stopped."""
     raise SystemExit(128 + number)

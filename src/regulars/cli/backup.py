@@ -1,4 +1,4 @@
-"""`regulars migrate`, `backup` and `restore`: the database as a whole."""
+"""`regulars migrate`, `backup` and `restore`."""
 
 import os
 import shutil
@@ -19,57 +19,57 @@ from regulars.settings import Settings
 from regulars.storage import embedded
 from regulars.storage.migrate import require_upgradable
 
-_ALL_OR_NOTHING = ("--no-psqlrc", "--quiet", "--single-transaction", "--set=ON_ERROR_STOP=1")
-_EMPTY = "DROP SCHEMA public CASCADE; CREATE SCHEMA public"
+_ATOMIC_OPTIONS = ("--no-psqlrc", "--quiet", "--single-transaction", "--set=ON_ERROR_STOP=1")
+_EMPTY_SCHEMA = "DROP SCHEMA public CASCADE; CREATE SCHEMA public"
 
 
-def add_to(app: App) -> None:
-    """Adds the commands."""
+def register(app: App) -> None:
+    """Registers the commands."""
     for command in (migrate, backup, restore):
         app.command(command)
 
 
-def migrate(*, where: CommonOptions | None = None) -> int:
-    """Brings the database to the present schema. The server does so itself where its role may.
+def migrate(*, common: CommonOptions | None = None) -> int:
+    """Migrates the database to the current schema. The server does this itself at start if its role may.
 
     Example: `REGULARS_MIGRATION_DATABASE_URL=postgresql://... regulars migrate`
     """
-    with bootstrap.open_urls(load_settings(where)) as found:
-        applied = _reached(found)
+    with bootstrap.open_urls(load_settings(common)) as urls:
+        applied = _migrate(urls)
     print("\n".join([*applied, f"{len(applied)} applied."]) if applied else "The database is up to date.")
     return 0
 
 
-def _reached(found: bootstrap.DatabaseUrls) -> list[str]:
+def _migrate(urls: bootstrap.DatabaseUrls) -> list[str]:
     try:
-        return bootstrap.migrate_database(found)
+        return bootstrap.migrate_database(urls)
     except psycopg.OperationalError as error:
         raise bootstrap.unavailable_error(error) from None
 
 
 def backup(
-    file: Annotated[Path, Parameter(help="The file to write; there must be none of that name.")],
+    file: Annotated[Path, Parameter(help="The file to write. It must not exist.")],
     *,
-    where: CommonOptions | None = None,
+    common: CommonOptions | None = None,
 ) -> int:
-    """Writes the whole database into one file, as of one instant, while the server runs.
+    """Writes a consistent copy of the whole database to a file. The server may run meanwhile.
 
     Example: `regulars backup regulars-monday.dump`
     """
-    settings = load_settings(where)
+    settings = load_settings(common)
     if file.exists():
-        raise UsageError(f"{file} is there already: choose another name.")
-    unfinished = file.with_name(f"{file.name}.unfinished")
-    with bootstrap.prepare_database(settings) as found:
-        _require_all_rows(found.owner)
-        arguments = ["--format=custom", "--no-owner", "--no-privileges", f"--file={unfinished}"]
+        raise UsageError(f"{file} already exists. Choose another name.")
+    partial = file.with_name(f"{file.name}.partial")
+    with bootstrap.prepare_database(settings) as urls:
+        _require_all_rows(urls.owner)
+        arguments = ["--format=custom", "--no-owner", "--no-privileges", f"--file={partial}"]
         try:
-            # It holds all that is known of members: nobody else may read it.
-            unfinished.touch(mode=0o600)
-            _run(settings, "pg_dump", found.owner, arguments)
-            unfinished.rename(file)
+            # The file holds personal data, so only its owner may read it.
+            partial.touch(mode=0o600)
+            _run(settings, "pg_dump", urls.owner, arguments)
+            partial.rename(file)
         finally:
-            unfinished.unlink(missing_ok=True)
+            partial.unlink(missing_ok=True)
     print(f"{file}: {file.stat().st_size:,} bytes")
     return 0
 
@@ -78,32 +78,34 @@ def restore(
     file: Annotated[Path, Parameter(help="A file that `regulars backup` wrote.")],
     *,
     replace: Annotated[
-        bool, Parameter(help="Put it in the place of the communities that are there.", negative="")
+        bool, Parameter(help="Replace the contents of a database that is not empty.", negative="")
     ] = False,
-    where: CommonOptions | None = None,
+    common: CommonOptions | None = None,
 ) -> int:
-    """Puts what a backup holds into the database, all or nothing. Stop the server first.
+    """Restores a backup in a single transaction. Stop the server first.
 
     Example: `regulars restore regulars-monday.dump --data-dir ./restored`
     """
-    settings = load_settings(where)
+    settings = load_settings(common)
     if not file.is_file():
-        raise UsageError(f"There is no file {file}.")
-    with bootstrap.open_urls(settings) as found:
-        _reached(found)
+        raise UsageError(f"File not found: {file}.")
+    with bootstrap.open_urls(settings) as urls:
+        _migrate(urls)
         _require_upgradable(settings, file)
-        if not replace and (there := _communities(found.owner)):
+        if not replace and (communities := _count_communities(urls.owner)):
             raise UsageError(
-                f"The database is not empty (communities: {there}): name another --data-dir folder, or say --replace."
+                f"The database is not empty (communities: {communities}). Use another --data-dir, or --replace."
             )
-        with tempfile.NamedTemporaryFile(dir=_folder(settings), prefix="restore-", suffix=".sql") as script:
-            # Written out first: of a damaged file nothing is carried out.
-            unpacked = ["--no-owner", "--no-privileges", f"--file={script.name}", str(file)]
-            _run(settings, "pg_restore", None, unpacked)
-            _run(settings, "psql", found.owner, [*_ALL_OR_NOTHING, f"--command={_EMPTY}", f"--file={script.name}"])
-        bootstrap.migrate_database(found)
-    with bootstrap.prepare_database(settings) as found:
-        print(f"{file} is restored (communities: {_communities(found.owner)}).")
+        with tempfile.NamedTemporaryFile(dir=_temporary_folder(settings), prefix="restore-", suffix=".sql") as script:
+            # The whole script is written first, so that nothing of a damaged file is run.
+            arguments = ["--no-owner", "--no-privileges", f"--file={script.name}", str(file)]
+            _run(settings, "pg_restore", None, arguments)
+            _run(
+                settings, "psql", urls.owner, [*_ATOMIC_OPTIONS, f"--command={_EMPTY_SCHEMA}", f"--file={script.name}"]
+            )
+        bootstrap.migrate_database(urls)
+    with bootstrap.prepare_database(settings) as urls:
+        print(f"{file} is restored (communities: {_count_communities(urls.owner)}).")
     return 0
 
 
@@ -117,57 +119,57 @@ def _require_upgradable(settings: Settings, file: Path) -> None:
     require_upgradable(applied, "_yoyo_migration" in script)
 
 
-def _communities(url: str) -> int:
+def _count_communities(url: str) -> int:
     with psycopg.connect(url) as connection:
         row = connection.execute("SELECT count(*) FROM communities").fetchone()
     return int(row[0]) if row else 0
 
 
 def _require_all_rows(url: str) -> None:
-    """Raises DatabaseUnavailableError for a role that row-level security keeps rows from."""
+    """Raises DatabaseUnavailableError for a role that is subject to row-level security."""
     with psycopg.connect(url) as connection:
         row = connection.execute(
             "SELECT rolname, rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user"
         ).fetchone()
     if row is None or not row[1]:
         raise DatabaseUnavailableError(
-            "The role of REGULARS_MIGRATION_DATABASE_URL does not see the rows of every community: name one with BYPASSRLS "
-            "for the backup."
+            "The role of REGULARS_MIGRATION_DATABASE_URL does not see the rows of every community. A backup needs a "
+            "role with BYPASSRLS."
         )
 
 
 def _program(settings: Settings, name: str) -> str:
-    """The program for the server: its own, for one by URL the machine's."""
-    own = str(embedded.binaries_folder() / name)
-    return (shutil.which(name) or own) if settings.database_url else own
+    """Returns the path of a PostgreSQL program: the embedded one, or the installed one for a server by URL."""
+    bundled = str(embedded.binaries_folder() / name)
+    return (shutil.which(name) or bundled) if settings.database_url else bundled
 
 
-def _folder(settings: Settings) -> Path | None:
-    """Where room for the data is to be expected; the machine's own place where they are elsewhere."""
+def _temporary_folder(settings: Settings) -> Path | None:
+    """Returns a directory with space for the data; None for the system default."""
     return None if settings.database_url else settings.data_dir.expanduser()
 
 
 def _run(settings: Settings, name: str, url: str | None, arguments: Sequence[str]) -> str:
-    """Runs a program of PostgreSQL; returns what it printed."""
+    """Runs a PostgreSQL program and returns its output."""
     environment = {**os.environ, "PGOPTIONS": "-c lock_timeout=10s -c client_min_messages=warning"}
     command = [_program(settings, name), *arguments]
     if url is not None:
         bare, password = _without_password(url)
         command.append(f"--dbname={bare}")
         if password is not None:
-            # On the command line every user of the machine could read it.
+            # Every user of the machine can read a command line.
             environment["PGPASSWORD"] = password
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)  # noqa: S603
-    if done.returncode:
-        said = done.stderr.strip().splitlines() or [f"{name} failed"]
-        reason = next((line for line in said if "error:" in line.lower()), said[0])
+    process = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)  # noqa: S603
+    if process.returncode:
+        lines = process.stderr.strip().splitlines() or [f"{name} failed"]
+        reason = next((line for line in lines if "error:" in line.lower()), lines[0])
         raise DatabaseUnavailableError(f"{reason.strip().rstrip('.')}. Nothing was changed.")
-    return done.stdout
+    return process.stdout
 
 
 def _without_password(url: str) -> tuple[str, str | None]:
     parts = urlsplit(url)
     if parts.password is None:
         return url, None
-    _, _, place = parts.netloc.rpartition("@")
-    return urlunsplit(parts._replace(netloc=f"{parts.username}@{place}")), unquote(parts.password)
+    _, _, address = parts.netloc.rpartition("@")
+    return urlunsplit(parts._replace(netloc=f"{parts.username}@{address}")), unquote(parts.password)

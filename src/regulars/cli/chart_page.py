@@ -1,4 +1,4 @@
-"""A timeseries as a page that needs nothing from elsewhere: the chart's program is in it."""
+"""Renders a time series as a self-contained HTML page."""
 
 import html
 from collections.abc import Mapping
@@ -25,8 +25,8 @@ _PAGE = """<!DOCTYPE html>
 <body>
 <div id="chart"></div>
 <script>
-const drawn = {drawn};
-Plotly.newPlot("chart", drawn.data, drawn.layout, {{ responsive: true, displaylogo: false }});
+const chart = {chart};
+Plotly.newPlot("chart", chart.data, chart.layout, {{ responsive: true, displaylogo: false }});
 </script>
 </body>
 </html>
@@ -34,8 +34,8 @@ Plotly.newPlot("chart", drawn.data, drawn.layout, {{ responsive: true, displaylo
 
 
 def render_page(title: str, answer: Mapping[str, Any]) -> str:
-    """A page with a line for each series of a timeseries."""
-    # Buckets are drawn at their local time, as they are written.
+    """Returns an HTML page with a line for each series of a time series."""
+    # Buckets are drawn at their local time, without the offset.
     buckets = [each[:19] for each in answer["time_buckets"]]
     lines = [
         {
@@ -53,13 +53,13 @@ def render_page(title: str, answer: Mapping[str, Any]) -> str:
         "hovermode": "x unified",
         "showlegend": True,
     }
-    drawn = _encoder.encode({"data": lines, "layout": layout}).decode()
-    # What a label says must not end the script that it stands in.
-    return _PAGE.format(title=html.escape(title), program=plotly_script(), drawn=drawn.replace("<", "\\u003c"))
+    chart = _encoder.encode({"data": lines, "layout": layout}).decode()
+    # A label must not be able to close the script element.
+    return _PAGE.format(title=html.escape(title), program=plotly_script(), chart=chart.replace("<", "\\u003c"))
 
 
 def plotly_script() -> str:
-    """The JavaScript that draws charts. Raises MissingDependencyError where plotly is not installed."""
+    """Returns the JavaScript of plotly. Raises MissingDependencyError if plotly is not installed."""
     try:
         package = distribution("plotly")
     except PackageNotFoundError:

@@ -1,4 +1,4 @@
-"""`regulars community`: the loyalty clubs that are kept here."""
+"""`regulars community`: communities, which are loyalty clubs."""
 
 from collections.abc import Iterable
 from typing import Annotated
@@ -16,34 +16,42 @@ from regulars.storage.database import Database
 
 community = App(
     name="community",
-    help="""Makes, changes and lists communities: loyalty clubs, each with its zone, currency and country.
+    help="""Creates, changes and lists communities: loyalty clubs with a time zone, a currency and a country.
 
     Example: `regulars community list`
     """,
 )
 
 
-def add_to(app: App) -> None:
-    """Adds the commands."""
+def register(app: App) -> None:
+    """Registers the commands."""
     app.command(community)
 
 
 @community.command
 def create(
     *,
-    slug: Annotated[str, Parameter(help="Its short name in addresses and commands.")],
-    name: Annotated[str, Parameter(help="What it is called.")],
-    country: Annotated[str, Parameter(help="ISO 3166-1 code, or the English name.")],
-    timezone: Annotated[str, Parameter(help="IANA name, such as Europe/Oslo.")],
-    currency: Annotated[str, Parameter(help="ISO 4217 code, fixed after the first transaction.")],
-    organization: Annotated[str, Parameter(help="Who runs it; its own name where not given.")] = "",
-    id: Annotated[int | None, Parameter(help="Its number, else the next one.")] = None,  # noqa: A002
-    customer_id: Annotated[int | None, Parameter(help="The number of its customer, else its own.")] = None,
-    loyalty_club_id: Annotated[int | None, Parameter(help="The number of its club, else its own.")] = None,
-    attribute: Annotated[tuple[str, ...], Parameter(help="What X-Customer may filter by, as key=value.")] = (),
-    where: CommonOptions | None = None,
+    slug: Annotated[str, Parameter(help="Short name for URLs and commands.")],
+    name: Annotated[str, Parameter(help="Display name.")],
+    country: Annotated[str, Parameter(help="Country: ISO 3166-1 code or English name.")],
+    timezone: Annotated[str, Parameter(help="Time zone: IANA name, such as Europe/Oslo.")],
+    currency: Annotated[
+        str, Parameter(help="Currency: ISO 4217 code. It can't be changed after the first transaction.")
+    ],
+    organization: Annotated[
+        str, Parameter(help="Name of the organization that runs it; created if it does not exist. Default: --name.")
+    ] = "",
+    id: Annotated[int | None, Parameter(help="Id of the community. Default: the next free id.")] = None,  # noqa: A002
+    customer_id: Annotated[int | None, Parameter(help="Customer id in the Reporting API. Default: --id.")] = None,
+    loyalty_club_id: Annotated[
+        int | None, Parameter(help="Loyalty club id in the Reporting API. Default: --id.")
+    ] = None,
+    attribute: Annotated[
+        tuple[str, ...], Parameter(help="Attribute that X-Customer may filter by, as key=value. May be repeated.")
+    ] = (),
+    common: CommonOptions | None = None,
 ) -> int:
-    """Makes a community.
+    """Creates a community.
 
     Example: `regulars community create --slug nord --name "Nord Club" --country NO --timezone Europe/Oslo
     --currency NOK`
@@ -52,7 +60,7 @@ def create(
     for each in attribute:
         key, separator, value = each.partition("=")
         if not separator or not key:
-            raise UsageError(f"--attribute {each!r} is no key=value: write it as chain=Nord.")
+            raise UsageError(f"--attribute is {each!r}. It must be key=value, such as chain=Nord.")
         attributes[key] = value
     new = NewCommunity(
         slug, name, country, timezone, currency, organization, attributes, id, customer_id, loyalty_club_id
@@ -63,28 +71,28 @@ def create(
             return await communities.create(connection, new, system_clock())
 
     try:
-        made = run_with_database(where, work)
-    except ValidationError as refused:
-        field, text = next(iter(refused.errors.items()))
-        raise UsageError(f"--{field.replace('_', '-')} {text}.") from None
-    print(f"The community {made.slug} has the id {made.id}.")
+        created = run_with_database(common, work)
+    except ValidationError as error:
+        field, message = next(iter(error.errors.items()))
+        raise UsageError(f"--{field.replace('_', '-')} {message}.") from None
+    print(f"Community {created.slug} has the id {created.id}.")
     return 0
 
 
 @community.command(name="set")
 def set_(
-    slug: Annotated[str, Parameter(help="The community, as `regulars community list` shows it.")],
+    slug: Annotated[str, Parameter(help="Slug of the community, as `regulars community list` shows it.")],
     *,
     member_handle: Annotated[
-        tuple[str, ...], Parameter(help="A handle of identities that members may write; may be repeated.")
+        tuple[str, ...], Parameter(help="Handle of identities that members may write. May be repeated.")
     ] = (),
-    no_member_handles: Annotated[bool, Parameter(negative="", help="Members write no identities.")] = False,
+    no_member_handles: Annotated[bool, Parameter(negative="", help="Members may not write identities.")] = False,
     any_member_handle: Annotated[
-        bool, Parameter(negative="", help="Members write all identities but reserved ones.")
+        bool, Parameter(negative="", help="Members may write identities of every handle that is not reserved.")
     ] = False,
-    where: CommonOptions | None = None,
+    common: CommonOptions | None = None,
 ) -> int:
-    """Sets which identities members may write with their own tokens, from the next request on.
+    """Sets which identities members may write with their own tokens. Effective with the next request.
 
     Example: `regulars community set nord --member-handle app --member-handle newsletter`
     """
@@ -97,21 +105,21 @@ def set_(
             await communities.set_member_handles(connection, slug, handles, system_clock())
 
     try:
-        run_with_database(where, work)
+        run_with_database(common, work)
     except NotFoundError as error:
         raise UsageError(str(error)) from None
-    except ValidationError as refused:
-        raise UsageError(f"--member-handle {next(iter(refused.errors.values()))}.") from None
-    print(f"{slug}: members write {_handles(None if any_member_handle else member_handle)}.")
+    except ValidationError as error:
+        raise UsageError(f"--member-handle {next(iter(error.errors.values()))}.") from None
+    print(f"{slug}: members may write {_format_handles(None if any_member_handle else member_handle)}.")
     return 0
 
 
-def _handles(handles: Iterable[str] | None) -> str:
-    return "any but reserved" if handles is None else ", ".join(sorted(handles)) or "none"
+def _format_handles(handles: Iterable[str] | None) -> str:
+    return "any handle that is not reserved" if handles is None else ", ".join(sorted(handles)) or "no identities"
 
 
 @community.command(name="list")
-def list_(*, where: CommonOptions | None = None) -> int:
+def list_(*, common: CommonOptions | None = None) -> int:
     """Lists the communities.
 
     Example: `regulars community list`
@@ -122,8 +130,16 @@ def list_(*, where: CommonOptions | None = None) -> int:
             return await communities.list_all(connection)
 
     rows = [
-        [each.id, each.slug, each.name, each.country, each.timezone, each.currency, _handles(each.member_handles)]
-        for each in run_with_database(where, work)
+        [
+            each.id,
+            each.slug,
+            each.name,
+            each.country,
+            each.timezone,
+            each.currency,
+            _format_handles(each.member_handles),
+        ]
+        for each in run_with_database(common, work)
     ]
     print(format_table(("id", "slug", "name", "country", "timezone", "currency", "member handles"), rows))
     return 0

@@ -14,8 +14,8 @@ from regulars.query.errors import InvalidParametersError
 _FILES = "A file, a folder, a pattern or a URL of CSV or Parquet."
 
 
-def add_to(app: App) -> None:
-    """Adds the command."""
+def register(app: App) -> None:
+    """Registers the command."""
     app.command(compute_values, name="compute")
 
 

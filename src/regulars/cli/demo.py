@@ -1,4 +1,4 @@
-"""`regulars demo`: two clubs to look at, loaded and served."""
+"""`regulars demo`: loads two example communities and serves them."""
 
 import asyncio
 import json
@@ -32,15 +32,15 @@ from regulars.storage.database import Database
 
 ORGANIZATION = "Demo"
 
-_BEGUN, _LOADED = "demo", "demo_loaded"
-"""Attributes of a demo club: of which size and when its history ends, and the entities that are there."""
+_HISTORY, _LOADED = "demo", "demo_loaded"
+"""Attributes of a demo community: size and end of its history, and the entities loaded so far."""
 
 Rows = Callable[[], Iterable[Mapping[str, Any]]]
 
 
 @dataclass(frozen=True, slots=True)
 class DemoClub:
-    """A club to load: what it is, and the rows of each entity, in the order in which they are loaded."""
+    """A community to load, and the rows of each entity in the order of loading."""
 
     community: NewCommunity
     rows: Mapping[str, Rows]
@@ -48,7 +48,7 @@ class DemoClub:
 
 @dataclass(frozen=True, slots=True)
 class LoadedClub:
-    """What can be looked at: a club, a token for it, and the member who bought most often."""
+    """A loaded community, a token for it, and the profile with the most purchases."""
 
     community: Community
     token: str
@@ -57,51 +57,50 @@ class LoadedClub:
 
 @dataclass(frozen=True, slots=True)
 class LoadedDemo:
-    """Both clubs, and a token for the reports of their organization."""
+    """Both communities, and a token for the reports of their organization."""
 
     clubs: list[LoadedClub]
     reporting_token: str
 
 
-def add_to(app: App) -> None:
-    """Adds the command."""
+def register(app: App) -> None:
+    """Registers the command."""
     app.command(demo)
 
 
 def demo(
     *,
-    size: Annotated[mall.Size, Parameter(help="How large the generated mall club is.")] = "small",
+    size: Annotated[mall.Size, Parameter(help="Size of the generated mall community.")] = "small",
     host: Annotated[str | None, Parameter(help="Address to listen on.")] = None,
-    port: Annotated[int | None, Parameter(help="Port to listen on; 0 takes one that is free.")] = None,
-    data_dir: Annotated[Path | None, Parameter(help="Data folder of the embedded database.")] = None,
+    port: Annotated[int | None, Parameter(help="Port to listen on. 0 selects a free port.")] = None,
+    data_dir: Annotated[Path | None, Parameter(help="Data directory of the embedded database.")] = None,
 ) -> int:
-    """Loads two clubs, the real purchases of CDNOW and a generated mall club, and serves them.
+    """Loads two communities, the real purchases of CDNOW and a generated mall, and serves them.
 
-    What is loaded already is left as it is.
+    Data that is already loaded is not loaded again.
 
     Example: `regulars demo --size small --port 8080`
     """
     settings = with_free_ports(load_settings(host=host, port=port, data_dir=data_dir))
 
-    async def prepared(found: bootstrap.DatabaseUrls) -> LoadedDemo:
-        async with bootstrap.open_pool(found, settings) as database:
+    async def load(urls: bootstrap.DatabaseUrls) -> LoadedDemo:
+        async with bootstrap.open_pool(urls, settings) as database:
             committers = GroupCommitter(database, settings.commit_max_rows)
-            first = _cdnow()
-            second = await _mall(database, size)
-            clubs = [await _shown(database, committers, club) for club in (first, second)]
+            definitions = (_cdnow(), await _mall(database, size))
+            clubs = [await _load_with_token(database, committers, each) for each in definitions]
             mall.clear_cache()
-            return LoadedDemo(clubs, await _reporting_token(database, clubs[0].community))
+            return LoadedDemo(clubs, await _create_reporting_token(database, clubs[0].community))
 
-    with bootstrap.prepare_database(settings) as found:
-        shown = asyncio.run(prepared(found))
-        run_server(settings, found, partial(_tell, shown, _query(data_dir)))
+    with bootstrap.prepare_database(settings) as urls:
+        loaded = asyncio.run(load(urls))
+        run_server(settings, urls, partial(_print_examples, loaded, _query_command(data_dir)))
     return 0
 
 
-def _query(data_dir: Path | None) -> str:
-    """How `regulars query` is called beside this command."""
-    called = Path(sys.argv[0])
-    command = str(called) if called.name == "regulars" else "regulars"
+def _query_command(data_dir: Path | None) -> str:
+    """Returns the command line of `regulars query` for the database of this command."""
+    program = Path(sys.argv[0])
+    command = str(program) if program.name == "regulars" else "regulars"
     return f"{command} query" if data_dir is None else f"{command} query --data-dir {data_dir}"
 
 
@@ -111,16 +110,18 @@ def _cdnow() -> DemoClub:
 
 
 async def _mall(database: Database, size: mall.Size) -> DemoClub:
-    """The mall club; one that was begun has the same history again."""
+    """Returns the mall community. If its loading was interrupted, it has the same history again."""
     row = mall.community()
     attributes = await _attributes(database, row["slug"])
     as_of = datetime.now(UTC).replace(second=0, microsecond=0)
-    if _BEGUN in attributes:
-        begun_size, as_of = _begun(attributes)
-        if begun_size != size:
-            raise UsageError(f"The mall club here is {begun_size}: name another --data-dir folder for a {size} one.")
-    noted = {**row["attributes"], _BEGUN: f"{size} {as_of.isoformat()}"}
-    new = replace(NewCommunity(**row, organization=ORGANIZATION), attributes=noted)
+    if _HISTORY in attributes:
+        existing_size, as_of = _parse_history(attributes)
+        if existing_size != size:
+            raise UsageError(
+                f"The mall in this database has the size {existing_size}. Use another --data-dir for the size {size}."
+            )
+    attributes = {**row["attributes"], _HISTORY: f"{size} {as_of.isoformat()}"}
+    new = replace(NewCommunity(**row, organization=ORGANIZATION), attributes=attributes)
     return DemoClub(
         new,
         {
@@ -139,9 +140,9 @@ async def _mall(database: Database, size: mall.Size) -> DemoClub:
     )
 
 
-def _begun(attributes: Mapping[str, Any]) -> tuple[mall.Size, datetime]:
-    """Of which size the mall club is, and when its history ends."""
-    size, _, as_of = attributes[_BEGUN].partition(" ")
+def _parse_history(attributes: Mapping[str, Any]) -> tuple[mall.Size, datetime]:
+    """Returns the size of the mall community and the end of its history."""
+    size, _, as_of = attributes[_HISTORY].partition(" ")
     return size, datetime.fromisoformat(as_of)
 
 
@@ -153,7 +154,7 @@ async def _attributes(database: Database, slug: str) -> Mapping[str, Any]:
             return {}
 
 
-async def _shown(database: Database, committers: GroupCommitter, club: DemoClub) -> LoadedClub:
+async def _load_with_token(database: Database, committers: GroupCommitter, club: DemoClub) -> LoadedClub:
     community = await load_club(database, committers, club)
     async with database.unscoped_connection() as connection:
         new = tokens.NewToken(community.organization_id, "demo", community_id=community.id)
@@ -166,34 +167,34 @@ async def _shown(database: Database, committers: GroupCommitter, club: DemoClub)
     return LoadedClub(community, token, str(profile_id))
 
 
-async def _reporting_token(database: Database, community: Community) -> str:
+async def _create_reporting_token(database: Database, community: Community) -> str:
     async with database.unscoped_connection() as connection:
         new = tokens.NewToken(community.organization_id, "demo of reports", [permits.REPORTING])
         return await tokens.create(connection, new, system_clock())
 
 
 async def load_club(database: Database, committers: GroupCommitter, club: DemoClub) -> Community:
-    """The club with all its entities; those that are there are not loaded again."""
-    there = (await _attributes(database, club.community.slug)).get(_LOADED, "").split()
-    community = await _noted(database, club, there)
+    """Loads the entities of a community that are not loaded yet, and returns it."""
+    loaded = (await _attributes(database, club.community.slug)).get(_LOADED, "").split()
+    community = await _save_loaded(database, club, loaded)
     for entity, rows in club.rows.items():
-        if entity in there:
+        if entity in loaded:
             continue
-        with report_progress(f"{community.name}: {entity}") as told:
+        with report_progress(f"{community.name}: {entity}") as progress:
             options = LoadOptions(
                 unique_ids=True,
-                on_progress=lambda summary, told=told: told.update(None, format_count(summary.rows, "row")),  # type: ignore[misc]
+                on_progress=lambda summary, progress=progress: progress.update(None, format_count(summary.rows, "row")),  # type: ignore[misc]
             )
             summary = await load_and_finish(database, committers, community.id, entity, partial(_lines, rows), options)
-        print(_in_words(community, entity, summary), flush=True)
-        there.append(entity)
-        await _noted(database, club, there)
+        print(_format_summary(community, entity, summary), flush=True)
+        loaded.append(entity)
+        await _save_loaded(database, club, loaded)
     return community
 
 
-async def _noted(database: Database, club: DemoClub, there: Sequence[str]) -> Community:
-    """The club, with a note of which entities are there."""
-    attributes = {**(club.community.attributes or {}), _LOADED: " ".join(there)}
+async def _save_loaded(database: Database, club: DemoClub, loaded: Sequence[str]) -> Community:
+    """Creates or updates the community with the entities that are loaded, and returns it."""
+    attributes = {**(club.community.attributes or {}), _LOADED: " ".join(loaded)}
     async with database.unscoped_connection() as connection:
         await communities.upsert(connection, replace(club.community, attributes=attributes), system_clock())
         return await communities.get_by_slug(connection, club.community.slug)
@@ -204,44 +205,44 @@ def _lines(rows: Rows) -> Iterator[RawRow]:
         yield RawRow(number, msgspec.json.encode(row))
 
 
-def _in_words(community: Community, entity: str, summary: LoadSummary) -> str:
+def _format_summary(community: Community, entity: str, summary: LoadSummary) -> str:
     parts = [f"{summary.loaded:,} {entity}"]
     if summary.unchanged:
-        parts.append(f"{summary.unchanged:,} were there")
+        parts.append(f"{summary.unchanged:,} unchanged")
     if summary.rejected:
         parts.append(f"{summary.rejected:,} rejected ({summary.rejections[0].reason})")
     return f"{community.name}: {', '.join(parts)}"
 
 
-def _tell(shown: LoadedDemo, query: str, address: str) -> None:
-    real, generated = shown.clubs
+def _print_examples(loaded: LoadedDemo, query: str, address: str) -> None:
+    real, generated = loaded.clubs
     profiles = f"{address}/api/v3/profiles"
     lines = [
         "",
-        f"Regulars answers at {address}. Read and try the API at {address}/api/docs",
+        f"Regulars is listening at {address}, API documentation at {address}/api/docs",
         "",
-        *(f"Token for {each.community.name}: {each.token}" for each in shown.clubs),
-        f"Token for reports: {shown.reporting_token}",
+        *(f"Token for {each.community.name}: {each.token}" for each in loaded.clubs),
+        f"Token for reports: {loaded.reporting_token}",
         "",
-        "What is known of a customer of CDNOW, now:",
+        "Values of a customer of CDNOW:",
         _curl(real.token, f"{profiles}/{real.profile_id}/aggregations"),
-        "the same as of the end of June 1998:",
+        "The same values as of the end of June 1998:",
         _curl(real.token, f"{profiles}/{real.profile_id}/aggregations?as_of=1998-07-01T00:00:00Z"),
-        f"and of a member of {generated.community.name}, as a bare object:",
+        f"Values of a member of {generated.community.name}, as a bare object:",
         _curl(generated.token, f"{address}/profiles/{generated.profile_id}/aggregations"),
-        f"How many members of {generated.community.name} stand in each group:",
-        _asked(shown, address, {"report": "members_grouped_count"}),
-        *example_queries(shown, address, query),
+        f"Number of members of {generated.community.name} in each group:",
+        _report_call(loaded, address, {"report": "members_grouped_count"}),
+        *example_queries(loaded, address, query),
         "",
-        "Ctrl-C stops it.",
+        "Press Ctrl-C to stop.",
     ]
     print("\n".join(lines), flush=True)
 
 
-def example_queries(shown: LoadedDemo, address: str, query: str) -> list[str]:
-    """What to ask of what the club sent and offered: the latest newsletter, then all of the last weeks."""
-    club = shown.clubs[1].community
-    size, as_of = _begun(club.attributes)
+def example_queries(loaded: LoadedDemo, address: str, query: str) -> list[str]:
+    """Returns example reports of sendings, links and offers: of the latest newsletter, and of the last four weeks."""
+    club = loaded.clubs[1].community
+    size, as_of = _parse_history(club.attributes)
     latest = [row for row in mall.sendings(size, as_of=as_of) if row["source_type"] == "newsletter"][-1]
     weeks = {"from": f"{as_of - timedelta(days=28):%Y-%m-%d}", "to": f"{as_of:%Y-%m-%d}"}
 
@@ -252,22 +253,22 @@ def example_queries(shown: LoadedDemo, address: str, query: str) -> list[str]:
         return f"  {query} '{json.dumps(report)}' --customer {club.slug}"
 
     return [
-        "What became of its latest newsletter, in each language:",
-        _asked(shown, address, {"report": "sendings", **where("campaign_id", latest["campaign_id"])}),
-        "and of all that it sent in four weeks, from another shell:",
+        "Results of its latest newsletter, by language:",
+        _report_call(loaded, address, {"report": "sendings", **where("campaign_id", latest["campaign_id"])}),
+        "Results of all messages of the last four weeks, from another shell:",
         in_shell({"report": "sendings_stats", "aggregate_by": "channel", **weeks}),
-        "The links of that newsletter, and who led how many to the club's pages:",
+        "Links of that newsletter, and visits by source:",
         in_shell({"report": "sendings_links", **where("utm_campaign", latest["source_id"])}),
         in_shell({"report": "links_visits_stats", "aggregate_by": "utm_source", **weeks}),
-        "Its offers, by what they are shown under, and how often they were used:",
+        "Its offers by collection, and how often they were used:",
         in_shell({"report": "offers_collections"}),
         in_shell({"report": "offers_usages_stats", "aggregate_by": "type", **weeks}),
     ]
 
 
-def _asked(shown: LoadedDemo, address: str, report: Mapping[str, Any]) -> str:
-    club = f"-H 'X-Loyalty-Club-Slug: {shown.clubs[1].community.slug}'"
-    return _curl(shown.reporting_token, f"{address}/v1/reporting/query", club, f"-d '{json.dumps(report)}'")
+def _report_call(loaded: LoadedDemo, address: str, report: Mapping[str, Any]) -> str:
+    club = f"-H 'X-Loyalty-Club-Slug: {loaded.clubs[1].community.slug}'"
+    return _curl(loaded.reporting_token, f"{address}/v1/reporting/query", club, f"-d '{json.dumps(report)}'")
 
 
 def _curl(token: str, url: str, *more: str) -> str:

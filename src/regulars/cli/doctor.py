@@ -1,4 +1,4 @@
-"""`regulars doctor`: the settings and where they come from, versions, and what is unsafe."""
+"""`regulars doctor`: settings and their sources, versions, and problems of the installation."""
 
 import asyncio
 import os
@@ -23,13 +23,13 @@ from regulars.web import open_file_limit
 
 LOW_DISK_BYTES = 1_000_000_000
 
-_PARTS = ("regulars", "granian", "starlette", "asyncpg", "msgspec", "pyarrow")
+_PACKAGES = ("regulars", "granian", "starlette", "asyncpg", "msgspec", "pyarrow")
 
 _PARTITIONS = """
-SELECT parent.relname, count(*), min(part.relname), max(part.relname)
-FROM pg_inherits AS tie
-JOIN pg_class AS parent ON parent.oid = tie.inhparent
-JOIN pg_class AS part ON part.oid = tie.inhrelid
+SELECT parent.relname, count(*), min(partition.relname), max(partition.relname)
+FROM pg_inherits
+JOIN pg_class AS parent ON parent.oid = pg_inherits.inhparent
+JOIN pg_class AS partition ON partition.oid = pg_inherits.inhrelid
 WHERE parent.relkind = 'p'
 GROUP BY parent.relname
 ORDER BY parent.relname
@@ -38,113 +38,119 @@ ORDER BY parent.relname
 
 @dataclass(frozen=True, slots=True)
 class Issue:
-    """Something to see to; a `fatal` one keeps the server from starting."""
+    """A problem of the installation; a `fatal` one keeps the server from starting."""
 
     message: str
     fatal: bool = False
 
 
-def add_to(app: App) -> None:
-    """Adds the command."""
+def register(app: App) -> None:
+    """Registers the command."""
     app.command(doctor)
 
 
-def doctor(*, where: CommonOptions | None = None) -> int:
-    """Prints every setting and its source, versions, and what is wrong or unsafe; exit code 1 if that is fatal.
+def doctor(*, common: CommonOptions | None = None) -> int:
+    """Prints settings and their sources, versions, and everything that is wrong or unsafe.
+
+    Exit code 1 if the server would not start.
 
     Example: `regulars doctor`
     """
-    found = load_settings(where)
-    told = {} if where is None or where.data_dir is None else {variable_name("data_dir"): str(where.data_dir)}
-    origins = settings.resolve({**os.environ, **told})
+    loaded = load_settings(common)
+    data_dir = None if common is None else common.data_dir
+    overrides = {} if data_dir is None else {variable_name("data_dir"): str(data_dir)}
     rows = [
         [
             variable_name(each.name),
-            _shown(each),
-            "--data-dir" if each.name == "data_dir" and told else each.source,
+            _display_value(each),
+            "--data-dir" if each.name == "data_dir" and overrides else each.source,
             each.description,
         ]
-        for each in origins
+        for each in settings.resolve({**os.environ, **overrides})
     ]
-    print(format_table(("setting", "value", "from", "meaning"), rows))
+    print(format_table(("setting", "value", "source", "description"), rows))
     print()
-    print(f"Python {platform.python_version()}, " + ", ".join(f"{name} {version(name)}" for name in _PARTS))
-    matters = _files(found)
-    matters += [Issue(f"{name} is set, and is no setting: is it misspelt?") for name in settings.unknown_variables()]
-    matters += [*_exposure(found), *_disk(found), *_database(found)]
+    print(f"Python {platform.python_version()}, " + ", ".join(f"{name} {version(name)}" for name in _PACKAGES))
+    issues = [
+        *_check_open_files(loaded),
+        *(Issue(f"{name} is set, but there is no such setting.") for name in settings.unknown_variables()),
+        *_check_exposure(loaded),
+        *_check_disk(loaded),
+        *_check_database(loaded),
+    ]
     print()
-    for matter in matters:
-        print(f"{'FATAL' if matter.fatal else 'note'}: {matter.message}")
-    if not matters:
-        print("Nothing is wrong.")
-    return 1 if any(matter.fatal for matter in matters) else 0
+    for issue in issues:
+        print(f"{'FATAL' if issue.fatal else 'note'}: {issue.message}")
+    if not issues:
+        print("No problems found.")
+    return 1 if any(issue.fatal for issue in issues) else 0
 
 
-def _shown(origin: ResolvedSetting) -> object:
-    if not origin.secret:
-        return origin.value
-    text = str(origin.value)
+def _display_value(setting: ResolvedSetting) -> object:
+    if not setting.secret:
+        return setting.value
+    text = str(setting.value)
     return logs.redact(text) if "://" in text or not text else logs.REDACTED
 
 
-def _exposure(found: Settings) -> list[Issue]:
+def _check_exposure(loaded: Settings) -> list[Issue]:
     try:
-        return [Issue(each) for each in findings(found)]
+        return [Issue(each) for each in findings(loaded)]
     except SettingError as error:
         return [Issue(str(error), fatal=True)]
 
 
-def _files(found: Settings) -> list[Issue]:
-    allowed, needed = open_file_limit.hard_limit(), open_file_limit.required_files(found.max_connections)
-    print(f"A process may open {allowed:,} files")
+def _check_open_files(loaded: Settings) -> list[Issue]:
+    allowed, needed = open_file_limit.hard_limit(), open_file_limit.required_files(loaded.max_connections)
+    print(f"Open files per process: {allowed:,}")
     if allowed >= needed:
         return []
     return [
         Issue(
-            f"A process may open {allowed:,} files; {found.max_connections:,} client connections (max_connections) "
-            f"need {needed:,}: raise the hard limit (`ulimit -Hn`, LimitNOFILE of systemd), or set fewer connections."
+            f"A process may open {allowed:,} files, but max_connections = {loaded.max_connections:,} needs {needed:,}. "
+            f"Raise the hard limit (`ulimit -Hn`, LimitNOFILE in systemd) or lower max_connections."
         )
     ]
 
 
-def _disk(found: Settings) -> list[Issue]:
-    folder = found.data_dir.expanduser().resolve()
+def _check_disk(loaded: Settings) -> list[Issue]:
+    folder = loaded.data_dir.expanduser().resolve()
     while not folder.exists():
         folder = folder.parent
     free = shutil.disk_usage(folder).free
-    print(f"{free / 1e9:,.1f} GB are free at {folder}")
-    return [Issue(f"Less than {LOW_DISK_BYTES / 1e9:.0f} GB of disk are left.")] if free < LOW_DISK_BYTES else []
+    print(f"Free disk space at {folder}: {free / 1e9:,.1f} GB")
+    return [Issue(f"Less than {LOW_DISK_BYTES / 1e9:.0f} GB of disk space left.")] if free < LOW_DISK_BYTES else []
 
 
-def _database(found: Settings) -> list[Issue]:
-    if not found.database_url and not (found.data_dir / "postgresql").exists():
-        print(f"There is no database in {found.data_dir} yet: `regulars serve` makes it.")
+def _check_database(loaded: Settings) -> list[Issue]:
+    if not loaded.database_url and not (loaded.data_dir / "postgresql").exists():
+        print(f"There is no database in {loaded.data_dir} yet. `regulars serve` creates it.")
         return []
-    if not found.database_url and not os.access(found.data_dir, os.W_OK):
-        return [Issue(f"The data folder {found.data_dir} can't be written.", fatal=True)]
+    if not loaded.database_url and not os.access(loaded.data_dir, os.W_OK):
+        return [Issue(f"The data directory {loaded.data_dir} is not writable.", fatal=True)]
     try:
-        with bootstrap.open_urls(found) as addresses:
-            return _examined(addresses)
+        with bootstrap.open_urls(loaded) as urls:
+            return _examine(urls)
     except SchemaError as error:
         return [Issue(str(error), fatal=True)]
     except (psycopg.Error, asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
         return [Issue(logs.redact(str(bootstrap.unavailable_error(error))), fatal=True)]
 
 
-def _examined(addresses: bootstrap.DatabaseUrls) -> list[Issue]:
-    matters = []
-    with psycopg.connect(addresses.owner, autocommit=True) as connection:
+def _examine(urls: bootstrap.DatabaseUrls) -> list[Issue]:
+    issues = []
+    with psycopg.connect(urls.owner, autocommit=True) as connection:
         info = connection.info
         print(f"PostgreSQL {connection.execute('SHOW server_version').fetchone()[0]}, database {info.dbname}")  # type: ignore[index]
         if pending := pending_migrations(connection):
-            matters.append(Issue(f"Migrations to come: {', '.join(pending)}. `regulars migrate` applies them."))
-        for feed, count, first, last in connection.execute(_PARTITIONS):
-            print(f"{feed}: {count} partitions, {first} to {last}")
-    matters += [Issue(each.message, each.fatal) for each in asyncio.run(_findings(addresses.app))]
-    return matters
+            issues.append(Issue(f"Pending migrations: {', '.join(pending)}. `regulars migrate` applies them."))
+        for parent, count, first, last in connection.execute(_PARTITIONS):
+            print(f"{parent}: {count} partitions, {first} to {last}")
+    issues += [Issue(each.message, each.fatal) for each in asyncio.run(_safety_findings(urls.app))]
+    return issues
 
 
-async def _findings(url: str) -> list[safety.SafetyFinding]:
+async def _safety_findings(url: str) -> list[safety.SafetyFinding]:
     connection = await asyncpg.connect(url)
     try:
         return await safety.check(connection)

@@ -1,4 +1,4 @@
-"""The operations listener: /metrics and the API's page for operators, at an address that is not public."""
+"""Operations listener: serves /metrics and the API documentation at a separate, private address."""
 
 import http.client
 import socket
@@ -13,47 +13,45 @@ from regulars.web import swagger
 from regulars.web.pages import OPERATIONS_LISTENER_HEADER
 
 TIMEOUT_SECONDS = 10.0
-"""How long a client or the server may take for one request."""
+"""Time that a client or the server may take for a request."""
 
 MAX_REQUESTS = 16
-"""Most concurrent requests; further connections are closed."""
+"""Maximum number of concurrent requests. Further connections are closed."""
 
 PATHS = {"/api/health", "/metrics", *swagger.PATHS}
 
-_FORWARDED = ("Authorization", "Accept", "Accept-Encoding")
-_NOT_RETURNED = {"connection", "date", "server", "transfer-encoding", "content-length"}
+_FORWARDED_HEADERS = ("Authorization", "Accept", "Accept-Encoding")
+_DROPPED_HEADERS = {"connection", "date", "server", "transfer-encoding", "content-length"}
 
 
 def parse_address(text: str) -> tuple[str, int]:
-    """The host and port of the setting operations_listen. Raises SettingError."""
+    """Parses the setting operations_listen into host and port. Raises SettingError."""
     host, _, port = text.rpartition(":")
     if host.startswith("[") and host.endswith("]"):
         host = host[1:-1]
     if not host or not port.isascii() or not port.isdigit() or int(port) > 65_535:
-        raise SettingError(
-            f"operations_listen is {text!r}, which is not a host and a port: set it to one such as 127.0.0.1:9090."
-        )
+        raise SettingError(f"operations_listen is {text!r}. It must be a host and a port, such as 127.0.0.1:9090.")
     return host, int(port)
 
 
 def format_address(host: str, port: int) -> str:
-    """A host and a port as one text."""
+    """Formats a host and a port as an address."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 @contextmanager
-def run_listener(at: str, upstream: tuple[str, int], secret: str) -> Iterator[None]:
-    """Serves the pages of operations of the server at `upstream` at another address during the block.
+def run_listener(address: str, upstream: tuple[str, int], secret: str) -> Iterator[None]:
+    """Serves the operations pages of the server at `upstream` at another address during the block.
 
-    Raises SettingError for an invalid address, OSError where it can't be listened on.
+    Raises SettingError for an invalid address, OSError if it is not available.
     """
-    with _Listener(parse_address(at), upstream, secret) as running:
-        thread = threading.Thread(target=running.serve_forever, args=(0.1,), name="operations", daemon=True)
+    with _Listener(parse_address(address), upstream, secret) as listener:
+        thread = threading.Thread(target=listener.serve_forever, args=(0.1,), name="operations", daemon=True)
         thread.start()
         try:
             yield
         finally:
-            running.shutdown()
+            listener.shutdown()
             thread.join()
 
 
@@ -64,12 +62,12 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         path = self.path.partition("?")[0]
         if path not in PATHS:
-            self.send_error(404, "Only pages of operations are here.")
+            self.send_error(404, "Not found. Only operations pages are served here.")
             return
         try:
             status, headers, content = self.server.forward(self.command, path, dict(self.headers.items()))
         except (OSError, http.client.HTTPException):
-            self.send_error(503, "The server does not answer.")
+            self.send_error(503, "The server is not responding.")
             return
         self.send_response(status)
         for name, value in headers:
@@ -85,7 +83,7 @@ class _Handler(BaseHTTPRequestHandler):
         return "regulars"
 
     def log_message(self, *arguments: object) -> None:
-        """Requests are logged by the server."""
+        """Logs nothing, because the server logs the request."""
 
 
 class _Listener(ThreadingHTTPServer):
@@ -100,14 +98,14 @@ class _Listener(ThreadingHTTPServer):
         super().__init__(address, _Handler)
 
     def forward(self, method: str, path: str, headers: dict[str, str]) -> tuple[int, list[tuple[str, str]], bytes]:
-        """Sends a request to the server, marked as one of this listener; returns status, headers and body."""
-        forwarded = {name: headers[name] for name in _FORWARDED if name in headers}
+        """Forwards a request to the server, marked as one of this listener; returns status, headers and body."""
+        forwarded = {name: headers[name] for name in _FORWARDED_HEADERS if name in headers}
         connection = http.client.HTTPConnection(*self._upstream, timeout=TIMEOUT_SECONDS)
         try:
             connection.request(method, path, headers={**forwarded, OPERATIONS_LISTENER_HEADER: self._secret})
-            answer = connection.getresponse()
-            returned = [(name, value) for name, value in answer.getheaders() if name.lower() not in _NOT_RETURNED]
-            return answer.status, returned, answer.read()
+            response = connection.getresponse()
+            returned = [(name, value) for name, value in response.getheaders() if name.lower() not in _DROPPED_HEADERS]
+            return response.status, returned, response.read()
         finally:
             connection.close()
 
@@ -124,4 +122,4 @@ class _Listener(ThreadingHTTPServer):
             self._slots.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that disconnects is not an error."""
+        """Ignores errors, such as a client that disconnects."""

@@ -1,4 +1,4 @@
-"""What every command is told: where the data are, and settings that its options override."""
+"""Options that commands share, and the settings that options override."""
 
 import asyncio
 import os
@@ -19,43 +19,45 @@ T = TypeVar("T")
 
 
 class UsageError(Exception):
-    """A command that was asked in a way that can't be; the message says what to do."""
+    """A command was called with invalid options. The message says which and what is allowed."""
 
 
 def usage_error(error: InvalidParametersError) -> UsageError:
-    """What is wrong with the request of a report, each with its path."""
-    told = (f"{'.'.join(map(str, path))}: {each.message}" for path, found in error.errors.items() for each in found)
-    return UsageError(" ".join(told))
+    """Returns the error to raise for invalid parameters of a report, each with its path."""
+    messages = (
+        f"{'.'.join(map(str, path))}: {each.message}" for path, errors in error.errors.items() for each in errors
+    )
+    return UsageError(" ".join(messages))
 
 
 @Parameter(name="*")
 @dataclass(frozen=True)
 class CommonOptions:
-    """The option that all commands share."""
+    """Options of every command that uses the database."""
 
-    data_dir: Annotated[Path | None, Parameter(help="Data folder of the embedded database.")] = None
+    data_dir: Annotated[Path | None, Parameter(help="Data directory of the embedded database.")] = None
 
 
-def load_settings(where: CommonOptions | None = None, **options: object) -> Settings:
-    """The settings in force for a command; logs go as they say. Raises SettingError.
+def load_settings(common: CommonOptions | None = None, **options: object) -> Settings:
+    """Returns the settings of a command and configures logging. Raises SettingError.
 
-    An option that was given wins over the variable of its name.
+    An option that is not None overrides the variable of its name.
     """
-    if where is not None:
-        options["data_dir"] = where.data_dir
-    told = {variable_name(name): str(value) for name, value in options.items() if value is not None}
-    found = settings.load({**os.environ, **told})
-    logs.configure(found.log_format, found.log_level)
-    return found
+    if common is not None:
+        options["data_dir"] = common.data_dir
+    overrides = {variable_name(name): str(value) for name, value in options.items() if value is not None}
+    loaded = settings.load({**os.environ, **overrides})
+    logs.configure(loaded.log_format, loaded.log_level)
+    return loaded
 
 
-def run_with_database(where: CommonOptions | None, work: Callable[[Database], Awaitable[T]]) -> T:
-    """What `work` makes of the database that the settings mean."""
-    settings = load_settings(where)
+def run_with_database(common: CommonOptions | None, work: Callable[[Database], Awaitable[T]]) -> T:
+    """Runs `work` with the configured database and returns its result."""
+    loaded = load_settings(common)
 
-    async def done(found: bootstrap.DatabaseUrls) -> T:
-        async with bootstrap.open_pool(found, settings) as database:
+    async def run(urls: bootstrap.DatabaseUrls) -> T:
+        async with bootstrap.open_pool(urls, loaded) as database:
             return await work(database)
 
-    with bootstrap.prepare_database(settings) as found:
-        return asyncio.run(done(found))
+    with bootstrap.prepare_database(loaded) as urls:
+        return asyncio.run(run(urls))

@@ -22,18 +22,18 @@ organization = App(
 OptionalInt = int | None
 
 
-def add_to(app: App) -> None:
-    """Adds the commands."""
+def register(app: App) -> None:
+    """Registers the commands."""
     app.command(organization)
 
 
 @organization.command(name="list")
-def list_(*, where: CommonOptions | None = None) -> int:
+def list_(*, common: CommonOptions | None = None) -> int:
     """Lists organizations and their limits. Server defaults are in parentheses.
 
     Example: `regulars organization list`
     """
-    defaults = asdict(load_settings(where))
+    defaults = asdict(load_settings(common))
 
     async def work(database: Database) -> list[Organization]:
         async with database.unscoped_connection() as connection:
@@ -41,7 +41,7 @@ def list_(*, where: CommonOptions | None = None) -> int:
 
     rows = [
         [each.id, each.name, *(_cell(getattr(each, name), defaults.get(name)) for name in organizations.MAX_VALUES)]
-        for each in run_with_database(where, work)
+        for each in run_with_database(common, work)
     ]
     print(format_table(("id", "name", *(name.replace("_", " ") for name in organizations.MAX_VALUES)), rows))
     return 0
@@ -72,7 +72,7 @@ def set_(
     general_rate_per_second: Annotated[
         OptionalInt, Parameter(help="Rate limit of the Profile API: requests per second.")
     ] = None,
-    where: CommonOptions | None = None,
+    common: CommonOptions | None = None,
 ) -> int:
     """Sets limits of an organization. 0 restores the server default.
 
@@ -100,7 +100,7 @@ def set_(
         async with database.unscoped_connection() as connection:
             return await organizations.update(connection, name, changes)
 
-    if run_with_database(where, work) is None:
+    if run_with_database(common, work) is None:
         raise UsageError(f"Organization {name!r} not found. `regulars organization list` shows the names.")
     summary = (f"{setting.replace('_', ' ')} {value or '(default)'}" for setting, value in changes.items())
     print(f"{name}: {', '.join(summary)}.")

@@ -1,4 +1,4 @@
-"""An answer of a report as it is printed: a table, JSON, CSV."""
+"""Formats the result of a report for the terminal."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -13,18 +13,18 @@ __all__ = ["as_table", "series_name", "to_csv", "to_json"]
 
 
 def as_table(answer: ReportResult) -> str:
-    """Columns for a terminal: of a timeseries a row a bucket, a column a series."""
+    """Formats a result as a table; of a time series each bucket is a row and each series a column."""
     header, rows = _wide(answer) if answer["result_type"] == "timeseries" else to_table(answer)
     rows = list(rows)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for place, name in enumerate(header):
-        is_number = any(isinstance(row[place], int | float) for row in rows)
+    for index, name in enumerate(header):
+        is_number = any(isinstance(row[index], int | float) for row in rows)
         table.add_column(name, justify="right" if is_number else "left", overflow="fold")
     for row in rows:
         table.add_row(*(cell_text(value) for value in row))
     console = Console(markup=False, highlight=False)
     if not console.is_terminal:
-        # A file or another command has no width to fit into.
+        # Output that is not a terminal has no width limit.
         console.width = 1_000_000
     with console.capture() as captured:
         console.print(table)
@@ -33,13 +33,13 @@ def as_table(answer: ReportResult) -> str:
 
 
 def _wide(answer: ReportResult) -> tuple[list[str], Iterator[Row]]:
-    """Header and rows of a timeseries, a column a series."""
+    """Returns header and rows of a time series, with a column for each series."""
     header = ["bucket", *map(series_name, answer["series"])]
     return header, zip(answer["time_buckets"], *(each["values"] for each in answer["series"]), strict=True)
 
 
 def series_name(series: Mapping[str, Any]) -> str:
-    """What a series is called: its zone, where it has one of its own, and what it is labelled with."""
+    """Returns the display name of a series: its time zone, if it has one, and its labels."""
     zone = [series["timezone"]] if "timezone" in series else []
     named = ["-" if value is None else cell_text(value) for value in (*zone, *series["label"].values())]
     return " / ".join(named) or "value"

@@ -1,4 +1,4 @@
-"""`regulars provider`: who may tell by webhooks what became of a community's messages."""
+"""`regulars provider`: e-mail and SMS providers whose webhooks report events of messages."""
 
 import getpass
 import hashlib
@@ -22,18 +22,18 @@ from regulars.storage.database import Database
 
 provider = App(
     name="provider",
-    help="""Sets up the providers of mail and SMS that tell by webhooks what became of messages.
+    help="""Sets up e-mail and SMS providers whose webhooks report deliveries, opens, clicks and failures.
 
     Example: `regulars provider list`
     """,
 )
 
-Name = Annotated[str, Parameter(help=f"One of {', '.join(PROVIDERS_BY_NAME)}.")]
-Slug = Annotated[str, Parameter(help="Whose messages it sends.")]
+Name = Annotated[str, Parameter(help=f"Name of the provider: {', '.join(PROVIDERS_BY_NAME)}.")]
+Slug = Annotated[str, Parameter(help="Slug of the community.")]
 
 
-def add_to(app: App) -> None:
-    """Adds the commands."""
+def register(app: App) -> None:
+    """Registers the commands."""
     app.command(provider)
 
 
@@ -42,41 +42,45 @@ def set_(
     name: Name,
     *,
     community: Slug,
-    sending_name: Annotated[str, Parameter(help="What messages name their sending by.")] = providers.SENDING_FIELD,
-    profile_name: Annotated[str, Parameter(help="Likewise the recipient's profile.")] = providers.PROFILE_FIELD,
-    dispatch_name: Annotated[
-        str, Parameter(help="Likewise the dispatch, else the message's id.")
+    sending_field: Annotated[
+        str, Parameter(help="Custom field of a message that contains the sending ID.")
+    ] = providers.SENDING_FIELD,
+    profile_field: Annotated[
+        str, Parameter(help="Custom field of a message that contains the recipient's profile.")
+    ] = providers.PROFILE_FIELD,
+    dispatch_field: Annotated[
+        str, Parameter(help="Custom field of a message that contains the dispatch ID. If absent: the message ID.")
     ] = providers.DISPATCH_FIELD,
-    url: Annotated[str | None, Parameter(help="The address that Twilio calls, where a proxy hides it.")] = None,
-    where: CommonOptions | None = None,
+    url: Annotated[str | None, Parameter(help="URL that Twilio calls, if it differs from the public URL.")] = None,
+    common: CommonOptions | None = None,
 ) -> int:
-    """Sets a provider up, or anew. Its key is read from standard input; several, a line each, are all taken.
+    """Sets up a provider, or replaces its setup. Its keys are read from standard input, one per line.
 
     Example: `regulars provider set mailgun --community nord < signing-key.txt`
     """
-    chosen = _chosen(name)
-    for option, text in (("sending", sending_name), ("profile", profile_name), ("dispatch", dispatch_name)):
+    vendor = _get_provider(name)
+    for option, text in (("sending", sending_field), ("profile", profile_field), ("dispatch", dispatch_field)):
         if not text or len(text) > MAX_FIELD_LENGTH or not text.isprintable():
-            raise UsageError(f"--{option}-name must be from 1 to {MAX_FIELD_LENGTH} printable characters.")
-    setup = ProviderConfig(name, _keys(chosen), sending_name, profile_name, dispatch_name, _checked_url(url))
+            raise UsageError(f"--{option}-field must have 1 to {MAX_FIELD_LENGTH} printable characters.")
+    setup = ProviderConfig(name, _read_keys(vendor), sending_field, profile_field, dispatch_field, _validate_url(url))
 
     async def work(database: Database) -> None:
         async with database.unscoped_connection() as connection:
-            found = await communities.get_by_slug(connection, community)
-        async with database.write_transaction(found.id) as scope:
+            club = await communities.get_by_slug(connection, community)
+        async with database.write_transaction(club.id) as scope:
             await providers.upsert(scope, setup)
 
-    run_with_database(where, work)
+    run_with_database(common, work)
     print(
-        f"{chosen.title} is set up for {community} with {format_count(len(setup.keys), 'key')}: "
-        f"have it call {_path(name, community)}."
+        f"{vendor.title} is set up for {community} with {format_count(len(setup.keys), 'key')}: "
+        f"configure {_path(name, community)} as its webhook."
     )
     return 0
 
 
-def _chosen(name: str) -> Provider:
+def _get_provider(name: str) -> Provider:
     if name not in PROVIDERS_BY_NAME:
-        raise UsageError(f"There is no provider {name!r}: there are {', '.join(PROVIDERS_BY_NAME)}.")
+        raise UsageError(f"Unknown provider {name!r}. Allowed: {', '.join(PROVIDERS_BY_NAME)}.")
     return PROVIDERS_BY_NAME[name]
 
 
@@ -84,27 +88,27 @@ def _path(name: str, community: str) -> str:
     return f"{BASE_PATH.format(community=community)}/{name}"
 
 
-def _checked_url(url: str | None) -> str | None:
+def _validate_url(url: str | None) -> str | None:
     if url is None:
         return None
     try:
-        checked = validate_url(validation.check_text(url))
+        valid = validate_url(validation.check_text(url))
     except ValueError as error:
         raise UsageError(f"--url {error}.") from None
-    if "?" in checked:
-        raise UsageError("--url must be without a query: what Twilio adds to it is looked at by itself.")
-    return checked
+    if "?" in valid:
+        raise UsageError("--url must not have a query. The query that Twilio adds is checked separately.")
+    return valid
 
 
-def _keys(chosen: Provider) -> tuple[str, ...]:
-    """The keys that come in, which no list of processes and no shell's history shows."""
-    asked = f"{chosen.title}, {chosen.key_description}: "
-    text = getpass.getpass(asked) if sys.stdin.isatty() else sys.stdin.read()
+def _read_keys(vendor: Provider) -> tuple[str, ...]:
+    """Reads keys from standard input, so that no process list and no shell history shows them."""
+    prompt = f"{vendor.title}, {vendor.key_description}: "
+    text = getpass.getpass(prompt) if sys.stdin.isatty() else sys.stdin.read()
     keys = tuple(dict.fromkeys(line.strip() for line in text.splitlines() if line.strip()))
     if not keys:
-        raise UsageError(f"There is no key on standard input: {chosen.title} needs {chosen.key_description}.")
+        raise UsageError(f"No key on standard input. {vendor.title} needs {vendor.key_description}.")
     try:
-        return tuple(map(chosen.validate_key, keys))
+        return tuple(map(vendor.validate_key, keys))
     except ValueError as error:
         raise UsageError(f"The key {error}.") from None
 
@@ -112,23 +116,25 @@ def _keys(chosen: Provider) -> tuple[str, ...]:
 @provider.command(name="list")
 def list_(
     *,
-    community: Annotated[str | None, Parameter(help="Only those of this community.")] = None,
-    where: CommonOptions | None = None,
+    community: Annotated[str | None, Parameter(help="Slug of a community. Default: all.")] = None,
+    common: CommonOptions | None = None,
 ) -> int:
-    """Lists the providers that are set up, each key by the beginning of its SHA-256.
+    """Lists the providers that are set up. Keys are shown by the first characters of their SHA-256 hash.
 
     Example: `regulars provider list`
     """
 
     async def work(database: Database) -> list[tuple[Community, ProviderConfig]]:
         async with database.unscoped_connection() as connection:
-            every = await communities.list_all(connection)
-            chosen = every if community is None else [await communities.get_by_slug(connection, community)]
-        found = []
-        for each in chosen:
-            async with database.read_transaction(each.id) as scope:
-                found += [(each, setup) for setup in await providers.list_all(scope)]
-        return found
+            if community is None:
+                clubs = await communities.list_all(connection)
+            else:
+                clubs = [await communities.get_by_slug(connection, community)]
+        setups = []
+        for club in clubs:
+            async with database.read_transaction(club.id) as scope:
+                setups += [(club, setup) for setup in await providers.list_all(scope)]
+        return setups
 
     rows = [
         [
@@ -139,27 +145,27 @@ def list_(
             setup.url or _path(setup.provider, club.slug),
             "" if setup.updated_at is None else timestamps.format_timestamp(setup.updated_at),
         ]
-        for club, setup in run_with_database(where, work)
+        for club, setup in run_with_database(common, work)
     ]
-    print(format_table(("community", "provider", "keys", "named by", "called at", "set"), rows))
+    print(format_table(("community", "provider", "keys", "fields", "webhook", "updated"), rows))
     return 0
 
 
 @provider.command
-def remove(name: Name, *, community: Slug, where: CommonOptions | None = None) -> int:
-    """Takes a provider's keys away: nothing that it sends is taken any more. What it has told stays.
+def remove(name: Name, *, community: Slug, common: CommonOptions | None = None) -> int:
+    """Removes a provider. Its webhooks are rejected; events that it has reported are retained.
 
     Example: `regulars provider remove mailgun --community nord`
     """
 
     async def work(database: Database) -> bool:
         async with database.unscoped_connection() as connection:
-            found = await communities.get_by_slug(connection, community)
-        async with database.write_transaction(found.id) as scope:
+            club = await communities.get_by_slug(connection, community)
+        async with database.write_transaction(club.id) as scope:
             return await providers.delete(scope, name)
 
-    chosen = _chosen(name)
-    if not run_with_database(where, work):
-        raise UsageError(f"{chosen.title} is not set up for {community}: `regulars provider list` shows who is.")
-    print(f"{chosen.title} is not taken for {community} any more.")
+    vendor = _get_provider(name)
+    if not run_with_database(common, work):
+        raise UsageError(f"{vendor.title} is not set up for {community}. `regulars provider list` shows the providers.")
+    print(f"{vendor.title} is removed from {community}.")
     return 0

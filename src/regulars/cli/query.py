@@ -1,4 +1,4 @@
-"""`regulars query`: any report from the shell."""
+"""`regulars query`: runs a report from the shell."""
 
 import sys
 from collections.abc import Mapping, Sequence
@@ -22,67 +22,70 @@ from regulars.reports.registry import REPORTS_BY_NAME
 from regulars.reports.report import ReportFormat
 from regulars.storage.database import Database
 
-_PRINTED = {"table": as_table, "json": to_json, "csv": to_csv}
+_FORMATTERS = {"table": as_table, "json": to_json, "csv": to_csv}
 
-_ALL = "all=all"
+_ALL_TENANTS = "all=all"
 
 
-def add_to(app: App) -> None:
-    """Adds the command."""
+def register(app: App) -> None:
+    """Registers the command."""
     app.command(query)
 
 
 def query(
-    body: Annotated[str, Parameter(help="What would be posted to /v1/reporting/query.")],
+    body: Annotated[str, Parameter(help="Request body, as for POST /v1/reporting/query.")],
     *,
-    customer: Annotated[str, Parameter(help="As X-Customer says it, or the slug of a club.")] = _ALL,
+    customer: Annotated[str, Parameter(help="Value of X-Customer, or the slug of a community.")] = _ALL_TENANTS,
     output: Annotated[
-        str, Parameter(name=["-o", "--output"], help="table, json, csv, or a file such as chart.html.")
+        str, Parameter(name=["-o", "--output"], help="Output format: table, json, csv, or an .html file for a chart.")
     ] = "table",
-    where: CommonOptions | None = None,
+    common: CommonOptions | None = None,
 ) -> int:
-    """Asks for a report, as the operator: no token is needed, and every customer is in reach.
+    """Runs a report with access to every customer. No token is needed.
 
     Example: `regulars query '{"report": "members_grouped_count"}' --customer cdnow -o csv`
 
     A chart: `regulars query '{"report": "members_count_history", "from": "2026-01-01", "to": "2026-04-01"}'
     -o chart.html`
     """
-    asked = _parsed(body)
+    report_query = _parse(body)
     chart = Path(output) if output.endswith(".html") else None
-    if chart is None and output not in _PRINTED:
-        raise UsageError(f"-o {output} is no form of an answer: there are table, json, csv, and FILE.html.")
+    if chart is None and output not in _FORMATTERS:
+        raise UsageError(f"-o is {output!r}. Allowed: table, json, csv, FILE.html.")
     if chart is not None:
-        chart_page.plotly_script()  # fails before the query runs
-    if chart is not None and asked.report.format is not ReportFormat.TIMESERIES:
-        raise UsageError(f"{asked.report.name} is no timeseries and has no chart: leave -o out, or say csv or json.")
+        # Fails before the query runs if plotly is missing.
+        chart_page.plotly_script()
+    if chart is not None and report_query.report.format is not ReportFormat.TIMESERIES:
+        raise UsageError(
+            f"A chart needs a time series, and {report_query.report.name} is none. Use -o table, json or csv."
+        )
 
-    replica_cache_mb = load_settings(where).replica_cache_mb
+    replica_cache_mb = load_settings(common).replica_cache_mb
 
     async def work(database: Database) -> Mapping[str, Any]:
         async with database.unscoped_connection() as connection:
-            customers = await resolve_tenants(connection, TenantScope(), *_headers(customer))
-        stores = Backends(database, ReplicaCache(replica_cache_mb))
-        return await execute.execute(asked, customers, stores, database.clock())
+            tenants = await resolve_tenants(connection, TenantScope(), *_headers(customer))
+        backends = Backends(database, ReplicaCache(replica_cache_mb))
+        return await execute.execute(report_query, tenants, backends, database.clock())
 
     try:
-        answer = run_with_database(where, work)
-    except AccessDenied as denied:
-        unknown = f"There is no customer {customer!r}: `regulars community list` names the clubs."
-        raise UsageError(unknown if denied.status == 403 else denied.message) from None
+        result = run_with_database(common, work)
+    except AccessDenied as error:
+        not_found = f"Customer {customer!r} not found. `regulars community list` shows the communities."
+        raise UsageError(not_found if error.status == 403 else error.message) from None
     except InvalidParametersError as error:
         raise usage_error(error) from None
     if chart is not None:
-        chart.write_text(chart_page.render_page(asked.report.name, answer))
-        print(f"{chart} shows {asked.report.name}.")
+        chart.write_text(chart_page.render_page(report_query.report.name, result))
+        print(f"Chart of {report_query.report.name} written to {chart}.")
         return 0
-    sys.stdout.write(_PRINTED[output](answer))
-    if output != "json" and (more := answer.get("pagination", {}).get("next_page_info")):
-        sys.stderr.write(f'There is more: ask again with "page_info": "{more}".\n')
+    sys.stdout.write(_FORMATTERS[output](result))
+    if output != "json" and (next_page := result.get("pagination", {}).get("next_page_info")):
+        sys.stderr.write(f'There are more rows. For the next page add "page_info": "{next_page}".\n')
     return 0
 
 
-def _parsed(body: str) -> ReportQuery:
+def _parse(body: str) -> ReportQuery:
     try:
         return parse_query(body.encode(errors="replace"), REPORTS_BY_NAME)
     except InvalidJsonError as error:
@@ -92,6 +95,6 @@ def _parsed(body: str) -> ReportQuery:
 
 
 def _headers(customer: str) -> tuple[Sequence[str], Sequence[str]]:
-    """X-Customer and X-Loyalty-Club-Slug."""
+    """Returns the values of X-Customer and X-Loyalty-Club-Slug."""
     is_slug = "=" not in customer and not customer.replace("_", "").isdecimal()
     return ([], [customer]) if is_slug else ([customer], [])

@@ -1,4 +1,4 @@
-"""`regulars serve` and `regulars worker`: the server with its jobs, or the jobs alone."""
+"""`regulars serve` and `regulars worker`: the server with its background jobs, or the jobs alone."""
 
 import asyncio
 import http.client
@@ -34,16 +34,16 @@ from regulars.web import open_file_limit, received_files
 from regulars.web.public_address import PublicAddress
 
 STOP_TIMEOUT_SECONDS = 7
-"""How long a process may take to stop; requests that were accepted have FINISH_SECONDS of it."""
+"""Time that a process may take to stop, including FINISH_SECONDS for accepted requests."""
 
 BACKLOG = 4_096
-"""Connections that may wait to be accepted: the most that Linux allows by default."""
+"""Number of connections that may wait to be accepted: the maximum that Linux allows by default."""
 
 _log = structlog.get_logger("regulars.serve")
 
 
-def add_to(app: App) -> None:
-    """Adds the commands."""
+def register(app: App) -> None:
+    """Registers the commands."""
     app.command(serve)
     app.command(worker)
 
@@ -51,13 +51,13 @@ def add_to(app: App) -> None:
 def serve(
     *,
     host: Annotated[str | None, Parameter(help="Address to listen on.")] = None,
-    port: Annotated[int | None, Parameter(help="Port to listen on; 0 takes one that is free.")] = None,
-    data_dir: Annotated[Path | None, Parameter(help="Data folder of the embedded database.")] = None,
-    workers: Annotated[int | None, Parameter(help="Processes that answer requests.")] = None,
+    port: Annotated[int | None, Parameter(help="Port to listen on. 0 selects a free port.")] = None,
+    data_dir: Annotated[Path | None, Parameter(help="Data directory of the embedded database.")] = None,
+    workers: Annotated[int | None, Parameter(help="Number of processes that handle requests.")] = None,
 ) -> int:
-    """Runs the server and its jobs until it is stopped.
+    """Runs the server and its background jobs until it is stopped.
 
-    With REGULARS_DATABASE_URL it has no database of its own.
+    Starts the embedded PostgreSQL unless REGULARS_DATABASE_URL is set.
 
     Example: `regulars serve --port 8080 --data-dir ./data --workers 2`
     """
@@ -65,48 +65,50 @@ def serve(
     settings = with_free_ports(settings)
     received_files.remove_stale(settings)
     spill_folders.remove_stale()
-    with bootstrap.prepare_database(settings) as found:
+    with bootstrap.prepare_database(settings) as urls:
         run_server(
             settings,
-            found,
-            lambda address: _tell(f"Regulars answers at {address}, and tells how at {_operations(settings, address)}"),
+            urls,
+            lambda address: _print(
+                f"Regulars is listening at {address}, API documentation at {_documentation_url(settings, address)}"
+            ),
         )
     return 0
 
 
-def _tell(line: str) -> None:
+def _print(line: str) -> None:
     print(line, flush=True)
 
 
-def worker(*, where: CommonOptions | None = None) -> int:
-    """Runs the jobs alone, for machines that answer no requests.
+def worker(*, common: CommonOptions | None = None) -> int:
+    """Runs the background jobs without the HTTP server.
 
     Example: `REGULARS_DATABASE_URL=postgresql://... regulars worker`
     """
-    settings = load_settings(where)
+    settings = load_settings(common)
 
-    async def work(found: DatabaseUrls) -> None:
+    async def work(urls: DatabaseUrls) -> None:
         stopped = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stopped.set)
-        async with bootstrap.open_pool(found, settings) as database:
+        async with bootstrap.open_pool(urls, settings) as database:
             jobs = Scheduler(database, settings)
             jobs.start()
-            _tell("Regulars works on its jobs.")
+            _print("Regulars is running its background jobs.")
             await stopped.wait()
             await jobs.stop()
 
-    with bootstrap.prepare_database(settings) as found:
-        asyncio.run(work(found))
+    with bootstrap.prepare_database(settings) as urls:
+        asyncio.run(work(urls))
     return 0
 
 
 def with_free_ports(settings: Settings) -> Settings:
-    """The settings with a port that is free. Raises UsageError where it is taken."""
+    """Returns the settings with free ports in place of 0. Raises UsageError for a port that is not available."""
     if not 0 <= settings.port < 65_536:
-        raise UsageError(f"There is no port {settings.port}: choose one from 1 to 65535.")
+        raise UsageError(f"--port is {settings.port}. Allowed: 0 to 65535.")
     if settings.workers < 1:
-        raise UsageError("There must be at least 1 worker.")
+        raise UsageError(f"--workers is {settings.workers}. It must be at least 1.")
     PublicAddress(settings)
     settings = replace(settings, port=_free_port(settings.host, settings.port, "--host and --port"))
     if settings.operations_listen:
@@ -116,45 +118,43 @@ def with_free_ports(settings: Settings) -> Settings:
     return settings
 
 
-def _free_port(host: str, port: int, named_by: str) -> int:
-    """The port, or a free one for 0. Raises UsageError where it is taken."""
+def _free_port(host: str, port: int, option: str) -> int:
+    """Returns the port, or a free one for 0. Raises UsageError if it is not available."""
     try:
         address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        with socket.socket(*address[:3]) as trial:
-            # The server's processes share their port; without this trial it would be shared with others too.
-            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            trial.bind(address[4])
-            found: int = trial.getsockname()[1]
+        with socket.socket(*address[:3]) as probe:
+            # The processes of a server share its port, so the server itself would not notice that the port is in use.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address[4])
+            found: int = probe.getsockname()[1]
             return found
     except OSError as error:
-        raise UsageError(
-            f"{host}:{port} can't be listened on ({error.strerror}): choose another by {named_by}."
-        ) from None
+        raise UsageError(f"{host}:{port} is not available ({error.strerror}). Change {option}.") from None
 
 
-def _operations(settings: Settings, address: str) -> str:
-    """The address of the API's page."""
-    at = f"http://{settings.operations_listen}" if settings.operations_listen else address
-    return f"{at}/api/docs"
+def _documentation_url(settings: Settings, address: str) -> str:
+    """Returns the URL of the API documentation."""
+    base_url = f"http://{settings.operations_listen}" if settings.operations_listen else address
+    return f"{base_url}/api/docs"
 
 
-def run_server(settings: Settings, found: DatabaseUrls, answering: Callable[[str], None]) -> None:
-    """Serves until SIGTERM or SIGINT; what was accepted by then is finished.
+def run_server(settings: Settings, urls: DatabaseUrls, on_ready: Callable[[str], None]) -> None:
+    """Serves until SIGTERM or SIGINT, then finishes accepted requests.
 
-    `answering` is told the server's address once it answers.
+    Calls `on_ready` with the URL of the server once it responds.
     """
     secret = secrets.token_urlsafe(32)
-    with tempfile.TemporaryDirectory(prefix="regulars-metrics-", dir=_in_memory()) as shared, ExitStack() as stack:
-        for name, value in _environment(settings, found, shared, secret).items():
+    with tempfile.TemporaryDirectory(prefix="regulars-metrics-", dir=_memory_folder()) as shared, ExitStack() as stack:
+        for name, value in _environment(settings, urls, shared, secret).items():
             os.environ[name] = value
         if settings.operations_listen:
-            upstream = _reachable(settings.host), settings.port
+            upstream = _local_host(settings.host), settings.port
             stack.enter_context(run_listener(settings.operations_listen, upstream, secret))
-        _serve(settings, answering)
+        _serve(settings, on_ready)
     _log.info("serve.stopped")
 
 
-def _serve(settings: Settings, answering: Callable[[str], None]) -> None:
+def _serve(settings: Settings, on_ready: Callable[[str], None]) -> None:
     open_file_limit.raise_soft_limit(open_file_limit.required_files(settings.max_connections))
     server = Granian(
         "regulars.api.asgi:app",
@@ -164,7 +164,7 @@ def _serve(settings: Settings, answering: Callable[[str], None]) -> None:
         workers=settings.workers,
         factory=True,
         websockets=False,
-        # Where HTTP/2 is possible too, a connection that never sends a byte is never closed.
+        # If HTTP/2 is enabled too, a connection that never sends a byte is never closed.
         http=HTTPModes.http1,
         http1_settings=HTTP1Settings(header_read_timeout=max(1, round(1000 * settings.header_timeout_seconds))),
         backlog=BACKLOG,
@@ -175,26 +175,26 @@ def _serve(settings: Settings, answering: Callable[[str], None]) -> None:
         workers_kill_timeout=STOP_TIMEOUT_SECONDS,
     )
     stopped = threading.Event()
-    waiting = threading.Thread(target=_wait, args=(settings, stopped, answering), daemon=True)
-    waiting.start()
+    ready_thread = threading.Thread(target=_wait_until_ready, args=(settings, stopped, on_ready), daemon=True)
+    ready_thread.start()
     try:
         server.serve()
     finally:
         stopped.set()
-        waiting.join()
+        ready_thread.join()
 
 
-def _in_memory() -> str | None:
-    """Where files never wait for a disk, if there is such a place: None leaves it to the system."""
+def _memory_folder() -> str | None:
+    """Returns a directory in memory, so that writing never waits for a disk; None for the system default."""
     return "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108
 
 
-def _environment(settings: Settings, found: DatabaseUrls, shared: str, secret: str) -> dict[str, str]:
-    """What the server's processes are told: the settings as they stand, the database, what they share."""
-    told = {variable_name(each.name): str(getattr(settings, each.name)) for each in fields(settings)}
+def _environment(settings: Settings, urls: DatabaseUrls, shared: str, secret: str) -> dict[str, str]:
+    """Returns the environment of the worker processes: settings, database URL and shared resources."""
+    variables = {variable_name(each.name): str(getattr(settings, each.name)) for each in fields(settings)}
     return {
-        **told,
-        variable_name("database_url"): found.app,
+        **variables,
+        variable_name("database_url"): urls.app,
         variable_name("migration_database_url"): "",
         PARENT_PID_VARIABLE: str(os.getpid()),
         METRICS_FOLDER_VARIABLE: shared,
@@ -202,20 +202,20 @@ def _environment(settings: Settings, found: DatabaseUrls, shared: str, secret: s
     }
 
 
-def _reachable(host: str) -> str:
-    """The local address at which a server that listens on a host can be reached."""
+def _local_host(host: str) -> str:
+    """Returns the local address of a server that listens on a host."""
     return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
 
 
-def _wait(settings: Settings, stopped: threading.Event, answering: Callable[[str], None]) -> None:
-    host = _reachable(settings.host)
+def _wait_until_ready(settings: Settings, stopped: threading.Event, on_ready: Callable[[str], None]) -> None:
+    host = _local_host(settings.host)
     while not stopped.wait(0.05):
         connection = http.client.HTTPConnection(host, settings.port, timeout=5)
         try:
             connection.request("GET", "/api/health")
             if connection.getresponse().status == http.HTTPStatus.OK:
                 bracketed = f"[{host}]" if ":" in host else host
-                answering(f"http://{bracketed}:{settings.port}")
+                on_ready(f"http://{bracketed}:{settings.port}")
                 return
         except OSError:
             continue

@@ -1,4 +1,4 @@
-"""`regulars token`: the tokens of the API, and what each of them may do."""
+"""`regulars token`: API tokens and their permits."""
 
 import sys
 from collections.abc import Mapping, Sequence
@@ -20,15 +20,15 @@ from regulars.storage.database import Database
 
 token = App(
     name="token",
-    help="""Creates, lists, rotates and revokes the tokens of the API.
+    help="""Creates, lists, rotates and revokes API tokens.
 
     Example: `regulars token create --community cdnow`
     """,
 )
 
 
-def add_to(app: App) -> None:
-    """Adds the commands."""
+def register(app: App) -> None:
+    """Registers the commands."""
     app.command(token)
 
 
@@ -36,84 +36,88 @@ def add_to(app: App) -> None:
 def create(
     *,
     organization: Annotated[
-        str | None, Parameter(help="Whose token it is; that of the community if one is named.")
+        str | None, Parameter(help="Name of the organization. Default: that of --community.")
     ] = None,
-    customers: Annotated[str, Parameter(help="`all`, or the slugs of its communities with commas.")] = "all",
-    permit: Annotated[tuple[str, ...], Parameter(help="What it may do, and nothing else; may end in *.")] = (),
-    community: Annotated[str | None, Parameter(help="Binds it to one community, for the Profile API.")] = None,
+    customers: Annotated[
+        str, Parameter(help="Slugs of the communities that it gives access to, comma-separated, or `all`.")
+    ] = "all",
+    permit: Annotated[tuple[str, ...], Parameter(help="Permit to grant; may end in *. May be repeated.")] = (),
+    community: Annotated[
+        str | None, Parameter(help="Slug of the community to bind it to. Required for the Profile API.")
+    ] = None,
     member: Annotated[
-        str | None, Parameter(help="Binds it to one profile, by its id or external id: it reaches no other.")
+        str | None, Parameter(help="Id or external id of the profile to bind it to. It gives access to no other.")
     ] = None,
-    name: Annotated[str, Parameter(help="What it is for.")] = "",
-    days: Annotated[float | None, Parameter(help="How long it holds; for ever where not given.")] = None,
-    where: CommonOptions | None = None,
+    name: Annotated[str, Parameter(help="Name that describes its purpose.")] = "",
+    expires_in_days: Annotated[float | None, Parameter(help="Days until it expires. Default: never.")] = None,
+    common: CommonOptions | None = None,
 ) -> int:
-    """Creates a token and prints it, this once: only its hash is stored.
+    """Creates a token and prints it. It can't be printed again, because only its hash is stored.
 
-    A token of a community without --permit may do everything in the Profile API, and nothing in the Reporting API. With
-    --permit it may do exactly what is named, such as Profile:Read, Transaction:Write or Import:Write.
+    Without --permit, the token of a community has all permits of the Profile API and none of the Reporting API. With
+    --permit it has exactly the permits named, such as Profile:Read, Transaction:Write or Import:Write.
 
-    Reports need the permit Reporting:Api:Query, and each report its own, such as
-    Reporting:Api:Report:MembersGroupedCount; exports need Reporting:Api:Export, those over all customers
+    Reports need the permit Reporting:Api:Query and a permit of the report, such as
+    Reporting:Api:Report:MembersGroupedCount. Exports need Reporting:Api:Export, those over all customers
     Reporting:Api:TenantsExport.
 
-    A till: `regulars token create --community cdnow --permit Profile:Read --permit Transaction:Write`
+    For a point of sale: `regulars token create --community cdnow --permit Profile:Read --permit Transaction:Write`
 
     Example: `regulars token create --organization CDNOW --permit 'Reporting:*'`
 
-    One report, of two communities: `regulars token create --organization "Mall" --customers nord,syd
+    For one report of two communities: `regulars token create --organization "Mall" --customers nord,syd
     --permit Reporting:Api:Query --permit Reporting:Api:Report:MembersGroupedCount`
     """
-    _check(permit)
-    if permit and community is None and not any(permits.has_permit(permit, each) for each in _REPORTING):
-        raise UsageError(f"The permit {permit[0]} is of the Profile API: name the community by --community SLUG.")
+    _require_known(permit)
+    if permit and community is None and not any(permits.has_permit(permit, each) for each in _REPORTING_PERMITS):
+        raise UsageError(f"The permit {permit[0]} is one of the Profile API and needs --community SLUG.")
 
     async def work(database: Database) -> str:
         now = system_clock()
         async with database.unscoped_connection() as connection:
-            bound = None if community is None else await communities.get_by_slug(connection, community)
+            club = None if community is None else await communities.get_by_slug(connection, community)
             new = tokens.NewToken(
-                organization_id=await _organization(connection, organization, bound),
+                organization_id=await _organization_id(connection, organization, club),
                 name=name,
                 permits=permit or None,
-                customers=await _customers(connection, customers),
-                community_id=None if bound is None else bound.id,
-                profile_id=None if member is None else await _member(database, bound, member),
-                expires_at=None if days is None else now + timedelta(days=days),
+                customers=await _customer_slugs(connection, customers),
+                community_id=None if club is None else club.id,
+                profile_id=None if member is None else await _profile_id(database, club, member),
+                expires_at=None if expires_in_days is None else now + timedelta(days=expires_in_days),
             )
             return await tokens.create(connection, new, now)
 
-    print(run_with_database(where, work))
-    sys.stderr.write("Keep it: it can't be shown again.\n")
+    print(run_with_database(common, work))
+    sys.stderr.write("Store this token now. It can't be shown again.\n")
     return 0
 
 
-_REPORTING = (*permits.REPORTING_API, *(each.permit for each in REPORTS))
-_PERMITS = (*permits.PROFILE_API, *_REPORTING)
+_REPORTING_PERMITS = (*permits.REPORTING_API, *(each.permit for each in REPORTS))
+_ALL_PERMITS = (*permits.PROFILE_API, *_REPORTING_PERMITS)
 
 
-def _check(granted: Sequence[str]) -> None:
+def _require_known(granted: Sequence[str]) -> None:
     for each in granted:
-        if not any(permits.has_permit((each,), permit) for permit in _PERMITS):
-            raise UsageError(f"There is no permit {each!r}: there are {', '.join(_PERMITS)}, and * as an ending.")
+        if not any(permits.has_permit((each,), permit) for permit in _ALL_PERMITS):
+            raise UsageError(f"Unknown permit {each!r}. Allowed: {', '.join(_ALL_PERMITS)}; a permit may end in *.")
 
 
-async def _organization(connection: Any, name: str | None, community: Community | None) -> int:
+async def _organization_id(connection: Any, name: str | None, community: Community | None) -> int:
     if name is None:
         if community is None:
-            raise UsageError("Say whose token it is: --organization NAME, or --community SLUG.")
+            raise UsageError("Missing option: --organization NAME or --community SLUG.")
         return community.organization_id
-    found = await connection.fetchval("SELECT id FROM organizations WHERE name = $1", name)
-    if found is None:
+    organization_id = await connection.fetchval("SELECT id FROM organizations WHERE name = $1", name)
+    if organization_id is None:
         raise UsageError(
             f"Organization {name!r} not found. `regulars community create` creates it with its first community."
         )
-    if community is not None and found != community.organization_id:
-        raise UsageError(f"The community {community.slug} is not of {name}: leave --organization out.")
-    return int(found)
+    if community is not None and organization_id != community.organization_id:
+        raise UsageError(f"Community {community.slug} does not belong to organization {name}. Omit --organization.")
+    return int(organization_id)
 
 
-async def _customers(connection: Any, text: str) -> list[str] | None:
+async def _customer_slugs(connection: Any, text: str) -> list[str] | None:
     if text == "all":
         return None
     slugs = [slug.strip() for slug in text.split(",") if slug.strip()]
@@ -122,25 +126,24 @@ async def _customers(connection: Any, text: str) -> list[str] | None:
     return slugs
 
 
-async def _member(database: Database, community: Community | None, name: str) -> Any:
+async def _profile_id(database: Database, community: Community | None, reference: str) -> Any:
     if community is None:
-        raise UsageError("A member is of a community: name it by --community SLUG.")
-    ref = (lookup.EXTERNAL_ID_OR_ID, name)
+        raise UsageError("--member needs --community SLUG.")
+    ref = (lookup.EXTERNAL_ID_OR_ID, reference)
     async with database.read_transaction(community.id) as scope:
-        found = (await lookup.resolve(scope, [ref])).get(ref)
-    if found is None:
-        raise UsageError(f"There is no profile {name} in {community.slug}.")
-    return found
+        profile_id = (await lookup.resolve(scope, [ref])).get(ref)
+    if profile_id is None:
+        raise UsageError(f"Profile {reference} not found in {community.slug}.")
+    return profile_id
 
 
 @token.command(name="list")
 def list_(
     *,
-    organization: Annotated[str | None, Parameter(help="Only those of this organization.")] = None,
-    where: CommonOptions | None = None,
+    organization: Annotated[str | None, Parameter(help="Name of an organization. Default: all.")] = None,
+    common: CommonOptions | None = None,
 ) -> int:
-    """Lists tokens by their beginnings, the newest first: what each is bound to, what it may do, until when it is valid
-    and when it was last used. A last use is shown within about a minute.
+    """Lists tokens, newest first, with their permits, expiry and last use. A use is recorded within a minute.
 
     Example: `regulars token list`
     """
@@ -157,7 +160,7 @@ def list_(
         return rows
 
     header = ("id", "token", "organization", "community", "member", "customers", "permits", "name")
-    print(format_table((*header, "state", "created", "expires", "last used"), run_with_database(where, work)))
+    print(format_table((*header, "state", "created", "expires", "last used"), run_with_database(common, work)))
     return 0
 
 
@@ -170,11 +173,11 @@ def _binding(token: Token, slugs: Mapping[int, str]) -> list[object]:
 
 def _validity(token: Token) -> list[object]:
     state = "revoked" if token.revoked_at else "valid" if token.is_valid_at(system_clock()) else "expired"
-    return [state, _minute(token.created_at), _minute(token.expires_at), _minute(token.used_at)]
+    return [state, _format(token.created_at), _format(token.expires_at), _format(token.used_at)]
 
 
-def _minute(at: datetime | None) -> str:
-    return "never" if at is None else f"{at:%Y-%m-%dT%H:%M:%SZ}"
+def _format(timestamp: datetime | None) -> str:
+    return "never" if timestamp is None else f"{timestamp:%Y-%m-%dT%H:%M:%SZ}"
 
 
 async def _organizations(connection: Any, name: str | None) -> list[tuple[int, str]]:
@@ -187,45 +190,48 @@ async def _organizations(connection: Any, name: str | None) -> list[tuple[int, s
 _UNITS = {"s": timedelta(seconds=1), "m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
 
 
-def _duration(text: str) -> timedelta:
+def _parse_duration(text: str) -> timedelta:
     number, unit = text[:-1], text[-1:]
     if unit not in _UNITS or not number.isascii() or not number.isdigit() or len(number) > 6:
-        raise UsageError(f"--overlap is {text!r}: write a number and a unit, such as 30m, 24h or 7d; 0s is none.")
+        raise UsageError(f"--overlap is {text!r}. It must be a number and a unit (s, m, h, d), such as 30m, 24h or 7d.")
     return int(number) * _UNITS[unit]
 
 
 @token.command
 def rotate(
-    token_id: Annotated[int, Parameter(help="Its id, as `regulars token list` shows it.")],
+    token_id: Annotated[int, Parameter(help="Id of the token, as `regulars token list` shows it.")],
     *,
-    overlap: Annotated[str, Parameter(help="How long the first secret stays valid, such as 30m, 24h or 7d.")] = "24h",
-    days: Annotated[
-        float | None, Parameter(help="How long the second holds; as long as the first was made for.")
+    overlap: Annotated[str, Parameter(help="How long the old token remains valid, such as 30m, 24h or 7d.")] = "24h",
+    expires_in_days: Annotated[
+        float | None, Parameter(help="Days until the new token expires. Default: the lifetime of the old token.")
     ] = None,
-    where: CommonOptions | None = None,
+    common: CommonOptions | None = None,
 ) -> int:
-    """Creates a second token that may do the same, prints it, this once, and lets the first one expire.
+    """Creates a token with the same permits, prints it, and lets the old token expire.
 
     Example: `regulars token rotate 3 --overlap 24h`
     """
-    first_stays, lifetime = _duration(overlap), None if days is None else timedelta(days=days)
+    overlap_time, lifetime = (
+        _parse_duration(overlap),
+        None if expires_in_days is None else timedelta(days=expires_in_days),
+    )
 
     async def work(database: Database) -> str | None:
         async with database.unscoped_connection() as connection:
-            first = await _found(connection, token_id)
-            if first is None:
+            old = await _find(connection, token_id)
+            if old is None:
                 return None
-            return await tokens.rotate(connection, first, system_clock(), first_stays, lifetime)
+            return await tokens.rotate(connection, old, system_clock(), overlap_time, lifetime)
 
-    secret = run_with_database(where, work)
+    secret = run_with_database(common, work)
     if secret is None:
-        raise UsageError(f"There is no token {token_id} that is valid: `regulars token list` shows them.")
+        raise UsageError(f"Token {token_id} not found or not valid. `regulars token list` shows the tokens.")
     print(secret)
-    sys.stderr.write(f"Keep it: it can't be shown again. Token {token_id} expires in {overlap}.\n")
+    sys.stderr.write(f"Store this token now. It can't be shown again. Token {token_id} expires in {overlap}.\n")
     return 0
 
 
-async def _found(connection: Any, token_id: int) -> Token | None:
+async def _find(connection: Any, token_id: int) -> Token | None:
     for owner_id, _ in await _organizations(connection, None):
         for each in await tokens.list_for_organization(connection, owner_id):
             if each.id == token_id:
@@ -235,11 +241,11 @@ async def _found(connection: Any, token_id: int) -> Token | None:
 
 @token.command
 def revoke(
-    token_id: Annotated[int, Parameter(help="Its id, as `regulars token list` shows it.")],
+    token_id: Annotated[int, Parameter(help="Id of the token, as `regulars token list` shows it.")],
     *,
-    where: CommonOptions | None = None,
+    common: CommonOptions | None = None,
 ) -> int:
-    """Ends a token: within seconds no process takes it any more.
+    """Revokes a token. Within seconds no process accepts it.
 
     Example: `regulars token revoke 3`
     """
@@ -251,7 +257,7 @@ def revoke(
                     return True
         return False
 
-    if not run_with_database(where, work):
-        raise UsageError(f"There is no token {token_id} that is valid: `regulars token list` shows them.")
+    if not run_with_database(common, work):
+        raise UsageError(f"Token {token_id} not found or not valid. `regulars token list` shows the tokens.")
     print(f"Token {token_id} is revoked.")
     return 0

@@ -1,4 +1,4 @@
-"""`regulars verify`: proof that what is kept is what the facts say."""
+"""`regulars verify`: checks stored values and counts against the facts."""
 
 from datetime import datetime
 from typing import Annotated
@@ -13,48 +13,52 @@ from regulars.storage.database import Database
 from regulars.verify.verify import verify
 
 
-def add_to(app: App) -> None:
-    """Adds the command."""
+def register(app: App) -> None:
+    """Registers the command."""
     app.command(verify_, name="verify")
 
 
 def verify_(
     *,
-    community: Annotated[str | None, Parameter(help="Only this one, by its slug; else all.")] = None,
+    community: Annotated[str | None, Parameter(help="Slug of the community to verify. Default: all.")] = None,
     as_of: Annotated[
-        str | None, Parameter(help="Compare what is answered for this instant; if not given, what is kept now.")
+        str | None, Parameter(help="Verify the values returned for this instant instead of the stored ones.")
     ] = None,
-    where: CommonOptions | None = None,
+    common: CommonOptions | None = None,
 ) -> int:
-    """Recomputes every value from the facts by DuckDB and prints what differs from what is kept.
+    """Recomputes every value and count from the facts with DuckDB and prints the differences.
+
+    Exit code 1 if there are differences.
 
     Example: `regulars verify --community cdnow`
     """
-    at = _instant(as_of)
+    instant = _parse_instant(as_of)
 
     async def work(database: Database) -> int:
-        differing = 0
+        total = 0
         async with database.unscoped_connection() as connection:
-            named = None if community is None else await communities.get_by_slug(connection, community)
-            chosen = await communities.list_all(connection) if named is None else [named]
-        for each in chosen:
+            if community is None:
+                selected = await communities.list_all(connection)
+            else:
+                selected = [await communities.get_by_slug(connection, community)]
+        for each in selected:
             profiles = found = 0
-            with report_progress(each.slug) as told:
-                async for difference in verify(database, each.id, at):
+            with report_progress(each.slug) as progress:
+                async for difference in verify(database, each.id, instant):
                     if isinstance(difference, int):
                         profiles = difference
-                        told.update(None, format_count(profiles, "profile"))
+                        progress.update(None, format_count(profiles, "profile"))
                     else:
                         found += 1
                         print(f"{each.slug}: {difference}", flush=True)
             print(f"{each.slug}: {format_count(profiles, 'profile')}, {format_count(found, 'difference')}", flush=True)
-            differing += found
-        return differing
+            total += found
+        return total
 
-    return 1 if run_with_database(where, work) else 0
+    return 1 if run_with_database(common, work) else 0
 
 
-def _instant(text: str | None) -> datetime | None:
+def _parse_instant(text: str | None) -> datetime | None:
     if text is None:
         return None
     try:

@@ -103,7 +103,7 @@ def run_server(data: Path) -> Iterator[tuple[str, str]]:
 
 def _require_folder(folder: Path) -> None:
     if folder.exists() and not folder.is_dir():
-        raise DataFolderError(f"{folder} is a file: --data-dir (REGULARS_DATA_DIR) names a folder.")
+        raise DataFolderError(f"{folder} is a file. --data-dir (REGULARS_DATA_DIR) must be a directory.")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
