@@ -24,12 +24,12 @@ DROP TABLE whole_transactions, whole_profile_aggregations;
 
 CREATE UNIQUE INDEX transactions_pkey ON transactions (community_id, id, profile_id);
 CREATE UNIQUE INDEX transactions_by_external_id ON transactions (community_id, external_id, profile_id);
-CREATE INDEX transactions_unowned ON transactions (community_id, receipt_ref) WHERE profile_id IS NULL;
+CREATE INDEX transactions_unassigned ON transactions (community_id, receipt_ref) WHERE profile_id IS NULL;
 CREATE INDEX transactions_history ON transactions (community_id, profile_id, transacted_at, id)
     INCLUDE (external_id, amount, direction, transacted_on, channels, location_id,
              discount, list_value, item_product_ids, item_brands, items_overflow)
     WHERE NOT is_void AND profile_id IS NOT NULL;
 CREATE INDEX transactions_void ON transactions (community_id, profile_id) WHERE is_void AND profile_id IS NOT NULL;
 ALTER TABLE profile_aggregations ADD PRIMARY KEY (community_id, profile_id);
-CREATE INDEX profile_profile_aggregations_due ON profile_aggregations (community_id, next_change_at) WHERE next_change_at IS NOT NULL;
+CREATE INDEX profile_aggregations_due ON profile_aggregations (community_id, next_change_at) WHERE next_change_at IS NOT NULL;
 CREATE INDEX profile_aggregations_by_version ON profile_aggregations (community_id, values_version);

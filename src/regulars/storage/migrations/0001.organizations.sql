@@ -33,13 +33,13 @@ CREATE TABLE communities (
 );
 
 COMMENT ON COLUMN communities.member_handles IS
-    'The handles of the identities that members may write; null: any but the reserved ones, empty: none.';
+    'Handles of the identities that members may write themselves. Null: any but the reserved ones; empty: none.';
 
 CREATE INDEX communities_by_organization ON communities (organization_id);
 
 -- Versions of facts that many profiles share. A change increments a version instead of rewriting the profiles:
--- values_version if aggregation values may depend on it (a location's country, a time zone, a brand), locations_version if
--- only the location embedded in responses did.
+-- values_version if aggregation values may depend on it (a location's country, a time zone, a brand),
+-- locations_version if only the location embedded in responses does.
 CREATE TABLE cache_versions (
     community_id     int PRIMARY KEY REFERENCES communities ON DELETE CASCADE,
     values_version     bigint NOT NULL DEFAULT 1,
@@ -74,8 +74,8 @@ CREATE TABLE signing_keys (
 );
 
 -- Token buckets of rate limits, one per kind and customer; customer_id is null for the bucket of the organization.
--- is_allowed: whether the last charge was allowed. leases: the tokens that each process holds in advance, and until when,
--- in seconds since 1970.
+-- is_allowed: whether the last charge was allowed. leases: the tokens that each process holds in advance, and until
+-- when, in seconds since 1970.
 -- UNLOGGED because the contents are refilled within seconds after a crash, so a request waits for no disk. The low
 -- fillfactor leaves room for new row versions on the page (HOT updates).
 CREATE UNLOGGED TABLE rate_limits (

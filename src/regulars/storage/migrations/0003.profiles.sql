@@ -49,9 +49,11 @@ CREATE TABLE profiles (
 );
 
 COMMENT ON COLUMN profiles.email_normalized IS
-    'Derived: the e-mail without case, for lower() is not leakproof and row-level security would take its index away.';
+    'Derived: the e-mail in lower case. Stored, because lower() is not leakproof and row-level security would '
+    'rule out an index on it.';
 COMMENT ON COLUMN profiles.phone_country IS
-    'Derived when the phone is written: the region of its number, null where several share it; it outlives the phone.';
+    'Derived when the phone number is written: its region, null if several share the prefix. Remains when the '
+    'number is erased.';
 
 CREATE UNIQUE INDEX profiles_by_member_id ON profiles (community_id, member_id) WHERE member_id IS NOT NULL;
 CREATE UNIQUE INDEX profiles_by_external_id ON profiles (community_id, external_id) WHERE external_id IS NOT NULL;
@@ -92,7 +94,7 @@ CREATE TABLE addresses (
 );
 
 COMMENT ON COLUMN addresses.country IS
-    'Derived: ISO 3166-1 alpha-2 of iso, else country, else country_iso_3.';
+    'Derived: ISO 3166-1 alpha-2 from iso, else from country, else from country_iso_3.';
 
 -- Joining and leaving: at any instant the number of members is the ins minus the outs that count.
 CREATE TABLE memberships (

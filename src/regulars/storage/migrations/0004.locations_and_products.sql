@@ -30,7 +30,7 @@ CREATE TABLE locations (
 );
 
 COMMENT ON COLUMN locations.country IS
-    'Derived: ISO 3166-1 alpha-2 of the address''s iso, else its country, else country_iso_3.';
+    'Derived: ISO 3166-1 alpha-2 from iso of the address, else from its country, else from its country_iso_3.';
 
 CREATE UNIQUE INDEX locations_by_external_id ON locations (community_id, external_id) WHERE deleted_at IS NULL;
 CREATE INDEX locations_by_external_code ON locations (community_id, external_code) WHERE external_code IS NOT NULL;

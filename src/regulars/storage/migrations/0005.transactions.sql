@@ -37,21 +37,22 @@ CREATE TABLE transactions (
 );
 
 COMMENT ON COLUMN transactions.amount IS
-    'Derived: the total in the community''s currency, in minor units, half-even.';
-COMMENT ON COLUMN transactions.direction IS
-    'Derived: 1 a sale, -1 a return, 0 neither; of the total, for a sale may round to 0.';
+    'Derived: the total in the currency of the community, in minor units, rounded half to even.';
+COMMENT ON COLUMN transactions.direction IS 'Derived from the unrounded total: 1 a sale, -1 a return, 0 neither.';
 COMMENT ON COLUMN transactions.transacted_on IS
-    'Derived from the transaction''s own timezone; null where the location''s or the community''s decides.';
+    'Derived: the local date in the time zone of the transaction. Null if the zone of the location or the '
+    'community applies.';
 COMMENT ON COLUMN transactions.channels IS
-    'Derived from systems: 1 pos, 2 web, 3 both; null where the location''s type decides.';
+    'Derived from systems: 1 pos, 2 web, 3 both. Null if the type of the location applies.';
 COMMENT ON COLUMN transactions.list_value IS
-    'Derived: sum of price_current * quantity of the sold items at the transaction''s rate, exact.';
+    'Derived: the sum of price_current * quantity of the sold items at the exchange rate of the transaction, '
+    'unrounded.';
 COMMENT ON COLUMN transactions.item_product_ids IS
-    'Derived: with item_brands, the distinct pairs (product, brand on the item) of the sold items.';
+    'Derived: with item_brands the distinct pairs (product, brand of the item) of the sold items.';
 COMMENT ON COLUMN transactions.items_overflow IS
-    'Derived: the pairs are too many for the index, so they are read from transaction_items.';
+    'Derived: there are too many pairs for the index, so they are read from transaction_items.';
 
-CREATE INDEX transactions_unowned ON transactions (community_id, receipt_ref) WHERE profile_id IS NULL;
+CREATE INDEX transactions_unassigned ON transactions (community_id, receipt_ref) WHERE profile_id IS NULL;
 -- A profile's history, read by index-only scans.
 CREATE INDEX transactions_history ON transactions (community_id, profile_id, transacted_at, id)
     INCLUDE (external_id, amount, direction, transacted_on, channels, location_id,
@@ -101,7 +102,7 @@ CREATE TABLE transaction_claims (
     PRIMARY KEY (community_id, id)
 );
 
-CREATE INDEX transaction_claims_waiting ON transaction_claims (community_id, receipt_ref) WHERE transaction_id IS NULL;
+CREATE INDEX transaction_claims_unmatched ON transaction_claims (community_id, receipt_ref) WHERE transaction_id IS NULL;
 CREATE INDEX transaction_claims_by_profile ON transaction_claims (community_id, profile_id);
 CREATE INDEX transaction_claims_by_transaction ON transaction_claims (community_id, transaction_id)
     WHERE transaction_id IS NOT NULL;

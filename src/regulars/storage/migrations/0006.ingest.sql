@@ -16,11 +16,11 @@ CREATE TABLE idempotency_keys (
     PRIMARY KEY (day, community_id, key_hash)
 ) PARTITION BY RANGE (day);
 
-COMMENT ON COLUMN idempotency_keys.profile_id IS 'The profile that the response concerns, where it is one.';
-COMMENT ON COLUMN idempotency_keys.profile_ids IS 'The profiles that the response concerns, where they are several.';
+COMMENT ON COLUMN idempotency_keys.profile_id IS 'The profile that the response concerns, if it is one.';
+COMMENT ON COLUMN idempotency_keys.profile_ids IS 'The profiles that the response concerns, if they are several.';
 COMMENT ON COLUMN idempotency_keys.transaction_id IS
-    'The transaction that the response shows: it may come to belong to a profile later.';
-COMMENT ON COLUMN idempotency_keys.response_body IS 'Null once a profile that it concerns was erased.';
+    'The transaction in the response. It may be assigned to a profile later.';
+COMMENT ON COLUMN idempotency_keys.response_body IS 'Null after a profile that it concerns was erased.';
 
 CREATE INDEX idempotency_keys_by_profile ON idempotency_keys (community_id, profile_id)
     WHERE profile_id IS NOT NULL;

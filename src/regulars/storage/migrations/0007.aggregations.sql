@@ -9,5 +9,7 @@ CREATE TABLE profile_aggregations (
     PRIMARY KEY (community_id, profile_id)
 ) WITH (fillfactor = 85, autovacuum_vacuum_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.05);
 
-CREATE INDEX profile_profile_aggregations_due ON profile_aggregations (community_id, next_change_at) WHERE next_change_at IS NOT NULL;
-CREATE INDEX profile_aggregations_by_version ON profile_aggregations (community_id, values_version) WHERE values_version IS NOT NULL;
+CREATE INDEX profile_aggregations_due ON profile_aggregations (community_id, next_change_at)
+    WHERE next_change_at IS NOT NULL;
+CREATE INDEX profile_aggregations_by_version ON profile_aggregations (community_id, values_version)
+    WHERE values_version IS NOT NULL;
