@@ -12,8 +12,8 @@ from typing import Any
 
 import psycopg
 
-from regulars.aggregations import table as table_module
 from regulars.auth import tokens
+from regulars.bootstrap import schema_statements
 from regulars.clock import system_clock
 from regulars.model import community as communities
 from regulars.model.community import NewCommunity
@@ -110,7 +110,7 @@ class BenchEnvironment:
         found = BenchDatabase(
             *(url.replace(f"/{embedded.DATABASE_NAME}?", f"/{name}?") for url in (self.owner_url, self.app_url))
         )
-        migrate(found.owner_url, role_of(found.app_url), table_module.column_statements())
+        migrate(found.owner_url, role_of(found.app_url), schema_statements())
         return found
 
     def restart_cold(self) -> bool:

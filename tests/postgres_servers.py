@@ -14,7 +14,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from regulars.aggregations import table
+from regulars.bootstrap import schema_statements
 from regulars.storage import embedded
 from regulars.storage.migrate import migrate, role_of
 
@@ -39,7 +39,7 @@ def embedded_server() -> Iterator[Urls]:
             # What is durable is tested by tests that start servers of their own.
             connection.execute("ALTER SYSTEM SET fsync = off")
             connection.execute("SELECT pg_reload_conf()")
-        migrate(urls[0], role_of(urls[1]), table.column_statements())
+        migrate(urls[0], role_of(urls[1]), schema_statements())
         yield urls
 
 
@@ -69,7 +69,7 @@ def _prepared(folder: str) -> Urls:
             connection.execute(f"CREATE ROLE {role} LOGIN NOSUPERUSER NOBYPASSRLS".encode())
         connection.execute(f"CREATE DATABASE {_DATABASE} OWNER regulars_owner TEMPLATE template0".encode())
     urls = _url(folder, "regulars_owner", _DATABASE), _url(folder, embedded.APP_ROLE, _DATABASE)
-    migrate(urls[0], embedded.APP_ROLE, table.column_statements())
+    migrate(urls[0], embedded.APP_ROLE, schema_statements())
     return urls
 
 

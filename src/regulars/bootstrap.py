@@ -11,6 +11,7 @@ import structlog
 
 from regulars.aggregations import table
 from regulars.facts import maintenance
+from regulars.model import member_dimensions
 from regulars.rollups import partitions
 from regulars.settings import Settings
 from regulars.storage import embedded, privileges, retention, safety
@@ -99,7 +100,12 @@ def migrate_database(urls: DatabaseUrls) -> list[str]:
         if row is not None and not row[0]:
             _require_up_to_date(connection)
             return []
-    return migrate(urls.owner, role_of(urls.app), table.column_statements())
+    return migrate(urls.owner, role_of(urls.app), schema_statements())
+
+
+def schema_statements() -> list[str]:
+    """The statements that bring functions and columns in line with their declarations, after the migrations."""
+    return [*member_dimensions.function_statements(), *table.column_statements()]
 
 
 def _require_up_to_date(connection: psycopg.Connection) -> None:
@@ -114,7 +120,8 @@ def _require_up_to_date(connection: psycopg.Connection) -> None:
 
 def _has_current_definitions(connection: psycopg.Connection) -> bool:
     row = connection.execute("SELECT obj_description('profile_aggregations'::regclass)").fetchone()
-    return row is not None and row[0] == f"definitions {table.definitions_version()}"
+    has_columns = row is not None and row[0] == f"definitions {table.definitions_version()}"
+    return has_columns and member_dimensions.has_declared_functions(connection)
 
 
 async def _prepare(url: str, settings: Settings) -> None:

@@ -17,7 +17,7 @@ import pytest
 import pytest_asyncio
 
 from clubs import START
-from regulars.aggregations import table
+from regulars.bootstrap import schema_statements
 from regulars.ingest.commit import commit
 from regulars.model import community as communities
 from regulars.model.community import NewCommunity
@@ -54,7 +54,7 @@ async def crashing() -> AsyncIterator[Urls]:
     memory, where a crash loses it.
     """
     with tempfile.TemporaryDirectory(prefix="regulars-test-") as folder, embedded.run_server(Path(folder)) as urls:
-        migrate(urls[0], role_of(urls[1]), table.column_statements())
+        migrate(urls[0], role_of(urls[1]), schema_statements())
         async with connected(urls[0]) as owner:
             for setting in ("wal_writer_delay = '10s'", "autovacuum = off", "commit_siblings = 0"):
                 await owner.execute(f"ALTER SYSTEM SET {setting}")

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
-from regulars.aggregations import table as table_module
+from regulars.bootstrap import schema_statements
 from regulars.storage.database import SESSION_SETTINGS
 from regulars.storage.migrate import migrate, role_of
 
@@ -31,7 +31,7 @@ ORDER BY t.relname
 @pytest.fixture
 def app(empty_urls: tuple[str, str]) -> Iterator[psycopg.Connection]:
     """The app's role in a database that has no statistics, and nothing to read yet."""
-    migrate(empty_urls[0], role_of(empty_urls[1]), table_module.column_statements())
+    migrate(empty_urls[0], role_of(empty_urls[1]), schema_statements())
     with psycopg.connect(empty_urls[1], autocommit=True) as connection:
         connection.execute(f"SET plan_cache_mode = {SESSION_SETTINGS['plan_cache_mode']}".encode())
         connection.execute("SET enable_seqscan = off")

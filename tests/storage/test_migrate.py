@@ -17,6 +17,8 @@ from clubs import ManualClock
 from postgres_servers import on_both_servers
 from regulars.aggregations import table
 from regulars.aggregations.reader import ValueReader
+from regulars.bootstrap import schema_statements
+from regulars.model.member_dimensions import has_declared_functions
 from regulars.storage import retention
 from regulars.storage.database import Database
 from regulars.storage.embedded import APP_ROLE
@@ -28,7 +30,7 @@ EVERYTHING = [*(each.name for each in list_migrations()), "procrastinate"]
 
 def bring_up(urls: tuple[str, str]) -> list[str]:
     """Migrates a database as the server does when it starts."""
-    return migrate(urls[0], role_of(urls[1]), table.column_statements())
+    return migrate(urls[0], role_of(urls[1]), schema_statements())
 
 
 def test_an_empty_database_gets_everything_and_then_nothing_more(empty_urls: tuple[str, str]) -> None:
@@ -196,3 +198,12 @@ def test_an_older_schema_of_the_job_queue_is_upgraded_by_its_library_s_migration
         assert owner.execute(_QUEUE).fetchall() != complete
         assert bring_up(empty_urls) == EVERYTHING[:-1] + newer
         assert owner.execute(_QUEUE).fetchall() == complete
+
+
+def test_a_function_of_another_declaration_is_replaced(empty_urls: tuple[str, str]) -> None:
+    bring_up(empty_urls)
+    with psycopg.connect(empty_urls[0], autocommit=True) as owner:
+        owner.execute("CREATE OR REPLACE FUNCTION optin_platform(channel text) RETURNS text LANGUAGE sql AS 'SELECT 1'")
+        assert not has_declared_functions(owner)
+        bring_up(empty_urls)
+        assert has_declared_functions(owner)

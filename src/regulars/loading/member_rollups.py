@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.csv
 
 from regulars.facts.members import stage_deltas
+from regulars.model.member_dimensions import AGE_GROUP_STARTS
 from regulars.model.unit_of_work import UnitOfWork
 from regulars.offline.engines.duckdb import DuckDBEngine
 from regulars.rollups import compaction, partitions, snapshots
@@ -66,6 +67,7 @@ async def update_rollups(uow: UnitOfWork) -> None:
             values = (uow.community_id, recounted) if "$1" in relation.statement else ()
             table = await export_query(uow, relation.statement, values, relation.columns)
             runner.connection.register(name, table)
+        runner.connection.register("age_groups", _AGE_GROUPS)
         runner.connection.execute("SET VARIABLE last = ?", [last.replace(tzinfo=None)])
         ((first,),) = runner.rows("SELECT coalesce(min(instant), getvariable('last')) FROM events")
         days = (zone, first.replace(tzinfo=UTC), last)
@@ -107,6 +109,15 @@ _CONSENTS = {"consents_true": TEXT, "consents_false": TEXT}
 _FIELDS = {"optin_channel": TEXT, "optin_subchannel": TEXT, "optin_platform": TEXT, "gender": TEXT}
 _ALIKE = {**_FIELDS, "age": TEXT, "country": TEXT, **_CONSENTS}
 _JOINS = {"type": TEXT, **_FIELDS, "age": TEXT, **_CONSENTS}
+
+_AGES = [*AGE_GROUP_STARTS.values(), None]
+_AGE_GROUPS = pa.table(
+    {
+        "age": pa.array(list(AGE_GROUP_STARTS), TEXT),
+        "min_age": pa.array(_AGES[:-1], INTEGER),
+        "next_min_age": pa.array(_AGES[1:], INTEGER),
+    }
+)
 
 _STATE = f"""{", ".join(_FIELDS)}, birth_date,
            substr((SELECT name FROM unnest(groups) AS name WHERE name LIKE 'country:%'), 9) AS country,

@@ -1,7 +1,8 @@
 -- For which snapshots members count as what, and what that changes: of `states` (as what each stood, since when and
 -- until when), `events` (who came in and went), `counted` (the snapshots that they are counted in), `days` (when each
--- day begins in the community's zone) and the variable `last`, when the last snapshot was. Where `since` is null it is
--- ever since, where `until` is null it is still so.
+-- day begins in the community's zone), `age_groups` (`age`, and from and to which age in years, null without limit) and
+-- the variable `last`, when the last snapshot was. Where `since` is null it is ever since, where `until` is null it is
+-- still so.
 CREATE TEMP MACRO snapshot_from(instant) AS
     -- The first quarter of an hour that does not begin before it; counted from long ago, for division cuts towards 0.
     make_timestamp((epoch_us(instant) + 90000000900000000 - 1) // 900000000 * 900000000 - 90000000000000000);
@@ -34,16 +35,15 @@ stood AS (
 -- From birthday to birthday at which another age group begins; 29 February turns on 1 March.
 birthdays AS (
     SELECT
-        stood.* EXCLUDE (since, until), stood.since AS stood_since, stood.until AS stood_until, years,
-        CASE WHEN years > 10 THEN turns(birth_date, years) END AS turned,
-        CASE WHEN years < 80 THEN turns(birth_date, years + 5) END AS turns_next
+        stood.* EXCLUDE (since, until), stood.since AS stood_since, stood.until AS stood_until, age,
+        turns(birth_date, min_age) AS turned,
+        turns(birth_date, next_min_age) AS turns_next
     FROM stood
-    CROSS JOIN (SELECT unnest(range(10, 85, 5)) AS years) AS groups
+    CROSS JOIN age_groups
     WHERE stood.since < stood.until AND birth_date IS NOT NULL
 )
 SELECT
-    birthdays.* EXCLUDE (stood_since, stood_until, years, turned, turns_next, birth_date),
-    CASE years WHEN 10 THEN '-14' WHEN 80 THEN '80-' ELSE concat(years, '-', years + 4) END AS age,
+    birthdays.* EXCLUDE (stood_since, stood_until, turned, turns_next, birth_date),
     greatest(stood_since, began.instant) AS since, least(stood_until, ended.instant) AS until
 FROM birthdays
 LEFT JOIN days AS began ON began.day = turned

@@ -1,6 +1,9 @@
-"""Consents, one fact in two views: consents with statuses, and the comms attributes of the Profile API."""
+"""Consents of a member in two views: consents with channel statuses, and the comms attributes of the Profile API.
 
-from collections.abc import Mapping
+Writing either view updates the other.
+"""
+
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -10,135 +13,71 @@ from regulars.core import validation
 
 CHANNELS = ("email", "sms", "push", "phone", "post")
 STATUS_CHANNELS = ("sms", "email", "push")
-CHANNEL_STATUSES = ("enabled", "verified", "hard_bounced", "unsubscribed", "disabled")
+"""The channels that have a status."""
+
+CHANNEL_STATUSES: Mapping[str, str] = {
+    "enabled": "May be sent to.",
+    "verified": "May be sent to, and the member has confirmed that it is theirs.",
+    "hard_bounced": "Can't be reached.",
+    "unsubscribed": "The member has declined.",
+    "disabled": "Switched off.",
+}
+"""The descriptions of channel statuses by name."""
+
 COMMS_FLAGS = ("optout", "bounced", "verification")
 COMMS_ATTRIBUTES = tuple(f"{channel}_{part}" for channel in CHANNELS for part in ("promo", *COMMS_FLAGS))
-"""The comms attributes that always show, null where nothing is known."""
+"""The comms attributes that every response has, null where they are unknown."""
 
 MAX_CONSENTS = 500
-"""No profile has more consents, or more comms attributes."""
+"""The maximum number of consents, and of comms attributes, of a profile."""
 
-_NOT_OURS = {"profile_id", "created_at", "updated_at"}
+_READ_ONLY_COMMS = {"profile_id", "created_at", "updated_at"}
+
+
+def marketing_consent(channel: str) -> str:
+    """The name of the consent to marketing through a channel."""
+    return f"{channel}_marketing"
+
+
+@dataclass(frozen=True, slots=True)
+class ReachRule:
+    """When marketing reaches a member through a channel: it has one of `statuses`, and `consent`, if any, is granted."""
+
+    channel: str
+    statuses: tuple[str, ...]
+    consent: str | None
+
+
+REACH_RULES = (
+    ReachRule("sms", ("verified",), marketing_consent("sms")),
+    ReachRule("email", ("enabled", "verified"), marketing_consent("email")),
+    ReachRule("push", ("enabled",), None),
+)
 
 
 @dataclass(frozen=True, slots=True)
 class ConsentState:
-    """What a member agreed to, how each channel stands, and the comms attributes that follow from both."""
+    """The consents of a member, the status of each channel, and the comms attributes that follow from both."""
 
     consents: Mapping[str, bool] = field(default_factory=dict)
     statuses: Mapping[str, str | None] = field(default_factory=lambda: dict.fromkeys(STATUS_CHANNELS))
     comms: Mapping[str, Any] = field(default_factory=dict)
 
     def with_synced_comms(self) -> "ConsentState":
-        """It with comms attributes that say what consents and statuses say."""
-        return _agreeing(self)
-
-
-def validate_status(text: str) -> str:
-    """The status of a channel. Raises ValueError for what is none."""
-    if text not in CHANNEL_STATUSES:
-        raise ValueError(f"must be one of {', '.join(CHANNEL_STATUSES)}")
-    return text
-
-
-def validate_consents(value: Mapping[str, Any]) -> dict[str, bool | None]:
-    """Consents by name; null forgets one. Raises ValueError."""
-    return _each(value, lambda name, answer: _flag(name, answer))
-
-
-def validate_comms(value: Mapping[str, Any]) -> dict[str, Any]:
-    """Comms attributes as they came in, without those that are told and never written. Raises ValueError."""
-    return _each({name: each for name, each in value.items() if name not in _NOT_OURS}, _comms_value)
-
-
-def _each(value: Mapping[str, Any], check: Any) -> dict[str, Any]:
-    if len(value) > MAX_CONSENTS:
-        raise ValueError(f"must hold at most {MAX_CONSENTS} names")
-    found = {}
-    for name, each in value.items():
-        if not name or len(validation.check_text(name)) > validation.MAX_TEXT_LENGTH:
-            raise ValueError(f"must have names of 1 to {validation.MAX_TEXT_LENGTH} characters")
-        found[name] = check(name, each)
-    return found
-
-
-def _flag(name: str, value: object) -> bool | None:
-    try:
-        return msgspec.convert(value, bool | None, strict=False)
-    except msgspec.ValidationError:
-        raise ValueError(f"{name!r} must be true, false or null") from None
-
-
-def _comms_value(name: str, value: object) -> object:
-    channel, _, part = name.partition("_")
-    if channel in CHANNELS and part in ("promo", "optout", "bounced"):
-        return _flag(name, value)
-    if channel in CHANNELS and part == "verification" and not isinstance(value, str | None):
-        raise ValueError(f"{name!r} must be a text or null")
-    return validation.check_json(value)
-
-
-# Writing one view changes both ------------------------------------------------------------------------
-
-
-def apply_comms(standing: ConsentState, written: Mapping[str, Any]) -> ConsentState:
-    """The standing after comms attributes were written. What says nothing new changes nothing."""
-    changes = {name: value for name, value in written.items() if standing.comms.get(name) != value}
-    if not changes:
-        return standing
-    shown = {**standing.comms, **changes}
-    consents = dict(standing.consents)
-    statuses = dict(standing.statuses)
-    for channel in CHANNELS:
-        if f"{channel}_promo" in changes:
-            _answer(consents, f"{channel}_marketing", changes[f"{channel}_promo"])
-    for channel in STATUS_CHANNELS:
-        # Who agrees to be written to without ever having had a status can be reached from now on.
-        agrees = statuses[channel] is None and changes.get(f"{channel}_promo") is True
-        if agrees or any(f"{channel}_{part}" in changes for part in COMMS_FLAGS):
-            statuses[channel] = _status_of(channel, shown)
-    return _agreeing(ConsentState(consents, statuses, shown))
-
-
-def _status_of(channel: str, shown: Mapping[str, Any]) -> str:
-    if shown.get(f"{channel}_optout"):
-        return "unsubscribed"
-    if shown.get(f"{channel}_bounced"):
-        return "hard_bounced"
-    return "verified" if shown.get(f"{channel}_verification") == "verified" else "enabled"
-
-
-def apply_consents(
-    standing: ConsentState, consents: Mapping[str, bool | None], statuses: Mapping[str, str | None]
-) -> ConsentState:
-    """The standing after consents (each by its name, null forgets it) and statuses were written."""
-    answered = dict(standing.consents)
-    for name, answer in consents.items():
-        _answer(answered, name, answer)
-    return _agreeing(replace(standing, consents=answered, statuses={**standing.statuses, **statuses}))
-
-
-def _answer(consents: dict[str, bool], name: str, answer: bool | None) -> None:
-    if answer is None:
-        consents.pop(name, None)
-    else:
-        consents[name] = answer
-
-
-def _agreeing(standing: ConsentState) -> ConsentState:
-    comms = dict(standing.comms)
-    for channel in CHANNELS:
-        comms[f"{channel}_promo"] = standing.consents.get(f"{channel}_marketing")
-    for channel, status in standing.statuses.items():
-        optout, bounced, verification = (f"{channel}_{part}" for part in COMMS_FLAGS)
-        if status is None:
-            comms |= dict.fromkeys((optout, bounced, verification))
-            continue
-        # Who unsubscribed may have bounced before: taken back, the one uncovers the other.
-        comms[bounced] = status == "hard_bounced" or (status == "unsubscribed" and bool(comms.get(bounced)))
-        comms[optout] = status == "unsubscribed"
-        comms[verification] = _verification(status, comms.get(verification))
-    return replace(standing, comms={name: value for name, value in comms.items() if value is not None})
+        """Returns the state with its comms attributes updated from its consents and statuses."""
+        comms = dict(self.comms)
+        for channel in CHANNELS:
+            comms[f"{channel}_promo"] = self.consents.get(marketing_consent(channel))
+        for channel, status in self.statuses.items():
+            optout, bounced, verification = (f"{channel}_{flag}" for flag in COMMS_FLAGS)
+            if status is None:
+                comms |= dict.fromkeys((optout, bounced, verification))
+                continue
+            # A member who unsubscribed may have bounced before; a new opt-in makes the bounce visible again.
+            comms[bounced] = status == "hard_bounced" or (status == "unsubscribed" and bool(comms.get(bounced)))
+            comms[optout] = status == "unsubscribed"
+            comms[verification] = _verification(status, comms.get(verification))
+        return replace(self, comms={name: value for name, value in comms.items() if value is not None})
 
 
 def _verification(status: str, before: object) -> object:
@@ -147,3 +86,98 @@ def _verification(status: str, before: object) -> object:
     if before is None or (status == "enabled" and before == "verified"):
         return "not_sent"
     return before
+
+
+# Validation ---------------------------------------------------------------------------------------------
+
+
+def validate_status(text: str) -> str:
+    """Validates the status of a channel. Raises ValueError."""
+    if text not in CHANNEL_STATUSES:
+        raise ValueError(f"must be one of {', '.join(CHANNEL_STATUSES)}")
+    return text
+
+
+def validate_consents(value: Mapping[str, Any]) -> dict[str, bool | None]:
+    """Validates consents by name; null removes one. Raises ValueError."""
+    return _validate_each(value, _validate_flag)
+
+
+def validate_comms(value: Mapping[str, Any]) -> dict[str, Any]:
+    """Validates comms attributes and drops the read-only ones. Raises ValueError."""
+    writable = {name: each for name, each in value.items() if name not in _READ_ONLY_COMMS}
+    return _validate_each(writable, _validate_comms_attribute)
+
+
+def _validate_each(value: Mapping[str, Any], check: Callable[[str, Any], Any]) -> dict[str, Any]:
+    if len(value) > MAX_CONSENTS:
+        raise ValueError(f"must hold at most {MAX_CONSENTS} names")
+    validated = {}
+    for name, each in value.items():
+        if not name or len(validation.check_text(name)) > validation.MAX_TEXT_LENGTH:
+            raise ValueError(f"must have names of 1 to {validation.MAX_TEXT_LENGTH} characters")
+        validated[name] = check(name, each)
+    return validated
+
+
+def _validate_flag(name: str, value: object) -> bool | None:
+    try:
+        return msgspec.convert(value, bool | None, strict=False)
+    except msgspec.ValidationError:
+        raise ValueError(f"{name!r} must be true, false or null") from None
+
+
+def _validate_comms_attribute(name: str, value: object) -> object:
+    channel, _, part = name.partition("_")
+    if channel in CHANNELS and part in ("promo", "optout", "bounced"):
+        return _validate_flag(name, value)
+    if channel in CHANNELS and part == "verification" and not isinstance(value, str | None):
+        raise ValueError(f"{name!r} must be a text or null")
+    return validation.check_json(value)
+
+
+# Updates ------------------------------------------------------------------------------------------------
+
+
+def apply_comms(state: ConsentState, attributes: Mapping[str, Any]) -> ConsentState:
+    """Returns the state after a write of comms attributes; only those that differ from the stored ones count."""
+    changes = {name: value for name, value in attributes.items() if state.comms.get(name) != value}
+    if not changes:
+        return state
+    comms = {**state.comms, **changes}
+    consents = dict(state.consents)
+    statuses = dict(state.statuses)
+    for channel in CHANNELS:
+        if f"{channel}_promo" in changes:
+            _set_consent(consents, marketing_consent(channel), changes[f"{channel}_promo"])
+    for channel in STATUS_CHANNELS:
+        # A channel without a status is enabled by the consent to its marketing.
+        is_opt_in = statuses[channel] is None and changes.get(f"{channel}_promo") is True
+        if is_opt_in or any(f"{channel}_{flag}" in changes for flag in COMMS_FLAGS):
+            statuses[channel] = _status_of(channel, comms)
+    return ConsentState(consents, statuses, comms).with_synced_comms()
+
+
+def _status_of(channel: str, comms: Mapping[str, Any]) -> str:
+    if comms.get(f"{channel}_optout"):
+        return "unsubscribed"
+    if comms.get(f"{channel}_bounced"):
+        return "hard_bounced"
+    return "verified" if comms.get(f"{channel}_verification") == "verified" else "enabled"
+
+
+def apply_consents(
+    state: ConsentState, changes: Mapping[str, bool | None], statuses: Mapping[str, str | None]
+) -> ConsentState:
+    """Returns the state after a write of consents by name (null removes one) and of statuses by channel."""
+    consents = dict(state.consents)
+    for name, is_granted in changes.items():
+        _set_consent(consents, name, is_granted)
+    return replace(state, consents=consents, statuses={**state.statuses, **statuses}).with_synced_comms()
+
+
+def _set_consent(consents: dict[str, bool], name: str, is_granted: bool | None) -> None:
+    if is_granted is None:
+        consents.pop(name, None)
+    else:
+        consents[name] = is_granted

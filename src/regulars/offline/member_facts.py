@@ -9,14 +9,22 @@ from datetime import datetime
 
 from regulars.aggregations.aggregation import Aggregation, ValueType
 from regulars.aggregations.definitions import REGISTRY
-from regulars.model.consents import CHANNEL_STATUSES, STATUS_CHANNELS
+from regulars.model.consents import CHANNEL_STATUSES, REACH_RULES, STATUS_CHANNELS, ReachRule
+from regulars.model.member_dimensions import (
+    AGE_GROUP_YEARS,
+    ANY_CHANNEL,
+    MAX_AGE,
+    MIN_AGE,
+    NAMED_PLATFORMS,
+    OTHER_PLATFORM,
+)
 from regulars.offline import casting, values
 from regulars.offline.array_functions import ArrayFunctions
 from regulars.offline.casting import CastDialect
 from regulars.offline.schema import ColumnType
 from regulars.offline.structures import ClubContext, InputTable, PlanStep, RowErrors
 
-CHANNELS = ("sms", "email", "push", "anything")
+CHANNELS = (*(rule.channel for rule in REACH_RULES), ANY_CHANNEL)
 
 
 def home_countries(profiles: InputTable, dialect: CastDialect, lists: ArrayFunctions, faults: RowErrors) -> PlanStep:
@@ -65,8 +73,8 @@ def profile_states(
             "read_states",
             f"""SELECT own.external_id AS profile_id, own.gender, own.optin_channel, own.optin_subchannel,
        own.sms_status, own.email_status, own.push_status,
-       CASE WHEN {word} IN ('ios', 'android', 'web', 'pos', 'api', 'import') THEN {word}
-            WHEN own.optin_channel IS NOT NULL THEN 'other' END AS optin_platform,
+       CASE WHEN {word} IN ({_NAMED_PLATFORMS}) THEN {word}
+            WHEN own.optin_channel IS NOT NULL THEN '{OTHER_PLATFORM}' END AS optin_platform,
        {birth_date("own")} AS birth_date,
        own.birth_year - own.birth_year % 5 AS birth_year_group,
        coalesce({lists.parse_ids("own.subunit_ids")}, {lists.empty_ids}) AS subunit_ids,
@@ -87,21 +95,7 @@ LEFT JOIN phone_countries AS phone ON phone.number = own.mobile_phone""",
         PlanStep(
             "reached_states",
             f"""SELECT read.*,
-       {
-                lists.compact(
-                    (
-                        (
-                            "CASE WHEN read.sms_status = 'verified' AND "
-                            f"{lists.contains('read.consents_true', _quoted('sms_marketing'))} THEN 'sms' END"
-                        ),
-                        (
-                            "CASE WHEN read.email_status IN ('enabled', 'verified') AND "
-                            f"{lists.contains('read.consents_true', _quoted('email_marketing'))} THEN 'email' END"
-                        ),
-                        "CASE WHEN read.push_status = 'enabled' THEN 'push' END",
-                    )
-                )
-            } AS reaching
+       {lists.compact(tuple(_reach(rule, lists) for rule in REACH_RULES))} AS reaching
 FROM read_states AS read""",
         ),
         PlanStep(
@@ -114,9 +108,10 @@ FROM (
                     (
                         *(
                             f"CASE WHEN {lists.contains('reaching', _quoted(each))} THEN {_quoted(each)} END"
-                            for each in CHANNELS[:3]
+                            for each in CHANNELS
+                            if each != ANY_CHANNEL
                         ),
-                        f"CASE WHEN {lists.is_not_empty('reaching')} THEN 'anything' END",
+                        f"CASE WHEN {lists.is_not_empty('reaching')} THEN '{ANY_CHANNEL}' END",
                     )
                 )
             } AS marketing
@@ -132,6 +127,16 @@ _TIMES = ("joined_at", "created_at", "updated_at")
 
 def _quoted(text: str) -> str:
     return f"'{text}'"
+
+
+_NAMED_PLATFORMS = ", ".join(map(_quoted, NAMED_PLATFORMS))
+
+
+def _reach(rule: ReachRule, lists: ArrayFunctions) -> str:
+    """The channel of a rule where it reaches the member of `read`, else null."""
+    statuses = ", ".join(map(_quoted, rule.statuses))
+    consent = "" if rule.consent is None else f" AND {lists.contains('read.consents_true', _quoted(rule.consent))}"
+    return f"CASE WHEN read.{rule.channel}_status IN ({statuses}){consent} THEN '{rule.channel}' END"
 
 
 def _groups(lists: ArrayFunctions) -> str:
@@ -195,8 +200,8 @@ WHERE type <> before""",
        coalesce(c.optin_channel, s.optin_channel) AS optin_channel,
        coalesce(c.optin_subchannel, s.optin_subchannel) AS optin_subchannel,
        CASE WHEN c.optin_channel IS NULL THEN s.optin_platform
-            WHEN {word} IN ('ios', 'android', 'web', 'pos', 'api', 'import') THEN {word}
-            ELSE 'other' END AS optin_platform,
+            WHEN {word} IN ({_NAMED_PLATFORMS}) THEN {word}
+            ELSE '{OTHER_PLATFORM}' END AS optin_platform,
        s.gender, {age} AS age,
        coalesce(c.consents_true, s.consents_true) AS consents_true,
        coalesce(c.consents_false, s.consents_false) AS consents_false
@@ -239,13 +244,15 @@ def day_number(date: str) -> str:
 
 
 def age_group(birth_date: str, day: str, dialect: CastDialect) -> str:
-    """The age in completed years, by five, of a birth date and a day, both such numbers."""
-    fifths = dialect.engine.macros["whole"](f"{day} - {birth_date}", "50000")
+    """The age group of a birth date on a day, both numbers such as 20261124."""
+    group = dialect.engine.macros["whole"](f"{day} - {birth_date}", str(AGE_GROUP_YEARS * 10000))
+    first = f"CAST({group} * {AGE_GROUP_YEARS} AS {dialect.string_type})"
+    last = f"CAST({group} * {AGE_GROUP_YEARS} + {AGE_GROUP_YEARS - 1} AS {dialect.string_type})"
     return f"""CASE
            WHEN {birth_date} IS NULL THEN NULL
-           WHEN {day} - {birth_date} < 150000 THEN '-14'
-           WHEN {day} - {birth_date} >= 800000 THEN '80-'
-           ELSE concat(CAST({fifths} * 5 AS {dialect.string_type}), '-', CAST({fifths} * 5 + 4 AS {dialect.string_type}))
+           WHEN {day} - {birth_date} < {MIN_AGE * 10000} THEN '-{MIN_AGE - 1}'
+           WHEN {day} - {birth_date} >= {MAX_AGE * 10000} THEN '{MAX_AGE}-'
+           ELSE concat({first}, '-', {last})
        END"""
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from regulars.model import member_dimensions
 from regulars.reports.member_counts import UNCOMPACTED
 from regulars.reports.report import (
     COMMUNITY_ID,
@@ -15,12 +16,12 @@ from regulars.reports.report import (
     ReportFormat,
     ReportMeasure,
     RowSource,
+    enum_values,
 )
 from regulars.rollups.intervals import ALL_INTERVALS
 
-PLATFORMS = tuple(map(EnumValue, ("ios", "android", "web", "pos", "api", "import", "other")))
-
-AGE_GROUPS = tuple(map(EnumValue, ("-14", *(f"{years}-{years + 4}" for years in range(15, 80, 5)), "80-")))
+PLATFORMS = enum_values(member_dimensions.PLATFORMS)
+AGE_GROUPS = enum_values(member_dimensions.AGE_GROUPS)
 
 OPTIN_CHANNEL = ReportField(
     "optin_channel", FieldType.STRING, "What the member joined through.", filterable=True, groupable=True

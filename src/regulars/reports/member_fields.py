@@ -5,29 +5,14 @@ from dataclasses import replace
 from regulars.aggregations import aggregation
 from regulars.aggregations.aggregation import ValueType
 from regulars.aggregations.definitions import REGISTRY
-from regulars.reports.report import COMMUNITY_ID, LOYALTY_CLUB_ID, EnumValue, FieldType, ReportField
+from regulars.model import member_dimensions
+from regulars.model.consents import CHANNEL_STATUSES
+from regulars.model.member_dimensions import AGE_GROUP_YEARS, MAX_AGE, MIN_AGE
+from regulars.reports.report import COMMUNITY_ID, LOYALTY_CLUB_ID, EnumValue, FieldType, ReportField, enum_values
 
-PLATFORMS = (
-    EnumValue("ios", "The iOS app."),
-    EnumValue("android", "The Android app."),
-    EnumValue("web", "The web."),
-    EnumValue("pos", "A point of sale."),
-    EnumValue("api", "Another system."),
-    EnumValue("import", "An import."),
-    EnumValue("other", "A channel that names none of these."),
-)
-AGE_GROUPS = (
-    EnumValue("-14", "Up to 14 years."),
-    *(EnumValue(f"{age}-{age + 4}", f"{age} to {age + 4} years.") for age in range(15, 80, 5)),
-    EnumValue("80-", "80 years and more."),
-)
-STATUSES = (
-    EnumValue("enabled", "May be sent to."),
-    EnumValue("verified", "May be sent to, and the member has confirmed that it is theirs."),
-    EnumValue("hard_bounced", "Can't be reached."),
-    EnumValue("unsubscribed", "The member has declined."),
-    EnumValue("disabled", "Switched off."),
-)
+PLATFORMS = enum_values(member_dimensions.PLATFORMS)
+AGE_GROUPS = enum_values(member_dimensions.AGE_GROUPS)
+STATUSES = enum_values(CHANNEL_STATUSES)
 AGGREGATION_CODES = {
     "dimension_frequency": (
         EnumValue("F0", "No sale."),
@@ -55,11 +40,13 @@ AGGREGATION_CODES = {
 }
 """The codes of aggregations that have only so many, in their order; dimension_join has no end."""
 
-# In completed years, five a step: both dates are numbers, such as 20261124.
+# Both dates are numbers such as 20261124, so a difference of 10000 is a year.
 _AGE_GROUP = f"""CASE WHEN r.birth_date IS NOT NULL
     THEN nth(
         ARRAY[{", ".join(f"'{each.name}'" for each in AGE_GROUPS)}],
-        1 + greatest(least(whole($today - r.birth_date, 50000), 16) - 2, 0)
+        1 + greatest(least(whole($today - r.birth_date, {AGE_GROUP_YEARS * 10000}), {MAX_AGE // AGE_GROUP_YEARS}) - {
+    MIN_AGE // AGE_GROUP_YEARS - 1
+}, 0)
     ) END"""
 
 MEMBER_ID = ReportField("id", FieldType.INTEGER, "ID of the member.", sql="r.member_id")

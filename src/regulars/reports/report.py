@@ -81,6 +81,11 @@ class EnumValue:
     description: str = ""
 
 
+def enum_values(descriptions: Mapping[str, str]) -> tuple[EnumValue, ...]:
+    """The values of an enum from their descriptions by name."""
+    return tuple(EnumValue(name, description) for name, description in descriptions.items())
+
+
 @dataclass(frozen=True, slots=True)
 class ReportField:
     """A field of a report's rows.

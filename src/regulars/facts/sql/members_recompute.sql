@@ -52,14 +52,7 @@ read AS MATERIALIZED (
         ARRAY(
             SELECT key FROM jsonb_each(p.consents) WHERE value = 'false' ORDER BY key COLLATE "C"
         ) AS consents_false,
-        array_remove(ARRAY[
-            CASE WHEN p.sms_status = 'verified' AND p.consents -> 'sms_marketing' = 'true' THEN 'sms' END,
-            CASE
-                WHEN p.email_status IN ('enabled', 'verified') AND p.consents -> 'email_marketing' = 'true'
-                THEN 'email'
-            END,
-            CASE WHEN p.push_status = 'enabled' THEN 'push' END
-        ], NULL) AS reaching,
+        reachable_channels(p.consents, p.sms_status, p.email_status, p.push_status) AS reaching,
         coalesce(
             (
                 SELECT country

@@ -14,11 +14,7 @@ reached AS MATERIALIZED (
     SELECT profile_id, channel
     FROM own
     CROSS JOIN (VALUES ('sms'), ('email'), ('push')) AS channels (channel)
-    WHERE CASE channel
-        WHEN 'sms' THEN sms_status = 'verified' AND consents @> '{"sms_marketing": true}'
-        WHEN 'email' THEN email_status = ANY ('{enabled,verified}') AND consents @> '{"email_marketing": true}'
-        ELSE push_status = 'enabled'
-    END
+    WHERE channel = ANY (reachable_channels(consents, sms_status, email_status, push_status))
 ),
 standing AS MATERIALIZED (
     SELECT profile_id, 'all' AS type, '' AS value FROM own

@@ -33,24 +33,21 @@ aged AS MATERIALIZED (
     JOIN states ON states.profile_id = spans.profile_id AND states.groups <> '{}'
     CROSS JOIN LATERAL (
         SELECT
-            CASE WHEN years IS NULL OR years = 10 THEN '-infinity' ELSE turn END AS since,
-            CASE WHEN years IS NULL OR years = 80 THEN 'infinity' ELSE lead(turn) OVER (ORDER BY years) END AS until,
-            CASE
-                WHEN years IS NULL THEN NULL
-                WHEN years = 10 THEN '-14'
-                WHEN years = 80 THEN '80-'
-                ELSE concat(years, '-', years + 4)
-            END AS age
+            coalesce(turn, '-infinity') AS since,
+            coalesce(lead(turn) OVER (ORDER BY min_age NULLS FIRST), 'infinity') AS until,
+            age
         FROM (
             SELECT
-                years,
+                name AS age,
+                min_age,
                 CAST(
-                    make_date(birth_date / 10000 + years, birth_date / 100 % 100, 1) + (birth_date % 100 - 1) AS timestamp
+                    make_date(birth_date / 10000 + min_age, birth_date / 100 % 100, 1) + (birth_date % 100 - 1)
+                    AS timestamp
                 ) AT TIME ZONE $3 AS turn
-            FROM generate_series(10, 80, 5) AS years
+            FROM age_groups()
             WHERE birth_date IS NOT NULL
             UNION ALL
-            SELECT NULL, NULL WHERE birth_date IS NULL
+            SELECT NULL, NULL, NULL WHERE birth_date IS NULL
         ) AS birthdays
     ) AS turns
     WHERE spans.type = 'in'

@@ -1,24 +1,6 @@
 -- Members: their dimensions, counts by group, joins and leaves, and snapshots. Everything is derived in the transaction
 -- of the facts.
 
--- The platform of an opt-in channel: its first word if that names one.
-CREATE FUNCTION optin_platform(channel text) RETURNS text
-LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
-SELECT CASE WHEN channel IS NOT NULL THEN coalesce(
-    substring(lower(channel) FROM '^[^[:alnum:]]*(ios|android|web|pos|api|import)(?![[:alnum:]])'), 'other'
-) END
-$$;
-
--- The age group of a birth date on a day, both as numbers such as 20261124.
-CREATE FUNCTION age_group(birth_date int, day int) RETURNS text
-LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
-SELECT CASE
-    WHEN birth_date IS NULL THEN NULL
-    WHEN (day - birth_date) / 10000 < 15 THEN '-14'
-    WHEN (day - birth_date) / 10000 >= 80 THEN '80-'
-    ELSE concat((day - birth_date) / 50000 * 5, '-', (day - birth_date) / 50000 * 5 + 4)
-END
-$$;
 
 -- The local date of an instant as a number such as 20261124.
 CREATE FUNCTION day_number(at timestamptz, zone text) RETURNS int
