@@ -13,7 +13,7 @@ import pytest_asyncio
 from clubs import Club, ManualClock, create_club
 from hypothesis_settings import SEED
 from postgres_servers import Servers
-from regulars.aggregations import table
+from regulars.bootstrap import schema_statements
 from regulars.geo.towns.files import TownFiles
 from regulars.model.community import NewCommunity
 from regulars.rollups import partitions
@@ -87,7 +87,7 @@ def empty_urls(database_urls: tuple[str, str]) -> Iterator[tuple[str, str]]:
 @pytest_asyncio.fixture
 async def own_database(empty_urls: tuple[str, str], clock: ManualClock) -> AsyncIterator[Database]:
     """A pool of the app's role, of a database that no other test uses."""
-    await asyncio.to_thread(migrate, empty_urls[0], role_of(empty_urls[1]), table.column_statements())
+    await asyncio.to_thread(migrate, empty_urls[0], role_of(empty_urls[1]), schema_statements())
     async with Database(empty_urls[1], 4, clock) as opened:
         yield opened
 

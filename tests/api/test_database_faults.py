@@ -19,10 +19,10 @@ from psycopg import connect
 from clubs import Club, ManualClock, create_club
 from ingest.provider_client import ProviderClient, verification_key
 from postgres_servers import Servers
-from regulars.aggregations import table as table_module
 from regulars.api import imports
 from regulars.auth import tokens
 from regulars.auth.tokens import NewToken
+from regulars.bootstrap import schema_statements
 from regulars.ingest.providers.registry import PROVIDERS_BY_NAME
 from regulars.model.community import NewCommunity
 from regulars.rollups import partitions
@@ -62,7 +62,7 @@ async def subject(servers: Servers) -> AsyncIterator[Subject]:
         connection.execute(f"DROP DATABASE IF EXISTS {NAME} WITH (FORCE)".encode())
         connection.execute(f"CREATE DATABASE {NAME} TEMPLATE template0".encode())
     owner_url, app_url = (url.replace("/regulars?", f"/{NAME}?") for url in urls)
-    await asyncio.to_thread(migrate, owner_url, role_of(app_url), table_module.column_statements())
+    await asyncio.to_thread(migrate, owner_url, role_of(app_url), schema_statements())
     clock = ManualClock()
     owner = await asyncpg.connect(owner_url)
     new = NewCommunity(slug="club", name="Club", country="NO", timezone="UTC", currency="NOK")

@@ -9,7 +9,7 @@ import pytest
 
 from clubs import ManualClock
 from postgres_servers import on_both_servers
-from regulars.aggregations import table
+from regulars.bootstrap import schema_statements
 from regulars.storage.database import Database
 from regulars.storage.migrate import migrate, role_of
 from storage.release_store import AS_OF, SCRIPT, answer, client, differences, prepare, read_answers, restore_script
@@ -36,7 +36,7 @@ def test_lost_names_each_difference() -> None:
 @on_both_servers
 async def test_the_store_of_the_last_release_is_upgraded_and_answers_as_before(empty_urls: tuple[str, str]) -> None:
     await asyncio.to_thread(restore_script, empty_urls[0])
-    await asyncio.to_thread(migrate, empty_urls[0], role_of(empty_urls[1]), table.column_statements())
+    await asyncio.to_thread(migrate, empty_urls[0], role_of(empty_urls[1]), schema_statements())
     tokens, recorded = read_answers()
     async with Database(empty_urls[1], 4, ManualClock(AS_OF)) as database:
         await prepare(database)
