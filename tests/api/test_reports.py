@@ -293,7 +293,7 @@ async def test_a_client_waits_as_long_as_it_is_told_and_no_second_longer(reporti
     assert limit(await reporting.query({"report": "samples", "filter": four}))[1:] == (-5, 6)
     for body in ({"report": "samples"}, {"report": "nothing"}):
         denied = await reporting.query(body)
-        assert "used up" in refused(denied, 429)
+        assert "exceeded" in refused(denied, 429)
         assert limit(denied)[1:] == (-5, 0)
         assert denied.headers["retry-after"] == "3"
     reporting.clock.advance(seconds=2)

@@ -101,8 +101,8 @@ def test_a_query_covers_all_customers_unless_one_is_selected(command: Command, r
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["{"], "The body is no JSON"),
-        (['{"report": "x"}'], "report: The report must be one of samples,"),
+        (["{"], "The body is not valid JSON"),
+        (['{"report": "x"}'], "report: Unknown report 'x'. Allowed: samples,"),
         (['{"report": "samples", "limit": 0, "colour": 1}'], "limit: Must be at least 1."),
         (['{"report": "samples"}', "-o", "yaml"], "-o is 'yaml'. Allowed: table, json, csv"),
         (['{"report": "samples"}', "-o", "a.html"], "A chart needs a time series, and samples is none"),

@@ -98,7 +98,7 @@ def test_what_can_not_be_computed_is_told(changes: dict[str, Any], told: str) ->
 
 
 def test_a_wrong_request_is_told_as_the_api_tells_it() -> None:
-    with pytest.raises(InvalidParametersError, match="The field must be one of"):
+    with pytest.raises(InvalidParametersError, match="Unknown field"):
         computed("members_count", filter={"type": "equal", "field": "genders", "value": None})
     with pytest.raises(InputNotFoundError, match="no_report is no report: there are members, members_count"):
         computed("no_report")
@@ -267,7 +267,7 @@ def test_what_purchases_lack_is_told() -> None:
     stranger = SOLD.set_column(1, "profile", pa.array(["X"] * 6))
     with pytest.raises(InvalidInputError, match="is not among the profiles"):
         sold(transactions=stranger)
-    with pytest.raises(InvalidParametersError, match="Must be a text in quotes"):
+    with pytest.raises(InvalidParametersError, match="Must be a string"):
         sold(filter={"type": "equal", "field": "location", "value": 1})
 
 
@@ -325,7 +325,7 @@ def test_a_cut_answer_is_not_written_where_nothing_tells_that_it_is_cut(tmp_path
         (("--report", "members_count", "--query", '{"limit": 1}'), "--query has limit"),
         (("--report", "members_count", "--query", '{"aggregate_by": "by_name"}'), "aggregate_by:"),
         (("--report", "members_count", "--pairs", "x.csv"), "--pairs are for values"),
-        (("--report", "transactions_stats"), "from: The time from is missing"),
+        (("--report", "transactions_stats"), "Missing parameter 'from'"),
         (("--report", "transactions_stats", "--query", WITHIN), "transactions are needed"),
         ((), "Give --transactions"),
         (("--transactions", "x.csv", "--query", '{"interval": "1d"}'), "--memberships and --query are for a report"),

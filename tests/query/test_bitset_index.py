@@ -98,7 +98,7 @@ def test_nothing_changed_is_nothing_done() -> None:
 
 
 def test_many_changes_are_packed_while_others_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(member_replica, "_CHANGES_BEFORE_PACKED", 2)
+    monkeypatch.setattr(member_replica, "_CHANGES_BEFORE_CHECKPOINT", 2)
     table = filled(["[1]"] * 10)
     reading = table._connection.cursor()
     reading.execute("BEGIN; SELECT count(*) FROM community.members")

@@ -152,7 +152,7 @@ async def test_no_rows_are_an_empty_page(club: Club) -> None:
 
 
 async def test_a_process_without_copies_says_so(club: Club) -> None:
-    with pytest.raises(RuntimeError, match="keeps no columnar copies"):
+    with pytest.raises(RuntimeError, match="has no columnar replicas"):
         await query_records(Backends(club.database), [tenant_of(club)], "samples_in_duckdb")
 
 

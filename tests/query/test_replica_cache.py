@@ -261,7 +261,7 @@ async def test_many_values_out_of_date_are_brought_up_part_by_part(club: Club, m
         await sale(club, await member(club), "2026-10-31 12:00:00")
     copies = ReplicaCache(100, max_refresh_seconds=-1.0)
     club.clock.advance(days=100)
-    with pytest.raises(ReplicaStaleError, match="Ask again in 1 seconds") as refused:
+    with pytest.raises(ReplicaStaleError, match="Retry in 1 seconds") as refused:
         await fetch(club, copies, RECENCY, ["RS"])
     assert refused.value.retry_after == 1
     with pytest.raises(ReplicaStaleError):
@@ -299,7 +299,7 @@ async def test_what_a_load_under_way_has_marked_is_computed_unless_it_is_much(
         await scope.execute("UPDATE transactions SET is_void = true WHERE community_id = $1", scope.community_id)
     assert await count(club, copies, "r.dimension_recency = $1", ["R0"]) == 1
     monkeypatch.setattr(cache, "REFRESH_BATCH", 0)
-    with pytest.raises(ReplicaStaleError, match="Ask again in 30 seconds"):
+    with pytest.raises(ReplicaStaleError, match="Retry in 30 seconds"):
         await count(club, copies, "r.dimension_recency = $1", ["R0"])
     assert await count(club, copies) == 1
 

@@ -1,1 +1,1 @@
-"""Places: towns of the world and the tenants' own stores."""
+"""Places: towns of the world and the customers' stores."""

@@ -1,4 +1,4 @@
-"""Requests about places, read and checked."""
+"""Parses and validates requests of the geo endpoints."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from regulars.core import countries
 from regulars.geo.towns.ranking import Point
-from regulars.query.errors import ErrorCollector, ParameterError, missing
+from regulars.query.errors import ErrorCollector, ParameterError, json_type, missing
 from regulars.query.parser.request import RequestBody, decode_body, reject_unknown_keys
 
 MAX_ADDRESSES = 1_000
@@ -19,7 +19,7 @@ Path = tuple[str | int, ...]
 
 @dataclass(frozen=True, slots=True)
 class GeoAddress:
-    """Where something is, as far as it is known: names as they were written."""
+    """An address to be geocoded, with names as the client wrote them."""
 
     country: str
     city: str
@@ -29,7 +29,7 @@ class GeoAddress:
 
 @dataclass(frozen=True, slots=True)
 class PlaceSearch:
-    """What is looked for: a text in names, in a country (ISO 3166-1 alpha-2) or all, what is near first."""
+    """A search for places by name. `country` is ISO 3166-1 alpha-2, None for all; places close to `near` rank higher."""
 
     query: str
     country: str | None
@@ -38,132 +38,142 @@ class PlaceSearch:
 
 
 def parse_addresses(body: bytes) -> list[GeoAddress]:
-    """The addresses of a body. Raises InvalidJsonError, and InvalidParametersError with all that is wrong with it."""
-    given = decode_body(body)
-    problems = ErrorCollector()
-    reject_unknown_keys(given, ("locations",), problems)
-    listed = given.get("locations")
+    """Parses a geocoding request. Raises InvalidJsonError, and InvalidParametersError with every error found."""
+    params = decode_body(body)
+    errors = ErrorCollector()
+    reject_unknown_keys(params, ("locations",), errors)
+    locations = params.get("locations")
     found: list[GeoAddress] = []
-    if listed is None:
-        problems.add(("locations",), missing("The list of locations"))
-    elif not isinstance(listed, list):
-        problems.add(("locations",), ParameterError("must_be_an_array", "Must be an array of locations."))
-    elif len(listed) > MAX_ADDRESSES:
-        message = f"Must be at most {MAX_ADDRESSES} locations: send the others by themselves."
-        problems.add(("locations",), ParameterError("too_long", message, {"maximum": MAX_ADDRESSES}))
+    if locations is None:
+        errors.add(("locations",), missing("locations"))
+    elif not isinstance(locations, list):
+        errors.add(
+            ("locations",),
+            ParameterError("must_be_an_array", f"Must be an array of locations, not {json_type(locations)}."),
+        )
+    elif len(locations) > MAX_ADDRESSES:
+        message = (
+            f"Must have at limit {MAX_ADDRESSES} locations, not {len(locations)}. Send the others in another request."
+        )
+        errors.add(("locations",), ParameterError("too_long", message, {"maximum": MAX_ADDRESSES}))
     else:
-        found = [_address(each, ("locations", index), problems) for index, each in enumerate(listed)]
-    if problems.errors:
-        raise problems.to_exception()
+        found = [_address(each, ("locations", index), errors) for index, each in enumerate(locations)]
+    if errors.errors:
+        raise errors.to_exception()
     return found
 
 
-def _address(given: object, path: Path, problems: ErrorCollector) -> GeoAddress:
-    if not isinstance(given, dict):
-        problems.add(path, ParameterError("must_be_an_object", "Must be an object with a country and a city."))
+def _address(params: object, path: Path, errors: ErrorCollector) -> GeoAddress:
+    if not isinstance(params, dict):
+        errors.add(
+            path,
+            ParameterError(
+                "must_be_an_object", f"Must be an object with a country and a city, not {json_type(params)}."
+            ),
+        )
         return GeoAddress("", "")
-    reject_unknown_keys(given, ("country", "city", "postcode", "state"), problems, path)
+    reject_unknown_keys(params, ("country", "city", "postcode", "state"), errors, path)
     return GeoAddress(
-        country=_required(given, "country", path, problems),
-        city=_required(given, "city", path, problems),
-        postcode=_text(given, "postcode", path, problems),
-        state=_text(given, "state", path, problems),
+        country=_required(params, "country", path, errors),
+        city=_required(params, "city", path, errors),
+        postcode=_text(params, "postcode", path, errors),
+        state=_text(params, "state", path, errors),
     )
 
 
 def parse_search(body: bytes) -> PlaceSearch:
-    """What a body looks for. Raises as parse_addresses does."""
-    given = decode_body(body)
-    problems = ErrorCollector()
-    reject_unknown_keys(given, ("query", "country", "near", "limit"), problems)
+    """Parses a place search. Raises as parse_addresses does."""
+    params = decode_body(body)
+    errors = ErrorCollector()
+    reject_unknown_keys(params, ("query", "country", "near", "limit"), errors)
     found = PlaceSearch(
-        query=_required(given, "query", (), problems),
-        country=_country(given, problems),
-        near=_near(given.get("near"), problems),
-        limit=_limit(given.get("limit"), problems),
+        query=_required(params, "query", (), errors),
+        country=_country(params, errors),
+        near=_near(params.get("near"), errors),
+        limit=_limit(params.get("limit"), errors),
     )
-    if problems.errors:
-        raise problems.to_exception()
+    if errors.errors:
+        raise errors.to_exception()
     return found
 
 
-# Its parts ---------------------------------------------------------------------------------------------------
+# Parameters ---------------------------------------------------------------------------------------------------
 
 
-def _required(given: RequestBody, key: str, path: Path, problems: ErrorCollector) -> str:
-    value = given.get(key)
+def _required(params: RequestBody, key: str, path: Path, errors: ErrorCollector) -> str:
+    value = params.get(key)
     if value is None or (isinstance(value, str) and not value.strip()):
-        problems.add((*path, key), missing(f"The {key}"))
+        errors.add((*path, key), missing(key))
         return ""
-    return _text(given, key, path, problems) or ""
+    return _text(params, key, path, errors) or ""
 
 
-def _text(given: RequestBody, key: str, path: Path, problems: ErrorCollector) -> str | None:
-    value = given.get(key)
+def _text(params: RequestBody, key: str, path: Path, errors: ErrorCollector) -> str | None:
+    value = params.get(key)
     if value is None:
         return None
     if not isinstance(value, str):
-        problem = ParameterError("not_a_string", "Must be a text.")
+        detail = ParameterError("not_a_string", f"Must be a string, not {json_type(value)}.")
     elif len(value) > MAX_TEXT_LENGTH:
-        problem = ParameterError(
-            "too_long", f"Must have at most {MAX_TEXT_LENGTH} characters.", {"maximum": MAX_TEXT_LENGTH}
+        detail = ParameterError(
+            "too_long", f"Must have at limit {MAX_TEXT_LENGTH} characters.", {"maximum": MAX_TEXT_LENGTH}
         )
     elif "\0" in value:
-        problem = ParameterError("invalid_characters", "Must not hold the character NUL.")
+        detail = ParameterError("invalid_characters", "Must not contain the NUL character.")
     else:
         return value
-    problems.add((*path, key), problem)
+    errors.add((*path, key), detail)
     return None
 
 
-def _country(given: RequestBody, problems: ErrorCollector) -> str | None:
-    text = _text(given, "country", (), problems)
+def _country(params: RequestBody, errors: ErrorCollector) -> str | None:
+    text = _text(params, "country", (), errors)
     if text is None:
         return None
     try:
         return countries.alpha_2(text)
     except ValueError as error:
-        problems.add(("country",), ParameterError("inclusion", f"It {error}."))
+        errors.add(("country",), ParameterError("inclusion", f"Country {error}."))
         return None
 
 
 _DEGREES: Mapping[str, int] = {"lat": 90, "lng": 180}
 
 
-def _near(value: object, problems: ErrorCollector) -> Point | None:
+def _near(value: object, errors: ErrorCollector) -> Point | None:
     if value is None:
         return None
     if not isinstance(value, dict):
-        problems.add(("near",), ParameterError("must_be_an_object", 'Must be a point: {"lat": 59.91, "lng": 10.75}.'))
+        errors.add(("near",), ParameterError("must_be_an_object", 'Must be an object: {"lat": 59.91, "lng": 10.75}.'))
         return None
-    reject_unknown_keys(value, tuple(_DEGREES), problems, ("near",))
-    return Point(*(_degrees(value, key, most, problems) for key, most in _DEGREES.items()))
+    reject_unknown_keys(value, tuple(_DEGREES), errors, ("near",))
+    return Point(*(_degrees(value, key, limit, errors) for key, limit in _DEGREES.items()))
 
 
-def _degrees(given: RequestBody, key: str, most: int, problems: ErrorCollector) -> float:
-    value = given.get(key)
+def _degrees(params: RequestBody, key: str, limit: int, errors: ErrorCollector) -> float:
+    value = params.get(key)
     if value is None:
-        problem = missing(f"The number {key}")
+        detail = missing(key)
     elif type(value) is not int and not (isinstance(value, Decimal) and value.is_finite()):
-        problem = ParameterError("not_a_number", "Must be a number of degrees.")
-    elif not -most <= value <= most:
-        problem = ParameterError("inclusion", f"Must be from {-most} to {most}.", {"in": [-most, most]})
+        detail = ParameterError("not_a_number", f"Must be a number of degrees, not {json_type(value)}.")
+    elif not -limit <= value <= limit:
+        detail = ParameterError("inclusion", f"Must be between {-limit} and {limit}.", {"in": [-limit, limit]})
     else:
         return float(value)
-    problems.add(("near", key), problem)
+    errors.add(("near", key), detail)
     return 0.0
 
 
-def _limit(value: object, problems: ErrorCollector) -> int:
+def _limit(value: object, errors: ErrorCollector) -> int:
     if value is None:
         return DEFAULT_LIMIT
     if type(value) is not int:
-        problems.add(("limit",), ParameterError("not_an_integer", "Must be a whole number of places."))
+        errors.add(("limit",), ParameterError("not_an_integer", f"Must be an integer, not {json_type(value)}."))
     elif value < 1:
-        problems.add(("limit",), ParameterError("greater_than_or_equal_to", "Must be at least 1.", {"count": 1}))
+        errors.add(("limit",), ParameterError("greater_than_or_equal_to", "Must be at least 1.", {"count": 1}))
     elif value > MAX_PLACES:
-        message = f"Must be at most {MAX_PLACES}."
-        problems.add(("limit",), ParameterError("less_than_or_equal_to", message, {"count": MAX_PLACES}))
+        message = f"Must be at limit {MAX_PLACES}."
+        errors.add(("limit",), ParameterError("less_than_or_equal_to", message, {"count": MAX_PLACES}))
     else:
         return value
     return DEFAULT_LIMIT

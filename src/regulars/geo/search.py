@@ -1,4 +1,4 @@
-"""Places: towns of the world and the customers' own stores, found by name, by id, and put on a map."""
+"""Search of places, which are towns of the world and the tenants' stores, by name or id, and geocoding of addresses."""
 
 import asyncio
 import re
@@ -18,14 +18,14 @@ from regulars.geo.towns.ranking import MatchType, Point
 from regulars.geo.towns.towns import Town, Towns
 
 STORE_WEIGHT = 5.0
-"""What a store of one's own weighs: as much as a town of a hundred thousand."""
+"""The weight of a store in the ranking: that of a town of 100,000 inhabitants."""
 
 
-# Addresses to coordinates ------------------------------------------------------------------------------------
+# Geocoding ------------------------------------------------------------------------------------
 
 
 def geocode(addresses: Iterable[GeoAddress], towns: Towns) -> dict[str, Any]:
-    """Where addresses are, each as its town is, in their order; null for one that is not known."""
+    """The coordinates of the towns of addresses, in order; null for an unknown town."""
     found = (_town(each, towns) for each in addresses)
     return {
         "coordinates": [
@@ -46,29 +46,31 @@ def _town(address: GeoAddress, towns: Towns) -> Town | None:
 
 
 async def search_places(
-    asked: PlaceSearch, customers: Sequence[Tenant], locations: TenantLocationCache, towns: Towns
+    search: PlaceSearch, tenants: Sequence[Tenant], locations: TenantLocationCache, towns: Towns
 ) -> dict[str, Any]:
-    """The towns and stores that fit best, best first."""
+    """The towns and stores that match best, best first."""
     found = [
-        (each.score, partial(_shown_town, each.town, asked.near))
-        for each in await asyncio.to_thread(towns.search, asked.query, asked.country, asked.near, asked.limit)
+        (each.score, partial(_serialize_town, each.town, search.near))
+        for each in await asyncio.to_thread(towns.search, search.query, search.country, search.near, search.limit)
     ]
-    sought = normalize(asked.query)
-    for location in await locations.list_locations(customers, towns) if sought else ():
-        if asked.country not in (None, location.country):
+    text = normalize(search.query)
+    for location in await locations.list_locations(tenants, towns) if text else ():
+        if search.country not in (None, location.country):
             continue
-        match = _match(sought, location)
+        match = _match(text, location)
         if match is not None:
-            found.append((_score(match, location.point, asked.near), partial(_shown_location, location, asked.near)))
-    # Of equals the first that was found.
-    best = nlargest(asked.limit, found, key=lambda each: each[0])
+            found.append(
+                (_score(match, location.point, search.near), partial(_serialize_location, location, search.near))
+            )
+    # nlargest is stable: of equal scores the first found wins.
+    best = nlargest(search.limit, found, key=lambda each: each[0])
     return {"places": [shown() for _, shown in best]}
 
 
-def _match(sought: str, location: TenantLocation) -> MatchType | None:
-    """How a text fits a store: by its name, else as one of its town."""
-    found = ranking.match_type(sought, location.normalized_name)
-    if found is None and ranking.match_type(sought, location.normalized_city) is not None:
+def _match(text: str, location: TenantLocation) -> MatchType | None:
+    """How a search text matches a store, by its name or else by its town."""
+    found = ranking.match_type(text, location.normalized_name)
+    if found is None and ranking.match_type(text, location.normalized_city) is not None:
         return MatchType.WORD_PREFIX
     return found
 
@@ -87,17 +89,17 @@ _LOCATION = re.compile(r"location:([1-9][0-9]{0,9}):([1-9][0-9]{0,17})")
 
 
 async def get_place(
-    id_: str, customers: Sequence[Tenant], locations: TenantLocationCache, towns: Towns
+    id_: str, tenants: Sequence[Tenant], locations: TenantLocationCache, towns: Towns
 ) -> dict[str, Any] | None:
-    """The place of an id; None where there is none, or it is a store of others."""
+    """The place of an id; None where there is none, or it is a store of another tenant."""
     if found := _TOWN.fullmatch(id_):
         town = towns.get(int(found[1]))
-        return None if town is None else _shown_town(town, None)
+        return None if town is None else _serialize_town(town, None)
     if found := _LOCATION.fullmatch(id_):
-        for customer in customers:
-            if customer.community_id == int(found[1]):
-                location = await locations.get(customer, int(found[2]), towns)
-                return None if location is None else _shown_location(location, None)
+        for tenant in tenants:
+            if tenant.community_id == int(found[1]):
+                location = await locations.get(tenant, int(found[2]), towns)
+                return None if location is None else _serialize_location(location, None)
     return None
 
 
@@ -105,7 +107,7 @@ def _town_id(town: Town) -> str:
     return f"geonames:{town.geonames_id}"
 
 
-def _shown_town(town: Town, near: Point | None) -> dict[str, Any]:
+def _serialize_town(town: Town, near: Point | None) -> dict[str, Any]:
     return {
         "id": _town_id(town),
         "type": "town",
@@ -121,7 +123,7 @@ def _shown_town(town: Town, near: Point | None) -> dict[str, Any]:
     }
 
 
-def _shown_location(location: TenantLocation, near: Point | None) -> dict[str, Any]:
+def _serialize_location(location: TenantLocation, near: Point | None) -> dict[str, Any]:
     at = location.point
     return {
         "id": f"location:{location.community_id}:{location.id}",

@@ -1,4 +1,4 @@
-"""The customers' own stores as a search needs them, read again only where one of them has changed."""
+"""A cache of the tenants' stores for search, invalidated by the version of a community's locations."""
 
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
@@ -14,14 +14,12 @@ from regulars.query.backends import Backends, ReadSnapshot
 from regulars.reports.report import Backend
 
 MAX_CACHED_LOCATIONS = 100_000
-"""So many stores are kept in a process; those of the community that was not asked for longest go first."""
+"""Stores in the cache of a process; those of the least recently used community are evicted first."""
 
 
 @dataclass(frozen=True, slots=True)
 class TenantLocation:
-    """A store of a community, with the names that it is compared by, and where it is: by its own coordinates, else by
-    those of its town.
-    """
+    """A store of a community, with normalized names for search. `point` is its own coordinates, else those of its town."""
 
     community_id: int
     id: int
@@ -36,16 +34,16 @@ class TenantLocation:
 
 
 @dataclass(frozen=True, slots=True)
-class _Kept:
-    """The stores of a community by id, as they were when its locations had an epoch."""
+class _CachedLocations:
+    """The stores of a community by id, at a version of its locations."""
 
-    epoch: int
+    version: int
     by_id: dict[int, TenantLocation]
 
 
-_EPOCH = "SELECT locations_version FROM cache_versions WHERE community_id = $1"
+_VERSION = "SELECT locations_version FROM cache_versions WHERE community_id = $1"
 
-# Those without a name have been heard of, and are nothing to find.
+# Placeholders, which have no name yet, cannot be found.
 _LOCATIONS = """
 SELECT r.id, r.name, r.address ->> 'city' AS city, r.country, coalesce(r.iso_state, r.state) AS state, r.timezone,
        r.address ->> 'latitude' AS latitude, r.address ->> 'longitude' AS longitude
@@ -56,49 +54,51 @@ ORDER BY r.id
 
 
 class TenantLocationCache:
-    """The stores of communities. Whatever changes one raises the epoch of its community's locations."""
+    """The stores of communities. Every change of a location raises the version of its community's locations."""
 
-    def __init__(self, stores: Backends, max_locations: int = MAX_CACHED_LOCATIONS) -> None:
-        self._stores = stores
-        self._most = max_locations
-        self._kept: OrderedDict[int, _Kept] = OrderedDict()
+    def __init__(self, backends: Backends, max_locations: int = MAX_CACHED_LOCATIONS) -> None:
+        self._backends = backends
+        self._max_locations = max_locations
+        self._cached: OrderedDict[int, _CachedLocations] = OrderedDict()
 
     def __len__(self) -> int:
-        """How many stores are kept."""
-        return sum(len(kept.by_id) for kept in self._kept.values())
+        """The number of cached stores."""
+        return sum(len(cached.by_id) for cached in self._cached.values())
 
-    async def list_locations(self, customers: Sequence[Tenant], towns: Towns) -> Iterator[TenantLocation]:
-        """All stores of customers, by customer and id."""
-        return chain.from_iterable(by_id.values() for by_id in await self._by_id(customers, towns))
+    async def list_locations(self, tenants: Sequence[Tenant], towns: Towns) -> Iterator[TenantLocation]:
+        """All stores of tenants, ordered by tenant and id."""
+        return chain.from_iterable(by_id.values() for by_id in await self._by_id(tenants, towns))
 
-    async def get(self, customer: Tenant, id_: int, towns: Towns) -> TenantLocation | None:
-        """A customer's store by its id."""
-        (by_id,) = await self._by_id([customer], towns)
+    async def get(self, tenant: Tenant, id_: int, towns: Towns) -> TenantLocation | None:
+        """A tenant's store by its id."""
+        (by_id,) = await self._by_id([tenant], towns)
         return by_id.get(id_)
 
-    async def _by_id(self, customers: Sequence[Tenant], towns: Towns) -> list[dict[int, TenantLocation]]:
+    async def _by_id(self, tenants: Sequence[Tenant], towns: Towns) -> list[dict[int, TenantLocation]]:
         found = []
-        async with self._stores.snapshot(customers) as snapshot:
-            for customer in customers:
-                (state,) = await snapshot.fetch(customer, Backend.POSTGRES, _EPOCH, [customer.community_id])
-                kept = self._kept.pop(customer.community_id, None)
-                if kept is None or kept.epoch != state["locations_version"]:
-                    kept = _Kept(state["locations_version"], await _read(snapshot, customer, towns))
-                self._kept[customer.community_id] = kept
-                found.append(kept.by_id)
-        self._keep_within_limit()
+        async with self._backends.snapshot(tenants) as snapshot:
+            for tenant in tenants:
+                (state,) = await snapshot.fetch(tenant, Backend.POSTGRES, _VERSION, [tenant.community_id])
+                cached = self._cached.pop(tenant.community_id, None)
+                if cached is None or cached.version != state["locations_version"]:
+                    cached = _CachedLocations(
+                        state["locations_version"], await _read_locations(snapshot, tenant, towns)
+                    )
+                self._cached[tenant.community_id] = cached
+                found.append(cached.by_id)
+        self._evict()
         return found
 
-    def _keep_within_limit(self) -> None:
-        while len(self) > self._most:
-            self._kept.popitem(last=False)
+    def _evict(self) -> None:
+        while len(self) > self._max_locations:
+            self._cached.popitem(last=False)
 
 
-async def _read(snapshot: ReadSnapshot, customer: Tenant, towns: Towns) -> dict[int, TenantLocation]:
-    rows = await snapshot.fetch(customer, Backend.POSTGRES, _LOCATIONS, [customer.community_id])
+async def _read_locations(snapshot: ReadSnapshot, tenant: Tenant, towns: Towns) -> dict[int, TenantLocation]:
+    rows = await snapshot.fetch(tenant, Backend.POSTGRES, _LOCATIONS, [tenant.community_id])
     return {
         row["id"]: TenantLocation(
-            community_id=customer.community_id,
+            community_id=tenant.community_id,
             id=row["id"],
             name=row["name"],
             city=row["city"],
@@ -108,14 +108,14 @@ async def _read(snapshot: ReadSnapshot, customer: Tenant, towns: Towns) -> dict[
             normalized_name=normalize(row["name"]),
             normalized_city=normalize(row["city"] or ""),
             point=parse_point(row["latitude"], row["longitude"])
-            or _of_town(row["country"], row["city"], row["state"], towns),
+            or _town_point(row["country"], row["city"], row["state"], towns),
         )
         for row in rows
     }
 
 
 def parse_point(latitude: str | None, longitude: str | None) -> Point | None:
-    """A point as an address writes it; None where it is none."""
+    """Parses coordinates of an address; None where they are not a valid point."""
     try:
         found = Point(float(latitude or ""), float(longitude or ""))
     except ValueError:
@@ -123,7 +123,7 @@ def parse_point(latitude: str | None, longitude: str | None) -> Point | None:
     return found if abs(found.lat) <= 90 and abs(found.lng) <= 180 else None
 
 
-def _of_town(country: str | None, city: str | None, state: str | None, towns: Towns) -> Point | None:
+def _town_point(country: str | None, city: str | None, state: str | None, towns: Towns) -> Point | None:
     if country is None or not city:
         return None
     town = towns.find_by_name(country, city, subdivision_code(country, state))

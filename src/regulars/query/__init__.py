@@ -1,1 +1,1 @@
-"""From a request for a report to its answer."""
+"""Executes report requests: parser, compiler, dialects, columnar replica, result formats."""

@@ -1,4 +1,4 @@
-"""Where a query's rows are asked for: one snapshot for all its communities, each under its own row-level security."""
+"""Read access to the backends of reports: one snapshot for all tenants, each under its own row-level security."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -16,35 +16,31 @@ T = TypeVar("T")
 
 
 class ReplicaProvider(Protocol):
-    """The columnar copies that this process keeps of communities."""
+    """The columnar replicas of communities in this process."""
 
     async def fetch(
-        self, connection: Any, customer: Tenant, now: datetime, statement: str, values: Sequence[Any]
+        self, connection: Any, tenant: Tenant, now: datetime, statement: str, values: Sequence[Any]
     ) -> list[tuple[Any, ...]]:
-        """The rows of a statement over the copy of a community, caught up with the transaction of a connection whose
-        community is set.
-        """
+        """Runs a statement on the replica of a community, after it has caught up with the connection's snapshot."""
 
 
 class Backends:
-    """What answers are made from."""
+    """The database and the columnar replicas."""
 
-    def __init__(self, database: Database, copies: ReplicaProvider | None = None) -> None:
+    def __init__(self, database: Database, replicas: ReplicaProvider | None = None) -> None:
         self.database = database
-        self.replicas = copies
+        self.replicas = replicas
         self._cursor_key: bytes | None = None
 
     @asynccontextmanager
-    async def snapshot(self, customers: Sequence[Tenant], now: datetime | None = None) -> AsyncIterator["ReadSnapshot"]:
-        """One read-only transaction in which all customers are seen as they are at one moment: `now`, which is the
-        clock's unless it is given.
-        """
-        first = customers[0]
+    async def snapshot(self, tenants: Sequence[Tenant], now: datetime | None = None) -> AsyncIterator["ReadSnapshot"]:
+        """Opens one read-only transaction that sees all tenants at one instant: `now`, by default that of the clock."""
+        first = tenants[0]
         async with self.database.read_transaction(first.community_id) as scope:
             yield ReadSnapshot(scope.connection, now or scope.now, self.replicas, first.community_id)
 
     async def cursor_key(self) -> bytes:
-        """The key that cursors are signed with, the same in all processes."""
+        """The signing key of cursors, the same in all processes."""
         if self._cursor_key is None:
             async with self.database.unscoped_connection() as connection:
                 self._cursor_key = await signing_keys.get_or_create(connection, "cursors", self.database.clock())
@@ -53,7 +49,7 @@ class Backends:
 
 @dataclass(slots=True)
 class ReadSnapshot:
-    """One transaction, at one instant `now`, whose community is that of the customer asked last."""
+    """One read-only transaction at one instant; row-level security is set to the tenant of the last statement."""
 
     connection: Any
     now: datetime
@@ -61,17 +57,17 @@ class ReadSnapshot:
     _community_id: int
 
     async def run_in_thread(self, work: Callable[..., T], *arguments: Any) -> T:
-        """What work of Python returns, in a thread: 10,000 rows take long, and other requests go on meanwhile."""
+        """Runs CPU-bound work in a thread, so that the event loop is not blocked while it encodes thousands of rows."""
         return await asyncio.to_thread(work, *arguments)
 
-    async def fetch(self, customer: Tenant, store: Backend, statement: str, values: Sequence[Any]) -> list[Any]:
-        """The rows of a compiled statement for a customer's community: each with its values by place."""
-        if customer.community_id != self._community_id:
-            await self.connection.execute(f"SET LOCAL regulars.community_id = '{int(customer.community_id)}'")
-            self._community_id = customer.community_id
-        if store is Backend.POSTGRES:
+    async def fetch(self, tenant: Tenant, backend: Backend, statement: str, values: Sequence[Any]) -> list[Any]:
+        """Runs a compiled statement for a tenant; gives its rows."""
+        if tenant.community_id != self._community_id:
+            await self.connection.execute(f"SET LOCAL regulars.community_id = '{int(tenant.community_id)}'")
+            self._community_id = tenant.community_id
+        if backend is Backend.POSTGRES:
             found: list[Any] = await self.connection.fetch(statement, *values)
             return found
         if self.replicas is None:
-            raise RuntimeError("This process keeps no columnar copies of its members.")
-        return await self.replicas.fetch(self.connection, customer, self.now, statement, values)
+            raise RuntimeError("This process has no columnar replicas of members.")
+        return await self.replicas.fetch(self.connection, tenant, self.now, statement, values)

@@ -1,4 +1,4 @@
-"""Cursors: where a page of records ended, signed, and good for the same question alone."""
+"""Signed cursors: the position at which a page of records ended, valid for the same query only."""
 
 import base64
 import binascii
@@ -21,61 +21,64 @@ _MAC_BYTES = 16
 _TYPES: dict[FieldType, Any] = {FieldType.TIMESTAMP: datetime, FieldType.DATE: date, FieldType.NUMBER: Decimal}
 
 
-def query_fingerprint(query: ReportQuery, customers: Sequence[Tenant]) -> bytes:
-    """What a cursor is good for: the report, its filter with the values, the grouping and the customers."""
+def query_fingerprint(query: ReportQuery, tenants: Sequence[Tenant]) -> bytes:
+    """The query that a cursor is valid for: report, filter with values, grouping and tenants, as a hash."""
     aggregation = query.aggregate_by.name if query.aggregate_by is not None else None
-    asked = [
+    identity = [
         query.report.name,
         query.report.key,
         aggregation,
         filters.canonical_form(query.filter),
-        sorted(each.community_id for each in customers),
+        sorted(each.community_id for each in tenants),
     ]
-    return hashlib.sha256(msgspec.json.encode(asked)).digest()
+    return hashlib.sha256(msgspec.json.encode(identity)).digest()
 
 
-def encode(position: Sequence[Any], asked: bytes, key: bytes) -> str:
-    """The cursor behind a position, values of the fields that order the answer."""
-    place = msgspec.json.encode(position)
-    return base64.urlsafe_b64encode(_mac(place, asked, key) + place).decode().rstrip("=")
+def encode(position: Sequence[Any], fingerprint: bytes, key: bytes) -> str:
+    """Encodes a position, the sort key of the last record, as a signed cursor."""
+    payload = msgspec.json.encode(position)
+    return base64.urlsafe_b64encode(_mac(payload, fingerprint, key) + payload).decode().rstrip("=")
 
 
-def decode(cursor: str, asked: bytes, key: bytes) -> list[Any]:
-    """The position that a cursor was made from, times and decimals as texts.
+def decode(cursor: str, fingerprint: bytes, key: bytes) -> list[Any]:
+    """Decodes a cursor to its position, with times and decimals as strings.
 
-    Raises InvalidParametersError for one that was changed, or that belongs to another question.
+    Raises InvalidParametersError for a cursor that was modified or belongs to another query.
     """
     content = _content(cursor)
-    mac, place = content[:_MAC_BYTES], content[_MAC_BYTES:]
-    if not hmac.compare_digest(mac, _mac(place, asked, key)):
-        raise _refused()
-    found: list[Any] = msgspec.json.decode(place)
+    mac, payload = content[:_MAC_BYTES], content[_MAC_BYTES:]
+    if not hmac.compare_digest(mac, _mac(payload, fingerprint, key)):
+        raise _invalid_cursor()
+    found: list[Any] = msgspec.json.decode(payload)
     return found
 
 
 def restore_types(values: Sequence[Any], fields: Sequence[ReportField]) -> list[Any]:
-    """Values of fields as they were before they were written into a cursor."""
+    """Converts the values of a decoded position back to the types of their fields."""
     return [
         value if value is None or each.type not in _TYPES else msgspec.convert(value, _TYPES[each.type], strict=False)
         for value, each in zip(values, fields, strict=True)
     ]
 
 
-def _mac(place: bytes, asked: bytes, key: bytes) -> bytes:
-    return hmac.digest(key, asked + place, "sha256")[:_MAC_BYTES]
+def _mac(payload: bytes, fingerprint: bytes, key: bytes) -> bytes:
+    return hmac.digest(key, fingerprint + payload, "sha256")[:_MAC_BYTES]
 
 
 def _content(cursor: str) -> bytes:
     try:
         found = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
     except (binascii.Error, ValueError):
-        raise _refused() from None
-    # Bits that stand for nothing must be as they were written, too.
+        raise _invalid_cursor() from None
+    # Unused trailing bits must be unchanged, too: base64 ignores them.
     if base64.urlsafe_b64encode(found).decode().rstrip("=") != cursor:
-        raise _refused()
+        raise _invalid_cursor()
     return found
 
 
-def _refused() -> InvalidParametersError:
-    message = "Must be the next_page_info of an answer to the same report, filter, aggregate_by and customers."
+def _invalid_cursor() -> InvalidParametersError:
+    message = (
+        "Invalid cursor. "
+        "Must be the next_page_info of a response to the same report, filter, aggregate_by and customers."
+    )
     return invalid_parameter(("page_info",), "unknown", message)

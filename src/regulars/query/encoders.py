@@ -1,4 +1,4 @@
-"""Values as a report gives them: from what the engines return to what goes out."""
+"""Encodes values of the engines as report results: money, percentages, times, dates, objects."""
 
 from collections.abc import Callable
 from datetime import UTC, date, datetime
@@ -16,7 +16,7 @@ PERCENT_DIGITS = 2
 
 
 def format_timestamp(at: datetime) -> str:
-    """An instant in UTC with six decimals and Z; without a zone it is UTC."""
+    """Formats an instant in UTC with six decimals and Z; a naive one is UTC."""
     if at.tzinfo is not None and at.tzinfo is not UTC:
         at = at.astimezone(UTC)
     return at.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
@@ -27,7 +27,7 @@ def _document(value: Any) -> Any:
 
 
 def _number(value: Any) -> Any:
-    # The driver gives whole numbers of the database as 16E+6.
+    # The driver returns integral decimals in exponent form, such as 16E+6.
     return (
         value.quantize(Decimal(1), context=EXACT_CONTEXT)
         if isinstance(value, Decimal) and value == value.to_integral()
@@ -39,16 +39,16 @@ def _date(value: date) -> str:
     return value.isoformat()
 
 
-def encoder_for(kind: FieldType, minor_digits: int) -> Encoder | None:
-    """How a value of a kind goes out, for a customer whose money has so many digits; None is as it is. Null stays."""
-    if kind is FieldType.MONEY:
+def encoder_for(type_: FieldType, minor_digits: int) -> Encoder | None:
+    """The encoder of non-null values of a type; None where they need no encoding. `minor_digits` are those of money."""
+    if type_ is FieldType.MONEY:
         return lambda value: from_minor_units(value, minor_digits)
-    if kind is FieldType.PERCENT:
+    if type_ is FieldType.PERCENT:
         return lambda value: from_minor_units(value, PERCENT_DIGITS)
-    return _ALIKE.get(kind)
+    return _ENCODERS.get(type_)
 
 
-_ALIKE: dict[FieldType, Encoder] = {
+_ENCODERS: dict[FieldType, Encoder] = {
     FieldType.INTEGER: int,
     FieldType.NUMBER: _number,
     FieldType.TIMESTAMP: format_timestamp,
@@ -57,13 +57,13 @@ _ALIKE: dict[FieldType, Encoder] = {
 }
 
 
-def encode_value(value: Any, kind: FieldType, minor_digits: int) -> Any:
-    """One value as it goes out."""
-    convert = encoder_for(kind, minor_digits)
-    return value if value is None or convert is None else convert(value)
+def encode_value(value: Any, type_: FieldType, minor_digits: int) -> Any:
+    """Encodes one value, which may be null."""
+    encode = encoder_for(type_, minor_digits)
+    return value if value is None or encode is None else encode(value)
 
 
 def encode_flags(trues: Any, falses: Any) -> dict[str, bool]:
-    """An object of booleans from the names that are true and those that are false, by name."""
+    """Encodes lists of true and false names as an object of booleans, sorted by name."""
     found = {**dict.fromkeys(trues or (), True), **dict.fromkeys(falses or (), False)}
     return dict(sorted(found.items()))

@@ -1,4 +1,4 @@
-"""The answer to a query, whatever its format."""
+"""Executes a query in the format of its report."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -12,12 +12,12 @@ from regulars.query.formats.timeseries import timeseries
 from regulars.query.query import ReportQuery
 from regulars.reports.report import ReportFormat
 
-_OF_FORMAT = {ReportFormat.RECORDS: records, ReportFormat.TIMESERIES: timeseries, ReportFormat.STATISTICS: statistics}
+_EXECUTORS = {ReportFormat.RECORDS: records, ReportFormat.TIMESERIES: timeseries, ReportFormat.STATISTICS: statistics}
 
 
-async def execute(query: ReportQuery, customers: Sequence[Tenant], stores: Backends, now: datetime) -> dict[str, Any]:
-    """What goes out, from one snapshot at `now`.
+async def execute(query: ReportQuery, tenants: Sequence[Tenant], backends: Backends, now: datetime) -> dict[str, Any]:
+    """Executes a query on one snapshot at `now`; gives the result as it is serialized.
 
-    Raises InvalidParametersError, before anything runs, for what only the customers tell wrong.
+    Raises InvalidParametersError, before anything runs, for parameters that are invalid for these tenants.
     """
-    return await _OF_FORMAT[query.report.format](query, customers, stores, now)
+    return await _EXECUTORS[query.report.format](query, tenants, backends, now)

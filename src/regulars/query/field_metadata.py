@@ -1,4 +1,4 @@
-"""The values that a field has in a report, with counts: what a selector offers."""
+"""The values of a field in a report with their counts, for selectors of filters."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -28,97 +28,98 @@ MAX_VALUES = 1_000
 
 
 async def field_metadata(
-    asked: FieldValuesQuery, customers: Sequence[Tenant], stores: Backends, now: datetime
+    query: FieldValuesQuery, tenants: Sequence[Tenant], backends: Backends, now: datetime
 ) -> dict[str, Any]:
     """The values of a field, most frequent first, from one snapshot at `now`.
 
-    Of records they are counted by rows, else by the report's first measure; a timeseries is looked through in whole
-    months of the customer's zone, from that of `from` to that of `to`. What is counted less often than a customer shows
-    is left out.
+    Values of records are counted by rows, others by the first measure of the report. A timeseries is read in whole local
+    months, from that of `from` to that of `to`. Values with counts below the tenant's minimum cell size are omitted.
     """
-    report = asked.report
-    plan = _plan(asked, is_alone=len(customers) == 1)
+    report = query.report
+    plan = _plan(query, is_alone=len(tenants) == 1)
     counts: dict[Any, Any] = {}
-    async with stores.snapshot(customers, now) as snapshot:
-        for customer in customers:
-            values = plan.bind(customer, now, _given(asked, customer))
-            for value, count in await snapshot.fetch(customer, report.source.backend, plan.statement.sql, values):
-                if count and count >= (customer.min_cell_size or 0):
+    async with backends.snapshot(tenants, now) as snapshot:
+        for tenant in tenants:
+            values = plan.bind(tenant, now, _parameters(query, tenant))
+            for value, count in await snapshot.fetch(tenant, report.source.backend, plan.statement.sql, values):
+                if count and count >= (tenant.min_cell_size or 0):
                     counts[value] = counts.get(value, 0) + int(count)
-    label = (GroupLabel(asked.field.name, asked.field),)
+    label = (GroupLabel(query.field.name, query.field),)
     in_order = sorted(counts, key=lambda value: (-counts[value], merge.sort_key(label, (value,))))
-    found = [{"value": _written(asked, value, customers[0]), "count": counts[value]} for value in in_order]
-    name = asked.field.name if asked.object_key is None else f"{asked.field.name}.{asked.object_key}"
+    found = [{"value": _encode(query, value, tenants[0]), "count": counts[value]} for value in in_order]
+    name = query.field.name if query.object_key is None else f"{query.field.name}.{query.object_key}"
     return {"report": report.name, "field": name, "values": found[:MAX_VALUES]}
 
 
-def _plan(asked: FieldValuesQuery, is_alone: bool) -> QueryPlan:
-    kind = ("values", asked.field.name, asked.object_key is None, is_alone)
-    return cached_plan(asked.report, asked.filter, kind, lambda: _sql(asked, is_alone))
+def _plan(query: FieldValuesQuery, is_alone: bool) -> QueryPlan:
+    variant = ("values", query.field.name, query.object_key is None, is_alone)
+    return cached_plan(query.report, query.filter, variant, lambda: _sql(query, is_alone))
 
 
-def _sql(asked: FieldValuesQuery, is_alone: bool) -> str:
-    report, store = asked.report, asked.report.source.backend
-    rows, value = _values(asked)
+def _sql(query: FieldValuesQuery, is_alone: bool) -> str:
+    report, backend = query.report, query.report.source.backend
+    rows, value = _values(query)
     measures = (
         aggregated_measures(report.measures) if report.format is not ReportFormat.RECORDS or not report.key else ()
     )
-    count = render_sql(measures[0].sql, store) if measures else "count(*)"
+    count = render_sql(measures[0].sql, backend) if measures else "count(*)"
     sql = f"SELECT\n    {value} AS value,\n    {count} AS count\n{rows}\nGROUP BY 1"
-    # With several communities a value may be frequent in all of them together alone.
+    # With several communities, a value may be frequent only in their sum.
     return f"{sql}\nORDER BY 2 DESC, 1\nLIMIT {MAX_VALUES}" if is_alone else sql
 
 
-def _values(asked: FieldValuesQuery) -> tuple[str, str]:
-    """The rows, and the value that they are counted by."""
-    report, field = asked.report, asked.field
-    says, store = ENGINES[report.source.backend].dialect, report.source.backend
-    rows = from_clause(report.source, asked.filter)
-    if asked.object_key is None:
+def _values(query: FieldValuesQuery) -> tuple[str, str]:
+    """The FROM clause, and the expression of the value."""
+    report, field = query.report, query.field
+    dialect, backend = ENGINES[report.source.backend].dialect, report.source.backend
+    rows = from_clause(report.source, query.filter)
+    if query.object_key is None:
         if field.type is not FieldType.OBJECT:
             rows, (value, *_) = unnest_elements(report, field, rows, "element")
             return rows, value
-        keys = says.object_keys(operand(field, store))
+        keys = dialect.object_keys(operand(field, backend))
         return f"FROM (\nSELECT r.*, {keys} AS element\n{rows}\n) AS r", "r.element"
     if field.type is FieldType.FLAGS:
-        trues, falses = (says.contains(render_sql(each, store), "$part") for each in field.flag_columns or ())
+        trues, falses = (
+            dialect.contains(render_sql(each, backend), "$object_key") for each in field.flag_columns or ()
+        )
         return rows, f"CASE WHEN {trues} THEN TRUE WHEN {falses} THEN FALSE END"
-    document = operand(field, store)
-    value = f"CAST({says.object_value(document, '$part')} AS TEXT)"
-    return rows, f"CASE WHEN {says.object_value_is_null(document, '$part')} THEN NULL ELSE {value} END"
+    document = operand(field, backend)
+    value = f"CAST({dialect.object_value(document, '$object_key')} AS TEXT)"
+    return rows, f"CASE WHEN {dialect.object_value_is_null(document, '$object_key')} THEN NULL ELSE {value} END"
 
 
-def _written(asked: FieldValuesQuery, value: Any, customer: Tenant) -> Any:
-    if value is None or asked.field.type is FieldType.FLAGS:
+def _encode(query: FieldValuesQuery, value: Any, tenant: Tenant) -> Any:
+    if value is None or query.field.type is FieldType.FLAGS:
         return value
-    if asked.field.type is FieldType.OBJECT:
-        return value if asked.object_key is None else msgspec.Raw(value.encode())
-    is_list = asked.field.type in (FieldType.INTEGER_LIST, FieldType.STRING_LIST)
-    return value if is_list else encode_value(value, asked.field.type, customer.minor_digits)
+    if query.field.type is FieldType.OBJECT:
+        return value if query.object_key is None else msgspec.Raw(value.encode())
+    is_list = query.field.type in (FieldType.INTEGER_LIST, FieldType.STRING_LIST)
+    return value if is_list else encode_value(value, query.field.type, tenant.minor_digits)
 
 
-def _given(asked: FieldValuesQuery, customer: Tenant) -> Mapping[str, Any]:
-    """What is bound besides the filter: the name of a part, and the range."""
-    given: dict[str, Any] = {}
-    if asked.object_key is not None:
-        is_object = asked.field.type is FieldType.OBJECT
-        says = ENGINES[asked.report.source.backend].dialect
-        given["part"] = says.key_parameter(asked.object_key) if is_object else asked.object_key
-    if asked.start is not None and asked.end is not None:
-        given["from"], given["to"] = (_instant(each, customer) for each in (asked.start, asked.end))
-        months = _months(given["from"], given["to"], customer)
-        given |= {"interval": Interval.MONTH.code, "starts": months[:-1], "ends": months[1:]}
-    return given
+def _parameters(query: FieldValuesQuery, tenant: Tenant) -> Mapping[str, Any]:
+    """The parameters besides those of the filter: the key within an object, and the time range."""
+    parameters: dict[str, Any] = {}
+    if query.object_key is not None:
+        is_object = query.field.type is FieldType.OBJECT
+        dialect = ENGINES[query.report.source.backend].dialect
+        parameters["object_key"] = dialect.key_parameter(query.object_key) if is_object else query.object_key
+    if query.start is not None and query.end is not None:
+        parameters["from"], parameters["to"] = (_to_utc(each, tenant) for each in (query.start, query.end))
+        months = _months(parameters["from"], parameters["to"], tenant)
+        parameters |= {"interval": Interval.MONTH.code, "starts": months[:-1], "ends": months[1:]}
+    return parameters
 
 
-def _instant(at: datetime, customer: Tenant) -> datetime:
-    return timestamps.local_to_utc(at, customer.timezone) if at.tzinfo is None else at.astimezone(UTC)
+def _to_utc(at: datetime, tenant: Tenant) -> datetime:
+    return timestamps.local_to_utc(at, tenant.timezone) if at.tzinfo is None else at.astimezone(UTC)
 
 
-def _months(start: datetime, end: datetime, customer: Tenant) -> list[datetime]:
-    """The instants at which the local months of a range begin, and the one after them."""
-    zone = timestamps.zone_info(customer.timezone)
+def _months(start: datetime, end: datetime, tenant: Tenant) -> list[datetime]:
+    """The starts of the local months of a range, and of the month after them."""
+    zone = timestamps.zone_info(tenant.timezone)
     first, last = (at.astimezone(zone) for at in (start, end))
     numbers = range(12 * first.year + first.month - 1, 12 * last.year + last.month + 1)
-    walls = (datetime(number // 12, number % 12 + 1, 1) for number in numbers)  # noqa: DTZ001
-    return [timestamps.local_to_utc(wall, customer.timezone) for wall in walls]
+    local_times = (datetime(number // 12, number % 12 + 1, 1) for number in numbers)  # noqa: DTZ001
+    return [timestamps.local_to_utc(local_time, tenant.timezone) for local_time in local_times]

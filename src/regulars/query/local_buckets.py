@@ -1,4 +1,4 @@
-"""Buckets of local time: where they begin, which lie between two instants, and how wide they are to be."""
+"""Buckets of local time: their starts, the buckets of a range, and the choice of an interval."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from regulars.query.errors import InvalidParametersError, invalid_parameter
 from regulars.rollups.intervals import ALL_INTERVALS, Interval
 
 MAX_BUCKETS = 150
-"""So many buckets may begin after the one that holds `from`, up to `to`."""
+"""Buckets of a range, without the one that contains `from`."""
 
 _SECOND = timedelta(seconds=1)
 _CALENDAR = (Interval.DAY, Interval.WEEK, Interval.MONTH)
@@ -20,78 +20,80 @@ _WIDTHS = {
     Interval.DAY: timedelta(days=1),
     Interval.WEEK: timedelta(weeks=1),
 }
-# The finest interval that suits a range of at most that length; longer ones are asked for in days.
+# The interval for ranges of at most this length; longer ranges have days.
 _AUTOMATIC = ((timedelta(hours=12), Interval.MINUTES_5), (timedelta(days=3), Interval.HOUR))
 
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """A piece of a zone's time: the instants, in UTC, at which it and the next one begin."""
+    """A bucket of local time: its start and end, in UTC; the end is the start of the next bucket."""
 
     start: datetime
     end: datetime
 
     def is_retained(self, interval: Interval, now: datetime) -> bool:
-        """Whether it ended no longer ago than buckets of its width are kept."""
+        """Whether the bucket is within the retention of its interval."""
         return interval.retention is None or now - self.end <= interval.retention
 
 
-# Where buckets begin --------------------------------------------------------------------------------------------
+# Bucket starts --------------------------------------------------------------------------------------------
 
 
 def bucket_start(at: datetime, interval: Interval, zone: ZoneInfo) -> datetime:
-    """The first instant, in UTC, of the local bucket that holds an instant; the same in SQL is bucket_start.
+    """The start, in UTC, of the local bucket that contains an instant. The SQL function bucket_start is equivalent.
 
-    What shares a 5m or 1h bucket has the clock's prefix and the offset in common, so one begins when the clocks are
-    changed. What shares a 1d, 1w or 1mo bucket has the local date, the week of Monday or the month in common.
+    Instants share a 5m or 1h bucket if their local times, rounded down, and their UTC offsets are equal, so a new bucket
+    starts at a clock change. They share a 1d, 1w or 1mo bucket if their local date, ISO week or month is equal.
     """
     at = at.astimezone(UTC)
-    clock = at.astimezone(zone)
-    wall = local_floor(clock.replace(tzinfo=None), interval)
+    local_at = at.astimezone(zone)
+    local = local_floor(local_at.replace(tzinfo=None), interval)
     if interval in _CALENDAR:
-        return _first_instant(wall, zone)
-    start = at - (clock.replace(tzinfo=None) - wall)
-    return start if _offset(start, zone) == clock.utcoffset() else _change(start, at.replace(microsecond=0), zone)
+        return _first_instant(local, zone)
+    start = at - (local_at.replace(tzinfo=None) - local)
+    return (
+        start if _offset(start, zone) == local_at.utcoffset() else _clock_change(start, at.replace(microsecond=0), zone)
+    )
 
 
 def next_bucket_start(start: datetime, interval: Interval, zone: ZoneInfo) -> datetime:
-    """The instant, in UTC, at which the next bucket begins after one that begins at `start`."""
-    clock = start.astimezone(zone)
-    wall = clock.replace(tzinfo=None)
-    later = _wall_following(local_floor(wall, interval), interval)
+    """The start, in UTC, of the bucket after the one that starts at `start`."""
+    local_at = start.astimezone(zone)
+    local = local_at.replace(tzinfo=None)
+    later = _next_local_start(local_floor(local, interval), interval)
     if interval in _CALENDAR:
         return _first_instant(later, zone)
-    end = start + (later - wall)
-    return end if _offset(end, zone) == clock.utcoffset() else _change(start, end, zone)
+    end = start + (later - local)
+    return end if _offset(end, zone) == local_at.utcoffset() else _clock_change(start, end, zone)
 
 
-def local_floor(clock: datetime, interval: Interval) -> datetime:
-    """The wall time at which the bucket of another wall time begins."""
+def local_floor(local_at: datetime, interval: Interval) -> datetime:
+    """Rounds a local time down to the start of its bucket."""
     if interval is Interval.MINUTES_5:
-        return clock.replace(minute=clock.minute - clock.minute % 5, second=0, microsecond=0)
+        return local_at.replace(minute=local_at.minute - local_at.minute % 5, second=0, microsecond=0)
     if interval is Interval.HOUR:
-        return clock.replace(minute=0, second=0, microsecond=0)
-    midnight = clock.replace(hour=0, minute=0, second=0, microsecond=0)
+        return local_at.replace(minute=0, second=0, microsecond=0)
+    midnight = local_at.replace(hour=0, minute=0, second=0, microsecond=0)
     if interval is Interval.WEEK:
         return midnight - timedelta(days=midnight.weekday())
     return midnight.replace(day=1) if interval is Interval.MONTH else midnight
 
 
-def _wall_following(wall: datetime, interval: Interval) -> datetime:
+def _next_local_start(local: datetime, interval: Interval) -> datetime:
     if interval is not Interval.MONTH:
-        return wall + _WIDTHS[interval]
-    return (wall + timedelta(days=31)).replace(day=1)
+        return local + _WIDTHS[interval]
+    return (local + timedelta(days=31)).replace(day=1)
 
 
-def _first_instant(wall: datetime, zone: ZoneInfo) -> datetime:
-    """The first instant at which a zone's clocks show a wall time, or, where they skip it, a later one."""
-    first, second = (wall.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))
-    # Of a skipped time the first reading is by the offset before the change, and so lies after it.
-    return first if first <= second else _change(second, first, zone)
+def _first_instant(local: datetime, zone: ZoneInfo) -> datetime:
+    """The first instant at which a zone has a local time; where it is skipped, the instant of the clock change."""
+    first, second = (local.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))
+    # For a skipped time, fold=0 uses the offset before the change, which gives an instant after it.
+    return first if first <= second else _clock_change(second, first, zone)
 
 
-def _change(before: datetime, after: datetime, zone: ZoneInfo) -> datetime:
-    """The instant, in UTC, at which the clocks are changed, after one instant and not after the other."""
+def _clock_change(before: datetime, after: datetime, zone: ZoneInfo) -> datetime:
+    """The instant, in UTC, at which the UTC offset changes between two instants."""
     offset = _offset(after, zone)
     while after - before > _SECOND:
         middle = (before + (after - before) / 2).replace(microsecond=0)
@@ -106,27 +108,28 @@ def _offset(at: datetime, zone: ZoneInfo) -> timedelta | None:
     return at.astimezone(zone).utcoffset()
 
 
-# Which buckets --------------------------------------------------------------------------------------------------
+# Buckets of a range --------------------------------------------------------------------------------------------------
 
 
 def buckets_between(start: datetime, end: datetime, interval: Interval, zone: ZoneInfo) -> tuple[Bucket, ...]:
-    """The buckets of a zone from the one that holds `start` to the one that holds `end`, both whole.
+    """The buckets of a zone from the one that contains `start` to the one that contains `end`, inclusive.
 
     Raises InvalidParametersError where there are too many.
     """
-    # Where clocks are put back over midnight, a later instant may be of an earlier day.
+    # Where clocks are set back across midnight, a later instant may belong to an earlier day.
     first, last = sorted(bucket_start(each, interval, zone) for each in (start, end))
-    if (steps := _about(first, last, interval, zone)) > 2 * MAX_BUCKETS:
+    if (steps := _approximate_steps(first, last, interval, zone)) > 2 * MAX_BUCKETS:
         raise _too_many(steps)
-    found = _listed(first, last, interval, zone)
+    found = _bucket_sequence(first, last, interval, zone)
     if len(found) - 1 > MAX_BUCKETS:
         raise _too_many(len(found) - 1)
     return found
 
 
 def buckets_by_local_time(start: datetime, end: datetime, interval: Interval, zone: ZoneInfo) -> dict[Bucket, datetime]:
-    """The buckets of a zone in which its clocks show the time of a bucket between two wall times, whole, and that
-    bucket's wall time. A repeated wall time has two; one that is skipped has none.
+    """The buckets of a zone between two local times, inclusive, each with its start in local time.
+
+    A repeated local time has two buckets, a skipped one has none.
 
     Raises InvalidParametersError where there are too many.
     """
@@ -137,14 +140,14 @@ def buckets_by_local_time(start: datetime, end: datetime, interval: Interval, zo
     latest = max(last.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))
     shown = {
         each: local_floor(each.start.astimezone(zone).replace(tzinfo=None), interval)
-        for each in _listed(bucket_start(earliest, interval, zone), latest, interval, zone)
+        for each in _bucket_sequence(bucket_start(earliest, interval, zone), latest, interval, zone)
     }
-    return {each: wall for each, wall in shown.items() if first <= wall <= last}
+    return {each: local for each, local in shown.items() if first <= local <= last}
 
 
 @lru_cache(maxsize=64)
-def _listed(first: datetime, last: datetime, interval: Interval, zone: ZoneInfo) -> tuple[Bucket, ...]:
-    # Kept, for who looks at a chart asks for the same buckets again.
+def _bucket_sequence(first: datetime, last: datetime, interval: Interval, zone: ZoneInfo) -> tuple[Bucket, ...]:
+    # Cached, because clients that refresh a chart request the same buckets again.
     found = []
     while first <= last:
         end = next_bucket_start(first, interval, zone)
@@ -153,8 +156,8 @@ def _listed(first: datetime, last: datetime, interval: Interval, zone: ZoneInfo)
     return tuple(found)
 
 
-def _about(first: datetime, last: datetime, interval: Interval, zone: ZoneInfo) -> int:
-    """How many steps there are from one bucket to another, give or take some where clocks are changed."""
+def _approximate_steps(first: datetime, last: datetime, interval: Interval, zone: ZoneInfo) -> int:
+    """The number of steps between two buckets, approximate across clock changes."""
     if interval in _CALENDAR:
         first, last = (each.astimezone(zone).replace(tzinfo=None) for each in (first, last))
         return _steps(local_floor(first, interval), local_floor(last, interval), interval)
@@ -168,27 +171,34 @@ def _steps(first: datetime, last: datetime, interval: Interval) -> int:
 
 
 def _too_many(steps: int) -> InvalidParametersError:
-    message = f"At most {MAX_BUCKETS} time points may lie between from and to: take a coarser interval or ask in parts."
+    message = (
+        f"Range too large: {steps} time points, at most {MAX_BUCKETS} are allowed. "
+        "Use a coarser interval or a shorter range."
+    )
     return invalid_parameter(("interval",), "too_many_time_points", message, max=MAX_BUCKETS, requested=steps)
 
 
-# How wide -------------------------------------------------------------------------------------------------------
+# Choice of interval -------------------------------------------------------------------------------------------------------
 
 
 def choose_interval(
-    offered: Sequence[Interval], length: timedelta, begins: Iterable[tuple[datetime, ZoneInfo]], now: datetime
+    available: Sequence[Interval], length: timedelta, range_starts: Iterable[tuple[datetime, ZoneInfo]], now: datetime
 ) -> Interval:
-    """The interval that suits a range: by its length, among those offered, one that is still kept where it begins in
-    each zone. Where there is none, the coarsest that is offered.
+    """Chooses the interval for a range by its length.
+
+    The interval is one of those available, and buckets at the start of the range are still retained in each zone; if none
+    is, the coarsest available.
     """
     finest = next((interval for most, interval in _AUTOMATIC if length <= most), Interval.DAY)
-    places = list(begins)
+    starts = list(range_starts)
     for interval in ALL_INTERVALS[ALL_INTERVALS.index(finest) :]:
-        if interval in offered and all(_holding(at, interval, zone).is_retained(interval, now) for at, zone in places):
+        if interval in available and all(
+            _bucket_at(at, interval, zone).is_retained(interval, now) for at, zone in starts
+        ):
             return interval
-    return max(offered, key=ALL_INTERVALS.index)
+    return max(available, key=ALL_INTERVALS.index)
 
 
-def _holding(at: datetime, interval: Interval, zone: ZoneInfo) -> Bucket:
+def _bucket_at(at: datetime, interval: Interval, zone: ZoneInfo) -> Bucket:
     start = bucket_start(at, interval, zone)
     return Bucket(start, next_bucket_start(start, interval, zone))

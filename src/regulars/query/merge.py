@@ -1,4 +1,4 @@
-"""Groups of rows, put together over communities: numbers added up, quotients taken of what was added, in order."""
+"""Merges groups over communities: adds measures, computes quotients of the sums, sorts and labels groups."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,77 +20,76 @@ LabelValues = tuple[Any, ...]
 Totals = list[Any]
 
 MAX_SORTED_IDS = 512
-"""So few numbers are sorted to find those that are alike; more are ticked off."""
+"""Distinct ids are counted by sorting up to this number, by a bitmap above it."""
 
 
 @dataclass(frozen=True, slots=True)
 class IdSet:
-    """Numbers, four bytes each, by the community that gave them out: what is added up may hold the same again."""
+    """Ids of four bytes each, by the community that assigned them; ids may be repeated."""
 
     by_community: Mapping[int, tuple[bytes, ...]]
 
     def __add__(self, other: "IdSet") -> "IdSet":
-        mine, others = self.by_community, other.by_community
-        return IdSet({each: mine.get(each, ()) + others.get(each, ()) for each in {*mine, *others}})
+        left, right = self.by_community, other.by_community
+        return IdSet({each: left.get(each, ()) + right.get(each, ()) for each in {*left, *right}})
 
     @property
     def distinct_count(self) -> int:
-        """How many different ones there are."""
-        return sum(map(_different, self.by_community.values()))
+        """The number of distinct ids."""
+        return sum(map(_distinct_count, self.by_community.values()))
 
 
-def _different(parts: Sequence[bytes]) -> int:
+def _distinct_count(parts: Sequence[bytes]) -> int:
     found = np.frombuffer(b"".join(parts), ">i4").astype(np.int32)
     if found.size < MAX_SORTED_IDS:
         return len(np.unique(found))
-    # They are dense, so that this takes a byte for each there is and no sorting.
-    there = np.zeros(found.max() + 1, np.bool_)
-    there[found] = True
-    return int(np.count_nonzero(there))
+    # Ids are dense, so a bitmap of a byte each is smaller and faster than sorting.
+    is_present = np.zeros(found.max() + 1, np.bool_)
+    is_present[found] = True
+    return int(np.count_nonzero(is_present))
 
 
 def merge_groups(
-    measures: Sequence[ReportMeasure], width: int, answers: Iterable[tuple[Tenant, Iterable[Sequence[Any]]]]
+    measures: Sequence[ReportMeasure], width: int, results: Iterable[tuple[Tenant, Iterable[Sequence[Any]]]]
 ) -> dict[Any, Totals]:
-    """The measures of each group by the first `width` columns of its rows, added up over communities.
+    """Adds up the measures of each group over communities. The first `width` columns of a row are the group's label.
 
-    Numbers are as they go out, for minor units are each community's own. What is null in one counts as nothing.
+    Numbers are encoded first, because minor units differ by community. Null is ignored.
     """
-    given_by = aggregated_measures(measures)
+    by_name = aggregated_measures(measures)
     found: dict[LabelValues, Totals] = {}
-    for customer, rows in answers:
-        convert = [_as_outside(each, customer) for each in given_by]
+    for tenant, rows in results:
+        convert = [_addend(each, tenant) for each in by_name]
         for row in rows:
             label = tuple(row[:width])
-            given = [
-                None if value is None else as_outside(value)
-                for value, as_outside in zip(row[width:], convert, strict=True)
+            addends = [
+                None if value is None else encode(value) for value, encode in zip(row[width:], convert, strict=True)
             ]
             known = found.get(label)
-            found[label] = given if known is None else [_sum(a, b) for a, b in zip(known, given, strict=True)]
+            found[label] = addends if known is None else [_sum(a, b) for a, b in zip(known, addends, strict=True)]
     return found
 
 
-def _as_outside(measure: ReportMeasure, customer: Tenant) -> Callable[[Any], Any]:
-    """What makes of a number what can be added to those of other communities."""
+def _addend(measure: ReportMeasure, tenant: Tenant) -> Callable[[Any], Any]:
+    """The function that converts a measure so that it can be added to those of other communities."""
     if measure.is_id_list:
-        return lambda value: IdSet({customer.community_id: (value,)})
-    convert = encoder_for(measure.type, customer.minor_digits)
+        return lambda value: IdSet({tenant.community_id: (value,)})
+    convert = encoder_for(measure.type, tenant.minor_digits)
     assert convert is not None  # noqa: S101 - what is measured is a number
     return convert
 
 
-def require_single_currency(query: ReportQuery, customers: Sequence[Tenant]) -> None:
+def require_single_currency(query: ReportQuery, tenants: Sequence[Tenant]) -> None:
     """Raises InvalidParametersError where money of several currencies would be added up."""
-    currencies = sorted({each.currency for each in customers})
+    currencies = sorted({each.currency for each in tenants})
     is_money = any(each.type is FieldType.MONEY for each in query.measures)
     if not is_money or len(currencies) == 1 or any(each.is_tenant_field for each in group_fields(query)):
         return
     raise invalid_parameter(
         ("aggregate_by",),
         "several_currencies",
-        f"The customers have different currencies ({', '.join(currencies)}), and money of several is not added up: "
-        "ask for customers of one currency, or aggregate by community_id.",
+        f"The customers have different currencies ({', '.join(currencies)}), whose amounts cannot be added up. "
+        "Select customers of one currency, or aggregate by community_id.",
         currencies=currencies,
     )
 
@@ -102,23 +101,23 @@ def _sum(a: Any, b: Any) -> Any:
 
 
 def evaluate_measures(measures: Sequence[ReportMeasure], sums: Sequence[Any]) -> dict[str, Any]:
-    """Every measure of a group by name, from those that were added up."""
+    """All measures of a group by name, from the sums."""
     return {each.name: measure_getter(each, measures)(sums) for each in measures}
 
 
 def measure_getter(measure: ReportMeasure, measures: Sequence[ReportMeasure]) -> Callable[[Sequence[Any]], Any]:
-    """What gives one of the measures of a group, from those that were added up."""
-    given_by = {each.name: (place, each) for place, each in enumerate(aggregated_measures(measures))}
+    """The function that computes a measure of a group from the sums."""
+    by_name = {each.name: (index, each) for index, each in enumerate(aggregated_measures(measures))}
     if measure.sql:
-        place, _ = given_by[measure.name]
-        return (lambda sums: sums[place].distinct_count) if measure.is_id_list else itemgetter(place)
-    dividend, divisor = (measure_getter(given_by[name][1], measures) for name in measure.quotient or ())
+        index, _ = by_name[measure.name]
+        return (lambda sums: sums[index].distinct_count) if measure.is_id_list else itemgetter(index)
+    dividend, divisor = (measure_getter(by_name[name][1], measures) for name in measure.quotient or ())
     return lambda sums: _quotient(measure, dividend(sums), divisor(sums))
 
 
 def _quotient(measure: ReportMeasure, dividend: Any, divisor: Any) -> Decimal | None:
-    """One number by another, half-even to the measure's decimals or the dividend's; null where one is null or the
-    divisor 0.
+    """Divides, rounding half-even to the decimals of the measure or of the dividend; null where either is null or the
+    divisor is 0.
     """
     if dividend is None or not divisor:
         return None
@@ -128,11 +127,11 @@ def _quotient(measure: ReportMeasure, dividend: Any, divisor: Any) -> Decimal | 
 
 
 def sort_key(labels: Sequence[GroupLabel], values: Sequence[Any], nulls_last: bool = False) -> tuple[Any, ...]:
-    """What groups are sorted by: enums as declared, texts by code point, numbers by value."""
-    return tuple(_order(each, value, nulls_last) for each, value in zip(labels, values, strict=True))
+    """The sort key of a group: enums in declared order, strings by code point, numbers by value."""
+    return tuple(_value_sort_key(each, value, nulls_last) for each, value in zip(labels, values, strict=True))
 
 
-def _order(label: GroupLabel, value: Any, nulls_last: bool) -> tuple[Any, ...]:
+def _value_sort_key(label: GroupLabel, value: Any, nulls_last: bool) -> tuple[Any, ...]:
     if value is None:
         return (2 if nulls_last else 0,)
     if label.field.values and not label.is_status:
@@ -141,12 +140,12 @@ def _order(label: GroupLabel, value: Any, nulls_last: bool) -> tuple[Any, ...]:
 
 
 def serialize_label(labels: Sequence[GroupLabel], values: Sequence[Any], minor_digits: int) -> dict[str, Any]:
-    """A group's label as it goes out."""
+    """Serializes the label of a group."""
     return {
-        each.key: value if each.is_status else encode_value(value, _element(each.field.type), minor_digits)
+        each.key: value if each.is_status else encode_value(value, _element_type(each.field.type), minor_digits)
         for each, value in zip(labels, values, strict=True)
     }
 
 
-def _element(kind: FieldType) -> FieldType:
-    return FieldType.STRING if kind in (FieldType.INTEGER_LIST, FieldType.STRING_LIST, FieldType.FLAGS) else kind
+def _element_type(type_: FieldType) -> FieldType:
+    return FieldType.STRING if type_ in (FieldType.INTEGER_LIST, FieldType.STRING_LIST, FieldType.FLAGS) else type_

@@ -1,4 +1,4 @@
-"""What reports there are and what each is, as the metadata endpoint tells it."""
+"""The metadata of reports: fields, filters, groupings and intervals."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -10,14 +10,14 @@ from regulars.reports.report import FieldType, Grouping, Report, ReportField, Re
 
 
 def reports_metadata(report: Report | None, allowed: Iterable[Report]) -> dict[str, Any]:
-    """One report, or without one all that are allowed."""
+    """The metadata of one report, or of all allowed ones where `report` is None."""
     if report is not None:
         return {"report": report_metadata(report)}
     return {"reports": [report_metadata(each) for each in allowed]}
 
 
 def report_metadata(report: Report) -> dict[str, Any]:
-    """All that a client needs to ask for a report."""
+    """Everything that a client needs to query a report."""
     found: dict[str, Any] = {
         "name": report.name,
         "format": report.format.value,
@@ -33,7 +33,7 @@ def report_metadata(report: Report) -> dict[str, Any]:
 
 
 def _field(field: ReportField) -> dict[str, Any]:
-    """Fields are read and never written here, so each is readonly."""
+    """The metadata of a field; fields of reports are always read-only."""
     found: dict[str, Any] = {
         "name": field.name,
         "type": "enum" if field.values else field.type.value,
@@ -52,7 +52,7 @@ def _field(field: ReportField) -> dict[str, Any]:
 
 
 def _aggregation(report: Report, aggregation: Grouping) -> dict[str, Any]:
-    """Its returned fields in records and statistics, and in timeseries the labels of its series."""
+    """The metadata of a grouping: its returned fields, or in timeseries the labels of its series."""
     labels = [
         {"key": each.key, "type": _type(each)}
         for each in labels_for(report.fields_by_name[name] for name in aggregation.fields)

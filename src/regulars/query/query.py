@@ -1,4 +1,4 @@
-"""A request for a report, checked: what every answer is made from."""
+"""A validated report request."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,10 +11,10 @@ from regulars.rollups.intervals import Interval
 
 
 class Comparison(msgspec.Struct, frozen=True):
-    """A comparison of one field. `part` is the name within an object field, such as sms_marketing in consents.
+    """A comparison of one field. `object_key` is the key within an object field, such as sms_marketing in consents.
 
-    `type` is one of the filter's operations, spelled as documented; `value` is what it is compared with, checked and
-    converted to the field's own type: int, Decimal, str, bool, aware datetime, date, or a tuple of them; None is null.
+    `type` is a documented operation; `value` is validated and converted to the type of the field: int, Decimal, str,
+    bool, aware datetime, date, or a tuple of them; None is null.
     """
 
     type: str
@@ -24,7 +24,7 @@ class Comparison(msgspec.Struct, frozen=True):
 
 
 class LogicalNode(msgspec.Struct, frozen=True):
-    """`and`, `or` or `not` of other nodes; `not` has one."""
+    """`and`, `or` or `not` of other nodes; `not` has exactly one."""
 
     type: str
     nodes: tuple["FilterNode", ...]
@@ -35,8 +35,8 @@ FilterNode = Comparison | LogicalNode
 
 @dataclass(frozen=True, slots=True)
 class ReportQuery:
-    """One request. `start` and `end` are what `from` and `to` say, as written: aware where they had an offset, else
-    naive; which zone they are read in depends on the customers. `cursor` and `limit` are of records.
+    """One report request. `start` and `end` are its `from` and `to`: aware where they had an offset, else naive; their
+    time zone depends on the tenants. `cursor` and `limit` apply to records.
     """
 
     report: Report
@@ -50,5 +50,5 @@ class ReportQuery:
 
     @property
     def measures(self) -> tuple[ReportMeasure, ...]:
-        """What its groups are measured by."""
+        """The measures of the groups."""
         return self.report.measures_for(self.aggregate_by)

@@ -1,4 +1,4 @@
-"""Groups so small that they might tell of a person: what an organization hides of them."""
+"""Suppression of groups that are so small that they might identify a person, as configured by the organization."""
 
 from collections.abc import Hashable, Iterable, Mapping
 from typing import Any, TypeVar
@@ -13,32 +13,33 @@ Group = TypeVar("Group", bound=Hashable)
 
 
 def masked_measures(measures: Iterable[ReportMeasure]) -> dict[str, Any]:
-    """What a group that is hidden shows: no number, and a mark."""
+    """The measures of a suppressed group: null each, and `masked`."""
     return {**dict.fromkeys(each.name for each in measures), "masked": True}
 
 
-def min_cell_size(customers: Iterable[Tenant]) -> int:
-    """The least count that is shown of these customers; 0 shows all."""
-    return max((each.min_cell_size or 0 for each in customers), default=0)
+def min_cell_size(tenants: Iterable[Tenant]) -> int:
+    """The smallest count that is shown for these tenants; 0 shows all."""
+    return max((each.min_cell_size or 0 for each in tenants), default=0)
 
 
-def suppressed_groups(query: ReportQuery, sums: Mapping[Group, Totals], smallest: int) -> set[Group]:
-    """The groups of an answer that are hidden: those of fewer members than the smallest cell, but some.
+def suppressed_groups(query: ReportQuery, sums: Mapping[Group, Totals], threshold: int) -> set[Group]:
+    """The groups of a result to suppress: those with at least one but fewer than `threshold` members.
 
-    One alone might be had from the total of all, so then the smallest of the others goes with it.
+    A single suppressed group could be derived from the total, so then the smallest other group is suppressed as well
+    (complementary suppression).
     """
-    counts_by = query.report.count_measure
-    if not counts_by or not smallest:
+    count_measure = query.report.count_measure
+    if not count_measure or not threshold:
         return set()
-    place = next(n for n, each in enumerate(aggregated_measures(query.measures)) if each.name == counts_by)
-    unknown = {group for group, found in sums.items() if found[place] is None}
-    counts = {group: found[place] for group, found in sums.items() if found[place]}
-    small = unknown | {group for group, count in counts.items() if count < smallest}
+    index = next(n for n, each in enumerate(aggregated_measures(query.measures)) if each.name == count_measure)
+    unknown = {group for group, found in sums.items() if found[index] is None}
+    counts = {group: found[index] for group, found in sums.items() if found[index]}
+    small = unknown | {group for group, count in counts.items() if count < threshold}
     if len(small) == 1 and len(counts) > 1:
         small.add(min((group for group in counts if group not in small), key=lambda group: counts[group]))
     return small
 
 
-def is_suppressed(report: Report, value: Any, smallest: int) -> bool:
-    """Whether a value of a series counts so few members that it is hidden."""
-    return bool(report.count_measure) and 0 < abs(value) < smallest
+def is_suppressed(report: Report, value: Any, threshold: int) -> bool:
+    """Whether a value of a series counts so few members that it is suppressed."""
+    return bool(report.count_measure) and 0 < abs(value) < threshold

@@ -44,7 +44,7 @@ _VALUE = ReportField("grouping_value", FieldType.STRING, "Indicates aggregation 
 _NOW = f"""
 SELECT
     grouping_type, grouping_value,
-    CASE WHEN sum(n) <= 0 OR sum(n) >= $smallest THEN CAST(sum(n) AS bigint) END AS members_count,
+    CASE WHEN sum(n) <= 0 OR sum(n) >= $min_cell_size THEN CAST(sum(n) AS bigint) END AS members_count,
     coalesce(max(changed_at) FILTER (WHERE changes), min(changed_at)) AS updated_at
 FROM (
     SELECT grouping_type, grouping_value, members_count AS n, updated_at AS changed_at, TRUE AS changes

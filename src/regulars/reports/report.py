@@ -56,7 +56,7 @@ class RowSource:
     """The rows that a report is made of: a SELECT over one community, its rows called `r` by all other SQL.
 
     Its parameters are names: $community and $club (the community's two numbers), $now, $today (the community's date
-    as a number, 20261124), $smallest (the least count that is shown, 0 shows all); in timeseries also $interval (such
+    as a number, 20261124), $min_cell_size (the smallest count that is shown, 0 shows all); in timeseries also $interval (such
     as '1d'), $starts and $ends (the instants at which the buckets asked for begin and end, as arrays), and its rows
     have a `bucket`, the start of theirs; in statistics $from and $to (from <= t < to).
     """

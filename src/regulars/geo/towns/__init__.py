@@ -1,1 +1,1 @@
-"""The towns of the world as GeoNames knows them: found by their names, whatever the accents, near a point, by id."""
+"""Towns of the world from GeoNames: search by name, ignoring accents, by distance, and by id."""

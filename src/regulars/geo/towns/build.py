@@ -1,7 +1,7 @@
 """Builds the search index of towns from the snapshot in the package: `python -m regulars.geo.towns.build FOLDER MIN_POPULATION`.
 
-It is a process of its own: what it takes for some seconds, several hundred MB, is given back when it ends, and the
-files are mapped by all processes that answer, which so share one copy.
+It runs as its own process, because it needs several hundred MB for some seconds. The files are mapped by all processes
+of a server, which share one copy.
 """
 
 import math
@@ -19,13 +19,13 @@ from regulars.geo.towns.normalize import normalize
 from regulars.geo.towns.snapshot import TownRecord, read_snapshot
 
 MIN_POPULATION = 500
-"""Towns of at least so many people, unless said otherwise; 1000, 5000 and 15000 are there too."""
+"""The smallest population of a town by default."""
 
 ISO_STATE_COUNTRIES = frozenset(("US", "CH", "BE", "GB"))
-"""Countries whose states GeoNames writes as ISO 3166-2 does; elsewhere it has codes of its own."""
+"""Countries for which GeoNames uses ISO 3166-2 codes of states; for others it has its own codes."""
 
 FIRST_WORD, MAIN_NAME, ENTRY_FLAGS = 1, 2, 4
-"""A word that is found is the first of a name, and the name the town's own; `entry // FLAGS` is the town."""
+"""Flags of an entry: the word is the first of its name; the name is the main one. `entry // ENTRY_FLAGS` is the town."""
 
 TownColumns = dict[str, npt.NDArray[np.generic]]
 
@@ -36,7 +36,7 @@ def _most_populous_first(min_population: int) -> list[TownRecord]:
 
 
 def build_columns(towns: Sequence[TownRecord]) -> TownColumns:
-    """All that is asked of towns, as arrays; a town is its place among them."""
+    """Builds the arrays of the search index; a town is identified by its index."""
     zones = sorted({each.timezone for each in towns})
     place = {zone: index for index, zone in enumerate(zones)}
     ids = np.array([each.geonameid for each in towns], np.int32)
@@ -54,20 +54,20 @@ def build_columns(towns: Sequence[TownRecord]) -> TownColumns:
         "zone": np.array([place[each.timezone] for each in towns], np.uint16),
         "zones": np.array(zones, "S"),
         **_texts("name", [each.name for each in towns]),
-        **_texts("folded", [normalize(each.name) for each in towns]),
+        **_texts("normalized", [normalize(each.name) for each in towns]),
         **_words(towns),
     }
 
 
 def to_unit_sphere(degrees: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
-    """Points of latitude and longitude as points of a sphere of radius 1."""
+    """Converts latitude and longitude to points on the unit sphere."""
     latitude, longitude = np.radians(degrees).T
     flat = np.cos(latitude)
     return np.stack((flat * np.cos(longitude), flat * np.sin(longitude), np.sin(latitude)), axis=1).astype(np.float32)
 
 
 def _texts(called: str, texts: Sequence[str]) -> TownColumns:
-    """Texts in a row, each after a line's end, and where each begins."""
+    """Concatenates texts, each after a newline, and gives the start of each."""
     lines = [each.encode() for each in texts]
     starts = np.cumsum([1, *(len(each) + 1 for each in lines)])
     return {
@@ -77,9 +77,9 @@ def _texts(called: str, texts: Sequence[str]) -> TownColumns:
 
 
 def _words(towns: Sequence[TownRecord]) -> TownColumns:
-    """Every word of every name in the order of what stands from there to the name's end, with its town."""
+    """A suffix array: every word of every name, ordered by the text from the word to the end of the name."""
     text, starts, entries = bytearray(b"\n"), array("I"), array("I")
-    rests: list[bytes] = []
+    suffixes: list[bytes] = []
     for index, town in enumerate(towns):
         own = normalize(town.name)
         for name in filter(None, dict.fromkeys((own, *map(normalize, town.alternatenames)))):
@@ -88,9 +88,9 @@ def _words(towns: Sequence[TownRecord]) -> TownColumns:
             for at in _word_starts(line):
                 starts.append(len(text) + at)
                 entries.append(index * ENTRY_FLAGS + flags + (FIRST_WORD if at == 0 else 0))
-                rests.append(line[at:])
+                suffixes.append(line[at:])
             text += line
-    order = sorted(range(len(rests)), key=rests.__getitem__)
+    order = sorted(range(len(suffixes)), key=suffixes.__getitem__)
     return {
         "text": np.frombuffer(bytes(text), np.uint8),
         "starts": np.array(starts, np.uint32)[order],
@@ -108,9 +108,9 @@ def _word_starts(line: bytes) -> Iterator[int]:
 
 
 def build(folder: Path, min_population: int = MIN_POPULATION) -> None:
-    """Makes a folder of files, a column each; it is there whole or not at all."""
-    with tempfile.TemporaryDirectory(dir=folder.parent) as making:
-        ready = Path(making) / "ready"
+    """Builds a folder of files, one for each array, atomically."""
+    with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
+        ready = Path(temporary) / "ready"
         ready.mkdir()
         for name, column in build_columns(_most_populous_first(min_population)).items():
             np.save(ready / f"{name}.npy", column)

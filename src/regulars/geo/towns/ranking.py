@@ -1,4 +1,4 @@
-"""Which of the places that fit a text come first: how it fits, then how large they are and how near."""
+"""Ranking of places: by type of match, then by population and distance."""
 
 import math
 from enum import IntEnum
@@ -7,21 +7,21 @@ from typing import Any, NamedTuple
 EARTH_RADIUS_KM = 6371.0
 
 ALIAS_PENALTY = 0.5
-"""What it takes from a place that it is found by a name that is not its own: a third of its people."""
+"""The penalty of a match by an alternative name; it corresponds to a third of the population."""
 
 _NEAR, _NEAR_KM = 4.0, 50.0
 _STEP = 100.0
 
 
 class Point(NamedTuple):
-    """Degrees: latitude north, longitude east."""
+    """A point in degrees: north latitude, east longitude."""
 
     lat: float
     lng: float
 
 
 class MatchType(IntEnum):
-    """How a text fits a name: as the whole of it, its beginning, from a later word on, or in the middle of one."""
+    """How a text matches a name: entirely, at its beginning, at the beginning of a later word, or within a word."""
 
     EXACT = 0
     PREFIX = 1
@@ -29,29 +29,29 @@ class MatchType(IntEnum):
     SUBSTRING = 3
 
 
-def match_type(sought: str, name: str) -> MatchType | None:
-    """How a text fits a name, both folded; None where it does not."""
-    if name == sought:
+def match_type(text: str, name: str) -> MatchType | None:
+    """How a text matches a name, both normalized; None where it does not."""
+    if name == text:
         return MatchType.EXACT
-    if name.startswith(sought):
+    if name.startswith(text):
         return MatchType.PREFIX
-    if f" {sought}" in name:
+    if f" {text}" in name:
         return MatchType.WORD_PREFIX
-    return MatchType.SUBSTRING if sought in name else None
+    return MatchType.SUBSTRING if text in name else None
 
 
 def score(match: Any, weight: float) -> Any:
-    """What is better is more: how it fits before all, then the weight, which is a town's people as a power of ten."""
+    """The score of a match, higher is better: by type, then by weight, the decimal logarithm of the population."""
     return weight - _STEP * match
 
 
 def proximity_score(km: Any) -> Any:
-    """What a distance adds: as much as ten thousand times the people here, a hundred times 50 km away."""
+    """The score of a distance: equivalent to 10,000 times the population at 0 km, 100 times at 50 km."""
     return _NEAR / (1 + km / _NEAR_KM)
 
 
 def distance_km(one: Point, other: Point) -> float:
-    """The distance of two points, in km."""
+    """The distance between two points, in km."""
     lat, other_lat = math.radians(one.lat), math.radians(other.lat)
     half = (
         math.sin((other_lat - lat) / 2) ** 2

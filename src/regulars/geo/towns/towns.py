@@ -1,4 +1,4 @@
-"""Towns, by their names, by id, by what is near: arrays that are mapped from files, searched in milliseconds."""
+"""Search of towns by name, distance and id, in arrays that are mapped from files."""
 
 import re
 from bisect import bisect_left, bisect_right
@@ -18,15 +18,14 @@ from regulars.geo.towns.ranking import Point
 
 _Indexes = npt.NDArray[np.integer[Any]]
 
-# Of a text that stands in the middle of words, so many places are looked at, those of the largest towns first.
-_MOST_WITHIN = 2_000
-_SHORTEST_WITHIN = 3
+# Matches within words are limited to this many, largest towns first.
+_MAX_SUBSTRING_MATCHES = 2_000
+_MIN_SUBSTRING_LENGTH = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Town:
-    """A town: its number at GeoNames, ISO 3166-1 alpha-2 country, state by ISO 3166-2 where that is known, time zone by
-    IANA, people."""
+    """A town: its GeoNames id, ISO 3166-1 alpha-2 country, ISO 3166-2 state where known, IANA time zone, population."""
 
     geonames_id: int
     name: str
@@ -38,14 +37,14 @@ class Town:
 
 
 class TownMatch(NamedTuple):
-    """A town that fits, and how well; more is better."""
+    """A matching town and its score, higher is better."""
 
     score: float
     town: Town
 
 
 class Towns:
-    """The towns of a folder that `building` has made."""
+    """The towns of a folder built by `build`."""
 
     def __init__(self, folder: Path) -> None:
         def column(name: str) -> npt.NDArray[Any]:
@@ -58,36 +57,36 @@ class Towns:
         self._degrees, self._on_sphere = column("degrees"), column("on_sphere")
         self._zone, self._zones = column("zone"), column("zones")
         self._names, self._name_starts = column("name_text"), column("name_starts")
-        self._folded, self._folded_starts = column("folded_text").tobytes(), column("folded_starts")
+        self._normalized, self._normalized_starts = column("normalized_text").tobytes(), column("normalized_starts")
         self._text, self._starts, self._entries = column("text"), column("starts"), column("entries")
-        # Addresses are mostly of the same towns.
-        self._remembered = lru_cache(maxsize=10_000)(self._named)
+        # Addresses are mostly in the same towns.
+        self._find_cached = lru_cache(maxsize=10_000)(self._find)
 
     def __len__(self) -> int:
         return len(self._ids)
 
     def __getitem__(self, index: int) -> Town:
-        """The town of a place in the order of people, most first."""
+        """The town of an index, in descending order of population."""
         return self._town(index)
 
-    # One town ------------------------------------------------------------------------------------------------
+    # Lookup ------------------------------------------------------------------------------------------------
 
     def get(self, geonames_id: int) -> Town | None:
-        """The town of a number."""
+        """The town of a GeoNames id."""
         place = int(np.searchsorted(self._ids, geonames_id, sorter=self._by_id))
         if place == len(self._by_id) or self._ids[self._by_id[place]] != geonames_id:
             return None
         return self._town(int(self._by_id[place]))
 
     def find_by_name(self, country: str, name: str, state: str | None = None) -> Town | None:
-        """The town that an address means: by its own name before others, then the one of most people.
+        """The town of an address: matches of main names come before alternative names, then the largest town.
 
-        `country` is ISO 3166-1 alpha-2; `state` tells towns apart, as ISO 3166-2 without the country, where GeoNames
-        has that.
+        `country` is ISO 3166-1 alpha-2; `state` is ISO 3166-2 without the country; it is ignored where GeoNames
+        has other codes.
         """
-        return self._remembered(country, normalize_cached(name), state)
+        return self._find_cached(country, normalize_cached(name), state)
 
-    def _named(self, country: str, name: str, state: str | None) -> Town | None:
+    def _find(self, country: str, name: str, state: str | None) -> Town | None:
         sought = name.encode() + b"\n"
         low, high = self._range(sought)
         entries = self._entries[low:high]
@@ -98,7 +97,7 @@ class Towns:
             fits &= self._state[towns] == state.encode()
         if not fits.any():
             return None
-        # Towns stand in the order of their people.
+        # Towns are in descending order of population.
         other = (entries[fits] & MAIN_NAME) == 0
         return self._town(int(np.where(other, towns[fits] + len(self), towns[fits]).min()) % len(self))
 
@@ -116,7 +115,7 @@ class Towns:
         )
 
     def _range(self, sought: bytes) -> tuple[int, int]:
-        """The words from which on a name begins with a text."""
+        """The range of suffixes that start with a text."""
 
         text, starts = self._text.data, self._starts.data
 
@@ -124,16 +123,16 @@ class Towns:
             return bytes(text[start : start + len(sought)])
 
         low = bisect_left(starts, sought, key=begins)
-        # Mostly few: the end is looked for from here in steps that double.
+        # Ranges are mostly short: the end is searched in steps that double.
         step = 1
         while low + step < len(starts) and begins(starts[low + step]) == sought:
             step *= 2
         return low, bisect_right(starts, sought, lo=low, hi=min(low + step, len(starts)), key=begins)
 
-    # Many towns ----------------------------------------------------------------------------------------------
+    # Search ----------------------------------------------------------------------------------------------
 
     def search(self, query: str, country: str | None, near: Point | None, limit: int) -> list[TownMatch]:
-        """The towns that fit a text best, best first; see `ranking` for what is best."""
+        """The towns that match a text best, best first, as ranked by `ranking`."""
         sought = normalize(query).encode()
         if not sought:
             return []
@@ -142,14 +141,14 @@ class Towns:
         _, exact = self._range(sought + b"\n")
         entries = self._entries[low:high]
         match = np.where(entries & FIRST_WORD, ranking.MatchType.PREFIX, ranking.MatchType.WORD_PREFIX)
-        # What goes on with a line's end, the whole name, comes before all that goes on with letters.
+        # Suffixes that end after the text, which are exact matches, sort before longer ones.
         whole = match[: exact - low]
         whole[whole == ranking.MatchType.PREFIX] = ranking.MatchType.EXACT
         other = np.where(entries & MAIN_NAME, 0, ranking.ALIAS_PENALTY)
-        self._better(best, entries // ENTRY_FLAGS, ranking.score(match, 0) - other, country, near)
-        if np.count_nonzero(best > -np.inf) < limit and len(sought) >= _SHORTEST_WITHIN:
-            within = self._within(sought)
-            self._better(
+        self._update_best(best, entries // ENTRY_FLAGS, ranking.score(match, 0) - other, country, near)
+        if np.count_nonzero(best > -np.inf) < limit and len(sought) >= _MIN_SUBSTRING_LENGTH:
+            within = self._substring_matches(sought)
+            self._update_best(
                 best, within, np.full(len(within), ranking.score(ranking.MatchType.SUBSTRING, 0)), country, near
             )
         found = np.argpartition(-best, limit)[:limit] if limit < len(best) else np.arange(len(best))
@@ -157,7 +156,7 @@ class Towns:
         found = found[np.lexsort((found, -best[found]))]
         return [TownMatch(float(best[each]), self._town(int(each))) for each in found]
 
-    def _better(
+    def _update_best(
         self,
         best: npt.NDArray[np.float32],
         towns: _Indexes,
@@ -165,7 +164,7 @@ class Towns:
         country: str | None,
         near: Point | None,
     ) -> None:
-        """Raises the best score of each town to the ones that are given, if it is of the country."""
+        """Updates the best score of each town with new scores, for towns of the country."""
         if country is not None:
             fits = self._country[towns] == country.encode()
             towns, scores = towns[fits], scores[fits]
@@ -176,7 +175,9 @@ class Towns:
             scores = scores + ranking.proximity_score(apart * ranking.EARTH_RADIUS_KM)
         np.maximum.at(best, towns, scores.astype(np.float32))
 
-    def _within(self, sought: bytes) -> _Indexes:
-        """The towns that have a text anywhere in their own name."""
-        places = [found.start() for found in islice(re.finditer(re.escape(sought), self._folded), _MOST_WITHIN)]
-        return np.searchsorted(self._folded_starts, places, side="right") - 1
+    def _substring_matches(self, sought: bytes) -> _Indexes:
+        """The towns that contain a text anywhere in their main name."""
+        starts = [
+            found.start() for found in islice(re.finditer(re.escape(sought), self._normalized), _MAX_SUBSTRING_MATCHES)
+        ]
+        return np.searchsorted(self._normalized_starts, starts, side="right") - 1

@@ -1,4 +1,4 @@
-"""From a query to a statement for one community: its shape becomes SQL once, its values are bound each time."""
+"""Compiles queries to SQL statements for one community. Each shape is compiled once, its values are bound each time."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -16,91 +16,95 @@ from regulars.query.query import FilterNode, ReportQuery
 from regulars.reports.report import FieldType, Grouping, Report, ReportField, ReportFormat, ReportMeasure, RowSource
 
 MAX_CACHED_STATEMENTS = 2_000
-"""So many shapes are kept; what was compiled first goes first."""
+"""Compiled statements in the cache; the oldest is evicted first."""
 
-# Bound by name; a type spares the engine from guessing.
-_TYPES = {
+# Parameters are bound by name and cast, so that the engine need not infer their types.
+_PARAMETER_TYPES = {
     "community": "INT",
     "club": "INT",
     "now": "TIMESTAMPTZ",
     "today": "INT",
     "zone": "TEXT",
-    "smallest": "BIGINT",
+    "min_cell_size": "BIGINT",
     "interval": "TEXT",
     "starts": "TIMESTAMPTZ[]",
     "ends": "TIMESTAMPTZ[]",
-    "most": "BIGINT",
+    "max_rows": "BIGINT",
     "from": "TIMESTAMPTZ",
     "to": "TIMESTAMPTZ",
     "limit": "BIGINT",
-    "part": "TEXT",
+    "object_key": "TEXT",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class CompiledStatement:
-    """A statement of one shape. `parameters` are the names of its values in their order.
+    """A statement and the names of its parameters, in order.
 
-    Its rows are, of groups: the bucket in timeseries, the labels, the measures with SQL of their own; of records: the
-    columns of the shown fields (two for FLAGS), then of the fields of the key that are not shown.
+    Columns of groups: the bucket in timeseries, the labels, the measures that have SQL. Columns of records: the visible
+    fields (two columns for FLAGS), then the key fields that are not visible.
     """
 
     sql: str
     parameters: tuple[str, ...]
     filter_value_indexes: tuple[int | None, ...]
-    """Of each parameter its place among the filter's values, or None."""
+    """For each parameter its index among the values of the filter, or None."""
 
 
 @dataclass(frozen=True, slots=True)
 class QueryPlan:
-    """A statement and what is bound to it."""
+    """A statement and the query that it was compiled for."""
 
     statement: CompiledStatement
     filter: FilterNode | None
     report: Report
 
-    def bind(self, customer: Tenant, now: datetime, given: Mapping[str, Any]) -> list[Any]:
-        """The values of its parameters for a customer. `given` are those by name that follow from the request:
-        interval, starts, ends, most, from, to, limit and the cursor's.
+    def bind(self, tenant: Tenant, now: datetime, parameters: Mapping[str, Any]) -> list[Any]:
+        """The parameter values for a tenant. `parameters` are those that depend on the request, by name: interval,
+        starts, ends, max_rows, from, to, limit, object_key and those of the cursor.
         """
-        store = self.report.source.backend
-        bound = filter_sql.bound_values(self.filter, store, customer.minor_digits)
+        backend = self.report.source.backend
+        filter_values = filter_sql.bound_values(self.filter, backend, tenant.minor_digits)
         return [
-            bound[place] if place is not None else given[name] if name in given else _OF_CUSTOMER[name](customer, now)
-            for name, place in zip(self.statement.parameters, self.statement.filter_value_indexes, strict=True)
+            filter_values[index]
+            if index is not None
+            else parameters[name]
+            if name in parameters
+            else _TENANT_PARAMETERS[name](tenant, now)
+            for name, index in zip(self.statement.parameters, self.statement.filter_value_indexes, strict=True)
         ]
 
 
-def local_date_number(customer: Tenant, now: datetime) -> int:
-    """The date of a community as a number, such as 20261124."""
-    local = now.astimezone(timestamps.zone_info(customer.timezone))
+def local_date_number(tenant: Tenant, now: datetime) -> int:
+    """The local date of a community as a number, such as 20261124."""
+    local = now.astimezone(timestamps.zone_info(tenant.timezone))
     return local.year * 10_000 + local.month * 100 + local.day
 
 
-_OF_CUSTOMER: Mapping[str, Callable[[Tenant, datetime], Any]] = {
-    "community": lambda customer, now: customer.community_id,
-    "club": lambda customer, now: customer.loyalty_club_id,
-    "now": lambda customer, now: now,
+_TENANT_PARAMETERS: Mapping[str, Callable[[Tenant, datetime], Any]] = {
+    "community": lambda tenant, now: tenant.community_id,
+    "club": lambda tenant, now: tenant.loyalty_club_id,
+    "now": lambda tenant, now: now,
     "today": local_date_number,
-    "zone": lambda customer, now: customer.timezone,
-    "smallest": lambda customer, now: customer.min_cell_size or 0,
+    "zone": lambda tenant, now: tenant.timezone,
+    "min_cell_size": lambda tenant, now: tenant.min_cell_size or 0,
 }
 
 
-# Kept statements ------------------------------------------------------------------------------------------------
+# Statement cache ------------------------------------------------------------------------------------------------
 
 _statements: dict[tuple[object, ...], CompiledStatement] = {}
 
 
 def clear_cache() -> None:
-    """Compiles every shape anew from now on."""
+    """Discards all compiled statements."""
     _statements.clear()
 
 
 def cached_plan(
     report: Report, node: FilterNode | None, variant: tuple[object, ...], build: Callable[[], str]
 ) -> QueryPlan:
-    """The plan of a filter and what is asked of its rows: `kind` tells statements apart, `make` writes one."""
+    """The plan of a query. `variant` identifies the statement is_equals report and filter shape; `build` compiles it."""
     key = (report, variant, filter_sql.filter_shape(node))
     statement = _statements.get(key)
     if statement is None:
@@ -115,20 +119,20 @@ _named = re.compile(r"\$([a-z][a-z0-9_]*)")
 
 
 def number_parameters(sql: str) -> CompiledStatement:
-    """A statement whose named parameters are numbered in the order in which they come up, and typed."""
+    """Numbers the named parameters of a statement in order of first appearance, and casts them to their types."""
     pieces = _named.split(sql)
     names = tuple(dict.fromkeys(pieces[1::2]))
-    # What is bound by a filter or a cursor is typed where it stands.
-    placed = {
-        name: f"CAST(${place} AS {_TYPES[name]})" if name in _TYPES else f"${place}"
-        for place, name in enumerate(names, 1)
+    # Values of filters and cursors are cast where they are used.
+    placeholders = {
+        name: f"CAST(${number} AS {_PARAMETER_TYPES[name]})" if name in _PARAMETER_TYPES else f"${number}"
+        for number, name in enumerate(names, 1)
     }
-    pieces[1::2] = [placed[name] for name in pieces[1::2]]
-    return CompiledStatement("".join(pieces), names, tuple(map(_place, names)))
+    pieces[1::2] = [placeholders[name] for name in pieces[1::2]]
+    return CompiledStatement("".join(pieces), names, tuple(map(_filter_value_index, names)))
 
 
 @lru_cache(maxsize=4096)
-def _place(name: str) -> int | None:
+def _filter_value_index(name: str) -> int | None:
     return int(name[1:]) - 1 if name[0] == "v" and name[1:].isdigit() else None
 
 
@@ -137,7 +141,7 @@ def _place(name: str) -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class GroupLabel:
-    """One key of a group's label, and the field that it comes from. `status` is that of FLAGS."""
+    """One key of a group's label and its field. `is_status` marks the true or false of a FLAGS field."""
 
     key: str
     field: ReportField
@@ -145,7 +149,7 @@ class GroupLabel:
 
 
 def group_fields(query: ReportQuery) -> tuple[ReportField, ...]:
-    """The fields that a query's groups are labelled with."""
+    """The fields that a query groups by."""
     return _fields(query.report, query.aggregate_by)
 
 
@@ -157,12 +161,12 @@ def _fields(report: Report, aggregation: Grouping | None) -> tuple[ReportField, 
 
 
 def group_labels(query: ReportQuery) -> tuple[GroupLabel, ...]:
-    """The keys of a query's labels, in the order of the statement's columns."""
+    """The label keys of a query's groups, in the order of the statement's columns."""
     return labels_for(group_fields(query))
 
 
 def labels_for(fields: Iterable[ReportField]) -> tuple[GroupLabel, ...]:
-    """The keys of groups by fields, in their order."""
+    """The label keys of groups by these fields, in order."""
     found: list[GroupLabel] = []
     for field in fields:
         found.append(GroupLabel(field.label_names[0], field))
@@ -172,24 +176,24 @@ def labels_for(fields: Iterable[ReportField]) -> tuple[GroupLabel, ...]:
 
 
 def aggregated_measures(measures: Iterable[ReportMeasure]) -> tuple[ReportMeasure, ...]:
-    """Those of the measures that a statement of groups gives, in the order of its columns."""
+    """The measures that the statement computes, in the order of its columns; the others follow from these."""
     return tuple(each for each in measures if each.sql)
 
 
 def plan_groups(query: ReportQuery) -> QueryPlan:
-    """The statement that gives a query's groups of one community; in timeseries by bucket."""
+    """Plans the statement for the groups of one community, in timeseries by bucket."""
     report, aggregation = query.report, query.aggregate_by
     kind = ("groups", aggregation.name if aggregation is not None else None)
-    return cached_plan(report, query.filter, kind, lambda: _grouped(report, aggregation, query.filter))
+    return cached_plan(report, query.filter, kind, lambda: _groups_sql(report, aggregation, query.filter))
 
 
-def _grouped(report: Report, aggregation: Grouping | None, node: FilterNode | None) -> str:
-    store = report.source.backend
+def _groups_sql(report: Report, aggregation: Grouping | None, node: FilterNode | None) -> str:
+    backend = report.source.backend
     fields = _fields(report, aggregation)
     columns = ["r.bucket AS bucket"] if report.format is ReportFormat.TIMESERIES else []
     keys = ["1"] if columns else []
-    asked = {*filter_sql.field_names(node), *(each.name for each in fields)}
-    inner = from_clause(report.source_for(asked), node)
+    used_fields = {*filter_sql.field_names(node), *(each.name for each in fields)}
+    inner = from_clause(report.source_for(used_fields), node)
     for number, field in enumerate(fields, 1):
         inner, expressions = unnest_elements(report, field, inner, f"element_{number}")
         for key, expression in zip(field.label_names, expressions, strict=False):
@@ -198,23 +202,23 @@ def _grouped(report: Report, aggregation: Grouping | None, node: FilterNode | No
                 keys.append(str(len(columns)))
     labels = len(columns)
     measures = aggregated_measures(report.measures_for(aggregation))
-    columns += (f"{render_sql(each.sql, store)} AS {quote_identifier(each.name)}" for each in measures)
-    sql = f"SELECT\n{_listed(columns)}\n{inner}"
+    columns += (f"{render_sql(each.sql, backend)} AS {quote_identifier(each.name)}" for each in measures)
+    sql = f"SELECT\n{_column_list(columns)}\n{inner}"
     if shared := {each.distinct_partition for each in measures if each.distinct_partition}:
-        joined_apart = f"{sql}\nGROUP BY {', '.join((*keys, *shared))}"
-        is_counted_later = any(each.is_id_list for each in measures)
-        return joined_apart if is_counted_later else _counted(measures, joined_apart, labels)
+        partitioned = f"{sql}\nGROUP BY {', '.join((*keys, *shared))}"
+        has_id_lists = any(each.is_id_list for each in measures)
+        return partitioned if has_id_lists else _sum_partitions(measures, partitioned, labels)
     if report.series_order and {each.name for each in fields} >= set(report.default_group_by):
         order = ", ".join((*report.series_order, "1"))
-        return f"{sql}\nGROUP BY {order}, {', '.join(keys[1:])}\nORDER BY {order}\nLIMIT $most"
+        return f"{sql}\nGROUP BY {order}, {', '.join(keys[1:])}\nORDER BY {order}\nLIMIT $max_rows"
     if keys:
         return f"{sql}\nGROUP BY {', '.join(keys)}"
-    # A community without rows is a group of its own only where the report says how large the community is.
+    # A community without rows is a group of its own only where the report counts the whole community.
     return sql if not report.key and report.format is ReportFormat.RECORDS else f"{sql}\nHAVING count(*) > 0"
 
 
-def _counted(measures: Sequence[ReportMeasure], sets: str, labels: int) -> str:
-    """Groups whose members are still apart in sets, put together: bits counted, numbers added up."""
+def _sum_partitions(measures: Sequence[ReportMeasure], sets: str, labels: int) -> str:
+    """Sums groups over the partitions of member bitmaps: counts bits, adds numbers."""
     keys = [str(place) for place in range(1, labels + 1)]
     names = ", ".join(f"label_{key}" for key in keys)
     columns = [f"s.label_{key}" for key in keys]
@@ -223,21 +227,24 @@ def _counted(measures: Sequence[ReportMeasure], sets: str, labels: int) -> str:
         total = f"sum(bit_count({value}))" if each.distinct_partition else f"sum({value})"
         whole = f"CAST(coalesce({total}, 0) AS bigint)" if each.type is FieldType.INTEGER else total
         columns.append(f"{whole} AS {quote_identifier(each.name)}")
-    given = ", ".join((*([names] if names else []), *(quote_identifier(each.name) for each in measures)))
-    sql = f"SELECT\n{_listed(columns)}\nFROM (\n{indent(sets)}\n) AS s ({given})"
+    parameters = ", ".join((*([names] if names else []), *(quote_identifier(each.name) for each in measures)))
+    sql = f"SELECT\n{_column_list(columns)}\nFROM (\n{indent(sets)}\n) AS s ({parameters})"
     return f"{sql}\nGROUP BY {', '.join(keys)}" if keys else f"{sql}\nHAVING count(*) > 0"
 
 
 def unnest_elements(report: Report, field: ReportField, rows: str, element: str) -> tuple[str, list[str]]:
-    """The rows, once for each element of an array, and what their groups are labelled by."""
-    store, says = report.source.backend, ENGINES[report.source.backend].dialect
+    """Unnests a list field: the rows, once for each element, and the label expressions of the field."""
+    backend, dialect = report.source.backend, ENGINES[report.source.backend].dialect
     if field.type is FieldType.FLAGS:
-        trues, falses = (render_sql(each, store) for each in field.flag_columns or ())
-        elements, found = says.unnest_concat(trues, falses), [f"r.{element}", says.contains(trues, f"r.{element}")]
+        trues, falses = (render_sql(each, backend) for each in field.flag_columns or ())
+        elements, found = (
+            dialect.unnest_concat(trues, falses),
+            [f"r.{element}", dialect.contains(trues, f"r.{element}")],
+        )
     elif field.type in (FieldType.INTEGER_LIST, FieldType.STRING_LIST):
-        elements, found = says.unnest(render_sql(field.expression, store)), [f"r.{element}"]
+        elements, found = dialect.unnest(render_sql(field.expression, backend)), [f"r.{element}"]
     else:
-        return rows, [render_sql(field.expression, store)]
+        return rows, [render_sql(field.expression, backend)]
     return f"FROM (\n{indent(f'SELECT r.*, {elements} AS {element}')}\n{indent(rows)}\n) AS r", found
 
 
@@ -245,42 +252,43 @@ def unnest_elements(report: Report, field: ReportField, rows: str, element: str)
 
 
 def key_fields(report: Report) -> tuple[ReportField, ...]:
-    """The fields that order the rows of one community and tell them apart."""
+    """The fields that order and identify the rows of one community."""
     found = (report.fields_by_name[name] for name in report.key)
     return tuple(each for each in found if not each.is_tenant_field)
 
 
 def shown_fields(report: Report) -> tuple[ReportField, ...]:
-    """The fields of a record, in their order."""
+    """The fields of a record, in order."""
     return tuple(each for each in report.fields if each.visible)
 
 
 def hidden_key_fields(report: Report) -> tuple[ReportField, ...]:
-    """The fields of the key that a record does not show."""
+    """The key fields that a record does not show."""
     return tuple(each for each in key_fields(report) if not each.visible)
 
 
 def plan_records(query: ReportQuery, after: Sequence[object] | None) -> QueryPlan:
-    """The statement that gives a query's records of one community in the order of the report's key, from the one
-    behind `after`, the key of a record; its values are bound as c1, c2 and so on, those that are not null.
+    """Plans the statement for the records of one community in key order, starting after the key `after`.
+
+    The non-null values of that key are bound as c1, c2, ...; see cursor_parameters.
     """
     report = query.report
     nulls = None if after is None else tuple(each is None for each in after)
-    return cached_plan(report, query.filter, ("records", nulls), lambda: _records(report, query.filter, nulls))
+    return cached_plan(report, query.filter, ("records", nulls), lambda: _records_sql(report, query.filter, nulls))
 
 
 def cursor_parameters(report: Report, after: Sequence[Any]) -> dict[str, Any]:
-    """The values of a key by the names that `listed` binds them as."""
+    """The parameters of a statement of plan_records for the key `after`."""
     found: dict[str, Any] = {}
-    for place, (field, value) in enumerate(zip(key_fields(report), after, strict=True), 1):
-        found[f"c{place}"] = value
+    for number, (field, value) in enumerate(zip(key_fields(report), after, strict=True), 1):
+        found[f"c{number}"] = value
         if field.values:
-            found[f"rank{place}"] = enum_rank(field, value)
+            found[f"rank{number}"] = enum_rank(field, value)
     return found
 
 
 def enum_rank(field: ReportField, value: object) -> int:
-    """The place of a value among those of an enum: null first, then as declared, then what is not declared."""
+    """The rank of a value in an enum: null first, then the declared values in order, then any other."""
     if value is None:
         return -1
     names = [each.name for each in field.values]
@@ -289,7 +297,7 @@ def enum_rank(field: ReportField, value: object) -> int:
 
 @dataclass(frozen=True, slots=True)
 class _Term:
-    """One expression that records are ordered by, and what it is compared with."""
+    """One expression of the sort key, and the parameter that it is compared with."""
 
     sql: str
     bound: str
@@ -297,51 +305,51 @@ class _Term:
 
 
 def _terms(report: Report, nulls: Sequence[bool]) -> list[_Term]:
-    store = report.source.backend
-    engine = ENGINES[store]
+    backend = report.source.backend
+    engine = ENGINES[backend]
     found: list[_Term] = []
-    for place, (field, is_null) in enumerate(zip(key_fields(report), nulls, strict=True), 1):
-        expression = operand(field, store)
+    for number, (field, is_null) in enumerate(zip(key_fields(report), nulls, strict=True), 1):
+        expression = operand(field, backend)
         if field.values:
-            ranks = " ".join(f"WHEN {_literal(each.name)} THEN {n}" for n, each in enumerate(field.values))
+            ranks = " ".join(f"WHEN {_literal(each.name)} THEN {rank}" for rank, each in enumerate(field.values))
             ranked = f"CASE {expression} {ranks} ELSE {len(field.values)} END"
             found.append(
-                _Term(f"CASE WHEN {expression} IS NULL THEN -1 ELSE {ranked} END", f"CAST($rank{place} AS INT)")
+                _Term(f"CASE WHEN {expression} IS NULL THEN -1 ELSE {ranked} END", f"CAST($rank{number} AS INT)")
             )
         collated = f"{expression}{engine.collation}" if field.type is FieldType.STRING else expression
-        found.append(_Term(collated, f"CAST($c{place} AS {engine.parameter_types[field.type]})", is_null))
+        found.append(_Term(collated, f"CAST($c{number} AS {engine.parameter_types[field.type]})", is_null))
     return found
 
 
 def _after(terms: Sequence[_Term]) -> Condition:
-    """What holds for the rows behind the one whose key is bound; nulls come first and equal each other."""
+    """The condition on rows after the cursor; nulls sort first and equal each other."""
     term, *others = terms
-    behind = Condition(f"{term.sql} IS NOT NULL" if term.is_null else f"{term.sql} > {term.bound}")
+    is_greater = Condition(f"{term.sql} IS NOT NULL" if term.is_null else f"{term.sql} > {term.bound}")
     if not others:
-        return behind
-    beside = Condition(f"{term.sql} IS NULL" if term.is_null else f"{term.sql} = {term.bound}")
-    return combine("OR", [behind, combine("AND", [beside, _after(others)])])
+        return is_greater
+    is_equal = Condition(f"{term.sql} IS NULL" if term.is_null else f"{term.sql} = {term.bound}")
+    return combine("OR", [is_greater, combine("AND", [is_equal, _after(others)])])
 
 
-def _records(report: Report, node: FilterNode | None, nulls: Sequence[bool] | None) -> str:
-    store = report.source.backend
+def _records_sql(report: Report, node: FilterNode | None, nulls: Sequence[bool] | None) -> str:
+    backend = report.source.backend
     columns: list[str] = []
     for field in (*shown_fields(report), *hidden_key_fields(report)):
         if field.type is FieldType.FLAGS:
-            columns += (render_sql(each, store) for each in field.flag_columns or ())
+            columns += (render_sql(each, backend) for each in field.flag_columns or ())
         else:
-            columns.append(f"{render_sql(field.expression, store)} AS {quote_identifier(field.name)}")
+            columns.append(f"{render_sql(field.expression, backend)} AS {quote_identifier(field.name)}")
     terms = _terms(report, nulls or [False] * len(key_fields(report)))
     order = ",\n".join(indent(f"{each.sql} NULLS FIRST") for each in terms)
     rows = from_clause(report.source, node, None if nulls is None else _after(terms))
-    return f"SELECT\n{_listed(columns)}\n{rows}\nORDER BY\n{order}\nLIMIT $limit"
+    return f"SELECT\n{_column_list(columns)}\n{rows}\nORDER BY\n{order}\nLIMIT $limit"
 
 
-# Parts ----------------------------------------------------------------------------------------------------------
+# Clauses ----------------------------------------------------------------------------------------------------------
 
 
 def from_clause(source: RowSource, node: FilterNode | None, after: Condition | None = None) -> str:
-    """FROM and WHERE: the rows of a source that the filter lets through."""
+    """The FROM and WHERE clauses: the rows of a source that match the filter."""
     found = f"FROM (\n{indent(render_sql(source.sql, source.backend))}\n) AS r"
     conditions = [filter_sql.condition(node, source.backend)] if node is not None else []
     conditions += [after] if after is not None else []
@@ -356,5 +364,5 @@ def _literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def _listed(columns: Sequence[str]) -> str:
+def _column_list(columns: Sequence[str]) -> str:
     return ",\n".join(indent(each) for each in columns)

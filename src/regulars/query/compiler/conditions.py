@@ -1,4 +1,4 @@
-"""Conditions in SQL, put together such that they read well and mean what they mean."""
+"""SQL conditions and their combination with correct precedence and indentation."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,33 +6,33 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """SQL that is true, false or null; in parentheses before it stands within another where it `is_joined`."""
+    """A boolean SQL expression; one that `is_compound` needs parentheses as an operand."""
 
     sql: str
     is_compound: bool = False
 
     @property
     def parenthesized(self) -> str:
-        """It such that it may stand beside AND and OR."""
-        return _enclosed(self.sql) if self.is_compound else self.sql
+        """The expression as an operand of AND and OR."""
+        return _in_parentheses(self.sql) if self.is_compound else self.sql
 
 
-def _enclosed(sql: str) -> str:
+def _in_parentheses(sql: str) -> str:
     return f"(\n{indent(sql)}\n)" if "\n" in sql else f"({sql})"
 
 
-def combine(word: str, conditions: Sequence[Condition], separator: str = "\n") -> Condition:
-    """Conditions joined by AND or OR."""
+def combine(operator: str, conditions: Sequence[Condition], separator: str = "\n") -> Condition:
+    """Combines conditions by AND or OR."""
     if len(conditions) == 1:
         return conditions[0]
-    return Condition(f"{separator}{word} ".join(each.parenthesized for each in conditions), is_compound=True)
+    return Condition(f"{separator}{operator} ".join(each.parenthesized for each in conditions), is_compound=True)
 
 
 def not_true(condition: Condition) -> Condition:
-    """What holds where a condition is false or null."""
-    return Condition(f"{_enclosed(condition.sql)} IS NOT TRUE")
+    """A condition that is true where another is false or null."""
+    return Condition(f"{_in_parentheses(condition.sql)} IS NOT TRUE")
 
 
 def indent(sql: str) -> str:
-    """Lines of SQL one step to the right."""
+    """Indents SQL by one level."""
     return "\n".join(f"    {line}" if line else line for line in sql.splitlines())

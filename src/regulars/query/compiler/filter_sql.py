@@ -1,4 +1,4 @@
-"""A filter as SQL: its shape, its text, and the values that are bound to it.
+"""Compiles filters to SQL: the shape of a filter, its condition, and the values that are bound to it.
 
 The shape is the tree without its values: filters of one shape have one text, whose placeholders are $v1, $v2 and so
 on, in the order of their values. What a comparison binds follows from its form: whether its value is null or not, and,
@@ -20,19 +20,18 @@ from regulars.query.query import Comparison, FilterNode, LogicalNode
 from regulars.reports.report import Backend, FieldType, ReportField
 
 FilterShape = tuple[object, ...]
-"""The tree without its values, written from the root on: an operation as (type, field, form), and ("and", 3) before
-the three nodes below it."""
+"""A filter without its values, in prefix order: a comparison as (type, field, form), and ("and", 3) before three nodes."""
 
 _SIGNS = {"greater_than": ">", "greater_or_equal_to": ">=", "less_than": "<", "less_or_equal_to": "<="}
 
 SCALED_TYPES = frozenset((FieldType.MONEY, FieldType.PERCENT))
 
 
-# Shape and values -----------------------------------------------------------------------------------------------
+# Shapes and values -----------------------------------------------------------------------------------------------
 
 
 def filter_shape(node: FilterNode | None) -> FilterShape:
-    """The shape of a filter."""
+    """The shape of a filter: filters of one shape have the same SQL."""
     found: list[object] = []
     if node is not None:
         _shape(node, found)
@@ -40,7 +39,7 @@ def filter_shape(node: FilterNode | None) -> FilterShape:
 
 
 def field_names(node: FilterNode | None) -> set[str]:
-    """The names of the fields that a filter compares."""
+    """The names of the fields that a filter uses."""
     if node is None:
         return set()
     if isinstance(node, Comparison):
@@ -86,11 +85,11 @@ def _type_letter(value: Any) -> str:
     return "s" if isinstance(value, str) else "d"
 
 
-def bound_values(node: FilterNode | None, store: Backend, minor_digits: int) -> list[Any]:
-    """The values of a filter in the order of its placeholders, for a customer whose money has so many digits."""
+def bound_values(node: FilterNode | None, backend: Backend, minor_digits: int) -> list[Any]:
+    """The values of a filter in the order of its placeholders. `minor_digits` are the decimals of the tenant's money."""
     found: list[Any] = []
     if node is not None:
-        _values(node, ENGINES[store], minor_digits, found)
+        _values(node, ENGINES[backend], minor_digits, found)
     return found
 
 
@@ -126,7 +125,7 @@ def _values(node: FilterNode, engine: QueryEngine, minor_digits: int, found: lis
 
 
 def _scaled(operation: str, value: Any, digits: int) -> Any:
-    """Decimals as the whole numbers that are kept, such that the comparison means the same."""
+    """Converts decimals to the stored integers, rounded so that the comparison has the same result."""
     if value is None:
         return None
     if operation == "between":
@@ -146,71 +145,71 @@ def _whole(value: Decimal, digits: int, rounding: str) -> int:
 
 
 def _exact(value: Decimal, digits: int) -> int | None:
-    """The same in minor units; None, which nothing is equal to, where it is finer than they are."""
+    """The value in minor units; None, which equals nothing, where it has more decimals than they do."""
     found = _whole(value, digits, ROUND_FLOOR)
     return found if EXACT_CONTEXT.scaleb(Decimal(found), -digits) == value else None
 
 
-# Text -----------------------------------------------------------------------------------------------------------
+# Conditions -----------------------------------------------------------------------------------------------------------
 
 
-def condition(node: FilterNode, store: Backend) -> Condition:
-    """A filter as a condition over `r`. Comparisons with null may give null; what is above them takes it as false."""
-    writing = _Writing(store)
-    sql = writing.written(node, "\n")
-    return Condition(sql % tuple(writing.numbers), _is_joined(node, store))
+def condition(node: FilterNode, backend: Backend) -> Condition:
+    """The condition of a filter over `r`. It may be null where a compared field is null, which counts as false."""
+    writer = _FilterWriter(backend)
+    sql = writer.node_sql(node, "\n")
+    return Condition(sql % tuple(writer.numbers), _is_joined(node, backend))
 
 
-def _is_joined(node: FilterNode, store: Backend) -> bool:
+def _is_joined(node: FilterNode, backend: Backend) -> bool:
     if isinstance(node, Comparison):
-        return _comparison(node.type, node.field, _form(node), store).is_joined
-    return node.type != "not" and (len(node.nodes) > 1 or _is_joined(node.nodes[0], store))
+        return _comparison(node.type, node.field, _form(node), backend).is_joined
+    return node.type != "not" and (len(node.nodes) > 1 or _is_joined(node.nodes[0], backend))
 
 
-class _Writing:
-    """One filter as it is written, from its root on: with %d where a number goes, which come in `numbers`.
+class _FilterWriter:
+    """Writes the SQL of one filter, with %d in place of parameter numbers, which are collected in `numbers`.
 
-    `line` begins a line where a node stands.
+    `line` is the line break and indentation of a node.
     """
 
-    def __init__(self, store: Backend) -> None:
-        self._store = store
+    def __init__(self, backend: Backend) -> None:
+        self._store = backend
         self._values = 0
         self.numbers: list[int] = []
 
-    def written(self, node: FilterNode, line: str, *, is_beside: bool = False) -> str:
-        """The SQL of a node; `is_beside` says that it stands beside AND or OR."""
+    def node_sql(self, node: FilterNode, line: str, *, is_operand: bool = False) -> str:
+        """The SQL of a node; `is_operand` is set where it is an operand of AND or OR."""
         if isinstance(node, Comparison):
             comparison = _comparison(node.type, node.field, _form(node), self._store)
-            self.numbers += [self._values + each for each in comparison.places]
+            self.numbers += [self._values + each for each in comparison.value_numbers]
             self._values += comparison.values
-            sql = comparison.beside if is_beside else comparison.alone
+            sql = comparison.as_operand if is_operand else comparison.alone
             return sql.replace("\n", line) if "\n" in sql else sql
         if node.type == "not":
-            return f"{self._enclosed(node.nodes[0], line)} IS NOT TRUE"
+            return f"{self._parenthesized(node.nodes[0], line)} IS NOT TRUE"
         if len(node.nodes) == 1:
-            return self.written(node.nodes[0], line, is_beside=is_beside)
-        if is_beside:
-            return self._enclosed(node, line)
-        return f"{line}{node.type.upper()} ".join([self.written(each, line, is_beside=True) for each in node.nodes])
+            return self.node_sql(node.nodes[0], line, is_operand=is_operand)
+        if is_operand:
+            return self._parenthesized(node, line)
+        return f"{line}{node.type.upper()} ".join([self.node_sql(each, line, is_operand=True) for each in node.nodes])
 
-    def _enclosed(self, node: FilterNode, line: str) -> str:
+    def _parenthesized(self, node: FilterNode, line: str) -> str:
         deeper = f"{line}    "
-        sql = self.written(node, deeper)
+        sql = self.node_sql(node, deeper)
         return f"({deeper}{sql}{line})" if "\n" in sql else f"({sql})"
 
 
 @dataclass(frozen=True, slots=True)
-class _Comparison:
-    """A comparison as SQL by itself and beside AND and OR, with %d where the number of a value goes.
+class _ComparisonSql:
+    """The SQL of a comparison, alone and as an operand of AND and OR, with %d in place of parameter numbers.
 
-    `places` are those of its values in that order, from 1, and `values` is how many values it has.
+    `value_numbers` are those of its values in that order, from 1, and `values` is how many values it has.
     """
 
     alone: str
-    beside: str
+    as_operand: str
     is_joined: bool
-    places: tuple[int, ...]
+    value_numbers: tuple[int, ...]
     values: int
 
 
@@ -218,23 +217,23 @@ _value = re.compile(r"\$v(\d+)")
 
 
 @lru_cache(maxsize=4096)
-def _comparison(kind: str, field: ReportField, form: str, store: Backend) -> _Comparison:
-    """A comparison of a form, written once and numbered wherever it stands."""
-    found = _Comparing(kind, field, form, store).condition()
-    alone, beside = (_value.sub("$v%d", sql.replace("%", "%%")) for sql in (found.sql, found.parenthesized))
-    places = tuple(map(int, _value.findall(found.sql)))
-    return _Comparison(alone, beside, found.is_compound, places, max(places, default=0))
+def _comparison(kind: str, field: ReportField, form: str, backend: Backend) -> _ComparisonSql:
+    """The SQL of a comparison of one form, compiled once and numbered wherever it is used."""
+    found = _ComparisonCompiler(kind, field, form, backend).condition()
+    alone, as_operand = (_value.sub("$v%d", sql.replace("%", "%%")) for sql in (found.sql, found.parenthesized))
+    value_numbers = tuple(map(int, _value.findall(found.sql)))
+    return _ComparisonSql(alone, as_operand, found.is_compound, value_numbers, max(value_numbers, default=0))
 
 
-class _Comparing:
-    """One comparison as it is written, its values $v1, $v2 and so on."""
+class _ComparisonCompiler:
+    """Compiles one comparison, its values named $v1, $v2, ..."""
 
-    def __init__(self, kind: str, field: ReportField, form: str, store: Backend) -> None:
+    def __init__(self, kind: str, field: ReportField, form: str, backend: Backend) -> None:
         self._kind = kind
         self._field = field
         self._form = form
-        self._store = store
-        self._engine = ENGINES[store]
+        self._store = backend
+        self._engine = ENGINES[backend]
         self._count = 0
 
     def condition(self) -> Condition:
@@ -275,26 +274,26 @@ class _Comparing:
         return Condition(f"{x} {'IS DISTINCT FROM' if is_not else '='} {self._place(type_)}")
 
     def _list(self) -> Condition:
-        says, x = self._engine.dialect, operand(self._field, self._store)
+        dialect, x = self._engine.dialect, operand(self._field, self._store)
         type_ = self._engine.parameter_types[self._field.type]
         if self._kind == "contains":
-            return Condition(says.contains(x, self._place(type_)))
-        any_of = [Condition(says.overlaps(x, self._place(f"{type_}[]")))] if "v" in self._form else []
-        return self._either([*any_of, *([Condition(says.is_empty(x))] if "n" in self._form else [])])
+            return Condition(dialect.contains(x, self._place(type_)))
+        any_of = [Condition(dialect.overlaps(x, self._place(f"{type_}[]")))] if "v" in self._form else []
+        return self._either([*any_of, *([Condition(dialect.is_empty(x))] if "n" in self._form else [])])
 
     def _flag(self) -> Condition:
-        says, name = self._engine.dialect, self._place("TEXT")
+        dialect, name = self._engine.dialect, self._place("TEXT")
         trues, falses = (render_sql(each, self._store) for each in self._field.flag_columns or ())
-        is_true, is_false = Condition(says.contains(trues, name)), Condition(says.contains(falses, name))
+        is_true, is_false = Condition(dialect.contains(trues, name)), Condition(dialect.contains(falses, name))
         found = {"t": is_true, "f": is_false, "n": not_true(combine("OR", [is_true, is_false], separator=" "))}
         return self._either([found[letter] for letter in self._form])
 
     def _part(self) -> Condition:
-        says, x, name = self._engine.dialect, operand(self._field, self._store), self._place("TEXT")
+        dialect, x, name = self._engine.dialect, operand(self._field, self._store), self._place("TEXT")
         of_type: dict[str, tuple[Callable[[str, str], str], FieldType]] = {
-            "b": (says.boolean_value, FieldType.BOOLEAN),
-            "d": (says.number_value, FieldType.NUMBER),
-            "s": (says.string_value, FieldType.STRING),
+            "b": (dialect.boolean_value, FieldType.BOOLEAN),
+            "d": (dialect.number_value, FieldType.NUMBER),
+            "s": (dialect.string_value, FieldType.STRING),
         }
         if self._kind in EQUALITY_OPERATIONS:
             return self._either(list(self._typed(x, name, of_type)))
@@ -315,6 +314,6 @@ class _Comparing:
             yield Condition(self._engine.dialect.object_value_is_null(x, name))
 
     def _either(self, conditions: Sequence[Condition]) -> Condition:
-        """One of the conditions, or none of them where the comparison denies."""
+        """Any of the conditions, or none of them where the comparison is negated."""
         some = combine("OR", conditions or [Condition("FALSE")], separator=" ")
         return not_true(some) if self._kind in ("not_equal", "not_in") else some

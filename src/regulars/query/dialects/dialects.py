@@ -1,4 +1,4 @@
-"""How PostgreSQL and DuckDB say what filters and groups need, and declarations where the two differ."""
+"""The SQL dialects of filters and groups, and the translation of declared SQL to each engine."""
 
 import re
 from collections.abc import Mapping
@@ -13,13 +13,13 @@ from regulars.reports.report import Backend, FieldType, ReportField
 
 
 class SqlDialect(Protocol):
-    """One engine's way to say it; every argument and result is SQL. `p` is the name of an object's part."""
+    """One engine's expressions over lists and JSON objects. Arguments and results are SQL; `p` is the key of an object."""
 
     def equals_any(self, value: str, values: str) -> str: ...
     def contains(self, values: str, value: str) -> str: ...
     def overlaps(self, values: str, others: str) -> str: ...
     def is_empty(self, values: str) -> str: ...
-    def element_at(self, values: str, place: str) -> str: ...
+    def element_at(self, values: str, index: str) -> str: ...
     def unnest(self, values: str) -> str: ...
     def unnest_concat(self, values: str, others: str) -> str: ...
     def object_keys(self, document: str) -> str: ...
@@ -44,8 +44,8 @@ class _Postgresql:
     def is_empty(self, values: str) -> str:
         return f"coalesce(cardinality({values}), 0) = 0"
 
-    def element_at(self, values: str, place: str) -> str:
-        return f"({values})[{place}]"
+    def element_at(self, values: str, index: str) -> str:
+        return f"({values})[{index}]"
 
     def unnest(self, values: str) -> str:
         return f"unnest(CASE WHEN cardinality({values}) > 0 THEN {values} ELSE array_append({values}, NULL) END)"
@@ -88,8 +88,8 @@ class _Duckdb:
     def is_empty(self, values: str) -> str:
         return f"coalesce(len({values}), 0) = 0"
 
-    def element_at(self, values: str, place: str) -> str:
-        return f"list_extract({values}, {place})"
+    def element_at(self, values: str, index: str) -> str:
+        return f"list_extract({values}, {index})"
 
     def unnest(self, values: str) -> str:
         return f"unnest(CASE WHEN len({values}) > 0 THEN {values} ELSE [NULL] END)"
@@ -118,13 +118,13 @@ class _Duckdb:
         return f"CASE WHEN json_type({document}, {p}) = 'BOOLEAN' THEN {boolean} END"
 
     def key_parameter(self, name: str) -> str:
-        # A JSON pointer; a bare name that begins with $ or / would be a path.
+        # A JSON pointer: a plain key that begins with $ or / would be taken for a path.
         return "/" + name.replace("~", "~0").replace("/", "~1")
 
 
 @dataclass(frozen=True, slots=True)
 class QueryEngine:
-    """One engine: how it translates declarations, and how it says the rest. `types` are those of bound values."""
+    """One engine: its macros for declared SQL, its dialect, and the types of bound values."""
 
     macro_engine: engines.SqlEngine
     dialect: SqlDialect
@@ -146,12 +146,12 @@ _TYPES = {
 }
 
 
-def _declared(engine: engines.SqlEngine, says: SqlDialect) -> engines.SqlEngine:
+def _with_list_macros(engine: engines.SqlEngine, dialect: SqlDialect) -> engines.SqlEngine:
     macros: dict[str, engines.Macro] = {
-        "has_element": says.contains,
-        "has_any": says.overlaps,
-        "is_empty": says.is_empty,
-        "nth": says.element_at,
+        "has_element": dialect.contains,
+        "has_any": dialect.overlaps,
+        "is_empty": dialect.is_empty,
+        "nth": dialect.element_at,
     }
     return replace(engine, macros={**engine.macros, **macros})
 
@@ -165,18 +165,18 @@ _SPARK_TYPES = {
 }
 
 
-def _over_files(engine: engines.SqlEngine, words: Mapping[str, engines.Macro]) -> engines.SqlEngine:
-    return replace(engine, macros={**engine.macros, **words})
+def _with_file_macros(engine: engines.SqlEngine, macros: Mapping[str, engines.Macro]) -> engines.SqlEngine:
+    return replace(engine, macros={**engine.macros, **macros})
 
 
-POSTGRESQL = QueryEngine(_declared(engines.POSTGRESQL, _Postgresql()), _Postgresql(), _TYPES, ' COLLATE "C"')
+POSTGRESQL = QueryEngine(_with_list_macros(engines.POSTGRESQL, _Postgresql()), _Postgresql(), _TYPES, ' COLLATE "C"')
 DUCKDB = QueryEngine(
-    _over_files(_declared(engines.DUCKDB, _Duckdb()), spark.DUCKDB_FILE_MACROS),
+    _with_file_macros(_with_list_macros(engines.DUCKDB, _Duckdb()), spark.DUCKDB_FILE_MACROS),
     _Duckdb(),
     {**_TYPES, FieldType.NUMBER: "DECIMAL(38, 15)"},
 )
 SPARK = QueryEngine(
-    _over_files(_declared(engines.SPARK, spark.SparkDialect()), spark.SPARK_FILE_MACROS),
+    _with_file_macros(_with_list_macros(engines.SPARK, spark.SparkDialect()), spark.SPARK_FILE_MACROS),
     spark.SparkDialect(),
     _SPARK_TYPES,
 )
@@ -188,20 +188,21 @@ _SPARK_PARAMETER = re.compile(r"\$\{(\w+)\}")
 
 
 @lru_cache(maxsize=4096)
-def render_sql(sql: str, store: Backend) -> str:
-    """A declared piece of SQL as the engine of a store says it. Declarations are in PostgreSQL's dialect and may use
-    the functions that aggregations declare, and has_element(list, value), has_any(list, list), is_empty(list),
-    nth(list, place from 1).
+def render_sql(sql: str, backend: Backend) -> str:
+    """Translates declared SQL to the engine of a backend.
+
+    Declarations are in PostgreSQL's dialect and may use the macros of aggregations, and has_element(list, value),
+    has_any(list, list), is_empty(list), nth(list, index from 1).
     """
-    engine = ENGINES[store].macro_engine
-    if store is Backend.POSTGRES and not any(f"{name}(" in sql for name in engine.macros):
+    engine = ENGINES[backend].macro_engine
+    if backend is Backend.POSTGRES and not any(f"{name}(" in sql for name in engine.macros):
         return sql.strip()
-    # Spark's own variables look like parameters.
+    # Parameters look like Spark variables.
     return _SPARK_PARAMETER.sub(r"$\1", translate(sql, engine))
 
 
-def operand(field: ReportField, store: Backend) -> str:
-    """The SQL of a field such that it may stand beside an operator."""
-    text = render_sql(field.expression, store)
+def operand(field: ReportField, backend: Backend) -> str:
+    """The SQL of a field as the operand of an operator."""
+    text = render_sql(field.expression, backend)
     is_plain = text.replace("_", "").replace(".", "").replace('"', "").isalnum()
     return text if is_plain else f"({text})"

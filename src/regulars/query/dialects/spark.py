@@ -1,4 +1,4 @@
-"""How Spark says what filters and groups need, and how both engines of files say what rows over facts do."""
+"""The dialect of Spark, and the macros of both file engines for rows computed from facts."""
 
 from collections.abc import Mapping
 
@@ -6,7 +6,7 @@ from regulars.aggregations.engines import Macro
 
 
 class SparkDialect:
-    """The dialect of Spark; parts of objects are paths of variants."""
+    """The dialect of Spark; keys of objects are paths of variants."""
 
     def equals_any(self, value: str, values: str) -> str:
         return f"array_contains({values}, {value})"
@@ -56,12 +56,12 @@ class SparkDialect:
         return f'$["{name}"]' if "'" in name else f"$['{name}']"
 
 
-def _midnight(wall: str, interval: str) -> str:
-    """The wall time at which a bucket of days begins."""
+def _midnight(local: str, interval: str) -> str:
+    """The local time at which a calendar bucket begins."""
     return f"""CASE {interval}
-        WHEN '1d' THEN date_trunc('day', {wall})
-        WHEN '1w' THEN date_trunc('week', {wall})
-        ELSE date_trunc('month', {wall})
+        WHEN '1d' THEN date_trunc('day', {local})
+        WHEN '1w' THEN date_trunc('week', {local})
+        ELSE date_trunc('month', {local})
     END"""
 
 
@@ -70,7 +70,7 @@ def _numbered(passed: str, days: str, interval: str) -> str:
 
 
 def _duckdb_number(at: str, starts: str, interval: str, zone: str) -> str:
-    # Starts come with a zone, and what has one already would be moved the other way.
+    # A timestamp with a time zone would be converted in the opposite direction.
     midnight = _midnight(f"local_time(CAST({at} AS TIMESTAMP), {zone})", interval)
     return _numbered(_duckdb_passed(starts, at), f"CAST({midnight} AS DATE) - DATE '1970-01-01'", interval)
 
@@ -89,21 +89,21 @@ def _spark_passed(instants: str, at: str) -> str:
 
 
 def _duckdb_bucket(at: str, interval: str, zone: str) -> str:
-    wall = f"local_time({at}, {zone})"
+    local = f"local_time({at}, {zone})"
     return f"""CASE {interval}
-        WHEN '5m' THEN {at} - ({wall} - time_bucket(INTERVAL '5 minutes', {wall}))
-        WHEN '1h' THEN {at} - ({wall} - date_trunc('hour', {wall}))
-        ELSE instant_of(CAST({_midnight(wall, interval)} AS TIMESTAMP), {zone})
+        WHEN '5m' THEN {at} - ({local} - time_bucket(INTERVAL '5 minutes', {local}))
+        WHEN '1h' THEN {at} - ({local} - date_trunc('hour', {local}))
+        ELSE instant_of(CAST({_midnight(local, interval)} AS TIMESTAMP), {zone})
     END"""
 
 
 def _spark_bucket(at: str, interval: str, zone: str) -> str:
-    wall = f"from_utc_timestamp({at}, {zone})"
-    fives = f"timestamp_seconds(unix_seconds({wall}) - pmod(unix_seconds({wall}), 300))"
+    local = f"from_utc_timestamp({at}, {zone})"
+    fives = f"timestamp_seconds(unix_seconds({local}) - pmod(unix_seconds({local}), 300))"
     return f"""CASE {interval}
-        WHEN '5m' THEN {at} - ({wall} - {fives})
-        WHEN '1h' THEN {at} - ({wall} - date_trunc('hour', {wall}))
-        ELSE to_utc_timestamp({_midnight(wall, interval)}, {zone})
+        WHEN '5m' THEN {at} - ({local} - {fives})
+        WHEN '1h' THEN {at} - ({local} - date_trunc('hour', {local}))
+        ELSE to_utc_timestamp({_midnight(local, interval)}, {zone})
     END"""
 
 
@@ -118,10 +118,10 @@ DUCKDB_FILE_MACROS: Mapping[str, Macro] = {
     "bucket_of": _duckdb_bucket,
     "bucket_number": _duckdb_number,
 }
-"""What rows over facts need: `each_of` is a row an element; `each_bucket` a row a bucket, its `starts` and `ends` and
-its `place` from 0; `passed` counts the instants of a list that one is not before; `bucket_of` tells buckets apart, but
-for those in which clocks are changed; `bucket_number` is one number for all instants of a bucket, of whose starts it
-is told.
+"""Macros of rows over facts: `each_of` unnests a list; `each_bucket` gives a row for each bucket with its `starts`,
+`ends` and `place` from 0; `passed` counts the elements of a list of instants that are not after one; `bucket_of` is the
+start of a bucket, except within hours in which the clocks change; `bucket_number` is one number for all instants of a
+bucket, given the starts of the buckets.
 """
 
 SPARK_FILE_MACROS: Mapping[str, Macro] = {

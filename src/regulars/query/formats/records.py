@@ -1,4 +1,4 @@
-"""Records: the present rows of a report, or groups of them, a page at a time in an order that does not move."""
+"""Executes queries of records: current rows of a report or groups of them, in pages of a stable order."""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -23,119 +23,121 @@ from regulars.reports.report import FieldType, Report, ReportField
 Row = Sequence[Any]
 
 
-async def records(query: ReportQuery, customers: Sequence[Tenant], stores: Backends, now: datetime) -> dict[str, Any]:
-    """The answer to a query in records, from one snapshot at `now`.
+async def records(query: ReportQuery, tenants: Sequence[Tenant], backends: Backends, now: datetime) -> dict[str, Any]:
+    """Executes a query of records on one snapshot at `now`.
 
-    Raises InvalidParametersError for a cursor that is not of this query and these customers.
+    Raises InvalidParametersError for a cursor that belongs to another query or other tenants.
     """
-    asked = cursors.query_fingerprint(query, customers)
-    key = await stores.cursor_key()
-    start = cursors.decode(query.cursor, asked, key) if query.cursor is not None else None
-    in_order = sorted(customers, key=lambda customer: customer.community_id)
-    find = _rows if query.report.key and query.aggregate_by is None else _groups
-    found, behind = await find(query, in_order, stores, now, start)
+    fingerprint = cursors.query_fingerprint(query, tenants)
+    key = await backends.cursor_key()
+    start = cursors.decode(query.cursor, fingerprint, key) if query.cursor is not None else None
+    in_order = sorted(tenants, key=lambda tenant: tenant.community_id)
+    fetch_page = _rows if query.report.key and query.aggregate_by is None else _groups
+    found, last_position = await fetch_page(query, in_order, backends, now, start)
     return {
         "records": found,
-        "pagination": {"next_page_info": None if behind is None else cursors.encode(behind, asked, key)},
+        "pagination": {
+            "next_page_info": None if last_position is None else cursors.encode(last_position, fingerprint, key)
+        },
         "result_type": query.report.format.value,
     }
 
 
 Page = tuple[list[dict[str, Any]], list[Any] | None]
-"""Records as they go out, and the position of the last one where others follow."""
+"""Serialized records, and the position of the last one if more follow."""
 
 
 async def _rows(
-    query: ReportQuery, customers: Sequence[Tenant], stores: Backends, now: datetime, start: list[Any] | None
+    query: ReportQuery, tenants: Sequence[Tenant], backends: Backends, now: datetime, start: list[Any] | None
 ) -> Page:
-    """Rows by community, then by the report's key."""
+    """A page of rows, ordered by community, then by the key of the report."""
     report = query.report
-    shape = _Shape(report)
+    encoder = _RecordEncoder(report)
     found: list[dict[str, Any]] = []
-    behind: list[Any] | None = None
-    async with stores.snapshot(customers, now) as snapshot:
-        for customer in customers:
+    last_position: list[Any] | None = None
+    async with backends.snapshot(tenants, now) as snapshot:
+        for tenant in tenants:
             after = None
             if start is not None:
-                if customer.community_id < start[0]:
+                if tenant.community_id < start[0]:
                     continue
-                if customer.community_id == start[0]:
+                if tenant.community_id == start[0]:
                     after = cursors.restore_types(start[1:], key_fields(report))
             plan = plan_records(query, after)
-            # One more than the page holds tells whether another page follows.
-            given = {"limit": query.limit - len(found) + 1}
+            # One row more than the page holds shows whether another page follows.
+            parameters = {"limit": query.limit - len(found) + 1}
             if after is not None:
-                given |= cursor_parameters(report, after)
-            values = plan.bind(customer, now, given)
-            rows = await snapshot.fetch(customer, report.source.backend, plan.statement.sql, values)
+                parameters |= cursor_parameters(report, after)
+            values = plan.bind(tenant, now, parameters)
+            rows = await snapshot.fetch(tenant, report.source.backend, plan.statement.sql, values)
             if len(found) + len(rows) > query.limit:
                 rows = rows[: query.limit - len(found)]
-                found += await snapshot.run_in_thread(shape.written, rows, customer)
-                return found, behind if not rows else [customer.community_id, *shape.key(rows[-1])]
-            found += await snapshot.run_in_thread(shape.written, rows, customer)
+                found += await snapshot.run_in_thread(encoder.encode, rows, tenant)
+                return found, last_position if not rows else [tenant.community_id, *encoder.key(rows[-1])]
+            found += await snapshot.run_in_thread(encoder.encode, rows, tenant)
             if rows:
-                behind = [customer.community_id, *shape.key(rows[-1])]
+                last_position = [tenant.community_id, *encoder.key(rows[-1])]
     return found, None
 
 
-class _Shape:
-    """How a report's rows become records."""
+class _RecordEncoder:
+    """Encodes the rows of a report as records."""
 
     def __init__(self, report: Report) -> None:
         self._columns: list[tuple[ReportField, int]] = []
-        places: dict[str, int] = {}
+        columns: dict[str, int] = {}
         width = 0
         for field in (*shown_fields(report), *hidden_key_fields(report)):
-            places[field.name] = width
+            columns[field.name] = width
             if field.visible:
                 self._columns.append((field, width))
             width += 2 if field.type is FieldType.FLAGS else 1
-        self._key = [places[each.name] for each in key_fields(report)]
-        self._counts = places.get(report.count_measure)
+        self._key = [columns[each.name] for each in key_fields(report)]
+        self._counts = columns.get(report.count_measure)
 
     def key(self, row: Row) -> list[Any]:
-        """The values of a row that order it within its community."""
-        return [row[place] for place in self._key]
+        """The sort key of a row within its community."""
+        return [row[column] for column in self._key]
 
-    def written(self, rows: Sequence[Row], customer: Tenant) -> list[dict[str, Any]]:
-        """Rows of a customer as they go out."""
-        taken = [(field.name, self._taken(field, place, customer)) for field, place in self._columns]
-        found = [{name: take(row) for name, take in taken} for row in rows]
-        if self._counts is not None and customer.min_cell_size:
+    def encode(self, rows: Sequence[Row], tenant: Tenant) -> list[dict[str, Any]]:
+        """Encodes rows of a tenant."""
+        getters = [(field.name, self._getter(field, column, tenant)) for field, column in self._columns]
+        found = [{name: get(row) for name, get in getters} for row in rows]
+        if self._counts is not None and tenant.min_cell_size:
             for row, record in zip(rows, found, strict=True):
                 if row[self._counts] is None:
                     record["masked"] = True
         return found
 
-    def _taken(self, field: ReportField, place: int, customer: Tenant) -> Callable[[Row], Any]:
+    def _getter(self, field: ReportField, column: int, tenant: Tenant) -> Callable[[Row], Any]:
         if field.type is FieldType.FLAGS:
-            return lambda row: encode_flags(row[place], row[place + 1])
-        convert = encoder_for(field.type, customer.minor_digits)
-        if convert is None:
-            return lambda row: row[place]
-        return lambda row: None if row[place] is None else convert(row[place])
+            return lambda row: encode_flags(row[column], row[column + 1])
+        encode = encoder_for(field.type, tenant.minor_digits)
+        if encode is None:
+            return lambda row: row[column]
+        return lambda row: None if row[column] is None else encode(row[column])
 
 
 async def _groups(
-    query: ReportQuery, customers: Sequence[Tenant], stores: Backends, now: datetime, start: list[Any] | None
+    query: ReportQuery, tenants: Sequence[Tenant], backends: Backends, now: datetime, start: list[Any] | None
 ) -> Page:
-    """Groups over all communities, by their labels."""
-    merge.require_single_currency(query, customers)
+    """A page of groups over all communities, ordered by their labels."""
+    merge.require_single_currency(query, tenants)
     report, keys, plan = query.report, group_labels(query), plan_groups(query)
-    answers = []
-    async with stores.snapshot(customers, now) as snapshot:
-        for customer in customers:
-            values = plan.bind(customer, now, {})
-            rows = await snapshot.fetch(customer, report.source.backend, plan.statement.sql, values)
-            answers.append((customer, rows))
-    sums = merge.merge_groups(query.measures, len(keys), answers)
+    results = []
+    async with backends.snapshot(tenants, now) as snapshot:
+        for tenant in tenants:
+            values = plan.bind(tenant, now, {})
+            rows = await snapshot.fetch(tenant, report.source.backend, plan.statement.sql, values)
+            results.append((tenant, rows))
+    sums = merge.merge_groups(query.measures, len(keys), results)
     in_order = sorted((merge.sort_key(keys, label), label) for label in sums)
     if start is not None:
         last = merge.sort_key(keys, cursors.restore_types(start, [each.field for each in keys]))
         in_order = [each for each in in_order if each[0] > last]
     page = [label for _, label in in_order[: query.limit]]
-    digits = customers[0].minor_digits
-    masked = suppression.suppressed_groups(query, sums, suppression.min_cell_size(customers))
+    digits = tenants[0].minor_digits
+    masked = suppression.suppressed_groups(query, sums, suppression.min_cell_size(tenants))
     found = [
         {
             **merge.serialize_label(keys, label, digits),

@@ -1,4 +1,4 @@
-"""Statistics: what a report measures over a range of time as a whole, group by group."""
+"""Executes queries of statistics: the measures of each group over a whole time range."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -14,23 +14,23 @@ from regulars.query.query import ReportQuery
 
 
 async def statistics(
-    query: ReportQuery, customers: Sequence[Tenant], stores: Backends, now: datetime
+    query: ReportQuery, tenants: Sequence[Tenant], backends: Backends, now: datetime
 ) -> dict[str, Any]:
-    """The answer to a query in statistics, from one snapshot at `now`: what happened at from <= t < to.
+    """Executes a query of statistics on one snapshot at `now`, over from <= t < to.
 
     Raises InvalidParametersError for a range that ends before it begins, and for money of several currencies.
     """
-    merge.require_single_currency(query, customers)
-    asked = time_range.resolve_range(query, customers)
-    keys, plan, store = group_labels(query), plan_groups(query), query.report.source.backend
-    answers = []
-    async with stores.snapshot(customers, now) as snapshot:
-        for customer in customers:
-            start, end = asked.instants_in(timestamps.zone_info(customer.timezone))
-            values = plan.bind(customer, now, {"from": start, "to": end})
-            answers.append((customer, await snapshot.fetch(customer, store, plan.statement.sql, values)))
-    sums = merge.merge_groups(query.measures, len(keys), answers)
-    digits = customers[0].minor_digits
+    merge.require_single_currency(query, tenants)
+    period = time_range.resolve_range(query, tenants)
+    keys, plan, backend = group_labels(query), plan_groups(query), query.report.source.backend
+    results = []
+    async with backends.snapshot(tenants, now) as snapshot:
+        for tenant in tenants:
+            start, end = period.instants_in(timestamps.zone_info(tenant.timezone))
+            values = plan.bind(tenant, now, {"from": start, "to": end})
+            results.append((tenant, await snapshot.fetch(tenant, backend, plan.statement.sql, values)))
+    sums = merge.merge_groups(query.measures, len(keys), results)
+    digits = tenants[0].minor_digits
     return {
         "statistics": [
             {
@@ -39,7 +39,7 @@ async def statistics(
             }
             for label in sorted(sums, key=lambda label: merge.sort_key(keys, label, nulls_last=True))
         ],
-        "from": asked.format(asked.start),
-        "to": asked.format(asked.end),
+        "from": period.format(period.start),
+        "to": period.format(period.end),
         "result_type": "statistics",
     }

@@ -1,4 +1,4 @@
-"""An answer of a report as text or as a table of rows, whatever its format."""
+"""Renders the result of a report as JSON, CSV or a table, for each result type."""
 
 import csv
 import io
@@ -14,27 +14,27 @@ Row = Sequence[Any]
 _encoder = msgspec.json.Encoder(decimal_format="number")
 
 
-def to_json(answer: ReportResult) -> str:
-    """The answer as the API gives it, laid out."""
-    return msgspec.json.format(_encoder.encode(answer), indent=2).decode() + "\n"
+def to_json(result: ReportResult) -> str:
+    """Renders a result as indented JSON, as the API returns it."""
+    return msgspec.json.format(_encoder.encode(result), indent=2).decode() + "\n"
 
 
-def to_csv(answer: ReportResult) -> str:
-    """RFC 4180 with a header: a line a record; of a timeseries a line a value, with its bucket, zone and labels.
+def to_csv(result: ReportResult) -> str:
+    """Renders a result as RFC 4180 with a header, one line for each record or value of a timeseries.
 
     Arrays and objects are JSON, null is empty.
     """
-    header, rows = to_table(answer)
-    written = io.StringIO()
-    # The module's own line ends are RFC 4180's.
-    writer = csv.writer(written)
+    header, rows = to_table(result)
+    buffer = io.StringIO()
+    # The default line terminator of csv is that of RFC 4180.
+    writer = csv.writer(buffer)
     writer.writerow(header)
     writer.writerows([cell_text(value) for value in row] for row in rows)
-    return written.getvalue()
+    return buffer.getvalue()
 
 
 def cell_text(value: object) -> str:
-    """A value as a cell: null is empty, arrays and objects are JSON."""
+    """Renders a value as a cell: null is empty, arrays and objects are JSON."""
     if value is None:
         return ""
     if isinstance(value, msgspec.Raw):
@@ -44,25 +44,25 @@ def cell_text(value: object) -> str:
     return str(value)
 
 
-def to_table(answer: ReportResult) -> tuple[list[str], Iterator[Row] | list[Row]]:
-    """Header and rows, a row a record, a group or a value."""
-    if answer["result_type"] == "records":
-        return _of_objects(answer["records"])
-    if answer["result_type"] == "statistics":
-        return _of_objects([{**each["label"], **each["values"]} for each in answer["statistics"]])
-    labels = list(dict.fromkeys(key for each in answer["series"] for key in each["label"]))
+def to_table(result: ReportResult) -> tuple[list[str], Iterator[Row] | list[Row]]:
+    """The header and rows of a result, one row for each record, group or value."""
+    if result["result_type"] == "records":
+        return _objects_to_table(result["records"])
+    if result["result_type"] == "statistics":
+        return _objects_to_table([{**each["label"], **each["values"]} for each in result["statistics"]])
+    labels = list(dict.fromkeys(key for each in result["series"] for key in each["label"]))
 
     def values() -> Iterator[Row]:
-        for each in answer["series"]:
-            named = [each["label"].get(key) for key in labels]
-            zone = each.get("timezone", answer["range_timezone"])
-            for bucket, value in zip(answer["time_buckets"], each["values"], strict=True):
+        for each in result["series"]:
+            label = [each["label"].get(key) for key in labels]
+            zone = each.get("timezone", result["range_timezone"])
+            for bucket, value in zip(result["time_buckets"], each["values"], strict=True):
                 if value is not None:
-                    yield [bucket, zone, *named, value]
+                    yield [bucket, zone, *label, value]
 
     return ["bucket", "timezone", *labels, "value"], values()
 
 
-def _of_objects(objects: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[Row]]:
+def _objects_to_table(objects: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[Row]]:
     keys = list(dict.fromkeys(key for each in objects for key in each))
     return keys, [[each.get(key) for key in keys] for each in objects]

@@ -1,11 +1,11 @@
-"""The filter of a request: a tree of operations, checked against the report's fields."""
+"""Parses the filter of a request: a tree of operations, validated against the report's fields."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from regulars.query.errors import ErrorCollector, ParameterError, missing, not_in, unknown_parameter
+from regulars.query.errors import ErrorCollector, ParameterError, json_type, missing, not_in, unknown_parameter
 from regulars.query.parser.filter_values import (
     EQUALITY_OPERATIONS,
     LIST_TYPES,
@@ -27,41 +27,41 @@ MAX_NODES = 100
 
 LOGICAL_TYPES = ("and", "or", "not")
 COMPARISON_TYPES = (*EQUALITY_OPERATIONS, *ORDER_OPERATIONS, *TEXT_OPERATIONS)
-# Older clients know one operation by a name with a slip in it.
-_SPELLINGS = {**{name: name for name in COMPARISON_TYPES}, "greated_than": "greater_than"}
+# Older clients misspell one operation.
+_OPERATION_NAMES = {**{name: name for name in COMPARISON_TYPES}, "greated_than": "greater_than"}
 
-_OF_LISTS = frozenset(("in", "not_in", "between"))
+_LIST_OPERATIONS = frozenset(("in", "not_in", "between"))
 
 _Path = tuple[str | int, ...]
-_Link = tuple[Any, _Path]
-"""Where a node stands: the link of the node above it, or None, and the steps from there."""
+_Position = tuple[Any, _Path]
+"""The position of a node: the position of its parent, or None, and the path from there."""
 
 
 class _TooManyError(Exception):
-    """The tree has more nodes than are allowed."""
+    """Raised where a tree has more nodes than are allowed."""
 
 
-class _WrongError(Exception):
-    """A node can't be read: what is wrong, and where below it."""
+class _InvalidNodeError(Exception):
+    """Raised for a node that cannot be parsed, with the error and its path below the node."""
 
-    def __init__(self, problem: ParameterError, *below: str | int) -> None:
-        self.problem = problem
-        self.below = below
-        super().__init__(problem.message)
+    def __init__(self, detail: ParameterError, *path: str | int) -> None:
+        self.detail = detail
+        self.path = path
+        super().__init__(detail.message)
 
 
-def parse(tree: object, report: Report, problems: ErrorCollector) -> FilterNode | None:
-    """The filter that a tree of JSON means, None for null. What is wrong with it is added to `problems`, in the tree's
-    own shape; what is given then is of no use.
+def parse(tree: object, report: Report, errors: ErrorCollector) -> FilterNode | None:
+    """Parses a filter from decoded JSON; None for null. Errors are added to `errors` by path, and then the returned
+    filter is incomplete.
     """
     if tree is None:
         return None
     root: _Path = ("filter",)
     try:
-        return _Reading(report, problems).node(tree, (None, root), 1)
+        return _FilterParser(report, errors).node(tree, (None, root), 1)
     except _TooManyError:
-        message = f"A filter has at most {MAX_NODES} nodes."
-        problems.replace(root, ParameterError("too_many_nodes", message, {"max": MAX_NODES}))
+        message = f"Filter too large: more than {MAX_NODES} nodes."
+        errors.replace(root, ParameterError("too_many_nodes", message, {"max": MAX_NODES}))
         return None
 
 
@@ -69,19 +69,19 @@ def parse(tree: object, report: Report, problems: ErrorCollector) -> FilterNode 
 
 
 @dataclass(frozen=True, slots=True)
-class _Comparable:
-    """A field that may be filtered by, and how its values are checked, by operation."""
+class _FilterableField:
+    """A filterable field and the validators of its values, by operation."""
 
     field: ReportField
-    checks: Mapping[str, Validator]
+    validators: Mapping[str, Validator]
     is_list: bool
     is_dotted: bool
 
 
 @lru_cache(maxsize=1024)
-def _comparables(report: Report) -> Mapping[str, _Comparable]:
+def _filterable_fields(report: Report) -> Mapping[str, _FilterableField]:
     return {
-        each.name: _Comparable(
+        each.name: _FilterableField(
             each,
             {operation: validator_for(operation, each) for operation in OPERATIONS[each.type]},
             each.type in LIST_TYPES,
@@ -93,171 +93,188 @@ def _comparables(report: Report) -> Mapping[str, _Comparable]:
 
 
 def object_key_of(field: ReportField, name: str) -> str | None:
-    """The name within an object that a dotted name speaks of."""
+    """The key within an object field that a dotted name refers to; None for the field itself."""
     return name[len(field.name) + 1 :] if name != field.name else None
 
 
 def find_field(name: str, report: Report) -> ReportField | None:
-    """The field of a name: its own, or of an object's part."""
+    """The field of a name, which may be dotted where the field is an object."""
     found = report.fields_by_name.get(name)
     if found is None and "." in name:
-        above = report.fields_by_name.get(name.split(".", 1)[0])
-        return above if above is not None and above.type in OBJECT_TYPES else None
+        parent = report.fields_by_name.get(name.split(".", 1)[0])
+        return parent if parent is not None and parent.type in OBJECT_TYPES else None
     return found
 
 
-def _unfit(name: object, report: Report) -> ParameterError:
-    """Why a filter can't name a field."""
+def _field_error(name: object, report: Report) -> ParameterError:
+    """Why a name cannot be used in a filter."""
     field = find_field(name, report) if isinstance(name, str) else None
     if field is None:
-        names = (f"{each.field.name}{'.<name>' * each.is_dotted}" for each in _comparables(report).values())
-        return not_in(names, "The field")
+        names = (f"{each.field.name}{'.<name>' * each.is_dotted}" for each in _filterable_fields(report).values())
+        return not_in(names, "field", name)
     if field.is_tenant_field:
-        return ParameterError("not_filterable", f"{field.name} is chosen by the header X-Customer.")
+        message = f"Field {field.name!r} is set by the X-Customer header, not by a filter."
+        return ParameterError("not_filterable", message)
     if not field.filterable:
-        return ParameterError("not_filterable", f"{field.name} can't be filtered by.")
-    return ParameterError("not_filterable", f"{name} is an object: name a part of it, as {name}.<name>.")
+        return ParameterError("not_filterable", f"Field {field.name!r} is not filterable.")
+    return ParameterError("not_filterable", f"Field {name!r} is an object. Name one of its keys: {name}.<name>.")
+
+
+def _operation_error(filterable: _FilterableField, operation_type: str) -> ParameterError:
+    allowed = list(filterable.validators)
+    message = f"Operation {operation_type!r} is not allowed for field {filterable.field.name!r}. "
+    return ParameterError("inclusion", f"{message}Allowed: {', '.join(allowed)}.", {"in": allowed})
 
 
 # Nodes ----------------------------------------------------------------------------------------------------------
 
 
-def _path(link: _Link) -> _Path:
-    above, steps = link
-    return steps if above is None else (*_path(above), *steps)
+def _path(position: _Position) -> _Path:
+    parent, steps = position
+    return steps if parent is None else (*_path(parent), *steps)
 
 
-class _Reading:
-    """One tree as it is read. Where a node stands is put together only when something is wrong with it."""
+class _FilterParser:
+    """Parses one tree. The path of a node is only built where it has an error."""
 
-    def __init__(self, report: Report, problems: ErrorCollector) -> None:
+    def __init__(self, report: Report, errors: ErrorCollector) -> None:
         self._report = report
-        self._comparables = _comparables(report)
-        self._problems = problems
+        self._filterable_fields = _filterable_fields(report)
+        self._errors = errors
         self._nodes = 0
         self._values = 0
 
-    def node(self, tree: object, link: _Link, level: int) -> FilterNode | None:
+    def node(self, tree: object, position: _Position, depth: int) -> FilterNode | None:
         self._nodes += 1
         if self._nodes > MAX_NODES:
             raise _TooManyError
         try:
-            return self._read(tree, link, level)
-        except _WrongError as error:
-            self._problems.add((*_path(link), *error.below), error.problem)
+            return self._parse(tree, position, depth)
+        except _InvalidNodeError as error:
+            self._errors.add((*_path(position), *error.path), error.detail)
             return None
 
-    def _read(self, tree: object, link: _Link, level: int) -> FilterNode | None:
+    def _parse(self, tree: object, position: _Position, depth: int) -> FilterNode | None:
         if not isinstance(tree, dict):
-            raise _WrongError(ParameterError("must_be_an_object", "A node of a filter must be an object."))
-        if level > MAX_DEPTH:
-            message = f"A filter has at most {MAX_DEPTH} levels."
-            raise _WrongError(ParameterError("too_deep", message, {"max": MAX_DEPTH}))
-        kind = tree.get("type")
-        if isinstance(kind, str) and (comparison := _SPELLINGS.get(kind)):
-            return self._operation(comparison, tree, link)
-        if kind == "and" or kind == "or":
-            return self._several(kind, tree, link, level)
-        if kind == "not":
-            return self._negated(tree, link, level)
-        if kind is None:
-            raise _WrongError(missing("The type of the node"), "type")
-        raise _WrongError(not_in((*LOGICAL_TYPES, *COMPARISON_TYPES), "The type"), "type")
+            message = f"A filter node must be an object, not {json_type(tree)}."
+            raise _InvalidNodeError(ParameterError("must_be_an_object", message))
+        if depth > MAX_DEPTH:
+            message = f"Filter too deep: more than {MAX_DEPTH} levels."
+            raise _InvalidNodeError(ParameterError("too_deep", message, {"max": MAX_DEPTH}))
+        operation_type = tree.get("type")
+        if isinstance(operation_type, str) and (comparison := _OPERATION_NAMES.get(operation_type)):
+            return self._operation(comparison, tree, position)
+        if operation_type == "and" or operation_type == "or":
+            return self._combination(operation_type, tree, position, depth)
+        if operation_type == "not":
+            return self._negation(tree, position, depth)
+        if operation_type is None:
+            raise _InvalidNodeError(missing("type"), "type")
+        raise _InvalidNodeError(not_in((*LOGICAL_TYPES, *COMPARISON_TYPES), "operation", operation_type), "type")
 
-    def _keys(self, tree: Mapping[str, Any], link: _Link, known: Sequence[str]) -> None:
+    def _reject_unknown_keys(self, tree: Mapping[str, Any], position: _Position, known: Sequence[str]) -> None:
         for name in tree:
             if name not in known:
-                self._problems.add((*_path(link), name), unknown_parameter(name, known))
+                self._errors.add((*_path(position), name), unknown_parameter(name, known))
 
-    def _several(self, kind: str, tree: Mapping[str, Any], link: _Link, level: int) -> FilterNode:
-        self._keys(tree, link, ("type", "operations"))
+    def _combination(self, operation_type: str, tree: Mapping[str, Any], position: _Position, depth: int) -> FilterNode:
+        self._reject_unknown_keys(tree, position, ("type", "operations"))
         operations = tree.get("operations")
         if operations is None or operations == []:
-            raise _WrongError(missing("What to combine, at least one operation,"), "operations")
+            raise _InvalidNodeError(missing("operations", "Give at least one operation."), "operations")
         if not isinstance(operations, list):
-            raise _WrongError(ParameterError("must_be_an_array", "The operations must be an array."), "operations")
-        nodes = [self.node(each, (link, ("operations", place)), level + 1) for place, each in enumerate(operations)]
-        return LogicalNode(kind, tuple(each for each in nodes if each is not None))
+            message = f"Must be an array of operations, not {json_type(operations)}."
+            raise _InvalidNodeError(ParameterError("must_be_an_array", message), "operations")
+        nodes = [self.node(each, (position, ("operations", index)), depth + 1) for index, each in enumerate(operations)]
+        return LogicalNode(operation_type, tuple(each for each in nodes if each is not None))
 
-    def _negated(self, tree: Mapping[str, Any], link: _Link, level: int) -> FilterNode | None:
-        self._keys(tree, link, ("type", "operation"))
+    def _negation(self, tree: Mapping[str, Any], position: _Position, depth: int) -> FilterNode | None:
+        self._reject_unknown_keys(tree, position, ("type", "operation"))
         if tree.get("operation") is None:
-            raise _WrongError(missing("The operation that must not hold"), "operation")
-        node = self.node(tree["operation"], (link, ("operation",)), level + 1)
+            raise _InvalidNodeError(missing("operation"), "operation")
+        node = self.node(tree["operation"], (position, ("operation",)), depth + 1)
         return None if node is None else LogicalNode("not", (node,))
 
-    def _operation(self, kind: str, tree: Mapping[str, Any], link: _Link) -> FilterNode | None:
+    def _operation(self, operation_type: str, tree: Mapping[str, Any], position: _Position) -> FilterNode | None:
         if len(tree) != 3 or "value" not in tree:
-            self._keys(tree, link, ("type", "field", "value"))
+            self._reject_unknown_keys(tree, position, ("type", "field", "value"))
             if "value" not in tree:
-                self._problems.add((*_path(link), "value"), missing("The value to compare with (null is one)"))
-        comparable, within = self._compared_field(tree.get("field"))
-        checked = comparable.checks.get(kind)
-        if checked is None:
-            raise _WrongError(not_in(comparable.checks, f"The type, for {comparable.field.name},"), "type")
+                self._errors.add((*_path(position), "value"), missing("value", "Use null to compare with null."))
+        filterable, key = self._compared_field(tree.get("field"))
+        validate = filterable.validators.get(operation_type)
+        if validate is None:
+            raise _InvalidNodeError(_operation_error(filterable, operation_type), "type")
         if "value" not in tree:
             return None
         value = tree["value"]
-        if kind in _OF_LISTS:
-            return Comparison(kind, comparable.field, within, self._list(kind, checked, value, link))
+        if operation_type in _LIST_OPERATIONS:
+            return Comparison(
+                operation_type, filterable.field, key, self._list(operation_type, validate, value, position)
+            )
         if value is None:
-            if kind not in ("equal", "not_equal"):
-                raise _WrongError(missing("A value that is not null"), "value")
-            return Comparison(kind, comparable.field, within, None)
-        if comparable.is_list and kind != "contains":
-            message = "An array is equal to null alone, which means that it is empty: use in or contains."
-            raise _WrongError(ParameterError("inclusion", message, {"in": [None]}), "value")
+            if operation_type not in ("equal", "not_equal"):
+                raise _InvalidNodeError(
+                    ParameterError("presence", f"Operation {operation_type!r} does not accept null."), "value"
+                )
+            return Comparison(operation_type, filterable.field, key, None)
+        if filterable.is_list and operation_type != "contains":
+            message = "An array can only be equal to null, which matches empty arrays. Use in or contains for elements."
+            raise _InvalidNodeError(ParameterError("inclusion", message, {"in": [None]}), "value")
         try:
-            return Comparison(kind, comparable.field, within, checked(value))
+            return Comparison(operation_type, filterable.field, key, validate(value))
         except InvalidValueError as error:
-            raise _WrongError(error.detail, "value") from None
+            raise _InvalidNodeError(error.detail, "value") from None
 
-    def _compared_field(self, name: object) -> tuple[_Comparable, str | None]:
-        """The field of a name, and the name within it where it is an object."""
+    def _compared_field(self, name: object) -> tuple[_FilterableField, str | None]:
+        """The field of a name, and the key within it where it is an object."""
         if name is None:
-            raise _WrongError(missing("The field to compare"), "field")
+            raise _InvalidNodeError(missing("field"), "field")
         if isinstance(name, str):
-            found = self._comparables.get(name)
+            found = self._filterable_fields.get(name)
             if found is not None and not found.is_dotted:
                 return found, None
-            above, dot, within = name.partition(".")
-            found = self._comparables.get(above)
+            parent, dot, key = name.partition(".")
+            found = self._filterable_fields.get(parent)
             if dot and found is not None and found.is_dotted:
                 try:
-                    return found, check_text(within)
+                    return found, check_text(key)
                 except InvalidValueError as error:
-                    raise _WrongError(error.detail, "field") from None
-        raise _WrongError(_unfit(name, self._report), "field")
+                    raise _InvalidNodeError(error.detail, "field") from None
+        raise _InvalidNodeError(_field_error(name, self._report), "field")
 
-    def _list(self, kind: str, checked: Validator, value: object, link: _Link) -> tuple[Any, ...]:
+    def _list(self, operation_type: str, validate: Validator, value: object, position: _Position) -> tuple[Any, ...]:
         if not isinstance(value, list):
-            raise _WrongError(ParameterError("must_be_an_array", "The value must be an array."), "value")
-        if kind == "between" and len(value) != 2:
-            message = "Must be two values, the least and the greatest."
-            raise _WrongError(ParameterError("wrong_length", message, {"is": 2}), "value")
+            raise _InvalidNodeError(
+                ParameterError("must_be_an_array", f"Must be an array, not {json_type(value)}."), "value"
+            )
+        if operation_type == "between" and len(value) != 2:
+            message = f"Must have two elements, minimum and maximum, not {len(value)}."
+            raise _InvalidNodeError(ParameterError("wrong_length", message, {"is": 2}), "value")
         self._values += len(value)
         if self._values > MAX_LIST_VALUES:
-            message = f"The lists of a filter must have at most {MAX_LIST_VALUES} values in all."
-            raise _WrongError(ParameterError("too_long", message, {"maximum": MAX_LIST_VALUES}), "value")
-        has_nulls = kind != "between"
+            message = f"Too many values: the arrays of a filter may have at most {MAX_LIST_VALUES} values in total."
+            raise _InvalidNodeError(ParameterError("too_long", message, {"maximum": MAX_LIST_VALUES}), "value")
+        has_nulls = operation_type != "between"
         try:
-            return tuple([None if each is None and has_nulls else checked(each) for each in value])
+            return tuple([None if each is None and has_nulls else validate(each) for each in value])
         except InvalidValueError:
-            # All that do not fit are told, which only who sends some has to wait for.
-            self._misfits(checked, value, has_nulls, link)
+            # Every invalid value is reported; only invalid requests pay for the second pass.
+            self._report_invalid_values(validate, value, has_nulls, position)
             return ()
 
-    def _misfits(self, checked: Validator, value: list[Any], has_nulls: bool, link: _Link) -> None:
-        for place, each in enumerate(value):
+    def _report_invalid_values(
+        self, validate: Validator, value: list[Any], has_nulls: bool, position: _Position
+    ) -> None:
+        for index, each in enumerate(value):
             try:
                 if each is not None or not has_nulls:
-                    checked(each)
+                    validate(each)
             except InvalidValueError as error:
-                self._problems.add((*_path(link), "value", place), error.detail)
+                self._errors.add((*_path(position), "value", index), error.detail)
 
 
 def canonical_form(node: FilterNode | None) -> Any:
-    """A filter as plain values, the same for the same filter, to be told apart from others."""
+    """A filter as plain values that are equal for equal filters, for fingerprints."""
     if node is None:
         return None
     if isinstance(node, LogicalNode):

@@ -1,4 +1,4 @@
-"""From when to when a request asks, as the clocks of its customers say."""
+"""The time range of a request, in the time zone of its tenants."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ LOCAL_TIMEZONE = "local"
 
 @dataclass(frozen=True, slots=True)
 class TimeRange:
-    """From `start` to `end`: instants where all customers are in one zone, else wall times, the same in each zone."""
+    """From `start` to `end`: instants where all tenants share a time zone, else local times, the same in each zone."""
 
     start: datetime
     end: datetime
@@ -23,46 +23,48 @@ class TimeRange:
 
     @property
     def timezone_name(self) -> str:
-        """The zone that it is read in, or `local`."""
+        """The time zone of the range, or `local`."""
         return self.zone.key if self.zone is not None else LOCAL_TIMEZONE
 
     @property
     def duration(self) -> timedelta:
-        """How long it is."""
+        """The length of the range."""
         return self.end - self.start
 
     def instants_in(self, zone: ZoneInfo) -> tuple[datetime, datetime]:
-        """The instants, in UTC, at which it begins and ends for a customer in a zone."""
+        """The start and end, in UTC, for a tenant in a time zone."""
         if self.zone is not None:
             return self.start, self.end
         return timestamps.local_to_utc(self.start, zone.key), timestamps.local_to_utc(self.end, zone.key)
 
     def format(self, at: datetime) -> str:
-        """A time of it, ISO 8601 with milliseconds: with its zone's offset, or without one where there are several."""
-        return at.astimezone(self.zone).isoformat(timespec="milliseconds") if self.zone is not None else _plain(at)
+        """Formats a time as ISO 8601 with milliseconds; with an offset unless the tenants have several time zones."""
+        return (
+            at.astimezone(self.zone).isoformat(timespec="milliseconds") if self.zone is not None else _format_local(at)
+        )
 
 
-def _plain(wall: datetime) -> str:
-    return wall.isoformat(timespec="milliseconds")
+def _format_local(local_time: datetime) -> str:
+    return local_time.isoformat(timespec="milliseconds")
 
 
-def resolve_range(query: ReportQuery, customers: Sequence[Tenant]) -> TimeRange:
-    """The range that a query asks about.
+def resolve_range(query: ReportQuery, tenants: Sequence[Tenant]) -> TimeRange:
+    """The time range of a query.
 
-    With one zone, what has no offset is read in it. With several, both times are UTC, and what they say there is wall
-    time in each zone. Raises InvalidParametersError where it ends before it begins.
+    With one time zone, times without an offset are local to it. With several, both times are converted to UTC and the
+    result is taken as local time in each zone. Raises InvalidParametersError where the range ends before it begins.
     """
-    names = {each.timezone for each in customers}
+    names = {each.timezone for each in tenants}
     zone = timestamps.zone_info(names.pop()) if len(names) == 1 else None
-    start, end = (_read(each, zone) for each in (query.start, query.end))
+    start, end = (_resolve(each, zone) for each in (query.start, query.end))
     if start > end:
-        raise invalid_parameter(("to",), "greater_than_or_equal_to", "Must not be before from.", than="from")
+        raise invalid_parameter(("to",), "greater_than_or_equal_to", "Must not be before 'from'.", than="from")
     return TimeRange(start, end, zone)
 
 
-def _read(at: datetime | None, zone: ZoneInfo | None) -> datetime:
+def _resolve(at: datetime | None, zone: ZoneInfo | None) -> datetime:
     if at is None:
-        raise ValueError("a range needs both of its ends")
+        raise ValueError("a time range needs a start and an end")
     if at.tzinfo is not None:
         at = at.astimezone(UTC)
         return at if zone is not None else at.replace(tzinfo=None)

@@ -1,4 +1,4 @@
-"""Which elements a list has, as bits: a test of a million lists costs what a test of a million numbers costs."""
+"""Bitset index of a column of lists: testing lists for elements becomes testing bits of integers."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -9,16 +9,16 @@ import pyarrow as pa
 
 WORD_BITS = 64
 MAX_ELEMENTS = 32 * WORD_BITS
-"""A column of lists with more kinds of elements than these is tested list by list."""
+"""Columns with more distinct elements are not indexed, and their lists are tested one by one."""
 
 MASKS_TYPE = pa.list_(pa.uint64())
 
 
 @dataclass
 class BitsetIndex:
-    """The elements that are known in a column of lists, each with its bit: bit n is bit n % 64 of word n // 64.
+    """The elements of a column of lists and their bits: bit n is bit n % 64 of word n // 64.
 
-    `words` are those that there are columns for.
+    `word_count` is the number of words that the table has columns for.
     """
 
     column: str
@@ -27,23 +27,23 @@ class BitsetIndex:
     is_overflowed: bool = False
 
     def word_column(self, number: int) -> str:
-        """The name of the column that holds a word."""
+        """The name of the column of a word."""
         return f'"{self.column}:{number}"'
 
     @property
     def required_words(self) -> int:
-        """How many words there must be."""
+        """The number of words that all elements need."""
         return self.word_count if self.is_overflowed else -(-len(self.bit_by_element) // WORD_BITS)
 
     def encode(self, lists: pa.Array) -> pa.Array:
-        """The words of lists, which are given as JSON; elements that are new get their bits."""
-        told_apart = lists.dictionary_encode()
-        masks = [self._mask(each) for each in told_apart.dictionary.to_pylist()]
-        return pa.array(masks, MASKS_TYPE).take(told_apart.indices)
+        """Encodes lists, which are JSON, as words; assigns bits to new elements."""
+        distinct = lists.dictionary_encode()
+        masks = [self._mask(each) for each in distinct.dictionary.to_pylist()]
+        return pa.array(masks, MASKS_TYPE).take(distinct.indices)
 
-    def _mask(self, written: str) -> list[int]:
+    def _mask(self, text: str) -> list[int]:
         words: list[int] = []
-        for each in msgspec.json.decode(written):
+        for each in msgspec.json.decode(text):
             if each is None or self.is_overflowed:
                 continue
             bit = self.bit_by_element.setdefault(each, len(self.bit_by_element))
@@ -54,12 +54,12 @@ class BitsetIndex:
             words[bit // WORD_BITS] |= 1 << bit % WORD_BITS
         return words
 
-    def overlap_condition(self, wanted: Iterable[Any], owner: str) -> str:
-        """DuckDB's condition that a list of the relation `owner` has one of these elements."""
+    def overlap_condition(self, elements: Iterable[Any], owner: str) -> str:
+        """The SQL condition that a list of the relation `owner` has any of these elements."""
         masks: dict[int, int] = {}
-        for each in wanted:
+        for each in elements:
             bit = self.bit_by_element.get(each)
-            # One that is being learned while this is asked is in no row yet that can be seen.
+            # No visible row contains an element whose word is still being added.
             if bit is not None and bit // WORD_BITS < self.word_count:
                 masks[bit // WORD_BITS] = masks.get(bit // WORD_BITS, 0) | 1 << bit % WORD_BITS
         tests = [

@@ -1,4 +1,4 @@
-"""A community's members in columns: an in-memory DuckDB of its own."""
+"""The columnar replica of one community's members: a table in an in-memory DuckDB."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
@@ -20,32 +20,30 @@ _SESSION = f"""
 ATTACH ':memory:' AS {REPLICA_DATABASE} (COMPRESS);
 SET TimeZone = 'UTC';
 SET preserve_insertion_order = false;
--- Several requests share the cores better than the threads of each.
+-- Parallel requests use the cores better than parallel threads of one request.
 SET threads = 1;
 SET autoinstall_known_extensions = false;
 """
 
-_SEALED = """
+_LOCK_DOWN = """
 SET enable_external_access = false;
 SET lock_configuration = true;
 """
 
 _EMPTY_BYTES = 5_000_000
-"""What DuckDB takes for itself."""
+"""Memory of an empty DuckDB."""
 
-_CHANGES_BEFORE_PACKED = 50_000
-"""After so many changed rows they are compressed too, and the room of the old ones is used again."""
-
+_CHANGES_BEFORE_CHECKPOINT = 50_000
+"""After this many changed rows a checkpoint compresses them and reclaims the space of old versions."""
 
 _FETCH_ROWS = 1_000
-"""Rows that are fetched in one call, during which no other thread runs."""
+"""Rows of one fetch call, during which the GIL is held."""
 
 
 class MemberReplica:
-    """The table, changed by one thread at a time and read by any number of others.
+    """A table of members, written by one thread at a time and read by any number of others.
 
-    `columns` are those that it has. `due_at` is when the first of the values
-    changes by the clock, `oldest_epoch` the epoch of the oldest of them, `bytes` the memory that it takes.
+    `next_due_at` is when the first of its values changes by the clock, `oldest_version` the lowest version of its values.
     """
 
     def __init__(self, megabytes: int) -> None:
@@ -57,13 +55,13 @@ class MemberReplica:
         self._changed = 0
         self._connection = duckdb.connect()
         self._connection.execute(_SESSION)
-        # What does not fit goes to where temporary files go. DuckDB makes this folder only then, and takes it away.
+        # DuckDB spills to this folder, which it creates when needed and removes.
         self._connection.execute(
-            f"SET memory_limit = '{megabytes}MB'; SET temp_directory = '{spill_folder()}'; {_SEALED}"
+            f"SET memory_limit = '{megabytes}MB'; SET temp_directory = '{spill_folder()}'; {_LOCK_DOWN}"
         )
 
     def fetch(self, plan: ReplicaPlan, values: Sequence[Any]) -> list[tuple[Any, ...]]:
-        """The rows of a statement, in any thread."""
+        """Runs a statement; gives its rows. Thread-safe."""
         with self._connection.cursor() as cursor:
             cursor.execute(*plan.render(self.bitsets, values))
             found: list[tuple[Any, ...]] = []
@@ -71,23 +69,25 @@ class MemberReplica:
                 found += rows
             return found
 
-    def fill(self, given: pa.RecordBatchReader, columns: Sequence[ReplicaColumn]) -> None:
-        """Makes the table of rows with these columns, in any order."""
-        self._stage(given, columns)
-        self._connection.execute(f"CREATE TABLE {_MEMBERS} AS SELECT {self._staged(columns)}, 0 AS version FROM staged")
+    def fill(self, batches: pa.RecordBatchReader, columns: Sequence[ReplicaColumn]) -> None:
+        """Creates the table from rows with these columns."""
+        self._stage(batches, columns)
+        self._connection.execute(
+            f"CREATE TABLE {_MEMBERS} AS SELECT {self._staged_list(columns)}, 0 AS version FROM staged"
+        )
         self.columns = list(columns)
-        self._packed()
+        self._checkpoint()
 
-    def add_columns(self, given: pa.RecordBatchReader, columns: Sequence[ReplicaColumn]) -> None:
-        """Adds columns; `given` has a row for each member, its first column the profile's id."""
-        self._stage(given, columns)
+    def add_columns(self, batches: pa.RecordBatchReader, columns: Sequence[ReplicaColumn]) -> None:
+        """Adds columns; `batches` has a row for each member, its first column the profile's id."""
+        self._stage(batches, columns)
         replaced = [f'"{each.name}"' for each in columns[1:] if each in self.columns]
-        kept = f"kept.* EXCLUDE ({', '.join(replaced)})" if replaced else "kept.*"
+        current = f"current.* EXCLUDE ({', '.join(replaced)})" if replaced else "current.*"
         self._connection.execute(
             f"""
             CREATE TABLE {REPLICA_DATABASE}.widened AS
-            SELECT {kept}, {self._staged(columns[1:])}
-            FROM {_MEMBERS} AS kept
+            SELECT {current}, {self._staged_list(columns[1:])}
+            FROM {_MEMBERS} AS current
             LEFT JOIN staged USING (profile_id)
             """
         )
@@ -95,11 +95,11 @@ class MemberReplica:
             f"BEGIN; DROP TABLE {_MEMBERS}; ALTER TABLE {REPLICA_DATABASE}.widened RENAME TO members; COMMIT"
         )
         self.columns += [each for each in columns if each not in self.columns]
-        self._packed()
+        self._checkpoint()
 
-    def replace_members(self, given: pa.RecordBatchReader, version: int) -> None:
-        """Puts profiles in the place of their rows of before: all columns, and `is_member`."""
-        changed = self._stage(given, self.columns, ", is_member")
+    def replace_members(self, batches: pa.RecordBatchReader, version: int) -> None:
+        """Replaces the rows of profiles; `batches` has all columns, and `is_member`."""
+        changed = self._stage(batches, self.columns, ", is_member")
         if not changed:
             return
         self._connection.execute(
@@ -107,121 +107,121 @@ class MemberReplica:
             BEGIN;
             DELETE FROM {_MEMBERS} WHERE profile_id IN (SELECT profile_id FROM staged);
             INSERT INTO {_MEMBERS} BY NAME
-            SELECT {self._staged(self.columns)}, {version} AS version
+            SELECT {self._staged_list(self.columns)}, {version} AS version
             FROM staged
             WHERE is_member;
             COMMIT
             """
         )
-        self._settled(changed)
+        self._after_change(changed)
 
-    def update_values(self, given: pa.Table, columns: Sequence[ReplicaColumn]) -> None:
-        """Gives members that are there other values; the first column is the profile's id."""
-        changed = self._stage(given.to_reader(), columns)
-        settings = [f"{name} = {value}" for name, value in self._named(columns[1:]).items()]
+    def update_values(self, batches: pa.Table, columns: Sequence[ReplicaColumn]) -> None:
+        """Updates columns of existing members; the first column is the profile's id."""
+        changed = self._stage(batches.to_reader(), columns)
+        settings = [f"{name} = {value}" for name, value in self._staged_expressions(columns[1:]).items()]
         self._connection.execute(
             f"""
-            UPDATE {REPLICA_DATABASE}.members AS kept  -- of one community
+            UPDATE {REPLICA_DATABASE}.members AS current  -- of one community
             SET {", ".join(settings)}
             FROM staged
-            WHERE kept.profile_id = staged.profile_id
+            WHERE current.profile_id = staged.profile_id
             """
         )
-        self._settled(changed)
+        self._after_change(changed)
 
-    def due_profile_ids(self, now: datetime, epoch: int, version: int, most: int) -> list[UUID]:
-        """Profiles whose values are due at `now`, or older than the epoch, as far as their rows are of that version
-        or an older one.
+    def due_profile_ids(self, now: datetime, values_version: int, version: int, limit: int) -> list[UUID]:
+        """Profiles whose values are due at `now` or older than `values_version`, and whose rows are not newer than
+        `version`.
         """
         found = self._connection.execute(
             f"""
             SELECT profile_id
             FROM {_MEMBERS}
-            WHERE (next_change_at <= $now OR coalesce(values_version, 0) < $epoch) AND version <= $version
-            LIMIT {most}
+            WHERE (next_change_at <= $now OR coalesce(values_version, 0) < $values_version) AND version <= $version
+            LIMIT {limit}
             """,
-            {"now": now, "epoch": epoch, "version": version},
+            {"now": now, "values_version": values_version, "version": version},
         ).fetchall()
         return [row[0] for row in found]
 
-    def count_due(self, now: datetime, epoch: int) -> int:
-        """How many members' values are due at `now`, or older than the epoch."""
+    def count_due(self, now: datetime, values_version: int) -> int:
+        """The number of members whose values are due at `now` or older than `values_version`."""
         return self._number(
-            f"SELECT count(*) FROM {_MEMBERS} WHERE next_change_at <= $now OR coalesce(values_version, 0) < $epoch",
-            {"now": now, "epoch": epoch},
+            f"SELECT count(*) FROM {_MEMBERS} WHERE next_change_at <= $now OR coalesce(values_version, 0) < $values_version",
+            {"now": now, "values_version": values_version},
         )
 
-    def _stage(self, given: pa.RecordBatchReader, columns: Sequence[ReplicaColumn], more: str = "") -> int:
-        """Takes rows in, with the words of their lists, and gives the table the words that it lacks; gives how many
-        rows there are.
+    def _stage(self, batches: pa.RecordBatchReader, columns: Sequence[ReplicaColumn], extra_columns: str = "") -> int:
+        """Stages rows with the bitsets of their lists, and adds bitset columns that the table lacks; gives the number of
+        rows.
         """
         lists = [each.name for each in columns if each.element_type]
         for name in lists:
             self.bitsets.setdefault(name, BitsetIndex(name))
-        counted = 0
+        row_count = 0
 
-        def batches() -> Iterator[pa.RecordBatch]:
-            nonlocal counted
-            for batch in given:
-                counted += batch.num_rows
+        def with_bitsets() -> Iterator[pa.RecordBatch]:
+            nonlocal row_count
+            for batch in batches:
+                row_count += batch.num_rows
                 words = [self.bitsets[name].encode(batch.column(name)) for name in lists]
                 yield pa.RecordBatch.from_arrays([*batch.columns, *words], schema=schema)
 
-        schema = pa.schema([*given.schema, *(pa.field(f"{name}:words", MASKS_TYPE) for name in lists)])
-        kept = [f'{each.duckdb_expression} AS "{each.name}"' for each in columns] + [
+        schema = pa.schema([*batches.schema, *(pa.field(f"{name}:words", MASKS_TYPE) for name in lists)])
+        expressions = [f'{each.duckdb_expression} AS "{each.name}"' for each in columns] + [
             f'"{name}:words"' for name in lists
         ]
-        self._connection.register("given", pa.RecordBatchReader.from_batches(schema, batches()))
+        self._connection.register("imported", pa.RecordBatchReader.from_batches(schema, with_bitsets()))
         try:
             self._connection.execute(
-                f"CREATE OR REPLACE TEMP TABLE staged AS SELECT {', '.join(kept)}{more} FROM given"
+                f"CREATE OR REPLACE TEMP TABLE staged AS SELECT {', '.join(expressions)}{extra_columns} FROM imported"
             )
         finally:
-            self._connection.unregister("given")
+            self._connection.unregister("imported")
         for column in columns:
             if column.element_type:
-                self._grow(column)
-        return counted
+                self._add_word_columns(column)
+        return row_count
 
-    def _grow(self, column: ReplicaColumn) -> None:
-        known = self.bitsets[column.name]
-        for number in range(known.word_count, known.required_words):
+    def _add_word_columns(self, column: ReplicaColumn) -> None:
+        index = self.bitsets[column.name]
+        for number in range(index.word_count, index.required_words):
             if column in self.columns:
                 self._connection.execute(
-                    f"ALTER TABLE {_MEMBERS} ADD COLUMN {known.word_column(number)} UBIGINT DEFAULT 0"
+                    f"ALTER TABLE {_MEMBERS} ADD COLUMN {index.word_column(number)} UBIGINT DEFAULT 0"
                 )
-            known.word_count = number + 1
+            index.word_count = number + 1
 
-    def _named(self, columns: Sequence[ReplicaColumn]) -> dict[str, str]:
-        """The columns of rows that are staged, and the words of their lists, by name."""
+    def _staged_expressions(self, columns: Sequence[ReplicaColumn]) -> dict[str, str]:
+        """The expressions of staged columns and of the bitsets of their lists, by column name."""
         found = {f'"{each.name}"': f'staged."{each.name}"' for each in columns}
         for each in columns:
             if each.element_type:
-                known = self.bitsets[each.name]
-                for number in range(known.word_count):
-                    found[known.word_column(number)] = f'coalesce(staged."{each.name}:words"[{number + 1}], 0)::UBIGINT'
+                index = self.bitsets[each.name]
+                for number in range(index.word_count):
+                    found[index.word_column(number)] = f'coalesce(staged."{each.name}:words"[{number + 1}], 0)::UBIGINT'
         return found
 
-    def _staged(self, columns: Sequence[ReplicaColumn]) -> str:
-        return ", ".join(f"{value} AS {name}" for name, value in self._named(columns).items())
+    def _staged_list(self, columns: Sequence[ReplicaColumn]) -> str:
+        return ", ".join(f"{value} AS {name}" for name, value in self._staged_expressions(columns).items())
 
-    def _settled(self, changed: int) -> None:
+    def _after_change(self, changed: int) -> None:
         self._changed += changed
-        if self._changed > _CHANGES_BEFORE_PACKED:
-            self._packed()
-        self._look()
+        if self._changed > _CHANGES_BEFORE_CHECKPOINT:
+            self._checkpoint()
+        self._update_statistics()
 
-    def _packed(self) -> None:
+    def _checkpoint(self) -> None:
         self._connection.execute("DROP TABLE staged")
         try:
             self._connection.execute(f"CHECKPOINT {REPLICA_DATABASE}")
             self._changed = 0
         except duckdb.TransactionException:
-            # The table can't be compressed while a statement reads it: the next change tries again.
-            self._changed = _CHANGES_BEFORE_PACKED
-        self._look()
+            # A checkpoint is not possible while a statement reads the table; the next change tries again.
+            self._changed = _CHANGES_BEFORE_CHECKPOINT
+        self._update_statistics()
 
-    def _look(self) -> None:
+    def _update_statistics(self) -> None:
         self.memory_bytes = _EMPTY_BYTES + self._number("SELECT sum(memory_usage_bytes) FROM duckdb_memory()")
         if NEXT_CHANGE in self.columns:
             self.next_due_at, self.oldest_version = self._connection.execute(

@@ -1,35 +1,32 @@
-"""Which transactions a snapshot of the database sees."""
+"""Snapshots of PostgreSQL: which transactions one sees."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class PgSnapshot:
-    """What pg_current_snapshot() says: all transactions before `end` are seen, except those that were `running`.
+    """A result of pg_current_snapshot(): it sees all transactions before `xmax` except those `in_progress`.
 
-    Snapshots of one database stand in a line, for transactions become visible one after the other: of two, one sees
-    all that the other sees.
+    Snapshots of one database are totally ordered, because transactions become visible one after another.
     """
 
     xmax: int
     in_progress: frozenset[int] = frozenset()
 
     @classmethod
-    def parse(cls, written: str) -> "PgSnapshot":
-        """The snapshot as PostgreSQL writes it: `10:14:10,13`."""
-        _, end, running = written.split(":")
-        return cls(int(end), frozenset(map(int, running.split(","))) if running else frozenset())
+    def parse(cls, text: str) -> "PgSnapshot":
+        """Parses the text of a snapshot, such as `10:14:10,13`."""
+        _, xmax, in_progress = text.split(":")
+        return cls(int(xmax), frozenset(map(int, in_progress.split(","))) if in_progress else frozenset())
 
     def is_ahead_of(self, other: "PgSnapshot") -> bool:
-        """Whether it sees a transaction that the other does not."""
-        later = max(0, self.xmax - other.xmax) - sum(other.xmax <= each < self.xmax for each in self.in_progress)
-        return later > 0 or any(each < self.xmax and each not in self.in_progress for each in other.in_progress)
+        """Whether this snapshot sees a transaction that the other does not."""
+        unfinishedr = max(0, self.xmax - other.xmax) - sum(other.xmax <= each < self.xmax for each in self.in_progress)
+        return unfinishedr > 0 or any(each < self.xmax and each not in self.in_progress for each in other.in_progress)
 
     @property
     def unseen_condition(self) -> str:
-        """The condition on `transaction_id` that holds for the transactions that it does not see: a range of an index
-        that begins with the oldest of them.
-        """
-        late = "".join(f" OR transaction_id = '{each}'::xid8" for each in sorted(self.in_progress))
+        """The SQL condition that `transaction_id` is not seen by this snapshot, as a range of an index."""
+        unfinished = "".join(f" OR transaction_id = '{each}'::xid8" for each in sorted(self.in_progress))
         oldest = min(self.in_progress, default=self.xmax)
-        return f"transaction_id >= '{oldest}'::xid8 AND (transaction_id >= '{self.xmax}'::xid8{late})"
+        return f"transaction_id >= '{oldest}'::xid8 AND (transaction_id >= '{self.xmax}'::xid8{unfinished})"

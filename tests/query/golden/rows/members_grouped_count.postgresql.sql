@@ -1,5 +1,5 @@
 -- Rows of members_grouped_count
--- Parameters: smallest, community
+-- Parameters: min_cell_size, community
 SELECT
     grouping_type, grouping_value,
     CASE WHEN sum(n) <= 0 OR sum(n) >= CAST($1 AS BIGINT) THEN CAST(sum(n) AS bigint) END AS members_count,

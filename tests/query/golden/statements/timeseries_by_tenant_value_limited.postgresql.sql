@@ -1,5 +1,5 @@
 -- timeseries by tenant value limited, as in members_count_history
--- Parameters: community, most
+-- Parameters: community, max_rows
 SELECT
     r.bucket AS bucket,
     CAST($1 AS INT) AS "community_id",

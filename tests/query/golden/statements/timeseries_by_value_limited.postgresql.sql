@@ -1,5 +1,5 @@
 -- timeseries by value limited, as in members_count_history
--- Parameters: most
+-- Parameters: max_rows
 SELECT
     r.bucket AS bucket,
     r.grouping_type AS "grouping_type",
