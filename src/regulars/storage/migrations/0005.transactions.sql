@@ -102,7 +102,8 @@ CREATE TABLE transaction_claims (
     PRIMARY KEY (community_id, id)
 );
 
-CREATE INDEX transaction_claims_unmatched ON transaction_claims (community_id, receipt_ref) WHERE transaction_id IS NULL;
+CREATE INDEX transaction_claims_unmatched ON transaction_claims (community_id, receipt_ref)
+    WHERE transaction_id IS NULL;
 CREATE INDEX transaction_claims_by_profile ON transaction_claims (community_id, profile_id);
 CREATE INDEX transaction_claims_by_transaction ON transaction_claims (community_id, transaction_id)
     WHERE transaction_id IS NOT NULL;
