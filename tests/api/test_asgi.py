@@ -1,4 +1,4 @@
-"""A process of the server: what it does before it answers."""
+"""A server process: garbage collection, and its end with its parent."""
 
 import gc
 import subprocess
@@ -7,22 +7,22 @@ import sys
 from regulars.api.asgi import freeze_startup_objects
 
 
-def test_what_stays_is_left_out_of_garbage_collections() -> None:
-    stays: list[object] = []
-    stays.append(stays)
+def test_objects_created_at_startup_are_not_garbage_collected() -> None:
+    startup_object: list[object] = []
+    startup_object.append(startup_object)
     try:
         freeze_startup_objects()
-        assert not any(each is stays for each in gc.get_objects())
+        assert not any(each is startup_object for each in gc.get_objects())
     finally:
         gc.unfreeze()
-    assert any(each is stays for each in gc.get_objects())
+    assert any(each is startup_object for each in gc.get_objects())
 
 
 _WORKER = """
 import os, signal, time
 from regulars.api import asgi
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
-asgi._end_with(os.getppid(), None, seconds=0.1)
+asgi._stop_with_parent(os.getppid(), None, grace_seconds=0.1)
 print("ready", flush=True)
 time.sleep(60)
 """
@@ -34,6 +34,6 @@ worker.stdout.readline()
 """
 
 
-def test_a_process_that_does_not_stop_ends_soon_after_the_one_that_serves() -> None:
-    # The worker holds the pipe of the errors open for as long as it lives.
+def test_a_worker_that_ignores_sigterm_ends_soon_after_its_parent() -> None:
+    # The worker keeps the pipe of standard error open as long as it runs.
     subprocess.run([sys.executable, "-c", _SERVER], check=True, stderr=subprocess.PIPE, timeout=30)

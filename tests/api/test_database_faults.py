@@ -257,7 +257,7 @@ async def test_a_system_error_is_503_and_rejects_nothing(subject: Subject, fault
     assert answer.json().get("rejected", 0) == 0
     (line,) = (each for each in logged if each["log_level"] == "error")
     assert line["event"] == "request.unavailable"
-    assert line["why"] not in answer.text
+    assert line["reason"] not in answer.text
     answer = await door(subject)
     assert answer.is_success, answer.text
     assert not answer.json().get("rejected")

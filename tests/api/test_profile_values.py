@@ -260,7 +260,7 @@ async def test_a_query_takes_a_thousand_profiles_and_not_one_more(club: Club) ->
 
 async def test_a_query_for_a_value_that_is_not_there_is_refused(club: Club) -> None:
     answer = await club.http.post(QUERY, json={"profile_ids": [], "names": ["luck"]})
-    assert (answer.status_code, answer.json()["errors"]) == (422, {"names": ["there is no aggregation 'luck'"]})
+    assert (answer.status_code, answer.json()["errors"]) == (422, {"names": ["has the unknown aggregation 'luck'"]})
 
 
 # Who may ------------------------------------------------------------------------------------------------
@@ -271,7 +271,7 @@ async def test_nobody_writes_values(club: Club, method: str) -> None:
     mine = await create_profile(club)
     answer = await club.http.request(method, aggregations_path(mine), json={"spend_all": 1})
     assert (answer.status_code, answer.headers["Allow"]) == (405, "GET, HEAD")
-    assert answer.json() == {"message": "Aggregations are read only: they follow from the facts."}
+    assert answer.json() == {"message": "Aggregations are computed and read-only."}
 
 
 async def test_the_first_versions_values_are_read_only_too(club: Club) -> None:

@@ -66,7 +66,7 @@ async def test_a_provider_that_is_not_set_up_is_let_in_nowhere(
     title = PROVIDERS_BY_NAME[name].title
     expected = (
         401,
-        f"{title} is not set up for this community: `regulars provider set {name} --community SLUG` gives it its key.",
+        f"{title} is not set up for this community: set its key with `regulars provider set {name} --community SLUG`.",
     )
     assert status_and_message(answer) == expected
     for slug in ("nowhere", "a%20b", "a%2Fb", "é"):
@@ -118,7 +118,7 @@ async def test_a_truncated_body_is_refused_and_is_one_log_line(provided: Provide
     await provided.set_up(name, KEYS[name])
     with structlog.testing.capture_logs() as logged:
         answer = await send_truncated(provided.club, "POST", provided.path(name), b'{"signature": ')
-    assert status_and_message(answer) == (400, "The body is truncated or malformed after 14 bytes: send it again.")
+    assert status_and_message(answer) == (400, "The body is truncated or malformed after 14 bytes. Send it again.")
     assert [(each["event"], each["log_level"]) for each in logged] == [("request.truncated", "info")]
 
 
@@ -155,7 +155,7 @@ async def test_what_nobody_foresaw_is_logged_and_no_provider_learns_of_it(provid
     await provided.set_up("sendgrid", KEYS["sendgrid"])
     await provided.set_up("sendgrid", "no key at all")
     answer = await provided.sendgrid([])
-    assert status_and_message(answer) == (500, "Something went wrong here; it has been logged.")
+    assert status_and_message(answer) == (500, "Internal server error. It has been logged.")
 
 
 async def test_what_comes_several_times_at_once_is_kept_once(provided: ProviderClient) -> None:

@@ -228,4 +228,4 @@ async def test_the_profile_and_the_products_can_be_included(club: Club) -> None:
     listed = await get_json(club, "transactions", include="profile")
     assert [each["profile"] and each["profile"]["id"] for each in listed["data"]] == [member, None]
     refused = await get_json(club, "transactions", 422, include="nobody")
-    assert refused["errors"] == {"include": ["knows no 'nobody'; there is: profile, product"]}
+    assert refused["errors"] == {"include": ["has the unknown name 'nobody'. Allowed: profile, product"]}

@@ -1,4 +1,4 @@
-"""Facts in bulk over HTTP: NDJSON or CSV of any length, streamed, packed or not."""
+"""Bulk import over HTTP: NDJSON or CSV of any length, streamed, optionally compressed."""
 
 import asyncio
 import hashlib
@@ -35,16 +35,16 @@ from regulars.web.errors import ApiError
 from regulars.web.request_handler import run_write
 
 BATCH_ROWS = 2_000
-"""Most rows at once, in two commits, so that other writers never wait long."""
+"""Most rows of a batch, which is written in two commits, so that other writers do not wait long."""
 
 MAX_ZSTD_WINDOW_BYTES = 2**23
-"""Largest window of zstd: the limit of RFC 9659 for content that is sent over HTTP."""
+"""Largest window of zstd, as RFC 9659 limits it for content that is sent over HTTP."""
 
 DRAIN_SECONDS = 2.0
-"""How long the batch that is being written may take after the client has disconnected or the server stops."""
+"""How long the current batch may take after the client has disconnected or the app stops."""
 
 RETRY_AFTER_SECONDS = 10
-"""Seconds after which a client should send a refused import again."""
+"""Seconds after which a client should repeat a rejected import."""
 
 _log = structlog.get_logger("regulars.imports")
 
@@ -59,7 +59,7 @@ _FORMATS = {
     "application/json": FileFormat.NDJSON,
 }
 
-_PACKINGS = {
+_COMPRESSIONS = {
     "": Compression.NONE,
     "identity": Compression.NONE,
     "gzip": Compression.GZIP,
@@ -68,23 +68,25 @@ _PACKINGS = {
 }
 
 
-async def _import(call: RequestContext, request: Request) -> object:
-    entity = _entity(call.path_params["entity"])
-    form, packing = _form(request), _packing(request)
-    create_profiles, dry_run = (_flag(call.query_params, name) for name in ("create_profiles", "dry_run"))
-    with _import_slot(call), received_files.open_temporary(call.app.settings) as file:
-        # The body waits on disk: lines of one transaction may stand far apart.
-        size, digest = await _received(request, file, call.app.settings.max_import_bytes)
-        once = _once(request, digest)
-        if once is not None and (earlier := await _earlier(call, once)) is not None:
-            return earlier
+async def _import(context: RequestContext, request: Request) -> object:
+    entity = _entity(context.path_params["entity"])
+    file_format, compression = _file_format(request), _compression(request)
+    create_profiles, dry_run = (_boolean(context.query_params, name) for name in ("create_profiles", "dry_run"))
+    with _import_slot(context), received_files.open_temporary(context.app.settings) as file:
+        # The body is stored on disk, because the lines of one transaction may be far apart.
+        size, digest = await _store_body(request, file, context.app.settings.max_import_bytes)
+        key = _idempotency_key(request, digest)
+        if key is not None and (stored := await _stored_response(context, key)) is not None:
+            return stored
         importing = request.app.state.metrics_exporter.import_progress(entity)
-        ended = threading.Event()
-        source = FileSource(Path(), form, packing, size, limits=_limits(call.app.settings, ended), file=file)
+        is_aborted = threading.Event()
+        source = FileSource(
+            Path(), file_format, compression, size, limits=_limits(context.app.settings, is_aborted), file=file
+        )
         load = load_and_finish(
-            call.app.database,
-            call.app.group_committer,
-            call.community_id,
+            context.app.database,
+            context.app.group_committer,
+            context.community_id,
             entity,
             partial(source.rows, catalog.columns_of(entity)),
             LoadOptions(
@@ -95,40 +97,38 @@ async def _import(call: RequestContext, request: Request) -> object:
             ),
         )
         try:
-            summary = await _until_disconnect_or_stop(load, ended, request, call.app)
+            summary = await _until_disconnect_or_stop(load, is_aborted, request, context.app)
         except FileTooLargeError as error:
-            raise ApiError(413, f"{error} Rows that were stored before stay stored.") from None
-    answer = _answer(entity, summary)
-    if once is None:
-        return answer
-    return await run_write(replace(call, idempotency_key=once), 200, partial(_kept, answer))
+            raise ApiError(413, f"{error} Rows before that are stored.") from None
+    response = _response(entity, summary)
+    if key is None:
+        return response
+    return await run_write(replace(context, idempotency_key=key), 200, partial(_mark_response, response))
 
 
 def _entity(name: str) -> str:
     if name == "communities":
-        raise ApiError(403, "A token of one community can't make others: use `regulars load communities FILE`.")
+        raise ApiError(403, "A token of one community may not create others. Use `regulars load communities FILE`.")
     if name not in catalog.loadable_names():
-        raise NotFoundError(
-            f"There is nothing called {name} to import: choose one of {', '.join(catalog.loadable_names())}."
-        )
+        raise NotFoundError(f"Unknown entity {name!r}. Allowed: {', '.join(catalog.loadable_names())}.")
     return name
 
 
-def _form(request: Request) -> FileFormat:
+def _file_format(request: Request) -> FileFormat:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind not in _FORMATS:
-        raise ApiError(415, "Send `Content-Type: application/x-ndjson` or `text/csv`.")
+        raise ApiError(415, f"The Content-Type is {kind[:100] or 'missing'}. Allowed: application/x-ndjson, text/csv.")
     return _FORMATS[kind]
 
 
-def _packing(request: Request) -> Compression:
+def _compression(request: Request) -> Compression:
     name = request.headers.get("content-encoding", "").strip().lower()
-    if name not in _PACKINGS:
-        raise ApiError(415, f"The Content-Encoding {name} is not understood: use gzip or zstd, or none.")
-    return _PACKINGS[name]
+    if name not in _COMPRESSIONS:
+        raise ApiError(415, f"The Content-Encoding is {name[:100]}. Allowed: gzip, zstd, or none.")
+    return _COMPRESSIONS[name]
 
 
-def _flag(query: Mapping[str, str], name: str) -> bool:
+def _boolean(query: Mapping[str, str], name: str) -> bool:
     text = query.get(name, "0").lower()
     if text not in ("1", "true", "0", "false"):
         raise field_error(name, "must be 1, 0, true or false")
@@ -136,20 +136,20 @@ def _flag(query: Mapping[str, str], name: str) -> bool:
 
 
 @contextmanager
-def _import_slot(call: RequestContext) -> Iterator[None]:
-    """Counts an import of the caller's organization while it runs.
+def _import_slot(context: RequestContext) -> Iterator[None]:
+    """Holds one of the slots for concurrent imports.
 
-    Raises ApiError 503 where as many as allowed are running, or all but one and these are of this organization: one
-    that sends slowly, by mistake or not, leaves a slot to the others.
+    Raises ApiError 503 if all slots are in use, or if this organization would use the last one: an organization that
+    sends slowly leaves a slot to the others.
     """
-    active, organization_id = call.app.active_imports, call.principal.organization_id
-    allowed = call.app.settings.max_concurrent_imports
+    active, organization_id = context.app.active_imports, context.principal.organization_id
+    allowed = context.app.settings.max_concurrent_imports
     running, own = active.total(), active[organization_id]
     if running >= allowed or (own and own >= allowed - 1):
         raise ApiError(
             503,
-            f"{running} imports are running in this process, {own} of them of this organization; {allowed} are allowed "
-            "(max_concurrent_imports), one organization never has all of them: send it again later.",
+            f"Too many concurrent imports: {running} in this process, {own} of them of this organization. Allowed: "
+            f"{allowed} (max_concurrent_imports), of which one organization may not use the last. Try again later.",
             headers={"Retry-After": str(RETRY_AFTER_SECONDS)},
         )
     active[organization_id] += 1
@@ -161,68 +161,66 @@ def _import_slot(call: RequestContext) -> Iterator[None]:
             del active[organization_id]
 
 
-def _limits(settings: Settings, ended: threading.Event) -> FileLimits:
+def _limits(settings: Settings, is_aborted: threading.Event) -> FileLimits:
     return FileLimits(
         decompressed_bytes=settings.max_import_bytes,
         lines=settings.max_import_lines,
         columns=settings.max_import_columns,
         line_bytes=settings.max_import_line_bytes,
         window_bytes=MAX_ZSTD_WINDOW_BYTES,
-        is_aborted=ended.is_set,
+        is_aborted=is_aborted.is_set,
     )
 
 
-async def _received(request: Request, file: BinaryIO, max_bytes: int) -> tuple[int, bytes]:
-    """Stores a body in a file and returns its size and digest. Raises ApiError 413, and 400 where it breaks off."""
+async def _store_body(request: Request, file: BinaryIO, max_bytes: int) -> tuple[int, bytes]:
+    """Stores the body in a file; returns its size and digest. Raises ApiError 413, or 400 if it is truncated."""
     digest = hashlib.blake2b(digest_size=32)
     size = 0
     try:
-        async for piece in request.stream():
-            size += len(piece)
+        async for chunk in request.stream():
+            size += len(chunk)
             if size > max_bytes:
                 raise ApiError(
-                    413, f"The body is larger than {max_bytes:,} bytes (max_import_bytes): send it in parts."
+                    413, f"The body is larger than {max_bytes:,} bytes (max_import_bytes). Send it in several parts."
                 )
-            file.write(piece)
-            digest.update(piece)
+            file.write(chunk)
+            digest.update(chunk)
     except ClientDisconnect:
-        raise ApiError(400, "The body is truncated; nothing of it was stored.") from None
+        raise ApiError(400, "The body is truncated. Nothing was stored.") from None
     file.flush()
     return size, digest.digest()
 
 
 async def _until_disconnect_or_stop(
-    load: Coroutine[Any, Any, LoadSummary], ended: threading.Event, request: Request, server: AppContext
+    load: Coroutine[Any, Any, LoadSummary], is_aborted: threading.Event, request: Request, app: AppContext
 ) -> LoadSummary:
-    """The outcome of a load. Raises ApiError where the client disconnects or the server stops before it is done.
+    """Runs a load. Raises ApiError if the client disconnects or the server stops before it is complete.
 
-    Rows that were committed stay stored; the same file, sent again, loads the rest.
+    Committed rows stay stored; sending the same file again loads the rest.
     """
     loading = asyncio.ensure_future(load)
-    watching = [asyncio.ensure_future(_disconnected(request)), asyncio.ensure_future(server.stop_event.wait())]
+    watchers = [asyncio.ensure_future(_disconnected(request)), asyncio.ensure_future(app.stop_event.wait())]
     try:
-        await asyncio.wait([loading, *watching], return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait([loading, *watchers], return_when=asyncio.FIRST_COMPLETED)
         if not loading.done():
-            # The batch that is being written may finish, within FINISH_SECONDS.
-            ended.set()
+            # The current batch may finish within DRAIN_SECONDS.
+            is_aborted.set()
             await asyncio.wait([loading], timeout=DRAIN_SECONDS)
         if loading.done() and not isinstance(loading.exception(), ReadAbortedError):
             return loading.result()
     finally:
-        ended.set()
-        for task in (loading, *watching):
+        is_aborted.set()
+        for task in (loading, *watchers):
             task.cancel()
-        await asyncio.wait([loading, *watching])
-    _log.warning("import.stopped", path=request.url.path, is_stopping=server.stop_event.is_set())
-    if server.stop_event.is_set():
+        await asyncio.wait([loading, *watchers])
+    _log.warning("import.stopped", path=request.url.path, is_stopping=app.stop_event.is_set())
+    if app.stop_event.is_set():
         raise ApiError(
             503,
-            "The server is stopping. Rows that were committed are stored: send the file again to load the rest.",
+            "The server is stopping. Committed rows are stored. Send the file again to load the rest.",
             headers={"Retry-After": str(RETRY_AFTER_SECONDS)},
         )
-    raise ApiError(
-        400, "The client disconnected. Rows that were committed are stored: send the file again to load the rest."
-    )
+    raise ApiError(400, "The client disconnected. Committed rows are stored. Send the file again to load the rest.")
 
 
 async def _disconnected(request: Request) -> None:
@@ -230,29 +228,29 @@ async def _disconnected(request: Request) -> None:
         continue
 
 
-def _once(request: Request, digest: bytes) -> IdempotencyKey | None:
+def _idempotency_key(request: Request, digest: bytes) -> IdempotencyKey | None:
     key = request.headers.get("idempotency-key", "")
     target = f"POST {request.url.path}?{request.url.query}".encode()
     return idempotency.hash_key(key, target, digest, idempotency.IMPORT_NAMESPACE) if key else None
 
 
-async def _earlier(call: RequestContext, once: IdempotencyKey) -> Response | None:
+async def _stored_response(context: RequestContext, key: IdempotencyKey) -> Response | None:
     async def work(uow: UnitOfWork) -> Response | None:
-        earlier = (await idempotency.find_responses(uow, [once])).get(once.key_hash)
-        if earlier is None:
+        stored = (await idempotency.find_responses(uow, [key])).get(key.key_hash)
+        if stored is None:
             return None
-        status, content = earlier.replay(once)
+        status, content = stored.replay(key)
         return Response(content, status, media_type="application/json")
 
-    return await commit(call.app.database, call.community_id, work)
+    return await commit(context.app.database, context.community_id, work)
 
 
-async def _kept(answer: object, call: RequestContext, uow: UnitOfWork) -> object:
+async def _mark_response(response: object, context: RequestContext, uow: UnitOfWork) -> object:
     uow.response_quotes_rows = True
-    return answer
+    return response
 
 
-def _answer(entity: str, summary: LoadSummary) -> dict[str, object]:
+def _response(entity: str, summary: LoadSummary) -> dict[str, object]:
     return {
         "entity": entity,
         "loaded": summary.loaded,
@@ -264,22 +262,21 @@ def _answer(entity: str, summary: LoadSummary) -> dict[str, object]:
 
 def _rejection(rejection: RejectedRow) -> dict[str, object]:
     errors = {path: [text] for path, text in rejection.errors.items() if path}
-    shown: dict[str, object] = {"line": rejection.line, "reason": rejection.reason}
-    return {**shown, "errors": errors} if errors else shown
+    body: dict[str, object] = {"line": rejection.line, "reason": rejection.reason}
+    return {**body, "errors": errors} if errors else body
 
 
 ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(
         "POST",
         "/v1/import/{entity}",
-        "Import facts in bulk: NDJSON or CSV, streamed, gzip or zstd allowed",
+        "Import a file of rows: NDJSON or CSV, optionally compressed with gzip or zstd",
         stream_handler=_import,
         permit=permits.IMPORT_WRITE,
         tag="imports",
         query_params={
-            "create_profiles": "1 makes profiles that transactions name and that are not there.",
-            "dry_run": "1 only checks: nothing is kept.",
+            "create_profiles": "`1` creates profiles that transactions refer to and that do not exist.",
+            "dry_run": "`1` validates the rows without storing them.",
         },
     ),
 )
-"""The resource's endpoints."""

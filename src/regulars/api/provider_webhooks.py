@@ -1,4 +1,4 @@
-"""From a provider's request to its answer: whose it is, what it tells, and what became of that."""
+"""Handles the webhooks of providers: identify the community, verify the signature, record the events."""
 
 from functools import partial
 
@@ -26,91 +26,91 @@ from regulars.web.errors import ApiError
 _log = structlog.get_logger("regulars.api")
 
 
-async def respond(server: AppContext, endpoint: Endpoint, request: Request) -> Response:
-    """The answer of an endpoint, whatever happens: 5xx only where the same request may go well later."""
+async def respond(app: AppContext, endpoint: Endpoint, request: Request) -> Response:
+    """The response to a webhook; errors become responses, 5xx only if the same request may succeed later."""
     provider = endpoint.provider
-    assert provider is not None, f"{endpoint.path} is no provider's"  # noqa: S101
+    assert provider is not None, f"{endpoint.path} has no provider"  # noqa: S101
     try:
-        return await _answer(server, endpoint, provider, request)
-    except UntrustedRequestError as distrusted:
-        return _refused(401, str(distrusted))
+        return await _handle(app, endpoint, provider, request)
+    except UntrustedRequestError as error:
+        return _error_response(401, str(error))
     except MalformedBodyError as error:
-        _log.info("request.malformed", method=endpoint.method, path=endpoint.path, why=str(error))
-        return _refused(400, str(error))
+        _log.info("request.malformed", method=endpoint.method, path=endpoint.path, reason=str(error))
+        return _error_response(400, str(error))
     except ApiError as error:
         return errors.error_response(error)
     except UpstreamUnavailableError as error:
-        _log.warning("provider.out_of_reach", provider=provider.name, why=str(error))
+        _log.warning("provider.unavailable", provider=provider.name, reason=str(error))
         return errors.error_response(ApiError(503, str(error), headers=errors.RETRY_AFTER_HEADER))
     except Exception as error:
-        refused = as_validation_error(error)
-        if refused is None:
+        invalid = as_validation_error(error)
+        if invalid is None:
             errors.log_failure(endpoint.method, endpoint.path, error)
             return errors.error_response(error)
         log_database_error(error)
-        return Response(_body(refused), provider.rejection_status, media_type="application/json")
+        return Response(_validation_body(invalid), provider.rejection_status, media_type="application/json")
 
 
-def _refused(status: int, message: str) -> Response:
+def _error_response(status: int, message: str) -> Response:
     return Response(errors.error_body(message), status, media_type="application/json")
 
 
-def _body(refused: ValidationError) -> bytes:
+def _validation_body(invalid: ValidationError) -> bytes:
     return errors.error_body(
-        errors.validation_message(refused.errors), {path: text for path, text in refused.errors.items() if path}
+        errors.validation_message(invalid.errors), {path: text for path, text in invalid.errors.items() if path}
     )
 
 
-async def _answer(server: AppContext, endpoint: Endpoint, provider: Provider, request: Request) -> Response:
-    community_id, setup = await _setup(server, provider, request.path_params["community"])
-    content = await provider.parse(await _delivery(server, request), setup, server.https_client)
-    # It is the signature that was just verified which stands for the community.
+async def _handle(app: AppContext, endpoint: Endpoint, provider: Provider, request: Request) -> Response:
+    community_id, config = await _find_config(app, provider, request.path_params["community"])
+    content = await provider.parse(await _webhook_request(app, request), config, app.https_client)
+    # The verified signature authenticates the community.
     principal = Principal(PrincipalKind.PROVIDER, community_id=community_id)
     authorize(endpoint.access, principal, request.path_params)
     if content.notice:
         return Response(encode({"message": content.notice}), media_type="application/json")
-    work = partial(handle, provider=provider, setup=setup, content=content)
-    taken = await commit(server.database, community_id, work)
-    request.app.state.metrics_exporter.observe_provider_events(provider.name, taken.counts)
-    status = provider.rejection_status if taken.is_all_rejected else 200
-    return Response(encode(_told(taken)), status, media_type="application/json")
+    work = partial(handle, provider=provider, setup=config, content=content)
+    result = await commit(app.database, community_id, work)
+    request.app.state.metrics_exporter.observe_provider_events(provider.name, result.counts)
+    status = provider.rejection_status if result.is_all_rejected else 200
+    return Response(encode(_response_body(result)), status, media_type="application/json")
 
 
-async def _setup(server: AppContext, provider: Provider, slug: str) -> tuple[int, ProviderConfig]:
-    """The community of a slug, and how it has set the provider up. Raises Distrusted."""
+async def _find_config(app: AppContext, provider: Provider, slug: str) -> tuple[int, ProviderConfig]:
+    """The id of the community with this slug, and its configuration of the provider. Raises UntrustedRequestError."""
     if communities.is_valid_slug(slug):
         try:
-            async with server.database.unscoped_connection() as connection:
+            async with app.database.unscoped_connection() as connection:
                 community = await communities.get_by_slug(connection, slug)
-            async with server.database.read_transaction(community.id) as scope:
-                setup = await providers.get(scope, provider.name)
+            async with app.database.read_transaction(community.id) as scope:
+                config = await providers.get(scope, provider.name)
         except NotFoundError:
-            setup = None
-        if setup is not None:
-            return community.id, setup
+            config = None
+        if config is not None:
+            return community.id, config
     raise UntrustedRequestError(
         f"{provider.title} is not set up for this community: "
-        f"`regulars provider set {provider.name} --community SLUG` gives it its key."
+        f"set its key with `regulars provider set {provider.name} --community SLUG`."
     )
 
 
-async def _delivery(server: AppContext, request: Request) -> WebhookRequest:
+async def _webhook_request(app: AppContext, request: Request) -> WebhookRequest:
     return WebhookRequest(
-        urls=server.public_address.signable_urls(request.scope),
+        urls=app.public_address.signable_urls(request.scope),
         query=request.scope["query_string"].decode("latin-1"),
         headers=request.headers,
-        body=await bodies.read_body(request, server.settings.max_request_bytes),
-        received_at=server.database.clock(),
+        body=await bodies.read_body(request, app.settings.max_request_bytes),
+        received_at=app.database.clock(),
     )
 
 
-def _told(taken: WebhookResult) -> dict[str, object]:
+def _response_body(result: WebhookResult) -> dict[str, object]:
     rejections = [
         {
-            "index": place,
-            "reason": errors.validation_message(refused.errors),
-            "errors": {path: [text] for path, text in refused.errors.items() if path},
+            "index": index,
+            "reason": errors.validation_message(invalid.errors),
+            "errors": {path: [text] for path, text in invalid.errors.items() if path},
         }
-        for place, refused in taken.rejections.items()
+        for index, invalid in result.rejections.items()
     ]
-    return {**taken.counts, "rejections": rejections}
+    return {**result.counts, "rejections": rejections}

@@ -1,4 +1,4 @@
-"""Webhooks of providers of mail and SMS."""
+"""The endpoints of webhooks of e-mail and SMS providers."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,25 +11,25 @@ from regulars.web.endpoint import Endpoint, EndpointSchema
 
 BASE_PATH = "/v1/communities/{community}/providers"
 
-_MEANINGS = {
-    "loaded": "Events that were kept.",
-    "unchanged": "Events that were there already.",
-    "ignored": "Events of a kind that is none of ours.",
-    "by_machine": "Opens and clicks that no member has done, as the provider says.",
-    "unnamed": "Events of messages that name no sending.",
-    "rejected": "Events that can't be taken as they are.",
+_DESCRIPTIONS = {
+    "loaded": "Events that were recorded.",
+    "unchanged": "Events that were recorded before.",
+    "ignored": "Events of a type that is not recorded.",
+    "by_machine": "Opens and clicks by machines, according to the provider.",
+    "unnamed": "Events of messages that do not name a sending.",
+    "rejected": "Invalid events.",
 }
 
-_GIVES: Mapping[str, Any] = {
+_RESPONSE: Mapping[str, Any] = {
     "type": "object",
     "properties": {
-        **{name: {"type": "integer", "description": _MEANINGS[name]} for name in EVENT_OUTCOMES},
+        **{name: {"type": "integer", "description": _DESCRIPTIONS[name]} for name in EVENT_OUTCOMES},
         "rejections": {
             "type": "array",
             "items": {
                 "type": "object",
                 "properties": {
-                    "index": {"type": "integer", "description": "The place of the event in the request, from 0."},
+                    "index": {"type": "integer", "description": "Index of the event in the request, from 0."},
                     "reason": {"type": "string"},
                     "errors": {
                         "type": "object",
@@ -38,14 +38,14 @@ _GIVES: Mapping[str, Any] = {
                 },
             },
         },
-        "message": {"type": "string", "description": "What was done, where it was not about events."},
+        "message": {"type": "string", "description": "What was done, for requests without events."},
     },
 }
 
-_ANSWER: Mapping[str, object] = {**dict.fromkeys(EVENT_OUTCOMES, 0), "loaded": 1, "rejections": []}
+_RESPONSE_EXAMPLE: Mapping[str, object] = {**dict.fromkeys(EVENT_OUTCOMES, 0), "loaded": 1, "rejections": []}
 
 
-def _takes(provider: Provider) -> Mapping[str, Any]:
+def _request_schema(provider: Provider) -> Mapping[str, Any]:
     one = {"type": "object", "additionalProperties": True}
     return {"type": "array", "items": one} if isinstance(provider.example, Sequence) else one
 
@@ -54,10 +54,13 @@ def _endpoint(provider: Provider) -> Endpoint:
     return Endpoint(
         "POST",
         f"{BASE_PATH}/{provider.name}",
-        f"Take events of sendings as {provider.title} tells them",
+        f"Record events of sendings from {provider.title}",
         provider=provider,
         schema=EndpointSchema(
-            _takes(provider), _GIVES, {"delivered": (provider.example, _ANSWER)}, provider.media_type
+            _request_schema(provider),
+            _RESPONSE,
+            {"delivered": (provider.example, _RESPONSE_EXAMPLE)},
+            provider.media_type,
         ),
         caller=Caller.PROVIDER,
         tag="providers",
@@ -65,4 +68,3 @@ def _endpoint(provider: Provider) -> Endpoint:
 
 
 ENDPOINTS: tuple[Endpoint, ...] = tuple(map(_endpoint, PROVIDERS))
-"""An endpoint each."""

@@ -1,4 +1,4 @@
-"""Every endpoint there is. Routes, OpenAPI and the tests of access follow from this list."""
+"""All endpoints. Routes, OpenAPI, documentation and tests of authorization are derived from this list."""
 
 from collections.abc import Mapping
 
@@ -42,4 +42,4 @@ ENDPOINTS: tuple[Endpoint, ...] = (
 )
 
 PAGES: Mapping[str, Access] = dict.fromkeys(("/api/health", "/metrics", *swagger.PATHS), Access(Caller.ANYONE))
-"""The paths of pages that are not API endpoints, and who may read them."""
+"""Pages that are not API endpoints, and the access that they require, by path."""

@@ -1,4 +1,4 @@
-"""Bodies of requests and responses: read within limits, and encoded without blocking other threads for long."""
+"""Request and response bodies: read within limits, decode, and encode without blocking other threads for long."""
 
 from functools import cache
 from typing import Any
@@ -14,7 +14,7 @@ from regulars.web.lone_surrogates import replace_lone_surrogates
 _log = structlog.get_logger("regulars.api")
 
 MAX_INLINE_BYTES = 64 * 1024
-"""Bodies up to this size are parsed on the event loop, larger ones in a worker thread."""
+"""Bodies up to this size are parsed in the event loop, larger ones in a worker thread."""
 
 MAX_VALUES = 100_000
 """Most JSON values in a body that is one object, in a row of a batch, and in a report request."""
@@ -26,23 +26,23 @@ _encoder = msgspec.json.Encoder(decimal_format="number")
 
 
 def encode(value: object) -> bytes:
-    """A response as JSON: money as numbers that keep their decimals."""
+    """Encodes a response as JSON; decimals become numbers with all their digits."""
     return _encoder.encode(value)
 
 
 _JSON_TYPES = frozenset(("", "application/json", "text/json", "application/x-www-form-urlencoded"))
-"""A body without a type is read as JSON, and so is a form: curl calls a body a form unless a type is named."""
+"""A form is accepted as JSON, because curl sends this type unless another is specified."""
 
 
 def require_json(request: Request) -> None:
     """Raises ApiError 415 for a Content-Type other than JSON."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind not in _JSON_TYPES and not kind.endswith("+json"):
-        raise ApiError(415, f"The Content-Type is {kind[:100]}: send application/json.")
+        raise ApiError(415, f"The Content-Type is {kind[:100]}. Send application/json.")
 
 
 async def read_body(request: Request, max_bytes: int) -> bytes:
-    """The whole body of a request. Raises ApiError: 413 above `max_bytes`, 400 where it breaks off."""
+    """Reads the body of a request. Raises ApiError 413 above `max_bytes`, 400 if it is truncated."""
     declared = request.headers.get("content-length", "")
     if declared.isascii() and declared.isdigit() and len(declared) < 19 and int(declared) > max_bytes:
         raise _too_large(max_bytes)
@@ -55,29 +55,31 @@ async def read_body(request: Request, max_bytes: int) -> bytes:
                 raise _too_large(max_bytes)
             chunks.append(chunk)
     except ClientDisconnect:
-        # A client that went away does not read this answer; one whose chunks are malformed does.
+        # A disconnected client does not read this response, but one that sent malformed chunks does.
         _log.info("request.truncated", method=request.method, path=request.scope.get("endpoint_path", ""), bytes=size)
-        raise ApiError(400, f"The body is truncated or malformed after {size} bytes: send it again.") from None
+        raise ApiError(400, f"The body is truncated or malformed after {size} bytes. Send it again.") from None
     return b"".join(chunks)
 
 
 def _too_large(max_bytes: int) -> ApiError:
-    return ApiError(413, f"The body is larger than {max_bytes} bytes: send it in parts, or rows by /v1/import.")
+    return ApiError(
+        413, f"The body is larger than {max_bytes} bytes. Send it in several requests, or import rows with /v1/import."
+    )
 
 
 def require_value_limit(body: bytes, limit: int = MAX_VALUES) -> None:
-    """Raises ApiError 413 for JSON of more than `limit` values, before any of them takes memory.
+    """Raises ApiError 413 for JSON with more than `limit` values, before it is parsed.
 
-    Commas and brackets are counted, those within texts too: there are never more values.
+    It counts commas and brackets, including those in strings; there are never more values than these.
     """
     if len(body) > limit and body.count(b",") + body.count(b"[") + body.count(b"{") > limit:
-        raise ApiError(413, f"The body has more than {limit} values, commas and brackets: send it in parts.")
+        raise ApiError(413, f"The body has more than {limit} values. Send it in several requests.")
 
 
 @cache
-def value_limit(shape: Any) -> int:
-    """The most values that a body of a shape may have: more for a batch, whose rows are parsed one by one."""
-    return MAX_BATCH_VALUES if _has_rows(msgspec.inspect.type_info(shape)) else MAX_VALUES
+def value_limit(model: Any) -> int:
+    """The most values that a body of this model may have; more for a batch, whose rows are parsed one by one."""
+    return MAX_BATCH_VALUES if _has_rows(msgspec.inspect.type_info(model)) else MAX_VALUES
 
 
 def _has_rows(kind: msgspec.inspect.Type) -> bool:
@@ -96,14 +98,14 @@ def _is_rows(kind: msgspec.inspect.Type) -> bool:
 
 
 _CHUNK_SIZE = 500
-"""Elements of a list that are encoded in one call, during which no other thread runs."""
+"""List elements that are encoded in one call, during which no other thread runs."""
 
 
-def encode_in_chunks(answer: object) -> bytes:
-    """A response as `encoded` gives it, with long lists, such as the records of a report, encoded in chunks."""
-    if not isinstance(answer, dict):
-        return encode(answer)
-    members = (encode(name) + b":" + _value_in_chunks(value) for name, value in answer.items())
+def encode_in_chunks(response: object) -> bytes:
+    """Encodes as `encode` does, but long lists, such as the records of a report, in chunks."""
+    if not isinstance(response, dict):
+        return encode(response)
+    members = (encode(name) + b":" + _value_in_chunks(value) for name, value in response.items())
     return b"{" + b",".join(members) + b"}"
 
 

@@ -1,4 +1,4 @@
-"""Deadlines for the bodies of requests: a client that sends too slowly gets 408, and its connection is closed."""
+"""Deadlines for request bodies: a client that sends too slowly gets 408, and its connection is closed."""
 
 import asyncio
 from collections.abc import Mapping
@@ -26,7 +26,7 @@ class BodyDeadlineMiddleware:
             return
         client: ClientAddress = tuple(scope.get("client") or ("", 0))
         if _has_body(scope):
-            receive = _Body(self._settings, receive, self._active_clients, client).receive
+            receive = _TimedBody(self._settings, receive, self._active_clients, client).receive
         else:
             self._active_clients.add(client)
         try:
@@ -40,8 +40,8 @@ def _has_body(scope: Mapping[str, object]) -> bool:
     return any(name in _BODY_HEADERS and value != b"0" for name, value in headers)  # type: ignore[attr-defined]
 
 
-class _Body:
-    """The body of one request as it arrives."""
+class _TimedBody:
+    """Receives the body of one request within its deadline."""
 
     def __init__(
         self, settings: Settings, receive: Receive, active_clients: set[ClientAddress], client: ClientAddress
@@ -50,14 +50,14 @@ class _Body:
         self._receive = receive
         self._active_clients = active_clients
         self._client = client
-        self._began = asyncio.get_running_loop().time()
-        self._arrived_at = self._began
-        self._received = 0
-        self._complete = False
+        self._started_at = asyncio.get_running_loop().time()
+        self._arrived_at = self._started_at
+        self._received_bytes = 0
+        self._is_complete = False
 
     async def receive(self) -> Message:
-        """The next part of the body. Raises ApiError 408 where it arrives too late."""
-        if self._complete:
+        """The next message of the body. Raises ApiError 408 after the deadline."""
+        if self._is_complete:
             return await self._receive()
         try:
             async with asyncio.timeout_at(self._deadline()):
@@ -65,20 +65,20 @@ class _Body:
         except TimeoutError:
             raise ApiError(
                 408,
-                f"The body arrived too slowly: {self._received} bytes in "
-                f"{asyncio.get_running_loop().time() - self._began:.0f} s. Pauses of "
+                f"The body arrives too slowly: {self._received_bytes} bytes in "
+                f"{asyncio.get_running_loop().time() - self._started_at:.0f} s. Pauses of "
                 f"{self._settings.body_timeout_seconds:g} s are allowed, and after these at least "
                 f"{self._settings.min_bytes_per_second} bytes a second are required.",
                 headers={"Connection": "close"},
             ) from None
         self._arrived_at = asyncio.get_running_loop().time()
-        self._received += len(message.get("body", b""))
+        self._received_bytes += len(message.get("body", b""))
         if not message.get("more_body", False):
-            self._complete = True
+            self._is_complete = True
             self._active_clients.add(self._client)
         return message
 
     def _deadline(self) -> float:
         allowed = self._settings.body_timeout_seconds
-        seconds_earned = self._received / self._settings.min_bytes_per_second
-        return min(self._began + seconds_earned, self._arrived_at) + allowed
+        granted_seconds = self._received_bytes / self._settings.min_bytes_per_second
+        return min(self._started_at + granted_seconds, self._arrived_at) + allowed

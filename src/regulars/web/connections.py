@@ -1,6 +1,6 @@
-"""Limits the client connections of one process: the longest idle are closed for new ones, stalled ones are reset.
+"""Limits the client connections of one process: closes the longest idle for new ones, and resets stalled ones.
 
-The HTTP server has no limits of its own beyond the time for headers, so this reads the sockets' state from Linux.
+The HTTP server only limits the time for headers, so this reads the state of the sockets from Linux.
 """
 
 import os
@@ -22,29 +22,29 @@ COUNT_INTERVAL_SECONDS = 0.2
 """How often the open connections are counted."""
 
 CLOSING_INTERVAL_SECONDS = 0.05
-"""How often they are counted while some must be closed."""
+"""How often they are counted while some have to be closed."""
 
 STATE_INTERVAL_SECONDS = 1.0
 """How often the state of every connection is read."""
 
 DRAIN_SECONDS = 4.0
-"""How long accepted requests may take after a stop, before their connections are closed."""
+"""How long accepted requests may take after a stop before their connections are closed."""
 
 DRAIN_IDLE_SECONDS = 1.0
 """After a stop, connections that have been idle for this long are closed."""
 
 STATES_PER_PAUSE = 50
 PAUSE_SECONDS = 0.001
-"""The reader pauses for this long after every STATES_PER_PAUSE states."""
+"""The thread pauses for this long after reading STATES_PER_PAUSE states."""
 
 REMAINING_SHARE = 0.8
-"""Share of the limit that remains open after idle connections were closed."""
+"""Share of the limit that stays open when idle connections are closed."""
 
 UPLOAD_BYTES = 16_384
-"""A connection that has sent more is idle since its last byte; one that has sent less, since it was opened."""
+"""A connection that has sent more is idle since its last byte, other connections since they were opened."""
 
 _RESET = struct.pack("ii", 1, 0)
-_FILES = "/proc/self/fd"
+_OPEN_FILES_FOLDER = "/proc/self/fd"
 
 # struct tcp_info of Linux: state; unacked; last_data_sent and last_data_recv in milliseconds; bytes_acked,
 # bytes_received; notsent_bytes.
@@ -57,7 +57,7 @@ _log = structlog.get_logger("regulars.connections")
 
 @dataclass(slots=True)
 class _Client:
-    """One connection: when it was first seen, and how many bytes of responses the client had acknowledged, and when."""
+    """One connection, with the number of response bytes that the client had acknowledged at `acked_at`."""
 
     address: ClientAddress
     opened: float
@@ -71,7 +71,7 @@ class _Client:
 class ConnectionLimiter:
     """Watches the client connections of this process in a thread of its own.
 
-    `answering` holds the clients whose request has arrived in full and is not answered yet: these are never idle.
+    `active_clients` are the clients whose complete request is being handled: these are never idle.
     """
 
     def __init__(self, port: int, limit: int, *, send_seconds: float, min_bytes_per_second: int) -> None:
@@ -109,27 +109,27 @@ class ConnectionLimiter:
     def _watch(self, stopping: Callable[[], object]) -> None:
         pause = COUNT_INTERVAL_SECONDS
         while not self._ended.wait(pause):
-            began = time.monotonic()
+            start = time.monotonic()
             try:
-                is_closing = self._check(began, stopping)
+                is_closing = self._check(start, stopping)
             except Exception:
                 _log.exception("connections.failed")
                 is_closing = False
-            # While nothing must be closed, watching takes at most a tenth of a processor.
-            spent = time.monotonic() - began
+            # While nothing has to be closed, this thread uses at most a tenth of a processor.
+            spent = time.monotonic() - start
             pause = max(spent, CLOSING_INTERVAL_SECONDS) if is_closing else max(COUNT_INTERVAL_SECONDS, 10 * spent)
 
     def _check(self, now: float, stopping: Callable[[], object]) -> bool:
-        """Checks the open connections once and closes those that must be; returns whether to check again soon."""
+        """Checks the open connections and closes some if necessary; returns whether to check again soon."""
         if self.is_watching and self._stopped_at is None and not self._is_listening():
             self._stopped_at = now
             stopping()
-        # The sockets of the database and the files of this process are few.
-        is_above_limit = len(os.listdir(_FILES)) - len(self._others) > self._limit
+        # The process has few other open files, such as its database connections.
+        is_above_limit = len(os.listdir(_OPEN_FILES_FOLDER)) - len(self._others) > self._limit
         due = now - self._read_at >= STATE_INTERVAL_SECONDS
         is_closing = is_above_limit or self._stopped_at is not None
         if is_closing or due:
-            self._find(now, thoroughly=due)
+            self._update_clients(now, check_reused=due)
             if due:
                 self._read_states(self._clients.values(), now)
                 self._read_at = now
@@ -145,14 +145,14 @@ class ConnectionLimiter:
 
     # The state of every connection ----------------------------------------------------------------------------
 
-    def _find(self, now: float, *, thoroughly: bool) -> None:
-        """Finds what was opened and closed since the last check.
+    def _update_clients(self, now: float, *, check_reused: bool) -> None:
+        """Finds connections that were opened or closed since the last check.
 
-        A file number that was closed and reused is only found `thoroughly`, which costs a system call for each file.
+        A file number that was closed and reused is found with `check_reused` only, which costs a system call per file.
         """
-        known = {} if thoroughly else self._files
+        known = {} if check_reused else self._files
         self._files = {}
-        for name in os.listdir(_FILES):
+        for name in os.listdir(_OPEN_FILES_FOLDER):
             file = int(name)
             inode = known.get(file)
             self._files[file] = _inode(file) if inode is None else inode
@@ -162,10 +162,10 @@ class ConnectionLimiter:
         for file, inode in self._files.items():
             if inode in self._clients:
                 self._clients[inode].file = file
-            elif inode and inode not in self._others and (client := self._found(inode, file, now)) is not None:
+            elif inode and inode not in self._others and (client := self._add_client(inode, file, now)) is not None:
                 self._read_state(client, now)
 
-    def _found(self, inode: int, file: int, now: float) -> _Client | None:
+    def _add_client(self, inode: int, file: int, now: float) -> _Client | None:
         try:
             with socket.socket(fileno=os.dup(file)) as copy:
                 if copy.family in (socket.AF_INET, socket.AF_INET6) and copy.getsockname()[1] == self._port:
@@ -177,7 +177,7 @@ class ConnectionLimiter:
                         self._clients[inode] = found
                         return found
         except OSError:
-            # It was closed meanwhile.
+            # It has been closed.
             return None
         self._others.add(inode)
         return None
@@ -185,12 +185,12 @@ class ConnectionLimiter:
     def _read_states(self, clients: Iterable[_Client], now: float) -> None:
         for number, client in enumerate(clients):
             if number % STATES_PER_PAUSE == STATES_PER_PAUSE - 1:
-                # Otherwise the interpreter passes to the threads that answer requests only every 5 ms.
+                # Without a pause, the interpreter switches to the event loop only every 5 ms.
                 time.sleep(PAUSE_SECONDS)
             self._read_state(client, now)
 
     def _read_state(self, client: _Client, now: float) -> None:
-        # Without a copy or a check of the socket's type, which would cost more system calls for thousands of sockets.
+        # Without duplicating the socket or checking its type, which costs more system calls for thousands of sockets.
         try:
             borrowed = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 0, fileno=client.file)
             try:
@@ -198,7 +198,7 @@ class ConnectionLimiter:
             finally:
                 borrowed.detach()
         except OSError:
-            # It was closed meanwhile.
+            # It has been closed.
             return
         _, unacked, sent_ms, received_ms, acked, received, unsent = _INFO.unpack_from(raw)
         client.idle = unacked == 0 and unsent == 0
@@ -235,22 +235,24 @@ class ConnectionLimiter:
         if len(self._clients) <= self._limit:
             return []
         longest = sorted(self._idle(), key=lambda inode: self._clients[inode].idle_since)
-        chosen = longest[: len(self._clients) - int(self._limit * REMAINING_SHARE)]
-        self._read_states((self._clients[inode] for inode in chosen), now)
-        # A state that was read a second ago may have changed.
-        newest = max((self._clients[inode].idle_since for inode in longest[len(chosen) :]), default=now)
-        return [inode for inode in chosen if self._clients[inode].idle and self._clients[inode].idle_since <= newest]
+        candidates = longest[: len(self._clients) - int(self._limit * REMAINING_SHARE)]
+        self._read_states((self._clients[inode] for inode in candidates), now)
+        # States that were read up to a second ago may have changed.
+        newest = max((self._clients[inode].idle_since for inode in longest[len(candidates) :]), default=now)
+        return [
+            inode for inode in candidates if self._clients[inode].idle and self._clients[inode].idle_since <= newest
+        ]
 
-    def _close(self, inodes: list[int], why: str = "") -> None:
+    def _close(self, inodes: list[int], reason: str = "") -> None:
         closed = 0
         for inode in inodes:
-            closed += _closed(inode, self._clients.pop(inode))
-        if closed and why:
-            _log.warning("connections.closed", why=why, number=closed, open=len(self._clients))
+            closed += _close_socket(inode, self._clients.pop(inode))
+        if closed and reason:
+            _log.warning("connections.closed", reason=reason, count=closed, open=len(self._clients))
 
 
 def _inode(file: int) -> int:
-    """The inode of a socket; 0 for other files, and for files that were closed meanwhile."""
+    """The inode of a socket; 0 for other files and for closed ones."""
     try:
         found = os.fstat(file)
     except OSError:
@@ -258,8 +260,8 @@ def _inode(file: int) -> int:
     return found.st_ino if stat.S_ISSOCK(found.st_mode) else 0
 
 
-def _closed(inode: int, client: _Client) -> bool:
-    """Closes a connection and discards unsent data; returns False where it is closed already."""
+def _close_socket(inode: int, client: _Client) -> bool:
+    """Closes a connection and discards unsent data; returns False if it is closed already."""
     try:
         copy = os.dup(client.file)
     except OSError:

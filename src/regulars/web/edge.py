@@ -1,4 +1,4 @@
-"""The outermost middleware: malformed requests are refused, and every response gets security headers."""
+"""The outermost middleware: rejects malformed requests and adds security headers to every response."""
 
 from collections.abc import Iterable
 from functools import lru_cache
@@ -16,7 +16,7 @@ _log = structlog.get_logger("regulars.api")
 Header = tuple[bytes, bytes]
 
 SECURITY_HEADERS: tuple[Header, ...] = (
-    # Answers hold members' data: no cache may keep them.
+    # Responses contain personal data, so they must not be cached.
     (b"cache-control", b"no-store"),
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
     (b"cross-origin-resource-policy", b"same-origin"),
@@ -26,17 +26,17 @@ SECURITY_HEADERS: tuple[Header, ...] = (
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
 )
-"""Headers of every response that does not set them itself."""
+"""Headers of every response, unless the handler sets them."""
 
 HSTS_HEADER: Header = (b"strict-transport-security", b"max-age=31536000")
-"""Added where clients call over HTTPS."""
+"""Added if clients use HTTPS."""
 
 
 _CREDENTIALS = (b"authorization", b"x-client-authorization")
 
 
 class EdgeMiddleware:
-    """Refuses requests that two servers may interpret differently, and adds security headers to every response."""
+    """Rejects requests that two servers may interpret differently, and adds security headers to every response."""
 
     def __init__(self, app: ASGIApp, *, is_behind_tls: bool) -> None:
         self._app = app
@@ -47,34 +47,36 @@ class EdgeMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        is_begun = False
+        is_started = False
 
-        async def sending(message: Message) -> None:
-            nonlocal is_begun
+        async def send_with_headers(message: Message) -> None:
+            nonlocal is_started
             if message["type"] == "http.response.start":
-                is_begun = True
-                message["headers"] = self._with_ours(message["headers"])
+                is_started = True
+                message["headers"] = self._with_security_headers(message["headers"])
             await send(message)
 
-        refusal = _refusal(scope)
-        if refusal is not None:
-            await refusal(scope, receive, sending)
+        rejection = _rejection(scope)
+        if rejection is not None:
+            await rejection(scope, receive, send_with_headers)
             return
         try:
-            await self._app(scope, receive, sending)
+            await self._app(scope, receive, send_with_headers)
         except Exception:
             _log.exception("request.failed", method=scope["method"])
-            if is_begun:
+            if is_started:
                 raise
-            await errors.path_error_response(scope["path"], errors.INTERNAL_ERROR_MESSAGE, 500)(scope, receive, sending)
+            await errors.path_error_response(scope["path"], errors.INTERNAL_ERROR_MESSAGE, 500)(
+                scope, receive, send_with_headers
+            )
 
-    def _with_ours(self, headers: Iterable[Header]) -> list[Header]:
-        there = list(headers)
-        own = {name for name, _ in there if name in self._names}
-        return there + ([each for each in self._headers if each[0] not in own] if own else self._headers)
+    def _with_security_headers(self, headers: Iterable[Header]) -> list[Header]:
+        present = list(headers)
+        own = {name for name, _ in present if name in self._names}
+        return present + ([each for each in self._headers if each[0] not in own] if own else self._headers)
 
 
-def _refusal(scope: Scope) -> Response | None:
+def _rejection(scope: Scope) -> Response | None:
     """The response to a malformed request; None for others, whose decoded path is set in the scope."""
     hosts, credentials = [], []
     for name, value in scope["headers"]:
@@ -83,7 +85,7 @@ def _refusal(scope: Scope) -> Response | None:
         elif name in _CREDENTIALS:
             credentials.append(name)
         elif name == b"transfer-encoding" and value.lower() != b"chunked":
-            message = "The Transfer-Encoding is not supported: send chunked alone, or a Content-Length."
+            message = "The Transfer-Encoding is not supported. Use chunked only, or a Content-Length."
             return errors.path_error_response(scope["path"], message, 501)
     if len(hosts) != 1 or not _is_host(hosts[0]):
         message = "The request must have exactly one Host header, a name or an address with or without a port."

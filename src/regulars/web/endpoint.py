@@ -56,10 +56,10 @@ class Endpoint:
     - `report_handler` validates and prices a request of the Reporting API;
     - `provider` verifies and parses a webhook.
 
-    `request_model` is the struct that the request body must fit, `resource` the resource in the response, a list of it
-    if `is_list`. `schema` describes both where they are neither. `is_group_commit` says that `read_handler` writes, in
-    one commit with concurrent requests. `may_return_404` says that the body refers to something that must exist,
-    `may_return_201` that the status is 201 if a row is created.
+    `request_model` is the struct that the request body must fit, `request_example` an example of it. `resource` is the
+    resource in the response, a list of it if `is_list`. `schema` describes both if they are neither. `is_group_commit`
+    says that `read_handler` writes, in one commit with concurrent requests. `may_return_404` says that the body refers
+    to something that must exist, `may_return_201` that the status is 201 if a row is created.
 
     `caller`, `permit` and `subject` declare the access: who may call the endpoint, which permit a token needs, and
     which path parameter is the profile that the request is about.
@@ -75,6 +75,7 @@ class Endpoint:
     provider: Provider | None = None
     schema: EndpointSchema | None = None
     request_model: Any = None
+    request_example: object = None
     resource: Resource | None = None
     is_list: bool = False
     may_return_404: bool = False

@@ -1,4 +1,4 @@
-"""Errors of the Profile API and of the Reporting API: their status, and what is wrong by the path of the field."""
+"""Error responses of the Profile API and the Reporting API."""
 
 from collections.abc import Mapping
 from itertools import islice
@@ -9,7 +9,6 @@ from starlette.responses import Response
 
 from regulars.auth.errors import AccessDenied
 from regulars.core.errors import NotFoundError, ResponseErasedError, ValidationError
-from regulars.core.errors import from_msgspec as refused
 from regulars.loading.batches import LoadStoppedError
 from regulars.query.errors import InvalidParametersError
 from regulars.query.parser.request import InvalidJsonError
@@ -23,7 +22,6 @@ __all__ = [
     "error_response",
     "log_failure",
     "path_error_response",
-    "refused",
     "report_error_body",
     "report_error_response",
     "validation_message",
@@ -32,29 +30,29 @@ __all__ = [
 _log = structlog.get_logger("regulars.api")
 
 RETRY_AFTER_SECONDS = 5
-"""Seconds after which a client should repeat a request that failed by a system error."""
+"""Seconds after which a client should repeat a request that failed with a system error."""
 
 RETRY_AFTER_HEADER = {"Retry-After": str(RETRY_AFTER_SECONDS)}
 
 _UNAVAILABLE = (
-    "The database is not available, so the request was not completed. Send it again in a few seconds: "
+    "The database is not available, so the request was not completed. Send it again in a few seconds; "
     "a write with the same Idempotency-Key or external_id is stored once."
 )
 
 _UNKNOWN = (
-    "The database was lost while it stored the request, so whether it is stored is unknown. Send it again with the "
-    "same Idempotency-Key or external_id: it is stored once."
+    "The connection to the database was lost during the commit, so it is unknown whether the request is stored. Send it "
+    "again with the same Idempotency-Key or external_id; it is stored once."
 )
 
-INTERNAL_ERROR_MESSAGE = "Something went wrong here; it has been logged."
+INTERNAL_ERROR_MESSAGE = "Internal server error. It has been logged."
 
 
 MAX_ERRORS = 100
-"""Most fields of a refusal that are named; its message says how many there are."""
+"""Most invalid fields that a response lists; its message has their number."""
 
 
 def _unavailable(error: Exception) -> str | None:
-    """The message for an error of the system, without any text of the database; None for other errors."""
+    """The message for a system error, which contains no text of the database; None for other errors."""
     if isinstance(error, LoadStoppedError):
         return str(error)
     if isinstance(error, CommitStatusUnknownError):
@@ -63,7 +61,7 @@ def _unavailable(error: Exception) -> str | None:
 
 
 def log_failure(method: str, path: str, error: Exception) -> None:
-    """Logs an error that the request did not cause: one line for a system error, a traceback for a defect."""
+    """Logs an error that the client did not cause: one line for a system error, a traceback for a defect."""
     if _unavailable(error) is None:
         _log.error("request.failed", method=method, path=path, exc_info=error)
         return
@@ -74,12 +72,12 @@ def log_failure(method: str, path: str, error: Exception) -> None:
         path=path,
         error=type(cause).__name__,
         sqlstate=getattr(cause, "sqlstate", None),
-        why=str(cause).partition("\n")[0],
+        reason=str(cause).partition("\n")[0],
     )
 
 
 class ApiError(Exception):
-    """An answer that is no success: status, message, and headers that go with it."""
+    """An error response: status, message, errors by field, and headers."""
 
     def __init__(
         self,
@@ -98,15 +96,15 @@ class ApiError(Exception):
 def error_body(
     message: str, errors: Mapping[str, str] | None = None, extra: Mapping[str, object] | None = None
 ) -> bytes:
-    """`{"message"}`, and for refusals `{"message", "errors": {path: [text]}}`, at most MAX_ERRORS of them."""
-    answer: dict[str, object] = {"message": message, **(extra or {})}
+    """`{"message"}`, with `"errors": {path: [text]}` for at most MAX_ERRORS invalid fields."""
+    body: dict[str, object] = {"message": message, **(extra or {})}
     if errors:
-        answer["errors"] = {path: [text] for path, text in islice(errors.items(), MAX_ERRORS)}
-    return msgspec.json.encode(answer)
+        body["errors"] = {path: [text] for path, text in islice(errors.items(), MAX_ERRORS)}
+    return msgspec.json.encode(body)
 
 
 def validation_message(errors: Mapping[str, str]) -> str:
-    """One sentence for a refusal: its first field, and how many more there are."""
+    """One sentence about invalid fields: the first one, and the number of others."""
     path, text = next(iter(errors.items()))
     more = len(errors) - 1
     rest = f" (and {more} more)" if more else ""
@@ -114,7 +112,7 @@ def validation_message(errors: Mapping[str, str]) -> str:
 
 
 def error_response(error: Exception) -> Response:
-    """The answer to an error that a request may run into."""
+    """The response of the Profile API to an error."""
     headers: Mapping[str, str] = {}
     if isinstance(error, ResponseErasedError):
         content, status, headers = error_body(error.message), error.status, headers
@@ -138,7 +136,7 @@ _REPORTING = "/v1/reporting"
 
 
 def path_error_response(path: str, message: str, status: int, headers: Mapping[str, str] | None = None) -> Response:
-    """An error at a path without an endpoint, in the shape of the API that the path belongs to."""
+    """The response for a path without an endpoint, in the format of the API that the path belongs to."""
     content = report_error_body(message) if f"{path}/".startswith(f"{_REPORTING}/") else error_body(message)
     return Response(content, status, headers, media_type="application/json")
 
@@ -146,18 +144,18 @@ def path_error_response(path: str, message: str, status: int, headers: Mapping[s
 def report_error_body(
     message: str, details: Mapping[str, object] | None = None, *, is_truncated: bool = False
 ) -> bytes:
-    """`{"error"}`, and for invalid parameters `{"error", "details"}` in the shape of the request.
+    """`{"error"}`, with `"details"` in the structure of the request for invalid parameters.
 
-    `"truncated": true` says that there may be more errors.
+    `"truncated": true` means that there may be more errors.
     """
-    answer: dict[str, object] = {"error": message, **({} if details is None else {"details": details})}
+    body: dict[str, object] = {"error": message, **({} if details is None else {"details": details})}
     if is_truncated:
-        answer["truncated"] = True
-    return msgspec.json.encode(answer)
+        body["truncated"] = True
+    return msgspec.json.encode(body)
 
 
 def report_error_response(error: Exception) -> Response:
-    """The answer of the Reporting API to an error that a request may run into."""
+    """The response of the Reporting API to an error."""
     headers: Mapping[str, str] = {}
     if isinstance(error, InvalidParametersError):
         content, status = report_error_body("Invalid parameters", error.details, is_truncated=error.is_truncated), 422
@@ -169,7 +167,7 @@ def report_error_response(error: Exception) -> Response:
         content, status, headers = report_error_body(str(error)), 503, {"Retry-After": str(error.retry_after)}
     elif _unavailable(error) is not None:
         content, status, headers = (
-            report_error_body("The database is not available: try again in a moment."),
+            report_error_body("The database is not available. Try again in a few seconds."),
             503,
             RETRY_AFTER_HEADER,
         )

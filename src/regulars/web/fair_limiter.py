@@ -1,4 +1,4 @@
-"""A limit of concurrent work that is shared fairly: organizations that wait are served in rotation."""
+"""A concurrency limit that is shared fairly: waiting organizations are served in rotation."""
 
 import asyncio
 from collections import OrderedDict, deque
@@ -6,24 +6,24 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 MAX_WAITING = 100
-"""Most requests of one organization that wait at the same time."""
+"""Most waiting requests of one organization."""
 
 
 class BusyError(Exception):
-    """Too many requests of one organization are waiting already."""
+    """Too many requests of one organization are waiting."""
 
     retry_after = 1
 
     def __init__(self) -> None:
         super().__init__(
-            f"{MAX_WAITING} reports of this organization are waiting already: send fewer at the same time, and try "
-            f"again in {self.retry_after} s."
+            f"{MAX_WAITING} reports of this organization are waiting, which is the maximum. Try again in "
+            f"{self.retry_after} s."
         )
 
 
 class FairLimiter:
-    """Admits at most `limit` at the same time. While some wait, no organization gets a second slot before every other
-    that waits has had one.
+    """Admits at most `limit` concurrent requests. No organization gets a second slot before every other waiting one has
+    had one.
     """
 
     def __init__(self, limit: int) -> None:

@@ -1,17 +1,17 @@
-"""Lone surrogates in JSON, such as half of an emoji that was cut in two, which no database stores."""
+"""Lone surrogates in JSON, such as half of a truncated emoji, which PostgreSQL does not store."""
 
 import re
 
 MAX_ESCAPES = 1_000
 MAX_BYTES = 2_000_000
-"""Larger bodies are not searched: no other thread runs meanwhile."""
+"""Larger bodies are not searched, because no other thread could run during the search."""
 
 _ESCAPE = re.compile(rb"\\u[dD]([89a-fA-F])[0-9a-fA-F]{2}")
 _LOW = b"cdefCDEF"
 
 
 def replace_lone_surrogates(body: bytes) -> bytes:
-    r"""Returns the JSON with \u0000 in place of each lone surrogate, so that only the field that holds it is refused.
+    r"""Replaces each lone surrogate with \u0000, so that only the field that contains it is invalid.
 
     A body of more than MAX_BYTES, or of more than MAX_ESCAPES escaped surrogates, is returned unchanged.
     """
@@ -26,19 +26,19 @@ def replace_lone_surrogates(body: bytes) -> bytes:
         before = body[end : match.start()]
         end = match.end()
         if (len(before) - len(before.rstrip(b"\\"))) % 2:
-            # Its backslash is the second of two, which stand for one in the text.
+            # The backslash is itself escaped.
             continue
         is_low = match[1] in _LOW
         if high is not None and not (is_low and high.end() == match.start()):
-            _blank(found, high)
+            _replace(found, high)
             high = None
         if is_low and high is None:
-            _blank(found, match)
+            _replace(found, match)
         high = None if is_low else match
     if high is not None:
-        _blank(found, high)
+        _replace(found, high)
     return bytes(found)
 
 
-def _blank(body: bytearray, surrogate: re.Match[bytes]) -> None:
+def _replace(body: bytearray, surrogate: re.Match[bytes]) -> None:
     body[surrogate.end() - 4 : surrogate.end()] = b"0000"

@@ -1,4 +1,4 @@
-"""The API described for machines, OpenAPI 3.1: built from the endpoints, so that it never lags behind."""
+"""The OpenAPI 3.1 document, built from the declarations of the endpoints."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -28,31 +28,31 @@ _TYPES: dict[JsonType, Schema] = {
     JsonType.OBJECT: _ANYTHING,
 }
 
-_CHOOSING_CUSTOMERS: dict[str, tuple[str, Schema]] = {
+_TENANT_HEADERS: dict[str, tuple[str, Schema]] = {
     "X-Customer": (
-        "Customers: `id=1`, `id=1_2`, `all=all`, or filters by their attributes, `chain=Nord;country=NO`.",
+        "The customers: `id=1`, `id=1_2`, `all=all`, or filters by attributes, `chain=Nord;country=NO`.",
         {"type": "string"},
     ),
-    "X-Loyalty-Club-Slug": ("One loyalty club by its slug. One of the two headers is needed.", {"type": "string"}),
+    "X-Loyalty-Club-Slug": ("A loyalty club by its slug. One of the two headers is required.", {"type": "string"}),
 }
 
 _REPORT_ERROR = {"$ref": "#/components/schemas/ReportError"}
 
 _PAGING: dict[str, tuple[str, Schema]] = {
-    "page[size]": ("How many on a page.", {"type": "integer", "minimum": 1, "maximum": 500, "default": 15}),
-    "page[number]": ("Which page, from 1.", {"type": "integer", "minimum": 1, "default": 1}),
+    "page[size]": ("Rows per page.", {"type": "integer", "minimum": 1, "maximum": 500, "default": 15}),
+    "page[number]": ("Page number, from 1.", {"type": "integer", "minimum": 1, "default": 1}),
 }
 
 _URL = {"type": ["string", "null"]}
 _COUNT = {"type": "integer"}
-_PLACE = {"type": ["integer", "null"]}
+_ROW_NUMBER = {"type": ["integer", "null"]}
 
 _LINKS = {"type": "object", "properties": dict.fromkeys(("first", "last", "prev", "next"), _URL)}
 _META = {
     "type": "object",
     "properties": {
         "current_page": _COUNT,
-        "from": _PLACE,
+        "from": _ROW_NUMBER,
         "last_page": _COUNT,
         "links": {
             "type": "array",
@@ -63,18 +63,18 @@ _META = {
         },
         "path": {"type": "string"},
         "per_page": _COUNT,
-        "to": _PLACE,
+        "to": _ROW_NUMBER,
         "total": _COUNT,
     },
 }
 _MESSAGE = {"type": "object", "properties": {"message": {"type": "string"}}, "required": ["message"]}
-_REFUSAL = {
+_VALIDATION_ERROR = {
     "type": "object",
     "properties": {
         "message": {"type": "string"},
         "errors": {
             "type": "object",
-            "description": "What is wrong, by the path of the field, such as `items.0.quantity`.",
+            "description": "Errors by the path of the field, such as `items.0.quantity`.",
             "additionalProperties": {"type": "array", "items": {"type": "string"}},
         },
     },
@@ -90,91 +90,93 @@ _ERRORS = {
     "401": ("Unauthorized", "The token is missing, unknown, revoked or expired.", _MESSAGE),
     "403": (
         "Forbidden",
-        "The token lacks a permit, which is named, or is of another kind, or bound to another profile.",
+        "The token lacks the named permit, is of another kind, or is bound to another profile.",
         _MESSAGE,
     ),
-    "404": ("NotFoundError", "There is no such thing in this community.", _MESSAGE),
-    "408": ("TooSlow", "The body arrived too slowly; the connection is closed.", _MESSAGE),
-    "410": ("Erased", "The request was processed before; its response was erased with a profile.", _MESSAGE),
+    "404": ("NotFound", "It does not exist in this community.", _MESSAGE),
+    "408": ("TooSlow", "The body arrived too slowly. The connection is closed.", _MESSAGE),
+    "410": ("Erased", "The request was processed before, and its response was erased with a profile.", _MESSAGE),
     "413": ("TooLarge", "The body is too large, or has too many values.", _MESSAGE),
     "415": ("UnsupportedType", "The Content-Type or the Content-Encoding is not supported.", _MESSAGE),
-    "422": ("Refused", "A field or a parameter is invalid.", _REFUSAL),
-    "429": ("Limited", "The rate limit is used up: `Retry-After` says for how many seconds.", _MESSAGE),
+    "422": ("Invalid", "A field or a parameter is invalid.", _VALIDATION_ERROR),
+    "429": ("Limited", "The rate limit is exhausted. Retry after the seconds in `Retry-After`.", _MESSAGE),
     "503": (
         "Unavailable",
-        "The database or a certificate is not available, or too many imports run: repeat it after `Retry-After`.",
+        "The database or a certificate is not available, or too many imports are running. Retry after `Retry-After`.",
         _MESSAGE,
     ),
 }
 
 _PROVIDER_ERRORS = {
     **{status: _ERRORS[status] for status in ("400", "408", "413", "503")},
-    "401": ("Distrusted", "The provider is not set up, or this is not known to be from it.", _MESSAGE),
+    "401": ("Untrusted", "The provider is not set up, or its signature is invalid.", _MESSAGE),
 }
 
 _REPORT_ERRORS = {
     "400": ("ReportUnreadable", "The request is malformed: its body is truncated or not a JSON object."),
     "401": ("ReportUnauthorized", "The token is missing, unknown, revoked or expired."),
-    "403": ("ReportForbidden", "The token lacks a permit, which is named, or does not reach a customer."),
-    "404": ("ReportNotFound", "There is no such thing, or it is of customers that were not asked for."),
-    "408": ("ReportTooSlow", "The body arrived too slowly; the connection is closed."),
+    "403": ("ReportForbidden", "The token lacks the named permit, or has no access to a customer."),
+    "404": ("ReportNotFound", "Not found, or not accessible for the requested customers."),
+    "408": ("ReportTooSlow", "The body arrived too slowly. The connection is closed."),
     "413": ("ReportTooLarge", "The body is too large, or has too many values."),
     "415": ("ReportUnsupportedType", "The Content-Type is not application/json."),
-    "422": ("ReportInvalid", "Parameters that can't be; `details` has the shape of the request."),
-    "429": ("ReportLimited", "The rate limit is used up: `Retry-After` says for how many seconds."),
+    "422": ("ReportInvalid", "A parameter is invalid; `details` has the structure of the request."),
+    "429": ("ReportLimited", "The rate limit is exhausted. Retry after the seconds in `Retry-After`."),
     "470": ("ReportHeaderMissing", "Neither X-Customer nor X-Loyalty-Club-Slug was sent."),
     "471": ("ReportHeaderWrong", "X-Customer or X-Loyalty-Club-Slug is malformed, or they disagree."),
     "503": (
         "ReportUnavailable",
-        "The database is not available, or too many requests are waiting: repeat the request after `Retry-After`.",
+        "The database is not available, or too many requests are waiting. Retry after `Retry-After`.",
     ),
 }
 
-_LIMIT_HEADERS = {
+_RATE_LIMIT_HEADERS = {
     "ratelimit-bucket": {"description": "The bucket that was charged.", "schema": {"type": "string"}},
     "ratelimit-remaining": {
-        "description": "What is left in it: estimated for the Profile API, exact for reports, where it may be below 0.",
+        "description": "Remaining tokens: estimated for the Profile API, exact for reports, where it may be negative.",
         "schema": {"type": "integer"},
     },
-    "ratelimit-cost": {"description": "What this request has cost.", "schema": {"type": "integer"}},
+    "ratelimit-cost": {"description": "The cost of this request.", "schema": {"type": "integer"}},
 }
 
-_CHARGED = {name: {"$ref": f"#/components/headers/{name}"} for name in _LIMIT_HEADERS}
-_LIMITED = (Caller.COMMUNITY, Caller.MEMBER, Caller.REPORTING)
+_RATE_LIMIT_HEADER_REFS = {name: {"$ref": f"#/components/headers/{name}"} for name in _RATE_LIMIT_HEADERS}
+_RATE_LIMITED_CALLERS = (Caller.COMMUNITY, Caller.MEMBER, Caller.REPORTING)
 
 
 def openapi_document(endpoints: Sequence[Endpoint]) -> Schema:
-    """The OpenAPI document of these endpoints; those that only refuse are left out."""
-    described = [each for each in endpoints if each.status < 400]
-    bodies = sorted({each.request_model for each in described if each.request_model is not None}, key=_shape_name)
-    shapes, components = msgspec.json.schema_components(bodies, ref_template="#/components/schemas/{name}")
-    taken = dict(zip(bodies, shapes, strict=True))
-    shown = {_schema_name(each.resource): _resource(each.resource) for each in described if each.resource is not None}
+    """The OpenAPI document of these endpoints, without those that only explain an error."""
+    documented = [each for each in endpoints if each.status < 400]
+    models = sorted({each.request_model for each in documented if each.request_model is not None}, key=_model_name)
+    body_schemas, components = msgspec.json.schema_components(models, ref_template="#/components/schemas/{name}")
+    schemas_by_model = dict(zip(models, body_schemas, strict=True))
+    resources = {
+        _schema_name(each.resource): _resource(each.resource) for each in documented if each.resource is not None
+    }
     paths: dict[str, Schema] = {}
-    for endpoint in described:
-        paths.setdefault(endpoint.path, {})[endpoint.method.lower()] = _operation(endpoint, taken)
+    for endpoint in documented:
+        paths.setdefault(endpoint.path, {})[endpoint.method.lower()] = _operation(endpoint, schemas_by_model)
     return {
         "openapi": "3.1.0",
         "info": {
             "title": "Regulars",
             "version": version("regulars"),
-            "summary": "What is known of each member, always true, and the facts behind it.",
+            "summary": "Member values, reports and the facts behind them for loyalty clubs.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": "/"}],
-        "tags": [{"name": tag} for tag in dict.fromkeys(each.tag for each in described if each.tag)],
+        "tags": [{"name": tag} for tag in dict.fromkeys(each.tag for each in documented if each.tag)],
         "paths": paths,
         "components": {
             "securitySchemes": security.SCHEMES,
-            "schemas": {**_lax(components), **shown, **report_schemas.COMPONENTS},
-            "headers": _LIMIT_HEADERS,
+            "schemas": {**_lenient(components), **resources, **report_schemas.COMPONENTS},
+            "headers": _RATE_LIMIT_HEADERS,
             "responses": {
                 **{
-                    name: {"description": text, "headers": _CHARGED, "content": _json(schema)}
+                    name: {"description": text, "headers": _RATE_LIMIT_HEADER_REFS, "content": _json(schema)}
                     for name, text, schema in (*_ERRORS.values(), *_PROVIDER_ERRORS.values())
                 },
                 **{
-                    name: {"description": text, "headers": _CHARGED, "content": _json(_REPORT_ERROR)}
+                    name: {"description": text, "headers": _RATE_LIMIT_HEADER_REFS, "content": _json(_REPORT_ERROR)}
                     for name, text in _REPORT_ERRORS.values()
                 },
             },
@@ -182,56 +184,59 @@ def openapi_document(endpoints: Sequence[Endpoint]) -> Schema:
     }
 
 
-def _shape_name(shape: Any) -> str:
-    return str(getattr(shape, "__name__", shape))
+def _model_name(model: Any) -> str:
+    return str(getattr(model, "__name__", model))
 
 
-def _lax(schema: Any) -> Any:
-    """A body's schema as bodies are read: a number may come as a text, and a decimal is a number."""
+def _lenient(schema: Any) -> Any:
+    """A body schema as bodies are decoded: numbers may be strings, and decimals are numbers."""
     if isinstance(schema, dict):
-        found = {key: _lax(value) for key, value in schema.items()}
-        if found.get("format") == "decimal":
+        lenient = {key: _lenient(value) for key, value in schema.items()}
+        if lenient.get("format") == "decimal":
             return {"type": ["number", "string"]}
-        return found
-    return [_lax(each) for each in schema] if isinstance(schema, list) else schema
+        return lenient
+    return [_lenient(each) for each in schema] if isinstance(schema, list) else schema
 
 
 def _json(
-    schema: Mapping[str, Any], examples: Mapping[str, object] | None = None, media: str = "application/json"
+    schema: Mapping[str, Any], examples: Mapping[str, object] | None = None, media_type: str = "application/json"
 ) -> Schema:
-    shown = {"examples": {name: {"value": value} for name, value in examples.items()}} if examples else {}
-    return {media: {"schema": schema, **shown}}
+    named_examples = {"examples": {name: {"value": value} for name, value in examples.items()}} if examples else {}
+    return {media_type: {"schema": schema, **named_examples}}
 
 
 # One operation ---------------------------------------------------------------------------------------
 
 
-def _operation(endpoint: Endpoint, taken: dict[Any, Schema]) -> Schema:
+def _operation(endpoint: Endpoint, schemas_by_model: dict[Any, Schema]) -> Schema:
     operation: Schema = {
         "operationId": _operation_id(endpoint),
         "summary": endpoint.summary,
         **security.operation_security(endpoint.access),
         "parameters": list(_parameters(endpoint)),
-        "responses": {**_successes(endpoint), **_refusals(endpoint)},
+        "responses": {**_successes(endpoint), **_errors(endpoint)},
     }
     if endpoint.tag:
         operation["tags"] = [endpoint.tag]
     if endpoint.request_model is not None:
-        operation["requestBody"] = {"required": True, "content": _json(_lax(taken[endpoint.request_model]))}
-    if endpoint.stream_handler is not None:
-        content = {media: {"schema": {"type": "string"}} for media in ("application/x-ndjson", "text/csv")}
-        operation["requestBody"] = {"required": True, "content": content}
-    if endpoint.schema is not None and endpoint.schema.request is not None:
-        asked = {name: request for name, (request, _) in endpoint.schema.examples.items()}
         operation["requestBody"] = {
             "required": True,
-            "content": _json(endpoint.schema.request, asked, endpoint.schema.media_type),
+            "content": _json(_lenient(schemas_by_model[endpoint.request_model]), {"example": endpoint.request_example}),
+        }
+    if endpoint.stream_handler is not None:
+        content = {media_type: {"schema": {"type": "string"}} for media_type in ("application/x-ndjson", "text/csv")}
+        operation["requestBody"] = {"required": True, "content": content}
+    if endpoint.schema is not None and endpoint.schema.request is not None:
+        request_examples = {name: request for name, (request, _) in endpoint.schema.examples.items()}
+        operation["requestBody"] = {
+            "required": True,
+            "content": _json(endpoint.schema.request, request_examples, endpoint.schema.media_type),
         }
     return operation
 
 
 def _operation_id(endpoint: Endpoint) -> str:
-    # The first version's paths have no prefix and keep apart from those that do.
+    # Paths of version 1 have no prefix; the operation ids of version 3 keep theirs.
     path = endpoint.path.replace("/api/v3/", "/v3/").replace("{", "by_").replace("}", "")
     return f"{endpoint.method.lower()}_{re.sub(r'[^A-Za-z0-9]+', '_', path).strip('_')}"
 
@@ -240,37 +245,37 @@ def _parameters(endpoint: Endpoint) -> Iterable[Schema]:
     for name in re.findall(r"{(\w+)}", endpoint.path):
         yield {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
     if endpoint.caller is Caller.REPORTING:
-        for name, (text, schema) in _CHOOSING_CUSTOMERS.items():
+        for name, (text, schema) in _TENANT_HEADERS.items():
             yield {"name": name, "in": "header", "description": text, "schema": schema}
     for name, text in endpoint.query_params.items():
         yield {"name": name, "in": "query", "description": text, "schema": {"type": "string"}}
     if endpoint.is_list and endpoint.resource is not None:
         for name, (text, schema) in _PAGING.items():
             yield {"name": name, "in": "query", "description": text, "schema": schema}
-        yield from _choosing(endpoint.resource)
+        yield from _list_parameters(endpoint.resource)
     if endpoint.accepts_idempotency_key:
         text = (
-            "A repeated key and body within 24 hours gets the first response again, or 410 once a profile that it "
-            "concerns was erased; another body with that key is 422. Keys of the community's tokens, of imports and of "
-            "each member are independent of each other."
+            "The same key and body within 24 hours get the stored response, or 410 if a profile in it has been erased; "
+            "the same key with another body is 422. Keys of the community's tokens, of imports and of each member are "
+            "independent of each other."
         )
         schema = {"type": "string", "maxLength": 255}
         yield {"name": "Idempotency-Key", "in": "header", "description": text, "schema": schema}
 
 
-def _choosing(resource: Resource) -> Iterable[Schema]:
+def _list_parameters(resource: Resource) -> Iterable[Schema]:
     fields = [each for each in resource.fields if each.type not in (JsonType.LIST, JsonType.OBJECT)]
     names = list(dict.fromkeys(each.name for each in fields))
     yield {
         "name": "sort",
         "in": "query",
-        "description": f"Fields by comma, `-` for the largest first: {', '.join(names)}.",
+        "description": f"Fields, separated by commas; `-` sorts in descending order: {', '.join(names)}.",
         "schema": {"type": "string"},
     }
     yield {
         "name": "filter",
         "in": "query",
-        "description": f"`filter[field]=v`, or `filter[field][op]=v` with {', '.join(FILTER_OPERATORS)}.",
+        "description": f"`filter[field]=value`, or `filter[field][operator]=value` with {', '.join(FILTER_OPERATORS)}.",
         "style": "deepObject",
         "explode": True,
         "schema": {"type": "object", "properties": {name: {"type": "string"} for name in names}},
@@ -279,11 +284,11 @@ def _choosing(resource: Resource) -> Iterable[Schema]:
 
 def _successes(endpoint: Endpoint) -> Schema:
     statuses = (endpoint.status, 201) if endpoint.may_return_201 else (endpoint.status,)
-    headers = {"headers": _CHARGED} if endpoint.caller in _LIMITED else {}
-    return {str(status): {**_answer(endpoint), **headers} for status in statuses}
+    headers = {"headers": _RATE_LIMIT_HEADER_REFS} if endpoint.caller in _RATE_LIMITED_CALLERS else {}
+    return {str(status): {**_success(endpoint), **headers} for status in statuses}
 
 
-def _answer(endpoint: Endpoint) -> Schema:
+def _success(endpoint: Endpoint) -> Schema:
     if endpoint.status == 204:
         return {"description": "Done."}
     if endpoint.schema is not None:
@@ -303,22 +308,22 @@ def _answer(endpoint: Endpoint) -> Schema:
     return {"description": endpoint.summary, "content": _json(schema)}
 
 
-def _refusals(endpoint: Endpoint) -> Schema:
-    """The errors that an endpoint may answer, as its declaration says."""
+def _errors(endpoint: Endpoint) -> Schema:
+    """The errors that an endpoint may return, according to its declaration."""
     if endpoint.caller is Caller.REPORTING:
         absent = set() if "{" in endpoint.path else {"404"}
         absent |= set() if endpoint.has_body else {"408", "413", "415"}
-        named = {status: name for status, (name, _) in _REPORT_ERRORS.items() if status not in absent}
+        responses = {status: name for status, (name, _) in _REPORT_ERRORS.items() if status not in absent}
     elif endpoint.provider is not None:
-        named = {status: name for status, (name, _, _) in _PROVIDER_ERRORS.items()}
-        named[str(endpoint.provider.rejection_status)] = _ERRORS["422"][0]
+        responses = {status: name for status, (name, _, _) in _PROVIDER_ERRORS.items()}
+        responses[str(endpoint.provider.rejection_status)] = _ERRORS["422"][0]
     else:
-        named = {status: name for status, (name, _, _) in _ERRORS.items() if _may_answer(endpoint, status)}
-    return {status: {"$ref": f"#/components/responses/{name}"} for status, name in sorted(named.items())}
+        responses = {status: name for status, (name, _, _) in _ERRORS.items() if _may_return(endpoint, status)}
+    return {status: {"$ref": f"#/components/responses/{name}"} for status, name in sorted(responses.items())}
 
 
-def _may_answer(endpoint: Endpoint, status: str) -> bool:
-    """Whether an endpoint of the Profile API may answer with an error."""
+def _may_return(endpoint: Endpoint, status: str) -> bool:
+    """Whether an endpoint of the Profile API may return this error."""
     match status:
         case "401" | "403" | "429":
             return endpoint.caller is not Caller.ANYONE
@@ -331,11 +336,11 @@ def _may_answer(endpoint: Endpoint, status: str) -> bool:
         case "415":
             return endpoint.request_model is not None or endpoint.stream_handler is not None
         case _:
-            # Any request may be malformed, hold NUL, or arrive while the database is not available.
+            # Any request may be malformed, contain NUL, or arrive while the database is not available.
             return True
 
 
-# What goes out ---------------------------------------------------------------------------------------
+# Resources ------------------------------------------------------------------------------------------
 
 
 def _schema_name(resource: Resource) -> str:
@@ -343,11 +348,11 @@ def _schema_name(resource: Resource) -> str:
 
 
 def _resource(resource: Resource) -> Schema:
-    shown = [each for each in resource.fields if each.is_visible]
+    visible = [each for each in resource.fields if each.is_visible]
     return {
         "title": _schema_name(resource),
         "type": "object",
-        "properties": {each.name: _field(each, nullable=each.name != resource.key) for each in shown},
+        "properties": {each.name: _field(each, nullable=each.name != resource.key) for each in visible},
     }
 
 

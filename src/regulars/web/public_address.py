@@ -1,4 +1,4 @@
-"""The address that clients call: from settings, else from a trusted proxy's headers or the request itself."""
+"""The public URL of requests: from settings, from the headers of a trusted proxy, or from the request."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -20,19 +20,19 @@ _DEFAULT_PORTS = {"http": "80", "https": "443"}
 
 
 def is_valid_host(text: str) -> bool:
-    """Whether a text is a host with or without a port, as a Host header holds it."""
+    """Whether a text is a valid Host header: a host with or without a port."""
     return len(text) <= MAX_HOST_LENGTH and _HOST.fullmatch(text) is not None
 
 
 def parse_public_url(text: str) -> str:
-    """The setting public_url without a slash at its end; empty where it is not set. Raises SettingError."""
+    """The setting public_url without a trailing slash; empty if it is not set. Raises SettingError."""
     if not text:
         return ""
     parts = urlsplit(text)
     is_plain = parts.scheme in _DEFAULT_PORTS and is_valid_host(parts.netloc) and not parts.query and not parts.fragment
     if not is_plain or not text.isascii() or not text.isprintable() or " " in text:
         raise SettingError(
-            f"public_url is {text!r}, which is no address of a server: set it to one such as https://regulars.example."
+            f"public_url is {text!r}, which is not a valid server URL. Example: https://regulars.example."
         )
     return text.rstrip("/")
 
@@ -43,12 +43,12 @@ def parse_networks(text: str) -> tuple[Network, ...]:
         return tuple(ip_network(each.strip()) for each in text.split(",") if each.strip())
     except ValueError as error:
         raise SettingError(
-            f"trusted_proxies is {text!r}, of which {error}: set it to networks such as 10.0.0.0/8, 127.0.0.1/32."
+            f"trusted_proxies is {text!r}, which is invalid: {error}. Example: 10.0.0.0/8, 127.0.0.1/32."
         ) from None
 
 
 class PublicAddress:
-    """Derives the address that a request was sent to.
+    """Derives the public URL of a request.
 
     X-Forwarded-Proto and X-Forwarded-Host are read only if a trusted proxy sent the request.
     Raises SettingError for invalid settings.
@@ -59,7 +59,7 @@ class PublicAddress:
         self._proxies = parse_networks(settings.trusted_proxies)
 
     def origin(self, scope: Scope) -> str:
-        """Scheme and host that clients call, and the prefix of the path, if any: https://regulars.example."""
+        """The public scheme and host, and the path prefix if there is one: https://regulars.example."""
         if self.configured_url:
             return self.configured_url
         scheme, host = scope["scheme"], _last(scope, b"host")
@@ -71,14 +71,14 @@ class PublicAddress:
         return f"{scheme}://{host}"
 
     def url(self, scope: Scope) -> str:
-        """The address that was called, without its query."""
+        """The public URL of a request, without its query."""
         return f"{self.origin(scope)}{_path(scope)}"
 
     def signable_urls(self, scope: Scope) -> tuple[str, ...]:
-        """The spellings of the called address, without its query, that a caller may have signed.
+        """The spellings of the URL, without its query, that a caller may have signed.
 
-        The port may be explicit. Unless public_url or a trusted proxy names the scheme, TLS may have ended
-        before this server, so both are possible.
+        The port may be explicit or not. Unless public_url or a trusted proxy determines the scheme, a proxy may have
+        terminated TLS, so both schemes are possible.
         """
         origin, path = self.origin(scope), _path(scope)
         is_certain = bool(self.configured_url) or self._is_trusted(_peer(scope))
@@ -117,7 +117,7 @@ def _values(scope: Scope, name: bytes) -> Iterable[str]:
 
 
 def _last(scope: Scope, name: bytes) -> str:
-    """The last value of a header, which the nearest proxy has written; empty where there is none."""
+    """The last value of a header, which the nearest proxy has written; empty if there is none."""
     *_, found = ("", *_values(scope, name))
     return found.rpartition(",")[2].strip()
 
@@ -127,7 +127,7 @@ def _path(scope: Scope) -> str:
 
 
 def _spellings(scheme: str, rest: str) -> tuple[str, ...]:
-    """An origin with and without its port: Twilio omits it from some addresses that have one."""
+    """An origin with and without its port, which Twilio omits from some URLs."""
     host, slash, prefix = rest.partition("/")
     name, _, port = host.rpartition(":")
     if not port.isdigit():

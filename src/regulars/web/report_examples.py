@@ -1,4 +1,4 @@
-"""A request for each report and what its answer looks like, made from the report's declaration."""
+"""An example request and response of each report, built from its declaration."""
 
 from collections.abc import Collection, Iterable
 from itertools import count
@@ -30,7 +30,7 @@ _RANGE = {"from": "2026-11-23T00:00:00", "to": "2026-11-24T23:59:59"}
 
 
 def example_request(report: Report, aggregation: Grouping | None = None) -> Example:
-    """A body that asks for a report, filtered where that leaves all that its answer shows."""
+    """An example request for a report, with a filter if the example response satisfies it."""
     grouping = _grouping(report, aggregation)
     found: Example = {"report": report.name}
     if filtered := _filter(report, () if report.format is ReportFormat.RECORDS else grouping):
@@ -57,15 +57,15 @@ def _filter(report: Report, without: Collection[str]) -> Example | None:
     return None
 
 
-def _value(field: ReportField, place: int = 0) -> Any:
-    """A value that a field may have; those of an enum are another in each place."""
+def _value(field: ReportField, index: int = 0) -> Any:
+    """An example value of a field; for an enum, one that depends on the index."""
     if field.is_tenant_field:
         return _COMMUNITY
-    return field.values[place % len(field.values)].name if field.values else _VALUES[field.type]
+    return field.values[index % len(field.values)].name if field.values else _VALUES[field.type]
 
 
 def example_response(report: Report, aggregation: Grouping | None = None) -> Example:
-    """What an answer to it looks like; the numbers stand for others."""
+    """An example response to the example request, with arbitrary numbers."""
     return {
         ReportFormat.RECORDS: _records,
         ReportFormat.TIMESERIES: _timeseries,
@@ -75,15 +75,15 @@ def example_response(report: Report, aggregation: Grouping | None = None) -> Exa
 
 def _records(report: Report, aggregation: Grouping | None) -> Example:
     if aggregation is not None:
-        row = next(iter(_labels(report, aggregation.fields))) | _measured(report, aggregation)
+        row = next(iter(_labels(report, aggregation.fields))) | _measures(report, aggregation)
     elif report.key:
         row = {each.name: _value(each) for each in report.fields if each.visible and each.type is not FieldType.OBJECT}
     else:
-        row = next(iter(_labels(report, report.default_group_by or (COMMUNITY_ID.name,)))) | _measured(report, None)
+        row = next(iter(_labels(report, report.default_group_by or (COMMUNITY_ID.name,)))) | _measures(report, None)
     return {"records": [row], "pagination": {"next_page_info": None}, "result_type": "records"}
 
 
-def _measured(report: Report, aggregation: Grouping | None) -> Example:
+def _measures(report: Report, aggregation: Grouping | None) -> Example:
     return {each.name: _VALUES[each.type] for each in report.measures_for(aggregation)}
 
 
@@ -107,7 +107,7 @@ def _timeseries(report: Report, aggregation: Grouping | None) -> Example:
 def _statistics(report: Report, aggregation: Grouping | None) -> Example:
     labels = next(iter(_labels(report, _grouping(report, aggregation))))
     return {
-        "statistics": [{"label": labels, "values": _measured(report, aggregation)}],
+        "statistics": [{"label": labels, "values": _measures(report, aggregation)}],
         **_RANGE,
         "result_type": "statistics",
     }
@@ -118,14 +118,14 @@ def _grouping(report: Report, aggregation: Grouping | None) -> tuple[str, ...]:
 
 
 def _labels(report: Report, names: Iterable[str]) -> list[Example]:
-    """Labels of groups, two where a field has several values."""
+    """Labels of groups: two if a field has several values, otherwise one."""
     fields = [report.fields_by_name[name] for name in names]
     groups = 2 if any(len(field.values) > 1 for field in fields) else 1
-    return [{key: value for field in fields for key, value in _label(field, place).items()} for place in range(groups)]
+    return [{key: value for field in fields for key, value in _label(field, index).items()} for index in range(groups)]
 
 
-def _label(field: ReportField, place: int) -> Example:
-    value = _value(field, place)
+def _label(field: ReportField, index: int) -> Example:
+    value = _value(field, index)
     if field.type is FieldType.FLAGS:
         values: list[Any] = list(next(iter(value.items())))
     elif field.type in (FieldType.INTEGER_LIST, FieldType.STRING_LIST):

@@ -1,4 +1,4 @@
-"""The bodies of the Reporting API as JSON Schema, with an example of each report."""
+"""JSON Schemas of the Reporting API, with an example of each report."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -57,8 +57,8 @@ COMPONENTS: Mapping[str, Schema] = {
         "type": "object",
         "properties": {
             "error": _TEXT,
-            "details": {"type": "object", "description": "What is wrong, in the shape of the request (422)."},
-            "truncated": {"type": "boolean", "description": "Only the first 100 errors are in `details`."},
+            "details": {"type": "object", "description": "Errors in the structure of the request (422)."},
+            "truncated": {"type": "boolean", "description": "`details` has the first 100 errors only."},
         },
         "required": ["error"],
     },
@@ -74,22 +74,22 @@ def _object(required: Sequence[str], properties: Schema) -> Schema:
 
 
 def query_schema(reports: Sequence[Report]) -> EndpointSchema:
-    """What a query takes and gives."""
-    time = {**_TEXT, "description": "ISO 8601; without an offset in the customers' zone."}
-    takes = _object(
+    """The schema of report queries."""
+    time = {**_TEXT, "description": "ISO 8601; without an offset, in the time zone of the customers."}
+    request = _object(
         ["report"],
         {
             "report": _name(reports),
             "filter": _FILTER,
-            "aggregate_by": {"type": ["string", "null"], "description": "An aggregation of the report, by its name."},
+            "aggregate_by": {"type": ["string", "null"], "description": "The name of an aggregation of the report."},
             "interval": {"enum": ["auto", *(each.code for each in Interval)], "description": "Timeseries only."},
             "from": time,
             "to": time,
-            "page_info": {"type": ["string", "null"], "description": "The next_page_info of an earlier answer."},
+            "page_info": {"type": ["string", "null"], "description": "The `next_page_info` of the previous page."},
             "limit": {"type": "integer", "minimum": 1, "maximum": 10_000, "default": 1000},
         },
     )
-    gives = {
+    response = {
         "oneOf": [
             _result("records", {"records": {"type": "array", "items": {"type": "object"}}, "pagination": _PAGINATION}),
             _result(
@@ -111,7 +111,7 @@ def query_schema(reports: Sequence[Report]) -> EndpointSchema:
     examples = {
         each.name: (report_examples.example_request(each), report_examples.example_response(each)) for each in reports
     }
-    return EndpointSchema(takes, gives, examples)
+    return EndpointSchema(request, response, examples)
 
 
 _PAGINATION = {"type": "object", "properties": {"next_page_info": {"type": ["string", "null"]}}}
@@ -127,11 +127,11 @@ def _result(kind: str, properties: Schema) -> Schema:
 
 
 def metadata_schema(reports: Sequence[Report]) -> EndpointSchema:
-    """What metadata takes and gives."""
+    """The schema of report metadata."""
     return EndpointSchema(_object([], {"report": _name(reports)}), {"type": "object"}, {})
 
 
 def field_metadata_schema(reports: Sequence[Report]) -> EndpointSchema:
-    """What field metadata takes and gives."""
+    """The schema of field metadata."""
     properties = {"report": _name(reports), "field": _TEXT, "filter": _FILTER, "from": _TEXT, "to": _TEXT}
     return EndpointSchema(_object(["report", "field"], properties), {"type": "object"}, {})

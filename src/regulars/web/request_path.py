@@ -1,4 +1,4 @@
-"""The path of a request: split at its slashes as they were sent, and each part decoded once."""
+"""The path of a request: split at the slashes as sent, then each segment decoded once."""
 
 import re
 from collections.abc import Sequence
@@ -13,40 +13,40 @@ class MalformedPathError(ValueError):
 
 
 def is_plain(raw: bytes) -> bool:
-    """Whether a path needs no decoding, the usual case."""
+    """Whether a path needs no decoding, as usual."""
     return _PLAIN.fullmatch(raw) is not None
 
 
 def split_segments(raw: bytes) -> list[str]:
-    """The parts between the slashes of a path, decoded once; the first is empty, as is the last of a trailing slash.
+    """Splits a path into segments and decodes each once. The first is empty, and the last if the path ends in a slash.
 
-    A doubled slash is one slash. A percent-encoded slash is a character of its part, so a proxy that splits the path as
-    it was sent gets the same parts. Raises MalformedPathError.
+    Repeated slashes count as one. A percent-encoded slash belongs to its segment, so a proxy that splits the path as it
+    was sent gets the same segments. Raises MalformedPathError.
     """
     if not _WELL_FORMED.fullmatch(raw):
         raise MalformedPathError("The path is malformed: it must begin with a slash and be percent-encoded.")
     *before, last = raw.split(b"/")
     found = ["", *(_decoded(each) for each in before if each), _decoded(last)]
     if "." in found or ".." in found:
-        raise MalformedPathError("The path has a part that is . or ..: send the resolved path.")
+        raise MalformedPathError("The path has a segment that is . or .., which is not allowed.")
     return found
 
 
-def _decoded(part: bytes) -> str:
+def _decoded(segment: bytes) -> str:
     try:
-        found = unquote_to_bytes(part).decode()
+        found = unquote_to_bytes(segment).decode()
     except UnicodeDecodeError:
         raise MalformedPathError("The path is malformed: decoded, it is not valid UTF-8.") from None
     if "\0" in found:
-        raise MalformedPathError("The path must not hold a NUL character.")
+        raise MalformedPathError("The path must not contain a NUL character.")
     return found
 
 
-def encode_segments(parts: Sequence[str]) -> str:
-    """Parts as a path of a URL."""
-    return "/".join(quote(each, safe="!$&'()*+,;=:@~") for each in parts)
+def encode_segments(segments: Sequence[str]) -> str:
+    """Joins segments to the path of a URL."""
+    return "/".join(quote(each, safe="!$&'()*+,;=:@~") for each in segments)
 
 
-def join_segments(parts: Sequence[str]) -> str:
-    """Parts as one unambiguous text: a slash or a percent sign within a part stays encoded."""
-    return "/".join(each.replace("%", "%25").replace("/", "%2F") for each in parts)
+def join_segments(segments: Sequence[str]) -> str:
+    """Joins segments to one unambiguous text: a slash or percent sign within a segment stays encoded."""
+    return "/".join(each.replace("%", "%25").replace("/", "%2F") for each in segments)

@@ -1,4 +1,4 @@
-"""Finds what answers a request by the words of its path, without trying one route after another."""
+"""Finds the endpoint of a request in a tree of path segments, without trying one route after another."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -17,51 +17,53 @@ RequestHandler = Callable[[Request], Awaitable[Response]]
 
 
 @dataclass(frozen=True, slots=True)
-class _End:
-    """What answers where a path ends: its place in the order of all, and the names of the texts on the way to it."""
+class _Route:
+    """An endpoint with the names of its path parameters; `rank` is its index in the list of endpoints."""
 
-    place: int
+    rank: int
     endpoint: Endpoint
     names: list[str]
     handler: RequestHandler
 
 
 @dataclass(slots=True)
-class _Words:
-    """What may come next in a path, a word or any text, and what answers by method where it ends here."""
+class _Node:
+    """A node of the tree: child nodes by literal segment or for a parameter, and the routes that end here, by method."""
 
-    known: dict[str, "_Words"] = field(default_factory=dict)
-    any: "_Words | None" = None
-    ends: dict[str, _End] = field(default_factory=dict)
+    literals: dict[str, "_Node"] = field(default_factory=dict)
+    parameter: "_Node | None" = None
+    routes: dict[str, _Route] = field(default_factory=dict)
 
-    def add(self, place: int, endpoint: Endpoint, handler: RequestHandler) -> None:
-        """Has a handler answer an endpoint."""
-        names, here = [], self
-        for word in endpoint.path.split("/"):
-            if word.startswith("{"):
-                names.append(word[1:-1])
-                here.any = here.any or _Words()
-                here = here.any
+    def add(self, rank: int, endpoint: Endpoint, handler: RequestHandler) -> None:
+        """Adds the route of an endpoint."""
+        names, node = [], self
+        for segment in endpoint.path.split("/"):
+            if segment.startswith("{"):
+                names.append(segment[1:-1])
+                node.parameter = node.parameter or _Node()
+                node = node.parameter
             else:
-                here = here.known.setdefault(word, _Words())
-        here.ends[endpoint.method] = _End(place, endpoint, names, handler)
+                node = node.literals.setdefault(segment, _Node())
+        node.routes[endpoint.method] = _Route(rank, endpoint, names, handler)
 
     def find(
-        self, method: str, words: Sequence[str], texts: tuple[str, ...] = ()
-    ) -> tuple[_End, tuple[str, ...]] | None:
-        """What comes first in the order of all among what fits, and the texts; None where nothing fits."""
-        if not words:
-            return (self.ends[method], texts) if method in self.ends else None
-        word, *rest = words
-        known = self.known[word].find(method, rest, texts) if word in self.known else None
-        other = self.any.find(method, rest, (*texts, word)) if self.any is not None and word else None
-        if known is None or other is None:
-            return known or other
-        return min(known, other, key=lambda found: found[0].place)
+        self, method: str, segments: Sequence[str], values: tuple[str, ...] = ()
+    ) -> tuple[_Route, tuple[str, ...]] | None:
+        """The matching route with the lowest rank, and the values of its parameters; None if no route matches."""
+        if not segments:
+            return (self.routes[method], values) if method in self.routes else None
+        segment, *rest = segments
+        literal_match = self.literals[segment].find(method, rest, values) if segment in self.literals else None
+        parameter_match = (
+            self.parameter.find(method, rest, (*values, segment)) if self.parameter is not None and segment else None
+        )
+        if literal_match is None or parameter_match is None:
+            return literal_match or parameter_match
+        return min(literal_match, parameter_match, key=lambda match: match[0].rank)
 
 
 class Router:
-    """Dispatches requests to endpoints and pages, and answers 404, 405 or a redirect for other paths."""
+    """Dispatches requests to endpoints and pages; other paths get 404, 405 or a redirect."""
 
     def __init__(
         self,
@@ -73,9 +75,9 @@ class Router:
         self._app = app
         self._page = page
         self._public_address = public_address or PublicAddress(Settings())
-        self._words = _Words()
-        for place, (endpoint, handler) in enumerate(handlers):
-            self._words.add(place, endpoint, handler)
+        self._root = _Node()
+        for rank, (endpoint, handler) in enumerate(handlers):
+            self._root.add(rank, endpoint, handler)
         self.paths = frozenset(endpoint.path for endpoint, _ in handlers)
         self._methods = sorted({endpoint.method for endpoint, _ in handlers} | {"GET"})
 
@@ -86,34 +88,34 @@ class Router:
         scope["app"] = self._app
         segments = scope.get("path_segments") or scope["path"].split("/")
         method = "GET" if scope["method"] == "HEAD" else scope["method"]
-        found = self._words.find(method, segments)
-        if found is not None:
-            end, texts = found
-            scope["path_params"] = dict(zip(end.names, texts, strict=True))
-            scope["endpoint_path"] = end.endpoint.path
-            response = await end.handler(Request(scope, receive, send))
+        match = self._root.find(method, segments)
+        if match is not None:
+            route, values = match
+            scope["path_params"] = dict(zip(route.names, values, strict=True))
+            scope["endpoint_path"] = route.endpoint.path
+            response = await route.handler(Request(scope, receive, send))
         elif method == "GET" and (page := self._page(scope)) is not None:
             response = await page(Request(scope, receive, send))
         else:
-            response = self._nothing(scope, segments)
+            response = self._no_route(scope, segments)
         await response(scope, receive, send)
 
-    def _nothing(self, scope: Scope, segments: Sequence[str]) -> Response:
+    def _no_route(self, scope: Scope, segments: Sequence[str]) -> Response:
         path = scope["path"]
-        allowed = self._allowed(scope, segments)
+        allowed = self._allowed_methods(scope, segments)
         if allowed:
-            message = f"{scope['method']} is not allowed at {path}; allowed: {', '.join(allowed)}."
+            message = f"{scope['method']} is not allowed at {path}. Allowed: {', '.join(allowed)}."
             return errors.path_error_response(path, message, 405, {"Allow": ", ".join(allowed)})
-        if len(segments) > 2 and not segments[-1] and self._allowed(scope, segments[:-1]):
+        if len(segments) > 2 and not segments[-1] and self._allowed_methods(scope, segments[:-1]):
             query = scope["query_string"].decode("latin-1")
             url = self._public_address.url({**scope, "path_segments": segments[:-1]})
             return RedirectResponse(f"{url}?{query}" if query else url)
         return errors.path_error_response(path, f"There is nothing at {path}.", 404)
 
-    def _allowed(self, scope: Scope, segments: Sequence[str]) -> list[str]:
-        """The methods that a path supports."""
-        ends = {each: end for each in self._methods if (end := self._words.find(each, segments))}
+    def _allowed_methods(self, scope: Scope, segments: Sequence[str]) -> list[str]:
+        """The methods that are allowed at a path."""
+        routes = {each: match for each in self._methods if (match := self._root.find(each, segments))}
         # Some endpoints only explain why a method is not allowed.
-        found = [each for each, (end, _) in ends.items() if end.endpoint.status != 405]
-        found += ["GET"] if self._page(scope) is not None else []
-        return sorted([*found, "HEAD"]) if "GET" in found else found
+        methods = [each for each, (route, _) in routes.items() if route.endpoint.status != 405]
+        methods += ["GET"] if self._page(scope) is not None else []
+        return sorted([*methods, "HEAD"]) if "GET" in methods else methods

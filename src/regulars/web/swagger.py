@@ -1,4 +1,4 @@
-"""The page to read and try the API at: Swagger UI, served from the installed package, offline too."""
+"""The page of the API, where each endpoint can be tried: Swagger UI, served from the installed package."""
 
 from collections.abc import Mapping, Sequence
 from importlib.metadata import distribution
@@ -15,9 +15,9 @@ from regulars.web.router import RequestHandler
 _FILES = ("swagger-ui.css", "swagger-ui-bundle.js", "favicon-32x32.png")
 
 PATHS = ("/api/openapi.json", "/api/docs", "/api/docs/start.js", *(f"/api/docs/{name}" for name in _FILES))
-"""Where the document, the page and its files are."""
+"""The paths of the OpenAPI document, the page and its files."""
 
-# Addresses are relative, so that the page works behind a proxy's prefix.
+# URLs are relative, so that the page works behind a path prefix of a proxy.
 _PAGE = """<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -46,30 +46,30 @@ _START = """SwaggerUIBundle({
 });
 """
 
-_NOTHING_FROM_ELSEWHERE = {
+_SAME_ORIGIN_ONLY = {
     "Content-Security-Policy": "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; "
     "object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 }
 
-_CACHE_FOR_AN_HOUR = {"Cache-Control": "private, max-age=3600"}
-"""For files of the package, which hold no data."""
+_CACHE_HEADERS = {"Cache-Control": "private, max-age=3600"}
+"""For files of the package, which contain no personal data."""
 
 
 def page_handlers(endpoints: Sequence[Endpoint]) -> Mapping[str, RequestHandler]:
-    """The handlers of the pages at PATHS."""
-    described = msgspec.json.encode(openapi_document(endpoints))
+    """The handlers of the pages, by their path."""
+    document = msgspec.json.encode(openapi_document(endpoints))
     folder = Path(str(distribution("swagger-ui-py").locate_file("swagger_ui/static")))
 
     async def openapi(request: Request) -> Response:
-        return Response(described, media_type="application/json")
+        return Response(document, media_type="application/json")
 
     async def page(request: Request) -> Response:
-        return Response(_PAGE, headers=_NOTHING_FROM_ELSEWHERE, media_type="text/html")
+        return Response(_PAGE, headers=_SAME_ORIGIN_ONLY, media_type="text/html")
 
     async def start(request: Request) -> Response:
         return Response(_START, media_type="text/javascript")
 
     async def file(request: Request) -> Response:
-        return FileResponse(folder / request.url.path.rpartition("/")[2], headers=_CACHE_FOR_AN_HOUR)
+        return FileResponse(folder / request.url.path.rpartition("/")[2], headers=_CACHE_HEADERS)
 
     return dict(zip(PATHS, (openapi, page, start, *(file for _ in _FILES)), strict=True))

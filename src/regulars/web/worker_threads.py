@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 _THREADS = 2
-"""More would only compete with the event loop: Python runs one of them at a time."""
+"""More would compete with the event loop, because Python runs one thread at a time."""
 
 Result = TypeVar("Result")
 
@@ -18,9 +18,9 @@ class WorkerThreads:
         self._threads = ThreadPoolExecutor(_THREADS, "regulars-worker")
 
     async def run(self, work: Callable[..., Result], *arguments: Any) -> Result:
-        """Returns what the work returns, and raises what it raises."""
+        """Runs a function in a thread; returns what it returns, and raises what it raises."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
 
     def close(self) -> None:
-        """Ends the threads once their work is done."""
+        """Stops the threads when their work is done."""
         self._threads.shutdown()

@@ -1,4 +1,4 @@
-"""What is known of one profile: its values now and as of any instant, why, and how they went."""
+"""The values of a profile: now or as of a past instant, with explanation and history."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -11,6 +11,7 @@ from msgspec import Meta
 from regulars.aggregations import explain, history, serialization
 from regulars.aggregations.aggregation import Aggregation, ValueType
 from regulars.aggregations.reader import ProfileValues
+from regulars.api.profile import examples
 from regulars.auth import permits
 from regulars.auth.authorization import Caller
 from regulars.core.errors import field_error
@@ -24,106 +25,106 @@ from regulars.web.endpoint import Endpoint
 from regulars.web.envelopes import data_envelope
 from regulars.web.errors import ApiError
 
-_V3 = "/api/v3/profiles/{id}/aggregations"
-_MINE = "/id/api/v1/profiles/me/aggregations"
+_PATH = "/api/v3/profiles/{id}/aggregations"
+_MEMBER_PATH = "/id/api/v1/profiles/me/aggregations"
 _TAG = "aggregations"
 
 
-def parse_past_instant(call: RequestContext, name: str) -> datetime | None:
-    """An instant of the query that is not in the future; None where it is not given."""
-    text = call.query_params.get(name, "")
+def parse_past_instant(context: RequestContext, name: str) -> datetime | None:
+    """The query parameter `name` as an instant that is not in the future; None if it is absent."""
+    text = context.query_params.get(name, "")
     if not text:
         return None
     try:
         at = parse_timestamp(text.replace(" ", "+") if text.count(" ") == 1 and "T" in text else text)
     except ValueError as error:
         raise field_error(name, str(error)) from None
-    if at > call.now:
+    if at > context.now:
         raise field_error(name, "must not be in the future")
     return at
 
 
 def find_aggregations(names: Sequence[str] | None, path: str) -> tuple[Aggregation, ...]:
-    """The aggregations of those names; all where none are given. Raises Refused for one that is not there."""
+    """The aggregations with these names, or all of them. Raises ValidationError for an unknown name."""
     try:
         return serialization.aggregations_by_name(names)
     except KeyError as error:
-        raise field_error(path, f"there is no aggregation {error.args[0]!r}") from None
+        raise field_error(path, f"has the unknown aggregation {error.args[0]!r}") from None
 
 
-async def _read(call: RequestContext, profile_id: UUID, as_of: datetime | None) -> ProfileValues:
-    reader = call.app.value_reader
+async def _read(context: RequestContext, profile_id: UUID, as_of: datetime | None) -> ProfileValues:
+    reader = context.app.value_reader
     if as_of is None:
-        found = await reader.read(call.community_id, profile_id)
+        found = await reader.read(context.community_id, profile_id)
     else:
-        (found,) = await reader.read_as_of(call.community_id, [(profile_id, as_of)])
+        (found,) = await reader.read_as_of(context.community_id, [(profile_id, as_of)])
     if found is None:
-        async with call.app.database.read_transaction(call.community_id) as scope:
+        async with context.app.database.read_transaction(context.community_id) as scope:
             await lookup.require_active(scope, profile_id)
         raise lookup.not_found_error(profile_id, None)
     return found
 
 
-async def read_values(call: RequestContext) -> dict[str, Any]:
-    """Every value, now or as of a past instant."""
-    return data_envelope((await _read(call, call.path_uuid(), parse_past_instant(call, "as_of"))).values())
+async def read_values(context: RequestContext) -> dict[str, Any]:
+    """All values of a profile, now or as of a past instant."""
+    return data_envelope((await _read(context, context.path_uuid(), parse_past_instant(context, "as_of"))).values())
 
 
-async def read_values_v1(call: RequestContext) -> dict[str, Any]:
-    """The first version's object: its keys, in its order."""
-    return (await _read(call, call.path_uuid(), None)).values(serialization.FIRST_VERSION_AGGREGATIONS)
+async def read_values_v1(context: RequestContext) -> dict[str, Any]:
+    """The values in the format of API version 1: its keys, in its order."""
+    return (await _read(context, context.path_uuid(), None)).values(serialization.FIRST_VERSION_AGGREGATIONS)
 
 
-async def recalculate(call: RequestContext, uow: UnitOfWork) -> dict[str, Any]:
-    """Recalculates from the facts, stores, and gives the values."""
-    profile_id = call.path_uuid()
+async def recalculate(context: RequestContext, uow: UnitOfWork) -> dict[str, Any]:
+    """Recalculates and stores the values of a profile."""
+    profile_id = context.path_uuid()
     await lookup.require_active(uow, profile_id)
     uow.mark_dirty(profile_id, "recalculation")
-    await refresh_derived(uow, call.app.database.clock)
-    (found,) = await call.app.value_reader.read_in_scope(uow, [(profile_id, call.now)])
-    assert found is not None  # noqa: S101 - it was required above, and is locked since
+    await refresh_derived(uow, context.app.database.clock)
+    (found,) = await context.app.value_reader.read_in_scope(uow, [(profile_id, context.now)])
+    assert found is not None  # noqa: S101 - the profile is active and locked
     return data_envelope(found.values())
 
 
 class AggregationsQuery(msgspec.Struct, frozen=True):
-    """Which profiles, which values, as of when."""
+    """Profiles and, optionally, names of values and a past instant."""
 
     profile_ids: Annotated[tuple[str, ...], Meta(max_length=1000)]
     names: tuple[str, ...] | None = None
     as_of: str | None = None
 
 
-async def query_values(call: RequestContext) -> dict[str, Any]:
-    """Many profiles at once, in the order asked; unknown ones are null."""
-    asked: AggregationsQuery = call.body
-    shown = find_aggregations(asked.names, "names")
-    call.query_params = {"as_of": asked.as_of or ""}
-    as_of = parse_past_instant(call, "as_of")
+async def query_values(context: RequestContext) -> dict[str, Any]:
+    """Get the values of many profiles, in the order of the request; null for an unknown profile."""
+    query: AggregationsQuery = context.body
+    selected = find_aggregations(query.names, "names")
+    context.query_params = {"as_of": query.as_of or ""}
+    as_of = parse_past_instant(context, "as_of")
     profile_ids: list[UUID | None] = []
-    for text in asked.profile_ids:
+    for text in query.profile_ids:
         try:
             profile_ids.append(UUID(text))
         except ValueError:
             profile_ids.append(None)
     known = [each for each in profile_ids if each is not None]
     if as_of is None:
-        found = await call.app.value_reader.read_many(call.community_id, known)
+        found = await context.app.value_reader.read_many(context.community_id, known)
     else:
-        reads = await call.app.value_reader.read_as_of(call.community_id, [(each, as_of) for each in known])
+        reads = await context.app.value_reader.read_as_of(context.community_id, [(each, as_of) for each in known])
         found = {profile_id: read for profile_id, read in zip(known, reads, strict=True) if read is not None}
     return data_envelope(
-        [found[each].values(shown) if each is not None and each in found else None for each in profile_ids]
+        [found[each].values(selected) if each is not None and each in found else None for each in profile_ids]
     )
 
 
-async def explain_value(call: RequestContext) -> dict[str, Any]:
-    """A value, what it means, and the facts that made it."""
-    (aggregation,) = find_aggregations([_required(call, "name")], "name")
-    profile_id, as_of = call.path_uuid(), parse_past_instant(call, "as_of") or call.now
-    async with call.app.database.read_transaction(call.community_id) as scope:
+async def explain_value(context: RequestContext) -> dict[str, Any]:
+    """A value, its definition, and the facts that contribute to it."""
+    (aggregation,) = find_aggregations([_required(context, "name")], "name")
+    profile_id, as_of = context.path_uuid(), parse_past_instant(context, "as_of") or context.now
+    async with context.app.database.read_transaction(context.community_id) as scope:
         await lookup.require_active(scope, profile_id)
-        (found,) = await call.app.value_reader.read_in_scope(scope, [(profile_id, as_of)])
-        assert found is not None  # noqa: S101 - it lives in this snapshot
+        (found,) = await context.app.value_reader.read_in_scope(scope, [(profile_id, as_of)])
+        assert found is not None  # noqa: S101 - the profile is active in this snapshot
         facts = await explain.contributing_rows(scope, profile_id, aggregation, as_of)
     return data_envelope(
         {
@@ -137,32 +138,32 @@ async def explain_value(call: RequestContext) -> dict[str, Any]:
     )
 
 
-async def value_history(call: RequestContext) -> dict[str, Any]:
-    """How a value went: what it was at `from`, then each change up to `to`."""
-    (aggregation,) = find_aggregations([_required(call, "name")], "name")
-    profile_id = call.path_uuid()
-    start, end = parse_past_instant(call, "from"), parse_past_instant(call, "to") or call.now
+async def value_history(context: RequestContext) -> dict[str, Any]:
+    """The history of a value: its value at `from`, then each change up to `to`."""
+    (aggregation,) = find_aggregations([_required(context, "name")], "name")
+    profile_id = context.path_uuid()
+    start, end = parse_past_instant(context, "from"), parse_past_instant(context, "to") or context.now
     if start is None:
-        raise field_error("from", "is required: the instant to begin at")
+        raise field_error("from", "is required")
     if start > end:
         raise field_error("from", "must not be after to")
-    async with call.app.database.read_transaction(call.community_id) as scope:
+    async with context.app.database.read_transaction(context.community_id) as scope:
         await lookup.require_active(scope, profile_id)
         return data_envelope(
-            await history.value_changes(call.app.value_reader, scope, profile_id, aggregation, start, end)
+            await history.value_changes(context.app.value_reader, scope, profile_id, aggregation, start, end)
         )
 
 
-def _required(call: RequestContext, name: str) -> str:
-    text = call.query_params.get(name, "")
+def _required(context: RequestContext, name: str) -> str:
+    text = context.query_params.get(name, "")
     if not text:
-        raise field_error(name, "is required: the name of an aggregation")
+        raise field_error(name, "is required")
     return text
 
 
-async def reject_write(call: RequestContext) -> None:
-    """Values are derived: nobody writes them."""
-    raise ApiError(405, "Aggregations are read only: they follow from the facts.", headers={"Allow": "GET, HEAD"})
+async def reject_write(context: RequestContext) -> None:
+    """Raises ApiError 405: values are computed."""
+    raise ApiError(405, "Aggregations are computed and read-only.", headers={"Allow": "GET, HEAD"})
 
 
 _KINDS = {
@@ -186,15 +187,15 @@ VALUES_RESOURCE = Resource(
     ),
     key="profile_id",
 )
-"""What the documents say of a profile's values, from their declarations."""
+"""The values of a profile as a resource, for OpenAPI and documentation."""
 
-_AS_OF = {"as_of": "A past instant, ISO 8601: the values as they were true then."}
+_AS_OF = {"as_of": "A past instant, ISO 8601; without it, the current values."}
 _NAME = {"name": "The name of an aggregation."}
 
 READ_VALUES = Endpoint(
     "GET",
-    _V3,
-    "Every value of a profile",
+    _PATH,
+    "Get all values of a profile",
     read_handler=read_values,
     resource=VALUES_RESOURCE,
     permit=permits.PROFILE_READ,
@@ -208,7 +209,7 @@ ENDPOINTS = (
     Endpoint(
         "GET",
         "/profiles/{id}/aggregations",
-        "The values of the first version of this API",
+        "Get all values in the format of API version 1",
         read_handler=read_values_v1,
         permit=permits.PROFILE_READ,
         subject="id",
@@ -216,8 +217,8 @@ ENDPOINTS = (
     ),
     Endpoint(
         "GET",
-        f"{_V3}/calculate",
-        "Recalculate from the facts, store, and show",
+        f"{_PATH}/calculate",
+        "Recalculate the values of a profile",
         write_handler=recalculate,
         resource=VALUES_RESOURCE,
         permit=permits.PROFILE_READ,
@@ -226,8 +227,8 @@ ENDPOINTS = (
     ),
     Endpoint(
         "GET",
-        f"{_V3}/explain",
-        "Why a value is what it is",
+        f"{_PATH}/explain",
+        "Explain a value: the facts that contribute to it",
         read_handler=explain_value,
         permit=permits.PROFILE_READ,
         subject="id",
@@ -236,31 +237,32 @@ ENDPOINTS = (
     ),
     Endpoint(
         "GET",
-        f"{_V3}/history",
-        "How a value went over time",
+        f"{_PATH}/history",
+        "Get the history of a value",
         read_handler=value_history,
         permit=permits.PROFILE_READ,
         subject="id",
         tag=_TAG,
         query_params={
             **_NAME,
-            "from": "The instant to begin at.",
-            "to": "The instant to end at; now where it is missing.",
+            "from": "Start of the history, ISO 8601.",
+            "to": "End of the history, ISO 8601; the default is now.",
         },
     ),
     Endpoint(
         "POST",
         "/api/v3/profiles/aggregations/query",
-        "The values of many profiles",
+        "Get the values of many profiles",
         read_handler=query_values,
         request_model=AggregationsQuery,
+        request_example=examples.AGGREGATIONS_QUERY,
         permit=permits.PROFILE_READ,
         tag=_TAG,
     ),
     Endpoint(
         "GET",
-        _MINE,
-        "The member's own values",
+        _MEMBER_PATH,
+        "Get the member's own values",
         read_handler=read_values,
         resource=VALUES_RESOURCE,
         caller=Caller.MEMBER,
@@ -269,7 +271,7 @@ ENDPOINTS = (
     ),
     Endpoint(
         "GET",
-        f"{_MINE}/calculate",
+        f"{_MEMBER_PATH}/calculate",
         "Recalculate the member's own values",
         write_handler=recalculate,
         caller=Caller.MEMBER,
@@ -279,8 +281,8 @@ ENDPOINTS = (
     *(
         Endpoint(
             method,
-            _V3,
-            "Not allowed: values are derived",
+            _PATH,
+            "Not allowed: values are computed",
             read_handler=reject_write,
             permit=permits.PROFILE_READ,
             subject="id",

@@ -1,4 +1,4 @@
-"""Batches that are answered at once: the good rows are kept, a bad one is reported with its reason."""
+"""Batches of rows in one request: valid rows are written, invalid ones are reported with the reason."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
@@ -17,19 +17,20 @@ from regulars.web.envelopes import data_envelope
 from regulars.web.errors import MAX_ERRORS, ApiError, validation_message
 
 MAX_BATCH_ROWS = 10_000
+"""Most rows in one batch."""
 
 MAX_BATCH_ERRORS = 20_000
-"""The most errors that the answer to a batch lists: of later rejected rows it lists the first one."""
+"""Most errors that the response to a batch lists; further rejected rows are listed with their first error."""
 
-_FEW_REJECTIONS = 10
-"""So many rejected rows are described in the event loop, more of them in a thread."""
+_MAX_INLINE_REJECTIONS = 10
+"""Up to this number, rejected rows are encoded in the event loop; more of them in a thread."""
 
 CHUNK_ROWS = 5_000
-"""Rows that are written in one call, which takes less than a tenth of a second of Python's time."""
+"""Rows that are written in one call, which occupies the interpreter for less than 0.1 s."""
 
 BatchWriter = Callable[[UnitOfWork, Sequence[Any]], Awaitable[list[str]]]
 
-_KEEP = """
+_INSERT_RESULT = """
 INSERT INTO import_batches (community_id, batch_id, entity, loaded, unchanged, rejected, created_at)
 VALUES ($1, $2, $3, $4, $5, $6, $7)
 """
@@ -43,104 +44,108 @@ def chunks(rows: Mapping[int, Any], size: int = CHUNK_ROWS) -> Iterator[dict[int
 
 
 class RowBatch:
-    """One batch in the making: what each of its rows came to."""
+    """The rows of a batch and the outcome of each, by their index."""
 
     def __init__(self, entity: str, rows: Sequence[msgspec.Raw]) -> None:
         if len(rows) > MAX_BATCH_ROWS:
             raise field_error(
-                entity, f"must be at most {MAX_BATCH_ROWS} at once: send the rest in another batch, or by /v1/import"
+                entity,
+                f"has {len(rows)} rows; at most {MAX_BATCH_ROWS} are allowed. Send several batches, or use /v1/import",
             )
         self.entity = entity
         self.rows = rows
         self.outcomes: dict[int, str | ValidationError] = {}
 
-    def validate(self, shape: Any, check: Callable[[Any], Any]) -> dict[int, Any]:
-        """The rows that stand the check, by their place."""
-        found = {}
+    def validate(self, model: Any, check: Callable[[Any], Any]) -> dict[int, Any]:
+        """Decodes and checks each row; returns the valid ones and records the errors of the others."""
+        valid = {}
         for index, row in enumerate(self.rows):
             try:
-                found[index] = check(decode_body(bytes(row), shape))
-            except ValidationError as refused:
-                self.outcomes[index] = refused
+                valid[index] = check(decode_body(bytes(row), model))
+            except ValidationError as error:
+                self.outcomes[index] = error
             except ApiError as error:
-                # Text that is not valid UTF-8 is found when its row is decoded, so it is the error of that row alone.
+                # Invalid UTF-8 is found when its row is decoded, so it is an error of this row only.
                 self.outcomes[index] = field_error("", error.message)
-        return found
+        return valid
 
-    async def write(self, uow: UnitOfWork, rows: dict[int, Any], put: BatchWriter) -> None:
-        """Writes rows in chunks; a chunk with an invalid row is halved until only the invalid rows are left out."""
+    async def write(self, uow: UnitOfWork, rows: dict[int, Any], write_rows: BatchWriter) -> None:
+        """Writes rows in chunks. A chunk that fails is bisected until only the invalid rows are left out."""
         for chunk in chunks(rows):
-            await self._put(uow, chunk, put)
+            await self._write_chunk(uow, chunk, write_rows)
 
-    async def _put(self, uow: UnitOfWork, rows: dict[int, Any], put: BatchWriter) -> None:
-        places = list(rows)
+    async def _write_chunk(self, uow: UnitOfWork, rows: dict[int, Any], write_rows: BatchWriter) -> None:
+        indexes = list(rows)
         try:
             async with uow.tracked_savepoint():
-                outcomes = await put(uow, list(rows.values()))
+                outcomes = await write_rows(uow, list(rows.values()))
         except Exception as error:
-            refused = as_validation_error(error)
-            if refused is None:
+            invalid = as_validation_error(error)
+            if invalid is None:
                 raise
             if len(rows) == 1:
                 log_database_error(error)
-                self.outcomes[places[0]] = refused
+                self.outcomes[indexes[0]] = invalid
                 return
-            half = len(places) // 2
-            for some in (places[:half], places[half:]):
-                await self._put(uow, {place: rows[place] for place in some}, put)
+            half = len(indexes) // 2
+            for part in (indexes[:half], indexes[half:]):
+                await self._write_chunk(uow, {index: rows[index] for index in part}, write_rows)
         else:
-            self.outcomes |= dict(zip(places, outcomes, strict=True))
+            self.outcomes |= dict(zip(indexes, outcomes, strict=True))
 
     async def store_result(self, uow: UnitOfWork) -> dict[str, object]:
-        """The answer: how many were loaded, unchanged and rejected, and why; kept for whoever asks again."""
+        """Stores the result of the batch, and returns the response: counts by outcome, and the rejected rows."""
         batch_id = uuid_utils.compat.uuid7()
         loaded, unchanged = (
-            sum(outcome == word for outcome in self.outcomes.values()) for word in ("loaded", "unchanged")
+            sum(outcome == name for outcome in self.outcomes.values()) for name in ("loaded", "unchanged")
         )
         rejected = len(self.outcomes) - loaded - unchanged
         uow.response_quotes_rows |= rejected > 0
-        is_short = rejected <= _FEW_REJECTIONS
-        answered, stored = self._rejections() if is_short else await asyncio.to_thread(self._rejections)
-        await uow.execute(_KEEP, uow.community_id, batch_id, self.entity, loaded, unchanged, stored, uow.now)
+        is_short = rejected <= _MAX_INLINE_REJECTIONS
+        reported, stored = self._rejections() if is_short else await asyncio.to_thread(self._rejections)
+        await uow.execute(_INSERT_RESULT, uow.community_id, batch_id, self.entity, loaded, unchanged, stored, uow.now)
         return data_envelope(
             {
                 "message": f"{loaded} loaded, {unchanged} unchanged, {rejected} rejected.",
                 "batch_id": batch_id,
                 "loaded": loaded,
                 "unchanged": unchanged,
-                "rejected": answered,
+                "rejected": reported,
             }
         )
 
     def _rejections(self) -> tuple[msgspec.Raw, msgspec.Raw]:
-        """The rejected rows with their reasons as JSON: as they are answered, and as they are stored.
+        """The rejected rows with their reasons as JSON: as they are reported, and as they are stored.
 
-        It takes seconds for thousands of rows of many values each.
+        This takes seconds for thousands of rows of many values each.
         """
-        answered: list[dict[str, Any]] = []
-        left = MAX_BATCH_ERRORS
+        reported: list[dict[str, Any]] = []
+        remaining = MAX_BATCH_ERRORS
         for index, outcome in sorted(self.outcomes.items()):
             if isinstance(outcome, ValidationError):
-                shown = {path: [text] for path, text in islice(outcome.errors.items(), max(1, min(MAX_ERRORS, left)))}
-                left -= len(shown)
-                answered.append({"index": index, "message": validation_message(outcome.errors), "errors": shown})
-        stored = [_without_values(each, self.rows[each["index"]]) for each in answered]
-        return msgspec.Raw(msgspec.json.encode(answered)), msgspec.Raw(msgspec.json.encode(stored))
+                listed = {
+                    path: [text] for path, text in islice(outcome.errors.items(), max(1, min(MAX_ERRORS, remaining)))
+                }
+                remaining -= len(listed)
+                reported.append({"index": index, "message": validation_message(outcome.errors), "errors": listed})
+        stored = [_without_values(each, self.rows[each["index"]]) for each in reported]
+        return msgspec.Raw(msgspec.json.encode(reported)), msgspec.Raw(msgspec.json.encode(stored))
 
 
 REDACTED = "[removed]"
-"""Replaces each value of the row in a stored reason."""
+"""Replaces the values of a row that a stored reason quotes."""
 
 _MIN_MASKED_LENGTH = 3
-"""Shorter values identify nobody, and are part of many words."""
+"""Shorter values identify nobody and are part of many words."""
 
 _MAX_MASKED_VALUES = 1_000
-"""For a row of more values, the whole text of a reason is removed."""
+"""If a row has more values, the whole text of its reasons is removed."""
 
 
 def _without_values(rejection: dict[str, Any], row: msgspec.Raw) -> dict[str, Any]:
-    """Returns a rejection as it is stored: without the values of the row that its reasons quote, which may be of a
-    person who is erased later or has no profile.
+    """A rejection as it is stored: without the values of the row that its reasons quote.
+
+    The values may belong to a person who is erased later or has no profile.
     """
     try:
         values = set(islice(_texts(msgspec.json.decode(row)), _MAX_MASKED_VALUES + 1))
@@ -161,7 +166,7 @@ def _without_values(rejection: dict[str, Any], row: msgspec.Raw) -> dict[str, An
 
 
 def _texts(value: object) -> Iterator[str]:
-    """Yields each text and number in a JSON value, as reasons may quote it."""
+    """The texts and numbers in a JSON value, as reasons may quote them."""
     if isinstance(value, dict | list):
         for each in value.values() if isinstance(value, dict) else value:
             yield from _texts(each)

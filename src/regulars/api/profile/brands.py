@@ -1,5 +1,6 @@
 """Brands over HTTP."""
 
+from regulars.api.profile import examples
 from regulars.api.profile.crud import get_handler, get_representation, list_handler
 from regulars.auth import permits
 from regulars.model import brands
@@ -9,26 +10,26 @@ from regulars.web.context import RequestContext
 from regulars.web.endpoint import Endpoint
 
 
-async def _create(call: RequestContext, uow: UnitOfWork) -> dict[str, object]:
-    return await get_representation(BRANDS, uow, await brands.create(uow, call.body))
+async def _create(context: RequestContext, uow: UnitOfWork) -> dict[str, object]:
+    return await get_representation(BRANDS, uow, await brands.create(uow, context.body))
 
 
-async def _update(call: RequestContext, uow: UnitOfWork) -> dict[str, object]:
-    brand_id = call.path_integer("id")
-    await brands.update(uow, brand_id, call.body)
+async def _update(context: RequestContext, uow: UnitOfWork) -> dict[str, object]:
+    brand_id = context.path_integer("id")
+    await brands.update(uow, brand_id, context.body)
     return await get_representation(BRANDS, uow, brand_id)
 
 
-async def _delete(call: RequestContext, uow: UnitOfWork) -> None:
-    await brands.delete(uow, call.path_integer("id"))
+async def _delete(context: RequestContext, uow: UnitOfWork) -> None:
+    await brands.delete(uow, context.path_integer("id"))
 
 
-_AT = "/api/v3/brands"
+_PATH = "/api/v3/brands"
 
 ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(
         "GET",
-        _AT,
+        _PATH,
         "List brands",
         read_handler=list_handler(BRANDS),
         resource=BRANDS,
@@ -38,10 +39,11 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     ),
     Endpoint(
         "POST",
-        _AT,
-        "Make a brand",
+        _PATH,
+        "Create a brand",
         write_handler=_create,
         request_model=BrandIn,
+        request_example=examples.BRAND,
         resource=BRANDS,
         status=201,
         permit=permits.PRODUCT_WRITE,
@@ -49,8 +51,8 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     ),
     Endpoint(
         "GET",
-        f"{_AT}/{{id}}",
-        "Read a brand",
+        f"{_PATH}/{{id}}",
+        "Get a brand",
         read_handler=get_handler(BRANDS),
         resource=BRANDS,
         permit=permits.PRODUCT_READ,
@@ -58,17 +60,18 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     ),
     Endpoint(
         "PUT",
-        f"{_AT}/{{id}}",
-        "Change what is given of a brand",
+        f"{_PATH}/{{id}}",
+        "Update the given fields of a brand",
         write_handler=_update,
         request_model=BrandIn,
+        request_example=examples.BRAND,
         resource=BRANDS,
         permit=permits.PRODUCT_WRITE,
         tag="brands",
     ),
     Endpoint(
         "DELETE",
-        f"{_AT}/{{id}}",
+        f"{_PATH}/{{id}}",
         "Delete a brand",
         write_handler=_delete,
         status=204,

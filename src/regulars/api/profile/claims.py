@@ -1,7 +1,8 @@
-"""Claims over HTTP: a profile's purchases that came in without its name, and the way back."""
+"""Claims: a profile claims a purchase that was recorded without a profile, or returns one."""
 
 from typing import Any
 
+from regulars.api.profile import examples
 from regulars.api.profile.crud import get_representation
 from regulars.auth import permits
 from regulars.core.errors import NotFoundError
@@ -16,45 +17,45 @@ from regulars.web.context import RequestContext
 from regulars.web.endpoint import Endpoint
 from regulars.web.envelopes import data_envelope, page_envelope
 
-_AT = "/api/v3/profiles/{id}/transactions"
+_PATH = "/api/v3/profiles/{id}/transactions"
 _TAG = "claims"
 
 
-async def _list(call: RequestContext) -> dict[str, object]:
-    asked, profile_id = parse_list_query(CLAIMS, call.query_params), call.path_uuid()
-    async with call.app.database.read_transaction(call.community_id) as scope:
+async def _list(context: RequestContext) -> dict[str, object]:
+    query, profile_id = parse_list_query(CLAIMS, context.query_params), context.path_uuid()
+    async with context.app.database.read_transaction(context.community_id) as scope:
         await lookup.require_active(scope, profile_id)
-        things, total = await fetch_page(CLAIMS, scope, asked, "r.profile_id = {0}", profile_id)
-    return page_envelope(call, things, total, asked.page.number, asked.page.size)
+        rows, total = await fetch_page(CLAIMS, scope, query, "r.profile_id = {0}", profile_id)
+    return page_envelope(context, rows, total, query.page.number, query.page.size)
 
 
-async def _read(call: RequestContext) -> dict[str, object]:
-    claim_id = call.path_integer("claim")
-    async with call.app.database.read_transaction(call.community_id) as scope:
-        shown = await CLAIMS.fetch_one(scope, claim_id)
-    if shown["profile_id"] != call.path_uuid():
+async def _read(context: RequestContext) -> dict[str, object]:
+    claim_id = context.path_integer("claim")
+    async with context.app.database.read_transaction(context.community_id) as scope:
+        claim = await CLAIMS.fetch_one(scope, claim_id)
+    if claim["profile_id"] != context.path_uuid():
         raise NotFoundError(f"There is no claim {claim_id}.")
-    return data_envelope(shown)
+    return data_envelope(claim)
 
 
-async def _create(call: RequestContext, uow: UnitOfWork) -> dict[str, object]:
-    row = facts.validate(call.body)
-    return await get_representation(CLAIMS, uow, await claims.create(uow, call.path_uuid(), row))
+async def _create(context: RequestContext, uow: UnitOfWork) -> dict[str, object]:
+    row = facts.validate(context.body)
+    return await get_representation(CLAIMS, uow, await claims.create(uow, context.path_uuid(), row))
 
 
-async def _delete(call: RequestContext, uow: UnitOfWork) -> None:
-    await claims.withdraw(uow, call.path_uuid(), call.path_integer("claim"))
+async def _delete(context: RequestContext, uow: UnitOfWork) -> None:
+    await claims.withdraw(uow, context.path_uuid(), context.path_integer("claim"))
 
 
-async def _unattach(call: RequestContext, uow: UnitOfWork) -> dict[str, object]:
-    transaction_id = call.path_integer("transaction_id")
-    await claims.detach(uow, call.path_uuid(), transaction_id)
+async def _unattach(context: RequestContext, uow: UnitOfWork) -> dict[str, object]:
+    transaction_id = context.path_integer("transaction_id")
+    await claims.detach(uow, context.path_uuid(), transaction_id)
     return await get_representation(TRANSACTIONS, uow, transaction_id)
 
 
 def _endpoint(method: str, path: str, summary: str, **more: Any) -> Endpoint:
     permit = permits.TRANSACTION_READ if more.get("read_handler") else permits.TRANSACTION_WRITE
-    return Endpoint(method, f"{_AT}{path}", summary, permit=permit, subject="id", tag=_TAG, **more)
+    return Endpoint(method, f"{_PATH}{path}", summary, permit=permit, subject="id", tag=_TAG, **more)
 
 
 ENDPOINTS: tuple[Endpoint, ...] = (
@@ -62,24 +63,25 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     _endpoint(
         "POST",
         "/claims",
-        "Claim a purchase that is nobody's yet",
+        "Claim a purchase that has no profile",
         write_handler=_create,
         request_model=ClaimIn,
+        request_example=examples.CLAIM,
         resource=CLAIMS,
         status=201,
     ),
-    _endpoint("GET", "/claims/{claim}", "Read a claim", read_handler=_read, resource=CLAIMS),
+    _endpoint("GET", "/claims/{claim}", "Get a claim", read_handler=_read, resource=CLAIMS),
     _endpoint(
         "DELETE",
         "/claims/{claim}",
-        "Withdraw a claim; what it got stays",
+        "Withdraw a claim; the transaction that it matched stays with the profile",
         write_handler=_delete,
         status=204,
     ),
     _endpoint(
         "GET",
         "/{transaction_id}/unattach",
-        "Make a profile's transaction nobody's again",
+        "Detach a transaction from its profile",
         write_handler=_unattach,
         resource=TRANSACTIONS,
     ),

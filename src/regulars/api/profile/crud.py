@@ -1,4 +1,4 @@
-"""What every resource answers in the same way: its list, and one of it."""
+"""Handlers that are the same for every resource: list, and get one."""
 
 from typing import Any
 
@@ -10,27 +10,27 @@ from regulars.web.envelopes import data_envelope, page_envelope
 
 
 def list_handler(resource: Resource) -> ReadHandler:
-    """Answers with the list of a resource, filtered, sorted and paged as the query asks."""
+    """Returns a handler for a page of the resource, filtered and sorted by the query parameters."""
 
-    async def reads(call: RequestContext) -> dict[str, object]:
-        asked = parse_list_query(resource, call.query_params)
-        async with call.app.database.read_transaction(call.community_id) as scope:
-            things, total = await fetch_page(resource, scope, asked)
-        return page_envelope(call, things, total, asked.page.number, asked.page.size)
+    async def handle(context: RequestContext) -> dict[str, object]:
+        query = parse_list_query(resource, context.query_params)
+        async with context.app.database.read_transaction(context.community_id) as scope:
+            rows, total = await fetch_page(resource, scope, query)
+        return page_envelope(context, rows, total, query.page.number, query.page.size)
 
-    return reads
+    return handle
 
 
 def get_handler(resource: Resource, name: str = "id") -> ReadHandler:
-    """Answers with the thing whose id is in the path."""
+    """Returns a handler for the row whose id is in the path."""
 
-    async def reads(call: RequestContext) -> dict[str, object]:
-        async with call.app.database.read_transaction(call.community_id) as scope:
-            return data_envelope(await resource.fetch_one(scope, call.path_integer(name)))
+    async def handle(context: RequestContext) -> dict[str, object]:
+        async with context.app.database.read_transaction(context.community_id) as scope:
+            return data_envelope(await resource.fetch_one(scope, context.path_integer(name)))
 
-    return reads
+    return handle
 
 
-async def get_representation(resource: Resource, uow: UnitOfWork, thing_id: int) -> dict[str, Any]:
-    """One thing in its envelope, as this write leaves it."""
-    return data_envelope(await resource.fetch_one(uow, thing_id))
+async def get_representation(resource: Resource, uow: UnitOfWork, row_id: int) -> dict[str, Any]:
+    """The envelope of a row as this transaction has written it."""
+    return data_envelope(await resource.fetch_one(uow, row_id))

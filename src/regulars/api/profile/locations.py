@@ -2,6 +2,7 @@
 
 import msgspec
 
+from regulars.api.profile import examples
 from regulars.api.profile.batch_response import RowBatch
 from regulars.api.profile.crud import get_handler, get_representation, list_handler
 from regulars.auth import permits
@@ -13,23 +14,23 @@ from regulars.web.endpoint import Endpoint
 
 
 class LocationBatch(msgspec.Struct, frozen=True):
-    """Locations to make, or to change where their external id is known."""
+    """Locations to create, or to update if their external id exists."""
 
     locations: list[msgspec.Raw]
 
 
-async def _create(call: RequestContext, uow: UnitOfWork) -> dict[str, object]:
-    return await get_representation(LOCATIONS, uow, await locations.create(uow, call.body))
+async def _create(context: RequestContext, uow: UnitOfWork) -> dict[str, object]:
+    return await get_representation(LOCATIONS, uow, await locations.create(uow, context.body))
 
 
-async def _update(call: RequestContext, uow: UnitOfWork) -> dict[str, object]:
-    location_id = call.path_integer("id")
-    await locations.update(uow, location_id, call.body)
+async def _update(context: RequestContext, uow: UnitOfWork) -> dict[str, object]:
+    location_id = context.path_integer("id")
+    await locations.update(uow, location_id, context.body)
     return await get_representation(LOCATIONS, uow, location_id)
 
 
-async def _delete(call: RequestContext, uow: UnitOfWork) -> None:
-    await locations.delete(uow, call.path_integer("id"))
+async def _delete(context: RequestContext, uow: UnitOfWork) -> None:
+    await locations.delete(uow, context.path_integer("id"))
 
 
 def _row(location: LocationIn) -> LocationRow:
@@ -38,18 +39,20 @@ def _row(location: LocationIn) -> LocationRow:
     return row
 
 
-async def _put_batch(call: RequestContext, uow: UnitOfWork) -> dict[str, object]:
-    batch = RowBatch("locations", call.body.locations)
-    await batch.write(uow, await call.app.worker_threads.run(batch.validate, LocationIn, _row), locations.upsert_many)
+async def _write_batch(context: RequestContext, uow: UnitOfWork) -> dict[str, object]:
+    batch = RowBatch("locations", context.body.locations)
+    await batch.write(
+        uow, await context.app.worker_threads.run(batch.validate, LocationIn, _row), locations.upsert_many
+    )
     return await batch.store_result(uow)
 
 
-_AT = "/api/v3/locations"
+_PATH = "/api/v3/locations"
 
 ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(
         "GET",
-        _AT,
+        _PATH,
         "List locations",
         read_handler=list_handler(LOCATIONS),
         resource=LOCATIONS,
@@ -59,10 +62,11 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     ),
     Endpoint(
         "POST",
-        _AT,
-        "Make a location",
+        _PATH,
+        "Create a location",
         write_handler=_create,
         request_model=LocationIn,
+        request_example=examples.LOCATION,
         resource=LOCATIONS,
         status=201,
         permit=permits.LOCATION_WRITE,
@@ -70,17 +74,18 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     ),
     Endpoint(
         "POST",
-        f"{_AT}/batch.json",
-        "Make or change many locations by external id",
-        write_handler=_put_batch,
+        f"{_PATH}/batch.json",
+        "Create or update many locations by external id",
+        write_handler=_write_batch,
         request_model=LocationBatch,
+        request_example=examples.LOCATIONS,
         permit=permits.LOCATION_WRITE,
         tag="locations",
     ),
     Endpoint(
         "GET",
-        f"{_AT}/{{id}}",
-        "Read a location",
+        f"{_PATH}/{{id}}",
+        "Get a location",
         read_handler=get_handler(LOCATIONS),
         resource=LOCATIONS,
         permit=permits.LOCATION_READ,
@@ -88,17 +93,18 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     ),
     Endpoint(
         "PUT",
-        f"{_AT}/{{id}}",
-        "Change what is given of a location",
+        f"{_PATH}/{{id}}",
+        "Update the given fields of a location",
         write_handler=_update,
         request_model=LocationIn,
+        request_example=examples.LOCATION,
         resource=LOCATIONS,
         permit=permits.LOCATION_WRITE,
         tag="locations",
     ),
     Endpoint(
         "DELETE",
-        f"{_AT}/{{id}}",
+        f"{_PATH}/{{id}}",
         "Delete a location",
         write_handler=_delete,
         status=204,

@@ -1,8 +1,8 @@
-"""Members' own tokens, and what a member reaches with one: the own profile and its parts."""
+"""Member tokens, and the endpoints that a member may call with one: the own profile and its subresources."""
 
 import msgspec
 
-from regulars.api.profile import profile_subresources, profiles
+from regulars.api.profile import examples, profile_subresources, profiles
 from regulars.auth import member_tokens, permits
 from regulars.auth.authorization import Caller
 from regulars.auth.member_tokens import MemberIdentity
@@ -13,18 +13,18 @@ from regulars.web.envelopes import data_envelope
 
 
 class MemberTokenIn(msgspec.Struct, frozen=True):
-    """Whose token it is to be: a profile's id, or another handle and what it says."""
+    """The profile of the token: by its id, or by another handle and its value."""
 
     id: str | int
     id_handle: str | None = None
 
 
-async def _token(call: RequestContext) -> dict[str, object]:
-    handle = call.body.id_handle or "id"
-    async with call.app.database.read_transaction(call.community_id) as scope:
-        profile_id = await profiles.find_profile_id(scope, "id" if handle == "profile_id" else handle, call.body.id)
+async def _create_token(context: RequestContext) -> dict[str, object]:
+    handle = context.body.id_handle or "id"
+    async with context.app.database.read_transaction(context.community_id) as scope:
+        profile_id = await profiles.find_profile_id(scope, "id" if handle == "profile_id" else handle, context.body.id)
     token, expires = member_tokens.issue(
-        MemberIdentity(call.community_id, profile_id), await call.app.authenticator.member_key(), call.now
+        MemberIdentity(context.community_id, profile_id), await context.app.authenticator.member_key(), context.now
     )
     return data_envelope({"token": token, "exp": expires})
 
@@ -35,17 +35,18 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(
         "POST",
         "/id/api/v1/auth/token",
-        "Get a member's own token",
-        read_handler=_token,
+        "Create a member token",
+        read_handler=_create_token,
         may_return_404=True,
         request_model=MemberTokenIn,
+        request_example=examples.MEMBER_TOKEN,
         permit=permits.MEMBER_TOKEN,
         tag="members",
     ),
     Endpoint(
         "GET",
         MEMBER_PATH,
-        "Read the own profile",
+        "Get the own profile",
         read_handler=profiles.read_profile,
         resource=PROFILES,
         caller=Caller.MEMBER,

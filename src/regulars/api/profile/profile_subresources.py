@@ -1,10 +1,11 @@
-"""What a profile consists of, over HTTP: addresses, identities, and how it may be reached."""
+"""Subresources of a profile: addresses, identities, and communication preferences."""
 
 from typing import Any
 from uuid import UUID
 
 from msgspec import UNSET
 
+from regulars.api.profile import examples
 from regulars.auth import permits
 from regulars.auth.authorization import Caller
 from regulars.core.errors import field_error
@@ -22,51 +23,51 @@ from regulars.web.envelopes import data_envelope, page_envelope
 from regulars.web.errors import ApiError
 
 
-def _the_list(resource: Resource) -> ReadHandler:
-    async def reads(call: RequestContext) -> dict[str, object]:
-        profile_id = call.path_uuid()
-        asked = parse_list_query(resource, call.query_params)
-        async with call.app.database.read_transaction(call.community_id) as scope:
+def _list_handler(resource: Resource) -> ReadHandler:
+    async def handle(context: RequestContext) -> dict[str, object]:
+        profile_id = context.path_uuid()
+        query = parse_list_query(resource, context.query_params)
+        async with context.app.database.read_transaction(context.community_id) as scope:
             await lookup.require_active(scope, profile_id)
-            things, total = await fetch_page(resource, scope, asked, "r.profile_id = {0}", profile_id)
-        return page_envelope(call, things, total, asked.page.number, asked.page.size)
+            rows, total = await fetch_page(resource, scope, query, "r.profile_id = {0}", profile_id)
+        return page_envelope(context, rows, total, query.page.number, query.page.size)
 
-    return reads
+    return handle
 
 
-async def _part(scope: Scope, resource: Resource, profile_id: UUID, part_id: int) -> dict[str, object]:
-    found = await scope.fetchrow(
-        resource.select("r.profile_id = $2 AND r.id = $3"), scope.community_id, profile_id, part_id
+async def _row_envelope(scope: Scope, resource: Resource, profile_id: UUID, row_id: int) -> dict[str, object]:
+    row = await scope.fetchrow(
+        resource.select("r.profile_id = $2 AND r.id = $3"), scope.community_id, profile_id, row_id
     )
-    return data_envelope(serialize(found))
+    return data_envelope(serialize(row))
 
 
 # Addresses ----------------------------------------------------------------------------------------------
 
 
-async def _read_address(call: RequestContext) -> dict[str, object]:
-    profile_id, address_id = call.path_uuid(), call.path_integer("address_id")
-    async with call.app.database.read_transaction(call.community_id) as scope:
+async def _read_address(context: RequestContext) -> dict[str, object]:
+    profile_id, address_id = context.path_uuid(), context.path_integer("address_id")
+    async with context.app.database.read_transaction(context.community_id) as scope:
         await lookup.require_active(scope, profile_id)
         await addresses.require_exists(scope, profile_id, address_id)
-        return await _part(scope, ADDRESSES, profile_id, address_id)
+        return await _row_envelope(scope, ADDRESSES, profile_id, address_id)
 
 
-async def _create_address(call: RequestContext, uow: UnitOfWork) -> dict[str, object]:
-    profile_id = call.path_uuid()
+async def _create_address(context: RequestContext, uow: UnitOfWork) -> dict[str, object]:
+    profile_id = context.path_uuid()
     await lookup.fetch_one_for_update(uow, profile_id)
-    return await _part(uow, ADDRESSES, profile_id, await addresses.create(uow, profile_id, call.body))
+    return await _row_envelope(uow, ADDRESSES, profile_id, await addresses.create(uow, profile_id, context.body))
 
 
-async def _update_address(call: RequestContext, uow: UnitOfWork) -> dict[str, object]:
-    profile_id, address_id = call.path_uuid(), call.path_integer("address_id")
+async def _update_address(context: RequestContext, uow: UnitOfWork) -> dict[str, object]:
+    profile_id, address_id = context.path_uuid(), context.path_integer("address_id")
     await lookup.fetch_one_for_update(uow, profile_id)
-    await addresses.update(uow, profile_id, address_id, call.body)
-    return await _part(uow, ADDRESSES, profile_id, address_id)
+    await addresses.update(uow, profile_id, address_id, context.body)
+    return await _row_envelope(uow, ADDRESSES, profile_id, address_id)
 
 
-async def _delete_address(call: RequestContext, uow: UnitOfWork) -> None:
-    profile_id, address_id = call.path_uuid(), call.path_integer("address_id")
+async def _delete_address(context: RequestContext, uow: UnitOfWork) -> None:
+    profile_id, address_id = context.path_uuid(), context.path_integer("address_id")
     await lookup.fetch_one_for_update(uow, profile_id)
     await addresses.delete(uow, profile_id, address_id)
 
@@ -75,58 +76,60 @@ async def _delete_address(call: RequestContext, uow: UnitOfWork) -> None:
 
 
 async def _require_handle(
-    call: RequestContext, uow: UnitOfWork, profile_id: UUID, which: str | int | None = None
+    context: RequestContext, uow: UnitOfWork, profile_id: UUID, key: str | int | None = None
 ) -> None:
-    """Checks that a member may write a handle: the new one, and the one of the identity that is changed.
+    """Checks that a member may write the new handle and the handle of the identity that is updated.
 
-    Raises Refused for the new one, ApiError 403 for an identity that only the community may change.
+    Raises ValidationError for the new handle, ApiError 403 for an identity that only the community may change.
     """
-    if not call.principal.is_profile_bound:
+    if not context.principal.is_profile_bound:
         return
-    handle = getattr(call.body, "handle", UNSET)
+    handle = getattr(context.body, "handle", UNSET)
     if isinstance(handle, str) and (problem := member_handles.rejection_reason(uow.community, handle)):
         raise field_error("handle", problem)
-    if which is not None:
-        for identity in await identities.get_matching(uow, profile_id, which):
+    if key is not None:
+        for identity in await identities.get_matching(uow, profile_id, key):
             if problem := member_handles.rejection_reason(uow.community, identity.handle):
                 raise ApiError(403, f"The handle {identity.handle} {problem}.")
 
 
-def _which(call: RequestContext) -> str | int:
-    return call.path_integer("identity_id") if "identity_id" in call.path_params else call.path_params["handle"]
+def _identity_key(context: RequestContext) -> str | int:
+    return (
+        context.path_integer("identity_id") if "identity_id" in context.path_params else context.path_params["handle"]
+    )
 
 
-async def _read_identity(call: RequestContext) -> dict[str, object]:
-    profile_id, which = call.path_uuid(), _which(call)
-    async with call.app.database.read_transaction(call.community_id) as scope:
+async def _read_identity(context: RequestContext) -> dict[str, object]:
+    profile_id, key = context.path_uuid(), _identity_key(context)
+    async with context.app.database.read_transaction(context.community_id) as scope:
         await lookup.require_active(scope, profile_id)
-        newest = (await identities.get_matching(scope, profile_id, which))[-1]
-        return await _part(scope, IDENTITIES, profile_id, newest.id or 0)
+        newest = (await identities.get_matching(scope, profile_id, key))[-1]
+        return await _row_envelope(scope, IDENTITIES, profile_id, newest.id or 0)
 
 
-async def _create_identity(call: RequestContext, uow: UnitOfWork) -> dict[str, object]:
-    profile_id = call.path_uuid()
+async def _create_identity(context: RequestContext, uow: UnitOfWork) -> dict[str, object]:
+    profile_id = context.path_uuid()
     await lookup.fetch_one_for_update(uow, profile_id)
-    await _require_handle(call, uow, profile_id)
-    return await _part(uow, IDENTITIES, profile_id, await identities.create(uow, profile_id, call.body))
+    await _require_handle(context, uow, profile_id)
+    return await _row_envelope(uow, IDENTITIES, profile_id, await identities.create(uow, profile_id, context.body))
 
 
-async def _update_identity(call: RequestContext, uow: UnitOfWork) -> dict[str, object]:
-    profile_id = call.path_uuid()
+async def _update_identity(context: RequestContext, uow: UnitOfWork) -> dict[str, object]:
+    profile_id = context.path_uuid()
     await lookup.fetch_one_for_update(uow, profile_id)
-    await _require_handle(call, uow, profile_id, _which(call))
-    identity_id = await identities.update(uow, profile_id, _which(call), call.body)
-    return await _part(uow, IDENTITIES, profile_id, identity_id)
+    await _require_handle(context, uow, profile_id, _identity_key(context))
+    identity_id = await identities.update(uow, profile_id, _identity_key(context), context.body)
+    return await _row_envelope(uow, IDENTITIES, profile_id, identity_id)
 
 
-async def _delete_identity(call: RequestContext, uow: UnitOfWork) -> None:
-    profile_id = call.path_uuid()
+async def _delete_identity(context: RequestContext, uow: UnitOfWork) -> None:
+    profile_id = context.path_uuid()
     await lookup.fetch_one_for_update(uow, profile_id)
-    await _require_handle(call, uow, profile_id, _which(call))
-    await identities.delete(uow, profile_id, _which(call))
+    await _require_handle(context, uow, profile_id, _identity_key(context))
+    await identities.delete(uow, profile_id, _identity_key(context))
 
 
-# Comms --------------------------------------------------------------------------------------------------
+# Communication preferences ---------------------------------------------------------------------------
 
 
 async def _comms(scope: Scope, profile_id: UUID) -> dict[str, object]:
@@ -139,73 +142,80 @@ async def _comms(scope: Scope, profile_id: UUID) -> dict[str, object]:
     )
 
 
-async def _read_comms(call: RequestContext) -> dict[str, object]:
-    profile_id = call.path_uuid()
-    async with call.app.database.read_transaction(call.community_id) as scope:
+async def _read_comms(context: RequestContext) -> dict[str, object]:
+    profile_id = context.path_uuid()
+    async with context.app.database.read_transaction(context.community_id) as scope:
         await lookup.require_active(scope, profile_id)
         return await _comms(scope, profile_id)
 
 
-async def _write_comms(call: RequestContext, uow: UnitOfWork) -> dict[str, object]:
-    profile_id = call.path_uuid()
+async def _write_comms(context: RequestContext, uow: UnitOfWork) -> dict[str, object]:
+    profile_id = context.path_uuid()
     try:
-        written = consents.validate_comms(call.body)
+        comms = consents.validate_comms(context.body)
     except ValueError as error:
         raise field_error("", str(error)) from None
-    await profiles.update_comms(uow, profile_id, written)
+    await profiles.update_comms(uow, profile_id, comms)
     return await _comms(uow, profile_id)
 
 
 def subresource_endpoints(
-    at: str, caller: Caller = Caller.COMMUNITY, subject: str = "", tag: str = "profiles"
+    base_path: str, caller: Caller = Caller.COMMUNITY, subject: str = "", tag: str = "profiles"
 ) -> tuple[Endpoint, ...]:
-    """The addresses and identities of the profile at a path."""
+    """The endpoints of the addresses and identities of the profile at `base_path`."""
 
-    def endpoint(method: str, path: str, summary: str, **more: Any) -> Endpoint:
+    def endpoint(method: str, path: str, summary: str, **options: Any) -> Endpoint:
         permit = permits.PROFILE_READ if method == "GET" else permits.PROFILE_WRITE
-        return Endpoint(method, f"{at}{path}", summary, caller=caller, permit=permit, subject=subject, tag=tag, **more)
+        return Endpoint(
+            method, f"{base_path}{path}", summary, caller=caller, permit=permit, subject=subject, tag=tag, **options
+        )
 
-    address = {"request_model": AddressIn, "resource": ADDRESSES}
-    identity = {"request_model": IdentityIn, "resource": IDENTITIES}
+    address = {"request_model": AddressIn, "request_example": examples.ADDRESS, "resource": ADDRESSES}
+    identity = {"request_model": IdentityIn, "request_example": examples.IDENTITY, "resource": IDENTITIES}
     one_address = "/addresses/{address_id}"
-    made: list[Endpoint] = [
+    endpoints: list[Endpoint] = [
         endpoint(
-            "GET", "/addresses", "List addresses", read_handler=_the_list(ADDRESSES), resource=ADDRESSES, is_list=True
+            "GET",
+            "/addresses",
+            "List addresses",
+            read_handler=_list_handler(ADDRESSES),
+            resource=ADDRESSES,
+            is_list=True,
         ),
-        endpoint("POST", "/addresses", "Make an address", write_handler=_create_address, status=201, **address),
-        endpoint("GET", one_address, "Read an address", read_handler=_read_address, resource=ADDRESSES),
-        endpoint("PUT", one_address, "Change what is given of an address", write_handler=_update_address, **address),
+        endpoint("POST", "/addresses", "Add an address", write_handler=_create_address, status=201, **address),
+        endpoint("GET", one_address, "Get an address", read_handler=_read_address, resource=ADDRESSES),
+        endpoint("PUT", one_address, "Update the given fields of an address", write_handler=_update_address, **address),
         endpoint("DELETE", one_address, "Delete an address", write_handler=_delete_address, status=204),
         endpoint(
             "GET",
             "/identities",
             "List identities",
-            read_handler=_the_list(IDENTITIES),
+            read_handler=_list_handler(IDENTITIES),
             resource=IDENTITIES,
             is_list=True,
         ),
-        endpoint("POST", "/identities", "Make an identity", write_handler=_create_identity, status=201, **identity),
+        endpoint("POST", "/identities", "Add an identity", write_handler=_create_identity, status=201, **identity),
     ]
     for path, by in (
         ("/identities/{handle}", "by its handle"),
         ("/identities/id/{identity_id}", "by its id"),
     ):
-        made += [
-            endpoint("GET", path, f"Read an identity {by}", read_handler=_read_identity, resource=IDENTITIES),
-            endpoint("PUT", path, f"Change an identity {by}", write_handler=_update_identity, **identity),
+        endpoints += [
+            endpoint("GET", path, f"Get an identity {by}", read_handler=_read_identity, resource=IDENTITIES),
+            endpoint("PUT", path, f"Update an identity {by}", write_handler=_update_identity, **identity),
             endpoint("DELETE", path, f"Delete an identity {by}", write_handler=_delete_identity, status=204),
         ]
-    return tuple(made)
+    return tuple(endpoints)
 
 
-_AT = "/api/v3/profiles/{id}"
+_PATH = "/api/v3/profiles/{id}"
 
 ENDPOINTS: tuple[Endpoint, ...] = (
-    *subresource_endpoints(_AT, subject="id"),
+    *subresource_endpoints(_PATH, subject="id"),
     Endpoint(
         "GET",
-        f"{_AT}/attributes/comms",
-        "Read how a profile is reached",
+        f"{_PATH}/attributes/comms",
+        "Get the communication preferences of a profile",
         read_handler=_read_comms,
         permit=permits.PROFILE_READ,
         subject="id",
@@ -214,10 +224,11 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *(
         Endpoint(
             "PUT",
-            f"{_AT}{path}",
-            "Change how a profile is reached, and with it consents and statuses",
+            f"{_PATH}{path}",
+            "Update the communication preferences of a profile, and with them its consents and statuses",
             write_handler=_write_comms,
             request_model=dict[str, Any],
+            request_example=examples.COMMS,
             permit=permits.PROFILE_WRITE,
             subject="id",
             tag="profiles",

@@ -1,4 +1,4 @@
-"""The transactions of one profile over HTTP: listed, by local date, and by what was bought."""
+"""The transactions of one profile: as a list, by local date, and by purchased product."""
 
 from regulars.api.profile.transaction_includes import INCLUDES, add_includes, add_products, parse_includes
 from regulars.auth import permits
@@ -13,53 +13,61 @@ from regulars.web.context import RequestContext
 from regulars.web.endpoint import Endpoint
 from regulars.web.envelopes import page_envelope
 
-_OF_ANY = "/api/v3/profiles/{id}"
-_OWN = "/id/api/v1/profiles/me"
+_PROFILE_PATH = "/api/v3/profiles/{id}"
+_MEMBER_PATH = "/id/api/v1/profiles/me"
 
 
-async def _list(call: RequestContext) -> dict[str, object]:
-    asked, names, profile_id = parse_list_query(TRANSACTIONS, call.query_params), parse_includes(call), call.path_uuid()
-    async with call.app.database.read_transaction(call.community_id) as scope:
+async def _list(context: RequestContext) -> dict[str, object]:
+    query, names, profile_id = (
+        parse_list_query(TRANSACTIONS, context.query_params),
+        parse_includes(context),
+        context.path_uuid(),
+    )
+    async with context.app.database.read_transaction(context.community_id) as scope:
         await lookup.require_active(scope, profile_id)
-        things, total = await fetch_page(TRANSACTIONS, scope, asked, "r.profile_id = {0}", profile_id)
-        await add_includes(scope, things, names)
-    return page_envelope(call, things, total, asked.page.number, asked.page.size)
+        rows, total = await fetch_page(TRANSACTIONS, scope, query, "r.profile_id = {0}", profile_id)
+        await add_includes(scope, rows, names)
+    return page_envelope(context, rows, total, query.page.number, query.page.size)
 
 
-async def _products(call: RequestContext) -> dict[str, object]:
-    asked, profile_id = parse_list_query(PURCHASED_PRODUCTS, call.query_params), call.path_uuid()
-    async with call.app.database.read_transaction(call.community_id) as scope:
+async def _products(context: RequestContext) -> dict[str, object]:
+    query, profile_id = parse_list_query(PURCHASED_PRODUCTS, context.query_params), context.path_uuid()
+    async with context.app.database.read_transaction(context.community_id) as scope:
         await lookup.require_active(scope, profile_id)
-        things, total = await fetch_page(PURCHASED_PRODUCTS, scope, asked, "r.profile_id = {0}", profile_id)
-        await add_products(scope, things)
-    return page_envelope(call, things, total, asked.page.number, asked.page.size)
+        rows, total = await fetch_page(PURCHASED_PRODUCTS, scope, query, "r.profile_id = {0}", profile_id)
+        await add_products(scope, rows)
+    return page_envelope(context, rows, total, query.page.number, query.page.size)
 
 
-async def _groups(call: RequestContext) -> dict[str, object]:
-    """The profile's transactions by local date, the latest first; a page holds dates.
+async def _by_date(context: RequestContext) -> dict[str, object]:
+    """A page of local dates with the profile's transactions, latest date first.
 
-    Each is `{date, total, transactions_count, transactions}`. The total is what the date came to in the
-    community's currency, void transactions left out. Filters are those of the list.
+    Each date is `{date, total, transactions_count, transactions}`. The total is in the community's currency, without
+    void transactions. The filters are those of the list.
     """
-    asked, names, profile_id = parse_list_query(TRANSACTIONS, call.query_params), parse_includes(call), call.path_uuid()
-    async with call.app.database.read_transaction(call.community_id) as scope:
-        community = await communities.get_by_id(scope.connection, call.community_id)
+    query, names, profile_id = (
+        parse_list_query(TRANSACTIONS, context.query_params),
+        parse_includes(context),
+        context.path_uuid(),
+    )
+    async with context.app.database.read_transaction(context.community_id) as scope:
+        community = await communities.get_by_id(scope.connection, context.community_id)
         await lookup.require_active(scope, profile_id)
-        days, total = await purchased_products.page_by_local_date(scope, community, profile_id, asked)
+        days, total = await purchased_products.page_by_local_date(scope, community, profile_id, query)
         await add_includes(scope, [each for day in days for each in day["transactions"]], names)
-    return page_envelope(call, days, total, asked.page.number, asked.page.size)
+    return page_envelope(context, days, total, query.page.number, query.page.size)
 
 
-def _endpoints(at: str, caller: Caller, subject: str, tag: str) -> tuple[Endpoint, ...]:
+def _endpoints(base_path: str, caller: Caller, subject: str, tag: str) -> tuple[Endpoint, ...]:
     lists = {
         "transactions": "List a profile's transactions",
-        "find-transactions": "Find among a profile's transactions",
+        "find-transactions": "Search a profile's transactions",
     }
     return (
         *(
             Endpoint(
                 "GET",
-                f"{at}/{path}",
+                f"{base_path}/{path}",
                 summary,
                 read_handler=_list,
                 resource=TRANSACTIONS,
@@ -74,9 +82,9 @@ def _endpoints(at: str, caller: Caller, subject: str, tag: str) -> tuple[Endpoin
         ),
         Endpoint(
             "GET",
-            f"{at}/group_transactions",
+            f"{base_path}/group_transactions",
             "List a profile's transactions by local date",
-            read_handler=_groups,
+            read_handler=_by_date,
             query_params=INCLUDES,
             caller=caller,
             permit=permits.TRANSACTION_READ,
@@ -85,8 +93,8 @@ def _endpoints(at: str, caller: Caller, subject: str, tag: str) -> tuple[Endpoin
         ),
         Endpoint(
             "GET",
-            f"{at}/transaction-products",
-            "List what a profile has bought",
+            f"{base_path}/transaction-products",
+            "List the products that a profile has bought",
             read_handler=_products,
             resource=PURCHASED_PRODUCTS,
             is_list=True,
@@ -99,6 +107,6 @@ def _endpoints(at: str, caller: Caller, subject: str, tag: str) -> tuple[Endpoin
 
 
 ENDPOINTS: tuple[Endpoint, ...] = (
-    *_endpoints(_OF_ANY, Caller.COMMUNITY, "id", "transactions"),
-    *_endpoints(_OWN, Caller.MEMBER, "", "members"),
+    *_endpoints(_PROFILE_PATH, Caller.COMMUNITY, "id", "transactions"),
+    *_endpoints(_MEMBER_PATH, Caller.MEMBER, "", "members"),
 )

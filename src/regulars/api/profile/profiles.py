@@ -1,4 +1,4 @@
-"""Profiles over HTTP: one by one, in batches, merged and forgotten."""
+"""Profiles: create, read, update, search, merge, erase, and batches."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
@@ -6,6 +6,7 @@ from uuid import UUID
 
 import msgspec
 
+from regulars.api.profile import examples
 from regulars.api.profile.batch_response import RowBatch, chunks
 from regulars.auth import permits
 from regulars.core import validation
@@ -27,108 +28,108 @@ ProfileJson = dict[str, Any]
 IncludeLoader = Callable[[RequestContext, Scope, list[ProfileJson]], Awaitable[None]]
 
 INCLUDES: Mapping[str, IncludeLoader] = {}
-"""What `include=` adds to profiles that are shown, by name."""
+"""Functions that add related rows to profiles, by their name in the query parameter `include`."""
 
 
-def _includes(call: RequestContext) -> list[IncludeLoader]:
-    names = [name for part in call.query_params.get("include", "").split(",") if (name := part.strip())]
+def _includes(context: RequestContext) -> list[IncludeLoader]:
+    names = [name for part in context.query_params.get("include", "").split(",") if (name := part.strip())]
     for name in names:
         if name not in INCLUDES:
-            raise field_error("include", f"knows no {name!r}; there is: {', '.join(INCLUDES) or 'nothing'}")
+            raise field_error("include", f"has the unknown name {name!r}. Allowed: {', '.join(INCLUDES) or 'none'}")
     return [INCLUDES[name] for name in names]
 
 
-async def _list(call: RequestContext) -> dict[str, object]:
-    asked = parse_list_query(PROFILES, call.query_params)
-    includes = _includes(call)
-    async with call.app.database.read_transaction(call.community_id) as scope:
-        things, total = await fetch_page(PROFILES, scope, asked)
+async def _list(context: RequestContext) -> dict[str, object]:
+    query = parse_list_query(PROFILES, context.query_params)
+    includes = _includes(context)
+    async with context.app.database.read_transaction(context.community_id) as scope:
+        rows, total = await fetch_page(PROFILES, scope, query)
         for include in includes:
-            await include(call, scope, things)
-    return page_envelope(call, things, total, asked.page.number, asked.page.size)
+            await include(context, scope, rows)
+    return page_envelope(context, rows, total, query.page.number, query.page.size)
 
 
-async def read_profile(call: RequestContext) -> dict[str, object]:
-    """One profile, that of the path or the member's own."""
-    return await _one(call, call.path_uuid(), _includes(call))
+async def read_profile(context: RequestContext) -> dict[str, object]:
+    """The profile in the path, or the member's own."""
+    return await _fetch(context, context.path_uuid(), _includes(context))
 
 
-async def _one(call: RequestContext, profile_id: UUID, includes: list[IncludeLoader]) -> dict[str, object]:
-    async with call.app.database.read_transaction(call.community_id) as scope:
+async def _fetch(context: RequestContext, profile_id: UUID, includes: list[IncludeLoader]) -> dict[str, object]:
+    async with context.app.database.read_transaction(context.community_id) as scope:
         await lookup.require_active(scope, profile_id)
-        shown = await PROFILES.fetch_one(scope, profile_id)
+        profile = await PROFILES.fetch_one(scope, profile_id)
         for include in includes:
-            await include(call, scope, [shown])
-    return data_envelope(shown)
+            await include(context, scope, [profile])
+    return data_envelope(profile)
 
 
-async def _as_it_is(uow: UnitOfWork, profile_id: UUID) -> dict[str, object]:
+async def _representation(uow: UnitOfWork, profile_id: UUID) -> dict[str, object]:
     return data_envelope(await PROFILES.fetch_one(uow, profile_id))
 
 
-async def _create(call: RequestContext, uow: UnitOfWork) -> dict[str, object]:
-    profile_id = await profiles.create(uow, call.body)
-    if call.body.profile_type == "deleted":
+async def _create(context: RequestContext, uow: UnitOfWork) -> dict[str, object]:
+    profile_id = await profiles.create(uow, context.body)
+    if context.body.profile_type == "deleted":
         return data_envelope({"id": profile_id, "profile_type": "deleted"})
-    return await _as_it_is(uow, profile_id)
+    return await _representation(uow, profile_id)
 
 
-async def _require_own(call: RequestContext, uow: UnitOfWork, profile_id: UUID) -> None:
-    """Refuses what a caller who is bound to one profile may not write: the fields and identities by which other systems
-    refer to the profile. Raises Refused.
+async def _require_own_fields(context: RequestContext, uow: UnitOfWork, profile_id: UUID) -> None:
+    """Raises ValidationError if a token that is bound to a profile writes a field that identifies the profile to other
+    systems.
     """
-    if not call.principal.is_profile_bound:
+    if not context.principal.is_profile_bound:
         return
     for name in ("external_id", "email", "mobile_phone"):
-        if getattr(call.body, name) is not msgspec.UNSET:
-            raise field_error(name, "names the profile: a token that is bound to one profile can't write it")
-    new = call.body.identities or ()
+        if getattr(context.body, name) is not msgspec.UNSET:
+            raise field_error(name, "identifies the profile, and a token that is bound to a profile may not write it")
+    new = context.body.identities or ()
     ids = {each.id for each in new if isinstance(each.id, int)}
     stored = {each.id: each.handle for each in await identities.list_by_profile(uow, profile_id) if each.id in ids}
     for index, each in enumerate(new):
         for handle in (each.handle, stored.get(each.id)):
-            if isinstance(handle, str) and (problem := member_handles.rejection_reason(uow.community, handle)):
-                raise field_error(f"identities.{index}.handle", problem)
+            if isinstance(handle, str) and (reason := member_handles.rejection_reason(uow.community, handle)):
+                raise field_error(f"identities.{index}.handle", reason)
 
 
-def _require_type(call: RequestContext, profile_type: object) -> None:
-    """Raises Denied where the type means that the profile is deleted, and the caller may not delete profiles."""
+def _require_type(context: RequestContext, profile_type: object) -> None:
+    """Raises AccessDenied if the type deletes the profile and the caller may not delete profiles."""
     if profile_type == "deleted":
-        call.require_permit(permits.PROFILE_ERASE)
+        context.require_permit(permits.PROFILE_ERASE)
 
 
-async def _update(call: RequestContext, uow: UnitOfWork) -> dict[str, object]:
-    profile_id = call.path_uuid()
-    _require_type(call, call.body.profile_type)
-    await _require_own(call, uow, profile_id)
-    await profiles.update(uow, profile_id, call.body)
-    if call.body.profile_type == "deleted":
+async def _update(context: RequestContext, uow: UnitOfWork) -> dict[str, object]:
+    profile_id = context.path_uuid()
+    _require_type(context, context.body.profile_type)
+    await _require_own_fields(context, uow, profile_id)
+    await profiles.update(uow, profile_id, context.body)
+    if context.body.profile_type == "deleted":
         return data_envelope({"id": profile_id, "profile_type": "deleted"})
-    return await _as_it_is(uow, profile_id)
+    return await _representation(uow, profile_id)
 
 
-async def _delete(call: RequestContext, uow: UnitOfWork) -> None:
-    await profiles.delete(uow, call.path_uuid())
+async def _delete(context: RequestContext, uow: UnitOfWork) -> None:
+    await profiles.delete(uow, context.path_uuid())
 
 
 class ProfileTypeIn(msgspec.Struct, frozen=True):
-    """The type that a profile is to have."""
+    """The new type of a profile."""
 
     profile_type: str
 
 
-async def _update_type(call: RequestContext, uow: UnitOfWork) -> dict[str, object]:
-    profile_id = call.path_uuid()
-    row = validate(ProfileIn(profile_type=call.body.profile_type))
+async def _update_type(context: RequestContext, uow: UnitOfWork) -> dict[str, object]:
+    profile_id = context.path_uuid()
+    row = validate(ProfileIn(profile_type=context.body.profile_type))
     profile_type = row.columns["profile_type"]
-    _require_type(call, profile_type)
+    _require_type(context, profile_type)
     await profiles.set_type(uow, profile_id, profile_type)
     if profile_type == "deleted":
         return data_envelope({"id": profile_id, "profile_type": "deleted"})
-    return await _as_it_is(uow, profile_id)
+    return await _representation(uow, profile_id)
 
 
-# Finding ------------------------------------------------------------------------------------------------
+# Search --------------------------------------------------------------------------------------------------
 
 
 class ProfileSearchIn(msgspec.Struct, frozen=True):
@@ -139,7 +140,7 @@ class ProfileSearchIn(msgspec.Struct, frozen=True):
 
 
 async def find_profile_id(scope: Scope, handle: str, value: str | int) -> UUID:
-    """The living profile that a handle and a value mean. Raises NotFoundError and Refused."""
+    """The id of the active profile with this value of a handle. Raises NotFoundError and ValidationError."""
     try:
         ref = validation.check_text(handle), validation.check_code(value) or ""
     except ValueError as error:
@@ -150,70 +151,70 @@ async def find_profile_id(scope: Scope, handle: str, value: str | int) -> UUID:
     return profile_id
 
 
-async def _search(call: RequestContext) -> dict[str, object]:
-    includes = _includes(call)
-    handle = "id" if call.body.type == "profile_id" else call.body.type
-    async with call.app.database.read_transaction(call.community_id) as scope:
-        profile_id = await find_profile_id(scope, handle, call.body.id)
-    return await _one(call, profile_id, includes)
+async def _search(context: RequestContext) -> dict[str, object]:
+    includes = _includes(context)
+    handle = "id" if context.body.type == "profile_id" else context.body.type
+    async with context.app.database.read_transaction(context.community_id) as scope:
+        profile_id = await find_profile_id(scope, handle, context.body.id)
+    return await _fetch(context, profile_id, includes)
 
 
 class AvailabilityIn(msgspec.Struct, frozen=True):
-    """An e-mail, a phone number, or both, that a profile is to have."""
+    """An e-mail address, a phone number, or both, to check before a profile is created."""
 
     email: validation.Text = msgspec.UNSET
     mobile_phone: validation.Code = msgspec.UNSET
 
 
-async def _availability(call: RequestContext) -> dict[str, object]:
-    row = validate(ProfileIn(email=call.body.email, mobile_phone=call.body.mobile_phone))
-    asked = [(name, value) for name, value in row.columns.items() if value is not None]
-    answer: dict[str, object] = {"email": None, "mobile_phone": None}
-    async with call.app.database.read_transaction(call.community_id) as scope:
-        holders = await lookup.resolve(scope, asked)
-        shown = await PROFILES.fetch_many(scope, list(holders.values()))
-    for name, value in asked:
-        holder = shown.get(holders.get((name, value)))
-        answer[name] = {"available": holder is None, "profile": holder and _named(holder)}
-    return data_envelope(answer)
+async def _availability(context: RequestContext) -> dict[str, object]:
+    row = validate(ProfileIn(email=context.body.email, mobile_phone=context.body.mobile_phone))
+    refs = [(name, value) for name, value in row.columns.items() if value is not None]
+    availability: dict[str, object] = {"email": None, "mobile_phone": None}
+    async with context.app.database.read_transaction(context.community_id) as scope:
+        holders = await lookup.resolve(scope, refs)
+        by_id = await PROFILES.fetch_many(scope, list(holders.values()))
+    for name, value in refs:
+        holder = by_id.get(holders.get((name, value)))
+        availability[name] = {"available": holder is None, "profile": holder and _summary(holder)}
+    return data_envelope(availability)
 
 
-def _named(shown: ProfileJson) -> dict[str, object]:
-    full_name = " ".join(filter(None, (shown["first_name"], shown["last_name"])))
-    return {"id": shown["id"], "full_name": full_name or None}
+def _summary(profile: ProfileJson) -> dict[str, object]:
+    full_name = " ".join(filter(None, (profile["first_name"], profile["last_name"])))
+    return {"id": profile["id"], "full_name": full_name or None}
 
 
-# Merging and forgetting -----------------------------------------------------------------------------------
+# Merge and erasure ----------------------------------------------------------------------------------------
 
 
 class MergeIn(msgspec.Struct, frozen=True):
-    """Two profiles that are one member: the source becomes part of the destination."""
+    """Two profiles of one member: the source is merged into the destination."""
 
     source_profile_id: UUID
     destination_profile_id: UUID
 
 
-async def _merge(call: RequestContext, uow: UnitOfWork) -> dict[str, object]:
-    await merge.merge(uow, call.body.source_profile_id, call.body.destination_profile_id)
-    return await _as_it_is(uow, call.body.destination_profile_id)
+async def _merge(context: RequestContext, uow: UnitOfWork) -> dict[str, object]:
+    await merge.merge(uow, context.body.source_profile_id, context.body.destination_profile_id)
+    return await _representation(uow, context.body.destination_profile_id)
 
 
-async def _purge(call: RequestContext, uow: UnitOfWork) -> None:
-    await erasure.purge(uow, call.path_uuid())
+async def _purge(context: RequestContext, uow: UnitOfWork) -> None:
+    await erasure.purge(uow, context.path_uuid())
 
 
-async def _depersonalise(call: RequestContext, uow: UnitOfWork) -> dict[str, object]:
-    profile_id = call.path_uuid()
+async def _anonymize(context: RequestContext, uow: UnitOfWork) -> dict[str, object]:
+    profile_id = context.path_uuid()
     await erasure.anonymize(uow, profile_id)
-    return await _as_it_is(uow, profile_id)
+    return await _representation(uow, profile_id)
 
 
 # Batches ------------------------------------------------------------------------------------------------
 
 
 class ProfilesIn(msgspec.Struct, frozen=True):
-    """Profiles, and by what those are known that there are: `email`, `mobile_phone`, `external_id`, or the
-    handle of an identity.
+    """Profiles, and what existing ones are matched by: `email`, `mobile_phone`, `external_id`, or the handle of an
+    identity.
     """
 
     profiles: list[msgspec.Raw]
@@ -229,19 +230,19 @@ def _ref(criteria: str, row: ProfileRow) -> ProfileRef | None:
 
 
 _CHUNK_ROWS = 2_000
-"""Profiles that are written in one call, which takes less than a tenth of a second of Python's time."""
+"""Profiles that are written in one call, which occupies the interpreter for less than 0.1 s."""
 
 
-async def _loaded(call: RequestContext, uow: UnitOfWork) -> RowBatch:
-    criteria = call.body.match_criteria
+async def _write_rows(context: RequestContext, uow: UnitOfWork) -> RowBatch:
+    criteria = context.body.match_criteria
     try:
         validation.check_text(criteria)
     except ValueError as error:
         raise field_error("match_criteria", str(error)) from None
-    batch = RowBatch("profiles", call.body.profiles)
-    rows = await call.app.worker_threads.run(batch.validate, ProfileIn, validate)
+    batch = RowBatch("profiles", context.body.profiles)
+    rows = await context.app.worker_threads.run(batch.validate, ProfileIn, validate)
     for row in rows.values():
-        _require_type(call, row.columns.get("profile_type"))
+        _require_type(context, row.columns.get("profile_type"))
     for chunk in chunks(rows, _CHUNK_ROWS):
         refs = [_ref(criteria, row) for row in chunk.values()]
         results = await profiles.upsert_matching(uow, list(chunk.values()), refs)
@@ -250,28 +251,28 @@ async def _loaded(call: RequestContext, uow: UnitOfWork) -> RowBatch:
     return batch
 
 
-async def _batch(call: RequestContext, uow: UnitOfWork) -> dict[str, object]:
-    return await (await _loaded(call, uow)).store_result(uow)
+async def _batch(context: RequestContext, uow: UnitOfWork) -> dict[str, object]:
+    return await (await _write_rows(context, uow)).store_result(uow)
 
 
-async def _queue(call: RequestContext, uow: UnitOfWork) -> dict[str, object]:
-    kept = await (await _loaded(call, uow)).store_result(uow)
-    batch_id = kept["data"]["batch_id"]  # type: ignore[index]
+async def _queue(context: RequestContext, uow: UnitOfWork) -> dict[str, object]:
+    result = await (await _write_rows(context, uow)).store_result(uow)
+    batch_id = result["data"]["batch_id"]  # type: ignore[index]
     return data_envelope({"message": "Profiles queued for batch import.", "batch_id": batch_id})
 
 
-async def _read_batch(call: RequestContext) -> dict[str, object]:
-    batch_id = call.path_uuid("batch_id")
-    async with call.app.database.read_transaction(call.community_id) as scope:
+async def _read_batch(context: RequestContext) -> dict[str, object]:
+    batch_id = context.path_uuid("batch_id")
+    async with context.app.database.read_transaction(context.community_id) as scope:
         return data_envelope(await IMPORT_BATCHES.fetch_one(scope, batch_id))
 
 
-_AT = "/api/v3/profiles"
-_INCLUDE = {"include": "What to add, separated by commas."}
+_PATH = "/api/v3/profiles"
+_INCLUDE = {"include": "Related rows to add, separated by commas."}
 
 
-def _endpoint(method: str, path: str, summary: str, **more: Any) -> Endpoint:
-    return Endpoint(method, f"{_AT}{path}", summary, tag="profiles", **more)
+def _endpoint(method: str, path: str, summary: str, **options: Any) -> Endpoint:
+    return Endpoint(method, f"{_PATH}{path}", summary, tag="profiles", **options)
 
 
 ENDPOINTS: tuple[Endpoint, ...] = (
@@ -288,9 +289,10 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     _endpoint(
         "POST",
         "",
-        "Make a profile: it joins",
+        "Create a profile, which joins the club",
         write_handler=_create,
         request_model=ProfileIn,
+        request_example=examples.PROFILE,
         resource=PROFILES,
         status=201,
         permit=permits.PROFILE_WRITE,
@@ -301,6 +303,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "Find a profile by an identity",
         read_handler=_search,
         request_model=ProfileSearchIn,
+        request_example=examples.PROFILE_SEARCH,
         resource=PROFILES,
         permit=permits.PROFILE_READ,
         may_return_404=True,
@@ -308,9 +311,10 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     _endpoint(
         "POST",
         "/availability",
-        "Tell whether an e-mail or a phone number is free",
+        "Check whether an e-mail address or a phone number is available",
         read_handler=_availability,
         request_model=AvailabilityIn,
+        request_example=examples.AVAILABILITY,
         permit=permits.PROFILE_READ,
     ),
     _endpoint(
@@ -319,6 +323,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "Merge two profiles",
         write_handler=_merge,
         request_model=MergeIn,
+        request_example=examples.MERGE,
         resource=PROFILES,
         permit=permits.PROFILE_WRITE,
         may_return_404=True,
@@ -326,23 +331,25 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     _endpoint(
         "POST",
         "/batch.json",
-        "Make or change many profiles",
+        "Create or update many profiles",
         write_handler=_batch,
         request_model=ProfilesIn,
+        request_example=examples.PROFILES,
         permit=permits.PROFILE_WRITE,
     ),
     _endpoint(
         "POST",
         "/batch",
-        "Queue many profiles",
+        "Create or update many profiles, with the response of a queued batch",
         write_handler=_queue,
         request_model=ProfilesIn,
+        request_example=examples.PROFILES,
         permit=permits.PROFILE_WRITE,
     ),
     _endpoint(
         "GET",
         "/batch/{batch_id}",
-        "Read what a batch came to",
+        "Get the result of a batch",
         read_handler=_read_batch,
         resource=IMPORT_BATCHES,
         permit=permits.PROFILE_READ,
@@ -350,7 +357,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     _endpoint(
         "GET",
         "/{id}",
-        "Read a profile",
+        "Get a profile",
         read_handler=read_profile,
         resource=PROFILES,
         query_params=_INCLUDE,
@@ -360,9 +367,10 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     _endpoint(
         "PUT",
         "/{id}",
-        "Change what is given of a profile",
+        "Update the given fields of a profile",
         write_handler=_update,
         request_model=ProfileIn,
+        request_example=examples.PROFILE,
         resource=PROFILES,
         permit=permits.PROFILE_WRITE,
         subject="id",
@@ -370,7 +378,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     _endpoint(
         "DELETE",
         "/{id}",
-        "Delete a profile: it leaves",
+        "Delete a profile, which leaves the club",
         write_handler=_delete,
         status=204,
         permit=permits.PROFILE_ERASE,
@@ -379,9 +387,10 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     _endpoint(
         "PUT",
         "/{id}/update-type",
-        "Give a profile a type; a deleted one that becomes active joins again",
+        "Set the type of a profile; a deleted one that becomes active joins again",
         write_handler=_update_type,
         request_model=ProfileTypeIn,
+        request_example=examples.PROFILE_TYPE,
         resource=PROFILES,
         permit=permits.PROFILE_WRITE,
         subject="id",
@@ -389,7 +398,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     _endpoint(
         "DELETE",
         "/{id}/purge",
-        "Take a profile and its transactions out of every table and count",
+        "Purge a profile: erase it and its transactions from all tables and counts",
         write_handler=_purge,
         status=204,
         permit=permits.PROFILE_ERASE,
@@ -398,8 +407,8 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     _endpoint(
         "POST",
         "/{id}/depersonalise",
-        "Blank what tells who a member is; it is still counted",
-        write_handler=_depersonalise,
+        "Depersonalise a profile: erase its personal data; it is still counted",
+        write_handler=_anonymize,
         resource=PROFILES,
         permit=permits.PROFILE_ERASE,
         subject="id",

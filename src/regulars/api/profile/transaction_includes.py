@@ -1,4 +1,4 @@
-"""What `include=` adds to transactions that are shown: the profile they belong to, the products sold."""
+"""Adds the related rows that `include` names to transactions: their profile and their products."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -16,50 +16,50 @@ from regulars.web.context import RequestContext
 
 TransactionJson = dict[str, Any]
 
-INCLUDES = {"include": "What to add, separated by commas: `profile`, `product`."}
+INCLUDES = {"include": "Related rows to add, separated by commas: `profile`, `product`."}
 
-# What was bought and who bought it are shown even where they are out of the lists by now.
-_EVERY_PRODUCT = replace(PRODUCTS, where="true")
-_EVERY_PROFILE = replace(PROFILES, where="true")
+# Deleted products and profiles are included as well, although they are no longer listed.
+_ALL_PRODUCTS = replace(PRODUCTS, where="true")
+_ALL_PROFILES = replace(PROFILES, where="true")
 
 _items_decoder = msgspec.json.Decoder(list[dict[str, Any]], float_hook=Decimal)
 
 
-def parse_includes(call: RequestContext) -> frozenset[str]:
-    """The names after `include=`.
+def parse_includes(context: RequestContext) -> frozenset[str]:
+    """The names in the query parameter `include`.
 
-    Raises Refused for one that is not known, Denied for profiles where the caller may not read them.
+    Raises ValidationError for an unknown name, AccessDenied for `profile` if the caller may not read profiles.
     """
-    names = frozenset(filter(None, (name.strip() for name in call.query_params.get("include", "").split(","))))
+    names = frozenset(filter(None, (name.strip() for name in context.query_params.get("include", "").split(","))))
     if unknown := sorted(names - {"profile", "product"}):
-        raise field_error("include", f"knows no {unknown[0]!r}; there is: profile, product")
+        raise field_error("include", f"has the unknown name {unknown[0]!r}. Allowed: profile, product")
     if "profile" in names:
-        call.require_permit(permits.PROFILE_READ)
+        context.require_permit(permits.PROFILE_READ)
     return names
 
 
 async def add_includes(scope: Scope, transactions: Iterable[TransactionJson], names: frozenset[str]) -> None:
-    """Adds what was asked for: `profile` to each transaction, `product` to each of its items."""
-    shown = list(transactions)
+    """Adds the named rows: `profile` to each transaction, `product` to each of its items."""
+    rows = list(transactions)
     if "profile" in names:
-        owners = {each["profile_id"] for each in shown} - {None}
-        profiles = await _EVERY_PROFILE.fetch_many(scope, sorted(owners))
-        for each in shown:
+        owners = {each["profile_id"] for each in rows} - {None}
+        profiles = await _ALL_PROFILES.fetch_many(scope, sorted(owners))
+        for each in rows:
             each["profile"] = profiles.get(each["profile_id"])
     if "product" in names:
-        for each in shown:
+        for each in rows:
             each["items"] = _items_decoder.decode(each["items"])
-        await add_products(scope, [item for each in shown for item in each["items"]])
+        await add_products(scope, [item for each in rows for item in each["items"]])
 
 
 async def add_products(scope: Scope, items: Iterable[TransactionJson]) -> None:
-    """Adds `product` to things that have a `product_id`."""
-    shown = list(items)
-    products = await products_by_id(scope, {item["product_id"] for item in shown} - {None})
-    for item in shown:
+    """Adds `product` to rows that have a `product_id`."""
+    rows = list(items)
+    products = await products_by_id(scope, {item["product_id"] for item in rows} - {None})
+    for item in rows:
         item["product"] = products.get(item["product_id"])
 
 
 async def products_by_id(scope: Scope, ids: set[int]) -> Mapping[int, TransactionJson]:
-    """Products by id, deleted ones too."""
-    return await _EVERY_PRODUCT.fetch_many(scope, sorted(ids))
+    """Products by id, including deleted ones."""
+    return await _ALL_PRODUCTS.fetch_many(scope, sorted(ids))

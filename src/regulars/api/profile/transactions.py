@@ -1,4 +1,4 @@
-"""Transactions over HTTP. New ones that come in together are committed together."""
+"""Transactions. Concurrent write ones are committed together."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
@@ -8,6 +8,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 from starlette.responses import Response
 
+from regulars.api.profile import examples
 from regulars.api.profile.batch_response import RowBatch
 from regulars.api.profile.crud import get_representation
 from regulars.api.profile.transaction_includes import INCLUDES, add_includes, parse_includes
@@ -33,83 +34,87 @@ from regulars.web.endpoint import Endpoint
 from regulars.web.envelopes import data_envelope, page_envelope
 from regulars.web.request_handler import run_write
 
-_AT = "/api/v3/transactions"
+_PATH = "/api/v3/transactions"
 _TAG = "transactions"
 
 
-# Reading ---------------------------------------------------------------------------------------------
+# Read ------------------------------------------------------------------------------------------------
 
 
-async def _list(call: RequestContext) -> dict[str, object]:
-    asked, names = parse_list_query(TRANSACTIONS, call.query_params), parse_includes(call)
-    async with call.app.database.read_transaction(call.community_id) as scope:
-        things, total = await fetch_page(TRANSACTIONS, scope, asked)
-        await add_includes(scope, things, names)
-    return page_envelope(call, things, total, asked.page.number, asked.page.size)
+async def _list(context: RequestContext) -> dict[str, object]:
+    query, names = parse_list_query(TRANSACTIONS, context.query_params), parse_includes(context)
+    async with context.app.database.read_transaction(context.community_id) as scope:
+        rows, total = await fetch_page(TRANSACTIONS, scope, query)
+        await add_includes(scope, rows, names)
+    return page_envelope(context, rows, total, query.page.number, query.page.size)
 
 
-async def _one(call: RequestContext, key: object, condition: str = "") -> dict[str, object]:
-    names = parse_includes(call)
-    async with call.app.database.read_transaction(call.community_id) as scope:
-        shown = await TRANSACTIONS.fetch_one(scope, key, condition)
-        await add_includes(scope, [shown], names)
-    return data_envelope(shown)
+async def _fetch(context: RequestContext, key: object, condition: str = "") -> dict[str, object]:
+    names = parse_includes(context)
+    async with context.app.database.read_transaction(context.community_id) as scope:
+        transaction = await TRANSACTIONS.fetch_one(scope, key, condition)
+        await add_includes(scope, [transaction], names)
+    return data_envelope(transaction)
 
 
-async def _read(call: RequestContext) -> dict[str, object]:
-    return await _one(call, call.path_integer("id"))
+async def _read(context: RequestContext) -> dict[str, object]:
+    return await _fetch(context, context.path_integer("id"))
 
 
-async def _read_external(call: RequestContext) -> dict[str, object]:
-    return await _one(call, call.path_params["external_id"], "r.external_id = $2")
+async def _read_external(context: RequestContext) -> dict[str, object]:
+    return await _fetch(context, context.path_params["external_id"], "r.external_id = $2")
 
 
-# Making ----------------------------------------------------------------------------------------------
+# Create ----------------------------------------------------------------------------------------------
 
 
-async def _shown(uow: UnitOfWork, outcomes: list[WriteOutcome], shown: Representations) -> EncodedResponse | None:
+async def _created_response(
+    uow: UnitOfWork, outcomes: list[WriteOutcome], representations: Representations
+) -> EncodedResponse | None:
     (outcome,) = outcomes
-    return (201, encode(data_envelope(shown[outcome.id]))) if isinstance(outcome, StoredTransaction) else None
+    return (201, encode(data_envelope(representations[outcome.id]))) if isinstance(outcome, StoredTransaction) else None
 
 
-def _new(given: TransactionIn, community: Community) -> TransactionWrite:
-    schema.require_fields(given)
-    return TransactionWrite(schema.validate(given, community), WriteMode.CREATE)
+def _validated_write(transaction: TransactionIn, community: Community) -> TransactionWrite:
+    schema.require_fields(transaction)
+    return TransactionWrite(schema.validate(transaction, community), WriteMode.CREATE)
 
 
-async def _create(call: RequestContext) -> Response:
-    async def put(community: Community) -> CommitResult:
-        new = _new(call.body, community)
-        return await call.app.group_committer.write(
-            call.community_id,
-            [new],
-            build_response=_shown,
-            idempotency_key=call.idempotency_key,
+async def _create(context: RequestContext) -> Response:
+    async def commit_one(community: Community) -> CommitResult:
+        write = _validated_write(context.body, community)
+        return await context.app.group_committer.write(
+            context.community_id,
+            [write],
+            build_response=_created_response,
+            idempotency_key=context.idempotency_key,
             returns_transactions=True,
         )
 
-    return await _put(call, put)
+    return await _commit_with_community(context, commit_one)
 
 
-async def _put(call: RequestContext, put: Callable[[Community], Awaitable[CommitResult]]) -> Response:
-    """The answer to rows that are checked by the community, anew where its currency has just been changed."""
+async def _commit_with_community(
+    context: RequestContext, write: Callable[[Community], Awaitable[CommitResult]]
+) -> Response:
+    """Validates rows against the community and writes them; repeats it if the community changes meanwhile."""
     while True:
         try:
-            result = await put(await call.app.group_committer.community(call.community_id))
+            result = await write(await context.app.group_committer.community(context.community_id))
         except StaleCommunityError:
             continue
-        return _answered(result.response, result.outcomes)
+        return _response(result.response, result.outcomes)
 
 
-def _answered(answer: EncodedResponse | None, outcomes: Sequence[WriteOutcome]) -> Response:
-    if answer is None:
+def _response(response: EncodedResponse | None, outcomes: Sequence[WriteOutcome]) -> Response:
+    if response is None:
         raise next(outcome for outcome in outcomes if isinstance(outcome, ValidationError))
-    status, content = answer
+    status, content = response
     return Response(content, status, media_type="application/json")
 
 
 class TransactionsIn(TransactionIn, frozen=True, kw_only=True):
-    """Transactions in a list, or one by itself."""
+    """A list of transactions, or one transaction."""
 
     transactions: tuple[msgspec.Raw, ...] | UnsetType = UNSET
 
@@ -125,97 +130,101 @@ def _rows(body: TransactionsBody) -> Sequence[msgspec.Raw]:
     return body.transactions
 
 
-async def _put_many(call: RequestContext, *, queued: bool) -> Response:
-    return await _put(call, partial(_batch_put, call, queued))
+async def _write_batch(context: RequestContext, *, queued: bool) -> Response:
+    return await _commit_with_community(context, partial(_commit_batch, context, queued))
 
 
-async def _batch_put(call: RequestContext, queued: bool, community: Community) -> CommitResult:
-    batch = RowBatch("transactions", _rows(call.body))
-    good = await call.app.worker_threads.run(batch.validate, TransactionIn, partial(_new, community=community))
-    refused = dict(batch.outcomes)
+async def _commit_batch(context: RequestContext, queued: bool, community: Community) -> CommitResult:
+    batch = RowBatch("transactions", _rows(context.body))
+    valid = await context.app.worker_threads.run(
+        batch.validate, TransactionIn, partial(_validated_write, community=community)
+    )
+    rejected = dict(batch.outcomes)
 
-    async def respond(uow: UnitOfWork, outcomes: list[WriteOutcome], shown: Representations) -> EncodedResponse:
-        # From the start, for a batch that meets another's lock is answered anew.
-        results: dict[int, WriteOutcome] = dict(zip(good, outcomes, strict=True))
-        batch.outcomes = refused | {
-            place: outcome if isinstance(outcome, ValidationError) else outcome.status.value
-            for place, outcome in results.items()
+    async def respond(
+        uow: UnitOfWork, outcomes: list[WriteOutcome], representations: Representations
+    ) -> EncodedResponse:
+        # The commit may be repeated, so nothing of an earlier attempt is reused.
+        results: dict[int, WriteOutcome] = dict(zip(valid, outcomes, strict=True))
+        batch.outcomes = rejected | {
+            index: outcome if isinstance(outcome, ValidationError) else outcome.status.value
+            for index, outcome in results.items()
         }
-        kept: dict[str, Any] = await batch.store_result(uow)
+        result: dict[str, Any] = await batch.store_result(uow)
         if queued:
-            said = {"message": "Transactions queued for batch import.", "batch_id": kept["data"]["batch_id"]}
-            return 200, encode(data_envelope(said))
+            queued_result = {"message": "Transactions queued for batch import.", "batch_id": result["data"]["batch_id"]}
+            return 200, encode(data_envelope(queued_result))
         ids = [
-            each.id if isinstance(each := results.get(place), StoredTransaction) else None
-            for place in range(len(batch.rows))
+            each.id if isinstance(each := results.get(index), StoredTransaction) else None
+            for index in range(len(batch.rows))
         ]
-        return 200, encode(data_envelope({**kept["data"], "ids": ids}))
+        return 200, encode(data_envelope({**result["data"], "ids": ids}))
 
-    return await call.app.group_committer.write(
-        call.community_id, list(good.values()), build_response=respond, idempotency_key=call.idempotency_key
+    return await context.app.group_committer.write(
+        context.community_id, list(valid.values()), build_response=respond, idempotency_key=context.idempotency_key
     )
 
 
-async def _batch(call: RequestContext) -> Response:
-    """Makes many transactions; `ids` are those of the rows in order, null where one was rejected."""
-    return await _put_many(call, queued=False)
+async def _batch(context: RequestContext) -> Response:
+    """Creates many transactions. `ids` has the id of each row in order, null for a rejected row."""
+    return await _write_batch(context, queued=False)
 
 
-async def _queue(call: RequestContext) -> Response:
-    """As a batch, answered as one that is queued; what came of it is kept under its batch_id."""
-    return await _put_many(call, queued=True)
+async def _queue(context: RequestContext) -> Response:
+    """Creates many transactions with the response of a queued batch; the result is stored under its `batch_id`."""
+    return await _write_batch(context, queued=True)
 
 
-# Changing --------------------------------------------------------------------------------------------
+# Update ----------------------------------------------------------------------------------------------
 
 
-async def _change(call: RequestContext, uow: UnitOfWork) -> dict[str, object]:
-    transaction_id = call.path_integer("id")
-    await transaction_updates.update(uow, transaction_id, call.body)
+async def _update(context: RequestContext, uow: UnitOfWork) -> dict[str, object]:
+    transaction_id = context.path_integer("id")
+    await transaction_updates.update(uow, transaction_id, context.body)
     return await get_representation(TRANSACTIONS, uow, transaction_id)
 
 
-async def _delete(call: RequestContext, uow: UnitOfWork) -> None:
-    await transaction_updates.delete(uow, call.path_integer("id"))
+async def _delete(context: RequestContext, uow: UnitOfWork) -> None:
+    await transaction_updates.delete(uow, context.path_integer("id"))
 
 
-class _GoneError(Exception):
-    """The transaction that was to be changed has just been deleted."""
+class _TransactionDeletedError(Exception):
+    """The transaction was deleted after it had been found."""
 
 
-async def _update_or_create(call: RequestContext) -> Response:
-    """Changes the transaction with that external id, else with that id; makes one where there is none."""
+async def _update_or_create(context: RequestContext) -> Response:
+    """Updates the transaction with this external id, else with this id; creates one if there is none."""
 
-    async def change(call: RequestContext, uow: UnitOfWork) -> dict[str, object]:
-        found = await transaction_updates.find_existing(uow, call.body)
+    async def update_existing(context: RequestContext, uow: UnitOfWork) -> dict[str, object]:
+        found = await transaction_updates.find_existing(uow, context.body)
         if found is None:
-            raise _GoneError
+            raise _TransactionDeletedError
         try:
-            await transaction_updates.update(uow, found, call.body)
+            await transaction_updates.update(uow, found, context.body)
         except NotFoundError:
-            raise _GoneError from None
+            raise _TransactionDeletedError from None
         return await get_representation(TRANSACTIONS, uow, found)
 
     while True:
-        async with call.app.database.read_transaction(call.community_id) as scope:
-            found = await transaction_updates.find_existing(scope, call.body)
+        async with context.app.database.read_transaction(context.community_id) as scope:
+            found = await transaction_updates.find_existing(scope, context.body)
         if found is not None:
             try:
-                return await run_write(call, 200, change)
-            except _GoneError:
+                return await run_write(context, 200, update_existing)
+            except _TransactionDeletedError:
                 continue
         try:
-            return await _create(call)
+            return await _create(context)
         except ValidationError:
-            async with call.app.database.read_transaction(call.community_id) as scope:
-                # Where another has just made it, it is changed; any other refusal stands.
-                if await transaction_updates.find_existing(scope, call.body) is None:
+            async with context.app.database.read_transaction(context.community_id) as scope:
+                # If another request has created it meanwhile, it is updated; otherwise the error is final.
+                if await transaction_updates.find_existing(scope, context.body) is None:
                     raise
 
 
 def _endpoint(method: str, path: str, summary: str, **more: Any) -> Endpoint:
     permit = permits.TRANSACTION_READ if method == "GET" else permits.TRANSACTION_WRITE
-    return Endpoint(method, f"{_AT}{path}", summary, permit=permit, tag=_TAG, **more)
+    return Endpoint(method, f"{_PATH}{path}", summary, permit=permit, tag=_TAG, **more)
 
 
 ENDPOINTS: tuple[Endpoint, ...] = (
@@ -225,54 +234,59 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     _endpoint(
         "POST",
         "",
-        "Make a transaction",
+        "Create a transaction",
         read_handler=_create,
         is_group_commit=True,
         request_model=TransactionIn,
+        request_example=examples.TRANSACTION,
         resource=TRANSACTIONS,
         status=201,
     ),
     _endpoint(
         "POST",
         "/update-create",
-        "Change the transaction with that external id or id, or make it",
+        "Update the transaction with this external id or id, or create it",
         read_handler=_update_or_create,
         is_group_commit=True,
         request_model=TransactionIn,
+        request_example=examples.TRANSACTION,
         resource=TRANSACTIONS,
         may_return_201=True,
     ),
     _endpoint(
         "POST",
         "/batch.json",
-        "Make many transactions",
+        "Create many transactions",
         read_handler=_batch,
         is_group_commit=True,
         request_model=TransactionsBody,
+        request_example=examples.TRANSACTIONS,
     ),
     _endpoint(
         "POST",
         "/queue",
-        "Queue one or many transactions",
+        "Create one or many transactions, with the response of a queued batch",
         read_handler=_queue,
         is_group_commit=True,
         request_model=TransactionsBody,
+        request_example=examples.TRANSACTIONS,
     ),
     _endpoint(
         "GET",
         "/external/{external_id}",
-        "Read a transaction by its external id",
+        "Get a transaction by its external id",
         read_handler=_read_external,
         resource=TRANSACTIONS,
         query_params=INCLUDES,
     ),
-    _endpoint("GET", "/{id}", "Read a transaction", read_handler=_read, resource=TRANSACTIONS, query_params=INCLUDES),
+    _endpoint("GET", "/{id}", "Get a transaction", read_handler=_read, resource=TRANSACTIONS, query_params=INCLUDES),
     _endpoint(
         "PUT",
         "/{id}",
-        "Change what is given of a transaction",
-        write_handler=_change,
+        "Update the transaction fields of a transaction",
+        write_handler=_update,
         request_model=TransactionIn,
+        request_example=examples.TRANSACTION,
         resource=TRANSACTIONS,
     ),
     _endpoint("DELETE", "/{id}", "Delete a transaction with its items", write_handler=_delete, status=204),

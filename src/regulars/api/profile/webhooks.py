@@ -1,5 +1,6 @@
 """Webhooks over HTTP."""
 
+from regulars.api.profile import examples
 from regulars.api.profile.crud import get_handler, get_representation, list_handler
 from regulars.auth import permits
 from regulars.model import webhooks
@@ -10,27 +11,27 @@ from regulars.web.endpoint import Endpoint
 from regulars.web.envelopes import data_envelope
 
 
-async def _create(call: RequestContext, uow: UnitOfWork) -> dict[str, object]:
-    made = await webhooks.create(uow, call.body)
-    return data_envelope({**await WEBHOOKS.fetch_one(uow, made.id), "secret": made.secret})
+async def _create(context: RequestContext, uow: UnitOfWork) -> dict[str, object]:
+    created = await webhooks.create(uow, context.body)
+    return data_envelope({**await WEBHOOKS.fetch_one(uow, created.id), "secret": created.secret})
 
 
-async def _update(call: RequestContext, uow: UnitOfWork) -> dict[str, object]:
-    webhook_id = call.path_integer("id")
-    await webhooks.update(uow, webhook_id, call.body)
+async def _update(context: RequestContext, uow: UnitOfWork) -> dict[str, object]:
+    webhook_id = context.path_integer("id")
+    await webhooks.update(uow, webhook_id, context.body)
     return await get_representation(WEBHOOKS, uow, webhook_id)
 
 
-async def _delete(call: RequestContext, uow: UnitOfWork) -> None:
-    await webhooks.delete(uow, call.path_integer("id"))
+async def _delete(context: RequestContext, uow: UnitOfWork) -> None:
+    await webhooks.delete(uow, context.path_integer("id"))
 
 
-_AT = "/api/v3/webhooks"
+_PATH = "/api/v3/webhooks"
 
 ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(
         "GET",
-        _AT,
+        _PATH,
         "List webhooks",
         read_handler=list_handler(WEBHOOKS),
         resource=WEBHOOKS,
@@ -40,10 +41,11 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     ),
     Endpoint(
         "POST",
-        _AT,
-        "Make a webhook; the answer alone shows its secret",
+        _PATH,
+        "Create a webhook; only this response contains its secret",
         write_handler=_create,
         request_model=WebhookIn,
+        request_example=examples.WEBHOOK,
         resource=WEBHOOKS,
         status=201,
         permit=permits.WEBHOOK_WRITE,
@@ -51,8 +53,8 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     ),
     Endpoint(
         "GET",
-        f"{_AT}/{{id}}",
-        "Read a webhook",
+        f"{_PATH}/{{id}}",
+        "Get a webhook",
         read_handler=get_handler(WEBHOOKS),
         resource=WEBHOOKS,
         permit=permits.WEBHOOK_READ,
@@ -60,17 +62,18 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     ),
     Endpoint(
         "PUT",
-        f"{_AT}/{{id}}",
-        "Change what is given of a webhook",
+        f"{_PATH}/{{id}}",
+        "Update the given fields of a webhook",
         write_handler=_update,
         request_model=WebhookIn,
+        request_example=examples.WEBHOOK,
         resource=WEBHOOKS,
         permit=permits.WEBHOOK_WRITE,
         tag="webhooks",
     ),
     Endpoint(
         "DELETE",
-        f"{_AT}/{{id}}",
+        f"{_PATH}/{{id}}",
         "Delete a webhook",
         write_handler=_delete,
         status=204,

@@ -1,4 +1,4 @@
-"""Places over HTTP: coordinates of addresses, towns and stores by name and by id."""
+"""Places: coordinates of addresses, and towns and stores by name and by id."""
 
 import asyncio
 
@@ -14,43 +14,43 @@ from regulars.web.errors import ApiError
 _TAG = "geo"
 
 
-def _coordinates(call: ReportRequest) -> PricedQuery:
-    asked = requests.parse_addresses(call.body)
+def _coordinates(context: ReportRequest) -> PricedQuery:
+    query = requests.parse_addresses(context.body)
 
-    async def found() -> object:
-        # A thousand of them take tens of milliseconds, in which others are answered too.
-        return await asyncio.to_thread(search.geocode, asked, await call.app.town_files.load())
+    async def execute() -> object:
+        # A thousand addresses take tens of milliseconds, so they do not run in the event loop.
+        return await asyncio.to_thread(search.geocode, query, await context.app.town_files.load())
 
-    return PricedQuery(costs.GEO_COST, found)
+    return PricedQuery(costs.GEO_COST, execute)
 
 
-def _search(call: ReportRequest) -> PricedQuery:
-    asked = requests.parse_search(call.body)
+def _search(context: ReportRequest) -> PricedQuery:
+    query = requests.parse_search(context.body)
 
-    async def found() -> object:
+    async def execute() -> object:
         return await search.search_places(
-            asked, call.tenants, call.app.tenant_locations, await call.app.town_files.load()
+            query, context.tenants, context.app.tenant_locations, await context.app.town_files.load()
         )
 
-    return PricedQuery(costs.GEO_COST, found)
+    return PricedQuery(costs.GEO_COST, execute)
 
 
-def _place(call: ReportRequest) -> PricedQuery:
-    async def found() -> object:
-        towns = await call.app.town_files.load()
-        place = await search.get_place(call.path_params["id"], call.tenants, call.app.tenant_locations, towns)
+def _place(context: ReportRequest) -> PricedQuery:
+    async def execute() -> object:
+        towns = await context.app.town_files.load()
+        place = await search.get_place(context.path_params["id"], context.tenants, context.app.tenant_locations, towns)
         if place is None:
-            raise ApiError(404, "There is no such place, or it is a store of customers that were not asked for.")
+            raise ApiError(404, "Place not found, or not accessible for the requested customers.")
         return {"place": place}
 
-    return PricedQuery(costs.GEO_COST, found)
+    return PricedQuery(costs.GEO_COST, execute)
 
 
 ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(
         "POST",
         "/v1/reporting/geo/locations/coordinates",
-        "Find the coordinates of addresses, by their towns",
+        "Get the coordinates of addresses, by their towns",
         report_handler=_coordinates,
         permit=permits.GEO,
         schema=geo_schemas.COORDINATES,
@@ -60,7 +60,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(
         "POST",
         "/v1/reporting/geo/places",
-        "Search towns and the customers' own stores by name",
+        "Search towns and the customers' stores by name",
         report_handler=_search,
         permit=permits.GEO,
         schema=geo_schemas.SEARCH,
@@ -70,7 +70,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(
         "GET",
         "/v1/reporting/geo/places/{id}",
-        "Show one place",
+        "Get a place",
         report_handler=_place,
         permit=permits.GEO,
         schema=geo_schemas.PLACE,

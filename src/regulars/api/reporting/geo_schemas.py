@@ -1,4 +1,4 @@
-"""The bodies of requests about places as JSON Schema, with an example of each."""
+"""JSON Schemas and examples of the endpoints of places."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from regulars.web.endpoint import EndpointSchema
 Schema = dict[str, Any]
 
 _TEXT: Schema = {"type": "string", "maxLength": MAX_TEXT_LENGTH}
-_MAYBE: Schema = {"type": ["string", "null"], "maxLength": MAX_TEXT_LENGTH}
+_TEXT_OR_NULL: Schema = {"type": ["string", "null"], "maxLength": MAX_TEXT_LENGTH}
 _COUNTRY = "ISO 3166-1 alpha-2 or alpha-3, or the English name."
 _POINT: Schema = {
     "type": "object",
@@ -28,23 +28,23 @@ def _or_null(schema: Schema) -> Schema:
     return {"anyOf": [schema, {"type": "null"}]}
 
 
-_SHOWN = _object(
+_PLACE = _object(
     [
         *("id", "type", "name", "city", "country", "state", "timezone", "population", "community_id"),
         *("coordinates", "distance_km"),
     ],
     {
-        "id": {"type": "string", "description": "`geonames:<id>` or `location:<community_id>:<id>`; it stays."},
+        "id": {"type": "string", "description": "`geonames:<id>` or `location:<community_id>:<id>`; stable."},
         "type": {"enum": ["town", "location"]},
         "name": {"type": "string"},
         "city": {"type": ["string", "null"]},
         "country": {"type": ["string", "null"], "description": "ISO 3166-1 alpha-2."},
-        "state": {"type": ["string", "null"], "description": "ISO 3166-2, as far as it is known."},
+        "state": {"type": ["string", "null"], "description": "ISO 3166-2, if known."},
         "timezone": {"type": ["string", "null"], "description": "IANA."},
         "population": {"type": ["integer", "null"]},
-        "community_id": {"type": ["integer", "null"], "description": "Whose store it is."},
+        "community_id": {"type": ["integer", "null"], "description": "The community of a store."},
         "coordinates": _or_null(_POINT),
-        "distance_km": {"type": ["number", "null"], "description": "From `near`, where that was given."},
+        "distance_km": {"type": ["number", "null"], "description": "Distance from `near`, if given."},
     },
 )
 
@@ -87,8 +87,11 @@ COORDINATES = EndpointSchema(
                     {
                         "country": {**_TEXT, "description": _COUNTRY},
                         "city": _TEXT,
-                        "postcode": {**_MAYBE, "description": "Taken, and not needed: the town tells."},
-                        "state": {**_MAYBE, "description": "ISO 3166-2 or its name."},
+                        "postcode": {
+                            **_TEXT_OR_NULL,
+                            "description": "Accepted, but not used: the town determines the coordinates.",
+                        },
+                        "state": {**_TEXT_OR_NULL, "description": "ISO 3166-2 or its name."},
                     },
                 ),
             }
@@ -99,7 +102,7 @@ COORDINATES = EndpointSchema(
         {
             "coordinates": {
                 "type": "array",
-                "description": "One for each location, in their order; null where it is not known.",
+                "description": "One for each location, in their order; null if unknown.",
                 "items": _or_null(
                     _object(["lat", "lng", "place_id"], {**_POINT["properties"], "place_id": {"type": "string"}})
                 ),
@@ -130,16 +133,16 @@ SEARCH = EndpointSchema(
     request=_object(
         ["query"],
         {
-            "query": {**_TEXT, "description": "A name or a part of one; accents and case don't matter."},
-            "country": {**_MAYBE, "description": _COUNTRY},
+            "query": {**_TEXT, "description": "A name or a part of one; accents and case are ignored."},
+            "country": {**_TEXT_OR_NULL, "description": _COUNTRY},
             "near": _or_null({**_POINT, "additionalProperties": False}),
             "limit": {"type": ["integer", "null"], "minimum": 1, "maximum": MAX_PLACES, "default": DEFAULT_LIMIT},
         },
     ),
-    response=_object(["places"], {"places": {"type": "array", "items": _SHOWN}}),
+    response=_object(["places"], {"places": {"type": "array", "items": _PLACE}}),
     examples={"oslo": ({"query": "oslo", "country": "NO"}, {"places": [_OSLO, _STORE]})},
 )
 
 PLACE = EndpointSchema(
-    request=None, response=_object(["place"], {"place": _SHOWN}), examples={"oslo": (None, {"place": _OSLO})}
+    request=None, response=_object(["place"], {"place": _PLACE}), examples={"oslo": (None, {"place": _OSLO})}
 )

@@ -1,4 +1,4 @@
-"""From a request of the Reporting API to its answer: who asks, about whom, what it costs, and what goes out."""
+"""Handles a request of the Reporting API: authenticate, find the tenants, price, charge, execute, encode."""
 
 from collections.abc import Awaitable, Callable
 from typing import NoReturn
@@ -22,113 +22,113 @@ from regulars.web.endpoint import Endpoint, PricedQuery
 from regulars.web.errors import ApiError, log_failure, report_error_response
 from regulars.web.fair_limiter import BusyError
 
-_REFUSALS = (AccessDenied, ApiError, InvalidParametersError, InvalidJsonError)
+_CLIENT_ERRORS = (AccessDenied, ApiError, InvalidParametersError, InvalidJsonError)
 
 
-async def respond(server: AppContext, endpoint: Endpoint, request: Request) -> Response:
-    """The answer of an endpoint, whatever happens; the headers of the rate limit are with it once it is known whose."""
+async def respond(app: AppContext, endpoint: Endpoint, request: Request) -> Response:
+    """The response to a request, with rate limit headers once the organization is known; errors become responses."""
     try:
-        principal = await server.authenticator.authenticate(endpoint.access, request.headers)
+        principal = await app.authenticator.authenticate(endpoint.access, request.headers)
         if principal.organization_id is None:
-            # No organization to charge for the denial.
+            # There is no organization to charge for the denied request.
             authorize(endpoint.access, principal, request.path_params)
-        owner, call = await _call(server, endpoint, request, principal)
+        owner, context = await _authorize(app, endpoint, request, principal)
         charge = None
-        if isinstance(call, ReportRequest) and len(call.body) > bodies.MAX_INLINE_BYTES:
-            # Parsing takes long, so the request is charged before it.
-            charge = await _charge(server, owner, costs.METADATA_COST)
-        asked = await _asked(endpoint, call)
+        if isinstance(context, ReportRequest) and len(context.body) > bodies.MAX_INLINE_BYTES:
+            # Parsing a large body takes long, so the request is charged before.
+            charge = await _charge(app, owner, costs.METADATA_COST)
+        query = await _parse(endpoint, context)
         if charge is None:
-            charge = await _charge(server, owner, asked.cost)
-        elif asked.cost != charge.cost:
-            charge = await _recharged(server, owner, charge, asked.cost)
+            charge = await _charge(app, owner, query.cost)
+        elif query.cost != charge.cost:
+            charge = await _adjust_charge(app, owner, charge, query.cost)
     except Exception as error:
-        return _failed(endpoint, error)
+        return _error_response(endpoint, error)
     try:
-        content = await _answered(server, owner, asked)
+        content = await _execute(app, owner, query)
         response = Response(content, endpoint.status, media_type="application/json")
     except Exception as error:
-        response = _failed(endpoint, error)
+        response = _error_response(endpoint, error)
         if isinstance(error, InvalidParametersError | BusyError) and charge.cost > costs.METADATA_COST:
-            charge = await _recharged(server, owner, charge, costs.METADATA_COST)
+            charge = await _adjust_charge(app, owner, charge, costs.METADATA_COST)
     response.headers.update(charge.headers)
     return response
 
 
-def _failed(endpoint: Endpoint, error: Exception) -> Response:
-    if not isinstance(error, (*_REFUSALS, BusyError)):
+def _error_response(endpoint: Endpoint, error: Exception) -> Response:
+    if not isinstance(error, (*_CLIENT_ERRORS, BusyError)):
         log_failure(endpoint.method, endpoint.path, error)
     return report_error_response(error)
 
 
-async def _call(
-    server: AppContext, endpoint: Endpoint, request: Request, principal: Principal
+async def _authorize(
+    app: AppContext, endpoint: Endpoint, request: Request, principal: Principal
 ) -> tuple[BucketOwner, ReportRequest | PricedQuery]:
-    """The owner of the rate limit to charge, and the request; a refused request is charged and raises when it runs."""
-    assert principal.organization_id is not None  # noqa: S101 - callers without one were denied
+    """The rate limit bucket to charge, and the request. A rejected request is charged, and raises when it is executed."""
+    assert principal.organization_id is not None  # noqa: S101 - callers without an organization were denied
     owner = BucketOwner(principal.organization_id)
     try:
         authorize(endpoint.access, principal, request.path_params)
-        customers = await _customers(server, request, principal)
-        owner = rate_limits.bucket_owner(principal.organization_id, {each.customer_id for each in customers})
+        tenants = await _resolve_tenants(app, request, principal)
+        owner = rate_limits.bucket_owner(principal.organization_id, {each.customer_id for each in tenants})
         bodies.require_json(request)
-        body = await bodies.read_body(request, server.settings.max_report_request_bytes)
+        body = await bodies.read_body(request, app.settings.max_report_request_bytes)
         bodies.require_value_limit(body)
-        return owner, ReportRequest(server, principal, customers, request.path_params, body, server.database.clock())
-    except _REFUSALS as refusal:
-        return owner, PricedQuery(costs.METADATA_COST, _refusing(refusal))
+        return owner, ReportRequest(app, principal, tenants, request.path_params, body, app.database.clock())
+    except _CLIENT_ERRORS as error:
+        return owner, PricedQuery(costs.METADATA_COST, _raising(error))
 
 
-async def _asked(endpoint: Endpoint, call: ReportRequest | PricedQuery) -> PricedQuery:
-    """The parsed request; an invalid one raises when it runs."""
-    assert endpoint.report_handler is not None, f"{endpoint.path} asks nothing"  # noqa: S101
-    if isinstance(call, PricedQuery):
-        return call
+async def _parse(endpoint: Endpoint, context: ReportRequest | PricedQuery) -> PricedQuery:
+    """The parsed request. An invalid one raises when it is executed."""
+    assert endpoint.report_handler is not None, f"{endpoint.path} has no report handler"  # noqa: S101
+    if isinstance(context, PricedQuery):
+        return context
     try:
-        if len(call.body) <= bodies.MAX_INLINE_BYTES:
-            return endpoint.report_handler(call)
-        return await call.app.worker_threads.run(endpoint.report_handler, call)
-    except _REFUSALS as refusal:
-        return PricedQuery(costs.METADATA_COST, _refusing(refusal))
+        if len(context.body) <= bodies.MAX_INLINE_BYTES:
+            return endpoint.report_handler(context)
+        return await context.app.worker_threads.run(endpoint.report_handler, context)
+    except _CLIENT_ERRORS as error:
+        return PricedQuery(costs.METADATA_COST, _raising(error))
 
 
-async def _answered(server: AppContext, owner: BucketOwner, asked: PricedQuery) -> bytes:
-    """The encoded answer, once its organization has a slot."""
-    if not asked.is_large:
-        async with server.report_limiter.slot(owner.organization_id):
-            return encode(await asked.execute())
+async def _execute(app: AppContext, owner: BucketOwner, query: PricedQuery) -> bytes:
+    """Executes a query when the organization gets a slot, and encodes the response."""
+    if not query.is_large:
+        async with app.report_limiter.slot(owner.organization_id):
+            return encode(await query.execute())
     async with (
-        server.large_report_limiter.slot(owner.organization_id),
-        server.report_limiter.slot(owner.organization_id),
+        app.large_report_limiter.slot(owner.organization_id),
+        app.report_limiter.slot(owner.organization_id),
     ):
-        return await server.worker_threads.run(bodies.encode_in_chunks, await asked.execute())
+        return await app.worker_threads.run(bodies.encode_in_chunks, await query.execute())
 
 
-def _refusing(refusal: Exception) -> Callable[[], Awaitable[NoReturn]]:
-    async def refuse() -> NoReturn:
-        raise refusal
+def _raising(error: Exception) -> Callable[[], Awaitable[NoReturn]]:
+    async def execute() -> NoReturn:
+        raise error
 
-    return refuse
+    return execute
 
 
-async def _customers(server: AppContext, request: Request, principal: Principal) -> tuple[Tenant, ...]:
+async def _resolve_tenants(app: AppContext, request: Request, principal: Principal) -> tuple[Tenant, ...]:
     headers = request.headers
-    reached = scope_of(principal)
-    async with server.database.unscoped_connection() as connection:
+    scope = scope_of(principal)
+    async with app.database.unscoped_connection() as connection:
         return await resolve_tenants(
-            connection, reached, headers.getlist("x-customer"), headers.getlist("x-loyalty-club-slug")
+            connection, scope, headers.getlist("x-customer"), headers.getlist("x-loyalty-club-slug")
         )
 
 
-async def _charge(server: AppContext, owner: BucketOwner, cost: int) -> Charge:
-    usual = BucketConfig(server.settings.reporting_burst, server.settings.reporting_rate_per_second)
-    async with server.database.unscoped_connection() as connection:
-        return await rate_limits.charge(connection, owner, BucketKind.REPORTING, cost, server.database.clock(), usual)
+async def _charge(app: AppContext, owner: BucketOwner, cost: int) -> Charge:
+    default_config = BucketConfig(app.settings.reporting_burst, app.settings.reporting_rate_per_second)
+    async with app.database.unscoped_connection() as connection:
+        return await rate_limits.charge(
+            connection, owner, BucketKind.REPORTING, cost, app.database.clock(), default_config
+        )
 
 
-async def _recharged(server: AppContext, owner: BucketOwner, charge: Charge, cost: int) -> Charge:
-    """Changes a charge once the cost is known, such as for parameters that are invalid for these customers only: too
-    many buckets in their time zone.
-    """
-    async with server.database.unscoped_connection() as connection:
+async def _adjust_charge(app: AppContext, owner: BucketOwner, charge: Charge, cost: int) -> Charge:
+    """Adjusts a charge to the actual cost, for example if the parameters prove invalid for the time zone of the tenants."""
+    async with app.database.unscoped_connection() as connection:
         return await rate_limits.adjust_charge(connection, owner, BucketKind.REPORTING, charge, cost)

@@ -1,4 +1,4 @@
-"""Reports over HTTP: queries, and what can be asked."""
+"""Reports: queries, and the metadata of reports and fields."""
 
 from regulars.auth import permits
 from regulars.auth.authorization import Caller
@@ -14,36 +14,36 @@ from regulars.web.endpoint import Endpoint, PricedQuery
 _TAG = "reporting"
 
 
-def _query(call: ReportRequest) -> PricedQuery:
-    query = request.parse_query(call.body, call.app.reports)
-    call.require_permit(query.report.permit)
+def _query(context: ReportRequest) -> PricedQuery:
+    query = request.parse_query(context.body, context.app.reports)
+    context.require_permit(query.report.permit)
     return PricedQuery(
         costs.query_cost(query),
-        lambda: execute.execute(query, call.tenants, call.app.backends, call.app.database.clock()),
+        lambda: execute.execute(query, context.tenants, context.app.backends, context.app.database.clock()),
         is_large=query.limit > request.DEFAULT_LIMIT,
     )
 
 
-def _metadata(call: ReportRequest) -> PricedQuery:
-    report = request.parse_metadata_request(call.body, call.app.reports)
+def _metadata(context: ReportRequest) -> PricedQuery:
+    report = request.parse_metadata_request(context.body, context.app.reports)
     if report is not None:
-        call.require_permit(report.permit)
+        context.require_permit(report.permit)
 
-    async def told() -> object:
+    async def execute_metadata() -> object:
         allowed = (
-            each for each in call.app.reports.values() if permits.has_permit(call.principal.permits, each.permit)
+            each for each in context.app.reports.values() if permits.has_permit(context.principal.permits, each.permit)
         )
         return reports_metadata(report, allowed)
 
-    return PricedQuery(costs.METADATA_COST, told)
+    return PricedQuery(costs.METADATA_COST, execute_metadata)
 
 
-def _field_metadata(call: ReportRequest) -> PricedQuery:
-    asked = request.parse_field_metadata_request(call.body, call.app.reports)
-    call.require_permit(asked.report.permit)
+def _field_metadata(context: ReportRequest) -> PricedQuery:
+    field_request = request.parse_field_metadata_request(context.body, context.app.reports)
+    context.require_permit(field_request.report.permit)
     return PricedQuery(
         costs.METADATA_COST,
-        lambda: field_metadata(asked, call.tenants, call.app.backends, call.app.database.clock()),
+        lambda: field_metadata(field_request, context.tenants, context.app.backends, context.app.database.clock()),
     )
 
 
@@ -51,7 +51,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(
         "POST",
         "/v1/reporting/query",
-        "Ask for a report: records, a timeseries or statistics, whichever it is",
+        "Query a report; the result is records, a timeseries or statistics, depending on the report",
         report_handler=_query,
         permit=permits.QUERY,
         schema=report_schemas.query_schema(REPORTS),
@@ -61,7 +61,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(
         "POST",
         "/v1/reporting/metadata",
-        "Read what a report is, or which reports there are",
+        "Get the metadata of a report, or the list of reports",
         report_handler=_metadata,
         permit=permits.QUERY,
         schema=report_schemas.metadata_schema(REPORTS),
@@ -71,7 +71,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(
         "POST",
         "/v1/reporting/field_metadata",
-        "List the values that a field has, with counts",
+        "List the values of a field with their counts",
         report_handler=_field_metadata,
         permit=permits.QUERY,
         schema=report_schemas.field_metadata_schema(REPORTS),
