@@ -11,8 +11,7 @@ from regulars.auth.tenants import Tenant
 from regulars.ingest.group_commit import GroupCommitter
 from regulars.loading import loader
 from regulars.loading.batches import LoadOptions
-from regulars.loading.readers import ndjson
-from regulars.loading.readers.lines import split_lines
+from regulars.loading.readers.text import read_ndjson, split_lines
 from regulars.query.backends import Backends
 from regulars.query.formats.statistics import statistics
 from regulars.query.formats.timeseries import timeseries
@@ -40,7 +39,7 @@ async def load_events(
     """Loads NDJSON, none of which may be refused."""
     options = LoadOptions(batch_rows=BATCH_ROWS)
     summary = await loader.load_and_finish(
-        database, committers, club.id, entity, lambda: ndjson.read_rows(split_lines(pieces)), options
+        database, committers, club.id, entity, lambda: read_ndjson(split_lines(pieces)), options
     )
     assert not summary.rejected, summary.rejections[:3]
 

@@ -135,7 +135,7 @@ class _Joining:
         """Has them join in one commit; gives how long that took, in milliseconds."""
         began = time.perf_counter()
         outcomes = await commit(self.database, self.community.id, partial(profiles.upsert_many, rows=rows))
-        assert set(outcomes) == {"loaded"}, outcomes[:3]
+        assert set(outcomes) == {"accepted"}, outcomes[:3]
         await analyze_if_grown(self.database, len(rows))
         return 1e3 * (time.perf_counter() - began)
 

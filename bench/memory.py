@@ -56,7 +56,7 @@ def run(where: BenchEnvironment, size: Size, findings: Findings) -> None:
         with _Watch(served) as watch:
             answer = upload_import(served.port, club, file_lines(club, profiles, rows, lines=0))
         seconds = time.perf_counter() - began
-        assert answer["loaded"] == rows, answer
+        assert answer["accepted"] == rows, answer
         highest = max(processes.highest_resident_mib(served.workers))
     findings.record("resident memory of a worker before", before, "MiB")
     quarters = [watch.seen[len(watch.seen) * part // 4] for part in range(4)]

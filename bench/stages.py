@@ -86,7 +86,7 @@ class StageMeter:
     @contextmanager
     def parsing(self) -> Iterator[None]:
         """Notes within the block what reading and checking rows uses, which a thread does one batch ahead."""
-        plain = transactions._transactions
+        plain = transactions._parse
 
         def metered(*given: Any) -> Generator[Any, None, None]:
             yield from self._metered(plain(*given))

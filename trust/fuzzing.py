@@ -126,7 +126,7 @@ async def _seed(http: httpx.AsyncClient, identity: Identity) -> None:
         content = msgspec.json.encode(row)
         sent = {**headers, "Content-Type": "application/x-ndjson"}
         answer = await http.post(f"/v1/import/{entity}", content=content, headers=sent)
-        if answer.json().get("loaded") != 1:
+        if answer.json().get("accepted") != 1:
             raise RuntimeError(f"{entity} was answered {answer.status_code}: {answer.text}")
 
     person = {"first_name": canary, "email": f"{canary}@example.com", "joined_at": "2026-09-01 12:00:00"}
@@ -281,7 +281,7 @@ def _lost(sent: HostileRequest, answer: httpx.Response) -> str:
         return f"{answer.status_code} {answer.text[:200]}"
     body = answer.json()
     body = body.get("data", body)
-    kept = body["loaded"] + body["unchanged"]
+    kept = body["accepted"] + body["unchanged"]
     return "" if kept >= sent.rows else f"{kept} rows were kept: {answer.text[:200]}"
 
 

@@ -194,7 +194,7 @@ async def imported(writer: Writer) -> None:
     bodies = [writer.sale(each, writer.random.choice(writer.shared), named=True) for each in receipts]
     content = b"".join(json.dumps(each).encode() + b"\n" for each in bodies)
     shown = await writer.post("/v1/import/transactions", content, 200, receipts, NDJSON)
-    assert shown["loaded"] + shown["unchanged"] == len(bodies), f"rows of an import were rejected: {shown}"
+    assert shown["accepted"] + shown["unchanged"] == len(bodies), f"rows of an import were rejected: {shown}"
     for body in bodies:
         writer.acknowledge(body, None)
     writer.ledger.acknowledged["import of transactions"] += 1
@@ -216,7 +216,7 @@ async def events(writer: Writer) -> None:
         )
     content = b"".join(json.dumps(each).encode() + b"\n" for each in rows)
     shown = await writer.post("/v1/import/sending_events", content, 200, (), NDJSON)
-    assert shown["loaded"] + shown["unchanged"] == len(rows), f"events were rejected: {shown}"
+    assert shown["accepted"] + shown["unchanged"] == len(rows), f"events were rejected: {shown}"
     for each in rows:
         writer.ledger.events[each["sending"], each["event"]] += 1
     writer.ledger.acknowledged["import of events"] += 1

@@ -197,7 +197,7 @@ async def test_a_batch_keeps_the_good_rows_and_tells_of_the_bad(club: Club) -> N
     ]
     status, answer = await post(club, "/batch.json", {"transactions": rows})
     found = answer["data"]
-    assert (status, found["message"]) == (200, "2 loaded, 0 unchanged, 6 rejected.")
+    assert (status, found["message"]) == (200, "2 accepted, 0 unchanged, 6 rejected.")
     assert [each["index"] for each in found["rejected"]] == [1, 2, 3, 5, 6, 7]
     assert [each is not None for each in found["ids"]] == [place in (0, 4) for place in range(8)]
     assert found["rejected"][0]["errors"]["timezone"] == ["is required"]
@@ -212,7 +212,7 @@ async def test_a_queued_batch_is_done_at_once_and_kept_for_whoever_asks(club: Cl
         status, answer = await post(club, "/queue", body)
         assert (status, answer["data"]["message"]) == (200, "Transactions queued for batch import.")
         kept = (await get_json(club, f"profiles/batch/{answer['data']['batch_id']}"))["data"]
-        assert (kept["entity"], kept["loaded"]) == ("transactions", loaded)
+        assert (kept["entity"], kept["accepted"]) == ("transactions", loaded)
     assert await shop_count_and_spend(club, member) == (2, Decimal("3.00"))
 
 

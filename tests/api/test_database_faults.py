@@ -286,7 +286,7 @@ async def test_a_row_that_the_database_refuses_is_rejected_alone(subject: Subjec
     async with refusing(subject, "products", "NEW.external_id = 'bad'", "23514"):
         answer = await subject.club.http.post("/api/v3/products/batch.json", json={"products": products})
     (rejected,) = answer.json()["data"]["rejected"]
-    assert (answer.status_code, answer.json()["data"]["loaded"], rejected["index"]) == (200, 1, 1)
+    assert (answer.status_code, answer.json()["data"]["accepted"], rejected["index"]) == (200, 1, 1)
     assert rejected["message"] == "The row breaks a rule of the data model"
 
 
@@ -346,9 +346,9 @@ async def test_an_import_that_stops_says_where_and_goes_on_from_there(
     assert answer.status_code == 503
     progress = answer.json()
     assert progress.pop("message") == (
-        "The load stopped at line 4, because the database is not available: 1 loaded, 0 unchanged, 1 rejected before "
-        "it. Load the same file again: what is stored already is found unchanged, and the rest is loaded."
+        "The load stopped at line 4 because the database is not available. Rows before it: 1 accepted, 0 unchanged, "
+        "1 rejected. Load the same file again: rows that are stored already are unchanged, the others are loaded."
     )
-    assert progress == {"line": 4, "loaded": 1, "unchanged": 0, "rejected": 1}
+    assert progress == {"line": 4, "accepted": 1, "unchanged": 0, "rejected": 1}
     answer = (await load()).json()
-    assert (answer["loaded"], answer["unchanged"], answer["rejected"]) == (4, 1, 1)
+    assert (answer["accepted"], answer["unchanged"], answer["rejected"]) == (4, 1, 1)

@@ -77,7 +77,7 @@ async def test_one_row_that_is_no_text_costs_no_other_row_of_its_batch(club: Clu
     body = written({"transactions": rows}, '"HERE"').replace(b"HERE", b"\xff")
     answer = await club.http.post(f"{V3}/transactions/batch.json", content=body)
     assert answer.status_code == 200, answer.text
-    assert (answer.json()["data"]["loaded"], len(answer.json()["data"]["rejected"])) == (1, 1)
+    assert (answer.json()["data"]["accepted"], len(answer.json()["data"]["rejected"])) == (1, 1)
 
 
 async def test_a_lone_surrogate_is_an_error_of_its_field_alone(club: Club) -> None:
@@ -90,7 +90,7 @@ async def test_a_lone_surrogate_is_an_error_of_its_field_alone(club: Club) -> No
     rows = [sale(external_id="a"), sale(external_id="b", order_number="HERE")]
     body = written({"transactions": rows}, r'"\ud83d"')
     found = (await club.http.post(f"{V3}/transactions/batch.json", content=body)).json()["data"]
-    assert (found["loaded"], list(found["rejected"][0]["errors"])) == (1, ["order_number"])
+    assert (found["accepted"], list(found["rejected"][0]["errors"])) == (1, ["order_number"])
 
 
 @pytest.mark.parametrize("kind", ["text/csv", "application/x-ndjson"])
@@ -109,7 +109,7 @@ async def test_one_row_with_a_huge_number_costs_no_other_row_of_its_import(club:
     answer = await club.http.post("/v1/import/transactions", content="\n".join(lines), headers=headers)
     assert answer.status_code == 200, answer.text
     found = answer.json()
-    assert (found["loaded"], found["rejected"]) == (2, 1)
+    assert (found["accepted"], found["rejected"]) == (2, 1)
     assert list(found["rejections"][0]["errors"]) == ["total"]
 
 
@@ -147,7 +147,7 @@ async def test_a_barcode_is_a_text_or_an_integer(club: Club, barcode: str | int)
     variant = {"sku": "S-1", "name": "Tea", "barcode": barcode}
     rows = [{"title": "Tea", "external_id": "P-1", "variants": [variant]}, {"title": "Cup", "external_id": "P-2"}]
     answer = await club.http.post("/api/v3/products/batch.json", json={"products": rows})
-    assert (answer.status_code, answer.json()["data"]["loaded"]) == (200, 2), answer.text
+    assert (answer.status_code, answer.json()["data"]["accepted"]) == (200, 2), answer.text
     kept = (await club.http.get("/api/v3/products?filter[external_id]=P-1")).json()["data"][0]["variants"][0]
     assert kept["barcode"] == "5901234123457"
 

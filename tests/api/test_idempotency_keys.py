@@ -161,7 +161,7 @@ async def test_an_added_item_s_answer_is_erased_with_the_member(club: Club) -> N
 async def test_a_batch_is_erased_with_any_of_its_members(club: Club) -> None:
     body = {"profiles": [{"email": f"{name}@example.com", "first_name": CANARY} for name in ("kari", "ola")]}
     first = await _post(club, f"{PROFILES_URL}/batch.json", body, "profiles")
-    assert first.json()["data"]["loaded"] == 2
+    assert first.json()["data"]["accepted"] == 2
     found = await club.http.post(f"{PROFILES_URL}/search-id", json={"type": "email", "id": "ola@example.com"})
     profile_id = found.json()["data"]["id"]
     sales = [_sale("T-1", profile_id=profile_id), _sale("T-2")]

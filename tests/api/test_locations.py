@@ -305,14 +305,14 @@ async def test_a_batch_keeps_the_good_rows_and_tells_of_the_bad(club: Club) -> N
         {"external_id": "d"},
     ]
     first = (await club.http.post(f"{AT}/batch.json", json={"locations": rows})).json()["data"]
-    assert (first["loaded"], first["unchanged"]) == (2, 0)
+    assert (first["accepted"], first["unchanged"]) == (2, 0)
     assert [(each["index"], list(each["errors"])) for each in first["rejected"]] == [
         (1, ["external_id"]),
         (2, ["timezone"]),
         (3, ["name"]),
     ]
     again = (await club.http.post(f"{AT}/batch.json", json={"locations": rows})).json()["data"]
-    assert (again["loaded"], again["unchanged"], len(again["rejected"])) == (0, 2, 3)
+    assert (again["accepted"], again["unchanged"], len(again["rejected"])) == (0, 2, 3)
     names = [each["external_id"] for each in (await club.http.get(AT)).json()["data"]]
     assert names == ["a", "d"]
 
@@ -320,7 +320,7 @@ async def test_a_batch_keeps_the_good_rows_and_tells_of_the_bad(club: Club) -> N
 async def test_a_row_of_a_batch_sees_the_rows_before_it(club: Club) -> None:
     rows = [{"external_id": "a", "name": "A", "type": "store"}, {"external_id": "a", "name": "B"}]
     batch = (await club.http.post(f"{AT}/batch.json", json={"locations": [*rows, rows[1]]})).json()["data"]
-    assert (batch["loaded"], batch["unchanged"]) == (2, 1)
+    assert (batch["accepted"], batch["unchanged"]) == (2, 1)
     (found,) = (await club.http.get(AT)).json()["data"]
     assert (found["name"], found["type"]) == ("B", "store")
 
@@ -386,6 +386,6 @@ async def test_batches_at_once_make_each_location_once(club: Club) -> None:
         *(club.http.post(f"{AT}/batch.json", json={"locations": order}) for order in (rows, rows[::-1], rows))
     )
     told = [answer.json()["data"] for answer in answers]
-    assert sum(each["loaded"] for each in told) == 40
+    assert sum(each["accepted"] for each in told) == 40
     assert sum(each["unchanged"] for each in told) == 80
     assert (await club.http.get(AT)).json()["meta"]["total"] == 40

@@ -280,18 +280,18 @@ async def test_the_same_batch_again_adds_nothing(club: Club) -> None:
         {"name": "Sock", "brand": "Acme", "tags": ["x"], "variants": [{"sku": "B", "price": "1.50"}]},
         {"name": "Sock", "variants": [{}]},
     ]
-    assert (await batch(club, *rows))["loaded"] == 3
+    assert (await batch(club, *rows))["accepted"] == 3
     before = await list_products(club)
     epoch = await values_version(club)
     again = await batch(club, *rows)
-    assert (again["loaded"], again["unchanged"], again["rejected"]) == (0, 3, [])
+    assert (again["accepted"], again["unchanged"], again["rejected"]) == (0, 3, [])
     assert await list_products(club) == before
     assert await values_version(club) == epoch
     rows[1]["variants"][0]["price"] = "1.75"
-    assert (await batch(club, *rows))["loaded"] == 1
+    assert (await batch(club, *rows))["accepted"] == 1
     assert await values_version(club) == epoch
     rows[0]["brand"] = "Other"
-    assert (await batch(club, *rows))["loaded"] == 1
+    assert (await batch(club, *rows))["accepted"] == 1
     assert await values_version(club) == epoch + 1
 
 
@@ -307,7 +307,7 @@ async def test_a_batch_keeps_the_good_rows_and_tells_of_the_bad(club: Club) -> N
         {"external_id": "P5", "variants": [{"sku": "C"}]},
         {"external_id": "P6", "variants": [{"sku": "C"}]},
     )
-    assert told["loaded"] == 2
+    assert told["accepted"] == 2
     assert [(each["index"], list(each["errors"])) for each in told["rejected"]] == [
         (0, ["brand_id"]),
         (2, ["variants.0.sku"]),
@@ -325,6 +325,6 @@ async def test_batches_at_once_make_each_product_once(club: Club) -> None:
     ] + [{"name": f"N{number}", "brand": "B", "variants": [{"name": "one"}]} for number in range(10)]
     told = await asyncio.gather(batch(club, *rows), batch(club, *rows[::-1]), batch(club, *rows))
     assert [each["rejected"] for each in told] == [[], [], []]
-    assert sum(each["loaded"] for each in told) == 30
+    assert sum(each["accepted"] for each in told) == 30
     found = (await club.http.get(PRODUCTS_URL, params={"page[size]": 100})).json()["data"]
     assert (len(found), sum(len(each["variants"]) for each in found)) == (30, 30)

@@ -167,7 +167,7 @@ async def test_what_comes_several_times_at_once_is_kept_once(provided: ProviderC
         *(provided.sendgrid(batch) for _ in range(4)), *(provided.mailgun(event, token="t") for _ in range(4))
     )
     assert {answer.status_code for answer in answers} == {200}
-    assert sum(outcome_counts(answer).get("loaded", 0) for answer in answers) == 21
+    assert sum(outcome_counts(answer).get("accepted", 0) for answer in answers) == 21
     assert len(await provided.stored_events()) == 21
 
 
@@ -227,5 +227,5 @@ async def test_of_a_member_who_was_forgotten_nothing_comes_back_and_of_one_who_w
     await http.post("/api/v3/profiles/merge", json=body)
     assert outcome_counts(await provided.sendgrid(batch)) == {"unchanged": 1, "rejected": 1}
     later = provided.sendgrid_event("click", regulars_profile="C2", sg_message_id="m-C2")
-    assert outcome_counts(await provided.sendgrid([later])) == {"loaded": 1}
+    assert outcome_counts(await provided.sendgrid([later])) == {"accepted": 1}
     assert await provided.stored_events() == [("autumn", "opened", "C3"), ("autumn", "clicked", "C3")]

@@ -35,7 +35,7 @@ def test_a_backup_is_restored_into_another_database(command: Command, data: Path
     assert (done.code, done.out) == (0, "nord.dump is restored (communities: 1).\n")
     assert command("verify", *other_database).out == "nord: 1 profile, 0 differences\n"
     unchanged = command("load", "transactions", "sales.csv", "--community", "nord", *other_database)
-    assert unchanged.out == "sales.csv: 0 loaded, 1 unchanged, 0 rejected\n"
+    assert unchanged.out == "sales.csv: 0 accepted, 1 unchanged, 0 rejected\n"
 
     refused = command("restore", "nord.dump", *other_database)
     assert (refused.code, "is not empty (communities: 1)" in refused.err) == (2, True)

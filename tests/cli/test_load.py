@@ -19,13 +19,13 @@ def folder(command: Command, slug: str, tmp_path: Path) -> Path:
     (tmp_path / "members.csv").write_text("external_id\nM1\n")
     (tmp_path / "sales.csv").write_text(SALES)
     done = command("load", "profiles", "members.csv", "--community", slug)
-    assert (done.code, done.out) == (0, "members.csv: 1 loaded, 0 unchanged, 0 rejected\n")
+    assert (done.code, done.out) == (0, "members.csv: 1 accepted, 0 unchanged, 0 rejected\n")
     return tmp_path
 
 
 def test_valid_rows_are_loaded_and_invalid_ones_reported(command: Command, slug: str, folder: Path) -> None:
     done = command("load", "transactions", "sales.csv", "--community", slug, "--errors-file", "rejected.csv")
-    assert (done.code, done.out) == (1, "sales.csv: 1 loaded, 0 unchanged, 2 rejected\n")
+    assert (done.code, done.out) == (1, "sales.csv: 1 accepted, 0 unchanged, 2 rejected\n")
     assert done.err.splitlines() == [
         "sales.csv, line 3: total invalid decimal string",
         "sales.csv, line 4: profile there is no profile M9",
@@ -44,7 +44,7 @@ def test_several_files_are_loaded_one_by_one_and_only_some_rejections_shown(
     (folder / "bad.csv").write_text("external_id,profile,transacted_at,total\n" + "T,,x,1\n,,x,1\n" * 15)
     done = command("load", "transactions", "sales.csv", "bad.csv", "--community", slug, "--create-profiles")
     assert done.code == 1
-    assert done.out.splitlines()[0] == "sales.csv: 2 loaded, 0 unchanged, 1 rejected"
+    assert done.out.splitlines()[0] == "sales.csv: 2 accepted, 0 unchanged, 1 rejected"
     assert done.err.splitlines()[-1].endswith("more; --errors-file FILE writes all of them")
 
 
@@ -56,8 +56,8 @@ def test_a_folder_stands_for_its_files(command: Command, slug: str, folder: Path
     (folder / "lake/_SUCCESS").write_text("")
     done = command("load", "transactions", "lake", "--community", slug)
     assert done.out.splitlines() == [
-        "lake/2025.csv: 1 loaded, 0 unchanged, 0 rejected",
-        "lake/2026/10.csv: 1 loaded, 0 unchanged, 0 rejected",
+        "lake/2025.csv: 1 accepted, 0 unchanged, 0 rejected",
+        "lake/2026/10.csv: 1 accepted, 0 unchanged, 0 rejected",
     ]
     (folder / "empty").mkdir()
     done = command("load", "transactions", "empty", "--community", slug)
@@ -78,8 +78,8 @@ def test_precomputed_values_of_the_same_transactions_are_imported(command: Comma
 
 def test_a_dry_run_stores_nothing(command: Command, slug: str, folder: Path) -> None:
     done = command("load", "transactions", "sales.csv", "--community", slug, "--dry-run")
-    assert done.out == "sales.csv: 1 would be loaded, 0 unchanged, 2 rejected\n"
-    assert command("load", "transactions", "sales.csv", "--community", slug).out.startswith("sales.csv: 1 loaded")
+    assert done.out == "sales.csv: 1 would be accepted, 0 unchanged, 2 rejected\n"
+    assert command("load", "transactions", "sales.csv", "--community", slug).out.startswith("sales.csv: 1 accepted")
 
 
 def test_the_format_can_be_set(command: Command, slug: str, folder: Path) -> None:
@@ -93,13 +93,13 @@ def test_communities_are_loaded_without_a_community(command: Command, slug: str,
         f"slug,name,country,timezone,currency\n{slug}-b,B,NO,Europe/Oslo,NOK\n{slug}-c,C,NO,Nowhere,NOK\n"
     )
     done = command("load", "communities", "clubs.csv")
-    assert (done.code, done.out) == (1, "clubs.csv: 1 loaded, 0 unchanged, 1 rejected\n")
+    assert (done.code, done.out) == (1, "clubs.csv: 1 accepted, 0 unchanged, 1 rejected\n")
 
 
 def test_a_missing_column_is_reported_with_its_file(command: Command, slug: str, folder: Path) -> None:
     done = command("load", "memberships", "members.csv", "--community", slug)
     assert done.code == 1
-    assert done.err.startswith("regulars: members.csv: profile is a required column, which the file lacks")
+    assert done.err.startswith("regulars: members.csv: profile is a required column. Found: ")
 
 
 def test_an_errors_file_that_is_not_writable_is_rejected(command: Command, slug: str, folder: Path) -> None:
@@ -169,10 +169,8 @@ def test_a_load_that_the_database_stops_says_where_and_goes_on_from_there(
         done = command(*load)
         owner.execute(f"DROP FUNCTION fail_{name[-3:]} CASCADE".encode())
     assert done.code == 1
-    assert done.err.startswith(
-        f"regulars: {name}: The load stopped at line {3 if name.endswith('csv') else 2}, because"
-    )
-    assert "1 loaded, 0 unchanged, 0 rejected before it" in done.err
+    assert done.err.startswith(f"regulars: {name}: The load stopped at line {3 if name.endswith('csv') else 2} because")
+    assert "Rows before it: 1 accepted, 0 unchanged, 0 rejected." in done.err
     assert done.err.endswith("Reason: no space left.\n")
     done = command(*load)
-    assert (done.code, done.out) == (0, f"{name}: 2 loaded, 1 unchanged, 0 rejected\n")
+    assert (done.code, done.out) == (0, f"{name}: 2 accepted, 1 unchanged, 0 rejected\n")

@@ -243,14 +243,14 @@ async def test_it_is_imported_and_its_rows_are_a_metric(cafe: Club) -> None:
     row = msgspec.json.encode({"external_id": "c1", "at": "2026-10-01T09:00:00Z"})
     headers = {"Content-Type": "application/x-ndjson"}
     response = await cafe.http.post("/v1/import/coffees", content=row, headers=headers)
-    assert (response.status_code, response.json()["loaded"]) == (200, 1)
+    assert (response.status_code, response.json()["accepted"]) == (200, 1)
     scraped = parse_scrape((await cafe.http.get("/metrics", headers={"Authorization": ""})).text)
     imported = {
         labels["outcome"]: value
         for labels, value in scraped.series("regulars_import_rows_total")
         if labels["entity"] == "coffees"
     }
-    assert imported == {"loaded": 1, "unchanged": 0, "rejected": 0}
+    assert imported == {"accepted": 1, "unchanged": 0, "rejected": 0}
 
 
 async def test_it_is_verified(cafe: Club, load: FileLoader) -> None:

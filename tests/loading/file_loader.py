@@ -54,7 +54,7 @@ class FileLoader:
 
 def outcome_counts(summary: LoadSummary) -> tuple[int, int, int]:
     """How many rows were loaded, unchanged, rejected."""
-    return summary.loaded, summary.unchanged, summary.rejected
+    return summary.accepted, summary.unchanged, summary.rejected
 
 
 def reasons_by_line(summary: LoadSummary) -> dict[int, str]:

@@ -20,7 +20,7 @@ from loading.file_loader import FileLoader
 from regulars.loading import catalog, loader
 from regulars.loading.batches import LoadOptions, LoadSummary
 from regulars.loading.load_job import LoadJob, open_load_job
-from regulars.loading.plain_rows import SlowRows, read_plain_rows
+from regulars.loading.parquet_fast_path import SlowRows, read_plain_rows
 from regulars.loading.readers import files
 from regulars.model.community import Community
 from regulars.verify.verify import verify

@@ -62,12 +62,12 @@ async def test_the_same_rows_again_change_nothing(club: Club) -> None:
         "birth_day": 29,
         "birth_month": 2,
     }
-    assert await _load(club, row, {"external_id": "P-2"}) == ["loaded", "loaded"]
+    assert await _load(club, row, {"external_id": "P-2"}) == ["accepted", "accepted"]
     before = await _listed(club)
     club.clock.advance(days=1)
     assert await _load(club, row, {"external_id": "P-2"}) == ["unchanged", "unchanged"]
     assert await _listed(club) == before
-    assert await _load(club, row | {"first_name": "Karin"}) == ["loaded"]
+    assert await _load(club, row | {"first_name": "Karin"}) == ["accepted"]
     [after, _] = await _listed(club)
     assert after == before[0] | {"first_name": "Karin", "updated_at": "2026-11-02 00:00:00"}
 
@@ -90,7 +90,7 @@ async def test_good_rows_are_kept_and_bad_ones_refused(club: Club) -> None:
     assert outcomes == [
         {"email": "The email exists"},
         {"mobile_phone": "The phone number exists"},
-        "loaded",
+        "accepted",
         {"email": "The email exists"},
         {"mobile_phone": "The phone number exists"},
         {
@@ -98,9 +98,9 @@ async def test_good_rows_are_kept_and_bad_ones_refused(club: Club) -> None:
             "favorite_stores.0": "There is no location S8",
         },
         {"external_id": "is required: it tells a row that comes again from a new one"},
-        "loaded",
+        "accepted",
         {"identities.0.identifier": "The identity exists"},
-        "loaded",
+        "accepted",
     ]
     loaded = [each["external_id"] for each in await _listed(club)]
     assert loaded == ["3", "7", "9", None]
@@ -113,7 +113,7 @@ async def test_a_row_sees_the_ones_before_it(club: Club) -> None:
         {"external_id": "1", "last_name": "Nordmann"},
         {"external_id": "1", "first_name": "Kari"},
     )
-    assert outcomes == ["loaded", "loaded", "unchanged"]
+    assert outcomes == ["accepted", "accepted", "unchanged"]
     [profile] = await _listed(club)
     assert (profile["first_name"], profile["last_name"]) == ("Kari", "Nordmann")
 
@@ -128,7 +128,7 @@ async def test_the_external_id_of_a_merged_or_deleted_profile_is_refused(club: C
     assert outcomes == [
         {"external_id": f"is of a profile that was merged into {into['id']}"},
         {"external_id": "is of a profile that was deleted: make it active first"},
-        "loaded",
+        "accepted",
     ]
 
 
@@ -136,7 +136,7 @@ async def test_two_writers_of_the_same_rows_at_once_write_them_once(club: Club) 
     rows = [{"external_id": str(n), "email": f"{n}@example.com"} for n in range(50)]
     outcomes = await asyncio.gather(_load(club, *rows), _load(club, *reversed(rows)))
     assert sorted(each for some in outcomes for each in some if isinstance(each, str)) == (
-        ["loaded"] * 50 + ["unchanged"] * 50
+        ["accepted"] * 50 + ["unchanged"] * 50
     )
     assert len(await _listed(club)) == 50
 
@@ -158,7 +158,7 @@ async def test_thousands_of_rows_come_in_at_once(club: Club) -> None:
         }
         for n in range(3000)
     ]
-    assert await _load(club, *rows) == ["loaded"] * 3000
+    assert await _load(club, *rows) == ["accepted"] * 3000
     assert await _load(club, *rows) == ["unchanged"] * 3000
 
 
@@ -177,11 +177,11 @@ async def test_a_batch_matches_by_what_it_says(club: Club) -> None:
     ]
     answer = await club.http.post(f"{PROFILES_URL}/batch.json", json={"match_criteria": "email", "profiles": rows})
     result = answer.json()["data"]
-    assert (answer.status_code, result["loaded"], result["unchanged"]) == (200, 4, 0)
+    assert (answer.status_code, result["accepted"], result["unchanged"]) == (200, 4, 0)
     assert [(each["index"], list(each["errors"])) for each in result["rejected"]] == [(3, ["email"])]
     assert (await get_profile(club, by_email["id"]))["first_name"] == "Kari"
     again = {"match_criteria": "card", "profiles": [{"identities": by_card["identities"], "title": "Ms"}]}
-    assert (await club.http.post(f"{PROFILES_URL}/batch.json", json=again)).json()["data"]["loaded"] == 1
+    assert (await club.http.post(f"{PROFILES_URL}/batch.json", json=again)).json()["data"]["accepted"] == 1
     assert (await get_profile(club, by_card["id"]))["title"] == "Ms"
     assert len(await _listed(club)) == 4
 
@@ -204,7 +204,7 @@ async def test_a_queued_batch_can_be_asked_for(club: Club, other_club: Club) -> 
     assert queued["message"] == "Profiles queued for batch import."
     path = f"{PROFILES_URL}/batch/{queued['batch_id']}"
     batch = (await club.http.get(path)).json()["data"]
-    assert (batch["entity"], batch["loaded"], batch["unchanged"]) == ("profiles", 1, 0)
+    assert (batch["entity"], batch["accepted"], batch["unchanged"]) == ("profiles", 1, 0)
     assert [(each["index"], list(each["errors"])) for each in batch["rejected"]] == [(1, ["birth_day"])]
     assert (await other_club.http.get(path)).status_code == 404
     assert (await club.http.get(f"{PROFILES_URL}/batch/none")).status_code == 404
@@ -293,7 +293,7 @@ async def test_memberships_come_in_any_order_and_again(club: Club) -> None:
         {"external_id": "M-2", "profile": profile["id"], "type": "out", "at": "2021-01-01"},
         {"external_id": "M-1", "profile": "P-1", "type": "in", "at": "2020-01-01", "consents": {"a": True}},
     ]
-    assert await _load_memberships(club, *rows) == ["loaded"] * 3
+    assert await _load_memberships(club, *rows) == ["accepted"] * 3
     expected = [
         ("in", "2020-01-01 00:00", True),
         ("in", "2020-01-01 00:00", False),
@@ -302,7 +302,7 @@ async def test_memberships_come_in_any_order_and_again(club: Club) -> None:
     ]
     assert await list_memberships(club, profile["id"]) == expected
     assert await _load_memberships(club, *rows) == ["unchanged"] * 3
-    assert await _load_memberships(club, rows[1] | {"at": "2023-01-01"}) == ["loaded"]
+    assert await _load_memberships(club, rows[1] | {"at": "2023-01-01"}) == ["accepted"]
     assert await list_memberships(club, profile["id"]) == [
         ("in", "2020-01-01 00:00", True),
         ("in", "2020-01-01 00:00", False),
@@ -318,7 +318,7 @@ async def test_memberships_without_an_id_are_told_apart_by_what_they_say(club: C
         {"profile": "P-1", "type": "out", "at": "2021-01-01"},
         {"profile": "P-1", "type": "out", "at": "2021-01-02"},
     ]
-    assert await _load_memberships(club, *rows) == ["loaded", "unchanged", "loaded"]
+    assert await _load_memberships(club, *rows) == ["accepted", "unchanged", "accepted"]
     assert await _load_memberships(club, *rows) == ["unchanged"] * 3
     assert await list_memberships(club, profile["id"]) == [
         ("in", "2020-01-01 00:00", True),

@@ -90,22 +90,22 @@ async def test_transactions_are_counted_by_what_became_of_them(club: Club) -> No
         await club.http.post("/v1/import/transactions", content=import_row, headers=NDJSON)
     found = await scrape(club)
     assert found.value("regulars_transaction_batches_total") == 3
-    assert found.value("regulars_transaction_rows_total", outcome="loaded") == 2
-    assert found.value("regulars_transaction_rows_total", outcome="refused") == 1
+    assert found.value("regulars_transaction_rows_total", outcome="accepted") == 2
+    assert found.value("regulars_transaction_rows_total", outcome="rejected") == 1
 
 
 async def test_a_request_that_comes_twice_in_one_batch_is_counted_once() -> None:
     exporter = alone()
     first, other = (
-        CommitResult([StoredTransaction(1, Outcome.LOADED)]),
+        CommitResult([StoredTransaction(1, Outcome.ACCEPTED)]),
         CommitResult([StoredTransaction(2, Outcome.UNCHANGED)]),
     )
     exporter.observe_commit([first, other, first])
     found = parse_scrape((await exporter.exposition())[0].decode())
     assert found.series("regulars_transaction_rows_total") == [
-        ({"outcome": "loaded"}, 1),
+        ({"outcome": "accepted"}, 1),
         ({"outcome": "unchanged"}, 1),
-        ({"outcome": "refused"}, 0),
+        ({"outcome": "rejected"}, 0),
     ]
 
 
@@ -119,8 +119,8 @@ async def test_imports_are_counted_by_entity(club: Club) -> None:
         for labels, number in found.series("regulars_import_rows_total")
         if labels["entity"] == "profiles"
     }
-    assert outcomes == {"loaded": 2, "unchanged": 2, "rejected": 2}
-    assert found.value("regulars_import_rows_total", entity="locations", outcome="loaded") == 0
+    assert outcomes == {"accepted": 2, "unchanged": 2, "rejected": 2}
+    assert found.value("regulars_import_rows_total", entity="locations", outcome="accepted") == 0
 
 
 async def test_an_import_that_only_checks_counts_nothing(club: Club) -> None:

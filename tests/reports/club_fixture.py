@@ -13,8 +13,7 @@ from clubs import Club
 from regulars.auth.tenants import Tenant
 from regulars.loading import loader
 from regulars.loading.batches import LoadOptions, LoadSummary
-from regulars.loading.readers import ndjson
-from regulars.loading.readers.lines import split_lines
+from regulars.loading.readers.text import read_ndjson, split_lines
 from regulars.query.backends import Backends
 from regulars.query.formats.records import records
 from regulars.query.formats.statistics import statistics
@@ -53,7 +52,7 @@ class ClubFixture:
             self.club.server.group_committer,
             self.club.community.id,
             entity,
-            lambda: ndjson.read_rows(split_lines([content])),
+            lambda: read_ndjson(split_lines([content])),
             LoadOptions(batch_rows=batch_rows),
         )
 

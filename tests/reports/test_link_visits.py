@@ -132,7 +132,7 @@ async def test_visits_come_over_http_as_csv(post: SendingClub) -> None:
     answer = await post.club.http.post(
         "/v1/import/link_visits", content=content, headers={"Content-Type": "text/csv; charset=utf-8"}
     )
-    assert answer.json()["loaded"] == 2, answer.text
+    assert answer.json()["accepted"] == 2, answer.text
     async with post.club.database.read_transaction(post.club.community.id) as scope:
         rows = await scope.fetch(
             "SELECT host, path, utm_source, utm_term FROM links WHERE community_id = $1 ORDER BY host",

@@ -65,7 +65,7 @@ async def visited(post: SendingClub, visits: Sequence[Row], chance: random.Rando
     await post.load("sendings", [SENDINGS["S3"], SENDINGS["S5"]])
     second = await post.load("link_visits", in_order[half:], batch_rows=chance.choice([7, 40, 1000]))
     await post.load("sendings", [SENDINGS["S2"], SENDINGS["S4"]])
-    assert first.loaded + second.loaded == len(deduplicated(visits))
+    assert first.accepted + second.accepted == len(deduplicated(visits))
 
 
 # As a plain loop counts -------------------------------------------------------------------------------------
@@ -285,6 +285,6 @@ async def test_visits_that_come_at_the_same_time_are_told_one_after_the_other(po
     await visited(post, [], chance)
     halves = [chance.sample(visits, len(visits)) for _ in range(3)]
     summaries = await asyncio.gather(*(post.load("link_visits", each, batch_rows=11) for each in halves))
-    assert sum(each.loaded for each in summaries) == len(deduplicated(visits))
+    assert sum(each.accepted for each in summaries) == len(deduplicated(visits))
     assert not any(each.rejected for each in summaries)
     await equal(post, deduplicated(visits), "UTC", chance)

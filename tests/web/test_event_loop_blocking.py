@@ -152,7 +152,7 @@ async def test_a_batch_of_profiles_is_written_in_chunks(club: Club) -> None:
     async with EventLoopLag() as heartbeat:
         answer = await club.http.post("/api/v3/profiles/batch.json", json={"profiles": rows, "match_criteria": "email"})
     found = answer.json()["data"]
-    assert (found["loaded"], found["unchanged"], found["rejected"]) == (2_499, 1, [])
+    assert (found["accepted"], found["unchanged"], found["rejected"]) == (2_499, 1, [])
     assert heartbeat.max_seconds < 2 * LONGEST
 
 

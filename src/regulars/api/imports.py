@@ -253,7 +253,7 @@ async def _mark_response(response: object, context: RequestContext, uow: UnitOfW
 def _response(entity: str, summary: LoadSummary) -> dict[str, object]:
     return {
         "entity": entity,
-        "loaded": summary.loaded,
+        "accepted": summary.accepted,
         "unchanged": summary.unchanged,
         "rejected": summary.rejected,
         "rejections": [_rejection(each) for each in summary.rejections],

@@ -12,11 +12,11 @@ from regulars.web.endpoint import Endpoint, EndpointSchema
 BASE_PATH = "/v1/communities/{community}/providers"
 
 _DESCRIPTIONS = {
-    "loaded": "Events that were recorded.",
+    "accepted": "Events that were recorded.",
     "unchanged": "Events that were recorded before.",
     "ignored": "Events of a type that is not recorded.",
-    "by_machine": "Opens and clicks by machines, according to the provider.",
-    "unnamed": "Events of messages that do not name a sending.",
+    "automated": "Opens and clicks by machines, according to the provider.",
+    "no_sending": "Events of messages that do not name a sending.",
     "rejected": "Invalid events.",
 }
 
@@ -42,7 +42,7 @@ _RESPONSE: Mapping[str, Any] = {
     },
 }
 
-_RESPONSE_EXAMPLE: Mapping[str, object] = {**dict.fromkeys(EVENT_OUTCOMES, 0), "loaded": 1, "rejections": []}
+_RESPONSE_EXAMPLE: Mapping[str, object] = {**dict.fromkeys(EVENT_OUTCOMES, 0), "accepted": 1, "rejections": []}
 
 
 def _request_schema(provider: Provider) -> Mapping[str, Any]:

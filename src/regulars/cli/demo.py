@@ -206,7 +206,7 @@ def _lines(rows: Rows) -> Iterator[RawRow]:
 
 
 def _format_summary(community: Community, entity: str, summary: LoadSummary) -> str:
-    parts = [f"{summary.loaded:,} {entity}"]
+    parts = [f"{summary.accepted:,} {entity}"]
     if summary.unchanged:
         parts.append(f"{summary.unchanged:,} unchanged")
     if summary.rejected:

@@ -152,9 +152,9 @@ def _open_errors_file(path: Path | None) -> Iterator[Callable[[str, RejectedRow]
 
 
 def _print_summary(source: FileSource, summary: LoadSummary, *, dry_run: bool) -> None:
-    outcome = "would be loaded" if dry_run else "loaded"
+    outcome = "would be accepted" if dry_run else "accepted"
     print(
-        f"{source.path}: {summary.loaded:,} {outcome}, {summary.unchanged:,} unchanged, {summary.rejected:,} rejected"
+        f"{source.path}: {summary.accepted:,} {outcome}, {summary.unchanged:,} unchanged, {summary.rejected:,} rejected"
     )
     for rejection in summary.rejections[:MAX_SHOWN_REJECTIONS]:
         sys.stderr.write(f"{source.path}, line {rejection.line}: {rejection.reason}\n")

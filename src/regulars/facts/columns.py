@@ -1,4 +1,4 @@
-"""Columns of a file: which there must be, and how the text of a cell is a value of JSON."""
+"""The columns of a file: which are required, and how the text of a CSV cell becomes a JSON value."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,16 +16,16 @@ MAX_SHOWN_LENGTH = 100
 
 
 class CellEncoding(Enum):
-    """What the text of a cell stands for."""
+    """How the text of a cell is decoded."""
 
     TEXT = "text"
-    """Itself, a number or a truth too."""
+    """As text, also for numbers and booleans."""
     TEXT_OR_JSON = "either"
-    """Itself, unless it is a JSON object or list."""
+    """As JSON if it is an object or a list, else as text."""
     LIST = "list"
-    """A JSON list, or its texts with commas, semicolons or bars between them."""
+    """As a JSON list, or as texts separated by commas, semicolons or bars."""
     JSON = "json"
-    """A JSON object or list; what is neither is a text."""
+    """As a JSON object or list, else as text."""
 
 
 _SCALARS = (
@@ -38,23 +38,23 @@ _SCALARS = (
 _LISTS = (msgspec.inspect.ListType, msgspec.inspect.VarTupleType)
 
 
-def _cell(kind: msgspec.inspect.Type) -> CellEncoding:
-    ways: Sequence[Any] = kind.types if isinstance(kind, msgspec.inspect.UnionType) else (kind,)
-    bare = [way.type if isinstance(way, msgspec.inspect.Metadata) else way for way in ways]
-    ways = [way for way in bare if not isinstance(way, msgspec.inspect.NoneType)]
-    if all(isinstance(way, _SCALARS) for way in ways):
+def _encoding_of(field_type: msgspec.inspect.Type) -> CellEncoding:
+    members: Sequence[Any] = field_type.types if isinstance(field_type, msgspec.inspect.UnionType) else (field_type,)
+    unwrapped = [each.type if isinstance(each, msgspec.inspect.Metadata) else each for each in members]
+    types = [each for each in unwrapped if not isinstance(each, msgspec.inspect.NoneType)]
+    if all(isinstance(each, _SCALARS) for each in types):
         return CellEncoding.TEXT
-    if any(isinstance(way, _SCALARS) for way in ways):
+    if any(isinstance(each, _SCALARS) for each in types):
         return CellEncoding.TEXT_OR_JSON
-    return CellEncoding.LIST if any(isinstance(way, _LISTS) for way in ways) else CellEncoding.JSON
+    return CellEncoding.LIST if any(isinstance(each, _LISTS) for each in types) else CellEncoding.JSON
 
 
 @dataclass(frozen=True)
 class Columns:
-    """The columns of an entity: the struct that its rows fit, and which columns a table of it must have.
+    """The columns of an entity: the struct that its rows are decoded to, and the columns that a file must have.
 
-    `required` holds alternatives: one of each must be there. `special` are cells that are not what their
-    field's type says.
+    `required` holds alternatives: of each tuple one column is required. `overrides` are encodings that differ from
+    those that follow from the fields' types.
     """
 
     row_type: type[msgspec.Struct]
@@ -63,38 +63,38 @@ class Columns:
 
     @cached_property
     def encodings(self) -> Mapping[str, CellEncoding]:
-        """What a cell stands for, by column."""
+        """The encoding of cells by column."""
         fields = msgspec.structs.fields(self.row_type)
-        kinds = msgspec.inspect.type_info(self.row_type).fields  # type: ignore[attr-defined]
-        found = {each.encode_name: _cell(kind.type) for each, kind in zip(fields, kinds, strict=True)}
-        return {**found, **self.overrides}
+        types = msgspec.inspect.type_info(self.row_type).fields  # type: ignore[attr-defined]
+        by_type = {each.encode_name: _encoding_of(info.type) for each, info in zip(fields, types, strict=True)}
+        return {**by_type, **self.overrides}
 
     @cached_property
     def structured(self) -> Sequence[str]:
-        """The columns whose cells may be more than texts."""
-        return tuple(name for name, cell in self.encodings.items() if cell is not CellEncoding.TEXT)
+        """The columns whose cells are not always plain text."""
+        return tuple(name for name, encoding in self.encodings.items() if encoding is not CellEncoding.TEXT)
 
-    def require(self, there: Collection[str]) -> None:
-        """Raises Refused by column for what a table lacks."""
-        shown = ", ".join(name[:MAX_SHOWN_LENGTH] for name in list(there)[:MAX_SHOWN_COLUMNS]) or "none"
-        more = f" and {len(there) - MAX_SHOWN_COLUMNS} more" if len(there) > MAX_SHOWN_COLUMNS else ""
+    def require(self, columns: Collection[str]) -> None:
+        """Raises ValidationError, by column, for required columns that are missing."""
+        shown = ", ".join(name[:MAX_SHOWN_LENGTH] for name in list(columns)[:MAX_SHOWN_COLUMNS]) or "none"
+        more = f" and {len(columns) - MAX_SHOWN_COLUMNS} more" if len(columns) > MAX_SHOWN_COLUMNS else ""
         missing = {
-            ways[0]: f"is a required column, which the file lacks (it has: {shown}{more})"
-            for ways in self.required
-            if not any(way in there for way in ways)
+            alternatives[0]: f"is a required column. Found: {shown}{more}"
+            for alternatives in self.required
+            if not any(name in columns for name in alternatives)
         }
         if missing:
             raise ValidationError(missing)
 
 
-def parse_cell(cell: CellEncoding, text: str) -> str | list[str] | msgspec.Raw:
-    """The value that a structured cell's text stands for. Raises ValueError for what is to be JSON and is none."""
+def parse_cell(encoding: CellEncoding, text: str) -> str | list[str] | msgspec.Raw:
+    """The value of a structured cell. Raises ValueError for text that begins like JSON and is not."""
     if text[0] in "[{":
         try:
             return msgspec.json.decode(text, type=msgspec.Raw)
         except (msgspec.DecodeError, RecursionError) as error:
-            raise ValueError(f"is no JSON: {error}") from None
-    if cell is CellEncoding.LIST:
+            raise ValueError(f"is not JSON: {error}") from None
+    if encoding is CellEncoding.LIST:
         parts = text.replace(";", ",").replace("|", ",").split(",")
         return [part.strip() for part in parts if part.strip()]
     return text

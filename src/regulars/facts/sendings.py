@@ -121,7 +121,7 @@ async def upsert_many(uow: UnitOfWork, rows: Sequence[SendingRow]) -> list[RowOu
     columns = [array_literal([getattr(row, name) for row in merged.values()]) for name in _COLUMNS]
     changed = {row["external_id"] for row in await uow.fetch(_UPSERT, uow.community_id, uow.now, *columns)}
     return [
-        "loaded" if last_index[row.external_id] == index and row.external_id in changed else "unchanged"
+        "accepted" if last_index[row.external_id] == index and row.external_id in changed else "unchanged"
         for index, row in enumerate(rows)
     ]
 

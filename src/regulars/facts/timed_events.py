@@ -49,7 +49,7 @@ async def write_valid(uow: UnitOfWork, rows: Sequence[E], record: RecordEvents[E
     errors = [_error(row, profile_ids, latest) for row in rows]
     valid = [row for row, error in zip(rows, errors, strict=True) if error is None]
     new = await record(uow, valid, profile_ids) if valid else ()
-    outcomes = iter("loaded" if index in new else "unchanged" for index in range(len(valid)))
+    outcomes = iter("accepted" if index in new else "unchanged" for index in range(len(valid)))
     return [error or next(outcomes) for error in errors]
 
 

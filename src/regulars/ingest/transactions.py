@@ -33,7 +33,7 @@ class WriteMode(Enum):
 class WriteStatus(Enum):
     """What became of a row."""
 
-    LOADED = "loaded"
+    ACCEPTED = "accepted"
     UNCHANGED = "unchanged"
 
 
@@ -108,7 +108,7 @@ async def _put_distinct(uow: UnitOfWork, puts: Sequence[TransactionWrite]) -> li
         if made["id"] is None:
             clashes.append(place)
             continue
-        outcomes[place] = StoredTransaction(made["id"], WriteStatus.LOADED)
+        outcomes[place] = StoredTransaction(made["id"], WriteStatus.ACCEPTED)
         uow.changed_transactions.add(made["id"])
         if row.profile_id is not None:
             uow.mark_dirty(row.profile_id, "transaction.created")
@@ -140,7 +140,7 @@ async def _put_clashing(uow: UnitOfWork, puts: Sequence[TransactionWrite]) -> li
             )
             continue
         same = there["fingerprint"] is not None and there["fingerprint"] == each.row.fingerprint
-        outcomes[place] = StoredTransaction(there["id"], WriteStatus.UNCHANGED if same else WriteStatus.LOADED)
+        outcomes[place] = StoredTransaction(there["id"], WriteStatus.UNCHANGED if same else WriteStatus.ACCEPTED)
         if not same:
             row = _with_owner(each.row, there)
             for item in row.items:

@@ -1,4 +1,4 @@
-"""How the rows of a file go in: batch by batch, good ones kept, bad ones told with their line and reason."""
+"""Loads the rows of a file in batches. Invalid rows are skipped and reported with their line and reason."""
 
 from collections.abc import Awaitable, Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,57 +15,59 @@ from regulars.storage.errors import is_system_error
 MAX_REPORTED_REJECTIONS = 1_000
 
 ANALYZE_MIN_ROWS = 1_000
-"""A batch of so many may make a table so much larger that the database should look at it anew."""
+"""A batch of this many rows may grow a table so much that PostgreSQL needs new statistics."""
 
 MAX_BATCH_BYTES = 32 * 1024 * 1024
-"""A batch ends after so much text, however few its rows are."""
+"""A batch ends after this much text, even if it has few rows."""
 
 WriteRows = Callable[[Sequence[Any]], Awaitable[list[RowOutcome]]]
 
 
 @dataclass(slots=True)
 class LoadSummary:
-    """What came of a file: how many rows were loaded, unchanged, rejected, and the first rejections."""
+    """How many rows of a file were accepted, unchanged and rejected, and the first rejections."""
 
-    loaded: int = 0
+    accepted: int = 0
     unchanged: int = 0
     rejected: int = 0
     rejections: list[RejectedRow] = field(default_factory=list)
 
     @property
     def rows(self) -> int:
-        """How many rows were dealt with."""
-        return self.loaded + self.unchanged + self.rejected
+        """How many rows were processed."""
+        return self.accepted + self.unchanged + self.rejected
 
 
 class LoadStoppedError(Exception):
-    """A system error stopped a load; its cause says why, the message says where it stopped and what to do.
+    """A system error stopped a load; its cause says why, its message where it stopped and what to do.
 
-    `line` is the first line that may not be stored; None where all are, and only derived data is missing.
+    `line_number` is the first line that may not be stored; None if all rows are stored and only derived data is
+    missing.
     """
 
     def __init__(self, summary: LoadSummary, line: int | None) -> None:
         self.summary = summary
         self.line_number = line
-        where = "after its last line" if line is None else f"at line {line}"
+        position = "after its last line" if line is None else f"at line {line}"
         super().__init__(
-            f"The load stopped {where}, because the database is not available: {summary.loaded:,} loaded, "
-            f"{summary.unchanged:,} unchanged, {summary.rejected:,} rejected before it. Load the same file again: "
-            f"what is stored already is found unchanged, and the rest is loaded."
+            f"The load stopped {position} because the database is not available. Rows before it: "
+            f"{summary.accepted:,} accepted, {summary.unchanged:,} unchanged, {summary.rejected:,} rejected. "
+            f"Load the same file again: rows that are stored already are unchanged, the others are loaded."
         )
 
     @property
     def progress(self) -> dict[str, int | None]:
-        """The line where the load stopped, and the counts before it."""
+        """The line at which the load stopped, and the counts before it."""
         counts = self.summary
         return {
-            "line": self.line_number, "loaded": counts.loaded, "unchanged": counts.unchanged, "rejected": counts.rejected,
+            "line": self.line_number, "accepted": counts.accepted, "unchanged": counts.unchanged,
+            "rejected": counts.rejected,
         }  # fmt: skip
 
 
 @contextmanager
 def stop_on_system_error(line: int | None, summary: LoadSummary) -> Iterator[None]:
-    """Raises LoadStoppedError for a system error within the block, so that it rejects no row."""
+    """Turns a system error within the block into LoadStoppedError, so that no row is rejected because of it."""
     try:
         yield
     except Exception as error:
@@ -76,11 +78,11 @@ def stop_on_system_error(line: int | None, summary: LoadSummary) -> Iterator[Non
 
 @dataclass(frozen=True, slots=True)
 class LoadOptions:
-    """How to load.
+    """Options of a load.
 
-    `dry_run` undoes all that it does; `create_profiles` makes profiles that transactions name and that are
-    not there; `single` says that no external id comes twice, so that transactions need not be put together.
-    `rejected` is told of every rejection, `progress` after every batch.
+    `dry_run` rolls everything back; `create_profiles` creates missing profiles that transactions name; `unique_ids`
+    promises that no external id has several rows, so that rows need not be grouped. `on_rejected` is called for each
+    rejected row, `on_progress` after each batch.
     """
 
     batch_rows: int = 5_000
@@ -93,7 +95,7 @@ class LoadOptions:
 
 @dataclass(slots=True)
 class ParsedBatch:
-    """Rows that are ready to be put, each with its line, and those that are not."""
+    """Valid rows, each with its line, and rejected rows."""
 
     rows: list[tuple[int, Any]] = field(default_factory=list)
     rejections: list[RejectedRow] = field(default_factory=list)
@@ -102,25 +104,25 @@ class ParsedBatch:
 async def load_batches(
     database: Database,
     batches: Generator[ParsedBatch, None, None],
-    put: WriteRows,
+    write: WriteRows,
     options: LoadOptions,
     summary: LoadSummary,
 ) -> None:
-    """Puts what a generator prepares in a thread, and counts what came of it."""
-    async with prefetch(batches) as upcoming:
-        async for batch in upcoming:
+    """Writes batches that a generator parses in a thread, and counts outcomes in `summary`."""
+    async with prefetch(batches) as prefetched:
+        async for batch in prefetched:
             for rejection in batch.rejections:
                 _reject(summary, rejection, options)
             if batch.rows:
-                await _put_batch(database, batch, put, options, summary)
+                await _write_batch(database, batch, write, options, summary)
             options.on_progress(summary)
 
 
-async def _put_batch(
-    database: Database, batch: ParsedBatch, put: WriteRows, options: LoadOptions, summary: LoadSummary
+async def _write_batch(
+    database: Database, batch: ParsedBatch, write: WriteRows, options: LoadOptions, summary: LoadSummary
 ) -> None:
     with stop_on_system_error(min(line for line, _ in batch.rows), summary):
-        outcomes = await put([row for _, row in batch.rows])
+        outcomes = await write([row for _, row in batch.rows])
     for (line, _), outcome in zip(batch.rows, outcomes, strict=True):
         _count(summary, line, outcome, options)
     with stop_on_system_error(batch.rows[-1][0] + 1, summary):
@@ -128,7 +130,7 @@ async def _put_batch(
 
 
 async def analyze_if_grown(database: Database, rows: int) -> None:
-    """Has the database look anew at tables that so many rows may have made much larger."""
+    """Has PostgreSQL analyze tables that this many rows may have grown."""
     if rows >= ANALYZE_MIN_ROWS:
         async with database.unscoped_connection() as connection:
             await connection.execute("SELECT analyze_grown_tables()")
@@ -144,7 +146,7 @@ def _reject(summary: LoadSummary, rejection: RejectedRow, options: LoadOptions) 
 def _count(summary: LoadSummary, line: int, outcome: RowOutcome, options: LoadOptions) -> None:
     if isinstance(outcome, ValidationError):
         _reject(summary, RejectedRow(line, outcome.errors), options)
-    elif outcome == "loaded":
-        summary.loaded += 1
+    elif outcome == "accepted":
+        summary.accepted += 1
     else:
         summary.unchanged += 1

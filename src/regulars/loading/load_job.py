@@ -1,4 +1,4 @@
-"""How the transactions of a load go in: the first refreshed with their batch, the rest marked, computed at its end."""
+"""A load job: its first transactions are refreshed as they are written, the others marked dirty and refreshed at its end."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -20,118 +20,121 @@ P = TypeVar("P")
 T = TypeVar("T")
 
 MIN_ROWS_PER_SHARD = 250
-"""Fewer rows are not worth a commit of their own."""
+"""With fewer rows a commit of their own is not worthwhile."""
 
 EAGER_REFRESH_ROWS = 20_000
-"""So many rows of a load are refreshed with their batches: a small file is done by then."""
+"""Profiles of the first rows are refreshed as they are written, so that a small file needs no final step."""
 
 
 class LoadJob:
-    """One load of transactions into a community, of one file or several."""
+    """One load into a community, of one file or several."""
 
-    def __init__(self, database: Database, committers: GroupCommitter, community_id: int, held: AsyncExitStack) -> None:
+    def __init__(
+        self, database: Database, group_committer: GroupCommitter, community_id: int, resources: AsyncExitStack
+    ) -> None:
         self.database = database
         self.community_id = community_id
-        self._committers = committers
-        self._held = held
-        self._expected = 0
+        self._group_committer = group_committer
+        self._resources = resources
+        self._announced_rows = 0
         self.load_id: int | None = None
-        """The number of the load, once it marks."""
+        """The id by which profiles are marked dirty, once their refresh is deferred."""
 
     async def announce_rows(self, rows: int) -> None:
-        """Notes how many rows come next, as far as that is known; a load of many marks from then on."""
+        """Announces rows that follow; from EAGER_REFRESH_ROWS on, refreshing profiles is deferred."""
         if self.count_announced_rows(rows):
             await self.defer_refresh()
 
     def count_announced_rows(self, rows: int) -> bool:
-        """Notes how many rows come next; gives whether the load is one of many by then."""
-        self._expected += rows
-        return self._expected > EAGER_REFRESH_ROWS
+        """Counts rows that follow, and returns whether the load is a large one."""
+        self._announced_rows += rows
+        return self._announced_rows > EAGER_REFRESH_ROWS
 
     async def defer_refresh(self) -> int:
-        """Has whatever comes now only marked; gives the number of the load."""
+        """Has profiles of later rows only marked dirty until `finish`; returns the load id."""
         if self.load_id is None:
-            connection = await self._held.enter_async_context(self.database.dedicated_connection())
+            connection = await self._resources.enter_async_context(self.database.dedicated_connection())
             self.load_id = await commit(self.database, self.community_id, dirty_profiles.adopt_abandoned)
-            await self._held.enter_async_context(connection.transaction())
+            await self._resources.enter_async_context(connection.transaction())
             await connection.execute(dirty_profiles.SHARED_LOAD_LOCK.format(int(self.community_id)))
         return self.load_id
 
     async def write(
         self, rows: Sequence[TransactionRow], *, create_profiles: bool
     ) -> list[StoredTransaction | ValidationError]:
-        """What came of rows, in their order."""
-        lanes = _lanes(rows)
+        """Writes rows and returns their outcomes in order."""
+        shards = _shards(rows)
 
-        async def put(lane: int) -> Sequence[StoredTransaction | ValidationError]:
-            puts = [TransactionWrite(rows[place], WriteMode.UPSERT) for place in lanes[lane]]
+        async def write_shard(shard: int) -> Sequence[StoredTransaction | ValidationError]:
+            writes = [TransactionWrite(rows[index], WriteMode.UPSERT) for index in shards[shard]]
             if self.load_id is None:
-                result = await self._committers.write(
-                    self.community_id, puts, create_profiles=create_profiles, shard=lane
+                result = await self._group_committer.write(
+                    self.community_id, writes, create_profiles=create_profiles, shard=shard
                 )
                 return result.outcomes
-            submission = PendingWrite(puts, None, None, create_profiles, returns_transactions=False)
-            (result,) = await commit_group(self.database, self.community_id, [submission], self.load_id)
+            pending = PendingWrite(writes, None, None, create_profiles, returns_transactions=False)
+            (result,) = await commit_group(self.database, self.community_id, [pending], self.load_id)
             return result.outcomes
 
-        found: dict[int, StoredTransaction | ValidationError] = {}
-        for places, outcomes in zip(lanes, await gather_all(put, range(len(lanes))), strict=True):
-            found |= zip(places, outcomes, strict=True)
-        return [found[place] for place in range(len(rows))]
+        outcomes: dict[int, StoredTransaction | ValidationError] = {}
+        for indexes, written in zip(shards, await gather_all(write_shard, range(len(shards))), strict=True):
+            outcomes |= zip(indexes, written, strict=True)
+        return [outcomes[index] for index in range(len(rows))]
 
-    async def _has_marks(self) -> bool:
+    async def _has_dirty_profiles(self) -> bool:
         async with self.database.read_transaction(self.community_id) as scope:
             return bool(await scope.fetchval(dirty_profiles.HAS_DIRTY, self.community_id))
 
     async def commit(self, work: WriteCallback[T]) -> T:
-        """Runs `work` in one transaction, as `commit` does."""
+        """Runs `work` in one transaction, as `ingest.commit.commit` does."""
         return await commit(self.database, self.community_id, work, self.load_id)
 
     async def finish(
         self, on_refreshed: Callable[[int], None] = lambda profiles: None, precomputed: PrecomputedValues | None = None
     ) -> int:
-        """Computes what was marked, by loads before that have died too; `told` hears of the profiles of each part.
+        """Refreshes all dirty profiles, those of loads that died included.
 
-        Of `given`, values computed elsewhere, those are taken whose facts are the store's; gives how many.
+        Values of `precomputed` are imported for profiles whose transactions they were computed from; returns for how
+        many. `on_refreshed` is called with the number of profiles of each part.
         """
-        taken = 0
-        if self.load_id is None and await self._has_marks():
+        imported = 0
+        if self.load_id is None and await self._has_dirty_profiles():
             await self.defer_refresh()
         if self.load_id is not None and precomputed is not None:
-            taken = await import_values(self.database, self.community_id, self.load_id, precomputed)
+            imported = await import_values(self.database, self.community_id, self.load_id, precomputed)
         if self.load_id is not None:
             await refresh_dirty(self.database, self.community_id, self.load_id, on_refreshed)
-            # At once, for purchases that are folded in no order of time move the same days and sets again and again.
+            # Not left to the job: rows in random order of time would have it rewrite the same days and sets repeatedly.
             await purchases.compact(self.database, self.community_id, wait=True)
-        return taken
+        return imported
 
 
 @asynccontextmanager
-async def open_load_job(database: Database, committers: GroupCommitter, community_id: int) -> AsyncIterator[LoadJob]:
-    """A load that lasts as long as the block; whoever wants its values written calls `finish` within it.
+async def open_load_job(
+    database: Database, group_committer: GroupCommitter, community_id: int
+) -> AsyncIterator[LoadJob]:
+    """Opens a load job for the block; call `finish` within it to have all values refreshed.
 
-    What it has marked and not computed is left to the next load, or to the sweep.
+    Profiles that stay dirty are refreshed by the next load or by the refresh job.
     """
-    async with AsyncExitStack() as held:
-        yield LoadJob(database, committers, community_id, held)
+    async with AsyncExitStack() as resources:
+        yield LoadJob(database, group_committer, community_id, resources)
 
 
-async def gather_all(put: Callable[[P], Awaitable[T]], parts: Sequence[P]) -> list[T]:
-    """What comes of several commits at once; all of them end before an error goes on."""
-    ended = await asyncio.gather(*map(put, parts), return_exceptions=True)
-    for each in ended:
-        if isinstance(each, BaseException):
-            raise each
-    return ended  # type: ignore[return-value]
+async def gather_all(function: Callable[[P], Awaitable[T]], parts: Sequence[P]) -> list[T]:
+    """Awaits `function` for all parts concurrently; all of them end before the first error is raised."""
+    results = await asyncio.gather(*map(function, parts), return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+    return results  # type: ignore[return-value]
 
 
-def _lanes(rows: Sequence[TransactionRow]) -> list[list[int]]:
-    """The places of rows that are put at once: all those that name one profile in one lane, so that none waits for
-    the other.
-    """
+def _shards(rows: Sequence[TransactionRow]) -> list[list[int]]:
+    """Indexes of rows that are written concurrently; rows of one profile share a shard, so no commit waits for another."""
     if len(rows) < WRITERS_PER_COMMUNITY * MIN_ROWS_PER_SHARD:
         return [list(range(len(rows)))] if rows else []
-    lanes: list[list[int]] = [[] for _ in range(WRITERS_PER_COMMUNITY)]
-    for place, row in enumerate(rows):
-        lanes[shard_of(row)].append(place)
-    return [lane for lane in lanes if lane]
+    shards: list[list[int]] = [[] for _ in range(WRITERS_PER_COMMUNITY)]
+    for index, row in enumerate(rows):
+        shards[shard_of(row)].append(index)
+    return [shard for shard in shards if shard]

@@ -1,4 +1,4 @@
-"""Loads files of facts: in batches, good rows kept, bad ones told with their line and reason."""
+"""Loads files into a community, and files of communities."""
 
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextlib import suppress
@@ -40,20 +40,17 @@ from regulars.storage.database import Database
 _log = structlog.get_logger("regulars.load")
 
 BATCHES_PER_COMMIT = 5
-"""So many batches of new profiles are one commit of a large load: the more, the less is added to the same counts again
-and again.
-"""
+"""Batches of new profiles that a large load commits together: each commit updates the same counts once."""
 
 
 async def load_file(
     job: LoadJob, entity: str, read: ReadRows, options: LoadOptions | None = None, source: FileSource | None = None
 ) -> LoadSummary:
-    """Loads the rows of one file; gives what came of them once all is durable.
+    """Loads the rows of one file and returns their outcomes once all of them are durable.
 
-    With the file itself as `source`, plain rows of Parquet go in by columns. Values are all written once the arrival
-    is finished; until then they are computed when they are read.
-    Raises Refused where the file as a whole is no good (a required column is missing), and what keeps a
-    batch from being committed; the batches before it are kept.
+    With `source`, the file itself, plain rows of Parquet are loaded by columns. Values of transactions are stored when
+    the job is finished; until then they are computed on read. Raises ValidationError if the file as a whole is invalid,
+    such as without a required column, and LoadStoppedError; batches before the error stay stored.
     """
     options = options or LoadOptions()
     async with job.database.unscoped_connection() as connection:
@@ -63,115 +60,115 @@ async def load_file(
     fact_type = FACT_TYPES[entity]
     if fact_type.schema is None or fact_type.write is None:
         raise KeyError(entity)
-    decoded = partial(fact_type.schema.parse, community=community)
-    put = partial(_write_rows, job.database, job.community_id, fact_type.write, options)
+    parse = partial(fact_type.schema.parse, community=community)
+    write = partial(_write_rows, job.database, job.community_id, fact_type.write, options)
     if not fact_type.is_backfilled or options.dry_run:
-        return await _loaded(job.database, _rows(read, decoded, options.batch_rows), put, options)
-    batches = _rows(read, decoded, BATCHES_PER_COMMIT * options.batch_rows)
-    return await _loaded(job.database, batches, partial(_put_joining, job, entity, put, options), options)
+        return await _load(job.database, _parse(read, parse, options.batch_rows), write, options)
+    batches = _parse(read, parse, BATCHES_PER_COMMIT * options.batch_rows)
+    return await _load(job.database, batches, partial(_write_members, job, entity, write, options), options)
 
 
 async def load_and_finish(
     database: Database,
-    committers: GroupCommitter,
+    group_committer: GroupCommitter,
     community_id: int,
     entity: str,
     read: ReadRows,
     options: LoadOptions | None = None,
     source: FileSource | None = None,
 ) -> LoadSummary:
-    """Loads one file as an arrival of its own: all values are written by then. Raises as `load` does."""
-    async with open_load_job(database, committers, community_id) as arrival:
-        summary = await load_file(arrival, entity, read, options, source)
+    """Loads one file in a job of its own and refreshes all values. Raises as `load_file` does."""
+    async with open_load_job(database, group_committer, community_id) as job:
+        summary = await load_file(job, entity, read, options, source)
         with stop_on_system_error(None, summary):
-            await arrival.finish()
+            await job.finish()
     return summary
 
 
 async def load_communities(database: Database, read: ReadRows, options: LoadOptions | None = None) -> LoadSummary:
-    """Makes or changes communities by slug; gives what came of the rows. Raises as `load` does."""
+    """Creates or updates communities by slug and returns the outcomes of the rows. Raises as `load_file` does."""
     options = options or LoadOptions()
-    put = partial(_write_communities, database, options)
-    return await _loaded(database, _rows(read, catalog.parse_community, options.batch_rows), put, options)
+    write = partial(_write_communities, database, options)
+    return await _load(database, _parse(read, catalog.parse_community, options.batch_rows), write, options)
 
 
-async def _loaded(
-    database: Database, batches: Generator[ParsedBatch, None, None], put: WriteRows, options: LoadOptions
+async def _load(
+    database: Database, batches: Generator[ParsedBatch, None, None], write: WriteRows, options: LoadOptions
 ) -> LoadSummary:
     summary = LoadSummary()
-    await load_batches(database, batches, put, options, summary)
+    await load_batches(database, batches, write, options, summary)
     summary.rejections.sort(key=lambda each: each.line)
     return summary
 
 
-# Prepared in a thread ---------------------------------------------------------------------------------------
+# Parsed in a thread -----------------------------------------------------------------------------------------
 
 
-def _rows(read: ReadRows, decoded: Callable[[bytes], Any], at_once: int) -> Generator[ParsedBatch, None, None]:
+def _parse(read: ReadRows, parse: Callable[[bytes], Any], batch_rows: int) -> Generator[ParsedBatch, None, None]:
     batch, size = ParsedBatch(), 0
     for row in read():
         if isinstance(row, RejectedRow):
             batch.rejections.append(row)
         else:
             try:
-                batch.rows.append((row.number, decoded(row.content)))
-            except ValidationError as refused:
-                batch.rejections.append(RejectedRow(row.number, refused.errors))
+                batch.rows.append((row.number, parse(row.content)))
+            except ValidationError as error:
+                batch.rejections.append(RejectedRow(row.number, error.errors))
             size += len(row.content)
-        if len(batch.rows) + len(batch.rejections) >= at_once or size > MAX_BATCH_BYTES:
+        if len(batch.rows) + len(batch.rejections) >= batch_rows or size > MAX_BATCH_BYTES:
             yield batch
             batch, size = ParsedBatch(), 0
     yield batch
 
 
-# Put --------------------------------------------------------------------------------------------------------
+# Written ----------------------------------------------------------------------------------------------------
 
 
-async def _put_joining(
-    arrival: LoadJob,
+async def _write_members(
+    job: LoadJob,
     entity: str,
-    put: Callable[..., Awaitable[list[RowOutcome]]],
+    write: Callable[..., Awaitable[list[RowOutcome]]],
     options: LoadOptions,
     rows: Sequence[Any],
 ) -> list[RowOutcome]:
-    at_once = arrival.count_announced_rows(len(rows)) and await can_update_rollups(arrival.database)
+    is_large = job.count_announced_rows(len(rows)) and await can_update_rollups(job.database)
     outcomes: dict[int, RowOutcome] = {}
-    if at_once and entity == "profiles":
-        parts = await _new_apart(arrival, rows, options.batch_rows)
+    if is_large and entity == "profiles":
+        parts = await _group_by_commit(job, rows, options.batch_rows)
     else:
-        parts = _parts(range(len(rows)), options.batch_rows)
-    for places in parts:
-        some = [rows[place] for place in places]
+        parts = _chunks(range(len(rows)), options.batch_rows)
+    for indexes in parts:
+        some = [rows[index] for index in indexes]
         try:
-            found = await put(some, is_backfill=True, update_member_rollups=update_rollups if at_once else None)
+            written = await write(some, is_backfill=True, update_member_rollups=update_rollups if is_large else None)
         except duckdb.Error as error:
-            # More than its memory holds, most likely. Nothing of the commit has stayed.
-            _log.warning("load.counted_live", why=type(error).__name__)
-            found = await put(some, is_backfill=True)
-        outcomes |= zip(places, found, strict=True)
-    return [outcomes[place] for place in range(len(rows))]
+            # Most likely DuckDB ran out of memory. The commit was rolled back.
+            _log.warning("load.rollup_fallback", why=type(error).__name__)
+            written = await write(some, is_backfill=True)
+        outcomes |= zip(indexes, written, strict=True)
+    return [outcomes[index] for index in range(len(rows))]
 
 
-_KNOWN = "SELECT external_id FROM profiles WHERE community_id = $1 AND external_id = ANY ($2::text::text[])"
+_EXISTING = "SELECT external_id FROM profiles WHERE community_id = $1 AND external_id = ANY ($2::text::text[])"
 
 
-async def _new_apart(arrival: LoadJob, rows: Sequence[Any], batch_rows: int) -> list[Sequence[int]]:
-    """The places of rows of profiles by commit: those that are there, in batches, so that nobody waits long for one of
-    them; all that are new; then whatever the file says of these again.
+async def _group_by_commit(job: LoadJob, rows: Sequence[Any], batch_rows: int) -> list[Sequence[int]]:
+    """Indexes of rows of profiles by commit: existing profiles in batches, so that no other writer waits long for one of
+    them; all new profiles; then further rows of new profiles.
     """
-    names = [row.external_id for row in rows]
-    async with arrival.database.read_transaction(arrival.community_id) as scope:
-        known = {row["external_id"] for row in await scope.fetch(_KNOWN, arrival.community_id, array_literal(names))}
-    first = {name: place for place, name in reversed(list(enumerate(names))) if name not in known}
-    new = sorted(first.values())
+    ids = [row.external_id for row in rows]
+    async with job.database.read_transaction(job.community_id) as scope:
+        existing = {row["external_id"] for row in await scope.fetch(_EXISTING, job.community_id, array_literal(ids))}
+    first_rows = {name: index for index, name in reversed(list(enumerate(ids))) if name not in existing}
+    new = sorted(first_rows.values())
     is_new = set(new)
-    there = [place for place, name in enumerate(names) if name in known]
-    again = [place for place, name in enumerate(names) if name not in known and place not in is_new]
-    return [*_parts(there, batch_rows), *_parts(new, len(rows)), *_parts(again, batch_rows)]
+    updates = [index for index, name in enumerate(ids) if name in existing]
+    repeated = [index for index, name in enumerate(ids) if name not in existing and index not in is_new]
+    return [*_chunks(updates, batch_rows), *_chunks(new, len(rows)), *_chunks(repeated, batch_rows)]
 
 
-def _parts(places: Sequence[int], at_most: int) -> list[Sequence[int]]:
-    return [places[start : start + at_most] for start in range(0, len(places), at_most)]
+def _chunks(indexes: Sequence[int], size: int) -> list[Sequence[int]]:
+    return [indexes[start : start + size] for start in range(0, len(indexes), size)]
 
 
 async def _write_rows(
@@ -206,10 +203,10 @@ async def _write_communities(
 async def _write_community(connection: Any, new: NewCommunity, now: datetime) -> RowOutcome:
     try:
         async with connection.transaction():
-            return "loaded" if await communities.upsert(connection, new, now) else "unchanged"
+            return "accepted" if await communities.upsert(connection, new, now) else "unchanged"
     except Exception as error:
-        refused = as_validation_error(error)
-        if refused is None:
+        rejection = as_validation_error(error)
+        if rejection is None:
             raise
         log_database_error(error)
-        return refused
+        return rejection

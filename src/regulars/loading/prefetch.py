@@ -1,4 +1,4 @@
-"""Prepares what comes next while what came before is written."""
+"""Prefetches items in a thread while earlier ones are written."""
 
 import asyncio
 from collections.abc import AsyncIterator, Generator
@@ -9,21 +9,21 @@ T = TypeVar("T")
 
 
 @asynccontextmanager
-async def prefetch(things: Generator[T, None, Any]) -> AsyncIterator[AsyncIterator[T]]:
-    """Things from a generator that works in a thread, one ahead; it is closed with the block."""
-    upcoming: asyncio.Future[T | None] = asyncio.ensure_future(asyncio.to_thread(next, things, None))
+async def prefetch(items: Generator[T, None, Any]) -> AsyncIterator[AsyncIterator[T]]:
+    """Prefetches one item from a generator running in a thread; closes the generator at the end of the block."""
+    upcoming: asyncio.Future[T | None] = asyncio.ensure_future(asyncio.to_thread(next, items, None))
 
-    async def each() -> AsyncIterator[T]:
+    async def iterate() -> AsyncIterator[T]:
         nonlocal upcoming
-        # Who waits may be cancelled; what works in the thread can't be.
-        while (thing := await asyncio.shield(upcoming)) is not None:
-            upcoming = asyncio.ensure_future(asyncio.to_thread(next, things, None))
-            yield thing
+        # The caller may be cancelled; the thread can't be.
+        while (item := await asyncio.shield(upcoming)) is not None:
+            upcoming = asyncio.ensure_future(asyncio.to_thread(next, items, None))
+            yield item
 
     try:
-        yield each()
+        yield iterate()
     finally:
-        # Whatever is under way in the thread ends first, for a generator can't be closed while it runs.
+        # A generator can't be closed while it runs in the thread.
         await asyncio.wait([upcoming])
         upcoming.exception()
-        await asyncio.to_thread(things.close)
+        await asyncio.to_thread(items.close)

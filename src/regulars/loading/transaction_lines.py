@@ -55,7 +55,7 @@ def parse_line(content: bytes) -> TransactionLine:
     except msgspec.ValidationError as error:
         raise from_msgspec(error) from None
     except (msgspec.DecodeError, RecursionError) as error:
-        raise ValidationError({"": f"is no JSON: {error}"}) from None
+        raise ValidationError({"": f"is not JSON: {error}"}) from None
     if value_or_none(line.external_id) in (None, ""):
         raise ValidationError({"external_id": "is required: it tells a transaction that comes again from a new one"})
     if _is_of_an_item(line) and value_or_none(line.items):

@@ -1,4 +1,4 @@
-"""Loads files of transactions: plain rows of Parquet by columns, all others row by row."""
+"""Loads files of transactions: plain rows of Parquet by columns, all other rows one by one."""
 
 from collections.abc import Generator, Sequence
 from functools import partial
@@ -11,7 +11,7 @@ from regulars.core.errors import ValidationError, field_error
 from regulars.facts.fact_type import RowOutcome
 from regulars.ingest.group_commit import dry_run_writes
 from regulars.ingest.transactions import StaleCommunityError, StoredTransaction, TransactionWrite, WriteMode
-from regulars.loading import catalog, group_lines
+from regulars.loading import catalog
 from regulars.loading.batches import (
     MAX_BATCH_BYTES,
     LoadOptions,
@@ -21,9 +21,9 @@ from regulars.loading.batches import (
     load_batches,
     stop_on_system_error,
 )
+from regulars.loading.group_lines import LineGroup, group_lines
 from regulars.loading.load_job import LoadJob, gather_all
-from regulars.loading.plain_rows import SlowRows, read_plain_rows
-from regulars.loading.plain_writes import FastPathResult, write_plain_rows
+from regulars.loading.parquet_fast_path import FastPathResult, SlowRows, read_plain_rows, write_plain_rows
 from regulars.loading.prefetch import prefetch
 from regulars.loading.readers.files import FileFormat, FileSource
 from regulars.loading.readers.rows import RawRow, ReadRows, RejectedRow
@@ -37,19 +37,21 @@ from regulars.storage.errors import is_row_error
 
 
 async def load_transactions(
-    arrival: LoadJob, community: Community, read: ReadRows, source: FileSource | None, options: LoadOptions
+    job: LoadJob, community: Community, read: ReadRows, source: FileSource | None, options: LoadOptions
 ) -> LoadSummary:
-    """Loads the rows of one file, which is `source` where it is one that may have plain rows."""
+    """Loads the rows of one file; `source` is the file itself if it may be Parquet."""
     summary = LoadSummary()
     try:
         if source is not None and source.format is FileFormat.PARQUET and not options.dry_run:
-            left = SlowRows()
-            await _load_plain(arrival, community, source, left, options, summary)
-            read = partial(source.rows, catalog.columns_of("transactions"), row_filter=left)
-        batches = _transactions(read, community, options)
-        await load_batches(arrival.database, batches, partial(_put_transactions, arrival, options), options, summary)
+            slow = SlowRows()
+            await _load_plain(job, community, source, slow, options, summary)
+            read = partial(source.rows, catalog.columns_of("transactions"), row_filter=slow)
+        batches = _parse(read, community, options)
+        await load_batches(job.database, batches, partial(_write_transactions, job, options), options, summary)
     except StaleCommunityError:
-        raise field_error("", "The community's currency was changed while the file was read: load it again") from None
+        raise field_error(
+            "", "The currency of the community was changed during the load: load the file again"
+        ) from None
     summary.rejections.sort(key=lambda each: each.line)
     return summary
 
@@ -58,59 +60,54 @@ async def load_transactions(
 
 
 async def _load_plain(
-    arrival: LoadJob,
-    community: Community,
-    source: FileSource,
-    left: SlowRows,
-    options: LoadOptions,
-    summary: LoadSummary,
+    job: LoadJob, community: Community, source: FileSource, slow: SlowRows, options: LoadOptions, summary: LoadSummary
 ) -> None:
     with source.open() as file:
         columns = catalog.columns_of("transactions")
-        tables = read_plain_rows(file, columns, community, options.batch_rows, left, source.set_position)
-        expected = 0
-        async with prefetch(tables) as upcoming:
-            async for lanes in upcoming:
-                first = min(pyarrow.compute.min(lane["number"]).as_py() for lane in lanes)
+        tables = read_plain_rows(file, columns, community, options.batch_rows, slow, source.set_position)
+        announced = 0
+        async with prefetch(tables) as prefetched:
+            async for shards in prefetched:
+                first = min(pyarrow.compute.min(shard["number"]).as_py() for shard in shards)
                 with stop_on_system_error(first, summary):
-                    await arrival.announce_rows(len(left.flags) - expected)
-                    expected = len(left.flags)
-                    for came in await gather_all(partial(_put_lane, arrival, community, options), lanes):
-                        summary.loaded += came.loaded
-                        summary.unchanged += came.unchanged
-                        for number in came.remaining:
-                            left.add(number)
-                    await analyze_if_grown(arrival.database, sum(map(len, lanes)))
+                    await job.announce_rows(len(slow.flags) - announced)
+                    announced = len(slow.flags)
+                    for result in await gather_all(partial(_write_shard, job, community, options), shards):
+                        summary.accepted += result.accepted
+                        summary.unchanged += result.unchanged
+                        for number in result.remaining:
+                            slow.add(number)
+                    await analyze_if_grown(job.database, sum(map(len, shards)))
                 options.on_progress(summary)
 
 
-async def _put_lane(arrival: LoadJob, community: Community, options: LoadOptions, table: pa.Table) -> FastPathResult:
+async def _write_shard(job: LoadJob, community: Community, options: LoadOptions, table: pa.Table) -> FastPathResult:
     async def work(uow: UnitOfWork) -> FastPathResult:
         return await write_plain_rows(uow, table, community.currency, create_profiles=options.create_profiles)
 
     try:
-        return await arrival.commit(work)
+        return await job.commit(work)
     except asyncpg.PostgresError as error:
         if not is_row_error(error):
             raise
-        # Which row it is that the database refuses is found row by row.
+        # The load row by row finds the row that the database rejects.
         return FastPathResult(0, 0, table["number"].to_pylist())
 
 
 # Row by row -------------------------------------------------------------------------------------------------
 
 
-def _transactions(read: ReadRows, community: Community, options: LoadOptions) -> Generator[ParsedBatch, None, None]:
+def _parse(read: ReadRows, community: Community, options: LoadOptions) -> Generator[ParsedBatch, None, None]:
     batch, size = ParsedBatch(), 0
-    for group in _single(read) if options.unique_ids else group_lines.group_lines(read):
+    for group in _ungrouped(read) if options.unique_ids else group_lines(read):
         if isinstance(group, RejectedRow):
             batch.rejections.append(group)
         else:
-            found = parse_transaction(group, community)
-            if isinstance(found, TransactionRow):
-                batch.rows.append((_number(group[0]), found))
+            parsed = parse_transaction(group, community)
+            if isinstance(parsed, TransactionRow):
+                batch.rows.append((_number(group[0]), parsed))
             else:
-                batch.rejections += found
+                batch.rejections += parsed
             size += sum(len(row.content) for row in group if isinstance(row, RawRow))
         if len(batch.rows) + len(batch.rejections) >= options.batch_rows or size > MAX_BATCH_BYTES:
             yield batch
@@ -118,7 +115,7 @@ def _transactions(read: ReadRows, community: Community, options: LoadOptions) ->
     yield batch
 
 
-def _single(read: ReadRows) -> Generator[group_lines.LineGroup | RejectedRow, None, None]:
+def _ungrouped(read: ReadRows) -> Generator[LineGroup | RejectedRow, None, None]:
     for row in read():
         yield row if isinstance(row, RejectedRow) else [row]
 
@@ -127,40 +124,40 @@ def _number(row: RawRow | RejectedRow) -> int:
     return row.number if isinstance(row, RawRow) else row.line
 
 
-async def _put_transactions(arrival: LoadJob, options: LoadOptions, rows: Sequence[TransactionRow]) -> list[RowOutcome]:
-    unchanged = await _unchanged(arrival.database, arrival.community_id, rows)
+async def _write_transactions(job: LoadJob, options: LoadOptions, rows: Sequence[TransactionRow]) -> list[RowOutcome]:
+    unchanged = await _unchanged(job.database, job.community_id, rows)
     outcomes: list[RowOutcome] = ["unchanged"] * len(rows)
-    changed = [place for place, row in enumerate(rows) if (row.external_id, row.fingerprint) not in unchanged]
-    found = await _put_changed(arrival, options, [rows[place] for place in changed])
-    for place, each in zip(changed, found, strict=True):
-        outcomes[place] = each.status.value if isinstance(each, StoredTransaction) else each
+    changed = [index for index, row in enumerate(rows) if (row.external_id, row.fingerprint) not in unchanged]
+    results = await _write_changed(job, options, [rows[index] for index in changed])
+    for index, result in zip(changed, results, strict=True):
+        outcomes[index] = result.status.value if isinstance(result, StoredTransaction) else result
     return outcomes
 
 
-async def _put_changed(
-    arrival: LoadJob, options: LoadOptions, rows: Sequence[TransactionRow]
+async def _write_changed(
+    job: LoadJob, options: LoadOptions, rows: Sequence[TransactionRow]
 ) -> Sequence[StoredTransaction | ValidationError]:
     if not options.dry_run:
-        await arrival.announce_rows(len(rows))
-        return await arrival.write(rows, create_profiles=options.create_profiles)
-    puts = [TransactionWrite(row, WriteMode.UPSERT) for row in rows]
-    return await dry_run_writes(arrival.database, arrival.community_id, puts, create_profiles=options.create_profiles)
+        await job.announce_rows(len(rows))
+        return await job.write(rows, create_profiles=options.create_profiles)
+    writes = [TransactionWrite(row, WriteMode.UPSERT) for row in rows]
+    return await dry_run_writes(job.database, job.community_id, writes, create_profiles=options.create_profiles)
 
 
 _UNCHANGED = """
-SELECT kept.external_id, kept.fingerprint
-FROM unnest($2::text::text[], $3::bytea[]) AS given (external_id, fingerprint)
-JOIN transactions AS kept
-    ON kept.community_id = $1
-    AND kept.external_id = given.external_id
-    AND kept.fingerprint = given.fingerprint
+SELECT existing.external_id, existing.fingerprint
+FROM unnest($2::text::text[], $3::bytea[]) AS input (external_id, fingerprint)
+JOIN transactions AS existing
+    ON existing.community_id = $1
+    AND existing.external_id = input.external_id
+    AND existing.fingerprint = input.fingerprint
 """
 
 
 async def _unchanged(
     database: Database, community_id: int, rows: Sequence[TransactionRow]
 ) -> set[tuple[str | None, bytes | None]]:
-    """Which rows are there as they are: of a file that comes again nothing more need be done."""
+    """External id and fingerprint of the rows that are stored already, so that loading a file again is cheap."""
     async with database.read_transaction(community_id) as scope:
         found = await scope.fetch(
             _UNCHANGED,

@@ -8,7 +8,7 @@ IMPORT_BATCHES = Resource(
     (
         ResourceField("batch_id", JsonType.UUID),
         ResourceField("entity", JsonType.STRING),
-        ResourceField("loaded", JsonType.INTEGER),
+        ResourceField("accepted", JsonType.INTEGER),
         ResourceField("unchanged", JsonType.INTEGER),
         ResourceField(
             "rejected", JsonType.LIST, description="Rows by their place from 0, each with what is wrong by path."

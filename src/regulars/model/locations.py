@@ -247,7 +247,7 @@ async def resolve_ids(uow: UnitOfWork, refs: Collection[str], create_missing: bo
 async def upsert_many(uow: UnitOfWork, rows: Sequence[LocationRow]) -> list[str]:
     """Makes or changes locations by external id, each of which must have one.
 
-    Gives an outcome a row: `loaded`, or `unchanged` where it says nothing new.
+    Gives an outcome a row: `accepted`, or `unchanged` where it says nothing new.
     """
     wanted = {require_external_id(row) for row in rows}
     before: dict[str, Row] = {}
@@ -280,6 +280,6 @@ def _folded(rows: Sequence[LocationRow], before: Mapping[str, Row]) -> tuple[dic
     for row in rows:
         state = states.get(require_external_id(row))
         after = _merged(state or _NEW, row)
-        outcomes.append("unchanged" if after == state else "loaded")
+        outcomes.append("unchanged" if after == state else "accepted")
         states[require_external_id(row)] = after
     return states, outcomes

@@ -16,7 +16,7 @@ from regulars.model.concurrency import retry_on_conflict
 from regulars.model.profiles import lookup
 from regulars.model.unit_of_work import UnitOfWork
 
-Outcome = Literal["loaded", "unchanged"] | ValidationError
+Outcome = Literal["accepted", "unchanged"] | ValidationError
 
 
 class MembershipIn(msgspec.Struct, frozen=True, kw_only=True):
@@ -235,7 +235,7 @@ async def _upsert(uow: UnitOfWork, rows: Sequence[MembershipRow], profile_ids: M
             continue
         states[_key(new)] = new | {"id": old.get("id") if old else None}
         affected |= {profile_id, old["profile_id"]} if old else {profile_id}
-        outcomes.append("loaded")
+        outcomes.append("accepted")
     await _write(uow, states.values(), affected)
     return outcomes
 

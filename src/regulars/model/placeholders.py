@@ -41,7 +41,7 @@ async def _ids(uow: UnitOfWork, table: str, external_ids: Sequence[str]) -> dict
 async def upsert(uow: UnitOfWork, table: EntityTable, rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """Makes or changes rows by external id, of each the columns that are given; a row sees those before it.
 
-    Gives an outcome a row: `loaded`, or `unchanged` where it says nothing new.
+    Gives an outcome a row: `accepted`, or `unchanged` where it says nothing new.
     """
     wanted = {row["external_id"] for row in rows}
     await get_or_create_ids(uow, table.name, wanted)
@@ -53,7 +53,7 @@ async def upsert(uow: UnitOfWork, table: EntityTable, rows: Sequence[Mapping[str
         state = states[row["external_id"]]
         made = {} if state["is_known"] else {"is_known": True, "created_at": uow.now}
         after = {**state, **made, **row}
-        outcomes.append("unchanged" if after == state else "loaded")
+        outcomes.append("unchanged" if after == state else "accepted")
         states[row["external_id"]] = after
     await table.update(uow, [after for key, after in states.items() if after != before[key]])
     return outcomes

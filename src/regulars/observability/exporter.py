@@ -79,7 +79,7 @@ class MetricsExporter:
         # Requests with the same idempotency key in one batch share their result.
         for result in {id(each): each for each in results}.values():
             for outcome in result.outcomes:
-                label = outcome.status.value if isinstance(outcome, StoredTransaction) else "refused"
+                label = outcome.status.value if isinstance(outcome, StoredTransaction) else "rejected"
                 self._own[self._row_slots[label]] += 1
 
     def import_progress(self, entity: str) -> Callable[[LoadSummary], None]:
@@ -87,7 +87,7 @@ class MetricsExporter:
         counted = LoadSummary()
 
         def progress(summary: LoadSummary) -> None:
-            for outcome in ("loaded", "unchanged", "rejected"):
+            for outcome in ("accepted", "unchanged", "rejected"):
                 total = getattr(summary, outcome)
                 self._own[self._slots[metrics.IMPORT_ROWS, entity, outcome]] += total - getattr(counted, outcome)
                 setattr(counted, outcome, total)

@@ -109,7 +109,7 @@ TRANSACTION_ROWS = MetricSpec(
     MetricType.COUNTER,
     "Transactions in these batches, by what became of them.",
     ("outcome",),
-    (("loaded",), ("unchanged",), ("refused",)),
+    (("accepted",), ("unchanged",), ("rejected",)),
 )
 IMPORT_ROWS = "regulars_import_rows"
 
@@ -124,7 +124,7 @@ def import_rows_metric() -> MetricSpec:
         tuple(
             (fact_type.name, outcome)
             for fact_type in FACT_TYPES.loadable()
-            for outcome in ("loaded", "unchanged", "rejected")
+            for outcome in ("accepted", "unchanged", "rejected")
         ),
     )
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from itertools import islice
 from typing import Any
 
@@ -10,7 +10,7 @@ import msgspec
 import uuid_utils.compat
 
 from regulars.core.errors import ValidationError, field_error
-from regulars.ingest.row_errors import as_validation_error, log_database_error
+from regulars.ingest.batch_write import write_valid_rows
 from regulars.model.unit_of_work import UnitOfWork
 from regulars.web.bodies import decode_body
 from regulars.web.envelopes import data_envelope
@@ -31,7 +31,7 @@ CHUNK_ROWS = 5_000
 BatchWriter = Callable[[UnitOfWork, Sequence[Any]], Awaitable[list[str]]]
 
 _INSERT_RESULT = """
-INSERT INTO import_batches (community_id, batch_id, entity, loaded, unchanged, rejected, created_at)
+INSERT INTO import_batches (community_id, batch_id, entity, accepted, unchanged, rejected, created_at)
 VALUES ($1, $2, $3, $4, $5, $6, $7)
 """
 
@@ -70,45 +70,27 @@ class RowBatch:
         return valid
 
     async def write(self, uow: UnitOfWork, rows: dict[int, Any], write_rows: BatchWriter) -> None:
-        """Writes rows in chunks. A chunk that fails is bisected until only the invalid rows are left out."""
+        """Writes rows in chunks. Rows that the database rejects are found by bisection, and all others are written."""
         for chunk in chunks(rows):
-            await self._write_chunk(uow, chunk, write_rows)
-
-    async def _write_chunk(self, uow: UnitOfWork, rows: dict[int, Any], write_rows: BatchWriter) -> None:
-        indexes = list(rows)
-        try:
-            async with uow.tracked_savepoint():
-                outcomes = await write_rows(uow, list(rows.values()))
-        except Exception as error:
-            invalid = as_validation_error(error)
-            if invalid is None:
-                raise
-            if len(rows) == 1:
-                log_database_error(error)
-                self.outcomes[indexes[0]] = invalid
-                return
-            half = len(indexes) // 2
-            for part in (indexes[:half], indexes[half:]):
-                await self._write_chunk(uow, {index: rows[index] for index in part}, write_rows)
-        else:
-            self.outcomes |= dict(zip(indexes, outcomes, strict=True))
+            outcomes = await write_valid_rows(uow, list(chunk.values()), partial(write_rows, uow))
+            self.outcomes |= dict(zip(chunk, outcomes, strict=True))
 
     async def store_result(self, uow: UnitOfWork) -> dict[str, object]:
         """Stores the result of the batch, and returns the response: counts by outcome, and the rejected rows."""
         batch_id = uuid_utils.compat.uuid7()
-        loaded, unchanged = (
-            sum(outcome == name for outcome in self.outcomes.values()) for name in ("loaded", "unchanged")
+        accepted, unchanged = (
+            sum(outcome == name for outcome in self.outcomes.values()) for name in ("accepted", "unchanged")
         )
-        rejected = len(self.outcomes) - loaded - unchanged
+        rejected = len(self.outcomes) - accepted - unchanged
         uow.response_quotes_rows |= rejected > 0
         is_short = rejected <= _MAX_INLINE_REJECTIONS
         reported, stored = self._rejections() if is_short else await asyncio.to_thread(self._rejections)
-        await uow.execute(_INSERT_RESULT, uow.community_id, batch_id, self.entity, loaded, unchanged, stored, uow.now)
+        await uow.execute(_INSERT_RESULT, uow.community_id, batch_id, self.entity, accepted, unchanged, stored, uow.now)
         return data_envelope(
             {
-                "message": f"{loaded} loaded, {unchanged} unchanged, {rejected} rejected.",
+                "message": f"{accepted} accepted, {unchanged} unchanged, {rejected} rejected.",
                 "batch_id": batch_id,
-                "loaded": loaded,
+                "accepted": accepted,
                 "unchanged": unchanged,
                 "rejected": reported,
             }

@@ -12,7 +12,7 @@ from regulars.ingest.providers.provider import ParsedWebhook, Provider, Provider
 from regulars.model.providers import ProviderConfig
 from regulars.model.unit_of_work import UnitOfWork
 
-EVENT_OUTCOMES = ("loaded", "unchanged", "ignored", "by_machine", "unnamed", "rejected")
+EVENT_OUTCOMES = ("accepted", "unchanged", "ignored", "automated", "no_sending", "rejected")
 """What can become of an event: kept; there already; of a kind that is none of ours; not done by a member; of a message
 that names no sending; wrong.
 """
@@ -64,11 +64,11 @@ def _row(
     if event is None:
         return "ignored"
     if told.is_automated:
-        return "by_machine"
+        return "automated"
     try:
         sending = _named(told.custom_fields, setup.sending_name)
         if sending is None:
-            return "unnamed"
+            return "no_sending"
         given = SendingEventIn(
             external_id=told.id,
             sending=sending,

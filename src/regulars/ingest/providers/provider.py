@@ -117,7 +117,7 @@ def decode_body(content: bytes | msgspec.Raw | str, shape: type[T]) -> T:
     except msgspec.ValidationError as error:
         raise from_msgspec(error) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise MalformedBodyError(f"This is no JSON: {error}.") from None
+        raise MalformedBodyError(f"The body is not JSON: {error}.") from None
 
 
 def from_epoch(seconds: float | None, path: str) -> datetime | None:

@@ -1,4 +1,4 @@
-"""Files as they are packed: plain, gzip or zstd, read in pieces however large they are unpacked."""
+"""Decompresses files, plain, gzip or zstd, in bounded chunks."""
 
 import zlib
 from collections.abc import Callable, Iterator
@@ -10,14 +10,16 @@ from backports import zstd
 
 from regulars.loading.readers.limits import UNLIMITED, FileLimits
 
-_READ = 64 * 1024
-_UNPACKED = 1024 * 1024
-# The rest of what was read is copied at the end of each part, and a part may be 20 bytes.
-_GZIP_READ = 4 * 1024
+_READ_BYTES = 64 * 1024
+_CHUNK_BYTES = 1024 * 1024
+# The unused rest of a read is copied at the end of each gzip member, and a member may be as short as 20 bytes.
+_GZIP_READ_BYTES = 4 * 1024
+# A read with damaged data decompresses to nothing, also what comes before the damage.
+_ZSTD_READ_BYTES = 4 * 1024
 
 
 class Compression(Enum):
-    """How a file is packed."""
+    """How a file is compressed."""
 
     NONE = "identity"
     GZIP = "gzip"
@@ -25,11 +27,11 @@ class Compression(Enum):
 
 
 class TruncatedFileError(ValueError):
-    """What is read ends before its end; the message says how. What came before it is good."""
+    """A compressed file is truncated or damaged; the message says which. Everything before is valid."""
 
 
 def detect_compression(beginning: bytes) -> Compression:
-    """How a file with these first bytes is packed."""
+    """The compression of a file, by its first bytes."""
     if beginning.startswith(b"\x1f\x8b"):
         return Compression.GZIP
     if beginning.startswith(b"\x28\xb5\x2f\xfd"):
@@ -37,48 +39,50 @@ def detect_compression(beginning: bytes) -> Compression:
     return Compression.NONE
 
 
-_READS = {Compression.NONE: _READ, Compression.GZIP: _GZIP_READ, Compression.ZSTD: _READ}
+_READ_SIZES = {
+    Compression.NONE: _READ_BYTES, Compression.GZIP: _GZIP_READ_BYTES, Compression.ZSTD: _ZSTD_READ_BYTES,
+}  # fmt: skip
 
 
 def decompress(
     file: BinaryIO, compression: Compression, on_read: Callable[[int], None], limits: FileLimits = UNLIMITED
 ) -> Iterator[bytes]:
-    """The content of a file in pieces of a megabyte at most; `moved` is called with the packed size of each.
+    """Yields the content of a file in chunks of at most a megabyte; `on_read` is called with the bytes of each read.
 
-    Raises TruncatedFileError after all that can be read of a file that is truncated or damaged, FileTooLargeError and
-    ReadAbortedError as the limits say.
+    Raises TruncatedFileError after everything that can be read of a truncated or damaged file, FileTooLargeError and
+    ReadAbortedError by the limits.
     """
-    pieces = _pieces(file, _READS[compression], on_read)
+    chunks = _read(file, _READ_SIZES[compression], on_read)
     if compression is not Compression.NONE:
-        pieces = _inflated(pieces, _Gzip if compression is Compression.GZIP else partial(_Zstd, limits.window_bytes))
+        chunks = _inflate(chunks, _Gzip if compression is Compression.GZIP else partial(_Zstd, limits.window_bytes))
     size = 0
-    for piece in pieces:
-        for start in range(0, len(piece), _UNPACKED):
-            part = piece[start : start + _UNPACKED]
+    for chunk in chunks:
+        for start in range(0, len(chunk), _CHUNK_BYTES):
+            part = chunk[start : start + _CHUNK_BYTES]
             size += len(part)
             limits.require_bytes(size)
             yield part
 
 
-def _pieces(file: BinaryIO, size: int, moved: Callable[[int], None]) -> Iterator[bytes]:
-    while piece := file.read(size):
-        moved(len(piece))
-        yield piece
+def _read(file: BinaryIO, size: int, on_read: Callable[[int], None]) -> Iterator[bytes]:
+    while chunk := file.read(size):
+        on_read(len(chunk))
+        yield chunk
 
 
 class _Gzip:
-    """Unpacks one member of a gzip file."""
+    """Decompresses one member of a gzip file."""
 
     def __init__(self) -> None:
         self._zlib = zlib.decompressobj(zlib.MAX_WBITS | 16)
 
-    def feed(self, piece: bytes) -> Iterator[bytes]:
-        yield self._zlib.decompress(piece, _UNPACKED)
+    def feed(self, chunk: bytes) -> Iterator[bytes]:
+        yield self._zlib.decompress(chunk, _CHUNK_BYTES)
         while self._zlib.unconsumed_tail:
-            yield self._zlib.decompress(self._zlib.unconsumed_tail, _UNPACKED)
+            yield self._zlib.decompress(self._zlib.unconsumed_tail, _CHUNK_BYTES)
 
     @property
-    def ended(self) -> bool:
+    def is_complete(self) -> bool:
         return self._zlib.eof
 
     @property
@@ -94,13 +98,13 @@ class _Zstd:
         window_log = window_bytes.bit_length() - 1
         self._zstd = zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: window_log})
 
-    def feed(self, piece: bytes) -> Iterator[bytes]:
-        yield self._zstd.decompress(piece, _UNPACKED)
+    def feed(self, chunk: bytes) -> Iterator[bytes]:
+        yield self._zstd.decompress(chunk, _CHUNK_BYTES)
         while not self._zstd.eof and not self._zstd.needs_input:
-            yield self._zstd.decompress(b"", _UNPACKED)
+            yield self._zstd.decompress(b"", _CHUNK_BYTES)
 
     @property
-    def ended(self) -> bool:
+    def is_complete(self) -> bool:
         return self._zstd.eof
 
     @property
@@ -108,20 +112,20 @@ class _Zstd:
         return self._zstd.unused_data
 
 
-def _inflated(pieces: Iterator[bytes], unpacker: Callable[[], _Gzip | _Zstd]) -> Iterator[bytes]:
-    part = unpacker()
-    begun = False
+def _inflate(chunks: Iterator[bytes], decompressor: Callable[[], _Gzip | _Zstd]) -> Iterator[bytes]:
+    part = decompressor()
+    is_started = False
     try:
-        for piece in pieces:
-            rest = piece
+        for chunk in chunks:
+            rest = chunk
             while rest:
-                begun = True
+                is_started = True
                 yield from part.feed(rest)
                 rest = b""
-                if part.ended:
-                    # Several files packed one by one and put together are one file.
-                    rest, part, begun = part.rest, unpacker(), False
+                if part.is_complete:
+                    # Concatenated compressed files are one file.
+                    rest, part, is_started = part.rest, decompressor(), False
     except (zlib.error, zstd.ZstdError) as error:
-        raise TruncatedFileError(f"breaks off here: the packed file is damaged ({error})") from None
-    if begun:
-        raise TruncatedFileError("breaks off here: the packed file is truncated")
+        raise TruncatedFileError(f"can't be read: the compressed file is damaged ({error})") from None
+    if is_started:
+        raise TruncatedFileError("can't be read: the compressed file is truncated")

@@ -1,28 +1,28 @@
-"""Limits on the size of a file of facts, and a way to stop reading it."""
+"""Limits on the size of a file, and a way to abort reading it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 MAX_LINE_BYTES = 4 * 1024 * 1024
-"""No line is longer: a row is held in memory as a whole."""
+"""Longest line: a row is held in memory as a whole."""
 
 MAX_ZSTD_WINDOW_BYTES = 2**27
-"""Largest window of zstd: what `zstd --long` uses by default."""
+"""Largest window of zstd: the default of `zstd --long`."""
 
 
 class FileTooLargeError(ValueError):
-    """A file exceeds a limit; the message says what is allowed, and which setting allows more."""
+    """A file exceeds a limit; the message names what is allowed and the setting that allows more."""
 
 
 class ReadAbortedError(Exception):
-    """Reading a file was stopped."""
+    """Reading a file was aborted."""
 
 
 @dataclass(frozen=True, slots=True)
 class FileLimits:
     """The limits of one file, None for no limit: decompressed bytes, lines, columns of its header.
 
-    Reading stops with ReadAbortedError once `stopped` is true.
+    Reading raises ReadAbortedError once `is_aborted` returns true.
     """
 
     decompressed_bytes: int | None = None
@@ -32,9 +32,9 @@ class FileLimits:
     window_bytes: int = MAX_ZSTD_WINDOW_BYTES
     is_aborted: Callable[[], bool] = lambda: False
 
-    def require_bytes(self, found: int) -> None:
-        """Raises FileTooLargeError, and ReadAbortedError."""
-        if self.decompressed_bytes is not None and found > self.decompressed_bytes:
+    def require_bytes(self, count: int) -> None:
+        """Raises FileTooLargeError for too many decompressed bytes, and ReadAbortedError."""
+        if self.decompressed_bytes is not None and count > self.decompressed_bytes:
             raise FileTooLargeError(
                 f"The file is larger than {self.decompressed_bytes:,} bytes when decompressed (max_import_bytes): "
                 "send it in parts."
@@ -42,19 +42,19 @@ class FileLimits:
         if self.is_aborted():
             raise ReadAbortedError
 
-    def require_lines(self, found: int) -> None:
-        """Raises FileTooLargeError."""
-        if self.lines is not None and found > self.lines:
+    def require_lines(self, count: int) -> None:
+        """Raises FileTooLargeError for too many lines."""
+        if self.lines is not None and count > self.lines:
             raise FileTooLargeError(
                 f"The file has more than {self.lines:,} lines (max_import_lines): send it in parts."
             )
 
-    def require_columns(self, found: int) -> None:
-        """Raises FileTooLargeError."""
-        if self.columns is not None and found > self.columns:
+    def require_columns(self, count: int) -> None:
+        """Raises FileTooLargeError for too many columns."""
+        if self.columns is not None and count > self.columns:
             raise FileTooLargeError(
-                f"The header has {found:,} columns; {self.columns:,} are allowed (max_import_columns): "
-                "send the columns that are needed."
+                f"The header has {count:,} columns; {self.columns:,} are allowed (max_import_columns): "
+                "leave out columns that are not needed."
             )
 
 

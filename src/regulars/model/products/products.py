@@ -305,7 +305,7 @@ def require_key(row: ProductRow) -> ProductRow:
 async def upsert_many(uow: UnitOfWork, rows: Sequence[ProductRow]) -> list[str]:
     """Makes or changes products by external id, else by name and brand, with their variants.
 
-    Gives an outcome a row: `loaded`, or `unchanged` where it says nothing new. Raises Refused, for all rows,
+    Gives an outcome a row: `accepted`, or `unchanged` where it says nothing new. Raises Refused, for all rows,
     where one names a brand's id that is none, or a sku of another product: bisect to find it.
     """
     brand_ids = await brand_ids_of(uow, [require_key(row) for row in rows])
@@ -322,7 +322,7 @@ async def upsert_many(uow: UnitOfWork, rows: Sequence[ProductRow]) -> list[str]:
     new = set(made)
     for key, row, brand_id in zip(keys, rows, brand_ids, strict=True):
         after = row.apply_to(states[key], brand_id)
-        outcomes.append("loaded" if key in new or after != states[key] else "unchanged")
+        outcomes.append("accepted" if key in new or after != states[key] else "unchanged")
         states[key] = after
         new.discard(key)
     await _write(uow, before, states, made)
@@ -350,5 +350,5 @@ async def _with_variants(
         put = await variants.upsert(uow, [each for _, each in wanted])
         for (index, _), (_, _, changed) in zip(wanted, put, strict=True):
             if changed:
-                outcomes[index] = "loaded"
+                outcomes[index] = "accepted"
     return outcomes

@@ -20,7 +20,7 @@ from regulars.model.profiles.write import ProfileWriteResult, find_conflicts, sa
 from regulars.model.resource import JsonType, Resource, ResourceField
 from regulars.model.unit_of_work import UnitOfWork
 
-Outcome = Literal["loaded", "unchanged"] | ValidationError
+Outcome = Literal["accepted", "unchanged"] | ValidationError
 
 
 def _parts(resource: Resource) -> str:

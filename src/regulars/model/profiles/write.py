@@ -26,7 +26,7 @@ class ProfileWriteResult:
     """What came of a row: its profile, and whether it said anything new."""
 
     profile_id: UUID
-    outcome: Literal["loaded", "unchanged"]
+    outcome: Literal["accepted", "unchanged"]
 
 
 @dataclass(slots=True)
@@ -60,7 +60,7 @@ async def write_rows(
     await _write(uow, taken)
     written = {id(draft) for draft in taken}
     return [
-        draft.refusal or ProfileWriteResult(draft.after.profile_id, "loaded" if id(draft) in written else "unchanged")
+        draft.refusal or ProfileWriteResult(draft.after.profile_id, "accepted" if id(draft) in written else "unchanged")
         for draft in drafts
     ]
 

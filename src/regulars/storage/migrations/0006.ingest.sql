@@ -43,7 +43,7 @@ CREATE TABLE import_batches (
     community_id  int NOT NULL,
     batch_id      uuid NOT NULL,
     entity        text NOT NULL,
-    loaded        int NOT NULL,
+    accepted      int NOT NULL,
     unchanged     int NOT NULL,
     rejected      jsonb NOT NULL,
     created_at    timestamptz NOT NULL,

@@ -37,11 +37,11 @@ def kinds(outcomes: list[Any]) -> list[Any]:
 async def test_the_same_row_again_is_unchanged_and_another_replaces_it(club: Club) -> None:
     member = await profile(club, external_id="P1")
     first = transaction_write(club, external_id="A", profile="P1", items=[{"name": "x", "id": 5}])
-    assert kinds(await write_all(club, [first])) == [WriteStatus.LOADED]
+    assert kinds(await write_all(club, [first])) == [WriteStatus.ACCEPTED]
     again = transaction_write(club, external_id="A", profile="P1", items=[{"name": "x", "id": 5}])
     assert kinds(await write_all(club, [again])) == [WriteStatus.UNCHANGED]
     other = transaction_write(club, external_id="A", profile="P1", total=30, items=[{"name": "y", "id": 5}])
-    assert kinds(await write_all(club, [other])) == [WriteStatus.LOADED]
+    assert kinds(await write_all(club, [other])) == [WriteStatus.ACCEPTED]
     assert await spend(club, member) == 30
     assert await stored_rows(club, "name", "transaction_items") == [("y",)]
 
@@ -50,7 +50,7 @@ async def test_rows_with_one_external_id_are_put_in_order(club: Club) -> None:
     rows = [transaction_write(club, external_id="A", total=total) for total in (1, 2, 3)] + [
         transaction_write(club, WriteMode.CREATE, external_id="A")
     ]
-    assert kinds(await write_all(club, rows)) == [WriteStatus.LOADED] * 3 + [["external_id"]]
+    assert kinds(await write_all(club, rows)) == [WriteStatus.ACCEPTED] * 3 + [["external_id"]]
     assert await stored_rows(club, "total") == [(Decimal(3),)]
 
 
@@ -70,17 +70,17 @@ async def test_profiles_are_named_by_external_id_or_id_and_made_on_request(club:
         transaction_write(club),
     ]
     assert kinds(await write_all(club, rows)) == [
-        WriteStatus.LOADED,
-        WriteStatus.LOADED,
+        WriteStatus.ACCEPTED,
+        WriteStatus.ACCEPTED,
         ["profile"],
-        WriteStatus.LOADED,
+        WriteStatus.ACCEPTED,
     ]
     made = [
         transaction_write(club, profile="P8"),
         transaction_write(club, profile="P8"),
         transaction_write(club, profile="P1"),
     ]
-    assert kinds(await write_all(club, made, create_profiles=True)) == [WriteStatus.LOADED] * 3
+    assert kinds(await write_all(club, made, create_profiles=True)) == [WriteStatus.ACCEPTED] * 3
     assert await spend(club, member) == 30
     async with club.database.read_transaction(club.community.id) as scope:
         new = await scope.fetchval(
@@ -93,7 +93,7 @@ async def test_a_deleted_profile_is_not_made_again(club: Club) -> None:
     member = await profile(club, external_id="P1")
     await club.http.delete(f"{V3}/profiles/{member}")
     rows = [transaction_write(club, profile="P1"), transaction_write(club, profile="P2")]
-    assert kinds(await write_all(club, rows, create_profiles=True)) == [["profile"], WriteStatus.LOADED]
+    assert kinds(await write_all(club, rows, create_profiles=True)) == [["profile"], WriteStatus.ACCEPTED]
 
 
 async def test_local_times_are_read_in_the_zone_of_row_place_or_community(club: Club) -> None:
@@ -195,7 +195,7 @@ async def test_a_transaction_deleted_meanwhile_is_made_after_all(club: Club, mon
 
     monkeypatch.setattr(ingest, "_known", deleting)
     assert kinds(await write_all(club, [transaction_write(club, WriteMode.CREATE, external_id="A", total=2)])) == [
-        WriteStatus.LOADED
+        WriteStatus.ACCEPTED
     ]
     assert await stored_rows(club, "total") == [(Decimal(2),)]
 
@@ -213,7 +213,7 @@ async def test_what_is_put_again_after_a_failure_is_resolved_anew(club: Club) ->
             await uow.execute("DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = 'deadlock_detected'; END $$")
         return outcomes
 
-    assert kinds(await commit(club.database, club.community.id, work)) == [WriteStatus.LOADED]
+    assert kinds(await commit(club.database, club.community.id, work)) == [WriteStatus.ACCEPTED]
     variants = await stored_rows(club, "id", "product_variants")
     assert {each for (each,) in await stored_rows(club, "product_variant_id", "transaction_items")} == {
         each for (each,) in variants
@@ -229,4 +229,4 @@ async def test_a_product_that_goes_meanwhile_refuses_only_its_row(club: Club) ->
         ],
     )
     assert isinstance(refused[0], ValidationError)
-    assert kinds(refused) == [["items.0.product_variant.product_id"], WriteStatus.LOADED]
+    assert kinds(refused) == [["items.0.product_variant.product_id"], WriteStatus.ACCEPTED]

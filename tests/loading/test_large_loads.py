@@ -37,7 +37,7 @@ from regulars.ingest.commit import commit
 from regulars.ingest.transactions import StaleCommunityError
 from regulars.jobs.refresh_due import refresh_community
 from regulars.loading import load_job as arrivals
-from regulars.loading import plain_writes, refresh_dirty
+from regulars.loading import parquet_fast_path, refresh_dirty
 from regulars.loading.batches import LoadStoppedError
 from regulars.loading.load_job import open_load_job
 from regulars.model.community import NewCommunity
@@ -270,7 +270,7 @@ async def test_what_the_database_refuses_by_columns_goes_row_by_row(
     async def refused(uow: UnitOfWork, *arguments: Any) -> None:
         await uow.fetchval("SELECT 1 / 0")
 
-    monkeypatch.setattr(plain_writes, "_insert", refused)
+    monkeypatch.setattr(parquet_fast_path, "_insert", refused)
     await load.profiles(*MEMBERS)
     assert outcome_counts(await load_path(load, write_sales(tmp_path / "sales.parquet"))) == (200, 0, 0)
     assert await verify_differences(load.club) == []
@@ -282,13 +282,13 @@ async def test_what_passes_is_not_tried_row_by_row(
     async def lost(*arguments: Any) -> None:
         raise asyncpg.DeadlockDetectedError("again and again")
 
-    monkeypatch.setattr(plain_writes, "_insert", lost)
+    monkeypatch.setattr(parquet_fast_path, "_insert", lost)
     monkeypatch.setattr(commits, "MAX_ATTEMPTS", 1)
     await load.profiles(*MEMBERS)
     with pytest.raises(LoadStoppedError) as stopped:
         await load_path(load, write_sales(tmp_path / "sales.parquet"))
     assert isinstance(stopped.value.__cause__, asyncpg.DeadlockDetectedError)
-    assert stopped.value.progress == {"line": 1, "loaded": 0, "unchanged": 0, "rejected": 0}
+    assert stopped.value.progress == {"line": 1, "accepted": 0, "unchanged": 0, "rejected": 0}
 
 
 async def test_a_row_that_another_load_makes_at_once_is_passed_over(
@@ -297,14 +297,14 @@ async def test_a_row_that_another_load_makes_at_once_is_passed_over(
     await load.profiles(*MEMBERS)
     path = write_sales(tmp_path / "sales.parquet")
     assert outcome_counts(await load_path(load, path)) == (200, 0, 0)
-    monkeypatch.setattr(plain_writes, "_KNOWN", f"{plain_writes._KNOWN} WHERE given.place = 1")
+    monkeypatch.setattr(parquet_fast_path, "_EXISTING", f"{parquet_fast_path._EXISTING} WHERE input.ordinal = 1")
     assert outcome_counts(await load_path(load, path)) == (0, 200, 0)
     assert await verify_differences(load.club) == []
 
 
 async def test_rows_that_were_checked_by_another_currency_are_refused(load: FileLoader, tmp_path: Path) -> None:
     async def work(uow: UnitOfWork) -> None:
-        await plain_writes.write_plain_rows(uow, pa.table({}), "SEK", create_profiles=False)
+        await parquet_fast_path.write_plain_rows(uow, pa.table({}), "SEK", create_profiles=False)
 
     with pytest.raises(StaleCommunityError):
         await commit(load.club.database, load.club.community.id, work)
@@ -321,7 +321,7 @@ async def test_a_damaged_file_breaks_off_where_it_would_row_by_row(load: FileLoa
     path.write_bytes(content)
     by_columns = await load_path(load, path)
     by_rows = await load_path(load, path, by_rows=True)
-    assert (by_columns.rejections, by_columns.loaded) == (by_rows.rejections, by_rows.unchanged)
+    assert (by_columns.rejections, by_columns.accepted) == (by_rows.rejections, by_rows.unchanged)
     path.write_bytes(b"PAR1 and nothing")
     assert "damaged" in (await load_path(load, path)).rejections[0].reason
 

@@ -38,10 +38,10 @@ def status(name: str, sid: str = SID, **more: str) -> dict[str, str]:
 
 
 @pytest.fixture
-async def twilio(provided: ProviderClient) -> ProviderClient:
+async def twilio(provider_client: ProviderClient) -> ProviderClient:
     """Twilio is set up."""
-    await provided.set_up("twilio", AUTH_TOKEN)
-    return provided
+    await provider_client.set_up("twilio", AUTH_TOKEN)
+    return provider_client
 
 
 async def test_each_status_is_an_event_of_ours_at_the_time_that_it_comes(
@@ -50,14 +50,14 @@ async def test_each_status_is_an_event_of_ours_at_the_time_that_it_comes(
     await load.profiles("C1")
     for name in STATUSES:
         answer = await twilio.twilio(status(name), query="regulars_sending=autumn&regulars_profile=C1")
-        assert (answer.status_code, outcome_counts(answer)) == (200, {"loaded": 1})
+        assert (answer.status_code, outcome_counts(answer)) == (200, {"accepted": 1})
     assert sorted(await twilio.stored_events()) == sorted(("autumn", event, "C1") for event in STATUSES.values())
     assert await twilio.count_dispatches() == 1
     assert set(await twilio.event_times()) == {datetime(2026, 11, 1, tzinfo=UTC)}
 
 
 async def test_a_status_that_comes_again_changes_nothing(twilio: ProviderClient) -> None:
-    assert outcome_counts(await twilio.twilio(status("delivered"))) == {"loaded": 1}
+    assert outcome_counts(await twilio.twilio(status("delivered"))) == {"accepted": 1}
     twilio.club.clock.advance(hours=3)
     again = await twilio.twilio(status("delivered"))
     assert (again.status_code, outcome_counts(again)) == (200, {"unchanged": 1})
@@ -73,13 +73,13 @@ async def test_a_message_is_scheduled_and_fails_once_whatever_that_is_called(twi
 async def test_other_statuses_and_messages_of_no_sending_are_taken_and_counted(twilio: ProviderClient) -> None:
     assert outcome_counts(await twilio.twilio(status("sending"))) == {"ignored": 1}
     assert outcome_counts(await twilio.twilio(status("partially_delivered"))) == {"ignored": 1}
-    assert outcome_counts(await twilio.twilio(status("delivered"), query="")) == {"unnamed": 1}
+    assert outcome_counts(await twilio.twilio(status("delivered"), query="")) == {"no_sending": 1}
     assert await twilio.stored_events() == []
 
 
 async def test_what_names_the_sending_may_be_a_parameter_and_the_older_names_do_too(twilio: ProviderClient) -> None:
     older = {"SmsSid": SID, "SmsStatus": "sent", "regulars_sending": "spring", "Body": ""}
-    assert outcome_counts(await twilio.twilio(older, query="")) == {"loaded": 1}
+    assert outcome_counts(await twilio.twilio(older, query="")) == {"accepted": 1}
     assert await twilio.stored_events() == [("spring", "transmitted", None)]
 
 
@@ -88,7 +88,7 @@ async def test_a_body_in_json_is_signed_by_its_digest(twilio: ProviderClient) ->
     query = f"bodySHA256={hashlib.sha256(body).hexdigest()}"
     signature = twilio_signature(f"http://test{twilio.path('twilio')}?{query}", "")
     headers = {"Content-Type": "application/json", "X-Twilio-Signature": signature}
-    assert outcome_counts(await twilio.post("twilio", body, headers, query)) == {"loaded": 1}
+    assert outcome_counts(await twilio.post("twilio", body, headers, query)) == {"accepted": 1}
     for other in (body.replace(b"delivered", b"failed"), b""):
         answer = await twilio.post("twilio", other, headers, query)
         assert (answer.status_code, "bodySHA256" in answer.json()["message"]) == (401, True)
@@ -126,7 +126,7 @@ async def test_the_signature_of_the_documentation_is_right() -> None:
 
 @pytest.mark.parametrize("address", ["http://test", "https://test", "https://test:443", "http://test:80"])
 async def test_a_proxy_may_take_off_tls_and_twilio_may_name_the_port(twilio: ProviderClient, address: str) -> None:
-    assert outcome_counts(await twilio.twilio(status("sent"), address=address)) == {"loaded": 1}
+    assert outcome_counts(await twilio.twilio(status("sent"), address=address)) == {"accepted": 1}
 
 
 @pytest.mark.parametrize(
@@ -152,26 +152,29 @@ async def test_the_signed_address_follows_settings_and_trusted_proxies(
     twilio.club.server.public_address = PublicAddress(Settings(**settings))
     forwarded = {"X-Forwarded-Host": "hooks.example:8443", "X-Forwarded-Proto": "https", **headers}
     assert (await twilio.twilio(status("sent"), address=refused, **forwarded)).status_code == 401
-    assert outcome_counts(await twilio.twilio(status("sent"), address=accepted, **forwarded)) == {"loaded": 1}
+    assert outcome_counts(await twilio.twilio(status("sent"), address=accepted, **forwarded)) == {"accepted": 1}
 
 
-async def test_where_the_address_is_set_no_other_will_do(provided: ProviderClient) -> None:
-    await provided.set_up("twilio", AUTH_TOKEN, url="https://hooks.example/twilio/nord")
+async def test_where_the_address_is_set_no_other_will_do(provider_client: ProviderClient) -> None:
+    await provider_client.set_up("twilio", AUTH_TOKEN, url="https://hooks.example/twilio/nord")
     parameters = status("sent")
     text = "".join(f"{name}{value}" for name, value in sorted(parameters.items()))
     query = "regulars_sending=autumn"
-    for url, code in (("https://hooks.example/twilio/nord", 200), (f"http://test{provided.path('twilio')}", 401)):
+    for url, code in (
+        ("https://hooks.example/twilio/nord", 200),
+        (f"http://test{provider_client.path('twilio')}", 401),
+    ):
         headers = {
             "Content-Type": "application/x-www-form-urlencoded",
             "X-Twilio-Signature": twilio_signature(f"{url}?{query}", text),
         }
-        answer = await provided.post("twilio", urlencode(parameters).encode(), headers, query)
+        answer = await provider_client.post("twilio", urlencode(parameters).encode(), headers, query)
         assert answer.status_code == code
 
 
 async def test_parameters_that_come_twice_are_signed_as_twilio_does(twilio: ProviderClient) -> None:
     pairs = [*status("sent").items(), ("MediaUrl", "b"), ("MediaUrl", "a"), ("MediaUrl", "b"), ("Empty", "")]
-    assert outcome_counts(await twilio.twilio(pairs)) == {"loaded": 1}
+    assert outcome_counts(await twilio.twilio(pairs)) == {"accepted": 1}
 
 
 async def test_what_is_not_signed_so_is_refused(twilio: ProviderClient) -> None:
@@ -186,9 +189,9 @@ async def test_what_is_not_signed_so_is_refused(twilio: ProviderClient) -> None:
     assert await twilio.stored_events() == []
 
 
-async def test_one_of_two_tokens_is_enough(provided: ProviderClient) -> None:
-    await provided.set_up("twilio", "fedcba98765432100123456789abcdef", AUTH_TOKEN)
-    assert outcome_counts(await provided.twilio(status("sent"))) == {"loaded": 1}
+async def test_one_of_two_tokens_is_enough(provider_client: ProviderClient) -> None:
+    await provider_client.set_up("twilio", "fedcba98765432100123456789abcdef", AUTH_TOKEN)
+    assert outcome_counts(await provider_client.twilio(status("sent"))) == {"accepted": 1}
 
 
 # What is wrong --------------------------------------------------------------------------------------------------

@@ -148,7 +148,7 @@ async def test_what_lacks_evidence_is_refused(lake: Lake, tmp_path: Path) -> Non
     with pytest.raises(
         InputNotFoundError, match="lacks next_change_at, evidence: let `regulars compute --for-loading`"
     ):
-        PrecomputedValues(lake.computed(for_loading=False))
+        PrecomputedValues(lake.computed(with_fingerprints=False))
     nothing = tmp_path / "nothing.parquet"
     with pytest.raises(InputNotFoundError, match="no Parquet that can be read"):
         PrecomputedValues(nothing)

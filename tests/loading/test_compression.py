@@ -28,25 +28,29 @@ def zstd(content: bytes) -> bytes:
 
 @pytest.mark.parametrize(("ending", "pack"), [(".gz", gzipped), (".zst", zstd)])
 class TestPacked:
-    def test_is_read_as_if_it_were_not(self, write: WriteFile, ending: str, pack: Callable[[bytes], bytes]) -> None:
-        assert len(parsed_rows(read_rows(write(f"sales.csv{ending}", pack(CONTENT))))) == 20_000
+    def test_is_read_as_if_it_were_not(
+        self, write_file: WriteFile, ending: str, pack: Callable[[bytes], bytes]
+    ) -> None:
+        assert len(parsed_rows(read_rows(write_file(f"sales.csv{ending}", pack(CONTENT))))) == 20_000
 
-    def test_its_name_need_not_say_so(self, write: WriteFile, ending: str, pack: Callable[[bytes], bytes]) -> None:
-        assert len(parsed_rows(read_rows(write("sales.csv", pack(CONTENT))))) == 20_000
+    def test_its_name_need_not_say_so(self, write_file: WriteFile, ending: str, pack: Callable[[bytes], bytes]) -> None:
+        assert len(parsed_rows(read_rows(write_file("sales.csv", pack(CONTENT))))) == 20_000
 
-    def test_several_put_together_are_one(self, write: WriteFile, ending: str, pack: Callable[[bytes], bytes]) -> None:
+    def test_several_put_together_are_one(
+        self, write_file: WriteFile, ending: str, pack: Callable[[bytes], bytes]
+    ) -> None:
         packed = pack(CONTENT) + pack(b"a,,2026-01-01,1\n") + pack(b"b,,2026-01-01,1\n")
-        rows = parsed_rows(read_rows(write("sales.csv", packed)))
+        rows = parsed_rows(read_rows(write_file("sales.csv", packed)))
         assert [row["external_id"] for row in list(rows.values())[-3:]] == ["19999", "a", "b"]
 
     def test_truncated_it_gives_the_rows_before_the_break_and_tells_of_it(
-        self, write: WriteFile, ending: str, pack: Callable[[bytes], bytes]
+        self, write_file: WriteFile, ending: str, pack: Callable[[bytes], bytes]
     ) -> None:
         packed = pack(CONTENT * 2)
-        rows = read_rows(write("sales.csv", packed[:-10]))
+        rows = read_rows(write_file("sales.csv", packed[:-10]))
         assert rows[-1] == RejectedRow(
             rows[-1].line if isinstance(rows[-1], RejectedRow) else 0,
-            {"": "breaks off here: the packed file is truncated"},
+            {"": "can't be read: the compressed file is truncated"},
         )
         assert len(parsed_rows(rows)) > 20_000
         # The line that is cut is never taken for a whole one.
@@ -54,15 +58,15 @@ class TestPacked:
         assert all(total == f"{int(number) % 97}.00" for number, total in totals.items())
 
     def test_damaged_it_gives_the_rows_before_the_damage(
-        self, write: WriteFile, ending: str, pack: Callable[[bytes], bytes]
+        self, write_file: WriteFile, ending: str, pack: Callable[[bytes], bytes]
     ) -> None:
         packed = bytearray(pack(CONTENT * 4))
         packed[-len(packed) // 4 :] = Random(7).randbytes(len(packed) // 4)
-        rows = read_rows(write("sales.csv", bytes(packed)))
+        rows = read_rows(write_file("sales.csv", bytes(packed)))
         # To zlib, one damage in twenty looks like data that goes on beyond the end.
         told = list(rejection_reasons(rows).values())[-1]
         assert told.startswith(
-            ("breaks off here: the packed file is damaged", "breaks off here: the packed file is truncated")
+            ("can't be read: the compressed file is damaged", "can't be read: the compressed file is truncated")
         )
         assert len(parsed_rows(rows)) > 0
 

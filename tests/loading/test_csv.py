@@ -7,26 +7,26 @@ import pytest
 
 from loading.file_reading import HEADER, PROFILES, WriteFile, parsed_rows, read_rows, rejection_reasons
 from regulars.core.errors import ValidationError
-from regulars.loading.readers.csv import MAX_LINES_PER_ROW
 from regulars.loading.readers.rows import RejectedRow
+from regulars.loading.readers.text import MAX_LINES_PER_ROW
 
 
-def test_csv_rows_are_told_by_the_line_they_begin_at(write: WriteFile) -> None:
+def test_csv_rows_are_told_by_the_line_they_begin_at(write_file: WriteFile) -> None:
     content = (
         b"\xef\xbb\xbf\n external_id , profile,transacted_at,total,unknown\r\n"
         b'1,M1,2026-01-01,10.00,x\r\n\r\n"2","M ""1"", the\r\nfirst",2026-01-02,5,\r\n3,,2026-01-03,1,'
     )
-    assert parsed_rows(read_rows(write("sales.csv", content))) == {
+    assert parsed_rows(read_rows(write_file("sales.csv", content))) == {
         3: {"external_id": "1", "profile": "M1", "transacted_at": "2026-01-01", "total": "10.00", "unknown": "x"},
         5: {"external_id": "2", "profile": 'M "1", the\nfirst', "transacted_at": "2026-01-02", "total": "5"},
         7: {"external_id": "3", "transacted_at": "2026-01-03", "total": "1"},
     }
 
 
-def test_cells_of_lists_and_objects_are_json(write: WriteFile) -> None:
+def test_cells_of_lists_and_objects_are_json(write_file: WriteFile) -> None:
     header = b"external_id,profile,transacted_at,total,systems,items,tags,meta,location\n"
     rows = read_rows(
-        write(
+        write_file(
             "sales.csv",
             header
             + b'1,,2026-01-01,1,pos;web,"[{""sku"": ""A""}]","[""a""]","{""till"": 1}",M10\n'
@@ -47,13 +47,13 @@ def test_cells_of_lists_and_objects_are_json(write: WriteFile) -> None:
         },
         {"systems": ["pos"], "tags": ["gift", "late"], "meta": "note", "location": {"id": 1}},
     ]
-    assert rejection_reasons(rows)[4].startswith("items is no JSON")
+    assert rejection_reasons(rows)[4].startswith("items is not JSON")
 
 
-def test_cells_of_texts_stay_texts_whatever_they_look_like(write: WriteFile) -> None:
+def test_cells_of_texts_stay_texts_whatever_they_look_like(write_file: WriteFile) -> None:
     header = b"external_id,first_name,mobile_phone,favorite_stores,consents,birth_year\n"
     rows = read_rows(
-        write("members.csv", header + b'007,[Ola],0047,N1|N2,"{""sms_marketing"": true}",1980\n'), PROFILES
+        write_file("members.csv", header + b'007,[Ola],0047,N1|N2,"{""sms_marketing"": true}",1980\n'), PROFILES
     )
     assert parsed_rows(rows)[2] == {
         "external_id": "007",
@@ -65,10 +65,10 @@ def test_cells_of_texts_stay_texts_whatever_they_look_like(write: WriteFile) -> 
     }
 
 
-def test_a_missing_column_is_named_with_those_that_are_there(write: WriteFile) -> None:
+def test_a_missing_column_is_named_with_those_that_are_there(write_file: WriteFile) -> None:
     with pytest.raises(ValidationError) as raised:
-        read_rows(write("sales.csv", b"external_id,transacted_at,amount\n"))
-    lacks = "is a required column, which the file lacks (it has: external_id, transacted_at, amount)"
+        read_rows(write_file("sales.csv", b"external_id,transacted_at,amount\n"))
+    lacks = "is a required column. Found: external_id, transacted_at, amount"
     assert raised.value.errors == {"profile": lacks, "total": lacks}
 
 
@@ -82,14 +82,14 @@ def test_a_missing_column_is_named_with_those_that_are_there(write: WriteFile) -
         (b'external_id,"total\n', "The header can't be read: line 1 has a quote that is never closed"),
     ],
 )
-def test_a_file_without_a_good_header_is_refused(write: WriteFile, content: bytes, said: str) -> None:
+def test_a_file_without_a_good_header_is_refused(write_file: WriteFile, content: bytes, said: str) -> None:
     with pytest.raises(ValidationError, match=said.replace("(", r"\(")):
-        read_rows(write("sales.csv", content))
+        read_rows(write_file("sales.csv", content))
 
 
-def test_rows_that_are_no_good_are_told_and_the_others_kept(write: WriteFile) -> None:
+def test_rows_that_are_no_good_are_told_and_the_others_kept(write_file: WriteFile) -> None:
     rows = read_rows(
-        write(
+        write_file(
             "sales.csv",
             HEADER
             + b"1,,2026-01-01,1.00\n"
@@ -108,62 +108,62 @@ def test_rows_that_are_no_good_are_told_and_the_others_kept(write: WriteFile) ->
         4: "has 1 cell, the header has 4",
         5: "is not UTF-8",
         6: "holds a NUL character",
-        7: "is no CSV: ',' expected after '\"'",
+        7: "is not CSV: ',' expected after '\"'",
     }
 
 
-def test_a_row_that_is_no_good_still_tells_what_it_was_a_part_of(write: WriteFile) -> None:
+def test_a_row_that_is_no_good_still_tells_what_it_was_a_part_of(write_file: WriteFile) -> None:
     content = HEADER + b'1,"a"b,2026-01-01,1\n2,\xff,2026-01-01,1\n3,,2026-01-01\n,\xff,2026-01-01,1\n'
-    rows = read_rows(write("sales.csv", content))
+    rows = read_rows(write_file("sales.csv", content))
     assert [row.external_id for row in rows if isinstance(row, RejectedRow)] == ["1", "2", "3", None]
 
 
 @pytest.mark.parametrize("more", [1, MAX_LINES_PER_ROW + 50])
-def test_a_quote_that_is_never_closed_spoils_its_own_line_alone(write: WriteFile, more: int) -> None:
+def test_a_quote_that_is_never_closed_spoils_its_own_line_alone(write_file: WriteFile, more: int) -> None:
     others = b"".join(b"%d,,2026-01-01,1.00\n" % number for number in range(2, 2 + more))
-    rows = read_rows(write("sales.csv", HEADER + b'1,"M1,2026-01-01,1.00\n' + others))
+    rows = read_rows(write_file("sales.csv", HEADER + b'1,"M1,2026-01-01,1.00\n' + others))
     assert rejection_reasons(rows) == {2: "has a quote that is never closed"}
     assert [row["external_id"] for row in parsed_rows(rows).values()] == [str(n) for n in range(2, 2 + more)]
 
 
-def test_two_quotes_that_are_never_closed_spoil_their_two_lines(write: WriteFile) -> None:
+def test_two_quotes_that_are_never_closed_spoil_their_two_lines(write_file: WriteFile) -> None:
     content = HEADER + b'1,"M1,2026-01-01,1\n2,"""M2,2026-01-01,1\n3,,2026-01-01,1\n'
-    rows = read_rows(write("sales.csv", content))
+    rows = read_rows(write_file("sales.csv", content))
     assert list(rejection_reasons(rows)) == [2, 3]
     assert list(parsed_rows(rows)) == [4]
 
 
-def test_a_quote_that_the_next_rows_quote_would_close_leaves_that_row_alone(write: WriteFile) -> None:
+def test_a_quote_that_the_next_rows_quote_would_close_leaves_that_row_alone(write_file: WriteFile) -> None:
     content = HEADER + b'1,"M1,2026-01-01,1\n2,"M2",2026-01-01,1\n3,,2026-01-01,1\n'
-    rows = read_rows(write("sales.csv", content))
+    rows = read_rows(write_file("sales.csv", content))
     assert list(rejection_reasons(rows)) == [2]
     assert parsed_rows(rows)[3]["profile"] == "M2"
     assert list(parsed_rows(rows)) == [3, 4]
 
 
-def test_where_a_quoted_cell_is_cut_off_the_break_is_told_too(write: WriteFile) -> None:
-    rows = read_rows(write("sales.csv", gzip.compress(HEADER + b'1,"M1\n')[:-2]))
+def test_where_a_quoted_cell_is_cut_off_the_break_is_told_too(write_file: WriteFile) -> None:
+    rows = read_rows(write_file("sales.csv", gzip.compress(HEADER + b'1,"M1\n')[:-2]))
     assert rejection_reasons(rows) == {
         2: "has a quote that is never closed",
-        3: "breaks off here: the packed file is truncated",
+        3: "can't be read: the compressed file is truncated",
     }
 
 
 @pytest.mark.timeout(60)
-def test_a_header_of_very_many_columns_is_read_in_linear_time(write: WriteFile) -> None:
+def test_a_header_of_very_many_columns_is_read_in_linear_time(write_file: WriteFile) -> None:
     more = b",".join(b"c%d" % number for number in range(300_000))
     content = HEADER.strip() + b"," + more + b"\n"
-    assert read_rows(write("sales.csv", content)) == []
+    assert read_rows(write_file("sales.csv", content)) == []
     with pytest.raises(ValidationError) as raised:
-        read_rows(write("sales.csv", more + b"\n"))
-    assert raised.value.errors["total"].endswith(", c48, c49 and 299950 more)")
+        read_rows(write_file("sales.csv", more + b"\n"))
+    assert raised.value.errors["total"].endswith(", c48, c49 and 299950 more")
 
 
 @pytest.mark.timeout(60)
-def test_quotes_that_are_never_closed_are_read_in_linear_time(write: WriteFile) -> None:
+def test_quotes_that_are_never_closed_are_read_in_linear_time(write_file: WriteFile) -> None:
     # Each of these lines leaves a quote open, wherever the line before it ended.
-    rows = read_rows(write("sales.csv", HEADER + b'a",",\n' * 300_000 + b"1,,2026-01-01,1\n" * MAX_LINES_PER_ROW))
+    rows = read_rows(write_file("sales.csv", HEADER + b'a",",\n' * 300_000 + b"1,,2026-01-01,1\n" * MAX_LINES_PER_ROW))
     assert 300_001 + MAX_LINES_PER_ROW in parsed_rows(rows)
     first, *_, last = rejection_reasons(rows).values()
     assert first == "has a quote that is never closed"
-    assert re.fullmatch(r"has a quote that is never closed; lines up to \d+ go with it", last)
+    assert re.fullmatch(r"has a quote that is never closed; lines up to \d+ are rejected with it", last)

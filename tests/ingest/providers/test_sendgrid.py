@@ -26,16 +26,16 @@ KINDS = {
 
 
 @pytest.fixture
-async def sendgrid(provided: ProviderClient) -> ProviderClient:
+async def sendgrid(provider_client: ProviderClient) -> ProviderClient:
     """SendGrid is set up."""
-    await provided.set_up("sendgrid", verification_key())
-    return provided
+    await provider_client.set_up("sendgrid", verification_key())
+    return provider_client
 
 
 async def test_each_kind_is_an_event_of_ours(sendgrid: ProviderClient, load: FileLoader) -> None:
     await load.profiles("C1")
     answer = await sendgrid.sendgrid([sendgrid.sendgrid_event(kind, regulars_profile="C1") for kind in KINDS])
-    assert (answer.status_code, outcome_counts(answer)) == (200, {"loaded": len(KINDS)})
+    assert (answer.status_code, outcome_counts(answer)) == (200, {"accepted": len(KINDS)})
     told = await sendgrid.stored_events()
     assert sorted(told) == sorted(("autumn", event, "C1") for event in KINDS.values())
     assert await sendgrid.count_dispatches() == 1
@@ -44,11 +44,11 @@ async def test_each_kind_is_an_event_of_ours(sendgrid: ProviderClient, load: Fil
 
 async def test_what_comes_again_changes_nothing(sendgrid: ProviderClient) -> None:
     batch = [sendgrid.sendgrid_event("delivered"), sendgrid.sendgrid_event("open")]
-    assert outcome_counts(await sendgrid.sendgrid(batch)) == {"loaded": 2}
+    assert outcome_counts(await sendgrid.sendgrid(batch)) == {"accepted": 2}
     again = await sendgrid.sendgrid(batch, signed_at=sendgrid.now - 10)
     assert (again.status_code, outcome_counts(again)) == (200, {"unchanged": 2})
     more = await sendgrid.sendgrid([*batch, sendgrid.sendgrid_event("open"), batch[0]])
-    assert outcome_counts(more) == {"loaded": 1, "unchanged": 3}
+    assert outcome_counts(more) == {"accepted": 1, "unchanged": 3}
     assert len(await sendgrid.stored_events()) == 3
 
 
@@ -68,11 +68,11 @@ async def test_other_kinds_opens_of_machines_and_mails_of_no_sending_are_taken_a
         ]
     )
     assert answer.status_code == 200
-    assert outcome_counts(answer) == {"ignored": 3, "by_machine": 1, "loaded": 1, "unnamed": 2}
+    assert outcome_counts(answer) == {"ignored": 3, "automated": 1, "accepted": 1, "no_sending": 2}
     assert await sendgrid.stored_events() == [("autumn", "opened", None)]
     metrics = (await sendgrid.club.http.get("/metrics")).text
     assert 'regulars_provider_events_total{outcome="ignored",provider="sendgrid"} 3.0' in metrics
-    assert 'regulars_provider_events_total{outcome="by_machine",provider="sendgrid"} 1.0' in metrics
+    assert 'regulars_provider_events_total{outcome="automated",provider="sendgrid"} 1.0' in metrics
 
 
 async def test_of_a_batch_the_good_are_kept_and_the_bad_are_told_with_their_place(
@@ -101,7 +101,7 @@ async def test_of_a_batch_the_good_are_kept_and_the_bad_are_told_with_their_plac
     batch.append(event("click", regulars_sending=4711))
     answer = await sendgrid.sendgrid(batch)
     assert answer.status_code == 200
-    assert outcome_counts(answer) == {"loaded": 2, "rejected": len(bad)}
+    assert outcome_counts(answer) == {"accepted": 2, "rejected": len(bad)}
     rejections = {each["index"]: each for each in answer.json()["rejections"]}
     assert {place: next(iter(each["errors"]), "") for place, each in rejections.items()} == {
         place: path for place, (_, path) in bad.items()
@@ -127,8 +127,8 @@ async def test_an_event_that_is_no_text_in_utf_8_is_told_and_the_others_are_kept
         b' {"event": "open", "timestamp": %d, "sg_event_id": "2", "sg_message_id": "m", "regulars_sending": "a"}]'
     ) % (sendgrid.now, sendgrid.now)
     answer = await sendgrid.sendgrid(body)
-    assert (answer.status_code, outcome_counts(answer)) == (200, {"loaded": 1, "rejected": 1})
-    assert "This is no JSON" in answer.json()["rejections"][0]["reason"]
+    assert (answer.status_code, outcome_counts(answer)) == (200, {"accepted": 1, "rejected": 1})
+    assert "The body is not JSON" in answer.json()["rejections"][0]["reason"]
 
 
 @pytest.mark.parametrize(
@@ -168,11 +168,13 @@ async def test_without_a_signature_nothing_is_taken(sendgrid: ProviderClient) ->
             assert "is missing: have SendGrid sign" in answer.json()["message"]
 
 
-async def test_one_of_several_keys_is_enough(provided: ProviderClient) -> None:
+async def test_one_of_several_keys_is_enough(provider_client: ProviderClient) -> None:
     other = ec.generate_private_key(ec.SECP256R1())
-    await provided.set_up("sendgrid", verification_key(other), verification_key())
+    await provider_client.set_up("sendgrid", verification_key(other), verification_key())
     for key in (other, ec_key()):
-        assert outcome_counts(await provided.sendgrid([provided.sendgrid_event("open")], key=key)) == {"loaded": 1}
+        assert outcome_counts(await provider_client.sendgrid([provider_client.sendgrid_event("open")], key=key)) == {
+            "accepted": 1
+        }
 
 
 @pytest.mark.parametrize(
@@ -196,7 +198,7 @@ async def test_a_replay_and_a_wrong_clock_are_refused(sendgrid: ProviderClient, 
 async def test_what_was_tried_again_for_a_day_is_taken(sendgrid: ProviderClient) -> None:
     for seconds in (-25 * 3600, 300):
         event = sendgrid.sendgrid_event("open")
-        assert outcome_counts(await sendgrid.sendgrid([event], signed_at=sendgrid.now + seconds)) == {"loaded": 1}
+        assert outcome_counts(await sendgrid.sendgrid([event], signed_at=sendgrid.now + seconds)) == {"accepted": 1}
 
 
 def test_only_a_key_of_p_256_can_be_set() -> None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from loading.file_reading import HEADER, TRANSACTIONS, WriteFile
 from regulars.loading import group_lines
-from regulars.loading.duplicates import DuplicateFinder
+from regulars.loading.group_lines import DuplicateFinder
 from regulars.loading.readers import files
 from regulars.loading.readers.rows import RawRow, RejectedRow
 
@@ -18,23 +18,23 @@ def numbered(groups: Sequence[group_lines.LineGroup | RejectedRow]) -> list[list
     ]
 
 
-def test_lines_of_one_external_id_come_together_wherever_they_stand(write: WriteFile) -> None:
+def test_lines_of_one_external_id_come_together_wherever_they_stand(write_file: WriteFile) -> None:
     ids = b"a a b c a d b e".split()
     content = HEADER + b"".join(b"%s,,2026-01-01,1\n" % each for each in ids)
-    source = files.inspect_file(write("sales.csv", content))
+    source = files.inspect_file(write_file("sales.csv", content))
     groups = list(group_lines.group_lines(lambda: source.rows(TRANSACTIONS)))
     assert numbered(groups) == [[5], [7], [9], [2, 3, 6], [4, 8]]
 
 
-def test_rows_without_an_external_id_stand_alone(write: WriteFile) -> None:
+def test_rows_without_an_external_id_stand_alone(write_file: WriteFile) -> None:
     content = b'{"total": 1}\n{"total": 2}\n[]\n\xff\n{"external_id": ""}\n{"external_id": "a", "x": "\xff"}\n'
-    source = files.inspect_file(write("sales.ndjson", content))
+    source = files.inspect_file(write_file("sales.ndjson", content))
     assert numbered(list(group_lines.group_lines(lambda: source.rows(TRANSACTIONS)))) == [[1], [2], [3], [4], [5], [6]]
 
 
-def test_rows_that_are_no_good_wait_with_the_others_of_their_transaction(write: WriteFile) -> None:
+def test_rows_that_are_no_good_wait_with_the_others_of_their_transaction(write_file: WriteFile) -> None:
     content = HEADER + b"a,,2026-01-01,1\nb,,2026-01-01,1\na,\xff,2026-01-01,1\n"
-    source = files.inspect_file(write("sales.csv", content))
+    source = files.inspect_file(write_file("sales.csv", content))
     groups = list(group_lines.group_lines(lambda: source.rows(TRANSACTIONS)))
     assert numbered(groups) == [[3], [2, 4]]
     assert isinstance(groups[1], list)

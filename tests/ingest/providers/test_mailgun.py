@@ -29,19 +29,19 @@ KINDS: list[tuple[str, dict[str, Any], str]] = [
 OTHERS: list[tuple[str, dict[str, Any], str]] = [
     ("failed", {"severity": "temporary", "reason": "generic"}, "ignored"),
     ("stored", {}, "ignored"),
-    ("opened", {"client-info": {"bot": "apple"}}, "by_machine"),
-    ("clicked", {"client-info": {"bot": "generic"}}, "by_machine"),
-    ("delivered", {"user-variables": {}}, "unnamed"),
-    ("delivered", {"user-variables": []}, "unnamed"),
-    ("delivered", {"user-variables": None}, "unnamed"),
+    ("opened", {"client-info": {"bot": "apple"}}, "automated"),
+    ("clicked", {"client-info": {"bot": "generic"}}, "automated"),
+    ("delivered", {"user-variables": {}}, "no_sending"),
+    ("delivered", {"user-variables": []}, "no_sending"),
+    ("delivered", {"user-variables": None}, "no_sending"),
 ]
 
 
 @pytest.fixture
-async def mailgun(provided: ProviderClient) -> ProviderClient:
+async def mailgun(provider_client: ProviderClient) -> ProviderClient:
     """Mailgun is set up."""
-    await provided.set_up("mailgun", SIGNING_KEY)
-    return provided
+    await provider_client.set_up("mailgun", SIGNING_KEY)
+    return provider_client
 
 
 async def test_each_kind_is_an_event_of_ours(mailgun: ProviderClient, load: FileLoader) -> None:
@@ -49,7 +49,7 @@ async def test_each_kind_is_an_event_of_ours(mailgun: ProviderClient, load: File
     named = {"user-variables": {"regulars_sending": "autumn", "regulars_profile": "C1"}}
     for kind, fields, _ in KINDS:
         answer = await mailgun.mailgun(mailgun.mailgun_event(kind, **named, **fields))
-        assert (answer.status_code, outcome_counts(answer)) == (200, {"loaded": 1}), kind
+        assert (answer.status_code, outcome_counts(answer)) == (200, {"accepted": 1}), kind
     assert sorted(await mailgun.stored_events()) == sorted(("autumn", event, "C1") for _, _, event in KINDS)
     assert await mailgun.count_dispatches() == 1
     assert set(await mailgun.event_times()) == {datetime(2026, 10, 31, 23, 58, 59, 750_000, UTC)}
@@ -78,15 +78,17 @@ async def test_a_dispatch_may_be_named(mailgun: ProviderClient) -> None:
     assert await mailgun.count_dispatches() == 2
 
 
-async def test_other_names_can_be_set(provided: ProviderClient, load: FileLoader) -> None:
+async def test_other_names_can_be_set(provider_client: ProviderClient, load: FileLoader) -> None:
     await load.profiles("C1")
-    await provided.set_up("mailgun", SIGNING_KEY, sending_name="campaign", profile_name="member", dispatch_name="mail")
+    await provider_client.set_up(
+        "mailgun", SIGNING_KEY, sending_name="campaign", profile_name="member", dispatch_name="mail"
+    )
     variables = {"campaign": 12, "member": "C1", "mail": "x", "regulars_sending": "other"}
-    answer = await provided.mailgun(provided.mailgun_event("opened", **{"user-variables": variables}))
-    assert outcome_counts(answer) == {"loaded": 1}
-    assert await provided.stored_events() == [("12", "opened", "C1")]
+    answer = await provider_client.mailgun(provider_client.mailgun_event("opened", **{"user-variables": variables}))
+    assert outcome_counts(answer) == {"accepted": 1}
+    assert await provider_client.stored_events() == [("12", "opened", "C1")]
     variables["member"] = "C2"
-    answer = await provided.mailgun(provided.mailgun_event("opened", **{"user-variables": variables}))
+    answer = await provider_client.mailgun(provider_client.mailgun_event("opened", **{"user-variables": variables}))
     assert answer.json()["rejections"][0]["errors"] == {"member": ["There is no profile C2"]}
 
 
@@ -98,7 +100,7 @@ async def test_the_account_of_a_subaccount_signs_too(mailgun: ProviderClient) ->
         "event-data": mailgun.mailgun_event("opened"),
     }
     answer = await mailgun.post("mailgun", json.dumps(body).encode(), {})
-    assert outcome_counts(answer) == {"loaded": 1}
+    assert outcome_counts(answer) == {"accepted": 1}
 
 
 # Tokens ---------------------------------------------------------------------------------------------------------
@@ -106,7 +108,7 @@ async def test_the_account_of_a_subaccount_signs_too(mailgun: ProviderClient) ->
 
 async def test_an_event_that_comes_again_with_its_token_changes_nothing(mailgun: ProviderClient) -> None:
     event = mailgun.mailgun_event("opened")
-    for expected in ({"loaded": 1}, {"unchanged": 1}):
+    for expected in ({"accepted": 1}, {"unchanged": 1}):
         answer = await mailgun.mailgun(event, token="t")
         assert (answer.status_code, outcome_counts(answer)) == (200, expected)
     in_another_order = dict(reversed(event.items()))
@@ -139,9 +141,9 @@ async def test_a_token_is_kept_as_long_as_it_may_come(mailgun: ProviderClient) -
     assert await used(mailgun, own) == 1
 
 
-async def used(provided: ProviderClient, key: str) -> int:
+async def used(provider_client: ProviderClient, key: str) -> int:
     """How many tokens of a key are kept."""
-    async with provided.club.database.unscoped_connection() as connection:
+    async with provider_client.club.database.unscoped_connection() as connection:
         found: int = await connection.fetchval("SELECT count(*) FROM provider_tokens WHERE key = $1", hash_key(key))
         return found
 
@@ -153,7 +155,7 @@ async def test_a_token_is_good_in_one_of_the_communities_that_share_a_key(
     other.tokens = mailgun.tokens
     await other.set_up("mailgun", "key-of-the-other-community", SIGNING_KEY)
     event = mailgun.mailgun_event("opened")
-    assert outcome_counts(await mailgun.mailgun(event, token="t")) == {"loaded": 1}
+    assert outcome_counts(await mailgun.mailgun(event, token="t")) == {"accepted": 1}
     for replayed in (event, mailgun.mailgun_event("opened")):
         answer = await other.mailgun(replayed, token="t")
         assert (answer.status_code, error_paths(answer)) == (406, ["signature.token"])
@@ -168,7 +170,7 @@ async def test_communities_without_a_common_key_may_have_the_same_token(
     other.tokens = mailgun.tokens
     await other.set_up("mailgun", key)
     await mailgun.mailgun(mailgun.mailgun_event("opened"), token="t")
-    assert outcome_counts(await other.mailgun(other.mailgun_event("opened"), token="t", key=key)) == {"loaded": 1}
+    assert outcome_counts(await other.mailgun(other.mailgun_event("opened"), token="t", key=key)) == {"accepted": 1}
 
 
 async def test_a_token_that_two_keys_have_signed_is_used_for_both(mailgun: ProviderClient, other_club: Club) -> None:
@@ -181,7 +183,7 @@ async def test_a_token_that_two_keys_have_signed_is_used_for_both(mailgun: Provi
         "parent-signature": signature["signature"],
     }
     body = json.dumps({"signature": by_both, "event-data": mailgun.mailgun_event("opened")}).encode()
-    assert outcome_counts(await mailgun.post("mailgun", body, {})) == {"loaded": 1}
+    assert outcome_counts(await mailgun.post("mailgun", body, {})) == {"accepted": 1}
     assert (await other.post("mailgun", body, {})).status_code == 406
 
 

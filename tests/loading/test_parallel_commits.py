@@ -91,5 +91,5 @@ async def test_what_ends_one_commit_leaves_the_other(load: FileLoader, monkeypat
     assert "T3" not in kept
     monkeypatch.undo()
     summary = await load("transactions", file(ROWS))
-    assert summary.loaded + summary.unchanged == ROWS
-    assert summary.loaded >= ROWS // PROFILES
+    assert summary.accepted + summary.unchanged == ROWS
+    assert summary.accepted >= ROWS // PROFILES

@@ -64,10 +64,10 @@ OTHERS: list[tuple[str, dict[str, Any]]] = [
 
 
 @pytest.fixture
-async def ses(provided: ProviderClient) -> ProviderClient:
+async def ses(provider_client: ProviderClient) -> ProviderClient:
     """SES is set up."""
-    await provided.set_up("ses", "arn:aws:sns:eu-west-1:123456789012:other", TOPIC)
-    return provided
+    await provider_client.set_up("ses", "arn:aws:sns:eu-west-1:123456789012:other", TOPIC)
+    return provider_client
 
 
 async def test_each_kind_is_an_event_of_ours(ses: ProviderClient, load: FileLoader) -> None:
@@ -75,7 +75,7 @@ async def test_each_kind_is_an_event_of_ours(ses: ProviderClient, load: FileLoad
     mail = {"tags": {"regulars_sending": ["autumn"], "regulars_profile": ["C1"], "empty": []}}
     for kind, detail, _ in KINDS:
         answer = await ses.ses(kind, mail, **detail)
-        assert (answer.status_code, outcome_counts(answer)) == (200, {"loaded": 1}), kind
+        assert (answer.status_code, outcome_counts(answer)) == (200, {"accepted": 1}), kind
     assert sorted(await ses.stored_events()) == sorted(("autumn", event, "C1") for _, _, event in KINDS)
     assert await ses.count_dispatches() == 1
     assert ses.internet.requested == [CERTIFICATE_URL]
@@ -100,21 +100,21 @@ async def test_other_kinds_are_taken_and_counted(ses: ProviderClient, kind: str,
 
 
 async def test_a_mail_of_no_sending_is_taken_and_counted(ses: ProviderClient) -> None:
-    assert outcome_counts(await ses.ses("Open", {"tags": None})) == {"unnamed": 1}
+    assert outcome_counts(await ses.ses("Open", {"tags": None})) == {"no_sending": 1}
     notification = {"notificationType": "Bounce", "mail": {"messageId": "m"}, "bounce": {"bouncedRecipients": [KARI]}}
-    assert outcome_counts(await ses.sns(ses.envelope(json.dumps(notification)))) == {"unnamed": 1}
+    assert outcome_counts(await ses.sns(ses.envelope(json.dumps(notification)))) == {"no_sending": 1}
 
 
 async def test_each_recipient_that_it_happened_to_is_an_event(ses: ProviderClient) -> None:
     answer = await ses.ses("Bounce", bouncedRecipients=[KARI, OLA])
-    assert outcome_counts(answer) == {"loaded": 2}
+    assert outcome_counts(answer) == {"accepted": 2}
     assert await ses.count_dispatches() == 1
 
 
 @pytest.mark.parametrize("version", ["1", "2"])
 async def test_a_message_that_comes_again_changes_nothing(ses: ProviderClient, version: str) -> None:
     envelope = ses.envelope(json.dumps(ses.ses_event("Open")), SignatureVersion=version)
-    for expected in ({"loaded": 1}, {"unchanged": 1}):
+    for expected in ({"accepted": 1}, {"unchanged": 1}):
         answer = await ses.sns(envelope)
         assert (answer.status_code, outcome_counts(answer)) == (200, expected)
     del envelope["Subject"]
@@ -266,8 +266,8 @@ async def test_a_certificate_that_can_not_be_had_is_asked_for_again(ses: Provide
     assert status_and_message(await ses.ses("Open")) == (503, f"{CERTIFICATE_URL} is no certificate.")
     ses.internet.now += FAILURE_TTL_SECONDS
     ses.internet.pages[CERTIFICATE_URL] = page
-    assert outcome_counts(await ses.ses("Open")) == {"loaded": 1}
-    assert outcome_counts(await ses.ses("Open")) == {"loaded": 1}
+    assert outcome_counts(await ses.ses("Open")) == {"accepted": 1}
+    assert outcome_counts(await ses.ses("Open")) == {"accepted": 1}
     assert ses.internet.requested == [CERTIFICATE_URL] * 3
 
 
@@ -275,7 +275,7 @@ async def test_the_time_may_be_a_day_and_an_hour_past(ses: ProviderClient) -> No
     for step in (timedelta(hours=25), -timedelta(minutes=5)):
         at = (ses.club.clock() - step).isoformat(timespec="milliseconds")
         assert outcome_counts(await ses.sns(ses.envelope(json.dumps(ses.ses_event("Open")), Timestamp=at))) == {
-            "loaded": 1
+            "accepted": 1
         }
 
 

@@ -136,7 +136,7 @@ async def test_rows_that_are_no_good_are_told_with_line_and_field(load: FileLoad
     )
     assert outcome_counts(summary) == (1, 0, 8)
     found = reasons_by_line(summary)
-    assert found.pop(6).startswith("is no JSON")
+    assert found.pop(6).startswith("is not JSON")
     assert found.pop(9).startswith("expected `object`")
     assert found == {
         1: "total invalid decimal string",

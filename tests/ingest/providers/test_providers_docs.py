@@ -16,10 +16,11 @@ from clubs import Club
 from ingest.provider_client import AUTH_TOKEN, SIGNING_KEY, TOPIC, ProviderClient, verification_key
 from query.case_files import RENEW_COMMAND, is_renewing
 from regulars.facts.sending_events import EVENT_TYPES
+from regulars.ingest.providers.provider import Provider
 from regulars.ingest.providers.registry import PROVIDERS
 from reports.sending_recount import SendingClub
 
-PAGE = Path(__file__).parent.parent.parent / "docs" / "providers.md"
+PAGE = Path(__file__).parent.parent.parent.parent / "docs" / "providers.md"
 _SENT = re.compile(r"```(json|bash) (ses|sendgrid|mailgun|twilio)\n(.*?)```\n\n```json answer\n(.*?)```", re.DOTALL)
 _LOADED = re.compile(r"```ndjson sendings\n(.*?)```", re.DOTALL)
 _ASKED = re.compile(r"```json ask\n(.*?)```\n\n```json counted\n(.*?)```", re.DOTALL)
@@ -68,21 +69,21 @@ async def by_shell(club: Club, script: str) -> Any:
     return (await club.http.post(url, content="&".join(data), headers={**form, **headers})).json()
 
 
-async def test_the_page_is_answered_as_it_says(club: Club, provided: ProviderClient) -> None:
+async def test_the_page_is_answered_as_it_says(club: Club, provider_client: ProviderClient) -> None:
     post, page = SendingClub(club), Page()
     await post.load("profiles", [{"external_id": f"C{number}"} for number in (1, 2, 3)])
     keys = {"ses": TOPIC, "sendgrid": verification_key(), "mailgun": SIGNING_KEY, "twilio": AUTH_TOKEN}
     for name, key in keys.items():
-        await provided.set_up(name, key)
+        await provider_client.set_up(name, key)
     sent = _SENT.findall(page.text)
     assert {name for _, name, _, _ in sent} == set(keys)
     for kind, name, content, answer in sent:
         if kind == "bash":
             found = await by_shell(club, content)
         elif name == "ses":
-            found = (await provided.sns(provided.envelope(content))).json()
+            found = (await provider_client.sns(provider_client.envelope(content))).json()
         else:
-            found = (await provided.sendgrid(content.encode())).json()
+            found = (await provider_client.sendgrid(content.encode())).json()
         page.holds(content, answer, found)
     (sendings,) = _LOADED.findall(page.text)
     await post.load("sendings", sendings.encode().splitlines())
@@ -102,8 +103,8 @@ def test_the_table_of_events_is_that_of_the_declarations() -> None:
 
 
 @pytest.mark.parametrize("provider", PROVIDERS, ids=lambda provider: provider.name)
-def test_the_page_names_each_provider_and_its_key(provider: Any) -> None:
+def test_the_page_names_each_provider_and_its_key(provider: Provider) -> None:
     text = PAGE.read_text()
-    assert f"| {provider.title} | `{provider.name}` | {provider.key} |" in text
+    assert f"| {provider.title} | `{provider.name}` | {provider.key_description} |" in text
     assert f"\n## {provider.title}\n" in text
-    assert set(provider.events.values()) <= set(EVENT_TYPES)
+    assert set(provider.event_types.values()) <= set(EVENT_TYPES)

@@ -168,7 +168,7 @@ async def test_both_ways_come_to_the_same_tables_and_answers(
         await move(mine, ZONES[example % len(ZONES)])
         for entity, content in files:
             summary = await FileLoader(mine, tmp_path)(entity, content, "facts.ndjson", batch_rows=17)
-            assert summary.loaded
+            assert summary.accepted
             await compact(mine.database, mine.community.id)
             mine.clock.advance(minutes=30)
     one, other = await kept(club), await kept(other_club)
@@ -209,7 +209,7 @@ async def test_the_same_file_again_changes_nothing(load: FileLoader) -> None:
     before = await kept(load.club)
     load.club.clock.advance(minutes=5)
     again = await load("profiles", rows, "p.ndjson")
-    assert (again.loaded, again.unchanged + again.rejected) == (0, 30), first
+    assert (again.accepted, again.unchanged + again.rejected) == (0, 30), first
     assert await kept(load.club) == before
 
 
@@ -253,6 +253,6 @@ async def test_what_is_too_much_for_the_engine_is_counted_as_any_write_is(
     monkeypatch.setattr(member_rollups, "_SPANS", "SELECT error('too much')")
     chance = random.Random(SEED)
     summary = await load("profiles", lines([drawn(chance, n, load.club.clock.at) for n in range(30)]), "p.ndjson")
-    assert summary.loaded
+    assert summary.accepted
     assert await appended(load.club) > 0
     assert await differences(load.club) == []

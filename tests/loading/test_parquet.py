@@ -75,10 +75,10 @@ def test_a_damaged_parquet_file_gives_the_rows_before_the_damage(tmp_path: Path)
     assert 0 < len(parsed_rows(rows)) < count
     (line,) = rejection_reasons(rows)
     assert line == len(parsed_rows(rows)) + 1
-    assert rejection_reasons(rows)[line].startswith("is where the file breaks off: it is damaged")
+    assert rejection_reasons(rows)[line].startswith("can't be read: the file is damaged")
 
 
-def test_what_is_no_parquet_file_is_told_as_one_rejection(write: WriteFile) -> None:
-    rows = read_rows(write("sales.parquet", b"PAR1 and nothing more"))
+def test_what_is_no_parquet_file_is_told_as_one_rejection(write_file: WriteFile) -> None:
+    rows = read_rows(write_file("sales.parquet", b"PAR1 and nothing more"))
     assert list(rejection_reasons(rows)) == [1]
-    assert "it is no Parquet file, or damaged" in rejection_reasons(rows)[1]
+    assert "the file is not Parquet, or it is damaged" in rejection_reasons(rows)[1]
