@@ -91,13 +91,13 @@ async def test_what_is_there_is_left_and_what_lacks_is_loaded(club: Club, capsys
     assert capsys.readouterr().out == "Mall: 7 offer_collections\n"
 
 
-def test_the_reports_that_the_command_tells_of_can_be_asked(club: Club) -> None:
+def test_the_example_queries_are_valid_requests(club: Club) -> None:
     begun = replace(club.community, attributes={"demo": "small 2026-07-01T12:00:00+00:00"})
-    lines = demo.example_queries(
-        demo.LoadedDemo([demo.LoadedClub(begun, "", "")] * 2, ""), "http://localhost", "regulars query"
-    )
-    asked = [parse_query(body.encode(), REPORTS_BY_NAME) for line in lines for body in re.findall(r"'(\{.*\})'", line)]
-    assert [each.report.name for each in asked] == [
+    lines = demo.example_queries(demo.LoadedDemo([demo.LoadedClub(begun, "", "")] * 2, ""), "regulars query")
+    queries = [
+        parse_query(body.encode(), REPORTS_BY_NAME) for line in lines for body in re.findall(r"'(\{.*\})'", line)
+    ]
+    assert [each.report.name for each in queries] == [
         "sendings",
         "sendings_stats",
         "sendings_links",

@@ -93,7 +93,7 @@ def demo(
 
     with bootstrap.prepare_database(settings) as urls:
         loaded = asyncio.run(load(urls))
-        run_server(settings, urls, partial(_print_examples, loaded, _query_command(data_dir)))
+        run_server(settings, urls, partial(_print_introduction, loaded, _query_command(data_dir)))
     return 0
 
 
@@ -214,33 +214,36 @@ def _format_summary(community: Community, entity: str, summary: LoadSummary) -> 
     return f"{community.name}: {', '.join(parts)}"
 
 
-def _print_examples(loaded: LoadedDemo, query: str, address: str) -> None:
-    real, generated = loaded.clubs
-    profiles = f"{address}/api/v3/profiles"
+def _print_introduction(loaded: LoadedDemo, query: str, address: str) -> None:
+    cdnow_club, mall_club = loaded.clubs
     lines = [
         "",
-        f"Regulars is listening at {address}, API documentation at {address}/api/docs",
+        f"Regulars answers at {address}. The API can be read and tried at {address}/api/docs",
         "",
-        *(f"Token for {each.community.name}: {each.token}" for each in loaded.clubs),
-        f"Token for reports: {loaded.reporting_token}",
+        f"In another shell, for {mall_club.community.name} (docs/getting-started.md goes on from here):",
         "",
-        "Values of a customer of CDNOW:",
-        _curl(real.token, f"{profiles}/{real.profile_id}/aggregations"),
-        "The same values as of the end of June 1998:",
-        _curl(real.token, f"{profiles}/{real.profile_id}/aggregations?as_of=1998-07-01T00:00:00Z"),
-        f"Values of a member of {generated.community.name}, as a bare object:",
-        _curl(generated.token, f"{address}/profiles/{generated.profile_id}/aggregations"),
-        f"Number of members of {generated.community.name} in each group:",
-        _report_call(loaded, address, {"report": "members_grouped_count"}),
-        *example_queries(loaded, address, query),
+        f"  export SERVER={address}",
+        f"  export TOKEN={mall_club.token}",
+        f"  export REPORTS={loaded.reporting_token}",
+        f"  export MEMBER={mall_club.profile_id}",
         "",
-        "Press Ctrl-C to stop.",
+        "The values of the member who shops most often:",
+        """  curl -s $SERVER/profiles/$MEMBER/aggregations -H "Authorization: Bearer $TOKEN\"""",
+        "How many members there are in each group:",
+        _report_call({"report": "members_grouped_count"}, mall_club.community),
+        *example_queries(loaded, query),
+        "",
+        f"For {cdnow_club.community.name}, a customer's values at the end of June 1998, when the data end:",
+        f"  curl -s '{address}/api/v3/profiles/{cdnow_club.profile_id}/aggregations?as_of=1998-07-01T00:00:00Z' \\",
+        f"       -H 'Authorization: Bearer {cdnow_club.token}'",
+        "",
+        "Ctrl-C stops the server.",
     ]
     print("\n".join(lines), flush=True)
 
 
-def example_queries(loaded: LoadedDemo, address: str, query: str) -> list[str]:
-    """Returns example reports of sendings, links and offers: of the latest newsletter, and of the last four weeks."""
+def example_queries(loaded: LoadedDemo, query: str) -> list[str]:
+    """Example queries about the mall club: its latest newsletter, then all messages, visits and offers of four weeks."""
     club = loaded.clubs[1].community
     size, as_of = _parse_history(club.attributes)
     latest = [row for row in mall.sendings(size, as_of=as_of) if row["source_type"] == "newsletter"][-1]
@@ -253,11 +256,11 @@ def example_queries(loaded: LoadedDemo, address: str, query: str) -> list[str]:
         return f"  {query} '{json.dumps(report)}' --customer {club.slug}"
 
     return [
-        "Results of its latest newsletter, by language:",
-        _report_call(loaded, address, {"report": "sendings", **where("campaign_id", latest["campaign_id"])}),
-        "Results of all messages of the last four weeks, from another shell:",
+        "The results of its latest newsletter, in each language:",
+        _report_call({"report": "sendings", **where("campaign_id", latest["campaign_id"])}, club),
+        "Results of four weeks of messages, by channel:",
         in_shell({"report": "sendings_stats", "aggregate_by": "channel", **weeks}),
-        "Links of that newsletter, and visits by source:",
+        "The links of that newsletter, and visits of the club's pages by source:",
         in_shell({"report": "sendings_links", **where("utm_campaign", latest["source_id"])}),
         in_shell({"report": "links_visits_stats", "aggregate_by": "utm_source", **weeks}),
         "Its offers by collection, and how often they were used:",
@@ -266,10 +269,8 @@ def example_queries(loaded: LoadedDemo, address: str, query: str) -> list[str]:
     ]
 
 
-def _report_call(loaded: LoadedDemo, address: str, report: Mapping[str, Any]) -> str:
-    club = f"-H 'X-Loyalty-Club-Slug: {loaded.clubs[1].community.slug}'"
-    return _curl(loaded.reporting_token, f"{address}/v1/reporting/query", club, f"-d '{json.dumps(report)}'")
-
-
-def _curl(token: str, url: str, *more: str) -> str:
-    return " ".join((f"  curl -H 'Authorization: Bearer {token}'", *more, f"'{url}'"))
+def _report_call(report: Mapping[str, Any], club: Community) -> str:
+    return (
+        f"""  curl -s $SERVER/v1/reporting/query -H "Authorization: Bearer $REPORTS" """
+        f"""-H 'X-Loyalty-Club-Slug: {club.slug}' -d '{json.dumps(report)}'"""
+    )
