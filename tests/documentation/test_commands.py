@@ -98,7 +98,7 @@ def test_the_commands_of_a_page_run_as_they_are_written(
     name: str, demo: Mapping[str, str], club: None, tmp_path: Path
 ) -> None:
     page = ROOT / name if name == "README.md" else ROOT / "docs" / name
-    environment = dict(demo)
+    environment: Mapping[str, str] = demo
     commands = [each for each in console_commands(page) if not SET_UP.match(each)]
     assert commands
     for command in commands:
