@@ -41,7 +41,7 @@ CREATE INDEX communities_by_organization ON communities (organization_id);
 -- values_version if aggregation values may depend on it (a location's country, a time zone, a brand),
 -- locations_version if only the location embedded in responses does.
 CREATE TABLE cache_versions (
-    community_id     int PRIMARY KEY REFERENCES communities ON DELETE CASCADE,
+    community_id       int PRIMARY KEY REFERENCES communities ON DELETE CASCADE,
     values_version     bigint NOT NULL DEFAULT 1,
     locations_version  bigint NOT NULL DEFAULT 1
 );

@@ -5,7 +5,7 @@ CREATE TABLE profile_aggregations (
     profile_id      uuid NOT NULL,
     calculated_at   timestamptz NOT NULL,
     next_change_at  timestamptz,
-    values_version    bigint NOT NULL,
+    values_version  bigint NOT NULL,
     PRIMARY KEY (community_id, profile_id)
 ) WITH (fillfactor = 85, autovacuum_vacuum_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.05);
 
