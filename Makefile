@@ -50,7 +50,7 @@ trust: $(DEVELOPMENT_INSTALLED)
 	$(BIN)/python -m trust
 
 docs: $(DEVELOPMENT_INSTALLED)
-	$(BIN)/python -m regulars.docsgen.report_pages docs/reports
+	$(BIN)/python -m regulars.docsgen docs
 
 clean:
 	rm -rf $(VENV) build dist .coverage .mypy_cache .pytest_cache .ruff_cache

@@ -1,8 +1,6 @@
-"""The manual's pages of the reports, written from their declarations: `python -m regulars.docsgen.report_pages FOLDER`."""
+"""The pages of the reports, generated from their declarations."""
 
-import sys
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 
 import msgspec
 
@@ -17,17 +15,6 @@ _WRITTEN = "*Written by `make docs` from the declaration of the report.*"
 def render_pages(reports: Sequence[Report] = REPORTS) -> Mapping[str, str]:
     """Every page by the name of its file."""
     return {_INDEX: "".join(_index(reports)), **{f"{each.name}.md": "".join(_page(each)) for each in reports}}
-
-
-def write_pages(folder: Path) -> None:
-    """Writes all pages into a folder, and takes those away that are of no report."""
-    found = render_pages()
-    folder.mkdir(parents=True, exist_ok=True)
-    for file in folder.glob("*.md"):
-        if file.name not in found:
-            file.unlink()
-    for name, text in found.items():
-        (folder / name).write_text(text)
 
 
 def _index(reports: Sequence[Report]) -> Iterator[str]:
@@ -109,7 +96,3 @@ def _example(report: Report, aggregation: Grouping | None) -> Iterator[str]:
     yield f"```json\n{answer}\n```\n"
     if report.format is ReportFormat.RECORDS:
         yield "\nMore rows than a page holds: send its `next_page_info` as `page_info`.\n"
-
-
-if __name__ == "__main__":
-    write_pages(Path(sys.argv[1]))

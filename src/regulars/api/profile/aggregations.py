@@ -267,7 +267,7 @@ ENDPOINTS = (
         resource=VALUES_RESOURCE,
         caller=Caller.MEMBER,
         permit=permits.PROFILE_READ,
-        tag="member",
+        tag="members",
     ),
     Endpoint(
         "GET",
@@ -276,7 +276,7 @@ ENDPOINTS = (
         write_handler=recalculate,
         caller=Caller.MEMBER,
         permit=permits.PROFILE_READ,
-        tag="member",
+        tag="members",
     ),
     *(
         Endpoint(
