@@ -66,7 +66,7 @@ def run_server(data: Path, *arguments: str, **settings: str) -> Iterator[Running
         assert process.stdout is not None
         line = process.stdout.readline()
         assert line.startswith("Regulars is listening at http://"), (data / "stderr").read_text()
-        yield RunningServer(process, line.split()[3].rstrip(","))
+        yield RunningServer(process, line.split()[4].rstrip(","))
     finally:
         if process.poll() is None:
             process.terminate()
