@@ -14,7 +14,7 @@ MODULES = sorted(SOURCE.rglob("*.py"))
 LAYERS = (
     *("clock", "settings", "core", "storage", "auth", "model", "rollups", "facts", "aggregations", "reports"),
     *("query", "geo", "offline", "verify", "ingest", "loading", "jobs", "web", "observability", "api"),
-    *("docsgen", "demo", "bootstrap", "cli"),
+    *("demo", "bootstrap", "cli", "docsgen"),
 )
 MAX_LINES = 420
 VAGUE = {"util", "utils", "helper", "helpers", "common", "misc", "base", "manager", "managers", "stuff"}

@@ -1,18 +1,24 @@
 """Generated pages are up to date, and cover everything that is declared."""
 
 import re
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
+from cyclopts import App
+from cyclopts.argument import Argument
 
 from regulars.api.registry import ENDPOINTS
 from regulars.auth.authorization import Caller
-from regulars.docsgen import pages, profile_api
+from regulars.docsgen import cli_page, pages, profile_api
 from regulars.docsgen.markdown import anchor, table
+from regulars.settings import GROUPS, Settings, variable_name
 from regulars.web.endpoint import Endpoint
 
 DOCS = Path(__file__).parent.parent.parent / "docs"
 PROFILE_API = [each for each in ENDPOINTS if each.caller in (Caller.COMMUNITY, Caller.MEMBER) and each.status < 400]
+COMMANDS = list(cli_page.commands())
+OPTIONS = [(words, each) for words, command in COMMANDS for each in cli_page.arguments(command)]
 
 
 @pytest.mark.parametrize("path", pages.render_all())
@@ -48,3 +54,25 @@ def test_links_within_the_profile_api_page_lead_to_a_heading() -> None:
 def test_a_table_escapes_its_cells_and_is_empty_without_rows() -> None:
     assert table(("a", "b"), [("x|y", "1\n2")]) == "| a | b |\n|---|---|\n| x\\|y | 1 2 |\n\n"
     assert table(("a",), []) == ""
+
+
+@pytest.mark.parametrize("setting", fields(Settings), ids=lambda setting: setting.name)
+def test_every_setting_is_documented_in_a_group(setting: object) -> None:
+    name, metadata = setting.name, setting.metadata  # type: ignore[attr-defined]
+    assert metadata["group"] in GROUPS
+    assert metadata["description"].endswith(".")
+    page = (DOCS / "configuration.md").read_text()
+    assert page.count(f"| `{name}` | `{variable_name(name)}` |") == 1
+
+
+@pytest.mark.parametrize(("words", "command"), COMMANDS, ids=[" ".join(words) for words, _ in COMMANDS])
+def test_every_command_is_documented_with_an_example(words: tuple[str, ...], command: App) -> None:
+    assert "Example: `" in command.help
+    assert f"\n## regulars {' '.join(words)}\n" in (DOCS / "cli.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "option"), OPTIONS, ids=[f"{' '.join(words)} {option.names[0]}" for words, option in OPTIONS]
+)
+def test_every_option_has_a_description(words: tuple[str, ...], option: Argument) -> None:
+    assert (option.parameter.help or "").endswith(".")

@@ -36,7 +36,7 @@ async def scrape(club: Club) -> Scrape:
 def of_endpoint(found: Scrape, path: str) -> dict[tuple[str, str], float]:
     return {
         (labels["method"], labels["status"]): number
-        for labels, number in found.series("regulars_requests_total")
+        for labels, number in found.series("regulars_http_requests_total")
         if labels["path"] == path
     }
 
@@ -58,14 +58,14 @@ async def test_each_answer_is_in_one_bucket_of_its_duration(club: Club) -> None:
     path = "/api/v3/profiles/{id}/aggregations"
     buckets = [
         number
-        for labels, number in found.series("regulars_request_duration_seconds_bucket")
+        for labels, number in found.series("regulars_http_request_duration_seconds_bucket")
         if labels["path"] == path and labels["method"] == "GET"
     ]
     assert len(buckets) == len(metrics.DURATION_BUCKETS) + 1
     assert buckets == sorted(buckets)
     assert buckets[-1] == 3
-    assert found.value("regulars_request_duration_seconds_count", method="GET", path=path) == 3
-    assert 0 < found.value("regulars_request_duration_seconds_sum", method="GET", path=path) < 60
+    assert found.value("regulars_http_request_duration_seconds_count", method="GET", path=path) == 3
+    assert 0 < found.value("regulars_http_request_duration_seconds_sum", method="GET", path=path) < 60
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ async def test_the_process_tells_what_it_holds(club: Club) -> None:
     found = await scrape(club)
     states = {labels["state"]: number for labels, number in found.series("regulars_database_connections")}
     assert states["idle"] + states["used"] == club.database.pool.get_size()
-    assert found.value("regulars_processes") == 1
+    assert found.value("regulars_workers") == 1
     assert found.value("regulars_database_up") == 1
     assert found.value("process_cpu_seconds_total") > 0
     assert found.value("process_resident_memory_bytes") > 10_000_000
@@ -144,8 +144,8 @@ async def test_without_the_database_the_rest_is_told() -> None:
     content, _ = await exporter.exposition()
     found = parse_scrape(content.decode())
     assert found.value("regulars_database_up") == 0
-    assert found.value("regulars_swept_profiles_total") == 7
-    assert found.series("regulars_due_profiles") == []
+    assert found.value("regulars_profiles_refreshed_total") == 7
+    assert found.series("regulars_refresh_backlog_profiles") == []
 
 
 async def test_the_database_is_not_asked_with_every_scrape(club: Club) -> None:

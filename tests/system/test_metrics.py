@@ -36,7 +36,7 @@ def make_profiles(server: ServerProcess, token: str) -> None:
 
 
 def profiles_made(found: Scrape) -> float:
-    return found.value("regulars_requests_total", method="POST", path="/api/v3/profiles", status="201")
+    return found.value("regulars_http_requests_total", method="POST", path="/api/v3/profiles", status="201")
 
 
 async def test_any_process_tells_what_all_have_done(data: Path) -> None:
@@ -45,7 +45,7 @@ async def test_any_process_tells_what_all_have_done(data: Path) -> None:
         make_profiles(server, token)
         scrapes = [scrape(server) for _ in range(SCRAPES)]
         assert [profiles_made(each) for each in scrapes] == [REQUESTS] * SCRAPES
-        assert [each.value("regulars_processes") for each in scrapes] == [2] * SCRAPES
+        assert [each.value("regulars_workers") for each in scrapes] == [2] * SCRAPES
         cpu_seconds = [each.value("process_cpu_seconds_total") for each in scrapes]
         assert cpu_seconds == sorted(cpu_seconds)
 

@@ -126,7 +126,7 @@ def test_pages_of_operations_are_at_their_own_address_alone(
         page = httpx.get(f"http://{operations}{path}", auth=("operations", TOKEN))
         assert (page.status_code, page.headers["x-content-type-options"]) == (200, "nosniff")
     assert (
-        "regulars_requests_total"
+        "regulars_http_requests_total"
         in httpx.get(f"http://{operations}/metrics", headers={"Authorization": f"Bearer {TOKEN}"}).text
     )
 

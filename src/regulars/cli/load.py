@@ -62,7 +62,7 @@ def load_files(
     ] = None,
     common: CommonOptions | None = None,
 ) -> int:
-    """Loads files. Invalid rows are skipped and reported. Loading the same file twice is a no-op.
+    """Loads rows of an entity from files. Invalid rows are skipped and reported. Loading the same file twice is a no-op.
 
     Example: `regulars load transactions sales.csv.gz --community cdnow --errors-file rejected.csv`
     """

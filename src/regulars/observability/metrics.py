@@ -81,17 +81,17 @@ def request_metrics(routes: Sequence[tuple[str, str]]) -> tuple[MetricSpec, Metr
     """The counter and the duration histogram of requests to these routes, each a method and a path."""
     return (
         MetricSpec(
-            "regulars_requests",
+            "regulars_http_requests",
             MetricType.COUNTER,
-            "Requests answered.",
+            "HTTP requests.",
             ("method", "path", "status"),
             tuple((*route, str(status)) for route in routes for status in HTTP_STATUSES),
             is_shown_at_zero=False,
         ),
         MetricSpec(
-            "regulars_request_duration_seconds",
+            "regulars_http_request_duration_seconds",
             MetricType.HISTOGRAM,
-            "Time from a request to its response.",
+            "Time from the start of a request to its response.",
             ("method", "path"),
             tuple(routes),
             is_shown_at_zero=False,
@@ -102,12 +102,12 @@ def request_metrics(routes: Sequence[tuple[str, str]]) -> tuple[MetricSpec, Metr
 TRANSACTION_BATCHES = MetricSpec(
     "regulars_transaction_batches",
     MetricType.COUNTER,
-    "Batches of transactions committed, each in one database transaction.",
+    "Committed batches of transactions, each in one database transaction.",
 )
 TRANSACTION_ROWS = MetricSpec(
     "regulars_transaction_rows",
     MetricType.COUNTER,
-    "Transactions in these batches, by what became of them.",
+    "Transactions in these batches, by outcome.",
     ("outcome",),
     (("accepted",), ("unchanged",), ("rejected",)),
 )
@@ -119,7 +119,7 @@ def import_rows_metric() -> MetricSpec:
     return MetricSpec(
         IMPORT_ROWS,
         MetricType.COUNTER,
-        "Rows of imports over HTTP, by what became of them.",
+        "Rows of imports over HTTP, by outcome.",
         ("entity", "outcome"),
         tuple(
             (fact_type.name, outcome)
@@ -132,37 +132,37 @@ def import_rows_metric() -> MetricSpec:
 PROVIDER_EVENTS = MetricSpec(
     "regulars_provider_events",
     MetricType.COUNTER,
-    "Events of sendings that providers have told, by what became of them.",
+    "Events of sendings reported by webhooks of providers, by outcome.",
     ("provider", "outcome"),
     tuple((provider.name, outcome) for provider in PROVIDERS for outcome in EVENT_OUTCOMES),
 )
 PROFILES_REFRESHED = MetricSpec(
-    "regulars_swept_profiles", MetricType.COUNTER, "Profiles whose values the sweep computed again."
+    "regulars_profiles_refreshed", MetricType.COUNTER, "Profiles whose outdated values were refreshed."
 )
 DATABASE_CONNECTIONS = MetricSpec(
     "regulars_database_connections",
     MetricType.GAUGE,
-    "Connections to the database, of all processes.",
+    "Database connections of all workers.",
     ("state",),
     (("used",), ("idle",)),
 )
-WORKERS = MetricSpec("regulars_processes", MetricType.GAUGE, "Processes that answer requests.")
+WORKERS = MetricSpec("regulars_workers", MetricType.GAUGE, "Worker processes.")
 CPU_SECONDS = MetricSpec(
     "process_cpu_seconds",
     MetricType.COUNTER,
-    "CPU time, user and system, of all these processes.",
+    "User and system CPU time of all workers.",
     is_shown_at_zero=False,
 )
 RESIDENT_MEMORY = MetricSpec(
-    "process_resident_memory_bytes", MetricType.GAUGE, "Resident memory of all these processes.", is_shown_at_zero=False
+    "process_resident_memory_bytes", MetricType.GAUGE, "Resident memory of all workers.", is_shown_at_zero=False
 )
 OPEN_FILES = MetricSpec(
-    "process_open_fds", MetricType.GAUGE, "Open file descriptors of all these processes.", is_shown_at_zero=False
+    "process_open_fds", MetricType.GAUGE, "Open file descriptors of all workers.", is_shown_at_zero=False
 )
 START_TIME = MetricSpec(
     "process_start_time_seconds",
     MetricType.GAUGE,
-    "When the oldest of these processes started, as a Unix time.",
+    "Start time of the oldest worker, as a Unix timestamp.",
     combine=min,
     is_shown_at_zero=False,
 )
@@ -176,14 +176,14 @@ def process_metrics() -> tuple[MetricSpec, ...]:
     )
 
 
-DATABASE_UP = MetricSpec("regulars_database_up", MetricType.GAUGE, "1 if the database answers, else 0.")
+DATABASE_UP = MetricSpec("regulars_database_up", MetricType.GAUGE, "1 if the database is available, otherwise 0.")
 REFRESH_BACKLOG = MetricSpec(
-    "regulars_due_profiles",
+    "regulars_refresh_backlog_profiles",
     MetricType.GAUGE,
-    "Profiles whose values wait for the sweep; at most 10,000 are counted in a community for each reason.",
+    "Profiles whose values are outdated; at most 10,000 are counted per community and reason.",
 )
 REFRESH_LAG = MetricSpec(
-    "regulars_oldest_due_seconds", MetricType.GAUGE, "How long the longest waiting of them has been due by the clock."
+    "regulars_refresh_lag_seconds", MetricType.GAUGE, "Time since the oldest of these values became outdated."
 )
 
 DATABASE_METRICS = (DATABASE_UP, REFRESH_BACKLOG, REFRESH_LAG)
