@@ -45,7 +45,8 @@ def compute_values(
     engine: Annotated[Literal["duckdb", "spark"], Parameter(help="One machine, or many.")] = "duckdb",
     master: Annotated[str | None, Parameter(help="Spark's, such as spark://host:7077; else all cores here.")] = None,
     for_loading: Annotated[
-        bool, Parameter(negative="", help="Add what `regulars load --values` needs to take the values over.")
+        bool,
+        Parameter(negative="", help="Add what `regulars load --precomputed-values` needs to take the values over."),
     ] = False,
     column: Annotated[
         tuple[str, ...], Parameter(negative="", help="What a column is called: profile=customer_id, profiles.x=y.")

@@ -45,7 +45,7 @@ def compute(
     only what they need is read, checked and computed; profile_id and calculated_at always come with them.
     Times without an offset are local: of the row's zone, else of its location's, else of `timezone`. Money is in
     `currency`, exact.
-    `for_loading` adds when values change and evidence of their facts, by which `regulars load --values` takes them.
+    `for_loading` adds when values change and evidence of their facts, by which `regulars load --precomputed-values` takes them.
     Gives an Arrow table, or a Spark DataFrame with engine "spark"; None where `output` names a file to write.
     Raises InvalidInputError where something can't be computed from, with the table, the column and what to do.
     """
