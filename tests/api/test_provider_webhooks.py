@@ -209,7 +209,7 @@ async def test_a_key_is_shown_nowhere(provided: ProviderClient) -> None:
     async with provided.club.database.read_transaction(provided.club.community.id) as scope:
         (found,) = await providers.list_all(scope)
     assert SIGNING_KEY not in repr(found)
-    assert replace(found, keys=()).provider == "mailgun"
+    assert replace(found, signing_keys=()).provider == "mailgun"
 
 
 async def test_of_a_member_who_was_forgotten_nothing_comes_back_and_of_one_who_was_merged_it_goes_on(

@@ -96,7 +96,7 @@ class Internet:
         self.requested.append(url)
         await asyncio.sleep(0)
         if url not in self.pages:
-            raise UpstreamUnavailableError(f"{url} does not answer.")
+            raise UpstreamUnavailableError(f"{url} does not respond.")
         return self.pages[url]
 
 

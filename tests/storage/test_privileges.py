@@ -97,7 +97,7 @@ async def test_tables_that_communities_share_are_not_the_app_s_to_change(databas
     assert {name: verbs for name, verbs in may.items() if verbs and not name.startswith("procrastinate_")} == {
         "communities": {"INSERT"},
         "organizations": {"INSERT"},
-        "provider_tokens": {"INSERT", "UPDATE", "DELETE"},
+        "webhook_replay_guard": {"INSERT", "UPDATE", "DELETE"},
         "rate_limits": {"INSERT", "UPDATE"},
         "signing_keys": {"INSERT"},
     }

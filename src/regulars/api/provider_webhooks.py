@@ -69,7 +69,7 @@ async def _handle(app: AppContext, endpoint: Endpoint, provider: Provider, reque
     authorize(endpoint.access, principal, request.path_params)
     if content.notice:
         return Response(encode({"message": content.notice}), media_type="application/json")
-    work = partial(handle, provider=provider, setup=config, content=content)
+    work = partial(handle, provider=provider, config=config, webhook=content)
     result = await commit(app.database, community_id, work)
     request.app.state.metrics_exporter.observe_provider_events(provider.name, result.counts)
     status = provider.rejection_status if result.is_all_rejected else 200

@@ -72,7 +72,7 @@ def set_(
 
     run_with_database(common, work)
     print(
-        f"{vendor.title} is set up for {community} with {format_count(len(setup.keys), 'key')}: "
+        f"{vendor.title} is set up for {community} with {format_count(len(setup.signing_keys), 'key')}: "
         f"configure {_path(name, community)} as its webhook."
     )
     return 0
@@ -140,8 +140,8 @@ def list_(
         [
             club.slug,
             setup.provider,
-            " ".join(hashlib.sha256(key.encode()).hexdigest()[:8] for key in setup.keys),
-            " ".join((setup.sending_name, setup.profile_name, setup.dispatch_name)),
+            " ".join(hashlib.sha256(key.encode()).hexdigest()[:8] for key in setup.signing_keys),
+            " ".join((setup.sending_field, setup.profile_field, setup.dispatch_field)),
             setup.url or _path(setup.provider, club.slug),
             "" if setup.updated_at is None else timestamps.format_timestamp(setup.updated_at),
         ]

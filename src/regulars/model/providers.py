@@ -1,4 +1,4 @@
-"""Providers of mail and SMS as a community has set them up: how they sign, and how messages name what they are."""
+"""Configuration of a community's e-mail and SMS providers: their signing keys, and the fields of their payloads."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -7,76 +7,78 @@ from typing import Any
 from regulars.storage.database import Scope
 
 SENDING_FIELD, PROFILE_FIELD, DISPATCH_FIELD = "regulars_sending", "regulars_profile", "regulars_dispatch"
-"""What messages name their sending, recipient and dispatch by, unless another name is set."""
+"""Default names of the custom fields that carry the ids of sending, recipient and dispatch."""
 
 MAX_FIELD_LENGTH = 100
-"""Most characters of a name that messages carry."""
+"""Most characters of the name of a custom field."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProviderConfig:
-    """How a community has set a provider up.
+    """A provider as a community has configured it.
 
-    Any of `keys` is enough to know what is the provider's own. `sending_name`, `profile_name` and `dispatch_name` are
-    what its messages name their sending, recipient and dispatch by; `url` is the address that it calls, where that is
-    not the one that a request shows.
+    A webhook must be signed by any of `signing_keys`. `sending_field`, `profile_field` and `dispatch_field` name the
+    custom fields of messages with the ids of sending, recipient and dispatch. `url` is the address that the provider
+    calls, if a proxy hides it from the request.
     """
 
     provider: str
-    keys: tuple[str, ...] = field(repr=False)
-    sending_name: str = SENDING_FIELD
-    profile_name: str = PROFILE_FIELD
-    dispatch_name: str = DISPATCH_FIELD
+    signing_keys: tuple[str, ...] = field(repr=False)
+    sending_field: str = SENDING_FIELD
+    profile_field: str = PROFILE_FIELD
+    dispatch_field: str = DISPATCH_FIELD
     url: str | None = None
     updated_at: datetime | None = None
 
 
-_COLUMNS = "provider, keys, sending_name, profile_name, dispatch_name, url, updated_at"
+_COLUMNS = "provider, signing_keys, sending_field, profile_field, dispatch_field, url, updated_at"
 
-_PUT = """
+_UPSERT = """
 INSERT INTO providers (
-    community_id, provider, keys, sending_name, profile_name, dispatch_name, url, created_at, updated_at
+    community_id, provider, signing_keys, sending_field, profile_field, dispatch_field, url, created_at, updated_at
 )
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8)
 ON CONFLICT (community_id, provider) DO UPDATE
-SET keys = excluded.keys,
-    sending_name = excluded.sending_name,
-    profile_name = excluded.profile_name,
-    dispatch_name = excluded.dispatch_name,
+SET signing_keys = excluded.signing_keys,
+    sending_field = excluded.sending_field,
+    profile_field = excluded.profile_field,
+    dispatch_field = excluded.dispatch_field,
     url = excluded.url,
     updated_at = excluded.updated_at
 """
 
 
-async def upsert(scope: Scope, setup: ProviderConfig) -> None:
-    """Sets a provider up, in place of what was set for it before."""
-    names = (setup.sending_name, setup.profile_name, setup.dispatch_name)
-    await scope.execute(_PUT, scope.community_id, setup.provider, list(setup.keys), *names, setup.url, scope.now)
+async def upsert(scope: Scope, config: ProviderConfig) -> None:
+    """Creates or replaces the configuration of a provider."""
+    fields = (config.sending_field, config.profile_field, config.dispatch_field)
+    await scope.execute(
+        _UPSERT, scope.community_id, config.provider, list(config.signing_keys), *fields, config.url, scope.now
+    )
 
 
 async def get(scope: Scope, provider: str) -> ProviderConfig | None:
-    """How a provider is set up; None where it is not."""
+    """The configuration of a provider; None if there is none."""
     row = await scope.fetchrow(
         f"SELECT {_COLUMNS} FROM providers WHERE community_id = $1 AND provider = $2", scope.community_id, provider
     )
-    return None if row is None else _setup(row)
+    return None if row is None else _config(row)
 
 
 async def list_all(scope: Scope) -> list[ProviderConfig]:
-    """All that are set up, by name."""
+    """The configurations of all providers, ordered by name."""
     rows = await scope.fetch(
         f"SELECT {_COLUMNS} FROM providers WHERE community_id = $1 ORDER BY provider", scope.community_id
     )
-    return [_setup(row) for row in rows]
+    return [_config(row) for row in rows]
 
 
 async def delete(scope: Scope, provider: str) -> bool:
-    """Takes a provider and its keys away; gives False where it was not set up."""
+    """Deletes the configuration of a provider with its keys; returns False if there is none."""
     status = await scope.execute(
         "DELETE FROM providers WHERE community_id = $1 AND provider = $2", scope.community_id, provider
     )
     return status == "DELETE 1"
 
 
-def _setup(row: Any) -> ProviderConfig:
-    return ProviderConfig(**{**row, "keys": tuple(row["keys"])})
+def _config(row: Any) -> ProviderConfig:
+    return ProviderConfig(**{**row, "signing_keys": tuple(row["signing_keys"])})

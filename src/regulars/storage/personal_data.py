@@ -354,9 +354,9 @@ SYSTEM = (
     TableErasure("sending_zones", impersonal_columns="community_id zone"),
     TableErasure("link_zones", impersonal_columns="community_id zone"),
     TableErasure("offer_zones", impersonal_columns="community_id zone"),
-    TableErasure("providers", impersonal_columns="community_id provider keys sending_name profile_name dispatch_name url created_at "
+    TableErasure("providers", impersonal_columns="community_id provider signing_keys sending_field profile_field dispatch_field url created_at "
           "updated_at"),
-    TableErasure("provider_tokens", impersonal_columns="provider key token content at"),
+    TableErasure("webhook_replay_guard", impersonal_columns="provider key_hash token_hash body_hash seen_at"),
     TableErasure("rate_limits", impersonal_columns="organization_id customer_id kind tokens is_allowed refilled_at leases"),
     TableErasure("signing_keys", impersonal_columns="id purpose secret created_at"),
     # Jobs take a time and nothing else: a job about a member would have the id among its arguments.

@@ -21,7 +21,7 @@ TABLES: Mapping[str, frozenset[str]] = {
     "tokens": _APPENDED,
     "signing_keys": _APPENDED,
     "rate_limits": _UPDATED,
-    "provider_tokens": _CHANGED,
+    "webhook_replay_guard": _CHANGED,
     "procrastinate_events": _UPDATED,
     "procrastinate_jobs": _CHANGED,
     "procrastinate_periodic_defers": _CHANGED,

@@ -82,10 +82,10 @@ async def test_what_is_there_is_given(own: tuple[str, ssl.SSLContext]) -> None:
 @pytest.mark.parametrize(
     ("path", "says"),
     [
-        ("large", "answers with more than"),
-        ("moved", "answers 302"),
-        ("broken", "answers 500"),
-        ("nowhere", "answers 404"),
+        ("large", "responds with more than"),
+        ("moved", "responds with status 302"),
+        ("broken", "responds with status 500"),
+        ("nowhere", "responds with status 404"),
     ],
 )
 async def test_what_is_too_large_moved_or_broken_is_out_of_reach(
@@ -132,7 +132,7 @@ async def test_failed_fetches_are_retried_after_a_while_and_bounded() -> None:
             await known.certificate(address)
         return str(raised.value)
 
-    for says in ("does not answer.", "It is tried again within 10 seconds."):
+    for says in ("does not respond.", "It is not fetched again for 10 seconds."):
         assert [says in each for each in await asyncio.gather(*(refused(CERTIFICATE_URL) for _ in range(5)))] == [
             True
         ] * 5

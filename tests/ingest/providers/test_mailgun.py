@@ -81,7 +81,7 @@ async def test_a_dispatch_may_be_named(mailgun: ProviderClient) -> None:
 async def test_other_names_can_be_set(provider_client: ProviderClient, load: FileLoader) -> None:
     await load.profiles("C1")
     await provider_client.set_up(
-        "mailgun", SIGNING_KEY, sending_name="campaign", profile_name="member", dispatch_name="mail"
+        "mailgun", SIGNING_KEY, sending_field="campaign", profile_field="member", dispatch_field="mail"
     )
     variables = {"campaign": 12, "member": "C1", "mail": "x", "regulars_sending": "other"}
     answer = await provider_client.mailgun(provider_client.mailgun_event("opened", **{"user-variables": variables}))
@@ -121,7 +121,7 @@ async def test_a_token_that_comes_with_another_event_is_refused(mailgun: Provide
     answer = await mailgun.mailgun(mailgun.mailgun_event("opened"), token="t")
     assert (answer.status_code, answer.json()["errors"]) == (
         406,
-        {"signature.token": ["came before with another event: this is a replay"]},
+        {"signature.token": ["was used with another event: this request is a replay"]},
     )
     assert await mailgun.stored_events() == [("autumn", "delivered", None)]
 
@@ -144,7 +144,9 @@ async def test_a_token_is_kept_as_long_as_it_may_come(mailgun: ProviderClient) -
 async def used(provider_client: ProviderClient, key: str) -> int:
     """How many tokens of a key are kept."""
     async with provider_client.club.database.unscoped_connection() as connection:
-        found: int = await connection.fetchval("SELECT count(*) FROM provider_tokens WHERE key = $1", hash_key(key))
+        found: int = await connection.fetchval(
+            "SELECT count(*) FROM webhook_replay_guard WHERE key_hash = $1", hash_key(key)
+        )
         return found
 
 
@@ -192,16 +194,16 @@ async def test_a_token_that_two_keys_have_signed_is_used_for_both(mailgun: Provi
 
 async def test_what_another_key_has_signed_is_refused(mailgun: ProviderClient) -> None:
     answer = await mailgun.mailgun(mailgun.mailgun_event("opened"), key="key-fedcba9876543210")
-    assert status_and_message(answer) == (401, "The signature is not by a key that is set for Mailgun.")
+    assert status_and_message(answer) == (401, "The signature does not match any key that is set for Mailgun.")
     assert await mailgun.stored_events() == []
 
 
 @pytest.mark.parametrize(
     ("signed_at", "says"),
     [
-        (1_793_491_200 - 25 * 3600 - 1, "signed more than 25 hours ago"),
-        (1_793_491_200 + 301, "more than 5 minutes ahead"),
-        ("soon", "no Unix time"),
+        (1_793_491_200 - 25 * 3600 - 1, "more than 25 hours old"),
+        (1_793_491_200 + 301, "more than 5 minutes in the future"),
+        ("soon", "not a Unix time"),
     ],
 )
 async def test_a_replay_and_a_wrong_clock_are_refused(mailgun: ProviderClient, signed_at: int | str, says: str) -> None:

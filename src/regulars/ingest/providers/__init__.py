@@ -1,1 +1,1 @@
-"""What providers of mail and SMS tell by webhooks: a declaration each, from a signed request to events of sendings."""
+"""Providers of e-mail and SMS that report events by webhooks: each is a declaration with a parser of signed requests."""

@@ -1,4 +1,4 @@
-"""Takes what a provider tells: each event to ours, and all of a request into the store at once."""
+"""Handles a verified webhook: maps the provider's events to ours and writes all of a request together."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,78 +13,80 @@ from regulars.model.providers import ProviderConfig
 from regulars.model.unit_of_work import UnitOfWork
 
 EVENT_OUTCOMES = ("accepted", "unchanged", "ignored", "automated", "no_sending", "rejected")
-"""What can become of an event: kept; there already; of a kind that is none of ours; not done by a member; of a message
-that names no sending; wrong.
+"""Outcomes of an event: stored; stored before; of a type that is not recorded; caused by a machine instead of a member; of
+a message that names no sending; invalid.
 """
 
 
 @dataclass(slots=True)
 class WebhookResult:
-    """How many events came to what, and why those that were rejected were, by their place from 0."""
+    """The number of events by outcome, and the errors of rejected events by index."""
 
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(EVENT_OUTCOMES, 0))
     rejections: dict[int, ValidationError] = field(default_factory=dict)
 
-    def add(self, place: int, outcome: str | ValidationError) -> None:
-        """Counts what became of one."""
+    def add(self, index: int, outcome: str | ValidationError) -> None:
+        """Counts the outcome of one event."""
         if isinstance(outcome, ValidationError):
-            self.rejections[place] = outcome
+            self.rejections[index] = outcome
         self.counts["rejected" if isinstance(outcome, ValidationError) else outcome] += 1
 
     @property
     def is_all_rejected(self) -> bool:
-        """Whether nothing could be taken of what was told."""
+        """Whether there were events and all were rejected."""
         return 0 < len(self.rejections) == sum(self.counts.values())
 
 
-async def handle(uow: UnitOfWork, provider: Provider, setup: ProviderConfig, content: ParsedWebhook) -> WebhookResult:
-    """Writes the events that are good, as one set, and says what became of each.
+async def handle(uow: UnitOfWork, provider: Provider, config: ProviderConfig, webhook: ParsedWebhook) -> WebhookResult:
+    """Writes the valid events of a webhook and returns the outcomes of all.
 
-    Raises Refused where a token came before with another event.
+    Raises ValidationError if the webhook's token was used with another event.
     """
-    if content.token is not None:
-        await replay_guard.consume(uow, provider.name, content.token)
-    found = [_row(each, provider, setup, uow.community.timezone) for each in content.events]
-    rows = [each for each in found if isinstance(each, SendingEventRow)]
+    if webhook.token is not None:
+        await replay_guard.consume(uow, provider.name, webhook.token)
+    events = [_validate(each, provider, config, uow.community.timezone) for each in webhook.events]
+    rows = [each for each in events if isinstance(each, SendingEventRow)]
     written = iter(await sending_events.write_many(uow, rows) if rows else ())
-    taken = WebhookResult()
-    for place, each in enumerate(found):
-        outcome = next(written) if isinstance(each, SendingEventRow) else each
-        taken.add(place, _in_their_words(outcome, provider, setup) if isinstance(outcome, ValidationError) else outcome)
-    return taken
+    result = WebhookResult()
+    for index, event in enumerate(events):
+        outcome = next(written) if isinstance(event, SendingEventRow) else event
+        if isinstance(outcome, ValidationError):
+            outcome = _with_provider_paths(outcome, provider, config)
+        result.add(index, outcome)
+    return result
 
 
-def _row(
-    told: ProviderEvent | ValidationError, provider: Provider, setup: ProviderConfig, zone: str
+def _validate(
+    event: ProviderEvent | ValidationError, provider: Provider, config: ProviderConfig, timezone: str
 ) -> SendingEventRow | ValidationError | str:
-    """An event of ours that was checked, or what became of it."""
-    if isinstance(told, ValidationError):
-        return told
-    event = provider.event_types.get(told.kind)
-    if event is None:
+    """The event as a row of ours, or its outcome if there is none."""
+    if isinstance(event, ValidationError):
+        return event
+    event_type = provider.event_types.get(event.kind)
+    if event_type is None:
         return "ignored"
-    if told.is_automated:
+    if event.is_automated:
         return "automated"
     try:
-        sending = _named(told.custom_fields, setup.sending_name)
+        sending = _custom_field(event.custom_fields, config.sending_field)
         if sending is None:
             return "no_sending"
-        given = SendingEventIn(
-            external_id=told.id,
+        row = SendingEventIn(
+            external_id=event.id,
             sending=sending,
-            dispatch=_named(told.custom_fields, setup.dispatch_name) or told.message_id,
-            profile=_named(told.custom_fields, setup.profile_name),
-            event=event,
-            at=None if told.at is None else told.at.isoformat(),
+            dispatch=_custom_field(event.custom_fields, config.dispatch_field) or event.message_id,
+            profile=_custom_field(event.custom_fields, config.profile_field),
+            event=event_type,
+            at=None if event.at is None else event.at.isoformat(),
         )
-        return sending_events.validate(given, zone)
-    except ValidationError as refused:
-        return refused
+        return sending_events.validate(row, timezone)
+    except ValidationError as error:
+        return error
 
 
-def _named(named: Mapping[str, Any], name: str) -> str | None:
-    """What a sender gave under a name; an empty text is nothing. Raises Refused for what is no text and no number."""
-    value = named.get(name)
+def _custom_field(fields: Mapping[str, Any], name: str) -> str | None:
+    """A custom field as text; None if it is absent or empty. Raises ValidationError if it is neither text nor integer."""
+    value = fields.get(name)
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, str | int):
@@ -92,8 +94,8 @@ def _named(named: Mapping[str, Any], name: str) -> str | None:
     return str(value) or None
 
 
-def _in_their_words(refused: ValidationError, provider: Provider, setup: ProviderConfig) -> ValidationError:
-    """A refusal by the paths that the provider's fields have."""
-    names = {"sending": setup.sending_name, "profile": setup.profile_name, "dispatch": setup.dispatch_name}
-    paths = {**names, **provider.field_paths}
-    return ValidationError({paths.get(path, path): text for path, text in refused.errors.items()})
+def _with_provider_paths(error: ValidationError, provider: Provider, config: ProviderConfig) -> ValidationError:
+    """The error with the paths of the provider's fields instead of ours."""
+    custom = {"sending": config.sending_field, "profile": config.profile_field, "dispatch": config.dispatch_field}
+    paths = {**custom, **provider.field_paths}
+    return ValidationError({paths.get(path, path): text for path, text in error.errors.items()})

@@ -1,4 +1,4 @@
-"""What providers keep at addresses of their own, asked for over HTTPS: certificates, and links that confirm."""
+"""Fetches certificates and confirmation links of providers over HTTPS."""
 
 import asyncio
 import ssl
@@ -11,13 +11,13 @@ from urllib import error, request
 from cryptography import x509
 
 TIMEOUT_SECONDS = 5.0
-"""How long an answer may take."""
+"""Timeout of a request."""
 
 MAX_RESPONSE_BYTES = 64 * 1024
-"""Most bytes of an answer."""
+"""Longest accepted response."""
 
 MAX_CACHED_CERTIFICATES = 16
-"""Most certificates that are kept; the oldest goes first."""
+"""Most cached certificates; the oldest is evicted first."""
 
 FAILURE_TTL_SECONDS = 10.0
 """How long an address that failed is not fetched again."""
@@ -26,50 +26,50 @@ MAX_FAILURES = 10
 """Most addresses that are being fetched or that failed within FAILURE_SECONDS."""
 
 Fetch = Callable[[str], Awaitable[bytes]]
-"""Gives what is at an address. Raises UpstreamUnavailableError."""
+"""Returns the content at an address. Raises UpstreamUnavailableError."""
 
 
 class UpstreamUnavailableError(Exception):
-    """What is needed from elsewhere can't be had now; later it may."""
+    """An address of a provider can't be fetched now."""
 
 
 class _NoRedirects(request.HTTPRedirectHandler):
-    """Stays at the address that was checked."""
+    """Rejects redirects, because only the original address was validated."""
 
-    def redirect_request(self, *given: Any) -> None:
+    def redirect_request(self, *arguments: Any) -> None:
         return None
 
 
-def _got(url: str, context: ssl.SSLContext) -> bytes:
-    # What is told of it is logged, and a query may hold a token.
-    told = url.partition("?")[0]
+def _fetch(url: str, context: ssl.SSLContext) -> bytes:
+    # Error messages are logged, and a query may hold a token.
+    address = url.partition("?")[0]
     opener = request.build_opener(_NoRedirects, request.HTTPSHandler(context=context))
     try:
-        with opener.open(url, timeout=TIMEOUT_SECONDS) as answer:
-            content: bytes = answer.read(MAX_RESPONSE_BYTES + 1)
-    except error.HTTPError as answered:
-        answered.close()
-        raise UpstreamUnavailableError(f"{told} answers {answered.code}.") from None
-    except (OSError, ValueError) as failed:
-        raise UpstreamUnavailableError(f"{told} does not answer: {failed}.") from None
+        with opener.open(url, timeout=TIMEOUT_SECONDS) as response:
+            content: bytes = response.read(MAX_RESPONSE_BYTES + 1)
+    except error.HTTPError as http_error:
+        http_error.close()
+        raise UpstreamUnavailableError(f"{address} responds with status {http_error.code}.") from None
+    except (OSError, ValueError) as failure:
+        raise UpstreamUnavailableError(f"{address} does not respond: {failure}.") from None
     if len(content) > MAX_RESPONSE_BYTES:
-        raise UpstreamUnavailableError(f"{told} answers with more than {MAX_RESPONSE_BYTES} bytes.")
+        raise UpstreamUnavailableError(f"{address} responds with more than {MAX_RESPONSE_BYTES} bytes.")
     return content
 
 
 async def fetch_https(url: str, context: ssl.SSLContext | None = None) -> bytes:
-    """What is at an address over HTTPS, by way of the environment's proxy if it names one; redirects are not followed.
+    """Fetches an address over HTTPS, through the proxy of the environment if there is one, without redirects.
 
-    `context` says whom to trust, by default whom the system trusts. Raises UpstreamUnavailableError.
+    `context` holds the trusted authorities, by default those of the system. Raises UpstreamUnavailableError.
     """
-    return await asyncio.to_thread(partial(_got, url, context or ssl.create_default_context()))
+    return await asyncio.to_thread(partial(_fetch, url, context or ssl.create_default_context()))
 
 
 class HttpsClient:
     """Fetches and caches certificates for one process.
 
-    Anyone may send a message that names a certificate, so failed fetches are bounded: a failure is remembered for
-    FAILURE_SECONDS, and while MAX_FAILURES are remembered nothing new is fetched.
+    Anyone may send a message that names a certificate, so failures are limited: an address that failed is not fetched
+    again for FAILURE_TTL_SECONDS, and after MAX_FAILURES within that time no new address is fetched.
     """
 
     def __init__(self, fetch: Fetch = fetch_https, clock: Callable[[], float] = time.monotonic) -> None:
@@ -84,43 +84,43 @@ class HttpsClient:
         if url in self._certificates:
             return self._certificates[url]
         if url not in self._fetching:
-            self._require_untried(url)
-            self._fetching[url] = asyncio.create_task(self._fetched(url))
-        # A cancelled request does not cancel the fetch that others wait for.
-        found = await asyncio.shield(self._fetching[url])
-        if isinstance(found, UpstreamUnavailableError):
-            raise UpstreamUnavailableError(str(found))
-        return found
+            self._require_no_recent_failure(url)
+            self._fetching[url] = asyncio.create_task(self._fetch_certificate(url))
+        # A cancelled request does not cancel a fetch that other requests wait for.
+        result = await asyncio.shield(self._fetching[url])
+        if isinstance(result, UpstreamUnavailableError):
+            raise UpstreamUnavailableError(str(result))
+        return result
 
-    def _require_untried(self, url: str) -> None:
+    def _require_no_recent_failure(self, url: str) -> None:
         now = self._clock()
         self._failures = {each: failure for each, failure in self._failures.items() if now < failure[0]}
         if url in self._failures:
             raise UpstreamUnavailableError(
-                f"{self._failures[url][1]} It is tried again within {FAILURE_TTL_SECONDS:.0f} seconds."
+                f"{self._failures[url][1]} It is not fetched again for {FAILURE_TTL_SECONDS:.0f} seconds."
             )
         if len(self._failures) + len(self._fetching) >= MAX_FAILURES:
             raise UpstreamUnavailableError(
                 f"{url} is not fetched now: too many certificates could not be fetched recently."
             )
 
-    async def _fetched(self, url: str) -> x509.Certificate | UpstreamUnavailableError:
+    async def _fetch_certificate(self, url: str) -> x509.Certificate | UpstreamUnavailableError:
         try:
-            found = _certificate(url, await self.fetch(url))
+            certificate = _parse_certificate(url, await self.fetch(url))
         except UpstreamUnavailableError as error:
             self._failures[url] = self._clock() + FAILURE_TTL_SECONDS, error
             return error
         else:
             while len(self._certificates) >= MAX_CACHED_CERTIFICATES:
                 del self._certificates[next(iter(self._certificates))]
-            self._certificates[url] = found
-            return found
+            self._certificates[url] = certificate
+            return certificate
         finally:
             del self._fetching[url]
 
 
-def _certificate(url: str, content: bytes) -> x509.Certificate:
+def _parse_certificate(url: str, content: bytes) -> x509.Certificate:
     try:
         return x509.load_pem_x509_certificate(content)
     except ValueError:
-        raise UpstreamUnavailableError(f"{url} is no certificate.") from None
+        raise UpstreamUnavailableError(f"{url} is not a certificate.") from None

@@ -1,4 +1,4 @@
-"""Mailgun: an event at a time, whose time and token are signed by HMAC, and not the event.
+"""Mailgun: one event per request. An HMAC signs a time and a token, not the event.
 
 https://documentation.mailgun.com/docs/mailgun/user-manual/webhooks/securing-webhooks
 """
@@ -36,7 +36,7 @@ EVENT_TYPES = {
     "unsubscribed": "unsubscribed",
     "complained": "complained",
 }
-"""`failed` is told apart by its severity, and by whether Mailgun tried at all."""
+"""`failed` is subdivided by severity, and by whether Mailgun tried to deliver."""
 
 MIN_KEY_LENGTH = 16
 
@@ -78,7 +78,7 @@ class _Event(msgspec.Struct, frozen=True, rename={"variables": "user-variables",
 
     @property
     def kind(self) -> str:
-        """Its kind as EVENTS has it."""
+        """The key in EVENT_TYPES."""
         if self.event != "failed":
             return self.event
         is_suppressed = (self.reason or "").startswith("suppress-")
@@ -86,31 +86,32 @@ class _Event(msgspec.Struct, frozen=True, rename={"variables": "user-variables",
 
     @property
     def message_id(self) -> str | None:
-        """The message to one recipient: those of a batch have one id together."""
-        found = self.message and self.message.headers and self.message.headers.message_id
-        return f"{found} {(self.recipient or '').lower()}" if found else None
+        """The id of the message to one recipient; all messages of a batch share the message-id header."""
+        message_id = self.message and self.message.headers and self.message.headers.message_id
+        return f"{message_id} {(self.recipient or '').lower()}" if message_id else None
 
 
-def _checked_key(text: str) -> str:
+def _validate_key(text: str) -> str:
     if len(text) < MIN_KEY_LENGTH or not text.isascii() or not text.isprintable():
         raise ValueError("must be the HTTP webhook signing key, as Mailgun shows it")
     return text
 
 
-def _signed_by(key: str, given: _Signature) -> bool:
-    wanted = hmac.new(key.encode(), f"{given.timestamp}{given.token}".encode(), hashlib.sha256).hexdigest().encode()
-    # Of a subaccount's event, the account that it belongs to signs too.
-    return any(hmac.compare_digest(wanted, each.encode()) for each in (given.signature, given.parent or ""))
+def _is_signed_by(key: str, signature: _Signature) -> bool:
+    message = f"{signature.timestamp}{signature.token}".encode()
+    expected = hmac.new(key.encode(), message, hashlib.sha256).hexdigest().encode()
+    # The parent account also signs an event of a subaccount.
+    return any(hmac.compare_digest(expected, each.encode()) for each in (signature.signature, signature.parent or ""))
 
 
-async def _read(delivery: WebhookRequest, setup: ProviderConfig, outside: HttpsClient) -> ParsedWebhook:
-    body = decode_body(delivery.body, _Body)
-    keys = tuple(key for key in setup.keys if _signed_by(key, body.signature))
+async def _parse(request: WebhookRequest, config: ProviderConfig, client: HttpsClient) -> ParsedWebhook:
+    body = decode_body(request.body, _Body)
+    keys = tuple(key for key in config.signing_keys if _is_signed_by(key, body.signature))
     if not keys:
-        raise UntrustedRequestError("The signature is not by a key that is set for Mailgun.")
-    check_age(parse_signature_time(str(body.signature.timestamp)), delivery.received_at)
+        raise UntrustedRequestError("The signature does not match any key that is set for Mailgun.")
+    check_age(parse_signature_time(str(body.signature.timestamp)), request.received_at)
     event = decode(body.data, _Event)
-    told = ProviderEvent(
+    provider_event = ProviderEvent(
         event.id,
         event.kind,
         from_epoch(event.timestamp, "timestamp"),
@@ -118,9 +119,9 @@ async def _read(delivery: WebhookRequest, setup: ProviderConfig, outside: HttpsC
         event.variables if isinstance(event.variables, dict) else {},
         bool(event.client and event.client.bot),
     )
-    # The same event may be written otherwise when it comes again.
+    # A retry may encode the same event differently.
     content = msgspec.json.encode(decode(body.data, dict[str, Any]), order="deterministic")
-    return ParsedWebhook([told], ReplayToken(body.signature.token, content, keys))
+    return ParsedWebhook([provider_event], ReplayToken(body.signature.token, content, keys))
 
 
 MAILGUN = Provider(
@@ -129,9 +130,9 @@ MAILGUN = Provider(
     key_description="the HTTP webhook signing key",
     event_types=EVENT_TYPES,
     field_paths={"external_id": "id", "dispatch": "message.headers.message-id", "at": "timestamp"},
-    validate_key=_checked_key,
-    parse=_read,
-    # The one status after which Mailgun does not try again for hours.
+    validate_key=_validate_key,
+    parse=_parse,
+    # The only error status after which Mailgun does not retry for hours.
     rejection_status=406,
     example={
         "signature": {
@@ -149,4 +150,3 @@ MAILGUN = Provider(
         },
     },
 )
-"""The declaration."""

@@ -1,4 +1,4 @@
-"""What a provider is to us: how it signs, what its events are called, and how it tells of one."""
+"""The declaration of a provider, and what the implementations of providers share."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,24 +15,24 @@ from regulars.model.providers import ProviderConfig
 T = TypeVar("T")
 
 MAX_SIGNATURE_AGE = timedelta(hours=25)
-"""So old a signature may be: providers try again for up to a day. What comes again within it changes nothing."""
+"""Oldest accepted signature: providers retry for up to a day, and a repeated event changes nothing."""
 
 MAX_CLOCK_SKEW = timedelta(minutes=5)
-"""So far a provider's clock may be ahead of ours."""
+"""How far a provider's clock may be ahead of this server's."""
 
 
 class UntrustedRequestError(Exception):
-    """A request that is not known to come from the provider; the message says why and what to do."""
+    """A request is not proven to come from the provider; the message says why and what to do."""
 
 
 class MalformedBodyError(Exception):
-    """A body that is truncated or malformed; the message says where."""
+    """A body is truncated or malformed; the message says where."""
 
 
 @dataclass(frozen=True, slots=True)
 class WebhookRequest:
-    """One request as it came: the addresses that it may have been sent to, its query, its headers by names in small
-    letters, its body, and when it came.
+    """One request: the addresses that it may have been sent to, its query, its headers by lower-case name, its body, and
+    when it was received.
     """
 
     urls: tuple[str, ...]
@@ -44,10 +44,10 @@ class WebhookRequest:
 
 @dataclass(frozen=True, slots=True)
 class ProviderEvent:
-    """One event as its provider tells it.
+    """One event of a provider.
 
-    `id` is the event's own, `kind` the provider's word for it, `message` the id of the message that it happened to.
-    `named` is what the sender gave along with that message. `by_machine` says that no member opened or clicked.
+    `id` is the id of the event, `kind` its type by the provider, `message_id` the message that it happened to,
+    `custom_fields` what the sender attached to the message. `is_automated` says that a machine opened or clicked.
     """
 
     id: str | None
@@ -60,7 +60,7 @@ class ProviderEvent:
 
 @dataclass(frozen=True, slots=True)
 class ReplayToken:
-    """A token that was signed instead of the content that came with it, and the keys that signed it."""
+    """A token that was signed instead of the content it came with, and the keys that signed it."""
 
     value: str
     content: bytes
@@ -69,7 +69,7 @@ class ReplayToken:
 
 @dataclass(frozen=True, slots=True)
 class ParsedWebhook:
-    """What a request tells: events, or why one can't be read, in their order; or something that is `said` in words."""
+    """The content of a request: events in order, or why one is invalid; or a notice for the response."""
 
     events: Sequence[ProviderEvent | ValidationError] = ()
     token: ReplayToken | None = None
@@ -80,11 +80,11 @@ class ParsedWebhook:
 class Provider:
     """One provider.
 
-    `events` gives our event for each of its kinds; those that are not in it are none of ours. `paths` names its fields
-    where ours are refused. `read` gives what a request tells, once it is known to be the provider's own: it raises
-    Distrusted where it is not, MalformedBodyError where the body is malformed, Refused where it has another shape, and
-    UpstreamUnavailableError where that can't be found out now.
-    `refused_by` is the status of a refusal.
+    `event_types` maps the provider's event types to ours; others are ignored. `field_paths` maps our fields to the
+    provider's for error messages. `parse` verifies and parses a request: it raises UntrustedRequestError if it is not
+    the provider's, MalformedBodyError for a malformed body, ValidationError for an unexpected shape, and
+    UpstreamUnavailableError if a certificate can't be fetched now. `rejection_status` is the status of the response to
+    a request without valid events.
     """
 
     name: str
@@ -99,21 +99,21 @@ class Provider:
     example: Mapping[str, Any] | Sequence[Mapping[str, Any]] = field(default_factory=dict)
 
 
-# What several of them need -----------------------------------------------------------------------------------
+# Shared by the implementations --------------------------------------------------------------------------------
 
 
-def decode(content: bytes | msgspec.Raw | str, shape: type[T]) -> T:
-    """JSON that must fit a shape. Raises Refused by path."""
+def decode(content: bytes | msgspec.Raw | str, model: type[T]) -> T:
+    """Decodes a part of a body as JSON. Raises ValidationError by path."""
     try:
-        return decode_body(content, shape)
+        return decode_body(content, model)
     except MalformedBodyError as error:
         raise field_error("", str(error).removesuffix(".")) from None
 
 
-def decode_body(content: bytes | msgspec.Raw | str, shape: type[T]) -> T:
-    """A whole body of JSON that must fit a shape. Raises MalformedBodyError, and Refused by path."""
+def decode_body(content: bytes | msgspec.Raw | str, model: type[T]) -> T:
+    """Decodes a whole body as JSON. Raises MalformedBodyError, and ValidationError by path."""
     try:
-        return msgspec.json.decode(content, type=shape, strict=False)
+        return msgspec.json.decode(content, type=model, strict=False)
     except msgspec.ValidationError as error:
         raise from_msgspec(error) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -121,7 +121,7 @@ def decode_body(content: bytes | msgspec.Raw | str, shape: type[T]) -> T:
 
 
 def from_epoch(seconds: float | None, path: str) -> datetime | None:
-    """The instant of a Unix time. Raises Refused."""
+    """The timestamp of a Unix time. Raises ValidationError."""
     if seconds is None:
         return None
     if not MIN_TIMESTAMP.timestamp() <= seconds < MAX_TIMESTAMP.timestamp():
@@ -130,15 +130,17 @@ def from_epoch(seconds: float | None, path: str) -> datetime | None:
 
 
 def parse_signature_time(text: str) -> datetime:
-    """The instant of a Unix time that was signed. Raises Distrusted."""
+    """The timestamp of a signed Unix time. Raises UntrustedRequestError."""
     if not (text.isascii() and text.isdigit() and len(text) <= 10):
-        raise UntrustedRequestError("The timestamp of the signature is no Unix time in seconds.")
+        raise UntrustedRequestError("The timestamp of the signature is not a Unix time in seconds.")
     return datetime.fromtimestamp(int(text), UTC)
 
 
-def check_age(at: datetime, now: datetime) -> None:
-    """Raises Distrusted for what was signed too long ago, or is yet to be."""
-    if now - at > MAX_SIGNATURE_AGE:
-        raise UntrustedRequestError("This was signed more than 25 hours ago: it is a replay, or a clock is wrong.")
-    if at - now > MAX_CLOCK_SKEW:
-        raise UntrustedRequestError("This is signed more than 5 minutes ahead: set the clock of this server.")
+def check_age(signed_at: datetime, now: datetime) -> None:
+    """Raises UntrustedRequestError for a signature that is too old, or from the future."""
+    if now - signed_at > MAX_SIGNATURE_AGE:
+        raise UntrustedRequestError(
+            "The signature is more than 25 hours old: the request is a replay, or a clock is wrong."
+        )
+    if signed_at - now > MAX_CLOCK_SKEW:
+        raise UntrustedRequestError("The signature is more than 5 minutes in the future: set the clock of this server.")

@@ -1,4 +1,4 @@
-"""Every provider there is. Routes, the command, metrics and the documents follow from this list."""
+"""The registry of providers: routes, command, metrics and documentation are derived from it."""
 
 from regulars.ingest.providers.mailgun import MAILGUN
 from regulars.ingest.providers.provider import Provider

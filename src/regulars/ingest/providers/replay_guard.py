@@ -1,4 +1,4 @@
-"""Tokens that are signed in place of what comes with them: each is good for one content of one community."""
+"""Prevents replays of webhooks whose token is signed instead of the body: a token is valid for one body of one community."""
 
 from datetime import datetime
 from typing import Any
@@ -9,38 +9,46 @@ from regulars.ingest.providers.provider import MAX_CLOCK_SKEW, MAX_SIGNATURE_AGE
 from regulars.model.unit_of_work import UnitOfWork
 
 MAX_EXPIRED_DELETED = 1_000
-"""Most expired tokens that one use deletes."""
+"""Most expired tokens that recording one token deletes."""
 
-# A token that another request is using is waited for. An expired one that another request deletes is left to it.
-_USE = """
+# The insert waits for another request that records the same token. Expired tokens that another request is deleting are
+# skipped.
+_RECORD = """
 WITH expired AS (
-    DELETE FROM provider_tokens
-    WHERE (provider, key, token) IN (
-        SELECT provider, key, token FROM provider_tokens WHERE at < $5 ORDER BY at LIMIT $7 FOR UPDATE SKIP LOCKED
+    DELETE FROM webhook_replay_guard
+    WHERE (provider, key_hash, token_hash) IN (
+        SELECT provider, key_hash, token_hash
+        FROM webhook_replay_guard
+        WHERE seen_at < $5
+        ORDER BY seen_at
+        LIMIT $7
+        FOR UPDATE SKIP LOCKED
     )
 )
-INSERT INTO provider_tokens (provider, key, token, content, at)
-SELECT $1, key, $3, $4, $6 FROM unnest($2::uuid[]) AS key ORDER BY key
-ON CONFLICT (provider, key, token) DO NOTHING
+INSERT INTO webhook_replay_guard (provider, key_hash, token_hash, body_hash, seen_at)
+SELECT $1, key_hash, $3, $4, $6 FROM unnest($2::uuid[]) AS key_hash ORDER BY key_hash
+ON CONFLICT (provider, key_hash, token_hash) DO NOTHING
 """
 
-_CONTENTS = "SELECT content FROM provider_tokens WHERE provider = $1 AND key = ANY ($2) AND token = $3"
+_BODIES = """
+SELECT body_hash FROM webhook_replay_guard WHERE provider = $1 AND key_hash = ANY ($2) AND token_hash = $3
+"""
 
 
 def _expired_before(now: datetime) -> datetime:
-    """Tokens before this instant are not accepted any more."""
+    """Tokens that were seen before this time are rejected by the age of their signature."""
     return now - MAX_SIGNATURE_AGE - 2 * MAX_CLOCK_SKEW
 
 
 async def consume(uow: UnitOfWork, provider: str, token: ReplayToken) -> None:
-    """Records that a token was used for a content of this community.
+    """Records that a token came with a body of this community.
 
-    Raises Refused where any community that shares the key has used it for another content, or another community at all.
+    Raises ValidationError if the token came with another body, or to another community that shares the signing key.
     """
     keys = sorted({hash_key(key) for key in token.signing_keys})
-    key, content = hash_key(token.value), hash_key(f"{uow.community_id} {token.content.decode()}")
-    before, now = _expired_before(uow.now), uow.now
-    await uow.execute(_USE, provider, keys, key, content, before, now, MAX_EXPIRED_DELETED)
-    found: list[Any] = await uow.fetch(_CONTENTS, provider, keys, key)
-    if any(row["content"] != content for row in found):
-        raise field_error("signature.token", "came before with another event: this is a replay")
+    token_hash, body_hash = hash_key(token.value), hash_key(f"{uow.community_id} {token.content.decode()}")
+    expired_before = _expired_before(uow.now)
+    await uow.execute(_RECORD, provider, keys, token_hash, body_hash, expired_before, uow.now, MAX_EXPIRED_DELETED)
+    rows: list[Any] = await uow.fetch(_BODIES, provider, keys, token_hash)
+    if any(row["body_hash"] != body_hash for row in rows):
+        raise field_error("signature.token", "was used with another event: this request is a replay")

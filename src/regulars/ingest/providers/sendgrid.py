@@ -1,4 +1,4 @@
-"""SendGrid: batches of events, signed by ECDSA over the time and the body.
+"""SendGrid: batches of events. ECDSA signs the time and the body.
 
 https://www.twilio.com/docs/sendgrid/for-developers/tracking-events/event
 """
@@ -54,53 +54,54 @@ class _Event(msgspec.Struct, frozen=True):
 
 
 def _public_key(text: str) -> ec.EllipticCurvePublicKey:
-    refusal = ValueError("must be the verification key of the Event Webhook, as SendGrid shows it")
+    invalid = ValueError("must be the verification key of the Event Webhook, as SendGrid shows it")
     try:
         key = load_der_public_key(base64.b64decode(text, validate=True))
     except (ValueError, binascii.Error):
-        raise refusal from None
+        raise invalid from None
     if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
-        raise refusal
+        raise invalid
     return key
 
 
-def _checked_key(text: str) -> str:
+def _validate_key(text: str) -> str:
     _public_key(text)
     return text
 
 
-def _signed_by(key: str, signature: bytes, signed: bytes) -> bool:
+def _is_signed_by(key: str, signature: bytes, content: bytes) -> bool:
     try:
-        _public_key(key).verify(signature, signed, ec.ECDSA(SHA256()))
+        _public_key(key).verify(signature, content, ec.ECDSA(SHA256()))
     except InvalidSignature:
         return False
     return True
 
 
-def _told(content: msgspec.Raw) -> ProviderEvent | ValidationError:
+def _parse_event(content: msgspec.Raw) -> ProviderEvent | ValidationError:
     try:
         event = decode(content, _Event)
-        named = decode(content, dict[str, Any])
+        # SendGrid puts custom fields beside its own.
+        custom_fields = decode(content, dict[str, Any])
         at = from_epoch(event.timestamp, "timestamp")
-    except ValidationError as refused:
-        return refused
-    is_machine = bool(event.sg_machine_open)
-    return ProviderEvent(event.sg_event_id, event.event, at, event.sg_message_id, named, is_machine)
+    except ValidationError as error:
+        return error
+    is_automated = bool(event.sg_machine_open)
+    return ProviderEvent(event.sg_event_id, event.event, at, event.sg_message_id, custom_fields, is_automated)
 
 
-async def _read(delivery: WebhookRequest, setup: ProviderConfig, outside: HttpsClient) -> ParsedWebhook:
-    timestamp = delivery.headers.get(TIMESTAMP.lower(), "")
+async def _parse(request: WebhookRequest, config: ProviderConfig, client: HttpsClient) -> ParsedWebhook:
+    timestamp = request.headers.get(TIMESTAMP.lower(), "")
     try:
-        signature = base64.b64decode(delivery.headers.get(SIGNATURE.lower(), ""), validate=True)
+        signature = base64.b64decode(request.headers.get(SIGNATURE.lower(), ""), validate=True)
     except ValueError:
         signature = b""
     if not signature or not timestamp:
         raise UntrustedRequestError(f"{SIGNATURE} or {TIMESTAMP} is missing: have SendGrid sign its Event Webhook.")
-    signed = timestamp.encode() + delivery.body
-    if not any(_signed_by(key, signature, signed) for key in setup.keys):
-        raise UntrustedRequestError("The signature is not by a key that is set for SendGrid.")
-    check_age(parse_signature_time(timestamp), delivery.received_at)
-    return ParsedWebhook([_told(each) for each in decode_body(delivery.body, list[msgspec.Raw])])
+    content = timestamp.encode() + request.body
+    if not any(_is_signed_by(key, signature, content) for key in config.signing_keys):
+        raise UntrustedRequestError("The signature does not match any key that is set for SendGrid.")
+    check_age(parse_signature_time(timestamp), request.received_at)
+    return ParsedWebhook([_parse_event(each) for each in decode_body(request.body, list[msgspec.Raw])])
 
 
 SENDGRID = Provider(
@@ -109,8 +110,8 @@ SENDGRID = Provider(
     key_description="the verification key of the signed Event Webhook",
     event_types=EVENT_TYPES,
     field_paths={"external_id": "sg_event_id", "dispatch": "sg_message_id", "at": "timestamp"},
-    validate_key=_checked_key,
-    parse=_read,
+    validate_key=_validate_key,
+    parse=_parse,
     example=[
         {
             "event": "delivered",
@@ -123,4 +124,3 @@ SENDGRID = Provider(
         }
     ],
 )
-"""The declaration."""

@@ -1,4 +1,4 @@
-"""Amazon SES: events of mail, published to a topic of Amazon SNS.
+"""Amazon SES: events of e-mails, published to a topic of Amazon SNS.
 
 https://docs.aws.amazon.com/ses/latest/dg/event-publishing-retrieving-sns-contents.html
 """
@@ -26,10 +26,10 @@ EVENT_TYPES = {
     "Subscription opt-out": "unsubscribed",
     "Complaint": "complained",
 }
-"""`Subscription` is told apart by whether a member has left something by it."""
+"""`Subscription` is an opt-out if a member has left a topic by it."""
 
 VALIDATION_MESSAGE = "Successfully validated SNS topic for Amazon SES event publishing."
-"""What SES publishes, in words, when a topic is set for it."""
+"""The text that SES publishes when a topic is configured."""
 
 
 class _Recipient(msgspec.Struct, frozen=True, rename="camel"):
@@ -46,28 +46,28 @@ class _Preferences(msgspec.Struct, frozen=True, rename="camel"):
     topic_subscription_status: Sequence[_Topic] = ()
 
     @property
-    def left(self) -> set[str]:
-        """The topics that a member has left; a name that no topic has stands for all."""
+    def opted_out(self) -> set[str]:
+        """The topics that a member has left; the empty name stands for all topics."""
         names = {each.topic_name for each in self.topic_subscription_status if each.subscription_status == "OptOut"}
         return names | {""} if self.unsubscribe_all else names
 
 
-_NOTHING = _Preferences()
+_NO_PREFERENCES = _Preferences()
 
 
 class _Detail(msgspec.Struct, frozen=True, rename="camel"):
-    """What there is to say of one kind of event."""
+    """The details of an event of one type."""
 
     timestamp: str | None = None
     bounced_recipients: Sequence[_Recipient] = ()
     complained_recipients: Sequence[_Recipient] = ()
     recipients: Sequence[str] = ()
-    new_topic_preferences: _Preferences = _NOTHING
-    old_topic_preferences: _Preferences = _NOTHING
+    new_topic_preferences: _Preferences = _NO_PREFERENCES
+    old_topic_preferences: _Preferences = _NO_PREFERENCES
 
     @property
     def addresses(self) -> list[str]:
-        """The recipients that it happened to, where that is told."""
+        """The addresses of the recipients, if the event names them."""
         return [each.email_address for each in (*self.bounced_recipients, *self.complained_recipients)] or list(
             self.recipients
         )
@@ -85,43 +85,42 @@ class _Record(msgspec.Struct, frozen=True, rename="camel"):
     notification_type: str | None = None
 
 
-async def _read(delivery: WebhookRequest, setup: ProviderConfig, outside: HttpsClient) -> ParsedWebhook:
-    envelope = await sns.verify_envelope(delivery.body, setup.keys, delivery.received_at, outside)
+async def _parse(request: WebhookRequest, config: ProviderConfig, client: HttpsClient) -> ParsedWebhook:
+    envelope = await sns.verify_envelope(request.body, config.signing_keys, request.received_at, client)
     if envelope.type == sns.SUBSCRIPTION_CONFIRMATION:
-        await sns.confirm_subscription(envelope, outside)
+        await sns.confirm_subscription(envelope, client)
         return ParsedWebhook(notice="The subscription is confirmed.")
     if envelope.type == sns.UNSUBSCRIBE_CONFIRMATION:
-        return ParsedWebhook(notice="The subscription has ended: SNS sends no more.")
+        return ParsedWebhook(notice="The subscription has ended: SNS sends no more events.")
     if envelope.message == VALIDATION_MESSAGE:
         return ParsedWebhook(notice="SES publishes to this topic.")
-    return ParsedWebhook(_told(envelope))
+    return ParsedWebhook(_parse_events(envelope))
 
 
-def _told(envelope: sns.Envelope) -> list[ProviderEvent]:
+def _parse_events(envelope: sns.Envelope) -> list[ProviderEvent]:
     record = decode(envelope.message, _Record)
     kind = record.event_type or record.notification_type
     if kind is None:
         raise field_error("eventType", "is required")
-    found = _detail(envelope.message, "failure" if kind == "Rendering Failure" else kind[:1].lower() + kind[1:])
-    if kind == "Subscription" and found.new_topic_preferences.left - found.old_topic_preferences.left:
+    detail = _detail(envelope.message, "failure" if kind == "Rendering Failure" else kind[:1].lower() + kind[1:])
+    if kind == "Subscription" and detail.new_topic_preferences.opted_out - detail.old_topic_preferences.opted_out:
         kind = "Subscription opt-out"
-    at = found.timestamp or record.mail.timestamp or envelope.timestamp
     try:
-        happened_at = timestamps.parse_timestamp(at)
+        at = timestamps.parse_timestamp(detail.timestamp or record.mail.timestamp or envelope.timestamp)
     except ValueError as error:
         raise field_error("timestamp", str(error)) from None
-    named = {name: values[0] for name, values in (record.mail.tags or {}).items() if values}
-    # SES does not say who of several recipients has opened or clicked: it is the message then.
-    ids = [f"{envelope.message_id} {each.lower()}" for each in found.addresses] or [envelope.message_id]
-    return [ProviderEvent(each, kind, happened_at, record.mail.message_id, named) for each in ids]
+    tags = {name: values[0] for name, values in (record.mail.tags or {}).items() if values}
+    # SES does not say which of several recipients opened or clicked: the event is then one of the message.
+    ids = [f"{envelope.message_id} {each.lower()}" for each in detail.addresses] or [envelope.message_id]
+    return [ProviderEvent(each, kind, at, record.mail.message_id, tags) for each in ids]
 
 
 def _detail(record: str, name: str) -> _Detail:
     content = decode(record, dict[str, msgspec.Raw]).get(name)
     try:
         return _Detail() if content is None else decode(content, _Detail)
-    except ValidationError as refused:
-        raise refused.with_prefix(name) from None
+    except ValidationError as error:
+        raise error.with_prefix(name) from None
 
 
 SES = Provider(
@@ -131,8 +130,8 @@ SES = Provider(
     event_types=EVENT_TYPES,
     field_paths={"external_id": "MessageId", "dispatch": "mail.messageId", "at": "timestamp"},
     validate_key=sns.validate_topic,
-    parse=_read,
-    # SNS says so, whatever is in it.
+    parse=_parse,
+    # SNS sends JSON with this content type.
     media_type="text/plain",
     example={
         "Type": "Notification",
@@ -145,4 +144,3 @@ SES = Provider(
         "SigningCertURL": "https://sns.eu-north-1.amazonaws.com/SimpleNotificationService-0123456789abcdef.pem",
     },
 )
-"""The declaration."""

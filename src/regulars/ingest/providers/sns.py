@@ -25,12 +25,12 @@ NOTIFICATION, SUBSCRIPTION_CONFIRMATION, UNSUBSCRIBE_CONFIRMATION = (
 )
 
 _HASHES: dict[str, HashAlgorithm] = {
-    # Version 1 is what a topic signs by until it is told otherwise.
+    # The default of a topic.
     "1": SHA1(),  # noqa: S303
     "2": SHA256(),
 }
 
-# Not any host: `sns.s3.amazonaws.com` is a bucket that anybody may have had.
+# The region restricts the host: `sns.s3.amazonaws.com`, for example, is a bucket that anybody could own.
 _TOPIC = re.compile(r"arn:(?:aws|aws-us-gov):sns:([a-z]{2,3}(?:-[a-z]+)+-[0-9]{1,2}):[0-9]{12}:[A-Za-z0-9_.-]{1,260}")
 _CERTIFICATE = re.compile(r"/SimpleNotificationService-[0-9A-Za-z]{1,64}\.pem")
 
@@ -44,7 +44,7 @@ class Envelope(
         "subject": "Subject", "token": "Token", "subscribe_url": "SubscribeURL",
     },
 ):  # fmt: skip
-    """A message as SNS wraps it."""
+    """The envelope of a message of SNS."""
 
     type: str
     message_id: str
@@ -60,7 +60,7 @@ class Envelope(
 
     @property
     def signed_content(self) -> bytes:
-        """What of it is signed, as SNS puts it together."""
+        """The fields that SNS signs, concatenated as SNS does."""
         parts = {
             "Message": self.message,
             "MessageId": self.message_id,
@@ -75,7 +75,7 @@ class Envelope(
 
 
 def validate_topic(text: str) -> str:
-    """The ARN of a topic. Raises ValueError."""
+    """Returns the ARN of a topic. Raises ValueError for any other text."""
     if not _TOPIC.fullmatch(text):
         raise ValueError("must be the ARN of the topic: arn:aws:sns:REGION:ACCOUNT:NAME")
     return text
@@ -88,43 +88,44 @@ def _host(topic: str) -> str:
 
 
 def _is_at(url: str, host: str) -> bool:
-    """Whether an address is one of a host over HTTPS, and nothing but that."""
+    """Whether an address is an HTTPS URL of the host without user, port or whitespace."""
     return url.startswith(f"https://{host}/") and url.isascii() and url.isprintable() and " " not in url
 
 
-async def verify_envelope(body: bytes, topics: Collection[str], now: datetime, outside: HttpsClient) -> Envelope:
-    """A message of one of these topics.
+async def verify_envelope(body: bytes, topics: Collection[str], now: datetime, client: HttpsClient) -> Envelope:
+    """Verifies and decodes a message of one of these topics.
 
-    That SNS has signed it says nothing by itself, for anybody may have a topic. Raises MalformedBodyError, Refused,
-    Distrusted, and UpstreamUnavailableError.
+    A valid signature is not enough, because anybody may have a topic at SNS. Raises MalformedBodyError, ValidationError,
+    UntrustedRequestError, and UpstreamUnavailableError.
     """
     envelope = decode_body(body, Envelope)
     if envelope.topic not in topics:
-        raise UntrustedRequestError("The message is of a topic that is not set for Amazon SES.")
+        raise UntrustedRequestError("The topic of the message is not set for Amazon SES.")
     if envelope.type not in (NOTIFICATION, SUBSCRIPTION_CONFIRMATION, UNSUBSCRIBE_CONFIRMATION):
-        raise UntrustedRequestError(f"There is no type of message {envelope.type!r} in Amazon SNS.")
+        raise UntrustedRequestError(
+            f"Unknown message type {envelope.type!r}. Allowed: {NOTIFICATION}, {SUBSCRIPTION_CONFIRMATION}, "
+            f"{UNSUBSCRIBE_CONFIRMATION}."
+        )
     try:
-        at = timestamps.parse_timestamp(envelope.timestamp)
+        signed_at = timestamps.parse_timestamp(envelope.timestamp)
     except ValueError:
-        raise UntrustedRequestError("The Timestamp of the message is no time.") from None
-    check_age(at, now)
-    await _check_signature(envelope, now, outside)
+        raise UntrustedRequestError("The Timestamp of the message is not a valid time.") from None
+    check_age(signed_at, now)
+    await _check_signature(envelope, now, client)
     return envelope
 
 
-async def _check_signature(envelope: Envelope, now: datetime, outside: HttpsClient) -> None:
+async def _check_signature(envelope: Envelope, now: datetime, client: HttpsClient) -> None:
     url = envelope.certificate_url
     host = _host(envelope.topic)
     if not _is_at(url, host) or not _CERTIFICATE.fullmatch(url.removeprefix(f"https://{host}")):
-        raise UntrustedRequestError(f"The certificate is not one of https://{host}: nothing is fetched from elsewhere.")
+        raise UntrustedRequestError(f"SigningCertURL is not a certificate at https://{host}.")
     if envelope.version not in _HASHES:
-        raise UntrustedRequestError(
-            f"There is no SignatureVersion {envelope.version!r}: have the topic sign by 1 or 2."
-        )
-    certificate = await outside.certificate(url)
+        raise UntrustedRequestError(f"Unknown SignatureVersion {envelope.version!r}. Allowed: {', '.join(_HASHES)}.")
+    certificate = await client.certificate(url)
     if not certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc:
         raise UntrustedRequestError(
-            "The certificate does not hold now: it has ended, or the clock of this server is wrong."
+            "The certificate is not valid now: it has expired, or the clock of this server is wrong."
         )
     key = certificate.public_key()
     try:
@@ -133,15 +134,13 @@ async def _check_signature(envelope: Envelope, now: datetime, outside: HttpsClie
         signature = base64.b64decode(envelope.signature, validate=True)
         key.verify(signature, envelope.signed_content, padding.PKCS1v15(), _HASHES[envelope.version])
     except (InvalidSignature, ValueError):
-        raise UntrustedRequestError("The signature is not by the certificate that the message names.") from None
+        raise UntrustedRequestError("The signature does not match the certificate that the message names.") from None
 
 
-async def confirm_subscription(envelope: Envelope, outside: HttpsClient) -> None:
-    """Confirms the subscription that a message asks to confirm. Raises Distrusted and UpstreamUnavailableError."""
+async def confirm_subscription(envelope: Envelope, client: HttpsClient) -> None:
+    """Confirms a subscription. Raises UntrustedRequestError and UpstreamUnavailableError."""
     url = envelope.subscribe_url or ""
     host = _host(envelope.topic)
     if not _is_at(url, host) or parse_qs(urlsplit(url).query).get("Action") != ["ConfirmSubscription"]:
-        raise UntrustedRequestError(
-            f"SubscribeURL is no confirmation at https://{host}: nothing is fetched from elsewhere."
-        )
-    await outside.fetch(url)
+        raise UntrustedRequestError(f"SubscribeURL is not a confirmation at https://{host}.")
+    await client.fetch(url)

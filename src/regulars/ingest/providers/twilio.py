@@ -1,4 +1,4 @@
-"""Twilio: the status of a message, signed by HMAC over the address that is called and what is sent.
+"""Twilio: the status of one message per request. An HMAC signs the called address and the parameters.
 
 https://www.twilio.com/docs/usage/webhooks/webhooks-security
 """
@@ -44,13 +44,13 @@ MAX_PARAMETERS = 200
 Parameters = Sequence[tuple[str, str]]
 
 
-def _checked_key(text: str) -> str:
+def _validate_key(text: str) -> str:
     if len(text) < MIN_KEY_LENGTH or not text.isascii() or not text.isprintable():
         raise ValueError("must be the auth token of the account, as Twilio shows it")
     return text
 
 
-def _parameters(text: str) -> Parameters:
+def _parse_parameters(text: str) -> Parameters:
     try:
         return parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=MAX_PARAMETERS)
     except ValueError as error:
@@ -58,48 +58,48 @@ def _parameters(text: str) -> Parameters:
 
 
 def _signed_text(url: str, parameters: Parameters) -> str:
-    # A parameter that comes twice with one value is signed once.
+    # Twilio signs a parameter with the same value twice only once.
     return url + "".join(f"{name}{value}" for name, value in sorted(set(parameters)))
 
 
 def _signature(key: str, text: str) -> bytes:
-    # SHA-1 is what Twilio signs by; in an HMAC it is not broken.
+    # Twilio signs by SHA-1; in an HMAC it is not broken.
     return base64.b64encode(hmac.new(key.encode(), text.encode(), hashlib.sha1).digest())
 
 
-def _is_signed(given: bytes, keys: Iterable[str], urls: Iterable[str], parameters: Parameters) -> bool:
+def _is_signed(signature: bytes, keys: Iterable[str], urls: Iterable[str], parameters: Parameters) -> bool:
     texts = [_signed_text(url, parameters) for url in urls]
-    return any(hmac.compare_digest(_signature(key, text), given) for key in keys for text in texts)
+    return any(hmac.compare_digest(_signature(key, text), signature) for key in keys for text in texts)
 
 
-async def _read(delivery: WebhookRequest, setup: ProviderConfig, outside: HttpsClient) -> ParsedWebhook:
-    asked = _parameters(delivery.query)
-    is_form = delivery.headers.get("content-type", "").partition(";")[0].strip().lower() == FORM_MEDIA_TYPE
-    sent = _parameters(_text(delivery.body)) if is_form else ()
-    query = f"?{delivery.query}" if delivery.query else ""
-    urls = [f"{url}{query}" for url in ((setup.url,) if setup.url else delivery.urls)]
-    given = delivery.headers.get(SIGNATURE.lower(), "").encode()
-    if not _is_signed(given, setup.keys, urls, sent):
+async def _parse(request: WebhookRequest, config: ProviderConfig, client: HttpsClient) -> ParsedWebhook:
+    query_parameters = _parse_parameters(request.query)
+    is_form = request.headers.get("content-type", "").partition(";")[0].strip().lower() == FORM_MEDIA_TYPE
+    form_parameters = _parse_parameters(_decode_text(request.body)) if is_form else ()
+    query = f"?{request.query}" if request.query else ""
+    urls = [f"{url}{query}" for url in ((config.url,) if config.url else request.urls)]
+    signature = request.headers.get(SIGNATURE.lower(), "").encode()
+    if not _is_signed(signature, config.signing_keys, urls, form_parameters):
         raise UntrustedRequestError(
-            f"{SIGNATURE} is not by a token that is set for Twilio, or not for this address: "
-            "behind a proxy, set REGULARS_PUBLIC_URL, or the address that Twilio calls by --url."
+            f"{SIGNATURE} does not match any token that is set for Twilio, or not this address: "
+            "behind a proxy, set REGULARS_PUBLIC_URL, or set the address that Twilio calls with --url."
         )
-    named: dict[str, Any] = dict(asked)
+    fields: dict[str, Any] = dict(query_parameters)
     if is_form:
-        named |= dict(sent)
+        fields |= dict(form_parameters)
     else:
-        _check_body(delivery.body, named.get("bodySHA256", ""))
-        named |= decode_body(delivery.body, dict[str, Any])
-    kind = str(named.get("MessageStatus") or named.get("SmsStatus") or "")
+        _check_body(request.body, fields.get("bodySHA256", ""))
+        fields |= decode_body(request.body, dict[str, Any])
+    kind = str(fields.get("MessageStatus") or fields.get("SmsStatus") or "")
     if not kind:
         raise field_error("MessageStatus", "is required")
-    message = str(named.get("MessageSid") or named.get("SmsSid") or "") or None
-    # A status comes without a time of its own; and once, whatever it is called on the way.
-    event_id = message and f"{message} {EVENT_TYPES.get(kind, kind)}"
-    return ParsedWebhook([ProviderEvent(event_id, kind, delivery.received_at, message, named)])
+    message_id = str(fields.get("MessageSid") or fields.get("SmsSid") or "") or None
+    # A status has no id and no time of its own: statuses that map to the same event type are one event.
+    event_id = message_id and f"{message_id} {EVENT_TYPES.get(kind, kind)}"
+    return ParsedWebhook([ProviderEvent(event_id, kind, request.received_at, message_id, fields)])
 
 
-def _text(body: bytes) -> str:
+def _decode_text(body: bytes) -> str:
     try:
         return body.decode()
     except UnicodeDecodeError as error:
@@ -108,7 +108,7 @@ def _text(body: bytes) -> str:
 
 def _check_body(body: bytes, digest: str) -> None:
     if not hmac.compare_digest(hashlib.sha256(body).hexdigest().encode(), digest.lower().encode()):
-        raise UntrustedRequestError("bodySHA256 in the address is not the digest of the body.")
+        raise UntrustedRequestError("bodySHA256 in the address does not match the body.")
 
 
 TWILIO = Provider(
@@ -117,9 +117,8 @@ TWILIO = Provider(
     key_description="the auth token of the account",
     event_types=EVENT_TYPES,
     field_paths={"external_id": "MessageSid", "dispatch": "MessageSid"},
-    validate_key=_checked_key,
-    parse=_read,
+    validate_key=_validate_key,
+    parse=_parse,
     media_type=FORM_MEDIA_TYPE,
     example={"MessageSid": "SM0123456789abcdef0123456789abcdef", "MessageStatus": "delivered", "To": "+4790000000"},
 )
-"""The declaration."""

@@ -83,32 +83,32 @@ CREATE TABLE outbox (
     PRIMARY KEY (day, transaction_id, id)
 ) PARTITION BY RANGE (day);
 
--- E-mail and SMS providers that report delivery events by webhooks. A payload may be signed by any of `keys`, so that
--- a key can be rotated without a gap. sending_name, profile_name and dispatch_name are the payload's fields for the
--- sending, the recipient and the dispatch. `url` is the public address of the webhook where a proxy hides it.
+-- E-mail and SMS providers that report delivery events by webhooks. A payload may be signed by any of `signing_keys`, so
+-- that a key can be rotated without a gap. sending_field, profile_field and dispatch_field are the payload's fields for
+-- the sending, the recipient and the dispatch. `url` is the public address of the webhook where a proxy hides it.
 CREATE TABLE providers (
-    community_id   int NOT NULL,
-    provider       text COLLATE "C" NOT NULL,
-    keys           text[] NOT NULL,
-    sending_name   text COLLATE "C" NOT NULL,
-    profile_name   text COLLATE "C" NOT NULL,
-    dispatch_name  text COLLATE "C" NOT NULL,
-    url            text COLLATE "C",
-    created_at     timestamptz NOT NULL,
-    updated_at     timestamptz NOT NULL,
+    community_id    int NOT NULL,
+    provider        text COLLATE "C" NOT NULL,
+    signing_keys    text[] NOT NULL,
+    sending_field   text COLLATE "C" NOT NULL,
+    profile_field   text COLLATE "C" NOT NULL,
+    dispatch_field  text COLLATE "C" NOT NULL,
+    url             text COLLATE "C",
+    created_at      timestamptz NOT NULL,
+    updated_at      timestamptz NOT NULL,
     PRIMARY KEY (community_id, provider)
 );
 
 -- Prevents replays from providers that sign a token but not the body: a token is valid for one body, in all communities
--- that share the signing key. Therefore the table has no community_id; `content` is a digest of the community and the
+-- that share the signing key. Therefore the table has no community_id; `body_hash` is a digest of the community and the
 -- body.
-CREATE TABLE provider_tokens (
-    provider  text COLLATE "C" NOT NULL,
-    key       uuid NOT NULL,
-    token     uuid NOT NULL,
-    content   uuid NOT NULL,
-    at        timestamptz NOT NULL,
-    PRIMARY KEY (provider, key, token)
+CREATE TABLE webhook_replay_guard (
+    provider    text COLLATE "C" NOT NULL,
+    key_hash    uuid NOT NULL,
+    token_hash  uuid NOT NULL,
+    body_hash   uuid NOT NULL,
+    seen_at     timestamptz NOT NULL,
+    PRIMARY KEY (provider, key_hash, token_hash)
 );
 
-CREATE INDEX provider_tokens_by_age ON provider_tokens (at);
+CREATE INDEX webhook_replay_guard_by_age ON webhook_replay_guard (seen_at);
