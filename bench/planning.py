@@ -11,10 +11,11 @@ from bench.environment import BenchEnvironment
 from bench.result import Findings
 from bench.size import Size
 from regulars.auth.tenants import Tenant
+from regulars.core.field_type import FieldType
 from regulars.query.compiler import compiler
 from regulars.query.compiler.compiler import plan_records
 from regulars.query.parser.request import parse_query
-from regulars.reports.report import COMMUNITY_ID, Backend, FieldType, Report, ReportField, ReportFormat, RowSource
+from regulars.reports.report import COMMUNITY_ID, Backend, Report, ReportField, ReportFormat, RowSource
 
 ROUNDS = 15
 MOST = 0.3

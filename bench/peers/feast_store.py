@@ -5,10 +5,11 @@ from datetime import timedelta
 from pathlib import Path
 
 import pandas as pd
-from feast import Entity, FeatureService, FeatureStore, FeatureView, Field, FileSource, PushSource, ValueType
+from feast import Entity, FeatureService, FeatureStore, FeatureView, Field, FileSource, PushSource
 from feast.types import Int64, PrimitiveFeastType, String, UnixTimestamp
 
 from bench.peers.timing import measure
+from regulars.core.field_type import FieldType
 
 ROWS_PER_WRITE = 2_000
 
@@ -37,7 +38,7 @@ def open_filled_store(folder: str, values: str, online_store: str) -> None:
 
 
 def _definitions(frame: pd.DataFrame, values: str) -> list[object]:
-    profile = Entity(name="profile", join_keys=["profile_id"], value_type=ValueType.STRING)
+    profile = Entity(name="profile", join_keys=["profile_id"], value_type=FieldType.STRING)
     source = PushSource(
         name="values", batch_source=FileSource(name="file", path=values, timestamp_field="event_timestamp")
     )

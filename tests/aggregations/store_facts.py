@@ -16,8 +16,8 @@ from aggregations.case import Case
 from clubs import ManualClock
 from oracle import Address, Facts, Item, Location, Transaction
 from regulars.aggregations import serialization
-from regulars.aggregations.aggregation import ValueType
 from regulars.aggregations.reader import ValueReader
+from regulars.core.field_type import FieldType
 from regulars.ingest.commit import commit
 from regulars.ingest.transactions import StoredTransaction, TransactionWrite, WriteMode, write
 from regulars.model import community as communities
@@ -236,7 +236,7 @@ def in_oracle_form(found: Mapping[str, Any], at: datetime, digits: int) -> dict[
     """Kept values with instants, locations and ids as they are, so that nothing is cut before it is compared."""
     shown = serialization.serialize(found, at, digits, _NoLocations())
     for each in serialization.ALL_AGGREGATIONS:
-        if each.type in (ValueType.TIMESTAMP, ValueType.LOCATION):
+        if each.type in (FieldType.TIMESTAMP, FieldType.LOCATION):
             shown[each.name] = found[each.name]
     shown["profile_id"] = found["profile_id"]
     shown["calculated_at"] = at

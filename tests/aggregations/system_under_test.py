@@ -42,7 +42,7 @@ from aggregations.store_facts import (
 from clubs import Club
 from oracle import Facts, Item, Location, Profile, Transaction
 from regulars.aggregations import serialization
-from regulars.aggregations.aggregation import ValueType
+from regulars.core.field_type import FieldType
 from regulars.core.timestamps import format_timestamp
 from regulars.ingest.commit import commit
 from regulars.ingest.transactions import StoredTransaction, TransactionWrite, WriteMode
@@ -229,7 +229,7 @@ class SystemUnderTest:
         }
 
 
-LOCATIONS = tuple(each.name for each in serialization.ALL_AGGREGATIONS if each.type is ValueType.LOCATION)
+LOCATIONS = tuple(each.name for each in serialization.ALL_AGGREGATIONS if each.type is FieldType.LOCATION)
 
 
 def decode(content: bytes) -> Any:

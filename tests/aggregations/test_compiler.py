@@ -15,11 +15,11 @@ from regulars.aggregations.aggregation import (
     Relation,
     SharedMeasure,
     TimeTrigger,
-    ValueType,
 )
 from regulars.aggregations.compiler import compile_statement, dependency_layers, translate
 from regulars.aggregations.definitions import REGISTRY
 from regulars.aggregations.engines import ENGINES, POSTGRESQL, SqlEngine
+from regulars.core.field_type import FieldType
 
 GOLDEN = Path(__file__).parent / "golden"
 RENEW = "REGULARS_RENEW_GOLDEN=1 python -m pytest tests/aggregations/test_compiler.py"
@@ -27,7 +27,7 @@ RENEW = "REGULARS_RENEW_GOLDEN=1 python -m pytest tests/aggregations/test_compil
 
 def declared(name: str, sql: str) -> Aggregation:
     """A declaration over other values."""
-    return Aggregation(name, ValueType.INTEGER, description="", sql=sql)
+    return Aggregation(name, FieldType.INTEGER, description="", sql=sql)
 
 
 def golden(engine: SqlEngine) -> str:

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from regulars.aggregations import serialization
-from regulars.aggregations.aggregation import ValueType
+from regulars.core.field_type import FieldType
 from regulars.web.bodies import encode
 
 PROFILE = UUID("0d4cc3d5-3256-35a5-f63a-40536d56cfea")
@@ -133,7 +133,7 @@ def test_only_what_was_asked_for_is_shown(names: list[str]) -> None:
 
 
 def test_the_locations_of_rows_are_told_once_each() -> None:
-    places = [each.name for each in serialization.ALL_AGGREGATIONS if each.type is ValueType.LOCATION]
+    places = [each.name for each in serialization.ALL_AGGREGATIONS if each.type is FieldType.LOCATION]
     assert serialization.location_ids([row()]) == set()
     assert serialization.location_ids([row(**dict.fromkeys(places, 7)), row(store_join=8)]) == {7, 8}
     assert serialization.location_ids([row(**{name: place for place, name in enumerate(places)})]) == set(

@@ -8,7 +8,7 @@ import pytest
 from clubs import Club
 from regulars.api.registry import ENDPOINTS
 from regulars.auth.authorization import Caller
-from regulars.model.resource import JsonType
+from regulars.core.field_type import FieldType
 from regulars.web.endpoint import Endpoint
 
 AT = "/api/v3/locations"
@@ -214,7 +214,7 @@ _LISTS = [each for each in ENDPOINTS if each.is_list and "{" not in each.path an
 @pytest.mark.parametrize("endpoint", _LISTS, ids=[each.path for each in _LISTS])
 async def test_numbers_are_filtered_by_numbers_that_their_columns_can_not_hold(club: Club, endpoint: Endpoint) -> None:
     assert endpoint.resource is not None
-    integers = [each.name for each in endpoint.resource.fields if each.type is JsonType.INTEGER]
+    integers = [each.name for each in endpoint.resource.fields if each.type is FieldType.INTEGER]
     for asked in (f"filter[{name}]{how}" for name in integers for how in (f"={2**63 - 1}", f"[in]=1,{-(2**63)}")):
         answer = await club.http.get(f"{endpoint.path}?{asked}")
         assert (answer.status_code, answer.json()["data"]) == (200, []), asked

@@ -13,8 +13,8 @@ from uuid import UUID
 import pyarrow as pa
 
 from oracle import ALPHA_3, Address, Facts, Item, Location, Transaction
-from regulars.aggregations.aggregation import ValueType
 from regulars.aggregations.definitions import REGISTRY
+from regulars.core.field_type import FieldType
 
 Tables = dict[str, pa.Table]
 Entity = tuple[UUID, datetime]
@@ -117,11 +117,11 @@ def combined_values(number: int, values: Mapping[str, object]) -> dict[str, obje
     moved = dict(values)
     for each in REGISTRY.aggregations:
         value = moved.get(each.name)
-        if each.type is ValueType.PROFILE_ID and isinstance(value, UUID):
+        if each.type is FieldType.UUID and isinstance(value, UUID):
             moved[each.name] = combined_profile(number, value)
-        if each.type is ValueType.LOCATION and isinstance(value, int):
+        if each.type is FieldType.LOCATION and isinstance(value, int):
             moved[each.name] = _moved(number, value)
-        if each.type is ValueType.LOCATIONS and isinstance(value, list):
+        if each.type is FieldType.LOCATION_LIST and isinstance(value, list):
             moved[each.name] = [_moved(number, id_) for id_ in value]
     return moved
 
@@ -285,10 +285,10 @@ def _with_ids(row: dict[str, Any], ids: Mapping[str | None, int]) -> dict[str, A
         value = row[each.name]
         if value is None:
             continue
-        if each.type is ValueType.PROFILE_ID:
+        if each.type is FieldType.UUID:
             row[each.name] = UUID(value)
-        elif each.type is ValueType.LOCATION:
+        elif each.type is FieldType.LOCATION:
             row[each.name] = ids[value]
-        elif each.type is ValueType.LOCATIONS:
+        elif each.type is FieldType.LOCATION_LIST:
             row[each.name] = [ids[name] for name in value]
     return row

@@ -15,7 +15,7 @@ PAGE = Path(__file__).parent.parent.parent / "docs" / "compute.md"
 def rows(table: TableSpec) -> list[str]:
     """The rows of the page's table of columns."""
     return [
-        f"| `{each.name}` | {each.type.value} | {'yes' if each.required else ''} |".replace("|  |", "| |")
+        f"| `{each.name}` | {each.type.input_format} | {'yes' if each.required else ''} |".replace("|  |", "| |")
         for each in table.columns
     ]
 

@@ -12,6 +12,7 @@ import msgspec
 
 from clubs import START
 from regulars.auth.tenants import Tenant
+from regulars.core.field_type import FieldType
 from regulars.model import community as communities
 from regulars.model.community import NewCommunity
 from regulars.query.query import ReportQuery
@@ -20,7 +21,6 @@ from regulars.reports.report import (
     LOYALTY_CLUB_ID,
     Backend,
     EnumValue,
-    FieldType,
     Grouping,
     Report,
     ReportField,

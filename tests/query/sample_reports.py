@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from regulars.core.field_type import FieldType
 from regulars.reports.report import (
     COMMUNITY_ID,
     LOYALTY_CLUB_ID,
     Backend,
     EnumValue,
-    FieldType,
     Grouping,
     Report,
     ReportField,

@@ -26,10 +26,10 @@ from query.sample_rows import (
     create_samples,
     random_rows,
 )
+from regulars.core.field_type import FieldType
 from regulars.query.formats.records import records
 from regulars.query.parser.filter_values import OPERATIONS
 from regulars.query.parser.request import parse_query
-from regulars.reports.report import FieldType
 
 pytestmark = on_both_servers
 

@@ -19,6 +19,7 @@ from postgres_servers import on_both_servers
 from query.case_files import HERE, RENEW_COMMAND, is_renewing
 from query.sample_reports import REGISTRY as SAMPLE_REPORTS
 from query.sample_rows import tenant_of
+from regulars.core.field_type import FieldType
 from regulars.query.compiler.compiler import (
     CompiledStatement,
     QueryPlan,
@@ -31,7 +32,7 @@ from regulars.query.compiler.compiler import (
 from regulars.query.dialects.dialects import ENGINES, render_sql
 from regulars.query.query import ReportQuery
 from regulars.reports.registry import REPORTS_BY_NAME
-from regulars.reports.report import Backend, FieldType, Report, ReportField, ReportFormat, RowSource
+from regulars.reports.report import Backend, Report, ReportField, ReportFormat, RowSource
 
 GOLDEN = HERE / "golden"
 REPORTS = {**SAMPLE_REPORTS, **REPORTS_BY_NAME}

@@ -6,8 +6,9 @@ import random
 
 from hypothesis_settings import SEED
 from regulars.auth.tenants import Tenant
+from regulars.core.field_type import FieldType
 from regulars.query.merge import MAX_SORTED_IDS, IdSet, evaluate_measures, merge_groups
-from regulars.reports.report import FieldType, ReportMeasure
+from regulars.reports.report import ReportMeasure
 
 MEASURES = (ReportMeasure("unique_visits", FieldType.INTEGER, "Different visitors.", "of", is_id_list=True),)
 

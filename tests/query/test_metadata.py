@@ -15,13 +15,13 @@ from query.report_client import decode_result
 from query.sample_reports import REGISTRY, SAMPLES, SAMPLES_COUNT, SAMPLES_HISTORY, SAMPLES_STATS
 from query.sample_rows import SampleStore, create_samples, insert
 from query.test_records import REPORTS, thing
+from regulars.core.field_type import FieldType
 from regulars.query import costs
 from regulars.query.field_metadata import field_metadata
 from regulars.query.metadata import report_metadata, reports_metadata
 from regulars.query.parser.filter_values import OPERATIONS
 from regulars.query.parser.request import parse_field_metadata_request, parse_query
 from regulars.reports.registry import REPORTS_BY_NAME
-from regulars.reports.report import FieldType
 
 # Metadata -------------------------------------------------------------------------------------------------------
 

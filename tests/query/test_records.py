@@ -15,13 +15,13 @@ from hypothesis_settings import SEED
 from query.report_client import all_records, iter_pages, query_records
 from query.sample_reports import REGISTRY, SAMPLES
 from query.sample_rows import Row, SampleStore, create_samples, random_rows, tenant_of
+from regulars.core.field_type import FieldType
 from regulars.query.backends import Backends
 from regulars.query.errors import InvalidParametersError
 from regulars.reports.report import (
     COMMUNITY_ID,
     Backend,
     EnumValue,
-    FieldType,
     Grouping,
     Report,
     ReportField,

@@ -8,12 +8,14 @@ from datetime import timedelta
 import pytest
 
 from query.sample_reports import SAMPLES, SAMPLES_HISTORY
-from regulars.reports.report import Grouping
+from regulars.core.field_type import FieldType
+from regulars.query.parser.filter_values import OPERATIONS
+from regulars.reports.report import Grouping, ReportField
 from regulars.rollups.intervals import ALL_INTERVALS, HOURLY_AND_UP, Interval
 
 
 def test_a_field_is_declared_once() -> None:
-    with pytest.raises(ValueError, match=r"kinds: declared more than once: \['name'\]"):
+    with pytest.raises(ValueError, match=r"samples: declared more than once: \['name'\]"):
         replace(SAMPLES, fields=(*SAMPLES.fields, SAMPLES.fields_by_name["name"]))
 
 
@@ -22,6 +24,12 @@ def test_a_report_is_ordered_and_grouped_by_fields_that_it_has() -> None:
         replace(SAMPLES, key=("nothing",))
     with pytest.raises(ValueError, match=r"no field is called \['nothing'\]"):
         replace(SAMPLES, groupings=(Grouping("by_nothing", ("nothing",), "By nothing."),))
+
+
+def test_a_report_has_fields_of_the_types_that_reports_support() -> None:
+    with pytest.raises(ValueError, match=r"samples: reports do not support the types of \['where'\]"):
+        replace(SAMPLES, fields=(*SAMPLES.fields, ReportField("where", FieldType.LOCATION, "A whole location.")))
+    assert set(OPERATIONS) == {each for each in FieldType if each.report_name}
 
 
 def test_a_report_is_the_same_as_itself_alone() -> None:

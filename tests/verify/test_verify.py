@@ -19,8 +19,9 @@ from aggregations.store_facts import store_case, store_facts
 from clubs import ManualClock
 from hypothesis_settings import property_test
 from oracle import Address, Item, Location, Product, change_instants
-from regulars.aggregations.aggregation import Aggregation, ValueType
+from regulars.aggregations.aggregation import Aggregation
 from regulars.aggregations.table import STORED_AGGREGATIONS
+from regulars.core.field_type import FieldType
 from regulars.storage.database import Database
 from regulars.verify import verify as module
 from regulars.verify.verify import Discrepancy, verify
@@ -165,7 +166,7 @@ async def test_a_profile_that_is_gone_is_missed(
     assert not any(isinstance(each, int) for each in told)
 
 
-EVERY = (*STORED_AGGREGATIONS, Aggregation("next_change_at", ValueType.TIMESTAMP, "", ""))
+EVERY = (*STORED_AGGREGATIONS, Aggregation("next_change_at", FieldType.TIMESTAMP, "", ""))
 OTHER = {
     "bigint": "coalesce({0}, 0) + 1",
     "numeric": "coalesce({0}, 0) + 1",

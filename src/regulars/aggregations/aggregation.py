@@ -2,38 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import Enum
 
-
-class ValueType(Enum):
-    """The type of a value: its name outside, and the PostgreSQL column that keeps it."""
-
-    MONEY = "decimal", "bigint"
-    """Minor units of the community's currency inside, a decimal outside."""
-    PERCENT = "percentage", "numeric"
-    """Hundredths of a percent inside, a decimal with two places outside; of any size, for a price may be tiny."""
-    INTEGER = "integer", "bigint"
-    ENUM = "code", "text"
-    COUNTRY_ALPHA_3 = "ISO 3166-1 alpha-3", "text"
-    """Alpha-2 inside, alpha-3 outside."""
-    STRING = "string", "text"
-    DATE = "date", "date"
-    TIMESTAMP = "datetime UTC", "timestamptz"
-    LOCATION = "location", "bigint"
-    """A location's id inside, the whole location outside."""
-    LOCATIONS = "list of location ids", "bigint[]"
-    STRINGS = "list of strings", "text[]"
-    PROFILE_ID = "uuid", ""
-    """The key of the row itself."""
-    AS_OF = "datetime UTC, of these values", ""
-    """The instant that the row is true for."""
-    ALWAYS_NULL = "null", ""
-    """Always null, kept for clients that read it."""
-
-    @property
-    def column_type(self) -> str:
-        """The type of its column; empty where it has none of its own."""
-        return self.value[1]
+from regulars.core.field_type import FieldType
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +50,7 @@ class Aggregation:
     """
 
     name: str
-    type: ValueType
+    type: FieldType
     description: str
     sql: str
     relation: Relation | None = None

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from importlib.resources import files
 
-from regulars.aggregations.aggregation import ValueType
+from regulars.core.field_type import FieldType
 
 Macro = Callable[..., str]
 
@@ -22,7 +22,7 @@ class SqlEngine:
     input_ctes: str = ""
     shared_input_ctes: str = ""
     column_types: Mapping[str, str] = field(default_factory=dict)
-    output_expressions: Mapping[ValueType, Macro] = field(default_factory=dict)
+    output_expressions: Mapping[FieldType, Macro] = field(default_factory=dict)
 
 
 def _text(name: str) -> str:
@@ -149,7 +149,7 @@ DUCKDB = SqlEngine(
         "micros": lambda at: f"epoch_us({at})",
         "digest": lambda text: f"CAST('0x' || substr(md5({text}), 1, 15) AS BIGINT)",
     },
-    output_expressions={ValueType.STRINGS: lambda value: f"list_select((SELECT names FROM brand_names), {value})"},
+    output_expressions={FieldType.STRING_LIST: lambda value: f"list_select((SELECT names FROM brand_names), {value})"},
 )
 
 MAX_BITSET_BRANDS = 120
@@ -164,7 +164,7 @@ DUCKDB_BRAND_BITSET = replace(
         "empty_strings": lambda: "CAST(0 AS HUGEINT)",
     },
     output_expressions={
-        ValueType.STRINGS: lambda value: (
+        FieldType.STRING_LIST: lambda value: (
             f"list_filter((SELECT names FROM brand_names), "
             f"lambda name, place: ({value} >> CAST(place AS INT)) & CAST(1 AS HUGEINT) = 1)"
         )

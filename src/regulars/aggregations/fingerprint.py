@@ -7,12 +7,13 @@ compares has to hold against each other themselves. What can't be told alike by 
 import hashlib
 from functools import cache
 
-from regulars.aggregations.aggregation import Aggregation, AggregationRegistry, Relation, SharedMeasure, ValueType
+from regulars.aggregations.aggregation import Aggregation, AggregationRegistry, Relation, SharedMeasure
 from regulars.aggregations.compiler import compile_statement
 from regulars.aggregations.definitions import REGISTRY
 from regulars.aggregations.definitions.relations import ADDRESSES
 from regulars.aggregations.engines import ENGINES, POSTGRESQL
 from regulars.aggregations.pruning import prune
+from regulars.core.field_type import FieldType
 
 FINGERPRINT_EXCLUDED = ("discount_avg", "purchased_brands")
 """Values that stand for their own facts: engines keep discounts in units of their own, and brands as numbers."""
@@ -73,7 +74,7 @@ _DAYS = ("joined_on", "today")
 
 FINGERPRINT = Aggregation(
     "evidence",
-    ValueType.STRING,
+    FieldType.STRING,
     "What the values were computed from, as a text to compare.",
     # Of several transactions at one instant engines may take another first.
     f"""CASE WHEN coalesce(facts_counted, 0) = coalesce(instants_counted, 0) THEN {
@@ -103,7 +104,7 @@ def _with_evidence(registry: AggregationRegistry) -> AggregationRegistry:
 LOADABLE_REGISTRY = _with_evidence(REGISTRY)
 """All values, when they change, and what they were computed from."""
 
-NEXT_CHANGE = Aggregation("next_change_at", ValueType.TIMESTAMP, "When the values change next by the clock alone.", "")
+NEXT_CHANGE = Aggregation("next_change_at", FieldType.TIMESTAMP, "When the values change next by the clock alone.", "")
 
 LOADING_COLUMNS = (NEXT_CHANGE, FINGERPRINT)
 """What goes out beside values that are to be loaded."""

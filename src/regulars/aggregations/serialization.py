@@ -9,16 +9,17 @@ from typing import Any
 
 import msgspec
 
-from regulars.aggregations.aggregation import Aggregation, ValueType
+from regulars.aggregations.aggregation import Aggregation
 from regulars.aggregations.definitions import FIRST_VERSION_ORDER, REGISTRY
 from regulars.core.countries import alpha_3
+from regulars.core.field_type import FieldType
 from regulars.core.money import from_minor_units
 from regulars.core.timestamps import format_timestamp
 
 EmbeddedLocations = Mapping[int, msgspec.Raw]
 """Locations by id, each as the JSON that is embedded."""
 
-_locations_of = itemgetter(*(each.name for each in REGISTRY.aggregations if each.type is ValueType.LOCATION))
+_locations_of = itemgetter(*(each.name for each in REGISTRY.aggregations if each.type is FieldType.LOCATION))
 
 ALL_AGGREGATIONS = REGISTRY.aggregations
 FIRST_VERSION_AGGREGATIONS = tuple(REGISTRY.by_name[name] for name in FIRST_VERSION_ORDER)
@@ -46,13 +47,13 @@ def location_ids(rows: Iterable[Mapping[str, Any]]) -> set[int]:
 
 Converter = Callable[[Any, int, EmbeddedLocations], Any]
 
-_CONVERSIONS: dict[ValueType, Converter] = {
-    ValueType.MONEY: lambda value, digits, locations: from_minor_units(value, digits),
-    ValueType.PERCENT: lambda value, digits, locations: from_minor_units(value, 2),
-    ValueType.COUNTRY_ALPHA_3: lambda value, digits, locations: alpha_3(value),
-    ValueType.TIMESTAMP: lambda value, digits, locations: format_timestamp(value),
-    ValueType.LOCATION: lambda value, digits, locations: locations[value],
-    ValueType.PROFILE_ID: lambda value, digits, locations: str(value),
+_CONVERSIONS: dict[FieldType, Converter] = {
+    FieldType.MONEY: lambda value, digits, locations: from_minor_units(value, digits),
+    FieldType.PERCENT: lambda value, digits, locations: from_minor_units(value, 2),
+    FieldType.COUNTRY_ALPHA_3: lambda value, digits, locations: alpha_3(value),
+    FieldType.TIMESTAMP: lambda value, digits, locations: format_timestamp(value),
+    FieldType.LOCATION: lambda value, digits, locations: locations[value],
+    FieldType.UUID: lambda value, digits, locations: str(value),
 }
 
 
@@ -71,7 +72,7 @@ class _Plan:
 
 @cache
 def _plan(shown: tuple[Aggregation, ...]) -> _Plan:
-    columns = tuple(each.name for each in shown if each.type.column_type or each.type is ValueType.PROFILE_ID)
+    columns = tuple(each.name for each in shown if each.type.column_type or each.type is FieldType.UUID)
     return _Plan(
         order=dict.fromkeys(each.name for each in shown),
         columns=columns,

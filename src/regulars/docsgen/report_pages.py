@@ -4,8 +4,9 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
+from regulars.core.field_type import FieldType
 from regulars.reports.registry import REPORTS
-from regulars.reports.report import FieldType, Grouping, Report, ReportField, ReportFormat
+from regulars.reports.report import Grouping, Report, ReportField, ReportFormat
 from regulars.web import report_examples
 
 _INDEX = "README.md"
@@ -58,7 +59,7 @@ def _cell(text: str) -> str:
 
 
 def _type(field: ReportField) -> str:
-    return "enum" if field.values else field.type.value
+    return "enum" if field.values else field.type.report_name
 
 
 def _filterable(field: ReportField) -> str:
@@ -79,7 +80,7 @@ def _measures(report: Report) -> Iterator[str]:
     else:
         yield "\n## Values\n\n| value | type | |\n|---|---|---|\n"
     for each in report.measures:
-        yield f"| `{each.name}` | {each.type.value} | {_cell(each.description)} |\n"
+        yield f"| `{each.name}` | {each.type.report_name} | {_cell(each.description)} |\n"
 
 
 def _example(report: Report, aggregation: Grouping | None) -> Iterator[str]:

@@ -12,9 +12,10 @@ import structlog
 
 from regulars.aggregations import dirty_profiles, fingerprint
 from regulars.aggregations import table as table_module
-from regulars.aggregations.aggregation import Aggregation, ValueType
+from regulars.aggregations.aggregation import Aggregation
 from regulars.aggregations.definitions import REGISTRY
 from regulars.core import countries
+from regulars.core.field_type import FieldType
 from regulars.loading import refresh_dirty
 from regulars.model import community as communities
 from regulars.offline import values
@@ -134,24 +135,24 @@ def _stored(of: Aggregation, digits: int) -> str:
     column = f"given.{of.name}"
     id_of = "list_extract(map_extract(place.ids, {}), 1)"
     match of.type:
-        case ValueType.MONEY:
+        case FieldType.MONEY:
             return f"CAST({column} * {10**digits} AS BIGINT)"
-        case ValueType.PERCENT:
+        case FieldType.PERCENT:
             return f"CAST({column} * 100 AS HUGEINT)"
-        case ValueType.COUNTRY_ALPHA_3:
+        case FieldType.COUNTRY_ALPHA_3:
             return f"(SELECT any_value(alpha_2) FROM codes WHERE alpha_3 = {column})"
-        case ValueType.LOCATION:
+        case FieldType.LOCATION:
             return f"CASE WHEN {column} IS NOT NULL THEN {id_of.format(column)} END"
-        case ValueType.LOCATIONS:
+        case FieldType.LOCATION_LIST:
             return f"list_transform({column}, lambda name: {id_of.format('name')})"
-        case ValueType.TIMESTAMP:
+        case FieldType.TIMESTAMP:
             return f"CAST({column} AS TIMESTAMP)"
         case _:
             return column
 
 
 def _agrees(name: str) -> str:
-    if REGISTRY.by_name[name].type is ValueType.STRINGS:
+    if REGISTRY.by_name[name].type is FieldType.STRING_LIST:
         return f"""matched.{name} IS NOT DISTINCT FROM from_json(told.{name}, '["VARCHAR"]')"""
     return f"CAST(matched.{name} AS VARCHAR) IS NOT DISTINCT FROM told.{name}"
 
@@ -191,7 +192,7 @@ _TOLD_COLUMNS = {"profile_id": TEXT, "evidence": TEXT, **dict.fromkeys(fingerpri
 
 def _told() -> str:
     columns = [
-        f"to_json({name}) AS {name}" if REGISTRY.by_name[name].type is ValueType.STRINGS else name
+        f"to_json({name}) AS {name}" if REGISTRY.by_name[name].type is FieldType.STRING_LIST else name
         for name in fingerprint.FINGERPRINT_EXCLUDED
     ]
     return (

@@ -10,8 +10,9 @@ from msgspec import UNSET
 
 from regulars.core import countries, validation
 from regulars.core.errors import NotFoundError, ValidationError
+from regulars.core.field_type import FieldType
 from regulars.model import address_country
-from regulars.model.resource import JsonType, Resource, ResourceField
+from regulars.model.resource import Resource, ResourceField
 from regulars.model.unit_of_work import UnitOfWork
 from regulars.storage.database import Scope
 
@@ -80,29 +81,29 @@ class StoredAddress:
         }
 
 
-def _json(name: str, kind: JsonType) -> ResourceField:
+def _json(name: str, kind: FieldType) -> ResourceField:
     return ResourceField(name, kind, f"r.fields -> '{name}'")
 
 
 def _text(name: str) -> ResourceField:
-    return ResourceField(name, JsonType.STRING, f"r.fields ->> '{name}'")
+    return ResourceField(name, FieldType.STRING, f"r.fields ->> '{name}'")
 
 
 ADDRESSES = Resource(
     "address",
     "addresses AS r",
     (
-        ResourceField("id", JsonType.INTEGER),
+        ResourceField("id", FieldType.INTEGER),
         *map(_text, ("address_line_1", "address_line_2", "address_line_3", "company")),
-        _json("latitude", JsonType.DECIMAL),
-        _json("longitude", JsonType.DECIMAL),
+        _json("latitude", FieldType.NUMBER),
+        _json("longitude", FieldType.NUMBER),
         *map(_text, ("city", "postcode", "state", "country", "iso", "iso_state", "country_iso_3")),
         *map(_text, ("notes", "external_id", "name", "type", "phone")),
-        ResourceField("is_default", JsonType.BOOLEAN),
-        _json("meta", JsonType.OBJECT),
-        ResourceField("profile_id", JsonType.UUID),
-        ResourceField("created_at", JsonType.TIMESTAMP),
-        ResourceField("updated_at", JsonType.TIMESTAMP),
+        ResourceField("is_default", FieldType.BOOLEAN),
+        _json("meta", FieldType.OBJECT),
+        ResourceField("profile_id", FieldType.UUID),
+        ResourceField("created_at", FieldType.TIMESTAMP),
+        ResourceField("updated_at", FieldType.TIMESTAMP),
     ),
 )
 

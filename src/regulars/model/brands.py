@@ -8,8 +8,9 @@ from msgspec import UNSET
 
 from regulars.core import validation
 from regulars.core.errors import NotFoundError, field_error
+from regulars.core.field_type import FieldType
 from regulars.model.repository import EntityTable, Row, changed_columns
-from regulars.model.resource import JsonType, Resource, ResourceField
+from regulars.model.resource import Resource, ResourceField
 from regulars.model.unit_of_work import UnitOfWork
 
 
@@ -24,11 +25,11 @@ BRANDS = Resource(
     "brand",
     "brands AS r",
     (
-        ResourceField("id", JsonType.INTEGER),
-        ResourceField("external_id", JsonType.STRING),
-        ResourceField("name", JsonType.STRING),
-        ResourceField("created_at", JsonType.TIMESTAMP),
-        ResourceField("updated_at", JsonType.TIMESTAMP),
+        ResourceField("id", FieldType.INTEGER),
+        ResourceField("external_id", FieldType.STRING),
+        ResourceField("name", FieldType.STRING),
+        ResourceField("created_at", FieldType.TIMESTAMP),
+        ResourceField("updated_at", FieldType.TIMESTAMP),
     ),
     where="r.deleted_at IS NULL",
 )

@@ -7,26 +7,27 @@ from decimal import Decimal
 import msgspec
 
 from regulars.core import money, timestamps
+from regulars.core.field_type import FieldType
 from regulars.core.validation import FieldReader, check_code
-from regulars.model.resource import JsonType, Resource, ResourceField
+from regulars.model.resource import Resource, ResourceField
 from regulars.model.transactions.line_items import TextOrInt
 
 CLAIMS = Resource(
     "claim",
     "transaction_claims AS r",
     (
-        ResourceField("id", JsonType.INTEGER),
-        ResourceField("profile_id", JsonType.UUID),
+        ResourceField("id", FieldType.INTEGER),
+        ResourceField("profile_id", FieldType.UUID),
         ResourceField(
-            "transaction_id", JsonType.INTEGER, description="The transaction that it got; null while it waits."
+            "transaction_id", FieldType.INTEGER, description="The transaction that it got; null while it waits."
         ),
-        ResourceField("transaction_receipt_ref", JsonType.STRING, "r.receipt_ref"),
-        ResourceField("transaction_transacted_at", JsonType.TIMESTAMP, "r.transacted_at"),
-        ResourceField("transaction_timezone", JsonType.STRING, "r.timezone"),
-        ResourceField("transaction_total", JsonType.DECIMAL, "r.total"),
-        ResourceField("transaction_location_external_code", JsonType.STRING, "r.location_external_code"),
-        ResourceField("created_at", JsonType.TIMESTAMP),
-        ResourceField("updated_at", JsonType.TIMESTAMP),
+        ResourceField("transaction_receipt_ref", FieldType.STRING, "r.receipt_ref"),
+        ResourceField("transaction_transacted_at", FieldType.TIMESTAMP, "r.transacted_at"),
+        ResourceField("transaction_timezone", FieldType.STRING, "r.timezone"),
+        ResourceField("transaction_total", FieldType.NUMBER, "r.total"),
+        ResourceField("transaction_location_external_code", FieldType.STRING, "r.location_external_code"),
+        ResourceField("created_at", FieldType.TIMESTAMP),
+        ResourceField("updated_at", FieldType.TIMESTAMP),
     ),
 )
 

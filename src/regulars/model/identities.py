@@ -10,9 +10,10 @@ from msgspec import UNSET
 
 from regulars.core import validation
 from regulars.core.errors import NotFoundError, ValidationError, field_error
+from regulars.core.field_type import FieldType
 from regulars.model.concurrency import UniqueConflictError
 from regulars.model.repository import EntityTable
-from regulars.model.resource import JsonType, Resource, ResourceField
+from regulars.model.resource import Resource, ResourceField
 from regulars.model.unit_of_work import UnitOfWork
 from regulars.storage.database import Scope
 
@@ -59,21 +60,21 @@ class Identity:
 
 
 def _flag(name: str, default: str) -> ResourceField:
-    return ResourceField(name, JsonType.BOOLEAN, f"coalesce((r.extra ->> '{name}')::boolean, {default})")
+    return ResourceField(name, FieldType.BOOLEAN, f"coalesce((r.extra ->> '{name}')::boolean, {default})")
 
 
 IDENTITIES = Resource(
     "identity",
     "identities AS r",
     (
-        ResourceField("id", JsonType.INTEGER),
-        ResourceField("handle", JsonType.STRING),
-        ResourceField("identifier", JsonType.STRING),
+        ResourceField("id", FieldType.INTEGER),
+        ResourceField("handle", FieldType.STRING),
+        ResourceField("identifier", FieldType.STRING),
         _flag("is_primary", "false"),
         _flag("is_active", "true"),
-        ResourceField("profile_id", JsonType.UUID),
-        ResourceField("created_at", JsonType.TIMESTAMP),
-        ResourceField("updated_at", JsonType.TIMESTAMP),
+        ResourceField("profile_id", FieldType.UUID),
+        ResourceField("created_at", FieldType.TIMESTAMP),
+        ResourceField("updated_at", FieldType.TIMESTAMP),
     ),
 )
 

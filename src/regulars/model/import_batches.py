@@ -1,19 +1,20 @@
 """What queued batches came to, kept for whoever asks."""
 
-from regulars.model.resource import JsonType, Resource, ResourceField
+from regulars.core.field_type import FieldType
+from regulars.model.resource import Resource, ResourceField
 
 IMPORT_BATCHES = Resource(
     "batch",
     "import_batches AS r",
     (
-        ResourceField("batch_id", JsonType.UUID),
-        ResourceField("entity", JsonType.STRING),
-        ResourceField("accepted", JsonType.INTEGER),
-        ResourceField("unchanged", JsonType.INTEGER),
+        ResourceField("batch_id", FieldType.UUID),
+        ResourceField("entity", FieldType.STRING),
+        ResourceField("accepted", FieldType.INTEGER),
+        ResourceField("unchanged", FieldType.INTEGER),
         ResourceField(
-            "rejected", JsonType.LIST, description="Rows by their place from 0, each with what is wrong by path."
+            "rejected", FieldType.LIST, description="Rows by their place from 0, each with what is wrong by path."
         ),
-        ResourceField("created_at", JsonType.TIMESTAMP),
+        ResourceField("created_at", FieldType.TIMESTAMP),
     ),
     key="batch_id",
 )

@@ -9,9 +9,10 @@ from msgspec import UNSET
 
 from regulars.core import countries, timestamps, validation
 from regulars.core.errors import NotFoundError, field_error
+from regulars.core.field_type import FieldType
 from regulars.model import address_country
 from regulars.model.repository import EntityTable, Row, changed_columns
-from regulars.model.resource import JsonType, Resource, ResourceField
+from regulars.model.resource import Resource, ResourceField
 from regulars.model.unit_of_work import UnitOfWork
 
 
@@ -50,32 +51,32 @@ class LocationRow:
 
 
 _SHOWN = (
-    ResourceField("id", JsonType.INTEGER),
-    ResourceField("type", JsonType.STRING, description="`online` is the web, any other type a point of sale."),
-    ResourceField("name", JsonType.STRING),
-    ResourceField("description", JsonType.STRING),
-    ResourceField("phone", JsonType.STRING),
-    ResourceField("email", JsonType.STRING),
+    ResourceField("id", FieldType.INTEGER),
+    ResourceField("type", FieldType.STRING, description="`online` is the web, any other type a point of sale."),
+    ResourceField("name", FieldType.STRING),
+    ResourceField("description", FieldType.STRING),
+    ResourceField("phone", FieldType.STRING),
+    ResourceField("email", FieldType.STRING),
     ResourceField(
-        "timezone", JsonType.STRING, description="IANA; decides the shop date where a transaction has no zone."
+        "timezone", FieldType.STRING, description="IANA; decides the shop date where a transaction has no zone."
     ),
-    ResourceField("external_id", JsonType.STRING),
-    ResourceField("external_code", JsonType.STRING),
-    ResourceField("is_published", JsonType.BOOLEAN),
-    ResourceField("is_permanently_closed", JsonType.BOOLEAN),
-    ResourceField("address", JsonType.OBJECT),
-    ResourceField("normal_hours", JsonType.LIST),
-    ResourceField("special_hours", JsonType.LIST),
-    ResourceField("tags", JsonType.LIST),
-    ResourceField("custom_fields", JsonType.LIST),
-    ResourceField("created_at", JsonType.TIMESTAMP),
-    ResourceField("updated_at", JsonType.TIMESTAMP),
+    ResourceField("external_id", FieldType.STRING),
+    ResourceField("external_code", FieldType.STRING),
+    ResourceField("is_published", FieldType.BOOLEAN),
+    ResourceField("is_permanently_closed", FieldType.BOOLEAN),
+    ResourceField("address", FieldType.OBJECT),
+    ResourceField("normal_hours", FieldType.LIST),
+    ResourceField("special_hours", FieldType.LIST),
+    ResourceField("tags", FieldType.LIST),
+    ResourceField("custom_fields", FieldType.LIST),
+    ResourceField("created_at", FieldType.TIMESTAMP),
+    ResourceField("updated_at", FieldType.TIMESTAMP),
 )
 
 _ONLY_FILTERED = (
-    ResourceField("country", JsonType.STRING, is_visible=False),
-    ResourceField("iso_state", JsonType.STRING, is_visible=False),
-    ResourceField("state", JsonType.STRING, is_visible=False),
+    ResourceField("country", FieldType.STRING, is_visible=False),
+    ResourceField("iso_state", FieldType.STRING, is_visible=False),
+    ResourceField("state", FieldType.STRING, is_visible=False),
 )
 
 EMBEDDED_LOCATIONS = Resource("location", "locations AS r", _SHOWN)

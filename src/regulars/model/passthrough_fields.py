@@ -8,7 +8,8 @@ from typing import Any
 import msgspec
 
 from regulars.core import money, validation
-from regulars.model.resource import JsonType, ResourceField
+from regulars.core.field_type import FieldType
+from regulars.model.resource import ResourceField
 
 
 def amount_text(value: Decimal) -> str:
@@ -16,13 +17,13 @@ def amount_text(value: Decimal) -> str:
     return f"{money.check_decimal(value):f}"
 
 
-_CHECKS: Mapping[JsonType, Any] = {
+_CHECKS: Mapping[FieldType, Any] = {
     # Barcodes and phone numbers also come as integers.
-    JsonType.STRING: lambda value: validation.check_text(str(value)),
-    JsonType.INTEGER: int,
-    JsonType.DECIMAL: amount_text,
-    JsonType.LIST: lambda value: validation.check_json(value) or None,
-    JsonType.OBJECT: validation.check_json,
+    FieldType.STRING: lambda value: validation.check_text(str(value)),
+    FieldType.INTEGER: int,
+    FieldType.NUMBER: amount_text,
+    FieldType.LIST: lambda value: validation.check_json(value) or None,
+    FieldType.OBJECT: validation.check_json,
 }
 
 
@@ -31,17 +32,17 @@ class PassthroughField:
     """One such field: its name on the wire and its type, a text, an integer, money, a list or an object."""
 
     name: str
-    type: JsonType
+    type: FieldType
 
     def resource_field(self, table: str) -> ResourceField:
         """The field of a resource whose table has that alias."""
         text = f"({table}.extra ->> '{self.name}')"
         sql = {
-            JsonType.STRING: text,
-            JsonType.INTEGER: f"{text}::bigint",
-            JsonType.DECIMAL: f"{text}::numeric",
-            JsonType.LIST: f"coalesce({table}.extra -> '{self.name}', '[]')",
-            JsonType.OBJECT: f"{table}.extra -> '{self.name}'",
+            FieldType.STRING: text,
+            FieldType.INTEGER: f"{text}::bigint",
+            FieldType.NUMBER: f"{text}::numeric",
+            FieldType.LIST: f"coalesce({table}.extra -> '{self.name}', '[]')",
+            FieldType.OBJECT: f"{table}.extra -> '{self.name}'",
         }[self.type]
         return ResourceField(self.name, self.type, sql)
 

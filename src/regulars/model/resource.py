@@ -5,26 +5,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
-from enum import Enum
 from typing import Any
 from uuid import UUID
 
 from regulars.core.errors import NotFoundError, field_error
+from regulars.core.field_type import FieldType
 from regulars.core.timestamps import format_timestamp, parse_timestamp
 from regulars.storage.database import Scope
-
-
-class JsonType(Enum):
-    """The type of a field: how a filter's text is read, and what OpenAPI says of it."""
-
-    INTEGER = "integer"
-    DECIMAL = "number"
-    STRING = "string"
-    BOOLEAN = "boolean"
-    TIMESTAMP = "date-time"
-    UUID = "uuid"
-    LIST = "array"
-    OBJECT = "object"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +23,7 @@ class ResourceField:
     """
 
     name: str
-    type: JsonType
+    type: FieldType
     sql: str = ""
     is_visible: bool = True
     is_multivalued: bool = False
@@ -152,13 +139,13 @@ def _string(text: str) -> str:
     return text
 
 
-_READERS: dict[JsonType, Callable[[str], object]] = {
-    JsonType.INTEGER: _integer,
-    JsonType.DECIMAL: _decimal,
-    JsonType.STRING: _string,
-    JsonType.BOOLEAN: _boolean,
-    JsonType.TIMESTAMP: parse_timestamp,
-    JsonType.UUID: _uuid,
+_READERS: dict[FieldType, Callable[[str], object]] = {
+    FieldType.INTEGER: _integer,
+    FieldType.NUMBER: _decimal,
+    FieldType.STRING: _string,
+    FieldType.BOOLEAN: _boolean,
+    FieldType.TIMESTAMP: parse_timestamp,
+    FieldType.UUID: _uuid,
 }
 
 
@@ -181,7 +168,7 @@ class ListQuery:
 
 
 def _condition(field: ResourceField, sql: str, operator: str, text: str, values: list[object]) -> str:
-    if field.type in (JsonType.LIST, JsonType.OBJECT):
+    if field.type in (FieldType.LIST, FieldType.OBJECT):
         raise ValueError("can't be filtered as a whole: name one of its parts")
     if field.is_multivalued:
         own = replace(field, is_multivalued=False)
@@ -197,9 +184,9 @@ def _condition(field: ResourceField, sql: str, operator: str, text: str, values:
     read = _READERS[field.type]
     several = operator == "in"
     # Of a column of 16 or 32 bits larger numbers are asked for, too: there are none.
-    wide = f"::bigint{'[]' if several else ''}" if field.type is JsonType.INTEGER else ""
+    wide = f"::bigint{'[]' if several else ''}" if field.type is FieldType.INTEGER else ""
     placeholder = f"${len(values) + 2}{wide}"
-    caseless = field.type is JsonType.STRING
+    caseless = field.type is FieldType.STRING
     if several:
         given = [read(each.strip()) for each in text.split(",")]
         values.append([str(each).lower() for each in given] if caseless else given)
@@ -234,7 +221,7 @@ def _order(resource: Resource, text: str) -> str:
     for each in dict.fromkeys(filter(None, (part.strip() for part in text.split(",")))):
         name = each.removeprefix("-")
         field = resource.field(name)
-        if field is None or field.is_multivalued or field.type in (JsonType.LIST, JsonType.OBJECT):
+        if field is None or field.is_multivalued or field.type in (FieldType.LIST, FieldType.OBJECT):
             raise field_error("sort", f"{name!r} can't be sorted by")
         parts.append(f"{resource.expression(field)} {'DESC' if each.startswith('-') else 'ASC'} NULLS LAST")
     # The key comes last, so that pages never overlap.

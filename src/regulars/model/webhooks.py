@@ -12,8 +12,9 @@ from msgspec import UNSET
 
 from regulars.core import json_logic, validation
 from regulars.core.errors import NotFoundError, ValidationError
+from regulars.core.field_type import FieldType
 from regulars.model.repository import EntityTable, Row, changed_columns
-from regulars.model.resource import JsonType, Resource, ResourceField
+from regulars.model.resource import Resource, ResourceField
 from regulars.model.unit_of_work import UnitOfWork
 
 MAX_URL_LENGTH = 2048
@@ -45,19 +46,19 @@ WEBHOOKS = Resource(
     "webhooks AS r",
     (
         # Shown as it is, filtered as a text.
-        ResourceField("condition", JsonType.STRING, "r.condition::text", is_visible=False),
-        ResourceField("id", JsonType.INTEGER),
-        ResourceField("trigger", JsonType.STRING, description=_TRIGGER),
-        ResourceField("url", JsonType.STRING),
-        ResourceField("namespace", JsonType.STRING),
-        ResourceField("user_id", JsonType.INTEGER),
-        ResourceField("is_active", JsonType.BOOLEAN),
-        ResourceField("retry_daily", JsonType.INTEGER),
-        ResourceField("retry_hourly", JsonType.INTEGER),
-        ResourceField("queue", JsonType.STRING),
-        ResourceField("condition", JsonType.OBJECT, description=_CONDITION),
-        ResourceField("created_at", JsonType.TIMESTAMP),
-        ResourceField("updated_at", JsonType.TIMESTAMP),
+        ResourceField("condition", FieldType.STRING, "r.condition::text", is_visible=False),
+        ResourceField("id", FieldType.INTEGER),
+        ResourceField("trigger", FieldType.STRING, description=_TRIGGER),
+        ResourceField("url", FieldType.STRING),
+        ResourceField("namespace", FieldType.STRING),
+        ResourceField("user_id", FieldType.INTEGER),
+        ResourceField("is_active", FieldType.BOOLEAN),
+        ResourceField("retry_daily", FieldType.INTEGER),
+        ResourceField("retry_hourly", FieldType.INTEGER),
+        ResourceField("queue", FieldType.STRING),
+        ResourceField("condition", FieldType.OBJECT, description=_CONDITION),
+        ResourceField("created_at", FieldType.TIMESTAMP),
+        ResourceField("updated_at", FieldType.TIMESTAMP),
     ),
 )
 

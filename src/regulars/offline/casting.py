@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from enum import Enum
 
 from regulars.aggregations.engines import DUCKDB, SPARK, SqlEngine
+from regulars.core.field_type import FieldType
 from regulars.offline.errors import InvalidInputError
-from regulars.offline.schema import ColumnType
 
 
 class TypeFamily(Enum):
@@ -64,29 +64,29 @@ class CastDialect:
     names_at: Callable[[str, str], str]
     output_timestamp: Callable[[str], str]
     integer_type: str
-    column_types: Mapping[ColumnType, str]
+    column_types: Mapping[FieldType, str]
 
 
 _OFFSET = r"[0-9:. ](Z|z|[+-][0-9][0-9](:?[0-9][0-9])?)$"
 
 PARSED_TYPES = {
     *(
-        ColumnType.TIMESTAMP,
-        ColumnType.MONEY,
-        ColumnType.RATE,
-        ColumnType.QUANTITY,
-        ColumnType.BOOLEAN,
-        ColumnType.OBJECT_LIST,
-        ColumnType.OBJECT,
+        FieldType.TIMESTAMP,
+        FieldType.MONEY,
+        FieldType.RATE,
+        FieldType.QUANTITY,
+        FieldType.BOOLEAN,
+        FieldType.OBJECT_LIST,
+        FieldType.OBJECT,
     ),
-    *(ColumnType.INTEGER, ColumnType.INTEGER_LIST),
+    *(FieldType.INTEGER, FieldType.INTEGER_LIST),
 }
 """The kinds whose texts may be none."""
 
-DECIMAL_SIZES = {ColumnType.MONEY: (18, 6), ColumnType.RATE: (19, 12), ColumnType.QUANTITY: (13, 6)}
+DECIMAL_SIZES = {FieldType.MONEY: (18, 6), FieldType.RATE: (19, 12), FieldType.QUANTITY: (13, 6)}
 """Digits in all, and of them decimals."""
 
-_TYPES = {ColumnType.TIMESTAMP: "TIMESTAMP", ColumnType.BOOLEAN: "BOOLEAN", ColumnType.INTEGER: "BIGINT"} | {
+_TYPES = {FieldType.TIMESTAMP: "TIMESTAMP", FieldType.BOOLEAN: "BOOLEAN", FieldType.INTEGER: "BIGINT"} | {
     kind: f"DECIMAL({digits}, {scale})" for kind, (digits, scale) in DECIMAL_SIZES.items()
 }
 
@@ -155,16 +155,16 @@ SPARK_DIALECT = CastDialect(
 )
 
 
-def null_of(kind: ColumnType, dialect: CastDialect) -> str:
+def null_of(kind: FieldType, dialect: CastDialect) -> str:
     """What stands for a column that is not there."""
     return f"CAST(NULL AS {dialect.column_types.get(kind, dialect.string_type)})"
 
 
-def cast(kind: ColumnType, given: InputColumn, dialect: CastDialect) -> str:
+def cast(kind: FieldType, given: InputColumn, dialect: CastDialect) -> str:
     """A column as its kind says; null where it is empty or does not fit. Raises InvalidInputError for the type itself."""
     read = _READ.get((kind, given.family))
     if read is None:
-        raise InvalidInputError(f"holds {given.family.value}, and must be {kind.value}")
+        raise InvalidInputError(f"holds {given.family.value}, and must be {kind.input_format}")
     return read(kind, given, dialect)
 
 
@@ -176,9 +176,9 @@ def local_time(given: InputColumn, dialect: CastDialect) -> str:
     return "CAST(NULL AS TIMESTAMP)" if given.family is TypeFamily.TIMESTAMP else f"CAST({c} AS TIMESTAMP)"
 
 
-def can_fail(kind: ColumnType, given: InputColumn) -> bool:
+def can_fail(kind: FieldType, given: InputColumn) -> bool:
     """Whether a value of a column's type may be none of its kind."""
-    if kind is ColumnType.TEXT:
+    if kind is FieldType.STRING:
         return given.family is TypeFamily.FLOAT
     return kind in PARSED_TYPES and given.family in (
         TypeFamily.TEXT,
@@ -193,26 +193,26 @@ def is_present(given: InputColumn) -> str:
     return f"{given.sql} <> ''" if given.family is TypeFamily.TEXT else f"{given.sql} IS NOT NULL"
 
 
-def _itself(kind: ColumnType, given: InputColumn, dialect: CastDialect) -> str:
+def _itself(kind: FieldType, given: InputColumn, dialect: CastDialect) -> str:
     return given.sql
 
 
-def _text(kind: ColumnType, given: InputColumn, dialect: CastDialect) -> str:
+def _text(kind: FieldType, given: InputColumn, dialect: CastDialect) -> str:
     return f"nullif({given.sql}, '')"
 
 
-def _as_text(kind: ColumnType, given: InputColumn, dialect: CastDialect) -> str:
+def _as_text(kind: FieldType, given: InputColumn, dialect: CastDialect) -> str:
     return f"CAST({given.sql} AS {dialect.string_type})"
 
 
-def _whole_as_text(kind: ColumnType, given: InputColumn, dialect: CastDialect) -> str:
+def _whole_as_text(kind: FieldType, given: InputColumn, dialect: CastDialect) -> str:
     # Whole numbers with gaps become floats on their way; what is too large for each to be told is none.
     c = given.sql
     is_whole = f"{c} = floor({c}) AND abs({c}) < 9007199254740992"
     return f"CASE WHEN {is_whole} THEN CAST(CAST({c} AS BIGINT) AS {dialect.string_type}) END"
 
 
-def _exact(kind: ColumnType, given: InputColumn, dialect: CastDialect) -> str:
+def _exact(kind: FieldType, given: InputColumn, dialect: CastDialect) -> str:
     digits, scale = DECIMAL_SIZES[kind]
     c = given.sql
     if given.family is TypeFamily.DECIMAL and given.scale <= scale:
@@ -226,14 +226,14 @@ def _exact(kind: ColumnType, given: InputColumn, dialect: CastDialect) -> str:
     return f"CASE WHEN {narrow} = TRY_CAST({text} AS DECIMAL(38, 25)) THEN {narrow} END"
 
 
-def _instant(kind: ColumnType, given: InputColumn, dialect: CastDialect) -> str:
+def _instant(kind: FieldType, given: InputColumn, dialect: CastDialect) -> str:
     c = given.sql
     if given.family is TypeFamily.TEXT:
         return f"CASE WHEN {dialect.has_offset(c)} THEN {dialect.parse_timestamp(c)} END"
     return dialect.to_utc(c) if given.family is TypeFamily.TIMESTAMP else "CAST(NULL AS TIMESTAMP)"
 
 
-def _whole(kind: ColumnType, given: InputColumn, dialect: CastDialect) -> str:
+def _whole(kind: FieldType, given: InputColumn, dialect: CastDialect) -> str:
     # A text with a point would be rounded.
     c = given.sql
     is_whole = f"trim({c}) NOT LIKE '%.%' AND lower({c}) NOT LIKE '%e%'" if given.family is TypeFamily.TEXT else "TRUE"
@@ -241,35 +241,35 @@ def _whole(kind: ColumnType, given: InputColumn, dialect: CastDialect) -> str:
     return f"CASE WHEN {is_whole} THEN TRY_CAST({c} AS BIGINT) END"
 
 
-def _flag(kind: ColumnType, given: InputColumn, dialect: CastDialect) -> str:
+def _flag(kind: FieldType, given: InputColumn, dialect: CastDialect) -> str:
     c = given.sql
     if given.family is TypeFamily.INTEGER:
         return f"CASE {c} WHEN 0 THEN FALSE WHEN 1 THEN TRUE END"
     return f"CASE lower({c}) WHEN 'true' THEN TRUE WHEN '1' THEN TRUE WHEN 'false' THEN FALSE WHEN '0' THEN FALSE END"
 
 
-def _joined(kind: ColumnType, given: InputColumn, dialect: CastDialect) -> str:
+def _joined(kind: FieldType, given: InputColumn, dialect: CastDialect) -> str:
     return dialect.join_list(given.sql)
 
 
-def _list(kind: ColumnType, given: InputColumn, dialect: CastDialect) -> str:
+def _list(kind: FieldType, given: InputColumn, dialect: CastDialect) -> str:
     return f"CASE WHEN {dialect.is_list(given.sql)} THEN {given.sql} END"
 
 
-def _object(kind: ColumnType, given: InputColumn, dialect: CastDialect) -> str:
+def _object(kind: FieldType, given: InputColumn, dialect: CastDialect) -> str:
     return f"CASE WHEN {dialect.is_object(given.sql)} THEN {given.sql} END"
 
 
-def _json(kind: ColumnType, given: InputColumn, dialect: CastDialect) -> str:
+def _json(kind: FieldType, given: InputColumn, dialect: CastDialect) -> str:
     return dialect.to_json(given.sql)
 
 
-_READ: Mapping[tuple[ColumnType, TypeFamily], Callable[[ColumnType, InputColumn, CastDialect], str]] = {
-    (ColumnType.TEXT, TypeFamily.TEXT): _text,
-    (ColumnType.TEXT, TypeFamily.INTEGER): _as_text,
-    (ColumnType.TEXT, TypeFamily.FLOAT): _whole_as_text,
+_READ: Mapping[tuple[FieldType, TypeFamily], Callable[[FieldType, InputColumn, CastDialect], str]] = {
+    (FieldType.STRING, TypeFamily.TEXT): _text,
+    (FieldType.STRING, TypeFamily.INTEGER): _as_text,
+    (FieldType.STRING, TypeFamily.FLOAT): _whole_as_text,
     **{
-        (ColumnType.TIMESTAMP, family): _instant
+        (FieldType.TIMESTAMP, family): _instant
         for family in (TypeFamily.TEXT, TypeFamily.TIMESTAMP, TypeFamily.LOCAL_TIME, TypeFamily.DATE)
     },
     **{
@@ -277,19 +277,19 @@ _READ: Mapping[tuple[ColumnType, TypeFamily], Callable[[ColumnType, InputColumn,
         for kind in DECIMAL_SIZES
         for family in (TypeFamily.TEXT, TypeFamily.INTEGER, TypeFamily.DECIMAL, TypeFamily.FLOAT)
     },
-    (ColumnType.BOOLEAN, TypeFamily.BOOLEAN): _itself,
-    (ColumnType.BOOLEAN, TypeFamily.INTEGER): _flag,
-    (ColumnType.BOOLEAN, TypeFamily.TEXT): _flag,
+    (FieldType.BOOLEAN, TypeFamily.BOOLEAN): _itself,
+    (FieldType.BOOLEAN, TypeFamily.INTEGER): _flag,
+    (FieldType.BOOLEAN, TypeFamily.TEXT): _flag,
     **{
-        (ColumnType.INTEGER, family): _whole
+        (FieldType.INTEGER, family): _whole
         for family in (TypeFamily.TEXT, TypeFamily.INTEGER, TypeFamily.DECIMAL, TypeFamily.FLOAT)
     },
-    (ColumnType.INTEGER_LIST, TypeFamily.TEXT): _list,
-    (ColumnType.INTEGER_LIST, TypeFamily.LIST): _json,
-    (ColumnType.STRING_LIST, TypeFamily.TEXT): _text,
-    (ColumnType.STRING_LIST, TypeFamily.LIST): _joined,
-    (ColumnType.OBJECT_LIST, TypeFamily.TEXT): _list,
-    (ColumnType.OBJECT_LIST, TypeFamily.LIST): _json,
-    (ColumnType.OBJECT, TypeFamily.TEXT): _object,
-    (ColumnType.OBJECT, TypeFamily.OBJECT): _json,
+    (FieldType.INTEGER_LIST, TypeFamily.TEXT): _list,
+    (FieldType.INTEGER_LIST, TypeFamily.LIST): _json,
+    (FieldType.STRING_LIST, TypeFamily.TEXT): _text,
+    (FieldType.STRING_LIST, TypeFamily.LIST): _joined,
+    (FieldType.OBJECT_LIST, TypeFamily.TEXT): _list,
+    (FieldType.OBJECT_LIST, TypeFamily.LIST): _json,
+    (FieldType.OBJECT, TypeFamily.TEXT): _object,
+    (FieldType.OBJECT, TypeFamily.OBJECT): _json,
 }

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
+from regulars.core.field_type import FieldType
 from regulars.offline import casting, dictionary_encoding, line_items
 from regulars.offline.casting import CastDialect
 from regulars.offline.errors import InvalidInputError
-from regulars.offline.schema import ColumnType
 from regulars.offline.structures import InputTable, InputTraits, LineLayout, PlanStep, RowErrors
 
 
@@ -20,7 +20,7 @@ def cast_table(source: InputTable, dialect: CastDialect, faults: RowErrors) -> s
         place = f"{source.table.name}.{each.name}"
         if given is None:
             columns.append(f"{casting.null_of(each.type, dialect)} AS {each.name}")
-            if each.type is ColumnType.TIMESTAMP:
+            if each.type is FieldType.TIMESTAMP:
                 columns.append(f"CAST(NULL AS TIMESTAMP) AS {each.name}_local")
             continue
         try:
@@ -29,15 +29,15 @@ def cast_table(source: InputTable, dialect: CastDialect, faults: RowErrors) -> s
             raise InvalidInputError(f"{place} {error}.") from None
         columns.append(f"{read} AS {each.name}")
         understood = f"({read}) IS NOT NULL"
-        if each.type is ColumnType.TIMESTAMP:
+        if each.type is FieldType.TIMESTAMP:
             local = casting.local_time(given, dialect)
             columns.append(f"{local} AS {each.name}_local")
             understood = f"(({read}) IS NOT NULL OR ({local}) IS NOT NULL)"
         if each.required and each.name not in _MAY_BE_EMPTY:
-            number = faults.add(f"{place} is required, and must be {each.type.value}")
+            number = faults.add(f"{place} is required, and must be {each.type.input_format}")
             wrong.append(f"WHEN NOT {understood} THEN {number}")
         elif casting.can_fail(each.type, given):
-            number = faults.add(f"{place} must be {each.type.value}")
+            number = faults.add(f"{place} must be {each.type.input_format}")
             wrong.append(f"WHEN {casting.is_present(given)} AND NOT {understood} THEN {number}")
     cases = "CASE " + " ".join(wrong) + " END" if wrong else "NULL"
     body = ",\n       ".join([*columns, f"CAST({cases} AS INT) AS wrong"])
@@ -52,7 +52,7 @@ def locations(source: InputTable | None, dialect: CastDialect, faults: RowErrors
     """The locations, numbered in their order, with the country and the state of their addresses."""
     if source is None:
         named = "SELECT DISTINCT location AS external_id FROM typed_transactions WHERE location IS NOT NULL"
-        nothing = ", ".join(f"{casting.null_of(ColumnType.TEXT, dialect)} AS {name}" for name in _PLACE)
+        nothing = ", ".join(f"{casting.null_of(FieldType.STRING, dialect)} AS {name}" for name in _PLACE)
         unknown = "FALSE"
         every = f"SELECT external_id, {nothing} FROM ({named}) AS named"
     else:
@@ -204,7 +204,7 @@ def transactions(shape: InputTraits, dialect: CastDialect, faults: RowErrors, *,
     return PlanStep(
         "fact_transactions",
         f"""SELECT {"own.profile" if is_joined else "t.profile"} AS profile,
-       {"t.external_id" if has_ids else casting.null_of(ColumnType.BOOLEAN, dialect)} AS external_id,
+       {"t.external_id" if has_ids else casting.null_of(FieldType.BOOLEAN, dialect)} AS external_id,
        CAST(0 AS TINYINT) AS id,
        t.at AS transacted_at,
        CASE WHEN t.zone = 'UTC' THEN CAST(t.at AS DATE) ELSE {transacted_on} END AS transacted_on,
@@ -231,7 +231,7 @@ FROM (
 def products(source: InputTable | None, dialect: CastDialect, faults: RowErrors) -> PlanStep:
     """The brand of each sku."""
     if source is None:
-        text = casting.null_of(ColumnType.TEXT, dialect)
+        text = casting.null_of(FieldType.STRING, dialect)
         return PlanStep(
             "fact_products", f"SELECT {text} AS sku, {text} AS brand, CAST(NULL AS INT) AS wrong WHERE 1 = 0"
         )
@@ -289,7 +289,7 @@ FROM (
 
 def _addresses(source: InputTable | None, dialect: CastDialect, faults: RowErrors) -> PlanStep:
     if source is None or not source.has("addresses"):
-        text = casting.null_of(ColumnType.TEXT, dialect)
+        text = casting.null_of(FieldType.STRING, dialect)
         return PlanStep(
             "fact_addresses",
             f"""SELECT profile, profile_id, FALSE AS is_default,

@@ -1,8 +1,9 @@
 """The lines of transactions: what was sold, at which price, of which brand."""
 
+from regulars.core.field_type import FieldType
 from regulars.offline import casting
 from regulars.offline.casting import CastDialect, InputColumn, TypeFamily
-from regulars.offline.schema import ITEM_COLUMNS, ColumnType
+from regulars.offline.schema import ITEM_COLUMNS
 from regulars.offline.structures import ClubContext, InputTable, InputTraits, LineLayout, PlanStep, RowErrors
 
 RATE = "CASE WHEN t.is_foreign THEN t.currency_rate ELSE CAST(1 AS DECIMAL(19, 12)) END"
@@ -59,7 +60,7 @@ def _value_units(line: str, dialect: CastDialect) -> tuple[str, str]:
 
 def sold_columns(shape: InputTraits, dialect: CastDialect) -> tuple[str, str, str]:
     """The discount, the list value and the brand of a transaction; the brand only where it has one line."""
-    nothing, no_brand = f"CAST(NULL AS {dialect.integer_type})", casting.null_of(ColumnType.TEXT, dialect)
+    nothing, no_brand = f"CAST(NULL AS {dialect.integer_type})", casting.null_of(FieldType.STRING, dialect)
     # The scale of the rate is everywhere or nowhere, for the two are only ever compared with each other.
     rate = f" * CAST({RATE} * 1000000000000 AS {dialect.integer_type})" if shape.has_rates else ""
     if shape.line_layout is LineLayout.NONE:
@@ -80,8 +81,8 @@ def brand_name(shape: InputTraits) -> str:
 
 
 _LINE_KINDS = {
-    "sku": ColumnType.TEXT, "brand": ColumnType.TEXT, "quantity": ColumnType.QUANTITY, "price_sell": ColumnType.MONEY,
-    "price_current": ColumnType.MONEY, "discount": ColumnType.MONEY, "is_void": ColumnType.BOOLEAN,
+    "sku": FieldType.STRING, "brand": FieldType.STRING, "quantity": FieldType.QUANTITY, "price_sell": FieldType.MONEY,
+    "price_current": FieldType.MONEY, "discount": FieldType.MONEY, "is_void": FieldType.BOOLEAN,
 }  # fmt: skip
 
 
@@ -137,11 +138,11 @@ def _listed(dialect: CastDialect, faults: RowErrors) -> str:
             read = f"coalesce({read}, {dialect.sum_of_amounts('listed.line.discounts')})"
         columns.append(f"{read} AS {name}")
         if kind in casting.PARSED_TYPES:
-            number = faults.add(f"transactions.items.{name} must be {kind.value}")
+            number = faults.add(f"transactions.items.{name} must be {kind.input_format}")
             wrong.append(f"WHEN {given.sql} <> '' AND ({read}) IS NULL THEN {number}")
     amount = InputColumn("d.amount", TypeFamily.TEXT)
-    is_wrong = f"d.amount <> '' AND ({casting.cast(ColumnType.MONEY, amount, dialect)}) IS NULL"
-    number = faults.add(f"transactions.items.discounts.amount must be {ColumnType.MONEY.value}")
+    is_wrong = f"d.amount <> '' AND ({casting.cast(FieldType.MONEY, amount, dialect)}) IS NULL"
+    number = faults.add(f"transactions.items.discounts.amount must be {FieldType.MONEY.input_format}")
     wrong.append(f"WHEN {dialect.any_element('listed.line.discounts', is_wrong)} THEN {number}")
     unread = faults.add("transactions.items must be a list of objects, or its JSON")
     rows = dialect.json_objects("items", (*_LINE_KINDS, "discounts"))

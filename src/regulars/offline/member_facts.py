@@ -7,8 +7,9 @@ What the live store derives in `rollups/derive.sql`, of the present state alone.
 from collections.abc import Sequence
 from datetime import datetime
 
-from regulars.aggregations.aggregation import Aggregation, ValueType
+from regulars.aggregations.aggregation import Aggregation
 from regulars.aggregations.definitions import REGISTRY
+from regulars.core.field_type import FieldType
 from regulars.model.consents import CHANNEL_STATUSES, REACH_RULES, STATUS_CHANNELS, ReachRule
 from regulars.model.member_dimensions import (
     AGE_GROUP_YEARS,
@@ -21,7 +22,6 @@ from regulars.model.member_dimensions import (
 from regulars.offline import casting, values
 from regulars.offline.array_functions import ArrayFunctions
 from regulars.offline.casting import CastDialect
-from regulars.offline.schema import ColumnType
 from regulars.offline.structures import ClubContext, InputTable, PlanStep, RowErrors
 
 CHANNELS = (*(rule.channel for rule in REACH_RULES), ANY_CHANNEL)
@@ -30,7 +30,7 @@ CHANNELS = (*(rule.channel for rule in REACH_RULES), ANY_CHANNEL)
 def home_countries(profiles: InputTable, dialect: CastDialect, lists: ArrayFunctions, faults: RowErrors) -> PlanStep:
     """Of each profile the country of its address: the default one's, else that of the first that tells one."""
     if not profiles.has("addresses"):
-        text = casting.null_of(ColumnType.TEXT, dialect)
+        text = casting.null_of(FieldType.STRING, dialect)
         return PlanStep("home_countries", f"SELECT {text} AS external_id, {text} AS country, NULL AS wrong WHERE 1 = 0")
     listed = lists.with_index(dialect.json_objects("addresses", ("is_default", "iso", "country", "country_iso_3")))
     named = "coalesce({})".format(
@@ -279,13 +279,13 @@ def _value(of: Aggregation, dialect: CastDialect) -> str:
     """A value as reports have it: money in minor units, places by their external ids."""
     column = f"value.{of.name}"
     match of.type:
-        case ValueType.COUNTRY_ALPHA_3:
+        case FieldType.COUNTRY_ALPHA_3:
             return "country_codes.alpha_3"
-        case ValueType.LOCATION:
+        case FieldType.LOCATION:
             return dialect.name_at("place.names", column)
-        case ValueType.LOCATIONS:
+        case FieldType.LOCATION_LIST:
             return dialect.names_at("place.names", column)
-        case ValueType.TIMESTAMP:
+        case FieldType.TIMESTAMP:
             return dialect.output_timestamp(column)
         case _:
             return column

@@ -11,11 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 
-from regulars.aggregations.aggregation import ValueType
 from regulars.aggregations.definitions import REGISTRY
+from regulars.core.field_type import FieldType
 from regulars.reports import transactions
 from regulars.reports.member_balance import DIMENSION_COLUMNS
-from regulars.reports.report import Backend, FieldType, PreAggregation, Report, ReportField, ReportMeasure, RowSource
+from regulars.reports.report import Backend, PreAggregation, Report, ReportField, ReportMeasure, RowSource
 from regulars.rollups.intervals import ALL_INTERVALS
 
 
@@ -172,9 +172,9 @@ def _counted(measure: ReportMeasure) -> ReportMeasure:
 
 
 _PLACES = {transactions.LOCATION.name: FieldType.STRING} | {
-    each.name: FieldType.STRING if each.type is ValueType.LOCATION else FieldType.STRING_LIST
+    each.name: FieldType.STRING if each.type is FieldType.LOCATION else FieldType.STRING_LIST
     for each in REGISTRY.stored
-    if each.type in (ValueType.LOCATION, ValueType.LOCATIONS)
+    if each.type in (FieldType.LOCATION, FieldType.LOCATION_LIST)
 }
 
 

@@ -1,23 +1,8 @@
 """The tables that values are computed from: their columns, what each may hold, and which there must be."""
 
 from dataclasses import dataclass
-from enum import Enum
 
-
-class ColumnType(Enum):
-    """What a column holds, whatever type it comes in."""
-
-    TEXT = "a text or a whole number"
-    TIMESTAMP = "a time: ISO 8601, or a column of times; without an offset it is local"
-    MONEY = "a decimal with at most 6 decimals, below 10^12 in size"
-    RATE = "a decimal above 0 with at most 12 decimals, below 10^7"
-    QUANTITY = "a decimal with at most 6 decimals, below 10^7 in size"
-    BOOLEAN = "true or false"
-    INTEGER = "a whole number"
-    INTEGER_LIST = "a list of whole numbers, or its JSON"
-    STRING_LIST = "a list of texts, or one text with commas, semicolons or bars between them"
-    OBJECT_LIST = "a list of objects, or its JSON"
-    OBJECT = "an object, or its JSON"
+from regulars.core.field_type import FieldType
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +10,7 @@ class ColumnSpec:
     """One column by its name."""
 
     name: str
-    type: ColumnType
+    type: FieldType
     required: bool = False
 
 
@@ -41,24 +26,24 @@ class TableSpec:
 TRANSACTIONS = TableSpec(
     "transactions",
     (
-        ColumnSpec("external_id", ColumnType.TEXT, required=True),
-        ColumnSpec("profile", ColumnType.TEXT, required=True),
-        ColumnSpec("transacted_at", ColumnType.TIMESTAMP, required=True),
-        ColumnSpec("total", ColumnType.MONEY, required=True),
-        ColumnSpec("timezone", ColumnType.TEXT),
-        ColumnSpec("currency", ColumnType.TEXT),
-        ColumnSpec("currency_rate", ColumnType.RATE),
-        ColumnSpec("location", ColumnType.TEXT),
-        ColumnSpec("systems", ColumnType.STRING_LIST),
-        ColumnSpec("is_void", ColumnType.BOOLEAN),
-        ColumnSpec("items", ColumnType.OBJECT_LIST),
-        ColumnSpec("sku", ColumnType.TEXT),
-        ColumnSpec("name", ColumnType.TEXT),
-        ColumnSpec("brand", ColumnType.TEXT),
-        ColumnSpec("quantity", ColumnType.QUANTITY),
-        ColumnSpec("price_sell", ColumnType.MONEY),
-        ColumnSpec("price_current", ColumnType.MONEY),
-        ColumnSpec("discount", ColumnType.MONEY),
+        ColumnSpec("external_id", FieldType.STRING, required=True),
+        ColumnSpec("profile", FieldType.STRING, required=True),
+        ColumnSpec("transacted_at", FieldType.TIMESTAMP, required=True),
+        ColumnSpec("total", FieldType.MONEY, required=True),
+        ColumnSpec("timezone", FieldType.STRING),
+        ColumnSpec("currency", FieldType.STRING),
+        ColumnSpec("currency_rate", FieldType.RATE),
+        ColumnSpec("location", FieldType.STRING),
+        ColumnSpec("systems", FieldType.STRING_LIST),
+        ColumnSpec("is_void", FieldType.BOOLEAN),
+        ColumnSpec("items", FieldType.OBJECT_LIST),
+        ColumnSpec("sku", FieldType.STRING),
+        ColumnSpec("name", FieldType.STRING),
+        ColumnSpec("brand", FieldType.STRING),
+        ColumnSpec("quantity", FieldType.QUANTITY),
+        ColumnSpec("price_sell", FieldType.MONEY),
+        ColumnSpec("price_current", FieldType.MONEY),
+        ColumnSpec("discount", FieldType.MONEY),
     ),
     key="external_id",
 )
@@ -69,11 +54,11 @@ ITEM_COLUMNS = ("sku", "name", "brand", "quantity", "price_sell", "price_current
 PROFILES = TableSpec(
     "profiles",
     (
-        ColumnSpec("external_id", ColumnType.TEXT, required=True),
-        ColumnSpec("joined_at", ColumnType.TIMESTAMP),
-        ColumnSpec("joined_location_external_id", ColumnType.TEXT),
-        ColumnSpec("preferred_location_external_id", ColumnType.TEXT),
-        ColumnSpec("addresses", ColumnType.OBJECT_LIST),
+        ColumnSpec("external_id", FieldType.STRING, required=True),
+        ColumnSpec("joined_at", FieldType.TIMESTAMP),
+        ColumnSpec("joined_location_external_id", FieldType.STRING),
+        ColumnSpec("preferred_location_external_id", FieldType.STRING),
+        ColumnSpec("addresses", FieldType.OBJECT_LIST),
     ),
     key="external_id",
 )
@@ -82,25 +67,25 @@ REPORT_PROFILES = TableSpec(
     "profiles",
     (
         *PROFILES.columns,
-        ColumnSpec("member_id", ColumnType.INTEGER),
-        ColumnSpec("profile_type", ColumnType.TEXT),
-        ColumnSpec("created_at", ColumnType.TIMESTAMP),
-        ColumnSpec("updated_at", ColumnType.TIMESTAMP),
-        ColumnSpec("optin_channel", ColumnType.TEXT),
-        ColumnSpec("optin_subchannel", ColumnType.TEXT),
-        ColumnSpec("gender", ColumnType.TEXT),
-        ColumnSpec("birth_day", ColumnType.INTEGER),
-        ColumnSpec("birth_month", ColumnType.INTEGER),
-        ColumnSpec("birth_year", ColumnType.INTEGER),
-        ColumnSpec("mobile_phone", ColumnType.TEXT),
-        ColumnSpec("consents", ColumnType.OBJECT),
-        ColumnSpec("sms_status", ColumnType.TEXT),
-        ColumnSpec("email_status", ColumnType.TEXT),
-        ColumnSpec("push_status", ColumnType.TEXT),
-        ColumnSpec("subunit_ids", ColumnType.INTEGER_LIST),
-        ColumnSpec("group_ids", ColumnType.INTEGER_LIST),
-        ColumnSpec("favorite_stores", ColumnType.INTEGER_LIST),
-        ColumnSpec("properties", ColumnType.OBJECT),
+        ColumnSpec("member_id", FieldType.INTEGER),
+        ColumnSpec("profile_type", FieldType.STRING),
+        ColumnSpec("created_at", FieldType.TIMESTAMP),
+        ColumnSpec("updated_at", FieldType.TIMESTAMP),
+        ColumnSpec("optin_channel", FieldType.STRING),
+        ColumnSpec("optin_subchannel", FieldType.STRING),
+        ColumnSpec("gender", FieldType.STRING),
+        ColumnSpec("birth_day", FieldType.INTEGER),
+        ColumnSpec("birth_month", FieldType.INTEGER),
+        ColumnSpec("birth_year", FieldType.INTEGER),
+        ColumnSpec("mobile_phone", FieldType.STRING),
+        ColumnSpec("consents", FieldType.OBJECT),
+        ColumnSpec("sms_status", FieldType.STRING),
+        ColumnSpec("email_status", FieldType.STRING),
+        ColumnSpec("push_status", FieldType.STRING),
+        ColumnSpec("subunit_ids", FieldType.INTEGER_LIST),
+        ColumnSpec("group_ids", FieldType.INTEGER_LIST),
+        ColumnSpec("favorite_stores", FieldType.INTEGER_LIST),
+        ColumnSpec("properties", FieldType.OBJECT),
     ),
     key="external_id",
 )
@@ -109,13 +94,13 @@ REPORT_PROFILES = TableSpec(
 MEMBERSHIPS = TableSpec(
     "memberships",
     (
-        ColumnSpec("profile", ColumnType.TEXT, required=True),
-        ColumnSpec("type", ColumnType.TEXT, required=True),
-        ColumnSpec("at", ColumnType.TIMESTAMP, required=True),
-        ColumnSpec("external_id", ColumnType.TEXT),
-        ColumnSpec("optin_channel", ColumnType.TEXT),
-        ColumnSpec("optin_subchannel", ColumnType.TEXT),
-        ColumnSpec("consents", ColumnType.OBJECT),
+        ColumnSpec("profile", FieldType.STRING, required=True),
+        ColumnSpec("type", FieldType.STRING, required=True),
+        ColumnSpec("at", FieldType.TIMESTAMP, required=True),
+        ColumnSpec("external_id", FieldType.STRING),
+        ColumnSpec("optin_channel", FieldType.STRING),
+        ColumnSpec("optin_subchannel", FieldType.STRING),
+        ColumnSpec("consents", FieldType.OBJECT),
     ),
     key="profile",
 )
@@ -124,11 +109,11 @@ MEMBERSHIPS = TableSpec(
 LOCATIONS = TableSpec(
     "locations",
     (
-        ColumnSpec("external_id", ColumnType.TEXT, required=True),
-        ColumnSpec("type", ColumnType.TEXT),
-        ColumnSpec("timezone", ColumnType.TEXT),
-        ColumnSpec("country_iso_3", ColumnType.TEXT),
-        ColumnSpec("address", ColumnType.OBJECT),
+        ColumnSpec("external_id", FieldType.STRING, required=True),
+        ColumnSpec("type", FieldType.STRING),
+        ColumnSpec("timezone", FieldType.STRING),
+        ColumnSpec("country_iso_3", FieldType.STRING),
+        ColumnSpec("address", FieldType.OBJECT),
     ),
     key="external_id",
 )
@@ -136,17 +121,17 @@ LOCATIONS = TableSpec(
 PRODUCTS = TableSpec(
     "products",
     (
-        ColumnSpec("external_id", ColumnType.TEXT, required=True),
-        ColumnSpec("brand", ColumnType.TEXT),
-        ColumnSpec("sku", ColumnType.TEXT),
-        ColumnSpec("variants", ColumnType.OBJECT_LIST),
+        ColumnSpec("external_id", FieldType.STRING, required=True),
+        ColumnSpec("brand", FieldType.STRING),
+        ColumnSpec("sku", FieldType.STRING),
+        ColumnSpec("variants", FieldType.OBJECT_LIST),
     ),
     key="external_id",
 )
 
 ENTITIES = TableSpec(
     "as_of",
-    (ColumnSpec("profile", ColumnType.TEXT, required=True), ColumnSpec("as_of", ColumnType.TIMESTAMP, required=True)),
+    (ColumnSpec("profile", FieldType.STRING, required=True), ColumnSpec("as_of", FieldType.TIMESTAMP, required=True)),
     key="profile",
 )
 """Instants to compute profiles at: one row of values for each, in their order."""

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from functools import cache
 
 from regulars.aggregations import fingerprint
-from regulars.aggregations.aggregation import Aggregation, AggregationRegistry, ValueType
+from regulars.aggregations.aggregation import Aggregation, AggregationRegistry
 from regulars.aggregations.compiler import (
     build_relations,
     compile_statement,
@@ -15,6 +15,7 @@ from regulars.aggregations.compiler import (
 )
 from regulars.aggregations.engines import DUCKDB_BRAND_BITSET, ENGINES, SqlEngine
 from regulars.aggregations.pruning import order_sensitive_calls
+from regulars.core.field_type import FieldType
 from regulars.offline import dictionary_encoding
 from regulars.offline.casting import CastDialect
 from regulars.offline.structures import ClubContext, PlanStep
@@ -189,13 +190,13 @@ def output_select(aggregations: Sequence[Aggregation], club: ClubContext, dialec
     columns = ",\n       ".join(f"{_shown(each, club, dialect)} AS {each.name}" for each in aggregations)
     kinds = {each.type for each in aggregations}
     select = f"SELECT {columns}\nFROM stored_values AS value"
-    if kinds & {ValueType.LOCATION, ValueType.LOCATIONS}:
+    if kinds & {FieldType.LOCATION, FieldType.LOCATION_LIST}:
         select += f"""
 CROSS JOIN (
     SELECT {dialect.location_names} AS names
     FROM fact_locations
 ) AS place"""
-    if ValueType.COUNTRY_ALPHA_3 in kinds:
+    if FieldType.COUNTRY_ALPHA_3 in kinds:
         select += "\nJOIN country_codes ON country_codes.alpha_2 = coalesce(value.likely_country, '')"
     return select
 
@@ -205,21 +206,21 @@ def _shown(of: Aggregation, club: ClubContext, dialect: CastDialect) -> str:
     if of is fingerprint.FINGERPRINT:
         return f"'{fingerprint.fingerprint_version()} ' || {column}"
     match of.type:
-        case ValueType.MONEY:
+        case FieldType.MONEY:
             return _decimal(column, club.minor_digits)
-        case ValueType.PERCENT:
+        case FieldType.PERCENT:
             return _decimal(column, 2)
-        case ValueType.COUNTRY_ALPHA_3:
+        case FieldType.COUNTRY_ALPHA_3:
             return "country_codes.alpha_3"
-        case ValueType.LOCATION:
+        case FieldType.LOCATION:
             return dialect.name_at("place.names", column)
-        case ValueType.LOCATIONS:
+        case FieldType.LOCATION_LIST:
             return dialect.names_at("place.names", column)
-        case ValueType.TIMESTAMP:
+        case FieldType.TIMESTAMP:
             return dialect.output_timestamp(column)
-        case ValueType.AS_OF:
+        case FieldType.AS_OF:
             return dialect.output_timestamp("value.calculated_at")
-        case ValueType.ALWAYS_NULL:
+        case FieldType.ALWAYS_NULL:
             return f"CAST(NULL AS {dialect.string_type})"
         case _:
             return column

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import duckdb
 
-from regulars.aggregations.aggregation import Aggregation, ValueType
+from regulars.aggregations.aggregation import Aggregation
+from regulars.core.field_type import FieldType
 
 _ORDER = "ORDER BY profile_id, calculated_at"
 
@@ -31,9 +32,9 @@ def copy_statement(select: str, path: Path, shown: Sequence[Aggregation]) -> str
 def _text(of: Aggregation) -> str:
     """A value as CSV has it: instants as the API writes them, lists as JSON."""
     column = f"value.{of.name}"
-    if of.type in (ValueType.TIMESTAMP, ValueType.AS_OF):
+    if of.type in (FieldType.TIMESTAMP, FieldType.AS_OF):
         return f"strftime(timezone('UTC', {column}), '%Y-%m-%d %H:%M:%S')"
-    return f"to_json({column})" if of.type in (ValueType.LOCATIONS, ValueType.STRINGS) else column
+    return f"to_json({column})" if of.type in (FieldType.LOCATION_LIST, FieldType.STRING_LIST) else column
 
 
 def _quoted(text: str) -> str:

@@ -12,10 +12,11 @@ from typing import Any
 import msgspec
 
 from regulars.auth.tenants import Tenant
+from regulars.core.field_type import FieldType
 from regulars.query.errors import InvalidParametersError, invalid_parameter
 from regulars.query.parser import filters
 from regulars.query.query import ReportQuery
-from regulars.reports.report import FieldType, ReportField
+from regulars.reports.report import ReportField
 
 _MAC_BYTES = 16
 _TYPES: dict[FieldType, Any] = {FieldType.TIMESTAMP: datetime, FieldType.DATE: date, FieldType.NUMBER: Decimal}

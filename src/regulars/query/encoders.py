@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 
+from regulars.core.field_type import FieldType
 from regulars.core.money import EXACT_CONTEXT, from_minor_units
-from regulars.reports.report import FieldType
 
 Encoder = Callable[[Any], Any]
 

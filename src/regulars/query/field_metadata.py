@@ -8,6 +8,7 @@ import msgspec
 
 from regulars.auth.tenants import Tenant
 from regulars.core import timestamps
+from regulars.core.field_type import FieldType
 from regulars.query import merge
 from regulars.query.backends import Backends
 from regulars.query.compiler.compiler import (
@@ -21,7 +22,7 @@ from regulars.query.compiler.compiler import (
 from regulars.query.dialects.dialects import ENGINES, operand, render_sql
 from regulars.query.encoders import encode_value
 from regulars.query.parser.request import FieldValuesQuery
-from regulars.reports.report import FieldType, ReportFormat
+from regulars.reports.report import ReportFormat
 from regulars.rollups.intervals import Interval
 
 MAX_VALUES = 1_000

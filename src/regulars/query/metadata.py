@@ -3,10 +3,11 @@
 from collections.abc import Iterable
 from typing import Any
 
+from regulars.core.field_type import FieldType
 from regulars.query.compiler.compiler import GroupLabel, labels_for
 from regulars.query.parser.filter_values import OPERATIONS
 from regulars.query.parser.request import AUTO_INTERVAL
-from regulars.reports.report import FieldType, Grouping, Report, ReportField, ReportFormat
+from regulars.reports.report import Grouping, Report, ReportField, ReportFormat
 
 
 def reports_metadata(report: Report | None, allowed: Iterable[Report]) -> dict[str, Any]:
@@ -36,7 +37,7 @@ def _field(field: ReportField) -> dict[str, Any]:
     """The metadata of a field; fields of reports are always read-only."""
     found: dict[str, Any] = {
         "name": field.name,
-        "type": "enum" if field.values else field.type.value,
+        "type": "enum" if field.values else field.type.report_name,
         "description": field.description,
         "filterable": field.filterable,
         "readonly": True,
@@ -63,7 +64,7 @@ def _aggregation(report: Report, aggregation: Grouping) -> dict[str, Any]:
     if report.format is ReportFormat.TIMESERIES:
         return {**found, "labels": labels}
     measures = [
-        {"key": each.name, "type": each.type.value, "description": each.description}
+        {"key": each.name, "type": each.type.report_name, "description": each.description}
         for each in report.measures_for(aggregation)
     ]
     return {**found, "returned_fields": [*labels, *measures]}
@@ -78,5 +79,5 @@ _ELEMENTS = {
 
 def _type(label: GroupLabel) -> str:
     if label.is_status:
-        return FieldType.BOOLEAN.value
-    return "enum" if label.field.values else _ELEMENTS.get(label.field.type, label.field.type).value
+        return FieldType.BOOLEAN.report_name
+    return "enum" if label.field.values else _ELEMENTS.get(label.field.type, label.field.type).report_name

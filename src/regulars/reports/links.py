@@ -6,6 +6,7 @@ for. A range is made of whole months, of the whole days beside them, and of visi
 
 from datetime import timedelta
 
+from regulars.core.field_type import FieldType
 from regulars.core.urls import UTM_PARAMETERS
 from regulars.facts.links import SOURCE_TYPES
 from regulars.reports.report import (
@@ -13,7 +14,6 @@ from regulars.reports.report import (
     LOYALTY_CLUB_ID,
     Backend,
     EnumValue,
-    FieldType,
     Report,
     ReportField,
     ReportFormat,

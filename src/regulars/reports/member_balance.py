@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping
 
+from regulars.core.field_type import FieldType
 from regulars.model import member_dimensions
 from regulars.reports.member_counts import UNCOMPACTED
 from regulars.reports.report import (
     COMMUNITY_ID,
     Backend,
     EnumValue,
-    FieldType,
     Grouping,
     PreAggregation,
     Report,

@@ -1,10 +1,10 @@
 """How many members stand in each group of a community, now and over time."""
 
+from regulars.core.field_type import FieldType
 from regulars.reports.report import (
     COMMUNITY_ID,
     Backend,
     EnumValue,
-    FieldType,
     Grouping,
     PreAggregation,
     Report,

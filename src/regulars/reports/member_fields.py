@@ -3,12 +3,12 @@
 from dataclasses import replace
 
 from regulars.aggregations import aggregation
-from regulars.aggregations.aggregation import ValueType
 from regulars.aggregations.definitions import REGISTRY
+from regulars.core.field_type import FieldType
 from regulars.model import member_dimensions
 from regulars.model.consents import CHANNEL_STATUSES
 from regulars.model.member_dimensions import AGE_GROUP_YEARS, MAX_AGE, MIN_AGE
-from regulars.reports.report import COMMUNITY_ID, LOYALTY_CLUB_ID, EnumValue, FieldType, ReportField, enum_values
+from regulars.reports.report import COMMUNITY_ID, LOYALTY_CLUB_ID, EnumValue, ReportField, enum_values
 
 PLATFORMS = enum_values(member_dimensions.PLATFORMS)
 AGE_GROUPS = enum_values(member_dimensions.AGE_GROUPS)
@@ -107,29 +107,23 @@ MEMBER_FIELDS = (
 )
 """What a member is."""
 
-_KINDS = {
-    ValueType.MONEY: FieldType.MONEY,
-    ValueType.PERCENT: FieldType.PERCENT,
-    ValueType.INTEGER: FieldType.INTEGER,
-    ValueType.ENUM: FieldType.STRING,
-    ValueType.COUNTRY_ALPHA_3: FieldType.STRING,
-    ValueType.STRING: FieldType.STRING,
-    ValueType.DATE: FieldType.DATE,
-    ValueType.TIMESTAMP: FieldType.TIMESTAMP,
-    ValueType.LOCATION: FieldType.INTEGER,
-    ValueType.LOCATIONS: FieldType.INTEGER_LIST,
-    ValueType.STRINGS: FieldType.STRING_LIST,
+_REPORTED_TYPES = {
+    FieldType.ENUM: FieldType.STRING,
+    FieldType.COUNTRY_ALPHA_3: FieldType.STRING,
+    FieldType.LOCATION: FieldType.INTEGER,
+    FieldType.LOCATION_LIST: FieldType.INTEGER_LIST,
 }
+"""The types of aggregations in reports, where they differ: reports have the ids of locations."""
 
 
 def _value(of: aggregation.Aggregation) -> ReportField:
     return ReportField(
         of.name,
-        _KINDS[of.type],
+        _REPORTED_TYPES.get(of.type, of.type),
         of.description,
         filterable=True,
         values=AGGREGATION_CODES.get(of.name, ()),
-        groupable=of.type is ValueType.ENUM,
+        groupable=of.type is FieldType.ENUM,
     )
 
 

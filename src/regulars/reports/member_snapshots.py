@@ -1,10 +1,10 @@
 """How many members there were, as seen in the last snapshot of each bucket."""
 
+from regulars.core.field_type import FieldType
 from regulars.reports.member_balance import DIMENSION_COLUMNS, DIMENSIONS
 from regulars.reports.report import (
     COMMUNITY_ID,
     Backend,
-    FieldType,
     Grouping,
     PreAggregation,
     Report,

@@ -2,12 +2,12 @@
 
 from dataclasses import replace
 
+from regulars.core.field_type import FieldType
 from regulars.reports.member_fields import AGGREGATION_FIELDS, AGGREGATION_FILTERS, MEMBER_FIELDS, MEMBER_ID
 from regulars.reports.report import (
     COMMUNITY_ID,
     LOYALTY_CLUB_ID,
     Backend,
-    FieldType,
     Grouping,
     Report,
     ReportFormat,

@@ -7,13 +7,13 @@ not say where, in the store of the offer.
 from collections.abc import Sequence
 from dataclasses import replace
 
+from regulars.core.field_type import FieldType
 from regulars.facts.offer_events import EVENT_TYPE_CODES
 from regulars.reports.report import (
     COMMUNITY_ID,
     LOYALTY_CLUB_ID,
     Backend,
     EnumValue,
-    FieldType,
     Grouping,
     Report,
     ReportField,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
 
+from regulars.core.field_type import FieldType
 from regulars.rollups.intervals import Interval
 
 
@@ -14,31 +15,6 @@ class ReportFormat(Enum):
     RECORDS = "records"
     TIMESERIES = "timeseries"
     STATISTICS = "statistics"
-
-
-class FieldType(Enum):
-    """The type of a field or measure: how it goes out, and what a filter's value must be."""
-
-    # One of a kind, looked up with every value of a filter: hashed as what it is, not by its name.
-    __hash__ = object.__hash__
-
-    INTEGER = "integer"
-    NUMBER = "number"
-    MONEY = "money"
-    """Minor units of the community's currency inside, a decimal outside."""
-    PERCENT = "percentage"
-    """Hundredths of a percent inside, a decimal with two places outside."""
-    STRING = "string"
-    BOOLEAN = "boolean"
-    DATE = "date"
-    TIMESTAMP = "time"
-    """Outside ISO 8601 in UTC with six decimals and Z."""
-    INTEGER_LIST = "array of integers"
-    STRING_LIST = "array of strings"
-    FLAGS = "object of booleans"
-    """By name true or false; what was never asked is not there. Fields of it are addressed by dot."""
-    OBJECT = "object"
-    """Any names; fields of it are addressed by dot."""
 
 
 class Backend(Enum):
@@ -215,6 +191,9 @@ class Report:
         names = [each.name for each in self.fields]
         if repeated := {name for name in names if names.count(name) > 1}:
             raise ValueError(f"{self.name}: declared more than once: {sorted(repeated)}")
+        types = {each.name: each.type for each in self.fields} | {each.name: each.type for each in self.measures}
+        if unsupported := sorted(name for name, type_ in types.items() if not type_.report_name):
+            raise ValueError(f"{self.name}: reports do not support the types of {unsupported}")
         wanted = {
             *self.key,
             *self.default_group_by,

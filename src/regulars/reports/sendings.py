@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from regulars.core.field_type import FieldType
 from regulars.facts.sending_events import EVENT_TYPE_CODES, EVENT_TYPES
 from regulars.facts.sendings import CHANNELS
 from regulars.reports.member_balance import AGE, GENDER, OPTIN_PLATFORM
@@ -10,7 +11,6 @@ from regulars.reports.report import (
     LOYALTY_CLUB_ID,
     Backend,
     EnumValue,
-    FieldType,
     Grouping,
     Report,
     ReportField,

@@ -5,6 +5,7 @@ bought in them. Purchases themselves are read where these do not serve: in five 
 range that lie within a day, where several fields are asked for, and of what no fold has added up yet.
 """
 
+from regulars.core.field_type import FieldType
 from regulars.facts.purchases import METRIC_FAMILY
 from regulars.reports.member_balance import AGE, GENDER
 from regulars.reports.report import (
@@ -12,7 +13,6 @@ from regulars.reports.report import (
     LOYALTY_CLUB_ID,
     Backend,
     EnumValue,
-    FieldType,
     PreAggregation,
     Report,
     ReportField,

@@ -8,7 +8,8 @@ from typing import Any
 import msgspec
 
 from regulars.auth.authorization import Caller
-from regulars.model.resource import FILTER_OPERATORS, JsonType, Resource, ResourceField
+from regulars.core.field_type import FieldType
+from regulars.model.resource import FILTER_OPERATORS, Resource, ResourceField
 from regulars.web import report_schemas
 from regulars.web import security_schemas as security
 from regulars.web.endpoint import Endpoint
@@ -17,15 +18,15 @@ Schema = dict[str, Any]
 
 _ANYTHING: Schema = {"type": ["object", "array", "string", "number", "boolean", "null"]}
 
-_TYPES: dict[JsonType, Schema] = {
-    JsonType.INTEGER: {"type": "integer"},
-    JsonType.DECIMAL: {"type": "number"},
-    JsonType.STRING: {"type": "string"},
-    JsonType.BOOLEAN: {"type": "boolean"},
-    JsonType.TIMESTAMP: {"type": "string", "description": "UTC, YYYY-MM-DD HH:MM:SS"},
-    JsonType.UUID: {"type": "string", "format": "uuid"},
-    JsonType.LIST: {"type": "array", "items": _ANYTHING},
-    JsonType.OBJECT: _ANYTHING,
+_JSON_TYPES: dict[str, Schema] = {
+    "integer": {"type": "integer"},
+    "number": {"type": "number"},
+    "string": {"type": "string"},
+    "boolean": {"type": "boolean"},
+    "date-time": {"type": "string", "description": "UTC, YYYY-MM-DD HH:MM:SS"},
+    "uuid": {"type": "string", "format": "uuid"},
+    "array": {"type": "array", "items": _ANYTHING},
+    "object": _ANYTHING,
 }
 
 _TENANT_HEADERS: dict[str, tuple[str, Schema]] = {
@@ -264,7 +265,7 @@ def _parameters(endpoint: Endpoint) -> Iterable[Schema]:
 
 
 def _list_parameters(resource: Resource) -> Iterable[Schema]:
-    fields = [each for each in resource.fields if each.type not in (JsonType.LIST, JsonType.OBJECT)]
+    fields = [each for each in resource.fields if each.type not in (FieldType.LIST, FieldType.OBJECT)]
     names = list(dict.fromkeys(each.name for each in fields))
     yield {
         "name": "sort",
@@ -357,7 +358,7 @@ def _resource(resource: Resource) -> Schema:
 
 
 def _field(field: ResourceField, *, nullable: bool) -> Schema:
-    schema = dict(_TYPES[field.type])
+    schema = dict(_JSON_TYPES[field.type.json_type])
     if nullable and isinstance(schema["type"], str):
         schema["type"] = [schema["type"], "null"]
     if field.description:

@@ -4,7 +4,8 @@ from collections.abc import Collection, Iterable
 from itertools import count
 from typing import Any
 
-from regulars.reports.report import COMMUNITY_ID, FieldType, Grouping, Report, ReportField, ReportFormat
+from regulars.core.field_type import FieldType
+from regulars.reports.report import COMMUNITY_ID, Grouping, Report, ReportField, ReportFormat
 
 Example = dict[str, Any]
 

@@ -1,12 +1,13 @@
 """What a profile buys."""
 
-from regulars.aggregations.aggregation import Aggregation, ValueType
+from regulars.aggregations.aggregation import Aggregation
 from regulars.aggregations.definitions.relations import NEXT_FUTURE_FACT, SOLD_BRANDS
+from regulars.core.field_type import FieldType
 
 AGGREGATIONS = (
     Aggregation(
         "purchased_brands",
-        ValueType.STRINGS,
+        FieldType.STRING_LIST,
         description="The distinct brands of the sold items, in the order of their code points: the product's brand as it "
         "is now, else the item's.",
         relation=SOLD_BRANDS,

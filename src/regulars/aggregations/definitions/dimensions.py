@@ -1,7 +1,8 @@
 """The codes that profiles are told apart by: how often, how recently, since when, through which channel."""
 
-from regulars.aggregations.aggregation import Aggregation, TimeTrigger, ValueType
+from regulars.aggregations.aggregation import Aggregation, TimeTrigger
 from regulars.aggregations.definitions.relations import HISTORY, LAST_SALE_AT, NEXT_FUTURE_FACT
+from regulars.core.field_type import FieldType
 
 MEASURES = (LAST_SALE_AT,)
 
@@ -28,7 +29,7 @@ JOIN_AGE_STEPS = TimeTrigger(
 AGGREGATIONS = (
     Aggregation(
         "dimension_frequency",
-        ValueType.ENUM,
+        FieldType.ENUM,
         description="F0 no sale, F1 one, F2 two; from three on FL where the exact average interval between shop days is "
         "above 30 days, else FH.",
         sql="""CASE WHEN shop_count = 0 THEN 'F0'
@@ -41,7 +42,7 @@ AGGREGATIONS = (
     ),
     Aggregation(
         "dimension_recency",
-        ValueType.ENUM,
+        FieldType.ENUM,
         description="By the last sale: R0 none, RC within 3 months, RS within 6, RA within 12, RI longer ago.",
         sql="""CASE WHEN last_sale_at IS NULL THEN 'R0'
                     WHEN within(last_sale_at, 3) THEN 'RC'
@@ -53,7 +54,7 @@ AGGREGATIONS = (
     ),
     Aggregation(
         "dimension_join",
-        ValueType.ENUM,
+        FieldType.ENUM,
         description="By whole days since the join date, in the community's zone: JN up to 90, JC up to 365, J1 up to 730, "
         "J2 up to 1095 and so on; JN for a join date in the future, null without one.",
         sql="""CASE WHEN joined_on IS NULL THEN NULL
@@ -65,7 +66,7 @@ AGGREGATIONS = (
     ),
     Aggregation(
         "channel",
-        ValueType.ENUM,
+        FieldType.ENUM,
         description="Over the sales: CM at a point of sale and on the web, CF point of sale only, CO web only; "
         "null where no sale has a channel.",
         relation=HISTORY,
@@ -76,14 +77,14 @@ AGGREGATIONS = (
     ),
     Aggregation(
         "join_hour",
-        ValueType.INTEGER,
+        FieldType.INTEGER,
         description="The hour of the join instant, 0 to 23, in UTC.",
         sql="hour_of(joined_at)",
         explain_fields=("joined_at",),
     ),
     Aggregation(
         "join_day",
-        ValueType.ENUM,
+        FieldType.ENUM,
         description="The weekday of the join instant, MON to SUN, in UTC.",
         sql="""CASE weekday_of(joined_at) WHEN 1 THEN 'MON' WHEN 2 THEN 'TUE' WHEN 3 THEN 'WED' WHEN 4 THEN 'THU'
                                          WHEN 5 THEN 'FRI' WHEN 6 THEN 'SAT' WHEN 7 THEN 'SUN' END""",

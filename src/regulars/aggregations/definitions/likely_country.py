@@ -4,8 +4,9 @@ Shares are compared as exact fractions: a source's weight is shared by its numbe
 multiplied by the numbers of both shared sources, and all are whole.
 """
 
-from regulars.aggregations.aggregation import Aggregation, Relation, SharedMeasure, ValueType
+from regulars.aggregations.aggregation import Aggregation, Relation, SharedMeasure
 from regulars.aggregations.definitions.relations import NEXT_FUTURE_FACT, SALE_LEAVES_24M_WINDOW
+from regulars.core.field_type import FieldType
 
 VOTES = Relation(
     "votes",
@@ -109,7 +110,7 @@ _EVIDENCE = "is_sale AND within_24m AND has_country"
 _SCORE = "How strong {} is: 1 for a share of at least 3/4 of the votes, 2 for 1/2, 3 for 1/4, else 4."
 
 
-def _elected(name: str, kind: ValueType, over: Relation, sql: str, meaning: str) -> Aggregation:
+def _elected(name: str, kind: FieldType, over: Relation, sql: str, meaning: str) -> Aggregation:
     return Aggregation(
         name,
         kind,
@@ -122,7 +123,7 @@ def _elected(name: str, kind: ValueType, over: Relation, sql: str, meaning: str)
     )
 
 
-def _same(name: str, kind: ValueType, as_: str, meaning: str) -> Aggregation:
+def _same(name: str, kind: FieldType, as_: str, meaning: str) -> Aggregation:
     return Aggregation(
         name,
         kind,
@@ -137,39 +138,39 @@ def _same(name: str, kind: ValueType, as_: str, meaning: str) -> Aggregation:
 AGGREGATIONS = (
     _elected(
         "likely_country",
-        ValueType.ENUM,
+        FieldType.ENUM,
         COUNTRIES,
         "min(winner)",
         "The country, as ISO 3166-1 alpha-2, with the largest share of the votes of the sales within 24 months "
         "(weight 4), the joined location (2), the preferred location (2) and the addresses (2).",
     ),
-    _elected("likely_country_score", ValueType.INTEGER, COUNTRIES, "min(score)", _SCORE.format("likely_country")),
-    _same("likely_country_iso", ValueType.COUNTRY_ALPHA_3, "likely_country", "likely_country as ISO 3166-1 alpha-3."),
-    _same("likely_country_iso_score", ValueType.INTEGER, "likely_country_score", _SCORE.format("likely_country_iso")),
+    _elected("likely_country_score", FieldType.INTEGER, COUNTRIES, "min(score)", _SCORE.format("likely_country")),
+    _same("likely_country_iso", FieldType.COUNTRY_ALPHA_3, "likely_country", "likely_country as ISO 3166-1 alpha-3."),
+    _same("likely_country_iso_score", FieldType.INTEGER, "likely_country_score", _SCORE.format("likely_country_iso")),
     _elected(
         "likely_state_iso",
-        ValueType.STRING,
+        FieldType.STRING,
         STATES,
         "min(winner) FILTER (WHERE level = 1)",
         "The state, as ISO 3166-2, with the largest share of the same votes among places within likely_country.",
     ),
     _elected(
         "likely_state_iso_score",
-        ValueType.INTEGER,
+        FieldType.INTEGER,
         STATES,
         "min(score) FILTER (WHERE level = 1)",
         _SCORE.format("likely_state_iso"),
     ),
     _elected(
         "likely_region",
-        ValueType.STRING,
+        FieldType.STRING,
         STATES,
         "min(winner) FILTER (WHERE level = 2)",
         "The state, by name, with the largest share of the same votes among places within likely_country.",
     ),
     _elected(
         "likely_region_score",
-        ValueType.INTEGER,
+        FieldType.INTEGER,
         STATES,
         "min(score) FILTER (WHERE level = 2)",
         _SCORE.format("likely_region"),

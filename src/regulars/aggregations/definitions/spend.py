@@ -1,7 +1,8 @@
 """What a profile has spent, and when."""
 
-from regulars.aggregations.aggregation import Aggregation, SharedMeasure, ValueType
+from regulars.aggregations.aggregation import Aggregation, SharedMeasure
 from regulars.aggregations.definitions.relations import HISTORY, LEAVES_12M_WINDOW, NEXT_FUTURE_FACT, SALES_12M
+from regulars.core.field_type import FieldType
 
 DISCOUNT_TOTAL = SharedMeasure("discounts_given", HISTORY, "sum(discount) FILTER (WHERE is_sale)")
 LIST_PRICE_TOTAL = SharedMeasure("value_listed", HISTORY, "sum(list_value) FILTER (WHERE is_sale)")
@@ -11,7 +12,7 @@ MEASURES = (SALES_12M, DISCOUNT_TOTAL, LIST_PRICE_TOTAL)
 AGGREGATIONS = (
     Aggregation(
         "spend_12m",
-        ValueType.MONEY,
+        FieldType.MONEY,
         description="Net spend within 12 months: what was bought less what was returned.",
         relation=HISTORY,
         sql="sum(amount) FILTER (WHERE within_12m)",
@@ -21,7 +22,7 @@ AGGREGATIONS = (
     ),
     Aggregation(
         "spend_all",
-        ValueType.MONEY,
+        FieldType.MONEY,
         description="Net spend of all time.",
         relation=HISTORY,
         sql="sum(amount)",
@@ -31,7 +32,7 @@ AGGREGATIONS = (
     ),
     Aggregation(
         "spend_atv_12m",
-        ValueType.MONEY,
+        FieldType.MONEY,
         description="Average transaction value within 12 months: net spend by number of sales, rounded half-even; "
         "null without a sale.",
         sql="half_even(spend_12m, sales_12m)",
@@ -40,7 +41,7 @@ AGGREGATIONS = (
     ),
     Aggregation(
         "spend_atv_all",
-        ValueType.MONEY,
+        FieldType.MONEY,
         description="Average transaction value of all time: net spend by number of sales, rounded half-even; "
         "null without a sale.",
         sql="half_even(spend_all, shop_count)",
@@ -49,7 +50,7 @@ AGGREGATIONS = (
     ),
     Aggregation(
         "spend_first_date",
-        ValueType.TIMESTAMP,
+        FieldType.TIMESTAMP,
         description="The instant of the first counted transaction, a return or a zero total too.",
         relation=HISTORY,
         sql="min(transacted_at)",
@@ -58,7 +59,7 @@ AGGREGATIONS = (
     ),
     Aggregation(
         "spend_last_date",
-        ValueType.TIMESTAMP,
+        FieldType.TIMESTAMP,
         description="The instant of the last counted transaction, a return or a zero total too.",
         relation=HISTORY,
         sql="max(transacted_at)",
@@ -67,7 +68,7 @@ AGGREGATIONS = (
     ),
     Aggregation(
         "spend_12m_now",
-        ValueType.MONEY,
+        FieldType.MONEY,
         description="As spend_12m.",
         sql="spend_12m",
         time_triggers=(NEXT_FUTURE_FACT, LEAVES_12M_WINDOW),
@@ -75,7 +76,7 @@ AGGREGATIONS = (
     ),
     Aggregation(
         "discount_avg",
-        ValueType.PERCENT,
+        FieldType.PERCENT,
         description="Discounts as a percentage of price_current * quantity over the sold items of sales, each at its "
         "transaction's rate, rounded half-even to 2 decimals; null where the divisor is 0.",
         sql="half_even(discounts_given * 10000, value_listed)",

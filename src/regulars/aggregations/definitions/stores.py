@@ -1,12 +1,13 @@
 """Where a profile shops."""
 
-from regulars.aggregations.aggregation import Aggregation, Relation, SharedMeasure, ValueType
+from regulars.aggregations.aggregation import Aggregation, Relation, SharedMeasure
 from regulars.aggregations.definitions.relations import (
     HISTORY,
     LEAVES_12M_WINDOW,
     NEXT_FUTURE_FACT,
     SALE_LEAVES_24M_WINDOW,
 )
+from regulars.core.field_type import FieldType
 
 STORE_TOTALS = Relation(
     "places",
@@ -44,7 +45,7 @@ _AT_A_LOCATION = "is_sale AND location_id IS NOT NULL"
 AGGREGATIONS = (
     Aggregation(
         "store_join",
-        ValueType.LOCATION,
+        FieldType.LOCATION,
         description="The location of the first sale that has one.",
         relation=HISTORY,
         sql=f"first_of(location_id, {_AT_A_LOCATION})",
@@ -53,7 +54,7 @@ AGGREGATIONS = (
     ),
     Aggregation(
         "most_transacted_location",
-        ValueType.LOCATION,
+        FieldType.LOCATION,
         description="The location with most sales within 24 months, or of all time where those months hold no sale; "
         "ties go to the later last sale, then to the order of locations.",
         sql="CASE WHEN sales_24m > 0 THEN favourite_24m ELSE favourite_all END",
@@ -62,7 +63,7 @@ AGGREGATIONS = (
     ),
     Aggregation(
         "latest_transacted_location",
-        ValueType.LOCATION,
+        FieldType.LOCATION,
         description="The location of the last sale that has one.",
         relation=HISTORY,
         sql=f"last_of(location_id, {_AT_A_LOCATION})",
@@ -71,7 +72,7 @@ AGGREGATIONS = (
     ),
     Aggregation(
         "most_spend_location",
-        ValueType.LOCATION,
+        FieldType.LOCATION,
         description="The location with the largest net spend of all time, where that is above 0; ties as for "
         "most_transacted_location.",
         relation=STORE_TOTALS,
@@ -81,7 +82,7 @@ AGGREGATIONS = (
     ),
     Aggregation(
         "most_spend_12m_location",
-        ValueType.LOCATION,
+        FieldType.LOCATION,
         description="The location with the largest net spend within 12 months, where that is above 0; ties as for "
         "most_transacted_location.",
         relation=STORE_TOTALS,
@@ -91,7 +92,7 @@ AGGREGATIONS = (
     ),
     Aggregation(
         "transacted_locations",
-        ValueType.LOCATIONS,
+        FieldType.LOCATION_LIST,
         description="The ids of the locations that the profile has bought at, in the order of locations.",
         relation=STORE_TOTALS,
         sql="in_order(location_id, external_id, sales > 0)",

@@ -1,7 +1,8 @@
 """On which days a profile shops, and how far apart."""
 
-from regulars.aggregations.aggregation import Aggregation, Relation, SharedMeasure, ValueType
+from regulars.aggregations.aggregation import Aggregation, Relation, SharedMeasure
 from regulars.aggregations.definitions.relations import HISTORY, NEXT_FUTURE_FACT
+from regulars.core.field_type import FieldType
 
 SHOP_DAYS = Relation(
     "days",
@@ -27,7 +28,7 @@ _SALES = "is_sale"
 AGGREGATIONS = (
     Aggregation(
         "shop_days",
-        ValueType.INTEGER,
+        FieldType.INTEGER,
         description="Average days between shop days, rounded half up; null with fewer than two shop days.",
         sql="""CASE WHEN total_shop_days > 1
                THEN half_up(days_between(first_shop_date, latest_shop_date), total_shop_days - 1) END""",
@@ -36,7 +37,7 @@ AGGREGATIONS = (
     ),
     Aggregation(
         "shop_count",
-        ValueType.INTEGER,
+        FieldType.INTEGER,
         description="Number of sales: counted transactions with a total above 0.",
         relation=HISTORY,
         sql="count(*) FILTER (WHERE is_sale)",
@@ -46,7 +47,7 @@ AGGREGATIONS = (
     ),
     Aggregation(
         "first_shop_date",
-        ValueType.DATE,
+        FieldType.DATE,
         description="The first shop day, by the local calendar of the sale.",
         relation=SHOP_DAYS,
         sql="min(transacted_on)",
@@ -55,7 +56,7 @@ AGGREGATIONS = (
     ),
     Aggregation(
         "second_shop_date",
-        ValueType.DATE,
+        FieldType.DATE,
         description="The second shop day.",
         relation=SHOP_DAYS,
         sql="next_to_first(transacted_on, later)",
@@ -64,7 +65,7 @@ AGGREGATIONS = (
     ),
     Aggregation(
         "previous_shop_date",
-        ValueType.DATE,
+        FieldType.DATE,
         description="The last shop day but one.",
         relation=SHOP_DAYS,
         sql="next_to_last(transacted_on, earlier)",
@@ -73,7 +74,7 @@ AGGREGATIONS = (
     ),
     Aggregation(
         "latest_shop_date",
-        ValueType.DATE,
+        FieldType.DATE,
         description="The last shop day.",
         relation=SHOP_DAYS,
         sql="max(transacted_on)",
@@ -82,7 +83,7 @@ AGGREGATIONS = (
     ),
     Aggregation(
         "first_shop_days",
-        ValueType.INTEGER,
+        FieldType.INTEGER,
         description="Days from the join date, in the community's zone, to the first shop day; 0 where negative.",
         sql="CASE WHEN first_shop_date < joined_on THEN 0 ELSE days_between(joined_on, first_shop_date) END",
         time_triggers=(NEXT_FUTURE_FACT,),
@@ -91,7 +92,7 @@ AGGREGATIONS = (
     ),
     Aggregation(
         "second_shop_days",
-        ValueType.INTEGER,
+        FieldType.INTEGER,
         description="Days from the first to the second shop day.",
         sql="days_between(first_shop_date, second_shop_date)",
         time_triggers=(NEXT_FUTURE_FACT,),
@@ -99,7 +100,7 @@ AGGREGATIONS = (
     ),
     Aggregation(
         "latest_shop_days",
-        ValueType.INTEGER,
+        FieldType.INTEGER,
         description="Days from the last shop day but one to the last.",
         sql="days_between(previous_shop_date, latest_shop_date)",
         time_triggers=(NEXT_FUTURE_FACT,),
@@ -107,7 +108,7 @@ AGGREGATIONS = (
     ),
     Aggregation(
         "average_shop_days",
-        ValueType.INTEGER,
+        FieldType.INTEGER,
         description="Days from the first to the last shop day by the number of shop days, rounded half up; "
         "from the third shop day on.",
         sql="""CASE WHEN total_shop_days > 2
@@ -117,7 +118,7 @@ AGGREGATIONS = (
     ),
     Aggregation(
         "total_shop_days",
-        ValueType.INTEGER,
+        FieldType.INTEGER,
         description="Number of shop days: distinct local dates of sales.",
         relation=SHOP_DAYS,
         sql="count(*)",
@@ -127,7 +128,7 @@ AGGREGATIONS = (
     ),
     Aggregation(
         "at_risk_date",
-        ValueType.DATE,
+        FieldType.DATE,
         description="The last shop day plus three times average_shop_days: past it, the profile may be lost.",
         sql="days_after(latest_shop_date, 3 * average_shop_days)",
         time_triggers=(NEXT_FUTURE_FACT,),
@@ -135,7 +136,7 @@ AGGREGATIONS = (
     ),
     Aggregation(
         "latest_shop_spend",
-        ValueType.MONEY,
+        FieldType.MONEY,
         description="Net spend on the last shop day, returns of that day included.",
         relation=SHOP_DAYS,
         sql="of_last(net, transacted_on, later)",
@@ -144,7 +145,7 @@ AGGREGATIONS = (
     ),
     Aggregation(
         "latest_shop_currency",
-        ValueType.ENUM,
+        FieldType.ENUM,
         description="The currency that latest_shop_spend is in: the community's.",
         sql="CASE WHEN latest_shop_date IS NOT NULL THEN currency END",
         time_triggers=(NEXT_FUTURE_FACT,),

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from regulars.aggregations import explain, history, serialization
-from regulars.aggregations.aggregation import Aggregation, ValueType
+from regulars.aggregations.aggregation import Aggregation
 from regulars.aggregations.reader import ProfileValues
 from regulars.api.profile import examples
 from regulars.auth import permits
@@ -18,7 +18,7 @@ from regulars.core.errors import field_error
 from regulars.core.timestamps import format_timestamp, parse_timestamp
 from regulars.ingest.commit import refresh_derived
 from regulars.model.profiles import lookup
-from regulars.model.resource import JsonType, Resource, ResourceField
+from regulars.model.resource import Resource, ResourceField
 from regulars.model.unit_of_work import UnitOfWork
 from regulars.web.context import RequestContext
 from regulars.web.endpoint import Endpoint
@@ -130,7 +130,7 @@ async def explain_value(context: RequestContext) -> dict[str, Any]:
         {
             "name": aggregation.name,
             "value": found.values((aggregation,))[aggregation.name],
-            "type": aggregation.type.value[0],
+            "type": aggregation.type.aggregation_name,
             "definition": aggregation.description,
             "as_of": format_timestamp(as_of),
             **facts,
@@ -166,25 +166,10 @@ async def reject_write(context: RequestContext) -> None:
     raise ApiError(405, "Aggregations are computed and read-only.", headers={"Allow": "GET, HEAD"})
 
 
-_KINDS = {
-    ValueType.MONEY: JsonType.DECIMAL,
-    ValueType.PERCENT: JsonType.DECIMAL,
-    ValueType.INTEGER: JsonType.INTEGER,
-    ValueType.TIMESTAMP: JsonType.TIMESTAMP,
-    ValueType.AS_OF: JsonType.TIMESTAMP,
-    ValueType.LOCATION: JsonType.OBJECT,
-    ValueType.LOCATIONS: JsonType.LIST,
-    ValueType.STRINGS: JsonType.LIST,
-    ValueType.PROFILE_ID: JsonType.UUID,
-}
-
 VALUES_RESOURCE = Resource(
     "aggregations",
     "aggregations AS r",
-    tuple(
-        ResourceField(each.name, _KINDS.get(each.type, JsonType.STRING), description=each.description)
-        for each in serialization.ALL_AGGREGATIONS
-    ),
+    tuple(ResourceField(each.name, each.type, description=each.description) for each in serialization.ALL_AGGREGATIONS),
     key="profile_id",
 )
 """The values of a profile as a resource, for OpenAPI and documentation."""

@@ -9,12 +9,13 @@ from msgspec import UNSET, UnsetType
 
 from regulars.core import validation
 from regulars.core.errors import ValidationError, field_error
+from regulars.core.field_type import FieldType
 from regulars.model import brands, passthrough_fields
 from regulars.model.passthrough_fields import PassthroughField
 from regulars.model.products import variants
 from regulars.model.products.variants import VariantIn, VariantRow, resolve_title
 from regulars.model.repository import EntityTable, Row
-from regulars.model.resource import JsonType, Resource, ResourceField
+from regulars.model.resource import Resource, ResourceField
 from regulars.model.unit_of_work import UnitOfWork
 
 
@@ -52,21 +53,21 @@ class ProductIn(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _EXTRAS = (
-    PassthroughField("handle", JsonType.STRING),
-    PassthroughField("type", JsonType.STRING),
-    PassthroughField("status", JsonType.STRING),
-    PassthroughField("description", JsonType.STRING),
-    PassthroughField("currency", JsonType.STRING),
-    PassthroughField("department", JsonType.STRING),
-    PassthroughField("web_url", JsonType.STRING),
-    PassthroughField("position", JsonType.INTEGER),
-    PassthroughField("systems", JsonType.LIST),
-    PassthroughField("channels", JsonType.LIST),
-    PassthroughField("images", JsonType.LIST),
-    PassthroughField("tags", JsonType.LIST),
-    PassthroughField("options", JsonType.LIST),
-    PassthroughField("meta", JsonType.OBJECT),
-    PassthroughField("custom_fields", JsonType.LIST),
+    PassthroughField("handle", FieldType.STRING),
+    PassthroughField("type", FieldType.STRING),
+    PassthroughField("status", FieldType.STRING),
+    PassthroughField("description", FieldType.STRING),
+    PassthroughField("currency", FieldType.STRING),
+    PassthroughField("department", FieldType.STRING),
+    PassthroughField("web_url", FieldType.STRING),
+    PassthroughField("position", FieldType.INTEGER),
+    PassthroughField("systems", FieldType.LIST),
+    PassthroughField("channels", FieldType.LIST),
+    PassthroughField("images", FieldType.LIST),
+    PassthroughField("tags", FieldType.LIST),
+    PassthroughField("options", FieldType.LIST),
+    PassthroughField("meta", FieldType.OBJECT),
+    PassthroughField("custom_fields", FieldType.LIST),
 )
 
 _BRAND = "CASE WHEN b.id IS NOT NULL THEN json_build_object('id', b.id, 'name', b.name) END"
@@ -80,18 +81,18 @@ PRODUCTS = Resource(
     "product",
     "products AS r LEFT JOIN brands AS b ON b.community_id = r.community_id AND b.id = r.brand_id",
     (
-        ResourceField("id", JsonType.INTEGER),
-        ResourceField("external_id", JsonType.STRING),
-        ResourceField("name", JsonType.STRING),
-        ResourceField("title", JsonType.STRING, "r.name", description="The name, in another word for it."),
-        ResourceField("brand", JsonType.OBJECT, _BRAND, description="`{id, name}`, or null."),
-        ResourceField("brand.id", JsonType.INTEGER, "r.brand_id", is_visible=False),
-        ResourceField("brand.name", JsonType.STRING, "b.name", is_visible=False),
-        ResourceField("brand_id", JsonType.INTEGER, "r.brand_id", is_visible=False),
-        ResourceField("variants", JsonType.LIST, _VARIANTS),
+        ResourceField("id", FieldType.INTEGER),
+        ResourceField("external_id", FieldType.STRING),
+        ResourceField("name", FieldType.STRING),
+        ResourceField("title", FieldType.STRING, "r.name", description="The name, in another word for it."),
+        ResourceField("brand", FieldType.OBJECT, _BRAND, description="`{id, name}`, or null."),
+        ResourceField("brand.id", FieldType.INTEGER, "r.brand_id", is_visible=False),
+        ResourceField("brand.name", FieldType.STRING, "b.name", is_visible=False),
+        ResourceField("brand_id", FieldType.INTEGER, "r.brand_id", is_visible=False),
+        ResourceField("variants", FieldType.LIST, _VARIANTS),
         *(extra.resource_field("r") for extra in _EXTRAS),
-        ResourceField("created_at", JsonType.TIMESTAMP),
-        ResourceField("updated_at", JsonType.TIMESTAMP),
+        ResourceField("created_at", FieldType.TIMESTAMP),
+        ResourceField("updated_at", FieldType.TIMESTAMP),
     ),
     where="r.deleted_at IS NULL",
 )

@@ -10,10 +10,11 @@ from msgspec import UNSET
 
 from regulars.core import money, validation
 from regulars.core.errors import NotFoundError, field_error
+from regulars.core.field_type import FieldType
 from regulars.model import passthrough_fields
 from regulars.model.passthrough_fields import PassthroughField
 from regulars.model.repository import EntityTable, Row, changed_columns
-from regulars.model.resource import JsonType, Resource, ResourceField
+from regulars.model.resource import Resource, ResourceField
 from regulars.model.unit_of_work import UnitOfWork
 
 Price = Decimal | msgspec.UnsetType | None
@@ -45,35 +46,35 @@ class VariantIn(msgspec.Struct, frozen=True, kw_only=True):
 
 
 PASSTHROUGH_FIELDS = (
-    PassthroughField("barcode", JsonType.STRING),
-    PassthroughField("handle", JsonType.STRING),
-    PassthroughField("description", JsonType.STRING),
-    PassthroughField("web_url", JsonType.STRING),
-    PassthroughField("position", JsonType.INTEGER),
-    PassthroughField("price_discounted", JsonType.DECIMAL),
-    PassthroughField("price_comparison", JsonType.DECIMAL),
-    PassthroughField("price_cost", JsonType.DECIMAL),
-    PassthroughField("available_quantity", JsonType.INTEGER),
-    PassthroughField("images", JsonType.LIST),
-    PassthroughField("tags", JsonType.LIST),
-    PassthroughField("options", JsonType.LIST),
-    PassthroughField("meta", JsonType.OBJECT),
-    PassthroughField("custom_fields", JsonType.LIST),
+    PassthroughField("barcode", FieldType.STRING),
+    PassthroughField("handle", FieldType.STRING),
+    PassthroughField("description", FieldType.STRING),
+    PassthroughField("web_url", FieldType.STRING),
+    PassthroughField("position", FieldType.INTEGER),
+    PassthroughField("price_discounted", FieldType.NUMBER),
+    PassthroughField("price_comparison", FieldType.NUMBER),
+    PassthroughField("price_cost", FieldType.NUMBER),
+    PassthroughField("available_quantity", FieldType.INTEGER),
+    PassthroughField("images", FieldType.LIST),
+    PassthroughField("tags", FieldType.LIST),
+    PassthroughField("options", FieldType.LIST),
+    PassthroughField("meta", FieldType.OBJECT),
+    PassthroughField("custom_fields", FieldType.LIST),
 )
 
 
 def _fields(table: str) -> tuple[ResourceField, ...]:
     return (
-        ResourceField("id", JsonType.INTEGER, f"{table}.id"),
-        ResourceField("product_id", JsonType.INTEGER, f"{table}.product_id"),
-        ResourceField("external_id", JsonType.STRING, f"{table}.external_id"),
-        ResourceField("sku", JsonType.STRING, f"{table}.sku"),
-        ResourceField("name", JsonType.STRING, f"{table}.name"),
-        ResourceField("title", JsonType.STRING, f"{table}.name", description="The name, in another word for it."),
-        ResourceField("price", JsonType.DECIMAL, f"{table}.price"),
+        ResourceField("id", FieldType.INTEGER, f"{table}.id"),
+        ResourceField("product_id", FieldType.INTEGER, f"{table}.product_id"),
+        ResourceField("external_id", FieldType.STRING, f"{table}.external_id"),
+        ResourceField("sku", FieldType.STRING, f"{table}.sku"),
+        ResourceField("name", FieldType.STRING, f"{table}.name"),
+        ResourceField("title", FieldType.STRING, f"{table}.name", description="The name, in another word for it."),
+        ResourceField("price", FieldType.NUMBER, f"{table}.price"),
         *(extra.resource_field(table) for extra in PASSTHROUGH_FIELDS),
-        ResourceField("created_at", JsonType.TIMESTAMP, f"{table}.created_at"),
-        ResourceField("updated_at", JsonType.TIMESTAMP, f"{table}.updated_at"),
+        ResourceField("created_at", FieldType.TIMESTAMP, f"{table}.created_at"),
+        ResourceField("updated_at", FieldType.TIMESTAMP, f"{table}.updated_at"),
     )
 
 
@@ -84,7 +85,7 @@ def json_object_sql(table: str) -> str:
     """The SQL of a variant as one JSON object, in the shape of its resource."""
     parts = [
         f"'{each.name}', "
-        + (f"to_char({each.sql}, 'YYYY-MM-DD HH24:MI:SS')" if each.type is JsonType.TIMESTAMP else each.sql)
+        + (f"to_char({each.sql}, 'YYYY-MM-DD HH24:MI:SS')" if each.type is FieldType.TIMESTAMP else each.sql)
         for each in _fields(table)
     ]
     return f"json_build_object({', '.join(parts)})"

@@ -8,6 +8,7 @@ from uuid import UUID
 import msgspec
 
 from regulars.core.errors import ValidationError, field_error
+from regulars.core.field_type import FieldType
 from regulars.model import memberships
 from regulars.model.addresses import ADDRESSES
 from regulars.model.concurrency import UniqueConflictError, retry_on_conflict
@@ -17,7 +18,7 @@ from regulars.model.profiles import lookup
 from regulars.model.profiles.lookup import ProfileRef
 from regulars.model.profiles.schema import ProfileIn, ProfileRow, validate
 from regulars.model.profiles.write import ProfileWriteResult, find_conflicts, save, write_rows
-from regulars.model.resource import JsonType, Resource, ResourceField
+from regulars.model.resource import Resource, ResourceField
 from regulars.model.unit_of_work import UnitOfWork
 
 Outcome = Literal["accepted", "unchanged"] | ValidationError
@@ -29,7 +30,7 @@ def _parts(resource: Resource) -> str:
         f"'{each.name}', "
         + (
             f"to_char({resource.expression(each)}, 'YYYY-MM-DD HH24:MI:SS')"
-            if each.type is JsonType.TIMESTAMP
+            if each.type is FieldType.TIMESTAMP
             else resource.expression(each)
         )
         for each in resource.fields
@@ -46,7 +47,7 @@ def _handles(name: str) -> ResourceField:
     """The handles of a list of texts, or of objects that have one."""
     return ResourceField(
         f"{name}.handle",
-        JsonType.STRING,
+        FieldType.STRING,
         f"SELECT coalesce(one ->> 'handle', one #>> '{{}}') FROM jsonb_array_elements(r.{name}) AS one",
         is_visible=False,
         is_multivalued=True,
@@ -56,7 +57,7 @@ def _handles(name: str) -> ResourceField:
 def _identity(name: str) -> ResourceField:
     return ResourceField(
         f"identities.{name}",
-        JsonType.STRING,
+        FieldType.STRING,
         f"""SELECT identities.{name}
         FROM identities
         WHERE identities.community_id = r.community_id AND identities.profile_id = r.profile_id""",
@@ -68,7 +69,7 @@ def _identity(name: str) -> ResourceField:
 def _place(kind: str, name: str) -> ResourceField:
     return ResourceField(
         f"{kind}_location.{name}",
-        JsonType.STRING,
+        FieldType.STRING,
         f"""(
             SELECT locations.{name}
             FROM locations
@@ -93,43 +94,43 @@ PROFILES = Resource(
     """profiles AS r
     CROSS JOIN LATERAL (SELECT r.community_id, r.profile_id) AS owner""",
     (
-        ResourceField("id", JsonType.UUID, "r.profile_id"),
-        ResourceField("member_id", JsonType.INTEGER, description="The id that reports use; read only."),
-        ResourceField("external_id", JsonType.STRING),
-        ResourceField("title", JsonType.STRING),
-        ResourceField("first_name", JsonType.STRING),
-        ResourceField("last_name", JsonType.STRING),
-        ResourceField("email", JsonType.STRING, description="Unique in a community, without case."),
-        ResourceField("gender", JsonType.STRING),
-        ResourceField("mobile_phone", JsonType.STRING, description="Unique in a community."),
-        ResourceField("birth_day", JsonType.INTEGER),
-        ResourceField("birth_month", JsonType.INTEGER),
-        ResourceField("birth_year", JsonType.INTEGER),
-        ResourceField("currency", JsonType.STRING),
-        ResourceField("joined_at", JsonType.TIMESTAMP),
-        ResourceField("joined_location_id", JsonType.INTEGER),
-        ResourceField("preferred_location_id", JsonType.INTEGER),
-        ResourceField("identities", JsonType.LIST, _parts(IDENTITIES)),
-        ResourceField("addresses", JsonType.LIST, _parts(ADDRESSES)),
-        ResourceField("attributes", JsonType.OBJECT, f"r.attributes || jsonb_build_object('comms', {COMMS_SQL})"),
-        ResourceField("tags", JsonType.LIST),
-        ResourceField("statuses", JsonType.LIST),
-        ResourceField("custom_fields", JsonType.OBJECT),
-        ResourceField("profile_type", JsonType.STRING),
-        ResourceField("optin_channel", JsonType.STRING),
-        ResourceField("optin_subchannel", JsonType.STRING),
+        ResourceField("id", FieldType.UUID, "r.profile_id"),
+        ResourceField("member_id", FieldType.INTEGER, description="The id that reports use; read only."),
+        ResourceField("external_id", FieldType.STRING),
+        ResourceField("title", FieldType.STRING),
+        ResourceField("first_name", FieldType.STRING),
+        ResourceField("last_name", FieldType.STRING),
+        ResourceField("email", FieldType.STRING, description="Unique in a community, without case."),
+        ResourceField("gender", FieldType.STRING),
+        ResourceField("mobile_phone", FieldType.STRING, description="Unique in a community."),
+        ResourceField("birth_day", FieldType.INTEGER),
+        ResourceField("birth_month", FieldType.INTEGER),
+        ResourceField("birth_year", FieldType.INTEGER),
+        ResourceField("currency", FieldType.STRING),
+        ResourceField("joined_at", FieldType.TIMESTAMP),
+        ResourceField("joined_location_id", FieldType.INTEGER),
+        ResourceField("preferred_location_id", FieldType.INTEGER),
+        ResourceField("identities", FieldType.LIST, _parts(IDENTITIES)),
+        ResourceField("addresses", FieldType.LIST, _parts(ADDRESSES)),
+        ResourceField("attributes", FieldType.OBJECT, f"r.attributes || jsonb_build_object('comms', {COMMS_SQL})"),
+        ResourceField("tags", FieldType.LIST),
+        ResourceField("statuses", FieldType.LIST),
+        ResourceField("custom_fields", FieldType.OBJECT),
+        ResourceField("profile_type", FieldType.STRING),
+        ResourceField("optin_channel", FieldType.STRING),
+        ResourceField("optin_subchannel", FieldType.STRING),
         ResourceField(
-            "consents", JsonType.OBJECT, description="By name: true or false; what was never asked is not there."
+            "consents", FieldType.OBJECT, description="By name: true or false; what was never asked is not there."
         ),
-        ResourceField("sms_status", JsonType.STRING),
-        ResourceField("email_status", JsonType.STRING),
-        ResourceField("push_status", JsonType.STRING),
-        ResourceField("subunit_ids", JsonType.LIST),
-        ResourceField("group_ids", JsonType.LIST),
-        ResourceField("favorite_stores", JsonType.LIST, description="Ids of locations."),
-        ResourceField("properties", JsonType.OBJECT),
-        ResourceField("created_at", JsonType.TIMESTAMP),
-        ResourceField("updated_at", JsonType.TIMESTAMP),
+        ResourceField("sms_status", FieldType.STRING),
+        ResourceField("email_status", FieldType.STRING),
+        ResourceField("push_status", FieldType.STRING),
+        ResourceField("subunit_ids", FieldType.LIST),
+        ResourceField("group_ids", FieldType.LIST),
+        ResourceField("favorite_stores", FieldType.LIST, description="Ids of locations."),
+        ResourceField("properties", FieldType.OBJECT),
+        ResourceField("created_at", FieldType.TIMESTAMP),
+        ResourceField("updated_at", FieldType.TIMESTAMP),
         _handles("tags"),
         _handles("statuses"),
         _identity("handle"),

@@ -11,9 +11,10 @@ from msgspec import UNSET, Meta, UnsetType
 
 from regulars.core import money
 from regulars.core.errors import ValidationError
+from regulars.core.field_type import FieldType
 from regulars.core.validation import Id
 from regulars.core.validation import check_json as kept_json
-from regulars.model.resource import JsonType, Resource, ResourceField
+from regulars.model.resource import Resource, ResourceField
 
 Text = Annotated[str, Meta(max_length=255)]
 TextOrInt = Text | int
@@ -288,25 +289,25 @@ def summarize_sold(items: Sequence[ItemRow], rate: Decimal | None) -> SoldSummar
 
 
 ITEM_FIELDS = (
-    ResourceField("id", JsonType.INTEGER),
-    ResourceField("transaction_id", JsonType.INTEGER),
-    ResourceField("external_id", JsonType.STRING),
-    ResourceField("name", JsonType.STRING),
-    ResourceField("sku", JsonType.STRING),
-    ResourceField("brand", JsonType.STRING),
-    ResourceField("product_id", JsonType.INTEGER),
-    ResourceField("product_variant_id", JsonType.INTEGER),
-    ResourceField("quantity", JsonType.DECIMAL),
-    ResourceField("price_sell", JsonType.DECIMAL),
-    ResourceField("price_current", JsonType.DECIMAL),
-    ResourceField("price_original", JsonType.DECIMAL),
-    ResourceField("price_tax", JsonType.DECIMAL),
-    ResourceField("discounts", JsonType.LIST, "coalesce(r.discounts, '[]')"),
-    ResourceField("is_void", JsonType.BOOLEAN),
-    ResourceField("tags", JsonType.LIST, "coalesce(r.details -> 'tags', '[]')"),
-    ResourceField("meta", JsonType.OBJECT, "r.details -> 'meta'"),
-    ResourceField("created_at", JsonType.TIMESTAMP),
-    ResourceField("updated_at", JsonType.TIMESTAMP),
+    ResourceField("id", FieldType.INTEGER),
+    ResourceField("transaction_id", FieldType.INTEGER),
+    ResourceField("external_id", FieldType.STRING),
+    ResourceField("name", FieldType.STRING),
+    ResourceField("sku", FieldType.STRING),
+    ResourceField("brand", FieldType.STRING),
+    ResourceField("product_id", FieldType.INTEGER),
+    ResourceField("product_variant_id", FieldType.INTEGER),
+    ResourceField("quantity", FieldType.NUMBER),
+    ResourceField("price_sell", FieldType.NUMBER),
+    ResourceField("price_current", FieldType.NUMBER),
+    ResourceField("price_original", FieldType.NUMBER),
+    ResourceField("price_tax", FieldType.NUMBER),
+    ResourceField("discounts", FieldType.LIST, "coalesce(r.discounts, '[]')"),
+    ResourceField("is_void", FieldType.BOOLEAN),
+    ResourceField("tags", FieldType.LIST, "coalesce(r.details -> 'tags', '[]')"),
+    ResourceField("meta", FieldType.OBJECT, "r.details -> 'meta'"),
+    ResourceField("created_at", FieldType.TIMESTAMP),
+    ResourceField("updated_at", FieldType.TIMESTAMP),
 )
 
 
@@ -318,7 +319,7 @@ def json_object_sql(fields: Sequence[ResourceField], alias: str) -> str:
     parts = []
     for each in fields:
         value = (each.sql or f"r.{each.name}").replace("r.", f"{alias}.")
-        if each.type is JsonType.TIMESTAMP:
+        if each.type is FieldType.TIMESTAMP:
             value = f"to_char({value}, 'YYYY-MM-DD HH24:MI:SS')"
         parts.append(f"'{each.name}', {value}")
     return f"json_build_object({', '.join(parts)})"

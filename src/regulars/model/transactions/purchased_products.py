@@ -4,8 +4,9 @@ from typing import Any
 from uuid import UUID
 
 from regulars.core import money
+from regulars.core.field_type import FieldType
 from regulars.model.community import Community
-from regulars.model.resource import JsonType, ListQuery, Resource, ResourceField
+from regulars.model.resource import ListQuery, Resource, ResourceField
 from regulars.model.transactions.schema import TRANSACTIONS
 from regulars.storage.database import Scope
 
@@ -35,14 +36,14 @@ PURCHASED_PRODUCTS = Resource(
              coalesce(variant.sku, line.sku)
 ) AS r""",
     (
-        ResourceField("id", JsonType.INTEGER, description="The first item that it was bought by."),
-        ResourceField("product_id", JsonType.INTEGER),
-        ResourceField("product_variant_id", JsonType.INTEGER),
-        ResourceField("sku", JsonType.STRING),
-        ResourceField("name", JsonType.STRING, description="As it was last sold."),
+        ResourceField("id", FieldType.INTEGER, description="The first item that it was bought by."),
+        ResourceField("product_id", FieldType.INTEGER),
+        ResourceField("product_variant_id", FieldType.INTEGER),
+        ResourceField("sku", FieldType.STRING),
+        ResourceField("name", FieldType.STRING, description="As it was last sold."),
         ResourceField(
             "brand",
-            JsonType.STRING,
+            FieldType.STRING,
             """coalesce((
                 SELECT brands.name
                 FROM products
@@ -50,10 +51,10 @@ PURCHASED_PRODUCTS = Resource(
                 WHERE products.community_id = r.community_id AND products.id = r.product_id
             ), r.line_brand)""",
         ),
-        ResourceField("quantity", JsonType.DECIMAL),
-        ResourceField("transactions_count", JsonType.INTEGER),
-        ResourceField("first_transacted_at", JsonType.TIMESTAMP),
-        ResourceField("last_transacted_at", JsonType.TIMESTAMP),
+        ResourceField("quantity", FieldType.NUMBER),
+        ResourceField("transactions_count", FieldType.INTEGER),
+        ResourceField("first_transacted_at", FieldType.TIMESTAMP),
+        ResourceField("last_transacted_at", FieldType.TIMESTAMP),
     ),
 )
 """The sold items of a profile's transactions, one row a product, variant and sku."""

@@ -13,10 +13,11 @@ from msgspec import UNSET, Meta, UnsetType
 
 from regulars.core import money, timestamps
 from regulars.core.errors import ValidationError
+from regulars.core.field_type import FieldType
 from regulars.core.validation import Id
 from regulars.model.community import Community
 from regulars.model.profiles import lookup
-from regulars.model.resource import JsonType, Resource, ResourceField
+from regulars.model.resource import Resource, ResourceField
 from regulars.model.transactions import line_items
 from regulars.model.transactions.line_items import (
     ITEM_FIELDS,
@@ -310,10 +311,10 @@ def require_fields(given: TransactionIn) -> None:
         raise ValidationError(missing)
 
 
-def _detail(name: str, kind: JsonType) -> ResourceField:
-    if kind is JsonType.DECIMAL:
+def _detail(name: str, kind: FieldType) -> ResourceField:
+    if kind is FieldType.NUMBER:
         return ResourceField(name, kind, f"(r.details ->> '{name}')::numeric")
-    if kind is JsonType.STRING:
+    if kind is FieldType.STRING:
         return ResourceField(name, kind, f"r.details ->> '{name}'")
     return ResourceField(name, kind, f"r.details -> '{name}'")
 
@@ -332,7 +333,7 @@ _PLACE = f"""(
 )"""
 
 
-def _place_field(name: str, kind: JsonType) -> ResourceField:
+def _place_field(name: str, kind: FieldType) -> ResourceField:
     sql = f"(SELECT l.{name} FROM locations AS l WHERE l.community_id = r.community_id AND l.id = r.location_id)"
     return ResourceField(f"location.{name}", kind, sql, is_visible=False)
 
@@ -341,38 +342,38 @@ TRANSACTIONS = Resource(
     "transaction",
     "transactions AS r",
     (
-        ResourceField("id", JsonType.INTEGER),
-        ResourceField("external_id", JsonType.STRING),
-        ResourceField("profile_id", JsonType.UUID),
-        ResourceField("location_id", JsonType.INTEGER),
-        ResourceField("location", JsonType.OBJECT, _PLACE),
-        ResourceField("transacted_at", JsonType.TIMESTAMP),
-        ResourceField("timezone", JsonType.STRING),
-        ResourceField("total", JsonType.DECIMAL),
-        _detail("total_original", JsonType.DECIMAL),
-        ResourceField("currency", JsonType.STRING),
-        ResourceField("currency_rate", JsonType.DECIMAL),
-        _detail("rounding", JsonType.DECIMAL),
-        _detail("margin", JsonType.DECIMAL),
-        _detail("type", JsonType.STRING),
-        _detail("status", JsonType.STRING),
-        _detail("order_number", JsonType.STRING),
-        ResourceField("receipt_ref", JsonType.STRING),
-        _detail("linked_receipt_ref", JsonType.STRING),
-        ResourceField("systems", JsonType.LIST),
-        ResourceField("is_void", JsonType.BOOLEAN),
-        ResourceField("tags", JsonType.LIST, "coalesce(r.details -> 'tags', '[]')"),
-        _detail("meta", JsonType.OBJECT),
-        ResourceField("payments", JsonType.OBJECT, "coalesce(r.details -> 'payments', '[]')"),
-        ResourceField("items", JsonType.LIST, _ITEMS),
-        ResourceField("created_at", JsonType.TIMESTAMP),
-        ResourceField("updated_at", JsonType.TIMESTAMP),
-        _place_field("name", JsonType.STRING),
-        _place_field("external_id", JsonType.STRING),
-        _place_field("external_code", JsonType.STRING),
+        ResourceField("id", FieldType.INTEGER),
+        ResourceField("external_id", FieldType.STRING),
+        ResourceField("profile_id", FieldType.UUID),
+        ResourceField("location_id", FieldType.INTEGER),
+        ResourceField("location", FieldType.OBJECT, _PLACE),
+        ResourceField("transacted_at", FieldType.TIMESTAMP),
+        ResourceField("timezone", FieldType.STRING),
+        ResourceField("total", FieldType.NUMBER),
+        _detail("total_original", FieldType.NUMBER),
+        ResourceField("currency", FieldType.STRING),
+        ResourceField("currency_rate", FieldType.NUMBER),
+        _detail("rounding", FieldType.NUMBER),
+        _detail("margin", FieldType.NUMBER),
+        _detail("type", FieldType.STRING),
+        _detail("status", FieldType.STRING),
+        _detail("order_number", FieldType.STRING),
+        ResourceField("receipt_ref", FieldType.STRING),
+        _detail("linked_receipt_ref", FieldType.STRING),
+        ResourceField("systems", FieldType.LIST),
+        ResourceField("is_void", FieldType.BOOLEAN),
+        ResourceField("tags", FieldType.LIST, "coalesce(r.details -> 'tags', '[]')"),
+        _detail("meta", FieldType.OBJECT),
+        ResourceField("payments", FieldType.OBJECT, "coalesce(r.details -> 'payments', '[]')"),
+        ResourceField("items", FieldType.LIST, _ITEMS),
+        ResourceField("created_at", FieldType.TIMESTAMP),
+        ResourceField("updated_at", FieldType.TIMESTAMP),
+        _place_field("name", FieldType.STRING),
+        _place_field("external_id", FieldType.STRING),
+        _place_field("external_code", FieldType.STRING),
         ResourceField(
             "tags.handle",
-            JsonType.STRING,
+            FieldType.STRING,
             "SELECT coalesce(tag ->> 'handle', tag #>> '{}') FROM jsonb_array_elements(r.details -> 'tags') AS tag",
             is_visible=False,
             is_multivalued=True,

@@ -9,11 +9,12 @@ from typing import Any
 
 from regulars.auth.tenants import Tenant
 from regulars.core import timestamps
+from regulars.core.field_type import FieldType
 from regulars.query.compiler import filter_sql
 from regulars.query.compiler.conditions import Condition, combine, indent
 from regulars.query.dialects.dialects import ENGINES, operand, render_sql
 from regulars.query.query import FilterNode, ReportQuery
-from regulars.reports.report import FieldType, Grouping, Report, ReportField, ReportFormat, ReportMeasure, RowSource
+from regulars.reports.report import Grouping, Report, ReportField, ReportFormat, ReportMeasure, RowSource
 
 MAX_CACHED_STATEMENTS = 2_000
 """Compiled statements in the cache; the oldest is evicted first."""

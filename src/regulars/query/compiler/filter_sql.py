@@ -12,12 +12,13 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from functools import lru_cache
 from typing import Any
 
+from regulars.core.field_type import FieldType
 from regulars.core.money import EXACT_CONTEXT
 from regulars.query.compiler.conditions import Condition, combine, not_true
 from regulars.query.dialects.dialects import ENGINES, QueryEngine, operand, render_sql
 from regulars.query.parser.filter_values import EQUALITY_OPERATIONS, LIST_TYPES
 from regulars.query.query import Comparison, FilterNode, LogicalNode
-from regulars.reports.report import Backend, FieldType, ReportField
+from regulars.reports.report import Backend, ReportField
 
 FilterShape = tuple[object, ...]
 """A filter without its values, in prefix order: a comparison as (type, field, form), and ("and", 3) before three nodes."""

@@ -8,8 +8,9 @@ from typing import Protocol
 
 from regulars.aggregations import engines
 from regulars.aggregations.compiler import translate
+from regulars.core.field_type import FieldType
 from regulars.query.dialects import spark
-from regulars.reports.report import Backend, FieldType, ReportField
+from regulars.reports.report import Backend, ReportField
 
 
 class SqlDialect(Protocol):

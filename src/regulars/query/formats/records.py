@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from regulars.auth.tenants import Tenant
+from regulars.core.field_type import FieldType
 from regulars.query import cursors, merge, suppression
 from regulars.query.backends import Backends
 from regulars.query.compiler.compiler import (
@@ -18,7 +19,7 @@ from regulars.query.compiler.compiler import (
 )
 from regulars.query.encoders import encode_flags, encoder_for
 from regulars.query.query import ReportQuery
-from regulars.reports.report import FieldType, Report, ReportField
+from regulars.reports.report import Report, ReportField
 
 Row = Sequence[Any]
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from regulars.auth.tenants import Tenant
 from regulars.core import timestamps
+from regulars.core.field_type import FieldType
 from regulars.query import local_buckets, merge, suppression
 from regulars.query.backends import Backends
 from regulars.query.compiler.compiler import GroupLabel, group_labels, plan_groups
@@ -14,7 +15,7 @@ from regulars.query.local_buckets import Bucket
 from regulars.query.parser import time_range
 from regulars.query.parser.time_range import TimeRange
 from regulars.query.query import ReportQuery
-from regulars.reports.report import COMMUNITY_ID, EnumValue, FieldType, Report, ReportField
+from regulars.reports.report import COMMUNITY_ID, EnumValue, Report, ReportField
 from regulars.rollups.intervals import Interval
 
 MAX_POINTS = 1_000

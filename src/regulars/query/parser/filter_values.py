@@ -6,8 +6,9 @@ from datetime import date, datetime
 from decimal import Decimal
 
 from regulars.core import timestamps
+from regulars.core.field_type import FieldType
 from regulars.query.errors import ParameterError, json_type, not_in
-from regulars.reports.report import FieldType, ReportField
+from regulars.reports.report import ReportField
 
 EQUALITY_OPERATIONS = ("equal", "not_equal", "in", "not_in")
 ORDER_OPERATIONS = ("greater_than", "greater_or_equal_to", "less_than", "less_or_equal_to", "between")

@@ -9,9 +9,10 @@ from uuid import UUID
 import msgspec
 import pyarrow as pa
 
-from regulars.aggregations.aggregation import Aggregation, ValueType
+from regulars.aggregations.aggregation import Aggregation
 from regulars.aggregations.definitions import REGISTRY
 from regulars.core.countries import alpha_3, codes_by_name
+from regulars.core.field_type import FieldType
 from regulars.storage.copy_out import TIMESTAMP
 
 
@@ -121,7 +122,7 @@ VALUES_VERSION = ReplicaColumn("values_version", "profile_aggregations", _INTEGE
 
 
 def _value_column(of: Aggregation) -> ReplicaColumn:
-    type_ = _ALPHA_3 if of.type is ValueType.COUNTRY_ALPHA_3 else _TRANSFER_TYPES[of.type.column_type]
+    type_ = _ALPHA_3 if of.type is FieldType.COUNTRY_ALPHA_3 else _TRANSFER_TYPES[of.type.column_type]
     return ReplicaColumn(of.name, "profile_aggregations", type_)
 
 
