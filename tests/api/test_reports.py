@@ -86,7 +86,7 @@ async def test_each_permit_that_is_missing_is_named(reporting: ReportingClient) 
         (["Reporting:Api:Query", "Reporting:Api:Report:SamplesCount"], "Reporting:Api:Report:Samples"),
     ):
         token = await reporting.new_token(permits)
-        assert f"lacks the permit {missing}:" in refused(await reporting.query(token=token), 403)
+        assert f"lacks the permit {missing}." in refused(await reporting.query(token=token), 403)
     token = await reporting.new_token(["Reporting:Api:Query", "Reporting:Api:Report:Samples*"])
     assert record_names(await reporting.query(token=token)) == ["nord", "syd"]
 

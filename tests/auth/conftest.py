@@ -1,4 +1,4 @@
-"""What the tests of access share."""
+"""Fixtures of the tests of auth."""
 
 import pytest
 
@@ -7,8 +7,8 @@ from regulars.auth import authentication
 
 
 @pytest.fixture
-def watch(monkeypatch: pytest.MonkeyPatch) -> FakeTime:
-    """The seconds that the authenticator counts."""
-    found = FakeTime()
-    monkeypatch.setattr(authentication, "time", found)
-    return found
+def fake_time(monkeypatch: pytest.MonkeyPatch) -> FakeTime:
+    """The clock of the authenticator's cache."""
+    fake = FakeTime()
+    monkeypatch.setattr(authentication, "time", fake)
+    return fake

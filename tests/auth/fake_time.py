@@ -1,12 +1,12 @@
-"""Seconds that a test sets, in place of the module `time`."""
+"""A replacement for the module `time` that tests control."""
 
 
 class FakeTime:
-    """Stands for the module `time`: seconds that pass when a test says so."""
+    """Replaces the module `time`. Time passes when a test increases `seconds`."""
 
     def __init__(self) -> None:
         self.seconds = 1000.0
 
     def monotonic(self) -> float:
-        """The seconds so far."""
+        """Returns the current time."""
         return self.seconds

@@ -1,4 +1,4 @@
-"""Permits: what a token may do, and what it is told that it lacks."""
+"""Permits: matching, error messages and documentation."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ REPORT = "Reporting:Api:Report:MembersGroupedCount"
 
 
 @pytest.mark.parametrize(
-    ("granted", "permit", "held"),
+    ("granted", "permit", "expected"),
     [
         ((permits.QUERY,), permits.QUERY, True),
         ((), permits.QUERY, False),
@@ -30,27 +30,25 @@ REPORT = "Reporting:Api:Report:MembersGroupedCount"
         ((permits.EXPORT,), permits.TENANTS_EXPORT, False),
     ],
 )
-def test_a_permit_is_held_by_its_name_or_by_a_beginning_of_it(
-    granted: tuple[str, ...], permit: str, held: bool
-) -> None:
-    assert permits.has_permit(granted, permit) is held
+def test_a_permit_is_granted_by_name_or_by_prefix(granted: tuple[str, ...], permit: str, expected: bool) -> None:
+    assert permits.has_permit(granted, permit) is expected
 
 
-def test_a_denial_names_the_permit_that_is_missing() -> None:
+def test_the_error_names_the_missing_permit() -> None:
     permits.require_permit(("Reporting:*",), REPORT)
-    with pytest.raises(AccessDenied, match=f"lacks the permit {REPORT}:") as denied:
+    with pytest.raises(AccessDenied, match=rf"lacks the permit {REPORT}\.") as error:
         permits.require_permit((permits.QUERY,), REPORT)
-    assert denied.value.status == 403
+    assert error.value.status == 403
 
 
-def test_every_permit_of_the_profile_api_is_explained_in_the_documents() -> None:
+def test_every_permit_of_the_profile_api_is_documented() -> None:
     page = (Path(__file__).parents[2] / "docs" / "access.md").read_text()
-    for permit, meaning in permits.PROFILE_API.items():
-        assert f"| `{permit}` | {meaning} |" in page
+    for permit, description in permits.PROFILE_API.items():
+        assert f"| `{permit}` | {description} |" in page
     assert f"`{' '.join(permits.FULL_PROFILE_API)}`" in page
 
 
-def test_all_of_the_profile_api_is_no_part_of_the_reporting_api() -> None:
+def test_permits_of_one_api_grant_nothing_in_the_other() -> None:
     assert all(permits.has_permit(permits.FULL_PROFILE_API, permit) for permit in permits.PROFILE_API)
     assert not any(permits.has_permit(permits.FULL_PROFILE_API, permit) for permit in permits.REPORTING_API)
     assert not any(permits.has_permit((permits.REPORTING,), permit) for permit in permits.PROFILE_API)

@@ -1,4 +1,4 @@
-"""Token buckets: charged whole, filled by the second, one for all processes, and honest about waiting."""
+"""Token buckets: full charges, refills by the second, concurrent processes and exact Retry-After."""
 
 from __future__ import annotations
 
@@ -24,46 +24,46 @@ from regulars.storage.database import Database
 pytestmark = on_both_servers
 
 _numbers = itertools.count(1)
-USUAL = BucketConfig(capacity=10, refill_rate=2)
+DEFAULT_LIMIT = BucketConfig(capacity=10, refill_rate=2)
 
 
 @dataclass(frozen=True)
 class Buckets:
-    """The buckets of an organization of its own."""
+    """The buckets of one organization."""
 
     database: Database
     clock: ManualClock
     name: str
     organization_id: int
-    usual: BucketConfig = USUAL
+    default: BucketConfig = DEFAULT_LIMIT
 
     async def charge(
         self, cost: int, customer_id: int | None = None, kind: BucketKind = BucketKind.REPORTING
     ) -> Charge:
-        """Charges one."""
+        """Charges a request."""
         async with self.database.unscoped_connection() as connection:
             owner = BucketOwner(self.organization_id, customer_id)
-            return await charge(connection, owner, kind, cost, self.clock(), self.usual)
+            return await charge(connection, owner, kind, cost, self.clock(), self.default)
 
     async def remaining(self, cost: int, customer_id: int | None = None) -> int:
-        """What is left after a charge."""
+        """Charges a request and returns the remaining tokens."""
         return (await self.charge(cost, customer_id)).remaining
 
     async def retry_after(self, cost: int = 1) -> int:
-        """How long a request that is denied has to wait."""
-        with pytest.raises(AccessDenied) as denied:
+        """Sends a request that must be denied, and returns its Retry-After."""
+        with pytest.raises(AccessDenied) as error:
             await self.charge(cost)
-        assert denied.value.status == 429
-        return int(denied.value.headers["retry-after"])
+        assert error.value.status == 429
+        return int(error.value.headers["retry-after"])
 
-    async def set(self, **settings: int | None) -> None:
+    async def set_limits(self, **limits: int | None) -> None:
         """Sets limits of the organization."""
         async with self.database.unscoped_connection() as connection:
-            assert await update(connection, self.name, settings) is not None
+            assert await update(connection, self.name, limits) is not None
 
 
-async def new(database: Database, clock: ManualClock) -> Buckets:
-    """Those of a new organization."""
+async def create_buckets(database: Database, clock: ManualClock) -> Buckets:
+    """Returns the buckets of a new organization."""
     name = f"Limited {next(_numbers)}"
     async with database.unscoped_connection() as connection:
         return Buckets(database, clock, name, await get_or_create_organization(connection, name, clock()))
@@ -71,22 +71,22 @@ async def new(database: Database, clock: ManualClock) -> Buckets:
 
 @pytest_asyncio.fixture
 async def buckets(database: Database, clock: ManualClock) -> Buckets:
-    """Full ones."""
-    return await new(database, clock)
+    """The buckets of a new organization, which are full."""
+    return await create_buckets(database, clock)
 
 
-async def test_a_request_passes_while_something_remains_and_is_charged_whole(buckets: Buckets) -> None:
+async def test_a_request_is_allowed_while_a_token_is_left_and_charged_in_full(buckets: Buckets) -> None:
     assert await buckets.charge(9) == Charge(f"organization:{buckets.organization_id}:reporting", 1, 9)
     assert await buckets.remaining(7) == -6
     assert await buckets.retry_after() == 4
 
 
-async def test_a_denied_request_costs_nothing_and_says_how_long_to_wait(buckets: Buckets) -> None:
+async def test_a_denied_request_costs_nothing_and_has_retry_after(buckets: Buckets) -> None:
     await buckets.charge(15)
     for _ in range(3):
-        with pytest.raises(AccessDenied) as denied:
+        with pytest.raises(AccessDenied) as error:
             await buckets.charge(100)
-        assert denied.value.headers == {
+        assert error.value.headers == {
             "ratelimit-bucket": f"organization:{buckets.organization_id}:reporting",
             "ratelimit-remaining": "-5",
             "ratelimit-cost": "0",
@@ -99,7 +99,7 @@ async def test_a_denied_request_costs_nothing_and_says_how_long_to_wait(buckets:
     assert await buckets.retry_after() == 1
 
 
-async def test_tokens_are_added_as_each_second_begins_up_to_the_capacity(buckets: Buckets) -> None:
+async def test_tokens_are_added_at_the_start_of_each_second_up_to_the_capacity(buckets: Buckets) -> None:
     await buckets.charge(10)
     buckets.clock.advance(milliseconds=999)
     assert await buckets.retry_after() == 1
@@ -109,7 +109,7 @@ async def test_tokens_are_added_as_each_second_begins_up_to_the_capacity(buckets
     assert await buckets.remaining(1) == 9
 
 
-async def test_a_clock_that_is_behind_takes_nothing_away_and_waits_until_its_own_second(buckets: Buckets) -> None:
+async def test_a_process_with_a_slow_clock_removes_no_tokens_and_waits_longer(buckets: Buckets) -> None:
     await buckets.charge(10)
     behind = replace(buckets, clock=ManualClock(buckets.clock.at - timedelta(seconds=5)))
     assert await behind.retry_after() == 6
@@ -117,10 +117,8 @@ async def test_a_clock_that_is_behind_takes_nothing_away_and_waits_until_its_own
     assert await behind.remaining(1) == 1
 
 
-async def test_owners_and_kinds_have_buckets_of_their_own(
-    buckets: Buckets, database: Database, clock: ManualClock
-) -> None:
-    other = await new(database, clock)
+async def test_each_owner_and_kind_has_its_own_bucket(buckets: Buckets, database: Database, clock: ManualClock) -> None:
+    other = await create_buckets(database, clock)
     assert await buckets.remaining(3) == 7
     assert await buckets.remaining(4, customer_id=0) == 6
     assert await buckets.remaining(5, customer_id=7) == 5
@@ -134,41 +132,43 @@ async def test_owners_and_kinds_have_buckets_of_their_own(
     }
 
 
-async def test_an_organization_s_own_limits_hold_at_once(buckets: Buckets) -> None:
+async def test_limits_of_an_organization_take_effect_immediately(buckets: Buckets) -> None:
     assert await buckets.remaining(1) == 9
-    await buckets.set(reporting_burst=4)
+    await buckets.set_limits(reporting_burst=4)
     assert await buckets.remaining(1) == 3
-    await buckets.set(reporting_burst=1000, reporting_rate_per_second=100, general_burst=2, general_rate_per_second=1)
+    await buckets.set_limits(
+        reporting_burst=1000, reporting_rate_per_second=100, general_burst=2, general_rate_per_second=1
+    )
     buckets.clock.advance(seconds=2)
     assert await buckets.remaining(1) == 202
     assert (await buckets.charge(1, kind=BucketKind.GENERAL)).remaining == 1
     async with buckets.database.unscoped_connection() as connection:
         (found,) = (each for each in await list_all(connection) if each.name == buckets.name)
     assert (found.reporting_burst, found.reporting_rate_per_second, found.min_cell_size) == (1000, 100, None)
-    await buckets.set(reporting_burst=None, reporting_rate_per_second=None)
+    await buckets.set_limits(reporting_burst=None, reporting_rate_per_second=None)
     assert await buckets.remaining(1) == 9
 
 
-async def test_a_charge_is_lowered_where_a_request_cost_less(buckets: Buckets) -> None:
+async def test_a_charge_is_reduced_to_the_actual_cost(buckets: Buckets) -> None:
     for customer_id in (None, 7):
         owner = BucketOwner(buckets.organization_id, customer_id)
         charged = await buckets.charge(12, customer_id)
         assert charged.remaining == -2
         async with buckets.database.unscoped_connection() as connection:
-            lowered = await adjust_charge(connection, owner, BucketKind.REPORTING, charged, 1)
-        assert lowered == Charge(charged.bucket, 9, 1)
+            adjusted = await adjust_charge(connection, owner, BucketKind.REPORTING, charged, 1)
+        assert adjusted == Charge(charged.bucket, 9, 1)
         assert await buckets.remaining(1, customer_id) == 8
 
 
-async def test_an_organization_that_is_not_there_is_not_changed(database: Database) -> None:
+async def test_updating_an_unknown_organization_returns_none(database: Database) -> None:
     async with database.unscoped_connection() as connection:
         assert await update(connection, "Nobody", {"min_cell_size": 5}) is None
 
 
-async def test_charges_of_two_processes_at_once_are_each_counted(
+async def test_concurrent_charges_of_two_processes_are_all_counted(
     buckets: Buckets, database_urls: tuple[str, str], clock: ManualClock
 ) -> None:
-    await buckets.set(reporting_burst=100)
+    await buckets.set_limits(reporting_burst=100)
     async with Database(database_urls[1], 4, clock) as second:
         both = (buckets, replace(buckets, database=second))
         charged = await asyncio.gather(*(both[number % 2].charge(2) for number in range(50)))
@@ -178,8 +178,8 @@ async def test_charges_of_two_processes_at_once_are_each_counted(
         denied = await asyncio.gather(*(both[number % 2].charge(1) for number in range(20)), return_exceptions=True)
         assert all(isinstance(each, AccessDenied) for each in denied)
         clock.advance(seconds=1)
-        passed = await asyncio.gather(*(both[number % 2].charge(1) for number in range(20)), return_exceptions=True)
-        assert sum(isinstance(each, Charge) for each in passed) == 2
+        allowed = await asyncio.gather(*(both[number % 2].charge(1) for number in range(20)), return_exceptions=True)
+        assert sum(isinstance(each, Charge) for each in allowed) == 2
 
 
 @property_test(60)
@@ -189,7 +189,7 @@ async def test_charges_of_two_processes_at_once_are_each_counted(
     requests=st.lists(st.tuples(st.integers(0, 3_000_000), st.integers(1, 120)), min_size=1, max_size=12),
     phase=st.integers(0, 999_999),
 )
-async def test_a_client_that_obeys_retry_after_never_sees_a_second_429(
+async def test_a_client_that_waits_for_retry_after_is_never_denied_twice(
     database: Database,
     capacity: int,
     refill: int,
@@ -197,7 +197,7 @@ async def test_a_client_that_obeys_retry_after_never_sees_a_second_429(
     phase: int,
 ) -> None:
     clock = ManualClock(START + timedelta(microseconds=phase))
-    buckets = replace(await new(database, clock), usual=BucketConfig(capacity, refill))
+    buckets = replace(await create_buckets(database, clock), default=BucketConfig(capacity, refill))
     remaining, second = capacity, clock().replace(microsecond=0)
     for pause, cost in requests:
         clock.advance(microseconds=pause)
@@ -206,7 +206,7 @@ async def test_a_client_that_obeys_retry_after_never_sees_a_second_429(
         if remaining <= 0:
             seconds = await buckets.retry_after(cost)
             assert seconds >= 1
-            # Not a second too long either.
+            # The wait is not a second too long either.
             assert remaining + refill * (seconds - 1) <= 0 < remaining + refill * seconds
             second += timedelta(seconds=seconds)
             clock.advance(seconds=seconds)

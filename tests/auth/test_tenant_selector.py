@@ -1,4 +1,4 @@
-"""What X-Customer says, and what a token reaches."""
+"""Parsing of X-Customer, and the scope of tokens."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from regulars.auth.tenants import TenantScope, TenantSelector, parse_selector, s
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "selector"),
     [
         ("id=1000941", TenantSelector(frozenset({"1000941"}))),
         ("1000941", TenantSelector(frozenset({"1000941"}))),
@@ -31,8 +31,8 @@ from regulars.auth.tenants import TenantScope, TenantSelector, parse_selector, s
         ("chain=Łódź", TenantSelector(None, {"chain": "Łódź"})),
     ],
 )
-def test_every_form_is_understood(text: str, said: TenantSelector) -> None:
-    assert parse_selector(text) == said
+def test_every_form_is_parsed(text: str, selector: TenantSelector) -> None:
+    assert parse_selector(text) == selector
 
 
 @pytest.mark.parametrize(
@@ -43,12 +43,12 @@ def test_every_form_is_understood(text: str, said: TenantSelector) -> None:
         *(";chain=Cats", "chain=Cats;chain=Dogs", "id=1;id=2", "a=\0", "id=1;all=all"),
     ],
 )
-def test_what_is_malformed_is_471(text: str) -> None:
-    with pytest.raises(AccessDenied, match="X-Customer") as denied:
+def test_malformed_values_are_471(text: str) -> None:
+    with pytest.raises(AccessDenied, match="X-Customer") as error:
         parse_selector(text)
-    assert denied.value.status == 471
+    assert error.value.status == 471
 
 
-def test_a_token_s_reach_is_what_it_was_given() -> None:
+def test_the_scope_is_that_of_the_token() -> None:
     assert scope_of(Principal(PrincipalKind.ORGANIZATION, 3)) == TenantScope(3)
     assert scope_of(Principal(PrincipalKind.COMMUNITY, 3, 7, customers=("a",))) == TenantScope(3, 7, ("a",))

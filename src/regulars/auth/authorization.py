@@ -1,4 +1,4 @@
-"""Authorizes requests: the only place that decides, from the endpoint's declaration and the caller."""
+"""Authorization: decides from the declaration of an endpoint and the caller, in this one place."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,22 +11,21 @@ from regulars.auth.principals import Principal, PrincipalKind
 
 
 class Caller(Enum):
-    """Who may call an endpoint."""
+    """The kind of callers that an endpoint accepts."""
 
     ANYONE = "anyone"
     COMMUNITY = "an API token of a community"
     MEMBER = "a member's own token"
-    PROVIDER = "a provider of mail or SMS, by its signature"
+    PROVIDER = "a provider of e-mail or SMS, by its signature"
     REPORTING = "an API token with permits of the Reporting API"
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What an endpoint declares about its callers.
+    """The access rule of an endpoint.
 
-    `permit` is what a token needs. `subject` is the part of the path that names the one profile that the endpoint is
-    about: it reads and changes nothing of any other profile. Without a subject, tokens that are bound to one profile
-    are denied.
+    `permit` is the permit that a token needs. `subject` is the path parameter with the only profile that the endpoint
+    reads or changes. Without a subject, tokens that are bound to a profile are denied.
     """
 
     caller: Caller
@@ -35,7 +34,7 @@ class Access:
 
     @property
     def accepted_kinds(self) -> frozenset[PrincipalKind]:
-        """The kinds of credentials that may be let in."""
+        """The kinds of principals that may have access."""
         return _ACCEPTED_WITH_SUBJECT if self.subject else _ACCEPTED[self.caller]
 
 
@@ -50,25 +49,25 @@ _ACCEPTED_WITH_SUBJECT = frozenset({PrincipalKind.COMMUNITY, PrincipalKind.PROFI
 
 _UNAUTHENTICATED = {
     Caller.COMMUNITY: "Send `Authorization: Bearer <token>`.",
-    Caller.MEMBER: "Send `Authorization: Bearer <token>`, a member's own token: POST /id/api/v1/auth/token gives it.",
+    Caller.MEMBER: "Send `Authorization: Bearer <token>` with a member's own token, created by POST /id/api/v1/auth/token.",
     Caller.REPORTING: "Send `X-Client-Authorization: <token>` or `Authorization: Bearer <token>`.",
 }
 
-_OTHER_PROFILE = "This token is bound to one profile and reaches nothing else."
-_NO_COMMUNITY = "This token is bound to no community: make one with `regulars token create --community SLUG`."
+_OTHER_PROFILE = "This token is bound to one profile and gives access to that profile only."
+_NO_COMMUNITY = "This token is not bound to a community. `regulars token create --community SLUG` creates one that is."
 
 
 def missing_credential(access: Access) -> AccessDenied:
-    """The denial, 401, of a request without a credential."""
+    """Returns the error, 401, of a request without a credential."""
     message = _UNAUTHENTICATED.get(access.caller, "Send a credential.")
     return AccessDenied(401, message, {"WWW-Authenticate": "Bearer"})
 
 
 def authorize(access: Access, principal: Principal, path: Mapping[str, str]) -> None:
-    """Decides whether a caller may call an endpoint, with the parts of the path that was called.
+    """Checks whether a caller may call an endpoint with these path parameters.
 
-    Raises Denied: 401 for a caller without a credential, 403 for one whose credential is of another kind, lacks the
-    permit, or is bound to another profile than that of the path.
+    Raises AccessDenied: 401 for a caller without a credential; 403 for a credential of another kind, without the
+    permit, or bound to a profile other than that of the path.
     """
     if access.caller is Caller.ANYONE:
         return
@@ -78,7 +77,7 @@ def authorize(access: Access, principal: Principal, path: Mapping[str, str]) -> 
         raise AccessDenied(403, _wrong_kind(access, principal.kind))
     if access.caller is not Caller.PROVIDER:
         permits.require_permit(principal.permits, access.permit)
-    if principal.kind is PrincipalKind.PROFILE and not _names(path[access.subject], principal.profile_id):
+    if principal.kind is PrincipalKind.PROFILE and not _is_profile(path[access.subject], principal.profile_id):
         raise AccessDenied(403, _OTHER_PROFILE)
 
 
@@ -87,10 +86,10 @@ def _wrong_kind(access: Access, kind: PrincipalKind) -> str:
         return _OTHER_PROFILE
     if kind is PrincipalKind.ORGANIZATION and access.caller is Caller.COMMUNITY:
         return _NO_COMMUNITY
-    return f"This endpoint is for {access.caller.value}; the request carries {kind.value}."
+    return f"This endpoint requires {access.caller.value}. Found: {kind.value}."
 
 
-def _names(text: str, profile_id: UUID | None) -> bool:
+def _is_profile(text: str, profile_id: UUID | None) -> bool:
     try:
         return UUID(text) == profile_id
     except ValueError:

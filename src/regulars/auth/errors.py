@@ -1,13 +1,13 @@
-"""Why a request is not answered: who asks, what for, or how often."""
+"""The error of a request that is denied by authentication, authorization or a rate limit."""
 
 from collections.abc import Mapping
 
 
-class AccessDenied(Exception):  # noqa: N818 - it is the field's word, and not always an error
-    """A request that is turned away: a status, a sentence that says what to do, and headers that go with it.
+class AccessDenied(Exception):  # noqa: N818 - the usual name, as in psutil.AccessDenied
+    """A denied request: HTTP status, message and response headers.
 
-    401 no token that stands, 403 a permit or a customer that it lacks, 429 too many requests, 470 a header that is
-    missing, 471 a header that is wrong.
+    401: no valid credential. 403: a missing permit, or a customer without access. 429: rate limit exceeded. 470: missing
+    header. 471: malformed header.
     """
 
     def __init__(self, status: int, message: str, headers: Mapping[str, str] | None = None) -> None:

@@ -1,4 +1,4 @@
-"""Members' own tokens: signed JWTs whose claim `pid` is the one profile that they are good for."""
+"""Members' own tokens: signed JWTs, each bound to the profile in its claim `pid`."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -15,19 +15,19 @@ _ALGORITHM = "HS256"
 
 @dataclass(frozen=True, slots=True)
 class MemberIdentity:
-    """One profile of one community."""
+    """The profile that a member's token is bound to."""
 
     community_id: int
     profile_id: UUID
 
 
 async def signing_key(connection: Any, now: datetime) -> bytes:
-    """The key that members' tokens are signed with, made on first use and shared by all processes."""
+    """Returns the key that signs members' tokens. It is created on first use and shared by all processes."""
     return await signing_keys.get_or_create(connection, "members", now)
 
 
 def issue(member: MemberIdentity, key: bytes, now: datetime) -> tuple[str, int]:
-    """A member's token and the instant that it expires at, in seconds since 1970."""
+    """Returns a member's token and its expiry as a Unix timestamp."""
     expires = int((now + TOKEN_LIFETIME).timestamp())
     claims = {
         "pid": str(member.profile_id),
@@ -39,9 +39,9 @@ def issue(member: MemberIdentity, key: bytes, now: datetime) -> tuple[str, int]:
 
 
 def verify(token: str, key: bytes, now: datetime) -> MemberIdentity | None:
-    """Whose token it is; None when it is forged, malformed or expired at `now`."""
+    """Returns the profile of a token; None if the token is forged, malformed or expired at `now`."""
     try:
-        # PyJWT reads the machine's clock; the expiry is compared with ours below.
+        # PyJWT uses the system clock. The expiry is compared with `now` below.
         claims = jwt.decode(
             token, key, [_ALGORITHM], options={"verify_exp": False, "verify_iat": False, "require": ["exp", "pid"]}
         )

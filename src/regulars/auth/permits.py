@@ -1,4 +1,4 @@
-"""The permits of tokens in the Profile API and the Reporting API."""
+"""Permits of the Profile API and the Reporting API."""
 
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
@@ -25,62 +25,61 @@ PROFILE_API: Mapping[str, str] = {
     PROFILE_READ: "Read profiles with their addresses, identities, consents and aggregations; search and list them.",
     PROFILE_WRITE: "Create, change and merge profiles with their addresses, identities and consents.",
     PROFILE_ERASE: "Delete, purge and depersonalise profiles.",
-    TRANSACTION_READ: "Read transactions and their items, claims, and what a profile has bought.",
+    TRANSACTION_READ: "Read transactions with their items, claims, and the products that a profile bought.",
     TRANSACTION_WRITE: "Create, change and delete transactions and their items; claim and unattach them. "
-    "New transactions may create the locations and products that they name.",
+    "New transactions may create the locations and products that they refer to.",
     LOCATION_READ: "Read locations.",
     LOCATION_WRITE: "Create, change and delete locations.",
     PRODUCT_READ: "Read products, their variants and brands.",
     PRODUCT_WRITE: "Create, change and delete products, their variants and brands.",
     WEBHOOK_READ: "Read webhooks.",
-    WEBHOOK_WRITE: "Create, change and delete webhooks. What webhooks send includes profiles and transactions.",
-    IMPORT_WRITE: "Import rows of every entity in bulk, profiles that are deleted by their type included.",
-    MEMBER_TOKEN: "Create members' own tokens, each of which reads and changes the profile of that member.",
+    WEBHOOK_WRITE: "Create, change and delete webhooks. Webhooks send profiles and transactions.",
+    IMPORT_WRITE: "Import rows of every entity in bulk, including profiles with the type `deleted`.",
+    MEMBER_TOKEN: "Create members' own tokens, each of which can read and change the profile of its member.",
 }
-"""The permits of the Profile API, and what each of them allows."""
+"""The permits of the Profile API, each with what it allows."""
 
 FULL_PROFILE_API = tuple(dict.fromkeys(f"{each.partition(':')[0]}:*" for each in PROFILE_API))
-"""All permits of the Profile API, which a token of a community gets if it is created without permits."""
+"""All permits of the Profile API: the default of a community's token."""
 
 MEMBER_PERMITS = (PROFILE_READ, PROFILE_WRITE, TRANSACTION_READ)
-"""The permits of a member's own token, for the member's own profile."""
+"""The permits of a member's own token, limited to the member's profile."""
 
 # The Reporting API -----------------------------------------------------------------------------------------
 
 REPORTING = "Reporting:*"
-"""All of it, as it is granted."""
+"""All permits of the Reporting API."""
 
 QUERY = "Reporting:Api:Query"
-"""To ask for reports and their metadata; each report has a permit of its own besides."""
+"""Query reports and their metadata. Each report requires a permit of its own as well."""
 
 EXPORT = "Reporting:Api:Export"
-"""To have the answer of a query written to a file."""
+"""Export the result of a query to a file."""
 
 TENANTS_EXPORT = "Reporting:Api:TenantsExport"
-"""The same over all customers that the token reaches."""
+"""Export the result of a query over all customers that the token gives access to."""
 
 GEO = "Reporting:Api:Geo"
-"""To find towns and the customers' stores: what a map needs, and nothing of members."""
+"""Find towns and the customers' stores. Gives no access to data of members."""
 
 REPORTING_API = (QUERY, EXPORT, TENANTS_EXPORT, GEO)
-"""The permits of the Reporting API that belong to no single report."""
+"""The permits of the Reporting API that do not belong to a single report."""
 
 
 @lru_cache(maxsize=4096)
-def _holds(granted: tuple[str, ...], permit: str) -> bool:
+def _has_permit(granted: tuple[str, ...], permit: str) -> bool:
     return any(permit.startswith(each[:-1]) if each.endswith("*") else permit == each for each in granted)
 
 
 def has_permit(granted: Iterable[str], permit: str) -> bool:
-    """Whether a permit is among those granted; one that was granted may end in `*`."""
-    return _holds(tuple(granted), permit)
+    """Whether a permit is granted. Granted permits may end in `*`."""
+    return _has_permit(tuple(granted), permit)
 
 
 def require_permit(granted: Iterable[str], permit: str) -> None:
-    """Raises Denied, 403, naming the permit where it is not granted."""
+    """Raises AccessDenied, 403, with the name of the permit if it is not granted."""
     if not has_permit(granted, permit):
         raise AccessDenied(
             403,
-            f"The token lacks the permit {permit}: make one that has it with "
-            f"`regulars token create --permit {permit}`.",
+            f"The token lacks the permit {permit}. `regulars token create --permit {permit}` creates a token with it.",
         )

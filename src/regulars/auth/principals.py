@@ -1,4 +1,4 @@
-"""The caller of a request: the kind of its credential, and what the credential is bound to."""
+"""Principals: the authenticated callers of requests."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -10,7 +10,7 @@ from regulars.auth.tokens import Token
 
 
 class PrincipalKind(Enum):
-    """The kind of credential that authenticates a request."""
+    """The kind of credential of a request."""
 
     ANONYMOUS = "no credential"
     COMMUNITY = "an API token of a community"
@@ -22,7 +22,7 @@ class PrincipalKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """The authenticated caller of a request; None for what its credential is not bound to."""
+    """The authenticated caller of a request. Ids are None if the credential is not bound to such an object."""
 
     kind: PrincipalKind
     organization_id: int | None = None
@@ -34,16 +34,16 @@ class Principal:
 
     @property
     def is_profile_bound(self) -> bool:
-        """Whether the caller acts for one profile only."""
+        """Whether the credential is bound to one profile."""
         return self.profile_id is not None
 
 
 ANONYMOUS = Principal(PrincipalKind.ANONYMOUS)
-"""The caller of a request without a credential."""
+"""The principal of a request without a credential."""
 
 
 def principal_from_token(token: Token) -> Principal:
-    """The caller that an API token stands for."""
+    """Returns the principal of an API token."""
     if token.profile_id is not None:
         kind = PrincipalKind.PROFILE
     else:
@@ -54,7 +54,7 @@ def principal_from_token(token: Token) -> Principal:
 
 
 def principal_from_member(member: MemberIdentity) -> Principal:
-    """The caller that a member's own token stands for."""
+    """Returns the principal of a member's own token."""
     return Principal(
         PrincipalKind.MEMBER,
         community_id=member.community_id,

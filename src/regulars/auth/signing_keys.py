@@ -1,4 +1,4 @@
-"""Keys that things are signed with which go out and come back: one for each purpose, the same in all processes."""
+"""Signing keys of members' tokens and cursors: one per purpose, shared by all processes."""
 
 import secrets
 from datetime import datetime
@@ -6,7 +6,7 @@ from typing import Any
 
 
 async def get_or_create(connection: Any, purpose: str, now: datetime) -> bytes:
-    """The key for a purpose, made on first use."""
+    """Returns the key of a purpose, created on first use."""
     await connection.execute(
         """
         INSERT INTO signing_keys (purpose, secret, created_at)
@@ -17,5 +17,5 @@ async def get_or_create(connection: Any, purpose: str, now: datetime) -> bytes:
         secrets.token_bytes(32),
         now,
     )
-    found: bytes = await connection.fetchval("SELECT secret FROM signing_keys WHERE purpose = $1", purpose)
-    return found
+    key: bytes = await connection.fetchval("SELECT secret FROM signing_keys WHERE purpose = $1", purpose)
+    return key

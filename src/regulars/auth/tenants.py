@@ -1,4 +1,4 @@
-"""Which customers a request is about: X-Customer and X-Loyalty-Club-Slug, within what a token reaches."""
+"""Tenants of a request: the customers named by X-Customer or X-Loyalty-Club-Slug that the caller has access to."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -13,9 +13,10 @@ from regulars.auth.principals import Principal
 
 @dataclass(frozen=True, slots=True)
 class Tenant:
-    """A community that a request reaches: its numbers, and what its money and times are read by.
+    """A community that a request has access to.
 
-    `community_id` is the key of all its rows; `min_cell_size` is the least count that its organization shows, or None.
+    `community_id` is the key of its rows. `currency` and `minor_digits` apply to its amounts, `timezone` to its dates.
+    `min_cell_size` is the smallest count that its organization shows, or None.
     """
 
     community_id: int
@@ -33,7 +34,7 @@ class Tenant:
 
 @dataclass(frozen=True, slots=True)
 class TenantScope:
-    """What may be asked about; None is no bound. An operator, who needs no token, reaches everything."""
+    """The tenants that a caller has access to. None is no restriction; without restrictions it is every tenant."""
 
     organization_id: int | None = None
     community_id: int | None = None
@@ -41,31 +42,31 @@ class TenantScope:
 
 
 def scope_of(principal: Principal) -> TenantScope:
-    """What the caller's token reaches."""
+    """Returns the tenants that a caller has access to."""
     return TenantScope(principal.organization_id, principal.community_id, principal.customers)
 
 
-# What X-Customer says ----------------------------------------------------------------------------------------
+# X-Customer --------------------------------------------------------------------------------------------------
 
 _ALL = "all=all"
 _IDS = re.compile(r"[0-9]+(_[0-9]+)*")
-_FORMS = "id=1, id=1_2, all=all, or filters such as chain=Nord;country=NO"
+_ALLOWED_FORMS = "id=1, id=1_2, all=all, or attributes such as chain=Nord;country=NO"
 
-# Larger numbers are nobody's, but no less well-formed.
-_LARGEST = str(2**31 - 1)
+# Larger ids are well-formed, but belong to no customer.
+_MAX_ID = str(2**31 - 1)
 
 
 @dataclass(frozen=True, slots=True)
 class TenantSelector:
-    """What X-Customer asks for: customers by their ids, by their attributes, or all."""
+    """The customers that X-Customer selects: by ids, by attributes, or all."""
 
     ids: frozenset[str] | None = None
     attributes: Mapping[str, str] = field(default_factory=dict)
 
 
 def parse_selector(text: str) -> TenantSelector:
-    """What a value of X-Customer says. Raises Denied, 471, for one that is malformed."""
-    text = _text(text)
+    """Parses a value of X-Customer. Raises AccessDenied, 471, if it is malformed."""
+    text = _decode(text)
     if text == _ALL:
         return TenantSelector()
     if _IDS.fullmatch(text):
@@ -75,29 +76,29 @@ def parse_selector(text: str) -> TenantSelector:
     for part in text.split(";"):
         name, equals, value = (each.strip() for each in part.partition("="))
         if not equals or not name or not value or name in attributes or "\0" in part:
-            raise AccessDenied(471, f"X-Customer is malformed: write {_FORMS}.")
+            raise AccessDenied(471, f"X-Customer is malformed. Allowed: {_ALLOWED_FORMS}.")
         if name == "id":
             if ids is not None or not _IDS.fullmatch(value):
-                raise AccessDenied(471, f"X-Customer names no ids: write {_FORMS}.")
+                raise AccessDenied(471, f"X-Customer has malformed ids. Allowed: {_ALLOWED_FORMS}.")
             ids = frozenset(each.lstrip("0") or "0" for each in value.split("_"))
         else:
             attributes[name] = value
     if "all" in attributes:
-        raise AccessDenied(471, f"all=all in X-Customer stands alone: write {_FORMS}.")
+        raise AccessDenied(471, f"X-Customer combines all=all with other conditions. Allowed: {_ALLOWED_FORMS}.")
     return TenantSelector(ids, attributes)
 
 
-def _text(value: str) -> str:
-    # Headers are bytes: UTF-8 where they can be that, else Latin-1, as HTTP once had it.
+def _decode(value: str) -> str:
+    # Header values are bytes: decoded as UTF-8 if possible, otherwise as Latin-1, as older clients send them.
     try:
         return value.encode("latin-1").decode().strip()
     except UnicodeError:
         return value.strip()
 
 
-# Who that is -------------------------------------------------------------------------------------------------
+# Resolution --------------------------------------------------------------------------------------------------
 
-_FOUND = """
+_SELECT = """
 SELECT c.id AS community_id, c.loyalty_club_id, c.customer_id, c.organization_id, c.slug, c.name, c.timezone,
        c.currency, c.minor_digits, c.attributes, o.min_cell_size
 FROM communities AS c
@@ -106,95 +107,96 @@ JOIN organizations AS o ON o.id = c.organization_id
 
 
 async def resolve_tenants(
-    connection: Any, reach: TenantScope, x_customer: Sequence[str], x_loyalty_club_slug: Sequence[str]
+    connection: Any, scope: TenantScope, x_customer: Sequence[str], x_loyalty_club_slug: Sequence[str]
 ) -> tuple[Tenant, ...]:
-    """The communities that a request is about, in the order of their ids: all of the customers of X-Customer, or the
-    one of the slug. Both headers are given as often as they were sent.
+    """Returns the tenants of a request, ordered by community id.
 
-    Raises Denied: 470 without either, 471 for one that is malformed or two that disagree, 403 for a customer that is
-    out of reach, whether it exists or not, and where none is left.
+    These are all communities of the customers in X-Customer, or the community of the slug. Both headers are passed as
+    often as they were sent. Raises AccessDenied: 470 without either header; 471 for a malformed header or two that
+    disagree; 403 for a customer outside the scope, whether it exists or not, and if no customer matches.
     """
-    text, slug = _one("X-Customer", x_customer), _one("X-Loyalty-Club-Slug", x_loyalty_club_slug)
-    if text is None and slug is None:
-        raise AccessDenied(470, f"Say whom it is about: send X-Customer ({_FORMS}), or X-Loyalty-Club-Slug.")
-    named = None if text is None else await _of_choice(connection, reach, parse_selector(text))
+    selector_text = _single("X-Customer", x_customer)
+    slug = _single("X-Loyalty-Club-Slug", x_loyalty_club_slug)
+    if selector_text is None and slug is None:
+        raise AccessDenied(470, f"Missing header: X-Customer ({_ALLOWED_FORMS}) or X-Loyalty-Club-Slug.")
+    selected = None if selector_text is None else await _select(connection, scope, parse_selector(selector_text))
     if slug is None:
-        assert named is not None  # noqa: S101
-        return named
-    club = await _of_slug(connection, reach, _text(slug))
-    if named is not None and {each.customer_id for each in named} != {each.customer_id for each in club}:
-        raise AccessDenied(471, "X-Customer and X-Loyalty-Club-Slug disagree: send one of them.")
+        assert selected is not None  # noqa: S101
+        return selected
+    club = await _select_by_slug(connection, scope, _decode(slug))
+    if selected is not None and {each.customer_id for each in selected} != {each.customer_id for each in club}:
+        raise AccessDenied(471, "X-Customer and X-Loyalty-Club-Slug name different customers. Send one of them.")
     return club
 
 
-def _one(header: str, values: Sequence[str]) -> str | None:
+def _single(header: str, values: Sequence[str]) -> str | None:
     if len(set(values)) > 1:
-        raise AccessDenied(471, f"{header} was sent more than once and disagrees with itself: send it once.")
+        raise AccessDenied(471, f"{header} was sent more than once with different values. Send it once.")
     return values[0] if values else None
 
 
-async def _of_choice(connection: Any, reach: TenantScope, choice: TenantSelector) -> tuple[Tenant, ...]:
-    if choice.ids is None:
-        found = await _found(connection, reach, attributes=choice.attributes)
+async def _select(connection: Any, scope: TenantScope, selector: TenantSelector) -> tuple[Tenant, ...]:
+    if selector.ids is None:
+        tenants = await _fetch(connection, scope, attributes=selector.attributes)
     else:
-        ids = [int(each) for each in choice.ids if (len(each), each) <= (len(_LARGEST), _LARGEST)]
-        found = await _found(connection, reach, ids=ids)
-        if {str(each.customer_id) for each in found} != choice.ids:
-            raise AccessDenied(403, "The token does not reach every customer that X-Customer names.")
-        if choice.attributes:
-            found = await _found(connection, reach, ids=ids, attributes=choice.attributes)
-    if not found:
-        raise AccessDenied(403, "The token reaches no customer that X-Customer asks for.")
-    return found
+        ids = [int(each) for each in selector.ids if (len(each), each) <= (len(_MAX_ID), _MAX_ID)]
+        tenants = await _fetch(connection, scope, ids=ids)
+        if {str(each.customer_id) for each in tenants} != selector.ids:
+            raise AccessDenied(403, "The token has no access to some of the customers in X-Customer.")
+        if selector.attributes:
+            tenants = await _fetch(connection, scope, ids=ids, attributes=selector.attributes)
+    if not tenants:
+        raise AccessDenied(403, "X-Customer matches no customer that the token has access to.")
+    return tenants
 
 
-async def _of_slug(connection: Any, reach: TenantScope, slug: str) -> tuple[Tenant, ...]:
+async def _select_by_slug(connection: Any, scope: TenantScope, slug: str) -> tuple[Tenant, ...]:
     if not slug or "\0" in slug:
-        raise AccessDenied(471, "X-Loyalty-Club-Slug is empty: send the short name of a loyalty club.")
-    found = await _found(connection, reach, slug=slug)
-    if not found:
-        raise AccessDenied(403, "The token does not reach the loyalty club that X-Loyalty-Club-Slug names.")
-    return found
+        raise AccessDenied(471, "X-Loyalty-Club-Slug is empty or malformed. It must be the slug of a loyalty club.")
+    tenants = await _fetch(connection, scope, slug=slug)
+    if not tenants:
+        raise AccessDenied(403, "The token has no access to the loyalty club in X-Loyalty-Club-Slug.")
+    return tenants
 
 
-async def _found(
+async def _fetch(
     connection: Any,
-    reach: TenantScope,
+    scope: TenantScope,
     *,
     ids: Sequence[int] | None = None,
     slug: str | None = None,
     attributes: Mapping[str, str] | None = None,
 ) -> tuple[Tenant, ...]:
-    """The communities within reach that fit all that is given."""
-    bounds: list[tuple[str, tuple[object, ...]]] = [
-        ("c.organization_id = {}", (reach.organization_id,)),
-        ("c.id = {}", (reach.community_id,)),
-        ("c.slug = ANY ({})", (reach.slugs,)),
+    """Returns the tenants in the scope that match every argument that is not None."""
+    filters: list[tuple[str, tuple[object, ...]]] = [
+        ("c.organization_id = {}", (scope.organization_id,)),
+        ("c.id = {}", (scope.community_id,)),
+        ("c.slug = ANY ({})", (scope.slugs,)),
         ("c.customer_id = ANY ({}::int[])", (ids,)),
         ("c.slug = {}", (slug,)),
-        (_FITTING, (list(attributes), list(attributes.values())) if attributes else (None,)),
+        (_HAS_ATTRIBUTES, (list(attributes), list(attributes.values())) if attributes else (None,)),
     ]
     conditions: list[str] = []
-    values: list[object] = []
-    for condition, given in bounds:
-        if given[0] is not None:
-            conditions.append(condition.format(*(f"${len(values) + place}" for place in range(1, len(given) + 1))))
-            values += given
+    arguments: list[object] = []
+    for condition, values in filters:
+        if values[0] is not None:
+            conditions.append(condition.format(*(f"${len(arguments) + n}" for n in range(1, len(values) + 1))))
+            arguments += values
     where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
-    rows = await connection.fetch(f"{_FOUND} {where} ORDER BY c.id", *values)
+    rows = await connection.fetch(f"{_SELECT} {where} ORDER BY c.id", *arguments)
     return tuple(Tenant(**{**row, "attributes": msgspec.json.decode(row["attributes"])}) for row in rows)
 
 
-# What a community is by itself goes before attributes of the same name.
-_FITTING = """NOT EXISTS (
+# Columns of a community take precedence over attributes of the same name.
+_HAS_ATTRIBUTES = """NOT EXISTS (
     SELECT
-    FROM unnest({}::text[], {}::text[]) AS asked (name, value)
-    WHERE asked.value IS DISTINCT FROM CASE asked.name
+    FROM unnest({}::text[], {}::text[]) AS required (name, value)
+    WHERE required.value IS DISTINCT FROM CASE required.name
         WHEN 'country' THEN c.country
         WHEN 'currency' THEN c.currency
         WHEN 'timezone' THEN c.timezone
         WHEN 'slug' THEN c.slug
         WHEN 'name' THEN c.name
-        ELSE c.attributes ->> asked.name
+        ELSE c.attributes ->> required.name
     END
 )"""

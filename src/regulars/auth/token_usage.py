@@ -1,4 +1,4 @@
-"""The last uses of tokens: collected by each process, and written in batches."""
+"""Times of last use of tokens, collected by each process and written in batches."""
 
 import asyncio
 from datetime import datetime
@@ -12,39 +12,39 @@ from regulars.storage.database import Database
 _log = structlog.get_logger("regulars.auth")
 
 FLUSH_INTERVAL_SECONDS = 60.0
-"""Seconds between two writes."""
+"""Time between two writes."""
 
 
 class TokenUsageRecorder:
-    """The last uses of tokens that are not written yet. A crash loses those of the last minute."""
+    """Records when tokens were last used, and writes it once a minute. A crash loses the last minute."""
 
     def __init__(self, database: Database, flush_interval_seconds: float = FLUSH_INTERVAL_SECONDS) -> None:
         self._database = database
         self._seconds = flush_interval_seconds
-        self._unwritten: dict[tuple[int, int], datetime] = {}
-        self._writing: asyncio.Task[None] | None = None
-        self._now = asyncio.Event()
+        self._pending: dict[tuple[int, int], datetime] = {}
+        self._flush_task: asyncio.Task[None] | None = None
+        self._flush_now = asyncio.Event()
 
     def record(self, token: Token) -> None:
-        """Records that a token is used now."""
-        self._unwritten[token.organization_id, token.id] = self._database.clock()
-        if self._writing is None:
-            self._writing = asyncio.create_task(self._write_later())
+        """Records a use of a token."""
+        self._pending[token.organization_id, token.id] = self._database.clock()
+        if self._flush_task is None:
+            self._flush_task = asyncio.create_task(self._flush_later())
 
     async def close(self) -> None:
-        """Writes what is not written yet."""
-        self._now.set()
-        if self._writing is not None:
-            await self._writing
+        """Writes the uses that are not written yet."""
+        self._flush_now.set()
+        if self._flush_task is not None:
+            await self._flush_task
 
-    async def _write_later(self) -> None:
+    async def _flush_later(self) -> None:
         try:
             async with asyncio.timeout(self._seconds):
-                await self._now.wait()
+                await self._flush_now.wait()
         except TimeoutError:
             pass
-        self._writing = None
-        uses, self._unwritten = self._unwritten, {}
+        self._flush_task = None
+        uses, self._pending = self._pending, {}
         try:
             async with self._database.unscoped_connection() as connection:
                 await connection.execute(
@@ -54,6 +54,6 @@ class TokenUsageRecorder:
                     list(uses.values()),
                 )
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
-            # Retried with the next uses; a later use of the same token replaces them.
-            self._unwritten = uses | self._unwritten
-            _log.warning("token.uses_not_written", why=str(error))
+            # Retried with the next write; a later use of the same token replaces this one.
+            self._pending = uses | self._pending
+            _log.warning("token.usage_not_written", error=str(error))

@@ -1,4 +1,4 @@
-"""API tokens: printed once, kept as a hash, revocable, with an expiry."""
+"""API tokens: stored as hashes, with permits and an expiry, revocable."""
 
 import hashlib
 import re
@@ -18,7 +18,11 @@ _SECRET = re.compile(PREFIX + r"[A-Za-z0-9_-]{43}")
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """What a token may do. `community_id` binds it to one community of the Profile API; `customers` None is all."""
+    """An API token.
+
+    `community_id` binds it to a community, `profile_id` to a profile. `customers` are the slugs of the communities that
+    it gives access to; None is all of the organization.
+    """
 
     id: int
     organization_id: int
@@ -34,7 +38,7 @@ class Token:
     used_at: datetime | None
 
     def is_valid_at(self, now: datetime) -> bool:
-        """Whether it is neither revoked nor expired."""
+        """Whether the token is neither revoked nor expired at this time."""
         return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
 
 
@@ -43,16 +47,16 @@ _COLUMNS = """id, organization_id, community_id, profile_id, name, hint, permits
 
 
 def hash_secret(secret: str) -> str:
-    """The hash that a token is kept as. It is random, so a fast hash is a safe one."""
+    """Returns the hash under which a token is stored. Secrets are random, so a fast hash is secure."""
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
 def is_well_formed(text: str) -> bool:
-    """Whether a text has the form of a token's secret."""
+    """Whether a text has the format of a token."""
     return _SECRET.fullmatch(text) is not None
 
 
-def _token(row: Any) -> Token:
+def _parse_row(row: Any) -> Token:
     values = dict(row)
     values["permits"] = tuple(values["permits"])
     values["customers"] = None if values["customers"] is None else tuple(values["customers"])
@@ -61,7 +65,7 @@ def _token(row: Any) -> Token:
 
 @dataclass(frozen=True, slots=True)
 class NewToken:
-    """A token to be created. Permits None means all of the Profile API for a community's token, none for others."""
+    """A token to create. Without permits, a community's token has all permits of the Profile API, any other none."""
 
     organization_id: int
     name: str
@@ -73,14 +77,14 @@ class NewToken:
 
     @property
     def granted_permits(self) -> tuple[str, ...]:
-        """The permits that are stored."""
+        """The permits to store."""
         if self.permits is not None:
             return tuple(self.permits)
         return () if self.community_id is None else FULL_PROFILE_API
 
 
 async def create(connection: Any, new: NewToken, now: datetime) -> str:
-    """Makes a token and gives its secret, which is not kept and can't be had again."""
+    """Creates a token and returns its secret, which is not stored."""
     secret = PREFIX + secrets.token_urlsafe(_RANDOM_BYTES)
     async with connection.transaction():
         await connection.execute(f"SET LOCAL regulars.organization_id = '{int(new.organization_id)}'")
@@ -106,35 +110,35 @@ async def create(connection: Any, new: NewToken, now: datetime) -> str:
     return secret
 
 
-_SHOWN = f"""
-WITH shown AS MATERIALIZED (SELECT set_config('regulars.token_hash', $1, true) AS hash)
-SELECT found.*
-FROM shown
-CROSS JOIN LATERAL (SELECT {_COLUMNS} FROM tokens WHERE tokens.hash = shown.hash OFFSET 0) AS found
+# Row-level security of tokens compares the setting, so it has to be set before the table is read.
+_FIND_BY_SECRET = f"""
+WITH setting AS MATERIALIZED (SELECT set_config('regulars.token_hash', $1, true) AS hash)
+SELECT token.*
+FROM setting
+CROSS JOIN LATERAL (SELECT {_COLUMNS} FROM tokens WHERE tokens.hash = setting.hash OFFSET 0) AS token
 """
 
 
 async def find_by_secret(connection: Any, secret: str) -> Token | None:
-    """The token of a secret, whether it still stands or not; None for a secret that was never given out."""
-    row = await connection.fetchrow(_SHOWN, hash_secret(secret))
-    return None if row is None else _token(row)
+    """Returns the token of a secret, valid or not; None for an unknown secret."""
+    row = await connection.fetchrow(_FIND_BY_SECRET, hash_secret(secret))
+    return None if row is None else _parse_row(row)
 
 
 async def list_for_organization(connection: Any, organization_id: int) -> list[Token]:
-    """All tokens of an organization, the newest first."""
+    """Returns all tokens of an organization, newest first."""
     async with connection.transaction():
         await connection.execute(f"SET LOCAL regulars.organization_id = '{int(organization_id)}'")
         rows = await connection.fetch(f"SELECT {_COLUMNS} FROM tokens ORDER BY id DESC")
-    return [_token(row) for row in rows]
+    return [_parse_row(row) for row in rows]
 
 
 async def rotate(
     connection: Any, token: Token, now: datetime, overlap: timedelta, lifetime: timedelta | None = None
 ) -> str | None:
-    """Creates a token with the rights of another, which expires after `overlap`; returns the secret of the new one.
+    """Creates a token with the permits of another, which expires after `overlap`; returns the secret of the new token.
 
-    With `lifetime` None it is valid for as long as the other was when created. Returns None where the other is not
-    valid.
+    Without `lifetime`, the new token has the lifetime of the other. Returns None if the other token is not valid.
     """
     if lifetime is None and token.expires_at is not None:
         lifetime = token.expires_at - token.created_at
@@ -155,6 +159,6 @@ async def rotate(
 
 
 async def revoke(connection: Any, organization_id: int, token_id: int, now: datetime) -> bool:
-    """Revokes a token of an organization; gives False where there is none, or it was revoked before."""
+    """Revokes a token of an organization; returns False if it does not exist or is already revoked."""
     revoked: bool = await connection.fetchval("SELECT revoke_token($1, $2, $3)", organization_id, token_id, now)
     return revoked
