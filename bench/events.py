@@ -40,17 +40,17 @@ SCATTERED = 20_000
 
 _BY_EVENTS = """
 SELECT
-    count(DISTINCT dispatch_id), count(DISTINCT dispatch_id) FILTER (WHERE event = 5),
-    count(DISTINCT dispatch_id) FILTER (WHERE event = 6), count(*) FILTER (WHERE event = 3)
+    count(DISTINCT dispatch_id), count(DISTINCT dispatch_id) FILTER (WHERE event_type = 5),
+    count(DISTINCT dispatch_id) FILTER (WHERE event_type = 6), count(*) FILTER (WHERE event_type = 3)
 FROM sending_events
-WHERE community_id = $1 AND at >= $2 AND at < $3
+WHERE community_id = $1 AND occurred_at >= $2 AND occurred_at < $3
   AND sending_id = (SELECT id FROM sendings WHERE community_id = $1 AND external_id = 'welcome')
 """
 
 _ROOM = """
 SELECT sum(pg_total_relation_size(oid))
 FROM pg_class
-WHERE relkind = 'r' AND relname ~ '^(sending_(events|dispatches|days|rollups)|recipient_rollups|sendings)'
+WHERE relkind = 'r' AND relname ~ '^(sending_(events|dispatches|daily_uniques|rollups)|recipient_rollups|sendings)'
 """
 
 

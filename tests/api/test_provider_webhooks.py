@@ -183,12 +183,12 @@ async def test_events_wait_for_their_sending_and_are_reported_once_it_comes(prov
     club = provided.club
     await provided.set_up("sendgrid", KEYS["sendgrid"])
     await provided.sendgrid([provided.sendgrid_event("open"), provided.sendgrid_event("delivered")])
-    kept = "SELECT is_known, opened_count, delivered_count FROM sendings WHERE community_id = $1"
-    assert await provided.rows(kept) == [{"is_known": False, "opened_count": 1, "delivered_count": 1}]
+    kept = "SELECT is_placeholder, opened_count, delivered_count FROM sendings WHERE community_id = $1"
+    assert await provided.rows(kept) == [{"is_placeholder": True, "opened_count": 1, "delivered_count": 1}]
     sending = '{"external_id": "autumn", "channel": "email"}\n'
     headers = {"Content-Type": "application/x-ndjson"}
     await club.http.post("/v1/import/sendings", content=sending, headers=headers)
-    assert await provided.rows(kept) == [{"is_known": True, "opened_count": 1, "delivered_count": 1}]
+    assert await provided.rows(kept) == [{"is_placeholder": False, "opened_count": 1, "delivered_count": 1}]
 
 
 async def test_an_import_and_a_provider_mean_the_same_dispatch_by_its_id(provided: ProviderClient) -> None:

@@ -58,7 +58,6 @@ CREATE TABLE coffee_counts (
     coffees       bigint NOT NULL,
     PRIMARY KEY (community_id, day)
 );
-CREATE TABLE coffee_zones (community_id int PRIMARY KEY, zone text NOT NULL);
 """
 
 
@@ -116,7 +115,7 @@ ON CONFLICT (community_id, day) DO UPDATE SET coffees = excluded.coffees
 
 _VERIFY = f"""
 {_COUNT}
-SELECT 'coffees' AS key, day::text AS name, stored.coffees::text AS kept, counted.coffees::text AS recomputed
+SELECT 'coffees' AS key, day::text AS name, stored.coffees::text AS stored, counted.coffees::text AS recomputed
 FROM counted
 FULL JOIN (SELECT day, coffees FROM coffee_counts WHERE community_id = $1 AND coffees > 0) AS stored USING (day)
 WHERE counted.coffees IS DISTINCT FROM stored.coffees
@@ -128,7 +127,7 @@ async def _write(uow: UnitOfWork, rows: Sequence[Coffee]) -> list[RowOutcome]:
 
 
 async def _insert(uow: UnitOfWork, rows: Sequence[Coffee], profile_ids: timed_events.ProfileIds) -> set[int]:
-    await timezones.ensure(uow, "coffee_zones")
+    await timezones.ensure(uow, "coffees")
     names = [row.external_id for row in rows]
     own = [profile_ids[row.profile] for row in rows]
     inserted = await uow.fetch(_INSERT, uow.community_id, names, own, [row.occurred_at for row in rows])
@@ -164,7 +163,7 @@ _rebuilt = asyncio.Event()
 
 
 async def _rebuild_if_stale(database: Database, community_id: int) -> int:
-    rebuilt = await timezones.rebuild_if_changed(database, community_id, "coffee_zones", _rebuild)
+    rebuilt = await timezones.rebuild_if_changed(database, community_id, "coffees", _rebuild)
     if rebuilt:
         _rebuilt.set()
     return rebuilt
@@ -196,7 +195,7 @@ async def cafe(own_database: Database, empty_urls: tuple[str, str], clock: Manua
         owner.execute(SCHEMA.encode())
         owner.execute((files("regulars.storage") / "isolation.sql").read_bytes())
         role = role_of(empty_urls[1])
-        owner.execute(f"GRANT ALL ON coffees, coffee_counts, coffee_zones TO {role}".encode())
+        owner.execute(f"GRANT ALL ON coffees, coffee_counts TO {role}".encode())
     await retention.maintain_partitions(own_database, 7)
     await partitions.ensure(own_database)
     new = NewCommunity(slug="cafe", name="Cafe", country="NO", timezone="UTC", currency="NOK")

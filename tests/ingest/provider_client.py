@@ -137,21 +137,21 @@ class ProviderClient:
         """The events that are kept: of which sending, which, whose."""
         rows = await self.rows(
             """
-            SELECT s.external_id AS sending, sending_event(e.event) AS event, p.external_id AS profile
+            SELECT s.external_id AS sending, sending_event_name(e.event_type) AS event, p.external_id AS profile
             FROM sending_events AS e
             JOIN sendings AS s ON s.community_id = $1 AND s.id = e.sending_id
             JOIN sending_dispatches AS d ON d.community_id = $1 AND d.id = e.dispatch_id
             LEFT JOIN profiles AS p ON p.community_id = $1 AND p.profile_id = d.profile_id
             WHERE e.community_id = $1
-            ORDER BY sending, e.event, profile
+            ORDER BY sending, e.event_type, profile
             """
         )
         return [(row["sending"], row["event"], row["profile"]) for row in rows]
 
     async def event_times(self) -> list[datetime]:
         """When the events that are kept happened."""
-        rows = await self.rows("SELECT at FROM sending_events WHERE community_id = $1 ORDER BY at")
-        return [row["at"] for row in rows]
+        rows = await self.rows("SELECT occurred_at FROM sending_events WHERE community_id = $1 ORDER BY occurred_at")
+        return [row["occurred_at"] for row in rows]
 
     async def count_dispatches(self) -> int:
         """How many dispatches they happened to."""

@@ -38,7 +38,7 @@ async def test_visits_of_a_bucket_share_rows_that_stay_small(post: SendingClub) 
     assert found["values"] == {"visits": number, "unique_visits": 300}
     async with post.club.database.read_transaction(post.club.community.id) as scope:
         rows = await scope.fetch(
-            "SELECT visits FROM link_rollups WHERE community_id = $1 AND step = '1mo'", scope.community_id
+            "SELECT visits FROM link_rollups WHERE community_id = $1 AND granularity = '1mo'", scope.community_id
         )
     assert [row["visits"] for row in rows] == [SEGMENT_SIZE] * 5
     assert await differences(post.club) == []
@@ -155,12 +155,12 @@ async def test_verify_tells_what_is_kept_wrong_of_visits(post: SendingClub) -> N
     assert await differences(post.club) == []
     async with post.club.database.write_transaction(post.club.community.id) as scope:
         for statement in (
-            "UPDATE link_rollups SET visits = 3 WHERE community_id = $1 AND step = '1w' AND visits = 2",
-            "UPDATE link_rollups SET visitors = int4send(9) WHERE community_id = $1 AND step = '1mo' AND visits = 2",
+            "UPDATE link_rollups SET visits = 3 WHERE community_id = $1 AND granularity = '1w' AND visits = 2",
+            "UPDATE link_rollups SET visitor_nos = int4send(9) WHERE community_id = $1 AND granularity = '1mo' AND visits = 2",
             "UPDATE sendings SET id = id + 1000 WHERE community_id = $1",
-            "DELETE FROM links WHERE community_id = $1 AND offer = 'O'",
-            "UPDATE link_visitors SET number = number + 6 WHERE community_id = $1 AND NOT is_profile AND number = 1",
-            "UPDATE link_visitors SET key = gen_random_uuid() WHERE community_id = $1 AND is_profile",
+            "DELETE FROM links WHERE community_id = $1 AND offer_external_id = 'O'",
+            "UPDATE link_visitors SET visitor_no = visitor_no + 6 WHERE community_id = $1 AND NOT is_profile AND visitor_no = 1",
+            "UPDATE link_visitors SET visitor_hash = gen_random_uuid() WHERE community_id = $1 AND is_profile",
         ):
             await scope.execute(statement, scope.community_id)
     found = sorted(each.partition(": ")[2] for each in await differences(post.club))

@@ -26,7 +26,7 @@ async def buckets(club: Club, table: str, step: str) -> set[str]:
     """The buckets of a rollup, in UTC."""
     async with club.database.read_transaction(club.community.id) as scope:
         rows = await scope.fetch(
-            f"SELECT DISTINCT bucket FROM {table} WHERE community_id = $1 AND step = $2 AND n <> 0",
+            f"SELECT DISTINCT bucket FROM {table} WHERE community_id = $1 AND granularity = $2 AND n <> 0",
             club.community.id,
             step,
         )
@@ -75,8 +75,8 @@ async def test_profiles_that_were_there_before_are_derived_by_the_sweep(club: Cl
         ("UPDATE members SET is_member = FALSE", "is_member is kept as 'false', the facts say 'true'"),
         ("UPDATE members SET groups = '{all:}'", "groups is kept as '{all:}'"),
         ("UPDATE group_counts SET members_count = 2", "group gender:female: members_count is kept as '2'"),
-        ("UPDATE group_rollups SET n = 3 WHERE step = '1d'", "change in the 1d from 2026-11-01"),
-        ("UPDATE balance_rollups SET n = 3 WHERE step = '1w'", "balance: in in the 1w from 2026-10-26"),
+        ("UPDATE group_rollups SET n = 3 WHERE granularity = '1d'", "change in the 1d from 2026-11-01"),
+        ("UPDATE balance_rollups SET n = 3 WHERE granularity = '1w'", "balance: in in the 1w from 2026-10-26"),
         ("DELETE FROM members", "profile"),
     ],
 )

@@ -150,7 +150,7 @@ async def test_times_without_an_offset_are_local_in_a_file(shop: OfferClub) -> N
     await shop.load("offer_events", [event(1, "seen") | {"at": "2026-10-31 00:30"}])
     assert (await shop.offers())["Boots"]["usable_since"] == "2026-09-30T22:00:00.000000Z"
     async with shop.club.database.read_transaction(shop.club.community.id) as scope:
-        at = await scope.fetchval("SELECT at FROM offer_events WHERE community_id = $1", scope.community_id)
+        at = await scope.fetchval("SELECT occurred_at FROM offer_events WHERE community_id = $1", scope.community_id)
     assert at.isoformat() == "2026-10-30T23:30:00+00:00"
 
 
@@ -268,9 +268,10 @@ async def test_another_zone_has_all_buckets_made_anew(shop: OfferClub) -> None:
     assert await rebuild_if_stale(shop.club.database, shop.club.community.id) == 0
     async with shop.club.database.read_transaction(shop.club.community.id) as scope:
         rows = await scope.fetch(
-            "SELECT bucket, event, n FROM offer_rollups WHERE community_id = $1 AND step = '1d'", scope.community_id
+            "SELECT bucket, event_type, count FROM offer_rollups WHERE community_id = $1 AND granularity = '1d'",
+            scope.community_id,
         )
-    assert sorted((f"{row['bucket']:%m-%d %H:%M}", row["event"], row["n"]) for row in rows) == [
+    assert sorted((f"{row['bucket']:%m-%d %H:%M}", row["event_type"], row["count"]) for row in rows) == [
         ("10-30 18:15", "seen", 1),
         ("10-31 18:15", "used", 1),
         ("10-31 18:15", "used", 1),
@@ -289,21 +290,21 @@ async def test_verify_tells_what_is_kept_wrong_of_an_offer(shop: OfferClub) -> N
             "UPDATE offers SET seen_count = 3 WHERE community_id = $1",
             "UPDATE offers SET location_id = 0 WHERE community_id = $1",
             "UPDATE offers SET collection_ids = '{0}' WHERE community_id = $1",
-            "UPDATE offer_rollups SET n = 4 WHERE community_id = $1 AND step = '1w' AND event = 'used'",
-            "UPDATE offer_events SET profile_id = CAST(md5('x') AS uuid) WHERE community_id = $1 AND event = 1",
-            "DELETE FROM offer_rollups WHERE community_id = $1 AND step = '1mo'",
-            "UPDATE offers SET last_at = first_at WHERE community_id = $1",
+            "UPDATE offer_rollups SET count = 4 WHERE community_id = $1 AND granularity = '1w' AND event_type = 'used'",
+            "UPDATE offer_events SET profile_id = CAST(md5('x') AS uuid) WHERE community_id = $1 AND event_type = 1",
+            "DELETE FROM offer_rollups WHERE community_id = $1 AND granularity = '1mo'",
+            "UPDATE offers SET last_event_at = first_event_at WHERE community_id = $1",
         ):
             await scope.execute(change, scope.community_id)
     async with shop.club.database.read_transaction(shop.club.community.id) as scope:
         nobody = await scope.fetchval(
-            "SELECT profile_id FROM offer_events WHERE community_id = $1 AND event = 1", scope.community_id
+            "SELECT profile_id FROM offer_events WHERE community_id = $1 AND event_type = 1", scope.community_id
         )
     found = [each.partition(": ")[2] for each in await differences(shop.club)]
     assert found == [
         f"profile_id is kept as '{nobody}', the facts say None",
         "collection_ids is kept as '0', the facts say None",
-        f"first_at, last_at is kept as '{first} {first}', the facts say '{first} 2026-10-31 02:00:00+00'",
+        f"first_event_at, last_event_at is kept as '{first} {first}', the facts say '{first} 2026-10-31 02:00:00+00'",
         "location_id is kept as '0', the facts say None",
         "seen at 0 in the 1mo from 2026-10-01 00:00:00+00 is kept as '0', the facts say '1'",
         "seen_count is kept as '3', the facts say '1'",

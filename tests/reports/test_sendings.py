@@ -318,15 +318,15 @@ async def test_verify_tells_what_is_kept_wrong_of_a_sending(post: SendingClub) -
     async with post.club.database.write_transaction(post.club.community.id) as scope:
         await scope.execute("UPDATE sendings SET opened_count = 3 WHERE community_id = $1", scope.community_id)
         await scope.execute(
-            "UPDATE sending_rollups SET n = 4 WHERE community_id = $1 AND step = '1w'", scope.community_id
+            "UPDATE sending_rollups SET count = 4 WHERE community_id = $1 AND granularity = '1w'", scope.community_id
         )
         await scope.execute(
-            "UPDATE recipient_rollups SET n = 5 WHERE community_id = $1 AND step = '1mo'", scope.community_id
+            "UPDATE recipient_rollups SET count = 5 WHERE community_id = $1 AND granularity = '1mo'", scope.community_id
         )
-        await scope.execute("UPDATE sending_dispatches SET seen = 2 WHERE community_id = $1", scope.community_id)
+        await scope.execute("UPDATE sending_dispatches SET event_mask = 2 WHERE community_id = $1", scope.community_id)
     found = [each.partition(": ")[2] for each in await differences(post.club)]
     assert found == [
-        "seen is kept as '2 since 2026-10-31 01:00:00+00', the facts say '36 since 2026-10-31 01:00:00+00'",
+        "event_mask, transmitted_at is kept as '2, 2026-10-31 01:00:00+00', the facts say '36, 2026-10-31 01:00:00+00'",
         "opened in the 1w from 2026-10-26 00:00:00+00 is kept as '4', the facts say '1'",
         "opened_count is kept as '3', the facts say '1'",
         "recipients  in the 1mo from 2026-10-01 00:00:00+00 is kept as '5', the facts say '1'",
@@ -385,14 +385,16 @@ async def test_another_zone_has_all_buckets_made_anew(post: SendingClub) -> None
     assert await rebuild_if_stale(post.club.database, post.club.community.id) == 0
     async with post.club.database.read_transaction(post.club.community.id) as scope:
         rows = await scope.fetch(
-            "SELECT bucket, event, n FROM sending_rollups WHERE community_id = $1 AND step = '1d'", scope.community_id
+            "SELECT bucket, event_type, count FROM sending_rollups WHERE community_id = $1 AND granularity = '1d'",
+            scope.community_id,
         )
         recipients_there = await scope.fetch(
-            "SELECT bucket, n FROM recipient_rollups WHERE community_id = $1 AND step = '1d'", scope.community_id
+            "SELECT bucket, count FROM recipient_rollups WHERE community_id = $1 AND granularity = '1d'",
+            scope.community_id,
         )
-    assert sorted((f"{row['bucket']:%m-%d %H:%M}", row["event"], row["n"]) for row in rows) == [
+    assert sorted((f"{row['bucket']:%m-%d %H:%M}", row["event_type"], row["count"]) for row in rows) == [
         ("10-30 18:15", "transmitted", 1),
         ("10-31 18:15", "clicked", 1),
         ("10-31 18:15", "opened", 1),
     ]
-    assert [(f"{row['bucket']:%m-%d %H:%M}", row["n"]) for row in recipients_there] == [("10-30 18:15", 1)]
+    assert [(f"{row['bucket']:%m-%d %H:%M}", row["count"]) for row in recipients_there] == [("10-30 18:15", 1)]

@@ -109,10 +109,14 @@ async def test_any_range_is_counted_as_a_plain_loop_counts_it(post: SendingClub)
 async def test_verify_tells_which_day_is_kept_wrong(post: SendingClub) -> None:
     await post.load("sending_events", [event(1, "opened", "D1", START - timedelta(days=2))])
     async with post.club.database.write_transaction(post.club.community.id) as scope:
-        await scope.execute("UPDATE sending_days SET n = 2 WHERE community_id = $1 AND event = 5", scope.community_id)
-        await scope.execute("UPDATE sending_dispatches SET days = '{1}' WHERE community_id = $1", scope.community_id)
+        await scope.execute(
+            "UPDATE sending_daily_uniques SET count = 2 WHERE community_id = $1 AND event_type = 5", scope.community_id
+        )
+        await scope.execute(
+            "UPDATE sending_dispatches SET active_days = '{1}' WHERE community_id = $1", scope.community_id
+        )
     found = [each.partition(": ")[2] for each in await differences(post.club)]
     assert found == [
-        "days is kept as '{1}', the facts say '{10034209}'",
-        "opened on 2026-10-30, last on -infinity is kept as '2', the facts say '1'",
+        "active_days is kept as '{1}', the facts say '{10034209}'",
+        "opened on 2026-10-30, previously on -infinity is kept as '2', the facts say '1'",
     ]

@@ -219,9 +219,9 @@ async def test_verify_finds_what_is_not_as_the_purchases_say(club: Club) -> None
         "UPDATE purchases SET amount = 1 WHERE community_id = $1 AND id = $2",
         (
             "UPDATE purchase_rollups SET sales = 3"
-            " WHERE community_id = $1 AND step = '1d' AND grain = '' AND $2::bigint > 0"
+            " WHERE community_id = $1 AND granularity = '1d' AND grain = '' AND $2::bigint > 0"
         ),
-        "DELETE FROM unique_sets WHERE community_id = $1 AND step = '1mo' AND grain = 'age' AND $2::bigint > 0",
+        "DELETE FROM unique_sets WHERE community_id = $1 AND granularity = '1mo' AND grain = 'age' AND $2::bigint > 0",
     ):
         async with club.database.write_transaction(club.community.id) as scope:
             await scope.execute(statement, club.community.id, made["id"])

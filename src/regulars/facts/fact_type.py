@@ -74,7 +74,7 @@ class FactType:
     `rollup_tables` are tables whose expired buckets are deleted. `empty_counts` are statements about community $1 that
     delete counts of 0 after an erasure. `drop_expired` deletes other expired rows and returns how many.
 
-    Verification: `verify` returns rows of (key, name, kept, recomputed), one for each stored value that differs from
+    Verification: `verify` returns rows of (key, name, stored, recomputed), one for each stored value that differs from
     what the facts say; with a timestamp, values as of then are being verified.
     """
 

@@ -22,7 +22,7 @@ from regulars.facts.links import Link
 from regulars.model import placeholders
 from regulars.model.community import Community
 from regulars.model.unit_of_work import UnitOfWork
-from regulars.rollups import partitions, timezones
+from regulars.rollups import event_statements, partitions, timezones
 from regulars.rollups.intervals import GRANULARITIES
 from regulars.storage import sql_files
 from regulars.storage.array_literals import array_literal
@@ -117,6 +117,8 @@ def _validate_row(visit: LinkVisitIn, community: Community) -> LinkVisitRow:
 
 # Recording --------------------------------------------------------------------------------------------------
 
+_NAME = "link_visits"
+
 NO_VISITOR = UUID(int=0)
 """Stands for the visitor of a visit without one."""
 
@@ -124,25 +126,43 @@ SEGMENT_SIZE = 256
 """The number of visits of a bucket that share a row. A row is rewritten with each batch that adds to it, and a row per
 visit would take many times the space."""
 
-_TIMEZONE_TABLE = "link_zones"
+_PARTS = {
+    "community": event_statements.COMMUNITY,
+    "input": event_statements.input_rows(
+        {
+            "visit_key_hash": "uuid",
+            "link_id": "bigint",
+            "visited_at": "timestamptz",
+            "visitor_hash": "uuid",
+            "is_profile": "boolean",
+        },
+        nullable="visitor_hash",
+    ),
+}
 
-_RECORD = sql_files.load("regulars.facts", "link_visits_record")
+_RECORD = sql_files.load(
+    "regulars.facts", "link_visits_record", **_PARTS, buckets=event_statements.buckets(("numbered_visits",), 7)
+)
 _REASSIGN = sql_files.load("regulars.facts", "link_visits_reassign")
-_REBUILD = sql_files.load("regulars.facts", "link_visits_rebuild")
+_REBUILD = sql_files.load(
+    "regulars.facts", "link_visits_rebuild", buckets=event_statements.buckets(("visits",), 3, timezone="$2")
+)
 _VERIFY = sql_files.load("regulars.facts", "link_visits_verify")
 
 _LOCK = "SELECT pg_advisory_xact_lock(hashtext('regulars.visits'), $1)"
 
-_VISITOR_NUMBERS = "SELECT key, number FROM link_visitors WHERE community_id = $1 AND key = ANY ($2)"
+_VISITOR_NUMBERS = """
+SELECT visitor_hash, visitor_no FROM link_visitors WHERE community_id = $1 AND visitor_hash = ANY ($2)
+"""
 
-_RENAME_VISITOR = "UPDATE link_visitors SET key = $3 WHERE community_id = $1 AND key = $2"
+_RENAME_VISITOR = "UPDATE link_visitors SET visitor_hash = $3 WHERE community_id = $1 AND visitor_hash = $2"
 
 # The address of a link may identify its visitor.
 _DELETE_UNVISITED_LINKS = """
 DELETE FROM links AS l
 WHERE l.community_id = $1 AND l.id = ANY ($2)
   AND NOT EXISTS (
-      SELECT FROM link_rollups AS k WHERE k.community_id = $1 AND k.step = '1mo' AND k.link_id = l.id
+      SELECT FROM link_rollups AS k WHERE k.community_id = $1 AND k.granularity = '1mo' AND k.link_id = l.id
   )
 """
 
@@ -163,7 +183,7 @@ async def _record(uow: UnitOfWork, rows: Sequence[LinkVisitRow], profile_ids: ti
     sendings = {link.source for link in visited if link.source_type == "sending" and link.source is not None}
     sending_ids = await placeholders.get_or_create_ids(uow, "sendings", sendings) if sendings else {}
     link_ids = await links.get_or_create_ids(uow, visited, sending_ids)
-    await timezones.ensure(uow, _TIMEZONE_TABLE)
+    await timezones.ensure(uow, _NAME)
     new = await uow.fetch(
         _RECORD,
         uow.community_id,
@@ -178,7 +198,7 @@ async def _record(uow: UnitOfWork, rows: Sequence[LinkVisitRow], profile_ids: ti
         partitions.retention_starts(uow.now),
         SEGMENT_SIZE,
     )
-    return {row["place"] - 1 for row in new}
+    return {row["row_no"] - 1 for row in new}
 
 
 async def erase(scope: Scope, profile_ids: Collection[UUID]) -> None:
@@ -201,7 +221,7 @@ async def reassign(scope: Scope, merged: Mapping[UUID, UUID]) -> None:
 
 async def _visitor_numbers(scope: Scope, profile_ids: Collection[UUID]) -> dict[UUID, int]:
     rows = await scope.fetch(_VISITOR_NUMBERS, scope.community_id, sorted(profile_ids))
-    return {row["key"]: row["number"] for row in rows}
+    return {row["visitor_hash"]: row["visitor_no"] for row in rows}
 
 
 async def _change_visitors(scope: Scope, numbers: Mapping[int, int]) -> None:
@@ -214,7 +234,7 @@ async def _change_visitors(scope: Scope, numbers: Mapping[int, int]) -> None:
 
 async def rebuild_if_stale(database: Database, community_id: int) -> int:
     """Rebuilds all rollups if the community's time zone has changed, and returns 1 then, else 0."""
-    return await timezones.rebuild_if_changed(database, community_id, _TIMEZONE_TABLE, _rebuild)
+    return await timezones.rebuild_if_changed(database, community_id, _NAME, _rebuild)
 
 
 async def _rebuild(scope: Scope, timezone: str) -> None:
@@ -232,7 +252,7 @@ async def _verify(scope: Scope, as_of: datetime | None) -> Sequence[Any]:
 
 
 LINK_VISITS = FactType(
-    name="link_visits",
+    name=_NAME,
     description="Visits of links that sendings, offers and other sources lead to.",
     schema=RowSchema(Columns(LinkVisitIn, (("external_id",), ("url", "host"), ("at",)), {}), _validate_row),
     write=write_many,

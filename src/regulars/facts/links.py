@@ -31,23 +31,23 @@ class Link:
 
 
 _COLUMNS = {
-    "key": "uuid",
+    "link_hash": "uuid",
     "source_type": "text",
     "sending_id": "bigint",
-    "offer": "text",
+    "offer_external_id": "text",
     "host": "text",
     "path": "text",
     **dict.fromkeys(UTM_PARAMETERS, "text"),
 }
 
-_SELECT_IDS = "SELECT id, key FROM links WHERE community_id = $1 AND key = ANY ($2::text::uuid[])"
+_SELECT_IDS = "SELECT id, link_hash FROM links WHERE community_id = $1 AND link_hash = ANY ($2::text::uuid[])"
 
 _INSERT = f"""
 INSERT INTO links (community_id, {", ".join(_COLUMNS)})
 SELECT $1, {", ".join(_COLUMNS)}
 FROM unnest({", ".join(f"${n}::text::{type_}[]" for n, type_ in enumerate(_COLUMNS.values(), 2))})
     AS input ({", ".join(_COLUMNS)})
-RETURNING id, key
+RETURNING id, link_hash
 """
 
 
@@ -60,11 +60,11 @@ async def get_or_create_ids(
     """
     hashes = {link: _hash(link) for link in links}
     rows = await uow.fetch(_SELECT_IDS, uow.community_id, array_literal(list(hashes.values())))
-    ids: dict[UUID, int] = {row["key"]: row["id"] for row in rows}
+    ids: dict[UUID, int] = {row["link_hash"]: row["id"] for row in rows}
     if missing := {hashed: link for link, hashed in hashes.items() if hashed not in ids}:
         columns = zip(*(_to_columns(link, hashed, sending_ids) for hashed, link in missing.items()), strict=True)
         inserted = await uow.fetch(_INSERT, uow.community_id, *map(array_literal, columns))
-        ids |= {row["key"]: row["id"] for row in inserted}
+        ids |= {row["link_hash"]: row["id"] for row in inserted}
     return {link: ids[hashed] for link, hashed in hashes.items()}
 
 

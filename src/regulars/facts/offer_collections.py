@@ -24,7 +24,7 @@ class OfferCollectionIn(msgspec.Struct, frozen=True, kw_only=True):
 
 TABLE = EntityTable(
     "offer_collections",
-    {"external_id": "text", "is_known": "boolean", "name": "text", "created_at": "timestamptz"},
+    {"external_id": "text", "is_placeholder": "boolean", "name": "text", "created_at": "timestamptz"},
     unique_fields={},
     is_soft_deleted=False,
 )

@@ -22,7 +22,7 @@ from regulars.facts.timed_events import ProfileIds
 from regulars.model import locations, placeholders
 from regulars.model.community import Community
 from regulars.model.unit_of_work import UnitOfWork
-from regulars.rollups import partitions, profile_lock, timezones
+from regulars.rollups import event_statements, partitions, profile_lock, timezones
 from regulars.rollups.intervals import GRANULARITIES
 from regulars.storage import sql_files
 from regulars.storage.array_literals import array_literal
@@ -97,14 +97,38 @@ def _validate_row(event: OfferEventIn, community: Community) -> OfferEventRow:
 
 # Recording --------------------------------------------------------------------------------------------------
 
+_NAME = "offer_events"
+
 _NO_LOCATION = 0
 """Stands for the location of an event without one."""
 
-_TIMEZONE_TABLE = "offer_zones"
+_PARTS = {
+    "community": event_statements.COMMUNITY,
+    "input": event_statements.input_rows(
+        {
+            "offer_id": "bigint",
+            "event_key_hash": "uuid",
+            "event_type": "smallint",
+            "occurred_at": "timestamptz",
+            "profile_id": "uuid",
+            "location_id": "bigint",
+            "transaction_external_id": "text",
+        },
+        nullable="profile_id",
+    ),
+    "add_counters": event_statements.change_counters(EVENT_TYPES, "+"),
+    "subtract_counters": event_statements.change_counters(EVENT_TYPES, "-"),
+    "event_counts": event_statements.event_counts(EVENT_TYPES),
+}
+_DELTAS = ("event_deltas",)
 
-_RECORD = sql_files.load("regulars.facts", "offer_events_record")
-_ERASE = sql_files.load("regulars.facts", "offer_events_erase")
-_REBUILD = sql_files.load("regulars.facts", "offer_events_rebuild")
+_RECORD = sql_files.load(
+    "regulars.facts", "offer_events_record", **_PARTS, buckets=event_statements.buckets(_DELTAS, 9)
+)
+_ERASE = sql_files.load("regulars.facts", "offer_events_erase", **_PARTS, buckets=event_statements.buckets(_DELTAS, 3))
+_REBUILD = sql_files.load(
+    "regulars.facts", "offer_events_rebuild", buckets=event_statements.buckets(_DELTAS, 3, timezone="$2")
+)
 _VERIFY = sql_files.load("regulars.facts", "offer_events_verify")
 
 _LOCK = """
@@ -129,7 +153,7 @@ async def _record(uow: UnitOfWork, rows: Sequence[OfferEventRow], profile_ids: P
     stores = {row.location for row in rows if row.location is not None}
     location_ids = await locations.resolve_ids(uow, stores, create_missing=True)
     offer_ids = await placeholders.get_or_create_ids(uow, offers.TABLE.name, {row.offer for row in rows})
-    await timezones.ensure(uow, _TIMEZONE_TABLE)
+    await timezones.ensure(uow, _NAME)
     await _lock(uow, set(offer_ids.values()))
     new = await uow.fetch(
         _RECORD,
@@ -144,7 +168,7 @@ async def _record(uow: UnitOfWork, rows: Sequence[OfferEventRow], profile_ids: P
         GRANULARITIES,
         partitions.retention_starts(uow.now),
     )
-    return {row["place"] - 1 for row in new}
+    return {row["row_no"] - 1 for row in new}
 
 
 async def _lock(scope: Scope, offer_ids: Collection[int]) -> None:
@@ -170,7 +194,7 @@ async def reassign(scope: Scope, merged: Mapping[UUID, UUID]) -> None:
 
 async def rebuild_if_stale(database: Database, community_id: int) -> int:
     """Rebuilds all rollups if the community's time zone has changed, and returns 1 then, else 0."""
-    return await timezones.rebuild_if_changed(database, community_id, _TIMEZONE_TABLE, _rebuild)
+    return await timezones.rebuild_if_changed(database, community_id, _NAME, _rebuild)
 
 
 async def _rebuild(scope: Scope, timezone: str) -> None:
@@ -186,7 +210,7 @@ async def _verify(scope: Scope, as_of: datetime | None) -> Sequence[Any]:
 
 
 OFFER_EVENTS = FactType(
-    name="offer_events",
+    name=_NAME,
     description="What happens to offers: members see, click, are granted and use them.",
     schema=RowSchema(Columns(OfferEventIn, (("external_id",), ("offer",), ("event",), ("at",)), {}), _validate_row),
     write=write_many,

@@ -41,7 +41,7 @@ TABLE = EntityTable(
     "offers",
     {
         "external_id": "text",
-        "is_known": "boolean",
+        "is_placeholder": "boolean",
         "name": "text",
         "type": "text",
         "status": "text",

@@ -125,19 +125,19 @@ WITH sets AS MATERIALIZED (
     GROUP BY p.day, part.grain, part.value, p.chunk
 ),
 placed AS MATERIALIZED (
-    SELECT '1d' AS step, day AS bucket, grain, value, chunk, purchases, sales, amount, members
+    SELECT '1d' AS granularity, day AS bucket, grain, value, chunk, purchases, sales, amount, members
     FROM sets
     UNION ALL
     SELECT '1mo', bucket_start(day, '1mo', $2), grain, value, chunk, purchases, sales, amount, members
     FROM sets
 ),
 rolled AS (
-    INSERT INTO purchase_rollups AS kept (community_id, step, grain, bucket, value, purchases, sales, amount)
-    SELECT $1, step, grain, bucket, value, sum(purchases), sum(sales), sum(amount)
+    INSERT INTO purchase_rollups AS kept (community_id, granularity, grain, bucket, value, purchases, sales, amount)
+    SELECT $1, granularity, grain, bucket, value, sum(purchases), sum(sales), sum(amount)
     FROM placed
-    GROUP BY step, grain, bucket, value
+    GROUP BY granularity, grain, bucket, value
     HAVING sum(purchases) <> 0 OR sum(sales) <> 0 OR sum(amount) <> 0
-    ON CONFLICT (community_id, step, grain, bucket, value) DO UPDATE
+    ON CONFLICT (community_id, granularity, grain, bucket, value) DO UPDATE
     SET purchases = kept.purchases + excluded.purchases,
         sales = kept.sales + excluded.sales,
         amount = kept.amount + excluded.amount
@@ -162,11 +162,11 @@ _LEFT = member_bitmaps.remove_sql(
     METRIC_FAMILY,
     f"""
     -- Of community $1.
-    SELECT DISTINCT lost.step, lost.bucket, lost.grain, lost.value, lost.member_id
+    SELECT DISTINCT lost.granularity, lost.bucket, lost.grain, lost.value, lost.member_id
     FROM (
-        SELECT steps.step, bucket_start(p.at, steps.step, $2) AS bucket, part.grain, part.value, p.member_id
+        SELECT granularities.granularity, bucket_start(p.at, granularities.granularity, $2) AS bucket, part.grain, part.value, p.member_id
         FROM ({_TAKEN_BACK}) AS p
-        CROSS JOIN (VALUES {", ".join(f"('{step}')" for step in member_bitmaps.GRANULARITIES)}) AS steps (step)
+        CROSS JOIN (VALUES {", ".join(f"('{granularity}')" for granularity in member_bitmaps.GRANULARITIES)}) AS granularities (granularity)
         CROSS JOIN LATERAL ({_PARTS}) AS part (grain, value, amount)
         WHERE p.member_id IS NOT NULL
     ) AS lost
@@ -178,7 +178,7 @@ _LEFT = member_bitmaps.remove_sql(
           AND p.at >= lost.bucket AND p.at < lost.bucket + interval '33 days'
           AND part.grain = lost.grain
           AND part.value IS NOT DISTINCT FROM lost.value
-          AND bucket_start(p.at, lost.step, $2) = lost.bucket
+          AND bucket_start(p.at, lost.granularity, $2) = lost.bucket
     )
     """,
 )

@@ -22,7 +22,7 @@ from regulars.facts.timed_events import ProfileIds
 from regulars.model import placeholders
 from regulars.model.community import Community
 from regulars.model.unit_of_work import UnitOfWork
-from regulars.rollups import partitions, profile_lock, timezones
+from regulars.rollups import event_statements, partitions, profile_lock, timezones
 from regulars.rollups.intervals import GRANULARITIES
 from regulars.storage import sql_files
 from regulars.storage.array_literals import array_literal
@@ -96,12 +96,41 @@ def _validate_row(event: SendingEventIn, community: Community) -> SendingEventRo
 
 # Recording --------------------------------------------------------------------------------------------------
 
-_TIMEZONE_TABLE = "sending_zones"
+_NAME = "sending_events"
 
-_RECORD = sql_files.load("regulars.facts", "sending_events_record")
-_ERASE = sql_files.load("regulars.facts", "sending_events_erase")
-_REASSIGN = sql_files.load("regulars.facts", "sending_events_reassign")
-_REBUILD = sql_files.load("regulars.facts", "sending_events_rebuild")
+_COUNTERS = ("dispatches", "members", "new", "unique_opened", "unique_clicked", *EVENT_TYPES)
+"""The counters of a sending, each a column with the suffix _count."""
+
+_PARTS = {
+    "community": event_statements.COMMUNITY,
+    "input": event_statements.input_rows(
+        {
+            "sending_id": "bigint",
+            "dispatch_key_hash": "uuid",
+            "event_key_hash": "uuid",
+            "event_type": "smallint",
+            "occurred_at": "timestamptz",
+            "profile_id": "uuid",
+        },
+        nullable="profile_id",
+    ),
+    "add_counters": event_statements.change_counters(_COUNTERS, "+"),
+    "subtract_counters": event_statements.change_counters(_COUNTERS, "-"),
+    "event_counts": event_statements.event_counts(EVENT_TYPES),
+    "summed_event_counts": event_statements.event_counts(EVENT_TYPES, "sum(events)"),
+}
+_DELTAS = ("event_deltas", "recipient_deltas")
+
+_RECORD = sql_files.load(
+    "regulars.facts", "sending_events_record", **_PARTS, buckets=event_statements.buckets(_DELTAS, 8)
+)
+_ERASE = sql_files.load(
+    "regulars.facts", "sending_events_erase", **_PARTS, buckets=event_statements.buckets(_DELTAS, 3)
+)
+_REASSIGN = sql_files.load("regulars.facts", "sending_events_reassign", **_PARTS)
+_REBUILD = sql_files.load(
+    "regulars.facts", "sending_events_rebuild", buckets=event_statements.buckets(_DELTAS, 3, timezone="$2")
+)
 _VERIFY = sql_files.load("regulars.facts", "sending_events_verify")
 
 _LOCK = """
@@ -117,15 +146,16 @@ SELECT DISTINCT sending_id FROM sending_dispatches WHERE community_id = $1 AND p
 # Each event type by itself, so that an index answers it.
 _UPDATE_EVENT_RANGE = """
 UPDATE sendings AS stored
-SET first_at = span.first_at, last_at = span.last_at
+SET first_event_at = span.first_event_at, last_event_at = span.last_event_at
 FROM (
-    SELECT requested.id, min(of_type.first_at) AS first_at, max(of_type.last_at) AS last_at
+    SELECT
+        requested.id, min(of_type.first_event_at) AS first_event_at, max(of_type.last_event_at) AS last_event_at
     FROM unnest($2::bigint[]) AS requested (id)
-    CROSS JOIN generate_series(1, 9) AS types (event)
+    CROSS JOIN generate_series(1, 9) AS types (event_type)
     CROSS JOIN LATERAL (
-        SELECT min(at) AS first_at, max(at) AS last_at
+        SELECT min(occurred_at) AS first_event_at, max(occurred_at) AS last_event_at
         FROM sending_events
-        WHERE community_id = $1 AND sending_id = requested.id AND event = CAST(types.event AS smallint)
+        WHERE community_id = $1 AND sending_id = requested.id AND event_type = CAST(types.event_type AS smallint)
     ) AS of_type
     GROUP BY requested.id
 ) AS span
@@ -140,7 +170,7 @@ async def write_many(uow: UnitOfWork, rows: Sequence[SendingEventRow]) -> list[R
 
 async def _record(uow: UnitOfWork, rows: Sequence[SendingEventRow], profile_ids: ProfileIds) -> set[int]:
     sending_ids = await placeholders.get_or_create_ids(uow, "sendings", {row.sending for row in rows})
-    await timezones.ensure(uow, _TIMEZONE_TABLE)
+    await timezones.ensure(uow, _NAME)
     await _lock(uow, set(sending_ids.values()))
     new = await uow.fetch(
         _RECORD,
@@ -154,7 +184,7 @@ async def _record(uow: UnitOfWork, rows: Sequence[SendingEventRow], profile_ids:
         GRANULARITIES,
         partitions.retention_starts(uow.now),
     )
-    return {row["place"] - 1 for row in new}
+    return {row["row_no"] - 1 for row in new}
 
 
 async def _lock(scope: Scope, sending_ids: Collection[int]) -> None:
@@ -190,7 +220,7 @@ async def _lock_sendings_to(scope: Scope, profile_ids: Collection[UUID]) -> list
 
 async def rebuild_if_stale(database: Database, community_id: int) -> int:
     """Rebuilds all rollups if the community's time zone has changed, and returns 1 then, else 0."""
-    return await timezones.rebuild_if_changed(database, community_id, _TIMEZONE_TABLE, _rebuild)
+    return await timezones.rebuild_if_changed(database, community_id, _NAME, _rebuild)
 
 
 async def _rebuild(scope: Scope, timezone: str) -> None:
@@ -207,7 +237,7 @@ async def _verify(scope: Scope, as_of: datetime | None) -> Sequence[Any]:
 
 
 SENDING_EVENTS = FactType(
-    name="sending_events",
+    name=_NAME,
     description="What happens to the dispatches of sendings: deliveries, opens, clicks, complaints.",
     schema=RowSchema(
         Columns(SendingEventIn, (("external_id",), ("sending",), ("dispatch", "profile"), ("event",), ("at",)), {}),
@@ -218,6 +248,6 @@ SENDING_EVENTS = FactType(
     reassign=reassign,
     rebuild=rebuild_if_stale,
     rollup_tables=("sending_rollups", "recipient_rollups"),
-    empty_counts=("DELETE FROM recipient_rollups WHERE community_id = $1 AND n = 0",),
+    empty_counts=("DELETE FROM recipient_rollups WHERE community_id = $1 AND count = 0",),
     verify=_verify,
 )

@@ -89,18 +89,18 @@ _OPTIONAL = [name for name in _COLUMNS if name not in ("external_id", "created_a
 
 # Absent fields keep their values, and an unchanged row is not written.
 _UPSERT = f"""
-INSERT INTO sendings AS stored (community_id, is_known, {", ".join(_COLUMNS)})
-SELECT $1, TRUE, {", ".join(name for name in _COLUMNS if name != "created_at")}, coalesce(created_at, $2)
+INSERT INTO sendings AS stored (community_id, is_placeholder, {", ".join(_COLUMNS)})
+SELECT $1, FALSE, {", ".join(name for name in _COLUMNS if name != "created_at")}, coalesce(created_at, $2)
 FROM unnest({", ".join(f"${n}::text::{type_}[]" for n, type_ in enumerate(_COLUMNS.values(), 3))})
     AS input ({", ".join(_COLUMNS)})
 ORDER BY external_id
 ON CONFLICT (community_id, external_id) WHERE external_id IS NOT NULL DO UPDATE
-SET is_known = TRUE,
+SET is_placeholder = FALSE,
     {", ".join(f"{name} = coalesce(excluded.{name}, stored.{name})" for name in _OPTIONAL)},
     created_at = CASE
-        WHEN stored.is_known AND excluded.created_at = $2 THEN stored.created_at ELSE excluded.created_at
+        WHEN NOT stored.is_placeholder AND excluded.created_at = $2 THEN stored.created_at ELSE excluded.created_at
     END
-WHERE NOT stored.is_known
+WHERE stored.is_placeholder
    OR ({", ".join(f"stored.{name}" for name in _OPTIONAL)})
       IS DISTINCT FROM ({", ".join(f"coalesce(excluded.{name}, stored.{name})" for name in _OPTIONAL)})
    OR excluded.created_at NOT IN (stored.created_at, $2)

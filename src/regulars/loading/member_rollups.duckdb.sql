@@ -1,29 +1,29 @@
 -- What is to be added to counts, rollups and snapshots, each in one row with lists of its buckets, as the database
 -- reads them: of `moved_groups`, `moved_joins`, `snapshot_edges`, `wanted`, `left_behind`, and of `buckets` (in which
--- bucket of each step an instant is, where that is still kept; written as it stands in lists).
+-- bucket of each granularity an instant is, where that is still kept; written as it stands in lists).
 CREATE TEMP MACRO listed(values) AS '{' || array_to_string(values, ',') || '}';
 CREATE TEMP MACRO written(instant) AS coalesce(strftime(instant, '%Y-%m-%dT%H:%M:%S.%f+00'), 'infinity');
 
 CREATE TEMP TABLE told_groups AS
 -- Who stands in the same groups from one bucket on is many; of these the groups are taken apart.
 WITH together AS (
-    SELECT groups, step, bucket, sum(n) AS n
+    SELECT groups, granularity, bucket, sum(n) AS n
     FROM moved_groups
     JOIN buckets USING (instant)
     GROUP BY ALL
     HAVING sum(n) <> 0
 ),
 rolled AS (
-    SELECT name, step, bucket, sum(n) AS n
-    FROM (SELECT unnest(from_json(groups, '["VARCHAR"]')) AS name, step, bucket, n FROM together)
+    SELECT name, granularity, bucket, sum(n) AS n
+    FROM (SELECT unnest(from_json(groups, '["VARCHAR"]')) AS name, granularity, bucket, n FROM together)
     GROUP BY ALL
     HAVING sum(n) <> 0
 )
 SELECT
     split_part(name, ':', 1) AS grouping_type, substr(name, 1 + position(':' IN name)) AS grouping_value,
     -- Months are kept for ever, so that they have all of it.
-    CAST(coalesce(sum(n) FILTER (WHERE step = '1mo'), 0) AS BIGINT) AS n,
-    listed(list(step)) AS steps, listed(list(bucket)) AS buckets, listed(list(CAST(n AS BIGINT))) AS numbers
+    CAST(coalesce(sum(n) FILTER (WHERE granularity = '1mo'), 0) AS BIGINT) AS n,
+    listed(list(granularity)) AS granularities, listed(list(bucket)) AS buckets, listed(list(CAST(n AS BIGINT))) AS numbers
 FROM rolled
 GROUP BY name;
 
@@ -55,7 +55,7 @@ WITH grains AS (
     )
 ),
 rolled AS (
-    SELECT grains.* EXCLUDE (instant, n), step, bucket, sum(n) AS n
+    SELECT grains.* EXCLUDE (instant, n), granularity, bucket, sum(n) AS n
     FROM grains
     JOIN buckets USING (instant)
     GROUP BY ALL
@@ -63,7 +63,7 @@ rolled AS (
 )
 SELECT
     grain, type, optin_channel, optin_subchannel, optin_platform, gender, age, consents_true, consents_false,
-    listed(list(step)) AS steps, listed(list(bucket)) AS buckets,
+    listed(list(granularity)) AS granularities, listed(list(bucket)) AS buckets,
     listed(list(CAST(n AS BIGINT))) AS numbers
 FROM rolled
 GROUP BY grain, type, optin_channel, optin_subchannel, optin_platform, gender, age, consents_true, consents_false;
@@ -84,12 +84,12 @@ WITH kinds AS (
     GROUP BY kind
 ),
 rolled AS (
-    SELECT kind, list(step) AS steps, list(bucket) AS buckets, list(n) AS numbers
+    SELECT kind, list(granularity) AS granularities, list(bucket) AS buckets, list(n) AS numbers
     FROM (
-        SELECT kind, step, bucket, CAST(sum(n) AS BIGINT) AS n
+        SELECT kind, granularity, bucket, CAST(sum(n) AS BIGINT) AS n
         FROM snapshot_edges
         JOIN buckets USING (instant)
-        WHERE step <> '5m'
+        WHERE granularity <> '5m'
         GROUP BY ALL
         HAVING sum(n) <> 0
     )
@@ -100,7 +100,7 @@ totals AS (
 )
 SELECT
     optin_channel, optin_subchannel, optin_platform, gender, age, country, consents_true, consents_false,
-    coalesce(n, 0) AS n, listed(coalesce(steps, [])) AS steps, listed(coalesce(buckets, [])) AS buckets,
+    coalesce(n, 0) AS n, listed(coalesce(granularities, [])) AS granularities, listed(coalesce(buckets, [])) AS buckets,
     listed(coalesce(numbers, [])) AS numbers, listed(coalesce(profile_ids, [])) AS profile_ids,
     listed(coalesce(sinces, [])) AS sinces, listed(coalesce(untils, [])) AS untils
 FROM kinds

@@ -189,29 +189,29 @@ SELECT instant FROM snapshot_edges
 
 # By the one function that says where buckets begin.
 _BUCKETS = """
-SELECT instant, step, '"' || bucket || '"'
+SELECT instant, granularity, '"' || bucket || '"'
 FROM (
-    SELECT told.instant, steps.step, steps.first_kept, bucket_start(told.instant, steps.step, $1) AS bucket
+    SELECT told.instant, granularities.granularity, granularities.retention_start, bucket_start(told.instant, granularities.granularity, $1) AS bucket
     FROM pg_temp.instants AS told
-    JOIN unnest($2::text[], $3::timestamptz[]) AS steps (step, first_kept)
-        ON steps.first_kept IS NULL OR told.instant >= steps.first_kept
+    JOIN unnest($2::text[], $3::timestamptz[]) AS granularities (granularity, retention_start)
+        ON granularities.retention_start IS NULL OR told.instant >= granularities.retention_start
     OFFSET 0
-) AS all_steps
-WHERE first_kept IS NULL OR bucket >= first_kept
+) AS bucketed
+WHERE retention_start IS NULL OR bucket >= retention_start
 """
 
 
 async def _buckets(scope: Scope, instants: pa.Table, zone: str) -> pa.Table:
-    """In which bucket of each step instants are, as far as these are kept; buckets as they stand in lists."""
+    """In which bucket of each granularity instants are, as far as these are kept; buckets as they stand in lists."""
     await _put(scope, instants.cast(pa.schema({"instant": TIMESTAMP})), "instants", "instant timestamptz")
-    steps = [interval.code for interval in ALL_INTERVALS]
-    values = (zone, steps, partitions.retention_starts(scope.now))
-    return await export_query(scope, _BUCKETS, values, {"instant": TIMESTAMP, "step": TEXT, "bucket": TEXT})
+    granularities = [interval.code for interval in ALL_INTERVALS]
+    values = (zone, granularities, partitions.retention_starts(scope.now))
+    return await export_query(scope, _BUCKETS, values, {"instant": TIMESTAMP, "granularity": TEXT, "bucket": TEXT})
 
 
 # Into the store -----------------------------------------------------------------------------------------
 
-_LISTS = "steps text[], buckets timestamptz[], numbers bigint[]"
+_LISTS = "granularities text[], buckets timestamptz[], numbers bigint[]"
 _JOIN_COLUMNS = ", ".join(f"{name} text" for name in _JOINS if name not in _CONSENTS)
 _ALIKE_COLUMNS = ", ".join(f"{name} text" for name in _ALIKE if name not in _CONSENTS)
 _CONSENT_COLUMNS = "consents_true text[], consents_false text[]"

@@ -34,21 +34,21 @@ put AS (
     RETURNING kept.alike, kept.xmax = 0 AS is_new
 ),
 rolled AS MATERIALIZED (
-    SELECT put.is_new, told.alike, each.step, each.bucket, each.n
+    SELECT put.is_new, told.alike, each.granularity, each.bucket, each.n
     FROM told
     JOIN put ON put.alike = told.alike
-    CROSS JOIN unnest(told.steps, told.buckets, told.numbers) AS each (step, bucket, n)
-    ORDER BY each.step, each.bucket, told.alike
+    CROSS JOIN unnest(told.granularities, told.buckets, told.numbers) AS each (granularity, bucket, n)
+    ORDER BY each.granularity, each.bucket, told.alike
 ),
 -- An insert that looks for no conflict costs half of one that does.
 begun_rollups AS (
-    INSERT INTO snapshot_rollups (community_id, step, bucket, alike, n)
-    SELECT $1, step, bucket, alike, n FROM rolled WHERE is_new
+    INSERT INTO snapshot_rollups (community_id, granularity, bucket, alike, n)
+    SELECT $1, granularity, bucket, alike, n FROM rolled WHERE is_new
 ),
 added AS (
-    INSERT INTO snapshot_rollups AS kept (community_id, step, bucket, alike, n)
-    SELECT $1, step, bucket, alike, n FROM rolled WHERE NOT is_new
-    ON CONFLICT (community_id, step, bucket, alike) DO UPDATE
+    INSERT INTO snapshot_rollups AS kept (community_id, granularity, bucket, alike, n)
+    SELECT $1, granularity, bucket, alike, n FROM rolled WHERE NOT is_new
+    ON CONFLICT (community_id, granularity, bucket, alike) DO UPDATE
     SET n = kept.n + excluded.n
 ),
 extended AS (

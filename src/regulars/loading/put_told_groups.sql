@@ -14,10 +14,10 @@ WITH counted AS (
     SET members_count = kept.members_count + excluded.members_count,
         updated_at = greatest(kept.updated_at, excluded.updated_at)
 )
-INSERT INTO group_rollups AS kept (community_id, step, bucket, grouping_type, grouping_value, n)
-SELECT $1, each.step, each.bucket, told.grouping_type, told.grouping_value, each.n
+INSERT INTO group_rollups AS kept (community_id, granularity, bucket, grouping_type, grouping_value, n)
+SELECT $1, each.granularity, each.bucket, told.grouping_type, told.grouping_value, each.n
 FROM pg_temp.told_groups AS told
-CROSS JOIN unnest(told.steps, told.buckets, told.numbers) AS each (step, bucket, n)
-ORDER BY each.step, told.grouping_type COLLATE "C", told.grouping_value COLLATE "C", each.bucket
-ON CONFLICT (community_id, step, grouping_type, grouping_value, bucket) DO UPDATE
+CROSS JOIN unnest(told.granularities, told.buckets, told.numbers) AS each (granularity, bucket, n)
+ORDER BY each.granularity, told.grouping_type COLLATE "C", told.grouping_value COLLATE "C", each.bucket
+ON CONFLICT (community_id, granularity, grouping_type, grouping_value, bucket) DO UPDATE
 SET n = kept.n + excluded.n

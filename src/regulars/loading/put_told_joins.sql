@@ -8,14 +8,14 @@ WITH told AS MATERIALIZED (
     FROM pg_temp.told_joins AS joins
 )
 INSERT INTO balance_rollups AS kept (
-    community_id, step, grain, bucket, dimensions, type, optin_channel, optin_subchannel, optin_platform, gender, age,
+    community_id, granularity, grain, bucket, dimensions, type, optin_channel, optin_subchannel, optin_platform, gender, age,
     consents_true, consents_false, n
 )
 SELECT
-    $1, each.step, grain, each.bucket, dimensions, type, optin_channel, optin_subchannel, optin_platform, gender, age,
+    $1, each.granularity, grain, each.bucket, dimensions, type, optin_channel, optin_subchannel, optin_platform, gender, age,
     consents_true, consents_false, each.n
 FROM told
-CROSS JOIN unnest(told.steps, told.buckets, told.numbers) AS each (step, bucket, n)
-ORDER BY each.step, grain COLLATE "C", each.bucket, dimensions
-ON CONFLICT (community_id, step, grain, bucket, dimensions) DO UPDATE
+CROSS JOIN unnest(told.granularities, told.buckets, told.numbers) AS each (granularity, bucket, n)
+ORDER BY each.granularity, grain COLLATE "C", each.bucket, dimensions
+ON CONFLICT (community_id, granularity, grain, bucket, dimensions) DO UPDATE
 SET n = kept.n + excluded.n

@@ -15,8 +15,8 @@ async def get_or_create_ids(uow: UnitOfWork, table: str, external_ids: Collectio
         # Whoever makes the same at once has made it when this returns, so it is found next.
         await uow.execute(
             f"""
-            INSERT INTO {table} (community_id, external_id, is_known, created_at)
-            SELECT $1, external_id, FALSE, $3
+            INSERT INTO {table} (community_id, external_id, is_placeholder, created_at)
+            SELECT $1, external_id, TRUE, $3
             FROM unnest($2::text[]) AS given (external_id)
             ORDER BY external_id
             ON CONFLICT (community_id, external_id) WHERE external_id IS NOT NULL DO NOTHING
@@ -51,7 +51,7 @@ async def upsert(uow: UnitOfWork, table: EntityTable, rows: Sequence[Mapping[str
     states, outcomes = dict(before), []
     for row in rows:
         state = states[row["external_id"]]
-        made = {} if state["is_known"] else {"is_known": True, "created_at": uow.now}
+        made = {"is_placeholder": False, "created_at": uow.now} if state["is_placeholder"] else {}
         after = {**state, **made, **row}
         outcomes.append("unchanged" if after == state else "accepted")
         states[row["external_id"]] = after

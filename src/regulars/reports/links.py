@@ -62,25 +62,25 @@ def _measures(visits: str, unique_visits: str) -> tuple[ReportMeasure, ...]:
 _OF_LINK = f"""l.source_type,
     CASE l.source_type
         WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
-        ELSE l.offer
+        ELSE l.offer_external_id
     END AS source_id,
     l.host, l.path, {", ".join(f"l.{name}" for name in UTM_PARAMETERS)}, l.id & 3 AS part"""
 
 # Links of a sending that has not come yet are not reported.
 _KNOWN = """FROM links AS l
 LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id"""
-_IS_KNOWN = "l.community_id = $community AND (l.sending_id IS NULL OR s.is_known)"
+_IS_KNOWN = "l.community_id = $community AND (l.sending_id IS NULL OR NOT s.is_placeholder)"
 
 # Sendings' links ------------------------------------------------------------------------------------------------
 
 _IN_ALL = RowSource(
     Backend.POSTGRES,
     f"""
-SELECT {_OF_LINK}, k.visits, k.visitors
+SELECT {_OF_LINK}, k.visits, k.visitor_nos AS visitors
 {_KNOWN}
 JOIN link_rollups AS k ON k.link_id = l.id
 WHERE {_IS_KNOWN} AND l.sending_id IS NOT NULL
-  AND k.community_id = $community AND k.step = '1mo'
+  AND k.community_id = $community AND k.granularity = '1mo'
 """,
 )
 
@@ -121,11 +121,11 @@ LINKS_VISITS_HISTORY = Report(
     source=RowSource(
         Backend.POSTGRES,
         f"""
-SELECT k.bucket, {_OF_LINK}, k.visits, k.visitors
+SELECT k.bucket, {_OF_LINK}, k.visits, k.visitor_nos AS visitors
 {_KNOWN}
 JOIN link_rollups AS k ON k.link_id = l.id
 WHERE {_IS_KNOWN}
-  AND k.community_id = $community AND k.step = $interval
+  AND k.community_id = $community AND k.granularity = $interval
   AND k.bucket >= (SELECT min(start) FROM unnest($starts) AS begins (start))
   AND k.bucket <= (SELECT max(start) FROM unnest($starts) AS begins (start))
 """,
@@ -139,21 +139,21 @@ WHERE {_IS_KNOWN}
 _DAYS_KEPT = f"CAST($now AS timestamptz) - interval '{(Interval.DAY.retention or timedelta.max).days} days'"
 
 
-def _end(of: str, step: str, is_behind: bool) -> str:
-    return f"(SELECT {of} FROM pieces WHERE step = '{step}' AND is_behind = {is_behind})"
+def _end(of: str, granularity: str, is_behind: bool) -> str:
+    return f"(SELECT {of} FROM pieces WHERE granularity = '{granularity}' AND is_behind = {is_behind})"
 
 
-def _piece(step: str, *, is_behind: bool) -> str:
+def _piece(granularity: str, *, is_behind: bool) -> str:
     """The rollups of one piece of the range, found link by link, for an index holds a link's in their order."""
     return f"""
-SELECT {_OF_LINK}, k.visits, k.visitors
+SELECT {_OF_LINK}, k.visits, k.visitor_nos AS visitors
 {_KNOWN}
 CROSS JOIN LATERAL (
-    SELECT visits, visitors
+    SELECT visits, visitor_nos
     FROM link_rollups
-    WHERE community_id = $community AND step = '{step}' AND link_id = l.id
-      AND bucket >= {_end("since", step, is_behind)}
-      AND bucket < {_end("until", step, is_behind)}
+    WHERE community_id = $community AND granularity = '{granularity}' AND link_id = l.id
+      AND bucket >= {_end("since", granularity, is_behind)}
+      AND bucket < {_end("until", granularity, is_behind)}
     OFFSET 0
 ) AS k
 WHERE {_IS_KNOWN}"""
@@ -163,7 +163,7 @@ WHERE {_IS_KNOWN}"""
 _STATS = f"""
 WITH span AS MATERIALIZED (
     SELECT
-        greatest($from, min(at) - interval '62 days') AS since,
+        greatest($from, min(visited_at) - interval '62 days') AS since,
         least($to, $now + interval '62 days') AS until
     FROM link_visits
     WHERE community_id = $community
@@ -186,7 +186,7 @@ days AS MATERIALIZED (
     WHERE d.bucket >= {_DAYS_KEPT} AND (d.ends <= middle.since OR d.bucket >= middle.until OR middle.since IS NULL)
 ),
 pieces AS MATERIALIZED (
-    SELECT '1mo' AS step, FALSE AS is_behind, since, until FROM middle WHERE since IS NOT NULL
+    SELECT '1mo' AS granularity, FALSE AS is_behind, since, until FROM middle WHERE since IS NOT NULL
     UNION ALL
     SELECT '1d', is_behind, min(bucket), max(ends) FROM days GROUP BY is_behind
 ),
@@ -199,12 +199,12 @@ gaps AS MATERIALIZED (
     WHERE since < until
 ),
 beside AS MATERIALIZED (
-    SELECT v.link_id, count(*) AS visits, string_agg(int4send(v.visitor), '') AS visitors
+    SELECT v.link_id, count(*) AS visits, string_agg(int4send(v.visitor_no), '') AS visitors
     FROM gaps AS g
     CROSS JOIN LATERAL (
-        SELECT link_id, visitor
+        SELECT link_id, visitor_no
         FROM link_visits
-        WHERE community_id = $community AND at >= g.since AND at < g.until
+        WHERE community_id = $community AND visited_at >= g.since AND visited_at < g.until
         OFFSET 0
     ) AS v
     GROUP BY v.link_id

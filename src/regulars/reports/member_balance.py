@@ -67,7 +67,7 @@ SELECT bucket, type{columns}, CAST(sum(n) AS bigint) AS n
 FROM (
     SELECT bucket, type{columns}, n
     FROM balance_rollups
-    WHERE community_id = $community AND step = $interval AND grain = '{grain}'
+    WHERE community_id = $community AND granularity = $interval AND grain = '{grain}'
         AND bucket >= ($starts::timestamptz[])[1] AND bucket < ($ends::timestamptz[])[cardinality($ends::timestamptz[])]
     UNION ALL
     SELECT ($starts::timestamptz[])[width_bucket(bucket, $starts::timestamptz[])], type{columns}, n

@@ -138,7 +138,7 @@ FROM (
         FROM (
             SELECT grouping_type, grouping_value, bucket, n
             FROM group_rollups
-            WHERE community_id = $community AND step = '1mo' AND {which}
+            WHERE community_id = $community AND granularity = '1mo' AND {which}
             UNION ALL
             SELECT grouping_type, grouping_value, bucket_start(bucket, '1mo', {COMMUNITY_TIMEZONE}), n
             FROM group_deltas
@@ -162,7 +162,7 @@ CROSS JOIN LATERAL (
                 FROM (
                     SELECT bucket, n
                     FROM group_rollups
-                    WHERE community_id = $community AND step = $interval
+                    WHERE community_id = $community AND granularity = $interval
                         AND grouping_type = own.grouping_type AND grouping_value = own.grouping_value
                     UNION ALL
                     SELECT bucket_start(bucket, $interval, {COMMUNITY_TIMEZONE}), n
@@ -179,7 +179,7 @@ CROSS JOIN LATERAL (
         FROM (
             SELECT bucket, n
             FROM group_rollups
-            WHERE community_id = $community AND step = $interval
+            WHERE community_id = $community AND granularity = $interval
                 AND grouping_type = own.grouping_type AND grouping_value = own.grouping_value
                 AND bucket >= ($ends::timestamptz[])[1]
             UNION ALL

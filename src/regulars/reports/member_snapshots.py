@@ -43,7 +43,7 @@ FROM (
         SELECT {columns}width_bucket(bucket, $ends::timestamptz[]), -n
         FROM snapshot_rollups
         JOIN snapshot_counts USING (community_id, alike)
-        WHERE community_id = $community AND step = $interval AND bucket >= ($ends::timestamptz[])[1]
+        WHERE community_id = $community AND granularity = $interval AND bucket >= ($ends::timestamptz[])[1]
     ) AS moves
     GROUP BY {columns}i
 ) AS levels

@@ -87,7 +87,7 @@ SELECT
     id, name, type, status, collection_ids, location_id AS store_id, campaign_id, usable_since, usable_until, stock,
     {", ".join(f"{kept} AS {name}" for name, (kept, _) in _COUNTERS.items())}, external_id, created_at
 FROM offers
-WHERE community_id = $community AND is_known
+WHERE community_id = $community AND NOT is_placeholder
 """,
     ),
     key=("loyalty_club_id", "id"),
@@ -123,7 +123,7 @@ LEFT JOIN (
     FROM (
         SELECT unnest(collection_ids) AS collection_id, {", ".join(kept for kept, _ in _COUNTERS.values())}
         FROM offers
-        WHERE community_id = $community AND is_known
+        WHERE community_id = $community AND NOT is_placeholder
     ) AS listed
     GROUP BY collection_id
 ) AS own ON own.collection_id = c.id
@@ -162,19 +162,19 @@ def _history(name: str, events: Sequence[str], meaning: str, counted: ReportMeas
             Backend.POSTGRES,
             f"""
 SELECT
-    k.bucket, o.id AS offer_id, o.collection_ids, o.campaign_id, o.type, k.event, k.n,
+    k.bucket, o.id AS offer_id, o.collection_ids, o.campaign_id, o.type, k.event_type AS event, k.count,
     CASE k.location_id WHEN 0 THEN o.location_id ELSE k.location_id END AS store_id
 FROM offers AS o
 CROSS JOIN LATERAL (
-    SELECT k.bucket, k.event, k.location_id, k.n
+    SELECT k.bucket, k.event_type, k.location_id, k.count
     FROM offer_rollups AS k
-    WHERE k.offer_id = o.id AND k.event IN ({", ".join(f"'{each}'" for each in events)})
+    WHERE k.offer_id = o.id AND k.event_type IN ({", ".join(f"'{each}'" for each in events)})
       AND {partitions.BUCKETS_IN_RANGE}
     OFFSET 0
 ) AS k
-WHERE o.community_id = $community AND o.is_known
-  AND o.first_at < (SELECT max(ends) FROM unnest($ends) AS ending (ends))
-  AND o.last_at >= (SELECT min(start) FROM unnest($starts) AS begins (start))
+WHERE o.community_id = $community AND NOT o.is_placeholder
+  AND o.first_event_at < (SELECT max(ends) FROM unnest($ends) AS ending (ends))
+  AND o.last_event_at >= (SELECT min(start) FROM unnest($starts) AS begins (start))
 """,
         ),
         default_group_by=("event",),
@@ -193,13 +193,13 @@ OFFERS_EVENTS_HISTORY = _history(
     "offers_events_history",
     ("seen", "clicked"),
     "Offers that were seen and clicked, when it happened.",
-    ReportMeasure("events_count", FieldType.INTEGER, "Count of events", "sum(r.n)"),
+    ReportMeasure("events_count", FieldType.INTEGER, "Count of events", "sum(r.count)"),
 )
 OFFERS_USAGES_HISTORY = _history(
     "offers_usages_history",
     ("granted", "used"),
     "Offers that were granted and used, when it happened.",
-    ReportMeasure("usages_count", FieldType.INTEGER, "Count of grants and uses", "sum(r.n)"),
+    ReportMeasure("usages_count", FieldType.INTEGER, "Count of grants and uses", "sum(r.count)"),
 )
 
 # In all ---------------------------------------------------------------------------------------------------------
@@ -218,17 +218,17 @@ def _stats(name: str, events: Sequence[str], meaning: str, rate: ReportMeasure) 
             Backend.POSTGRES,
             f"""
 SELECT
-    o.id AS offer_id, o.collection_ids, o.campaign_id, o.type, e.event, e.profile_id,
+    o.id AS offer_id, o.collection_ids, o.campaign_id, o.type, e.event_type, e.profile_id,
     CASE WHEN e.location_id IS NULL THEN o.location_id ELSE e.location_id END AS store_id
 FROM offers AS o
 CROSS JOIN LATERAL (
-    SELECT event, profile_id, location_id
+    SELECT event_type, profile_id, location_id
     FROM offer_events
     WHERE community_id = $community AND offer_id = o.id
-      AND event IN ({", ".join(str(EVENT_TYPE_CODES[each]) for each in events)}) AND at >= $from AND at < $to
+      AND event_type IN ({", ".join(str(EVENT_TYPE_CODES[each]) for each in events)}) AND occurred_at >= $from AND occurred_at < $to
     OFFSET 0
 ) AS e
-WHERE o.community_id = $community AND o.is_known AND o.first_at < $to AND o.last_at >= $from
+WHERE o.community_id = $community AND NOT o.is_placeholder AND o.first_event_at < $to AND o.last_event_at >= $from
 """,
         ),
         measures=(
@@ -237,7 +237,7 @@ WHERE o.community_id = $community AND o.is_known AND o.first_at < $to AND o.last
                     each,
                     FieldType.INTEGER,
                     f"Times that offers were {each}.",
-                    f"count(*) FILTER (WHERE r.event = {EVENT_TYPE_CODES[each]})",
+                    f"count(*) FILTER (WHERE r.event_type = {EVENT_TYPE_CODES[each]})",
                 )
                 for each in events
             ),
@@ -247,7 +247,7 @@ WHERE o.community_id = $community AND o.is_known AND o.first_at < $to AND o.last
                     f"unique_{each}",
                     FieldType.INTEGER,
                     f"Different members who {_DOES[each]} them.",
-                    f"bit_or(CASE WHEN r.event = {EVENT_TYPE_CODES[each]} AND r.profile_id IS NOT NULL THEN B'1' ELSE B'0' END)",
+                    f"bit_or(CASE WHEN r.event_type = {EVENT_TYPE_CODES[each]} AND r.profile_id IS NOT NULL THEN B'1' ELSE B'0' END)",
                     distinct_partition="r.profile_id",
                 )
                 for each in events

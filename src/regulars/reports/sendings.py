@@ -61,18 +61,18 @@ _ATTRIBUTES = (
 
 def _range(interval: Interval) -> str:
     """From the first bucket that has events, and is kept, to the last one; that is open as long as it runs."""
-    step = interval.code
-    first = "first_at"
-    is_kept = "last_at IS NOT NULL"
+    granularity = interval.code
+    first = "first_event_at"
+    is_kept = "last_event_at IS NOT NULL"
     if interval.retention is not None:
         kept_since = f"CAST($now AS timestamptz) - interval '{interval.retention.days} days'"
-        first = f"greatest(first_at, {kept_since})"
-        is_kept = f"last_at >= {kept_since}"
-    return f"""'{step}', CASE WHEN {is_kept} THEN json_build_object(
-                'from', iso8601_utc(bucket_start({first}, '{step}', zone)),
+        first = f"greatest(first_event_at, {kept_since})"
+        is_kept = f"last_event_at >= {kept_since}"
+    return f"""'{granularity}', CASE WHEN {is_kept} THEN json_build_object(
+                'from', iso8601_utc(bucket_start({first}, '{granularity}', zone)),
                 'to', CASE
-                    WHEN bucket_start($now, '{step}', zone) > bucket_start(last_at, '{step}', zone)
-                    THEN iso8601_utc(bucket_start(last_at, '{step}', zone))
+                    WHEN bucket_start($now, '{granularity}', zone) > bucket_start(last_event_at, '{granularity}', zone)
+                    THEN iso8601_utc(bucket_start(last_event_at, '{granularity}', zone))
                 END
             ) END"""
 
@@ -89,7 +89,7 @@ SELECT
         FROM (SELECT timezone AS zone FROM communities WHERE id = $community) AS own
     ) AS text) AS timeseries_ranges
 FROM sendings
-WHERE community_id = $community AND is_known
+WHERE community_id = $community AND NOT is_placeholder
 """
 
 SENDINGS = Report(
@@ -156,10 +156,10 @@ SENDINGS_EVENTS_HISTORY = Report(
     source=RowSource(
         Backend.POSTGRES,
         f"""
-SELECT k.bucket, k.sending_id, s.reporting_id, s.campaign_id, s.channel, k.event, k.n
+SELECT k.bucket, k.sending_id, s.reporting_id, s.campaign_id, s.channel, k.event_type AS event, k.count
 FROM sendings AS s
 JOIN sending_rollups AS k ON k.sending_id = s.id
-WHERE s.community_id = $community AND s.is_known
+WHERE s.community_id = $community AND NOT s.is_placeholder
   AND {partitions.BUCKETS_IN_RANGE}
 """,
     ),
@@ -171,7 +171,7 @@ WHERE s.community_id = $community AND s.is_known
             for each in ("sending_id", "reporting_id", "campaign_id", "channel")
         ),
     ),
-    measures=(ReportMeasure("events_count", FieldType.INTEGER, "Count of events", "sum(r.n)"),),
+    measures=(ReportMeasure("events_count", FieldType.INTEGER, "Count of events", "sum(r.count)"),),
     is_additive=False,
     intervals=ALL_INTERVALS,
 )
@@ -193,14 +193,14 @@ SENDINGS_RECIPIENTS_STATISTICS = Report(
     source=RowSource(
         Backend.POSTGRES,
         f"""
-SELECT k.bucket, k.sending_id, s.reporting_id, k.gender, k.age, k.optin_platform, k.country, k.n
+SELECT k.bucket, k.sending_id, s.reporting_id, k.gender, k.age, k.optin_platform, k.country, k.count
 FROM sendings AS s
 JOIN recipient_rollups AS k ON k.sending_id = s.id
-WHERE s.community_id = $community AND s.is_known
+WHERE s.community_id = $community AND NOT s.is_placeholder
   AND {partitions.BUCKETS_IN_RANGE}
 """,
     ),
-    measures=(ReportMeasure("recipients_count", FieldType.INTEGER, "Count of recipients", "sum(r.n)"),),
+    measures=(ReportMeasure("recipients_count", FieldType.INTEGER, "Count of recipients", "sum(r.count)"),),
     intervals=HOURLY_AND_UP,
 )
 
@@ -222,109 +222,118 @@ _UNIQUE = {"dispatches": 0, "unique_opened": EVENT_TYPE_CODES["opened"], "unique
 
 def _total(name: str) -> str:
     if name in _UNIQUE:
-        return f"coalesce(sum(t.dispatches) FILTER (WHERE t.event = {_UNIQUE[name]}), 0) AS {name}"
-    return f"coalesce(sum(t.n) FILTER (WHERE t.event = {EVENT_TYPE_CODES[name]}), 0) AS {name}"
+        return f"coalesce(sum(t.dispatches) FILTER (WHERE t.event_type = {_UNIQUE[name]}), 0) AS {name}"
+    return f"coalesce(sum(t.events) FILTER (WHERE t.event_type = {EVENT_TYPE_CODES[name]}), 0) AS {name}"
 
 
 _EACH_TOTAL = ",\n    ".join(map(_total, _TOTALS))
 _CODES = ", ".join(map(str, [0, *EVENT_TYPE_CODES.values()]))
 
-_AS_EVENTS = 8
-"""To look for a dispatch costs as much as to read so many events."""
+_DISPATCH_LOOKUP_COST = 8
+"""Looking up a dispatch costs as much as reading this many events."""
 
-# A sending all of whose events lie within the range has been counted already. Of one that the range cuts whole days are
-# counted by the days, and the hours beside them by events, without the dispatches that the days have counted; where
-# most of it lies beside them, all is counted by events.
+# A sending with all of its events in the range is counted by its counters. Of a sending that the range cuts, whole UTC
+# days are counted by sending_daily_uniques, and the hours before and after them by their events, without the dispatches
+# that the days have counted; if most of its events are in these hours, everything is counted by events.
 _STATS = f"""
-WITH whole AS MATERIALIZED (
+WITH whole_days AS MATERIALIZED (
     SELECT
-        since, until, CAST(since AS timestamp) AT TIME ZONE 'UTC' AS begins,
-        CAST(until AS timestamp) AT TIME ZONE 'UTC' AS ends
-    FROM (SELECT utc_day($from - interval '1 microsecond') + 1 AS since, utc_day($to) AS until) AS days
+        first_day, end_day, CAST(first_day AS timestamp) AT TIME ZONE 'UTC' AS starts,
+        CAST(end_day AS timestamp) AT TIME ZONE 'UTC' AS ends
+    FROM (SELECT utc_day($from - interval '1 microsecond') + 1 AS first_day, utc_day($to) AS end_day) AS days
 ),
-cut AS MATERIALIZED (
-    SELECT s.id, s.reporting_id, s.campaign_id, s.channel, d.inside > {_AS_EVENTS} * d.beside AS has_days
+cut_sendings AS MATERIALIZED (
+    SELECT
+        s.id, s.reporting_id, s.campaign_id, s.channel,
+        d.events_inside > {_DISPATCH_LOOKUP_COST} * d.events_outside AS uses_days
     FROM sendings AS s
-    CROSS JOIN whole
+    CROSS JOIN whole_days
     CROSS JOIN LATERAL (
         SELECT
-            coalesce(sum(n) FILTER (WHERE day >= whole.since AND day < whole.until), 0) AS inside,
-            coalesce(sum(n) FILTER (WHERE day < whole.since OR day >= whole.until), 0) AS beside
-        FROM sending_days
-        WHERE community_id = $community AND sending_id = s.id AND event = 0
+            coalesce(sum(count) FILTER (WHERE day >= whole_days.first_day AND day < whole_days.end_day), 0)
+                AS events_inside,
+            coalesce(sum(count) FILTER (WHERE day < whole_days.first_day OR day >= whole_days.end_day), 0)
+                AS events_outside
+        FROM sending_daily_uniques
+        WHERE community_id = $community AND sending_id = s.id AND event_type = 0
           AND day >= utc_day($from) AND day <= utc_day($to - interval '1 microsecond')
         OFFSET 0
     ) AS d
-    WHERE s.community_id = $community AND s.is_known
-      AND s.first_at < $to AND s.last_at >= $from AND (s.first_at < $from OR s.last_at >= $to)
+    WHERE s.community_id = $community AND NOT s.is_placeholder
+      AND s.first_event_at < $to AND s.last_event_at >= $from AND (s.first_event_at < $from OR s.last_event_at >= $to)
 ),
-beside AS MATERIALIZED (
-    SELECT c.id, c.has_days, e.dispatch_id, e.event, count(*) AS n
-    FROM cut AS c
-    CROSS JOIN whole
+events_outside AS MATERIALIZED (
+    SELECT c.id, c.uses_days, e.dispatch_id, e.event_type, count(*) AS count
+    FROM cut_sendings AS c
+    CROSS JOIN whole_days
     CROSS JOIN LATERAL (
-        SELECT $from AS since, CASE WHEN c.has_days THEN whole.begins ELSE $to END AS until
+        SELECT $from AS starts, CASE WHEN c.uses_days THEN whole_days.starts ELSE $to END AS ends
         UNION ALL
-        SELECT whole.ends, $to WHERE c.has_days
+        SELECT whole_days.ends, $to WHERE c.uses_days
     ) AS span
-    CROSS JOIN generate_series(1, {len(EVENT_TYPES)}) AS kind (event)
+    CROSS JOIN generate_series(1, {len(EVENT_TYPES)}) AS types (event_type)
     CROSS JOIN LATERAL (
-        SELECT dispatch_id, event
+        SELECT dispatch_id, event_type
         FROM sending_events
-        WHERE community_id = $community AND sending_id = c.id AND event = CAST(kind.event AS smallint)
-          AND at >= span.since AND at < span.until
+        WHERE community_id = $community AND sending_id = c.id AND event_type = CAST(types.event_type AS smallint)
+          AND occurred_at >= span.starts AND occurred_at < span.ends
         OFFSET 0
     ) AS e
-    GROUP BY c.id, c.has_days, e.dispatch_id, e.event
+    GROUP BY c.id, c.uses_days, e.dispatch_id, e.event_type
 ),
-others AS MATERIALIZED (
-    SELECT d.id, d.bits & ~coalesce(counted.bits, 0) AS bits
+-- Of each dispatch with events outside whole days, the mask of the event types that the days have not counted.
+uncounted_dispatches AS MATERIALIZED (
+    SELECT d.id, d.event_mask & ~coalesce(counted.event_mask, 0) AS event_mask
     FROM (
-        SELECT id, has_days, dispatch_id, bit_or(1 << event) | 1 AS bits FROM beside GROUP BY id, has_days, dispatch_id
+        SELECT id, uses_days, dispatch_id, bit_or(1 << event_type) | 1 AS event_mask
+        FROM events_outside
+        GROUP BY id, uses_days, dispatch_id
     ) AS d
-    CROSS JOIN whole
+    CROSS JOIN whole_days
     CROSS JOIN LATERAL (
-        SELECT bit_or(1 << event) | 1 AS bits
+        SELECT bit_or(1 << event_type) | 1 AS event_mask
         FROM sending_events
-        WHERE d.has_days AND community_id = $community AND dispatch_id = d.dispatch_id
-          AND at >= whole.begins AND at < whole.ends
+        WHERE d.uses_days AND community_id = $community AND dispatch_id = d.dispatch_id
+          AND occurred_at >= whole_days.starts AND occurred_at < whole_days.ends
         OFFSET 0
     ) AS counted
 ),
 totals AS MATERIALIZED (
-    SELECT c.id, k.event, sum(k.n) AS n, sum(k.n) FILTER (WHERE k.previous < whole.since) AS dispatches
-    FROM cut AS c
-    CROSS JOIN whole
+    SELECT
+        c.id, d.event_type, sum(d.count) AS events,
+        sum(d.count) FILTER (WHERE d.previous_day < whole_days.first_day) AS dispatches
+    FROM cut_sendings AS c
+    CROSS JOIN whole_days
     CROSS JOIN LATERAL (
-        SELECT event, previous, n
-        FROM sending_days
-        WHERE c.has_days AND community_id = $community AND sending_id = c.id
-          AND event = ANY ('{{{_CODES}}}')
-          AND day >= whole.since AND day < whole.until
+        SELECT event_type, previous_day, count
+        FROM sending_daily_uniques
+        WHERE c.uses_days AND community_id = $community AND sending_id = c.id
+          AND event_type = ANY ('{{{_CODES}}}')
+          AND day >= whole_days.first_day AND day < whole_days.end_day
         OFFSET 0
-    ) AS k
-    GROUP BY c.id, k.event
+    ) AS d
+    GROUP BY c.id, d.event_type
     UNION ALL
-    SELECT id, event, sum(n), 0
-    FROM beside
-    GROUP BY id, event
+    SELECT id, event_type, sum(count), 0
+    FROM events_outside
+    GROUP BY id, event_type
     UNION ALL
-    SELECT o.id, kind.event, 0, count(*)
-    FROM others AS o
-    JOIN unnest(CAST('{{{", ".join(map(str, _UNIQUE.values()))}}}' AS int[])) AS kind (event)
-        ON o.bits & (1 << kind.event) <> 0
-    GROUP BY o.id, kind.event
+    SELECT d.id, types.event_type, 0, count(*)
+    FROM uncounted_dispatches AS d
+    JOIN unnest(CAST('{{{", ".join(map(str, _UNIQUE.values()))}}}' AS int[])) AS types (event_type)
+        ON d.event_mask & (1 << types.event_type) <> 0
+    GROUP BY d.id, types.event_type
 )
 SELECT
     id AS sending_id, reporting_id, campaign_id, channel,
     {", ".join(f"{name}_count AS {name}" for name in _TOTALS)}
 FROM sendings
-WHERE community_id = $community AND is_known AND first_at >= $from AND last_at < $to
+WHERE community_id = $community AND NOT is_placeholder AND first_event_at >= $from AND last_event_at < $to
 UNION ALL
 SELECT
     c.id, c.reporting_id, c.campaign_id, c.channel,
     {_EACH_TOTAL}
-FROM cut AS c
+FROM cut_sendings AS c
 JOIN totals AS t ON t.id = c.id
 GROUP BY c.id, c.reporting_id, c.campaign_id, c.channel
 """

@@ -68,9 +68,9 @@ _BUCKET = f"""CASE
 END"""
 
 _OF_SERIES = f"""
-    SELECT bucket_start(whole.bucket, $interval, $zone) AS label, step, whole.bucket, whole.ends
-    FROM (SELECT CASE $interval WHEN '1mo' THEN '1mo' ELSE '1d' END AS step) AS steps
-    CROSS JOIN LATERAL complete_buckets(step, {_FIRST}, {_LAST}, $zone) AS whole
+    SELECT bucket_start(whole.bucket, $interval, $zone) AS label, granularity, whole.bucket, whole.ends
+    FROM (SELECT CASE $interval WHEN '1mo' THEN '1mo' ELSE '1d' END AS granularity) AS granularities
+    CROSS JOIN LATERAL complete_buckets(granularity, {_FIRST}, {_LAST}, $zone) AS whole
     WHERE $interval NOT IN ('5m', '1h')
 """
 
@@ -88,7 +88,7 @@ _OF_RANGE = """
         WITH months AS MATERIALIZED (
             SELECT bucket, ends FROM complete_buckets('1mo', range.since, range.until, $zone)
         )
-        SELECT '1mo' AS step, bucket, ends FROM months
+        SELECT '1mo' AS granularity, bucket, ends FROM months
         UNION
         SELECT '1d', bucket, ends
         FROM (
@@ -192,7 +192,7 @@ numbers AS (
         CROSS JOIN LATERAL (
             SELECT value, purchases, sales, amount
             FROM purchase_rollups
-            WHERE community_id = $community AND step = cover.step AND grain = '{grain}' AND bucket = cover.bucket
+            WHERE community_id = $community AND granularity = cover.granularity AND grain = '{grain}' AND bucket = cover.bucket
             OFFSET 0
         ) AS kept
         WHERE {_WATERMARK} > '0'
@@ -212,7 +212,7 @@ sets AS (
     CROSS JOIN LATERAL (
         SELECT value, chunk, members
         FROM unique_sets
-        WHERE community_id = $community AND family = '{METRIC_FAMILY}' AND step = cover.step AND grain = '{grain}'
+        WHERE community_id = $community AND family = '{METRIC_FAMILY}' AND granularity = cover.granularity AND grain = '{grain}'
           AND bucket = cover.bucket
         OFFSET 0
     ) AS kept

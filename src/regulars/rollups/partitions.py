@@ -21,10 +21,10 @@ _SLACK = timedelta(days=2)
 _AHEAD = timedelta(days=3)
 
 
-BUCKETS_IN_RANGE = """k.community_id = $community AND k.step = $interval
+BUCKETS_IN_RANGE = """k.community_id = $community AND k.granularity = $interval
   AND k.bucket >= (SELECT min(start) FROM unnest($starts) AS begins (start))
   AND k.bucket <= (SELECT max(start) FROM unnest($starts) AS begins (start))
-  AND k.n <> 0"""
+  AND k.count <> 0"""
 """Of rollups `k` those in the buckets that a timeseries asks for."""
 
 
@@ -74,7 +74,7 @@ async def delete_expired_buckets(database: Database, community_id: int, tables: 
         for interval in PARTITION_UNITS:
             for table in tables:
                 await scope.execute(
-                    f"DELETE FROM {table} WHERE community_id = $1 AND step = $2 AND bucket < $3",
+                    f"DELETE FROM {table} WHERE community_id = $1 AND granularity = $2 AND bucket < $3",
                     community_id,
                     interval.code,
                     retention_start(interval, scope.now),

@@ -61,7 +61,7 @@ _PROFILE = "profile_id = ANY ($2)"
 _BUYER = "(profile_id = ANY ($2) AND NOT is_void OR profile_id = ANY ($2) AND is_void)"
 _TRANSACTION = f"transaction_id = ANY (ARRAY(SELECT id FROM transactions WHERE community_id = $1 AND {_BUYER}))"
 _MEMBER = "member_id IN (SELECT member_id FROM profiles WHERE community_id = $1 AND profile_id = ANY ($2))"
-_VISITOR = "visitor IN (SELECT number FROM link_visitors WHERE community_id = $1 AND key = ANY ($2))"
+_VISITOR = "visitor_no IN (SELECT visitor_no FROM link_visitors WHERE community_id = $1 AND visitor_hash = ANY ($2))"
 _DISPATCH = "dispatch_id IN (SELECT id FROM sending_dispatches WHERE community_id = $1 AND profile_id = ANY ($2))"
 
 _COUNTED = "Members are counted by it, without a name."
@@ -163,7 +163,7 @@ FACTS = (
         blanked_columns=dict.fromkeys(("status", "response_body", "profile_id", "profile_ids", "transaction_id"), ""),
         retained_after_purge={"day key_hash request_hash created_at": "Digests: a late retry makes no member again. Dropped by day."},
     ),
-    TableErasure("import_batches", impersonal_columns="community_id batch_id entity loaded unchanged rejected created_at"),
+    TableErasure("import_batches", impersonal_columns="community_id batch_id entity accepted unchanged rejected created_at"),
     TableErasure(
         "tokens",
         _PROFILE,
@@ -249,7 +249,7 @@ DERIVED = (
     TableErasure(
         "unique_sets",
         retained={
-            "family step grain bucket value chunk members": _COUNTED,
+            "family granularity grain bucket value chunk members": _COUNTED,
         },
     ),
     TableErasure(
@@ -257,40 +257,40 @@ DERIVED = (
         _PROFILE,
         deleted_by="facts.sending_events",
         retained={
-            "id sending_id profile_id transmitted_at seen gender age optin_platform country days": _COUNTED,
-            "key": _DIGEST,
+            "id sending_id profile_id transmitted_at event_mask gender age optin_platform country active_days": _COUNTED,
+            "dispatch_key_hash": _DIGEST,
         },
     ),
     TableErasure(
         "sending_events",
         _DISPATCH,
         deleted_by="facts.sending_events",
-        retained={"dispatch_id sending_id at event": _COUNTED, "key": _DIGEST},
+        retained={"dispatch_id sending_id occurred_at event_type": _COUNTED, "event_key_hash": _DIGEST},
     ),
     TableErasure(
         "offer_events",
         _PROFILE,
         deleted_by="facts.offer_events",
         retained={
-            "offer_id at profile_id location_id event": _COUNTED,
-            "key": _DIGEST,
-            "transaction": "The external id of the purchase, which is retained as well.",
+            "offer_id occurred_at profile_id location_id event_type": _COUNTED,
+            "event_key_hash": _DIGEST,
+            "transaction_external_id": "The external id of the purchase, which is retained as well.",
         },
     ),
     TableErasure(
         "link_visits",
         _VISITOR,
         deleted_by="facts.link_visits",
-        retained={"link_id at visitor": _COUNTED, "key": _DIGEST},
+        retained={"link_id visited_at visitor_no": _COUNTED, "visit_key_hash": _DIGEST},
     ),
     TableErasure(
         "link_visitors",
-        "key = ANY ($2)",
+        "visitor_hash = ANY ($2)",
         deleted_by="facts.link_visits",
-        retained={"key number is_profile": _COUNTED},
+        retained={"visitor_hash visitor_no is_profile": _COUNTED},
     ),
-    TableErasure("link_rollups", impersonal_columns="link_id bucket community_id segment visits step visitors"),
-    TableErasure("links", impersonal_columns="community_id id key source_type sending_id offer host path utm_source utm_medium "
+    TableErasure("link_rollups", impersonal_columns="link_id bucket community_id segment_no visits granularity visitor_nos"),
+    TableErasure("links", impersonal_columns="community_id id link_hash source_type sending_id offer_external_id host path utm_source utm_medium "
           "utm_campaign utm_content utm_term"),
 )  # fmt: skip
 """Data derived from facts, by member."""
@@ -305,11 +305,11 @@ COUNTS = (
         },
     ),
     TableErasure("group_counts", retained={"grouping_type grouping_value members_count updated_at": _CATEGORIES}),
-    TableErasure("group_rollups", retained={"step bucket grouping_type grouping_value n": _CATEGORIES}),
+    TableErasure("group_rollups", retained={"granularity bucket grouping_type grouping_value n": _CATEGORIES}),
     TableErasure(
         "balance_rollups",
         retained={
-            "step grain bucket dimensions type optin_channel optin_subchannel optin_platform gender age consents_true "
+            "granularity grain bucket dimensions type optin_channel optin_subchannel optin_platform gender age consents_true "
             "consents_false n": _CATEGORIES,
         },
     ),
@@ -320,23 +320,23 @@ COUNTS = (
             "consents_false": _CATEGORIES,
         },
     ),
-    TableErasure("snapshot_rollups", retained={"step bucket alike n": _CATEGORIES}),
+    TableErasure("snapshot_rollups", retained={"granularity bucket alike n": _CATEGORIES}),
     TableErasure(
         "recipient_rollups",
-        retained={"step sending_id bucket dimensions gender age optin_platform country n": _CATEGORIES},
+        retained={"granularity sending_id bucket dimensions_hash gender age optin_platform country count": _CATEGORIES},
     ),
-    TableErasure("purchase_rollups", retained={"step grain bucket value purchases sales amount": _NUMBERS}),
-    TableErasure("sending_rollups", retained={"step sending_id bucket event n": _NUMBERS}),
-    TableErasure("sending_days", retained={"sending_id n day previous event": _NUMBERS}),
-    TableErasure("offer_rollups", retained={"step offer_id bucket event location_id n": _NUMBERS}),
-    TableErasure("sendings", impersonal_columns="community_id id external_id is_known reporting_id language channel service_type "
+    TableErasure("purchase_rollups", retained={"granularity grain bucket value purchases sales amount": _NUMBERS}),
+    TableErasure("sending_rollups", retained={"granularity sending_id bucket event_type count": _NUMBERS}),
+    TableErasure("sending_daily_uniques", retained={"sending_id count day previous_day event_type": _NUMBERS}),
+    TableErasure("offer_rollups", retained={"granularity offer_id bucket event_type location_id count": _NUMBERS}),
+    TableErasure("sendings", impersonal_columns="community_id id external_id is_placeholder reporting_id language channel service_type "
           "source_id source_app source_type audience_id campaign_id created_at dispatches_count members_count "
           "new_count scheduled_count transmitted_count delivered_count failed_count opened_count unique_opened_count "
-          "clicked_count unique_clicked_count bounced_count unsubscribed_count complained_count first_at last_at"),
-    TableErasure("offers", impersonal_columns="community_id id external_id is_known name type status collection_ids location_id "
+          "clicked_count unique_clicked_count bounced_count unsubscribed_count complained_count first_event_at last_event_at"),
+    TableErasure("offers", impersonal_columns="community_id id external_id is_placeholder name type status collection_ids location_id "
           "campaign_id usable_since usable_until stock created_at updated_at seen_count clicked_count granted_count "
-          "used_count first_at last_at"),
-    TableErasure("offer_collections", impersonal_columns="community_id id external_id is_known name created_at updated_at"),
+          "used_count first_event_at last_event_at"),
+    TableErasure("offer_collections", impersonal_columns="community_id id external_id is_placeholder name created_at updated_at"),
 )  # fmt: skip
 """Counts of many members. After a purge, counts of 0 are deleted with the next expiry (`rollups.empty_counts`)."""
 
@@ -347,13 +347,11 @@ SYSTEM = (
           "currency minor_digits attributes created_at updated_at member_handles"),
     TableErasure("commit_markers", impersonal_columns="community_id day id"),
     TableErasure("cache_versions", impersonal_columns="community_id values_version locations_version"),
+    TableErasure("rollup_timezones", impersonal_columns="community_id fact_type timezone"),
     TableErasure("fold_marks", impersonal_columns="community_id watermark zone derived_up_to"),
     TableErasure("purchase_marks", impersonal_columns="community_id watermark timezone"),
     TableErasure("snapshot_marks", impersonal_columns="community_id watermark day"),
     TableErasure("snapshot_runs", impersonal_columns="community_id first_at last_at"),
-    TableErasure("sending_zones", impersonal_columns="community_id zone"),
-    TableErasure("link_zones", impersonal_columns="community_id zone"),
-    TableErasure("offer_zones", impersonal_columns="community_id zone"),
     TableErasure("providers", impersonal_columns="community_id provider signing_keys sending_field profile_field dispatch_field url created_at "
           "updated_at"),
     TableErasure("webhook_replay_guard", impersonal_columns="provider key_hash token_hash body_hash seen_at"),

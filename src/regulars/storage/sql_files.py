@@ -20,6 +20,6 @@ def _text(package: str, name: str, parts: dict[str, str]) -> str:
     def replace(line: re.Match[str]) -> str:
         indent, part = line.groups()
         text = parts[part] if part in parts else _text(package, part, parts)
-        return "\n".join(indent + each if each else each for each in text.rstrip("\n").split("\n"))
+        return "\n".join(indent + each if each else each for each in text.strip("\n").split("\n"))
 
     return _INCLUDE.sub(replace, (files(package) / "sql" / f"{name}.sql").read_text())

@@ -134,7 +134,7 @@ async def verify(
     for difference in _misplaced(locations):
         yield difference
     for row in derived:
-        yield Discrepancy(row["key"], row["name"], row["kept"], row["recomputed"])
+        yield Discrepancy(row["key"], row["name"], row["stored"], row["recomputed"])
 
 
 async def _zones(database: Database, community_id: int) -> list[Discrepancy]:

@@ -30,7 +30,7 @@ lines AS (
     GROUP BY i.transaction_id
 ),
 told AS (
-    SELECT 'transaction ' || id AS key, 'amount' AS name, amount::text AS kept,
+    SELECT 'transaction ' || id AS key, 'amount' AS name, amount::text AS stored,
            -- Half-even: the even neighbour where both are equally near.
            trim_scale(CASE WHEN abs(minor - trunc(minor)) = 0.5
                            THEN 2 * round(minor / 2)
@@ -58,13 +58,13 @@ told AS (
            )::text
     FROM scaled
     UNION ALL
-    SELECT 'transaction ' || s.id, 'sold', kept.sold::text, lines.sold::text
+    SELECT 'transaction ' || s.id, 'sold', stored.sold::text, lines.sold::text
     FROM scaled AS s
     LEFT JOIN lines ON lines.transaction_id = s.id
     CROSS JOIN LATERAL (
         SELECT array_agg(DISTINCT ROW(pair.product_id, pair.brand)::text) AS sold
         FROM unnest(s.item_product_ids, s.item_brands) AS pair (product_id, brand)
-    ) AS kept
+    ) AS stored
     WHERE NOT s.items_overflow
     UNION ALL
     SELECT 'transaction ' || s.id, 'profile_id', s.profile_id::text, NULL
@@ -101,7 +101,7 @@ told AS (
           WHERE p.community_id = $1 AND p.profile_id = a.profile_id AND p.deleted_at IS NULL
       )
 )
-SELECT key, name, kept, recomputed
+SELECT key, name, stored, recomputed
 FROM told
-WHERE kept IS DISTINCT FROM recomputed
+WHERE stored IS DISTINCT FROM recomputed
 ORDER BY key, name

@@ -1,114 +1,99 @@
--- Tells visits of links in community $1, as arrays: digests of the visits' own ids $2, links $3, instants $4, who visited
--- $5 (the nil UUID for nobody who is known) and whether that is a profile $6. Counts what is new in buckets of steps $7,
--- of each from the bucket in $8 on (null: all), in segments of $9 visits. Gives the places, from 1, of what was new.
+-- Stores visits of links of community $1 and adds them to the rollups. The visits are arrays of hashes of visit ids $2,
+-- links $3, timestamps $4, hashes of visitors $5 (the nil UUID for an unknown visitor) and whether the visitor is a
+-- profile $6. Rollups have the granularities $7, each from the bucket $8 on (null: all), in segments of $9 visits.
+-- Returns the row numbers, from 1, of the visits that are new.
 --
--- An earlier statement keeps other writers of the community's visits away.
-WITH zone AS MATERIALIZED (
-    SELECT timezone FROM communities WHERE id = $1
-),
-arrays AS MATERIALIZED (
-    SELECT
-        CAST(CAST($2 AS text) AS uuid[]) AS keys, CAST(CAST($3 AS text) AS bigint[]) AS links,
-        CAST(CAST($4 AS text) AS timestamptz[]) AS ats, CAST(CAST($5 AS text) AS uuid[]) AS visitors,
-        CAST(CAST($6 AS text) AS boolean[]) AS profiles
-),
-given AS MATERIALIZED (
-    SELECT
-        place, keys[place] AS key, links[place] AS link_id, ats[place] AS at, profiles[place] AS is_profile,
-        nullif(visitors[place], '00000000-0000-0000-0000-000000000000') AS visitor
-    FROM arrays
-    -- A guess of a thousand rows, so that what follows is joined by hashes.
-    CROSS JOIN LATERAL generate_subscripts(keys, 1) AS place
-),
-fresh AS MATERIALIZED (
-    SELECT DISTINCT ON (g.key) g.*
-    FROM given AS g
+-- An earlier statement locked the community's visits.
+WITH
+-- include: community
+-- include: input
+-- The visits that are not stored yet, each once.
+new_visits AS MATERIALIZED (
+    SELECT DISTINCT ON (i.visit_key_hash) i.*
+    FROM input AS i
     LEFT JOIN LATERAL (
-        SELECT TRUE AS is_there FROM link_visits WHERE community_id = $1 AND key = g.key OFFSET 0
-    ) AS kept ON TRUE
-    WHERE kept.is_there IS NULL
-    ORDER BY g.key, g.place
+        SELECT TRUE AS is_stored FROM link_visits WHERE community_id = $1 AND visit_key_hash = i.visit_key_hash OFFSET 0
+    ) AS stored ON TRUE
+    WHERE stored.is_stored IS NULL
+    ORDER BY i.visit_key_hash, i.row_no
 ),
-known AS MATERIALIZED (
-    SELECT named.visitor, named.is_profile, named.place, v.number
+-- The visitors with their numbers, null for those that visit for the first time.
+visitors AS MATERIALIZED (
+    SELECT named.visitor_hash, named.is_profile, named.row_no, v.visitor_no
     FROM (
-        SELECT visitor, is_profile, min(place) AS place
-        FROM fresh
-        WHERE visitor IS NOT NULL
-        GROUP BY visitor, is_profile
+        SELECT visitor_hash, is_profile, min(row_no) AS row_no
+        FROM new_visits
+        WHERE visitor_hash IS NOT NULL
+        GROUP BY visitor_hash, is_profile
     ) AS named
     LEFT JOIN LATERAL (
-        SELECT number FROM link_visitors WHERE community_id = $1 AND key = named.visitor OFFSET 0
+        SELECT visitor_no FROM link_visitors WHERE community_id = $1 AND visitor_hash = named.visitor_hash OFFSET 0
     ) AS v ON TRUE
 ),
-met AS MATERIALIZED (
+new_visitors AS MATERIALIZED (
     SELECT
-        visitor, is_profile,
-        CAST(last.number + row_number() OVER (ORDER BY place) AS int) AS number
-    FROM known
-    CROSS JOIN (SELECT coalesce(max(number), 0) AS number FROM link_visitors WHERE community_id = $1) AS last
-    WHERE known.number IS NULL
+        visitor_hash, is_profile,
+        CAST(last.visitor_no + row_number() OVER (ORDER BY row_no) AS int) AS visitor_no
+    FROM visitors
+    CROSS JOIN (
+        SELECT coalesce(max(visitor_no), 0) AS visitor_no FROM link_visitors WHERE community_id = $1
+    ) AS last
+    WHERE visitors.visitor_no IS NULL
 ),
-put_visitors AS (
-    INSERT INTO link_visitors (community_id, key, number, is_profile)
-    SELECT $1, visitor, number, is_profile
-    FROM met
+inserted_visitors AS (
+    INSERT INTO link_visitors (community_id, visitor_hash, visitor_no, is_profile)
+    SELECT $1, visitor_hash, visitor_no, is_profile
+    FROM new_visitors
 ),
-told AS MATERIALIZED (
-    SELECT f.key, f.link_id, f.at, f.place, n.number, bucket_start(f.at, '5m', zone.timezone) AS since
-    FROM fresh AS f
-    CROSS JOIN zone
+numbered_visits AS MATERIALIZED (
+    SELECT
+        v.visit_key_hash, v.link_id, v.visited_at, v.row_no, numbers.visitor_no,
+        bucket_start(v.visited_at, '5m', community.timezone) AS bucket
+    FROM new_visits AS v
+    CROSS JOIN community
     LEFT JOIN (
-        SELECT visitor, number FROM known WHERE number IS NOT NULL UNION ALL SELECT visitor, number FROM met
-    ) AS n ON n.visitor = f.visitor
+        SELECT visitor_hash, visitor_no FROM visitors WHERE visitor_no IS NOT NULL
+        UNION ALL
+        SELECT visitor_hash, visitor_no FROM new_visitors
+    ) AS numbers ON numbers.visitor_hash = v.visitor_hash
 ),
-put_visits AS (
-    INSERT INTO link_visits (link_id, at, key, community_id, visitor)
-    SELECT link_id, at, key, $1, number
-    FROM told
+inserted_visits AS (
+    INSERT INTO link_visits (link_id, visited_at, visit_key_hash, community_id, visitor_no)
+    SELECT link_id, visited_at, visit_key_hash, $1, visitor_no
+    FROM numbered_visits
 ),
-buckets AS MATERIALIZED (
-    SELECT since, step, bucket
-    FROM (
-        SELECT
-            seen.since, steps.step, steps.first_kept, bucket_start(seen.since, steps.step, zone.timezone) AS bucket
-        FROM (SELECT DISTINCT since FROM told) AS seen
-        CROSS JOIN zone
-        CROSS JOIN unnest($7::text[], $8::timestamptz[]) AS steps (step, first_kept)
-        OFFSET 0
-    ) AS all_steps
-    WHERE first_kept IS NULL OR bucket >= first_kept
-),
-placed AS MATERIALIZED (
+-- include: buckets
+bucketed_visits AS MATERIALIZED (
     SELECT
-        t.link_id, b.step, b.bucket, t.number,
-        row_number() OVER (PARTITION BY t.link_id, b.step, b.bucket) - 1 AS place
-    FROM told AS t
-    JOIN buckets AS b ON b.since = t.since
+        v.link_id, b.granularity, b.bucket, v.visitor_no,
+        row_number() OVER (PARTITION BY v.link_id, b.granularity, b.bucket) - 1 AS bucket_index
+    FROM numbered_visits AS v
+    JOIN buckets AS b ON b.base_bucket = v.bucket
 ),
--- Where the last segment has room left, it goes on.
-begun AS MATERIALIZED (
-    SELECT p.link_id, p.step, p.bucket, coalesce(last.segment, 0) AS segment, coalesce(last.visits, 0) AS visits
-    FROM placed AS p
+-- The last segment of each bucket, which is filled before the next one begins.
+last_segments AS MATERIALIZED (
+    SELECT
+        v.link_id, v.granularity, v.bucket, coalesce(last.segment_no, 0) AS segment_no, coalesce(last.visits, 0) AS visits
+    FROM bucketed_visits AS v
     LEFT JOIN LATERAL (
-        SELECT segment, visits
+        SELECT segment_no, visits
         FROM link_rollups
-        WHERE community_id = $1 AND step = p.step AND link_id = p.link_id AND bucket = p.bucket
-        ORDER BY segment DESC
+        WHERE community_id = $1 AND granularity = v.granularity AND link_id = v.link_id AND bucket = v.bucket
+        ORDER BY segment_no DESC
         LIMIT 1
     ) AS last ON TRUE
-    WHERE p.place = 0
+    WHERE v.bucket_index = 0
 ),
-rolled AS (
-    INSERT INTO link_rollups AS kept (link_id, bucket, community_id, segment, visits, step, visitors)
+updated_rollups AS (
+    INSERT INTO link_rollups AS stored (link_id, bucket, community_id, segment_no, visits, granularity, visitor_nos)
     SELECT
-        p.link_id, p.bucket, $1, b.segment + (b.visits + p.place) / $9::int AS segment, count(*), p.step,
-        coalesce(string_agg(int4send(p.number), ''), '')
-    FROM placed AS p
-    JOIN begun AS b ON b.link_id = p.link_id AND b.step = p.step AND b.bucket = p.bucket
-    GROUP BY p.link_id, p.step, p.bucket, b.segment + (b.visits + p.place) / $9::int
-    ON CONFLICT (community_id, step, link_id, bucket, segment) DO UPDATE
-    SET visits = kept.visits + excluded.visits,
-        visitors = kept.visitors || excluded.visitors
+        v.link_id, v.bucket, $1, s.segment_no + (s.visits + v.bucket_index) / $9::int AS segment_no, count(*),
+        v.granularity, coalesce(string_agg(int4send(v.visitor_no), ''), '')
+    FROM bucketed_visits AS v
+    JOIN last_segments AS s ON s.link_id = v.link_id AND s.granularity = v.granularity AND s.bucket = v.bucket
+    GROUP BY v.link_id, v.granularity, v.bucket, s.segment_no + (s.visits + v.bucket_index) / $9::int
+    ON CONFLICT (community_id, granularity, link_id, bucket, segment_no) DO UPDATE
+    SET visits = stored.visits + excluded.visits,
+        visitor_nos = stored.visitor_nos || excluded.visitor_nos
 )
-SELECT place FROM told
+SELECT row_no FROM numbered_visits

@@ -1,4 +1,4 @@
--- What is kept of the members of community $1 beside what the facts say at $2, by another way than the one that keeps
+-- What is stored of the members of community $1 beside what the facts say at $2, by another way than the one that keeps
 -- it: not by spans, but by asking at each instant at which something changed in what a profile stood before and after.
 -- As what it stood before its present state is known from nothing but member_states.
 WITH zone AS MATERIALIZED (
@@ -122,49 +122,49 @@ moves AS MATERIALIZED (
 unfolded AS MATERIALIZED (
     SELECT grouping_type || ':' || grouping_value AS what, bucket, n FROM group_deltas WHERE community_id = $1
 ),
-steps AS MATERIALIZED (
-    SELECT step, coalesce(first_kept, '-infinity') AS first_kept
-    FROM unnest($3::text[], $4::timestamptz[]) AS steps (step, first_kept)
+granularities AS MATERIALIZED (
+    SELECT granularity, coalesce(retention_start, '-infinity') AS retention_start
+    FROM unnest($3::text[], $4::timestamptz[]) AS granularities (granularity, retention_start)
 ),
 rolled AS MATERIALIZED (
-    SELECT step, bucket, what, sum(kept) AS kept, sum(recomputed) AS recomputed
+    SELECT granularity, bucket, what, sum(stored) AS stored, sum(recomputed) AS recomputed
     FROM (
-        SELECT r.step, r.bucket, r.grouping_type || ':' || r.grouping_value AS what, r.n AS kept, 0 AS recomputed
+        SELECT r.granularity, r.bucket, r.grouping_type || ':' || r.grouping_value AS what, r.n AS stored, 0 AS recomputed
         FROM group_rollups AS r
-        JOIN steps ON steps.step = r.step AND r.bucket >= steps.first_kept
+        JOIN granularities ON granularities.granularity = r.granularity AND r.bucket >= granularities.retention_start
         WHERE r.community_id = $1
         UNION ALL
-        SELECT step, bucket, what, kept, recomputed
+        SELECT granularity, bucket, what, stored, recomputed
         FROM (
-            SELECT steps.step, steps.first_kept, bucket_start(told.at, steps.step, zone.timezone) AS bucket, what, kept,
+            SELECT granularities.granularity, granularities.retention_start, bucket_start(told.at, granularities.granularity, zone.timezone) AS bucket, what, stored,
                    recomputed
             FROM (
-                SELECT what, bucket AS at, n AS kept, 0 AS recomputed FROM unfolded
+                SELECT what, bucket AS at, n AS stored, 0 AS recomputed FROM unfolded
                 UNION ALL
                 SELECT what, at, 0, n FROM moves
             ) AS told
-            CROSS JOIN steps
+            CROSS JOIN granularities
             CROSS JOIN zone
             OFFSET 0
         ) AS bucketed
-        WHERE bucket >= first_kept
+        WHERE bucket >= retention_start
     ) AS both_ways
-    GROUP BY step, bucket, what
+    GROUP BY granularity, bucket, what
 ),
 joined AS MATERIALIZED (
-    SELECT step, bucket, type, sum(kept) AS kept, sum(recomputed) AS recomputed
+    SELECT granularity, bucket, type, sum(stored) AS stored, sum(recomputed) AS recomputed
     FROM (
-        SELECT r.step, r.bucket, r.type, r.n AS kept, 0 AS recomputed
+        SELECT r.granularity, r.bucket, r.type, r.n AS stored, 0 AS recomputed
         FROM balance_rollups AS r
-        JOIN steps ON steps.step = r.step AND r.bucket >= steps.first_kept
+        JOIN granularities ON granularities.granularity = r.granularity AND r.bucket >= granularities.retention_start
         WHERE r.community_id = $1 AND r.grain = 'all'
         UNION ALL
-        SELECT step, bucket, type, kept, recomputed
+        SELECT granularity, bucket, type, stored, recomputed
         FROM (
-            SELECT steps.step, steps.first_kept, bucket_start(told.at, steps.step, zone.timezone) AS bucket, type, kept,
+            SELECT granularities.granularity, granularities.retention_start, bucket_start(told.at, granularities.granularity, zone.timezone) AS bucket, type, stored,
                    recomputed
             FROM (
-                SELECT type, bucket AS at, n AS kept, 0 AS recomputed FROM balance_deltas WHERE community_id = $1
+                SELECT type, bucket AS at, n AS stored, 0 AS recomputed FROM balance_deltas WHERE community_id = $1
                 UNION ALL
                 SELECT turns.type, turns.at, 0, 1
                 FROM turns
@@ -174,18 +174,18 @@ joined AS MATERIALIZED (
                         AND s.since <= turns.at AND turns.at <= s.until
                 )
             ) AS told
-            CROSS JOIN steps
+            CROSS JOIN granularities
             CROSS JOIN zone
             OFFSET 0
         ) AS bucketed
-        WHERE bucket >= first_kept
+        WHERE bucket >= retention_start
     ) AS both_ways
-    GROUP BY step, bucket, type
+    GROUP BY granularity, bucket, type
 )
-SELECT key, name, kept, recomputed
+SELECT key, name, stored, recomputed
 FROM (
     SELECT 'profile ' || own.profile_id AS key, 'groups' AS name,
-           ARRAY(SELECT name FROM unnest(m.groups) AS name ORDER BY name COLLATE "C")::text AS kept,
+           ARRAY(SELECT name FROM unnest(m.groups) AS name ORDER BY name COLLATE "C")::text AS stored,
            present.groups::text AS recomputed
     FROM own
     JOIN present ON present.profile_id = own.profile_id
@@ -202,9 +202,9 @@ FROM (
     WHERE m.community_id = $1 AND m.member_id IS NOT NULL
       AND NOT EXISTS (SELECT FROM own WHERE own.profile_id = m.profile_id)
     UNION ALL
-    SELECT 'group ' || what, 'members_count', sum(kept)::text, sum(recomputed)::text
+    SELECT 'group ' || what, 'members_count', sum(stored)::text, sum(recomputed)::text
     FROM (
-        SELECT grouping_type || ':' || grouping_value AS what, members_count AS kept, 0 AS recomputed
+        SELECT grouping_type || ':' || grouping_value AS what, members_count AS stored, 0 AS recomputed
         FROM group_counts
         WHERE community_id = $1
         UNION ALL
@@ -214,9 +214,9 @@ FROM (
     ) AS counted
     GROUP BY what
     UNION ALL
-    SELECT 'group ' || what, 'change in the ' || step || ' from ' || bucket, kept::text, recomputed::text FROM rolled
+    SELECT 'group ' || what, 'change in the ' || granularity || ' from ' || bucket, stored::text, recomputed::text FROM rolled
     UNION ALL
-    SELECT 'balance', type || ' in the ' || step || ' from ' || bucket, kept::text, recomputed::text FROM joined
+    SELECT 'balance', type || ' in the ' || granularity || ' from ' || bucket, stored::text, recomputed::text FROM joined
 ) AS told
-WHERE kept IS DISTINCT FROM recomputed
+WHERE stored IS DISTINCT FROM recomputed
 ORDER BY key, name

@@ -1,46 +1,46 @@
--- Takes whatever profiles $2 of community $1 did with offers out of everything that is counted of it, in rollups of steps
--- $3 from the buckets in $4 on. An earlier statement holds the offers' rows.
-WITH zone AS MATERIALIZED (
-    SELECT timezone FROM communities WHERE id = $1
-),
-gone AS MATERIALIZED (
+-- Deletes the events of profiles $2 of community $1 and subtracts them from everything that is counted of offers: from
+-- rollups of the granularities $3, each from the bucket $4 on. An earlier statement locked the offers.
+WITH
+-- include: community
+deleted_events AS MATERIALIZED (
     DELETE FROM offer_events
     WHERE community_id = $1 AND profile_id = ANY ($2)
-    RETURNING offer_id, event, at, coalesce(location_id, 0) AS location_id
+    RETURNING offer_id, event_type, occurred_at, coalesce(location_id, 0) AS location_id
 ),
-rolled AS (
-    UPDATE offer_rollups AS kept
-    SET n = kept.n - moved.n
+event_deltas AS MATERIALIZED (
+    SELECT offer_id, bucket, event_type, location_id, count(*) AS delta
     FROM (
-        SELECT step, offer_id, bucket, offer_event(event) AS event, location_id, count(*) AS n
-        FROM (
-            SELECT
-                gone.offer_id, gone.event, gone.location_id, steps.step, steps.first_kept,
-                bucket_start(gone.at, steps.step, zone.timezone) AS bucket
-            FROM gone
-            CROSS JOIN zone
-            CROSS JOIN unnest($3::text[], $4::timestamptz[]) AS steps (step, first_kept)
-            OFFSET 0
-        ) AS all_steps
-        WHERE first_kept IS NULL OR bucket >= first_kept
-        GROUP BY step, offer_id, bucket, event, location_id
-    ) AS moved
-    WHERE kept.community_id = $1 AND kept.step = moved.step AND kept.offer_id = moved.offer_id
-      AND kept.bucket = moved.bucket AND kept.event = moved.event AND kept.location_id = moved.location_id
-)
-UPDATE offers AS kept
-SET seen_count = kept.seen_count - told.seen,
-    clicked_count = kept.clicked_count - told.clicked,
-    granted_count = kept.granted_count - told.granted,
-    used_count = kept.used_count - told.used
+        SELECT offer_id, event_type, location_id, bucket_start(occurred_at, '5m', community.timezone) AS bucket
+        FROM deleted_events
+        CROSS JOIN community
+        OFFSET 0
+    ) AS bucketed
+    GROUP BY offer_id, bucket, event_type, location_id
+),
+-- include: buckets
+updated_rollups AS (
+    UPDATE offer_rollups AS stored
+    SET count = stored.count - deltas.count
+    FROM (
+        SELECT
+            b.granularity, d.offer_id, b.bucket, offer_event_name(d.event_type) AS event_type, d.location_id,
+            sum(d.delta) AS count
+        FROM event_deltas AS d
+        JOIN buckets AS b ON b.base_bucket = d.bucket
+        GROUP BY b.granularity, d.offer_id, b.bucket, d.event_type, d.location_id
+    ) AS deltas
+    WHERE stored.community_id = $1 AND stored.granularity = deltas.granularity AND stored.offer_id = deltas.offer_id
+      AND stored.bucket = deltas.bucket AND stored.event_type = deltas.event_type
+      AND stored.location_id = deltas.location_id
+),
+UPDATE offers AS stored
+SET
+    -- include: subtract_counters
 FROM (
     SELECT
         offer_id,
-        count(*) FILTER (WHERE event = 1) AS seen,
-        count(*) FILTER (WHERE event = 2) AS clicked,
-        count(*) FILTER (WHERE event = 3) AS granted,
-        count(*) FILTER (WHERE event = 4) AS used
-    FROM gone
+        -- include: event_counts
+    FROM deleted_events
     GROUP BY offer_id
-) AS told
-WHERE kept.community_id = $1 AND kept.id = told.offer_id
+) AS deltas
+WHERE stored.community_id = $1 AND stored.id = deltas.offer_id

@@ -1,27 +1,20 @@
--- Makes the rollups of all offers of community $1 anew, by the clock of zone $2: of steps $3, of each from the bucket in
--- $4 on. An earlier statement holds the offers' rows, and took away what was there.
-WITH moves AS MATERIALIZED (
-    SELECT offer_id, bucket, event, location_id, count(*) AS n
+-- Builds the rollups of all offers of community $1 from their events, by the clock of time zone $2: of the granularities
+-- $3, each from the bucket $4 on. An earlier statement locked the offers and deleted the existing rollups.
+WITH event_deltas AS MATERIALIZED (
+    SELECT offer_id, bucket, event_type, location_id, count(*) AS delta
     FROM (
-        SELECT offer_id, event, coalesce(location_id, 0) AS location_id, bucket_start(at, '5m', $2) AS bucket
+        SELECT
+            offer_id, event_type, coalesce(location_id, 0) AS location_id,
+            bucket_start(occurred_at, '5m', $2) AS bucket
         FROM offer_events
         WHERE community_id = $1
         OFFSET 0
     ) AS bucketed
-    GROUP BY offer_id, bucket, event, location_id
+    GROUP BY offer_id, bucket, event_type, location_id
 ),
-buckets AS MATERIALIZED (
-    SELECT since, step, bucket
-    FROM (
-        SELECT seen.bucket AS since, steps.*, bucket_start(seen.bucket, steps.step, $2) AS bucket
-        FROM (SELECT DISTINCT bucket FROM moves) AS seen
-        CROSS JOIN unnest($3::text[], $4::timestamptz[]) AS steps (step, first_kept)
-        OFFSET 0
-    ) AS all_steps
-    WHERE first_kept IS NULL OR bucket >= first_kept
-)
-INSERT INTO offer_rollups (community_id, step, offer_id, bucket, event, location_id, n)
-SELECT $1, b.step, m.offer_id, b.bucket, offer_event(m.event), m.location_id, sum(m.n)
-FROM moves AS m
-JOIN buckets AS b ON b.since = m.bucket
-GROUP BY b.step, m.offer_id, b.bucket, m.event, m.location_id
+-- include: buckets
+INSERT INTO offer_rollups (community_id, granularity, offer_id, bucket, event_type, location_id, count)
+SELECT $1, b.granularity, d.offer_id, b.bucket, offer_event_name(d.event_type), d.location_id, sum(d.delta)
+FROM event_deltas AS d
+JOIN buckets AS b ON b.base_bucket = d.bucket
+GROUP BY b.granularity, d.offer_id, b.bucket, d.event_type, d.location_id

@@ -1,95 +1,66 @@
--- Tells events of offers in community $1, as arrays: of offers $2, digests of the events' own ids $3, codes $4, instants
--- $5, profiles $6 (the nil UUID for none), locations $7 (0 for none), transactions $8. Counts what is new in the offers
--- and in rollups of steps $9, of each from the bucket in $10 on (null: all). Gives the places, from 1, of the rows that
--- were new.
+-- Stores events of offers of community $1 and updates everything that is counted of them. The events are arrays of offers
+-- $2, hashes of event ids $3, event types $4, timestamps $5, profiles $6 (the nil UUID for none), locations $7 (0 for
+-- none) and external ids of transactions $8. Rollups have the granularities $9, each from the bucket $10 on (null: all).
+-- Returns the row numbers, from 1, of the events that are new.
 --
--- An earlier statement holds the offers' rows.
-WITH zone AS MATERIALIZED (
-    SELECT timezone FROM communities WHERE id = $1
-),
-arrays AS MATERIALIZED (
-    SELECT
-        CAST(CAST($2 AS text) AS bigint[]) AS offers, CAST(CAST($3 AS text) AS uuid[]) AS keys,
-        CAST(CAST($4 AS text) AS smallint[]) AS events, CAST(CAST($5 AS text) AS timestamptz[]) AS ats,
-        CAST(CAST($6 AS text) AS uuid[]) AS profiles, CAST(CAST($7 AS text) AS bigint[]) AS locations,
-        CAST(CAST($8 AS text) AS text[]) AS transactions
-),
-given AS MATERIALIZED (
-    SELECT
-        place, offers[place] AS offer_id, keys[place] AS key, events[place] AS event, ats[place] AS at,
-        nullif(profiles[place], '00000000-0000-0000-0000-000000000000') AS profile_id,
-        locations[place] AS location_id, transactions[place] AS transaction
-    FROM arrays
-    -- A guess of a thousand rows, so that what follows is joined by hashes.
-    CROSS JOIN LATERAL generate_subscripts(offers, 1) AS place
-),
-fresh AS MATERIALIZED (
-    SELECT DISTINCT ON (g.offer_id, g.key) g.*
-    FROM given AS g
+-- An earlier statement locked the offers.
+WITH
+-- include: community
+-- include: input
+-- The events that are not stored yet, each once.
+new_events AS MATERIALIZED (
+    SELECT DISTINCT ON (i.offer_id, i.event_key_hash) i.*
+    FROM input AS i
     LEFT JOIN LATERAL (
-        SELECT TRUE AS is_there
+        SELECT TRUE AS is_stored
         FROM offer_events
-        WHERE community_id = $1 AND offer_id = g.offer_id AND key = g.key
+        WHERE community_id = $1 AND offer_id = i.offer_id AND event_key_hash = i.event_key_hash
         OFFSET 0
-    ) AS kept ON TRUE
-    WHERE kept.is_there IS NULL
-    ORDER BY g.offer_id, g.key, g.place
+    ) AS stored ON TRUE
+    WHERE stored.is_stored IS NULL
+    ORDER BY i.offer_id, i.event_key_hash, i.row_no
 ),
-put_events AS (
-    INSERT INTO offer_events (offer_id, at, key, profile_id, location_id, community_id, event, transaction)
-    SELECT offer_id, at, key, profile_id, nullif(location_id, 0), $1, event, transaction
-    FROM fresh
+inserted_events AS (
+    INSERT INTO offer_events (
+        offer_id, occurred_at, event_key_hash, profile_id, location_id, community_id, event_type, transaction_external_id
+    )
+    SELECT
+        offer_id, occurred_at, event_key_hash, profile_id, nullif(location_id, 0), $1, event_type,
+        transaction_external_id
+    FROM new_events
 ),
-moves AS MATERIALIZED (
-    SELECT offer_id, bucket, event, location_id, count(*) AS n
+event_deltas AS MATERIALIZED (
+    SELECT offer_id, bucket, event_type, location_id, count(*) AS delta
     FROM (
-        SELECT offer_id, event, location_id, bucket_start(at, '5m', zone.timezone) AS bucket
-        FROM fresh
-        CROSS JOIN zone
+        SELECT offer_id, event_type, location_id, bucket_start(occurred_at, '5m', community.timezone) AS bucket
+        FROM new_events
+        CROSS JOIN community
         OFFSET 0
     ) AS bucketed
-    GROUP BY offer_id, bucket, event, location_id
+    GROUP BY offer_id, bucket, event_type, location_id
 ),
-buckets AS MATERIALIZED (
-    SELECT since, step, bucket
+-- include: buckets
+updated_rollups AS (
+    INSERT INTO offer_rollups AS stored (community_id, granularity, offer_id, bucket, event_type, location_id, count)
+    SELECT $1, b.granularity, d.offer_id, b.bucket, offer_event_name(d.event_type), d.location_id, sum(d.delta)
+    FROM event_deltas AS d
+    JOIN buckets AS b ON b.base_bucket = d.bucket
+    GROUP BY b.granularity, d.offer_id, b.bucket, d.event_type, d.location_id
+    ON CONFLICT (community_id, granularity, offer_id, bucket, event_type, location_id) DO UPDATE
+    SET count = stored.count + excluded.count
+),
+updated_offers AS (
+    UPDATE offers AS stored
+    SET first_event_at = least(stored.first_event_at, deltas.first_event_at),
+        last_event_at = greatest(stored.last_event_at, deltas.last_event_at),
+        -- include: add_counters
     FROM (
         SELECT
-            seen.bucket AS since, steps.step, steps.first_kept,
-            bucket_start(seen.bucket, steps.step, zone.timezone) AS bucket
-        FROM (SELECT DISTINCT bucket FROM moves) AS seen
-        CROSS JOIN zone
-        CROSS JOIN unnest($9::text[], $10::timestamptz[]) AS steps (step, first_kept)
-        OFFSET 0
-    ) AS all_steps
-    WHERE first_kept IS NULL OR bucket >= first_kept
-),
-rolled AS (
-    INSERT INTO offer_rollups AS kept (community_id, step, offer_id, bucket, event, location_id, n)
-    SELECT $1, b.step, m.offer_id, b.bucket, offer_event(m.event), m.location_id, sum(m.n)
-    FROM moves AS m
-    JOIN buckets AS b ON b.since = m.bucket
-    GROUP BY b.step, m.offer_id, b.bucket, m.event, m.location_id
-    ON CONFLICT (community_id, step, offer_id, bucket, event, location_id) DO UPDATE
-    SET n = kept.n + excluded.n
-),
-counted AS (
-    UPDATE offers AS kept
-    SET seen_count = kept.seen_count + told.seen,
-        clicked_count = kept.clicked_count + told.clicked,
-        granted_count = kept.granted_count + told.granted,
-        used_count = kept.used_count + told.used,
-        first_at = least(kept.first_at, told.first_at),
-        last_at = greatest(kept.last_at, told.last_at)
-    FROM (
-        SELECT
-            offer_id, min(at) AS first_at, max(at) AS last_at,
-            count(*) FILTER (WHERE event = 1) AS seen,
-            count(*) FILTER (WHERE event = 2) AS clicked,
-            count(*) FILTER (WHERE event = 3) AS granted,
-            count(*) FILTER (WHERE event = 4) AS used
-        FROM fresh
+            offer_id, min(occurred_at) AS first_event_at, max(occurred_at) AS last_event_at,
+            -- include: event_counts
+        FROM new_events
         GROUP BY offer_id
-    ) AS told
-    WHERE kept.community_id = $1 AND kept.id = told.offer_id
+    ) AS deltas
+    WHERE stored.community_id = $1 AND stored.id = deltas.offer_id
 )
-SELECT place FROM fresh
+SELECT row_no FROM new_events

@@ -1,19 +1,21 @@
--- What is kept of the offers of community $1 beside what their events say: counters and rollups of steps $2, of each
--- from the bucket in $3 on; and what names something that is not there.
-WITH zone AS MATERIALIZED (
+-- What is stored of the offers of community $1 and differs from what their events say: counters, and rollups of the
+-- granularities $2, each from the bucket $3 on; and references to rows that do not exist.
+WITH community AS MATERIALIZED (
     SELECT timezone FROM communities WHERE id = $1
 ),
-steps AS MATERIALIZED (
-    SELECT step, coalesce(first_kept, '-infinity') AS first_kept
-    FROM unnest($2::text[], $3::timestamptz[]) AS steps (step, first_kept)
+granularities AS MATERIALIZED (
+    SELECT granularity, coalesce(retention_start, '-infinity') AS retention_start
+    FROM unnest($2::text[], $3::timestamptz[]) AS granularities (granularity, retention_start)
 ),
 events AS MATERIALIZED (
-    SELECT offer_id, offer_event(event) AS event, at, coalesce(location_id, 0) AS location_id, profile_id
+    SELECT
+        offer_id, offer_event_name(event_type) AS event_type, occurred_at, coalesce(location_id, 0) AS location_id,
+        profile_id
     FROM offer_events
     WHERE community_id = $1
 ),
-kept AS MATERIALIZED (
-    SELECT o.id AS offer_id, number.name, number.n
+stored_counters AS MATERIALIZED (
+    SELECT o.id AS offer_id, counters.name, counters.count
     FROM offers AS o
     CROSS JOIN LATERAL (
         VALUES
@@ -21,54 +23,61 @@ kept AS MATERIALIZED (
             ('clicked_count', clicked_count),
             ('granted_count', granted_count),
             ('used_count', used_count)
-    ) AS number (name, n)
+    ) AS counters (name, count)
     WHERE o.community_id = $1
 ),
-moves AS MATERIALIZED (
-    SELECT offer_id, step, bucket, event, location_id, count(*) AS n
+recomputed_rollups AS MATERIALIZED (
+    SELECT offer_id, granularity, bucket, event_type, location_id, count(*) AS count
     FROM (
         SELECT
-            e.offer_id, e.event, e.location_id, steps.step, steps.first_kept,
-            bucket_start(e.at, steps.step, zone.timezone) AS bucket
+            e.offer_id, e.event_type, e.location_id, granularities.granularity, granularities.retention_start,
+            bucket_start(e.occurred_at, granularities.granularity, community.timezone) AS bucket
         FROM events AS e
-        CROSS JOIN zone
-        CROSS JOIN steps
+        CROSS JOIN community
+        CROSS JOIN granularities
         OFFSET 0
     ) AS bucketed
-    WHERE bucket >= first_kept
-    GROUP BY offer_id, step, bucket, event, location_id
+    WHERE bucket >= retention_start
+    GROUP BY offer_id, granularity, bucket, event_type, location_id
 )
-SELECT key, name, kept, recomputed
+SELECT key, name, stored, recomputed
 FROM (
     SELECT
-        'offer ' || offer_id AS key, name, sum(kept)::text AS kept, sum(recomputed)::text AS recomputed
+        'offer ' || offer_id AS key, name, sum(stored)::text AS stored, sum(recomputed)::text AS recomputed
     FROM (
-        SELECT offer_id, name, n AS kept, 0 AS recomputed FROM kept
+        SELECT offer_id, name, count AS stored, 0 AS recomputed FROM stored_counters
         UNION ALL
-        SELECT offer_id, event || '_count', 0, count(*) FROM events GROUP BY offer_id, event
-    ) AS both_ways
+        SELECT offer_id, event_type || '_count', 0, count(*) FROM events GROUP BY offer_id, event_type
+    ) AS counters
     GROUP BY offer_id, name
     UNION ALL
     SELECT
         'offer ' || offer_id,
-        event || ' at ' || location_id || ' in the ' || step || ' from ' || bucket,
-        sum(kept)::text, sum(recomputed)::text
+        event_type || ' at ' || location_id || ' in the ' || granularity || ' from ' || bucket,
+        sum(stored)::text, sum(recomputed)::text
     FROM (
-        SELECT r.offer_id, r.event, r.location_id, r.step, r.bucket, r.n AS kept, 0 AS recomputed
+        SELECT r.offer_id, r.event_type, r.location_id, r.granularity, r.bucket, r.count AS stored, 0 AS recomputed
         FROM offer_rollups AS r
-        JOIN steps ON steps.step = r.step AND r.bucket >= steps.first_kept
+        JOIN granularities AS g ON g.granularity = r.granularity AND r.bucket >= g.retention_start
         WHERE r.community_id = $1
         UNION ALL
-        SELECT offer_id, event, location_id, step, bucket, 0, n FROM moves
-    ) AS both_ways
-    GROUP BY offer_id, event, location_id, step, bucket
+        SELECT offer_id, event_type, location_id, granularity, bucket, 0, count FROM recomputed_rollups
+    ) AS rollups
+    GROUP BY offer_id, event_type, location_id, granularity, bucket
     UNION ALL
-    SELECT 'offer ' || o.id, 'first_at, last_at', concat_ws(' ', o.first_at, o.last_at), concat_ws(' ', e.first_at, e.last_at)
+    SELECT
+        'offer ' || o.id, 'first_event_at, last_event_at', concat_ws(' ', o.first_event_at, o.last_event_at),
+        concat_ws(' ', e.first_event_at, e.last_event_at)
     FROM offers AS o
     JOIN (
-        SELECT offer_id, min(at) AS first_at, max(at) AS last_at FROM events GROUP BY offer_id
+        SELECT offer_id, min(occurred_at) AS first_event_at, max(occurred_at) AS last_event_at
+        FROM events
+        GROUP BY offer_id
     ) AS e ON e.offer_id = o.id
-    WHERE o.community_id = $1 AND (e.first_at < o.first_at OR e.last_at > o.last_at OR o.first_at IS NULL)
+    WHERE o.community_id = $1
+      AND (
+          e.first_event_at < o.first_event_at OR e.last_event_at > o.last_event_at OR o.first_event_at IS NULL
+      )
     UNION ALL
     SELECT 'events of offer ' || e.offer_id, 'offer_id', e.offer_id::text, NULL
     FROM (SELECT DISTINCT offer_id FROM events) AS e
@@ -92,6 +101,6 @@ FROM (
     FROM offers AS o
     WHERE o.community_id = $1 AND o.location_id IS NOT NULL
       AND NOT EXISTS (SELECT FROM locations AS l WHERE l.community_id = $1 AND l.id = o.location_id)
-) AS told
-WHERE kept IS DISTINCT FROM recomputed
+) AS compared
+WHERE stored IS DISTINCT FROM recomputed
 ORDER BY key, name

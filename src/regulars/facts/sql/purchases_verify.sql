@@ -15,11 +15,11 @@ before AS (
     WHERE community_id = $1 AND counted AND since < watermark AND until >= watermark
 ),
 parts AS (
-    SELECT steps.step, bucket_start(p.at, steps.step, mark.timezone) AS bucket, part.grain, part.value, p.sales,
+    SELECT granularities.granularity, bucket_start(p.at, granularities.granularity, mark.timezone) AS bucket, part.grain, part.value, p.sales,
            part.amount, p.member_id
     FROM before AS p
     CROSS JOIN mark
-    CROSS JOIN (VALUES ('1d'), ('1mo')) AS steps (step)
+    CROSS JOIN (VALUES ('1d'), ('1mo')) AS granularities (granularity)
     CROSS JOIN LATERAL (
         VALUES
             ('', NULL, p.amount::numeric),
@@ -35,27 +35,27 @@ parts AS (
     ) AS part (grain, value, amount)
 ),
 bought AS (
-    SELECT step, grain, bucket, value, ROW(count(*), sum(sales), trim_scale(sum(amount)))::text AS numbers
+    SELECT granularity, grain, bucket, value, ROW(count(*), sum(sales), trim_scale(sum(amount)))::text AS numbers
     FROM parts
-    GROUP BY step, grain, bucket, value
+    GROUP BY granularity, grain, bucket, value
 ),
 rolled AS (
-    SELECT step, grain, bucket, value, ROW(purchases, sales, trim_scale(amount))::text AS numbers
+    SELECT granularity, grain, bucket, value, ROW(purchases, sales, trim_scale(amount))::text AS numbers
     FROM purchase_rollups
     WHERE community_id = $1 AND EXISTS (SELECT FROM mark)
 ),
 buyers AS (
-    SELECT step, grain, bucket, value, array_agg(DISTINCT member_id ORDER BY member_id)::text AS members
+    SELECT granularity, grain, bucket, value, array_agg(DISTINCT member_id ORDER BY member_id)::text AS members
     FROM parts
     WHERE member_id IS NOT NULL
-    GROUP BY step, grain, bucket, value
+    GROUP BY granularity, grain, bucket, value
 ),
 counted AS (
-    SELECT step, grain, bucket, value, array_agg(1024 * chunk + bit ORDER BY chunk, bit)::text AS members
+    SELECT granularity, grain, bucket, value, array_agg(1024 * chunk + bit ORDER BY chunk, bit)::text AS members
     FROM unique_sets
     CROSS JOIN generate_series(0, 1023) AS bit
     WHERE community_id = $1 AND family = 'purchases' AND get_bit(members, bit) = 1
-    GROUP BY step, grain, bucket, value
+    GROUP BY granularity, grain, bucket, value
 ),
 facts AS (
     SELECT t.id,
@@ -67,32 +67,32 @@ facts AS (
     WHERE t.community_id = $1
 ),
 told AS (
-    SELECT 'transaction ' || coalesce(facts.id, kept.id) AS key, 'purchase' AS name, kept.told AS kept,
+    SELECT 'transaction ' || coalesce(facts.id, stored.id) AS key, 'purchase' AS name, stored.told AS stored,
            facts.told AS recomputed
     FROM facts
     FULL JOIN (
         SELECT id, ROW(at, counted, sales, amount, location, member_id)::text AS told
         FROM purchases
         WHERE community_id = $1
-    ) AS kept USING (id)
+    ) AS stored USING (id)
     UNION ALL
-    SELECT concat_ws(' ', step, bucket, grain, value), 'purchases', max(kept), max(recomputed)
+    SELECT concat_ws(' ', granularity, bucket, grain, value), 'purchases', max(stored), max(recomputed)
     FROM (
-        SELECT step, grain, bucket, value, numbers AS kept, NULL AS recomputed FROM rolled
+        SELECT granularity, grain, bucket, value, numbers AS stored, NULL AS recomputed FROM rolled
         UNION ALL
-        SELECT step, grain, bucket, value, NULL, numbers FROM bought
+        SELECT granularity, grain, bucket, value, NULL, numbers FROM bought
     ) AS both_ways
-    GROUP BY step, grain, bucket, value
+    GROUP BY granularity, grain, bucket, value
     UNION ALL
-    SELECT concat_ws(' ', step, bucket, grain, value), 'buyers', max(kept), max(recomputed)
+    SELECT concat_ws(' ', granularity, bucket, grain, value), 'buyers', max(stored), max(recomputed)
     FROM (
-        SELECT step, grain, bucket, value, members AS kept, NULL AS recomputed FROM counted
+        SELECT granularity, grain, bucket, value, members AS stored, NULL AS recomputed FROM counted
         UNION ALL
-        SELECT step, grain, bucket, value, NULL, members FROM buyers
+        SELECT granularity, grain, bucket, value, NULL, members FROM buyers
     ) AS both_ways
-    GROUP BY step, grain, bucket, value
+    GROUP BY granularity, grain, bucket, value
 )
-SELECT key, name, kept, recomputed
+SELECT key, name, stored, recomputed
 FROM told
-WHERE kept IS DISTINCT FROM recomputed
+WHERE stored IS DISTINCT FROM recomputed
 ORDER BY key, name

@@ -1,121 +1,119 @@
--- Takes whatever was sent to profiles $2 of community $1 out of everything that is counted of it, in rollups of steps
--- $3 from the buckets in $4 on. Gives the sendings. An earlier statement holds the sendings' rows.
-WITH zone AS MATERIALIZED (
-    SELECT timezone FROM communities WHERE id = $1
-),
-gone AS MATERIALIZED (
+-- Deletes the dispatches to profiles $2 of community $1 with their events, and subtracts them from everything that is
+-- counted of sendings: from rollups of the granularities $3, each from the bucket $4 on. Returns the sendings. An earlier
+-- statement locked them.
+WITH
+-- include: community
+deleted_dispatches AS MATERIALIZED (
     DELETE FROM sending_dispatches
     WHERE community_id = $1 AND profile_id = ANY ($2)
-    RETURNING id, sending_id, profile_id, transmitted_at, seen, gender, age, optin_platform, country
+    RETURNING id, sending_id, profile_id, transmitted_at, event_mask, gender, age, optin_platform, country
 ),
-events AS MATERIALIZED (
+deleted_events AS MATERIALIZED (
     DELETE FROM sending_events
-    WHERE community_id = $1 AND dispatch_id = ANY (ARRAY(SELECT id FROM gone))
-    RETURNING dispatch_id, sending_id, event, at
+    WHERE community_id = $1 AND dispatch_id = ANY (ARRAY(SELECT id FROM deleted_dispatches))
+    RETURNING dispatch_id, sending_id, event_type, occurred_at
 ),
-rolled_days AS (
-    UPDATE sending_days AS kept
-    SET n = kept.n - moved.n
+updated_daily_uniques AS (
+    UPDATE sending_daily_uniques AS stored
+    SET count = stored.count - deleted.count
     FROM (
-        SELECT sending_id, event, day, previous, count(*) AS n
+        SELECT sending_id, event_type, day, previous_day, count(*) AS count
         FROM (
             SELECT
-                e.sending_id, kind.event, utc_day(e.at) AS day,
+                e.sending_id, types.event_type, utc_day(e.occurred_at) AS day,
                 coalesce(
-                    lag(utc_day(e.at)) OVER (PARTITION BY e.dispatch_id, kind.event ORDER BY e.at), '-infinity'
-                ) AS previous
-            FROM events AS e
-            CROSS JOIN LATERAL (VALUES (e.event), (0)) AS kind (event)
+                    lag(utc_day(e.occurred_at))
+                        OVER (PARTITION BY e.dispatch_id, types.event_type ORDER BY e.occurred_at),
+                    '-infinity'
+                ) AS previous_day
+            FROM deleted_events AS e
+            CROSS JOIN LATERAL (VALUES (e.event_type), (0)) AS types (event_type)
         ) AS by_day
-        GROUP BY sending_id, event, day, previous
-    ) AS moved
-    WHERE kept.community_id = $1 AND kept.sending_id = moved.sending_id AND kept.event = moved.event
-      AND kept.day = moved.day AND kept.previous = moved.previous
+        GROUP BY sending_id, event_type, day, previous_day
+    ) AS deleted
+    WHERE stored.community_id = $1 AND stored.sending_id = deleted.sending_id
+      AND stored.event_type = deleted.event_type AND stored.day = deleted.day
+      AND stored.previous_day = deleted.previous_day
 ),
-recipients AS MATERIALIZED (
+-- The first transmission to each recipient in each sending.
+deleted_recipients AS MATERIALIZED (
     SELECT DISTINCT ON (sending_id, profile_id)
         sending_id, gender, age, optin_platform, country,
-        CAST(md5(CAST(ROW(gender, age, optin_platform, country) AS text)) AS uuid) AS dimensions,
-        transmitted_at AS at
-    FROM gone
+        CAST(md5(CAST(ROW(gender, age, optin_platform, country) AS text)) AS uuid) AS dimensions_hash,
+        transmitted_at
+    FROM deleted_dispatches
     WHERE transmitted_at IS NOT NULL
     ORDER BY sending_id, profile_id, transmitted_at, id
 ),
-placed AS MATERIALIZED (
-    SELECT at, step, bucket
+event_deltas AS MATERIALIZED (
+    SELECT sending_id, bucket, event_type, count(*) AS delta
     FROM (
-        SELECT seen.at, steps.step, steps.first_kept, bucket_start(seen.at, steps.step, zone.timezone) AS bucket
-        FROM (SELECT at FROM events UNION SELECT at FROM recipients) AS seen
-        CROSS JOIN zone
-        CROSS JOIN unnest($3::text[], $4::timestamptz[]) AS steps (step, first_kept)
+        SELECT sending_id, event_type, bucket_start(occurred_at, '5m', community.timezone) AS bucket
+        FROM deleted_events
+        CROSS JOIN community
         OFFSET 0
-    ) AS all_steps
-    WHERE first_kept IS NULL OR bucket >= first_kept
+    ) AS bucketed
+    GROUP BY sending_id, bucket, event_type
 ),
-rolled_events AS (
-    UPDATE sending_rollups AS kept
-    SET n = kept.n - moved.n
+recipient_deltas AS MATERIALIZED (
+    SELECT sending_id, bucket, dimensions_hash, count(*) AS delta
     FROM (
-        SELECT placed.step, e.sending_id, placed.bucket, sending_event(e.event) AS event, count(*) AS n
-        FROM events AS e
-        JOIN placed ON placed.at = e.at
-        GROUP BY placed.step, e.sending_id, placed.bucket, e.event
-    ) AS moved
-    WHERE kept.community_id = $1 AND kept.step = moved.step AND kept.sending_id = moved.sending_id
-      AND kept.bucket = moved.bucket AND kept.event = moved.event
+        SELECT sending_id, dimensions_hash, bucket_start(transmitted_at, '5m', community.timezone) AS bucket
+        FROM deleted_recipients
+        CROSS JOIN community
+        OFFSET 0
+    ) AS bucketed
+    GROUP BY sending_id, bucket, dimensions_hash
 ),
-rolled_recipients AS (
-    UPDATE recipient_rollups AS kept
-    SET n = kept.n - moved.n
-    FROM (
-        SELECT placed.step, r.sending_id, placed.bucket, r.dimensions, count(*) AS n
-        FROM recipients AS r
-        JOIN placed ON placed.at = r.at
-        GROUP BY placed.step, r.sending_id, placed.bucket, r.dimensions
-    ) AS moved
-    WHERE kept.community_id = $1 AND kept.step = moved.step AND kept.sending_id = moved.sending_id
-      AND kept.bucket = moved.bucket AND kept.dimensions = moved.dimensions
-),
-counted AS (
-    UPDATE sendings AS kept
-    SET dispatches_count = kept.dispatches_count - d.dispatches,
-        members_count = kept.members_count - d.members,
-        new_count = kept.new_count - d.new,
-        scheduled_count = kept.scheduled_count - e.scheduled,
-        transmitted_count = kept.transmitted_count - e.transmitted,
-        delivered_count = kept.delivered_count - e.delivered,
-        failed_count = kept.failed_count - e.failed,
-        opened_count = kept.opened_count - e.opened,
-        unique_opened_count = kept.unique_opened_count - d.unique_opened,
-        clicked_count = kept.clicked_count - e.clicked,
-        unique_clicked_count = kept.unique_clicked_count - d.unique_clicked,
-        bounced_count = kept.bounced_count - e.bounced,
-        unsubscribed_count = kept.unsubscribed_count - e.unsubscribed,
-        complained_count = kept.complained_count - e.complained
+-- include: buckets
+updated_event_rollups AS (
+    UPDATE sending_rollups AS stored
+    SET count = stored.count - deltas.count
     FROM (
         SELECT
-            sending_id, count(*) AS dispatches, count(DISTINCT profile_id) AS members,
-            count(*) FILTER (WHERE seen = 2) AS new,
-            count(*) FILTER (WHERE seen & 32 <> 0) AS unique_opened,
-            count(*) FILTER (WHERE seen & 64 <> 0) AS unique_clicked
-        FROM gone
-        GROUP BY sending_id
-    ) AS d
-    JOIN (
-        SELECT
-            sending_id,
-            count(*) FILTER (WHERE event = 1) AS scheduled,
-            count(*) FILTER (WHERE event = 2) AS transmitted,
-            count(*) FILTER (WHERE event = 3) AS delivered,
-            count(*) FILTER (WHERE event = 4) AS failed,
-            count(*) FILTER (WHERE event = 5) AS opened,
-            count(*) FILTER (WHERE event = 6) AS clicked,
-            count(*) FILTER (WHERE event = 7) AS bounced,
-            count(*) FILTER (WHERE event = 8) AS unsubscribed,
-            count(*) FILTER (WHERE event = 9) AS complained
-        FROM events
-        GROUP BY sending_id
-    ) AS e ON e.sending_id = d.sending_id
-    WHERE kept.community_id = $1 AND kept.id = d.sending_id
-)
-SELECT DISTINCT sending_id FROM gone
+            b.granularity, d.sending_id, b.bucket, sending_event_name(d.event_type) AS event_type, sum(d.delta) AS count
+        FROM event_deltas AS d
+        JOIN buckets AS b ON b.base_bucket = d.bucket
+        GROUP BY b.granularity, d.sending_id, b.bucket, d.event_type
+    ) AS deltas
+    WHERE stored.community_id = $1 AND stored.granularity = deltas.granularity
+      AND stored.sending_id = deltas.sending_id AND stored.bucket = deltas.bucket
+      AND stored.event_type = deltas.event_type
+),
+updated_recipient_rollups AS (
+    UPDATE recipient_rollups AS stored
+    SET count = stored.count - deltas.count
+    FROM (
+        SELECT b.granularity, d.sending_id, b.bucket, d.dimensions_hash, sum(d.delta) AS count
+        FROM recipient_deltas AS d
+        JOIN buckets AS b ON b.base_bucket = d.bucket
+        GROUP BY b.granularity, d.sending_id, b.bucket, d.dimensions_hash
+    ) AS deltas
+    WHERE stored.community_id = $1 AND stored.granularity = deltas.granularity
+      AND stored.sending_id = deltas.sending_id AND stored.bucket = deltas.bucket
+      AND stored.dimensions_hash = deltas.dimensions_hash
+),
+dispatch_counts AS (
+    SELECT
+        sending_id, count(*) AS dispatches, count(DISTINCT profile_id) AS members,
+        count(*) FILTER (WHERE event_mask = 2) AS new,
+        count(*) FILTER (WHERE event_mask & 32 <> 0) AS unique_opened,
+        count(*) FILTER (WHERE event_mask & 64 <> 0) AS unique_clicked
+    FROM deleted_dispatches
+    GROUP BY sending_id
+),
+event_counts AS (
+    SELECT
+        sending_id,
+        -- include: event_counts
+    FROM deleted_events
+    GROUP BY sending_id
+),
+updated_sendings AS (
+    UPDATE sendings AS stored
+    SET
+        -- include: subtract_counters
+    FROM (SELECT * FROM dispatch_counts JOIN event_counts USING (sending_id)) AS deltas
+    WHERE stored.community_id = $1 AND stored.id = deltas.sending_id
+),
+SELECT DISTINCT sending_id FROM deleted_dispatches

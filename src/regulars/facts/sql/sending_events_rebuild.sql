@@ -1,52 +1,44 @@
--- Makes the rollups of all sendings of community $1 anew, by the clock of zone $2: of steps $3, of each from the bucket
--- in $4 on. An earlier statement holds the sendings' rows, and took away what was there.
-WITH steps AS MATERIALIZED (
-    SELECT step, first_kept FROM unnest($3::text[], $4::timestamptz[]) AS steps (step, first_kept)
-),
-moves AS MATERIALIZED (
-    SELECT sending_id, bucket, event, count(*) AS n
+-- Builds the rollups of all sendings of community $1 from their events and dispatches, by the clock of time zone $2: of
+-- the granularities $3, each from the bucket $4 on. An earlier statement locked the sendings and deleted the existing
+-- rollups.
+WITH event_deltas AS MATERIALIZED (
+    SELECT sending_id, bucket, event_type, count(*) AS delta
     FROM (
-        SELECT sending_id, event, bucket_start(at, '5m', $2) AS bucket
+        SELECT sending_id, event_type, bucket_start(occurred_at, '5m', $2) AS bucket
         FROM sending_events
         WHERE community_id = $1
         OFFSET 0
     ) AS bucketed
-    GROUP BY sending_id, bucket, event
+    GROUP BY sending_id, bucket, event_type
 ),
-recipients AS MATERIALIZED (
+recipient_deltas AS MATERIALIZED (
     SELECT
-        sending_id, bucket, gender, age, optin_platform, country, count(*) AS n,
-        CAST(md5(CAST(ROW(gender, age, optin_platform, country) AS text)) AS uuid) AS dimensions
+        sending_id, bucket, gender, age, optin_platform, country, count(*) AS delta,
+        CAST(md5(CAST(ROW(gender, age, optin_platform, country) AS text)) AS uuid) AS dimensions_hash
     FROM (
         SELECT DISTINCT ON (sending_id, coalesce(CAST(profile_id AS text), CAST(id AS text)))
             sending_id, gender, age, optin_platform, country, bucket_start(transmitted_at, '5m', $2) AS bucket
         FROM sending_dispatches
         WHERE community_id = $1 AND transmitted_at IS NOT NULL
         ORDER BY sending_id, coalesce(CAST(profile_id AS text), CAST(id AS text)), transmitted_at, id
-    ) AS firsts
+    ) AS first_transmissions
     GROUP BY sending_id, bucket, gender, age, optin_platform, country
 ),
-buckets AS MATERIALIZED (
-    SELECT since, step, bucket
-    FROM (
-        SELECT seen.bucket AS since, steps.*, bucket_start(seen.bucket, steps.step, $2) AS bucket
-        FROM (SELECT bucket FROM moves UNION SELECT bucket FROM recipients) AS seen
-        CROSS JOIN steps
-        OFFSET 0
-    ) AS all_steps
-    WHERE first_kept IS NULL OR bucket >= first_kept
-),
-rolled_recipients AS (
+-- include: buckets
+inserted_recipient_rollups AS (
     INSERT INTO recipient_rollups (
-        community_id, step, sending_id, bucket, dimensions, gender, age, optin_platform, country, n
+        community_id, granularity, sending_id, bucket, dimensions_hash, gender, age, optin_platform, country, count
     )
-    SELECT $1, b.step, r.sending_id, b.bucket, r.dimensions, r.gender, r.age, r.optin_platform, r.country, sum(r.n)
-    FROM recipients AS r
-    JOIN buckets AS b ON b.since = r.bucket AND b.step <> '5m'
-    GROUP BY b.step, r.sending_id, b.bucket, r.dimensions, r.gender, r.age, r.optin_platform, r.country
+    SELECT
+        $1, b.granularity, d.sending_id, b.bucket, d.dimensions_hash, d.gender, d.age, d.optin_platform, d.country,
+        sum(d.delta)
+    FROM recipient_deltas AS d
+    JOIN buckets AS b ON b.base_bucket = d.bucket AND b.granularity <> '5m'
+    GROUP BY
+        b.granularity, d.sending_id, b.bucket, d.dimensions_hash, d.gender, d.age, d.optin_platform, d.country
 )
-INSERT INTO sending_rollups (community_id, step, sending_id, bucket, event, n)
-SELECT $1, b.step, m.sending_id, b.bucket, sending_event(m.event), sum(m.n)
-FROM moves AS m
-JOIN buckets AS b ON b.since = m.bucket
-GROUP BY b.step, m.sending_id, b.bucket, m.event
+INSERT INTO sending_rollups (community_id, granularity, sending_id, bucket, event_type, count)
+SELECT $1, b.granularity, d.sending_id, b.bucket, sending_event_name(d.event_type), sum(d.delta)
+FROM event_deltas AS d
+JOIN buckets AS b ON b.base_bucket = d.bucket
+GROUP BY b.granularity, d.sending_id, b.bucket, d.event_type

@@ -1,73 +1,77 @@
--- What is kept of the sendings of community $1 beside what their events say: dispatches from events, counters and
--- rollups of steps $2, of each from the bucket in $3 on, from events and dispatches.
-WITH zone AS MATERIALIZED (
+-- What is stored of the sendings of community $1 and differs from what their events say: dispatches, counters, daily
+-- uniques, and rollups of the granularities $2, each from the bucket $3 on.
+WITH community AS MATERIALIZED (
     SELECT timezone FROM communities WHERE id = $1
 ),
-steps AS MATERIALIZED (
-    SELECT step, coalesce(first_kept, '-infinity') AS first_kept
-    FROM unnest($2::text[], $3::timestamptz[]) AS steps (step, first_kept)
+granularities AS MATERIALIZED (
+    SELECT granularity, coalesce(retention_start, '-infinity') AS retention_start
+    FROM unnest($2::text[], $3::timestamptz[]) AS granularities (granularity, retention_start)
 ),
 events AS MATERIALIZED (
-    SELECT dispatch_id, sending_id, event, at FROM sending_events WHERE community_id = $1
-),
-seen AS MATERIALIZED (
-    SELECT
-        dispatch_id, sending_id, bit_or(1 << event) AS seen, min(at) FILTER (WHERE event = 2) AS transmitted_at
-    FROM events
-    GROUP BY dispatch_id, sending_id
+    SELECT dispatch_id, sending_id, event_type, occurred_at FROM sending_events WHERE community_id = $1
 ),
 dispatches AS MATERIALIZED (
-    SELECT id, sending_id, profile_id, seen, days, transmitted_at, gender, age, optin_platform, country
+    SELECT id, sending_id, profile_id, event_mask, active_days, transmitted_at, gender, age, optin_platform, country
     FROM sending_dispatches
     WHERE community_id = $1
 ),
-firsts AS MATERIALIZED (
-    SELECT DISTINCT ON (d.sending_id, coalesce(CAST(d.profile_id AS text), CAST(d.id AS text)))
-        d.sending_id, seen.transmitted_at AS at, concat_ws(' ', d.gender, d.age, d.optin_platform, d.country) AS what
-    FROM dispatches AS d
-    JOIN seen ON seen.dispatch_id = d.id
-    WHERE seen.transmitted_at IS NOT NULL
-    ORDER BY
-        d.sending_id, coalesce(CAST(d.profile_id AS text), CAST(d.id AS text)), seen.transmitted_at, d.id
+recomputed_dispatches AS MATERIALIZED (
+    SELECT
+        dispatch_id, sending_id, bit_or(1 << event_type) AS event_mask,
+        min(occurred_at) FILTER (WHERE event_type = 2) AS transmitted_at
+    FROM events
+    GROUP BY dispatch_id, sending_id
 ),
-days AS MATERIALIZED (
-    SELECT dispatch_id, array_agg((day - date '2000-01-01') * 1024 + bits ORDER BY day) AS days
+recomputed_days AS MATERIALIZED (
+    SELECT dispatch_id, array_agg((day - date '2000-01-01') * 1024 + mask ORDER BY day) AS active_days
     FROM (
-        SELECT dispatch_id, utc_day(at) AS day, bit_or(1 << event) | 1 AS bits
+        SELECT dispatch_id, utc_day(occurred_at) AS day, bit_or(1 << event_type) | 1 AS mask
         FROM events
-        GROUP BY dispatch_id, utc_day(at)
-    ) AS of_days
+        GROUP BY dispatch_id, utc_day(occurred_at)
+    ) AS days
     GROUP BY dispatch_id
 ),
-chains AS MATERIALIZED (
-    SELECT sending_id, event, day, previous, count(*) AS n
+-- The first transmission to each recipient of each sending, with the recipient's dimensions.
+first_transmissions AS MATERIALIZED (
+    SELECT DISTINCT ON (d.sending_id, coalesce(CAST(d.profile_id AS text), CAST(d.id AS text)))
+        d.sending_id, r.transmitted_at, concat_ws(' ', d.gender, d.age, d.optin_platform, d.country) AS dimensions
+    FROM dispatches AS d
+    JOIN recomputed_dispatches AS r ON r.dispatch_id = d.id
+    WHERE r.transmitted_at IS NOT NULL
+    ORDER BY d.sending_id, coalesce(CAST(d.profile_id AS text), CAST(d.id AS text)), r.transmitted_at, d.id
+),
+recomputed_daily_uniques AS MATERIALIZED (
+    SELECT sending_id, event_type, day, previous_day, count(*) AS count
     FROM (
         SELECT
-            e.sending_id, kind.event, utc_day(e.at) AS day,
+            e.sending_id, types.event_type, utc_day(e.occurred_at) AS day,
             coalesce(
-                lag(utc_day(e.at)) OVER (PARTITION BY e.dispatch_id, kind.event ORDER BY e.at), '-infinity'
-            ) AS previous
+                lag(utc_day(e.occurred_at)) OVER (PARTITION BY e.dispatch_id, types.event_type ORDER BY e.occurred_at),
+                '-infinity'
+            ) AS previous_day
         FROM events AS e
-        CROSS JOIN LATERAL (VALUES (e.event), (CAST(0 AS smallint))) AS kind (event)
+        CROSS JOIN LATERAL (VALUES (e.event_type), (CAST(0 AS smallint))) AS types (event_type)
     ) AS by_day
-    GROUP BY sending_id, event, day, previous
+    GROUP BY sending_id, event_type, day, previous_day
 ),
-numbers AS MATERIALIZED (
-    SELECT sending_id, sending_event(event) || '_count' AS name, count(*) AS n FROM events GROUP BY sending_id, event
-    UNION ALL
-    SELECT sending_id, 'dispatches_count', count(*) FROM seen GROUP BY sending_id
-    UNION ALL
-    SELECT sending_id, 'new_count', count(*) FROM seen WHERE seen = 2 GROUP BY sending_id
-    UNION ALL
-    SELECT sending_id, 'unique_' || sending_event(event) || '_count', count(DISTINCT dispatch_id)
+recomputed_counters AS MATERIALIZED (
+    SELECT sending_id, sending_event_name(event_type) || '_count' AS name, count(*) AS count
     FROM events
-    WHERE event IN (5, 6)
-    GROUP BY sending_id, event
+    GROUP BY sending_id, event_type
+    UNION ALL
+    SELECT sending_id, 'dispatches_count', count(*) FROM recomputed_dispatches GROUP BY sending_id
+    UNION ALL
+    SELECT sending_id, 'new_count', count(*) FROM recomputed_dispatches WHERE event_mask = 2 GROUP BY sending_id
+    UNION ALL
+    SELECT sending_id, 'unique_' || sending_event_name(event_type) || '_count', count(DISTINCT dispatch_id)
+    FROM events
+    WHERE event_type IN (5, 6)
+    GROUP BY sending_id, event_type
     UNION ALL
     SELECT sending_id, 'members_count', count(DISTINCT profile_id) FROM dispatches GROUP BY sending_id
 ),
-kept AS MATERIALIZED (
-    SELECT s.id AS sending_id, number.name, number.n
+stored_counters AS MATERIALIZED (
+    SELECT s.id AS sending_id, counters.name, counters.count
     FROM sendings AS s
     CROSS JOIN LATERAL (
         VALUES
@@ -85,80 +89,82 @@ kept AS MATERIALIZED (
             ('bounced_count', bounced_count),
             ('unsubscribed_count', unsubscribed_count),
             ('complained_count', complained_count)
-    ) AS number (name, n)
+    ) AS counters (name, count)
     WHERE s.community_id = $1
 ),
-rolled AS MATERIALIZED (
-    SELECT sending_id, step, bucket, event AS what, n FROM sending_rollups WHERE community_id = $1
+stored_rollups AS MATERIALIZED (
+    SELECT sending_id, granularity, bucket, event_type AS counted, count
+    FROM sending_rollups
+    WHERE community_id = $1
     UNION ALL
-    SELECT sending_id, step, bucket, 'recipients ' || concat_ws(' ', gender, age, optin_platform, country), n
+    SELECT sending_id, granularity, bucket, 'recipients ' || concat_ws(' ', gender, age, optin_platform, country), count
     FROM recipient_rollups
     WHERE community_id = $1
 ),
-moves AS MATERIALIZED (
-    SELECT sending_id, step, bucket, what, count(*) AS n
+recomputed_rollups AS MATERIALIZED (
+    SELECT sending_id, granularity, bucket, counted, count(*) AS count
     FROM (
         SELECT
-            told.sending_id, told.what, steps.step, steps.first_kept,
-            bucket_start(told.at, steps.step, zone.timezone) AS bucket
+            facts.sending_id, facts.counted, granularities.granularity, granularities.retention_start,
+            bucket_start(facts.occurred_at, granularities.granularity, community.timezone) AS bucket
         FROM (
-            SELECT sending_id, at, sending_event(event) AS what FROM events
+            SELECT sending_id, occurred_at, sending_event_name(event_type) AS counted FROM events
             UNION ALL
-            SELECT sending_id, at, 'recipients ' || what FROM firsts
-        ) AS told
-        CROSS JOIN zone
-        JOIN steps ON steps.step <> '5m' OR told.what NOT LIKE 'recipients %'
+            SELECT sending_id, transmitted_at, 'recipients ' || dimensions FROM first_transmissions
+        ) AS facts
+        CROSS JOIN community
+        JOIN granularities ON granularities.granularity <> '5m' OR facts.counted NOT LIKE 'recipients %'
         OFFSET 0
     ) AS bucketed
-    WHERE bucket >= first_kept
-    GROUP BY sending_id, step, bucket, what
+    WHERE bucket >= retention_start
+    GROUP BY sending_id, granularity, bucket, counted
 )
-SELECT key, name, kept, recomputed
+SELECT key, name, stored, recomputed
 FROM (
     SELECT
-        'sending ' || sending_id AS key, name,
-        sum(kept)::text AS kept, sum(recomputed)::text AS recomputed
+        'sending ' || sending_id AS key, name, sum(stored)::text AS stored, sum(recomputed)::text AS recomputed
     FROM (
-        SELECT sending_id, name, n AS kept, 0 AS recomputed FROM kept
+        SELECT sending_id, name, count AS stored, 0 AS recomputed FROM stored_counters
         UNION ALL
-        SELECT sending_id, name, 0, n FROM numbers
-    ) AS both_ways
+        SELECT sending_id, name, 0, count FROM recomputed_counters
+    ) AS counters
     GROUP BY sending_id, name
     UNION ALL
     SELECT
-        'sending ' || sending_id, what || ' in the ' || step || ' from ' || bucket, sum(kept)::text,
+        'sending ' || sending_id, counted || ' in the ' || granularity || ' from ' || bucket, sum(stored)::text,
         sum(recomputed)::text
     FROM (
-        SELECT r.sending_id, r.what, r.step, r.bucket, r.n AS kept, 0 AS recomputed
-        FROM rolled AS r
-        JOIN steps ON steps.step = r.step AND r.bucket >= steps.first_kept
+        SELECT r.sending_id, r.counted, r.granularity, r.bucket, r.count AS stored, 0 AS recomputed
+        FROM stored_rollups AS r
+        JOIN granularities AS g ON g.granularity = r.granularity AND r.bucket >= g.retention_start
         UNION ALL
-        SELECT sending_id, what, step, bucket, 0, n FROM moves
-    ) AS both_ways
-    GROUP BY sending_id, what, step, bucket
+        SELECT sending_id, counted, granularity, bucket, 0, count FROM recomputed_rollups
+    ) AS rollups
+    GROUP BY sending_id, counted, granularity, bucket
     UNION ALL
     SELECT
         'sending ' || sending_id,
-        coalesce(sending_event(event), 'anything') || ' on ' || day || ', last on ' || previous, sum(kept)::text,
-        sum(recomputed)::text
+        coalesce(sending_event_name(event_type), 'any event') || ' on ' || day || ', previously on ' || previous_day,
+        sum(stored)::text, sum(recomputed)::text
     FROM (
-        SELECT sending_id, event, day, previous, n AS kept, 0 AS recomputed
-        FROM sending_days
+        SELECT sending_id, event_type, day, previous_day, count AS stored, 0 AS recomputed
+        FROM sending_daily_uniques
         WHERE community_id = $1
         UNION ALL
-        SELECT sending_id, event, day, previous, 0, n FROM chains
-    ) AS both_ways
-    GROUP BY sending_id, event, day, previous
+        SELECT sending_id, event_type, day, previous_day, 0, count FROM recomputed_daily_uniques
+    ) AS daily_uniques
+    GROUP BY sending_id, event_type, day, previous_day
     UNION ALL
-    SELECT 'dispatch ' || d.id, 'days', d.days::text, days.days::text
+    SELECT 'dispatch ' || d.id, 'active_days', d.active_days::text, r.active_days::text
     FROM dispatches AS d
-    LEFT JOIN days ON days.dispatch_id = d.id
+    LEFT JOIN recomputed_days AS r ON r.dispatch_id = d.id
     UNION ALL
     SELECT
-        'dispatch ' || d.id, 'seen', d.seen || ' since ' || coalesce(d.transmitted_at::text, ''),
-        seen.seen || ' since ' || coalesce(seen.transmitted_at::text, '')
+        'dispatch ' || d.id, 'event_mask, transmitted_at',
+        d.event_mask || ', ' || coalesce(d.transmitted_at::text, ''),
+        r.event_mask || ', ' || coalesce(r.transmitted_at::text, '')
     FROM dispatches AS d
-    LEFT JOIN seen ON seen.dispatch_id = d.id
+    LEFT JOIN recomputed_dispatches AS r ON r.dispatch_id = d.id
     UNION ALL
     SELECT 'event of dispatch ' || e.dispatch_id, 'dispatch', 'a row', NULL
     FROM (SELECT DISTINCT dispatch_id FROM events) AS e
@@ -169,12 +175,16 @@ FROM (
     WHERE d.profile_id IS NOT NULL
       AND NOT EXISTS (SELECT FROM profiles AS p WHERE p.community_id = $1 AND p.profile_id = d.profile_id)
     UNION ALL
-    SELECT 'sending ' || s.id, 'first_at, last_at', concat_ws(' ', s.first_at, s.last_at), concat_ws(' ', e.first_at, e.last_at)
+    SELECT
+        'sending ' || s.id, 'first_event_at, last_event_at', concat_ws(' ', s.first_event_at, s.last_event_at),
+        concat_ws(' ', e.first_event_at, e.last_event_at)
     FROM sendings AS s
     LEFT JOIN (
-        SELECT sending_id, min(at) AS first_at, max(at) AS last_at FROM events GROUP BY sending_id
+        SELECT sending_id, min(occurred_at) AS first_event_at, max(occurred_at) AS last_event_at
+        FROM events
+        GROUP BY sending_id
     ) AS e ON e.sending_id = s.id
     WHERE s.community_id = $1
-) AS told
-WHERE kept IS DISTINCT FROM recomputed
+) AS compared
+WHERE stored IS DISTINCT FROM recomputed
 ORDER BY key, name

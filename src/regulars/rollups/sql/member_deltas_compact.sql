@@ -1,7 +1,7 @@
--- Folds what was appended to community $1, by the clock of zone $2, into its counts and into the rollups of steps
+-- Folds what was appended to community $1, by the clock of zone $2, into its counts and into the rollups of granularities
 -- $3, of each from the bucket in $4 on (null: all). Gives how many rows that were.
 --
--- What this statement sees is taken away and added in one step, so a read sees either. The watermark is only for
+-- What this statement sees is taken away and added in one granularity, so a read sees either. The watermark is only for
 -- passing over what was taken away: below it all transactions had ended, so nothing can appear there any more.
 WITH mark AS (
     SELECT coalesce((SELECT watermark FROM fold_marks WHERE community_id = $1), '0') AS watermark
@@ -35,23 +35,23 @@ counted AS (
         updated_at = greatest(kept.updated_at, excluded.updated_at)
 ),
 buckets AS MATERIALIZED (
-    SELECT since, step, bucket
+    SELECT since, granularity, bucket
     FROM (
-        SELECT seen.bucket AS since, steps.step, steps.first_kept, bucket_start(seen.bucket, steps.step, $2) AS bucket
+        SELECT seen.bucket AS since, granularities.granularity, granularities.retention_start, bucket_start(seen.bucket, granularities.granularity, $2) AS bucket
         FROM (SELECT bucket FROM moves UNION SELECT bucket FROM joins) AS seen
-        CROSS JOIN unnest($3::text[], $4::timestamptz[]) AS steps (step, first_kept)
+        CROSS JOIN unnest($3::text[], $4::timestamptz[]) AS granularities (granularity, retention_start)
         OFFSET 0
-    ) AS all_steps
-    WHERE first_kept IS NULL OR bucket >= first_kept
+    ) AS bucketed
+    WHERE retention_start IS NULL OR bucket >= retention_start
 ),
 rolled_moves AS (
-    INSERT INTO group_rollups AS kept (community_id, step, bucket, grouping_type, grouping_value, n)
-    SELECT $1, buckets.step, buckets.bucket, moves.grouping_type, moves.grouping_value, sum(moves.n)
+    INSERT INTO group_rollups AS kept (community_id, granularity, bucket, grouping_type, grouping_value, n)
+    SELECT $1, buckets.granularity, buckets.bucket, moves.grouping_type, moves.grouping_value, sum(moves.n)
     FROM moves
     JOIN buckets ON buckets.since = moves.bucket
-    GROUP BY buckets.step, buckets.bucket, moves.grouping_type, moves.grouping_value
+    GROUP BY buckets.granularity, buckets.bucket, moves.grouping_type, moves.grouping_value
     HAVING sum(moves.n) <> 0
-    ON CONFLICT (community_id, step, grouping_type, grouping_value, bucket) DO UPDATE
+    ON CONFLICT (community_id, granularity, grouping_type, grouping_value, bucket) DO UPDATE
     SET n = kept.n + excluded.n
 ),
 grains AS MATERIALIZED (
@@ -91,17 +91,17 @@ grains AS MATERIALIZED (
 -- The digest says all that the fields say.
 rolled_joins AS (
     INSERT INTO balance_rollups AS kept (
-        community_id, step, grain, bucket, dimensions, type, optin_channel, optin_subchannel, optin_platform, gender,
+        community_id, granularity, grain, bucket, dimensions, type, optin_channel, optin_subchannel, optin_platform, gender,
         age, consents_true, consents_false, n
     )
     SELECT
-        $1, buckets.step, grain, buckets.bucket, dimensions, min(type), min(optin_channel),
+        $1, buckets.granularity, grain, buckets.bucket, dimensions, min(type), min(optin_channel),
         min(optin_subchannel), min(optin_platform), min(gender), min(age),
         min(consents_true), min(consents_false), sum(n)
     FROM grains
     JOIN buckets ON buckets.since = grains.bucket
-    GROUP BY buckets.step, grain, buckets.bucket, dimensions
-    ON CONFLICT (community_id, step, grain, bucket, dimensions) DO UPDATE
+    GROUP BY buckets.granularity, grain, buckets.bucket, dimensions
+    ON CONFLICT (community_id, granularity, grain, bucket, dimensions) DO UPDATE
     SET n = kept.n + excluded.n
 ),
 marked AS (

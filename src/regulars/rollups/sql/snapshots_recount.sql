@@ -1,4 +1,4 @@
--- Counts profiles $2 of community $1 in all past snapshots anew, by the clock of zone $3, in the rollups of steps $4,
+-- Counts profiles $2 of community $1 in all past snapshots anew, by the clock of zone $3, in the rollups of granularities $4,
 -- of each from the bucket in $5 on (null: all): as they stood by their memberships, or, where they are gone, not at all.
 --
 -- The caller holds the lock of snapshots and the profiles' locks since earlier statements.
@@ -119,17 +119,17 @@ lowered AS (
         AND NOT EXISTS (SELECT FROM wanted WHERE wanted.alike = total.alike)
 ),
 rolled AS (
-    INSERT INTO snapshot_rollups AS kept (community_id, step, bucket, alike, n)
-    SELECT $1, step, bucket, alike, sum(n)
+    INSERT INTO snapshot_rollups AS kept (community_id, granularity, bucket, alike, n)
+    SELECT $1, granularity, bucket, alike, sum(n)
     FROM (
-        SELECT step, first_kept, alike, n, bucket_start(at, step, $3) AS bucket
+        SELECT granularity, retention_start, alike, n, bucket_start(at, granularity, $3) AS bucket
         FROM changes
-        CROSS JOIN unnest($4::text[], $5::timestamptz[]) AS steps (step, first_kept)
+        CROSS JOIN unnest($4::text[], $5::timestamptz[]) AS granularities (granularity, retention_start)
         OFFSET 0
     ) AS bucketed
-    WHERE first_kept IS NULL OR bucket >= first_kept
-    GROUP BY step, bucket, alike
-    ON CONFLICT (community_id, step, bucket, alike) DO UPDATE
+    WHERE retention_start IS NULL OR bucket >= retention_start
+    GROUP BY granularity, bucket, alike
+    ON CONFLICT (community_id, granularity, bucket, alike) DO UPDATE
     SET n = kept.n + excluded.n
 ),
 extended AS (

@@ -1,4 +1,4 @@
--- One snapshot of community $1, at $2, of day $3 by the clock of zone $4, into the rollups of steps $5, of each from
+-- One snapshot of community $1, at $2, of day $3 by the clock of zone $4, into the rollups of granularities $5, of each from
 -- the bucket in $6 on (null: all). Gives how many members are counted otherwise than in the snapshot before.
 --
 -- The caller holds the lock of snapshots since an earlier statement. Members that were not changed since are not
@@ -81,15 +81,15 @@ lowered AS (
         AND NOT EXISTS (SELECT FROM moved WHERE moved.alike = changes.alike)
 ),
 rolled AS (
-    INSERT INTO snapshot_rollups AS kept (community_id, step, bucket, alike, n)
-    SELECT $1, step, bucket, alike, n
+    INSERT INTO snapshot_rollups AS kept (community_id, granularity, bucket, alike, n)
+    SELECT $1, granularity, bucket, alike, n
     FROM changes
     CROSS JOIN (
-        SELECT step, first_kept, bucket_start($2, step, $4) AS bucket
-        FROM unnest($5::text[], $6::timestamptz[]) AS steps (step, first_kept)
+        SELECT granularity, retention_start, bucket_start($2, granularity, $4) AS bucket
+        FROM unnest($5::text[], $6::timestamptz[]) AS granularities (granularity, retention_start)
     ) AS buckets
-    WHERE first_kept IS NULL OR bucket >= first_kept
-    ON CONFLICT (community_id, step, bucket, alike) DO UPDATE
+    WHERE retention_start IS NULL OR bucket >= retention_start
+    ON CONFLICT (community_id, granularity, bucket, alike) DO UPDATE
     SET n = kept.n + excluded.n
 ),
 extended AS (

@@ -142,22 +142,22 @@ CREATE TABLE group_counts (
     PRIMARY KEY (community_id, grouping_type, grouping_value)
 );
 
--- Changes of the number of members by group and bucket of local time, for each step.
+-- Changes of the number of members by group and bucket of local time, for each granularity.
 CREATE TABLE group_rollups (
     community_id    int NOT NULL,
-    step            text COLLATE "C" NOT NULL DEFAULT '5m',
+    granularity            text COLLATE "C" NOT NULL DEFAULT '5m',
     bucket          timestamptz NOT NULL,
     grouping_type   text COLLATE "C" NOT NULL,
     grouping_value  text COLLATE "C" NOT NULL,
     n               bigint NOT NULL,
-    PRIMARY KEY (community_id, step, grouping_type, grouping_value, bucket)
-) PARTITION BY LIST (step);
+    PRIMARY KEY (community_id, granularity, grouping_type, grouping_value, bucket)
+) PARTITION BY LIST (granularity);
 
 -- Joins and leaves by bucket. `grain` names the set of dimensions that are kept apart, `dimensions` is a digest of
 -- their values.
 CREATE TABLE balance_rollups (
     community_id      int NOT NULL,
-    step              text COLLATE "C" NOT NULL DEFAULT '5m',
+    granularity              text COLLATE "C" NOT NULL DEFAULT '5m',
     grain             text COLLATE "C" NOT NULL,
     bucket            timestamptz NOT NULL,
     dimensions        uuid NOT NULL,
@@ -170,8 +170,8 @@ CREATE TABLE balance_rollups (
     consents_true     text[] COLLATE "C",
     consents_false    text[] COLLATE "C",
     n                 bigint NOT NULL,
-    PRIMARY KEY (community_id, step, grain, bucket, dimensions)
-) PARTITION BY LIST (step);
+    PRIMARY KEY (community_id, granularity, grain, bucket, dimensions)
+) PARTITION BY LIST (granularity);
 
 -- Members with equal dimensions, which snapshots count together every 15 minutes. `alike` is a digest of the
 -- dimensions.
@@ -201,15 +201,15 @@ CREATE TABLE snapshot_members (
     PRIMARY KEY (community_id, profile_id, since)
 );
 
--- Changes of members_count by bucket, for each step.
+-- Changes of members_count by bucket, for each granularity.
 CREATE TABLE snapshot_rollups (
     community_id  int NOT NULL,
-    step          text COLLATE "C" NOT NULL DEFAULT '5m',
+    granularity          text COLLATE "C" NOT NULL DEFAULT '5m',
     bucket        timestamptz NOT NULL,
     alike         uuid NOT NULL,
     n             bigint NOT NULL,
-    PRIMARY KEY (community_id, step, bucket, alike)
-) PARTITION BY LIST (step);
+    PRIMARY KEY (community_id, granularity, bucket, alike)
+) PARTITION BY LIST (granularity);
 
 -- Periods in which snapshots were taken without a gap.
 CREATE TABLE snapshot_runs (

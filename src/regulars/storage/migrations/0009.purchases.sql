@@ -47,7 +47,7 @@ CREATE TABLE purchase_marks (
 -- Sums of purchases by bucket. `grain` is the dimension whose values are kept apart, or empty for the total.
 CREATE TABLE purchase_rollups (
     community_id  int NOT NULL,
-    step          text COLLATE "C" NOT NULL,
+    granularity          text COLLATE "C" NOT NULL,
     grain         text COLLATE "C" NOT NULL,
     bucket        timestamptz NOT NULL,
     value         text COLLATE "C",
@@ -56,7 +56,7 @@ CREATE TABLE purchase_rollups (
     amount        numeric NOT NULL
 );
 
-CREATE UNIQUE INDEX purchase_rollups_by_bucket ON purchase_rollups (community_id, step, grain, bucket, value)
+CREATE UNIQUE INDEX purchase_rollups_by_bucket ON purchase_rollups (community_id, granularity, grain, bucket, value)
     NULLS NOT DISTINCT;
 CREATE INDEX purchase_rollups_empty ON purchase_rollups (community_id) WHERE purchases = 0;
 
@@ -64,7 +64,7 @@ CREATE INDEX purchase_rollups_empty ON purchase_rollups (community_id) WHERE pur
 CREATE TABLE unique_sets (
     community_id  int NOT NULL,
     family        text COLLATE "C" NOT NULL,
-    step          text COLLATE "C" NOT NULL,
+    granularity          text COLLATE "C" NOT NULL,
     grain         text COLLATE "C" NOT NULL,
     bucket        timestamptz NOT NULL,
     value         text COLLATE "C",
@@ -72,7 +72,7 @@ CREATE TABLE unique_sets (
     members       bit(1024) NOT NULL
 ) WITH (fillfactor = 80);
 
-CREATE UNIQUE INDEX unique_sets_by_bucket ON unique_sets (community_id, family, step, grain, bucket, value, chunk)
+CREATE UNIQUE INDEX unique_sets_by_bucket ON unique_sets (community_id, family, granularity, grain, bucket, value, chunk)
     NULLS NOT DISTINCT;
 
 -- The chunk of a member in unique_sets.

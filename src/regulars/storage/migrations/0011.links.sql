@@ -1,75 +1,69 @@
 -- Links in sendings, offers and elsewhere, their visits and visitors.
 
--- The distinct combinations that visits are counted by; `key` is a digest of one. A link is reported once its sending
--- is known. `offer` is an offer's external id.
+-- The distinct combinations that visits are counted by; `link_hash` is a hash of one. A link is reported once its sending
+-- has arrived.
 CREATE TABLE links (
-    community_id  int NOT NULL,
-    id            bigint NOT NULL DEFAULT next_id(),
-    key           uuid NOT NULL,
-    source_type   text COLLATE "C" NOT NULL,
-    sending_id    bigint,
-    offer         text COLLATE "C",
-    host          text COLLATE "C" NOT NULL,
-    path          text COLLATE "C" NOT NULL,
-    utm_source    text COLLATE "C",
-    utm_medium    text COLLATE "C",
-    utm_campaign  text COLLATE "C",
-    utm_content   text COLLATE "C",
-    utm_term      text COLLATE "C",
+    community_id       int NOT NULL,
+    id                 bigint NOT NULL DEFAULT next_id(),
+    link_hash          uuid NOT NULL,
+    source_type        text COLLATE "C" NOT NULL,
+    sending_id         bigint,
+    offer_external_id  text COLLATE "C",
+    host               text COLLATE "C" NOT NULL,
+    path               text COLLATE "C" NOT NULL,
+    utm_source         text COLLATE "C",
+    utm_medium         text COLLATE "C",
+    utm_campaign       text COLLATE "C",
+    utm_content        text COLLATE "C",
+    utm_term           text COLLATE "C",
     PRIMARY KEY (community_id, id)
 );
 
 CREATE INDEX links_by_sending ON links (community_id, sending_id) WHERE sending_id IS NOT NULL;
-CREATE UNIQUE INDEX links_by_key ON links (community_id, key) WHERE key IS NOT NULL;
+CREATE UNIQUE INDEX links_by_hash ON links (community_id, link_hash) WHERE link_hash IS NOT NULL;
 
--- Visitors, numbered from 1 within the community. `key` is a profile's id, or a digest of what identifies an anonymous
--- visitor.
+-- Visitors, numbered from 1 within the community. `visitor_hash` is a profile's id, or a hash of what identifies an
+-- anonymous visitor.
 CREATE TABLE link_visitors (
     community_id  int NOT NULL,
-    key           uuid NOT NULL,
-    number        int NOT NULL,
+    visitor_hash  uuid NOT NULL,
+    visitor_no    int NOT NULL,
     is_profile    boolean NOT NULL,
-    PRIMARY KEY (community_id, key)
+    PRIMARY KEY (community_id, visitor_hash)
 );
 
-CREATE UNIQUE INDEX link_visitors_by_number ON link_visitors (community_id, number);
+CREATE UNIQUE INDEX link_visitors_by_number ON link_visitors (community_id, visitor_no);
 
--- Visits of links. `key` is a digest of the visit's external id. The columns are ordered to avoid padding.
+-- Visits of links. `visit_key_hash` is a hash of the visit's external id. The columns are ordered to avoid padding.
 CREATE TABLE link_visits (
-    link_id       bigint NOT NULL,
-    at            timestamptz NOT NULL,
-    key           uuid NOT NULL,
-    community_id  int NOT NULL,
-    visitor       int,
-    PRIMARY KEY (community_id, key)
+    link_id         bigint NOT NULL,
+    visited_at      timestamptz NOT NULL,
+    visit_key_hash  uuid NOT NULL,
+    community_id    int NOT NULL,
+    visitor_no      int,
+    PRIMARY KEY (community_id, visit_key_hash)
 ) WITH (autovacuum_vacuum_insert_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.05);
 
-CREATE INDEX link_visits_at ON link_visits (community_id, at) INCLUDE (link_id, visitor);
-CREATE INDEX link_visits_by_visitor ON link_visits (community_id, visitor) WHERE visitor IS NOT NULL;
+CREATE INDEX link_visits_by_time ON link_visits (community_id, visited_at) INCLUDE (link_id, visitor_no);
+CREATE INDEX link_visits_by_visitor ON link_visits (community_id, visitor_no) WHERE visitor_no IS NOT NULL;
 
--- Visits of a link by bucket, in segments small enough to be rewritten cheaply. `visitors` holds the numbers of the
+-- Visits of a link by bucket, in segments small enough to be rewritten cheaply. `visitor_nos` holds the numbers of the
 -- known visitors, four bytes each, unordered and with repetitions.
 CREATE TABLE link_rollups (
     link_id       bigint NOT NULL,
     bucket        timestamptz NOT NULL,
     community_id  int NOT NULL,
-    segment       int NOT NULL,
+    segment_no    int NOT NULL,
     visits        int NOT NULL,
-    step          text COLLATE "C" NOT NULL DEFAULT '5m',
-    visitors      bytea NOT NULL,
-    PRIMARY KEY (community_id, step, link_id, bucket, segment)
-) PARTITION BY LIST (step);
+    granularity   text COLLATE "C" NOT NULL DEFAULT '5m',
+    visitor_nos   bytea NOT NULL,
+    PRIMARY KEY (community_id, granularity, link_id, bucket, segment_no)
+) PARTITION BY LIST (granularity);
 
--- The time zone of the buckets; a change of the community's time zone rebuilds them.
-CREATE TABLE link_zones (
-    community_id  int PRIMARY KEY,
-    zone          text NOT NULL
-);
-
--- The numbers in link_rollups.visitors.
-CREATE FUNCTION visitor_numbers(visitors bytea) RETURNS SETOF int
+-- The numbers in link_rollups.visitor_nos.
+CREATE FUNCTION visitor_numbers(visitor_nos bytea) RETURNS SETOF int
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
-SELECT (get_byte(visitors, n) << 24) | (get_byte(visitors, n + 1) << 16) | (get_byte(visitors, n + 2) << 8)
-    | get_byte(visitors, n + 3)
-FROM generate_series(0, length(visitors) - 4, 4) AS n
+SELECT (get_byte(visitor_nos, n) << 24) | (get_byte(visitor_nos, n + 1) << 16) | (get_byte(visitor_nos, n + 2) << 8)
+    | get_byte(visitor_nos, n + 3)
+FROM generate_series(0, length(visitor_nos) - 4, 4) AS n
 $$;

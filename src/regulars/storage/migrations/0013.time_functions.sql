@@ -12,10 +12,10 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
 SELECT CAST(at AT TIME ZONE 'UTC' AS date)
 $$;
 
--- The unit of date_trunc for a step.
-CREATE FUNCTION calendar_unit(step text) RETURNS text
+-- The unit of date_trunc for a granularity.
+CREATE FUNCTION calendar_unit(granularity text) RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
-SELECT CASE step WHEN '1h' THEN 'hour' WHEN '1d' THEN 'day' WHEN '1w' THEN 'week' WHEN '1mo' THEN 'month' ELSE step END
+SELECT CASE granularity WHEN '1h' THEN 'hour' WHEN '1d' THEN 'day' WHEN '1w' THEN 'week' WHEN '1mo' THEN 'month' ELSE granularity END
 $$;
 
 -- The UTC offset of a time zone at an instant.
@@ -25,13 +25,13 @@ SELECT at AT TIME ZONE zone - at AT TIME ZONE 'UTC'
 $$;
 
 -- As bucket_start, for instants close to a change of the zone's UTC offset.
-CREATE FUNCTION bucket_start_near_transition(at timestamptz, step text, zone text) RETURNS timestamptz
+CREATE FUNCTION bucket_start_near_transition(at timestamptz, granularity text, zone text) RETURNS timestamptz
 LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE AS $$
 DECLARE
     clock timestamp := at AT TIME ZONE zone;
-    start timestamp := CASE step
+    start timestamp := CASE granularity
         WHEN '5m' THEN date_bin('5 minutes', clock, '2000-01-01')
-        ELSE date_trunc(calendar_unit(step), clock)
+        ELSE date_trunc(calendar_unit(granularity), clock)
     END;
     about timestamptz := start AT TIME ZONE zone;
     -- Of two instants between which the clocks are changed.
@@ -39,7 +39,7 @@ DECLARE
     after timestamptz;
     middle timestamptz;
 BEGIN
-    IF step IN ('5m', '1h') THEN
+    IF granularity IN ('5m', '1h') THEN
         before := at - (clock - start);
         after := date_trunc('second', at);
     ELSE
@@ -77,36 +77,36 @@ $$;
 --
 -- Declared STABLE although time zone rules only change with the server's data: arithmetic on timestamptz is STABLE, and
 -- a function that claims to be IMMUTABLE would not be inlined.
-CREATE FUNCTION bucket_start(at timestamptz, step text, zone text) RETURNS timestamptz
+CREATE FUNCTION bucket_start(at timestamptz, granularity text, zone text) RETURNS timestamptz
 LANGUAGE sql STABLE PARALLEL SAFE AS $$
 SELECT CASE
-    WHEN step = '5m' THEN CASE
+    WHEN granularity = '5m' THEN CASE
         WHEN (at - interval '5 minutes') AT TIME ZONE zone = at AT TIME ZONE zone - interval '5 minutes'
         THEN date_bin('5 minutes', at, date_trunc('hour', at, zone))
-        ELSE bucket_start_near_transition(at, step, zone)
+        ELSE bucket_start_near_transition(at, granularity, zone)
     END
-    WHEN step = '1h' THEN CASE
+    WHEN granularity = '1h' THEN CASE
         WHEN (at - interval '1 hour') AT TIME ZONE zone = at AT TIME ZONE zone - interval '1 hour'
         THEN date_trunc('hour', at, zone)
-        ELSE bucket_start_near_transition(at, step, zone)
+        ELSE bucket_start_near_transition(at, granularity, zone)
     END
     -- Clocks are moved by 24 hours at most, and no zone's were ever moved twice within 76 hours. Those that are put
     -- back soon after `at` may repeat the midnight before it.
-    WHEN step = '1d' THEN CASE
+    WHEN granularity = '1d' THEN CASE
         WHEN (at - interval '50 hours') AT TIME ZONE zone
             = (at + interval '26 hours') AT TIME ZONE zone - interval '76 hours'
         THEN date_trunc('day', at, zone)
-        ELSE bucket_start_near_transition(at, step, zone)
+        ELSE bucket_start_near_transition(at, granularity, zone)
     END
-    WHEN (date_trunc(calendar_unit(step), at, zone) - interval '26 hours') AT TIME ZONE zone
-        = date_trunc(calendar_unit(step), at, zone) AT TIME ZONE zone - interval '26 hours'
-    THEN date_trunc(calendar_unit(step), at, zone)
-    ELSE bucket_start_near_transition(at, step, zone)
+    WHEN (date_trunc(calendar_unit(granularity), at, zone) - interval '26 hours') AT TIME ZONE zone
+        = date_trunc(calendar_unit(granularity), at, zone) AT TIME ZONE zone - interval '26 hours'
+    THEN date_trunc(calendar_unit(granularity), at, zone)
+    ELSE bucket_start_near_transition(at, granularity, zone)
 END
 $$;
 
--- The local days or months (by step) that lie completely between two instants.
-CREATE FUNCTION complete_buckets(step text, since timestamptz, until timestamptz, zone text)
+-- The local days or months (by granularity) that lie completely between two instants.
+CREATE FUNCTION complete_buckets(granularity text, since timestamptz, until timestamptz, zone text)
 RETURNS TABLE (bucket timestamptz, ends timestamptz)
 LANGUAGE sql STABLE PARALLEL SAFE AS $$
 SELECT start, next
@@ -114,11 +114,11 @@ FROM (
     SELECT start, lead(start) OVER (ORDER BY start) AS next
     FROM (
         -- Noon is on that day in every zone, but for days that were skipped.
-        SELECT DISTINCT bucket_start((day + interval '12 hours') AT TIME ZONE zone, step, zone) AS start
+        SELECT DISTINCT bucket_start((day + interval '12 hours') AT TIME ZONE zone, granularity, zone) AS start
         FROM generate_series(
-            date_trunc(calendar_unit(step), since AT TIME ZONE zone),
-            (until AT TIME ZONE zone) + CAST('1 ' || calendar_unit(step) AS interval),
-            CAST('1 ' || calendar_unit(step) AS interval)
+            date_trunc(calendar_unit(granularity), since AT TIME ZONE zone),
+            (until AT TIME ZONE zone) + CAST('1 ' || calendar_unit(granularity) AS interval),
+            CAST('1 ' || calendar_unit(granularity) AS interval)
         ) AS day
     ) AS starts
 ) AS buckets

@@ -75,21 +75,22 @@ BEGIN
 END
 $$;
 
--- Partitions rollups by step. Steps that are dropped after some time are partitioned by time as well; those that are
--- kept forever are not.
+-- Partitions rollups by granularity. Those whose buckets expire are partitioned by time as well.
 CREATE FUNCTION partition_rollups(parent text) RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE
-    step text;
+    granularity text;
 BEGIN
-    FOREACH step IN ARRAY ARRAY['5m', '1h', '1d'] LOOP
+    FOREACH granularity IN ARRAY ARRAY['5m', '1h', '1d'] LOOP
         EXECUTE format(
             'CREATE TABLE %I PARTITION OF %I FOR VALUES IN (%L) PARTITION BY RANGE (bucket)',
-            parent || '_' || step, parent, step
+            parent || '_' || granularity, parent, granularity
         );
     END LOOP;
-    FOREACH step IN ARRAY ARRAY['1w', '1mo'] LOOP
-        EXECUTE format('CREATE TABLE %I PARTITION OF %I FOR VALUES IN (%L)', parent || '_' || step, parent, step);
+    FOREACH granularity IN ARRAY ARRAY['1w', '1mo'] LOOP
+        EXECUTE format(
+            'CREATE TABLE %I PARTITION OF %I FOR VALUES IN (%L)', parent || '_' || granularity, parent, granularity
+        );
     END LOOP;
 END
 $$;
@@ -107,17 +108,17 @@ BEGIN
 END
 $$;
 
--- By step: the unit of a partition, and how long buckets are retained after their end. rollups/intervals.py and
+-- By granularity: the unit of a partition, and how long buckets are retained after their end. rollups/intervals.py and
 -- rollups/partitions.py declare the same.
-CREATE FUNCTION rollup_retention() RETURNS TABLE (step text, unit text, retention interval)
+CREATE FUNCTION rollup_retention() RETURNS TABLE (granularity text, unit text, retention interval)
 LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, public, pg_temp AS $$
 VALUES ('5m', 'day', interval '14 days'), ('1h', 'month', interval '184 days'), ('1d', 'year', interval '731 days')
 $$;
 
--- Creates the partitions of all rollups of a step from `first` to `last`, and drops earlier ones, except those that
+-- Creates the partitions of all rollups of a granularity from `first` to `last`, and drops earlier ones, except those that
 -- must be retained by the database's own clock. `unit` is what a partition holds: a day, month or year. Returns the
 -- number of partitions dropped.
-CREATE FUNCTION ensure_rollup_partitions(step text, unit text, first timestamptz, last timestamptz) RETURNS int
+CREATE FUNCTION ensure_rollup_partitions(granularity text, unit text, first timestamptz, last timestamptz) RETURNS int
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp SET timezone = 'UTC' AS $$
 DECLARE
     parent text;
@@ -131,9 +132,9 @@ BEGIN
     SELECT least(first, now() - t.retention - interval '2 days'), format('1 %s', t.unit)::interval
     INTO retained_from, width
     FROM rollup_retention() AS t
-    WHERE t.step = ensure_rollup_partitions.step AND t.unit = ensure_rollup_partitions.unit;
+    WHERE t.granularity = ensure_rollup_partitions.granularity AND t.unit = ensure_rollup_partitions.unit;
     IF NOT FOUND THEN
-        RAISE EXCEPTION 'rollups by % have no partitions by %', step, unit;
+        RAISE EXCEPTION 'rollups by % have no partitions by %', granularity, unit;
     END IF;
     IF first IS NULL OR last IS NULL OR first > last OR first < '2000-01-01' OR last >= '2200-01-01'
         OR first + 200 * width < last
@@ -148,7 +149,7 @@ BEGIN
         JOIN pg_class AS p ON p.oid = i.inhparent
         WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = 'p'
           AND p.relnamespace = c.relnamespace AND p.relname LIKE '%\_rollups'
-          AND c.relname = p.relname || '_' || step
+          AND c.relname = p.relname || '_' || granularity
         ORDER BY c.relname
     LOOP
         start := date_trunc(unit, first);

@@ -2,7 +2,7 @@
 -- Parameters: from, to, now, community, zone
 WITH span AS MATERIALIZED (
     SELECT
-        greatest(CAST($1 AS TIMESTAMPTZ), min(at) - interval '62 days') AS since,
+        greatest(CAST($1 AS TIMESTAMPTZ), min(visited_at) - interval '62 days') AS since,
         least(CAST($2 AS TIMESTAMPTZ), CAST($3 AS TIMESTAMPTZ) + interval '62 days') AS until
     FROM link_visits
     WHERE community_id = CAST($4 AS INT)
@@ -25,7 +25,7 @@ days AS MATERIALIZED (
     WHERE d.bucket >= CAST(CAST($3 AS TIMESTAMPTZ) AS timestamptz) - interval '731 days' AND (d.ends <= middle.since OR d.bucket >= middle.until OR middle.since IS NULL)
 ),
 pieces AS MATERIALIZED (
-    SELECT '1mo' AS step, FALSE AS is_behind, since, until FROM middle WHERE since IS NOT NULL
+    SELECT '1mo' AS granularity, FALSE AS is_behind, since, until FROM middle WHERE since IS NOT NULL
     UNION ALL
     SELECT '1d', is_behind, min(bucket), max(ends) FROM days GROUP BY is_behind
 ),
@@ -38,12 +38,12 @@ gaps AS MATERIALIZED (
     WHERE since < until
 ),
 beside AS MATERIALIZED (
-    SELECT v.link_id, count(*) AS visits, string_agg(int4send(v.visitor), '') AS visitors
+    SELECT v.link_id, count(*) AS visits, string_agg(int4send(v.visitor_no), '') AS visitors
     FROM gaps AS g
     CROSS JOIN LATERAL (
-        SELECT link_id, visitor
+        SELECT link_id, visitor_no
         FROM link_visits
-        WHERE community_id = CAST($4 AS INT) AND at >= g.since AND at < g.until
+        WHERE community_id = CAST($4 AS INT) AND visited_at >= g.since AND visited_at < g.until
         OFFSET 0
     ) AS v
     GROUP BY v.link_id
@@ -51,65 +51,65 @@ beside AS MATERIALIZED (
 SELECT l.source_type,
     CASE l.source_type
         WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
-        ELSE l.offer
+        ELSE l.offer_external_id
     END AS source_id,
     l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 3 AS part, b.visits, b.visitors
 FROM links AS l
 LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
 JOIN beside AS b ON b.link_id = l.id
-WHERE l.community_id = CAST($4 AS INT) AND (l.sending_id IS NULL OR s.is_known)
+WHERE l.community_id = CAST($4 AS INT) AND (l.sending_id IS NULL OR NOT s.is_placeholder)
 UNION ALL
 SELECT l.source_type,
     CASE l.source_type
         WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
-        ELSE l.offer
+        ELSE l.offer_external_id
     END AS source_id,
-    l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 3 AS part, k.visits, k.visitors
+    l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 3 AS part, k.visits, k.visitor_nos AS visitors
 FROM links AS l
 LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
 CROSS JOIN LATERAL (
-    SELECT visits, visitors
+    SELECT visits, visitor_nos
     FROM link_rollups
-    WHERE community_id = CAST($4 AS INT) AND step = '1mo' AND link_id = l.id
-      AND bucket >= (SELECT since FROM pieces WHERE step = '1mo' AND is_behind = False)
-      AND bucket < (SELECT until FROM pieces WHERE step = '1mo' AND is_behind = False)
+    WHERE community_id = CAST($4 AS INT) AND granularity = '1mo' AND link_id = l.id
+      AND bucket >= (SELECT since FROM pieces WHERE granularity = '1mo' AND is_behind = False)
+      AND bucket < (SELECT until FROM pieces WHERE granularity = '1mo' AND is_behind = False)
     OFFSET 0
 ) AS k
-WHERE l.community_id = CAST($4 AS INT) AND (l.sending_id IS NULL OR s.is_known)
+WHERE l.community_id = CAST($4 AS INT) AND (l.sending_id IS NULL OR NOT s.is_placeholder)
 UNION ALL
 SELECT l.source_type,
     CASE l.source_type
         WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
-        ELSE l.offer
+        ELSE l.offer_external_id
     END AS source_id,
-    l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 3 AS part, k.visits, k.visitors
+    l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 3 AS part, k.visits, k.visitor_nos AS visitors
 FROM links AS l
 LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
 CROSS JOIN LATERAL (
-    SELECT visits, visitors
+    SELECT visits, visitor_nos
     FROM link_rollups
-    WHERE community_id = CAST($4 AS INT) AND step = '1d' AND link_id = l.id
-      AND bucket >= (SELECT since FROM pieces WHERE step = '1d' AND is_behind = False)
-      AND bucket < (SELECT until FROM pieces WHERE step = '1d' AND is_behind = False)
+    WHERE community_id = CAST($4 AS INT) AND granularity = '1d' AND link_id = l.id
+      AND bucket >= (SELECT since FROM pieces WHERE granularity = '1d' AND is_behind = False)
+      AND bucket < (SELECT until FROM pieces WHERE granularity = '1d' AND is_behind = False)
     OFFSET 0
 ) AS k
-WHERE l.community_id = CAST($4 AS INT) AND (l.sending_id IS NULL OR s.is_known)
+WHERE l.community_id = CAST($4 AS INT) AND (l.sending_id IS NULL OR NOT s.is_placeholder)
 UNION ALL
 SELECT l.source_type,
     CASE l.source_type
         WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
-        ELSE l.offer
+        ELSE l.offer_external_id
     END AS source_id,
-    l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 3 AS part, k.visits, k.visitors
+    l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 3 AS part, k.visits, k.visitor_nos AS visitors
 FROM links AS l
 LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
 CROSS JOIN LATERAL (
-    SELECT visits, visitors
+    SELECT visits, visitor_nos
     FROM link_rollups
-    WHERE community_id = CAST($4 AS INT) AND step = '1d' AND link_id = l.id
-      AND bucket >= (SELECT since FROM pieces WHERE step = '1d' AND is_behind = True)
-      AND bucket < (SELECT until FROM pieces WHERE step = '1d' AND is_behind = True)
+    WHERE community_id = CAST($4 AS INT) AND granularity = '1d' AND link_id = l.id
+      AND bucket >= (SELECT since FROM pieces WHERE granularity = '1d' AND is_behind = True)
+      AND bucket < (SELECT until FROM pieces WHERE granularity = '1d' AND is_behind = True)
     OFFSET 0
 ) AS k
-WHERE l.community_id = CAST($4 AS INT) AND (l.sending_id IS NULL OR s.is_known);
+WHERE l.community_id = CAST($4 AS INT) AND (l.sending_id IS NULL OR NOT s.is_placeholder);
 

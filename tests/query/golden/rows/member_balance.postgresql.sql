@@ -4,7 +4,7 @@ SELECT bucket, type, optin_channel, optin_subchannel, optin_platform, gender, ag
 FROM (
     SELECT bucket, type, optin_channel, optin_subchannel, optin_platform, gender, age, consents_true, consents_false, n
     FROM balance_rollups
-    WHERE community_id = CAST($1 AS INT) AND step = CAST($2 AS TEXT) AND grain = 'all'
+    WHERE community_id = CAST($1 AS INT) AND granularity = CAST($2 AS TEXT) AND grain = 'all'
         AND bucket >= (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[1] AND bucket < (CAST($4 AS TIMESTAMPTZ[])::timestamptz[])[cardinality(CAST($4 AS TIMESTAMPTZ[])::timestamptz[])]
     UNION ALL
     SELECT (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[width_bucket(bucket, CAST($3 AS TIMESTAMPTZ[])::timestamptz[])], type, optin_channel, optin_subchannel, optin_platform, gender, age, consents_true, consents_false, n
@@ -24,7 +24,7 @@ SELECT bucket, type, CAST(sum(n) AS bigint) AS n
 FROM (
     SELECT bucket, type, n
     FROM balance_rollups
-    WHERE community_id = CAST($1 AS INT) AND step = CAST($2 AS TEXT) AND grain = ''
+    WHERE community_id = CAST($1 AS INT) AND granularity = CAST($2 AS TEXT) AND grain = ''
         AND bucket >= (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[1] AND bucket < (CAST($4 AS TIMESTAMPTZ[])::timestamptz[])[cardinality(CAST($4 AS TIMESTAMPTZ[])::timestamptz[])]
     UNION ALL
     SELECT (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[width_bucket(bucket, CAST($3 AS TIMESTAMPTZ[])::timestamptz[])], type, n
@@ -44,7 +44,7 @@ SELECT bucket, type, optin_channel, CAST(sum(n) AS bigint) AS n
 FROM (
     SELECT bucket, type, optin_channel, n
     FROM balance_rollups
-    WHERE community_id = CAST($1 AS INT) AND step = CAST($2 AS TEXT) AND grain = 'optin_channel'
+    WHERE community_id = CAST($1 AS INT) AND granularity = CAST($2 AS TEXT) AND grain = 'optin_channel'
         AND bucket >= (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[1] AND bucket < (CAST($4 AS TIMESTAMPTZ[])::timestamptz[])[cardinality(CAST($4 AS TIMESTAMPTZ[])::timestamptz[])]
     UNION ALL
     SELECT (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[width_bucket(bucket, CAST($3 AS TIMESTAMPTZ[])::timestamptz[])], type, optin_channel, n
@@ -64,7 +64,7 @@ SELECT bucket, type, consents_true, consents_false, CAST(sum(n) AS bigint) AS n
 FROM (
     SELECT bucket, type, consents_true, consents_false, n
     FROM balance_rollups
-    WHERE community_id = CAST($1 AS INT) AND step = CAST($2 AS TEXT) AND grain = 'consents'
+    WHERE community_id = CAST($1 AS INT) AND granularity = CAST($2 AS TEXT) AND grain = 'consents'
         AND bucket >= (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[1] AND bucket < (CAST($4 AS TIMESTAMPTZ[])::timestamptz[])[cardinality(CAST($4 AS TIMESTAMPTZ[])::timestamptz[])]
     UNION ALL
     SELECT (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[width_bucket(bucket, CAST($3 AS TIMESTAMPTZ[])::timestamptz[])], type, consents_true, consents_false, n

@@ -24,7 +24,7 @@ FROM (
         FROM (
             SELECT grouping_type, grouping_value, bucket, n
             FROM group_rollups
-            WHERE community_id = CAST($2 AS INT) AND step = '1mo' AND grouping_type <> 'all'
+            WHERE community_id = CAST($2 AS INT) AND granularity = '1mo' AND grouping_type <> 'all'
             UNION ALL
             SELECT grouping_type, grouping_value, bucket_start(bucket, '1mo', (SELECT timezone FROM communities WHERE id = CAST($2 AS INT))), n
             FROM group_deltas
@@ -50,7 +50,7 @@ CROSS JOIN LATERAL (
                 FROM (
                     SELECT bucket, n
                     FROM group_rollups
-                    WHERE community_id = CAST($2 AS INT) AND step = CAST($3 AS TEXT)
+                    WHERE community_id = CAST($2 AS INT) AND granularity = CAST($3 AS TEXT)
                         AND grouping_type = own.grouping_type AND grouping_value = own.grouping_value
                     UNION ALL
                     SELECT bucket_start(bucket, CAST($3 AS TEXT), (SELECT timezone FROM communities WHERE id = CAST($2 AS INT))), n
@@ -67,7 +67,7 @@ CROSS JOIN LATERAL (
         FROM (
             SELECT bucket, n
             FROM group_rollups
-            WHERE community_id = CAST($2 AS INT) AND step = CAST($3 AS TEXT)
+            WHERE community_id = CAST($2 AS INT) AND granularity = CAST($3 AS TEXT)
                 AND grouping_type = own.grouping_type AND grouping_value = own.grouping_value
                 AND bucket >= (CAST($5 AS TIMESTAMPTZ[])::timestamptz[])[1]
             UNION ALL
@@ -106,7 +106,7 @@ FROM (
         FROM (
             SELECT grouping_type, grouping_value, bucket, n
             FROM group_rollups
-            WHERE community_id = CAST($2 AS INT) AND step = '1mo' AND grouping_type = 'all'
+            WHERE community_id = CAST($2 AS INT) AND granularity = '1mo' AND grouping_type = 'all'
             UNION ALL
             SELECT grouping_type, grouping_value, bucket_start(bucket, '1mo', (SELECT timezone FROM communities WHERE id = CAST($2 AS INT))), n
             FROM group_deltas
@@ -132,7 +132,7 @@ CROSS JOIN LATERAL (
                 FROM (
                     SELECT bucket, n
                     FROM group_rollups
-                    WHERE community_id = CAST($2 AS INT) AND step = CAST($3 AS TEXT)
+                    WHERE community_id = CAST($2 AS INT) AND granularity = CAST($3 AS TEXT)
                         AND grouping_type = own.grouping_type AND grouping_value = own.grouping_value
                     UNION ALL
                     SELECT bucket_start(bucket, CAST($3 AS TEXT), (SELECT timezone FROM communities WHERE id = CAST($2 AS INT))), n
@@ -149,7 +149,7 @@ CROSS JOIN LATERAL (
         FROM (
             SELECT bucket, n
             FROM group_rollups
-            WHERE community_id = CAST($2 AS INT) AND step = CAST($3 AS TEXT)
+            WHERE community_id = CAST($2 AS INT) AND granularity = CAST($3 AS TEXT)
                 AND grouping_type = own.grouping_type AND grouping_value = own.grouping_value
                 AND bucket >= (CAST($5 AS TIMESTAMPTZ[])::timestamptz[])[1]
             UNION ALL

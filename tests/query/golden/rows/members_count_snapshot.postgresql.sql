@@ -16,7 +16,7 @@ FROM (
         SELECT optin_channel, optin_subchannel, optin_platform, gender, age, consents_true, consents_false, country, width_bucket(bucket, CAST($3 AS TIMESTAMPTZ[])::timestamptz[]), -n
         FROM snapshot_rollups
         JOIN snapshot_counts USING (community_id, alike)
-        WHERE community_id = CAST($2 AS INT) AND step = CAST($4 AS TEXT) AND bucket >= (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[1]
+        WHERE community_id = CAST($2 AS INT) AND granularity = CAST($4 AS TEXT) AND bucket >= (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[1]
     ) AS moves
     GROUP BY optin_channel, optin_subchannel, optin_platform, gender, age, consents_true, consents_false, country, i
 ) AS levels
@@ -44,7 +44,7 @@ FROM (
         SELECT width_bucket(bucket, CAST($3 AS TIMESTAMPTZ[])::timestamptz[]), -n
         FROM snapshot_rollups
         JOIN snapshot_counts USING (community_id, alike)
-        WHERE community_id = CAST($2 AS INT) AND step = CAST($4 AS TEXT) AND bucket >= (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[1]
+        WHERE community_id = CAST($2 AS INT) AND granularity = CAST($4 AS TEXT) AND bucket >= (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[1]
     ) AS moves
     GROUP BY i
 ) AS levels
@@ -72,7 +72,7 @@ FROM (
         SELECT optin_channel, width_bucket(bucket, CAST($3 AS TIMESTAMPTZ[])::timestamptz[]), -n
         FROM snapshot_rollups
         JOIN snapshot_counts USING (community_id, alike)
-        WHERE community_id = CAST($2 AS INT) AND step = CAST($4 AS TEXT) AND bucket >= (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[1]
+        WHERE community_id = CAST($2 AS INT) AND granularity = CAST($4 AS TEXT) AND bucket >= (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[1]
     ) AS moves
     GROUP BY optin_channel, i
 ) AS levels
@@ -100,7 +100,7 @@ FROM (
         SELECT consents_true, consents_false, width_bucket(bucket, CAST($3 AS TIMESTAMPTZ[])::timestamptz[]), -n
         FROM snapshot_rollups
         JOIN snapshot_counts USING (community_id, alike)
-        WHERE community_id = CAST($2 AS INT) AND step = CAST($4 AS TEXT) AND bucket >= (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[1]
+        WHERE community_id = CAST($2 AS INT) AND granularity = CAST($4 AS TEXT) AND bucket >= (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[1]
     ) AS moves
     GROUP BY consents_true, consents_false, i
 ) AS levels

@@ -11,7 +11,7 @@ LEFT JOIN (
     FROM (
         SELECT unnest(collection_ids) AS collection_id, granted_count, used_count, seen_count, clicked_count
         FROM offers
-        WHERE community_id = CAST($1 AS INT) AND is_known
+        WHERE community_id = CAST($1 AS INT) AND NOT is_placeholder
     ) AS listed
     GROUP BY collection_id
 ) AS own ON own.collection_id = c.id

@@ -12,9 +12,9 @@ WHERE p.community_id = CAST($4 AS INT) AND p.counted AND p.at >= (CAST(CAST($2 A
 -- Rows of transactions_history
 -- Parameters: interval, zone, starts, ends, community, now
 WITH cover AS MATERIALIZED (
-    SELECT bucket_start(whole.bucket, CAST($1 AS TEXT), CAST($2 AS TEXT)) AS label, step, whole.bucket, whole.ends
-    FROM (SELECT CASE CAST($1 AS TEXT) WHEN '1mo' THEN '1mo' ELSE '1d' END AS step) AS steps
-    CROSS JOIN LATERAL complete_buckets(step, (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[1], (SELECT max(moment) FROM unnest(CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[])) AS moment), CAST($2 AS TEXT)) AS whole
+    SELECT bucket_start(whole.bucket, CAST($1 AS TEXT), CAST($2 AS TEXT)) AS label, granularity, whole.bucket, whole.ends
+    FROM (SELECT CASE CAST($1 AS TEXT) WHEN '1mo' THEN '1mo' ELSE '1d' END AS granularity) AS granularities
+    CROSS JOIN LATERAL complete_buckets(granularity, (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[1], (SELECT max(moment) FROM unnest(CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[])) AS moment), CAST($2 AS TEXT)) AS whole
     WHERE CAST($1 AS TEXT) NOT IN ('5m', '1h')
 ),
 span AS MATERIALIZED (
@@ -70,7 +70,7 @@ numbers AS (
         CROSS JOIN LATERAL (
             SELECT value, purchases, sales, amount
             FROM purchase_rollups
-            WHERE community_id = CAST($5 AS INT) AND step = cover.step AND grain = '' AND bucket = cover.bucket
+            WHERE community_id = CAST($5 AS INT) AND granularity = cover.granularity AND grain = '' AND bucket = cover.bucket
             OFFSET 0
         ) AS kept
         WHERE coalesce((
@@ -101,7 +101,7 @@ sets AS (
     CROSS JOIN LATERAL (
         SELECT value, chunk, members
         FROM unique_sets
-        WHERE community_id = CAST($5 AS INT) AND family = 'purchases' AND step = cover.step AND grain = ''
+        WHERE community_id = CAST($5 AS INT) AND family = 'purchases' AND granularity = cover.granularity AND grain = ''
           AND bucket = cover.bucket
         OFFSET 0
     ) AS kept
@@ -139,9 +139,9 @@ FROM sets;
 -- Rows of transactions_history, added up by location
 -- Parameters: interval, zone, starts, ends, community, now
 WITH cover AS MATERIALIZED (
-    SELECT bucket_start(whole.bucket, CAST($1 AS TEXT), CAST($2 AS TEXT)) AS label, step, whole.bucket, whole.ends
-    FROM (SELECT CASE CAST($1 AS TEXT) WHEN '1mo' THEN '1mo' ELSE '1d' END AS step) AS steps
-    CROSS JOIN LATERAL complete_buckets(step, (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[1], (SELECT max(moment) FROM unnest(CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[])) AS moment), CAST($2 AS TEXT)) AS whole
+    SELECT bucket_start(whole.bucket, CAST($1 AS TEXT), CAST($2 AS TEXT)) AS label, granularity, whole.bucket, whole.ends
+    FROM (SELECT CASE CAST($1 AS TEXT) WHEN '1mo' THEN '1mo' ELSE '1d' END AS granularity) AS granularities
+    CROSS JOIN LATERAL complete_buckets(granularity, (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[1], (SELECT max(moment) FROM unnest(CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[])) AS moment), CAST($2 AS TEXT)) AS whole
     WHERE CAST($1 AS TEXT) NOT IN ('5m', '1h')
 ),
 span AS MATERIALIZED (
@@ -197,7 +197,7 @@ numbers AS (
         CROSS JOIN LATERAL (
             SELECT value, purchases, sales, amount
             FROM purchase_rollups
-            WHERE community_id = CAST($5 AS INT) AND step = cover.step AND grain = 'location' AND bucket = cover.bucket
+            WHERE community_id = CAST($5 AS INT) AND granularity = cover.granularity AND grain = 'location' AND bucket = cover.bucket
             OFFSET 0
         ) AS kept
         WHERE coalesce((
@@ -228,7 +228,7 @@ sets AS (
     CROSS JOIN LATERAL (
         SELECT value, chunk, members
         FROM unique_sets
-        WHERE community_id = CAST($5 AS INT) AND family = 'purchases' AND step = cover.step AND grain = 'location'
+        WHERE community_id = CAST($5 AS INT) AND family = 'purchases' AND granularity = cover.granularity AND grain = 'location'
           AND bucket = cover.bucket
         OFFSET 0
     ) AS kept
@@ -266,9 +266,9 @@ FROM sets;
 -- Rows of transactions_history, added up by channel
 -- Parameters: interval, zone, starts, ends, community, now
 WITH cover AS MATERIALIZED (
-    SELECT bucket_start(whole.bucket, CAST($1 AS TEXT), CAST($2 AS TEXT)) AS label, step, whole.bucket, whole.ends
-    FROM (SELECT CASE CAST($1 AS TEXT) WHEN '1mo' THEN '1mo' ELSE '1d' END AS step) AS steps
-    CROSS JOIN LATERAL complete_buckets(step, (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[1], (SELECT max(moment) FROM unnest(CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[])) AS moment), CAST($2 AS TEXT)) AS whole
+    SELECT bucket_start(whole.bucket, CAST($1 AS TEXT), CAST($2 AS TEXT)) AS label, granularity, whole.bucket, whole.ends
+    FROM (SELECT CASE CAST($1 AS TEXT) WHEN '1mo' THEN '1mo' ELSE '1d' END AS granularity) AS granularities
+    CROSS JOIN LATERAL complete_buckets(granularity, (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[1], (SELECT max(moment) FROM unnest(CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[])) AS moment), CAST($2 AS TEXT)) AS whole
     WHERE CAST($1 AS TEXT) NOT IN ('5m', '1h')
 ),
 span AS MATERIALIZED (
@@ -324,7 +324,7 @@ numbers AS (
         CROSS JOIN LATERAL (
             SELECT value, purchases, sales, amount
             FROM purchase_rollups
-            WHERE community_id = CAST($5 AS INT) AND step = cover.step AND grain = 'channel' AND bucket = cover.bucket
+            WHERE community_id = CAST($5 AS INT) AND granularity = cover.granularity AND grain = 'channel' AND bucket = cover.bucket
             OFFSET 0
         ) AS kept
         WHERE coalesce((
@@ -355,7 +355,7 @@ sets AS (
     CROSS JOIN LATERAL (
         SELECT value, chunk, members
         FROM unique_sets
-        WHERE community_id = CAST($5 AS INT) AND family = 'purchases' AND step = cover.step AND grain = 'channel'
+        WHERE community_id = CAST($5 AS INT) AND family = 'purchases' AND granularity = cover.granularity AND grain = 'channel'
           AND bucket = cover.bucket
         OFFSET 0
     ) AS kept
@@ -393,9 +393,9 @@ FROM sets;
 -- Rows of transactions_history, added up by brand
 -- Parameters: interval, zone, starts, ends, community, now
 WITH cover AS MATERIALIZED (
-    SELECT bucket_start(whole.bucket, CAST($1 AS TEXT), CAST($2 AS TEXT)) AS label, step, whole.bucket, whole.ends
-    FROM (SELECT CASE CAST($1 AS TEXT) WHEN '1mo' THEN '1mo' ELSE '1d' END AS step) AS steps
-    CROSS JOIN LATERAL complete_buckets(step, (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[1], (SELECT max(moment) FROM unnest(CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[])) AS moment), CAST($2 AS TEXT)) AS whole
+    SELECT bucket_start(whole.bucket, CAST($1 AS TEXT), CAST($2 AS TEXT)) AS label, granularity, whole.bucket, whole.ends
+    FROM (SELECT CASE CAST($1 AS TEXT) WHEN '1mo' THEN '1mo' ELSE '1d' END AS granularity) AS granularities
+    CROSS JOIN LATERAL complete_buckets(granularity, (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[1], (SELECT max(moment) FROM unnest(CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[])) AS moment), CAST($2 AS TEXT)) AS whole
     WHERE CAST($1 AS TEXT) NOT IN ('5m', '1h')
 ),
 span AS MATERIALIZED (
@@ -451,7 +451,7 @@ numbers AS (
         CROSS JOIN LATERAL (
             SELECT value, purchases, sales, amount
             FROM purchase_rollups
-            WHERE community_id = CAST($5 AS INT) AND step = cover.step AND grain = 'brand' AND bucket = cover.bucket
+            WHERE community_id = CAST($5 AS INT) AND granularity = cover.granularity AND grain = 'brand' AND bucket = cover.bucket
             OFFSET 0
         ) AS kept
         WHERE coalesce((
@@ -482,7 +482,7 @@ sets AS (
     CROSS JOIN LATERAL (
         SELECT value, chunk, members
         FROM unique_sets
-        WHERE community_id = CAST($5 AS INT) AND family = 'purchases' AND step = cover.step AND grain = 'brand'
+        WHERE community_id = CAST($5 AS INT) AND family = 'purchases' AND granularity = cover.granularity AND grain = 'brand'
           AND bucket = cover.bucket
         OFFSET 0
     ) AS kept

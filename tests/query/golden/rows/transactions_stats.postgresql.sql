@@ -21,7 +21,7 @@ WITH cover AS MATERIALIZED (
         WITH months AS MATERIALIZED (
             SELECT bucket, ends FROM complete_buckets('1mo', range.since, range.until, CAST($5 AS TEXT))
         )
-        SELECT '1mo' AS step, bucket, ends FROM months
+        SELECT '1mo' AS granularity, bucket, ends FROM months
         UNION
         SELECT '1d', bucket, ends
         FROM (
@@ -93,7 +93,7 @@ numbers AS (
         CROSS JOIN LATERAL (
             SELECT value, purchases, sales, amount
             FROM purchase_rollups
-            WHERE community_id = CAST($4 AS INT) AND step = cover.step AND grain = '' AND bucket = cover.bucket
+            WHERE community_id = CAST($4 AS INT) AND granularity = cover.granularity AND grain = '' AND bucket = cover.bucket
             OFFSET 0
         ) AS kept
         WHERE coalesce((
@@ -115,7 +115,7 @@ sets AS (
     CROSS JOIN LATERAL (
         SELECT value, chunk, members
         FROM unique_sets
-        WHERE community_id = CAST($4 AS INT) AND family = 'purchases' AND step = cover.step AND grain = ''
+        WHERE community_id = CAST($4 AS INT) AND family = 'purchases' AND granularity = cover.granularity AND grain = ''
           AND bucket = cover.bucket
         OFFSET 0
     ) AS kept
@@ -159,7 +159,7 @@ WITH cover AS MATERIALIZED (
         WITH months AS MATERIALIZED (
             SELECT bucket, ends FROM complete_buckets('1mo', range.since, range.until, CAST($5 AS TEXT))
         )
-        SELECT '1mo' AS step, bucket, ends FROM months
+        SELECT '1mo' AS granularity, bucket, ends FROM months
         UNION
         SELECT '1d', bucket, ends
         FROM (
@@ -231,7 +231,7 @@ numbers AS (
         CROSS JOIN LATERAL (
             SELECT value, purchases, sales, amount
             FROM purchase_rollups
-            WHERE community_id = CAST($4 AS INT) AND step = cover.step AND grain = 'location' AND bucket = cover.bucket
+            WHERE community_id = CAST($4 AS INT) AND granularity = cover.granularity AND grain = 'location' AND bucket = cover.bucket
             OFFSET 0
         ) AS kept
         WHERE coalesce((
@@ -253,7 +253,7 @@ sets AS (
     CROSS JOIN LATERAL (
         SELECT value, chunk, members
         FROM unique_sets
-        WHERE community_id = CAST($4 AS INT) AND family = 'purchases' AND step = cover.step AND grain = 'location'
+        WHERE community_id = CAST($4 AS INT) AND family = 'purchases' AND granularity = cover.granularity AND grain = 'location'
           AND bucket = cover.bucket
         OFFSET 0
     ) AS kept
@@ -297,7 +297,7 @@ WITH cover AS MATERIALIZED (
         WITH months AS MATERIALIZED (
             SELECT bucket, ends FROM complete_buckets('1mo', range.since, range.until, CAST($5 AS TEXT))
         )
-        SELECT '1mo' AS step, bucket, ends FROM months
+        SELECT '1mo' AS granularity, bucket, ends FROM months
         UNION
         SELECT '1d', bucket, ends
         FROM (
@@ -369,7 +369,7 @@ numbers AS (
         CROSS JOIN LATERAL (
             SELECT value, purchases, sales, amount
             FROM purchase_rollups
-            WHERE community_id = CAST($4 AS INT) AND step = cover.step AND grain = 'channel' AND bucket = cover.bucket
+            WHERE community_id = CAST($4 AS INT) AND granularity = cover.granularity AND grain = 'channel' AND bucket = cover.bucket
             OFFSET 0
         ) AS kept
         WHERE coalesce((
@@ -391,7 +391,7 @@ sets AS (
     CROSS JOIN LATERAL (
         SELECT value, chunk, members
         FROM unique_sets
-        WHERE community_id = CAST($4 AS INT) AND family = 'purchases' AND step = cover.step AND grain = 'channel'
+        WHERE community_id = CAST($4 AS INT) AND family = 'purchases' AND granularity = cover.granularity AND grain = 'channel'
           AND bucket = cover.bucket
         OFFSET 0
     ) AS kept
@@ -435,7 +435,7 @@ WITH cover AS MATERIALIZED (
         WITH months AS MATERIALIZED (
             SELECT bucket, ends FROM complete_buckets('1mo', range.since, range.until, CAST($5 AS TEXT))
         )
-        SELECT '1mo' AS step, bucket, ends FROM months
+        SELECT '1mo' AS granularity, bucket, ends FROM months
         UNION
         SELECT '1d', bucket, ends
         FROM (
@@ -507,7 +507,7 @@ numbers AS (
         CROSS JOIN LATERAL (
             SELECT value, purchases, sales, amount
             FROM purchase_rollups
-            WHERE community_id = CAST($4 AS INT) AND step = cover.step AND grain = 'brand' AND bucket = cover.bucket
+            WHERE community_id = CAST($4 AS INT) AND granularity = cover.granularity AND grain = 'brand' AND bucket = cover.bucket
             OFFSET 0
         ) AS kept
         WHERE coalesce((
@@ -529,7 +529,7 @@ sets AS (
     CROSS JOIN LATERAL (
         SELECT value, chunk, members
         FROM unique_sets
-        WHERE community_id = CAST($4 AS INT) AND family = 'purchases' AND step = cover.step AND grain = 'brand'
+        WHERE community_id = CAST($4 AS INT) AND family = 'purchases' AND granularity = cover.granularity AND grain = 'brand'
           AND bucket = cover.bucket
         OFFSET 0
     ) AS kept

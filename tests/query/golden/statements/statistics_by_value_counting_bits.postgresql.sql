@@ -9,10 +9,10 @@ SELECT
 FROM (
     SELECT
         r.offer_id AS "offer_id",
-        count(*) FILTER (WHERE r.event = 1) AS "seen",
-        count(*) FILTER (WHERE r.event = 2) AS "clicked",
-        bit_or(CASE WHEN r.event = 1 AND r.profile_id IS NOT NULL THEN B'1' ELSE B'0' END) AS "unique_seen",
-        bit_or(CASE WHEN r.event = 2 AND r.profile_id IS NOT NULL THEN B'1' ELSE B'0' END) AS "unique_clicked"
+        count(*) FILTER (WHERE r.event_type = 1) AS "seen",
+        count(*) FILTER (WHERE r.event_type = 2) AS "clicked",
+        bit_or(CASE WHEN r.event_type = 1 AND r.profile_id IS NOT NULL THEN B'1' ELSE B'0' END) AS "unique_seen",
+        bit_or(CASE WHEN r.event_type = 2 AND r.profile_id IS NOT NULL THEN B'1' ELSE B'0' END) AS "unique_clicked"
     FROM (
         TABLE rows
     ) AS r

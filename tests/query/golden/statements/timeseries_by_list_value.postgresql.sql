@@ -4,7 +4,7 @@ SELECT
     r.bucket AS bucket,
     r.event AS "event",
     r.element_2 AS "collection_id",
-    sum(r.n) AS "events_count"
+    sum(r.count) AS "events_count"
 FROM (
     SELECT r.*, unnest(CASE WHEN cardinality(r.collection_ids) > 0 THEN r.collection_ids ELSE array_append(r.collection_ids, NULL) END) AS element_2
     FROM (
