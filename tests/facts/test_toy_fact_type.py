@@ -295,7 +295,7 @@ def test_it_is_listed_by_the_command_line(command: Command) -> None:
     with FACT_TYPES.registered(COFFEES):
         refused = command("load", "teas", "teas.csv", "--community", "cafe")
     assert refused.code == 2
-    assert "Unknown kind of facts 'teas'. Allowed: communities, locations," in refused.err
+    assert "Unknown entity 'teas'. Allowed: communities, locations," in refused.err
     assert "coffees." in refused.err
 
 

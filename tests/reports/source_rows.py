@@ -19,7 +19,7 @@ async def fetch_rows(
     values: Mapping[str, Any] | None = None,
 ) -> list[dict[str, Any]]:
     """The rows of the smallest source of a report that has these fields."""
-    given = {"community": community_id, "club": community_id, "now": database.clock(), "smallest": 0}
+    given = {"community": community_id, "club": community_id, "now": database.clock(), "min_cell_size": 0}
     given |= values or {}
     names: list[str] = []
 
