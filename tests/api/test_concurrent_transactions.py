@@ -50,7 +50,7 @@ async def test_forty_at_once_with_bad_ones_among_them(club: Club) -> None:
             assert (status, list(answer["errors"])) == (422, ["profile_id"])
         elif number % 10 == 8:
             assert status == 422
-            assert "larger than can be kept" in answer["message"]
+            assert "makes a value of its profile too large" in answer["message"]
         elif status == 201:
             shown = answer["data"]
             assert shown["external_id"] == f"R-{number // 2 * 2}"

@@ -287,7 +287,7 @@ async def test_a_row_that_the_database_refuses_is_rejected_alone(subject: Subjec
         answer = await subject.club.http.post("/api/v3/products/batch.json", json={"products": products})
     (rejected,) = answer.json()["data"]["rejected"]
     assert (answer.status_code, answer.json()["data"]["accepted"], rejected["index"]) == (200, 1, 1)
-    assert rejected["message"] == "The row breaks a rule of the data model"
+    assert rejected["message"] == "The row violates a constraint of the data model"
 
 
 async def test_a_request_whose_row_the_database_refuses_is_422(subject: Subject) -> None:

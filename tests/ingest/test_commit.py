@@ -243,7 +243,7 @@ async def test_a_rule_of_the_tables_that_is_broken_is_told(club: Club) -> None:
     async def work(uow: UnitOfWork) -> None:
         await uow.execute(
             """
-            INSERT INTO memberships (community_id, profile_id, type, at, created_at)
+            INSERT INTO memberships (community_id, profile_id, type, occurred_at, created_at)
             VALUES ($1, $2, 'neither', $3, $3)
             """,
             uow.community_id,

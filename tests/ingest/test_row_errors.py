@@ -20,13 +20,13 @@ def error(sqlstate: str, severity: str = "ERROR", message: str = SECRET) -> asyn
 @pytest.mark.parametrize(
     ("sqlstate", "reason"),
     [
-        ("22003", "Its sums make a value of the profile larger than can be kept: send smaller amounts"),
+        ("22003", "The row makes a value of its profile too large: send smaller amounts"),
         ("22008", "The row holds a date or time that the database can't store"),
         ("22021", "The row holds a character that the database can't store"),
         ("22P05", "The row holds a character that the database can't store"),
         ("22P02", "The row holds a value that the database can't store"),
         ("22ZZZ", "The row holds a value that the database can't store"),
-        ("23502", "The row breaks a rule of the data model"),
+        ("23502", "The row violates a constraint of the data model"),
         ("23503", "The row refers to something that does not exist"),
         ("23505", "The row has the same key as another row: send it again to update that row"),
     ],

@@ -182,7 +182,7 @@ async def test_a_row_that_is_replaced_arrives_too(club: Club) -> None:
 
 async def test_a_transaction_deleted_meanwhile_is_made_after_all(club: Club, monkeypatch: pytest.MonkeyPatch) -> None:
     await write_all(club, [transaction_write(club, external_id="A", total=1)])
-    known = ingest._known
+    known = ingest._lock_existing
     deleted: list[bool] = []
 
     async def deleting(uow: UnitOfWork, external_ids: Any) -> Any:
@@ -193,7 +193,7 @@ async def test_a_transaction_deleted_meanwhile_is_made_after_all(club: Club, mon
                 await scope.execute("DELETE FROM transactions WHERE community_id = $1", club.community.id)
         return await known(uow, external_ids)
 
-    monkeypatch.setattr(ingest, "_known", deleting)
+    monkeypatch.setattr(ingest, "_lock_existing", deleting)
     assert kinds(await write_all(club, [transaction_write(club, WriteMode.CREATE, external_id="A", total=2)])) == [
         WriteStatus.ACCEPTED
     ]

@@ -30,16 +30,16 @@ def lines(stderr: Stderr) -> list[dict[str, Any]]:
 
 def test_a_line_is_a_json_object_with_its_time_in_utc(stderr: Stderr) -> None:
     logs.configure("json", "info")
-    structlog.get_logger("regulars.test").info("commit.again", attempt=2)
+    structlog.get_logger("regulars.test").info("commit.retry", attempt=2)
     (line,) = lines(stderr)
     assert line.pop("timestamp").endswith("Z")
-    assert line == {"event": "commit.again", "attempt": 2, "logger": "regulars.test", "level": "info"}
+    assert line == {"event": "commit.retry", "attempt": 2, "logger": "regulars.test", "level": "info"}
 
 
 def test_for_people_a_line_is_text(stderr: Stderr) -> None:
     logs.configure("console", "info")
-    structlog.get_logger("regulars.test").warning("commit.again", attempt=2)
-    assert "commit.again [regulars.test] attempt=2" in stderr.readouterr().err
+    structlog.get_logger("regulars.test").warning("commit.retry", attempt=2)
+    assert "commit.retry [regulars.test] attempt=2" in stderr.readouterr().err
 
 
 def test_without_a_terminal_auto_is_json(stderr: Stderr) -> None:

@@ -284,7 +284,7 @@ async def test_what_is_hot_is_read_by_index_under_row_level_security(large: Club
 
     for types, statement, *values in [
         ("int, text[]", _BY_EXTERNAL_ID, "ARRAY['many-7']"),
-        ("int, text, bigint", transaction_updates._MATCHING, "'many-7'", "7"),
+        ("int, text, bigint", transaction_updates._FIND, "'many-7'", "7"),
         *(
             ("int, uuid[]", statement, ONE)
             for statement in personal_data.depersonalize_statements()

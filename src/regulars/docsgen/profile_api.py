@@ -201,7 +201,11 @@ def _schemas(document: Mapping[str, Any], endpoints: Sequence[Endpoint]) -> Iter
         yield f"### {_title(resource.name)}\n\n"
         yield table(
             ("field", "type", "description"),
-            ((f"`{field.name}`", field.type.json_type, field.description) for field in resource.fields if field.is_visible),
+            (
+                (f"`{field.name}`", field.type.json_type, field.description)
+                for field in resource.fields
+                if field.is_visible
+            ),
         )
         only_filters = [f"`{each.name}`" for each in resource.fields if not each.is_visible]
         if only_filters:

@@ -1,4 +1,4 @@
-"""Claims: a member says which unowned transaction is theirs; it is attached at once, or when it arrives."""
+"""Claims of members for transactions without owner: attached immediately, or when the transaction is written."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -9,13 +9,13 @@ from regulars.model.profiles import lookup
 from regulars.model.transactions import updates
 from regulars.model.unit_of_work import UnitOfWork
 
-# A claim and a transaction that come in at the same time would not see each other. So claims are made one
-# by one, and not while transactions without an owner arrive; those don't wait for each other.
-_CLAIMING = "SELECT pg_advisory_xact_lock(hashtextextended('regulars.claims:' || $1::text, 0))"
-_ARRIVING = "SELECT pg_advisory_xact_lock_shared(hashtextextended('regulars.claims:' || $1::text, 0))"
+# Concurrent writers of a claim and of its transaction would not see each other. Therefore a claim takes the lock
+# exclusively, and writers of transactions without owner share it.
+_LOCK_EXCLUSIVE = "SELECT pg_advisory_xact_lock(hashtextextended('regulars.claims:' || $1::text, 0))"
+_LOCK_SHARED = "SELECT pg_advisory_xact_lock_shared(hashtextextended('regulars.claims:' || $1::text, 0))"
 
-# Claims that two batches may both answer.
-_LOCK_WAITING = """
+# Locked in order, because two batches may match the same claims.
+_LOCK_OPEN = """
 SELECT claim.id
 FROM transaction_claims AS claim
 WHERE claim.community_id = $1
@@ -25,28 +25,28 @@ ORDER BY claim.id
 FOR NO KEY UPDATE
 """
 
-# Times are compared by the second, as they are read. The first claim gets the first transaction.
+# Times are compared by the second, as clients see them. The first claim gets the first transaction.
 _ATTACH = """
 WITH unowned AS (
-    SELECT arrived.id, arrived.receipt_ref, date_trunc('second', arrived.transacted_at) AS at,
-           arrived.timezone, arrived.total, place.external_code,
+    SELECT candidate.id, candidate.receipt_ref, date_trunc('second', candidate.transacted_at) AS at,
+           candidate.timezone, candidate.total, location.external_code,
            row_number() OVER (
-               PARTITION BY arrived.receipt_ref, date_trunc('second', arrived.transacted_at),
-                            arrived.timezone, arrived.total, place.external_code
-               ORDER BY arrived.id
-           ) AS n
-    FROM transactions AS arrived
-    JOIN locations AS place ON place.community_id = $1 AND place.id = arrived.location_id
-    WHERE arrived.community_id = $1 AND arrived.id = ANY ($2) AND arrived.profile_id IS NULL
+               PARTITION BY candidate.receipt_ref, date_trunc('second', candidate.transacted_at),
+                            candidate.timezone, candidate.total, location.external_code
+               ORDER BY candidate.id
+           ) AS rank
+    FROM transactions AS candidate
+    JOIN locations AS location ON location.community_id = $1 AND location.id = candidate.location_id
+    WHERE candidate.community_id = $1 AND candidate.id = ANY ($2) AND candidate.profile_id IS NULL
 ),
-waiting AS (
+open_claims AS (
     SELECT claim.id, claim.profile_id, claim.receipt_ref, date_trunc('second', claim.transacted_at) AS at,
            claim.timezone, claim.total, claim.location_external_code AS external_code,
            row_number() OVER (
                PARTITION BY claim.receipt_ref, date_trunc('second', claim.transacted_at),
                             claim.timezone, claim.total, claim.location_external_code
                ORDER BY claim.id
-           ) AS n
+           ) AS rank
     FROM transaction_claims AS claim
     JOIN profiles
       ON profiles.community_id = $1
@@ -55,11 +55,11 @@ waiting AS (
     WHERE claim.community_id = $1 AND claim.id = ANY ($3) AND claim.transaction_id IS NULL
 ),
 matched AS (
-    SELECT unowned.id AS transaction_id, waiting.id AS claim_id, waiting.profile_id
+    SELECT unowned.id AS transaction_id, open_claims.id AS claim_id, open_claims.profile_id
     FROM unowned
-    JOIN waiting USING (receipt_ref, at, timezone, total, external_code, n)
+    JOIN open_claims USING (receipt_ref, at, timezone, total, external_code, rank)
 ),
-answered AS (
+updated_claims AS (
     UPDATE transaction_claims AS claim
     SET transaction_id = matched.transaction_id, updated_at = $4
     FROM matched
@@ -74,14 +74,14 @@ RETURNING unowned.id, unowned.profile_id
 
 
 async def attach_claimed(uow: UnitOfWork, transaction_ids: Sequence[int]) -> None:
-    """Gives transactions that arrived without an owner to whoever has claimed them.
+    """Attaches transactions without owner to the profiles that have claimed them.
 
-    They were made or locked by this write.
+    This unit of work has inserted or locked the transactions.
     """
-    await uow.execute(_ARRIVING, str(uow.community_id))
-    waiting = await uow.fetch(_LOCK_WAITING, uow.community_id, list(transaction_ids))
-    if waiting:
-        await _attach(uow, transaction_ids, [row["id"] for row in waiting])
+    await uow.execute(_LOCK_SHARED, str(uow.community_id))
+    open_claims = await uow.fetch(_LOCK_OPEN, uow.community_id, list(transaction_ids))
+    if open_claims:
+        await _attach(uow, transaction_ids, [row["id"] for row in open_claims])
 
 
 async def _attach(uow: UnitOfWork, transaction_ids: Sequence[int], claim_ids: Sequence[int]) -> None:
@@ -102,14 +102,14 @@ RETURNING id
 _LOCK_UNOWNED = """
 SELECT unowned.id
 FROM transactions AS unowned
-JOIN locations AS place ON place.community_id = $1 AND place.id = unowned.location_id
+JOIN locations AS location ON location.community_id = $1 AND location.id = unowned.location_id
 WHERE unowned.community_id = $1
   AND unowned.profile_id IS NULL
   AND unowned.receipt_ref = $2
   AND date_trunc('second', unowned.transacted_at) = date_trunc('second', $3::timestamptz)
   AND unowned.timezone = $4
   AND unowned.total = $5
-  AND place.external_code = $6
+  AND location.external_code = $6
 ORDER BY unowned.id
 LIMIT 1
 FOR NO KEY UPDATE OF unowned
@@ -117,23 +117,23 @@ FOR NO KEY UPDATE OF unowned
 
 
 async def create(uow: UnitOfWork, profile_id: UUID, row: ClaimRow) -> int:
-    """Makes a claim, and attaches the first unowned transaction that it names; gives its id.
+    """Creates a claim, attaches the first matching transaction without owner, and returns the id of the claim.
 
-    Raises NotFoundError where there is no such profile.
+    Raises NotFoundError if there is no such profile.
     """
-    await uow.execute(_CLAIMING, str(uow.community_id))
-    # Locked, or a purge that runs at the same time would leave the claim behind.
+    await uow.execute(_LOCK_EXCLUSIVE, str(uow.community_id))
+    # Locked, so that a concurrent erasure does not miss the claim.
     await lookup.fetch_one_for_update(uow, profile_id)
-    named = (row.receipt_ref, row.transacted_at, row.timezone, row.total, row.location_external_code)
-    claim_id: int = await uow.fetchval(_INSERT, uow.community_id, profile_id, *named, uow.now)
-    unowned = await uow.fetchval(_LOCK_UNOWNED, uow.community_id, *named)
+    key = (row.receipt_ref, row.transacted_at, row.timezone, row.total, row.location_external_code)
+    claim_id: int = await uow.fetchval(_INSERT, uow.community_id, profile_id, *key, uow.now)
+    unowned = await uow.fetchval(_LOCK_UNOWNED, uow.community_id, *key)
     if unowned is not None:
         await _attach(uow, [unowned], [claim_id])
     return claim_id
 
 
 async def withdraw(uow: UnitOfWork, profile_id: UUID, claim_id: int) -> None:
-    """Takes away a claim; a transaction that it got stays with the profile. Raises NotFoundError."""
+    """Deletes a claim; an attached transaction stays with the profile. Raises NotFoundError."""
     status = await uow.execute(
         "DELETE FROM transaction_claims WHERE community_id = $1 AND profile_id = $2 AND id = $3",
         uow.community_id,
@@ -145,7 +145,7 @@ async def withdraw(uow: UnitOfWork, profile_id: UUID, claim_id: int) -> None:
 
 
 async def reopen(uow: UnitOfWork, transaction_id: int) -> None:
-    """Has the claim that a transaction answered wait again, for the transaction goes."""
+    """Opens the claim of a transaction again, because the transaction is deleted."""
     await uow.execute(
         """
         UPDATE transaction_claims
@@ -159,9 +159,9 @@ async def reopen(uow: UnitOfWork, transaction_id: int) -> None:
 
 
 async def detach(uow: UnitOfWork, profile_id: UUID, transaction_id: int) -> None:
-    """Makes a profile's transaction nobody's again; the claim that attached it is gone. Raises NotFoundError."""
-    standing = await updates.fetch_for_update(uow, transaction_id)
-    if standing.profile_id != profile_id:
+    """Removes the owner of a transaction and deletes the claim that attached it. Raises NotFoundError."""
+    stored = await updates.fetch_for_update(uow, transaction_id)
+    if stored.profile_id != profile_id:
         raise NotFoundError(f"There is no transaction {transaction_id} of this profile.")
     await uow.execute(
         "DELETE FROM transaction_claims WHERE community_id = $1 AND transaction_id = $2",

@@ -1,4 +1,4 @@
-"""Writes that arrive together are committed together, each caller answered for its own rows."""
+"""Group commit: concurrent writes are committed in one transaction, and each caller gets the outcomes of its own rows."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -21,16 +21,16 @@ from regulars.storage.database import Database
 EncodedResponse = tuple[int, bytes]
 Representations = Mapping[int, dict[str, Any]]
 BuildResponse = Callable[[UnitOfWork, list[WriteOutcome], Representations], Awaitable[EncodedResponse | None]]
-"""From what came of a caller's rows, and the transactions as they stand by id where it asked for them, to its
-answer; None where it has none, as all was refused.
+"""Builds the response to a caller from the outcomes of its rows and, if it asked for them, the stored transactions by
+id; None if all rows were rejected.
 """
 
 
 @dataclass(slots=True)
 class CommitResult:
-    """What one caller gets: what came of its rows, and its answer where it asked for one.
+    """The outcomes of a caller's rows, and its response if it asked for one.
 
-    `is_slow` says that a profile among its rows took long to refresh.
+    `is_slow` says that refreshing a profile of its rows took long.
     """
 
     outcomes: list[WriteOutcome]
@@ -40,7 +40,7 @@ class CommitResult:
 
 @dataclass(slots=True)
 class PendingWrite:
-    """The rows of one caller."""
+    """The rows of one caller that wait for their commit."""
 
     writes: list[TransactionWrite]
     build_response: BuildResponse | None
@@ -51,50 +51,50 @@ class PendingWrite:
 
 
 WRITERS_PER_COMMUNITY = 2
-"""How many commits of a community one process has under way: while the database works on one, Python makes another."""
+"""Concurrent commits of a community in one process: while the database executes one, Python prepares another."""
 
 MAX_IDEMPOTENCY_KEYS = 1_000
-"""The most requests with an Idempotency-Key in one commit: it locks every key, and all communities share the memory
-that PostgreSQL has for locks.
-"""
+"""Most idempotency keys in one commit, which locks each of them in PostgreSQL's shared memory for locks."""
 
 MAX_SLOW_PROFILES = 1_000
-"""How many profiles a process remembers as slow to refresh."""
+"""Most profiles that a process remembers as slow to refresh."""
 
 Shard = tuple[int, int]
-"""A community, and which of its lanes."""
+"""A community and the number of one of its writers."""
 
 
 def shard_of(row: TransactionRow, shards: int = WRITERS_PER_COMMUNITY) -> int:
-    """The lane of a profile's rows: always the same, so that no commit waits for a profile of the other's."""
+    """The shard of a row. Rows of one profile share a shard, so that commits don't wait for each other's profiles."""
     return hash(row.profile or row.external_id) % shards
 
 
 class GroupCommitter:
-    """The writers of this process, one for each lane of a community: while a batch commits, the next one gathers."""
+    """Commits the transactions of one process, with one writer per shard: rows that arrive during a commit are the next
+    batch.
+    """
 
     def __init__(self, database: Database, batch_rows: int, shards: int = WRITERS_PER_COMMUNITY) -> None:
         self._database = database
         self._batch_rows = batch_rows
-        self._lanes = shards
-        self._waiting: dict[Shard, list[PendingWrite]] = {}
-        self._tasks: dict[Shard, asyncio.Task[None]] = {}
+        self._shards = shards
+        self._pending: dict[Shard, list[PendingWrite]] = {}
+        self._writers: dict[Shard, asyncio.Task[None]] = {}
         self.on_commit: Callable[[Sequence[CommitResult]], None] = lambda results: None
-        """Is told of each batch once it is committed."""
+        """Called with the results of each batch after its commit."""
         self._communities: dict[int, Community] = {}
-        self._slow: set[tuple[int, tuple[str, str] | None]] = set()
+        self._slow_profiles: set[tuple[int, tuple[str, str] | None]] = set()
 
     async def community(self, community_id: int) -> Community:
-        """The community that rows are checked by, as it was a moment ago: `put` tells when it is no more.
+        """The community, by which rows are validated, from a cache: `write` raises StaleCommunityError if it is outdated.
 
         Raises NotFoundError.
         """
-        known = self._communities.get(community_id)
-        if known is None:
+        community = self._communities.get(community_id)
+        if community is None:
             async with self._database.unscoped_connection() as connection:
-                known = await communities.get_by_id(connection, community_id)
-            self._communities[community_id] = known
-        return known
+                community = await communities.get_by_id(connection, community_id)
+            self._communities[community_id] = community
+        return community
 
     async def write(
         self,
@@ -107,111 +107,108 @@ class GroupCommitter:
         returns_transactions: bool = False,
         shard: int | None = None,
     ) -> CommitResult:
-        """Commits a caller's rows, with others' in one batch; gives what came of them once they are durable.
+        """Commits a caller's rows, batched with those of others; returns their outcomes once they are durable.
 
-        What goes by another `lane` is committed at the same time; without one, a single row goes by that of its
-        profile, and many go where least waits.
-        `respond` makes its answer in the same transaction, from the transactions themselves where it `shows`
-        them. With `once` the answer to an earlier request with that key is given again.
-        Raises what kept the whole batch from being committed, such as a lost database, or StaleCommunityError where
-        rows have to be checked by the community as it is by now.
+        Writes of different shards are committed concurrently. By default, a single row goes to the shard of its profile,
+        and several rows go to the shard with the shortest queue. `build_response` is called within the transaction, with
+        the stored transactions if `returns_transactions`. With `idempotency_key`, a retry gets the first response.
+        Raises errors that concern the whole batch, such as a lost database, and StaleCommunityError if rows were
+        validated by outdated settings of the community.
         """
-        submission = PendingWrite(list(writes), build_response, idempotency_key, create_profiles, returns_transactions)
-        line = community_id, self._lane(community_id, writes) if shard is None else shard
-        self._waiting.setdefault(line, []).append(submission)
-        if line not in self._tasks:
-            self._tasks[line] = asyncio.create_task(self._serve(line))
-        return await submission.result
+        pending = PendingWrite(list(writes), build_response, idempotency_key, create_profiles, returns_transactions)
+        key = community_id, self._choose_shard(community_id, writes) if shard is None else shard
+        self._pending.setdefault(key, []).append(pending)
+        if key not in self._writers:
+            self._writers[key] = asyncio.create_task(self._run_writer(key))
+        return await pending.result
 
-    def _lane(self, community_id: int, puts: Sequence[TransactionWrite]) -> int:
-        if len(puts) == 1:
-            row = puts[0].row
-            # What takes long has a lane of its own, so that only its like waits for it.
-            return self._lanes if (community_id, row.profile) in self._slow else shard_of(row, self._lanes)
-        lines = [(community_id, lane) for lane in range(self._lanes)]
-        busy = [(line in self._tasks) + len(self._waiting.get(line, ())) for line in lines]
-        return busy.index(min(busy))
+    def _choose_shard(self, community_id: int, writes: Sequence[TransactionWrite]) -> int:
+        if len(writes) == 1:
+            row = writes[0].row
+            # Slow profiles have a shard of their own, so that other rows don't wait for them.
+            return self._shards if (community_id, row.profile) in self._slow_profiles else shard_of(row, self._shards)
+        keys = [(community_id, shard) for shard in range(self._shards)]
+        queue_lengths = [(key in self._writers) + len(self._pending.get(key, ())) for key in keys]
+        return queue_lengths.index(min(queue_lengths))
 
-    async def _serve(self, line: Shard) -> None:
-        waiting, (community_id, _) = self._waiting[line], line
-        while waiting:
-            batch = self._next_batch(waiting)
+    async def _run_writer(self, key: Shard) -> None:
+        queue, (community_id, _) = self._pending[key], key
+        while queue:
+            batch = self._next_batch(queue)
             try:
                 results = await commit_group(self._database, community_id, batch)
             except Exception as error:
                 self._communities.pop(community_id, None)
-                for submission in batch:
-                    _settle_future(submission, error)
+                for pending in batch:
+                    _resolve(pending, error)
                 continue
             self.on_commit(results)
-            for submission, result in zip(batch, results, strict=True):
-                if result.is_slow and len(submission.writes) == 1:
-                    self._remember_slow(community_id, submission.writes[0].row)
-                _settle_future(submission, result)
-        # Before anything else can run: whoever comes now starts another.
-        del self._tasks[line]
+            for pending, result in zip(batch, results, strict=True):
+                if result.is_slow and len(pending.writes) == 1:
+                    self._remember_slow(community_id, pending.writes[0].row)
+                _resolve(pending, result)
+        # Without an await since the queue was found empty, so that the next write starts a new writer.
+        del self._writers[key]
 
     def _remember_slow(self, community_id: int, row: TransactionRow) -> None:
-        if len(self._slow) >= MAX_SLOW_PROFILES:
-            self._slow.clear()
-        self._slow.add((community_id, row.profile))
+        if len(self._slow_profiles) >= MAX_SLOW_PROFILES:
+            self._slow_profiles.clear()
+        self._slow_profiles.add((community_id, row.profile))
 
-    def _next_batch(self, waiting: list[PendingWrite]) -> list[PendingWrite]:
+    def _next_batch(self, queue: list[PendingWrite]) -> list[PendingWrite]:
         batch: list[PendingWrite] = []
         rows = keys = 0
-        while (
-            waiting and (not batch or rows + len(waiting[0].writes) <= self._batch_rows) and keys < MAX_IDEMPOTENCY_KEYS
-        ):
-            # Rows that may make profiles are put with others of their kind.
-            if batch and waiting[0].create_profiles != batch[0].create_profiles:
+        while queue and (not batch or rows + len(queue[0].writes) <= self._batch_rows) and keys < MAX_IDEMPOTENCY_KEYS:
+            # All rows of a batch create missing profiles, or none does.
+            if batch and queue[0].create_profiles != batch[0].create_profiles:
                 break
-            submission = waiting.pop(0)
-            batch.append(submission)
-            rows += len(submission.writes)
-            keys += submission.idempotency_key is not None
+            pending = queue.pop(0)
+            batch.append(pending)
+            rows += len(pending.writes)
+            keys += pending.idempotency_key is not None
         return batch
 
     async def finish(self) -> None:
-        """Waits until all that was accepted is committed."""
-        while self._tasks:
-            await asyncio.wait(list(self._tasks.values()))
+        """Waits until all pending writes are committed."""
+        while self._writers:
+            await asyncio.wait(list(self._writers.values()))
 
 
-def _settle_future(submission: PendingWrite, result: CommitResult | Exception) -> None:
-    if submission.result.done():
-        # The caller went away; what it sent is committed all the same.
+def _resolve(pending: PendingWrite, result: CommitResult | Exception) -> None:
+    if pending.result.done():
+        # The caller was cancelled; its rows are committed nevertheless.
         return
     if isinstance(result, Exception):
-        submission.result.set_exception(result)
+        pending.result.set_exception(result)
     else:
-        submission.result.set_result(result)
+        pending.result.set_result(result)
 
 
 async def commit_group(
     database: Database, community_id: int, batch: Sequence[PendingWrite], load_id: int | None = None
 ) -> list[CommitResult]:
-    """Commits a batch in one transaction. A row that the database refuses is found by halving the batch, so
-    that only its own caller hears of it. Profiles are refreshed, or marked for a `load` to compute at its end.
+    """Commits a batch in one transaction. A row that the database rejects is found by bisection, and only its caller is
+    notified. With `load_id`, profiles are marked dirty instead of refreshed.
     """
 
-    async def at_once(uow: UnitOfWork) -> list[CommitResult]:
-        return await _answered(uow, batch, database, halving=False)
+    async def whole_batch(uow: UnitOfWork) -> list[CommitResult]:
+        return await _write_batch(uow, batch, database, bisect=False)
 
-    async def by_halves(uow: UnitOfWork) -> list[CommitResult]:
-        return await _answered(uow, batch, database, halving=True)
+    async def bisected(uow: UnitOfWork) -> list[CommitResult]:
+        return await _write_batch(uow, batch, database, bisect=True)
 
     try:
-        return await commit(database, community_id, at_once, load_id)
+        return await commit(database, community_id, whole_batch, load_id)
     except Exception as error:
         if as_validation_error(error) is None:
             raise
-    return await commit(database, community_id, by_halves, load_id)
+    return await commit(database, community_id, bisected, load_id)
 
 
 async def dry_run_writes(
     database: Database, community_id: int, writes: Sequence[TransactionWrite], *, create_profiles: bool
 ) -> list[WriteOutcome]:
-    """What would come of rows. Nothing of it stays."""
+    """Returns the outcomes that writes would have, and rolls them back."""
 
     async def work(uow: UnitOfWork) -> list[WriteOutcome]:
         return await _write_valid(uow, writes, database, create_profiles=create_profiles)
@@ -219,97 +216,96 @@ async def dry_run_writes(
     return await dry_run(database, community_id, work)
 
 
-async def _answered(
-    uow: UnitOfWork, batch: Sequence[PendingWrite], database: Database, *, halving: bool
+async def _write_batch(
+    uow: UnitOfWork, batch: Sequence[PendingWrite], database: Database, *, bisect: bool
 ) -> list[CommitResult]:
     results: list[CommitResult | None] = [None] * len(batch)
-    keyed = [each.idempotency_key for each in batch if each.idempotency_key is not None]
-    earlier = await idempotency.find_responses(uow, keyed) if keyed else {}
-    repeats: dict[bytes, int] = {}
-    fresh: list[int] = []
-    for place, submission in enumerate(batch):
-        once = submission.idempotency_key
-        if once is None:
-            fresh.append(place)
-        elif once.key_hash in earlier:
-            results[place] = _repeated(earlier[once.key_hash], once)
-        elif once.key_hash in repeats:
-            if batch[repeats[once.key_hash]].idempotency_key != once:
-                results[place] = CommitResult([idempotency.key_conflict()])
+    keys = [each.idempotency_key for each in batch if each.idempotency_key is not None]
+    stored = await idempotency.find_responses(uow, keys) if keys else {}
+    first_index: dict[bytes, int] = {}
+    new: list[int] = []
+    for index, pending in enumerate(batch):
+        key = pending.idempotency_key
+        if key is None:
+            new.append(index)
+        elif key.key_hash in stored:
+            results[index] = _replay(stored[key.key_hash], key)
+        elif key.key_hash in first_index:
+            if batch[first_index[key.key_hash]].idempotency_key != key:
+                results[index] = CommitResult([idempotency.key_conflict()])
         else:
-            repeats[once.key_hash] = place
-            fresh.append(place)
-    puts = [each for place in fresh for each in batch[place].writes]
+            first_index[key.key_hash] = index
+            new.append(index)
+    writes = [each for index in new for each in batch[index].writes]
     create_profiles = bool(batch) and batch[0].create_profiles
-    take = _write_valid if halving else _write_all
-    outcomes = await take(uow, puts, database, create_profiles=create_profiles)
-    for place, found in zip(fresh, await _results(uow, [batch[place] for place in fresh], outcomes), strict=True):
-        results[place] = found
-    for place, submission in enumerate(batch):
-        if results[place] is None and submission.idempotency_key is not None:
-            # The same request twice in one batch: one write, one answer.
-            results[place] = results[repeats[submission.idempotency_key.key_hash]]
+    write_rows = _write_valid if bisect else _write_all
+    outcomes = await write_rows(uow, writes, database, create_profiles=create_profiles)
+    for index, result in zip(new, await _results(uow, [batch[index] for index in new], outcomes), strict=True):
+        results[index] = result
+    for index, pending in enumerate(batch):
+        if results[index] is None and pending.idempotency_key is not None:
+            # Two identical requests in one batch are written once and share a result.
+            results[index] = results[first_index[pending.idempotency_key.key_hash]]
     return [each for each in results if each is not None]
 
 
-def _repeated(earlier: StoredResponse, once: IdempotencyKey) -> CommitResult:
+def _replay(stored: StoredResponse, key: IdempotencyKey) -> CommitResult:
     try:
-        return CommitResult([], earlier.replay(once))
-    except ValidationError as refused:
-        return CommitResult([refused])
+        return CommitResult([], stored.replay(key))
+    except ValidationError as error:
+        return CommitResult([error])
 
 
 async def _results(uow: UnitOfWork, batch: Sequence[PendingWrite], outcomes: list[WriteOutcome]) -> list[CommitResult]:
     start = 0
     parts: list[list[WriteOutcome]] = []
-    for submission in batch:
-        parts.append(outcomes[start : start + len(submission.writes)])
-        start += len(submission.writes)
-    shown_ids = [
-        each.id
-        for submission, part in zip(batch, parts, strict=True)
-        if submission.returns_transactions
-        for each in part
-        if isinstance(each, StoredTransaction)
+    for pending in batch:
+        parts.append(outcomes[start : start + len(pending.writes)])
+        start += len(pending.writes)
+    returned_ids = [
+        outcome.id
+        for pending, part in zip(batch, parts, strict=True)
+        if pending.returns_transactions
+        for outcome in part
+        if isinstance(outcome, StoredTransaction)
     ]
-    shown = await TRANSACTIONS.fetch_many(uow, shown_ids) if shown_ids else {}
+    representations = await TRANSACTIONS.fetch_many(uow, returned_ids) if returned_ids else {}
     results = [
         CommitResult(
             part,
-            None if submission.build_response is None else await submission.build_response(uow, part, shown),
-            bool(uow.slow_profiles) and any(each.row.profile_id in uow.slow_profiles for each in submission.writes),
+            None if pending.build_response is None else await pending.build_response(uow, part, representations),
+            bool(uow.slow_profiles) and any(each.row.profile_id in uow.slow_profiles for each in pending.writes),
         )
-        for submission, part in zip(batch, parts, strict=True)
+        for pending, part in zip(batch, parts, strict=True)
     ]
-    kept = [
-        _stored(uow, submission, submission.idempotency_key, part, result.response)
-        for submission, part, result in zip(batch, parts, results, strict=True)
-        if submission.idempotency_key is not None and result.response is not None
+    responses = [
+        _response_to_store(uow, pending, pending.idempotency_key, part, result.response)
+        for pending, part, result in zip(batch, parts, results, strict=True)
+        if pending.idempotency_key is not None and result.response is not None
     ]
-    if kept:
-        await idempotency.store(uow, kept)
+    if responses:
+        await idempotency.store(uow, responses)
     return results
 
 
-def _stored(
+def _response_to_store(
     uow: UnitOfWork,
-    submission: PendingWrite,
-    once: IdempotencyKey,
+    pending: PendingWrite,
+    key: IdempotencyKey,
     outcomes: list[WriteOutcome],
-    answer: EncodedResponse,
+    response: EncodedResponse,
 ) -> ResponseToStore:
-    profile_ids = {each.row.profile_id for each in submission.writes if each.row.profile_id is not None}
-    ids = [each.id for each in outcomes if isinstance(each, StoredTransaction)]
-    transaction_id = ids[0] if submission.returns_transactions else None
-    return ResponseToStore(
-        once, *answer, profile_ids, transaction_id, uow.response_quotes_rows and not submission.returns_transactions
-    )
+    profile_ids = {each.row.profile_id for each in pending.writes if each.row.profile_id is not None}
+    ids = [outcome.id for outcome in outcomes if isinstance(outcome, StoredTransaction)]
+    transaction_id = ids[0] if pending.returns_transactions else None
+    quotes_rows = uow.response_quotes_rows and not pending.returns_transactions
+    return ResponseToStore(key, *response, profile_ids, transaction_id, quotes_rows)
 
 
 async def _write_all(
-    uow: UnitOfWork, puts: Sequence[TransactionWrite], database: Database, *, create_profiles: bool
+    uow: UnitOfWork, writes: Sequence[TransactionWrite], database: Database, *, create_profiles: bool
 ) -> list[WriteOutcome]:
-    outcomes = await write(uow, puts, create_profiles=create_profiles)
+    outcomes = await write(uow, writes, create_profiles=create_profiles)
     await refresh_derived(uow, database.clock)
     return outcomes
 

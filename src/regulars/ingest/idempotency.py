@@ -1,4 +1,4 @@
-"""Requests with an Idempotency-Key: the first response is stored with its facts and sent again."""
+"""Idempotency keys: the response to the first request with a key is stored with its facts, and replayed to retries."""
 
 import hashlib
 from collections.abc import Awaitable, Callable, Collection, Sequence
@@ -18,33 +18,32 @@ IMPORT_NAMESPACE = "import"
 
 @dataclass(frozen=True, slots=True)
 class IdempotencyKey:
-    """The digest of a key within its namespace, and that of the request that it came with."""
+    """The digests of a key within its namespace, and of the request that has it."""
 
     key_hash: bytes
     request_hash: bytes
 
 
 def hash_key(key: str, target: bytes, body: bytes, namespace: str) -> IdempotencyKey:
-    """The key of a request, unique within `namespace`. Raises Refused when it is too long or not printable.
+    """Hashes the key and the content of a request. Raises ValidationError if the key is too long or not printable.
 
-    Only a digest of the key is stored, because clients put names and e-mail addresses into keys.
+    Only digests are stored, because clients put names and e-mail addresses into keys.
     """
     if len(key) > MAX_KEY_LENGTH or not key.isprintable():
         raise field_error("Idempotency-Key", f"must be at most {MAX_KEY_LENGTH} printable characters")
     return IdempotencyKey(
-        # As SQL computes it for keys that were stored in plain text before: migration 0016.
         hashlib.sha256(f"{namespace}\n{key}".encode()).digest(),
         hashlib.blake2b(target + b"\n" + body, digest_size=16).digest(),
     )
 
 
-_EARLIER = """
+_FIND = """
 SELECT key_hash, request_hash, status, response_body
 FROM idempotency_keys
 WHERE community_id = $1 AND key_hash = ANY ($2) AND day >= $3 AND created_at > $4
 """
 
-_KEEP = """
+_STORE = """
 INSERT INTO idempotency_keys (
     community_id, day, created_at, key_hash, request_hash, status, response_body, profile_id, profile_ids,
     transaction_id
@@ -58,30 +57,30 @@ FROM unnest($4::bytea[], $5::bytea[], $6::smallint[], $7::bytea[], $8::uuid[], $
 
 @dataclass(frozen=True, slots=True)
 class StoredResponse:
-    """The response that was sent to the first request under a key; None once it was erased."""
+    """The response to the first request with a key; status and body are None after its erasure."""
 
     request_hash: bytes
     status: int | None
     body: bytes | None
 
     def replay(self, idempotency_key: IdempotencyKey) -> tuple[int, bytes]:
-        """The response, to the same request. Raises Refused for another one, Erased where it was erased."""
+        """Returns the response, to the same request. Raises ValidationError for another one, ResponseErasedError."""
         if self.request_hash != idempotency_key.request_hash:
             raise key_conflict()
         if self.status is None or self.body is None:
             raise ResponseErasedError(
-                "This request was processed before, and a profile that it concerned has been erased since, with the "
-                "response: do not send it again."
+                "This request was processed before. Its response was erased with a profile that it named: do not send it "
+                "again."
             )
         return self.status, self.body
 
 
 @dataclass(frozen=True, slots=True)
 class ResponseToStore:
-    """A response to store, and the profiles that it concerns: when one of them is erased, the response is blanked.
+    """A response to store, and the profiles that it names: when one of them is erased, the response is blanked.
 
-    `transaction_id` is the transaction that it shows, which a profile may claim later. A response that `quotes`
-    rejected rows is blanked as well when a profile that they name is erased.
+    `transaction_id` is the transaction in the response, which a profile may claim later. With `quotes_rows` the response
+    quotes rejected rows, and is blanked as well when a profile that they name is erased.
     """
 
     idempotency_key: IdempotencyKey
@@ -93,24 +92,24 @@ class ResponseToStore:
 
     @property
     def profile_id(self) -> UUID | None:
-        """The profile that it concerns, if there is exactly one and it quotes nothing."""
+        """The profile that the response names, if there is exactly one and no row is quoted."""
         return next(iter(self.profile_ids)) if len(self.profile_ids) == 1 and not self.quotes_rows else None
 
     @property
     def profile_ids_literal(self) -> str | None:
-        """The profiles that it concerns as an array, if there are several or it quotes rows."""
+        """The profiles that the response names as an array literal, if there are several or rows are quoted."""
         if len(self.profile_ids) > 1 or self.quotes_rows:
             return f"{{{','.join(sorted(map(str, self.profile_ids)))}}}"
         return None
 
 
-async def find_responses(uow: UnitOfWork, asked: list[IdempotencyKey]) -> dict[bytes, StoredResponse]:
-    """By key: the first answer of the last 24 hours; keys that are new are left out.
+async def find_responses(uow: UnitOfWork, requests: list[IdempotencyKey]) -> dict[bytes, StoredResponse]:
+    """Finds the responses of the last 24 hours by key hash; new keys are left out.
 
-    The keys stay locked until the transaction ends, so that two requests with one key never both write.
+    All keys stay locked until the transaction ends, so that only one of several requests with the same key writes.
     """
-    keys = sorted({each.key_hash for each in asked})
-    # In the order of the locks' own numbers, so that two batches never wait for each other.
+    keys = sorted({each.key_hash for each in requests})
+    # Locked in the order of the lock numbers, so that two batches can't deadlock.
     await uow.execute(
         """
         SELECT pg_advisory_xact_lock(number)
@@ -124,24 +123,24 @@ async def find_responses(uow: UnitOfWork, asked: list[IdempotencyKey]) -> dict[b
         keys,
     )
     since = uow.now - RETENTION
-    rows = await uow.fetch(_EARLIER, uow.community_id, keys, since.date(), since)
+    rows = await uow.fetch(_FIND, uow.community_id, keys, since.date(), since)
     return {row["key_hash"]: StoredResponse(row["request_hash"], row["status"], row["response_body"]) for row in rows}
 
 
-async def store(uow: UnitOfWork, answers: Sequence[ResponseToStore]) -> None:
-    """Stores the responses to new keys, in the transaction of their facts."""
+async def store(uow: UnitOfWork, responses: Sequence[ResponseToStore]) -> None:
+    """Stores the responses to new keys in the transaction of their facts."""
     await uow.execute(
-        _KEEP,
+        _STORE,
         uow.community_id,
         uow.now.date(),
         uow.now,
-        [each.idempotency_key.key_hash for each in answers],
-        [each.idempotency_key.request_hash for each in answers],
-        [each.status for each in answers],
-        [each.body for each in answers],
-        [each.profile_id for each in answers],
-        [each.profile_ids_literal for each in answers],
-        [each.transaction_id for each in answers],
+        [each.idempotency_key.key_hash for each in responses],
+        [each.idempotency_key.request_hash for each in responses],
+        [each.status for each in responses],
+        [each.body for each in responses],
+        [each.profile_id for each in responses],
+        [each.profile_ids_literal for each in responses],
+        [each.transaction_id for each in responses],
     )
 
 
@@ -151,25 +150,24 @@ async def run_once(
     handle: Callable[[], Awaitable[tuple[int, bytes]]],
     profile_ids: Collection[UUID] = (),
 ) -> tuple[int, bytes]:
-    """The answer to a request with a key: the earlier one, or `first`, which is then stored.
+    """Replays the response to an earlier request with the key, or calls `handle` and stores its response.
 
-    It concerns `profile_ids` and every profile that the writing touched. Raises Refused where the key came with
-    another request before, Erased where the earlier answer was erased with a profile.
+    The response names `profile_ids` and all profiles that the unit of work has affected. Raises ValidationError if the
+    key was used for another request, ResponseErasedError if the response was erased with a profile.
     """
-    earlier = await find_responses(uow, [idempotency_key])
-    if idempotency_key.key_hash in earlier:
-        return earlier[idempotency_key.key_hash].replay(idempotency_key)
-    status, content = await handle()
-    concerned = uow.affected()
-    transaction_id = next(iter(concerned.transactions)) if len(concerned.transactions) == 1 else None
-    profiles = concerned.profiles | set(profile_ids)
+    stored = await find_responses(uow, [idempotency_key])
+    if idempotency_key.key_hash in stored:
+        return stored[idempotency_key.key_hash].replay(idempotency_key)
+    status, body = await handle()
+    affected = uow.affected()
+    transaction_id = next(iter(affected.transactions)) if len(affected.transactions) == 1 else None
+    profiles = affected.profiles | set(profile_ids)
     await store(
-        uow,
-        [ResponseToStore(idempotency_key, status, content, profiles, transaction_id, uow.response_quotes_rows)],
+        uow, [ResponseToStore(idempotency_key, status, body, profiles, transaction_id, uow.response_quotes_rows)]
     )
-    return status, content
+    return status, body
 
 
 def key_conflict() -> ValidationError:
-    """The refusal of a key that came with another request before."""
+    """The error for a key that was used for another request."""
     return field_error("Idempotency-Key", "was used for another request in the last 24 hours: choose a new one")

@@ -1,4 +1,4 @@
-"""The reasons for refused rows as the API words them, for rows that our checks or the database refuse."""
+"""Turns errors of the database that are caused by a row into validation errors."""
 
 import asyncpg
 import structlog
@@ -11,7 +11,7 @@ _log = structlog.get_logger("regulars.rows")
 _REASONS: tuple[tuple[type[asyncpg.PostgresError], str], ...] = (
     (
         asyncpg.NumericValueOutOfRangeError,
-        "Its sums make a value of the profile larger than can be kept: send smaller amounts",
+        "The row makes a value of its profile too large: send smaller amounts",
     ),
     (asyncpg.DatetimeFieldOverflowError, "The row holds a date or time that the database can't store"),
     (asyncpg.CharacterNotInRepertoireError, "The row holds a character that the database can't store"),
@@ -21,16 +21,16 @@ _REASONS: tuple[tuple[type[asyncpg.PostgresError], str], ...] = (
         "The row has the same key as another row: send it again to update that row",
     ),
     (asyncpg.ForeignKeyViolationError, "The row refers to something that does not exist"),
-    (asyncpg.IntegrityConstraintViolationError, "The row breaks a rule of the data model"),
+    (asyncpg.IntegrityConstraintViolationError, "The row violates a constraint of the data model"),
 )
 
 _OTHER = "The row holds a value that the database can't store"
 
 
 def as_validation_error(error: Exception) -> ValidationError | None:
-    """The refusal of the rows of a statement; None for an error that concerns no row and must be raised.
+    """The validation error for an error that is caused by a row; None for all others, which must be raised.
 
-    It contains no text of the database, which could quote other rows and names of tables.
+    Its message contains no text of the database, which could quote other rows and names of tables.
     """
     if isinstance(error, ValidationError):
         return error
@@ -40,6 +40,6 @@ def as_validation_error(error: Exception) -> ValidationError | None:
 
 
 def log_database_error(error: Exception) -> None:
-    """Logs why the database refused a row, without the row."""
+    """Logs why the database rejected a row, without the row."""
     if isinstance(error, asyncpg.PostgresError):
-        _log.warning("row.refused", sqlstate=error.sqlstate, table=error.table_name, constraint=error.constraint_name)
+        _log.warning("row.rejected", sqlstate=error.sqlstate, table=error.table_name, constraint=error.constraint_name)

@@ -1,4 +1,4 @@
-"""Changes of one transaction that stands: its fields, its lines, its end."""
+"""Updates and deletes one stored transaction and its items."""
 
 import asyncpg
 
@@ -12,32 +12,32 @@ from regulars.model.transactions.updates import ItemUpdate, LockedTransaction, T
 from regulars.model.unit_of_work import UnitOfWork
 from regulars.storage.database import Scope
 
-_NOTHING = TransactionIn()
+_NO_CHANGES = TransactionIn()
 
 
-async def update(uow: UnitOfWork, transaction_id: int, given: TransactionIn) -> None:
-    """Changes what is given of a transaction. Raises Refused by path, NotFoundError."""
-    standing = await updates.fetch_for_update(uow, transaction_id)
-    lines = updates.match_items(standing, given)
-    await _keep(uow, standing, updates.apply(standing, given, lines, uow.community))
+async def update(uow: UnitOfWork, transaction_id: int, changes: TransactionIn) -> None:
+    """Updates the given fields of a transaction. Raises ValidationError by path, NotFoundError."""
+    stored = await updates.fetch_for_update(uow, transaction_id)
+    items = updates.match_items(stored, changes)
+    await _replace(uow, stored, updates.apply(stored, changes, items, uow.community))
 
 
-async def _keep(uow: UnitOfWork, standing: LockedTransaction, change: TransactionUpdate) -> None:
-    for refused in (await references.resolve(uow, [change.row])).values():
-        raise change.restore_paths(refused)
+async def _replace(uow: UnitOfWork, stored: LockedTransaction, change: TransactionUpdate) -> None:
+    for error in (await references.resolve(uow, [change.row])).values():
+        raise change.restore_paths(error)
     try:
-        await replace(uow, [(standing.id, change.row)])
+        await replace(uow, [(stored.id, change.row)])
     except asyncpg.UniqueViolationError:
         raise field_error("external_id", "is taken by another transaction: choose one that is free") from None
-    if standing.profile_id is not None:
-        uow.mark_dirty(standing.profile_id, "transaction.updated")
+    if stored.profile_id is not None:
+        uow.mark_dirty(stored.profile_id, "transaction.updated")
     elif change.row.profile_id is None and change.row.receipt_ref is not None:
-        await claims.attach_claimed(uow, [standing.id])
+        await claims.attach_claimed(uow, [stored.id])
 
 
 async def delete(uow: UnitOfWork, transaction_id: int) -> None:
-    """Takes away a transaction with its lines; a claim that it answered waits again. Raises NotFoundError."""
-    standing = await updates.fetch_for_update(uow, transaction_id, to_delete=True)
+    """Deletes a transaction with its items; a claim that it had answered is open again. Raises NotFoundError."""
+    stored = await updates.fetch_for_update(uow, transaction_id, to_delete=True)
     await claims.reopen(uow, transaction_id)
     for table, key in (("transaction_items", "transaction_id"), ("transactions", "id")):
         await uow.execute(
@@ -46,61 +46,61 @@ async def delete(uow: UnitOfWork, transaction_id: int) -> None:
             transaction_id,
         )
     uow.changed_transactions.add(transaction_id)
-    if standing.profile_id is not None:
-        uow.mark_dirty(standing.profile_id, "transaction.deleted")
+    if stored.profile_id is not None:
+        uow.mark_dirty(stored.profile_id, "transaction.deleted")
 
 
-# Lines -----------------------------------------------------------------------------------------------
+# Items -----------------------------------------------------------------------------------------------
 
 
 async def add_item(uow: UnitOfWork, transaction_id: int, item: ItemIn) -> int:
-    """Appends a line; gives its id. Raises Refused by path, NotFoundError."""
-    standing = await updates.fetch_for_update(uow, transaction_id)
-    lines = [*updates.unchanged_items(standing), ItemUpdate(updates.new_item(item), None, "")]
-    await _keep_lines(uow, standing, lines)
-    added: int = await uow.fetchval(
+    """Appends an item and returns its id. Raises ValidationError by path, NotFoundError."""
+    stored = await updates.fetch_for_update(uow, transaction_id)
+    items = [*updates.unchanged_items(stored), ItemUpdate(updates.new_item(item), None, "")]
+    await _replace_items(uow, stored, items)
+    item_id: int = await uow.fetchval(
         """
         SELECT id FROM transaction_items
         WHERE community_id = $1 AND transaction_id = $2 AND NOT id = ANY ($3)
         """,
         uow.community_id,
         transaction_id,
-        [each.id for each in standing.items],
+        [each.id for each in stored.items],
     )
-    return added
+    return item_id
 
 
-async def update_item(uow: UnitOfWork, transaction_id: int, item_id: int, item: ItemIn) -> None:
-    """Changes what is given of a line. Raises Refused by path, NotFoundError."""
-    standing = await updates.fetch_for_update(uow, transaction_id)
-    _require(standing, item_id)
-    lines = [
-        ItemUpdate(updates.merge_item(line.item, item), line.before, "") if line.item.id == item_id else line
-        for line in updates.unchanged_items(standing)
+async def update_item(uow: UnitOfWork, transaction_id: int, item_id: int, changes: ItemIn) -> None:
+    """Updates the given fields of an item. Raises ValidationError by path, NotFoundError."""
+    stored = await updates.fetch_for_update(uow, transaction_id)
+    _require(stored, item_id)
+    items = [
+        ItemUpdate(updates.merge_item(each.item, changes), each.before, "") if each.item.id == item_id else each
+        for each in updates.unchanged_items(stored)
     ]
-    await _keep_lines(uow, standing, lines)
+    await _replace_items(uow, stored, items)
 
 
 async def delete_item(uow: UnitOfWork, transaction_id: int, item_id: int) -> None:
-    """Takes away a line; the total stays as it is. Raises NotFoundError."""
-    standing = await updates.fetch_for_update(uow, transaction_id)
-    _require(standing, item_id)
-    lines = [line for line in updates.unchanged_items(standing) if line.item.id != item_id]
-    await _keep_lines(uow, standing, lines)
+    """Deletes an item; the total is unchanged. Raises NotFoundError."""
+    stored = await updates.fetch_for_update(uow, transaction_id)
+    _require(stored, item_id)
+    items = [each for each in updates.unchanged_items(stored) if each.item.id != item_id]
+    await _replace_items(uow, stored, items)
 
 
-def _require(standing: LockedTransaction, item_id: int) -> None:
-    if all(each.id != item_id for each in standing.items):
-        raise NotFoundError(f"There is no item {item_id} in transaction {standing.id}.")
+def _require(stored: LockedTransaction, item_id: int) -> None:
+    if all(each.id != item_id for each in stored.items):
+        raise NotFoundError(f"There is no item {item_id} in transaction {stored.id}.")
 
 
-async def _keep_lines(uow: UnitOfWork, standing: LockedTransaction, lines: list[ItemUpdate]) -> None:
-    await _keep(uow, standing, updates.apply(standing, _NOTHING, lines, uow.community))
+async def _replace_items(uow: UnitOfWork, stored: LockedTransaction, items: list[ItemUpdate]) -> None:
+    await _replace(uow, stored, updates.apply(stored, _NO_CHANGES, items, uow.community))
 
 
-# One or another --------------------------------------------------------------------------------------
+# Lookup ----------------------------------------------------------------------------------------------
 
-_MATCHING = """
+_FIND = """
 SELECT id
 FROM transactions
 WHERE community_id = $1 AND (external_id = $2 OR id = $3)
@@ -109,13 +109,14 @@ LIMIT 1
 """
 
 
-async def find_existing(scope: Scope, given: TransactionIn) -> int | None:
-    """The id of the transaction with the external id that came in, else with its id; None where there is
-    neither. Raises Refused.
+async def find_existing(scope: Scope, transaction: TransactionIn) -> int | None:
+    """The id of the stored transaction with the same external id, else with the same id; None if there is none.
+
+    Raises ValidationError.
     """
     errors: dict[str, str] = {}
-    external_id = read_text(given.external_id, "external_id", errors)
+    external_id = read_text(transaction.external_id, "external_id", errors)
     if errors:
         raise ValidationError(errors)
-    found: int | None = await scope.fetchval(_MATCHING, scope.community_id, external_id, value_or_none(given.id))
+    found: int | None = await scope.fetchval(_FIND, scope.community_id, external_id, value_or_none(transaction.id))
     return found

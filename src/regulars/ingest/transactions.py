@@ -1,4 +1,4 @@
-"""Puts many transactions into their tables at once, and says which profiles they touch."""
+"""Writes batches of transactions with their items, and marks the profiles that they change."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,23 +15,23 @@ from regulars.model.unit_of_work import UnitOfWork
 from regulars.storage.array_literals import array_literal
 
 INSERT_STATEMENT = (files("regulars.ingest") / "transactions_insert.sql").read_text()
-"""New transactions: columns $2 to $22, the instant, and their items in $24 to $38."""
+"""Inserts transactions: their columns in $2 to $22, the current time, and their items in $24 to $38."""
 
 _REPLACE = (files("regulars.ingest") / "transactions_replace.sql").read_text()
 _encoder = msgspec.json.Encoder(decimal_format="number")
 
 
 class WriteMode(Enum):
-    """What an external id that is there already means."""
+    """What to do if a transaction with the external id exists."""
 
     CREATE = "create"
-    """A clash."""
+    """Reject the row."""
     UPSERT = "upsert"
-    """The same transaction again: replaced where it differs."""
+    """Replace the transaction if it differs."""
 
 
 class WriteStatus(Enum):
-    """What became of a row."""
+    """The outcome of a valid row."""
 
     ACCEPTED = "accepted"
     UNCHANGED = "unchanged"
@@ -39,7 +39,7 @@ class WriteStatus(Enum):
 
 @dataclass(frozen=True, slots=True)
 class StoredTransaction:
-    """A transaction that is kept now."""
+    """A transaction that is stored."""
 
     id: int
     status: WriteStatus
@@ -50,136 +50,134 @@ WriteOutcome = StoredTransaction | ValidationError
 
 @dataclass(slots=True)
 class TransactionWrite:
-    """One transaction to be put."""
+    """One transaction to write."""
 
     row: TransactionRow
     mode: WriteMode
 
 
 class StaleCommunityError(Exception):
-    """The community's currency was changed since rows were checked by it: they have to be checked anew."""
+    """The currency of the community was changed after rows were validated by it: they must be validated again."""
 
 
 async def write(
     uow: UnitOfWork, writes: Sequence[TransactionWrite], *, create_profiles: bool = False
 ) -> list[WriteOutcome]:
-    """Puts transactions, each with all its items; what came of each, in order.
+    """Writes transactions with all their items and returns their outcomes in order.
 
-    A transaction whose references can't be resolved is refused, and only that one. What the database
-    refuses is raised. Rows with one external id are put in order. Raises StaleCommunityError.
+    A transaction whose references can't be resolved is rejected. Errors of the database are raised. Rows with the same
+    external id are written one after the other. Raises StaleCommunityError.
     """
     if any(each.row.unit != uow.community.currency for each in writes):
         raise StaleCommunityError
     outcomes: dict[int, WriteOutcome] = {}
-    refusals = await references.resolve(uow, [each.row for each in writes], create_profiles=create_profiles)
-    outcomes.update(refusals)
-    waiting = [place for place in range(len(writes)) if place not in outcomes]
-    while waiting:
-        now, later = _distinct(writes, waiting)
-        made = await _put_distinct(uow, [writes[place] for place in now])
-        outcomes |= zip(now, made, strict=True)
-        waiting = later
-    return [outcomes[place] for place in range(len(writes))]
+    outcomes.update(await references.resolve(uow, [each.row for each in writes], create_profiles=create_profiles))
+    remaining = [index for index in range(len(writes)) if index not in outcomes]
+    while remaining:
+        distinct, repeated = _split_repeated(writes, remaining)
+        written = await _write_distinct(uow, [writes[index] for index in distinct])
+        outcomes |= zip(distinct, written, strict=True)
+        remaining = repeated
+    return [outcomes[index] for index in range(len(writes))]
 
 
-def _distinct(puts: Sequence[TransactionWrite], places: Sequence[int]) -> tuple[list[int], list[int]]:
-    """The first of each external id, and the rest."""
+def _split_repeated(writes: Sequence[TransactionWrite], indexes: Sequence[int]) -> tuple[list[int], list[int]]:
+    """The indexes of the first row of each external id, and of all other rows."""
     seen: set[str] = set()
-    now: list[int] = []
-    later: list[int] = []
-    for place in places:
-        external_id = puts[place].row.external_id
+    first: list[int] = []
+    repeated: list[int] = []
+    for index in indexes:
+        external_id = writes[index].row.external_id
         if external_id is not None and external_id in seen:
-            later.append(place)
+            repeated.append(index)
             continue
         if external_id is not None:
             seen.add(external_id)
-        now.append(place)
-    return now, later
+        first.append(index)
+    return first, repeated
 
 
-async def _put_distinct(uow: UnitOfWork, puts: Sequence[TransactionWrite]) -> list[WriteOutcome]:
-    rows = [each.row for each in puts]
-    found = await uow.fetch(INSERT_STATEMENT, uow.community_id, *_header(rows), uow.now, *_items(rows))
+async def _write_distinct(uow: UnitOfWork, writes: Sequence[TransactionWrite]) -> list[WriteOutcome]:
+    rows = [each.row for each in writes]
+    inserted = await uow.fetch(INSERT_STATEMENT, uow.community_id, *_header(rows), uow.now, *_items(rows))
     outcomes: dict[int, WriteOutcome] = {}
-    clashes: list[int] = []
+    conflicts: list[int] = []
     unowned: list[int] = []
-    for place, (row, made) in enumerate(zip(rows, found, strict=True)):
-        if made["id"] is None:
-            clashes.append(place)
+    for index, (row, new) in enumerate(zip(rows, inserted, strict=True)):
+        if new["id"] is None:
+            conflicts.append(index)
             continue
-        outcomes[place] = StoredTransaction(made["id"], WriteStatus.ACCEPTED)
-        uow.changed_transactions.add(made["id"])
+        outcomes[index] = StoredTransaction(new["id"], WriteStatus.ACCEPTED)
+        uow.changed_transactions.add(new["id"])
         if row.profile_id is not None:
             uow.mark_dirty(row.profile_id, "transaction.created")
         elif row.receipt_ref is not None:
-            unowned.append(made["id"])
+            unowned.append(new["id"])
     if unowned:
         await claims.attach_claimed(uow, unowned)
-    if clashes:
-        clashing = await _put_clashing(uow, [puts[place] for place in clashes])
-        outcomes |= zip(clashes, clashing, strict=True)
-    return [outcomes[place] for place in range(len(puts))]
+    if conflicts:
+        written = await _write_existing(uow, [writes[index] for index in conflicts])
+        outcomes |= zip(conflicts, written, strict=True)
+    return [outcomes[index] for index in range(len(writes))]
 
 
-async def _put_clashing(uow: UnitOfWork, puts: Sequence[TransactionWrite]) -> list[WriteOutcome]:
-    """What comes of transactions whose external ids were there when they were to be made."""
-    known = await _known(uow, [each.row.external_id for each in puts])
+async def _write_existing(uow: UnitOfWork, writes: Sequence[TransactionWrite]) -> list[WriteOutcome]:
+    """Writes transactions whose external ids were found to exist, and returns their outcomes."""
+    existing = await _lock_existing(uow, [each.row.external_id for each in writes])
     outcomes: dict[int, WriteOutcome] = {}
-    replacing: list[tuple[int, TransactionRow]] = []
+    replacements: list[tuple[int, TransactionRow]] = []
     unowned: list[int] = []
-    for place, each in enumerate(puts):
-        there = known.get(each.row.external_id)
-        if there is None:
-            # Deleted since: it is made after all, below.
+    for index, each in enumerate(writes):
+        stored = existing.get(each.row.external_id)
+        if stored is None:
+            # Deleted by another writer since the conflict: it is inserted below.
             continue
         if each.mode is WriteMode.CREATE:
-            outcomes[place] = field_error(
+            outcomes[index] = field_error(
                 "external_id",
-                f"is taken by transaction {there['id']}: change that one by PUT or update-create",
+                f"is taken by transaction {stored['id']}: change that one by PUT or update-create",
             )
             continue
-        same = there["fingerprint"] is not None and there["fingerprint"] == each.row.fingerprint
-        outcomes[place] = StoredTransaction(there["id"], WriteStatus.UNCHANGED if same else WriteStatus.ACCEPTED)
-        if not same:
-            row = _with_owner(each.row, there)
+        is_same = stored["fingerprint"] is not None and stored["fingerprint"] == each.row.fingerprint
+        outcomes[index] = StoredTransaction(stored["id"], WriteStatus.UNCHANGED if is_same else WriteStatus.ACCEPTED)
+        if not is_same:
+            row = _with_claimed_owner(each.row, stored)
             for item in row.items:
-                # New ones: a number that came in may be another line's.
+                # Ids of the input may belong to items of other transactions.
                 item.id = None
-            replacing.append((there["id"], row))
-            if there["profile_id"] is not None:
-                uow.mark_dirty(there["profile_id"], "transaction.updated")
+            replacements.append((stored["id"], row))
+            if stored["profile_id"] is not None:
+                uow.mark_dirty(stored["profile_id"], "transaction.updated")
             elif row.profile_id is None and row.receipt_ref is not None:
-                unowned.append(there["id"])
-    if replacing:
-        await replace(uow, replacing)
+                unowned.append(stored["id"])
+    if replacements:
+        await replace(uow, replacements)
     if unowned:
         await claims.attach_claimed(uow, unowned)
-    again = [place for place in range(len(puts)) if place not in outcomes]
-    if again:
-        made = await _put_distinct(uow, [puts[place] for place in again])
-        outcomes |= zip(again, made, strict=True)
-    return [outcomes[place] for place in range(len(puts))]
+    if missing := [index for index in range(len(writes)) if index not in outcomes]:
+        written = await _write_distinct(uow, [writes[index] for index in missing])
+        outcomes |= zip(missing, written, strict=True)
+    return [outcomes[index] for index in range(len(writes))]
 
 
-def _with_owner(row: TransactionRow, there: Any) -> TransactionRow:
-    """A row that names nobody leaves a claimed transaction to whoever has claimed it."""
-    if row.profile is None and there["is_claimed"]:
-        return msgspec.structs.replace(row, profile_id=there["profile_id"])
+def _with_claimed_owner(row: TransactionRow, stored: Any) -> TransactionRow:
+    """The row, which keeps the profile that has claimed the transaction if it names none itself."""
+    if row.profile is None and stored["is_claimed"]:
+        return msgspec.structs.replace(row, profile_id=stored["profile_id"])
     return row
 
 
-async def _known(uow: UnitOfWork, external_ids: Sequence[str | None]) -> dict[str | None, Any]:
+async def _lock_existing(uow: UnitOfWork, external_ids: Sequence[str | None]) -> dict[str | None, Any]:
     rows = await uow.fetch(
         """
-        SELECT known.id, known.external_id, known.fingerprint, known.profile_id,
+        SELECT existing.id, existing.external_id, existing.fingerprint, existing.profile_id,
                EXISTS (
                    SELECT FROM transaction_claims AS claim
-                   WHERE claim.community_id = $1 AND claim.transaction_id = known.id
+                   WHERE claim.community_id = $1 AND claim.transaction_id = existing.id
                ) AS is_claimed
-        FROM transactions AS known
-        WHERE known.community_id = $1 AND known.external_id = ANY ($2)
-        ORDER BY known.external_id
+        FROM transactions AS existing
+        WHERE existing.community_id = $1 AND existing.external_id = ANY ($2)
+        ORDER BY existing.external_id
         FOR NO KEY UPDATE
         """,
         uow.community_id,
@@ -188,17 +186,17 @@ async def _known(uow: UnitOfWork, external_ids: Sequence[str | None]) -> dict[st
     return {row["external_id"]: row for row in rows}
 
 
-async def replace(uow: UnitOfWork, changed: Sequence[tuple[int, TransactionRow]]) -> None:
-    """Replaces transactions by id, resolved and locked, each with all its items."""
-    rows = [row for _, row in changed]
-    uow.changed_transactions.update(transaction_id for transaction_id, _ in changed)
+async def replace(uow: UnitOfWork, replacements: Sequence[tuple[int, TransactionRow]]) -> None:
+    """Replaces locked transactions by id, each with all its items. Their references are resolved."""
+    rows = [row for _, row in replacements]
+    uow.changed_transactions.update(transaction_id for transaction_id, _ in replacements)
     await uow.execute(
         _REPLACE,
         uow.community_id,
         *_header(rows),
         uow.now,
         *_items(rows),
-        [transaction_id for transaction_id, _ in changed],
+        [transaction_id for transaction_id, _ in replacements],
         [item.id for row in rows for item in row.items],
     )
     for row in rows:
@@ -207,7 +205,7 @@ async def replace(uow: UnitOfWork, changed: Sequence[tuple[int, TransactionRow]]
 
 
 def _header(rows: Sequence[TransactionRow]) -> tuple[object, ...]:
-    """Columns $2 to $22."""
+    """Parameters $2 to $22."""
     sold = [row.sold_summary for row in rows]
     fingerprints = [row.fingerprint for row in rows]
     return (
@@ -236,10 +234,10 @@ def _header(rows: Sequence[TransactionRow]) -> tuple[object, ...]:
 
 
 def _items(rows: Sequence[TransactionRow]) -> tuple[str, ...]:
-    """Columns $24 to $38."""
+    """Parameters $24 to $38."""
     items = [item for row in rows for item in row.items]
     return (
-        array_literal([owner for owner, row in enumerate(rows, 1) for _ in row.items]),
+        array_literal([ordinal for ordinal, row in enumerate(rows, 1) for _ in row.items]),
         array_literal([item.external_id for item in items]),
         array_literal([item.name for item in items]),
         array_literal([item.sku for item in items]),
@@ -262,4 +260,4 @@ def _json(value: object) -> str | None:
 
 
 NO_ITEMS = _items([])
-"""Columns $24 to $38 of transactions without items."""
+"""Parameters $24 to $38 of transactions without items."""

@@ -1,6 +1,6 @@
--- Transactions that are there, each whole: its row, and its items by id. Items that keep an id keep it;
--- the others are new. The rows are locked by an earlier statement.
-WITH given AS MATERIALIZED (
+-- Replaces existing transactions, each with all its items. Items with a known id keep it, others are new, and items that
+-- are not in the input are deleted. An earlier statement has locked the transactions.
+WITH input AS MATERIALIZED (
     SELECT row.*
     FROM unnest(
         $2::text::text[], $3::text::uuid[], $4::text::timestamptz[], $5::text::text[], $6::text::numeric[],
@@ -13,41 +13,41 @@ WITH given AS MATERIALIZED (
         currency, currency_rate, location_id, systems, is_void,
         receipt_ref, details, fingerprint, amount, transacted_on,
         channels, discount, list_value, item_product_ids, item_brands,
-        items_overflow, id, place
+        items_overflow, id, ordinal
     )
 ),
-replaced AS (
-    UPDATE transactions AS kept
-    SET external_id = given.external_id,
-        profile_id = given.profile_id,
-        transacted_at = given.transacted_at,
-        timezone = given.timezone,
-        total = given.total,
-        currency = given.currency,
-        currency_rate = given.currency_rate,
-        location_id = given.location_id,
-        systems = string_to_array(given.systems, ','),
-        is_void = given.is_void,
-        receipt_ref = given.receipt_ref,
-        details = given.details,
-        fingerprint = given.fingerprint,
+updated AS (
+    UPDATE transactions AS stored
+    SET external_id = input.external_id,
+        profile_id = input.profile_id,
+        transacted_at = input.transacted_at,
+        timezone = input.timezone,
+        total = input.total,
+        currency = input.currency,
+        currency_rate = input.currency_rate,
+        location_id = input.location_id,
+        systems = string_to_array(input.systems, ','),
+        is_void = input.is_void,
+        receipt_ref = input.receipt_ref,
+        details = input.details,
+        fingerprint = input.fingerprint,
         updated_at = $23,
-        amount = given.amount,
-        direction = sign(given.total)::smallint,
-        transacted_on = given.transacted_on,
-        channels = given.channels,
-        discount = given.discount,
-        list_value = given.list_value,
-        item_product_ids = given.item_product_ids::bigint[],
-        item_brands = given.item_brands::text[],
-        items_overflow = given.items_overflow
-    FROM given
-    WHERE kept.community_id = $1 AND kept.id = given.id
+        amount = input.amount,
+        direction = sign(input.total)::smallint,
+        transacted_on = input.transacted_on,
+        channels = input.channels,
+        discount = input.discount,
+        list_value = input.list_value,
+        item_product_ids = input.item_product_ids::bigint[],
+        item_brands = input.item_brands::text[],
+        items_overflow = input.items_overflow
+    FROM input
+    WHERE stored.community_id = $1 AND stored.id = input.id
 ),
-line AS MATERIALIZED (
-    -- Numbered in the order in which they came.
+input_items AS MATERIALIZED (
+    -- Ids are assigned in the order of the input.
     SELECT coalesce(row.id, next_id()) AS id,
-           row.owner, row.external_id, row.name, row.sku, row.brand, row.product_id, row.product_variant_id,
+           row.transaction_ordinal, row.external_id, row.name, row.sku, row.brand, row.product_id, row.product_variant_id,
            row.quantity, row.price_sell, row.price_current, row.price_original, row.price_tax, row.discounts,
            row.is_void, row.details
     FROM unnest(
@@ -56,33 +56,33 @@ line AS MATERIALIZED (
         $34::text::numeric[], $35::text::numeric[], $36::text::jsonb[], $37::text::bool[], $38::text::jsonb[],
         $40::bigint[]
     ) AS row (
-        owner, external_id, name, sku, brand,
+        transaction_ordinal, external_id, name, sku, brand,
         product_id, product_variant_id, quantity, price_sell, price_current,
         price_original, price_tax, discounts, is_void, details, id
     )
 ),
-item AS MATERIALIZED (
-    SELECT given.id AS transaction_id, line.*
-    FROM line
-    JOIN given ON given.place = line.owner
+target_items AS MATERIALIZED (
+    SELECT input.id AS transaction_id, item.*
+    FROM input_items AS item
+    JOIN input ON input.ordinal = item.transaction_ordinal
 ),
-dropped AS (
-    DELETE FROM transaction_items AS kept
-    USING given
-    WHERE kept.community_id = $1
-      AND kept.transaction_id = given.id
+deleted_items AS (
+    DELETE FROM transaction_items AS stored
+    USING input
+    WHERE stored.community_id = $1
+      AND stored.transaction_id = input.id
       AND NOT EXISTS (
-          SELECT FROM item WHERE item.transaction_id = kept.transaction_id AND item.id = kept.id
+          SELECT FROM target_items AS item WHERE item.transaction_id = stored.transaction_id AND item.id = stored.id
       )
 )
-INSERT INTO transaction_items AS kept (
+INSERT INTO transaction_items AS stored (
     community_id, transaction_id, id, external_id, name, sku, brand, product_id, product_variant_id,
     quantity, price_sell, price_current, price_original, price_tax, discounts, is_void, details,
     created_at, updated_at
 )
 SELECT $1, transaction_id, id, external_id, name, sku, brand, product_id, product_variant_id,
        quantity, price_sell, price_current, price_original, price_tax, discounts, is_void, details, $23, $23
-FROM item
+FROM target_items
 ON CONFLICT (community_id, transaction_id, id) DO UPDATE
 SET external_id = excluded.external_id,
     name = excluded.name,
