@@ -2,6 +2,10 @@
 
 PYTHON ?= python3
 VENV := .venv
+# One process more than cores: some wait for servers and for Spark.
+WORKERS ?= $(shell $(PYTHON) -c 'import os; print(os.cpu_count() + 1)')
+# Packages of which every branch is tested.
+CORE := src/regulars/auth/*,src/regulars/aggregations/*,src/regulars/query/*,src/regulars/ingest/*,src/regulars/loading/*,src/regulars/reports/*,src/regulars/rollups/*,src/regulars/facts/*
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 DEVELOPMENT_INSTALLED := $(VENV)/.development-installed
@@ -32,7 +36,8 @@ demo: $(INSTALLED)
 	$(BIN)/regulars demo
 
 test: $(DEVELOPMENT_INSTALLED)
-	$(BIN)/python -m pytest --numprocesses auto --dist loadgroup --cov --cov-report=term
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup --cov --cov-report=term
+	$(BIN)/coverage report --fail-under=100 --include='$(CORE)'
 
 # The suite with its long tests, and more examples of what is drawn.
 test-long: $(DEVELOPMENT_INSTALLED)

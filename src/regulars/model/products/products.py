@@ -89,10 +89,6 @@ class InlineProduct(msgspec.Struct, frozen=True, kw_only=True):
     brand: validation.Text | BrandRef = UNSET
     brand_id: validation.Id = UNSET
 
-    def to_product(self) -> ProductIn:
-        """The product that it makes where there is none."""
-        return ProductIn(**{name: getattr(self, name) for name in self.__struct_fields__})
-
 
 class InlineVariant(VariantIn, frozen=True, kw_only=True):
     """A variant that comes with what is sold: found by sku, then external id, else made."""
