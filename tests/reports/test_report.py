@@ -20,9 +20,9 @@ def test_a_field_is_declared_once() -> None:
 
 
 def test_a_report_is_ordered_and_grouped_by_fields_that_it_has() -> None:
-    with pytest.raises(ValueError, match=r"no field is called \['nothing'\]"):
+    with pytest.raises(ValueError, match=r"unknown fields \['nothing'\]"):
         replace(SAMPLES, key=("nothing",))
-    with pytest.raises(ValueError, match=r"no field is called \['nothing'\]"):
+    with pytest.raises(ValueError, match=r"unknown fields \['nothing'\]"):
         replace(SAMPLES, groupings=(Grouping("by_nothing", ("nothing",), "By nothing."),))
 
 

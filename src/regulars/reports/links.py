@@ -1,7 +1,7 @@
-"""Visits of the links that sendings, offers and others lead to, and the different visitors among them.
+"""Reports of visits of links, and of their distinct visitors.
 
-A bucket of a link holds the numbers of its visitors, so those of any links and buckets are joined when they are asked
-for. A range is made of whole months, of the whole days beside them, and of visits themselves where neither serves.
+A bucket of a link contains the ids of its visitors, so the distinct visitors of any links and buckets are counted when
+they are queried. A range is composed of complete months, complete days at its ends, and single visits for the rest.
 """
 
 from datetime import timedelta
@@ -30,18 +30,18 @@ def _text(name: str, meaning: str) -> ReportField:
 _SOURCE_TYPE = ReportField(
     "source_type",
     FieldType.STRING,
-    "What led to the link.",
+    "The type of the source that contains the link.",
     filterable=True,
     values=tuple(map(EnumValue, SOURCE_TYPES)),
     groupable=True,
 )
 _SOURCE_ID = _text(
     "source_id",
-    "Of a sending its reporting_id, or its service_type where it has none; of an offer its external id.",
+    "For a sending its reporting_id, or its service_type if it has none; for an offer its external id.",
 )
-_HOST = _text("host", "Name of the host, in lower case and ASCII.")
-_PATH = _text("path", "Path, as it was given.")
-_UTM = {name: _text(name, f"The {name} of the link's query.") for name in UTM_PARAMETERS}
+_HOST = _text("host", "Host name, in lower case and ASCII.")
+_PATH = _text("path", "Path, unchanged.")
+_UTM = {name: _text(name, f"The parameter {name} of the link.") for name in UTM_PARAMETERS}
 
 
 def _measures(visits: str, unique_visits: str) -> tuple[ReportMeasure, ...]:
@@ -50,7 +50,7 @@ def _measures(visits: str, unique_visits: str) -> tuple[ReportMeasure, ...]:
         ReportMeasure(
             unique_visits,
             FieldType.INTEGER,
-            "Different visitors: profiles, and those who are none by what tells them apart.",
+            "Distinct visitors: members by profile, others by visitor key.",
             "coalesce(string_agg(r.visitors, ''), '')",
             distinct_partition="r.part",
             is_id_list=True,
@@ -58,28 +58,28 @@ def _measures(visits: str, unique_visits: str) -> tuple[ReportMeasure, ...]:
     )
 
 
-# What is joined in parts is cheaper than what is joined as one: a text that grows to megabytes is copied ever again.
-_OF_LINK = f"""l.source_type,
+# Concatenating in parts is cheaper: a value that grows to megabytes is copied with every step.
+_LINK_COLUMNS = f"""l.source_type,
     CASE l.source_type
         WHEN 'sending' THEN coalesce(CAST(s.reporting_id AS text) COLLATE "C", s.service_type)
         ELSE l.offer_external_id
     END AS source_id,
     l.host, l.path, {", ".join(f"l.{name}" for name in UTM_PARAMETERS)}, l.id & 3 AS part"""
 
-# Links of a sending that has not come yet are not reported.
-_KNOWN = """FROM links AS l
+# Links of a placeholder sending are not reported.
+_LINKS = """FROM links AS l
 LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id"""
-_IS_KNOWN = "l.community_id = $community AND (l.sending_id IS NULL OR NOT s.is_placeholder)"
+_IS_REPORTED = "l.community_id = $community AND (l.sending_id IS NULL OR NOT s.is_placeholder)"
 
 # Sendings' links ------------------------------------------------------------------------------------------------
 
-_IN_ALL = RowSource(
+_ALL_TIME = RowSource(
     Backend.POSTGRES,
     f"""
-SELECT {_OF_LINK}, k.visits, k.visitor_nos AS visitors
-{_KNOWN}
+SELECT {_LINK_COLUMNS}, k.visits, k.visitor_nos AS visitors
+{_LINKS}
 JOIN link_rollups AS k ON k.link_id = l.id
-WHERE {_IS_KNOWN} AND l.sending_id IS NOT NULL
+WHERE {_IS_REPORTED} AND l.sending_id IS NOT NULL
   AND k.community_id = $community AND k.granularity = '1mo'
 """,
 )
@@ -92,7 +92,7 @@ def _of_sendings(name: str, meaning: str, cost: int, fields: tuple[ReportField, 
         meaning,
         cost=cost,
         fields=(LOYALTY_CLUB_ID, *fields, COMMUNITY_ID),
-        source=_IN_ALL,
+        source=_ALL_TIME,
         default_group_by=(LOYALTY_CLUB_ID.name, *(each.name for each in fields)),
         measures=_measures("visits_count", "unique_visits_count"),
     )
@@ -100,12 +100,12 @@ def _of_sendings(name: str, meaning: str, cost: int, fields: tuple[ReportField, 
 
 SENDINGS_LINKS = _of_sendings(
     "sendings_links",
-    "The links of sendings, and how often they were visited.",
+    "Links of sendings and the number of their visits.",
     3,
     (_SOURCE_ID, _HOST, _PATH, *(_UTM[name] for name in sorted(UTM_PARAMETERS))),
 )
 SENDINGS_LINKS_STATS = _of_sendings(
-    "sendings_links_stats", "How often the links of sendings were visited.", 2, (_SOURCE_ID,)
+    "sendings_links_stats", "Number of visits of the links of sendings.", 2, (_SOURCE_ID,)
 )
 
 # All links ------------------------------------------------------------------------------------------------------
@@ -115,16 +115,16 @@ _FIELDS = (COMMUNITY_ID, LOYALTY_CLUB_ID, _SOURCE_TYPE, _SOURCE_ID, _HOST, _PATH
 LINKS_VISITS_HISTORY = Report(
     "links_visits_history",
     ReportFormat.TIMESERIES,
-    "Visits of links over time, and the different visitors of each bucket.",
+    "Visits of links over time, and the distinct visitors of each bucket.",
     cost=3,
     fields=_FIELDS,
     source=RowSource(
         Backend.POSTGRES,
         f"""
-SELECT k.bucket, {_OF_LINK}, k.visits, k.visitor_nos AS visitors
-{_KNOWN}
+SELECT k.bucket, {_LINK_COLUMNS}, k.visits, k.visitor_nos AS visitors
+{_LINKS}
 JOIN link_rollups AS k ON k.link_id = l.id
-WHERE {_IS_KNOWN}
+WHERE {_IS_REPORTED}
   AND k.community_id = $community AND k.granularity = $interval
   AND k.bucket >= (SELECT min(start) FROM unnest($starts) AS begins (start))
   AND k.bucket <= (SELECT max(start) FROM unnest($starts) AS begins (start))
@@ -136,30 +136,30 @@ WHERE {_IS_KNOWN}
     intervals=ALL_INTERVALS,
 )
 
-_DAYS_KEPT = f"CAST($now AS timestamptz) - interval '{(Interval.DAY.retention or timedelta.max).days} days'"
+_DAY_RETENTION_START = f"CAST($now AS timestamptz) - interval '{(Interval.DAY.retention or timedelta.max).days} days'"
 
 
-def _end(of: str, granularity: str, is_behind: bool) -> str:
-    return f"(SELECT {of} FROM pieces WHERE granularity = '{granularity}' AND is_behind = {is_behind})"
+def _end(of: str, granularity: str, is_after: bool) -> str:
+    return f"(SELECT {of} FROM pieces WHERE granularity = '{granularity}' AND is_after = {is_after})"
 
 
-def _piece(granularity: str, *, is_behind: bool) -> str:
-    """The rollups of one piece of the range, found link by link, for an index holds a link's in their order."""
+def _piece(granularity: str, *, is_after: bool) -> str:
+    """The rollups of one part of the range, read link by link, in the order of the index."""
     return f"""
-SELECT {_OF_LINK}, k.visits, k.visitor_nos AS visitors
-{_KNOWN}
+SELECT {_LINK_COLUMNS}, k.visits, k.visitor_nos AS visitors
+{_LINKS}
 CROSS JOIN LATERAL (
     SELECT visits, visitor_nos
     FROM link_rollups
     WHERE community_id = $community AND granularity = '{granularity}' AND link_id = l.id
-      AND bucket >= {_end("since", granularity, is_behind)}
-      AND bucket < {_end("until", granularity, is_behind)}
+      AND bucket >= {_end("since", granularity, is_after)}
+      AND bucket < {_end("until", granularity, is_after)}
     OFFSET 0
 ) AS k
-WHERE {_IS_KNOWN}"""
+WHERE {_IS_REPORTED}"""
 
 
-# Whole months; whole days before and behind them, or without a month, that are kept; what is left over between them.
+# Complete months; complete retained days before and after them, or without months; and visits for the gaps.
 _STATS = f"""
 WITH span AS MATERIALIZED (
     SELECT
@@ -175,7 +175,7 @@ middle AS MATERIALIZED (
     SELECT min(bucket) AS since, max(ends) AS until FROM months
 ),
 days AS MATERIALIZED (
-    SELECT d.bucket, d.ends, coalesce(d.bucket >= middle.until, FALSE) AS is_behind
+    SELECT d.bucket, d.ends, coalesce(d.bucket >= middle.until, FALSE) AS is_after
     FROM span
     CROSS JOIN middle
     CROSS JOIN LATERAL (
@@ -183,22 +183,22 @@ days AS MATERIALIZED (
         UNION
         SELECT * FROM complete_buckets('1d', greatest(span.since, span.until - interval '62 days'), span.until, $zone)
     ) AS d
-    WHERE d.bucket >= {_DAYS_KEPT} AND (d.ends <= middle.since OR d.bucket >= middle.until OR middle.since IS NULL)
+    WHERE d.bucket >= {_DAY_RETENTION_START} AND (d.ends <= middle.since OR d.bucket >= middle.until OR middle.since IS NULL)
 ),
 pieces AS MATERIALIZED (
-    SELECT '1mo' AS granularity, FALSE AS is_behind, since, until FROM middle WHERE since IS NOT NULL
+    SELECT '1mo' AS granularity, FALSE AS is_after, since, until FROM middle WHERE since IS NOT NULL
     UNION ALL
-    SELECT '1d', is_behind, min(bucket), max(ends) FROM days GROUP BY is_behind
+    SELECT '1d', is_after, min(bucket), max(ends) FROM days GROUP BY is_after
 ),
 gaps AS MATERIALIZED (
     SELECT since, until
     FROM (
         SELECT coalesce(lag(until) OVER (ORDER BY since), $from) AS since, since AS until
         FROM (SELECT since, until FROM pieces UNION ALL SELECT $to, $to) AS ends
-    ) AS between_them
+    ) AS boundaries
     WHERE since < until
 ),
-beside AS MATERIALIZED (
+remaining AS MATERIALIZED (
     SELECT v.link_id, count(*) AS visits, string_agg(int4send(v.visitor_no), '') AS visitors
     FROM gaps AS g
     CROSS JOIN LATERAL (
@@ -209,19 +209,19 @@ beside AS MATERIALIZED (
     ) AS v
     GROUP BY v.link_id
 )
-SELECT {_OF_LINK}, b.visits, b.visitors
-{_KNOWN}
-JOIN beside AS b ON b.link_id = l.id
-WHERE {_IS_KNOWN}
-UNION ALL{_piece("1mo", is_behind=False)}
-UNION ALL{_piece("1d", is_behind=False)}
-UNION ALL{_piece("1d", is_behind=True)}
+SELECT {_LINK_COLUMNS}, b.visits, b.visitors
+{_LINKS}
+JOIN remaining AS b ON b.link_id = l.id
+WHERE {_IS_REPORTED}
+UNION ALL{_piece("1mo", is_after=False)}
+UNION ALL{_piece("1d", is_after=False)}
+UNION ALL{_piece("1d", is_after=True)}
 """
 
 LINKS_VISITS_STATS = Report(
     "links_visits_stats",
     ReportFormat.STATISTICS,
-    "Visits of links in a range of time, and the different visitors among them.",
+    "Visits of links in a time range, and their distinct visitors.",
     cost=2,
     fields=_FIELDS,
     source=RowSource(Backend.POSTGRES, _STATS),

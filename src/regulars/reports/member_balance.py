@@ -1,4 +1,4 @@
-"""Who joins and who leaves."""
+"""The report of joins and leaves over time."""
 
 from collections.abc import Mapping
 
@@ -24,27 +24,36 @@ PLATFORMS = enum_values(member_dimensions.PLATFORMS)
 AGE_GROUPS = enum_values(member_dimensions.AGE_GROUPS)
 
 OPTIN_CHANNEL = ReportField(
-    "optin_channel", FieldType.STRING, "What the member joined through.", filterable=True, groupable=True
+    "optin_channel", FieldType.STRING, "The channel through which the member joined.", filterable=True, groupable=True
 )
 OPTIN_SUBCHANNEL = ReportField(
-    "optin_subchannel", FieldType.STRING, "Where in that channel.", filterable=True, groupable=True
+    "optin_subchannel",
+    FieldType.STRING,
+    "The subchannel through which the member joined.",
+    filterable=True,
+    groupable=True,
 )
 OPTIN_PLATFORM = ReportField(
     "optin_platform",
     FieldType.STRING,
-    "The platform that the first word of the channel names, else other.",
+    "The platform, which is the first word of the channel if that is a known platform, else other.",
     filterable=True,
     values=PLATFORMS,
     groupable=True,
 )
 GENDER = ReportField("gender", FieldType.STRING, "Gender.", filterable=True, groupable=True)
 AGE = ReportField(
-    "age", FieldType.STRING, "Age in completed years, by five.", filterable=True, values=AGE_GROUPS, groupable=True
+    "age",
+    FieldType.STRING,
+    "Age in completed years, in groups of five.",
+    filterable=True,
+    values=AGE_GROUPS,
+    groupable=True,
 )
 CONSENTS = ReportField(
     "consents",
     FieldType.FLAGS,
-    "What the member agreed to and what not, by name.",
+    "Consents by name: granted or denied.",
     filterable=True,
     groupable=True,
     group_labels=("consent", "status"),
@@ -57,8 +66,8 @@ DIMENSION_COLUMNS: Mapping[str, tuple[str, ...]] = {each.name: (each.name,) for 
 }
 
 
-def _joins(grain: str, fields: tuple[str, ...]) -> RowSource:
-    """What is kept of a grain, folded and unfolded; what was taken back is not there."""
+def _flows(grain: str, fields: tuple[str, ...]) -> RowSource:
+    """Joins and leaves by some dimensions: rollups and uncompacted deltas, netted."""
     columns = "".join(f", {column}" for field in fields for column in DIMENSION_COLUMNS[field])
     return RowSource(
         Backend.POSTGRES,
@@ -75,7 +84,7 @@ FROM (
     WHERE community_id = $community
         AND bucket >= ($starts::timestamptz[])[1] AND bucket < ($ends::timestamptz[])[cardinality($ends::timestamptz[])]
         AND {UNCOMPACTED}
-) AS moves
+) AS flows
 GROUP BY bucket, type{columns}
 HAVING sum(n) <> 0
 """,
@@ -85,23 +94,23 @@ HAVING sum(n) <> 0
 MEMBER_BALANCE = Report(
     "member_balance",
     ReportFormat.TIMESERIES,
-    "How many members joined and how many left, as they were at that moment.",
+    "Number of members who joined and who left, by their attributes at that moment.",
     cost=3,
     fields=(
         COMMUNITY_ID,
         ReportField(
             "type",
             FieldType.STRING,
-            "Whether the member left or joined; both are counted upwards.",
+            "Whether members left or joined; both are positive numbers.",
             filterable=True,
             values=(EnumValue("out", "Left."), EnumValue("in", "Joined.")),
         ),
         *DIMENSIONS,
     ),
-    source=_joins("all", tuple(DIMENSION_COLUMNS)),
+    source=_flows("all", tuple(DIMENSION_COLUMNS)),
     pre_aggregations=(
-        PreAggregation(("type",), _joins("", ())),
-        *(PreAggregation(("type", each.name), _joins(each.name, (each.name,))) for each in DIMENSIONS),
+        PreAggregation(("type",), _flows("", ())),
+        *(PreAggregation(("type", each.name), _flows(each.name, (each.name,))) for each in DIMENSIONS),
     ),
     default_group_by=("type",),
     groupings=(
@@ -110,12 +119,12 @@ MEMBER_BALANCE = Report(
         Grouping(
             "total",
             (),
-            "Who joined less who left.",
+            "Joins minus leaves.",
             measures=(
                 ReportMeasure(
                     "members_count",
                     FieldType.INTEGER,
-                    "Members who joined less those who left",
+                    "Joins minus leaves",
                     "CAST(sum(CASE r.type WHEN 'in' THEN r.n ELSE -r.n END) AS bigint)",
                 ),
             ),

@@ -1,4 +1,4 @@
-"""How many members stand in each group of a community, now and over time."""
+"""Reports of the number of members in each group of a community, now and over time."""
 
 from regulars.core.field_type import FieldType
 from regulars.reports.report import (
@@ -19,12 +19,12 @@ GROUPING_TYPES = (
     "optin_channel", "optin_subchannel", "optin_platform", "birth_year_group", "consent_true", "consent_false",
     "marketing_true", "marketing_false", "subunit_id", "group_id", "favorite_store", "country", "gender",
 )  # fmt: skip
-"""What members are grouped by."""
+"""The dimensions that members are counted by."""
 
 UNCOMPACTED = """transaction_id >= coalesce(
                 (SELECT watermark FROM fold_marks WHERE community_id = $community), '0'
             )"""
-"""What no fold has taken away yet."""
+"""The condition on deltas that are not compacted yet."""
 
 COMMUNITY_TIMEZONE = "(SELECT timezone FROM communities WHERE id = $community)"
 
@@ -39,8 +39,8 @@ _VALUE = ReportField("grouping_value", FieldType.STRING, "Indicates aggregation 
 
 # Now ----------------------------------------------------------------------------------------------------
 
-# A count that is hidden is unknown to filters, too. Of one commit only what is left of its differences counts, and a
-# commit that leaves none changed no count.
+# A suppressed count is null, so filters cannot reveal it. Deltas of one commit are netted: a commit whose deltas cancel
+# out does not change updated_at.
 _NOW = f"""
 SELECT
     grouping_type, grouping_value,
@@ -97,31 +97,31 @@ MEMBERS_GROUPED_COUNT = Report(
 # Over time ----------------------------------------------------------------------------------------------
 
 
-_TERMS = " ".join(
+_RETENTIONS = " ".join(
     f"WHEN '{each.code}' THEN interval '{each.retention.days} days'"
     for each in ALL_INTERVALS
     if each.retention is not None
 )
-_KEPT = f"coalesce($now::timestamptz - CASE $interval {_TERMS} END, '-infinity')"
-"""From when on buckets are kept."""
+_RETENTION_START = f"coalesce($now::timestamptz - CASE $interval {_RETENTIONS} END, '-infinity')"
+"""The start of the retention of buckets."""
 
-_PLACE = f"array_position(ARRAY[{', '.join(map(repr, GROUPING_TYPES))}], grouping_type)"
+_POSITION = f"array_position(ARRAY[{', '.join(map(repr, GROUPING_TYPES))}], grouping_type)"
 
 
 def _over_time(columns: str, which: str) -> str:
-    """The number at the end of each bucket: the one that is true now, less all that came later.
+    """The count at the end of each bucket: the current count minus all later deltas.
 
-    A group begins with the first bucket in which its number changes; of what is longer ago than buckets are kept its
-    months tell, which are kept forever. Groups come in their order, each computed when its turn comes, so that whoever
-    takes the first ones does not wait for the others.
+    A series starts with the first bucket in which its count changes; for changes before the retention of the interval
+    that is derived from months, which are retained forever. Groups are computed lazily and in order, so that a LIMIT
+    does not compute the others.
     """
     return f"""
 SELECT {columns} ($starts::timestamptz[])[i] AS bucket, CAST(members_count AS bigint) AS members_count
 FROM (
     SELECT
-        grouping_type, grouping_value, {_PLACE} AS place, sum(n) AS n, min(month) AS month,
-        array_agg(bucket) FILTER (WHERE bucket IS NOT NULL) AS unfolded_buckets,
-        array_agg(n) FILTER (WHERE bucket IS NOT NULL) AS unfolded_moves
+        grouping_type, grouping_value, {_POSITION} AS place, sum(n) AS n, min(month) AS month,
+        array_agg(bucket) FILTER (WHERE bucket IS NOT NULL) AS pending_buckets,
+        array_agg(n) FILTER (WHERE bucket IS NOT NULL) AS pending_deltas
     FROM (
         SELECT
             grouping_type, grouping_value, members_count AS n, CAST(NULL AS timestamptz) AS month,
@@ -144,10 +144,10 @@ FROM (
             FROM group_deltas
             WHERE community_id = $community AND {which}
                 AND {UNCOMPACTED}
-        ) AS moves
+        ) AS deltas
         GROUP BY grouping_type, grouping_value, bucket
         HAVING sum(n) <> 0
-    ) AS known
+    ) AS counts
     GROUP BY grouping_type, grouping_value
     ORDER BY place, grouping_value
 ) AS own
@@ -166,12 +166,12 @@ CROSS JOIN LATERAL (
                         AND grouping_type = own.grouping_type AND grouping_value = own.grouping_value
                     UNION ALL
                     SELECT bucket_start(bucket, $interval, {COMMUNITY_TIMEZONE}), n
-                    FROM unnest(own.unfolded_buckets, own.unfolded_moves) AS unfolded (bucket, n)
-                ) AS moves
-                WHERE bucket >= {_KEPT}
+                    FROM unnest(own.pending_buckets, own.pending_deltas) AS pending (bucket, n)
+                ) AS deltas
+                WHERE bucket >= {_RETENTION_START}
                 GROUP BY bucket
                 HAVING sum(n) <> 0
-            ) AS moved
+            ) AS changes_of_count
         ) END AS began
     FROM generate_subscripts($starts::timestamptz[], 1) AS i
     LEFT JOIN (
@@ -184,9 +184,9 @@ CROSS JOIN LATERAL (
                 AND bucket >= ($ends::timestamptz[])[1]
             UNION ALL
             SELECT bucket, n
-            FROM unnest(own.unfolded_buckets, own.unfolded_moves) AS unfolded (bucket, n)
+            FROM unnest(own.pending_buckets, own.pending_deltas) AS pending (bucket, n)
             WHERE bucket >= ($ends::timestamptz[])[1]
-        ) AS moves
+        ) AS deltas
         GROUP BY 1
     ) AS later USING (i)
 ) AS levels
@@ -197,7 +197,7 @@ WHERE ($starts::timestamptz[])[i] <= $now AND (began < ($ends::timestamptz[])[i]
 MEMBERS_COUNT_HISTORY = Report(
     "members_count_history",
     ReportFormat.TIMESERIES,
-    "How many members stood in each group at the end of each bucket; `total` is the number of members.",
+    "Number of members in each group at the end of each bucket; `total` is the number of members.",
     cost=3,
     fields=(COMMUNITY_ID, _TYPE, _VALUE),
     source=RowSource(Backend.POSTGRES, _over_time("grouping_type, grouping_value, place,", "grouping_type <> 'all'")),

@@ -1,4 +1,4 @@
-"""What members are filtered, grouped and listed by. Nothing in it tells who somebody is."""
+"""The fields of members in reports: filters, groupings and columns, none of which identifies a person."""
 
 from dataclasses import replace
 
@@ -38,7 +38,7 @@ AGGREGATION_CODES = {
         for day in ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
     ),
 }
-"""The codes of aggregations that have only so many, in their order; dimension_join has no end."""
+"""The codes of aggregations with a fixed set of codes, in order; dimension_join has no fixed set."""
 
 # Both dates are numbers such as 20261124, so a difference of 10000 is a year.
 _AGE_GROUP = f"""CASE WHEN r.birth_date IS NOT NULL
@@ -60,7 +60,7 @@ def _list(name: str, singular: str, meaning: str) -> ReportField:
     return ReportField(name, FieldType.INTEGER_LIST, meaning, filterable=True, groupable=True, group_labels=(singular,))
 
 
-def _reached(by: str, meaning: str) -> ReportField:
+def _reachable(by: str, meaning: str) -> ReportField:
     sql = f"has_element(r.marketing, '{by}')"
     return ReportField(f"marketing_via_{by}", FieldType.BOOLEAN, meaning, sql=sql, filterable=True, groupable=True)
 
@@ -69,15 +69,15 @@ MEMBER_FIELDS = (
     MEMBER_ID,
     COMMUNITY_ID,
     replace(LOYALTY_CLUB_ID, visible=False),
-    _text("optin_channel", "What the member joined through."),
-    _text("optin_subchannel", "What the member joined through, more closely."),
+    _text("optin_channel", "The channel through which the member joined."),
+    _text("optin_subchannel", "The subchannel through which the member joined."),
     _text("optin_platform", "The platform of the opt-in channel.", *PLATFORMS),
     _text("gender", "Gender."),
     replace(_text("age", "Age in completed years, on the community's date.", *AGE_GROUPS), sql=_AGE_GROUP),
     ReportField(
         "birth_year_group",
         FieldType.INTEGER,
-        "Year of birth in steps of five: 2000 is born 2000 to 2004.",
+        "First year of a five-year group of birth years: 2000 means 2000 to 2004.",
         sql="whole(r.birth_date, 50000) * 5",
         filterable=True,
         groupable=True,
@@ -85,27 +85,30 @@ MEMBER_FIELDS = (
     _list("subunit_ids", "subunit", "Subunits."),
     _list("group_ids", "group", "Groups."),
     _list("favorite_stores", "favorite_store", "IDs of favorite stores."),
-    ReportField("properties", FieldType.OBJECT, "Properties, except those that are personal.", filterable=True),
+    ReportField("properties", FieldType.OBJECT, "Properties, except personal ones.", filterable=True),
     ReportField(
         "consents",
         FieldType.FLAGS,
-        "Consents by name; what was never asked is not there.",
+        "Consents by name; a consent that was never recorded is absent.",
         filterable=True,
         groupable=True,
         flag_columns=("r.consents_true", "r.consents_false"),
     ),
-    _reached("sms", "Whether the phone is verified and sms_marketing consented to."),
-    _reached("email", "Whether the e-mail is enabled or verified and email_marketing consented to."),
-    _reached("push", "Whether push is enabled."),
-    _reached("anything", "Whether any of these reaches the member."),
-    replace(_text("sms_status", "Status of text messages.", *STATUSES), groupable=False),
+    _reachable("sms", "Whether the member can be reached by SMS: the phone is verified and sms_marketing is granted."),
+    _reachable(
+        "email",
+        "Whether the member can be reached by e-mail: it is enabled or verified and email_marketing is granted.",
+    ),
+    _reachable("push", "Whether the member can be reached by push messages: push is enabled."),
+    _reachable("anything", "Whether the member can be reached by any of these."),
+    replace(_text("sms_status", "Status of SMS.", *STATUSES), groupable=False),
     replace(_text("email_status", "Status of e-mail.", *STATUSES), groupable=False),
     replace(_text("push_status", "Status of push messages.", *STATUSES), groupable=False),
     _text("country", "Country, ISO 3166-1 alpha-2."),
-    ReportField("created_at", FieldType.TIMESTAMP, "When the profile was made.", filterable=True),
-    ReportField("updated_at", FieldType.TIMESTAMP, "When the profile was last changed.", filterable=True),
+    ReportField("created_at", FieldType.TIMESTAMP, "When the profile was created.", filterable=True),
+    ReportField("updated_at", FieldType.TIMESTAMP, "When the profile was last updated.", filterable=True),
 )
-"""What a member is."""
+"""The fields of a member."""
 
 _REPORTED_TYPES = {
     FieldType.ENUM: FieldType.STRING,
@@ -133,4 +136,4 @@ AGGREGATION_FIELDS = tuple(_value(each) for each in REGISTRY.stored)
 AGGREGATION_FILTERS = tuple(
     replace(each, name=f"aggregations.{each.name}", sql=f"r.{each.name}", visible=False) for each in AGGREGATION_FIELDS
 )
-"""The same beside what a member is: only asked for, for whoever lists members does not compute them all."""
+"""Aggregations as filters of member reports; they are not columns, so listing members does not compute all of them."""

@@ -1,4 +1,4 @@
-"""How many members there were, as seen in the last snapshot of each bucket."""
+"""The report of the number of members at the last snapshot of each bucket."""
 
 from regulars.core.field_type import FieldType
 from regulars.reports.member_balance import DIMENSION_COLUMNS, DIMENSIONS
@@ -21,8 +21,8 @@ _DIMENSIONS = (*DIMENSIONS, COUNTRY)
 _COLUMNS = {**DIMENSION_COLUMNS, "country": ("country",)}
 
 
-def _seen(fields: tuple[str, ...]) -> RowSource:
-    """The number in the last snapshot of each bucket: that of the last one of all, less what came after the bucket."""
+def _counts(fields: tuple[str, ...]) -> RowSource:
+    """The count at the last snapshot of each bucket: the count of the latest snapshot minus all later deltas."""
     columns = "".join(f"{column}, " for field in fields for column in _COLUMNS[field])
     return RowSource(
         Backend.POSTGRES,
@@ -44,7 +44,7 @@ FROM (
         FROM snapshot_rollups
         JOIN snapshot_counts USING (community_id, alike)
         WHERE community_id = $community AND granularity = $interval AND bucket >= ($ends::timestamptz[])[1]
-    ) AS moves
+    ) AS deltas
     GROUP BY {columns}i
 ) AS levels
 WHERE EXISTS (
@@ -59,13 +59,13 @@ WHERE EXISTS (
 MEMBERS_COUNT_SNAPSHOT = Report(
     "members_count_snapshot",
     ReportFormat.TIMESERIES,
-    "Number of members, from snapshots every 15 minutes: the last one of each bucket.",
+    "Number of members at the last snapshot of each bucket; snapshots are taken every 15 minutes.",
     cost=3,
     fields=(COMMUNITY_ID, *_DIMENSIONS),
-    source=_seen(tuple(_COLUMNS)),
+    source=_counts(tuple(_COLUMNS)),
     pre_aggregations=(
-        PreAggregation((), _seen(())),
-        *(PreAggregation((each.name,), _seen((each.name,))) for each in _DIMENSIONS),
+        PreAggregation((), _counts(())),
+        *(PreAggregation((each.name,), _counts((each.name,))) for each in _DIMENSIONS),
     ),
     groupings=(Grouping("total", (), "The number of members."),),
     measures=(ReportMeasure("members_count", FieldType.INTEGER, "Count of members", "sum(r.members_count)"),),

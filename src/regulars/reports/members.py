@@ -1,4 +1,4 @@
-"""What is known of single members, and how many there are."""
+"""Reports of members: a list, counts by any fields, and aggregations."""
 
 from dataclasses import replace
 
@@ -16,25 +16,29 @@ from regulars.reports.report import (
 )
 
 _SOURCE = RowSource(Backend.DUCKDB, "SELECT * FROM members")
-"""The copy holds the members of one community, and nobody else."""
+"""A replica contains the current members of one community only."""
 
-_COUNT = ReportMeasure("members_count", FieldType.INTEGER, "How many members.", sql="count(*)")
+_COUNT = ReportMeasure("members_count", FieldType.INTEGER, "Number of members.", sql="count(*)")
 
-_GROUPED = (
-    Grouping("by_subunit", ("subunit_ids",), "By subunit, once for each that a member has."),
-    Grouping("by_group", ("group_ids",), "By group, once for each that a member has."),
-    Grouping("by_favorite_store", ("favorite_stores",), "By favorite store, once for each that a member has."),
+_LIST_GROUPINGS = (
+    Grouping("by_subunit", ("subunit_ids",), "By subunit; a member counts once in each of its subunits."),
+    Grouping("by_group", ("group_ids",), "By group; a member counts once in each of its groups."),
+    Grouping(
+        "by_favorite_store",
+        ("favorite_stores",),
+        "By favorite store; a member counts once in each of its favorite stores.",
+    ),
 )
 
 MEMBERS = Report(
     name="members",
     format=ReportFormat.RECORDS,
-    description="The members, without what tells who they are.",
+    description="Members, without personal data.",
     cost=10,
     fields=(*MEMBER_FIELDS, *AGGREGATION_FILTERS),
     source=_SOURCE,
     key=("id",),
-    groupings=_GROUPED,
+    groupings=_LIST_GROUPINGS,
     measures=(_COUNT,),
     count_measure="members_count",
 )
@@ -42,11 +46,11 @@ MEMBERS = Report(
 MEMBERS_COUNT = Report(
     name="members_count",
     format=ReportFormat.RECORDS,
-    description="How many members there are, or in each group.",
+    description="Number of members, in total or in each group.",
     cost=3,
     fields=(*MEMBER_FIELDS, *AGGREGATION_FILTERS),
     source=_SOURCE,
-    groupings=_GROUPED,
+    groupings=_LIST_GROUPINGS,
     measures=(_COUNT,),
     count_measure="members_count",
 )
@@ -57,7 +61,7 @@ _VALUES = {each.name: each for each in AGGREGATION_FIELDS}
 MEMBER_AGGREGATIONS = Report(
     name="member_aggregations",
     format=ReportFormat.RECORDS,
-    description="Every aggregation of every member; or how many members share a code, and what they have spent.",
+    description="Every aggregation of every member; or, grouped, the number of members with a code and what they have spent.",
     cost=5,
     fields=(MEMBER_ID, COMMUNITY_ID, replace(LOYALTY_CLUB_ID, visible=False), *AGGREGATION_FIELDS),
     source=_SOURCE,
@@ -66,13 +70,13 @@ MEMBER_AGGREGATIONS = Report(
         Grouping(
             "by_recency_and_frequency",
             ("dimension_recency", "dimension_frequency"),
-            "The grid of how recently by how often.",
+            "By recency and frequency (RFM grid).",
         ),
     ),
     measures=(
         _COUNT,
         *(
-            ReportMeasure(f"{name}_sum", _VALUES[name].type, f"{name} of them all, added up.", sql=f"sum(r.{name})")
+            ReportMeasure(f"{name}_sum", _VALUES[name].type, f"Sum of {name}.", sql=f"sum(r.{name})")
             for name in _SUMMED
         ),
     ),

@@ -1,7 +1,7 @@
-"""What members are offered, and what they make of it.
+"""Reports of offers and their events.
 
-An offer is counted in each of the collections that it is in now. What happened in a store is counted there; what did
-not say where, in the store of the offer.
+An offer counts in each collection that it currently belongs to. An event counts in the store where it happened, or in
+the store of the offer if it has none.
 """
 
 from collections.abc import Sequence
@@ -37,7 +37,7 @@ _COLLECTION_IDS = ReportField(
 _STORE_ID = ReportField(
     "store_id",
     FieldType.INTEGER,
-    "ID of the store where it happened, else of the offer's.",
+    "ID of the store of the event, or of the offer if the event has none.",
     filterable=True,
     groupable=True,
 )
@@ -46,35 +46,35 @@ _CAMPAIGN_ID = ReportField("campaign_id", FieldType.INTEGER, "ID of the campaign
 # Offers ---------------------------------------------------------------------------------------------------------
 
 _COUNTERS = {
-    "grants_count": ("granted_count", "Times that it was granted."),
-    "uses_count": ("used_count", "Times that it was used."),
-    "seen_count": ("seen_count", "Times that it was seen."),
+    "grants_count": ("granted_count", "Grants."),
+    "uses_count": ("used_count", "Uses."),
+    "seen_count": ("seen_count", "Views."),
     "clicked_count": ("clicked_count", "Clicks."),
 }
 _COUNTS = tuple(ReportField(name, FieldType.INTEGER, meaning) for name, (_, meaning) in _COUNTERS.items())
-_OFFERS_COUNT = "Count of offers."
+_OFFERS_COUNT = "Number of offers."
 _SUMS = tuple(ReportMeasure(each.name, each.type, each.description, f"sum(r.{each.name})") for each in _COUNTS)
 
-_EXTERNAL_ID = ReportField("external_id", FieldType.STRING, "The id that it came with.", filterable=True)
-_CREATED_AT = ReportField("created_at", FieldType.TIMESTAMP, "When it was made.", filterable=True)
+_EXTERNAL_ID = ReportField("external_id", FieldType.STRING, "ID in the source system.", filterable=True)
+_CREATED_AT = ReportField("created_at", FieldType.TIMESTAMP, "When it was created.", filterable=True)
 
 OFFERS = Report(
     "offers",
     ReportFormat.RECORDS,
-    "What is offered to members, and what came of it in all.",
+    "Offers to members with the totals of their events.",
     cost=2,
     fields=(
         ReportField("id", FieldType.INTEGER, "ID of the offer.", filterable=True),
         LOYALTY_CLUB_ID,
         ReportField("name", FieldType.STRING, "Name.", filterable=True),
         _TYPE,
-        ReportField("status", FieldType.STRING, "Status, as it was last told.", filterable=True, groupable=True),
+        ReportField("status", FieldType.STRING, "Status, as last imported.", filterable=True, groupable=True),
         _COLLECTION_IDS,
-        replace(_STORE_ID, description="ID of the store that it is of."),
+        replace(_STORE_ID, description="ID of the store of the offer."),
         _CAMPAIGN_ID,
-        ReportField("usable_since", FieldType.TIMESTAMP, "When it may first be used.", filterable=True),
-        ReportField("usable_until", FieldType.TIMESTAMP, "Until when it may be used.", filterable=True),
-        ReportField("stock", FieldType.INTEGER, "How many there are, as it was last told.", filterable=True),
+        ReportField("usable_since", FieldType.TIMESTAMP, "Start of validity.", filterable=True),
+        ReportField("usable_until", FieldType.TIMESTAMP, "End of validity.", filterable=True),
+        ReportField("stock", FieldType.INTEGER, "Stock, as last imported.", filterable=True),
         *_COUNTS,
         replace(_EXTERNAL_ID, visible=False),
         replace(_CREATED_AT, visible=False),
@@ -85,7 +85,7 @@ OFFERS = Report(
         f"""
 SELECT
     id, name, type, status, collection_ids, location_id AS store_id, campaign_id, usable_since, usable_until, stock,
-    {", ".join(f"{kept} AS {name}" for name, (kept, _) in _COUNTERS.items())}, external_id, created_at
+    {", ".join(f"{column} AS {name}" for name, (column, _) in _COUNTERS.items())}, external_id, created_at
 FROM offers
 WHERE community_id = $community AND NOT is_placeholder
 """,
@@ -97,13 +97,15 @@ WHERE community_id = $community AND NOT is_placeholder
 OFFERS_COLLECTIONS = Report(
     "offers_collections",
     ReportFormat.RECORDS,
-    "Collections, and what came of the offers that are in them now.",
+    "Collections with the totals of the offers that they currently contain.",
     cost=2,
     fields=(
         ReportField("id", FieldType.INTEGER, "ID of the collection.", filterable=True),
         LOYALTY_CLUB_ID,
         _EXTERNAL_ID,
-        ReportField("name", FieldType.STRING, "Name; null where only offers named it.", filterable=True),
+        ReportField(
+            "name", FieldType.STRING, "Name; null for a collection that was only referenced by offers.", filterable=True
+        ),
         ReportField("offers_count", FieldType.INTEGER, _OFFERS_COUNT),
         *_COUNTS,
         _CREATED_AT,
@@ -119,9 +121,9 @@ FROM offer_collections AS c
 LEFT JOIN (
     SELECT
         collection_id, count(*) AS offers_count,
-        {", ".join(f"sum({kept}) AS {name}" for name, (kept, _) in _COUNTERS.items())}
+        {", ".join(f"sum({column}) AS {name}" for name, (column, _) in _COUNTERS.items())}
     FROM (
-        SELECT unnest(collection_ids) AS collection_id, {", ".join(kept for kept, _ in _COUNTERS.values())}
+        SELECT unnest(collection_ids) AS collection_id, {", ".join(column for column, _ in _COUNTERS.values())}
         FROM offers
         WHERE community_id = $community AND NOT is_placeholder
     ) AS listed
@@ -138,7 +140,7 @@ WHERE c.community_id = $community
 _LABELS = (_OFFER_ID, _COLLECTION_IDS, _STORE_ID, _CAMPAIGN_ID, _TYPE)
 
 
-# By the key of each offer that has anything in the range, for the buckets of a range lie far apart.
+# Rollups are read by the key of each offer that has events in the range, because buckets of a range are far apart.
 def _history(name: str, events: Sequence[str], meaning: str, counted: ReportMeasure) -> Report:
     return Report(
         name,
@@ -152,7 +154,7 @@ def _history(name: str, events: Sequence[str], meaning: str, counted: ReportMeas
             ReportField(
                 "event",
                 FieldType.STRING,
-                "What happened.",
+                "Type of event.",
                 filterable=True,
                 values=tuple(map(EnumValue, events)),
                 groupable=True,
@@ -192,19 +194,19 @@ WHERE o.community_id = $community AND NOT o.is_placeholder
 OFFERS_EVENTS_HISTORY = _history(
     "offers_events_history",
     ("seen", "clicked"),
-    "Offers that were seen and clicked, when it happened.",
-    ReportMeasure("events_count", FieldType.INTEGER, "Count of events", "sum(r.count)"),
+    "Views and clicks of offers over time.",
+    ReportMeasure("events_count", FieldType.INTEGER, "Number of events", "sum(r.count)"),
 )
 OFFERS_USAGES_HISTORY = _history(
     "offers_usages_history",
     ("granted", "used"),
-    "Offers that were granted and used, when it happened.",
-    ReportMeasure("usages_count", FieldType.INTEGER, "Count of grants and uses", "sum(r.count)"),
+    "Grants and uses of offers over time.",
+    ReportMeasure("usages_count", FieldType.INTEGER, "Number of grants and uses", "sum(r.count)"),
 )
 
 # In all ---------------------------------------------------------------------------------------------------------
 
-_DOES = {"seen": "saw", "clicked": "clicked", "granted": "were granted", "used": "used"}
+_VERBS = {"seen": "saw", "clicked": "clicked", "granted": "were granted", "used": "used"}
 
 
 def _stats(name: str, events: Sequence[str], meaning: str, rate: ReportMeasure) -> Report:
@@ -236,17 +238,17 @@ WHERE o.community_id = $community AND NOT o.is_placeholder AND o.first_event_at 
                 ReportMeasure(
                     each,
                     FieldType.INTEGER,
-                    f"Times that offers were {each}.",
+                    f"Number of times that offers were {each}.",
                     f"count(*) FILTER (WHERE r.event_type = {EVENT_TYPE_CODES[each]})",
                 )
                 for each in events
             ),
-            # A set of one member each, which are counted by the member.
+            # Bitmaps of one bit, partitioned by member.
             *(
                 ReportMeasure(
                     f"unique_{each}",
                     FieldType.INTEGER,
-                    f"Different members who {_DOES[each]} them.",
+                    f"Distinct members who {_VERBS[each]} them.",
                     f"bit_or(CASE WHEN r.event_type = {EVENT_TYPE_CODES[each]} AND r.profile_id IS NOT NULL THEN B'1' ELSE B'0' END)",
                     distinct_partition="r.profile_id",
                 )
@@ -254,7 +256,7 @@ WHERE o.community_id = $community AND NOT o.is_placeholder AND o.first_event_at 
             ),
             rate,
         ),
-        # A member of several groups is one of all.
+        # A member may be in several groups, so groups cannot be added up.
         is_additive=False,
     )
 
@@ -262,14 +264,14 @@ WHERE o.community_id = $community AND NOT o.is_placeholder AND o.first_event_at 
 OFFERS_EVENTS_STATS = _stats(
     "offers_events_stats",
     ("seen", "clicked"),
-    "How often offers were seen and clicked in all, and by how many members.",
-    ReportMeasure("click", FieldType.NUMBER, "Clicked, of what was seen.", quotient=("clicked", "seen")),
+    "Views and clicks of offers in a time range, and distinct members.",
+    ReportMeasure("click", FieldType.NUMBER, "Clicks divided by views.", quotient=("clicked", "seen")),
 )
 OFFERS_USAGES_STATS = _stats(
     "offers_usages_stats",
     ("granted", "used"),
-    "How often offers were granted and used in all, and by how many members.",
-    ReportMeasure("usage", FieldType.NUMBER, "Used, of what was granted.", quotient=("used", "granted")),
+    "Grants and uses of offers in a time range, and distinct members.",
+    ReportMeasure("usage", FieldType.NUMBER, "Uses divided by grants.", quotient=("used", "granted")),
 )
 
 REPORTS: tuple[Report, ...] = (

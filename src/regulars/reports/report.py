@@ -10,7 +10,7 @@ from regulars.rollups.intervals import Interval
 
 
 class ReportFormat(Enum):
-    """The shape of an answer, and its `result_type`."""
+    """The format of a result, and its `result_type`."""
 
     RECORDS = "records"
     TIMESERIES = "timeseries"
@@ -23,18 +23,18 @@ class Backend(Enum):
     __hash__ = object.__hash__
 
     POSTGRES = "PostgreSQL, in one snapshot"
-    DUCKDB = "the community's columnar copy of its members, caught up with that snapshot; or files, by DuckDB"
+    DUCKDB = "the columnar replica of a community's members, caught up with that snapshot; or files, by DuckDB"
     SPARK = "files, by Spark"
 
 
 @dataclass(frozen=True, slots=True)
 class RowSource:
-    """The rows that a report is made of: a SELECT over one community, its rows called `r` by all other SQL.
+    """The rows of a report: a SELECT over one community, which all other SQL refers to as `r`.
 
-    Its parameters are names: $community and $club (the community's two numbers), $now, $today (the community's date
-    as a number, 20261124), $min_cell_size (the smallest count that is shown, 0 shows all); in timeseries also $interval (such
-    as '1d'), $starts and $ends (the instants at which the buckets asked for begin and end, as arrays), and its rows
-    have a `bucket`, the start of theirs; in statistics $from and $to (from <= t < to).
+    Parameters are named: $community and $club (the two ids of the community), $zone (its time zone), $now, $today (its
+    local date as a number such as 20261124), $min_cell_size (the smallest count that is shown, 0 shows all). Timeseries
+    also have $interval (such as '1d') and the arrays $starts and $ends of the requested buckets, and their rows have a
+    `bucket`, the start of theirs. Statistics have $from and $to (from <= t < to).
     """
 
     backend: Backend
@@ -43,7 +43,7 @@ class RowSource:
 
 @dataclass(frozen=True, slots=True)
 class PreAggregation:
-    """Rows added up further than a report's own, for requests that ask for no other fields than these."""
+    """Rows aggregated by a subset of the report's fields, for queries that use no other fields."""
 
     fields: tuple[str, ...]
     source: RowSource
@@ -51,7 +51,7 @@ class PreAggregation:
 
 @dataclass(frozen=True, slots=True)
 class EnumValue:
-    """A value of an enum, in the order in which series are told apart."""
+    """A value of an enum; series are sorted in the declared order."""
 
     name: str
     description: str = ""
@@ -66,10 +66,10 @@ def enum_values(descriptions: Mapping[str, str]) -> tuple[EnumValue, ...]:
 class ReportField:
     """A field of a report's rows.
 
-    `sql` is an expression over `r` (its own column unless it says else). FLAGS have two lists instead, of the names
-    that are true and of those that are false, in `flags`. `values` make it an enum. `groups` says that rows can be
-    grouped by it; `labels` are the keys of such a group, for an array in the singular. One that is not `shown` only
-    filters and groups. `by_header` says that it is filtered by the X-Customer header alone.
+    `sql` is an expression over `r`, by default the column of the same name. FLAGS have `flag_columns` instead, two
+    lists of the names that are true and of those that are false. A field with `values` is an enum. `group_labels` are
+    the label keys of groups by the field, for an array in the singular. A field that is not `visible` can only be used
+    in filters and groupings. An `is_tenant_field` is filtered by the X-Customer header only.
     """
 
     name: str
@@ -85,17 +85,17 @@ class ReportField:
     flag_columns: tuple[str, str] | None = None
 
     def __hash__(self) -> int:
-        # Looked up with every comparison of a filter.
+        # Fields are part of cache keys that are computed for every comparison of a filter.
         return hash(self.name)
 
     @property
     def expression(self) -> str:
-        """The SQL of it."""
+        """The SQL expression of the field."""
         return self.sql or f"r.{self.name}"
 
     @property
     def label_names(self) -> tuple[str, ...]:
-        """What a group by it is labelled with."""
+        """The label keys of groups by the field."""
         return self.group_labels or (("consent", "status") if self.type is FieldType.FLAGS else (self.name,))
 
 
@@ -123,11 +123,11 @@ LOYALTY_CLUB_ID = ReportField(
 class ReportMeasure:
     """A number of a group of rows: an aggregate over `r`, or the quotient of two other measures.
 
-    Measures with SQL add up over communities, for no member is in two of them; quotients are taken of what was added
-    up, null where the divisor is 0, half-even to `decimals`, or to as many as the dividend has. `unique_by` says that
-    it is a number of different members: the SQL joins sets of bits, among rows that share this expression. Where it
-    `is_unique` the SQL joins numbers instead, four bytes each, that other rows may have as well: the different ones are
-    counted when all is joined.
+    Measures with SQL are added up over communities, because no member is in two of them. Quotients are computed from
+    the sums: null where the divisor is 0, rounded half-even to `decimals`, or to the decimals of the dividend. With
+    `distinct_partition`, an expression, the measure counts distinct members: the SQL combines bitmaps among rows that
+    share the expression. With `is_id_list` the SQL concatenates ids of four bytes each instead, which may be repeated and
+    are counted after merging.
     """
 
     name: str
@@ -142,9 +142,9 @@ class ReportMeasure:
 
 @dataclass(frozen=True, slots=True)
 class Grouping:
-    """A way to group a report's rows: the fields that label its groups.
+    """A way to group the rows of a report: the fields that label its groups.
 
-    `measures` are measured instead of the report's own, where it has any.
+    `measures` replace those of the report where there are any.
     """
 
     name: str
@@ -155,18 +155,17 @@ class Grouping:
 
 @dataclass(frozen=True, eq=False)
 class Report:
-    """One report, the same as itself alone: it is declared once, and compared with every request.
+    """The declaration of one report. Reports are compared by identity, because they are part of cache keys.
 
-    RECORDS: `key` are the fields that order its rows and tell them apart; one without a key is always a group, of the
-    whole community unless it is grouped otherwise. TIMESERIES and STATISTICS: `grouped_by` are the fields that label
-    groups where no aggregation is asked for. `metric` is the label that tells several measures apart, each a series of
-    its own; without it there is one measure, or, in records and statistics, each is a value by its name. `adds` says
-    that values of different groups may be added, so that there is an aggregation `total`. `at_end` says that values are
-    what holds at the end of a bucket, not what happens in it: of two that share a wall time the later counts. `grains`
-    are smaller sources of the same values, the smallest first. `counts` is the measure that counts members: where it is
-    small, an organization may have a group hidden. `in_order` are expressions over `r` that put the groups of
-    `grouped_by` in the order in which they go out, for a timeseries of one measure that is never null: no more of them
-    are made than go out.
+    `key` are the fields that order and identify the rows of RECORDS; records without a key are always grouped, by
+    default to one group for each community. `default_group_by` are the fields that label groups where a query of
+    TIMESERIES or STATISTICS has no aggregate_by. `metric` is the label that distinguishes several measures of a
+    timeseries, each of which is a series. `is_additive` says that values of groups may be added up, so that there is a
+    grouping `total`. `is_gauge` says that a value is the state at the end of a bucket, not a count of what happened
+    in it: of two buckets with the same local time the later one is used. `pre_aggregations` are smaller sources of the
+    same values, the smallest first. `count_measure` is the measure that counts members: groups where it is small may be
+    suppressed. `series_order` are expressions over `r` that sort the groups of `default_group_by` in the order of the
+    result, for a timeseries of one measure that is never null: it allows to compute only the series that are returned.
     """
 
     name: str
@@ -194,37 +193,37 @@ class Report:
         types = {each.name: each.type for each in self.fields} | {each.name: each.type for each in self.measures}
         if unsupported := sorted(name for name, type_ in types.items() if not type_.report_name):
             raise ValueError(f"{self.name}: reports do not support the types of {unsupported}")
-        wanted = {
+        used = {
             *self.key,
             *self.default_group_by,
             *(name for each in self.groupings for name in each.fields),
             *(name for each in self.pre_aggregations for name in each.fields),
         }
-        if unknown := wanted - set(names):
-            raise ValueError(f"{self.name}: no field is called {sorted(unknown)}")
+        if unknown := used - set(names):
+            raise ValueError(f"{self.name}: unknown fields {sorted(unknown)}")
 
     @property
     def permit(self) -> str:
-        """What a token needs to ask for it."""
+        """The permit that a token needs to query the report."""
         return "Reporting:Api:Report:" + "".join(part.capitalize() for part in self.name.split("_"))
 
     def measures_for(self, aggregation: Grouping | None) -> tuple[ReportMeasure, ...]:
-        """What its groups are measured by."""
+        """The measures of groups by a grouping, or by default."""
         return self.measures if aggregation is None else aggregation.measures or self.measures
 
     def source_for(self, fields: Collection[str]) -> RowSource:
-        """The smallest source that has all fields that a request filters and groups by."""
-        asked = {name for name in fields if not self.fields_by_name[name].is_tenant_field}
-        return next((each.source for each in self.pre_aggregations if asked <= set(each.fields)), self.source)
+        """The smallest source that has all fields used by a query."""
+        field_names = {name for name in fields if not self.fields_by_name[name].is_tenant_field}
+        return next((each.source for each in self.pre_aggregations if field_names <= set(each.fields)), self.source)
 
     @cached_property
     def fields_by_name(self) -> Mapping[str, ReportField]:
-        """Its fields by name."""
+        """The fields by name."""
         return {each.name: each for each in self.fields}
 
     @cached_property
     def groupings_by_name(self) -> Mapping[str, Grouping]:
-        """Every way to group it, by name: those declared, one for each field that groups, and `total`."""
+        """All groupings by name: the declared ones, one for each groupable field, and `total`."""
         found = {each.name: each for each in self.groupings}
         prefix = "by_" if self.format is ReportFormat.RECORDS else ""
         for each in self.fields:

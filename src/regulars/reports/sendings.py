@@ -1,4 +1,4 @@
-"""What is sent to members, and what comes of it."""
+"""Reports of sendings: totals, events over time, recipients, and rates."""
 
 from dataclasses import replace
 
@@ -24,13 +24,13 @@ from regulars.rollups.intervals import ALL_INTERVALS, HOURLY_AND_UP, Interval
 _CHANNEL = ReportField(
     "channel",
     FieldType.STRING,
-    "What it goes out through.",
+    "Channel.",
     filterable=True,
     values=tuple(map(EnumValue, CHANNELS)),
     groupable=True,
 )
 _REPORTING_ID = ReportField(
-    "reporting_id", FieldType.INTEGER, "The number that the sender reports by.", filterable=True, groupable=True
+    "reporting_id", FieldType.INTEGER, "ID of the sender for reporting.", filterable=True, groupable=True
 )
 _CAMPAIGN_ID = ReportField("campaign_id", FieldType.INTEGER, "ID of the campaign.", filterable=True, groupable=True)
 _SENDING_ID = ReportField("sending_id", FieldType.INTEGER, "ID of the sending.", filterable=True, groupable=True)
@@ -38,17 +38,17 @@ _SENDING_ID = ReportField("sending_id", FieldType.INTEGER, "ID of the sending.",
 # Sendings -------------------------------------------------------------------------------------------------------
 
 COUNTERS = {
-    "dispatches_count": "Messages to one recipient each.",
+    "dispatches_count": "Messages, each to one recipient.",
     "members_count": "Members among the recipients.",
-    "new_count": "Dispatches that were not transmitted yet.",
+    "new_count": "Dispatches that are not transmitted yet.",
     "delivered_count": "Deliveries.",
     "failed_count": "Failures.",
-    "opened_count": "Times that dispatches were opened.",
+    "opened_count": "Opens.",
     "unique_opened_count": "Dispatches that were opened.",
     "clicked_count": "Clicks.",
-    "unique_clicked_count": "Dispatches in which something was clicked.",
+    "unique_clicked_count": "Dispatches with a click.",
     "bounced_count": "Bounces.",
-    "unsubscribed_count": "Times that a recipient unsubscribed.",
+    "unsubscribed_count": "Unsubscriptions.",
     "complained_count": "Complaints.",
     "transmitted_count": "Transmissions.",
 }
@@ -60,15 +60,15 @@ _ATTRIBUTES = (
 
 
 def _range(interval: Interval) -> str:
-    """From the first bucket that has events, and is kept, to the last one; that is open as long as it runs."""
+    """The range of retained buckets that have events; its end is null while the last bucket is current."""
     granularity = interval.code
     first = "first_event_at"
-    is_kept = "last_event_at IS NOT NULL"
+    is_retained = "last_event_at IS NOT NULL"
     if interval.retention is not None:
-        kept_since = f"CAST($now AS timestamptz) - interval '{interval.retention.days} days'"
-        first = f"greatest(first_event_at, {kept_since})"
-        is_kept = f"last_event_at >= {kept_since}"
-    return f"""'{granularity}', CASE WHEN {is_kept} THEN json_build_object(
+        retention_start = f"CAST($now AS timestamptz) - interval '{interval.retention.days} days'"
+        first = f"greatest(first_event_at, {retention_start})"
+        is_retained = f"last_event_at >= {retention_start}"
+    return f"""'{granularity}', CASE WHEN {is_retained} THEN json_build_object(
                 'from', iso8601_utc(bucket_start({first}, '{granularity}', zone)),
                 'to', CASE
                     WHEN bucket_start($now, '{granularity}', zone) > bucket_start(last_event_at, '{granularity}', zone)
@@ -95,7 +95,7 @@ WHERE community_id = $community AND NOT is_placeholder
 SENDINGS = Report(
     "sendings",
     ReportFormat.RECORDS,
-    "What was sent, and what came of it in all.",
+    "Sendings with the totals of their events.",
     cost=2,
     fields=(
         ReportField("id", FieldType.INTEGER, "ID of the sending."),
@@ -105,27 +105,33 @@ SENDINGS = Report(
         ReportField(
             "service_type",
             FieldType.STRING,
-            "The service that sent it: campaigns, triggered, generic, rewards_notifications ...",
+            "The service that created it: campaigns, triggered, generic, rewards_notifications ...",
             filterable=True,
             groupable=True,
         ),
         _REPORTING_ID,
-        ReportField("source_id", FieldType.STRING, "ID of what made it be sent.", filterable=True, groupable=True),
         ReportField(
-            "source_app", FieldType.STRING, "The application that made it be sent.", filterable=True, groupable=True
+            "source_id", FieldType.STRING, "ID of the source that triggered it.", filterable=True, groupable=True
         ),
         ReportField(
-            "source_type", FieldType.STRING, "The type of what made it be sent.", filterable=True, groupable=True
+            "source_app", FieldType.STRING, "The application that triggered it.", filterable=True, groupable=True
+        ),
+        ReportField(
+            "source_type",
+            FieldType.STRING,
+            "The type of the source that triggered it.",
+            filterable=True,
+            groupable=True,
         ),
         ReportField("audience_id", FieldType.INTEGER, "ID of the audience.", filterable=True, groupable=True),
         _CAMPAIGN_ID,
         *(ReportField(name, FieldType.INTEGER, meaning) for name, meaning in COUNTERS.items()),
-        ReportField("created_at", FieldType.TIMESTAMP, "When it was made.", filterable=True),
+        ReportField("created_at", FieldType.TIMESTAMP, "When it was created.", filterable=True),
         ReportField(
             "timeseries_ranges",
             FieldType.OBJECT,
-            "By interval from which bucket to which it has events; `to` is null while the last one runs, all of it "
-            "where buckets of that width are kept no more.",
+            "For each interval the first and last bucket with events; `to` is null while the last bucket is current, and the "
+            "range is null where buckets are no longer retained.",
         ),
         replace(COMMUNITY_ID, visible=False),
     ),
@@ -141,7 +147,7 @@ SENDINGS = Report(
 _EVENT = ReportField(
     "event",
     FieldType.STRING,
-    "What happened.",
+    "Type of event.",
     filterable=True,
     values=tuple(map(EnumValue, EVENT_TYPES)),
     groupable=True,
@@ -150,7 +156,7 @@ _EVENT = ReportField(
 SENDINGS_EVENTS_HISTORY = Report(
     "sendings_events_history",
     ReportFormat.TIMESERIES,
-    "What happened to dispatches, when it happened.",
+    "Events of dispatches over time.",
     cost=3,
     fields=(COMMUNITY_ID, _SENDING_ID, _REPORTING_ID, _CAMPAIGN_ID, _CHANNEL, _EVENT),
     source=RowSource(
@@ -171,7 +177,7 @@ WHERE s.community_id = $community AND NOT s.is_placeholder
             for each in ("sending_id", "reporting_id", "campaign_id", "channel")
         ),
     ),
-    measures=(ReportMeasure("events_count", FieldType.INTEGER, "Count of events", "sum(r.count)"),),
+    measures=(ReportMeasure("events_count", FieldType.INTEGER, "Number of events", "sum(r.count)"),),
     is_additive=False,
     intervals=ALL_INTERVALS,
 )
@@ -179,7 +185,7 @@ WHERE s.community_id = $community AND NOT s.is_placeholder
 SENDINGS_RECIPIENTS_STATISTICS = Report(
     "sendings_recipients_statistics",
     ReportFormat.TIMESERIES,
-    "Recipients as they were when a sending was first transmitted to them: each once a sending, at that moment.",
+    "Recipients by their attributes at the time of the first transmission; each counts once for each sending, at that time.",
     cost=3,
     fields=(
         COMMUNITY_ID,
@@ -200,24 +206,24 @@ WHERE s.community_id = $community AND NOT s.is_placeholder
   AND {partitions.BUCKETS_IN_RANGE}
 """,
     ),
-    measures=(ReportMeasure("recipients_count", FieldType.INTEGER, "Count of recipients", "sum(r.count)"),),
+    measures=(ReportMeasure("recipients_count", FieldType.INTEGER, "Number of recipients", "sum(r.count)"),),
     intervals=HOURLY_AND_UP,
 )
 
 # In all ---------------------------------------------------------------------------------------------------------
 
 _TOTALS = {
-    "dispatches": "Dispatches to which anything happened.",
+    "dispatches": "Dispatches with any event.",
     **{
-        name: f"Events {name}."
+        name: f"Events of type {name}."
         for name in ("transmitted", "delivered", "failed", "opened", "clicked", "bounced", "unsubscribed", "complained")
     },
     "unique_opened": "Dispatches that were opened.",
-    "unique_clicked": "Dispatches in which something was clicked.",
+    "unique_clicked": "Dispatches with a click.",
 }
 
 _UNIQUE = {"dispatches": 0, "unique_opened": EVENT_TYPE_CODES["opened"], "unique_clicked": EVENT_TYPE_CODES["clicked"]}
-"""The event, 0 for any, that a dispatch counts once of."""
+"""The type of event, 0 for any, that counts once for each dispatch."""
 
 
 def _total(name: str) -> str:
@@ -226,7 +232,7 @@ def _total(name: str) -> str:
     return f"coalesce(sum(t.events) FILTER (WHERE t.event_type = {EVENT_TYPE_CODES[name]}), 0) AS {name}"
 
 
-_EACH_TOTAL = ",\n    ".join(map(_total, _TOTALS))
+_TOTAL_COLUMNS = ",\n    ".join(map(_total, _TOTALS))
 _CODES = ", ".join(map(str, [0, *EVENT_TYPE_CODES.values()]))
 
 _DISPATCH_LOOKUP_COST = 8
@@ -332,7 +338,7 @@ WHERE community_id = $community AND NOT is_placeholder AND first_event_at >= $fr
 UNION ALL
 SELECT
     c.id, c.reporting_id, c.campaign_id, c.channel,
-    {_EACH_TOTAL}
+    {_TOTAL_COLUMNS}
 FROM cut_sendings AS c
 JOIN totals AS t ON t.id = c.id
 GROUP BY c.id, c.reporting_id, c.campaign_id, c.channel
@@ -341,23 +347,30 @@ GROUP BY c.id, c.reporting_id, c.campaign_id, c.channel
 SENDINGS_STATS = Report(
     "sendings_stats",
     ReportFormat.STATISTICS,
-    "What happened to dispatches in all, and how often.",
+    "Totals and rates of events of dispatches in a time range.",
     cost=2,
     fields=(COMMUNITY_ID, _SENDING_ID, _REPORTING_ID, _CAMPAIGN_ID, _CHANNEL),
     source=RowSource(Backend.POSTGRES, _STATS),
     measures=(
         *(ReportMeasure(name, FieldType.INTEGER, meaning, f"sum(r.{name})") for name, meaning in _TOTALS.items()),
-        ReportMeasure("delivery", FieldType.NUMBER, "Delivered by dispatches.", quotient=("delivered", "dispatches")),
-        ReportMeasure("open", FieldType.NUMBER, "Unique opened by delivered.", quotient=("unique_opened", "delivered")),
+        ReportMeasure(
+            "delivery", FieldType.NUMBER, "Delivered divided by dispatches.", quotient=("delivered", "dispatches")
+        ),
+        ReportMeasure(
+            "open", FieldType.NUMBER, "Unique opened divided by delivered.", quotient=("unique_opened", "delivered")
+        ),
         ReportMeasure(
             "click_to_open",
             FieldType.NUMBER,
-            "Unique clicked by unique opened.",
+            "Unique clicked divided by unique opened.",
             quotient=("unique_clicked", "unique_opened"),
         ),
-        ReportMeasure("bounce", FieldType.NUMBER, "Bounced by dispatches.", quotient=("bounced", "dispatches")),
+        ReportMeasure("bounce", FieldType.NUMBER, "Bounced divided by dispatches.", quotient=("bounced", "dispatches")),
         ReportMeasure(
-            "unsubscribe", FieldType.NUMBER, "Unsubscribed by delivered.", quotient=("unsubscribed", "delivered")
+            "unsubscribe",
+            FieldType.NUMBER,
+            "Unsubscribed divided by delivered.",
+            quotient=("unsubscribed", "delivered"),
         ),
     ),
 )

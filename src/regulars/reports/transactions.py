@@ -1,8 +1,8 @@
-"""What is bought: by whom, where and of which brand, over time and in all.
+"""Reports of purchases: sales, net amount and distinct buyers by buyer, store and brand, over time and in total.
 
-What is asked of one field, or of none, is answered from days and months that are added up, with sets of those who
-bought in them. Purchases themselves are read where these do not serve: in five minutes and hours, at the ends of a
-range that lie within a day, where several fields are asked for, and of what no fold has added up yet.
+Queries that use at most one field are answered from rollups of days and months, with bitmaps of the buyers. Single
+purchases are read for intervals shorter than a day, for incomplete days at the ends of a range, for queries that use
+several fields, and where they are not compacted yet.
 """
 
 from regulars.core.field_type import FieldType
@@ -27,7 +27,7 @@ from regulars.rollups.intervals import ALL_INTERVALS
 def _dimension(name: str, meaning: str, codes: str = "") -> ReportField:
     values = tuple(map(EnumValue, codes.split()))
     return ReportField(
-        name, FieldType.STRING, f"{meaning} by this purchase.", filterable=True, values=values, groupable=True
+        name, FieldType.STRING, f"{meaning} at this purchase.", filterable=True, values=values, groupable=True
     )
 
 
@@ -35,23 +35,25 @@ LOCATION = ReportField("location", FieldType.INTEGER, "ID of the location.", fil
 CHANNEL = ReportField(
     "channel",
     FieldType.STRING,
-    "Where it was bought: CF at a point of sale, CO on the web, CM both.",
+    "Channel of the purchase: CF at a point of sale, CO on the web, CM both.",
     filterable=True,
     values=tuple(map(EnumValue, ("CM", "CF", "CO"))),
     groupable=True,
 )
-BRAND = ReportField("brand", FieldType.STRING, "Brand of the items, each of them apart.", groupable=True)
+BRAND = ReportField(
+    "brand", FieldType.STRING, "Brand; a purchase counts once in each brand of its items.", groupable=True
+)
 FIELDS = (
     LOCATION,
     CHANNEL,
-    _dimension("dimension_frequency", "How often the buyer had bought", "F0 F1 F2 FL FH"),
-    _dimension("dimension_recency", "How lately the buyer had bought", "R0 RC RS RA RI"),
-    _dimension("dimension_join", "For how long the buyer had been in"),
+    _dimension("dimension_frequency", "Frequency code of the buyer", "F0 F1 F2 FL FH"),
+    _dimension("dimension_recency", "Recency code of the buyer", "R0 RC RS RA RI"),
+    _dimension("dimension_join", "Code of the length of membership of the buyer"),
     GENDER,
     AGE,
 )
 
-# What answers are made from -----------------------------------------------------------------------------
+# Row sources -----------------------------------------------------------------------------
 
 _WATERMARK = """coalesce((
         SELECT watermark FROM purchase_marks WHERE community_id = $community AND timezone = $zone
@@ -61,21 +63,21 @@ _STARTS = "CAST($starts AS timestamptz[])"
 _FIRST = f"({_STARTS})[1]"
 _LAST = "(SELECT max(moment) FROM unnest(CAST($ends AS timestamptz[])) AS moment)"
 
-# Where clocks are put back over midnight days are not in the order of their instants; shorter buckets always are.
+# Where clocks are set back across midnight, days are not in the order of their instants; shorter buckets always are.
 _BUCKET = f"""CASE
     WHEN $interval IN ('5m', '1h') THEN ({_STARTS})[width_bucket({{at}}, {_STARTS})]
     ELSE bucket_start({{at}}, $interval, $zone)
 END"""
 
-_OF_SERIES = f"""
+_SERIES_COVER = f"""
     SELECT bucket_start(whole.bucket, $interval, $zone) AS label, granularity, whole.bucket, whole.ends
     FROM (SELECT CASE $interval WHEN '1mo' THEN '1mo' ELSE '1d' END AS granularity) AS granularities
     CROSS JOIN LATERAL complete_buckets(granularity, {_FIRST}, {_LAST}, $zone) AS whole
     WHERE $interval NOT IN ('5m', '1h')
 """
 
-# Whole months, and the whole days beside them. No further than there are purchases.
-_OF_RANGE = """
+# Complete months, and complete days at the ends, limited to the time in which there are purchases.
+_RANGE_COVER = """
     SELECT CAST(NULL AS timestamptz) AS label, found.*
     FROM (
         SELECT
@@ -100,7 +102,7 @@ _OF_RANGE = """
                 '1d', greatest(range.since, range.until - interval '33 days'), range.until, $zone
             )
             UNION
-            -- Between months there are no other days, and without a month there are less than 62.
+            -- Days between months are not needed; without a complete month there are less than 62 days.
             SELECT * FROM complete_buckets('1d', range.since, range.until, $zone)
             WHERE NOT EXISTS (SELECT FROM months)
         ) AS days
@@ -109,8 +111,8 @@ _OF_RANGE = """
 """
 
 
-def _log(label: str, since: str, until: str, fields: str) -> str:
-    """Purchases themselves, one row each."""
+def _single_purchases(label: str, since: str, until: str, fields: str) -> str:
+    """Single purchases, one row each."""
     return f"""
 SELECT {label} AS bucket{fields}, p.sales, part.amount, {member_bitmaps.CHUNK_SQL.format(member="p.member_id")} AS chunk,
        member_bit(p.member_id) AS members
@@ -120,15 +122,15 @@ WHERE p.community_id = $community AND p.counted AND p.at >= {since} AND p.at < {
 """
 
 
-def _brands(sql: str) -> str:
-    """The same, once for each brand, with what was paid for it."""
+def _by_brand(sql: str) -> str:
+    """Single purchases, one row for each brand, with the amount paid for it."""
     return sql.replace(
         "(SELECT p.amount) AS part (amount)", "unnest(p.brands, p.brand_amounts) AS part (brand, amount)"
     )
 
 
-def _added_up(cover: str, label: str, since: str, until: str, field: ReportField | None) -> RowSource:
-    """What is kept of a field's values, or of all, with what no fold has added up."""
+def _totals(cover: str, label: str, since: str, until: str, field: ReportField | None) -> RowSource:
+    """The totals by a field, or in total: rollups, corrected by uncompacted and superseded purchases."""
     grain = field.name if field is not None else ""
     part = "SELECT CAST(NULL AS text), CAST(p.amount AS numeric)"
     if field is not None:
@@ -138,9 +140,9 @@ def _added_up(cover: str, label: str, since: str, until: str, field: ReportField
     shown = ""
     if field is not None:
         shown = f", CAST(value AS {'bigint' if field.type is FieldType.INTEGER else 'text'}) AS {grain}"
-    kept = "p.at, p.sales, p.member_id, part.value, part.amount"
+    columns = "p.at, p.sales, p.member_id, part.value, part.amount"
     read = f"CROSS JOIN LATERAL ({part}) AS part (value, amount)"
-    asked = f"p.community_id = $community AND p.counted AND p.at >= {since} AND p.at < {until} AND p.at <= $now"
+    condition = f"p.community_id = $community AND p.counted AND p.at >= {since} AND p.at < {until} AND p.at <= $now"
     return RowSource(
         Backend.POSTGRES,
         f"""
@@ -148,66 +150,66 @@ WITH cover AS MATERIALIZED ({cover}),
 span AS MATERIALIZED (
     SELECT coalesce(min(bucket), 'infinity') AS since, coalesce(max(ends), 'infinity') AS until FROM cover
 ),
-late AS MATERIALIZED (
-    SELECT {kept}
+uncompacted AS MATERIALIZED (
+    SELECT {columns}
     FROM (
         SELECT * FROM purchases WHERE community_id = $community AND since >= {_WATERMARK}
         UNION ALL
         SELECT * FROM purchases WHERE community_id = $community AND since IS NULL
-        -- Found by what told them, whatever the planner believes of their number.
+        -- Prevents the planner from merging the two index scans into a sequential scan.
         OFFSET 0
     ) AS p
     {read}
-    WHERE {asked} AND p.at >= (SELECT since FROM span) AND p.at < (SELECT until FROM span)
+    WHERE {condition} AND p.at >= (SELECT since FROM span) AND p.at < (SELECT until FROM span)
 ),
-beside AS MATERIALIZED (
-    SELECT {kept}
+outside_cover AS MATERIALIZED (
+    SELECT {columns}
     FROM purchases AS p
     {read}
-    WHERE {asked} AND p.at < (SELECT since FROM span)
+    WHERE {condition} AND p.at < (SELECT since FROM span)
     UNION ALL
-    SELECT {kept}
+    SELECT {columns}
     FROM purchases AS p
     {read}
-    WHERE {asked} AND p.at >= (SELECT until FROM span)
+    WHERE {condition} AND p.at >= (SELECT until FROM span)
 ),
-taken_back AS MATERIALIZED (
-    SELECT {kept}
+superseded AS MATERIALIZED (
+    SELECT {columns}
     FROM purchase_changes AS p
     {read}
-    WHERE {asked} AND p.since < {_WATERMARK} AND p.until >= {_WATERMARK}
+    WHERE {condition} AND p.since < {_WATERMARK} AND p.until >= {_WATERMARK}
       AND p.at >= (SELECT since FROM span) AND p.at < (SELECT until FROM span)
 ),
--- Where something was taken back, who is left is asked of the purchases.
-doubtful AS MATERIALIZED (
+-- Bitmaps cannot be corrected, so buyers of buckets with superseded purchases are counted from purchases.
+corrected_buckets AS MATERIALIZED (
     SELECT cover.*
     FROM cover
-    WHERE EXISTS (SELECT FROM taken_back WHERE at >= cover.bucket AND at < cover.ends)
+    WHERE EXISTS (SELECT FROM superseded WHERE at >= cover.bucket AND at < cover.ends)
 ),
 numbers AS (
     SELECT label, value, sum(sales) AS sales, sum(amount) AS amount
     FROM (
-        SELECT cover.label, kept.value, kept.purchases, kept.sales, kept.amount
+        SELECT cover.label, rollup.value, rollup.purchases, rollup.sales, rollup.amount
         FROM cover
         CROSS JOIN LATERAL (
             SELECT value, purchases, sales, amount
             FROM purchase_rollups
             WHERE community_id = $community AND granularity = cover.granularity AND grain = '{grain}' AND bucket = cover.bucket
             OFFSET 0
-        ) AS kept
+        ) AS rollup
         WHERE {_WATERMARK} > '0'
         UNION ALL
-        SELECT {label.format(at="at")}, value, 1, sales, amount FROM late
+        SELECT {label.format(at="at")}, value, 1, sales, amount FROM uncompacted
         UNION ALL
-        SELECT {label.format(at="at")}, value, 1, sales, amount FROM beside
+        SELECT {label.format(at="at")}, value, 1, sales, amount FROM outside_cover
         UNION ALL
-        SELECT {label.format(at="at")}, value, -1, -sales, -amount FROM taken_back
-    ) AS told
+        SELECT {label.format(at="at")}, value, -1, -sales, -amount FROM superseded
+    ) AS totals
     GROUP BY label, value
     HAVING sum(purchases) <> 0
 ),
 sets AS (
-    SELECT cover.label, kept.value, kept.chunk, kept.members
+    SELECT cover.label, rollup.value, rollup.chunk, rollup.members
     FROM cover
     CROSS JOIN LATERAL (
         SELECT value, chunk, members
@@ -215,20 +217,20 @@ sets AS (
         WHERE community_id = $community AND family = '{METRIC_FAMILY}' AND granularity = cover.granularity AND grain = '{grain}'
           AND bucket = cover.bucket
         OFFSET 0
-    ) AS kept
-    WHERE {_WATERMARK} > '0' AND cover.bucket NOT IN (SELECT bucket FROM doubtful)
+    ) AS rollup
+    WHERE {_WATERMARK} > '0' AND cover.bucket NOT IN (SELECT bucket FROM corrected_buckets)
     UNION ALL
     SELECT label, value, member_chunk(member_id), bit_or(member_bit(member_id))
     FROM (
-        SELECT {label.format(at="at")} AS label, value, member_id FROM late
+        SELECT {label.format(at="at")} AS label, value, member_id FROM uncompacted
         UNION
-        SELECT {label.format(at="at")}, value, member_id FROM beside
+        SELECT {label.format(at="at")}, value, member_id FROM outside_cover
         UNION
-        SELECT doubtful.label, part.value, p.member_id
-        FROM doubtful
-        JOIN purchases AS p ON p.at >= doubtful.bucket AND p.at < doubtful.ends
+        SELECT corrected_buckets.label, part.value, p.member_id
+        FROM corrected_buckets
+        JOIN purchases AS p ON p.at >= corrected_buckets.bucket AND p.at < corrected_buckets.ends
         {read}
-        WHERE {asked}
+        WHERE {condition}
     ) AS buyers
     WHERE member_id IS NOT NULL
     GROUP BY label, value, member_chunk(member_id)
@@ -244,33 +246,33 @@ FROM sets
 
 def _report(name: str, form: ReportFormat, meaning: str, cost: int) -> Report:
     if form is ReportFormat.TIMESERIES:
-        cover, since, until, label = _OF_SERIES, _FIRST, _LAST, _BUCKET
+        cover, since, until, label = _SERIES_COVER, _FIRST, _LAST, _BUCKET
     else:
-        cover, since, until, label = _OF_RANGE, "$from", "$to", "CAST(NULL AS timestamptz)"
+        cover, since, until, label = _RANGE_COVER, "$from", "$to", "CAST(NULL AS timestamptz)"
     fields = "".join(f", p.{each.name}" for each in FIELDS)
-    log = _log(label.format(at="p.at"), since, until, fields)
+    single = _single_purchases(label.format(at="p.at"), since, until, fields)
     return Report(
         name,
         form,
         meaning,
         cost=cost,
         fields=(COMMUNITY_ID, LOYALTY_CLUB_ID, *FIELDS, BRAND),
-        source=RowSource(Backend.POSTGRES, _brands(log.replace(fields, f"{fields}, part.brand"))),
+        source=RowSource(Backend.POSTGRES, _by_brand(single.replace(fields, f"{fields}, part.brand"))),
         pre_aggregations=(
-            PreAggregation((), _added_up(cover, label, since, until, None)),
-            *(PreAggregation((each.name,), _added_up(cover, label, since, until, each)) for each in (*FIELDS, BRAND)),
-            PreAggregation(tuple(each.name for each in FIELDS), RowSource(Backend.POSTGRES, log)),
+            PreAggregation((), _totals(cover, label, since, until, None)),
+            *(PreAggregation((each.name,), _totals(cover, label, since, until, each)) for each in (*FIELDS, BRAND)),
+            PreAggregation(tuple(each.name for each in FIELDS), RowSource(Backend.POSTGRES, single)),
         ),
         measures=(
-            ReportMeasure("transactions", FieldType.INTEGER, "Sales.", "sum(r.sales)"),
-            ReportMeasure("net_amount", FieldType.MONEY, "What was paid, less what was given back.", "sum(r.amount)"),
+            ReportMeasure("transactions", FieldType.INTEGER, "Number of sales.", "sum(r.sales)"),
+            ReportMeasure("net_amount", FieldType.MONEY, "Amount of sales minus returns.", "sum(r.amount)"),
             ReportMeasure(
-                "members", FieldType.INTEGER, "Different members.", "bit_or(r.members)", distinct_partition="r.chunk"
+                "members", FieldType.INTEGER, "Distinct members.", "bit_or(r.members)", distinct_partition="r.chunk"
             ),
             ReportMeasure(
                 "average_value",
                 FieldType.MONEY,
-                "Net amount of a sale.",
+                "Net amount divided by sales.",
                 quotient=("net_amount", "transactions"),
                 decimals=None,
             ),
@@ -282,10 +284,13 @@ def _report(name: str, form: ReportFormat, meaning: str, cost: int) -> Report:
 
 
 TRANSACTIONS_HISTORY = _report(
-    "transactions_history", ReportFormat.TIMESERIES, "Sales, net amount and buyers over time, whoever bought.", 3
+    "transactions_history",
+    ReportFormat.TIMESERIES,
+    "Sales, net amount and distinct buyers over time, including purchases without a member.",
+    3,
 )
 TRANSACTIONS_STATS = _report(
-    "transactions_stats", ReportFormat.STATISTICS, "Sales, net amount and buyers of a range of time.", 2
+    "transactions_stats", ReportFormat.STATISTICS, "Sales, net amount and distinct buyers in a time range.", 2
 )
 
 REPORTS: tuple[Report, ...] = (TRANSACTIONS_HISTORY, TRANSACTIONS_STATS)

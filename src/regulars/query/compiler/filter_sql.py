@@ -59,7 +59,7 @@ def _shape(node: FilterNode, found: list[object]) -> None:
 
 def _form(operation: Comparison) -> str:
     """Which placeholders a comparison has: v a value or a list of them, n null; within objects t, f and n for what is
-    true, false and never asked, or s, d, b and n for texts, numbers, booleans and nothing.
+    true, false and null, or s, d, b and n for texts, numbers, booleans and nothing.
     """
     value = operation.value
     if operation.object_key is None:

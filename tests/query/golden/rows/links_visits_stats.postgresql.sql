@@ -14,7 +14,7 @@ middle AS MATERIALIZED (
     SELECT min(bucket) AS since, max(ends) AS until FROM months
 ),
 days AS MATERIALIZED (
-    SELECT d.bucket, d.ends, coalesce(d.bucket >= middle.until, FALSE) AS is_behind
+    SELECT d.bucket, d.ends, coalesce(d.bucket >= middle.until, FALSE) AS is_after
     FROM span
     CROSS JOIN middle
     CROSS JOIN LATERAL (
@@ -25,19 +25,19 @@ days AS MATERIALIZED (
     WHERE d.bucket >= CAST(CAST($3 AS TIMESTAMPTZ) AS timestamptz) - interval '731 days' AND (d.ends <= middle.since OR d.bucket >= middle.until OR middle.since IS NULL)
 ),
 pieces AS MATERIALIZED (
-    SELECT '1mo' AS granularity, FALSE AS is_behind, since, until FROM middle WHERE since IS NOT NULL
+    SELECT '1mo' AS granularity, FALSE AS is_after, since, until FROM middle WHERE since IS NOT NULL
     UNION ALL
-    SELECT '1d', is_behind, min(bucket), max(ends) FROM days GROUP BY is_behind
+    SELECT '1d', is_after, min(bucket), max(ends) FROM days GROUP BY is_after
 ),
 gaps AS MATERIALIZED (
     SELECT since, until
     FROM (
         SELECT coalesce(lag(until) OVER (ORDER BY since), CAST($1 AS TIMESTAMPTZ)) AS since, since AS until
         FROM (SELECT since, until FROM pieces UNION ALL SELECT CAST($2 AS TIMESTAMPTZ), CAST($2 AS TIMESTAMPTZ)) AS ends
-    ) AS between_them
+    ) AS boundaries
     WHERE since < until
 ),
-beside AS MATERIALIZED (
+remaining AS MATERIALIZED (
     SELECT v.link_id, count(*) AS visits, string_agg(int4send(v.visitor_no), '') AS visitors
     FROM gaps AS g
     CROSS JOIN LATERAL (
@@ -56,7 +56,7 @@ SELECT l.source_type,
     l.host, l.path, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_content, l.utm_term, l.id & 3 AS part, b.visits, b.visitors
 FROM links AS l
 LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id
-JOIN beside AS b ON b.link_id = l.id
+JOIN remaining AS b ON b.link_id = l.id
 WHERE l.community_id = CAST($4 AS INT) AND (l.sending_id IS NULL OR NOT s.is_placeholder)
 UNION ALL
 SELECT l.source_type,
@@ -71,8 +71,8 @@ CROSS JOIN LATERAL (
     SELECT visits, visitor_nos
     FROM link_rollups
     WHERE community_id = CAST($4 AS INT) AND granularity = '1mo' AND link_id = l.id
-      AND bucket >= (SELECT since FROM pieces WHERE granularity = '1mo' AND is_behind = False)
-      AND bucket < (SELECT until FROM pieces WHERE granularity = '1mo' AND is_behind = False)
+      AND bucket >= (SELECT since FROM pieces WHERE granularity = '1mo' AND is_after = False)
+      AND bucket < (SELECT until FROM pieces WHERE granularity = '1mo' AND is_after = False)
     OFFSET 0
 ) AS k
 WHERE l.community_id = CAST($4 AS INT) AND (l.sending_id IS NULL OR NOT s.is_placeholder)
@@ -89,8 +89,8 @@ CROSS JOIN LATERAL (
     SELECT visits, visitor_nos
     FROM link_rollups
     WHERE community_id = CAST($4 AS INT) AND granularity = '1d' AND link_id = l.id
-      AND bucket >= (SELECT since FROM pieces WHERE granularity = '1d' AND is_behind = False)
-      AND bucket < (SELECT until FROM pieces WHERE granularity = '1d' AND is_behind = False)
+      AND bucket >= (SELECT since FROM pieces WHERE granularity = '1d' AND is_after = False)
+      AND bucket < (SELECT until FROM pieces WHERE granularity = '1d' AND is_after = False)
     OFFSET 0
 ) AS k
 WHERE l.community_id = CAST($4 AS INT) AND (l.sending_id IS NULL OR NOT s.is_placeholder)
@@ -107,8 +107,8 @@ CROSS JOIN LATERAL (
     SELECT visits, visitor_nos
     FROM link_rollups
     WHERE community_id = CAST($4 AS INT) AND granularity = '1d' AND link_id = l.id
-      AND bucket >= (SELECT since FROM pieces WHERE granularity = '1d' AND is_behind = True)
-      AND bucket < (SELECT until FROM pieces WHERE granularity = '1d' AND is_behind = True)
+      AND bucket >= (SELECT since FROM pieces WHERE granularity = '1d' AND is_after = True)
+      AND bucket < (SELECT until FROM pieces WHERE granularity = '1d' AND is_after = True)
     OFFSET 0
 ) AS k
 WHERE l.community_id = CAST($4 AS INT) AND (l.sending_id IS NULL OR NOT s.is_placeholder);

@@ -14,7 +14,7 @@ FROM (
         AND transaction_id >= coalesce(
                 (SELECT watermark FROM fold_marks WHERE community_id = CAST($1 AS INT)), '0'
             )
-) AS moves
+) AS flows
 GROUP BY bucket, type, optin_channel, optin_subchannel, optin_platform, gender, age, consents_true, consents_false
 HAVING sum(n) <> 0;
 
@@ -34,7 +34,7 @@ FROM (
         AND transaction_id >= coalesce(
                 (SELECT watermark FROM fold_marks WHERE community_id = CAST($1 AS INT)), '0'
             )
-) AS moves
+) AS flows
 GROUP BY bucket, type
 HAVING sum(n) <> 0;
 
@@ -54,7 +54,7 @@ FROM (
         AND transaction_id >= coalesce(
                 (SELECT watermark FROM fold_marks WHERE community_id = CAST($1 AS INT)), '0'
             )
-) AS moves
+) AS flows
 GROUP BY bucket, type, optin_channel
 HAVING sum(n) <> 0;
 
@@ -74,7 +74,7 @@ FROM (
         AND transaction_id >= coalesce(
                 (SELECT watermark FROM fold_marks WHERE community_id = CAST($1 AS INT)), '0'
             )
-) AS moves
+) AS flows
 GROUP BY bucket, type, consents_true, consents_false
 HAVING sum(n) <> 0;
 

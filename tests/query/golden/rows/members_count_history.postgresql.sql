@@ -4,8 +4,8 @@ SELECT grouping_type, grouping_value, place, (CAST($1 AS TIMESTAMPTZ[])::timesta
 FROM (
     SELECT
         grouping_type, grouping_value, array_position(ARRAY['optin_channel', 'optin_subchannel', 'optin_platform', 'birth_year_group', 'consent_true', 'consent_false', 'marketing_true', 'marketing_false', 'subunit_id', 'group_id', 'favorite_store', 'country', 'gender'], grouping_type) AS place, sum(n) AS n, min(month) AS month,
-        array_agg(bucket) FILTER (WHERE bucket IS NOT NULL) AS unfolded_buckets,
-        array_agg(n) FILTER (WHERE bucket IS NOT NULL) AS unfolded_moves
+        array_agg(bucket) FILTER (WHERE bucket IS NOT NULL) AS pending_buckets,
+        array_agg(n) FILTER (WHERE bucket IS NOT NULL) AS pending_deltas
     FROM (
         SELECT
             grouping_type, grouping_value, members_count AS n, CAST(NULL AS timestamptz) AS month,
@@ -32,10 +32,10 @@ FROM (
                 AND transaction_id >= coalesce(
                 (SELECT watermark FROM fold_marks WHERE community_id = CAST($2 AS INT)), '0'
             )
-        ) AS moves
+        ) AS deltas
         GROUP BY grouping_type, grouping_value, bucket
         HAVING sum(n) <> 0
-    ) AS known
+    ) AS counts
     GROUP BY grouping_type, grouping_value
     ORDER BY place, grouping_value
 ) AS own
@@ -54,12 +54,12 @@ CROSS JOIN LATERAL (
                         AND grouping_type = own.grouping_type AND grouping_value = own.grouping_value
                     UNION ALL
                     SELECT bucket_start(bucket, CAST($3 AS TEXT), (SELECT timezone FROM communities WHERE id = CAST($2 AS INT))), n
-                    FROM unnest(own.unfolded_buckets, own.unfolded_moves) AS unfolded (bucket, n)
-                ) AS moves
+                    FROM unnest(own.pending_buckets, own.pending_deltas) AS pending (bucket, n)
+                ) AS deltas
                 WHERE bucket >= coalesce(CAST($4 AS TIMESTAMPTZ)::timestamptz - CASE CAST($3 AS TEXT) WHEN '5m' THEN interval '14 days' WHEN '1h' THEN interval '184 days' WHEN '1d' THEN interval '731 days' END, '-infinity')
                 GROUP BY bucket
                 HAVING sum(n) <> 0
-            ) AS moved
+            ) AS changes_of_count
         ) END AS began
     FROM generate_subscripts(CAST($1 AS TIMESTAMPTZ[])::timestamptz[], 1) AS i
     LEFT JOIN (
@@ -72,9 +72,9 @@ CROSS JOIN LATERAL (
                 AND bucket >= (CAST($5 AS TIMESTAMPTZ[])::timestamptz[])[1]
             UNION ALL
             SELECT bucket, n
-            FROM unnest(own.unfolded_buckets, own.unfolded_moves) AS unfolded (bucket, n)
+            FROM unnest(own.pending_buckets, own.pending_deltas) AS pending (bucket, n)
             WHERE bucket >= (CAST($5 AS TIMESTAMPTZ[])::timestamptz[])[1]
-        ) AS moves
+        ) AS deltas
         GROUP BY 1
     ) AS later USING (i)
 ) AS levels
@@ -86,8 +86,8 @@ SELECT  (CAST($1 AS TIMESTAMPTZ[])::timestamptz[])[i] AS bucket, CAST(members_co
 FROM (
     SELECT
         grouping_type, grouping_value, array_position(ARRAY['optin_channel', 'optin_subchannel', 'optin_platform', 'birth_year_group', 'consent_true', 'consent_false', 'marketing_true', 'marketing_false', 'subunit_id', 'group_id', 'favorite_store', 'country', 'gender'], grouping_type) AS place, sum(n) AS n, min(month) AS month,
-        array_agg(bucket) FILTER (WHERE bucket IS NOT NULL) AS unfolded_buckets,
-        array_agg(n) FILTER (WHERE bucket IS NOT NULL) AS unfolded_moves
+        array_agg(bucket) FILTER (WHERE bucket IS NOT NULL) AS pending_buckets,
+        array_agg(n) FILTER (WHERE bucket IS NOT NULL) AS pending_deltas
     FROM (
         SELECT
             grouping_type, grouping_value, members_count AS n, CAST(NULL AS timestamptz) AS month,
@@ -114,10 +114,10 @@ FROM (
                 AND transaction_id >= coalesce(
                 (SELECT watermark FROM fold_marks WHERE community_id = CAST($2 AS INT)), '0'
             )
-        ) AS moves
+        ) AS deltas
         GROUP BY grouping_type, grouping_value, bucket
         HAVING sum(n) <> 0
-    ) AS known
+    ) AS counts
     GROUP BY grouping_type, grouping_value
     ORDER BY place, grouping_value
 ) AS own
@@ -136,12 +136,12 @@ CROSS JOIN LATERAL (
                         AND grouping_type = own.grouping_type AND grouping_value = own.grouping_value
                     UNION ALL
                     SELECT bucket_start(bucket, CAST($3 AS TEXT), (SELECT timezone FROM communities WHERE id = CAST($2 AS INT))), n
-                    FROM unnest(own.unfolded_buckets, own.unfolded_moves) AS unfolded (bucket, n)
-                ) AS moves
+                    FROM unnest(own.pending_buckets, own.pending_deltas) AS pending (bucket, n)
+                ) AS deltas
                 WHERE bucket >= coalesce(CAST($4 AS TIMESTAMPTZ)::timestamptz - CASE CAST($3 AS TEXT) WHEN '5m' THEN interval '14 days' WHEN '1h' THEN interval '184 days' WHEN '1d' THEN interval '731 days' END, '-infinity')
                 GROUP BY bucket
                 HAVING sum(n) <> 0
-            ) AS moved
+            ) AS changes_of_count
         ) END AS began
     FROM generate_subscripts(CAST($1 AS TIMESTAMPTZ[])::timestamptz[], 1) AS i
     LEFT JOIN (
@@ -154,9 +154,9 @@ CROSS JOIN LATERAL (
                 AND bucket >= (CAST($5 AS TIMESTAMPTZ[])::timestamptz[])[1]
             UNION ALL
             SELECT bucket, n
-            FROM unnest(own.unfolded_buckets, own.unfolded_moves) AS unfolded (bucket, n)
+            FROM unnest(own.pending_buckets, own.pending_deltas) AS pending (bucket, n)
             WHERE bucket >= (CAST($5 AS TIMESTAMPTZ[])::timestamptz[])[1]
-        ) AS moves
+        ) AS deltas
         GROUP BY 1
     ) AS later USING (i)
 ) AS levels

@@ -17,7 +17,7 @@ FROM (
         FROM snapshot_rollups
         JOIN snapshot_counts USING (community_id, alike)
         WHERE community_id = CAST($2 AS INT) AND granularity = CAST($4 AS TEXT) AND bucket >= (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[1]
-    ) AS moves
+    ) AS deltas
     GROUP BY optin_channel, optin_subchannel, optin_platform, gender, age, consents_true, consents_false, country, i
 ) AS levels
 WHERE EXISTS (
@@ -45,7 +45,7 @@ FROM (
         FROM snapshot_rollups
         JOIN snapshot_counts USING (community_id, alike)
         WHERE community_id = CAST($2 AS INT) AND granularity = CAST($4 AS TEXT) AND bucket >= (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[1]
-    ) AS moves
+    ) AS deltas
     GROUP BY i
 ) AS levels
 WHERE EXISTS (
@@ -73,7 +73,7 @@ FROM (
         FROM snapshot_rollups
         JOIN snapshot_counts USING (community_id, alike)
         WHERE community_id = CAST($2 AS INT) AND granularity = CAST($4 AS TEXT) AND bucket >= (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[1]
-    ) AS moves
+    ) AS deltas
     GROUP BY optin_channel, i
 ) AS levels
 WHERE EXISTS (
@@ -101,7 +101,7 @@ FROM (
         FROM snapshot_rollups
         JOIN snapshot_counts USING (community_id, alike)
         WHERE community_id = CAST($2 AS INT) AND granularity = CAST($4 AS TEXT) AND bucket >= (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[1]
-    ) AS moves
+    ) AS deltas
     GROUP BY consents_true, consents_false, i
 ) AS levels
 WHERE EXISTS (

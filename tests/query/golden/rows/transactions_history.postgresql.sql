@@ -20,7 +20,7 @@ WITH cover AS MATERIALIZED (
 span AS MATERIALIZED (
     SELECT coalesce(min(bucket), 'infinity') AS since, coalesce(max(ends), 'infinity') AS until FROM cover
 ),
-late AS MATERIALIZED (
+uncompacted AS MATERIALIZED (
     SELECT p.at, p.sales, p.member_id, part.value, part.amount
     FROM (
         SELECT * FROM purchases WHERE community_id = CAST($5 AS INT) AND since >= coalesce((
@@ -28,13 +28,13 @@ late AS MATERIALIZED (
     ), '0')
         UNION ALL
         SELECT * FROM purchases WHERE community_id = CAST($5 AS INT) AND since IS NULL
-        -- Found by what told them, whatever the planner believes of their number.
+        -- Prevents the planner from merging the two index scans into a sequential scan.
         OFFSET 0
     ) AS p
     CROSS JOIN LATERAL (SELECT CAST(NULL AS text), CAST(p.amount AS numeric)) AS part (value, amount)
     WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[1] AND p.at < (SELECT max(moment) FROM unnest(CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[])) AS moment) AND p.at <= CAST($6 AS TIMESTAMPTZ) AND p.at >= (SELECT since FROM span) AND p.at < (SELECT until FROM span)
 ),
-beside AS MATERIALIZED (
+outside_cover AS MATERIALIZED (
     SELECT p.at, p.sales, p.member_id, part.value, part.amount
     FROM purchases AS p
     CROSS JOIN LATERAL (SELECT CAST(NULL AS text), CAST(p.amount AS numeric)) AS part (value, amount)
@@ -45,7 +45,7 @@ beside AS MATERIALIZED (
     CROSS JOIN LATERAL (SELECT CAST(NULL AS text), CAST(p.amount AS numeric)) AS part (value, amount)
     WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[1] AND p.at < (SELECT max(moment) FROM unnest(CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[])) AS moment) AND p.at <= CAST($6 AS TIMESTAMPTZ) AND p.at >= (SELECT until FROM span)
 ),
-taken_back AS MATERIALIZED (
+superseded AS MATERIALIZED (
     SELECT p.at, p.sales, p.member_id, part.value, part.amount
     FROM purchase_changes AS p
     CROSS JOIN LATERAL (SELECT CAST(NULL AS text), CAST(p.amount AS numeric)) AS part (value, amount)
@@ -56,23 +56,23 @@ taken_back AS MATERIALIZED (
     ), '0')
       AND p.at >= (SELECT since FROM span) AND p.at < (SELECT until FROM span)
 ),
--- Where something was taken back, who is left is asked of the purchases.
-doubtful AS MATERIALIZED (
+-- Bitmaps cannot be corrected, so buyers of buckets with superseded purchases are counted from purchases.
+corrected_buckets AS MATERIALIZED (
     SELECT cover.*
     FROM cover
-    WHERE EXISTS (SELECT FROM taken_back WHERE at >= cover.bucket AND at < cover.ends)
+    WHERE EXISTS (SELECT FROM superseded WHERE at >= cover.bucket AND at < cover.ends)
 ),
 numbers AS (
     SELECT label, value, sum(sales) AS sales, sum(amount) AS amount
     FROM (
-        SELECT cover.label, kept.value, kept.purchases, kept.sales, kept.amount
+        SELECT cover.label, rollup.value, rollup.purchases, rollup.sales, rollup.amount
         FROM cover
         CROSS JOIN LATERAL (
             SELECT value, purchases, sales, amount
             FROM purchase_rollups
             WHERE community_id = CAST($5 AS INT) AND granularity = cover.granularity AND grain = '' AND bucket = cover.bucket
             OFFSET 0
-        ) AS kept
+        ) AS rollup
         WHERE coalesce((
         SELECT watermark FROM purchase_marks WHERE community_id = CAST($5 AS INT) AND timezone = CAST($2 AS TEXT)
     ), '0') > '0'
@@ -80,23 +80,23 @@ numbers AS (
         SELECT CASE
     WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[width_bucket(at, CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))]
     ELSE bucket_start(at, CAST($1 AS TEXT), CAST($2 AS TEXT))
-END, value, 1, sales, amount FROM late
+END, value, 1, sales, amount FROM uncompacted
         UNION ALL
         SELECT CASE
     WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[width_bucket(at, CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))]
     ELSE bucket_start(at, CAST($1 AS TEXT), CAST($2 AS TEXT))
-END, value, 1, sales, amount FROM beside
+END, value, 1, sales, amount FROM outside_cover
         UNION ALL
         SELECT CASE
     WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[width_bucket(at, CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))]
     ELSE bucket_start(at, CAST($1 AS TEXT), CAST($2 AS TEXT))
-END, value, -1, -sales, -amount FROM taken_back
-    ) AS told
+END, value, -1, -sales, -amount FROM superseded
+    ) AS totals
     GROUP BY label, value
     HAVING sum(purchases) <> 0
 ),
 sets AS (
-    SELECT cover.label, kept.value, kept.chunk, kept.members
+    SELECT cover.label, rollup.value, rollup.chunk, rollup.members
     FROM cover
     CROSS JOIN LATERAL (
         SELECT value, chunk, members
@@ -104,26 +104,26 @@ sets AS (
         WHERE community_id = CAST($5 AS INT) AND family = 'purchases' AND granularity = cover.granularity AND grain = ''
           AND bucket = cover.bucket
         OFFSET 0
-    ) AS kept
+    ) AS rollup
     WHERE coalesce((
         SELECT watermark FROM purchase_marks WHERE community_id = CAST($5 AS INT) AND timezone = CAST($2 AS TEXT)
-    ), '0') > '0' AND cover.bucket NOT IN (SELECT bucket FROM doubtful)
+    ), '0') > '0' AND cover.bucket NOT IN (SELECT bucket FROM corrected_buckets)
     UNION ALL
     SELECT label, value, member_chunk(member_id), bit_or(member_bit(member_id))
     FROM (
         SELECT CASE
     WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[width_bucket(at, CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))]
     ELSE bucket_start(at, CAST($1 AS TEXT), CAST($2 AS TEXT))
-END AS label, value, member_id FROM late
+END AS label, value, member_id FROM uncompacted
         UNION
         SELECT CASE
     WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[width_bucket(at, CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))]
     ELSE bucket_start(at, CAST($1 AS TEXT), CAST($2 AS TEXT))
-END, value, member_id FROM beside
+END, value, member_id FROM outside_cover
         UNION
-        SELECT doubtful.label, part.value, p.member_id
-        FROM doubtful
-        JOIN purchases AS p ON p.at >= doubtful.bucket AND p.at < doubtful.ends
+        SELECT corrected_buckets.label, part.value, p.member_id
+        FROM corrected_buckets
+        JOIN purchases AS p ON p.at >= corrected_buckets.bucket AND p.at < corrected_buckets.ends
         CROSS JOIN LATERAL (SELECT CAST(NULL AS text), CAST(p.amount AS numeric)) AS part (value, amount)
         WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[1] AND p.at < (SELECT max(moment) FROM unnest(CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[])) AS moment) AND p.at <= CAST($6 AS TIMESTAMPTZ)
     ) AS buyers
@@ -147,7 +147,7 @@ WITH cover AS MATERIALIZED (
 span AS MATERIALIZED (
     SELECT coalesce(min(bucket), 'infinity') AS since, coalesce(max(ends), 'infinity') AS until FROM cover
 ),
-late AS MATERIALIZED (
+uncompacted AS MATERIALIZED (
     SELECT p.at, p.sales, p.member_id, part.value, part.amount
     FROM (
         SELECT * FROM purchases WHERE community_id = CAST($5 AS INT) AND since >= coalesce((
@@ -155,13 +155,13 @@ late AS MATERIALIZED (
     ), '0')
         UNION ALL
         SELECT * FROM purchases WHERE community_id = CAST($5 AS INT) AND since IS NULL
-        -- Found by what told them, whatever the planner believes of their number.
+        -- Prevents the planner from merging the two index scans into a sequential scan.
         OFFSET 0
     ) AS p
     CROSS JOIN LATERAL (SELECT CAST(p.location AS text), CAST(p.amount AS numeric)) AS part (value, amount)
     WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[1] AND p.at < (SELECT max(moment) FROM unnest(CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[])) AS moment) AND p.at <= CAST($6 AS TIMESTAMPTZ) AND p.at >= (SELECT since FROM span) AND p.at < (SELECT until FROM span)
 ),
-beside AS MATERIALIZED (
+outside_cover AS MATERIALIZED (
     SELECT p.at, p.sales, p.member_id, part.value, part.amount
     FROM purchases AS p
     CROSS JOIN LATERAL (SELECT CAST(p.location AS text), CAST(p.amount AS numeric)) AS part (value, amount)
@@ -172,7 +172,7 @@ beside AS MATERIALIZED (
     CROSS JOIN LATERAL (SELECT CAST(p.location AS text), CAST(p.amount AS numeric)) AS part (value, amount)
     WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[1] AND p.at < (SELECT max(moment) FROM unnest(CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[])) AS moment) AND p.at <= CAST($6 AS TIMESTAMPTZ) AND p.at >= (SELECT until FROM span)
 ),
-taken_back AS MATERIALIZED (
+superseded AS MATERIALIZED (
     SELECT p.at, p.sales, p.member_id, part.value, part.amount
     FROM purchase_changes AS p
     CROSS JOIN LATERAL (SELECT CAST(p.location AS text), CAST(p.amount AS numeric)) AS part (value, amount)
@@ -183,23 +183,23 @@ taken_back AS MATERIALIZED (
     ), '0')
       AND p.at >= (SELECT since FROM span) AND p.at < (SELECT until FROM span)
 ),
--- Where something was taken back, who is left is asked of the purchases.
-doubtful AS MATERIALIZED (
+-- Bitmaps cannot be corrected, so buyers of buckets with superseded purchases are counted from purchases.
+corrected_buckets AS MATERIALIZED (
     SELECT cover.*
     FROM cover
-    WHERE EXISTS (SELECT FROM taken_back WHERE at >= cover.bucket AND at < cover.ends)
+    WHERE EXISTS (SELECT FROM superseded WHERE at >= cover.bucket AND at < cover.ends)
 ),
 numbers AS (
     SELECT label, value, sum(sales) AS sales, sum(amount) AS amount
     FROM (
-        SELECT cover.label, kept.value, kept.purchases, kept.sales, kept.amount
+        SELECT cover.label, rollup.value, rollup.purchases, rollup.sales, rollup.amount
         FROM cover
         CROSS JOIN LATERAL (
             SELECT value, purchases, sales, amount
             FROM purchase_rollups
             WHERE community_id = CAST($5 AS INT) AND granularity = cover.granularity AND grain = 'location' AND bucket = cover.bucket
             OFFSET 0
-        ) AS kept
+        ) AS rollup
         WHERE coalesce((
         SELECT watermark FROM purchase_marks WHERE community_id = CAST($5 AS INT) AND timezone = CAST($2 AS TEXT)
     ), '0') > '0'
@@ -207,23 +207,23 @@ numbers AS (
         SELECT CASE
     WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[width_bucket(at, CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))]
     ELSE bucket_start(at, CAST($1 AS TEXT), CAST($2 AS TEXT))
-END, value, 1, sales, amount FROM late
+END, value, 1, sales, amount FROM uncompacted
         UNION ALL
         SELECT CASE
     WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[width_bucket(at, CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))]
     ELSE bucket_start(at, CAST($1 AS TEXT), CAST($2 AS TEXT))
-END, value, 1, sales, amount FROM beside
+END, value, 1, sales, amount FROM outside_cover
         UNION ALL
         SELECT CASE
     WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[width_bucket(at, CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))]
     ELSE bucket_start(at, CAST($1 AS TEXT), CAST($2 AS TEXT))
-END, value, -1, -sales, -amount FROM taken_back
-    ) AS told
+END, value, -1, -sales, -amount FROM superseded
+    ) AS totals
     GROUP BY label, value
     HAVING sum(purchases) <> 0
 ),
 sets AS (
-    SELECT cover.label, kept.value, kept.chunk, kept.members
+    SELECT cover.label, rollup.value, rollup.chunk, rollup.members
     FROM cover
     CROSS JOIN LATERAL (
         SELECT value, chunk, members
@@ -231,26 +231,26 @@ sets AS (
         WHERE community_id = CAST($5 AS INT) AND family = 'purchases' AND granularity = cover.granularity AND grain = 'location'
           AND bucket = cover.bucket
         OFFSET 0
-    ) AS kept
+    ) AS rollup
     WHERE coalesce((
         SELECT watermark FROM purchase_marks WHERE community_id = CAST($5 AS INT) AND timezone = CAST($2 AS TEXT)
-    ), '0') > '0' AND cover.bucket NOT IN (SELECT bucket FROM doubtful)
+    ), '0') > '0' AND cover.bucket NOT IN (SELECT bucket FROM corrected_buckets)
     UNION ALL
     SELECT label, value, member_chunk(member_id), bit_or(member_bit(member_id))
     FROM (
         SELECT CASE
     WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[width_bucket(at, CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))]
     ELSE bucket_start(at, CAST($1 AS TEXT), CAST($2 AS TEXT))
-END AS label, value, member_id FROM late
+END AS label, value, member_id FROM uncompacted
         UNION
         SELECT CASE
     WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[width_bucket(at, CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))]
     ELSE bucket_start(at, CAST($1 AS TEXT), CAST($2 AS TEXT))
-END, value, member_id FROM beside
+END, value, member_id FROM outside_cover
         UNION
-        SELECT doubtful.label, part.value, p.member_id
-        FROM doubtful
-        JOIN purchases AS p ON p.at >= doubtful.bucket AND p.at < doubtful.ends
+        SELECT corrected_buckets.label, part.value, p.member_id
+        FROM corrected_buckets
+        JOIN purchases AS p ON p.at >= corrected_buckets.bucket AND p.at < corrected_buckets.ends
         CROSS JOIN LATERAL (SELECT CAST(p.location AS text), CAST(p.amount AS numeric)) AS part (value, amount)
         WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[1] AND p.at < (SELECT max(moment) FROM unnest(CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[])) AS moment) AND p.at <= CAST($6 AS TIMESTAMPTZ)
     ) AS buyers
@@ -274,7 +274,7 @@ WITH cover AS MATERIALIZED (
 span AS MATERIALIZED (
     SELECT coalesce(min(bucket), 'infinity') AS since, coalesce(max(ends), 'infinity') AS until FROM cover
 ),
-late AS MATERIALIZED (
+uncompacted AS MATERIALIZED (
     SELECT p.at, p.sales, p.member_id, part.value, part.amount
     FROM (
         SELECT * FROM purchases WHERE community_id = CAST($5 AS INT) AND since >= coalesce((
@@ -282,13 +282,13 @@ late AS MATERIALIZED (
     ), '0')
         UNION ALL
         SELECT * FROM purchases WHERE community_id = CAST($5 AS INT) AND since IS NULL
-        -- Found by what told them, whatever the planner believes of their number.
+        -- Prevents the planner from merging the two index scans into a sequential scan.
         OFFSET 0
     ) AS p
     CROSS JOIN LATERAL (SELECT CAST(p.channel AS text), CAST(p.amount AS numeric)) AS part (value, amount)
     WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[1] AND p.at < (SELECT max(moment) FROM unnest(CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[])) AS moment) AND p.at <= CAST($6 AS TIMESTAMPTZ) AND p.at >= (SELECT since FROM span) AND p.at < (SELECT until FROM span)
 ),
-beside AS MATERIALIZED (
+outside_cover AS MATERIALIZED (
     SELECT p.at, p.sales, p.member_id, part.value, part.amount
     FROM purchases AS p
     CROSS JOIN LATERAL (SELECT CAST(p.channel AS text), CAST(p.amount AS numeric)) AS part (value, amount)
@@ -299,7 +299,7 @@ beside AS MATERIALIZED (
     CROSS JOIN LATERAL (SELECT CAST(p.channel AS text), CAST(p.amount AS numeric)) AS part (value, amount)
     WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[1] AND p.at < (SELECT max(moment) FROM unnest(CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[])) AS moment) AND p.at <= CAST($6 AS TIMESTAMPTZ) AND p.at >= (SELECT until FROM span)
 ),
-taken_back AS MATERIALIZED (
+superseded AS MATERIALIZED (
     SELECT p.at, p.sales, p.member_id, part.value, part.amount
     FROM purchase_changes AS p
     CROSS JOIN LATERAL (SELECT CAST(p.channel AS text), CAST(p.amount AS numeric)) AS part (value, amount)
@@ -310,23 +310,23 @@ taken_back AS MATERIALIZED (
     ), '0')
       AND p.at >= (SELECT since FROM span) AND p.at < (SELECT until FROM span)
 ),
--- Where something was taken back, who is left is asked of the purchases.
-doubtful AS MATERIALIZED (
+-- Bitmaps cannot be corrected, so buyers of buckets with superseded purchases are counted from purchases.
+corrected_buckets AS MATERIALIZED (
     SELECT cover.*
     FROM cover
-    WHERE EXISTS (SELECT FROM taken_back WHERE at >= cover.bucket AND at < cover.ends)
+    WHERE EXISTS (SELECT FROM superseded WHERE at >= cover.bucket AND at < cover.ends)
 ),
 numbers AS (
     SELECT label, value, sum(sales) AS sales, sum(amount) AS amount
     FROM (
-        SELECT cover.label, kept.value, kept.purchases, kept.sales, kept.amount
+        SELECT cover.label, rollup.value, rollup.purchases, rollup.sales, rollup.amount
         FROM cover
         CROSS JOIN LATERAL (
             SELECT value, purchases, sales, amount
             FROM purchase_rollups
             WHERE community_id = CAST($5 AS INT) AND granularity = cover.granularity AND grain = 'channel' AND bucket = cover.bucket
             OFFSET 0
-        ) AS kept
+        ) AS rollup
         WHERE coalesce((
         SELECT watermark FROM purchase_marks WHERE community_id = CAST($5 AS INT) AND timezone = CAST($2 AS TEXT)
     ), '0') > '0'
@@ -334,23 +334,23 @@ numbers AS (
         SELECT CASE
     WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[width_bucket(at, CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))]
     ELSE bucket_start(at, CAST($1 AS TEXT), CAST($2 AS TEXT))
-END, value, 1, sales, amount FROM late
+END, value, 1, sales, amount FROM uncompacted
         UNION ALL
         SELECT CASE
     WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[width_bucket(at, CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))]
     ELSE bucket_start(at, CAST($1 AS TEXT), CAST($2 AS TEXT))
-END, value, 1, sales, amount FROM beside
+END, value, 1, sales, amount FROM outside_cover
         UNION ALL
         SELECT CASE
     WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[width_bucket(at, CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))]
     ELSE bucket_start(at, CAST($1 AS TEXT), CAST($2 AS TEXT))
-END, value, -1, -sales, -amount FROM taken_back
-    ) AS told
+END, value, -1, -sales, -amount FROM superseded
+    ) AS totals
     GROUP BY label, value
     HAVING sum(purchases) <> 0
 ),
 sets AS (
-    SELECT cover.label, kept.value, kept.chunk, kept.members
+    SELECT cover.label, rollup.value, rollup.chunk, rollup.members
     FROM cover
     CROSS JOIN LATERAL (
         SELECT value, chunk, members
@@ -358,26 +358,26 @@ sets AS (
         WHERE community_id = CAST($5 AS INT) AND family = 'purchases' AND granularity = cover.granularity AND grain = 'channel'
           AND bucket = cover.bucket
         OFFSET 0
-    ) AS kept
+    ) AS rollup
     WHERE coalesce((
         SELECT watermark FROM purchase_marks WHERE community_id = CAST($5 AS INT) AND timezone = CAST($2 AS TEXT)
-    ), '0') > '0' AND cover.bucket NOT IN (SELECT bucket FROM doubtful)
+    ), '0') > '0' AND cover.bucket NOT IN (SELECT bucket FROM corrected_buckets)
     UNION ALL
     SELECT label, value, member_chunk(member_id), bit_or(member_bit(member_id))
     FROM (
         SELECT CASE
     WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[width_bucket(at, CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))]
     ELSE bucket_start(at, CAST($1 AS TEXT), CAST($2 AS TEXT))
-END AS label, value, member_id FROM late
+END AS label, value, member_id FROM uncompacted
         UNION
         SELECT CASE
     WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[width_bucket(at, CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))]
     ELSE bucket_start(at, CAST($1 AS TEXT), CAST($2 AS TEXT))
-END, value, member_id FROM beside
+END, value, member_id FROM outside_cover
         UNION
-        SELECT doubtful.label, part.value, p.member_id
-        FROM doubtful
-        JOIN purchases AS p ON p.at >= doubtful.bucket AND p.at < doubtful.ends
+        SELECT corrected_buckets.label, part.value, p.member_id
+        FROM corrected_buckets
+        JOIN purchases AS p ON p.at >= corrected_buckets.bucket AND p.at < corrected_buckets.ends
         CROSS JOIN LATERAL (SELECT CAST(p.channel AS text), CAST(p.amount AS numeric)) AS part (value, amount)
         WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[1] AND p.at < (SELECT max(moment) FROM unnest(CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[])) AS moment) AND p.at <= CAST($6 AS TIMESTAMPTZ)
     ) AS buyers
@@ -401,7 +401,7 @@ WITH cover AS MATERIALIZED (
 span AS MATERIALIZED (
     SELECT coalesce(min(bucket), 'infinity') AS since, coalesce(max(ends), 'infinity') AS until FROM cover
 ),
-late AS MATERIALIZED (
+uncompacted AS MATERIALIZED (
     SELECT p.at, p.sales, p.member_id, part.value, part.amount
     FROM (
         SELECT * FROM purchases WHERE community_id = CAST($5 AS INT) AND since >= coalesce((
@@ -409,13 +409,13 @@ late AS MATERIALIZED (
     ), '0')
         UNION ALL
         SELECT * FROM purchases WHERE community_id = CAST($5 AS INT) AND since IS NULL
-        -- Found by what told them, whatever the planner believes of their number.
+        -- Prevents the planner from merging the two index scans into a sequential scan.
         OFFSET 0
     ) AS p
     CROSS JOIN LATERAL (SELECT brand, amount FROM unnest(p.brands, p.brand_amounts) AS line (brand, amount)) AS part (value, amount)
     WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[1] AND p.at < (SELECT max(moment) FROM unnest(CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[])) AS moment) AND p.at <= CAST($6 AS TIMESTAMPTZ) AND p.at >= (SELECT since FROM span) AND p.at < (SELECT until FROM span)
 ),
-beside AS MATERIALIZED (
+outside_cover AS MATERIALIZED (
     SELECT p.at, p.sales, p.member_id, part.value, part.amount
     FROM purchases AS p
     CROSS JOIN LATERAL (SELECT brand, amount FROM unnest(p.brands, p.brand_amounts) AS line (brand, amount)) AS part (value, amount)
@@ -426,7 +426,7 @@ beside AS MATERIALIZED (
     CROSS JOIN LATERAL (SELECT brand, amount FROM unnest(p.brands, p.brand_amounts) AS line (brand, amount)) AS part (value, amount)
     WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[1] AND p.at < (SELECT max(moment) FROM unnest(CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[])) AS moment) AND p.at <= CAST($6 AS TIMESTAMPTZ) AND p.at >= (SELECT until FROM span)
 ),
-taken_back AS MATERIALIZED (
+superseded AS MATERIALIZED (
     SELECT p.at, p.sales, p.member_id, part.value, part.amount
     FROM purchase_changes AS p
     CROSS JOIN LATERAL (SELECT brand, amount FROM unnest(p.brands, p.brand_amounts) AS line (brand, amount)) AS part (value, amount)
@@ -437,23 +437,23 @@ taken_back AS MATERIALIZED (
     ), '0')
       AND p.at >= (SELECT since FROM span) AND p.at < (SELECT until FROM span)
 ),
--- Where something was taken back, who is left is asked of the purchases.
-doubtful AS MATERIALIZED (
+-- Bitmaps cannot be corrected, so buyers of buckets with superseded purchases are counted from purchases.
+corrected_buckets AS MATERIALIZED (
     SELECT cover.*
     FROM cover
-    WHERE EXISTS (SELECT FROM taken_back WHERE at >= cover.bucket AND at < cover.ends)
+    WHERE EXISTS (SELECT FROM superseded WHERE at >= cover.bucket AND at < cover.ends)
 ),
 numbers AS (
     SELECT label, value, sum(sales) AS sales, sum(amount) AS amount
     FROM (
-        SELECT cover.label, kept.value, kept.purchases, kept.sales, kept.amount
+        SELECT cover.label, rollup.value, rollup.purchases, rollup.sales, rollup.amount
         FROM cover
         CROSS JOIN LATERAL (
             SELECT value, purchases, sales, amount
             FROM purchase_rollups
             WHERE community_id = CAST($5 AS INT) AND granularity = cover.granularity AND grain = 'brand' AND bucket = cover.bucket
             OFFSET 0
-        ) AS kept
+        ) AS rollup
         WHERE coalesce((
         SELECT watermark FROM purchase_marks WHERE community_id = CAST($5 AS INT) AND timezone = CAST($2 AS TEXT)
     ), '0') > '0'
@@ -461,23 +461,23 @@ numbers AS (
         SELECT CASE
     WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[width_bucket(at, CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))]
     ELSE bucket_start(at, CAST($1 AS TEXT), CAST($2 AS TEXT))
-END, value, 1, sales, amount FROM late
+END, value, 1, sales, amount FROM uncompacted
         UNION ALL
         SELECT CASE
     WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[width_bucket(at, CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))]
     ELSE bucket_start(at, CAST($1 AS TEXT), CAST($2 AS TEXT))
-END, value, 1, sales, amount FROM beside
+END, value, 1, sales, amount FROM outside_cover
         UNION ALL
         SELECT CASE
     WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[width_bucket(at, CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))]
     ELSE bucket_start(at, CAST($1 AS TEXT), CAST($2 AS TEXT))
-END, value, -1, -sales, -amount FROM taken_back
-    ) AS told
+END, value, -1, -sales, -amount FROM superseded
+    ) AS totals
     GROUP BY label, value
     HAVING sum(purchases) <> 0
 ),
 sets AS (
-    SELECT cover.label, kept.value, kept.chunk, kept.members
+    SELECT cover.label, rollup.value, rollup.chunk, rollup.members
     FROM cover
     CROSS JOIN LATERAL (
         SELECT value, chunk, members
@@ -485,26 +485,26 @@ sets AS (
         WHERE community_id = CAST($5 AS INT) AND family = 'purchases' AND granularity = cover.granularity AND grain = 'brand'
           AND bucket = cover.bucket
         OFFSET 0
-    ) AS kept
+    ) AS rollup
     WHERE coalesce((
         SELECT watermark FROM purchase_marks WHERE community_id = CAST($5 AS INT) AND timezone = CAST($2 AS TEXT)
-    ), '0') > '0' AND cover.bucket NOT IN (SELECT bucket FROM doubtful)
+    ), '0') > '0' AND cover.bucket NOT IN (SELECT bucket FROM corrected_buckets)
     UNION ALL
     SELECT label, value, member_chunk(member_id), bit_or(member_bit(member_id))
     FROM (
         SELECT CASE
     WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[width_bucket(at, CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))]
     ELSE bucket_start(at, CAST($1 AS TEXT), CAST($2 AS TEXT))
-END AS label, value, member_id FROM late
+END AS label, value, member_id FROM uncompacted
         UNION
         SELECT CASE
     WHEN CAST($1 AS TEXT) IN ('5m', '1h') THEN (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[width_bucket(at, CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))]
     ELSE bucket_start(at, CAST($1 AS TEXT), CAST($2 AS TEXT))
-END, value, member_id FROM beside
+END, value, member_id FROM outside_cover
         UNION
-        SELECT doubtful.label, part.value, p.member_id
-        FROM doubtful
-        JOIN purchases AS p ON p.at >= doubtful.bucket AND p.at < doubtful.ends
+        SELECT corrected_buckets.label, part.value, p.member_id
+        FROM corrected_buckets
+        JOIN purchases AS p ON p.at >= corrected_buckets.bucket AND p.at < corrected_buckets.ends
         CROSS JOIN LATERAL (SELECT brand, amount FROM unnest(p.brands, p.brand_amounts) AS line (brand, amount)) AS part (value, amount)
         WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[1] AND p.at < (SELECT max(moment) FROM unnest(CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[])) AS moment) AND p.at <= CAST($6 AS TIMESTAMPTZ)
     ) AS buyers

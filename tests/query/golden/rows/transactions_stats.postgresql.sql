@@ -33,7 +33,7 @@ WITH cover AS MATERIALIZED (
                 '1d', greatest(range.since, range.until - interval '33 days'), range.until, CAST($5 AS TEXT)
             )
             UNION
-            -- Between months there are no other days, and without a month there are less than 62.
+            -- Days between months are not needed; without a complete month there are less than 62 days.
             SELECT * FROM complete_buckets('1d', range.since, range.until, CAST($5 AS TEXT))
             WHERE NOT EXISTS (SELECT FROM months)
         ) AS days
@@ -43,7 +43,7 @@ WITH cover AS MATERIALIZED (
 span AS MATERIALIZED (
     SELECT coalesce(min(bucket), 'infinity') AS since, coalesce(max(ends), 'infinity') AS until FROM cover
 ),
-late AS MATERIALIZED (
+uncompacted AS MATERIALIZED (
     SELECT p.at, p.sales, p.member_id, part.value, part.amount
     FROM (
         SELECT * FROM purchases WHERE community_id = CAST($4 AS INT) AND since >= coalesce((
@@ -51,13 +51,13 @@ late AS MATERIALIZED (
     ), '0')
         UNION ALL
         SELECT * FROM purchases WHERE community_id = CAST($4 AS INT) AND since IS NULL
-        -- Found by what told them, whatever the planner believes of their number.
+        -- Prevents the planner from merging the two index scans into a sequential scan.
         OFFSET 0
     ) AS p
     CROSS JOIN LATERAL (SELECT CAST(NULL AS text), CAST(p.amount AS numeric)) AS part (value, amount)
     WHERE p.community_id = CAST($4 AS INT) AND p.counted AND p.at >= CAST($1 AS TIMESTAMPTZ) AND p.at < CAST($2 AS TIMESTAMPTZ) AND p.at <= CAST($3 AS TIMESTAMPTZ) AND p.at >= (SELECT since FROM span) AND p.at < (SELECT until FROM span)
 ),
-beside AS MATERIALIZED (
+outside_cover AS MATERIALIZED (
     SELECT p.at, p.sales, p.member_id, part.value, part.amount
     FROM purchases AS p
     CROSS JOIN LATERAL (SELECT CAST(NULL AS text), CAST(p.amount AS numeric)) AS part (value, amount)
@@ -68,7 +68,7 @@ beside AS MATERIALIZED (
     CROSS JOIN LATERAL (SELECT CAST(NULL AS text), CAST(p.amount AS numeric)) AS part (value, amount)
     WHERE p.community_id = CAST($4 AS INT) AND p.counted AND p.at >= CAST($1 AS TIMESTAMPTZ) AND p.at < CAST($2 AS TIMESTAMPTZ) AND p.at <= CAST($3 AS TIMESTAMPTZ) AND p.at >= (SELECT until FROM span)
 ),
-taken_back AS MATERIALIZED (
+superseded AS MATERIALIZED (
     SELECT p.at, p.sales, p.member_id, part.value, part.amount
     FROM purchase_changes AS p
     CROSS JOIN LATERAL (SELECT CAST(NULL AS text), CAST(p.amount AS numeric)) AS part (value, amount)
@@ -79,38 +79,38 @@ taken_back AS MATERIALIZED (
     ), '0')
       AND p.at >= (SELECT since FROM span) AND p.at < (SELECT until FROM span)
 ),
--- Where something was taken back, who is left is asked of the purchases.
-doubtful AS MATERIALIZED (
+-- Bitmaps cannot be corrected, so buyers of buckets with superseded purchases are counted from purchases.
+corrected_buckets AS MATERIALIZED (
     SELECT cover.*
     FROM cover
-    WHERE EXISTS (SELECT FROM taken_back WHERE at >= cover.bucket AND at < cover.ends)
+    WHERE EXISTS (SELECT FROM superseded WHERE at >= cover.bucket AND at < cover.ends)
 ),
 numbers AS (
     SELECT label, value, sum(sales) AS sales, sum(amount) AS amount
     FROM (
-        SELECT cover.label, kept.value, kept.purchases, kept.sales, kept.amount
+        SELECT cover.label, rollup.value, rollup.purchases, rollup.sales, rollup.amount
         FROM cover
         CROSS JOIN LATERAL (
             SELECT value, purchases, sales, amount
             FROM purchase_rollups
             WHERE community_id = CAST($4 AS INT) AND granularity = cover.granularity AND grain = '' AND bucket = cover.bucket
             OFFSET 0
-        ) AS kept
+        ) AS rollup
         WHERE coalesce((
         SELECT watermark FROM purchase_marks WHERE community_id = CAST($4 AS INT) AND timezone = CAST($5 AS TEXT)
     ), '0') > '0'
         UNION ALL
-        SELECT CAST(NULL AS timestamptz), value, 1, sales, amount FROM late
+        SELECT CAST(NULL AS timestamptz), value, 1, sales, amount FROM uncompacted
         UNION ALL
-        SELECT CAST(NULL AS timestamptz), value, 1, sales, amount FROM beside
+        SELECT CAST(NULL AS timestamptz), value, 1, sales, amount FROM outside_cover
         UNION ALL
-        SELECT CAST(NULL AS timestamptz), value, -1, -sales, -amount FROM taken_back
-    ) AS told
+        SELECT CAST(NULL AS timestamptz), value, -1, -sales, -amount FROM superseded
+    ) AS totals
     GROUP BY label, value
     HAVING sum(purchases) <> 0
 ),
 sets AS (
-    SELECT cover.label, kept.value, kept.chunk, kept.members
+    SELECT cover.label, rollup.value, rollup.chunk, rollup.members
     FROM cover
     CROSS JOIN LATERAL (
         SELECT value, chunk, members
@@ -118,20 +118,20 @@ sets AS (
         WHERE community_id = CAST($4 AS INT) AND family = 'purchases' AND granularity = cover.granularity AND grain = ''
           AND bucket = cover.bucket
         OFFSET 0
-    ) AS kept
+    ) AS rollup
     WHERE coalesce((
         SELECT watermark FROM purchase_marks WHERE community_id = CAST($4 AS INT) AND timezone = CAST($5 AS TEXT)
-    ), '0') > '0' AND cover.bucket NOT IN (SELECT bucket FROM doubtful)
+    ), '0') > '0' AND cover.bucket NOT IN (SELECT bucket FROM corrected_buckets)
     UNION ALL
     SELECT label, value, member_chunk(member_id), bit_or(member_bit(member_id))
     FROM (
-        SELECT CAST(NULL AS timestamptz) AS label, value, member_id FROM late
+        SELECT CAST(NULL AS timestamptz) AS label, value, member_id FROM uncompacted
         UNION
-        SELECT CAST(NULL AS timestamptz), value, member_id FROM beside
+        SELECT CAST(NULL AS timestamptz), value, member_id FROM outside_cover
         UNION
-        SELECT doubtful.label, part.value, p.member_id
-        FROM doubtful
-        JOIN purchases AS p ON p.at >= doubtful.bucket AND p.at < doubtful.ends
+        SELECT corrected_buckets.label, part.value, p.member_id
+        FROM corrected_buckets
+        JOIN purchases AS p ON p.at >= corrected_buckets.bucket AND p.at < corrected_buckets.ends
         CROSS JOIN LATERAL (SELECT CAST(NULL AS text), CAST(p.amount AS numeric)) AS part (value, amount)
         WHERE p.community_id = CAST($4 AS INT) AND p.counted AND p.at >= CAST($1 AS TIMESTAMPTZ) AND p.at < CAST($2 AS TIMESTAMPTZ) AND p.at <= CAST($3 AS TIMESTAMPTZ)
     ) AS buyers
@@ -171,7 +171,7 @@ WITH cover AS MATERIALIZED (
                 '1d', greatest(range.since, range.until - interval '33 days'), range.until, CAST($5 AS TEXT)
             )
             UNION
-            -- Between months there are no other days, and without a month there are less than 62.
+            -- Days between months are not needed; without a complete month there are less than 62 days.
             SELECT * FROM complete_buckets('1d', range.since, range.until, CAST($5 AS TEXT))
             WHERE NOT EXISTS (SELECT FROM months)
         ) AS days
@@ -181,7 +181,7 @@ WITH cover AS MATERIALIZED (
 span AS MATERIALIZED (
     SELECT coalesce(min(bucket), 'infinity') AS since, coalesce(max(ends), 'infinity') AS until FROM cover
 ),
-late AS MATERIALIZED (
+uncompacted AS MATERIALIZED (
     SELECT p.at, p.sales, p.member_id, part.value, part.amount
     FROM (
         SELECT * FROM purchases WHERE community_id = CAST($4 AS INT) AND since >= coalesce((
@@ -189,13 +189,13 @@ late AS MATERIALIZED (
     ), '0')
         UNION ALL
         SELECT * FROM purchases WHERE community_id = CAST($4 AS INT) AND since IS NULL
-        -- Found by what told them, whatever the planner believes of their number.
+        -- Prevents the planner from merging the two index scans into a sequential scan.
         OFFSET 0
     ) AS p
     CROSS JOIN LATERAL (SELECT CAST(p.location AS text), CAST(p.amount AS numeric)) AS part (value, amount)
     WHERE p.community_id = CAST($4 AS INT) AND p.counted AND p.at >= CAST($1 AS TIMESTAMPTZ) AND p.at < CAST($2 AS TIMESTAMPTZ) AND p.at <= CAST($3 AS TIMESTAMPTZ) AND p.at >= (SELECT since FROM span) AND p.at < (SELECT until FROM span)
 ),
-beside AS MATERIALIZED (
+outside_cover AS MATERIALIZED (
     SELECT p.at, p.sales, p.member_id, part.value, part.amount
     FROM purchases AS p
     CROSS JOIN LATERAL (SELECT CAST(p.location AS text), CAST(p.amount AS numeric)) AS part (value, amount)
@@ -206,7 +206,7 @@ beside AS MATERIALIZED (
     CROSS JOIN LATERAL (SELECT CAST(p.location AS text), CAST(p.amount AS numeric)) AS part (value, amount)
     WHERE p.community_id = CAST($4 AS INT) AND p.counted AND p.at >= CAST($1 AS TIMESTAMPTZ) AND p.at < CAST($2 AS TIMESTAMPTZ) AND p.at <= CAST($3 AS TIMESTAMPTZ) AND p.at >= (SELECT until FROM span)
 ),
-taken_back AS MATERIALIZED (
+superseded AS MATERIALIZED (
     SELECT p.at, p.sales, p.member_id, part.value, part.amount
     FROM purchase_changes AS p
     CROSS JOIN LATERAL (SELECT CAST(p.location AS text), CAST(p.amount AS numeric)) AS part (value, amount)
@@ -217,38 +217,38 @@ taken_back AS MATERIALIZED (
     ), '0')
       AND p.at >= (SELECT since FROM span) AND p.at < (SELECT until FROM span)
 ),
--- Where something was taken back, who is left is asked of the purchases.
-doubtful AS MATERIALIZED (
+-- Bitmaps cannot be corrected, so buyers of buckets with superseded purchases are counted from purchases.
+corrected_buckets AS MATERIALIZED (
     SELECT cover.*
     FROM cover
-    WHERE EXISTS (SELECT FROM taken_back WHERE at >= cover.bucket AND at < cover.ends)
+    WHERE EXISTS (SELECT FROM superseded WHERE at >= cover.bucket AND at < cover.ends)
 ),
 numbers AS (
     SELECT label, value, sum(sales) AS sales, sum(amount) AS amount
     FROM (
-        SELECT cover.label, kept.value, kept.purchases, kept.sales, kept.amount
+        SELECT cover.label, rollup.value, rollup.purchases, rollup.sales, rollup.amount
         FROM cover
         CROSS JOIN LATERAL (
             SELECT value, purchases, sales, amount
             FROM purchase_rollups
             WHERE community_id = CAST($4 AS INT) AND granularity = cover.granularity AND grain = 'location' AND bucket = cover.bucket
             OFFSET 0
-        ) AS kept
+        ) AS rollup
         WHERE coalesce((
         SELECT watermark FROM purchase_marks WHERE community_id = CAST($4 AS INT) AND timezone = CAST($5 AS TEXT)
     ), '0') > '0'
         UNION ALL
-        SELECT CAST(NULL AS timestamptz), value, 1, sales, amount FROM late
+        SELECT CAST(NULL AS timestamptz), value, 1, sales, amount FROM uncompacted
         UNION ALL
-        SELECT CAST(NULL AS timestamptz), value, 1, sales, amount FROM beside
+        SELECT CAST(NULL AS timestamptz), value, 1, sales, amount FROM outside_cover
         UNION ALL
-        SELECT CAST(NULL AS timestamptz), value, -1, -sales, -amount FROM taken_back
-    ) AS told
+        SELECT CAST(NULL AS timestamptz), value, -1, -sales, -amount FROM superseded
+    ) AS totals
     GROUP BY label, value
     HAVING sum(purchases) <> 0
 ),
 sets AS (
-    SELECT cover.label, kept.value, kept.chunk, kept.members
+    SELECT cover.label, rollup.value, rollup.chunk, rollup.members
     FROM cover
     CROSS JOIN LATERAL (
         SELECT value, chunk, members
@@ -256,20 +256,20 @@ sets AS (
         WHERE community_id = CAST($4 AS INT) AND family = 'purchases' AND granularity = cover.granularity AND grain = 'location'
           AND bucket = cover.bucket
         OFFSET 0
-    ) AS kept
+    ) AS rollup
     WHERE coalesce((
         SELECT watermark FROM purchase_marks WHERE community_id = CAST($4 AS INT) AND timezone = CAST($5 AS TEXT)
-    ), '0') > '0' AND cover.bucket NOT IN (SELECT bucket FROM doubtful)
+    ), '0') > '0' AND cover.bucket NOT IN (SELECT bucket FROM corrected_buckets)
     UNION ALL
     SELECT label, value, member_chunk(member_id), bit_or(member_bit(member_id))
     FROM (
-        SELECT CAST(NULL AS timestamptz) AS label, value, member_id FROM late
+        SELECT CAST(NULL AS timestamptz) AS label, value, member_id FROM uncompacted
         UNION
-        SELECT CAST(NULL AS timestamptz), value, member_id FROM beside
+        SELECT CAST(NULL AS timestamptz), value, member_id FROM outside_cover
         UNION
-        SELECT doubtful.label, part.value, p.member_id
-        FROM doubtful
-        JOIN purchases AS p ON p.at >= doubtful.bucket AND p.at < doubtful.ends
+        SELECT corrected_buckets.label, part.value, p.member_id
+        FROM corrected_buckets
+        JOIN purchases AS p ON p.at >= corrected_buckets.bucket AND p.at < corrected_buckets.ends
         CROSS JOIN LATERAL (SELECT CAST(p.location AS text), CAST(p.amount AS numeric)) AS part (value, amount)
         WHERE p.community_id = CAST($4 AS INT) AND p.counted AND p.at >= CAST($1 AS TIMESTAMPTZ) AND p.at < CAST($2 AS TIMESTAMPTZ) AND p.at <= CAST($3 AS TIMESTAMPTZ)
     ) AS buyers
@@ -309,7 +309,7 @@ WITH cover AS MATERIALIZED (
                 '1d', greatest(range.since, range.until - interval '33 days'), range.until, CAST($5 AS TEXT)
             )
             UNION
-            -- Between months there are no other days, and without a month there are less than 62.
+            -- Days between months are not needed; without a complete month there are less than 62 days.
             SELECT * FROM complete_buckets('1d', range.since, range.until, CAST($5 AS TEXT))
             WHERE NOT EXISTS (SELECT FROM months)
         ) AS days
@@ -319,7 +319,7 @@ WITH cover AS MATERIALIZED (
 span AS MATERIALIZED (
     SELECT coalesce(min(bucket), 'infinity') AS since, coalesce(max(ends), 'infinity') AS until FROM cover
 ),
-late AS MATERIALIZED (
+uncompacted AS MATERIALIZED (
     SELECT p.at, p.sales, p.member_id, part.value, part.amount
     FROM (
         SELECT * FROM purchases WHERE community_id = CAST($4 AS INT) AND since >= coalesce((
@@ -327,13 +327,13 @@ late AS MATERIALIZED (
     ), '0')
         UNION ALL
         SELECT * FROM purchases WHERE community_id = CAST($4 AS INT) AND since IS NULL
-        -- Found by what told them, whatever the planner believes of their number.
+        -- Prevents the planner from merging the two index scans into a sequential scan.
         OFFSET 0
     ) AS p
     CROSS JOIN LATERAL (SELECT CAST(p.channel AS text), CAST(p.amount AS numeric)) AS part (value, amount)
     WHERE p.community_id = CAST($4 AS INT) AND p.counted AND p.at >= CAST($1 AS TIMESTAMPTZ) AND p.at < CAST($2 AS TIMESTAMPTZ) AND p.at <= CAST($3 AS TIMESTAMPTZ) AND p.at >= (SELECT since FROM span) AND p.at < (SELECT until FROM span)
 ),
-beside AS MATERIALIZED (
+outside_cover AS MATERIALIZED (
     SELECT p.at, p.sales, p.member_id, part.value, part.amount
     FROM purchases AS p
     CROSS JOIN LATERAL (SELECT CAST(p.channel AS text), CAST(p.amount AS numeric)) AS part (value, amount)
@@ -344,7 +344,7 @@ beside AS MATERIALIZED (
     CROSS JOIN LATERAL (SELECT CAST(p.channel AS text), CAST(p.amount AS numeric)) AS part (value, amount)
     WHERE p.community_id = CAST($4 AS INT) AND p.counted AND p.at >= CAST($1 AS TIMESTAMPTZ) AND p.at < CAST($2 AS TIMESTAMPTZ) AND p.at <= CAST($3 AS TIMESTAMPTZ) AND p.at >= (SELECT until FROM span)
 ),
-taken_back AS MATERIALIZED (
+superseded AS MATERIALIZED (
     SELECT p.at, p.sales, p.member_id, part.value, part.amount
     FROM purchase_changes AS p
     CROSS JOIN LATERAL (SELECT CAST(p.channel AS text), CAST(p.amount AS numeric)) AS part (value, amount)
@@ -355,38 +355,38 @@ taken_back AS MATERIALIZED (
     ), '0')
       AND p.at >= (SELECT since FROM span) AND p.at < (SELECT until FROM span)
 ),
--- Where something was taken back, who is left is asked of the purchases.
-doubtful AS MATERIALIZED (
+-- Bitmaps cannot be corrected, so buyers of buckets with superseded purchases are counted from purchases.
+corrected_buckets AS MATERIALIZED (
     SELECT cover.*
     FROM cover
-    WHERE EXISTS (SELECT FROM taken_back WHERE at >= cover.bucket AND at < cover.ends)
+    WHERE EXISTS (SELECT FROM superseded WHERE at >= cover.bucket AND at < cover.ends)
 ),
 numbers AS (
     SELECT label, value, sum(sales) AS sales, sum(amount) AS amount
     FROM (
-        SELECT cover.label, kept.value, kept.purchases, kept.sales, kept.amount
+        SELECT cover.label, rollup.value, rollup.purchases, rollup.sales, rollup.amount
         FROM cover
         CROSS JOIN LATERAL (
             SELECT value, purchases, sales, amount
             FROM purchase_rollups
             WHERE community_id = CAST($4 AS INT) AND granularity = cover.granularity AND grain = 'channel' AND bucket = cover.bucket
             OFFSET 0
-        ) AS kept
+        ) AS rollup
         WHERE coalesce((
         SELECT watermark FROM purchase_marks WHERE community_id = CAST($4 AS INT) AND timezone = CAST($5 AS TEXT)
     ), '0') > '0'
         UNION ALL
-        SELECT CAST(NULL AS timestamptz), value, 1, sales, amount FROM late
+        SELECT CAST(NULL AS timestamptz), value, 1, sales, amount FROM uncompacted
         UNION ALL
-        SELECT CAST(NULL AS timestamptz), value, 1, sales, amount FROM beside
+        SELECT CAST(NULL AS timestamptz), value, 1, sales, amount FROM outside_cover
         UNION ALL
-        SELECT CAST(NULL AS timestamptz), value, -1, -sales, -amount FROM taken_back
-    ) AS told
+        SELECT CAST(NULL AS timestamptz), value, -1, -sales, -amount FROM superseded
+    ) AS totals
     GROUP BY label, value
     HAVING sum(purchases) <> 0
 ),
 sets AS (
-    SELECT cover.label, kept.value, kept.chunk, kept.members
+    SELECT cover.label, rollup.value, rollup.chunk, rollup.members
     FROM cover
     CROSS JOIN LATERAL (
         SELECT value, chunk, members
@@ -394,20 +394,20 @@ sets AS (
         WHERE community_id = CAST($4 AS INT) AND family = 'purchases' AND granularity = cover.granularity AND grain = 'channel'
           AND bucket = cover.bucket
         OFFSET 0
-    ) AS kept
+    ) AS rollup
     WHERE coalesce((
         SELECT watermark FROM purchase_marks WHERE community_id = CAST($4 AS INT) AND timezone = CAST($5 AS TEXT)
-    ), '0') > '0' AND cover.bucket NOT IN (SELECT bucket FROM doubtful)
+    ), '0') > '0' AND cover.bucket NOT IN (SELECT bucket FROM corrected_buckets)
     UNION ALL
     SELECT label, value, member_chunk(member_id), bit_or(member_bit(member_id))
     FROM (
-        SELECT CAST(NULL AS timestamptz) AS label, value, member_id FROM late
+        SELECT CAST(NULL AS timestamptz) AS label, value, member_id FROM uncompacted
         UNION
-        SELECT CAST(NULL AS timestamptz), value, member_id FROM beside
+        SELECT CAST(NULL AS timestamptz), value, member_id FROM outside_cover
         UNION
-        SELECT doubtful.label, part.value, p.member_id
-        FROM doubtful
-        JOIN purchases AS p ON p.at >= doubtful.bucket AND p.at < doubtful.ends
+        SELECT corrected_buckets.label, part.value, p.member_id
+        FROM corrected_buckets
+        JOIN purchases AS p ON p.at >= corrected_buckets.bucket AND p.at < corrected_buckets.ends
         CROSS JOIN LATERAL (SELECT CAST(p.channel AS text), CAST(p.amount AS numeric)) AS part (value, amount)
         WHERE p.community_id = CAST($4 AS INT) AND p.counted AND p.at >= CAST($1 AS TIMESTAMPTZ) AND p.at < CAST($2 AS TIMESTAMPTZ) AND p.at <= CAST($3 AS TIMESTAMPTZ)
     ) AS buyers
@@ -447,7 +447,7 @@ WITH cover AS MATERIALIZED (
                 '1d', greatest(range.since, range.until - interval '33 days'), range.until, CAST($5 AS TEXT)
             )
             UNION
-            -- Between months there are no other days, and without a month there are less than 62.
+            -- Days between months are not needed; without a complete month there are less than 62 days.
             SELECT * FROM complete_buckets('1d', range.since, range.until, CAST($5 AS TEXT))
             WHERE NOT EXISTS (SELECT FROM months)
         ) AS days
@@ -457,7 +457,7 @@ WITH cover AS MATERIALIZED (
 span AS MATERIALIZED (
     SELECT coalesce(min(bucket), 'infinity') AS since, coalesce(max(ends), 'infinity') AS until FROM cover
 ),
-late AS MATERIALIZED (
+uncompacted AS MATERIALIZED (
     SELECT p.at, p.sales, p.member_id, part.value, part.amount
     FROM (
         SELECT * FROM purchases WHERE community_id = CAST($4 AS INT) AND since >= coalesce((
@@ -465,13 +465,13 @@ late AS MATERIALIZED (
     ), '0')
         UNION ALL
         SELECT * FROM purchases WHERE community_id = CAST($4 AS INT) AND since IS NULL
-        -- Found by what told them, whatever the planner believes of their number.
+        -- Prevents the planner from merging the two index scans into a sequential scan.
         OFFSET 0
     ) AS p
     CROSS JOIN LATERAL (SELECT brand, amount FROM unnest(p.brands, p.brand_amounts) AS line (brand, amount)) AS part (value, amount)
     WHERE p.community_id = CAST($4 AS INT) AND p.counted AND p.at >= CAST($1 AS TIMESTAMPTZ) AND p.at < CAST($2 AS TIMESTAMPTZ) AND p.at <= CAST($3 AS TIMESTAMPTZ) AND p.at >= (SELECT since FROM span) AND p.at < (SELECT until FROM span)
 ),
-beside AS MATERIALIZED (
+outside_cover AS MATERIALIZED (
     SELECT p.at, p.sales, p.member_id, part.value, part.amount
     FROM purchases AS p
     CROSS JOIN LATERAL (SELECT brand, amount FROM unnest(p.brands, p.brand_amounts) AS line (brand, amount)) AS part (value, amount)
@@ -482,7 +482,7 @@ beside AS MATERIALIZED (
     CROSS JOIN LATERAL (SELECT brand, amount FROM unnest(p.brands, p.brand_amounts) AS line (brand, amount)) AS part (value, amount)
     WHERE p.community_id = CAST($4 AS INT) AND p.counted AND p.at >= CAST($1 AS TIMESTAMPTZ) AND p.at < CAST($2 AS TIMESTAMPTZ) AND p.at <= CAST($3 AS TIMESTAMPTZ) AND p.at >= (SELECT until FROM span)
 ),
-taken_back AS MATERIALIZED (
+superseded AS MATERIALIZED (
     SELECT p.at, p.sales, p.member_id, part.value, part.amount
     FROM purchase_changes AS p
     CROSS JOIN LATERAL (SELECT brand, amount FROM unnest(p.brands, p.brand_amounts) AS line (brand, amount)) AS part (value, amount)
@@ -493,38 +493,38 @@ taken_back AS MATERIALIZED (
     ), '0')
       AND p.at >= (SELECT since FROM span) AND p.at < (SELECT until FROM span)
 ),
--- Where something was taken back, who is left is asked of the purchases.
-doubtful AS MATERIALIZED (
+-- Bitmaps cannot be corrected, so buyers of buckets with superseded purchases are counted from purchases.
+corrected_buckets AS MATERIALIZED (
     SELECT cover.*
     FROM cover
-    WHERE EXISTS (SELECT FROM taken_back WHERE at >= cover.bucket AND at < cover.ends)
+    WHERE EXISTS (SELECT FROM superseded WHERE at >= cover.bucket AND at < cover.ends)
 ),
 numbers AS (
     SELECT label, value, sum(sales) AS sales, sum(amount) AS amount
     FROM (
-        SELECT cover.label, kept.value, kept.purchases, kept.sales, kept.amount
+        SELECT cover.label, rollup.value, rollup.purchases, rollup.sales, rollup.amount
         FROM cover
         CROSS JOIN LATERAL (
             SELECT value, purchases, sales, amount
             FROM purchase_rollups
             WHERE community_id = CAST($4 AS INT) AND granularity = cover.granularity AND grain = 'brand' AND bucket = cover.bucket
             OFFSET 0
-        ) AS kept
+        ) AS rollup
         WHERE coalesce((
         SELECT watermark FROM purchase_marks WHERE community_id = CAST($4 AS INT) AND timezone = CAST($5 AS TEXT)
     ), '0') > '0'
         UNION ALL
-        SELECT CAST(NULL AS timestamptz), value, 1, sales, amount FROM late
+        SELECT CAST(NULL AS timestamptz), value, 1, sales, amount FROM uncompacted
         UNION ALL
-        SELECT CAST(NULL AS timestamptz), value, 1, sales, amount FROM beside
+        SELECT CAST(NULL AS timestamptz), value, 1, sales, amount FROM outside_cover
         UNION ALL
-        SELECT CAST(NULL AS timestamptz), value, -1, -sales, -amount FROM taken_back
-    ) AS told
+        SELECT CAST(NULL AS timestamptz), value, -1, -sales, -amount FROM superseded
+    ) AS totals
     GROUP BY label, value
     HAVING sum(purchases) <> 0
 ),
 sets AS (
-    SELECT cover.label, kept.value, kept.chunk, kept.members
+    SELECT cover.label, rollup.value, rollup.chunk, rollup.members
     FROM cover
     CROSS JOIN LATERAL (
         SELECT value, chunk, members
@@ -532,20 +532,20 @@ sets AS (
         WHERE community_id = CAST($4 AS INT) AND family = 'purchases' AND granularity = cover.granularity AND grain = 'brand'
           AND bucket = cover.bucket
         OFFSET 0
-    ) AS kept
+    ) AS rollup
     WHERE coalesce((
         SELECT watermark FROM purchase_marks WHERE community_id = CAST($4 AS INT) AND timezone = CAST($5 AS TEXT)
-    ), '0') > '0' AND cover.bucket NOT IN (SELECT bucket FROM doubtful)
+    ), '0') > '0' AND cover.bucket NOT IN (SELECT bucket FROM corrected_buckets)
     UNION ALL
     SELECT label, value, member_chunk(member_id), bit_or(member_bit(member_id))
     FROM (
-        SELECT CAST(NULL AS timestamptz) AS label, value, member_id FROM late
+        SELECT CAST(NULL AS timestamptz) AS label, value, member_id FROM uncompacted
         UNION
-        SELECT CAST(NULL AS timestamptz), value, member_id FROM beside
+        SELECT CAST(NULL AS timestamptz), value, member_id FROM outside_cover
         UNION
-        SELECT doubtful.label, part.value, p.member_id
-        FROM doubtful
-        JOIN purchases AS p ON p.at >= doubtful.bucket AND p.at < doubtful.ends
+        SELECT corrected_buckets.label, part.value, p.member_id
+        FROM corrected_buckets
+        JOIN purchases AS p ON p.at >= corrected_buckets.bucket AND p.at < corrected_buckets.ends
         CROSS JOIN LATERAL (SELECT brand, amount FROM unnest(p.brands, p.brand_amounts) AS line (brand, amount)) AS part (value, amount)
         WHERE p.community_id = CAST($4 AS INT) AND p.counted AND p.at >= CAST($1 AS TIMESTAMPTZ) AND p.at < CAST($2 AS TIMESTAMPTZ) AND p.at <= CAST($3 AS TIMESTAMPTZ)
     ) AS buyers
