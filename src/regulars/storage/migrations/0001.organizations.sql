@@ -77,7 +77,7 @@ CREATE TABLE signing_keys (
 -- is_allowed: whether the last charge was allowed. leases: the tokens that each process holds in advance, and until
 -- when, in seconds since 1970.
 -- UNLOGGED because the contents are refilled within seconds after a crash, so a request waits for no disk. The low
--- fillfactor leaves room for new row versions on the page (HOT updates).
+-- fillfactor leaves space for new row versions on the page (HOT updates).
 CREATE UNLOGGED TABLE rate_limits (
     organization_id  int NOT NULL REFERENCES organizations ON DELETE CASCADE,
     customer_id      int,

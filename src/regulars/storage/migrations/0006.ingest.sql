@@ -83,9 +83,9 @@ CREATE TABLE outbox (
     PRIMARY KEY (day, transaction_id, id)
 ) PARTITION BY RANGE (day);
 
--- E-mail and SMS providers that report delivery events by webhooks. A payload may be signed by any of `signing_keys`, so
--- that a key can be rotated without a gap. sending_field, profile_field and dispatch_field are the payload's fields for
--- the sending, the recipient and the dispatch. `url` is the public address of the webhook where a proxy hides it.
+-- E-mail and SMS providers that report delivery events by webhooks. A payload may be signed by any of `signing_keys`,
+-- so that a key can be rotated without a gap. sending_field, profile_field and dispatch_field are the payload's fields
+-- for the sending, the recipient and the dispatch. `url` is the public address of the webhook where a proxy hides it.
 CREATE TABLE providers (
     community_id    int NOT NULL,
     provider        text COLLATE "C" NOT NULL,

@@ -72,8 +72,8 @@ CREATE TABLE unique_sets (
     members       bit(1024) NOT NULL
 ) WITH (fillfactor = 80);
 
-CREATE UNIQUE INDEX unique_sets_by_bucket ON unique_sets (community_id, family, granularity, grain, bucket, value, chunk)
-    NULLS NOT DISTINCT;
+CREATE UNIQUE INDEX unique_sets_by_bucket
+    ON unique_sets (community_id, family, granularity, grain, bucket, value, chunk) NULLS NOT DISTINCT;
 
 -- The chunk of a member in unique_sets.
 CREATE FUNCTION member_chunk(member_id bigint) RETURNS bigint

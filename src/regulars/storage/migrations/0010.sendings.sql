@@ -48,10 +48,10 @@ CREATE INDEX sendings_by_reporting_id ON sendings (community_id, reporting_id) W
 CREATE INDEX sendings_by_campaign ON sendings (community_id, campaign_id) WHERE campaign_id IS NOT NULL;
 CREATE UNIQUE INDEX sendings_by_external_id ON sendings (community_id, external_id) WHERE external_id IS NOT NULL;
 
--- One message to one recipient. `dispatch_key_hash` is a hash of its external id. `event_mask` has the bit 1 << event type
--- of each of its events. gender, age, optin_platform and country are the recipient's when the first transmission was
--- recorded. `active_days` has the UTC days with events in their order, each as 1024 * (days since 2000) plus the bit
--- 1 << event type of each event of the day and bit 1 for any.
+-- One message to one recipient. `dispatch_key_hash` is a hash of its external id. `event_mask` has the bit 1 << event
+-- type of each of its events. gender, age, optin_platform and country are the recipient's when the first transmission
+-- was recorded. `active_days` has the UTC days with events in their order, each as 1024 * (days since 2000) plus the
+-- bit 1 << event type of each event of the day and bit 1 for any.
 CREATE TABLE sending_dispatches (
     id                 bigint NOT NULL DEFAULT next_id(),
     sending_id         bigint NOT NULL,
@@ -86,9 +86,9 @@ CREATE TABLE sending_events (
 CREATE INDEX sending_events_by_sending ON sending_events (community_id, sending_id, event_type, occurred_at)
     INCLUDE (dispatch_id);
 
--- Events of a sending by UTC day and event type (0: any), and by the day of the previous such event of the same dispatch
--- (-infinity if there is none). An event is the first in a range of days if `previous_day` is before the range, so
--- unique dispatches of a range are counted from its days instead of its events.
+-- Events of a sending by UTC day and event type (0: any), and by the day of the previous such event of the same
+-- dispatch (-infinity if there is none). An event is the first in a range of days if `previous_day` is before the
+-- range, so unique dispatches of a range are counted from its days instead of its events.
 CREATE TABLE sending_daily_uniques (
     sending_id    bigint NOT NULL,
     count         bigint NOT NULL,

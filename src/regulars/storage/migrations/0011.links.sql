@@ -1,7 +1,7 @@
 -- Links in sendings, offers and elsewhere, their visits and visitors.
 
--- The distinct combinations that visits are counted by; `link_hash` is a hash of one. A link is reported once its sending
--- has arrived.
+-- The distinct combinations that visits are counted by; `link_hash` is a hash of one. A link is reported once its
+-- sending has arrived.
 CREATE TABLE links (
     community_id       int NOT NULL,
     id                 bigint NOT NULL DEFAULT next_id(),

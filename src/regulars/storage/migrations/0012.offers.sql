@@ -20,9 +20,9 @@ CREATE TABLE offer_collections (
 
 CREATE UNIQUE INDEX offer_collections_by_external_id ON offer_collections (community_id, external_id);
 
--- An offer such as a coupon. Events may arrive before the offer they refer to: until it arrives, its row is a placeholder
--- and not reported. Event writers lock the row, so that its counters have a single writer. All its events are between
--- first_event_at and last_event_at; after an erasure these may be further apart than the remaining events.
+-- An offer such as a coupon. Events may arrive before the offer they refer to: until it arrives, its row is a
+-- placeholder and not reported. Event writers lock the row, so that its counters have a single writer. All its events
+-- are between first_event_at and last_event_at; after an erasure these may be further apart than the remaining events.
 CREATE TABLE offers (
     community_id    int NOT NULL,
     id              bigint NOT NULL DEFAULT next_id(),
@@ -50,8 +50,8 @@ CREATE TABLE offers (
 
 CREATE UNIQUE INDEX offers_by_external_id ON offers (community_id, external_id) WHERE external_id IS NOT NULL;
 
--- Events of offers. `event_key_hash` is a hash of the event's external id, which is unique within the offer. The columns
--- are ordered to avoid padding.
+-- Events of offers. `event_key_hash` is a hash of the event's external id, which is unique within the offer. The
+-- columns are ordered to avoid padding.
 CREATE TABLE offer_events (
     offer_id                 bigint NOT NULL,
     occurred_at              timestamptz NOT NULL,

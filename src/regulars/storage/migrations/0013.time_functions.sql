@@ -15,7 +15,9 @@ $$;
 -- The unit of date_trunc for a granularity.
 CREATE FUNCTION calendar_unit(granularity text) RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
-SELECT CASE granularity WHEN '1h' THEN 'hour' WHEN '1d' THEN 'day' WHEN '1w' THEN 'week' WHEN '1mo' THEN 'month' ELSE granularity END
+SELECT CASE granularity
+    WHEN '1h' THEN 'hour' WHEN '1d' THEN 'day' WHEN '1w' THEN 'week' WHEN '1mo' THEN 'month' ELSE granularity
+END
 $$;
 
 -- The UTC offset of a time zone at an instant.

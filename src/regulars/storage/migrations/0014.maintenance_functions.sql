@@ -115,9 +115,9 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, public, pg_te
 VALUES ('5m', 'day', interval '14 days'), ('1h', 'month', interval '184 days'), ('1d', 'year', interval '731 days')
 $$;
 
--- Creates the partitions of all rollups of a granularity from `first` to `last`, and drops earlier ones, except those that
--- must be retained by the database's own clock. `unit` is what a partition holds: a day, month or year. Returns the
--- number of partitions dropped.
+-- Creates the partitions of all rollups of a granularity from `first` to `last`, and drops earlier ones, except those
+-- that must be retained by the database's own clock. `unit` is what a partition holds: a day, month or year. Returns
+-- the number of partitions dropped.
 CREATE FUNCTION ensure_rollup_partitions(granularity text, unit text, first timestamptz, last timestamptz) RETURNS int
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp SET timezone = 'UTC' AS $$
 DECLARE
