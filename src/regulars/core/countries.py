@@ -1,10 +1,10 @@
-"""Countries: kept as ISO 3166-1 alpha-2, understood as alpha-2, alpha-3 or English name."""
+"""Countries: stored as ISO 3166-1 alpha-2, accepted as alpha-2, alpha-3 or English name."""
 
 from functools import lru_cache
 
 import pycountry
 
-# Names in wide use that ISO 3166's own lists lack.
+# Names in wide use that ISO 3166 does not list.
 _COMMON_NAMES = {
     "england": "GB",
     "great britain": "GB",
@@ -31,7 +31,7 @@ _COMMON_NAMES = {
 
 @lru_cache(maxsize=1)
 def codes_by_name() -> dict[str, str]:
-    """Every code and name that is understood, in small letters, with the alpha-2 code that it means."""
+    """The alpha-2 code by each accepted code and name, in lower case."""
     codes = dict(_COMMON_NAMES)
     for country in pycountry.countries:
         for attribute in ("alpha_2", "alpha_3", "name", "common_name", "official_name"):
@@ -41,7 +41,7 @@ def codes_by_name() -> dict[str, str]:
 
 
 def alpha_2(text: str) -> str:
-    """The ISO 3166-1 alpha-2 code of a country. Raises ValueError when the text names none."""
+    """The ISO 3166-1 alpha-2 code of a country. Raises ValueError for an unknown one."""
     code = codes_by_name().get(text.strip().casefold())
     if code is None:
         raise ValueError("must be a country: ISO 3166-1 alpha-2, alpha-3, or its English name")

@@ -1,4 +1,4 @@
-"""Why a fact is not taken: errors that name the field by its path and say what to do."""
+"""Errors that callers receive: validation errors by the path of the field, and resources that do not exist."""
 
 import re
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ class ValidationError(ValueError):
         super().__init__("; ".join(f"{path}: {message}" for path, message in self.errors.items()))
 
     def with_prefix(self, prefix: str) -> "ValidationError":
-        """The same refusal, its paths below `prefix`."""
+        """Returns the error with `prefix` before each path."""
         return ValidationError({f"{prefix}.{path}" if path else prefix: text for path, text in self.errors.items()})
 
 
@@ -41,7 +41,7 @@ class NotFoundError(LookupError):
 
 
 def field_error(path: str, message: str) -> ValidationError:
-    """A refusal of one field."""
+    """The error of one field."""
     return ValidationError({path: message})
 
 
@@ -49,7 +49,7 @@ _PATH = re.compile(r"^(?P<text>.*) - at `(?P<key>key in )?\$(?P<path>.*)`$", re.
 
 
 def from_msgspec(error: msgspec.ValidationError) -> ValidationError:
-    """A refusal from msgspec's own, its path in our form: `$.items[0].quantity` is `items.0.quantity`."""
+    """Converts an error of msgspec. Its path `$.items[0].quantity` becomes `items.0.quantity`."""
     match = _PATH.match(str(error))
     text, path = (match["text"], match["path"]) if match else (str(error), "")
     path = re.sub(r"\[(\d+|\.\.\.)\]", r".\1", path).lstrip(".")

@@ -1,4 +1,4 @@
-"""JSON Logic (jsonlogic.com): which conditions can be kept, so that none fails when it is asked."""
+"""Validation of JSON Logic conditions (jsonlogic.com), so that evaluation never fails."""
 
 from typing import Any
 
@@ -16,13 +16,13 @@ MAX_NODES = 1_000
 
 
 def check_condition(value: object) -> object:
-    """A condition as it came. Raises ValueError where it is no JSON Logic, or too large to ask often."""
-    left = MAX_NODES
+    """Validates a condition: its operators, size and depth. Raises ValueError."""
+    remaining = MAX_NODES
     open_nodes: list[tuple[Any, int]] = [(value, 1)]
     while open_nodes:
         node, depth = open_nodes.pop()
-        left -= 1
-        if left < 0:
+        remaining -= 1
+        if remaining < 0:
             raise ValueError(f"must have at most {MAX_NODES} parts")
         if not isinstance(node, dict | list):
             continue

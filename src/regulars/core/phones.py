@@ -1,23 +1,23 @@
-"""The country that a phone number tells."""
+"""The country of a phone number."""
 
 import re
 
 import phonenumbers
 
 _PLAIN = re.compile(r"\+[1-9][0-9]{7,13}")
-"""As numbers mostly come: no more than their code has to be read, where it is of one country."""
+"""The form of most numbers. Where the calling code belongs to one country, the rest need not be parsed."""
 
 _INTERNATIONAL = re.compile(r"(?:\+|00)[\d\s().\-/]+")
 
 
 def country_of(number: str | None) -> str | None:
-    """ISO 3166-1 alpha-2 of an international number (`+` or `00` first).
+    """The ISO 3166-1 alpha-2 code of an international number (`+` or `00` first).
 
-    None where there is no number, it does not say its country, or several share the code, as those of +1 do.
+    None for other numbers, and where several countries share the calling code, as those of +1 do.
     """
     text = (number or "").strip()
     if _PLAIN.fullmatch(text) and (regions := _regions(text)) and len(regions) == 1:
-        return _of_a_country(regions[0])
+        return _country_or_none(regions[0])
     if not _INTERNATIONAL.fullmatch(text):
         return None
     try:
@@ -29,15 +29,15 @@ def country_of(number: str | None) -> str | None:
         return None
     regions = phonenumbers.region_codes_for_country_code(code)
     region = regions[0] if len(regions) == 1 else phonenumbers.region_code_for_number(parsed)
-    return _of_a_country(region)
+    return _country_or_none(region)
 
 
 def _regions(text: str) -> tuple[str, ...]:
-    """The regions that share the code that a number begins with: no code is another's beginning."""
-    known = phonenumbers.COUNTRY_CODE_TO_REGION_CODE
-    return next((known[code] for end in (2, 3, 4) if (code := int(text[1:end])) in known), ())
+    """The regions of the calling code of a number. No code is the beginning of another one."""
+    regions = phonenumbers.COUNTRY_CODE_TO_REGION_CODE
+    return next((regions[code] for end in (2, 3, 4) if (code := int(text[1:end])) in regions), ())
 
 
-def _of_a_country(region: str | None) -> str | None:
-    # 001 stands for what belongs to no country, such as +800.
+def _country_or_none(region: str | None) -> str | None:
+    # 001 is the region of numbers without a country, such as +800.
     return region if region and region.isalpha() else None

@@ -1,4 +1,4 @@
-"""Addresses on the web, taken apart: the host, the path, and what the query says of the campaign."""
+"""URLs parsed into host, path and UTM parameters."""
 
 import re
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ MAX_PATH_LENGTH = 2_048
 MAX_HOST_LENGTH = 253
 
 UTM_PARAMETERS = ("utm_source", "utm_medium", "utm_campaign", "utm_content", "utm_term")
-"""What a query says of the campaign that a link belongs to."""
+"""The query parameters that name the campaign of a link."""
 
 _NO_URL = "must be a URL with a host, such as https://shop.example/autumn?utm_source=mail"
 _NO_HOST = "must be the name of a host, such as shop.example"
@@ -25,7 +25,7 @@ _ASCII_HOST = re.compile(r"[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*")
 
 @dataclass(frozen=True, slots=True)
 class ParsedUrl:
-    """The parts of a URL that are kept; `utm` in the order of UTM, None for what the query does not say."""
+    """The stored parts of a URL. `utm` has a value for each of UTM_PARAMETERS, None where the query has none."""
 
     host: str
     path: str
@@ -34,20 +34,22 @@ class ParsedUrl:
 
 @lru_cache(maxsize=1024)
 def parse_url(text: str) -> ParsedUrl:
-    """A URL taken apart. Raises ValueError."""
+    """Parses a URL. Raises ValueError."""
     try:
         parts = urlsplit(validation.check_text(text))
-        named = parts.hostname
+        hostname = parts.hostname
     except ValueError as error:
         raise ValueError(str(error) if "\0" in text else _NO_URL) from None
-    if not named:
+    if not hostname:
         raise ValueError(_NO_URL)
-    said: dict[str, str] = {}
+    parameters: dict[str, str] = {}
     for name, value in parse_qsl(parts.query, errors="replace"):
         if name in UTM_PARAMETERS:
-            said.setdefault(name, value)
+            parameters.setdefault(name, value)
     return ParsedUrl(
-        normalize_host(named), normalize_path(parts.path), tuple(_utm(name, said.get(name)) for name in UTM_PARAMETERS)
+        normalize_host(hostname),
+        normalize_path(parts.path),
+        tuple(_utm(name, parameters.get(name)) for name in UTM_PARAMETERS),
     )
 
 
@@ -61,7 +63,7 @@ def _utm(name: str, value: str | None) -> str | None:
 
 @lru_cache(maxsize=1024)
 def normalize_host(text: str) -> str:
-    """The name of a host in lower case and ASCII, as the domain name system has it. Raises ValueError."""
+    """Normalizes a host name to lower case and ASCII (IDNA). Raises ValueError."""
     name = text.lower().removesuffix(".")
     if not name.isascii():
         try:
@@ -81,8 +83,8 @@ def _ipv6(name: str) -> str:
 
 
 def normalize_path(text: str) -> str:
-    """A path as it was given, without query and fragment; an empty one is the root. Raises ValueError."""
-    found = validation.check_text(text).partition("?")[0].partition("#")[0]
-    if len(found) > MAX_PATH_LENGTH:
+    """Validates a path and drops query and fragment; an empty one is the root. Raises ValueError."""
+    path = validation.check_text(text).partition("?")[0].partition("#")[0]
+    if len(path) > MAX_PATH_LENGTH:
         raise ValueError(f"has a path of more than {MAX_PATH_LENGTH} characters")
-    return found or "/"
+    return path or "/"

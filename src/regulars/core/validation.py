@@ -1,4 +1,4 @@
-"""What came in for a fact, field by field: read, held to its limits, and refused by path."""
+"""Validation of input fields: types with their limits, and a reader that collects errors by path."""
 
 from collections.abc import Callable, Mapping
 from hashlib import blake2b
@@ -18,7 +18,7 @@ MAX_JSON_BYTES = 64 * 1024
 Text = Annotated[str, msgspec.Meta(max_length=MAX_TEXT_LENGTH)] | UnsetType | None
 LongText = Annotated[str, msgspec.Meta(max_length=65_535)] | UnsetType | None
 Code = Annotated[str, msgspec.Meta(max_length=MAX_TEXT_LENGTH)] | int | UnsetType | None
-"""An id of another system: a text, though some send a number."""
+"""An ID of another system: a text or a number."""
 Id = Annotated[int, msgspec.Meta(ge=1, le=MAX_ID)] | UnsetType | None
 Count = Annotated[int, msgspec.Meta(ge=0, le=MAX_ID)] | UnsetType | None
 Int = Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)] | UnsetType | None
@@ -28,45 +28,45 @@ JsonCollection = list[Any] | dict[str, Any] | UnsetType | None
 
 
 def check_text(value: str) -> str:
-    """A text without NUL, which no database keeps. Raises ValueError."""
+    """Validates a text: PostgreSQL stores no NUL. Raises ValueError."""
     if "\0" in value:
         raise ValueError("must not hold a NUL character")
     return value
 
 
 def check_code(value: str | int) -> str | None:
-    """An id of another system as a text; an empty one is none. Raises ValueError."""
-    found = check_text(str(value))
-    if len(found) > MAX_TEXT_LENGTH:
+    """Validates an ID of another system and returns it as a text, None for an empty one. Raises ValueError."""
+    text = check_text(str(value))
+    if len(text) > MAX_TEXT_LENGTH:
         raise ValueError(f"must be at most {MAX_TEXT_LENGTH} characters")
-    return found or None
+    return text or None
 
 
 def code_of(text: str, codes: Mapping[str, int]) -> int:
-    """What a name is kept as. Raises ValueError for one that is none of these."""
+    """The code that a name is stored as. Raises ValueError for an unknown name."""
     if text not in codes:
         raise ValueError(f"must be one of {', '.join(codes)}")
     return codes[text]
 
 
 def hash_key(text: str) -> UUID:
-    """What an id of another system is kept as: 16 bytes, however long it is."""
+    """The hash that an ID of another system is stored as: 16 bytes for any length."""
     return UUID(bytes=blake2b(text.encode(), digest_size=16).digest())
 
 
 def check_json(value: object) -> object:
-    """JSON of the caller's own making, kept as it is. Raises ValueError beyond its limits."""
+    """Validates the size and depth of JSON that is stored as received. Raises ValueError."""
     encoded = msgspec.json.encode(value)
     if len(encoded) > MAX_JSON_BYTES:
         raise ValueError(f"must be at most {MAX_JSON_BYTES} bytes of JSON")
-    _require_flat(value)
-    # An escaped backslash before u0000 looks the same, but is rare.
+    _check_depth(value)
+    # An escaped backslash before u0000 looks the same, so the values are searched.
     if b"\\u0000" in encoded:
-        _require_no_nul(value)
+        _check_no_nul(value)
     return value
 
 
-def _require_flat(value: object) -> None:
+def _check_depth(value: object) -> None:
     level = [value] if isinstance(value, dict | list) else []
     for _ in range(MAX_JSON_DEPTH):
         level = [
@@ -80,22 +80,22 @@ def _require_flat(value: object) -> None:
     raise ValueError(f"must be nested at most {MAX_JSON_DEPTH} deep")
 
 
-def _require_no_nul(value: object) -> None:
+def _check_no_nul(value: object) -> None:
     if isinstance(value, str):
         check_text(value)
     elif isinstance(value, dict):
         for key, each in value.items():
             check_text(key)
-            _require_no_nul(each)
+            _check_no_nul(each)
     elif isinstance(value, list):
         for each in value:
-            _require_no_nul(each)
+            _check_no_nul(each)
 
 
 class FieldReader:
-    """Reads the fields of one fact and collects what is wrong with them, by path.
+    """Reads the fields of one request object. `columns` holds the valid values, `errors` the messages, by path.
 
-    `columns` holds what was given and stands, null included; a field that was absent is not in it.
+    Absent fields are in neither; null is a value.
     """
 
     def __init__(self) -> None:
@@ -103,7 +103,7 @@ class FieldReader:
         self.errors: dict[str, str] = {}
 
     def read(self, path: str, value: Any, check: Callable[[Any], object], null_value: object = None) -> None:
-        """Keeps a field as its check gives it, unless it is absent; `empty` stands for null."""
+        """Stores the value that `check` returns, unless the field is absent; null becomes `null_value`."""
         if value is UNSET:
             return
         try:
@@ -112,13 +112,13 @@ class FieldReader:
             self.errors[path] = str(error)
 
     def require(self, *paths: str) -> None:
-        """Holds that fields were given, each with a value."""
+        """Adds an error for each field that is absent or null."""
         for path in paths:
             if self.columns.get(path) is None:
                 self.errors.setdefault(path, "is required")
 
     def result(self) -> dict[str, Any]:
-        """The columns that were given. Raises Refused for all that was wrong."""
+        """Returns the columns. Raises ValidationError if there are errors."""
         if self.errors:
             raise ValidationError(self.errors)
         return self.columns

@@ -42,23 +42,23 @@ async def resolve(
 
 
 async def _resolve_locations(uow: UnitOfWork, rows: Sequence[TransactionRow]) -> None:
-    refs = {row.place for row in rows if row.place is not None}
+    refs = {row.location_ref for row in rows if row.location_ref is not None}
     if refs:
         location_ids = await locations.resolve_ids(uow, refs, create_missing=True)
         for row in rows:
-            if row.place is not None:
-                row.location_id = location_ids[row.place]
-    if any(row.local is not None for row in rows):
+            if row.location_ref is not None:
+                row.location_id = location_ids[row.location_ref]
+    if any(row.local_time is not None for row in rows):
         zones = await _location_zones(uow, rows)
         for row in rows:
-            if row.local is not None:
+            if row.local_time is not None:
                 zone = row.timezone or zones.get(row.location_id or 0) or uow.community.timezone
-                row.transacted_at = timestamps.local_to_utc(row.local, zone)
+                row.transacted_at = timestamps.local_to_utc(row.local_time, zone)
 
 
 async def _location_zones(uow: UnitOfWork, rows: Sequence[TransactionRow]) -> dict[int, str]:
     """Time zones of the locations of rows with a wall-clock time and no time zone."""
-    location_ids = {row.location_id for row in rows if row.local is not None and row.timezone is None}
+    location_ids = {row.location_id for row in rows if row.local_time is not None and row.timezone is None}
     found = await uow.fetch(
         """
         SELECT id, timezone FROM locations

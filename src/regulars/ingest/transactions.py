@@ -68,7 +68,7 @@ async def write(
     A transaction whose references can't be resolved is rejected. Errors of the database are raised. Rows with the same
     external id are written one after the other. Raises StaleCommunityError.
     """
-    if any(each.row.unit != uow.community.currency for each in writes):
+    if any(each.row.amount_currency != uow.community.currency for each in writes):
         raise StaleCommunityError
     outcomes: dict[int, WriteOutcome] = {}
     outcomes.update(await references.resolve(uow, [each.row for each in writes], create_profiles=create_profiles))
@@ -227,9 +227,9 @@ def _header(rows: Sequence[TransactionRow]) -> tuple[object, ...]:
         array_literal([row.channels for row in rows]),
         array_literal([each.discount for each in sold]),
         array_literal([each.list_value for each in sold]),
-        array_literal([None if each.products is None else array_literal(each.products) for each in sold]),
+        array_literal([None if each.product_ids is None else array_literal(each.product_ids) for each in sold]),
         array_literal([None if each.brands is None else array_literal(each.brands) for each in sold]),
-        array_literal([each.in_items for each in sold]),
+        array_literal([each.overflow for each in sold]),
     )
 
 

@@ -225,7 +225,7 @@ async def _insert(
         array_literal([_NOTHING_SOLD.list_value] * len(table)),
         array_literal(nulls),
         array_literal(nulls),
-        array_literal([_NOTHING_SOLD.in_items] * len(table)),
+        array_literal([_NOTHING_SOLD.overflow] * len(table)),
         uow.now,
         *NO_ITEMS,
     )

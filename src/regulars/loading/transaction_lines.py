@@ -21,7 +21,7 @@ _NOT_GIVEN = tuple(_NO_ITEM.values())
 _decoder = msgspec.json.Decoder(TransactionLine, strict=False)
 
 # What a line's column is called, where the checked row calls it otherwise.
-_COLUMN_OF = {"place": "location", "local": "transacted_at", "amount": "total"}
+_COLUMN_OF = {"location_ref": "location", "local_time": "transacted_at", "amount": "total"}
 _NOT_COMPARED = {"items", "fingerprint"}
 
 

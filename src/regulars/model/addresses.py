@@ -21,7 +21,7 @@ MAX_ADDRESSES = 100
 
 
 class AddressIn(msgspec.Struct, frozen=True, kw_only=True):
-    """An address as it comes in. What is absent stays as it is."""
+    """The fields of an address in a request. Absent fields are unchanged."""
 
     id: validation.Id = UNSET
     address_line_1: validation.Text = UNSET
@@ -114,21 +114,21 @@ _TEXTS = (
 
 
 def validate(address: AddressIn) -> AddressRow:
-    """An address held to its rules. Raises Refused by path."""
-    reading = validation.FieldReader()
+    """Validates an address. Raises ValidationError."""
+    reader = validation.FieldReader()
     for name in _TEXTS:
-        reading.read(name, getattr(address, name), validation.check_text)
+        reader.read(name, getattr(address, name), validation.check_text)
     for name in ("postcode", "external_id", "phone"):
-        reading.read(name, getattr(address, name), validation.check_code)
+        reader.read(name, getattr(address, name), validation.check_code)
     for name in ("latitude", "longitude", "meta"):
-        reading.read(name, getattr(address, name), validation.check_json)
-    reading.read("country_iso_3", address.country_iso_3, _country)
-    for part, text in address_country.address_errors(reading.columns).items():
-        reading.errors.setdefault(part, text)
+        reader.read(name, getattr(address, name), validation.check_json)
+    reader.read("country_iso_3", address.country_iso_3, _country)
+    for part, text in address_country.address_errors(reader.columns).items():
+        reader.errors.setdefault(part, text)
     return AddressRow(
         id=address.id if isinstance(address.id, int) else None,
         is_default=address.is_default if isinstance(address.is_default, bool) else None,
-        fields=_with_numbers(reading.result()),
+        fields=_with_numbers(reader.result()),
     )
 
 
@@ -146,7 +146,7 @@ def _country(text: str) -> str | None:
 
 
 def validate_list(addresses: Sequence[AddressIn]) -> tuple[AddressRow, ...]:
-    """All addresses of a profile, held to their rules. Raises Refused by path below the list."""
+    """All addresses of a profile, held to their rules. Raises ValidationError with paths below the list."""
     if len(addresses) > MAX_ADDRESSES:
         raise ValidationError({"": f"must be at most {MAX_ADDRESSES} addresses"})
     rows: list[AddressRow] = []
@@ -225,7 +225,7 @@ def _match(left: Mapping[int | None, StoredAddress], row: AddressRow) -> StoredA
 # What is kept -----------------------------------------------------------------------------------------
 
 _COLUMNS = "profile_id, id, is_default, fields"
-_GIVEN = """json_to_recordset($2::json) AS given (
+_GIVEN = """json_to_recordset($2::json) AS input (
     profile_id uuid, id bigint, is_default boolean, country text, iso_state text, state text, fields jsonb
 )"""
 
@@ -261,11 +261,11 @@ async def write(uow: UnitOfWork, changes: AddressChanges) -> list[int]:
     if changes.updated:
         await uow.execute(
             f"""
-            UPDATE addresses AS kept
-            SET is_default = given.is_default, country = given.country, iso_state = given.iso_state,
-                state = given.state, fields = given.fields, updated_at = $3
+            UPDATE addresses AS target
+            SET is_default = input.is_default, country = input.country, iso_state = input.iso_state,
+                state = input.state, fields = input.fields, updated_at = $3
             FROM {_GIVEN}
-            WHERE kept.community_id = $1 AND kept.profile_id = given.profile_id AND kept.id = given.id
+            WHERE target.community_id = $1 AND target.profile_id = input.profile_id AND target.id = input.id
             """,
             uow.community_id,
             [each.to_columns() for each in changes.updated],
@@ -293,7 +293,7 @@ async def write(uow: UnitOfWork, changes: AddressChanges) -> list[int]:
 
 
 async def create(uow: UnitOfWork, profile_id: UUID, address: AddressIn) -> int:
-    """Makes an address; gives its id. Raises Refused."""
+    """Creates an address and returns its ID. Raises ValidationError."""
     row = validate(address)
     kept = (await fetch_by_profile(uow, [profile_id])).get(profile_id, [])
     if len(kept) >= MAX_ADDRESSES:
@@ -305,7 +305,7 @@ async def create(uow: UnitOfWork, profile_id: UUID, address: AddressIn) -> int:
 
 
 async def update(uow: UnitOfWork, profile_id: UUID, address_id: int, address: AddressIn) -> None:
-    """Changes what is given of an address. Raises Refused and NotFoundError."""
+    """Updates an address. Raises ValidationError and NotFoundError."""
     row = validate(address)
     kept = (await fetch_by_profile(uow, [profile_id])).get(profile_id, [])
     before = _one(kept, address_id)

@@ -15,7 +15,7 @@ from regulars.model.unit_of_work import UnitOfWork
 
 
 class BrandIn(msgspec.Struct, frozen=True, kw_only=True):
-    """A brand as it comes in. What is absent stays as it is."""
+    """The fields of a brand in a request. Absent fields are unchanged."""
 
     external_id: validation.Code = UNSET
     name: validation.Text = UNSET
@@ -47,17 +47,17 @@ def validate_name(value: str) -> str | None:
 
 
 def _checked(brand: BrandIn) -> dict[str, Any]:
-    reading = validation.FieldReader()
-    reading.read("external_id", brand.external_id, validation.check_code)
-    reading.read("name", brand.name, validate_name)
-    columns = reading.result()
+    reader = validation.FieldReader()
+    reader.read("external_id", brand.external_id, validation.check_code)
+    reader.read("name", brand.name, validate_name)
+    columns = reader.result()
     if "name" in columns and columns["name"] is None:
         raise field_error("name", "must not be empty")
     return columns
 
 
 async def create(uow: UnitOfWork, brand: BrandIn) -> int:
-    """Makes a brand; gives its id. Raises Refused."""
+    """Creates a brand and returns its ID. Raises ValidationError."""
     columns = _checked(brand)
     if "name" not in columns:
         raise field_error("name", "is required")
@@ -65,9 +65,9 @@ async def create(uow: UnitOfWork, brand: BrandIn) -> int:
 
 
 async def update(uow: UnitOfWork, brand_id: int, brand: BrandIn) -> None:
-    """Changes what is given of a brand; a new name shows in every profile that bought it.
+    """Updates a brand; a new name shows in every profile that bought it.
 
-    Raises Refused and NotFoundError.
+    Raises ValidationError and NotFoundError.
     """
     columns = _checked(brand)
     found = await TABLE.lock_rows(uow, "id = $2", brand_id)
@@ -98,6 +98,6 @@ async def get_or_create_ids(uow: UnitOfWork, names: Collection[str]) -> dict[str
         )
         found |= {row["name"]: row["id"] for row in rows}
         wanted -= found.keys()
-        # Whoever makes the same at once has made it when this returns, so it is found next.
+        # A concurrent insert of the same row has committed when this returns, so the next query finds it.
         await TABLE.insert(uow, [{"external_id": None, "name": each} for each in sorted(wanted)])
     return found

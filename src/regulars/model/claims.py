@@ -66,11 +66,11 @@ def _zone(name: str) -> str:
 
 
 def validate(claim: ClaimIn) -> ClaimRow:
-    """A claim held to its rules. Raises Refused by path."""
-    reading = FieldReader()
-    reading.read("transaction_receipt_ref", claim.transaction_receipt_ref, _required)
-    reading.read("transaction_transacted_at", claim.transaction_transacted_at, timestamps.parse_timestamp)
-    reading.read("transaction_timezone", claim.transaction_timezone, _zone)
-    reading.read("transaction_total", claim.transaction_total, money.check_decimal)
-    reading.read("transaction_location_external_code", claim.transaction_location_external_code, _required)
-    return ClaimRow(**{name.removeprefix("transaction_"): value for name, value in reading.result().items()})
+    """Validates a claim. Raises ValidationError."""
+    reader = FieldReader()
+    reader.read("transaction_receipt_ref", claim.transaction_receipt_ref, _required)
+    reader.read("transaction_transacted_at", claim.transaction_transacted_at, timestamps.parse_timestamp)
+    reader.read("transaction_timezone", claim.transaction_timezone, _zone)
+    reader.read("transaction_total", claim.transaction_total, money.check_decimal)
+    reader.read("transaction_location_external_code", claim.transaction_location_external_code, _required)
+    return ClaimRow(**{name.removeprefix("transaction_"): value for name, value in reader.result().items()})

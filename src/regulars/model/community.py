@@ -141,7 +141,7 @@ def _checked(new: NewCommunity) -> tuple[str, str, str]:
 async def create(connection: Any, new: NewCommunity, now: datetime) -> Community:
     """Makes a community, and its organization where there is none of that name.
 
-    Raises Refused by field; a slug or a number that is taken is refused too.
+    Raises ValidationError; a slug or a number that is taken is refused too.
     """
     country, timezone, currency = _checked(new)
     if await connection.fetchval("SELECT count(*) FROM communities WHERE slug = $1", new.slug):
@@ -190,7 +190,7 @@ WHERE id = $1
 async def upsert(connection: Any, new: NewCommunity, now: datetime) -> bool:
     """Makes a community, or changes the one of that slug; gives whether anything is new.
 
-    Raises Refused by field; the currency is fixed after the first transaction.
+    Raises ValidationError; the currency is fixed after the first transaction.
     """
     try:
         before = await get_by_slug(connection, new.slug)

@@ -1,4 +1,4 @@
-"""Writes that meet another writer's in a unique index: done again, when what the other wrote is seen."""
+"""Retries of writes that conflict with a concurrent writer in a unique index."""
 
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
@@ -13,11 +13,11 @@ MAX_ATTEMPTS = 4
 
 
 class UniqueConflictError(Exception):
-    """Another writer has made the same meanwhile."""
+    """A concurrent writer has inserted the same row."""
 
 
 async def retry_on_conflict(uow: UnitOfWork, operation: Callable[[], Awaitable[T]]) -> T:
-    """What `work` gives, which looks before it writes and is done again where another writer was faster."""
+    """Runs an operation that reads before it writes, again if a concurrent writer inserted the same row."""
     for attempt in range(1, MAX_ATTEMPTS + 1):
         try:
             async with uow.tracked_savepoint():

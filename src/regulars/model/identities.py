@@ -24,7 +24,7 @@ EXISTS_MESSAGE = "The identity exists"
 
 
 class IdentityIn(msgspec.Struct, frozen=True, kw_only=True):
-    """An identity as it comes in. What is absent stays as it is."""
+    """The fields of an identity in a request. Absent fields are unchanged."""
 
     id: validation.Id = UNSET
     handle: validation.Text = UNSET
@@ -89,16 +89,16 @@ _TABLE = EntityTable(
 
 
 def validate(identity: IdentityIn, require_all: bool = True) -> IdentityRow:
-    """An identity held to its rules; a `whole` one has handle and identifier. Raises Refused by path."""
-    reading = validation.FieldReader()
-    reading.read("handle", identity.handle, validation.check_text)
-    reading.read("identifier", identity.identifier, validation.check_code)
+    """An identity held to its rules; a `whole` one has handle and identifier. Raises ValidationError."""
+    reader = validation.FieldReader()
+    reader.read("handle", identity.handle, validation.check_text)
+    reader.read("identifier", identity.identifier, validation.check_code)
     for name in ("is_primary", "is_active"):
-        reading.read(name, getattr(identity, name), bool)
+        reader.read(name, getattr(identity, name), bool)
     for name in ("handle", "identifier"):
-        if (require_all or name in reading.columns) and not reading.columns.get(name):
-            reading.errors.setdefault(name, "is required")
-    columns = reading.result()
+        if (require_all or name in reader.columns) and not reader.columns.get(name):
+            reader.errors.setdefault(name, "is required")
+    columns = reader.result()
     return IdentityRow(
         id=identity.id if isinstance(identity.id, int) else None,
         handle=columns.pop("handle", None),
@@ -108,7 +108,7 @@ def validate(identity: IdentityIn, require_all: bool = True) -> IdentityRow:
 
 
 def validate_list(identities: Sequence[IdentityIn]) -> tuple[IdentityRow, ...]:
-    """Identities of a profile, held to their rules. Raises Refused by path below the list."""
+    """Identities of a profile, held to their rules. Raises ValidationError with paths below the list."""
     if len(identities) > MAX_IDENTITIES:
         raise ValidationError({"": f"must be at most {MAX_IDENTITIES} identities"})
     rows: list[IdentityRow] = []
@@ -159,7 +159,7 @@ async def find_existing(uow: UnitOfWork, rows: Iterable[IdentityRow]) -> Identit
 def plan_upsert(profile_id: UUID, rows: Sequence[IdentityRow], there: IdentityIndex) -> list[Identity]:
     """What is to be made (without an id) or changed for a profile to have these identities; others stay.
 
-    Rows match by id, then by handle and identifier. `there` is told of what is to be. Raises Refused by
+    Rows match by id, then by handle and identifier. `there` is told of what is to be. Raises ValidationError by
     path below the list where one is another profile's.
     """
     wanted: list[Identity] = []
@@ -201,7 +201,7 @@ async def write(uow: UnitOfWork, wanted: Sequence[Identity]) -> None:
 
 
 async def check_limit(uow: UnitOfWork, profile_ids: Sequence[UUID]) -> None:
-    """Raises Refused where one of the profiles has more than MOST identities, those just written included."""
+    """Raises ValidationError where one of the profiles has more than MOST identities, those just written included."""
     found = await uow.fetchval(
         """
         SELECT max(identities)
@@ -232,7 +232,7 @@ def _columns(identity: Identity) -> dict[str, Any]:
 
 
 async def create(uow: UnitOfWork, profile_id: UUID, identity: IdentityIn) -> int:
-    """Makes an identity; gives its id. Raises Refused."""
+    """Creates an identity and returns its ID. Raises ValidationError."""
     row = validate(identity)
     if await find_existing(uow, [row]):
         raise field_error("identifier", EXISTS_MESSAGE)
@@ -248,7 +248,7 @@ async def list_by_profile(scope: Scope, profile_id: UUID) -> list[Identity]:
 
 
 async def get_matching(scope: Scope, profile_id: UUID, handle_or_id: str | int) -> list[Identity]:
-    """The identities of a profile with that handle, or that id. Raises NotFoundError where there is none."""
+    """The identities of a profile with that handle, or that id. Raises NotFoundError if there is none."""
     column = "id" if isinstance(handle_or_id, int) else "handle"
     found = await _kept(scope, f"profile_id = $2 AND {column} = $3", profile_id, handle_or_id)
     if not found:
@@ -257,9 +257,9 @@ async def get_matching(scope: Scope, profile_id: UUID, handle_or_id: str | int) 
 
 
 async def update(uow: UnitOfWork, profile_id: UUID, handle_or_id: str | int, identity: IdentityIn) -> int:
-    """Changes what is given of an identity, by handle the newest one; gives its id.
+    """Updates an identity, by handle the newest one; gives its id.
 
-    Raises Refused and NotFoundError.
+    Raises ValidationError and NotFoundError.
     """
     row = validate(identity, require_all=False)
     before = (await get_matching(uow, profile_id, handle_or_id))[-1]

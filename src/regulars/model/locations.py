@@ -17,7 +17,7 @@ from regulars.model.unit_of_work import UnitOfWork
 
 
 class LocationIn(msgspec.Struct, frozen=True, kw_only=True):
-    """A location as it comes in. What is absent stays as it is."""
+    """The fields of a location in a request. Absent fields are unchanged."""
 
     external_id: validation.Code = UNSET
     external_code: validation.Code = UNSET
@@ -138,23 +138,23 @@ def _country(text: str) -> str | None:
 
 
 def validate(location: LocationIn) -> LocationRow:
-    """A location held to its rules. Raises Refused by path."""
-    reading = validation.FieldReader()
+    """Validates a location. Raises ValidationError."""
+    reader = validation.FieldReader()
     for name in ("external_id", "external_code", "phone"):
-        reading.read(name, getattr(location, name), validation.check_code)
+        reader.read(name, getattr(location, name), validation.check_code)
     for name in ("type", "name", "description", "email"):
-        reading.read(name, getattr(location, name), validation.check_text)
-    reading.read("timezone", location.timezone, _zone)
-    reading.read("country_iso_3", location.country_iso_3, _country)
-    reading.read("is_published", location.is_published, bool, null_value=True)
-    reading.read("is_permanently_closed", location.is_permanently_closed, bool, null_value=False)
-    reading.read("address", location.address, address_country.check_address)
+        reader.read(name, getattr(location, name), validation.check_text)
+    reader.read("timezone", location.timezone, _zone)
+    reader.read("country_iso_3", location.country_iso_3, _country)
+    reader.read("is_published", location.is_published, bool, null_value=True)
+    reader.read("is_permanently_closed", location.is_permanently_closed, bool, null_value=False)
+    reader.read("address", location.address, address_country.check_address)
     for name in ("normal_hours", "special_hours", "tags", "custom_fields"):
-        reading.read(name, getattr(location, name), validation.check_json, null_value=[])
+        reader.read(name, getattr(location, name), validation.check_json, null_value=[])
     if isinstance(location.address, dict):
         for part, text in address_country.address_errors(location.address).items():
-            reading.errors.setdefault(f"address.{part}", text)
-    return LocationRow(reading.result())
+            reader.errors.setdefault(f"address.{part}", text)
+    return LocationRow(reader.result())
 
 
 def _merged(before: Mapping[str, Any], row: LocationRow) -> Row:
@@ -175,14 +175,14 @@ def _raise_epochs(uow: UnitOfWork, changed: set[str], *, is_another: bool = Fals
 
 
 async def create(uow: UnitOfWork, location: LocationIn) -> int:
-    """Makes a location; gives its id. Raises Refused."""
+    """Creates a location and returns its ID. Raises ValidationError."""
     made = await _TABLE.insert_one(uow, _merged(_NEW, validate(location)))
     _raise_epochs(uow, set(), is_another=True)
     return made
 
 
 async def update(uow: UnitOfWork, location_id: int, location: LocationIn) -> None:
-    """Changes what is given of a location. Raises Refused and NotFoundError."""
+    """Updates a location. Raises ValidationError and NotFoundError."""
     row = validate(location)
     found = await _TABLE.lock_rows(uow, "id = $2", location_id)
     if not found:
@@ -201,13 +201,13 @@ async def delete(uow: UnitOfWork, location_id: int) -> None:
 
 
 _RESOLVE = """
-SELECT given.ref, coalesce(by_id.id, by_external_id.id) AS id
-FROM unnest($2::text[], $3::bigint[]) AS given (ref, number)
+SELECT input.ref, coalesce(by_id.id, by_external_id.id) AS id
+FROM unnest($2::text[], $3::bigint[]) AS input (ref, number)
 LEFT JOIN locations AS by_id
-    ON by_id.community_id = $1 AND by_id.id = given.number AND by_id.deleted_at IS NULL
+    ON by_id.community_id = $1 AND by_id.id = input.number AND by_id.deleted_at IS NULL
 LEFT JOIN locations AS by_external_id
     ON by_external_id.community_id = $1
-    AND by_external_id.external_id = given.ref
+    AND by_external_id.external_id = input.ref
     AND by_external_id.deleted_at IS NULL
 """
 
@@ -240,7 +240,7 @@ async def resolve_ids(uow: UnitOfWork, refs: Collection[str], create_missing: bo
         wanted = [ref for ref in wanted if ref not in found]
         if not create_missing or not wanted:
             break
-        # Whoever makes the same at once has made it when this returns, so it is found next.
+        # A concurrent insert of the same row has committed when this returns, so the next query finds it.
         await uow.execute(_PLACEHOLDERS, uow.community_id, wanted, uow.now)
     return found
 
@@ -248,7 +248,7 @@ async def resolve_ids(uow: UnitOfWork, refs: Collection[str], create_missing: bo
 async def upsert_many(uow: UnitOfWork, rows: Sequence[LocationRow]) -> list[str]:
     """Makes or changes locations by external id, each of which must have one.
 
-    Gives an outcome a row: `accepted`, or `unchanged` where it says nothing new.
+    Returns an outcome per row: `accepted`, or `unchanged` if it changes nothing.
     """
     wanted = {require_external_id(row) for row in rows}
     before: dict[str, Row] = {}
@@ -268,7 +268,7 @@ async def upsert_many(uow: UnitOfWork, rows: Sequence[LocationRow]) -> list[str]
 
 
 def require_external_id(row: LocationRow) -> str:
-    """The external id that tells a row from others. Raises Refused where it has none."""
+    """The external id that tells a row from others. Raises ValidationError where it has none."""
     if row.external_id is None:
         raise field_error("external_id", "is required: it tells a row that comes again from a new one")
     return row.external_id

@@ -33,7 +33,7 @@ def rejection_reason(community: Community, handle: str) -> str | None:
 
 
 def validate(handles: Sequence[str]) -> list[str]:
-    """The handles that a community lets members write. Raises Refused for an empty, overlong or reserved one."""
+    """The handles that a community lets members write. Raises ValidationError for an empty, overlong or reserved one."""
     for handle in handles:
         try:
             if not validation.check_code(handle):

@@ -57,16 +57,16 @@ class MemberJoin:
 
 def validate(membership: MembershipIn) -> MembershipRow:
     """Validates a membership. Raises ValidationError."""
-    reading = validation.FieldReader()
-    reading.read("external_id", membership.external_id, validation.check_code)
-    reading.read("profile", membership.profile, validation.check_code)
-    reading.read("type", membership.type, _type)
-    reading.read("at", membership.at, timestamps.parse_timestamp)
-    reading.read("optin_channel", membership.optin_channel, validation.check_text)
-    reading.read("optin_subchannel", membership.optin_subchannel, validation.check_text)
-    reading.read("consents", membership.consents, _known_consents)
-    reading.require("profile", "type", "at")
-    return MembershipRow(**{"external_id": None, **reading.result()})
+    reader = validation.FieldReader()
+    reader.read("external_id", membership.external_id, validation.check_code)
+    reader.read("profile", membership.profile, validation.check_code)
+    reader.read("type", membership.type, _type)
+    reader.read("at", membership.at, timestamps.parse_timestamp)
+    reader.read("optin_channel", membership.optin_channel, validation.check_text)
+    reader.read("optin_subchannel", membership.optin_subchannel, validation.check_text)
+    reader.read("consents", membership.consents, _known_consents)
+    reader.require("profile", "type", "at")
+    return MembershipRow(**{"external_id": None, **reader.result()})
 
 
 def _type(text: str) -> str:

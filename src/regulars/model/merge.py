@@ -28,7 +28,7 @@ _BIRTH = ("birth_day", "birth_month", "birth_year")
 async def merge(uow: UnitOfWork, source_id: UUID, destination_id: UUID) -> None:
     """Moves all that the source has to the destination; the source then only says where it went.
 
-    Raises Refused where both are the same, or one is not there, deleted, or merged itself.
+    Raises ValidationError where both are the same, or one is not there, deleted, or merged itself.
     """
     if source_id == destination_id:
         raise ValidationError({"destination_profile_id": "must be another profile than the source"})

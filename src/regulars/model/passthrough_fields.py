@@ -1,4 +1,4 @@
-"""Fields that are only kept and echoed: declared once, stored together in a column `extra`."""
+"""Passthrough fields: stored together in a column `extra` and returned unchanged."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,12 +13,12 @@ from regulars.model.resource import ResourceField
 
 
 def amount_text(value: Decimal) -> str:
-    """A sum of money as JSON keeps it exactly: a text. Raises ValueError."""
+    """Validates an amount and returns it as a text, which JSON stores exactly. Raises ValueError."""
     return f"{money.check_decimal(value):f}"
 
 
 _CHECKS: Mapping[FieldType, Any] = {
-    # Barcodes and phone numbers also come as integers.
+    # Some clients send barcodes and phone numbers as integers.
     FieldType.STRING: lambda value: validation.check_text(str(value)),
     FieldType.INTEGER: int,
     FieldType.NUMBER: amount_text,
@@ -29,13 +29,13 @@ _CHECKS: Mapping[FieldType, Any] = {
 
 @dataclass(frozen=True, slots=True)
 class PassthroughField:
-    """One such field: its name on the wire and its type, a text, an integer, money, a list or an object."""
+    """A passthrough field: its name and type, which is STRING, INTEGER, NUMBER (an amount), LIST or OBJECT."""
 
     name: str
     type: FieldType
 
     def resource_field(self, table: str) -> ResourceField:
-        """The field of a resource whose table has that alias."""
+        """The field of a resource, read from the table with this alias."""
         text = f"({table}.extra ->> '{self.name}')"
         sql = {
             FieldType.STRING: text,
@@ -47,15 +47,15 @@ class PassthroughField:
         return ResourceField(self.name, self.type, sql)
 
 
-def read_fields(reading: validation.FieldReader, extras: tuple[PassthroughField, ...], thing: msgspec.Struct) -> None:
-    """Reads the extras of what came in."""
-    for extra in extras:
-        reading.read(extra.name, getattr(thing, extra.name), _CHECKS[extra.type])
+def read_fields(reader: validation.FieldReader, fields: tuple[PassthroughField, ...], request: msgspec.Struct) -> None:
+    """Reads the passthrough fields of a request."""
+    for field in fields:
+        reader.read(field.name, getattr(request, field.name), _CHECKS[field.type])
 
 
-def split(extras: tuple[PassthroughField, ...], columns: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What was read, parted into the columns proper and the extras."""
-    names = {extra.name for extra in extras}
+def split(fields: tuple[PassthroughField, ...], columns: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Splits the columns read into table columns and passthrough fields."""
+    names = {field.name for field in fields}
     return (
         {name: value for name, value in columns.items() if name not in names},
         {name: value for name, value in columns.items() if name in names},
@@ -63,5 +63,5 @@ def split(extras: tuple[PassthroughField, ...], columns: Mapping[str, Any]) -> t
 
 
 def merge(before: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """The extras that stand with what was given of them; those that are empty are not kept."""
+    """The stored passthrough fields with the changes applied; null values are dropped."""
     return {name: value for name, value in {**before, **changes}.items() if value is not None}

@@ -1,4 +1,4 @@
-"""What others name before it comes itself: rows by external id, expected until then."""
+"""Placeholders: rows that are created by external id when they are referenced before they arrive."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
@@ -8,16 +8,16 @@ from regulars.model.unit_of_work import UnitOfWork
 
 
 async def get_or_create_ids(uow: UnitOfWork, table: str, external_ids: Collection[str]) -> dict[str, int]:
-    """The ids of rows by external id; those that are not there yet are expected to come."""
-    wanted = sorted(external_ids)
-    found = await _ids(uow, table, wanted)
-    if missing := [each for each in wanted if each not in found]:
-        # Whoever makes the same at once has made it when this returns, so it is found next.
+    """The ids of rows by external id; placeholders are created for missing ones."""
+    requested = sorted(external_ids)
+    found = await _ids(uow, table, requested)
+    if missing := [each for each in requested if each not in found]:
+        # A concurrent insert of the same row has committed when this returns, so the next query finds it.
         await uow.execute(
             f"""
             INSERT INTO {table} (community_id, external_id, is_placeholder, created_at)
             SELECT $1, external_id, TRUE, $3
-            FROM unnest($2::text[]) AS given (external_id)
+            FROM unnest($2::text[]) AS input (external_id)
             ORDER BY external_id
             ON CONFLICT (community_id, external_id) WHERE external_id IS NOT NULL DO NOTHING
             """,
@@ -39,20 +39,20 @@ async def _ids(uow: UnitOfWork, table: str, external_ids: Sequence[str]) -> dict
 
 
 async def upsert(uow: UnitOfWork, table: EntityTable, rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Makes or changes rows by external id, of each the columns that are given; a row sees those before it.
+    """Creates rows or updates the given columns of existing ones, by external id; later rows override earlier ones.
 
-    Gives an outcome a row: `accepted`, or `unchanged` where it says nothing new.
+    Returns an outcome per row: `accepted`, or `unchanged` if it changes nothing.
     """
-    wanted = {row["external_id"] for row in rows}
-    await get_or_create_ids(uow, table.name, wanted)
-    # Made first and locked then, as by those who tell what happened to them.
-    kept = await table.lock_rows(uow, "external_id = ANY ($2)", sorted(wanted))
-    before: dict[str, Row] = {row["external_id"]: row for row in kept}
+    external_ids = {row["external_id"] for row in rows}
+    await get_or_create_ids(uow, table.name, external_ids)
+    # Created first and locked afterwards, in the same order as by the writers of their events.
+    locked = await table.lock_rows(uow, "external_id = ANY ($2)", sorted(external_ids))
+    before: dict[str, Row] = {row["external_id"]: row for row in locked}
     states, outcomes = dict(before), []
     for row in rows:
         state = states[row["external_id"]]
-        made = {"is_placeholder": False, "created_at": uow.now} if state["is_placeholder"] else {}
-        after = {**state, **made, **row}
+        creation = {"is_placeholder": False, "created_at": uow.now} if state["is_placeholder"] else {}
+        after = {**state, **creation, **row}
         outcomes.append("unchanged" if after == state else "accepted")
         states[row["external_id"]] = after
     await table.update(uow, [after for key, after in states.items() if after != before[key]])

@@ -1,4 +1,4 @@
-"""A table of things that have an id: rows of it locked, made and changed, each as one set."""
+"""Tables of entities with an id: statements that lock, insert, update and delete sets of rows."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,9 +16,10 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class EntityTable:
-    """`columns` are those that callers write, with their types.
+    """A table of entities. `columns` are the types of the columns that callers write, by name.
 
-    `unique` names, by index, the field that a clash is told of.
+    `unique_fields` is the field that an error names, by the unique index that a row violates. Rows of a table that
+    `is_soft_deleted` are not deleted but get a `deleted_at`.
     """
 
     name: str
@@ -31,20 +32,20 @@ class EntityTable:
         return ", ".join(self.columns)
 
     @property
-    def _present(self) -> str:
+    def _not_deleted(self) -> str:
         return "AND deleted_at IS NULL" if self.is_soft_deleted else ""
 
-    def _given(self, more: str = "") -> str:
+    def _input(self, more: str = "") -> str:
         declared = ", ".join(f"{name} {kind}" for name, kind in self.columns.items())
-        return f"jsonb_to_recordset($2::jsonb) AS given ({declared}{more})"
+        return f"jsonb_to_recordset($2::jsonb) AS input ({declared}{more})"
 
     async def lock_rows(self, uow: UnitOfWork, condition: str, *bound: object) -> list[Row]:
-        """The rows that a condition (its values from $2 on) names, locked in the order of their ids."""
+        """Locks the rows of a condition, whose values are $2 and following, in the order of their ids; returns them."""
         found = await uow.fetch(
             f"""
             SELECT id, {self._names}
             FROM {self.name}
-            WHERE community_id = $1 {self._present} AND {condition}
+            WHERE community_id = $1 {self._not_deleted} AND {condition}
             ORDER BY id
             FOR NO KEY UPDATE
             """,
@@ -54,23 +55,23 @@ class EntityTable:
         return [self._decoded(row) for row in found]
 
     async def existing_ids(self, uow: UnitOfWork, ids: Iterable[int]) -> set[int]:
-        """Which of these ids there are."""
+        """Those of the ids that exist."""
         found = await uow.fetch(
-            f"SELECT id FROM {self.name} WHERE community_id = $1 {self._present} AND id = ANY ($2)",
+            f"SELECT id FROM {self.name} WHERE community_id = $1 {self._not_deleted} AND id = ANY ($2)",
             uow.community_id,
             sorted(set(ids)),
         )
         return {row["id"] for row in found}
 
     async def insert(self, uow: UnitOfWork, rows: Sequence[Mapping[str, Any]]) -> list[Row]:
-        """Makes rows in the order given, leaves out those that clash; gives what was made, with ids."""
+        """Inserts rows in their order, except those that violate a unique index; returns the inserted rows with ids."""
         if not rows:
             return []
-        made = await uow.fetch(
+        inserted = await uow.fetch(
             f"""
             INSERT INTO {self.name} (community_id, {self._names}, created_at, updated_at)
             SELECT $1, {self._names}, $3, $3
-            FROM {self._given()}
+            FROM {self._input()}
             ON CONFLICT DO NOTHING
             RETURNING id, {self._names}
             """,
@@ -78,35 +79,35 @@ class EntityTable:
             list(rows),
             uow.now,
         )
-        return [self._decoded(row) for row in made]
+        return [self._decoded(row) for row in inserted]
 
     async def insert_one(self, uow: UnitOfWork, row: Mapping[str, Any]) -> int:
-        """Makes one row; gives its id. Raises Refused by field where it clashes with another."""
+        """Inserts a row and returns its id. Raises ValidationError if it violates a unique index."""
         with self.translate_conflicts():
-            made: int = await uow.fetchval(
+            row_id: int = await uow.fetchval(
                 f"""
                 INSERT INTO {self.name} (community_id, {self._names}, created_at, updated_at)
                 SELECT $1, {self._names}, $3, $3
-                FROM {self._given()}
+                FROM {self._input()}
                 RETURNING id
                 """,
                 uow.community_id,
                 [dict(row)],
                 uow.now,
             )
-        return made
+        return row_id
 
     async def update(self, uow: UnitOfWork, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Writes rows that are locked already. Raises Refused by field where one clashes with another."""
+        """Updates rows that are locked. Raises ValidationError if one violates a unique index."""
         if not rows:
             return
         with self.translate_conflicts():
             await uow.execute(
                 f"""
-                UPDATE {self.name} AS kept
-                SET {", ".join(f"{name} = given.{name}" for name in self.columns)}, updated_at = $3
-                FROM {self._given(", id bigint")}
-                WHERE kept.community_id = $1 AND kept.id = given.id
+                UPDATE {self.name} AS target
+                SET {", ".join(f"{name} = input.{name}" for name in self.columns)}, updated_at = $3
+                FROM {self._input(", id bigint")}
+                WHERE target.community_id = $1 AND target.id = input.id
                 """,
                 uow.community_id,
                 list(rows),
@@ -114,22 +115,21 @@ class EntityTable:
             )
 
     async def delete(self, uow: UnitOfWork, condition: str, *bound: object) -> int:
-        """Takes away the rows that a condition (its values from $2 on) names; gives how many.
+        """Deletes the rows of a condition, whose values are $2 and following; returns their number.
 
-        What others may refer to is only marked: a reference may be on its way in a write of which this
-        one knows nothing yet.
+        Rows that others may reference are soft-deleted, because a concurrent write may be adding a reference.
         """
-        which = f"WHERE community_id = $1 {self._present} AND {condition}"
+        where = f"WHERE community_id = $1 {self._not_deleted} AND {condition}"
         if self.is_soft_deleted:
-            marked = f"UPDATE {self.name} SET deleted_at = ${len(bound) + 2} {which}"
-            status = await uow.execute(marked, uow.community_id, *bound, uow.now)
+            statement = f"UPDATE {self.name} SET deleted_at = ${len(bound) + 2} {where}"
+            status = await uow.execute(statement, uow.community_id, *bound, uow.now)
         else:
-            status = await uow.execute(f"DELETE FROM {self.name} {which}", uow.community_id, *bound)
+            status = await uow.execute(f"DELETE FROM {self.name} {where}", uow.community_id, *bound)
         return int(status.rpartition(" ")[2])
 
     @contextmanager
     def translate_conflicts(self) -> Iterator[None]:
-        """Turns a clash of unique fields into a refusal of the field."""
+        """Converts a violation of a unique index into a ValidationError of the field."""
         try:
             yield
         except asyncpg.UniqueViolationError as error:
@@ -145,5 +145,5 @@ class EntityTable:
 
 
 def changed_columns(before: Mapping[str, Any], after: Mapping[str, Any]) -> set[str]:
-    """The columns in which two states of a row differ."""
+    """The names of the columns in which two states of a row differ."""
     return {name for name, value in after.items() if before.get(name) != value}

@@ -230,7 +230,7 @@ def _order(resource: Resource, text: str) -> str:
 
 def parse_list_query(resource: Resource, query: Mapping[str, str]) -> ListQuery:
     """What a query string asks of a resource: `filter[f]=v`, `filter[f][op]=v`, `sort`, `page[size]`,
-    `page[number]`. Raises Refused by path for what can't be understood.
+    `page[number]`. Raises ValidationError for what can't be understood.
     """
     conditions: list[str] = []
     values: list[object] = []

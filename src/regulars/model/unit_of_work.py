@@ -1,61 +1,73 @@
-"""One write in the making: its transaction, and what it has touched so far."""
+"""The unit of work: a write transaction of a community, and the records that it has changed so far."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
+from copy import copy
 from dataclasses import dataclass, field
 from uuid import UUID
 
 from regulars.model.community import Community
 from regulars.storage.database import Scope
 
+_CHANGES = (
+    "dirty_profiles", "dirty_members", "removed_profiles", "erased_profiles", "merged_profiles", "changed_transactions",
+    "values_changed", "locations_changed",
+)  # fmt: skip
+
 
 @dataclass(slots=True)
 class AffectedRecords:
-    """The profiles and transactions that a write has touched since its beginning."""
+    """The profiles and transactions that a unit of work has changed since its beginning."""
 
     profiles: set[UUID] = field(default_factory=set)
     transactions: set[int] = field(default_factory=set)
 
 
 MemberRollupUpdate = Callable[["UnitOfWork"], Awaitable[None]]
-"""Adds what a unit of work changes of members to all counts and rollups, within its transaction."""
+"""Updates all counts and rollups of members within the transaction of a unit of work."""
 
 
 @dataclass(slots=True)
 class UnitOfWork(Scope):
-    """A scope that facts are written in. The commit that opened it refreshes what was touched.
+    """A scope for writing facts. The commit that opened it brings everything derived from the changes up to date.
 
-    `touched` holds, by profile, the cause that goes to the outbox; `members` the profiles of which more than their
-    purchases may have changed, so that who is a member, and as what, is derived anew; `transactions` the ids of those
-    that were made, changed or taken away, so that reports are told of them. `slow` are the profiles whose refresh took
-    long. With `load`, the number of a load, what is touched is only marked, and computed when that load ends. `moves`
-    is how many rows it appended for the folder; `bought` of how many transactions reports were told, `taken_back` of
-    how many of these otherwise than before. With `of_history`, memberships that come are counted in the snapshots of
-    the past too; `update_member_rollups` adds what changes of members to all counts in this commit, and leaves nothing to compaction.
-    `response_quotes_rows` says that its response gives reasons that quote rejected rows.
+    `update_member_rollups` replaces the deltas of members that compaction would apply later. With `load_id`, dirty
+    profiles are only marked, and computed at the end of the load.
     """
 
     community: Community
     dirty_profiles: dict[UUID, str] = field(default_factory=dict)
+    """The profiles whose values must be recomputed, with the reason that the outbox records."""
     dirty_members: set[UUID] = field(default_factory=set)
+    """The profiles whose membership or dimensions must be recomputed."""
     removed_profiles: set[UUID] = field(default_factory=set)
+    """The profiles whose values must be removed."""
     erased_profiles: set[UUID] = field(default_factory=set)
+    """The profiles that must be removed from all counts, past ones included."""
     merged_profiles: dict[UUID, UUID] = field(default_factory=dict)
+    """The destination of each profile that was merged into another one."""
     changed_transactions: set[int] = field(default_factory=set)
+    """The ids of transactions that were created, changed or deleted."""
     slow_profiles: set[UUID] = field(default_factory=set)
+    """The profiles whose refresh takes long."""
     values_changed: bool = False
     locations_changed: bool = False
     load_id: int | None = None
     is_backfill: bool = False
+    """Whether new memberships are also counted in past snapshots."""
     update_member_rollups: "MemberRollupUpdate | None" = None
     delta_rows: int = 0
+    """The number of rows appended for compaction."""
     purchases_recorded: int = 0
+    """The number of transactions recorded for reports."""
     purchases_superseded: int = 0
+    """The number of these that replace an earlier version."""
     response_quotes_rows: bool = False
-    _settled: AffectedRecords = field(default_factory=AffectedRecords)
+    """Whether the response quotes rejected rows."""
+    _cleared: AffectedRecords = field(default_factory=AffectedRecords)
 
     def affected(self) -> AffectedRecords:
-        """The profiles and transactions that were touched so far, settled or not."""
+        """The profiles and transactions that were changed so far, including those before `clear`."""
         profiles = {
             *self.dirty_profiles,
             *self.dirty_members,
@@ -64,12 +76,12 @@ class UnitOfWork(Scope):
             *self.merged_profiles.values(),
         }
         return AffectedRecords(
-            self._settled.profiles | profiles, self._settled.transactions | self.changed_transactions
+            self._cleared.profiles | profiles, self._cleared.transactions | self.changed_transactions
         )
 
     def clear(self) -> None:
-        """Forgets what was touched, now that everything derived is true again."""
-        self._settled = self.affected()
+        """Clears the changes, once everything derived from them is up to date."""
+        self._cleared = self.affected()
         self.dirty_profiles = {}
         self.dirty_members = set()
         self.removed_profiles = set()
@@ -79,63 +91,57 @@ class UnitOfWork(Scope):
         self.values_changed = self.locations_changed = False
 
     def mark_dirty(self, profile_id: UUID, reason: str) -> None:
-        """Has a profile's values refreshed in this commit; the first cause given is kept."""
+        """Marks a profile's values as dirty; the first reason is recorded."""
         self.dirty_profiles.setdefault(profile_id, reason)
 
     def mark_all_dirty(self, profile_ids: Iterable[UUID], reason: str) -> None:
-        """Touches several profiles."""
+        """Marks the values of several profiles as dirty."""
         for profile_id in profile_ids:
             self.mark_dirty(profile_id, reason)
 
     def mark_member_dirty(self, profile_id: UUID, reason: str) -> None:
-        """Has a profile's values refreshed, and who it is as a member derived anew."""
+        """Marks a profile's values, membership and dimensions as dirty."""
         self.mark_dirty(profile_id, reason)
         self.dirty_members.add(profile_id)
 
     def mark_members_dirty(self, profile_ids: Iterable[UUID], reason: str) -> None:
-        """Touches several profiles as members."""
+        """Marks the values, membership and dimensions of several profiles as dirty."""
         for profile_id in profile_ids:
             self.mark_member_dirty(profile_id, reason)
 
     def remove(self, profile_id: UUID) -> None:
-        """Has a profile's values removed in this commit: it leaves, is merged away or purged."""
+        """Removes a profile's values: it left, was merged into another one or was purged."""
         self.removed_profiles.add(profile_id)
         self.dirty_members.add(profile_id)
         self.dirty_profiles.pop(profile_id, None)
 
     def erase(self, profile_id: UUID) -> None:
-        """Has a profile removed in this commit from all that is known of members, of the past too."""
+        """Removes a profile's values and all its counts, past ones included."""
         self.remove(profile_id)
         self.erased_profiles.add(profile_id)
 
     def merge(self, source_id: UUID, destination_id: UUID) -> None:
-        """Has a profile removed in this commit, and what is counted of it counted of the one that it went into."""
+        """Removes a profile's values and reassigns its counts to the destination."""
         self.remove(source_id)
         self.merged_profiles[source_id] = destination_id
         self.mark_member_dirty(destination_id, "profile.merged")
 
     def invalidate_values(self) -> None:
-        """Marks every profile of the community as to be recomputed: a fact that many share has changed."""
+        """Invalidates the values of all profiles of the community: a fact that many profiles share has changed."""
         self.values_changed = True
 
     def invalidate_locations(self) -> None:
-        """Marks embedded locations as changed; values stay as they are."""
+        """Invalidates the locations that responses embed; values stay valid."""
         self.locations_changed = True
 
     @asynccontextmanager
     async def tracked_savepoint(self) -> AsyncIterator[None]:
-        """A savepoint that also forgets what was touched within it when it fails."""
-        before = (
-            dict(self.dirty_profiles), set(self.dirty_members), set(self.removed_profiles), set(self.erased_profiles), dict(self.merged_profiles),
-            set(self.changed_transactions),
-        )  # fmt: skip
-        changed = (self.values_changed, self.locations_changed)
+        """A savepoint that also restores the recorded changes when it is rolled back."""
+        before = {name: copy(getattr(self, name)) for name in _CHANGES}
         try:
             async with self.savepoint():
                 yield
         except BaseException:
-            (
-                self.dirty_profiles, self.dirty_members, self.removed_profiles, self.erased_profiles, self.merged_profiles, self.changed_transactions,
-            ) = before  # fmt: skip
-            self.values_changed, self.locations_changed = changed
+            for name, value in before.items():
+                setattr(self, name, value)
             raise

@@ -25,7 +25,7 @@ RetryCount = Annotated[int, msgspec.Meta(ge=0, le=1_000)] | msgspec.UnsetType | 
 
 
 class WebhookIn(msgspec.Struct, frozen=True, kw_only=True):
-    """A webhook as it comes in. What is absent stays as it is."""
+    """The fields of a webhook in a request. Absent fields are unchanged."""
 
     trigger: validation.Text = UNSET
     url: WebhookUrl = UNSET
@@ -109,20 +109,20 @@ def _condition(value: object) -> object:
 
 
 def _checked(webhook: WebhookIn) -> dict[str, Any]:
-    reading = validation.FieldReader()
-    reading.read("trigger", webhook.trigger, _trigger)
-    reading.read("url", webhook.url, validate_url)
-    reading.read("namespace", webhook.namespace, validation.check_text)
-    reading.read("queue", webhook.queue, validation.check_text)
-    reading.read("user_id", webhook.user_id, int)
-    reading.read("is_active", webhook.is_active, bool, null_value=True)
-    reading.read("retry_daily", webhook.retry_daily, int)
-    reading.read("retry_hourly", webhook.retry_hourly, int)
-    reading.read("condition", webhook.condition, _condition)
+    reader = validation.FieldReader()
+    reader.read("trigger", webhook.trigger, _trigger)
+    reader.read("url", webhook.url, validate_url)
+    reader.read("namespace", webhook.namespace, validation.check_text)
+    reader.read("queue", webhook.queue, validation.check_text)
+    reader.read("user_id", webhook.user_id, int)
+    reader.read("is_active", webhook.is_active, bool, null_value=True)
+    reader.read("retry_daily", webhook.retry_daily, int)
+    reader.read("retry_hourly", webhook.retry_hourly, int)
+    reader.read("condition", webhook.condition, _condition)
     for name in ("trigger", "url"):
-        if name in reading.columns and reading.columns[name] is None:
-            reading.errors[name] = "must not be null"
-    return reading.result()
+        if name in reader.columns and reader.columns[name] is None:
+            reader.errors[name] = "must not be null"
+    return reader.result()
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +138,7 @@ def _as_bytea(secret: bytes) -> str:
 
 
 async def create(uow: UnitOfWork, webhook: WebhookIn) -> CreatedWebhook:
-    """Makes a webhook and the secret that signs what it sends. Raises Refused."""
+    """Makes a webhook and the secret that signs what it sends. Raises ValidationError."""
     columns = _checked(webhook)
     if missing := {name: "is required" for name in ("trigger", "url") if name not in columns}:
         raise ValidationError(missing)
@@ -148,7 +148,7 @@ async def create(uow: UnitOfWork, webhook: WebhookIn) -> CreatedWebhook:
 
 
 async def update(uow: UnitOfWork, webhook_id: int, webhook: WebhookIn) -> None:
-    """Changes what is given of a webhook; its secret stays. Raises Refused and NotFoundError."""
+    """Updates a webhook; its secret stays. Raises ValidationError and NotFoundError."""
     columns = _checked(webhook)
     found = await _TABLE.lock_rows(uow, "id = $2", webhook_id)
     if not found:

@@ -34,7 +34,7 @@ __all__ = [
 
 
 async def create(uow: UnitOfWork, product: ProductIn) -> int:
-    """Makes a product with its variants; gives its id. Raises Refused."""
+    """Makes a product with its variants; gives its id. Raises ValidationError."""
     row = validate(product)
     (brand_id,) = await brand_ids_of(uow, [row])
     product_id = await TABLE.insert_one(uow, row.apply_to(NEW_PRODUCT, brand_id))
@@ -43,9 +43,9 @@ async def create(uow: UnitOfWork, product: ProductIn) -> int:
 
 
 async def update(uow: UnitOfWork, product_id: int, product: ProductIn) -> None:
-    """Changes what is given of a product; variants are matched by id, sku or external id, new ones added.
+    """Updates a product; variants are matched by id, sku or external id, new ones added.
 
-    Another brand shows in every profile that bought the product. Raises Refused and NotFoundError.
+    Another brand shows in every profile that bought the product. Raises ValidationError and NotFoundError.
     """
     row = validate(product)
     found = await TABLE.lock_rows(uow, "id = $2", product_id)
@@ -74,7 +74,7 @@ async def lock_existing(uow: UnitOfWork, product_id: int) -> None:
         raise NotFoundError(f"There is no product {product_id}.")
 
 
-# In bulk ------------------------------------------------------------------------------------------
+# Many at once
 
 ProductKey = tuple[str | None, str | None, int | None]
 """What tells products apart: the external id; without one, name and brand."""
@@ -127,7 +127,7 @@ async def resolve_variants(
 
 
 def validate_inline(variant: InlineVariant) -> tuple[VariantRow, ProductRow]:
-    """An inline variant and its product, held to their rules. Raises Refused by path."""
+    """An inline variant and its product, held to their rules. Raises ValidationError."""
     errors: dict[str, str] = {}
     row, product = VariantRow(None, {}, {}), ProductRow({}, {}, UNSET, "", ())
     try:
@@ -159,7 +159,7 @@ def validate_inline(variant: InlineVariant) -> tuple[VariantRow, ProductRow]:
 async def get_or_create_inline(uow: UnitOfWork, inline: Sequence[InlineVariant]) -> list[ProductVariantIds]:
     """(product id, variant id) of each inline variant, made where there is none.
 
-    A variant that stands is taken as it is. Raises Refused for what breaks a rule, and for a `product_id`
+    A variant that stands is taken as it is. Raises ValidationError for what breaks a rule, and for a `product_id`
     that no product has.
     """
     rows = [validate_inline(each) for each in inline]
@@ -292,7 +292,7 @@ async def _adopted(uow: UnitOfWork, adoptable: dict[int, Row], skus: Mapping[str
 
 
 def require_key(row: ProductRow) -> ProductRow:
-    """A row of an import that can be told from others. Raises Refused where it can't."""
+    """A row of an import that can be told from others. Raises ValidationError where it can't."""
     if row.external_id is None and row.name is None:
         raise field_error("external_id", "is required, or a name: it tells a row that comes again from a new one")
     return row
@@ -301,7 +301,7 @@ def require_key(row: ProductRow) -> ProductRow:
 async def upsert_many(uow: UnitOfWork, rows: Sequence[ProductRow]) -> list[str]:
     """Makes or changes products by external id, else by name and brand, with their variants.
 
-    Gives an outcome a row: `accepted`, or `unchanged` where it says nothing new. Raises Refused, for all rows,
+    Returns an outcome per row: `accepted`, or `unchanged` if it changes nothing. Raises ValidationError, for all rows,
     where one names a brand's id that is none, or a sku of another product: bisect to find it.
     """
     brand_ids = await brand_ids_of(uow, [require_key(row) for row in rows])

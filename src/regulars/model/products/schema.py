@@ -27,7 +27,7 @@ class BrandRef(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ProductIn(msgspec.Struct, frozen=True, kw_only=True):
-    """A product as it comes in. What is absent stays as it is; `title` is another word for `name`."""
+    """The fields of a product in a request. Absent fields are unchanged; `title` is another word for `name`."""
 
     external_id: validation.Code = UNSET
     name: validation.Text = UNSET
@@ -139,24 +139,24 @@ class ProductRow:
 
 
 def validate(product: ProductIn) -> ProductRow:
-    """A product held to its rules, its variants too. Raises Refused by path."""
-    reading = validation.FieldReader()
-    reading.read("external_id", product.external_id, validation.check_code)
+    """A product held to its rules, its variants too. Raises ValidationError."""
+    reader = validation.FieldReader()
+    reader.read("external_id", product.external_id, validation.check_code)
     for name in ("name", "title"):
-        reading.read(name, getattr(product, name), validation.check_text)
-    passthrough_fields.read_fields(reading, _EXTRAS, product)
-    brand, path = _brand(product, reading)
+        reader.read(name, getattr(product, name), validation.check_text)
+    passthrough_fields.read_fields(reader, _EXTRAS, product)
+    brand, path = _brand(product, reader)
     inline = []
     for index, variant in enumerate(product.variants or ()):
         try:
             inline.append(variants.validate(variant))
         except ValidationError as refused:
-            reading.errors |= refused.with_prefix(f"variants.{index}").errors
-    columns, extra = passthrough_fields.split(_EXTRAS, reading.result())
+            reader.errors |= refused.with_prefix(f"variants.{index}").errors
+    columns, extra = passthrough_fields.split(_EXTRAS, reader.result())
     return ProductRow(columns, extra, brand, path, tuple(inline))
 
 
-def _brand(product: ProductIn, reading: validation.FieldReader) -> tuple[int | str | UnsetType | None, str]:
+def _brand(product: ProductIn, reader: validation.FieldReader) -> tuple[int | str | UnsetType | None, str]:
     if isinstance(product.brand_id, int):
         return product.brand_id, "brand_id"
     named: object = product.brand
@@ -169,7 +169,7 @@ def _brand(product: ProductIn, reading: validation.FieldReader) -> tuple[int | s
         try:
             return brands.validate_name(named), path
         except ValueError as error:
-            reading.errors[path] = str(error)
+            reader.errors[path] = str(error)
     return (None if named is None or product.brand_id is None else UNSET), path
 
 
@@ -179,7 +179,7 @@ async def resolve_brand_ids(
     """The brand of each product by id, made where only a name is known of it.
 
     `standing` are ids that products have already, so that what was read can be sent back even when its
-    brand is deleted. Raises Refused for an id that no brand has.
+    brand is deleted. Raises ValidationError for an id that no brand has.
     """
     by_name = await brands.get_or_create_ids(uow, {row.brand for row in rows if isinstance(row.brand, str)})
     asked = {row.brand for row in rows if isinstance(row.brand, int)}

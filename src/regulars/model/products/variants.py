@@ -21,7 +21,7 @@ Price = Decimal | msgspec.UnsetType | None
 
 
 class VariantIn(msgspec.Struct, frozen=True, kw_only=True):
-    """A variant as it comes in. What is absent stays as it is; `title` is another word for `name`."""
+    """The fields of a variant in a request. Absent fields are unchanged; `title` is another word for `name`."""
 
     id: validation.Id = UNSET
     external_id: validation.Code = UNSET
@@ -131,15 +131,15 @@ def resolve_title(before: Mapping[str, Any], columns: Mapping[str, Any]) -> dict
 
 
 def validate(variant: VariantIn) -> VariantRow:
-    """A variant held to its rules. Raises Refused by path."""
-    reading = validation.FieldReader()
+    """Validates a variant. Raises ValidationError."""
+    reader = validation.FieldReader()
     for name in ("external_id", "sku"):
-        reading.read(name, getattr(variant, name), validation.check_code)
+        reader.read(name, getattr(variant, name), validation.check_code)
     for name in ("name", "title"):
-        reading.read(name, getattr(variant, name), validation.check_text)
-    reading.read("price", variant.price, money.check_decimal)
-    passthrough_fields.read_fields(reading, PASSTHROUGH_FIELDS, variant)
-    columns, extra = passthrough_fields.split(PASSTHROUGH_FIELDS, reading.result())
+        reader.read(name, getattr(variant, name), validation.check_text)
+    reader.read("price", variant.price, money.check_decimal)
+    passthrough_fields.read_fields(reader, PASSTHROUGH_FIELDS, variant)
+    columns, extra = passthrough_fields.split(PASSTHROUGH_FIELDS, reader.result())
     return VariantRow(variant.id if isinstance(variant.id, int) else None, columns, extra)
 
 
@@ -147,12 +147,12 @@ def validate(variant: VariantIn) -> VariantRow:
 
 
 async def create(uow: UnitOfWork, product_id: int, variant: VariantIn) -> int:
-    """Makes a variant of a product that stands; gives its id. Raises Refused."""
+    """Makes a variant of a product that stands; gives its id. Raises ValidationError."""
     return await TABLE.insert_one(uow, {**validate(variant).apply_to(_NEW), "product_id": product_id})
 
 
 async def update(uow: UnitOfWork, product_id: int, variant_id: int, variant: VariantIn) -> None:
-    """Changes what is given of a variant. Raises Refused and NotFoundError."""
+    """Updates a variant. Raises ValidationError and NotFoundError."""
     row = validate(variant)
     found = await TABLE.lock_rows(uow, "id = $2 AND product_id = $3", variant_id, product_id)
     if not found:
@@ -241,7 +241,7 @@ async def upsert(
 ) -> list[tuple[int, int, bool]]:
     """Makes or changes variants; gives (product id, variant id, whether anything is new) of each.
 
-    With `only_make`, one that stands is taken as it is, of whatever product. Raises Refused where a sku or
+    With `only_make`, one that stands is taken as it is, of whatever product. Raises ValidationError where a sku or
     an external id belongs to another product.
     """
     made_ids: set[int] = set()

@@ -147,12 +147,12 @@ PROFILES = Resource(
 
 
 async def create(uow: UnitOfWork, profile: ProfileIn) -> UUID:
-    """Makes a profile; gives its id. Raises Refused by path."""
+    """Creates a profile and returns its ID. Raises ValidationError."""
     return await _put_one(uow, validate(profile), None)
 
 
 async def update(uow: UnitOfWork, profile_id: UUID, profile: ProfileIn) -> None:
-    """Changes what is given of a profile. Raises Refused by path, NotFoundError."""
+    """Updates a profile. Raises ValidationError, NotFoundError."""
     row = validate(profile)
     await lookup.fetch_one_for_update(uow, profile_id)
     await _put_one(uow, row, profile_id)
@@ -206,7 +206,7 @@ async def delete(uow: UnitOfWork, profile_id: UUID) -> None:
     await set_type(uow, profile_id, "deleted")
 
 
-# In bulk ------------------------------------------------------------------------------------------------
+# Many at once
 
 _HOLDERS = """
 SELECT external_id, profile_id, merged_into, deleted_at

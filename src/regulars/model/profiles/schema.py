@@ -28,7 +28,7 @@ MAX_LIST_IDS = 1000
 
 
 class ProfileIn(msgspec.Struct, frozen=True, kw_only=True):
-    """A profile as it comes in. What is absent stays as it is."""
+    """The fields of a profile in a request. Absent fields are unchanged."""
 
     external_id: validation.Code = UNSET
     title: validation.Text = UNSET
@@ -248,11 +248,11 @@ _CHECKS: tuple[tuple[str, Callable[[Any], object], object], ...] = (
 
 
 def validate(profile: ProfileIn) -> ProfileRow:
-    """A profile held to the rules that need nothing but itself. Raises Refused by path."""
-    reading = validation.FieldReader()
+    """A profile held to the rules that need nothing but itself. Raises ValidationError."""
+    reader = validation.FieldReader()
     for name, check, empty in _CHECKS:
-        reading.read(name, getattr(profile, name), check, empty)
-    _check_birth_date(reading.columns, reading.errors, reading.columns)
+        reader.read(name, getattr(profile, name), check, empty)
+    _check_birth_date(reader.columns, reader.errors, reader.columns)
 
     others = validation.FieldReader()
     others.read("consents", profile.consents, consents.validate_consents, {})
@@ -268,9 +268,9 @@ def validate(profile: ProfileIn) -> ProfileRow:
                 others.columns[name] = check_all(parts or ())
         except ValidationError as refusal:
             others.errors |= refusal.with_prefix(name).errors
-    reading.errors |= others.errors
-    reading.result()
-    return _row(reading.columns, others.columns)
+    reader.errors |= others.errors
+    reader.result()
+    return _row(reader.columns, others.columns)
 
 
 def _row(columns: dict[str, Any], others: dict[str, Any]) -> ProfileRow:
@@ -337,7 +337,7 @@ def _check_birth_date(whole: Mapping[str, Any], errors: dict[str, str], written:
 
 
 def apply(before: Profile, row: ProfileRow, location_ids: Mapping[LocationRef, int], now: datetime) -> Profile:
-    """A profile after a row was written. Raises Refused by path."""
+    """A profile after a row was written. Raises ValidationError."""
     errors: dict[str, str] = {}
     columns = dict(row.columns)
     for name, ref in row.location_refs.items():

@@ -107,7 +107,7 @@ _CLASHES = """
 WITH given AS (
     SELECT *
     FROM unnest($2::int[], $3::uuid[], $4::text[], $5::text[], $6::text[])
-        AS given (n, profile_id, email, mobile_phone, external_id)
+        AS input (n, profile_id, email, mobile_phone, external_id)
 ),
 numbered AS (
     SELECT
@@ -123,22 +123,22 @@ SELECT n, 'mobile_phone' FROM numbered WHERE mobile_phone IS NOT NULL AND nth_mo
 UNION ALL
 SELECT n, 'external_id' FROM numbered WHERE external_id IS NOT NULL AND nth_external_id > 1
 UNION ALL
-SELECT given.n, 'email'
+SELECT input.n, 'email'
 FROM given
 JOIN profiles AS other
-    ON other.community_id = $1 AND other.email_normalized = lower(given.email) AND other.deleted_at IS NULL
-WHERE other.profile_id <> given.profile_id
+    ON other.community_id = $1 AND other.email_normalized = lower(input.email) AND other.deleted_at IS NULL
+WHERE other.profile_id <> input.profile_id
 UNION ALL
-SELECT given.n, 'mobile_phone'
+SELECT input.n, 'mobile_phone'
 FROM given
 JOIN profiles AS other
-    ON other.community_id = $1 AND other.mobile_phone = given.mobile_phone AND other.deleted_at IS NULL
-WHERE other.profile_id <> given.profile_id
+    ON other.community_id = $1 AND other.mobile_phone = input.mobile_phone AND other.deleted_at IS NULL
+WHERE other.profile_id <> input.profile_id
 UNION ALL
-SELECT given.n, 'external_id'
+SELECT input.n, 'external_id'
 FROM given
-JOIN profiles AS other ON other.community_id = $1 AND other.external_id = given.external_id
-WHERE other.profile_id <> given.profile_id
+JOIN profiles AS other ON other.community_id = $1 AND other.external_id = input.external_id
+WHERE other.profile_id <> input.profile_id
 """
 
 
@@ -180,7 +180,7 @@ async def _refuse_clashes(uow: UnitOfWork, drafts: Sequence[_Draft]) -> None:
 # Writing ------------------------------------------------------------------------------------------------
 
 _NAMES = ", ".join(COLUMNS)
-_GIVEN = f"""json_to_recordset($2::json) AS given (
+_GIVEN = f"""json_to_recordset($2::json) AS input (
     profile_id uuid, {", ".join(f"{name} {kind}" for name, kind in COLUMNS.items())}
 )"""
 
@@ -192,10 +192,10 @@ ORDER BY external_id COLLATE "C", profile_id
 """
 
 _UPDATE = f"""
-UPDATE profiles AS kept
-SET {", ".join(f"{name} = given.{name}" for name in COLUMNS)}, updated_at = $3
+UPDATE profiles AS target
+SET {", ".join(f"{name} = input.{name}" for name in COLUMNS)}, updated_at = $3
 FROM {_GIVEN}
-WHERE kept.community_id = $1 AND kept.profile_id = given.profile_id
+WHERE target.community_id = $1 AND target.profile_id = input.profile_id
 """
 
 

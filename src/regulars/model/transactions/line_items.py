@@ -1,4 +1,4 @@
-"""The lines of a transaction: what was sold, at which price, with which discounts."""
+"""Items of transactions: the request, its validation, the stored row, and the totals of sold items."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,28 +18,28 @@ from regulars.model.resource import Resource, ResourceField
 
 Text = Annotated[str, Meta(max_length=255)]
 TextOrInt = Text | int
-"""A name or an id that some clients send as a number."""
+"""A name or an ID; some clients send a number."""
 
 MAX_QUANTITY = Decimal(10) ** 7
 MAX_ITEMS = 2_000
 
 
 class DiscountIn(msgspec.Struct, frozen=True):
-    """What is read of a discount: its amount, of the whole line. Everything else in it is only kept."""
+    """The field of a discount that is computed with: its amount for the whole item. All others are only stored."""
 
     amount: Decimal
 
 
 @dataclass(frozen=True, slots=True)
 class Discount:
-    """One discount of a line: its amount, and the JSON that is kept and shown of it."""
+    """A discount of an item: its amount, and its JSON as stored and shown."""
 
     amount: Decimal
     json: object
 
 
 class ItemIn(msgspec.Struct, frozen=True, kw_only=True):
-    """One line as it comes in. The API asks for name, prices and quantity; files need none of them."""
+    """The fields of an item in a request. The API requires name, prices and quantity, files require none."""
 
     id: Id = UNSET
     external_id: TextOrInt | UnsetType | None = UNSET
@@ -62,15 +62,14 @@ class ItemIn(msgspec.Struct, frozen=True, kw_only=True):
 
 
 REQUIRED_FIELDS = ("name", "price_current", "price_sell", "quantity")
-"""What the API asks of a new line."""
+"""The fields that the API requires of a new item."""
 
 
 class ItemRow(msgspec.Struct, kw_only=True):
-    """One line, checked.
+    """A validated item.
 
-    It names its product by `variant` (a variant's id), `sku`, `inline`, or `product` (an id);
-    `product_id` and `product_variant_id` are what that turned out to be, known from the start where
-    `is_resolved` says that the line keeps the product it has.
+    A request names the product by `requested_variant_id`, `sku`, `inline_variant` or `requested_product_id`;
+    `product_id` and `product_variant_id` are the resolved product. `is_resolved` means that the item keeps its product.
     """
 
     id: int | None
@@ -100,12 +99,12 @@ class ItemRow(msgspec.Struct, kw_only=True):
 
 
 def value_or_none(value: Any) -> Any:
-    """A value as given; None where it was not sent."""
+    """The value of a field; None where the field is absent."""
     return None if value is UNSET else value
 
 
 def read_text(value: object, path: str, errors: dict[str, str]) -> str | None:
-    """A short text as given; a number is taken as its digits."""
+    """Validates a short text or number and returns it as a text; adds to `errors`."""
     if value is UNSET or value is None:
         return None
     found = str(value)
@@ -117,7 +116,7 @@ def read_text(value: object, path: str, errors: dict[str, str]) -> str | None:
 
 
 def read_decimal(value: Any, path: str, errors: dict[str, str], limit: Decimal = money.MAX_AMOUNT) -> Decimal | None:
-    """An exact decimal in range."""
+    """Validates a decimal; adds to `errors`."""
     if value is UNSET or value is None:
         return None
     try:
@@ -131,7 +130,7 @@ _MAX_EXPONENT = 308
 
 
 def _float(written: str) -> float:
-    # The database parses the original text, and refuses exponents that a float would round to 0.
+    # PostgreSQL parses the original text, and rejects exponents that a float would round to 0.
     mantissa, _, exponent = written.lower().partition("e")
     if len(mantissa) > _MAX_EXPONENT or abs(int(exponent or 0)) > _MAX_EXPONENT:
         raise ValueError("out of range")
@@ -145,7 +144,7 @@ _discount_decoder = msgspec.json.Decoder(DiscountIn, strict=False)
 def read_json(
     raw: object, path: str, errors: dict[str, str], shape: type | tuple[type, ...] = (list, dict)
 ) -> msgspec.Raw | None:
-    """JSON of the caller's own making, kept as it was written; None where there is none."""
+    """Validates JSON that is stored as received; None where there is none. Adds to `errors`."""
     if not isinstance(raw, msgspec.Raw) or bytes(raw) == b"null":
         return None
     try:
@@ -163,14 +162,14 @@ def read_json(
     return raw
 
 
-def _discounts(given: ItemIn, errors: dict[str, str]) -> tuple[Discount, ...]:
-    came: tuple[msgspec.Raw, ...] = value_or_none(given.discounts) or ()
-    if not came:
-        amount = read_decimal(given.discount, "discount", errors)
+def _discounts(item: ItemIn, errors: dict[str, str]) -> tuple[Discount, ...]:
+    raw_discounts: tuple[msgspec.Raw, ...] = value_or_none(item.discounts) or ()
+    if not raw_discounts:
+        amount = read_decimal(item.discount, "discount", errors)
         return () if amount is None else (Discount(amount, {"amount": amount}),)
     found = []
-    for place, raw in enumerate(came):
-        at = f"discounts.{place}"
+    for index, raw in enumerate(raw_discounts):
+        at = f"discounts.{index}"
         try:
             amount = read_decimal(_discount_decoder.decode(raw).amount, f"{at}.amount", errors)
         except (msgspec.DecodeError, UnicodeDecodeError):
@@ -181,79 +180,79 @@ def _discounts(given: ItemIn, errors: dict[str, str]) -> tuple[Discount, ...]:
     return tuple(found)
 
 
-def validate(given: ItemIn, path: str, errors: dict[str, str]) -> ItemRow:
-    """A line as it will be kept; what is wrong with it goes into `errors` by its path."""
-    wrong: dict[str, str] = {}
-    row = _row(given, wrong)
-    for name, message in wrong.items():
+def validate(item: ItemIn, path: str, errors: dict[str, str]) -> ItemRow:
+    """Validates an item; adds to `errors` with `path` before each field."""
+    item_errors: dict[str, str] = {}
+    row = _row(item, item_errors)
+    for name, message in item_errors.items():
         errors[f"{path}.{name}"] = message
     return row
 
 
-def _row(given: ItemIn, errors: dict[str, str]) -> ItemRow:
-    quantity = read_decimal(given.quantity, "quantity", errors, MAX_QUANTITY)
-    name = value_or_none(given.name)
+def _row(item: ItemIn, errors: dict[str, str]) -> ItemRow:
+    quantity = read_decimal(item.quantity, "quantity", errors, MAX_QUANTITY)
+    name = value_or_none(item.name)
     if isinstance(name, str) and "\0" in name:
         errors["name"] = "must not hold a NUL character"
     return ItemRow(
-        id=value_or_none(given.id),
-        external_id=read_text(given.external_id, "external_id", errors),
+        id=value_or_none(item.id),
+        external_id=read_text(item.external_id, "external_id", errors),
         name=None if name is None else str(name),
-        sku=read_text(given.sku, "sku", errors),
-        brand=read_text(given.brand, "brand", errors),
-        requested_product_id=value_or_none(given.product_id),
-        requested_variant_id=value_or_none(given.product_variant_id),
-        inline_variant=read_json(given.product_variant, "product_variant", errors, dict),
+        sku=read_text(item.sku, "sku", errors),
+        brand=read_text(item.brand, "brand", errors),
+        requested_product_id=value_or_none(item.product_id),
+        requested_variant_id=value_or_none(item.product_variant_id),
+        inline_variant=read_json(item.product_variant, "product_variant", errors, dict),
         quantity=Decimal(1) if quantity is None else quantity,
-        price_sell=read_decimal(given.price_sell, "price_sell", errors),
-        price_current=read_decimal(given.price_current, "price_current", errors),
-        price_original=read_decimal(given.price_original, "price_original", errors),
-        price_tax=read_decimal(given.price_tax, "price_tax", errors),
-        discounts=_discounts(given, errors),
-        is_void=bool(value_or_none(given.is_void)),
-        details=_details(given, errors),
+        price_sell=read_decimal(item.price_sell, "price_sell", errors),
+        price_current=read_decimal(item.price_current, "price_current", errors),
+        price_original=read_decimal(item.price_original, "price_original", errors),
+        price_tax=read_decimal(item.price_tax, "price_tax", errors),
+        discounts=_discounts(item, errors),
+        is_void=bool(value_or_none(item.is_void)),
+        details=_details(item, errors),
     )
 
 
-def _details(given: ItemIn, errors: dict[str, str]) -> dict[str, Any] | None:
-    if given.tags is UNSET and given.meta is UNSET:
+def _details(item: ItemIn, errors: dict[str, str]) -> dict[str, Any] | None:
+    if item.tags is UNSET and item.meta is UNSET:
         return None
-    details = {"tags": read_json(given.tags, "tags", errors, list), "meta": read_json(given.meta, "meta", errors)}
+    details = {"tags": read_json(item.tags, "tags", errors, list), "meta": read_json(item.meta, "meta", errors)}
     return {key: value for key, value in details.items() if value is not None}
 
 
 _required = attrgetter(*REQUIRED_FIELDS)
 
 
-def require_fields(given: ItemIn, path: str) -> None:
-    """Raises Refused for the fields that the API asks of a new line and that are missing."""
+def require_fields(item: ItemIn, path: str) -> None:
+    """Raises ValidationError for required fields of a new item that are missing."""
     missing = [
-        name for name, value in zip(REQUIRED_FIELDS, _required(given), strict=True) if value is UNSET or value is None
+        name for name, value in zip(REQUIRED_FIELDS, _required(item), strict=True) if value is UNSET or value is None
     ]
     if missing:
         raise ValidationError({f"{path}.{name}": "is required" for name in missing})
 
 
 class SoldSummary(msgspec.Struct, frozen=True):
-    """What a transaction's row keeps of its lines, so that its items need not be read for any value.
+    """The totals of sold items that are stored with the transaction, so that aggregations need not read its items.
 
-    `discount` and `list_value` are exact, at the transaction's rate; `products` and `brands` are the
-    distinct pairs (product, brand on the line).
+    `discount` and `list_value` are exact, at the transaction's currency rate. `product_ids` and `brands` are the
+    distinct pairs (product, brand of the item); with `overflow` there are too many pairs, and both are None.
     """
 
     discount: Decimal | None
     list_value: Decimal | None
-    products: tuple[int | None, ...] | None
+    product_ids: tuple[int | None, ...] | None
     brands: tuple[str | None, ...] | None
-    in_items: bool
+    overflow: bool
 
 
 MAX_PAIR_BYTES = 900
-"""Bytes of pairs that an index row has room for; more are read from the items."""
+"""The size of the pairs that fits into an index row; of larger ones the items are read."""
 
 
 def summarize_sold(items: Sequence[ItemRow], rate: Decimal | None) -> SoldSummary:
-    """What the sold ones among lines come to."""
+    """The totals of the sold items among `items`."""
     discount = list_value = Decimal(0)
     pairs: dict[tuple[int | None, str | None], None] = {}
     any_sold = False
@@ -269,7 +268,7 @@ def summarize_sold(items: Sequence[ItemRow], rate: Decimal | None) -> SoldSummar
         if item.product_id is not None or item.brand is not None:
             pairs[(item.product_id, item.brand)] = None
     if not any_sold:
-        return SoldSummary(None, None, None, None, in_items=False)
+        return SoldSummary(None, None, None, None, overflow=False)
     if rate is not None:
         discount = money.EXACT_CONTEXT.multiply(discount, rate)
         list_value = money.EXACT_CONTEXT.multiply(list_value, rate)
@@ -278,13 +277,13 @@ def summarize_sold(items: Sequence[ItemRow], rate: Decimal | None) -> SoldSummar
     are_branded = brands.count(None) < len(brands)
     size = 12 * len(pairs) + (len("".join([brand or "" for brand in brands]).encode()) if are_branded else 0)
     if size > MAX_PAIR_BYTES:
-        return SoldSummary(discount, list_value, None, None, in_items=True)
+        return SoldSummary(discount, list_value, None, None, overflow=True)
     return SoldSummary(
         discount,
         list_value,
         products if products.count(None) < len(products) else None,
         brands if are_branded else None,
-        in_items=False,
+        overflow=False,
     )
 
 
@@ -315,7 +314,7 @@ ITEMS = Resource("transaction item", "transaction_items AS r", ITEM_FIELDS)
 
 
 def json_object_sql(fields: Sequence[ResourceField], alias: str) -> str:
-    """SQL for an object of fields in their order, times in the API's form."""
+    """The SQL of a JSON object of fields in their order, with timestamps in the format of the API."""
     parts = []
     for each in fields:
         value = (each.sql or f"r.{each.name}").replace("r.", f"{alias}.")

@@ -1,4 +1,7 @@
-"""A transaction: a sale, a return or neither, of one profile or of nobody known."""
+"""Transactions: the request, its validation, the stored row, and the resource that the API shows.
+
+A transaction is a sale, a return or neither, and belongs to a profile or to none.
+"""
 
 import hashlib
 from collections.abc import Mapping
@@ -39,11 +42,11 @@ _CHANNELS = {"pos": POS, "web": WEB}
 SystemName = Annotated[str, Meta(max_length=64)]
 
 EXTERNAL_ID_OR_ID = lookup.EXTERNAL_ID_OR_ID
-"""The handle of a file's `profile`."""
+"""The handle of the `profile` that a file names."""
 
 
 class TransactionIn(msgspec.Struct, frozen=True, kw_only=True):
-    """A transaction as it comes in: over the API, in a batch, or as a line of a file.
+    """The fields of a transaction in a request, a batch or a line of a file.
 
     A file names the profile by `profile` (external id or UUID) and the location by `location`.
     """
@@ -78,17 +81,17 @@ class TransactionIn(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TransactionRow(msgspec.Struct, kw_only=True):
-    """A transaction, checked: what will be kept of it, its references still by name.
+    """A validated transaction whose references are not yet resolved.
 
-    `local` is the wall-clock time of a file's row without an offset; its instant follows once the zone of
-    its location is known. `amount` is in minor units of `unit`, the community's currency as it was then.
+    `local_time` is the time of a file's row without an offset, converted once the time zone of its location is known.
+    `amount` is in minor units of `amount_currency`, the community's currency at validation.
     """
 
     external_id: str | None
     profile: tuple[str, str] | None
-    place: str | None
+    location_ref: str | None
     transacted_at: datetime | None
-    local: datetime | None
+    local_time: datetime | None
     timezone: str | None
     total: Decimal
     currency: str | None
@@ -99,7 +102,7 @@ class TransactionRow(msgspec.Struct, kw_only=True):
     details: dict[str, Any] | None
     items: list[ItemRow]
     amount: int
-    unit: str
+    amount_currency: str
     fingerprint: bytes | None
     profile_id: UUID | None = None
     location_id: int | None = None
@@ -107,22 +110,22 @@ class TransactionRow(msgspec.Struct, kw_only=True):
 
     @property
     def channels(self) -> int | None:
-        """The channels that its own systems name; None where its location decides."""
-        found = 0
+        """The channels of its systems; None where the location decides."""
+        channels = 0
         for system in self.systems:
-            found |= _CHANNELS.get(system.lower(), 0)
-        return found or None
+            channels |= _CHANNELS.get(system.lower(), 0)
+        return channels or None
 
     @property
     def transacted_on(self) -> Any:
-        """Its date in its own zone; None where its location's or the community's zone decides."""
+        """The date in its own time zone; None where that of the location or community decides."""
         if self.timezone is None or self.transacted_at is None:
             return None
         return self.transacted_at.astimezone(timestamps.zone_info(self.timezone)).date()
 
     @property
     def sold_summary(self) -> SoldSummary:
-        """What its sold items come to."""
+        """The totals of its sold items."""
         return line_items.summarize_sold(self.items, self.currency_rate)
 
 
@@ -139,39 +142,39 @@ _detailed = attrgetter(*_DETAIL_TEXTS, *_DETAIL_SUMS, *_DETAIL_JSON)
 _NO_DETAILS = _detailed(TransactionIn())
 
 
-def _details(given: TransactionIn, errors: dict[str, str]) -> dict[str, Any] | None:
-    if _detailed(given) == _NO_DETAILS:
+def _details(transaction: TransactionIn, errors: dict[str, str]) -> dict[str, Any] | None:
+    if _detailed(transaction) == _NO_DETAILS:
         return None
     found: dict[str, Any] = {}
     for name in _DETAIL_TEXTS:
-        if (value := read_text(getattr(given, name), name, errors)) is not None:
+        if (value := read_text(getattr(transaction, name), name, errors)) is not None:
             found[name] = value
     for name in _DETAIL_SUMS:
-        if (amount := read_decimal(getattr(given, name), name, errors)) is not None:
+        if (amount := read_decimal(getattr(transaction, name), name, errors)) is not None:
             found[name] = amount
     for name, shape in _DETAIL_JSON.items():
-        if (raw := line_items.read_json(getattr(given, name), name, errors, shape)) is not None:
+        if (raw := line_items.read_json(getattr(transaction, name), name, errors, shape)) is not None:
             found[name] = raw
     return found or None
 
 
 def _money(
-    given: TransactionIn, community: Community, errors: dict[str, str]
+    transaction: TransactionIn, community: Community, errors: dict[str, str]
 ) -> tuple[Decimal, str | None, Decimal | None, int]:
-    total = read_decimal(given.total, "total", errors)
+    total = read_decimal(transaction.total, "total", errors)
     if total is None:
         errors.setdefault("total", "is required")
         return Decimal(0), None, None, 0
-    code: str | None = value_or_none(given.currency)
+    code: str | None = value_or_none(transaction.currency)
     if code is not None:
         try:
             code = money.parse_currency(code)
         except ValueError as error:
             errors["currency"] = str(error)
             return total, None, None, 0
-    rate: Decimal | None = value_or_none(given.currency_rate)
+    rate: Decimal | None = value_or_none(transaction.currency_rate)
     if code is None or code == community.currency:
-        # The community's own currency has no rate, whatever a till sends.
+        # The community's own currency has no rate; one that is sent is ignored.
         return total, code, None, money.to_minor_units(total, None, community.minor_digits)
     if rate is None or not rate.is_finite() or not 0 < rate < MAX_CURRENCY_RATE:
         errors["currency_rate"] = f"must be above 0: {code} is not the community's {community.currency}"
@@ -186,14 +189,14 @@ def _money(
     return total, code, rate, amount
 
 
-def _profile(given: TransactionIn, errors: dict[str, str]) -> tuple[str, str] | None:
-    by_file = _named(given.profile, "profile", errors)
+def _profile(transaction: TransactionIn, errors: dict[str, str]) -> tuple[str, str] | None:
+    by_file = _named(transaction.profile, "profile", errors)
     if by_file is not None:
         return EXTERNAL_ID_OR_ID, by_file
-    ref = read_text(given.profile_id, "profile_id", errors)
+    ref = read_text(transaction.profile_id, "profile_id", errors)
     if ref is None:
         return None
-    handle = read_text(given.profile_id_handle, "profile_id_handle", errors)
+    handle = read_text(transaction.profile_id_handle, "profile_id_handle", errors)
     if handle is None and not lookup.is_canonical_uuid(ref):
         try:
             ref = str(UUID(ref))
@@ -202,13 +205,13 @@ def _profile(given: TransactionIn, errors: dict[str, str]) -> tuple[str, str] | 
     return handle or "id", ref
 
 
-def _place(given: TransactionIn, errors: dict[str, str]) -> str | None:
-    ref = read_text(given.location_id, "location_id", errors)
-    return _named(given.location, "location", errors) if ref is None else ref
+def _location_ref(transaction: TransactionIn, errors: dict[str, str]) -> str | None:
+    ref = read_text(transaction.location_id, "location_id", errors)
+    return _named(transaction.location, "location", errors) if ref is None else ref
 
 
 def _named(raw: msgspec.Raw | UnsetType, path: str, errors: dict[str, str]) -> str | None:
-    # In a file this is a name; what the API shows under it is an object, which may be sent back.
+    # A name in a file; an object in a response of the API, which a client may send back and which is ignored.
     if raw is UNSET:
         return None
     try:
@@ -220,21 +223,21 @@ def _named(raw: msgspec.Raw | UnsetType, path: str, errors: dict[str, str]) -> s
 
 
 def _when(
-    given: TransactionIn, *, local: bool, errors: dict[str, str]
+    transaction: TransactionIn, *, local: bool, errors: dict[str, str]
 ) -> tuple[datetime | None, datetime | None, str | None]:
-    zone: str | None = value_or_none(given.timezone) or None
+    zone: str | None = value_or_none(transaction.timezone) or None
     if zone is not None:
         try:
             timestamps.zone_info(zone)
         except ValueError as error:
             errors["timezone"] = str(error)
-    if given.transacted_at is UNSET:
+    if transaction.transacted_at is UNSET:
         errors["transacted_at"] = "is required"
         return None, None, zone
     try:
-        at = timestamps.parse_timestamp(given.transacted_at)
+        at = timestamps.parse_timestamp(transaction.transacted_at)
         if local:
-            naive = datetime.fromisoformat(given.transacted_at)
+            naive = datetime.fromisoformat(transaction.transacted_at)
             if naive.tzinfo is None:
                 return None, naive, zone
         return at, None, zone
@@ -243,38 +246,38 @@ def _when(
         return None, None, zone
 
 
-def validate(given: TransactionIn, community: Community, *, allow_local: bool = False) -> TransactionRow:
-    """A transaction as it will be kept. `local` reads times without an offset in the transaction's zone.
+def validate(transaction: TransactionIn, community: Community, *, allow_local: bool = False) -> TransactionRow:
+    """Validates a transaction. With `allow_local`, times without an offset are local time of its time zone.
 
-    Raises Refused by path for everything that is wrong with it.
+    Raises ValidationError with all errors.
     """
     errors: dict[str, str] = {}
-    at, naive, zone = _when(given, local=allow_local, errors=errors)
-    total, currency, rate, amount = _money(given, community, errors)
-    items = value_or_none(given.items) or ()
+    at, naive, zone = _when(transaction, local=allow_local, errors=errors)
+    total, currency, rate, amount = _money(transaction, community, errors)
+    items = value_or_none(transaction.items) or ()
     if len(items) > line_items.MAX_ITEMS:
         errors["items"] = f"must be at most {line_items.MAX_ITEMS}"
         items = ()
-    systems: tuple[str, ...] = value_or_none(given.systems) or ()
+    systems: tuple[str, ...] = value_or_none(transaction.systems) or ()
     if len(systems) > 20 or any("\0" in each or "," in each for each in systems):
         errors["systems"] = "must be at most 20 names without commas"
     row = TransactionRow(
-        external_id=read_text(given.external_id, "external_id", errors),
-        profile=_profile(given, errors),
-        place=_place(given, errors),
+        external_id=read_text(transaction.external_id, "external_id", errors),
+        profile=_profile(transaction, errors),
+        location_ref=_location_ref(transaction, errors),
         transacted_at=at,
-        local=naive,
+        local_time=naive,
         timezone=zone,
         total=total,
         currency=currency,
         currency_rate=rate,
         systems=systems,
-        is_void=bool(value_or_none(given.is_void)),
-        receipt_ref=read_text(given.receipt_ref, "receipt_ref", errors),
-        details=_details(given, errors),
-        items=[line_items.validate(item, f"items.{place}", errors) for place, item in enumerate(items)],
+        is_void=bool(value_or_none(transaction.is_void)),
+        receipt_ref=read_text(transaction.receipt_ref, "receipt_ref", errors),
+        details=_details(transaction, errors),
+        items=[line_items.validate(item, f"items.{index}", errors) for index, item in enumerate(items)],
         amount=amount,
-        unit=community.currency,
+        amount_currency=community.currency,
         fingerprint=None,
     )
     if errors:
@@ -286,25 +289,25 @@ _encoder = msgspec.json.Encoder(decimal_format="string")
 _number_encoder = msgspec.json.Encoder(decimal_format="number")
 
 
-def fingerprint(given: TransactionIn) -> bytes:
-    """What tells a row of a file from a changed one: the same row again has the same."""
-    return hashlib.blake2b(_encoder.encode(given), digest_size=16).digest()
+def fingerprint(transaction: TransactionIn) -> bytes:
+    """A hash of a row of a file, by which an unchanged row is recognized."""
+    return hashlib.blake2b(_encoder.encode(transaction), digest_size=16).digest()
 
 
 _REQUIRED = ("items", "timezone", "total", "transacted_at")
 _required = attrgetter(*_REQUIRED)
 
 
-def require_fields(given: TransactionIn) -> None:
-    """Raises Refused for what the API asks of a new transaction and that is missing."""
+def require_fields(transaction: TransactionIn) -> None:
+    """Raises ValidationError for required fields of a new transaction that are missing."""
     missing = {
         name: "is required"
-        for name, value in zip(_REQUIRED, _required(given), strict=True)
+        for name, value in zip(_REQUIRED, _required(transaction), strict=True)
         if value is UNSET or value is None
     }
-    for place, item in enumerate(value_or_none(given.items) or ()):
+    for index, item in enumerate(value_or_none(transaction.items) or ()):
         try:
-            line_items.require_fields(item, f"items.{place}")
+            line_items.require_fields(item, f"items.{index}")
         except ValidationError as refused:
             missing.update(refused.errors)
     if missing:
@@ -383,5 +386,5 @@ TRANSACTIONS = Resource(
 
 
 def to_input(shown: Mapping[str, Any]) -> TransactionIn:
-    """A transaction that was read, as it could be sent back."""
+    """Converts a transaction of a response into the request that would create it."""
     return msgspec.json.decode(_number_encoder.encode(dict(shown)), type=TransactionIn, strict=False)

@@ -1,4 +1,4 @@
-"""What a change makes of a transaction that stands: given fields go over it, its lines are matched."""
+"""Updates of transactions: the request's fields replace the stored ones, and its items are matched with the stored items."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from regulars.model.unit_of_work import UnitOfWork
 
 @dataclass(frozen=True, slots=True)
 class LockedTransaction:
-    """A transaction that is locked: as it could be sent back, and what the wire does not say of it."""
+    """A locked transaction: its stored columns, and `current`, the request that would create it."""
 
     id: int
     profile_id: UUID | None
@@ -29,7 +29,7 @@ class LockedTransaction:
 
     @property
     def items(self) -> tuple[ItemIn, ...]:
-        """Its lines, in order."""
+        """The stored items in their order."""
         return value_or_none(self.current.items) or ()
 
 
@@ -42,18 +42,18 @@ FOR {strength}
 
 
 async def fetch_for_update(uow: UnitOfWork, transaction_id: int, *, to_delete: bool = False) -> LockedTransaction:
-    """A transaction, locked, as no other writer will change it meanwhile. Raises NotFoundError."""
+    """Locks a transaction and returns it. Raises NotFoundError."""
     statement = _LOCK.format(strength="UPDATE" if to_delete else "NO KEY UPDATE")
     row = await uow.fetchrow(statement, uow.community_id, transaction_id)
     if row is None:
         raise NotFoundError(f"There is no transaction {transaction_id}.")
-    # Read by a later statement than the lock, so that what its last holder wrote is seen.
+    # Read by a later statement than the lock, so that it includes the writes of the previous holder.
     return LockedTransaction(**row, current=to_input(await TRANSACTIONS.fetch_one(uow, transaction_id)))
 
 
 @dataclass(frozen=True, slots=True)
 class ItemUpdate:
-    """A line as it is to be: what it was before, if it stood, and the path at which it came in."""
+    """An item after the update, the stored item it replaces if there is one, and its path in the request."""
 
     item: ItemIn
     before: ItemIn | None
@@ -62,23 +62,23 @@ class ItemUpdate:
 
 @dataclass(frozen=True, slots=True)
 class TransactionUpdate:
-    """A transaction as it will be kept. `lines` are those of its row, in order."""
+    """A transaction after the update, with the updates of its items in the order of the row."""
 
     row: TransactionRow
     items: tuple[ItemUpdate, ...]
 
-    def restore_paths(self, refused: ValidationError) -> ValidationError:
-        """A refusal of the row, told by the paths at which its lines came in."""
-        return _renamed(refused, self.items)
+    def restore_paths(self, error: ValidationError) -> ValidationError:
+        """Returns an error of the row with the paths that items have in the request."""
+        return _renamed(error, self.items)
 
 
-def _renamed(refused: ValidationError, lines: Sequence[ItemUpdate]) -> ValidationError:
+def _renamed(error: ValidationError, lines: Sequence[ItemUpdate]) -> ValidationError:
     found: dict[str, str] = {}
-    for path, message in refused.errors.items():
+    for path, message in error.errors.items():
         first, _, rest = path.partition(".")
-        place, _, field = rest.partition(".")
-        if first == "items" and place.isdigit():
-            at = lines[int(place)].path
+        index, _, field = rest.partition(".")
+        if first == "items" and index.isdigit():
+            at = lines[int(index)].path
             found[f"{at}.{field}" if at and field else at or field] = message
         else:
             found[path] = message
@@ -87,7 +87,7 @@ def _renamed(refused: ValidationError, lines: Sequence[ItemUpdate]) -> Validatio
 
 # The header ------------------------------------------------------------------------------------------
 
-# Told apart from the rest, because what they name is kept as it is unless they name something else.
+# Handled apart from other fields: the stored profile and location stay, even deleted ones, unless others are named.
 _REFERENCES = ("profile_id", "profile_id_handle", "profile", "location_id", "location")
 _MERGED = tuple(
     name
@@ -97,24 +97,21 @@ _MERGED = tuple(
 
 
 def apply(
-    standing: LockedTransaction, given: TransactionIn, lines: Sequence[ItemUpdate], community: Community
+    locked: LockedTransaction, changes: TransactionIn, lines: Sequence[ItemUpdate], community: Community
 ) -> TransactionUpdate:
-    """A transaction with the given fields over its own: absent ones stay, null clears.
-
-    Raises Refused by path.
-    """
-    fields = {name: value for name in _MERGED if (value := getattr(given, name)) is not UNSET}
-    references = {name: getattr(given, name) for name in _REFERENCES}
+    """Applies the request's fields to a transaction: absent ones are unchanged, null clears. Raises ValidationError."""
+    fields = {name: value for name in _MERGED if (value := getattr(changes, name)) is not UNSET}
+    references = {name: getattr(changes, name) for name in _REFERENCES}
     items = tuple(line.item for line in lines)
-    merged = msgspec.structs.replace(standing.current, **fields, **references, items=items)
+    merged = msgspec.structs.replace(locked.current, **fields, **references, items=items)
     try:
         row = validate(merged, community)
         _require(lines)
-    except ValidationError as refused:
-        raise _renamed(refused, lines) from None
-    if _is_the_one_read(row.transacted_at, str(merged.transacted_at), standing):
-        row.transacted_at = standing.transacted_at
-    _keep_references(standing, given, row)
+    except ValidationError as error:
+        raise _renamed(error, lines) from None
+    if _is_stored_time(row.transacted_at, str(merged.transacted_at), locked):
+        row.transacted_at = locked.transacted_at
+    _keep_references(locked, changes, row)
     for line, kept in zip(lines, row.items, strict=True):
         if line.before is not None and _same_product(line.before, line.item):
             kept.product_id = value_or_none(line.before.product_id)
@@ -123,29 +120,29 @@ def apply(
     return TransactionUpdate(row, tuple(lines))
 
 
-def _is_the_one_read(at: datetime | None, text: str, standing: LockedTransaction) -> bool:
-    # What was read is cut to the second; sent back, it is the same instant. A fraction is meant as it is.
-    return "." not in text and "," not in text and at == standing.transacted_at.replace(microsecond=0)
+def _is_stored_time(at: datetime | None, text: str, locked: LockedTransaction) -> bool:
+    # Responses are truncated to the second; a client that sends one back means the stored time.
+    return "." not in text and "," not in text and at == locked.transacted_at.replace(microsecond=0)
 
 
-def _keep_references(standing: LockedTransaction, given: TransactionIn, row: TransactionRow) -> None:
-    # Who and where it was may be deleted by now, and still belongs to it.
-    is_given = given.location_id is not UNSET or row.place is not None
-    if not is_given or row.place == str(standing.location_id):
-        row.place, row.location_id = None, standing.location_id
-    is_given = given.profile_id is not UNSET or row.profile is not None
-    if not is_given or row.profile == ("id", str(standing.profile_id)):
-        row.profile, row.profile_id = None, standing.profile_id
+def _keep_references(locked: LockedTransaction, changes: TransactionIn, row: TransactionRow) -> None:
+    # The profile and location may have been deleted and still belong to the transaction.
+    has_reference = changes.location_id is not UNSET or row.location_ref is not None
+    if not has_reference or row.location_ref == str(locked.location_id):
+        row.location_ref, row.location_id = None, locked.location_id
+    has_reference = changes.profile_id is not UNSET or row.profile is not None
+    if not has_reference or row.profile == ("id", str(locked.profile_id)):
+        row.profile, row.profile_id = None, locked.profile_id
 
 
 def _require(lines: Sequence[ItemUpdate]) -> None:
     missing: dict[str, str] = {}
-    for place, line in enumerate(lines):
+    for index, line in enumerate(lines):
         if line.before is None:
             try:
-                line_items.require_fields(line.item, f"items.{place}")
-            except ValidationError as refused:
-                missing |= refused.errors
+                line_items.require_fields(line.item, f"items.{index}")
+            except ValidationError as error:
+                missing |= error.errors
     if missing:
         raise ValidationError(missing)
 
@@ -155,65 +152,65 @@ def _require(lines: Sequence[ItemUpdate]) -> None:
 _PRODUCT = frozenset({"product_variant_id", "sku", "product_id"})
 
 
-def unchanged_items(standing: LockedTransaction) -> list[ItemUpdate]:
-    """Its lines as they stand."""
-    return [ItemUpdate(each, each, f"items.{place}") for place, each in enumerate(standing.items)]
+def unchanged_items(locked: LockedTransaction) -> list[ItemUpdate]:
+    """The stored items, unchanged."""
+    return [ItemUpdate(each, each, f"items.{index}") for index, each in enumerate(locked.items)]
 
 
-def match_items(standing: LockedTransaction, given: TransactionIn) -> list[ItemUpdate]:
-    """Its lines after those given: matched by id, then by external id, the rest appended.
+def match_items(locked: LockedTransaction, changes: TransactionIn) -> list[ItemUpdate]:
+    """The items after the request's: matched by id, then by external id, the others appended.
 
-    With `delete_existing_items` those given are all there are; without `items` the lines stay.
+    With `delete_existing_items` the request's items replace all stored ones; without `items` nothing changes.
     """
-    came = value_or_none(given.items)
-    if came is None:
-        return unchanged_items(standing)
-    if value_or_none(given.delete_existing_items):
-        return _only(standing, came)
-    lines = unchanged_items(standing)
-    taken: set[int] = set()
-    for place, item in enumerate(came):
-        path = f"items.{place}"
-        at = _match(standing.items, item, taken)
+    requested = value_or_none(changes.items)
+    if requested is None:
+        return unchanged_items(locked)
+    if value_or_none(changes.delete_existing_items):
+        return _replace_all(locked, requested)
+    lines = unchanged_items(locked)
+    matched: set[int] = set()
+    for index, item in enumerate(requested):
+        path = f"items.{index}"
+        at = _match(locked.items, item, matched)
         if at is None:
             lines.append(ItemUpdate(new_item(item), None, path))
         else:
-            taken.add(at)
+            matched.add(at)
             lines[at] = ItemUpdate(merge_item(lines[at].item, item), lines[at].before, path)
     return lines
 
 
-def _only(standing: LockedTransaction, came: Sequence[ItemIn]) -> list[ItemUpdate]:
-    ids = {item.id for item in standing.items}
+def _replace_all(locked: LockedTransaction, requested: Sequence[ItemIn]) -> list[ItemUpdate]:
+    ids = {item.id for item in locked.items}
     lines = []
-    for place, item in enumerate(came):
-        # A line keeps its number, once.
-        lines.append(ItemUpdate(item if item.id in ids else new_item(item), None, f"items.{place}"))
+    for index, item in enumerate(requested):
+        # The first item with the id of a stored item keeps that id.
+        lines.append(ItemUpdate(item if item.id in ids else new_item(item), None, f"items.{index}"))
         ids.discard(item.id)
     return lines
 
 
-def _match(standing: Sequence[ItemIn], item: ItemIn, taken: set[int]) -> int | None:
+def _match(locked: Sequence[ItemIn], item: ItemIn, matched: set[int]) -> int | None:
     def first(matches: Callable[[int, ItemIn], bool]) -> int | None:
-        return next((at for at, each in enumerate(standing) if matches(at, each)), None)
+        return next((at for at, each in enumerate(locked) if matches(at, each)), None)
 
     found = None if value_or_none(item.id) is None else first(lambda at, each: each.id == item.id)
     if found is None and (external_id := _text(item.external_id)):
-        found = first(lambda at, each: at not in taken and _text(each.external_id) == external_id)
+        found = first(lambda at, each: at not in matched and _text(each.external_id) == external_id)
     return found
 
 
 def new_item(item: ItemIn) -> ItemIn:
-    """A line as it came in, under no number of its own."""
+    """The item of a request without its id."""
     return msgspec.structs.replace(item, id=UNSET)
 
 
-def merge_item(before: ItemIn, given: ItemIn) -> ItemIn:
-    """A line with the given fields over its own. Of what names its product, what is new counts."""
+def merge_item(before: ItemIn, changes: ItemIn) -> ItemIn:
+    """Applies the request's fields to an item. Of the fields that name the product, only those that differ count."""
     fields = {
         name: value
         for name in ItemIn.__struct_fields__
-        if name != "id" and (value := getattr(given, name)) is not UNSET
+        if name != "id" and (value := getattr(changes, name)) is not UNSET
     }
     if "discount" in fields:
         fields.setdefault("discounts", UNSET)
