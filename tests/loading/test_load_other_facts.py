@@ -27,7 +27,7 @@ async def test_profiles_are_made_and_changed_by_external_id(load: FileLoader) ->
     )
     summary = await load("profiles", content)
     assert outcome_counts(summary) == (2, 0, 3)
-    assert reasons_by_line(summary)[4] == "external_id is required: it tells a row that comes again from a new one"
+    assert reasons_by_line(summary)[4] == "external_id is required: it identifies the row in later imports"
     assert outcome_counts(await load("profiles", content)) == (0, 2, 3)
     assert outcome_counts(await load("profiles", "external_id,first_name\nM1,Ole\nM2,\n")) == (1, 1, 0)
     answer = await load.club.http.get("/api/v3/profiles?sort=external_id")

@@ -97,7 +97,7 @@ async def test_good_rows_are_kept_and_bad_ones_refused(club: Club) -> None:
             "joined_location_external_id": "There is no location S9",
             "favorite_stores.0": "There is no location S8",
         },
-        {"external_id": "is required: it tells a row that comes again from a new one"},
+        {"external_id": "is required: it identifies the row in later imports"},
         "accepted",
         {"identities.0.identifier": "The identity exists"},
         "accepted",

@@ -7,7 +7,7 @@ import msgspec
 
 
 class ValidationError(ValueError):
-    """A fact that can't be taken as it is. `errors` are messages by path, such as `items.0.quantity`."""
+    """Invalid input. `errors` are messages by path, such as `items.0.quantity`; the empty path is the whole input."""
 
     status = 422
 
@@ -31,7 +31,7 @@ class ResponseErasedError(ValidationError):
 
 
 class NotFoundError(LookupError):
-    """There is no such thing in this community. `extra` goes into the answer (`merged_into`)."""
+    """A resource does not exist in this community. `extra` is added to the response (`merged_into`)."""
 
     status = 404
 

@@ -144,7 +144,7 @@ def require_external_id(validate: Callable[[Any], Any]) -> Callable[[Any, Commun
     def validate_row(row: Any, community: Community) -> Any:
         validated = validate(row)
         if validated.external_id is None:
-            raise field_error("external_id", "is required: it tells a row that comes again from a new one")
+            raise field_error("external_id", "is required: it identifies the row in later imports")
         return validated
 
     return validate_row

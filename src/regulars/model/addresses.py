@@ -1,4 +1,4 @@
-"""Addresses of a profile: any number, one of them the default at most."""
+"""Addresses of profiles. At most one address of a profile is the default."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -17,7 +17,7 @@ from regulars.model.unit_of_work import UnitOfWork
 from regulars.storage.database import Scope
 
 MAX_ADDRESSES = 100
-"""No profile has more addresses."""
+"""The maximum number of addresses of a profile."""
 
 
 class AddressIn(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,7 +48,7 @@ class AddressIn(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class AddressRow:
-    """An address that was checked: what was given of it. `is_default` None was not given."""
+    """A validated address: the fields of the request. `is_default` is None where the request has none."""
 
     id: int | None
     is_default: bool | None
@@ -57,7 +57,7 @@ class AddressRow:
 
 @dataclass(frozen=True, slots=True)
 class StoredAddress:
-    """An address as it is kept; `id` is None until it is."""
+    """An address of a profile; `id` is None until it is stored."""
 
     profile_id: UUID
     id: int | None
@@ -65,13 +65,13 @@ class StoredAddress:
     fields: Mapping[str, Any]
 
     def apply(self, row: AddressRow) -> "StoredAddress":
-        """What a row makes of it."""
+        """Returns the address with the fields of a row."""
         fields = {name: value for name, value in {**self.fields, **row.fields}.items() if value is not None}
         is_default = self.is_default if row.is_default is None else row.is_default
         return replace(self, fields=fields, is_default=is_default)
 
     def to_columns(self) -> dict[str, Any]:
-        """It as a row of its table."""
+        """The columns of the table."""
         return {
             "profile_id": self.profile_id,
             "id": self.id,
@@ -128,12 +128,12 @@ def validate(address: AddressIn) -> AddressRow:
     return AddressRow(
         id=address.id if isinstance(address.id, int) else None,
         is_default=address.is_default if isinstance(address.is_default, bool) else None,
-        fields=_with_numbers(reader.result()),
+        fields=_with_numeric_coordinates(reader.result()),
     )
 
 
-def _with_numbers(fields: dict[str, Any]) -> dict[str, Any]:
-    """Fields whose coordinates are numbers, where they came as text."""
+def _with_numeric_coordinates(fields: dict[str, Any]) -> dict[str, Any]:
+    """Converts coordinates that are texts into numbers."""
     texts = {name: fields[name] for name in address_country.MAX_DEGREES if isinstance(fields.get(name), str)}
     return {**fields, **{name: float(text) if text.strip() else None for name, text in texts.items()}}
 
@@ -146,7 +146,7 @@ def _country(text: str) -> str | None:
 
 
 def validate_list(addresses: Sequence[AddressIn]) -> tuple[AddressRow, ...]:
-    """All addresses of a profile, held to their rules. Raises ValidationError with paths below the list."""
+    """Validates all addresses of a profile. Raises ValidationError with paths below the list."""
     if len(addresses) > MAX_ADDRESSES:
         raise ValidationError({"": f"must be at most {MAX_ADDRESSES} addresses"})
     rows: list[AddressRow] = []
@@ -154,8 +154,8 @@ def validate_list(addresses: Sequence[AddressIn]) -> tuple[AddressRow, ...]:
     for index, address in enumerate(addresses):
         try:
             rows.append(validate(address))
-        except ValidationError as refusal:
-            errors |= refusal.with_prefix(str(index)).errors
+        except ValidationError as error:
+            errors |= error.with_prefix(str(index)).errors
             continue
         if rows[-1].is_default and any(each.is_default for each in rows[:-1]):
             errors[f"{index}.is_default"] = "can be true for one address only"
@@ -166,7 +166,7 @@ def validate_list(addresses: Sequence[AddressIn]) -> tuple[AddressRow, ...]:
 
 @dataclass(slots=True)
 class AddressChanges:
-    """What is to be done to addresses, of any number of profiles."""
+    """Addresses to create, update and delete, of any number of profiles."""
 
     created: list[StoredAddress] = field(default_factory=list)
     updated: list[StoredAddress] = field(default_factory=list)
@@ -182,56 +182,56 @@ class AddressChanges:
         return self
 
 
-def plan_replacement(profile_id: UUID, kept: Sequence[StoredAddress], rows: Sequence[AddressRow]) -> AddressChanges:
-    """What makes a list the addresses of a profile.
+def plan_replacement(profile_id: UUID, stored: Sequence[StoredAddress], rows: Sequence[AddressRow]) -> AddressChanges:
+    """The changes that replace the stored addresses of a profile by a list.
 
-    Rows match by id, then by external id, then where they say nothing new; the rest is made, and what no
-    row matches goes.
+    A row matches the stored address with its id, else with its external id, else with the same fields. Other rows are
+    created, and stored addresses without a match are deleted.
     """
-    left = {each.id: each for each in kept}
-    wanted: list[StoredAddress] = []
+    unmatched = {each.id: each for each in stored}
+    planned: list[StoredAddress] = []
     for row in rows:
-        match = _match(left, row)
+        match = _match(unmatched, row)
         if match is None:
             match = StoredAddress(profile_id, None, False, {})
         else:
-            del left[match.id]
-        wanted.append(match.apply(row))
+            del unmatched[match.id]
+        planned.append(match.apply(row))
     chosen = next((index for index, row in enumerate(rows) if row.is_default), None)
     if chosen is not None:
-        wanted = [replace(each, is_default=index == chosen) for index, each in enumerate(wanted)]
-    before = {each.id: each for each in kept}
+        planned = [replace(each, is_default=index == chosen) for index, each in enumerate(planned)]
+    before = {each.id: each for each in stored}
     return AddressChanges(
-        created=[each for each in wanted if each.id is None],
-        updated=[each for each in wanted if each.id is not None and before[each.id] != each],
-        deleted=list(left.values()),
+        created=[each for each in planned if each.id is None],
+        updated=[each for each in planned if each.id is not None and before[each.id] != each],
+        deleted=list(unmatched.values()),
     )
 
 
-def _match(left: Mapping[int | None, StoredAddress], row: AddressRow) -> StoredAddress | None:
-    if row.id in left and row.id is not None:
-        return left[row.id]
+def _match(unmatched: Mapping[int | None, StoredAddress], row: AddressRow) -> StoredAddress | None:
+    if row.id in unmatched and row.id is not None:
+        return unmatched[row.id]
     external_id = row.fields.get("external_id")
-    for each in left.values():
+    for each in unmatched.values():
         if external_id is not None and each.fields.get("external_id") == external_id:
             return each
     same = StoredAddress(UUID(int=0), None, False, {}).apply(row)
     return next(
-        (each for each in left.values() if each.fields == same.fields and each.is_default == same.is_default),
+        (each for each in unmatched.values() if each.fields == same.fields and each.is_default == same.is_default),
         None,
     )
 
 
-# What is kept -----------------------------------------------------------------------------------------
+# Storage ----------------------------------------------------------------------------------------------
 
 _COLUMNS = "profile_id, id, is_default, fields"
-_GIVEN = """json_to_recordset($2::json) AS input (
+_INPUT = """json_to_recordset($2::json) AS input (
     profile_id uuid, id bigint, is_default boolean, country text, iso_state text, state text, fields jsonb
 )"""
 
 
 async def fetch_by_profile(scope: Scope, profile_ids: Iterable[UUID]) -> dict[UUID, list[StoredAddress]]:
-    """The addresses of profiles, in the order of their ids."""
+    """Returns the addresses of profiles by profile id, in the order of their ids."""
     rows = await scope.fetch(
         f"SELECT {_COLUMNS} FROM addresses WHERE community_id = $1 AND profile_id = ANY ($2) ORDER BY id",
         scope.community_id,
@@ -239,20 +239,20 @@ async def fetch_by_profile(scope: Scope, profile_ids: Iterable[UUID]) -> dict[UU
     )
     found: dict[UUID, list[StoredAddress]] = {}
     for row in rows:
-        kept = StoredAddress(row["profile_id"], row["id"], row["is_default"], msgspec.json.decode(row["fields"]))
-        found.setdefault(kept.profile_id, []).append(kept)
+        stored = StoredAddress(row["profile_id"], row["id"], row["is_default"], msgspec.json.decode(row["fields"]))
+        found.setdefault(stored.profile_id, []).append(stored)
     return found
 
 
 async def write(uow: UnitOfWork, changes: AddressChanges) -> list[int]:
-    """Makes, changes and takes away addresses; gives the ids of those that were made, in their order."""
+    """Creates, updates and deletes addresses; returns the ids of the created ones in their order."""
     if changes.deleted:
         await uow.execute(
             """
             DELETE FROM addresses
-            USING unnest($2::uuid[], $3::bigint[]) AS gone (profile_id, id)
+            USING unnest($2::uuid[], $3::bigint[]) AS input (profile_id, id)
             WHERE addresses.community_id = $1
-                AND addresses.profile_id = gone.profile_id AND addresses.id = gone.id
+                AND addresses.profile_id = input.profile_id AND addresses.id = input.id
             """,
             uow.community_id,
             [each.profile_id for each in changes.deleted],
@@ -262,9 +262,13 @@ async def write(uow: UnitOfWork, changes: AddressChanges) -> list[int]:
         await uow.execute(
             f"""
             UPDATE addresses AS target
-            SET is_default = input.is_default, country = input.country, iso_state = input.iso_state,
-                state = input.state, fields = input.fields, updated_at = $3
-            FROM {_GIVEN}
+            SET is_default = input.is_default,
+                country = input.country,
+                iso_state = input.iso_state,
+                state = input.state,
+                fields = input.fields,
+                updated_at = $3
+            FROM {_INPUT}
             WHERE target.community_id = $1 AND target.profile_id = input.profile_id AND target.id = input.id
             """,
             uow.community_id,
@@ -273,80 +277,80 @@ async def write(uow: UnitOfWork, changes: AddressChanges) -> list[int]:
         )
     if not changes.created:
         return []
-    made = await uow.fetch(
+    created = await uow.fetch(
         f"""
         INSERT INTO addresses (
             community_id, profile_id, is_default, country, iso_state, state, fields, created_at, updated_at
         )
         SELECT $1, profile_id, is_default, country, iso_state, state, fields, $3, $3
-        FROM {_GIVEN}
+        FROM {_INPUT}
         RETURNING id
         """,
         uow.community_id,
         [each.to_columns() for each in changes.created],
         uow.now,
     )
-    return [row["id"] for row in made]
+    return [row["id"] for row in created]
 
 
-# One address of a profile that is locked ----------------------------------------------------------------
+# One address of a locked profile ------------------------------------------------------------------------
 
 
 async def create(uow: UnitOfWork, profile_id: UUID, address: AddressIn) -> int:
     """Creates an address and returns its ID. Raises ValidationError."""
     row = validate(address)
-    kept = (await fetch_by_profile(uow, [profile_id])).get(profile_id, [])
-    if len(kept) >= MAX_ADDRESSES:
+    stored = (await fetch_by_profile(uow, [profile_id])).get(profile_id, [])
+    if len(stored) >= MAX_ADDRESSES:
         raise ValidationError({"": f"A profile has at most {MAX_ADDRESSES} addresses"})
     new = StoredAddress(profile_id, None, False, {}).apply(row)
-    made = await write(uow, AddressChanges(created=[new], updated=_no_default(kept) if new.is_default else []))
+    created = await write(uow, AddressChanges(created=[new], updated=_no_default(stored) if new.is_default else []))
     uow.mark_member_dirty(profile_id, "address.created")
-    return made[0]
+    return created[0]
 
 
 async def update(uow: UnitOfWork, profile_id: UUID, address_id: int, address: AddressIn) -> None:
     """Updates an address. Raises ValidationError and NotFoundError."""
     row = validate(address)
-    kept = (await fetch_by_profile(uow, [profile_id])).get(profile_id, [])
-    before = _one(kept, address_id)
+    stored = (await fetch_by_profile(uow, [profile_id])).get(profile_id, [])
+    before = _one(stored, address_id)
     after = before.apply(row)
     if after == before:
         return
-    others = _no_default([each for each in kept if each is not before]) if after.is_default else []
+    others = _no_default([each for each in stored if each is not before]) if after.is_default else []
     await write(uow, AddressChanges(updated=[after, *others]))
     uow.mark_member_dirty(profile_id, "address.changed")
 
 
 async def delete(uow: UnitOfWork, profile_id: UUID, address_id: int) -> None:
-    """Takes an address away. Raises NotFoundError."""
-    kept = (await fetch_by_profile(uow, [profile_id])).get(profile_id, [])
-    await write(uow, AddressChanges(deleted=[_one(kept, address_id)]))
+    """Deletes an address. Raises NotFoundError."""
+    stored = (await fetch_by_profile(uow, [profile_id])).get(profile_id, [])
+    await write(uow, AddressChanges(deleted=[_one(stored, address_id)]))
     uow.mark_member_dirty(profile_id, "address.deleted")
 
 
 async def require_exists(scope: Scope, profile_id: UUID, address_id: int) -> None:
-    """Raises NotFoundError where a profile has no such address."""
+    """Raises NotFoundError if a profile has no address with that id."""
     _one((await fetch_by_profile(scope, [profile_id])).get(profile_id, []), address_id)
 
 
-def _one(kept: Sequence[StoredAddress], address_id: int) -> StoredAddress:
-    found = next((each for each in kept if each.id == address_id), None)
+def _one(stored: Sequence[StoredAddress], address_id: int) -> StoredAddress:
+    found = next((each for each in stored if each.id == address_id), None)
     if found is None:
         raise NotFoundError(f"There is no address {address_id} of this profile.")
     return found
 
 
-def _no_default(kept: Sequence[StoredAddress]) -> list[StoredAddress]:
-    return [replace(each, is_default=False) for each in kept if each.is_default]
+def _no_default(stored: Sequence[StoredAddress]) -> list[StoredAddress]:
+    return [replace(each, is_default=False) for each in stored if each.is_default]
 
 
 async def reassign(uow: UnitOfWork, source_id: UUID, destination_id: UUID) -> None:
-    """Gives all addresses of a profile to another one, whose default stays the default."""
+    """Reassigns all addresses of a profile to another one, whose default stays the default."""
     await uow.execute(
         """
-        UPDATE addresses AS moved
+        UPDATE addresses AS target
         SET profile_id = $3,
-            is_default = moved.is_default AND NOT EXISTS (
+            is_default = target.is_default AND NOT EXISTS (
                 SELECT FROM addresses
                 WHERE community_id = $1 AND profile_id = $3 AND is_default
             ),

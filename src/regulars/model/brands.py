@@ -1,4 +1,4 @@
-"""Brands: what products are sold under; a profile's purchased_brands are their names."""
+"""Brands of products. Their names are the values of a profile's purchased_brands."""
 
 from collections.abc import Collection
 from typing import Any
@@ -42,7 +42,7 @@ TABLE = EntityTable(
 
 
 def validate_name(value: str) -> str | None:
-    """The name of a brand; an empty one is none. Raises ValueError."""
+    """Validates the name of a brand; an empty one becomes None. Raises ValueError."""
     return validation.check_text(value) or None
 
 
@@ -81,23 +81,23 @@ async def update(uow: UnitOfWork, brand_id: int, brand: BrandIn) -> None:
 
 
 async def delete(uow: UnitOfWork, brand_id: int) -> None:
-    """Takes a brand out of lists; the products that have it keep it. Raises NotFoundError."""
+    """Soft-deletes a brand; its products keep it. Raises NotFoundError."""
     if not await TABLE.delete(uow, "id = $2", brand_id):
         raise NotFoundError(f"There is no brand {brand_id}.")
 
 
 async def get_or_create_ids(uow: UnitOfWork, names: Collection[str]) -> dict[str, int]:
-    """The ids of brands by name, made where there are none. Names are not empty and without NUL."""
-    wanted = set(names)
+    """The ids of brands by name; missing ones are created. Names must not be empty or contain NUL."""
+    requested = set(names)
     found: dict[str, int] = {}
-    while wanted:
+    while requested:
         rows = await uow.fetch(
             "SELECT id, name FROM brands WHERE community_id = $1 AND name = ANY ($2) AND deleted_at IS NULL",
             uow.community_id,
-            sorted(wanted),
+            sorted(requested),
         )
         found |= {row["name"]: row["id"] for row in rows}
-        wanted -= found.keys()
+        requested -= found.keys()
         # A concurrent insert of the same row has committed when this returns, so the next query finds it.
-        await TABLE.insert(uow, [{"external_id": None, "name": each} for each in sorted(wanted)])
+        await TABLE.insert(uow, [{"external_id": None, "name": each} for each in sorted(requested)])
     return found

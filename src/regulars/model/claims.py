@@ -1,4 +1,4 @@
-"""A claim: what a member says of a purchase that is theirs and nobody's yet."""
+"""Claims: a member claims a transaction without a profile by the data of its receipt."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,7 +19,7 @@ CLAIMS = Resource(
         ResourceField("id", FieldType.INTEGER),
         ResourceField("profile_id", FieldType.UUID),
         ResourceField(
-            "transaction_id", FieldType.INTEGER, description="The transaction that it got; null while it waits."
+            "transaction_id", FieldType.INTEGER, description="The claimed transaction; null until one matches."
         ),
         ResourceField("transaction_receipt_ref", FieldType.STRING, "r.receipt_ref"),
         ResourceField("transaction_transacted_at", FieldType.TIMESTAMP, "r.transacted_at"),
@@ -33,7 +33,7 @@ CLAIMS = Resource(
 
 
 class ClaimIn(msgspec.Struct, frozen=True, kw_only=True):
-    """A claim as it comes in; all five are required."""
+    """The fields of a claim in a request; all are required."""
 
     transaction_receipt_ref: TextOrInt
     transaction_transacted_at: str
@@ -44,7 +44,7 @@ class ClaimIn(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class ClaimRow:
-    """A claim, checked."""
+    """A validated claim."""
 
     receipt_ref: str
     transacted_at: datetime

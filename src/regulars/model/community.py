@@ -1,4 +1,4 @@
-"""A community: one loyalty club, with its zone, its currency and its country."""
+"""Communities: loyalty clubs with a country, a time zone and a currency, each of one organization."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from regulars.core.errors import NotFoundError, ValidationError
 
 @dataclass(frozen=True, slots=True)
 class Community:
-    """What every fact of a community is read by. `minor_digits` are the decimals of its money."""
+    """A community. Its amounts are stored with `minor_digits` decimals."""
 
     id: int
     organization_id: int
@@ -25,7 +25,7 @@ class Community:
     minor_digits: int
     attributes: Mapping[str, Any]
     member_handles: frozenset[str] | None = None
-    """The handles of the identities that members may write; None is any but the reserved ones."""
+    """The handles of identities that members may write; None allows all but the reserved ones."""
 
 
 _COLUMNS = "id, organization_id, slug, name, country, timezone, currency, minor_digits, attributes, member_handles"
@@ -40,7 +40,7 @@ def _community(row: Any) -> Community:
 
 
 async def get_by_id(connection: Any, community_id: int) -> Community:
-    """The community of an id. Raises NotFoundError."""
+    """Returns the community with an id. Raises NotFoundError."""
     row = await connection.fetchrow(f"SELECT {_COLUMNS} FROM communities WHERE id = $1", community_id)
     if row is None:
         raise NotFoundError(f"There is no community {community_id}.")
@@ -51,12 +51,12 @@ _CURRENCY = "hashtext('regulars.currency')"
 
 
 def currency_lock_statement(community_id: int) -> str:
-    """A statement that has a community keep its currency until the transaction ends; others may hold it too."""
+    """A statement that locks the currency of a community until the transaction ends, shared with other writers."""
     return f"SELECT pg_advisory_xact_lock_shared({_CURRENCY}, {int(community_id)})"
 
 
 async def get_by_slug(connection: Any, slug: str) -> Community:
-    """The community of a slug. Raises NotFoundError."""
+    """Returns the community with a slug. Raises NotFoundError."""
     row = await connection.fetchrow(f"SELECT {_COLUMNS} FROM communities WHERE slug = $1", slug)
     if row is None:
         raise NotFoundError(f"There is no community {slug!r}: `regulars community list` names them.")
@@ -64,12 +64,12 @@ async def get_by_slug(connection: Any, slug: str) -> Community:
 
 
 async def list_all(connection: Any) -> list[Community]:
-    """All communities, by slug."""
+    """Returns all communities in the order of their slugs."""
     return [_community(row) for row in await connection.fetch(f"SELECT {_COLUMNS} FROM communities ORDER BY slug")]
 
 
 async def get_or_create_organization(connection: Any, name: str, now: datetime) -> int:
-    """The id of the organization of that name, made where there is none."""
+    """Returns the id of the organization with a name, creating it if there is none."""
     await connection.execute(
         "INSERT INTO organizations (name, created_at) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING",
         name,
@@ -80,27 +80,27 @@ async def get_or_create_organization(connection: Any, name: str, now: datetime) 
 
 
 _CREATE = """
-WITH given AS (
+WITH input AS (
     SELECT coalesce($9, nextval(pg_get_serial_sequence('communities', 'id')))::int AS id
 ),
-made AS (
+new_community AS (
     INSERT INTO communities (
         id, organization_id, customer_id, loyalty_club_id, slug, name, country, timezone,
         currency, minor_digits, attributes, created_at, updated_at
     )
     SELECT id, $1, coalesce($10, id), coalesce($11, id), $2, $3, $4, $5, $6, $7, $8, $12, $12
-    FROM given
+    FROM input
     RETURNING id
 )
 INSERT INTO cache_versions (community_id)
-SELECT id FROM made
+SELECT id FROM new_community
 RETURNING community_id
 """
 
 
 @dataclass(frozen=True, slots=True)
 class NewCommunity:
-    """A community to be made. The two public numbers default to its id."""
+    """The settings of a community to create or update. `customer_id` and `loyalty_club_id` default to its id."""
 
     slug: str
     name: str
@@ -115,7 +115,7 @@ class NewCommunity:
 
 
 def is_valid_slug(text: str) -> bool:
-    """Whether a community may have this slug."""
+    """Whether a text is a valid slug of a community."""
     return bool(text) and all(letter.isalnum() or letter in "-_" for letter in text)
 
 
@@ -139,9 +139,9 @@ def _checked(new: NewCommunity) -> tuple[str, str, str]:
 
 
 async def create(connection: Any, new: NewCommunity, now: datetime) -> Community:
-    """Makes a community, and its organization where there is none of that name.
+    """Creates a community, and its organization if there is none with that name.
 
-    Raises ValidationError; a slug or a number that is taken is refused too.
+    Raises ValidationError, also for a slug or number that another community has.
     """
     country, timezone, currency = _checked(new)
     if await connection.fetchval("SELECT count(*) FROM communities WHERE slug = $1", new.slug):
@@ -151,7 +151,7 @@ async def create(connection: Any, new: NewCommunity, now: datetime) -> Community
         if new.id is not None:
             await connection.execute(f"SET LOCAL regulars.community_id = '{int(new.id)}'")
         else:
-            # The id is not known yet, and the row of its epochs is its own.
+            # The row of cache versions belongs to the new community, whose id is not assigned yet.
             next_id = await connection.fetchval("SELECT nextval(pg_get_serial_sequence('communities', 'id'))::int")
             await connection.execute(f"SET LOCAL regulars.community_id = '{int(next_id)}'")
         chosen = int(await connection.fetchval("SELECT current_setting('regulars.community_id')"))
@@ -173,7 +173,7 @@ async def create(connection: Any, new: NewCommunity, now: datetime) -> Community
     return await get_by_id(connection, chosen)
 
 
-_CHANGE = """
+_UPDATE = """
 UPDATE communities
 SET name = $2, country = $3, timezone = $4, currency = $5, minor_digits = $6,
     attributes = coalesce($7, attributes),
@@ -188,7 +188,7 @@ WHERE id = $1
 
 
 async def upsert(connection: Any, new: NewCommunity, now: datetime) -> bool:
-    """Makes a community, or changes the one of that slug; gives whether anything is new.
+    """Creates a community or updates the one with that slug; returns whether anything changed.
 
     Raises ValidationError; the currency is fixed after the first transaction.
     """
@@ -208,7 +208,7 @@ async def upsert(connection: Any, new: NewCommunity, now: datetime) -> bool:
 
 
 async def set_member_handles(connection: Any, slug: str, handles: Sequence[str] | None, now: datetime) -> None:
-    """Sets which handles of identities a community's members may write; None is any but the reserved ones.
+    """Sets the handles of identities that a community's members may write; None allows all but the reserved ones.
 
     Raises NotFoundError.
     """
@@ -221,18 +221,18 @@ async def set_member_handles(connection: Any, slug: str, handles: Sequence[str] 
 
 
 async def apply_changes(connection: Any, before: Community, new: NewCommunity, now: datetime) -> tuple[bool, bool]:
-    """Stores what differs of a community; gives whether anything does, and whether it affects every profile's values.
+    """Updates a community; returns whether anything changed, and whether the values of profiles depend on it.
 
     Raises ValidationError by field.
     """
     country, timezone, currency = _checked(new)
     if currency != before.currency:
-        # Whoever writes now reads amounts by the old one: they end first, and are seen by what follows.
+        # Concurrent writers convert amounts into the old currency: wait for them, so that the query below sees them.
         await connection.execute(f"SELECT pg_advisory_xact_lock({_CURRENCY}, $1)", before.id)
         if await connection.fetchval("SELECT EXISTS (SELECT FROM transactions WHERE community_id = $1)", before.id):
             raise ValidationError({"currency": f"is fixed after the first transaction: it is {before.currency}"})
     status = await connection.execute(
-        _CHANGE,
+        _UPDATE,
         before.id,
         new.name,
         country,

@@ -12,7 +12,7 @@ async def update_community(
     timezone: str | None = None,
     currency: str | None = None,
 ) -> Community:
-    """Changes the fields that are not None; gives the updated community.
+    """Updates the fields that are not None and returns the community.
 
     A new time zone or currency invalidates every profile's values. Raises ValidationError by field; the currency is
     fixed after the first transaction.

@@ -1,4 +1,4 @@
-"""Forgetting a member: purged without a trace, or without a name and still counted."""
+"""Erasure of members: a purge deletes all their data, anonymization only what identifies them."""
 
 import re
 from dataclasses import replace
@@ -12,7 +12,7 @@ from regulars.model.profiles.write import save
 from regulars.model.unit_of_work import UnitOfWork
 from regulars.storage import personal_data
 
-# What was claimed by one may have become another's since; the claim waits again.
+# Another profile may have claimed one of the transactions; its claim becomes open again.
 _RELEASE_CLAIMS = """
 UPDATE transaction_claims
 SET transaction_id = NULL, updated_at = $3
@@ -21,29 +21,31 @@ WHERE community_id = $1 AND transaction_id = ANY ($2)
 
 
 async def purge(uow: UnitOfWork, profile_id: UUID) -> None:
-    """Takes a profile, deleted or not, and whoever was merged into it out of every table.
+    """Deletes a profile, also a deleted one, and all profiles merged into it from every table.
 
-    Raises NotFoundError where it is not there, or was merged itself.
+    Raises NotFoundError if it does not exist or was merged into another one.
     """
     community_id = uow.community_id
     found = (await lookup.fetch_for_update(uow, [profile_id])).get(profile_id)
     if found is None or found.merged_into is not None:
         raise lookup.not_found_error(profile_id, None if found is None else found.merged_into)
-    gone = await _with_merged(uow, profile_id)
-    transaction_ids = await _transactions(uow, gone)
-    await _blank_responses(uow, gone, transaction_ids)
+    profile_ids = await _with_merged(uow, profile_id)
+    transaction_ids = await _transactions(uow, profile_ids)
+    await _blank_responses(uow, profile_ids, transaction_ids)
     uow.changed_transactions.update(transaction_ids)
     for statement in personal_data.purge_statements():
-        await uow.execute(statement, community_id, gone)
+        await uow.execute(statement, community_id, profile_ids)
     await uow.execute(_RELEASE_CLAIMS, community_id, transaction_ids, uow.now)
-    await _purge_tokens(uow, gone)
-    await uow.execute("DELETE FROM profiles WHERE community_id = $1 AND profile_id = ANY ($2)", community_id, gone)
-    for each in gone:
+    await _purge_tokens(uow, profile_ids)
+    await uow.execute(
+        "DELETE FROM profiles WHERE community_id = $1 AND profile_id = ANY ($2)", community_id, profile_ids
+    )
+    for each in profile_ids:
         uow.erase(each)
 
 
 async def _with_merged(uow: UnitOfWork, profile_id: UUID) -> list[UUID]:
-    """A profile and those that were merged into it, in the order of their ids."""
+    """The ids of a profile and of those merged into it, in ascending order."""
     rows = await uow.fetch(
         "SELECT profile_id FROM profiles WHERE community_id = $1 AND merged_into = $2",
         uow.community_id,
@@ -61,36 +63,36 @@ async def _transactions(uow: UnitOfWork, profile_ids: list[UUID]) -> list[int]:
     return [row["id"] for row in rows]
 
 
-# The digests of key and request stay, so that a late retry is recognised and does not create the member again.
+# The hashes of key and request stay, so that a late retry is recognized and does not create the member again.
 _BLANK_RESPONSES = """
 UPDATE idempotency_keys
 SET status = NULL, response_body = NULL, profile_id = NULL, profile_ids = NULL, transaction_id = NULL
-WHERE community_id = $1 AND {concerns}
+WHERE community_id = $1 AND {condition}
 """
 
-# One pattern of all names could take the database minutes to compile, for a profile may have thousands of identities.
-# So names are searched for one by one, as plain text first.
+# A single pattern of all names could take PostgreSQL minutes to compile, because a profile may have thousands of
+# identities. So names are searched for one by one, as plain text first.
 _QUOTES = """profile_ids IS NOT NULL AND EXISTS (
     SELECT
-    FROM (SELECT lower(convert_from(response_body, 'UTF8')) AS text OFFSET 0) AS quoting
-    CROSS JOIN unnest($2::text[], $3::text[]) AS named (name, pattern)
-    WHERE CASE WHEN strpos(quoting.text, lower(named.name)) > 0 THEN quoting.text ~ lower(named.pattern) END
+    FROM (SELECT lower(convert_from(response_body, 'UTF8')) AS text OFFSET 0) AS response
+    CROSS JOIN unnest($2::text[], $3::text[]) AS identifiers (name, pattern)
+    WHERE CASE
+        WHEN strpos(response.text, lower(identifiers.name)) > 0 THEN response.text ~ lower(identifiers.pattern)
+    END
 )"""
 
 
 async def _blank_responses(uow: UnitOfWork, profile_ids: list[UUID], transaction_ids: list[int]) -> None:
-    """Blanks stored responses to requests with an Idempotency-Key that concern the profiles or transactions, or quote a
-    row that names one of the profiles.
-    """
+    """Blanks stored responses that concern the profiles or transactions, or quote a row that names one of them."""
     names = await _names(uow, profile_ids)
-    concerned: tuple[tuple[str, tuple[object, ...]], ...] = (
+    conditions: tuple[tuple[str, tuple[object, ...]], ...] = (
         ("profile_id = ANY ($2)", (profile_ids,)),
         ("profile_ids IS NOT NULL AND profile_ids && $2", (profile_ids,)),
         ("transaction_id = ANY ($2)", (transaction_ids,)),
         (_QUOTES, (names, [_whole_word(name) for name in names])),
     )
-    for concerns, found in concerned:
-        await uow.execute(_BLANK_RESPONSES.format(concerns=concerns), uow.community_id, *found)
+    for condition, values in conditions:
+        await uow.execute(_BLANK_RESPONSES.format(condition=condition), uow.community_id, *values)
 
 
 _NAMES = """
@@ -104,23 +106,25 @@ SELECT identifier FROM identities WHERE community_id = $1 AND profile_id = ANY (
 """
 
 _MIN_NAME_LENGTH = 3
-"""Shorter names occur in every response."""
+"""Shorter names occur in almost every response."""
 
 
 async def _names(uow: UnitOfWork, profile_ids: list[UUID]) -> list[str]:
-    """The names of the profiles in other systems, as JSON encodes them."""
+    """The identifiers of the profiles, JSON-encoded."""
     rows = await uow.fetch(_NAMES, uow.community_id, profile_ids)
     names = {str(each) for each in profile_ids} | {row["name"] for row in rows if row["name"] is not None}
     return sorted(msgspec.json.encode(name).decode()[1:-1] for name in names if len(name) >= _MIN_NAME_LENGTH)
 
 
 def _whole_word(name: str) -> str:
-    """A regular expression of PostgreSQL that matches a name where it is not part of a longer one."""
+    """A PostgreSQL regular expression that matches a name where it is not part of a longer word."""
     return rf"(?<![[:alnum:]]){re.escape(name)}(?![[:alnum:]])"
 
 
-async def _purge_tokens(uow: UnitOfWork, gone: list[UUID]) -> None:
-    await uow.execute("SELECT delete_profile_tokens($1, $2, $3)", uow.community.organization_id, uow.community_id, gone)
+async def _purge_tokens(uow: UnitOfWork, profile_ids: list[UUID]) -> None:
+    await uow.execute(
+        "SELECT delete_profile_tokens($1, $2, $3)", uow.community.organization_id, uow.community_id, profile_ids
+    )
 
 
 _BLANK_MERGED = """
@@ -129,12 +133,12 @@ SET external_id = NULL, updated_at = $3
 WHERE community_id = $1 AND merged_into = $2
 """
 
-# The columns that values and counts are computed from.
+# The columns from which values and counts are computed.
 _RETAINED = [name for name in ("profile_id", *COLUMNS) if name in personal_data.retained_columns("profiles")]
 
 
 async def anonymize(uow: UnitOfWork, profile_id: UUID) -> None:
-    """Blanks what tells who a member is; no value and no count changes. Raises NotFoundError."""
+    """Deletes the data that identify a member; no value and no count changes. Raises NotFoundError."""
     before = await lookup.fetch_one_for_update(uow, profile_id)
     same = await _with_merged(uow, profile_id)
     await _blank_responses(uow, same, await _transactions(uow, same))

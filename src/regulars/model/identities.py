@@ -1,4 +1,4 @@
-"""Identities: what other systems call a profile; a handle and identifier name one profile at most."""
+"""Identities: identifiers of profiles in other systems. A handle and identifier belong to at most one profile."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -18,7 +18,7 @@ from regulars.model.unit_of_work import UnitOfWork
 from regulars.storage.database import Scope
 
 MAX_IDENTITIES = 1000
-"""No profile is sent with more identities."""
+"""The maximum number of identities of a profile."""
 
 EXISTS_MESSAGE = "The identity exists"
 
@@ -35,7 +35,7 @@ class IdentityIn(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class IdentityRow:
-    """An identity that was checked: what was given of it."""
+    """A validated identity: the fields of the request."""
 
     id: int | None
     handle: str | None
@@ -45,7 +45,7 @@ class IdentityRow:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """An identity as it is kept; `id` is None until it is."""
+    """An identity of a profile; `id` is None until it is stored."""
 
     id: int | None
     profile_id: UUID
@@ -55,7 +55,7 @@ class Identity:
 
     @property
     def key(self) -> tuple[str, str]:
-        """What names the profile."""
+        """The handle and identifier, which are unique in a community."""
         return self.handle, self.identifier
 
 
@@ -89,7 +89,7 @@ _TABLE = EntityTable(
 
 
 def validate(identity: IdentityIn, require_all: bool = True) -> IdentityRow:
-    """An identity held to its rules; a `whole` one has handle and identifier. Raises ValidationError."""
+    """Validates an identity; with `require_all` it must have a handle and an identifier. Raises ValidationError."""
     reader = validation.FieldReader()
     reader.read("handle", identity.handle, validation.check_text)
     reader.read("identifier", identity.identifier, validation.check_code)
@@ -108,7 +108,7 @@ def validate(identity: IdentityIn, require_all: bool = True) -> IdentityRow:
 
 
 def validate_list(identities: Sequence[IdentityIn]) -> tuple[IdentityRow, ...]:
-    """Identities of a profile, held to their rules. Raises ValidationError with paths below the list."""
+    """Validates the identities of a profile. Raises ValidationError with paths below the list."""
     if len(identities) > MAX_IDENTITIES:
         raise ValidationError({"": f"must be at most {MAX_IDENTITIES} identities"})
     rows: list[IdentityRow] = []
@@ -116,14 +116,14 @@ def validate_list(identities: Sequence[IdentityIn]) -> tuple[IdentityRow, ...]:
     for index, identity in enumerate(identities):
         try:
             rows.append(validate(identity))
-        except ValidationError as refusal:
-            errors |= refusal.with_prefix(str(index)).errors
+        except ValidationError as error:
+            errors |= error.with_prefix(str(index)).errors
     if errors:
         raise ValidationError(errors)
     return tuple(rows)
 
 
-async def _kept(scope: Scope, condition: str, *bound: object) -> list[Identity]:
+async def _fetch(scope: Scope, condition: str, *bound: object) -> list[Identity]:
     rows = await scope.fetch(
         f"""
         SELECT id, profile_id, handle, identifier, extra
@@ -142,41 +142,41 @@ IdentityIndex = dict[tuple[str, str] | int, Identity]
 
 
 async def find_existing(uow: UnitOfWork, rows: Iterable[IdentityRow]) -> IdentityIndex:
-    """The identities that there are of what rows name."""
-    wanted = list(rows)
-    if not wanted:
+    """The stored identities with the ids, or the handles and identifiers, of rows."""
+    planned = list(rows)
+    if not planned:
         return {}
-    found = await _kept(
+    found = await _fetch(
         uow,
         "((handle, identifier) IN (SELECT * FROM unnest($2::text[], $3::text[])) OR id = ANY ($4))",
-        [row.handle for row in wanted],
-        [row.identifier for row in wanted],
-        [row.id for row in wanted if row.id is not None],
+        [row.handle for row in planned],
+        [row.identifier for row in planned],
+        [row.id for row in planned if row.id is not None],
     )
     return {key: each for each in found if each.id is not None for key in (each.key, each.id)}
 
 
-def plan_upsert(profile_id: UUID, rows: Sequence[IdentityRow], there: IdentityIndex) -> list[Identity]:
-    """What is to be made (without an id) or changed for a profile to have these identities; others stay.
+def plan_upsert(profile_id: UUID, rows: Sequence[IdentityRow], existing: IdentityIndex) -> list[Identity]:
+    """The identities to create (without an id) or update for a profile to have those of `rows`; others are unchanged.
 
-    Rows match by id, then by handle and identifier. `there` is told of what is to be. Raises ValidationError by
-    path below the list where one is another profile's.
+    Rows match by id, else by handle and identifier. The planned ones are added to `existing`. Raises ValidationError
+    with paths below the list for an identity of another profile.
     """
-    wanted: list[Identity] = []
+    planned: list[Identity] = []
     for index, row in enumerate(rows):
-        before = there.get(row.id) if row.id is not None else None
+        before = existing.get(row.id) if row.id is not None else None
         if before is None or before.profile_id != profile_id:
-            before = there.get((row.handle or "", row.identifier or ""))
+            before = existing.get((row.handle or "", row.identifier or ""))
         if before is None:
             before = Identity(None, profile_id, "", "", _NEW)
         after = _with(before, row)
-        holder = there.get(after.key)
+        holder = existing.get(after.key)
         if after.profile_id != profile_id or (holder is not None and holder.id != after.id):
             raise field_error(f"{index}.identifier", EXISTS_MESSAGE)
         if after != before:
-            wanted.append(after)
-            there[after.key] = after
-    return wanted
+            planned.append(after)
+            existing[after.key] = after
+    return planned
 
 
 def _with(before: Identity, row: IdentityRow) -> Identity:
@@ -188,20 +188,20 @@ def _with(before: Identity, row: IdentityRow) -> Identity:
     )
 
 
-async def write(uow: UnitOfWork, wanted: Sequence[Identity]) -> None:
-    """Makes and changes identities. Raises UniqueConflictError where another writer was faster."""
-    made = [_columns(each) for each in wanted if each.id is None]
-    kept = [_columns(each) | {"id": each.id} for each in wanted if each.id is not None]
+async def write(uow: UnitOfWork, planned: Sequence[Identity]) -> None:
+    """Creates and updates identities. Raises UniqueConflictError if a concurrent writer created one of them."""
+    created = [_columns(each) for each in planned if each.id is None]
+    updated = [_columns(each) | {"id": each.id} for each in planned if each.id is not None]
     try:
-        await _TABLE.update(uow, kept)
-    except ValidationError as refusal:
-        raise UniqueConflictError from refusal
-    if len(await _TABLE.insert(uow, made)) < len(made):
+        await _TABLE.update(uow, updated)
+    except ValidationError as error:
+        raise UniqueConflictError from error
+    if len(await _TABLE.insert(uow, created)) < len(created):
         raise UniqueConflictError
 
 
 async def check_limit(uow: UnitOfWork, profile_ids: Sequence[UUID]) -> None:
-    """Raises ValidationError where one of the profiles has more than MOST identities, those just written included."""
+    """Raises ValidationError if one of the profiles has more than MAX_IDENTITIES identities."""
     found = await uow.fetchval(
         """
         SELECT max(identities)
@@ -228,7 +228,7 @@ def _columns(identity: Identity) -> dict[str, Any]:
     }
 
 
-# Identities of one profile that is locked -----------------------------------------------------------------
+# Identities of one locked profile -------------------------------------------------------------------------
 
 
 async def create(uow: UnitOfWork, profile_id: UUID, identity: IdentityIn) -> int:
@@ -236,28 +236,28 @@ async def create(uow: UnitOfWork, profile_id: UUID, identity: IdentityIn) -> int
     row = validate(identity)
     if await find_existing(uow, [row]):
         raise field_error("identifier", EXISTS_MESSAGE)
-    made = await _TABLE.insert_one(uow, _columns(_with(Identity(None, profile_id, "", "", _NEW), row)))
+    created = await _TABLE.insert_one(uow, _columns(_with(Identity(None, profile_id, "", "", _NEW), row)))
     await check_limit(uow, [profile_id])
     uow.mark_dirty(profile_id, "identity.created")
-    return made
+    return created
 
 
 async def list_by_profile(scope: Scope, profile_id: UUID) -> list[Identity]:
-    """All identities of a profile."""
-    return await _kept(scope, "profile_id = $2", profile_id)
+    """Returns all identities of a profile."""
+    return await _fetch(scope, "profile_id = $2", profile_id)
 
 
 async def get_matching(scope: Scope, profile_id: UUID, handle_or_id: str | int) -> list[Identity]:
-    """The identities of a profile with that handle, or that id. Raises NotFoundError if there is none."""
+    """Returns the identities of a profile with a handle or an id. Raises NotFoundError if there is none."""
     column = "id" if isinstance(handle_or_id, int) else "handle"
-    found = await _kept(scope, f"profile_id = $2 AND {column} = $3", profile_id, handle_or_id)
+    found = await _fetch(scope, f"profile_id = $2 AND {column} = $3", profile_id, handle_or_id)
     if not found:
         raise NotFoundError(f"There is no identity {handle_or_id} of this profile.")
     return found
 
 
 async def update(uow: UnitOfWork, profile_id: UUID, handle_or_id: str | int, identity: IdentityIn) -> int:
-    """Updates an identity, by handle the newest one; gives its id.
+    """Updates an identity and returns its ID; by handle the newest one.
 
     Raises ValidationError and NotFoundError.
     """
@@ -275,7 +275,7 @@ async def update(uow: UnitOfWork, profile_id: UUID, handle_or_id: str | int, ide
 
 
 async def delete(uow: UnitOfWork, profile_id: UUID, handle_or_id: str | int) -> None:
-    """Takes away an identity by its id, or all of a handle. Raises NotFoundError."""
-    gone = await get_matching(uow, profile_id, handle_or_id)
-    await _TABLE.delete(uow, "id = ANY ($2)", [each.id for each in gone])
+    """Deletes the identity with an id, or all of a handle. Raises NotFoundError."""
+    matching = await get_matching(uow, profile_id, handle_or_id)
+    await _TABLE.delete(uow, "id = ANY ($2)", [each.id for each in matching])
     uow.mark_dirty(profile_id, "identity.deleted")

@@ -1,4 +1,4 @@
-"""What queued batches came to, kept for whoever asks."""
+"""The results of queued import batches."""
 
 from regulars.core.field_type import FieldType
 from regulars.model.resource import Resource, ResourceField

@@ -39,15 +39,15 @@ class LocationIn(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class LocationRow:
-    """A location that was checked: the columns that were given."""
+    """A validated location: the columns of the request."""
 
     columns: Mapping[str, Any]
 
     @property
     def external_id(self) -> str | None:
-        """Its id in another system, where one was given."""
-        found: str | None = self.columns.get("external_id")
-        return found
+        """The external id of the request, or None."""
+        external_id: str | None = self.columns.get("external_id")
+        return external_id
 
 
 _SHOWN = (
@@ -80,7 +80,7 @@ _ONLY_FILTERED = (
 )
 
 EMBEDDED_LOCATIONS = Resource("location", "locations AS r", _SHOWN)
-"""Locations as other things show them: softly deleted ones too."""
+"""Locations as other resources embed them, including deleted ones."""
 
 LOCATIONS = replace(EMBEDDED_LOCATIONS, fields=(*_SHOWN, *_ONLY_FILTERED), where="r.deleted_at IS NULL")
 """Locations as the API lists them."""
@@ -166,8 +166,8 @@ def _merged(before: Mapping[str, Any], row: LocationRow) -> Row:
     return {**after, **address_country.country_and_state(after["address"], extra.get("country_iso_3"))}
 
 
-def _raise_epochs(uow: UnitOfWork, changed: set[str], *, is_another: bool = False) -> None:
-    """Tells of columns that changed, and of locations that are there from now on, or no more."""
+def _invalidate(uow: UnitOfWork, changed: set[str], *, is_another: bool = False) -> None:
+    """Invalidates values and embedded locations that depend on the changed columns, or on the set of locations."""
     if changed & _VALUES_DEPEND_ON:
         uow.invalidate_values()
     if changed or is_another:
@@ -176,9 +176,9 @@ def _raise_epochs(uow: UnitOfWork, changed: set[str], *, is_another: bool = Fals
 
 async def create(uow: UnitOfWork, location: LocationIn) -> int:
     """Creates a location and returns its ID. Raises ValidationError."""
-    made = await _TABLE.insert_one(uow, _merged(_NEW, validate(location)))
-    _raise_epochs(uow, set(), is_another=True)
-    return made
+    created = await _TABLE.insert_one(uow, _merged(_NEW, validate(location)))
+    _invalidate(uow, set(), is_another=True)
+    return created
 
 
 async def update(uow: UnitOfWork, location_id: int, location: LocationIn) -> None:
@@ -190,14 +190,14 @@ async def update(uow: UnitOfWork, location_id: int, location: LocationIn) -> Non
     after = _merged(found[0], row)
     if changed := changed_columns(found[0], after):
         await _TABLE.update(uow, [after])
-        _raise_epochs(uow, changed)
+        _invalidate(uow, changed)
 
 
 async def delete(uow: UnitOfWork, location_id: int) -> None:
-    """Takes a location out of lists; what refers to it keeps it. Raises NotFoundError."""
+    """Soft-deletes a location; references to it stay valid. Raises NotFoundError."""
     if not await _TABLE.delete(uow, "id = $2", location_id):
         raise NotFoundError(f"There is no location {location_id}.")
-    _raise_epochs(uow, set(), is_another=True)
+    _invalidate(uow, set(), is_another=True)
 
 
 _RESOLVE = """
@@ -227,55 +227,55 @@ def _number(ref: str) -> int | None:
 
 
 async def resolve_ids(uow: UnitOfWork, refs: Collection[str], create_missing: bool) -> dict[str, int]:
-    """The ids of locations by what refers to them: a location's id, then its external id.
+    """The ids of locations by reference: a location's id, else its external id.
 
-    Unknown ones are left out, or made as placeholders where `create` says so. A ref is not empty, at most
-    255 characters, and without NUL.
+    Unknown ones are left out, or created as placeholders with `create_missing`. A reference is not empty, has at most
+    255 characters and no NUL.
     """
-    wanted = sorted(set(refs))
+    requested = sorted(set(refs))
     found: dict[str, int] = {}
-    while wanted:
-        rows = await uow.fetch(_RESOLVE, uow.community_id, wanted, [_number(ref) for ref in wanted])
+    while requested:
+        rows = await uow.fetch(_RESOLVE, uow.community_id, requested, [_number(ref) for ref in requested])
         found |= {row["ref"]: row["id"] for row in rows if row["id"] is not None}
-        wanted = [ref for ref in wanted if ref not in found]
-        if not create_missing or not wanted:
+        requested = [ref for ref in requested if ref not in found]
+        if not create_missing or not requested:
             break
         # A concurrent insert of the same row has committed when this returns, so the next query finds it.
-        await uow.execute(_PLACEHOLDERS, uow.community_id, wanted, uow.now)
+        await uow.execute(_PLACEHOLDERS, uow.community_id, requested, uow.now)
     return found
 
 
 async def upsert_many(uow: UnitOfWork, rows: Sequence[LocationRow]) -> list[str]:
-    """Makes or changes locations by external id, each of which must have one.
+    """Creates or updates locations by external id, which each row must have.
 
     Returns an outcome per row: `accepted`, or `unchanged` if it changes nothing.
     """
-    wanted = {require_external_id(row) for row in rows}
+    requested = {require_external_id(row) for row in rows}
     before: dict[str, Row] = {}
-    made: set[str] = set()
-    # What another writer makes meanwhile is not made here, but found when looked for again.
-    while missing := wanted - made - before.keys():
-        kept = await _TABLE.lock_rows(uow, "external_id = ANY ($2)", sorted(missing))
-        before |= {each["external_id"]: each for each in kept}
+    created: set[str] = set()
+    # Rows that a concurrent writer creates are not inserted here; the next round finds them.
+    while missing := requested - created - before.keys():
+        locked = await _TABLE.lock_rows(uow, "external_id = ANY ($2)", sorted(missing))
+        before |= {each["external_id"]: each for each in locked}
         new, _ = _folded(rows, {})
         states = [new[key] for key in sorted(missing - before.keys())]
-        made |= {each["external_id"] for each in await _TABLE.insert(uow, states)}
+        created |= {each["external_id"] for each in await _TABLE.insert(uow, states)}
     after, outcomes = _folded(rows, before)
     changed = {key: changed_columns(state, after[key]) for key, state in before.items()}
     await _TABLE.update(uow, [after[key] for key, columns in changed.items() if columns])
-    _raise_epochs(uow, set().union(*changed.values()), is_another=bool(made))
+    _invalidate(uow, set().union(*changed.values()), is_another=bool(created))
     return outcomes
 
 
 def require_external_id(row: LocationRow) -> str:
-    """The external id that tells a row from others. Raises ValidationError where it has none."""
+    """Returns the external id of a row. Raises ValidationError if it has none."""
     if row.external_id is None:
-        raise field_error("external_id", "is required: it tells a row that comes again from a new one")
+        raise field_error("external_id", "is required: it identifies the row in later imports")
     return row.external_id
 
 
 def _folded(rows: Sequence[LocationRow], before: Mapping[str, Row]) -> tuple[dict[str, Row], list[str]]:
-    """What rows make of the locations that stand, and what each came to: a row sees those before it."""
+    """The locations after the updates by rows in their order, and the outcome of each row."""
     states = dict(before)
     outcomes = []
     for row in rows:

@@ -1,4 +1,4 @@
-"""The handles of identities that a member may write: none that is reserved, and only listed ones if there is a list."""
+"""The handles of identities that members may write: those that the community lists, or all but the reserved ones."""
 
 import unicodedata
 from collections.abc import Sequence
@@ -8,20 +8,20 @@ from regulars.core.errors import field_error
 from regulars.model.community import Community
 
 RESERVED_HANDLES = ("id", "profile_id", "email", "external_id", "mobile_phone")
-"""Handles that mean a profile's own fields: a member who wrote one could receive the facts of another member."""
+"""Handles that name a profile's own fields: a member who wrote one could receive the data of another member."""
 
 _IGNORED = ("C", "Z", "M")
-"""Unicode categories that are ignored: controls, formats, separators and marks, which are invisible or look alike."""
+"""Unicode categories that are ignored: controls, formats, separators and combining marks."""
 
 
 def normalize(handle: str) -> str:
-    """A handle without differences of case, blanks, accents, invisible characters and compatible forms of letters."""
+    """Normalizes a handle: no case, blanks, accents, invisible characters or compatibility forms of letters."""
     letters = unicodedata.normalize("NFKD", unicodedata.normalize("NFKC", handle).casefold())
     return "".join(letter for letter in letters if unicodedata.category(letter)[0] not in _IGNORED)
 
 
 def rejection_reason(community: Community, handle: str) -> str | None:
-    """Why a member of a community may not write identities with a handle; None where the member may."""
+    """The reason why a member of a community may not write identities with a handle, or None."""
     if normalize(handle) in RESERVED_HANDLES:
         return f"is reserved: members can't write identities with the handle {', '.join(RESERVED_HANDLES)}"
     allowed = community.member_handles
@@ -33,7 +33,7 @@ def rejection_reason(community: Community, handle: str) -> str | None:
 
 
 def validate(handles: Sequence[str]) -> list[str]:
-    """The handles that a community lets members write. Raises ValidationError for an empty, overlong or reserved one."""
+    """Validates the handles that a community lets members write, and sorts them. Raises ValidationError."""
     for handle in handles:
         try:
             if not validation.check_code(handle):

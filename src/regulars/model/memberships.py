@@ -170,10 +170,10 @@ WHERE target.community_id = $1
 """
 
 
-async def update_join_dates(uow: UnitOfWork, moves: Sequence[tuple[UUID, datetime | None, datetime]]) -> None:
+async def update_join_dates(uow: UnitOfWork, updates: Sequence[tuple[UUID, datetime | None, datetime]]) -> None:
     """Moves the joins that the creation of profiles recorded: (profile id, previous and new join date)."""
-    if moves:
-        profile_ids, before, after = (list(each) for each in zip(*moves, strict=True))
+    if updates:
+        profile_ids, before, after = (list(each) for each in zip(*updates, strict=True))
         await uow.execute(_UPDATE_JOIN_DATES, uow.community_id, profile_ids, before, after)
         await recompute_effective(uow, profile_ids)
 

@@ -1,4 +1,4 @@
-"""Merging: two profiles turn out to be one member, and become one."""
+"""Merges a profile into another one of the same member."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -14,28 +14,30 @@ from regulars.model.profiles.schema import Profile
 from regulars.model.profiles.write import save
 from regulars.model.unit_of_work import UnitOfWork
 
-# What the destination lacks it takes from the source; what it has it keeps.
+# Fields of the source that the destination takes where it has none.
 _FILLED = (
     "external_id", "title", "first_name", "last_name", "email", "mobile_phone", "gender", "currency",
     "joined_location_id", "preferred_location_id", "optin_channel", "optin_subchannel",
     "sms_status", "email_status", "push_status",
 )  # fmt: skip
+# Lists that are united.
 _UNITED = ("subunit_ids", "group_ids", "favorite_stores", "tags", "statuses", "custom_fields")
+# Objects that are merged by key; the destination wins.
 _KEYED = ("consents", "properties", "attributes")
 _BIRTH = ("birth_day", "birth_month", "birth_year")
 
 
 async def merge(uow: UnitOfWork, source_id: UUID, destination_id: UUID) -> None:
-    """Moves all that the source has to the destination; the source then only says where it went.
+    """Reassigns all facts of the source to the destination; the source becomes a tombstone that names it.
 
-    Raises ValidationError where both are the same, or one is not there, deleted, or merged itself.
+    Raises ValidationError if both are the same, or if one does not exist, is deleted, or was merged.
     """
     if source_id == destination_id:
         raise ValidationError({"destination_profile_id": "must be another profile than the source"})
     await _lock_transactions(uow, source_id)
     found = await lookup.fetch_for_update(uow, [source_id, destination_id])
-    source = _there(found, "source_profile_id", source_id)
-    destination = _there(found, "destination_profile_id", destination_id)
+    source = _require_active(found, "source_profile_id", source_id)
+    destination = _require_active(found, "destination_profile_id", destination_id)
     kept_external_id = source.external_id if destination.external_id is not None else None
     tombstone = Profile(
         profile_id=source_id,
@@ -45,20 +47,20 @@ async def merge(uow: UnitOfWork, source_id: UUID, destination_id: UUID) -> None:
         merged_into=destination_id,
         deleted_at=uow.now,
     )
-    # The member who was two leaves once, as it stood.
+    # The source leaves as a member before it changes.
     await memberships.set_state(uow, [source_id], "out")
-    # The source first, so that its e-mail and phone are free to be taken.
+    # The source first, which frees its e-mail address and phone number.
     await save(uow, [tombstone])
     await save(uow, [_united(source, destination)])
-    await _move(uow, source_id, destination_id)
+    await _reassign(uow, source_id, destination_id)
     uow.merge(source_id, destination_id)
 
 
-def _there(found: Mapping[UUID, Profile], path: str, profile_id: UUID) -> Profile:
+def _require_active(found: Mapping[UUID, Profile], path: str, profile_id: UUID) -> Profile:
     profile = found.get(profile_id)
     if profile is None or profile.deleted_at is not None:
-        gone = lookup.not_found_error(profile_id, None if profile is None else profile.merged_into)
-        raise ValidationError({path: str(gone).rstrip(".")})
+        error = lookup.not_found_error(profile_id, None if profile is None else profile.merged_into)
+        raise ValidationError({path: str(error).rstrip(".")})
     return profile
 
 
@@ -92,40 +94,40 @@ def _both(own: Any, others: Any) -> Any:
     return own + [each for each in others if each not in own]
 
 
-# A transaction is locked before its profile, as by those who write transactions.
+# Transactions are locked before their profile, in the same order as by writers of transactions.
 _LOCK_TRANSACTIONS = """
 SELECT FROM transactions
-WHERE community_id = $1 AND profile_id = $2 AND {which}
+WHERE community_id = $1 AND profile_id = $2 AND {index_condition}
 ORDER BY id
 FOR NO KEY UPDATE
 """
 
-_MOVE_TRANSACTIONS = """
+_REASSIGN_TRANSACTIONS = """
 UPDATE transactions
 SET profile_id = $3, updated_at = $4
-WHERE community_id = $1 AND profile_id = $2 AND {which}
+WHERE community_id = $1 AND profile_id = $2 AND {index_condition}
 RETURNING id
 """
 
-# Two indexes hold a profile's transactions: those that count, and the void ones.
-_WHICH = ("NOT is_void", "is_void")
+# The conditions of the two indexes of a profile's transactions.
+_INDEX_CONDITIONS = ("NOT is_void", "is_void")
 
 
 async def _lock_transactions(uow: UnitOfWork, profile_id: UUID) -> None:
-    for which in _WHICH:
-        await uow.execute(_LOCK_TRANSACTIONS.format(which=which), uow.community_id, profile_id)
+    for condition in _INDEX_CONDITIONS:
+        await uow.execute(_LOCK_TRANSACTIONS.format(index_condition=condition), uow.community_id, profile_id)
 
 
-async def _move(uow: UnitOfWork, source_id: UUID, destination_id: UUID) -> None:
-    for which in _WHICH:
-        moved = await uow.fetch(
-            _MOVE_TRANSACTIONS.format(which=which),
+async def _reassign(uow: UnitOfWork, source_id: UUID, destination_id: UUID) -> None:
+    for condition in _INDEX_CONDITIONS:
+        rows = await uow.fetch(
+            _REASSIGN_TRANSACTIONS.format(index_condition=condition),
             uow.community_id,
             source_id,
             destination_id,
             uow.now,
         )
-        uow.changed_transactions.update(row["id"] for row in moved)
+        uow.changed_transactions.update(row["id"] for row in rows)
     for table in ("transaction_claims", "identities"):
         await uow.execute(
             f"""
@@ -139,7 +141,7 @@ async def _move(uow: UnitOfWork, source_id: UUID, destination_id: UUID) -> None:
             uow.now,
         )
     await addresses.reassign(uow, source_id, destination_id)
-    # Who was merged into the source is now found in the destination, in one step.
+    # Profiles that were merged into the source lead to the destination directly.
     await uow.execute(
         "UPDATE profiles SET merged_into = $3 WHERE community_id = $1 AND merged_into = $2",
         uow.community_id,

@@ -1,4 +1,4 @@
-"""What the API shows of an entity: declared once, read one by one or listed, filtered, sorted and paged."""
+"""Resources: declarations of what the API shows of an entity, from which it is read, listed, filtered and sorted."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -16,10 +16,10 @@ from regulars.storage.database import Scope
 
 @dataclass(frozen=True, slots=True)
 class ResourceField:
-    """One field: its name on the wire, its type, and where it comes from (its own column unless `sql` says else).
+    """A field: its name in JSON, its type, and its SQL expression (the column of its name if `sql` is empty).
 
-    `shown` is False for a field that only filters and sorts, such as `location.name`. One that a thing has
-    `several` of, such as `tags.handle`, only filters: its `sql` is a query, and one match is enough.
+    A field that is not visible only filters and sorts, such as `location.name`. A multivalued one, such as
+    `tags.handle`, only filters: its `sql` is a query, and a resource matches if one of the values does.
     """
 
     name: str
@@ -32,10 +32,9 @@ class ResourceField:
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """An entity as the API reads it.
+    """An entity as the API shows it, with its fields in this order.
 
-    `source` is a FROM clause whose rows stand for one thing each, their table aliased `r`; `where` is a
-    condition that always holds. Fields come out in the order given.
+    `from_clause` has a row for each entity, in a table aliased `r`; `where` is a condition for all queries.
     """
 
     name: str
@@ -45,35 +44,35 @@ class Resource:
     key: str = "id"
 
     def expression(self, field: ResourceField) -> str:
-        """The SQL of a field."""
+        """The SQL expression of a field."""
         return field.sql or f"r.{field.name}"
 
     def field(self, name: str) -> ResourceField | None:
-        """The field of a name, or None."""
+        """The field with a name, or None."""
         return next((each for each in self.fields if each.name == name), None)
 
     @property
     def select_list(self) -> str:
-        """The SELECT list of the shown fields, in their order."""
+        """The SELECT list of the visible fields in their order."""
         shown = (each for each in self.fields if each.is_visible)
         return ",\n       ".join(f'{self.expression(each)} AS "{each.name}"' for each in shown)
 
     def select(self, condition: str, rest: str = "") -> str:
-        """A SELECT of the shown fields within the community bound as $1."""
+        """A SELECT of the visible fields in the community $1."""
         return (
             f"SELECT {self.select_list}\nFROM {self.from_clause}\n"
             f"WHERE r.community_id = $1 AND {self.where} AND {condition}\n{rest}"
         )
 
     async def fetch_one(self, scope: Scope, key: object, condition: str = "") -> dict[str, Any]:
-        """The thing with that key, as it goes on the wire. Raises NotFoundError."""
+        """Returns the entity with a key, serialized. Raises NotFoundError."""
         found = await scope.fetchrow(self.select(condition or f"{self._key_sql()} = $2"), scope.community_id, key)
         if found is None:
             raise NotFoundError(f"There is no {self.name} {key}.")
         return serialize(found)
 
     async def fetch_many(self, scope: Scope, keys: Sequence[object]) -> dict[Any, dict[str, Any]]:
-        """The things with those keys, by key; unknown keys are left out."""
+        """Returns the entities with keys, serialized, by key; unknown keys are left out."""
         found = await scope.fetch(self.select(f"{self._key_sql()} = ANY ($2)"), scope.community_id, list(keys))
         return {row[self.key]: serialize(row) for row in found}
 
@@ -83,7 +82,7 @@ class Resource:
 
 
 def serialize(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row as it goes on the wire: times in the API's form, everything else as it is."""
+    """Serializes a row: timestamps in the format of the API, all other values unchanged."""
     return {name: format_timestamp(value) if isinstance(value, datetime) else value for name, value in row.items()}
 
 
@@ -120,7 +119,7 @@ def _decimal(text: str) -> Decimal:
     if not found.is_finite():
         raise ValueError("must be a number")
     _, digits, exponent = found.as_tuple()
-    # PostgreSQL reads no exponent of more than five digits.
+    # PostgreSQL accepts no exponent of more than five digits.
     if len(digits) > _MAX_DIGITS or not (-_MAX_DIGITS <= int(exponent) <= _MAX_DIGITS):
         raise ValueError(f"must be a number of at most {_MAX_DIGITS} digits")
     return found
@@ -151,7 +150,7 @@ _READERS: dict[FieldType, Callable[[str], object]] = {
 
 @dataclass(frozen=True, slots=True)
 class PageRequest:
-    """Which part of a list: its number from 1, and how many it holds."""
+    """The requested page of a list: its number from 1, and its size."""
 
     number: int = 1
     size: int = 15
@@ -159,7 +158,7 @@ class PageRequest:
 
 @dataclass(frozen=True, slots=True)
 class ListQuery:
-    """A list that was asked for: conditions in SQL, their values (from $2 on), an order, a page."""
+    """The query of a list: SQL conditions, their values ($2 and following), an order and a page."""
 
     conditions: tuple[str, ...]
     values: tuple[object, ...]
@@ -172,7 +171,7 @@ def _condition(field: ResourceField, sql: str, operator: str, text: str, values:
         raise ValueError("can't be filtered as a whole: name one of its parts")
     if field.is_multivalued:
         own = replace(field, is_multivalued=False)
-        # Not equal is: none of them is equal. Null is: there is none.
+        # `ne` means that no value is equal, and null that there is no value.
         if operator == "nullable":
             found = "NOT EXISTS" if _boolean(text) else "EXISTS"
             return f"{found} (SELECT FROM ({sql}) AS one (value))"
@@ -183,13 +182,13 @@ def _condition(field: ResourceField, sql: str, operator: str, text: str, values:
         return f"{sql} IS NULL" if _boolean(text) else f"{sql} IS NOT NULL"
     read = _READERS[field.type]
     several = operator == "in"
-    # Of a column of 16 or 32 bits larger numbers are asked for, too: there are none.
+    # Numbers beyond the range of a 16 or 32 bit column match nothing instead of failing.
     wide = f"::bigint{'[]' if several else ''}" if field.type is FieldType.INTEGER else ""
     placeholder = f"${len(values) + 2}{wide}"
     caseless = field.type is FieldType.STRING
     if several:
-        given = [read(each.strip()) for each in text.split(",")]
-        values.append([str(each).lower() for each in given] if caseless else given)
+        operands = [read(each.strip()) for each in text.split(",")]
+        values.append([str(each).lower() for each in operands] if caseless else operands)
         return f"{f'lower({sql})' if caseless else sql} = ANY ({placeholder})"
     if operator not in _COMPARISONS:
         raise ValueError(f"has no filter {operator!r}: use one of {', '.join(FILTER_OPERATORS)}")
@@ -217,20 +216,21 @@ def _page(query: Mapping[str, str]) -> PageRequest:
 
 def _order(resource: Resource, text: str) -> str:
     parts = []
-    # Sorting by one field again changes nothing.
+    # A repeated field has no effect.
     for each in dict.fromkeys(filter(None, (part.strip() for part in text.split(",")))):
         name = each.removeprefix("-")
         field = resource.field(name)
         if field is None or field.is_multivalued or field.type in (FieldType.LIST, FieldType.OBJECT):
             raise field_error("sort", f"{name!r} can't be sorted by")
         parts.append(f"{resource.expression(field)} {'DESC' if each.startswith('-') else 'ASC'} NULLS LAST")
-    # The key comes last, so that pages never overlap.
+    # The key comes last, so that pages do not overlap.
     return ", ".join([*parts, resource._key_sql()])
 
 
 def parse_list_query(resource: Resource, query: Mapping[str, str]) -> ListQuery:
-    """What a query string asks of a resource: `filter[f]=v`, `filter[f][op]=v`, `sort`, `page[size]`,
-    `page[number]`. Raises ValidationError for what can't be understood.
+    """Parses a query string: `filter[f]=v`, `filter[f][op]=v`, `sort`, `page[size]` and `page[number]`.
+
+    Raises ValidationError.
     """
     conditions: list[str] = []
     values: list[object] = []
@@ -241,7 +241,7 @@ def parse_list_query(resource: Resource, query: Mapping[str, str]) -> ListQuery:
         field = resource.field(match[1]) if match else None
         if match is None or field is None:
             raise field_error(match[1] if match else key, f"is no field of a {resource.name} that can be filtered")
-        # A bare time means "from then on", as clients of the public API expect of transacted_at.
+        # Clients of the public API expect transacted_at without an operator to mean "from then on".
         operator = match[2] or ("gte" if field.name == "transacted_at" else "eq")
         try:
             conditions.append(_condition(field, resource.expression(field), operator, text, values))
@@ -253,9 +253,9 @@ def parse_list_query(resource: Resource, query: Mapping[str, str]) -> ListQuery:
 async def fetch_page(
     resource: Resource, scope: Scope, query: ListQuery, condition: str = "true", *bound: object
 ) -> tuple[list[dict[str, Any]], int]:
-    """One page of a list as it goes on the wire, and how many there are in all.
+    """Returns one page of a list, serialized, and the total number of entities.
 
-    `condition` narrows the list further; its values are `bound`, written `{0}`, `{1}` ... in it.
+    `condition` is another condition; its values are `bound`, written `{0}`, `{1}` ... in it.
     """
     first = len(query.values) + 2
     own = condition.format(*(f"${first + index}" for index in range(len(bound))))

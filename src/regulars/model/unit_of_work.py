@@ -32,7 +32,7 @@ class UnitOfWork(Scope):
     """A scope for writing facts. The commit that opened it brings everything derived from the changes up to date.
 
     `update_member_rollups` replaces the deltas of members that compaction would apply later. With `load_id`, dirty
-    profiles are only marked, and computed at the end of the load.
+    profiles are computed at the end of that load.
     """
 
     community: Community
@@ -91,21 +91,21 @@ class UnitOfWork(Scope):
         self.values_changed = self.locations_changed = False
 
     def mark_dirty(self, profile_id: UUID, reason: str) -> None:
-        """Marks a profile's values as dirty; the first reason is recorded."""
+        """Schedules the refresh of a profile's values in this commit; the first reason is recorded."""
         self.dirty_profiles.setdefault(profile_id, reason)
 
     def mark_all_dirty(self, profile_ids: Iterable[UUID], reason: str) -> None:
-        """Marks the values of several profiles as dirty."""
+        """Schedules the refresh of the values of several profiles."""
         for profile_id in profile_ids:
             self.mark_dirty(profile_id, reason)
 
     def mark_member_dirty(self, profile_id: UUID, reason: str) -> None:
-        """Marks a profile's values, membership and dimensions as dirty."""
+        """Schedules the refresh of a profile's values, membership and dimensions."""
         self.mark_dirty(profile_id, reason)
         self.dirty_members.add(profile_id)
 
     def mark_members_dirty(self, profile_ids: Iterable[UUID], reason: str) -> None:
-        """Marks the values, membership and dimensions of several profiles as dirty."""
+        """Schedules the refresh of the values, membership and dimensions of several profiles."""
         for profile_id in profile_ids:
             self.mark_member_dirty(profile_id, reason)
 

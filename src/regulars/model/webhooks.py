@@ -1,4 +1,4 @@
-"""Webhooks: where a community wants to be told of changes, and on which condition."""
+"""Webhooks: subscriptions of a community to changes, with an optional condition."""
 
 import base64
 import secrets
@@ -45,7 +45,7 @@ WEBHOOKS = Resource(
     "webhook",
     "webhooks AS r",
     (
-        # Shown as it is, filtered as a text.
+        # Filtered as a text; the visible field follows.
         ResourceField("condition", FieldType.STRING, "r.condition::text", is_visible=False),
         ResourceField("id", FieldType.INTEGER),
         ResourceField("trigger", FieldType.STRING, description=_TRIGGER),
@@ -84,17 +84,17 @@ _NEW: Row = {**dict.fromkeys(_TABLE.columns), "is_active": True}
 
 
 def validate_url(value: str) -> str:
-    """An address that can be called. Raises ValueError."""
-    refusal = ValueError("must be an address that starts with https:// or http://")
+    """Validates an HTTP URL. Raises ValueError."""
+    invalid = ValueError("must be an address that starts with https:// or http://")
     if not value.isprintable() or " " in value:
-        raise refusal
+        raise invalid
     try:
         parts = urlsplit(value)
         port = parts.port
     except ValueError:
-        raise refusal from None
+        raise invalid from None
     if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
-        raise refusal
+        raise invalid
     return value
 
 
@@ -127,7 +127,7 @@ def _checked(webhook: WebhookIn) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class CreatedWebhook:
-    """A webhook that was made, and its secret, which is never shown again."""
+    """A created webhook and its secret, which is shown only once."""
 
     id: int
     secret: str
@@ -138,13 +138,13 @@ def _as_bytea(secret: bytes) -> str:
 
 
 async def create(uow: UnitOfWork, webhook: WebhookIn) -> CreatedWebhook:
-    """Makes a webhook and the secret that signs what it sends. Raises ValidationError."""
+    """Creates a webhook and the secret that signs its payloads. Raises ValidationError."""
     columns = _checked(webhook)
     if missing := {name: "is required" for name in ("trigger", "url") if name not in columns}:
         raise ValidationError(missing)
     secret = secrets.token_bytes(_SECRET_BYTES)
-    made = await _TABLE.insert_one(uow, {**_NEW, **columns, "secret": _as_bytea(secret)})
-    return CreatedWebhook(made, f"whsec_{base64.b64encode(secret).decode()}")
+    webhook_id = await _TABLE.insert_one(uow, {**_NEW, **columns, "secret": _as_bytea(secret)})
+    return CreatedWebhook(webhook_id, f"whsec_{base64.b64encode(secret).decode()}")
 
 
 async def update(uow: UnitOfWork, webhook_id: int, webhook: WebhookIn) -> None:
@@ -160,6 +160,6 @@ async def update(uow: UnitOfWork, webhook_id: int, webhook: WebhookIn) -> None:
 
 
 async def delete(uow: UnitOfWork, webhook_id: int) -> None:
-    """Takes a webhook away. Raises NotFoundError."""
+    """Deletes a webhook. Raises NotFoundError."""
     if not await _TABLE.delete(uow, "id = $2", webhook_id):
         raise NotFoundError(f"There is no webhook {webhook_id}.")

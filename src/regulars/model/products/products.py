@@ -1,4 +1,4 @@
-"""Products: what is sold, under which brand, in which variants; found or made for imports and tills."""
+"""Writes of products with their brands and variants, by the API, imports and transactions."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
@@ -34,7 +34,7 @@ __all__ = [
 
 
 async def create(uow: UnitOfWork, product: ProductIn) -> int:
-    """Makes a product with its variants; gives its id. Raises ValidationError."""
+    """Creates a product with its variants and returns its id. Raises ValidationError."""
     row = validate(product)
     (brand_id,) = await brand_ids_of(uow, [row])
     product_id = await TABLE.insert_one(uow, row.apply_to(NEW_PRODUCT, brand_id))
@@ -43,9 +43,9 @@ async def create(uow: UnitOfWork, product: ProductIn) -> int:
 
 
 async def update(uow: UnitOfWork, product_id: int, product: ProductIn) -> None:
-    """Updates a product; variants are matched by id, sku or external id, new ones added.
+    """Updates a product; variants are matched by id, SKU or external id, and others are created.
 
-    Another brand shows in every profile that bought the product. Raises ValidationError and NotFoundError.
+    Another brand invalidates the values of all profiles. Raises ValidationError and NotFoundError.
     """
     row = validate(product)
     found = await TABLE.lock_rows(uow, "id = $2", product_id)
@@ -62,26 +62,26 @@ async def update(uow: UnitOfWork, product_id: int, product: ProductIn) -> None:
 
 
 async def delete(uow: UnitOfWork, product_id: int) -> None:
-    """Takes a product and its variants out of lists; what was sold keeps its brand. Raises NotFoundError."""
+    """Soft-deletes a product and its variants; sold items keep their brand. Raises NotFoundError."""
     if not await TABLE.delete(uow, "id = $2", product_id):
         raise NotFoundError(f"There is no product {product_id}.")
     await variants.TABLE.delete(uow, "product_id = $2", product_id)
 
 
 async def lock_existing(uow: UnitOfWork, product_id: int) -> None:
-    """Holds a product in place for this write. Raises NotFoundError."""
+    """Locks a product. Raises NotFoundError."""
     if not await TABLE.lock_rows(uow, "id = $2", product_id):
         raise NotFoundError(f"There is no product {product_id}.")
 
 
-# Many at once
+# Many rows ----------------------------------------------------------------------------------------------
 
 ProductKey = tuple[str | None, str | None, int | None]
-"""What tells products apart: the external id; without one, name and brand."""
+"""The key by which a product is matched: its external id, or without one its name and brand."""
 
 
 class InlineProduct(msgspec.Struct, frozen=True, kw_only=True):
-    """The product of a variant that is sold before the catalogue knows it."""
+    """The product of an inline variant."""
 
     external_id: validation.Code = UNSET
     name: validation.Text = UNSET
@@ -91,7 +91,7 @@ class InlineProduct(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class InlineVariant(VariantIn, frozen=True, kw_only=True):
-    """A variant that comes with what is sold: found by sku, then external id, else made."""
+    """A variant in an item of a transaction: found by SKU, else external id, else created."""
 
     product_id: validation.Id = UNSET
     product: InlineProduct | UnsetType | None = UNSET
@@ -112,55 +112,54 @@ WHERE community_id = $1 AND deleted_at IS NULL AND external_id = ANY ($4)
 """
 
 ProductVariantIds = tuple[int, int]
-"""A product's id and its variant's."""
+"""The ids of a product and its variant."""
 
 
 async def resolve_variants(
     uow: UnitOfWork, variant_ids: Collection[int], skus: Collection[str]
 ) -> tuple[dict[int, ProductVariantIds], dict[str, ProductVariantIds]]:
-    """(product id, variant id) by variant id and by sku; what is unknown is left out."""
-    asked = {variant_id for variant_id in variant_ids if 0 < variant_id <= validation.MAX_ID}
-    rows = await uow.fetch(_RESOLVE, uow.community_id, sorted(asked), sorted(skus), [])
-    by_id = {row["id"]: (row["product_id"], row["id"]) for row in rows if row["id"] in asked}
+    """The product and variant ids by variant id and by SKU; unknown ones are left out."""
+    requested = {variant_id for variant_id in variant_ids if 0 < variant_id <= validation.MAX_ID}
+    rows = await uow.fetch(_RESOLVE, uow.community_id, sorted(requested), sorted(skus), [])
+    by_id = {row["id"]: (row["product_id"], row["id"]) for row in rows if row["id"] in requested}
     by_sku = {row["sku"]: (row["product_id"], row["id"]) for row in rows if row["sku"] is not None}
     return by_id, {sku: by_sku[sku] for sku in skus if sku in by_sku}
 
 
 def validate_inline(variant: InlineVariant) -> tuple[VariantRow, ProductRow]:
-    """An inline variant and its product, held to their rules. Raises ValidationError."""
+    """Validates an inline variant and its product. Raises ValidationError."""
     errors: dict[str, str] = {}
     row, product = VariantRow(None, {}, {}), ProductRow({}, {}, UNSET, "", ())
     try:
         row = variants.validate(variant)
-    except ValidationError as refused:
-        errors |= refused.errors
-    came = variant.product
+    except ValidationError as error:
+        errors |= error.errors
+    product_in = variant.product
     try:
         product = validate(
             ProductIn(
-                external_id=came.external_id,
-                name=came.name,
-                title=came.title,
-                brand=came.brand,
-                brand_id=came.brand_id,
+                external_id=product_in.external_id,
+                name=product_in.name,
+                title=product_in.title,
+                brand=product_in.brand,
+                brand_id=product_in.brand_id,
             )
-            if isinstance(came, InlineProduct)
-            # Without a product of its own, what is sold under one name is one product.
+            if isinstance(product_in, InlineProduct)
+            # Without a product, inline variants with the same name belong to one product.
             else ProductIn(name=variant.name, title=variant.title)
         )
-    except ValidationError as refused:
-        if isinstance(came, InlineProduct):
-            errors |= refused.with_prefix("product").errors
+    except ValidationError as error:
+        if isinstance(product_in, InlineProduct):
+            errors |= error.with_prefix("product").errors
     if errors:
         raise ValidationError(errors)
     return row, product
 
 
 async def get_or_create_inline(uow: UnitOfWork, inline: Sequence[InlineVariant]) -> list[ProductVariantIds]:
-    """(product id, variant id) of each inline variant, made where there is none.
+    """The product and variant ids of each inline variant; missing ones are created, existing ones are unchanged.
 
-    A variant that stands is taken as it is. Raises ValidationError for what breaks a rule, and for a `product_id`
-    that no product has.
+    Raises ValidationError for invalid variants and for an unknown `product_id`.
     """
     rows = [validate_inline(each) for each in inline]
     codes = [(row.columns.get("sku"), row.columns.get("external_id")) for row, _ in rows]
@@ -183,23 +182,23 @@ async def get_or_create_inline(uow: UnitOfWork, inline: Sequence[InlineVariant])
         RequestedVariant(product_id, rows[index][0], "product_variant")
         for index, product_id in zip(rest, product_ids, strict=True)
     ]
-    made = await variants.upsert(uow, new, create_only=True) if new else []
-    sold |= {index: (product_id, variant_id) for index, (product_id, variant_id, _) in zip(rest, made, strict=True)}
+    created = await variants.upsert(uow, new, create_only=True) if new else []
+    sold |= {index: (product_id, variant_id) for index, (product_id, variant_id, _) in zip(rest, created, strict=True)}
     return [sold[index] for index in range(len(inline))]
 
 
-async def _products_of(uow: UnitOfWork, asked: Sequence[tuple[object, ProductRow]]) -> list[int]:
-    given_ids = {product_id for product_id, _ in asked if isinstance(product_id, int)}
+async def _products_of(uow: UnitOfWork, requested: Sequence[tuple[object, ProductRow]]) -> list[int]:
+    given_ids = {product_id for product_id, _ in requested if isinstance(product_id, int)}
     known = await TABLE.existing_ids(uow, given_ids) if given_ids else set()
     if unknown := given_ids - known:
         raise field_error("product_variant.product_id", f"is no product: there is none with the id {min(unknown)}")
-    named = [row for product_id, row in asked if not isinstance(product_id, int)]
+    named = [row for product_id, row in requested if not isinstance(product_id, int)]
     brand_ids = await brand_ids_of(uow, named)
     keys = [_key(row, brand_id) for row, brand_id in zip(named, brand_ids, strict=True)]
     new = {key: row.apply_to(NEW_PRODUCT, brand_id) for key, row, brand_id in zip(keys, named, brand_ids, strict=True)}
-    found, _ = await _found_or_made(uow, new, {})
+    found, _ = await _get_or_create(uow, new, {})
     ids = iter(found[key]["id"] for key in keys)
-    return [product_id if isinstance(product_id, int) else next(ids) for product_id, _ in asked]
+    return [product_id if isinstance(product_id, int) else next(ids) for product_id, _ in requested]
 
 
 def _key(row: ProductRow, brand_id: int | UnsetType | None) -> ProductKey:
@@ -223,11 +222,11 @@ _BY_KEY = """id IN (
     WHERE community_id = $1 AND external_id = ANY ($2) AND deleted_at IS NULL
     UNION ALL
     SELECT named.id
-    FROM unnest($3::text[], $4::bigint[]) AS asked (name, brand_id)
+    FROM unnest($3::text[], $4::bigint[]) AS input (name, brand_id)
     JOIN products AS named
         ON named.community_id = $1
-        AND named.name = asked.name
-        AND named.brand_id IS NOT DISTINCT FROM asked.brand_id
+        AND named.name = input.name
+        AND named.brand_id IS NOT DISTINCT FROM input.brand_id
         AND named.external_id IS NULL
         AND named.deleted_at IS NULL
     UNION ALL
@@ -237,29 +236,29 @@ _BY_KEY = """id IN (
 )"""
 
 
-async def _found_or_made(
+async def _get_or_create(
     uow: UnitOfWork, new: Mapping[ProductKey, Row], skus: Mapping[str, ProductKey]
 ) -> tuple[dict[ProductKey, Row], set[ProductKey]]:
-    """The products of these keys, locked, those that were missing made of `new`; and which were made.
+    """Locks the products of these keys, creating missing ones from `new`; returns them and the keys of created ones.
 
-    A product that a till made unannounced has no external id yet: the row that brings one of its skus is
-    that product.
+    A product that was created for an inline variant has no external id. A row with an external id that has one of its
+    SKUs adopts that product.
     """
     found: dict[ProductKey, Row] = {}
-    made: set[ProductKey] = set()
+    created: set[ProductKey] = set()
     while missing := _keys_in_order(new.keys() - found.keys()):
         found |= await _locked(uow, missing, skus)
-        # What has neither an id nor a name can't be told from others, and is always new.
+        # A row without external id and name matches no other, and is always created.
         rows = [new[key] for key in _keys_in_order(new.keys() - found.keys())]
         for row in await TABLE.insert(uow, rows):
             key = (row["external_id"], None, None) if row["external_id"] else (None, row["name"], row["brand_id"])
             found[key] = row
-            made.add(key)
-    return found, made
+            created.add(key)
+    return found, created
 
 
 async def _locked(uow: UnitOfWork, keys: Sequence[ProductKey], skus: Mapping[str, ProductKey]) -> dict[ProductKey, Row]:
-    wanted = set(keys)
+    requested = set(keys)
     named = [key for key in keys if key[0] is None and key[1] is not None]
     rows = await TABLE.lock_rows(
         uow,
@@ -267,7 +266,7 @@ async def _locked(uow: UnitOfWork, keys: Sequence[ProductKey], skus: Mapping[str
         [key[0] for key in keys if key[0] is not None],
         [key[1] for key in named],
         [key[2] for key in named],
-        sorted(sku for sku, key in skus.items() if key in wanted),
+        sorted(sku for sku, key in skus.items() if key in requested),
     )
     found: dict[ProductKey, Row] = {}
     adoptable: dict[int, Row] = {}
@@ -275,12 +274,12 @@ async def _locked(uow: UnitOfWork, keys: Sequence[ProductKey], skus: Mapping[str
         key = _key_of(row)
         if row["external_id"] is None:
             adoptable[row["id"]] = row
-        if key in wanted and (row["external_id"] or row["name"]) is not None:
+        if key in requested and (row["external_id"] or row["name"]) is not None:
             found[key] = row
-    return found | await _adopted(uow, adoptable, {sku: key for sku, key in skus.items() if key not in found})
+    return found | await _adopt(uow, adoptable, {sku: key for sku, key in skus.items() if key not in found})
 
 
-async def _adopted(uow: UnitOfWork, adoptable: dict[int, Row], skus: Mapping[str, ProductKey]) -> dict[ProductKey, Row]:
+async def _adopt(uow: UnitOfWork, adoptable: dict[int, Row], skus: Mapping[str, ProductKey]) -> dict[ProductKey, Row]:
     if not adoptable or not skus:
         return {}
     _, sold = await resolve_variants(uow, (), skus)
@@ -292,17 +291,17 @@ async def _adopted(uow: UnitOfWork, adoptable: dict[int, Row], skus: Mapping[str
 
 
 def require_key(row: ProductRow) -> ProductRow:
-    """A row of an import that can be told from others. Raises ValidationError where it can't."""
+    """Returns a row of an import that has a key. Raises ValidationError otherwise."""
     if row.external_id is None and row.name is None:
-        raise field_error("external_id", "is required, or a name: it tells a row that comes again from a new one")
+        raise field_error("external_id", "is required, or a name: it identifies the row in later imports")
     return row
 
 
 async def upsert_many(uow: UnitOfWork, rows: Sequence[ProductRow]) -> list[str]:
-    """Makes or changes products by external id, else by name and brand, with their variants.
+    """Creates or updates products by external id, else by name and brand, with their variants.
 
     Returns an outcome per row: `accepted`, or `unchanged` if it changes nothing. Raises ValidationError, for all rows,
-    where one names a brand's id that is none, or a sku of another product: bisect to find it.
+    if one has an unknown brand id or the SKU of another product; the caller bisects to find it.
     """
     brand_ids = await brand_ids_of(uow, [require_key(row) for row in rows])
     keys = [_key(row, brand_id) for row, brand_id in zip(rows, brand_ids, strict=True)]
@@ -312,39 +311,39 @@ async def upsert_many(uow: UnitOfWork, rows: Sequence[ProductRow]) -> list[str]:
         first.setdefault(key, row.apply_to(NEW_PRODUCT, brand_id))
         if row.external_id is not None:
             skus |= {sku: key for each in row.variants if (sku := each.columns.get("sku"))}
-    before, made = await _found_or_made(uow, first, skus)
+    before, created = await _get_or_create(uow, first, skus)
     states = dict(before)
     outcomes = []
-    new = set(made)
+    new = set(created)
     for key, row, brand_id in zip(keys, rows, brand_ids, strict=True):
         after = row.apply_to(states[key], brand_id)
         outcomes.append("accepted" if key in new or after != states[key] else "unchanged")
         states[key] = after
         new.discard(key)
-    await _write(uow, before, states, made)
+    await _write(uow, before, states, created)
     return await _with_variants(uow, [states[key]["id"] for key in keys], rows, outcomes)
 
 
 async def _write(
-    uow: UnitOfWork, before: Mapping[ProductKey, Row], states: Mapping[ProductKey, Row], made: set[ProductKey]
+    uow: UnitOfWork, before: Mapping[ProductKey, Row], states: Mapping[ProductKey, Row], created: set[ProductKey]
 ) -> None:
     changed = {key: changed_columns(before[key], state) for key, state in states.items()}
     await TABLE.update(uow, [states[key] for key in _keys_in_order(states) if changed[key]])
-    if any("brand_id" in columns for key, columns in changed.items() if key not in made):
+    if any("brand_id" in columns for key, columns in changed.items() if key not in created):
         uow.invalidate_values()
 
 
 async def _with_variants(
     uow: UnitOfWork, ids: Sequence[int], rows: Sequence[ProductRow], outcomes: list[str]
 ) -> list[str]:
-    wanted = [
+    requested = [
         (index, each)
         for index, (product_id, row) in enumerate(zip(ids, rows, strict=True))
         for each in wanted_of(product_id, row)
     ]
-    if wanted:
-        put = await variants.upsert(uow, [each for _, each in wanted])
-        for (index, _), (_, _, changed) in zip(wanted, put, strict=True):
+    if requested:
+        results = await variants.upsert(uow, [each for _, each in requested])
+        for (index, _), (_, _, changed) in zip(requested, results, strict=True):
             if changed:
                 outcomes[index] = "accepted"
     return outcomes

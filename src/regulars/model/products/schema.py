@@ -1,4 +1,4 @@
-"""A product: its shape, its table, its rules. What is done with products is in `products`."""
+"""Products: the request, its validation, the table and the resource that the API shows."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from regulars.model.unit_of_work import UnitOfWork
 
 
 class BrandRef(msgspec.Struct, frozen=True, kw_only=True):
-    """A brand by id or name, as a product shows it."""
+    """A brand by id or name, as in the response of a product."""
 
     id: validation.Id = None
     name: validation.Text = None
@@ -84,7 +84,7 @@ PRODUCTS = Resource(
         ResourceField("id", FieldType.INTEGER),
         ResourceField("external_id", FieldType.STRING),
         ResourceField("name", FieldType.STRING),
-        ResourceField("title", FieldType.STRING, "r.name", description="The name, in another word for it."),
+        ResourceField("title", FieldType.STRING, "r.name", description="The same as name."),
         ResourceField("brand", FieldType.OBJECT, _BRAND, description="`{id, name}`, or null."),
         ResourceField("brand.id", FieldType.INTEGER, "r.brand_id", is_visible=False),
         ResourceField("brand.name", FieldType.STRING, "b.name", is_visible=False),
@@ -108,9 +108,9 @@ NEW_PRODUCT: Row = {**dict.fromkeys(TABLE.columns), "extra": {}}
 
 @dataclass(frozen=True, slots=True)
 class ProductRow:
-    """A product that was checked: what was given of it.
+    """A validated product: the fields of the request.
 
-    `brand` is a brand's id or name, None where it is to have none, UNSET where it stays.
+    `brand` is the id or name of a brand, None to remove it, UNSET to leave it unchanged.
     """
 
     columns: Mapping[str, Any]
@@ -121,25 +121,25 @@ class ProductRow:
 
     @property
     def external_id(self) -> str | None:
-        """Its id in another system, where one was given."""
-        found: str | None = self.columns.get("external_id")
-        return found
+        """The external id of the request, or None."""
+        external_id: str | None = self.columns.get("external_id")
+        return external_id
 
     @property
     def name(self) -> str | None:
-        """The name that was given, in either word for it."""
-        found: str | None = resolve_title(NEW_PRODUCT, self.columns).get("name")
-        return found
+        """The name or title of the request, or None."""
+        name: str | None = resolve_title(NEW_PRODUCT, self.columns).get("name")
+        return name
 
     def apply_to(self, before: Mapping[str, Any], brand_id: int | UnsetType | None) -> Row:
-        """What it makes of a product that stands."""
+        """Returns a stored product with the fields of the row."""
         extra = passthrough_fields.merge(before["extra"], self.extra)
         after = {**before, **resolve_title(before, self.columns), "extra": extra}
         return after if isinstance(brand_id, UnsetType) else {**after, "brand_id": brand_id}
 
 
 def validate(product: ProductIn) -> ProductRow:
-    """A product held to its rules, its variants too. Raises ValidationError."""
+    """Validates a product and its variants. Raises ValidationError."""
     reader = validation.FieldReader()
     reader.read("external_id", product.external_id, validation.check_code)
     for name in ("name", "title"):
@@ -150,8 +150,8 @@ def validate(product: ProductIn) -> ProductRow:
     for index, variant in enumerate(product.variants or ()):
         try:
             inline.append(variants.validate(variant))
-        except ValidationError as refused:
-            reader.errors |= refused.with_prefix(f"variants.{index}").errors
+        except ValidationError as error:
+            reader.errors |= error.with_prefix(f"variants.{index}").errors
     columns, extra = passthrough_fields.split(_EXTRAS, reader.result())
     return ProductRow(columns, extra, brand, path, tuple(inline))
 
@@ -176,16 +176,16 @@ def _brand(product: ProductIn, reader: validation.FieldReader) -> tuple[int | st
 async def resolve_brand_ids(
     uow: UnitOfWork, rows: Sequence[ProductRow], existing_ids: Collection[int] = ()
 ) -> list[int | UnsetType | None]:
-    """The brand of each product by id, made where only a name is known of it.
+    """The id of the brand of each product; brands that are named and missing are created.
 
-    `standing` are ids that products have already, so that what was read can be sent back even when its
-    brand is deleted. Raises ValidationError for an id that no brand has.
+    `existing_ids` are brands that the products have, which may be deleted by now: a response can be sent back. Raises
+    ValidationError for an unknown id.
     """
     by_name = await brands.get_or_create_ids(uow, {row.brand for row in rows if isinstance(row.brand, str)})
-    asked = {row.brand for row in rows if isinstance(row.brand, int)}
+    requested = {row.brand for row in rows if isinstance(row.brand, int)}
     known = set(existing_ids)
-    if asked - known:
-        known |= await brands.TABLE.existing_ids(uow, asked)
+    if requested - known:
+        known |= await brands.TABLE.existing_ids(uow, requested)
     found: list[int | UnsetType | None] = []
     for row in rows:
         if isinstance(row.brand, int) and row.brand not in known:
@@ -195,7 +195,7 @@ async def resolve_brand_ids(
 
 
 def requested_variants(product_id: int, row: ProductRow) -> list[variants.RequestedVariant]:
-    """The variants that came with a product."""
+    """The variants in the request of a product."""
     return [
         variants.RequestedVariant(product_id, variant, f"variants.{index}")
         for index, variant in enumerate(row.variants)

@@ -1,4 +1,4 @@
-"""Variants: what is on the shelf, one size or colour of a product."""
+"""Variants of products, such as a size or colour."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -70,7 +70,7 @@ def _fields(table: str) -> tuple[ResourceField, ...]:
         ResourceField("external_id", FieldType.STRING, f"{table}.external_id"),
         ResourceField("sku", FieldType.STRING, f"{table}.sku"),
         ResourceField("name", FieldType.STRING, f"{table}.name"),
-        ResourceField("title", FieldType.STRING, f"{table}.name", description="The name, in another word for it."),
+        ResourceField("title", FieldType.STRING, f"{table}.name", description="The same as name."),
         ResourceField("price", FieldType.NUMBER, f"{table}.price"),
         *(extra.resource_field(table) for extra in PASSTHROUGH_FIELDS),
         ResourceField("created_at", FieldType.TIMESTAMP, f"{table}.created_at"),
@@ -82,7 +82,7 @@ VARIANTS = Resource("variant", "product_variants AS r", _fields("r"), where="r.d
 
 
 def json_object_sql(table: str) -> str:
-    """The SQL of a variant as one JSON object, in the shape of its resource."""
+    """The SQL of a variant as a JSON object with the fields of its resource."""
     parts = [
         f"'{each.name}', "
         + (f"to_char({each.sql}, 'YYYY-MM-DD HH24:MI:SS')" if each.type is FieldType.TIMESTAMP else each.sql)
@@ -109,20 +109,20 @@ _NEW: Row = {**dict.fromkeys(TABLE.columns), "extra": {}}
 
 @dataclass(frozen=True, slots=True)
 class VariantRow:
-    """A variant that was checked: the columns and the extra fields that were given."""
+    """A validated variant: the columns and passthrough fields of the request."""
 
     id: int | None
     columns: Mapping[str, Any]
     extra: Mapping[str, Any]
 
     def apply_to(self, before: Mapping[str, Any]) -> Row:
-        """What it makes of a variant that stands."""
+        """Returns a stored variant with the fields of the row."""
         columns = resolve_title(before, self.columns)
         return {**before, **columns, "extra": passthrough_fields.merge(before["extra"], self.extra)}
 
 
 def resolve_title(before: Mapping[str, Any], columns: Mapping[str, Any]) -> dict[str, Any]:
-    """Columns in which a given `title` is the name, unless the name itself was given anew."""
+    """Replaces `title` by `name`; a name that differs from the stored one takes precedence."""
     found = dict(columns)
     title = found.pop("title", UNSET)
     if title is not UNSET and found.get("name", before["name"]) == before["name"]:
@@ -147,7 +147,7 @@ def validate(variant: VariantIn) -> VariantRow:
 
 
 async def create(uow: UnitOfWork, product_id: int, variant: VariantIn) -> int:
-    """Makes a variant of a product that stands; gives its id. Raises ValidationError."""
+    """Creates a variant of a locked product and returns its id. Raises ValidationError."""
     return await TABLE.insert_one(uow, {**validate(variant).apply_to(_NEW), "product_id": product_id})
 
 
@@ -163,7 +163,7 @@ async def update(uow: UnitOfWork, product_id: int, variant_id: int, variant: Var
 
 
 async def delete(uow: UnitOfWork, product_id: int, variant_id: int) -> None:
-    """Takes a variant out of lists; what was sold of it stays. Raises NotFoundError."""
+    """Soft-deletes a variant; items that sold it keep it. Raises NotFoundError."""
     if not await TABLE.delete(uow, "id = $2 AND product_id = $3", variant_id, product_id):
         raise NotFoundError(f"There is no variant {variant_id} of product {product_id}.")
 
@@ -175,7 +175,7 @@ _ATTEMPTS = 10
 
 @dataclass(frozen=True, slots=True)
 class RequestedVariant:
-    """A variant that a product should have; `path` is where it came in."""
+    """A variant that a product must have, and its path in the request."""
 
     product_id: int
     row: VariantRow
@@ -189,8 +189,8 @@ class _State:
 
 
 @dataclass(slots=True)
-class _Known:
-    """The variants that stand, found by what names them."""
+class _VariantIndex:
+    """Stored and new variants by id, SKU, external id and name."""
 
     states: list[_State] = field(default_factory=list)
     by_id: dict[int, _State] = field(default_factory=dict)
@@ -199,13 +199,13 @@ class _Known:
     by_name: dict[tuple[int, str | None], _State] = field(default_factory=dict)
 
     def add(self, state: _State) -> _State:
-        """Takes a variant in; gives it."""
+        """Adds a variant and returns it."""
         self.states.append(state)
         self.index(state)
         return state
 
     def index(self, state: _State) -> None:
-        """Makes a variant findable by what names it now."""
+        """Indexes a variant by its current id, SKU, external id and name."""
         row = state.after
         if row.get("id") is not None:
             self.by_id[row["id"]] = state
@@ -217,91 +217,91 @@ class _Known:
             self.by_name.setdefault((row["product_id"], row["name"]), state)
 
     def clash(self, state: _State) -> str:
-        """The field by which another variant is named already, or nothing."""
+        """The field whose value another variant has, or an empty text."""
         if self.by_sku.get(state.after["sku"], state) is not state:
             return "sku"
         if self.by_external_id.get(state.after["external_id"], state) is not state:
             return "external_id"
         return ""
 
-    def match(self, wanted: RequestedVariant) -> _State | None:
-        """By id, then sku, then external id; what has none of these by its name within the product."""
-        columns = wanted.row.columns
-        own = self.by_id.get(wanted.row.id or 0)
-        if own is not None and own.after["product_id"] == wanted.product_id:
+    def match(self, requested: RequestedVariant) -> _State | None:
+        """The variant with the id, else SKU, else external id; without these, the one with the name in the product."""
+        columns = requested.row.columns
+        own = self.by_id.get(requested.row.id or 0)
+        if own is not None and own.after["product_id"] == requested.product_id:
             return own
         sku, external_id = columns.get("sku"), columns.get("external_id")
         if sku is None and external_id is None:
-            return self.by_name.get((wanted.product_id, resolve_title(_NEW, columns).get("name")))
+            return self.by_name.get((requested.product_id, resolve_title(_NEW, columns).get("name")))
         return self.by_sku.get(sku or "") or self.by_external_id.get(external_id or "")
 
 
 async def upsert(
-    uow: UnitOfWork, wanted: Sequence[RequestedVariant], create_only: bool = False
+    uow: UnitOfWork, requested: Sequence[RequestedVariant], create_only: bool = False
 ) -> list[tuple[int, int, bool]]:
-    """Makes or changes variants; gives (product id, variant id, whether anything is new) of each.
+    """Creates or updates variants; returns (product id, variant id, whether anything changed) of each.
 
-    With `only_make`, one that stands is taken as it is, of whatever product. Raises ValidationError where a sku or
-    an external id belongs to another product.
+    With `create_only`, existing variants of any product are returned unchanged. Raises ValidationError if a SKU or an
+    external id belongs to another product.
     """
     made_ids: set[int] = set()
     for _ in range(_ATTEMPTS):
-        known = await _known(uow, wanted)
-        taken = [_take(known, each, create_only) for each in wanted]
-        new = [each.after for each in known.states if each.before is None]
+        existing = await _find_existing(uow, requested)
+        states = [_match_or_create(existing, each, create_only) for each in requested]
+        new = [each.after for each in existing.states if each.before is None]
         if create_only:
-            # Elsewhere the lock on the product keeps writers in order; here one sku may come under several.
+            # The products are not locked here, and one SKU may come with several of them: insert in a fixed order.
             new.sort(key=lambda row: (row["sku"] or "", row["external_id"] or "", row["product_id"]))
-        made = await TABLE.insert(uow, new)
-        made_ids |= {row["id"] for row in made}
-        if len(made) == len(new):
+        inserted = await TABLE.insert(uow, new)
+        made_ids |= {row["id"] for row in inserted}
+        if len(inserted) == len(new):
             break
-        # Another writer made one of them meanwhile: it is found when looked for again.
+        # A concurrent writer created one of them: the next attempt finds it.
     else:
         raise field_error("variants", "are changed by others all the time: try again later")
-    for row, kept in zip(new, made, strict=True):
-        row["id"] = kept["id"]
+    for row, inserted_row in zip(new, inserted, strict=True):
+        row["id"] = inserted_row["id"]
     changed = {
         state.after["id"]: bool(changed_columns(state.before, state.after))
-        for state in known.states
+        for state in existing.states
         if state.before is not None
     }
-    await TABLE.update(uow, [state.after for state in known.states if changed.get(state.after["id"])])
+    await TABLE.update(uow, [state.after for state in existing.states if changed.get(state.after["id"])])
     return [
         (
             state.after["product_id"],
             state.after["id"],
             state.after["id"] in made_ids or changed.get(state.after["id"], False),
         )
-        for state in taken
+        for state in states
     ]
 
 
-async def _known(uow: UnitOfWork, wanted: Sequence[RequestedVariant]) -> _Known:
+async def _find_existing(uow: UnitOfWork, requested: Sequence[RequestedVariant]) -> _VariantIndex:
     rows = await TABLE.lock_rows(
         uow,
         "(product_id = ANY ($2) OR sku = ANY ($3) OR external_id = ANY ($4))",
-        sorted({each.product_id for each in wanted}),
-        sorted({sku for each in wanted if (sku := each.row.columns.get("sku"))}),
-        sorted({code for each in wanted if (code := each.row.columns.get("external_id"))}),
+        sorted({each.product_id for each in requested}),
+        sorted({sku for each in requested if (sku := each.row.columns.get("sku"))}),
+        sorted({code for each in requested if (code := each.row.columns.get("external_id"))}),
     )
-    known = _Known()
+    existing = _VariantIndex()
     for row in rows:
-        known.add(_State(before=row, after=dict(row)))
-    return known
+        existing.add(_State(before=row, after=dict(row)))
+    return existing
 
 
-def _take(known: _Known, wanted: RequestedVariant, only_make: bool) -> _State:
-    state = known.match(wanted)
+def _match_or_create(existing: _VariantIndex, requested: RequestedVariant, create_only: bool) -> _State:
+    state = existing.match(requested)
     if state is None:
-        return known.add(_State(None, {**wanted.row.apply_to(_NEW), "product_id": wanted.product_id}))
-    if only_make:
+        return existing.add(_State(None, {**requested.row.apply_to(_NEW), "product_id": requested.product_id}))
+    if create_only:
         return state
-    if (product_id := state.after["product_id"]) != wanted.product_id:
-        named = "sku" if wanted.row.columns.get("sku") == state.after["sku"] else "external_id"
-        raise field_error(f"{wanted.path}.{named}", f"belongs to product {product_id}: choose one that is free")
-    state.after = wanted.row.apply_to(state.after)
-    if named := known.clash(state):
-        raise field_error(f"{wanted.path}.{named}", "is taken by another variant: choose one that is free")
-    known.index(state)
+    if (product_id := state.after["product_id"]) != requested.product_id:
+        named = "sku" if requested.row.columns.get("sku") == state.after["sku"] else "external_id"
+        raise field_error(f"{requested.path}.{named}", f"belongs to product {product_id}: choose one that is free")
+    state.after = requested.row.apply_to(state.after)
+    if named := existing.clash(state):
+        raise field_error(f"{requested.path}.{named}", "is taken by another variant: choose one that is free")
+    existing.index(state)
     return state

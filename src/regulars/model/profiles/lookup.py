@@ -1,4 +1,4 @@
-"""Which profile is meant: by its id, its external id, its e-mail, or an identity."""
+"""Finds profiles by their id, external id, e-mail address, phone number or identity, and locks them."""
 
 import re
 from collections.abc import Collection, Iterable
@@ -15,19 +15,19 @@ from regulars.storage.array_literals import array_literal
 from regulars.storage.database import Scope
 
 ProfileRef = tuple[str, str]
-"""A handle (`id`, `external_id`, `email`, or that of an identity) and the value under it."""
+"""A handle (`id`, `external_id`, `email`, `mobile_phone`, or that of an identity) and its value."""
 
 EXTERNAL_ID_OR_ID = "external_id_or_id"
-"""The handle of a name that is an external id, else a profile's id, as in files."""
+"""The handle of a value that is an external id or else a profile's id, as in files."""
 
 
 def new_id() -> UUID:
-    """An id for a new profile; later ones are larger."""
+    """Creates an id for a new profile; later ids are larger."""
     return uuid_utils.compat.uuid7()
 
 
 async def require_active(scope: Scope, profile_id: UUID) -> None:
-    """Raises NotFoundError where there is no such profile; of a merged one it says where it went."""
+    """Raises NotFoundError if there is no such profile; for a merged one the error names its destination."""
     row = await scope.fetchrow(
         "SELECT merged_into, deleted_at FROM profiles WHERE community_id = $1 AND profile_id = $2",
         scope.community_id,
@@ -38,7 +38,7 @@ async def require_active(scope: Scope, profile_id: UUID) -> None:
 
 
 def not_found_error(profile_id: UUID, merged_into: UUID | None) -> NotFoundError:
-    """The answer for a profile that is not there, or no more."""
+    """The error for a profile that does not exist, was deleted or was merged."""
     if merged_into is None:
         return NotFoundError(f"There is no profile {profile_id}.")
     return NotFoundError(f"The profile {profile_id} was merged into {merged_into}.", {"merged_into": str(merged_into)})
@@ -54,11 +54,11 @@ FOR NO KEY UPDATE
 
 
 async def fetch_for_update(uow: UnitOfWork, profile_ids: Iterable[UUID]) -> dict[UUID, Profile]:
-    """The profiles with these ids, deleted and merged ones too, locked in the order of their ids."""
-    wanted = sorted(set(profile_ids))
-    if not wanted:
+    """Locks profiles in the order of their ids and returns them, including deleted and merged ones."""
+    requested = sorted(set(profile_ids))
+    if not requested:
         return {}
-    rows = await uow.fetch(_LOCKED, uow.community_id, wanted)
+    rows = await uow.fetch(_LOCKED, uow.community_id, requested)
     return {row["profile_id"]: Profile(**_decoded(row)) for row in rows}
 
 
@@ -83,82 +83,82 @@ async def lock(uow: UnitOfWork, profile_ids: Iterable[UUID]) -> None:
 
 
 async def fetch_one_for_update(uow: UnitOfWork, profile_id: UUID) -> Profile:
-    """One profile, locked. Raises NotFoundError where it is not there, deleted or merged."""
+    """Locks a profile and returns it. Raises NotFoundError if it does not exist, was deleted or was merged."""
     found = (await fetch_for_update(uow, [profile_id])).get(profile_id)
     if found is None or found.deleted_at is not None:
         raise not_found_error(profile_id, None if found is None else found.merged_into)
     return found
 
 
-# By what others call them -------------------------------------------------------------------------------
+# By reference -------------------------------------------------------------------------------------------
 
-# Merged profiles lead to the living one in one step. Written as CASE, which is leakproof, where COALESCE is not
-# and would cost the index under row-level security.
+# A merged profile leads to its destination in one step. CASE is leakproof; COALESCE is not, so row-level security would
+# rule out the index.
 _BY_ID = """
-SELECT wanted.ref::text AS value, there.profile_id
-FROM unnest($2::text::uuid[]) AS wanted (ref)
-JOIN profiles AS meant ON meant.community_id = $1 AND meant.profile_id = wanted.ref
-JOIN profiles AS there
-    ON there.community_id = $1
-    AND there.profile_id = CASE WHEN meant.merged_into IS NULL THEN meant.profile_id ELSE meant.merged_into END
-WHERE there.deleted_at IS NULL
+SELECT input.ref::text AS value, active.profile_id
+FROM unnest($2::text::uuid[]) AS input (ref)
+JOIN profiles AS named ON named.community_id = $1 AND named.profile_id = input.ref
+JOIN profiles AS active
+    ON active.community_id = $1
+    AND active.profile_id = CASE WHEN named.merged_into IS NULL THEN named.profile_id ELSE named.merged_into END
+WHERE active.deleted_at IS NULL
 """
 
 _BY_EXTERNAL_ID = """
-SELECT meant.external_id AS value, there.profile_id
-FROM profiles AS meant
-JOIN profiles AS there
-    ON there.community_id = $1
-    AND there.profile_id = CASE WHEN meant.merged_into IS NULL THEN meant.profile_id ELSE meant.merged_into END
-WHERE meant.community_id = $1 AND meant.external_id = ANY ($2::text::text[]) AND there.deleted_at IS NULL
+SELECT named.external_id AS value, active.profile_id
+FROM profiles AS named
+JOIN profiles AS active
+    ON active.community_id = $1
+    AND active.profile_id = CASE WHEN named.merged_into IS NULL THEN named.profile_id ELSE named.merged_into END
+WHERE named.community_id = $1 AND named.external_id = ANY ($2::text::text[]) AND active.deleted_at IS NULL
 """
 
 _BY_EMAIL = """
-SELECT wanted.ref AS value, there.profile_id
-FROM unnest($2::text::text[]) AS wanted (ref)
-JOIN profiles AS there
-    ON there.community_id = $1 AND there.email_normalized = lower(wanted.ref) AND there.deleted_at IS NULL
+SELECT input.ref AS value, active.profile_id
+FROM unnest($2::text::text[]) AS input (ref)
+JOIN profiles AS active
+    ON active.community_id = $1 AND active.email_normalized = lower(input.ref) AND active.deleted_at IS NULL
 """
 
 _BY_PHONE = """
-SELECT there.mobile_phone AS value, there.profile_id
-FROM profiles AS there
-WHERE there.community_id = $1 AND there.mobile_phone = ANY ($2::text::text[]) AND there.deleted_at IS NULL
+SELECT mobile_phone AS value, profile_id
+FROM profiles
+WHERE community_id = $1 AND mobile_phone = ANY ($2::text::text[]) AND deleted_at IS NULL
 """
 
 _BY_IDENTITY = """
-SELECT identities.handle, identities.identifier AS value, there.profile_id
-FROM unnest($2::text[], $3::text[]) AS wanted (handle, identifier)
+SELECT identities.handle, identities.identifier AS value, active.profile_id
+FROM unnest($2::text[], $3::text[]) AS input (handle, identifier)
 JOIN identities
     ON identities.community_id = $1
-    AND identities.handle = wanted.handle AND identities.identifier = wanted.identifier
-JOIN profiles AS there
-    ON there.community_id = $1 AND there.profile_id = identities.profile_id
-WHERE there.deleted_at IS NULL
+    AND identities.handle = input.handle
+    AND identities.identifier = input.identifier
+JOIN profiles AS active ON active.community_id = $1 AND active.profile_id = identities.profile_id
+WHERE active.deleted_at IS NULL
 """
 
-_OF_COLUMNS = {"external_id": _BY_EXTERNAL_ID, "email": _BY_EMAIL, "mobile_phone": _BY_PHONE}
+_BY_COLUMN = {"external_id": _BY_EXTERNAL_ID, "email": _BY_EMAIL, "mobile_phone": _BY_PHONE}
 
 
 async def resolve(scope: Scope, refs: Collection[ProfileRef]) -> dict[ProfileRef, UUID]:
-    """The living profiles that refs mean; a merged one means the one it was merged into.
+    """The ids of active profiles by reference. A reference to a merged profile resolves to its destination.
 
-    What means no profile is left out.
+    Unknown references are left out.
     """
     by_handle: dict[str, set[str]] = {}
     for handle, value in refs:
         by_handle.setdefault(handle, set()).add(value)
     either = by_handle.pop(EXTERNAL_ID_OR_ID, set())
     found: dict[ProfileRef, UUID] = {}
-    for handle, statement in _OF_COLUMNS.items():
+    for handle, statement in _BY_COLUMN.items():
         values = by_handle.pop(handle, set()) | (either if handle == "external_id" else set())
         if values:
             rows = await scope.fetch(statement, scope.community_id, array_literal(sorted(values)))
             found |= {(handle, row["value"]): row["profile_id"] for row in rows}
-    nameless = {value for value in either if ("external_id", value) not in found}
-    found |= await _by_id(scope, by_handle.pop("id", set()) | nameless)
-    named = [(handle, value) for handle, values in by_handle.items() for value in values]
-    found |= await _by_identity(scope, named)
+    no_external_ids = {value for value in either if ("external_id", value) not in found}
+    found |= await _by_id(scope, by_handle.pop("id", set()) | no_external_ids)
+    identities = [(handle, value) for handle, values in by_handle.items() for value in values]
+    found |= await _by_identity(scope, identities)
     for value in either:
         profile_id = found.get(("external_id", value)) or found.get(("id", value))
         if profile_id is not None:
@@ -167,19 +167,19 @@ async def resolve(scope: Scope, refs: Collection[ProfileRef]) -> dict[ProfileRef
 
 
 async def _by_id(scope: Scope, values: Iterable[str]) -> dict[ProfileRef, UUID]:
-    ids = {value: written for value in values if (written := _written(value)) is not None}
+    ids = {value: uuid for value in values if (uuid := _canonical_uuid(value)) is not None}
     if not ids:
         return {}
     rows = await scope.fetch(_BY_ID, scope.community_id, array_literal(sorted(set(ids.values()))))
-    meant = {row["value"]: row["profile_id"] for row in rows}
-    return {("id", value): meant[written] for value, written in ids.items() if written in meant}
+    targets = {row["value"]: row["profile_id"] for row in rows}
+    return {("id", value): targets[uuid] for value, uuid in ids.items() if uuid in targets}
 
 
 is_canonical_uuid = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}").fullmatch
-"""Whether a text is a UUID as it is written, so that it need not be read."""
+"""Whether a text is a UUID in canonical form, which needs no parsing."""
 
 
-def _written(text: str) -> str | None:
+def _canonical_uuid(text: str) -> str | None:
     if is_canonical_uuid(text):
         return text
     try:

@@ -1,4 +1,4 @@
-"""Profiles: the members of a community, shown, made and changed, one by one or thousands at once."""
+"""Profiles of a community: the resource that the API shows, and writes of one or many profiles."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import partial
@@ -24,8 +24,8 @@ from regulars.model.unit_of_work import UnitOfWork
 Outcome = Literal["accepted", "unchanged"] | ValidationError
 
 
-def _parts(resource: Resource) -> str:
-    """All of a profile's things of one kind, as a list in JSON."""
+def _subresource_sql(resource: Resource) -> str:
+    """The SQL of a JSON list of a profile's subresources."""
     pairs = ", ".join(
         f"'{each.name}', "
         + (
@@ -43,8 +43,8 @@ def _parts(resource: Resource) -> str:
     )"""
 
 
-def _handles(name: str) -> ResourceField:
-    """The handles of a list of texts, or of objects that have one."""
+def _handle_field(name: str) -> ResourceField:
+    """A field of the handles in a list whose elements are texts, or objects with a handle."""
     return ResourceField(
         f"{name}.handle",
         FieldType.STRING,
@@ -54,7 +54,7 @@ def _handles(name: str) -> ResourceField:
     )
 
 
-def _identity(name: str) -> ResourceField:
+def _identity_field(name: str) -> ResourceField:
     return ResourceField(
         f"identities.{name}",
         FieldType.STRING,
@@ -66,7 +66,7 @@ def _identity(name: str) -> ResourceField:
     )
 
 
-def _place(kind: str, name: str) -> ResourceField:
+def _location_field(kind: str, name: str) -> ResourceField:
     return ResourceField(
         f"{kind}_location.{name}",
         FieldType.STRING,
@@ -90,7 +90,7 @@ COMMS_SQL = f"""(
 
 PROFILES = Resource(
     "profile",
-    # What a subquery calls r hides the profile, so the profile has another name for them.
+    # Subqueries use the alias r themselves, so they refer to the profile as owner.
     """profiles AS r
     CROSS JOIN LATERAL (SELECT r.community_id, r.profile_id) AS owner""",
     (
@@ -110,8 +110,8 @@ PROFILES = Resource(
         ResourceField("joined_at", FieldType.TIMESTAMP),
         ResourceField("joined_location_id", FieldType.INTEGER),
         ResourceField("preferred_location_id", FieldType.INTEGER),
-        ResourceField("identities", FieldType.LIST, _parts(IDENTITIES)),
-        ResourceField("addresses", FieldType.LIST, _parts(ADDRESSES)),
+        ResourceField("identities", FieldType.LIST, _subresource_sql(IDENTITIES)),
+        ResourceField("addresses", FieldType.LIST, _subresource_sql(ADDRESSES)),
         ResourceField("attributes", FieldType.OBJECT, f"r.attributes || jsonb_build_object('comms', {COMMS_SQL})"),
         ResourceField("tags", FieldType.LIST),
         ResourceField("statuses", FieldType.LIST),
@@ -119,9 +119,7 @@ PROFILES = Resource(
         ResourceField("profile_type", FieldType.STRING),
         ResourceField("optin_channel", FieldType.STRING),
         ResourceField("optin_subchannel", FieldType.STRING),
-        ResourceField(
-            "consents", FieldType.OBJECT, description="By name: true or false; what was never asked is not there."
-        ),
+        ResourceField("consents", FieldType.OBJECT, description="By name: true or false; unknown consents are absent."),
         ResourceField("sms_status", FieldType.STRING),
         ResourceField("email_status", FieldType.STRING),
         ResourceField("push_status", FieldType.STRING),
@@ -131,14 +129,14 @@ PROFILES = Resource(
         ResourceField("properties", FieldType.OBJECT),
         ResourceField("created_at", FieldType.TIMESTAMP),
         ResourceField("updated_at", FieldType.TIMESTAMP),
-        _handles("tags"),
-        _handles("statuses"),
-        _identity("handle"),
-        _identity("identifier"),
-        _place("joined", "name"),
-        _place("joined", "external_id"),
-        _place("preferred", "name"),
-        _place("preferred", "external_id"),
+        _handle_field("tags"),
+        _handle_field("statuses"),
+        _identity_field("handle"),
+        _identity_field("identifier"),
+        _location_field("joined", "name"),
+        _location_field("joined", "external_id"),
+        _location_field("preferred", "name"),
+        _location_field("preferred", "external_id"),
     ),
     where="r.deleted_at IS NULL",
 )
@@ -148,17 +146,17 @@ PROFILES = Resource(
 
 async def create(uow: UnitOfWork, profile: ProfileIn) -> UUID:
     """Creates a profile and returns its ID. Raises ValidationError."""
-    return await _put_one(uow, validate(profile), None)
+    return await _write_one(uow, validate(profile), None)
 
 
 async def update(uow: UnitOfWork, profile_id: UUID, profile: ProfileIn) -> None:
-    """Updates a profile. Raises ValidationError, NotFoundError."""
+    """Updates a profile. Raises ValidationError and NotFoundError."""
     row = validate(profile)
     await lookup.fetch_one_for_update(uow, profile_id)
-    await _put_one(uow, row, profile_id)
+    await _write_one(uow, row, profile_id)
 
 
-async def _put_one(uow: UnitOfWork, row: ProfileRow, target: UUID | None) -> UUID:
+async def _write_one(uow: UnitOfWork, row: ProfileRow, target: UUID | None) -> UUID:
     [result] = await retry_on_conflict(uow, lambda: write_rows(uow, [row], [target]))
     if isinstance(result, ValidationError):
         raise result
@@ -166,16 +164,16 @@ async def _put_one(uow: UnitOfWork, row: ProfileRow, target: UUID | None) -> UUI
 
 
 async def update_comms(uow: UnitOfWork, profile_id: UUID, comms: Mapping[str, object]) -> None:
-    """Changes comms attributes, and with them consents and statuses. Raises NotFoundError."""
+    """Updates comms attributes, and consents and statuses with them. Raises NotFoundError."""
     await lookup.fetch_one_for_update(uow, profile_id)
-    await _put_one(uow, ProfileRow(comms=comms), profile_id)
+    await _write_one(uow, ProfileRow(comms=comms), profile_id)
 
 
 async def set_type(uow: UnitOfWork, profile_id: UUID, profile_type: str) -> None:
-    """Gives a profile a type: `deleted` is a member who leaves now, any other brings a deleted one back in.
+    """Sets the type of a profile. With `deleted` the member leaves now; another type restores a deleted profile.
 
-    Raises NotFoundError where there is no such profile or it was merged, Refused where another profile took its
-    e-mail or phone meanwhile.
+    Raises NotFoundError for a profile that does not exist or was merged, and ValidationError if another profile has
+    its e-mail address or phone number by now.
     """
     before = (await lookup.fetch_for_update(uow, [profile_id])).get(profile_id)
     if before is None or before.merged_into is not None:
@@ -186,29 +184,29 @@ async def set_type(uow: UnitOfWork, profile_id: UUID, profile_type: str) -> None
     )
 
     async def work() -> None:
-        if refusals := await find_conflicts(uow, [(before, after)]):
-            raise refusals[0]
+        if errors := await find_conflicts(uow, [(before, after)]):
+            raise errors[0]
         await save(uow, [after])
 
     if after != before:
         await retry_on_conflict(uow, work)
     await memberships.set_state(uow, [profile_id], "out" if leaves else "in")
     if leaves:
-        # Its facts stay, and so would its values, were it to come back.
+        # Its facts stay, and its values with them if it is restored.
         uow.remove(profile_id)
     else:
         uow.mark_member_dirty(profile_id, "profile.updated")
 
 
 async def delete(uow: UnitOfWork, profile_id: UUID) -> None:
-    """A member leaves now; its facts stay. Raises NotFoundError."""
+    """Deletes a profile: the member leaves now, and the facts stay. Raises NotFoundError."""
     await lookup.fetch_one_for_update(uow, profile_id)
     await set_type(uow, profile_id, "deleted")
 
 
-# Many at once
+# Many rows ----------------------------------------------------------------------------------------------
 
-_HOLDERS = """
+_BY_EXTERNAL_ID = """
 SELECT external_id, profile_id, merged_into, deleted_at
 FROM profiles
 WHERE community_id = $1 AND external_id = ANY ($2)
@@ -216,17 +214,17 @@ WHERE community_id = $1 AND external_id = ANY ($2)
 
 
 async def upsert_many(uow: UnitOfWork, rows: Sequence[ProfileRow]) -> list[Outcome]:
-    """Makes or changes profiles by external id, which each row must have; gives an outcome a row."""
+    """Creates or updates profiles by external id, which each row must have. Returns an outcome per row."""
     outcomes: list[Outcome] = [
-        field_error("external_id", "is required: it tells a row that comes again from a new one") for _ in rows
+        field_error("external_id", "is required: it identifies the row in later imports") for _ in rows
     ]
-    told = [index for index, row in enumerate(rows) if row.external_id is not None]
+    with_ids = [index for index, row in enumerate(rows) if row.external_id is not None]
     results = await upsert_matching(
         uow,
-        [rows[index] for index in told],
-        [("external_id", rows[index].external_id or "") for index in told],
+        [rows[index] for index in with_ids],
+        [("external_id", rows[index].external_id or "") for index in with_ids],
     )
-    for index, result in zip(told, results, strict=True):
+    for index, result in zip(with_ids, results, strict=True):
         outcomes[index] = result if isinstance(result, ValidationError) else result.outcome
     return outcomes
 
@@ -234,65 +232,65 @@ async def upsert_many(uow: UnitOfWork, rows: Sequence[ProfileRow]) -> list[Outco
 async def upsert_matching(
     uow: UnitOfWork, rows: Sequence[ProfileRow], refs: Sequence[ProfileRef | None]
 ) -> list[ProfileWriteResult | ValidationError]:
-    """Changes the profiles that refs mean, makes one for each row whose ref means none.
+    """Updates the profile of each row's reference, or creates one where the reference is unknown or None.
 
-    Rows that mean the same profile are written one after the other.
+    Rows with the same profile are written one after the other.
     """
     results: dict[int, ProfileWriteResult | ValidationError] = {}
-    left = list(range(len(rows)))
-    while left:
-        results |= await retry_on_conflict(uow, partial(_put_once_each, uow, rows, refs, left))
-        left = [index for index in left if index not in results]
+    remaining = list(range(len(rows)))
+    while remaining:
+        results |= await retry_on_conflict(uow, partial(_write_distinct, uow, rows, refs, remaining))
+        remaining = [index for index in remaining if index not in results]
     return [results[index] for index in range(len(rows))]
 
 
-async def _put_once_each(
-    uow: UnitOfWork, rows: Sequence[ProfileRow], refs: Sequence[ProfileRef | None], left: Sequence[int]
+async def _write_distinct(
+    uow: UnitOfWork, rows: Sequence[ProfileRow], refs: Sequence[ProfileRef | None], remaining: Sequence[int]
 ) -> dict[int, ProfileWriteResult | ValidationError]:
-    targets, results = await _targets(uow, [(index, ref) for index in left if (ref := refs[index]) is not None])
-    chosen: dict[object, int] = {}
-    for index in left:
+    targets, results = await _targets(uow, [(index, ref) for index in remaining if (ref := refs[index]) is not None])
+    first_by_profile: dict[object, int] = {}
+    for index in remaining:
         if index not in results:
             ref = refs[index]
             key = targets.get(index) or (index if ref is None else (ref[0], ref[1].lower()))
-            chosen.setdefault(key, index)
-    order = list(chosen.values())
+            first_by_profile.setdefault(key, index)
+    order = list(first_by_profile.values())
     written = await write_rows(uow, [rows[index] for index in order], [targets.get(index) for index in order])
     for index, result in zip(order, written, strict=True):
         ref = refs[index]
         is_new = ref is not None and ref[0] == "external_id" and index not in targets
         if is_new and isinstance(result, ValidationError) and "external_id" in result.errors:
-            # Nobody had it when it was looked up.
+            # A concurrent writer created it after the lookup.
             raise UniqueConflictError
     return results | dict(zip(order, written, strict=True))
 
 
 async def _targets(
-    uow: UnitOfWork, wanted: Iterable[tuple[int, ProfileRef]]
+    uow: UnitOfWork, refs_by_index: Iterable[tuple[int, ProfileRef]]
 ) -> tuple[dict[int, UUID], dict[int, ProfileWriteResult | ValidationError]]:
     by_ref: dict[ProfileRef, list[int]] = {}
-    for index, ref in wanted:
+    for index, ref in refs_by_index:
         by_ref.setdefault(ref, []).append(index)
     external_ids = [value for handle, value in by_ref if handle == "external_id"]
     others = [ref for ref in by_ref if ref[0] != "external_id"]
-    meant = await lookup.resolve(uow, others)
-    refusals: dict[ProfileRef, ValidationError] = {}
-    holders = await uow.fetch(_HOLDERS, uow.community_id, external_ids) if external_ids else []
-    for row in holders:
+    profile_ids = await lookup.resolve(uow, others)
+    errors: dict[ProfileRef, ValidationError] = {}
+    rows = await uow.fetch(_BY_EXTERNAL_ID, uow.community_id, external_ids) if external_ids else []
+    for row in rows:
         ref = ("external_id", row["external_id"])
         if row["merged_into"] is not None:
-            refusals[ref] = field_error("external_id", f"is of a profile that was merged into {row['merged_into']}")
+            errors[ref] = field_error("external_id", f"is of a profile that was merged into {row['merged_into']}")
         elif row["deleted_at"] is not None:
-            refusals[ref] = field_error("external_id", "is of a profile that was deleted: make it active first")
+            errors[ref] = field_error("external_id", "is of a profile that was deleted: make it active first")
         else:
-            meant[ref] = row["profile_id"]
+            profile_ids[ref] = row["profile_id"]
     return (
-        {index: profile_id for ref, profile_id in meant.items() for index in by_ref[ref]},
-        {index: refusal for ref, refusal in refusals.items() for index in by_ref[ref]},
+        {index: profile_id for ref, profile_id in profile_ids.items() for index in by_ref[ref]},
+        {index: error for ref, error in errors.items() for index in by_ref[ref]},
     )
 
 
-_MISSING = """
+_CREATE_MISSING = """
 INSERT INTO profiles (community_id, profile_id, external_id, joined_at, created_at, updated_at)
 SELECT $1, missing.profile_id, missing.external_id, $4, $4, $4
 FROM unnest($2::uuid[], $3::text[]) AS missing (profile_id, external_id)
@@ -303,19 +301,16 @@ RETURNING profile_id
 
 
 async def get_or_create_ids(uow: UnitOfWork, external_ids: Collection[str]) -> dict[str, UUID]:
-    """The profiles of external ids, made where there are none; who is made joins now.
-
-    Left out is who was deleted.
-    """
+    """The ids of profiles by external id. Missing profiles are created and join now; deleted ones are left out."""
     refs = {("external_id", each) for each in external_ids}
     found = await lookup.resolve(uow, refs)
     missing = sorted(external_id for _, external_id in refs - found.keys())
     if missing:
         new_ids = [lookup.new_id() for _ in missing]
-        rows = await uow.fetch(_MISSING, uow.community_id, new_ids, missing, uow.now)
-        made = [row["profile_id"] for row in rows]
-        await memberships.insert_joins(uow, [memberships.MemberJoin(each, uow.now) for each in made])
-        uow.mark_members_dirty(made, "profile.created")
-        # Whoever made some of them at once had made them when the statement returned.
+        rows = await uow.fetch(_CREATE_MISSING, uow.community_id, new_ids, missing, uow.now)
+        created = [row["profile_id"] for row in rows]
+        await memberships.insert_joins(uow, [memberships.MemberJoin(each, uow.now) for each in created])
+        uow.mark_members_dirty(created, "profile.created")
+        # Concurrent inserts of the same profiles have committed when the statement returns.
         found = await lookup.resolve(uow, refs)
     return {external_id: profile_id for (_, external_id), profile_id in found.items()}

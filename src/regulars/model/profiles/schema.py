@@ -1,4 +1,4 @@
-"""A profile as it comes in and as it is kept, and what the one makes of the other."""
+"""Profiles: the request, its validation, the stored profile, and the update of one by the other."""
 
 import calendar
 import re
@@ -24,7 +24,7 @@ JsonObject = dict[str, Any] | None | UnsetType
 ShortText = Annotated[str, msgspec.Meta(max_length=64)] | None | UnsetType
 
 MAX_LIST_IDS = 1000
-"""No profile is in more subunits or groups, or has more favourite stores."""
+"""The maximum number of subunits, groups and favourite stores of a profile."""
 
 
 class ProfileIn(msgspec.Struct, frozen=True, kw_only=True):
@@ -101,11 +101,11 @@ COLUMNS: Mapping[str, str] = {
     "merged_into": "uuid",
     "deleted_at": "timestamptz",
 }
-"""The columns of a profile that are written, and their types."""
+"""The types of the columns that are written, by name."""
 
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True):
-    """A profile as it is kept."""
+    """A stored profile."""
 
     profile_id: UUID
     external_id: str | None = None
@@ -143,23 +143,23 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def consent_state(self) -> ConsentState:
-        """Its consents, in both views."""
+        """The consents in both views."""
         statuses = {channel: getattr(self, f"{channel}_status") for channel in consents.STATUS_CHANNELS}
         return ConsentState(self.consents, statuses, self.attributes.get("comms") or {})
 
-    def with_consent_state(self, standing: ConsentState) -> "Profile":
-        """It with other consents, both views changed alike."""
+    def with_consent_state(self, state: ConsentState) -> "Profile":
+        """Returns the profile with other consents, in both views."""
         return msgspec.structs.replace(
             self,
-            consents=dict(standing.consents),
-            attributes={**self.attributes, "comms": dict(standing.comms)},
-            **{f"{channel}_status": status for channel, status in standing.statuses.items()},
+            consents=dict(state.consents),
+            attributes={**self.attributes, "comms": dict(state.comms)},
+            **{f"{channel}_status": status for channel, status in state.statuses.items()},
         )
 
 
 @dataclass(frozen=True, slots=True)
 class ProfileRow:
-    """A profile that was checked: what was given of it. `columns` are taken as they are."""
+    """A validated profile: the fields of the request. `columns` are stored unchanged."""
 
     columns: Mapping[str, Any] = field(default_factory=dict)
     location_refs: Mapping[str, LocationRef | None] = field(default_factory=dict)
@@ -173,12 +173,12 @@ class ProfileRow:
 
     @property
     def external_id(self) -> str | None:
-        """Its id in another system, where one was given."""
-        found: str | None = self.columns.get("external_id")
-        return found
+        """The external id of the request, or None."""
+        external_id: str | None = self.columns.get("external_id")
+        return external_id
 
 
-# Checks -----------------------------------------------------------------------------------------------
+# Validation -------------------------------------------------------------------------------------------
 
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
 
@@ -248,7 +248,7 @@ _CHECKS: tuple[tuple[str, Callable[[Any], object], object], ...] = (
 
 
 def validate(profile: ProfileIn) -> ProfileRow:
-    """A profile held to the rules that need nothing but itself. Raises ValidationError."""
+    """Validates a profile without the database. Raises ValidationError."""
     reader = validation.FieldReader()
     for name, check, empty in _CHECKS:
         reader.read(name, getattr(profile, name), check, empty)
@@ -266,8 +266,8 @@ def validate(profile: ProfileIn) -> ProfileRow:
         try:
             if (parts := getattr(profile, name)) is not UNSET:
                 others.columns[name] = check_all(parts or ())
-        except ValidationError as refusal:
-            others.errors |= refusal.with_prefix(name).errors
+        except ValidationError as error:
+            others.errors |= error.with_prefix(name).errors
     reader.errors |= others.errors
     reader.result()
     return _row(reader.columns, others.columns)
@@ -310,9 +310,9 @@ def _place(
     profile: ProfileIn, kind: str, errors: dict[str, str]
 ) -> tuple[LocationRef | UnsetType | None, Callable[[LocationRef], LocationRef]]:
     ways = [(by, getattr(profile, f"{kind}_location_{by}")) for by in ("id", "external_id", "external_code")]
-    told = [(by, value) for by, value in ways if value is not UNSET]
-    found: LocationRef | UnsetType | None = None if told else UNSET
-    for by, value in told:
+    references = [(by, value) for by, value in ways if value is not UNSET]
+    found: LocationRef | UnsetType | None = None if references else UNSET
+    for by, value in references:
         if value is not None and value != "":
             path = f"{kind}_location_{by}"
             try:
@@ -327,17 +327,17 @@ def _check_birth_date(whole: Mapping[str, Any], errors: dict[str, str], written:
     day, month = whole.get("birth_day"), whole.get("birth_month")
     if day is None or month is None:
         return
-    # Without a year any 29 February may be.
+    # Without a year 29 February is valid.
     if day > calendar.monthrange(whole.get("birth_year") or 2000, month)[1]:
         path = next((name for name in ("birth_day", "birth_month", "birth_year") if name in written), "birth_day")
         errors.setdefault(path, "makes a date that does not exist")
 
 
-# What a row makes of a profile --------------------------------------------------------------------------
+# Updates ------------------------------------------------------------------------------------------------
 
 
 def apply(before: Profile, row: ProfileRow, location_ids: Mapping[LocationRef, int], now: datetime) -> Profile:
-    """A profile after a row was written. Raises ValidationError."""
+    """Returns the profile after the update by a row. Raises ValidationError."""
     errors: dict[str, str] = {}
     columns = dict(row.columns)
     for name, ref in row.location_refs.items():
@@ -348,8 +348,8 @@ def apply(before: Profile, row: ProfileRow, location_ids: Mapping[LocationRef, i
     if columns.get("profile_type") == "deleted" and before.deleted_at is None:
         columns["deleted_at"] = now
     if row.attributes:
-        kept = {**before.attributes, **row.attributes}
-        columns["attributes"] = {name: value for name, value in kept.items() if value is not None}
+        attributes = {**before.attributes, **row.attributes}
+        columns["attributes"] = {name: value for name, value in attributes.items() if value is not None}
     if columns.get("mobile_phone", before.mobile_phone) != before.mobile_phone:
         columns["phone_country"] = phones.country_of(columns["mobile_phone"])
     after = msgspec.structs.replace(before, **columns)
@@ -372,7 +372,7 @@ def _with_consents(profile: Profile, row: ProfileRow) -> Profile:
     if not row.consents and not row.channel_statuses and not row.comms:
         return profile
     before = profile.consent_state
-    # What was read is sent back with one of the views changed: only what says something new counts.
+    # A client may send back both views with one of them changed: only differences from the stored profile count.
     answers = {name: each for name, each in row.consents.items() if before.consents.get(name) != each}
     statuses = {name: each for name, each in row.channel_statuses.items() if before.statuses[name] != each}
     after = consents.apply_consents(consents.apply_comms(before, row.comms), answers, statuses)

@@ -1,4 +1,4 @@
-"""The locations that a profile names: by id, by the id or the code of another system."""
+"""References of profiles to locations: by id, external id or external code."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -8,7 +8,7 @@ from regulars.model.unit_of_work import UnitOfWork
 
 
 class LocationRef(NamedTuple):
-    """A location as it was named: where in the profile, by what, and its name there."""
+    """A reference to a location: its path in the request, the type of its id, and the id."""
 
     path: str
     id_type: str
@@ -16,12 +16,12 @@ class LocationRef(NamedTuple):
 
 
 def location_ref(path: str, by: str, value: str | int) -> LocationRef:
-    """A location named by `id`, `external_id` or `external_code`. Raises ValueError."""
+    """Creates a reference by `id`, `external_id` or `external_code`. Raises ValueError."""
     return LocationRef(path, by, validation.check_code(value) or "")
 
 
 def store_ref(path: str, value: str | int) -> LocationRef:
-    """A location named by its id, else its external id. Raises ValueError."""
+    """Creates a reference by id or else external id. Raises ValueError."""
     return LocationRef(path, "any", validation.check_code(value) or "")
 
 
@@ -41,24 +41,24 @@ def _number(text: str) -> int | None:
 
 
 async def resolve_location_ids(uow: UnitOfWork, refs: Iterable[LocationRef]) -> dict[LocationRef, int]:
-    """The ids of the locations named; unknown ones are left out. A deleted one is known where no other is."""
-    wanted = set(refs)
-    if not wanted:
+    """The ids of locations by reference; unknown ones are left out. Deleted ones are found if no other matches."""
+    requested = set(refs)
+    if not requested:
         return {}
-    numbers = {ref: _number(ref.value) for ref in wanted if ref.id_type in ("id", "any")}
+    numbers = {ref: _number(ref.value) for ref in requested if ref.id_type in ("id", "any")}
     rows = await uow.fetch(
         _LOCATIONS,
         uow.community_id,
         [number for number in numbers.values() if number is not None],
-        [ref.value for ref in wanted if ref.id_type in ("external_id", "any")],
-        [ref.value for ref in wanted if ref.id_type == "external_code"],
+        [ref.value for ref in requested if ref.id_type in ("external_id", "any")],
+        [ref.value for ref in requested if ref.id_type == "external_code"],
     )
-    # Later rows win: those that stand, the oldest last.
+    # Later rows take precedence: those that are not deleted, the oldest of them last.
     ids = {row["id"] for row in rows}
     by_external_id = {row["external_id"]: row["id"] for row in rows}
     by_external_code = {row["external_code"]: row["id"] for row in rows}
     found: dict[LocationRef, int | None] = {}
-    for ref in wanted:
+    for ref in requested:
         number = numbers.get(ref)
         if ref.id_type == "external_code":
             found[ref] = by_external_code.get(ref.value)

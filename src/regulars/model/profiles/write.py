@@ -1,4 +1,4 @@
-"""Writing profiles with all that hangs on them: thousands in a handful of statements, or one."""
+"""Writes profiles with their identities, addresses and memberships, many in a few statements."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -23,7 +23,7 @@ CONFLICT_MESSAGES = {
 
 @dataclass(frozen=True, slots=True)
 class ProfileWriteResult:
-    """What came of a row: its profile, and whether it said anything new."""
+    """The result of a row: its profile, and whether it changed anything."""
 
     profile_id: UUID
     outcome: Literal["accepted", "unchanged"]
@@ -31,91 +31,91 @@ class ProfileWriteResult:
 
 @dataclass(slots=True)
 class _Draft:
-    """One row on its way: the profile before (None where it is new) and after, or why it is refused."""
+    """The planned write of a row: the profile before (None if it is new) and after, or the error."""
 
     row: ProfileRow
     before: Profile | None
     after: Profile
-    refusal: ValidationError | None = None
+    error: ValidationError | None = None
     addresses: AddressChanges = field(default_factory=AddressChanges)
     identities: list[Identity] = field(default_factory=list)
 
     @property
-    def says_something(self) -> bool:
-        """Whether anything is to be written."""
+    def is_change(self) -> bool:
+        """Whether anything must be written."""
         return self.before != self.after or bool(self.addresses) or bool(self.identities)
 
 
 async def write_rows(
     uow: UnitOfWork, rows: Sequence[ProfileRow], targets: Sequence[UUID | None]
 ) -> list[ProfileWriteResult | ValidationError]:
-    """Writes rows, each to its own profile or, where the target is None, to a new one.
+    """Writes each row to its target profile, or to a new one if the target is None. Returns a result per row.
 
-    Targets are living profiles, none of them twice. Gives for each row what came of it.
+    Targets are active profiles, each at most once.
     """
-    drafts = await _drafted(uow, rows, targets)
-    await _plan_parts(uow, drafts)
-    await _refuse_clashes(uow, drafts)
-    taken = [draft for draft in drafts if draft.refusal is None and draft.says_something]
-    await _write(uow, taken)
-    written = {id(draft) for draft in taken}
+    drafts = await _plan_profiles(uow, rows, targets)
+    await _plan_subresources(uow, drafts)
+    await _reject_conflicts(uow, drafts)
+    changes = [draft for draft in drafts if draft.error is None and draft.is_change]
+    await _write(uow, changes)
+    written = {id(draft) for draft in changes}
     return [
-        draft.refusal or ProfileWriteResult(draft.after.profile_id, "accepted" if id(draft) in written else "unchanged")
+        draft.error or ProfileWriteResult(draft.after.profile_id, "accepted" if id(draft) in written else "unchanged")
         for draft in drafts
     ]
 
 
-async def _drafted(uow: UnitOfWork, rows: Sequence[ProfileRow], targets: Sequence[UUID | None]) -> list[_Draft]:
+async def _plan_profiles(uow: UnitOfWork, rows: Sequence[ProfileRow], targets: Sequence[UUID | None]) -> list[_Draft]:
     refs = [ref for row in rows for ref in (*row.location_refs.values(), *(row.favorite_stores or ())) if ref]
-    places = await resolve_location_ids(uow, refs)
-    kept = await lookup.fetch_for_update(uow, [target for target in targets if target is not None])
+    location_ids = await resolve_location_ids(uow, refs)
+    stored = await lookup.fetch_for_update(uow, [target for target in targets if target is not None])
     drafts = []
     for row, target in zip(rows, targets, strict=True):
-        before = None if target is None else kept.get(target)
-        # Who is made without a join date joins now.
+        before = None if target is None else stored.get(target)
+        # A new profile without a join date joins now.
         start = before or Profile(profile_id=target or lookup.new_id(), joined_at=uow.now)
         draft = _Draft(row, before, start)
         drafts.append(draft)
         try:
             if target is not None and (before is None or before.deleted_at is not None):
                 raise field_error("", f"There is no profile {target}")
-            draft.after = apply(start, row, places, uow.now)
-        except ValidationError as refusal:
-            draft.refusal = refusal
+            draft.after = apply(start, row, location_ids, uow.now)
+        except ValidationError as error:
+            draft.error = error
     return drafts
 
 
-async def _plan_parts(uow: UnitOfWork, drafts: Sequence[_Draft]) -> None:
-    standing = [draft for draft in drafts if draft.refusal is None]
-    with_addresses = [draft for draft in standing if draft.row.addresses is not None]
+async def _plan_subresources(uow: UnitOfWork, drafts: Sequence[_Draft]) -> None:
+    valid = [draft for draft in drafts if draft.error is None]
+    with_addresses = [draft for draft in valid if draft.row.addresses is not None]
     before = [draft.before.profile_id for draft in with_addresses if draft.before is not None]
-    kept = await addresses.fetch_by_profile(uow, before) if before else {}
+    stored = await addresses.fetch_by_profile(uow, before) if before else {}
     for draft in with_addresses:
         profile_id = draft.after.profile_id
-        draft.addresses = addresses.plan_replacement(profile_id, kept.get(profile_id, []), draft.row.addresses or ())
-    there = await identities.find_existing(uow, [row for draft in standing for row in draft.row.identities])
-    for draft in standing:
+        draft.addresses = addresses.plan_replacement(profile_id, stored.get(profile_id, []), draft.row.addresses or ())
+    existing = await identities.find_existing(uow, [row for draft in valid for row in draft.row.identities])
+    for draft in valid:
         try:
-            draft.identities = identities.plan_upsert(draft.after.profile_id, draft.row.identities, there)
-        except ValidationError as refusal:
-            draft.refusal = refusal.with_prefix("identities")
+            draft.identities = identities.plan_upsert(draft.after.profile_id, draft.row.identities, existing)
+        except ValidationError as error:
+            draft.error = error.with_prefix("identities")
 
 
-# Clashes ------------------------------------------------------------------------------------------------
+# Conflicts ----------------------------------------------------------------------------------------------
 
-_CLASHES = """
-WITH given AS (
+_CONFLICTS = """
+WITH input AS (
     SELECT *
     FROM unnest($2::int[], $3::uuid[], $4::text[], $5::text[], $6::text[])
         AS input (n, profile_id, email, mobile_phone, external_id)
 ),
 numbered AS (
     SELECT
-        given.*,
+        input.*,
         row_number() OVER (PARTITION BY lower(email) ORDER BY n) AS nth_email,
         row_number() OVER (PARTITION BY mobile_phone ORDER BY n) AS nth_mobile_phone,
         row_number() OVER (PARTITION BY external_id ORDER BY n) AS nth_external_id
-    FROM given
+    FROM input
 )
 SELECT n, 'email' AS field FROM numbered WHERE email IS NOT NULL AND nth_email > 1
 UNION ALL
@@ -124,36 +124,36 @@ UNION ALL
 SELECT n, 'external_id' FROM numbered WHERE external_id IS NOT NULL AND nth_external_id > 1
 UNION ALL
 SELECT input.n, 'email'
-FROM given
+FROM input
 JOIN profiles AS other
     ON other.community_id = $1 AND other.email_normalized = lower(input.email) AND other.deleted_at IS NULL
 WHERE other.profile_id <> input.profile_id
 UNION ALL
 SELECT input.n, 'mobile_phone'
-FROM given
+FROM input
 JOIN profiles AS other
     ON other.community_id = $1 AND other.mobile_phone = input.mobile_phone AND other.deleted_at IS NULL
 WHERE other.profile_id <> input.profile_id
 UNION ALL
 SELECT input.n, 'external_id'
-FROM given
+FROM input
 JOIN profiles AS other ON other.community_id = $1 AND other.external_id = input.external_id
 WHERE other.profile_id <> input.profile_id
 """
 
 
 async def find_conflicts(
-    uow: UnitOfWork, wanted: Sequence[tuple[Profile | None, Profile]]
+    uow: UnitOfWork, profiles: Sequence[tuple[Profile | None, Profile]]
 ) -> dict[int, ValidationError]:
-    """Of profiles (before, after), by position: those whose e-mail, phone or external id another one has."""
-    new = {name: [_new_value(before, after, name) for before, after in wanted] for name in CONFLICT_MESSAGES}
+    """The errors of profiles (before, after) whose e-mail, phone or external id another one has, by index."""
+    new = {name: [_new_value(before, after, name) for before, after in profiles] for name in CONFLICT_MESSAGES}
     if not any(value is not None for values in new.values() for value in values):
         return {}
     rows = await uow.fetch(
-        _CLASHES,
+        _CONFLICTS,
         uow.community_id,
-        list(range(len(wanted))),
-        [after.profile_id for _, after in wanted],
+        list(range(len(profiles))),
+        [after.profile_id for _, after in profiles],
         new["email"],
         new["mobile_phone"],
         new["external_id"],
@@ -166,66 +166,66 @@ async def find_conflicts(
 
 def _new_value(before: Profile | None, after: Profile, name: str) -> str | None:
     value: str | None = getattr(after, name)
-    held = before is not None and before.deleted_at is None and getattr(before, name) == value
-    return None if held else value
+    is_unchanged = before is not None and before.deleted_at is None and getattr(before, name) == value
+    return None if is_unchanged else value
 
 
-async def _refuse_clashes(uow: UnitOfWork, drafts: Sequence[_Draft]) -> None:
-    standing = [draft for draft in drafts if draft.refusal is None and draft.before != draft.after]
-    found = await find_conflicts(uow, [(draft.before, draft.after) for draft in standing])
-    for n, refusal in found.items():
-        standing[n].refusal = refusal
+async def _reject_conflicts(uow: UnitOfWork, drafts: Sequence[_Draft]) -> None:
+    valid = [draft for draft in drafts if draft.error is None and draft.before != draft.after]
+    found = await find_conflicts(uow, [(draft.before, draft.after) for draft in valid])
+    for n, error in found.items():
+        valid[n].error = error
 
 
-# Writing ------------------------------------------------------------------------------------------------
+# Storage ------------------------------------------------------------------------------------------------
 
 _NAMES = ", ".join(COLUMNS)
-_GIVEN = f"""json_to_recordset($2::json) AS input (
+_INPUT = f"""json_to_recordset($2::json) AS input (
     profile_id uuid, {", ".join(f"{name} {kind}" for name, kind in COLUMNS.items())}
 )"""
 
 _INSERT = f"""
 INSERT INTO profiles (community_id, profile_id, {_NAMES}, created_at, updated_at)
 SELECT $1, profile_id, {_NAMES}, $3, $3
-FROM {_GIVEN}
+FROM {_INPUT}
 ORDER BY external_id COLLATE "C", profile_id
 """
 
 _UPDATE = f"""
 UPDATE profiles AS target
 SET {", ".join(f"{name} = input.{name}" for name in COLUMNS)}, updated_at = $3
-FROM {_GIVEN}
+FROM {_INPUT}
 WHERE target.community_id = $1 AND target.profile_id = input.profile_id
 """
 
 
 async def save(uow: UnitOfWork, profiles: Sequence[Profile]) -> None:
-    """Writes profiles that are locked as they are now."""
+    """Updates locked profiles."""
     if profiles:
         await uow.execute(_UPDATE, uow.community_id, list(profiles), uow.now)
 
 
 async def _write(uow: UnitOfWork, drafts: Sequence[_Draft]) -> None:
-    made = [draft.after for draft in drafts if draft.before is None]
-    kept = [draft.after for draft in drafts if draft.before is not None]
-    if made:
-        await uow.execute(_INSERT, uow.community_id, made, uow.now)
-    await save(uow, kept)
-    parts = AddressChanges()
+    new = [draft.after for draft in drafts if draft.before is None]
+    stored = [draft.after for draft in drafts if draft.before is not None]
+    if new:
+        await uow.execute(_INSERT, uow.community_id, new, uow.now)
+    await save(uow, stored)
+    address_changes = AddressChanges()
     for draft in drafts:
-        parts += draft.addresses
-    await addresses.write(uow, parts)
+        address_changes += draft.addresses
+    await addresses.write(uow, address_changes)
     await identities.write(uow, [each for draft in drafts for each in draft.identities])
-    # Those of a new profile were counted with its row.
+    # The limit of a new profile was checked with its row.
     if added := [draft.after.profile_id for draft in drafts if draft.before is not None and draft.identities]:
         await identities.check_limit(uow, added)
     await _write_memberships(uow, drafts)
-    uow.mark_members_dirty((each.profile_id for each in made), "profile.created")
-    uow.mark_members_dirty((each.profile_id for each in kept), "profile.updated")
+    uow.mark_members_dirty((each.profile_id for each in new), "profile.created")
+    uow.mark_members_dirty((each.profile_id for each in stored), "profile.updated")
 
 
 async def _write_memberships(uow: UnitOfWork, drafts: Sequence[_Draft]) -> None:
-    joins, moves, leaving = [], [], []
+    joins, join_dates, leaving = [], [], []
     for draft in drafts:
         before, after = draft.before, draft.after
         if before is None:
@@ -239,9 +239,9 @@ async def _write_memberships(uow: UnitOfWork, drafts: Sequence[_Draft]) -> None:
                 )
             )
         elif after.joined_at is not None and after.joined_at != before.joined_at:
-            moves.append((after.profile_id, before.joined_at, after.joined_at))
+            join_dates.append((after.profile_id, before.joined_at, after.joined_at))
         if after.deleted_at is not None:
             leaving.append(after.profile_id)
     await memberships.insert_joins(uow, joins)
-    await memberships.update_join_dates(uow, moves)
+    await memberships.update_join_dates(uow, join_dates)
     await memberships.set_state(uow, leaving, "out")

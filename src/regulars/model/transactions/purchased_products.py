@@ -1,4 +1,4 @@
-"""What one profile has bought, by product and by local date."""
+"""The purchases of one profile by product and by local date."""
 
 from typing import Any
 from uuid import UUID
@@ -36,11 +36,11 @@ PURCHASED_PRODUCTS = Resource(
              coalesce(variant.sku, line.sku)
 ) AS r""",
     (
-        ResourceField("id", FieldType.INTEGER, description="The first item that it was bought by."),
+        ResourceField("id", FieldType.INTEGER, description="The ID of the first item that sold it."),
         ResourceField("product_id", FieldType.INTEGER),
         ResourceField("product_variant_id", FieldType.INTEGER),
         ResourceField("sku", FieldType.STRING),
-        ResourceField("name", FieldType.STRING, description="As it was last sold."),
+        ResourceField("name", FieldType.STRING, description="The name at the latest purchase."),
         ResourceField(
             "brand",
             FieldType.STRING,
@@ -57,7 +57,7 @@ PURCHASED_PRODUCTS = Resource(
         ResourceField("last_transacted_at", FieldType.TIMESTAMP),
     ),
 )
-"""The sold items of a profile's transactions, one row a product, variant and sku."""
+"""The sold items of a profile's transactions, one row per product, variant and SKU."""
 
 
 _BY_LOCAL_DATE = """
@@ -82,7 +82,7 @@ LIMIT {size} OFFSET {start}
 async def page_by_local_date(
     scope: Scope, community: Community, profile_id: UUID, query: ListQuery
 ) -> tuple[list[dict[str, Any]], int]:
-    """One page of a profile's transactions by local date, the latest first, and how many dates there are.
+    """Returns one page of a profile's transactions by local date, the latest first, and the number of dates.
 
     Each is `{date, total, transactions_count, transactions}`; the total is net, in the community's currency.
     """

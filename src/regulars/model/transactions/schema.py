@@ -308,8 +308,8 @@ def require_fields(transaction: TransactionIn) -> None:
     for index, item in enumerate(value_or_none(transaction.items) or ()):
         try:
             line_items.require_fields(item, f"items.{index}")
-        except ValidationError as refused:
-            missing.update(refused.errors)
+        except ValidationError as error:
+            missing.update(error.errors)
     if missing:
         raise ValidationError(missing)
 

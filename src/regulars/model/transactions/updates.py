@@ -112,11 +112,11 @@ def apply(
     if _is_stored_time(row.transacted_at, str(merged.transacted_at), locked):
         row.transacted_at = locked.transacted_at
     _keep_references(locked, changes, row)
-    for line, kept in zip(lines, row.items, strict=True):
+    for line, item in zip(lines, row.items, strict=True):
         if line.before is not None and _same_product(line.before, line.item):
-            kept.product_id = value_or_none(line.before.product_id)
-            kept.product_variant_id = value_or_none(line.before.product_variant_id)
-            kept.is_resolved = True
+            item.product_id = value_or_none(line.before.product_id)
+            item.product_variant_id = value_or_none(line.before.product_variant_id)
+            item.is_resolved = True
     return TransactionUpdate(row, tuple(lines))
 
 
