@@ -1,4 +1,4 @@
-"""What tests of products ask of the API, in one word each."""
+"""Calls of the products API for tests."""
 
 from typing import Any
 
@@ -8,10 +8,10 @@ PRODUCTS_URL = "/api/v3/products"
 
 
 async def create_product(club: Club, **fields: Any) -> dict[str, Any]:
-    """A new product."""
-    answer = await club.http.post(PRODUCTS_URL, json=fields)
-    assert answer.status_code == 201, answer.text
-    found: dict[str, Any] = answer.json()["data"]
+    """Creates a product and returns it."""
+    response = await club.http.post(PRODUCTS_URL, json=fields)
+    assert response.status_code == 201, response.text
+    found: dict[str, Any] = response.json()["data"]
     return found
 
 
@@ -22,7 +22,7 @@ async def list_products(club: Club) -> list[dict[str, Any]]:
 
 
 async def values_version(club: Club) -> int:
-    """Rises when a fact that many profiles share has changed."""
+    """The version that a change of a shared fact increments."""
     async with club.database.read_transaction(club.community.id) as scope:
         found: int = await scope.fetchval(
             "SELECT values_version FROM cache_versions WHERE community_id = $1", club.community.id

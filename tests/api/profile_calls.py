@@ -1,4 +1,4 @@
-"""Short forms of what tests of profiles do over and over."""
+"""Calls of the profiles API, and reads of the tables, for tests."""
 
 from collections.abc import AsyncIterator
 from decimal import Decimal
@@ -24,53 +24,53 @@ async def other_club(database: Database, clock: ManualClock, club: Club) -> Asyn
 
 
 async def create_profile(club: Club, **fields: Any) -> dict[str, Any]:
-    """A profile that was made with these fields, as it was answered."""
-    answer = await club.http.post(PROFILES_URL, json=fields)
-    assert answer.status_code == 201, answer.text
-    shown: dict[str, Any] = answer.json()["data"]
+    """Creates a profile and returns the response."""
+    response = await club.http.post(PROFILES_URL, json=fields)
+    assert response.status_code == 201, response.text
+    shown: dict[str, Any] = response.json()["data"]
     return shown
 
 
 async def get_profile(club: Club, profile_id: str) -> dict[str, Any]:
-    """A profile as it is read."""
-    answer = await club.http.get(f"{PROFILES_URL}/{profile_id}")
-    assert answer.status_code == 200, answer.text
-    read: dict[str, Any] = answer.json()["data"]
+    """Returns a profile."""
+    response = await club.http.get(f"{PROFILES_URL}/{profile_id}")
+    assert response.status_code == 200, response.text
+    read: dict[str, Any] = response.json()["data"]
     return read
 
 
 async def update_profile(club: Club, profile_id: str, **fields: Any) -> dict[str, Any]:
-    """A profile after these fields of it were changed, as it was answered."""
-    answer = await club.http.put(f"{PROFILES_URL}/{profile_id}", json=fields)
-    assert answer.status_code == 200, answer.text
-    read: dict[str, Any] = answer.json()["data"]
+    """Updates a profile and returns the response."""
+    response = await club.http.put(f"{PROFILES_URL}/{profile_id}", json=fields)
+    assert response.status_code == 200, response.text
+    read: dict[str, Any] = response.json()["data"]
     return read
 
 
 async def get_errors(club: Club, method: str, path: str, body: Any) -> dict[str, list[str]]:
-    """The errors, by path, of a request that is refused."""
-    answer = await club.http.request(method, f"{PROFILES_URL}{path}", json=body)
-    assert answer.status_code == 422, answer.text
-    found: dict[str, list[str]] = answer.json()["errors"]
+    """The errors of a rejected request by path."""
+    response = await club.http.request(method, f"{PROFILES_URL}{path}", json=body)
+    assert response.status_code == 422, response.text
+    found: dict[str, list[str]] = response.json()["errors"]
     return found
 
 
 async def create_location(club: Club, **fields: Any) -> int:
-    """The id of a location that was made with these fields."""
-    answer = await club.http.post("/api/v3/locations", json=fields)
-    assert answer.status_code == 201, answer.text
-    location_id: int = answer.json()["data"]["id"]
+    """Creates a location and returns its id."""
+    response = await club.http.post("/api/v3/locations", json=fields)
+    assert response.status_code == 201, response.text
+    location_id: int = response.json()["data"]["id"]
     return location_id
 
 
 async def fetch_rows(club: Club, statement: str, *values: object) -> list[Any]:
-    """What a statement reads of the club's tables; `$1` is the club."""
+    """Runs a query in the club's community, whose id is `$1`."""
     async with club.database.read_transaction(club.community.id) as scope:
         return await scope.fetch(statement, club.community.id, *values)
 
 
 async def list_memberships(club: Club, profile_id: str) -> list[tuple[str, str, bool]]:
-    """The ins and outs of a profile in their order: type, when, whether it counts."""
+    """The memberships of a profile in their order: type, time, and whether it is effective."""
     found = await fetch_rows(
         club,
         """
@@ -85,7 +85,7 @@ async def list_memberships(club: Club, profile_id: str) -> list[tuple[str, str, 
 
 
 async def insert_transaction(club: Club, profile_id: str, external_id: str, **columns: Any) -> None:
-    """A transaction of a profile with one item, as it is kept."""
+    """Inserts a transaction of a profile with one item and a claim."""
     values = {"total": Decimal(10), "amount": 1000, "direction": 1, "is_void": False, **columns}
     async with club.database.write_transaction(club.community.id) as scope:
         transaction_id = await scope.fetchval(
@@ -130,6 +130,6 @@ async def insert_transaction(club: Club, profile_id: str, external_id: str, **co
 
 
 async def row_owners(club: Club, table: str) -> list[str]:
-    """Whose the rows of a table are, in the order in which they came."""
+    """The profile ids of the rows of a table, in the order of their ids."""
     found = await fetch_rows(club, f"SELECT profile_id FROM {table} WHERE community_id = $1 ORDER BY id")
     return [str(row["profile_id"]) for row in found]

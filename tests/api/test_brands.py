@@ -10,38 +10,38 @@ from clubs import Club
 from regulars.ingest.commit import commit
 from regulars.model import brands
 
-AT = "/api/v3/brands"
+BRANDS_URL = "/api/v3/brands"
 
 
-async def test_a_brand_is_made_read_renamed_and_deleted(club: Club) -> None:
-    answer = await club.http.post(AT, json={"name": "Acme", "external_id": 7})
-    made = answer.json()["data"]
-    assert answer.status_code == 201
-    assert list(made) == ["id", "external_id", "name", "created_at", "updated_at"]
-    assert (made["name"], made["external_id"]) == ("Acme", "7")
-    renamed = (await club.http.put(f"{AT}/{made['id']}", json={"name": "Acme Corp"})).json()["data"]
-    assert renamed == made | {"name": "Acme Corp"}
-    assert (await club.http.delete(f"{AT}/{made['id']}")).status_code == 204
-    assert (await club.http.get(f"{AT}/{made['id']}")).status_code == 404
-    assert (await club.http.put(f"{AT}/{made['id']}", json={})).status_code == 404
-    assert (await club.http.delete(f"{AT}/{made['id']}")).status_code == 404
+async def test_a_brand_is_created_read_renamed_and_deleted(club: Club) -> None:
+    response = await club.http.post(BRANDS_URL, json={"name": "Acme", "external_id": 7})
+    brand = response.json()["data"]
+    assert response.status_code == 201
+    assert list(brand) == ["id", "external_id", "name", "created_at", "updated_at"]
+    assert (brand["name"], brand["external_id"]) == ("Acme", "7")
+    renamed = (await club.http.put(f"{BRANDS_URL}/{brand['id']}", json={"name": "Acme Corp"})).json()["data"]
+    assert renamed == brand | {"name": "Acme Corp"}
+    assert (await club.http.delete(f"{BRANDS_URL}/{brand['id']}")).status_code == 204
+    assert (await club.http.get(f"{BRANDS_URL}/{brand['id']}")).status_code == 404
+    assert (await club.http.put(f"{BRANDS_URL}/{brand['id']}", json={})).status_code == 404
+    assert (await club.http.delete(f"{BRANDS_URL}/{brand['id']}")).status_code == 404
 
 
-async def test_only_a_new_name_is_told_to_the_profiles(club: Club) -> None:
-    made = (await club.http.post(AT, json={"name": "Acme"})).json()["data"]
+async def test_only_a_new_name_of_a_brand_invalidates_values(club: Club) -> None:
+    brand = (await club.http.post(BRANDS_URL, json={"name": "Acme"})).json()["data"]
     before = await values_version(club)
-    await club.http.put(f"{AT}/{made['id']}", json={"external_id": "1", "name": "Acme"})
+    await club.http.put(f"{BRANDS_URL}/{brand['id']}", json={"external_id": "1", "name": "Acme"})
     assert await values_version(club) == before
-    await club.http.put(f"{AT}/{made['id']}", json={"name": "acme"})
+    await club.http.put(f"{BRANDS_URL}/{brand['id']}", json={"name": "acme"})
     assert await values_version(club) == before + 1
 
 
-async def test_a_name_that_is_taken_is_refused_until_its_brand_is_deleted(club: Club) -> None:
-    made = (await club.http.post(AT, json={"name": "Acme"})).json()["data"]
-    answer = await club.http.post(AT, json={"name": "Acme"})
-    assert (answer.status_code, list(answer.json()["errors"])) == (422, ["name"])
-    await club.http.delete(f"{AT}/{made['id']}")
-    assert (await club.http.post(AT, json={"name": "Acme"})).status_code == 201
+async def test_a_name_in_use_is_rejected_until_its_brand_is_deleted(club: Club) -> None:
+    brand = (await club.http.post(BRANDS_URL, json={"name": "Acme"})).json()["data"]
+    response = await club.http.post(BRANDS_URL, json={"name": "Acme"})
+    assert (response.status_code, list(response.json()["errors"])) == (422, ["name"])
+    await club.http.delete(f"{BRANDS_URL}/{brand['id']}")
+    assert (await club.http.post(BRANDS_URL, json={"name": "Acme"})).status_code == 201
 
 
 @pytest.mark.parametrize(
@@ -57,17 +57,17 @@ async def test_a_name_that_is_taken_is_refused_until_its_brand_is_deleted(club: 
         ({"name": "a", "external_id": "\0"}, "external_id"),
     ],
 )
-async def test_a_field_that_does_not_fit_is_refused_by_path(club: Club, fields: dict[str, Any], path: str) -> None:
-    answer = await club.http.post(AT, json=fields)
-    assert (answer.status_code, list(answer.json()["errors"])) == (422, [path])
+async def test_an_invalid_field_is_rejected_by_path(club: Club, fields: dict[str, Any], path: str) -> None:
+    response = await club.http.post(BRANDS_URL, json=fields)
+    assert (response.status_code, list(response.json()["errors"])) == (422, [path])
 
 
-async def test_names_become_brands_once_however_many_ask(club: Club) -> None:
+async def test_concurrent_writers_create_a_brand_once(club: Club) -> None:
     names = [f"Brand {number}" for number in range(20)]
 
     async def ask(order: list[str]) -> dict[str, int]:
         return await commit(club.database, club.community.id, lambda w: brands.get_or_create_ids(w, order))
 
-    answers = await asyncio.gather(ask(names), ask(names[::-1]), ask(names))
-    assert answers[0] == answers[1] == answers[2]
-    assert sorted(answers[0]) == sorted(names)
+    responses = await asyncio.gather(ask(names), ask(names[::-1]), ask(names))
+    assert responses[0] == responses[1] == responses[2]
+    assert sorted(responses[0]) == sorted(names)

@@ -1,4 +1,4 @@
-"""Consents are one fact in two views: writing either changes both."""
+"""Consents have two views: writing either updates both."""
 
 from typing import Any
 
@@ -16,14 +16,14 @@ async def _comms(club: Club, profile_id: str) -> dict[str, Any]:
 
 
 async def _write(club: Club, profile_id: str, comms: dict[str, Any], at: str = "attributes/comms") -> dict[str, Any]:
-    answer = await club.http.put(f"{PROFILES_URL}/{profile_id}/{at}", json=comms)
-    assert answer.status_code == 200, answer.text
-    written: dict[str, Any] = answer.json()["data"]
+    response = await club.http.put(f"{PROFILES_URL}/{profile_id}/{at}", json=comms)
+    assert response.status_code == 200, response.text
+    written: dict[str, Any] = response.json()["data"]
     assert written == await _comms(club, profile_id)
     return written
 
 
-async def test_nothing_is_known_of_a_new_profile(club: Club) -> None:
+async def test_the_comms_attributes_of_a_new_profile_are_null(club: Club) -> None:
     profile = await create_profile(club)
     comms = await _comms(club, profile["id"])
     assert comms.pop("profile_id") == profile["id"]
@@ -55,7 +55,7 @@ async def test_a_promo_is_the_consent_to_marketing(club: Club, channel: str) -> 
     ],
 )
 @pytest.mark.parametrize("channel", ["sms", "email", "push"])
-async def test_a_status_shows_as_flags(
+async def test_a_status_sets_the_flags(
     club: Club, channel: str, status: str, optout: bool, bounced: bool, verification: str
 ) -> None:
     profile = await create_profile(club, **{f"{channel}_status": status})
@@ -85,7 +85,7 @@ async def test_a_status_shows_as_flags(
         ({"email_optout": True}, None),
     ],
 )
-async def test_flags_make_a_status(club: Club, written: dict[str, Any], status: str | None) -> None:
+async def test_flags_set_the_status(club: Club, written: dict[str, Any], status: str | None) -> None:
     profile = await create_profile(club)
     await _write(club, profile["id"], written)
     assert (await get_profile(club, profile["id"]))["sms_status"] == status
@@ -93,7 +93,7 @@ async def test_flags_make_a_status(club: Club, written: dict[str, Any], status: 
     assert at_once["sms_status"] == status
 
 
-async def test_taking_back_a_flag_uncovers_the_one_before(club: Club) -> None:
+async def test_clearing_a_flag_restores_the_previous_status(club: Club) -> None:
     profile = await create_profile(club, email_status="verified")
     for written, status in (
         ({"email_optout": True}, "unsubscribed"),
@@ -107,7 +107,7 @@ async def test_taking_back_a_flag_uncovers_the_one_before(club: Club) -> None:
         assert (await get_profile(club, profile["id"]))["email_status"] == status
 
 
-async def test_a_status_that_is_written_settles_the_flags(club: Club) -> None:
+async def test_a_written_status_overrides_the_flags(club: Club) -> None:
     profile = await create_profile(club, email_status="verified")
     await _write(club, profile["id"], {"email_bounced": True})
     await update_profile(club, profile["id"], email_status="enabled")
@@ -125,14 +125,14 @@ async def test_subscribing_as_clients_do(club: Club) -> None:
     assert (after["email_status"], after["consents"]) == ("enabled", {"email_marketing": True})
 
 
-async def test_other_comms_attributes_are_kept_as_they_are(club: Club) -> None:
+async def test_other_comms_attributes_are_stored_unchanged(club: Club) -> None:
     profile = await create_profile(club, attributes={"comms": {"email_discover": True, "terms_accepted_version": "2"}})
     comms = await _write(club, profile["id"], {"phone_optout": True, "email_discover": None})
     assert (comms["phone_optout"], comms["terms_accepted_version"]) == (True, "2")
     assert "email_discover" not in comms
 
 
-async def test_a_profile_that_was_read_is_sent_back_with_one_view_changed(club: Club) -> None:
+async def test_a_response_can_be_sent_back_with_one_view_changed(club: Club) -> None:
     profile = await create_profile(club, consents={"sms_marketing": False}, sms_status="enabled")
     profile["attributes"]["comms"] |= {"sms_promo": True, "sms_optout": True}
     after = await update_profile(club, profile["id"], **profile)
@@ -143,7 +143,7 @@ async def test_a_profile_that_was_read_is_sent_back_with_one_view_changed(club: 
     assert (comms["sms_promo"], comms["sms_optout"], comms["sms_verification"]) == (False, False, "verified")
 
 
-async def test_consents_are_each_written_by_name(club: Club) -> None:
+async def test_consents_are_written_one_by_one(club: Club) -> None:
     profile = await create_profile(club, consents={"sms_marketing": True, "personal_offers": True})
     after = await update_profile(club, profile["id"], consents={"personal_offers": False})
     assert after["consents"] == {"sms_marketing": True, "personal_offers": False}
@@ -153,13 +153,13 @@ async def test_consents_are_each_written_by_name(club: Club) -> None:
     "comms",
     [{"sms_promo": "perhaps"}, {"sms_verification": 5}, {"note": "\0"}, {"": True}, {"x" * 256: True}],
 )
-async def test_comms_that_can_not_be_are_refused(club: Club, comms: dict[str, Any]) -> None:
+async def test_invalid_comms_are_rejected(club: Club, comms: dict[str, Any]) -> None:
     profile = await create_profile(club)
     await get_errors(club, "PUT", f"/{profile['id']}/comms", comms)
     assert list(await get_errors(club, "PUT", f"/{profile['id']}", {"attributes": {"comms": comms}})) == ["attributes"]
 
 
-async def test_comms_of_nobody_are_a_404(club: Club) -> None:
+async def test_comms_of_an_unknown_profile_are_a_404(club: Club) -> None:
     path = f"{PROFILES_URL}/00000000-0000-0000-0000-000000000000"
     assert (await club.http.get(f"{path}/attributes/comms")).status_code == 404
     assert (await club.http.put(f"{path}/comms", json={})).status_code == 404

@@ -1,4 +1,4 @@
-"""A member who is erased is nowhere any more: canaries are planted in everything that comes in, and searched for."""
+"""Canaries in every field of a member are found nowhere after the erasure."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ async def test_every_column_of_every_table_is_declared(database_urls: tuple[str,
         assert not table.retained_after_purge or not table.erased_columns, name
 
 
-def test_jobs_are_about_no_member(club: Club) -> None:
+def test_jobs_name_no_member(club: Club) -> None:
     tasks = {name: task for name, task in create_app(club.database).tasks.items() if "builtin" not in name}
     assert {name: list(inspect.signature(task.func).parameters) for name, task in tasks.items()} == {
         "take_snapshots": ["timestamp"],
@@ -252,7 +252,7 @@ async def _compact(club: Club) -> None:
 
 
 async def _ask(planted: Planted) -> None:
-    """Requests whose refusals and failures are logged, if anything is."""
+    """Sends requests that are rejected or fail, which may be logged."""
     profile_id = planted.profile_ids[0]
     for path in (
         f"{PROFILES_URL}?filter[email]={planted.email}",
@@ -309,7 +309,7 @@ def logged(capsys: pytest.CaptureFixture[str]) -> Iterator[pytest.CaptureFixture
 
 
 @pytest.mark.parametrize("purge", [True, False], ids=["purged", "depersonalised"])
-async def test_an_erased_member_is_found_nowhere(
+async def test_the_data_of_an_erased_member_are_found_nowhere(
     club: Club, database_urls: tuple[str, str], logged: pytest.CaptureFixture[str], purge: bool
 ) -> None:
     planted = Planted(club)

@@ -12,7 +12,7 @@ from regulars.model import locations
 from regulars.model.community import NewCommunity
 from regulars.storage.database import Database
 
-AT = "/api/v3/locations"
+LOCATIONS_URL = "/api/v3/locations"
 KEYS = [
     "id", "type", "name", "description", "phone", "email", "timezone", "external_id", "external_code",
     "is_published", "is_permanently_closed", "address", "normal_hours", "special_hours", "tags",
@@ -20,14 +20,14 @@ KEYS = [
 ]  # fmt: skip
 
 
-async def made(club: Club, **fields: Any) -> dict[str, Any]:
-    answer = await club.http.post(AT, json=fields)
-    assert answer.status_code == 201, answer.text
-    found: dict[str, Any] = answer.json()["data"]
+async def create_location(club: Club, **fields: Any) -> dict[str, Any]:
+    response = await club.http.post(LOCATIONS_URL, json=fields)
+    assert response.status_code == 201, response.text
+    found: dict[str, Any] = response.json()["data"]
     return found
 
 
-async def epochs(club: Club) -> tuple[int, int]:
+async def cache_versions(club: Club) -> tuple[int, int]:
     async with club.database.read_transaction(club.community.id) as scope:
         row = await scope.fetchrow(
             "SELECT values_version, locations_version FROM cache_versions WHERE community_id = $1", club.community.id
@@ -46,7 +46,7 @@ async def derived(club: Club, location_id: int) -> tuple[str | None, str | None,
 
 
 async def test_a_location_has_the_keys_of_the_public_api_in_their_order(club: Club) -> None:
-    found = await made(club, name="Omneo Store", phone="1131131", external_id="M10", external_code="10")
+    found = await create_location(club, name="Omneo Store", phone="1131131", external_id="M10", external_code="10")
     assert list(found) == KEYS
     assert found | {"id": 1} == {
         "id": 1,
@@ -68,11 +68,11 @@ async def test_a_location_has_the_keys_of_the_public_api_in_their_order(club: Cl
         "created_at": "2026-11-01 00:00:00",
         "updated_at": "2026-11-01 00:00:00",
     }
-    assert (await club.http.get(f"{AT}/{found['id']}")).json() == {"data": found}
+    assert (await club.http.get(f"{LOCATIONS_URL}/{found['id']}")).json() == {"data": found}
 
 
 async def test_ids_of_other_systems_may_be_numbers(club: Club) -> None:
-    found = await made(club, external_id=10, external_code=7, phone=1131131)
+    found = await create_location(club, external_id=10, external_code=7, phone=1131131)
     assert (found["external_id"], found["external_code"], found["phone"]) == ("10", "7", "1131131")
 
 
@@ -90,11 +90,11 @@ async def test_ids_of_other_systems_may_be_numbers(club: Club) -> None:
 async def test_the_country_is_the_first_that_is_present(
     club: Club, fields: dict[str, Any], country: str | None
 ) -> None:
-    found = await made(club, **fields)
+    found = await create_location(club, **fields)
     assert (await derived(club, found["id"]))[0] == country
 
 
-async def test_an_address_keeps_keys_that_nobody_knows(club: Club) -> None:
+async def test_an_address_keeps_unknown_keys(club: Club) -> None:
     address = {
         "iso": "AU",
         "iso_state": "AU-VIC",
@@ -102,13 +102,13 @@ async def test_an_address_keeps_keys_that_nobody_knows(club: Club) -> None:
         "latitude": 37.8136,
         "lift": {"floor": 2},
     }
-    found = await made(club, address=address)
+    found = await create_location(club, address=address)
     assert found["address"] == address
     assert await derived(club, found["id"]) == ("AU", "AU-VIC", "Victoria")
 
 
-async def test_what_is_absent_stays_and_null_empties(club: Club) -> None:
-    found = await made(
+async def test_absent_fields_are_unchanged_and_null_clears(club: Club) -> None:
+    found = await create_location(
         club,
         name="Shop",
         type="store",
@@ -117,18 +117,20 @@ async def test_what_is_absent_stays_and_null_empties(club: Club) -> None:
         is_published=False,
         external_id="1",
     )
-    answer = await club.http.put(f"{AT}/{found['id']}", json={"name": None, "tags": None, "is_published": None})
-    changed = answer.json()["data"]
+    response = await club.http.put(
+        f"{LOCATIONS_URL}/{found['id']}", json={"name": None, "tags": None, "is_published": None}
+    )
+    changed = response.json()["data"]
     assert changed == found | {"name": None, "tags": [], "is_published": True}
     assert (await derived(club, found["id"]))[0] == "NO"
 
 
 @pytest.mark.parametrize("latitude", [90.0001, -91, "91", "north", True, [1], {"a": 1}, "inf", 10**400])
-async def test_coordinates_out_of_range_are_refused_by_every_route(club: Club, latitude: Any) -> None:
+async def test_coordinates_out_of_range_are_rejected_by_every_route(club: Club, latitude: Any) -> None:
     expected = "must be a number of degrees from -90 to 90"
     body = {"external_id": "1", "address": {"latitude": latitude}}
-    answer = await club.http.post(AT, json=body)
-    assert (answer.status_code, answer.json()["errors"]) == (422, {"address.latitude": [expected]})
+    response = await club.http.post(LOCATIONS_URL, json=body)
+    assert (response.status_code, response.json()["errors"]) == (422, {"address.latitude": [expected]})
     headers = {"Content-Type": "application/x-ndjson"}
     imported = (await club.http.post("/v1/import/locations", content=json.dumps(body), headers=headers)).json()
     assert imported["rejections"][0]["errors"] == {"address.latitude": [expected]}
@@ -136,22 +138,22 @@ async def test_coordinates_out_of_range_are_refused_by_every_route(club: Club, l
 
 @pytest.mark.parametrize("latitude", [90, -90.0, "59.91", "", " 1 ", None])
 async def test_coordinates_may_be_numbers_texts_or_nothing(club: Club, latitude: Any) -> None:
-    assert (await made(club, address={"latitude": latitude}))["address"] == {"latitude": latitude}
+    assert (await create_location(club, address={"latitude": latitude}))["address"] == {"latitude": latitude}
 
 
 async def test_an_address_that_loses_its_country_falls_back_to_country_iso_3(club: Club) -> None:
-    found = await made(club, address={"iso": "SE"}, country_iso_3="NOR")
-    await club.http.put(f"{AT}/{found['id']}", json={"address": {"city": "Oslo"}})
+    found = await create_location(club, address={"iso": "SE"}, country_iso_3="NOR")
+    await club.http.put(f"{LOCATIONS_URL}/{found['id']}", json={"address": {"city": "Oslo"}})
     assert (await derived(club, found["id"]))[0] == "NO"
 
 
-async def test_what_was_read_can_be_sent_back_and_changes_nothing(club: Club) -> None:
-    found = await made(club, name="Shop", timezone="Europe/Oslo", address={"iso": "NO"}, external_id="1")
-    before = await epochs(club)
+async def test_a_response_can_be_sent_back_and_changes_nothing(club: Club) -> None:
+    found = await create_location(club, name="Shop", timezone="Europe/Oslo", address={"iso": "NO"}, external_id="1")
+    before = await cache_versions(club)
     club.clock.advance(hours=1)
-    answer = await club.http.put(f"{AT}/{found['id']}", json=found)
-    assert answer.json()["data"] == found
-    assert await epochs(club) == before
+    response = await club.http.put(f"{LOCATIONS_URL}/{found['id']}", json=found)
+    assert response.json()["data"] == found
+    assert await cache_versions(club) == before
 
 
 @pytest.mark.parametrize(
@@ -168,30 +170,30 @@ async def test_what_was_read_can_be_sent_back_and_changes_nothing(club: Club) ->
         ({"type": "store"}, 0, 0),
     ],
 )
-async def test_a_change_is_told_to_the_profiles_that_depend_on_it(
+async def test_a_change_invalidates_what_depends_on_it(
     club: Club, change: dict[str, Any], values: int, embedded: int
 ) -> None:
-    found = await made(club, external_id="1", type="store", timezone="Europe/Oslo", address={"iso": "NO"})
-    before = await epochs(club)
-    await club.http.put(f"{AT}/{found['id']}", json=change)
-    after = await epochs(club)
+    found = await create_location(club, external_id="1", type="store", timezone="Europe/Oslo", address={"iso": "NO"})
+    before = await cache_versions(club)
+    await club.http.put(f"{LOCATIONS_URL}/{found['id']}", json=change)
+    after = await cache_versions(club)
     assert (after[0] - before[0], after[1] - before[1]) == (values, embedded)
 
 
-async def test_a_deleted_location_is_gone_and_its_external_id_free(club: Club) -> None:
-    found = await made(club, external_id="1", name="Old")
-    assert (await club.http.delete(f"{AT}/{found['id']}")).status_code == 204
-    assert (await club.http.get(f"{AT}/{found['id']}")).status_code == 404
-    assert (await club.http.put(f"{AT}/{found['id']}", json={"name": "x"})).status_code == 404
-    assert (await club.http.delete(f"{AT}/{found['id']}")).status_code == 404
-    assert (await club.http.get(AT)).json()["data"] == []
-    again = await made(club, external_id="1", name="New")
+async def test_a_deleted_location_is_not_found_and_frees_its_external_id(club: Club) -> None:
+    found = await create_location(club, external_id="1", name="Old")
+    assert (await club.http.delete(f"{LOCATIONS_URL}/{found['id']}")).status_code == 204
+    assert (await club.http.get(f"{LOCATIONS_URL}/{found['id']}")).status_code == 404
+    assert (await club.http.put(f"{LOCATIONS_URL}/{found['id']}", json={"name": "x"})).status_code == 404
+    assert (await club.http.delete(f"{LOCATIONS_URL}/{found['id']}")).status_code == 404
+    assert (await club.http.get(LOCATIONS_URL)).json()["data"] == []
+    again = await create_location(club, external_id="1", name="New")
     assert again["id"] != found["id"]
 
 
 async def test_a_deleted_location_is_still_embedded(club: Club) -> None:
-    found = await made(club, external_id="1", name="Old")
-    await club.http.delete(f"{AT}/{found['id']}")
+    found = await create_location(club, external_id="1", name="Old")
+    await club.http.delete(f"{LOCATIONS_URL}/{found['id']}")
     async with club.database.read_transaction(club.community.id) as scope:
         embedded = await locations.EMBEDDED_LOCATIONS.fetch_many(scope, [found["id"]])
         assert await locations.LOCATIONS.fetch_many(scope, [found["id"]]) == {}
@@ -199,15 +201,15 @@ async def test_a_deleted_location_is_still_embedded(club: Club) -> None:
     assert embedded[found["id"]]["name"] == "Old"
 
 
-async def test_an_external_id_that_is_taken_is_refused_by_field(club: Club) -> None:
-    await made(club, external_id="1")
-    other = await made(club, external_id="2")
-    for answer in (
-        await club.http.post(AT, json={"external_id": "1"}),
-        await club.http.put(f"{AT}/{other['id']}", json={"external_id": "1"}),
+async def test_an_external_id_in_use_is_rejected_by_field(club: Club) -> None:
+    await create_location(club, external_id="1")
+    other = await create_location(club, external_id="2")
+    for response in (
+        await club.http.post(LOCATIONS_URL, json={"external_id": "1"}),
+        await club.http.put(f"{LOCATIONS_URL}/{other['id']}", json={"external_id": "1"}),
     ):
-        assert answer.status_code == 422
-        assert answer.json()["errors"] == {"external_id": ["is taken by another: choose one that is free"]}
+        assert response.status_code == 422
+        assert response.json()["errors"] == {"external_id": ["is taken by another: choose one that is free"]}
 
 
 _LONG = "x" * 256
@@ -247,56 +249,58 @@ _LONG = "x" * 256
         ({"special_hours": ["x" * 70_000]}, "special_hours"),
     ],
 )
-async def test_a_field_that_does_not_fit_is_refused_by_path(club: Club, fields: dict[str, Any], path: str) -> None:
-    answer = await club.http.post(AT, json=fields)
-    assert answer.status_code == 422
-    assert list(answer.json()["errors"]) == [path]
-    location = await made(club)
-    answer = await club.http.put(f"{AT}/{location['id']}", json=fields)
-    assert answer.status_code == 422
+async def test_an_invalid_field_is_rejected_by_path(club: Club, fields: dict[str, Any], path: str) -> None:
+    response = await club.http.post(LOCATIONS_URL, json=fields)
+    assert response.status_code == 422
+    assert list(response.json()["errors"]) == [path]
+    location = await create_location(club)
+    response = await club.http.put(f"{LOCATIONS_URL}/{location['id']}", json=fields)
+    assert response.status_code == 422
 
 
-async def test_numbers_of_any_size_are_kept_or_refused(club: Club) -> None:
-    kept = await made(club, address={"a": 10**30, "b": 1.5}, tags=[-(10**30), 0.1])
-    assert (kept["address"], kept["tags"]) == ({"a": 10**30, "b": 1.5}, [-(10**30), 0.1])
+async def test_numbers_of_any_size_are_stored_or_rejected(club: Club) -> None:
+    location = await create_location(club, address={"a": 10**30, "b": 1.5}, tags=[-(10**30), 0.1])
+    assert (location["address"], location["tags"]) == ({"a": 10**30, "b": 1.5}, [-(10**30), 0.1])
     for body in ('{"tags": [1e999]}', '{"tags": [%s]}' % ("1" * 5_000)):
-        answer = await club.http.post(AT, content=body)
-        assert (answer.status_code, list(answer.json()["errors"])) == (422, ["tags.0"])
+        response = await club.http.post(LOCATIONS_URL, content=body)
+        assert (response.status_code, list(response.json()["errors"])) == (422, ["tags.0"])
 
 
-async def test_all_that_breaks_a_rule_is_told_at_once(club: Club) -> None:
-    answer = await club.http.post(AT, json={"name": "\0", "timezone": "x", "address": {"iso": "XX", "state": 1}})
-    assert set(answer.json()["errors"]) == {"name", "timezone", "address.iso", "address.state"}
+async def test_all_errors_are_reported_together(club: Club) -> None:
+    response = await club.http.post(
+        LOCATIONS_URL, json={"name": "\0", "timezone": "x", "address": {"iso": "XX", "state": 1}}
+    )
+    assert set(response.json()["errors"]) == {"name", "timezone", "address.iso", "address.state"}
 
 
 @pytest.mark.parametrize("content", [b'{"name": NaN}', b"{", b"\xff", b'{"a": ' + b"[" * 5_000 + b"]" * 5_000 + b"}"])
-async def test_what_is_no_json_is_a_400(club: Club, content: bytes) -> None:
-    answer = await club.http.post(AT, content=content)
-    assert answer.status_code == 400
-    assert list(answer.json()) == ["message"]
+async def test_invalid_json_is_a_400(club: Club, content: bytes) -> None:
+    response = await club.http.post(LOCATIONS_URL, content=content)
+    assert response.status_code == 400
+    assert list(response.json()) == ["message"]
 
 
 @pytest.mark.parametrize("location_id", ["0", "1e3", "x", "-1", "9" * 30, "%00", "٣"])
-async def test_an_id_that_is_none_is_not_found(club: Club, location_id: str) -> None:
+async def test_an_unknown_id_is_not_found(club: Club, location_id: str) -> None:
     for method in ("GET", "PUT", "DELETE"):
-        answer = await club.http.request(method, f"{AT}/{location_id}", json={})
-        assert answer.status_code == (400 if location_id == "%00" else 404), answer.text
+        response = await club.http.request(method, f"{LOCATIONS_URL}/{location_id}", json={})
+        assert response.status_code == (400 if location_id == "%00" else 404), response.text
 
 
 async def test_another_community_sees_nothing(club: Club, database: Database, clock: ManualClock) -> None:
-    found = await made(club, external_id="1")
+    found = await create_location(club, external_id="1")
     new = NewCommunity(slug=f"{club.community.slug}-other", name="Other", country="SE", timezone="UTC", currency="SEK")
     async for other in create_club(database, clock, new):
-        assert (await other.http.get(AT)).json()["data"] == []
-        assert (await other.http.get(f"{AT}/{found['id']}")).status_code == 404
-        assert (await other.http.delete(f"{AT}/{found['id']}")).status_code == 404
-        await made(other, external_id="1")
+        assert (await other.http.get(LOCATIONS_URL)).json()["data"] == []
+        assert (await other.http.get(f"{LOCATIONS_URL}/{found['id']}")).status_code == 404
+        assert (await other.http.delete(f"{LOCATIONS_URL}/{found['id']}")).status_code == 404
+        await create_location(other, external_id="1")
 
 
 # In bulk ---------------------------------------------------------------------------------------------
 
 
-async def test_a_batch_keeps_the_good_rows_and_tells_of_the_bad(club: Club) -> None:
+async def test_a_batch_stores_valid_rows_and_reports_invalid_ones(club: Club) -> None:
     rows = [
         {"external_id": "a", "name": "A", "address": {"country": "Norway"}},
         {"name": "nameless"},
@@ -304,56 +308,56 @@ async def test_a_batch_keeps_the_good_rows_and_tells_of_the_bad(club: Club) -> N
         {"external_id": "c", "name": 5},
         {"external_id": "d"},
     ]
-    first = (await club.http.post(f"{AT}/batch.json", json={"locations": rows})).json()["data"]
+    first = (await club.http.post(f"{LOCATIONS_URL}/batch.json", json={"locations": rows})).json()["data"]
     assert (first["accepted"], first["unchanged"]) == (2, 0)
     assert [(each["index"], list(each["errors"])) for each in first["rejected"]] == [
         (1, ["external_id"]),
         (2, ["timezone"]),
         (3, ["name"]),
     ]
-    again = (await club.http.post(f"{AT}/batch.json", json={"locations": rows})).json()["data"]
+    again = (await club.http.post(f"{LOCATIONS_URL}/batch.json", json={"locations": rows})).json()["data"]
     assert (again["accepted"], again["unchanged"], len(again["rejected"])) == (0, 2, 3)
-    names = [each["external_id"] for each in (await club.http.get(AT)).json()["data"]]
+    names = [each["external_id"] for each in (await club.http.get(LOCATIONS_URL)).json()["data"]]
     assert names == ["a", "d"]
 
 
-async def test_a_row_of_a_batch_sees_the_rows_before_it(club: Club) -> None:
+async def test_a_row_of_a_batch_updates_the_result_of_earlier_rows(club: Club) -> None:
     rows = [{"external_id": "a", "name": "A", "type": "store"}, {"external_id": "a", "name": "B"}]
-    batch = (await club.http.post(f"{AT}/batch.json", json={"locations": [*rows, rows[1]]})).json()["data"]
+    batch = (await club.http.post(f"{LOCATIONS_URL}/batch.json", json={"locations": [*rows, rows[1]]})).json()["data"]
     assert (batch["accepted"], batch["unchanged"]) == (2, 1)
-    (found,) = (await club.http.get(AT)).json()["data"]
+    (found,) = (await club.http.get(LOCATIONS_URL)).json()["data"]
     assert (found["name"], found["type"]) == ("B", "store")
 
 
-async def test_a_batch_that_changes_what_stands_tells_the_profiles(club: Club) -> None:
-    await made(club, external_id="a", type="store")
-    before = await epochs(club)
-    await club.http.post(f"{AT}/batch.json", json={"locations": [{"external_id": "new"}]})
+async def test_a_batch_that_changes_locations_invalidates_values(club: Club) -> None:
+    await create_location(club, external_id="a", type="store")
+    before = await cache_versions(club)
+    await club.http.post(f"{LOCATIONS_URL}/batch.json", json={"locations": [{"external_id": "new"}]})
     # A new one is in no value yet, but in searches.
-    assert await epochs(club) == (before[0], before[1] + 1)
-    await club.http.post(f"{AT}/batch.json", json={"locations": [{"external_id": "a", "type": "online"}]})
-    assert await epochs(club) == (before[0] + 1, before[1] + 2)
+    assert await cache_versions(club) == (before[0], before[1] + 1)
+    await club.http.post(f"{LOCATIONS_URL}/batch.json", json={"locations": [{"external_id": "a", "type": "online"}]})
+    assert await cache_versions(club) == (before[0] + 1, before[1] + 2)
 
 
 @pytest.mark.parametrize("body", [{}, {"locations": None}, {"locations": {}}, [], {"locations": [[], 5, None]}])
-async def test_a_batch_of_another_shape_is_refused(club: Club, body: Any) -> None:
-    answer = await club.http.post(f"{AT}/batch.json", json=body)
-    if answer.status_code == 200:
-        assert len(answer.json()["data"]["rejected"]) == 3
+async def test_a_batch_of_another_shape_is_rejected(club: Club, body: Any) -> None:
+    response = await club.http.post(f"{LOCATIONS_URL}/batch.json", json=body)
+    if response.status_code == 200:
+        assert len(response.json()["data"]["rejected"]) == 3
     else:
-        assert answer.status_code == 422
+        assert response.status_code == 422
 
 
 # What transactions name ------------------------------------------------------------------------------
 
 
-async def test_a_reference_is_an_id_and_then_an_external_id(club: Club) -> None:
-    first = await made(club, external_id="S1")
+async def test_a_reference_is_an_id_or_else_an_external_id(club: Club) -> None:
+    first = await create_location(club, external_id="S1")
     taken = str(first["id"])
-    second = await made(club, external_id=taken)
-    third = await made(club, external_id="007")
-    deleted = await made(club, external_id="gone")
-    await club.http.delete(f"{AT}/{deleted['id']}")
+    second = await create_location(club, external_id=taken)
+    third = await create_location(club, external_id="007")
+    deleted = await create_location(club, external_id="gone")
+    await club.http.delete(f"{LOCATIONS_URL}/{deleted['id']}")
     refs = ["S1", taken, "007", "gone", str(deleted["id"]), "9" * 30]
 
     found = await commit(
@@ -364,7 +368,7 @@ async def test_a_reference_is_an_id_and_then_an_external_id(club: Club) -> None:
     assert second["id"] not in found.values()
 
 
-async def test_unknown_references_become_placeholders_once_however_many_ask(club: Club) -> None:
+async def test_concurrent_writers_create_a_placeholder_once(club: Club) -> None:
     refs = [f"till-{number}" for number in range(30)]
 
     async def ask(order: list[str]) -> dict[str, int]:
@@ -372,20 +376,23 @@ async def test_unknown_references_become_placeholders_once_however_many_ask(club
             club.database, club.community.id, lambda w: locations.resolve_ids(w, order, create_missing=True)
         )
 
-    answers = await asyncio.gather(ask(refs), ask(refs[::-1]), ask(refs[10:]), ask(refs))
-    assert answers[0] == answers[1] == answers[3]
-    assert answers[2] == {ref: answers[0][ref] for ref in refs[10:]}
-    placeholder = (await club.http.get(f"{AT}/{answers[0]['till-3']}")).json()["data"]
+    responses = await asyncio.gather(ask(refs), ask(refs[::-1]), ask(refs[10:]), ask(refs))
+    assert responses[0] == responses[1] == responses[3]
+    assert responses[2] == {ref: responses[0][ref] for ref in refs[10:]}
+    placeholder = (await club.http.get(f"{LOCATIONS_URL}/{responses[0]['till-3']}")).json()["data"]
     assert (placeholder["external_id"], placeholder["name"]) == ("till-3", None)
-    assert (await club.http.get(AT)).json()["meta"]["total"] == 30
+    assert (await club.http.get(LOCATIONS_URL)).json()["meta"]["total"] == 30
 
 
-async def test_batches_at_once_make_each_location_once(club: Club) -> None:
+async def test_concurrent_batches_create_each_location_once(club: Club) -> None:
     rows = [{"external_id": f"L{number}", "name": f"Shop {number}"} for number in range(40)]
-    answers = await asyncio.gather(
-        *(club.http.post(f"{AT}/batch.json", json={"locations": order}) for order in (rows, rows[::-1], rows))
+    responses = await asyncio.gather(
+        *(
+            club.http.post(f"{LOCATIONS_URL}/batch.json", json={"locations": order})
+            for order in (rows, rows[::-1], rows)
+        )
     )
-    told = [answer.json()["data"] for answer in answers]
-    assert sum(each["accepted"] for each in told) == 40
-    assert sum(each["unchanged"] for each in told) == 80
-    assert (await club.http.get(AT)).json()["meta"]["total"] == 40
+    results = [response.json()["data"] for response in responses]
+    assert sum(each["accepted"] for each in results) == 40
+    assert sum(each["unchanged"] for each in results) == 80
+    assert (await club.http.get(LOCATIONS_URL)).json()["meta"]["total"] == 40

@@ -1,4 +1,4 @@
-"""A member writes no identity that others name profiles by: no reserved handle, and none that the community keeps."""
+"""Members can't write identities with reserved handles, or with handles that the community reserves for itself."""
 
 from typing import Any
 from uuid import UUID
@@ -27,8 +27,8 @@ class Member:
 
 
 async def _by_jwt(club: Club, profile: dict[str, Any]) -> Member:
-    answer = await club.http.post("/id/api/v1/auth/token", json={"id": profile["id"]})
-    return Member(club, answer.json()["data"]["token"], MEMBER_PATH)
+    response = await club.http.post("/id/api/v1/auth/token", json={"id": profile["id"]})
+    return Member(club, response.json()["data"]["token"], MEMBER_PATH)
 
 
 async def _by_token(club: Club, profile: dict[str, Any]) -> Member:
@@ -60,20 +60,18 @@ async def _let_members_write(club: Club, *handles: str) -> None:
 
 
 @BOTH
-async def test_a_reserved_handle_is_refused_however_it_is_written(club: Club, as_member: Any) -> None:
+async def test_every_spelling_of_a_reserved_handle_is_rejected(club: Club, as_member: Any) -> None:
     profile = await create_profile(club, identities=[{"handle": "app", "identifier": "1"}])
     member = await as_member(club, profile)
     for handle in RESERVED + WRITTEN_OTHERWISE:
         body = {"handle": handle, "identifier": "kari@example.com"}
         for method, path in (("POST", "/identities"), ("PUT", "/identities/app")):
-            answer = await member.call(method, path, body)
-            assert (answer.status_code, list(answer.json()["errors"])) == (422, ["handle"]), (method, handle)
+            response = await member.call(method, path, body)
+            assert (response.status_code, list(response.json()["errors"])) == (422, ["handle"]), (method, handle)
 
 
 @BOTH
-async def test_what_the_community_wrote_under_a_reserved_handle_is_not_a_member_s_to_change(
-    club: Club, as_member: Any
-) -> None:
+async def test_a_member_can_not_change_identities_with_a_reserved_handle(club: Club, as_member: Any) -> None:
     profile = await create_profile(club, identities=[{"handle": "Email", "identifier": "kari@example.com"}])
     identity_id = profile["identities"][0]["id"]
     member = await as_member(club, profile)
@@ -84,19 +82,19 @@ async def test_what_the_community_wrote_under_a_reserved_handle_is_not_a_member_
 
 
 @BOTH
-async def test_a_community_can_keep_its_cards_to_itself(club: Club, as_member: Any) -> None:
+async def test_a_community_can_forbid_members_to_write_a_handle(club: Club, as_member: Any) -> None:
     profile = await create_profile(club, identities=[{"handle": "card", "identifier": "1"}])
     member = await as_member(club, profile)
     await _let_members_write(club, "app")
-    refused = await member.call("POST", "/identities", {"handle": "card", "identifier": "2"})
-    assert refused.json()["errors"] == {
+    response = await member.call("POST", "/identities", {"handle": "card", "identifier": "2"})
+    assert response.json()["errors"] == {
         "handle": ["can't be written by members: this community lets them write app"],
     }
     assert (await member.call("DELETE", "/identities/card")).status_code == 403
     assert (await member.call("POST", "/identities", {"handle": "app", "identifier": "2"})).status_code == 201
     await _let_members_write(club)
-    refused = await member.call("POST", "/identities", {"handle": "app", "identifier": "3"})
-    assert refused.json()["errors"] == {
+    response = await member.call("POST", "/identities", {"handle": "app", "identifier": "3"})
+    assert response.json()["errors"] == {
         "handle": ["can't be written by members: this community lets them write no identities"],
     }
 
@@ -109,7 +107,7 @@ async def test_the_community_s_own_tokens_write_any_handle(club: Club) -> None:
         assert (await club.http.post(f"{PROFILES_URL}/{profile['id']}/identities", json=body)).status_code == 201
 
 
-async def test_a_token_bound_to_a_profile_can_not_take_a_name_by_changing_the_profile(club: Club) -> None:
+async def test_a_token_bound_to_a_profile_can_not_add_identities_by_updating_the_profile(club: Club) -> None:
     profile = await create_profile(club, identities=[{"handle": "card", "identifier": "1"}])
     member = await _by_token(club, profile)
     await _let_members_write(club, "app")
@@ -123,8 +121,8 @@ async def test_a_token_bound_to_a_profile_can_not_take_a_name_by_changing_the_pr
          "identities.1.handle"),
         ({"identities": [{"id": card, "handle": "app", "identifier": "2"}]}, "identities.0.handle"),
     ):  # fmt: skip
-        answer = await member.call("PUT", "", body)
-        assert (answer.status_code, list(answer.json()["errors"])) == (422, [path]), body
+        response = await member.call("PUT", "", body)
+        assert (response.status_code, list(response.json()["errors"])) == (422, [path]), body
     assert (await member.call("PUT", "", {"first_name": "Kari"})).status_code == 200
     body = {"identities": [{"handle": "app", "identifier": "2"}]}
     assert (await member.call("PUT", "", body)).status_code == 200

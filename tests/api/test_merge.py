@@ -1,4 +1,4 @@
-"""Merging: two profiles become one, and nothing of either is lost."""
+"""Merges of two profiles, which lose no facts of either."""
 
 import asyncio
 from typing import Any
@@ -24,17 +24,17 @@ __all__ = ["other_club"]
 
 
 async def _merged(club: Club, source: dict[str, Any], destination: dict[str, Any]) -> dict[str, Any]:
-    answer = await club.http.post(
+    response = await club.http.post(
         f"{PROFILES_URL}/merge",
         json={"source_profile_id": source["id"], "destination_profile_id": destination["id"]},
     )
-    assert answer.status_code == 200, answer.text
-    merged: dict[str, Any] = answer.json()["data"]
+    assert response.status_code == 200, response.text
+    merged: dict[str, Any] = response.json()["data"]
     assert merged == await get_profile(club, destination["id"])
     return merged
 
 
-async def test_everything_of_the_source_moves(club: Club) -> None:
+async def test_all_facts_of_the_source_are_reassigned(club: Club) -> None:
     source = await create_profile(
         club,
         identities=[{"handle": "card", "identifier": "1"}],
@@ -53,7 +53,7 @@ async def test_everything_of_the_source_moves(club: Club) -> None:
         assert set(await row_owners(club, table)) == {destination["id"]}
 
 
-async def test_filled_fields_of_the_destination_win(club: Club) -> None:
+async def test_fields_of_the_destination_take_precedence(club: Club) -> None:
     store = await create_location(club, name="Oslo")
     source = await create_profile(
         club,
@@ -91,7 +91,7 @@ async def test_filled_fields_of_the_destination_win(club: Club) -> None:
     assert [merged[name] for name in ("birth_day", "birth_month", "birth_year")] == [1, 2, 1990]
 
 
-async def test_a_birth_date_is_not_made_of_two(club: Club) -> None:
+async def test_a_birth_date_is_taken_from_one_profile(club: Club) -> None:
     source = await create_profile(club, birth_day=29, birth_month=2)
     merged = await _merged(club, source, await create_profile(club, birth_year=1985))
     assert [merged[name] for name in ("birth_day", "birth_month", "birth_year")] == [None, None, 1985]
@@ -124,7 +124,7 @@ async def test_one_default_address_stays(club: Club, own: bool, expected: list[s
     assert [each["city"] for each in merged["addresses"] if each["is_default"]] == expected
 
 
-async def test_consents_and_groups_are_those_of_both(club: Club) -> None:
+async def test_consents_and_groups_are_united(club: Club) -> None:
     source = await create_profile(
         club,
         consents={"sms_marketing": True, "email_marketing": True},
@@ -152,7 +152,7 @@ async def test_consents_and_groups_are_those_of_both(club: Club) -> None:
     )
 
 
-async def test_the_source_says_where_it_went_and_has_left(club: Club) -> None:
+async def test_the_source_names_its_destination_and_has_left(club: Club) -> None:
     source, destination = await create_profile(club, email="kari@example.com"), await create_profile(club)
     club.clock.advance(days=1)
     await _merged(club, source, destination)
@@ -169,8 +169,8 @@ async def test_the_source_says_where_it_went_and_has_left(club: Club) -> None:
         ("GET", "/attributes/comms"),
     ):
         body = {"profile_type": "active"} if method == "PUT" else {}
-        answer = await club.http.request(method, path + more, json=body)
-        assert (answer.status_code, answer.json()["merged_into"]) == (404, destination["id"]), (method, more)
+        response = await club.http.request(method, path + more, json=body)
+        assert (response.status_code, response.json()["merged_into"]) == (404, destination["id"]), (method, more)
     assert await list_memberships(club, source["id"]) == [
         ("in", "2026-11-01 00:00", True),
         ("out", "2026-11-02 00:00", True),
@@ -195,7 +195,7 @@ async def test_nothing_personal_stays_with_the_source(club: Club) -> None:
     assert tuple(left) == (None, None, "{}")
 
 
-async def test_merging_on_leads_to_the_last_in_one_step(club: Club) -> None:
+async def test_a_chain_of_merges_leads_to_the_last_profile(club: Club) -> None:
     first, second, third = (
         await create_profile(club, external_id="1"),
         await create_profile(club, external_id="2"),
@@ -204,41 +204,41 @@ async def test_merging_on_leads_to_the_last_in_one_step(club: Club) -> None:
     await _merged(club, first, second)
     await _merged(club, second, third)
     for gone in (first, second):
-        answer = await club.http.get(f"{PROFILES_URL}/{gone['id']}")
-        assert answer.json()["merged_into"] == third["id"]
+        response = await club.http.get(f"{PROFILES_URL}/{gone['id']}")
+        assert response.json()["merged_into"] == third["id"]
     found = await club.http.post(f"{PROFILES_URL}/search-id", json={"type": "external_id", "id": "1"})
     assert found.json()["data"]["id"] == third["id"]
 
 
-async def test_merging_what_can_not_be_is_refused(club: Club, other_club: Club) -> None:
+async def test_an_invalid_merge_is_rejected(club: Club, other_club: Club) -> None:
     one, gone, deleted = await create_profile(club), await create_profile(club), await create_profile(club)
     theirs = await create_profile(other_club)
     await _merged(club, gone, one)
     await club.http.delete(f"{PROFILES_URL}/{deleted['id']}")
 
-    async def refused(source: str, destination: str) -> list[str]:
+    async def rejected(source: str, destination: str) -> list[str]:
         body = {"source_profile_id": source, "destination_profile_id": destination}
         return list(await get_errors(club, "POST", "/merge", body))
 
-    assert await refused(one["id"], one["id"]) == ["destination_profile_id"]
+    assert await rejected(one["id"], one["id"]) == ["destination_profile_id"]
     for other in (gone["id"], deleted["id"], theirs["id"], "00000000-0000-0000-0000-000000000000"):
-        assert await refused(other, one["id"]) == ["source_profile_id"]
-        assert await refused(one["id"], other) == ["destination_profile_id"]
-    assert await refused("no-uuid", one["id"]) == ["source_profile_id"]
+        assert await rejected(other, one["id"]) == ["source_profile_id"]
+        assert await rejected(one["id"], other) == ["destination_profile_id"]
+    assert await rejected("no-uuid", one["id"]) == ["source_profile_id"]
 
 
-async def test_two_merges_at_once_leave_one_profile(club: Club) -> None:
+async def test_concurrent_merges_leave_one_profile(club: Club) -> None:
     one, two = await create_profile(club), await create_profile(club)
     bodies = [
         {"source_profile_id": one["id"], "destination_profile_id": two["id"]},
         {"source_profile_id": two["id"], "destination_profile_id": one["id"]},
     ]
-    answers = await asyncio.gather(*(club.http.post(f"{PROFILES_URL}/merge", json=body) for body in bodies))
-    assert sorted(answer.status_code for answer in answers) == [200, 422]
+    responses = await asyncio.gather(*(club.http.post(f"{PROFILES_URL}/merge", json=body) for body in bodies))
+    assert sorted(response.status_code for response in responses) == [200, 422]
     assert (await club.http.get(PROFILES_URL)).json()["meta"]["total"] == 1
 
 
-async def test_a_merged_profile_frees_what_was_unique(club: Club) -> None:
+async def test_a_merged_profile_frees_its_unique_values(club: Club) -> None:
     source = await create_profile(club, email="kari@example.com")
     destination = await create_profile(club, email="karin@example.com")
     await _merged(club, source, destination)

@@ -10,13 +10,13 @@ from clubs import Club
 
 
 async def changed(club: Club, product: dict[str, Any], **fields: Any) -> dict[str, Any]:
-    answer = await club.http.put(f"{PRODUCTS_URL}/{product['id']}", json=fields)
-    assert answer.status_code == 200, answer.text
-    found: dict[str, Any] = answer.json()["data"]
+    response = await club.http.put(f"{PRODUCTS_URL}/{product['id']}", json=fields)
+    assert response.status_code == 200, response.text
+    found: dict[str, Any] = response.json()["data"]
     return found
 
 
-async def test_a_product_comes_with_its_brand_and_variants(club: Club) -> None:
+async def test_a_product_is_created_with_its_brand_and_variants(club: Club) -> None:
     found = await create_product(
         club,
         external_id="P1",
@@ -59,17 +59,17 @@ async def test_a_variant_looks_the_same_within_its_product_and_alone(club: Club)
 
 async def test_money_keeps_its_decimals(club: Club) -> None:
     product = await create_product(club, name="Shirt")
-    answer = await club.http.post(
+    response = await club.http.post(
         f"{PRODUCTS_URL}/{product['id']}/variants",
         content=b'{"sku": "S1", "price": 10.500, "price_cost": "9999999999.123456"}',
     )
-    assert b'"price":10.500,' in answer.content
-    assert b'"price_cost":9999999999.123456,' in answer.content
+    assert b'"price":10.500,' in response.content
+    assert b'"price_cost":9999999999.123456,' in response.content
     whole = await club.http.get(f"{PRODUCTS_URL}/{product['id']}")
     assert b'"price" : 10.500,' in whole.content
 
 
-async def test_title_is_another_word_for_name(club: Club) -> None:
+async def test_title_is_an_alias_of_name(club: Club) -> None:
     product = await create_product(club, title="Shirt", variants=[{"title": "Small", "sku": "S1"}])
     assert (product["name"], product["variants"][0]["name"]) == ("Shirt", "Small")
     read = await changed(club, product, **product | {"title": "Blouse"})
@@ -78,7 +78,7 @@ async def test_title_is_another_word_for_name(club: Club) -> None:
     assert (read["name"], read["title"]) == ("Tunic", "Tunic")
 
 
-async def test_what_was_read_can_be_sent_back_and_changes_nothing(club: Club) -> None:
+async def test_a_response_can_be_sent_back_and_changes_nothing(club: Club) -> None:
     product = await create_product(
         club, name="Shirt", brand="Acme", variants=[{"sku": "S1", "price": 5.25}], meta={"a": 1}
     )
@@ -89,7 +89,7 @@ async def test_what_was_read_can_be_sent_back_and_changes_nothing(club: Club) ->
     assert await values_version(club) == before
 
 
-async def test_a_product_of_another_brand_is_told_to_the_profiles(club: Club) -> None:
+async def test_another_brand_of_a_product_invalidates_values(club: Club) -> None:
     product = await create_product(club, name="Shirt", brand="Acme")
     before = await values_version(club)
     await changed(club, product, name="Blouse", tags=["x"], brand="Acme")
@@ -101,15 +101,15 @@ async def test_a_product_of_another_brand_is_told_to_the_profiles(club: Club) ->
     assert (await changed(club, product, name="x"))["brand"] == other
 
 
-async def test_a_brand_that_is_none_is_refused_by_path(club: Club) -> None:
+async def test_an_unknown_brand_is_rejected_by_path(club: Club) -> None:
     for fields, path in (
         ({"brand_id": 10**9}, "brand_id"),
         ({"brand": {"id": 10**9}}, "brand.id"),
         ({"brand": {"name": "a\0"}}, "brand.name"),
         ({"brand": "\0"}, "brand"),
     ):
-        answer = await club.http.post(PRODUCTS_URL, json=fields)
-        assert (answer.status_code, list(answer.json()["errors"])) == (422, [path])
+        response = await club.http.post(PRODUCTS_URL, json=fields)
+        assert (response.status_code, list(response.json()["errors"])) == (422, [path])
 
 
 async def test_variants_are_matched_by_id_then_sku_then_external_id_and_the_rest_added(club: Club) -> None:
@@ -139,36 +139,38 @@ async def test_variants_are_matched_by_id_then_sku_then_external_id_and_the_rest
 
 async def test_a_sku_belongs_to_one_product(club: Club) -> None:
     first = await create_product(club, name="Shirt", variants=[{"sku": "A"}])
-    answer = await club.http.post(PRODUCTS_URL, json={"name": "Blouse", "variants": [{"sku": "B"}, {"sku": "A"}]})
-    assert answer.json()["errors"] == {"variants.1.sku": [f"belongs to product {first['id']}: choose one that is free"]}
+    response = await club.http.post(PRODUCTS_URL, json={"name": "Blouse", "variants": [{"sku": "B"}, {"sku": "A"}]})
+    assert response.json()["errors"] == {
+        "variants.1.sku": [f"belongs to product {first['id']}: choose one that is free"]
+    }
     assert [each["name"] for each in await list_products(club)] == ["Shirt"]
     second = await create_product(club, name="Blouse", variants=[{"sku": "B"}])
     for method, url in (
         ("POST", f"{PRODUCTS_URL}/{second['id']}/variants"),
         ("PUT", f"{PRODUCTS_URL}/{second['id']}/variants/{second['variants'][0]['id']}"),
     ):
-        answer = await club.http.request(method, url, json={"sku": "A"})
-        assert answer.json()["errors"] == {"sku": ["is taken by another: choose one that is free"]}
+        response = await club.http.request(method, url, json={"sku": "A"})
+        assert response.json()["errors"] == {"sku": ["is taken by another: choose one that is free"]}
 
 
-async def test_variants_of_one_body_may_not_clash(club: Club) -> None:
-    taken = ["is taken by another variant: choose one that is free"]
+async def test_variants_of_one_request_must_not_conflict(club: Club) -> None:
+    errors = ["is taken by another variant: choose one that is free"]
     rows = [{"sku": "A", "external_id": "X"}, {"sku": "B"}, {"sku": "B", "external_id": "X"}]
-    answer = await club.http.post(PRODUCTS_URL, json={"name": "Shirt", "variants": rows})
-    assert answer.json()["errors"] == {"variants.2.external_id": taken}
+    response = await club.http.post(PRODUCTS_URL, json={"name": "Shirt", "variants": rows})
+    assert response.json()["errors"] == {"variants.2.external_id": errors}
     product = await create_product(club, name="Shirt", variants=rows[:2])
     second = product["variants"][1]["id"]
-    answer = await club.http.put(f"{PRODUCTS_URL}/{product['id']}", json={"variants": [{"id": second, "sku": "A"}]})
-    assert answer.json()["errors"] == {"variants.0.sku": taken}
+    response = await club.http.put(f"{PRODUCTS_URL}/{product['id']}", json={"variants": [{"id": second, "sku": "A"}]})
+    assert response.json()["errors"] == {"variants.0.sku": errors}
     assert [each["sku"] for each in (await changed(club, product, variants=rows[:2]))["variants"]] == ["A", "B"]
 
 
-async def test_a_variant_is_made_changed_and_deleted(club: Club) -> None:
+async def test_a_variant_is_created_updated_and_deleted(club: Club) -> None:
     product = await create_product(club, name="Shirt")
     url = f"{PRODUCTS_URL}/{product['id']}/variants"
-    answer = await club.http.post(url, json={"sku": "A", "name": "Small"})
-    variant = answer.json()["data"]
-    assert answer.status_code == 201
+    response = await club.http.post(url, json={"sku": "A", "name": "Small"})
+    variant = response.json()["data"]
+    assert response.status_code == 201
     club.clock.advance(hours=1)
     read = (await club.http.put(f"{url}/{variant['id']}", json={"name": "Large"})).json()["data"]
     assert read == variant | {"name": "Large", "title": "Large", "updated_at": "2026-11-01 01:00:00"}
@@ -179,7 +181,7 @@ async def test_a_variant_is_made_changed_and_deleted(club: Club) -> None:
     assert (await club.http.post(url, json={"sku": "A"})).status_code == 201
 
 
-async def test_a_variant_is_found_under_its_own_product_alone(club: Club) -> None:
+async def test_a_variant_is_found_only_under_its_own_product(club: Club) -> None:
     first = await create_product(club, name="Shirt", variants=[{"sku": "A"}])
     second = await create_product(club, name="Blouse")
     url = f"{PRODUCTS_URL}/{second['id']}/variants/{first['variants'][0]['id']}"
@@ -189,7 +191,7 @@ async def test_a_variant_is_found_under_its_own_product_alone(club: Club) -> Non
         assert (await club.http.request(method, f"{PRODUCTS_URL}/{10**9}/variants", json={})).status_code == 404
 
 
-async def test_variants_show_their_product_where_asked(club: Club) -> None:
+async def test_variants_include_their_product_on_request(club: Club) -> None:
     product = await create_product(club, name="Shirt", variants=[{"sku": "A"}])
     url = f"{PRODUCTS_URL}/{product['id']}/variants"
     (variant,) = (await club.http.get(url, params={"include": "product"})).json()["data"]
@@ -205,22 +207,22 @@ async def test_a_deleted_product_frees_its_ids_and_keeps_its_brand(club: Club) -
         assert (await club.http.request(method, f"{PRODUCTS_URL}/{product['id']}", json={})).status_code == 404
     assert await list_products(club) == []
     async with club.database.read_transaction(club.community.id) as scope:
-        kept = await scope.fetchval(
+        brand_id = await scope.fetchval(
             "SELECT brand_id FROM products WHERE community_id = $1 AND id = $2",
             club.community.id,
             product["id"],
         )
-    assert kept == product["brand"]["id"]
+    assert brand_id == product["brand"]["id"]
     again = await create_product(club, external_id="P1", name="Shirt", variants=[{"sku": "A"}])
     assert again["id"] != product["id"]
 
 
-async def test_products_without_an_id_are_told_apart_by_name_and_brand(club: Club) -> None:
+async def test_products_without_an_id_match_by_name_and_brand(club: Club) -> None:
     await create_product(club, name="Shirt", brand="Acme")
     await create_product(club, name="Shirt", brand="Other")
     await create_product(club, name="Shirt", external_id="P1", brand="Acme")
-    answer = await club.http.post(PRODUCTS_URL, json={"name": "Shirt", "brand": "Acme"})
-    assert (answer.status_code, list(answer.json()["errors"])) == (422, ["name"])
+    response = await club.http.post(PRODUCTS_URL, json={"name": "Shirt", "brand": "Acme"})
+    assert (response.status_code, list(response.json()["errors"])) == (422, ["name"])
 
 
 @pytest.mark.parametrize(
@@ -252,10 +254,10 @@ async def test_products_without_an_id_are_told_apart_by_name_and_brand(club: Clu
         ({"variants": [5]}, "variants.0"),
     ],
 )
-async def test_a_field_that_does_not_fit_is_refused_by_path(club: Club, fields: dict[str, Any], path: str) -> None:
-    answer = await club.http.post(PRODUCTS_URL, json=fields)
-    assert answer.status_code == 422
-    assert list(answer.json()["errors"]) == [path]
+async def test_an_invalid_field_is_rejected_by_path(club: Club, fields: dict[str, Any], path: str) -> None:
+    response = await club.http.post(PRODUCTS_URL, json=fields)
+    assert response.status_code == 422
+    assert list(response.json()["errors"]) == [path]
     assert await list_products(club) == []
 
 
@@ -263,13 +265,13 @@ async def test_a_field_that_does_not_fit_is_refused_by_path(club: Club, fields: 
 
 
 async def batch(club: Club, *rows: dict[str, Any]) -> dict[str, Any]:
-    answer = await club.http.post(f"{PRODUCTS_URL}/batch.json", json={"products": rows})
-    assert answer.status_code == 200, answer.text
-    found: dict[str, Any] = answer.json()["data"]
+    response = await club.http.post(f"{PRODUCTS_URL}/batch.json", json={"products": rows})
+    assert response.status_code == 200, response.text
+    found: dict[str, Any] = response.json()["data"]
     return found
 
 
-async def test_the_same_batch_again_adds_nothing(club: Club) -> None:
+async def test_a_repeated_batch_adds_nothing(club: Club) -> None:
     rows: list[dict[str, Any]] = [
         {
             "external_id": "P1",
@@ -282,22 +284,22 @@ async def test_the_same_batch_again_adds_nothing(club: Club) -> None:
     ]
     assert (await batch(club, *rows))["accepted"] == 3
     before = await list_products(club)
-    epoch = await values_version(club)
+    version = await values_version(club)
     again = await batch(club, *rows)
     assert (again["accepted"], again["unchanged"], again["rejected"]) == (0, 3, [])
     assert await list_products(club) == before
-    assert await values_version(club) == epoch
+    assert await values_version(club) == version
     rows[1]["variants"][0]["price"] = "1.75"
     assert (await batch(club, *rows))["accepted"] == 1
-    assert await values_version(club) == epoch
+    assert await values_version(club) == version
     rows[0]["brand"] = "Other"
     assert (await batch(club, *rows))["accepted"] == 1
-    assert await values_version(club) == epoch + 1
+    assert await values_version(club) == version + 1
 
 
-async def test_a_batch_keeps_the_good_rows_and_tells_of_the_bad(club: Club) -> None:
+async def test_a_batch_stores_valid_rows_and_reports_invalid_ones(club: Club) -> None:
     product = await create_product(club, external_id="P0", variants=[{"sku": "A"}])
-    told = await batch(
+    results = await batch(
         club,
         {"external_id": "P1", "brand_id": product["id"] + 10**9},
         {"external_id": "P2"},
@@ -307,8 +309,8 @@ async def test_a_batch_keeps_the_good_rows_and_tells_of_the_bad(club: Club) -> N
         {"external_id": "P5", "variants": [{"sku": "C"}]},
         {"external_id": "P6", "variants": [{"sku": "C"}]},
     )
-    assert told["accepted"] == 2
-    assert [(each["index"], list(each["errors"])) for each in told["rejected"]] == [
+    assert results["accepted"] == 2
+    assert [(each["index"], list(each["errors"])) for each in results["rejected"]] == [
         (0, ["brand_id"]),
         (2, ["variants.0.sku"]),
         (3, ["external_id"]),
@@ -318,13 +320,13 @@ async def test_a_batch_keeps_the_good_rows_and_tells_of_the_bad(club: Club) -> N
     assert [each["external_id"] for each in await list_products(club)] == ["P0", "P2", "P5"]
 
 
-async def test_batches_at_once_make_each_product_once(club: Club) -> None:
+async def test_concurrent_batches_create_each_product_once(club: Club) -> None:
     rows = [
         {"external_id": f"P{number}", "brand": f"B{number % 3}", "variants": [{"sku": f"S{number}"}]}
         for number in range(20)
     ] + [{"name": f"N{number}", "brand": "B", "variants": [{"name": "one"}]} for number in range(10)]
-    told = await asyncio.gather(batch(club, *rows), batch(club, *rows[::-1]), batch(club, *rows))
-    assert [each["rejected"] for each in told] == [[], [], []]
-    assert sum(each["accepted"] for each in told) == 30
+    results = await asyncio.gather(batch(club, *rows), batch(club, *rows[::-1]), batch(club, *rows))
+    assert [each["rejected"] for each in results] == [[], [], []]
+    assert sum(each["accepted"] for each in results) == 30
     found = (await club.http.get(PRODUCTS_URL, params={"page[size]": 100})).json()["data"]
     assert (len(found), sum(len(each["variants"]) for each in found)) == (30, 30)

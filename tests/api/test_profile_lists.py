@@ -1,4 +1,4 @@
-"""Profiles listed, filtered, searched for, and asked whether they are there."""
+"""Lists, filters and searches of profiles, and the availability of e-mails and phones."""
 
 from typing import Any
 
@@ -40,21 +40,21 @@ async def test_profiles_are_listed_filtered_and_sorted(club: Club, query: str, n
         joined_at="2026-01-01",
     )
     await create_profile(club, first_name="Ola", tags=["staff"], identities=[{"handle": "card", "identifier": "A1"}])
-    answer = await club.http.get(f"{PROFILES_URL}?{query}")
-    assert [each["first_name"] for each in answer.json()["data"]] == names
+    response = await club.http.get(f"{PROFILES_URL}?{query}")
+    assert [each["first_name"] for each in response.json()["data"]] == names
 
 
 @pytest.mark.parametrize(
     "query", ["filter[shoe]=1", "filter[tags]=x", "sort=tags.handle", "include=tiers", "page[size]=0"]
 )
-async def test_a_list_that_can_not_be_is_refused(club: Club, query: str) -> None:
+async def test_an_invalid_list_query_is_rejected(club: Club, query: str) -> None:
     assert (await club.http.get(f"{PROFILES_URL}?{query}")).status_code == 422
 
 
 # Finding ----------------------------------------------------------------------------------------------------
 
 
-async def test_a_profile_is_found_by_what_others_call_it(club: Club) -> None:
+async def test_a_profile_is_found_by_its_identities(club: Club) -> None:
     profile = await create_profile(
         club,
         external_id="P-1",
@@ -68,8 +68,8 @@ async def test_a_profile_is_found_by_what_others_call_it(club: Club) -> None:
         ("email", "Kari@example.com"),
         ("external_id", "P-1"),
     ):
-        answer = await club.http.post(f"{PROFILES_URL}/search-id", json={"type": by, "id": value})
-        assert (answer.status_code, answer.json()["data"]) == (200, profile)
+        response = await club.http.post(f"{PROFILES_URL}/search-id", json={"type": by, "id": value})
+        assert (response.status_code, response.json()["data"]) == (200, profile)
 
 
 @pytest.mark.parametrize(
@@ -82,16 +82,16 @@ async def test_a_profile_is_found_by_what_others_call_it(club: Club) -> None:
         ({"type": "card", "id": "1\0"}, 422),
     ],
 )
-async def test_who_can_not_be_found(club: Club, body: dict[str, Any], status: int) -> None:
+async def test_an_unknown_identity_is_not_found(club: Club, body: dict[str, Any], status: int) -> None:
     assert (await club.http.post(f"{PROFILES_URL}/search-id", json=body)).status_code == status
 
 
-async def test_availability_tells_who_has_an_email_or_a_phone(club: Club) -> None:
+async def test_availability_reports_used_emails_and_phones(club: Club) -> None:
     profile = await create_profile(club, first_name="Kari", last_name="Nordmann", email="kari@example.com")
-    answer = await club.http.post(
+    response = await club.http.post(
         f"{PROFILES_URL}/availability", json={"email": "KARI@example.com", "mobile_phone": "+4790000000"}
     )
-    assert answer.json() == {
+    assert response.json() == {
         "data": {
             "email": {"available": False, "profile": {"id": profile["id"], "full_name": "Kari Nordmann"}},
             "mobile_phone": {"available": True, "profile": None},

@@ -42,15 +42,15 @@ ADDRESS: dict[str, Any] = {
 
 
 async def _address(club: Club, profile_id: str, **fields: Any) -> dict[str, Any]:
-    answer = await club.http.post(f"{PROFILES_URL}/{profile_id}/addresses", json=fields)
-    assert answer.status_code == 201, answer.text
-    address: dict[str, Any] = answer.json()["data"]
+    response = await club.http.post(f"{PROFILES_URL}/{profile_id}/addresses", json=fields)
+    assert response.status_code == 201, response.text
+    address: dict[str, Any] = response.json()["data"]
     return address
 
 
 async def _addresses(club: Club, profile_id: str) -> list[dict[str, Any]]:
-    answer = await club.http.get(f"{PROFILES_URL}/{profile_id}/addresses")
-    listed: list[dict[str, Any]] = answer.json()["data"]
+    response = await club.http.get(f"{PROFILES_URL}/{profile_id}/addresses")
+    listed: list[dict[str, Any]] = response.json()["data"]
     assert listed == (await get_profile(club, profile_id))["addresses"]
     return listed
 
@@ -72,7 +72,7 @@ async def _countries(club: Club, profile_id: str) -> list[tuple[Any, ...]]:
 # Addresses ----------------------------------------------------------------------------------------------
 
 
-async def test_every_field_of_an_address_comes_out(club: Club) -> None:
+async def test_every_field_of_an_address_is_returned(club: Club) -> None:
     profile = await create_profile(club)
     address = await _address(club, profile["id"], **ADDRESS)
     assert address | ADDRESS == address
@@ -92,19 +92,19 @@ async def test_every_field_of_an_address_comes_out(club: Club) -> None:
         ({"city": "Oslo"}, None),
     ],
 )
-async def test_the_country_is_the_first_that_is_there(club: Club, fields: dict[str, Any], country: str | None) -> None:
+async def test_the_country_is_the_first_present_one(club: Club, fields: dict[str, Any], country: str | None) -> None:
     profile = await create_profile(club)
     await _address(club, profile["id"], **fields)
     assert await _countries(club, profile["id"]) == [(country, None, None)]
 
 
-async def test_a_changed_address_keeps_what_is_not_named(club: Club) -> None:
+async def test_an_update_of_an_address_leaves_other_fields_unchanged(club: Club) -> None:
     profile = await create_profile(club)
     address = await _address(club, profile["id"], **ADDRESS)
     club.clock.advance(hours=1)
     path = f"{PROFILES_URL}/{profile['id']}/addresses/{address['id']}"
-    answer = await club.http.put(path, json={"iso": "SE", "notes": None})
-    assert answer.json()["data"] == address | {
+    response = await club.http.put(path, json={"iso": "SE", "notes": None})
+    assert response.json()["data"] == address | {
         "iso": "SE",
         "notes": None,
         "updated_at": "2026-11-01 01:00:00",
@@ -124,18 +124,18 @@ async def test_one_address_at_most_is_the_default(club: Club) -> None:
     assert [each["is_default"] for each in await _addresses(club, profile["id"])] == [False, True]
 
 
-async def test_a_deleted_address_is_gone(club: Club) -> None:
+async def test_a_deleted_address_is_not_found(club: Club) -> None:
     profile = await create_profile(club)
     address = await _address(club, profile["id"], city="Oslo")
     path = f"{PROFILES_URL}/{profile['id']}/addresses/{address['id']}"
     assert (await club.http.delete(path)).status_code == 204
     for method in ("GET", "PUT", "DELETE"):
-        answer = await club.http.request(method, path, json={} if method == "PUT" else None)
-        assert answer.status_code == 404
+        response = await club.http.request(method, path, json={} if method == "PUT" else None)
+        assert response.status_code == 404
     assert await _addresses(club, profile["id"]) == []
 
 
-async def test_addresses_in_a_profile_are_all_of_them(club: Club) -> None:
+async def test_addresses_of_a_profile_replace_the_stored_ones(club: Club) -> None:
     addresses = [{"city": "Oslo", "external_id": "A"}, {"city": "Bergen"}, {"city": "Bodø"}, {"city": "Voss"}]
     profile = await create_profile(club, addresses=addresses)
     oslo, bergen, bodo, _ = await _addresses(club, profile["id"])
@@ -177,7 +177,7 @@ async def test_addresses_in_a_profile_are_all_of_them(club: Club) -> None:
         ({"longitude": "nan"}, "longitude"),
     ],
 )
-async def test_an_address_that_can_not_be_is_refused_by_path(club: Club, body: dict[str, Any], path: str) -> None:
+async def test_an_invalid_address_is_rejected_by_path(club: Club, body: dict[str, Any], path: str) -> None:
     profile = await create_profile(club)
     address = await _address(club, profile["id"], city="Oslo")
     at = f"/{profile['id']}/addresses"
@@ -193,7 +193,7 @@ async def test_addresses_are_filtered_and_paged(club: Club) -> None:
     assert ([each["city"] for each in page["data"]], page["meta"]["total"]) == (["Bergen"], 2)
 
 
-async def test_another_profiles_address_is_not_there(club: Club, other_club: Club) -> None:
+async def test_the_address_of_another_profile_is_not_found(club: Club, other_club: Club) -> None:
     mine, theirs, foreign = await create_profile(club), await create_profile(club), await create_profile(other_club)
     address = await _address(club, theirs["id"], city="Oslo")
     assert (await club.http.get(f"{PROFILES_URL}/{mine['id']}/addresses/{address['id']}")).status_code == 404
@@ -205,9 +205,9 @@ async def test_another_profiles_address_is_not_there(club: Club, other_club: Clu
 
 
 async def _identity(club: Club, profile_id: str, **fields: Any) -> dict[str, Any]:
-    answer = await club.http.post(f"{PROFILES_URL}/{profile_id}/identities", json=fields)
-    assert answer.status_code == 201, answer.text
-    identity: dict[str, Any] = answer.json()["data"]
+    response = await club.http.post(f"{PROFILES_URL}/{profile_id}/identities", json=fields)
+    assert response.status_code == 201, response.text
+    identity: dict[str, Any] = response.json()["data"]
     return identity
 
 
@@ -231,7 +231,7 @@ async def test_an_identity_is_read_by_handle_and_by_id(club: Club) -> None:
     assert (await get_profile(club, profile["id"]))["identities"] == [identity]
 
 
-async def test_an_identity_is_changed_and_deleted_both_ways(club: Club) -> None:
+async def test_an_identity_is_updated_and_deleted_by_handle_and_by_id(club: Club) -> None:
     profile = await create_profile(club)
     at = f"{PROFILES_URL}/{profile['id']}/identities"
     for by in ("handle", "id"):
@@ -241,11 +241,11 @@ async def test_an_identity_is_changed_and_deleted_both_ways(club: Club) -> None:
         assert after == identity | {"identifier": f"new {by}", "is_active": False}
         assert (await club.http.delete(path)).status_code == 204
         for method in ("GET", "PUT", "DELETE"):
-            answer = await club.http.request(method, path, json={} if method == "PUT" else None)
-            assert answer.status_code == 404
+            response = await club.http.request(method, path, json={} if method == "PUT" else None)
+            assert response.status_code == 404
 
 
-async def test_of_several_identities_with_a_handle_the_newest_is_meant(club: Club) -> None:
+async def test_a_handle_updates_the_newest_of_its_identities(club: Club) -> None:
     profile = await create_profile(club, identities=[{"handle": "card", "identifier": "1"}])
     newest = await _identity(club, profile["id"], handle="card", identifier="2")
     at = f"{PROFILES_URL}/{profile['id']}/identities/card"
@@ -265,28 +265,28 @@ async def test_a_profile_has_a_limited_number_of_identities(club: Club) -> None:
         "match_criteria": "id",
         "profiles": [{"id": profile["id"], "identities": [one_more]}, {"first_name": "Kari"}],
     }
-    answer = await club.http.post(f"{PROFILES_URL}/batch.json", json=batch)
-    assert answer.status_code == 200, answer.text
+    response = await club.http.post(f"{PROFILES_URL}/batch.json", json=batch)
+    assert response.status_code == 200, response.text
     assert len((await get_profile(club, profile["id"]))["identities"]) == 1_000
 
 
-async def test_an_identity_is_one_profiles_only(club: Club) -> None:
+async def test_an_identity_belongs_to_one_profile(club: Club) -> None:
     mine = await create_profile(club, identities=[{"handle": "card", "identifier": "1"}])
     other = await create_profile(club, identities=[{"handle": "card", "identifier": "2"}])
     body = {"handle": "card", "identifier": "1"}
-    taken = ["The identity exists"]
+    errors = ["The identity exists"]
     for profile in (mine, other):
-        assert await get_errors(club, "POST", f"/{profile['id']}/identities", body) == {"identifier": taken}
+        assert await get_errors(club, "POST", f"/{profile['id']}/identities", body) == {"identifier": errors}
     at = f"/{other['id']}/identities"
-    assert await get_errors(club, "PUT", f"{at}/card", body) == {"identifier": taken}
-    assert await get_errors(club, "PUT", f"{at}/id/{other['identities'][0]['id']}", body) == {"identifier": taken}
+    assert await get_errors(club, "PUT", f"{at}/card", body) == {"identifier": errors}
+    assert await get_errors(club, "PUT", f"{at}/id/{other['identities'][0]['id']}", body) == {"identifier": errors}
     assert await get_errors(club, "PUT", f"/{other['id']}", {"identities": [body]}) == {
-        "identities.0.identifier": taken
+        "identities.0.identifier": errors
     }
-    assert await get_errors(club, "POST", "", {"identities": [body]}) == {"identities.0.identifier": taken}
+    assert await get_errors(club, "POST", "", {"identities": [body]}) == {"identities.0.identifier": errors}
 
 
-async def test_identities_in_a_profile_are_added_to_those_it_has(club: Club) -> None:
+async def test_identities_of_a_profile_are_added_to_the_stored_ones(club: Club) -> None:
     profile = await create_profile(club, identities=[{"handle": "card", "identifier": "1"}])
     await update_profile(club, profile["id"], identities=[{"handle": "shop", "identifier": "9"}])
     [card, shop] = (await get_profile(club, profile["id"]))["identities"]
@@ -308,7 +308,7 @@ async def test_identities_in_a_profile_are_added_to_those_it_has(club: Club) -> 
         ({"handle": "card", "identifier": "1", "is_active": 5}, "is_active"),
     ],
 )
-async def test_an_identity_that_can_not_be_is_refused_by_path(club: Club, body: dict[str, Any], path: str) -> None:
+async def test_an_invalid_identity_is_rejected_by_path(club: Club, body: dict[str, Any], path: str) -> None:
     profile = await create_profile(club)
     assert list(await get_errors(club, "POST", f"/{profile['id']}/identities", body)) == [path]
 

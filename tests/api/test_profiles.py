@@ -1,4 +1,4 @@
-"""Profiles over HTTP: what goes in comes out, what can't be is refused by path."""
+"""Profiles over HTTP: every field is stored and returned, and invalid ones are rejected by path."""
 
 from typing import Any
 
@@ -47,7 +47,7 @@ EVERYTHING: dict[str, Any] = {
 }
 
 
-async def test_every_field_that_goes_in_comes_out(club: Club) -> None:
+async def test_every_field_is_stored_and_returned(club: Club) -> None:
     store = await create_location(club, external_id="S1", name="Oslo")
     profile = await create_profile(
         club,
@@ -83,7 +83,7 @@ async def test_an_empty_profile_has_every_field(club: Club) -> None:
     assert list(profile)[:3] == ["id", "member_id", "external_id"]
 
 
-async def test_what_was_read_can_be_sent_back_and_changes_nothing(club: Club) -> None:
+async def test_a_response_can_be_sent_back_and_changes_nothing(club: Club) -> None:
     store = await create_location(club, external_id="S1")
     profile = await create_profile(
         club,
@@ -103,7 +103,7 @@ async def test_a_deleted_location_can_be_sent_back(club: Club) -> None:
     assert (await update_profile(club, profile["id"], joined_location_id=store))["joined_location_id"] == store
 
 
-async def test_a_change_leaves_what_it_does_not_name(club: Club) -> None:
+async def test_an_update_leaves_other_fields_unchanged(club: Club) -> None:
     profile = await create_profile(club, **EVERYTHING)
     club.clock.advance(days=1)
     after = await update_profile(club, profile["id"], first_name="Kåre", title=None)
@@ -133,7 +133,7 @@ async def test_unknown_keys_are_ignored(club: Club) -> None:
 # Joining --------------------------------------------------------------------------------------------------
 
 
-async def test_a_profile_joins_when_it_says(club: Club) -> None:
+async def test_a_profile_joins_at_its_join_date(club: Club) -> None:
     profile = await create_profile(club, joined_at="2026-08-03T12:00:00+02:00")
     assert profile["joined_at"] == "2026-08-03 10:00:00"
     assert await list_memberships(club, profile["id"]) == [("in", "2026-08-03 10:00", True)]
@@ -154,21 +154,21 @@ async def test_a_corrected_join_date_moves_the_join(club: Club) -> None:
     assert await list_memberships(club, profile["id"]) == [("in", "2020-01-02 00:00", True)]
 
 
-async def test_a_join_date_after_none_moves_the_join_of_the_making(club: Club) -> None:
+async def test_a_first_join_date_moves_the_join_of_the_creation(club: Club) -> None:
     profile = await create_profile(club, joined_at=None)
     club.clock.advance(days=3)
     await update_profile(club, profile["id"], joined_at="2026-10-01")
     assert await list_memberships(club, profile["id"]) == [("in", "2026-10-01 00:00", True)]
 
 
-async def test_deleting_is_leaving_and_the_profile_is_no_more_found(club: Club) -> None:
+async def test_a_deleted_profile_leaves_and_is_not_found(club: Club) -> None:
     profile = await create_profile(club, **EVERYTHING)
     club.clock.advance(days=1)
     path = f"{PROFILES_URL}/{profile['id']}"
     assert (await club.http.delete(path)).status_code == 204
     for method, more in (("GET", ""), ("DELETE", ""), ("GET", "/addresses"), ("GET", "/attributes/comms")):
-        answer = await club.http.request(method, path + more)
-        assert (answer.status_code, answer.json()) == (
+        response = await club.http.request(method, path + more)
+        assert (response.status_code, response.json()) == (
             404,
             {"message": f"There is no profile {profile['id']}."},
         )
@@ -179,46 +179,46 @@ async def test_deleting_is_leaving_and_the_profile_is_no_more_found(club: Club) 
     ]
 
 
-async def test_who_joins_again_keeps_the_id_and_all_else(club: Club) -> None:
+async def test_a_restored_profile_keeps_its_id_and_fields(club: Club) -> None:
     profile = await create_profile(club, **EVERYTHING, identities=[{"handle": "card", "identifier": "1"}])
     path = f"{PROFILES_URL}/{profile['id']}"
     club.clock.advance(days=1)
     await club.http.delete(path)
     club.clock.advance(days=1)
-    answer = await club.http.put(f"{path}/update-type", json={"profile_type": "active"})
-    assert answer.status_code == 200
-    assert answer.json()["data"] == profile | {"updated_at": "2026-11-03 00:00:00"}
+    response = await club.http.put(f"{path}/update-type", json={"profile_type": "active"})
+    assert response.status_code == 200
+    assert response.json()["data"] == profile | {"updated_at": "2026-11-03 00:00:00"}
     assert [each[0] for each in await list_memberships(club, profile["id"])] == ["in", "out", "in"]
 
 
-async def test_joining_while_in_is_ignored(club: Club) -> None:
+async def test_a_second_join_has_no_effect(club: Club) -> None:
     profile = await create_profile(club)
     club.clock.advance(days=1)
-    answer = await club.http.put(f"{PROFILES_URL}/{profile['id']}/update-type", json={"profile_type": "active"})
-    assert answer.json()["data"]["profile_type"] == "active"
+    response = await club.http.put(f"{PROFILES_URL}/{profile['id']}/update-type", json={"profile_type": "active"})
+    assert response.json()["data"]["profile_type"] == "active"
     assert await list_memberships(club, profile["id"]) == [("in", "2026-11-01 00:00", True)]
 
 
-async def test_the_type_deleted_is_deleting_wherever_it_is_written(club: Club) -> None:
+async def test_the_type_deleted_deletes_the_profile_in_every_request(club: Club) -> None:
     for way in ("create", "update", "update-type"):
         profile_id = None if way == "create" else (await create_profile(club))["id"]
         path = {"create": "", "update": f"/{profile_id}", "update-type": f"/{profile_id}/update-type"}[way]
         method = "POST" if way == "create" else "PUT"
-        answer = await club.http.request(method, PROFILES_URL + path, json={"profile_type": "deleted"})
-        assert answer.json()["data"]["profile_type"] == "deleted"
-        gone = answer.json()["data"]["id"]
+        response = await club.http.request(method, PROFILES_URL + path, json={"profile_type": "deleted"})
+        assert response.json()["data"]["profile_type"] == "deleted"
+        gone = response.json()["data"]["id"]
         assert (await club.http.get(f"{PROFILES_URL}/{gone}")).status_code == 404
         assert [each[0] for each in await list_memberships(club, gone)] == ["in", "out"]
 
 
-async def test_another_type_is_only_a_type(club: Club) -> None:
+async def test_other_types_do_not_change_the_membership(club: Club) -> None:
     profile = await create_profile(club)
-    answer = await club.http.put(f"{PROFILES_URL}/{profile['id']}/update-type", json={"profile_type": "system"})
-    assert answer.json()["data"]["profile_type"] == "system"
+    response = await club.http.put(f"{PROFILES_URL}/{profile['id']}/update-type", json={"profile_type": "system"})
+    assert response.json()["data"]["profile_type"] == "system"
     assert [each[0] for each in await list_memberships(club, profile["id"])] == ["in"]
 
 
-async def test_nobody_comes_back_to_an_email_that_another_took(club: Club) -> None:
+async def test_a_profile_is_not_restored_with_the_email_of_another(club: Club) -> None:
     profile = await create_profile(club, email="kari@example.com")
     await club.http.delete(f"{PROFILES_URL}/{profile['id']}")
     other = await create_profile(club, email="Kari@Example.com")
@@ -232,22 +232,24 @@ async def test_nobody_comes_back_to_an_email_that_another_took(club: Club) -> No
 
 
 @pytest.mark.parametrize(
-    ("field", "taken", "again", "message"),
+    ("field", "stored", "repeated", "message"),
     [
         ("mobile_phone", "+4790000000", "+4790000000", "The phone number exists"),
         ("email", "kari@example.com", "KARI@example.COM", "The email exists"),
         ("external_id", "P-1", "P-1", "The external id exists"),
     ],
 )
-async def test_what_is_unique_is_refused_by_field(club: Club, field: str, taken: str, again: str, message: str) -> None:
-    first = await create_profile(club, **{field: taken})
-    assert await get_errors(club, "POST", "", {field: again}) == {field: [message]}
+async def test_values_of_another_profile_are_rejected_by_field(
+    club: Club, field: str, stored: str, repeated: str, message: str
+) -> None:
+    first = await create_profile(club, **{field: stored})
+    assert await get_errors(club, "POST", "", {field: repeated}) == {field: [message]}
     other = await create_profile(club)
-    assert await get_errors(club, "PUT", f"/{other['id']}", {field: again}) == {field: [message]}
-    assert (await update_profile(club, first["id"], **{field: again}))[field] == again
+    assert await get_errors(club, "PUT", f"/{other['id']}", {field: repeated}) == {field: [message]}
+    assert (await update_profile(club, first["id"], **{field: repeated}))[field] == repeated
 
 
-async def test_all_clashes_are_told_at_once(club: Club) -> None:
+async def test_all_conflicts_are_reported_together(club: Club) -> None:
     await create_profile(club, email="kari@example.com", mobile_phone="+4790000000")
     found = await get_errors(club, "POST", "", {"email": "kari@example.com", "mobile_phone": "+4790000000"})
     assert found == {"email": ["The email exists"], "mobile_phone": ["The phone number exists"]}
@@ -315,14 +317,14 @@ async def test_all_clashes_are_told_at_once(club: Club) -> None:
         ({"addresses": [{}] * 101}, "addresses"),
     ],
 )
-async def test_what_can_not_be_is_refused_by_path(club: Club, body: dict[str, Any], path: str) -> None:
+async def test_invalid_fields_are_rejected_by_path(club: Club, body: dict[str, Any], path: str) -> None:
     profile = await create_profile(club, first_name="Kari")
     for method, where in (("POST", ""), ("PUT", f"/{profile['id']}")):
         assert list(await get_errors(club, method, where, body)) == [path]
     assert await get_profile(club, profile["id"]) == profile
 
 
-async def test_a_birth_date_is_checked_with_what_stands(club: Club) -> None:
+async def test_a_birth_date_is_validated_with_the_stored_fields(club: Club) -> None:
     profile = await create_profile(club, birth_day=29, birth_month=2)
     path = f"/{profile['id']}"
     assert list(await get_errors(club, "PUT", path, {"birth_year": 2001})) == ["birth_year"]
@@ -330,17 +332,17 @@ async def test_a_birth_date_is_checked_with_what_stands(club: Club) -> None:
     assert (await update_profile(club, profile["id"], birth_year=2000))["birth_year"] == 2000
 
 
-async def test_all_faults_are_told_at_once(club: Club) -> None:
+async def test_all_errors_are_reported_together(club: Club) -> None:
     found = await get_errors(club, "POST", "", {"birth_day": 40, "currency": "?", "sms_status": "fine"})
     assert sorted(found) == ["birth_day", "currency", "sms_status"]
 
 
-async def test_a_body_that_is_no_object_is_refused(club: Club) -> None:
+async def test_a_body_that_is_no_object_is_rejected(club: Club) -> None:
     assert (await club.http.post(PROFILES_URL, json=[])).status_code == 422
     assert (await club.http.post(PROFILES_URL, content=b"{")).status_code == 400
 
 
-async def test_another_clubs_profile_is_not_there(club: Club, other_club: Club) -> None:
+async def test_the_profile_of_another_club_is_not_found(club: Club, other_club: Club) -> None:
     theirs = await create_profile(other_club, email="kari@example.com", external_id="P-1")
     await create_profile(club, email="kari@example.com", external_id="P-1")
     path = f"{PROFILES_URL}/{theirs['id']}"
@@ -354,21 +356,21 @@ async def test_another_clubs_profile_is_not_there(club: Club, other_club: Club) 
 
 
 @pytest.mark.parametrize("profile_id", ["no-uuid", "00000000-0000-0000-0000-000000000000", "1"])
-async def test_a_profile_that_is_not_there_is_a_404(club: Club, profile_id: str) -> None:
-    answer = await club.http.get(f"{PROFILES_URL}/{profile_id}")
-    assert (answer.status_code, answer.json()) == (404, {"message": f"There is no profile {profile_id}."})
+async def test_an_unknown_profile_is_a_404(club: Club, profile_id: str) -> None:
+    response = await club.http.get(f"{PROFILES_URL}/{profile_id}")
+    assert (response.status_code, response.json()) == (404, {"message": f"There is no profile {profile_id}."})
 
 
 # Again ----------------------------------------------------------------------------------------------------
 
 
-async def test_an_idempotency_key_gives_the_first_answer_again(club: Club) -> None:
+async def test_an_idempotency_key_repeats_the_first_response(club: Club) -> None:
     headers = {"Idempotency-Key": "first"}
-    answers = [
+    responses = [
         await club.http.post(PROFILES_URL, json={"email": "kari@example.com"}, headers=headers) for _ in range(2)
     ]
-    assert answers[0].status_code == answers[1].status_code == 201
-    assert answers[0].json() == answers[1].json()
+    assert responses[0].status_code == responses[1].status_code == 201
+    assert responses[0].json() == responses[1].json()
     other = await club.http.post(PROFILES_URL, json={"email": "ola@example.com"}, headers=headers)
     assert (other.status_code, list(other.json()["errors"])) == (422, ["Idempotency-Key"])
     assert (await club.http.get(PROFILES_URL)).json()["meta"]["total"] == 1

@@ -1,4 +1,4 @@
-"""Forgetting a member: purged without a trace, or without a name and still counted."""
+"""Purge and anonymization of members."""
 
 from api.profile_calls import (
     PROFILES_URL,
@@ -34,11 +34,11 @@ async def _counts(club: Club) -> dict[str, int]:
 
 
 async def test_a_purged_profile_is_in_no_table(club: Club) -> None:
-    kept = await create_profile(club, identities=[{"handle": "card", "identifier": "2"}], addresses=[{"city": "Oslo"}])
-    await insert_transaction(club, kept["id"], "T-1")
+    other = await create_profile(club, identities=[{"handle": "card", "identifier": "2"}], addresses=[{"city": "Oslo"}])
+    await insert_transaction(club, other["id"], "T-1")
     before = await _counts(club)
 
-    answer = await club.http.post(
+    response = await club.http.post(
         PROFILES_URL,
         json={
             "email": "kari@example.com",
@@ -47,7 +47,7 @@ async def test_a_purged_profile_is_in_no_table(club: Club) -> None:
         },
         headers={"Idempotency-Key": "kari"},
     )
-    profile, twin = answer.json()["data"], await create_profile(club)
+    profile, twin = response.json()["data"], await create_profile(club)
     await insert_transaction(club, twin["id"], "T-2")
     await insert_transaction(club, profile["id"], "T-3", is_void=True)
     body = {"source_profile_id": twin["id"], "destination_profile_id": profile["id"]}
@@ -60,7 +60,7 @@ async def test_a_purged_profile_is_in_no_table(club: Club) -> None:
     assert (await club.http.get(f"{PROFILES_URL}/{twin['id']}")).json() == {
         "message": f"There is no profile {twin['id']}."
     }
-    assert await row_owners(club, "transactions") == [kept["id"]]
+    assert await row_owners(club, "transactions") == [other["id"]]
 
 
 async def test_a_deleted_profile_can_be_purged(club: Club) -> None:
@@ -70,8 +70,8 @@ async def test_a_deleted_profile_can_be_purged(club: Club) -> None:
     assert (await _counts(club))["memberships"] == 0
 
 
-async def test_a_depersonalised_profile_keeps_what_is_counted(club: Club) -> None:
-    kept = {
+async def test_an_anonymized_profile_keeps_what_is_counted(club: Club) -> None:
+    other = {
         "gender": "female",
         "birth_year": 1984,
         "joined_at": "2026-01-02 03:04:05",
@@ -96,7 +96,7 @@ async def test_a_depersonalised_profile_keeps_what_is_counted(club: Club) -> Non
     lists = {"tags": ["vip"], "statuses": ["gold"], "custom_fields": [{"a": 1}], "properties": {"a": 1}}
     profile = await create_profile(
         club,
-        **kept,
+        **other,
         **blanked,
         **lists,
         attributes={"appearance": {"hair": "red"}, "comms": {"note": "call her", "post_bounced": True}},
@@ -108,11 +108,11 @@ async def test_a_depersonalised_profile_keeps_what_is_counted(club: Club) -> Non
     )
     await insert_transaction(club, profile["id"], "T-1")
     club.clock.advance(days=1)
-    answer = await club.http.post(f"{PROFILES_URL}/{profile['id']}/depersonalise")
-    assert answer.status_code == 200
-    after = answer.json()["data"]
+    response = await club.http.post(f"{PROFILES_URL}/{profile['id']}/depersonalise")
+    assert response.status_code == 200
+    after = response.json()["data"]
     assert after == await get_profile(club, profile["id"])
-    assert after | kept == after
+    assert after | other == after
     assert after["member_id"] == profile["member_id"]
     assert after | dict.fromkeys(blanked) == after
     assert [after[name] for name in lists] == [[], [], [], {}]
@@ -125,12 +125,12 @@ async def test_a_depersonalised_profile_keeps_what_is_counted(club: Club) -> Non
         True,
         True,
     )
-    told = [
+    names = [
         {name: each[name] for name in ("city", "address_line_1", "notes", "iso", "country", "iso_state", "state")}
         for each in after["addresses"]
     ]
     bare = {"city": None, "address_line_1": None, "notes": None}
-    assert told == [
+    assert names == [
         bare | {"iso": "NO", "country": None, "iso_state": "NO-03", "state": "Oslo"},
         bare | {"iso": None, "country": "Sweden", "iso_state": None, "state": None},
     ]
@@ -140,7 +140,7 @@ async def test_a_depersonalised_profile_keeps_what_is_counted(club: Club) -> Non
     assert (await create_profile(club, **blanked))["id"] != profile["id"]
 
 
-async def test_forgetting_needs_somebody(club: Club) -> None:
+async def test_erasure_of_an_unknown_profile_is_a_404(club: Club) -> None:
     path = f"{PROFILES_URL}/00000000-0000-0000-0000-000000000000"
     assert (await club.http.delete(f"{path}/purge")).status_code == 404
     assert (await club.http.post(f"{path}/depersonalise")).status_code == 404

@@ -1,4 +1,4 @@
-"""Which conditions can be kept."""
+"""Validation of JSON Logic conditions."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from regulars.core.json_logic import MAX_DEPTH, MAX_NODES, OPERATORS, check_cond
 
 
 @pytest.mark.parametrize("operator", sorted(OPERATORS))
-def test_every_operator_is_known_with_one_argument_or_several(operator: str) -> None:
+def test_every_operator_is_accepted_with_one_argument_or_several(operator: str) -> None:
     for arguments in ("new", ["new"], [{"var": "new"}, 1]):
         assert check_condition({operator: arguments}) == {operator: arguments}
 
@@ -17,12 +17,12 @@ def test_every_operator_is_known_with_one_argument_or_several(operator: str) -> 
     "value",
     [{"eval": 1}, {"": 1}, {"AND": []}, {}, {"and": [], "or": []}, [{"x": 1}], {"and": [{"or": {"no": 1}}]}],
 )
-def test_what_is_no_json_logic_is_refused(value: Any) -> None:
+def test_invalid_json_logic_is_rejected(value: Any) -> None:
     with pytest.raises(ValueError, match="JSON Logic"):
         check_condition(value)
 
 
-def test_a_condition_has_limits() -> None:
+def test_a_condition_has_a_maximum_size_and_depth() -> None:
     def nested(levels: int) -> Any:
         value: Any = True
         for _ in range(levels):

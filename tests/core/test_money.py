@@ -1,4 +1,4 @@
-"""Money is exact, or it is refused."""
+"""Amounts are exact, or rejected."""
 
 from decimal import Decimal
 
@@ -8,7 +8,7 @@ from regulars.core import money
 
 
 @pytest.mark.parametrize("text", ["0", "100", "123.45", "-5.5", "999999999999.999999", "1.5E-3", "1E+3"])
-def test_a_sum_in_range_stays_exactly_what_it_is(text: str) -> None:
+def test_an_amount_in_range_is_unchanged(text: str) -> None:
     assert money.check_decimal(Decimal(text)) == Decimal(text)
 
 
@@ -23,7 +23,7 @@ def test_a_sum_in_range_stays_exactly_what_it_is(text: str) -> None:
         ("1.23E-10", "must have at most 6 decimals"),
     ],
 )
-def test_what_can_not_be_kept_exactly_is_refused(text: str, message: str) -> None:
+def test_an_amount_that_can_not_be_stored_exactly_is_rejected(text: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         money.check_decimal(Decimal(text))
 
@@ -43,13 +43,13 @@ def test_a_total_is_rounded_half_even_once(total: str, rate: str | None, digits:
     assert money.to_minor_units(Decimal(total), None if rate is None else Decimal(rate), digits) == units
 
 
-def test_currencies_keep_their_minor_unit_and_at_least_two_decimals() -> None:
+def test_amounts_have_the_decimals_of_their_currency_and_at_least_two() -> None:
     assert [money.minor_digits(code) for code in ("NOK", "JPY", "KWD", "CLF")] == [2, 2, 3, 4]
     assert money.from_minor_units(-5, 2) == Decimal("-0.05")
     assert str(money.from_minor_units(200000, 2)) == "2000.00"
 
 
 @pytest.mark.parametrize("text", ["XXZ", "", "kroner", "NO"])
-def test_what_is_no_currency_is_refused(text: str) -> None:
+def test_an_unknown_currency_is_rejected(text: str) -> None:
     with pytest.raises(ValueError, match="ISO 4217"):
         money.parse_currency(text)

@@ -1,4 +1,4 @@
-"""The country of a phone number: what it says itself, and nothing where several countries share it."""
+"""The country of a phone number, and none where several countries share the calling code."""
 
 import random
 
@@ -10,7 +10,7 @@ from regulars.core.phones import country_of
 
 
 @pytest.mark.parametrize(
-    ("number", "told"),
+    ("number", "country"),
     [
         ("+47 912 34 567", "NO"),
         ("0046701234567", "SE"),
@@ -26,11 +26,11 @@ from regulars.core.phones import country_of
         (None, None),
     ],
 )
-def test_a_number_tells_its_country_or_nothing(number: str | None, told: str | None) -> None:
-    assert country_of(number) == told
+def test_an_international_number_has_a_country(number: str | None, country: str | None) -> None:
+    assert country_of(number) == country
 
 
-def test_a_plain_number_tells_what_it_tells_when_it_is_written_with_spaces() -> None:
+def test_spaces_in_a_number_do_not_change_its_country() -> None:
     chance = random.Random(SEED)
     for code in (*phonenumbers.COUNTRY_CODE_TO_REGION_CODE, 2, 210, 999):
         for _ in range(5):

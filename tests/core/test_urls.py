@@ -1,4 +1,4 @@
-"""Addresses on the web, as they are taken apart."""
+"""Parsing of URLs."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ NO_HOST = "must be the name of a host, such as shop.example"
         ("https://a.example/?UTM_SOURCE=1&utm_sourced=2&&&=", ParsedUrl("a.example", "/", NO_UTM)),
     ],
 )
-def test_a_url_is_taken_apart(text: str, expected: ParsedUrl) -> None:
+def test_a_url_is_parsed(text: str, expected: ParsedUrl) -> None:
     assert parse_url(text) == expected
 
 
@@ -56,16 +56,16 @@ def test_a_url_is_taken_apart(text: str, expected: ParsedUrl) -> None:
         ("https://a.example/" + "x" * MAX_PATH_LENGTH, "has a path of more than 2048 characters"),
     ],
 )
-def test_what_is_no_url_is_refused_with_a_reason(text: str, reason: str) -> None:
+def test_an_invalid_url_is_rejected_with_a_reason(text: str, reason: str) -> None:
     with pytest.raises(ValueError, match="^" + reason.replace("?", r"\?")):
         parse_url(text)
 
 
-def test_the_longest_path_is_taken() -> None:
+def test_a_path_of_the_maximum_length_is_accepted() -> None:
     assert parse_url("https://a.example/" + "x" * (MAX_PATH_LENGTH - 1)).path == "/" + "x" * (MAX_PATH_LENGTH - 1)
 
 
-def test_a_host_is_named_as_the_domain_name_system_has_it() -> None:
+def test_a_host_is_normalized_as_in_the_domain_name_system() -> None:
     assert [normalize_host(each) for each in ("A.example.", "[::1]", "127.0.0.1")] == ["a.example", "::1", "127.0.0.1"]
     with pytest.raises(ValueError, match="must be at most 253 characters"):
         normalize_host("x." * 127 + "xx")

@@ -1,4 +1,4 @@
-"""What an address tells of a country and a state."""
+"""The country and state of an address, and its errors."""
 
 from typing import Any
 
@@ -26,7 +26,7 @@ def test_the_country_and_state_of_an_address(
     assert (found["country"], found["iso_state"], found["state"]) == derived
 
 
-def test_all_that_is_wrong_with_an_address_is_told() -> None:
+def test_all_errors_of_an_address_are_reported() -> None:
     address = {"iso": "Nowhere", "country": 47, "iso_state": [], "state": "x" * 256, "city": "anything"}
     assert list(address_country.address_errors(address)) == ["iso", "country", "iso_state", "state"]
     assert address_country.address_errors({"iso": "NO", "country": "", "city": 5}) == {}

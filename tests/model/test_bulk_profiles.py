@@ -1,4 +1,4 @@
-"""Profiles by the thousand: rows are taken or refused one by one, and saying the same again says nothing."""
+"""Writes of many profiles: each row is stored or rejected, and repeated rows change nothing."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -48,7 +48,7 @@ async def _listed(club: Club) -> list[dict[str, Any]]:
 # Profiles -----------------------------------------------------------------------------------------------
 
 
-async def test_the_same_rows_again_change_nothing(club: Club) -> None:
+async def test_repeated_rows_change_nothing(club: Club) -> None:
     row = {
         "external_id": "P-1",
         "first_name": "Kari",
@@ -72,11 +72,11 @@ async def test_the_same_rows_again_change_nothing(club: Club) -> None:
     assert after == before[0] | {"first_name": "Karin", "updated_at": "2026-11-02 00:00:00"}
 
 
-async def test_good_rows_are_kept_and_bad_ones_refused(club: Club) -> None:
-    await create_profile(club, email="taken@example.com", mobile_phone="+471")
+async def test_valid_rows_are_stored_and_invalid_ones_rejected(club: Club) -> None:
+    await create_profile(club, email="used@example.com", mobile_phone="+471")
     outcomes = await _load(
         club,
-        {"external_id": "1", "email": "Taken@example.com"},
+        {"external_id": "1", "email": "Used@example.com"},
         {"external_id": "2", "mobile_phone": "+471"},
         {"external_id": "3", "email": "new@example.com", "mobile_phone": "+472"},
         {"external_id": "4", "email": "NEW@example.com"},
@@ -106,7 +106,7 @@ async def test_good_rows_are_kept_and_bad_ones_refused(club: Club) -> None:
     assert loaded == ["3", "7", "9", None]
 
 
-async def test_a_row_sees_the_ones_before_it(club: Club) -> None:
+async def test_a_row_updates_the_result_of_earlier_rows(club: Club) -> None:
     outcomes = await _load(
         club,
         {"external_id": "1", "first_name": "Kari"},
@@ -118,7 +118,7 @@ async def test_a_row_sees_the_ones_before_it(club: Club) -> None:
     assert (profile["first_name"], profile["last_name"]) == ("Kari", "Nordmann")
 
 
-async def test_the_external_id_of_a_merged_or_deleted_profile_is_refused(club: Club) -> None:
+async def test_the_external_id_of_a_merged_or_deleted_profile_is_rejected(club: Club) -> None:
     gone, into = await create_profile(club, external_id="1"), await create_profile(club, external_id="2")
     deleted = await create_profile(club, external_id="3")
     body = {"source_profile_id": gone["id"], "destination_profile_id": into["id"]}
@@ -132,7 +132,7 @@ async def test_the_external_id_of_a_merged_or_deleted_profile_is_refused(club: C
     ]
 
 
-async def test_two_writers_of_the_same_rows_at_once_write_them_once(club: Club) -> None:
+async def test_concurrent_writers_of_the_same_rows_write_them_once(club: Club) -> None:
     rows = [{"external_id": str(n), "email": f"{n}@example.com"} for n in range(50)]
     outcomes = await asyncio.gather(_load(club, *rows), _load(club, *reversed(rows)))
     assert sorted(each for some in outcomes for each in some if isinstance(each, str)) == (
@@ -141,14 +141,14 @@ async def test_two_writers_of_the_same_rows_at_once_write_them_once(club: Club) 
     assert len(await _listed(club)) == 50
 
 
-async def test_two_requests_at_once_never_share_an_email(club: Club) -> None:
+async def test_concurrent_requests_never_share_an_email(club: Club) -> None:
     answers = await asyncio.gather(
         *(club.http.post(PROFILES_URL, json={"email": "kari@example.com"}) for _ in range(4))
     )
     assert sorted(answer.status_code for answer in answers) == [201, 422, 422, 422]
 
 
-async def test_thousands_of_rows_come_in_at_once(club: Club) -> None:
+async def test_thousands_of_rows_are_written_in_one_call(club: Club) -> None:
     rows = [
         {
             "external_id": str(n),
@@ -165,7 +165,7 @@ async def test_thousands_of_rows_come_in_at_once(club: Club) -> None:
 # Batches over HTTP ----------------------------------------------------------------------------------------
 
 
-async def test_a_batch_matches_by_what_it_says(club: Club) -> None:
+async def test_a_batch_matches_profiles_by_its_handle(club: Club) -> None:
     by_email = await create_profile(club, email="kari@example.com")
     by_card = await create_profile(club, identities=[{"handle": "card", "identifier": "1"}])
     rows = [
@@ -186,7 +186,7 @@ async def test_a_batch_matches_by_what_it_says(club: Club) -> None:
     assert len(await _listed(club)) == 4
 
 
-async def test_rows_that_mean_one_profile_by_two_cards_come_after_each_other(club: Club) -> None:
+async def test_rows_of_one_profile_with_two_cards_are_written_in_order(club: Club) -> None:
     cards = [{"handle": "card", "identifier": "1"}, {"handle": "card", "identifier": "2"}]
     profile = await create_profile(club, identities=cards)
     rows = [{"identities": cards[:1], "title": "Ms"}, {"identities": cards[1:], "first_name": "Kari"}]
@@ -195,7 +195,7 @@ async def test_rows_that_mean_one_profile_by_two_cards_come_after_each_other(clu
     assert (after["title"], after["first_name"]) == ("Ms", "Kari")
 
 
-async def test_a_queued_batch_can_be_asked_for(club: Club, other_club: Club) -> None:
+async def test_the_result_of_a_queued_batch_can_be_read(club: Club, other_club: Club) -> None:
     body = {
         "match_criteria": "external_id",
         "profiles": [{"external_id": "P-1"}, {"external_id": 5, "birth_day": 0}],
@@ -211,7 +211,7 @@ async def test_a_queued_batch_can_be_asked_for(club: Club, other_club: Club) -> 
 
 
 @pytest.mark.parametrize("body", [{}, {"profiles": {}}, {"profiles": [], "match_criteria": "a\0"}])
-async def test_a_batch_that_can_not_be_is_refused(club: Club, body: dict[str, Any]) -> None:
+async def test_an_invalid_batch_is_rejected(club: Club, body: dict[str, Any]) -> None:
     for path in ("batch", "batch.json"):
         assert (await club.http.post(f"{PROFILES_URL}/{path}", json=body)).status_code == 422
 
@@ -254,7 +254,7 @@ async def test_profiles_are_found_by_every_handle(club: Club, other_club: Club) 
     assert await _resolved(other_club, *refs) == {}
 
 
-async def test_merged_profiles_are_found_where_they_went_and_deleted_ones_not(club: Club) -> None:
+async def test_a_merged_profile_resolves_to_its_destination_and_a_deleted_one_to_none(club: Club) -> None:
     gone = await create_profile(club, external_id="1", identities=[{"handle": "card", "identifier": "1"}])
     into = await create_profile(club, external_id="2")
     body = {"source_profile_id": gone["id"], "destination_profile_id": into["id"]}
@@ -265,7 +265,7 @@ async def test_merged_profiles_are_found_where_they_went_and_deleted_ones_not(cl
     assert await _resolved(club, *refs) == {}
 
 
-async def test_missing_profiles_are_made_and_join_now(club: Club) -> None:
+async def test_missing_profiles_are_created_and_join_now(club: Club) -> None:
     there, deleted = await create_profile(club, external_id="1"), await create_profile(club, external_id="3")
     await club.http.delete(f"{PROFILES_URL}/{deleted['id']}")
 
@@ -286,7 +286,7 @@ async def test_missing_profiles_are_made_and_join_now(club: Club) -> None:
 # Joining and leaving --------------------------------------------------------------------------------------
 
 
-async def test_memberships_come_in_any_order_and_again(club: Club) -> None:
+async def test_memberships_may_arrive_in_any_order_and_repeatedly(club: Club) -> None:
     profile = await create_profile(club, external_id="P-1", joined_at="2020-01-01")
     rows = [
         {"external_id": "M-3", "profile": "P-1", "type": "in", "at": "2022-01-01"},
@@ -311,7 +311,7 @@ async def test_memberships_come_in_any_order_and_again(club: Club) -> None:
     ]
 
 
-async def test_memberships_without_an_id_are_told_apart_by_what_they_say(club: Club) -> None:
+async def test_memberships_without_an_id_match_by_profile_type_and_time(club: Club) -> None:
     profile = await create_profile(club, external_id="P-1", joined_at="2020-01-01")
     rows = [
         {"profile": "P-1", "type": "out", "at": "2021-01-01"},
@@ -327,7 +327,7 @@ async def test_memberships_without_an_id_are_told_apart_by_what_they_say(club: C
     ]
 
 
-async def test_a_membership_moves_to_another_profile(club: Club) -> None:
+async def test_a_membership_is_reassigned_to_another_profile(club: Club) -> None:
     one, two = await create_profile(club, external_id="1"), await create_profile(club, external_id="2")
     row = {"external_id": "M", "type": "out", "at": "2026-11-02"}
     await _load_memberships(club, row | {"profile": "1"})
@@ -335,7 +335,7 @@ async def test_a_membership_moves_to_another_profile(club: Club) -> None:
     assert [len(await list_memberships(club, each["id"])) for each in (one, two)] == [1, 2]
 
 
-async def test_a_membership_of_nobody_is_refused(club: Club) -> None:
+async def test_a_membership_of_an_unknown_profile_is_rejected(club: Club) -> None:
     outcomes = await _load_memberships(club, {"profile": "P-9", "type": "in", "at": "2021-01-01"})
     assert outcomes == [{"profile": "There is no profile P-9"}]
 
@@ -352,13 +352,13 @@ async def test_a_membership_of_nobody_is_refused(club: Club) -> None:
         ({"profile": "1", "type": "in", "at": "2021-01-01", "consents": {"a": "b"}}, "consents"),
     ],
 )
-def test_a_membership_that_can_not_be_is_refused_by_path(row: dict[str, Any], path: str) -> None:
-    with pytest.raises(ValidationError) as refusal:
+def test_an_invalid_membership_is_rejected_by_path(row: dict[str, Any], path: str) -> None:
+    with pytest.raises(ValidationError) as error:
         memberships_facts.validate(msgspec.convert(row, MembershipIn))
-    assert list(refusal.value.errors) == [path]
+    assert list(error.value.errors) == [path]
 
 
-async def test_members_are_ins_minus_outs_at_every_instant(club: Club) -> None:
+async def test_the_members_at_any_time_are_the_joins_minus_the_leaves(club: Club) -> None:
     profile = await create_profile(club, joined_at="2026-10-01")
     path = f"{PROFILES_URL}/{profile['id']}"
     for _ in range(2):

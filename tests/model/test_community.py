@@ -1,4 +1,4 @@
-"""A community is changed: what its profiles' values are read by shows at once, its currency stays."""
+"""Updates of a community: values follow its time zone, and its currency is fixed after the first transaction."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from regulars.model.unit_of_work import UnitOfWork
 
 
 async def change(club: Club, **fields: Any) -> Community:
-    """Changes fields of the club's community; gives it as it is then."""
+    """Updates the club's community and returns it."""
 
     async def work(uow: UnitOfWork) -> Community:
         return await update_community(uow, **fields)
@@ -31,7 +31,7 @@ async def change(club: Club, **fields: Any) -> Community:
     return await commit(club.database, club.community.id, work)
 
 
-async def epoch(club: Club) -> int:
+async def values_version(club: Club) -> int:
     """What the club's values are computed by."""
     async with club.database.read_transaction(club.community.id) as scope:
         found: int = await scope.fetchval(
@@ -40,7 +40,7 @@ async def epoch(club: Club) -> int:
         return found
 
 
-async def test_what_is_given_changes_and_the_rest_stays(club: Club) -> None:
+async def test_an_update_changes_only_the_given_settings(club: Club) -> None:
     before = club.community
     changed = await change(club, name="New", country="sweden")
     assert (changed.name, changed.country) == ("New", "SE")
@@ -50,7 +50,7 @@ async def test_what_is_given_changes_and_the_rest_stays(club: Club) -> None:
         assert await communities.get_by_id(connection, before.id) == changed
 
 
-async def test_another_zone_shows_in_the_next_read(club: Club) -> None:
+async def test_a_new_time_zone_changes_the_values_of_the_next_read(club: Club) -> None:
     mine = await create_profile(club, joined_at="2026-08-02 23:30:00")
     # Without a zone of its own, as from a file.
     await create_transaction(club, sale(10, "2026-10-01 23:30:00", profile_id=mine))
@@ -77,12 +77,12 @@ async def test_another_zone_shows_in_the_next_read(club: Club) -> None:
         ({}, 0),
     ],
 )
-async def test_only_what_values_are_read_by_has_them_computed_anew(
+async def test_only_settings_that_values_depend_on_invalidate_them(
     club: Club, fields: dict[str, str], raised: int
 ) -> None:
-    before = await epoch(club)
+    before = await values_version(club)
     await change(club, **fields)
-    assert await epoch(club) == before + raised
+    assert await values_version(club) == before + raised
 
 
 async def test_the_currency_is_fixed_after_the_first_transaction(club: Club) -> None:
@@ -91,21 +91,21 @@ async def test_the_currency_is_fixed_after_the_first_transaction(club: Club) -> 
     mine = await create_profile(club)
     await create_transaction(club, sale("1.005", profile_id=mine))
     assert str((await get_values(club, mine))["spend_all"]) == "1.005"
-    with pytest.raises(ValidationError) as refused:
+    with pytest.raises(ValidationError) as error:
         await change(club, currency="NOK")
-    assert refused.value.errors == {"currency": "is fixed after the first transaction: it is KWD"}
+    assert error.value.errors == {"currency": "is fixed after the first transaction: it is KWD"}
     assert (await change(club, currency="KWD", name="New")).name == "New"
 
 
-async def test_what_can_t_be_is_refused_by_field(club: Club) -> None:
-    with pytest.raises(ValidationError) as refused:
+async def test_invalid_settings_are_rejected_by_field(club: Club) -> None:
+    with pytest.raises(ValidationError) as error:
         await change(club, country="Atlantis", timezone="Mars/Olympus", currency="XXY")
-    assert refused.value.errors.keys() == {"country", "timezone", "currency"}
+    assert error.value.errors.keys() == {"country", "timezone", "currency"}
     async with club.database.unscoped_connection() as connection:
         assert await communities.get_by_id(connection, club.community.id) == club.community
 
 
-async def test_a_currency_waits_for_whoever_writes_now(club: Club) -> None:
+async def test_a_change_of_currency_waits_for_concurrent_writers(club: Club) -> None:
     changing: list[asyncio.Task[Community]] = []
 
     async def work(uow: UnitOfWork) -> None:
@@ -129,7 +129,7 @@ SELECT EXISTS (
 
 
 def amount(total: float) -> dict[str, Any]:
-    """A sale that is told from others by its total."""
+    """A sale with that total."""
     return sale(total, external_id=str(total), items=[])
 
 
@@ -139,7 +139,7 @@ async def amounts(club: Club) -> list[int]:
 
 
 @pytest.mark.parametrize("path", ["", "/batch.json"])
-async def test_what_was_checked_by_the_currency_before_is_checked_anew(club: Club, path: str) -> None:
+async def test_a_transaction_validated_in_the_previous_currency_is_validated_again(club: Club, path: str) -> None:
     await club.server.group_committer.community(club.community.id)
     await change(club, currency="BHD")
     answer = await club.http.post(f"/api/v3/transactions{path}", json=amount(10.005))
@@ -147,7 +147,7 @@ async def test_what_was_checked_by_the_currency_before_is_checked_anew(club: Clu
     assert await amounts(club) == [10005]
 
 
-async def test_a_file_that_was_read_by_the_currency_before_is_refused(club: Club) -> None:
+async def test_a_file_read_in_the_previous_currency_is_rejected(club: Club) -> None:
     loop = asyncio.get_running_loop()
 
     def read() -> Iterator[RawRow]:

@@ -1,4 +1,4 @@
-"""What tills sell before the catalogue knows it."""
+"""Variants and products that transactions create."""
 
 import asyncio
 from decimal import Decimal
@@ -39,7 +39,7 @@ async def test_variants_are_resolved_by_id_and_by_sku(club: Club) -> None:
     assert by_sku == {"B": (product["id"], second)}
 
 
-async def test_an_inline_variant_is_made_with_its_product_and_brand(club: Club) -> None:
+async def test_an_inline_variant_is_created_with_its_product_and_brand(club: Club) -> None:
     body = b'{"sku": 77, "name": "Small", "price": 5, "product": {"name": "Shirt", "brand": {"name": "Acme"}}}'
     sold = msgspec.json.decode(body, type=InlineVariant, strict=False)
     ((product_id, variant_id),) = await inline(club, sold)
@@ -49,7 +49,7 @@ async def test_an_inline_variant_is_made_with_its_product_and_brand(club: Club) 
     assert await inline(club, sold) == [(product_id, variant_id)]
 
 
-async def test_an_inline_variant_that_stands_is_taken_as_it_is(club: Club) -> None:
+async def test_an_existing_variant_is_not_changed_by_an_inline_one(club: Club) -> None:
     product = await create_product(
         club, name="Shirt", brand="Acme", variants=[{"sku": "A", "name": "a"}, {"external_id": "X"}]
     )
@@ -85,18 +85,18 @@ async def test_an_inline_variant_may_name_its_product_by_id(club: Club) -> None:
     product = await create_product(club, name="Shirt")
     ((product_id, _),) = await inline(club, InlineVariant(sku="A", product_id=product["id"]))
     assert product_id == product["id"]
-    with pytest.raises(ValidationError) as refused:
+    with pytest.raises(ValidationError) as error:
         await inline(club, InlineVariant(sku="B", product_id=10**9))
-    assert list(refused.value.errors) == ["product_variant.product_id"]
+    assert list(error.value.errors) == ["product_variant.product_id"]
 
 
-async def test_an_inline_variant_that_breaks_a_rule_is_refused_by_path(club: Club) -> None:
-    with pytest.raises(ValidationError) as refused:
+async def test_an_invalid_inline_variant_is_rejected_by_path(club: Club) -> None:
+    with pytest.raises(ValidationError) as error:
         await inline(club, InlineVariant(sku="\0", price=Decimal("NaN"), product=InlineProduct(name="\0", brand="\0")))
-    assert set(refused.value.errors) == {"sku", "price", "product.name", "product.brand"}
+    assert set(error.value.errors) == {"sku", "price", "product.name", "product.brand"}
 
 
-async def test_inline_variants_are_made_once_however_many_sell_them(club: Club) -> None:
+async def test_concurrent_sales_create_an_inline_variant_once(club: Club) -> None:
     sold = [
         InlineVariant(sku=f"S{number}", product=InlineProduct(name=f"N{number % 5}", brand="Acme"))
         for number in range(20)
@@ -107,13 +107,13 @@ async def test_inline_variants_are_made_once_however_many_sell_them(club: Club) 
     assert (len(found), sum(len(each["variants"]) for each in found)) == (5, 20)
 
 
-async def test_the_catalogue_takes_over_what_a_till_made_unannounced(club: Club) -> None:
+async def test_an_imported_product_adopts_the_one_created_by_a_sale(club: Club) -> None:
     ((product_id, variant_id),) = await inline(club, InlineVariant(sku="A", name="SHIRT S"))
-    epoch = await values_version(club)
+    version = await values_version(club)
     row = {"external_id": "P1", "name": "Shirt", "brand": "Acme", "variants": [{"sku": "A", "name": "Small"}]}
     assert await imported(club, row) == 1
     (product,) = await list_products(club)
     assert (product["id"], product["external_id"], product["brand"]["name"]) == (product_id, "P1", "Acme")
     assert [(each["id"], each["name"]) for each in product["variants"]] == [(variant_id, "Small")]
-    assert await values_version(club) == epoch + 1
+    assert await values_version(club) == version + 1
     assert await imported(club, row) == 0

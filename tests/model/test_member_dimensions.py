@@ -7,7 +7,7 @@ from regulars.model.consents import CHANNEL_STATUSES, REACH_RULES
 from regulars.model.member_dimensions import AGE_GROUP_STARTS, AGE_GROUPS
 
 
-async def test_each_age_is_in_the_last_group_that_began(club: Club) -> None:
+async def test_each_age_is_in_the_group_that_begins_last_before_it(club: Club) -> None:
     async with club.database.read_transaction(club.community.id) as scope:
         rows = await scope.fetch(
             "SELECT age, age_group(20000615, 20000615 + age * 10000) AS name FROM generate_series(0, 110) AS age"
