@@ -154,7 +154,7 @@ async def test_a_file_read_in_the_previous_currency_is_rejected(club: Club) -> N
         asyncio.run_coroutine_threadsafe(change(club, currency="BHD"), loop).result()
         yield RawRow(1, b'{"external_id": "1", "transacted_at": "2026-10-01T10:00:00Z", "total": 10.005}')
 
-    with pytest.raises(ValidationError, match="currency was changed while the file was read"):
+    with pytest.raises(ValidationError, match="currency of the community was changed during the load"):
         await loader.load_and_finish(
             club.database, club.server.group_committer, club.community.id, "transactions", read
         )
