@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Literal, TypedDict
 
 Consents = dict[str, bool]
-"""What a member answered, by the name of the consent; one that was never asked for is not there."""
+"""What a member answered, by the name of the consent; one that was never requested is missing."""
 
 
 class CommunityRecord(TypedDict):
@@ -178,7 +178,7 @@ class SendingRecord(TypedDict):
 
 
 class SendingEventRecord(TypedDict):
-    """What happens to the dispatch of a sending to a member; `dispatch` tells several to one member apart."""
+    """What happens to the dispatch of a sending to a member; `dispatch` distinguishes several to one member."""
 
     external_id: str
     sending: str
@@ -189,7 +189,7 @@ class SendingEventRecord(TypedDict):
 
 
 class LinkVisitRecord(TypedDict):
-    """Somebody opening a page of the club: led there by a sending, by an offer or by anything else."""
+    """A visit of a page of the club: from a sending, by an offer or by anything else."""
 
     external_id: str
     at: datetime
@@ -224,7 +224,7 @@ class OfferRecord(TypedDict):
 
 
 class OfferEventRecord(TypedDict):
-    """Somebody seeing, opening, getting or using an offer; `transaction` is the receipt on which it was used."""
+    """A view, click, grant or use of an offer; `transaction` is the receipt on which it was used."""
 
     external_id: str
     offer: str

@@ -27,7 +27,7 @@ _WEEK_IN_STORE = (0.85, 0.85, 0.9, 1.05, 1.3, 1.7, 1.0)
 _WEEK_ONLINE = (1.1, 1.05, 1.0, 1.0, 0.85, 0.8, 1.2)
 _YEAR = (1.0, 0.82, 0.92, 0.97, 1.0, 1.0, 0.88, 1.05, 0.95, 1.0, 1.15, 1.35)
 
-# How busy the online shops are from midnight on, hour by hour. Nobody buys while clocks are set forward or
+# How busy the online shops are from midnight on, hour by hour. No purchase happens while clocks are set forward or
 # back: so every local time in the data names one instant.
 _HOURS_ONLINE = tuple(accumulate((2, 0, 0, 0, 0, 1, 2, 4, 6, 7, 8, 8, 9, 8, 7, 7, 8, 9, 10, 13, 16, 17, 13, 6)))
 
@@ -105,7 +105,7 @@ def draw_day(running: list[float], low: int, high: int, chance: float) -> int:
 
 
 def draw_online_minute(chance: float) -> int:
-    """A minute of the day at which somebody buys or joins online: mostly in the evening."""
+    """A minute of the day at which a member buys or joins online: mostly in the evening."""
     wanted = chance * _HOURS_ONLINE[-1]
     hour = bisect_right(_HOURS_ONLINE, wanted)
     below = _HOURS_ONLINE[hour - 1] if hour else 0
@@ -156,7 +156,7 @@ def _appeal_of_joining(number: int, day: date) -> float:
 
 
 def _rate(currency: str, day: date) -> Decimal:
-    """Kroner for one unit: a rate a month, as books are kept, that wanders by a few per cent."""
+    """Kroner for one unit: a monthly rate, as in bookkeeping, that wanders by a few per cent."""
     if currency == NORWAY.currency:
         return Decimal(1)
     months = day.year * 12 + day.month

@@ -1,4 +1,4 @@
-"""What is on sale in the malls and when: the same goods for the same reduction, whoever buys them."""
+"""What is on sale in the malls and when: the same goods for the same reduction for every buyer."""
 
 from datetime import date, timedelta
 from functools import cache
@@ -30,7 +30,7 @@ def black_friday(year: int) -> date:
 
 
 def campaign_on(day: date) -> PriceCampaign | None:
-    """What is on sale on a day, in all malls alike."""
+    """What is on sale on a day, the same in all malls."""
     to_black_friday = (black_friday(day.year) - day).days
     if to_black_friday == 0:
         return _BLACK_FRIDAY

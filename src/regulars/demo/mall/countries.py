@@ -2,7 +2,7 @@
 
 Towns, post codes and regions are real (regions by ISO 3166-2), so that maps and place searches find them;
 the streets are names that many towns have. Telephone numbers begin with digits under which the national
-numbering plans have no subscribers, as far as the metadata of libphonenumber tells: +47 43, +46 78, +45 85,
+numbering plans have no subscribers, according to the metadata of libphonenumber: +47 43, +46 78, +45 85,
 +358 59, +48 92.
 """
 

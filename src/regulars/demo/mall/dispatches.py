@@ -1,4 +1,4 @@
-"""What becomes of a message on its way to one member: it arrives or not, is opened, followed, taken ill.
+"""The outcomes of a message on its way to one member: it arrives or not, is opened, followed, taken ill.
 
 How long people take follows what was measured over billions of messages: a fifth of all opens come within an hour,
 half within six, eight of ten within a day, the last weeks later (MailerMailer, GetResponse). That is a lognormal
@@ -20,7 +20,7 @@ from regulars.demo.rows import SendingEventRecord
 _LAST_OPEN = timedelta(days=30)
 _TRIES = 8
 
-# How likely somebody looks at messages at an hour, from midnight on, against the best hour of the day.
+# How likely a member looks at messages at an hour, from midnight on, against the best hour of the day.
 _AWAKE = (
     0.12, 0.06, 0.04, 0.03, 0.05, 0.15, 0.45, 0.75, 0.8, 0.8, 0.8, 0.75,
     0.85, 0.8, 0.7, 0.7, 0.75, 0.8, 0.85, 0.95, 1.0, 0.95, 0.7, 0.35,

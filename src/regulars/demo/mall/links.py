@@ -1,6 +1,6 @@
 """Visits of the club's pages: from messages, from offers, and from elsewhere, by members known and by browsers.
 
-A browser has a cookie, by which it is told apart where nobody is known to have opened the page.
+A browser has a cookie, which identifies it where the member is unknown.
 """
 
 from collections.abc import Iterable, Iterator
@@ -38,29 +38,29 @@ _ELSEWHERE = (
 )
 
 
-def message_visits(happenings: Iterable[DispatchEvent], seed: int) -> Iterator[LinkVisitRecord]:
+def message_visits(events: Iterable[DispatchEvent], seed: int) -> Iterator[LinkVisitRecord]:
     """The visits that followed on clicks: nearly all load the page, and some pass the link on."""
-    for happening in happenings:
-        if happening.link is None:
+    for event in events:
+        if event.link is None:
             continue
-        external_id = f"{happening.dispatch}-{happening.number}"
+        external_id = f"{event.dispatch}-{event.number}"
         dice = Random(f"visit {external_id} of {seed}")
-        member = happening.recipient.member.external_id
-        url = _url_of(happening.mailing, happening.link)
+        member = event.recipient.member.external_id
+        url = _url_of(event.mailing, event.link)
         if dice.random() >= _LOST:
-            at = happening.at + timedelta(seconds=0.4 + 2 * dice.random())
+            at = event.at + timedelta(seconds=0.4 + 2 * dice.random())
             yield _visit(
                 external_id,
                 at,
                 url,
-                sending=happening.mailing.external_id,
+                sending=event.mailing.external_id,
                 profile=member if dice.random() >= _UNKNOWN else None,
                 visitor=_cookie(member, 2 if dice.random() < _SECOND_DEVICE else 1, seed),
             )
         if dice.random() < _FORWARDED:
-            at = happening.at + timedelta(hours=dice.expovariate(0.3))
+            at = event.at + timedelta(hours=dice.expovariate(0.3))
             visitor = _cookie(external_id, 1, seed)
-            yield _visit(f"{external_id}-f", at, url, sending=happening.mailing.external_id, visitor=visitor)
+            yield _visit(f"{external_id}-f", at, url, sending=event.mailing.external_id, visitor=visitor)
 
 
 def offer_visits(touches: Iterable[OfferInteraction], seed: int) -> Iterator[LinkVisitRecord]:

@@ -37,7 +37,7 @@ class MailingType(Struct, frozen=True, eq=False):
     """A kind of mailing.
 
     hour:     when it goes out, on the local clock; None where members set it off at any hour
-    opened:   the share of what is delivered that is opened; text messages do not tell
+    opened:   the share of what is delivered that is opened; text messages do not report opens
     clicked:  the share of what is opened (text messages: delivered) of which a link is followed
     links:    the pages to which it links, from the top down
     planned:  whether its dispatches are scheduled days before
@@ -111,7 +111,7 @@ class Mailing(Struct, frozen=True, eq=False):
 
 
 def campaign_mailings(as_of: datetime, length: int) -> list[Mailing]:
-    """The campaigns of so many days before an instant, and those that are scheduled by then, in the order of time."""
+    """The campaigns of so many days before an instant, and those that are scheduled until that instant, in the order of time."""
     today = as_of.astimezone(ZoneInfo(FINLAND.timezone)).date()
     days = [today + timedelta(days=day) for day in range(1 - length, _PLANNED_AHEAD.days + 1)]
     planned = [
@@ -175,7 +175,7 @@ def _on(day: date) -> Iterator[tuple[MailingType, str]]:
 def _begins(day: date) -> str | None:
     """The sale that begins on a day, by the name that its messages have."""
     sale = campaign_on(day)
-    # What goes on after a day or some without it, or with a better one, was told of when it began.
+    # What goes on after a day or some without it, or with a better one, was announced when it began.
     if sale is None or any(campaign_on(day - timedelta(days=before)) is sale for before in range(1, 8)):
         return None
     year, week, _ = day.isocalendar()

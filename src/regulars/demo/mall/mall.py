@@ -1,13 +1,13 @@
-"""Lyngtorget, an invented club of shopping malls in five countries, as large as asked and always the same.
+"""Lyngtorget, an invented club of shopping malls in five countries, of a chosen size and always the same.
 
 Three years of a club with eight malls in Norway, Sweden, Denmark, Finland and Poland and an online shop in
 each country: members who come every week, now and then, once, no more or never, passers-by, sales, returns
 and exchanges, with the seasons, opening hours, time zones and currencies of the place; and what the club has
-written and offered to its members of late, and how they took it.
+recently sent and offered to its members, and how they responded.
 
 All rows follow from `size`, `seed` and `as_of` alone: the same three give the same rows in the same order.
 Nothing happens at or after `as_of`. Rows are made while they are read: of what the club needs to know of all
-its members at once, a reader's habits and when it bought of late are held, not its rows.
+all members, their reading habits and recent purchases are held in memory, not its rows.
 """
 
 from collections.abc import Iterator
@@ -51,8 +51,8 @@ class SizeParameters(Struct, frozen=True):
 
     members:          how many there are
     pace:             multiplies how often they shop
-    anonymous_sales:  the sales to nobody known
-    days_of_mail:     for how long messages have been kept
+    anonymous_sales:  sales without a known member
+    days_of_mail:     how many days of messages there are
     throughput:       the dispatches that go out in a second
     """
 
@@ -77,7 +77,7 @@ SIZE_PARAMETERS: dict[Size, SizeParameters] = {
 
 
 def community() -> CommunityRecord:
-    """The club: Norwegian, its books kept in kroner."""
+    """The club: Norwegian, with kroner as its currency."""
     return {
         "slug": CLUB.lower(),
         "name": f"{CLUB} Club",
@@ -131,13 +131,13 @@ def sendings(size: Size = "small", *, as_of: datetime) -> Iterator[SendingRecord
 
 def sending_events(size: Size = "small", *, as_of: datetime, seed: int = SEED) -> Iterator[SendingEventRecord]:
     """What happened to each dispatch, sending by sending, of each dispatch in the order of time."""
-    for happening in _lately(size, as_of, seed).dispatch_events():
-        yield happening.row()
+    for event in _recent_activity(size, as_of, seed).dispatch_events():
+        yield event.row()
 
 
 def link_visits(size: Size = "small", *, as_of: datetime, seed: int = SEED) -> Iterator[LinkVisitRecord]:
     """Every visit of a page: from sendings, then from offers, then from elsewhere."""
-    return _lately(size, as_of, seed).visits()
+    return _recent_activity(size, as_of, seed).visits()
 
 
 def offer_collections() -> Iterator[OfferCollectionRecord]:
@@ -147,27 +147,27 @@ def offer_collections() -> Iterator[OfferCollectionRecord]:
 
 def offers(size: Size = "small", *, as_of: datetime, seed: int = SEED) -> Iterator[OfferRecord]:
     """Every offer of a shop, in the order in which they begin, with those that are made and do not yet hold."""
-    return _lately(size, as_of, seed).offer_rows()
+    return _recent_activity(size, as_of, seed).offer_rows()
 
 
 def offer_events(size: Size = "small", *, as_of: datetime, seed: int = SEED) -> Iterator[OfferEventRecord]:
     """What members did with offers, offer by offer in the order of time: each use is on a receipt of the member."""
-    for touch in _lately(size, as_of, seed).offer_interactions():
+    for touch in _recent_activity(size, as_of, seed).offer_interactions():
         yield touch.row()
 
 
 def clear_cache() -> None:
-    """Lets go of what is known of all members at once, when nothing is asked for any more."""
-    _lately_until.cache_clear()
+    """Frees the data about all members when no more rows are needed."""
+    _recent_activity_until.cache_clear()
 
 
-def _lately(size: Size, as_of: datetime, seed: int) -> RecentActivity:
-    # Four kinds of rows are asked for one after the other, and all need it.
-    return _lately_until(size, calendar_before(as_of).as_of, seed)
+def _recent_activity(size: Size, as_of: datetime, seed: int) -> RecentActivity:
+    # Four kinds of rows are generated one after the other, and all need it.
+    return _recent_activity_until(size, calendar_before(as_of).as_of, seed)
 
 
 @lru_cache(maxsize=1)
-def _lately_until(size: Size, as_of: datetime, seed: int) -> RecentActivity:
+def _recent_activity_until(size: Size, as_of: datetime, seed: int) -> RecentActivity:
     extent = SIZE_PARAMETERS[size]
     days = calendar_before(as_of)
     period = HistoryWindow(

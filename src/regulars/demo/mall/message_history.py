@@ -26,7 +26,7 @@ def dispatch_events(
 ) -> Iterator[DispatchEvent]:
     """All events of all dispatches.
 
-    `sales` are those from `AWAY` before the period on, in order; `grants` tells when offers were granted, by member.
+    `sales` are those from `AWAY` before the period on, in order; `grants` says when offers were granted, by member.
     """
     bought: dict[str, list[datetime]] = {}
     for sale in sales:

@@ -30,7 +30,7 @@ _DAYS_UNTIL_SEEN = 2.6
 _TAKES = 0.5
 
 # Of those who buy in the shop while they could use it: who has it, who has seen it, who looks into the app at the till,
-# who has no app and is told of it by the till.
+# who has no app and learns of it at the till.
 _USES_WHAT_IS_GRANTED, _REMEMBERS, _LOOKS_AT_THE_TILL, _IS_TOLD = 0.8, 0.5, 0.4, 0.08
 
 
@@ -92,7 +92,7 @@ def select_grantees(offer: MallOffer, recipients: Sequence[Recipient], seed: int
 
 
 class OfferRedemption:
-    """Members by mall, and their purchases by shop: whoever can see or use an offer."""
+    """Members by mall, and their purchases by shop: those who can see or use an offer."""
 
     def __init__(
         self, recipients: Iterable[Recipient], purchases: Iterable[MemberPurchase], as_of: datetime, seed: int
@@ -192,7 +192,7 @@ def _sight(offer: MallOffer, reader: Recipient | None, opens: float, dice: Rando
 
 
 def _in_the_app(offer: MallOffer, dice: Random) -> datetime | None:
-    """When somebody looks into the app while an offer is there: mostly in the first days, and in the evening."""
+    """When a member looks into the app while an offer is there: mostly in the first days, and in the evening."""
     first = offer.start.astimezone(offer.zone).date()
     day = first + timedelta(days=int(dice.expovariate(1 / _DAYS_UNTIL_SEEN)))
     hour, minute = divmod(draw_online_minute(dice.random()), 60)

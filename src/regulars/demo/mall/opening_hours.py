@@ -41,7 +41,7 @@ class OpeningHours(Struct, frozen=True, eq=False):
         return hours[0], min(hours[1], self.early_closing.get(feast, hours[1]))
 
     def normal_hours(self) -> list[OpeningDayRecord]:
-        """The ordinary week, as a location tells it."""
+        """The ordinary week, as a location has it."""
         return [
             {"day": day, "open": _clock(hours[0]), "close": _clock(hours[1])}
             for day, hours in zip(_DAYS, self.week, strict=True)
@@ -59,7 +59,7 @@ def easter(year: int) -> date:
 
 
 def _is_midsummer(day: date) -> bool:
-    """Midsummer's Day is the Saturday from 20 to 26 June; its eve is kept as well."""
+    """Midsummer's Day is the Saturday from 20 to 26 June; its eve is observed as well."""
     saturday = day if day.weekday() == 5 else day + timedelta(days=1)
     return saturday.weekday() == 5 and saturday.month == 6 and 20 <= saturday.day <= 26
 

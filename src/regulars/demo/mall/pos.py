@@ -102,7 +102,7 @@ class PointOfSale:
         return line
 
     def _personal_percent_off(self) -> int:
-        # Member prices are offers to one member, drawn anew each time; what is on sale is so for everybody.
+        # Member prices are offers to one member, drawn again each time; what is on sale is so for everybody.
         if self._dice.random() >= MEMBER_PRICE.share:
             return 0
         return self._dice.choice(MEMBER_PRICE.percents)
@@ -162,5 +162,5 @@ class PointOfSale:
 
 
 def _taken_back(item: ItemRecord, pieces: int) -> ItemRecord:
-    """A line of a return: the price is what was paid, so no discount is left to tell of."""
+    """A line of a return: the price is what was paid, so there is no discount left."""
     return {**item, "quantity": -pieces, "price_current": item["price_sell"], "discounts": []}

@@ -74,7 +74,7 @@ def discounted_price(price: Decimal, percent: int) -> Decimal:
 
 
 def price_point(amount: float, currency: str) -> Decimal:
-    """What a shop asks for goods of about this value: 34.90, 249 or 1299 kroner, 24.95 euro, 99.99 zloty."""
+    """The price of goods in a shop of about this value: 34.90, 249 or 1299 kroner, 24.95 euro, 99.99 zloty."""
     if currency == "EUR":
         return int(amount) + Decimal("0.95")
     if currency == "PLN":

@@ -102,7 +102,7 @@ def _membership(
 
 def _answers(member: MallMember, seed: int) -> _Answers:
     chance = Random(f"answers of {member.number} of {seed}").random
-    # Who joins by e-mail has one; nobody is without both e-mail and telephone.
+    # Who joins by e-mail has one; every profile has an e-mail or a telephone.
     has_email = chance() < 0.92 or member.optin_channel == "web"
     has_phone = chance() < 0.87 or not has_email
     has_app = member.optin_channel in _APPS or chance() < 0.25

@@ -126,14 +126,14 @@ def _visit(member: MallMember, day: int, days: HistoryCalendar, dice: Random) ->
 
 def _online(country: Country, category: Category, day: int, days: HistoryCalendar, dice: Random) -> ShopVisit:
     chance = dice.random
-    # What somebody would have eaten does not come by post: beauty is what is ordered most instead.
+    # What a customer would have eaten does not come by post: beauty is what is ordered most instead.
     shelf = shelves()["BEA"] if category.is_perishable else _shelf(category)
     at = days.instant(country, day, draw_online_minute(chance()), int(60 * chance()))
     return ShopVisit(ONLINE_SHOPS[country.iso], shelf, day, at)
 
 
 def _anywhere(days: HistoryCalendar, dice: Random) -> ShopVisit:
-    """A stop of somebody whom nobody knows."""
+    """A purchase of an unknown customer."""
     chance = dice.random
     mall = dice.choice(MALLS)
     shop = _any_shop(mall, chance())

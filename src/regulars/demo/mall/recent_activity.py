@@ -1,6 +1,6 @@
-"""What happened of late between the club and its members: messages, visits, offers.
+"""Recent activity between the club and its members: messages, visits, offers.
 
-Who reads and what was bought is known of all members at once; the rest is made while it is read.
+Reading habits and purchases of all members are in memory; the rest is generated while it is read.
 """
 
 from collections.abc import Iterable, Iterator

@@ -1,8 +1,8 @@
 """To whom the club may write, by which channel and from when until when.
 
-A profile tells what holds at the end of the history. Here it is told over time: somebody who is unsubscribed by then
+A profile has the state at the end of the history. This module has it over time: a member who is unsubscribed by then
 has been until the message by whose link it was done, and an address that is known as bad was good until a message
-bounced. So events and profiles tell the same.
+bounced. So events and profiles agree.
 """
 
 from bisect import bisect_left
@@ -25,7 +25,7 @@ SendTimes = Mapping[tuple[Channel, str], Sequence[datetime]]
 
 _COMPLAINS = 0.15
 
-# Text messages go to verified numbers alone; what was enabled or verified before is told by nothing.
+# Text messages go to verified numbers alone; what was enabled or verified before is not recorded.
 _USABLE = {
     "email": {"enabled", "verified", "unsubscribed", "hard_bounced"},
     "sms": {"verified", "unsubscribed", "hard_bounced"},
@@ -131,7 +131,7 @@ def _reach(
     went_out: Sequence[datetime],
     dice: Random,
 ) -> ChannelReach | None:
-    """What a consent and a channel's status tell; who changed a consent did it at any time since joining."""
+    """What a consent and a channel's status say; a member who changed a consent did it at any time since joining."""
     joined_at, as_of = membership
     moment = joined_at + (as_of - joined_at) * dice.random()
     complains = dice.random() < _COMPLAINS

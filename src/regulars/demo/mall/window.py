@@ -1,4 +1,4 @@
-"""The last part of a club's history, of which messages, visits and offers are kept."""
+"""The last part of a club's history, of which there are messages, visits and offers."""
 
 from datetime import datetime, timedelta
 
