@@ -1,4 +1,4 @@
-"""docs/time.md is true: of each instant that it names the bucket, of each request the answer."""
+"""The examples of docs/time.md: the bucket of each instant, and the result of each query."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(("name", "interval", "at", "bucket"), BUCKETS)
-def test_an_instant_is_in_the_bucket_that_the_page_says(name: str, interval: str, at: str, bucket: str) -> None:
+def test_an_instant_is_in_the_documented_bucket(name: str, interval: str, at: str, bucket: str) -> None:
     steps = {each.code: each for each in ALL_INTERVALS}
     start = local_buckets.bucket_start(datetime.fromisoformat(at), steps[interval], ZoneInfo(name))
     assert start.astimezone(ZoneInfo(name)).isoformat(timespec="milliseconds") == bucket
 
 
-def test_intervals_are_kept_as_long_as_the_page_says() -> None:
+def test_the_documented_retention_and_limits_are_those_of_the_code() -> None:
     text = " ".join(PAGE.split())
     days = [interval.retention.days for interval in ALL_INTERVALS if interval.retention is not None]
-    assert "`5m` buckets are kept for {} days, `1h` for {}, `1d` for {}, all".format(*days) in text
-    assert f"at most {local_buckets.MAX_BUCKETS} may begin" in text
+    assert "`5m` buckets are retained for {} days after their end, `1h` for {} days, `1d` for {} days,".format(*days) in text
+    assert f"More than {local_buckets.MAX_BUCKETS} buckets after the first" in text
 
 
-async def test_the_page_s_answers_are_those_of_the_repeated_hour(database: Database) -> None:
+async def test_the_documented_results_are_those_of_the_repeated_hour(database: Database) -> None:
     times = ("2026-10-25T00:30Z", "2026-10-25T01:30Z", "2026-10-25T01:40Z")
     oslo = await create_tenant(database, "Europe/Oslo", [SampleEvent(datetime.fromisoformat(each)) for each in times])
     kolkata = await create_tenant(database, "Asia/Kolkata", [SampleEvent(datetime.fromisoformat("2026-10-24T20:45Z"))])
