@@ -27,7 +27,7 @@ def new_id() -> UUID:
 
 
 async def require_active(scope: Scope, profile_id: UUID) -> None:
-    """Raises NotFoundError if there is no such profile; for a merged one the error names its destination."""
+    """Raises NotFoundError for an unknown or deleted profile; for a merged one the error names its destination."""
     row = await scope.fetchrow(
         "SELECT merged_into, deleted_at FROM profiles WHERE community_id = $1 AND profile_id = $2",
         scope.community_id,
