@@ -73,7 +73,7 @@ async def test_lines_that_disagree_on_the_transaction_are_rejected_with_the_fiel
         "T1,M1,today,30,S1,C\n",
     )
     assert outcome_counts(summary) == (1, 0, 2)
-    text = "differs from that of line 2: lines with one external_id are one transaction"
+    text = "differs from line 2: all lines with one external_id are one transaction"
     assert summary.rejections[0].errors == {"location": text, "total": text}
     assert reasons_by_line(summary)[5].startswith("transacted_at must be a time")
     assert list(await load.transactions()) == ["T2"]
@@ -101,7 +101,7 @@ async def test_a_line_said_twice_is_one_transaction_with_its_items_once(load: Fi
     other = line.replace('"A"', '"B"').replace("T1", "T2")
     summary = await load("transactions", line + line + other + other.replace('"B"', '"C"'), name="sales.ndjson")
     assert outcome_counts(summary) == (1, 0, 1)
-    assert reasons_by_line(summary)[4].startswith("items differs from that of line 3")
+    assert reasons_by_line(summary)[4].startswith("items differs from line 3")
     assert [item["sku"] for item in (await load.transactions())["T1"]["items"]] == ["A"]
 
 
@@ -114,7 +114,7 @@ async def test_items_come_as_a_list_or_in_columns(load: FileLoader) -> None:
         name="sales.ndjson",
     )
     assert outcome_counts(summary) == (2, 0, 1)
-    assert reasons_by_line(summary) == {1: "items come as a list or in columns of their own, not both"}
+    assert reasons_by_line(summary) == {1: "items must be a list or in columns of their own, not both"}
     rows = await load.transactions()
     assert ([item["sku"] for item in rows["T2"]["items"]], rows["T3"]["items"]) == (["B"], [])
 
@@ -142,7 +142,7 @@ async def test_rows_that_are_no_good_are_told_with_line_and_field(load: FileLoad
         1: "total invalid decimal string",
         2: "total is required",
         3: "transacted_at is required",
-        4: "external_id is required: it tells a transaction that comes again from a new one",
+        4: "external_id is required: it identifies the transaction in later imports",
         5: "profile there is no profile nobody",
         8: "items.0.quantity must be below 10000000 in size",
     }

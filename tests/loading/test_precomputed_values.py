@@ -146,16 +146,16 @@ def test_evidence_that_is_no_text_is_refused(lake: Lake, tmp_path: Path) -> None
 
 async def test_what_lacks_evidence_is_refused(lake: Lake, tmp_path: Path) -> None:
     with pytest.raises(
-        InputNotFoundError, match="lacks next_change_at, evidence: let `regulars compute --for-loading`"
+        InputNotFoundError, match="has no column next_change_at, evidence: write it by `regulars compute --for-loading`"
     ):
         PrecomputedValues(lake.computed(with_fingerprints=False))
     nothing = tmp_path / "nothing.parquet"
-    with pytest.raises(InputNotFoundError, match="no Parquet that can be read"):
+    with pytest.raises(InputNotFoundError, match="be read as Parquet"):
         PrecomputedValues(nothing)
     path = lake.computed()
     table = pq.read_table(path)
     pq.write_table(pa.concat_tables([table, table]), path)
-    with pytest.raises(InputNotFoundError, match="each profile once"):
+    with pytest.raises(InputNotFoundError, match="one row per profile"):
         PrecomputedValues(path)
     older = pc.replace_substring_regex(table["evidence"], "^[0-9a-f]+", "0")
     pq.write_table(table.set_column(table.schema.get_field_index("evidence"), "evidence", older), path)

@@ -33,7 +33,10 @@ def test_an_instant_is_in_the_documented_bucket(name: str, interval: str, at: st
 def test_the_documented_retention_and_limits_are_those_of_the_code() -> None:
     text = " ".join(PAGE.split())
     days = [interval.retention.days for interval in ALL_INTERVALS if interval.retention is not None]
-    assert "`5m` buckets are retained for {} days after their end, `1h` for {} days, `1d` for {} days,".format(*days) in text
+    assert (
+        "`5m` buckets are retained for {} days after their end, `1h` for {} days, `1d` for {} days,".format(*days)
+        in text
+    )
     assert f"More than {local_buckets.MAX_BUCKETS} buckets after the first" in text
 
 

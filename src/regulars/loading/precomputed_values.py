@@ -1,4 +1,4 @@
-"""Values computed over a lake, taken over at the end of a load where the store has the facts that they are of."""
+"""Imports values that were computed offline, for profiles whose stored transactions are those of the computation."""
 
 import asyncio
 from datetime import datetime
@@ -28,7 +28,7 @@ from regulars.verify.export import INTEGER, TEXT, ProfileRange
 
 _log = structlog.get_logger("regulars.load")
 
-_NEEDED = (
+_REQUIRED_COLUMNS = (
     "profile_id",
     "calculated_at",
     *(each.name for each in fingerprint.LOADING_COLUMNS),
@@ -37,80 +37,80 @@ _NEEDED = (
 
 
 class PrecomputedValues:
-    """Values of profiles as `regulars.compute` with `for_loading` wrote them, in an engine that is closed with them."""
+    """Values of profiles from `regulars compute --for-loading`, held in a DuckDB database until `close`."""
 
     def __init__(self, path: Path) -> None:
-        """Reads a file or a folder of Parquet.
+        """Reads a Parquet file or a folder of them.
 
-        Raises InputNotFoundError for what can't be read, lacks a column, tells of one profile twice, or was computed by
-        other definitions.
+        Raises InputNotFoundError if it can't be read, a column is missing, a profile occurs twice, or it was computed
+        by other definitions.
         """
-        self._runner = DuckDBEngine()
+        self._engine = DuckDBEngine()
         self._path = path
         pattern = str(path / "*.parquet") if path.is_dir() else str(path)
         relation = f"read_parquet('{pattern.replace(chr(39), chr(39) * 2)}')"
         self._read(relation)
 
     def _read(self, relation: str) -> None:
-        connection = self._runner.connection
+        connection = self._engine.connection
         try:
-            there = {row[0] for row in connection.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()}
+            columns = {row[0] for row in connection.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()}
         except duckdb.Error as error:
-            raise InputNotFoundError(f"{self._path} is no Parquet that can be read: {_first_line(error)}.") from None
-        if lacking := [name for name in _NEEDED if name not in there]:
+            raise InputNotFoundError(f"{self._path} can't be read as Parquet: {_first_line(error)}.") from None
+        if missing := [name for name in _REQUIRED_COLUMNS if name not in columns]:
             raise InputNotFoundError(
-                f"{self._path} lacks {', '.join(lacking[:3])}: let `regulars compute --for-loading` write it."
+                f"{self._path} has no column {', '.join(missing[:3])}: write it by `regulars compute --for-loading`."
             )
         try:
-            connection.execute(f"CREATE TEMP TABLE given AS SELECT {', '.join(_NEEDED)} FROM {relation}")
-            ((number, profiles, others),) = self._runner.rows(
+            connection.execute(f"CREATE TEMP TABLE input AS SELECT {', '.join(_REQUIRED_COLUMNS)} FROM {relation}")
+            ((rows, profiles, other_versions),) = self._engine.rows(
                 f"""SELECT count(*), count(DISTINCT profile_id),
                        count(*) FILTER (WHERE evidence NOT LIKE '{fingerprint.fingerprint_version()} %')
-                FROM given"""
+                FROM input"""
             )
         except (duckdb.Error, ValueError) as error:
             raise InputNotFoundError(f"{self._path} can't be read: {_first_line(error)}.") from None
-        if number != profiles:
-            raise InputNotFoundError(f"{self._path} must tell of each profile once.")
-        if others:
+        if rows != profiles:
+            raise InputNotFoundError(f"{self._path} must have one row per profile. Found: {rows - profiles} more.")
+        if other_versions:
             raise InputNotFoundError(
                 f"{self._path} was computed by another release of Regulars, whose definitions may differ: "
-                f"compute it anew, or load without it."
+                f"compute it again with this release, or load without it."
             )
         codes = sorted(set(countries.codes_by_name().values()))
-        self._runner.make_pairs(
+        self._engine.make_pairs(
             "codes", ("alpha_3", "alpha_2"), [(countries.alpha_3(code) or "", code) for code in codes]
         )
 
     def close(self) -> None:
-        """Gives back what they take."""
-        self._runner.connection.close()
+        """Closes the DuckDB database."""
+        self._engine.connection.close()
 
-    def candidates(self, marked: pa.Table, now: datetime) -> pa.Table:
-        """Of marked profiles those with values that are still true by the clock, with their instants in UTC."""
-        self._runner.connection.register("marked", marked)
-        return self._runner.connection.sql(_CANDIDATES.format(now=values.timestamp_literal(now))).to_arrow_table()
+    def candidates(self, dirty: pa.Table, now: datetime) -> pa.Table:
+        """The dirty profiles whose values have not expired, with the time of the computation in UTC."""
+        self._engine.connection.register("dirty", dirty)
+        return self._engine.connection.sql(_CANDIDATES.format(now=values.timestamp_literal(now))).to_arrow_table()
 
     def matching_fingerprint(
-        self, marked: pa.Table, told: pa.Table, places: pa.Table, digits: int, now: datetime
+        self, dirty: pa.Table, stored: pa.Table, locations: pa.Table, digits: int, now: datetime
     ) -> pa.Table:
-        """The columns of `store.COMPUTED` of those whose evidence is the store's, `told`."""
-        connection = self._runner.connection
-        for name, table in {"marked": marked, "told": told, "places": places}.items():
+        """The values, as columns of the staging table, of profiles whose fingerprint equals that of the store."""
+        connection = self._engine.connection
+        for name, table in {"dirty": dirty, "stored": stored, "locations": locations}.items():
             connection.register(name, table)
-        stored = ",\n       ".join(
-            f"{_stored(each, digits)} AS {each.name}" for each in table_module.STORED_AGGREGATIONS
+        columns = ",\n       ".join(
+            f"{_to_stored(each, digits)} AS {each.name}" for each in table_module.STORED_AGGREGATIONS
         )
         connection.execute(
             f"""CREATE OR REPLACE TEMP TABLE matched AS
-SELECT marked.profile_id, {values.timestamp_literal(now)} AS calculated_at,
-       CAST(given.next_change_at AS TIMESTAMP) AS next_change_at, marked.values_version, marked.mark,
-       {stored}
-FROM given
-JOIN marked ON marked.external_id = given.profile_id
-JOIN told ON told.profile_id = marked.profile_id
-CROSS JOIN (SELECT map(list(external_id), list(location_id)) AS ids FROM places) AS place
-WHERE given.evidence = '{fingerprint.fingerprint_version()} ' || told.evidence"""
+SELECT dirty.profile_id, {values.timestamp_literal(now)} AS calculated_at,
+       CAST(input.next_change_at AS TIMESTAMP) AS next_change_at, dirty.values_version, dirty.mark,
+       {columns}
+FROM input
+JOIN dirty ON dirty.external_id = input.profile_id
+JOIN stored ON stored.profile_id = dirty.profile_id
+CROSS JOIN (SELECT map(list(external_id), list(location_id)) AS ids FROM locations) AS location
+WHERE input.evidence = '{fingerprint.fingerprint_version()} ' || stored.evidence"""
         )
         return connection.sql(_MATCHING).to_arrow_table()
 
@@ -120,21 +120,21 @@ def _first_line(error: Exception) -> str:
 
 
 _CANDIDATES = """
-SELECT marked.profile_id, CAST(given.calculated_at AS TIMESTAMP) AS calculated_at
-FROM given
-JOIN marked ON marked.external_id = given.profile_id
-WHERE given.evidence IS NOT NULL
-  AND CAST(given.calculated_at AS TIMESTAMP) <= {now}
-  AND (given.next_change_at IS NULL OR CAST(given.next_change_at AS TIMESTAMP) > {now})
-ORDER BY marked.profile_id
+SELECT dirty.profile_id, CAST(input.calculated_at AS TIMESTAMP) AS calculated_at
+FROM input
+JOIN dirty ON dirty.external_id = input.profile_id
+WHERE input.evidence IS NOT NULL
+  AND CAST(input.calculated_at AS TIMESTAMP) <= {now}
+  AND (input.next_change_at IS NULL OR CAST(input.next_change_at AS TIMESTAMP) > {now})
+ORDER BY dirty.profile_id
 """
 
 
-def _stored(of: Aggregation, digits: int) -> str:
-    """A value as it goes out, as the store keeps it."""
-    column = f"given.{of.name}"
-    id_of = "list_extract(map_extract(place.ids, {}), 1)"
-    match of.type:
+def _to_stored(aggregation: Aggregation, digits: int) -> str:
+    """The SQL that converts a value from its output form to its stored form."""
+    column = f"input.{aggregation.name}"
+    location_id = "list_extract(map_extract(location.ids, {}), 1)"
+    match aggregation.type:
         case FieldType.MONEY:
             return f"CAST({column} * {10**digits} AS BIGINT)"
         case FieldType.PERCENT:
@@ -142,97 +142,113 @@ def _stored(of: Aggregation, digits: int) -> str:
         case FieldType.COUNTRY_ALPHA_3:
             return f"(SELECT any_value(alpha_2) FROM codes WHERE alpha_3 = {column})"
         case FieldType.LOCATION:
-            return f"CASE WHEN {column} IS NOT NULL THEN {id_of.format(column)} END"
+            return f"CASE WHEN {column} IS NOT NULL THEN {location_id.format(column)} END"
         case FieldType.LOCATION_LIST:
-            return f"list_transform({column}, lambda name: {id_of.format('name')})"
+            return f"list_transform({column}, lambda name: {location_id.format('name')})"
         case FieldType.TIMESTAMP:
             return f"CAST({column} AS TIMESTAMP)"
         case _:
             return column
 
 
-def _agrees(name: str) -> str:
+def _is_equal(name: str) -> str:
     if REGISTRY.by_name[name].type is FieldType.STRING_LIST:
-        return f"""matched.{name} IS NOT DISTINCT FROM from_json(told.{name}, '["VARCHAR"]')"""
-    return f"CAST(matched.{name} AS VARCHAR) IS NOT DISTINCT FROM told.{name}"
+        return f"""matched.{name} IS NOT DISTINCT FROM from_json(stored.{name}, '["VARCHAR"]')"""
+    return f"CAST(matched.{name} AS VARCHAR) IS NOT DISTINCT FROM stored.{name}"
 
+
+_COPIED_VALUES = [
+    refresh_dirty.copy_expression(each.name, each.type.column_type) for each in table_module.STORED_AGGREGATIONS
+]
 
 _MATCHING = f"""
 SELECT value.profile_id, value.calculated_at, value.next_change_at, value.values_version, value.mark,
-       {", ".join(refresh_dirty.copy_expression(each.name, each.type.column_type) for each in table_module.STORED_AGGREGATIONS)}
+       {", ".join(_COPIED_VALUES)}
 FROM (
     SELECT matched.*
     FROM matched
-    JOIN told USING (profile_id)
-    WHERE {" AND ".join(_agrees(name) for name in fingerprint.FINGERPRINT_EXCLUDED)}
+    JOIN stored USING (profile_id)
+    WHERE {" AND ".join(_is_equal(name) for name in fingerprint.FINGERPRINT_EXCLUDED)}
 ) AS value
 ORDER BY value.profile_id
 """
 
-_MARKED = f"""
-SELECT kept.profile_id, kept.values_version AS mark, cache_versions.values_version, own.external_id
-FROM profile_aggregations AS kept
+_DIRTY = f"""
+SELECT stored.profile_id, stored.values_version AS mark, cache_versions.values_version, profile.external_id
+FROM profile_aggregations AS stored
 JOIN cache_versions ON cache_versions.community_id = $1
-JOIN profiles AS own ON own.community_id = $1 AND own.profile_id = kept.profile_id AND own.external_id IS NOT NULL
-WHERE kept.community_id = $1
-  AND kept.profile_id BETWEEN $2::uuid AND $3::uuid
-  AND {dirty_profiles.is_marked_by("$4::bigint", "kept.values_version")}
+JOIN profiles AS profile
+    ON profile.community_id = $1
+    AND profile.profile_id = stored.profile_id
+    AND profile.external_id IS NOT NULL
+WHERE stored.community_id = $1
+  AND stored.profile_id BETWEEN $2::uuid AND $3::uuid
+  AND {dirty_profiles.is_marked_by("$4::bigint", "stored.values_version")}
 """
 
-_PLACES = """
+_LOCATIONS = """
 SELECT id AS location_id, external_id
 FROM locations
 WHERE community_id = $1 AND external_id IS NOT NULL
 """
 
-_MARKED_COLUMNS = {**refresh_dirty.DIRTY_COLUMNS, "external_id": TEXT}
-_PLACE_COLUMNS = {"location_id": INTEGER, "external_id": TEXT}
-_TOLD_COLUMNS = {"profile_id": TEXT, "evidence": TEXT, **dict.fromkeys(fingerprint.FINGERPRINT_EXCLUDED, TEXT)}
+_DIRTY_COLUMNS = {**refresh_dirty.DIRTY_COLUMNS, "external_id": TEXT}
+_LOCATION_COLUMNS = {"location_id": INTEGER, "external_id": TEXT}
+_FINGERPRINT_COLUMNS = {"profile_id": TEXT, "evidence": TEXT, **dict.fromkeys(fingerprint.FINGERPRINT_EXCLUDED, TEXT)}
 
 
-def _told() -> str:
+def _fingerprint_statement() -> str:
     columns = [
         f"to_json({name}) AS {name}" if REGISTRY.by_name[name].type is FieldType.STRING_LIST else name
         for name in fingerprint.FINGERPRINT_EXCLUDED
     ]
-    return (
-        f"SELECT profile_id, evidence, {', '.join(columns)}\nFROM (\n{fingerprint.fingerprint_statement()}\n) AS found"
-    )
+    return f"""
+SELECT profile_id, evidence, {", ".join(columns)}
+FROM (
+{fingerprint.fingerprint_statement()}
+) AS fingerprints
+"""
 
 
 async def import_values(database: Database, community_id: int, load_id: int, precomputed: PrecomputedValues) -> int:
-    """Writes given values for the profiles that a load has marked and whose facts are those that they were computed
-    from; gives how many. The others are left marked. The load marks no more by then.
+    """Stores precomputed values of the profiles that a load has marked dirty, if they were computed from the stored
+    transactions; returns for how many. Others stay dirty. Called after the last row of the load.
     """
-    taken = 0
+    imported = 0
     try:
-        async for part, _ in refresh_dirty.dirty_ranges(database, community_id, load_id):
-            taken += await _take(database, community_id, load_id, part, precomputed)
+        async for profile_range, _ in refresh_dirty.dirty_ranges(database, community_id, load_id):
+            imported += await _import_range(database, community_id, load_id, profile_range, precomputed)
     except (duckdb.Error, asyncpg.InsufficientPrivilegeError) as error:
-        # A value of another type than it should be, or a role that may make no temporary table.
-        _log.warning("load.values_not_taken", why=_first_line(error))
-    return taken
+        # A value has an unexpected type, or the role may not create temporary tables.
+        _log.warning("load.values_skipped", why=_first_line(error))
+    return imported
 
 
-async def _take(database: Database, community_id: int, load: int, part: ProfileRange, given: PrecomputedValues) -> int:
+async def _import_range(
+    database: Database, community_id: int, load_id: int, profile_range: ProfileRange, precomputed: PrecomputedValues
+) -> int:
     async with database.read_transaction(community_id) as scope:
         digits = (await communities.get_by_id(scope.connection, community_id)).minor_digits
-        marked = await export.export_query(scope, _MARKED, (community_id, part.first, part.last, load), _MARKED_COLUMNS)
-        places = await export.export_query(scope, _PLACES, (community_id,), _PLACE_COLUMNS)
+        parameters = (community_id, profile_range.first, profile_range.last, load_id)
+        dirty = await export.export_query(scope, _DIRTY, parameters, _DIRTY_COLUMNS)
+        locations = await export.export_query(scope, _LOCATIONS, (community_id,), _LOCATION_COLUMNS)
         now = scope.now
-        wanted = await asyncio.to_thread(given.candidates, marked, now)
-        told = [
-            await export.export_query(scope, _told(), _asked(community_id, wanted, start), _TOLD_COLUMNS)
-            for start in range(0, len(wanted), refresh_dirty.PROFILES_PER_WRITE)
+        candidates = await asyncio.to_thread(precomputed.candidates, dirty, now)
+        fingerprints = [
+            await export.export_query(
+                scope, _fingerprint_statement(), _parameters(community_id, candidates, start), _FINGERPRINT_COLUMNS
+            )
+            for start in range(0, len(candidates), refresh_dirty.PROFILES_PER_WRITE)
         ]
-    if not told:
+    if not fingerprints:
         return 0
-    table = await asyncio.to_thread(given.matching_fingerprint, marked, pa.concat_tables(told), places, digits, now)
+    stored = pa.concat_tables(fingerprints)
+    table = await asyncio.to_thread(precomputed.matching_fingerprint, dirty, stored, locations, digits, now)
     for start in range(0, len(table), refresh_dirty.PROFILES_PER_WRITE):
         await refresh_dirty.write_values(database, community_id, table.slice(start, refresh_dirty.PROFILES_PER_WRITE))
     return len(table)
 
 
-def _asked(community_id: int, wanted: pa.Table, start: int) -> tuple[Any, ...]:
-    some = wanted.slice(start, refresh_dirty.PROFILES_PER_WRITE)
+def _parameters(community_id: int, candidates: pa.Table, start: int) -> tuple[Any, ...]:
+    some = candidates.slice(start, refresh_dirty.PROFILES_PER_WRITE)
     return community_id, some["profile_id"].to_pylist(), some["calculated_at"].cast(TIMESTAMP).to_pylist()

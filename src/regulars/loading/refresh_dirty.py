@@ -1,4 +1,4 @@
-"""The end of a load: the values of all profiles that it has marked, computed by DuckDB in parts, each written once."""
+"""Refreshes the dirty profiles of a load: DuckDB computes their values in parts, and each value is written once."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -23,27 +23,27 @@ from regulars.verify.export import INTEGER, TEXT, ExportedFacts, ProfileRange
 
 MAX_PROFILES_PER_RANGE = 20_000
 MAX_SALES_PER_RANGE = 500_000
-"""What is computed at once bounds the memory that it takes."""
+"""Limits of one range, and so of the memory to compute it."""
 
 PROFILES_PER_WRITE = 2_500
-"""So many profiles are locked at once while their values are written, so that nobody waits long for one of them."""
+"""Profiles that one commit writes and locks, so that no other writer waits long."""
 
 WORKERS = 2
-"""While the database copies one part out, DuckDB computes another."""
+"""DuckDB computes one range while PostgreSQL exports another."""
 
 _log = structlog.get_logger("regulars.load")
 
-# As verify takes its parts, but by the transactions themselves: what is kept of a marked profile is not true.
-_PART = f"""
+# As `verify` partitions profiles, but by counting transactions: stored counts of dirty profiles are outdated.
+_RANGE = f"""
 SELECT profile_id AS last, number
 FROM (
     SELECT profile_id, number, sum(1 + sales) OVER (ORDER BY profile_id) AS weight
     FROM (
-        SELECT marked.profile_id, row_number() OVER (ORDER BY marked.profile_id) AS number,
+        SELECT dirty.profile_id, row_number() OVER (ORDER BY dirty.profile_id) AS number,
                (
                    SELECT count(*)
-                   FROM transactions AS told
-                   WHERE told.community_id = $1 AND told.profile_id = marked.profile_id AND NOT told.is_void
+                   FROM transactions AS sale
+                   WHERE sale.community_id = $1 AND sale.profile_id = dirty.profile_id AND NOT sale.is_void
                ) AS sales
         FROM (
             SELECT profile_id
@@ -51,24 +51,24 @@ FROM (
             WHERE community_id = $1 AND profile_id >= $2 AND {dirty_profiles.is_marked_by("$3::bigint", "values_version")}
             ORDER BY profile_id
             LIMIT $4
-        ) AS marked
+        ) AS dirty
     ) AS counted
-) AS weighed
+) AS weighted
 WHERE weight <= $5 OR number = 1
 ORDER BY number DESC
 LIMIT 1
 """
 
-_MARKED = f"""
-SELECT kept.profile_id, kept.values_version AS mark, cache_versions.values_version
-FROM profile_aggregations AS kept
+_DIRTY = f"""
+SELECT stored.profile_id, stored.values_version AS mark, cache_versions.values_version
+FROM profile_aggregations AS stored
 JOIN cache_versions ON cache_versions.community_id = $1
-WHERE kept.community_id = $1
-  AND kept.profile_id BETWEEN $2::uuid AND $3::uuid
-  AND {dirty_profiles.is_marked_by("$4::bigint", "kept.values_version")}
+WHERE stored.community_id = $1
+  AND stored.profile_id BETWEEN $2::uuid AND $3::uuid
+  AND {dirty_profiles.is_marked_by("$4::bigint", "stored.values_version")}
 """
 
-_STILL_MARKED = """
+_STILL_DIRTY = """
 SELECT profile_id, values_version
 FROM profile_aggregations
 WHERE community_id = $1 AND profile_id = ANY ($2) AND values_version < 0
@@ -76,27 +76,27 @@ WHERE community_id = $1 AND profile_id = ANY ($2) AND values_version < 0
 
 DIRTY_COLUMNS = {"profile_id": TEXT, "mark": INTEGER, "values_version": INTEGER}
 
-_LEAST, _GREATEST = UUID(int=0), UUID(int=2**128 - 1)
+_MIN_ID, _MAX_ID = UUID(int=0), UUID(int=2**128 - 1)
 
 
 async def refresh_dirty(
     database: Database, community_id: int, load_id: int, on_refreshed: Callable[[int], None] = lambda profiles: None
 ) -> None:
-    """Computes what a load has marked, as no other write has meanwhile; `told` hears how many profiles of each part.
+    """Refreshes all profiles that a load has marked dirty and no other write has refreshed.
 
-    The load marks no more by then.
+    Called after the last row of the load. `on_refreshed` is called with the number of profiles of each range.
     """
-    found_parts = dirty_ranges(database, community_id, load_id)
-    free = asyncio.Lock()
+    ranges = dirty_ranges(database, community_id, load_id)
+    ranges_lock = asyncio.Lock()
 
     async def work() -> None:
         while True:
-            async with free:
-                found = await anext(found_parts, None)
+            async with ranges_lock:
+                found = await anext(ranges, None)
             if found is None:
                 return
-            part, profiles = found
-            await _compute(database, community_id, load_id, part)
+            profile_range, profiles = found
+            await _refresh_range(database, community_id, load_id, profile_range)
             on_refreshed(profiles)
 
     async with asyncio.TaskGroup() as group:
@@ -104,69 +104,71 @@ async def refresh_dirty(
             group.create_task(work())
 
 
-async def dirty_ranges(database: Database, community_id: int, load: int) -> AsyncIterator[tuple[ProfileRange, int]]:
-    """What a load has marked, in parts of a size that fits memory, each with how many profiles it holds."""
-    first = _LEAST
+async def dirty_ranges(database: Database, community_id: int, load_id: int) -> AsyncIterator[tuple[ProfileRange, int]]:
+    """Yields ranges of dirty profiles that fit into memory, each with its number of profiles."""
+    first = _MIN_ID
     while True:
         async with database.read_transaction(community_id) as scope:
-            found = await scope.fetchrow(_PART, community_id, first, load, MAX_PROFILES_PER_RANGE, MAX_SALES_PER_RANGE)
+            found = await scope.fetchrow(
+                _RANGE, community_id, first, load_id, MAX_PROFILES_PER_RANGE, MAX_SALES_PER_RANGE
+            )
         if found is None:
             return
-        part = ProfileRange(first, found["last"])
-        yield part, found["number"]
-        # The very last id is asked for again until it is computed.
-        first = UUID(int=min(part.last.int + 1, _GREATEST.int))
+        profile_range = ProfileRange(first, found["last"])
+        yield profile_range, found["number"]
+        # The greatest possible id has no successor: its range is repeated until it is refreshed.
+        first = UUID(int=min(profile_range.last.int + 1, _MAX_ID.int))
 
 
-async def _compute(database: Database, community_id: int, load: int, part: ProfileRange) -> None:
+async def _refresh_range(database: Database, community_id: int, load_id: int, profile_range: ProfileRange) -> None:
     async with database.read_transaction(community_id) as scope:
-        facts = await export.export_facts(scope, part, load)
-        ends = (community_id, part.first, part.last, load)
-        marked = await export.export_query(scope, _MARKED, ends, DIRTY_COLUMNS)
+        facts = await export.export_facts(scope, profile_range, load_id)
+        parameters = (community_id, profile_range.first, profile_range.last, load_id)
+        dirty = await export.export_query(scope, _DIRTY, parameters, DIRTY_COLUMNS)
         at = scope.now
     try:
-        table = await asyncio.to_thread(_computed, facts, marked, at)
+        table = await asyncio.to_thread(_compute, facts, dirty, at)
         for start in range(0, len(table), PROFILES_PER_WRITE):
             await write_values(database, community_id, table.slice(start, PROFILES_PER_WRITE))
     except (duckdb.Error, asyncpg.InsufficientPrivilegeError) as error:
-        # A sum that is too large for the engine, or a role that may make no temporary table.
-        _log.warning("load.computed_live", why=type(error).__name__)
-        await _refresh(database, community_id, marked)
+        # A sum is too large for DuckDB, or the role may not create temporary tables.
+        _log.warning("load.refresh_fallback", why=type(error).__name__)
+        await _refresh_in_database(database, community_id, dirty)
 
 
 # By DuckDB ----------------------------------------------------------------------------------------------
 
 
-def copy_expression(name: str, kind: str) -> str:
-    """A value as COPY reads it: lists as the database writes them."""
-    if not kind.endswith("[]"):
+def copy_expression(name: str, column_type: str) -> str:
+    """The SQL of a value as PostgreSQL's COPY reads it: lists as array literals."""
+    if not column_type.endswith("[]"):
         return f"value.{name}"
     escaped = """replace(replace(CAST(each AS VARCHAR), '\\', '\\\\'), '"', '\\"')"""
-    listed = f"""list_transform(value.{name}, lambda each: '"' || {escaped} || '"')"""
-    return f"""'{{' || array_to_string({listed}, ',') || '}}' AS {name}"""
+    quoted = f"""list_transform(value.{name}, lambda each: '"' || {escaped} || '"')"""
+    return f"""'{{' || array_to_string({quoted}, ',') || '}}' AS {name}"""
 
 
-_COMPUTED = f"""
-SELECT value.profile_id, value.calculated_at, value.next_change_at, marked.values_version, marked.mark,
+_VALUES = f"""
+SELECT value.profile_id, value.calculated_at, value.next_change_at, dirty.values_version, dirty.mark,
        {", ".join(copy_expression(each.name, each.type.column_type) for each in table_module.STORED_AGGREGATIONS)}
 FROM recomputed AS value
-JOIN marked USING (profile_id)
+JOIN dirty USING (profile_id)
 ORDER BY value.profile_id
 """
 
 
-def _computed(facts: ExportedFacts, marked: pa.Table, at: datetime) -> pa.Table:
-    """The columns of `store.COMPUTED`, in the order of the profiles' ids."""
-    runner = export.recompute(facts, at)
+def _compute(facts: ExportedFacts, dirty: pa.Table, at: datetime) -> pa.Table:
+    """The columns of the staging table, ordered by profile id."""
+    engine = export.recompute(facts, at)
     try:
-        runner.connection.register("marked", marked)
-        return runner.connection.sql(_COMPUTED).to_arrow_table()
+        engine.connection.register("dirty", dirty)
+        return engine.connection.sql(_VALUES).to_arrow_table()
     finally:
-        runner.connection.close()
+        engine.connection.close()
 
 
 async def write_values(database: Database, community_id: int, table: pa.Table) -> None:
-    """Writes columns of `store.COMPUTED` for the profiles that still bear their marks."""
+    """Stores rows of the staging table for the profiles that are still dirty by the same mark."""
     rows = BytesIO()
     pyarrow.csv.write_csv(table, rows, pyarrow.csv.WriteOptions(include_header=False))
     profile_ids = [UUID(each) for each in table["profile_id"].to_pylist()]
@@ -183,17 +185,17 @@ async def write_values(database: Database, community_id: int, table: pa.Table) -
     await commit(database, community_id, work)
 
 
-# By the database ----------------------------------------------------------------------------------------
+# By PostgreSQL ------------------------------------------------------------------------------------------
 
 
-async def _refresh(database: Database, community_id: int, marked: pa.Table) -> None:
-    """As any write does, where DuckDB can't."""
-    profile_ids = [UUID(each) for each in marked["profile_id"].to_pylist()]
+async def _refresh_in_database(database: Database, community_id: int, dirty: pa.Table) -> None:
+    """Refreshes profiles as a live write does."""
+    profile_ids = [UUID(each) for each in dirty["profile_id"].to_pylist()]
     for start in range(0, len(profile_ids), PROFILES_PER_WRITE):
         some = profile_ids[start : start + PROFILES_PER_WRITE]
 
         async def work(uow: UnitOfWork, some: list[UUID] = some) -> None:
-            for row in await uow.fetch(_STILL_MARKED, community_id, some):
+            for row in await uow.fetch(_STILL_DIRTY, community_id, some):
                 uow.mark_dirty(row["profile_id"], dirty_profiles.cause(row["values_version"]) or "")
 
         await commit(database, community_id, work)

@@ -1,4 +1,4 @@
-"""From lines of a file to a transaction: one line that holds it all, or one line an item."""
+"""Parses transactions from the lines of a file: one line per transaction, or one line per item."""
 
 from collections.abc import Sequence
 from operator import attrgetter
@@ -8,48 +8,48 @@ from msgspec import UNSET
 
 from regulars.core.errors import ValidationError, from_msgspec
 from regulars.facts.transactions import ITEM_COLUMNS, TransactionLine
-from regulars.loading import group_lines
+from regulars.loading.group_lines import MAX_TRANSACTION_LINES, has_too_many_lines
 from regulars.loading.readers.rows import FileRow, RawRow, RejectedRow
 from regulars.model.community import Community
 from regulars.model.transactions import schema
 from regulars.model.transactions.line_items import ItemIn, value_or_none
 from regulars.model.transactions.schema import TransactionIn, TransactionRow
 
-_columns = attrgetter(*ITEM_COLUMNS)
-_NO_ITEM = dict.fromkeys(ITEM_COLUMNS, UNSET)
-_NOT_GIVEN = tuple(_NO_ITEM.values())
+_item_cells = attrgetter(*ITEM_COLUMNS)
+_UNSET_ITEM = dict.fromkeys(ITEM_COLUMNS, UNSET)
+_UNSET_CELLS = tuple(_UNSET_ITEM.values())
 _decoder = msgspec.json.Decoder(TransactionLine, strict=False)
 
-# What a line's column is called, where the checked row calls it otherwise.
+# Columns of the file whose field in the validated row has another name.
 _COLUMN_OF = {"location_ref": "location", "local_time": "transacted_at", "amount": "total"}
 _NOT_COMPARED = {"items", "fingerprint"}
 
 
 def parse_transaction(group: Sequence[FileRow], community: Community) -> TransactionRow | list[RejectedRow]:
-    """The transaction that lines make, with the fingerprint of all they say; or what is wrong with them.
+    """The transaction of a group of lines, with the fingerprint of their content; or the errors by line.
 
-    Where one line is no good, the transaction is not taken, for it would lack something.
+    One invalid line rejects the whole transaction, which would be incomplete without it.
     """
-    if group_lines.has_too_many_lines(group):
+    if has_too_many_lines(group):
         number = group[0].number if isinstance(group[0], RawRow) else group[0].line
-        return [RejectedRow(number, {"items": f"must be at most {group_lines.MAX_TRANSACTION_LINES}"})]
+        return [RejectedRow(number, {"items": f"must be at most {MAX_TRANSACTION_LINES}"})]
     rejections = [row for row in group if isinstance(row, RejectedRow)]
     lines: list[tuple[int, TransactionLine]] = []
     for row in group:
         if isinstance(row, RawRow):
             try:
                 lines.append((row.number, parse_line(row.content)))
-            except ValidationError as refused:
-                rejections.append(RejectedRow(row.number, refused.errors))
+            except ValidationError as error:
+                rejections.append(RejectedRow(row.number, error.errors))
     if not rejections:
-        rejections = _disagreeing(lines, community)
+        rejections = _contradictions(lines, community)
     if rejections:
         return sorted(rejections, key=lambda each: each.line)
-    return _checked(lines, community)
+    return _combine(lines, community)
 
 
 def parse_line(content: bytes) -> TransactionLine:
-    """A line as it came in. Raises Refused by path."""
+    """Decodes a line. Raises ValidationError by path."""
     try:
         line = _decoder.decode(content)
     except msgspec.ValidationError as error:
@@ -57,15 +57,15 @@ def parse_line(content: bytes) -> TransactionLine:
     except (msgspec.DecodeError, RecursionError) as error:
         raise ValidationError({"": f"is not JSON: {error}"}) from None
     if value_or_none(line.external_id) in (None, ""):
-        raise ValidationError({"external_id": "is required: it tells a transaction that comes again from a new one"})
-    if _is_of_an_item(line) and value_or_none(line.items):
-        raise ValidationError({"items": "come as a list or in columns of their own, not both"})
+        raise ValidationError({"external_id": "is required: it identifies the transaction in later imports"})
+    if _has_item_columns(line) and value_or_none(line.items):
+        raise ValidationError({"items": "must be a list or in columns of their own, not both"})
     return line
 
 
-def _is_of_an_item(line: TransactionLine) -> bool:
-    given = _columns(line)
-    return given != _NOT_GIVEN and any(value is not None and value is not UNSET for value in given)
+def _has_item_columns(line: TransactionLine) -> bool:
+    cells = _item_cells(line)
+    return cells != _UNSET_CELLS and any(value is not None and value is not UNSET for value in cells)
 
 
 def _item(line: TransactionLine) -> ItemIn:
@@ -81,62 +81,62 @@ def _item(line: TransactionLine) -> ItemIn:
 
 
 def _header(line: TransactionLine) -> TransactionLine:
-    """What a line says of the transaction as a whole."""
-    items = UNSET if _is_of_an_item(line) else line.items
-    return msgspec.structs.replace(line, items=items, **_NO_ITEM)
+    """The fields of a line that concern the whole transaction."""
+    items = UNSET if _has_item_columns(line) else line.items
+    return msgspec.structs.replace(line, items=items, **_UNSET_ITEM)
 
 
-def _disagreeing(lines: Sequence[tuple[int, TransactionLine]], community: Community) -> list[RejectedRow]:
-    """What lines say that the first does not."""
+def _contradictions(lines: Sequence[tuple[int, TransactionLine]], community: Community) -> list[RejectedRow]:
+    """The lines whose header differs from that of the first line."""
     if len(lines) == 1:
         return []
-    (number, first), *others = [(number, _header(line)) for number, line in lines]
+    (first_number, first), *others = [(number, _header(line)) for number, line in lines]
     rejections = []
-    for place, other in others:
-        if other != first:
+    for number, header in others:
+        if header != first:
             try:
-                differing = _differing(first, other, community)
-            except ValidationError as refused:
-                rejections.append(RejectedRow(place, refused.errors))
+                columns = _differing_columns(first, header, community)
+            except ValidationError as error:
+                rejections.append(RejectedRow(number, error.errors))
                 continue
-            if differing:
-                text = f"differs from that of line {number}: lines with one external_id are one transaction"
-                rejections.append(RejectedRow(place, dict.fromkeys(differing, text)))
+            if columns:
+                message = f"differs from line {first_number}: all lines with one external_id are one transaction"
+                rejections.append(RejectedRow(number, dict.fromkeys(columns, message)))
     return rejections
 
 
-def _differing(one: TransactionIn, other: TransactionIn, community: Community) -> list[str]:
-    """The columns in which two headers differ; a number or a time may be written in several ways."""
-    rows = [schema.validate(each, community, allow_local=True) for each in (one, other)]
+def _differing_columns(first: TransactionIn, other: TransactionIn, community: Community) -> list[str]:
+    """The columns in which two headers differ after validation; a number or a time has several notations."""
+    rows = [schema.validate(each, community, allow_local=True) for each in (first, other)]
     names = [name for name in TransactionRow.__struct_fields__ if name not in _NOT_COMPARED]
-    found = [_COLUMN_OF.get(name, name) for name in names if getattr(rows[0], name) != getattr(rows[1], name)]
-    if (value_or_none(one.items) or ()) != (value_or_none(other.items) or ()):
-        found.append("items")
-    return list(dict.fromkeys(found))
+    columns = [_COLUMN_OF.get(name, name) for name in names if getattr(rows[0], name) != getattr(rows[1], name)]
+    if (value_or_none(first.items) or ()) != (value_or_none(other.items) or ()):
+        columns.append("items")
+    return list(dict.fromkeys(columns))
 
 
-def _checked(lines: Sequence[tuple[int, TransactionLine]], community: Community) -> TransactionRow | list[RejectedRow]:
-    number, first = lines[0]
-    given: TransactionIn = first
-    of_items = [(place, line) for place, line in lines if _is_of_an_item(line)]
-    if of_items:
-        items = tuple(_item(line) for _, line in of_items)
-        given = msgspec.structs.replace(_header(first), items=items)
+def _combine(lines: Sequence[tuple[int, TransactionLine]], community: Community) -> TransactionRow | list[RejectedRow]:
+    first_number, first = lines[0]
+    transaction: TransactionIn = first
+    item_lines = [(number, line) for number, line in lines if _has_item_columns(line)]
+    if item_lines:
+        items = tuple(_item(line) for _, line in item_lines)
+        transaction = msgspec.structs.replace(_header(first), items=items)
     try:
-        row = schema.validate(given, community, allow_local=True)
-    except ValidationError as refused:
-        return _placed(number, [place for place, _ in of_items], refused)
-    row.fingerprint = schema.fingerprint(given)
+        row = schema.validate(transaction, community, allow_local=True)
+    except ValidationError as error:
+        return _errors_by_line(first_number, [number for number, _ in item_lines], error)
+    row.fingerprint = schema.fingerprint(transaction)
     return row
 
 
-def _placed(number: int, places: Sequence[int], refused: ValidationError) -> list[RejectedRow]:
-    """What is wrong with a transaction, each at the line that says it."""
-    found: dict[int, dict[str, str]] = {}
-    for path, text in refused.errors.items():
+def _errors_by_line(first_number: int, item_numbers: Sequence[int], error: ValidationError) -> list[RejectedRow]:
+    """The errors of a transaction at the lines that contain them: those of items at their own line."""
+    errors: dict[int, dict[str, str]] = {}
+    for path, message in error.errors.items():
         parts = path.split(".", 2)
-        if places and parts[0] == "items" and len(parts) == 3:
-            found.setdefault(places[int(parts[1])], {})[parts[2]] = text
+        if item_numbers and parts[0] == "items" and len(parts) == 3:
+            errors.setdefault(item_numbers[int(parts[1])], {})[parts[2]] = message
         else:
-            found.setdefault(number, {})[path] = text
-    return [RejectedRow(line, errors) for line, errors in sorted(found.items())]
+            errors.setdefault(first_number, {})[path] = message
+    return [RejectedRow(number, messages) for number, messages in sorted(errors.items())]

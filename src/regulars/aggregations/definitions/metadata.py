@@ -9,7 +9,10 @@ AGGREGATIONS = (
         "total_referred", FieldType.ALWAYS_NULL, description="Always null; exists for clients that read it.", sql=""
     ),
     Aggregation(
-        "top_historic_status", FieldType.ALWAYS_NULL, description="Always null; exists for clients that read it.", sql=""
+        "top_historic_status",
+        FieldType.ALWAYS_NULL,
+        description="Always null; exists for clients that read it.",
+        sql="",
     ),
     Aggregation("calculated_at", FieldType.AS_OF, description="The instant that these values are true for.", sql=""),
 )
