@@ -1,4 +1,4 @@
-"""The rows that a demo club yields: one type an entity, its keys the field names of the API."""
+"""The rows that a demo club yields: one type per entity, with the field names of the API."""
 
 from datetime import datetime
 from decimal import Decimal

@@ -1,4 +1,4 @@
-"""The countries that the mall club is at home in: towns with their post codes, streets, money, telephones.
+"""The countries of the mall club: towns with their post codes, streets, currencies and telephone numbers.
 
 Towns, post codes and regions are real (regions by ISO 3166-2), so that maps and place searches find them;
 the streets are names that many towns have. Telephone numbers begin with digits under which the national

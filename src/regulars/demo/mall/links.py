@@ -28,7 +28,7 @@ _SECOND_DEVICE = 0.3
 
 _SOURCES = {"email": "newsletter", "sms": "sms", "push": "app"}
 
-# What leads to the pages besides, how often a day in a country and to which of them.
+# Other sources of visits: how often per day and country, and to which pages.
 _ELSEWHERE = (
     ("facebook", "paid-social", 1.2, ("offers", "join")),
     ("instagram", "paid-social", 0.9, ("shops/fashion", "join")),

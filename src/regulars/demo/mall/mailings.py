@@ -36,7 +36,7 @@ _THURSDAY, _FRIDAY = 3, 4
 class MailingType(Struct, frozen=True, eq=False):
     """A kind of mailing.
 
-    hour:     when it goes out, on the local clock; None where members set it off at any hour
+    hour:     when it is sent, in local time; None if members trigger it at any hour
     opened:   the share of what is delivered that is opened; text messages do not report opens
     clicked:  the share of what is opened (text messages: delivered) of which a link is followed
     links:    the pages to which it links, from the top down

@@ -49,11 +49,11 @@ SEED = 1
 class SizeParameters(Struct, frozen=True):
     """How large a club is.
 
-    members:          how many there are
-    pace:             multiplies how often they shop
-    anonymous_sales:  sales without a known member
-    days_of_mail:     how many days of messages there are
-    throughput:       the dispatches that go out in a second
+    members:               number of members
+    visit_rate:            multiplies how often they shop
+    anonymous_sales:       number of sales without a member
+    message_history_days:  how many days messages go back
+    throughput:            dispatches that are sent per second
     """
 
     members: int
@@ -63,7 +63,7 @@ class SizeParameters(Struct, frozen=True):
     throughput: float
 
 
-# The pace brings the receipts, returns and those of passers-by included, to the number beside each size.
+# The visit rate yields the number of receipts above each size, including returns and anonymous sales.
 SIZE_PARAMETERS: dict[Size, SizeParameters] = {
     # 25,000 receipts, 120,000 events of messages
     "small": SizeParameters(
@@ -130,7 +130,7 @@ def sendings(size: Size = "small", *, as_of: datetime) -> Iterator[SendingRecord
 
 
 def sending_events(size: Size = "small", *, as_of: datetime, seed: int = SEED) -> Iterator[SendingEventRecord]:
-    """What happened to each dispatch, sending by sending, of each dispatch in the order of time."""
+    """The events of each dispatch, by sending, those of a dispatch in order of time."""
     for event in _recent_activity(size, as_of, seed).dispatch_events():
         yield event.row()
 
@@ -141,12 +141,12 @@ def link_visits(size: Size = "small", *, as_of: datetime, seed: int = SEED) -> I
 
 
 def offer_collections() -> Iterator[OfferCollectionRecord]:
-    """What offers are shown under: the same in every club."""
+    """The collections of offers: the same in every club."""
     yield from offering.collections()
 
 
 def offers(size: Size = "small", *, as_of: datetime, seed: int = SEED) -> Iterator[OfferRecord]:
-    """Every offer of a shop, in the order in which they begin, with those that are made and do not yet hold."""
+    """Every offer of a shop, in the order in which they begin, including those that are not valid yet."""
     return _recent_activity(size, as_of, seed).offer_rows()
 
 

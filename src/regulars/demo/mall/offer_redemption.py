@@ -31,7 +31,7 @@ _TAKES = 0.5
 
 # Of those who buy in the shop while they could use it: who has it, who has seen it, who looks into the app at the till,
 # who has no app and learns of it at the till.
-_USES_WHAT_IS_GRANTED, _REMEMBERS, _LOOKS_AT_THE_TILL, _IS_TOLD = 0.8, 0.5, 0.4, 0.08
+_USES_WHAT_IS_GRANTED, _REMEMBERS, _LOOKS_AT_THE_TILL, _IS_INFORMED = 0.8, 0.5, 0.4, 0.08
 
 
 class MemberPurchase(Struct, frozen=True, eq=False):
@@ -162,7 +162,7 @@ class OfferRedemption:
                 uses = False
             else:
                 is_known = member in seen and seen[member] < at
-                uses = chance < (_REMEMBERS if is_known else _LOOKS_AT_THE_TILL if reader.has_app else _IS_TOLD)
+                uses = chance < (_REMEMBERS if is_known else _LOOKS_AT_THE_TILL if reader.has_app else _IS_INFORMED)
                 taken = _taken_at_the_till(reader, max(at - timedelta(minutes=2), offer.start), is_known, dice)
             if uses:
                 used.add(member)

@@ -1,7 +1,7 @@
 """To whom the club may write, by which channel and from when until when.
 
-A profile has the state at the end of the history. This module has it over time: a member who is unsubscribed by then
-has been until the message by whose link it was done, and an address that is known as bad was good until a message
+A profile has the state at the end of the history. This module has it over time: a member who is unsubscribed at the end
+was subscribed until the message whose link was used, and an address that is bad was good until a message
 bounced. So events and profiles agree.
 """
 
