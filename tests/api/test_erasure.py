@@ -99,18 +99,18 @@ class Planted:
     async def post(self, path: str, body: Any, status: int = 201, **headers: str) -> Any:
         """The data of an answer to a request with a key of its own."""
         sent = {"Idempotency-Key": self.canary(f"key-{next(self.numbers)}"), **headers}
-        answer = await self.club.http.post(path, json=body, headers=sent)
-        assert answer.status_code == status, answer.text
-        return answer.json().get("data")
+        response = await self.club.http.post(path, json=body, headers=sent)
+        assert response.status_code == status, response.text
+        return response.json().get("data")
 
     async def imported(self, entity: str, *rows: dict[str, Any], rejected: int = 0) -> None:
         """Has rows imported, with a key too."""
-        answer = await self.club.http.post(
+        response = await self.club.http.post(
             f"/v1/import/{entity}",
             content=b"\n".join(json.dumps(row).encode() for row in rows),
             headers={"Content-Type": "application/x-ndjson", "Idempotency-Key": self.canary(entity)},
         )
-        assert (answer.status_code, answer.json()["rejected"]) == (200, rejected), answer.text
+        assert (response.status_code, response.json()["rejected"]) == (200, rejected), response.text
 
     def sale(self, name: str, **fields: Any) -> dict[str, Any]:
         """A sale with a canary in each field that takes a text."""
@@ -221,12 +221,12 @@ async def _plant_messages(planted: Planted) -> None:
     await planted.imported("profiles", {"external_id": profile["profile"], "first_name": planted.canary("imported")})
     await planted.club.http.post("/api/v3/locations", json={"external_id": "1"})
     nobody = {"external_id": "2", "profile": planted.canary("nobody"), "type": "in", "at": AT}
-    answer = await planted.club.http.post(
+    response = await planted.club.http.post(
         "/v1/import/memberships",
         content=json.dumps({**joined, **profile}).encode() + b"\n" + json.dumps(nobody).encode(),
         headers={"Content-Type": "application/x-ndjson"},
     )
-    assert answer.json()["rejected"] == 1
+    assert response.json()["rejected"] == 1
     await planted.imported("sendings", {"external_id": "letter", "channel": "email"})
     await planted.imported(
         "sending_events",
@@ -323,8 +323,8 @@ async def test_the_data_of_an_erased_member_are_found_nowhere(
         assert await _unplanted(owner, planted) == set()
         at = f"{PROFILES_URL}/{planted.profile_ids[0]}"
         values = (await club.http.get(f"{at}/aggregations")).json()
-        answer = await club.http.delete(f"{at}/purge") if purge else await club.http.post(f"{at}/depersonalise")
-        assert answer.status_code in (200, 204), answer.text
+        response = await club.http.delete(f"{at}/purge") if purge else await club.http.post(f"{at}/depersonalise")
+        assert response.status_code in (200, 204), response.text
         await _compact(club)
         assert (await maintenance.delete_empty_counts(club.database, club.community.id) > 0) == purge
         found = await _found(owner, planted)

@@ -35,7 +35,7 @@ async def cache_versions(club: Club) -> tuple[int, int]:
     return row["values_version"], row["locations_version"]
 
 
-async def derived(club: Club, location_id: int) -> tuple[str | None, str | None, str | None]:
+async def country_columns(club: Club, location_id: int) -> tuple[str | None, str | None, str | None]:
     async with club.database.read_transaction(club.community.id) as scope:
         row = await scope.fetchrow(
             "SELECT country, iso_state, state FROM locations WHERE community_id = $1 AND id = $2",
@@ -91,7 +91,7 @@ async def test_the_country_is_the_first_that_is_present(
     club: Club, fields: dict[str, Any], country: str | None
 ) -> None:
     found = await create_location(club, **fields)
-    assert (await derived(club, found["id"]))[0] == country
+    assert (await country_columns(club, found["id"]))[0] == country
 
 
 async def test_an_address_keeps_unknown_keys(club: Club) -> None:
@@ -104,7 +104,7 @@ async def test_an_address_keeps_unknown_keys(club: Club) -> None:
     }
     found = await create_location(club, address=address)
     assert found["address"] == address
-    assert await derived(club, found["id"]) == ("AU", "AU-VIC", "Victoria")
+    assert await country_columns(club, found["id"]) == ("AU", "AU-VIC", "Victoria")
 
 
 async def test_absent_fields_are_unchanged_and_null_clears(club: Club) -> None:
@@ -122,7 +122,7 @@ async def test_absent_fields_are_unchanged_and_null_clears(club: Club) -> None:
     )
     changed = response.json()["data"]
     assert changed == found | {"name": None, "tags": [], "is_published": True}
-    assert (await derived(club, found["id"]))[0] == "NO"
+    assert (await country_columns(club, found["id"]))[0] == "NO"
 
 
 @pytest.mark.parametrize("latitude", [90.0001, -91, "91", "north", True, [1], {"a": 1}, "inf", 10**400])
@@ -144,7 +144,7 @@ async def test_coordinates_may_be_numbers_texts_or_nothing(club: Club, latitude:
 async def test_an_address_that_loses_its_country_falls_back_to_country_iso_3(club: Club) -> None:
     found = await create_location(club, address={"iso": "SE"}, country_iso_3="NOR")
     await club.http.put(f"{LOCATIONS_URL}/{found['id']}", json={"address": {"city": "Oslo"}})
-    assert (await derived(club, found["id"]))[0] == "NO"
+    assert (await country_columns(club, found["id"]))[0] == "NO"
 
 
 async def test_a_response_can_be_sent_back_and_changes_nothing(club: Club) -> None:

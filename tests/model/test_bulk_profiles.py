@@ -12,7 +12,7 @@ from api.profile_calls import PROFILES_URL, create_profile, get_profile, list_me
 from clubs import Club
 from regulars.core.errors import ValidationError
 from regulars.ingest.commit import commit
-from regulars.model import memberships as memberships_facts
+from regulars.model import memberships
 from regulars.model.memberships import MembershipIn
 from regulars.model.profiles import lookup, profiles
 from regulars.model.profiles.schema import ProfileIn, validate
@@ -25,23 +25,23 @@ async def _commit(club: Club, work: Callable[[UnitOfWork], Awaitable[Any]]) -> A
     return await commit(club.database, club.community.id, work)
 
 
-def _told(outcomes: Sequence[object]) -> list[object]:
+def _errors_or_outcomes(outcomes: Sequence[object]) -> list[object]:
     return [each.errors if isinstance(each, ValidationError) else each for each in outcomes]
 
 
 async def _load(club: Club, *rows: dict[str, Any]) -> list[object]:
     checked_rows = [validate(msgspec.convert(row, ProfileIn, strict=False)) for row in rows]
-    return _told(await _commit(club, lambda uow: profiles.upsert_many(uow, checked_rows)))
+    return _errors_or_outcomes(await _commit(club, lambda uow: profiles.upsert_many(uow, checked_rows)))
 
 
 async def _load_memberships(club: Club, *rows: dict[str, Any]) -> list[object]:
-    checked_rows = [memberships_facts.validate(msgspec.convert(row, MembershipIn, strict=False)) for row in rows]
-    return _told(await _commit(club, lambda uow: memberships_facts.upsert_many(uow, checked_rows)))
+    checked_rows = [memberships.validate(msgspec.convert(row, MembershipIn, strict=False)) for row in rows]
+    return _errors_or_outcomes(await _commit(club, lambda uow: memberships.upsert_many(uow, checked_rows)))
 
 
-async def _listed(club: Club) -> list[dict[str, Any]]:
-    answer = await club.http.get(f"{PROFILES_URL}?page[size]=500&sort=external_id")
-    listed: list[dict[str, Any]] = answer.json()["data"]
+async def _list_profiles(club: Club) -> list[dict[str, Any]]:
+    response = await club.http.get(f"{PROFILES_URL}?page[size]=500&sort=external_id")
+    listed: list[dict[str, Any]] = response.json()["data"]
     return listed
 
 
@@ -63,12 +63,12 @@ async def test_repeated_rows_change_nothing(club: Club) -> None:
         "birth_month": 2,
     }
     assert await _load(club, row, {"external_id": "P-2"}) == ["accepted", "accepted"]
-    before = await _listed(club)
+    before = await _list_profiles(club)
     club.clock.advance(days=1)
     assert await _load(club, row, {"external_id": "P-2"}) == ["unchanged", "unchanged"]
-    assert await _listed(club) == before
+    assert await _list_profiles(club) == before
     assert await _load(club, row | {"first_name": "Karin"}) == ["accepted"]
-    [after, _] = await _listed(club)
+    [after, _] = await _list_profiles(club)
     assert after == before[0] | {"first_name": "Karin", "updated_at": "2026-11-02 00:00:00"}
 
 
@@ -102,7 +102,7 @@ async def test_valid_rows_are_stored_and_invalid_ones_rejected(club: Club) -> No
         {"identities.0.identifier": "The identity exists"},
         "accepted",
     ]
-    loaded = [each["external_id"] for each in await _listed(club)]
+    loaded = [each["external_id"] for each in await _list_profiles(club)]
     assert loaded == ["3", "7", "9", None]
 
 
@@ -114,7 +114,7 @@ async def test_a_row_updates_the_result_of_earlier_rows(club: Club) -> None:
         {"external_id": "1", "first_name": "Kari"},
     )
     assert outcomes == ["accepted", "accepted", "unchanged"]
-    [profile] = await _listed(club)
+    [profile] = await _list_profiles(club)
     assert (profile["first_name"], profile["last_name"]) == ("Kari", "Nordmann")
 
 
@@ -138,14 +138,14 @@ async def test_concurrent_writers_of_the_same_rows_write_them_once(club: Club) -
     assert sorted(each for some in outcomes for each in some if isinstance(each, str)) == (
         ["accepted"] * 50 + ["unchanged"] * 50
     )
-    assert len(await _listed(club)) == 50
+    assert len(await _list_profiles(club)) == 50
 
 
 async def test_concurrent_requests_never_share_an_email(club: Club) -> None:
     answers = await asyncio.gather(
         *(club.http.post(PROFILES_URL, json={"email": "kari@example.com"}) for _ in range(4))
     )
-    assert sorted(answer.status_code for answer in answers) == [201, 422, 422, 422]
+    assert sorted(response.status_code for response in answers) == [201, 422, 422, 422]
 
 
 async def test_thousands_of_rows_are_written_in_one_call(club: Club) -> None:
@@ -175,15 +175,15 @@ async def test_a_batch_matches_profiles_by_its_handle(club: Club) -> None:
         {"email": "?"},
         {},
     ]
-    answer = await club.http.post(f"{PROFILES_URL}/batch.json", json={"match_criteria": "email", "profiles": rows})
-    result = answer.json()["data"]
-    assert (answer.status_code, result["accepted"], result["unchanged"]) == (200, 4, 0)
+    response = await club.http.post(f"{PROFILES_URL}/batch.json", json={"match_criteria": "email", "profiles": rows})
+    result = response.json()["data"]
+    assert (response.status_code, result["accepted"], result["unchanged"]) == (200, 4, 0)
     assert [(each["index"], list(each["errors"])) for each in result["rejected"]] == [(3, ["email"])]
     assert (await get_profile(club, by_email["id"]))["first_name"] == "Kari"
     again = {"match_criteria": "card", "profiles": [{"identities": by_card["identities"], "title": "Ms"}]}
     assert (await club.http.post(f"{PROFILES_URL}/batch.json", json=again)).json()["data"]["accepted"] == 1
     assert (await get_profile(club, by_card["id"]))["title"] == "Ms"
-    assert len(await _listed(club)) == 4
+    assert len(await _list_profiles(club)) == 4
 
 
 async def test_rows_of_one_profile_with_two_cards_are_written_in_order(club: Club) -> None:
@@ -354,7 +354,7 @@ async def test_a_membership_of_an_unknown_profile_is_rejected(club: Club) -> Non
 )
 def test_an_invalid_membership_is_rejected_by_path(row: dict[str, Any], path: str) -> None:
     with pytest.raises(ValidationError) as error:
-        memberships_facts.validate(msgspec.convert(row, MembershipIn))
+        memberships.validate(msgspec.convert(row, MembershipIn))
     assert list(error.value.errors) == [path]
 
 

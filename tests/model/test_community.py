@@ -142,8 +142,8 @@ async def amounts(club: Club) -> list[int]:
 async def test_a_transaction_validated_in_the_previous_currency_is_validated_again(club: Club, path: str) -> None:
     await club.server.group_committer.community(club.community.id)
     await change(club, currency="BHD")
-    answer = await club.http.post(f"/api/v3/transactions{path}", json=amount(10.005))
-    assert answer.is_success
+    response = await club.http.post(f"/api/v3/transactions{path}", json=amount(10.005))
+    assert response.is_success
     assert await amounts(club) == [10005]
 
 

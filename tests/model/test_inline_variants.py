@@ -17,8 +17,8 @@ from regulars.model.products.products import InlineProduct, InlineVariant
 
 async def imported(club: Club, row: dict[str, Any]) -> int:
     """How many of one row were loaded: 1, or 0 where it said nothing new."""
-    answer = await club.http.post(f"{PRODUCTS_URL}/batch.json", json={"products": [row]})
-    found: int = answer.json()["data"]["accepted"]
+    response = await club.http.post(f"{PRODUCTS_URL}/batch.json", json={"products": [row]})
+    found: int = response.json()["data"]["accepted"]
     return found
 
 
