@@ -1,4 +1,4 @@
-"""What a load changes in the counts, rollups and snapshots of members, added up by DuckDB in the load's own commit."""
+"""Updates counts, rollups and snapshots of members within the commit of a load: DuckDB aggregates the changes."""
 
 import asyncio
 from collections.abc import Mapping
@@ -21,84 +21,84 @@ from regulars.storage.copy_out import TIMESTAMP
 from regulars.storage.database import Database, Scope
 from regulars.verify.export import DATE, INTEGER, TEXT, export_query
 
-_SPANS = (files("regulars.loading") / "member_spans.duckdb.sql").read_text()
-_ROLLUPS = (files("regulars.loading") / "member_rollups.duckdb.sql").read_text()
-_UNCOUNTED = """
+_SQL = files("regulars.loading") / "sql"
+_SPANS = (_SQL / "member_spans.duckdb.sql").read_text()
+_ROLLUPS = (_SQL / "member_rollups.duckdb.sql").read_text()
+_LOAD_GROUPS = (_SQL / "group_rollups_load.sql").read_text()
+_LOAD_BALANCE = (_SQL / "balance_rollups_load.sql").read_text()
+_LOAD_SNAPSHOTS = (_SQL / "snapshot_rollups_load.sql").read_text()
+
+_DELETE_SNAPSHOT_MEMBERS = """
 DELETE FROM snapshot_members
 WHERE community_id = $1 AND profile_id = ANY (ARRAY(SELECT profile_id FROM pg_temp.recounted))
 """
 
-_PUT = {
-    name: (files("regulars.loading") / f"put_{name}.sql").read_text()
-    for name in ("told_groups", "told_joins", "told_alike")
-}
-
-_MAY = "SELECT has_database_privilege(current_database(), 'TEMPORARY')"
+_MAY_CREATE_TEMPORARY = "SELECT has_database_privilege(current_database(), 'TEMPORARY')"
 
 
 async def can_update_rollups(database: Database) -> bool:
-    """Whether the app's role may make the temporary tables that `count` takes."""
+    """Whether the role of the server may create the temporary tables that `update_rollups` needs."""
     async with database.unscoped_connection() as connection:
-        return bool(await connection.fetchval(_MAY))
+        return bool(await connection.fetchval(_MAY_CREATE_TEMPORARY))
 
 
 async def update_rollups(uow: UnitOfWork) -> None:
-    """Derives who is a member anew, as `derive` does, and adds what that changes to all counts and snapshots.
+    """Recomputes the changed members, and adds what that changes to all counts, rollups and snapshots.
 
-    The caller holds the profiles' locks since an earlier statement; the locks of the folder and of snapshots are held
-    from here until the transaction ends.
+    An earlier statement has locked the profiles. The locks of compaction and of snapshots are held until the transaction
+    ends.
     """
     await stage_deltas(uow, uow.community, uow.dirty_members)
     zone = await compaction.lock(uow)
     await snapshots.lock(uow)
     recounted = await snapshots.profiles_with_new_memberships(uow, uow.dirty_members)
     if zone is None:
-        # All buckets were made anew just now, with what these profiles have changed in them.
+        # All buckets were just rebuilt, with the changes of these profiles.
         await snapshots.recount(uow, recounted)
         return
     last = snapshots.slot(uow.now)
-    runner = DuckDBEngine()
+    engine = DuckDBEngine()
     try:
-        # What it adds up is soon done, and costs less by one thread; the database has the other core.
-        runner.connection.execute("SET threads = 1")
-        await uow.execute(_MAKE_RECOUNTED)
-        await uow.execute(_RECOUNTED, array_literal(recounted))
+        # The aggregation is short, and cheaper with one thread: PostgreSQL uses the other core.
+        engine.connection.execute("SET threads = 1")
+        await uow.execute(_CREATE_RECOUNTED)
+        await uow.execute(_INSERT_RECOUNTED, array_literal(recounted))
         for name, relation in _RELATIONS.items():
             values = (uow.community_id, recounted) if "$1" in relation.statement else ()
             table = await export_query(uow, relation.statement, values, relation.columns)
-            runner.connection.register(name, table)
-        runner.connection.register("age_groups", _AGE_GROUPS)
-        runner.connection.execute("SET VARIABLE last = ?", [last.replace(tzinfo=None)])
-        ((first,),) = runner.rows("SELECT coalesce(min(instant), getvariable('last')) FROM events")
+            engine.connection.register(name, table)
+        engine.connection.register("age_groups", _AGE_GROUPS)
+        engine.connection.execute("SET VARIABLE last = ?", [last.replace(tzinfo=None)])
+        ((first,),) = engine.rows("SELECT coalesce(min(instant), getvariable('last')) FROM events")
         days = (zone, first.replace(tzinfo=UTC), last)
-        runner.connection.register("days", await export_query(uow, _DAYS, days, {"day": DATE, "instant": TIMESTAMP}))
-        await asyncio.to_thread(runner.connection.execute, _SPANS)
-        instants = runner.connection.sql(_INSTANTS).to_arrow_table()
-        runner.connection.register("buckets", await _buckets(uow, instants, zone))
-        await asyncio.to_thread(runner.connection.execute, _ROLLUPS)
-        for name, columns in _TOLD.items():
-            await _put(uow, runner.connection.sql(f"FROM {name}").to_arrow_table(), name, columns)
+        engine.connection.register("days", await export_query(uow, _DAYS, days, {"day": DATE, "instant": TIMESTAMP}))
+        await asyncio.to_thread(engine.connection.execute, _SPANS)
+        instants = engine.connection.sql(_INSTANTS).to_arrow_table()
+        engine.connection.register("buckets", await _buckets(uow, instants, zone))
+        await asyncio.to_thread(engine.connection.execute, _ROLLUPS)
+        for name, columns in _INPUT_TABLES.items():
+            await _create_temporary(uow, engine.connection.sql(f"FROM {name}").to_arrow_table(), name, columns)
     finally:
-        runner.connection.close()
-    await uow.execute(_PUT["told_groups"], uow.community_id, uow.now)
-    await uow.execute(_PUT["told_joins"], uow.community_id)
-    await uow.execute(_UNCOUNTED, uow.community_id)
-    await uow.execute(_PUT["told_alike"], uow.community_id, last)
+        engine.connection.close()
+    await uow.execute(_LOAD_GROUPS, uow.community_id, uow.now)
+    await uow.execute(_LOAD_BALANCE, uow.community_id)
+    await uow.execute(_DELETE_SNAPSHOT_MEMBERS, uow.community_id)
+    await uow.execute(_LOAD_SNAPSHOTS, uow.community_id, last)
 
 
-# From the store -----------------------------------------------------------------------------------------
+# Exported from PostgreSQL -----------------------------------------------------------------------------------------
 
 
-_MAKE_RECOUNTED = "CREATE TEMPORARY TABLE recounted (profile_id uuid) ON COMMIT DROP"
-_RECOUNTED = "INSERT INTO pg_temp.recounted SELECT * FROM unnest($1::text::uuid[])"
+_CREATE_RECOUNTED = "CREATE TEMPORARY TABLE recounted (profile_id uuid) ON COMMIT DROP"
+_INSERT_RECOUNTED = "INSERT INTO pg_temp.recounted SELECT * FROM unnest($1::text::uuid[])"
 
 
 @dataclass(frozen=True, slots=True)
 class _Relation:
-    """What is copied from the database: of profiles $2 of community $1, or of this transaction's own tables.
+    """A query to export: of profiles $2 of community $1, or of temporary tables of this transaction.
 
-    Profiles stand in the statement as a constant, of which the database makes a hash: while it knows nothing of a new
-    community it may read all of it by any index, and then looks each row up.
+    Profiles are one parameter, which PostgreSQL hashes. Joined to unnest(), it may scan a community without statistics
+    by any index.
     """
 
     statement: str
@@ -107,8 +107,8 @@ class _Relation:
 
 _CONSENTS = {"consents_true": TEXT, "consents_false": TEXT}
 _FIELDS = {"optin_channel": TEXT, "optin_subchannel": TEXT, "optin_platform": TEXT, "gender": TEXT}
-_ALIKE = {**_FIELDS, "age": TEXT, "country": TEXT, **_CONSENTS}
-_JOINS = {"type": TEXT, **_FIELDS, "age": TEXT, **_CONSENTS}
+_SNAPSHOT_DIMENSIONS = {**_FIELDS, "age": TEXT, "country": TEXT, **_CONSENTS}
+_BALANCE_DIMENSIONS = {"type": TEXT, **_FIELDS, "age": TEXT, **_CONSENTS}
 
 _AGES = [*AGE_GROUP_STARTS.values(), None]
 _AGE_GROUPS = pa.table(
@@ -124,11 +124,12 @@ _STATE = f"""{", ".join(_FIELDS)}, birth_date,
            {", ".join(_CONSENTS)}"""
 
 _RELATIONS = {
-    "moved_groups": _Relation(
+    "group_changes": _Relation(
         "SELECT to_json(groups), at, n FROM pg_temp.moved_groups", {"groups": TEXT, "instant": TIMESTAMP, "n": INTEGER}
     ),
-    "moved_joins": _Relation(
-        f"SELECT {', '.join(_JOINS)}, at, n FROM pg_temp.moved_joins", {**_JOINS, "instant": TIMESTAMP, "n": INTEGER}
+    "join_changes": _Relation(
+        f"SELECT {', '.join(_BALANCE_DIMENSIONS)}, at, n FROM pg_temp.moved_joins",
+        {**_BALANCE_DIMENSIONS, "instant": TIMESTAMP, "n": INTEGER},
     ),
     "states": _Relation(
         f"""
@@ -160,12 +161,12 @@ WHERE community_id = $1 AND profile_id = ANY ($2::uuid[])
     ),
     "counted": _Relation(
         f"""
-SELECT s.profile_id, s.since, nullif(s.until, 'infinity'), {", ".join(f"alike.{name}" for name in _ALIKE)}
+SELECT s.profile_id, s.since, nullif(s.until, 'infinity'), {", ".join(f"alike.{name}" for name in _SNAPSHOT_DIMENSIONS)}
 FROM snapshot_members AS s
 JOIN snapshot_counts AS alike ON alike.community_id = $1 AND alike.alike = s.alike
 WHERE s.community_id = $1 AND s.profile_id = ANY ($2::uuid[])
 """,
-        {"profile_id": TEXT, "since": TIMESTAMP, "until": TIMESTAMP, **_ALIKE},
+        {"profile_id": TEXT, "since": TIMESTAMP, "until": TIMESTAMP, **_SNAPSHOT_DIMENSIONS},
     ),
 }
 
@@ -180,21 +181,22 @@ FROM generate_series(
 # Buckets -------------------------------------------------------------------------------------------------
 
 _INSTANTS = """
-SELECT instant FROM moved_groups
+SELECT instant FROM group_changes
 UNION
-SELECT instant FROM moved_joins
+SELECT instant FROM join_changes
 UNION
-SELECT instant FROM snapshot_edges
+SELECT instant FROM snapshot_deltas
 """
 
-# By the one function that says where buckets begin.
+# By the same function as everywhere, so that buckets are the same.
 _BUCKETS = """
 SELECT instant, granularity, '"' || bucket || '"'
 FROM (
-    SELECT told.instant, granularities.granularity, granularities.retention_start, bucket_start(told.instant, granularities.granularity, $1) AS bucket
-    FROM pg_temp.instants AS told
+    SELECT input.instant, granularities.granularity, granularities.retention_start,
+           bucket_start(input.instant, granularities.granularity, $1) AS bucket
+    FROM pg_temp.instants AS input
     JOIN unnest($2::text[], $3::timestamptz[]) AS granularities (granularity, retention_start)
-        ON granularities.retention_start IS NULL OR told.instant >= granularities.retention_start
+        ON granularities.retention_start IS NULL OR input.instant >= granularities.retention_start
     OFFSET 0
 ) AS bucketed
 WHERE retention_start IS NULL OR bucket >= retention_start
@@ -202,32 +204,32 @@ WHERE retention_start IS NULL OR bucket >= retention_start
 
 
 async def _buckets(scope: Scope, instants: pa.Table, zone: str) -> pa.Table:
-    """In which bucket of each granularity instants are, as far as these are kept; buckets as they stand in lists."""
-    await _put(scope, instants.cast(pa.schema({"instant": TIMESTAMP})), "instants", "instant timestamptz")
+    """The bucket of each instant by granularity within its retention; buckets are quoted as array elements."""
+    await _create_temporary(scope, instants.cast(pa.schema({"instant": TIMESTAMP})), "instants", "instant timestamptz")
     granularities = [interval.code for interval in ALL_INTERVALS]
     values = (zone, granularities, partitions.retention_starts(scope.now))
     return await export_query(scope, _BUCKETS, values, {"instant": TIMESTAMP, "granularity": TEXT, "bucket": TEXT})
 
 
-# Into the store -----------------------------------------------------------------------------------------
+# Imported into PostgreSQL -----------------------------------------------------------------------------------------
 
 _LISTS = "granularities text[], buckets timestamptz[], numbers bigint[]"
-_JOIN_COLUMNS = ", ".join(f"{name} text" for name in _JOINS if name not in _CONSENTS)
-_ALIKE_COLUMNS = ", ".join(f"{name} text" for name in _ALIKE if name not in _CONSENTS)
+_BALANCE_COLUMNS = ", ".join(f"{name} text" for name in _BALANCE_DIMENSIONS if name not in _CONSENTS)
+_SNAPSHOT_COLUMNS = ", ".join(f"{name} text" for name in _SNAPSHOT_DIMENSIONS if name not in _CONSENTS)
 _CONSENT_COLUMNS = "consents_true text[], consents_false text[]"
 
-_TOLD = {
-    "told_groups": f"grouping_type text, grouping_value text, n bigint, {_LISTS}",
-    "told_joins": f"grain text, {_JOIN_COLUMNS}, {_CONSENT_COLUMNS}, {_LISTS}",
-    "told_alike": (
-        f"{_ALIKE_COLUMNS}, {_CONSENT_COLUMNS}, n bigint, {_LISTS}, "
+_INPUT_TABLES = {
+    "group_rollup_input": f"grouping_type text, grouping_value text, n bigint, {_LISTS}",
+    "balance_rollup_input": f"grain text, {_BALANCE_COLUMNS}, {_CONSENT_COLUMNS}, {_LISTS}",
+    "snapshot_rollup_input": (
+        f"{_SNAPSHOT_COLUMNS}, {_CONSENT_COLUMNS}, n bigint, {_LISTS}, "
         "profile_ids uuid[], sinces timestamptz[], untils timestamptz[]"
     ),
 }
 
 
-async def _put(scope: Scope, table: pa.Table, name: str, columns: str) -> None:
-    """Makes a temporary table of this transaction of columns."""
+async def _create_temporary(scope: Scope, table: pa.Table, name: str, columns: str) -> None:
+    """Creates a temporary table with the given rows for this transaction."""
     rows = BytesIO()
     pyarrow.csv.write_csv(table, rows, pyarrow.csv.WriteOptions(include_header=False))
     rows.seek(0)
