@@ -1,1 +1,1 @@
-"""Who asks: tokens, and what they reach."""
+"""Authentication, authorization, tenants and rate limits."""

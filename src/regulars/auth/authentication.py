@@ -146,7 +146,7 @@ class Authenticator:
 
     def _finish_lookup(self, hashed: str, pending: "asyncio.Future[Token | None]") -> None:
         del self._lookups[hashed]
-        # asyncio logs an exception that nobody retrieves, and all waiting requests may have been cancelled.
+        # asyncio logs an exception that is not retrieved, and all waiting requests may have been cancelled.
         _ = pending.cancelled() or pending.exception()
 
     async def _look_up(self, secret: str, hashed: str) -> Token | None:

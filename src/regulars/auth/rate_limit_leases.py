@@ -30,10 +30,10 @@ _RETRY_DELAY = timedelta(seconds=1)
 
 _DISTANT_PAST = datetime(1, 1, 1, tzinfo=UTC)
 
-# Tokens that processes hold still count towards the capacity, so they leave no room for a refill.
+# Tokens that processes hold still count towards the capacity, so they are not refilled.
 #
 # A lease is twice what the process has spent since its last one, at most a quarter of the capacity. An idle process
-# leases half a percent, so that a hundred of them leave room for busy ones. A lease takes at most half of the tokens.
+# leases half a percent, so that a hundred of them leave enough for busy ones. A lease takes at most half of the tokens.
 _LEASE = """
 WITH config AS (
     SELECT

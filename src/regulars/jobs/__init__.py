@@ -1,1 +1,1 @@
-"""What runs later: the sweep of due profiles, the folder, snapshots, retention."""
+"""Background jobs: refresh of outdated values, compaction, snapshots and retention."""

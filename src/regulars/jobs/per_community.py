@@ -1,4 +1,4 @@
-"""Work that is done for each community: what goes wrong in one keeps none of the others waiting."""
+"""Runs work for each community. An error in one community does not affect the others."""
 
 from collections.abc import Awaitable, Callable, Iterable
 
@@ -10,7 +10,7 @@ _log = structlog.get_logger("regulars.jobs")
 
 
 async def list_ids(database: Database) -> list[int]:
-    """All communities."""
+    """Returns the ids of all communities."""
     async with database.unscoped_connection() as connection:
         return [row["id"] for row in await connection.fetch("SELECT id FROM communities ORDER BY id")]
 
@@ -21,15 +21,16 @@ async def run_for_each(
     work: Callable[[int], Awaitable[int]],
     stopping: Callable[[], bool] = lambda: False,
 ) -> int:
-    """Does some work for communities, one after the other, until all are done or it must stop; gives the sum of what
-    it gave.
+    """Runs `work` for one community after the other until all are done or `stopping` returns True.
+
+    Returns the sum of the results. Errors are logged.
     """
-    done = 0
+    total = 0
     for community_id in community_ids:
         if stopping():
             break
         try:
-            done += await work(community_id)
+            total += await work(community_id)
         except Exception:
             _log.exception(f"{name}.failed", community=community_id)
-    return done
+    return total

@@ -1,6 +1,6 @@
-"""Recomputes the profiles whose values are due: by the clock, or because a fact that many share has changed.
+"""Refreshes outdated profiles: values that change with time, and values that depend on a changed shared fact.
 
-With them go those whose membership begins or ends by the clock, and those that no commit has derived yet.
+Also refreshes members whose membership starts or ends with time, and profiles that were not derived yet.
 """
 
 from collections.abc import Callable, Sequence
@@ -24,7 +24,7 @@ ORDER BY next_change_at
 LIMIT $3
 """
 
-# What a load has marked is left to it for as long as it is under way.
+# Profiles that a running load marked as dirty are left to that load.
 _OUTDATED = """
 SELECT profile_id, next_change_at, values_version
 FROM profile_aggregations
@@ -44,50 +44,50 @@ ORDER BY next_change_at
 LIMIT $3
 """
 
-# The mark of how far they are derived moves with them.
+# Advances the position of the backfill by the profiles that it returns.
 _NOT_DERIVED = """
-WITH mark AS (
+WITH position AS (
     SELECT derived_up_to FROM fold_marks WHERE community_id = $1 AND derived_up_to IS NOT NULL
 ),
-found AS MATERIALIZED (
+batch AS MATERIALIZED (
     SELECT profile_id
     FROM profiles
-    WHERE community_id = $1 AND profile_id > (SELECT derived_up_to FROM mark)
+    WHERE community_id = $1 AND profile_id > (SELECT derived_up_to FROM position)
     ORDER BY profile_id
     LIMIT $2
 ),
-moved AS (
+advanced AS (
     UPDATE fold_marks
-    SET derived_up_to = (SELECT profile_id FROM found ORDER BY profile_id DESC LIMIT 1)
+    SET derived_up_to = (SELECT profile_id FROM batch ORDER BY profile_id DESC LIMIT 1)
     WHERE community_id = $1 AND derived_up_to IS NOT NULL
 )
-SELECT profile_id FROM found
+SELECT profile_id FROM batch
 """
 
-_WAITING = f"""
+_BACKLOG = f"""
 SELECT count(*) AS profiles, min(next_change_at) FILTER (WHERE next_change_at <= $2) AS oldest
-FROM (({_DUE}) UNION ALL ({_OUTDATED})) AS waiting
+FROM (({_DUE}) UNION ALL ({_OUTDATED})) AS outdated
 """
 
 MAX_COUNTED_PROFILES = 10_000
-"""So many profiles of a community are counted at most for each reason: whoever waits for more need not know."""
+"""Maximum number of outdated profiles that are counted per community and reason."""
 
-# One process sweeps a community at a time; the lock ends with the transaction, so poolers may stand between.
-_ALONE = "SELECT pg_try_advisory_xact_lock(hashtext('regulars.sweep'), $1)"
+# One process refreshes a community at a time. The lock ends with the transaction, so it works behind poolers.
+_TRY_LOCK = "SELECT pg_try_advisory_xact_lock(hashtext('regulars.refresh'), $1)"
 
 
 async def refresh_all(
-    database: Database, stopping: Callable[[], bool], observe: Callable[[int], None] = lambda profiles: None
+    database: Database, stopping: Callable[[], bool], on_refreshed: Callable[[int], None] = lambda profiles: None
 ) -> int:
-    """Visits what is due now in every community, and nothing else; gives how many profiles that were.
+    """Refreshes the outdated profiles of every community and returns their number.
 
-    What goes wrong in one community is logged, and keeps none of the others waiting. `observe` is told of the
-    profiles of each part once it is committed.
+    Errors of a community are logged and do not affect the others. `on_refreshed` is called with the number of profiles
+    of each batch after its commit.
     """
     return await per_community.run_for_each(
-        "sweep",
+        "refresh",
         await per_community.list_ids(database),
-        lambda community_id: refresh_community(database, community_id, stopping, observe),
+        lambda community_id: refresh_community(database, community_id, stopping, on_refreshed),
         stopping,
     )
 
@@ -96,28 +96,30 @@ async def refresh_community(
     database: Database,
     community_id: int,
     stopping: Callable[[], bool],
-    observe: Callable[[int], None] = lambda profiles: None,
+    on_refreshed: Callable[[int], None] = lambda profiles: None,
 ) -> int:
-    """Visits what is due now in one community; gives how many profiles that were."""
-    swept = 0
+    """Refreshes the outdated profiles of one community and returns their number."""
+    total = 0
     while not stopping():
-        found = await commit(database, community_id, _part)
-        swept += found
-        observe(found)
-        if found < BATCH_PROFILES:
+        refreshed = await commit(database, community_id, _refresh_batch)
+        total += refreshed
+        on_refreshed(refreshed)
+        if refreshed < BATCH_PROFILES:
             break
-    return swept
+    return total
 
 
-async def _part(uow: UnitOfWork) -> int:
-    if not await uow.fetchval(_ALONE, uow.community_id):
+async def _refresh_batch(uow: UnitOfWork) -> int:
+    if not await uow.fetchval(_TRY_LOCK, uow.community_id):
         return 0
     due = await uow.fetch(_DUE, uow.community_id, uow.now, BATCH_PROFILES)
-    _touch(uow, due, "clock")
-    if room := BATCH_PROFILES - len(due):
-        least = dirty_profiles.MIN_MARKER if await uow.fetchval(dirty_profiles.TRY_LOAD_LOCK, uow.community_id) else 0
-        outdated = await uow.fetch(_OUTDATED, uow.community_id, uow.now, room, least)
-        _touch(uow, outdated, SHARED_FACT)
+    _mark_dirty(uow, due, "clock")
+    if remaining := BATCH_PROFILES - len(due):
+        min_version = (
+            dirty_profiles.MIN_MARKER if await uow.fetchval(dirty_profiles.TRY_LOAD_LOCK, uow.community_id) else 0
+        )
+        outdated = await uow.fetch(_OUTDATED, uow.community_id, uow.now, remaining, min_version)
+        _mark_dirty(uow, outdated, SHARED_FACT)
     for row in await uow.fetch(_DUE_MEMBERS, uow.community_id, uow.now, BATCH_PROFILES):
         uow.dirty_members.add(row["profile_id"])
     for row in await uow.fetch(_NOT_DERIVED, uow.community_id, BATCH_PROFILES):
@@ -125,28 +127,28 @@ async def _part(uow: UnitOfWork) -> int:
     return max(len(uow.dirty_profiles), len(uow.dirty_members))
 
 
-def _touch(uow: UnitOfWork, rows: Sequence[Any], cause: str) -> None:
+def _mark_dirty(uow: UnitOfWork, rows: Sequence[Any], reason: str) -> None:
     for row in rows:
-        uow.mark_dirty(row["profile_id"], dirty_profiles.cause(row["values_version"]) or cause)
+        uow.mark_dirty(row["profile_id"], dirty_profiles.cause(row["values_version"]) or reason)
 
 
 @dataclass(frozen=True, slots=True)
 class RefreshBacklog:
-    """What the sweep has before it: how many profiles, and for how long the first of them has been due by the clock."""
+    """The number of outdated profiles, and the seconds since the first of them became outdated with time."""
 
     profiles: int
     oldest_seconds: float
 
 
 async def measure_backlog(database: Database) -> RefreshBacklog:
-    """What is due now in all communities; of one that has much, COUNTED profiles for each reason."""
+    """Measures the backlog of all communities, with at most MAX_COUNTED_PROFILES per community and reason."""
     profiles, oldest_seconds = 0, 0.0
     for community_id in await per_community.list_ids(database):
         async with database.read_transaction(community_id) as scope:
-            found = await scope.fetchrow(
-                _WAITING, community_id, scope.now, MAX_COUNTED_PROFILES, dirty_profiles.MIN_MARKER
+            row = await scope.fetchrow(
+                _BACKLOG, community_id, scope.now, MAX_COUNTED_PROFILES, dirty_profiles.MIN_MARKER
             )
-        profiles += found["profiles"]
-        if found["oldest"] is not None:
-            oldest_seconds = max(oldest_seconds, (scope.now - found["oldest"]).total_seconds())
+        profiles += row["profiles"]
+        if row["oldest"] is not None:
+            oldest_seconds = max(oldest_seconds, (scope.now - row["oldest"]).total_seconds())
     return RefreshBacklog(profiles, oldest_seconds)

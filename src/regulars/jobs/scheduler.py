@@ -1,7 +1,8 @@
-"""Runs what is due later, in every process; locks in the database keep two from doing the same."""
+"""Runs periodic jobs in every process. Locks in the database keep two processes from doing the same work."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from functools import partial
 
 import structlog
@@ -16,10 +17,10 @@ from regulars.storage.database import Database
 
 COMPACTION_INTERVAL_SECONDS = 0.2
 BACKLOG_INTERVAL_SECONDS = 10.0
-"""How often a process compacts the deltas that it appended itself, and those that other processes left."""
+"""Intervals at which a process compacts its own deltas, and those that other processes left."""
 
 STOP_TIMEOUT_SECONDS = 4.0
-"""How long running jobs may take to finish their step."""
+"""Time that running jobs have to finish their current step."""
 
 EXPIRY_INTERVAL_SECONDS = 6 * 3600.0
 
@@ -27,37 +28,37 @@ _log = structlog.get_logger("regulars.jobs")
 
 
 class Scheduler:
-    """The periodic work of one process. `swept` is told of the profiles that its sweeps compute again."""
+    """The periodic jobs of one process. `on_refreshed` is called with the number of profiles of each refresh."""
 
     def __init__(
-        self, database: Database, settings: Settings, swept: Callable[[int], None] = lambda profiles: None
+        self, database: Database, settings: Settings, on_refreshed: Callable[[int], None] = lambda profiles: None
     ) -> None:
         self._database = database
         self._settings = settings
-        self._swept = swept
+        self._on_refreshed = on_refreshed
         self._tasks: list[asyncio.Task[None]] = []
         self._stopping = asyncio.Event()
 
     def start(self) -> None:
-        """Begins; the first round is at once."""
-        for name, every, work in (
-            ("sweep", self._settings.refresh_interval_seconds, self._sweep),
+        """Starts the jobs. Each runs immediately and then at its interval."""
+        for name, seconds, work in (
+            ("refresh", self._settings.refresh_interval_seconds, self._refresh),
             ("compaction", COMPACTION_INTERVAL_SECONDS, self._compact),
             ("pending compaction", BACKLOG_INTERVAL_SECONDS, self._compact_pending),
-            ("retention", 600.0, self._keep),
+            ("retention", 600.0, self._maintain_partitions),
             ("expiry", EXPIRY_INTERVAL_SECONDS, self._expire),
         ):
-            self._tasks.append(asyncio.create_task(self._repeat(name, every, work), name=name))
+            self._tasks.append(asyncio.create_task(self._repeat(name, seconds, work), name=name))
         self._tasks.append(asyncio.create_task(queue.run_until_stopped(self._database, self._stopping), name="queue"))
 
     def request_stop(self) -> None:
-        """Starts no more jobs; running ones finish their step."""
+        """Starts no further jobs. Running jobs finish their current step."""
         self._stopping.set()
 
     async def stop(self) -> None:
-        """Lets running jobs finish their step, and starts no more.
+        """Stops the jobs after their current step.
 
-        A step that takes longer than STOP_SECONDS is cancelled: its transaction is rolled back, and repeated later.
+        A step that takes longer than STOP_TIMEOUT_SECONDS is cancelled. Its transaction is rolled back and retried later.
         """
         self.request_stop()
         if not self._tasks:
@@ -68,8 +69,8 @@ class Scheduler:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _sweep(self) -> None:
-        await refresh_due.refresh_all(self._database, self._stopping.is_set, self._swept)
+    async def _refresh(self) -> None:
+        await refresh_due.refresh_all(self._database, self._stopping.is_set, self._on_refreshed)
 
     async def _compact(self) -> None:
         for fact_type in FACT_TYPES:
@@ -86,26 +87,23 @@ class Scheduler:
             if fact_type.rebuild is not None:
                 await self._each("rebuild", communities, partial(fact_type.rebuild, self._database))
 
-    async def _keep(self) -> None:
+    async def _maintain_partitions(self) -> None:
         await retention.maintain_partitions(self._database, self._settings.outbox_retention_days)
         await partitions.ensure(self._database)
 
     async def _expire(self) -> None:
-        every = await per_community.list_ids(self._database)
-        await self._each("expiry", every, partial(maintenance.delete_empty_counts, self._database))
-        await self._each("expiry", every, partial(maintenance.drop_expired, self._database))
+        community_ids = await per_community.list_ids(self._database)
+        await self._each("expiry", community_ids, partial(maintenance.delete_empty_counts, self._database))
+        await self._each("expiry", community_ids, partial(maintenance.drop_expired, self._database))
 
     async def _each(self, name: str, community_ids: Iterable[int], work: Callable[[int], Awaitable[int]]) -> None:
         await per_community.run_for_each(name, community_ids, work, self._stopping.is_set)
 
-    async def _repeat(self, name: str, every: float, work: Callable[[], Awaitable[object]]) -> None:
+    async def _repeat(self, name: str, seconds: float, work: Callable[[], Awaitable[object]]) -> None:
         while not self._stopping.is_set():
             try:
                 await work()
             except Exception:
                 _log.exception("job.failed", job=name)
-            with_timeout = asyncio.wait_for(self._stopping.wait(), every)
-            try:
-                await with_timeout
-            except TimeoutError:
-                continue
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), seconds)

@@ -1,6 +1,6 @@
-"""Logs: one JSON object a line for machines, or lines for people, on stderr; never a secret, never a member.
+"""Logging to stderr, as JSON lines or as readable lines, without secrets and personal data.
 
-Every logger of the process goes the same way: ours (structlog), those of libraries (logging), the server's.
+All loggers of the process share one handler: structlog, the standard library's loggers of libraries, and the server's.
 """
 
 import logging
@@ -24,17 +24,17 @@ _SECRET_NAMES = re.compile(
 )
 
 _SECRETS = (
-    # Our tokens, and members' (JWT).
+    # API tokens, and members' tokens (JWT).
     (re.compile(r"\brg_[A-Za-z0-9_-]{8,}"), REDACTED),
     (re.compile(r"\beyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*"), REDACTED),
     (re.compile(r"\b(Bearer|Basic)\s+[^\s\"',]+", re.IGNORECASE), rf"\1 {REDACTED}"),
-    # Passwords in addresses and in connection strings.
+    # Passwords in URLs and connection strings.
     (re.compile(r"(://[^\s:/@\"']*):[^\s@\"']*@"), rf"\1:{REDACTED}@"),
     (re.compile(r"\b(password|passwd|secret)(\s*[=:]\s*)[^\s&\"',]+", re.IGNORECASE), rf"\1\2{REDACTED}"),
 )
 
-_MEMBERS = (
-    # What the database says of a row, and values that it could not read, are facts of somebody.
+_PERSONAL_DATA = (
+    # Messages of the database may quote the values of a row.
     (re.compile(r"^(DETAIL|CONTEXT):.*$", re.MULTILINE), rf"\1:  {REDACTED}"),
     (re.compile(r"(invalid input (?:syntax|value) for [^:\n]+): .*"), rf"\1: {REDACTED}"),
     (re.compile(r"[\w.+-]+@[\w-]+\.[\w.-]+"), REDACTED),
@@ -42,30 +42,30 @@ _MEMBERS = (
 
 
 def redact(text: str) -> str:
-    """A text without secrets and without what names a member."""
-    for pattern, instead in (*_SECRETS, *_MEMBERS):
-        text = pattern.sub(instead, text)
+    """Returns a text without secrets and personal data."""
+    for pattern, replacement in (*_SECRETS, *_PERSONAL_DATA):
+        text = pattern.sub(replacement, text)
     return text
 
 
-def _without_secrets(logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    return {name: _hidden(name, value) for name, value in event.items()}
+def _redact_event(logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    return {name: _redact_value(name, value) for name, value in event.items()}
 
 
-def _hidden(name: str, value: object) -> object:
+def _redact_value(name: str, value: object) -> object:
     if isinstance(value, str):
         return REDACTED if value and _SECRET_NAMES.search(name) else redact(value)
     if isinstance(value, Mapping):
-        return {str(key): _hidden(str(key), each) for key, each in value.items()}
+        return {str(key): _redact_value(str(key), each) for key, each in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
-        return [_hidden(name, each) for each in value]
+        return [_redact_value(name, each) for each in value]
     if value is None or isinstance(value, bool | int | float):
         return value
-    return _hidden(name, str(value))
+    return _redact_value(name, str(value))
 
 
-def _steps() -> list[Any]:
-    """What every event goes through, whoever logs it."""
+def _processors() -> list[Any]:
+    """Returns the processors of every event, from structlog or the standard library."""
     return [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_logger_name,
@@ -74,65 +74,65 @@ def _steps() -> list[Any]:
         structlog.stdlib.ExtraAdder(),
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.StackInfoRenderer(),
-        # A traceback tells lines of code, never what its variables hold.
+        # Tracebacks contain lines of code, but no values of variables.
         structlog.processors.format_exc_info,
     ]
 
 
 def formatter(style: str) -> logging.Formatter:
-    """The formatter of the one handler: `json` or `console`."""
+    """Returns the formatter of the handler, for the style `json` or `console`."""
     renderer: Any = (
         structlog.processors.JSONRenderer(ensure_ascii=False)
         if style == "json"
         else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0)
     )
     return structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=_steps(),
-        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, _without_secrets, renderer],
+        foreign_pre_chain=_processors(),
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, _redact_event, renderer],
     )
 
 
 def resolve_style(log_format: str) -> str:
-    """`json` or `console`, where a setting may leave it to whether people are watching."""
+    """Returns the style of a log format: `json` or `console`; `auto` is console on a terminal."""
     if log_format == "auto":
         return "console" if sys.stderr.isatty() else "json"
     return log_format
 
 
 def dict_config(log_format: str, log_level: str) -> dict[str, Any]:
-    """The configuration of all loggers, as `logging.config` takes it and other processes can be given it.
+    """Returns the configuration of all loggers for `logging.config`, which can be passed to other processes.
 
-    Raises SettingError for a format or a level that there is none of.
+    Raises SettingError for an unknown format or level.
     """
     if log_format not in FORMATS:
-        raise SettingError(f"REGULARS_LOG_FORMAT is {log_format!r}: choose one of {', '.join(FORMATS)}.")
+        raise SettingError(f"REGULARS_LOG_FORMAT is {log_format!r}. Allowed: {', '.join(FORMATS)}.")
     if log_level.lower() not in LEVELS:
-        raise SettingError(f"REGULARS_LOG_LEVEL is {log_level!r}: choose one of {', '.join(LEVELS)}.")
+        raise SettingError(f"REGULARS_LOG_LEVEL is {log_level!r}. Allowed: {', '.join(LEVELS)}.")
     level = log_level.upper()
-    # What a library tells of its every step is of no use to who runs a server.
-    theirs = level if level == "DEBUG" else max(level, "WARNING", key=logging.getLevelName)
-    through: dict[str, Any] = {"handlers": [], "propagate": True, "level": "NOTSET"}
+    # Debug messages of libraries are of no use to an operator.
+    library_level = level if level == "DEBUG" else max(level, "WARNING", key=logging.getLevelName)
+    forwarded: dict[str, Any] = {"handlers": [], "propagate": True, "level": "NOTSET"}
     return {
         "version": 1,
         "disable_existing_loggers": False,
         "formatters": {"line": {"()": "regulars.observability.logs.formatter", "style": resolve_style(log_format)}},
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line", "stream": "ext://sys.stderr"}},
-        "root": {"handlers": ["stderr"], "level": theirs},
+        "root": {"handlers": ["stderr"], "level": library_level},
         "loggers": {
             "regulars": {"level": level},
-            **{name: {**through, "level": level} for name in ("uvicorn", "uvicorn.error", "uvicorn.access")},
-            **{name: {**through} for name in ("granian.access", "_granian")},
+            **{name: {**forwarded, "level": level} for name in ("uvicorn", "uvicorn.error", "uvicorn.access")},
+            **{name: {**forwarded} for name in ("granian.access", "_granian")},
         },
     }
 
 
 def configure(log_format: str = "auto", log_level: str = "info") -> None:
-    """Sends what this process logs to stderr. Raises SettingError as `configuration` does."""
+    """Configures the logging of this process. Raises SettingError as `dict_config` does."""
     logging.config.dictConfig(dict_config(log_format, log_level))
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
-            *_steps(),
+            *_processors(),
             structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
         ],
         logger_factory=structlog.stdlib.LoggerFactory(),

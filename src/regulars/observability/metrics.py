@@ -20,19 +20,19 @@ _BOUNDS = (*(str(each) for each in DURATION_BUCKETS), "+Inf")
 
 
 class MetricType(Enum):
-    """What a metric's numbers are."""
+    """The type of a metric."""
 
     COUNTER = "counter"
-    """Only rises: what processes have counted stays when they end."""
+    """Only increases. Includes the counts of processes that have ended."""
     GAUGE = "gauge"
-    """Goes up and down: only processes that live count."""
+    """Can increase and decrease. Includes running processes only."""
     HISTOGRAM = "histogram"
-    """A counter for each bucket, and the sum."""
+    """A counter per bucket, and the sum of the values."""
 
 
 @dataclass(frozen=True, slots=True)
 class MetricSpec:
-    """One metric, and all values that its labels can have."""
+    """A metric with all combinations of its label values."""
 
     name: str
     kind: MetricType
@@ -48,7 +48,7 @@ class MetricSpec:
         return len(_BOUNDS) + 1 if self.kind is MetricType.HISTOGRAM else 1
 
     def to_family(self, numbers: list[list[float]]) -> Metric:
-        """The metric with the numbers of its series, as Prometheus is told it."""
+        """Returns the metric with the values of its series as a family for the Prometheus client."""
         shown = [
             (labels, found)
             for labels, found in zip(self.label_values, numbers, strict=True)

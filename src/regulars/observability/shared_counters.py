@@ -1,4 +1,4 @@
-"""Numbers that the processes of one server share: each writes its own, and any of them reads all."""
+"""Counters that the processes of a server share: each process writes its own and can read all."""
 
 import fcntl
 import mmap
@@ -12,11 +12,11 @@ _BYTES = 8
 
 
 class SharedCounters:
-    """`count` numbers of this process, 0 to begin with, in memory that the others can read.
+    """`count` counters of this process, initially 0, in memory that the other processes can read.
 
-    Each process has a file in the folder, and the lock on it for as long as it lives. The numbers of one that
-    has died stay, and the next to come goes on with them: what is counted never falls, and there are never
-    more files than there were processes at once. Without a folder the numbers are this process's alone.
+    Each process has a file in the folder and holds its lock while it runs. The file of a process that ended remains, and
+    the next process continues its counters. So counters never fall, and there are never more files than concurrent
+    processes. Without a folder the counters are private to this process.
     """
 
     def __init__(self, count: int, folder: Path | None) -> None:
@@ -31,10 +31,10 @@ class SharedCounters:
                 file.truncate(self._size)
                 # The map keeps the file open, and with it the lock.
                 content = mmap.mmap(file.fileno(), self._size)
-        self.own = _as_numbers(content)
+        self.own = _as_floats(content)
 
     def read_all(self) -> Iterator[tuple[bool, list[float]]]:
-        """The numbers of each process, and whether it lives."""
+        """Yields for each process whether it is running, and its counters."""
         yield True, list(self.own)
         if self._folder is None:
             return
@@ -43,17 +43,17 @@ class SharedCounters:
                 continue
             with path.open("rb") as file:
                 content = file.read(self._size)
-                # A file that was made this moment has nothing in it yet.
+                # A file that was just created may still be empty.
                 if len(content) == self._size:
-                    yield not _locked(file, fcntl.LOCK_SH), list(_as_numbers(content))
+                    yield not _locked(file, fcntl.LOCK_SH), list(_as_floats(content))
 
 
-def _as_numbers(content: mmap.mmap | bytes) -> "memoryview[float]":
+def _as_floats(content: mmap.mmap | bytes) -> "memoryview[float]":
     return memoryview(content).cast("d")
 
 
 def _own_file(folder: Path) -> BinaryIO:
-    """The file of a process that has died, or else a new one; it is locked until this process ends."""
+    """Opens the file of a process that ended, or a new one. It is locked until this process ends."""
     while True:
         for path in folder.iterdir():
             file = path.open("r+b")

@@ -1,1 +1,1 @@
-"""PostgreSQL: embedded or by URL, its migrations, its safety."""
+"""PostgreSQL: the embedded server, connections, migrations, privileges and safety checks."""

@@ -1,4 +1,4 @@
-"""Columns of many rows as PostgreSQL's array literals, several times cheaper to make than to have the driver pack."""
+"""PostgreSQL array literals, which are several times faster to encode than arrays bound by the driver."""
 
 from collections.abc import Sequence
 
@@ -8,16 +8,16 @@ _encoder = msgspec.json.Encoder(decimal_format="string")
 
 
 def array_literal(values: Sequence[object]) -> str:
-    """Texts, numbers, flags, times, UUIDs or None as one array: to be bound as text and cast.
+    """Returns texts, numbers, booleans, times, UUIDs or None as an array literal, to be bound as text and cast.
 
-    Nothing but None gives an empty one, which `unnest` fills up with nulls beside longer ones.
+    Values that are all None give an empty array, which `unnest` pads with nulls next to longer arrays.
     """
-    # JSON is an array literal but for its brackets, and for what it escapes.
+    # A JSON array is an array literal except for its brackets and its escapes.
     text = _encoder.encode(values).decode()
     if "\\" in text:
-        text = f"[{','.join('null' if each is None else _quoted(str(each)) for each in values)}]"
+        text = f"[{','.join('null' if each is None else _quote(str(each)) for each in values)}]"
     return "{}" if values.count(None) == len(values) else f"{{{text[1:-1]}}}"
 
 
-def _quoted(text: str) -> str:
+def _quote(text: str) -> str:
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'

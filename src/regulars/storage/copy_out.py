@@ -1,4 +1,4 @@
-"""From a statement to columns: what it gives, by COPY, as Arrow reads it."""
+"""Reads the result of a statement as Arrow record batches, by COPY."""
 
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -10,41 +10,41 @@ import pyarrow.csv
 
 TIMESTAMP = pa.timestamp("us", "UTC")
 
-_IN_MEMORY = 1 << 23
-"""What is larger waits in a temporary file that has no name."""
+_MAX_MEMORY_BYTES = 1 << 23
+"""Larger results are buffered in an unnamed temporary file."""
 
 
 @asynccontextmanager
 async def copy_to_arrow(
     connection: Any, statement: str, columns: Mapping[str, pa.DataType], arguments: tuple[object, ...] = ()
 ) -> AsyncIterator[pa.RecordBatchReader]:
-    """What a statement gives, a few thousand rows at a time, as columns of these types."""
-    with tempfile.SpooledTemporaryFile(_IN_MEMORY) as received:
-        # As text, for Arrow reads it faster than rows are fetched, and nothing needs to be known of the types' bytes.
-        await connection.copy_from_query(statement, *arguments, output=_writer(received), format="csv")
-        is_empty = not received.tell()
-        received.seek(0)
-        yield pa.schema(list(columns.items())).empty_table().to_reader() if is_empty else _reader(received, columns)
+    """Yields a reader of the rows of a statement in batches, with columns of these types."""
+    with tempfile.SpooledTemporaryFile(_MAX_MEMORY_BYTES) as buffer:
+        # Arrow parses text faster than rows can be fetched, and text needs no knowledge of binary formats.
+        await connection.copy_from_query(statement, *arguments, output=_writer(buffer), format="csv")
+        is_empty = buffer.seek(0, 2) == 0
+        buffer.seek(0)
+        yield pa.schema(list(columns.items())).empty_table().to_reader() if is_empty else _reader(buffer, columns)
 
 
-def _writer(received: Any) -> Callable[[bytes], Awaitable[None]]:
-    # A file itself would be written to in another thread, which takes longer for each small piece than to write it.
-    async def write(piece: bytes) -> None:
-        received.write(piece)
+def _writer(buffer: Any) -> Callable[[bytes], Awaitable[None]]:
+    # asyncpg writes to a file object in another thread, which takes longer than the write itself.
+    async def write(chunk: bytes) -> None:
+        buffer.write(chunk)
 
     return write
 
 
-def _reader(received: Any, columns: Mapping[str, pa.DataType]) -> pa.RecordBatchReader:
-    return pyarrow.csv.open_csv(received, **csv_options(columns))
+def _reader(buffer: Any, columns: Mapping[str, pa.DataType]) -> pa.RecordBatchReader:
+    return pyarrow.csv.open_csv(buffer, **csv_options(columns))
 
 
 def csv_options(columns: Mapping[str, pa.DataType]) -> dict[str, Any]:
-    """How Arrow reads what COPY writes of columns of these types, as arguments of its readers."""
+    """Returns the options with which Arrow parses the output of COPY with columns of these types."""
     return {
         "read_options": pyarrow.csv.ReadOptions(column_names=list(columns), block_size=1 << 24),
         "parse_options": pyarrow.csv.ParseOptions(newlines_in_values=True),
-        # An empty text is quoted, null is not.
+        # COPY quotes an empty text, and writes null without quotes.
         "convert_options": pyarrow.csv.ConvertOptions(
             column_types=dict(columns),
             null_values=[""],

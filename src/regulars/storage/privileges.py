@@ -1,4 +1,4 @@
-"""The privileges of the app's role: on each table and sequence, and on the functions that run as the owner."""
+"""Privileges of the app's role on tables, sequences and functions that run as the owner."""
 
 import re
 from collections.abc import Collection, Iterator, Mapping
@@ -7,82 +7,82 @@ from dataclasses import dataclass
 import psycopg
 from psycopg import sql
 
-_READ = frozenset({"SELECT"})
-_APPENDED = _READ | {"INSERT"}
-_UPDATED = _APPENDED | {"UPDATE"}
-_REPLACED = _APPENDED | {"DELETE"}
-_CHANGED = _UPDATED | {"DELETE"}
+_SELECT = frozenset({"SELECT"})
+_INSERT = _SELECT | {"INSERT"}
+_INSERT_UPDATE = _INSERT | {"UPDATE"}
+_INSERT_DELETE = _INSERT | {"DELETE"}
+_ALL = _INSERT_UPDATE | {"DELETE"}
 
 TABLES: Mapping[str, frozenset[str]] = {
-    # Shared by all communities: no more than is needed, and a change by a function of the owner where there is one.
-    "schema_migrations": _READ,
-    "organizations": _APPENDED,
-    "communities": _APPENDED,
-    "tokens": _APPENDED,
-    "signing_keys": _APPENDED,
-    "rate_limits": _UPDATED,
-    "webhook_replay_guard": _CHANGED,
-    "procrastinate_events": _UPDATED,
-    "procrastinate_jobs": _CHANGED,
-    "procrastinate_periodic_defers": _CHANGED,
-    "procrastinate_workers": _CHANGED,
-    # Facts of a community, under row-level security.
-    "addresses": _CHANGED,
-    "brands": _UPDATED,
-    "identities": _CHANGED,
-    "import_batches": _APPENDED,
-    "link_visits": _CHANGED,
-    "links": _REPLACED,
-    "locations": _UPDATED,
-    "memberships": _CHANGED,
-    "offer_collections": _UPDATED,
-    "offer_events": _CHANGED,
-    "offers": _UPDATED,
-    "product_variants": _UPDATED,
-    "products": _UPDATED,
-    "profiles": _CHANGED,
-    "providers": _CHANGED,
-    "sending_events": _REPLACED,
-    "sendings": _UPDATED,
-    "transaction_claims": _CHANGED,
-    "transaction_items": _CHANGED,
-    "transactions": _CHANGED,
-    "webhooks": _CHANGED,
-    # Data derived from facts, and data stored of requests.
-    "profile_aggregations": _CHANGED,
-    "balance_deltas": _REPLACED,
-    "balance_rollups": _CHANGED,
-    "commit_markers": _APPENDED,
-    "cache_versions": _UPDATED,
-    "fold_marks": _UPDATED,
-    "group_counts": _CHANGED,
-    "group_deltas": _REPLACED,
-    "group_rollups": _CHANGED,
-    "idempotency_keys": _UPDATED,
-    "link_rollups": _CHANGED,
-    "link_visitors": _CHANGED,
-    "member_states": _REPLACED,
-    "members": _CHANGED,
-    "membership_events": _CHANGED,
-    "offer_rollups": _CHANGED,
-    "outbox": _REPLACED,
-    "purchase_changes": _REPLACED,
-    "purchase_marks": _CHANGED,
-    "purchase_rollups": _CHANGED,
-    "purchases": _CHANGED,
-    "recipient_rollups": _CHANGED,
-    "rollup_timezones": _UPDATED,
-    "sending_daily_uniques": _UPDATED,
-    "sending_dispatches": _CHANGED,
-    "sending_rollups": _CHANGED,
-    "snapshot_counts": _CHANGED,
-    "snapshot_marks": _UPDATED,
-    "snapshot_members": _CHANGED,
-    "snapshot_rollups": _CHANGED,
-    "snapshot_runs": _UPDATED,
-    "unique_sets": _CHANGED,
+    # Shared by all communities: as few privileges as possible. Other changes are made by functions of the owner.
+    "schema_migrations": _SELECT,
+    "organizations": _INSERT,
+    "communities": _INSERT,
+    "tokens": _INSERT,
+    "signing_keys": _INSERT,
+    "rate_limits": _INSERT_UPDATE,
+    "webhook_replay_guard": _ALL,
+    "procrastinate_events": _INSERT_UPDATE,
+    "procrastinate_jobs": _ALL,
+    "procrastinate_periodic_defers": _ALL,
+    "procrastinate_workers": _ALL,
+    # Facts of communities, under row-level security.
+    "addresses": _ALL,
+    "brands": _INSERT_UPDATE,
+    "identities": _ALL,
+    "import_batches": _INSERT,
+    "link_visits": _ALL,
+    "links": _INSERT_DELETE,
+    "locations": _INSERT_UPDATE,
+    "memberships": _ALL,
+    "offer_collections": _INSERT_UPDATE,
+    "offer_events": _ALL,
+    "offers": _INSERT_UPDATE,
+    "product_variants": _INSERT_UPDATE,
+    "products": _INSERT_UPDATE,
+    "profiles": _ALL,
+    "providers": _ALL,
+    "sending_events": _INSERT_DELETE,
+    "sendings": _INSERT_UPDATE,
+    "transaction_claims": _ALL,
+    "transaction_items": _ALL,
+    "transactions": _ALL,
+    "webhooks": _ALL,
+    # Data derived from facts, and state of requests.
+    "profile_aggregations": _ALL,
+    "balance_deltas": _INSERT_DELETE,
+    "balance_rollups": _ALL,
+    "commit_markers": _INSERT,
+    "cache_versions": _INSERT_UPDATE,
+    "fold_marks": _INSERT_UPDATE,
+    "group_counts": _ALL,
+    "group_deltas": _INSERT_DELETE,
+    "group_rollups": _ALL,
+    "idempotency_keys": _INSERT_UPDATE,
+    "link_rollups": _ALL,
+    "link_visitors": _ALL,
+    "member_states": _INSERT_DELETE,
+    "members": _ALL,
+    "membership_events": _ALL,
+    "offer_rollups": _ALL,
+    "outbox": _INSERT_DELETE,
+    "purchase_changes": _INSERT_DELETE,
+    "purchase_marks": _ALL,
+    "purchase_rollups": _ALL,
+    "purchases": _ALL,
+    "recipient_rollups": _ALL,
+    "rollup_timezones": _INSERT_UPDATE,
+    "sending_daily_uniques": _INSERT_UPDATE,
+    "sending_dispatches": _ALL,
+    "sending_rollups": _ALL,
+    "snapshot_counts": _ALL,
+    "snapshot_marks": _INSERT_UPDATE,
+    "snapshot_members": _ALL,
+    "snapshot_rollups": _ALL,
+    "snapshot_runs": _INSERT_UPDATE,
+    "unique_sets": _ALL,
 }
-"""By table. One that is not named here has none: partitions are reached through their table."""
+"""Privileges by table. Tables that are not listed have none; partitions are accessed through their table."""
 
 COLUMNS: Mapping[str, Mapping[str, frozenset[str]]] = {
     "communities": {
@@ -102,7 +102,7 @@ COLUMNS: Mapping[str, Mapping[str, frozenset[str]]] = {
         )
     }
 }
-"""By table and privilege: the columns that it is limited to."""
+"""Columns to which a privilege is limited, by table and privilege."""
 
 SEQUENCES = frozenset(
     {
@@ -112,10 +112,10 @@ SEQUENCES = frozenset(
         "procrastinate_periodic_defers_id_seq",
     }
 )
-"""The sequences that statements or serial columns draw from; identity columns need no privilege."""
+"""Sequences used by statements or serial columns. Identity columns need no privilege."""
 
-_OF_COMMUNITY = re.compile(r"(row|member|location)_ids_\d+")
-"""The sequences that number the rows of a community."""
+_COMMUNITY_SEQUENCE = re.compile(r"(row|member|location)_ids_\d+")
+"""Names of the sequences that number the rows of a community."""
 
 FUNCTIONS = frozenset(
     {
@@ -131,18 +131,18 @@ FUNCTIONS = frozenset(
         "set_organization_setting(text,text,integer)",
     }
 )
-"""The SECURITY DEFINER functions that it may call. Functions that run as their caller give no privilege."""
+"""SECURITY DEFINER functions that the role may call. Functions that run as their caller give no privilege."""
 
-# Objects of the owner of our tables that are not part of an extension; PUBLIC is grantee 0. A role's privileges on its
-# own objects are left alone, because its functions need them.
-_FOUND = """
-WITH ours AS (
+# Objects of the owner of the tables that are not part of an extension; PUBLIC is grantee 0. The privileges of a role on
+# its own objects are left unchanged, because its functions need them.
+_CATALOGUE = """
+WITH table_owner AS (
     SELECT relowner AS owner FROM pg_class WHERE oid = to_regclass('public.organizations')
 ),
 app AS (
     SELECT oid FROM pg_roles WHERE rolname = $role
 ),
-things AS (
+objects AS (
     SELECT c.oid, CASE c.relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END AS kind, c.relname::text AS name,
            c.relowner AS owner, c.relacl AS acl, false AS is_definer
     FROM pg_class AS c
@@ -153,9 +153,9 @@ things AS (
     FROM pg_proc AS p
     WHERE p.pronamespace = 'public'::regnamespace
 ),
-held AS (
+grants AS (
     SELECT t.oid, x.grantee, x.privilege_type::text AS privilege
-    FROM things AS t
+    FROM objects AS t
     CROSS JOIN LATERAL aclexplode(t.acl) AS x
     UNION ALL
     SELECT a.attrelid, x.grantee, format('%s (%I)', x.privilege_type, a.attname)
@@ -165,12 +165,12 @@ held AS (
 )
 SELECT t.kind, t.name, t.is_definer, t.owner = coalesce((SELECT oid FROM app), 0) AS is_own,
        ARRAY(
-           SELECT h.privilege FROM held AS h WHERE h.oid = t.oid AND h.grantee = (SELECT oid FROM app)
+           SELECT h.privilege FROM grants AS h WHERE h.oid = t.oid AND h.grantee = (SELECT oid FROM app)
        ) AS of_app,
-       ARRAY(SELECT h.privilege FROM held AS h WHERE h.oid = t.oid AND h.grantee = 0) AS of_public,
+       ARRAY(SELECT h.privilege FROM grants AS h WHERE h.oid = t.oid AND h.grantee = 0) AS of_public,
        ARRAY(SELECT a.attname::text FROM pg_attribute AS a WHERE t.kind = 'TABLE' AND a.attrelid = t.oid) AS columns
-FROM things AS t
-WHERE t.owner = (SELECT owner FROM ours)
+FROM objects AS t
+WHERE t.owner = (SELECT owner FROM table_owner)
     AND NOT EXISTS (SELECT FROM pg_depend AS d WHERE d.objid = t.oid AND d.deptype = 'e')
 ORDER BY t.kind, t.name
 """.replace("%", "%%").replace("$role", "%(role)s")
@@ -178,7 +178,7 @@ ORDER BY t.kind, t.name
 
 @dataclass(frozen=True, slots=True)
 class PrivilegeChange:
-    """Privileges that a role lacks or should not have on one table, sequence or function."""
+    """Privileges to grant or revoke on one table, sequence or function."""
 
     verb: str
     privileges: frozenset[str]
@@ -187,7 +187,7 @@ class PrivilegeChange:
     is_public: bool
 
     def statement(self, app_role: str) -> sql.Composed:
-        """The statement that corrects it."""
+        """Returns the statement that makes the change."""
         target = self.name if self.kind == "ROUTINE" else sql.Identifier(self.name).as_string()
         return sql.SQL("{verb} {privileges} ON {kind} public.{target} {of} {role}").format(
             verb=sql.SQL(self.verb),
@@ -200,38 +200,38 @@ class PrivilegeChange:
 
 
 def declared_privileges(kind: str, name: str, is_definer: bool, columns: Collection[str]) -> frozenset[str]:
-    """The declared privileges of the app's role on a table of these columns, a sequence or a function."""
+    """Returns the declared privileges of the app's role on a table with these columns, a sequence or a function."""
     if kind == "TABLE":
         of_columns = {
             f"{verb} ({each})" for verb, names in COLUMNS.get(name, {}).items() for each in names.intersection(columns)
         }
         return TABLES.get(name, frozenset()) | of_columns
     if kind == "SEQUENCE":
-        return frozenset({"USAGE"} if name in SEQUENCES or _OF_COMMUNITY.fullmatch(name) else ())
+        return frozenset({"USAGE"} if name in SEQUENCES or _COMMUNITY_SEQUENCE.fullmatch(name) else ())
     return frozenset({"EXECUTE"} if not is_definer or name in FUNCTIONS else ())
 
 
 def pending_changes(connection: psycopg.Connection, app_role: str) -> Iterator[PrivilegeChange]:
-    """Differences between the catalogue and the declaration, revocations first for each object; any role may look."""
-    rows = connection.execute(_FOUND.encode(), {"role": app_role}).fetchall()
+    """Yields the changes from the catalogue to the declaration, revocations first. Any role may call it."""
+    rows = connection.execute(_CATALOGUE.encode(), {"role": app_role}).fetchall()
     for kind, name, is_definer, is_own, of_app, of_public, columns in rows:
         if of_public:
             yield PrivilegeChange("REVOKE", frozenset(of_public), kind, name, is_public=True)
         if is_own:
             continue
-        wanted = declared_privileges(kind, name, is_definer, columns)
-        if surplus := frozenset(of_app) - wanted:
+        expected = declared_privileges(kind, name, is_definer, columns)
+        if surplus := frozenset(of_app) - expected:
             yield PrivilegeChange("REVOKE", surplus, kind, name, is_public=False)
-        if lacking := wanted - frozenset(of_app):
-            yield PrivilegeChange("GRANT", lacking, kind, name, is_public=False)
+        if missing := expected - frozenset(of_app):
+            yield PrivilegeChange("GRANT", missing, kind, name, is_public=False)
 
 
 def apply(connection: psycopg.Connection, app_role: str) -> None:
-    """Grants the app's role what is declared, and revokes everything else from it and from PUBLIC."""
+    """Grants the declared privileges to the app's role, and revokes all others from it and from PUBLIC."""
     for statement in (
         "GRANT USAGE ON SCHEMA public TO {}",
         "REVOKE CREATE ON SCHEMA public FROM PUBLIC",
-        # A function that is created later may be called by no other role until it is declared here.
+        # Functions that are created later can't be called by other roles until they are declared here.
         "ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC",
     ):
         connection.execute(sql.SQL(statement).format(sql.Identifier(app_role)))

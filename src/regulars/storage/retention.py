@@ -1,4 +1,4 @@
-"""Keeps the partitions of feeds that grow: makes those to come, drops those past their time."""
+"""Daily partitions of append-only tables: created in advance, dropped after their retention time."""
 
 from datetime import date, timedelta
 
@@ -9,19 +9,19 @@ PARTITIONED_TABLES = ("outbox", "idempotency_keys", "commit_markers")
 
 
 async def ensure_day_partitions(database: Database, day: date) -> None:
-    """Makes the partitions of one day where they are missing."""
+    """Creates the partitions of one day that do not exist yet."""
     async with database.unscoped_connection() as connection:
-        for feed in PARTITIONED_TABLES:
-            await connection.execute("SELECT ensure_partition($1, $2)", feed, day)
+        for table in PARTITIONED_TABLES:
+            await connection.execute("SELECT ensure_partition($1, $2)", table, day)
 
 
 async def maintain_partitions(database: Database, outbox_retention_days: int) -> int:
-    """Makes partitions for the days to come and drops expired ones; gives how many were dropped."""
+    """Creates the partitions of the next days and drops expired ones; returns the number of dropped ones."""
     today = database.clock().date()
     dropped = 0
-    for ahead in range(-1, DAYS_AHEAD + 1):
-        await ensure_day_partitions(database, today + timedelta(days=ahead))
+    for offset in range(-1, DAYS_AHEAD + 1):
+        await ensure_day_partitions(database, today + timedelta(days=offset))
     async with database.unscoped_connection() as connection:
-        for feed, days in zip(PARTITIONED_TABLES, (outbox_retention_days, 1, 1), strict=True):
-            dropped += await connection.fetchval("SELECT drop_partitions($1, $2)", feed, today - timedelta(days=days))
+        for table, days in zip(PARTITIONED_TABLES, (outbox_retention_days, 1, 1), strict=True):
+            dropped += await connection.fetchval("SELECT drop_partitions($1, $2)", table, today - timedelta(days=days))
     return dropped

@@ -1,48 +1,48 @@
-"""What must be true of a database before members' data go in: its version, the app's role, isolation by row."""
+"""Safety checks of a database before personal data is stored: version, role, row-level security, durability."""
 
 from dataclasses import dataclass
 from typing import Any
 
 MIN_MAJOR_VERSION = 15
 
-# Below these, row-level security itself can be passed by (CVE-2024-10976, CVE-2025-8713):
+# Older minor versions have vulnerabilities in row-level security (CVE-2024-10976, CVE-2025-8713):
 # https://www.postgresql.org/support/security/
 ROW_SECURITY_FIXED_IN = {15: 14, 16: 10, 17: 6}
 
-# Below these, other known holes are open (fixed on 2026-05-14).
+# Older minor versions have other known vulnerabilities (fixed on 2026-05-14).
 VULNERABILITIES_FIXED_IN = {15: 18, 16: 14, 17: 10, 18: 4}
 
 
 class UnsafeDatabaseError(RuntimeError):
-    """The database must not be used as it is; the message says why and what to do."""
+    """The database is not safe to use. The message says why and what to do."""
 
 
 @dataclass(frozen=True)
 class SafetyFinding:
-    """One thing that is unsafe; `fatal` ones stop the server from starting."""
+    """A safety problem; a `fatal` one keeps the server from starting."""
 
     message: str
     fatal: bool
 
 
 def check_version(version_number: int) -> list[SafetyFinding]:
-    """What is known against a server's version, given as PostgreSQL's server_version_num (180004 is 18.4)."""
+    """Checks a version in the form of server_version_num (180004 is 18.4)."""
     major, minor = divmod(version_number, 10_000)
     if major < MIN_MAJOR_VERSION:
-        return [SafetyFinding(f"PostgreSQL {major} is too old: use {MIN_MAJOR_VERSION} or later.", fatal=True)]
+        return [SafetyFinding(f"PostgreSQL {major} is too old. Use {MIN_MAJOR_VERSION} or later.", fatal=True)]
     if minor < ROW_SECURITY_FIXED_IN.get(major, 0):
-        wanted = f"{major}.{VULNERABILITIES_FIXED_IN[major]}"
+        fixed = f"{major}.{VULNERABILITIES_FIXED_IN[major]}"
         return [
             SafetyFinding(
-                f"PostgreSQL {major}.{minor} has known holes in row-level security: update to {wanted} or later.",
+                f"PostgreSQL {major}.{minor} has known vulnerabilities in row-level security. Update to {fixed} or later.",
                 fatal=True,
             )
         ]
     if minor < VULNERABILITIES_FIXED_IN.get(major, 0):
-        wanted = f"{major}.{VULNERABILITIES_FIXED_IN[major]}"
+        fixed = f"{major}.{VULNERABILITIES_FIXED_IN[major]}"
         return [
             SafetyFinding(
-                f"PostgreSQL {major}.{minor} has known security holes: update to {wanted} or later.", fatal=False
+                f"PostgreSQL {major}.{minor} has known vulnerabilities. Update to {fixed} or later.", fatal=False
             )
         ]
     return []
@@ -54,15 +54,15 @@ FROM pg_roles
 WHERE rolname = current_user
 """
 
-# Roles that this one may become count as well: SET ROLE is one statement away.
-_REACHABLE = """
+# Roles that this role can switch to (SET ROLE) count as well.
+_INHERITABLE_ROLES = """
 SELECT rolname
 FROM pg_roles
 WHERE (rolsuper OR rolbypassrls) AND rolname <> current_user AND pg_has_role(current_user, oid, 'MEMBER')
 ORDER BY rolname
 """
 
-_OPEN_TABLES = """
+_UNPROTECTED_TABLES = """
 SELECT c.relname
 FROM pg_class AS c
 JOIN pg_namespace AS n ON n.oid = c.relnamespace
@@ -73,10 +73,10 @@ WHERE n.nspname = current_schema()
 ORDER BY c.relname
 """
 
-# A write that was acknowledged must survive a crash.
-_DURABILITY = "SELECT current_setting('synchronous_commit')"
+# An acknowledged write must survive a crash.
+_SYNCHRONOUS_COMMIT = "SELECT current_setting('synchronous_commit')"
 
-_OWNS = """
+_OWNED_TABLES = """
 SELECT count(*)
 FROM pg_class AS c
 JOIN pg_namespace AS n ON n.oid = c.relnamespace
@@ -87,48 +87,48 @@ _CREATE_ROLE = "CREATE ROLE regulars_app LOGIN PASSWORD '...' NOSUPERUSER NOBYPA
 
 
 async def check(connection: Any) -> list[SafetyFinding]:
-    """Everything that is unsafe about the server and the role behind a connection."""
+    """Returns the safety problems of the server and the role of a connection."""
     number = int(await connection.fetchval("SELECT current_setting('server_version_num')"))
     found = check_version(number)
     role = await connection.fetchrow(_ROLE)
     if role["rolsuper"] or role["rolbypassrls"]:
-        power = "is a superuser" if role["rolsuper"] else "has BYPASSRLS"
+        privilege = "is a superuser" if role["rolsuper"] else "has BYPASSRLS"
         found.append(
             SafetyFinding(
-                f"The role {role['rolname']} {power}, so the database would not keep customers apart. "
-                f"Make one that can't ({_CREATE_ROLE}), put it into REGULARS_DATABASE_URL, and the "
-                f"owner of the tables into REGULARS_MIGRATION_DATABASE_URL.",
+                f"The role {role['rolname']} {privilege}, so row-level security does not isolate communities. Create another "
+                f"role ({_CREATE_ROLE}) for REGULARS_DATABASE_URL, and set REGULARS_MIGRATION_DATABASE_URL to the owner "
+                f"of the tables.",
                 fatal=True,
             )
         )
     found.extend(
         SafetyFinding(
-            f"The role {role['rolname']} may become {row['rolname']}, which passes row-level security: "
+            f"The role {role['rolname']} can switch to {row['rolname']}, which bypasses row-level security: "
             f"REVOKE {row['rolname']} FROM {role['rolname']};",
             fatal=True,
         )
-        for row in await connection.fetch(_REACHABLE)
+        for row in await connection.fetch(_INHERITABLE_ROLES)
         if not role["rolsuper"]
     )
     found.extend(
         SafetyFinding(
-            f"The table {row['relname']} has no forced row-level security: run `regulars migrate`.", fatal=True
+            f"The table {row['relname']} has no forced row-level security. Run `regulars migrate`.", fatal=True
         )
-        for row in await connection.fetch(_OPEN_TABLES)
+        for row in await connection.fetch(_UNPROTECTED_TABLES)
     )
-    if await connection.fetchval(_DURABILITY) == "off":
+    if await connection.fetchval(_SYNCHRONOUS_COMMIT) == "off":
         found.append(
             SafetyFinding(
-                f"synchronous_commit is off, so a write that was reported as stored may be lost in a crash: "
+                f"synchronous_commit is off, so a crash may lose acknowledged writes: "
                 f"ALTER ROLE {role['rolname']} SET synchronous_commit = on;",
                 fatal=True,
             )
         )
-    if not role["rolsuper"] and await connection.fetchval(_OWNS):
+    if not role["rolsuper"] and await connection.fetchval(_OWNED_TABLES):
         found.append(
             SafetyFinding(
-                f"The role {role['rolname']} owns tables, so SQL that runs as it can turn row-level security off: name "
-                f"the owner in REGULARS_MIGRATION_DATABASE_URL, and a role that owns nothing in REGULARS_DATABASE_URL "
+                f"The role {role['rolname']} owns tables and can disable their row-level security. Set "
+                f"REGULARS_MIGRATION_DATABASE_URL to the owner, and REGULARS_DATABASE_URL to a role that owns nothing "
                 f"({_CREATE_ROLE}).",
                 fatal=False,
             )
@@ -137,7 +137,7 @@ async def check(connection: Any) -> list[SafetyFinding]:
 
 
 async def require_safe(connection: Any) -> list[SafetyFinding]:
-    """The findings that are no reason to stop. Raises UnsafeDatabaseError on the first that is."""
+    """Raises UnsafeDatabaseError for the first fatal problem; returns the other problems."""
     found = await check(connection)
     for each in found:
         if each.fatal:
