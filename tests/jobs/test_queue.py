@@ -39,7 +39,7 @@ async def test_a_snapshot_of_every_community_is_a_job_of_each_quarter_of_an_hour
     assert await snapshots(club) == 1
 
 
-async def test_jobs_begin_and_end(club: Club) -> None:
+async def test_jobs_start_and_stop(club: Club) -> None:
     jobs = Scheduler(club.database, Settings())
     jobs.start()
     await asyncio.sleep(0)
@@ -48,10 +48,10 @@ async def test_jobs_begin_and_end(club: Club) -> None:
 
 
 async def test_a_job_that_does_not_finish_is_cancelled_by_a_stop(club: Club, monkeypatch: pytest.MonkeyPatch) -> None:
-    is_begun, is_cancelled = asyncio.Event(), asyncio.Event()
+    is_started, is_cancelled = asyncio.Event(), asyncio.Event()
 
     async def endless(*arguments: object) -> None:
-        is_begun.set()
+        is_started.set()
         try:
             await asyncio.Event().wait()
         finally:
@@ -61,18 +61,18 @@ async def test_a_job_that_does_not_finish_is_cancelled_by_a_stop(club: Club, mon
     monkeypatch.setattr(refresh_due, "refresh_all", endless)
     jobs = Scheduler(club.database, Settings())
     jobs.start()
-    await is_begun.wait()
+    await is_started.wait()
     await jobs.stop()
     assert is_cancelled.is_set()
 
 
-async def test_the_queue_stops_wherever_it_is(club: Club) -> None:
-    # While a pool opens, a cancellation may be lost; whoever stopped the queue by one alone sometimes never did.
+async def test_the_queue_stops_in_any_state(club: Club) -> None:
+    # A cancellation while the pool opens may be lost, so the queue must not rely on it.
     draw = random.Random(SEED)
     for steps in (draw.randrange(400) for _ in range(examples(50))):
         stopping = asyncio.Event()
-        serving = asyncio.create_task(run_until_stopped(club.database, stopping))
+        running = asyncio.create_task(run_until_stopped(club.database, stopping))
         for _ in range(steps):
             await asyncio.sleep(0)
         stopping.set()
-        await asyncio.wait_for(serving, 20)
+        await asyncio.wait_for(running, 20)

@@ -1,4 +1,4 @@
-"""The sweep: what is due is computed again, in parts, by one process at a time."""
+"""Refresh of outdated profiles, in batches, by one process at a time."""
 
 from __future__ import annotations
 
@@ -18,22 +18,21 @@ from regulars.storage.database import Database
 
 
 def never() -> bool:
-    """Nobody asks to stop."""
     return False
 
 
-async def kept(database: Database, clock: ManualClock, profiles: int) -> int:
-    """A community of profiles that joined on one day and bought nothing."""
+async def create_profiles(database: Database, clock: ManualClock, profiles: int) -> int:
+    """Creates a community of profiles that joined on the same day, without purchases."""
     world = case("", [], {})
-    mine = world.facts.profiles[ME]
+    profile = world.facts.profiles[ME]
     clock.at = world.as_of
-    members = {UUID(int=n): replace(mine, id=UUID(int=n)) for n in range(1, profiles + 1)}
+    members = {UUID(int=n): replace(profile, id=UUID(int=n)) for n in range(1, profiles + 1)}
     community, _ = await store_facts(database, Facts(world.facts.community, {}, {}, members, {}))
     return community.id
 
 
-async def joins(database: Database, community_id: int) -> set[str]:
-    """What is kept of the profiles."""
+async def stored_joins(database: Database, community_id: int) -> set[str]:
+    """Returns the stored values of dimension_join."""
     async with database.read_transaction(community_id) as scope:
         rows = await scope.fetch(
             "SELECT dimension_join FROM profile_aggregations WHERE community_id = $1", community_id
@@ -41,24 +40,24 @@ async def joins(database: Database, community_id: int) -> set[str]:
     return {row["dimension_join"] for row in rows}
 
 
-async def test_what_is_due_is_swept_in_parts(
+async def test_due_profiles_are_refreshed_in_batches(
     database: Database, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "BATCH_PROFILES", 2)
-    community_id = await kept(database, clock, 5)
+    community_id = await create_profiles(database, clock, 5)
     assert await refresh_community(database, community_id, never) == 0
     clock.at = at("2026-11-02")
-    assert await joins(database, community_id) == {"JN"}
+    assert await stored_joins(database, community_id) == {"JN"}
     assert await refresh_community(database, community_id, never) == 5
-    assert await joins(database, community_id) == {"JC"}
+    assert await stored_joins(database, community_id) == {"JC"}
     assert await refresh_community(database, community_id, never) == 0
 
 
-async def test_what_a_shared_fact_moved_fills_the_room_that_is_left(
+async def test_profiles_with_a_changed_shared_fact_fill_the_rest_of_the_batch(
     database: Database, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "BATCH_PROFILES", 3)
-    community_id = await kept(database, clock, 5)
+    community_id = await create_profiles(database, clock, 5)
     async with database.write_transaction(community_id) as scope:
         await scope.execute("UPDATE cache_versions SET values_version = 2 WHERE community_id = $1", community_id)
         await scope.execute(
@@ -78,32 +77,32 @@ async def test_what_a_shared_fact_moved_fills_the_room_that_is_left(
         )
 
 
-async def test_one_process_sweeps_at_a_time(database: Database, clock: ManualClock) -> None:
-    community_id = await kept(database, clock, 1)
+async def test_one_process_refreshes_a_community_at_a_time(database: Database, clock: ManualClock) -> None:
+    community_id = await create_profiles(database, clock, 1)
     clock.at = at("2026-11-02")
     async with database.write_transaction(community_id) as other:
-        assert await other.fetchval(module._ALONE, community_id)
+        assert await other.fetchval(module._TRY_LOCK, community_id)
         assert await refresh_community(database, community_id, never) == 0
     assert await refresh_community(database, community_id, never) == 1
 
 
-async def test_who_is_asked_to_stop_begins_no_part(database: Database, clock: ManualClock) -> None:
-    community_id = await kept(database, clock, 1)
+async def test_no_batch_is_started_after_a_stop(database: Database, clock: ManualClock) -> None:
+    community_id = await create_profiles(database, clock, 1)
     clock.at = at("2026-11-02")
     assert await refresh_community(database, community_id, lambda: True) == 0
 
 
-async def test_every_community_is_swept_even_if_one_can_t_be(own_database: Database, clock: ManualClock) -> None:
-    communities = [await kept(own_database, clock, profiles) for profiles in (1, 2, 3)]
+async def test_an_error_in_one_community_does_not_affect_the_others(own_database: Database, clock: ManualClock) -> None:
+    communities = [await create_profiles(own_database, clock, profiles) for profiles in (1, 2, 3)]
     async with own_database.write_transaction(communities[1]) as scope:
         await scope.execute("DELETE FROM profiles WHERE community_id = $1", communities[1])
     clock.at = at("2026-11-02")
     assert await refresh_all(own_database, never) == 1 + 3
-    assert [await joins(own_database, each) for each in communities] == [{"JC"}, {"JN"}, {"JC"}]
+    assert [await stored_joins(own_database, each) for each in communities] == [{"JC"}, {"JN"}, {"JC"}]
 
 
-async def test_a_sweep_tells_the_outbox_why(database: Database, clock: ManualClock) -> None:
-    community_id = await kept(database, clock, 1)
+async def test_a_refresh_writes_its_reason_to_the_outbox(database: Database, clock: ManualClock) -> None:
+    community_id = await create_profiles(database, clock, 1)
     clock.at = at("2026-11-02")
     await refresh_community(database, community_id, never)
     async with database.read_transaction(community_id) as scope:
@@ -117,8 +116,8 @@ async def test_a_sweep_tells_the_outbox_why(database: Database, clock: ManualClo
     ]
 
 
-async def test_what_waits_for_the_sweep_is_counted(own_database: Database, clock: ManualClock) -> None:
-    due, _, outdated = [await kept(own_database, clock, profiles) for profiles in (3, 2, 4)]
+async def test_the_backlog_counts_outdated_profiles(own_database: Database, clock: ManualClock) -> None:
+    due, _, outdated = [await create_profiles(own_database, clock, profiles) for profiles in (3, 2, 4)]
     assert await measure_backlog(own_database) == RefreshBacklog(0, 0)
     async with own_database.write_transaction(due) as scope:
         await scope.execute(
@@ -136,21 +135,21 @@ async def test_what_waits_for_the_sweep_is_counted(own_database: Database, clock
     assert await measure_backlog(own_database) == RefreshBacklog(0, 0)
 
 
-async def test_of_many_that_wait_only_some_are_counted(
+async def test_the_backlog_is_limited_per_community(
     own_database: Database, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "MAX_COUNTED_PROFILES", 2)
-    await kept(own_database, clock, 3)
+    await create_profiles(own_database, clock, 3)
     clock.at = at("2026-11-02")
     assert (await measure_backlog(own_database)).profiles == 2
 
 
-async def test_each_part_of_a_sweep_is_told(
+async def test_each_batch_is_reported(
     own_database: Database, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "BATCH_PROFILES", 2)
-    await kept(own_database, clock, 3)
+    await create_profiles(own_database, clock, 3)
     clock.at = at("2026-11-02")
-    told: list[int] = []
-    assert await refresh_all(own_database, never, told.append) == 3
-    assert told == [2, 1]
+    reported: list[int] = []
+    assert await refresh_all(own_database, never, reported.append) == 3
+    assert reported == [2, 1]

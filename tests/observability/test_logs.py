@@ -1,4 +1,4 @@
-"""What is logged, in which form, and what never is."""
+"""Logging: formats, levels and redaction."""
 
 import json
 import logging
@@ -16,7 +16,7 @@ Stderr = pytest.CaptureFixture[str]
 
 @pytest.fixture
 def stderr(capsys: Stderr) -> Iterator[Stderr]:
-    """What goes to stderr; the loggers are as before afterwards."""
+    """Captures stderr, and restores the loggers afterwards."""
     root = logging.getLogger()
     before = (root.handlers[:], root.level)
     yield capsys
@@ -36,7 +36,7 @@ def test_a_line_is_a_json_object_with_its_time_in_utc(stderr: Stderr) -> None:
     assert line == {"event": "commit.retry", "attempt": 2, "logger": "regulars.test", "level": "info"}
 
 
-def test_for_people_a_line_is_text(stderr: Stderr) -> None:
+def test_the_console_format_is_text(stderr: Stderr) -> None:
     logs.configure("console", "info")
     structlog.get_logger("regulars.test").warning("commit.retry", attempt=2)
     assert "commit.retry [regulars.test] attempt=2" in stderr.readouterr().err
@@ -49,14 +49,14 @@ def test_without_a_terminal_auto_is_json(stderr: Stderr) -> None:
 
 
 @pytest.mark.parametrize("name", ["uvicorn.error", "_granian", "a.library"])
-def test_loggers_of_others_go_the_same_way(stderr: Stderr, name: str) -> None:
+def test_loggers_of_libraries_use_the_same_handler(stderr: Stderr, name: str) -> None:
     logs.configure("json", "info")
     logging.getLogger(name).warning("%s of %s", 1, 2)
     (line,) = lines(stderr)
     assert (line["event"], line["logger"], line["level"]) == ("1 of 2", name, "warning")
 
 
-def test_libraries_are_quiet_until_debug_is_asked_for(stderr: Stderr) -> None:
+def test_info_messages_of_libraries_are_logged_at_level_debug_only(stderr: Stderr) -> None:
     logs.configure("json", "info")
     logging.getLogger("a.library").info("a step")
     assert lines(stderr) == []
@@ -65,7 +65,7 @@ def test_libraries_are_quiet_until_debug_is_asked_for(stderr: Stderr) -> None:
     assert lines(stderr)[0]["event"] == "a step"
 
 
-def test_a_level_leaves_out_what_is_below_it(stderr: Stderr) -> None:
+def test_events_below_the_level_are_not_logged(stderr: Stderr) -> None:
     logs.configure("json", "warning")
     structlog.get_logger("regulars.test").info("ready")
     assert lines(stderr) == []
@@ -85,11 +85,11 @@ def test_a_level_leaves_out_what_is_below_it(stderr: Stderr) -> None:
         ("42 rows", "42 rows"),
     ],
 )
-def test_secrets_and_members_are_masked(text: str, shown: str) -> None:
+def test_secrets_and_personal_data_are_redacted(text: str, shown: str) -> None:
     assert logs.redact(text) == shown
 
 
-def test_what_is_called_a_secret_is_never_shown_however_deep(stderr: Stderr) -> None:
+def test_nested_values_with_names_of_secrets_are_redacted(stderr: Stderr) -> None:
     logs.configure("json", "info")
     structlog.get_logger("regulars.test").info(
         "asked",
@@ -103,7 +103,7 @@ def test_what_is_called_a_secret_is_never_shown_however_deep(stderr: Stderr) -> 
     assert line["request"] == {"headers": {"Cookie": "***"}, "sizes": [1, None, 2.5]}
 
 
-def test_a_traceback_tells_the_lines_of_code_and_not_what_they_held(stderr: Stderr) -> None:
+def test_a_traceback_contains_code_but_no_values(stderr: Stderr) -> None:
     logs.configure("json", "info")
     first_name = "Kari"
     try:
@@ -116,6 +116,6 @@ def test_a_traceback_tells_the_lines_of_code_and_not_what_they_held(stderr: Stde
 
 
 @pytest.mark.parametrize(("form", "level"), [("xml", "info"), ("json", "loud")])
-def test_a_format_or_level_that_there_is_none_of_says_which_there_are(form: str, level: str) -> None:
-    with pytest.raises(SettingError, match="choose one of"):
+def test_an_unknown_format_or_level_is_rejected_with_the_allowed_ones(form: str, level: str) -> None:
+    with pytest.raises(SettingError, match="Allowed:"):
         logs.dict_config(form, level)

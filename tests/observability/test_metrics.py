@@ -1,4 +1,4 @@
-"""What a scrape tells: requests, rows, connections, and whether the database answers."""
+"""Metrics: requests, rows, connections and the state of the database."""
 
 from pathlib import Path
 from uuid import uuid4
@@ -41,7 +41,7 @@ def of_endpoint(found: Scrape, path: str) -> dict[tuple[str, str], float]:
     }
 
 
-async def test_answers_are_counted_by_endpoint_and_status(club: Club) -> None:
+async def test_requests_are_counted_by_endpoint_and_status(club: Club) -> None:
     for external_id in ("a", "b"):
         await create_profile(club, external_id=external_id)
     await club.http.post(f"{V3}/profiles", content="{")
@@ -50,7 +50,7 @@ async def test_answers_are_counted_by_endpoint_and_status(club: Club) -> None:
     assert found == {("POST", "201"): 2, ("POST", "400"): 1, ("GET", "401"): 1}
 
 
-async def test_each_answer_is_in_one_bucket_of_its_duration(club: Club) -> None:
+async def test_each_request_is_in_one_bucket_of_the_duration(club: Club) -> None:
     profile_id = await create_profile(club)
     for _ in range(3):
         await get_values(club, profile_id)
@@ -71,10 +71,10 @@ async def test_each_answer_is_in_one_bucket_of_its_duration(club: Club) -> None:
 @pytest.mark.parametrize(
     ("seconds", "bound"), [(0.0, "0.001"), (0.001, "0.001"), (0.0011, "0.0025"), (10.0, "10.0"), (10.1, "+Inf")]
 )
-def test_a_bucket_holds_what_took_no_longer_than_its_bound(seconds: float, bound: str) -> None:
+def test_a_bucket_contains_durations_up_to_its_bound(seconds: float, bound: str) -> None:
     family = REQUEST_DURATION.to_family(
         [
-            [float(place == metrics.bucket_index(seconds)) for place in range(metrics.SUM_INDEX)] + [seconds]
+            [float(index == metrics.bucket_index(seconds)) for index in range(metrics.SUM_INDEX)] + [seconds]
             for _ in REQUEST_DURATION.label_values
         ]
     )
@@ -82,7 +82,7 @@ def test_a_bucket_holds_what_took_no_longer_than_its_bound(seconds: float, bound
     assert first.labels["le"] == bound
 
 
-async def test_transactions_are_counted_by_what_became_of_them(club: Club) -> None:
+async def test_transactions_are_counted_by_outcome(club: Club) -> None:
     await create_transaction(club, sale(external_id="1"))
     await create_transaction(club, sale(external_id="2", profile_id=str(uuid4())), 422)
     import_row = '{"external_id": "3", "transacted_at": "2026-10-01T10:00:00Z", "total": 5}\n'
@@ -94,7 +94,7 @@ async def test_transactions_are_counted_by_what_became_of_them(club: Club) -> No
     assert found.value("regulars_transaction_rows_total", outcome="rejected") == 1
 
 
-async def test_a_request_that_comes_twice_in_one_batch_is_counted_once() -> None:
+async def test_two_requests_with_one_key_in_a_batch_are_counted_once() -> None:
     exporter = alone()
     first, other = (
         CommitResult([StoredTransaction(1, Outcome.ACCEPTED)]),
@@ -123,12 +123,12 @@ async def test_imports_are_counted_by_entity(club: Club) -> None:
     assert found.value("regulars_import_rows_total", entity="locations", outcome="accepted") == 0
 
 
-async def test_an_import_that_only_checks_counts_nothing(club: Club) -> None:
+async def test_a_dry_run_of_an_import_is_not_counted(club: Club) -> None:
     await club.http.post("/v1/import/profiles?dry_run=1", content='{"external_id": "P1"}\n', headers=NDJSON)
     assert {number for _, number in (await scrape(club)).series("regulars_import_rows_total")} == {0}
 
 
-async def test_the_process_tells_what_it_holds(club: Club) -> None:
+async def test_gauges_of_the_process_are_exported(club: Club) -> None:
     found = await scrape(club)
     states = {labels["state"]: number for labels, number in found.series("regulars_database_connections")}
     assert states["idle"] + states["used"] == club.database.pool.get_size()
@@ -138,7 +138,7 @@ async def test_the_process_tells_what_it_holds(club: Club) -> None:
     assert found.value("process_resident_memory_bytes") > 10_000_000
 
 
-async def test_without_the_database_the_rest_is_told() -> None:
+async def test_other_metrics_are_exported_while_the_database_is_unavailable() -> None:
     exporter = alone()
     exporter.observe_refresh(7)
     content, _ = await exporter.exposition()
@@ -148,7 +148,7 @@ async def test_without_the_database_the_rest_is_told() -> None:
     assert found.series("regulars_refresh_backlog_profiles") == []
 
 
-async def test_the_database_is_not_asked_with_every_scrape(club: Club) -> None:
+async def test_the_database_is_not_queried_on_every_scrape(club: Club) -> None:
     assert (await scrape(club)).value("regulars_database_up") == 1
     pool, club.database.pool = club.database.pool, None
     assert (await scrape(club)).value("regulars_database_up") == 1
@@ -156,10 +156,10 @@ async def test_the_database_is_not_asked_with_every_scrape(club: Club) -> None:
 
 
 @pytest.mark.parametrize("metric", DECLARED, ids=lambda metric: metric.name)
-def test_a_metric_is_named_by_prometheus_s_rules_and_documented(metric: MetricSpec) -> None:
+def test_a_metric_follows_the_naming_rules_of_prometheus_and_is_documented(metric: MetricSpec) -> None:
     assert not metric.name.endswith(("_total", "_count", "_sum", "_bucket"))
     assert metric.name.startswith(("regulars_", "process_"))
-    told = f"{metric.name}_total" if metric.kind is MetricType.COUNTER else metric.name
-    lines = [each for each in DOCS.read_text().splitlines() if each.startswith(f"| `{told}` |")]
+    name = f"{metric.name}_total" if metric.kind is MetricType.COUNTER else metric.name
+    lines = [each for each in DOCS.read_text().splitlines() if each.startswith(f"| `{name}` |")]
     assert len(lines) == 1
     assert all(f"`{label}`" in lines[0] for label in metric.labels)

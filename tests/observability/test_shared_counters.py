@@ -37,7 +37,7 @@ class Process:
         self._process.communicate(timeout=60)
 
 
-def test_each_process_sees_the_numbers_of_all(tmp_path: Path) -> None:
+def test_each_process_reads_the_counters_of_all(tmp_path: Path) -> None:
     other = Process(tmp_path)
     try:
         numbers = SharedCounters(COUNT, tmp_path)
@@ -47,13 +47,13 @@ def test_each_process_sees_the_numbers_of_all(tmp_path: Path) -> None:
         other.kill()
 
 
-def test_the_numbers_of_a_process_that_was_killed_stay(tmp_path: Path) -> None:
+def test_the_counters_of_a_killed_process_remain(tmp_path: Path) -> None:
     numbers = SharedCounters(COUNT, tmp_path)
     Process(tmp_path).kill()
     assert sorted(numbers.read_all()) == [(False, [0, 5, 0]), (True, [0, 0, 0])]
 
 
-def test_the_next_process_goes_on_with_them(tmp_path: Path) -> None:
+def test_the_next_process_continues_the_counters(tmp_path: Path) -> None:
     Process(tmp_path).kill()
     second = Process(tmp_path)
     second.kill()
@@ -61,13 +61,13 @@ def test_the_next_process_goes_on_with_them(tmp_path: Path) -> None:
     assert len(list(tmp_path.iterdir())) == 1
 
 
-def test_a_file_without_numbers_counts_for_nothing(tmp_path: Path) -> None:
+def test_a_file_without_counters_is_ignored(tmp_path: Path) -> None:
     numbers = SharedCounters(COUNT, tmp_path)
     (tmp_path / "begun").touch()
     assert list(numbers.read_all()) == [(True, [0, 0, 0])]
 
 
-def test_without_a_folder_numbers_are_one_s_own() -> None:
+def test_without_a_folder_counters_are_private() -> None:
     numbers = SharedCounters(COUNT, None)
     numbers.own[0] = 1
     assert list(numbers.read_all()) == [(True, [1, 0, 0])]

@@ -26,14 +26,14 @@ from regulars.storage.database import Database
         ("jsonb", ['{"a": "\\"\\\\b\\n"}', None, "[1.50]"]),
     ],
 )
-async def test_what_goes_in_comes_out(database: Database, kind: str, values: Sequence[object]) -> None:
+async def test_values_survive_a_round_trip(database: Database, kind: str, values: Sequence[object]) -> None:
     async with database.unscoped_connection() as connection:
         found = await connection.fetchval(f"SELECT $1::text::{kind}[]", array_literal(values))
     # JSON comes out as it is written.
     assert [bytes(each).decode() if isinstance(each, msgspec.Raw) else each for each in found] == values
 
 
-async def test_a_column_of_nothing_is_as_long_as_the_others(database: Database) -> None:
+async def test_a_column_of_nulls_is_as_long_as_the_others(database: Database) -> None:
     async with database.unscoped_connection() as connection:
         found = await connection.fetch(
             "SELECT * FROM unnest($1::text::text[], $2::text::int[]) AS row (a, b)",

@@ -76,7 +76,7 @@ def test_a_server_that_does_not_stop_is_killed(data_folder: Path, monkeypatch: p
         assert answers(urls[1])
 
 
-def test_two_processes_share_a_folder_and_the_last_stops_the_server(data_folder: Path) -> None:
+def test_two_processes_share_a_directory_and_the_last_stops_the_server(data_folder: Path) -> None:
     (first, url), (second, same) = start(data_folder), start(data_folder)
     assert url == same
     leave(first)
@@ -85,7 +85,7 @@ def test_two_processes_share_a_folder_and_the_last_stops_the_server(data_folder:
     assert not answers(url)
 
 
-def test_what_was_written_is_there_the_next_time(data_folder: Path) -> None:
+def test_data_survives_a_restart(data_folder: Path) -> None:
     for expected in (0, 1):
         with embedded.run_server(data_folder / "new" / "folder") as (owner, app):
             with psycopg.connect(owner, autocommit=True) as connection:
@@ -96,7 +96,7 @@ def test_what_was_written_is_there_the_next_time(data_folder: Path) -> None:
                 connection.execute("SELECT * FROM kept")
 
 
-def test_a_user_that_was_killed_does_not_keep_the_server_running(data_folder: Path) -> None:
+def test_a_killed_user_does_not_keep_the_server_running(data_folder: Path) -> None:
     killed, url = start(data_folder)
     killed.kill()
     killed.communicate(timeout=60)
@@ -107,7 +107,7 @@ def test_a_user_that_was_killed_does_not_keep_the_server_running(data_folder: Pa
     assert not answers(url)
 
 
-def test_one_process_may_use_a_folder_twice(data_folder: Path) -> None:
+def test_a_process_can_use_a_directory_twice(data_folder: Path) -> None:
     with embedded.run_server(data_folder) as (_, url):
         with embedded.run_server(data_folder) as (_, same):
             assert same == url
@@ -115,7 +115,7 @@ def test_one_process_may_use_a_folder_twice(data_folder: Path) -> None:
     assert not answers(url)
 
 
-def test_a_file_that_names_the_process_of_another_program_is_no_server(data_folder: Path) -> None:
+def test_a_pid_file_with_the_pid_of_another_program_is_ignored(data_folder: Path) -> None:
     with embedded.run_server(data_folder):
         stale = (data_folder / "postgresql/postmaster.pid").read_text().splitlines()
     stale[0] = str(os.getpid())
@@ -126,7 +126,7 @@ def test_a_file_that_names_the_process_of_another_program_is_no_server(data_fold
     assert not answers(url)
 
 
-def test_a_server_that_is_killed_is_started_again_at_the_same_address(data_folder: Path) -> None:
+def test_a_killed_server_is_restarted_at_the_same_address(data_folder: Path) -> None:
     with embedded.run_server(data_folder) as (owner, app):
         postmaster = Postmaster(data_folder / "postgresql")
         first = postmaster.process()
@@ -148,7 +148,7 @@ def test_a_server_that_is_killed_is_started_again_at_the_same_address(data_folde
     assert not answers(app)
 
 
-def test_the_reason_why_a_server_does_not_start_is_reported(data_folder: Path) -> None:
+def test_the_reason_of_a_failed_start_is_reported(data_folder: Path) -> None:
     with embedded.run_server(data_folder):
         pass
     control = data_folder / "postgresql/global/pg_control"
@@ -163,47 +163,47 @@ def test_the_reason_why_a_server_does_not_start_is_reported(data_folder: Path) -
 
 # Whose folder it is -----------------------------------------------------------------------------------------
 
-NOBODY = 65534
+OTHER_USER = 65534
 only_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can start a process as another user")
 
 
 @pytest.fixture
-def folder_of_nobody() -> Iterator[Path]:
+def folder_of_other_user() -> Iterator[Path]:
     """A folder that belongs to a user without any rights."""
     with tempfile.TemporaryDirectory(prefix="regulars-test-") as folder:
-        os.chown(folder, NOBODY, NOBODY)
+        os.chown(folder, OTHER_USER, OTHER_USER)
         yield Path(folder)
 
 
 @only_root
-def test_two_users_of_a_machine_run_servers_of_their_own(data_folder: Path, folder_of_nobody: Path) -> None:
-    (first, url), (second, other) = start(data_folder), start(folder_of_nobody, NOBODY)
+def test_two_users_of_a_machine_run_separate_servers(data_folder: Path, folder_of_other_user: Path) -> None:
+    (first, url), (second, other) = start(data_folder), start(folder_of_other_user, OTHER_USER)
     assert (answers(url), answers(other)) == (True, True)
-    assert (folder_of_nobody / "postgresql/PG_VERSION").stat().st_uid == NOBODY
+    assert (folder_of_other_user / "postgresql/PG_VERSION").stat().st_uid == OTHER_USER
     leave(second)
     leave(first)
     with (
-        pytest.raises(DataFolderError, match=f"belongs to the user {pwd.getpwuid(NOBODY).pw_name}"),
-        embedded.run_server(folder_of_nobody),
+        pytest.raises(DataFolderError, match=f"belongs to the user {pwd.getpwuid(OTHER_USER).pw_name}"),
+        embedded.run_server(folder_of_other_user),
     ):
         pass
 
 
 @only_root
-def test_a_folder_that_another_user_closed_is_named(data_folder: Path) -> None:
+def test_a_directory_without_access_is_reported(data_folder: Path) -> None:
     data_folder.chmod(0o755)
     process = subprocess.run(
-        [sys.executable, "-c", USER, str(data_folder), str(NOBODY)],
+        [sys.executable, "-c", USER, str(data_folder), str(OTHER_USER)],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
     )
-    assert "may not write into the data folder" in process.stderr.splitlines()[-1]
+    assert "can't write to the data directory" in process.stderr.splitlines()[-1]
     assert "which belongs to root" in process.stderr.splitlines()[-1]
 
 
 @pytest.mark.parametrize("below", ["", "below"])
-def test_a_file_is_no_data_folder(below: str, data_folder: Path) -> None:
+def test_a_file_as_data_directory_is_rejected(below: str, data_folder: Path) -> None:
     (data_folder / "file").touch()
     with (
         pytest.raises(DataFolderError, match="is a file" if not below else "can't be created"),

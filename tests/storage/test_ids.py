@@ -35,7 +35,7 @@ async def numbered(database: Database) -> list[Any]:
     return found
 
 
-async def test_every_number_is_drawn_from_a_sequence_of_the_community(database: Database) -> None:
+async def test_every_id_comes_from_a_sequence_of_the_community(database: Database) -> None:
     found = await numbered(database)
     assert {(row["table"], row["column"]) for row in found} >= {
         ("locations", "id"),
@@ -50,7 +50,7 @@ async def test_every_number_is_drawn_from_a_sequence_of_the_community(database: 
         assert (row["is_identity"], row["drawn"]) == (False, expected), row
 
 
-async def test_what_one_community_does_leaves_the_numbers_of_another_as_they_are(club: Club, other_club: Club) -> None:
+async def test_writes_of_one_community_do_not_change_the_ids_of_another(club: Club, other_club: Club) -> None:
     async def draw(club: Club, expression: str, times: int) -> list[int]:
         async with club.database.write_transaction(club.community.id) as scope:
             rows = await scope.fetch(f"SELECT {expression} FROM generate_series(1, {times})")
@@ -70,7 +70,7 @@ async def test_what_one_community_does_leaves_the_numbers_of_another_as_they_are
             assert max(numbers) < 2**53
 
 
-async def test_a_community_of_many_locations_has_more_blocks_of_ids(club: Club, other_club: Club) -> None:
+async def test_a_community_with_many_locations_gets_more_blocks_of_ids(club: Club, other_club: Club) -> None:
     drawn: dict[int, set[int]] = {}
     for each in (club, other_club, club):
         async with each.database.write_transaction(each.community.id) as scope:
@@ -84,14 +84,14 @@ async def test_a_community_of_many_locations_has_more_blocks_of_ids(club: Club, 
     assert set.isdisjoint(*drawn.values())
 
 
-async def test_a_block_is_added_only_to_a_community_that_has_used_its_own(club: Club) -> None:
+async def test_a_block_is_added_only_when_the_last_one_is_used_up(club: Club) -> None:
     async with club.database.write_transaction(club.community.id) as scope:
         before = await scope.fetchval("SELECT next_location_id()")
         await scope.execute("SELECT add_location_ids()")
         assert await scope.fetchval("SELECT next_location_id()") == before + 1
 
 
-async def test_ids_in_answers_are_consecutive_while_another_community_writes(club: Club, other_club: Club) -> None:
+async def test_ids_are_consecutive_while_another_community_writes(club: Club, other_club: Club) -> None:
     async def made(club: Club, n: int) -> int:
         answer = await club.http.post("/api/v3/brands", json={"external_id": str(n), "name": f"Brand {n}"})
         assert answer.status_code == 201, answer.text
@@ -106,7 +106,7 @@ async def test_ids_in_answers_are_consecutive_while_another_community_writes(clu
     assert ids == [ids[0], ids[0] + 1, ids[0] + 2]
 
 
-async def test_an_id_is_drawn_within_a_community_only(club: Club) -> None:
+async def test_an_id_needs_a_community(club: Club) -> None:
     async with club.database.write_transaction(club.community.id) as scope:
         assert await _drawn(scope) > 0
         await scope.execute("SET LOCAL regulars.community_id = ''")

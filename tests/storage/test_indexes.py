@@ -38,7 +38,7 @@ def app(empty_urls: tuple[str, str]) -> Iterator[psycopg.Connection]:
         yield connection
 
 
-def test_no_other_index_seems_as_good_as_the_key(app: psycopg.Connection) -> None:
+def test_the_planner_prefers_the_key(app: psycopg.Connection) -> None:
     looked_up = {}
     for table, key, columns in app.execute(_KEYS).fetchall():
         if columns[0] == "community_id integer":
@@ -54,7 +54,7 @@ def test_no_other_index_seems_as_good_as_the_key(app: psycopg.Connection) -> Non
     assert {table: found for table, (key, found) in looked_up.items() if found != key} == {}
 
 
-def test_a_profile_s_purchases_are_found_by_the_profile(app: psycopg.Connection) -> None:
+def test_purchases_of_a_profile_are_found_by_its_index(app: psycopg.Connection) -> None:
     columns = {"community_id": "integer", "profile_id": "uuid"}
     assert _index(app, "transactions", columns, "NOT is_void AND transacted_at > now()") == "transactions_history"
 

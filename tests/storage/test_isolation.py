@@ -146,7 +146,7 @@ async def test_every_table_of_a_community_forces_row_level_security(database: Da
     assert {"profiles", "transactions", "profile_aggregations", "outbox", "tokens"} <= {row["relname"] for row in rows}
 
 
-async def test_without_a_community_nothing_is_seen_and_nothing_written(club: Club, filled: dict[str, Row]) -> None:
+async def test_without_a_community_no_row_is_visible_or_writable(club: Club, filled: dict[str, Row]) -> None:
     for table, row in filled.items():
         async with within(club.database, None) as connection:
             assert await connection.fetchval(f"SELECT count(*) FROM {table}") == 0, table
@@ -155,7 +155,7 @@ async def test_without_a_community_nothing_is_seen_and_nothing_written(club: Clu
             assert await refused(connection, insert_into(table, row), row), table
 
 
-async def test_within_a_community_nothing_of_another_is_seen_or_written(
+async def test_within_a_community_no_row_of_another_is_visible_or_writable(
     club: Club, other_club: Club, filled: dict[str, Row]
 ) -> None:
     own, other = club.community.id, other_club.community.id
@@ -175,7 +175,7 @@ async def test_within_a_community_nothing_of_another_is_seen_or_written(
                 assert await changed(connection, f"DELETE FROM {table}") in (1, None), table
 
 
-async def test_partitions_are_not_a_way_around(club: Club, filled: dict[str, Row]) -> None:
+async def test_partitions_do_not_bypass_isolation(club: Club, filled: dict[str, Row]) -> None:
     async with club.database.unscoped_connection() as connection:
         partitions = [row["relname"] for row in await connection.fetch(_TABLES) if row["relispartition"]]
     assert partitions
@@ -188,7 +188,7 @@ async def test_partitions_are_not_a_way_around(club: Club, filled: dict[str, Row
                 continue
 
 
-async def test_a_setting_that_is_left_empty_is_none(club: Club, filled: dict[str, Row]) -> None:
+async def test_an_empty_setting_is_no_community(club: Club, filled: dict[str, Row]) -> None:
     async with within(club.database, None) as connection:
         await connection.execute("SET LOCAL regulars.community_id = ''")
         assert await connection.fetchval("SELECT count(*) FROM transactions") == 0
@@ -269,7 +269,7 @@ async def planned(club: Club, types: str, statement: str, *values: str) -> dict[
 ONE = "ARRAY[md5('7')::uuid]"
 
 
-async def test_what_is_hot_is_read_by_index_under_row_level_security(large: Club) -> None:
+async def test_frequent_statements_use_indexes_under_row_level_security(large: Club) -> None:
     community_id = str(large.community.id)
     stored = await planned(large, "text, uuid[]", READ_STORED_ROWS, f"'{community_id}'", ONE)
     assert {kind for kind, _ in stored["profile_aggregations"]} <= {"Index Scan", "Bitmap Heap Scan"}

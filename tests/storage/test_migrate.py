@@ -33,7 +33,7 @@ def bring_up(urls: tuple[str, str]) -> list[str]:
     return migrate(urls[0], role_of(urls[1]), schema_statements())
 
 
-def test_an_empty_database_gets_everything_and_then_nothing_more(empty_urls: tuple[str, str]) -> None:
+def test_an_empty_database_is_migrated_once(empty_urls: tuple[str, str]) -> None:
     assert bring_up(empty_urls) == EVERYTHING
     assert sorted(EVERYTHING) == EVERYTHING
     assert bring_up(empty_urls) == []
@@ -44,13 +44,13 @@ def test_an_empty_database_gets_everything_and_then_nothing_more(empty_urls: tup
     assert {name for (name,) in columns} >= set(table.VALUE_COLUMNS)
 
 
-def test_of_many_that_start_at_once_one_migrates_and_the_others_wait(empty_urls: tuple[str, str]) -> None:
+def test_concurrent_migrations_run_once(empty_urls: tuple[str, str]) -> None:
     with ThreadPoolExecutor(4) as threads:
         applied = list(threads.map(bring_up, [empty_urls] * 4))
     assert sorted(applied) == [[], [], [], EVERYTHING]
 
 
-def test_the_app_s_role_may_use_what_there_is_and_change_no_table(empty_urls: tuple[str, str]) -> None:
+def test_the_app_s_role_can_use_tables_but_not_alter_them(empty_urls: tuple[str, str]) -> None:
     bring_up(empty_urls)
     with psycopg.connect(empty_urls[1], autocommit=True) as app:
         assert app.execute("SELECT count(*) FROM transactions").fetchone() == (0,)
@@ -68,11 +68,11 @@ def test_the_app_s_role_may_use_what_there_is_and_change_no_table(empty_urls: tu
         ("postgresql://host/name", ""),
     ],
 )
-def test_the_role_of_a_url_is_read_from_it(url: str, role: str) -> None:
+def test_the_role_is_parsed_from_a_url(url: str, role: str) -> None:
     assert role_of(url) == role
 
 
-async def test_a_changed_definition_has_every_profile_computed_anew(
+async def test_a_changed_definition_makes_every_profile_outdated(
     empty_urls: tuple[str, str], clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await asyncio.to_thread(bring_up, empty_urls)
@@ -103,7 +103,7 @@ async def test_a_changed_definition_has_every_profile_computed_anew(
         assert await epochs() == [2, 2]
 
 
-def test_the_app_s_role_has_no_power(database_urls: tuple[str, str]) -> None:
+def test_the_app_s_role_has_no_privileged_attributes(database_urls: tuple[str, str]) -> None:
     assert role_of(database_urls[1]) == APP_ROLE
 
 

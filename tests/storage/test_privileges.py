@@ -45,7 +45,7 @@ WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p')
 """
 
 
-async def test_functions_that_run_as_the_owner_are_the_app_s_alone(database: Database) -> None:
+async def test_functions_that_run_as_the_owner_are_granted_to_the_app_s_role_only(database: Database) -> None:
     async with database.unscoped_connection() as connection:
         found = await connection.fetch(_DEFINERS, APP_ROLE)
     assert {row["name"].replace('"', "") for row in found if row["is_granted"]} == privileges.FUNCTIONS
@@ -55,7 +55,7 @@ async def test_functions_that_run_as_the_owner_are_the_app_s_alone(database: Dat
     assert [row["name"] for row in found if pinned not in (row["settings"] or ())] == []
 
 
-async def test_no_function_is_everyone_s_nor_will_be(database_urls: tuple[str, str]) -> None:
+async def test_no_function_is_granted_to_public(database_urls: tuple[str, str]) -> None:
     connection = await asyncpg.connect(database_urls[0])
     transaction = connection.transaction()
     await transaction.start()
@@ -71,7 +71,7 @@ async def test_no_function_is_everyone_s_nor_will_be(database_urls: tuple[str, s
         await connection.close()
 
 
-async def test_the_app_s_privileges_on_each_table_are_those_declared(database: Database) -> None:
+async def test_the_privileges_on_each_table_are_those_declared(database: Database) -> None:
     async with database.unscoped_connection() as connection:
         rows = await connection.fetch(_TABLES, APP_ROLE)
     tables = {row["name"]: row for row in rows if not row["is_partition"]}
@@ -84,7 +84,7 @@ async def test_the_app_s_privileges_on_each_table_are_those_declared(database: D
     assert {verb for row in rows if row["is_partition"] for verb in row["verbs"]} == set()
 
 
-async def test_tables_that_communities_share_are_not_the_app_s_to_change(database: Database) -> None:
+async def test_shared_tables_have_minimal_privileges(database: Database) -> None:
     async with database.unscoped_connection() as connection:
         rows = await connection.fetch(_TABLES, APP_ROLE)
         of_communities = {
@@ -121,7 +121,7 @@ async def test_tables_that_communities_share_are_not_the_app_s_to_change(databas
         "SELECT last_value FROM communities_id_seq",
     ],
 )
-async def test_changes_of_shared_tables_are_refused(statement: str, club: Club) -> None:
+async def test_changes_of_shared_tables_are_rejected(statement: str, club: Club) -> None:
     async with club.database.write_transaction(club.community.id) as scope:
         await scope.execute(
             "SELECT set_config('regulars.organization_id', $1, true)", str(club.community.organization_id)
@@ -131,7 +131,7 @@ async def test_changes_of_shared_tables_are_refused(statement: str, club: Club) 
                 await scope.execute(statement)
 
 
-async def test_another_role_may_call_no_function_of_the_owner(database_urls: tuple[str, str]) -> None:
+async def test_another_role_can_t_call_functions_of_the_owner(database_urls: tuple[str, str]) -> None:
     connection = await asyncpg.connect(database_urls[0])
     transaction = connection.transaction()
     await transaction.start()
@@ -156,7 +156,7 @@ async def test_a_statement_changes_its_own_community_only(club: Club, other_club
     assert (names[club.community.id], names[other_club.community.id]) == ("Ours", "Other")
 
 
-async def test_who_shows_a_token_changes_none(club: Club) -> None:
+async def test_a_statement_with_the_hash_of_a_token_can_t_change_it(club: Club) -> None:
     # A hash that is known lets a token be seen; it does not let one be made for any organization.
     async with club.database.write_transaction(club.community.id) as scope:
         await scope.execute("SELECT set_config('regulars.token_hash', 'known', true)")
@@ -176,7 +176,7 @@ async def partitions(connection: asyncpg.Connection) -> set[str]:
     return {row["relname"] for row in rows}
 
 
-async def test_no_caller_drops_what_is_still_to_be_kept(database: Database) -> None:
+async def test_partitions_within_their_retention_can_t_be_dropped(database: Database) -> None:
     now = datetime.now(UTC)
     async with database.unscoped_connection() as connection:
         for feed in retention.PARTITIONED_TABLES:
@@ -204,7 +204,7 @@ async def test_no_caller_drops_what_is_still_to_be_kept(database: Database) -> N
         assert {f"{feed}_{now.date() - timedelta(days=ago):%Y%m%d}" for ago in (0, 1)} <= left
 
 
-async def test_the_database_keeps_rollups_as_long_as_reports_show_them(database: Database) -> None:
+async def test_rollups_are_retained_as_long_as_reports_use_them(database: Database) -> None:
     async with database.unscoped_connection() as connection:
         rows = await connection.fetch("SELECT * FROM rollup_retention()")
     declared = {(each.code, unit, each.retention) for each, unit in partitions_module.PARTITION_UNITS.items()}
@@ -299,9 +299,7 @@ def test_surplus_and_missing_privileges_are_found_and_corrected(empty_urls: tupl
 # What row-level security protects against -------------------------------------------------------------------
 
 
-async def test_a_forgotten_condition_is_held_by_row_level_security_and_injected_sql_is_not(
-    club: Club, other_club: Club
-) -> None:
+async def test_row_level_security_covers_a_missing_condition_but_not_injected_sql(club: Club, other_club: Club) -> None:
     for each in (club, other_club):
         made = await each.http.post("/api/v3/locations", json={"external_id": each.community.slug, "name": "Shop"})
         assert made.status_code == 201
@@ -313,7 +311,7 @@ async def test_a_forgotten_condition_is_held_by_row_level_security_and_injected_
         assert [row[0] for row in await scope.fetch(forgotten)] == [other_club.community.slug]
 
 
-async def test_the_app_s_role_can_not_turn_row_level_security_off(club: Club) -> None:
+async def test_the_app_s_role_can_t_disable_row_level_security(club: Club) -> None:
     for statement in (
         "ALTER TABLE locations DISABLE ROW LEVEL SECURITY",
         "DROP POLICY own_community ON locations",
@@ -325,7 +323,7 @@ async def test_the_app_s_role_can_not_turn_row_level_security_off(club: Club) ->
                     await scope.execute(statement)
 
 
-async def test_row_security_can_not_be_switched_off_by_a_setting(club: Club) -> None:
+async def test_row_level_security_can_t_be_disabled_by_a_setting(club: Club) -> None:
     async with club.database.write_transaction(club.community.id) as scope:
         await scope.execute("SET LOCAL row_security = off")
         with pytest.raises(asyncpg.InsufficientPrivilegeError, match="row-level security"):

@@ -27,7 +27,9 @@ async def days(database: Database, feed: str) -> list[str]:
 
 
 @on_both_servers
-async def test_days_to_come_are_made_and_old_ones_dropped(own_database: Database, clock: ManualClock) -> None:
+async def test_partitions_are_created_in_advance_and_expired_ones_dropped(
+    own_database: Database, clock: ManualClock
+) -> None:
     clock.at = at("2020-06-10 23:59")
     await retention.maintain_partitions(own_database, 7)
     to_come = ["20200609", "20200610", "20200611", "20200612", "20200613"]
@@ -44,7 +46,7 @@ async def test_days_to_come_are_made_and_old_ones_dropped(own_database: Database
 
 
 @on_both_servers
-async def test_processes_that_start_together_make_a_day_once(own_database: Database, clock: ManualClock) -> None:
+async def test_concurrent_processes_create_a_partition_once(own_database: Database, clock: ManualClock) -> None:
     clock.at = at("2020-01-01")
     for _ in range(10):
         clock.advance(days=30)
@@ -53,7 +55,7 @@ async def test_processes_that_start_together_make_a_day_once(own_database: Datab
 
 
 @on_both_servers
-async def test_a_write_on_a_day_that_nobody_prepared_makes_its_own(club: Club) -> None:
+async def test_a_write_creates_a_missing_partition(club: Club) -> None:
     mine = await create_profile(club)
     club.clock.at = at("2071-01-01")
     headers = {"Idempotency-Key": "first of the year"}
@@ -68,7 +70,7 @@ async def test_a_write_on_a_day_that_nobody_prepared_makes_its_own(club: Club) -
 
 
 @pytest.mark.parametrize("function", ["ensure_partition", "drop_partitions"])
-async def test_only_feeds_have_partitions(function: str, database: Database) -> None:
+async def test_only_partitioned_tables_can_have_partitions(function: str, database: Database) -> None:
     async with database.unscoped_connection() as connection:
         with pytest.raises(asyncpg.RaiseError, match="unknown partitioned table transactions"):
             await connection.execute(f"SELECT {function}('transactions', $1)", date(2030, 1, 1))
