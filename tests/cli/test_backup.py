@@ -63,7 +63,7 @@ def test_doctor_shows_settings_with_their_sources_versions_and_problems(
     assert rows["REGULARS_PORT"] == ["8080", "default"]
     assert "PostgreSQL 18" in done.out
     assert "outbox: " in done.out
-    assert done.out.splitlines()[-1] == "note: REGULARS_WORKER is set, but there is no such setting."
+    assert done.out.splitlines()[-1] == "note: REGULARS_WORKER is set, but it is not a setting."
     other = command("doctor", "--data-dir", str(data / "other"))
     assert "--data-dir" in other.out
 

@@ -218,7 +218,7 @@ def _print_introduction(loaded: LoadedDemo, query: str, address: str) -> None:
     cdnow_club, mall_club = loaded.clubs
     lines = [
         "",
-        f"Regulars answers at {address}. The API can be read and tried at {address}/api/docs",
+        f"Regulars is listening at {address}, API documentation at {address}/api/docs",
         "",
         f"In another shell, for {mall_club.community.name} (docs/getting-started.md goes on from here):",
         "",
@@ -237,7 +237,7 @@ def _print_introduction(loaded: LoadedDemo, query: str, address: str) -> None:
         f"  curl -s '{address}/api/v3/profiles/{cdnow_club.profile_id}/aggregations?as_of=1998-07-01T00:00:00Z' \\",
         f"       -H 'Authorization: Bearer {cdnow_club.token}'",
         "",
-        "Ctrl-C stops the server.",
+        "Press Ctrl-C to stop the server.",
     ]
     print("\n".join(lines), flush=True)
 

@@ -73,7 +73,7 @@ def doctor(*, common: CommonOptions | None = None) -> int:
     print(f"Python {platform.python_version()}, " + ", ".join(f"{name} {version(name)}" for name in _PACKAGES))
     issues = [
         *_check_open_files(loaded),
-        *(Issue(f"{name} is set, but there is no such setting.") for name in settings.unknown_variables()),
+        *(Issue(f"{name} is set, but it is not a setting.") for name in settings.unknown_variables()),
         *_check_exposure(loaded),
         *_check_disk(loaded),
         *_check_database(loaded),
