@@ -30,6 +30,6 @@ from regulars.geo.towns.normalize import normalize, normalize_cached
         ("", ""),
     ],
 )
-def test_accents_case_and_punctuation_do_not_matter(name: str, found: str) -> None:
+def test_accents_case_and_punctuation_are_ignored(name: str, found: str) -> None:
     assert normalize(name) == normalize_cached(name) == found
     assert normalize(found) == found

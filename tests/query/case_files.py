@@ -1,4 +1,4 @@
-"""Fixtures of one line a case: parts in JSON or SQL with bars between them, written by the tests that read them."""
+"""Files with one case a line: input and expected output, separated by bars and written by the tests that read them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _BAR = " | "
 
 
 def is_renewing() -> bool:
-    """Whether the run writes down what it finds."""
+    """Whether this run updates the files."""
     return bool(os.environ.get("REGULARS_RENEW_GOLDEN"))
 
 
@@ -22,16 +22,16 @@ def read_lines(name: str) -> list[str]:
 
 
 def case_input(line: str) -> str:
-    """The part of a line that is asked; a line may hold nothing else yet."""
+    """The input of a case; a new line has nothing else yet."""
     return line.split(_BAR)[0]
 
 
 def check_cases(name: str, answer: Callable[[str], tuple[str, ...]]) -> None:
-    """Holds every line of a file to what is answered to its first part."""
+    """Compares every line of a file with the output for its input."""
     lines = read_lines(name)
     found = [_BAR.join((case_input(line), *answer(case_input(line)))) for line in lines]
     if is_renewing():
         (HERE / name).write_text("".join(f"{line}\n" for line in found))
         return
     for line, now in zip(lines, found, strict=True):
-        assert now == line, f"{name} says otherwise. If that was meant, look at the difference after: {RENEW_COMMAND}"
+        assert now == line, f"{name} differs. If that is intended, review the diff after: {RENEW_COMMAND}"

@@ -1,4 +1,4 @@
-"""Reports of what happened in communities of any zone, each kept with its moment in one profile of its community."""
+"""Sample reports of events in communities of any time zone; events are stored in the properties of one profile."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _numbers = itertools.count(1)
 
 @dataclass(frozen=True)
 class SampleEvent:
-    """Something that happened."""
+    """One sample event."""
 
     at: datetime
     kind: str | None = "out"
@@ -44,9 +44,9 @@ class SampleEvent:
     amount: int | None = None
 
 
-_HAPPENINGS = """
+_EVENTS = """
 FROM profiles AS p
-CROSS JOIN LATERAL jsonb_to_recordset(p.properties -> 'happenings') AS h (
+CROSS JOIN LATERAL jsonb_to_recordset(p.properties -> 'events') AS h (
     at timestamptz, kind text, place bigint, amount bigint
 )
 WHERE p.community_id = $community
@@ -54,7 +54,7 @@ WHERE p.community_id = $community
 
 _OVER_TIME = f"""
 SELECT bucket_start(h.at, $interval, $zone) AS bucket, h.*
-{_HAPPENINGS}
+{_EVENTS}
   AND bucket_start(h.at, $interval, $zone) = ANY ($starts)
 """
 
@@ -77,9 +77,9 @@ SALES = ReportMeasure("sales", FieldType.INTEGER, "With an amount.", sql="count(
 AVERAGE = ReportMeasure("average", FieldType.MONEY, "Amount by sales.", quotient=("amount", "sales"))
 
 HISTORY = Report(
-    name="happenings_history",
+    name="events_history",
     format=ReportFormat.TIMESERIES,
-    description="What happened, over time.",
+    description="Events over time.",
     cost=3,
     fields=FIELDS,
     source=RowSource(Backend.POSTGRES, _OVER_TIME),
@@ -92,7 +92,7 @@ HISTORY = Report(
 AMOUNTS = Report(
     name="amounts_history",
     format=ReportFormat.TIMESERIES,
-    description="What it came to, over time.",
+    description="Amounts over time.",
     cost=3,
     fields=FIELDS,
     source=RowSource(Backend.POSTGRES, _OVER_TIME),
@@ -117,12 +117,12 @@ HIGHEST = Report(
 )
 
 STATS = Report(
-    name="happenings_stats",
+    name="events_stats",
     format=ReportFormat.STATISTICS,
-    description="What happened in a range.",
+    description="Events in a range.",
     cost=2,
     fields=FIELDS,
-    source=RowSource(Backend.POSTGRES, f"SELECT h.*\n{_HAPPENINGS}\n  AND h.at >= $from AND h.at < $to"),
+    source=RowSource(Backend.POSTGRES, f"SELECT h.*\n{_EVENTS}\n  AND h.at >= $from AND h.at < $to"),
     measures=(
         COUNT,
         SALES,
@@ -134,22 +134,22 @@ STATS = Report(
 
 
 async def create_tenant(database: Database, zone: str, events: Sequence[SampleEvent], currency: str = "NOK") -> Tenant:
-    """A customer in a zone in whose community that happened."""
+    """Creates a tenant in a time zone with events."""
     number = next(_numbers)
     new = NewCommunity(slug=f"happy-{number}", name="Happy", country="NO", timezone=zone, currency=currency)
     async with database.unscoped_connection() as connection:
-        made = await communities.create(connection, new, START)
-    properties = msgspec.json.encode({"happenings": events}).decode()
-    async with database.write_transaction(made.id) as scope:
+        community = await communities.create(connection, new, START)
+    properties = msgspec.json.encode({"events": events}).decode()
+    async with database.write_transaction(community.id) as scope:
         await scope.connection.execute(
             "INSERT INTO profiles (community_id, profile_id, properties, created_at, updated_at)"
             " VALUES ($1, $2, $3::text::jsonb, $4, $4)",
-            made.id,
+            community.id,
             uuid.uuid4(),
             properties,
             START,
         )
-    return Tenant(made.id, made.id + 1_000_000, made.id, 1, new.slug, new.name, zone, currency, 2, {})
+    return Tenant(community.id, community.id + 1_000_000, community.id, 1, new.slug, new.name, zone, currency, 2, {})
 
 
 def build_query(

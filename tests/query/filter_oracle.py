@@ -1,4 +1,4 @@
-"""What a filter means, said once more in plain Python: logic of two values, over one row."""
+"""The meaning of filters in plain Python: two-valued logic over one row."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def matches(tree: Any, row: Mapping[str, Any]) -> bool:
 def field_value(name: str, row: Mapping[str, Any]) -> Any:
     """The value of a field as it is outside."""
     if name.startswith("consents."):
-        asked = name.removeprefix("consents.")
-        return True if asked in row["consents_true"] else False if asked in row["consents_false"] else None
+        consent = name.removeprefix("consents.")
+        return True if consent in row["consents_true"] else False if consent in row["consents_false"] else None
     if name.startswith("properties."):
         return row["properties"].get(name.removeprefix("properties."))
     if name == "is_many":
@@ -44,7 +44,7 @@ def field_value(name: str, row: Mapping[str, Any]) -> Any:
 
 
 def compare(kind: str, value: Any, other: Any) -> bool:
-    """One comparison. A comparison with null is false, unless it asks for null."""
+    """One comparison. A comparison with null is false, unless it compares with null."""
     if kind == "equal":
         return equal_values(value, other)
     if kind == "in":

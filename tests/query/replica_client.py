@@ -1,4 +1,4 @@
-"""Asks a copy as a request does: in a snapshot of its own, under row-level security."""
+"""Asks a replica as a request does: in a snapshot of its own, under row-level security."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from regulars.storage.database import Scope
 
 
 def tenant_of(club: Club, min_cell_size: int | None = None) -> Tenant:
-    """The club as a customer."""
+    """The club as a tenant."""
     it = club.community
     return Tenant(
         community_id=it.id,
@@ -30,19 +30,19 @@ def tenant_of(club: Club, min_cell_size: int | None = None) -> Tenant:
     )
 
 
-async def fetch(club: Club, copies: ReplicaCache, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+async def fetch(club: Club, cache: ReplicaCache, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
     """The rows of a statement now."""
     async with club.database.read_transaction(club.community.id) as scope:
-        return await fetch_in(scope, club, copies, statement, values)
+        return await fetch_in(scope, club, cache, statement, values)
 
 
 async def fetch_in(
     scope: Scope,
     club: Club,
-    copies: ReplicaCache,
+    cache: ReplicaCache,
     statement: str,
     values: Sequence[Any] = (),
     now: datetime | None = None,
 ) -> list[tuple[Any, ...]]:
     """The rows of a statement in a snapshot that is there already."""
-    return await copies.fetch(scope.connection, tenant_of(club), now or club.clock(), statement, values)
+    return await cache.fetch(scope.connection, tenant_of(club), now or club.clock(), statement, values)

@@ -27,8 +27,8 @@ def decode_result(answer: Any) -> Any:
 
 
 async def query_records(
-    stores: Backends,
-    customers: Sequence[Tenant],
+    backends: Backends,
+    tenants: Sequence[Tenant],
     report: str,
     now: datetime = START,
     registry: ReportRegistry = REGISTRY,
@@ -36,27 +36,27 @@ async def query_records(
 ) -> Any:
     """The answer to a query in records."""
     query = parse_query(_encoder.encode({"report": report, **body}), registry)
-    return decode_result(await records(query, customers, stores, now))
+    return decode_result(await records(query, tenants, backends, now))
 
 
-async def iter_pages(stores: Backends, customers: Sequence[Tenant], report: str, **body: Any) -> AsyncIterator[Any]:
+async def iter_pages(backends: Backends, tenants: Sequence[Tenant], report: str, **body: Any) -> AsyncIterator[Any]:
     """The records of one page after the other."""
     cursor = None
     while True:
-        answer = await query_records(stores, customers, report, page_info=cursor, **body)
+        answer = await query_records(backends, tenants, report, page_info=cursor, **body)
         yield answer["records"]
         cursor = answer["pagination"]["next_page_info"]
         if cursor is None:
             return
 
 
-async def all_records(stores: Backends, customers: Sequence[Tenant], report: str, **body: Any) -> list[Any]:
+async def all_records(backends: Backends, tenants: Sequence[Tenant], report: str, **body: Any) -> list[Any]:
     """The records of all pages."""
-    return [each async for page in iter_pages(stores, customers, report, **body) for each in page]
+    return [each async for page in iter_pages(backends, tenants, report, **body) for each in page]
 
 
-async def query_errors(stores: Backends, customers: Sequence[Tenant], report: str, **body: Any) -> Any:
+async def query_errors(backends: Backends, tenants: Sequence[Tenant], report: str, **body: Any) -> Any:
     """What is wrong with a query."""
     with pytest.raises(InvalidParametersError) as caught:
-        await query_records(stores, customers, report, **body)
+        await query_records(backends, tenants, report, **body)
     return caught.value.details

@@ -1,4 +1,4 @@
-"""Reports of the tests' own: every kind of field, over profiles in PostgreSQL and over a table in DuckDB."""
+"""Sample reports with a field of every type, over profiles in PostgreSQL and over a table in DuckDB."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ MEASURES = (
     ReportMeasure("average", FieldType.MONEY, "Amount a row.", quotient=("spent_total", "count"), decimals=2),
 )
 
-# Rows are kept as a fact that has room for anything: the properties of profiles.
+# Rows are stored in the properties of profiles.
 PROFILES = """
 SELECT t.*
 FROM profiles AS p
@@ -102,7 +102,7 @@ SAMPLES_IN_DUCKDB = Report(
     description="The same in DuckDB.",
     cost=10,
     fields=FIELDS,
-    source=RowSource(Backend.DUCKDB, "SELECT * FROM things WHERE community_id = $community"),
+    source=RowSource(Backend.DUCKDB, "SELECT * FROM samples WHERE community_id = $community"),
     key=("community_id", "size", "name", "id"),
     groupings=SAMPLES.groupings,
     measures=MEASURES,

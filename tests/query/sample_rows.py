@@ -1,4 +1,4 @@
-"""Rows of the tests' own reports: kept as properties of profiles in PostgreSQL, and as a table in DuckDB."""
+"""Rows of the sample reports: stored as properties of profiles in PostgreSQL, and as a table in DuckDB."""
 
 from __future__ import annotations
 
@@ -54,8 +54,8 @@ def random_rows(chance: random.Random, count: int) -> list[Row]:
 
 
 def _row(chance: random.Random, number: int) -> Row:
-    asked = [name for name in NAMES if chance.random() < 0.5]
-    answers = {name: chance.random() < 0.5 for name in asked}
+    names = [name for name in NAMES if chance.random() < 0.5]
+    answers = {name: chance.random() < 0.5 for name in names}
     return {
         "id": number,
         "name": chance.choice((None, *TEXTS)),
@@ -84,7 +84,7 @@ def _json(value: Any) -> Any:
 _INSERT = """
 INSERT INTO profiles (community_id, profile_id, properties, created_at, updated_at)
 SELECT $1, id, properties, $4, $4
-FROM unnest($2::uuid[], $3::text[]::jsonb[]) AS given (id, properties)
+FROM unnest($2::uuid[], $3::text[]::jsonb[]) AS new_rows (id, properties)
 """
 
 
@@ -92,16 +92,16 @@ def _uuid(number: int) -> UUID:
     return UUID(int=number)
 
 
-async def insert(club: Club, given: Sequence[Row]) -> None:
-    """Keeps rows in PostgreSQL."""
+async def insert(club: Club, rows: Sequence[Row]) -> None:
+    """Stores rows in PostgreSQL."""
     async with club.database.write_transaction(club.community.id) as scope:
-        ids = [_uuid(row["id"]) for row in given]
-        texts = [json.dumps(row, default=_json) for row in given]
+        ids = [_uuid(row["id"]) for row in rows]
+        texts = [json.dumps(row, default=_json) for row in rows]
         await scope.execute(_INSERT, club.community.id, ids, texts, START)
 
 
 async def delete(club: Club, numbers: Sequence[int]) -> None:
-    """Takes rows of PostgreSQL away."""
+    """Deletes rows from PostgreSQL."""
     async with club.database.write_transaction(club.community.id) as scope:
         await scope.execute(
             "DELETE FROM profiles WHERE community_id = $1 AND profile_id = ANY ($2::uuid[])",
@@ -119,21 +119,21 @@ _COLUMNS = """
 
 
 class DuckDBSamples:
-    """A columnar copy of the same rows, of the tests' own making."""
+    """A table of the same rows in DuckDB."""
 
     def __init__(self) -> None:
         self._engine = duckdb.connect()
-        self._engine.execute(f"CREATE TABLE things ({_COLUMNS})")
+        self._engine.execute(f"CREATE TABLE samples ({_COLUMNS})")
 
-    def insert(self, community_id: int, given: Sequence[Row]) -> None:
-        """Keeps rows of a community."""
-        for row in given:
+    def insert(self, community_id: int, rows: Sequence[Row]) -> None:
+        """Stores rows of a community."""
+        for row in rows:
             values = [community_id, *row.values()]
             values[-1] = json.dumps(row["properties"])
-            self._engine.execute(f"INSERT INTO things VALUES ({', '.join('?' * len(values))})", values)
+            self._engine.execute(f"INSERT INTO samples VALUES ({', '.join('?' * len(values))})", values)
 
     async def fetch(
-        self, connection: Any, customer: Tenant, now: datetime, statement: str, values: Sequence[Any]
+        self, connection: Any, tenant: Tenant, now: datetime, statement: str, values: Sequence[Any]
     ) -> list[tuple[Any, ...]]:
         """The rows of a statement."""
         return self._engine.execute(statement, list(values)).fetchall()
@@ -144,18 +144,18 @@ class SampleStore:
     """A club's rows in both engines."""
 
     club: Club
-    customer: Tenant
+    tenant: Tenant
     backends: Backends
     columns: DuckDBSamples
 
-    async def insert(self, given: Sequence[Row]) -> None:
-        """Keeps rows in both."""
-        await insert(self.club, given)
-        self.columns.insert(self.club.community.id, given)
+    async def insert(self, rows: Sequence[Row]) -> None:
+        """Stores rows in both engines."""
+        await insert(self.club, rows)
+        self.columns.insert(self.club.community.id, rows)
 
 
 def tenant_of(club: Club, timezone: str = "UTC") -> Tenant:
-    """A club as a request reaches it."""
+    """A club as a tenant."""
     of = club.community
     return Tenant(
         of.id, of.id + 5_000, of.id, of.organization_id, of.slug, of.name, timezone, of.currency, of.minor_digits, {}
@@ -163,6 +163,6 @@ def tenant_of(club: Club, timezone: str = "UTC") -> Tenant:
 
 
 def create_samples(club: Club, database: Database) -> SampleStore:
-    """No rows yet."""
+    """An empty store."""
     columns = DuckDBSamples()
     return SampleStore(club, tenant_of(club), Backends(database, columns), columns)

@@ -61,11 +61,11 @@ def count(table: MemberReplica, condition: str, *values: object) -> int:
         ("nullif(len(r.subunit_ids), 0) = $2 OR nullif(len(r.subunit_ids), 1) = $1", [0, 2], 3),
     ],
 )
-def test_a_list_is_tested_by_its_bits(condition: str, values: list[object], expected: int) -> None:
+def test_lists_are_tested_by_bitsets(condition: str, values: list[object], expected: int) -> None:
     assert count(filled(["[1,2]", "[1]", None, "[]"]), condition, *values) == expected
 
 
-def test_more_than_one_word_of_elements() -> None:
+def test_elements_may_need_several_words() -> None:
     table = filled([f"[{number}]" for number in range(100)])
     assert table.bitsets["subunit_ids"].word_count == 2
     assert count(table, "list_has_any(r.subunit_ids, $1)", [0, 99, 100]) == 2
@@ -75,7 +75,7 @@ def test_more_than_one_word_of_elements() -> None:
     assert count(table, "list_has_any(r.subunit_ids, $1)", [139, 5]) == 2
 
 
-def test_too_many_kinds_of_elements_are_tested_list_by_list() -> None:
+def test_lists_with_too_many_distinct_elements_are_tested_one_by_one() -> None:
     table = filled([f"[{number}, 7]" for number in range(MAX_ELEMENTS)])
     known = table.bitsets["subunit_ids"]
     assert [known.is_overflowed, known.word_count] == [False, 32]
@@ -85,19 +85,19 @@ def test_too_many_kinds_of_elements_are_tested_list_by_list() -> None:
     assert count(table, "list_contains(r.subunit_ids, $1)", 7) == MAX_ELEMENTS + 1
 
 
-def test_an_element_that_is_being_learned_is_in_no_row_yet() -> None:
+def test_an_element_without_a_word_column_matches_no_row() -> None:
     known = BitsetIndex("tags")
     assert known.encode(pa.array(['["a", null]', None])).to_pylist() == [[1], None]
     assert known.overlap_condition(["a"], "r") == "false"
 
 
-def test_nothing_changed_is_nothing_done() -> None:
+def test_an_empty_change_does_nothing() -> None:
     table = filled(["[1]"])
     table.replace_members(rows(1, [], with_flag=True), 1)
     assert count(table, "r.version = 0") == 1
 
 
-def test_many_changes_are_packed_while_others_read(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_changes_are_compressed_while_others_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(member_replica, "_CHANGES_BEFORE_CHECKPOINT", 2)
     table = filled(["[1]"] * 10)
     reading = table._connection.cursor()
@@ -109,16 +109,16 @@ def test_many_changes_are_packed_while_others_read(monkeypatch: pytest.MonkeyPat
     assert count(table, "list_contains(r.subunit_ids, $1)", 3) == 1
 
 
-def test_a_table_larger_than_its_memory_waits_on_the_disk() -> None:
+def test_a_table_larger_than_its_memory_is_spilled_to_disk() -> None:
     table = MemberReplica(64)
     for part in range(6):
         texts = [f"{part}-{number}-" + "x" * 200 for number in range(60_000)]
         ids = [f"00000000-0000-{part:04}-0000-{number:012}" for number in range(60_000)]
-        given = {"profile_id": ids, "gender": texts, "is_member": [True] * 60_000}
+        columns = {"profile_id": ids, "gender": texts, "is_member": [True] * 60_000}
         if part == 0:
-            table.fill(pa.table({key: given[key] for key in ("profile_id", "gender")}).to_reader(), _COLUMNS)
+            table.fill(pa.table({key: columns[key] for key in ("profile_id", "gender")}).to_reader(), _COLUMNS)
         else:
-            table.replace_members(pa.table(given).to_reader(), part)
+            table.replace_members(pa.table(columns).to_reader(), part)
     assert count(table, "starts_with(r.gender, $1)", "5-59999") == 1
     assert count(table, "true") == 360_000
     assert table.memory_bytes < 100_000_000
@@ -139,11 +139,11 @@ _COLUMNS: list[ReplicaColumn] = [PROFILE_ID, GENDER]
         ("9:12:9,10,11", "9:10:9", False),
     ],
 )
-def test_a_snapshot_sees_more_or_does_not(later: str, earlier: str, expected: bool) -> None:
+def test_a_snapshot_is_ahead_of_another_or_not(later: str, earlier: str, expected: bool) -> None:
     assert PgSnapshot.parse(later).is_ahead_of(PgSnapshot.parse(earlier)) is expected
 
 
-def test_what_a_snapshot_does_not_see_begins_with_the_oldest_that_ran() -> None:
+def test_unseen_transactions_start_with_the_oldest_one_in_progress() -> None:
     assert PgSnapshot.parse("5:10:5,7").unseen_condition == (
         "transaction_id >= '5'::xid8 AND (transaction_id >= '10'::xid8 "
         "OR transaction_id = '5'::xid8 OR transaction_id = '7'::xid8)"
@@ -151,14 +151,14 @@ def test_what_a_snapshot_does_not_see_begins_with_the_oldest_that_ran() -> None:
 
 
 @pytest.mark.parametrize("name", ["json_extract", "json_extract_string"])
-def test_parts_of_objects_are_asked_for_by_function(name: str) -> None:
+def test_keys_of_objects_are_extracted_by_function(name: str) -> None:
     plan = rewrite(f"SELECT 1 FROM members AS r WHERE {name}(r.properties, $1) IS NULL")
     text, bound = plan.render({}, ["/a"])
     assert f"{name}(r.properties, $1) is null" in text.lower()
     assert bound == {"1": "/a"}
 
 
-def test_other_tables_than_the_members_are_as_they_are() -> None:
+def test_tables_other_than_members_are_unchanged() -> None:
     table = filled(["[1]", "[2]"])
     few = "WITH few AS (SELECT 1 AS id) SELECT count(*) FROM members AS r, few"
     assert table.fetch(rewrite(few), []) == [(2,)]
@@ -179,15 +179,13 @@ def test_other_tables_than_the_members_are_as_they_are() -> None:
         ("SELECT count(*) FROM members", False),
     ],
 )
-def test_what_one_of_several_comparisons_holds_for_is_counted_on_the_way(
-    statement: str, is_counted_on_the_way: bool
-) -> None:
+def test_a_count_with_an_or_condition_becomes_count_if(statement: str, is_counted_on_the_way: bool) -> None:
     text, _ = rewrite(statement).render({}, [])
     assert ("COUNT_IF(" in text) == is_counted_on_the_way
     assert ("WHERE" in text) == (" WHERE " in statement and not is_counted_on_the_way)
 
 
-def test_all_columns_of_the_members_are_not_gone_through() -> None:
+def test_a_select_of_all_columns_is_unwrapped() -> None:
     text, _ = rewrite("SELECT r.gender FROM (SELECT * FROM members) AS r").render({}, [])
     assert text == "SELECT r.gender FROM community.members AS r"
     for statement in ("SELECT * FROM members", "SELECT r.gender FROM (SELECT gender FROM members) AS r"):
@@ -195,20 +193,20 @@ def test_all_columns_of_the_members_are_not_gone_through() -> None:
         assert text == statement.replace("members", "community.members")
 
 
-def test_a_report_that_counts_no_members_hides_nothing() -> None:
+def test_a_report_without_a_count_measure_suppresses_nothing() -> None:
     assert suppression.suppressed_groups(ReportQuery(REPORTS_BY_NAME["members_count"]), {("a",): [1]}, 0) == set()
     it = Tenant(1, 1, 1, 1, "a", "A", "UTC", "NOK", 2, {}, 5)
     assert suppression.min_cell_size([it]) == 5
     assert suppression.min_cell_size([]) == 0
 
 
-def test_small_values_of_a_series_are_hidden() -> None:
+def test_small_values_of_a_series_are_suppressed() -> None:
     history = REPORTS_BY_NAME["members_count_history"]
     assert [suppression.is_suppressed(history, value, 5) for value in (0, 2, -2, 5)] == [False, True, True, False]
     assert not suppression.is_suppressed(dataclasses.replace(history, count_measure=""), 2, 5)
 
 
-def test_words_have_as_many_bits_as_an_unsigned_number() -> None:
+def test_a_word_uses_all_64_bits() -> None:
     known = BitsetIndex("tags")
     masks = known.encode(pa.array([f"[{number}]" for number in range(bitset_index.WORD_BITS)])).to_pylist()
     assert masks[-1] == [2**63]

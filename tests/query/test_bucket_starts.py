@@ -75,7 +75,7 @@ def rules_differ(connection: psycopg.Connection, name: str, *at: datetime) -> bo
 
 
 @on_both_servers
-def test_the_database_and_python_say_the_same(database_urls: tuple[str, str]) -> None:
+def test_bucket_starts_are_equal_in_sql_and_python(database_urls: tuple[str, str]) -> None:
     with psycopg.connect(database_urls[1]) as connection:
         connection.execute("SET timezone = 'UTC'")
         names = [name for (name,) in connection.execute("SELECT name FROM pg_timezone_names ORDER BY name")]
@@ -106,7 +106,7 @@ def is_accepted(name: str) -> bool:
         return False
 
 
-def test_a_bucket_begins_with_the_first_instant_that_shares_it() -> None:
+def test_a_bucket_starts_with_its_first_instant() -> None:
     random = Random(SEED)
     names = [name for name in sorted(available_timezones()) if is_accepted(name)]
     for at, name in instants_to_try(random.sample(names, 100), random):
@@ -172,7 +172,7 @@ def test_buckets_next_to_changes_of_clocks(
     assert row == (expected,)
 
 
-def test_nothing_has_no_bucket_and_no_other_step_is_known(database_urls: tuple[str, str]) -> None:
+def test_null_has_no_bucket_and_unknown_intervals_are_rejected(database_urls: tuple[str, str]) -> None:
     with psycopg.connect(database_urls[1]) as connection:
         for step in ("5m", "1h", "1d"):
             assert connection.execute("SELECT bucket_start(NULL, %s, 'UTC')", [step]).fetchone() == (None,)

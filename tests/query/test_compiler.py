@@ -1,4 +1,4 @@
-"""From a query to a statement: compiled once a shape, bound each time."""
+"""Statements are compiled once for each shape of query, and bound each time."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from regulars.query.query import ReportQuery
 OSLO = Tenant(7, 17, 7, 1, "oslo", "Oslo", "Europe/Oslo", "NOK", 2, {})
 
 
-def asked(**body: Any) -> ReportQuery:
+def query_of(**body: Any) -> ReportQuery:
     """The query of a body."""
     return parse_query(json.dumps({"report": "samples", **body}).encode(), REGISTRY)
 
@@ -29,44 +29,44 @@ def equal(value: Any, field: str = "name") -> Any:
 
 
 def test_queries_of_one_shape_share_a_statement_and_bind_their_own_values() -> None:
-    first, second = (plan_records(asked(filter=equal(value)), None) for value in ("a", "b"))
+    first, second = (plan_records(query_of(filter=equal(value)), None) for value in ("a", "b"))
     assert first.statement is second.statement
     now = datetime(2026, 11, 24, tzinfo=UTC)
     assert [plan.bind(OSLO, now, {"limit": 5}) for plan in (first, second)] == [[7, 17, "a", 5], [7, 17, "b", 5]]
 
 
-def test_queries_of_other_shapes_have_other_statements() -> None:
+def test_queries_of_different_shapes_have_different_statements() -> None:
     statements = {
         id(plan_records(query, after).statement)
         for query, after in (
-            (asked(), None),
-            (asked(), ["small", "a", 1]),
-            (asked(), ["small", None, 1]),
-            (asked(filter=equal("a")), None),
-            (asked(filter=equal(None)), None),
-            (asked(filter=equal("small", "size"), limit=1), None),
-            (asked(filter={"type": "not", "operation": equal("a")}), None),
-            (asked(report="samples_in_duckdb"), None),
+            (query_of(), None),
+            (query_of(), ["small", "a", 1]),
+            (query_of(), ["small", None, 1]),
+            (query_of(filter=equal("a")), None),
+            (query_of(filter=equal(None)), None),
+            (query_of(filter=equal("small", "size"), limit=1), None),
+            (query_of(filter={"type": "not", "operation": equal("a")}), None),
+            (query_of(report="samples_in_duckdb"), None),
         )
     }
     assert len(statements) == 8
-    groups = {plan_groups(asked(aggregate_by=name)).statement for name in ("by_size", "by_name")}
+    groups = {plan_groups(query_of(aggregate_by=name)).statement for name in ("by_size", "by_name")}
     assert len(groups) == 2
 
 
-def test_what_was_compiled_first_goes_first(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_oldest_statement_is_evicted_first(monkeypatch: pytest.MonkeyPatch) -> None:
     compiler.clear_cache()
     monkeypatch.setattr(compiler, "MAX_CACHED_STATEMENTS", 2)
-    first, second, third = (asked(filter=filter_) for filter_ in (None, equal("a"), equal(None)))
-    kept = [plan_records(query, None).statement for query in (first, second, third)]
-    assert plan_records(third, None).statement is kept[2]
-    assert plan_records(second, None).statement is kept[1]
+    first, second, third = (query_of(filter=filter_) for filter_ in (None, equal("a"), equal(None)))
+    cached = [plan_records(query, None).statement for query in (first, second, third)]
+    assert plan_records(third, None).statement is cached[2]
+    assert plan_records(second, None).statement is cached[1]
     again = plan_records(first, None).statement
-    assert again is not kept[0]
-    assert again == kept[0]
+    assert again is not cached[0]
+    assert again == cached[0]
 
 
-def test_parameters_are_numbered_in_their_order_and_typed() -> None:
+def test_parameters_are_numbered_in_order_and_cast() -> None:
     statement = number_parameters("SELECT $zone, $now WHERE x = CAST($v1 AS TEXT) AND y > $now")
     assert statement.sql == (
         "SELECT CAST($1 AS TEXT), CAST($2 AS TIMESTAMPTZ) WHERE x = CAST($3 AS TEXT) AND y > CAST($2 AS TIMESTAMPTZ)"
@@ -74,7 +74,7 @@ def test_parameters_are_numbered_in_their_order_and_typed() -> None:
     assert statement.parameters == ("zone", "now", "v1")
 
 
-def test_what_follows_from_the_customer_is_bound_by_name() -> None:
+def test_parameters_of_the_tenant_are_bound_by_name() -> None:
     plan = compiler.QueryPlan(
         number_parameters("SELECT $community, $club, $zone, $today, $now"), None, REGISTRY["samples"]
     )

@@ -12,16 +12,16 @@ from clubs import START, Club
 from hypothesis_settings import SEED, examples
 from query.report_client import iter_pages
 from query.sample_rows import Row, SampleStore, create_samples, delete, insert
-from query.test_records import thing
+from query.test_records import sample
 
 ROWS = examples(3_000)
 """100,000 in a long run."""
-AT_ONCE = 5_000
+INSERT_BATCH = 5_000
 
 
 def _some(chance: random.Random, number: int) -> Row:
     """A row whose place among the others has nothing to do with its number; many share a size and a name."""
-    return thing(
+    return sample(
         number,
         size=chance.choice((None, "small", "large")),
         name=chance.choice((None, *(f"{chance.randrange(50):02}" for _ in range(9)))),
@@ -65,18 +65,18 @@ class Writer:
 
 
 @pytest.mark.timeout(1200)
-async def test_no_row_that_stayed_is_skipped_or_comes_twice(club: Club) -> None:
+async def test_rows_that_remain_are_returned_exactly_once(club: Club) -> None:
     chance = random.Random(SEED)
     of = create_samples(club, club.database)
-    given = [_some(chance, number) for number in range(ROWS)]
-    for first in range(0, ROWS, AT_ONCE):
-        await insert(club, given[first : first + AT_ONCE])
+    rows = [_some(chance, number) for number in range(ROWS)]
+    for first in range(0, ROWS, INSERT_BATCH):
+        await insert(club, rows[first : first + INSERT_BATCH])
     passing = set(chance.sample(range(ROWS), ROWS // 3))
     stayed = set(range(ROWS)) - passing
     writer = Writer(of, chance, passing)
     writing = asyncio.create_task(writer.run())
     found = []
-    async for page in iter_pages(of.backends, [of.customer], "samples", limit=max(1, ROWS // 30)):
+    async for page in iter_pages(of.backends, [of.tenant], "samples", limit=max(1, ROWS // 30)):
         found += [(each["size"], each["name"], each["id"]) for each in page]
     writing.cancel()
     await asyncio.gather(writing, return_exceptions=True)

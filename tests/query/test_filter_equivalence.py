@@ -90,17 +90,17 @@ def leaf(chance: random.Random) -> Any:
 async def ids(of: SampleStore, report: str, filter_: Any) -> list[int]:
     """The rows that a report gives, by number."""
     body = _encoder.encode({"report": report, "filter": filter_, "limit": 10_000})
-    answer = await records(parse_query(body, REGISTRY), [of.customer], of.backends, START)
+    answer = await records(parse_query(body, REGISTRY), [of.tenant], of.backends, START)
     return sorted(each["id"] for each in answer["records"])
 
 
 async def test_random_filters_mean_what_plain_python_says(club: Club) -> None:
     chance = random.Random(SEED)
-    of, given = create_samples(club, club.database), random_rows(chance, 120)
-    await of.insert(given)
+    of, rows = create_samples(club, club.database), random_rows(chance, 120)
+    await of.insert(rows)
     for _ in range(examples(100)):
         filter_ = tree(chance)
-        expected = [row["id"] for row in given if matches(filter_, with_lists(row))]
+        expected = [row["id"] for row in rows if matches(filter_, with_lists(row))]
         for report in REPORTS:
             assert await ids(of, report, filter_) == expected, (report, filter_)
 

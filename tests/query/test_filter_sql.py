@@ -34,14 +34,14 @@ def on_one_line(sql: str) -> str:
 
 
 def sql_and_values(tree: str, report: Report) -> tuple[str, str]:
-    """What becomes of a tree, for a customer whose money has two digits."""
+    """What becomes of a tree, for a tenant whose money has two digits."""
     node, store = read(tree, report), report.source.backend
     found = _encoder.encode(filter_sql.bound_values(node, store, 2)).decode()
     return on_one_line(filter_sql.condition(node, store).sql), found
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_every_filter_is_the_sql_that_was_looked_at(name: str) -> None:
+def test_every_filter_has_the_reviewed_sql(name: str) -> None:
     check_cases(name, lambda tree: sql_and_values(tree, FILES[name]))
 
 
@@ -59,7 +59,7 @@ def test_every_placeholder_has_a_value_and_every_value_a_placeholder(store: Back
         assert places == {str(place) for place in range(1, len(bound) + 1)}, line
 
 
-def test_filters_of_one_shape_have_one_text_and_others_have_another() -> None:
+def test_filters_have_the_same_sql_exactly_if_they_have_the_same_shape() -> None:
     by_shape: dict[filter_sql.FilterShape, set[str]] = {}
     for line in read_lines("filters.postgresql.txt"):
         node = read(case_input(line))
@@ -68,7 +68,7 @@ def test_filters_of_one_shape_have_one_text_and_others_have_another() -> None:
     assert len(by_shape) > 60
 
 
-def test_no_value_is_ever_in_the_text() -> None:
+def test_values_are_never_part_of_the_sql() -> None:
     secret = "'; DROP TABLE profiles; --"
     for field in ("name", f"properties.{secret}", f"consents.{secret}"):
         value = True if field.startswith("consents") else secret
@@ -78,14 +78,14 @@ def test_no_value_is_ever_in_the_text() -> None:
             assert any("DROP" in str(each) for each in filter_sql.bound_values(node, store, 2))
 
 
-def test_the_engines_are_those_of_the_stores() -> None:
+def test_every_backend_has_an_engine() -> None:
     assert set(ENGINES) == set(Backend)
 
 
-def test_an_element_of_a_list_is_said_in_the_words_of_tables() -> None:
+def test_an_element_of_a_list_is_addressed_by_index() -> None:
     assert ENGINES[Backend.POSTGRES].dialect.element_at("r.flags", "1") == "(r.flags)[1]"
 
 
-def test_money_that_is_unknown_binds_nothing() -> None:
+def test_a_comparison_of_money_with_null_binds_nothing() -> None:
     node = read('{"type": "equal", "field": "spent", "value": null}')
     assert filter_sql.bound_values(node, Backend.POSTGRES, 2) == []

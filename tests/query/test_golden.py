@@ -95,7 +95,7 @@ def golden_files() -> dict[str, str]:
                 files[path] = files.get(path, "") + _described(
                     f"Rows of {report.name}{', added up by ' * bool(fields)}{', '.join(fields)}", statement
                 )
-        # Reports over any rows are compiled alike.
+        # The compiled statement does not depend on the rows.
         over_a_table = replace(report, source=RowSource(report.source.backend, "TABLE rows"), pre_aggregations=())
         for shape, plan in plans(over_a_table):
             content = _described(f"{shape.replace('_', ' ')}, as in {report.name}", plan.statement)

@@ -21,7 +21,7 @@ APIA, SAO_PAULO = ZoneInfo("Pacific/Apia"), ZoneInfo("America/Sao_Paulo")
 
 
 def starts(zone: ZoneInfo, interval: Interval, start: str, end: str) -> list[str]:
-    """The local times at which the buckets of a range begin; it is given in UTC."""
+    """The local times at which the buckets of a range start; `start` and `end` are in UTC."""
     found = local_buckets.buckets_between(datetime.fromisoformat(start), datetime.fromisoformat(end), interval, zone)
     assert all(earlier.end == later.start for earlier, later in pairwise(found))
     return [each.start.astimezone(zone).isoformat(timespec="minutes")[5:] for each in found]
@@ -34,7 +34,7 @@ def test_days_of_23_and_25_hours_are_days() -> None:
         assert found.end - found.start == timedelta(hours=hours)
 
 
-def test_the_hour_that_is_skipped_is_none_and_the_one_that_is_repeated_is_two() -> None:
+def test_a_skipped_hour_has_no_bucket_and_a_repeated_hour_has_two() -> None:
     assert starts(OSLO, Interval.HOUR, "2026-03-29T00:30Z", "2026-03-29T01:30Z") == [
         "03-29T01:00+01:00",
         "03-29T03:00+02:00",
@@ -46,7 +46,7 @@ def test_the_hour_that_is_skipped_is_none_and_the_one_that_is_repeated_is_two() 
     ]
 
 
-def test_half_an_hour_forward_and_back() -> None:
+def test_a_clock_change_of_half_an_hour() -> None:
     assert starts(LORD_HOWE, Interval.HOUR, "2026-10-03T15:00Z", "2026-10-03T16:00Z") == [
         "10-04T01:00+10:30",
         "10-04T02:30+11:00",
@@ -59,7 +59,7 @@ def test_half_an_hour_forward_and_back() -> None:
     ]
 
 
-def test_a_day_that_was_skipped_is_none_and_a_skipped_midnight_is_not_printed() -> None:
+def test_a_skipped_day_has_no_bucket_and_a_skipped_midnight_starts_later() -> None:
     assert starts(APIA, Interval.DAY, "2011-12-30T00:00Z", "2011-12-31T00:00Z") == [
         "12-29T00:00-10:00",
         "12-31T00:00+14:00",
@@ -71,7 +71,7 @@ def test_a_day_that_was_skipped_is_none_and_a_skipped_midnight_is_not_printed() 
     ]
 
 
-def test_weeks_begin_on_monday_and_months_on_the_first() -> None:
+def test_weeks_start_on_monday_and_months_on_the_first() -> None:
     assert starts(UTC_ZONE, Interval.WEEK, "2026-11-01T00:00Z", "2026-11-09T00:00Z") == [
         "10-26T00:00+00:00",
         "11-02T00:00+00:00",
@@ -84,7 +84,7 @@ def test_weeks_begin_on_monday_and_months_on_the_first() -> None:
     ]
 
 
-def test_a_later_instant_of_an_earlier_day_has_both_days() -> None:
+def test_a_range_across_a_repeated_midnight_has_both_days() -> None:
     # At 00:01 clocks went back to 23:01.
     zone = ZoneInfo("America/St_Johns")
     assert starts(zone, Interval.DAY, "2006-10-29T02:30:30Z", "2006-10-29T03:00Z") == [
@@ -93,7 +93,7 @@ def test_a_later_instant_of_an_earlier_day_has_both_days() -> None:
     ]
 
 
-def test_one_bucket_begins_where_another_ends() -> None:
+def test_a_bucket_starts_where_the_previous_one_ends() -> None:
     random = Random(SEED)
     zones = [OSLO, LORD_HOWE, APIA, SAO_PAULO, ZoneInfo("Asia/Kathmandu"), ZoneInfo("America/St_Johns")]
     for _ in range(200):
@@ -118,7 +118,7 @@ def walls(zone: ZoneInfo, interval: Interval, start: str, end: str) -> list[tupl
     return [(f"{each.start:%H:%M}", f"{time:%H:%M}") for each, time in found.items()]
 
 
-def test_a_wall_time_has_as_many_buckets_as_the_clocks_show_it() -> None:
+def test_a_local_time_has_one_bucket_for_each_time_that_it_occurs() -> None:
     assert walls(OSLO, Interval.HOUR, "2026-03-29T01:30", "2026-03-29T03:10") == [
         ("00:00", "01:00"),
         ("01:00", "03:00"),
@@ -154,7 +154,7 @@ def refusal(zone: ZoneInfo, interval: Interval, start: datetime, end: datetime) 
 
 
 @pytest.mark.parametrize("interval", ALL_INTERVALS)
-def test_a_hundred_and_fifty_buckets_may_begin_behind_the_first(interval: Interval) -> None:
+def test_a_range_may_have_150_buckets_after_the_first(interval: Interval) -> None:
     start = datetime(2024, 1, 1, tzinfo=UTC)
     width = {"5m": timedelta(minutes=5), "1h": timedelta(hours=1), "1d": timedelta(days=1), "1w": timedelta(weeks=1)}
     end = start + width[interval.code] * 151 if interval.code in width else datetime(2036, 8, 1, tzinfo=UTC)
@@ -176,7 +176,7 @@ def test_a_hundred_and_fifty_buckets_may_begin_behind_the_first(interval: Interv
     ("interval", "requested"),
     [("5m", 115_708_895), ("1h", 9_642_407), ("1d", 401_766), ("1w", 57_395), ("1mo", 13_199)],
 )
-def test_years_far_apart_are_counted_at_once(interval: str, requested: int) -> None:
+def test_too_many_buckets_are_counted_without_listing_them(interval: str, requested: int) -> None:
     start, end = datetime(1900, 1, 1, tzinfo=UTC), datetime(2999, 12, 31, 23, 59, tzinfo=UTC)
     steps = {each.code: each for each in ALL_INTERVALS}
     assert refusal(UTC_ZONE, steps[interval], start, end) == {"max": 150, "requested": requested}
@@ -191,11 +191,11 @@ def chosen(hours: float, offered: tuple[Interval, ...] = ALL_INTERVALS, ago: tim
     return local_buckets.choose_interval(offered, timedelta(hours=hours), begins, NOW).code
 
 
-def test_the_interval_follows_from_the_length() -> None:
+def test_the_automatic_interval_depends_on_the_length_of_the_range() -> None:
     assert [chosen(hours) for hours in (0, 12, 12.01, 72, 72.01, 10_000)] == ["5m", "5m", "1h", "1h", "1d", "1d"]
 
 
-def test_an_interval_that_is_not_offered_or_not_kept_gives_way_to_the_next_coarser_one() -> None:
+def test_an_unavailable_or_expired_interval_is_replaced_by_the_next_coarser_one() -> None:
     assert chosen(1, (Interval.HOUR, Interval.MONTH)) == "1h"
     assert chosen(100, (Interval.MINUTES_5, Interval.MONTH)) == "1mo"
     assert chosen(1, ago=timedelta(days=15)) == "1h"
@@ -204,7 +204,7 @@ def test_an_interval_that_is_not_offered_or_not_kept_gives_way_to_the_next_coars
     assert chosen(1, (Interval.HOUR, Interval.MINUTES_5), ago=timedelta(days=400)) == "1h"
 
 
-def test_a_bucket_is_kept_until_its_end_is_older_than_the_term() -> None:
+def test_a_bucket_is_retained_until_its_end_exceeds_the_retention() -> None:
     for interval, term in ((Interval.MINUTES_5, 14), (Interval.HOUR, 184), (Interval.DAY, 731)):
         end = NOW - timedelta(days=term)
         assert Bucket(end - timedelta(minutes=5), end).is_retained(interval, NOW)

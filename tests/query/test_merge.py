@@ -13,7 +13,7 @@ from regulars.reports.report import ReportMeasure
 MEASURES = (ReportMeasure("unique_visits", FieldType.INTEGER, "Different visitors.", "of", is_id_list=True),)
 
 
-def customer(community_id: int) -> Tenant:
+def tenant(community_id: int) -> Tenant:
     return Tenant(community_id, community_id, community_id, 1, "club", "Club", "UTC", "NOK", 2, {})
 
 
@@ -21,9 +21,9 @@ def packed(numbers: list[int]) -> bytes:
     return b"".join(each.to_bytes(4, "big") for each in numbers)
 
 
-def test_who_is_in_several_rows_of_a_group_counts_once_and_in_each_community() -> None:
+def test_an_id_in_several_rows_of_a_group_counts_once_for_each_community() -> None:
     rows = [["a", packed([1, 2, 2])], ["a", packed([2, 3])], ["b", packed([2])], ["c", b""]]
-    sums = merge_groups(MEASURES, 1, [(customer(7), rows), (customer(8), rows)])
+    sums = merge_groups(MEASURES, 1, [(tenant(7), rows), (tenant(8), rows)])
     assert {label[0]: evaluate_measures(MEASURES, each)["unique_visits"] for label, each in sums.items()} == {
         "a": 6,
         "b": 2,
@@ -31,7 +31,7 @@ def test_who_is_in_several_rows_of_a_group_counts_once_and_in_each_community() -
     }
 
 
-def test_few_and_many_numbers_are_counted_alike() -> None:
+def test_distinct_ids_are_counted_by_sorting_and_by_bitmap() -> None:
     chance = random.Random(SEED)
     for number in (0, 1, MAX_SORTED_IDS - 1, MAX_SORTED_IDS, 20 * MAX_SORTED_IDS):
         drawn = [chance.choice([chance.randint(1, 2_000), 2**24 + 1]) for _ in range(number)]

@@ -1,4 +1,4 @@
-"""What reports are, and the values of their fields, as a client asks for them."""
+"""Metadata of reports, and values of their fields."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from clubs import START, Club
 from query.report_client import decode_result
 from query.sample_reports import REGISTRY, SAMPLES, SAMPLES_COUNT, SAMPLES_HISTORY, SAMPLES_STATS
 from query.sample_rows import SampleStore, create_samples, insert
-from query.test_records import REPORTS, thing
+from query.test_records import REPORTS, sample
 from regulars.core.field_type import FieldType
 from regulars.query import costs
 from regulars.query.field_metadata import field_metadata
@@ -26,7 +26,7 @@ from regulars.reports.registry import REPORTS_BY_NAME
 # Metadata -------------------------------------------------------------------------------------------------------
 
 
-def test_a_report_tells_all_that_is_needed_to_ask_for_it() -> None:
+def test_the_metadata_of_a_report_describe_how_to_query_it() -> None:
     found = reports_metadata(SAMPLES, [])["report"]
     assert {name: found[name] for name in ("name", "format", "permit", "cost")} == {
         "name": "samples",
@@ -55,7 +55,7 @@ def test_a_report_tells_all_that_is_needed_to_ask_for_it() -> None:
     assert fields["at"]["type"] == "time"
 
 
-def test_aggregations_tell_what_they_return_or_what_series_are_labelled_with() -> None:
+def test_aggregations_describe_their_returned_fields_or_labels() -> None:
     found = {each["name"]: each for each in report_metadata(SAMPLES)["aggregations"]}
     assert [(each["key"], each["type"]) for each in found["by_size_and_mark"]["returned_fields"]] == [
         ("size", "enum"),
@@ -75,19 +75,19 @@ def test_aggregations_tell_what_they_return_or_what_series_are_labelled_with() -
     assert labels["total"] == [{"key": "metric", "type": "enum"}]
 
 
-def test_without_a_report_those_are_told_that_are_allowed() -> None:
+def test_metadata_without_a_report_lists_the_allowed_reports() -> None:
     found = reports_metadata(None, [SAMPLES, SAMPLES_COUNT])
     assert [each["name"] for each in found["reports"]] == ["samples", "samples_count"]
 
 
 @pytest.mark.parametrize("report", {**REPORTS_BY_NAME, **REGISTRY}.values(), ids=lambda report: report.name)
-def test_every_report_can_be_told(report: Any) -> None:
+def test_every_report_can_be_described(report: Any) -> None:
     found = json.loads(msgspec.json.encode(report_metadata(report)))
     assert found["description"].endswith(".")
     assert all(each["description"].endswith(".") for each in (*found["fields"], *found["aggregations"]))
 
 
-def test_what_a_filter_costs() -> None:
+def test_the_cost_of_a_filter() -> None:
     leaf = {"type": "equal", "field": "name", "value": "a"}
     both = {"type": "and", "operations": [leaf, leaf]}
     either = {"type": "or", "operations": [both, {"type": "not", "operation": leaf}]}
@@ -102,24 +102,24 @@ def test_what_a_filter_costs() -> None:
 
 async def values(of: SampleStore, report: str, field: str, *others: SampleStore, **body: Any) -> list[tuple[Any, int]]:
     """The values of a field with their counts."""
-    asked = parse_field_metadata_request(msgspec.json.encode({"report": report, "field": field, **body}), REGISTRY)
-    customers = [of.customer, *(each.customer for each in others)]
-    found = decode_result(await field_metadata(asked, customers, of.backends, START))
+    query = parse_field_metadata_request(msgspec.json.encode({"report": report, "field": field, **body}), REGISTRY)
+    tenants = [of.tenant, *(each.tenant for each in others)]
+    found = decode_result(await field_metadata(query, tenants, of.backends, START))
     assert found["report"] == report
     assert found["field"] == field
     return [(each["value"], each["count"]) for each in found["values"]]
 
 
 @REPORTS
-async def test_values_come_most_frequent_first(club: Club, report: str) -> None:
+async def test_field_values_are_sorted_by_frequency(club: Club, report: str) -> None:
     of = create_samples(club, club.database)
     await of.insert(
         [
-            thing(1, size="large", marks=[1, 2], tags=["a"], consents_true=["sms"], day=date(2026, 11, 1), spent=150),
-            thing(2, size="large", marks=[2], consents_false=["sms"], at=datetime(2026, 11, 1, tzinfo=UTC)),
-            thing(3, size="small", marks=[2, 3], consents_true=["email"], properties={"language": "no", "n": 1}),
-            thing(4, properties={"language": "no", "n": None}),
-            thing(5, size="small", properties={"language": [1]}),
+            sample(1, size="large", marks=[1, 2], tags=["a"], consents_true=["sms"], day=date(2026, 11, 1), spent=150),
+            sample(2, size="large", marks=[2], consents_false=["sms"], at=datetime(2026, 11, 1, tzinfo=UTC)),
+            sample(3, size="small", marks=[2, 3], consents_true=["email"], properties={"language": "no", "n": 1}),
+            sample(4, properties={"language": "no", "n": None}),
+            sample(5, size="small", properties={"language": [1]}),
         ]
     )
     assert await values(of, report, "size") == [("small", 2), ("large", 2), (None, 1)]
@@ -137,33 +137,33 @@ async def test_values_come_most_frequent_first(club: Club, report: str) -> None:
     assert await values(of, report, "marks", filter=only) == [(None, 1), (2, 1), (3, 1)]
 
 
-async def test_at_most_a_thousand_values_come(club: Club) -> None:
+async def test_at_most_a_thousand_field_values_are_returned(club: Club) -> None:
     of = create_samples(club, club.database)
-    await insert(club, [thing(number, name=f"{number // 2:04}") for number in range(2_101)])
+    await insert(club, [sample(number, name=f"{number // 2:04}") for number in range(2_101)])
     found = await values(of, "samples", "name")
     assert found == [(f"{number:04}", 2) for number in range(1_000)]
 
 
 async def test_values_are_added_up_over_communities(club: Club, other_club: Club) -> None:
     first, second = create_samples(club, club.database), create_samples(other_club, other_club.database)
-    await first.insert([thing(1, size="small"), thing(2, size="small"), thing(3, size="large")])
-    await second.insert([thing(1, size="large"), thing(2, size="large")])
+    await first.insert([sample(1, size="small"), sample(2, size="small"), sample(3, size="large")])
+    await second.insert([sample(1, size="large"), sample(2, size="large")])
     assert await values(first, "samples", "size", second) == [("large", 3), ("small", 2)]
 
 
-async def test_counts_smaller_than_a_customer_shows_are_left_out(club: Club, other_club: Club) -> None:
+async def test_field_values_below_the_minimum_cell_size_are_omitted(club: Club, other_club: Club) -> None:
     first, second = create_samples(club, club.database), create_samples(other_club, other_club.database)
-    await first.insert([thing(1, size="small"), thing(2, size="small"), thing(3, size="large")])
-    await second.insert([thing(1, size="large")])
-    first.customer = replace(first.customer, min_cell_size=2)
+    await first.insert([sample(1, size="small"), sample(2, size="small"), sample(3, size="large")])
+    await second.insert([sample(1, size="large")])
+    first.tenant = replace(first.tenant, min_cell_size=2)
     assert await values(first, "samples", "size") == [("small", 2)]
     assert await values(first, "samples", "size", second) == [("small", 2), ("large", 1)]
 
 
-async def test_statistics_and_timeseries_are_looked_through_between_two_times(club: Club) -> None:
+async def test_field_values_of_statistics_and_timeseries_have_a_time_range(club: Club) -> None:
     of = create_samples(club, club.database)
-    await of.insert([thing(1, size="small"), thing(2, size="small"), thing(3, size="large")])
-    of.customer = replace(of.customer, timezone="Europe/Oslo")
+    await of.insert([sample(1, size="small"), sample(2, size="small"), sample(3, size="large")])
+    of.tenant = replace(of.tenant, timezone="Europe/Oslo")
     for report in (SAMPLES_STATS.name, SAMPLES_HISTORY.name):
         during = {"from": "2026-11-01T00:30:00", "to": "2026-11-02T00:00:00Z"}
         assert await values(of, report, "size", **during) == [("small", 2), ("large", 1)]
@@ -171,7 +171,7 @@ async def test_statistics_and_timeseries_are_looked_through_between_two_times(cl
     assert await values(of, SAMPLES_STATS.name, "size", **before) == []
 
 
-async def test_a_report_of_counts_counts_what_it_measures(club: Club) -> None:
+async def test_field_values_of_a_count_report_use_its_measure(club: Club) -> None:
     of = create_samples(club, club.database)
-    await of.insert([thing(1, size="small"), thing(2)])
+    await of.insert([sample(1, size="small"), sample(2)])
     assert await values(of, "samples_count", "size") == [(None, 1), ("small", 1)]

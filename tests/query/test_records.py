@@ -42,7 +42,7 @@ BLANK: Row = {
 REPORTS = pytest.mark.parametrize("report", ["samples", "samples_in_duckdb"])
 
 
-def thing(number: int, **values: Any) -> Row:
+def sample(number: int, **values: Any) -> Row:
     """A row with some values and nothing else."""
     return {"id": number, **BLANK, **values}
 
@@ -51,9 +51,9 @@ def thing(number: int, **values: Any) -> Row:
 
 
 @REPORTS
-async def test_every_kind_of_field_goes_out_in_its_own_form(club: Club, report: str) -> None:
+async def test_every_type_of_field_is_encoded(club: Club, report: str) -> None:
     of = create_samples(club, club.database)
-    given = thing(
+    rows = sample(
         7,
         name="Åse",
         size="large",
@@ -70,13 +70,13 @@ async def test_every_kind_of_field_goes_out_in_its_own_form(club: Club, report: 
         consents_false=["email"],
         properties={"language": "no", "more": [1, {"a": None}]},
     )
-    await of.insert([given])
-    answer = await query_records(of.backends, [of.customer], report)
+    await of.insert([rows])
+    answer = await query_records(of.backends, [of.tenant], report)
     assert answer == {
         "records": [
             {
-                "community_id": of.customer.community_id,
-                "loyalty_club_id": of.customer.loyalty_club_id,
+                "community_id": of.tenant.community_id,
+                "loyalty_club_id": of.tenant.loyalty_club_id,
                 "id": 7,
                 "name": "Åse",
                 "size": "large",
@@ -102,25 +102,23 @@ async def test_every_kind_of_field_goes_out_in_its_own_form(club: Club, report: 
 
 
 @REPORTS
-async def test_rows_come_by_community_then_key_nulls_first_enums_as_declared_texts_by_code_point(
-    club: Club, other_club: Club, report: str
-) -> None:
+async def test_records_are_sorted_by_community_and_key(club: Club, other_club: Club, report: str) -> None:
     of = create_samples(club, club.database)
     names = (None, "", "B", "a", "é", "\uffff", "\U00010000")
     sizes = (None, "small", "large", "unheard-of")
     expected = [(size, name) for size in sizes for name in names]
-    given = [thing(number, size=size, name=name) for number, (size, name) in enumerate(expected)]
-    random.Random(SEED).shuffle(given)
-    await of.insert(given)
-    found = await all_records(of.backends, [of.customer], report, limit=3)
+    rows = [sample(number, size=size, name=name) for number, (size, name) in enumerate(expected)]
+    random.Random(SEED).shuffle(rows)
+    await of.insert(rows)
+    found = await all_records(of.backends, [of.tenant], report, limit=3)
     assert [(each["size"], each["name"]) for each in found] == expected
 
 
-async def test_rows_of_several_communities_come_one_after_the_other(club: Club, other_club: Club) -> None:
+async def test_rows_of_several_communities_are_sorted_by_community(club: Club, other_club: Club) -> None:
     first, second = create_samples(club, club.database), create_samples(other_club, other_club.database)
-    await first.insert([thing(number, name=f"{number:02}") for number in range(5)])
-    await second.insert([thing(number, name=f"{number:02}") for number in range(4)])
-    both = [second.customer, first.customer]
+    await first.insert([sample(number, name=f"{number:02}") for number in range(5)])
+    await second.insert([sample(number, name=f"{number:02}") for number in range(4)])
+    both = [second.tenant, first.tenant]
     for limit in range(1, 11):
         found = await all_records(first.backends, both, "samples", limit=limit)
         assert [(each["community_id"], each["id"]) for each in found] == [
@@ -130,13 +128,13 @@ async def test_rows_of_several_communities_come_one_after_the_other(club: Club, 
 
 
 @REPORTS
-async def test_pages_of_any_size_hold_the_same_rows(club: Club, report: str) -> None:
-    of, given = create_samples(club, club.database), random_rows(random.Random(SEED), 60)
-    await of.insert(given)
-    whole = await all_records(of.backends, [of.customer], report)
+async def test_pages_of_any_size_have_the_same_rows(club: Club, report: str) -> None:
+    of, rows = create_samples(club, club.database), random_rows(random.Random(SEED), 60)
+    await of.insert(rows)
+    whole = await all_records(of.backends, [of.tenant], report)
     assert len(whole) == 60
     for limit in (1, 7, 30, 59, 60, 61):
-        found = [page async for page in iter_pages(of.backends, [of.customer], report, limit=limit)]
+        found = [page async for page in iter_pages(of.backends, [of.tenant], report, limit=limit)]
         assert [each for page in found for each in page] == whole
         assert [len(page) for page in found[:-1]] == [limit] * (len(found) - 1)
         assert 0 < len(found[-1]) <= limit
@@ -144,14 +142,14 @@ async def test_pages_of_any_size_hold_the_same_rows(club: Club, report: str) -> 
 
 async def test_no_rows_are_an_empty_page(club: Club) -> None:
     of = create_samples(club, club.database)
-    assert await query_records(of.backends, [of.customer], "samples") == {
+    assert await query_records(of.backends, [of.tenant], "samples") == {
         "records": [],
         "pagination": {"next_page_info": None},
         "result_type": "records",
     }
 
 
-async def test_a_process_without_copies_says_so(club: Club) -> None:
+async def test_a_process_without_replicas_raises_an_error(club: Club) -> None:
     with pytest.raises(RuntimeError, match="has no columnar replicas"):
         await query_records(Backends(club.database), [tenant_of(club)], "samples_in_duckdb")
 
@@ -160,17 +158,17 @@ async def test_a_process_without_copies_says_so(club: Club) -> None:
 
 
 @REPORTS
-async def test_groups_are_in_the_order_of_their_labels_with_quotients_of_their_sums(club: Club, report: str) -> None:
+async def test_groups_are_sorted_by_label_and_quotients_are_computed_from_sums(club: Club, report: str) -> None:
     of = create_samples(club, club.database)
     await of.insert(
         [
-            thing(1, size="large", spent=100),
-            thing(2, size="large", spent=101),
-            thing(3, size="small"),
-            thing(4, spent=7),
+            sample(1, size="large", spent=100),
+            sample(2, size="large", spent=101),
+            sample(3, size="small"),
+            sample(4, spent=7),
         ]
     )
-    answer = await query_records(of.backends, [of.customer], report, aggregate_by="by_size")
+    answer = await query_records(of.backends, [of.tenant], report, aggregate_by="by_size")
     assert answer["records"] == [
         {"size": None, "count": 1, "spent_total": 0.07, "average": 0.07},
         {"size": "small", "count": 1, "spent_total": None, "average": None},
@@ -183,30 +181,30 @@ async def test_groups_are_in_the_order_of_their_labels_with_quotients_of_their_s
 @REPORTS
 async def test_an_array_counts_once_for_each_element_and_once_where_it_is_empty(club: Club, report: str) -> None:
     of = create_samples(club, club.database)
-    await of.insert([thing(1, marks=[1, 2], tags=["a"]), thing(2, marks=[2]), thing(3), thing(4, marks=None)])
-    found = await all_records(of.backends, [of.customer], report, aggregate_by="by_marks", limit=2)
+    await of.insert([sample(1, marks=[1, 2], tags=["a"]), sample(2, marks=[2]), sample(3), sample(4, marks=None)])
+    found = await all_records(of.backends, [of.tenant], report, aggregate_by="by_marks", limit=2)
     assert [(each["mark"], each["count"]) for each in found] == [(None, 2), (1, 1), (2, 2)]
-    found = await all_records(of.backends, [of.customer], report, aggregate_by="by_size_and_mark")
+    found = await all_records(of.backends, [of.tenant], report, aggregate_by="by_size_and_mark")
     assert [(each["size"], each["mark"], each["count"]) for each in found] == [
         (None, None, 2),
         (None, 1, 1),
         (None, 2, 2),
     ]
-    tags = await all_records(of.backends, [of.customer], report, aggregate_by="by_tags")
+    tags = await all_records(of.backends, [of.tenant], report, aggregate_by="by_tags")
     assert [(each["tag"], each["count"]) for each in tags] == [(None, 3), ("a", 1)]
 
 
 @REPORTS
-async def test_flags_count_once_for_each_name_and_answer(club: Club, report: str) -> None:
+async def test_flags_count_once_for_each_name_and_status(club: Club, report: str) -> None:
     of = create_samples(club, club.database)
     await of.insert(
         [
-            thing(1, consents_true=["sms", "email"]),
-            thing(2, consents_true=["email"], consents_false=["sms"]),
-            thing(3),
+            sample(1, consents_true=["sms", "email"]),
+            sample(2, consents_true=["email"], consents_false=["sms"]),
+            sample(3),
         ]
     )
-    found = await all_records(of.backends, [of.customer], report, aggregate_by="by_consents", limit=1)
+    found = await all_records(of.backends, [of.tenant], report, aggregate_by="by_consents", limit=1)
     assert [(each["consent"], each["status"], each["count"]) for each in found] == [
         ("email", True, 2),
         ("sms", False, 1),
@@ -215,24 +213,24 @@ async def test_flags_count_once_for_each_name_and_answer(club: Club, report: str
 
 
 @REPORTS
-async def test_groups_may_be_of_booleans_dates_and_expressions(club: Club, report: str) -> None:
+async def test_groups_by_booleans_dates_and_expressions(club: Club, report: str) -> None:
     of = create_samples(club, club.database)
-    await of.insert([thing(1, points=3, is_good=True, day=date(2026, 11, 1)), thing(2, points=2, is_good=False)])
+    await of.insert([sample(1, points=3, is_good=True, day=date(2026, 11, 1)), sample(2, points=2, is_good=False)])
     for aggregation, labels in (
         ("by_is_many", [False, True]),
         ("by_is_good", [False, True]),
         ("by_day", [None, "2026-11-01"]),
         ("by_points", [2, 3]),
     ):
-        found = await all_records(of.backends, [of.customer], report, aggregate_by=aggregation, limit=1)
+        found = await all_records(of.backends, [of.tenant], report, aggregate_by=aggregation, limit=1)
         assert [next(iter(each.values())) for each in found] == labels
 
 
 async def test_groups_are_added_up_over_communities_each_in_its_own_minor_units(club: Club, other_club: Club) -> None:
     first, second = create_samples(club, club.database), create_samples(other_club, other_club.database)
-    await first.insert([thing(1, name="a", spent=100), thing(2, name="b"), thing(3, name="c", spent=1)])
-    await second.insert([thing(1, name="a", spent=1_005), thing(2, name="a"), thing(3, name="b", spent=10)])
-    both = [first.customer, replace(second.customer, minor_digits=3, currency=first.customer.currency)]
+    await first.insert([sample(1, name="a", spent=100), sample(2, name="b"), sample(3, name="c", spent=1)])
+    await second.insert([sample(1, name="a", spent=1_005), sample(2, name="a"), sample(3, name="b", spent=10)])
+    both = [first.tenant, replace(second.tenant, minor_digits=3, currency=first.tenant.currency)]
     found = await all_records(first.backends, both, "samples", aggregate_by="by_name")
     assert found == [
         {"name": "a", "count": 3, "spent_total": 2.005, "average": 0.67},
@@ -243,15 +241,15 @@ async def test_groups_are_added_up_over_communities_each_in_its_own_minor_units(
 
 async def test_money_of_several_currencies_is_not_added_up(club: Club, other_club: Club) -> None:
     first, second = create_samples(club, club.database), create_samples(other_club, other_club.database)
-    both = [first.customer, second.customer]
+    both = [first.tenant, second.tenant]
     with pytest.raises(InvalidParametersError, match="different currencies"):
         await query_records(first.backends, both, "samples", aggregate_by="by_name")
 
 
-async def test_a_report_without_a_key_counts_every_community_none_too(club: Club, other_club: Club) -> None:
+async def test_a_report_without_a_key_has_a_group_for_every_community(club: Club, other_club: Club) -> None:
     first, second = create_samples(club, club.database), create_samples(other_club, other_club.database)
-    await first.insert([thing(1, size="small"), thing(2)])
-    both = [first.customer, second.customer]
+    await first.insert([sample(1, size="small"), sample(2)])
+    both = [first.tenant, second.tenant]
     counted = await query_records(first.backends, both, "samples_count")
     assert counted["records"] == [
         {"community_id": club.community.id, "count": 2},
@@ -269,10 +267,8 @@ async def test_a_report_without_a_key_counts_every_community_none_too(club: Club
 
 async def test_a_community_without_rows_is_no_group_of_a_report_of_rows(club: Club, other_club: Club) -> None:
     first, second = create_samples(club, club.database), create_samples(other_club, other_club.database)
-    await first.insert([thing(1)])
-    found = await all_records(
-        first.backends, [first.customer, second.customer], "samples", aggregate_by="by_community_id"
-    )
+    await first.insert([sample(1)])
+    found = await all_records(first.backends, [first.tenant, second.tenant], "samples", aggregate_by="by_community_id")
     assert [each["community_id"] for each in found] == [club.community.id]
 
 
@@ -317,7 +313,7 @@ _COUNTS = """
 INSERT INTO profiles (community_id, profile_id, title, first_name, birth_year, created_at, updated_at)
 SELECT $1, md5(type)::uuid, type, value, members_count, $2, $2
 FROM (VALUES ('country', 'NO', 680), ('optin_channel', 'default', 159), ('optin_platform', 'other', 633))
-    AS given (type, value, members_count)
+    AS values_table (type, value, members_count)
 """
 
 
@@ -328,10 +324,10 @@ async def documented(club: Club) -> SampleStore:
     return create_samples(club, club.database)
 
 
-async def test_rows_come_out_as_in_the_documentation(club: Club) -> None:
+async def test_records_have_the_documented_form(club: Club) -> None:
     of = await documented(club)
     registry = {**REGISTRY, "grouped_count": GROUPED_COUNT}
-    plain = await query_records(of.backends, [of.customer], "grouped_count", registry=registry)
+    plain = await query_records(of.backends, [of.tenant], "grouped_count", registry=registry)
     assert [list(each.items()) for each in plain["records"]] == [
         [
             ("community_id", club.community.id),
@@ -346,17 +342,15 @@ async def test_rows_come_out_as_in_the_documentation(club: Club) -> None:
             ("country", "NO", 680),
         )
     ]
-    assert (
-        await all_records(of.backends, [of.customer], "grouped_count", registry=registry, limit=1) == plain["records"]
-    )
+    assert await all_records(of.backends, [of.tenant], "grouped_count", registry=registry, limit=1) == plain["records"]
 
 
-async def test_groups_come_out_as_in_the_documentation(club: Club) -> None:
+async def test_groups_have_the_documented_form(club: Club) -> None:
     of = await documented(club)
     registry = {**REGISTRY, "grouped_count": GROUPED_COUNT}
     grouped = await query_records(
         of.backends,
-        [of.customer],
+        [of.tenant],
         "grouped_count",
         registry=registry,
         aggregate_by="by_grouping_type_and_value",
@@ -368,14 +362,14 @@ async def test_groups_come_out_as_in_the_documentation(club: Club) -> None:
     ]
 
 
-async def test_all_communities_are_seen_at_one_instant(club: Club, other_club: Club) -> None:
+async def test_all_communities_are_read_at_one_instant(club: Club, other_club: Club) -> None:
     first, second = create_samples(club, club.database), create_samples(other_club, other_club.database)
-    await second.insert([thing(1)])
+    await second.insert([sample(1)])
     statement = "SELECT count(*) FROM profiles"
-    async with first.backends.snapshot([first.customer, second.customer]) as snapshot:
+    async with first.backends.snapshot([first.tenant, second.tenant]) as snapshot:
         assert snapshot.now == START
-        assert (await snapshot.fetch(first.customer, Backend.POSTGRES, statement, []))[0][0] == 0
-        await second.insert([thing(2)])
-        await first.insert([thing(1)])
-        assert (await snapshot.fetch(second.customer, Backend.POSTGRES, statement, []))[0][0] == 1
-        assert (await snapshot.fetch(first.customer, Backend.POSTGRES, statement, []))[0][0] == 0
+        assert (await snapshot.fetch(first.tenant, Backend.POSTGRES, statement, []))[0][0] == 0
+        await second.insert([sample(2)])
+        await first.insert([sample(1)])
+        assert (await snapshot.fetch(second.tenant, Backend.POSTGRES, statement, []))[0][0] == 1
+        assert (await snapshot.fetch(first.tenant, Backend.POSTGRES, statement, []))[0][0] == 0

@@ -1,4 +1,4 @@
-"""A columnar copy answers what is committed, at the instant asked for, and for one community alone."""
+"""A columnar replica shows committed data, at the instant of the query, of one community only."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from clubs import Club
 from query.replica_client import fetch, fetch_in
 from regulars.aggregations import dirty_profiles
 from regulars.jobs.refresh_due import refresh_community
-from regulars.query.replica import cache, member_replica
+from regulars.query.replica import cache as replica_cache
+from regulars.query.replica import member_replica
 from regulars.query.replica.cache import ReplicaCache, ReplicaStaleError
 
 COUNT = "SELECT count(*) FROM members AS r"
@@ -45,236 +46,234 @@ async def sale(club: Club, profile_id: str, at: str, total: int = 100) -> None:
     assert answer.status_code == 201, answer.text
 
 
-async def count(club: Club, copies: ReplicaCache, where: str = "true", values: Sequence[Any] = ()) -> int:
+async def count(club: Club, cache: ReplicaCache, where: str = "true", values: Sequence[Any] = ()) -> int:
     """How many members a condition holds for."""
-    ((found,),) = await fetch(club, copies, f"{COUNT} WHERE {where}", values)
+    ((found,),) = await fetch(club, cache, f"{COUNT} WHERE {where}", values)
     return int(found)
 
 
-async def test_what_is_committed_is_counted(club: Club) -> None:
-    copies = ReplicaCache(100)
-    assert await count(club, copies) == 0
+async def test_committed_changes_are_visible(club: Club) -> None:
+    cache = ReplicaCache(100)
+    assert await count(club, cache) == 0
     first = await member(club, gender="female")
     await member(club, gender="male")
-    assert await count(club, copies) == 2
-    assert await count(club, copies, "r.gender = $1", ["female"]) == 1
+    assert await count(club, cache) == 2
+    assert await count(club, cache, "r.gender = $1", ["female"]) == 1
     assert (await club.http.put(f"/api/v3/profiles/{first}", json={"gender": "male"})).status_code == 200
-    assert await count(club, copies, "r.gender = $1", ["male"]) == 2
+    assert await count(club, cache, "r.gender = $1", ["male"]) == 2
 
 
-async def test_a_sale_is_counted(club: Club) -> None:
-    copies = ReplicaCache(100)
+async def test_a_sale_changes_values(club: Club) -> None:
+    cache = ReplicaCache(100)
     somebody = await member(club)
-    assert await count(club, copies, "r.spend_all > $1", [0]) == 0
+    assert await count(club, cache, "r.spend_all > $1", [0]) == 0
     await sale(club, somebody, "2026-10-31 12:00:00")
-    assert await count(club, copies, "r.spend_all > $1", [9_999]) == 1
+    assert await count(club, cache, "r.spend_all > $1", [9_999]) == 1
 
 
 async def test_a_value_changes_by_the_clock(club: Club) -> None:
-    copies = ReplicaCache(100)
+    cache = ReplicaCache(100)
     somebody = await member(club)
     await sale(club, somebody, "2026-10-31 12:00:00")
-    assert await fetch(club, copies, RECENCY, ["RC"]) == [(1,)]
+    assert await fetch(club, cache, RECENCY, ["RC"]) == [(1,)]
     club.clock.advance(days=100)
-    assert await fetch(club, copies, RECENCY, ["RC"]) == [(0,)]
-    assert await fetch(club, copies, RECENCY, ["RS"]) == [(1,)]
+    assert await fetch(club, cache, RECENCY, ["RC"]) == [(0,)]
+    assert await fetch(club, cache, RECENCY, ["RS"]) == [(1,)]
     club.clock.advance(days=365)
     await refresh_community(club.database, club.community.id, lambda: False)
-    assert await fetch(club, copies, RECENCY, ["RI"]) == [(1,)]
+    assert await fetch(club, cache, RECENCY, ["RI"]) == [(1,)]
 
 
 async def test_values_that_do_not_change_by_the_clock_are_not_computed(club: Club) -> None:
-    copies = ReplicaCache(100)
+    cache = ReplicaCache(100)
     somebody = await member(club)
     await sale(club, somebody, "2026-10-31 12:00:00")
-    assert await count(club, copies, "r.join_hour = 12") == 1
+    assert await count(club, cache, "r.join_hour = 12") == 1
     club.clock.advance(days=100)
-    assert await count(club, copies, "r.join_hour = 12") == 1
-    assert await fetch(club, copies, "SELECT r.dimension_join, r.join_hour FROM members AS r") == [("JC", 12)]
+    assert await count(club, cache, "r.join_hour = 12") == 1
+    assert await fetch(club, cache, "SELECT r.dimension_join, r.join_hour FROM members AS r") == [("JC", 12)]
 
 
-async def test_a_sale_to_come_counts_from_then_on(club: Club) -> None:
-    copies = ReplicaCache(100)
+async def test_a_future_sale_counts_from_its_time(club: Club) -> None:
+    cache = ReplicaCache(100)
     somebody = await member(club)
-    assert await count(club, copies, "r.shop_count = 1") == 0
+    assert await count(club, cache, "r.shop_count = 1") == 0
     await sale(club, somebody, "2026-11-05 12:00:00")
-    assert await count(club, copies, "r.shop_count = 1") == 0
+    assert await count(club, cache, "r.shop_count = 1") == 0
     club.clock.advance(days=5)
-    assert await count(club, copies, "r.shop_count = 1") == 1
+    assert await count(club, cache, "r.shop_count = 1") == 1
 
 
-async def test_a_membership_to_come_counts_from_then_on(club: Club) -> None:
-    copies = ReplicaCache(100)
+async def test_a_future_membership_counts_from_its_time(club: Club) -> None:
+    cache = ReplicaCache(100)
     await member(club, joined_at="2026-11-03 12:00:00")
-    assert await count(club, copies) == 0
+    assert await count(club, cache) == 0
     club.clock.advance(days=3)
-    assert await count(club, copies) == 1
+    assert await count(club, cache) == 1
     await refresh_community(club.database, club.community.id, lambda: False)
-    assert await count(club, copies) == 1
+    assert await count(club, cache) == 1
 
 
-async def test_a_commit_that_began_before_and_ended_after_is_not_missed(club: Club) -> None:
-    copies = ReplicaCache(100)
+async def test_a_commit_that_overlaps_a_read_is_not_missed(club: Club) -> None:
+    cache = ReplicaCache(100)
     somebody, other = await member(club), await member(club)
     change = "UPDATE members SET gender = $2, transaction_id = pg_current_xact_id() WHERE profile_id = $1"
     async with club.database.write_transaction(club.community.id) as early:
         await early.execute(change, somebody, "early")
         async with club.database.write_transaction(club.community.id) as late:
             await late.execute(change, other, "late")
-        assert await count(club, copies, "r.gender IN ('early', 'late')") == 1
-    assert await count(club, copies, "r.gender IN ('early', 'late')") == 2
+        assert await count(club, cache, "r.gender IN ('early', 'late')") == 1
+    assert await count(club, cache, "r.gender IN ('early', 'late')") == 2
 
 
-async def test_an_older_snapshot_does_not_take_a_copy_back(club: Club) -> None:
-    copies = ReplicaCache(100)
+async def test_an_older_snapshot_does_not_revert_a_replica(club: Club) -> None:
+    cache = ReplicaCache(100)
     await member(club)
-    assert await count(club, copies) == 1
+    assert await count(club, cache) == 1
     async with club.database.read_transaction(club.community.id) as before:
         assert await before.fetchval("SELECT count(*) FROM members") == 1
         somebody = await member(club)
         await sale(club, somebody, "2026-10-31 12:00:00")
-        assert await count(club, copies) == 2
-        assert await fetch_in(before, club, copies, COUNT) == [(2,)]
+        assert await count(club, cache) == 2
+        assert await fetch_in(before, club, cache, COUNT) == [(2,)]
         # What it needs besides is read in its own snapshot, so that one answer is of one moment.
-        assert await fetch_in(before, club, copies, f"{COUNT} WHERE r.shop_count = 0") == [(1,)]
-        assert await fetch_in(before, club, copies, COUNT) == [(1,)]
-    assert await count(club, copies, "r.shop_count = 1") == 1
-    assert await count(club, copies) == 2
+        assert await fetch_in(before, club, cache, f"{COUNT} WHERE r.shop_count = 0") == [(1,)]
+        assert await fetch_in(before, club, cache, COUNT) == [(1,)]
+    assert await count(club, cache, "r.shop_count = 1") == 1
+    assert await count(club, cache) == 2
 
 
 async def test_values_are_not_computed_from_facts_older_than_their_row(club: Club) -> None:
-    copies = ReplicaCache(100)
+    cache = ReplicaCache(100)
     somebody = await member(club)
     await sale(club, somebody, "2026-10-31 12:00:00")
-    assert await count(club, copies, "r.shop_count = 1 AND r.dimension_recency = 'RC'") == 1
+    assert await count(club, cache, "r.shop_count = 1 AND r.dimension_recency = 'RC'") == 1
     async with club.database.read_transaction(club.community.id) as before:
         assert await before.fetchval("SELECT count(*) FROM members") == 1
         await sale(club, somebody, "2026-10-30 12:00:00")
-        assert await count(club, copies, "r.shop_count = 2") == 1
+        assert await count(club, cache, "r.shop_count = 2") == 1
         long_after = club.clock() + timedelta(days=100)
-        await fetch_in(before, club, copies, RECENCY, ["RC"], long_after)
+        await fetch_in(before, club, cache, RECENCY, ["RC"], long_after)
     club.clock.advance(days=100)
-    assert await count(club, copies, "r.shop_count = 2 AND r.dimension_recency = 'RS'") == 1
+    assert await count(club, cache, "r.shop_count = 2 AND r.dimension_recency = 'RS'") == 1
 
 
-async def test_a_purged_profile_leaves_the_copy(club: Club) -> None:
-    copies = ReplicaCache(100)
+async def test_a_purged_profile_is_removed_from_the_replica(club: Club) -> None:
+    cache = ReplicaCache(100)
     somebody = await member(club, properties={"language": "no"})
-    assert await count(club, copies, "json_extract_string(r.properties, $1) = $2", ["/language", "no"]) == 1
+    assert await count(club, cache, "json_extract_string(r.properties, $1) = $2", ["/language", "no"]) == 1
     assert (await club.http.delete(f"/api/v3/profiles/{somebody}")).status_code in (200, 204)
-    assert await fetch(club, copies, "SELECT r.profile_id, r.properties FROM members AS r") == []
+    assert await fetch(club, cache, "SELECT r.profile_id, r.properties FROM members AS r") == []
 
 
-async def test_a_copy_changes_while_a_statement_reads_it(club: Club) -> None:
-    copies = ReplicaCache(100)
+async def test_a_replica_is_changed_while_a_statement_reads_it(club: Club) -> None:
+    cache = ReplicaCache(100)
     await sale(club, await member(club), "2026-10-31 12:00:00")
-    assert await count(club, copies) == 1
-    table = copies.replica(club.community.id)
+    assert await count(club, cache) == 1
+    table = cache.replica(club.community.id)
     with table._connection.cursor() as reading:
         reading.execute("BEGIN")
         assert reading.execute("SELECT count(*) FROM community.members").fetchall() == [(1,)]
-        assert await count(club, copies, "r.spend_all > $1", [0]) == 1
-        assert copies.replica(club.community.id) is table
+        assert await count(club, cache, "r.spend_all > $1", [0]) == 1
+        assert cache.replica(club.community.id) is table
         assert table._changed > 0
     await member(club)
-    assert await count(club, copies) == 2
+    assert await count(club, cache) == 2
     assert table._changed == 0
 
 
 async def test_two_communities_never_mix(club: Club, other_club: Club) -> None:
-    copies = ReplicaCache(100)
+    cache = ReplicaCache(100)
     await member(club, subunit_ids=[1])
     await member(other_club, subunit_ids=[2])
     await member(other_club, subunit_ids=[2, 3])
-    assert await count(club, copies) == 1
-    assert await count(other_club, copies) == 2
-    assert await count(club, copies, "list_has_any(r.subunit_ids, $1)", [[2, 3]]) == 0
-    assert await count(other_club, copies, "list_has_any(r.subunit_ids, $1)", [[1, 2, 3]]) == 2
+    assert await count(club, cache) == 1
+    assert await count(other_club, cache) == 2
+    assert await count(club, cache, "list_has_any(r.subunit_ids, $1)", [[2, 3]]) == 0
+    assert await count(other_club, cache, "list_has_any(r.subunit_ids, $1)", [[1, 2, 3]]) == 2
 
 
-async def test_a_copy_is_made_within_its_own_community_alone(club: Club, other_club: Club) -> None:
+async def test_a_replica_is_created_within_its_own_community_only(club: Club, other_club: Club) -> None:
     await member(other_club)
     async with club.database.read_transaction(club.community.id) as scope:
         with pytest.raises(LookupError, match="another community"):
             await fetch_in(scope, other_club, ReplicaCache(100), COUNT)
 
 
-async def test_those_who_come_together_wait_for_one_copy(club: Club, monkeypatch: pytest.MonkeyPatch) -> None:
-    made: list[int] = []
+async def test_concurrent_requests_wait_for_one_replica(club: Club, monkeypatch: pytest.MonkeyPatch) -> None:
+    fills: list[int] = []
     fill = member_replica.MemberReplica.fill
 
     def counted(*arguments: Any) -> None:
-        made.append(1)
+        fills.append(1)
         fill(*arguments)
 
     monkeypatch.setattr(member_replica.MemberReplica, "fill", counted)
     await member(club)
-    copies = ReplicaCache(100)
-    assert await asyncio.gather(*(count(club, copies) for _ in range(4))) == [1] * 4
-    assert len(made) == 1
+    cache = ReplicaCache(100)
+    assert await asyncio.gather(*(count(club, cache) for _ in range(4))) == [1] * 4
+    assert len(fills) == 1
 
 
-async def test_the_least_recently_used_copies_go_first(club: Club, other_club: Club) -> None:
-    copies = ReplicaCache(100)
-    await count(club, copies)
-    await count(other_club, copies)
-    assert copies.cached_communities == [club.community.id, other_club.community.id]
-    await count(club, copies)
-    assert copies.cached_communities == [other_club.community.id, club.community.id]
+async def test_the_least_recently_used_replicas_are_evicted_first(club: Club, other_club: Club) -> None:
+    cache = ReplicaCache(100)
+    await count(club, cache)
+    await count(other_club, cache)
+    assert cache.cached_communities == [club.community.id, other_club.community.id]
+    await count(club, cache)
+    assert cache.cached_communities == [other_club.community.id, club.community.id]
     small = ReplicaCache(0)
     await count(club, small)
     await count(other_club, small)
     assert small.cached_communities == [other_club.community.id]
 
 
-async def test_a_copy_that_nobody_asked_for_is_dropped(
-    club: Club, other_club: Club, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    copies = ReplicaCache(100)
-    await count(club, copies)
-    monkeypatch.setattr(cache, "IDLE_TTL_SECONDS", -1.0)
-    await count(other_club, copies)
-    assert copies.cached_communities == [other_club.community.id]
+async def test_an_idle_replica_is_dropped(club: Club, other_club: Club, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache = ReplicaCache(100)
+    await count(club, cache)
+    monkeypatch.setattr(replica_cache, "IDLE_TTL_SECONDS", -1.0)
+    await count(other_club, cache)
+    assert cache.cached_communities == [other_club.community.id]
 
 
-async def test_what_failed_is_made_anew(club: Club) -> None:
-    copies = ReplicaCache(100)
+async def test_a_replica_is_recreated_after_a_failure(club: Club) -> None:
+    cache = ReplicaCache(100)
     await member(club)
-    assert await count(club, copies) == 1
+    assert await count(club, cache) == 1
     await member(club)
     with pytest.raises(asyncio.CancelledError):
-        await _cancelled(club, copies)
-    assert await count(club, copies) == 2
+        await _cancelled(club, cache)
+    assert await count(club, cache) == 2
 
 
-async def _cancelled(club: Club, copies: ReplicaCache) -> None:
-    task = asyncio.create_task(count(club, copies))
-    while copies.cached_communities:  # noqa: ASYNC110 - until it is at work
+async def _cancelled(club: Club, cache: ReplicaCache) -> None:
+    task = asyncio.create_task(count(club, cache))
+    while cache.cached_communities:  # noqa: ASYNC110 - until it is at work
         await asyncio.sleep(0)
     task.cancel()
     await task
 
 
-async def test_many_values_out_of_date_are_brought_up_part_by_part(club: Club, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cache, "REFRESH_BATCH", 2)
+async def test_many_stale_values_are_refreshed_in_several_requests(club: Club, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(replica_cache, "REFRESH_BATCH", 2)
     for _ in range(5):
         await sale(club, await member(club), "2026-10-31 12:00:00")
-    copies = ReplicaCache(100, max_refresh_seconds=-1.0)
+    cache = ReplicaCache(100, max_refresh_seconds=-1.0)
     club.clock.advance(days=100)
     with pytest.raises(ReplicaStaleError, match="Retry in 1 seconds") as refused:
-        await fetch(club, copies, RECENCY, ["RS"])
+        await fetch(club, cache, RECENCY, ["RS"])
     assert refused.value.retry_after == 1
     with pytest.raises(ReplicaStaleError):
-        await fetch(club, copies, RECENCY, ["RS"])
-    assert await fetch(club, copies, RECENCY, ["RS"]) == [(5,)]
+        await fetch(club, cache, RECENCY, ["RS"])
+    assert await fetch(club, cache, RECENCY, ["RS"]) == [(5,)]
 
 
-async def test_values_older_than_the_epoch_are_brought_up_to_date(club: Club) -> None:
-    copies = ReplicaCache(100)
+async def test_values_of_an_older_version_are_refreshed(club: Club) -> None:
+    cache = ReplicaCache(100)
     somebody = await member(club, joined_at="2026-07-31 23:30:00")
     first = [somebody, "JC"]
     join = f"{COUNT} WHERE r.profile_id = $1 AND r.dimension_join = $2"
-    assert await fetch(club, copies, join, first) == [(1,)]
+    assert await fetch(club, cache, join, first) == [(1,)]
     answer = await club.http.get(f"/api/v3/profiles/{somebody}")
     assert answer.status_code == 200
     async with club.database.write_transaction(club.community.id) as scope:
@@ -282,30 +281,30 @@ async def test_values_older_than_the_epoch_are_brought_up_to_date(club: Club) ->
         await scope.execute(
             "UPDATE cache_versions SET values_version = values_version + 1 WHERE community_id = $1", scope.community_id
         )
-    assert await fetch(club, copies, join, first) == [(1,)]
+    assert await fetch(club, cache, join, first) == [(1,)]
     await refresh_community(club.database, club.community.id, lambda: False)
-    assert await fetch(club, copies, join, first) == [(1,)]
+    assert await fetch(club, cache, join, first) == [(1,)]
 
 
-async def test_what_a_load_under_way_has_marked_is_computed_unless_it_is_much(
+async def test_values_made_dirty_by_a_running_load_are_computed_up_to_a_limit(
     club: Club, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    copies = ReplicaCache(100)
+    cache = ReplicaCache(100)
     profile_id = await member(club)
     await sale(club, profile_id, "2026-10-30 12:00:00")
-    assert await count(club, copies, "r.dimension_recency = $1", ["RC"]) == 1
+    assert await count(club, cache, "r.dimension_recency = $1", ["RC"]) == 1
     async with club.database.write_transaction(club.community.id) as scope:
         await dirty_profiles.mark_dirty(scope, 1, [UUID(profile_id)], ["transaction.updated"])
         await scope.execute("UPDATE transactions SET is_void = true WHERE community_id = $1", scope.community_id)
-    assert await count(club, copies, "r.dimension_recency = $1", ["R0"]) == 1
-    monkeypatch.setattr(cache, "REFRESH_BATCH", 0)
+    assert await count(club, cache, "r.dimension_recency = $1", ["R0"]) == 1
+    monkeypatch.setattr(replica_cache, "REFRESH_BATCH", 0)
     with pytest.raises(ReplicaStaleError, match="Retry in 30 seconds"):
-        await count(club, copies, "r.dimension_recency = $1", ["R0"])
-    assert await count(club, copies) == 1
+        await count(club, cache, "r.dimension_recency = $1", ["R0"])
+    assert await count(club, cache) == 1
 
 
-async def test_who_has_no_values_is_not_asked_for_again(club: Club) -> None:
-    copies = ReplicaCache(100)
+async def test_a_member_without_values_is_not_refreshed_again(club: Club) -> None:
+    cache = ReplicaCache(100)
     await member(club)
     async with club.database.write_transaction(club.community.id) as scope:
         await scope.execute("DELETE FROM profile_aggregations WHERE community_id = $1", scope.community_id)
@@ -317,24 +316,24 @@ async def test_who_has_no_values_is_not_asked_for_again(club: Club) -> None:
             """,
             scope.community_id,
         )
-    assert await fetch(club, copies, RECENCY, ["R0"]) == [(1,)]
-    assert await count(club, copies) == 2
+    assert await fetch(club, cache, RECENCY, ["R0"]) == [(1,)]
+    assert await count(club, cache) == 2
 
 
-async def test_what_somebody_else_brought_up_to_date_is_not_computed_again(club: Club) -> None:
-    copies = ReplicaCache(100)
+async def test_values_refreshed_by_another_process_are_not_computed_again(club: Club) -> None:
+    cache = ReplicaCache(100)
     await member(club, joined_at="2026-10-01 12:00:00")
-    assert await fetch(club, copies, RECENCY, ["R0"]) == [(1,)]
+    assert await fetch(club, cache, RECENCY, ["R0"]) == [(1,)]
     async with club.database.write_transaction(club.community.id) as scope:
         await scope.execute(
             "UPDATE cache_versions SET values_version = values_version + 1 WHERE community_id = $1", scope.community_id
         )
     assert await refresh_community(club.database, club.community.id, lambda: False) == 1
-    assert await fetch(club, copies, RECENCY, ["R0"]) == [(1,)]
-    assert copies.replica(club.community.id).oldest_version == 2
+    assert await fetch(club, cache, RECENCY, ["R0"]) == [(1,)]
+    assert cache.replica(club.community.id).oldest_version == 2
 
 
-async def test_a_small_club_is_there_in_no_time(club: Club) -> None:
+async def test_a_replica_of_a_small_club_is_created_quickly(club: Club) -> None:
     await member(club)
     await count(club, ReplicaCache(100))
     began = time.process_time()

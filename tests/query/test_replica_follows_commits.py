@@ -1,4 +1,4 @@
-"""A copy has every value that the oracle has, whatever happens in a club, whoever else brings it up to date."""
+"""A replica has the values of the oracle after any changes of a club, and refreshes by other processes."""
 
 from __future__ import annotations
 
@@ -40,17 +40,17 @@ WHERE type = 'in'
 """
 
 
-async def all_is_true(product: SystemUnderTest, copies: ReplicaCache, facts: Facts, now: datetime) -> None:
+async def all_is_true(product: SystemUnderTest, cache: ReplicaCache, facts: Facts, now: datetime) -> None:
     """Compares every value of every member with the oracle's."""
     known = {mine: theirs for theirs, mine in product.profiles.items()}
-    rows = await fetch(product.club, copies, _ALL)
+    rows = await fetch(product.club, cache, _ALL)
     async with product.club.database.read_transaction(product.club.community.id) as scope:
         members = await scope.fetchval(_MEMBERS, scope.community_id, now)
     assert len(rows) == members
     for profile_id, *found in rows:
         theirs = known[UUID(str(profile_id))]
         row = {"profile_id": profile_id, **dict(zip(VALUE_COLUMNS, found, strict=True))}
-        # Outside it has three letters, and so it has in the copy.
+        # Outside it has three letters, and so it has in the replica.
         row["likely_country_iso"] = row["likely_country"]
         shown = in_oracle_form(row, now, product.club.community.minor_digits) | {"profile_id": theirs}
         wrong = differences(shown, expected_values(facts, theirs, now))
@@ -59,17 +59,17 @@ async def all_is_true(product: SystemUnderTest, copies: ReplicaCache, facts: Fac
 
 @property_test(10)
 @given(history=histories(max_actions=25), data=st.data())
-async def test_a_copy_has_every_value_after_everything_that_happens(
+async def test_a_replica_has_every_value_after_any_changes(
     history: History, data: st.DataObject, database: Database, clock: ManualClock
 ) -> None:
     async with product_of(history, database, clock) as product:
-        copies, before = ReplicaCache(100), history.world
+        cache, before = ReplicaCache(100), history.world
         for action, after, now in replay(history):
             clock.at = now
             await product.perform(action, before, after)
             before = after
             if data.draw(st.booleans(), "is swept"):
                 await refresh_community(database, product.club.community.id, lambda: False)
-            if data.draw(st.booleans(), "is asked"):
-                await all_is_true(product, copies, after, now)
-        await all_is_true(product, copies, before, clock.at)
+            if data.draw(st.booleans(), "is queried"):
+                await all_is_true(product, cache, after, now)
+        await all_is_true(product, cache, before, clock.at)

@@ -26,7 +26,7 @@ def details(body: str) -> tuple[str]:
     return (json.dumps(caught.value.details),)
 
 
-def test_all_that_is_wrong_is_told_at_its_place() -> None:
+def test_all_errors_are_reported_by_path() -> None:
     check_cases("errors.txt", details)
 
 
@@ -35,7 +35,7 @@ def test_all_that_is_wrong_is_told_at_its_place() -> None:
     [b"", b"{", b"\xff", b"[]", b"7", b'"text"', b"null", b'{"report": NaN}', b'{"a": ' * 5000 + b"1" + b"}" * 5000],
     ids=lambda body: body[:12].decode(errors="replace"),
 )
-def test_what_is_no_object_in_json_is_told_apart(body: bytes) -> None:
+def test_a_body_that_is_not_a_json_object_is_an_error_of_its_own(body: bytes) -> None:
     with pytest.raises(InvalidJsonError, match="The body"):
         parse_query(body, REGISTRY)
 
@@ -56,7 +56,7 @@ def said(body: bytes) -> list[str]:
 LEAF = '{"type":"equal","field":"name","value":"a"}'
 
 
-def test_a_hundred_nodes_pass_and_one_more_does_not() -> None:
+def test_a_filter_may_have_100_nodes() -> None:
     for leaves, codes in ((99, []), (100, ["too_many_nodes"])):
         body = f'{{"report":"samples","filter":{{"type":"or","operations":[{",".join([LEAF] * leaves)}]}}}}'.encode()
         if codes:
@@ -65,7 +65,7 @@ def test_a_hundred_nodes_pass_and_one_more_does_not() -> None:
             assert parse_query(body, REGISTRY).filter is not None
 
 
-def test_too_many_nodes_stand_for_all_that_is_wrong_in_the_filter() -> None:
+def test_too_many_nodes_replace_all_other_errors_of_a_filter() -> None:
     wrong = '{"type":"equal","field":"nothing","value":"a"}'
     body = f'{{"report":"samples","limit":0,"filter":{{"type":"or","operations":[{",".join([wrong] * 200)}]}}}}'
     assert sorted(said(body.encode())) == ["greater_than_or_equal_to", "too_many_nodes"]
@@ -86,13 +86,13 @@ def test_too_many_nodes_stand_for_all_that_is_wrong_in_the_filter() -> None:
     ],
     ids=lambda text: text[:40],
 )
-def test_a_megabyte_of_filter_is_refused_at_once(filter_: str, code: str) -> None:
+def test_a_megabyte_of_filter_is_refused_quickly(filter_: str, code: str) -> None:
     began = time.process_time()
     assert said(f'{{"report":"samples","filter":{filter_}}}'.encode()) == [code]
     assert time.process_time() - began < 2
 
 
-def test_times_are_kept_as_they_are_written() -> None:
+def test_times_keep_their_offset_or_its_absence() -> None:
     body = b'{"report":"samples_stats","from":"2026-11-24T08:00:00","to":"2026-11-24T08:00:00.5+02:00"}'
     query = parse_query(body, REGISTRY)
     assert query.start is not None
@@ -101,7 +101,7 @@ def test_times_are_kept_as_they_are_written() -> None:
     assert query.end.isoformat() == "2026-11-24T08:00:00.500000+02:00"
 
 
-def test_auto_is_no_interval_of_its_own() -> None:
+def test_auto_means_no_explicit_interval() -> None:
     body = b'{"report":"samples_history","from":"2026-11-23","to":"2026-11-24","interval":"%s"}'
     assert parse_query(body % b"auto", REGISTRY).interval is None
     chosen = parse_query(body % b"1mo", REGISTRY).interval
@@ -116,14 +116,14 @@ def test_auto_is_no_interval_of_its_own() -> None:
         ('{"report":"samples","format":"csv"}', ["unknown"]),
     ],
 )
-def test_metadata_are_asked_of_reports_that_there_are(body: str, codes: list[str]) -> None:
+def test_metadata_of_an_unknown_report_are_refused(body: str, codes: list[str]) -> None:
     with pytest.raises(InvalidParametersError) as caught:
         parse_metadata_request(body.encode(), REGISTRY)
     assert _codes(caught.value.details) == codes
 
 
 @pytest.mark.parametrize("body", [b"", b" ", b"{}", b'{"report":null}'])
-def test_metadata_of_all_reports_need_no_report(body: bytes) -> None:
+def test_metadata_without_a_report_are_those_of_all_reports(body: bytes) -> None:
     assert parse_metadata_request(body, REGISTRY) is None
 
 
@@ -142,7 +142,7 @@ def test_metadata_of_all_reports_need_no_report(body: bytes) -> None:
         ('{"report":"samples_stats","field":"size"}', ["presence", "presence"]),
     ],
 )
-def test_field_metadata_are_asked_of_fields_that_are_filterable(body: str, codes: list[str]) -> None:
+def test_field_metadata_need_a_filterable_field(body: str, codes: list[str]) -> None:
     with pytest.raises(InvalidParametersError) as caught:
         parse_field_metadata_request(body.encode(), REGISTRY)
     assert _codes(caught.value.details) == codes

@@ -1,4 +1,4 @@
-"""What Spark is told that the other engines are told otherwise."""
+"""Expressions in which Spark differs from the other engines."""
 
 import pytest
 
@@ -9,19 +9,19 @@ from regulars.query.dialects.spark import SPARK_FILE_MACROS, SparkDialect
     ("name", "path"),
     [("size", "$['size']"), ("a.b/c", "$['a.b/c']"), ("it's", '$["it\'s"]')],
 )
-def test_a_part_is_a_path_that_takes_its_name_as_it_is(name: str, path: str) -> None:
+def test_the_path_of_a_key_quotes_any_name(name: str, path: str) -> None:
     assert SparkDialect().key_parameter(name) == path
 
 
-def test_the_names_of_an_object_are_a_row_each() -> None:
+def test_the_keys_of_an_object_are_unnested_to_rows() -> None:
     assert SparkDialect().object_keys("r.properties") == "explode(json_object_keys(r.properties))"
 
 
-def test_the_elements_of_a_list_are_a_row_each_and_none_is_one() -> None:
+def test_the_elements_of_a_list_are_unnested_and_an_empty_list_is_one_row() -> None:
     assert SparkDialect().unnest("r.subunit_ids") == "explode_outer(r.subunit_ids)"
 
 
-def test_a_bucket_is_numbered_by_its_day_on_the_clock_and_one_of_minutes_or_an_hour_by_the_starts_before_it() -> None:
+def test_buckets_are_numbered_by_local_day_or_by_preceding_starts() -> None:
     wall = "from_utc_timestamp(b.at, zone)"
     assert " ".join(SPARK_FILE_MACROS["bucket_number"]("b.at", "starts", "step", "zone").split()) == (
         "CASE WHEN step IN ('5m', '1h') THEN size(filter(starts, instant -> instant <= b.at)) "

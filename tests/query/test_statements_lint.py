@@ -1,4 +1,4 @@
-"""Every statement that reports and queries are made of names its community, for it is set for that one alone."""
+"""Every statement of reports and queries names its community."""
 
 from __future__ import annotations
 
@@ -60,18 +60,18 @@ def _is_of_one(text: str, tables: set[str]) -> bool:
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(SOURCE)))
-def test_no_statement_of_reports_and_queries_is_without_its_community(module: Path) -> None:
+def test_every_statement_of_reports_and_queries_names_its_community(module: Path) -> None:
     found = faults(module.read_text())
     # A columnar copy is of one community, and is called `members` there.
-    assert [each for each in found if not re.search(r"\bFROM (members|things)\b", each)] == []
+    assert [each for each in found if not re.search(r"\bFROM (members|samples)\b", each)] == []
 
 
-def test_no_file_of_sql_is_without_its_community() -> None:
+def test_every_sql_file_names_its_community() -> None:
     assert [file.name for file in FILES if "community_id" not in file.read_text()] == []
 
 
 @pytest.mark.parametrize("report", [*REPORTS_BY_NAME.values(), *OURS.values()], ids=lambda report: report.name)
-def test_the_source_of_every_report_over_tables_is_of_one_community(report: Report) -> None:
+def test_every_row_source_in_postgresql_is_restricted_to_one_community(report: Report) -> None:
     if report.source.backend is Backend.POSTGRES:
         assert "$community" in report.source.sql
         # What is bound as an array stands where sqlglot expects a name.

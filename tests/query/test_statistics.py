@@ -14,7 +14,7 @@ NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 
 
-async def test_values_are_added_up_from_the_first_instant_to_before_the_last(database: Database) -> None:
+async def test_statistics_include_the_start_and_exclude_the_end(database: Database) -> None:
     start, end = NOW, NOW + timedelta(hours=1)
     first = await create_tenant(
         database,
@@ -50,9 +50,9 @@ async def test_values_are_added_up_from_the_first_instant_to_before_the_last(dat
     assert list(found) == ["statistics", "from", "to", "result_type"]
 
 
-async def test_groups_are_in_the_order_of_their_labels_and_a_quotient_by_nothing_is_null(database: Database) -> None:
-    happened = [SampleEvent(NOW, None), SampleEvent(NOW, "in", amount=1), SampleEvent(NOW, "in"), SampleEvent(NOW)]
-    utc = await create_tenant(database, "UTC", [*happened, *[SampleEvent(NOW, "in")] * 14])
+async def test_groups_are_sorted_by_label_and_a_quotient_by_zero_is_null(database: Database) -> None:
+    events = [SampleEvent(NOW, None), SampleEvent(NOW, "in", amount=1), SampleEvent(NOW, "in"), SampleEvent(NOW)]
+    utc = await create_tenant(database, "UTC", [*events, *[SampleEvent(NOW, "in")] * 14])
     query = build_query(STATS, "2026-11-24T12:00", "2026-11-24T12:01", "kind")
     found = (await statistics(query, [utc], Backends(database), NOW))["statistics"]
     assert [each["label"]["kind"] for each in found] == ["out", "in", None]
@@ -61,11 +61,11 @@ async def test_groups_are_in_the_order_of_their_labels_and_a_quotient_by_nothing
     assert [each["values"]["rate"] for each in found] == [Decimal("0.0000"), Decimal("0.0625"), Decimal("0.0000")]
 
 
-async def test_a_quotient_is_rounded_to_the_even_neighbour(database: Database) -> None:
+async def test_a_quotient_is_rounded_half_even(database: Database) -> None:
     half_even = {}
     for sales in (1, 3):
-        happened = [SampleEvent(NOW, amount=0)] * sales + [SampleEvent(NOW)] * (20_000 - sales)
-        utc = await create_tenant(database, "UTC", happened)
+        events = [SampleEvent(NOW, amount=0)] * sales + [SampleEvent(NOW)] * (20_000 - sales)
+        utc = await create_tenant(database, "UTC", events)
         query = build_query(STATS, "2026-11-24T12:00", "2026-11-24T12:01")
         (found,) = (await statistics(query, [utc], Backends(database), NOW))["statistics"]
         half_even[sales] = found["values"]["rate"]
@@ -73,7 +73,7 @@ async def test_a_quotient_is_rounded_to_the_even_neighbour(database: Database) -
     assert half_even == {1: Decimal("0.0000"), 3: Decimal("0.0002")}
 
 
-async def test_across_zones_the_range_is_wall_time_in_each_and_all_is_added_up(database: Database) -> None:
+async def test_with_several_zones_the_range_is_local_time_in_each(database: Database) -> None:
     oslo = await create_tenant(database, "Europe/Oslo", [SampleEvent(NOW - timedelta(hours=1)), SampleEvent(NOW)])
     kolkata = await create_tenant(database, "Asia/Kolkata", [SampleEvent(NOW - timedelta(hours=5, minutes=30))])
     query = build_query(STATS, "2026-11-24T12:00", "2026-11-24T13:00")
@@ -82,7 +82,7 @@ async def test_across_zones_the_range_is_wall_time_in_each_and_all_is_added_up(d
     assert (found["from"], found["to"]) == ("2026-11-24T12:00:00.000", "2026-11-24T13:00:00.000")
 
 
-async def test_where_nothing_happened_there_is_no_group(database: Database) -> None:
+async def test_a_range_without_events_has_no_groups(database: Database) -> None:
     utc = await create_tenant(database, "UTC", [SampleEvent(NOW)])
     query = build_query(STATS, "2026-11-24T12:00", "2026-11-24T12:00")
     assert (await statistics(query, [utc], Backends(database), NOW))["statistics"] == []

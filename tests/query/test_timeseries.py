@@ -28,14 +28,14 @@ def at(text: str) -> datetime:
     return datetime.fromisoformat(text).replace(tzinfo=UTC)
 
 
-async def told(
-    query: ReportQuery, customers: Sequence[Tenant], database: Database, now: datetime = NOW
+async def query_timeseries(
+    query: ReportQuery, tenants: Sequence[Tenant], database: Database, now: datetime = NOW
 ) -> dict[str, Any]:
     """The answer to a query."""
-    return await timeseries(query, customers, Backends(database), now)
+    return await timeseries(query, tenants, Backends(database), now)
 
 
-async def test_in_one_zone_buckets_carry_its_offset_and_customers_are_summed(database: Database) -> None:
+async def test_with_one_zone_buckets_have_its_offset_and_tenants_are_added_up(database: Database) -> None:
     first = await create_tenant(
         database,
         "Europe/Oslo",
@@ -48,7 +48,7 @@ async def test_in_one_zone_buckets_carry_its_offset_and_customers_are_summed(dat
     )
     second = await create_tenant(database, "Europe/Oslo", [SampleEvent(at("2026-03-29T12:00"))])
     query = build_query(HISTORY, "2026-03-28T10:00", "2026-03-31T00:00", interval=Interval.DAY)
-    found = await told(query, [first, second], database)
+    found = await query_timeseries(query, [first, second], database)
     assert found == {
         "interval": "1d",
         "range_timezone": "Europe/Oslo",
@@ -76,13 +76,13 @@ async def test_the_repeated_hour_is_two_buckets_in_one_zone_and_one_across_zones
     ]
     oslo = await create_tenant(database, "Europe/Oslo", repeated)
     query = build_query(HISTORY, "2026-10-25T02:00:00+02:00", "2026-10-25T02:00:00+01:00", "total", Interval.HOUR)
-    alone = await told(query, [oslo], database)
+    alone = await query_timeseries(query, [oslo], database)
     assert alone["time_buckets"] == ["2026-10-25T02:00:00.000+02:00", "2026-10-25T02:00:00.000+01:00"]
     assert alone["series"] == [{"label": {}, "values": [1, 2]}]
 
     kolkata = await create_tenant(database, "Asia/Kolkata", [SampleEvent(at("2026-10-24T20:45"))])  # 02:15
     query = build_query(HISTORY, "2026-10-25T02:00", "2026-10-25T02:00", "total", Interval.HOUR)
-    assert await told(query, [oslo, kolkata], database) == {
+    assert await query_timeseries(query, [oslo, kolkata], database) == {
         "interval": "1h",
         "range_timezone": "local",
         "time_buckets": ["2026-10-25T02:00:00.000"],
@@ -95,7 +95,7 @@ async def test_the_repeated_hour_is_two_buckets_in_one_zone_and_one_across_zones
     }
 
 
-async def test_of_what_holds_at_the_end_of_a_repeated_hour_the_later_counts(database: Database) -> None:
+async def test_a_gauge_at_a_repeated_hour_has_the_later_value(database: Database) -> None:
     places = [
         SampleEvent(at("2026-10-25T00:30"), place=7),
         SampleEvent(at("2026-10-25T01:30"), place=5),
@@ -104,21 +104,24 @@ async def test_of_what_holds_at_the_end_of_a_repeated_hour_the_later_counts(data
     oslo = await create_tenant(database, "Europe/Oslo", places)
     other = await create_tenant(database, "Europe/Lisbon", [])
     query = build_query(HIGHEST, "2026-10-25T02:00", "2026-10-25T02:00", interval=Interval.HOUR)
-    series = (await told(query, [oslo, other], database))["series"]
+    series = (await query_timeseries(query, [oslo, other], database))["series"]
     assert [(each["label"]["kind"], each["values"]) for each in series] == [("out", [5]), ("in", [3])]
     query = build_query(HIGHEST, "2026-10-25T00:30Z", "2026-10-25T01:30Z", interval=Interval.HOUR)
-    assert [each["values"] for each in (await told(query, [oslo], database))["series"]] == [[7, 5], [3, None]]
+    assert [each["values"] for each in (await query_timeseries(query, [oslo], database))["series"]] == [
+        [7, 5],
+        [3, None],
+    ]
 
 
-async def test_across_zones_a_customer_has_series_of_its_own(database: Database) -> None:
-    happened = [SampleEvent(at("2026-11-02T12:00")), SampleEvent(at("2026-11-02T12:00"), "in")]
-    apia = await create_tenant(database, "Pacific/Apia", happened)
-    first, second = [await create_tenant(database, "Europe/Oslo", happened) for _ in range(2)]
-    customers = [second, apia, first]
+async def test_with_several_zones_each_tenant_has_its_own_series(database: Database) -> None:
+    events = [SampleEvent(at("2026-11-02T12:00")), SampleEvent(at("2026-11-02T12:00"), "in")]
+    apia = await create_tenant(database, "Pacific/Apia", events)
+    first, second = [await create_tenant(database, "Europe/Oslo", events) for _ in range(2)]
+    tenants = [second, apia, first]
 
     async def series(by: str | None) -> list[tuple[str, dict[str, Any], list[Any]]]:
         query = build_query(HISTORY, "2026-11-02T00:00", "2026-11-03T23:00", by, Interval.DAY)
-        found = (await told(query, customers, database))["series"]
+        found = (await query_timeseries(query, tenants, database))["series"]
         assert all(list(each) == ["timezone", "label", "values"] for each in found)
         return [(each["timezone"], each["label"], each["values"]) for each in found]
 
@@ -143,12 +146,12 @@ async def test_across_zones_a_customer_has_series_of_its_own(database: Database)
 
 
 async def test_series_are_in_the_order_of_their_labels(database: Database) -> None:
-    happened = [
+    events = [
         SampleEvent(NOW, kind, place)
         for kind, place in [(None, 2), ("in", None), ("in", 10), ("in", 9), ("out", 1), ("Zeta", 1), ("alpha", 1)]
     ]
-    found = await told(
-        build_query(HISTORY, NOW, NOW, "kind_and_place"), [await create_tenant(database, "UTC", happened)], database
+    found = await query_timeseries(
+        build_query(HISTORY, NOW, NOW, "kind_and_place"), [await create_tenant(database, "UTC", events)], database
     )
     assert [(each["label"]["kind"], each["label"]["place"]) for each in found["series"]] == [
         ("out", 1),
@@ -161,23 +164,27 @@ async def test_series_are_in_the_order_of_their_labels(database: Database) -> No
     ]
 
 
-async def test_measures_are_series_and_quotients_are_taken_of_sums(database: Database) -> None:
+async def test_each_measure_is_a_series_and_quotients_are_computed_from_sums(database: Database) -> None:
     day = at("2026-11-20T12:00")
     first = await create_tenant(database, "UTC", [SampleEvent(day, amount=100), SampleEvent(day, amount=101)])
     later = [SampleEvent(day, amount=99), SampleEvent(day + timedelta(days=1))]
     second = await create_tenant(database, "UTC", later)
-    found = await told(build_query(AMOUNTS, "2026-11-20T00:00", "2026-11-21T00:00"), [first, second], database)
+    found = await query_timeseries(
+        build_query(AMOUNTS, "2026-11-20T00:00", "2026-11-21T00:00"), [first, second], database
+    )
     assert found["series"] == [
         {"label": {"metric": "sales"}, "values": [3, 0]},
         {"label": {"metric": "amount"}, "values": [Decimal("3.00"), None]},
         {"label": {"metric": "average"}, "values": [Decimal("1.0000"), None]},
     ]
-    by_kind = await told(build_query(AMOUNTS, "2026-11-20T00:00", "2026-11-20T00:00", "kind"), [first], database)
+    by_kind = await query_timeseries(
+        build_query(AMOUNTS, "2026-11-20T00:00", "2026-11-20T00:00", "kind"), [first], database
+    )
     assert by_kind["series"][1] == {"label": {"metric": "amount", "kind": "out"}, "values": [Decimal("2.01")]}
 
 
-async def test_expired_buckets_are_left_out_and_auto_takes_the_next_coarser_interval(database: Database) -> None:
-    # The day that ended 731 days ago, to the moment, is kept; the one before is not.
+async def test_expired_buckets_are_omitted_and_auto_uses_the_next_coarser_interval(database: Database) -> None:
+    # The day that ended 731 days ago, exactly, is retained; the one before is not.
     now = at("2026-11-24T00:00")
     old = [
         SampleEvent(at("2024-11-21T23:59")),
@@ -186,22 +193,22 @@ async def test_expired_buckets_are_left_out_and_auto_takes_the_next_coarser_inte
     ]
     utc = await create_tenant(database, "UTC", old)
     query = build_query(HISTORY, "2024-11-20T00:00", "2024-11-24T00:00", interval=Interval.DAY)
-    found = await told(query, [utc], database, now)
+    found = await query_timeseries(query, [utc], database, now)
     assert found["time_buckets"] == ["2024-11-22T00:00:00.000+00:00", "2024-11-23T00:00:00.000+00:00"]
-    assert (await told(build_query(HISTORY, "2024-11-20T00:00", "2024-11-24T00:00"), [utc], database, now))[
+    assert (await query_timeseries(build_query(HISTORY, "2024-11-20T00:00", "2024-11-24T00:00"), [utc], database, now))[
         "interval"
     ] == "1w"
 
-    nothing = await told(
+    nothing = await query_timeseries(
         build_query(HISTORY, "2024-11-20T00:00", "2024-11-20T01:00", interval=Interval.HOUR), [utc], database
     )
     assert (nothing["time_buckets"], nothing["series"], nothing["data_points"]) == ([], [], 0)
 
 
-async def test_a_range_that_ends_before_it_begins_is_refused(database: Database) -> None:
+async def test_a_range_that_ends_before_it_starts_is_refused(database: Database) -> None:
     utc = await create_tenant(database, "UTC", [])
     with pytest.raises(InvalidParametersError) as refused:
-        await told(build_query(HISTORY, "2026-11-20T00:00:01", "2026-11-20T01:00+01:00"), [utc], database)
+        await query_timeseries(build_query(HISTORY, "2026-11-20T00:00:01", "2026-11-20T01:00+01:00"), [utc], database)
     assert refused.value.details["to"][0]["error"] == "greater_than_or_equal_to"
 
 
@@ -215,13 +222,13 @@ def series(name: str, first: int, many: int) -> Series:
     return Series({"name": name}, {NOW + timedelta(hours=hour): hour for hour in range(first, first + many)})
 
 
-def test_a_thousand_values_are_whole() -> None:
+def test_a_result_of_a_thousand_values_is_complete() -> None:
     found = build_result(OSLO, Interval.HOUR, [series("a", 0, 600), series("b", 0, 400)])
     assert found["data_points"] == 1000
     assert "truncated" not in found
 
 
-def test_what_is_cut_are_the_later_values_of_the_last_series_and_the_series_behind_it() -> None:
+def test_a_result_is_truncated_within_its_last_series() -> None:
     reversed_b = Series({"name": "b"}, dict(sorted(series("b", 500, 700).values.items(), reverse=True)))
     found = build_result(OSLO, Interval.HOUR, [series("a", 0, 600), reversed_b, series("c", 0, 1)])
     assert found["data_points"] == 1000
@@ -233,7 +240,7 @@ def test_what_is_cut_are_the_later_values_of_the_last_series_and_the_series_behi
     assert [each for each in found["series"][1]["values"] if each is not None] == list(range(500, 900))
 
 
-def test_a_series_of_which_nothing_is_left_goes() -> None:
+def test_a_series_that_is_truncated_to_nothing_is_omitted() -> None:
     found = build_result(OSLO, Interval.HOUR, [series("a", 0, 1000), series("b", 0, 1)])
     assert [each["label"]["name"] for each in found["series"]] == ["a"]
     assert (found["data_points"], found["truncated"]) == (1000, True)

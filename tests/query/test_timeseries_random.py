@@ -1,4 +1,4 @@
-"""Whatever is asked of whichever zones, the answer is what the oracle makes of the happenings."""
+"""Random queries in random time zones have the results of the oracle."""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ GROUPINGS = {
 }
 
 
-def happened(random: Random) -> list[SampleEvent]:
-    """What happened around the changes of clocks, half of it within the hours next to them."""
+def random_events(random: Random) -> list[SampleEvent]:
+    """What random_events around the changes of clocks, half of it within the hours next to them."""
     return [
         SampleEvent(
             change + timedelta(seconds=random.uniform(-1, 1) * random.choice([5_400, 259_200])),
@@ -76,15 +76,15 @@ def times(random: Random, change: datetime, length: timedelta) -> tuple[str, str
     return start.replace(tzinfo=None).isoformat(), end.replace(tzinfo=None).isoformat()
 
 
-async def test_every_answer_is_that_of_the_oracle(database: Database) -> None:
+async def test_every_timeseries_equals_that_of_the_oracle(database: Database) -> None:
     random = Random(SEED)
-    customers = []
+    tenants = []
     for zone in ZONES:
-        found = happened(random)
-        customers.append((await create_tenant(database, zone, found), found))
+        found = random_events(random)
+        tenants.append((await create_tenant(database, zone, found), found))
     answered = 0
     for number in range(examples(80)):
-        chosen = customers[:2] if number % 6 == 0 else random.sample(customers, random.choice([1, 1, 2, 3]))
+        chosen = tenants[:2] if number % 6 == 0 else random.sample(tenants, random.choice([1, 1, 2, 3]))
         interval = random.choice([None, *ALL_INTERVALS])
         change = random.choice(CHANGES)
         length = LENGTHS[interval.code if interval and interval.code in LENGTHS else "1w" if interval else "1d"]
@@ -94,14 +94,14 @@ async def test_every_answer_is_that_of_the_oracle(database: Database) -> None:
         query = build_query(HISTORY, start, end, by, interval)
         counted = [
             CountedEvent(each.community_id, each.timezone, one.at, one.kind, one.place)
-            for each, found in chosen
-            for one in found
+            for each, events in chosen
+            for one in events
         ]
         zones = {each.community_id: each.timezone for each, _ in chosen}
-        told = await timeseries(query, [each for each, _ in chosen], Backends(database), now)
+        result = await timeseries(query, [each for each, _ in chosen], Backends(database), now)
         written = interval.code if interval else None
-        wanted = expected(counted, zones, start, end, GROUPINGS[by], written, now)
+        expected_result = expected(counted, zones, start, end, GROUPINGS[by], written, now)
         case = SEED, number, zones, written, start, end, by, now.isoformat()
-        answered += bool(wanted["series"])
-        assert json.dumps(told) == json.dumps(wanted), case
+        answered += bool(expected_result["series"])
+        assert json.dumps(result) == json.dumps(expected_result), case
     assert answered > 0

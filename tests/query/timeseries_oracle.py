@@ -1,5 +1,5 @@
-"""What a timeseries of counts must be, from a list of happenings and the rules of zones: slow, and with nothing from
-the product but the words of a request.
+"""The expected timeseries of counts, from a list of events and the rules of time zones: slow, and independent of the
+code under test.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ KINDS = ["out", "in"]
 
 @dataclass(frozen=True)
 class CountedEvent:
-    """One happening of a customer."""
+    """One happening of a tenant."""
 
     community_id: int
     zone: str
@@ -75,7 +75,7 @@ def _first(bucket: tuple[Any, ...], interval: str, zone: str) -> datetime:
 
 @cache
 def is_retained(first: datetime, interval: str, zone: str, now: datetime) -> bool:
-    """Whether the bucket that begins at an instant is kept."""
+    """Whether the bucket that starts at an instant is retained."""
     if interval not in RETENTION or now - first <= RETENTION[interval]:
         return True
     if now - first > RETENTION[interval] + timedelta(days=2):
@@ -110,7 +110,7 @@ def choose_interval(start: str, end: str, zones: Iterable[str], is_local: bool, 
         ]
         if all(is_retained(first_instant(at, interval, zone), interval, zone, now) for at, zone in begins):
             return interval
-    raise AssertionError("weeks are kept forever")
+    raise AssertionError("weeks are retained forever")
 
 
 def sort_rank(value: Any) -> tuple[Any, ...]:
@@ -129,7 +129,7 @@ def expected(
     interval: str | None,
     now: datetime,
 ) -> dict[str, Any]:
-    """The answer to a request for the numbers of happenings by some fields; None is by kind, the report's own way."""
+    """The result of a query for the counts of events by some fields; None is by kind, the default of the report."""
     is_local = len(set(zones.values())) > 1
     interval = interval or choose_interval(start, end, set(zones.values()), is_local, now)
     series: dict[tuple[Any, ...], Counter[datetime]] = defaultdict(Counter)

@@ -2,7 +2,7 @@
 -- Parameters: community
 SELECT
   *
-FROM things
+FROM samples
 WHERE
   community_id = CAST($1 AS INT);
 
