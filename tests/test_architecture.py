@@ -108,3 +108,12 @@ def _reaches(graph: dict[str, set[str]], start: str, target: str) -> bool:
 def test_files_are_short_and_named_for_what_they_hold(module: Path) -> None:
     assert len(module.read_text().splitlines()) <= MAX_LINES
     assert module.stem not in VAGUE
+
+
+def test_public_class_names_are_unique() -> None:
+    modules: dict[str, list[str]] = {}
+    for module in MODULES:
+        for node in parsed(module).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                modules.setdefault(node.name, []).append(_name(module))
+    assert {name: found for name, found in modules.items() if len(found) > 1} == {}
