@@ -2,9 +2,9 @@
 # Creates the roles and the database of docs/deployment.md when the container of PostgreSQL starts for the first time.
 set -eu
 psql --set ON_ERROR_STOP=1 --username "$POSTGRES_USER" --dbname postgres \
-    --set owner_password="$REGULARS_OWNER_PASSWORD" \
-    --set app_password="$REGULARS_APP_PASSWORD" \
-    --set backup_password="$REGULARS_BACKUP_PASSWORD" <<'SQL'
+    --set owner_password="$OWNER_PASSWORD" \
+    --set app_password="$APP_PASSWORD" \
+    --set backup_password="$BACKUP_PASSWORD" <<'SQL'
 CREATE ROLE regulars_owner LOGIN PASSWORD :'owner_password' NOSUPERUSER NOBYPASSRLS NOCREATEDB NOCREATEROLE;
 CREATE ROLE regulars_app LOGIN PASSWORD :'app_password' NOSUPERUSER NOBYPASSRLS NOCREATEDB NOCREATEROLE;
 CREATE ROLE regulars_backup LOGIN PASSWORD :'backup_password' NOSUPERUSER BYPASSRLS NOCREATEDB NOCREATEROLE;
