@@ -1,4 +1,4 @@
-"""What tests of the Reporting API share: clubs of an organization with members, tokens, and a client."""
+"""A client of the Reporting API, with clubs, members and tokens."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ QUERY = "/v1/reporting/query"
 EVERYTHING = ("Reporting:*",)
 
 FAILING_REPORT = replace(SAMPLES_COUNT, name="broken", source=RowSource(Backend.POSTGRES, "SELECT 1 WHERE 1 / 0 = 1"))
-"""A report that can't be answered."""
+"""A report whose query fails."""
 
 REPORTS = {**REGISTRY, FAILING_REPORT.name: FAILING_REPORT, HISTORY.name: HISTORY}
 
@@ -38,7 +38,7 @@ _numbers = itertools.count(1)
 
 @dataclass
 class ReportingClient:
-    """Two clubs of an organization and one of another, each with a row, and a server with the tests' own reports."""
+    """Two clubs of one organization and one of another, each with a row, and a server with sample reports."""
 
     database: Database
     clock: ManualClock
@@ -49,7 +49,7 @@ class ReportingClient:
     token: str = ""
 
     async def new_token(self, permits: Sequence[str] = EVERYTHING, of: Community | None = None, **more: Any) -> str:
-        """A token of the organization, or of that of a club."""
+        """Creates a token of the organization, or of the organization of a club."""
         organization_id = (of or self.clubs[0]).organization_id
         async with self.database.unscoped_connection() as connection:
             return await tokens.create(connection, NewToken(organization_id, "test", permits, **more), self.clock())
@@ -63,7 +63,7 @@ class ReportingClient:
         customer: str | None = "all=all",
         headers: Mapping[str, str] | None = None,
     ) -> httpx.Response:
-        """The answer to a body, about all customers where nothing else is said."""
+        """The response to a request, about all customers by default."""
         sent = {"X-Client-Authorization": self.token if token is None else token}
         if customer is not None:
             sent["X-Customer"] = customer
@@ -72,7 +72,7 @@ class ReportingClient:
         return await self.http.post(path, headers={**sent, **(headers or {})}, json=json, content=content)
 
     async def set_limits(self, **settings: int) -> None:
-        """Sets limits of the organization."""
+        """Sets the rate limits of the organization."""
         async with self.database.unscoped_connection() as connection:
             await update(connection, self.organization, settings)
 
@@ -81,17 +81,17 @@ class ReportingClient:
 async def reporting_client(
     database: Database, clock: ManualClock, settings: Settings | None = None, atlas: TownFiles | None = None
 ) -> AsyncIterator[ReportingClient]:
-    """Fresh ones."""
+    """Creates the clubs and the server."""
     number = next(_numbers)
 
-    async def made(name: str, organization: str) -> Community:
+    async def created(name: str, organization: str) -> Community:
         new = NewCommunity(f"{name}-{number}", name, "NO", "Europe/Oslo", "NOK", organization, {"name": name})
         async with database.unscoped_connection() as connection:
             return await communities.create(connection, new, clock())
 
     organization = f"Reporting {number}"
-    first, second = await made("nord", organization), await made("syd", organization)
-    foreign = await made("fremd", f"Foreign {number}")
+    first, second = await created("nord", organization), await created("syd", organization)
+    foreign = await created("fremd", f"Foreign {number}")
     for place, each in enumerate((first, second, foreign), 1):
         await _row(database, each, {"id": place, "name": each.name, "size": "small", "points": place})
     server = AppContext(settings or Settings(), database, REPORTS)
@@ -118,6 +118,6 @@ async def _row(database: Database, club: Community, row: Mapping[str, Any]) -> N
 
 
 def record_names(answer: httpx.Response) -> list[str]:
-    """Whose rows an answer has: each club's row is called as the club."""
+    """The names of the rows of a response, which are those of their clubs."""
     assert answer.status_code == 200, answer.text
     return [each["name"] for each in answer.json()["records"]]

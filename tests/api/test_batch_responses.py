@@ -1,4 +1,4 @@
-"""What is stored of a batch: why rows were rejected, without the values that the reasons quote."""
+"""The stored result of a batch has the reasons of rejected rows without the values that they quote."""
 
 import json
 from typing import Any
@@ -16,7 +16,7 @@ def _sale(**fields: Any) -> dict[str, Any]:
 
 
 async def _reasons(club: Club, content: bytes) -> tuple[list[str], list[str]]:
-    """The reasons of a batch as they are answered, and as they are stored."""
+    """The reasons of a batch as returned, and as stored."""
     answered = (await club.http.post(f"{TRANSACTIONS}/batch.json", content=content)).json()["data"]
     stored = (await club.http.get(f"{PROFILES_URL}/batch/{answered['batch_id']}")).json()["data"]["rejected"]
     shown = answered["rejected"]
@@ -24,7 +24,7 @@ async def _reasons(club: Club, content: bytes) -> tuple[list[str], list[str]]:
     return [each["message"] for each in shown], [json.dumps(each, sort_keys=True) for each in stored]
 
 
-async def test_reasons_are_stored_without_what_they_quote(club: Club) -> None:
+async def test_reasons_are_stored_without_the_values_that_they_quote(club: Club) -> None:
     named = _sale(profile_id=" kari@example.com", profile_id_handle="email")
     answered, stored = await _reasons(club, json.dumps([named]).encode())
     assert "kari@example.com" in answered[0]
@@ -43,8 +43,6 @@ async def test_reasons_are_stored_without_what_they_quote(club: Club) -> None:
     ],
     ids=["unreadable", "many values"],
 )
-async def test_reasons_for_a_row_that_is_unreadable_or_very_large_are_stored_without_values(
-    club: Club, row: bytes
-) -> None:
+async def test_reasons_of_an_unreadable_or_very_large_row_are_stored_without_values(club: Club, row: bytes) -> None:
     _, stored = await _reasons(club, b"[" + row + b"]")
     assert "kari" not in stored[0]

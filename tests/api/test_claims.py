@@ -1,4 +1,4 @@
-"""A member claims a purchase that came in without a name."""
+"""A member claims a purchase that was recorded without a profile."""
 
 import asyncio
 from typing import Any
@@ -19,7 +19,7 @@ from api.transaction_client import (
 from clubs import Club
 
 
-async def store(club: Club, external_code: str | None = "10") -> str:
+async def create_store(club: Club, external_code: str | None = "10") -> str:
     answer = await club.http.post(f"{V3}/locations", json={"external_id": "M10", "external_code": external_code})
     assert answer.status_code == 201, answer.text
     return "M10"
@@ -29,7 +29,7 @@ def receipt(**more: Any) -> Json:
     return sale("99.90", "2026-10-01 12:00:00.25", receipt_ref="r1", location_id="M10") | more
 
 
-def said(**more: Any) -> Json:
+def claim_body(**more: Any) -> Json:
     return {
         "transaction_receipt_ref": "r1",
         "transaction_transacted_at": "2026-10-01 12:00:00",
@@ -40,21 +40,21 @@ def said(**more: Any) -> Json:
 
 
 async def claim(club: Club, profile_id: str, expected: int = 201, **more: Any) -> Json:
-    answer = await club.http.post(f"{V3}/profiles/{profile_id}/transactions/claims", json=said(**more))
+    answer = await club.http.post(f"{V3}/profiles/{profile_id}/transactions/claims", json=claim_body(**more))
     assert answer.status_code == expected, answer.text
     found: Json = answer.json()
     return found["data"] if expected == 201 else found
 
 
-async def test_a_claim_attaches_what_is_there(club: Club) -> None:
-    await store(club)
+async def test_a_claim_attaches_an_existing_transaction(club: Club) -> None:
+    await create_store(club)
     member = await create_profile(club)
-    made = await create_transaction(club, receipt())
+    created = await create_transaction(club, receipt())
     claimed = await claim(club, member)
     assert claimed == {
         "id": claimed["id"],
         "profile_id": member,
-        "transaction_id": made["id"],
+        "transaction_id": created["id"],
         "transaction_receipt_ref": "r1",
         "transaction_transacted_at": "2026-10-01 12:00:00",
         "transaction_timezone": "UTC",
@@ -63,19 +63,19 @@ async def test_a_claim_attaches_what_is_there(club: Club) -> None:
         "created_at": "2026-11-01 00:00:00",
         "updated_at": "2026-11-01 00:00:00",
     }
-    assert (await get_json(club, f"transactions/{made['id']}"))["data"]["profile_id"] == member
+    assert (await get_json(club, f"transactions/{created['id']}"))["data"]["profile_id"] == member
     assert await shop_count_and_spend(club, member) == (1, 99 + (await get_values(club, member))["spend_all"] % 1)
 
 
-async def test_a_claim_waits_for_what_is_to_arrive(club: Club) -> None:
-    await store(club)
+async def test_a_claim_attaches_a_transaction_that_arrives_later(club: Club) -> None:
+    await create_store(club)
     member = await create_profile(club)
     waiting = await claim(club, member)
     assert waiting["transaction_id"] is None
-    made = await create_transaction(club, receipt())
-    assert made["profile_id"] == member
+    created = await create_transaction(club, receipt())
+    assert created["profile_id"] == member
     shown = (await get_json(club, f"profiles/{member}/transactions/claims/{waiting['id']}"))["data"]
-    assert shown["transaction_id"] == made["id"]
+    assert shown["transaction_id"] == created["id"]
     assert (await shop_count_and_spend(club, member))[0] == 1
 
 
@@ -89,8 +89,8 @@ async def test_a_claim_waits_for_what_is_to_arrive(club: Club) -> None:
         {"transaction_location_external_code": "11"},
     ],
 )
-async def test_all_five_must_be_equal(club: Club, other: Json) -> None:
-    await store(club)
+async def test_a_claim_matches_only_if_all_five_fields_are_equal(club: Club, other: Json) -> None:
+    await create_store(club)
     member = await create_profile(club)
     await create_transaction(club, receipt())
     assert (await claim(club, member, **other))["transaction_id"] is None
@@ -98,16 +98,16 @@ async def test_all_five_must_be_equal(club: Club, other: Json) -> None:
     assert await shop_count_and_spend(club, member) == (0, 0)
 
 
-async def test_what_has_an_owner_is_not_claimed(club: Club) -> None:
-    await store(club)
+async def test_a_transaction_of_another_profile_is_not_claimed(club: Club) -> None:
+    await create_store(club)
     owner, member = await create_profile(club), await create_profile(club)
     await create_transaction(club, receipt(profile_id=owner))
     assert (await claim(club, member))["transaction_id"] is None
     assert (await create_transaction(club, receipt(profile_id=owner)))["profile_id"] == owner
 
 
-async def test_the_first_claim_gets_the_first_transaction_and_one_each(club: Club) -> None:
-    await store(club)
+async def test_equal_claims_get_one_transaction_each_in_their_order(club: Club) -> None:
+    await create_store(club)
     first, second = await create_profile(club), await create_profile(club)
     await claim(club, first)
     await claim(club, second)
@@ -118,41 +118,41 @@ async def test_the_first_claim_gets_the_first_transaction_and_one_each(club: Clu
     assert (await shop_count_and_spend(club, first))[0] == (await shop_count_and_spend(club, second))[0] == 1
 
 
-async def test_a_changed_transaction_arrives_too(club: Club) -> None:
-    await store(club)
+async def test_an_updated_transaction_is_matched_with_waiting_claims(club: Club) -> None:
+    await create_store(club)
     member = await create_profile(club)
     await claim(club, member)
-    made = await create_transaction(club, receipt(total=1))
-    assert (await update_transaction(club, made, total="99.90"))["profile_id"] == member
+    created = await create_transaction(club, receipt(total=1))
+    assert (await update_transaction(club, created, total="99.90"))["profile_id"] == member
     assert (await shop_count_and_spend(club, member))[0] == 1
 
 
-async def test_unattach_makes_it_nobody_s_and_the_claim_is_gone(club: Club) -> None:
-    await store(club)
+async def test_unattach_removes_the_profile_and_the_claim(club: Club) -> None:
+    await create_store(club)
     member = await create_profile(club)
-    made = await create_transaction(club, receipt())
+    created = await create_transaction(club, receipt())
     await claim(club, member)
-    shown = await get_json(club, f"profiles/{member}/transactions/{made['id']}/unattach")
+    shown = await get_json(club, f"profiles/{member}/transactions/{created['id']}/unattach")
     assert shown["data"]["profile_id"] is None
     assert await shop_count_and_spend(club, member) == (0, 0)
     assert (await get_json(club, f"profiles/{member}/transactions/claims"))["data"] == []
-    await get_json(club, f"profiles/{member}/transactions/{made['id']}/unattach", 404)
+    await get_json(club, f"profiles/{member}/transactions/{created['id']}/unattach", 404)
     await get_json(club, f"profiles/{member}/transactions/999999/unattach", 404)
-    assert (await update_transaction(club, made, total="99.90"))["profile_id"] is None
+    assert (await update_transaction(club, created, total="99.90"))["profile_id"] is None
 
 
-async def test_a_deleted_transaction_leaves_its_claim_waiting(club: Club) -> None:
-    await store(club)
+async def test_the_claim_of_a_deleted_transaction_waits_again(club: Club) -> None:
+    await create_store(club)
     member = await create_profile(club)
-    made = await create_transaction(club, receipt())
+    created = await create_transaction(club, receipt())
     await claim(club, member)
-    await club.http.delete(f"{V3}/transactions/{made['id']}")
+    await club.http.delete(f"{V3}/transactions/{created['id']}")
     assert await shop_count_and_spend(club, member) == (0, 0)
     assert (await create_transaction(club, receipt()))["profile_id"] == member
 
 
-async def test_a_withdrawn_claim_waits_no_more_and_keeps_what_it_got(club: Club) -> None:
-    await store(club)
+async def test_a_withdrawn_claim_matches_no_more_and_its_transaction_stays_attached(club: Club) -> None:
+    await create_store(club)
     member = await create_profile(club)
     at = f"{V3}/profiles/{member}/transactions/claims"
     withdrawn = await claim(club, member)
@@ -175,11 +175,11 @@ async def test_claims_are_listed_by_profile(club: Club) -> None:
     await get_json(club, f"{at}/x", 404)
 
 
-async def test_a_claim_must_be_whole_and_right(club: Club) -> None:
+async def test_an_incomplete_or_invalid_claim_is_422(club: Club) -> None:
     member = await create_profile(club)
     answer = await club.http.post(f"{V3}/profiles/{member}/transactions/claims", json={})
     assert answer.json()["errors"] == {"transaction_receipt_ref": ["is required"]}
-    refused = await claim(
+    rejected = await claim(
         club,
         member,
         422,
@@ -189,7 +189,7 @@ async def test_a_claim_must_be_whole_and_right(club: Club) -> None:
         transaction_total="NaN",
         transaction_location_external_code="\0",
     )
-    assert list(refused["errors"]) == [
+    assert list(rejected["errors"]) == [
         "transaction_receipt_ref",
         "transaction_transacted_at",
         "transaction_timezone",
@@ -198,15 +198,15 @@ async def test_a_claim_must_be_whole_and_right(club: Club) -> None:
     ]
 
 
-async def test_claims_of_nobody_are_404(club: Club, other_club: Club) -> None:
+async def test_claims_of_an_unknown_profile_are_404(club: Club, other_club: Club) -> None:
     foreign = await create_profile(other_club)
     for member in (foreign, "x", "018f0000-0000-7000-8000-000000000000"):
         await claim(club, member, 404)
         await get_json(club, f"profiles/{member}/transactions/claims", 404)
 
 
-async def test_claims_and_transactions_that_come_at_once_find_each_other(club: Club) -> None:
-    await store(club)
+async def test_concurrent_claims_and_transactions_are_matched(club: Club) -> None:
+    await create_store(club)
     members = [await create_profile(club) for _ in range(8)]
     claims = [claim(club, member, transaction_receipt_ref=f"r{place}") for place, member in enumerate(members)]
     receipts = [create_transaction(club, receipt(receipt_ref=f"r{place}")) for place in range(8)]
@@ -215,24 +215,24 @@ async def test_claims_and_transactions_that_come_at_once_find_each_other(club: C
     assert [(await shop_count_and_spend(club, member))[0] for member in members] == [1] * 8
 
 
-async def test_one_claim_gets_one_of_many_that_come_at_once(club: Club) -> None:
-    await store(club)
+async def test_a_claim_gets_one_of_several_concurrent_transactions(club: Club) -> None:
+    await create_store(club)
     member = await create_profile(club)
     await claim(club, member)
-    made = await asyncio.gather(*(create_transaction(club, receipt(external_id=each)) for each in "abcdef"))
-    assert [each["profile_id"] for each in made].count(member) == 1
+    created = await asyncio.gather(*(create_transaction(club, receipt(external_id=each)) for each in "abcdef"))
+    assert [each["profile_id"] for each in created].count(member) == 1
     assert (await shop_count_and_spend(club, member))[0] == 1
 
 
-async def test_a_claim_waits_again_when_who_has_its_purchase_by_now_is_purged(club: Club) -> None:
-    await store(club)
+async def test_a_claim_waits_again_when_the_profile_with_its_transaction_is_purged(club: Club) -> None:
+    await create_store(club)
     member, other = await create_profile(club), await create_profile(club)
-    made = await create_transaction(club, receipt())
+    created = await create_transaction(club, receipt())
     claimed = await claim(club, member)
-    await update_transaction(club, made, profile_id=other)
+    await update_transaction(club, created, profile_id=other)
     answer = await club.http.delete(f"{V3}/profiles/{other}/purge")
     assert answer.status_code == 204, answer.text
     shown = (await get_json(club, f"profiles/{member}/transactions/claims/{claimed['id']}"))["data"]
     assert shown["transaction_id"] is None
-    # It comes again, and is the member's.
+    # A new transaction is matched with the claim.
     assert (await create_transaction(club, receipt()))["profile_id"] == member

@@ -1,4 +1,4 @@
-"""Trouble of the database is 503 at every door: no row is rejected for it, and the same request succeeds afterwards."""
+"""A database fault is 503 for every request: no row is rejected, and the same request succeeds afterwards."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ WRITTEN = ("transactions", "sending_events", "rate_limits")
 
 @dataclass
 class Subject:
-    """A club in a database of its own, which is disturbed; `sale` is the number of the latest sale."""
+    """A club in its own database, in which faults are injected; `sale` is the number of the latest sale."""
 
     club: Club
     provided: ProviderClient
@@ -49,7 +49,7 @@ class Subject:
     sale: int = 0
 
     async def settings(self, statement: str) -> None:
-        """Changes settings of the role, for all connections from now on."""
+        """Changes settings of the role for all new connections, and replaces the existing ones."""
         await self.owner.execute(f"ALTER ROLE {self.role} IN DATABASE {NAME} {statement}")
         await self.club.database.pool.expire_connections()
 
@@ -83,9 +83,9 @@ async def subject(servers: Servers) -> AsyncIterator[Subject]:
         connection.execute(f"DROP DATABASE {NAME} WITH (FORCE)".encode())
 
 
-# Doors ---------------------------------------------------------------------------------------------------
+# Requests ----------------------------------------------------------------------------------------------
 
-Door = Callable[[Subject], Awaitable[httpx.Response]]
+SendRequest = Callable[[Subject], Awaitable[httpx.Response]]
 
 
 async def _post(subject: Subject, path: str, body: object) -> httpx.Response:
@@ -138,7 +138,7 @@ _SALES = "SELECT count(*) FROM transactions WHERE external_id = $1"
 _EVENTS = "SELECT count(*) FROM sending_events WHERE $1::text IS NOT NULL"
 _NONE = "SELECT 1 WHERE $1::text IS NOT NULL"
 
-WRITES: Mapping[Door, str] = {
+WRITES: Mapping[SendRequest, str] = {
     post_one: _SALES,
     post_batch: _SALES,
     partial(post_batch, path="/queue"): _SALES,
@@ -147,9 +147,9 @@ WRITES: Mapping[Door, str] = {
     webhook: _EVENTS,
     report: _NONE,
 }
-"""Doors that write, and what counts the rows."""
+"""Requests that write, and the statement that counts their rows."""
 
-READS: Mapping[Door, str] = {read: _NONE, read_quickly: _NONE}
+READS: Mapping[SendRequest, str] = {read: _NONE, read_quickly: _NONE}
 
 
 # Faults --------------------------------------------------------------------------------------------------
@@ -159,7 +159,7 @@ Fault = Callable[[Subject], AbstractAsyncContextManager[None]]
 
 @asynccontextmanager
 async def raising(subject: Subject, sqlstate: str) -> AsyncIterator[None]:
-    """Each write fails as where a disk is full, memory runs out or a page is damaged."""
+    """Each write fails as if the disk were full, memory exhausted or a page damaged."""
     await subject.owner.execute(
         f"""
         CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS
@@ -175,7 +175,7 @@ async def raising(subject: Subject, sqlstate: str) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def read_only(subject: Subject) -> AsyncIterator[None]:
-    """The server takes no writes."""
+    """The database is read-only."""
     await subject.settings("SET default_transaction_read_only = on")
     yield
     await subject.settings("RESET ALL")
@@ -183,7 +183,7 @@ async def read_only(subject: Subject) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def too_slow(subject: Subject) -> AsyncIterator[None]:
-    """Statements take longer than they may."""
+    """Statements exceed their timeout."""
     await subject.settings("SET statement_timeout = '100ms'")
     async with subject.owner.transaction():
         await subject.owner.execute(f"LOCK TABLE {', '.join(WRITTEN)}, profile_aggregations IN ACCESS EXCLUSIVE MODE")
@@ -193,7 +193,7 @@ async def too_slow(subject: Subject) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def revoked(subject: Subject) -> AsyncIterator[None]:
-    """A privilege was taken away."""
+    """A privilege is revoked."""
     tables = f"{', '.join(WRITTEN)}, profile_aggregations"
     await subject.owner.execute(f"REVOKE ALL ON {tables} FROM {subject.role}")
     yield
@@ -202,7 +202,7 @@ async def revoked(subject: Subject) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def no_connections(subject: Subject) -> AsyncIterator[None]:
-    """The server ends all connections and takes none."""
+    """The database closes all connections and accepts none."""
     await subject.owner.execute(f"ALTER DATABASE {NAME} CONNECTION LIMIT 0")
     await subject.owner.execute(
         """
@@ -231,8 +231,8 @@ OF_WRITES: Mapping[str, Fault] = {
 OF_ALL: Mapping[str, Fault] = {"too slow": too_slow, "revoked": revoked, "no connections": no_connections}
 
 CASES = [
-    *((name, door) for name in OF_WRITES for door in WRITES),
-    *((name, door) for name in OF_ALL for door in (*WRITES, *READS)),
+    *((name, send) for name in OF_WRITES for send in WRITES),
+    *((name, send) for name in OF_ALL for send in (*WRITES, *READS)),
 ]
 
 
@@ -242,15 +242,15 @@ def _id(value: object) -> str:
     return value if isinstance(value, str) else getattr(value, "__name__", "")
 
 
-@pytest.mark.parametrize(("fault", "door"), CASES, ids=_id)
-async def test_a_system_error_is_503_and_rejects_nothing(subject: Subject, fault: str, door: Door) -> None:
+@pytest.mark.parametrize(("fault", "send"), CASES, ids=_id)
+async def test_a_system_error_is_503_and_rejects_nothing(subject: Subject, fault: str, send: SendRequest) -> None:
     subject.sale += 1
-    counting = {**WRITES, **READS}[door]
+    counting = {**WRITES, **READS}[send]
     before = await subject.owner.fetchval(counting, f"T{subject.sale}")
     async with AsyncExitStack() as disturbed:
         await disturbed.enter_async_context({**OF_WRITES, **OF_ALL}[fault](subject))
         with structlog.testing.capture_logs() as logged:
-            answer = await door(subject)
+            answer = await send(subject)
     assert answer.status_code == 503, answer.text
     assert int(answer.headers["Retry-After"]) > 0
     assert not {"errors", "rejections", "details"} & answer.json().keys()
@@ -258,18 +258,18 @@ async def test_a_system_error_is_503_and_rejects_nothing(subject: Subject, fault
     (line,) = (each for each in logged if each["log_level"] == "error")
     assert line["event"] == "request.unavailable"
     assert line["reason"] not in answer.text
-    answer = await door(subject)
+    answer = await send(subject)
     assert answer.is_success, answer.text
     assert not answer.json().get("rejected")
-    # Once more, as by who has not heard the answer.
-    await door(subject)
+    # Again, as by a client that has not received the response.
+    await send(subject)
     stored = await subject.owner.fetchval(counting, f"T{subject.sale}")
     assert stored == before + (counting is not _NONE)
 
 
 @asynccontextmanager
 async def refusing(subject: Subject, table: str, condition: str, sqlstate: str) -> AsyncIterator[None]:
-    """The database refuses the rows of a table that a condition names."""
+    """The database refuses the rows of a table that satisfy a condition."""
     await subject.owner.execute(
         f"""
         CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS
@@ -281,7 +281,7 @@ async def refusing(subject: Subject, table: str, condition: str, sqlstate: str) 
     await subject.owner.execute("DROP FUNCTION fail CASCADE")
 
 
-async def test_a_row_that_the_database_refuses_is_rejected_alone(subject: Subject) -> None:
+async def test_only_the_row_that_the_database_refuses_is_rejected(subject: Subject) -> None:
     products = [{"name": name, "brand": "Acme", "external_id": name} for name in ("good", "bad")]
     async with refusing(subject, "products", "NEW.external_id = 'bad'", "23514"):
         answer = await subject.club.http.post("/api/v3/products/batch.json", json={"products": products})
@@ -297,14 +297,14 @@ async def test_a_request_whose_row_the_database_refuses_is_422(subject: Subject)
     assert answer.json()["message"] == "The row holds a date or time that the database can't store"
 
 
-async def test_a_refused_event_is_not_retried(subject: Subject) -> None:
+async def test_a_rejected_event_is_not_retried(subject: Subject) -> None:
     async with refusing(subject, "sending_events", "true", "22021"):
         answer = await subject.provided.sendgrid([subject.provided.sendgrid_event("open")])
     assert answer.status_code == PROVIDERS_BY_NAME["sendgrid"].rejection_status
     assert answer.json()["message"] == "The row holds a character that the database can't store"
 
 
-async def test_a_commit_of_unknown_outcome_is_503(subject: Subject) -> None:
+async def test_a_commit_with_unknown_status_is_503(subject: Subject) -> None:
     answer = errors.error_response(CommitStatusUnknownError())
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
     assert b"Idempotency-Key" in bytes(answer.body)
@@ -322,7 +322,7 @@ async def test_a_read_whose_connection_is_lost_is_503(subject: Subject) -> None:
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
 
 
-async def test_an_import_that_stops_says_where_and_goes_on_from_there(
+async def test_a_stopped_import_reports_its_line_and_can_be_resumed(
     subject: Subject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(imports, "BATCH_ROWS", 2)

@@ -1,4 +1,4 @@
-"""Aggregations over HTTP: why a value is what it is, and how it went."""
+"""Values over HTTP: explanation and history."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ async def test_an_explanation_has_the_value_its_definition_and_the_transactions(
     assert [each["id"] for each in then["transactions"]] == [old["id"]]
 
 
-async def test_a_value_without_transactions_is_explained_by_the_facts_used(club: Club) -> None:
+async def test_a_value_without_transactions_is_explained_by_its_facts(club: Club) -> None:
     mine = await create_profile(club, joined_at="2026-08-03 10:00:00", addresses=[{"iso": "NO", "state": "Oslo"}])
     joined = (await get_json(club, aggregations_path(mine, "/explain"), name="dimension_join"))["data"]
     assert (joined["value"], joined["facts"]) == ("JN", {"joined_at": "2026-08-03 10:00:00"})
@@ -46,7 +46,7 @@ async def test_a_value_without_transactions_is_explained_by_the_facts_used(club:
 
 
 @pytest.mark.parametrize(("path", "more"), [("/explain", ""), ("/history", "&from=2026-01-01")])
-async def test_only_what_has_a_name_is_explained(club: Club, path: str, more: str) -> None:
+async def test_explain_requires_a_known_name(club: Club, path: str, more: str) -> None:
     mine = await create_profile(club)
     for query, message in [
         ("name=luck", "has the unknown aggregation 'luck'"),
@@ -65,8 +65,8 @@ async def test_a_history_has_the_value_at_its_start_and_every_change(club: Club)
     mine = await create_profile(club)
     await create_transaction(club, sale(100, "2025-10-01 12:00:00", profile_id=mine))
     await create_transaction(club, sale(50, "2026-01-01 12:00:00", profile_id=mine))
-    asked = {"from": "2025-10-02 00:00:00", "to": "2026-10-31 00:00:00"}
-    assert (await get_json(club, aggregations_path(mine, "/history"), name="spend_12m", **asked))["data"] == [
+    period = {"from": "2025-10-02 00:00:00", "to": "2026-10-31 00:00:00"}
+    assert (await get_json(club, aggregations_path(mine, "/history"), name="spend_12m", **period))["data"] == [
         {"at": "2025-10-02 00:00:00", "value": Decimal("100.00")},
         {"at": "2026-01-01 12:00:00", "value": Decimal("150.00")},
         {"at": "2026-10-01 12:00:00", "value": Decimal("50.00")},
@@ -81,7 +81,7 @@ async def test_a_history_has_the_value_at_its_start_and_every_change(club: Club)
     ]
 
 
-async def test_a_history_begins_somewhere_and_ends_later(club: Club) -> None:
+async def test_a_history_requires_a_start_before_its_end(club: Club) -> None:
     mine = await create_profile(club)
     for query, errors in [
         ("name=channel", {"from": ["is required"]}),

@@ -1,4 +1,4 @@
-"""Places over HTTP: towns of the world, the customers' stores, and never a store of others."""
+"""Places over HTTP: towns, and the stores of the selected customers only."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ OSLO = {"lat": 59.91273, "lng": 10.74609}
 
 @pytest_asyncio.fixture
 async def reporting(database: Database, clock: ManualClock, atlas: TownFiles) -> AsyncIterator[ReportingClient]:
-    """Two clubs of an organization and a foreign one."""
+    """Two clubs of one organization, and a club of another."""
     async with reporting_client(database, clock, atlas=atlas) as found:
         yield found
 
 
 async def store(reporting: ReportingClient, club: Community, name: str | None, **address: Any) -> str:
-    """Makes a store of a club; gives its id among places."""
+    """Creates a store of a club; returns its place id."""
     location = LocationIn(address=address, name=name)
     id_ = await commit(reporting.database, club.id, lambda uow: locations.create(uow, location))
     return f"location:{club.id}:{id_}"
 
 
 async def search(reporting: ReportingClient, query: str, **more: Any) -> list[dict[str, Any]]:
-    """The places that are found."""
+    """The places in the response to a search."""
     customer = more.pop("customer", "all=all")
     answer = await reporting.query({"query": query, **more}, path=PLACES, customer=customer)
     assert answer.status_code == 200, answer.text
@@ -58,8 +58,8 @@ async def show(reporting: ReportingClient, id_: str, customer: str = "all=all") 
     return await reporting.http.get(f"{PLACES}/{id_}", headers=headers)
 
 
-async def test_addresses_come_out_as_coordinates_in_their_order(reporting: ReportingClient) -> None:
-    asked = [
+async def test_addresses_get_coordinates_in_their_order(reporting: ReportingClient) -> None:
+    addresses = [
         {"country": "NO", "city": "Oslo", "postcode": "0150"},
         {"country": "Norway", "city": "OSLO "},
         {"country": "NO", "city": "Malmö"},
@@ -69,7 +69,7 @@ async def test_addresses_come_out_as_coordinates_in_their_order(reporting: Repor
         {"country": "US", "city": "Springfield", "state": "Hawaii"},
         {"country": "Atlantis", "city": "Oslo"},
     ]
-    answer = await reporting.query({"locations": asked}, path=COORDINATES)
+    answer = await reporting.query({"locations": addresses}, path=COORDINATES)
     assert answer.status_code == 200, answer.text
     Draft202012Validator(geo_schemas.COORDINATES.response).validate(answer.json())
     found = answer.json()["coordinates"]
@@ -82,11 +82,11 @@ async def test_addresses_come_out_as_coordinates_in_their_order(reporting: Repor
     assert (place["name"], place["state"]) == ("Springfield", "IL")
 
 
-async def test_a_thousand_addresses_are_answered_and_one_more_is_refused(reporting: ReportingClient) -> None:
-    asked = [{"country": "NO", "city": f"Oslo{'x' * (n % 2)}"} for n in range(MAX_ADDRESSES)]
-    found = (await reporting.query({"locations": asked}, path=COORDINATES)).json()["coordinates"]
+async def test_at_most_a_thousand_addresses_are_accepted(reporting: ReportingClient) -> None:
+    addresses = [{"country": "NO", "city": f"Oslo{'x' * (n % 2)}"} for n in range(MAX_ADDRESSES)]
+    found = (await reporting.query({"locations": addresses}, path=COORDINATES)).json()["coordinates"]
     assert [each is None for each in found] == [n % 2 == 1 for n in range(MAX_ADDRESSES)]
-    answer = await reporting.query({"locations": [*asked, asked[0]]}, path=COORDINATES)
+    answer = await reporting.query({"locations": [*addresses, addresses[0]]}, path=COORDINATES)
     assert answer.status_code == 422
     assert answer.json()["details"]["locations"][0]["options"] == {"maximum": MAX_ADDRESSES}
 
@@ -110,14 +110,14 @@ async def test_a_search_finds_towns_and_the_customers_own_stores(reporting: Repo
         None,
     )
     assert (first["type"], first["community_id"], first["population"]) == ("location", nord.id, None)
-    # Its own coordinates, and else those of its town.
+    # A store has its own coordinates, or those of its town.
     assert first["coordinates"] == {"lat": 55.59, "lng": 13.0}
     assert second["coordinates"] == town["coordinates"]
     assert [each["id"] for each in await search(reporting, "nord malmo")] == [one]
     assert other not in {each["id"] for each in await search(reporting, "malmo", customer=f"id={nord.id}")}
 
 
-async def test_a_search_keeps_to_a_country_and_puts_what_is_near_first(reporting: ReportingClient) -> None:
+async def test_a_search_is_limited_to_a_country_and_ordered_by_distance(reporting: ReportingClient) -> None:
     nord = reporting.clubs[0]
     far = await store(reporting, nord, "Corner A", country="SE", city="Malmö")
     close = await store(reporting, nord, "Corner B", country="NO", city="Oslo")
@@ -133,7 +133,7 @@ async def test_a_search_keeps_to_a_country_and_puts_what_is_near_first(reporting
     assert await search(reporting, "?!") == []
 
 
-async def test_a_place_is_shown_by_the_id_that_the_search_gave(reporting: ReportingClient) -> None:
+async def test_a_place_is_read_by_the_id_of_a_search_result(reporting: ReportingClient) -> None:
     nord = reporting.clubs[0]
     id_ = await store(reporting, nord, "Nord", country="NO", city="Oslo")
     for found in await search(reporting, "oslo", limit=100) + await search(reporting, "nord", limit=1):
@@ -144,7 +144,7 @@ async def test_a_place_is_shown_by_the_id_that_the_search_gave(reporting: Report
     assert (await show(reporting, id_)).json()["place"]["coordinates"] == OSLO
 
 
-async def test_a_store_of_others_is_no_place_whether_it_exists_or_not(reporting: ReportingClient) -> None:
+async def test_a_store_of_another_customer_is_404_whether_it_exists_or_not(reporting: ReportingClient) -> None:
     nord, syd = reporting.clubs
     theirs = await store(reporting, reporting.other_club, "Fremd", country="NO", city="Oslo")
     own = await store(reporting, nord, "Nord", country="NO", city="Oslo")
@@ -155,12 +155,12 @@ async def test_a_store_of_others_is_no_place_whether_it_exists_or_not(reporting:
     assert set(answers[0].json()) == {"error"}
     assert (await show(reporting, own, f"id={nord.id}")).status_code == 200
     assert (await show(reporting, own, f"id={syd.id}")).status_code == 404
-    # The number of a store of one's own with another's community, and the other way round.
+    # The id of an own store with another community, and the reverse.
     number = theirs.rpartition(":")[2]
     assert (await show(reporting, f"location:{nord.id}:{number}")).status_code == 404
 
 
-async def test_a_store_that_was_deleted_is_no_place(reporting: ReportingClient) -> None:
+async def test_a_deleted_store_is_404(reporting: ReportingClient) -> None:
     nord = reporting.clubs[0]
     id_ = await store(reporting, nord, "Gone", country="NO", city="Oslo")
     number = int(id_.rpartition(":")[2])
@@ -183,11 +183,11 @@ async def test_a_store_that_was_deleted_is_no_place(reporting: ReportingClient) 
         "%C3%BF",
     ],
 )
-async def test_what_is_no_id_is_no_place(reporting: ReportingClient, id_: str) -> None:
+async def test_a_malformed_id_is_404(reporting: ReportingClient, id_: str) -> None:
     assert (await show(reporting, id_)).status_code == 404
 
 
-async def test_parameters_that_can_not_be_are_told_in_the_shape_of_the_request(reporting: ReportingClient) -> None:
+async def test_invalid_parameters_are_reported_in_the_structure_of_the_request(reporting: ReportingClient) -> None:
     answer = await reporting.query({"query": "x" * 10_240, "near": {"lat": 91, "lng": 0}}, path=PLACES)
     assert answer.status_code == 422
     details = answer.json()["details"]
@@ -197,7 +197,7 @@ async def test_parameters_that_can_not_be_are_told_in_the_shape_of_the_request(r
     assert (answer.status_code, set(answer.json())) == (400, {"error"})
 
 
-async def test_a_token_for_places_alone_finds_places_and_no_report(reporting: ReportingClient) -> None:
+async def test_a_token_for_places_only_may_not_query_reports(reporting: ReportingClient) -> None:
     token = await reporting.new_token(["Reporting:Api:Geo"])
     assert (await reporting.query({"query": "oslo"}, path=PLACES, token=token)).status_code == 200
     assert (await reporting.query(token=token)).status_code == 403
@@ -221,7 +221,7 @@ async def test_a_token_for_places_alone_finds_places_and_no_report(reporting: Re
         ("[]", "1"),
     ],
 )
-def test_coordinates_that_are_none_place_nothing(latitude: str | None, longitude: str | None) -> None:
+def test_a_store_with_invalid_coordinates_has_no_coordinates(latitude: str | None, longitude: str | None) -> None:
     assert tenant_locations.parse_point(latitude, longitude) is None
 
 
@@ -237,5 +237,5 @@ def test_coordinates_that_are_none_place_nothing(latitude: str | None, longitude
         ("US", None, None),
     ],
 )
-def test_a_state_is_known_by_its_code_or_its_name(country: str, text: str | None, code: str | None) -> None:
+def test_a_state_is_recognised_by_its_code_or_its_name(country: str, text: str | None, code: str | None) -> None:
     assert subdivisions.subdivision_code(country, text) == code

@@ -1,4 +1,4 @@
-"""Idempotency keys: each caller has its own, and an erased member is never answered for or made again."""
+"""Idempotency keys: each caller has a namespace, and stored responses about an erased member are erased."""
 
 import asyncio
 from typing import Any
@@ -47,15 +47,15 @@ async def _is_erased(answer: httpx.Response) -> bool:
 
 
 async def _assert_erased_after(club: Club, profile_id: str, path: str, body: Any) -> None:
-    """Both ways of erasing a profile leave nothing to answer a repeated request with."""
+    """Both ways of erasing a profile erase the stored response to a request."""
     first = await _post(club, path, body, "k")
     assert first.status_code in (200, 201), first.text
     assert (await _post(club, path, body, "k")).content == first.content
     answer = await club.http.post(f"{PROFILES_URL}/{profile_id}/depersonalise")
     assert answer.status_code == 200
     assert await _is_erased(await _post(club, path, body, "k"))
-    kept = await fetch_rows(club, "SELECT response_body, status FROM idempotency_keys WHERE community_id = $1")
-    assert [(row["response_body"], row["status"]) for row in kept] == [(None, None)]
+    stored = await fetch_rows(club, "SELECT response_body, status FROM idempotency_keys WHERE community_id = $1")
+    assert [(row["response_body"], row["status"]) for row in stored] == [(None, None)]
 
 
 async def test_two_members_may_use_the_same_key(club: Club) -> None:
@@ -70,14 +70,14 @@ async def test_two_members_may_use_the_same_key(club: Club) -> None:
     assert cities == [(one["id"], "Oslo"), (two["id"], "Oslo")]
 
 
-async def test_a_member_can_not_block_the_key_of_a_till(club: Club) -> None:
+async def test_a_member_can_not_use_up_the_key_of_a_till(club: Club) -> None:
     profile = await create_profile(club)
     token = await _token(club, profile["id"])
     assert (await _post(club, f"{MEMBER_PATH}/addresses", {"city": "Oslo"}, "till-1-42", token)).status_code == 201
     assert (await _post(club, TRANSACTIONS, _sale("T-1"), "till-1-42")).status_code == 201
 
 
-async def test_a_token_bound_to_a_member_has_keys_of_its_own(club: Club) -> None:
+async def test_a_token_bound_to_a_profile_has_its_own_keys(club: Club) -> None:
     profile = await create_profile(club)
     path = f"{PROFILES_URL}/{profile['id']}/addresses"
     new = NewToken(
@@ -89,7 +89,7 @@ async def test_a_token_bound_to_a_member_has_keys_of_its_own(club: Club) -> None
     assert (await _post(club, path, {"city": "Bergen"}, "k")).status_code == 201
 
 
-async def test_a_rotated_token_still_gets_the_first_answer(club: Club) -> None:
+async def test_a_rotated_token_gets_the_first_response(club: Club) -> None:
     first = await _post(club, TRANSACTIONS, _sale("T-1"), "k")
     async with club.database.unscoped_connection() as connection:
         new = NewToken(club.community.organization_id, "another", community_id=club.community.id)
@@ -104,7 +104,7 @@ async def test_an_import_and_a_till_may_use_the_same_key(club: Club) -> None:
     assert imported.status_code == 200, imported.text
 
 
-async def test_a_purged_profile_is_not_made_again_by_a_late_retry(club: Club) -> None:
+async def test_a_purged_profile_is_not_created_again_by_a_late_retry(club: Club) -> None:
     body = {"first_name": CANARY, "email": "kari@example.com"}
     first = await _post(club, PROFILES_URL, body, "k")
     survivor = await create_profile(club)
@@ -117,13 +117,13 @@ async def test_a_purged_profile_is_not_made_again_by_a_late_retry(club: Club) ->
     assert (other.status_code, list(other.json()["errors"])) == (422, ["Idempotency-Key"])
 
 
-async def test_what_is_answered_of_a_part_of_a_profile_is_erased(club: Club) -> None:
+async def test_the_stored_response_about_a_subresource_of_a_profile_is_erased(club: Club) -> None:
     profile = await create_profile(club)
     path = f"{PROFILES_URL}/{profile['id']}/addresses"
     await _assert_erased_after(club, profile["id"], path, {"city": CANARY})
 
 
-async def test_what_is_answered_of_a_waiting_claim_is_erased(club: Club) -> None:
+async def test_the_stored_response_about_a_waiting_claim_is_erased(club: Club) -> None:
     profile = await create_profile(club)
     claim = {
         "transaction_receipt_ref": CANARY,
@@ -135,13 +135,13 @@ async def test_what_is_answered_of_a_waiting_claim_is_erased(club: Club) -> None
     await _assert_erased_after(club, profile["id"], f"{PROFILES_URL}/{profile['id']}/transactions/claims", claim)
 
 
-async def test_what_is_answered_of_a_transaction_is_erased(club: Club) -> None:
+async def test_the_stored_response_about_a_transaction_is_erased(club: Club) -> None:
     profile = await create_profile(club)
     body = _sale("T-1", profile_id=profile["id"], meta={"note": CANARY})
     await _assert_erased_after(club, profile["id"], TRANSACTIONS, body)
 
 
-async def test_a_sale_that_became_a_member_s_later_is_erased_with_the_member(club: Club) -> None:
+async def test_a_sale_that_was_assigned_to_a_member_later_is_erased_with_the_member(club: Club) -> None:
     profile = await create_profile(club)
     body = _sale("T-1", meta={"note": CANARY})
     first = await _post(club, TRANSACTIONS, body, "k")
@@ -151,7 +151,7 @@ async def test_a_sale_that_became_a_member_s_later_is_erased_with_the_member(clu
     assert await _is_erased(await _post(club, TRANSACTIONS, body, "k"))
 
 
-async def test_an_added_item_s_answer_is_erased_with_the_member(club: Club) -> None:
+async def test_the_stored_response_about_an_added_item_is_erased_with_the_member(club: Club) -> None:
     profile = await create_profile(club)
     sale = (await club.http.post(TRANSACTIONS, json=_sale("T-1", profile_id=profile["id"]))).json()["data"]
     item = {"name": CANARY, "quantity": 1, "price_current": 0, "price_sell": 0}
@@ -183,7 +183,7 @@ async def test_a_member_of_a_thousand_long_names_is_erased_from_what_quotes_them
     )
     for key, body in (("longer", longer), ("same", same)):
         assert body[0]["profile_id"] in (await _post(club, batch, body, key)).text
-    # One regular expression of all these names takes PostgreSQL minutes.
+    # A regular expression of all these names would take PostgreSQL minutes.
     answer = await asyncio.wait_for(club.http.delete(f"{PROFILES_URL}/{profile_id}/purge"), 60)
     assert answer.status_code == 204, answer.text
     assert (await _post(club, batch, longer, "longer")).status_code == 200

@@ -1,4 +1,4 @@
-"""Facts in bulk over HTTP."""
+"""Bulk import over HTTP."""
 
 import asyncio
 import csv
@@ -40,7 +40,7 @@ async def post(club: Club, entity: str, content: Any, headers: Mapping[str, str]
     return found
 
 
-async def test_rows_are_counted_and_the_bad_ones_told_with_line_and_field(club: Club) -> None:
+async def test_rows_are_counted_and_invalid_ones_reported_with_line_and_field(club: Club) -> None:
     answer = await post(
         club,
         "transactions",
@@ -70,14 +70,16 @@ async def test_rows_are_counted_and_the_bad_ones_told_with_line_and_field(club: 
         (CSV | {"Content-Encoding": "zstd"}, lambda text: zstd.compress(text.encode())),
     ],
 )
-async def test_csv_may_be_packed_and_the_same_again_changes_nothing(club: Club, headers: Json, pack: Any) -> None:
+async def test_csv_may_be_compressed_and_importing_it_again_changes_nothing(
+    club: Club, headers: Json, pack: Any
+) -> None:
     content = pack(HEADER + "T1,,2026-10-01,5\nT2,,2026-10-02,6\n")
     first, second = [await post(club, "transactions", content, headers) for _ in range(2)]
     assert (first["accepted"], first["unchanged"]) == (2, 0)
     assert (second["accepted"], second["unchanged"]) == (0, 2)
 
 
-async def test_a_truncated_body_keeps_and_tells_what_came_before(club: Club) -> None:
+async def test_the_rows_before_a_truncation_are_stored_and_reported(club: Club) -> None:
     lines = "".join(f"T{number},,2026-10-01,{number}\n" for number in range(3_000))
     packed = gzip.compress((HEADER + lines).encode())[:-2_000]
     answer = await post(club, "transactions", packed, CSV | {"Content-Encoding": "gzip"})
@@ -88,22 +90,22 @@ async def test_a_truncated_body_keeps_and_tells_what_came_before(club: Club) -> 
 
 @dataclass
 class Connection:
-    """An ASGI request whose client the test controls, and whether it was answered."""
+    """An ASGI request whose client is controlled by the test."""
 
     club: Club
     pieces: asyncio.Queue[Json] = field(default_factory=asyncio.Queue)
     statuses: list[int] = field(default_factory=list)
 
     def sends(self, body: bytes, *, more: bool = False) -> None:
-        """Has the client send a part of its body."""
+        """Sends a chunk of the body."""
         self.pieces.put_nowait({"type": "http.request", "body": body, "more_body": more})
 
     def disconnects(self) -> None:
-        """Has the client go away."""
+        """Disconnects the client."""
         self.pieces.put_nowait({"type": "http.disconnect"})
 
     async def answered(self, entity: str) -> None:
-        """Runs an import until it is answered."""
+        """Runs an import until its response."""
 
         async def send(message: Any) -> None:
             if message["type"] == "http.response.start":
@@ -182,10 +184,10 @@ async def test_an_import_stops_with_its_client_or_server_and_is_resumed(
         ("max_import_lines", LONG.encode(), 413, "more than 100,000 lines"),
         ("max_import_columns", HEADER.encode() + b"," * 5, 413, "The header has 4 columns; 3 are allowed"),
     ],
-    # What gzip writes holds the time, and the processes of a run must give a test one name.
+    # gzip output contains the time, but all test processes must use the same test id.
     ids=["unpacked", "bytes", "lines", "columns"],
 )
-async def test_an_import_beyond_a_limit_is_a_413_that_names_the_setting(
+async def test_an_import_above_a_limit_is_413_and_names_the_setting(
     club: Club, setting: str, content: bytes, status: int, text: str
 ) -> None:
     limit = {"max_import_columns": 3, "max_import_lines": 15_000}.get(setting, 100_000)
@@ -203,7 +205,7 @@ async def test_a_line_that_is_too_long_is_rejected(club: Club) -> None:
     assert (answer["accepted"], answer["rejections"]) == (1, [{"line": 2, "reason": "is longer than 100 bytes"}])
 
 
-async def test_imports_above_the_limit_of_concurrent_ones_are_503(club: Club) -> None:
+async def test_imports_above_the_concurrency_limit_are_503(club: Club) -> None:
     other_organization = club.community.organization_id + 1
     allowed = club.server.settings.max_concurrent_imports
     club.server.active_imports[other_organization] = allowed
@@ -215,20 +217,20 @@ async def test_imports_above_the_limit_of_concurrent_ones_are_503(club: Club) ->
     assert club.server.active_imports == {other_organization: allowed - 1}
 
 
-async def test_one_organization_never_has_all_imports(club: Club) -> None:
+async def test_one_organization_never_uses_all_import_slots(club: Club) -> None:
     club.server.active_imports[club.community.organization_id] = club.server.settings.max_concurrent_imports - 1
     answer = await club.http.post("/v1/import/transactions", content=HEADER, headers=CSV)
     assert answer.status_code == 503
     assert "one organization" in answer.json()["message"]
 
 
-async def test_one_import_at_once_may_be_anybodys(club: Club) -> None:
+async def test_a_single_import_slot_may_be_used_by_any_organization(club: Club) -> None:
     club.server.settings = replace(club.server.settings, max_concurrent_imports=1)
     await post(club, "transactions", HEADER, CSV)
     assert not club.server.active_imports
 
 
-async def test_what_is_packed_twice_is_refused(club: Club) -> None:
+async def test_a_body_that_is_compressed_twice_is_415(club: Club) -> None:
     await post(club, "transactions", gzip.compress(gzip.compress(b"")), CSV | {"Content-Encoding": "gzip, gzip"}, 415)
 
 
@@ -254,13 +256,13 @@ async def test_a_body_may_be_larger_than_that_of_other_requests(club: Club) -> N
     assert (await post(club, "profiles", pieces()))["accepted"] == 50
 
 
-async def test_a_missing_column_is_a_422_that_names_it(club: Club) -> None:
+async def test_a_missing_column_is_422_and_named(club: Club) -> None:
     answer = await post(club, "transactions", "external_id,profile,transacted_at\n", CSV, status=422)
     assert list(answer["errors"]) == ["total"]
     assert "is a required column" in answer["errors"]["total"][0]
 
 
-async def test_profiles_are_made_where_that_is_asked_for_and_nothing_is_kept_of_a_dry_run(club: Club) -> None:
+async def test_profiles_are_created_on_request_and_a_dry_run_stores_nothing(club: Club) -> None:
     content = HEADER + "T1,M1,2026-10-01,5\n"
     assert (await post(club, "transactions", content, CSV))["rejected"] == 1
     assert (await post(club, "transactions?create_profiles=1&dry_run=true", content, CSV))["accepted"] == 1
@@ -270,7 +272,7 @@ async def test_profiles_are_made_where_that_is_asked_for_and_nothing_is_kept_of_
     await post(club, "transactions?dry_run=maybe", content, CSV, status=422)
 
 
-async def test_a_request_with_a_key_gives_its_first_answer_again(club: Club) -> None:
+async def test_a_repeated_import_with_a_key_gets_the_first_response(club: Club) -> None:
     content = HEADER + "T1,,2026-10-01,5\n"
     keyed = CSV | {"Idempotency-Key": "monday"}
     first = await post(club, "transactions", content, keyed)
@@ -291,7 +293,9 @@ async def test_a_request_with_a_key_gives_its_first_answer_again(club: Club) -> 
         ("things", NDJSON, 404),
     ],
 )
-async def test_what_can_not_be_imported_is_refused(club: Club, entity: str, headers: Json, status: int) -> None:
+async def test_an_unknown_entity_or_content_type_is_rejected(
+    club: Club, entity: str, headers: Json, status: int
+) -> None:
     assert "message" in await post(club, entity, "{}", headers, status=status)
 
 
@@ -299,7 +303,7 @@ async def test_what_can_not_be_imported_is_refused(club: Club, entity: str, head
 
 
 def as_csv(names: str, rows: Iterable[Iterable[object]]) -> Iterator[bytes]:
-    """A file in pieces of some thousand rows."""
+    """A file in chunks of some thousand rows."""
     written = io.StringIO()
     lines = csv.writer(written)
     lines.writerow(names.split())
@@ -365,7 +369,7 @@ async def over_http(club: Club) -> None:
 
 
 async def values(club: Club) -> dict[str, Json]:
-    """The kept values of every profile by external id."""
+    """The stored values of every profile by external id."""
     async with club.database.read_transaction(club.community.id) as scope:
         rows = await scope.fetch(
             """
@@ -381,10 +385,10 @@ async def values(club: Club) -> dict[str, Json]:
     return {name: {key: each for key, each in row.items() if key not in own} for name, row in found.items()}
 
 
-async def test_real_purchases_come_out_as_published_from_a_file_as_over_http(
+async def test_the_published_values_of_real_purchases_are_reproduced_from_a_file_and_over_http(
     database: Database, clock: ManualClock, tmp_path: Path
 ) -> None:
-    """CDNOW, whole from files: 69,659 purchases of 23,570 customers for 2,500,315.63 dollars; a hundredth over HTTP."""
+    """CDNOW, completely from files: 69,659 purchases of 23,570 customers for 2,500,315.63 dollars; 1 percent over HTTP."""
     new = NewCommunity(**cdnow.community())
     async for club in create_club(database, clock, replace(new, slug="cdnow-file")):
         await from_files(club, tmp_path)

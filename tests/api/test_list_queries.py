@@ -1,4 +1,4 @@
-"""Lists: their filters, their order, their pages, and what goes wrong in them."""
+"""Lists: filters, sorting, pages and errors."""
 
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -21,8 +21,8 @@ SHOPS: tuple[dict[str, Any], ...] = (
 )
 
 
-async def opened(club: Club) -> dict[str, dict[str, Any]]:
-    """Four shops, each an hour after the last, by external id."""
+async def create_shops(club: Club) -> dict[str, dict[str, Any]]:
+    """Four shops by external id, created an hour apart."""
     found = {}
     for shop in SHOPS:
         found[shop["external_id"]] = (await club.http.post(AT, json=shop)).json()["data"]
@@ -37,7 +37,7 @@ async def ids(club: Club, **query: Any) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("asked", "found"),
+    ("parameters", "found"),
     [
         ("filter[name]=ALPHA", "A1"),
         ("filter[name][eq]=alpha", "A1"),
@@ -69,16 +69,16 @@ async def ids(club: Club, **query: Any) -> list[str]:
         ("sort=-created_at&filter[type]=store", "D4 A1"),
     ],
 )
-async def test_a_list_is_filtered_and_sorted(club: Club, asked: str, found: str) -> None:
-    await opened(club)
-    answer = await club.http.get(f"{AT}?{asked}")
+async def test_a_list_is_filtered_and_sorted(club: Club, parameters: str, found: str) -> None:
+    await create_shops(club)
+    answer = await club.http.get(f"{AT}?{parameters}")
     assert answer.status_code == 200, answer.text
     assert [each["external_id"] for each in answer.json()["data"]] == found.split()
     assert answer.json()["meta"]["total"] == len(found.split())
 
 
 async def test_ids_are_filtered_as_numbers(club: Club) -> None:
-    shops = await opened(club)
+    shops = await create_shops(club)
     first, second = shops["A1"]["id"], shops["B2"]["id"]
     assert await ids(club, **{"filter[id]": second}) == ["B2"]
     assert await ids(club, **{"filter[id][in]": f"{first}, {second}"}) == ["A1", "B2"]
@@ -94,18 +94,18 @@ async def test_nested_names_and_money_are_filtered(club: Club) -> None:
     url = f"/api/v3/products/{product['id']}/variants"
     for price, sku in (("8.25", "a"), ("10", "b")):
         await club.http.post(url, json={"sku": sku, "price": price})
-    for asked, found in (
+    for parameters, found in (
         ("[gt]=9", ["b"]),
         ("[lte]=8.25", ["a"]),
         ("=10.00", ["b"]),
         ("[nullable]=1", ["Cap"]),
     ):
-        answer = await club.http.get(f"{url}?filter[price]{asked}")
+        answer = await club.http.get(f"{url}?filter[price]{parameters}")
         assert [each["sku"] for each in answer.json()["data"]] == found
 
 
-async def test_pages_never_overlap_and_say_where_they_are(club: Club) -> None:
-    await opened(club)
+async def test_pages_do_not_overlap_and_state_their_position(club: Club) -> None:
+    await create_shops(club)
     answer = (await club.http.get(AT, params={"page[size]": 2, "page[number]": 2, "sort": "is_published"})).json()
     first = await ids(club, **{"page[size]": 2, "sort": "is_published"})
     assert first + [each["external_id"] for each in answer["data"]] == ["B2", "A1", "C3", "D4"]
@@ -143,20 +143,20 @@ async def test_an_empty_page_is_a_page(club: Club) -> None:
         )
 
 
-async def test_links_keep_the_query_and_quote_it(club: Club) -> None:
-    await opened(club)
+async def test_links_contain_the_quoted_query(club: Club) -> None:
+    await create_shops(club)
     query = {"filter[name][in]": "Bravo & Søn,alpha", "sort": "-name", "page[size]": "1"}
     answer = (await club.http.get(AT, params=query)).json()
     following = answer["links"]["next"]
     assert "&" not in following.split("?")[1].split("filter[name][in]=")[1].split("&")[0]
-    kept = {name: values[0] for name, values in parse_qs(urlsplit(following).query).items()}
-    assert kept == query | {"page[number]": "2"}
+    stored = {name: values[0] for name, values in parse_qs(urlsplit(following).query).items()}
+    assert stored == query | {"page[number]": "2"}
     rest = (await club.http.get(following)).json()
     assert [each["external_id"] for each in answer["data"] + rest["data"]] == ["B2", "A1"]
 
 
 @pytest.mark.parametrize(
-    ("asked", "path"),
+    ("parameters", "path"),
     [
         ("filter[nothing]=1", "nothing"),
         ("filter[extra]=1", "extra"),
@@ -184,26 +184,26 @@ async def test_links_keep_the_query_and_quote_it(club: Club) -> None:
         ("page[number]=" + "9" * 30, "page.number"),
     ],
 )
-async def test_what_can_not_be_understood_is_refused_by_path(club: Club, asked: str, path: str) -> None:
-    answer = await club.http.get(f"{AT}?{asked}")
+async def test_an_invalid_list_parameter_is_422_at_its_path(club: Club, parameters: str, path: str) -> None:
+    answer = await club.http.get(f"{AT}?{parameters}")
     assert answer.status_code == 422
     assert list(answer.json()["errors"]) == [path]
 
 
-async def test_a_price_that_is_no_number_is_refused(club: Club) -> None:
+async def test_a_filter_by_a_malformed_price_is_422(club: Club) -> None:
     product = (await club.http.post("/api/v3/products", json={"name": "Shirt"})).json()["data"]
     for text in ("NaN", "x", "Infinity", ""):
         answer = await club.http.get(f"/api/v3/products/{product['id']}/variants", params={"filter[price]": text})
         assert (answer.status_code, list(answer.json()["errors"])) == (422, ["price"])
 
 
-async def test_a_nul_in_a_query_is_refused(club: Club) -> None:
-    for asked in ("filter[name]=%00", "filter[na%00me]=x", "sort=%00"):
-        assert (await club.http.get(f"{AT}?{asked}")).status_code == 422
+async def test_nul_in_a_query_parameter_is_422(club: Club) -> None:
+    for parameters in ("filter[name]=%00", "filter[na%00me]=x", "sort=%00"):
+        assert (await club.http.get(f"{AT}?{parameters}")).status_code == 422
 
 
-async def test_the_largest_page_is_answered(club: Club) -> None:
-    await opened(club)
+async def test_the_largest_page_number_is_accepted(club: Club) -> None:
+    await create_shops(club)
     assert len(await ids(club, **{"page[size]": 500})) == 4
     assert await ids(club, **{"page[number]": 10**9, "page[size]": 500}) == []
 
@@ -212,9 +212,9 @@ _LISTS = [each for each in ENDPOINTS if each.is_list and "{" not in each.path an
 
 
 @pytest.mark.parametrize("endpoint", _LISTS, ids=[each.path for each in _LISTS])
-async def test_numbers_are_filtered_by_numbers_that_their_columns_can_not_hold(club: Club, endpoint: Endpoint) -> None:
+async def test_numbers_are_filtered_by_values_outside_the_range_of_their_column(club: Club, endpoint: Endpoint) -> None:
     assert endpoint.resource is not None
     integers = [each.name for each in endpoint.resource.fields if each.type is FieldType.INTEGER]
-    for asked in (f"filter[{name}]{how}" for name in integers for how in (f"={2**63 - 1}", f"[in]=1,{-(2**63)}")):
-        answer = await club.http.get(f"{endpoint.path}?{asked}")
-        assert (answer.status_code, answer.json()["data"]) == (200, []), asked
+    for parameters in (f"filter[{name}]{how}" for name in integers for how in (f"={2**63 - 1}", f"[in]=1,{-(2**63)}")):
+        answer = await club.http.get(f"{endpoint.path}?{parameters}")
+        assert (answer.status_code, answer.json()["data"]) == (200, []), parameters

@@ -1,4 +1,4 @@
-"""Members' own tokens: good for the own profile and for nothing else."""
+"""Member tokens give access to the own profile only."""
 
 from datetime import timedelta
 from typing import Any
@@ -28,7 +28,7 @@ async def _as_member(club: Club, token: str, method: str, path: str = "", body: 
     return await club.http.request(method, ME + path, json=body, headers=headers)
 
 
-async def test_a_members_token_says_whose_it_is_and_how_long_it_lasts(club: Club) -> None:
+async def test_a_member_token_contains_the_profile_and_its_expiry(club: Club) -> None:
     profile = await create_profile(club)
     answer = await _token(club, id=profile["id"])
     claims = jwt.decode(answer["token"], options={"verify_signature": False})
@@ -36,7 +36,7 @@ async def test_a_members_token_says_whose_it_is_and_how_long_it_lasts(club: Club
     assert answer["exp"] > START.timestamp()
 
 
-async def test_a_token_is_given_by_other_handles_too(club: Club) -> None:
+async def test_a_token_is_created_by_other_handles(club: Club) -> None:
     profile = await create_profile(
         club, email="kari@example.com", external_id="P-1", identities=[{"handle": "card", "identifier": "7"}]
     )
@@ -61,16 +61,16 @@ async def test_a_token_is_given_by_other_handles_too(club: Club) -> None:
         ({}, 422),
     ],
 )
-async def test_nobody_gets_no_token(club: Club, body: dict[str, Any], status: int) -> None:
+async def test_an_unknown_profile_gets_no_token(club: Club, body: dict[str, Any], status: int) -> None:
     assert (await club.http.post(TOKEN, json=body)).status_code == status
 
 
-async def test_another_clubs_member_gets_no_token(club: Club, other_club: Club) -> None:
+async def test_a_member_of_another_club_gets_no_token(club: Club, other_club: Club) -> None:
     profile = await create_profile(other_club)
     assert (await club.http.post(TOKEN, json={"id": profile["id"]})).status_code == 404
 
 
-async def test_a_member_keeps_the_own_addresses_and_identities(club: Club) -> None:
+async def test_a_member_manages_their_own_addresses_and_identities(club: Club) -> None:
     profile = await create_profile(club)
     token = (await _token(club, id=profile["id"]))["token"]
     address = (await _as_member(club, token, "POST", "/addresses", {"city": "Oslo"})).json()["data"]
@@ -90,7 +90,7 @@ async def test_a_member_keeps_the_own_addresses_and_identities(club: Club) -> No
     assert (await _as_member(club, token, "GET", "/addresses")).json()["data"] == []
 
 
-async def test_another_members_address_is_not_there(club: Club) -> None:
+async def test_the_address_of_another_member_is_404(club: Club) -> None:
     mine, theirs = await create_profile(club), await create_profile(club, addresses=[{"city": "Oslo"}])
     token = (await _token(club, id=mine["id"]))["token"]
     path = f"/addresses/{theirs['addresses'][0]['id']}"
@@ -98,7 +98,7 @@ async def test_another_members_address_is_not_there(club: Club) -> None:
     assert (await _as_member(club, token, "DELETE", path)).status_code == 404
 
 
-async def test_the_two_kinds_of_token_do_not_pass_for_each_other(club: Club) -> None:
+async def test_community_tokens_and_member_tokens_are_not_interchangeable(club: Club) -> None:
     profile = await create_profile(club)
     token = (await _token(club, id=profile["id"]))["token"]
     member = {"Authorization": f"Bearer {token}"}
@@ -108,7 +108,7 @@ async def test_the_two_kinds_of_token_do_not_pass_for_each_other(club: Club) -> 
     assert (await club.http.get(ME, headers={"Authorization": ""})).status_code == 401
 
 
-async def test_a_forged_or_expired_token_is_refused(club: Club) -> None:
+async def test_a_forged_or_expired_token_is_401(club: Club) -> None:
     profile = await create_profile(club)
     answer = await _token(club, id=profile["id"])
     claims = jwt.decode(answer["token"], options={"verify_signature": False})
@@ -118,7 +118,7 @@ async def test_a_forged_or_expired_token_is_refused(club: Club) -> None:
     assert (await _as_member(club, answer["token"], "GET")).status_code == 401
 
 
-async def test_who_left_or_was_merged_is_not_there(club: Club) -> None:
+async def test_a_deleted_or_merged_profile_is_404_for_its_token(club: Club) -> None:
     one, two, three = await create_profile(club), await create_profile(club), await create_profile(club)
     tokens = [(await _token(club, id=each["id"]))["token"] for each in (one, two)]
     await club.http.delete(f"{PROFILES_URL}/{one['id']}")

@@ -1,4 +1,4 @@
-"""One profile's transactions: listed, by local date, by what was bought; for a club and for the member."""
+"""The transactions of one profile: as a list, by local date and by product; for a club and for the member."""
 
 from decimal import Decimal
 
@@ -77,7 +77,7 @@ async def test_transactions_are_grouped_by_local_date(club: Club) -> None:
     assert beyond["data"] == []
 
 
-async def test_what_was_bought_is_listed_by_product(club: Club) -> None:
+async def test_purchased_products_are_listed(club: Club) -> None:
     member = await shopping(club)
     found = await get_json(club, f"profiles/{member}/transaction-products", sort="-quantity")
     assert [
@@ -89,7 +89,7 @@ async def test_what_was_bought_is_listed_by_product(club: Club) -> None:
     assert (boots["first_transacted_at"], boots["last_transacted_at"]) == ("2026-10-01 23:30:00", "2026-10-02 10:00:00")
 
 
-async def test_members_see_their_own(club: Club) -> None:
+async def test_members_see_their_own_transactions(club: Club) -> None:
     member, other = await shopping(club), await shopping(club)
     for path in ("transactions", "find-transactions", "group_transactions", "transaction-products"):
         assert await own(club, member, path) == {
@@ -101,7 +101,7 @@ async def test_members_see_their_own(club: Club) -> None:
     assert [each["profile_id"] for each in found["data"]] == [other]
 
 
-async def test_who_is_not_there_has_no_transactions(club: Club) -> None:
+async def test_the_transactions_of_an_unknown_profile_are_404(club: Club) -> None:
     for member in ("x", "018f0000-0000-7000-8000-000000000000"):
         for path in ("transactions", "find-transactions", "group_transactions", "transaction-products"):
             await get_json(club, f"profiles/{member}/{path}", 404)

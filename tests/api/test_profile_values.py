@@ -1,4 +1,4 @@
-"""Aggregations over HTTP: what is known of one profile, now and then, of many, and of oneself."""
+"""Values over HTTP: of one profile now and in the past, of many profiles, and of the caller's own profile."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ QUERY = f"{V3}/profiles/aggregations/query"
 
 
 async def status(club: Club, method: str, path: str, body: Any = None) -> int:
-    """How a request is answered."""
+    """The status of the response to a request."""
     return (await club.http.request(method, path, json=body)).status_code
 
 
@@ -44,7 +44,7 @@ async def status(club: Club, method: str, path: str, body: Any = None) -> int:
 
 
 @on_both_servers
-async def test_the_first_versions_sample_comes_out_to_the_letter(club: Club) -> None:
+async def test_the_sample_of_version_1_is_reproduced_exactly(club: Club) -> None:
     club.clock.at = at("2020-05-18 08:52:49")
 
     async def opened(uow: UnitOfWork) -> None:
@@ -65,7 +65,7 @@ async def test_the_first_versions_sample_comes_out_to_the_letter(club: Club) -> 
     assert in_order.decode(answer.text) == in_order.decode(expected)
 
 
-async def test_the_newer_shape_has_every_value_of_the_specification(club: Club) -> None:
+async def test_the_current_format_has_every_value_of_the_specification(club: Club) -> None:
     mine = await create_profile(club)
     facts = Facts(Community(), {}, {}, {(me := uuid4()): Profile(me)}, {})
     found = await get_values(club, mine)
@@ -81,7 +81,7 @@ async def test_money_keeps_its_decimals(club: Club) -> None:
     assert '"spend_all":10.10,' in (await club.http.get(aggregations_path(mine))).text
 
 
-async def test_a_doubled_slash_is_one(club: Club) -> None:
+async def test_repeated_slashes_count_as_one(club: Club) -> None:
     mine = await create_profile(club)
     assert (await get_values(club, mine)) == (await get_json(club, f"/api//v3//profiles/{mine}/aggregations"))["data"]
 
@@ -90,7 +90,7 @@ async def test_a_doubled_slash_is_one(club: Club) -> None:
 
 
 @on_both_servers
-async def test_as_of_gives_the_values_of_then_from_the_facts_of_now(club: Club) -> None:
+async def test_as_of_computes_past_values_from_the_current_facts(club: Club) -> None:
     mine = await create_profile(club, joined_at="2026-01-01")
     await create_transaction(club, sale(100, "2026-09-01 12:00:00", profile_id=mine))
     await create_transaction(club, sale(50, "2026-10-01 12:00:00", profile_id=mine))
@@ -115,7 +115,7 @@ async def test_as_of_gives_the_values_of_then_from_the_facts_of_now(club: Club) 
         ("1066-10-14", "must be a time in the years 1900 to 2999"),
     ],
 )
-async def test_an_instant_that_is_none_or_to_come_is_refused(club: Club, as_of: str, message: str) -> None:
+async def test_a_malformed_or_future_instant_is_422(club: Club, as_of: str, message: str) -> None:
     mine = await create_profile(club)
     for path, name, query in [
         ("", "as_of", ""),
@@ -128,7 +128,7 @@ async def test_an_instant_that_is_none_or_to_come_is_refused(club: Club, as_of: 
     assert (answer.status_code, answer.json()["errors"]) == (422, {"as_of": [message]})
 
 
-async def test_a_live_read_shows_what_the_clock_has_changed(club: Club) -> None:
+async def test_a_read_reflects_the_passage_of_time(club: Club) -> None:
     mine = await create_profile(club)
     await create_transaction(club, sale(100, "2026-10-01 12:00:00", profile_id=mine))
     assert (await get_values(club, mine))["dimension_recency"] == "RC"
@@ -136,7 +136,7 @@ async def test_a_live_read_shows_what_the_clock_has_changed(club: Club) -> None:
     assert (await get_values(club, mine))["dimension_recency"] == "RS"
 
 
-async def test_a_live_read_shows_a_location_as_it_is_now(club: Club) -> None:
+async def test_a_read_shows_the_current_fields_of_a_location(club: Club) -> None:
     store = (await club.http.post(f"{V3}/locations", json={"external_id": "S", "name": "Old"})).json()["data"]
     mine = await create_profile(club)
     await create_transaction(club, sale(100, profile_id=mine, location_id=store["id"]))
@@ -159,7 +159,7 @@ async def test_a_live_read_shows_a_location_as_it_is_now(club: Club) -> None:
         ({"external_id": "Z"}, "transacted_locations", ["S", "T"], ["T", "Z"]),
     ],
 )
-async def test_whatever_changes_of_a_location_shows_in_the_next_read(
+async def test_every_change_of_a_location_shows_in_the_next_read(
     club: Club, change: dict[str, Any], name: str, before: Any, after: Any
 ) -> None:
     store = {
@@ -176,7 +176,7 @@ async def test_whatever_changes_of_a_location_shows_in_the_next_read(
     mine = await create_profile(club)
 
     async def bought(uow: UnitOfWork) -> None:
-        # As from a file: the zone is the location's.
+        # As in a file, the time zone is that of the location.
         for number, (place, when) in enumerate([("S", "2026-10-01 12:30"), ("T", "2026-10-20 12:00")]):
             given = Transaction(number, at(when), Decimal(10), UUID(mine), location_id=ids[place])
             await write(uow, [TransactionWrite(to_transaction_row(given, uow.community), WriteMode.CREATE)])
@@ -191,7 +191,7 @@ async def test_whatever_changes_of_a_location_shows_in_the_next_read(
     assert (await get_values(club, mine))[name] == as_ids(after)
 
 
-async def test_another_brand_of_a_product_shows_in_the_next_read(club: Club) -> None:
+async def test_a_changed_brand_of_a_product_shows_in_the_next_read(club: Club) -> None:
     body = {"name": "Socks", "brand": "Old", "variants": [{"sku": "S"}]}
     product = (await club.http.post(f"{V3}/products", json=body)).json()["data"]
     mine = await create_profile(club)
@@ -206,7 +206,7 @@ async def test_another_brand_of_a_product_shows_in_the_next_read(club: Club) -> 
     assert (await get_values(club, mine))["purchased_brands"] == ["Newest"]
 
 
-async def test_calculating_stores_and_gives_what_the_facts_say(club: Club) -> None:
+async def test_calculate_stores_and_returns_the_values_of_the_facts(club: Club) -> None:
     mine = await create_profile(club)
     await create_transaction(club, sale(100, profile_id=mine))
     async with club.database.write_transaction(club.community.id) as scope:
@@ -220,14 +220,16 @@ async def test_calculating_stores_and_gives_what_the_facts_say(club: Club) -> No
 # Many ---------------------------------------------------------------------------------------------------
 
 
-async def asked(club: Club, body: Any) -> Any:
-    """What a query of many profiles is answered."""
+async def query_values(club: Club, body: Any) -> Any:
+    """The response to a query of many profiles."""
     answer = await club.http.post(QUERY, json=body)
     assert answer.status_code == 200, answer.text
     return answer.json()["data"]
 
 
-async def test_many_profiles_come_in_the_order_asked_and_unknown_ones_as_null(club: Club, other_club: Club) -> None:
+async def test_values_of_many_profiles_are_in_the_order_of_the_request_with_null_for_unknown_ones(
+    club: Club, other_club: Club
+) -> None:
     first, second = await create_profile(club), await create_profile(club)
     theirs = await create_profile(other_club)
     names = ["shop_count", "profile_id"]
@@ -235,30 +237,30 @@ async def test_many_profiles_come_in_the_order_asked_and_unknown_ones_as_null(cl
     profile_ids = [second, str(uuid4()), first, "nobody", theirs, second]
     bought = {"profile_id": second, "shop_count": 1}
     expected = [bought, None, {"profile_id": first, "shop_count": 0}, None, None, bought]
-    assert await asked(club, {"profile_ids": profile_ids, "names": names}) == expected
+    assert await query_values(club, {"profile_ids": profile_ids, "names": names}) == expected
     now = {"profile_ids": profile_ids, "names": names, "as_of": "2026-11-01T00:00:00Z"}
-    assert await asked(club, now) == expected
-    then = await asked(club, {"profile_ids": profile_ids, "names": names, "as_of": "2026-09-30 00:00:00"})
+    assert await query_values(club, now) == expected
+    then = await query_values(club, {"profile_ids": profile_ids, "names": names, "as_of": "2026-09-30 00:00:00"})
     assert [each and each["shop_count"] for each in then] == [0, None, 0, None, None, 0]
 
 
-async def test_without_names_a_query_gives_every_value(club: Club) -> None:
+async def test_a_query_without_names_returns_every_value(club: Club) -> None:
     mine = await create_profile(club)
     assert (await club.http.post(QUERY, json={"profile_ids": [mine]})).json()["data"] == [
         (await club.http.get(aggregations_path(mine))).json()["data"]
     ]
-    assert await asked(club, {"profile_ids": []}) == []
+    assert await query_values(club, {"profile_ids": []}) == []
 
 
-async def test_a_query_takes_a_thousand_profiles_and_not_one_more(club: Club) -> None:
+async def test_a_query_accepts_at_most_a_thousand_profiles(club: Club) -> None:
     mine = await create_profile(club)
     thousand = {"profile_ids": [mine] * 1000, "names": ["shop_count"]}
-    assert await asked(club, thousand) == [{"shop_count": 0}] * 1000
+    assert await query_values(club, thousand) == [{"shop_count": 0}] * 1000
     answer = await club.http.post(QUERY, json={"profile_ids": [mine] * 1001})
     assert (answer.status_code, list(answer.json()["errors"])) == (422, ["profile_ids"])
 
 
-async def test_a_query_for_a_value_that_is_not_there_is_refused(club: Club) -> None:
+async def test_a_query_for_an_unknown_value_is_422(club: Club) -> None:
     answer = await club.http.post(QUERY, json={"profile_ids": [], "names": ["luck"]})
     assert (answer.status_code, answer.json()["errors"]) == (422, {"names": ["has the unknown aggregation 'luck'"]})
 
@@ -267,14 +269,14 @@ async def test_a_query_for_a_value_that_is_not_there_is_refused(club: Club) -> N
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
-async def test_nobody_writes_values(club: Club, method: str) -> None:
+async def test_values_are_read_only(club: Club, method: str) -> None:
     mine = await create_profile(club)
     answer = await club.http.request(method, aggregations_path(mine), json={"spend_all": 1})
     assert (answer.status_code, answer.headers["Allow"]) == (405, "GET, HEAD")
     assert answer.json() == {"message": "Aggregations are computed and read-only."}
 
 
-async def test_the_first_versions_values_are_read_only_too(club: Club) -> None:
+async def test_values_of_version_1_are_read_only(club: Club) -> None:
     mine = await create_profile(club)
     for method in ("POST", "PUT", "DELETE"):
         assert await status(club, method, f"/profiles/{mine}/aggregations", {}) == 405
@@ -284,13 +286,13 @@ ALL_PATHS = ("", "/calculate", "/explain?name=channel", "/history?name=channel&f
 
 
 @pytest.mark.parametrize("path", ALL_PATHS)
-async def test_who_is_not_there_has_no_values(club: Club, other_club: Club, path: str) -> None:
-    for nobody in (str(uuid4()), "nobody", await create_profile(other_club)):
-        assert await status(club, "GET", aggregations_path(nobody, path)) == 404
+async def test_an_unknown_profile_has_no_values(club: Club, other_club: Club, path: str) -> None:
+    for unknown in (str(uuid4()), "nobody", await create_profile(other_club)):
+        assert await status(club, "GET", aggregations_path(unknown, path)) == 404
 
 
 @pytest.mark.parametrize("path", ALL_PATHS)
-async def test_who_left_has_no_values_until_they_come_back(club: Club, path: str) -> None:
+async def test_a_deleted_profile_has_no_values_until_it_joins_again(club: Club, path: str) -> None:
     mine = await create_profile(club)
     await create_transaction(club, sale(100, profile_id=mine))
     before = await get_values(club, mine)
@@ -302,7 +304,7 @@ async def test_who_left_has_no_values_until_they_come_back(club: Club, path: str
 
 
 @pytest.mark.parametrize("path", ALL_PATHS)
-async def test_who_was_merged_is_said_to_be_elsewhere(club: Club, path: str) -> None:
+async def test_a_merged_profile_is_404_with_the_id_of_its_destination(club: Club, path: str) -> None:
     source, destination = await create_profile(club), await create_profile(club)
     body = {"source_profile_id": source, "destination_profile_id": destination}
     assert await status(club, "POST", f"{V3}/profiles/merge", body) == 200
@@ -310,11 +312,11 @@ async def test_who_was_merged_is_said_to_be_elsewhere(club: Club, path: str) -> 
     assert (answer.status_code, answer.json()["merged_into"]) == (404, destination)
 
 
-async def test_members_read_their_own_and_nothing_else(club: Club) -> None:
+async def test_members_read_their_own_values_only(club: Club) -> None:
     mine = await create_profile(club)
     await create_transaction(club, sale(100, profile_id=mine))
-    made = await club.http.post("/id/api/v1/auth/token", json={"id": mine})
-    member = {"Authorization": f"Bearer {made.json()['data']['token']}"}
+    created = await club.http.post("/id/api/v1/auth/token", json={"id": mine})
+    member = {"Authorization": f"Bearer {created.json()['data']['token']}"}
     for path in ("", "/calculate"):
         own = await club.http.get(f"/id/api/v1/profiles/me/aggregations{path}", headers=member)
         assert own.json() == (await club.http.get(aggregations_path(mine))).json()
@@ -322,7 +324,7 @@ async def test_members_read_their_own_and_nothing_else(club: Club) -> None:
     assert await status(club, "GET", "/id/api/v1/profiles/me/aggregations") == 403
 
 
-async def test_without_a_token_nothing_is_read(club: Club) -> None:
+async def test_values_require_a_token(club: Club) -> None:
     mine = await create_profile(club)
     for path in (aggregations_path(mine), f"/profiles/{mine}/aggregations"):
         assert (await club.http.get(path, headers={"Authorization": ""})).status_code == 401

@@ -1,4 +1,4 @@
-"""Whoever sends what a provider might: who is let in, and what a provider hears when something is wrong here."""
+"""Webhooks of providers: authentication, responses to errors, and concurrent events."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ NAMES = list(PROVIDERS_BY_NAME)
 
 @pytest.fixture
 def provided(club: Club) -> ProviderClient:
-    """The club as providers reach it."""
+    """A client that sends the webhooks of providers to the club."""
     return ProviderClient(club)
 
 
-def test_each_provider_has_an_endpoint_of_its_own() -> None:
+def test_each_provider_has_its_own_endpoint() -> None:
     assert set(KEYS) == set(PROVIDERS_BY_NAME)
     assert [each.provider for each in ENDPOINTS] == list(PROVIDERS)
     described = openapi_document(EVERY)["paths"]
@@ -57,9 +57,7 @@ def test_each_provider_has_an_endpoint_of_its_own() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-async def test_a_provider_that_is_not_set_up_is_let_in_nowhere(
-    provided: ProviderClient, other_club: Club, name: str
-) -> None:
+async def test_a_provider_that_is_not_set_up_is_401(provided: ProviderClient, other_club: Club, name: str) -> None:
     other = ProviderClient(other_club)
     await other.set_up(name, KEYS[name])
     answer = await provided.post(name, b"{}", {})
@@ -75,7 +73,7 @@ async def test_a_provider_that_is_not_set_up_is_let_in_nowhere(
         assert status_and_message(answer) == expected
 
 
-async def test_a_provider_that_was_taken_away_is_let_in_no_more(provided: ProviderClient) -> None:
+async def test_a_removed_provider_is_401(provided: ProviderClient) -> None:
     await provided.set_up("sendgrid", KEYS["sendgrid"])
     assert (await provided.sendgrid([])).status_code == 200
     async with provided.club.database.write_transaction(provided.club.community.id) as scope:
@@ -84,7 +82,7 @@ async def test_a_provider_that_was_taken_away_is_let_in_no_more(provided: Provid
     assert (await provided.sendgrid([])).status_code == 401
 
 
-async def test_the_key_of_one_community_opens_no_other(provided: ProviderClient, other_club: Club) -> None:
+async def test_the_key_of_another_community_is_401(provided: ProviderClient, other_club: Club) -> None:
     other = ProviderClient(other_club)
     await provided.set_up("mailgun", SIGNING_KEY)
     await other.set_up("mailgun", "key-of-the-other-community")
@@ -93,14 +91,14 @@ async def test_the_key_of_one_community_opens_no_other(provided: ProviderClient,
     assert (len(await provided.stored_events()), await other.stored_events()) == (1, [])
 
 
-async def test_there_is_nothing_else_at_these_addresses(provided: ProviderClient) -> None:
+async def test_other_methods_and_providers_are_not_found(provided: ProviderClient) -> None:
     for name in NAMES:
         assert (await provided.club.http.get(provided.path(name))).status_code == 405
     assert (await provided.post("postmark", b"{}", {})).status_code == 404
 
 
 @pytest.mark.parametrize("name", NAMES)
-async def test_a_body_that_is_too_large_is_refused(provided: ProviderClient, name: str) -> None:
+async def test_a_body_that_is_too_large_is_413_for_a_provider(provided: ProviderClient, name: str) -> None:
     await provided.set_up(name, KEYS[name])
     provided.club.server.settings = Settings(max_request_bytes=1_000)
     answer = await provided.post(name, b"x" * 1_001, {"Content-Type": PROVIDERS_BY_NAME[name].media_type})
@@ -114,7 +112,7 @@ async def test_a_body_that_is_too_large_is_refused(provided: ProviderClient, nam
 
 
 @pytest.mark.parametrize("name", NAMES)
-async def test_a_truncated_body_is_refused_and_is_one_log_line(provided: ProviderClient, name: str) -> None:
+async def test_a_truncated_body_is_400_and_one_log_line(provided: ProviderClient, name: str) -> None:
     await provided.set_up(name, KEYS[name])
     with structlog.testing.capture_logs() as logged:
         answer = await send_truncated(provided.club, "POST", provided.path(name), b'{"signature": ')
@@ -126,9 +124,7 @@ async def test_a_truncated_body_is_refused_and_is_one_log_line(provided: Provide
     ("name", "body"),
     [("ses", b"{"), ("mailgun", b'{"signature": '), ("twilio", b"MessageSid=%ff"), ("twilio", b"\xff")],
 )
-async def test_a_malformed_body_is_refused_and_is_one_log_line(
-    provided: ProviderClient, name: str, body: bytes
-) -> None:
+async def test_a_malformed_body_is_400_and_one_log_line(provided: ProviderClient, name: str, body: bytes) -> None:
     await provided.set_up(name, KEYS[name])
     with structlog.testing.capture_logs() as logged:
         answer = await provided.post(name, body, {"Content-Type": PROVIDERS_BY_NAME[name].media_type})
@@ -136,7 +132,7 @@ async def test_a_malformed_body_is_refused_and_is_one_log_line(
     assert [(each["event"], each["log_level"]) for each in logged] == [("request.malformed", "info")]
 
 
-async def test_while_the_database_is_away_a_provider_is_told_to_come_again(provided: ProviderClient) -> None:
+async def test_a_provider_gets_503_while_the_database_is_not_available(provided: ProviderClient) -> None:
     await provided.set_up("sendgrid", KEYS["sendgrid"])
     pool = provided.club.database.pool
     away = Database(provided.club.database.url, 1, provided.club.clock)
@@ -151,14 +147,14 @@ async def test_while_the_database_is_away_a_provider_is_told_to_come_again(provi
     assert status_and_message(answer)[1].startswith("The database is not available")
 
 
-async def test_what_nobody_foresaw_is_logged_and_no_provider_learns_of_it(provided: ProviderClient) -> None:
+async def test_an_unexpected_error_is_logged_and_not_disclosed_to_the_provider(provided: ProviderClient) -> None:
     await provided.set_up("sendgrid", KEYS["sendgrid"])
     await provided.set_up("sendgrid", "no key at all")
     answer = await provided.sendgrid([])
     assert status_and_message(answer) == (500, "Internal server error. It has been logged.")
 
 
-async def test_what_comes_several_times_at_once_is_kept_once(provided: ProviderClient) -> None:
+async def test_concurrent_copies_of_an_event_are_recorded_once(provided: ProviderClient) -> None:
     await provided.set_up("sendgrid", KEYS["sendgrid"])
     await provided.set_up("mailgun", SIGNING_KEY)
     batch = [provided.sendgrid_event("open") for _ in range(20)]
@@ -171,7 +167,7 @@ async def test_what_comes_several_times_at_once_is_kept_once(provided: ProviderC
     assert len(await provided.stored_events()) == 21
 
 
-async def test_of_one_token_with_two_events_at_once_one_is_kept(provided: ProviderClient) -> None:
+async def test_one_of_two_concurrent_events_with_the_same_token_is_recorded(provided: ProviderClient) -> None:
     await provided.set_up("mailgun", SIGNING_KEY)
     events = [provided.mailgun_event("opened") for _ in range(4)]
     answers = await asyncio.gather(*(provided.mailgun(event, token="t") for event in events))
@@ -179,19 +175,19 @@ async def test_of_one_token_with_two_events_at_once_one_is_kept(provided: Provid
     assert len(await provided.stored_events()) == 1
 
 
-async def test_events_wait_for_their_sending_and_are_reported_once_it_comes(provided: ProviderClient) -> None:
+async def test_events_are_reported_when_their_sending_arrives(provided: ProviderClient) -> None:
     club = provided.club
     await provided.set_up("sendgrid", KEYS["sendgrid"])
     await provided.sendgrid([provided.sendgrid_event("open"), provided.sendgrid_event("delivered")])
-    kept = "SELECT is_placeholder, opened_count, delivered_count FROM sendings WHERE community_id = $1"
-    assert await provided.rows(kept) == [{"is_placeholder": True, "opened_count": 1, "delivered_count": 1}]
+    stored = "SELECT is_placeholder, opened_count, delivered_count FROM sendings WHERE community_id = $1"
+    assert await provided.rows(stored) == [{"is_placeholder": True, "opened_count": 1, "delivered_count": 1}]
     sending = '{"external_id": "autumn", "channel": "email"}\n'
     headers = {"Content-Type": "application/x-ndjson"}
     await club.http.post("/v1/import/sendings", content=sending, headers=headers)
-    assert await provided.rows(kept) == [{"is_placeholder": False, "opened_count": 1, "delivered_count": 1}]
+    assert await provided.rows(stored) == [{"is_placeholder": False, "opened_count": 1, "delivered_count": 1}]
 
 
-async def test_an_import_and_a_provider_mean_the_same_dispatch_by_its_id(provided: ProviderClient) -> None:
+async def test_an_import_and_a_provider_identify_a_dispatch_by_the_same_id(provided: ProviderClient) -> None:
     await provided.set_up("sendgrid", KEYS["sendgrid"])
     event = provided.sendgrid_event("open")
     await provided.sendgrid([event])
@@ -204,7 +200,7 @@ async def test_an_import_and_a_provider_mean_the_same_dispatch_by_its_id(provide
     assert await provided.count_dispatches() == 1
 
 
-async def test_a_key_is_shown_nowhere(provided: ProviderClient) -> None:
+async def test_a_key_is_never_disclosed(provided: ProviderClient) -> None:
     await provided.set_up("mailgun", SIGNING_KEY)
     async with provided.club.database.read_transaction(provided.club.community.id) as scope:
         (found,) = await providers.list_all(scope)
@@ -212,7 +208,7 @@ async def test_a_key_is_shown_nowhere(provided: ProviderClient) -> None:
     assert replace(found, signing_keys=()).provider == "mailgun"
 
 
-async def test_of_a_member_who_was_forgotten_nothing_comes_back_and_of_one_who_was_merged_it_goes_on(
+async def test_events_of_an_erased_member_are_not_recorded_and_those_of_a_merged_one_are_reassigned(
     provided: ProviderClient,
 ) -> None:
     http = provided.club.http

@@ -1,4 +1,4 @@
-"""The lines of a transaction: matched, changed, appended, voided; the total never follows them."""
+"""Items of a transaction: matched, updated, added and voided, without an effect on the total."""
 
 from decimal import Decimal
 from typing import Any
@@ -35,21 +35,21 @@ async def two(club: Club, **more: Any) -> Json:
     return await create_transaction(club, sale(items=items, **more))
 
 
-async def test_lines_come_in_the_order_in_which_they_were_sent(club: Club) -> None:
+async def test_items_are_in_the_order_of_the_request(club: Club) -> None:
     sent = [
         item_fields(name=str(number), product_variant={"name": str(number)} if number % 3 else None)
         for number in range(30)
     ]
-    made = await create_transaction(club, sale(items=sent))
-    assert [item["name"] for item in made["items"]] == [str(number) for number in range(30)]
+    created = await create_transaction(club, sale(items=sent))
+    assert [item["name"] for item in created["items"]] == [str(number) for number in range(30)]
 
 
-async def test_lines_are_matched_by_id_then_by_external_id_and_the_rest_is_appended(club: Club) -> None:
-    made = await two(club)
-    first, second = made["items"]
+async def test_items_are_matched_by_id_then_by_external_id_and_others_are_appended(club: Club) -> None:
+    created = await two(club)
+    first, second = created["items"]
     changed = await update_transaction(
         club,
-        made,
+        created,
         items=[
             {"id": str(first["id"]), "quantity": 5},
             {"external_id": "b", "name": "B2"},
@@ -63,13 +63,13 @@ async def test_lines_are_matched_by_id_then_by_external_id_and_the_rest_is_appen
     assert changed["items"][0]["created_at"] == first["created_at"]
 
 
-async def test_lines_with_one_external_id_are_matched_one_by_one(club: Club) -> None:
-    made = await create_transaction(
+async def test_items_with_the_same_external_id_are_matched_one_by_one(club: Club) -> None:
+    created = await create_transaction(
         club, sale(items=[item_fields(external_id="a", name="1"), item_fields(external_id="a", name="2")])
     )
     changed = await update_transaction(
         club,
-        made,
+        created,
         items=[
             {"external_id": "a", "quantity": 3},
             {"external_id": "a", "quantity": 4},
@@ -79,56 +79,60 @@ async def test_lines_with_one_external_id_are_matched_one_by_one(club: Club) -> 
     assert names(changed) == [("1", 3), ("2", 4), ("3", 2)]
 
 
-async def test_one_line_may_be_meant_twice(club: Club) -> None:
-    made = await two(club)
-    line_id = made["items"][0]["id"]
-    changed = await update_transaction(club, made, items=[{"id": line_id, "quantity": 3}, {"id": line_id, "name": "Z"}])
+async def test_an_item_may_be_updated_twice_in_one_request(club: Club) -> None:
+    created = await two(club)
+    line_id = created["items"][0]["id"]
+    changed = await update_transaction(
+        club, created, items=[{"id": line_id, "quantity": 3}, {"id": line_id, "name": "Z"}]
+    )
     assert names(changed) == [("Z", 3), ("B", 2)]
 
 
-async def test_without_items_the_lines_stay(club: Club) -> None:
-    made = await two(club)
-    assert names(await update_transaction(club, made, total=3)) == [("A", 2), ("B", 2)]
-    assert names(await update_transaction(club, made, delete_existing_items=True)) == [("A", 2), ("B", 2)]
+async def test_without_items_the_existing_items_stay(club: Club) -> None:
+    created = await two(club)
+    assert names(await update_transaction(club, created, total=3)) == [("A", 2), ("B", 2)]
+    assert names(await update_transaction(club, created, delete_existing_items=True)) == [("A", 2), ("B", 2)]
 
 
-async def test_all_lines_can_be_replaced(club: Club) -> None:
-    made = await two(club)
-    second = made["items"][1]["id"]
+async def test_all_items_can_be_replaced(club: Club) -> None:
+    created = await two(club)
+    second = created["items"][1]["id"]
     changed = await update_transaction(
         club,
-        made,
+        created,
         delete_existing_items=True,
         items=[item_fields(name="N"), item_fields(name="B2", id=second), item_fields(name="B3", id=second)],
     )
     assert sorted(names(changed)) == [("B2", 2), ("B3", 2), ("N", 2)]
     assert [item["id"] == second for item in changed["items"] if item["name"] == "B2"] == [True]
-    assert (await update_transaction(club, made, delete_existing_items=True, items=[]))["items"] == []
+    assert (await update_transaction(club, created, delete_existing_items=True, items=[]))["items"] == []
 
 
-async def test_a_new_line_must_be_whole_and_is_told_by_its_path_as_it_came(club: Club) -> None:
-    made = await two(club)
-    refused = await update_transaction(club, made, 422, items=[{"external_id": "b", "quantity": "1e9"}, {"name": "C"}])
-    assert refused["errors"] == {"items.0.quantity": ["must be below 10000000 in size"]}
-    refused = await update_transaction(club, made, 422, items=[{"external_id": "b"}, {"name": "C"}])
-    assert refused["errors"] == {
+async def test_an_incomplete_new_item_is_422_at_its_path_in_the_request(club: Club) -> None:
+    created = await two(club)
+    rejected = await update_transaction(
+        club, created, 422, items=[{"external_id": "b", "quantity": "1e9"}, {"name": "C"}]
+    )
+    assert rejected["errors"] == {"items.0.quantity": ["must be below 10000000 in size"]}
+    rejected = await update_transaction(club, created, 422, items=[{"external_id": "b"}, {"name": "C"}])
+    assert rejected["errors"] == {
         "items.1.price_current": ["is required"],
         "items.1.price_sell": ["is required"],
         "items.1.quantity": ["is required"],
     }
-    refused = await update_transaction(
-        club, made, 422, items=[{"external_id": "b"}, item_fields(product_variant_id=999999)]
+    rejected = await update_transaction(
+        club, created, 422, items=[{"external_id": "b"}, item_fields(product_variant_id=999999)]
     )
-    assert refused["errors"] == {"items.1.product_variant_id": ["there is no product variant 999999"]}
+    assert rejected["errors"] == {"items.1.product_variant_id": ["there is no product variant 999999"]}
 
 
-async def test_voiding_a_line_moves_its_brand_and_discount_but_never_the_total(club: Club) -> None:
+async def test_voiding_an_item_removes_its_brand_and_discount_but_not_from_the_total(club: Club) -> None:
     member = await create_profile(club)
     items = [item_fields(brand="X", discounts=[{"amount": 10}]), item_fields(brand="Y")]
-    made = await create_transaction(club, sale(profile_id=member, items=items))
+    created = await create_transaction(club, sale(profile_id=member, items=items))
     found = await get_values(club, member)
     assert (found["purchased_brands"], found["discount_avg"]) == (["X", "Y"], Decimal("5.00"))
-    changed = await update_transaction(club, made, items=[{"id": made["items"][0]["id"], "is_void": True}])
+    changed = await update_transaction(club, created, items=[{"id": created["items"][0]["id"], "is_void": True}])
     assert (changed["total"], changed["items"][0]["is_void"]) == (100, True)
     found = await get_values(club, member)
     assert (found["purchased_brands"], found["discount_avg"]) == (["Y"], Decimal("0.00"))
@@ -138,12 +142,12 @@ async def test_voiding_a_line_moves_its_brand_and_discount_but_never_the_total(c
 # One line by itself --------------------------------------------------------------------------------------
 
 
-async def test_lines_are_listed_read_appended_changed_and_deleted(club: Club) -> None:
+async def test_items_are_listed_read_added_updated_and_deleted(club: Club) -> None:
     member = await create_profile(club)
-    made = await two(club, profile_id=member)
-    at = f"{made['id']}/items"
+    created = await two(club, profile_id=member)
+    at = f"{created['id']}/items"
     added = (await send(club, "POST", at, item_fields(name="C", brand="Z", external_id="a"), 201))["data"]
-    assert (added["name"], added["transaction_id"]) == ("C", made["id"])
+    assert (added["name"], added["transaction_id"]) == ("C", created["id"])
     assert (await get_values(club, member))["purchased_brands"] == ["X", "Y", "Z"]
     assert (await send(club, "GET", f"{at}/{added['id']}"))["data"] == added
     changed = (await send(club, "PUT", f"{at}/{added['id']}", {"brand": None, "quantity": "1.5"}))["data"]
@@ -151,7 +155,7 @@ async def test_lines_are_listed_read_appended_changed_and_deleted(club: Club) ->
     assert (await get_values(club, member))["purchased_brands"] == ["X", "Y"]
     listed = await get_json(club, f"transactions/{at}", **{"filter[name][in]": "a,c", "sort": "name"})
     assert [item["name"] for item in listed["data"]] == ["A", "C"]
-    first = made["items"][0]["id"]
+    first = created["items"][0]["id"]
     await send(club, "DELETE", f"{at}/{first}", expected=204)
     assert (await get_values(club, member))["purchased_brands"] == ["Y"]
     assert (await get_values(club, member))["spend_all"] == Decimal("100.00")
@@ -160,17 +164,19 @@ async def test_lines_are_listed_read_appended_changed_and_deleted(club: Club) ->
     await send(club, "PUT", f"{at}/{first}", {}, 404)
 
 
-async def test_a_line_that_is_refused_is_told_by_its_own_fields(club: Club) -> None:
-    made = await two(club)
-    refused = await send(club, "POST", f"{made['id']}/items", {"name": "C", "price_sell": 1, "price_current": 1}, 422)
-    assert refused["errors"] == {"quantity": ["is required"]}
-    path = f"{made['id']}/items/{made['items'][0]['id']}"
+async def test_an_invalid_item_is_422_with_paths_relative_to_the_item(club: Club) -> None:
+    created = await two(club)
+    rejected = await send(
+        club, "POST", f"{created['id']}/items", {"name": "C", "price_sell": 1, "price_current": 1}, 422
+    )
+    assert rejected["errors"] == {"quantity": ["is required"]}
+    path = f"{created['id']}/items/{created['items'][0]['id']}"
     assert (await send(club, "PUT", path, {"price_sell": "NaN"}, 422))["errors"] == {"price_sell": ["must be a number"]}
-    refused = await send(club, "PUT", path, {"product_id": 999999}, 422)
-    assert refused["errors"] == {"product_id": ["there is no product 999999"]}
+    rejected = await send(club, "PUT", path, {"product_id": 999999}, 422)
+    assert rejected["errors"] == {"product_id": ["there is no product 999999"]}
 
 
-async def test_lines_of_another_transaction_are_not_there(club: Club) -> None:
+async def test_items_of_another_transaction_are_404(club: Club) -> None:
     one, other = await two(club), await two(club)
     path = f"{one['id']}/items/{other['items'][0]['id']}"
     for method, body in (("GET", None), ("PUT", {}), ("DELETE", None)):
@@ -190,7 +196,7 @@ async def product(club: Club, brand: str, sku: str) -> Json:
     return found
 
 
-async def test_a_product_is_named_by_variant_or_by_sku_or_by_id(club: Club) -> None:
+async def test_an_item_refers_to_a_product_by_variant_by_sku_or_by_id(club: Club) -> None:
     one = await product(club, "X", "S1")
     variant = one["variants"][0]["id"]
     named = [
@@ -199,8 +205,8 @@ async def test_a_product_is_named_by_variant_or_by_sku_or_by_id(club: Club) -> N
         item_fields(product_id=one["id"]),
         item_fields(sku="S9"),
     ]
-    made = await create_transaction(club, sale(items=named))
-    assert [(item["product_id"], item["product_variant_id"]) for item in made["items"]] == [
+    created = await create_transaction(club, sale(items=named))
+    assert [(item["product_id"], item["product_variant_id"]) for item in created["items"]] == [
         (one["id"], variant),
         (one["id"], variant),
         (one["id"], None),
@@ -208,14 +214,14 @@ async def test_a_product_is_named_by_variant_or_by_sku_or_by_id(club: Club) -> N
     ]
 
 
-async def test_an_inline_variant_is_made_once(club: Club) -> None:
+async def test_an_inline_variant_is_created_once(club: Club) -> None:
     member = await create_profile(club)
     inline = {"sku": "S1", "name": "42", "product": {"name": "Boots", "brand": "X"}}
-    made = await create_transaction(
+    created = await create_transaction(
         club, sale(profile_id=member, items=[item_fields(product_variant=inline), item_fields(product_variant=inline)])
     )
     again = await create_transaction(club, sale(items=[item_fields(sku="S1")]))
-    assert len({item["product_variant_id"] for item in (*made["items"], *again["items"])}) == 1
+    assert len({item["product_variant_id"] for item in (*created["items"], *again["items"])}) == 1
     assert (await get_values(club, member))["purchased_brands"] == ["X"]
     assert (await get_json(club, "products"))["meta"]["total"] == 1
 
@@ -231,28 +237,28 @@ async def test_an_inline_variant_is_made_once(club: Club) -> None:
         ("S1", "items.0.product_variant"),
     ],
 )
-async def test_a_malformed_inline_variant_is_refused(club: Club, inline: Any, path: str) -> None:
-    refused = await create_transaction(club, sale(items=[item_fields(product_variant=inline)]), 422)
-    assert list(refused["errors"]) == [path]
+async def test_a_malformed_inline_variant_is_422(club: Club, inline: Any, path: str) -> None:
+    rejected = await create_transaction(club, sale(items=[item_fields(product_variant=inline)]), 422)
+    assert list(rejected["errors"]) == [path]
     assert (await get_json(club, "products"))["data"] == []
 
 
-async def test_an_inline_variant_of_a_product_that_stands(club: Club) -> None:
+async def test_an_inline_variant_is_added_to_an_existing_product(club: Club) -> None:
     one = await product(club, "X", "S1")
-    made = await create_transaction(
+    created = await create_transaction(
         club, sale(items=[item_fields(product_variant={"sku": "S2", "product_id": one["id"]})])
     )
-    assert made["items"][0]["product_id"] == one["id"]
+    assert created["items"][0]["product_id"] == one["id"]
 
 
-async def test_what_newly_names_a_line_s_product_counts(club: Club) -> None:
+async def test_the_latest_reference_to_a_product_applies(club: Club) -> None:
     member = await create_profile(club)
     one, other = await product(club, "X", "S1"), await product(club, "Y", "S2")
-    made = await create_transaction(club, sale(profile_id=member, items=[item_fields(sku="S1")]))
-    (item,) = made["items"]
+    created = await create_transaction(club, sale(profile_id=member, items=[item_fields(sku="S1")]))
+    (item,) = created["items"]
 
     async def brands(**body: Any) -> list[str]:
-        await update_transaction(club, made, items=[{**item, **body}])
+        await update_transaction(club, created, items=[{**item, **body}])
         return (await get_values(club, member))["purchased_brands"]  # type: ignore[no-any-return]
 
     assert await brands(sku="S2") == ["Y"]
@@ -263,10 +269,10 @@ async def test_what_newly_names_a_line_s_product_counts(club: Club) -> None:
     assert await brands(sku=None, product_id=None, product_variant_id=None, brand="W") == ["W"]
 
 
-async def test_a_single_discount_stands_for_the_list_of_them(club: Club) -> None:
-    made = await create_transaction(club, sale(items=[item_fields(discount="2.50")]))
-    assert made["items"][0]["discounts"] == [{"amount": 2.5}]
-    changed = await update_transaction(club, made, items=[{"id": made["items"][0]["id"], "discount": 3}])
+async def test_a_single_discount_replaces_the_list_of_discounts(club: Club) -> None:
+    created = await create_transaction(club, sale(items=[item_fields(discount="2.50")]))
+    assert created["items"][0]["discounts"] == [{"amount": 2.5}]
+    changed = await update_transaction(club, created, items=[{"id": created["items"][0]["id"], "discount": 3}])
     assert changed["items"][0]["discounts"] == [{"amount": 3}]
-    changed = await update_transaction(club, made, items=[{"id": made["items"][0]["id"], "discounts": None}])
+    changed = await update_transaction(club, created, items=[{"id": created["items"][0]["id"], "discounts": None}])
     assert changed["items"][0]["discounts"] == []

@@ -1,4 +1,4 @@
-"""Transactions changed: what stays, what is cleared, and what is made where there was none."""
+"""Updates of transactions, and update-create."""
 
 from api.transaction_client import (
     V3,
@@ -13,7 +13,7 @@ from api.transaction_client import (
 from clubs import Club
 
 
-async def test_what_was_read_changes_nothing_when_it_is_sent_back(club: Club) -> None:
+async def test_sending_back_a_transaction_as_read_changes_nothing(club: Club) -> None:
     member = await create_profile(club)
     sent = sale(
         "100.50",
@@ -31,15 +31,15 @@ async def test_what_was_read_changes_nothing_when_it_is_sent_back(club: Club) ->
             item_fields(sku="S2", discounts=[{"amount": "1.10", "name": "Spring"}]),
         ],
     )
-    made = await create_transaction(club, sent)
+    created = await create_transaction(club, sent)
     before = await get_values(club, member)
-    await club.http.delete(f"{V3}/products/{made['items'][0]['product_id']}")
-    read_before = (await get_json(club, f"transactions/{made['id']}", include="profile,product"))["data"]
+    await club.http.delete(f"{V3}/products/{created['items'][0]['product_id']}")
+    read_before = (await get_json(club, f"transactions/{created['id']}", include="profile,product"))["data"]
     club.clock.advance(hours=1)
-    answer = await club.http.get(f"{V3}/transactions/{made['id']}", params={"include": "profile,product"})
-    changed = await update_transaction(club, made, **answer.json()["data"])
+    answer = await club.http.get(f"{V3}/transactions/{created['id']}", params={"include": "profile,product"})
+    changed = await update_transaction(club, created, **answer.json()["data"])
     assert changed["updated_at"] == "2026-11-01 01:00:00"
-    read_after = (await get_json(club, f"transactions/{made['id']}", include="profile,product"))["data"]
+    read_after = (await get_json(club, f"transactions/{created['id']}", include="profile,product"))["data"]
     for shown in (read_before, read_after):
         del shown["updated_at"]
         for item in shown["items"]:
@@ -47,18 +47,18 @@ async def test_what_was_read_changes_nothing_when_it_is_sent_back(club: Club) ->
     assert read_after == read_before
     assert await get_values(club, member) | {"calculated_at": ""} == before | {"calculated_at": ""}
     async with club.database.read_transaction(club.community.id) as scope:
-        at = await scope.fetchval("SELECT transacted_at FROM transactions WHERE id = $1", made["id"])
+        at = await scope.fetchval("SELECT transacted_at FROM transactions WHERE id = $1", created["id"])
     assert at.microsecond == 123456
 
 
-async def test_absent_fields_stay_and_null_clears(club: Club) -> None:
-    made = await create_transaction(
+async def test_absent_fields_stay_and_null_clears_a_field(club: Club) -> None:
+    created = await create_transaction(
         club, sale(external_id="R-1", receipt_ref="r1", tags=["vip"], meta={"a": 1}, systems=["pos"], margin=3)
     )
-    assert {**await update_transaction(club, made), "updated_at": ""} == {**made, "updated_at": ""}
+    assert {**await update_transaction(club, created), "updated_at": ""} == {**created, "updated_at": ""}
     cleared = await update_transaction(
         club,
-        made,
+        created,
         external_id=None,
         receipt_ref=None,
         tags=None,
@@ -76,62 +76,62 @@ async def test_absent_fields_stay_and_null_clears(club: Club) -> None:
     assert len(cleared["items"]) == 1
 
 
-async def test_a_total_and_a_time_can_not_be_cleared(club: Club) -> None:
-    made = await create_transaction(club, sale())
-    assert (await update_transaction(club, made, 422, total=None))["errors"] == {"total": ["is required"]}
-    assert list((await update_transaction(club, made, 422, transacted_at=None))["errors"]) == ["transacted_at"]
+async def test_the_total_and_the_time_can_not_be_cleared(club: Club) -> None:
+    created = await create_transaction(club, sale())
+    assert (await update_transaction(club, created, 422, total=None))["errors"] == {"total": ["is required"]}
+    assert list((await update_transaction(club, created, 422, transacted_at=None))["errors"]) == ["transacted_at"]
 
 
-async def test_an_external_id_is_one_transaction_s(club: Club) -> None:
+async def test_an_external_id_is_unique(club: Club) -> None:
     first, second = (
         await create_transaction(club, sale(external_id="A")),
         await create_transaction(club, sale(external_id=7)),
     )
-    refused = await create_transaction(club, sale(external_id="A"), 422)
-    assert refused["errors"] == {
+    rejected = await create_transaction(club, sale(external_id="A"), 422)
+    assert rejected["errors"] == {
         "external_id": [f"is taken by transaction {first['id']}: change that one by PUT or update-create"]
     }
-    refused = await update_transaction(club, second, 422, external_id="A")
-    assert refused["errors"] == {"external_id": ["is taken by another transaction: choose one that is free"]}
+    rejected = await update_transaction(club, second, 422, external_id="A")
+    assert rejected["errors"] == {"external_id": ["is taken by another transaction: choose one that is free"]}
     assert (await get_json(club, "transactions/external/7"))["data"]["id"] == second["id"]
 
 
-async def test_what_is_not_there_can_not_be_changed(club: Club) -> None:
+async def test_an_unknown_transaction_is_404(club: Club) -> None:
     for path in ("transactions/1", "transactions/x", "transactions/external/x", "transactions/99999999999999999999"):
         await get_json(club, path, 404)
     await update_transaction(club, {"id": 1}, 404)
 
 
-async def test_another_community_s_transactions_are_not_there(club: Club, other_club: Club) -> None:
-    made = await create_transaction(club, sale(external_id="A"))
+async def test_transactions_of_another_community_are_404(club: Club, other_club: Club) -> None:
+    created = await create_transaction(club, sale(external_id="A"))
     member = await create_profile(other_club)
-    for path in (f"transactions/{made['id']}", "transactions/external/A", f"transactions/{made['id']}/items"):
+    for path in (f"transactions/{created['id']}", "transactions/external/A", f"transactions/{created['id']}/items"):
         await get_json(other_club, path, 404)
-    await update_transaction(other_club, made, 404)
-    assert (await other_club.http.delete(f"{V3}/transactions/{made['id']}")).status_code == 404
+    await update_transaction(other_club, created, 404)
+    assert (await other_club.http.delete(f"{V3}/transactions/{created['id']}")).status_code == 404
     assert (await create_transaction(club, sale(profile_id=member), 422))["errors"] == {
         "profile_id": [f"there is no profile {member}"]
     }
-    # The same external id and the same id may be used in both.
-    assert (await create_transaction(other_club, sale(external_id="A", id=made["id"])))["id"] != made["id"]
+    # Both communities may use the same external id and the same id.
+    assert (await create_transaction(other_club, sale(external_id="A", id=created["id"])))["id"] != created["id"]
 
 
-async def test_update_create_matches_the_external_id_then_the_id_else_makes(club: Club) -> None:
+async def test_update_create_matches_the_external_id_then_the_id_and_otherwise_creates(club: Club) -> None:
     async def sent(**body: object) -> tuple[int, int, float]:
         answer = await club.http.post(f"{V3}/transactions/update-create", json=body)
         assert answer.status_code in (200, 201), answer.text
         shown = answer.json()["data"]
         return answer.status_code, shown["id"], shown["total"]
 
-    status, made, _ = await sent(**sale(external_id="A"))
+    status, created, _ = await sent(**sale(external_id="A"))
     assert status == 201
-    assert await sent(external_id="A", total=70) == (200, made, 70)
-    assert await sent(id=str(made), external_id="B", total=60) == (200, made, 60)
+    assert await sent(external_id="A", total=70) == (200, created, 70)
+    assert await sent(id=str(created), external_id="B", total=60) == (200, created, 60)
     other = (await create_transaction(club, sale(external_id="A")))["id"]
-    assert await sent(id=made, external_id="A", total=50) == (200, other, 50)
+    assert await sent(id=created, external_id="A", total=50) == (200, other, 50)
     status, third, _ = await sent(**sale(external_id="C", id=123456789))
     assert status == 201
-    assert third not in (made, other)
+    assert third not in (created, other)
     answer = await club.http.post(f"{V3}/transactions/update-create", json={"external_id": "D", "total": 1})
     assert answer.status_code == 422
     answer = await club.http.post(f"{V3}/transactions/update-create", json={"external_id": "\0"})

@@ -1,4 +1,4 @@
-"""What can't be taken is told by its path, and nothing of it stays."""
+"""Invalid transactions are rejected by the path of the field, and nothing of them is stored."""
 
 from typing import Any
 
@@ -83,11 +83,13 @@ _TIME = "must be a time in the years 1900 to 2999"
         ({"items": [item_fields(tags={})]}, "items.0.tags", "must be a list"),
     ],
 )
-async def test_bad_input_is_refused_by_path(club: Club, body: dict[str, Any], path: str, message: str | None) -> None:
-    refused = await create_transaction(club, sale() | body, 422)
-    assert list(refused["errors"]) == [path]
+async def test_invalid_input_is_422_at_its_path(
+    club: Club, body: dict[str, Any], path: str, message: str | None
+) -> None:
+    rejected = await create_transaction(club, sale() | body, 422)
+    assert list(rejected["errors"]) == [path]
     if message is not None:
-        assert refused["errors"][path] == [message]
+        assert rejected["errors"][path] == [message]
     assert (await get_json(club, "transactions"))["data"] == []
 
 
@@ -101,19 +103,19 @@ _NUL = "must not hold a NUL character"
         *("type", "status", "order_number"),
     ],
 )
-async def test_nul_is_refused_in_every_text(club: Club, name: str) -> None:
-    refused = await create_transaction(club, sale(**{name: "a\0b"}), 422)
-    assert refused["errors"][name][0] in (_NUL, "must be a UUID; name another identity by profile_id_handle")
+async def test_nul_is_422_in_every_text(club: Club, name: str) -> None:
+    rejected = await create_transaction(club, sale(**{name: "a\0b"}), 422)
+    assert rejected["errors"][name][0] in (_NUL, "must be a UUID; name another identity by profile_id_handle")
 
 
 @pytest.mark.parametrize("name", ["name", "external_id", "sku", "brand"])
-async def test_nul_is_refused_in_every_text_of_a_line(club: Club, name: str) -> None:
-    refused = await create_transaction(club, sale(items=[item_fields(**{name: "a\0b"})]), 422)
-    assert refused["errors"] == {f"items.0.{name}": [_NUL]}
+async def test_nul_is_422_in_every_text_of_an_item(club: Club, name: str) -> None:
+    rejected = await create_transaction(club, sale(items=[item_fields(**{name: "a\0b"})]), 422)
+    assert rejected["errors"] == {f"items.0.{name}": [_NUL]}
 
 
 @pytest.mark.parametrize("name", ["tags", "payments", "meta"])
-async def test_nul_is_refused_deep_in_json(club: Club, name: str) -> None:
+async def test_nul_is_422_deep_in_json(club: Club, name: str) -> None:
     assert (await create_transaction(club, sale(**{name: [{"a": ["\0"]}]}), 422))["errors"] == {name: [_NUL]}
     assert (await create_transaction(club, sale(**{name: [{"\0": 1}]}), 422))["errors"] == {name: [_NUL]}
     assert (await create_transaction(club, sale(profile_id="x", profile_id_handle="a\0"), 422))["errors"] == {
@@ -121,7 +123,7 @@ async def test_nul_is_refused_deep_in_json(club: Club, name: str) -> None:
     }
 
 
-async def test_json_that_can_not_be_read_is_refused(club: Club) -> None:
+async def test_malformed_json_is_400(club: Club) -> None:
     async def sent(content: bytes) -> int:
         answer = await club.http.post(f"{V3}/transactions", content=content)
         return answer.status_code
@@ -142,28 +144,28 @@ async def test_json_that_can_not_be_read_is_refused(club: Club) -> None:
     assert (await get_json(club, "transactions"))["data"] == []
 
 
-async def test_a_total_may_be_written_with_an_exponent(club: Club) -> None:
+async def test_a_total_may_have_an_exponent(club: Club) -> None:
     assert (await create_transaction(club, sale("1E+11")))["total"] == 100_000_000_000
     assert (await create_transaction(club, sale("0E+99999")))["total"] == 0
     assert (await create_transaction(club, sale("-12.5e1")))["total"] == -125
 
 
-async def test_a_negative_quantity_is_a_line_taken_back(club: Club) -> None:
+async def test_a_negative_quantity_is_a_returned_item(club: Club) -> None:
     member = await create_profile(club)
-    made = await create_transaction(club, sale(-50, profile_id=member, items=[item_fields(quantity=-1, brand="X")]))
-    assert made["items"][0]["quantity"] == -1
+    created = await create_transaction(club, sale(-50, profile_id=member, items=[item_fields(quantity=-1, brand="X")]))
+    assert created["items"][0]["quantity"] == -1
     assert (await get_json(club, f"profiles/{member}/aggregations"))["data"]["purchased_brands"] == []
 
 
-async def test_values_larger_than_can_be_kept_are_refused(club: Club) -> None:
+async def test_values_that_exceed_their_column_are_422(club: Club) -> None:
     member = await create_profile(club)
-    made = await create_transaction(club, sale(profile_id=member))
-    await fill_spend(club, member, room=15_000)
-    refused = await create_transaction(club, sale(profile_id=member), 422)
-    assert "makes a value of its profile too large" in refused["message"]
-    refused = await update_transaction(
-        club, made, 422, total=200, delete_existing_items=True, items=[item_fields(quantity=7)]
+    created = await create_transaction(club, sale(profile_id=member))
+    await fill_spend(club, member, headroom=15_000)
+    rejected = await create_transaction(club, sale(profile_id=member), 422)
+    assert "makes a value of its profile too large" in rejected["message"]
+    rejected = await update_transaction(
+        club, created, 422, total=200, delete_existing_items=True, items=[item_fields(quantity=7)]
     )
-    assert "makes a value of its profile too large" in refused["message"]
+    assert "makes a value of its profile too large" in rejected["message"]
     assert await shop_count_and_spend(club, member) == (2, 101)
-    assert (await get_json(club, f"transactions/{made['id']}"))["data"]["items"][0]["quantity"] == 2
+    assert (await get_json(club, f"transactions/{created['id']}"))["data"]["items"][0]["quantity"] == 2

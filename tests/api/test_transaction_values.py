@@ -1,4 +1,4 @@
-"""Transactions move their profiles' values at once."""
+"""Transactions change the values of their profiles immediately."""
 
 from decimal import Decimal
 
@@ -14,7 +14,7 @@ from api.transaction_client import (
 from clubs import Club
 
 
-async def test_a_sale_and_a_return_show_in_the_values_at_once(club: Club) -> None:
+async def test_a_sale_and_a_return_show_in_the_values_immediately(club: Club) -> None:
     member = await create_profile(club)
     await create_transaction(club, sale("100.00", profile_id=member))
     assert await shop_count_and_spend(club, member) == (1, Decimal("100.00"))
@@ -23,28 +23,28 @@ async def test_a_sale_and_a_return_show_in_the_values_at_once(club: Club) -> Non
     assert (await get_values(club, member))["spend_last_date"] == "2026-10-20 12:00:00"
 
 
-async def test_voiding_and_taking_back_the_void(club: Club) -> None:
+async def test_voiding_a_transaction_and_reverting_it_show_in_the_values(club: Club) -> None:
     member = await create_profile(club)
-    made = await create_transaction(club, sale(profile_id=member))
-    await update_transaction(club, made, is_void=True)
+    created = await create_transaction(club, sale(profile_id=member))
+    await update_transaction(club, created, is_void=True)
     assert await shop_count_and_spend(club, member) == (0, Decimal("0.00"))
-    await update_transaction(club, made, is_void=True)
+    await update_transaction(club, created, is_void=True)
     assert await shop_count_and_spend(club, member) == (0, Decimal("0.00"))
-    await update_transaction(club, made, is_void=False)
+    await update_transaction(club, created, is_void=False)
     assert await shop_count_and_spend(club, member) == (1, Decimal("100.00"))
 
 
 async def test_a_changed_total_and_time_show_in_the_values(club: Club) -> None:
     member = await create_profile(club)
-    made = await create_transaction(club, sale(profile_id=member))
-    changed = await update_transaction(club, made, total="80.25", transacted_at="2025-01-01T01:00:00+02:00")
+    created = await create_transaction(club, sale(profile_id=member))
+    changed = await update_transaction(club, created, total="80.25", transacted_at="2025-01-01T01:00:00+02:00")
     assert (changed["total"], changed["transacted_at"]) == (80.25, "2024-12-31 23:00:00")
     found = await get_values(club, member)
     assert (found["spend_all"], found["spend_12m"]) == (Decimal("80.25"), Decimal("0.00"))
     assert (found["dimension_recency"], found["spend_first_date"]) == ("RI", "2024-12-31 23:00:00")
 
 
-async def test_a_back_dated_sale_becomes_the_first(club: Club) -> None:
+async def test_a_backdated_sale_becomes_the_first(club: Club) -> None:
     member = await create_profile(club)
     await create_transaction(club, sale(profile_id=member, location_id="A"))
     await create_transaction(club, sale(100, "2026-01-01 00:00:00", profile_id=member, location_id="B"))
@@ -52,38 +52,38 @@ async def test_a_back_dated_sale_becomes_the_first(club: Club) -> None:
     assert (found["store_join"]["external_id"], found["first_shop_date"]) == ("B", "2026-01-01")
 
 
-async def test_a_deleted_transaction_is_gone_from_the_values(club: Club) -> None:
+async def test_a_deleted_transaction_is_removed_from_the_values(club: Club) -> None:
     member = await create_profile(club)
-    made = await create_transaction(club, sale(profile_id=member))
-    assert (await club.http.delete(f"{V3}/transactions/{made['id']}")).status_code == 204
+    created = await create_transaction(club, sale(profile_id=member))
+    assert (await club.http.delete(f"{V3}/transactions/{created['id']}")).status_code == 204
     assert await shop_count_and_spend(club, member) == (0, Decimal("0.00"))
-    assert (await club.http.get(f"{V3}/transactions/{made['id']}")).status_code == 404
-    assert (await club.http.get(f"{V3}/transactions/{made['id']}/items")).status_code == 404
-    assert (await club.http.delete(f"{V3}/transactions/{made['id']}")).status_code == 404
+    assert (await club.http.get(f"{V3}/transactions/{created['id']}")).status_code == 404
+    assert (await club.http.get(f"{V3}/transactions/{created['id']}/items")).status_code == 404
+    assert (await club.http.delete(f"{V3}/transactions/{created['id']}")).status_code == 404
 
 
-async def test_a_transaction_of_nobody_is_no_ones_to_recount(club: Club) -> None:
-    made = await create_transaction(club, sale())
-    assert (await update_transaction(club, made, total=7))["total"] == 7
-    assert (await club.http.delete(f"{V3}/transactions/{made['id']}")).status_code == 204
+async def test_a_transaction_without_a_profile_changes_no_values(club: Club) -> None:
+    created = await create_transaction(club, sale())
+    assert (await update_transaction(club, created, total=7))["total"] == 7
+    assert (await club.http.delete(f"{V3}/transactions/{created['id']}")).status_code == 204
 
 
-async def test_another_profile_takes_a_transaction_over(club: Club) -> None:
+async def test_a_transaction_can_be_reassigned_to_another_profile(club: Club) -> None:
     first, second = await create_profile(club), await create_profile(club)
-    made = await create_transaction(club, sale(profile_id=first))
-    await update_transaction(club, made, profile_id=second)
+    created = await create_transaction(club, sale(profile_id=first))
+    await update_transaction(club, created, profile_id=second)
     assert await shop_count_and_spend(club, first) == (0, Decimal("0.00"))
     assert await shop_count_and_spend(club, second) == (1, Decimal("100.00"))
-    assert (await update_transaction(club, made, profile_id=None))["profile_id"] is None
+    assert (await update_transaction(club, created, profile_id=None))["profile_id"] is None
     assert await shop_count_and_spend(club, second) == (0, Decimal("0.00"))
-    await update_transaction(club, made, profile_id=second)
+    await update_transaction(club, created, profile_id=second)
     assert await shop_count_and_spend(club, second) == (1, Decimal("100.00"))
 
 
 async def test_a_foreign_currency_is_counted_at_its_rate(club: Club) -> None:
     member = await create_profile(club)
-    made = await create_transaction(club, sale("10.01", profile_id=member, currency="eur", currency_rate="11.5"))
-    assert (made["total"], made["currency"], made["currency_rate"]) == (10.01, "EUR", 11.5)
+    created = await create_transaction(club, sale("10.01", profile_id=member, currency="eur", currency_rate="11.5"))
+    assert (created["total"], created["currency"], created["currency_rate"]) == (10.01, "EUR", 11.5)
     assert (await get_values(club, member))["spend_all"] == Decimal("115.12")
-    await update_transaction(club, made, currency="NOK")
+    await update_transaction(club, created, currency="NOK")
     assert (await get_values(club, member))["spend_all"] == Decimal("10.01")

@@ -1,4 +1,4 @@
-"""Transactions over HTTP: how they are shown, whose they are, where they were, and lists of them."""
+"""Transactions over HTTP: representation, profile, location and lists."""
 
 from decimal import Decimal
 
@@ -18,7 +18,7 @@ from api.transaction_client import (
 from clubs import Club
 
 
-async def test_a_transaction_is_shown_as_it_was_sent(club: Club) -> None:
+async def test_a_transaction_is_returned_as_sent(club: Club) -> None:
     member = await create_profile(club)
     sent = sale(
         "100.50",
@@ -50,13 +50,13 @@ async def test_a_transaction_is_shown_as_it_was_sent(club: Club) -> None:
             )
         ],
     )
-    made = await create_transaction(club, sent)
-    shown = (await get_json(club, f"transactions/{made['id']}"))["data"]
+    created = await create_transaction(club, sent)
+    shown = (await get_json(club, f"transactions/{created['id']}"))["data"]
     assert shown.pop("created_at") == shown.pop("updated_at") == "2026-11-01 00:00:00"
     (item,) = shown.pop("items")
     location = shown.pop("location")
     assert shown == {
-        "id": made["id"],
+        "id": created["id"],
         "external_id": "R-1",
         "profile_id": member,
         "location_id": location["id"],
@@ -83,7 +83,7 @@ async def test_a_transaction_is_shown_as_it_was_sent(club: Club) -> None:
     assert item.pop("id") > 0
     del item["created_at"], item["updated_at"]
     assert item == {
-        "transaction_id": made["id"],
+        "transaction_id": created["id"],
         "external_id": "9",
         "name": "Socks",
         "sku": "S1",
@@ -102,16 +102,16 @@ async def test_a_transaction_is_shown_as_it_was_sent(club: Club) -> None:
     }
 
 
-async def test_what_was_made_is_answered_in_full(club: Club) -> None:
-    made = await create_transaction(club, sale(external_id="R-1"))
-    shown = (await club.http.get(f"{V3}/transactions/{made['id']}")).json()["data"]
-    assert made == shown
-    assert made == (await club.http.get(f"{V3}/transactions/external/R-1")).json()["data"]
+async def test_a_created_transaction_is_returned_completely(club: Club) -> None:
+    created = await create_transaction(club, sale(external_id="R-1"))
+    shown = (await club.http.get(f"{V3}/transactions/{created['id']}")).json()["data"]
+    assert created == shown
+    assert created == (await club.http.get(f"{V3}/transactions/external/R-1")).json()["data"]
 
 
-async def test_what_a_new_transaction_must_have_is_told_by_path(club: Club) -> None:
-    refused = await create_transaction(club, {"items": [{"name": "Socks"}]}, 422)
-    assert refused["errors"] == {
+async def test_missing_fields_of_a_new_transaction_are_422_at_their_path(club: Club) -> None:
+    rejected = await create_transaction(club, {"items": [{"name": "Socks"}]}, 422)
+    assert rejected["errors"] == {
         "timezone": ["is required"],
         "total": ["is required"],
         "transacted_at": ["is required"],
@@ -122,7 +122,7 @@ async def test_what_a_new_transaction_must_have_is_told_by_path(club: Club) -> N
     assert list((await create_transaction(club, sale() | {"items": None}, 422))["errors"]) == ["items"]
 
 
-async def test_a_profile_is_named_by_id_email_or_identity(club: Club) -> None:
+async def test_a_transaction_refers_to_a_profile_by_id_email_or_identity(club: Club) -> None:
     member = await create_profile(club, email="Ola@example.no", identities=[{"handle": "shopify", "identifier": "77"}])
     for ref in (
         {"profile_id": member.upper()},
@@ -147,14 +147,14 @@ async def test_a_profile_is_named_by_id_email_or_identity(club: Club) -> None:
         ),
     ],
 )
-async def test_an_unknown_profile_is_refused(club: Club, ref: dict[str, str], message: str) -> None:
-    refused = await create_transaction(club, sale(location_id="new", **ref), 422)
-    assert refused["errors"] == {"profile_id": [message]}
-    # Nothing was made on its way.
+async def test_an_unknown_profile_is_422(club: Club, ref: dict[str, str], message: str) -> None:
+    rejected = await create_transaction(club, sale(location_id="new", **ref), 422)
+    assert rejected["errors"] == {"profile_id": [message]}
+    # No profile has been created.
     assert (await get_json(club, "locations"))["data"] == []
 
 
-async def test_a_location_is_meant_by_its_id_then_by_its_external_id(club: Club) -> None:
+async def test_a_location_is_matched_by_its_id_then_by_its_external_id(club: Club) -> None:
     first = (await create_transaction(club, sale(location_id="A")))["location_id"]
     assert (await create_transaction(club, sale(location_id="A")))["location_id"] == first
     assert (await create_transaction(club, sale(location_id=first)))["location_id"] == first
@@ -162,20 +162,20 @@ async def test_a_location_is_meant_by_its_id_then_by_its_external_id(club: Club)
     assert [each["external_id"] for each in (await get_json(club, "locations"))["data"]] == ["A"]
 
 
-async def test_a_changed_location_is_another_place_in_the_values(club: Club) -> None:
+async def test_a_changed_location_of_a_transaction_shows_in_the_values(club: Club) -> None:
     member = await create_profile(club)
-    made = await create_transaction(club, sale(profile_id=member, location_id="A"))
-    await update_transaction(club, made, location_id="B")
+    created = await create_transaction(club, sale(profile_id=member, location_id="A"))
+    await update_transaction(club, created, location_id="B")
     assert (await get_values(club, member))["store_join"]["external_id"] == "B"
-    assert (await update_transaction(club, made, location_id=None))["location"] is None
+    assert (await update_transaction(club, created, location_id=None))["location"] is None
     assert (await get_values(club, member))["store_join"] is None
 
 
-async def test_a_deleted_location_stays_with_what_was_sold_there(club: Club) -> None:
-    made = await create_transaction(club, sale(location_id="A"))
-    assert (await club.http.delete(f"{V3}/locations/{made['location_id']}")).status_code == 204
-    changed = await update_transaction(club, made, **(made | {"total": 5}))
-    assert (changed["total"], changed["location_id"]) == (5, made["location_id"])
+async def test_a_deleted_location_stays_in_its_transactions(club: Club) -> None:
+    created = await create_transaction(club, sale(location_id="A"))
+    assert (await club.http.delete(f"{V3}/locations/{created['location_id']}")).status_code == 204
+    changed = await update_transaction(club, created, **(created | {"total": 5}))
+    assert (changed["total"], changed["location_id"]) == (5, created["location_id"])
 
 
 async def test_lists_are_filtered_sorted_and_paged(club: Club) -> None:
@@ -212,14 +212,14 @@ async def test_lists_are_filtered_sorted_and_paged(club: Club) -> None:
 
 async def test_the_profile_and_the_products_can_be_included(club: Club) -> None:
     member = await create_profile(club, first_name="Ola")
-    made = await create_transaction(
+    created = await create_transaction(
         club,
         sale(
             profile_id=member,
             items=[item_fields(product_variant={"sku": "S1", "product": {"name": "Wool socks"}}), item_fields()],
         ),
     )
-    shown = (await get_json(club, f"transactions/{made['id']}", include="profile,product"))["data"]
+    shown = (await get_json(club, f"transactions/{created['id']}", include="profile,product"))["data"]
     assert shown["profile"]["first_name"] == "Ola"
     assert [item["product"] and item["product"]["name"] for item in shown["items"]] == ["Wool socks", None]
     assert shown["items"][0]["price_sell"] == 50
@@ -227,5 +227,5 @@ async def test_the_profile_and_the_products_can_be_included(club: Club) -> None:
     assert (await get_json(club, f"transactions/{anonymous['id']}", include="profile"))["data"]["profile"] is None
     listed = await get_json(club, "transactions", include="profile")
     assert [each["profile"] and each["profile"]["id"] for each in listed["data"]] == [member, None]
-    refused = await get_json(club, "transactions", 422, include="nobody")
-    assert refused["errors"] == {"include": ["has the unknown name 'nobody'. Allowed: profile, product"]}
+    rejected = await get_json(club, "transactions", 422, include="nobody")
+    assert rejected["errors"] == {"include": ["has the unknown name 'nobody'. Allowed: profile, product"]}

@@ -11,15 +11,15 @@ AT = "/api/v3/webhooks"
 CROSSING = {"and": [{"<": [{"var": "old.spend_12m"}, 1000]}, {">=": [{"var": "new.spend_12m"}, 1000]}]}
 
 
-async def made(club: Club, **fields: Any) -> dict[str, Any]:
+async def created(club: Club, **fields: Any) -> dict[str, Any]:
     answer = await club.http.post(AT, json={"trigger": "aggregation.changed", "url": "https://a.example/x"} | fields)
     assert answer.status_code == 201, answer.text
     found: dict[str, Any] = answer.json()["data"]
     return found
 
 
-async def test_a_webhook_shows_its_secret_once(club: Club) -> None:
-    found = await made(
+async def test_the_secret_of_a_webhook_is_returned_once(club: Club) -> None:
+    found = await created(
         club, namespace="crm", user_id="7", retry_daily=3, retry_hourly=4, queue="slow", condition=CROSSING
     )
     secret = found.pop("secret")
@@ -44,19 +44,19 @@ async def test_a_webhook_shows_its_secret_once(club: Club) -> None:
     assert (await club.http.put(f"{AT}/{found['id']}", json=found)).json() == {"data": found}
 
 
-async def test_each_webhook_has_a_secret_of_its_own_that_changes_never(club: Club) -> None:
-    first, second = await made(club), await made(club)
+async def test_each_webhook_has_its_own_constant_secret(club: Club) -> None:
+    first, second = await created(club), await created(club)
     assert first["secret"] != second["secret"]
     await club.http.put(f"{AT}/{first['id']}", json={"url": "http://b.example"})
     async with club.database.read_transaction(club.community.id) as scope:
-        kept = await scope.fetchval(
+        stored = await scope.fetchval(
             "SELECT secret FROM webhooks WHERE community_id = $1 AND id = $2", club.community.id, first["id"]
         )
-    assert kept == base64.b64decode(first["secret"].removeprefix("whsec_"))
+    assert stored == base64.b64decode(first["secret"].removeprefix("whsec_"))
 
 
-async def test_what_is_absent_stays_and_null_empties(club: Club) -> None:
-    found = await made(club, condition=CROSSING, queue="slow", is_active=False)
+async def test_absent_fields_of_a_webhook_stay_and_null_clears(club: Club) -> None:
+    found = await created(club, condition=CROSSING, queue="slow", is_active=False)
     changed = await club.http.put(f"{AT}/{found['id']}", json={"condition": None, "is_active": 1, "retry_daily": "2"})
     data = changed.json()["data"]
     assert (data["condition"], data["is_active"], data["retry_daily"], data["queue"]) == (
@@ -65,20 +65,20 @@ async def test_what_is_absent_stays_and_null_empties(club: Club) -> None:
         2,
         "slow",
     )
-    found = await made(club, condition=False)
+    found = await created(club, condition=False)
     assert found["condition"] is False
 
 
 async def test_a_deleted_webhook_is_gone(club: Club) -> None:
-    found = await made(club)
+    found = await created(club)
     assert (await club.http.delete(f"{AT}/{found['id']}")).status_code == 204
     for method in ("GET", "PUT", "DELETE"):
         assert (await club.http.request(method, f"{AT}/{found['id']}", json={})).status_code == 404
 
 
 async def test_webhooks_are_filtered_by_any_of_their_fields(club: Club) -> None:
-    first = await made(club, namespace="CRM", retry_daily=2, condition=CROSSING)
-    second = await made(club, trigger="profile.created", is_active=False, user_id=9, retry_hourly=5, queue="q")
+    first = await created(club, namespace="CRM", retry_daily=2, condition=CROSSING)
+    second = await created(club, trigger="profile.created", is_active=False, user_id=9, retry_hourly=5, queue="q")
     for name, value, expected in (
         ("id", first["id"], first),
         ("trigger", "PROFILE.created", second),
@@ -158,4 +158,4 @@ async def test_a_condition_is_nested_only_so_deep(club: Club) -> None:
     [True, 5, "x", [], CROSSING, {"var": "new"}, {"if": [{"missing": ["a"]}, 1, {"cat": ["a", 2]}]}],
 )
 async def test_a_condition_is_kept_as_it_came(club: Club, condition: Any) -> None:
-    assert (await made(club, condition=condition))["condition"] == condition
+    assert (await created(club, condition=condition))["condition"] == condition

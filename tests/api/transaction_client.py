@@ -1,4 +1,4 @@
-"""What tests of transactions ask of the API, in one word each."""
+"""Requests of the Profile API that tests of transactions use."""
 
 from decimal import Decimal
 from typing import Any
@@ -14,17 +14,17 @@ _exact = msgspec.json.Decoder(float_hook=Decimal)
 
 
 def item_fields(**more: Any) -> Json:
-    """A line that has all that is required."""
+    """An item with all required fields."""
     return {"name": "Socks", "price_current": 50, "price_sell": 50, "quantity": 2} | more
 
 
 def sale(total: float | str = 100, at: str = "2026-10-01 12:00:00", /, **more: Any) -> Json:
-    """A transaction that has all that is required."""
+    """A transaction with all required fields."""
     return {"total": total, "transacted_at": at, "timezone": "UTC", "items": [item_fields()]} | more
 
 
 async def create_transaction(club: Club, body: Json, expected: int = 201) -> Json:
-    """Makes a transaction; gives it as it is shown."""
+    """Creates a transaction; returns its representation."""
     answer = await club.http.post(f"{V3}/transactions", json=body)
     assert answer.status_code == expected, answer.text
     found: Json = answer.json()
@@ -32,7 +32,7 @@ async def create_transaction(club: Club, body: Json, expected: int = 201) -> Jso
 
 
 async def update_transaction(club: Club, transaction: Json, expected: int = 200, /, **body: Any) -> Json:
-    """Changes a transaction; gives it as it is shown."""
+    """Updates a transaction; returns its representation."""
     answer = await club.http.put(f"{V3}/transactions/{transaction['id']}", json=body)
     assert answer.status_code == expected, answer.text
     found: Json = answer.json()
@@ -40,7 +40,7 @@ async def update_transaction(club: Club, transaction: Json, expected: int = 200,
 
 
 async def get_json(club: Club, path: str, expected: int = 200, /, **query: Any) -> Json:
-    """An answer as it came, numbers that have decimals as exact ones."""
+    """The response to a GET request, with exact decimals."""
     answer = await club.http.get(path if path.startswith("/") else f"{V3}/{path}", params=query)
     assert answer.status_code == expected, answer.text
     found: Json = _exact.decode(answer.content)
@@ -48,22 +48,22 @@ async def get_json(club: Club, path: str, expected: int = 200, /, **query: Any) 
 
 
 async def create_profile(club: Club, **body: Any) -> str:
-    """Makes a profile; gives its id."""
+    """Creates a profile; returns its id."""
     answer = await club.http.post(f"{V3}/profiles", json=body)
     assert answer.status_code == 201, answer.text
     found: str = answer.json()["data"]["id"]
     return found
 
 
-async def fill_spend(club: Club, profile_id: str, room: int = 0) -> None:
-    """Gives a profile a sale so large that only `room` minor units more can be kept of what it spends."""
-    made = await create_transaction(club, sale(1, profile_id=profile_id))
+async def fill_spend(club: Club, profile_id: str, headroom: int = 0) -> None:
+    """Adds a sale so large that only `headroom` minor units more of spend can be stored."""
+    created = await create_transaction(club, sale(1, profile_id=profile_id))
     async with club.database.write_transaction(club.community.id) as scope:
         await scope.execute(
             "UPDATE transactions SET amount = $3 WHERE community_id = $1 AND id = $2",
             club.community.id,
-            made["id"],
-            2**63 - 1 - room,
+            created["id"],
+            2**63 - 1 - headroom,
         )
 
 
@@ -73,7 +73,7 @@ async def get_values(club: Club, profile_id: str) -> Json:
 
 
 async def shop_count_and_spend(club: Club, profile_id: str) -> tuple[Any, Any]:
-    """How many sales a profile has, and its net spend of all time."""
+    """The number of sales of a profile, and its net spend of all time."""
     found = await get_values(club, profile_id)
     return found["shop_count"], found["spend_all"]
 

@@ -1,4 +1,4 @@
-"""How long an event loop is kept busy, in processor time of the process, which other processes don't change."""
+"""Measures how long an event loop is blocked, in processor time, which does not depend on other processes."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from types import TracebackType
 
 
 class EventLoopLag:
-    """Beats while its block runs; `longest` is the most processor time that the process took between two beats.
+    """Measures the lag of the event loop within a block.
 
-    Work of other threads counts as far as it keeps the loop waiting, and also where it does not: an upper bound.
+    `max_seconds` is the most processor time of the process between two iterations of the event loop.
+
+    Work of other threads counts even if it does not delay the loop, so this is an upper bound.
     """
 
     def __init__(self) -> None:
@@ -34,6 +36,6 @@ class EventLoopLag:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         assert self._task is not None
-        # What ended with the block is still to be measured.
+        # Measure the last iteration as well.
         await asyncio.sleep(0.002)
         self._task.cancel()

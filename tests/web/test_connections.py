@@ -1,4 +1,4 @@
-"""What is closed of a process's own client connections: sockets of this process stand for the HTTP server's."""
+"""The connection limiter closes idle, stalled and excess connections; sockets of the test replace the HTTP server's."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ WAIT = 10.0
 
 
 class Listener:
-    """A listening socket that accepts and keeps what connects to it."""
+    """A listening socket that accepts connections and keeps them open."""
 
     def __init__(self, stack: ExitStack) -> None:
         self._stack = stack
@@ -28,7 +28,7 @@ class Listener:
         self.port: int = self.socket.getsockname()[1]
 
     def connect(self) -> tuple[socket.socket, socket.socket]:
-        """A client, and the connection as the server has it."""
+        """A client socket, and the server's socket of the connection."""
         client = self._stack.enter_context(socket.create_connection(("127.0.0.1", self.port), WAIT))
         accepted = self._stack.enter_context(self.socket.accept()[0])
         return client, accepted
@@ -44,7 +44,7 @@ def listener() -> Iterator[Listener]:
 
 @contextmanager
 def watched(listener: Listener, *, send_seconds: float = 60) -> Iterator[tuple[ConnectionLimiter, threading.Event]]:
-    """Watches over the connections of a listener; the event is set once it is closed."""
+    """Runs a connection limiter for a listener; the event is set when the listener is closed."""
     connections = ConnectionLimiter(listener.port, LIMIT, send_seconds=send_seconds, min_bytes_per_second=1_000)
     stopping = threading.Event()
     connections.start(stopping.set)
@@ -54,7 +54,7 @@ def watched(listener: Listener, *, send_seconds: float = 60) -> Iterator[tuple[C
         connections.stop()
 
 
-def test_the_longest_idle_are_closed_for_new_ones_but_none_that_is_being_answered(listener: Listener) -> None:
+def test_the_longest_idle_connections_are_closed_but_none_with_an_active_request(listener: Listener) -> None:
     opened = [listener.connect() for _ in range(LIMIT)]
     answered, oldest = opened[0], opened[1]
     with watched(listener) as (connections, _):
@@ -63,13 +63,13 @@ def test_the_longest_idle_are_closed_for_new_ones_but_none_that_is_being_answere
         assert oldest[0].recv(1) == b""
         connections.active_clients.clear()
         opened += [listener.connect() for _ in range(5)]
-        # Now it is the longest idle one.
+        # Now it is the longest idle connection.
         assert answered[0].recv(1) == b""
         opened[-1][1].sendall(b"answer")
         assert opened[-1][0].recv(6) == b"answer"
 
 
-def test_only_a_client_that_reads_its_answer_too_slowly_is_reset(listener: Listener) -> None:
+def test_only_a_client_that_reads_its_response_too_slowly_is_reset(listener: Listener) -> None:
     (stalled, to_stalled), (slow, to_slow) = listener.connect(), listener.connect()
     for each in (to_stalled, to_slow):
         each.setblocking(False)
@@ -82,16 +82,16 @@ def test_only_a_client_that_reads_its_answer_too_slowly_is_reset(listener: Liste
                     to_stalled.send(b"x")
                 time.sleep(0.02)
         to_stalled.close()
-        # What the client had not taken is discarded.
+        # Unread data of the client is discarded.
         assert stalled.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == RESET
         assert slow.recv(2_000)
 
 
-def test_a_stop_closes_what_is_idle_and_lets_answers_be_finished(listener: Listener) -> None:
+def test_a_stop_closes_idle_connections_and_lets_active_requests_finish(listener: Listener) -> None:
     (idle, _), (answered, to_answered) = listener.connect(), listener.connect()
     with watched(listener) as (connections, stopping):
         connections.active_clients.add(answered.getsockname())
-        # The listener must have been seen before it closes.
+        # The limiter must find the listener before it is closed.
         while not connections.is_watching:
             stopping.wait(0.01)
         listener.socket.close()

@@ -1,4 +1,4 @@
-"""What every request passes first, and what every answer carries."""
+"""The outermost middleware: malformed requests, public URLs, and the headers of every response."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ async def test_a_page_has_no_other_path(club: Club, page: bytes) -> None:
         b"*",
     ],
 )
-async def test_a_path_that_can_be_read_in_two_ways_is_malformed(club: Club, path: bytes) -> None:
+async def test_an_ambiguous_path_is_malformed(club: Club, path: bytes) -> None:
     answer = await send_raw(club, "GET", path)
     assert (answer.status_code, list(answer.json())) == (400, ["message"])
 
@@ -71,20 +71,20 @@ async def test_a_path_that_can_be_read_in_two_ways_is_malformed(club: Club, path
 @pytest.mark.parametrize(
     "external_id", ["till/7", "50%", "%41", "%2541", "a b", "é", "a;b", "a\\b", "a//b", "...", "+"]
 )
-async def test_a_part_of_a_path_is_decoded_once(club: Club, external_id: str) -> None:
+async def test_a_path_segment_is_decoded_once(club: Club, external_id: str) -> None:
     await create_transaction(club, sale(external_id=external_id))
     answer = await club.http.get(f"{V3}/transactions/external/{quote(external_id, safe='')}")
     assert (answer.status_code, answer.json()["data"]["external_id"]) == (200, external_id)
 
 
-async def test_a_parameter_of_a_query_is_decoded_once(club: Club) -> None:
+async def test_a_query_parameter_is_decoded_once(club: Club) -> None:
     for external_id in ("%41", "A"):
         await create_transaction(club, sale(external_id=external_id))
     answer = await club.http.get(f"{V3}/transactions?filter[external_id]=%2541")
     assert [each["external_id"] for each in answer.json()["data"]] == ["%41"]
 
 
-async def test_a_doubled_slash_is_one_slash_for_endpoints(club: Club) -> None:
+async def test_repeated_slashes_count_as_one_for_endpoints(club: Club) -> None:
     assert (await send_raw(club, "GET", b"//api///v3/profiles")).status_code == 200
     assert (await send_raw(club, "GET", b"/api/v3%2fprofiles")).status_code == 404
 
@@ -102,7 +102,7 @@ async def test_a_doubled_slash_is_one_slash_for_endpoints(club: Club) -> None:
         ("OPTIONS", "/api/health", "GET, HEAD"),
     ],
 )
-async def test_a_method_that_is_not_there_is_answered_with_all_that_are(
+async def test_a_method_that_is_not_allowed_is_405_with_the_allowed_methods(
     club: Club, method: str, path: str, allowed: str | None
 ) -> None:
     answer = await club.http.request(method, path)
@@ -132,7 +132,7 @@ async def test_a_method_that_is_not_there_is_answered_with_all_that_are(
         ([HOST, (b"x-client-authorization", b"a"), (b"x-client-authorization", b"a")], 400),
     ],
 )
-async def test_a_request_must_be_for_one_host_of_one_caller_and_of_one_length(
+async def test_a_request_with_several_hosts_credentials_or_lengths_is_rejected(
     club: Club, headers: Headers, status: int
 ) -> None:
     assert (await send_raw(club, "GET", b"/api/health", headers)).status_code == status
@@ -151,7 +151,7 @@ FORWARDED = {"X-Forwarded-Proto": "https", "X-Forwarded-Host": "evil.example, cl
         ({"trusted_proxies": "127.0.0.1"}, {"X-Forwarded-Proto": "ftp", "X-Forwarded-Host": "a b"}, "http://test"),
     ],
 )
-async def test_links_follow_settings_and_trusted_proxies(
+async def test_links_use_the_public_url_and_the_headers_of_trusted_proxies(
     club: Club, settings: dict[str, Any], headers: dict[str, str], origin: str
 ) -> None:
     club.server.public_address = PublicAddress(Settings(**settings))
@@ -199,7 +199,7 @@ def test_invalid_address_settings_are_refused(settings: dict[str, Any], says: st
 # Answers --------------------------------------------------------------------------------------------------------
 
 
-async def test_every_answer_has_security_headers(club: Club) -> None:
+async def test_every_response_has_security_headers(club: Club) -> None:
     profile = (await club.http.post(f"{V3}/profiles", json={})).json()["data"]["id"]
     quick = f"{V3}/profiles/{profile}/aggregations"
     for _ in range(2):
@@ -229,10 +229,10 @@ async def test_clients_over_tls_get_strict_transport_security(club: Club) -> Non
         assert answer.headers.get("strict-transport-security") == expected
 
 
-async def test_an_unexpected_error_is_logged_and_answered_with_the_headers(
+async def test_an_unexpected_error_is_logged_and_is_500_with_security_headers(
     club: Club, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def broken(*given: object) -> None:
+    async def broken(*arguments: object) -> None:
         raise ZeroDivisionError
 
     monkeypatch.setattr(Router, "__call__", broken)
@@ -272,7 +272,7 @@ async def test_a_truncated_body_creates_nothing_and_is_one_log_line(club: Club, 
     assert (await club.http.get("/api/v3/profiles")).json()["data"] == []
 
 
-async def test_a_truncated_report_request_is_refused_in_the_shape_of_reports(club: Club) -> None:
+async def test_a_truncated_report_request_is_400_in_the_format_of_the_reporting_api(club: Club) -> None:
     async with club.database.unscoped_connection() as connection:
         new = NewToken(club.community.organization_id, "reports", permits=("Reporting:*",))
         secret = await tokens.create(connection, new, club.clock())

@@ -1,4 +1,4 @@
-"""A hostile request costs its sender, and never keeps the event loop from answering others."""
+"""Hostile requests are charged and never block the event loop for long."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ from regulars.web.fair_limiter import MAX_WAITING, BusyError, FairLimiter
 from web.event_loop_lag import EventLoopLag
 
 LONGEST = 0.1
-"""Seconds of processor time for which a hostile request may keep the loop busy."""
+"""Seconds of processor time for which a hostile request may block the event loop."""
 
 
 @pytest_asyncio.fixture
 async def reporting(database: Database, clock: ManualClock) -> AsyncIterator[ReportingClient]:
-    """Two clubs of an organization and a foreign one."""
+    """Two clubs of one organization, and a club of another."""
     async with reporting_client(database, clock) as found:
         await found.query()
         yield found
 
 
 def in_lists(number: int, values: Sequence[Any]) -> bytes:
-    """A request whose filter has so many lists."""
+    """A request whose filter has this number of lists."""
     lists = [{"type": "in", "field": "name", "value": values}] * number
     return msgspec.json.encode({"report": "samples", "filter": {"type": "or", "operations": lists}})
 
 
 def leaves(tree: Any) -> int:
-    """How many errors details have."""
+    """The number of errors in `details`."""
     return len(tree) if isinstance(tree, list) else sum(map(leaves, tree.values()))
 
 
@@ -57,7 +57,9 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("body", HOSTILE.values(), ids=HOSTILE)
-async def test_a_hostile_report_is_refused_quickly_and_briefly(reporting: ReportingClient, body: bytes) -> None:
+async def test_a_hostile_report_request_is_rejected_quickly_with_a_short_response(
+    reporting: ReportingClient, body: bytes
+) -> None:
     async with EventLoopLag() as heartbeat:
         answer = await reporting.query(body)
     assert answer.status_code in (400, 413, 422), answer.text[:200]
@@ -66,7 +68,7 @@ async def test_a_hostile_report_is_refused_quickly_and_briefly(reporting: Report
     assert answer.headers["ratelimit-cost"] == "1"
 
 
-async def test_at_most_a_hundred_errors_are_reported_and_that_there_may_be_more_is_said(
+async def test_at_most_a_hundred_errors_are_reported_and_marked_as_truncated(
     reporting: ReportingClient,
 ) -> None:
     answer = (await reporting.query(in_lists(1, [{}] * 500))).json()
@@ -76,7 +78,7 @@ async def test_at_most_a_hundred_errors_are_reported_and_that_there_may_be_more_
     assert "truncated" not in answer
 
 
-async def test_the_lists_of_a_filter_are_bounded_in_all_and_priced(reporting: ReportingClient) -> None:
+async def test_the_values_of_all_lists_of_a_filter_are_limited_and_priced(reporting: ReportingClient) -> None:
     async def cost(number: int, length: int) -> int:
         answer = await reporting.query(in_lists(number, ["a"] * length))
         assert answer.status_code == 200, answer.text
@@ -86,8 +88,8 @@ async def test_the_lists_of_a_filter_are_bounded_in_all_and_priced(reporting: Re
     assert await cost(1, 1_001) == usual + 1
     assert await cost(2, 1_000) == usual + 1
     assert await cost(4, MAX_LIST_VALUES // 4) == usual + 9
-    refused = await reporting.query(in_lists(4, ["a"] * (MAX_LIST_VALUES // 4 + 1)))
-    assert refused.json()["details"]["filter"]["operations"]["3"]["value"][0]["error"] == "too_long"
+    rejected = await reporting.query(in_lists(4, ["a"] * (MAX_LIST_VALUES // 4 + 1)))
+    assert rejected.json()["details"]["filter"]["operations"]["3"]["value"][0]["error"] == "too_long"
 
 
 async def test_a_large_body_is_charged_before_it_is_parsed(reporting: ReportingClient) -> None:
@@ -98,9 +100,9 @@ async def test_a_large_body_is_charged_before_it_is_parsed(reporting: ReportingC
         200,
         str(1 - int(first.headers["ratelimit-cost"])),
     )
-    refused = await reporting.query(body.replace(b"samples", b"other"))
-    # It would be 422 if it had been parsed.
-    assert refused.status_code == 429
+    rejected = await reporting.query(body.replace(b"samples", b"other"))
+    # If it were parsed, the status would be 422.
+    assert rejected.status_code == 429
 
 
 @pytest.mark.parametrize(
@@ -112,21 +114,21 @@ async def test_a_large_body_is_charged_before_it_is_parsed(reporting: ReportingC
     ],
     ids=["4,400,000 integers", "99,000 integers", "40,000 identities"],
 )
-async def test_a_hostile_profile_is_refused_quickly(club: Club, body: bytes) -> None:
+async def test_a_hostile_profile_is_rejected_quickly(club: Club, body: bytes) -> None:
     async with EventLoopLag() as heartbeat:
         answer = await club.http.post("/api/v3/profiles", content=body)
     assert answer.status_code in (413, 422), answer.text[:200]
     assert heartbeat.max_seconds < LONGEST
 
 
-async def test_errors_of_a_refusal_are_few_and_their_number_is_said(club: Club) -> None:
+async def test_a_response_lists_few_errors_and_states_their_number(club: Club) -> None:
     body = {"total": 1, "transacted_at": "2026-10-01", "timezone": "UTC", "items": [{}] * 1_000}
     answer = (await club.http.post("/api/v3/transactions", json=body)).json()
     assert len(answer["errors"]) == 100
     assert answer["message"].endswith("(and 3999 more)")
 
 
-async def test_a_batch_is_checked_without_blocking_the_event_loop(club: Club) -> None:
+async def test_a_batch_is_validated_without_blocking_the_event_loop(club: Club) -> None:
     rows = [{"total": "x" * 10}] * 10_000
     async with EventLoopLag() as heartbeat:
         answer = await club.http.post("/api/v3/transactions/batch.json", json={"transactions": rows})
@@ -134,7 +136,7 @@ async def test_a_batch_is_checked_without_blocking_the_event_loop(club: Club) ->
     assert heartbeat.max_seconds < 3 * LONGEST
 
 
-async def test_reasons_for_many_rejected_rows_are_bounded_and_do_not_block_the_event_loop(club: Club) -> None:
+async def test_errors_of_many_rejected_rows_are_limited_and_do_not_block_the_event_loop(club: Club) -> None:
     row = {"identities": [{"handle": ""}] * 50, "tags": [f"{number:05d}" for number in range(900)]}
     content = msgspec.json.encode({"profiles": [row] * 250})
     async with EventLoopLag() as heartbeat:
@@ -142,7 +144,7 @@ async def test_reasons_for_many_rejected_rows_are_bounded_and_do_not_block_the_e
     rejected = answer.json()["data"]["rejected"]
     assert [len(each["errors"]) for each in rejected] == [100] * 200 + [1] * 50
     assert rejected[-1]["message"].endswith("(and 99 more)")
-    # The thread that masks the reasons counts where other programs keep the loop from its processor meanwhile.
+    # The thread that masks the reasons counts while other programs occupy the processor of the event loop.
     assert heartbeat.max_seconds < 10 * LONGEST
 
 
@@ -159,7 +161,9 @@ async def test_a_batch_of_profiles_is_written_in_chunks(club: Club) -> None:
 # Large answers ------------------------------------------------------------------------------------------------
 
 
-async def test_thirty_concurrent_large_reports_delay_no_other(database: Database, clock: ManualClock) -> None:
+async def test_thirty_concurrent_large_reports_do_not_delay_other_requests(
+    database: Database, clock: ManualClock
+) -> None:
     async with reporting_client(database, clock, Settings(pool_max_size=2)) as reporting:
         await reporting.set_limits(reporting_burst=10_000)
         async with database.write_transaction(reporting.clubs[0].id) as scope:
@@ -190,7 +194,7 @@ async def test_thirty_concurrent_large_reports_delay_no_other(database: Database
             answers = await asyncio.gather(*many)
         assert [each.status_code for each in (other, health, *answers)] == [200] * 32
         assert {len(each.json()["records"]) for each in answers} == {1_202}
-        # The request of the other organization came after the running one and the one that was admitted before it.
+        # The other organization is served after the running request and the one that was admitted before it.
         assert before <= 4
         assert heartbeat.max_seconds < 3 * LONGEST
 
@@ -223,14 +227,14 @@ async def test_the_slot_of_a_cancelled_request_goes_to_the_next() -> None:
         await asyncio.sleep(0)
         waiting[0].cancel()
         await asyncio.sleep(0)
-    # The second was granted its slot and has not run since.
+    # The second request has been granted its slot, but has not run yet.
     waiting[1].cancel()
     assert await waiting[2] == "served"
     async with limiter.slot(2):
         pass
 
 
-async def test_too_many_waiting_requests_of_one_organization_are_refused() -> None:
+async def test_too_many_waiting_requests_of_one_organization_are_rejected() -> None:
     limiter = FairLimiter(1)
 
     async def take(organization: int) -> None:

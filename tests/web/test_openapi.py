@@ -1,4 +1,4 @@
-"""The description of the API, and the page to try it at."""
+"""The OpenAPI document, and the page where the API can be tried."""
 
 import re
 from typing import Any
@@ -35,7 +35,7 @@ async def test_the_document_is_valid_and_served_without_a_token(club: Club) -> N
     OpenAPIV31SpecValidator(answer.json()).validate()
 
 
-def test_every_endpoint_is_described_under_a_name_of_its_own() -> None:
+def test_every_endpoint_is_documented_under_a_unique_operation_id() -> None:
     described = {(method.upper(), path) for path, method, _ in operations()}
     assert described == {(each.method, each.path) for each in ENDPOINTS if each.status < 400}
     names = [operation["operationId"] for _, _, operation in operations()]
@@ -43,7 +43,7 @@ def test_every_endpoint_is_described_under_a_name_of_its_own() -> None:
     assert all(re.fullmatch(r"[a-z][A-Za-z0-9_]*", name) for name in names)
 
 
-def test_every_operation_says_who_may_call_it_and_what_it_answers() -> None:
+def test_every_operation_documents_its_access_and_its_responses() -> None:
     schemes = DOCUMENT["components"]["securitySchemes"]
     declared = {(each.method.lower(), each.path): each.access for each in ENDPOINTS}
     for path, method, operation in operations():
@@ -65,7 +65,7 @@ def test_every_operation_says_who_may_call_it_and_what_it_answers() -> None:
         assert parts == set(re.findall(r"{(\w+)}", path))
 
 
-def test_every_reference_leads_somewhere() -> None:
+def test_every_reference_resolves() -> None:
     def follow(node: Any) -> None:
         if isinstance(node, dict):
             if "$ref" in node:
@@ -81,14 +81,14 @@ def test_every_reference_leads_somewhere() -> None:
     follow(DOCUMENT)
 
 
-def test_a_body_shows_the_limits_of_its_fields() -> None:
+def test_a_body_schema_contains_the_limits_of_its_fields() -> None:
     body = DOCUMENT["components"]["schemas"]["LocationIn"]["properties"]
     assert {"type": "string", "maxLength": 255} in body["name"]["anyOf"]
     variant = DOCUMENT["components"]["schemas"]["VariantIn"]["properties"]
     assert {"type": ["number", "string"]} in variant["price"]["anyOf"]
 
 
-async def test_an_answer_has_the_fields_that_are_described(club: Club) -> None:
+async def test_a_response_has_the_documented_fields(club: Club) -> None:
     for path, body in (
         ("locations", {"name": "Shop"}),
         ("brands", {"name": "Acme"}),
@@ -101,7 +101,7 @@ async def test_an_answer_has_the_fields_that_are_described(club: Club) -> None:
         assert list(found) == list(schema["properties"])
 
 
-async def test_the_page_needs_nothing_from_elsewhere(club: Club) -> None:
+async def test_the_page_loads_nothing_from_other_servers(club: Club) -> None:
     page = await club.http.get("/api/docs", headers={"Authorization": ""})
     assert page.status_code == 200
     assert page.headers["content-type"].startswith("text/html")
@@ -118,7 +118,7 @@ async def test_only_the_files_of_the_page_are_served(club: Club, name: str) -> N
     assert (await club.http.get(f"/api/docs/{name}")).status_code in (404, 400)
 
 
-def test_operations_of_reports_name_their_headers_errors_and_examples() -> None:
+def test_operations_of_reports_document_their_headers_and_errors() -> None:
     described = openapi_document(ENDPOINTS)
     for endpoint in ENDPOINTS:
         if endpoint.caller is not Caller.REPORTING:
@@ -131,7 +131,7 @@ def test_operations_of_reports_name_their_headers_errors_and_examples() -> None:
 
 
 @pytest.mark.parametrize("report", [*REGISTRY.values(), *REPORTS], ids=lambda report: report.name)
-def test_an_example_of_each_report_is_a_request_that_can_be_asked(report: Report) -> None:
+def test_the_example_request_of_each_report_is_valid(report: Report) -> None:
     for aggregation in (None, *report.groupings_by_name.values()):
         body = msgspec.json.encode(report_examples.example_request(report, aggregation))
         query = parse_query(body, {report.name: report})
@@ -139,18 +139,18 @@ def test_an_example_of_each_report_is_a_request_that_can_be_asked(report: Report
         answer = report_examples.example_response(report, aggregation)
         assert answer["result_type"] == report.format.value
     schema = report_schemas.query_schema([report])
-    request, given = schema.examples[report.name]
+    request, response = schema.examples[report.name]
     assert isinstance(request, dict)
     assert schema.request is not None
     assert set(request) <= set(schema.request["properties"])
     (kind,) = (
         each for each in schema.response["oneOf"] if each["properties"]["result_type"]["const"] == report.format.value
     )
-    assert isinstance(given, dict)
-    assert set(given) == set(kind["properties"])
+    assert isinstance(response, dict)
+    assert set(response) == set(kind["properties"])
 
 
-def test_an_operation_declares_the_errors_that_its_endpoint_may_answer() -> None:
+def test_an_operation_documents_the_errors_that_its_endpoint_may_return() -> None:
     always = {"400", "422", "503"}
     of_a_token = always | {"401", "403", "429"}
 
@@ -179,12 +179,12 @@ def test_an_operation_declares_the_errors_that_its_endpoint_may_answer() -> None
         ("multipart/form-data; boundary=x", 415),
     ],
 )
-async def test_a_body_that_says_that_it_is_no_json_is_415(club: Club, kind: str | None, status: int) -> None:
+async def test_a_body_with_another_content_type_than_json_is_415(club: Club, kind: str | None, status: int) -> None:
     headers = {} if kind is None else {"Content-Type": kind}
     answer = await club.http.post("/api/v3/brands", content=b'{"name": "Acme"}', headers=headers)
     assert answer.status_code == status, answer.text
 
 
-def test_a_field_that_takes_a_list_or_an_object_is_shown_as_either() -> None:
+def test_a_field_that_accepts_a_list_or_an_object_is_documented_as_either() -> None:
     for schema, field in (("Profile", "custom_fields"), ("Transaction", "payments")):
         assert {"array", "object"} <= set(DOCUMENT["components"]["schemas"][schema]["properties"][field]["type"])

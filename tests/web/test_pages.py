@@ -1,4 +1,4 @@
-"""Who sees the pages of operations, and where."""
+"""Access to the operations pages."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def basic(password: str) -> str:
 
 
 @pytest.mark.parametrize("path", PATHS)
-async def test_pages_of_operations_may_need_a_token(club: Club, path: str) -> None:
+async def test_operations_pages_require_the_operations_token_if_it_is_set(club: Club, path: str) -> None:
     club.server.settings = Settings(operations_token=TOKEN)
     for shown in (f"Bearer {TOKEN}", f"bearer  {TOKEN}", basic(TOKEN)):
         assert await status(club, path, Authorization=shown) == 200
@@ -42,7 +42,7 @@ async def test_pages_of_operations_may_need_a_token(club: Club, path: str) -> No
 
 
 @pytest.mark.parametrize("path", PATHS)
-async def test_moved_pages_are_at_no_other_address(club: Club, path: str) -> None:
+async def test_operations_pages_are_only_available_at_the_address_of_their_listener(club: Club, path: str) -> None:
     club.server.settings = Settings(operations_listen="127.0.0.1:9090")
     assert await status(club, path, **{OPERATIONS_LISTENER_HEADER: SECRET}) == 200
     for headers in (
@@ -56,7 +56,7 @@ async def test_moved_pages_are_at_no_other_address(club: Club, path: str) -> Non
     assert await status(club, "/api/health") == 200
 
 
-async def test_without_a_secret_no_header_shows_the_listener(club: Club) -> None:
+async def test_without_a_secret_no_header_identifies_the_listener(club: Club) -> None:
     club.server.settings = Settings(operations_listen="127.0.0.1:9090")
     app = create_app(club.server, run_jobs=False)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://test") as client:
@@ -74,13 +74,13 @@ class _Server(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(content)
 
-    def log_message(self, *given: object) -> None:
+    def log_message(self, *arguments: object) -> None:
         pass
 
 
 @pytest.fixture
 def listener() -> Iterator[str]:
-    """The address of a listener before a server that says what it was asked."""
+    """The address of an operations listener in front of a server that returns the requested path."""
     with HTTPServer(("127.0.0.1", 0), _Server) as server, HTTPServer(("127.0.0.1", 0), _Server) as free:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
@@ -92,7 +92,7 @@ def listener() -> Iterator[str]:
         thread.join()
 
 
-def test_the_listener_forwards_pages_of_operations_and_nothing_else(listener: str) -> None:
+def test_the_listener_forwards_operations_pages_only(listener: str) -> None:
     headers = {OPERATIONS_LISTENER_HEADER: "forged", "Authorization": "Bearer t"}
     assert httpx.get(f"{listener}/metrics?a=1", headers=headers).text == f"/metrics {SECRET} Bearer t"
     assert httpx.get(f"{listener}/api/docs").text == f"/api/docs {SECRET} None"
@@ -100,7 +100,7 @@ def test_the_listener_forwards_pages_of_operations_and_nothing_else(listener: st
     assert httpx.post(f"{listener}/metrics").status_code == 501
 
 
-def test_a_listener_without_its_server_answers_503() -> None:
+def test_a_listener_without_its_server_returns_503() -> None:
     with HTTPServer(("127.0.0.1", 0), _Server) as one, HTTPServer(("127.0.0.1", 0), _Server) as other:
         at, gone = f"127.0.0.1:{one.server_port}", ("127.0.0.1", other.server_port)
     with listening(at, gone, SECRET):

@@ -1,4 +1,4 @@
-"""A path leads to one endpoint, the same one that trying all routes in their order would find."""
+"""The router finds the same endpoint as trying all routes in their order."""
 
 from collections.abc import Iterator
 from itertools import product
@@ -17,7 +17,7 @@ from regulars.web.router import RequestHandler, Router
 
 
 def paths(endpoint: Endpoint) -> Iterator[str]:
-    """Paths of an endpoint: its texts are a number, and each word that stands there in another endpoint."""
+    """Paths of an endpoint: each parameter is a number, or a literal segment of another endpoint."""
     parts = endpoint.path.split("/")
     beside = [other.path.split("/") for other in ENDPOINTS if other.path.count("/") == endpoint.path.count("/")]
     choices = [
@@ -27,8 +27,8 @@ def paths(endpoint: Endpoint) -> Iterator[str]:
     return map("/".join, product(*choices))
 
 
-def answering(endpoint: Endpoint) -> RequestHandler:
-    """A handler that tells who it is and what it was given."""
+def create_handler(endpoint: Endpoint) -> RequestHandler:
+    """A handler that returns its endpoint and its parameters."""
 
     async def handle(request: Request) -> Response:
         return Response(f"{endpoint.method} {endpoint.path} {sorted(request.path_params.items())}")
@@ -36,8 +36,8 @@ def answering(endpoint: Endpoint) -> RequestHandler:
     return handle
 
 
-async def answer(routes: Router, method: str, path: str) -> str:
-    """What answers a request."""
+async def dispatch(routes: Router, method: str, path: str) -> str:
+    """The endpoint and the parameters that handle a request."""
     sent: list[Any] = []
 
     async def receive() -> dict[str, Any]:
@@ -52,8 +52,8 @@ async def answer(routes: Router, method: str, path: str) -> str:
     return content.decode()
 
 
-async def test_every_path_leads_to_the_endpoint_that_comes_first() -> None:
-    handlers = [(endpoint, answering(endpoint)) for endpoint in ENDPOINTS]
+async def test_a_path_leads_to_the_first_matching_endpoint() -> None:
+    handlers = [(endpoint, create_handler(endpoint)) for endpoint in ENDPOINTS]
     routes = Router(Starlette(), handlers)
     in_order = [(endpoint, Route(endpoint.path, handler, methods=[endpoint.method])) for endpoint, handler in handlers]
     tried = 0
@@ -67,7 +67,7 @@ async def test_every_path_leads_to_the_endpoint_that_comes_first() -> None:
                 if match is Match.FULL
             )
             expected = f"{first.method} {first.path} {sorted(found.items())}"
-            assert await answer(routes, endpoint.method, path) == expected
+            assert await dispatch(routes, endpoint.method, path) == expected
             tried += 1
     assert tried > len(ENDPOINTS)
 
@@ -83,7 +83,7 @@ async def test_every_path_leads_to_the_endpoint_that_comes_first() -> None:
         ("HEAD", "/api/v3/transactions", 200),
     ],
 )
-async def test_what_is_no_path_of_an_endpoint_is_answered_all_the_same(
+async def test_a_path_without_an_endpoint_gets_the_response_of_starlette_s_routes(
     club: Club, method: str, path: str, status: int
 ) -> None:
     assert (await club.http.request(method, path)).status_code == status

@@ -1,1 +1,1 @@
-"""HTTP: thin; one module a resource."""
+"""Endpoints of the HTTP APIs, one module per resource, and the application that serves them."""

@@ -131,7 +131,7 @@ def _lifespan(
     """Opens the database, starts jobs and metrics, and stops them when the HTTP server accepts no more requests."""
 
     @contextlib.asynccontextmanager
-    async def lifespan(starlette_app: Starlette) -> AsyncIterator[None]:
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         # A worker that starts while the database restarts must not count as a crashed worker.
         await context.database.open(DATABASE_WAIT_SECONDS)
         scheduler = Scheduler(context.database, context.settings, exporter.observe_refresh)

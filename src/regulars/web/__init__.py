@@ -1,1 +1,1 @@
-"""The web framework of the API: endpoints as data, routing, bodies, errors, OpenAPI."""
+"""The web framework: endpoint declarations, routing, request handling, bodies, errors, OpenAPI."""

@@ -173,9 +173,9 @@ class ConnectionLimiter:
                         self._listener = (file, inode)
                     else:
                         address = copy.getpeername()
-                        found = _Client((address[0], address[1]), now, file, acked_at=now, idle_since=now)
-                        self._clients[inode] = found
-                        return found
+                        client = _Client((address[0], address[1]), now, file, acked_at=now, idle_since=now)
+                        self._clients[inode] = client
+                        return client
         except OSError:
             # It has been closed.
             return None
@@ -254,10 +254,10 @@ class ConnectionLimiter:
 def _inode(file: int) -> int:
     """The inode of a socket; 0 for other files and for closed ones."""
     try:
-        found = os.fstat(file)
+        status = os.fstat(file)
     except OSError:
         return 0
-    return found.st_ino if stat.S_ISSOCK(found.st_mode) else 0
+    return status.st_ino if stat.S_ISSOCK(status.st_mode) else 0
 
 
 def _close_socket(inode: int, client: _Client) -> bool:

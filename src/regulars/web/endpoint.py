@@ -12,6 +12,8 @@ from regulars.model.resource import Resource
 from regulars.model.unit_of_work import UnitOfWork
 from regulars.web.context import ReportRequest, RequestContext
 
+JsonSchema = dict[str, Any]
+
 
 @dataclass(frozen=True, slots=True)
 class PricedQuery:

@@ -17,7 +17,7 @@ def replace_lone_surrogates(body: bytes) -> bytes:
     """
     if len(body) > MAX_BYTES:
         return body
-    found = bytearray(body)
+    replaced = bytearray(body)
     end = 0
     high: re.Match[bytes] | None = None
     for number, match in enumerate(_ESCAPE.finditer(body)):
@@ -30,14 +30,14 @@ def replace_lone_surrogates(body: bytes) -> bytes:
             continue
         is_low = match[1] in _LOW
         if high is not None and not (is_low and high.end() == match.start()):
-            _replace(found, high)
+            _replace(replaced, high)
             high = None
         if is_low and high is None:
-            _replace(found, match)
+            _replace(replaced, match)
         high = None if is_low else match
     if high is not None:
-        _replace(found, high)
-    return bytes(found)
+        _replace(replaced, high)
+    return bytes(replaced)
 
 
 def _replace(body: bytearray, surrogate: re.Match[bytes]) -> None:

@@ -12,13 +12,11 @@ from regulars.core.field_type import FieldType
 from regulars.model.resource import FILTER_OPERATORS, Resource, ResourceField
 from regulars.web import report_schemas
 from regulars.web import security_schemas as security
-from regulars.web.endpoint import Endpoint
+from regulars.web.endpoint import Endpoint, JsonSchema
 
-Schema = dict[str, Any]
+_ANYTHING: JsonSchema = {"type": ["object", "array", "string", "number", "boolean", "null"]}
 
-_ANYTHING: Schema = {"type": ["object", "array", "string", "number", "boolean", "null"]}
-
-_JSON_TYPES: dict[str, Schema] = {
+_JSON_TYPES: dict[str, JsonSchema] = {
     "integer": {"type": "integer"},
     "number": {"type": "number"},
     "string": {"type": "string"},
@@ -29,7 +27,7 @@ _JSON_TYPES: dict[str, Schema] = {
     "object": _ANYTHING,
 }
 
-_TENANT_HEADERS: dict[str, tuple[str, Schema]] = {
+_TENANT_HEADERS: dict[str, tuple[str, JsonSchema]] = {
     "X-Customer": (
         "The customers: `id=1`, `id=1_2`, `all=all`, or filters by attributes, `chain=Nord;country=NO`.",
         {"type": "string"},
@@ -39,7 +37,7 @@ _TENANT_HEADERS: dict[str, tuple[str, Schema]] = {
 
 _REPORT_ERROR = {"$ref": "#/components/schemas/ReportError"}
 
-_PAGING: dict[str, tuple[str, Schema]] = {
+_PAGING: dict[str, tuple[str, JsonSchema]] = {
     "page[size]": ("Rows per page.", {"type": "integer", "minimum": 1, "maximum": 500, "default": 15}),
     "page[number]": ("Page number, from 1.", {"type": "integer", "minimum": 1, "default": 1}),
 }
@@ -144,7 +142,7 @@ _RATE_LIMIT_HEADER_REFS = {name: {"$ref": f"#/components/headers/{name}"} for na
 _RATE_LIMITED_CALLERS = (Caller.COMMUNITY, Caller.MEMBER, Caller.REPORTING)
 
 
-def openapi_document(endpoints: Sequence[Endpoint]) -> Schema:
+def openapi_document(endpoints: Sequence[Endpoint]) -> JsonSchema:
     """The OpenAPI document of these endpoints, without those that only explain an error."""
     documented = [each for each in endpoints if each.status < 400]
     models = sorted({each.request_model for each in documented if each.request_model is not None}, key=_model_name)
@@ -153,7 +151,7 @@ def openapi_document(endpoints: Sequence[Endpoint]) -> Schema:
     resources = {
         _schema_name(each.resource): _resource(each.resource) for each in documented if each.resource is not None
     }
-    paths: dict[str, Schema] = {}
+    paths: dict[str, JsonSchema] = {}
     for endpoint in documented:
         paths.setdefault(endpoint.path, {})[endpoint.method.lower()] = _operation(endpoint, schemas_by_model)
     return {
@@ -201,7 +199,7 @@ def _lenient(schema: Any) -> Any:
 
 def _json(
     schema: Mapping[str, Any], examples: Mapping[str, object] | None = None, media_type: str = "application/json"
-) -> Schema:
+) -> JsonSchema:
     named_examples = {"examples": {name: {"value": value} for name, value in examples.items()}} if examples else {}
     return {media_type: {"schema": schema, **named_examples}}
 
@@ -209,8 +207,8 @@ def _json(
 # One operation ---------------------------------------------------------------------------------------
 
 
-def _operation(endpoint: Endpoint, schemas_by_model: dict[Any, Schema]) -> Schema:
-    operation: Schema = {
+def _operation(endpoint: Endpoint, schemas_by_model: dict[Any, JsonSchema]) -> JsonSchema:
+    operation: JsonSchema = {
         "operationId": _operation_id(endpoint),
         "summary": endpoint.summary,
         **security.operation_security(endpoint.access),
@@ -242,7 +240,7 @@ def _operation_id(endpoint: Endpoint) -> str:
     return f"{endpoint.method.lower()}_{re.sub(r'[^A-Za-z0-9]+', '_', path).strip('_')}"
 
 
-def _parameters(endpoint: Endpoint) -> Iterable[Schema]:
+def _parameters(endpoint: Endpoint) -> Iterable[JsonSchema]:
     for name in re.findall(r"{(\w+)}", endpoint.path):
         yield {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
     if endpoint.caller is Caller.REPORTING:
@@ -264,7 +262,7 @@ def _parameters(endpoint: Endpoint) -> Iterable[Schema]:
         yield {"name": "Idempotency-Key", "in": "header", "description": text, "schema": schema}
 
 
-def _list_parameters(resource: Resource) -> Iterable[Schema]:
+def _list_parameters(resource: Resource) -> Iterable[JsonSchema]:
     fields = [each for each in resource.fields if each.type not in (FieldType.LIST, FieldType.OBJECT)]
     names = list(dict.fromkeys(each.name for each in fields))
     yield {
@@ -283,13 +281,13 @@ def _list_parameters(resource: Resource) -> Iterable[Schema]:
     }
 
 
-def _successes(endpoint: Endpoint) -> Schema:
+def _successes(endpoint: Endpoint) -> JsonSchema:
     statuses = (endpoint.status, 201) if endpoint.may_return_201 else (endpoint.status,)
     headers = {"headers": _RATE_LIMIT_HEADER_REFS} if endpoint.caller in _RATE_LIMITED_CALLERS else {}
     return {str(status): {**_success(endpoint), **headers} for status in statuses}
 
 
-def _success(endpoint: Endpoint) -> Schema:
+def _success(endpoint: Endpoint) -> JsonSchema:
     if endpoint.status == 204:
         return {"description": "Done."}
     if endpoint.schema is not None:
@@ -309,7 +307,7 @@ def _success(endpoint: Endpoint) -> Schema:
     return {"description": endpoint.summary, "content": _json(schema)}
 
 
-def _errors(endpoint: Endpoint) -> Schema:
+def _errors(endpoint: Endpoint) -> JsonSchema:
     """The errors that an endpoint may return, according to its declaration."""
     if endpoint.caller is Caller.REPORTING:
         absent = set() if "{" in endpoint.path else {"404"}
@@ -348,7 +346,7 @@ def _schema_name(resource: Resource) -> str:
     return "".join(part.capitalize() for part in re.split(r"[^A-Za-z0-9]+", resource.name))
 
 
-def _resource(resource: Resource) -> Schema:
+def _resource(resource: Resource) -> JsonSchema:
     visible = [each for each in resource.fields if each.is_visible]
     return {
         "title": _schema_name(resource),
@@ -357,7 +355,7 @@ def _resource(resource: Resource) -> Schema:
     }
 
 
-def _field(field: ResourceField, *, nullable: bool) -> Schema:
+def _field(field: ResourceField, *, nullable: bool) -> JsonSchema:
     schema = dict(_JSON_TYPES[field.type.json_type])
     if nullable and isinstance(schema["type"], str):
         schema["type"] = [schema["type"], "null"]

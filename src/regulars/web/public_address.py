@@ -94,9 +94,9 @@ class PublicAddress:
 def _is_within(address: str, networks: Sequence[Network]) -> bool:
     if not _is_address(address):
         return False
-    found = ip_address(address)
-    mapped = getattr(found, "ipv4_mapped", None)
-    return any((mapped or found) in each for each in networks)
+    ip = ip_address(address)
+    mapped = getattr(ip, "ipv4_mapped", None)
+    return any((mapped or ip) in each for each in networks)
 
 
 def _is_address(text: str) -> bool:
@@ -118,8 +118,8 @@ def _values(scope: Scope, name: bytes) -> Iterable[str]:
 
 def _last(scope: Scope, name: bytes) -> str:
     """The last value of a header, which the nearest proxy has written; empty if there is none."""
-    *_, found = ("", *_values(scope, name))
-    return found.rpartition(",")[2].strip()
+    *_, last = ("", *_values(scope, name))
+    return last.rpartition(",")[2].strip()
 
 
 def _path(scope: Scope) -> str:

@@ -33,16 +33,16 @@ _RANGE = {"from": "2026-11-23T00:00:00", "to": "2026-11-24T23:59:59"}
 def example_request(report: Report, aggregation: Grouping | None = None) -> Example:
     """An example request for a report, with a filter if the example response satisfies it."""
     grouping = _grouping(report, aggregation)
-    found: Example = {"report": report.name}
+    body: Example = {"report": report.name}
     if filtered := _filter(report, () if report.format is ReportFormat.RECORDS else grouping):
-        found["filter"] = filtered
+        body["filter"] = filtered
     if aggregation is not None:
-        found["aggregate_by"] = aggregation.name
+        body["aggregate_by"] = aggregation.name
     if report.format is ReportFormat.TIMESERIES:
-        found["interval"] = "1d"
+        body["interval"] = "1d"
     if report.format is not ReportFormat.RECORDS:
-        found |= _RANGE
-    return found
+        body |= _RANGE
+    return body
 
 
 def _filter(report: Report, without: Collection[str]) -> Example | None:

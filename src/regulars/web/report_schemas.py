@@ -1,22 +1,19 @@
 """JSON Schemas of the Reporting API, with an example of each report."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from regulars.reports.report import Report
 from regulars.rollups.intervals import Interval
 from regulars.web import report_examples
-from regulars.web.endpoint import EndpointSchema
+from regulars.web.endpoint import EndpointSchema, JsonSchema
 
-Schema = dict[str, Any]
-
-_TEXT: Schema = {"type": "string"}
-_FILTER: Schema = {"anyOf": [{"$ref": "#/components/schemas/ReportFilter"}, {"type": "null"}]}
+_TEXT: JsonSchema = {"type": "string"}
+_FILTER: JsonSchema = {"anyOf": [{"$ref": "#/components/schemas/ReportFilter"}, {"type": "null"}]}
 
 COMPARISONS = ("equal", "not_equal", "in", "not_in", "starts_with", "contains")
 ORDERINGS = ("greater_than", "greater_or_equal_to", "less_than", "less_or_equal_to", "between")
 
-COMPONENTS: Mapping[str, Schema] = {
+COMPONENTS: Mapping[str, JsonSchema] = {
     "ReportFilter": {
         "title": "ReportFilter",
         "description": "A tree of at most 10 levels and 100 nodes.",
@@ -65,11 +62,11 @@ COMPONENTS: Mapping[str, Schema] = {
 }
 
 
-def _name(reports: Sequence[Report]) -> Schema:
+def _name(reports: Sequence[Report]) -> JsonSchema:
     return {**_TEXT, "enum": [each.name for each in reports]}
 
 
-def _object(required: Sequence[str], properties: Schema) -> Schema:
+def _object(required: Sequence[str], properties: JsonSchema) -> JsonSchema:
     return {"type": "object", "properties": properties, "required": list(required), "additionalProperties": False}
 
 
@@ -117,11 +114,11 @@ def query_schema(reports: Sequence[Report]) -> EndpointSchema:
 _PAGINATION = {"type": "object", "properties": {"next_page_info": {"type": ["string", "null"]}}}
 
 
-def _series(values: Schema) -> Schema:
+def _series(values: JsonSchema) -> JsonSchema:
     return {"type": "object", "properties": {"label": {"type": "object"}, "values": values}}
 
 
-def _result(kind: str, properties: Schema) -> Schema:
+def _result(kind: str, properties: JsonSchema) -> JsonSchema:
     properties = {**properties, "result_type": {"const": kind}}
     return {"type": "object", "properties": properties, "required": list(properties)}
 

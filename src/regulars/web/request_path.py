@@ -26,20 +26,20 @@ def split_segments(raw: bytes) -> list[str]:
     if not _WELL_FORMED.fullmatch(raw):
         raise MalformedPathError("The path is malformed: it must begin with a slash and be percent-encoded.")
     *before, last = raw.split(b"/")
-    found = ["", *(_decoded(each) for each in before if each), _decoded(last)]
-    if "." in found or ".." in found:
+    decoded = ["", *(_decoded(each) for each in before if each), _decoded(last)]
+    if "." in decoded or ".." in decoded:
         raise MalformedPathError("The path has a segment that is . or .., which is not allowed.")
-    return found
+    return decoded
 
 
 def _decoded(segment: bytes) -> str:
     try:
-        found = unquote_to_bytes(segment).decode()
+        text = unquote_to_bytes(segment).decode()
     except UnicodeDecodeError:
         raise MalformedPathError("The path is malformed: decoded, it is not valid UTF-8.") from None
-    if "\0" in found:
+    if "\0" in text:
         raise MalformedPathError("The path must not contain a NUL character.")
-    return found
+    return text
 
 
 def encode_segments(segments: Sequence[str]) -> str:

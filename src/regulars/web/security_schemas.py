@@ -19,7 +19,7 @@ SCHEMES = {
         "type": "http",
         "scheme": "bearer",
         "description": "A token of one community, created by `regulars token create --community SLUG`. It has all permits of "
-        "this API, or exactly those given with `--permit`. With `--member ID` it is bound to that profile.\n\n"
+        "this API, or exactly those listed with `--permit`. With `--member ID` it is bound to that profile.\n\n"
         "Permits:\n\n" + "\n".join(f"- `{name}`: {meaning}" for name, meaning in permits.PROFILE_API.items()),
     },
     "member": {

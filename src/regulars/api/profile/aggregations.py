@@ -55,14 +55,14 @@ def find_aggregations(names: Sequence[str] | None, path: str) -> tuple[Aggregati
 async def _read(context: RequestContext, profile_id: UUID, as_of: datetime | None) -> ProfileValues:
     reader = context.app.value_reader
     if as_of is None:
-        found = await reader.read(context.community_id, profile_id)
+        values = await reader.read(context.community_id, profile_id)
     else:
-        (found,) = await reader.read_as_of(context.community_id, [(profile_id, as_of)])
-    if found is None:
+        (values,) = await reader.read_as_of(context.community_id, [(profile_id, as_of)])
+    if values is None:
         async with context.app.database.read_transaction(context.community_id) as scope:
             await lookup.require_active(scope, profile_id)
         raise lookup.not_found_error(profile_id, None)
-    return found
+    return values
 
 
 async def read_values(context: RequestContext) -> dict[str, Any]:
@@ -81,9 +81,9 @@ async def recalculate(context: RequestContext, uow: UnitOfWork) -> dict[str, Any
     await lookup.require_active(uow, profile_id)
     uow.mark_dirty(profile_id, "recalculation")
     await refresh_derived(uow, context.app.database.clock)
-    (found,) = await context.app.value_reader.read_in_scope(uow, [(profile_id, context.now)])
-    assert found is not None  # noqa: S101 - the profile is active and locked
-    return data_envelope(found.values())
+    (values,) = await context.app.value_reader.read_in_scope(uow, [(profile_id, context.now)])
+    assert values is not None  # noqa: S101 - the profile is active and locked
+    return data_envelope(values.values())
 
 
 class AggregationsQuery(msgspec.Struct, frozen=True):
@@ -95,7 +95,7 @@ class AggregationsQuery(msgspec.Struct, frozen=True):
 
 
 async def query_values(context: RequestContext) -> dict[str, Any]:
-    """Get the values of many profiles, in the order of the request; null for an unknown profile."""
+    """The values of many profiles, in the order of the request; null for an unknown profile."""
     query: AggregationsQuery = context.body
     selected = find_aggregations(query.names, "names")
     context.query_params = {"as_of": query.as_of or ""}
@@ -108,12 +108,15 @@ async def query_values(context: RequestContext) -> dict[str, Any]:
             profile_ids.append(None)
     known = [each for each in profile_ids if each is not None]
     if as_of is None:
-        found = await context.app.value_reader.read_many(context.community_id, known)
+        values_by_id = await context.app.value_reader.read_many(context.community_id, known)
     else:
         reads = await context.app.value_reader.read_as_of(context.community_id, [(each, as_of) for each in known])
-        found = {profile_id: read for profile_id, read in zip(known, reads, strict=True) if read is not None}
+        values_by_id = {profile_id: read for profile_id, read in zip(known, reads, strict=True) if read is not None}
     return data_envelope(
-        [found[each].values(selected) if each is not None and each in found else None for each in profile_ids]
+        [
+            values_by_id[each].values(selected) if each is not None and each in values_by_id else None
+            for each in profile_ids
+        ]
     )
 
 
@@ -123,13 +126,13 @@ async def explain_value(context: RequestContext) -> dict[str, Any]:
     profile_id, as_of = context.path_uuid(), parse_past_instant(context, "as_of") or context.now
     async with context.app.database.read_transaction(context.community_id) as scope:
         await lookup.require_active(scope, profile_id)
-        (found,) = await context.app.value_reader.read_in_scope(scope, [(profile_id, as_of)])
-        assert found is not None  # noqa: S101 - the profile is active in this snapshot
+        (values,) = await context.app.value_reader.read_in_scope(scope, [(profile_id, as_of)])
+        assert values is not None  # noqa: S101 - the profile is active in this snapshot
         facts = await explain.contributing_rows(scope, profile_id, aggregation, as_of)
     return data_envelope(
         {
             "name": aggregation.name,
-            "value": found.values((aggregation,))[aggregation.name],
+            "value": values.values((aggregation,))[aggregation.name],
             "type": aggregation.type.aggregation_name,
             "definition": aggregation.description,
             "as_of": format_timestamp(as_of),

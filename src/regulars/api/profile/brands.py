@@ -61,7 +61,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(
         "PUT",
         f"{_PATH}/{{id}}",
-        "Update the given fields of a brand",
+        "Update a brand",
         write_handler=_update,
         request_model=BrandIn,
         request_example=examples.BRAND,

@@ -94,7 +94,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(
         "PUT",
         f"{_PATH}/{{id}}",
-        "Update the given fields of a location",
+        "Update a location",
         write_handler=_update,
         request_model=LocationIn,
         request_example=examples.LOCATION,

@@ -146,7 +146,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(
         "PUT",
         f"{_PATH}/{{id}}",
-        "Update the given fields of a product",
+        "Update a product",
         write_handler=_update,
         request_model=ProductIn,
         request_example=examples.PRODUCT,
@@ -199,7 +199,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(
         "PUT",
         f"{_VARIANTS_PATH}/{{variant_id}}",
-        "Update the given fields of a variant",
+        "Update a variant",
         write_handler=_update_variant,
         request_model=VariantIn,
         request_example=examples.VARIANT,

@@ -184,7 +184,7 @@ def subresource_endpoints(
         ),
         endpoint("POST", "/addresses", "Add an address", write_handler=_create_address, status=201, **address),
         endpoint("GET", one_address, "Get an address", read_handler=_read_address, resource=ADDRESSES),
-        endpoint("PUT", one_address, "Update the given fields of an address", write_handler=_update_address, **address),
+        endpoint("PUT", one_address, "Update an address", write_handler=_update_address, **address),
         endpoint("DELETE", one_address, "Delete an address", write_handler=_delete_address, status=204),
         endpoint(
             "GET",

@@ -367,7 +367,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     _endpoint(
         "PUT",
         "/{id}",
-        "Update the given fields of a profile",
+        "Update a profile",
         write_handler=_update,
         request_model=ProfileIn,
         request_example=examples.PROFILE,

@@ -77,7 +77,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     _endpoint(
         "PUT",
         "/{item_id}",
-        "Update the given fields of an item",
+        "Update an item",
         write_handler=_update,
         request_model=ItemIn,
         request_example=examples.TRANSACTION_ITEM,

@@ -196,19 +196,19 @@ async def _update_or_create(context: RequestContext) -> Response:
     """Updates the transaction with this external id, else with this id; creates one if there is none."""
 
     async def update_existing(context: RequestContext, uow: UnitOfWork) -> dict[str, object]:
-        found = await transaction_updates.find_existing(uow, context.body)
-        if found is None:
+        transaction_id = await transaction_updates.find_existing(uow, context.body)
+        if transaction_id is None:
             raise _TransactionDeletedError
         try:
-            await transaction_updates.update(uow, found, context.body)
+            await transaction_updates.update(uow, transaction_id, context.body)
         except NotFoundError:
             raise _TransactionDeletedError from None
-        return await get_representation(TRANSACTIONS, uow, found)
+        return await get_representation(TRANSACTIONS, uow, transaction_id)
 
     while True:
         async with context.app.database.read_transaction(context.community_id) as scope:
-            found = await transaction_updates.find_existing(scope, context.body)
-        if found is not None:
+            transaction_id = await transaction_updates.find_existing(scope, context.body)
+        if transaction_id is not None:
             try:
                 return await run_write(context, 200, update_existing)
             except _TransactionDeletedError:

@@ -63,7 +63,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(
         "PUT",
         f"{_PATH}/{{id}}",
-        "Update the given fields of a webhook",
+        "Update a webhook",
         write_handler=_update,
         request_model=WebhookIn,
         request_example=examples.WEBHOOK,

@@ -1,16 +1,12 @@
 """JSON Schemas and examples of the endpoints of places."""
 
-from typing import Any
-
 from regulars.geo.requests import DEFAULT_LIMIT, MAX_ADDRESSES, MAX_PLACES, MAX_TEXT_LENGTH
-from regulars.web.endpoint import EndpointSchema
+from regulars.web.endpoint import EndpointSchema, JsonSchema
 
-Schema = dict[str, Any]
-
-_TEXT: Schema = {"type": "string", "maxLength": MAX_TEXT_LENGTH}
-_TEXT_OR_NULL: Schema = {"type": ["string", "null"], "maxLength": MAX_TEXT_LENGTH}
+_TEXT: JsonSchema = {"type": "string", "maxLength": MAX_TEXT_LENGTH}
+_TEXT_OR_NULL: JsonSchema = {"type": ["string", "null"], "maxLength": MAX_TEXT_LENGTH}
 _COUNTRY = "ISO 3166-1 alpha-2 or alpha-3, or the English name."
-_POINT: Schema = {
+_POINT: JsonSchema = {
     "type": "object",
     "properties": {
         "lat": {"type": "number", "minimum": -90, "maximum": 90},
@@ -20,11 +16,11 @@ _POINT: Schema = {
 }
 
 
-def _object(required: list[str], properties: Schema) -> Schema:
+def _object(required: list[str], properties: JsonSchema) -> JsonSchema:
     return {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
 
 
-def _or_null(schema: Schema) -> Schema:
+def _or_null(schema: JsonSchema) -> JsonSchema:
     return {"anyOf": [schema, {"type": "null"}]}
 
 
@@ -44,7 +40,7 @@ _PLACE = _object(
         "population": {"type": ["integer", "null"]},
         "community_id": {"type": ["integer", "null"], "description": "The community of a store."},
         "coordinates": _or_null(_POINT),
-        "distance_km": {"type": ["number", "null"], "description": "Distance from `near`, if given."},
+        "distance_km": {"type": ["number", "null"], "description": "Distance from `near`, if the request has it."},
     },
 )
 
