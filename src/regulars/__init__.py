@@ -1,4 +1,4 @@
-"""Regulars: what is known of one member and of all members, always true."""
+"""Regulars: values of each member and reports of all members, always consistent with the facts."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +10,7 @@ __all__ = ["compute", "compute_report"]
 
 
 def __getattr__(name: str) -> Any:
-    # Engines are loaded where they are asked for: a server's processes have no use for them.
+    # Engines are imported on first use: server processes don't need them.
     if name == "compute":
         from regulars.offline.compute import compute
 

@@ -1,1 +1,1 @@
-"""The door in: every write is a batch that one function commits."""
+"""Live writes: batches of writes, each committed by one function."""

@@ -119,7 +119,7 @@ FOR NO KEY UPDATE OF unowned
 async def create(uow: UnitOfWork, profile_id: UUID, row: ClaimRow) -> int:
     """Creates a claim, attaches the first matching transaction without owner, and returns the id of the claim.
 
-    Raises NotFoundError if there is no such profile.
+    Raises NotFoundError for an unknown profile.
     """
     await uow.execute(_LOCK_EXCLUSIVE, str(uow.community_id))
     # Locked, so that a concurrent erasure does not miss the claim.

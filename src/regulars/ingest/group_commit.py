@@ -21,14 +21,14 @@ from regulars.storage.database import Database
 EncodedResponse = tuple[int, bytes]
 Representations = Mapping[int, dict[str, Any]]
 BuildResponse = Callable[[UnitOfWork, list[WriteOutcome], Representations], Awaitable[EncodedResponse | None]]
-"""Builds the response to a caller from the outcomes of its rows and, if it asked for them, the stored transactions by
+"""Builds the response to a caller from the outcomes of its rows and, if requested, the stored transactions by
 id; None if all rows were rejected.
 """
 
 
 @dataclass(slots=True)
 class CommitResult:
-    """The outcomes of a caller's rows, and its response if it asked for one.
+    """The outcomes of a caller's rows, and its response if it requested one.
 
     `is_slow` says that refreshing a profile of its rows took long.
     """

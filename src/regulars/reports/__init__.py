@@ -1,1 +1,1 @@
-"""What is known of all members of a community: reports, each declared once."""
+"""Declarations of reports over all members of a community."""

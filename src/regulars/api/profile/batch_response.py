@@ -118,7 +118,7 @@ REDACTED = "[removed]"
 """Replaces the values of a row that a stored reason quotes."""
 
 _MIN_MASKED_LENGTH = 3
-"""Shorter values identify nobody and are part of many words."""
+"""Shorter values identify no member and are part of many words."""
 
 _MAX_MASKED_VALUES = 1_000
 """If a row has more values, the whole text of its reasons is removed."""
