@@ -205,7 +205,7 @@ async def _over_time(store: BenchDatabase, club: BenchClub, joins: int, size: Si
                 )
             await compaction.compact(database, club.id)
         with store.owner_connection() as connection:
-            for table in ("balance_rollups", "balance_deltas"):
+            for table in ("balance_rollups", "member_flow_deltas"):
                 connection.execute(f"VACUUM (ANALYZE) {table}".encode())
         now = database.clock()
         body: dict[str, Any] = {

@@ -182,7 +182,7 @@ _UNFOLDED = """
 SELECT count(*)
 FROM {table}
 WHERE community_id = $1
-    AND transaction_id >= coalesce((SELECT watermark FROM fold_marks WHERE community_id = $1), '0')
+    AND transaction_id >= coalesce((SELECT watermark FROM compaction_state WHERE community_id = $1), '0')
 """
 
 
@@ -243,7 +243,7 @@ def _stage(query: str) -> str:
         commits._LOCK: "lock",
         refresh_statement(): "refresh",
         members._RECOMPUTE: "derive",
-        compaction._FOLD: "fold",
+        compaction._COMPACT: "fold",
         memberships._INSERT: "insert memberships",
     }
     if query in known:

@@ -1,6 +1,6 @@
 -- $1 the community, $2 the days, $3 how many a day: members who joined on the last days, one in ten of whom left on the
 -- same day, nearly each unlike all others.
-INSERT INTO balance_deltas (
+INSERT INTO member_flow_deltas (
     community_id, bucket, type, optin_channel, optin_subchannel, optin_platform, gender, age, consents_true,
     consents_false, n
 )

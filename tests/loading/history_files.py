@@ -27,7 +27,7 @@ from regulars.verify.verify import verify
 
 MEMBERS = [f"M{number}" for number in range(20)]
 
-PURCHASE_TABLES = ("purchases", "purchase_changes", "purchase_rollups", "purchase_marks", "unique_sets")
+PURCHASE_TABLES = ("purchases", "purchase_versions", "purchase_rollups", "purchase_compaction_state", "member_bitmaps")
 """What is derived of transactions for reports."""
 
 

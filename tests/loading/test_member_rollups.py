@@ -70,7 +70,7 @@ def lines(rows: Sequence[Mapping[str, Any]]) -> str:
 
 TABLES = {
     "members": "FROM members AS t JOIN profiles AS p USING (community_id, profile_id)",
-    "member_states": "FROM member_states AS t JOIN profiles AS p USING (community_id, profile_id)",
+    "member_dimension_history": "FROM member_dimension_history AS t JOIN profiles AS p USING (community_id, profile_id)",
     "membership_events": "FROM membership_events AS t JOIN profiles AS p USING (community_id, profile_id)",
     "group_counts": "FROM group_counts AS t",
     "group_rollups": "FROM group_rollups AS t",
@@ -78,7 +78,7 @@ TABLES = {
     "snapshot_counts": "FROM snapshot_counts AS t",
     "snapshot_rollups": "FROM snapshot_rollups AS t",
     "snapshot_members": "FROM snapshot_members AS t JOIN profiles AS p USING (community_id, profile_id)",
-    "snapshot_runs": "FROM snapshot_runs AS t",
+    "snapshot_coverage": "FROM snapshot_coverage AS t",
     "profile_aggregations": "FROM profile_aggregations AS t JOIN profiles AS p USING (community_id, profile_id)",
 }
 NEW_EACH_TIME = {"community_id", "profile_id", "member_id", "membership_id", "transaction_id", "id", "values_version"}
@@ -188,7 +188,7 @@ async def test_both_ways_come_to_the_same_tables_and_answers(
 async def appended(club: Club) -> int:
     async with club.database.read_transaction(club.community.id) as scope:
         found: int = await scope.fetchval(
-            "SELECT count(*) FROM group_deltas WHERE community_id = $1", club.community.id
+            "SELECT count(*) FROM group_count_deltas WHERE community_id = $1", club.community.id
         )
     return found
 

@@ -66,7 +66,7 @@ async def test_a_fold_that_fails_leaves_everything_to_the_next(club: Club) -> No
     assert club.community.id in compaction.pending_communities()
     async with club.database.unscoped_connection() as connection:
         await connection.execute(f"BEGIN; SET LOCAL regulars.community_id = '{club.community.id}'")
-        assert await connection.fetchval(compaction._ALONE, club.community.id)
+        assert await connection.fetchval(compaction._TRY_LOCK, club.community.id)
         # Another folder is at it: this one leaves it alone.
         assert await compact(club.database, club.community.id) == 0
         await connection.execute("ROLLBACK")
@@ -81,7 +81,7 @@ async def test_a_snapshot_that_is_long_held_reads_as_it_did_and_holds_up_nobody(
     await join(club, 2)
     counted = """
     SELECT (SELECT coalesce(sum(members_count), 0) FROM group_counts WHERE community_id = $1 AND grouping_type = 'all')
-        + (SELECT coalesce(sum(n), 0) FROM group_deltas WHERE community_id = $1 AND grouping_type = 'all')
+        + (SELECT coalesce(sum(n), 0) FROM group_count_deltas WHERE community_id = $1 AND grouping_type = 'all')
     """
     async with club.database.read_transaction(club.community.id) as scope:
         assert await scope.fetchval(counted, club.community.id) == 2
@@ -96,7 +96,7 @@ async def test_a_writer_that_is_still_open_is_folded_later(club: Club) -> None:
     async with club.database.write_transaction(club.community.id) as slow:
         await slow.execute(
             """
-            INSERT INTO group_deltas (community_id, bucket, grouping_type, grouping_value, n, changed_at)
+            INSERT INTO group_count_deltas (community_id, bucket, grouping_type, grouping_value, n, changed_at)
             VALUES ($1, $2, 'gender', 'female', 1, $2)
             """,
             club.community.id,
@@ -115,7 +115,7 @@ async def test_a_database_restored_to_lower_transaction_ids_loses_nothing(club: 
     await compact(club.database, club.community.id)
     async with club.database.write_transaction(club.community.id) as scope:
         await scope.execute(
-            "UPDATE fold_marks SET watermark = '9000000000000' WHERE community_id = $1", club.community.id
+            "UPDATE compaction_state SET watermark = '9000000000000' WHERE community_id = $1", club.community.id
         )
     await join(club, 3)
     assert await women(club) == 2

@@ -58,10 +58,12 @@ async def test_another_zone_has_all_buckets_made_anew(club: Club) -> None:
 async def test_profiles_that_were_there_before_are_derived_by_the_sweep(club: Club) -> None:
     await create_profile(club, gender="female")
     async with club.database.write_transaction(club.community.id) as scope:
-        for table in ("members", "membership_events", "group_deltas", "balance_deltas"):
+        for table in ("members", "membership_events", "group_count_deltas", "member_flow_deltas"):
             await scope.execute(f"DELETE FROM {table} WHERE community_id = $1", club.community.id)
         await scope.execute(
-            "INSERT INTO fold_marks (community_id, derived_up_to) VALUES ($1, $2)", club.community.id, UUID(int=0)
+            "INSERT INTO compaction_state (community_id, backfilled_up_to) VALUES ($1, $2)",
+            club.community.id,
+            UUID(int=0),
         )
     assert await differences(club) != []
     assert await refresh_community(club.database, club.community.id, lambda: False) == 1

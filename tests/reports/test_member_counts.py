@@ -27,7 +27,7 @@ async def counts(club: Club) -> dict[tuple[str, str], int]:
             FROM (
                 SELECT grouping_type, grouping_value, members_count AS n FROM group_counts WHERE community_id = $1
                 UNION ALL
-                SELECT grouping_type, grouping_value, n FROM group_deltas WHERE community_id = $1
+                SELECT grouping_type, grouping_value, n FROM group_count_deltas WHERE community_id = $1
             ) AS every
             GROUP BY 1, 2
             """,

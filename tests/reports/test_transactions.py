@@ -187,7 +187,7 @@ async def test_a_fold_leaves_a_community_to_the_one_that_is_at_it(club: Club) ->
     await create_transaction(club, sale(10))
     async with club.database.unscoped_connection() as connection:
         await connection.execute(f"BEGIN; SET LOCAL regulars.community_id = '{club.community.id}'")
-        assert await connection.fetchval(purchases._ALONE, club.community.id)
+        assert await connection.fetchval(purchases._TRY_LOCK, club.community.id)
         assert await purchases.compact(club.database, club.community.id) == 0
         await connection.execute("ROLLBACK")
     assert await purchases.compact(club.database, club.community.id) == 1
@@ -198,7 +198,7 @@ async def test_a_database_restored_to_lower_transaction_ids_is_added_up_anew(clu
     await create_transaction(club, sale(10, profile_id=who))
     await fold(club)
     async with club.database.write_transaction(club.community.id) as scope:
-        for table, column in (("purchase_marks", "watermark"), ("purchases", "since")):
+        for table, column in (("purchase_compaction_state", "watermark"), ("purchases", "since")):
             await scope.execute(
                 f"UPDATE {table} SET {column} = '9000000000000' WHERE community_id = $1", club.community.id
             )
@@ -221,7 +221,7 @@ async def test_verify_finds_what_is_not_as_the_purchases_say(club: Club) -> None
             "UPDATE purchase_rollups SET sales = 3"
             " WHERE community_id = $1 AND granularity = '1d' AND grain = '' AND $2::bigint > 0"
         ),
-        "DELETE FROM unique_sets WHERE community_id = $1 AND granularity = '1mo' AND grain = 'age' AND $2::bigint > 0",
+        "DELETE FROM member_bitmaps WHERE community_id = $1 AND granularity = '1mo' AND grain = 'age' AND $2::bigint > 0",
     ):
         async with club.database.write_transaction(club.community.id) as scope:
             await scope.execute(statement, club.community.id, made["id"])

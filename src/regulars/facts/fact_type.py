@@ -20,7 +20,7 @@ from regulars.storage.database import Database, Scope
 T = TypeVar("T")
 
 RowOutcome = str | ValidationError
-"""What became of a row: `accepted`, `unchanged`, or the reason why it was rejected."""
+"""The outcome of a row: `accepted`, `unchanged`, or the reason why it was rejected."""
 
 WriteRows = Callable[[UnitOfWork, Sequence[Any]], Awaitable[Sequence[RowOutcome]]]
 

@@ -36,32 +36,32 @@ _RECOMPUTE = _MEMBERS + _APPEND_DELTAS + _STORE
 
 # Stores every single delta in temporary tables, instead of appending their sums for compaction.
 _STAGE_DELTAS = """
-group_moves AS (
-    INSERT INTO pg_temp.moved_groups (groups, at, n)
-    SELECT groups, since, sign FROM stood WHERE since < until AND groups <> '{}'
+appended_group_deltas AS (
+    INSERT INTO pg_temp.staged_groups (groups, at, n)
+    SELECT groups, since, sign FROM member_spans WHERE since < until AND groups <> '{}'
     UNION ALL
-    SELECT groups, until, -sign FROM stood WHERE since < until AND until < 'infinity' AND groups <> '{}'
+    SELECT groups, until, -sign FROM member_spans WHERE since < until AND until < 'infinity' AND groups <> '{}'
     RETURNING 1
 ),
-balance_moves AS (
-    INSERT INTO pg_temp.moved_joins (
+appended_flow_deltas AS (
+    INSERT INTO pg_temp.staged_flows (
         n, at, type, optin_channel, optin_subchannel, optin_platform, gender, age, consents_true, consents_false
     )
     SELECT 1, at, type, optin_channel, optin_subchannel, optin_platform, gender, age, consents_true, consents_false
     FROM events
-    WHERE is_told
+    WHERE is_counted
     UNION ALL
     SELECT -1, at, type, optin_channel, optin_subchannel, optin_platform, gender, age, consents_true, consents_false
-    FROM told
-    WHERE is_told
+    FROM stored_events
+    WHERE is_counted
     RETURNING 1
 ),
 """
 _RECOMPUTE_AND_STAGE = _MEMBERS + _STAGE_DELTAS + _STORE
 
 _CREATE_STAGING_TABLES = """
-CREATE TEMPORARY TABLE moved_groups (groups text[], at timestamptz, n bigint) ON COMMIT DROP;
-CREATE TEMPORARY TABLE moved_joins (
+CREATE TEMPORARY TABLE staged_groups (groups text[], at timestamptz, n bigint) ON COMMIT DROP;
+CREATE TEMPORARY TABLE staged_flows (
     n bigint, at timestamptz, type text, optin_channel text, optin_subchannel text, optin_platform text, gender text,
     age text, consents_true text[], consents_false text[]
 ) ON COMMIT DROP
@@ -95,8 +95,8 @@ async def recompute(scope: Scope, community: Community, profile_ids: Collection[
 async def stage_deltas(scope: Scope, community: Community, profile_ids: Collection[UUID]) -> None:
     """Recomputes the member dimensions of profiles, and stores the deltas in temporary tables of the transaction.
 
-    The caller adds them to counts and rollups before it commits. `moved_groups` has changes of the number of members in
-    groups, `moved_joins` joins and leaves; what was counted before and no longer is has a negative number.
+    The caller adds them to counts and rollups before it commits. `staged_groups` has changes of the number of members in
+    groups, `staged_flows` joins and leaves; what was counted before and no longer is has a negative number.
     """
     await scope.execute(_CREATE_STAGING_TABLES)
     await scope.execute(_RECOMPUTE_AND_STAGE, *_arguments(scope, community, profile_ids))
@@ -156,16 +156,16 @@ _EMPTY_COUNTS = (
         AND (grouping_type, grouping_value) NOT IN (
             SELECT grouping_type, grouping_value FROM group_rollups WHERE community_id = $1
             UNION ALL
-            SELECT grouping_type, grouping_value FROM group_deltas WHERE community_id = $1
+            SELECT grouping_type, grouping_value FROM group_count_deltas WHERE community_id = $1
         )
     """,
     """
     DELETE FROM snapshot_counts AS counted
     WHERE community_id = $1 AND members_count = 0
-        AND alike NOT IN (
-            SELECT alike FROM snapshot_rollups WHERE community_id = $1
+        AND dimensions_hash NOT IN (
+            SELECT dimensions_hash FROM snapshot_rollups WHERE community_id = $1
             UNION ALL
-            SELECT alike FROM snapshot_members WHERE community_id = $1
+            SELECT dimensions_hash FROM snapshot_members WHERE community_id = $1
         )
     """,
 )

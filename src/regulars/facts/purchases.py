@@ -1,4 +1,4 @@
-"""Keeps purchases as reports count them: told in the transaction of the facts, added up by a fold."""
+"""Purchases: transactions as reports count them, recorded in the transaction of the facts and added up by compaction."""
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
@@ -14,25 +14,25 @@ from regulars.storage.database import Database, Scope
 METRIC_FAMILY = "purchases"
 
 BUYER_DIMENSIONS = ("dimension_frequency", "dimension_recency", "dimension_join")
-"""The fields that are values of the buyer."""
+"""The dimensions that are values of the buyer."""
 
 ROLLUP_DIMENSIONS = ("location", "channel", *BUYER_DIMENSIONS, "gender", "age")
 """The fields whose values are added up apart, each by itself; so are brands."""
 
 MIN_ROWS_TO_COMPACT = 5_000
-"""What is told is folded in so large parts, for many purchases of a part share a day, a value and a set."""
+"""Purchases are compacted in batches of at least this size, because many of a batch share a day, a value and a bitmap."""
 
 MAX_UNCOMPACTED = 20_000
-"""A process that has told so many folds them before it writes on."""
+"""A process that has recorded this many purchases compacts them before its next write."""
 
-_told: dict[int, int] = {}
+_recorded: dict[int, int] = {}
 
 _RECORD = sql_files.load("regulars.facts", "purchases_record")
 _VERIFY = sql_files.load("regulars.facts", "purchases_verify")
 
 
 async def record(scope: Scope, community: Community, transaction_ids: Collection[int]) -> int:
-    """Tells transactions anew, made, changed or taken away; gives how many were told otherwise before.
+    """Records transactions that were created, changed or deleted; returns how many were recorded differently before.
 
     The caller holds their locks since an earlier statement, and the values of their profiles are refreshed.
     """
@@ -48,28 +48,30 @@ async def record(scope: Scope, community: Community, transaction_ids: Collection
     return changed
 
 
-async def apply_backpressure(database: Database, community_id: int, told: int, taken_back: int) -> None:
-    """Keeps what is unfolded within bounds. What was told otherwise before is folded soon: where it was taken back,
-    reads ask the purchases themselves who is counted.
+async def apply_backpressure(database: Database, community_id: int, recorded: int, superseded: int) -> None:
+    """Limits the number of uncompacted purchases. Superseded versions are compacted soon, because until then reads count
+    the members of their buckets from the purchases themselves.
     """
-    if not told:
+    if not recorded:
         return
-    _told[community_id] = _told.get(community_id, 0) + (max(told, MIN_ROWS_TO_COMPACT) if taken_back else told)
-    if _told[community_id] >= MAX_UNCOMPACTED:
+    _recorded[community_id] = _recorded.get(community_id, 0) + (
+        max(recorded, MIN_ROWS_TO_COMPACT) if superseded else recorded
+    )
+    if _recorded[community_id] >= MAX_UNCOMPACTED:
         await compact(database, community_id, wait=True)
 
 
 def pending_communities() -> list[int]:
-    """The communities in which this process has told enough that a fold is worth it."""
-    return [community_id for community_id, told in _told.items() if told >= MIN_ROWS_TO_COMPACT]
+    """The communities in which this process has recorded enough purchases to compact."""
+    return [community_id for community_id, count in _recorded.items() if count >= MIN_ROWS_TO_COMPACT]
 
 
-# What is added up --------------------------------------------------------------------------------------------
+# Compaction --------------------------------------------------------------------------------------------
 
 _COLUMNS = f"at, sales, amount, member_id, {', '.join(ROLLUP_DIMENSIONS)}, brands, brand_amounts"
 
-# Once for each value that a purchase is counted under.
-_PARTS = f"""
+# One row for each value under which a purchase is counted.
+_VALUES = f"""
     VALUES
         ('', CAST(NULL AS text), CAST(p.amount AS numeric)),
         {", ".join(f"('{grain}', CAST(p.{grain} AS text), p.amount)" for grain in ROLLUP_DIMENSIONS)}
@@ -77,26 +79,26 @@ _PARTS = f"""
     SELECT 'brand', brand, brand_amount FROM unnest(p.brands, p.brand_amounts) AS line (brand, brand_amount)
 """
 
-# As it was told by what had ended below the watermark $4; what came after it may have changed it since.
-_BEFORE = f"""
+# Purchases as recorded below the watermark $4; transactions above it may have changed them since.
+_COMPACTED = f"""
     SELECT since, CAST(NULL AS xid8) AS until, {_COLUMNS}
     FROM purchases
     WHERE community_id = $1 AND counted AND since < $4::text::xid8
     UNION ALL
     SELECT since, until, {_COLUMNS}
-    FROM purchase_changes
+    FROM purchase_versions
     WHERE community_id = $1 AND counted AND since < $4::text::xid8 AND until >= $4::text::xid8
 """
 
-_TAKEN_BACK = f"""
+_SUPERSEDED = f"""
     SELECT {_COLUMNS}
-    FROM purchase_changes
+    FROM purchase_versions
     WHERE community_id = $1 AND counted
       AND since < $3::text::xid8 AND until >= $3::text::xid8 AND until < $4::text::xid8
 """
 
-# What was told of community $1, by the clock of zone $2, by transactions from watermark $3 up to $4.
-_FOLD = f"""
+# Adds what transactions from watermark $3 up to $4 recorded in community $1, by the clock of time zone $2.
+_COMPACT = f"""
 WITH sets AS MATERIALIZED (
     SELECT
         p.day, part.grain, part.value, p.chunk,
@@ -112,16 +114,16 @@ WITH sets AS MATERIALIZED (
             WHERE community_id = $1 AND counted AND since >= $3::text::xid8 AND since < $4::text::xid8
             UNION ALL
             SELECT 1, {_COLUMNS}
-            FROM purchase_changes
+            FROM purchase_versions
             WHERE community_id = $1 AND counted
               AND since >= $3::text::xid8 AND since < $4::text::xid8 AND until >= $4::text::xid8
             UNION ALL
-            SELECT -1, * FROM ({_TAKEN_BACK}) AS taken_back
-        ) AS told
-        -- Each bit is set once, and then shared by the fields.
+            SELECT -1, * FROM ({_SUPERSEDED}) AS superseded
+        ) AS versions
+        -- Each bit is set once, and then used for all dimensions.
         OFFSET 0
     ) AS p
-    CROSS JOIN LATERAL ({_PARTS}) AS part (grain, value, amount)
+    CROSS JOIN LATERAL ({_VALUES}) AS part (grain, value, amount)
     GROUP BY p.day, part.grain, part.value, p.chunk
 ),
 placed AS MATERIALIZED (
@@ -132,24 +134,24 @@ placed AS MATERIALIZED (
     FROM sets
 ),
 rolled AS (
-    INSERT INTO purchase_rollups AS kept (community_id, granularity, grain, bucket, value, purchases, sales, amount)
+    INSERT INTO purchase_rollups AS stored (community_id, granularity, grain, bucket, value, purchases, sales, amount)
     SELECT $1, granularity, grain, bucket, value, sum(purchases), sum(sales), sum(amount)
     FROM placed
     GROUP BY granularity, grain, bucket, value
     HAVING sum(purchases) <> 0 OR sum(sales) <> 0 OR sum(amount) <> 0
     ON CONFLICT (community_id, granularity, grain, bucket, value) DO UPDATE
-    SET purchases = kept.purchases + excluded.purchases,
-        sales = kept.sales + excluded.sales,
-        amount = kept.amount + excluded.amount
+    SET purchases = stored.purchases + excluded.purchases,
+        sales = stored.sales + excluded.sales,
+        amount = stored.amount + excluded.amount
 ),
 joined AS (
     {member_bitmaps.add_sql(METRIC_FAMILY, "placed")}
 ),
-forgotten AS (
-    DELETE FROM purchase_changes WHERE community_id = $1 AND until < $4::text::xid8
+deleted_versions AS (
+    DELETE FROM purchase_versions WHERE community_id = $1 AND until < $4::text::xid8
 ),
 marked AS (
-    INSERT INTO purchase_marks AS kept (community_id, watermark, timezone)
+    INSERT INTO purchase_compaction_state AS stored (community_id, watermark, timezone)
     VALUES ($1, $4::text::xid8, $2)
     ON CONFLICT (community_id) DO UPDATE
     SET watermark = excluded.watermark, timezone = excluded.timezone
@@ -157,23 +159,23 @@ marked AS (
 SELECT coalesce(sum(moves), 0)::bigint FROM sets WHERE grain = ''
 """
 
-# Who has no purchase left in a bucket where one was taken back.
-_LEFT = member_bitmaps.remove_sql(
+# Members without any purchase left in a bucket in which one was superseded.
+_REMOVE_MEMBERS = member_bitmaps.remove_sql(
     METRIC_FAMILY,
     f"""
     -- Of community $1.
     SELECT DISTINCT lost.granularity, lost.bucket, lost.grain, lost.value, lost.member_id
     FROM (
         SELECT granularities.granularity, bucket_start(p.at, granularities.granularity, $2) AS bucket, part.grain, part.value, p.member_id
-        FROM ({_TAKEN_BACK}) AS p
+        FROM ({_SUPERSEDED}) AS p
         CROSS JOIN (VALUES {", ".join(f"('{granularity}')" for granularity in member_bitmaps.GRANULARITIES)}) AS granularities (granularity)
-        CROSS JOIN LATERAL ({_PARTS}) AS part (grain, value, amount)
+        CROSS JOIN LATERAL ({_VALUES}) AS part (grain, value, amount)
         WHERE p.member_id IS NOT NULL
     ) AS lost
     WHERE NOT EXISTS (
         SELECT
-        FROM ({_BEFORE}) AS p
-        CROSS JOIN LATERAL ({_PARTS}) AS part (grain, value, amount)
+        FROM ({_COMPACTED}) AS p
+        CROSS JOIN LATERAL ({_VALUES}) AS part (grain, value, amount)
         WHERE p.member_id = lost.member_id
           AND p.at >= lost.bucket AND p.at < lost.bucket + interval '33 days'
           AND part.grain = lost.grain
@@ -183,62 +185,62 @@ _LEFT = member_bitmaps.remove_sql(
     """,
 )
 
-_IS_TAKEN_BACK = """
+_HAS_SUPERSEDED = """
 SELECT EXISTS (
     SELECT
-    FROM purchase_changes
+    FROM purchase_versions
     WHERE community_id = $1 AND counted
       AND since < $2::text::xid8 AND until >= $2::text::xid8 AND until < $3::text::xid8
 )
 """
 
-_DROP_EMPTY = "DELETE FROM purchase_rollups WHERE community_id = $1 AND purchases = 0"
+_DELETE_EMPTY = "DELETE FROM purchase_rollups WHERE community_id = $1 AND purchases = 0"
 
-_FORGET = (
+_DELETE_ALL = (
     "DELETE FROM purchase_rollups WHERE community_id = $1",
-    f"DELETE FROM unique_sets WHERE community_id = $1 AND family = '{METRIC_FAMILY}'",
+    f"DELETE FROM member_bitmaps WHERE community_id = $1 AND family = '{METRIC_FAMILY}'",
 )
 
-_MARK = """
+_SELECT_STATE = """
 SELECT
     community.timezone,
-    coalesce(mark.watermark, '0')::text AS since,
+    coalesce(state.watermark, '0')::text AS since,
     pg_snapshot_xmin(pg_current_snapshot())::text AS until,
-    mark.timezone AS folded_timezone
+    state.timezone AS compacted_timezone
 FROM communities AS community
-LEFT JOIN purchase_marks AS mark ON mark.community_id = community.id
+LEFT JOIN purchase_compaction_state AS state ON state.community_id = community.id
 WHERE community.id = $1
 """
 
-_ALONE = "SELECT pg_try_advisory_xact_lock(hashtext('regulars.fold_purchases'), $1)"
-_WAIT = "SELECT pg_advisory_xact_lock(hashtext('regulars.fold_purchases'), $1)"
+_TRY_LOCK = "SELECT pg_try_advisory_xact_lock(hashtext('regulars.compact_purchases'), $1)"
+_LOCK = "SELECT pg_advisory_xact_lock(hashtext('regulars.compact_purchases'), $1)"
 
 
 async def compact(database: Database, community_id: int, *, wait: bool = False) -> int:
-    """Adds up what was told since the last time; gives of how many moves, 0 where another process is at it.
+    """Compacts a community; returns the number of changes, 0 if another process is compacting it.
 
-    All statements take the same: what transactions told that had ended when the first of them began.
+    All statements use the same set: what was recorded by transactions that had ended when the first of them began.
     """
-    _told.pop(community_id, None)
+    _recorded.pop(community_id, None)
     async with database.write_transaction(community_id) as scope:
         if wait:
-            await scope.fetchval(_WAIT, community_id)
-        elif not await scope.fetchval(_ALONE, community_id):
+            await scope.fetchval(_LOCK, community_id)
+        elif not await scope.fetchval(_TRY_LOCK, community_id):
             return 0
-        mark = await scope.fetchrow(_MARK, community_id)
-        zone, since, until = mark["timezone"], mark["since"], mark["until"]
-        if mark["folded_timezone"] not in (None, zone):
-            # By another clock all buckets are others.
+        state = await scope.fetchrow(_SELECT_STATE, community_id)
+        timezone, since, until = state["timezone"], state["since"], state["until"]
+        if state["compacted_timezone"] not in (None, timezone):
+            # In another time zone all buckets are different.
             since = "0"
-            for statement in _FORGET:
+            for statement in _DELETE_ALL:
                 await scope.execute(statement, community_id)
-        is_taken_back = await scope.fetchval(_IS_TAKEN_BACK, community_id, since, until)
-        if is_taken_back:
-            await scope.execute(_LEFT, community_id, zone, since, until)
-        moves: int = await scope.fetchval(_FOLD, community_id, zone, since, until)
-        if is_taken_back:
-            await scope.execute(_DROP_EMPTY, community_id)
-    return moves
+        has_superseded = await scope.fetchval(_HAS_SUPERSEDED, community_id, since, until)
+        if has_superseded:
+            await scope.execute(_REMOVE_MEMBERS, community_id, timezone, since, until)
+        changes: int = await scope.fetchval(_COMPACT, community_id, timezone, since, until)
+        if has_superseded:
+            await scope.execute(_DELETE_EMPTY, community_id)
+    return changes
 
 
 _LOCK_DUE = """
@@ -252,7 +254,7 @@ ORDER BY id
 FOR NO KEY UPDATE
 """
 
-_TELL_DUE = """
+_RECORD_DUE = """
 UPDATE purchases
 SET since = pg_current_xact_id()
 WHERE community_id = $1 AND id = ANY ($2) AND since IS NULL AND at <= $3
@@ -260,37 +262,37 @@ WHERE community_id = $1 AND id = ANY ($2) AND since IS NULL AND at <= $3
 
 
 async def record_due(database: Database, community_id: int) -> int:
-    """Tells purchases whose moment lay ahead and has come; gives how many. Reads count them by the clock anyway."""
+    """Records purchases of which the time, once in the future, has come; returns how many. Reads count them anyway."""
     async with database.write_transaction(community_id) as scope:
         rows = await scope.fetch(_LOCK_DUE, community_id, scope.now)
         if rows:
-            await scope.execute(_TELL_DUE, community_id, [row["id"] for row in rows], scope.now)
+            await scope.execute(_RECORD_DUE, community_id, [row["id"] for row in rows], scope.now)
     return len(rows)
 
 
-_IS_UNFOLDED = """
+_HAS_UNCOMPACTED = """
 SELECT EXISTS (
     SELECT
     FROM purchases
     WHERE community_id = $1
-      AND since >= coalesce((SELECT watermark FROM purchase_marks WHERE community_id = $1), '0')
-) OR EXISTS (SELECT FROM purchase_changes WHERE community_id = $1)
+      AND since >= coalesce((SELECT watermark FROM purchase_compaction_state WHERE community_id = $1), '0')
+) OR EXISTS (SELECT FROM purchase_versions WHERE community_id = $1)
 """
 
 
 async def compact_pending(database: Database, community_id: int) -> int:
-    """Tells what is due and folds what is left, whoever has told it; gives of how many moves."""
+    """Records due purchases, and compacts what any process has recorded; returns the number of changes."""
     while await record_due(database, community_id):
         pass
     async with database.read_transaction(community_id) as scope:
-        is_unfolded = await scope.fetchval(_IS_UNFOLDED, community_id)
-    return await compact(database, community_id) if is_unfolded else 0
+        has_uncompacted = await scope.fetchval(_HAS_UNCOMPACTED, community_id)
+    return await compact(database, community_id) if has_uncompacted else 0
 
 
 async def repair(database: Database) -> int:
-    """Has folds begin anew where the database was restored to lower transaction ids; gives for how many communities."""
+    """Resets compaction after a restore to lower transaction ids; returns for how many communities."""
     async with database.unscoped_connection() as connection:
-        repaired: int = await connection.fetchval("SELECT repair_purchase_marks()")
+        repaired: int = await connection.fetchval("SELECT reset_purchase_compaction()")
     return repaired
 
 

@@ -47,19 +47,19 @@ LIMIT $3
 # Advances the position of the backfill by the profiles that it returns.
 _NOT_DERIVED = """
 WITH position AS (
-    SELECT derived_up_to FROM fold_marks WHERE community_id = $1 AND derived_up_to IS NOT NULL
+    SELECT backfilled_up_to FROM compaction_state WHERE community_id = $1 AND backfilled_up_to IS NOT NULL
 ),
 batch AS MATERIALIZED (
     SELECT profile_id
     FROM profiles
-    WHERE community_id = $1 AND profile_id > (SELECT derived_up_to FROM position)
+    WHERE community_id = $1 AND profile_id > (SELECT backfilled_up_to FROM position)
     ORDER BY profile_id
     LIMIT $2
 ),
 advanced AS (
-    UPDATE fold_marks
-    SET derived_up_to = (SELECT profile_id FROM batch ORDER BY profile_id DESC LIMIT 1)
-    WHERE community_id = $1 AND derived_up_to IS NOT NULL
+    UPDATE compaction_state
+    SET backfilled_up_to = (SELECT profile_id FROM batch ORDER BY profile_id DESC LIMIT 1)
+    WHERE community_id = $1 AND backfilled_up_to IS NOT NULL
 )
 SELECT profile_id FROM batch
 """

@@ -125,19 +125,19 @@ _STATE = f"""{", ".join(_FIELDS)}, birth_date,
 
 _RELATIONS = {
     "group_changes": _Relation(
-        "SELECT to_json(groups), at, n FROM pg_temp.moved_groups", {"groups": TEXT, "instant": TIMESTAMP, "n": INTEGER}
+        "SELECT to_json(groups), at, n FROM pg_temp.staged_groups", {"groups": TEXT, "instant": TIMESTAMP, "n": INTEGER}
     ),
     "join_changes": _Relation(
-        f"SELECT {', '.join(_BALANCE_DIMENSIONS)}, at, n FROM pg_temp.moved_joins",
+        f"SELECT {', '.join(_BALANCE_DIMENSIONS)}, at, n FROM pg_temp.staged_flows",
         {**_BALANCE_DIMENSIONS, "instant": TIMESTAMP, "n": INTEGER},
     ),
     "states": _Relation(
         f"""
 SELECT profile_id, nullif(since, '-infinity'), until, {_STATE}
-FROM member_states
+FROM member_dimension_history
 WHERE community_id = $1 AND profile_id = ANY ($2::uuid[]) AND groups <> '{{}}'
 UNION ALL
-SELECT profile_id, nullif(state_since, '-infinity'), NULL, {_STATE}
+SELECT profile_id, nullif(valid_from, '-infinity'), NULL, {_STATE}
 FROM members
 WHERE community_id = $1 AND profile_id = ANY ($2::uuid[]) AND groups <> '{{}}'
 """,
@@ -161,9 +161,9 @@ WHERE community_id = $1 AND profile_id = ANY ($2::uuid[])
     ),
     "counted": _Relation(
         f"""
-SELECT s.profile_id, s.since, nullif(s.until, 'infinity'), {", ".join(f"alike.{name}" for name in _SNAPSHOT_DIMENSIONS)}
+SELECT s.profile_id, s.since, nullif(s.until, 'infinity'), {", ".join(f"counts.{name}" for name in _SNAPSHOT_DIMENSIONS)}
 FROM snapshot_members AS s
-JOIN snapshot_counts AS alike ON alike.community_id = $1 AND alike.alike = s.alike
+JOIN snapshot_counts AS counts ON counts.community_id = $1 AND counts.dimensions_hash = s.dimensions_hash
 WHERE s.community_id = $1 AND s.profile_id = ANY ($2::uuid[])
 """,
         {"profile_id": TEXT, "since": TIMESTAMP, "until": TIMESTAMP, **_SNAPSHOT_DIMENSIONS},

@@ -217,7 +217,7 @@ JOIN states AS s ON s.profile_id = c.profile_id
 WHERE s.is_somebody""",
         ),
         PlanStep(
-            "member_states",
+            "member_dimension_history",
             f"""SELECT s.*
 FROM states AS s
 JOIN (
@@ -271,7 +271,7 @@ JOIN country_codes ON country_codes.alpha_2 = coalesce(value.likely_country, '')
        s.favorite_stores, s.consents_true, s.consents_false, s.marketing,
        {dialect.output_timestamp("s.created_at")} AS created_at, {dialect.output_timestamp("s.updated_at")} AS updated_at,
        {", ".join(("s.properties", *told))}
-FROM member_states AS s{joined if has_values else ""}""",
+FROM member_dimension_history AS s{joined if has_values else ""}""",
     )
 
 

@@ -80,7 +80,7 @@ FROM (
         AND bucket >= ($starts::timestamptz[])[1] AND bucket < ($ends::timestamptz[])[cardinality($ends::timestamptz[])]
     UNION ALL
     SELECT ($starts::timestamptz[])[width_bucket(bucket, $starts::timestamptz[])], type{columns}, n
-    FROM balance_deltas
+    FROM member_flow_deltas
     WHERE community_id = $community
         AND bucket >= ($starts::timestamptz[])[1] AND bucket < ($ends::timestamptz[])[cardinality($ends::timestamptz[])]
         AND {UNCOMPACTED}

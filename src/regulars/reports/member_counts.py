@@ -22,7 +22,7 @@ GROUPING_TYPES = (
 """The dimensions that members are counted by."""
 
 UNCOMPACTED = """transaction_id >= coalesce(
-                (SELECT watermark FROM fold_marks WHERE community_id = $community), '0'
+                (SELECT watermark FROM compaction_state WHERE community_id = $community), '0'
             )"""
 """The condition on deltas that are not compacted yet."""
 
@@ -52,7 +52,7 @@ FROM (
     WHERE community_id = $community AND grouping_type <> 'all'
     UNION ALL
     SELECT grouping_type, grouping_value, sum(n), max(changed_at), sum(n) <> 0
-    FROM group_deltas
+    FROM group_count_deltas
     WHERE community_id = $community AND grouping_type <> 'all'
         AND {UNCOMPACTED}
     GROUP BY grouping_type, grouping_value, transaction_id
@@ -130,7 +130,7 @@ FROM (
         WHERE community_id = $community AND {which}
         UNION ALL
         SELECT grouping_type, grouping_value, n, CAST(NULL AS timestamptz), bucket
-        FROM group_deltas
+        FROM group_count_deltas
         WHERE community_id = $community AND {which}
             AND {UNCOMPACTED}
         UNION ALL
@@ -141,7 +141,7 @@ FROM (
             WHERE community_id = $community AND granularity = '1mo' AND {which}
             UNION ALL
             SELECT grouping_type, grouping_value, bucket_start(bucket, '1mo', {COMMUNITY_TIMEZONE}), n
-            FROM group_deltas
+            FROM group_count_deltas
             WHERE community_id = $community AND {which}
                 AND {UNCOMPACTED}
         ) AS deltas

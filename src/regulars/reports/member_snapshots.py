@@ -42,13 +42,13 @@ FROM (
         UNION ALL
         SELECT {columns}width_bucket(bucket, $ends::timestamptz[]), -n
         FROM snapshot_rollups
-        JOIN snapshot_counts USING (community_id, alike)
+        JOIN snapshot_counts USING (community_id, dimensions_hash)
         WHERE community_id = $community AND granularity = $interval AND bucket >= ($ends::timestamptz[])[1]
     ) AS deltas
     GROUP BY {columns}i
 ) AS levels
 WHERE EXISTS (
-    SELECT FROM snapshot_runs
+    SELECT FROM snapshot_coverage
     WHERE community_id = $community
         AND first_at < ($ends::timestamptz[])[i] AND last_at >= ($starts::timestamptz[])[i]
 )

@@ -56,7 +56,7 @@ FIELDS = (
 # Row sources -----------------------------------------------------------------------------
 
 _WATERMARK = """coalesce((
-        SELECT watermark FROM purchase_marks WHERE community_id = $community AND timezone = $zone
+        SELECT watermark FROM purchase_compaction_state WHERE community_id = $community AND timezone = $zone
     ), '0')"""
 
 _STARTS = "CAST($starts AS timestamptz[])"
@@ -175,7 +175,7 @@ outside_cover AS MATERIALIZED (
 ),
 superseded AS MATERIALIZED (
     SELECT {columns}
-    FROM purchase_changes AS p
+    FROM purchase_versions AS p
     {read}
     WHERE {condition} AND p.since < {_WATERMARK} AND p.until >= {_WATERMARK}
       AND p.at >= (SELECT since FROM span) AND p.at < (SELECT until FROM span)
@@ -213,7 +213,7 @@ sets AS (
     FROM cover
     CROSS JOIN LATERAL (
         SELECT value, chunk, members
-        FROM unique_sets
+        FROM member_bitmaps
         WHERE community_id = $community AND family = '{METRIC_FAMILY}' AND granularity = cover.granularity AND grain = '{grain}'
           AND bucket = cover.bucket
         OFFSET 0

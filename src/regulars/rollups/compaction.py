@@ -1,4 +1,7 @@
-"""Adds up what commits append: one folder a community at a time, while reads add folded and unfolded."""
+"""Compaction of member deltas: adds what commits append to counts and rollups, one process per community at a time.
+
+Reads add stored counts and uncompacted deltas.
+"""
 
 from functools import partial
 
@@ -8,128 +11,128 @@ from regulars.storage import sql_files
 from regulars.storage.database import Database, Scope
 
 MAX_UNCOMPACTED = 20_000
-"""A process that has appended so many rows folds them before it writes on."""
+"""A process that has appended this many deltas compacts them before its next write."""
 
-_FOLD = sql_files.load("regulars.rollups", "member_deltas_compact")
+_COMPACT = sql_files.load("regulars.rollups", "member_deltas_compact")
 
 _REBUILD = sql_files.load("regulars.rollups", "member_rollups_rebuild")
 
-_ZONES = """
-SELECT c.timezone, coalesce(f.zone <> c.timezone, FALSE) AS is_another
+_SELECT_TIMEZONE = """
+SELECT c.timezone, coalesce(f.timezone <> c.timezone, FALSE) AS is_changed
 FROM communities AS c
-LEFT JOIN fold_marks AS f ON f.community_id = c.id
+LEFT JOIN compaction_state AS f ON f.community_id = c.id
 WHERE c.id = $1
 """
 
-_ALONE = "SELECT pg_try_advisory_xact_lock(hashtext('regulars.fold'), $1)"
-_WAIT = "SELECT pg_advisory_xact_lock(hashtext('regulars.fold'), $1)"
+_TRY_LOCK = "SELECT pg_try_advisory_xact_lock(hashtext('regulars.compaction'), $1)"
+_LOCK = "SELECT pg_advisory_xact_lock(hashtext('regulars.compaction'), $1)"
 
-_UNFOLDED = """
+_HAS_DELTAS = """
 SELECT EXISTS (
     SELECT FROM {table}
     WHERE community_id = $1
-      AND transaction_id >= coalesce((SELECT watermark FROM fold_marks WHERE community_id = $1), '0')
+      AND transaction_id >= coalesce((SELECT watermark FROM compaction_state WHERE community_id = $1), '0')
 )
 """
 
-DELTA_TABLES = ("group_deltas", "balance_deltas")
+DELTA_TABLES = ("group_count_deltas", "member_flow_deltas")
 
 _appended: dict[int, int] = {}
 
 
 def pending_communities() -> list[int]:
-    """The communities that this process has appended to since it last folded them."""
+    """The communities to which this process has appended deltas since it last compacted them."""
     return list(_appended)
 
 
 async def compact(database: Database, community_id: int) -> int:
-    """Folds what is appended to a community; gives how many rows that were, 0 where another process is at it."""
+    """Compacts a community; returns the number of deltas, 0 if another process is compacting it."""
     _appended.pop(community_id, None)
-    return await _whole(database, community_id, waiting=False)
+    return await _compact(database, community_id, wait=False)
 
 
-async def apply_backpressure(database: Database, community_id: int, moves: int) -> None:
-    """Keeps what is unfolded within bounds: of a writer that has appended much, the next write waits for the fold."""
-    if not moves:
+async def apply_backpressure(database: Database, community_id: int, deltas: int) -> None:
+    """Limits the number of deltas: after a writer has appended many, its next write waits for a compaction."""
+    if not deltas:
         return
-    _appended[community_id] = _appended.get(community_id, 0) + moves
+    _appended[community_id] = _appended.get(community_id, 0) + deltas
     if _appended[community_id] >= MAX_UNCOMPACTED:
         del _appended[community_id]
-        await _whole(database, community_id, waiting=True)
+        await _compact(database, community_id, wait=True)
 
 
 async def repair(database: Database) -> int:
-    """Has folds begin anew where the database was restored to lower transaction ids; gives for how many communities."""
+    """Resets watermarks after a restore to lower transaction ids; returns for how many communities."""
     async with database.unscoped_connection() as connection:
-        repaired: int = await connection.fetchval("SELECT repair_fold_marks()")
+        repaired: int = await connection.fetchval("SELECT reset_compaction_state()")
     return repaired
 
 
-async def _whole(database: Database, community_id: int, *, waiting: bool) -> int:
-    return await partitions.with_partitions(database, partial(_once, database, community_id, waiting=waiting))
+async def _compact(database: Database, community_id: int, *, wait: bool) -> int:
+    return await partitions.with_partitions(database, partial(_compact_once, database, community_id, wait=wait))
 
 
-async def _once(database: Database, community_id: int, *, waiting: bool) -> int:
+async def _compact_once(database: Database, community_id: int, *, wait: bool) -> int:
     async with database.write_transaction(community_id) as scope:
-        if waiting:
-            await scope.fetchval(_WAIT, community_id)
-        elif not await scope.fetchval(_ALONE, community_id):
+        if wait:
+            await scope.fetchval(_LOCK, community_id)
+        elif not await scope.fetchval(_TRY_LOCK, community_id):
             return 0
         return await compact_in_transaction(scope)
 
 
 async def compact_in_transaction(scope: Scope) -> int:
-    """Folds within a transaction that holds the folder's lock since an earlier statement.
+    """Compacts within a transaction of which an earlier statement took the lock.
 
-    Where the community's zone is another one by now, everything by bucket is made anew first.
+    If the community's time zone has changed, all buckets are rebuilt first.
     """
-    zones = await scope.fetchrow(_ZONES, scope.community_id)
-    if zones["is_another"]:
-        await _rebuild(scope, zones["timezone"])
-    folded: int = await scope.fetchval(
-        _FOLD,
+    current = await scope.fetchrow(_SELECT_TIMEZONE, scope.community_id)
+    if current["is_changed"]:
+        await _rebuild(scope, current["timezone"])
+    deltas: int = await scope.fetchval(
+        _COMPACT,
         scope.community_id,
-        zones["timezone"],
+        current["timezone"],
         [interval.code for interval in ALL_INTERVALS],
         partitions.retention_starts(scope.now),
     )
-    return folded
+    return deltas
 
 
-_KEEP_ZONE = """
-INSERT INTO fold_marks AS kept (community_id, zone)
+_STORE_TIMEZONE = """
+INSERT INTO compaction_state AS stored (community_id, timezone)
 VALUES ($1, $2)
 ON CONFLICT (community_id) DO UPDATE
-SET zone = excluded.zone
-WHERE kept.zone IS DISTINCT FROM excluded.zone
+SET timezone = excluded.timezone
+WHERE stored.timezone IS DISTINCT FROM excluded.timezone
 """
 
 
 async def lock(scope: Scope) -> str | None:
-    """Waits for the folder's lock, held until the transaction ends, for whoever adds to counts and rollups by itself.
+    """Locks counts and rollups until the end of the transaction, for a writer that updates them itself.
 
-    Gives the zone by whose clock its buckets are to be. None where the zone was another one: then all that members
-    have been told of is in the buckets that are made anew here, and nothing is to be added.
+    Returns the time zone of the buckets; None if the time zone had changed: then the buckets are rebuilt here from all
+    stored events of members, and nothing is to be added.
     """
-    await scope.fetchval(_WAIT, scope.community_id)
-    zones = await scope.fetchrow(_ZONES, scope.community_id)
-    if zones["is_another"]:
+    await scope.fetchval(_LOCK, scope.community_id)
+    current = await scope.fetchrow(_SELECT_TIMEZONE, scope.community_id)
+    if current["is_changed"]:
         await compact_in_transaction(scope)
         return None
-    zone: str = zones["timezone"]
-    await scope.execute(_KEEP_ZONE, scope.community_id, zone)
-    return zone
+    timezone: str = current["timezone"]
+    await scope.execute(_STORE_TIMEZONE, scope.community_id, timezone)
+    return timezone
 
 
-async def _rebuild(scope: Scope, zone: str) -> None:
+async def _rebuild(scope: Scope, timezone: str) -> None:
     await snapshots.lock(scope)
-    await scope.execute(_REBUILD, scope.community_id, zone)
-    await snapshots.rebuild(scope, zone)
+    await scope.execute(_REBUILD, scope.community_id, timezone)
+    await snapshots.rebuild(scope, timezone)
 
 
 async def compact_pending(database: Database, community_id: int) -> int:
-    """Folds what other processes have left; gives how many rows that were."""
+    """Compacts the deltas that other processes left; returns their number."""
     async with database.read_transaction(community_id) as scope:
-        zones = await scope.fetchrow(_ZONES, community_id)
-        found = [await scope.fetchval(_UNFOLDED.format(table=table), community_id) for table in DELTA_TABLES]
-    return await compact(database, community_id) if zones["is_another"] or any(found) else 0
+        current = await scope.fetchrow(_SELECT_TIMEZONE, community_id)
+        found = [await scope.fetchval(_HAS_DELTAS.format(table=table), community_id) for table in DELTA_TABLES]
+    return await compact(database, community_id) if current["is_changed"] or any(found) else 0

@@ -1,11 +1,11 @@
-"""How wide the buckets of a timeseries are, and how long they are kept."""
+"""Intervals: the widths of the buckets of timeseries, and how long buckets are retained."""
 
 from datetime import timedelta
 from enum import Enum
 
 
 class Interval(Enum):
-    """A width of buckets: its name outside, and how long after its end a bucket is kept; None is forever."""
+    """A width of buckets: its code in the API, and how long a bucket is retained after its end (None: forever)."""
 
     MINUTES_5 = "5m", timedelta(days=14)
     HOUR = "1h", timedelta(days=184)
@@ -21,7 +21,7 @@ class Interval(Enum):
 
     @property
     def retention(self) -> timedelta | None:
-        """How long after its end a bucket is kept."""
+        """How long a bucket is retained after its end."""
         term: timedelta | None = self.value[1]
         return term
 

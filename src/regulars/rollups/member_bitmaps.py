@@ -1,9 +1,9 @@
-"""Exact numbers of different members over any range: who is counted in a day or a month is a set of bits.
+"""Exact numbers of distinct members over any range: the members counted in a day or a month are a bitmap.
 
-A set is kept by family (what happened), granularity (1d or 1mo), bucket, grain (the field whose values are kept apart, or
-empty), value and chunk of member numbers: a row of `unique_sets` of 1024 bits. Sets of several buckets are joined by
-bit_or; a family adds to them what it folds, takes out who has nothing left there, and hands what is not folded yet to
-a read as sets of its own, so that all of it is joined.
+A bitmap is stored by metric family, granularity (1d or 1mo), bucket, grain (the dimension whose values are separate, or
+empty), value and chunk of member numbers: a row of `member_bitmaps` with 1024 bits. Bitmaps of several buckets are
+combined by bit_or. A family adds members to them by compaction, removes members that have nothing left in a bucket, and
+provides uncompacted members as bitmaps of the same form.
 """
 
 GRANULARITIES = ("1d", "1mo")
@@ -13,50 +13,51 @@ BITMAP_SQL = "bit_or(member_bit({member}))"
 
 
 def add_sql(family: str, parts: str) -> str:
-    """A statement's part that adds members to sets: `parts` is a relation of granularity, bucket, grain, value, chunk and
-    members: sets of bits, null where there is nobody to add.
+    """The body of a CTE that adds members to bitmaps.
+
+    `parts` is a relation of granularity, bucket, grain, value, chunk and members: bitmaps, null if there is no member.
     """
     return f"""
-    INSERT INTO unique_sets AS kept (community_id, family, granularity, grain, bucket, value, chunk, members)
+    INSERT INTO member_bitmaps AS stored (community_id, family, granularity, grain, bucket, value, chunk, members)
     SELECT $1, '{family}', granularity, grain, bucket, value, chunk, bit_or(members)
     FROM {parts}
     WHERE members IS NOT NULL
     GROUP BY granularity, grain, bucket, value, chunk
     ON CONFLICT (community_id, family, granularity, grain, bucket, value, chunk) DO UPDATE
-    SET members = kept.members | excluded.members
-    -- Who is in it already moves nothing.
-    WHERE (kept.members | excluded.members) <> kept.members
+    SET members = stored.members | excluded.members
+    -- Members that are in the bitmap already change nothing.
+    WHERE (stored.members | excluded.members) <> stored.members
 """
 
 
 def remove_sql(family: str, parts: str) -> str:
-    """A statement that takes members out of sets, and drops sets that this leaves empty.
+    """A statement that removes members from bitmaps, and deletes bitmaps that become empty.
 
-    `parts` is a query of granularity, bucket, grain, value, member_id, each once.
+    `parts` is a query of distinct granularity, bucket, grain, value and member_id.
     """
     return f"""
-WITH leaving AS MATERIALIZED (
+WITH removed AS MATERIALIZED (
     SELECT
         granularity, grain, bucket, value, member_chunk(member_id) AS chunk,
         bit_or(member_bit(member_id)) AS members
     FROM ({parts}) AS parts
     GROUP BY granularity, grain, bucket, value, member_chunk(member_id)
 ),
-emptied AS (
-    DELETE FROM unique_sets AS kept
-    USING leaving
-    WHERE kept.community_id = $1 AND kept.family = '{family}'
-      AND (kept.granularity, kept.grain, kept.bucket, kept.chunk)
-          = (leaving.granularity, leaving.grain, leaving.bucket, leaving.chunk)
-      AND kept.value IS NOT DISTINCT FROM leaving.value
-      AND kept.members & ~leaving.members = CAST(0 AS bit(1024))
+deleted AS (
+    DELETE FROM member_bitmaps AS stored
+    USING removed
+    WHERE stored.community_id = $1 AND stored.family = '{family}'
+      AND (stored.granularity, stored.grain, stored.bucket, stored.chunk)
+          = (removed.granularity, removed.grain, removed.bucket, removed.chunk)
+      AND stored.value IS NOT DISTINCT FROM removed.value
+      AND stored.members & ~removed.members = CAST(0 AS bit(1024))
 )
-UPDATE unique_sets AS kept
-SET members = kept.members & ~leaving.members
-FROM leaving
-WHERE kept.community_id = $1 AND kept.family = '{family}'
-  AND (kept.granularity, kept.grain, kept.bucket, kept.chunk)
-      = (leaving.granularity, leaving.grain, leaving.bucket, leaving.chunk)
-  AND kept.value IS NOT DISTINCT FROM leaving.value
-  AND kept.members & ~leaving.members <> CAST(0 AS bit(1024))
+UPDATE member_bitmaps AS stored
+SET members = stored.members & ~removed.members
+FROM removed
+WHERE stored.community_id = $1 AND stored.family = '{family}'
+  AND (stored.granularity, stored.grain, stored.bucket, stored.chunk)
+      = (removed.granularity, removed.grain, removed.bucket, removed.chunk)
+  AND stored.value IS NOT DISTINCT FROM removed.value
+  AND stored.members & ~removed.members <> CAST(0 AS bit(1024))
 """

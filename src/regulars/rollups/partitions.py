@@ -1,4 +1,4 @@
-"""What is kept by bucket of time: room for buckets to come, and none for those past their term."""
+"""Partitions of rollups: created for the buckets to come, dropped with the buckets that expire."""
 
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import datetime, timedelta
@@ -13,10 +13,10 @@ from regulars.storage.errors import is_missing_partition
 T = TypeVar("T")
 
 PARTITION_UNITS = {Interval.MINUTES_5: "day", Interval.HOUR: "month", Interval.DAY: "year"}
-"""What a partition holds of each interval whose buckets are dropped in time."""
+"""The unit of a partition, by interval whose buckets expire."""
 
 _SLACK = timedelta(days=2)
-"""A bucket begins up to so much earlier than its term says, by its own width and the zone."""
+"""A bucket starts up to this much before its retention, by its own width and the time zone."""
 
 _AHEAD = timedelta(days=3)
 
@@ -25,21 +25,21 @@ BUCKETS_IN_RANGE = """k.community_id = $community AND k.granularity = $interval
   AND k.bucket >= (SELECT min(start) FROM unnest($starts) AS begins (start))
   AND k.bucket <= (SELECT max(start) FROM unnest($starts) AS begins (start))
   AND k.count <> 0"""
-"""Of rollups `k` those in the buckets that a timeseries asks for."""
+"""A condition on rollups `k`: those in the buckets of the requested timeseries."""
 
 
 def retention_start(interval: Interval, now: datetime) -> datetime | None:
-    """Buckets that begin before this are past their term in every zone; None where none ever are."""
+    """Buckets that start earlier have expired in every time zone; None if buckets never expire."""
     return None if interval.retention is None else now - interval.retention - _SLACK
 
 
 def retention_starts(now: datetime) -> list[datetime | None]:
-    """The same of every interval, in their order."""
+    """The same for all intervals, in their order."""
     return [retention_start(interval, now) for interval in ALL_INTERVALS]
 
 
 async def ensure(database: Database) -> int:
-    """Makes the partitions that are needed now and soon, and drops expired ones; gives how many were dropped."""
+    """Creates the partitions needed now and soon, and drops expired ones; returns how many were dropped."""
     now = database.clock()
     dropped = 0
     async with database.unscoped_connection() as connection:
@@ -55,9 +55,9 @@ async def ensure(database: Database) -> int:
 
 
 async def with_partitions(database: Database, work: Callable[[], Awaitable[T]]) -> T:
-    """Does what writes into rollups; where it lacks a partition, once more after they are made.
+    """Runs work that writes into rollups; if a partition is missing, creates it and runs the work again.
 
-    Retention makes them ahead of time; where it could not, whoever writes does.
+    Usually the retention job has created partitions in advance.
     """
     try:
         return await work()

@@ -1,18 +1,18 @@
-"""To whom things happen: they stay who they are while events are told, by one lock instead of a lock a profile."""
+"""The lock that keeps profiles from being erased or merged while events of them are recorded: one per community."""
 
 from uuid import UUID
 
 from regulars.storage.database import Scope
 
 NO_PROFILE = UUID(int=0)
-"""Stands for the profile of an event that names none."""
+"""Stands for the profile of an event without one."""
 
 
 async def lock_identities_shared(scope: Scope) -> None:
-    """Holds until the end of the transaction that nobody is purged or merged: who they are is looked up next."""
-    await scope.fetchval("SELECT pg_advisory_xact_lock_shared(hashtext('regulars.recipients'), $1)", scope.community_id)
+    """Keeps profiles from being erased or merged until the end of the transaction; they are looked up next."""
+    await scope.fetchval("SELECT pg_advisory_xact_lock_shared(hashtext('regulars.identities'), $1)", scope.community_id)
 
 
 async def lock_identities_exclusive(scope: Scope) -> None:
-    """Holds until the end of the transaction that nobody tells events: who is gone gets none any more."""
-    await scope.fetchval("SELECT pg_advisory_xact_lock(hashtext('regulars.recipients'), $1)", scope.community_id)
+    """Keeps events from being recorded until the end of the transaction, so that erased profiles get no new ones."""
+    await scope.fetchval("SELECT pg_advisory_xact_lock(hashtext('regulars.identities'), $1)", scope.community_id)

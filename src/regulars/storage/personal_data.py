@@ -204,7 +204,7 @@ DERIVED = (
         retained={
             "member_id is_member optin_channel optin_subchannel optin_platform gender birth_date subunit_ids group_ids "
             "favorite_stores consents_true consents_false marketing sms_status email_status push_status country "
-            "properties created_at groups state_since next_change_at": _COUNTED,
+            "properties created_at groups valid_from next_change_at": _COUNTED,
         },
         retained_after_purge={
             "profile_id updated_at transaction_id": "The id, which leads to nothing, for two days: columnar copies "
@@ -212,7 +212,7 @@ DERIVED = (
         },
     ),
     TableErasure(
-        "member_states",
+        "member_dimension_history",
         _PROFILE,
         deleted_by="facts.members",
         retained={
@@ -225,11 +225,11 @@ DERIVED = (
         _PROFILE,
         deleted_by="facts.members",
         retained={
-            "profile_id membership_id type at is_told optin_channel optin_subchannel optin_platform gender age "
+            "profile_id membership_id type at is_counted optin_channel optin_subchannel optin_platform gender age "
             "consents_true consents_false": _COUNTED,
         },
     ),
-    TableErasure("snapshot_members", _PROFILE, "rollups.snapshots", retained={"profile_id since until alike": _COUNTED}),
+    TableErasure("snapshot_members", _PROFILE, "rollups.snapshots", retained={"profile_id since until dimensions_hash": _COUNTED}),
     TableErasure(
         "purchases",
         _MEMBER,
@@ -240,7 +240,7 @@ DERIVED = (
         },
     ),
     TableErasure(
-        "purchase_changes",
+        "purchase_versions",
         retained={
             "id since at counted sales amount member_id location channel brands brand_amounts dimension_frequency "
             "dimension_recency dimension_join gender age until": "What a purchase was, until the next "
@@ -248,7 +248,7 @@ DERIVED = (
         },
     ),
     TableErasure(
-        "unique_sets",
+        "member_bitmaps",
         retained={
             "family granularity grain bucket value chunk members": _COUNTED,
         },
@@ -297,9 +297,9 @@ DERIVED = (
 """Data derived from facts, by member."""
 
 COUNTS = (
-    TableErasure("group_deltas", retained={"transaction_id bucket grouping_type grouping_value n changed_at": _CATEGORIES}),
+    TableErasure("group_count_deltas", retained={"transaction_id bucket grouping_type grouping_value n changed_at": _CATEGORIES}),
     TableErasure(
-        "balance_deltas",
+        "member_flow_deltas",
         retained={
             "transaction_id bucket type optin_channel optin_subchannel optin_platform gender age consents_true "
             "consents_false n": _CATEGORIES,
@@ -317,11 +317,11 @@ COUNTS = (
     TableErasure(
         "snapshot_counts",
         retained={
-            "alike members_count optin_channel optin_subchannel optin_platform gender age country consents_true "
+            "dimensions_hash members_count optin_channel optin_subchannel optin_platform gender age country consents_true "
             "consents_false": _CATEGORIES,
         },
     ),
-    TableErasure("snapshot_rollups", retained={"granularity bucket alike n": _CATEGORIES}),
+    TableErasure("snapshot_rollups", retained={"granularity bucket dimensions_hash n": _CATEGORIES}),
     TableErasure(
         "recipient_rollups",
         retained={"granularity sending_id bucket dimensions_hash gender age optin_platform country count": _CATEGORIES},
@@ -349,10 +349,10 @@ SYSTEM = (
     TableErasure("commit_markers", impersonal_columns="community_id day id"),
     TableErasure("cache_versions", impersonal_columns="community_id values_version locations_version"),
     TableErasure("rollup_timezones", impersonal_columns="community_id fact_type timezone"),
-    TableErasure("fold_marks", impersonal_columns="community_id watermark zone derived_up_to"),
-    TableErasure("purchase_marks", impersonal_columns="community_id watermark timezone"),
-    TableErasure("snapshot_marks", impersonal_columns="community_id watermark day"),
-    TableErasure("snapshot_runs", impersonal_columns="community_id first_at last_at"),
+    TableErasure("compaction_state", impersonal_columns="community_id watermark timezone backfilled_up_to"),
+    TableErasure("purchase_compaction_state", impersonal_columns="community_id watermark timezone"),
+    TableErasure("snapshot_state", impersonal_columns="community_id watermark day"),
+    TableErasure("snapshot_coverage", impersonal_columns="community_id first_at last_at"),
     TableErasure("providers", impersonal_columns="community_id provider signing_keys sending_field profile_field dispatch_field url created_at "
           "updated_at"),
     TableErasure("webhook_replay_guard", impersonal_columns="provider key_hash token_hash body_hash seen_at"),

@@ -1,47 +1,46 @@
--- Who is a member, and as what: derived anew for profiles $2 of community $1 at $3, by the clock of zone $4, without
--- properties named in $5. What that changes in the groups, and what was told of joins and leaves, is appended as netted
--- differences (derive_appended.sql), and what profiles are now is kept (derive_kept.sql); gives how many rows were
--- appended.
+-- Recomputes the member dimensions of profiles $2 of community $1 at $3, by the clock of time zone $4, without the
+-- properties $5. The changes of counts, and of joins and leaves, are appended as deltas (members_append_deltas.sql), and
+-- the dimensions stored (members_store.sql). Returns the number of deltas.
 --
--- An earlier statement of the transaction holds the profiles' locks. Tables are read in laterals with OFFSET, one
--- lookup by index a profile, whatever the planner believes of their number.
-WITH wanted AS MATERIALIZED (
+-- An earlier statement locked the profiles. Tables are read by laterals with OFFSET: one index lookup per profile,
+-- independent of the number of rows that the planner expects.
+WITH requested AS MATERIALIZED (
     SELECT ($2::uuid[])[k] AS profile_id
-    -- A guess of a thousand rows, so that what follows is joined by hashes.
+    -- The planner expects a thousand rows of it, and therefore joins what follows by hashes.
     FROM generate_subscripts($2::uuid[], 1) AS k
 ),
-kept AS MATERIALIZED (
+stored AS MATERIALIZED (
     SELECT m.*
-    FROM wanted
+    FROM requested
     CROSS JOIN LATERAL (
-        SELECT * FROM members WHERE community_id = $1 AND profile_id = wanted.profile_id OFFSET 0
+        SELECT * FROM members WHERE community_id = $1 AND profile_id = requested.profile_id OFFSET 0
     ) AS m
 ),
-past AS MATERIALIZED (
+stored_history AS MATERIALIZED (
     SELECT s.*
-    FROM wanted
+    FROM requested
     CROSS JOIN LATERAL (
-        SELECT * FROM member_states WHERE community_id = $1 AND profile_id = wanted.profile_id OFFSET 0
+        SELECT * FROM member_dimension_history WHERE community_id = $1 AND profile_id = requested.profile_id OFFSET 0
     ) AS s
 ),
-told AS MATERIALIZED (
+stored_events AS MATERIALIZED (
     SELECT e.*
-    FROM wanted
+    FROM requested
     CROSS JOIN LATERAL (
-        SELECT * FROM membership_events WHERE community_id = $1 AND profile_id = wanted.profile_id OFFSET 0
+        SELECT * FROM membership_events WHERE community_id = $1 AND profile_id = requested.profile_id OFFSET 0
     ) AS e
 ),
-counted AS MATERIALIZED (
+effective_memberships AS MATERIALIZED (
     SELECT m.*
-    FROM wanted
+    FROM requested
     CROSS JOIN LATERAL (
         SELECT profile_id, id, type, occurred_at AS at, optin_channel, optin_subchannel, consents
         FROM memberships
-        WHERE community_id = $1 AND profile_id = wanted.profile_id AND is_effective
+        WHERE community_id = $1 AND profile_id = requested.profile_id AND is_effective
         OFFSET 0
     ) AS m
 ),
-read AS MATERIALIZED (
+profile_values AS MATERIALIZED (
     SELECT
         p.*,
         optin_platform(p.optin_channel) AS optin_platform,
@@ -52,7 +51,7 @@ read AS MATERIALIZED (
         ARRAY(
             SELECT key FROM jsonb_each(p.consents) WHERE value = 'false' ORDER BY key COLLATE "C"
         ) AS consents_false,
-        reachable_channels(p.consents, p.sms_status, p.email_status, p.push_status) AS reaching,
+        reachable_channels(p.consents, p.sms_status, p.email_status, p.push_status) AS channels,
         coalesce(
             (
                 SELECT country
@@ -71,25 +70,25 @@ read AS MATERIALIZED (
                 WHERE regexp_replace(lower(key), '[^[:alnum:]]', '', 'g') <> ALL ($5::text[])
             )
         END AS shown_properties
-    FROM wanted
+    FROM requested
     CROSS JOIN LATERAL (
         SELECT profile_id, member_id, profile_type, optin_channel, optin_subchannel, gender, birth_year, birth_month,
                birth_day, phone_country, consents, sms_status, email_status, push_status, subunit_ids, group_ids,
                favorite_stores, properties, created_at, updated_at
         FROM profiles
-        WHERE community_id = $1 AND profile_id = wanted.profile_id
+        WHERE community_id = $1 AND profile_id = requested.profile_id
         OFFSET 0
     ) AS p
 ),
-marked AS MATERIALIZED (
+reachable AS MATERIALIZED (
     SELECT
-        read.*,
-        CASE WHEN reaching = '{}' THEN reaching ELSE reaching || 'anything'::text END AS marketing
-    FROM read
+        profile_values.*,
+        CASE WHEN channels = '{}' THEN channels ELSE channels || 'anything'::text END AS marketing
+    FROM profile_values
 ),
-grouped AS MATERIALIZED (
+with_groups AS MATERIALIZED (
     SELECT
-        marked.*,
+        reachable.*,
         CASE WHEN profile_type IN ('deleted', 'system', 'temporary') THEN '{}' ELSE
             array_remove(ARRAY[
                 'all:',
@@ -110,58 +109,58 @@ grouped AS MATERIALIZED (
             || ARRAY(SELECT 'group_id:' || id FROM unnest(group_ids) AS id)
             || ARRAY(SELECT 'favorite_store:' || id FROM unnest(favorite_stores) AS id)
         END AS groups
-    FROM marked
+    FROM reachable
 ),
-fresh AS MATERIALIZED (
+updated AS MATERIALIZED (
     SELECT
-        grouped.*,
+        with_groups.*,
         CASE
-            WHEN kept.member_id IS NULL THEN '-infinity'
+            WHEN stored.member_id IS NULL THEN '-infinity'
             WHEN (
-                kept.groups, kept.optin_channel, kept.optin_subchannel, kept.gender, kept.birth_date,
-                kept.consents_true, kept.consents_false
+                stored.groups, stored.optin_channel, stored.optin_subchannel, stored.gender, stored.birth_date,
+                stored.consents_true, stored.consents_false
             ) IS NOT DISTINCT FROM (
-                grouped.groups, grouped.optin_channel, grouped.optin_subchannel, grouped.gender, grouped.birth_date,
-                grouped.consents_true, grouped.consents_false
-            ) THEN kept.state_since
-            ELSE greatest(kept.state_since, $3::timestamptz)
-        END AS state_since
-    FROM grouped
-    LEFT JOIN kept ON kept.profile_id = grouped.profile_id
+                with_groups.groups, with_groups.optin_channel, with_groups.optin_subchannel, with_groups.gender, with_groups.birth_date,
+                with_groups.consents_true, with_groups.consents_false
+            ) THEN stored.valid_from
+            ELSE greatest(stored.valid_from, $3::timestamptz)
+        END AS valid_from
+    FROM with_groups
+    LEFT JOIN stored ON stored.profile_id = with_groups.profile_id
 ),
--- As what profiles stood, and since when, as it was known and as it is.
-passed AS MATERIALIZED (
+-- The state that ends with this commit.
+ended_states AS MATERIALIZED (
     SELECT
-        kept.profile_id, kept.state_since AS since, fresh.state_since AS until, kept.groups, kept.optin_channel,
-        kept.optin_subchannel, kept.optin_platform, kept.gender, kept.birth_date, kept.consents_true,
-        kept.consents_false
-    FROM kept
-    JOIN fresh ON fresh.profile_id = kept.profile_id AND fresh.state_since > kept.state_since
+        stored.profile_id, stored.valid_from AS since, updated.valid_from AS until, stored.groups, stored.optin_channel,
+        stored.optin_subchannel, stored.optin_platform, stored.gender, stored.birth_date, stored.consents_true,
+        stored.consents_false
+    FROM stored
+    JOIN updated ON updated.profile_id = stored.profile_id AND updated.valid_from > stored.valid_from
 ),
 states AS MATERIALIZED (
     SELECT
         profile_id, since, until, groups, optin_channel, optin_subchannel, optin_platform, gender, birth_date,
         consents_true, consents_false, CAST(NULL AS jsonb) AS consents
-    FROM past
+    FROM stored_history
     UNION ALL
-    SELECT *, NULL FROM passed
+    SELECT *, NULL FROM ended_states
     UNION ALL
     SELECT
-        profile_id, state_since, 'infinity', groups, optin_channel, optin_subchannel, optin_platform, gender,
+        profile_id, valid_from, 'infinity', groups, optin_channel, optin_subchannel, optin_platform, gender,
         birth_date, consents_true, consents_false, consents
-    FROM fresh
+    FROM updated
 ),
-known_states AS MATERIALIZED (
-    SELECT profile_id, since, until, groups FROM past
+stored_states AS MATERIALIZED (
+    SELECT profile_id, since, until, groups FROM stored_history
     UNION ALL
-    SELECT profile_id, state_since, 'infinity', groups FROM kept
+    SELECT profile_id, valid_from, 'infinity', groups FROM stored
 ),
--- Each membership as it was at that moment: of what it does not say itself, what was known of the profile. Who
--- leaves by becoming of another type leaves as what it was; who comes in by it comes as what it is. What it says as
--- the profile does, which is most often so, is not taken apart once more.
+-- Each membership with the dimensions of its time; those that it lacks are the profile's. A profile that leaves by a
+-- change of its type leaves with its earlier state, one that joins by it joins with its new state. Consents equal to the
+-- profile's, as most are, are not parsed again.
 events AS MATERIALIZED (
     SELECT DISTINCT ON (c.id)
-        c.profile_id, c.id AS membership_id, c.type, c.at, s.groups <> '{}' AS is_told,
+        c.profile_id, c.id AS membership_id, c.type, c.at, s.groups <> '{}' AS is_counted,
         coalesce(c.optin_channel, s.optin_channel) AS optin_channel,
         coalesce(c.optin_subchannel, s.optin_subchannel) AS optin_subchannel,
         CASE
@@ -176,7 +175,7 @@ events AS MATERIALIZED (
         CASE WHEN c.consents IS NULL OR c.consents = s.consents THEN s.consents_false ELSE ARRAY(
             SELECT key FROM jsonb_each(c.consents) WHERE value = 'false' ORDER BY key COLLATE "C"
         ) END AS consents_false
-    FROM counted AS c
+    FROM effective_memberships AS c
     JOIN states AS s ON s.profile_id = c.profile_id AND s.since <= c.at AND c.at <= s.until
     WHERE c.at <= $3
     ORDER BY
@@ -185,17 +184,17 @@ events AS MATERIALIZED (
         CASE WHEN c.type = 'out' THEN s.since END,
         s.since DESC
 ),
--- While a profile was in, as something: what was counted, and what is to be.
+-- While a profile was a member, in which groups: as counted until now (-1) and from now on (1).
 spans AS MATERIALIZED (
     SELECT -1 AS sign, profile_id, type, at, lead(at, 1, 'infinity') OVER later AS until
-    FROM told
+    FROM stored_events
     WINDOW later AS (PARTITION BY profile_id ORDER BY at, membership_id)
     UNION ALL
     SELECT 1, profile_id, type, at, lead(at, 1, 'infinity') OVER later
     FROM events
     WINDOW later AS (PARTITION BY profile_id ORDER BY at, membership_id)
 ),
-stood AS MATERIALIZED (
+member_spans AS MATERIALIZED (
     SELECT span.profile_id, span.sign, s.groups, greatest(span.at, s.since) AS since, least(span.until, s.until) AS until
     FROM spans AS span
     JOIN states AS s ON s.profile_id = span.profile_id
@@ -203,6 +202,6 @@ stood AS MATERIALIZED (
     UNION ALL
     SELECT span.profile_id, span.sign, s.groups, greatest(span.at, s.since), least(span.until, s.until)
     FROM spans AS span
-    JOIN known_states AS s ON s.profile_id = span.profile_id
+    JOIN stored_states AS s ON s.profile_id = span.profile_id
     WHERE span.type = 'in' AND span.sign = -1
 ),

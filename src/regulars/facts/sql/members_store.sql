@@ -1,30 +1,30 @@
--- Part of derive.sql: what is kept of each profile.
-put_states AS (
-    INSERT INTO member_states (
+-- Part of members_recompute.sql: stores the dimensions, history and events of each profile.
+inserted_states AS (
+    INSERT INTO member_dimension_history (
         community_id, profile_id, since, until, groups, optin_channel, optin_subchannel, optin_platform, gender,
         birth_date, consents_true, consents_false
     )
-    SELECT $1, * FROM passed
+    SELECT $1, * FROM ended_states
 ),
-put_events AS (
+upserted_events AS (
     INSERT INTO membership_events (
-        community_id, profile_id, membership_id, type, at, is_told, optin_channel, optin_subchannel, optin_platform,
+        community_id, profile_id, membership_id, type, at, is_counted, optin_channel, optin_subchannel, optin_platform,
         gender, age, consents_true, consents_false
     )
     SELECT $1, e.*
     FROM events AS e
-    LEFT JOIN told AS t ON t.membership_id = e.membership_id AND t.profile_id = e.profile_id
+    LEFT JOIN stored_events AS t ON t.membership_id = e.membership_id AND t.profile_id = e.profile_id
     WHERE (
-        t.type, t.at, t.is_told, t.optin_channel, t.optin_subchannel, t.optin_platform, t.gender, t.age,
+        t.type, t.at, t.is_counted, t.optin_channel, t.optin_subchannel, t.optin_platform, t.gender, t.age,
         t.consents_true, t.consents_false
     ) IS DISTINCT FROM (
-        e.type, e.at, e.is_told, e.optin_channel, e.optin_subchannel, e.optin_platform, e.gender, e.age,
+        e.type, e.at, e.is_counted, e.optin_channel, e.optin_subchannel, e.optin_platform, e.gender, e.age,
         e.consents_true, e.consents_false
     )
     ON CONFLICT (community_id, profile_id, membership_id) DO UPDATE
     SET type = excluded.type,
         at = excluded.at,
-        is_told = excluded.is_told,
+        is_counted = excluded.is_counted,
         optin_channel = excluded.optin_channel,
         optin_subchannel = excluded.optin_subchannel,
         optin_platform = excluded.optin_platform,
@@ -33,73 +33,73 @@ put_events AS (
         consents_true = excluded.consents_true,
         consents_false = excluded.consents_false
 ),
-untold AS MATERIALIZED (
+removed_events AS MATERIALIZED (
     SELECT t.profile_id, t.membership_id
-    FROM told AS t
+    FROM stored_events AS t
     WHERE NOT EXISTS (
         SELECT FROM events AS e WHERE e.membership_id = t.membership_id AND e.profile_id = t.profile_id
     )
 ),
-dropped_events AS (
+deleted_events AS (
     DELETE FROM membership_events
     WHERE community_id = $1
-      AND profile_id = ANY (ARRAY(SELECT profile_id FROM untold))
-      AND (profile_id, membership_id) IN (SELECT profile_id, membership_id FROM untold)
+      AND profile_id = ANY (ARRAY(SELECT profile_id FROM removed_events))
+      AND (profile_id, membership_id) IN (SELECT profile_id, membership_id FROM removed_events)
 ),
--- Of a profile that was purged its id stays, so that copies take it out.
-purged AS MATERIALIZED (
-    SELECT kept.profile_id
-    FROM kept
-    WHERE kept.member_id IS NOT NULL
-      AND NOT EXISTS (SELECT FROM fresh WHERE fresh.profile_id = kept.profile_id)
+-- The id of an erased profile stays, so that replicas remove it.
+erased AS MATERIALIZED (
+    SELECT stored.profile_id
+    FROM stored
+    WHERE stored.member_id IS NOT NULL
+      AND NOT EXISTS (SELECT FROM updated WHERE updated.profile_id = stored.profile_id)
 ),
-dropped_states AS (
-    DELETE FROM member_states
-    WHERE community_id = $1 AND profile_id = ANY (ARRAY(SELECT profile_id FROM purged))
+deleted_states AS (
+    DELETE FROM member_dimension_history
+    WHERE community_id = $1 AND profile_id = ANY (ARRAY(SELECT profile_id FROM erased))
 ),
-emptied AS (
+tombstones AS (
     UPDATE members AS m
     SET member_id = NULL, is_member = FALSE, optin_channel = NULL, optin_subchannel = NULL, optin_platform = NULL,
         gender = NULL, birth_date = NULL, subunit_ids = NULL, group_ids = NULL, favorite_stores = NULL,
         consents_true = NULL, consents_false = NULL, marketing = NULL, sms_status = NULL, email_status = NULL,
         push_status = NULL, country = NULL, properties = NULL, created_at = NULL, updated_at = $3, groups = '{}',
-        state_since = '-infinity', next_change_at = NULL, transaction_id = pg_current_xact_id()
-    WHERE community_id = $1 AND profile_id = ANY (ARRAY(SELECT profile_id FROM purged))
+        valid_from = '-infinity', next_change_at = NULL, transaction_id = pg_current_xact_id()
+    WHERE community_id = $1 AND profile_id = ANY (ARRAY(SELECT profile_id FROM erased))
 ),
-present AS MATERIALIZED (
+current_members AS MATERIALIZED (
     SELECT
         f.profile_id, f.member_id,
         coalesce(f.groups <> '{}' AND latest.type = 'in', FALSE) AS is_member,
         f.optin_channel, f.optin_subchannel, f.optin_platform, f.gender, f.birth_date, f.subunit_ids, f.group_ids,
         f.favorite_stores, f.consents_true, f.consents_false, f.marketing, f.sms_status, f.email_status,
         f.push_status, f.country, f.shown_properties AS properties, f.created_at, f.updated_at, f.groups,
-        f.state_since, ahead.next_change_at
-    FROM fresh AS f
+        f.valid_from, upcoming.next_change_at
+    FROM updated AS f
     LEFT JOIN (
         SELECT profile_id, type FROM spans WHERE sign = 1 AND until = 'infinity'
     ) AS latest ON latest.profile_id = f.profile_id
     LEFT JOIN (
-        SELECT profile_id, min(at) AS next_change_at FROM counted WHERE at > $3 GROUP BY profile_id
-    ) AS ahead ON ahead.profile_id = f.profile_id
+        SELECT profile_id, min(at) AS next_change_at FROM effective_memberships WHERE at > $3 GROUP BY profile_id
+    ) AS upcoming ON upcoming.profile_id = f.profile_id
 ),
-put AS (
+upserted_members AS (
     INSERT INTO members (
         community_id, profile_id, member_id, is_member, optin_channel, optin_subchannel, optin_platform, gender,
         birth_date, subunit_ids, group_ids, favorite_stores, consents_true, consents_false, marketing, sms_status,
-        email_status, push_status, country, properties, created_at, updated_at, groups, state_since, next_change_at
+        email_status, push_status, country, properties, created_at, updated_at, groups, valid_from, next_change_at
     )
     SELECT $1, p.*
-    FROM present AS p
-    LEFT JOIN kept AS k ON k.profile_id = p.profile_id
+    FROM current_members AS p
+    LEFT JOIN stored AS k ON k.profile_id = p.profile_id
     WHERE (
         k.member_id, k.is_member, k.optin_channel, k.optin_subchannel, k.optin_platform, k.gender, k.birth_date,
         k.subunit_ids, k.group_ids, k.favorite_stores, k.consents_true, k.consents_false, k.marketing, k.sms_status,
-        k.email_status, k.push_status, k.country, k.properties, k.created_at, k.updated_at, k.groups, k.state_since,
+        k.email_status, k.push_status, k.country, k.properties, k.created_at, k.updated_at, k.groups, k.valid_from,
         k.next_change_at
     ) IS DISTINCT FROM (
         p.member_id, p.is_member, p.optin_channel, p.optin_subchannel, p.optin_platform, p.gender, p.birth_date,
         p.subunit_ids, p.group_ids, p.favorite_stores, p.consents_true, p.consents_false, p.marketing, p.sms_status,
-        p.email_status, p.push_status, p.country, p.properties, p.created_at, p.updated_at, p.groups, p.state_since,
+        p.email_status, p.push_status, p.country, p.properties, p.created_at, p.updated_at, p.groups, p.valid_from,
         p.next_change_at
     )
     ON CONFLICT (community_id, profile_id) DO UPDATE
@@ -124,8 +124,8 @@ put AS (
         created_at = excluded.created_at,
         updated_at = excluded.updated_at,
         groups = excluded.groups,
-        state_since = excluded.state_since,
+        valid_from = excluded.valid_from,
         next_change_at = excluded.next_change_at,
         transaction_id = pg_current_xact_id()
 )
-SELECT (SELECT count(*) FROM group_moves) + (SELECT count(*) FROM balance_moves) AS moves
+SELECT (SELECT count(*) FROM appended_group_deltas) + (SELECT count(*) FROM appended_flow_deltas) AS moves

@@ -1,22 +1,23 @@
--- What is stored of the members of community $1 beside what the facts say at $2, by another way than the one that keeps
--- it: not by spans, but by asking at each instant at which something changed in what a profile stood before and after.
--- As what it stood before its present state is known from nothing but member_states.
-WITH zone AS MATERIALIZED (
+-- What is stored of the members of community $1 and differs from group_name the facts say at $2; rollups of the granularities
+-- $3, each from the bucket $4 on. Recomputed in another way than recorded: not from spans, but from the groups of each
+-- profile before and after each timestamp at which something changed. Earlier states of a profile are only known from
+-- member_dimension_history.
+WITH community AS MATERIALIZED (
     SELECT timezone FROM communities WHERE id = $1
 ),
 own AS MATERIALIZED (
-    SELECT p.*, m.state_since, coalesce(m.next_change_at, 'infinity') AS next_change_at
+    SELECT p.*, m.valid_from, coalesce(m.next_change_at, 'infinity') AS next_change_at
     FROM profiles AS p
     LEFT JOIN members AS m ON m.community_id = $1 AND m.profile_id = p.profile_id
     WHERE p.community_id = $1
 ),
-reached AS MATERIALIZED (
+reachable AS MATERIALIZED (
     SELECT profile_id, channel
     FROM own
     CROSS JOIN (VALUES ('sms'), ('email'), ('push')) AS channels (channel)
     WHERE channel = ANY (reachable_channels(consents, sms_status, email_status, push_status))
 ),
-standing AS MATERIALIZED (
+group_memberships AS MATERIALIZED (
     SELECT profile_id, 'all' AS type, '' AS value FROM own
     UNION ALL SELECT profile_id, 'optin_channel', optin_channel FROM own
     UNION ALL SELECT profile_id, 'optin_subchannel', optin_subchannel FROM own
@@ -29,19 +30,19 @@ standing AS MATERIALIZED (
     UNION ALL SELECT profile_id, 'subunit_id', id::text FROM own, unnest(subunit_ids) AS id
     UNION ALL SELECT profile_id, 'group_id', id::text FROM own, unnest(group_ids) AS id
     UNION ALL SELECT profile_id, 'favorite_store', id::text FROM own, unnest(favorite_stores) AS id
-    UNION ALL SELECT profile_id, 'marketing_true', channel FROM reached
-    UNION ALL SELECT DISTINCT profile_id, 'marketing_true', 'anything' FROM reached
+    UNION ALL SELECT profile_id, 'marketing_true', channel FROM reachable
+    UNION ALL SELECT DISTINCT profile_id, 'marketing_true', 'anything' FROM reachable
     UNION ALL
     SELECT own.profile_id, 'marketing_false', channel
     FROM own
     CROSS JOIN (VALUES ('sms'), ('email'), ('push')) AS channels (channel)
     WHERE NOT EXISTS (
-        SELECT FROM reached WHERE reached.profile_id = own.profile_id AND reached.channel = channels.channel
+        SELECT FROM reachable WHERE reachable.profile_id = own.profile_id AND reachable.channel = channels.channel
     )
     UNION ALL
     SELECT profile_id, 'marketing_false', 'anything'
     FROM own
-    WHERE NOT EXISTS (SELECT FROM reached WHERE reached.profile_id = own.profile_id)
+    WHERE NOT EXISTS (SELECT FROM reachable WHERE reachable.profile_id = own.profile_id)
     UNION ALL
     SELECT own.profile_id, 'country', coalesce(min(first.country), min(own.phone_country))
     FROM own
@@ -60,98 +61,98 @@ present AS MATERIALIZED (
             FILTER (WHERE s.value IS NOT NULL AND own.profile_type <> ALL ('{deleted,system,temporary}')), '{}'
         ) AS groups
     FROM own
-    JOIN standing AS s ON s.profile_id = own.profile_id
+    JOIN group_memberships AS s ON s.profile_id = own.profile_id
     GROUP BY own.profile_id
 ),
 states AS MATERIALIZED (
-    SELECT profile_id, since, until, groups FROM member_states WHERE community_id = $1
+    SELECT profile_id, since, until, groups FROM member_dimension_history WHERE community_id = $1
     UNION ALL
-    SELECT own.profile_id, own.state_since, 'infinity', present.groups
+    SELECT own.profile_id, own.valid_from, 'infinity', present.groups
     FROM own
     JOIN present ON present.profile_id = own.profile_id
 ),
-turns AS MATERIALIZED (
+effective_memberships AS MATERIALIZED (
     SELECT m.profile_id, m.id, m.type, m.occurred_at AS at
     FROM memberships AS m
     JOIN own ON own.profile_id = m.profile_id
     WHERE m.community_id = $1 AND m.is_effective AND m.occurred_at <= $2 AND m.occurred_at < own.next_change_at
 ),
-turns_of AS MATERIALIZED (
+membership_lists AS MATERIALIZED (
     SELECT profile_id, array_agg(at ORDER BY at, id) AS at, array_agg(type ORDER BY at, id) AS types
-    FROM turns
+    FROM effective_memberships
     GROUP BY profile_id
 ),
-instants AS MATERIALIZED (
+change_times AS MATERIALIZED (
     SELECT each.profile_id, each.at, latest.type
     FROM (
-        SELECT profile_id, at FROM turns
+        SELECT profile_id, at FROM effective_memberships
         UNION
         SELECT profile_id, since FROM states WHERE since > '-infinity'
     ) AS each
-    LEFT JOIN turns_of AS own ON own.profile_id = each.profile_id
+    LEFT JOIN membership_lists AS own ON own.profile_id = each.profile_id
     LEFT JOIN LATERAL (
-        SELECT turn.type
-        FROM unnest(own.at, own.types) WITH ORDINALITY AS turn (at, type, place)
-        WHERE turn.at <= each.at
-        ORDER BY turn.place DESC
+        SELECT membership.type
+        FROM unnest(own.at, own.types) WITH ORDINALITY AS membership (at, type, place)
+        WHERE membership.at <= each.at
+        ORDER BY membership.place DESC
         LIMIT 1
     ) AS latest ON TRUE
 ),
-stood AS MATERIALIZED (
-    SELECT instants.profile_id, instants.at, name AS what
-    FROM instants
-    JOIN states AS s ON s.profile_id = instants.profile_id AND s.since <= instants.at AND instants.at < s.until
+groups_at AS MATERIALIZED (
+    SELECT change_times.profile_id, change_times.at, name AS group_name
+    FROM change_times
+    JOIN states AS s ON s.profile_id = change_times.profile_id AND s.since <= change_times.at AND change_times.at < s.until
     CROSS JOIN unnest(s.groups) AS name
-    WHERE instants.type = 'in'
+    WHERE change_times.type = 'in'
 ),
-following AS MATERIALIZED (
-    SELECT profile_id, at, lead(at) OVER (PARTITION BY profile_id ORDER BY at) AS next_at FROM instants
+next_times AS MATERIALIZED (
+    SELECT profile_id, at, lead(at) OVER (PARTITION BY profile_id ORDER BY at) AS next_at FROM change_times
 ),
-moves AS MATERIALIZED (
-    SELECT what, at, sum(n) AS n
+group_changes AS MATERIALIZED (
+    SELECT group_name, at, sum(n) AS n
     FROM (
-        SELECT what, at, 1 AS n FROM stood
+        SELECT group_name, at, 1 AS n FROM groups_at
         UNION ALL
-        SELECT stood.what, following.next_at, -1
-        FROM stood
-        JOIN following ON following.profile_id = stood.profile_id AND following.at = stood.at
-        WHERE following.next_at IS NOT NULL
+        SELECT groups_at.group_name, next_times.next_at, -1
+        FROM groups_at
+        JOIN next_times ON next_times.profile_id = groups_at.profile_id AND next_times.at = groups_at.at
+        WHERE next_times.next_at IS NOT NULL
     ) AS both_ways
-    GROUP BY what, at
+    GROUP BY group_name, at
 ),
-unfolded AS MATERIALIZED (
-    SELECT grouping_type || ':' || grouping_value AS what, bucket, n FROM group_deltas WHERE community_id = $1
+uncompacted AS MATERIALIZED (
+    SELECT grouping_type || ':' || grouping_value AS group_name, bucket, n FROM group_count_deltas WHERE community_id = $1
 ),
 granularities AS MATERIALIZED (
     SELECT granularity, coalesce(retention_start, '-infinity') AS retention_start
     FROM unnest($3::text[], $4::timestamptz[]) AS granularities (granularity, retention_start)
 ),
-rolled AS MATERIALIZED (
-    SELECT granularity, bucket, what, sum(stored) AS stored, sum(recomputed) AS recomputed
+group_rollup_totals AS MATERIALIZED (
+    SELECT granularity, bucket, group_name, sum(stored) AS stored, sum(recomputed) AS recomputed
     FROM (
-        SELECT r.granularity, r.bucket, r.grouping_type || ':' || r.grouping_value AS what, r.n AS stored, 0 AS recomputed
+        SELECT r.granularity, r.bucket, r.grouping_type || ':' || r.grouping_value AS group_name, r.n AS stored, 0 AS recomputed
         FROM group_rollups AS r
         JOIN granularities ON granularities.granularity = r.granularity AND r.bucket >= granularities.retention_start
         WHERE r.community_id = $1
         UNION ALL
-        SELECT granularity, bucket, what, stored, recomputed
+        SELECT granularity, bucket, group_name, stored, recomputed
         FROM (
-            SELECT granularities.granularity, granularities.retention_start, bucket_start(told.at, granularities.granularity, zone.timezone) AS bucket, what, stored,
+            SELECT granularities.granularity, granularities.retention_start, bucket_start(changes.at, granularities.granularity, community.timezone) AS bucket, group_name, stored,
                    recomputed
             FROM (
-                SELECT what, bucket AS at, n AS stored, 0 AS recomputed FROM unfolded
+                SELECT group_name, bucket AS at, n AS stored, 0 AS recomputed FROM uncompacted
                 UNION ALL
-                SELECT what, at, 0, n FROM moves
-            ) AS told
+                SELECT group_name, at, 0, n FROM group_changes
+            ) AS changes
             CROSS JOIN granularities
-            CROSS JOIN zone
+            CROSS JOIN community
             OFFSET 0
         ) AS bucketed
         WHERE bucket >= retention_start
     ) AS both_ways
-    GROUP BY granularity, bucket, what
+    GROUP BY granularity, bucket, group_name
 ),
-joined AS MATERIALIZED (
+flow_totals AS MATERIALIZED (
     SELECT granularity, bucket, type, sum(stored) AS stored, sum(recomputed) AS recomputed
     FROM (
         SELECT r.granularity, r.bucket, r.type, r.n AS stored, 0 AS recomputed
@@ -161,21 +162,21 @@ joined AS MATERIALIZED (
         UNION ALL
         SELECT granularity, bucket, type, stored, recomputed
         FROM (
-            SELECT granularities.granularity, granularities.retention_start, bucket_start(told.at, granularities.granularity, zone.timezone) AS bucket, type, stored,
+            SELECT granularities.granularity, granularities.retention_start, bucket_start(changes.at, granularities.granularity, community.timezone) AS bucket, type, stored,
                    recomputed
             FROM (
-                SELECT type, bucket AS at, n AS stored, 0 AS recomputed FROM balance_deltas WHERE community_id = $1
+                SELECT type, bucket AS at, n AS stored, 0 AS recomputed FROM member_flow_deltas WHERE community_id = $1
                 UNION ALL
-                SELECT turns.type, turns.at, 0, 1
-                FROM turns
+                SELECT effective_memberships.type, effective_memberships.at, 0, 1
+                FROM effective_memberships
                 WHERE EXISTS (
                     SELECT FROM states AS s
-                    WHERE s.profile_id = turns.profile_id AND s.groups <> '{}'
-                        AND s.since <= turns.at AND turns.at <= s.until
+                    WHERE s.profile_id = effective_memberships.profile_id AND s.groups <> '{}'
+                        AND s.since <= effective_memberships.at AND effective_memberships.at <= s.until
                 )
-            ) AS told
+            ) AS changes
             CROSS JOIN granularities
-            CROSS JOIN zone
+            CROSS JOIN community
             OFFSET 0
         ) AS bucketed
         WHERE bucket >= retention_start
@@ -192,9 +193,9 @@ FROM (
     LEFT JOIN members AS m ON m.community_id = $1 AND m.profile_id = own.profile_id
     UNION ALL
     SELECT 'profile ' || m.profile_id, 'is_member', m.is_member::text,
-           coalesce(m.groups <> '{}' AND 'in' = turns_of.types[cardinality(turns_of.types)], FALSE)::text
+           coalesce(m.groups <> '{}' AND 'in' = membership_lists.types[cardinality(membership_lists.types)], FALSE)::text
     FROM members AS m
-    LEFT JOIN turns_of ON turns_of.profile_id = m.profile_id
+    LEFT JOIN membership_lists ON membership_lists.profile_id = m.profile_id
     WHERE m.community_id = $1
     UNION ALL
     SELECT 'profile ' || m.profile_id, 'members', 'a row', NULL
@@ -202,21 +203,21 @@ FROM (
     WHERE m.community_id = $1 AND m.member_id IS NOT NULL
       AND NOT EXISTS (SELECT FROM own WHERE own.profile_id = m.profile_id)
     UNION ALL
-    SELECT 'group ' || what, 'members_count', sum(stored)::text, sum(recomputed)::text
+    SELECT 'group ' || group_name, 'members_count', sum(stored)::text, sum(recomputed)::text
     FROM (
-        SELECT grouping_type || ':' || grouping_value AS what, members_count AS stored, 0 AS recomputed
+        SELECT grouping_type || ':' || grouping_value AS group_name, members_count AS stored, 0 AS recomputed
         FROM group_counts
         WHERE community_id = $1
         UNION ALL
-        SELECT what, n, 0 FROM unfolded
+        SELECT group_name, n, 0 FROM uncompacted
         UNION ALL
         SELECT name, 0, 1 FROM members, unnest(groups) AS name WHERE community_id = $1 AND is_member
     ) AS counted
-    GROUP BY what
+    GROUP BY group_name
     UNION ALL
-    SELECT 'group ' || what, 'change in the ' || granularity || ' from ' || bucket, stored::text, recomputed::text FROM rolled
+    SELECT 'group ' || group_name, 'change in the ' || granularity || ' from ' || bucket, stored::text, recomputed::text FROM group_rollup_totals
     UNION ALL
-    SELECT 'balance', type || ' in the ' || granularity || ' from ' || bucket, stored::text, recomputed::text FROM joined
-) AS told
+    SELECT 'balance', type || ' in the ' || granularity || ' from ' || bucket, stored::text, recomputed::text FROM flow_totals
+) AS changes
 WHERE stored IS DISTINCT FROM recomputed
 ORDER BY key, name

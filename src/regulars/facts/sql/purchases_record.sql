@@ -1,15 +1,15 @@
--- Tells transactions $2 of community $1 anew at $3, by the clock of zone $4, as reports count them; gives how many of
--- them had been told otherwise. An earlier statement holds their locks and those of their profiles.
-WITH wanted AS MATERIALIZED (
+-- Records transactions $2 of community $1 at $3 as purchases, by the clock of time zone $4: created, changed or deleted.
+-- Returns how many of them were recorded differently before. An earlier statement locked them and their profiles.
+WITH requested AS MATERIALIZED (
     SELECT ($2::bigint[])[k] AS id
     FROM generate_subscripts($2::bigint[], 1) AS k
 ),
-kept AS MATERIALIZED (
+stored AS MATERIALIZED (
     SELECT p.*
-    FROM wanted
-    CROSS JOIN LATERAL (SELECT * FROM purchases WHERE community_id = $1 AND id = wanted.id OFFSET 0) AS p
+    FROM requested
+    CROSS JOIN LATERAL (SELECT * FROM purchases WHERE community_id = $1 AND id = requested.id OFFSET 0) AS p
 ),
-fresh AS MATERIALIZED (
+recomputed AS MATERIALIZED (
     SELECT
         t.id,
         t.transacted_at AS at,
@@ -23,29 +23,29 @@ fresh AS MATERIALIZED (
             WHEN 2 THEN 'CO'
             WHEN 3 THEN 'CM'
         END AS channel,
-        bought.brands,
-        bought.brand_amounts,
-        CASE WHEN kept.id IS NULL THEN known.dimension_frequency ELSE kept.dimension_frequency END
+        brand_totals.brands,
+        brand_totals.brand_amounts,
+        CASE WHEN stored.id IS NULL THEN buyer_values.dimension_frequency ELSE stored.dimension_frequency END
             AS dimension_frequency,
-        CASE WHEN kept.id IS NULL THEN known.dimension_recency ELSE kept.dimension_recency END AS dimension_recency,
-        CASE WHEN kept.id IS NULL THEN known.dimension_join ELSE kept.dimension_join END AS dimension_join,
-        CASE WHEN kept.id IS NULL THEN buyer.gender ELSE kept.gender END AS gender,
+        CASE WHEN stored.id IS NULL THEN buyer_values.dimension_recency ELSE stored.dimension_recency END AS dimension_recency,
+        CASE WHEN stored.id IS NULL THEN buyer_values.dimension_join ELSE stored.dimension_join END AS dimension_join,
+        CASE WHEN stored.id IS NULL THEN buyer.gender ELSE stored.gender END AS gender,
         CASE
-            WHEN kept.id IS NULL
+            WHEN stored.id IS NULL
             THEN age_group(
                 10000 * buyer.birth_year + 100 * coalesce(buyer.birth_month, 1) + coalesce(buyer.birth_day, 1),
                 day_number($3, $4)
             )
-            ELSE kept.age
+            ELSE stored.age
         END AS age
-    FROM wanted
+    FROM requested
     CROSS JOIN LATERAL (
         SELECT id, profile_id, transacted_at, is_void, direction, amount, location_id, channels, currency, currency_rate
         FROM transactions
-        WHERE community_id = $1 AND id = wanted.id
+        WHERE community_id = $1 AND id = requested.id
         OFFSET 0
     ) AS t
-    LEFT JOIN kept ON kept.id = t.id
+    LEFT JOIN stored ON stored.id = t.id
     LEFT JOIN LATERAL (
         SELECT type FROM locations WHERE community_id = $1 AND id = t.location_id OFFSET 0
     ) AS place ON TRUE
@@ -58,15 +58,15 @@ fresh AS MATERIALIZED (
     LEFT JOIN LATERAL (
         SELECT dimension_frequency, dimension_recency, dimension_join
         FROM profile_aggregations
-        -- What a load has marked is not known at its commits.
+        -- The values of profiles that a load has marked dirty are not computed yet.
         WHERE community_id = $1 AND profile_id = t.profile_id AND values_version >= 0
         OFFSET 0
-    ) AS known ON TRUE
+    ) AS buyer_values ON TRUE
     CROSS JOIN LATERAL (
         SELECT
             coalesce(array_agg(brand ORDER BY brand), '{}') AS brands,
             coalesce(array_agg(
-                -- Half-even, once a brand.
+                -- Half-even, once per brand.
                 CASE WHEN abs(minor - trunc(minor)) = 0.5 THEN 2 * round(minor / 2) ELSE round(minor) END
                 ORDER BY brand
             ), '{}') AS brand_amounts
@@ -90,44 +90,44 @@ fresh AS MATERIALIZED (
             ) AS brand ON TRUE
             GROUP BY coalesce(brand.name, line.brand)
         ) AS by_brand
-    ) AS bought
+    ) AS brand_totals
 ),
-moved AS MATERIALIZED (
-    SELECT kept.id
-    FROM kept
-    LEFT JOIN fresh ON fresh.id = kept.id
+changed AS MATERIALIZED (
+    SELECT stored.id
+    FROM stored
+    LEFT JOIN recomputed ON recomputed.id = stored.id
     WHERE (
-        fresh.at, fresh.counted, fresh.sales, fresh.amount, fresh.member_id, fresh.location, fresh.channel,
-        fresh.brands, fresh.brand_amounts
+        recomputed.at, recomputed.counted, recomputed.sales, recomputed.amount, recomputed.member_id, recomputed.location, recomputed.channel,
+        recomputed.brands, recomputed.brand_amounts
     ) IS DISTINCT FROM (
-        kept.at, kept.counted, kept.sales, kept.amount, kept.member_id, kept.location, kept.channel,
-        kept.brands, kept.brand_amounts
+        stored.at, stored.counted, stored.sales, stored.amount, stored.member_id, stored.location, stored.channel,
+        stored.brands, stored.brand_amounts
     )
 ),
-ended AS (
-    INSERT INTO purchase_changes
-    SELECT kept.*, pg_current_xact_id()
-    FROM kept
-    JOIN moved ON moved.id = kept.id
-    -- What this transaction told itself nobody has seen.
-    WHERE kept.counted AND kept.since <> pg_current_xact_id()
+superseded AS (
+    INSERT INTO purchase_versions
+    SELECT stored.*, pg_current_xact_id()
+    FROM stored
+    JOIN changed ON changed.id = stored.id
+    -- Versions of this transaction itself were never visible to others.
+    WHERE stored.counted AND stored.since <> pg_current_xact_id()
     RETURNING 1
 ),
-dropped AS (
+deleted AS (
     DELETE FROM purchases
     WHERE community_id = $1
-      AND id = ANY (ARRAY(SELECT moved.id FROM moved WHERE moved.id NOT IN (SELECT fresh.id FROM fresh)))
+      AND id = ANY (ARRAY(SELECT changed.id FROM changed WHERE changed.id NOT IN (SELECT recomputed.id FROM recomputed)))
 ),
-put AS (
-    INSERT INTO purchases AS there (
+upserted AS (
+    INSERT INTO purchases AS existing (
         community_id, id, since, at, counted, sales, amount, member_id, location, channel, brands, brand_amounts,
         dimension_frequency, dimension_recency, dimension_join, gender, age
     )
     SELECT
         $1, id, CASE WHEN at <= $3 THEN pg_current_xact_id() END, at, counted, sales, amount, member_id, location,
         channel, brands, brand_amounts, dimension_frequency, dimension_recency, dimension_join, gender, age
-    FROM fresh
-    WHERE id NOT IN (SELECT kept.id FROM kept) OR id IN (SELECT moved.id FROM moved)
+    FROM recomputed
+    WHERE id NOT IN (SELECT stored.id FROM stored) OR id IN (SELECT changed.id FROM changed)
     ORDER BY id
     ON CONFLICT (community_id, id) DO UPDATE
     SET since = excluded.since,
@@ -141,4 +141,4 @@ put AS (
         brands = excluded.brands,
         brand_amounts = excluded.brand_amounts
 )
-SELECT count(*) FROM ended
+SELECT count(*) FROM superseded

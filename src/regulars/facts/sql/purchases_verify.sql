@@ -1,24 +1,24 @@
--- Purchases of community $1 as reports count them against the transactions that they are of, and what is added up of
--- them, by day and month, against themselves as they were told below the watermark.
-WITH mark AS (
-    SELECT watermark, timezone FROM purchase_marks WHERE community_id = $1
+-- What is stored of the purchases of community $1 and differs from their transactions, and what is aggregated of them by
+-- day and month and differs from the purchases recorded below the watermark.
+WITH state AS (
+    SELECT watermark, timezone FROM purchase_compaction_state WHERE community_id = $1
 ),
-before AS (
+compacted_purchases AS (
     SELECT at, sales, amount, member_id, location, channel, dimension_frequency, dimension_recency, dimension_join,
            gender, age, brands, brand_amounts
-    FROM purchases, mark
+    FROM purchases, state
     WHERE community_id = $1 AND counted AND since < watermark
     UNION ALL
     SELECT at, sales, amount, member_id, location, channel, dimension_frequency, dimension_recency, dimension_join,
            gender, age, brands, brand_amounts
-    FROM purchase_changes, mark
+    FROM purchase_versions, state
     WHERE community_id = $1 AND counted AND since < watermark AND until >= watermark
 ),
 parts AS (
-    SELECT granularities.granularity, bucket_start(p.at, granularities.granularity, mark.timezone) AS bucket, part.grain, part.value, p.sales,
+    SELECT granularities.granularity, bucket_start(p.at, granularities.granularity, state.timezone) AS bucket, part.grain, part.value, p.sales,
            part.amount, p.member_id
-    FROM before AS p
-    CROSS JOIN mark
+    FROM compacted_purchases AS p
+    CROSS JOIN state
     CROSS JOIN (VALUES ('1d'), ('1mo')) AS granularities (granularity)
     CROSS JOIN LATERAL (
         VALUES
@@ -34,17 +34,17 @@ parts AS (
         SELECT 'brand', brand, brand_amount FROM unnest(p.brands, p.brand_amounts) AS line (brand, brand_amount)
     ) AS part (grain, value, amount)
 ),
-bought AS (
+recomputed_rollups AS (
     SELECT granularity, grain, bucket, value, ROW(count(*), sum(sales), trim_scale(sum(amount)))::text AS numbers
     FROM parts
     GROUP BY granularity, grain, bucket, value
 ),
-rolled AS (
+stored_rollups AS (
     SELECT granularity, grain, bucket, value, ROW(purchases, sales, trim_scale(amount))::text AS numbers
     FROM purchase_rollups
-    WHERE community_id = $1 AND EXISTS (SELECT FROM mark)
+    WHERE community_id = $1 AND EXISTS (SELECT FROM state)
 ),
-buyers AS (
+recomputed_buyers AS (
     SELECT granularity, grain, bucket, value, array_agg(DISTINCT member_id ORDER BY member_id)::text AS members
     FROM parts
     WHERE member_id IS NOT NULL
@@ -52,35 +52,35 @@ buyers AS (
 ),
 counted AS (
     SELECT granularity, grain, bucket, value, array_agg(1024 * chunk + bit ORDER BY chunk, bit)::text AS members
-    FROM unique_sets
+    FROM member_bitmaps
     CROSS JOIN generate_series(0, 1023) AS bit
     WHERE community_id = $1 AND family = 'purchases' AND get_bit(members, bit) = 1
     GROUP BY granularity, grain, bucket, value
 ),
-facts AS (
+transaction_facts AS (
     SELECT t.id,
            ROW(
                t.transacted_at, NOT t.is_void, (t.direction = 1)::int, t.amount, t.location_id, p.member_id
-           )::text AS told
+           )::text AS compared
     FROM transactions AS t
     LEFT JOIN profiles AS p ON p.community_id = $1 AND p.profile_id = t.profile_id
     WHERE t.community_id = $1
 ),
-told AS (
-    SELECT 'transaction ' || coalesce(facts.id, stored.id) AS key, 'purchase' AS name, stored.told AS stored,
-           facts.told AS recomputed
-    FROM facts
+compared AS (
+    SELECT 'transaction ' || coalesce(transaction_facts.id, stored.id) AS key, 'purchase' AS name, stored.compared AS stored,
+           transaction_facts.compared AS recomputed
+    FROM transaction_facts
     FULL JOIN (
-        SELECT id, ROW(at, counted, sales, amount, location, member_id)::text AS told
+        SELECT id, ROW(at, counted, sales, amount, location, member_id)::text AS compared
         FROM purchases
         WHERE community_id = $1
     ) AS stored USING (id)
     UNION ALL
     SELECT concat_ws(' ', granularity, bucket, grain, value), 'purchases', max(stored), max(recomputed)
     FROM (
-        SELECT granularity, grain, bucket, value, numbers AS stored, NULL AS recomputed FROM rolled
+        SELECT granularity, grain, bucket, value, numbers AS stored, NULL AS recomputed FROM stored_rollups
         UNION ALL
-        SELECT granularity, grain, bucket, value, NULL, numbers FROM bought
+        SELECT granularity, grain, bucket, value, NULL, numbers FROM recomputed_rollups
     ) AS both_ways
     GROUP BY granularity, grain, bucket, value
     UNION ALL
@@ -88,11 +88,11 @@ told AS (
     FROM (
         SELECT granularity, grain, bucket, value, members AS stored, NULL AS recomputed FROM counted
         UNION ALL
-        SELECT granularity, grain, bucket, value, NULL, members FROM buyers
+        SELECT granularity, grain, bucket, value, NULL, members FROM recomputed_buyers
     ) AS both_ways
     GROUP BY granularity, grain, bucket, value
 )
 SELECT key, name, stored, recomputed
-FROM told
+FROM compared
 WHERE stored IS DISTINCT FROM recomputed
 ORDER BY key, name

@@ -5,58 +5,58 @@ WITH input AS MATERIALIZED (
         dimensions.*,
         CAST(md5(CAST(ROW(
             optin_channel, optin_subchannel, optin_platform, gender, age, country, consents_true, consents_false
-        ) AS text)) AS uuid) AS alike
+        ) AS text)) AS uuid) AS dimensions_hash
     FROM pg_temp.snapshot_rollup_input AS dimensions
 ),
 target_spans AS MATERIALIZED (
-    SELECT input.alike, each.profile_id, each.since, each.until
+    SELECT input.dimensions_hash, each.profile_id, each.since, each.until
     FROM input
     CROSS JOIN unnest(input.profile_ids, input.sinces, input.untils) AS each (profile_id, since, until)
     ORDER BY each.profile_id
 ),
 new_members AS (
-    INSERT INTO snapshot_members (community_id, profile_id, since, until, alike)
-    SELECT $1, profile_id, since, until, alike FROM target_spans
+    INSERT INTO snapshot_members (community_id, profile_id, since, until, dimensions_hash)
+    SELECT $1, profile_id, since, until, dimensions_hash FROM target_spans
 ),
 updated_counts AS (
     INSERT INTO snapshot_counts AS stored (
-        community_id, alike, members_count, optin_channel, optin_subchannel, optin_platform, gender, age, country,
+        community_id, dimensions_hash, members_count, optin_channel, optin_subchannel, optin_platform, gender, age, country,
         consents_true, consents_false
     )
     SELECT
-        $1, alike, n, optin_channel, optin_subchannel, optin_platform, gender, age, country, consents_true,
+        $1, dimensions_hash, n, optin_channel, optin_subchannel, optin_platform, gender, age, country, consents_true,
         consents_false
     FROM input
-    ORDER BY alike
-    ON CONFLICT (community_id, alike) DO UPDATE
+    ORDER BY dimensions_hash
+    ON CONFLICT (community_id, dimensions_hash) DO UPDATE
     SET members_count = stored.members_count + excluded.members_count
     -- An inserted row has no xmax.
-    RETURNING stored.alike, stored.xmax = 0 AS is_new
+    RETURNING stored.dimensions_hash, stored.xmax = 0 AS is_new
 ),
 deltas AS MATERIALIZED (
-    SELECT updated_counts.is_new, input.alike, each.granularity, each.bucket, each.n
+    SELECT updated_counts.is_new, input.dimensions_hash, each.granularity, each.bucket, each.n
     FROM input
-    JOIN updated_counts ON updated_counts.alike = input.alike
+    JOIN updated_counts ON updated_counts.dimensions_hash = input.dimensions_hash
     CROSS JOIN unnest(input.granularities, input.buckets, input.numbers) AS each (granularity, bucket, n)
-    ORDER BY each.granularity, each.bucket, input.alike
+    ORDER BY each.granularity, each.bucket, input.dimensions_hash
 ),
 -- An insert without conflict check costs half as much.
 new_rollups AS (
-    INSERT INTO snapshot_rollups (community_id, granularity, bucket, alike, n)
-    SELECT $1, granularity, bucket, alike, n FROM deltas WHERE is_new
+    INSERT INTO snapshot_rollups (community_id, granularity, bucket, dimensions_hash, n)
+    SELECT $1, granularity, bucket, dimensions_hash, n FROM deltas WHERE is_new
 ),
 updated_rollups AS (
-    INSERT INTO snapshot_rollups AS stored (community_id, granularity, bucket, alike, n)
-    SELECT $1, granularity, bucket, alike, n FROM deltas WHERE NOT is_new
-    ON CONFLICT (community_id, granularity, bucket, alike) DO UPDATE
+    INSERT INTO snapshot_rollups AS stored (community_id, granularity, bucket, dimensions_hash, n)
+    SELECT $1, granularity, bucket, dimensions_hash, n FROM deltas WHERE NOT is_new
+    ON CONFLICT (community_id, granularity, bucket, dimensions_hash) DO UPDATE
     SET n = stored.n + excluded.n
 ),
 extended_runs AS (
-    UPDATE snapshot_runs
+    UPDATE snapshot_coverage
     SET first_at = least(first_at, (SELECT min(since) FROM target_spans))
     WHERE community_id = $1
-        AND first_at = (SELECT min(first_at) FROM snapshot_runs WHERE community_id = $1)
+        AND first_at = (SELECT min(first_at) FROM snapshot_coverage WHERE community_id = $1)
     RETURNING 1
 )
-INSERT INTO snapshot_runs (community_id, first_at, last_at)
+INSERT INTO snapshot_coverage (community_id, first_at, last_at)
 SELECT $1, min(since), $2 FROM target_spans HAVING min(since) IS NOT NULL AND NOT EXISTS (SELECT FROM extended_runs)

@@ -1,62 +1,62 @@
--- Folds what was appended to community $1, by the clock of zone $2, into its counts and into the rollups of granularities
--- $3, of each from the bucket in $4 on (null: all). Gives how many rows that were.
+-- Deletes the deltas of community $1 and adds them to its counts and to the rollups of the granularities $3, each from the
+-- bucket $4 on (null: all), by the clock of time zone $2. Returns the number of deltas.
 --
--- What this statement sees is taken away and added in one granularity, so a read sees either. The watermark is only for
--- passing over what was taken away: below it all transactions had ended, so nothing can appear there any more.
-WITH mark AS (
-    SELECT coalesce((SELECT watermark FROM fold_marks WHERE community_id = $1), '0') AS watermark
+-- Deltas are deleted and added in one statement, so a read sees either. The watermark only spares reads the deleted rows:
+-- all transactions below it had ended, so no delta can appear existing any more.
+WITH state AS (
+    SELECT coalesce((SELECT watermark FROM compaction_state WHERE community_id = $1), '0') AS watermark
 ),
-moves AS (
-    DELETE FROM group_deltas
-    WHERE community_id = $1 AND transaction_id >= (SELECT watermark FROM mark)
+group_changes AS (
+    DELETE FROM group_count_deltas
+    WHERE community_id = $1 AND transaction_id >= (SELECT watermark FROM state)
     RETURNING bucket, grouping_type, grouping_value, n, changed_at, transaction_id
 ),
-joins AS (
-    DELETE FROM balance_deltas
-    WHERE community_id = $1 AND transaction_id >= (SELECT watermark FROM mark)
+flow_changes AS (
+    DELETE FROM member_flow_deltas
+    WHERE community_id = $1 AND transaction_id >= (SELECT watermark FROM state)
     RETURNING
         bucket, type, optin_channel, optin_subchannel, optin_platform, gender, age, consents_true, consents_false, n
 ),
-counted AS (
-    INSERT INTO group_counts AS kept (community_id, grouping_type, grouping_value, members_count, updated_at)
+updated_counts AS (
+    INSERT INTO group_counts AS stored (community_id, grouping_type, grouping_value, members_count, updated_at)
     SELECT
         $1, grouping_type, grouping_value, sum(commits.n),
-        -- The last commit that changed the number; one that moved only the past did not.
-        coalesce(max(changed_at) FILTER (WHERE commits.n <> 0), min(there.updated_at), min(changed_at))
+        -- The last commit that changed the number; one that changed only the past did not.
+        coalesce(max(changed_at) FILTER (WHERE commits.n <> 0), min(existing.updated_at), min(changed_at))
     FROM (
         SELECT grouping_type, grouping_value, sum(n) AS n, max(changed_at) AS changed_at
-        FROM moves
+        FROM group_changes
         GROUP BY grouping_type, grouping_value, transaction_id
     ) AS commits
-    LEFT JOIN (SELECT * FROM group_counts WHERE community_id = $1) AS there USING (grouping_type, grouping_value)
+    LEFT JOIN (SELECT * FROM group_counts WHERE community_id = $1) AS existing USING (grouping_type, grouping_value)
     GROUP BY grouping_type, grouping_value
     ON CONFLICT (community_id, grouping_type, grouping_value) DO UPDATE
-    SET members_count = kept.members_count + excluded.members_count,
-        updated_at = greatest(kept.updated_at, excluded.updated_at)
+    SET members_count = stored.members_count + excluded.members_count,
+        updated_at = greatest(stored.updated_at, excluded.updated_at)
 ),
 buckets AS MATERIALIZED (
-    SELECT since, granularity, bucket
+    SELECT base_bucket, granularity, bucket
     FROM (
-        SELECT seen.bucket AS since, granularities.granularity, granularities.retention_start, bucket_start(seen.bucket, granularities.granularity, $2) AS bucket
-        FROM (SELECT bucket FROM moves UNION SELECT bucket FROM joins) AS seen
+        SELECT base.bucket AS base_bucket, granularities.granularity, granularities.retention_start, bucket_start(base.bucket, granularities.granularity, $2) AS bucket
+        FROM (SELECT bucket FROM group_changes UNION SELECT bucket FROM flow_changes) AS base
         CROSS JOIN unnest($3::text[], $4::timestamptz[]) AS granularities (granularity, retention_start)
         OFFSET 0
     ) AS bucketed
     WHERE retention_start IS NULL OR bucket >= retention_start
 ),
-rolled_moves AS (
-    INSERT INTO group_rollups AS kept (community_id, granularity, bucket, grouping_type, grouping_value, n)
-    SELECT $1, buckets.granularity, buckets.bucket, moves.grouping_type, moves.grouping_value, sum(moves.n)
-    FROM moves
-    JOIN buckets ON buckets.since = moves.bucket
-    GROUP BY buckets.granularity, buckets.bucket, moves.grouping_type, moves.grouping_value
-    HAVING sum(moves.n) <> 0
+updated_group_rollups AS (
+    INSERT INTO group_rollups AS stored (community_id, granularity, bucket, grouping_type, grouping_value, n)
+    SELECT $1, buckets.granularity, buckets.bucket, group_changes.grouping_type, group_changes.grouping_value, sum(group_changes.n)
+    FROM group_changes
+    JOIN buckets ON buckets.base_bucket = group_changes.bucket
+    GROUP BY buckets.granularity, buckets.bucket, group_changes.grouping_type, group_changes.grouping_value
+    HAVING sum(group_changes.n) <> 0
     ON CONFLICT (community_id, granularity, grouping_type, grouping_value, bucket) DO UPDATE
-    SET n = kept.n + excluded.n
+    SET n = stored.n + excluded.n
 ),
-grains AS MATERIALIZED (
+flow_sums AS MATERIALIZED (
     SELECT
-        added_up.*,
+        summed.*,
         CAST(md5(CAST(ROW(
             type, optin_channel, optin_subchannel, optin_platform, gender, age, consents_true, consents_false
         ) AS text)) AS uuid) AS dimensions
@@ -74,7 +74,7 @@ grains AS MATERIALIZED (
                 WHEN 62 THEN 'consents'
                 ELSE 'all'
             END AS grain
-        FROM joins
+        FROM flow_changes
         GROUP BY bucket, type, GROUPING SETS (
             (),
             (optin_channel),
@@ -86,11 +86,11 @@ grains AS MATERIALIZED (
             (optin_channel, optin_subchannel, optin_platform, gender, age, consents_true, consents_false)
         )
         HAVING sum(n) <> 0
-    ) AS added_up
+    ) AS summed
 ),
--- The digest says all that the fields say.
-rolled_joins AS (
-    INSERT INTO balance_rollups AS kept (
+-- The hash identifies all of the fields.
+updated_balance_rollups AS (
+    INSERT INTO balance_rollups AS stored (
         community_id, granularity, grain, bucket, dimensions, type, optin_channel, optin_subchannel, optin_platform, gender,
         age, consents_true, consents_false, n
     )
@@ -98,16 +98,16 @@ rolled_joins AS (
         $1, buckets.granularity, grain, buckets.bucket, dimensions, min(type), min(optin_channel),
         min(optin_subchannel), min(optin_platform), min(gender), min(age),
         min(consents_true), min(consents_false), sum(n)
-    FROM grains
-    JOIN buckets ON buckets.since = grains.bucket
+    FROM flow_sums
+    JOIN buckets ON buckets.base_bucket = flow_sums.bucket
     GROUP BY buckets.granularity, grain, buckets.bucket, dimensions
     ON CONFLICT (community_id, granularity, grain, bucket, dimensions) DO UPDATE
-    SET n = kept.n + excluded.n
+    SET n = stored.n + excluded.n
 ),
-marked AS (
-    INSERT INTO fold_marks AS kept (community_id, watermark, zone)
+updated_state AS (
+    INSERT INTO compaction_state AS stored (community_id, watermark, timezone)
     SELECT $1, pg_snapshot_xmin(pg_current_snapshot()), $2
     ON CONFLICT (community_id) DO UPDATE
-    SET watermark = excluded.watermark, zone = excluded.zone
+    SET watermark = excluded.watermark, timezone = excluded.timezone
 )
-SELECT (SELECT count(*) FROM moves) + (SELECT count(*) FROM joins)
+SELECT (SELECT count(*) FROM group_changes) + (SELECT count(*) FROM flow_changes)

@@ -1,35 +1,35 @@
--- Everything that community $1 keeps by bucket begins anew, from what has been told of each member, by the clock of
--- zone $2. A fold must follow, and rebuild_snapshots.sql.
+-- Rebuilds the rollups of the members of community $1 from their history, by the clock of time zone $2: deletes them, and
+-- appends deltas for everything. A compaction must follow, and snapshots_rebuild.sql.
 --
--- One statement, so that one snapshot: what others append meanwhile is not in the members that it sees, and what they
--- have appended is taken off again. No count changes, so none is told to have been updated.
-WITH told AS MATERIALIZED (
+-- One statement has one snapshot: deltas that others append meanwhile are not in the history that it sees, and those
+-- that it sees are subtracted. No count changes, so none gets a new time of update.
+WITH membership_history AS MATERIALIZED (
     SELECT * FROM membership_events WHERE community_id = $1
 ),
 states AS MATERIALIZED (
-    SELECT profile_id, since, until, groups FROM member_states WHERE community_id = $1
+    SELECT profile_id, since, until, groups FROM member_dimension_history WHERE community_id = $1
     UNION ALL
-    SELECT profile_id, state_since, 'infinity', groups FROM members WHERE community_id = $1
+    SELECT profile_id, valid_from, 'infinity', groups FROM members WHERE community_id = $1
 ),
-stood AS MATERIALIZED (
+member_spans AS MATERIALIZED (
     SELECT s.groups, greatest(span.at, s.since) AS since, least(span.until, s.until) AS until
     FROM (
         SELECT
             profile_id, type, at,
             lead(at, 1, 'infinity') OVER (PARTITION BY profile_id ORDER BY at, membership_id) AS until
-        FROM told
+        FROM membership_history
     ) AS span
     JOIN states AS s ON s.profile_id = span.profile_id
     WHERE span.type = 'in'
 ),
-moves AS MATERIALIZED (
+group_changes AS MATERIALIZED (
     SELECT bucket, name, sum(n) AS n
     FROM (
         SELECT groups, bucket_start(at, '5m', $2) AS bucket, n
         FROM (
-            SELECT groups, since AS at, 1 AS n FROM stood WHERE since < until
+            SELECT groups, since AS at, 1 AS n FROM member_spans WHERE since < until
             UNION ALL
-            SELECT groups, until, -1 FROM stood WHERE since < until AND until < 'infinity'
+            SELECT groups, until, -1 FROM member_spans WHERE since < until AND until < 'infinity'
         ) AS edges
         OFFSET 0
     ) AS bucketed
@@ -37,45 +37,45 @@ moves AS MATERIALIZED (
     GROUP BY bucket, name
     HAVING sum(n) <> 0
 ),
-gone_groups AS (
+deleted_group_rollups AS (
     DELETE FROM group_rollups WHERE community_id = $1
 ),
-gone_balance AS (
+deleted_balance_rollups AS (
     DELETE FROM balance_rollups WHERE community_id = $1
 ),
-gone_snapshots AS (
+deleted_snapshot_rollups AS (
     DELETE FROM snapshot_rollups WHERE community_id = $1
 ),
-zeroed AS (
+reset_counts AS (
     UPDATE group_counts SET members_count = 0 WHERE community_id = $1
 ),
-group_moves AS (
-    INSERT INTO group_deltas (community_id, bucket, grouping_type, grouping_value, n, changed_at)
+appended_group_deltas AS (
+    INSERT INTO group_count_deltas (community_id, bucket, grouping_type, grouping_value, n, changed_at)
     SELECT
         $1, bucket, split_part(name, ':', 1), substr(name, 1 + position(':' IN name)), n,
         CAST('-infinity' AS timestamptz)
-    FROM moves
+    FROM group_changes
     UNION ALL
     SELECT $1, bucket, grouping_type, grouping_value, -n, CAST('-infinity' AS timestamptz)
-    FROM group_deltas
+    FROM group_count_deltas
     WHERE community_id = $1
 ),
-balance_moves AS (
-    INSERT INTO balance_deltas (
+appended_flow_deltas AS (
+    INSERT INTO member_flow_deltas (
         community_id, bucket, type, optin_channel, optin_subchannel, optin_platform, gender, age, consents_true,
         consents_false, n
     )
     SELECT
         $1, bucket_start(at, '5m', $2), type, optin_channel, optin_subchannel, optin_platform, gender, age,
         consents_true, consents_false, count(*)
-    FROM told
-    WHERE is_told
+    FROM membership_history
+    WHERE is_counted
     GROUP BY 2, 3, 4, 5, 6, 7, 8, 9, 10
     UNION ALL
     SELECT
         $1, bucket, type, optin_channel, optin_subchannel, optin_platform, gender, age, consents_true,
         consents_false, -n
-    FROM balance_deltas
+    FROM member_flow_deltas
     WHERE community_id = $1
 )
 SELECT 1

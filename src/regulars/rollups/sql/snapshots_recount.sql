@@ -1,19 +1,20 @@
--- Counts profiles $2 of community $1 in all past snapshots anew, by the clock of zone $3, in the rollups of granularities $4,
--- of each from the bucket in $5 on (null: all): as they stood by their memberships, or, where they are gone, not at all.
+-- Recounts profiles $2 of community $1 in all past snapshots, up to the last one at $6, by the clock of time zone $3: by
+-- their memberships, or not at all if they were erased. Updates the rollups of the granularities $4, each from the bucket
+-- $5 on (null: all). Returns the number of periods in which the profiles are stored_periods.
 --
--- The caller holds the lock of snapshots and the profiles' locks since earlier statements.
-WITH counted AS MATERIALIZED (
-    SELECT profile_id, since, until, alike FROM snapshot_members WHERE community_id = $1 AND profile_id = ANY ($2::uuid[])
+-- Earlier statements locked the snapshots and the profiles.
+WITH stored_periods AS MATERIALIZED (
+    SELECT profile_id, since, until, dimensions_hash FROM snapshot_members WHERE community_id = $1 AND profile_id = ANY ($2::uuid[])
 ),
 states AS MATERIALIZED (
     SELECT
         profile_id, since, until, groups, optin_channel, optin_subchannel, optin_platform, gender, birth_date,
         consents_true, consents_false
-    FROM member_states
+    FROM member_dimension_history
     WHERE community_id = $1 AND profile_id = ANY ($2::uuid[])
     UNION ALL
     SELECT
-        profile_id, state_since, 'infinity', groups, optin_channel, optin_subchannel, optin_platform, gender,
+        profile_id, valid_from, 'infinity', groups, optin_channel, optin_subchannel, optin_platform, gender,
         birth_date, consents_true, consents_false
     FROM members
     WHERE community_id = $1 AND profile_id = ANY ($2::uuid[])
@@ -52,7 +53,7 @@ aged AS MATERIALIZED (
     ) AS turns
     WHERE spans.type = 'in'
 ),
-gridded AS MATERIALIZED (
+snapshot_periods AS MATERIALIZED (
     SELECT
         aged.profile_id, optin_channel, optin_subchannel, optin_platform, gender, age,
         substr((SELECT name FROM unnest(groups) AS name WHERE name LIKE 'country:%'), 9) AS country,
@@ -66,81 +67,81 @@ gridded AS MATERIALIZED (
     FROM aged
     WHERE from_at < to_at
 ),
-wanted AS MATERIALIZED (
+periods AS MATERIALIZED (
     SELECT
-        gridded.*,
+        snapshot_periods.*,
         CAST(md5(CAST(ROW(
             optin_channel, optin_subchannel, optin_platform, gender, age, country, consents_true, consents_false
-        ) AS text)) AS uuid) AS alike
-    FROM gridded
+        ) AS text)) AS uuid) AS dimensions_hash
+    FROM snapshot_periods
     WHERE since < until AND since <= $6
 ),
 changes AS MATERIALIZED (
-    SELECT alike, at, sum(n) AS n
+    SELECT dimensions_hash, at, sum(n) AS n
     FROM (
-        SELECT alike, since AS at, 1 AS n FROM wanted
+        SELECT dimensions_hash, since AS at, 1 AS n FROM periods
         UNION ALL
-        SELECT alike, until, -1 FROM wanted WHERE until < 'infinity'
+        SELECT dimensions_hash, until, -1 FROM periods WHERE until < 'infinity'
         UNION ALL
-        SELECT alike, since, -1 FROM counted
+        SELECT dimensions_hash, since, -1 FROM stored_periods
         UNION ALL
-        SELECT alike, until, 1 FROM counted WHERE until < 'infinity'
+        SELECT dimensions_hash, until, 1 FROM stored_periods WHERE until < 'infinity'
     ) AS edges
-    GROUP BY alike, at
+    GROUP BY dimensions_hash, at
     HAVING sum(n) <> 0
 ),
-dropped AS (
+deleted_periods AS (
     DELETE FROM snapshot_members
     WHERE community_id = $1 AND profile_id = ANY ($2::uuid[])
-        AND (profile_id, since) NOT IN (SELECT profile_id, since FROM wanted)
+        AND (profile_id, since) NOT IN (SELECT profile_id, since FROM periods)
 ),
-put_members AS (
-    INSERT INTO snapshot_members (community_id, profile_id, since, until, alike)
-    SELECT $1, profile_id, since, until, alike FROM wanted
+stored_members AS (
+    INSERT INTO snapshot_members (community_id, profile_id, since, until, dimensions_hash)
+    SELECT $1, profile_id, since, until, dimensions_hash FROM periods
     ON CONFLICT (community_id, profile_id, since) DO UPDATE
-    SET until = excluded.until, alike = excluded.alike
+    SET until = excluded.until, dimensions_hash = excluded.dimensions_hash
 ),
-put AS (
+inserted_counts AS (
     INSERT INTO snapshot_counts (
-        community_id, alike, members_count, optin_channel, optin_subchannel, optin_platform, gender, age, country, consents_true, consents_false
+        community_id, dimensions_hash, members_count, optin_channel, optin_subchannel, optin_platform, gender, age, country, consents_true, consents_false
     )
-    SELECT DISTINCT ON (alike)
-        $1, alike, coalesce(total.n, 0), optin_channel, optin_subchannel, optin_platform, gender, age, country, consents_true, consents_false
-    FROM wanted
-    LEFT JOIN (SELECT alike, sum(n) AS n FROM changes GROUP BY alike) AS total USING (alike)
-    ON CONFLICT (community_id, alike) DO UPDATE
+    SELECT DISTINCT ON (dimensions_hash)
+        $1, dimensions_hash, coalesce(total.n, 0), optin_channel, optin_subchannel, optin_platform, gender, age, country, consents_true, consents_false
+    FROM periods
+    LEFT JOIN (SELECT dimensions_hash, sum(n) AS n FROM changes GROUP BY dimensions_hash) AS total USING (dimensions_hash)
+    ON CONFLICT (community_id, dimensions_hash) DO UPDATE
     SET members_count = snapshot_counts.members_count + excluded.members_count
 ),
-lowered AS (
-    UPDATE snapshot_counts AS kept
-    SET members_count = kept.members_count + total.n
-    FROM (SELECT alike, sum(n) AS n FROM changes GROUP BY alike) AS total
-    WHERE kept.community_id = $1 AND kept.alike = total.alike
-        AND NOT EXISTS (SELECT FROM wanted WHERE wanted.alike = total.alike)
+updated_counts AS (
+    UPDATE snapshot_counts AS stored
+    SET members_count = stored.members_count + total.n
+    FROM (SELECT dimensions_hash, sum(n) AS n FROM changes GROUP BY dimensions_hash) AS total
+    WHERE stored.community_id = $1 AND stored.dimensions_hash = total.dimensions_hash
+        AND NOT EXISTS (SELECT FROM periods WHERE periods.dimensions_hash = total.dimensions_hash)
 ),
-rolled AS (
-    INSERT INTO snapshot_rollups AS kept (community_id, granularity, bucket, alike, n)
-    SELECT $1, granularity, bucket, alike, sum(n)
+updated_rollups AS (
+    INSERT INTO snapshot_rollups AS stored (community_id, granularity, bucket, dimensions_hash, n)
+    SELECT $1, granularity, bucket, dimensions_hash, sum(n)
     FROM (
-        SELECT granularity, retention_start, alike, n, bucket_start(at, granularity, $3) AS bucket
+        SELECT granularity, retention_start, dimensions_hash, n, bucket_start(at, granularity, $3) AS bucket
         FROM changes
         CROSS JOIN unnest($4::text[], $5::timestamptz[]) AS granularities (granularity, retention_start)
         OFFSET 0
     ) AS bucketed
     WHERE retention_start IS NULL OR bucket >= retention_start
-    GROUP BY granularity, bucket, alike
-    ON CONFLICT (community_id, granularity, bucket, alike) DO UPDATE
-    SET n = kept.n + excluded.n
+    GROUP BY granularity, bucket, dimensions_hash
+    ON CONFLICT (community_id, granularity, bucket, dimensions_hash) DO UPDATE
+    SET n = stored.n + excluded.n
 ),
-extended AS (
-    UPDATE snapshot_runs
-    SET first_at = least(first_at, (SELECT min(since) FROM wanted))
+extended_coverage AS (
+    UPDATE snapshot_coverage
+    SET first_at = least(first_at, (SELECT min(since) FROM periods))
     WHERE community_id = $1
-        AND first_at = (SELECT min(first_at) FROM snapshot_runs WHERE community_id = $1)
+        AND first_at = (SELECT min(first_at) FROM snapshot_coverage WHERE community_id = $1)
     RETURNING 1
 ),
-begun AS (
-    INSERT INTO snapshot_runs (community_id, first_at, last_at)
-    SELECT $1, min(since), $6 FROM wanted HAVING min(since) IS NOT NULL AND NOT EXISTS (SELECT FROM extended)
+new_coverage AS (
+    INSERT INTO snapshot_coverage (community_id, first_at, last_at)
+    SELECT $1, min(since), $6 FROM periods HAVING min(since) IS NOT NULL AND NOT EXISTS (SELECT FROM extended_coverage)
 )
-SELECT count(*) FROM wanted
+SELECT count(*) FROM periods

@@ -1,111 +1,112 @@
--- One snapshot of community $1, at $2, of day $3 by the clock of zone $4, into the rollups of granularities $5, of each from
--- the bucket in $6 on (null: all). Gives how many members are counted otherwise than in the snapshot before.
+-- Takes a snapshot of community $1 at $2, on day $3 of time zone $4: updates the rollups of the granularities $5, each
+-- from the bucket $6 on (null: all). Returns the number of members that are counted differently than in the snapshot
+-- before.
 --
--- The caller holds the lock of snapshots since an earlier statement. Members that were not changed since are not
--- looked at, but on another day, for ages.
-WITH mark AS MATERIALIZED (
+-- An earlier statement locked the snapshots. Only members that changed since the last snapshot are read; on another day
+-- all are, because of their ages.
+WITH state AS MATERIALIZED (
     SELECT
         CASE WHEN max(day) = $3 THEN coalesce(max(watermark::text)::xid8, '0') ELSE '0' END AS watermark
-    FROM snapshot_marks
+    FROM snapshot_state
     WHERE community_id = $1
 ),
-looked_at AS MATERIALIZED (
+changed_members AS MATERIALIZED (
     SELECT
         profile_id, is_member, optin_channel, optin_subchannel, optin_platform, gender,
         age_group(birth_date, $3) AS age, country, consents_true, consents_false
     FROM members
-    WHERE community_id = $1 AND transaction_id >= (SELECT watermark FROM mark)
+    WHERE community_id = $1 AND transaction_id >= (SELECT watermark FROM state)
 ),
-told AS MATERIALIZED (
+hashed_members AS MATERIALIZED (
     SELECT
-        looked_at.*,
+        changed_members.*,
         CASE WHEN is_member THEN CAST(md5(CAST(ROW(
             optin_channel, optin_subchannel, optin_platform, gender, age, country, consents_true, consents_false
-        ) AS text)) AS uuid) END AS alike
-    FROM looked_at
+        ) AS text)) AS uuid) END AS dimensions_hash
+    FROM changed_members
 ),
-open AS MATERIALIZED (
-    SELECT profile_id, since, alike FROM snapshot_members WHERE community_id = $1 AND until = 'infinity'
+open_periods AS MATERIALIZED (
+    SELECT profile_id, since, dimensions_hash FROM snapshot_members WHERE community_id = $1 AND until = 'infinity'
 ),
-moved AS MATERIALIZED (
-    SELECT told.*, open.since AS open_since, open.alike AS open_alike
-    FROM told
-    LEFT JOIN open ON open.profile_id = told.profile_id
-    WHERE told.alike IS DISTINCT FROM open.alike
+differing AS MATERIALIZED (
+    SELECT hashed_members.*, open_periods.since AS open_period_since, open_periods.dimensions_hash AS open_hash
+    FROM hashed_members
+    LEFT JOIN open_periods ON open_periods.profile_id = hashed_members.profile_id
+    WHERE hashed_members.dimensions_hash IS DISTINCT FROM open_periods.dimensions_hash
 ),
 changes AS MATERIALIZED (
-    SELECT alike, sum(n) AS n
+    SELECT dimensions_hash, sum(n) AS n
     FROM (
-        SELECT alike, 1 AS n FROM moved WHERE alike IS NOT NULL
+        SELECT dimensions_hash, 1 AS n FROM differing WHERE dimensions_hash IS NOT NULL
         UNION ALL
-        SELECT open_alike, -1 FROM moved WHERE open_alike IS NOT NULL
+        SELECT open_hash, -1 FROM differing WHERE open_hash IS NOT NULL
     ) AS both_ways
-    GROUP BY alike
+    GROUP BY dimensions_hash
     HAVING sum(n) <> 0
 ),
-left_at_once AS (
+deleted_periods AS (
     DELETE FROM snapshot_members
     WHERE community_id = $1 AND since = $2
-        AND profile_id = ANY (ARRAY(SELECT profile_id FROM moved WHERE open_since = $2 AND alike IS NULL))
+        AND profile_id = ANY (ARRAY(SELECT profile_id FROM differing WHERE open_period_since = $2 AND dimensions_hash IS NULL))
 ),
-closed AS (
-    UPDATE snapshot_members AS kept
+closed_periods AS (
+    UPDATE snapshot_members AS stored
     SET until = $2
-    FROM moved
-    WHERE kept.community_id = $1 AND kept.profile_id = moved.profile_id AND kept.since = moved.open_since
-        AND moved.open_since < $2
+    FROM differing
+    WHERE stored.community_id = $1 AND stored.profile_id = differing.profile_id AND stored.since = differing.open_period_since
+        AND differing.open_period_since < $2
 ),
-opened AS (
-    INSERT INTO snapshot_members (community_id, profile_id, since, until, alike)
-    SELECT $1, profile_id, $2, 'infinity', alike FROM moved WHERE alike IS NOT NULL
+opened_periods AS (
+    INSERT INTO snapshot_members (community_id, profile_id, since, until, dimensions_hash)
+    SELECT $1, profile_id, $2, 'infinity', dimensions_hash FROM differing WHERE dimensions_hash IS NOT NULL
     ON CONFLICT (community_id, profile_id, since) DO UPDATE
-    SET alike = excluded.alike, until = excluded.until
+    SET dimensions_hash = excluded.dimensions_hash, until = excluded.until
 ),
-put AS (
-    INSERT INTO snapshot_counts AS kept (
-        community_id, alike, members_count, optin_channel, optin_subchannel, optin_platform, gender, age, country, consents_true, consents_false
+inserted_counts AS (
+    INSERT INTO snapshot_counts AS stored (
+        community_id, dimensions_hash, members_count, optin_channel, optin_subchannel, optin_platform, gender, age, country, consents_true, consents_false
     )
-    SELECT DISTINCT ON (alike)
-        $1, alike, coalesce(n, 0), optin_channel, optin_subchannel, optin_platform, gender, age, country, consents_true, consents_false
-    FROM moved
-    LEFT JOIN changes USING (alike)
-    WHERE alike IS NOT NULL
-    ON CONFLICT (community_id, alike) DO UPDATE
-    SET members_count = kept.members_count + excluded.members_count
+    SELECT DISTINCT ON (dimensions_hash)
+        $1, dimensions_hash, coalesce(n, 0), optin_channel, optin_subchannel, optin_platform, gender, age, country, consents_true, consents_false
+    FROM differing
+    LEFT JOIN changes USING (dimensions_hash)
+    WHERE dimensions_hash IS NOT NULL
+    ON CONFLICT (community_id, dimensions_hash) DO UPDATE
+    SET members_count = stored.members_count + excluded.members_count
 ),
-lowered AS (
-    UPDATE snapshot_counts AS kept
-    SET members_count = kept.members_count + changes.n
+updated_counts AS (
+    UPDATE snapshot_counts AS stored
+    SET members_count = stored.members_count + changes.n
     FROM changes
-    WHERE kept.community_id = $1 AND kept.alike = changes.alike
-        AND NOT EXISTS (SELECT FROM moved WHERE moved.alike = changes.alike)
+    WHERE stored.community_id = $1 AND stored.dimensions_hash = changes.dimensions_hash
+        AND NOT EXISTS (SELECT FROM differing WHERE differing.dimensions_hash = changes.dimensions_hash)
 ),
-rolled AS (
-    INSERT INTO snapshot_rollups AS kept (community_id, granularity, bucket, alike, n)
-    SELECT $1, granularity, bucket, alike, n
+updated_rollups AS (
+    INSERT INTO snapshot_rollups AS stored (community_id, granularity, bucket, dimensions_hash, n)
+    SELECT $1, granularity, bucket, dimensions_hash, n
     FROM changes
     CROSS JOIN (
         SELECT granularity, retention_start, bucket_start($2, granularity, $4) AS bucket
         FROM unnest($5::text[], $6::timestamptz[]) AS granularities (granularity, retention_start)
     ) AS buckets
     WHERE retention_start IS NULL OR bucket >= retention_start
-    ON CONFLICT (community_id, granularity, bucket, alike) DO UPDATE
-    SET n = kept.n + excluded.n
+    ON CONFLICT (community_id, granularity, bucket, dimensions_hash) DO UPDATE
+    SET n = stored.n + excluded.n
 ),
-extended AS (
-    UPDATE snapshot_runs
+extended_coverage AS (
+    UPDATE snapshot_coverage
     SET last_at = greatest(last_at, $2)
     WHERE community_id = $1 AND first_at <= $2 AND last_at >= $2 - interval '15 minutes'
     RETURNING 1
 ),
-begun AS (
-    INSERT INTO snapshot_runs (community_id, first_at, last_at)
-    SELECT $1, $2, $2 WHERE NOT EXISTS (SELECT FROM extended)
+new_coverage AS (
+    INSERT INTO snapshot_coverage (community_id, first_at, last_at)
+    SELECT $1, $2, $2 WHERE NOT EXISTS (SELECT FROM extended_coverage)
 ),
-marked AS (
-    INSERT INTO snapshot_marks (community_id, watermark, day)
+updated_state AS (
+    INSERT INTO snapshot_state (community_id, watermark, day)
     SELECT $1, pg_snapshot_xmin(pg_current_snapshot()), $3
     ON CONFLICT (community_id) DO UPDATE
     SET watermark = excluded.watermark, day = excluded.day
 )
-SELECT count(*) FROM moved
+SELECT count(*) FROM differing

@@ -34,7 +34,7 @@ CREATE TABLE members (
     created_at        timestamptz,
     updated_at        timestamptz,
     groups            text[] COLLATE "C" NOT NULL DEFAULT '{}',
-    state_since       timestamptz NOT NULL DEFAULT '-infinity',
+    valid_from       timestamptz NOT NULL DEFAULT '-infinity',
     next_change_at    timestamptz,
     transaction_id    xid8 NOT NULL DEFAULT pg_current_xact_id(),
     PRIMARY KEY (community_id, profile_id)
@@ -42,8 +42,8 @@ CREATE TABLE members (
 
 COMMENT ON COLUMN members.groups IS
     'The groups that the profile stands in while it is in, each as type:value; none for a type that does not count.';
-COMMENT ON COLUMN members.state_since IS
-    'The commit since which it stands in them, -infinity for the first; what was before is in member_states.';
+COMMENT ON COLUMN members.valid_from IS
+    'The commit since which it stands in them, -infinity for the first; what was before is in member_dimension_history.';
 COMMENT ON COLUMN members.next_change_at IS 'When a membership that lies ahead begins to count.';
 
 CREATE INDEX members_due ON members (community_id, next_change_at) WHERE next_change_at IS NOT NULL;
@@ -51,7 +51,7 @@ CREATE INDEX members_purged ON members (community_id, updated_at) WHERE member_i
 CREATE INDEX members_changed ON members (community_id, transaction_id) WHERE transaction_id IS NOT NULL;
 
 -- Earlier dimensions of a profile.
-CREATE TABLE member_states (
+CREATE TABLE member_dimension_history (
     community_id      int NOT NULL,
     profile_id        uuid NOT NULL,
     since             timestamptz NOT NULL,
@@ -74,7 +74,7 @@ CREATE TABLE membership_events (
     membership_id     bigint NOT NULL,
     type              text COLLATE "C" NOT NULL,
     at                timestamptz NOT NULL,
-    is_told           boolean NOT NULL,
+    is_counted           boolean NOT NULL,
     optin_channel     text COLLATE "C",
     optin_subchannel  text COLLATE "C",
     optin_platform    text COLLATE "C",
@@ -85,12 +85,12 @@ CREATE TABLE membership_events (
     PRIMARY KEY (community_id, profile_id, membership_id)
 );
 
-COMMENT ON COLUMN membership_events.is_told IS
+COMMENT ON COLUMN membership_events.is_counted IS
     'Whether member_balance tells of it: the profile was of a type that counts.';
 
 -- Changes of the number of members by group and five minutes of local time. Appended in the commit of the facts and
 -- removed by compaction.
-CREATE TABLE group_deltas (
+CREATE TABLE group_count_deltas (
     community_id    int NOT NULL,
     transaction_id  xid8 NOT NULL DEFAULT pg_current_xact_id(),
     bucket          timestamptz NOT NULL,
@@ -100,10 +100,10 @@ CREATE TABLE group_deltas (
     changed_at      timestamptz NOT NULL
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 20000);
 
-CREATE INDEX group_deltas_unfolded ON group_deltas (community_id, transaction_id);
+CREATE INDEX group_count_deltas_uncompacted ON group_count_deltas (community_id, transaction_id);
 
--- Joins and leaves by five minutes of local time. Appended and removed as group_deltas.
-CREATE TABLE balance_deltas (
+-- Joins and leaves by five minutes of local time. Appended and removed as group_count_deltas.
+CREATE TABLE member_flow_deltas (
     community_id      int NOT NULL,
     transaction_id    xid8 NOT NULL DEFAULT pg_current_xact_id(),
     bucket            timestamptz NOT NULL,
@@ -118,19 +118,19 @@ CREATE TABLE balance_deltas (
     n                 bigint NOT NULL
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 20000);
 
-CREATE INDEX balance_deltas_unfolded ON balance_deltas (community_id, transaction_id);
+CREATE INDEX member_flow_deltas_uncompacted ON member_flow_deltas (community_id, transaction_id);
 
 -- Progress of compaction. No deltas are left below the watermark, so reads skip the dead rows below it.
-CREATE TABLE fold_marks (
+CREATE TABLE compaction_state (
     community_id   int PRIMARY KEY,
     watermark      xid8 NOT NULL DEFAULT '0',
-    zone           text,
-    derived_up_to  uuid
+    timezone          text,
+    backfilled_up_to  uuid
 );
 
-COMMENT ON COLUMN fold_marks.zone IS 'The zone by whose clock buckets were made; another one has them made anew.';
-COMMENT ON COLUMN fold_marks.derived_up_to IS
-    'Profiles beyond it are still to be derived by the sweep; null where none is.';
+COMMENT ON COLUMN compaction_state.timezone IS 'The time zone of the buckets; they are rebuilt when the community''s changes.';
+COMMENT ON COLUMN compaction_state.backfilled_up_to IS
+    'Profiles after it are still to be recomputed by the refresh job; null if none is.';
 
 -- The current number of members by group.
 CREATE TABLE group_counts (
@@ -173,11 +173,11 @@ CREATE TABLE balance_rollups (
     PRIMARY KEY (community_id, granularity, grain, bucket, dimensions)
 ) PARTITION BY LIST (granularity);
 
--- Members with equal dimensions, which snapshots count together every 15 minutes. `alike` is a digest of the
+-- Members with equal dimensions, which snapshots count together every 15 minutes. `dimensions_hash` is a digest of the
 -- dimensions.
 CREATE TABLE snapshot_counts (
     community_id      int NOT NULL,
-    alike             uuid NOT NULL,
+    dimensions_hash             uuid NOT NULL,
     members_count     bigint NOT NULL,
     optin_channel     text COLLATE "C",
     optin_subchannel  text COLLATE "C",
@@ -187,7 +187,7 @@ CREATE TABLE snapshot_counts (
     country           text COLLATE "C",
     consents_true     text[] COLLATE "C" NOT NULL,
     consents_false    text[] COLLATE "C" NOT NULL,
-    PRIMARY KEY (community_id, alike)
+    PRIMARY KEY (community_id, dimensions_hash)
 );
 
 -- From which snapshot to which one a member was counted in which row of snapshot_counts, so that an erased member is
@@ -197,7 +197,7 @@ CREATE TABLE snapshot_members (
     profile_id    uuid NOT NULL,
     since         timestamptz NOT NULL,
     until         timestamptz NOT NULL,
-    alike         uuid NOT NULL,
+    dimensions_hash         uuid NOT NULL,
     PRIMARY KEY (community_id, profile_id, since)
 );
 
@@ -206,13 +206,13 @@ CREATE TABLE snapshot_rollups (
     community_id  int NOT NULL,
     granularity          text COLLATE "C" NOT NULL DEFAULT '5m',
     bucket        timestamptz NOT NULL,
-    alike         uuid NOT NULL,
+    dimensions_hash         uuid NOT NULL,
     n             bigint NOT NULL,
-    PRIMARY KEY (community_id, granularity, bucket, alike)
+    PRIMARY KEY (community_id, granularity, bucket, dimensions_hash)
 ) PARTITION BY LIST (granularity);
 
 -- Periods in which snapshots were taken without a gap.
-CREATE TABLE snapshot_runs (
+CREATE TABLE snapshot_coverage (
     community_id  int NOT NULL,
     first_at      timestamptz NOT NULL,
     last_at       timestamptz NOT NULL,
@@ -220,7 +220,7 @@ CREATE TABLE snapshot_runs (
 );
 
 -- The last snapshot. Members that no commit has changed since are the same in the next snapshot of that day.
-CREATE TABLE snapshot_marks (
+CREATE TABLE snapshot_state (
     community_id  int PRIMARY KEY,
     watermark     xid8 NOT NULL DEFAULT '0',
     day           int NOT NULL DEFAULT 0

@@ -30,15 +30,15 @@ ALTER TABLE purchases ADD PRIMARY KEY (community_id, id);
 
 -- Superseded versions of purchases, kept until compaction has subtracted them. `until` is the transaction that recorded
 -- the next version.
-CREATE TABLE purchase_changes (
+CREATE TABLE purchase_versions (
     LIKE purchases,
     until  xid8 NOT NULL
 );
 
-CREATE INDEX purchase_changes_until ON purchase_changes (community_id, until);
+CREATE INDEX purchase_versions_until ON purchase_versions (community_id, until);
 
 -- Purchases recorded below the watermark are contained in the rollups, whose buckets are in this time zone.
-CREATE TABLE purchase_marks (
+CREATE TABLE purchase_compaction_state (
     community_id  int PRIMARY KEY,
     watermark     xid8 NOT NULL,
     timezone      text NOT NULL
@@ -61,7 +61,7 @@ CREATE UNIQUE INDEX purchase_rollups_by_bucket ON purchase_rollups (community_id
 CREATE INDEX purchase_rollups_empty ON purchase_rollups (community_id) WHERE purchases = 0;
 
 -- Bitmaps of the members counted in a bucket: one bit for each of the 1024 members whose numbers share a chunk.
-CREATE TABLE unique_sets (
+CREATE TABLE member_bitmaps (
     community_id  int NOT NULL,
     family        text COLLATE "C" NOT NULL,
     granularity          text COLLATE "C" NOT NULL,
@@ -72,10 +72,10 @@ CREATE TABLE unique_sets (
     members       bit(1024) NOT NULL
 ) WITH (fillfactor = 80);
 
-CREATE UNIQUE INDEX unique_sets_by_bucket
-    ON unique_sets (community_id, family, granularity, grain, bucket, value, chunk) NULLS NOT DISTINCT;
+CREATE UNIQUE INDEX member_bitmaps_by_bucket
+    ON member_bitmaps (community_id, family, granularity, grain, bucket, value, chunk) NULLS NOT DISTINCT;
 
--- The chunk of a member in unique_sets.
+-- The chunk of a member in member_bitmaps.
 CREATE FUNCTION member_chunk(member_id bigint) RETURNS bigint
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
 SELECT member_id >> 10

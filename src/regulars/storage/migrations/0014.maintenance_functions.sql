@@ -219,7 +219,7 @@ $$;
 
 -- Resets the watermarks of member rollups that are above all transaction ids: a restored database may assign lower ids
 -- than the one that was backed up, and changes below a watermark are skipped. Returns the number of watermarks reset.
-CREATE FUNCTION repair_fold_marks() RETURNS int
+CREATE FUNCTION reset_compaction_state() RETURNS int
 LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp AS $$
 DECLARE
     each int;
@@ -228,11 +228,11 @@ DECLARE
 BEGIN
     FOR each IN SELECT id FROM communities ORDER BY id LOOP
         PERFORM set_config('regulars.community_id', each::text, true);
-        UPDATE fold_marks
+        UPDATE compaction_state
         SET watermark = '0'
         WHERE community_id = each AND watermark > pg_snapshot_xmax(pg_current_snapshot());
         GET DIAGNOSTICS changed = ROW_COUNT;
-        UPDATE snapshot_marks
+        UPDATE snapshot_state
         SET watermark = '0'
         WHERE community_id = each AND watermark > pg_snapshot_xmax(pg_current_snapshot());
         repaired := repaired + changed;
@@ -242,7 +242,7 @@ END
 $$;
 
 -- Does the same for purchases, whose rollups are rebuilt. Returns the number of communities concerned.
-CREATE FUNCTION repair_purchase_marks() RETURNS int
+CREATE FUNCTION reset_purchase_compaction() RETURNS int
 LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp AS $$
 DECLARE
     each int;
@@ -253,13 +253,13 @@ BEGIN
         CONTINUE WHEN NOT EXISTS (
             SELECT FROM purchases WHERE community_id = each AND since > pg_snapshot_xmax(pg_current_snapshot())
         ) AND NOT EXISTS (
-            SELECT FROM purchase_marks
+            SELECT FROM purchase_compaction_state
             WHERE community_id = each AND watermark > pg_snapshot_xmax(pg_current_snapshot())
         );
         DELETE FROM purchase_rollups WHERE community_id = each;
-        DELETE FROM unique_sets WHERE community_id = each AND family = 'purchases';
-        DELETE FROM purchase_changes WHERE community_id = each;
-        DELETE FROM purchase_marks WHERE community_id = each;
+        DELETE FROM member_bitmaps WHERE community_id = each AND family = 'purchases';
+        DELETE FROM purchase_versions WHERE community_id = each;
+        DELETE FROM purchase_compaction_state WHERE community_id = each;
         UPDATE purchases
         SET since = '0'
         WHERE community_id = each AND since > pg_snapshot_xmax(pg_current_snapshot());

@@ -8,11 +8,11 @@ FROM (
         AND bucket >= (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[1] AND bucket < (CAST($4 AS TIMESTAMPTZ[])::timestamptz[])[cardinality(CAST($4 AS TIMESTAMPTZ[])::timestamptz[])]
     UNION ALL
     SELECT (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[width_bucket(bucket, CAST($3 AS TIMESTAMPTZ[])::timestamptz[])], type, optin_channel, optin_subchannel, optin_platform, gender, age, consents_true, consents_false, n
-    FROM balance_deltas
+    FROM member_flow_deltas
     WHERE community_id = CAST($1 AS INT)
         AND bucket >= (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[1] AND bucket < (CAST($4 AS TIMESTAMPTZ[])::timestamptz[])[cardinality(CAST($4 AS TIMESTAMPTZ[])::timestamptz[])]
         AND transaction_id >= coalesce(
-                (SELECT watermark FROM fold_marks WHERE community_id = CAST($1 AS INT)), '0'
+                (SELECT watermark FROM compaction_state WHERE community_id = CAST($1 AS INT)), '0'
             )
 ) AS flows
 GROUP BY bucket, type, optin_channel, optin_subchannel, optin_platform, gender, age, consents_true, consents_false
@@ -28,11 +28,11 @@ FROM (
         AND bucket >= (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[1] AND bucket < (CAST($4 AS TIMESTAMPTZ[])::timestamptz[])[cardinality(CAST($4 AS TIMESTAMPTZ[])::timestamptz[])]
     UNION ALL
     SELECT (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[width_bucket(bucket, CAST($3 AS TIMESTAMPTZ[])::timestamptz[])], type, n
-    FROM balance_deltas
+    FROM member_flow_deltas
     WHERE community_id = CAST($1 AS INT)
         AND bucket >= (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[1] AND bucket < (CAST($4 AS TIMESTAMPTZ[])::timestamptz[])[cardinality(CAST($4 AS TIMESTAMPTZ[])::timestamptz[])]
         AND transaction_id >= coalesce(
-                (SELECT watermark FROM fold_marks WHERE community_id = CAST($1 AS INT)), '0'
+                (SELECT watermark FROM compaction_state WHERE community_id = CAST($1 AS INT)), '0'
             )
 ) AS flows
 GROUP BY bucket, type
@@ -48,11 +48,11 @@ FROM (
         AND bucket >= (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[1] AND bucket < (CAST($4 AS TIMESTAMPTZ[])::timestamptz[])[cardinality(CAST($4 AS TIMESTAMPTZ[])::timestamptz[])]
     UNION ALL
     SELECT (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[width_bucket(bucket, CAST($3 AS TIMESTAMPTZ[])::timestamptz[])], type, optin_channel, n
-    FROM balance_deltas
+    FROM member_flow_deltas
     WHERE community_id = CAST($1 AS INT)
         AND bucket >= (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[1] AND bucket < (CAST($4 AS TIMESTAMPTZ[])::timestamptz[])[cardinality(CAST($4 AS TIMESTAMPTZ[])::timestamptz[])]
         AND transaction_id >= coalesce(
-                (SELECT watermark FROM fold_marks WHERE community_id = CAST($1 AS INT)), '0'
+                (SELECT watermark FROM compaction_state WHERE community_id = CAST($1 AS INT)), '0'
             )
 ) AS flows
 GROUP BY bucket, type, optin_channel
@@ -68,11 +68,11 @@ FROM (
         AND bucket >= (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[1] AND bucket < (CAST($4 AS TIMESTAMPTZ[])::timestamptz[])[cardinality(CAST($4 AS TIMESTAMPTZ[])::timestamptz[])]
     UNION ALL
     SELECT (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[width_bucket(bucket, CAST($3 AS TIMESTAMPTZ[])::timestamptz[])], type, consents_true, consents_false, n
-    FROM balance_deltas
+    FROM member_flow_deltas
     WHERE community_id = CAST($1 AS INT)
         AND bucket >= (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[1] AND bucket < (CAST($4 AS TIMESTAMPTZ[])::timestamptz[])[cardinality(CAST($4 AS TIMESTAMPTZ[])::timestamptz[])]
         AND transaction_id >= coalesce(
-                (SELECT watermark FROM fold_marks WHERE community_id = CAST($1 AS INT)), '0'
+                (SELECT watermark FROM compaction_state WHERE community_id = CAST($1 AS INT)), '0'
             )
 ) AS flows
 GROUP BY bucket, type, consents_true, consents_false

@@ -14,10 +14,10 @@ FROM (
         WHERE community_id = CAST($2 AS INT) AND grouping_type <> 'all'
         UNION ALL
         SELECT grouping_type, grouping_value, n, CAST(NULL AS timestamptz), bucket
-        FROM group_deltas
+        FROM group_count_deltas
         WHERE community_id = CAST($2 AS INT) AND grouping_type <> 'all'
             AND transaction_id >= coalesce(
-                (SELECT watermark FROM fold_marks WHERE community_id = CAST($2 AS INT)), '0'
+                (SELECT watermark FROM compaction_state WHERE community_id = CAST($2 AS INT)), '0'
             )
         UNION ALL
         SELECT grouping_type, grouping_value, 0, bucket, CAST(NULL AS timestamptz)
@@ -27,10 +27,10 @@ FROM (
             WHERE community_id = CAST($2 AS INT) AND granularity = '1mo' AND grouping_type <> 'all'
             UNION ALL
             SELECT grouping_type, grouping_value, bucket_start(bucket, '1mo', (SELECT timezone FROM communities WHERE id = CAST($2 AS INT))), n
-            FROM group_deltas
+            FROM group_count_deltas
             WHERE community_id = CAST($2 AS INT) AND grouping_type <> 'all'
                 AND transaction_id >= coalesce(
-                (SELECT watermark FROM fold_marks WHERE community_id = CAST($2 AS INT)), '0'
+                (SELECT watermark FROM compaction_state WHERE community_id = CAST($2 AS INT)), '0'
             )
         ) AS deltas
         GROUP BY grouping_type, grouping_value, bucket
@@ -96,10 +96,10 @@ FROM (
         WHERE community_id = CAST($2 AS INT) AND grouping_type = 'all'
         UNION ALL
         SELECT grouping_type, grouping_value, n, CAST(NULL AS timestamptz), bucket
-        FROM group_deltas
+        FROM group_count_deltas
         WHERE community_id = CAST($2 AS INT) AND grouping_type = 'all'
             AND transaction_id >= coalesce(
-                (SELECT watermark FROM fold_marks WHERE community_id = CAST($2 AS INT)), '0'
+                (SELECT watermark FROM compaction_state WHERE community_id = CAST($2 AS INT)), '0'
             )
         UNION ALL
         SELECT grouping_type, grouping_value, 0, bucket, CAST(NULL AS timestamptz)
@@ -109,10 +109,10 @@ FROM (
             WHERE community_id = CAST($2 AS INT) AND granularity = '1mo' AND grouping_type = 'all'
             UNION ALL
             SELECT grouping_type, grouping_value, bucket_start(bucket, '1mo', (SELECT timezone FROM communities WHERE id = CAST($2 AS INT))), n
-            FROM group_deltas
+            FROM group_count_deltas
             WHERE community_id = CAST($2 AS INT) AND grouping_type = 'all'
                 AND transaction_id >= coalesce(
-                (SELECT watermark FROM fold_marks WHERE community_id = CAST($2 AS INT)), '0'
+                (SELECT watermark FROM compaction_state WHERE community_id = CAST($2 AS INT)), '0'
             )
         ) AS deltas
         GROUP BY grouping_type, grouping_value, bucket

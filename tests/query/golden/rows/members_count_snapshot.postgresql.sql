@@ -15,13 +15,13 @@ FROM (
         UNION ALL
         SELECT optin_channel, optin_subchannel, optin_platform, gender, age, consents_true, consents_false, country, width_bucket(bucket, CAST($3 AS TIMESTAMPTZ[])::timestamptz[]), -n
         FROM snapshot_rollups
-        JOIN snapshot_counts USING (community_id, alike)
+        JOIN snapshot_counts USING (community_id, dimensions_hash)
         WHERE community_id = CAST($2 AS INT) AND granularity = CAST($4 AS TEXT) AND bucket >= (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[1]
     ) AS deltas
     GROUP BY optin_channel, optin_subchannel, optin_platform, gender, age, consents_true, consents_false, country, i
 ) AS levels
 WHERE EXISTS (
-    SELECT FROM snapshot_runs
+    SELECT FROM snapshot_coverage
     WHERE community_id = CAST($2 AS INT)
         AND first_at < (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[i] AND last_at >= (CAST($1 AS TIMESTAMPTZ[])::timestamptz[])[i]
 );
@@ -43,13 +43,13 @@ FROM (
         UNION ALL
         SELECT width_bucket(bucket, CAST($3 AS TIMESTAMPTZ[])::timestamptz[]), -n
         FROM snapshot_rollups
-        JOIN snapshot_counts USING (community_id, alike)
+        JOIN snapshot_counts USING (community_id, dimensions_hash)
         WHERE community_id = CAST($2 AS INT) AND granularity = CAST($4 AS TEXT) AND bucket >= (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[1]
     ) AS deltas
     GROUP BY i
 ) AS levels
 WHERE EXISTS (
-    SELECT FROM snapshot_runs
+    SELECT FROM snapshot_coverage
     WHERE community_id = CAST($2 AS INT)
         AND first_at < (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[i] AND last_at >= (CAST($1 AS TIMESTAMPTZ[])::timestamptz[])[i]
 );
@@ -71,13 +71,13 @@ FROM (
         UNION ALL
         SELECT optin_channel, width_bucket(bucket, CAST($3 AS TIMESTAMPTZ[])::timestamptz[]), -n
         FROM snapshot_rollups
-        JOIN snapshot_counts USING (community_id, alike)
+        JOIN snapshot_counts USING (community_id, dimensions_hash)
         WHERE community_id = CAST($2 AS INT) AND granularity = CAST($4 AS TEXT) AND bucket >= (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[1]
     ) AS deltas
     GROUP BY optin_channel, i
 ) AS levels
 WHERE EXISTS (
-    SELECT FROM snapshot_runs
+    SELECT FROM snapshot_coverage
     WHERE community_id = CAST($2 AS INT)
         AND first_at < (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[i] AND last_at >= (CAST($1 AS TIMESTAMPTZ[])::timestamptz[])[i]
 );
@@ -99,13 +99,13 @@ FROM (
         UNION ALL
         SELECT consents_true, consents_false, width_bucket(bucket, CAST($3 AS TIMESTAMPTZ[])::timestamptz[]), -n
         FROM snapshot_rollups
-        JOIN snapshot_counts USING (community_id, alike)
+        JOIN snapshot_counts USING (community_id, dimensions_hash)
         WHERE community_id = CAST($2 AS INT) AND granularity = CAST($4 AS TEXT) AND bucket >= (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[1]
     ) AS deltas
     GROUP BY consents_true, consents_false, i
 ) AS levels
 WHERE EXISTS (
-    SELECT FROM snapshot_runs
+    SELECT FROM snapshot_coverage
     WHERE community_id = CAST($2 AS INT)
         AND first_at < (CAST($3 AS TIMESTAMPTZ[])::timestamptz[])[i] AND last_at >= (CAST($1 AS TIMESTAMPTZ[])::timestamptz[])[i]
 );

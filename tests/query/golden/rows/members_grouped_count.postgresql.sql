@@ -10,10 +10,10 @@ FROM (
     WHERE community_id = CAST($2 AS INT) AND grouping_type <> 'all'
     UNION ALL
     SELECT grouping_type, grouping_value, sum(n), max(changed_at), sum(n) <> 0
-    FROM group_deltas
+    FROM group_count_deltas
     WHERE community_id = CAST($2 AS INT) AND grouping_type <> 'all'
         AND transaction_id >= coalesce(
-                (SELECT watermark FROM fold_marks WHERE community_id = CAST($2 AS INT)), '0'
+                (SELECT watermark FROM compaction_state WHERE community_id = CAST($2 AS INT)), '0'
             )
     GROUP BY grouping_type, grouping_value, transaction_id
 ) AS counts

@@ -24,7 +24,7 @@ uncompacted AS MATERIALIZED (
     SELECT p.at, p.sales, p.member_id, part.value, part.amount
     FROM (
         SELECT * FROM purchases WHERE community_id = CAST($5 AS INT) AND since >= coalesce((
-        SELECT watermark FROM purchase_marks WHERE community_id = CAST($5 AS INT) AND timezone = CAST($2 AS TEXT)
+        SELECT watermark FROM purchase_compaction_state WHERE community_id = CAST($5 AS INT) AND timezone = CAST($2 AS TEXT)
     ), '0')
         UNION ALL
         SELECT * FROM purchases WHERE community_id = CAST($5 AS INT) AND since IS NULL
@@ -47,12 +47,12 @@ outside_cover AS MATERIALIZED (
 ),
 superseded AS MATERIALIZED (
     SELECT p.at, p.sales, p.member_id, part.value, part.amount
-    FROM purchase_changes AS p
+    FROM purchase_versions AS p
     CROSS JOIN LATERAL (SELECT CAST(NULL AS text), CAST(p.amount AS numeric)) AS part (value, amount)
     WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[1] AND p.at < (SELECT max(moment) FROM unnest(CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[])) AS moment) AND p.at <= CAST($6 AS TIMESTAMPTZ) AND p.since < coalesce((
-        SELECT watermark FROM purchase_marks WHERE community_id = CAST($5 AS INT) AND timezone = CAST($2 AS TEXT)
+        SELECT watermark FROM purchase_compaction_state WHERE community_id = CAST($5 AS INT) AND timezone = CAST($2 AS TEXT)
     ), '0') AND p.until >= coalesce((
-        SELECT watermark FROM purchase_marks WHERE community_id = CAST($5 AS INT) AND timezone = CAST($2 AS TEXT)
+        SELECT watermark FROM purchase_compaction_state WHERE community_id = CAST($5 AS INT) AND timezone = CAST($2 AS TEXT)
     ), '0')
       AND p.at >= (SELECT since FROM span) AND p.at < (SELECT until FROM span)
 ),
@@ -74,7 +74,7 @@ numbers AS (
             OFFSET 0
         ) AS rollup
         WHERE coalesce((
-        SELECT watermark FROM purchase_marks WHERE community_id = CAST($5 AS INT) AND timezone = CAST($2 AS TEXT)
+        SELECT watermark FROM purchase_compaction_state WHERE community_id = CAST($5 AS INT) AND timezone = CAST($2 AS TEXT)
     ), '0') > '0'
         UNION ALL
         SELECT CASE
@@ -100,13 +100,13 @@ sets AS (
     FROM cover
     CROSS JOIN LATERAL (
         SELECT value, chunk, members
-        FROM unique_sets
+        FROM member_bitmaps
         WHERE community_id = CAST($5 AS INT) AND family = 'purchases' AND granularity = cover.granularity AND grain = ''
           AND bucket = cover.bucket
         OFFSET 0
     ) AS rollup
     WHERE coalesce((
-        SELECT watermark FROM purchase_marks WHERE community_id = CAST($5 AS INT) AND timezone = CAST($2 AS TEXT)
+        SELECT watermark FROM purchase_compaction_state WHERE community_id = CAST($5 AS INT) AND timezone = CAST($2 AS TEXT)
     ), '0') > '0' AND cover.bucket NOT IN (SELECT bucket FROM corrected_buckets)
     UNION ALL
     SELECT label, value, member_chunk(member_id), bit_or(member_bit(member_id))
@@ -151,7 +151,7 @@ uncompacted AS MATERIALIZED (
     SELECT p.at, p.sales, p.member_id, part.value, part.amount
     FROM (
         SELECT * FROM purchases WHERE community_id = CAST($5 AS INT) AND since >= coalesce((
-        SELECT watermark FROM purchase_marks WHERE community_id = CAST($5 AS INT) AND timezone = CAST($2 AS TEXT)
+        SELECT watermark FROM purchase_compaction_state WHERE community_id = CAST($5 AS INT) AND timezone = CAST($2 AS TEXT)
     ), '0')
         UNION ALL
         SELECT * FROM purchases WHERE community_id = CAST($5 AS INT) AND since IS NULL
@@ -174,12 +174,12 @@ outside_cover AS MATERIALIZED (
 ),
 superseded AS MATERIALIZED (
     SELECT p.at, p.sales, p.member_id, part.value, part.amount
-    FROM purchase_changes AS p
+    FROM purchase_versions AS p
     CROSS JOIN LATERAL (SELECT CAST(p.location AS text), CAST(p.amount AS numeric)) AS part (value, amount)
     WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[1] AND p.at < (SELECT max(moment) FROM unnest(CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[])) AS moment) AND p.at <= CAST($6 AS TIMESTAMPTZ) AND p.since < coalesce((
-        SELECT watermark FROM purchase_marks WHERE community_id = CAST($5 AS INT) AND timezone = CAST($2 AS TEXT)
+        SELECT watermark FROM purchase_compaction_state WHERE community_id = CAST($5 AS INT) AND timezone = CAST($2 AS TEXT)
     ), '0') AND p.until >= coalesce((
-        SELECT watermark FROM purchase_marks WHERE community_id = CAST($5 AS INT) AND timezone = CAST($2 AS TEXT)
+        SELECT watermark FROM purchase_compaction_state WHERE community_id = CAST($5 AS INT) AND timezone = CAST($2 AS TEXT)
     ), '0')
       AND p.at >= (SELECT since FROM span) AND p.at < (SELECT until FROM span)
 ),
@@ -201,7 +201,7 @@ numbers AS (
             OFFSET 0
         ) AS rollup
         WHERE coalesce((
-        SELECT watermark FROM purchase_marks WHERE community_id = CAST($5 AS INT) AND timezone = CAST($2 AS TEXT)
+        SELECT watermark FROM purchase_compaction_state WHERE community_id = CAST($5 AS INT) AND timezone = CAST($2 AS TEXT)
     ), '0') > '0'
         UNION ALL
         SELECT CASE
@@ -227,13 +227,13 @@ sets AS (
     FROM cover
     CROSS JOIN LATERAL (
         SELECT value, chunk, members
-        FROM unique_sets
+        FROM member_bitmaps
         WHERE community_id = CAST($5 AS INT) AND family = 'purchases' AND granularity = cover.granularity AND grain = 'location'
           AND bucket = cover.bucket
         OFFSET 0
     ) AS rollup
     WHERE coalesce((
-        SELECT watermark FROM purchase_marks WHERE community_id = CAST($5 AS INT) AND timezone = CAST($2 AS TEXT)
+        SELECT watermark FROM purchase_compaction_state WHERE community_id = CAST($5 AS INT) AND timezone = CAST($2 AS TEXT)
     ), '0') > '0' AND cover.bucket NOT IN (SELECT bucket FROM corrected_buckets)
     UNION ALL
     SELECT label, value, member_chunk(member_id), bit_or(member_bit(member_id))
@@ -278,7 +278,7 @@ uncompacted AS MATERIALIZED (
     SELECT p.at, p.sales, p.member_id, part.value, part.amount
     FROM (
         SELECT * FROM purchases WHERE community_id = CAST($5 AS INT) AND since >= coalesce((
-        SELECT watermark FROM purchase_marks WHERE community_id = CAST($5 AS INT) AND timezone = CAST($2 AS TEXT)
+        SELECT watermark FROM purchase_compaction_state WHERE community_id = CAST($5 AS INT) AND timezone = CAST($2 AS TEXT)
     ), '0')
         UNION ALL
         SELECT * FROM purchases WHERE community_id = CAST($5 AS INT) AND since IS NULL
@@ -301,12 +301,12 @@ outside_cover AS MATERIALIZED (
 ),
 superseded AS MATERIALIZED (
     SELECT p.at, p.sales, p.member_id, part.value, part.amount
-    FROM purchase_changes AS p
+    FROM purchase_versions AS p
     CROSS JOIN LATERAL (SELECT CAST(p.channel AS text), CAST(p.amount AS numeric)) AS part (value, amount)
     WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[1] AND p.at < (SELECT max(moment) FROM unnest(CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[])) AS moment) AND p.at <= CAST($6 AS TIMESTAMPTZ) AND p.since < coalesce((
-        SELECT watermark FROM purchase_marks WHERE community_id = CAST($5 AS INT) AND timezone = CAST($2 AS TEXT)
+        SELECT watermark FROM purchase_compaction_state WHERE community_id = CAST($5 AS INT) AND timezone = CAST($2 AS TEXT)
     ), '0') AND p.until >= coalesce((
-        SELECT watermark FROM purchase_marks WHERE community_id = CAST($5 AS INT) AND timezone = CAST($2 AS TEXT)
+        SELECT watermark FROM purchase_compaction_state WHERE community_id = CAST($5 AS INT) AND timezone = CAST($2 AS TEXT)
     ), '0')
       AND p.at >= (SELECT since FROM span) AND p.at < (SELECT until FROM span)
 ),
@@ -328,7 +328,7 @@ numbers AS (
             OFFSET 0
         ) AS rollup
         WHERE coalesce((
-        SELECT watermark FROM purchase_marks WHERE community_id = CAST($5 AS INT) AND timezone = CAST($2 AS TEXT)
+        SELECT watermark FROM purchase_compaction_state WHERE community_id = CAST($5 AS INT) AND timezone = CAST($2 AS TEXT)
     ), '0') > '0'
         UNION ALL
         SELECT CASE
@@ -354,13 +354,13 @@ sets AS (
     FROM cover
     CROSS JOIN LATERAL (
         SELECT value, chunk, members
-        FROM unique_sets
+        FROM member_bitmaps
         WHERE community_id = CAST($5 AS INT) AND family = 'purchases' AND granularity = cover.granularity AND grain = 'channel'
           AND bucket = cover.bucket
         OFFSET 0
     ) AS rollup
     WHERE coalesce((
-        SELECT watermark FROM purchase_marks WHERE community_id = CAST($5 AS INT) AND timezone = CAST($2 AS TEXT)
+        SELECT watermark FROM purchase_compaction_state WHERE community_id = CAST($5 AS INT) AND timezone = CAST($2 AS TEXT)
     ), '0') > '0' AND cover.bucket NOT IN (SELECT bucket FROM corrected_buckets)
     UNION ALL
     SELECT label, value, member_chunk(member_id), bit_or(member_bit(member_id))
@@ -405,7 +405,7 @@ uncompacted AS MATERIALIZED (
     SELECT p.at, p.sales, p.member_id, part.value, part.amount
     FROM (
         SELECT * FROM purchases WHERE community_id = CAST($5 AS INT) AND since >= coalesce((
-        SELECT watermark FROM purchase_marks WHERE community_id = CAST($5 AS INT) AND timezone = CAST($2 AS TEXT)
+        SELECT watermark FROM purchase_compaction_state WHERE community_id = CAST($5 AS INT) AND timezone = CAST($2 AS TEXT)
     ), '0')
         UNION ALL
         SELECT * FROM purchases WHERE community_id = CAST($5 AS INT) AND since IS NULL
@@ -428,12 +428,12 @@ outside_cover AS MATERIALIZED (
 ),
 superseded AS MATERIALIZED (
     SELECT p.at, p.sales, p.member_id, part.value, part.amount
-    FROM purchase_changes AS p
+    FROM purchase_versions AS p
     CROSS JOIN LATERAL (SELECT brand, amount FROM unnest(p.brands, p.brand_amounts) AS line (brand, amount)) AS part (value, amount)
     WHERE p.community_id = CAST($5 AS INT) AND p.counted AND p.at >= (CAST(CAST($3 AS TIMESTAMPTZ[]) AS timestamptz[]))[1] AND p.at < (SELECT max(moment) FROM unnest(CAST(CAST($4 AS TIMESTAMPTZ[]) AS timestamptz[])) AS moment) AND p.at <= CAST($6 AS TIMESTAMPTZ) AND p.since < coalesce((
-        SELECT watermark FROM purchase_marks WHERE community_id = CAST($5 AS INT) AND timezone = CAST($2 AS TEXT)
+        SELECT watermark FROM purchase_compaction_state WHERE community_id = CAST($5 AS INT) AND timezone = CAST($2 AS TEXT)
     ), '0') AND p.until >= coalesce((
-        SELECT watermark FROM purchase_marks WHERE community_id = CAST($5 AS INT) AND timezone = CAST($2 AS TEXT)
+        SELECT watermark FROM purchase_compaction_state WHERE community_id = CAST($5 AS INT) AND timezone = CAST($2 AS TEXT)
     ), '0')
       AND p.at >= (SELECT since FROM span) AND p.at < (SELECT until FROM span)
 ),
@@ -455,7 +455,7 @@ numbers AS (
             OFFSET 0
         ) AS rollup
         WHERE coalesce((
-        SELECT watermark FROM purchase_marks WHERE community_id = CAST($5 AS INT) AND timezone = CAST($2 AS TEXT)
+        SELECT watermark FROM purchase_compaction_state WHERE community_id = CAST($5 AS INT) AND timezone = CAST($2 AS TEXT)
     ), '0') > '0'
         UNION ALL
         SELECT CASE
@@ -481,13 +481,13 @@ sets AS (
     FROM cover
     CROSS JOIN LATERAL (
         SELECT value, chunk, members
-        FROM unique_sets
+        FROM member_bitmaps
         WHERE community_id = CAST($5 AS INT) AND family = 'purchases' AND granularity = cover.granularity AND grain = 'brand'
           AND bucket = cover.bucket
         OFFSET 0
     ) AS rollup
     WHERE coalesce((
-        SELECT watermark FROM purchase_marks WHERE community_id = CAST($5 AS INT) AND timezone = CAST($2 AS TEXT)
+        SELECT watermark FROM purchase_compaction_state WHERE community_id = CAST($5 AS INT) AND timezone = CAST($2 AS TEXT)
     ), '0') > '0' AND cover.bucket NOT IN (SELECT bucket FROM corrected_buckets)
     UNION ALL
     SELECT label, value, member_chunk(member_id), bit_or(member_bit(member_id))

@@ -47,7 +47,7 @@ uncompacted AS MATERIALIZED (
     SELECT p.at, p.sales, p.member_id, part.value, part.amount
     FROM (
         SELECT * FROM purchases WHERE community_id = CAST($4 AS INT) AND since >= coalesce((
-        SELECT watermark FROM purchase_marks WHERE community_id = CAST($4 AS INT) AND timezone = CAST($5 AS TEXT)
+        SELECT watermark FROM purchase_compaction_state WHERE community_id = CAST($4 AS INT) AND timezone = CAST($5 AS TEXT)
     ), '0')
         UNION ALL
         SELECT * FROM purchases WHERE community_id = CAST($4 AS INT) AND since IS NULL
@@ -70,12 +70,12 @@ outside_cover AS MATERIALIZED (
 ),
 superseded AS MATERIALIZED (
     SELECT p.at, p.sales, p.member_id, part.value, part.amount
-    FROM purchase_changes AS p
+    FROM purchase_versions AS p
     CROSS JOIN LATERAL (SELECT CAST(NULL AS text), CAST(p.amount AS numeric)) AS part (value, amount)
     WHERE p.community_id = CAST($4 AS INT) AND p.counted AND p.at >= CAST($1 AS TIMESTAMPTZ) AND p.at < CAST($2 AS TIMESTAMPTZ) AND p.at <= CAST($3 AS TIMESTAMPTZ) AND p.since < coalesce((
-        SELECT watermark FROM purchase_marks WHERE community_id = CAST($4 AS INT) AND timezone = CAST($5 AS TEXT)
+        SELECT watermark FROM purchase_compaction_state WHERE community_id = CAST($4 AS INT) AND timezone = CAST($5 AS TEXT)
     ), '0') AND p.until >= coalesce((
-        SELECT watermark FROM purchase_marks WHERE community_id = CAST($4 AS INT) AND timezone = CAST($5 AS TEXT)
+        SELECT watermark FROM purchase_compaction_state WHERE community_id = CAST($4 AS INT) AND timezone = CAST($5 AS TEXT)
     ), '0')
       AND p.at >= (SELECT since FROM span) AND p.at < (SELECT until FROM span)
 ),
@@ -97,7 +97,7 @@ numbers AS (
             OFFSET 0
         ) AS rollup
         WHERE coalesce((
-        SELECT watermark FROM purchase_marks WHERE community_id = CAST($4 AS INT) AND timezone = CAST($5 AS TEXT)
+        SELECT watermark FROM purchase_compaction_state WHERE community_id = CAST($4 AS INT) AND timezone = CAST($5 AS TEXT)
     ), '0') > '0'
         UNION ALL
         SELECT CAST(NULL AS timestamptz), value, 1, sales, amount FROM uncompacted
@@ -114,13 +114,13 @@ sets AS (
     FROM cover
     CROSS JOIN LATERAL (
         SELECT value, chunk, members
-        FROM unique_sets
+        FROM member_bitmaps
         WHERE community_id = CAST($4 AS INT) AND family = 'purchases' AND granularity = cover.granularity AND grain = ''
           AND bucket = cover.bucket
         OFFSET 0
     ) AS rollup
     WHERE coalesce((
-        SELECT watermark FROM purchase_marks WHERE community_id = CAST($4 AS INT) AND timezone = CAST($5 AS TEXT)
+        SELECT watermark FROM purchase_compaction_state WHERE community_id = CAST($4 AS INT) AND timezone = CAST($5 AS TEXT)
     ), '0') > '0' AND cover.bucket NOT IN (SELECT bucket FROM corrected_buckets)
     UNION ALL
     SELECT label, value, member_chunk(member_id), bit_or(member_bit(member_id))
@@ -185,7 +185,7 @@ uncompacted AS MATERIALIZED (
     SELECT p.at, p.sales, p.member_id, part.value, part.amount
     FROM (
         SELECT * FROM purchases WHERE community_id = CAST($4 AS INT) AND since >= coalesce((
-        SELECT watermark FROM purchase_marks WHERE community_id = CAST($4 AS INT) AND timezone = CAST($5 AS TEXT)
+        SELECT watermark FROM purchase_compaction_state WHERE community_id = CAST($4 AS INT) AND timezone = CAST($5 AS TEXT)
     ), '0')
         UNION ALL
         SELECT * FROM purchases WHERE community_id = CAST($4 AS INT) AND since IS NULL
@@ -208,12 +208,12 @@ outside_cover AS MATERIALIZED (
 ),
 superseded AS MATERIALIZED (
     SELECT p.at, p.sales, p.member_id, part.value, part.amount
-    FROM purchase_changes AS p
+    FROM purchase_versions AS p
     CROSS JOIN LATERAL (SELECT CAST(p.location AS text), CAST(p.amount AS numeric)) AS part (value, amount)
     WHERE p.community_id = CAST($4 AS INT) AND p.counted AND p.at >= CAST($1 AS TIMESTAMPTZ) AND p.at < CAST($2 AS TIMESTAMPTZ) AND p.at <= CAST($3 AS TIMESTAMPTZ) AND p.since < coalesce((
-        SELECT watermark FROM purchase_marks WHERE community_id = CAST($4 AS INT) AND timezone = CAST($5 AS TEXT)
+        SELECT watermark FROM purchase_compaction_state WHERE community_id = CAST($4 AS INT) AND timezone = CAST($5 AS TEXT)
     ), '0') AND p.until >= coalesce((
-        SELECT watermark FROM purchase_marks WHERE community_id = CAST($4 AS INT) AND timezone = CAST($5 AS TEXT)
+        SELECT watermark FROM purchase_compaction_state WHERE community_id = CAST($4 AS INT) AND timezone = CAST($5 AS TEXT)
     ), '0')
       AND p.at >= (SELECT since FROM span) AND p.at < (SELECT until FROM span)
 ),
@@ -235,7 +235,7 @@ numbers AS (
             OFFSET 0
         ) AS rollup
         WHERE coalesce((
-        SELECT watermark FROM purchase_marks WHERE community_id = CAST($4 AS INT) AND timezone = CAST($5 AS TEXT)
+        SELECT watermark FROM purchase_compaction_state WHERE community_id = CAST($4 AS INT) AND timezone = CAST($5 AS TEXT)
     ), '0') > '0'
         UNION ALL
         SELECT CAST(NULL AS timestamptz), value, 1, sales, amount FROM uncompacted
@@ -252,13 +252,13 @@ sets AS (
     FROM cover
     CROSS JOIN LATERAL (
         SELECT value, chunk, members
-        FROM unique_sets
+        FROM member_bitmaps
         WHERE community_id = CAST($4 AS INT) AND family = 'purchases' AND granularity = cover.granularity AND grain = 'location'
           AND bucket = cover.bucket
         OFFSET 0
     ) AS rollup
     WHERE coalesce((
-        SELECT watermark FROM purchase_marks WHERE community_id = CAST($4 AS INT) AND timezone = CAST($5 AS TEXT)
+        SELECT watermark FROM purchase_compaction_state WHERE community_id = CAST($4 AS INT) AND timezone = CAST($5 AS TEXT)
     ), '0') > '0' AND cover.bucket NOT IN (SELECT bucket FROM corrected_buckets)
     UNION ALL
     SELECT label, value, member_chunk(member_id), bit_or(member_bit(member_id))
@@ -323,7 +323,7 @@ uncompacted AS MATERIALIZED (
     SELECT p.at, p.sales, p.member_id, part.value, part.amount
     FROM (
         SELECT * FROM purchases WHERE community_id = CAST($4 AS INT) AND since >= coalesce((
-        SELECT watermark FROM purchase_marks WHERE community_id = CAST($4 AS INT) AND timezone = CAST($5 AS TEXT)
+        SELECT watermark FROM purchase_compaction_state WHERE community_id = CAST($4 AS INT) AND timezone = CAST($5 AS TEXT)
     ), '0')
         UNION ALL
         SELECT * FROM purchases WHERE community_id = CAST($4 AS INT) AND since IS NULL
@@ -346,12 +346,12 @@ outside_cover AS MATERIALIZED (
 ),
 superseded AS MATERIALIZED (
     SELECT p.at, p.sales, p.member_id, part.value, part.amount
-    FROM purchase_changes AS p
+    FROM purchase_versions AS p
     CROSS JOIN LATERAL (SELECT CAST(p.channel AS text), CAST(p.amount AS numeric)) AS part (value, amount)
     WHERE p.community_id = CAST($4 AS INT) AND p.counted AND p.at >= CAST($1 AS TIMESTAMPTZ) AND p.at < CAST($2 AS TIMESTAMPTZ) AND p.at <= CAST($3 AS TIMESTAMPTZ) AND p.since < coalesce((
-        SELECT watermark FROM purchase_marks WHERE community_id = CAST($4 AS INT) AND timezone = CAST($5 AS TEXT)
+        SELECT watermark FROM purchase_compaction_state WHERE community_id = CAST($4 AS INT) AND timezone = CAST($5 AS TEXT)
     ), '0') AND p.until >= coalesce((
-        SELECT watermark FROM purchase_marks WHERE community_id = CAST($4 AS INT) AND timezone = CAST($5 AS TEXT)
+        SELECT watermark FROM purchase_compaction_state WHERE community_id = CAST($4 AS INT) AND timezone = CAST($5 AS TEXT)
     ), '0')
       AND p.at >= (SELECT since FROM span) AND p.at < (SELECT until FROM span)
 ),
@@ -373,7 +373,7 @@ numbers AS (
             OFFSET 0
         ) AS rollup
         WHERE coalesce((
-        SELECT watermark FROM purchase_marks WHERE community_id = CAST($4 AS INT) AND timezone = CAST($5 AS TEXT)
+        SELECT watermark FROM purchase_compaction_state WHERE community_id = CAST($4 AS INT) AND timezone = CAST($5 AS TEXT)
     ), '0') > '0'
         UNION ALL
         SELECT CAST(NULL AS timestamptz), value, 1, sales, amount FROM uncompacted
@@ -390,13 +390,13 @@ sets AS (
     FROM cover
     CROSS JOIN LATERAL (
         SELECT value, chunk, members
-        FROM unique_sets
+        FROM member_bitmaps
         WHERE community_id = CAST($4 AS INT) AND family = 'purchases' AND granularity = cover.granularity AND grain = 'channel'
           AND bucket = cover.bucket
         OFFSET 0
     ) AS rollup
     WHERE coalesce((
-        SELECT watermark FROM purchase_marks WHERE community_id = CAST($4 AS INT) AND timezone = CAST($5 AS TEXT)
+        SELECT watermark FROM purchase_compaction_state WHERE community_id = CAST($4 AS INT) AND timezone = CAST($5 AS TEXT)
     ), '0') > '0' AND cover.bucket NOT IN (SELECT bucket FROM corrected_buckets)
     UNION ALL
     SELECT label, value, member_chunk(member_id), bit_or(member_bit(member_id))
@@ -461,7 +461,7 @@ uncompacted AS MATERIALIZED (
     SELECT p.at, p.sales, p.member_id, part.value, part.amount
     FROM (
         SELECT * FROM purchases WHERE community_id = CAST($4 AS INT) AND since >= coalesce((
-        SELECT watermark FROM purchase_marks WHERE community_id = CAST($4 AS INT) AND timezone = CAST($5 AS TEXT)
+        SELECT watermark FROM purchase_compaction_state WHERE community_id = CAST($4 AS INT) AND timezone = CAST($5 AS TEXT)
     ), '0')
         UNION ALL
         SELECT * FROM purchases WHERE community_id = CAST($4 AS INT) AND since IS NULL
@@ -484,12 +484,12 @@ outside_cover AS MATERIALIZED (
 ),
 superseded AS MATERIALIZED (
     SELECT p.at, p.sales, p.member_id, part.value, part.amount
-    FROM purchase_changes AS p
+    FROM purchase_versions AS p
     CROSS JOIN LATERAL (SELECT brand, amount FROM unnest(p.brands, p.brand_amounts) AS line (brand, amount)) AS part (value, amount)
     WHERE p.community_id = CAST($4 AS INT) AND p.counted AND p.at >= CAST($1 AS TIMESTAMPTZ) AND p.at < CAST($2 AS TIMESTAMPTZ) AND p.at <= CAST($3 AS TIMESTAMPTZ) AND p.since < coalesce((
-        SELECT watermark FROM purchase_marks WHERE community_id = CAST($4 AS INT) AND timezone = CAST($5 AS TEXT)
+        SELECT watermark FROM purchase_compaction_state WHERE community_id = CAST($4 AS INT) AND timezone = CAST($5 AS TEXT)
     ), '0') AND p.until >= coalesce((
-        SELECT watermark FROM purchase_marks WHERE community_id = CAST($4 AS INT) AND timezone = CAST($5 AS TEXT)
+        SELECT watermark FROM purchase_compaction_state WHERE community_id = CAST($4 AS INT) AND timezone = CAST($5 AS TEXT)
     ), '0')
       AND p.at >= (SELECT since FROM span) AND p.at < (SELECT until FROM span)
 ),
@@ -511,7 +511,7 @@ numbers AS (
             OFFSET 0
         ) AS rollup
         WHERE coalesce((
-        SELECT watermark FROM purchase_marks WHERE community_id = CAST($4 AS INT) AND timezone = CAST($5 AS TEXT)
+        SELECT watermark FROM purchase_compaction_state WHERE community_id = CAST($4 AS INT) AND timezone = CAST($5 AS TEXT)
     ), '0') > '0'
         UNION ALL
         SELECT CAST(NULL AS timestamptz), value, 1, sales, amount FROM uncompacted
@@ -528,13 +528,13 @@ sets AS (
     FROM cover
     CROSS JOIN LATERAL (
         SELECT value, chunk, members
-        FROM unique_sets
+        FROM member_bitmaps
         WHERE community_id = CAST($4 AS INT) AND family = 'purchases' AND granularity = cover.granularity AND grain = 'brand'
           AND bucket = cover.bucket
         OFFSET 0
     ) AS rollup
     WHERE coalesce((
-        SELECT watermark FROM purchase_marks WHERE community_id = CAST($4 AS INT) AND timezone = CAST($5 AS TEXT)
+        SELECT watermark FROM purchase_compaction_state WHERE community_id = CAST($4 AS INT) AND timezone = CAST($5 AS TEXT)
     ), '0') > '0' AND cover.bucket NOT IN (SELECT bucket FROM corrected_buckets)
     UNION ALL
     SELECT label, value, member_chunk(member_id), bit_or(member_bit(member_id))
